@@ -1,0 +1,101 @@
+//! What could not be read or published, on its way to `promoter.dead-letters`.
+
+use std::fmt;
+
+use super::feed::Feed;
+use super::promoter::Promoter;
+use super::time::UnixMillis;
+
+/// How many raw bytes a dead letter carries at most, so that it fits a topic of Kafka's default record size.
+pub const RAW_BYTES_MAX: usize = 512 * 1024;
+
+/// Where the bytes came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    Feed(Feed),
+    Commands,
+    Registry,
+}
+
+impl Source {
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Feed(feed) => feed.name(),
+            Source::Commands => "commands",
+            Source::Registry => "registry",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The record that carried the bytes, for those that came from Kafka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub source: Source,
+    /// A short code, stable for programs.
+    pub reason: &'static str,
+    pub detail: String,
+    pub promoter: Option<Promoter>,
+    pub origin: Option<Origin>,
+    /// At most [`RAW_BYTES_MAX`] bytes.
+    pub raw: Box<[u8]>,
+    pub observed_at: UnixMillis,
+}
+
+impl DeadLetter {
+    /// A row of a poll. Bytes beyond [`RAW_BYTES_MAX`] are cut; `detail` then tells the full length and hash.
+    pub fn of_row(
+        feed: Feed,
+        promoter: Promoter,
+        reason: &'static str,
+        detail: String,
+        raw: Box<[u8]>,
+        observed_at: UnixMillis,
+    ) -> DeadLetter {
+        let (raw, detail) = cut(raw, detail);
+        DeadLetter {
+            source: Source::Feed(feed),
+            reason,
+            detail,
+            promoter: Some(promoter),
+            origin: None,
+            raw,
+            observed_at,
+        }
+    }
+}
+
+fn cut(raw: Box<[u8]>, detail: String) -> (Box<[u8]>, String) {
+    if raw.len() <= RAW_BYTES_MAX {
+        return (raw, detail);
+    }
+    let hash = blake3::hash(&raw);
+    let detail = format!("{detail}; cut to {RAW_BYTES_MAX} of {} bytes, blake3 {hash}", raw.len());
+    (raw[..RAW_BYTES_MAX].into(), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_row_is_cut_and_its_length_and_hash_are_told() {
+        let raw = vec![7u8; RAW_BYTES_MAX + 1].into_boxed_slice();
+        let hash = blake3::hash(&raw).to_string();
+        let (cut, detail) = cut(raw, "x".into());
+        assert_eq!(cut.len(), RAW_BYTES_MAX);
+        assert!(detail.contains("524289") && detail.contains(&hash), "{detail}");
+    }
+}

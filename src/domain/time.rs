@@ -1,0 +1,140 @@
+//! Instants and days as the upstream counts them.
+
+use std::fmt;
+
+/// Beijing is UTC+8 all year; it has had no daylight saving since 1991.
+const BEIJING_OFFSET_SECONDS: i64 = 8 * 3600;
+const DAY_SECONDS: i64 = 24 * 3600;
+
+/// Seconds since 1970-01-01T00:00:00Z, the unit of every time the upstream gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(pub i64);
+
+impl UnixTime {
+    /// The first instant the promoter API knows anything about (2022-01-01, Beijing): what `earliest` means.
+    pub const EARLIEST: UnixTime = UnixTime(1_640_966_400);
+
+    pub fn plus(self, seconds: i64) -> UnixTime {
+        UnixTime(self.0.saturating_add(seconds))
+    }
+
+    pub fn minus(self, seconds: i64) -> UnixTime {
+        UnixTime(self.0.saturating_sub(seconds))
+    }
+
+    pub fn as_millis(self) -> UnixMillis {
+        UnixMillis(self.0.saturating_mul(1000))
+    }
+}
+
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{}s", self.0),
+        }
+    }
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z, the unit of Kafka timestamps and of Avro `timestamp-millis`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// The second that this instant lies in.
+    pub fn as_seconds(self) -> UnixTime {
+        UnixTime(self.0.div_euclid(1000))
+    }
+}
+
+/// A calendar day, counted in days since 1970-01-01.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(i64);
+
+impl Day {
+    /// The day that contains `time` in Beijing.
+    pub fn in_beijing(time: UnixTime) -> Day {
+        Day(time.0.saturating_add(BEIJING_OFFSET_SECONDS).div_euclid(DAY_SECONDS))
+    }
+
+    /// The day that contains `time` in UTC: never later than Beijing's.
+    pub fn in_utc(time: UnixTime) -> Day {
+        Day(time.0.div_euclid(DAY_SECONDS))
+    }
+
+    pub fn next(self) -> Day {
+        Day(self.0 + 1)
+    }
+
+    pub fn previous(self) -> Day {
+        Day(self.0 - 1)
+    }
+
+    /// How many days `self` lies after `earlier`; negative when it lies before.
+    pub fn days_since(self, earlier: Day) -> i64 {
+        self.0 - earlier.0
+    }
+
+    /// Midnight in Beijing at which the day begins.
+    pub fn beijing_start(self) -> UnixTime {
+        UnixTime(self.0 * DAY_SECONDS - BEIJING_OFFSET_SECONDS)
+    }
+
+    /// Midnight in Beijing at which the day is over.
+    pub fn beijing_end(self) -> UnixTime {
+        self.next().beijing_start()
+    }
+
+    /// The day as the upstream's `date` parameter: the number yyyymmdd.
+    pub fn as_yyyymmdd(self) -> u32 {
+        // Howard Hinnant's civil-from-days algorithm; proleptic Gregorian calendar.
+        let shifted = self.0 + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        u32::try_from(year * 10_000 + month * 100 + day).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.as_yyyymmdd();
+        write!(f, "{:04}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_official_sample_time_is_beijing_midnight() {
+        let time = UnixTime(1_668_614_400);
+        let day = Day::in_beijing(time);
+        assert_eq!(day.beijing_start(), time);
+        assert_eq!(day.as_yyyymmdd(), 20_221_117);
+        assert_eq!(Day::in_utc(time), day.previous());
+    }
+
+    #[test]
+    fn earliest_is_the_first_of_january_2022_in_beijing() {
+        assert_eq!(Day::in_beijing(UnixTime::EARLIEST).as_yyyymmdd(), 20_220_101);
+        assert_eq!(Day::in_beijing(UnixTime::EARLIEST).beijing_start(), UnixTime::EARLIEST);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_number_of_a_day_agrees_with_jiff(seconds in 0i64..4_000_000_000) {
+            let day = Day::in_beijing(UnixTime(seconds));
+            let zoned = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::Offset::constant(8).to_time_zone());
+            let expected = i64::from(zoned.year()) * 10_000 + i64::from(zoned.month()) * 100 + i64::from(zoned.day());
+            proptest::prop_assert_eq!(i64::from(day.as_yyyymmdd()), expected);
+            proptest::prop_assert!(day.beijing_start() <= UnixTime(seconds) && UnixTime(seconds) < day.beijing_end());
+        }
+    }
+}

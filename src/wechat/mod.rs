@@ -1,0 +1,3 @@
+//! Talking to the upstream. The only user of reqwest towards WeChat.
+
+pub mod transport;
