@@ -131,8 +131,8 @@ mod tests {
         #[test]
         fn the_number_of_a_day_agrees_with_jiff(seconds in 0i64..4_000_000_000) {
             let day = Day::in_beijing(UnixTime(seconds));
-            let zoned = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::Offset::constant(8).to_time_zone());
-            let expected = i64::from(zoned.year()) * 10_000 + i64::from(zoned.month()) * 100 + i64::from(zoned.day());
+            let civil = jiff::tz::Offset::constant(8).to_datetime(jiff::Timestamp::from_second(seconds).unwrap());
+            let expected = i64::from(civil.year()) * 10_000 + i64::from(civil.month()) * 100 + i64::from(civil.day());
             proptest::prop_assert_eq!(i64::from(day.as_yyyymmdd()), expected);
             proptest::prop_assert!(day.beijing_start() <= UnixTime(seconds) && UnixTime(seconds) < day.beijing_end());
         }
