@@ -1,2 +1,3 @@
+pub mod commit;
 pub mod domain;
 pub mod wechat;
