@@ -55,7 +55,7 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// A row of a poll. Bytes beyond [`RAW_BYTES_MAX`] are cut; `detail` then tells the full length and hash.
+    /// A row of a poll. Bytes beyond [`RAW_BYTES_MAX`] are cut.
     pub fn of_row(
         feed: Feed,
         promoter: Promoter,
@@ -94,8 +94,12 @@ mod tests {
     fn a_long_row_is_cut_and_its_length_and_hash_are_told() {
         let raw = vec![7u8; RAW_BYTES_MAX + 1].into_boxed_slice();
         let hash = blake3::hash(&raw).to_string();
-        let (cut, detail) = cut(raw, "x".into());
-        assert_eq!(cut.len(), RAW_BYTES_MAX);
-        assert!(detail.contains("524289") && detail.contains(&hash), "{detail}");
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        let letter = DeadLetter::of_row(Feed::Orders, promoter, "x", "y".into(), raw, UnixMillis(0));
+        assert_eq!(letter.raw.len(), RAW_BYTES_MAX);
+        let expected = format!("y; raw is cut, in full 524289 bytes, blake3 {hash}");
+        assert_eq!(letter.detail, expected);
+        let smaller = letter.cut_to(10);
+        assert_eq!((smaller.raw.len(), smaller.detail), (10, expected));
     }
 }
