@@ -1,2 +1,3 @@
+pub mod avro;
 pub mod domain;
 pub mod wechat;
