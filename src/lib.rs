@@ -1,3 +1,5 @@
-pub mod commit;
 pub mod domain;
+pub mod commit;
 pub mod wechat;
+pub mod kafka;
+pub mod avro;
