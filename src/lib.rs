@@ -1,5 +1,5 @@
-pub mod domain;
-pub mod commit;
-pub mod wechat;
-pub mod kafka;
 pub mod avro;
+pub mod commit;
+pub mod domain;
+pub mod kafka;
+pub mod wechat;

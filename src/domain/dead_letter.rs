@@ -64,26 +64,38 @@ impl DeadLetter {
         raw: Box<[u8]>,
         observed_at: UnixMillis,
     ) -> DeadLetter {
-        let (raw, detail) = cut(raw, detail);
-        DeadLetter {
-            source: Source::Feed(feed),
-            reason,
-            detail,
-            promoter: Some(promoter),
-            origin: None,
-            raw,
-            observed_at,
+        let source = Source::Feed(feed);
+        let letter = DeadLetter { source, reason, detail, promoter: Some(promoter), origin: None, raw, observed_at };
+        letter.cut_to(RAW_BYTES_MAX)
+    }
+
+    /// The same letter with at most `bytes_max` raw bytes. What is cut for the first time tells its full length and
+    /// hash in `detail`; one that was cut before tells them already.
+    pub fn cut_to(mut self, bytes_max: usize) -> DeadLetter {
+        if self.raw.len() <= bytes_max {
+            return self;
         }
+        if !self.detail.contains(CUT) {
+            let hash = blake3::hash(&self.raw);
+            self.detail = format!("{}{CUT}{} bytes, blake3 {hash}", bounded(&self.detail), self.raw.len());
+        }
+        self.raw = self.raw[..bytes_max].into();
+        self
+    }
+
+    /// Whether there is nothing left that could be cut.
+    pub fn is_smallest(&self) -> bool {
+        self.raw.is_empty()
     }
 }
 
-fn cut(raw: Box<[u8]>, detail: String) -> (Box<[u8]>, String) {
-    if raw.len() <= RAW_BYTES_MAX {
-        return (raw, detail);
-    }
-    let hash = blake3::hash(&raw);
-    let detail = format!("{detail}; cut to {RAW_BYTES_MAX} of {} bytes, blake3 {hash}", raw.len());
-    (raw[..RAW_BYTES_MAX].into(), detail)
+/// Stands in the detail of a letter whose raw bytes are not all there.
+const CUT: &str = "; raw is cut, in full ";
+/// How many bytes of a detail are kept.
+const DETAIL_BYTES_MAX: usize = 1024;
+
+fn bounded(detail: &str) -> &str {
+    &detail[..detail.floor_char_boundary(DETAIL_BYTES_MAX)]
 }
 
 #[cfg(test)]

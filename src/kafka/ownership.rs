@@ -155,10 +155,7 @@ impl Shared {
 
     fn judge(&self, error: &KafkaError, reason: &str) {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
-            || matches!(
-                error.rdkafka_error_code(),
-                Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId)
-            );
+            || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
         if fatal {
             self.fail(format!(
                 "another process runs as connector.instance_id \"{}\" and has taken over ({error}); give each instance \

@@ -4,6 +4,7 @@
 //! a record and the limit of its topic are both known.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::avro::encode::Encoders;
 use crate::domain::batch::{Batch, Event};
@@ -52,7 +53,7 @@ pub struct Record<'a> {
 /// Makes records of batches.
 pub struct Writer {
     pub topics: TopicNames,
-    pub encoders: Encoders,
+    pub encoders: Arc<Encoders>,
     /// By app id. An app that is not listed speaks in openids.
     pub id_kinds: HashMap<String, IdKind>,
     pub limits: Limits,
@@ -129,7 +130,10 @@ impl Writer {
             buffer.clear();
             match self.encoders.dead_letter(&letter, buffer) {
                 Ok(()) if buffer.len() <= room || letter.is_smallest() => break,
-                Ok(()) => letter = letter.cut_to(letter.raw.len().saturating_sub(buffer.len() - room)),
+                Ok(()) => {
+                    let raw_bytes = letter.raw.len().saturating_sub(buffer.len() - room);
+                    letter = letter.cut_to(raw_bytes);
+                }
                 Err(error) => {
                     tracing::error!(%error, reason = letter.reason, "dead letter can't be encoded");
                     return Ok(());

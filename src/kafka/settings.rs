@@ -136,7 +136,7 @@ trait Extend {
 impl Extend for ClientConfig {
     fn extend_from(&mut self, other: &ClientConfig) {
         for (key, value) in other.config_map() {
-            self.set(*key, *value);
+            self.set(key.to_string(), value.to_string());
         }
     }
 }

@@ -93,10 +93,7 @@ fn kinds(names: &TopicNames) -> [(&str, Kind); 5] {
 }
 
 /// How many partitions each topic has that exists.
-async fn partition_counts(
-    settings: &Settings,
-    wanted: &[(&str, Kind)],
-) -> Result<HashMap<String, i32>, OpenError> {
+async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<HashMap<String, i32>, OpenError> {
     let config = settings.plain_config();
     let names: Vec<String> = wanted.iter().map(|(topic, _)| (*topic).to_owned()).collect();
     let counted = tokio::task::spawn_blocking(move || {

@@ -46,13 +46,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::{self, LogContext};
+use super::ownership::Assignment;
 use super::records::{Record, Writer};
 use super::settings::Settings;
 use crate::commit::crash_point::{CrashPoint, reach};
@@ -82,9 +82,8 @@ pub enum Failure {
 
 /// Whose transactions they are: sent along with each.
 pub struct Owner {
-    pub metadata: ConsumerGroupMetadata,
+    pub assignment: Arc<Assignment>,
     pub registry: String,
-    pub partitions: Vec<i32>,
 }
 
 /// A transactional producer with its delivery thread. All calls block.
@@ -150,7 +149,9 @@ impl Transactions {
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < deadline => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
                     message = back;
                     std::thread::sleep(QUEUE_FULL_PAUSE);
                 }
@@ -182,14 +183,14 @@ impl Transactions {
 
     fn send_offsets(&self, owner: &Owner) -> Result<(), Failure> {
         let mut offsets = TopicPartitionList::new();
-        for partition in &owner.partitions {
+        for partition in &owner.assignment.partitions {
             // Offset 0: whoever reads the registry reads all of it.
             offsets
                 .add_partition_offset(&owner.registry, *partition, Offset::Offset(0))
                 .or_else(|error| self.abort("offsets", &error))?;
         }
         let sent =
-            retried(|| self.producer.send_offsets_to_transaction(&offsets, &owner.metadata, CALL_TIMEOUT));
+            retried(|| self.producer.send_offsets_to_transaction(&offsets, &owner.assignment.metadata, CALL_TIMEOUT));
         let Err(error) = sent else { return Ok(()) };
         if is_fatal(&error) {
             return Err(reopen("offsets", &error));

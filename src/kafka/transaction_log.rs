@@ -32,7 +32,7 @@ pub struct KafkaLog {
 
 struct Shared {
     settings: Settings,
-    encoders: Encoders,
+    encoders: Arc<Encoders>,
     id_kinds: HashMap<String, IdKind>,
     ownership: tokio::sync::OnceCell<Ownership>,
     /// The last assignment that the broker refused: only a later one counts.
@@ -46,11 +46,10 @@ struct Session {
     transactions: Transactions,
     writer: Writer,
     owner: Owner,
-    assignment: Arc<Assignment>,
 }
 
 impl KafkaLog {
-    pub fn new(settings: Settings, encoders: Encoders, id_kinds: HashMap<String, IdKind>) -> KafkaLog {
+    pub fn new(settings: Settings, encoders: Arc<Encoders>, id_kinds: HashMap<String, IdKind>) -> KafkaLog {
         let shared = Shared {
             settings,
             encoders,
@@ -94,10 +93,9 @@ impl CommitLog for KafkaLog {
         let Some(session) = self.session.clone() else {
             return Err(CommitError::Reopen("the log is not open".into()));
         };
-        let assignment = session.assignment.number;
-        let result = tokio::task::spawn_blocking(move || {
-            session.transactions.commit(&batch, &session.writer, &session.owner)
-        });
+        let assignment = session.owner.assignment.number;
+        let result =
+            tokio::task::spawn_blocking(move || session.transactions.commit(&batch, &session.writer, &session.owner));
         let result = result.await.unwrap_or_else(|error| Err(Failure::Reopen(format!("transaction thread: {error}"))));
         result.map_err(|failure| self.shared.judge(failure, assignment))
     }
@@ -155,12 +153,8 @@ impl Shared {
             limits: topics.limits,
             state_partitions: topics.partitions,
         };
-        let owner = Owner {
-            metadata: assignment.metadata.clone(),
-            registry: self.settings.topics.registry.clone(),
-            partitions: assignment.partitions.clone(),
-        };
-        Ok((Session { transactions, writer, owner, assignment }, state))
+        let owner = Owner { assignment, registry: self.settings.topics.registry.clone() };
+        Ok((Session { transactions, writer, owner }, state))
     }
 
     fn judge(&self, failure: Failure, assignment: u64) -> CommitError {
