@@ -26,3 +26,5 @@ pub mod state_record;
 pub mod batch;
 
 pub mod state;
+
+pub mod turns;
