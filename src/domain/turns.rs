@@ -103,6 +103,11 @@ impl Turns {
         }
     }
 
+    /// The usual time from one turn to the next.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// The next turn after a poll that failed: at the usual time.
     pub fn after_failure(&self, clock: Duration) -> Duration {
         clock + self.interval

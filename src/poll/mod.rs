@@ -4,4 +4,10 @@ pub mod schedule;
 
 pub mod gate;
 
+pub mod scheduler;
+
+pub mod poller;
+
 pub mod pages;
+
+pub mod reports;
