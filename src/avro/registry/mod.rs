@@ -28,7 +28,7 @@ const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 /// What a registry says to a schema that it does not have to accept yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The subject has no schema so far.
+    /// The subject has no schema so far. Not every registry tells this apart from `Compatible`.
     First,
     Compatible,
     /// With the registry's reasons, as far as it gives any.
