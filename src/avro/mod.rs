@@ -10,5 +10,7 @@ pub mod encode;
 
 pub mod decode;
 
+pub mod registry;
+
 #[cfg(test)]
 mod round_trip;
