@@ -38,7 +38,14 @@ pub fn parse(text: &str, lookup: Lookup, problems: &Problems) -> Table {
     for error in &errors {
         // The error's own text would show the line, which may hold a secret.
         let line = error.span().map(|span| reader.lines.number(span.start));
-        problems.add("", line, Mistake::new(format!("is not TOML: {}", error.message()), "correct its form"));
+        problems.add(
+            "",
+            line,
+            Mistake::new(
+                format!("is not TOML: {}", error.message()),
+                "look at the quotes, brackets and equals signs there",
+            ),
+        );
     }
     if errors.is_empty() { reader.table(root.get_ref(), "") } else { Table::new() }
 }
