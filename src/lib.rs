@@ -1,6 +1,10 @@
 pub mod avro;
+pub mod cli;
 pub mod commit;
+pub mod config;
 pub mod domain;
 pub mod kafka;
 pub mod poll;
+pub mod session;
+pub mod telemetry;
 pub mod wechat;
