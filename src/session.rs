@@ -15,7 +15,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +34,6 @@ use crate::wechat::transport::Transport;
 
 /// How many first cursors go into one intake.
 const CURSORS_MAX: usize = 1000;
-/// How long polls under way may take to notice that they are to end.
-const POLLS_END_MAX: Duration = Duration::from_secs(5);
 
 /// An app with its client and whom to poll for it.
 pub struct PolledApp<T> {
@@ -82,28 +79,35 @@ impl<T: Transport> Session<T> {
         let polls_end = stop.child_token();
         let (queue, intakes) = intake_queue(self.queue_bytes);
         let (first_cursors, feeds) = self.prepare(&state, &lease);
-        let mut tasks = JoinSet::new();
-        for (app, feeds) in self.apps.iter().zip(feeds) {
-            let scheduler = Scheduler::new(
-                app.app.clone(),
-                app.client.clone(),
-                feeds,
-                app.polls_max,
-                app.pauses,
-                queue.clone(),
-                polls_end.clone(),
-            );
-            tasks.spawn(scheduler.run());
-        }
         let committer = Committer::new(log, state, self.bounds, self.totals.clone());
-        let begin = begin_feeds(queue, first_cursors);
-        let (log, ended) = run_both(committer.run(intakes, lease.recalled.clone()), begin).await;
-        polls_end.cancel();
-        let drained = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(POLLS_END_MAX, drained).await.is_err() {
-            tasks.abort_all();
+        let committing = committer.run(intakes, lease.recalled.clone());
+        let polling = self.poll(first_cursors, feeds, queue, polls_end);
+        run_beside(committing, polling).await
+    }
+
+    /// Polls until cancelled. Dropping the future ends the polls at once.
+    async fn poll(
+        &self,
+        first_cursors: Vec<(Promoter, Feed, Cursor)>,
+        feeds: Vec<Vec<PolledFeed>>,
+        queue: IntakeSender,
+        end: CancellationToken,
+    ) {
+        // Before any poll starts, so that they are in the queue ahead of what the first polls bring.
+        for chunk in first_cursors.chunks(CURSORS_MAX) {
+            if queue.send(Intake::Begin(chunk.to_vec())).await.is_err() {
+                return;
+            }
         }
-        (log, ended)
+        let mut schedulers = JoinSet::new();
+        for (app, feeds) in self.apps.iter().zip(feeds) {
+            let (client, queue, end) = (app.client.clone(), queue.clone(), end.clone());
+            let scheduler = Scheduler::new(app.app.clone(), client, feeds, app.polls_max, app.pauses, queue, end);
+            schedulers.spawn(scheduler.run());
+        }
+        // The committer drains once every sender is gone.
+        drop(queue);
+        while schedulers.join_next().await.is_some() {}
     }
 
     /// The first cursors that are missing, and the feeds to poll for each app.
@@ -152,9 +156,6 @@ impl PolledPromoter {
                 turns: Turns::new(cursor(feed, order.start_from), order.rules),
             });
         }
-        if refunds_polled && self.feeds[Feed::Orders as usize].is_none() {
-            // Nothing: a pull of refunds gives refunds only.
-        }
     }
 }
 
@@ -166,22 +167,12 @@ fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {
     }
 }
 
-/// Sends the first cursors. They are the first thing in the queue but for what the first polls may slip in between,
-/// which is why a harvest of a feed that has not begun changes nothing.
-async fn begin_feeds(queue: IntakeSender, first_cursors: Vec<(Promoter, Feed, Cursor)>) {
-    for chunk in first_cursors.chunks(CURSORS_MAX) {
-        if queue.send(Intake::Begin(chunk.to_vec())).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Runs `work` to its end, with `aside` beside it.
-async fn run_both<R>(work: impl Future<Output = R>, aside: impl Future<Output = ()>) -> R {
-    tokio::pin!(work, aside);
+/// Runs `work` to its end, with `beside` as long as that takes.
+async fn run_beside<R>(work: impl Future<Output = R>, beside: impl Future<Output = ()>) -> R {
+    tokio::pin!(work, beside);
     tokio::select! {
         result = &mut work => return result,
-        () = &mut aside => {}
+        () = &mut beside => {}
     }
     work.await
 }
