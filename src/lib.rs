@@ -1,3 +1,4 @@
+pub mod app;
 pub mod avro;
 pub mod cli;
 pub mod commit;
@@ -5,6 +6,8 @@ pub mod config;
 pub mod domain;
 pub mod kafka;
 pub mod poll;
+pub mod retry;
 pub mod session;
+pub mod supervisor;
 pub mod telemetry;
 pub mod wechat;

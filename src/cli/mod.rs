@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 
 pub mod demo;
 pub mod run;
+pub mod signals;
 pub mod simulate;
 
 /// Publishes WeChat promoter touches, orders and refunds to Kafka, each fact exactly once.
@@ -58,6 +59,11 @@ impl Failure {
             Failure::Running(_) => ExitCode::from(1),
         }
     }
+}
+
+/// The runtime of a command that runs until it is told to stop.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::domain::pull::Scope;
 use crate::domain::state::Intake;
 use crate::domain::time::UnixTime;
 use crate::domain::turns::Pulled;
-use crate::wechat::client::{CallError, Client};
+use crate::wechat::client::Client;
+use crate::wechat::error::CallError;
 use crate::wechat::question::{Ask, Question};
 use crate::wechat::transport::Transport;
 
@@ -50,7 +51,7 @@ pub async fn poll<T: Transport>(
     let mut question = Question { promoter: job.promoter.clone(), ask: ask(job.scope), start_id: None };
     // "Now" is taken before the first call is sent, and corrected once by the clock that its answer shows: what the
     // upstream makes visible from then on is left to a later pull.
-    let begun = client.local_now();
+    let begun = client.local_now().as_seconds();
     let mut as_of = client.now();
     let mut first = true;
     loop {
@@ -60,7 +61,7 @@ pub async fn poll<T: Transport>(
         }
         let page = answer.page;
         let rows = page.rows.len();
-        let mut harvest = Harvest::read(&job.promoter, job.scope, as_of, answer.read_at, page.rows);
+        let mut harvest = Harvest::read(&job.promoter, job.scope, as_of, client.local_now(), page.rows);
         let next = pages.take(page.total_cnt, page.start_id, rows, harvest.row_ids());
         if let Ok(Next::End) = next {
             harvest.advance = Some(job.advance(as_of));

@@ -17,9 +17,11 @@ use super::schedule::Schedule;
 use crate::commit::queue::IntakeSender;
 use crate::domain::feed::{Feed, Interface};
 use crate::domain::promoter::{AppId, Promoter};
+use crate::domain::time::{Day, UnixTime};
 use crate::domain::turns::{Pulled, Rules, Turns};
 use crate::poll::pages::PagesFault;
-use crate::wechat::client::{CallError, Client, Hold};
+use crate::wechat::client::Client;
+use crate::wechat::error::{CallError, Hold};
 use crate::wechat::transport::Transport;
 
 /// After this many polls in a row whose token came back the same after its rejection, the app's credentials count as
@@ -33,8 +35,6 @@ pub struct Pauses {
     pub parked: Duration,
     /// An app with wrong credentials, or an interface without quota.
     pub stopped: Duration,
-    /// An interface that was called too fast.
-    pub too_fast: Duration,
 }
 
 /// One feed of one promoter, with its cursor.
@@ -183,7 +183,7 @@ impl<T: Transport> Scheduler<T> {
 
     fn end_call(&mut self, index: usize, clock: Duration, error: &CallError) {
         match error {
-            CallError::ParkPromoter { .. } => {
+            CallError::ParkPromoter(_) => {
                 self.answered(index);
                 if !std::mem::replace(&mut self.parked[index], true) {
                     self.report(index, "parked", error);
@@ -192,7 +192,7 @@ impl<T: Transport> Scheduler<T> {
             }
             CallError::StopApp { .. } => self.stop_app(index, clock, error),
             CallError::HoldInterface { hold, .. } => self.hold_interface(index, clock, hold, error),
-            CallError::TokenRejectedAgain { .. } => {
+            CallError::TokenRejectedAgain(_) => {
                 self.token_rejections += 1;
                 if self.token_rejections >= TOKEN_REJECTIONS_MAX {
                     self.stop_app(index, clock, error);
@@ -205,11 +205,11 @@ impl<T: Transport> Scheduler<T> {
                 self.undecided(index, clock);
                 self.fail(index, clock, "exhausted", error);
             }
-            CallError::RefuseRequest { .. } | CallError::TryLater { .. } | CallError::Unforeseen { .. } => {
+            CallError::RefuseRequest(_) | CallError::TryLater(_) | CallError::Unforeseen(_) => {
                 self.answered(index);
                 self.fail(index, clock, "refused", error);
             }
-            CallError::ClientFault { .. } | CallError::Unreadable { .. } => {
+            CallError::ClientFault(_) | CallError::Unreadable(_) => {
                 self.answered(index);
                 self.fail(index, clock, "unreadable", error);
             }
@@ -246,10 +246,12 @@ impl<T: Transport> Scheduler<T> {
 
     fn hold_interface(&mut self, index: usize, clock: Duration, hold: &Hold, error: &CallError) {
         let pause = match hold {
-            Hold::TooFast => self.pauses.too_fast,
-            Hold::RetryAfter(delay) => *delay,
+            Hold::TooFast(delay) | Hold::RetryAfter(delay) => *delay,
             // The quota may be raised at any time, so it is tried before the day ends, too.
-            Hold::QuotaSpent { until } => self.until_wall_clock(*until).min(self.pauses.stopped),
+            Hold::QuotaSpent => {
+                let midnight = Day::in_beijing(self.client.now()).beijing_end();
+                self.until_wall_clock(midnight).min(self.pauses.stopped)
+            }
             Hold::DailyBudget { until } => self.until_wall_clock(*until),
         };
         let interface = self.feeds[index].feed.interface();
@@ -261,7 +263,7 @@ impl<T: Transport> Scheduler<T> {
         self.schedule.put(index, clock);
     }
 
-    fn until_wall_clock(&self, until: crate::domain::time::UnixTime) -> Duration {
+    fn until_wall_clock(&self, until: UnixTime) -> Duration {
         // At least a second, or a clock that is behind would make it a busy loop.
         Duration::from_secs(until.0.saturating_sub(self.client.now().0).max(1).cast_unsigned())
     }
