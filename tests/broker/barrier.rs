@@ -13,7 +13,10 @@ const BOUND: Duration = Duration::from_secs(20);
 
 pub const CASES: &[Case] = &[
     Case::shared("barrier: the position passes markers and aborted records", the_position_passes_markers),
-    Case::shared("barrier: an open transaction ends the reading below the barrier", an_open_transaction_holds_the_reader),
+    Case::shared(
+        "barrier: an open transaction ends the reading below the barrier",
+        an_open_transaction_holds_the_reader,
+    ),
 ];
 
 fn the_position_passes_markers(context: &Context) -> Result<()> {

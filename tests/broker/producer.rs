@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
-use rdkafka::TopicPartitionList;
 
 use crate::harness::client;
 

@@ -55,7 +55,10 @@ pub fn java() -> Result<PathBuf, Unavailable> {
     let text = String::from_utf8_lossy(&answer.stderr);
     match java_version(&text) {
         Some(version) if version >= JAVA_MIN => Ok(java),
-        _ => Err(Unavailable(format!("Java {JAVA_MIN} or later is needed, found: {}", text.lines().next().unwrap_or("none")))),
+        _ => Err(Unavailable(format!(
+            "Java {JAVA_MIN} or later is needed, found: {}",
+            text.lines().next().unwrap_or("none")
+        ))),
     }
 }
 

@@ -178,9 +178,9 @@ fn passes(error: &KafkaError) -> bool {
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {
-    let headers = message.headers().map(|headers| headers.iter().map(|one| {
-        (one.key.to_owned(), one.value.unwrap_or_default().to_owned())
-    }));
+    let headers = message
+        .headers()
+        .map(|headers| headers.iter().map(|one| (one.key.to_owned(), one.value.unwrap_or_default().to_owned())));
     Record {
         topic: message.topic().to_owned(),
         partition: message.partition(),

@@ -19,6 +19,8 @@ use super::wait::wait_until;
 
 /// A cold JVM answers after three seconds on two idle cores; they may be busy.
 const START_BOUND: Duration = Duration::from_secs(90);
+/// A broker that is given runs already.
+const GIVEN_BOUND: Duration = Duration::from_secs(10);
 /// Another process may take a free port between the look at it and the broker's start.
 const START_ATTEMPTS: usize = 3;
 
@@ -33,8 +35,11 @@ impl Broker {
         match brokers {
             Brokers::Own(distribution) => OwnBroker::start(distribution, properties).map(Broker::Own),
             Brokers::Given { bootstrap } => {
-                answers(bootstrap).with_context(|| format!("the given broker {bootstrap} does not answer"))?;
-                Ok(Broker::Given { bootstrap: bootstrap.clone() })
+                let broker = Broker::Given { bootstrap: bootstrap.clone() };
+                if !broker.answers(GIVEN_BOUND)? {
+                    bail!("the given broker {bootstrap} does not answer");
+                }
+                Ok(broker)
             }
         }
     }
@@ -59,6 +64,12 @@ impl Broker {
     /// SIGCONT.
     pub fn resume(&self) -> Result<()> {
         self.process(Process::resume)
+    }
+
+    /// Whether it answers within `bound`.
+    pub fn answers(&self, bound: Duration) -> Result<bool> {
+        let consumer: BaseConsumer = client::config(self.bootstrap()).create()?;
+        Ok(consumer.fetch_metadata(None, bound).is_ok())
     }
 
     /// Starts again on the same directory and ports, after `kill`, and waits until it answers.
@@ -114,8 +125,7 @@ impl OwnBroker {
         }
         fs::write(directory.path().join("server.properties"), text).context("server.properties can't be written")?;
         let bootstrap = format!("127.0.0.1:{port}");
-        let broker =
-            OwnBroker { distribution: distribution.clone(), bootstrap, process: Mutex::new(None), directory };
+        let broker = OwnBroker { distribution: distribution.clone(), bootstrap, process: Mutex::new(None), directory };
         broker.format()?;
         broker.run()?;
         broker.wait_ready()?;
@@ -154,11 +164,6 @@ impl OwnBroker {
             Ok(ready(&consumer).then_some(()))
         })
     }
-}
-
-fn answers(bootstrap: &str) -> Result<()> {
-    let consumer: BaseConsumer = client::config(bootstrap).create()?;
-    wait_until("the broker answers", START_BOUND, || Ok(ready(&consumer).then_some(())))
 }
 
 /// It is there, and leads every partition it has.
