@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::harness::case::{Case, Context};
-use crate::harness::consumer::{Reader, high_watermarks, read_all, stable_offsets};
+use crate::harness::consumer::{Reader, high_watermarks, read_texts, stable_offsets};
 use crate::harness::wait::wait_until;
 use crate::producer::Transactional;
 
@@ -58,7 +58,6 @@ fn an_open_transaction_holds_the_reader(context: &Context) -> Result<()> {
     assert_eq!(records.len(), 1);
 
     open.commit()?;
-    let values: Vec<_> = read_all(context.bootstrap(), &topic)?.iter().map(|record| record.value_text()).collect();
-    assert_eq!(values, ["first", "open", "behind"]);
+    assert_eq!(read_texts(context.bootstrap(), &topic)?, ["first", "open", "behind"]);
     Ok(())
 }

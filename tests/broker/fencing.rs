@@ -4,7 +4,7 @@ use anyhow::Result;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::harness::case::{Case, Context};
-use crate::harness::consumer::read_all;
+use crate::harness::consumer::{read_all, read_texts};
 use crate::producer::Transactional;
 
 pub const CASES: &[Case] = &[
@@ -23,8 +23,7 @@ fn a_second_init_fences_the_first_producer(context: &Context) -> Result<()> {
     assert!(fatal, "fenced, not {error:?}");
 
     second.commit_all(&topic, &["from the second"])?;
-    let values: Vec<_> = read_all(context.bootstrap(), &topic)?.iter().map(|record| record.value_text()).collect();
-    assert_eq!(values, ["from the first", "from the second"]);
+    assert_eq!(read_texts(context.bootstrap(), &topic)?, ["from the first", "from the second"]);
     Ok(())
 }
 

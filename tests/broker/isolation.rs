@@ -6,7 +6,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::harness::case::{Case, Context};
 use crate::harness::client;
-use crate::harness::consumer::{read_all, stable_offsets};
+use crate::harness::consumer::{read_all, read_texts, stable_offsets};
 use crate::producer::Transactional;
 
 pub const CASES: &[Case] = &[
@@ -24,8 +24,7 @@ fn an_aborted_record_is_never_shown(context: &Context) -> Result<()> {
     producer.abort()?;
     producer.commit_all(&topic, &["second"])?;
 
-    let values: Vec<_> = read_all(context.bootstrap(), &topic)?.iter().map(|record| record.value_text()).collect();
-    assert_eq!(values, ["first", "second"]);
+    assert_eq!(read_texts(context.bootstrap(), &topic)?, ["first", "second"]);
     Ok(())
 }
 

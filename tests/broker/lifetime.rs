@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::harness::case::{Case, Context};
-use crate::harness::consumer::{read_all, read_until};
+use crate::harness::consumer::{read_texts, read_until};
 use crate::producer::Transactional;
 
 /// A broker that runs answers far sooner.
@@ -26,8 +26,7 @@ fn a_killed_broker_comes_back_with_its_records(context: &Context) -> Result<()> 
     context.broker().restart()?;
 
     producer.commit_all(&topic, &["after"])?;
-    let values: Vec<_> = read_all(context.bootstrap(), &topic)?.iter().map(|record| record.value_text()).collect();
-    assert_eq!(values, ["before", "after"]);
+    assert_eq!(read_texts(context.bootstrap(), &topic)?, ["before", "after"]);
     assert_eq!(context.topics().settings(&topic)?["cleanup.policy"], "compact");
     assert_eq!(context.topics().partitions(&topic)?, 2);
     context.topics().delete(&topic)

@@ -61,6 +61,11 @@ pub fn read_all(bootstrap: &str, topic: &str) -> Result<Vec<Record>> {
     Ok(records)
 }
 
+/// The values of `read_all`, as text.
+pub fn read_texts(bootstrap: &str, topic: &str) -> Result<Vec<String>> {
+    Ok(read_all(bootstrap, topic)?.iter().map(Record::value_text).collect())
+}
+
 /// Reads `topics` in the order of arrival until `enough` says so of all records seen so far.
 pub fn read_until(
     bootstrap: &str,
