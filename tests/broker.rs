@@ -5,20 +5,18 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
-#[path = "broker/barrier.rs"]
-mod barrier;
-#[path = "broker/fencing.rs"]
-mod fencing;
+mod broker {
+    pub mod barrier;
+    pub mod fencing;
+    pub mod isolation;
+    pub mod lifetime;
+    mod producer;
+}
 mod harness;
-#[path = "broker/isolation.rs"]
-mod isolation;
-#[path = "broker/lifetime.rs"]
-mod lifetime;
-#[path = "broker/producer.rs"]
-mod producer;
 
 use std::process::ExitCode;
 
+use broker::{barrier, fencing, isolation, lifetime};
 use harness::case;
 
 fn main() -> ExitCode {

@@ -2,11 +2,16 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
-#[path = "harness/judge.rs"]
-mod judge;
+/// The part of the harness that is judged here.
+mod harness {
+    pub mod facts;
+    pub mod judge;
+}
 
-use judge::{Sighting, judge};
+use harness::facts::{published as found, shown};
+use harness::judge::{Sighting, judge};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn sighting(stream: &str, time: i64, key: &str) -> Sighting {
     Sighting { key: key.to_owned(), stream: stream.to_owned(), time }
@@ -17,7 +22,7 @@ fn keys(sightings: &[Sighting]) -> Vec<String> {
 }
 
 /// Some facts of several streams, each stream in the order of its times, all keys different.
-fn published() -> impl Strategy<Value = Vec<Sighting>> {
+fn facts() -> impl Strategy<Value = Vec<Sighting>> {
     proptest::collection::vec((0..4_u8, 0..3_i64), 2..60).prop_map(|steps| {
         let mut clocks = [0; 4];
         let facts = steps.into_iter().enumerate().map(|(index, (stream, step))| {
@@ -62,9 +67,85 @@ fn one_fact_shown_twice_must_be_found_twice() {
     assert_eq!(judge(shown(), [sighting("a", 1, "x")]).missing, ["x"]);
 }
 
+fn shown_order() -> Value {
+    json!({
+        "kind": "order", "app_id": "wx1", "promoter_openid": "oA", "time": 1_668_700_000, "feeds": ["orders"],
+        "openid": "oUser", "create_time": null, "path": "a|b", "scene": 1077, "share_extra_info": null,
+        "mch_id": "19", "trade_no": "42", "out_trade_no": null, "status": "REFUNDED", "status_code": 2,
+        "paid_amount": 199, "paid_time": 1_668_614_400, "refunded_time": 1_668_700_000
+    })
+}
+
+fn published_order() -> Value {
+    json!({
+        "event_id": "00", "app_id": "wx1", "id_kind": "OPENID", "promoter_openid": "oA", "role_id": 7,
+        "retail_id": null, "extra_info": null, "openid": "oUser", "create_time": null, "path": "a|b", "scene": 1077,
+        "share_extra_info": null, "mch_id": "19", "trade_no": "42", "out_trade_no": null, "status": "REFUNDED",
+        "status_code": 2, "paid_amount": 199, "paid_time": "2022-11-16T16:00:00Z",
+        "refunded_time": "2022-11-17T15:46:40Z", "observed_at": "2022-11-17T16:00:00.123Z"
+    })
+}
+
+#[test]
+fn an_order_is_the_same_on_both_sides() {
+    let sighting = found(&published_order()).unwrap();
+    assert_eq!(sighting.key, shown(&shown_order()).unwrap());
+    assert_eq!(sighting.time, 1_668_700_000);
+}
+
+#[test]
+fn a_touch_is_the_same_on_both_sides() {
+    let line = json!({
+        "kind": "touch", "app_id": "wx1", "promoter_openid": "oA", "time": 1_668_614_400, "feeds": ["touches"],
+        "openid": "oUser", "create_time": 1_668_614_400, "path": null, "scene": null, "share_extra_info": "\u{FFFD}"
+    });
+    let event = json!({
+        "app_id": "wx1", "promoter_openid": "oA", "openid": "oUser", "create_time": "2022-11-17T00:00:00+08:00",
+        "path": null, "scene": null, "share_extra_info": "\u{FFFD}", "observed_at": "2022-11-17T16:00:00Z"
+    });
+    assert_eq!(found(&event).unwrap().key, shown(&line).unwrap());
+}
+
+#[test]
+fn a_dead_row_is_the_same_on_both_sides() {
+    let line = |raw: &str| json!({"kind": "dead_row", "app_id": "wx1", "promoter_openid": "oA", "raw_base64": raw, "time": 0, "feeds": []});
+    let event = |raw: Value| json!({"source": "touches", "app_id": "wx1", "promoter_openid": "oA", "raw": raw});
+    assert_eq!(found(&event(json!("{}"))).unwrap().key, shown(&line("e30=")).unwrap());
+    assert_eq!(found(&event(json!({"base64": "/wA="}))).unwrap().key, shown(&line("/wA=")).unwrap());
+}
+
+#[test]
+fn every_field_of_a_fact_is_compared() {
+    let right = found(&published_order()).unwrap().key;
+    let fields = "app_id promoter_openid openid create_time path scene share_extra_info mch_id trade_no out_trade_no \
+                  status status_code paid_amount paid_time refunded_time";
+    for field in fields.split_whitespace() {
+        let mut event = published_order();
+        event[field] = if field.ends_with("_time") { json!("2020-01-01T00:00:00Z") } else { json!("other") };
+        assert_ne!(found(&event).unwrap().key, right, "{field}");
+    }
+}
+
+#[test]
+fn what_the_merchant_edits_and_the_connector_adds_is_not_compared() {
+    let right = found(&published_order()).unwrap().key;
+    for field in ["event_id", "id_kind", "role_id", "retail_id", "extra_info", "observed_at"] {
+        let mut event = published_order();
+        event[field] = json!("other");
+        assert_eq!(found(&event).unwrap().key, right, "{field}");
+    }
+}
+
+#[test]
+fn a_fraction_of_a_second_is_refused() {
+    let mut event = published_order();
+    event["paid_time"] = json!("2022-11-16T16:00:00.001Z");
+    assert!(found(&event).is_err());
+}
+
 proptest! {
     #[test]
-    fn any_order_between_streams_is_fine(found in published()) {
+    fn any_order_between_streams_is_fine(found in facts()) {
         let mut other = found.clone();
         other.sort_by(|one, two| one.stream.cmp(&two.stream));
         prop_assert!(judge(keys(&found), found.clone()).is_exact());
@@ -72,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn a_dropped_fact_is_missing(found in published(), at in any::<prop::sample::Index>()) {
+    fn a_dropped_fact_is_missing(found in facts(), at in any::<prop::sample::Index>()) {
         let mut mutated = found.clone();
         let dropped = mutated.remove(at.index(found.len()));
         let verdict = judge(keys(&found), mutated);
@@ -81,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn a_doubled_fact_is_there_twice(found in published(), at in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+    fn a_doubled_fact_is_there_twice(found in facts(), at in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
         let mut mutated = found.clone();
         let doubled = found[at.index(found.len())].clone();
         mutated.insert(to.index(found.len() + 1), doubled.clone());
@@ -92,7 +173,7 @@ proptest! {
 
     #[test]
     fn a_fact_in_the_place_of_another_is_both_missing_and_twice(
-        found in published(),
+        found in facts(),
         at in any::<prop::sample::Index>(),
         distance in any::<prop::sample::Index>(),
     ) {
@@ -106,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fact_that_was_never_shown_is_foreign(found in published(), at in any::<prop::sample::Index>()) {
+    fn a_fact_that_was_never_shown_is_foreign(found in facts(), at in any::<prop::sample::Index>()) {
         let mut mutated = found.clone();
         mutated[at.index(found.len())].key.push('!');
         let verdict = judge(keys(&found), mutated);
@@ -115,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fact_behind_a_later_one_of_its_stream_is_misordered(found in published(), at in any::<prop::sample::Index>()) {
+    fn a_fact_behind_a_later_one_of_its_stream_is_misordered(found in facts(), at in any::<prop::sample::Index>()) {
         let mut mutated = found.clone();
         let moved = mutated.remove(at.index(found.len()));
         mutated.push(Sighting { time: moved.time, ..moved.clone() });

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::producer::Transactional;
 use crate::harness::case::{Case, Context};
 use crate::harness::consumer::{Reader, high_watermarks, read_texts, stable_offsets};
 use crate::harness::wait::wait_until;
-use crate::producer::Transactional;
 
 const BOUND: Duration = Duration::from_secs(20);
 

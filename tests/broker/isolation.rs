@@ -4,10 +4,10 @@ use anyhow::Result;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::producer::Transactional;
 use crate::harness::case::{Case, Context};
 use crate::harness::client;
 use crate::harness::consumer::{read_all, read_texts, stable_offsets};
-use crate::producer::Transactional;
 
 pub const CASES: &[Case] = &[
     Case::shared("isolation: an aborted record is never shown", an_aborted_record_is_never_shown),

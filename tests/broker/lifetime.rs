@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::producer::Transactional;
 use crate::harness::case::{Case, Context};
 use crate::harness::consumer::{read_texts, read_until};
-use crate::producer::Transactional;
 
 /// A broker that runs answers far sooner.
 const SILENCE: Duration = Duration::from_secs(1);

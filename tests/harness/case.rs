@@ -79,6 +79,30 @@ impl Context {
         self.directory.path()
     }
 
+    /// A configuration of the real binary for this case: its broker, its topics, and the first `promoters` of the
+    /// simulated upstream, polled as often as tests need it. `more` is TOML that follows.
+    pub fn config(&self, simulator: &Simulator, promoters: usize, more: &str) -> String {
+        let promoters: Vec<String> = (1..=promoters).map(|number| format!("oSimulated{number:06}")).collect();
+        let (bootstrap, prefix, url) = (self.bootstrap(), self.topics.prefix(), simulator.url());
+        format!(
+            r#"
+connector = {{ name = "{prefix}", instance_id = "one" }}
+kafka = {{ "bootstrap.servers" = "{bootstrap}" }}
+topics = {{ prefix = "{prefix}", partitions = 3, replication = 1 }}
+apps = [
+    {{ app_id = "wx_simulated", secret = "simulated-secret", base_url = "{url}", promoters = {promoters:?} }},
+]
+retry = {{ parked = "1s", stopped = "1s", too_fast = "1s" }}
+admin = {{ listen = "off" }}
+
+[feeds]
+touches = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
+orders = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
+refunds = {{ every = "1s", idle_every = "2s" }}
+{more}"#
+        )
+    }
+
     /// Runs the real binary; `name` tells several instances apart.
     pub fn connector(&self, name: &str, config: &str, environment: &[(&str, &str)]) -> Result<Connector> {
         Connector::start(self.directory(), name, config, environment)

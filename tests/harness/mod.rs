@@ -10,6 +10,7 @@ pub mod connector;
 pub mod consumer;
 pub mod directory;
 pub mod distribution;
+pub mod facts;
 pub mod judge;
 pub mod kafka;
 pub mod process;
