@@ -1,0 +1,202 @@
+//! The cases of a test binary: what each needs, what it is given, and how its end is told.
+
+use std::any::Any;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Result, anyhow};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tempfile::TempDir;
+
+use super::availability::{Brokers, Unavailable, must_run_everything};
+use super::connector::Connector;
+use super::directory;
+use super::kafka::Broker;
+use super::simulator::Simulator;
+use super::topics::Topics;
+
+/// As many cases at once as a small machine has cores.
+const THREADS: usize = 2;
+const LOG_TAIL_LINES: usize = 30;
+
+type Run = fn(&Context) -> Result<()>;
+
+#[derive(Clone, Copy)]
+pub struct Case {
+    name: &'static str,
+    run: Run,
+    broker: Need,
+}
+
+#[derive(Clone, Copy)]
+enum Need {
+    /// A broker that other cases use at the same time.
+    Shared,
+    /// A broker that this case may kill and pause, with these properties beside those of the harness.
+    Own(&'static [(&'static str, &'static str)]),
+}
+
+impl Case {
+    pub const fn shared(name: &'static str, run: Run) -> Case {
+        Case { name, run, broker: Need::Shared }
+    }
+
+    pub const fn own(name: &'static str, run: Run) -> Case {
+        Case { name, run, broker: Need::Own(&[]) }
+    }
+
+    pub const fn own_with(name: &'static str, properties: &'static [(&'static str, &'static str)], run: Run) -> Case {
+        Case { name, run, broker: Need::Own(properties) }
+    }
+}
+
+/// What a case is given.
+pub struct Context {
+    // In the order in which they go: clients, then the broker, then the files.
+    topics: Topics,
+    broker: Arc<Broker>,
+    directory: TempDir,
+}
+
+impl Context {
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    pub fn bootstrap(&self) -> &str {
+        self.broker.bootstrap()
+    }
+
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// For this case's files; the logs in it are shown if the case fails.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A configuration of the real binary for this case: its broker, its topics, and the first `promoters` of the
+    /// simulated upstream, polled as often as tests need it. `more` is TOML that follows.
+    pub fn config(&self, simulator: &Simulator, promoters: usize, more: &str) -> String {
+        let promoters: Vec<String> = (1..=promoters).map(|number| format!("oSimulated{number:06}")).collect();
+        let (bootstrap, prefix, url) = (self.bootstrap(), self.topics.prefix(), simulator.url());
+        format!(
+            r#"
+connector = {{ name = "{prefix}", instance_id = "one" }}
+kafka = {{ "bootstrap.servers" = "{bootstrap}" }}
+topics = {{ prefix = "{prefix}", partitions = 3, replication = 1 }}
+apps = [
+    {{ app_id = "wx_simulated", secret = "simulated-secret", base_url = "{url}", promoters = {promoters:?} }},
+]
+retry = {{ parked = "1s", stopped = "1s", too_fast = "1s" }}
+admin = {{ listen = "off" }}
+
+[feeds]
+touches = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
+orders = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
+refunds = {{ every = "1s", idle_every = "2s" }}
+{more}"#
+        )
+    }
+
+    /// Runs the real binary; `name` tells several instances apart.
+    pub fn connector(&self, name: &str, config: &str, environment: &[(&str, &str)]) -> Result<Connector> {
+        Connector::start(self.directory(), name, config, environment)
+    }
+
+    /// Runs the simulated upstream.
+    pub fn simulator(&self, arguments: &[&str]) -> Result<Simulator> {
+        Simulator::start(self.directory(), arguments)
+    }
+}
+
+/// Runs the cases that the command line asks for.
+pub fn main(cases: impl IntoIterator<Item = Case>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let stock = Arc::new(Stock::default());
+    let trials = cases.into_iter().map(|case| {
+        let stock = Arc::clone(&stock);
+        Trial::ignorable_test(case.name, move || conclude(&stock, &case))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // The shared broker stops here and takes its files along.
+    drop(stock);
+    conclusion.exit_code()
+}
+
+/// Brokers, looked for only when the first case needs one: listing the cases fetches nothing.
+#[derive(Default)]
+struct Stock {
+    brokers: OnceLock<Result<Brokers, Unavailable>>,
+    shared: OnceLock<Result<Arc<Broker>, String>>,
+}
+
+impl Stock {
+    /// The broker for a case, or why there can be none.
+    fn broker(&self, need: Need) -> Result<Result<Arc<Broker>, Unavailable>> {
+        let brokers = match self.brokers.get_or_init(Brokers::find) {
+            Ok(brokers) => brokers,
+            Err(unavailable) => return Ok(Err(unavailable.clone())),
+        };
+        match (need, brokers) {
+            (Need::Own(_), Brokers::Given { bootstrap }) => {
+                Ok(Err(Unavailable(format!("it would stop the broker {bootstrap}, which is not the harness's own"))))
+            }
+            (Need::Own(properties), Brokers::Own(_)) => Ok(Ok(Arc::new(Broker::start(brokers, properties)?))),
+            (Need::Shared, _) => {
+                let start = || Broker::start(brokers, &[]).map(Arc::new).map_err(|error| format!("{error:#}"));
+                let shared = self.shared.get_or_init(start);
+                shared.clone().map(Ok).map_err(|error| anyhow!("the shared broker does not start: {error}"))
+            }
+        }
+    }
+}
+
+fn conclude(stock: &Stock, case: &Case) -> Result<Completion, Failed> {
+    let broker = match stock.broker(case.broker).map_err(failed)? {
+        Ok(broker) => broker,
+        Err(unavailable) if must_run_everything() => return Err(Failed::from(unavailable.0)),
+        Err(unavailable) => return Ok(Completion::ignored_with(unavailable.0)),
+    };
+    let topics = Topics::new(broker.bootstrap()).map_err(failed)?;
+    let directory = directory::temporary("case").map_err(failed)?;
+    let context = Context { topics, broker, directory };
+    let error = match catch_unwind(AssertUnwindSafe(|| (case.run)(&context))) {
+        Ok(Ok(())) => return Ok(Completion::Completed),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(panic) => panic_message(panic),
+    };
+    Err(Failed::from(error + &log_tails(context.directory())))
+}
+
+fn failed(error: anyhow::Error) -> Failed {
+    Failed::from(format!("{error:#}"))
+}
+
+fn panic_message(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().map_or("the case panicked", |text| text).to_owned(),
+    }
+}
+
+/// The ends of the logs that the case's processes have left.
+fn log_tails(directory: &Path) -> String {
+    let mut tails = String::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "err") {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            let lines: Vec<&str> = text.lines().collect();
+            let tail = lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n");
+            tails.push_str(&format!("\n--- the end of {}\n{tail}", entry.file_name().to_string_lossy()));
+        }
+    }
+    tails
+}

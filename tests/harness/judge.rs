@@ -1,0 +1,104 @@
+//! Compares what the upstream showed with what a consumer found, as exact multisets.
+//!
+//! It knows nothing of facts: `facts.rs` turns both sides into the keys that are compared here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+/// How many of each kind a verdict prints.
+const SHOWN: usize = 5;
+
+/// One published event, as the judge looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    pub key: String,
+    /// Events of one stream stand in the order of their times: those of one harvest of one promoter.
+    pub stream: String,
+    pub time: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    pub expected: usize,
+    pub found: usize,
+    /// Expected, and found less often than that.
+    pub missing: Vec<String>,
+    /// Found more often than expected, once for each time too many.
+    pub twice: Vec<String>,
+    /// Found, and never expected.
+    pub foreign: Vec<String>,
+    /// Found behind a later fact of their stream.
+    pub misordered: Vec<String>,
+}
+
+/// `found` is in the order in which it was published, at least within each stream.
+pub fn judge(expected: impl IntoIterator<Item = String>, found: impl IntoIterator<Item = Sighting>) -> Verdict {
+    let mut verdict = Verdict::default();
+    // Expected minus found; a key that was never expected is not in it.
+    let mut balance: BTreeMap<String, i64> = BTreeMap::new();
+    for key in expected {
+        verdict.expected += 1;
+        *balance.entry(key).or_default() += 1;
+    }
+    let mut latest: HashMap<String, i64> = HashMap::new();
+    for sighting in found {
+        verdict.found += 1;
+        let latest = latest.entry(sighting.stream).or_insert(sighting.time);
+        if sighting.time < *latest {
+            verdict.misordered.push(sighting.key.clone());
+        }
+        *latest = sighting.time.max(*latest);
+        match balance.get_mut(&sighting.key) {
+            Some(left) => *left -= 1,
+            None => verdict.foreign.push(sighting.key),
+        }
+    }
+    for (key, left) in balance {
+        let side = if left > 0 { &mut verdict.missing } else { &mut verdict.twice };
+        side.extend((0..left.abs()).map(|_| key.clone()));
+    }
+    verdict
+}
+
+impl Verdict {
+    pub fn is_exact(&self) -> bool {
+        [&self.missing, &self.twice, &self.foreign, &self.misordered].iter().all(|faults| faults.is_empty())
+    }
+
+    /// An error that reads as the verdict, unless it is exact and there was something to judge.
+    pub fn must_be_exact(&self) -> Result<()> {
+        if self.expected == 0 {
+            bail!("nothing was shown, so nothing is proven");
+        }
+        if !self.is_exact() {
+            bail!("{self}");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (missing, twice) = (self.missing.len(), self.twice.len());
+        let (foreign, misordered) = (self.foreign.len(), self.misordered.len());
+        write!(f, "shown {}, published {}, ", self.expected, self.found)?;
+        write!(f, "missing {missing}, twice {twice}, foreign {foreign}, misordered {misordered}")?;
+        let kinds = [
+            ("missing", &self.missing),
+            ("twice", &self.twice),
+            ("foreign", &self.foreign),
+            ("misordered", &self.misordered),
+        ];
+        for (kind, keys) in kinds {
+            for key in keys.iter().take(SHOWN) {
+                write!(f, "\n  {kind}: {key}")?;
+            }
+            if keys.len() > SHOWN {
+                write!(f, "\n  {kind}: … and {} more", keys.len() - SHOWN)?;
+            }
+        }
+        Ok(())
+    }
+}

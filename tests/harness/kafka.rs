@@ -1,0 +1,223 @@
+//! Real brokers: Apache Kafka in KRaft mode, one node each, on free ports and in their own directories.
+
+use std::fs;
+use std::net::TcpListener;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tempfile::TempDir;
+
+use super::availability::Brokers;
+use super::client;
+use super::directory;
+use super::distribution::Distribution;
+use super::process::Process;
+use super::wait::wait_until;
+
+/// A cold JVM answers after three seconds on two idle cores; they may be busy.
+const START_BOUND: Duration = Duration::from_secs(90);
+/// A broker that is given runs already.
+const GIVEN_BOUND: Duration = Duration::from_secs(10);
+/// Another process may take a free port between the look at it and the broker's start.
+const START_ATTEMPTS: usize = 3;
+
+pub enum Broker {
+    Own(OwnBroker),
+    Given { bootstrap: String },
+}
+
+impl Broker {
+    /// Starts a broker with `properties` beside those of the harness, or takes the one that is given.
+    pub fn start(brokers: &Brokers, properties: &[(&str, &str)]) -> Result<Broker> {
+        match brokers {
+            Brokers::Own(distribution) => OwnBroker::start(distribution, properties).map(Broker::Own),
+            Brokers::Given { bootstrap } => {
+                let broker = Broker::Given { bootstrap: bootstrap.clone() };
+                if !broker.answers(GIVEN_BOUND)? {
+                    bail!("the given broker {bootstrap} does not answer");
+                }
+                Ok(broker)
+            }
+        }
+    }
+
+    pub fn bootstrap(&self) -> &str {
+        match self {
+            Broker::Own(own) => &own.bootstrap,
+            Broker::Given { bootstrap } => bootstrap,
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) -> Result<()> {
+        self.process(Process::kill9)
+    }
+
+    /// SIGSTOP: connections stay open and nothing answers.
+    pub fn pause(&self) -> Result<()> {
+        self.process(Process::pause)
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) -> Result<()> {
+        self.process(Process::resume)
+    }
+
+    /// Whether it answers within `bound`.
+    pub fn answers(&self, bound: Duration) -> Result<bool> {
+        let consumer: BaseConsumer = client::config(self.bootstrap()).create()?;
+        Ok(consumer.fetch_metadata(None, bound).is_ok())
+    }
+
+    /// Starts again on the same directory and ports, after `kill`, and waits until it answers.
+    pub fn restart(&self) -> Result<()> {
+        let own = self.own()?;
+        own.run()?;
+        own.wait_ready()
+    }
+
+    fn process(&self, act: impl FnOnce(&Process) -> Result<()>) -> Result<()> {
+        match &*self.own()?.process.lock().expect("no holder of this lock panics") {
+            Some(process) => act(process),
+            None => bail!("the broker does not run"),
+        }
+    }
+
+    fn own(&self) -> Result<&OwnBroker> {
+        match self {
+            Broker::Own(own) => Ok(own),
+            Broker::Given { bootstrap } => bail!("the broker {bootstrap} is not the harness's own"),
+        }
+    }
+}
+
+pub struct OwnBroker {
+    distribution: Distribution,
+    bootstrap: String,
+    // Before the directory: it has to be dead before its files go.
+    process: Mutex<Option<Process>>,
+    directory: TempDir,
+}
+
+impl OwnBroker {
+    fn start(distribution: &Distribution, properties: &[(&str, &str)]) -> Result<OwnBroker> {
+        let mut last = None;
+        for _ in 0..START_ATTEMPTS {
+            match OwnBroker::try_start(distribution, properties) {
+                Ok(broker) => return Ok(broker),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.expect("there is at least one attempt"))
+    }
+
+    fn try_start(distribution: &Distribution, properties: &[(&str, &str)]) -> Result<OwnBroker> {
+        let directory = directory::temporary("kafka")?;
+        let (port, controller_port) = (free_port()?, free_port()?);
+        let data = directory.path().join("data");
+        let mut text = server_properties(port, controller_port);
+        text.push_str(&format!("log.dirs={}\n", data.display()));
+        for (key, value) in properties {
+            text.push_str(&format!("{key}={value}\n"));
+        }
+        fs::write(directory.path().join("server.properties"), text).context("server.properties can't be written")?;
+        let bootstrap = format!("127.0.0.1:{port}");
+        let broker = OwnBroker { distribution: distribution.clone(), bootstrap, process: Mutex::new(None), directory };
+        broker.format()?;
+        broker.run()?;
+        broker.wait_ready()?;
+        Ok(broker)
+    }
+
+    fn format(&self) -> Result<()> {
+        // Any 16 bytes in base64 will do, and no two brokers of this harness ever meet.
+        let answer = self
+            .distribution
+            .command("kafka.tools.StorageTool")
+            .args(["format", "-t", "cHJvbW90ZXItdGVzdC0wMQ", "-c", "server.properties"])
+            .current_dir(self.directory.path())
+            .output()
+            .context("Java does not start")?;
+        if !answer.status.success() {
+            bail!("the directory can't be formatted: {}", String::from_utf8_lossy(&answer.stderr));
+        }
+        Ok(())
+    }
+
+    fn run(&self) -> Result<()> {
+        let mut command = self.distribution.command("kafka.Kafka");
+        command.arg("server.properties");
+        let process = Process::start("kafka", &command, self.directory.path())?;
+        *self.process.lock().expect("no holder of this lock panics") = Some(process);
+        Ok(())
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        let consumer: BaseConsumer = client::config(&self.bootstrap).create()?;
+        wait_until("the broker answers", START_BOUND, || {
+            if let Some(process) = &*self.process.lock().expect("no holder of this lock panics") {
+                process.must_run()?;
+            }
+            Ok(ready(&consumer).then_some(()))
+        })
+    }
+}
+
+/// It is there, and leads every partition it has.
+fn ready(consumer: &BaseConsumer) -> bool {
+    let Ok(metadata) = consumer.fetch_metadata(None, Duration::from_millis(500)) else { return false };
+    !metadata.brokers().is_empty()
+        && metadata.topics().iter().flat_map(|topic| topic.partitions()).all(|partition| partition.leader() >= 0)
+}
+
+/// A port below the ones that the system gives to outgoing connections: those could take a broker's port while it
+/// is down. Processes begin at different places, and one process never asks for the same port twice.
+fn free_port() -> Result<u16> {
+    const FIRST: u16 = 16_000;
+    const COUNT: u16 = 16_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id().wrapping_mul(37) % u32::from(COUNT)) as u16;
+    for _ in 0..COUNT {
+        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port from {FIRST} on is free")
+}
+
+/// Everything that makes a broker slow by default is made quick: rebalances, sessions, the end of abandoned
+/// transactions, compaction, its own topics.
+fn server_properties(port: u16, controller_port: u16) -> String {
+    format!(
+        "\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+auto.create.topics.enable=false
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=500
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+log.cleaner.backoff.ms=500
+log.cleaner.dedupe.buffer.size=16777216
+log.index.size.max.bytes=1048576
+num.network.threads=2
+num.io.threads=4
+"
+    )
+}

@@ -1,0 +1,19 @@
+//! What the tests against real processes stand on: brokers, clients, the connector's binary, the simulated
+//! upstream, and the judge that compares what was shown with what was published.
+//!
+//! Nothing here is async and nothing sleeps for luck: each wait is for a condition, with a bound.
+
+pub mod availability;
+pub mod case;
+pub mod client;
+pub mod connector;
+pub mod consumer;
+pub mod directory;
+pub mod distribution;
+pub mod facts;
+pub mod judge;
+pub mod kafka;
+pub mod process;
+pub mod simulator;
+pub mod topics;
+pub mod wait;
