@@ -18,12 +18,12 @@ use crate::domain::turns::Rules;
 use crate::kafka::settings::{Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::transaction_log::KafkaLog;
 use crate::poll::scheduler::Pauses;
+use crate::retry::RetrySettings;
 use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use crate::supervisor;
 use crate::wechat::budget::BudgetSettings;
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::http::{Http, HttpSettings};
-use crate::wechat::retry::RetrySettings;
 use crate::wechat::token::TokenSource;
 
 /// How long the first token may take: it tells the upstream's time before the first window is asked for.
@@ -157,10 +157,10 @@ fn polled_app(config: &Config, app: &App) -> anyhow::Result<PolledApp<Http>> {
 fn polled_promoter(app: &App, entry: &PromoterEntry) -> PolledPromoter {
     let order = |feed: Feed| {
         let settings = app.feeds.of(feed);
-        entry.feeds.contains(&feed).then(|| FeedOrder {
-            rules: rules(settings),
-            start_from: entry.start_from.unwrap_or(settings.start_from),
-        })
+        entry
+            .feeds
+            .contains(&feed)
+            .then(|| FeedOrder { rules: rules(settings), start_from: entry.start_from.unwrap_or(settings.start_from) })
     };
     let refunds = app.feeds.of(Feed::Refunds);
     PolledPromoter {
@@ -183,10 +183,10 @@ fn seconds(duration: Duration) -> i64 {
 
 fn token_source(source: &crate::config::TokenSource) -> TokenSource {
     match source {
-        crate::config::TokenSource::Stable { secret } => TokenSource::Stable { secret: secret.clone() },
-        crate::config::TokenSource::Classic { secret } => TokenSource::Classic { secret: secret.clone() },
-        crate::config::TokenSource::File { path } => TokenSource::File { path: path.clone() },
-        crate::config::TokenSource::Url { url } => TokenSource::Url { url: url.clone() },
+        crate::config::TokenSource::Stable { secret } => TokenSource::Stable(secret.clone()),
+        crate::config::TokenSource::Classic { secret } => TokenSource::Classic(secret.clone()),
+        crate::config::TokenSource::File { path } => TokenSource::File(path.clone()),
+        crate::config::TokenSource::Url { url } => TokenSource::Url(url.clone().into()),
     }
 }
 
@@ -233,10 +233,9 @@ async fn resolve_schemas(
     let registry = Registry::new(&settings.urls.join(","), credentials)?;
     let resolve = async {
         let id = async |topic: &str, kind: RecordKind| -> anyhow::Result<Framing> {
-            let schema_id = supervisor::retried("schema registry", || {
-                registry.resolve(&format!("{topic}-value"), kind.text())
-            }, |error| error.is_retriable())
-            .await?;
+            let subject = format!("{topic}-value");
+            let ask = || registry.resolve(&subject, kind.text());
+            let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
             Ok(Framing::Confluent { schema_id })
         };
         Ok(Framings {

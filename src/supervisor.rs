@@ -69,7 +69,9 @@ pub async fn run<T: Transport, L: CommitLog>(
             Ended::Recalled => {}
             Ended::Drained => opening.failed("the polls ended", stop).await?,
             Ended::Reopen(reason) if stop.is_cancelled() => {
-                return Err(format!("the last transaction has an unknown outcome, the next start decides it: {reason}"));
+                return Err(format!(
+                    "the last transaction has an unknown outcome, the next start decides it: {reason}"
+                ));
             }
             Ended::Reopen(reason) => opening.failed(&reason, stop).await?,
             Ended::Stop(reason) => return Err(reason),
