@@ -29,8 +29,8 @@ pub enum Ids {
     Unionid,
 }
 
-/// The simulated upstream.
-#[derive(Args, Clone, Debug)]
+/// The simulated upstream. Without `Debug`: it holds a secret, if only a simulated one.
+#[derive(Args, Clone)]
 pub struct Options {
     /// What decides everything that happens by chance.
     #[arg(long, default_value_t = 1)]

@@ -24,6 +24,8 @@ pub struct Receipt {
     pub promoter: usize,
     /// Whether the answer shows refunds alone.
     pub refunds_only: bool,
+    /// When it was answered, in Unix seconds.
+    pub answered_at: u32,
     pub rows: Vec<RowRef>,
 }
 
@@ -133,7 +135,7 @@ impl Paging {
         [b"{".as_slice(), &first, b",", &second, b"}"].concat()
     }
 
-    /// The key and the list, or the list is null or left out where it is empty.
+    /// The key and the list, or a null where it is empty.
     fn list(
         &self,
         promoter: &SimPromoter,
@@ -148,11 +150,15 @@ impl Paging {
             merchant: &self.merchant(promoter, now),
             first_merchant: &Merchant::at_revision(promoter, 0),
         };
+        let name = match subject {
+            Subject::Touches { .. } => "relation_list",
+            Subject::Orders { .. } => "order_list",
+        };
+        if rows.is_empty() && rng.random_bool(0.5) {
+            return format!("\"{name}\":null").into_bytes();
+        }
         let mut list = Vec::with_capacity(64 + rows.len() * 400);
-        list.extend_from_slice(match subject {
-            Subject::Touches { .. } => b"\"relation_list\":[".as_slice(),
-            Subject::Orders { .. } => b"\"order_list\":[".as_slice(),
-        });
+        list.extend_from_slice(format!("\"{name}\":[").as_bytes());
         for (place, row) in rows.iter().enumerate() {
             if place > 0 {
                 list.extend_from_slice(if self.loose && place % 5 == 0 { b" ,\r\n\t" } else { b"," });

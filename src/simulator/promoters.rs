@@ -10,10 +10,11 @@ use crate::domain::time::UnixTime;
 use super::options::{Bounds, Options};
 use super::seed::Seed;
 
+/// All times are Unix seconds.
 pub struct TouchFact {
     pub time: u32,
     pub visible_at: u32,
-    pub shown: bool,
+    pub shown: FirstShown,
 }
 
 pub struct OrderFact {
@@ -21,7 +22,7 @@ pub struct OrderFact {
     pub visible_at: u32,
     pub refund_first: u32,
     pub refund_count: u8,
-    pub shown: bool,
+    pub shown: FirstShown,
 }
 
 impl OrderFact {
@@ -34,8 +35,24 @@ impl OrderFact {
 pub struct RefundFact {
     pub time: u32,
     pub visible_at: u32,
-    pub shown_by_orders: bool,
-    pub shown_by_refunds: bool,
+    pub shown_by_orders: FirstShown,
+    pub shown_by_refunds: FirstShown,
+}
+
+/// When a page first showed a fact; facts are many, so it is kept in four bytes.
+#[derive(Clone, Copy, Default)]
+pub struct FirstShown(u32);
+
+impl FirstShown {
+    pub fn mark(&mut self, now: u32) {
+        if self.0 == 0 {
+            self.0 = now.max(1);
+        }
+    }
+
+    pub fn at(self) -> Option<u32> {
+        (self.0 != 0).then_some(self.0)
+    }
 }
 
 /// In which order rows stand on pages. Not documented by the upstream, so each promoter has its own.
@@ -221,7 +238,7 @@ impl SimPromoter {
     fn touch(&mut self, time: u32) {
         if self.facts() < self.facts_max {
             let visible_at = self.lateness.visible_at(time, &mut self.rng);
-            self.touches.push(TouchFact { time, visible_at, shown: false });
+            self.touches.push(TouchFact { time, visible_at, shown: FirstShown::default() });
         }
     }
 
@@ -245,13 +262,13 @@ impl SimPromoter {
                 self.refunds.push(RefundFact {
                     time: refund_time,
                     visible_at: refund_visible_at,
-                    shown_by_orders: false,
-                    shown_by_refunds: false,
+                    shown_by_orders: FirstShown::default(),
+                    shown_by_refunds: FirstShown::default(),
                 });
             }
         }
         let refund_count = u8::try_from(self.refunds.len() - refund_first as usize).unwrap_or(u8::MAX);
-        self.orders.push(OrderFact { time, visible_at, refund_first, refund_count, shown: false });
+        self.orders.push(OrderFact { time, visible_at, refund_first, refund_count, shown: FirstShown::default() });
     }
 }
 

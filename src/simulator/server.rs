@@ -172,19 +172,19 @@ fn broken(bytes: Bytes) -> Body {
     }))
 }
 
-fn from_parameter(uri: &Uri) -> Result<Option<UnixTime>, Response> {
+fn from_parameter(uri: &Uri) -> Result<Option<UnixTime>, (StatusCode, &'static str)> {
     let asked = query(uri).into_iter().find(|(name, _)| name == "from");
     match asked.map(|(_, value)| value.parse::<i64>()) {
         None => Ok(None),
         Some(Ok(seconds)) => Ok(Some(UnixTime(seconds))),
-        Some(Err(_)) => Err((StatusCode::BAD_REQUEST, "from: write Unix seconds\n").into_response()),
+        Some(Err(_)) => Err((StatusCode::BAD_REQUEST, "from: write Unix seconds\n")),
     }
 }
 
 async fn truth(State(served): State<Served>, uri: Uri) -> Response {
     let from = match from_parameter(&uri) {
         Ok(from) => from,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let lines = stream::unfold(Some(TruthPosition::default()), move |at| {
         let world = served.world.clone();
@@ -203,7 +203,7 @@ async fn truth(State(served): State<Served>, uri: Uri) -> Response {
 async fn settled(State(served): State<Served>, uri: Uri) -> Response {
     match from_parameter(&uri) {
         Ok(from) => json(&served.world.with(|world| world.settlement(wall_clock(), from))),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 

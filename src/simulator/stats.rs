@@ -46,20 +46,20 @@ impl World {
     pub fn settlement(&mut self, now: UnixMillis, from: Option<UnixTime>) -> Settlement {
         let seconds = now.as_seconds();
         let mut settlement = Settlement::default();
-        let mut count = |time: u32, visible_at: u32, shown: bool| {
+        let mut count = |time: u32, visible_at: u32, shown: Option<u32>| {
             if from.is_none_or(|from| i64::from(time) >= from.0) {
                 let visible = i64::from(visible_at) <= seconds.0;
                 settlement.existing += 1;
                 settlement.visible += u64::from(visible);
-                settlement.shown += u64::from(visible && shown);
+                settlement.shown += u64::from(visible && shown.is_some());
             }
         };
         for promoter in self.apps.iter_mut().flat_map(|app| &mut app.promoters) {
             promoter.advance(seconds);
-            promoter.touches.iter().for_each(|touch| count(touch.time, touch.visible_at, touch.shown));
-            promoter.orders.iter().for_each(|order| count(order.time, order.visible_at, order.shown));
+            promoter.touches.iter().for_each(|touch| count(touch.time, touch.visible_at, touch.shown.at()));
+            promoter.orders.iter().for_each(|order| count(order.time, order.visible_at, order.shown.at()));
             promoter.refunds.iter().for_each(|refund| {
-                count(refund.time, refund.visible_at, refund.shown_by_orders || refund.shown_by_refunds);
+                count(refund.time, refund.visible_at, refund.shown_by_orders.at().or(refund.shown_by_refunds.at()));
             });
         }
         let all_visible = settlement.visible == settlement.existing;

@@ -12,7 +12,7 @@ use crate::domain::time::UnixTime;
 
 use super::details::{Death, Drawer, TouchDetail};
 use super::pages::Paging;
-use super::promoters::SimPromoter;
+use super::promoters::{RefundFact, SimPromoter};
 use super::rows::{Renderer, RowRef};
 
 /// One event that must have been published once, or one dead letter.
@@ -21,6 +21,8 @@ pub struct Shown {
     pub promoter: Promoter,
     /// The fact's own time, by which `start_from` judges; of an unreadable row the time it stands under.
     pub time: UnixTime,
+    /// When a page first showed it. Later than the fact by more than a feed's lateness, the connector may leave it alone.
+    pub first_shown: UnixTime,
     /// The feeds whose calls showed it, in the order of [`Feed::ALL`].
     pub feeds: Vec<Feed>,
     pub content: ShownContent,
@@ -46,6 +48,7 @@ impl Shown {
             "app_id": self.promoter.app_id(),
             "promoter_openid": self.promoter.promoter_id(),
             "time": self.time.0,
+            "first_shown": self.first_shown.0,
             "feeds": self.feeds.iter().map(|feed| feed.name()).collect::<Vec<_>>(),
         });
         let (kind, touch) = match &self.content {
@@ -107,29 +110,30 @@ impl PromoterTruth<'_> {
 
     fn touch(&self, index: usize) -> Option<Shown> {
         let fact = &self.promoter.touches[index];
-        if !fact.shown {
-            return None;
-        }
+        let first_shown = fact.shown.at()?;
         let time = UnixTime(i64::from(fact.time));
         let detail = self.drawer().touch(self.promoter, index);
         let content = match detail.death {
             Some(_) => self.dead(RowRef::Touch(index)),
             None => ShownContent::Touch(touch(&detail, Some(time))),
         };
-        Some(self.shown(time, vec![Feed::Touches], content))
+        Some(self.shown(time, first_shown, vec![Feed::Touches], content))
     }
 
     fn order(&self, index: usize) -> Vec<Shown> {
         let fact = &self.promoter.orders[index];
         let refunds = fact.refunds().map(|refund| &self.promoter.refunds[refund]);
-        let refunds: Vec<_> = refunds.filter(|refund| refund.shown_by_orders || refund.shown_by_refunds).collect();
-        if !fact.shown && refunds.is_empty() {
+        let first_shown =
+            |refund: &RefundFact| refund.shown_by_orders.at().into_iter().chain(refund.shown_by_refunds.at()).min();
+        let refunds: Vec<_> = refunds.filter_map(|refund| Some((refund, first_shown(refund)?))).collect();
+        if fact.shown.at().is_none() && refunds.is_empty() {
             return Vec::new();
         }
         let detail = self.drawer().order(self.promoter, index);
         let paid_time = UnixTime(i64::from(fact.time));
         if detail.touch.death.is_some() {
-            return vec![self.shown(paid_time, vec![Feed::Orders], self.dead(RowRef::Paid(index)))];
+            let dead = |at| self.shown(paid_time, at, vec![Feed::Orders], self.dead(RowRef::Paid(index)));
+            return fact.shown.at().map(dead).into_iter().collect();
         }
         let touch = touch(&detail.touch, detail.touch.has_create_time.then(|| paid_time.minus(detail.touch_before)));
         let payment = Payment {
@@ -142,19 +146,19 @@ impl PromoterTruth<'_> {
             refunded_time: None,
         };
         let mut lines = Vec::with_capacity(1 + refunds.len());
-        if fact.shown {
+        if let Some(at) = fact.shown.at() {
             let status = if detail.unknown_status.is_some() { OrderStatus::Unknown } else { OrderStatus::Paid };
             let content = ShownContent::Order { status, touch: touch.clone(), payment: payment.clone() };
-            lines.push(self.shown(paid_time, vec![Feed::Orders], content));
+            lines.push(self.shown(paid_time, at, vec![Feed::Orders], content));
         }
-        for refund in refunds {
+        for (refund, at) in refunds {
             let refunded_time = (!detail.hides_refund_time).then_some(UnixTime(i64::from(refund.time)));
             let payment = Payment { status_code: 2, refunded_time, ..payment.clone() };
             let content = ShownContent::Order { status: OrderStatus::Refunded, touch: touch.clone(), payment };
-            let by_orders = refund.shown_by_orders.then_some(Feed::Orders);
-            let by_refunds = refund.shown_by_refunds.then_some(Feed::Refunds);
+            let by_orders = refund.shown_by_orders.at().map(|_| Feed::Orders);
+            let by_refunds = refund.shown_by_refunds.at().map(|_| Feed::Refunds);
             let feeds = by_orders.into_iter().chain(by_refunds).collect();
-            lines.push(self.shown(refunded_time.unwrap_or(paid_time), feeds, content));
+            lines.push(self.shown(refunded_time.unwrap_or(paid_time), at, feeds, content));
         }
         lines
     }
@@ -163,8 +167,9 @@ impl PromoterTruth<'_> {
         &self.paging.drawer
     }
 
-    fn shown(&self, time: UnixTime, feeds: Vec<Feed>, content: ShownContent) -> Shown {
-        Shown { promoter: self.key.clone(), time, feeds, content }
+    fn shown(&self, time: UnixTime, first_shown: u32, feeds: Vec<Feed>, content: ShownContent) -> Shown {
+        let first_shown = UnixTime(i64::from(first_shown));
+        Shown { promoter: self.key.clone(), time, first_shown, feeds, content }
     }
 
     fn dead(&self, row: RowRef) -> ShownContent {

@@ -159,16 +159,17 @@ impl World {
         else {
             return;
         };
+        let now = receipt.answered_at;
         for row in receipt.rows {
             match row {
-                RowRef::Touch(index) => promoter.touches[index].shown = true,
-                RowRef::Paid(order) => promoter.orders[order].shown = true,
+                RowRef::Touch(index) => promoter.touches[index].shown.mark(now),
+                RowRef::Paid(order) => promoter.orders[order].shown.mark(now),
                 RowRef::Refunded { refund, .. } if receipt.refunds_only => {
-                    promoter.refunds[refund].shown_by_refunds = true;
+                    promoter.refunds[refund].shown_by_refunds.mark(now);
                 }
                 RowRef::Refunded { order, refund } => {
-                    promoter.orders[order].shown = true;
-                    promoter.refunds[refund].shown_by_orders = true;
+                    promoter.orders[order].shown.mark(now);
+                    promoter.refunds[refund].shown_by_orders.mark(now);
                 }
             }
         }
@@ -314,7 +315,8 @@ impl World {
             Page::NoData => Err(103_006),
             Page::BadStartId => Err(40097),
             Page::Rows { body, rows } => {
-                let receipt = Receipt { app: *app, promoter: index, refunds_only: question.refunds_only(), rows };
+                let refunds_only = question.refunds_only();
+                let receipt = Receipt { app: *app, promoter: index, refunds_only, answered_at: seconds, rows };
                 Ok(Reply { receipt, ..Reply::success(body) })
             }
         }

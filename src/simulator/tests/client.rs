@@ -172,7 +172,7 @@ impl Page {
         #[derive(serde::Deserialize)]
         struct Image {
             #[serde(alias = "order_list", default)]
-            relation_list: Vec<Row>,
+            relation_list: Option<Vec<Row>>,
             #[serde(default)]
             total_cnt: Value,
             #[serde(default)]
@@ -185,7 +185,7 @@ impl Page {
         match number(&image.errcode).unwrap_or(0) {
             0 => {
                 let total = usize::try_from(number(&image.total_cnt).expect("each page has a total_cnt")).unwrap();
-                Some(Page { rows: image.relation_list, total, start_id: image.start_id })
+                Some(Page { rows: image.relation_list.unwrap_or_default(), total, start_id: image.start_id })
             }
             103_006 => None,
             other => panic!("unexpected errcode {other}"),
