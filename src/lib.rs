@@ -8,6 +8,7 @@ pub mod kafka;
 pub mod poll;
 pub mod retry;
 pub mod session;
+pub mod simulator;
 pub mod supervisor;
 pub mod telemetry;
 pub mod wechat;

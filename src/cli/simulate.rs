@@ -1,21 +1,39 @@
 //! `simulate`: the simulated upstream as an HTTP server.
 
+use std::io::Write;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 
+use anyhow::Context;
 use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, signals};
+use crate::simulator::{self, SharedWorld, World, serve, wall_clock};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The address to serve at, such as 127.0.0.1:8090.
-    #[arg(long, value_name = "ADDR")]
+    /// Where to listen; port 0 takes a free one. The address is printed once it listens.
+    #[arg(long, value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// The seed of the simulated world; the same seed gives the same world.
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub world: simulator::Options,
+}
 
-    /// How many promoters the world has.
-    #[arg(long, value_name = "N")]
-    pub promoters: Option<NonZeroU32>,
+/// Serves until SIGTERM or SIGINT. Writes one line to stdout once it listens: `listening on http://<address>`.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    Ok(super::runtime()?.block_on(simulate(options))?)
+}
+
+async fn simulate(options: &Options) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    signals::cancel_on_signal(stop.clone())?;
+    let world = World::new(&options.world, wall_clock()).context("--app")?;
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.with_context(|| format!("can't listen on {}", options.listen))?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("stdout")?;
+    serve(listener, SharedWorld::new(world), stop).await
 }

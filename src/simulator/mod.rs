@@ -1,0 +1,69 @@
+//! The simulated upstream: a seeded world that behaves as the promoter API does, faults and all, and can say
+//! afterwards exactly what it showed.
+//!
+//! ```text
+//!  server (HTTP, wall clock) ──┐                        ┌─ promoters: facts by chance, each with its time and a later
+//!                              ├─ World::answer(now, …) ┤             moment from which it is visible
+//!  transport (paused time) ────┘        │               ├─ selection, pages, rows: which rows, on which page, in which words
+//!                                       │               ├─ tokens, limits, faults: what stands before the data
+//!          World::delivered(receipt) <──┘               └─ truth: the facts that pages showed which arrived whole
+//! ```
+//!
+//! The world reads no clock and does no I/O. What happens to a promoter depends on the seed, on time, and on how often
+//! that promoter was asked; not on others. Only tokens and limits belong to an app, so what kills a token is shared.
+//!
+//! What the upstream's documents leave open is decided like this:
+//!
+//! | open | here |
+//! |---|---|
+//! | order of rows | ascending, descending or mixed within blocks, by promoter |
+//! | rows that move while paging | those that appeared within `--moving` stand last, in another order at each call |
+//! | ends of a window | each end inclusive or not by promoter (`--bounds`) |
+//! | `start_id` | number or text by promoter; sometimes there on a last page; refused (40097) with any other question |
+//! | no data | 103006, an empty list, or null |
+//! | a refunded order | its row turns to status 2; several refunds are several rows; the row of status 1 may stay beside them |
+//! | the refund's time | `refunded_time`, or a second `paid_time`, another choice at each call; now and then none |
+//! | the day of `date` | Beijing's (`--days` for UTC's) |
+//! | `scene`, `path` as filters | equal, letter for letter |
+//! | which code refuses which material | 103001 `extra_info`, 103002 `title`, 103004 `env_version`, 103005 the rest |
+//! | the key of `getpromoter`'s list | `promoter_list` |
+//! | a dead token | 42001 once its life is over, 40001 for any other reason |
+//!
+//! What one row shows: by date PAID, and REFUNDED too with status 2; asked for by status 2 without a date only REFUNDED;
+//! with an undocumented status UNKNOWN. A row that can't be read keeps its bytes for ever, so it is one dead letter.
+
+pub mod faults;
+pub mod options;
+
+mod details;
+mod exchange;
+mod limits;
+mod listener;
+mod material;
+mod pages;
+mod promoters;
+mod question;
+mod registry;
+mod reply;
+mod rows;
+mod seed;
+mod selection;
+mod server;
+mod start_id;
+mod stats;
+mod tokens;
+mod transport;
+mod truth;
+mod world;
+
+pub use exchange::{Delivery, SimRequest, SimResponse};
+pub use options::Options;
+pub use pages::Receipt;
+pub use server::{SharedWorld, serve, wall_clock};
+pub use stats::{Settlement, TruthPosition};
+pub use transport::SimulatedTransport;
+pub use truth::{Shown, ShownContent};
+pub use world::World;
+
+#[cfg(test)]
+mod tests;

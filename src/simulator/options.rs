@@ -1,0 +1,228 @@
+//! How the simulated world is to be: flags of `simulate`, with the defaults of every other user.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum};
+
+use super::faults::{FaultRate, Level};
+
+/// Which day an order's payment belongs to. Not documented by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Days {
+    Beijing,
+    Utc,
+}
+
+/// Whether `begin_time` and `end_time` belong to the window. Not documented by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bounds {
+    Inclusive,
+    Exclusive,
+    /// Each end of each promoter as the seed says.
+    Seeded,
+}
+
+/// Which ids the world speaks in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ids {
+    Openid,
+    Unionid,
+}
+
+/// The simulated upstream.
+#[derive(Args, Clone)]
+pub struct Options {
+    /// What decides everything that happens by chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// An app that has credentials here; may be given several times.
+    #[arg(long = "app", value_name = "APP_ID", default_value = "wx_simulated")]
+    pub apps: Vec<String>,
+    /// The secret of every app.
+    #[arg(long, default_value = "simulated-secret")]
+    pub secret: String,
+    /// Registered promoters of each app: oSimulated000001 and so on.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub promoters: u32,
+    /// Which ids the world speaks in.
+    #[arg(long, value_enum, default_value = "openid")]
+    pub ids: Ids,
+
+    /// How far facts reach back before the start.
+    #[arg(long, value_parser = duration, default_value = "2h")]
+    pub history: Duration,
+    /// Exactly that many touches per promoter in the history, evenly spread, instead of the usual rate.
+    #[arg(long, value_name = "N")]
+    pub history_touches: Option<u32>,
+    /// Exactly that many orders per promoter in the history, evenly spread, instead of the usual rate.
+    #[arg(long, value_name = "N")]
+    pub history_orders: Option<u32>,
+    /// Touches per promoter and hour on average; some promoters are busy, some quiet, some silent.
+    #[arg(long, value_parser = rate, default_value = "30")]
+    pub touches_per_hour: f64,
+    /// Orders per promoter and hour on average.
+    #[arg(long, value_parser = rate, default_value = "6")]
+    pub orders_per_hour: f64,
+    /// After this time no new facts and no faults, so that everything can settle.
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub quiet_after: Option<Duration>,
+    /// Facts kept in memory at most, shared evenly by all promoters; one that has its share makes no more.
+    #[arg(long, default_value_t = 50_000_000)]
+    pub facts_max: u64,
+
+    /// Share of the facts that appear late.
+    #[arg(long, value_parser = share, default_value = "0.3")]
+    pub late: f64,
+    /// How late a fact appears at most.
+    #[arg(long, value_parser = duration, default_value = "8m")]
+    pub late_max: Duration,
+    /// Share of the orders that are refunded.
+    #[arg(long, value_parser = share, default_value = "0.2")]
+    pub refunds: f64,
+    /// Share of the refunded orders that are refunded in several parts.
+    #[arg(long, value_parser = share, default_value = "0.3")]
+    pub partial_refunds: f64,
+    /// How long after the payment a refund comes at most.
+    #[arg(long, value_parser = duration, default_value = "3d")]
+    pub refund_within: Duration,
+    /// How often a merchant edits role_id, retail_id or extra_info of a promoter.
+    #[arg(long, value_parser = duration, default_value = "6h")]
+    pub edit_every: Duration,
+
+    /// Share of the rows with something odd that can still be read: control characters, broken UTF-8, unknown codes.
+    #[arg(long, value_parser = share, default_value = "0.05")]
+    pub odd_rows: f64,
+    /// Share of the rows that can't be read.
+    #[arg(long, value_parser = share, default_value = "0.003")]
+    pub dead_rows: f64,
+    /// Share of the rows that a pull shows twice.
+    #[arg(long, value_parser = share, default_value = "0.02")]
+    pub duplicates: f64,
+    /// Rows that became visible within this time change their places between two calls.
+    #[arg(long, value_parser = duration, default_value = "2m")]
+    pub moving: Duration,
+
+    /// Rows of a full page. With fewer than 1000 a full page reports a total_cnt of 1000, as if it were one.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    pub page_rows: u32,
+    /// Which day an order's payment belongs to.
+    #[arg(long, value_enum, default_value = "beijing")]
+    pub days: Days,
+    /// Whether the ends of a window belong to it.
+    #[arg(long, value_enum, default_value = "seeded")]
+    pub bounds: Bounds,
+    /// How far the Date header is ahead of the clock; negative for behind.
+    #[arg(long, value_parser = signed_duration, default_value = "0s", allow_hyphen_values = true)]
+    pub clock_skew: jiff::SignedDuration,
+    /// How long an answer takes at most when nothing is wrong.
+    #[arg(long, value_parser = duration, default_value = "40ms")]
+    pub latency: Duration,
+    /// How long an access token lives.
+    #[arg(long, value_parser = duration, default_value = "2h")]
+    pub token_life: Duration,
+    /// Calls per minute of one app's interface before 45011; 0 for no limit.
+    #[arg(long, default_value_t = 0, value_name = "CALLS")]
+    pub per_minute: u32,
+
+    /// How much goes wrong.
+    #[arg(long, value_enum, default_value = "some")]
+    pub faults: Level,
+    /// The rate of one fault, such as busy=0.05: a share of the calls, or of the time. May be given several times.
+    #[arg(long = "fault", value_name = "NAME=RATE")]
+    pub fault: Vec<FaultRate>,
+    /// How long a fault holds that lasts: too-fast, quota, parked, endless, credentials, address-refused, banned.
+    #[arg(long, value_parser = duration, default_value = "10s")]
+    pub spell: Duration,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("seed", &self.seed).field("promoters", &self.promoters).finish_non_exhaustive()
+    }
+}
+
+impl Default for Options {
+    /// The defaults of the command line.
+    fn default() -> Options {
+        #[derive(Parser)]
+        #[command(no_binary_name = true)]
+        struct Line {
+            #[command(flatten)]
+            options: Options,
+        }
+        Line::try_parse_from::<[&str; 0], &str>([]).expect("every flag has a default that parses").options
+    }
+}
+
+impl Options {
+    /// A world where nothing goes wrong and every row is plain, for benchmarks and as a start for single tests.
+    pub fn plain() -> Options {
+        Options {
+            late: 0.0,
+            odd_rows: 0.0,
+            dead_rows: 0.0,
+            duplicates: 0.0,
+            moving: Duration::ZERO,
+            latency: Duration::ZERO,
+            faults: Level::None,
+            ..Options::default()
+        }
+    }
+}
+
+/// A number from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("write a number from 0 to 1".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("write a number from 0 to 1000000".to_owned()),
+    }
+}
+
+/// Ten years: keeps every time of the world far from the ends of its types.
+const DURATION_HOURS_MAX: i64 = 10 * 366 * 24;
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = signed_duration(text)?;
+    Duration::try_from(duration).map_err(|_| "a negative duration means nothing here".to_owned())
+}
+
+/// What jiff reads (`250ms`, `90s`, `1h30m`), and whole days, which jiff leaves to calendars.
+fn signed_duration(text: &str) -> Result<jiff::SignedDuration, String> {
+    let day = |text: &str| text.strip_suffix('d').and_then(|days| days.parse::<i32>().ok());
+    let duration = match day(text) {
+        Some(days) => jiff::SignedDuration::from_hours(i64::from(days) * 24),
+        None => text.parse().map_err(|_| "write a duration such as 90s, 10m, 2h or 30d".to_owned())?,
+    };
+    if duration.as_hours().abs() > DURATION_HOURS_MAX {
+        return Err("at most ten years".to_owned());
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_the_configuration() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(signed_duration("-90s"), Ok(jiff::SignedDuration::from_secs(-90)));
+        assert!(duration("-1s").is_err() && duration("10").is_err() && duration("99999d").is_err());
+    }
+
+    #[test]
+    fn the_defaults_stay_below_the_lateness_of_the_connector() {
+        let options = Options::default();
+        assert!(options.late_max < Duration::from_secs(600));
+        assert!(options.moving + options.late_max <= Duration::from_secs(600));
+    }
+}

@@ -1,0 +1,107 @@
+//! What was asked, how it was answered, and how much of what exists has been shown.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::domain::promoter::Promoter;
+use crate::domain::time::{UnixMillis, UnixTime};
+
+use super::truth::{PromoterTruth, Shown};
+use super::world::World;
+
+/// Calls by path and outcome: an errcode, or the name of the fault that struck.
+#[derive(Default)]
+pub(super) struct Stats(BTreeMap<&'static str, BTreeMap<String, u64>>);
+
+impl Stats {
+    pub fn count(&mut self, path: &'static str, outcome: String) {
+        *self.0.entry(path).or_default().entry(outcome).or_default() += 1;
+    }
+}
+
+/// How far the world has been seen. Facts are touches, payments and refunds, unreadable rows among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Settlement {
+    /// Nothing more will come, nothing will go wrong, and every fact has been shown. In a world that never
+    /// becomes quiet: every visible fact has been shown.
+    pub settled: bool,
+    /// Facts made so far, visible or not.
+    pub existing: u64,
+    pub visible: u64,
+    /// Those of the visible ones that some page showed.
+    pub shown: u64,
+}
+
+/// Where a reader of the truth goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TruthPosition {
+    app: usize,
+    promoter: usize,
+    place: usize,
+}
+
+impl World {
+    /// How much of the facts with this time or a later one has been shown.
+    pub fn settlement(&mut self, now: UnixMillis, from: Option<UnixTime>) -> Settlement {
+        let seconds = now.as_seconds();
+        let mut settlement = Settlement::default();
+        let mut count = |time: u32, visible_at: u32, shown: Option<u32>| {
+            if from.is_none_or(|from| i64::from(time) >= from.0) {
+                let visible = i64::from(visible_at) <= seconds.0;
+                settlement.existing += 1;
+                settlement.visible += u64::from(visible);
+                settlement.shown += u64::from(visible && shown.is_some());
+            }
+        };
+        for promoter in self.apps.iter_mut().flat_map(|app| &mut app.promoters) {
+            promoter.advance(seconds);
+            promoter.touches.iter().for_each(|touch| count(touch.time, touch.visible_at, touch.shown.at()));
+            promoter.orders.iter().for_each(|order| count(order.time, order.visible_at, order.shown.at()));
+            promoter.refunds.iter().for_each(|refund| {
+                count(refund.time, refund.visible_at, refund.shown_by_orders.at().or(refund.shown_by_refunds.at()));
+            });
+        }
+        let all_visible = settlement.visible == settlement.existing;
+        settlement.settled = settlement.shown == settlement.visible
+            && self.quiet_at.is_none_or(|quiet_at| now >= quiet_at && all_visible);
+        settlement
+    }
+
+    /// What `/_stats` tells.
+    pub fn statistics(&mut self, now: UnixMillis) -> Value {
+        let facts = self.settlement(now, None);
+        json!({"calls": self.stats.0, "facts": facts})
+    }
+
+    /// Everything shown so far, in a fixed order: by app, promoter, kind and time.
+    pub fn truth(&self) -> Vec<Shown> {
+        let mut position = Some(TruthPosition::default());
+        let mut lines = Vec::new();
+        while let Some(at) = position {
+            let (page, next) = self.truth_page(at, usize::MAX);
+            lines.extend(page);
+            position = next;
+        }
+        lines
+    }
+
+    /// A part of the truth that covers about `places` facts, and where the next part begins.
+    pub fn truth_page(&self, at: TruthPosition, places: usize) -> (Vec<Shown>, Option<TruthPosition>) {
+        let Some(app) = self.apps.get(at.app) else {
+            return (Vec::new(), None);
+        };
+        let Some(promoter) = app.promoters.get(at.promoter) else {
+            return (Vec::new(), Some(TruthPosition { app: at.app + 1, ..TruthPosition::default() }));
+        };
+        let key = Promoter::new(&app.id, &promoter.id).expect("the simulator's ids are made of letters and digits");
+        let truth = PromoterTruth { paging: &self.paging, promoter, key };
+        let end = truth.places().min(at.place.saturating_add(places));
+        let lines = (at.place..end).flat_map(|place| truth.at(place)).collect();
+        let next = match end < truth.places() {
+            true => TruthPosition { place: end, ..at },
+            false => TruthPosition { promoter: at.promoter + 1, place: 0, ..at },
+        };
+        (lines, Some(next))
+    }
+}

@@ -1,0 +1,7 @@
+//! The world as its callers see it.
+
+mod answers;
+mod client;
+mod faults;
+mod http;
+mod shown;

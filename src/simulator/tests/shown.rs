@@ -1,0 +1,135 @@
+//! What is shown is exactly what the truth says, and everything that exists is shown in the end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::super::faults::Level;
+use super::super::options::Days;
+use super::super::{Options, ShownContent};
+use super::client::{Client, START};
+use crate::domain::time::Day;
+
+fn lively(seed: u64) -> Options {
+    Options {
+        seed,
+        promoters: 5,
+        touches_per_hour: 30.0,
+        orders_per_hour: 20.0,
+        refund_within: Duration::from_secs(1800),
+        refunds: 0.5,
+        odd_rows: 0.3,
+        dead_rows: 0.0,
+        duplicates: 0.1,
+        page_rows: 7,
+        quiet_after: Some(Duration::from_secs(3600)),
+        faults: Level::None,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn a_reader_who_reads_everything_reads_exactly_the_truth() {
+    for seed in 0..5 {
+        let mut client = Client::new(&lively(seed));
+        let from = START.as_seconds().minus(7200);
+        let mut read = BTreeSet::new();
+        while !client.world.settlement(client.now, None).settled {
+            read.extend(client.read_all(from));
+            assert_eq!(read, client.truth(), "seed {seed}");
+            client.pass(300);
+            client.refresh("wx_simulated", "simulated-secret");
+            assert!(client.now.0 < START.0 + 4 * 3_600_000, "seed {seed}: it never settles");
+        }
+        let settlement = client.world.settlement(client.now, None);
+        assert_eq!((settlement.existing, settlement.shown), (settlement.visible, settlement.visible), "seed {seed}");
+        assert_eq!(settlement.existing, read.len() as u64, "seed {seed}");
+        let kinds: BTreeSet<&str> = ["PAID", "REFUNDED", "UNKNOWN", "touch"].into();
+        for kind in kinds {
+            assert!(read.iter().any(|fact| fact.contains(kind)), "seed {seed} has no {kind}");
+        }
+    }
+}
+
+#[test]
+fn what_did_not_arrive_was_not_shown() {
+    let mut client = Client::new(&Options { history_touches: Some(50), ..Options::plain() });
+    let promoter = client.world.promoter_ids()[0].clone();
+    let answer = client.post("/promoter/getrelation", &serde_json::json!({"openid": promoter}));
+    assert!(client.world.truth().is_empty());
+    client.world.delivered(answer.receipt);
+    assert_eq!(client.world.truth().iter().filter(|line| matches!(line.content, ShownContent::Touch(_))).count(), 50);
+}
+
+#[test]
+fn a_late_fact_appears_later_and_a_quiet_world_tells_that_more_is_to_come() {
+    let options = Options {
+        promoters: 10,
+        late: 1.0,
+        history: Duration::ZERO,
+        touches_per_hour: 600.0,
+        quiet_after: Some(Duration::from_secs(60)),
+        ..Options::plain()
+    };
+    let mut client = Client::new(&options);
+    client.pass(60);
+    client.read_all(START.as_seconds());
+    let early = client.world.settlement(client.now, None);
+    assert!(early.shown == early.visible && early.visible < early.existing && !early.settled, "{early:?}");
+    client.pass(480);
+    client.read_all(START.as_seconds());
+    let late = client.world.settlement(client.now, None);
+    assert!(late.settled && late.existing == early.existing, "{late:?}");
+}
+
+#[test]
+fn a_dead_row_has_the_same_bytes_whenever_it_is_shown() {
+    let options = Options { dead_rows: 1.0, edit_every: Duration::from_secs(60), odd_rows: 0.5, ..lively(3) };
+    let mut client = Client::new(&options);
+    let mut bodies = Vec::new();
+    for _ in 0..3 {
+        for promoter in client.world.promoter_ids() {
+            let answer = client.post("/promoter/getrelation", &serde_json::json!({"openid": promoter}));
+            bodies.push(answer.body.clone());
+            client.world.delivered(answer.receipt);
+            let answer = client.post("/promoter/getorder", &serde_json::json!({"openid": promoter}));
+            bodies.push(answer.body.clone());
+            client.world.delivered(answer.receipt);
+        }
+        client.pass(300);
+    }
+    let truth = client.world.truth();
+    let dead: Vec<_> = truth
+        .iter()
+        .filter_map(|line| match &line.content {
+            ShownContent::DeadRow(raw) => Some(raw),
+            _ => None,
+        })
+        .collect();
+    assert!(dead.len() > 30, "{} dead rows", dead.len());
+    for raw in &dead {
+        let stands_in = |body: &[u8]| body.windows(raw.len()).any(|window| window == &raw[..]);
+        assert!(bodies.iter().any(|body| stands_in(body)), "{}", String::from_utf8_lossy(raw));
+    }
+    let distinct: BTreeSet<_> = dead.iter().collect();
+    assert_eq!(distinct.len(), dead.len());
+}
+
+#[test]
+fn the_day_of_an_order_is_beijings_or_utcs_as_the_option_says() {
+    for (days, is_beijing) in [(Days::Beijing, true), (Days::Utc, false)] {
+        let options =
+            Options { history_orders: Some(200), history: Duration::from_secs(3 * 86_400), days, ..Options::plain() };
+        let mut client = Client::new(&options);
+        let promoter = client.world.promoter_ids()[0].clone();
+        let day = Day::in_beijing(START.as_seconds()).previous();
+        client.orders(&promoter, day);
+        let truth = client.world.truth();
+        assert!(!truth.is_empty());
+        let in_day = |shown: &super::super::Shown| match &shown.content {
+            ShownContent::Order { payment, .. } if is_beijing => Day::in_beijing(payment.paid_time) == day,
+            ShownContent::Order { payment, .. } => Day::in_utc(payment.paid_time) == day,
+            _ => false,
+        };
+        assert!(truth.iter().all(in_day));
+    }
+}

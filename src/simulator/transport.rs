@@ -1,0 +1,72 @@
+//! The world without HTTP, on tokio's clock: with paused time a simulated day costs no more than its calls.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::time::UnixMillis;
+use crate::wechat::transport::{Request, Response, Transport, TransportError};
+
+use super::exchange::{Delivery, SimRequest, SimResponse};
+use super::server::SharedWorld;
+
+/// A client's side of the simulated upstream. Clones share the world and the clock, also over a restart of the
+/// connector.
+#[derive(Clone)]
+pub struct SimulatedTransport {
+    world: SharedWorld,
+    start: UnixMillis,
+    began: Instant,
+    timeout: Duration,
+}
+
+impl SimulatedTransport {
+    /// The world's time begins to run now. No answer is waited for longer than `timeout`.
+    pub fn new(world: SharedWorld, timeout: Duration) -> SimulatedTransport {
+        let start = world.with(|world| world.start());
+        SimulatedTransport { world, start, began: Instant::now(), timeout }
+    }
+
+    pub fn world(&self) -> &SharedWorld {
+        &self.world
+    }
+
+    async fn play(&self, answer: SimResponse) -> Result<Response, TransportError> {
+        if answer.delivery == Delivery::Hang || answer.after > self.timeout {
+            tokio::time::sleep(self.timeout).await;
+            return Err(TransportError::Timeout);
+        }
+        tokio::time::sleep(answer.after).await;
+        match answer.delivery {
+            Delivery::Whole => {
+                self.world.with(|world| world.delivered(answer.receipt));
+                Ok(Response {
+                    status: answer.status,
+                    body: answer.body,
+                    date: Some(answer.date),
+                    retry_after: answer.retry_after.map(Duration::from_secs),
+                })
+            }
+            Delivery::Truncated(_) => Err(TransportError::Connection("the answer broke off".to_owned())),
+            Delivery::Reset | Delivery::Hang => Err(TransportError::Connection("reset by the peer".to_owned())),
+        }
+    }
+}
+
+impl Transport for SimulatedTransport {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let request = SimRequest {
+            method: request.method,
+            path: request.path.to_owned(),
+            query: request.query.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body: request.body.unwrap_or_default(),
+        };
+        let answer = self.world.with(|world| world.answer(self.now(), &request));
+        self.play(answer).await
+    }
+
+    fn now(&self) -> UnixMillis {
+        let elapsed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        UnixMillis(self.start.0.saturating_add(elapsed))
+    }
+}
