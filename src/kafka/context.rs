@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// The same error again within this time is not logged again.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
@@ -29,6 +29,9 @@ impl LogContext {
     /// A client's error. librdkafka recovers by itself from those that it reports this way; what a call returns
     /// is judged where it is called.
     pub fn error(&self, error: &KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         let text = error.to_string();
         if self.is_news(&text) {
             tracing::warn!(error = text, reason, "kafka client reports a problem");

@@ -31,6 +31,7 @@ pub enum Ids {
 
 /// The simulated upstream.
 #[derive(Args, Clone)]
+#[group(id = "world")]
 pub struct Options {
     /// What decides everything that happens by chance.
     #[arg(long, default_value_t = 1)]
