@@ -18,7 +18,7 @@ use crate::domain::turns::Rules;
 use crate::kafka::settings::{Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::transaction_log::KafkaLog;
 use crate::poll::scheduler::Pauses;
-use crate::retry::RetrySettings;
+use crate::retry::{JITTER, RetrySettings};
 use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use crate::supervisor;
 use crate::wechat::budget::BudgetSettings;
@@ -97,7 +97,7 @@ pub async fn run_parts(
         }
     };
     tokio::select! {
-        result = supervisor::run(&session, || log.clone(), &stop) => {
+        result = supervisor::run(&session, || log.clone(), &stop, supervisor::PATIENCE) => {
             result.map_err(anyhow::Error::msg)?;
             supervisor::report(&totals, "stopped");
             Ok(())
@@ -141,6 +141,7 @@ fn polled_app(config: &Config, app: &App) -> anyhow::Result<PolledApp<Http>> {
             initial: config.retry.initial,
             max: config.retry.max,
             attempts: config.retry.attempts,
+            jitter: JITTER,
             too_fast: config.retry.too_fast,
         },
         budgets: Interface::ALL.into_iter().map(budget).collect::<BTreeMap<_, _>>(),

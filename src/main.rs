@@ -8,9 +8,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run => run::run(&cli.config),
         Command::Simulate(options) => simulate::run(&options),
-        Command::Demo(_) => {
-            Err(Failure::Running(anyhow::anyhow!("this build has neither the simulator nor the demo")))
-        }
+        Command::Demo(_) => Err(Failure::Running(anyhow::anyhow!("this build has neither the simulator nor the demo"))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,10 +8,13 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 
+/// The usual jitter: a delay lies between half of its interval and one and a half times it.
+pub const JITTER: f64 = 0.5;
+
 /// Nobody's `Retry-After` holds an interface longer.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetrySettings {
     /// The first delay, before jitter.
     pub initial: Duration,
@@ -19,6 +22,9 @@ pub struct RetrySettings {
     pub max: Duration,
     /// Calls in all, the first one included. At least 1.
     pub attempts: u32,
+    /// How far a delay may lie off its interval on either side, as a share of it: [`JITTER`], or 0 where a run
+    /// must be repeatable.
+    pub jitter: f64,
     /// How long 45011 holds an interface.
     pub too_fast: Duration,
 }
@@ -54,6 +60,7 @@ impl Attempts {
             initial_interval: settings.initial,
             max_interval: settings.max,
             multiplier: 2.0,
+            randomization_factor: settings.jitter,
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commit::committer::{Ended, Totals};
 use crate::commit::log::{CommitLog, OpenError};
-use crate::retry::{Attempts, Next, RetrySettings};
+use crate::retry::{Attempts, JITTER, Next, RetrySettings};
 use crate::session::Session;
 use crate::wechat::transport::Transport;
 
@@ -21,11 +21,12 @@ const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// The pauses between attempts that have no bound of their own.
-const PATIENCE: RetrySettings = RetrySettings {
+/// The pauses between openings of the log, and between questions that the start depends on.
+pub const PATIENCE: RetrySettings = RetrySettings {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(10),
     attempts: u32::MAX,
+    jitter: JITTER,
     too_fast: Duration::ZERO,
 };
 
@@ -34,9 +35,10 @@ pub async fn run<T: Transport, L: CommitLog>(
     session: &Session<T>,
     mut make_log: impl FnMut() -> L,
     stop: &CancellationToken,
+    patience: RetrySettings,
 ) -> Result<(), String> {
     let mut log = make_log();
-    let mut opening = Opening::new();
+    let mut opening = Opening::new(patience);
     loop {
         let begun = Instant::now();
         let Some(opened) = stop.run_until_cancelled(log.open()).await else {
@@ -81,14 +83,16 @@ pub async fn run<T: Transport, L: CommitLog>(
 
 /// Pauses between openings, and the bound on the first.
 struct Opening {
+    patience: RetrySettings,
     attempts: Attempts,
     began: Instant,
     opened_once: bool,
 }
 
 impl Opening {
-    fn new() -> Opening {
-        Opening { attempts: Attempts::new(&PATIENCE), began: Instant::now(), opened_once: false }
+    fn new(patience: RetrySettings) -> Opening {
+        let patience = RetrySettings { attempts: u32::MAX, ..patience };
+        Opening { patience, attempts: Attempts::new(&patience), began: Instant::now(), opened_once: false }
     }
 
     async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), String> {
@@ -106,7 +110,7 @@ impl Opening {
     }
 
     fn recovered(&mut self) {
-        self.attempts = Attempts::new(&PATIENCE);
+        self.attempts = Attempts::new(&self.patience);
     }
 }
 

@@ -89,8 +89,8 @@ class Found:
     def take(self, value):
         if value[:2] != SINGLE_OBJECT:
             raise ValueError(f"not a single object: {value[:10].hex()}")
-        # The fingerprint is little-endian on the wire.
-        schema = self.schemas[value[2:10][::-1]]
+        # fastavro gives the fingerprint in the order of the wire: little-endian.
+        schema = self.schemas[value[2:10]]
         body = io.BytesIO(value[10:])
         fields = schemaless_reader(body, schema, None)
         if body.read(1):

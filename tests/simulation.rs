@@ -1,0 +1,314 @@
+//! The whole connector on paused time against the simulated upstream, many seeds of it.
+//!
+//! Everything is real but the network, Kafka and the clock: schedulers, pollers, client, tokens, retries, committer and
+//! supervisor run against a seeded world (late rows, duplicates, moving pages, edits, every class of error) and a log
+//! in memory that aborts, loses answers and dies at its named points. In the end everything that the world has shown
+//! must have been published exactly once, and nothing else.
+//!
+//! ```text
+//! cargo test --test simulation                            # SIMULATION_SEEDS of them, 500 by default
+//! SIMULATION_SEED=17 cargo test --test simulation         # one of them again
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use promoter_connector::commit::committer::{Bounds, Totals};
+use promoter_connector::commit::crash_point::CrashPoint;
+use promoter_connector::commit::memory_log::{Durable, Fault, MemoryLog, Script};
+use promoter_connector::domain::fact::Content;
+use promoter_connector::domain::feed::{Feed, StartFrom};
+use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::domain::row::Touch;
+use promoter_connector::domain::time::{UnixMillis, UnixTime};
+use promoter_connector::domain::turns::Rules;
+use promoter_connector::poll::scheduler::Pauses;
+use promoter_connector::retry::RetrySettings;
+use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use promoter_connector::simulator::faults::Level;
+use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, SimulatedTransport, World};
+use promoter_connector::supervisor;
+use promoter_connector::wechat::client::{Client, ClientSettings};
+use promoter_connector::wechat::token::TokenSource;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio_util::sync::CancellationToken;
+
+const START: UnixMillis = UnixMillis(1_700_000_000_000);
+const LATENESS: [i64; 3] = [600, 12 * 3600, 7 * 24 * 3600];
+/// Simulated time within which everything must have been shown and published.
+const SETTLE_MAX: Duration = Duration::from_secs(3 * 24 * 3600);
+
+fn retry() -> RetrySettings {
+    RetrySettings {
+        initial: Duration::from_millis(200),
+        max: Duration::from_secs(30),
+        attempts: 4,
+        jitter: 0.0,
+        too_fast: Duration::from_secs(60),
+    }
+}
+
+fn world_options(seed: u64, random: &mut ChaCha8Rng) -> Options {
+    let apps = ["wx1", "wx2"][..random.random_range(1..=2)].iter().map(|app| (*app).to_owned()).collect();
+    Options {
+        seed,
+        apps,
+        promoters: random.random_range(1..=4),
+        touches_per_hour: 40.0,
+        orders_per_hour: 12.0,
+        history: Duration::from_secs(random.random_range(0..7200)),
+        quiet_after: Some(Duration::from_secs(random.random_range(600..3600))),
+        refund_within: Duration::from_secs(5400),
+        edit_every: Duration::from_secs(1200),
+        page_rows: random.random_range(4..40),
+        faults: [Level::None, Level::Some, Level::Many, Level::Many][random.random_range(0..4)],
+        spell: Duration::from_secs(120),
+        dead_rows: 0.02,
+        odd_rows: 0.1,
+        ..Options::default()
+    }
+}
+
+fn apps(
+    options: &Options,
+    transport: &SimulatedTransport,
+    start_from: StartFrom,
+) -> Vec<PolledApp<SimulatedTransport>> {
+    let ids = transport.world().with(|world| world.promoter_ids());
+    let order = |feed: Feed| FeedOrder {
+        rules: Rules {
+            every: Duration::from_secs(if feed == Feed::Refunds { 600 } else { 60 }),
+            idle_every: Duration::from_secs(900),
+            lateness: LATENESS[feed as usize],
+        },
+        start_from,
+    };
+    let polled = |app: &String| {
+        let app = AppId::new(app).unwrap();
+        let settings = ClientSettings {
+            app_id: app.clone(),
+            id_kind: IdKind::OpenId,
+            base_url: "http://simulated".into(),
+            spare_urls: vec![],
+            token_source: TokenSource::Stable(options.secret.clone().into()),
+            retry: retry(),
+            budgets: BTreeMap::new(),
+        };
+        let promoter = |id: &String| PolledPromoter {
+            promoter: Promoter::new(&app, id).unwrap(),
+            feeds: Feed::ALL.map(|feed| Some(order(feed))),
+            refunds_lateness: LATENESS[2],
+            refunds_start: start_from,
+        };
+        PolledApp {
+            client: Arc::new(Client::new(settings, transport.clone())),
+            promoters: ids.iter().map(promoter).collect(),
+            polls_max: 8,
+            pauses: Pauses { parked: Duration::from_secs(300), stopped: Duration::from_secs(300) },
+            app,
+        }
+    };
+    options.apps.iter().map(polled).collect()
+}
+
+/// What befalls the log, one call after the other.
+fn script(seed: u64, calm: Arc<std::sync::atomic::AtomicBool>) -> Script {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    Box::new(move || {
+        let delay = Duration::from_millis(random.random_range(0..300));
+        let fault = match random.random_range(0..100) {
+            _ if calm.load(Ordering::Relaxed) => Fault::None,
+            0..5 => Fault::Aborted,
+            5..8 => Fault::UnknownCommitted,
+            8..11 => Fault::UnknownAborted,
+            11..16 => Fault::Crash(CrashPoint::ALL[random.random_range(0..CrashPoint::ALL.len())]),
+            _ => Fault::None,
+        };
+        (delay, fault)
+    })
+}
+
+struct Outcome {
+    shown: Vec<Shown>,
+    durable: Arc<Mutex<Durable>>,
+    from: UnixTime,
+    crashes: u64,
+}
+
+async fn live(seed: u64) -> Result<Outcome, String> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let options = world_options(seed, &mut random);
+    let world = SharedWorld::new(World::new(&options, START).map_err(|error| error.to_string())?);
+    let transport = SimulatedTransport::new(world.clone(), Duration::from_secs(15));
+    let (start_from, from) = if random.random_bool(0.5) {
+        (StartFrom::Earliest, UnixTime::EARLIEST)
+    } else {
+        (StartFrom::At(START.as_seconds()), START.as_seconds())
+    };
+    let durable = Arc::new(Mutex::new(Durable::default()));
+    let calm = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let began = tokio::time::Instant::now();
+    let mut crashes = 0;
+    loop {
+        let settled = began.elapsed() >= options.quiet_after.unwrap_or_default() + Duration::from_secs(1800);
+        calm.store(settled, Ordering::Relaxed);
+        let session = Session {
+            apps: Arc::new(apps(&options, &transport, start_from)),
+            bounds: Bounds {
+                linger: Duration::from_millis(50),
+                events_max: random.random_range(1..200),
+                bytes_max: 1 << 20,
+            },
+            queue_bytes: 1 << random.random_range(10..22),
+            totals: Arc::new(Totals::default()),
+        };
+        let stop = CancellationToken::new();
+        let crashed = CancellationToken::new();
+        let scripts = AtomicU64::new(random.random());
+        let make_log = || {
+            let mut log =
+                MemoryLog::new(durable.clone(), script(scripts.fetch_add(1, Ordering::Relaxed), calm.clone()));
+            log.crashed = crashed.clone();
+            log
+        };
+        // A kill between any two steps, beside the named points.
+        let life = if settled { SETTLE_MAX } else { Duration::from_secs(random.random_range(1..1800)) };
+        let end = async {
+            tokio::select! {
+                () = crashed.cancelled() => "crashed",
+                () = tokio::time::sleep(life) => "killed",
+                () = everything_is_published(&world, &transport, &session, from, settled) => {
+                    stop.cancel();
+                    std::future::pending().await
+                }
+            }
+        };
+        tokio::select! {
+            result = supervisor::run(&session, make_log, &stop, retry()) => {
+                result?;
+                let shown = world.with(|world| world.truth());
+                return Ok(Outcome { shown, durable: durable.clone(), from, crashes });
+            }
+            ended = end => {
+                crashes += 1;
+                if began.elapsed() > SETTLE_MAX {
+                    return Err(format!("{ended}, and never settled: {:?}",
+                        world.with(|world| world.settlement(promoter_connector::wechat::transport::Transport::now(&transport), Some(from)))));
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the world has shown all it has; what was shown last is then in the hands of the connector.
+async fn everything_is_published(
+    world: &SharedWorld,
+    transport: &SimulatedTransport,
+    session: &Session<SimulatedTransport>,
+    from: UnixTime,
+    settled: bool,
+) {
+    use promoter_connector::wechat::transport::Transport;
+    if !settled {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let settlement = world.with(|world| world.settlement(transport.now(), Some(from)));
+        if settlement.settled && session.totals.transactions.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+    }
+}
+
+fn judge(outcome: &Outcome) -> Result<usize, String> {
+    let durable = outcome.durable.lock().map_err(|error| error.to_string())?;
+    let mut balance: BTreeMap<String, i64> = BTreeMap::new();
+    let mut expected = 0;
+    for shown in &outcome.shown {
+        let dead = matches!(shown.content, ShownContent::DeadRow(_));
+        if dead || shown.time >= outcome.from {
+            expected += 1;
+            *balance.entry(expected_key(shown)).or_default() += 1;
+        }
+    }
+    for event in &durable.events {
+        *balance.entry(key(&event.promoter, &event.fact.content)).or_default() -= 1;
+    }
+    for letter in &durable.dead_letters {
+        let promoter = letter.promoter.as_ref().unwrap();
+        *balance.entry(format!("{promoter} dead {}", String::from_utf8_lossy(&letter.raw))).or_default() -= 1;
+    }
+    let wrong: Vec<_> = balance.iter().filter(|(_, left)| **left != 0).take(3).collect();
+    if wrong.is_empty() { Ok(expected) } else { Err(format!("missing (above 0) or twice (below): {wrong:#?}")) }
+}
+
+fn expected_key(shown: &Shown) -> String {
+    let content = match &shown.content {
+        ShownContent::Touch(touch) => Content::Touch(touch.clone()),
+        ShownContent::Order { status, touch, payment } => {
+            Content::Order { status: *status, touch: touch.clone(), payment: payment.clone() }
+        }
+        ShownContent::DeadRow(raw) => return format!("{} dead {}", shown.promoter, String::from_utf8_lossy(raw)),
+    };
+    key(&shown.promoter, &content)
+}
+
+/// Everything but what the merchant may edit.
+fn key(promoter: &Promoter, content: &Content) -> String {
+    let lasting = |touch: &Touch| Touch { role_id: None, retail_id: None, extra_info: None, ..touch.clone() };
+    match content {
+        Content::Touch(touch) => format!("{promoter} {:?}", lasting(touch)),
+        Content::Order { status, touch, payment } => format!("{promoter} {status:?} {:?} {payment:?}", lasting(touch)),
+    }
+}
+
+fn run(seed: u64) -> Result<(usize, u64), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let outcome = runtime.block_on(live(seed))?;
+    Ok((judge(&outcome)?, outcome.crashes))
+}
+
+#[test]
+fn whatever_happens_every_fact_shown_is_published_once() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("SIMULATION_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIMULATION_SEEDS").unwrap_or(500),
+    };
+    let next = AtomicU64::new(seeds.start);
+    let (facts, crashes) = (AtomicU64::new(0), AtomicU64::new(0));
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    match run(seed) {
+                        Ok((shown, died)) => {
+                            facts.fetch_add(shown as u64, Ordering::Relaxed);
+                            crashes.fetch_add(died, Ordering::Relaxed);
+                        }
+                        Err(error) => failures.lock().unwrap().push((seed, error)),
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    if let Some((seed, error)) = failures.first() {
+        panic!(
+            "{} of {} seeds failed; the first: SIMULATION_SEED={seed} cargo test --test simulation\n{error}",
+            failures.len(),
+            seeds.end - seeds.start
+        );
+    }
+    println!("{} seeds, {facts:?} facts, {crashes:?} crashes", seeds.end - seeds.start);
+    assert!(facts.into_inner() > 0, "nothing was shown, so nothing is proven");
+}
