@@ -1,2 +1,13 @@
+pub mod app;
+pub mod avro;
+pub mod cli;
+pub mod commit;
+pub mod config;
 pub mod domain;
+pub mod kafka;
+pub mod poll;
+pub mod retry;
+pub mod session;
+pub mod supervisor;
+pub mod telemetry;
 pub mod wechat;

@@ -55,7 +55,7 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// A row of a poll. Bytes beyond [`RAW_BYTES_MAX`] are cut; `detail` then tells the full length and hash.
+    /// A row of a poll. Bytes beyond [`RAW_BYTES_MAX`] are cut.
     pub fn of_row(
         feed: Feed,
         promoter: Promoter,
@@ -64,26 +64,38 @@ impl DeadLetter {
         raw: Box<[u8]>,
         observed_at: UnixMillis,
     ) -> DeadLetter {
-        let (raw, detail) = cut(raw, detail);
-        DeadLetter {
-            source: Source::Feed(feed),
-            reason,
-            detail,
-            promoter: Some(promoter),
-            origin: None,
-            raw,
-            observed_at,
+        let source = Source::Feed(feed);
+        let letter = DeadLetter { source, reason, detail, promoter: Some(promoter), origin: None, raw, observed_at };
+        letter.cut_to(RAW_BYTES_MAX)
+    }
+
+    /// The same letter with at most `bytes_max` raw bytes. What is cut for the first time tells its full length and
+    /// hash in `detail`; one that was cut before tells them already.
+    pub fn cut_to(mut self, bytes_max: usize) -> DeadLetter {
+        if self.raw.len() <= bytes_max {
+            return self;
         }
+        if !self.detail.contains(CUT) {
+            let hash = blake3::hash(&self.raw);
+            self.detail = format!("{}{CUT}{} bytes, blake3 {hash}", bounded(&self.detail), self.raw.len());
+        }
+        self.raw = self.raw[..bytes_max].into();
+        self
+    }
+
+    /// Whether there is nothing left that could be cut.
+    pub fn is_smallest(&self) -> bool {
+        self.raw.is_empty()
     }
 }
 
-fn cut(raw: Box<[u8]>, detail: String) -> (Box<[u8]>, String) {
-    if raw.len() <= RAW_BYTES_MAX {
-        return (raw, detail);
-    }
-    let hash = blake3::hash(&raw);
-    let detail = format!("{detail}; cut to {RAW_BYTES_MAX} of {} bytes, blake3 {hash}", raw.len());
-    (raw[..RAW_BYTES_MAX].into(), detail)
+/// Stands in the detail of a letter whose raw bytes are not all there.
+const CUT: &str = "; raw is cut, in full ";
+/// How many bytes of a detail are kept.
+const DETAIL_BYTES_MAX: usize = 1024;
+
+fn bounded(detail: &str) -> &str {
+    &detail[..detail.floor_char_boundary(DETAIL_BYTES_MAX)]
 }
 
 #[cfg(test)]
@@ -94,8 +106,12 @@ mod tests {
     fn a_long_row_is_cut_and_its_length_and_hash_are_told() {
         let raw = vec![7u8; RAW_BYTES_MAX + 1].into_boxed_slice();
         let hash = blake3::hash(&raw).to_string();
-        let (cut, detail) = cut(raw, "x".into());
-        assert_eq!(cut.len(), RAW_BYTES_MAX);
-        assert!(detail.contains("524289") && detail.contains(&hash), "{detail}");
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        let letter = DeadLetter::of_row(Feed::Orders, promoter, "x", "y".into(), raw, UnixMillis(0));
+        assert_eq!(letter.raw.len(), RAW_BYTES_MAX);
+        let expected = format!("y; raw is cut, in full 524289 bytes, blake3 {hash}");
+        assert_eq!(letter.detail, expected);
+        let smaller = letter.cut_to(10);
+        assert_eq!((smaller.raw.len(), smaller.detail), (10, expected));
     }
 }

@@ -3,9 +3,28 @@
 //! Nothing in this directory does I/O, reads a clock, or is async. Time is an argument. The modules stand in
 //! the order in which the data flows through them.
 
-pub mod dead_letter;
-pub mod fact;
-pub mod feed;
-pub mod promoter;
-pub mod row;
 pub mod time;
+
+pub mod promoter;
+
+pub mod feed;
+
+pub mod cursor;
+
+pub mod pull;
+
+pub mod row;
+
+pub mod fact;
+
+pub mod dead_letter;
+
+pub mod harvest;
+
+pub mod state_record;
+
+pub mod batch;
+
+pub mod state;
+
+pub mod turns;

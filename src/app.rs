@@ -1,0 +1,248 @@
+//! The wiring: from a validated configuration to running parts. Decides nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::avro::encode::{Encoders, Framings};
+use crate::avro::framing::Framing;
+use crate::avro::registry::{Credentials, Registry};
+use crate::avro::schemas::RecordKind;
+use crate::commit::committer::{Bounds, Totals};
+use crate::config::{App, Config, FeedSettings, PromoterEntry, Retention, SchemaRegistry};
+use crate::domain::feed::{Feed, Interface};
+use crate::domain::turns::Rules;
+use crate::kafka::settings::{Settings, TopicDefaults, TopicNames, TopicPolicy};
+use crate::kafka::transaction_log::KafkaLog;
+use crate::poll::scheduler::Pauses;
+use crate::retry::RetrySettings;
+use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use crate::supervisor;
+use crate::wechat::budget::BudgetSettings;
+use crate::wechat::client::{Client, ClientSettings};
+use crate::wechat::http::{Http, HttpSettings};
+use crate::wechat::token::TokenSource;
+
+/// How long the first token may take: it tells the upstream's time before the first window is asked for.
+const WARM_UP_MAX: Duration = Duration::from_secs(5);
+/// How long a stop may take to commit what was polled.
+const STOP_MAX: Duration = Duration::from_secs(20);
+/// The intake queue holds as much as a few batches, and at least this much.
+const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
+
+/// What stays the same over all sessions of a process.
+pub struct Parts {
+    pub session: Session<Http>,
+    pub kafka: Settings,
+    pub totals: Arc<Totals>,
+}
+
+/// Makes the parts that need no network.
+pub fn build(config: &Config) -> anyhow::Result<Parts> {
+    let totals = Arc::new(Totals::default());
+    let apps = config.apps.iter().map(|app| polled_app(config, app)).collect::<anyhow::Result<Vec<_>>>()?;
+    let session = Session {
+        apps: Arc::new(apps),
+        bounds: Bounds {
+            linger: config.commit.linger,
+            events_max: config.commit.events_max,
+            bytes_max: config.commit.bytes_max,
+        },
+        queue_bytes: QUEUE_BYTES_MIN.max(2 * config.commit.bytes_max),
+        totals: totals.clone(),
+    };
+    Ok(Parts { session, kafka: kafka_settings(config), totals })
+}
+
+/// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
+pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let Parts { session, kafka, totals } = build(config)?;
+    let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
+    let framings = match &config.schema_registry {
+        Some(registry) => resolve_schemas(registry, &kafka.topics, &stop).await?,
+        None => Some(Framings::SINGLE_OBJECT),
+    };
+    let Some(framings) = framings else { return Ok(()) };
+    run_parts(session, kafka, framings, id_kinds, totals, stop).await
+}
+
+/// Runs parts that are already made, with schemas that are already resolved.
+pub async fn run_parts(
+    session: Session<Http>,
+    kafka: Settings,
+    framings: Framings,
+    id_kinds: HashMap<String, crate::domain::promoter::IdKind>,
+    totals: Arc<Totals>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    tracing::info!(
+        name = kafka.name,
+        instance = kafka.instance_id,
+        apps = session.apps.len(),
+        promoters = session.apps.iter().map(|app| app.promoters.len()).sum::<usize>(),
+        bootstrap = kafka.bootstrap_servers(),
+        "starting"
+    );
+    warm_up(&session).await;
+    let log = KafkaLog::new(kafka, Arc::new(Encoders::new(framings)), id_kinds);
+    let stopping = {
+        let stop = stop.clone();
+        async move {
+            stop.cancelled().await;
+            tracing::info!("stopping: what was polled is committed first");
+            tokio::time::sleep(STOP_MAX).await;
+        }
+    };
+    tokio::select! {
+        result = supervisor::run(&session, || log.clone(), &stop) => {
+            result.map_err(anyhow::Error::msg)?;
+            supervisor::report(&totals, "stopped");
+            Ok(())
+        }
+        () = stopping => anyhow::bail!(
+            "what was polled could not be committed within {} s; it is polled again at the next start",
+            STOP_MAX.as_secs()
+        ),
+    }
+}
+
+/// Asks every app's token source once. A failure is met again, and reported, by the first poll.
+async fn warm_up(session: &Session<Http>) {
+    let mut asking = tokio::task::JoinSet::new();
+    for app in session.apps.iter() {
+        let client = app.client.clone();
+        asking.spawn(async move { tokio::time::timeout(WARM_UP_MAX, client.warm_up()).await });
+    }
+    while asking.join_next().await.is_some() {}
+}
+
+fn polled_app(config: &Config, app: &App) -> anyhow::Result<PolledApp<Http>> {
+    let http = Http::new(HttpSettings {
+        timeout: config.http.timeout,
+        response_max: config.http.response_max,
+        idle_connections_max: config.http.in_flight,
+    })
+    .context("the HTTP client can't be made")?;
+    let budget = |interface: Interface| {
+        let quota = app.quota.of(interface);
+        let number = |limit: Option<std::num::NonZeroU32>| limit.map_or(0, std::num::NonZeroU32::get);
+        (interface, BudgetSettings { per_minute: number(quota.per_minute), per_day: number(quota.per_day) })
+    };
+    let settings = ClientSettings {
+        app_id: app.app_id.clone(),
+        id_kind: app.id_kind,
+        base_url: app.base_url.clone(),
+        spare_urls: app.spare_urls.clone(),
+        token_source: token_source(&app.token),
+        retry: RetrySettings {
+            initial: config.retry.initial,
+            max: config.retry.max,
+            attempts: config.retry.attempts,
+            too_fast: config.retry.too_fast,
+        },
+        budgets: Interface::ALL.into_iter().map(budget).collect::<BTreeMap<_, _>>(),
+    };
+    Ok(PolledApp {
+        app: app.app_id.clone(),
+        client: Arc::new(Client::new(settings, http)),
+        promoters: app.promoters.iter().map(|entry| polled_promoter(app, entry)).collect(),
+        polls_max: config.http.in_flight,
+        pauses: Pauses { parked: config.retry.parked, stopped: config.retry.stopped },
+    })
+}
+
+fn polled_promoter(app: &App, entry: &PromoterEntry) -> PolledPromoter {
+    let order = |feed: Feed| {
+        let settings = app.feeds.of(feed);
+        entry
+            .feeds
+            .contains(&feed)
+            .then(|| FeedOrder { rules: rules(settings), start_from: entry.start_from.unwrap_or(settings.start_from) })
+    };
+    let refunds = app.feeds.of(Feed::Refunds);
+    PolledPromoter {
+        promoter: entry.promoter.clone(),
+        feeds: Feed::ALL.map(order),
+        refunds_lateness: seconds(refunds.lateness),
+        refunds_start: entry.start_from.unwrap_or(refunds.start_from),
+    }
+}
+
+fn rules(settings: &FeedSettings) -> Rules {
+    Rules { every: settings.every, idle_every: settings.idle_every, lateness: seconds(settings.lateness) }
+}
+
+/// Whole seconds, rounded up: a lateness is never cut short.
+fn seconds(duration: Duration) -> i64 {
+    let rounded = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i64::try_from(rounded).unwrap_or(i64::MAX)
+}
+
+fn token_source(source: &crate::config::TokenSource) -> TokenSource {
+    match source {
+        crate::config::TokenSource::Stable { secret } => TokenSource::Stable(secret.clone()),
+        crate::config::TokenSource::Classic { secret } => TokenSource::Classic(secret.clone()),
+        crate::config::TokenSource::File { path } => TokenSource::File(path.clone()),
+        crate::config::TokenSource::Url { url } => TokenSource::Url(url.clone().into()),
+    }
+}
+
+fn kafka_settings(config: &Config) -> Settings {
+    let topics = &config.topics;
+    let policy = if topics.create {
+        TopicPolicy::Create(TopicDefaults {
+            partitions: topics.partitions,
+            replication: topics.replication,
+            retention: match topics.retention {
+                Retention::Forever => None,
+                Retention::For(duration) => Some(duration),
+            },
+        })
+    } else {
+        TopicPolicy::Check
+    };
+    Settings {
+        properties: config.kafka.properties.clone(),
+        name: config.connector.name.clone(),
+        instance_id: config.connector.instance_id.clone(),
+        topics: TopicNames {
+            touches: topics.touches.clone(),
+            orders: topics.orders.clone(),
+            dead_letters: topics.dead_letters.clone(),
+            registry: topics.registry.clone(),
+            state: topics.state.clone(),
+        },
+        topic_policy: policy,
+    }
+}
+
+/// Registers the schemas under `<topic>-value`, as the registry's ids are part of every record. Nothing where `stop`
+/// came first.
+async fn resolve_schemas(
+    settings: &SchemaRegistry,
+    topics: &TopicNames,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Framings>> {
+    let credentials = settings
+        .basic_auth
+        .as_ref()
+        .map(|auth| Credentials { username: auth.username.clone(), password: auth.password.clone() });
+    let registry = Registry::new(&settings.urls.join(","), credentials)?;
+    let resolve = async {
+        let id = async |topic: &str, kind: RecordKind| -> anyhow::Result<Framing> {
+            let subject = format!("{topic}-value");
+            let ask = || registry.resolve(&subject, kind.text());
+            let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
+            Ok(Framing::Confluent { schema_id })
+        };
+        Ok(Framings {
+            touch: id(&topics.touches, RecordKind::Touch).await?,
+            order: id(&topics.orders, RecordKind::Order).await?,
+            dead_letter: id(&topics.dead_letters, RecordKind::DeadLetter).await?,
+        })
+    };
+    stop.run_until_cancelled(resolve).await.transpose()
+}

@@ -1,0 +1,143 @@
+//! From the domain to framed Avro records.
+
+use std::io::Write;
+
+use apache_avro::writer::datum::GenericDatumWriter;
+use serde::Serialize;
+
+use super::framing::Framing;
+use super::records::{Circumstances, DeadLetterRecord, Event};
+use super::schemas::RecordKind;
+use crate::domain::dead_letter::DeadLetter;
+use crate::domain::fact::{Fact, FactId};
+use crate::domain::promoter::{IdKind, Promoter};
+use crate::domain::time::UnixMillis;
+
+/// A record that its schema refuses: a fault of this program, as the wire shapes are made for their schemas.
+#[derive(Debug, thiserror::Error)]
+#[error("a {record} can't be encoded: {detail}")]
+pub struct EncodeError {
+    record: RecordKind,
+    detail: String,
+}
+
+/// apache-avro's texts may hold whole schemas.
+const DETAIL_CHARS_MAX: usize = 300;
+
+/// How the topics of the polled facts are framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framings {
+    pub touch: Framing,
+    pub order: Framing,
+    pub dead_letter: Framing,
+}
+
+impl Framings {
+    /// Without a schema registry.
+    pub const SINGLE_OBJECT: Framings =
+        Framings { touch: Framing::SingleObject, order: Framing::SingleObject, dead_letter: Framing::SingleObject };
+}
+
+/// The encoders of what a poll can bring. Schemas are resolved here, once, and not per record.
+pub struct Encoders {
+    touch: Encoder,
+    order: Encoder,
+    dead_letter: Encoder,
+}
+
+impl Encoders {
+    pub fn new(framings: Framings) -> Encoders {
+        Encoders {
+            touch: Encoder::new(RecordKind::Touch, framings.touch),
+            order: Encoder::new(RecordKind::Order, framings.order),
+            dead_letter: Encoder::new(RecordKind::DeadLetter, framings.dead_letter),
+        }
+    }
+
+    /// Writes the event of `fact`, framed, over what `buffer` held. `observed_at` is when the row was read.
+    pub fn fact(
+        &self,
+        fact: &Fact,
+        promoter: &Promoter,
+        id_kind: IdKind,
+        observed_at: UnixMillis,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let event_id = HexId::of(fact.id);
+        let circumstances = Circumstances { event_id: event_id.as_str(), promoter, id_kind, observed_at };
+        match Event::of(fact, circumstances) {
+            Event::Touch(record) => self.touch.encode(&record, buffer),
+            Event::Order(record) => self.order.encode(&record, buffer),
+        }
+    }
+
+    /// Writes `letter`, framed, over what `buffer` held.
+    pub fn dead_letter(&self, letter: &DeadLetter, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.dead_letter.encode(&DeadLetterRecord::from(letter), buffer)
+    }
+}
+
+/// Writes records of one kind.
+struct Encoder {
+    record: RecordKind,
+    header: Vec<u8>,
+    writer: GenericDatumWriter<'static>,
+}
+
+impl Encoder {
+    fn new(record: RecordKind, framing: Framing) -> Encoder {
+        let writer = GenericDatumWriter::builder(record.schema())
+            .human_readable(false)
+            .build()
+            .expect("a schema that refers to no other resolves on its own");
+        Encoder { record, header: framing.header(record.fingerprint()), writer }
+    }
+
+    /// After an error `buffer` is empty: half a record is nothing to send.
+    fn encode(&self, record: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+        buffer.clear();
+        buffer.extend_from_slice(&self.header);
+        match self.writer.write_ser(buffer, record) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                buffer.clear();
+                let detail = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+                Err(EncodeError { record: self.record, detail })
+            }
+        }
+    }
+}
+
+/// A fact's id as text, without an allocation.
+struct HexId([u8; 32]);
+
+impl HexId {
+    fn of(id: FactId) -> HexId {
+        let mut text = [0; 32];
+        write!(&mut text[..], "{id}").expect("16 bytes give 32 digits");
+        HexId(text)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hex digits are ASCII")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_its_schema_refuses_is_a_short_error_and_leaves_nothing() {
+        #[derive(Serialize)]
+        struct Stranger {
+            event_id: i64,
+        }
+        let encoder = Encoder::new(RecordKind::Touch, Framing::SingleObject);
+        let mut buffer = vec![1, 2, 3];
+        let error = encoder.encode(&Stranger { event_id: 1 }, &mut buffer).unwrap_err().to_string();
+        assert!(buffer.is_empty());
+        assert!(error.starts_with("a promoter.Touch can't be encoded"), "{error}");
+        assert!(error.len() < 400, "{error}");
+    }
+}

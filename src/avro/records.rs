@@ -1,0 +1,204 @@
+//! The wire shapes: what the schemas say, as serde sees it, borrowed from the domain.
+//!
+//! Fields stand in the order of the schema: one out of order would be buffered by apache-avro. A wire enum has
+//! the schema's symbols in the schema's order, and longs are `i64`, the only integer apache-avro takes for one.
+
+use serde::Serialize;
+
+use crate::domain::dead_letter::DeadLetter;
+use crate::domain::fact::{Content, Fact, OrderStatus};
+use crate::domain::promoter::{IdKind, Promoter};
+use crate::domain::row::{Payment, Touch};
+use crate::domain::time::{UnixMillis, UnixTime};
+
+#[derive(Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum WireIdKind {
+    OpenId,
+    UnionId,
+}
+
+impl From<IdKind> for WireIdKind {
+    fn from(kind: IdKind) -> WireIdKind {
+        match kind {
+            IdKind::OpenId => WireIdKind::OpenId,
+            IdKind::UnionId => WireIdKind::UnionId,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum WireOrderStatus {
+    Unknown,
+    Paid,
+    Refunded,
+}
+
+impl From<OrderStatus> for WireOrderStatus {
+    fn from(status: OrderStatus) -> WireOrderStatus {
+        match status {
+            OrderStatus::Unknown => WireOrderStatus::Unknown,
+            OrderStatus::Paid => WireOrderStatus::Paid,
+            OrderStatus::Refunded => WireOrderStatus::Refunded,
+        }
+    }
+}
+
+fn millis(time: UnixTime) -> i64 {
+    time.as_millis().0
+}
+
+/// What both kinds of events are told beside their fact.
+pub(super) struct Circumstances<'a> {
+    pub event_id: &'a str,
+    pub promoter: &'a Promoter,
+    pub id_kind: IdKind,
+    pub observed_at: UnixMillis,
+}
+
+/// A fact in the shape of its topic.
+pub(super) enum Event<'a> {
+    Touch(TouchRecord<'a>),
+    Order(OrderRecord<'a>),
+}
+
+impl<'a> Event<'a> {
+    pub fn of(fact: &'a Fact, circumstances: Circumstances<'a>) -> Event<'a> {
+        match &fact.content {
+            Content::Touch(touch) => Event::Touch(TouchRecord::of(fact.time, touch, circumstances)),
+            Content::Order { status, touch, payment } => {
+                Event::Order(OrderRecord::of(*status, touch, payment, circumstances))
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct TouchRecord<'a> {
+    event_id: &'a str,
+    app_id: &'a str,
+    id_kind: WireIdKind,
+    promoter_openid: &'a str,
+    role_id: Option<i64>,
+    retail_id: Option<&'a str>,
+    extra_info: Option<&'a str>,
+    openid: &'a str,
+    create_time: i64,
+    path: Option<&'a str>,
+    scene: Option<i64>,
+    share_extra_info: Option<&'a str>,
+    observed_at: i64,
+}
+
+impl<'a> TouchRecord<'a> {
+    /// `time` is the fact's, which for a touch is `create_time`.
+    fn of(time: UnixTime, touch: &'a Touch, circumstances: Circumstances<'a>) -> TouchRecord<'a> {
+        TouchRecord {
+            event_id: circumstances.event_id,
+            app_id: circumstances.promoter.app_id(),
+            id_kind: circumstances.id_kind.into(),
+            promoter_openid: circumstances.promoter.promoter_id(),
+            role_id: touch.role_id,
+            retail_id: touch.retail_id.as_deref(),
+            extra_info: touch.extra_info.as_deref(),
+            openid: &touch.openid,
+            create_time: millis(time),
+            path: touch.path.as_deref(),
+            scene: touch.scene,
+            share_extra_info: touch.share_extra_info.as_deref(),
+            observed_at: circumstances.observed_at.0,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct OrderRecord<'a> {
+    event_id: &'a str,
+    app_id: &'a str,
+    id_kind: WireIdKind,
+    promoter_openid: &'a str,
+    role_id: Option<i64>,
+    retail_id: Option<&'a str>,
+    extra_info: Option<&'a str>,
+    openid: &'a str,
+    create_time: Option<i64>,
+    path: Option<&'a str>,
+    scene: Option<i64>,
+    share_extra_info: Option<&'a str>,
+    mch_id: &'a str,
+    trade_no: &'a str,
+    out_trade_no: Option<&'a str>,
+    status: WireOrderStatus,
+    status_code: i64,
+    paid_amount: i64,
+    paid_time: i64,
+    refunded_time: Option<i64>,
+    observed_at: i64,
+}
+
+impl<'a> OrderRecord<'a> {
+    fn of(
+        status: OrderStatus,
+        touch: &'a Touch,
+        payment: &'a Payment,
+        circumstances: Circumstances<'a>,
+    ) -> OrderRecord<'a> {
+        OrderRecord {
+            event_id: circumstances.event_id,
+            app_id: circumstances.promoter.app_id(),
+            id_kind: circumstances.id_kind.into(),
+            promoter_openid: circumstances.promoter.promoter_id(),
+            role_id: touch.role_id,
+            retail_id: touch.retail_id.as_deref(),
+            extra_info: touch.extra_info.as_deref(),
+            openid: &touch.openid,
+            create_time: touch.create_time.map(millis),
+            path: touch.path.as_deref(),
+            scene: touch.scene,
+            share_extra_info: touch.share_extra_info.as_deref(),
+            mch_id: &payment.mch_id,
+            trade_no: &payment.trade_no,
+            out_trade_no: payment.out_trade_no.as_deref(),
+            status: status.into(),
+            status_code: payment.status_code,
+            paid_amount: payment.paid_amount,
+            paid_time: millis(payment.paid_time),
+            refunded_time: payment.refunded_time.map(millis),
+            observed_at: circumstances.observed_at.0,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct DeadLetterRecord<'a> {
+    source: &'a str,
+    reason: &'a str,
+    detail: &'a str,
+    app_id: Option<&'a str>,
+    promoter_openid: Option<&'a str>,
+    topic: Option<&'a str>,
+    partition: Option<i32>,
+    offset: Option<i64>,
+    #[serde(with = "serde_bytes")]
+    raw: &'a [u8],
+    observed_at: i64,
+}
+
+impl<'a> From<&'a DeadLetter> for DeadLetterRecord<'a> {
+    fn from(letter: &'a DeadLetter) -> DeadLetterRecord<'a> {
+        let origin = letter.origin.as_ref();
+        DeadLetterRecord {
+            source: letter.source.name(),
+            reason: letter.reason,
+            detail: &letter.detail,
+            app_id: letter.promoter.as_ref().map(Promoter::app_id),
+            promoter_openid: letter.promoter.as_ref().map(Promoter::promoter_id),
+            topic: origin.map(|origin| origin.topic.as_str()),
+            partition: origin.map(|origin| origin.partition),
+            offset: origin.map(|origin| origin.offset),
+            raw: &letter.raw,
+            observed_at: letter.observed_at.0,
+        }
+    }
+}

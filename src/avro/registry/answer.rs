@@ -1,0 +1,119 @@
+//! What a registry answered, and how much of it is believed.
+
+use reqwest::{Response, StatusCode};
+use serde_json::Value as Json;
+use url::Url;
+
+use super::error::RegistryError;
+
+/// Far above an answer that repeats one of our schemas.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How much of the registry's own words an error repeats.
+const WORDS_CHARS_MAX: usize = 500;
+
+/// An answer, and from whom it came.
+pub(super) struct Answer {
+    url: String,
+    status: StatusCode,
+    /// Null where the body is no JSON.
+    body: Json,
+}
+
+impl Answer {
+    pub async fn read(url: &Url, mut response: Response) -> Result<Answer, String> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(cause)? {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(format!("its answer is larger than {BODY_BYTES_MAX} bytes"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
+        Ok(Answer { url: url.to_string(), status: response.status(), body })
+    }
+
+    /// The answer, if it is one to go on with: a success, or that something was not found.
+    pub fn judged(self, subject: &str) -> Result<Answer, RegistryError> {
+        match self.status.as_u16() {
+            200..=299 | 404 => Ok(self),
+            status @ (401 | 403) => Err(RegistryError::Denied { url: self.url, status }),
+            409 => Err(RegistryError::Incompatible { subject: subject.to_owned(), words: self.words() }),
+            408 | 429 | 500.. => {
+                let cause = format!("HTTP {}: {}", self.status.as_u16(), self.words());
+                Err(RegistryError::Unavailable { url: self.url, cause })
+            }
+            300..=399 => Err(self.stranger("it sends elsewhere: give the URL it sends to")),
+            _ => Err(self.refused(subject)),
+        }
+    }
+
+    /// Whether the registry itself, and not something else that answers there, says that it has no such thing.
+    pub fn is_not_found(&self) -> Result<bool, RegistryError> {
+        match self.status {
+            StatusCode::NOT_FOUND if self.body["error_code"].is_i64() => Ok(true),
+            StatusCode::NOT_FOUND => Err(self.stranger("HTTP 404 without an error_code")),
+            _ => Ok(false),
+        }
+    }
+
+    pub fn id(&self) -> Result<i32, RegistryError> {
+        let id = self.body["id"].as_i64().and_then(|id| i32::try_from(id).ok());
+        id.ok_or_else(|| self.stranger("its answer lacks the schema's id"))
+    }
+
+    /// The text of the schema that was found.
+    pub fn schema(&self) -> Option<&str> {
+        self.body["schema"].as_str()
+    }
+
+    pub fn is_compatible(&self) -> Result<bool, RegistryError> {
+        let verdict = self.body["is_compatible"].as_bool();
+        verdict.ok_or_else(|| self.stranger("its answer lacks is_compatible"))
+    }
+
+    /// Why a schema is not compatible.
+    pub fn reasons(&self) -> String {
+        let messages = self.body["messages"].as_array().into_iter().flatten();
+        let reasons: Vec<&str> = messages.filter_map(Json::as_str).collect();
+        if reasons.is_empty() { NO_REASON.to_owned() } else { bounded(&reasons.join("; ")) }
+    }
+
+    pub fn refused(&self, subject: &str) -> RegistryError {
+        RegistryError::Refused {
+            url: self.url.clone(),
+            subject: subject.to_owned(),
+            status: self.status.as_u16(),
+            words: self.words(),
+        }
+    }
+
+    /// The registry's own words.
+    fn words(&self) -> String {
+        self.body["message"].as_str().map_or_else(|| NO_REASON.to_owned(), bounded)
+    }
+
+    fn stranger(&self, cause: &str) -> RegistryError {
+        RegistryError::Stranger { url: self.url.clone(), cause: cause.to_owned() }
+    }
+}
+
+const NO_REASON: &str = "no reason given";
+
+/// The innermost of the causes: the outer ones only say that a request failed, and where.
+pub(super) fn cause(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer within the time limit".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    bounded(&cause.to_string())
+}
+
+fn bounded(words: &str) -> String {
+    match words.char_indices().nth(WORDS_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
+    }
+}

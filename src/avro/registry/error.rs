@@ -1,0 +1,43 @@
+//! What a registry can refuse, and why it can't be asked.
+
+/// Why there is no client for `schema_registry.url`. The texts repeat nothing of it: it might hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    #[error("holds no URL")]
+    Empty,
+    #[error("URL number {0} can't be read")]
+    Syntax(usize),
+    #[error("URL number {0} is neither http nor https")]
+    Scheme(usize),
+    #[error("URL number {0} holds a user or a password: use `username` and `password` instead")]
+    Credentials(usize),
+    #[error("URL number {0} holds a query or a fragment")]
+    Query(usize),
+    #[error("TLS can't be set up: {0}")]
+    Tls(String),
+}
+
+/// What went wrong, cut by what the caller does: see [`RegistryError::is_retriable`]. What the texts repeat of
+/// the registry's own words is bounded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// None of the URLs gave an answer to go by; this is what the last one did.
+    #[error("the schema registry at {url} is not available: {cause}")]
+    Unavailable { url: String, cause: String },
+    #[error("the schema registry at {url} refuses the credentials (HTTP {status})")]
+    Denied { url: String, status: u16 },
+    #[error("the schema registry refuses the schema of {subject} as incompatible with an earlier one: {words}")]
+    Incompatible { subject: String, words: String },
+    #[error("the schema registry at {url} refuses the schema of {subject} (HTTP {status}): {words}")]
+    Refused { url: String, subject: String, status: u16, words: String },
+    /// Most often the URL lacks a path such as `/apis/ccompat/v7`.
+    #[error("what answers at {url} does not seem to be a schema registry: {cause}")]
+    Stranger { url: String, cause: String },
+}
+
+impl RegistryError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, RegistryError::Unavailable { .. })
+    }
+}

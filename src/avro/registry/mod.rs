@@ -1,0 +1,143 @@
+//! The three calls to a schema registry that speaks Confluent's REST protocol: look up, register, check.
+//!
+//! They are made when the connector starts, never per record. reqwest is used here for a second time, beside
+//! `wechat/`: this is another host, with other credentials and other errors.
+
+mod answer;
+mod endpoint;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use reqwest::{Client, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value as Json, json};
+use url::Url;
+
+use answer::Answer;
+use endpoint::Call;
+pub use error::{RegistryError, SetupError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For one whole exchange with one of the URLs.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
+const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+
+/// What a registry says to a schema that it does not have to accept yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The subject has no schema so far. Not every registry tells this apart from `Compatible`.
+    First,
+    Compatible,
+    /// With the registry's reasons, as far as it gives any.
+    Incompatible(String),
+}
+
+/// Sent to every URL by HTTP basic authentication.
+pub struct Credentials {
+    pub username: String,
+    pub password: SecretString,
+}
+
+/// A client of one registry, which may be reached under several URLs.
+pub struct Registry {
+    client: Client,
+    /// Never empty.
+    urls: Vec<Url>,
+    credentials: Option<Credentials>,
+}
+
+impl Registry {
+    /// `urls` are separated by commas and tried in this order; their paths are kept. Certificates are checked
+    /// against the system's authorities.
+    pub fn new(urls: &str, credentials: Option<Credentials>) -> Result<Registry, SetupError> {
+        let urls = endpoint::parse_urls(urls)?;
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(EXCHANGE_TIMEOUT)
+            // A redirect could carry the credentials to another host.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| SetupError::Tls(answer::cause(error)))?;
+        Ok(Registry { client, urls, credentials })
+    }
+
+    /// The id under which records of `subject` (`<topic>-value`) are written with `schema`. Registers the text
+    /// where the registry does not know it yet.
+    pub async fn resolve(&self, subject: &str, schema: &str) -> Result<i32, RegistryError> {
+        match self.look_up(subject, schema).await? {
+            Some(id) => Ok(id),
+            None => self.register(subject, schema).await,
+        }
+    }
+
+    /// The id of `schema` under `subject`, if it stands there as it is.
+    ///
+    /// Some registries find a schema that differs in what they leave out of a comparison, be it a `doc` or a
+    /// logical type, and some hand a text back without its white space. So the texts are compared as JSON.
+    pub async fn look_up(&self, subject: &str, schema: &str) -> Result<Option<i32>, RegistryError> {
+        let answer = self.ask(Call::LookUp, subject, schema).await?;
+        if answer.is_not_found()? {
+            return Ok(None);
+        }
+        match answer.schema() {
+            Some(found) if !same_json(found, schema) => Ok(None),
+            _ => answer.id().map(Some),
+        }
+    }
+
+    /// Puts `schema` under `subject` and returns its id, which is the old one where it is there already.
+    pub async fn register(&self, subject: &str, schema: &str) -> Result<i32, RegistryError> {
+        let answer = self.ask(Call::Register, subject, schema).await?;
+        if answer.is_not_found()? {
+            return Err(answer.refused(subject));
+        }
+        answer.id()
+    }
+
+    /// Whether the registry would take `schema` beside the latest one of `subject`. Changes nothing.
+    pub async fn check(&self, subject: &str, schema: &str) -> Result<Verdict, RegistryError> {
+        let answer = self.ask(Call::Check, subject, schema).await?;
+        if answer.is_not_found()? {
+            return Ok(Verdict::First);
+        }
+        Ok(if answer.is_compatible()? { Verdict::Compatible } else { Verdict::Incompatible(answer.reasons()) })
+    }
+
+    /// Asks one URL after the other until one can answer.
+    async fn ask(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, RegistryError> {
+        let body = json!({ "schema": schema }).to_string();
+        let mut last = None;
+        for url in &self.urls {
+            match self.ask_at(url, call.url(url, subject), &body).await {
+                Ok(answer) => match answer.judged(subject) {
+                    Err(error) if error.is_retriable() => last = Some(error),
+                    judged => return judged,
+                },
+                Err(cause) => last = Some(RegistryError::Unavailable { url: url.to_string(), cause }),
+            }
+        }
+        Err(last.expect("a registry has at least one URL"))
+    }
+
+    /// One exchange; the error is the reason why there is no answer.
+    async fn ask_at(&self, base: &Url, url: Url, body: &str) -> Result<Answer, String> {
+        let mut request = self
+            .client
+            .post(url)
+            .header("content-type", CONTENT_TYPE)
+            .header("accept", CONTENT_TYPE)
+            .body(body.to_owned());
+        if let Some(credentials) = &self.credentials {
+            request = request.basic_auth(&credentials.username, Some(credentials.password.expose_secret()));
+        }
+        Answer::read(base, request.send().await.map_err(answer::cause)?).await
+    }
+}
+
+fn same_json(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(serde_json::from_str::<Json>);
+    matches!((one, other), (Ok(one), Ok(other)) if one == other)
+}

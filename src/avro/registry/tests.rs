@@ -1,0 +1,187 @@
+//! The client against a small HTTP server that answers as told. What a real registry does is tested in
+//! `tests/registry.rs`.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use tokio::net::TcpListener;
+
+use super::*;
+
+const SUBJECT: &str = "promoter.touches-value";
+const SCHEMA: &str = r#"{"type": "string"}"#;
+
+/// What a fake registry was asked.
+#[derive(Clone, Debug)]
+struct Question {
+    path: String,
+    headers: HeaderMap,
+    body: Json,
+}
+
+#[derive(Clone)]
+struct FakeRegistry {
+    url: String,
+    questions: Arc<Mutex<Vec<Question>>>,
+}
+
+impl FakeRegistry {
+    /// Answers the calls in turn, the last answer for ever.
+    async fn answering(answers: Vec<(u16, String)>) -> FakeRegistry {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let fake = FakeRegistry { url, questions: Arc::default() };
+        let questions = Arc::clone(&fake.questions);
+        let answer = move |uri: Uri, headers: HeaderMap, body: Bytes| {
+            let mut questions = questions.lock().unwrap();
+            let (status, text) = answers[questions.len().min(answers.len() - 1)].clone();
+            let body = serde_json::from_slice(&body).unwrap();
+            questions.push(Question { path: uri.to_string(), headers, body });
+            async move { (StatusCode::from_u16(status).unwrap(), text) }
+        };
+        tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+        fake
+    }
+
+    fn client(&self) -> Registry {
+        Registry::new(&self.url, None).unwrap()
+    }
+
+    fn questions(&self) -> Vec<Question> {
+        self.questions.lock().unwrap().clone()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.questions().into_iter().map(|question| question.path).collect()
+    }
+}
+
+fn not_found() -> (u16, String) {
+    (404, r#"{"error_code": 40401, "message": "Subject not found."}"#.into())
+}
+
+fn id(id: i64) -> (u16, String) {
+    (200, format!(r#"{{"id": {id}}}"#))
+}
+
+fn found(id: i32, schema: &str) -> (u16, String) {
+    (200, json!({ "subject": SUBJECT, "version": 1, "id": id, "schema": schema }).to_string())
+}
+
+async fn unused_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn an_unknown_schema_is_looked_up_and_then_registered() {
+    let fake = FakeRegistry::answering(vec![not_found(), id(7)]).await;
+    assert_eq!(fake.client().resolve(SUBJECT, SCHEMA).await, Ok(7));
+    assert_eq!(fake.paths(), ["/subjects/promoter.touches-value", "/subjects/promoter.touches-value/versions"]);
+    for question in fake.questions() {
+        assert_eq!(question.body, json!({ "schema": SCHEMA }));
+        assert_eq!(question.headers["content-type"], "application/vnd.schemaregistry.v1+json");
+        assert!(!question.headers.contains_key("authorization"));
+    }
+}
+
+#[tokio::test]
+async fn a_known_schema_is_not_registered_again_whatever_its_white_space() {
+    let fake = FakeRegistry::answering(vec![found(7, r#"{"type":"string"}"#)]).await;
+    assert_eq!(fake.client().resolve(SUBJECT, SCHEMA).await, Ok(7));
+    assert_eq!(fake.paths().len(), 1);
+}
+
+#[tokio::test]
+async fn a_schema_that_only_resembles_ours_is_not_taken_for_it() {
+    let fake = FakeRegistry::answering(vec![found(7, r#"{"type": "string", "doc": "old"}"#), id(8)]).await;
+    assert_eq!(fake.client().resolve(SUBJECT, SCHEMA).await, Ok(8));
+}
+
+#[tokio::test]
+async fn credentials_are_sent_and_their_refusal_is_final_and_silent_about_them() {
+    let fake = FakeRegistry::answering(vec![id(7), (401, r#"{"message": "no user:hidden"}"#.into())]).await;
+    let credentials = Credentials { username: "user".into(), password: "hidden".into() };
+    let registry = Registry::new(&fake.url, Some(credentials)).unwrap();
+    registry.register(SUBJECT, SCHEMA).await.unwrap();
+    // What `printf user:hidden | base64` prints.
+    assert_eq!(fake.questions()[0].headers["authorization"], "Basic dXNlcjpoaWRkZW4=");
+    let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Denied { status: 401, .. }), "{error}");
+    assert!(!error.is_retriable());
+    assert!(!format!("{error} {error:?}").contains("hidden"));
+}
+
+#[tokio::test]
+async fn the_next_url_is_asked_when_one_is_down_or_ailing() {
+    let ailing = FakeRegistry::answering(vec![(503, "busy".into())]).await;
+    let well = FakeRegistry::answering(vec![id(7)]).await;
+    let urls = [unused_url().await, ailing.url.clone(), well.url.clone()].join(",");
+    assert_eq!(Registry::new(&urls, None).unwrap().register(SUBJECT, SCHEMA).await, Ok(7));
+    assert_eq!(ailing.paths().len(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_everywhere_may_be_asked_again() {
+    let error = Registry::new(&unused_url().await, None).unwrap().register(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(error.is_retriable(), "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_no_other_url_is_asked() {
+    let long = "x".repeat(10_000);
+    let refusing = FakeRegistry::answering(vec![
+        (409, json!({ "error_code": 409, "message": long }).to_string()),
+        (422, json!({ "error_code": 42201, "message": "Invalid schema" }).to_string()),
+    ])
+    .await;
+    let other = FakeRegistry::answering(vec![id(7)]).await;
+    let registry = Registry::new(&format!("{},{}", refusing.url, other.url), None).unwrap();
+
+    let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(matches!(&error, RegistryError::Incompatible { subject, .. } if subject == SUBJECT), "{error}");
+    assert!(error.to_string().len() < 700, "{error}");
+    assert!(!error.is_retriable());
+
+    let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(matches!(&error, RegistryError::Refused { status: 422, .. }), "{error}");
+    assert!(error.to_string().ends_with("Invalid schema"), "{error}");
+    assert!(other.paths().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_registry_is_told_apart() {
+    let too_big_an_id = i64::from(i32::MAX) + 1;
+    let cases = [(404, "<html>".into()), (200, "<html>".into()), (302, String::new()), id(too_big_an_id)];
+    for answer in cases {
+        let fake = FakeRegistry::answering(vec![answer.clone()]).await;
+        for error in [
+            fake.client().look_up(SUBJECT, SCHEMA).await.unwrap_err(),
+            fake.client().register(SUBJECT, SCHEMA).await.unwrap_err(),
+            fake.client().check(SUBJECT, SCHEMA).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, RegistryError::Stranger { .. }), "{answer:?}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_given_up() {
+    let fake = FakeRegistry::answering(vec![(200, " ".repeat(answer::BODY_BYTES_MAX + 1))]).await;
+    let error = fake.client().register(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(error.to_string().contains("larger than 1048576 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_check_gives_the_verdict_and_its_reasons() {
+    let verdict = |compatible: bool| (200, json!({ "is_compatible": compatible, "messages": ["a", "b"] }).to_string());
+    let fake = FakeRegistry::answering(vec![not_found(), verdict(true), verdict(false)]).await;
+    let registry = fake.client();
+    assert_eq!(registry.check(SUBJECT, SCHEMA).await, Ok(Verdict::First));
+    assert_eq!(registry.check(SUBJECT, SCHEMA).await, Ok(Verdict::Compatible));
+    assert_eq!(registry.check(SUBJECT, SCHEMA).await, Ok(Verdict::Incompatible("a; b".into())));
+    assert_eq!(fake.paths()[0], "/compatibility/subjects/promoter.touches-value/versions/latest?verbose=true");
+}

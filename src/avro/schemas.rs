@@ -1,0 +1,250 @@
+//! The schemas of `schemas/*.avsc`: their texts, parsed once, and their fingerprints.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
+use serde_json::Value as Json;
+
+/// A kind of record that goes over a topic, each with its own schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecordKind {
+    Touch,
+    Order,
+    MaterialRequest,
+    MaterialResult,
+    DeadLetter,
+    Promoter,
+}
+
+impl RecordKind {
+    pub const ALL: [RecordKind; 6] = [
+        RecordKind::Touch,
+        RecordKind::Order,
+        RecordKind::MaterialRequest,
+        RecordKind::MaterialResult,
+        RecordKind::DeadLetter,
+        RecordKind::Promoter,
+    ];
+
+    /// The full name of the Avro record.
+    pub fn name(self) -> &'static str {
+        match self {
+            RecordKind::Touch => "promoter.Touch",
+            RecordKind::Order => "promoter.Order",
+            RecordKind::MaterialRequest => "promoter.MaterialRequest",
+            RecordKind::MaterialResult => "promoter.MaterialResult",
+            RecordKind::DeadLetter => "promoter.DeadLetter",
+            RecordKind::Promoter => "promoter.Promoter",
+        }
+    }
+
+    /// The schema as it stands in `schemas/`. This text is what a registry gets: a re-serialised schema would
+    /// lose attributes.
+    pub fn text(self) -> &'static str {
+        match self {
+            RecordKind::Touch => include_str!("../../schemas/touch.avsc"),
+            RecordKind::Order => include_str!("../../schemas/order.avsc"),
+            RecordKind::MaterialRequest => include_str!("../../schemas/material-request.avsc"),
+            RecordKind::MaterialResult => include_str!("../../schemas/material-result.avsc"),
+            RecordKind::DeadLetter => include_str!("../../schemas/dead-letter.avsc"),
+            RecordKind::Promoter => include_str!("../../schemas/promoter.avsc"),
+        }
+    }
+
+    pub fn fingerprint(self) -> Fingerprint {
+        PARSED[self as usize].fingerprint
+    }
+
+    pub(super) fn schema(self) -> &'static Schema {
+        &PARSED[self as usize].schema
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// CRC-64-AVRO of a schema's Parsing Canonical Form, in the byte order of the single-object header
+/// (little-endian). Shown in hex in that order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 8]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+struct Parsed {
+    schema: Schema,
+    fingerprint: Fingerprint,
+}
+
+/// In the order of [`RecordKind::ALL`], which is that of the variants.
+static PARSED: LazyLock<[Parsed; RecordKind::ALL.len()]> = LazyLock::new(|| {
+    RecordKind::ALL.map(|kind| {
+        let schema = parse(kind.text()).expect("the tests parse every schema of this build");
+        let fingerprint = fingerprint(kind.text()).expect("what parses with logical types parses without them");
+        Parsed { schema, fingerprint }
+    })
+});
+
+fn parse(text: &str) -> Result<Schema, apache_avro::Error> {
+    Schema::parse_str(text)
+}
+
+/// The canonical form of the Avro specification reduces `{"type": "long", "logicalType": …}` to `"long"`, and
+/// so do the implementations in Java and Python; apache-avro keeps it as `{"type":"long"}`, which would give a
+/// fingerprint that nobody else finds. So logical types are taken out before.
+fn fingerprint(text: &str) -> Result<Fingerprint, apache_avro::Error> {
+    let mut json = serde_json::from_str(text).unwrap_or(Json::Null);
+    remove_logical_types(&mut json);
+    let digest = Schema::parse(&json)?.fingerprint::<Rabin>();
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest.bytes);
+    Ok(Fingerprint(bytes))
+}
+
+fn remove_logical_types(json: &mut Json) {
+    match json {
+        Json::Object(attributes) => {
+            attributes.remove("logicalType");
+            attributes.values_mut().for_each(remove_logical_types);
+        }
+        Json::Array(items) => items.iter_mut().for_each(remove_logical_types),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
+
+    use super::*;
+
+    /// The texts of the last release, which consumers out there were built with.
+    fn released(kind: RecordKind) -> &'static str {
+        match kind {
+            RecordKind::Touch => include_str!("../../schemas/released/touch.avsc"),
+            RecordKind::Order => include_str!("../../schemas/released/order.avsc"),
+            RecordKind::MaterialRequest => include_str!("../../schemas/released/material-request.avsc"),
+            RecordKind::MaterialResult => include_str!("../../schemas/released/material-result.avsc"),
+            RecordKind::DeadLetter => include_str!("../../schemas/released/dead-letter.avsc"),
+            RecordKind::Promoter => include_str!("../../schemas/released/promoter.avsc"),
+        }
+    }
+
+    /// Both directions, and the logical types, which apache-avro does not compare.
+    fn check_compatible(old: &str, new: &str) -> Result<(), String> {
+        let schemas = [old, new].map(|text| parse(text).unwrap());
+        match SchemaCompatibility::mutual_read(&schemas[0], &schemas[1]) {
+            Ok(Compatibility::Full) => {}
+            Ok(Compatibility::Partial) => return Err("some values can't be read".into()),
+            Err(error) => return Err(error.to_string()),
+        }
+        let [old, new] = [old, new].map(logical_types);
+        for (field, logical_type) in &old {
+            if new.get(field).is_some_and(|of_new| of_new != logical_type) {
+                return Err(format!("the logical type of {field} changed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each field of a record, with all the logical types within it.
+    fn logical_types(text: &str) -> BTreeMap<String, Vec<String>> {
+        fn collect(json: &Json, found: &mut Vec<String>) {
+            match json {
+                Json::Object(attributes) => {
+                    found.extend(attributes.get("logicalType").map(Json::to_string));
+                    attributes.values().for_each(|value| collect(value, found));
+                }
+                Json::Array(items) => items.iter().for_each(|item| collect(item, found)),
+                _ => {}
+            }
+        }
+        let json: Json = serde_json::from_str(text).unwrap();
+        let fields = json["fields"].as_array().unwrap().iter();
+        let named = fields.map(|field| {
+            let mut found = Vec::new();
+            collect(&field["type"], &mut found);
+            (field["name"].to_string(), found)
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn every_schema_reads_what_the_released_one_wrote_and_the_other_way_round() {
+        for kind in RecordKind::ALL {
+            assert_eq!(check_compatible(released(kind), kind.text()), Ok(()), "{kind}");
+        }
+    }
+
+    #[test]
+    fn changes_that_would_break_a_consumer_are_caught() {
+        let touch = RecordKind::Touch.text();
+        let changed = |from: &str, to: &str| {
+            assert!(touch.contains(from), "the schema has no {from}");
+            check_compatible(touch, &touch.replacen(from, to, 1)).unwrap_err()
+        };
+        changed("timestamp-millis", "timestamp-micros");
+        changed(r#""name": "openid","#, r#""name": "user","#);
+        changed(r#"["null", "long"]"#, r#"["null", "string"]"#);
+        changed(r#"["OPENID", "UNIONID"]"#, r#"["OPENID", "UNIONID", "NAME"]"#);
+    }
+
+    #[test]
+    fn a_new_optional_field_breaks_nobody() {
+        let touch = RecordKind::Touch.text();
+        let more = touch.replacen(
+            r#""fields": ["#,
+            r#""fields": [{"name": "more", "type": ["null", "string"], "default": null},"#,
+            1,
+        );
+        assert_ne!(more, touch);
+        assert_eq!(check_compatible(touch, &more), Ok(()));
+    }
+
+    #[test]
+    fn every_schema_has_its_name_and_documents_every_field() {
+        for kind in RecordKind::ALL {
+            let Schema::Record(record) = kind.schema() else { panic!("{kind} is no record") };
+            assert_eq!(record.name.to_string(), kind.name());
+            assert!(record.doc.is_some(), "{kind}");
+            for field in &record.fields {
+                assert!(field.doc.as_ref().is_some_and(|doc| !doc.is_empty()), "{kind}.{}", field.name);
+                let nullable = matches!(&field.schema, Schema::Union(union) if union.is_nullable());
+                let expected = nullable.then_some(&Json::Null);
+                assert_eq!(field.default.as_ref(), expected, "{kind}.{}", field.name);
+            }
+        }
+    }
+
+    /// Made with fastavro 1.13.1: `fingerprint(to_parsing_canonical_form(json.load(file)), "CRC-64-AVRO")`.
+    #[test]
+    fn fingerprints_are_those_that_fastavro_finds() {
+        let expected = [
+            (RecordKind::Touch, "a680e853d80e25c9"),
+            (RecordKind::Order, "f9a67cb33bba9a33"),
+            (RecordKind::MaterialRequest, "c426e544e66bfef8"),
+            (RecordKind::MaterialResult, "c811f8dbe6a0b505"),
+            (RecordKind::DeadLetter, "a82cf420624b510d"),
+            (RecordKind::Promoter, "7acd91918b9531ca"),
+        ];
+        for (kind, fingerprint) in expected {
+            assert_eq!(kind.fingerprint().to_string(), fingerprint, "{kind}");
+        }
+    }
+}

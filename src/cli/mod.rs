@@ -1,0 +1,110 @@
+//! The command line: what can be asked, and what the process answers the shell.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+pub mod demo;
+pub mod run;
+pub mod signals;
+pub mod simulate;
+
+/// Publishes WeChat promoter touches, orders and refunds to Kafka, each fact exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "promoter-connector", version, about)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        env = "PROMOTER_CONFIG",
+        value_name = "FILE",
+        default_value = "promoter-connector.toml"
+    )]
+    pub config: PathBuf,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the connector until SIGTERM or SIGINT.
+    Run,
+    /// Serve the simulated upstream over HTTP.
+    Simulate(simulate::Options),
+    /// Show everything in one process, with nothing to install.
+    Demo(demo::Options),
+}
+
+/// Why a command ended without having done its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was asked for can't be begun; to be corrected by whoever asked.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It failed while it ran.
+    #[error("{0:#}")]
+    Running(#[from] anyhow::Error),
+}
+
+impl Failure {
+    /// 1 for what failed while running, 2 for usage and configuration (as clap exits for usage).
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Config(_) => ExitCode::from(2),
+            Failure::Running(_) => ExitCode::from(1),
+        }
+    }
+}
+
+/// The runtime of a command that runs until it is told to stop.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn command(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_definitions_agree_with_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_is_named_before_or_after_the_command() {
+        for line in ["promoter-connector --config a.toml run", "promoter-connector run --config a.toml"] {
+            assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap().config, PathBuf::from("a.toml"));
+        }
+    }
+
+    #[test]
+    fn the_demo_runs_for_a_while_from_a_seed() {
+        let Ok(Command::Demo(options)) = command("promoter-connector demo --seed 7 --for 1m30s") else { panic!() };
+        assert_eq!((options.seed, options.duration), (Some(7), Some(Duration::from_secs(90))));
+        assert!(command("promoter-connector demo --for 0s").is_err());
+        assert!(command("promoter-connector demo --for soon").is_err());
+    }
+
+    #[test]
+    fn the_simulator_needs_an_address() {
+        let Ok(Command::Simulate(options)) = command("promoter-connector simulate --listen 127.0.0.1:1") else {
+            panic!()
+        };
+        assert_eq!(options.listen, "127.0.0.1:1".parse().unwrap());
+        assert!(command("promoter-connector simulate").is_err());
+        assert!(command("promoter-connector simulate --listen 127.0.0.1:1 --promoters 0").is_err());
+    }
+}

@@ -1,0 +1,231 @@
+//! The one writer: plans intakes into batches, and makes the batches durable one after the other.
+//!
+//! While a transaction is under way the next batch grows beside it, so the log never waits for planning. `State`
+//! runs ahead of the log by those two batches; see [`crate::domain::state`] for why that needs no way back.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::crash_point::{CrashPoint, reach};
+use super::log::{CommitError, CommitLog};
+use super::queue::IntakeReceiver;
+use crate::domain::batch::Batch;
+use crate::domain::state::{State, Tally};
+
+/// How often a batch is tried again before the log is opened anew.
+const ATTEMPTS_MAX: u32 = 5;
+/// The pause before the second attempt; each further one waits twice as long.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a transaction under way is waited for when the lease is recalled.
+const RECALL_GRACE: Duration = Duration::from_secs(10);
+
+/// When intakes stop being added to a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How long a batch waits for more, from its first intake on.
+    pub linger: Duration,
+    pub events_max: usize,
+    pub bytes_max: usize,
+}
+
+/// Counters of what became durable, since the process began.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub transactions: AtomicU64,
+    pub published: AtomicU64,
+    pub dead_lettered: AtomicU64,
+    pub known: AtomicU64,
+    pub behind: AtomicU64,
+    pub before_start: AtomicU64,
+}
+
+impl Totals {
+    fn add(&self, tally: Tally) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.published.fetch_add(tally.published, Ordering::Relaxed);
+        self.dead_lettered.fetch_add(tally.dead_lettered, Ordering::Relaxed);
+        self.known.fetch_add(tally.known, Ordering::Relaxed);
+        self.behind.fetch_add(tally.behind, Ordering::Relaxed);
+        self.before_start.fetch_add(tally.before_start, Ordering::Relaxed);
+    }
+}
+
+/// Why a session's writing ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that was sent is durable.
+    Drained,
+    /// The lease was recalled.
+    Recalled,
+    /// The log has to be opened again.
+    Reopen(String),
+    /// Only an operator can help.
+    Stop(String),
+}
+
+pub struct Committer<L> {
+    log: L,
+    state: State,
+    bounds: Bounds,
+    totals: Arc<Totals>,
+}
+
+/// A batch that grows.
+struct Growing {
+    batch: Batch,
+    tally: Tally,
+    /// When it stops waiting for more; set by its first intake.
+    deadline: Option<Instant>,
+}
+
+type Commit<L> = Pin<Box<dyn Future<Output = (L, Result<Tally, CommitError>)> + Send>>;
+
+/// Where the log is: at hand, or inside the transaction under way.
+enum Log<L> {
+    Idle(L),
+    Committing(Commit<L>),
+}
+
+impl<L: CommitLog> Committer<L> {
+    pub fn new(log: L, state: State, bounds: Bounds, totals: Arc<Totals>) -> Committer<L> {
+        Committer { log, state, bounds, totals }
+    }
+
+    /// Writes until the queue is closed and drained, the lease is recalled, or the log fails. Gives the log back,
+    /// unless it is lost in a transaction that did not end in time.
+    pub async fn run(self, mut intakes: IntakeReceiver, recalled: CancellationToken) -> (Option<L>, Ended) {
+        let Committer { log, mut state, bounds, totals } = self;
+        let mut log = Log::Idle(log);
+        let mut growing = Growing::new();
+        let mut open = true;
+        loop {
+            if !open && growing.batch.is_empty() && matches!(log, Log::Idle(_)) {
+                return (log.idle(), Ended::Drained);
+            }
+            let due = !open || growing.is_full(bounds) || growing.is_due();
+            log = match log {
+                Log::Idle(idle) if due && !growing.batch.is_empty() => {
+                    let Growing { batch, tally, .. } = std::mem::replace(&mut growing, Growing::new());
+                    reach(CrashPoint::Planned);
+                    Log::Committing(Box::pin(commit(idle, Arc::new(batch), tally)))
+                }
+                log => log,
+            };
+            tokio::select! {
+                biased;
+                () = recalled.cancelled() => {
+                    return match tokio::time::timeout(RECALL_GRACE, log.settled()).await {
+                        Ok((log, Ok(tally))) => { count(&totals, tally); (Some(log), Ended::Recalled) }
+                        Ok((log, Err(error))) => (Some(log), ended_by(error)),
+                        Err(_) => (None, Ended::Recalled),
+                    };
+                }
+                (idle, result) = log.committed() => {
+                    log = Log::Idle(idle);
+                    match result {
+                        Ok(tally) => totals.add(tally),
+                        Err(error) => return (log.idle(), ended_by(error)),
+                    }
+                }
+                queued = intakes.receive(), if open && !growing.is_full(bounds) => match queued {
+                    Some(queued) => growing.take(queued.intake, &mut state, bounds),
+                    None => open = false,
+                },
+                () = growing.wait(), if !growing.is_due() && matches!(log, Log::Idle(_)) => {}
+            }
+        }
+    }
+}
+
+impl Growing {
+    fn new() -> Growing {
+        Growing { batch: Batch::default(), tally: Tally::default(), deadline: None }
+    }
+
+    fn take(&mut self, intake: crate::domain::state::Intake, state: &mut State, bounds: Bounds) {
+        self.tally += state.take(intake, &mut self.batch);
+        if !self.batch.is_empty() {
+            self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
+        }
+    }
+
+    fn is_full(&self, bounds: Bounds) -> bool {
+        self.batch.records() >= bounds.events_max || self.batch.weight >= bounds.bytes_max
+    }
+
+    fn is_due(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Until the batch is due; for ever while it is empty.
+    async fn wait(&self) {
+        match self.deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl<L> Log<L> {
+    fn idle(self) -> Option<L> {
+        match self {
+            Log::Idle(log) => Some(log),
+            Log::Committing(_) => None,
+        }
+    }
+
+    /// Until the transaction under way has ended; for ever when there is none.
+    async fn committed(&mut self) -> (L, Result<Tally, CommitError>) {
+        match self {
+            Log::Committing(commit) => commit.await,
+            Log::Idle(_) => std::future::pending().await,
+        }
+    }
+
+    /// The log, once no transaction is under way.
+    async fn settled(self) -> (L, Result<Option<Tally>, CommitError>) {
+        match self {
+            Log::Idle(log) => (log, Ok(None)),
+            Log::Committing(commit) => {
+                let (log, result) = commit.await;
+                (log, result.map(Some))
+            }
+        }
+    }
+}
+
+fn count(totals: &Totals, tally: Option<Tally>) {
+    if let Some(tally) = tally {
+        totals.add(tally);
+    }
+}
+
+/// Commits one batch, again and again while it is certain that nothing of it was written.
+async fn commit<L: CommitLog>(mut log: L, batch: Arc<Batch>, tally: Tally) -> (L, Result<Tally, CommitError>) {
+    let mut pause = ATTEMPT_PAUSE;
+    for attempt in 1.. {
+        match log.commit(batch.clone()).await {
+            Ok(()) => return (log, Ok(tally)),
+            Err(CommitError::NothingWritten(reason)) if attempt < ATTEMPTS_MAX => {
+                tracing::warn!(attempt, records = batch.records(), %reason, "transaction aborted, trying again");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error) => return (log, Err(error)),
+        }
+    }
+    unreachable!("the loop ends in a return")
+}
+
+fn ended_by(error: CommitError) -> Ended {
+    match error {
+        CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => Ended::Reopen(reason),
+        CommitError::Stop(reason) => Ended::Stop(reason),
+    }
+}

@@ -1,0 +1,69 @@
+//! The named places at which tests kill the process.
+//!
+//! In an ordinary build [`reach`] does nothing. With the feature `crash-points` the environment variable
+//! `PROMOTER_CRASH_AT=<name>[:<n>]` makes the process kill itself, without any clean-up, when it reaches that place
+//! for the n-th time (the first by default).
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CrashPoint {
+    /// Earlier writers are fenced, nothing is read yet.
+    Fenced,
+    /// The state is read, nothing is polled yet.
+    Restored,
+    /// A batch is planned, its transaction not begun.
+    Planned,
+    /// The transaction has begun, and some of its records may have been sent.
+    RecordsSent,
+    /// All records are acknowledged, the offsets not yet sent.
+    RecordsAcknowledged,
+    /// The offsets are sent, the commit not yet.
+    OffsetsSent,
+    /// The broker has committed; nobody here knows it yet.
+    Committed,
+}
+
+impl CrashPoint {
+    pub const ALL: [CrashPoint; 7] = [
+        CrashPoint::Fenced,
+        CrashPoint::Restored,
+        CrashPoint::Planned,
+        CrashPoint::RecordsSent,
+        CrashPoint::RecordsAcknowledged,
+        CrashPoint::OffsetsSent,
+        CrashPoint::Committed,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            CrashPoint::Fenced => "fenced",
+            CrashPoint::Restored => "restored",
+            CrashPoint::Planned => "planned",
+            CrashPoint::RecordsSent => "records_sent",
+            CrashPoint::RecordsAcknowledged => "records_acknowledged",
+            CrashPoint::OffsetsSent => "offsets_sent",
+            CrashPoint::Committed => "committed",
+        }
+    }
+}
+
+#[cfg(not(feature = "crash-points"))]
+pub fn reach(_point: CrashPoint) {}
+
+#[cfg(feature = "crash-points")]
+pub fn reach(point: CrashPoint) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static WANTED: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
+        let text = std::env::var("PROMOTER_CRASH_AT").ok()?;
+        let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
+        Some((name.to_owned(), count.parse().ok()?))
+    });
+    static REACHED: AtomicU64 = AtomicU64::new(0);
+
+    let Some((name, count)) = &*WANTED else { return };
+    if name == point.name() && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == *count {
+        // As kill -9 would: no destructor runs, no buffer is flushed.
+        std::process::abort();
+    }
+}

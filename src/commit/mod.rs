@@ -1,0 +1,11 @@
+//! From intakes to durable batches: one queue, one writer, one log.
+
+pub mod queue;
+
+pub mod committer;
+
+pub mod log;
+
+pub mod memory_log;
+
+pub mod crash_point;

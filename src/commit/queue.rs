@@ -1,0 +1,104 @@
+//! The bounded queue between those who ask the upstream and the one who writes.
+//!
+//! The bound is in bytes, not in intakes: a page may be tiny or as large as `http.response_max`. Who sends waits
+//! while the queue is full, so a slow Kafka slows the polling instead of filling the memory.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::domain::state::Intake;
+
+/// Permits are counted in this many bytes, so that their number stays within what a semaphore can count.
+const PERMIT_BYTES: usize = 1024;
+
+/// The other end is gone: the session is over, and nothing more will be written in it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the intake queue is closed")]
+pub struct Closed;
+
+#[derive(Clone)]
+pub struct IntakeSender {
+    intakes: mpsc::UnboundedSender<Queued>,
+    room: Arc<Semaphore>,
+    permits_max: usize,
+}
+
+pub struct IntakeReceiver {
+    intakes: mpsc::UnboundedReceiver<Queued>,
+    room: Arc<Semaphore>,
+}
+
+/// An intake and its place in the queue, which is free again when this is dropped.
+pub struct Queued {
+    pub intake: Intake,
+    _room: OwnedSemaphorePermit,
+}
+
+/// A queue of about `bytes_max` bytes. An intake larger than the whole queue is let in when the queue is empty.
+pub fn intake_queue(bytes_max: usize) -> (IntakeSender, IntakeReceiver) {
+    let permits_max = (bytes_max / PERMIT_BYTES).clamp(1, u32::MAX as usize);
+    let room = Arc::new(Semaphore::new(permits_max));
+    // Unbounded in number, but every element holds a permit: the semaphore is the bound.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (IntakeSender { intakes: sender, room: room.clone(), permits_max }, IntakeReceiver { intakes: receiver, room })
+}
+
+impl IntakeSender {
+    pub async fn send(&self, intake: Intake) -> Result<(), Closed> {
+        let permits = (intake.weight() / PERMIT_BYTES + 1).min(self.permits_max);
+        let permits = u32::try_from(permits).map_err(|_| Closed)?;
+        let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
+        self.intakes.send(Queued { intake, _room: room }).map_err(|_| Closed)
+    }
+}
+
+impl IntakeReceiver {
+    /// The next intake, or nothing when every sender is gone and the queue is empty.
+    pub async fn receive(&mut self) -> Option<Queued> {
+        self.intakes.recv().await
+    }
+}
+
+impl Drop for IntakeReceiver {
+    /// Wakes those who wait for room: there will be none.
+    fn drop(&mut self) {
+        self.room.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Intake {
+        Intake::Begin(Vec::new())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_holds_its_sender_until_an_intake_is_done_with() {
+        let (sender, mut receiver) = intake_queue(PERMIT_BYTES);
+        sender.send(small()).await.unwrap();
+        let waiting = tokio::spawn({
+            let sender = sender.clone();
+            async move { sender.send(small()).await }
+        });
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        assert!(!waiting.is_finished());
+        drop(receiver.receive().await);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_sender_learns_that_the_session_is_over() {
+        let (sender, receiver) = intake_queue(PERMIT_BYTES);
+        sender.send(small()).await.unwrap();
+        let waiting = tokio::spawn({
+            let sender = sender.clone();
+            async move { sender.send(small()).await }
+        });
+        tokio::task::yield_now().await;
+        drop(receiver);
+        assert_eq!(waiting.await.unwrap(), Err(Closed));
+    }
+}

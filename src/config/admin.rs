@@ -1,0 +1,39 @@
+//! `[admin]`: the port for probes, metrics and the status page.
+
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+
+use super::document::Value;
+use super::problem::Mistake;
+use super::section::Section;
+
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// `None`: closed.
+    pub listen: Option<SocketAddr>,
+    /// Asked of whoever changes something; without it nobody can.
+    pub token: Option<SecretString>,
+}
+
+impl Admin {
+    pub fn read(mut section: Section) -> Admin {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 9464));
+        let admin = Admin {
+            listen: section.or("listen", Some(loopback), listen),
+            token: section.secret("token", "token_file"),
+        };
+        section.end();
+        admin
+    }
+}
+
+fn listen(value: &Value) -> Result<Option<SocketAddr>, Mistake> {
+    let address = match value {
+        Value::Text(text) if text == "off" => return Ok(None),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    let remedy = "write one such as \"127.0.0.1:9464\" or \"[::1]:9464\", or \"off\"";
+    address.map(Some).ok_or_else(|| Mistake::new("is not an address with a port", remedy))
+}

@@ -1,0 +1,206 @@
+//! `[kafka]`: any librdkafka property, except where the promise of exactly once rests on the connector's own choice.
+
+use std::fmt;
+
+use secrecy::ExposeSecret;
+
+use super::document::{Node, Value, join};
+use super::problem::Mistake;
+use super::secret;
+use super::section::{Context, Section};
+
+/// librdkafka's properties, as it spells them. They win over the connector's defaults.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Kafka {
+    pub properties: Vec<(String, String)>,
+}
+
+/// Names only: passwords and keys are among the values.
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.properties.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Kafka {
+    pub fn read(section: Section) -> Kafka {
+        let mut entries = Vec::new();
+        flatten("", section.entries(), &mut entries);
+        if !entries.iter().any(|(name, _)| BOOTSTRAP.contains(&name.as_str())) {
+            let remedy = "write \"bootstrap.servers\" = \"host:9092\"";
+            section.problem(BOOTSTRAP[0], Mistake::new("is missing", remedy));
+        }
+        let mut reader = Reader { context: section.context(), properties: Vec::new() };
+        for (name, node) in entries {
+            reader.entry(&name, node);
+        }
+        Kafka { properties: reader.properties }
+    }
+}
+
+/// The second is librdkafka's older name of the first.
+const BOOTSTRAP: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];
+
+/// The properties that hold a secret, and may come from a file of their own by `…_file`.
+const SECRETS: [&str; 7] = [
+    "sasl.password",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+];
+
+/// TOML reads an unquoted `security.protocol` as a table; gives every property under its whole name.
+fn flatten<'a>(path: &str, table: &'a [(String, Node)], entries: &mut Vec<(String, &'a Node)>) {
+    for (key, node) in table {
+        let name = join(path, key);
+        match &node.value {
+            Value::Table(table) => flatten(&name, table, entries),
+            _ => entries.push((name, node)),
+        }
+    }
+}
+
+struct Reader<'a> {
+    context: &'a Context<'a>,
+    properties: Vec<(String, String)>,
+}
+
+impl Reader<'_> {
+    fn entry(&mut self, name: &str, node: &Node) {
+        if matches!(node.value, Value::Reported) {
+            return;
+        }
+        match self.property(name, &node.value) {
+            Ok(property) => self.properties.push(property),
+            Err(mistake) => self.context.problems.add(join("kafka", name), Some(node.line), mistake),
+        }
+    }
+
+    fn property(&self, name: &str, value: &Value) -> Result<(String, String), Mistake> {
+        if let Some(secret_name) = name.strip_suffix("_file").filter(|name| SECRETS.contains(name)) {
+            let secret = secret::from_file(value, self.context.directory)?;
+            self.refuse_second(secret_name)?;
+            return Ok((secret_name.to_owned(), secret.expose_secret().to_owned()));
+        }
+        let text = match value {
+            Value::Text(text) => text.clone(),
+            Value::Integer(integer) => integer.to_string(),
+            Value::Float(float) => float.to_string(),
+            Value::Boolean(boolean) => boolean.to_string(),
+            _ => return Err(Mistake::new("is no property's value", "write a text, a number, true or false")),
+        };
+        self.refuse_second(name)?;
+        refuse(name, &text)?;
+        Ok((name.to_owned(), text))
+    }
+
+    /// A property can be written quoted, as a table, and by its file; librdkafka would take the last.
+    fn refuse_second(&self, name: &str) -> Result<(), Mistake> {
+        let names = if BOOTSTRAP.contains(&name) { &BOOTSTRAP[..] } else { &[name] };
+        if self.properties.iter().any(|(known, _)| names.contains(&known.as_str())) {
+            return Err(Mistake::new("is given twice", "remove one of them"));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what would break the connector's promise, with the reason.
+fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
+    let reason = match name {
+        "bootstrap.servers" | "metadata.broker.list" if value.split(',').any(|broker| broker.trim().is_empty()) => {
+            return Err(Mistake::new("names no broker, or an empty one", "write \"host:9092,host:9092\""));
+        }
+        "transactional.id" => {
+            "it is made of connector.name and connector.instance_id, so that a new start fences the last"
+        }
+        "group.id" => "it is connector.name, whose instances share the promoters by it",
+        "group.instance.id" => {
+            "a static member keeps its promoters while it is gone, and a zombie keeps its generation"
+        }
+        "group.protocol" if value != "classic" => "instances are fenced by the generations of the classic protocol",
+        "group.remote.assignor" | "partition.assignment.strategy" => {
+            "who owns a promoter's state depends on the assignment that the connector follows"
+        }
+        "isolation.level" => "state must be read committed, and its end must be asked for uncommitted",
+        "enable.idempotence" => "without it the broker could store a retried record twice",
+        "enable.auto.commit" | "auto.commit.enable" | "enable.auto.offset.store" | "offset.store.method" => {
+            "offsets move only inside the transaction of the records they stand for"
+        }
+        "auto.offset.reset" => "a new group begins at the earliest offset, or what was written before it is lost",
+        "enable.partition.eof" => "the connector needs it to know when its state is read to the end",
+        "partitioner" => "a promoter's records meet those of Java programs only by the partitioner murmur2_random",
+        "acks" | "request.required.acks" if !matches!(value, "all" | "-1") => {
+            "a record is safe only when all in-sync replicas have it"
+        }
+        "retries" | "message.send.max.retries" if value.trim() == "0" => {
+            "a record that is not sent again is lost with its transaction"
+        }
+        "max.in.flight" | "max.in.flight.requests.per.connection"
+            if value.trim().parse::<u32>().is_ok_and(|requests| !(1..=5).contains(&requests)) =>
+        {
+            "an idempotent producer keeps the order of at most 5 requests"
+        }
+        "queuing.strategy" if value != "fifo" => "an idempotent producer sends in order",
+        "delivery.report.only.error" if value != "false" => "a transaction counts the acknowledgements of its records",
+        "enabled_events" => "errors, rebalances and acknowledgements reach the connector as events",
+        "test.mock.num.brokers" => "a mock broker keeps nothing",
+        _ => return Ok(()),
+    };
+    Err(Mistake::new(format!("can't be set here: {reason}"), "remove it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_promise_rests_on_is_refused_with_its_reason() {
+        let refused = [
+            ("transactional.id", "x"),
+            ("isolation.level", "read_committed"),
+            ("enable.idempotence", "false"),
+            ("enable.auto.commit", "true"),
+            ("enable.auto.offset.store", "true"),
+            ("partitioner", "random"),
+            ("group.id", "x"),
+            ("group.instance.id", "x"),
+            ("group.protocol", "consumer"),
+            ("auto.offset.reset", "latest"),
+            ("enable.partition.eof", "false"),
+            ("partition.assignment.strategy", "range"),
+            ("acks", "1"),
+            ("request.required.acks", "0"),
+            ("retries", "0"),
+            ("message.send.max.retries", "0"),
+            ("max.in.flight.requests.per.connection", "6"),
+            ("max.in.flight", "1000000"),
+            ("delivery.report.only.error", "true"),
+            ("bootstrap.servers", "a:1,,b:1"),
+            ("bootstrap.servers", ""),
+        ];
+        for (name, value) in refused {
+            assert!(refuse(name, value).is_err(), "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn everything_else_passes_through() {
+        let passing = [
+            ("bootstrap.servers", "a:1, b:1"),
+            ("security.protocol", "SASL_SSL"),
+            ("acks", "all"),
+            ("acks", "-1"),
+            ("retries", "10"),
+            ("max.in.flight", "5"),
+            ("group.protocol", "classic"),
+            ("linger.ms", "5"),
+            ("transaction.timeout.ms", "60000"),
+        ];
+        for (name, value) in passing {
+            assert!(refuse(name, value).is_ok(), "{name} = {value}");
+        }
+    }
+}

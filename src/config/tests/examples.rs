@@ -1,0 +1,102 @@
+//! The files in `config/`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::domain::feed::{Feed, StartFrom};
+
+#[test]
+fn the_minimal_example_loads() {
+    let config = load(&example("minimal.toml")).unwrap();
+    let app = &config.apps[0];
+    assert_eq!(app.app_id.as_str(), "wx0123456789abcdef");
+    let TokenSource::Stable { secret } = &app.token else { panic!("{:?}", app.token) };
+    assert_eq!(secret.expose_secret(), "from-environment");
+    let promoters: Vec<&str> = app.promoters.iter().map(|entry| entry.promoter.promoter_id()).collect();
+    assert_eq!(promoters, ["oABC", "oDEF"]);
+    assert!(config.schema_registry.is_none());
+    assert!(!config.connector.instance_id.is_empty());
+}
+
+#[test]
+fn the_full_example_says_what_the_defaults_are() {
+    let shown = |config: Config| format!("{:#?}", Config { schema_registry: None, ..config });
+    assert_eq!(
+        shown(load(&example("full.toml")).unwrap()),
+        shown(load(&example("minimal.toml")).unwrap()),
+        "left: full.toml, right: the defaults"
+    );
+}
+
+#[test]
+fn what_is_off_in_the_full_example_is_right_too() {
+    let files = Files::with(&[
+        ("kafka-password", "one\n"),
+        ("registry-password", "two\r\n"),
+        ("wx-secret", "three"),
+        ("admin-token", "four\n"),
+        ("promoters.csv", "promoter,feeds,start_from\noGHI,touches,earliest\n"),
+    ]);
+    let config = files.load(&full_example_switched_on()).unwrap();
+    assert_eq!(config.connector.instance_id, "connector-1");
+    assert!(config.kafka.properties.contains(&("sasl.password".to_owned(), "one".to_owned())));
+    let basic_auth = config.schema_registry.unwrap().basic_auth.unwrap();
+    assert_eq!((basic_auth.username.as_str(), basic_auth.password.expose_secret()), ("connector", "two"));
+    assert_eq!(config.admin.token.unwrap().expose_secret(), "four");
+    let app = &config.apps[0];
+    let TokenSource::Stable { secret } = &app.token else { panic!("{:?}", app.token) };
+    assert_eq!(secret.expose_secret(), "three");
+    assert_eq!(app.feeds.touches.every, Duration::from_secs(30));
+    assert_eq!(app.promoters[2].feeds, [Feed::Touches]);
+    assert_eq!(app.promoters[2].start_from, Some(StartFrom::Earliest));
+}
+
+#[test]
+fn every_key_stands_in_the_full_example() {
+    let mut keys = BTreeSet::new();
+    collect_keys("", &full_example_switched_on().parse().unwrap(), &mut keys);
+    let sections = [
+        ("connector", "name instance_id"),
+        ("kafka", "bootstrap.servers"),
+        ("topics", "prefix touches orders material_requests material_results dead_letters registry state"),
+        ("topics", "create partitions replication retention"),
+        ("schema_registry", "url username password_file"),
+        ("apps", "app_id secret_file base_url spare_urls id_kind token.source promoters promoters_file discover"),
+        ("apps.quota", "getrelation.per_minute getrelation.per_day getorder.per_minute getorder.per_day"),
+        ("apps.quota", "getsharematerial.per_minute getsharematerial.per_day commands_share"),
+        ("apps.feeds.touches", "every"),
+        ("feeds.touches", "enabled every idle_every lateness start_from"),
+        ("feeds.orders", "enabled every idle_every lateness start_from"),
+        ("feeds.refunds", "enabled every idle_every lateness start_from"),
+        ("commands", "enabled concurrency reply_topics"),
+        ("commit", "linger events_max bytes_max"),
+        ("retry", "initial max attempts too_fast parked stopped"),
+        ("http", "timeout in_flight response_max"),
+        ("admin", "listen token_file"),
+        ("log", "level format"),
+    ];
+    for (section, names) in sections {
+        for name in names.split(' ') {
+            assert!(keys.contains(&format!("{section}.{name}")), "{section}.{name} is not in full.toml");
+        }
+    }
+    assert!(example("full.toml").contains("\nsecret = \"${WX_SECRET}\"\n"));
+}
+
+fn collect_keys(path: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        let path = document::join(path, key);
+        match value {
+            toml::Value::Table(table) => collect_keys(&path, table, keys),
+            toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+                items.iter().filter_map(toml::Value::as_table).for_each(|table| collect_keys(&path, table, keys));
+            }
+            _ => {
+                keys.insert(path);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a right file means.
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::feed::{Feed, StartFrom};
+use crate::domain::promoter::IdKind;
+use crate::domain::time::UnixTime;
+
+#[test]
+fn refunds_begin_where_orders_do_unless_told_otherwise() {
+    let starts = |more: &str| {
+        let feeds = load(&with(more)).unwrap().apps.remove(0).feeds;
+        (feeds.orders.start_from, feeds.refunds.start_from)
+    };
+    let time = StartFrom::At(UnixTime(1_668_614_400));
+    assert_eq!(starts(""), (StartFrom::Now, StartFrom::Now));
+    assert_eq!(starts("[feeds.orders]\nstart_from = 2022-11-17T00:00:00+08:00\n"), (time, time));
+    assert_eq!(
+        starts("[feeds.orders]\nstart_from = \"earliest\"\n[feeds.refunds]\nstart_from = \"now\"\n"),
+        (StartFrom::Earliest, StartFrom::Now)
+    );
+    assert_eq!(
+        starts("[apps.feeds.orders]\nstart_from = \"earliest\"\n[feeds.orders]\nstart_from = \"now\"\n"),
+        (StartFrom::Earliest, StartFrom::Earliest)
+    );
+    assert_eq!(
+        starts("[apps.feeds.orders]\nstart_from = \"earliest\"\n[feeds.refunds]\nstart_from = \"now\"\n"),
+        (StartFrom::Earliest, StartFrom::Now)
+    );
+}
+
+#[test]
+fn an_apps_feeds_win_over_those_of_all() {
+    let more = "[apps.feeds.touches]\nevery = \"5m\"\n[apps.feeds.refunds]\nenabled = false\n\
+                [feeds.touches]\nevery = \"2m\"\nlateness = \"1h\"\n";
+    let app = load(&with(more)).unwrap().apps.remove(0);
+    assert_eq!(app.feeds.touches.every, Duration::from_secs(300));
+    assert_eq!(app.feeds.touches.lateness, Duration::from_secs(3600));
+    assert_eq!(app.feeds.enabled().collect::<Vec<_>>(), [Feed::Touches, Feed::Orders]);
+}
+
+#[test]
+fn the_promoters_of_both_sources_are_merged() {
+    let files = Files::with(&[("p.csv", "promoter,feeds\noB,touches;refunds\noA,\n")]);
+    let more = "promoters = [\"oA\"]\npromoters_file = \"p.csv\"\n[apps.feeds.refunds]\nenabled = false\n";
+    assert_eq!(
+        problems_of(files.load(&with(more))),
+        ["apps[0].promoters_file (line 7) in its line 3 is the same promoter as promoters[0]; remove one of them"]
+    );
+    let app = files.load(&with(&more.replace("oA", "oC"))).unwrap().apps.remove(0);
+    let entries: Vec<(&str, &[Feed])> =
+        app.promoters.iter().map(|entry| (entry.promoter.key(), entry.feeds.as_slice())).collect();
+    let both: &[Feed] = &[Feed::Touches, Feed::Orders];
+    assert_eq!(entries, [("wx1/oC", both), ("wx1/oB", &[Feed::Touches]), ("wx1/oA", both)]);
+}
+
+#[test]
+fn kafka_properties_pass_through_as_text() {
+    let text = format!(
+        "[kafka]\n\"bootstrap.servers\" = \"${{SERVERS}}\"\nsecurity.protocol = \"SSL\"\nsocket.keepalive.enable = true\n\
+         \"linger.ms\" = 5\n{APP}"
+    );
+    let properties = load(&text).unwrap().kafka.properties;
+    let property = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        properties,
+        [
+            property("bootstrap.servers", "k1:9092,k2:9092"),
+            property("security.protocol", "SSL"),
+            property("socket.keepalive.enable", "true"),
+            property("linger.ms", "5"),
+        ]
+    );
+}
+
+#[test]
+fn brokers_may_be_written_without_quotes_or_by_their_older_name_but_once() {
+    assert!(load(&format!("[kafka]\nbootstrap.servers = \"h:1\"\n{APP}")).is_ok());
+    assert!(load(&format!("[kafka]\n\"metadata.broker.list\" = \"h:1\"\n{APP}")).is_ok());
+    assert_eq!(
+        problems(&format!("[kafka]\nbootstrap.servers = \"h:1\"\n\"metadata.broker.list\" = \"h:1\"\n{APP}")),
+        ["kafka.metadata.broker.list (line 3) is given twice; remove one of them"]
+    );
+    assert_eq!(
+        problems(&format!("[kafka]\nbootstrap.x = \"h:1\"\n{APP}")),
+        ["kafka.bootstrap.servers (line 1) is missing; write \"bootstrap.servers\" = \"host:9092\""]
+    );
+}
+
+#[test]
+fn urls_lose_their_trailing_slash() {
+    let more = "base_url = \"http://127.0.0.1:8090/\"\nspare_urls = [\"https://h/x/\"]\nid_kind = \"unionid\"\n\
+                [schema_registry]\nurl = [\"http://a:1/apis/ccompat/v7/\", \"http://b:1\"]\n";
+    let config = load(&with(more)).unwrap();
+    assert_eq!(config.apps[0].base_url, "http://127.0.0.1:8090");
+    assert_eq!(config.apps[0].spare_urls, ["https://h/x"]);
+    assert_eq!(config.apps[0].id_kind, IdKind::UnionId);
+    assert_eq!(config.schema_registry.unwrap().urls, ["http://a:1/apis/ccompat/v7", "http://b:1"]);
+}
+
+#[test]
+fn a_token_from_elsewhere_needs_no_secret() {
+    let text = |token: &str| format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\ntoken = {token}\n");
+    let files = Files::with(&[]);
+    let token = files.load(&text("{ source = \"file\", path = \"token\" }")).unwrap().apps.remove(0).token;
+    let TokenSource::File { path } = token else { panic!("{token:?}") };
+    assert_eq!(path, files.directory.path().join("token"));
+    let token = load(&text("{ source = \"url\", url = \"http://h/token\" }")).unwrap().apps.remove(0).token;
+    let TokenSource::Url { url } = token else { panic!("{token:?}") };
+    assert_eq!(url, "http://h/token");
+    assert_eq!(problems(&text("{ source = \"classic\" }")).len(), 1);
+}
+
+#[test]
+fn a_secret_is_given_once() {
+    let files = Files::with(&[("s", "x")]);
+    assert_eq!(
+        problems_of(files.load(&with("secret_file = \"s\"\n"))),
+        ["apps[0].secret (line 5) is given twice, here and as secret_file; remove one of them"]
+    );
+    let empty = Files::with(&[("s", "\n")]);
+    assert_eq!(
+        problems_of(empty.load(&format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\nsecret_file = \"s\"\n"))),
+        ["apps[0].secret_file (line 5) names a file that is empty; put the secret there"]
+    );
+}

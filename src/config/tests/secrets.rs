@@ -1,0 +1,77 @@
+//! No secret is ever shown.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const PLANTED: &str = "Pl4nted";
+
+/// Every key that takes a secret, holding the planted one.
+const SECRETS_EVERYWHERE: &str = r#"
+[kafka]
+"bootstrap.servers" = "localhost:9092"
+"sasl.password" = "Pl4nted"
+"ssl.key.pem" = "Pl4nted"
+"ssl.keystore.password" = "Pl4nted"
+"ssl.key.password" = "Pl4nted"
+"sasl.oauthbearer.config" = "Pl4nted"
+"sasl.oauthbearer.client.secret" = "Pl4nted"
+[schema_registry]
+url = "http://localhost:8081"
+username = "u"
+password = "Pl4nted"
+[admin]
+token = "${PLANTED}"
+[[apps]]
+app_id = "wx1"
+secret = "${PLANTED}"
+[[apps]]
+app_id = "wx2"
+secret_file = "secret"
+token = { source = "classic" }
+"#;
+
+fn planted_environment(name: &str) -> Option<String> {
+    (name == "PLANTED").then(|| PLANTED.to_owned())
+}
+
+fn load_planted(text: &str) -> Result<Config, ConfigError> {
+    let files = Files::with(&[("secret", PLANTED), ("connector.toml", text)]);
+    Config::load(&files.directory.path().join("connector.toml"), &planted_environment)
+}
+
+#[test]
+fn no_secret_is_shown_by_a_configuration() {
+    let config = load_planted(SECRETS_EVERYWHERE).unwrap();
+    assert!(!format!("{config:?} {config:#?}").contains(PLANTED));
+    let TokenSource::Classic { secret } = &config.apps[1].token else { panic!("{:?}", config.apps[1].token) };
+    assert_eq!(secret.expose_secret(), PLANTED);
+}
+
+#[test]
+fn no_secret_is_shown_by_problems_wherever_it_was_written() {
+    let misplaced = [
+        "[feeds.touches]\nevery = \"Pl4nted\"\nenabled = \"Pl4nted\"\nstart_from = \"Pl4nted\"\n",
+        "[http]\nin_flight = \"Pl4nted\"\nresponse_max = \"${PLANTED}\"\n",
+        "[connector]\nname = \"Pl4nted ${PLANTED}\"\ninstance_id = \"Pl4nted ${NONE}\"\n",
+        "[topics]\nprefix = \"Pl4nted!\"\nretention = \"Pl4nted\"\n",
+        "[log]\nlevel = \"Pl4nted\"\nformat = \"Pl4nted\"\n",
+        "[commands]\nreply_topics = [\"Pl4nted!\"]\n",
+        "[apps.token]\nsource = \"url\"\nurl = \"http://u:Pl4nted@h\"\n",
+        "base_url = \"http://h?access_token=Pl4nted\"\nspare_urls = [\"Pl4nted\"]\n",
+        "promoters = [\"a/Pl4nted\", \"Pl4nted\", \"Pl4nted\"]\npromoters_file = \"Pl4nted\"\n",
+        "unterminated = \"Pl4nted\n",
+        "unquoted = Pl4nted\n",
+        "number = 1Pl4nted\n",
+        "escape = \"\\Pl4nted\"\n",
+        "[table Pl4nted]\n",
+    ];
+    let twice = SECRETS_EVERYWHERE
+        .replace("secret_file = \"secret\"", "secret_file = \"Pl4nted\"\nsecret = \"Pl4nted\"")
+        .replace("password = \"Pl4nted\"\n[admin]", "password = \"Pl4nted\"\npassword_file = \"Pl4nted\"\n[admin]");
+    for more in misplaced {
+        let error = load_planted(&format!("{twice}{more}")).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(PLANTED), "{more}: {shown}");
+    }
+}

@@ -1,0 +1,138 @@
+//! How single values are read: text, switches, numbers, words, addresses.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use url::Url;
+
+use super::document::Value;
+use super::problem::Mistake;
+
+pub fn text(value: &Value) -> Result<String, Mistake> {
+    match value {
+        Value::Text(text) if text.trim().is_empty() => Err(Mistake::new("is empty", "write a text in quotes")),
+        Value::Text(text) => Ok(text.clone()),
+        _ => Err(Mistake::new("is not text", "write it in quotes")),
+    }
+}
+
+/// A switch; also as text, which is how it comes from the environment.
+pub fn boolean(value: &Value) -> Result<bool, Mistake> {
+    let boolean = match value {
+        Value::Boolean(boolean) => Some(*boolean),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    boolean.ok_or_else(|| Mistake::new("is neither true nor false", "write true or false"))
+}
+
+/// A number within `range`; also as text, which is how it comes from the environment.
+pub fn number<T>(range: RangeInclusive<T>) -> impl Fn(&Value) -> Result<T, Mistake>
+where
+    T: TryFrom<i64> + FromStr + PartialOrd + Display,
+{
+    move |value| {
+        let number = match value {
+            Value::Integer(integer) => T::try_from(*integer).ok(),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| range.contains(number)).ok_or_else(|| {
+            let what = format!("is not a whole number from {} to {}", range.start(), range.end());
+            Mistake::new(what, "write one")
+        })
+    }
+}
+
+/// A fraction within `range`; also as text, which is how it comes from the environment.
+pub fn fraction(range: RangeInclusive<f64>) -> impl Fn(&Value) -> Result<f64, Mistake> {
+    move |value| {
+        let number = match value {
+            Value::Float(float) => Some(*float),
+            Value::Integer(integer) => i32::try_from(*integer).ok().map(f64::from),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| range.contains(number)).ok_or_else(|| {
+            Mistake::new(format!("is not a number from {} to {}", range.start(), range.end()), "write one")
+        })
+    }
+}
+
+/// One of the `words`, each with its meaning.
+pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<T, Mistake> {
+    move |value| {
+        let meaning = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
+        let found = match value {
+            Value::Text(text) => meaning(text),
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            let words: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            Mistake::new("is none of the words known here", format!("write {}", words.join(" or ")))
+        })
+    }
+}
+
+/// An http or https address to which paths are added: without credentials, query or fragment. A trailing slash is
+/// left out.
+pub fn base_url(value: &Value) -> Result<String, Mistake> {
+    let parsed = match value {
+        Value::Text(text) => Url::parse(text).ok().filter(Url::has_host),
+        _ => None,
+    };
+    let url = parsed.ok_or_else(|| Mistake::new("is not a URL", "write one such as \"https://host:8081/path\""))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Mistake::new("is a URL of another kind", "begin it with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Mistake::new("holds credentials", "leave them out of the URL, which appears in logs"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Mistake::new("holds a query or a fragment", "end the URL before the ? or #"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Result<String, Mistake> {
+        base_url(&Value::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn a_base_url_keeps_its_path_and_loses_its_slash() {
+        assert_eq!(url("https://api.weixin.qq.com").unwrap(), "https://api.weixin.qq.com");
+        assert_eq!(url("http://localhost:8081/").unwrap(), "http://localhost:8081");
+        assert_eq!(url("http://h:1/apis/ccompat/v7/").unwrap(), "http://h:1/apis/ccompat/v7");
+    }
+
+    #[test]
+    fn an_address_that_paths_cannot_be_added_to_is_refused() {
+        for text in ["", "host:80", "ftp://h", "http://", "http://h?a=b", "http://h#a", "http://u:p@h", "http://u@h"] {
+            assert!(url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_switches_may_come_as_text_from_the_environment() {
+        assert_eq!(number(1..=10)(&Value::Text("7".into())).unwrap(), 7);
+        assert_eq!(number(1..=10)(&Value::Integer(10)).unwrap(), 10);
+        assert!(number(1..=10)(&Value::Integer(11)).is_err());
+        assert!(number(1u16..=10)(&Value::Integer(-1)).is_err());
+        assert!(number(1..=10)(&Value::Float(2.5)).is_err());
+        assert!(boolean(&Value::Text("true".into())).unwrap());
+        assert!(boolean(&Value::Text("yes".into())).is_err());
+    }
+
+    #[test]
+    fn a_fraction_is_within_its_bounds() {
+        assert_eq!(fraction(0.0..=0.9)(&Value::Float(0.25)).unwrap(), 0.25);
+        assert_eq!(fraction(0.0..=0.9)(&Value::Integer(0)).unwrap(), 0.0);
+        assert!(fraction(0.0..=0.9)(&Value::Float(f64::NAN)).is_err());
+        assert!(fraction(0.0..=0.9)(&Value::Integer(1)).is_err());
+    }
+}

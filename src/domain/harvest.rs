@@ -1,0 +1,149 @@
+//! What one page brought.
+
+use super::dead_letter::DeadLetter;
+use super::fact::{Content, Fact, FactId, OrderStatus, dead_row_id};
+use super::feed::Feed;
+use super::promoter::Promoter;
+use super::pull::Scope;
+use super::row::{Payment, ReadRow, Row, Touch};
+use super::time::{Day, UnixMillis, UnixTime};
+
+/// A fact that a page showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    pub fact: Fact,
+    /// The time under which it is remembered, and by which it is forgotten once the cursor has passed it: the fact's
+    /// own, but for payments the Beijing midnight of the date that was asked for.
+    pub remembered: UnixTime,
+}
+
+/// A row that could not be read. Dead letters are remembered like facts, or each pull would send it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadRow {
+    pub id: FactId,
+    pub remembered: UnixTime,
+    pub letter: DeadLetter,
+}
+
+/// The cursor's move that the last page of a pull brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// The cursor on which the pull was built.
+    pub from: UnixTime,
+    pub to: UnixTime,
+    /// Where the memory of refunds ends now, when this pull of orders is all that looks after it.
+    pub refunds_to: Option<UnixTime>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Harvest {
+    pub promoter: Promoter,
+    pub feed: Feed,
+    pub sightings: Vec<Sighting>,
+    pub dead_rows: Vec<DeadRow>,
+    pub observed_at: UnixMillis,
+    /// Only on the last page of a pull.
+    pub advance: Option<Advance>,
+}
+
+impl Harvest {
+    /// Turns the rows of one page into facts, ordered by their time. `as_of` is the "now" of the pull.
+    pub fn read(
+        promoter: &Promoter,
+        scope: Scope,
+        as_of: UnixTime,
+        observed_at: UnixMillis,
+        rows: Vec<ReadRow>,
+    ) -> Harvest {
+        let mut harvest = Harvest {
+            promoter: promoter.clone(),
+            feed: scope.feed(),
+            sightings: Vec::with_capacity(rows.len()),
+            dead_rows: Vec::new(),
+            observed_at,
+            advance: None,
+        };
+        for ReadRow { raw, content } in rows {
+            match content {
+                Ok(Row::Touch(touch)) => harvest.see(scope, Fact::touch(promoter, touch, raw)),
+                Ok(Row::Order(touch, payment)) => harvest.read_order(scope, touch, payment, raw),
+                Err(fault) => harvest.dead_rows.push(DeadRow {
+                    id: dead_row_id(promoter, &raw),
+                    remembered: dead_row_time(scope, as_of),
+                    letter: DeadLetter::of_row(
+                        scope.feed(),
+                        promoter.clone(),
+                        fault.reason,
+                        fault.detail,
+                        raw,
+                        observed_at,
+                    ),
+                }),
+            }
+        }
+        harvest.sightings.sort_by_key(|sighting| (sighting.fact.time, order_of(&sighting.fact.content)));
+        harvest
+    }
+
+    /// A pull of refunds gives refunds only: it sees a year of history, whose payments are long forgotten.
+    fn read_order(&mut self, scope: Scope, touch: Touch, payment: Payment, raw: Box<[u8]>) {
+        let promoter = self.promoter.clone();
+        match (payment.status_code, self.feed) {
+            (2, Feed::Refunds) => self.see(scope, Some(Fact::refunded(&promoter, touch, payment, raw))),
+            (_, Feed::Refunds) => {}
+            (1, _) => self.see(scope, Some(Fact::paid(&promoter, touch, payment, raw))),
+            (2, _) => {
+                self.see(scope, Some(Fact::paid(&promoter, touch.clone(), payment.clone(), raw.clone())));
+                self.see(scope, Some(Fact::refunded(&promoter, touch, payment, raw)));
+            }
+            (_, _) => self.see(scope, Some(Fact::unknown(&promoter, touch, payment, raw))),
+        }
+    }
+
+    fn see(&mut self, scope: Scope, fact: Option<Fact>) {
+        self.sightings.extend(fact.map(|fact| Sighting { remembered: remembered_time(scope, &fact), fact }));
+    }
+
+    /// What identifies the rows of the page, readable or not.
+    pub fn row_ids(&self) -> impl Iterator<Item = FactId> + '_ {
+        self.sightings.iter().map(|sighting| sighting.fact.id).chain(self.dead_rows.iter().map(|row| row.id))
+    }
+
+    /// About how many bytes of memory the harvest holds.
+    pub fn weight(&self) -> usize {
+        let facts: usize = self.sightings.iter().map(|sighting| fact_weight(&sighting.fact)).sum();
+        let dead: usize = self.dead_rows.iter().map(|row| 256 + row.letter.raw.len()).sum();
+        256 + facts + dead
+    }
+}
+
+/// About how many bytes of memory a fact holds: its text stands in the raw row and again in the fields.
+pub fn fact_weight(fact: &Fact) -> usize {
+    size_of::<Sighting>() + 2 * fact.raw.len()
+}
+
+fn order_of(content: &Content) -> u8 {
+    match content {
+        Content::Order { status: OrderStatus::Refunded, .. } => 1,
+        Content::Touch(_) | Content::Order { .. } => 0,
+    }
+}
+
+fn remembered_time(scope: Scope, fact: &Fact) -> UnixTime {
+    match (scope, fact.memory) {
+        (Scope::Day(day), Feed::Orders) => day.beijing_start(),
+        // Beijing's day is the later of the two that the upstream may mean, so it is kept long enough for both.
+        (Scope::History { .. }, Feed::Orders) => Day::in_beijing(fact.time).beijing_start(),
+        _ => fact.time,
+    }
+}
+
+/// The true time of an unreadable row is unknown; it lies in the scope, whose end is thus late enough.
+fn dead_row_time(scope: Scope, as_of: UnixTime) -> UnixTime {
+    match scope {
+        Scope::Touches { end, .. } => end,
+        Scope::Day(day) => day.beijing_start(),
+        Scope::History { .. } => Day::in_beijing(as_of).beijing_start(),
+        Scope::Refunds => as_of,
+    }
+}

@@ -1,0 +1,200 @@
+//! The records of the state topic, to and from bytes.
+//!
+//! | key | value |
+//! |---|---|
+//! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before |
+//! | `seen/<app>/<promoter>/<feed>/<n>` | version, then 16 bytes of identity and 4 of time for each fact |
+//!
+//! Numbers are big-endian. The topic is internal: its form may change with the version byte, and an older connector
+//! refuses to run on what a newer one wrote.
+
+use super::cursor::Cursor;
+use super::fact::FactId;
+use super::feed::Feed;
+use super::promoter::Promoter;
+use super::time::UnixTime;
+
+const VERSION: u8 = 1;
+const CURSOR_BYTES: usize = 17;
+const REMEMBERED_BYTES: usize = 20;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StateKey {
+    Cursor(Promoter, Feed),
+    /// The facts that one harvest added, numbered within the feed.
+    Seen(Promoter, Feed, u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateValue {
+    Cursor(Cursor),
+    Seen(Vec<Remembered>),
+}
+
+/// A fact's identity and the time by which it is forgotten, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    pub id: FactId,
+    pub time: u32,
+}
+
+impl Remembered {
+    /// Times outside the range of the field (1970 to 2106) are held at its ends.
+    pub fn new(id: FactId, time: UnixTime) -> Remembered {
+        Remembered { id, time: u32::try_from(time.0.max(0)).unwrap_or(u32::MAX) }
+    }
+
+    pub fn is_before(&self, horizon: UnixTime) -> bool {
+        i64::from(self.time) < horizon.0
+    }
+}
+
+/// One record: no value is a tombstone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRecord {
+    pub key: StateKey,
+    pub value: Option<StateValue>,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("the key is not one of a state record")]
+    Key,
+    #[error("the value is damaged")]
+    Value,
+    #[error("the value has version {0}, written by a newer promoter-connector; run that one")]
+    Version(u8),
+}
+
+impl StateKey {
+    pub fn promoter(&self) -> &Promoter {
+        match self {
+            StateKey::Cursor(promoter, _) | StateKey::Seen(promoter, _, _) => promoter,
+        }
+    }
+
+    pub fn encode(&self) -> String {
+        match self {
+            StateKey::Cursor(promoter, feed) => format!("cursor/{promoter}/{feed}"),
+            StateKey::Seen(promoter, feed, number) => format!("seen/{promoter}/{feed}/{number}"),
+        }
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<StateKey, Unreadable> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::Key)?;
+        let parts: Vec<&str> = text.split('/').collect();
+        let promoter = |app: &str, id: &str| Promoter::from_key(&format!("{app}/{id}")).map_err(|_| Unreadable::Key);
+        let feed = |name: &str| Feed::from_name(name).ok_or(Unreadable::Key);
+        match parts[..] {
+            ["cursor", app, id, name] => Ok(StateKey::Cursor(promoter(app, id)?, feed(name)?)),
+            ["seen", app, id, name, number] => {
+                let number = number.parse().map_err(|_| Unreadable::Key)?;
+                Ok(StateKey::Seen(promoter(app, id)?, feed(name)?, number))
+            }
+            _ => Err(Unreadable::Key),
+        }
+    }
+}
+
+impl StateValue {
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            StateValue::Cursor(cursor) => {
+                let mut bytes = Vec::with_capacity(CURSOR_BYTES);
+                bytes.push(VERSION);
+                bytes.extend(cursor.start.0.to_be_bytes());
+                bytes.extend(cursor.complete_before.0.to_be_bytes());
+                bytes
+            }
+            StateValue::Seen(facts) => {
+                let mut bytes = Vec::with_capacity(1 + facts.len() * REMEMBERED_BYTES);
+                bytes.push(VERSION);
+                for fact in facts {
+                    bytes.extend(fact.id.0);
+                    bytes.extend(fact.time.to_be_bytes());
+                }
+                bytes
+            }
+        }
+    }
+
+    /// Reads the value that stands under `key`.
+    pub fn decode(key: &StateKey, bytes: &[u8]) -> Result<StateValue, Unreadable> {
+        let (&version, rest) = bytes.split_first().ok_or(Unreadable::Value)?;
+        if version != VERSION {
+            return Err(Unreadable::Version(version));
+        }
+        match key {
+            StateKey::Cursor(..) => {
+                let (start, complete_before) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
+                let complete_before: [u8; 8] = complete_before.try_into().map_err(|_| Unreadable::Value)?;
+                Ok(StateValue::Cursor(Cursor {
+                    start: UnixTime(i64::from_be_bytes(*start)),
+                    complete_before: UnixTime(i64::from_be_bytes(complete_before)),
+                }))
+            }
+            StateKey::Seen(..) => {
+                let (facts, rest) = rest.as_chunks::<REMEMBERED_BYTES>();
+                if !rest.is_empty() {
+                    return Err(Unreadable::Value);
+                }
+                Ok(StateValue::Seen(facts.iter().map(read_remembered).collect()))
+            }
+        }
+    }
+}
+
+fn read_remembered(bytes: &[u8; REMEMBERED_BYTES]) -> Remembered {
+    let mut id = [0; 16];
+    id.copy_from_slice(&bytes[..16]);
+    Remembered { id: FactId(id), time: u32::from_be_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn promoter() -> Promoter {
+        Promoter::from_key("wx1/oABC").unwrap()
+    }
+
+    #[test]
+    fn keys_read_as_the_readme_says() {
+        assert_eq!(StateKey::Cursor(promoter(), Feed::Orders).encode(), "cursor/wx1/oABC/orders");
+        assert_eq!(StateKey::Seen(promoter(), Feed::Touches, 7).encode(), "seen/wx1/oABC/touches/7");
+    }
+
+    #[test]
+    fn a_newer_version_is_refused_by_name() {
+        let key = StateKey::Cursor(promoter(), Feed::Orders);
+        assert_eq!(StateValue::decode(&key, &[9, 0, 0]), Err(Unreadable::Version(9)));
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_read_back_as_they_were_written(
+            number in any::<u64>(), start in any::<i64>(), before in any::<i64>(),
+            facts in proptest::collection::vec((any::<[u8; 16]>(), any::<u32>()), 0..50),
+        ) {
+            for feed in Feed::ALL {
+                let key = StateKey::Cursor(promoter(), feed);
+                let value = StateValue::Cursor(Cursor { start: UnixTime(start), complete_before: UnixTime(before) });
+                prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
+                prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
+                let key = StateKey::Seen(promoter(), feed, number);
+                let facts = facts.iter().map(|&(id, time)| Remembered { id: FactId(id), time }).collect();
+                let value = StateValue::Seen(facts);
+                prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
+                prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(key in any::<Vec<u8>>(), value in any::<Vec<u8>>()) {
+            let _ = StateKey::decode(&key);
+            let _ = StateValue::decode(&StateKey::Cursor(promoter(), Feed::Orders), &value);
+            let _ = StateValue::decode(&StateKey::Seen(promoter(), Feed::Orders, 0), &value);
+        }
+    }
+}

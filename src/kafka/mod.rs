@@ -1,0 +1,30 @@
+//! Kafka: the only user of rdkafka. Implements [`crate::commit::log::CommitLog`] with transactions.
+//!
+//! ```text
+//!  group of promoter.registry             transactional.id = <name>-<instance>
+//!  ┌───────────┐ Assignment  ┌───────────────────┐ init, read to the barrier  ┌─────────────┐
+//!  │ ownership │────────────>│  transaction_log  │<───────────────────────────│ state_topic │
+//!  │ (thread)  │ recalled    │  open / commit    │                            └─────────────┘
+//!  └───────────┘             └─────────┬─────────┘
+//!                                      │ Batch      ┌─────────────┐ begin, records, flush,
+//!                                      └───────────>│ transaction │ offsets, commit
+//!                                                   └─────────────┘
+//! ```
+
+pub mod settings;
+
+pub mod context;
+
+pub mod topics;
+
+pub mod partition;
+
+pub mod ownership;
+
+pub mod state_topic;
+
+pub mod records;
+
+pub mod transaction;
+
+pub mod transaction_log;

@@ -1,0 +1,242 @@
+//! Who owns what: membership in the consumer group on the registry topic.
+//!
+//! Partition *p* of `promoter.registry` is owned by the group's member that it is assigned to; its owner polls the
+//! promoters of *p* and writes partition *p* of `promoter.state`. What an owner writes carries the group metadata of
+//! the generation in which it became the owner, so the broker refuses a zombie of an older one.
+//!
+//! The metadata is taken when the assignment is handed over, in the rebalance callback, and never asked for later:
+//! a member that was thrown out rejoins in librdkafka's background, and would then get the metadata of a generation
+//! in which it no longer owns what it writes. The broker checks the generation, not the partitions.
+//!
+//! On a revocation the callback cancels the lease and waits, for a bounded time, until whoever uses it has let go;
+//! only then does the member answer the group. If the wait is cut short, the generation still protects the topic.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{self, LogContext};
+use super::settings::Settings;
+
+/// How long a revocation waits for the transaction under way; well below `max.poll.interval.ms`.
+const RELEASE_WAIT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(100);
+
+/// What the group has given to this instance, from one rebalance to the next.
+pub struct Assignment {
+    /// Counts the assignments of this process.
+    pub number: u64,
+    /// Partitions of the registry topic, and of the state topic as well.
+    pub partitions: Vec<i32>,
+    /// Of the generation in which they were assigned.
+    pub metadata: ConsumerGroupMetadata,
+    /// Cancelled when the partitions are to be given back.
+    pub recalled: CancellationToken,
+}
+
+/// What an observer of the group sees.
+#[derive(Clone)]
+pub enum Membership {
+    /// Joining, or between two assignments.
+    Waiting,
+    Assigned(Arc<Assignment>),
+    /// Out for good: only a new process can join again.
+    Failed(String),
+}
+
+pub struct Ownership {
+    shared: Arc<Shared>,
+    observer: watch::Receiver<Membership>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    log: LogContext,
+    instance_id: String,
+    membership: watch::Sender<Membership>,
+    /// The number of the last assignment, and whether it is in use.
+    usage: Mutex<Usage>,
+    unused: Condvar,
+    stop: AtomicBool,
+}
+
+#[derive(Default)]
+struct Usage {
+    last_number: u64,
+    in_use: bool,
+}
+
+impl Ownership {
+    /// Joins the group, in a thread of its own.
+    pub fn join(settings: &Settings) -> KafkaResult<Ownership> {
+        let (membership, observer) = watch::channel(Membership::Waiting);
+        let shared = Arc::new(Shared {
+            log: LogContext::default(),
+            instance_id: settings.instance_id.clone(),
+            membership,
+            usage: Mutex::default(),
+            unused: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let consumer: BaseConsumer<Member> =
+            settings.member_config().create_with_context(Member { shared: shared.clone() })?;
+        consumer.subscribe(&[&settings.topics.registry])?;
+        let thread = std::thread::Builder::new()
+            .name("ownership".into())
+            .spawn({
+                let shared = shared.clone();
+                move || shared.follow(&consumer)
+            })
+            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(Ownership { shared, observer, thread: Some(thread) })
+    }
+
+    /// Waits for an assignment with partitions whose number is above `after`, and marks it as in use. The error
+    /// says why there will never be one.
+    pub async fn acquire(&self, after: u64) -> Result<Arc<Assignment>, String> {
+        let mut observer = self.observer.clone();
+        loop {
+            match observer.borrow_and_update().clone() {
+                Membership::Assigned(assignment) if assignment.number > after && !assignment.partitions.is_empty() => {
+                    let mut usage = self.shared.usage();
+                    if !assignment.recalled.is_cancelled() {
+                        usage.in_use = true;
+                        return Ok(assignment);
+                    }
+                }
+                Membership::Failed(reason) => return Err(reason),
+                Membership::Assigned(_) | Membership::Waiting => {}
+            }
+            if observer.changed().await.is_err() {
+                return Err("the membership thread has ended".into());
+            }
+        }
+    }
+
+    /// Says that nothing is written under the assignment any more.
+    pub fn release(&self) {
+        self.shared.usage().in_use = false;
+        self.shared.unused.notify_all();
+    }
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        self.release();
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread has been reported by the panic hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        // The guarded numbers are whole at any time, so a poisoned lock is as good as any.
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follow(&self, consumer: &BaseConsumer<Member>) {
+        while !self.stop.load(Ordering::Relaxed) {
+            if let Some(Err(error)) = consumer.poll(POLL) {
+                self.judge(&error, "");
+            }
+        }
+    }
+
+    fn judge(&self, error: &KafkaError, reason: &str) {
+        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
+            || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
+        if fatal {
+            self.fail(format!(
+                "another process runs as connector.instance_id \"{}\" and has taken over ({error}); give each instance \
+                 its own",
+                self.instance_id
+            ));
+        } else {
+            self.log.error(error, reason);
+        }
+    }
+
+    fn fail(&self, reason: String) {
+        if let Membership::Assigned(assignment) = &*self.membership.borrow() {
+            assignment.recalled.cancel();
+        }
+        self.membership.send_if_modified(|membership| {
+            let first = !matches!(membership, Membership::Failed(_));
+            if first {
+                *membership = Membership::Failed(reason);
+            }
+            first
+        });
+    }
+
+    fn assigned(&self, partitions: Vec<i32>, metadata: ConsumerGroupMetadata) {
+        let number = {
+            let mut usage = self.usage();
+            usage.last_number += 1;
+            usage.last_number
+        };
+        tracing::info!(partitions = partitions.len(), "partitions assigned");
+        let assignment = Assignment { number, partitions, metadata, recalled: CancellationToken::new() };
+        self.membership.send_replace(Membership::Assigned(Arc::new(assignment)));
+    }
+
+    fn revoked(&self) {
+        let previous = self.membership.send_replace(Membership::Waiting);
+        let Membership::Assigned(assignment) = previous else { return };
+        // Under the lock, so that `acquire` either sees the recall or is waited for.
+        let usage = self.usage();
+        assignment.recalled.cancel();
+        tracing::info!(partitions = assignment.partitions.len(), "partitions revoked");
+        let waited = self.unused.wait_timeout_while(usage, RELEASE_WAIT, |usage| usage.in_use);
+        if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
+            tracing::warn!("revocation went ahead of a transaction that did not end in time");
+        }
+    }
+}
+
+/// The context of the group member's consumer.
+struct Member {
+    shared: Arc<Shared>,
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.shared.judge(&error, reason);
+    }
+}
+
+impl ConsumerContext for Member {
+    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(_) = rebalance {
+            self.shared.revoked();
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Assign(partitions) = rebalance else { return };
+        // Membership alone is wanted here, the records are not.
+        if let Err(error) = consumer.pause(partitions) {
+            self.shared.log.error(&error, "pausing the registry");
+        }
+        let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
+        match consumer.group_metadata() {
+            Some(metadata) => self.shared.assigned(numbers, metadata),
+            None => self.shared.fail("the group gave an assignment without metadata".into()),
+        }
+    }
+}

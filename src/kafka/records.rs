@@ -1,0 +1,172 @@
+//! A batch as Kafka records.
+//!
+//! What can't be published becomes a dead letter in the same transaction: here, because only here the encoded size of
+//! a record and the limit of its topic are both known.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::avro::encode::Encoders;
+use crate::domain::batch::{Batch, Event};
+use crate::domain::dead_letter::DeadLetter;
+use crate::domain::fact::{FactId, dead_row_id};
+use crate::domain::feed::Feed;
+use crate::domain::promoter::IdKind;
+use crate::domain::state_record::StateRecord;
+use crate::domain::time::UnixMillis;
+
+use super::partition;
+use super::settings::TopicNames;
+
+/// What a record of one entry costs besides its key and value: the batch's header (61 bytes) and its own fields.
+const RECORD_OVERHEAD: usize = 100;
+
+/// The largest record that each topic takes (`max.message.bytes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub touches: usize,
+    pub orders: usize,
+    pub dead_letters: usize,
+    pub state: usize,
+}
+
+impl Limits {
+    /// What a broker takes that was never told otherwise.
+    pub const KAFKA_DEFAULT: usize = 1_048_588;
+
+    pub fn smallest(&self) -> usize {
+        self.touches.min(self.orders).min(self.dead_letters).min(self.state)
+    }
+}
+
+/// One record on its way to the producer.
+pub struct Record<'a> {
+    pub topic: &'a str,
+    /// By the hash of the key, if not given.
+    pub partition: Option<i32>,
+    pub key: Option<&'a str>,
+    /// Nothing is a tombstone.
+    pub value: Option<&'a [u8]>,
+    pub timestamp: UnixMillis,
+}
+
+/// Makes records of batches.
+pub struct Writer {
+    pub topics: TopicNames,
+    pub encoders: Arc<Encoders>,
+    /// By app id. An app that is not listed speaks in openids.
+    pub id_kinds: HashMap<String, IdKind>,
+    pub limits: Limits,
+    pub state_partitions: i32,
+}
+
+impl Writer {
+    /// Hands every record of the batch to `send`, until it fails. No timestamp is later than `now`: Kafka refuses a
+    /// record that is too far in the future, and with it the whole transaction.
+    pub fn write<E>(
+        &self,
+        batch: &Batch,
+        now: UnixMillis,
+        mut send: impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut buffer = Vec::with_capacity(1024);
+        let mut refused = HashSet::new();
+        for event in &batch.events {
+            if let Some(letter) = self.write_event(event, now, &mut buffer, &mut send)? {
+                // The payment and the refund of one row are one row to the dead letters.
+                if refused.insert((event.promoter.clone(), row_id(event))) {
+                    self.write_dead_letter(&letter, now, &mut buffer, &mut send)?;
+                }
+            }
+        }
+        for letter in &batch.dead_letters {
+            self.write_dead_letter(letter, now, &mut buffer, &mut send)?;
+        }
+        for record in &batch.state {
+            self.write_state(record, now, &mut send)?;
+        }
+        Ok(())
+    }
+
+    fn write_event<E>(
+        &self,
+        event: &Event,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<Option<DeadLetter>, E> {
+        let (topic, limit) = match event.fact.memory {
+            Feed::Touches => (&self.topics.touches, self.limits.touches),
+            Feed::Orders | Feed::Refunds => (&self.topics.orders, self.limits.orders),
+        };
+        let id_kind = self.id_kinds.get(event.promoter.app_id()).copied().unwrap_or(IdKind::OpenId);
+        buffer.clear();
+        let encoded = self.encoders.fact(&event.fact, &event.promoter, id_kind, event.observed_at, buffer);
+        if let Err(error) = encoded {
+            return Ok(Some(dead_letter(event, "not_encodable", error.to_string())));
+        }
+        let key = event.promoter.key();
+        if buffer.len() + key.len() + RECORD_OVERHEAD > limit {
+            let detail = format!("the event is {} bytes long, topic {topic} takes {limit}", buffer.len());
+            return Ok(Some(dead_letter(event, "too_large", detail)));
+        }
+        let timestamp = event.fact.time.as_millis().min(now);
+        send(Record { topic, partition: None, key: Some(key), value: Some(buffer), timestamp })?;
+        Ok(None)
+    }
+
+    /// Dead letters must always fit: one that does not is cut further.
+    fn write_dead_letter<E>(
+        &self,
+        letter: &DeadLetter,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let key = letter.promoter.as_ref().map(|promoter| promoter.key());
+        let room = self.limits.dead_letters.saturating_sub(RECORD_OVERHEAD + key.map_or(0, str::len));
+        let mut letter = letter.clone();
+        loop {
+            buffer.clear();
+            match self.encoders.dead_letter(&letter, buffer) {
+                Ok(()) if buffer.len() <= room || letter.is_smallest() => break,
+                Ok(()) => {
+                    let raw_bytes = letter.raw.len().saturating_sub(buffer.len() - room);
+                    letter = letter.cut_to(raw_bytes);
+                }
+                Err(error) => {
+                    tracing::error!(%error, reason = letter.reason, "dead letter can't be encoded");
+                    return Ok(());
+                }
+            }
+        }
+        let topic = &self.topics.dead_letters;
+        send(Record { topic, partition: None, key, value: Some(buffer), timestamp: now })
+    }
+
+    fn write_state<E>(
+        &self,
+        record: &StateRecord,
+        now: UnixMillis,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let key = record.key.encode();
+        let value = record.value.as_ref().map(|value| value.encode());
+        send(Record {
+            topic: &self.topics.state,
+            partition: Some(partition::of(record.key.promoter(), self.state_partitions)),
+            key: Some(&key),
+            value: value.as_deref(),
+            timestamp: now,
+        })
+    }
+}
+
+fn row_id(event: &Event) -> FactId {
+    dead_row_id(&event.promoter, &event.fact.raw)
+}
+
+fn dead_letter(event: &Event, reason: &'static str, detail: String) -> DeadLetter {
+    let feed = event.fact.memory;
+    DeadLetter::of_row(feed, event.promoter.clone(), reason, detail, event.fact.raw.clone(), event.observed_at)
+}

@@ -1,0 +1,142 @@
+//! What the Kafka side is made of: the user's librdkafka properties, names, and the properties the promise rests on.
+
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+/// The topics, by what they hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicNames {
+    pub touches: String,
+    pub orders: String,
+    pub dead_letters: String,
+    pub registry: String,
+    pub state: String,
+}
+
+/// How missing topics are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDefaults {
+    pub partitions: i32,
+    /// −1 is the broker's default.
+    pub replication: i32,
+    /// Of the event topics and the dead letters; nothing is for ever.
+    pub retention: Option<Duration>,
+}
+
+/// What is done about topics at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicPolicy {
+    /// Missing ones are created, all are checked.
+    Create(TopicDefaults),
+    /// A missing one stops the start, all are checked.
+    Check,
+    /// Taken as they are, for a broker that answers no admin requests: the demo's stand-in.
+    Trust,
+}
+
+#[derive(Clone)]
+pub struct Settings {
+    /// librdkafka's properties as the user gave them; they win over the defaults here.
+    pub properties: Vec<(String, String)>,
+    /// The consumer group, and the stem of `transactional.id`.
+    pub name: String,
+    /// Stable over restarts, different for each instance.
+    pub instance_id: String,
+    pub topics: TopicNames,
+    pub topic_policy: TopicPolicy,
+}
+
+impl fmt::Debug for Settings {
+    /// Property values stay out: there are passwords among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("name", &self.name)
+            .field("instance_id", &self.instance_id)
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    pub fn transactional_id(&self) -> String {
+        format!("{}-{}", self.name, self.instance_id)
+    }
+
+    pub fn bootstrap_servers(&self) -> &str {
+        let found = self.properties.iter().find(|(key, _)| key == "bootstrap.servers");
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// For admin requests and offset questions.
+    pub fn plain_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("client.id", format!("{}-{}", self.name, self.instance_id));
+        // Idle connections come and go; that is no news.
+        config.set("log.connection.close", "false");
+        config.set("topic.metadata.refresh.interval.ms", "60000");
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config
+    }
+
+    /// For the transactional producer. `batch_bytes` bounds what one produce request holds for a partition: a
+    /// broker judges the size of the whole batch by the topic's `max.message.bytes`.
+    pub fn producer_config(&self, batch_bytes: usize) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("compression.type", "lz4");
+        // An instance that dies leaves its transaction open that long at most, and readers wait for it.
+        config.set("transaction.timeout.ms", "30000");
+        config.extend_from(&self.plain_config());
+        config.set("transactional.id", self.transactional_id());
+        config.set("enable.idempotence", "true");
+        config.set("partitioner", "murmur2_random");
+        config.set("batch.size", batch_bytes.to_string());
+        // The topic's limit is the one that counts; it is checked record by record before sending.
+        config.set("message.max.bytes", "1000000000");
+        config
+    }
+
+    /// For membership in the group that says who owns what.
+    pub fn member_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("session.timeout.ms", "15000");
+        config.extend_from(&self.plain_config());
+        config.set("group.id", &self.name);
+        // A restarted instance takes its own place again at once, instead of waiting until its former self times out.
+        config.set("group.instance.id", &self.instance_id);
+        // All partitions change hands together, which is what ownership expects.
+        config.set("partition.assignment.strategy", "range");
+        config.set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false");
+        config.set("auto.offset.reset", "earliest");
+        config
+    }
+
+    /// For reading the state topic as far as it is committed.
+    pub fn reader_config(&self) -> ClientConfig {
+        let mut config = self.plain_config();
+        config.set("group.id", &self.name);
+        config.set("isolation.level", "read_committed");
+        config.set("enable.partition.eof", "true");
+        config.set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false");
+        config.set("auto.offset.reset", "error");
+        config.set("fetch.wait.max.ms", "50");
+        config
+    }
+}
+
+trait Extend {
+    fn extend_from(&mut self, other: &ClientConfig);
+}
+
+impl Extend for ClientConfig {
+    fn extend_from(&mut self, other: &ClientConfig) {
+        for (key, value) in other.config_map() {
+            self.set(key.to_string(), value.to_string());
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The topics: made where they are missing, checked before anything is written.
+//!
+//! Every problem is reported at once. What is checked is what the promise rests on: state that is compacted and
+//! never deleted, as many partitions of it as of the registry, and timestamps that are the facts' own.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+
+use super::context::LogContext;
+use super::records::Limits;
+use super::settings::{Settings, TopicDefaults, TopicNames, TopicPolicy};
+use crate::commit::log::OpenError;
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a topic that was just created may take to show up.
+const APPEAR_MAX: Duration = Duration::from_secs(30);
+/// A dead letter and a record of the state must fit; below this they may not.
+const RECORD_BYTES_MIN: usize = 64 * 1024;
+
+/// What the topics are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// Partitions of the registry topic, and of the state topic.
+    pub partitions: i32,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Records carry the time of a fact.
+    Events,
+    DeadLetters,
+    /// A compacted table.
+    Table,
+}
+
+/// Makes the topics what they have to be, or says everything that is wrong with them.
+pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
+    let wanted = kinds(&settings.topics);
+    let mut counts = partition_counts(settings, &wanted).await?;
+    let admin: AdminClient<LogContext> =
+        settings.plain_config().create_with_context(LogContext::default()).map_err(again)?;
+    if let TopicPolicy::Create(defaults) = &settings.topic_policy {
+        create_missing(&admin, settings, defaults, &wanted, &mut counts).await?;
+    }
+    let mut problems: Vec<String> = wanted
+        .iter()
+        .filter(|(topic, _)| !counts.contains_key(*topic))
+        .map(|(topic, _)| format!("topic {topic} does not exist; create it, or set topics.create = true"))
+        .collect();
+    let (registry, state) = (counts.get(&settings.topics.registry), counts.get(&settings.topics.state));
+    if let (Some(registry), Some(state)) = (registry, state)
+        && registry != state
+    {
+        problems.push(format!(
+            "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
+             once promoters have been polled",
+            settings.topics.state, settings.topics.registry
+        ));
+    }
+    if settings.topic_policy == TopicPolicy::Trust {
+        return finish(problems, registry.copied().unwrap_or(1), LIMITS_TRUSTED);
+    }
+    let existing = wanted.iter().copied().filter(|(topic, _)| counts.contains_key(*topic)).collect();
+    let limits = check_settings(&admin, settings, existing, &mut problems).await?;
+    finish(problems, registry.copied().unwrap_or(1), limits)
+}
+
+const LIMITS_TRUSTED: Limits = Limits {
+    touches: Limits::KAFKA_DEFAULT,
+    orders: Limits::KAFKA_DEFAULT,
+    dead_letters: Limits::KAFKA_DEFAULT,
+    state: Limits::KAFKA_DEFAULT,
+};
+
+fn finish(problems: Vec<String>, partitions: i32, limits: Limits) -> Result<Topics, OpenError> {
+    if problems.is_empty() { Ok(Topics { partitions, limits }) } else { Err(OpenError::Stop(problems.join("\n"))) }
+}
+
+fn kinds(names: &TopicNames) -> [(&str, Kind); 5] {
+    [
+        (&names.registry, Kind::Table),
+        (&names.state, Kind::Table),
+        (&names.touches, Kind::Events),
+        (&names.orders, Kind::Events),
+        (&names.dead_letters, Kind::DeadLetters),
+    ]
+}
+
+/// How many partitions each topic has that exists.
+async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<HashMap<String, i32>, OpenError> {
+    let config = settings.plain_config();
+    let names: Vec<String> = wanted.iter().map(|(topic, _)| (*topic).to_owned()).collect();
+    let counted = tokio::task::spawn_blocking(move || {
+        // A consumer, because its metadata requests create no topic.
+        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::default())?;
+        let mut counts = HashMap::new();
+        for name in names {
+            let metadata = consumer.fetch_metadata(Some(&name), CALL_TIMEOUT)?;
+            for topic in metadata.topics().iter().filter(|topic| topic.name() == name) {
+                match topic.error() {
+                    None if !topic.partitions().is_empty() => {
+                        counts.insert(name.clone(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX));
+                    }
+                    None
+                    | Some(
+                        RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                        | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+                        | RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                    ) => {}
+                    Some(error) => return Err(KafkaError::MetadataFetch(error.into())),
+                }
+            }
+        }
+        Ok(counts)
+    });
+    match counted.await {
+        Ok(counts) => counts.map_err(again),
+        Err(error) => Err(OpenError::Again(format!("asking for topics: {error}"))),
+    }
+}
+
+async fn create_missing(
+    admin: &AdminClient<LogContext>,
+    settings: &Settings,
+    defaults: &TopicDefaults,
+    wanted: &[(&str, Kind)],
+    counts: &mut HashMap<String, i32>,
+) -> Result<(), OpenError> {
+    // The registry and the state have as many partitions as whichever of them is there already.
+    let tables = [&settings.topics.registry, &settings.topics.state];
+    let table_partitions = tables.iter().find_map(|topic| counts.get(*topic)).copied().unwrap_or(defaults.partitions);
+    let retention = retention_text(defaults);
+    let missing: Vec<NewTopic<'_>> = wanted
+        .iter()
+        .filter(|(topic, _)| !counts.contains_key(*topic))
+        .map(|(topic, kind)| {
+            let partitions = if *kind == Kind::Table { table_partitions } else { defaults.partitions };
+            let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(defaults.replication));
+            match kind {
+                Kind::Table => new.set("cleanup.policy", "compact"),
+                Kind::Events | Kind::DeadLetters => {
+                    new.set("cleanup.policy", "delete").set("retention.ms", &retention).set("retention.bytes", "-1")
+                }
+            }
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT));
+    for result in admin.create_topics(&missing, &options).await.map_err(again)? {
+        match result {
+            Ok(topic) => tracing::info!(topic, "topic created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, error)) => {
+                return Err(OpenError::Stop(format!("topic {topic} can't be created: {error}")));
+            }
+        }
+    }
+    let deadline = Instant::now() + APPEAR_MAX;
+    while counts.len() < wanted.len() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        *counts = partition_counts(settings, wanted).await?;
+    }
+    Ok(())
+}
+
+fn retention_text(defaults: &TopicDefaults) -> String {
+    defaults.retention.map_or_else(|| "-1".to_owned(), |retention| retention.as_millis().to_string())
+}
+
+/// Checks the settings of the topics that exist, and returns what they take.
+async fn check_settings(
+    admin: &AdminClient<LogContext>,
+    settings: &Settings,
+    topics: Vec<(&str, Kind)>,
+    problems: &mut Vec<String>,
+) -> Result<Limits, OpenError> {
+    let resources: Vec<ResourceSpecifier<'_>> =
+        topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
+    let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
+    let described = admin.describe_configs(&resources, &options).await.map_err(again)?;
+    let mut limits = HashMap::new();
+    for ((topic, kind), config) in topics.into_iter().zip(described) {
+        let config = match config {
+            Ok(config) => config,
+            Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                tracing::warn!(topic, "may not describe the topic: its settings are not checked");
+                continue;
+            }
+            Err(error) => return Err(again(KafkaError::AdminOp(error))),
+        };
+        let value = |key: &str| config.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
+        let bytes = value("max.message.bytes").parse().unwrap_or(Limits::KAFKA_DEFAULT);
+        limits.insert(topic.to_owned(), bytes);
+        let policy = value("cleanup.policy");
+        match kind {
+            Kind::Table if policy != "compact" => problems.push(format!(
+                "topic {topic} has cleanup.policy={policy}; it must be exactly compact, or the connector forgets what \
+                 it has published"
+            )),
+            Kind::Events if value("message.timestamp.type") != "CreateTime" => problems.push(format!(
+                "topic {topic} has message.timestamp.type={}; set it to CreateTime, for records carry their fact's time",
+                value("message.timestamp.type")
+            )),
+            _ => {}
+        }
+        let oldest = value("message.timestamp.before.max.ms");
+        if kind == Kind::Events && !oldest.is_empty() && oldest != i64::MAX.to_string() {
+            problems.push(format!(
+                "topic {topic} has message.timestamp.before.max.ms={oldest}; remove it, or the broker refuses old facts \
+                 and the transactions that hold them"
+            ));
+        }
+        if kind != Kind::Events && bytes < RECORD_BYTES_MIN {
+            problems.push(format!(
+                "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
+            ));
+        }
+    }
+    let limit = |topic: &String| limits.get(topic).copied().unwrap_or(Limits::KAFKA_DEFAULT);
+    let names = &settings.topics;
+    Ok(Limits {
+        touches: limit(&names.touches),
+        orders: limit(&names.orders),
+        dead_letters: limit(&names.dead_letters),
+        state: limit(&names.state),
+    })
+}
+
+fn again(error: KafkaError) -> OpenError {
+    OpenError::Again(format!("the topics can't be looked at: {error}"))
+}

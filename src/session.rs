@@ -1,0 +1,178 @@
+//! One session: from an open log to its end.
+//!
+//! ```text
+//!   open the log ─> State, Lease
+//!        │
+//!        ├─ first cursors for feeds that have none ──┐
+//!        ├─ a scheduler for each app ── harvests ────┤ queue ──> committer ──> log
+//!        │                                           │
+//!        └─ ends when: cancelled, recalled, or the log has to be opened again
+//! ```
+//!
+//! Everything a session holds is made when it begins and dropped when it ends: the queue, the schedulers, the polls
+//! under way, the state. So nothing of one session can reach the log of the next; in particular, a page whose earlier
+//! pages were dropped with an aborted batch can't move the cursor past them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::commit::committer::{Bounds, Committer, Ended, Totals};
+use crate::commit::log::{CommitLog, Lease, Opened};
+use crate::commit::queue::{IntakeSender, intake_queue};
+use crate::domain::cursor::Cursor;
+use crate::domain::feed::{Feed, StartFrom};
+use crate::domain::promoter::{AppId, Promoter};
+use crate::domain::state::{Intake, State};
+use crate::domain::time::UnixTime;
+use crate::domain::turns::{Rules, Turns};
+use crate::poll::scheduler::{Pauses, PolledFeed, Scheduler};
+use crate::wechat::client::Client;
+use crate::wechat::transport::Transport;
+
+/// How many first cursors go into one intake.
+const CURSORS_MAX: usize = 1000;
+
+/// An app with its client and whom to poll for it.
+pub struct PolledApp<T> {
+    pub app: AppId,
+    pub client: Arc<Client<T>>,
+    pub promoters: Vec<PolledPromoter>,
+    /// How many polls run at once.
+    pub polls_max: usize,
+    pub pauses: Pauses,
+}
+
+/// What is polled for one promoter.
+#[derive(Clone, Debug)]
+pub struct PolledPromoter {
+    pub promoter: Promoter,
+    /// By [`Feed`]; a feed that is absent is not polled.
+    pub feeds: [Option<FeedOrder>; 3],
+    /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
+    pub refunds_lateness: i64,
+    pub refunds_start: StartFrom,
+}
+
+/// How one feed is polled, and where it begins if it never was.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedOrder {
+    pub rules: Rules,
+    pub start_from: StartFrom,
+}
+
+pub struct Session<T> {
+    pub apps: Arc<Vec<PolledApp<T>>>,
+    pub bounds: Bounds,
+    pub queue_bytes: usize,
+    pub totals: Arc<Totals>,
+}
+
+impl<T: Transport> Session<T> {
+    /// Runs until `stop` is cancelled and everything polled by then is durable, or until the log ends it. Gives the
+    /// log back unless it is lost in a transaction that did not end in time.
+    pub async fn run<L: CommitLog>(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
+        let Opened { state, lease } = opened;
+        // Ends the polls, and only them: the committer drains what they brought.
+        let polls_end = stop.child_token();
+        let (queue, intakes) = intake_queue(self.queue_bytes);
+        let (first_cursors, feeds) = self.prepare(&state, &lease);
+        let committer = Committer::new(log, state, self.bounds, self.totals.clone());
+        let committing = committer.run(intakes, lease.recalled.clone());
+        let polling = self.poll(first_cursors, feeds, queue, polls_end);
+        run_beside(committing, polling).await
+    }
+
+    /// Polls until cancelled. Dropping the future ends the polls at once.
+    async fn poll(
+        &self,
+        first_cursors: Vec<(Promoter, Feed, Cursor)>,
+        feeds: Vec<Vec<PolledFeed>>,
+        queue: IntakeSender,
+        end: CancellationToken,
+    ) {
+        // Before any poll starts, so that they are in the queue ahead of what the first polls bring.
+        for chunk in first_cursors.chunks(CURSORS_MAX) {
+            if queue.send(Intake::Begin(chunk.to_vec())).await.is_err() {
+                return;
+            }
+        }
+        let mut schedulers = JoinSet::new();
+        for (app, feeds) in self.apps.iter().zip(feeds) {
+            let (client, queue, end) = (app.client.clone(), queue.clone(), end.clone());
+            let scheduler = Scheduler::new(app.app.clone(), client, feeds, app.polls_max, app.pauses, queue, end);
+            schedulers.spawn(scheduler.run());
+        }
+        // The committer drains once every sender is gone.
+        drop(queue);
+        while schedulers.join_next().await.is_some() {}
+    }
+
+    /// The first cursors that are missing, and the feeds to poll for each app.
+    fn prepare(&self, state: &State, lease: &Lease) -> (Vec<(Promoter, Feed, Cursor)>, Vec<Vec<PolledFeed>>) {
+        let mut first_cursors = Vec::new();
+        let mut feeds = Vec::with_capacity(self.apps.len());
+        for app in self.apps.iter() {
+            let now = app.client.now();
+            let mut polled = Vec::new();
+            for promoter in app.promoters.iter().filter(|promoter| lease.owns(&promoter.promoter)) {
+                promoter.prepare(state, now, &mut first_cursors, &mut polled);
+            }
+            feeds.push(polled);
+        }
+        (first_cursors, feeds)
+    }
+}
+
+impl PolledPromoter {
+    fn prepare(
+        &self,
+        state: &State,
+        now: UnixTime,
+        first_cursors: &mut Vec<(Promoter, Feed, Cursor)>,
+        polled: &mut Vec<PolledFeed>,
+    ) {
+        let mut cursor = |feed: Feed, start_from: StartFrom| {
+            state.cursor(&self.promoter, feed).unwrap_or_else(|| {
+                let cursor = Cursor::begin(feed, start_time(start_from, now));
+                first_cursors.push((self.promoter.clone(), feed, cursor));
+                cursor
+            })
+        };
+        let refunds_polled = self.feeds[Feed::Refunds as usize].is_some();
+        if self.feeds[Feed::Orders as usize].is_some() && !refunds_polled {
+            // Orders meet refunds, which need their memory.
+            cursor(Feed::Refunds, self.refunds_start);
+        }
+        for feed in Feed::ALL {
+            let Some(order) = self.feeds[feed as usize] else { continue };
+            polled.push(PolledFeed {
+                promoter: self.promoter.clone(),
+                feed,
+                rules: order.rules,
+                refunds_lateness: (feed == Feed::Orders && !refunds_polled).then_some(self.refunds_lateness),
+                turns: Turns::new(cursor(feed, order.start_from), order.rules),
+            });
+        }
+    }
+}
+
+fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {
+    match start_from {
+        StartFrom::Now => now,
+        StartFrom::Earliest => UnixTime::EARLIEST,
+        StartFrom::At(time) => time,
+    }
+}
+
+/// Runs `work` to its end, with `beside` as long as that takes.
+async fn run_beside<R>(work: impl Future<Output = R>, beside: impl Future<Output = ()>) -> R {
+    tokio::pin!(work, beside);
+    tokio::select! {
+        result = &mut work => return result,
+        () = &mut beside => {}
+    }
+    work.await
+}

@@ -1,0 +1,97 @@
+//! Logs go to stderr, so that stdout is left to reports and data.
+
+use std::io::IsTerminal;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// What is logged: a level, or directives for parts of the program such as `info,librdkafka=debug`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Level(String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is neither a level nor a list of directives")]
+pub struct InvalidLevel;
+
+impl Default for Level {
+    fn default() -> Level {
+        Level("info".to_owned())
+    }
+}
+
+impl FromStr for Level {
+    type Err = InvalidLevel;
+
+    fn from_str(text: &str) -> Result<Level, InvalidLevel> {
+        // To the filter a lone word is a part of the program, logged in full: a misspelt level would be one too.
+        let misspelt = |directive: &str| {
+            let directive = directive.trim();
+            directive.is_empty() || (!directive.contains(['=', '[']) && directive.parse::<LevelFilter>().is_err())
+        };
+        if text.split(',').any(misspelt) || EnvFilter::try_new(text).is_err() {
+            return Err(InvalidLevel);
+        }
+        Ok(Level(text.to_owned()))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    Text,
+    Json,
+}
+
+impl Format {
+    fn is_json(self, terminal: bool) -> bool {
+        match self {
+            Format::Auto => !terminal,
+            Format::Text => false,
+            Format::Json => true,
+        }
+    }
+}
+
+/// Sets logging up for the whole process; an error where that has been done before.
+pub fn start(level: &Level, format: Format) -> Result<(), TryInitError> {
+    let terminal = std::io::stderr().is_terminal();
+    let filter = EnvFilter::try_new(&level.0).expect("a Level has been read as a filter before");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if format.is_json(terminal) {
+        builder.json().flatten_event(true).finish().try_init()
+    } else if terminal {
+        // The default colours respect NO_COLOR.
+        builder.finish().try_init()
+    } else {
+        builder.with_ansi(false).finish().try_init()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_directives_are_accepted() {
+        for text in ["info", "WARN", "off", "info,librdkafka=debug", "warn,promoter_connector::poll=trace"] {
+            assert!(text.parse::<Level>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for text in ["", "inof", "info,", "info,librdkafka=loud", "librdkafka"] {
+            assert_eq!(text.parse::<Level>(), Err(InvalidLevel), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_form_follows_the_terminal_unless_it_is_given() {
+        assert!(!Format::Auto.is_json(true) && Format::Auto.is_json(false));
+        assert!(Format::Json.is_json(true) && !Format::Text.is_json(false));
+    }
+}

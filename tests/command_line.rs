@@ -1,0 +1,46 @@
+//! What the process answers the shell.
+
+use std::process::{Command, Output};
+
+fn promoter_connector(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_promoter-connector"))
+        .args(arguments)
+        .env_remove("PROMOTER_CONFIG")
+        .env_remove("NOT_SET_ANYWHERE")
+        .output()
+        .expect("the binary under test starts")
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_2_and_every_problem_on_stderr() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("connector.toml");
+    std::fs::write(&file, "[kafka]\n\"group.id\" = \"x\"\n[admin]\ntoken = \"${NOT_SET_ANYWHERE}\"\n").unwrap();
+    let output = promoter_connector(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let problems = String::from_utf8(output.stderr).unwrap();
+    for key in ["apps", "kafka.bootstrap.servers", "kafka.group.id", "admin.token"] {
+        assert!(problems.contains(&format!("\n  {key} ")), "{key} is not in:\n{problems}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_there_ends_with_2() {
+    let output = promoter_connector(&["--config", "/nowhere/connector.toml", "run"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    for arguments in [&["walk"][..], &[], &["run", "--loudly"]] {
+        assert_eq!(promoter_connector(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    for arguments in [&["--help"][..], &["--version"], &["run", "--help"]] {
+        assert_eq!(promoter_connector(arguments).status.code(), Some(0), "{arguments:?}");
+    }
+}
