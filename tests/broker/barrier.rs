@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::producer::Transactional;
-use crate::harness::case::{Case, Context};
+use crate::harness::case::Case;
 use crate::harness::consumer::{Reader, high_watermarks, read_texts, stable_offsets};
+use crate::harness::context::Context;
 use crate::harness::wait::wait_until;
 
 const BOUND: Duration = Duration::from_secs(20);

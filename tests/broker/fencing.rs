@@ -4,8 +4,9 @@ use anyhow::Result;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::producer::Transactional;
-use crate::harness::case::{Case, Context};
+use crate::harness::case::Case;
 use crate::harness::consumer::{read_all, read_texts};
+use crate::harness::context::Context;
 
 pub const CASES: &[Case] = &[
     Case::shared("fencing: a second init fences the first producer", a_second_init_fences_the_first_producer),

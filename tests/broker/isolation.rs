@@ -5,9 +5,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::producer::Transactional;
-use crate::harness::case::{Case, Context};
+use crate::harness::case::Case;
 use crate::harness::client;
 use crate::harness::consumer::{read_all, read_texts, stable_offsets};
+use crate::harness::context::Context;
 
 pub const CASES: &[Case] = &[
     Case::shared("isolation: an aborted record is never shown", an_aborted_record_is_never_shown),

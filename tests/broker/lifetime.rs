@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::producer::Transactional;
-use crate::harness::case::{Case, Context};
+use crate::harness::case::Case;
 use crate::harness::consumer::{read_texts, read_until};
+use crate::harness::context::Context;
 
 /// A broker that runs answers far sooner.
 const SILENCE: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! The cases of a test binary: what each needs, what it is given, and how its end is told.
+//! The cases of a test binary: what each needs, and how its end is told.
 
 use std::any::Any;
 use std::fs;
@@ -9,14 +9,10 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use tempfile::TempDir;
 
 use super::availability::{Brokers, Unavailable, must_run_everything};
-use super::connector::Connector;
-use super::directory;
+use super::context::Context;
 use super::kafka::Broker;
-use super::simulator::Simulator;
-use super::topics::Topics;
 
 /// As many cases at once as a small machine has cores.
 const THREADS: usize = 2;
@@ -50,67 +46,6 @@ impl Case {
 
     pub const fn own_with(name: &'static str, properties: &'static [(&'static str, &'static str)], run: Run) -> Case {
         Case { name, run, broker: Need::Own(properties) }
-    }
-}
-
-/// What a case is given.
-pub struct Context {
-    // In the order in which they go: clients, then the broker, then the files.
-    topics: Topics,
-    broker: Arc<Broker>,
-    directory: TempDir,
-}
-
-impl Context {
-    pub fn broker(&self) -> &Broker {
-        &self.broker
-    }
-
-    pub fn bootstrap(&self) -> &str {
-        self.broker.bootstrap()
-    }
-
-    pub fn topics(&self) -> &Topics {
-        &self.topics
-    }
-
-    /// For this case's files; the logs in it are shown if the case fails.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// A configuration of the real binary for this case: its broker, its topics, and the first `promoters` of the
-    /// simulated upstream, polled as often as tests need it. `more` is TOML that follows.
-    pub fn config(&self, simulator: &Simulator, promoters: usize, more: &str) -> String {
-        let promoters: Vec<String> = (1..=promoters).map(|number| format!("oSimulated{number:06}")).collect();
-        let (bootstrap, prefix, url) = (self.bootstrap(), self.topics.prefix(), simulator.url());
-        format!(
-            r#"
-connector = {{ name = "{prefix}", instance_id = "one" }}
-kafka = {{ "bootstrap.servers" = "{bootstrap}" }}
-topics = {{ prefix = "{prefix}", partitions = 3, replication = 1 }}
-apps = [
-    {{ app_id = "wx_simulated", secret = "simulated-secret", base_url = "{url}", promoters = {promoters:?} }},
-]
-retry = {{ parked = "1s", stopped = "1s", too_fast = "1s" }}
-admin = {{ listen = "off" }}
-
-[feeds]
-touches = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
-orders = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
-refunds = {{ every = "1s", idle_every = "2s" }}
-{more}"#
-        )
-    }
-
-    /// Runs the real binary; `name` tells several instances apart.
-    pub fn connector(&self, name: &str, config: &str, environment: &[(&str, &str)]) -> Result<Connector> {
-        Connector::start(self.directory(), name, config, environment)
-    }
-
-    /// Runs the simulated upstream.
-    pub fn simulator(&self, arguments: &[&str]) -> Result<Simulator> {
-        Simulator::start(self.directory(), arguments)
     }
 }
 
@@ -163,9 +98,7 @@ fn conclude(stock: &Stock, case: &Case) -> Result<Completion, Failed> {
         Err(unavailable) if must_run_everything() => return Err(Failed::from(unavailable.0)),
         Err(unavailable) => return Ok(Completion::ignored_with(unavailable.0)),
     };
-    let topics = Topics::new(broker.bootstrap()).map_err(failed)?;
-    let directory = directory::temporary("case").map_err(failed)?;
-    let context = Context { topics, broker, directory };
+    let context = Context::new(broker).map_err(failed)?;
     let error = match catch_unwind(AssertUnwindSafe(|| (case.run)(&context))) {
         Ok(Ok(())) => return Ok(Completion::Completed),
         Ok(Err(error)) => format!("{error:#}"),

@@ -8,6 +8,7 @@ pub mod case;
 pub mod client;
 pub mod connector;
 pub mod consumer;
+pub mod context;
 pub mod directory;
 pub mod distribution;
 pub mod facts;
