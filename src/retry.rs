@@ -93,6 +93,7 @@ mod tests {
             initial: Duration::from_millis(200),
             max: Duration::from_secs(30),
             attempts,
+            jitter: JITTER,
             too_fast: Duration::from_secs(60),
         }
     }

@@ -25,7 +25,7 @@ use crate::commit::queue::{IntakeSender, intake_queue};
 use crate::domain::cursor::Cursor;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::{AppId, Promoter};
-use crate::domain::state::{Intake, State};
+use crate::domain::state::{FirstCursor, Intake, State};
 use crate::domain::time::UnixTime;
 use crate::domain::turns::{Rules, Turns};
 use crate::poll::scheduler::{Pauses, PolledFeed, Scheduler};
@@ -88,7 +88,7 @@ impl<T: Transport> Session<T> {
     /// Polls until cancelled. Dropping the future ends the polls at once.
     async fn poll(
         &self,
-        first_cursors: Vec<(Promoter, Feed, Cursor)>,
+        first_cursors: Vec<FirstCursor>,
         feeds: Vec<Vec<PolledFeed>>,
         queue: IntakeSender,
         end: CancellationToken,
@@ -111,7 +111,7 @@ impl<T: Transport> Session<T> {
     }
 
     /// The first cursors that are missing, and the feeds to poll for each app.
-    fn prepare(&self, state: &State, lease: &Lease) -> (Vec<(Promoter, Feed, Cursor)>, Vec<Vec<PolledFeed>>) {
+    fn prepare(&self, state: &State, lease: &Lease) -> (Vec<FirstCursor>, Vec<Vec<PolledFeed>>) {
         let mut first_cursors = Vec::new();
         let mut feeds = Vec::with_capacity(self.apps.len());
         for app in self.apps.iter() {
@@ -131,7 +131,7 @@ impl PolledPromoter {
         &self,
         state: &State,
         now: UnixTime,
-        first_cursors: &mut Vec<(Promoter, Feed, Cursor)>,
+        first_cursors: &mut Vec<FirstCursor>,
         polled: &mut Vec<PolledFeed>,
     ) {
         let mut cursor = |feed: Feed, start_from: StartFrom| {

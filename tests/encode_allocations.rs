@@ -1,5 +1,11 @@
 //! Encoding is the busiest path of the program: it must not touch the heap once its buffer has grown.
 
+#![allow(
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    reason = "an allocator that counts is made of unsafe methods"
+)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

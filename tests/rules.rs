@@ -4,6 +4,8 @@
 //! No clock, no I/O: a small upstream as a list of rows with the time from which they are shown, the real rules
 //! (`Turns`, `Scope`, `Pages`, `Harvest`, `State`), and a map as the state topic.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 

@@ -10,6 +10,8 @@
 //! SIMULATION_SEED=17 cargo test --test simulation         # one of them again
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -35,7 +35,7 @@ pub enum Command {
     /// Run the connector until SIGTERM or SIGINT.
     Run,
     /// Serve the simulated upstream over HTTP.
-    Simulate(simulate::Options),
+    Simulate(Box<simulate::Options>),
     /// Show everything in one process, with nothing to install.
     Demo(demo::Options),
 }

@@ -28,11 +28,14 @@ use super::time::{UnixMillis, UnixTime};
 /// for an hour at most, and a quiet promoter costs the topic a record an hour.
 const SILENT_MOVE: i64 = 3600;
 
+/// Where a feed of a promoter begins.
+pub type FirstCursor = (Promoter, Feed, Cursor);
+
 /// What comes out of the intake queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
     /// First cursors, for feeds that have none. Cursors that exist stay as they are.
-    Begin(Vec<(Promoter, Feed, Cursor)>),
+    Begin(Vec<FirstCursor>),
     Harvest(Harvest),
 }
 

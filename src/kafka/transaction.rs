@@ -266,7 +266,7 @@ fn is_older_generation(error: &KafkaError) -> bool {
 
 /// Waits until no record is on its way. rdkafka's own `flush` sleeps in steps of 100 ms beside a delivery thread,
 /// which would be the price of every transaction; this returns with the last acknowledgement.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "one call into librdkafka that rdkafka does not offer, argued below")]
 fn flush(producer: &BaseProducer<Deliveries>, timeout: Duration) -> bool {
     let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the pointer is valid as long as the producer, which is borrowed for the call, and librdkafka's clients

@@ -134,6 +134,7 @@ fn settings() -> ClientSettings {
             initial: Duration::from_millis(200),
             max: Duration::from_secs(30),
             attempts: 3,
+            jitter: 0.5,
             too_fast: Duration::from_secs(60),
         },
         budgets: BTreeMap::new(),
