@@ -1,3 +1,7 @@
-//! Talking to the upstream. The only user of reqwest towards WeChat.
-
+mod fields;
+pub mod question;
+mod repair;
+mod split;
 pub mod transport;
+mod value;
+pub mod wire;
