@@ -76,6 +76,7 @@ fn elements(page: &[u8], mut at: usize) -> Result<(Vec<Range<usize>>, usize), Pa
     loop {
         match page.get(at) {
             None => return Err(cut_off()),
+            Some(_) if elements.len() > ROWS_MAX => return Err(PageFault::TooManyRows),
             Some(b']') => match mark_behind(page, at) {
                 Some(mark) => {
                     elements.push(at..mark);
@@ -84,7 +85,6 @@ fn elements(page: &[u8], mut at: usize) -> Result<(Vec<Range<usize>>, usize), Pa
                 None => return Ok((elements, at + 1)),
             },
             Some(byte) if *byte == b',' || byte.is_ascii_whitespace() => at += 1,
-            Some(_) if elements.len() == ROWS_MAX => return Err(PageFault::TooManyRows),
             Some(_) => {
                 let end = element_end(page, at).ok_or_else(cut_off)?;
                 elements.push(at..end);

@@ -246,6 +246,12 @@ fn nesting_without_end_does_not_exhaust_the_stack() {
     assert!(matches!(fault(format!("{{\"relation_list\":{}", "[{\"a\":".repeat(100_000))), PageFault::NotJson(_)));
 }
 
+#[test]
+fn brackets_that_damage_put_between_rows_do_not_lift_the_bound() {
+    let page = format!(r#"{{"relation_list":[{}]}}"#, r#"1],{"openid":"u"},"#.repeat(ROWS_MAX));
+    assert_eq!(fault(page), PageFault::TooManyRows);
+}
+
 /// Text with everything that matters to a splitter in it.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
