@@ -134,4 +134,11 @@ mod tests {
         assert_eq!(attempts.failed(Some(seconds(31))), Next::Hold(seconds(31)));
         assert_eq!(attempts.failed(Some(seconds(86_400))), Next::Hold(seconds(3600)));
     }
+    #[test]
+    fn too_fast_holds_as_long_as_is_configured_or_asked_for() {
+        let seconds = Duration::from_secs;
+        for (asked, held) in [(None, 60), (Some(10), 60), (Some(90), 90), (Some(86_400), 3600)] {
+            assert_eq!(settings(8).too_fast(asked.map(seconds)), seconds(held));
+        }
+    }
 }

@@ -179,4 +179,12 @@ mod tests {
         assert_eq!(budget.take(|| NOON).await, Ok(()));
         assert_eq!(budget.take(|| NOON).await, Err(DaySpent { until: Day::in_beijing(midnight).beijing_end() }));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_call_of_a_day_goes_to_one_of_those_who_wait_for_it() {
+        let budget = Budget::new(BudgetSettings { per_minute: 1, per_day: 2 });
+        budget.take(|| NOON).await.unwrap();
+        let (first, second) = tokio::join!(budget.take(|| NOON), budget.take(|| NOON));
+        assert!(first.is_ok() && second.is_err());
+    }
 }

@@ -19,6 +19,7 @@ pub mod transport;
 mod upstream_clock;
 
 mod fields;
+mod parts;
 mod repair;
 mod split;
 mod value;

@@ -1,8 +1,8 @@
 //! From an answer's bytes to a page of rows.
 
 use super::fields::read_row;
+pub use super::parts::PageFault;
 use super::split::split;
-pub use super::split::{Head, PageFault};
 use crate::domain::feed::Interface;
 use crate::domain::row::ReadRow;
 use crate::domain::time::UnixTime;

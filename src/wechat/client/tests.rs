@@ -25,6 +25,10 @@ enum Step {
         ahead: i64,
         slow: u64,
     },
+    /// The error page of a proxy, whose clock is this many seconds ahead.
+    DatedByProxy {
+        ahead: i64,
+    },
     Fails(TransportError),
     Hangs,
 }
@@ -111,6 +115,10 @@ impl Transport for Upstream {
                 let date = self.now().as_seconds().plus(ahead);
                 tokio::time::sleep(Duration::from_secs(slow)).await;
                 Ok(Response { date: Some(date), ..answer(200, TOUCH.into()) })
+            }
+            Step::DatedByProxy { ahead } => {
+                let date = self.now().as_seconds().plus(ahead);
+                Ok(Response { date: Some(date), ..answer(502, "bad gateway".into()) })
             }
             Step::Fails(error) => Err(error),
             Step::Hangs => std::future::pending().await,
@@ -298,6 +306,18 @@ async fn many_rejections_of_a_token_that_comes_back_cost_one_refresh() {
     assert_eq!(upstream.token_calls(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_token_that_came_back_is_not_asked_for_again_at_once() {
+    let upstream = Upstream::new((0..5).map(|_| ok(REJECTED)), (0..5).map(|_| same_token()));
+    let client = Client::new(settings(), upstream.clone());
+    for (advance, token_calls) in [(0, 2), (0, 2), (5, 3)] {
+        tokio::time::advance(Duration::from_secs(advance)).await;
+        let result = client.page(&touches(), &CancellationToken::new()).await;
+        assert!(matches!(result, Err(CallError::TokenRejectedAgain(_))));
+        assert_eq!(upstream.token_calls(), token_calls);
+    }
+}
+
 /// Asks `callers` times at once.
 async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<Answer, CallError>> {
     let (question, cancel) = (touches(), CancellationToken::new());
@@ -368,6 +388,16 @@ async fn a_token_is_refreshed_when_less_than_three_minutes_are_left() {
         client.page(&touches(), &cancel).await.unwrap();
         assert_eq!(upstream.token_calls(), token_calls, "after {advance} more seconds");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_beyond_the_documented_one_is_not_believed() {
+    let upstream = Upstream::new([], [ok(r#"{"access_token":"T","expires_in":7200000}"#)]);
+    let client = Client::new(settings(), upstream.clone());
+    client.page(&touches(), &CancellationToken::new()).await.unwrap();
+    tokio::time::advance(Duration::from_secs(7200 - 180)).await;
+    client.page(&touches(), &CancellationToken::new()).await.unwrap();
+    assert_eq!(upstream.token_calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -538,6 +568,14 @@ async fn now_is_the_earlier_of_both_clocks() {
     assert_eq!(client.now(), local().minus(100));
     assert_eq!(client.page(&touches(), &cancel).await.unwrap().clock_skew_seconds, 0);
     assert_eq!(client.now(), local());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_a_proxy_is_not_the_upstream_s() {
+    let upstream = Upstream::new([Step::DatedByProxy { ahead: -100_000 }], []);
+    let client = Client::new(settings(), upstream.clone());
+    client.page(&touches(), &CancellationToken::new()).await.unwrap();
+    assert_eq!(client.now(), upstream.now().as_seconds());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::row::Row;
-use crate::wechat::split::{ROWS_MAX, START_ID_BYTES_MAX};
+use crate::wechat::parts::{ROWS_MAX, START_ID_BYTES_MAX};
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
 const RELATION_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getrelation-answer.json");
@@ -169,6 +169,7 @@ fn a_row_that_is_no_json_is_a_fault_in_its_own_place() {
         (br#"{"openid":{"u":1,"create_time":1}"#, "!not_json"),
         (br#"{"openid":"u"c","create_time":1}"#, "!not_json"),
         (br#"{"openid":"u","path":"a"]},","create_time":1}"#, "!not_json"),
+        (br#"{"openid":"u","create_time":1}],"path":"b"}"#, "!not_json"),
         (br#"{"openid":"u\","create_time":1}"#, "!not_json"),
         (br#"{"openid":"u,"create_time":1}"#, "!not_json"),
         (br#"{"openid":"u","create_time":1}x"#, "!not_json"),
@@ -243,6 +244,12 @@ fn nesting_without_end_does_not_exhaust_the_stack() {
     assert_eq!(openids(&touches(format!("{{\"relation_list\":[{deep}],\"errmsg\":\"\n\"}}"))), ["!not_an_object"]);
     assert!(matches!(fault("[{\"a\":".repeat(100_000)), PageFault::NotJson(_)));
     assert!(matches!(fault(format!("{{\"relation_list\":{}", "[{\"a\":".repeat(100_000))), PageFault::NotJson(_)));
+}
+
+#[test]
+fn brackets_that_damage_put_between_rows_do_not_lift_the_bound() {
+    let page = format!(r#"{{"relation_list":[{}]}}"#, r#"1],{"openid":"u"},"#.repeat(ROWS_MAX));
+    assert_eq!(fault(page), PageFault::TooManyRows);
 }
 
 /// Text with everything that matters to a splitter in it.

@@ -1,0 +1,198 @@
+//! A page as strict JSON: what stands beside the list, and the list's elements as the bytes they came in.
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::value::Value;
+
+/// Ten times what the official page allows.
+pub const ROWS_MAX: usize = 10_000;
+/// A few digits were seen; keeps what is carried along bounded.
+pub const START_ID_BYTES_MAX: usize = 4096;
+
+/// Why a page can't be taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PageFault {
+    /// Not what the upstream meant to send: an empty body, HTML, an answer that was cut off.
+    #[error("the answer is not readable: {0}")]
+    NotJson(String),
+    #[error("{0} is not a list, or is there twice")]
+    List(&'static str),
+    #[error("the answer has more than {ROWS_MAX} rows")]
+    TooManyRows,
+    #[error("start_id is longer than {START_ID_BYTES_MAX} bytes")]
+    StartId,
+}
+
+/// What stands beside the list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// 0 where absent.
+    pub errcode: i64,
+    /// Only kept with an errcode other than 0. As long as the answer at most: to be bounded by whoever keeps it.
+    pub errmsg: String,
+    pub total_cnt: Option<i64>,
+    pub start_id: Option<String>,
+}
+
+/// A page as serde_json sees it.
+#[derive(Default)]
+pub struct Parts<'a> {
+    errcode: Value<'a>,
+    errmsg: Value<'a>,
+    total_cnt: Value<'a>,
+    start_id: Value<'a>,
+    list: List<'a>,
+}
+
+#[derive(Default)]
+enum List<'a> {
+    #[default]
+    None,
+    Rows(Vec<&'a [u8]>),
+    TooManyRows,
+    Wrong,
+}
+
+impl<'a> Parts<'a> {
+    /// `list` is the name of the list to look for.
+    pub fn read(page: &'a str, list: &'static str) -> Result<Parts<'a>, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(page);
+        let parts = PartsSeed { list }.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(parts)
+    }
+
+    /// An answer with an errcode is read for nothing else.
+    pub fn finish(self, list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
+        let unreadable = |_| PageFault::NotJson("errcode is no number".into());
+        let errcode = self.errcode.integer().map_err(unreadable)?.unwrap_or(0);
+        if errcode != 0 {
+            let errmsg = self.errmsg.text().ok().flatten().unwrap_or_default();
+            return Ok((Head { errcode, errmsg, ..Head::default() }, Vec::new()));
+        }
+        let rows = match self.list {
+            List::None => Vec::new(),
+            List::Rows(rows) => rows,
+            List::TooManyRows => return Err(PageFault::TooManyRows),
+            List::Wrong => return Err(PageFault::List(list)),
+        };
+        let start_id = match self.start_id {
+            Value::Text(_) | Value::Number(_) => self.start_id.text().ok().flatten(),
+            Value::Absent | Value::Bool(_) | Value::Nested => None,
+        };
+        if start_id.as_ref().is_some_and(|start_id| start_id.len() > START_ID_BYTES_MAX) {
+            return Err(PageFault::StartId);
+        }
+        let total_cnt = self.total_cnt.integer().ok().flatten();
+        Ok((Head { errcode, errmsg: String::new(), total_cnt, start_id }, rows))
+    }
+}
+
+struct PartsSeed {
+    list: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for PartsSeed {
+    type Value = Parts<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PartsSeed {
+    type Value = Parts<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts<'de>, A::Error> {
+        let mut parts = Parts::default();
+        while let Some(name) = map.next_key::<String>()? {
+            let slot = match name.as_str() {
+                "errcode" => &mut parts.errcode,
+                "errmsg" => &mut parts.errmsg,
+                "total_cnt" => &mut parts.total_cnt,
+                "start_id" => &mut parts.start_id,
+                name if name == self.list => {
+                    parts.list = match (parts.list, map.next_value()?) {
+                        (before, List::None) => before,
+                        (List::None, list) => list,
+                        _ => List::Wrong,
+                    };
+                    continue;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            let value = Value::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
+            if !value.is_absent() {
+                *slot = value;
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl<'de> Deserialize<'de> for List<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<List<'de>, D::Error> {
+        deserializer.deserialize_any(ListVisitor)
+    }
+}
+
+struct ListVisitor;
+
+impl<'de> Visitor<'de> for ListVisitor {
+    type Value = List<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<'de>, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = seq.next_element::<&RawValue>()? {
+            if rows.len() == ROWS_MAX {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(List::TooManyRows);
+            }
+            rows.push(row.get().as_bytes());
+        }
+        Ok(List::Rows(rows))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(List::Wrong)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<List<'de>, E> {
+        Ok(if text.is_empty() { List::None } else { List::Wrong })
+    }
+
+    fn visit_unit<E>(self) -> Result<List<'de>, E> {
+        Ok(List::None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+}
