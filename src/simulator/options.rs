@@ -29,7 +29,8 @@ pub enum Ids {
     Unionid,
 }
 
-/// The simulated upstream. Without `Debug`: it holds a secret, if only a simulated one.
+/// The simulated upstream.
+// Without `Debug`: it holds a secret, if only a simulated one.
 #[derive(Args, Clone)]
 pub struct Options {
     /// What decides everything that happens by chance.
