@@ -1,3 +1,30 @@
 //! Talking to the upstream. The only user of reqwest towards WeChat.
+//!
+//! ```text
+//! Question ─> client ─(budget, token, host)─> transport ─bytes─> wire ─> Page of rows
+//!               ^                                  │
+//!               └── retry <── error: Reaction <────┘
+//! ```
+//!
+//! The modules stand in the order in which a call passes them.
 
+pub mod question;
+
+pub mod budget;
+mod hosts;
+pub mod token;
+
+pub mod http;
 pub mod transport;
+mod upstream_clock;
+
+mod fields;
+mod repair;
+mod split;
+mod value;
+pub mod wire;
+
+pub mod error;
+pub mod retry;
+
+pub mod client;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::domain::time::UnixTime;
+use crate::domain::time::{UnixMillis, UnixTime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -19,9 +19,9 @@ pub enum Method {
 /// What is sent. The query may hold a token or a secret, so this has no `Debug`.
 pub struct Request {
     pub method: Method,
-    /// Scheme, host, port and an optional path prefix, without a trailing slash.
+    /// Scheme, host, port and an optional path prefix, without a trailing slash; or a whole URL.
     pub base_url: String,
-    /// Begins with a slash.
+    /// Begins with a slash; empty where `base_url` is a whole URL.
     pub path: &'static str,
     /// Names and values, not yet percent-encoded.
     pub query: Vec<(&'static str, String)>,
@@ -54,5 +54,5 @@ pub trait Transport: Send + Sync + 'static {
     fn send(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>> + Send;
 
     /// The local wall clock, in milliseconds; a simulation has its own.
-    fn now(&self) -> crate::domain::time::UnixMillis;
+    fn now(&self) -> UnixMillis;
 }

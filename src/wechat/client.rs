@@ -1,0 +1,288 @@
+//! The upstream as one app sees it: a question in, a page or a reason out.
+//!
+//! A call takes from its budget, gets the token, asks the current host, and is retried here where the reaction is to
+//! ask the same again. Everything else goes to the caller, cut by what the caller does about it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::{Budget, BudgetSettings, DaySpent};
+use super::error::{Call, CallError, Cause, Hold, Reaction, reaction};
+use super::hosts::{Host, Hosts};
+use super::question::Question;
+use super::retry::{Attempts, Next, RetrySettings};
+use super::token::{Token, TokenError, TokenSource, Tokens};
+use super::transport::{Method, Request, Response, Transport, TransportError};
+use super::upstream_clock::UpstreamClock;
+use super::wire::{Envelope, Page, PageFault, read_page};
+use crate::domain::feed::Interface;
+use crate::domain::promoter::{AppId, IdKind};
+use crate::domain::time::UnixTime;
+
+/// What a client needs to know of its app.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    pub app_id: AppId,
+    pub id_kind: IdKind,
+    /// Scheme, host, port and an optional path prefix.
+    pub base_url: String,
+    pub spare_urls: Vec<String>,
+    pub token_source: TokenSource,
+    pub retry: RetrySettings,
+    /// An interface that is not named has no limit.
+    pub budgets: BTreeMap<Interface, BudgetSettings>,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Empty where `no_data`.
+    pub page: Page,
+    /// 103006: there is nothing, or the pages are over.
+    pub no_data: bool,
+    /// How far the upstream's clock was behind the local one when the answer came, in seconds: never above 0, and 0 without
+    /// a `Date`. It holds the way of the answer too; [`Client::now`] does not.
+    pub clock_skew_seconds: i64,
+}
+
+pub struct Client<T> {
+    transport: T,
+    app_id: AppId,
+    id_kind: IdKind,
+    hosts: Hosts,
+    tokens: Tokens,
+    retry: RetrySettings,
+    budgets: BTreeMap<Interface, Budget>,
+    clock: UpstreamClock,
+}
+
+/// A failed attempt, with what the loop needs to go on.
+struct Failure {
+    reaction: Reaction,
+    cause: Cause,
+    retry_after: Option<Duration>,
+    /// The token it was made with.
+    token: Option<Token>,
+}
+
+/// What an attempt ends with, besides an answer.
+enum Ended {
+    Failed(Failure),
+    /// Asking again would bring the same.
+    Unreadable(Cause),
+}
+
+impl<T: Transport> Client<T> {
+    pub fn new(settings: ClientSettings, transport: T) -> Client<T> {
+        let budgets = settings.budgets.into_iter().map(|(interface, budget)| (interface, Budget::new(budget)));
+        Client {
+            transport,
+            hosts: Hosts::new(settings.base_url, settings.spare_urls),
+            tokens: Tokens::new(settings.app_id.clone(), settings.token_source),
+            app_id: settings.app_id,
+            id_kind: settings.id_kind,
+            retry: settings.retry,
+            budgets: budgets.collect(),
+            clock: UpstreamClock::default(),
+        }
+    }
+
+    pub fn app_id(&self) -> &AppId {
+        &self.app_id
+    }
+
+    /// The earlier of the local clock and the upstream's, as far as its answers have shown that.
+    pub fn now(&self) -> UnixTime {
+        self.clock.earlier(self.transport.now().as_seconds())
+    }
+
+    /// Fetches the token, once and without retries: then the first window is asked with the upstream's clock known.
+    /// Also what a check of the credentials does.
+    pub async fn warm_up(&self) -> Result<(), TokenError> {
+        let host = self.hosts.current();
+        self.tokens.get(&self.transport, &self.clock, self.hosts.base_url(host)).await.map(drop)
+    }
+
+    /// Asks for one page. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
+    pub async fn page(&self, question: &Question, cancel: &CancellationToken) -> Result<Answer, CallError> {
+        cancel.run_until_cancelled(self.ask(question)).await.unwrap_or(Err(CallError::Cancelled))
+    }
+
+    async fn ask(&self, question: &Question) -> Result<Answer, CallError> {
+        let interface = question.interface();
+        let body = question.body(self.id_kind);
+        let mut attempts = Attempts::new(&self.retry);
+        let mut host = self.hosts.current();
+        let mut rejected = None;
+        loop {
+            self.take_budget(interface).await?;
+            let failure = match self.attempt(interface, &body, host, rejected.as_ref()).await {
+                Ok(answer) => {
+                    self.hosts.answered(host);
+                    return Ok(answer);
+                }
+                Err(Ended::Unreadable(cause)) => return Err(CallError::Unreadable(cause)),
+                Err(Ended::Failed(failure)) => failure,
+            };
+            let host_was_asked = failure.token.is_some() || self.tokens.asks_upstream();
+            match failure.reaction {
+                _ if !host_was_asked => {}
+                Reaction::RetryTransport => host = self.hosts.after(host),
+                _ => self.hosts.answered(host),
+            }
+            match failure.reaction {
+                Reaction::RetryTransport | Reaction::RetryBusy => {
+                    self.pause(interface, &mut attempts, failure).await?;
+                }
+                Reaction::RejectToken if rejected.is_none() && failure.token.is_some() => {
+                    tracing::debug!(app = %self.app_id, %interface, cause = %failure.cause, "token rejected");
+                    rejected = failure.token;
+                    rejected.iter().for_each(|token| self.tokens.reject(token));
+                }
+                _ => return Err(self.final_error(interface, failure)),
+            }
+        }
+    }
+
+    async fn take_budget(&self, interface: Interface) -> Result<(), CallError> {
+        let Some(budget) = self.budgets.get(&interface) else { return Ok(()) };
+        budget.take(|| self.now()).await.map_err(|DaySpent { until }| CallError::HoldInterface {
+            interface,
+            hold: Hold::DailyBudget { until },
+            cause: Cause::unanswered("the configured calls of the day are spent", &[]),
+        })
+    }
+
+    /// One call with one token. `rejected` is the token that was refused before: it is not sent again.
+    async fn attempt(
+        &self,
+        interface: Interface,
+        body: &Bytes,
+        host: Host,
+        rejected: Option<&Token>,
+    ) -> Result<Answer, Ended> {
+        let base_url = self.hosts.base_url(host);
+        let token = self.tokens.get(&self.transport, &self.clock, base_url).await?;
+        if rejected == Some(&token) {
+            let cause = Cause::unanswered("its source gives the rejected token again", &[]);
+            let reaction = Reaction::RejectToken;
+            return Err(Ended::Failed(Failure { reaction, cause, retry_after: None, token: None }));
+        }
+        let request = Request {
+            method: Method::Post,
+            base_url: base_url.to_owned(),
+            path: interface.path(),
+            query: vec![("access_token", token.expose().to_owned())],
+            body: Some(body.clone()),
+        };
+        let sent = self.transport.now().as_seconds();
+        let answered = self.transport.send(request).await;
+        let received = self.transport.now().as_seconds();
+        match answered {
+            Ok(response) => self.judge(interface, token, response, sent, received),
+            Err(error @ TransportError::TooLarge { .. }) => {
+                Err(Ended::Unreadable(Cause::unanswered(&error.to_string(), &[])))
+            }
+            Err(error) => Err(self.unanswered(&error.to_string(), token, None)),
+        }
+    }
+
+    fn judge(
+        &self,
+        interface: Interface,
+        token: Token,
+        response: Response,
+        sent: UnixTime,
+        received: UnixTime,
+    ) -> Result<Answer, Ended> {
+        let Response { status, body, date, retry_after } = response;
+        let mut clock_skew_seconds = 0;
+        // A proxy's error page tells the proxy's clock.
+        if let Some(date) = date.filter(|_| (200..=299).contains(&status)) {
+            self.clock.note(sent, received, date);
+            clock_skew_seconds = date.0.saturating_sub(received.0).min(0);
+        }
+        let (envelope, page, fault) = match read_page(&body, interface, self.clock.later(received)) {
+            Ok((envelope, page)) => (Some(envelope), page, String::new()),
+            Err(PageFault::NotJson(fault)) => (None, Page::default(), fault),
+            // Behind another status than success this is no answer of the upstream's at all.
+            Err(fault) if (200..=299).contains(&status) => {
+                return Err(Ended::Unreadable(Cause::unanswered(&fault.to_string(), &[])));
+            }
+            Err(fault) => (None, Page::default(), fault.to_string()),
+        };
+        let errcode = envelope.as_ref().map(|envelope| envelope.errcode);
+        match (reaction(Call::Data(interface), status, errcode), envelope) {
+            (Reaction::Read, _) => Ok(Answer { page, no_data: false, clock_skew_seconds }),
+            (Reaction::NoData, _) => Ok(Answer { page, no_data: true, clock_skew_seconds }),
+            (reaction, Some(envelope)) if envelope.errcode != 0 => {
+                let cause = self.cause(&envelope, status, &token);
+                Err(Ended::Failed(Failure { reaction, cause, retry_after, token: Some(token) }))
+            }
+            (reaction, _) => {
+                let text = format!("HTTP {status} and nothing readable: {fault}");
+                let cause = Cause::unanswered(&text, &[token.expose(), self.tokens.secret()]);
+                Err(Ended::Failed(Failure { reaction, cause, retry_after, token: Some(token) }))
+            }
+        }
+    }
+
+    fn cause(&self, envelope: &Envelope, status: u16, token: &Token) -> Cause {
+        let mut cause = Cause::answered(envelope, &[token.expose(), self.tokens.secret()]);
+        if status != 200 {
+            cause.text.push_str(&format!(" (HTTP {status})"));
+        }
+        cause
+    }
+
+    fn unanswered(&self, text: &str, token: Token, retry_after: Option<Duration>) -> Ended {
+        let cause = Cause::unanswered(text, &[token.expose(), self.tokens.secret()]);
+        Ended::Failed(Failure { reaction: Reaction::RetryTransport, cause, retry_after, token: Some(token) })
+    }
+
+    async fn pause(&self, interface: Interface, attempts: &mut Attempts, failure: Failure) -> Result<(), CallError> {
+        match attempts.failed(failure.retry_after) {
+            Next::RetryAfter(delay) => {
+                tracing::debug!(app = %self.app_id, %interface, ?delay, cause = %failure.cause, "call is retried");
+                tokio::time::sleep(delay).await;
+                Ok(())
+            }
+            Next::Hold(delay) => {
+                let hold = Hold::RetryAfter(delay);
+                Err(CallError::HoldInterface { interface, hold, cause: failure.cause })
+            }
+            Next::GiveUp => Err(CallError::Exhausted { attempts: attempts.made(), cause: failure.cause }),
+        }
+    }
+
+    fn final_error(&self, interface: Interface, Failure { reaction, cause, retry_after, .. }: Failure) -> CallError {
+        let held = |hold, cause| CallError::HoldInterface { interface, hold, cause };
+        match reaction {
+            Reaction::ParkPromoter => CallError::ParkPromoter(cause),
+            Reaction::RefuseRequest => CallError::RefuseRequest(cause),
+            Reaction::TryLater => CallError::TryLater(cause),
+            Reaction::StopApp(reason) => CallError::StopApp { reason, cause },
+            Reaction::QuotaSpent => held(Hold::QuotaSpent, cause),
+            Reaction::TooFast => held(Hold::TooFast(self.retry.too_fast(retry_after)), cause),
+            Reaction::RejectToken => CallError::TokenRejectedAgain(cause),
+            Reaction::ClientFault => CallError::ClientFault(cause),
+            Reaction::Unforeseen => CallError::Unforeseen(cause),
+            // The loop has dealt with these: an answer is no failure, and a retry is not final.
+            Reaction::Read | Reaction::NoData | Reaction::RetryBusy | Reaction::RetryTransport => {
+                unreachable!("{reaction:?} does not end a call")
+            }
+        }
+    }
+}
+
+impl From<TokenError> for Ended {
+    fn from(TokenError { reaction, cause, retry_after }: TokenError) -> Ended {
+        Ended::Failed(Failure { reaction, cause, retry_after, token: None })
+    }
+}
+
+#[cfg(test)]
+mod tests;

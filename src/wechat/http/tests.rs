@@ -1,0 +1,158 @@
+//! Over real HTTP, against a server on loopback.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Redirect;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+fn http() -> Http {
+    http_with(Duration::from_secs(20))
+}
+
+fn http_with(timeout: Duration) -> Http {
+    Http::new(HttpSettings { timeout, response_max: 1000, idle_connections_max: 2 }).unwrap()
+}
+
+fn request(base_url: &str, body: Option<&'static str>) -> Request {
+    Request {
+        method: if body.is_some() { Method::Post } else { Method::Get },
+        base_url: base_url.to_owned(),
+        path: "/asked",
+        query: vec![("access_token", "TOKEN/+&=".to_owned())],
+        body: body.map(|body| Bytes::from_static(body.as_bytes())),
+    }
+}
+
+async fn answer(router: Router) -> Result<Response, TransportError> {
+    http().send(request(&serve(router).await, None)).await
+}
+
+#[tokio::test]
+async fn a_body_goes_out_as_json_with_its_length() {
+    let seen: Arc<Mutex<Option<(HeaderMap, String, String)>>> = Arc::default();
+    let seen_by_server = seen.clone();
+    let router = Router::new().route(
+        "/prefix/asked",
+        post(async move |uri: axum::http::Uri, headers: HeaderMap, body: String| {
+            *seen_by_server.lock().unwrap() = Some((headers, body, uri.to_string()));
+            "fine"
+        }),
+    );
+    let base_url = serve(router).await + "/prefix";
+    let response = http().send(request(&base_url, Some(r#"{"a":1}"#))).await.unwrap();
+    assert_eq!((response.status, &*response.body), (200, &b"fine"[..]));
+    let (headers, body, uri) = seen.lock().unwrap().take().unwrap();
+    assert_eq!(body, r#"{"a":1}"#);
+    assert_eq!(headers["content-length"], "7");
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["user-agent"], concat!("promoter-connector/", env!("CARGO_PKG_VERSION")));
+    assert!(headers.get("transfer-encoding").is_none());
+    assert_eq!(uri, "/prefix/asked?access_token=TOKEN%2F%2B%26%3D");
+}
+
+#[tokio::test]
+async fn date_and_retry_after_are_read() {
+    let dated = |retry_after: &'static str| {
+        let headers = [("date", "Thu, 17 Nov 2022 06:00:00 GMT"), ("retry-after", retry_after)];
+        Router::new().route("/asked", get(async move || (StatusCode::TOO_MANY_REQUESTS, headers)))
+    };
+    for (retry_after, expected) in [
+        ("120", Some(120)),
+        ("Thu, 17 Nov 2022 06:00:30 GMT", Some(30)),
+        ("Thu, 17 Nov 2022 05:00:00 GMT", Some(0)),
+        ("soon", None),
+    ] {
+        let response = answer(dated(retry_after)).await.unwrap();
+        assert_eq!(response.status, 429);
+        assert_eq!(response.date.map(|date| date.0), Some(1_668_664_800));
+        assert_eq!(response.retry_after, expected.map(Duration::from_secs), "{retry_after}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let router = Router::new()
+        .route("/asked", get(async || Redirect::temporary("/elsewhere")))
+        .route("/elsewhere", get(async || "followed"));
+    let response = answer(router).await.unwrap();
+    assert_eq!((response.status, response.body.len()), (307, 0));
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_bound_is_refused_with_and_without_a_length() {
+    let at_bound = Router::new().route("/asked", get(async || "x".repeat(1000)));
+    assert_eq!(answer(at_bound).await.unwrap().body.len(), 1000);
+    let announced = Router::new().route("/asked", get(async || "x".repeat(1001)));
+    assert_eq!(answer(announced).await.err(), Some(TransportError::TooLarge { limit: 1000 }));
+    let endless = raw(CHUNKED_HEAD, Some(ONE_CHUNK)).await;
+    assert_eq!(http().send(request(&endless, None)).await.err(), Some(TransportError::TooLarge { limit: 1000 }));
+}
+
+const CHUNKED_HEAD: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+const ONE_CHUNK: &str = "5\r\nabcde\r\n";
+
+/// A server that answers with `head`, then with `again` and again, or with silence.
+async fn raw(head: &'static str, again: Option<&'static str>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut question = [0; 1024];
+        let _ = connection.read(&mut question).await;
+        let mut sent = connection.write_all(head.as_bytes()).await;
+        while let (Some(again), Ok(())) = (again, &sent) {
+            sent = connection.write_all(again.as_bytes()).await;
+        }
+        // Silence, until the other side has gone.
+        let _ = connection.read(&mut question).await;
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn the_time_limit_holds_for_the_head_and_for_the_body() {
+    let silent = raw("", None).await;
+    let stalled = raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", None).await;
+    for base_url in [silent, stalled] {
+        let answer = http_with(Duration::from_millis(200)).send(request(&base_url, None)).await;
+        assert_eq!(answer.err(), Some(TransportError::Timeout));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_is_no_answer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let _ = connection.read(&mut [0; 1024]).await;
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}").await
+    });
+    let error = http().send(request(&base_url, None)).await.err();
+    assert!(matches!(error, Some(TransportError::Connection(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_error_names_neither_url_nor_token() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    for base_url in [base_url.as_str(), "http://TOKEN.invalid:99999", "no url TOKEN"] {
+        let error = http().send(request(base_url, None)).await.err().unwrap();
+        assert!(matches!(error, TransportError::Connection(_)));
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("TOKEN") && !shown.contains("asked"), "{shown}");
+    }
+}

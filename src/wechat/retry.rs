@@ -1,0 +1,129 @@
+//! How long to wait before the same is asked again, and when to give up.
+//!
+//! The only user of the `backoff` crate, which gives the policy: an interval that doubles, with jitter of half of it on
+//! either side. The ceiling is ours, since that crate's lies before the jitter, and so is the bound on attempts.
+
+use std::time::Duration;
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff;
+
+/// Nobody's `Retry-After` holds an interface longer.
+const HOLD_MAX: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// The first delay, before jitter.
+    pub initial: Duration,
+    /// No delay is longer, after jitter.
+    pub max: Duration,
+    /// Calls in all, the first one included. At least 1.
+    pub attempts: u32,
+    /// How long 45011 holds an interface.
+    pub too_fast: Duration,
+}
+
+impl RetrySettings {
+    /// How long 45011 holds, where the answer asked for `asked`.
+    pub fn too_fast(&self, asked: Option<Duration>) -> Duration {
+        asked.map_or(self.too_fast, |asked| asked.min(HOLD_MAX).max(self.too_fast))
+    }
+}
+
+/// What comes after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    RetryAfter(Duration),
+    /// The other side asked for a pause that is too long to wait for here.
+    Hold(Duration),
+    GiveUp,
+}
+
+/// The attempts of one call.
+pub struct Attempts {
+    policy: ExponentialBackoff,
+    max: Duration,
+    made: u32,
+    allowed: u32,
+}
+
+impl Attempts {
+    pub fn new(settings: &RetrySettings) -> Attempts {
+        let policy = ExponentialBackoff {
+            current_interval: settings.initial,
+            initial_interval: settings.initial,
+            max_interval: settings.max,
+            multiplier: 2.0,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        Attempts { policy, max: settings.max, made: 0, allowed: settings.attempts.max(1) }
+    }
+
+    pub fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// To be called once for each attempt that failed. `asked` is the other side's `Retry-After`: it goes in place of
+    /// the policy's delay.
+    pub fn failed(&mut self, asked: Option<Duration>) -> Next {
+        self.made += 1;
+        match asked {
+            Some(asked) if asked > self.max => Next::Hold(asked.min(HOLD_MAX)),
+            _ if self.made >= self.allowed => Next::GiveUp,
+            Some(asked) => Next::RetryAfter(asked),
+            None => Next::RetryAfter(self.policy.next_backoff().map_or(self.max, |delay| delay.min(self.max))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(attempts: u32) -> RetrySettings {
+        RetrySettings {
+            initial: Duration::from_millis(200),
+            max: Duration::from_secs(30),
+            attempts,
+            too_fast: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn delays_double_with_jitter_and_never_pass_the_ceiling() {
+        let mut attempts = Attempts::new(&settings(100));
+        for attempt in 0..99 {
+            let Next::RetryAfter(delay) = attempts.failed(None) else { panic!("gave up early") };
+            let middle = 0.2 * 2f64.powi(attempt);
+            let delay = delay.as_secs_f64();
+            assert!(delay >= middle.min(30.0) * 0.49, "{attempt}: {delay}");
+            assert!(delay <= (middle * 1.51).min(30.0), "{attempt}: {delay}");
+        }
+    }
+
+    #[test]
+    fn two_calls_do_not_wait_alike() {
+        let delays = |_| Attempts::new(&settings(8)).failed(None);
+        assert!((1..50).map(delays).any(|delay| delay != delays(0)));
+    }
+
+    #[test]
+    fn attempts_are_bounded() {
+        let mut attempts = Attempts::new(&settings(3));
+        assert!(matches!(attempts.failed(None), Next::RetryAfter(_)));
+        assert!(matches!(attempts.failed(Some(Duration::ZERO)), Next::RetryAfter(_)));
+        assert_eq!(attempts.failed(None), Next::GiveUp);
+        assert_eq!(attempts.made(), 3);
+        assert_eq!(Attempts::new(&settings(0)).failed(None), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_kept_or_becomes_a_hold() {
+        let mut attempts = Attempts::new(&settings(8));
+        let seconds = Duration::from_secs;
+        assert_eq!(attempts.failed(Some(seconds(30))), Next::RetryAfter(seconds(30)));
+        assert_eq!(attempts.failed(Some(seconds(31))), Next::Hold(seconds(31)));
+        assert_eq!(attempts.failed(Some(seconds(86_400))), Next::Hold(seconds(3600)));
+    }
+}

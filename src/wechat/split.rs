@@ -1,0 +1,431 @@
+//! Takes a page apart: what stands beside the list, and the list's elements as the bytes they came in.
+//!
+//! The strict way lets serde_json find the elements. A page that is not strict JSON is split on its bytes: brackets are
+//! matched outside strings, without recursion, so that one row with broken syntax, raw control characters or broken
+//! UTF-8 leaves the others whole.
+//!
+//! A quote too many turns strings inside out, and bracket matching runs past the row. What brings it back is a *mark*:
+//! the start of another row (`{"` and a field's name) after a comma, or the list's end with the page's end or a field of
+//! the page after it. An unescaped quote after a bracket can't stand inside a string, so no string holds a mark by what users write
+//! into it. An element ends at the first mark unless it is JSON beyond it.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::fields::Field;
+use super::repair::repair;
+use super::value::Value;
+
+/// Ten times what the official page allows.
+pub const ROWS_MAX: usize = 10_000;
+/// How far bracket matching may run past a mark, and how far a mark is looked for behind an end in doubt. With
+/// [`ROWS_MAX`] it bounds the work on a page that is broken everywhere.
+const LOOK_BEYOND: usize = 16 * 1024;
+
+/// Why a page can't be taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PageFault {
+    /// Not what the upstream meant to send: an empty body, HTML, an answer that was cut off.
+    #[error("the answer is not readable: {0}")]
+    NotJson(String),
+    #[error("{0} is not a list, or is there twice")]
+    List(&'static str),
+    #[error("the answer has more than {ROWS_MAX} rows")]
+    TooManyRows,
+    #[error("start_id is longer than {START_ID_BYTES_MAX} bytes")]
+    StartId,
+}
+
+/// A few digits were seen; keeps what is carried along bounded.
+pub const START_ID_BYTES_MAX: usize = 4096;
+
+/// What stands beside the list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// 0 where absent.
+    pub errcode: i64,
+    /// Only kept with an errcode other than 0. As long as the answer at most: to be bounded by whoever keeps it.
+    pub errmsg: String,
+    pub total_cnt: Option<i64>,
+    pub start_id: Option<String>,
+}
+
+/// The elements of the list named `list`, exactly as they came, and the rest of the page.
+pub fn split<'a>(page: &'a [u8], list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
+    let page = page.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(page);
+    match std::str::from_utf8(page).ok().and_then(|text| split_strictly(text, list).ok()) {
+        Some(parts) => parts.finish(list),
+        None => split_tolerantly(page, list),
+    }
+}
+
+fn split_strictly<'a>(page: &'a str, list: &'static str) -> Result<Parts<'a>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(page);
+    let parts = PartsSeed { list }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(parts)
+}
+
+fn split_tolerantly<'a>(page: &'a [u8], list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
+    let mut rest = Vec::with_capacity(page.len().min(4096));
+    let mut rows = Vec::new();
+    match list_start(page, list) {
+        Some(start) => {
+            let (elements, end) = elements(page, start)?;
+            rows.extend(elements.into_iter().map(|range| &page[range]));
+            rest.extend_from_slice(&page[..start]);
+            rest.extend_from_slice(&page[end - 1..]);
+        }
+        None => rest.extend_from_slice(page),
+    }
+    let rest = repair(&rest);
+    let parts = split_strictly(&rest, list).map_err(|error| PageFault::NotJson(error.to_string()))?;
+    match parts.finish(list)? {
+        (head, others) if others.is_empty() => Ok((head, rows)),
+        _ => Err(PageFault::List(list)),
+    }
+}
+
+/// Just behind the `[` of the list, where the page has one.
+fn list_start(page: &[u8], list: &str) -> Option<usize> {
+    let mut scan = Scan::default();
+    for (at, &byte) in page.iter().enumerate() {
+        let opens_name = byte == b'"' && scan.is_outside() && scan.open == [b'{'];
+        if opens_name && let Some(start) = list_after(page, at, list) {
+            return Some(start);
+        }
+        scan.step(byte);
+    }
+    None
+}
+
+fn list_after(page: &[u8], quote: usize, list: &str) -> Option<usize> {
+    let rest = page[quote + 1..].strip_prefix(list.as_bytes())?.strip_prefix(b"\"")?;
+    let rest = rest.trim_ascii_start().strip_prefix(b":")?;
+    let rest = rest.trim_ascii_start().strip_prefix(b"[")?;
+    Some(page.len() - rest.len())
+}
+
+/// The elements from `at` on, and the index just behind the list's `]`.
+fn elements(page: &[u8], mut at: usize) -> Result<(Vec<Range<usize>>, usize), PageFault> {
+    let mut elements = Vec::new();
+    loop {
+        match page.get(at) {
+            None => return Err(cut_off()),
+            Some(b']') => match mark_behind(page, at) {
+                Some(mark) => {
+                    elements.push(at..mark);
+                    at = mark;
+                }
+                None => return Ok((elements, at + 1)),
+            },
+            Some(byte) if *byte == b',' || byte.is_ascii_whitespace() => at += 1,
+            Some(_) if elements.len() == ROWS_MAX => return Err(PageFault::TooManyRows),
+            Some(_) => {
+                let end = element_end(page, at).ok_or_else(cut_off)?;
+                elements.push(at..end);
+                at = end;
+            }
+        }
+    }
+}
+
+/// The list goes on behind a `]` that the page does not end after: damage put it there.
+fn mark_behind(page: &[u8], start: usize) -> Option<usize> {
+    if leaves_a_page(&page[start + 1..]) {
+        return None;
+    }
+    let until = page.len().min(start + LOOK_BEYOND);
+    (start + 1..until).find_map(|at| mark_at(page, start, at))
+}
+
+fn cut_off() -> PageFault {
+    PageFault::NotJson("it is cut off inside its list".into())
+}
+
+/// Where the element that begins at `start` ends, without the white space behind it. Nothing where the page is over.
+fn element_end(page: &[u8], start: usize) -> Option<usize> {
+    let mut scan = Scan::default();
+    // The first mark, and the first end that bracket matching gives.
+    let mut mark = None;
+    let mut matched: Option<usize> = None;
+    for at in start..page.len() {
+        if mark.or(matched).is_some_and(|found| at - found > LOOK_BEYOND) {
+            break;
+        }
+        let byte = page[at];
+        if mark.is_none() && at > start {
+            mark = mark_at(page, start, at);
+        }
+        if let (Some(mark), Some(_)) = (mark, matched) {
+            return Some(mark);
+        }
+        let ends = matched.is_none() && scan.is_outside() && scan.open.is_empty() && matches!(byte, b',' | b']');
+        if ends {
+            let end = trimmed(page, start, at);
+            let plausible = byte == b',' || leaves_a_page(&page[at + 1..]);
+            if mark == Some(end) || (plausible && is_json(&page[start..end])) {
+                return Some(end);
+            }
+            if mark.is_some() {
+                return mark;
+            }
+            matched = Some(end);
+        }
+        scan.step(byte);
+    }
+    mark.or(matched)
+}
+
+/// The end of an element, where `at` is its last byte or the separator behind it and a mark follows.
+fn mark_at(page: &[u8], start: usize, at: usize) -> Option<usize> {
+    let rest = &page[at + 1..];
+    match page[at] {
+        b',' if starts_row(rest) => Some(trimmed(page, start, at)),
+        b'}' if starts_row(rest) => Some(at + 1),
+        b']' if ends_list(rest) => Some(trimmed(page, start, at)),
+        _ => None,
+    }
+}
+
+fn trimmed(page: &[u8], start: usize, end: usize) -> usize {
+    start + page[start..end].trim_ascii_end().len()
+}
+
+fn starts_row(rest: &[u8]) -> bool {
+    let Some(rest) = rest.trim_ascii_start().strip_prefix(b"{") else { return false };
+    name_before_colon(rest).is_some_and(|name| Field::from_name(name).is_some())
+}
+
+/// What stands behind the list's `]`: the page's end, or one of its fields.
+fn ends_list(rest: &[u8]) -> bool {
+    match rest.trim_ascii_start().split_first() {
+        Some((b'}', rest)) => rest.trim_ascii_start().is_empty(),
+        Some((b',', rest)) => name_before_colon(rest).is_some_and(|name| HEAD_NAMES.contains(&name)),
+        _ => false,
+    }
+}
+
+/// As [`ends_list`], for a page that goes on with a field which is not known.
+fn leaves_a_page(rest: &[u8]) -> bool {
+    if ends_list(rest) {
+        return true;
+    }
+    match rest.trim_ascii_start().strip_prefix(b",") {
+        Some(fields) if fields.len() <= LOOK_BEYOND => is_json(&[b"{", fields].concat()),
+        _ => false,
+    }
+}
+
+const HEAD_NAMES: [&str; 4] = ["total_cnt", "start_id", "errcode", "errmsg"];
+/// No name of the upstream is longer.
+const NAME_BYTES_MAX: usize = 32;
+
+fn name_before_colon(rest: &[u8]) -> Option<&str> {
+    let rest = rest.trim_ascii_start().strip_prefix(b"\"")?;
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let length = rest.iter().take(NAME_BYTES_MAX).take_while(|byte| is_letter(byte)).count();
+    let (name, behind) = rest.split_at(length);
+    behind.strip_prefix(b"\"")?.trim_ascii_start().strip_prefix(b":")?;
+    std::str::from_utf8(name).ok()
+}
+
+fn is_json(element: &[u8]) -> bool {
+    serde_json::from_str::<IgnoredAny>(&repair(element)).is_ok()
+}
+
+/// Matches brackets outside strings, forgiving those that do not fit.
+#[derive(Default)]
+struct Scan {
+    in_string: bool,
+    escaped: bool,
+    open: Vec<u8>,
+}
+
+impl Scan {
+    fn is_outside(&self) -> bool {
+        !self.in_string
+    }
+
+    fn step(&mut self, byte: u8) {
+        if self.escaped {
+            self.escaped = false;
+        } else if self.in_string {
+            match byte {
+                b'"' => self.in_string = false,
+                b'\\' => self.escaped = true,
+                _ => {}
+            }
+        } else {
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.open.push(byte),
+                // An object's end also ends the arrays that were left open in it; an array's end never ends an object.
+                b'}' => {
+                    if let Some(object) = self.open.iter().rposition(|&open| open == b'{') {
+                        self.open.truncate(object);
+                    }
+                }
+                b']' if self.open.last() == Some(&b'[') => {
+                    self.open.pop();
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A page as serde_json sees it.
+#[derive(Default)]
+struct Parts<'a> {
+    errcode: Value<'a>,
+    errmsg: Value<'a>,
+    total_cnt: Value<'a>,
+    start_id: Value<'a>,
+    list: List<'a>,
+}
+
+#[derive(Default)]
+enum List<'a> {
+    #[default]
+    None,
+    Rows(Vec<&'a [u8]>),
+    TooManyRows,
+    Wrong,
+}
+
+impl<'a> Parts<'a> {
+    /// An answer with an errcode is read for nothing else.
+    fn finish(self, list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
+        let unreadable = |_| PageFault::NotJson("errcode is no number".into());
+        let errcode = self.errcode.integer().map_err(unreadable)?.unwrap_or(0);
+        if errcode != 0 {
+            let errmsg = self.errmsg.text().ok().flatten().unwrap_or_default();
+            return Ok((Head { errcode, errmsg, ..Head::default() }, Vec::new()));
+        }
+        let rows = match self.list {
+            List::None => Vec::new(),
+            List::Rows(rows) => rows,
+            List::TooManyRows => return Err(PageFault::TooManyRows),
+            List::Wrong => return Err(PageFault::List(list)),
+        };
+        let start_id = match self.start_id {
+            Value::Text(_) | Value::Number(_) => self.start_id.text().ok().flatten(),
+            Value::Absent | Value::Bool(_) | Value::Nested => None,
+        };
+        if start_id.as_ref().is_some_and(|start_id| start_id.len() > START_ID_BYTES_MAX) {
+            return Err(PageFault::StartId);
+        }
+        let total_cnt = self.total_cnt.integer().ok().flatten();
+        Ok((Head { errcode, errmsg: String::new(), total_cnt, start_id }, rows))
+    }
+}
+
+struct PartsSeed {
+    list: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for PartsSeed {
+    type Value = Parts<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PartsSeed {
+    type Value = Parts<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts<'de>, A::Error> {
+        let mut parts = Parts::default();
+        while let Some(name) = map.next_key::<String>()? {
+            let slot = match name.as_str() {
+                "errcode" => &mut parts.errcode,
+                "errmsg" => &mut parts.errmsg,
+                "total_cnt" => &mut parts.total_cnt,
+                "start_id" => &mut parts.start_id,
+                name if name == self.list => {
+                    parts.list = match (parts.list, map.next_value()?) {
+                        (before, List::None) => before,
+                        (List::None, list) => list,
+                        _ => List::Wrong,
+                    };
+                    continue;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            let value = Value::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
+            if !value.is_absent() {
+                *slot = value;
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl<'de> Deserialize<'de> for List<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<List<'de>, D::Error> {
+        deserializer.deserialize_any(ListVisitor)
+    }
+}
+
+struct ListVisitor;
+
+impl<'de> Visitor<'de> for ListVisitor {
+    type Value = List<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<'de>, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = seq.next_element::<&RawValue>()? {
+            if rows.len() == ROWS_MAX {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(List::TooManyRows);
+            }
+            rows.push(row.get().as_bytes());
+        }
+        Ok(List::Rows(rows))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(List::Wrong)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<List<'de>, E> {
+        Ok(if text.is_empty() { List::None } else { List::Wrong })
+    }
+
+    fn visit_unit<E>(self) -> Result<List<'de>, E> {
+        Ok(List::None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<List<'de>, E> {
+        Ok(List::Wrong)
+    }
+}

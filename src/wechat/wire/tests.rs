@@ -1,0 +1,350 @@
+//! The official page's samples, the irregularities seen in the field, and damage at random.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::row::Row;
+use crate::wechat::split::{ROWS_MAX, START_ID_BYTES_MAX};
+
+const NOW: UnixTime = UnixTime(1_700_000_000);
+const RELATION_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getrelation-answer.json");
+const ORDER_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getorder-answer.json");
+const MATERIAL_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getsharematerial-answer.json");
+
+fn touches(body: impl AsRef<[u8]>) -> Page {
+    read_page(body.as_ref(), Interface::GetRelation, NOW).unwrap().1
+}
+
+fn fault(body: impl AsRef<[u8]>) -> PageFault {
+    read_page(body.as_ref(), Interface::GetRelation, NOW).unwrap_err()
+}
+
+fn openids(page: &Page) -> Vec<String> {
+    let openid = |row: &ReadRow| match &row.content {
+        Ok(Row::Touch(touch) | Row::Order(touch, _)) => touch.openid.clone(),
+        Err(fault) => format!("!{}", fault.reason),
+    };
+    page.rows.iter().map(openid).collect()
+}
+
+/// A page whose middle row is `row`.
+fn around(row: &[u8]) -> Vec<u8> {
+    let mut page = br#"{"relation_list":[{"promoter_openid":"p","openid":"a","create_time":1},"#.to_vec();
+    page.extend_from_slice(row);
+    page.extend_from_slice(br#",{"promoter_openid":"p","openid":"z","create_time":2}],"total_cnt":3,"errcode":0}"#);
+    page
+}
+
+#[test]
+fn the_official_sample_of_touches_is_read() {
+    let page = touches(RELATION_SAMPLE);
+    assert_eq!((page.total_cnt, page.start_id.as_deref()), (Some(2), Some("2")));
+    assert_eq!(page.rows.len(), 2);
+    for row in &page.rows {
+        let Ok(Row::Touch(touch)) = &row.content else { panic!("{row:?}") };
+        assert_eq!(touch.create_time, Some(UnixTime(1_668_667_349)));
+        assert_eq!((touch.scene, touch.role_id, touch.path.as_deref()), (Some(1077), Some(1), Some("pages/xxxxx")));
+    }
+}
+
+#[test]
+fn the_official_sample_of_orders_is_read_with_its_doubled_paid_time() {
+    let page = read_page(ORDER_SAMPLE, Interface::GetOrder, NOW).unwrap().1;
+    let [paid, refunded] = &page.rows[..] else { panic!("two rows are printed") };
+    let (Ok(Row::Order(_, paid)), Ok(Row::Order(_, refunded))) = (&paid.content, &refunded.content) else {
+        panic!("{page:?}")
+    };
+    assert_eq!((paid.status_code, paid.paid_amount, paid.refunded_time), (1, 150, None));
+    assert_eq!(refunded.status_code, 2);
+    assert_eq!(refunded.paid_time, UnixTime(1_668_667_360));
+    assert_eq!(refunded.refunded_time, Some(UnixTime(1_668_668_000)));
+}
+
+#[test]
+fn the_official_sample_of_material_is_a_success() {
+    assert_eq!(read_envelope(MATERIAL_SAMPLE), Ok(Envelope::default()));
+}
+
+#[test]
+fn the_raw_bytes_are_those_of_the_row_and_nothing_more() {
+    let row = br#"{ "openid" : "u",  "create_time":1 , "x":[ {"y":"},{"} ] }"#;
+    let page = touches([b"{\"relation_list\": [ ", &row[..], b" ,\n", row, b"\t] }"].concat());
+    assert_eq!(page.rows.iter().map(|row| &*row.raw).collect::<Vec<_>>(), [row, row]);
+}
+
+#[test]
+fn a_list_that_is_absent_null_or_empty_has_no_rows() {
+    for body in ["{}", r#"{"relation_list":null}"#, r#"{"relation_list":""}"#, r#"{"relation_list":[ ]}"#] {
+        assert_eq!(touches(body), Page::default(), "{body}");
+    }
+}
+
+#[test]
+fn a_list_of_another_kind_or_there_twice_is_refused() {
+    for list in ["{}", "1", "-1", "1.5", "true", "\"x\"", r#"[],"relation_list":[1]"#] {
+        assert_eq!(fault(format!(r#"{{"relation_list":{list}}}"#)), PageFault::List("relation_list"), "{list}");
+    }
+    let broken = "{\"relation_list\":[1],\"relation_list\":[2],\"errmsg\":\"\n\"}";
+    assert_eq!(fault(broken), PageFault::List("relation_list"));
+}
+
+#[test]
+fn the_errcode_is_a_number_or_a_text_wherever_it_stands() {
+    for body in [r#"{"errcode":40001,"errmsg":"no rid: 1"}"#, r#"{"errmsg":"no rid: 1","errcode":"40001"}"#] {
+        let (envelope, page) = read_page(body.as_bytes(), Interface::GetOrder, NOW).unwrap();
+        assert_eq!(envelope, Envelope { errcode: 40001, errmsg: "no rid: 1".into() });
+        assert_eq!(page, Page::default());
+    }
+    assert_eq!(read_envelope(br#"{"errcode":-1}"#).unwrap().errcode, -1);
+    assert!(matches!(read_envelope(br#"{"errcode":"x"}"#), Err(PageFault::NotJson(_))));
+}
+
+#[test]
+fn with_an_errcode_a_strange_list_does_not_matter() {
+    let body = br#"{"relation_list":{},"errcode":45009}"#;
+    assert_eq!(read_page(body, Interface::GetRelation, NOW).unwrap().0.errcode, 45009);
+}
+
+#[test]
+fn a_broken_errmsg_does_not_hide_the_errcode() {
+    let envelope = read_envelope(b"{\"errmsg\":\"bad\x01 \xff\",\"errcode\":40013}").unwrap();
+    assert_eq!(envelope, Envelope { errcode: 40013, errmsg: "bad\u{1} \u{FFFD}".into() });
+}
+
+#[test]
+fn counts_come_as_numbers_and_as_text_and_a_start_id_keeps_its_digits() {
+    for (body, total_cnt, start_id) in [
+        (r#"{"total_cnt":"7","start_id":12345678901234567890123}"#, Some(7), Some("12345678901234567890123")),
+        (r#"{"total_cnt":7,"start_id":"007"}"#, Some(7), Some("007")),
+        (r#"{"total_cnt":null,"start_id":""}"#, None, None),
+        (r#"{"total_cnt":"x","start_id":null}"#, None, None),
+        (r#"{"start_id":0}"#, None, Some("0")),
+    ] {
+        let page = touches(body);
+        assert_eq!((page.total_cnt, page.start_id.as_deref()), (total_cnt, start_id), "{body}");
+    }
+    let long = format!(r#"{{"start_id":"{}"}}"#, "9".repeat(START_ID_BYTES_MAX + 1));
+    assert_eq!(fault(long), PageFault::StartId);
+}
+
+#[test]
+fn what_is_no_answer_is_not_taken_for_an_empty_page() {
+    for body in ["", " ", "null", "[]", "<html>busy</html>", "{", r#"{"errcode":0}x"#, "OK"] {
+        assert!(matches!(fault(body), PageFault::NotJson(_)), "{body}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_cut_off_anywhere_is_never_a_page() {
+    for end in 0..RELATION_SAMPLE.len() {
+        assert!(matches!(fault(&RELATION_SAMPLE[..end]), PageFault::NotJson(_)), "cut at {end}");
+    }
+    let damaged = around(b"{\"openid\":\"u\xff\",\"create_time\":1}");
+    for end in 0..damaged.len() {
+        assert!(matches!(fault(&damaged[..end]), PageFault::NotJson(_)), "cut at {end}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    assert_eq!(touches([b"\xEF\xBB\xBF", RELATION_SAMPLE].concat()).rows.len(), 2);
+}
+
+#[test]
+fn a_row_with_broken_bytes_is_read_and_keeps_them() {
+    let row = b"{\"openid\":\"u\",\"create_time\":1,\"path\":\"a\x02\xff\\ud800\"}";
+    let page = touches(around(row));
+    assert_eq!(openids(&page), ["a", "u", "z"]);
+    assert_eq!(&*page.rows[1].raw, row);
+}
+
+#[test]
+fn a_row_that_is_no_json_is_a_fault_in_its_own_place() {
+    for (row, expected) in [
+        (&br#"{"openid":tru}"#[..], "!not_json"),
+        (br#"{"openid":"u" "create_time":1}"#, "!not_json"),
+        (br#"{"openid":"u","create_time":1]}"#, "!not_json"),
+        (br#"{"openid":"u","create_time":1]]}"#, "!not_json"),
+        (br#"{"openid":["u","create_time":1}"#, "!not_json"),
+        (br#"{"openid":{"u":1,"create_time":1}"#, "!not_json"),
+        (br#"{"openid":"u"c","create_time":1}"#, "!not_json"),
+        (br#"{"openid":"u","path":"a"]},","create_time":1}"#, "!not_json"),
+        (br#"{"openid":"u\","create_time":1}"#, "!not_json"),
+        (br#"{"openid":"u,"create_time":1}"#, "!not_json"),
+        (br#"{"openid":"u","create_time":1}x"#, "!not_json"),
+        (br#"nul"#, "!not_an_object"),
+    ] {
+        let shown = String::from_utf8_lossy(row);
+        let page = touches(around(row));
+        assert_eq!(openids(&page), ["a", expected, "z"], "{shown}");
+        assert_eq!(&*page.rows[1].raw, row, "{shown}");
+    }
+}
+
+#[test]
+fn a_row_closed_too_early_costs_no_other() {
+    let page = touches(around(br#"{"openid":"u"},"create_time":1,"path":"[,]"}"#));
+    assert_eq!(openids(&page), ["a", "!missing_create_time", "!not_an_object", "z"]);
+    let page = touches(around(br#"{"openid":"u","create_time":1},]","path":"x"}"#));
+    assert_eq!(openids(&page), ["a", "u", "!not_an_object", "z"]);
+}
+
+#[test]
+fn the_last_row_may_be_the_broken_one() {
+    for row in [r#"{"openid":"u"c","create_time":1}"#, r#"{"openid":"u\","create_time":1}"#] {
+        for tail in [r#"],"total_cnt":2}"#, " ] } ", r#"] , "errcode" : 0}"#] {
+            let page = touches(format!(r#"{{"relation_list":[{{"openid":"a","create_time":1}},{row}{tail}"#));
+            assert_eq!(openids(&page), ["a", "!not_json"], "{row}{tail}");
+            assert_eq!(&*page.rows[1].raw, row.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_page_may_go_on_with_fields_that_are_not_known() {
+    let page = touches("{\"relation_list\":[{\"openid\":\"a\",\"create_time\":1}],\"x\":[\"\n\"],\"total_cnt\":1}");
+    assert_eq!((openids(&page), page.total_cnt), (vec!["a".to_owned()], Some(1)));
+}
+
+#[test]
+fn nested_objects_that_look_like_rows_do_not_split_theirs() {
+    let row = r#"{"x":[{"openid":"1"},{"openid":"2"}],"openid":"u","create_time":1}"#;
+    let broken = format!(r#"{{"relation_list":[{row},{{"openid":tru}}]}}"#);
+    let page = touches(broken);
+    assert_eq!(openids(&page), ["u", "!not_json"]);
+    assert_eq!(&*page.rows[0].raw, row.as_bytes());
+}
+
+#[test]
+fn a_missing_comma_between_rows_costs_none() {
+    let page = touches(r#"{"relation_list":[{"openid":"a","create_time":1} {"openid":"b","create_time":1}]}"#);
+    assert_eq!(openids(&page), ["a", "b"]);
+}
+
+#[test]
+fn every_row_may_be_broken_on_a_large_page_without_taking_long() {
+    let row = r#"{"openid":"u"c","create_time":1,"path":"pages/index?a=b"}"#;
+    let page = format!(r#"{{"relation_list":[{}]}}"#, vec![row; ROWS_MAX].join(","));
+    assert_eq!(touches(page).rows.len(), ROWS_MAX);
+}
+
+#[test]
+fn more_rows_than_any_page_has_are_refused() {
+    for tail in ["]}", "],\"errmsg\":\"\n\"}"] {
+        let page = format!(r#"{{"relation_list":[1{}{tail}"#, ",1".repeat(ROWS_MAX));
+        assert_eq!(fault(page), PageFault::TooManyRows);
+    }
+}
+
+#[test]
+fn nesting_without_end_does_not_exhaust_the_stack() {
+    let deep = "[".repeat(300_000) + &"]".repeat(300_000);
+    assert_eq!(openids(&touches(format!(r#"{{"relation_list":[{deep}]}}"#))), ["!not_an_object"]);
+    assert_eq!(openids(&touches(format!("{{\"relation_list\":[{deep}],\"errmsg\":\"\n\"}}"))), ["!not_an_object"]);
+    assert!(matches!(fault("[{\"a\":".repeat(100_000)), PageFault::NotJson(_)));
+    assert!(matches!(fault(format!("{{\"relation_list\":{}", "[{\"a\":".repeat(100_000))), PageFault::NotJson(_)));
+}
+
+/// Text with everything that matters to a splitter in it.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z]{0,8}",
+        ".{0,12}",
+        r#"[\[\]{},:" \\\n]{0,12}"#,
+        Just(r#"},{"openid":""#.to_owned()),
+        Just("],".to_owned())
+    ]
+}
+
+fn valid_row() -> impl Strategy<Value = String> {
+    (text(), text(), text(), 1i64..1_600_000_000, any::<bool>()).prop_map(|(openid, path, other, time, first)| {
+        let row =
+            serde_json::json!({"openid": format!("u{openid}"), "create_time": time, "path": path, "other": [other]});
+        let row = row.to_string();
+        // The upstream begins its rows with the promoter; serde_json sorts by name.
+        if first { format!(r#"{{"promoter_openid":"p",{}"#, &row[1..]) } else { row }
+    })
+}
+
+fn valid_page() -> impl Strategy<Value = (Vec<String>, String)> {
+    (proptest::collection::vec(valid_row(), 1..8), "[ \n\t]{0,2}").prop_map(|(rows, space)| {
+        let list = rows.join(&format!("{space},{space}"));
+        let page = format!(r#"{{{space}"relation_list"{space}:{space}[{space}{list}{space}]{space},"total_cnt":1,"#);
+        (rows, page + r#""start_id":"2","errcode":0,"errmsg":"OK"}"#)
+    })
+}
+
+/// Every place strictly inside a string value of a row that begins with the promoter.
+fn insides_of_strings(row: &str) -> Vec<usize> {
+    let (mut insides, mut in_string, mut escaped) = (Vec::new(), false, false);
+    for (at, byte) in row.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => insides.push(at),
+            _ => {}
+        }
+    }
+    insides
+}
+
+/// Rows as the upstream writes them: its own fields in its own order, user text in some.
+fn upstream_row() -> impl Strategy<Value = String> {
+    ("[A-Za-z0-9_-]{1,10}", text(), text()).prop_map(|(openid, path, extra)| {
+        let (path, extra) = (serde_json::json!(path), serde_json::json!(extra));
+        format!(
+            r#"{{"promoter_openid":"oP","role_id":1,"extra_info":{extra},"openid":"{openid}","create_time":5,"path":{path},"scene":1007}}"#
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn bytes_of_any_kind_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read_page(&body, Interface::GetOrder, NOW);
+        let _ = read_page(&[b"{\"order_list\":[", &body[..]].concat(), Interface::GetOrder, NOW);
+    }
+
+    #[test]
+    fn json_like_bytes_of_any_kind_are_read_or_refused(body in r#"[\[\]{},:"\\ a1\n]{0,60}"#) {
+        let _ = read_page(format!(r#"{{"order_list":[{{"openid":"u"}},{body}]}}"#).as_bytes(), Interface::GetOrder, NOW);
+    }
+
+    #[test]
+    fn both_ways_read_a_valid_page_alike((rows, page) in valid_page()) {
+        // A control character in a text beside the list is all it takes to leave the strict way.
+        let tolerant = page.replace(r#""errmsg":"OK""#, "\"errmsg\":\"\u{1}\"");
+        let (strict, tolerant) = (touches(page), touches(tolerant));
+        let raws: Vec<_> = strict.rows.iter().map(|row| String::from_utf8_lossy(&row.raw).into_owned()).collect();
+        prop_assert_eq!(raws, rows);
+        prop_assert!(strict.rows.iter().all(|row| row.content.is_ok()));
+        prop_assert_eq!(strict, tolerant);
+    }
+
+    #[test]
+    fn damage_in_one_row_leaves_the_others(
+        rows in proptest::collection::vec(upstream_row(), 1..8),
+        which in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        damage in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 1..6),
+            r#"[\[\]{},:"\\]{1,4}"#.prop_map(String::into_bytes),
+        ],
+    ) {
+        let which = which.index(rows.len());
+        let mut bytes: Vec<Vec<u8>> = rows.iter().map(|row| row.clone().into_bytes()).collect();
+        let insides = insides_of_strings(&rows[which]);
+        let place = *place.get(&insides);
+        bytes[which].splice(place..place + 1, damage);
+        let page = [&b"{\"relation_list\":["[..], &bytes.join(&b','), b"],\"total_cnt\":3,\"start_id\":\"3\"}"].concat();
+        let page = touches(page);
+        for (at, row) in rows.iter().enumerate().filter(|(at, _)| *at != which) {
+            let kept = page.rows.iter().any(|read| *read.raw == *row.as_bytes() && read.content.is_ok());
+            prop_assert!(kept, "row {} of {} was lost with row {}: {:?}", at, rows.len(), which, page);
+        }
+        prop_assert_eq!(page.start_id.as_deref(), Some("3"));
+    }
+}
