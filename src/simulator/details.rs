@@ -21,8 +21,8 @@ pub enum Death {
     MissingAmount,
     /// No JSON, although its braces and quotes are in pairs.
     BrokenSyntax,
-    /// A text instead of an object.
-    NoObject,
+    /// Its `openid` is an object.
+    NestedOpenid,
 }
 
 /// A text with something in it that JSON does not allow. Each letter that a reader must repair is one U+FFFD.
@@ -168,7 +168,7 @@ fn death(rng: &mut ChaCha8Rng, order: bool) -> Death {
         3 => Death::UnreadableTime,
         4 => Death::FutureTime,
         5 if order => Death::MissingAmount,
-        6 => Death::NoObject,
+        6 => Death::NestedOpenid,
         _ => Death::BrokenSyntax,
     }
 }

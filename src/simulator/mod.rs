@@ -35,6 +35,8 @@
 pub mod faults;
 pub mod options;
 
+mod credentials;
+mod data;
 mod details;
 mod exchange;
 mod limits;

@@ -50,6 +50,7 @@ pub struct Paging {
     page_rows: usize,
     duplicates: f64,
     moving: u32,
+    late_max: u32,
     days: Days,
     edit_every: i64,
     /// Whether the same row is written in different ways.
@@ -70,6 +71,7 @@ impl Paging {
             page_rows: options.page_rows as usize,
             duplicates: options.duplicates,
             moving: u32::try_from(options.moving.as_secs()).unwrap_or(u32::MAX),
+            late_max: u32::try_from(options.late_max.as_secs()).unwrap_or(u32::MAX),
             days: options.days,
             edit_every: options.edit_every.as_secs().max(1).cast_signed(),
             loose: options.odd_rows > 0.0,
@@ -94,6 +96,7 @@ impl Paging {
             days: self.days,
             now,
             moving: self.moving,
+            late_max: self.late_max,
         };
         let cut = selection.cut(position.offset, self.page_rows, self.duplicates, &mut rng);
         if cut.rows.is_empty() && (!self.loose || rng.random_bool(0.7)) {

@@ -10,7 +10,7 @@ use crate::domain::time::UnixTime;
 use super::options::{Bounds, Options};
 use super::seed::Seed;
 
-/// All times are Unix seconds.
+/// All times of facts are Unix seconds.
 pub struct TouchFact {
     pub time: u32,
     pub visible_at: u32,
@@ -135,7 +135,7 @@ impl Source {
     }
 }
 
-/// What of the options the making of facts needs, in seconds.
+/// How late facts appear.
 #[derive(Clone, Copy)]
 struct Lateness {
     share: f64,
@@ -254,11 +254,11 @@ impl SimPromoter {
             true => 1,
         };
         let mut refund_time = time;
-        for part in 1..=wanted {
+        for _ in 0..wanted {
             // The parts come one after another, never two in one second.
             refund_time += self.rng.random_range(1..=(self.refund_within / wanted).max(1));
             let refund_visible_at = self.lateness.visible_at(refund_time, &mut self.rng).max(visible_at);
-            if f64::from(refund_time) < self.end && part <= wanted {
+            if f64::from(refund_time) < self.end {
                 self.refunds.push(RefundFact {
                     time: refund_time,
                     visible_at: refund_visible_at,

@@ -116,7 +116,7 @@ impl Renderer<'_> {
         let dead = detail.death.is_some();
         let merchant = if dead { self.first_merchant } else { self.merchant };
         let style = if dead { Style::default() } else { style };
-        let mut object = Object { begin: out.len(), out, style, death: detail.death };
+        let mut object = Object { begin: out.len(), out, style };
         object.out.push(b'{');
         object.text("promoter_openid", Some(&self.promoter.id));
         object.optional_number("role_id", merchant.role_id);
@@ -134,7 +134,6 @@ struct Object<'a> {
     out: &'a mut Vec<u8>,
     begin: usize,
     style: Style,
-    death: Option<Death>,
 }
 
 impl Object<'_> {
@@ -144,6 +143,10 @@ impl Object<'_> {
             Some(Death::EmptyOpenid) => {
                 self.key("openid");
                 self.out.extend_from_slice(b"\"\"");
+            }
+            Some(Death::NestedOpenid) => {
+                self.key("openid");
+                self.out.extend_from_slice(format!("{{\"id\":\"{}\"}}", detail.openid).as_bytes());
             }
             _ => self.text("openid", Some(&detail.openid)),
         }
@@ -266,16 +269,5 @@ impl Object<'_> {
 
     fn finish(self) {
         self.out.push(b'}');
-        if self.death == Some(Death::NoObject) {
-            let object = self.out.split_off(self.begin);
-            self.out.push(b'"');
-            self.out.extend(object.iter().map(|byte| match byte {
-                b'"' | b'\\' => b'\'',
-                b'{' => b'(',
-                b'}' => b')',
-                other => *other,
-            }));
-            self.out.push(b'"');
-        }
     }
 }

@@ -21,6 +21,8 @@ pub struct Selection<'a> {
     pub now: u32,
     /// Seconds for which a row that has appeared keeps changing its place.
     pub moving: u32,
+    /// Seconds by which a touch appears late at most.
+    pub late_max: u32,
 }
 
 /// The rows of one page.
@@ -163,7 +165,16 @@ impl Selection<'_> {
         if self.moving == 0 {
             return Vec::new();
         }
-        let rows = self.range().flat_map(|index| self.rows_at(index));
+        let range = self.range();
+        let first = match self.subject {
+            Subject::Touches { .. } => {
+                let oldest = self.now.saturating_sub(self.moving).saturating_sub(self.late_max);
+                self.promoter.touches.partition_point(|touch| touch.time < oldest).max(range.start)
+            }
+            // The refund of an old order may be young.
+            Subject::Orders { .. } => range.start,
+        };
+        let rows = (first..range.end).flat_map(|index| self.rows_at(index));
         let mut young: Vec<_> = rows.filter(|(_, visible_at)| self.is_young(*visible_at)).map(|(row, _)| row).collect();
         young.shuffle(rng);
         young
@@ -223,6 +234,7 @@ mod tests {
                 days: Days::Beijing,
                 now: START.0 as u32,
                 moving: 0,
+                late_max: 0,
             };
             let mut rng = Seed::new(seed).rng();
             let (mut shown, mut offset, mut pages) = (Vec::new(), 0, 0);

@@ -1,5 +1,6 @@
 //! The world as its callers see it.
 
+mod agreement;
 mod answers;
 mod client;
 mod faults;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::faults::Level;
-use super::super::options::Days;
+use serde_json::Value;
+
+use super::super::options::{Bounds, Days};
 use super::super::{Options, ShownContent};
 use super::client::{Client, START};
 use crate::domain::time::Day;
@@ -132,4 +134,70 @@ fn the_day_of_an_order_is_beijings_or_utcs_as_the_option_says() {
         };
         assert!(truth.iter().all(in_day));
     }
+}
+
+/// Reads all touches page by page, with time passing between the pages.
+fn slow_pull(client: &mut Client, promoter: &str, seconds_a_page: i64) -> Vec<String> {
+    let mut question = serde_json::json!({"openid": promoter});
+    let mut users = Vec::new();
+    loop {
+        let body: Value = serde_json::from_slice(&client.post("/promoter/getrelation", &question).body).unwrap();
+        let rows = body["relation_list"].as_array().into_iter().flatten();
+        users.extend(rows.map(|row| row["openid"].as_str().unwrap().to_owned()));
+        if body["total_cnt"] != 1000 {
+            return users;
+        }
+        question["start_id"] = body["start_id"].clone();
+        client.pass(seconds_a_page);
+    }
+}
+
+#[test]
+fn young_rows_move_so_that_a_pull_shows_some_twice_and_misses_some_which_a_later_pull_shows() {
+    let (mut twice, mut missed) = (0, 0);
+    for seed in 0..10 {
+        let options = Options {
+            seed,
+            page_rows: 10,
+            history: Duration::from_secs(1200),
+            touches_per_hour: 300.0,
+            moving: Duration::from_secs(120),
+            quiet_after: Some(Duration::from_secs(1)),
+            ..Options::plain()
+        };
+        let mut client = Client::new(&options);
+        client.pass(60);
+        for promoter in client.world.promoter_ids() {
+            let at = client.now;
+            let first = slow_pull(&mut client, &promoter, 10);
+            let distinct: BTreeSet<_> = first.iter().cloned().collect();
+            client.pass(300);
+            let rested = slow_pull(&mut client, &promoter, 10);
+            let all: BTreeSet<_> = rested.iter().cloned().collect();
+            assert_eq!(all.len(), rested.len(), "rows that rest are shown once");
+            twice += first.len() - distinct.len();
+            missed += all.difference(&distinct).count();
+            client.now = at;
+        }
+    }
+    assert!(twice > 0 && missed > 0, "{twice} twice, {missed} missed");
+}
+
+#[test]
+fn the_ends_of_a_window_belong_to_it_or_not_as_the_option_says() {
+    let rows = |bounds: Bounds| {
+        let options =
+            Options { history_touches: Some(100), history: Duration::from_secs(1000), bounds, ..Options::plain() };
+        let mut client = Client::new(&Options { touches_per_hour: 0.0, ..options });
+        let first = START.as_seconds().0 - 1000;
+        // A touch every ten seconds: the window begins and ends with one.
+        let question =
+            |promoter| serde_json::json!({"openid": promoter, "begin_time": first + 100, "end_time": first + 200});
+        let ids = client.world.promoter_ids();
+        let counts = ids.iter().map(|id| client.pages("/promoter/getrelation", &question(id))[0].rows.len());
+        counts.collect::<BTreeSet<usize>>()
+    };
+    assert_eq!(rows(Bounds::Inclusive), [11].into());
+    assert_eq!(rows(Bounds::Exclusive), [9].into());
+    assert!(rows(Bounds::Seeded).len() > 1);
 }

@@ -1,0 +1,192 @@
+//! The `/promoter/` interfaces: what stands before the data of a call, and the data.
+
+use serde_json::{Map, Value};
+
+use crate::domain::time::UnixMillis;
+use crate::wechat::transport::Method;
+
+use super::exchange::SimRequest;
+use super::faults::Fault;
+use super::options::Ids;
+use super::pages::{Page, Receipt, Twist};
+use super::promoters::SimPromoter;
+use super::question::{DataCall, Question};
+use super::registry;
+use super::reply::Reply;
+use super::seed::Seed;
+use super::world::{MATERIAL, ORDER, RELATION, World};
+
+/// Faults of the transport, in the order in which they are tried.
+const TRANSPORT: [Fault; 7] = [
+    Fault::Hang,
+    Fault::Reset,
+    Fault::Error500,
+    Fault::Error502,
+    Fault::TooManyRequests,
+    Fault::EmptyBody,
+    Fault::HtmlBody,
+];
+
+/// A data call that has passed all that stands before its data.
+struct Admitted {
+    app: usize,
+    call: Seed,
+}
+
+impl World {
+    /// A call of one of the `/promoter/` interfaces.
+    pub(super) fn data(
+        &mut self,
+        now: UnixMillis,
+        request: &SimRequest,
+        body: serde_json::Result<Map<String, Value>>,
+        path: &'static str,
+    ) -> (Reply, Seed) {
+        let app = self.app_of_token(now, request);
+        let id = body.as_ref().ok().and_then(|body| body.get("openid")).and_then(Value::as_str).unwrap_or_default();
+        let promoter = registry::promoter_index(self.ids, id);
+        let call = self.call(app.as_ref().ok().copied(), promoter);
+        let admitted = match self.admit(now, request, app, call, path) {
+            Ok(app) => Admitted { app, call },
+            Err(reply) => return (*reply, call),
+        };
+        let text = self.faults.strikes(Fault::ErrcodeText, now, call);
+        let answer = match body {
+            Err(_) => Err(47001),
+            Ok(body) => match path {
+                RELATION => self.page(now, &admitted, promoter, &Question::read(DataCall::Relation, &body)),
+                ORDER => self.page(now, &admitted, promoter, &Question::read(DataCall::Order, &body)),
+                MATERIAL => self.material(now, &admitted, promoter, &body),
+                _ => self.registered(now, &admitted, &body),
+            },
+        };
+        (answer.unwrap_or_else(|code| Reply::errcode(code, call, text)), call)
+    }
+
+    /// Everything that stands before the data: the transport, the token, the app's state, its limits.
+    fn admit(
+        &mut self,
+        now: UnixMillis,
+        request: &SimRequest,
+        app: Result<usize, i64>,
+        call: Seed,
+        path: &'static str,
+    ) -> Result<usize, Box<Reply>> {
+        let strikes = |fault: &Fault| self.faults.strikes(*fault, now, call);
+        if let Some(fault) = TRANSPORT.into_iter().find(|fault| strikes(fault)) {
+            return Err(Box::new(Reply::fault(fault, call)));
+        }
+        let text = strikes(&Fault::ErrcodeText);
+        let refuse = |code| Err(Box::new(Reply::errcode(code, call, text)));
+        if request.method != Method::Post {
+            return refuse(43002);
+        }
+        if request.body.is_empty() {
+            return refuse(44002);
+        }
+        let app = match app {
+            Ok(app) => app,
+            Err(code) => return refuse(code),
+        };
+        let pick = |codes: &[i64]| codes[(call.text("code").bits() % codes.len() as u64) as usize];
+        if strikes(&Fault::TokenRevoked) {
+            self.apps[app].tokens.revoke(now.as_seconds());
+            return refuse(40001);
+        }
+        if strikes(&Fault::TokenRejected) {
+            return refuse(pick(&[40001, 40014, 42001]));
+        }
+        let name = self.apps[app].id.as_str();
+        if self.faults.holds(Fault::Banned, now, name) {
+            return refuse(if self.apps[app].seed.text("ban").chance(0.5) { 48001 } else { 50002 });
+        }
+        if self.faults.holds(Fault::Quota, now, &format!("{name}{path}")) {
+            return refuse(45009);
+        }
+        let too_fast = self.faults.holds(Fault::TooFast, now, &format!("{name}{path}"));
+        if !self.limits.admit(now.as_seconds(), app, path) || too_fast {
+            return refuse(45011);
+        }
+        if strikes(&Fault::Busy) {
+            return refuse(-1);
+        }
+        if strikes(&Fault::TryLater) {
+            return refuse(pick(&[103_009, 103_011, 103_012, 103_013]));
+        }
+        if strikes(&Fault::Unforeseen) {
+            return refuse(pick(&[9_300_001, 61_007, -605]));
+        }
+        Ok(app)
+    }
+
+    fn page(
+        &mut self,
+        now: UnixMillis,
+        Admitted { app, call }: &Admitted,
+        index: Option<usize>,
+        question: &Question,
+    ) -> Result<Reply, i64> {
+        if question.promoter_id.is_empty() {
+            return Err(40003);
+        }
+        let index = self.known(now, *app, index, question.union_ids)?;
+        let subject = format!("{}/{}", self.apps[*app].id, question.promoter_id);
+        let strikes = |fault| self.faults.strikes(fault, now, *call);
+        let twist = Twist {
+            repeats_start_id: strikes(Fault::RepeatingStartId),
+            hides_start_id: strikes(Fault::MissingStartId),
+            endless: self.faults.holds(Fault::Endless, now, &subject),
+            errcode_text: strikes(Fault::ErrcodeText),
+        };
+        let seconds = now.as_seconds();
+        let promoter = &mut self.apps[*app].promoters[index];
+        promoter.advance(seconds);
+        let seconds = u32::try_from(seconds.0).unwrap_or(u32::MAX);
+        match self.paging.page(promoter, question, seconds, *call, twist) {
+            Page::NoData => Err(103_006),
+            Page::BadStartId => Err(40097),
+            Page::Rows { body, rows } => {
+                let refunds_only = question.refunds_only();
+                let receipt = Receipt { app: *app, promoter: index, refunds_only, answered_at: seconds, rows };
+                Ok(Reply { receipt, ..Reply::success(body) })
+            }
+        }
+    }
+
+    /// The promoter's index, unless it is unknown, asked for by the wrong kind of id, or parked.
+    fn known(&self, now: UnixMillis, app: usize, index: Option<usize>, union_ids: bool) -> Result<usize, i64> {
+        let right_ids = union_ids == (self.ids == Ids::Unionid);
+        let index = index.filter(|index| right_ids && *index < self.apps[app].promoters.len()).ok_or(103_014)?;
+        let promoter = &self.apps[app].promoters[index];
+        if self.faults.holds(Fault::Parked, now, &format!("{}/{}", self.apps[app].id, promoter.id)) {
+            let codes = [103_014, 103_007, 40003];
+            return Err(codes[(promoter.seed.text("parked").bits() % 3) as usize]);
+        }
+        Ok(index)
+    }
+
+    fn material(
+        &self,
+        now: UnixMillis,
+        Admitted { app, .. }: &Admitted,
+        index: Option<usize>,
+        body: &Map<String, Value>,
+    ) -> Result<Reply, i64> {
+        // The interface has no need_unionid: it takes either id. Without authorisation there is no data.
+        let index = self.known(now, *app, index, self.ids == Ids::Unionid).map_err(|_| 103_006)?;
+        let material = super::material::material(body, self.apps[*app].promoters[index].seed)?;
+        Ok(Reply::success(material.to_string()))
+    }
+
+    fn registered(
+        &self,
+        now: UnixMillis,
+        Admitted { app, .. }: &Admitted,
+        body: &Map<String, Value>,
+    ) -> Result<Reply, i64> {
+        let seconds = u32::try_from(now.as_seconds().0).unwrap_or(u32::MAX);
+        let merchant = |promoter: &SimPromoter| self.paging.merchant(promoter, seconds);
+        let page = registry::page(&self.apps[*app].promoters, self.ids, body, merchant).ok_or(103_006)?;
+        Ok(Reply::success(page.to_string()))
+    }
+}

@@ -1,0 +1,90 @@
+//! The connector's own reader understands what the world writes as the truth says.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::super::faults::Level;
+use super::super::{Delivery, Options, ShownContent};
+use super::client::Client;
+use crate::domain::fact::OrderStatus;
+use crate::domain::feed::Interface;
+use crate::domain::row::{Payment, Row, Touch};
+use crate::wechat::wire::read_page;
+
+/// One fact or unreadable row, as text that can be compared.
+fn word(promoter: &str, content: &ShownContent) -> String {
+    match content {
+        ShownContent::DeadRow(raw) => format!("{promoter} dead {raw:?}"),
+        content => format!("{promoter} {content:?}"),
+    }
+}
+
+/// The touch without the words of the merchant, which are no part of the truth.
+fn bare(touch: Touch) -> Touch {
+    Touch { role_id: None, retail_id: None, extra_info: None, ..touch }
+}
+
+fn contents(row: Row, refunds_only: bool) -> Vec<ShownContent> {
+    let (touch, payment) = match row {
+        Row::Touch(touch) => return vec![ShownContent::Touch(bare(touch))],
+        Row::Order(touch, payment) => (bare(touch), payment),
+    };
+    let order = |status, payment| ShownContent::Order { status, touch: touch.clone(), payment };
+    let paid = Payment { status_code: 1, refunded_time: None, ..payment.clone() };
+    match payment.status_code {
+        1 => vec![order(OrderStatus::Paid, paid)],
+        2 if refunds_only => vec![order(OrderStatus::Refunded, payment)],
+        2 => vec![order(OrderStatus::Paid, paid), order(OrderStatus::Refunded, payment)],
+        _ => vec![order(OrderStatus::Unknown, payment)],
+    }
+}
+
+#[test]
+fn the_reader_reads_the_odd_and_the_dead_rows_as_the_truth_tells_them() {
+    for seed in 0..4 {
+        let options = Options {
+            seed,
+            odd_rows: 0.4,
+            dead_rows: 0.1,
+            promoters: 10,
+            orders_per_hour: 40.0,
+            duplicates: 0.1,
+            refund_within: std::time::Duration::from_secs(3600),
+            refunds: 0.5,
+            faults: Level::None,
+            ..Options::default()
+        };
+        let mut client = Client::new(&options);
+        let mut read = BTreeSet::new();
+        for _ in 0..3 {
+            for promoter in client.world.promoter_ids() {
+                let questions = [
+                    (Interface::GetRelation, json!({"openid": promoter}), false),
+                    (Interface::GetOrder, json!({"openid": promoter}), false),
+                    (Interface::GetOrder, json!({"openid": promoter, "status": 2}), true),
+                ];
+                for (interface, question, refunds_only) in questions {
+                    let answer = client.post(interface.path(), &question);
+                    assert_eq!(answer.delivery, Delivery::Whole);
+                    let (_, page) = read_page(&answer.body, interface, client.now.as_seconds()).unwrap();
+                    client.world.delivered(answer.receipt);
+                    for row in page.rows {
+                        let shown = match row.content {
+                            Ok(content) => contents(content, refunds_only),
+                            Err(_) => vec![ShownContent::DeadRow(row.raw)],
+                        };
+                        read.extend(shown.iter().map(|content| word(&promoter, content)));
+                    }
+                }
+            }
+            client.pass(1200);
+        }
+        let truth = client.world.truth();
+        let truth: BTreeSet<_> = truth.iter().map(|shown| word(shown.promoter.promoter_id(), &shown.content)).collect();
+        let missing: Vec<_> = truth.difference(&read).take(3).collect();
+        let invented: Vec<_> = read.difference(&truth).take(3).collect();
+        assert!(missing.is_empty() && invented.is_empty(), "seed {seed}: missing {missing:#?}, invented {invented:#?}");
+        assert!(truth.iter().any(|word| word.contains("dead")) && truth.iter().any(|word| word.contains("\u{fffd}")));
+    }
+}
