@@ -3,6 +3,7 @@ pub mod avro;
 pub mod cli;
 pub mod commit;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod kafka;
 pub mod poll;
