@@ -105,6 +105,6 @@ mod tests {
         };
         assert_eq!(options.listen, "127.0.0.1:1".parse().unwrap());
         assert!(command("promoter-connector simulate").is_err());
-        assert!(command("promoter-connector simulate --listen 127.0.0.1:1 --promoters 0").is_err());
+        assert!(command("promoter-connector simulate --listen 127.0.0.1:1 --promoters 100001").is_err());
     }
 }

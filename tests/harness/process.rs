@@ -88,6 +88,11 @@ impl Process {
         self.wait_exit(bound)
     }
 
+    /// SIGINT, as from Ctrl-C.
+    pub fn interrupt(&self) -> Result<()> {
+        self.signal(Signal::INT)
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         // The lock is held until the signal is sent: nobody can reap the child and free its number in between.
         let mut state = self.state();

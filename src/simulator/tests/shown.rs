@@ -84,6 +84,29 @@ fn a_late_fact_appears_later_and_a_quiet_world_tells_that_more_is_to_come() {
 }
 
 #[test]
+fn a_world_that_stands_still_shows_what_is_visible_and_nothing_new() {
+    let options = Options {
+        late: 0.5,
+        touches_per_hour: 600.0,
+        history: Duration::from_secs(600),
+        fault: vec!["busy=1".parse().unwrap()],
+        ..Options::plain()
+    };
+    let mut client = Client::new(&options);
+    let promoter = client.world.promoter_ids()[0].clone();
+    let question = serde_json::json!({"openid": promoter});
+    assert_eq!(client.errcode("/promoter/getrelation", &question), -1);
+    client.world.stand_still(client.now);
+    let before = client.world.settlement(client.now, None);
+    assert!(before.shown == 0 && before.visible > 0 && before.visible < before.existing && !before.settled);
+    client.pass(3600);
+    client.read_all(START.as_seconds().minus(600));
+    let after = client.world.settlement(client.now, None);
+    assert_eq!((after.existing, after.visible, after.shown), (before.existing, before.visible, before.visible));
+    assert!(after.settled);
+}
+
+#[test]
 fn a_dead_row_has_the_same_bytes_whenever_it_is_shown() {
     let options = Options { dead_rows: 1.0, edit_every: Duration::from_secs(60), odd_rows: 0.5, ..lively(3) };
     let mut client = Client::new(&options);
