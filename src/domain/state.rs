@@ -27,6 +27,8 @@ use super::time::{UnixMillis, UnixTime};
 /// A cursor that moves without news is written once it has moved this far, in seconds: a restart then asks again
 /// for an hour at most, and a quiet promoter costs the topic a record an hour.
 const SILENT_MOVE: i64 = 3600;
+/// Facts in one record of the topic: about 20 kB, which every topic takes.
+const CHUNK_FACTS_MAX: usize = 1000;
 
 /// Where a feed of a promoter begins.
 pub type FirstCursor = (Promoter, Feed, Cursor);
@@ -313,11 +315,11 @@ impl FeedState {
         for fact in passed {
             self.seen.remove(&fact.id);
         }
-        if !lasting.is_empty() {
+        for chunk in lasting.chunks(CHUNK_FACTS_MAX) {
             let number = self.next_chunk;
-            self.add_chunk(number, &lasting);
+            self.add_chunk(number, chunk);
             let key = StateKey::Seen(promoter.clone(), feed, number);
-            push_state(batch, key, Some(StateValue::Seen(lasting)));
+            push_state(batch, key, Some(StateValue::Seen(chunk.to_vec())));
         }
         let moved = horizon.0.saturating_sub(self.written.0);
         if (news && moved > 0) || moved >= SILENT_MOVE {

@@ -158,9 +158,7 @@ async fn create_missing(
         match result {
             Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, error)) => {
-                return Err(OpenError::Stop(format!("topic {topic} can't be created: {error}")));
-            }
+            Err((topic, error)) => return Err(not_created(&topic, error)),
         }
     }
     let deadline = Instant::now() + APPEAR_MAX;
@@ -169,6 +167,21 @@ async fn create_missing(
         *counts = partition_counts(settings, wanted).await?;
     }
     Ok(())
+}
+
+/// What an operator has to change stops the start; everything else may pass.
+fn not_created(topic: &str, error: RDKafkaErrorCode) -> OpenError {
+    let text = format!("topic {topic} can't be created: {error}");
+    match error {
+        RDKafkaErrorCode::TopicAuthorizationFailed
+        | RDKafkaErrorCode::ClusterAuthorizationFailed
+        | RDKafkaErrorCode::PolicyViolation
+        | RDKafkaErrorCode::InvalidTopic
+        | RDKafkaErrorCode::InvalidPartitions
+        | RDKafkaErrorCode::InvalidReplicationFactor
+        | RDKafkaErrorCode::InvalidConfig => OpenError::Stop(text),
+        _ => OpenError::Again(text),
+    }
 }
 
 fn retention_text(defaults: &TopicDefaults) -> String {
