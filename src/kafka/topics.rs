@@ -218,6 +218,13 @@ async fn check_settings(
                 "topic {topic} has cleanup.policy={policy}; it must be exactly compact, or the connector forgets what \
                  it has published"
             )),
+            Kind::Events | Kind::DeadLetters if policy.contains("compact") => problems.push(format!(
+                "topic {topic} has cleanup.policy={policy}; set it to delete, for compaction leaves only the last record \
+                 of each promoter"
+            )),
+            _ => {}
+        }
+        match kind {
             Kind::Events if value("message.timestamp.type") != "CreateTime" => problems.push(format!(
                 "topic {topic} has message.timestamp.type={}; set it to CreateTime, for records carry their fact's time",
                 value("message.timestamp.type")

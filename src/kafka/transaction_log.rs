@@ -144,7 +144,8 @@ impl Shared {
         let batch_bytes = topics.limits.smallest().clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX);
         let transactions = Transactions::open(&self.settings, batch_bytes).map_err(OpenError::Again)?;
         reach(CrashPoint::Fenced);
-        let state = state_topic::restore(&self.settings, &assignment.partitions, &assignment.recalled)?;
+        let state =
+            state_topic::restore(&self.settings, &assignment.partitions, topics.partitions, &assignment.recalled)?;
         reach(CrashPoint::Restored);
         let writer = Writer {
             topics: self.settings.topics.clone(),

@@ -11,7 +11,8 @@ use crate::harness::context::Context;
 use crate::harness::simulator::Simulator;
 use crate::harness::wait::wait_until;
 
-pub const PROMOTERS: usize = 6;
+/// As many as give each of three partitions one that is not quiet.
+pub const PROMOTERS: usize = 12;
 /// For anything that a running connector does within moments on an idle machine.
 pub const BOUND: Duration = Duration::from_secs(60);
 /// From the last fact or fault of the world to its last event on Kafka.
@@ -21,10 +22,10 @@ pub const OPEN: &str = "log is open";
 
 /// Late rows, edits, refunds, duplicates and moving pages, all within seconds; faults that pass.
 const LIVELY: &[&str] = &[
-    "--promoters=6",
+    "--promoters=12",
     "--history=10m",
-    "--touches-per-hour=1200",
-    "--orders-per-hour=300",
+    "--touches-per-hour=600",
+    "--orders-per-hour=150",
     "--late-max=4s",
     "--moving=3s",
     "--refund-within=5s",
@@ -37,6 +38,12 @@ const LIVELY: &[&str] = &[
 
 /// Many small transactions, so that whatever is done to the connector is done within one.
 pub const SMALL_TRANSACTIONS: &str = r#"commit = { linger = "2ms", events_max = 30 }"#;
+
+/// A member that is gone is missed soon.
+pub const QUICK_GROUP: &str = r#"
+kafka."session.timeout.ms" = 3000
+kafka."heartbeat.interval.ms" = 500
+"#;
 
 /// A lively world that falls quiet after `quiet_after`, such as "8s".
 pub fn lively(context: &Context, quiet_after: &str) -> Result<Simulator> {

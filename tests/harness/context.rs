@@ -102,9 +102,8 @@ feeds.refunds = {{ every = "1s", idle_every = "2s" }}
     /// The committed records of `<prefix>.<topic>`, decoded.
     pub fn decoded(&self, topic: &str) -> Result<Vec<Value>> {
         let decoder = Decoder::new([]);
-        let decode = |record: Record| {
-            Ok(serde_json::to_value(decoder.decode(record.value.as_deref().unwrap_or_default())?)?)
-        };
+        let decode =
+            |record: Record| Ok(serde_json::to_value(decoder.decode(record.value.as_deref().unwrap_or_default())?)?);
         read_all(self.bootstrap(), &self.topics.name(topic))?.into_iter().map(decode).collect()
     }
 

@@ -63,7 +63,12 @@ fn dead_letter(event: &Value) -> Result<Sighting> {
     let fields = json!({
         "app_id": event["app_id"], "promoter_openid": event["promoter_openid"], "raw_base64": raw
     });
-    Ok(Sighting { key: key("dead_row", &fields, &["raw_base64"]), stream: "dead letters".to_owned(), harvests: 1, time: 0 })
+    Ok(Sighting {
+        key: key("dead_row", &fields, &["raw_base64"]),
+        stream: "dead letters".to_owned(),
+        harvests: 1,
+        time: 0,
+    })
 }
 
 /// A field that is not there is as good as null on both sides.
