@@ -7,18 +7,20 @@
 
 mod broker {
     pub mod barrier;
+    pub mod crashes;
     pub mod fencing;
     pub mod isolation;
     pub mod lifetime;
     mod producer;
+    mod world;
 }
 mod harness;
 
 use std::process::ExitCode;
 
-use broker::{barrier, fencing, isolation, lifetime};
+use broker::{barrier, crashes, fencing, isolation, lifetime};
 use harness::case;
 
 fn main() -> ExitCode {
-    case::main([isolation::CASES, fencing::CASES, barrier::CASES, lifetime::CASES].into_iter().flatten().copied())
+    case::main([isolation::CASES, fencing::CASES, barrier::CASES, lifetime::CASES, crashes::CASES].into_iter().flatten().copied())
 }
