@@ -14,6 +14,7 @@ use crate::avro::schemas::RecordKind;
 use crate::commit::committer::{Bounds, Totals};
 use crate::config::{App, Config, FeedSettings, PromoterEntry, Retention, SchemaRegistry};
 use crate::domain::feed::{Feed, Interface};
+use crate::domain::promoter::IdKind;
 use crate::domain::turns::Rules;
 use crate::kafka::settings::{Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::transaction_log::KafkaLog;
@@ -37,6 +38,8 @@ const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 pub struct Parts {
     pub session: Session<Http>,
     pub kafka: Settings,
+    /// By app id.
+    pub id_kinds: HashMap<String, IdKind>,
     pub totals: Arc<Totals>,
 }
 
@@ -54,30 +57,24 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         queue_bytes: QUEUE_BYTES_MIN.max(2 * config.commit.bytes_max),
         totals: totals.clone(),
     };
-    Ok(Parts { session, kafka: kafka_settings(config), totals })
+    let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
+    Ok(Parts { session, kafka: kafka_settings(config), id_kinds, totals })
 }
 
 /// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let Parts { session, kafka, totals } = build(config)?;
-    let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
+    let parts = build(config)?;
     let framings = match &config.schema_registry {
-        Some(registry) => resolve_schemas(registry, &kafka.topics, &stop).await?,
+        Some(registry) => resolve_schemas(registry, &parts.kafka.topics, &stop).await?,
         None => Some(Framings::SINGLE_OBJECT),
     };
     let Some(framings) = framings else { return Ok(()) };
-    run_parts(session, kafka, framings, id_kinds, totals, stop).await
+    run_parts(parts, framings, stop).await
 }
 
 /// Runs parts that are already made, with schemas that are already resolved.
-pub async fn run_parts(
-    session: Session<Http>,
-    kafka: Settings,
-    framings: Framings,
-    id_kinds: HashMap<String, crate::domain::promoter::IdKind>,
-    totals: Arc<Totals>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+pub async fn run_parts(parts: Parts, framings: Framings, stop: CancellationToken) -> anyhow::Result<()> {
+    let Parts { session, kafka, id_kinds, totals } = parts;
     tracing::info!(
         name = kafka.name,
         instance = kafka.instance_id,
@@ -191,7 +188,8 @@ fn token_source(source: &crate::config::TokenSource) -> TokenSource {
     }
 }
 
-fn kafka_settings(config: &Config) -> Settings {
+/// The Kafka side of the configuration.
+pub fn kafka_settings(config: &Config) -> Settings {
     let topics = &config.topics;
     let policy = if topics.create {
         TopicPolicy::Create(TopicDefaults {

@@ -81,15 +81,21 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 impl Config {
     /// Reads the file at `path`. Relative paths in it begin in its directory; `environment` answers for `${NAME}`.
     pub fn load(path: &Path, environment: Lookup) -> Result<Config, ConfigError> {
+        match read_file(path) {
+            Ok(text) => Config::parse(&text, path, environment),
+            Err(mistake) => {
+                let problems = Problems::default();
+                problems.add("", None, mistake);
+                Err(problems.into_error(path.to_owned()))
+            }
+        }
+    }
+
+    /// Reads `text` as if it stood in the file at `path`.
+    pub fn parse(text: &str, path: &Path, environment: Lookup) -> Result<Config, ConfigError> {
         let directory = path.parent().unwrap_or(Path::new(""));
         let problems = Problems::default();
-        let config = match read_file(path) {
-            Ok(text) => Config::read(&document::parse(&text, environment, &problems), directory, &problems),
-            Err(mistake) => {
-                problems.add("", None, mistake);
-                None
-            }
-        };
+        let config = Config::read(&document::parse(text, environment, &problems), directory, &problems);
         config.filter(|_| problems.is_empty()).ok_or_else(|| problems.into_error(path.to_owned()))
     }
 

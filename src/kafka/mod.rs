@@ -28,3 +28,7 @@ pub mod records;
 pub mod transaction;
 
 pub mod transaction_log;
+
+pub mod reader;
+
+pub mod stand_in;

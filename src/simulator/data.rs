@@ -138,7 +138,7 @@ impl World {
             endless: self.faults.holds(Fault::Endless, now, &subject),
             errcode_text: strikes(Fault::ErrcodeText),
         };
-        let seconds = now.as_seconds();
+        let seconds = self.facts_until(now);
         let promoter = &mut self.apps[*app].promoters[index];
         promoter.advance(seconds);
         let seconds = u32::try_from(seconds.0).unwrap_or(u32::MAX);

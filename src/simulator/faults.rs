@@ -158,6 +158,11 @@ impl Faults {
         Faults { rates, seed: seed.text("faults"), spell_millis: spell_millis.max(1), quiet_at }
     }
 
+    /// Nothing goes wrong from here on.
+    pub fn end(&mut self, now: UnixMillis) {
+        self.quiet_at = Some(self.quiet_at.map_or(now, |quiet_at| quiet_at.min(now)));
+    }
+
     pub fn quiet(&self, now: UnixMillis) -> bool {
         self.quiet_at.is_some_and(|quiet_at| now >= quiet_at)
     }

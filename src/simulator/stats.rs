@@ -24,7 +24,7 @@ impl Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Settlement {
     /// Nothing more will come, nothing will go wrong, and every fact has been shown. In a world that never
-    /// becomes quiet: every visible fact has been shown.
+    /// becomes quiet, or was told to stand still: every visible fact has been shown.
     pub settled: bool,
     /// Facts made so far, visible or not.
     pub existing: u64,
@@ -44,7 +44,7 @@ pub struct TruthPosition {
 impl World {
     /// How much of the facts with this time or a later one has been shown.
     pub fn settlement(&mut self, now: UnixMillis, from: Option<UnixTime>) -> Settlement {
-        let seconds = now.as_seconds();
+        let seconds = self.facts_until(now);
         let mut settlement = Settlement::default();
         let mut count = |time: u32, visible_at: u32, shown: Option<u32>| {
             if from.is_none_or(|from| i64::from(time) >= from.0) {
@@ -63,8 +63,9 @@ impl World {
             });
         }
         let all_visible = settlement.visible == settlement.existing;
-        settlement.settled = settlement.shown == settlement.visible
-            && self.quiet_at.is_none_or(|quiet_at| now >= quiet_at && all_visible);
+        let nothing_to_come =
+            self.still_at.is_some() || self.quiet_at.is_none_or(|quiet_at| now >= quiet_at && all_visible);
+        settlement.settled = settlement.shown == settlement.visible && nothing_to_come;
         settlement
     }
 

@@ -6,7 +6,7 @@ use rand::RngExt;
 use serde_json::{Map, Value};
 
 use crate::domain::promoter::{AppId, InvalidId};
-use crate::domain::time::UnixMillis;
+use crate::domain::time::{UnixMillis, UnixTime};
 
 use super::exchange::{Delivery, SimRequest, SimResponse};
 use super::faults::{Fault, Faults};
@@ -37,6 +37,8 @@ pub struct World {
     pub(super) paging: Paging,
     pub(super) stats: Stats,
     pub(super) quiet_at: Option<UnixMillis>,
+    /// From here on no fact is made and none becomes visible.
+    pub(super) still_at: Option<UnixMillis>,
     pub(super) secret: String,
     pub(super) ids: Ids,
     pub(super) faults: Faults,
@@ -88,6 +90,7 @@ impl World {
             paging: Paging::new(options),
             stats: Stats::default(),
             quiet_at,
+            still_at: None,
             secret: options.secret.clone(),
             ids: options.ids,
             faults: Faults::new(options.faults, &options.fault, seed, millis(options.spell), quiet_at),
@@ -111,6 +114,17 @@ impl World {
             .first()
             .map(|app| app.promoters.iter().map(|promoter| promoter.id.clone()).collect())
             .unwrap_or_default()
+    }
+
+    /// From now on nothing new appears and nothing goes wrong; what is visible goes on being shown.
+    pub fn stand_still(&mut self, now: UnixMillis) {
+        self.still_at.get_or_insert(now);
+        self.faults.end(now);
+    }
+
+    /// Up to when facts are made and become visible.
+    pub(super) fn facts_until(&self, now: UnixMillis) -> UnixTime {
+        self.still_at.map_or(now, |still_at| still_at.min(now)).as_seconds()
     }
 
     /// Answers one request. Whoever plays the delivery hands the receipt to [`World::delivered`] when the whole

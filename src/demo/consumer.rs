@@ -1,0 +1,58 @@
+//! The consumer: a thread that reads the topics as an outside program does.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Error, bail};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use crate::kafka::reader::{ReadRecord, Reader};
+use crate::kafka::settings::Settings;
+
+/// Enough to read on while a slow terminal scrolls.
+const QUEUE: usize = 1024;
+/// Also the longest it takes to notice that it should finish.
+const POLL: Duration = Duration::from_millis(50);
+/// How long the rest may take to read.
+const CATCH_UP_MAX: Duration = Duration::from_secs(20);
+
+pub struct Follower {
+    pub thread: JoinHandle<anyhow::Result<()>>,
+    /// Cancelled when nothing more is written: it reads to the end, then ends.
+    pub finish: CancellationToken,
+}
+
+impl Follower {
+    /// Reads events and dead letters from the beginning.
+    pub fn start(settings: &Settings) -> (Follower, mpsc::Receiver<ReadRecord>) {
+        let (sender, records) = mpsc::channel(QUEUE);
+        let finish = CancellationToken::new();
+        let (settings, finished) = (settings.clone(), finish.clone());
+        let thread = spawn_blocking(move || follow(&settings, &sender, &finished));
+        (Follower { thread, finish }, records)
+    }
+}
+
+fn follow(settings: &Settings, records: &mpsc::Sender<ReadRecord>, finish: &CancellationToken) -> anyhow::Result<()> {
+    let names = &settings.topics;
+    let reader = Reader::open(settings, &[&names.touches, &names.orders, &names.dead_letters]).map_err(Error::msg)?;
+    let step = || -> anyhow::Result<()> {
+        if let Some(record) = reader.next(POLL).map_err(Error::msg)? {
+            records.blocking_send(record).map_err(|_| Error::msg("nobody looks at what is read"))?;
+        }
+        Ok(())
+    };
+    while !finish.is_cancelled() {
+        step()?;
+    }
+    let ends = reader.ends().map_err(Error::msg)?;
+    let deadline = Instant::now() + CATCH_UP_MAX;
+    while !reader.has_reached(&ends).map_err(Error::msg)? {
+        if Instant::now() > deadline {
+            bail!("the topics were not read to their ends within {} s", CATCH_UP_MAX.as_secs());
+        }
+        step()?;
+    }
+    Ok(())
+}

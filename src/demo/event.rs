@@ -1,0 +1,175 @@
+//! A decoded record in the words of the demo.
+
+use serde_json::Value;
+
+use crate::avro::decode::Decoded;
+use crate::avro::schemas::RecordKind;
+
+/// What is cut from upstream texts: a line should stay a line.
+const TEXT_CHARS_MAX: usize = 48;
+
+/// What kind of thing happened; each has its colour and its place in the totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Touch,
+    Paid,
+    Refunded,
+    /// An order in a status that is not documented.
+    Unknown,
+    DeadLetter,
+}
+
+impl Kind {
+    pub fn of(event: &Decoded) -> Kind {
+        match (event.record, event.text("status")) {
+            (RecordKind::Touch, _) => Kind::Touch,
+            (RecordKind::Order, Some("PAID")) => Kind::Paid,
+            (RecordKind::Order, Some("REFUNDED")) => Kind::Refunded,
+            (RecordKind::Order, _) => Kind::Unknown,
+            _ => Kind::DeadLetter,
+        }
+    }
+}
+
+/// When it happened, as hours, minutes and seconds in Beijing; of a dead letter, when it was seen.
+pub fn time(event: &Decoded, kind: Kind) -> String {
+    let own = match kind {
+        Kind::Touch => event.text("create_time"),
+        Kind::Paid | Kind::Unknown => event.text("paid_time"),
+        Kind::Refunded => event.text("refunded_time").or(event.text("paid_time")),
+        Kind::DeadLetter => event.text("observed_at"),
+    };
+    let time = own.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    let beijing = jiff::tz::Offset::constant(8);
+    time.map_or_else(String::new, |time| beijing.to_datetime(time).strftime("%H:%M:%S").to_string())
+}
+
+/// What happened, in one line.
+pub fn words(event: &Decoded, kind: Kind) -> String {
+    match kind {
+        Kind::Touch => format!("touch{}", origin(event)),
+        Kind::Paid => format!("PAID {}", amount(event)),
+        Kind::Refunded => format!("REFUNDED {}", amount(event)),
+        Kind::Unknown => format!("status {} {}", number(event, "status_code"), amount(event)),
+        Kind::DeadLetter => {
+            let text = |name| printable(event.text(name).unwrap_or_default());
+            format!("{} from {}: {}", text("reason"), text("source"), text("detail"))
+        }
+    }
+}
+
+fn origin(event: &Decoded) -> String {
+    let path = event.text("path").map(|path| format!(" {}", printable(path)));
+    let scene = event.field("scene").and_then(Value::as_i64).map(|scene| format!(" scene {scene}"));
+    [path, scene].into_iter().flatten().collect()
+}
+
+/// Yuan, of which a fen is a hundredth.
+fn amount(event: &Decoded) -> String {
+    let fen = number(event, "paid_amount");
+    let sign = if fen < 0 { "-" } else { "" };
+    format!("{sign}¥{}.{:02}", fen.unsigned_abs() / 100, fen.unsigned_abs() % 100)
+}
+
+fn number(event: &Decoded, name: &str) -> i64 {
+    event.field(name).and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// Users control some of the texts: nothing in them may move the cursor or change colours.
+pub fn printable(text: &str) -> String {
+    let mut letters = text.chars();
+    let mut shown: String =
+        letters.by_ref().take(TEXT_CHARS_MAX).map(|letter| if letter.is_control() { '·' } else { letter }).collect();
+    if letters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::avro::decode::Decoder;
+    use crate::avro::encode::{Encoders, Framings};
+    use crate::domain::dead_letter::DeadLetter;
+    use crate::domain::fact::Fact;
+    use crate::domain::feed::Feed;
+    use crate::domain::promoter::{IdKind, Promoter};
+    use crate::domain::row::{Payment, Touch};
+    use crate::domain::time::{UnixMillis, UnixTime};
+
+    /// 2022-11-17 00:00 in Beijing.
+    const MIDNIGHT: UnixTime = UnixTime(1_668_614_400);
+
+    fn line(fact: &Fact) -> (String, String) {
+        let mut bytes = Vec::new();
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        let encoders = Encoders::new(Framings::SINGLE_OBJECT);
+        encoders.fact(fact, &promoter, IdKind::OpenId, UnixMillis(0), &mut bytes).unwrap();
+        shown(&bytes)
+    }
+
+    fn shown(bytes: &[u8]) -> (String, String) {
+        let event = Decoder::new([]).decode(bytes).unwrap();
+        let kind = Kind::of(&event);
+        (time(&event, kind), words(&event, kind))
+    }
+
+    fn touch() -> Touch {
+        Touch {
+            openid: "u".into(),
+            create_time: Some(MIDNIGHT),
+            path: Some("pages/\u{1b}[2J".into()),
+            scene: Some(1047),
+            ..Touch::default()
+        }
+    }
+
+    fn payment(status_code: i64) -> Payment {
+        Payment {
+            mch_id: "m".into(),
+            trade_no: "t".into(),
+            out_trade_no: None,
+            status_code,
+            paid_amount: 1205,
+            paid_time: MIDNIGHT.plus(61),
+            refunded_time: (status_code == 2).then_some(MIDNIGHT.plus(3600)),
+        }
+    }
+
+    fn promoter() -> Promoter {
+        Promoter::from_key("wx1/o1").unwrap()
+    }
+
+    #[test]
+    fn a_touch_tells_its_path_without_what_a_terminal_would_obey() {
+        let fact = Fact::touch(&promoter(), touch(), Box::default()).unwrap();
+        assert_eq!(line(&fact), ("00:00:00".into(), "touch pages/·[2J scene 1047".into()));
+    }
+
+    #[test]
+    fn orders_tell_their_status_and_amount() {
+        let paid = Fact::paid(&promoter(), touch(), payment(1), Box::default());
+        assert_eq!(line(&paid), ("00:01:01".into(), "PAID ¥12.05".into()));
+        let refunded = Fact::refunded(&promoter(), touch(), payment(2), Box::default());
+        assert_eq!(line(&refunded), ("01:00:00".into(), "REFUNDED ¥12.05".into()));
+        let unknown = Fact::unknown(&promoter(), touch(), payment(99), Box::default());
+        assert_eq!(line(&unknown), ("00:01:01".into(), "status 99 ¥12.05".into()));
+    }
+
+    #[test]
+    fn a_dead_letter_tells_its_reason() {
+        let detail = "openid is missing or empty".to_owned();
+        let seen = MIDNIGHT.as_millis();
+        let letter = DeadLetter::of_row(Feed::Touches, promoter(), "missing_openid", detail, Box::default(), seen);
+        let mut bytes = Vec::new();
+        Encoders::new(Framings::SINGLE_OBJECT).dead_letter(&letter, &mut bytes).unwrap();
+        let words = "missing_openid from touches: openid is missing or empty";
+        assert_eq!(shown(&bytes), ("00:00:00".into(), words.into()));
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        assert_eq!(printable(&"路".repeat(60)), format!("{}…", "路".repeat(48)));
+    }
+}

@@ -1,0 +1,93 @@
+//! What the demo prints: aligned lines, in colour only where a person looks on.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use super::event::{Kind, printable, time, words};
+use crate::avro::decode::Decoded;
+
+const DIM: &str = "2";
+const BOLD: &str = "1";
+const GREEN: &str = "1;32";
+const RED: &str = "1;31";
+
+/// Counts of what was printed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    touches: u64,
+    payments: u64,
+    refunds: u64,
+    others: u64,
+    dead_letters: u64,
+}
+
+pub struct Screen<W> {
+    out: W,
+    colours: bool,
+    totals: Totals,
+}
+
+impl Screen<io::Stdout> {
+    pub fn stdout() -> Screen<io::Stdout> {
+        let out = io::stdout();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colours = out.is_terminal() && !plain;
+        Screen { out, colours, totals: Totals::default() }
+    }
+}
+
+impl<W: Write> Screen<W> {
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
+    }
+
+    /// The names of the columns.
+    pub fn head(&mut self) -> io::Result<()> {
+        let line = columns("UTC+8", "topic", "promoter", "what happened");
+        self.coloured(BOLD, &line)
+    }
+
+    pub fn event(&mut self, topic: &str, event: &Decoded) -> io::Result<()> {
+        let kind = Kind::of(event);
+        let (count, colour) = match kind {
+            Kind::Touch => (&mut self.totals.touches, "36"),
+            Kind::Paid => (&mut self.totals.payments, "32"),
+            Kind::Refunded => (&mut self.totals.refunds, "33"),
+            Kind::Unknown => (&mut self.totals.others, "35"),
+            Kind::DeadLetter => (&mut self.totals.dead_letters, "31"),
+        };
+        *count += 1;
+        let promoter = printable(event.text("promoter_openid").unwrap_or_default());
+        let line = columns(&time(event, kind), topic, &promoter, &words(event, kind));
+        self.coloured(colour, &line)
+    }
+
+    /// The line of totals. `shown` is how many facts the upstream has shown.
+    pub fn totals(&mut self, running: Duration, shown: u64) -> io::Result<()> {
+        let Totals { touches, payments, refunds, others, dead_letters } = self.totals;
+        let published = touches + payments + refunds + others + dead_letters;
+        let line = format!(
+            "-- {} s: shown {shown}, published {published}: {touches} touches, {payments} payments, {refunds} refunds, \
+             {others} of unknown status, {dead_letters} dead letters",
+            running.as_secs()
+        );
+        self.coloured(DIM, &line)
+    }
+
+    pub fn verdict(&mut self, text: &str, exact: bool) -> io::Result<()> {
+        self.coloured(if exact { GREEN } else { RED }, text)
+    }
+
+    fn coloured(&mut self, colour: &str, line: &str) -> io::Result<()> {
+        match self.colours {
+            true => writeln!(self.out, "\u{1b}[{colour}m{line}\u{1b}[0m")?,
+            false => writeln!(self.out, "{line}")?,
+        }
+        self.out.flush()
+    }
+}
+
+fn columns(time: &str, topic: &str, promoter: &str, words: &str) -> String {
+    format!("{time:8}  {topic:21}  {promoter:16}  {words}")
+}

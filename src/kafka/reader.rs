@@ -1,0 +1,110 @@
+//! Reads whole topics as an outside consumer does: read_committed, from the beginning, without a group.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::context::LogContext;
+use super::settings::Settings;
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRecord {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    /// Absent in a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// All calls block.
+pub struct Reader {
+    consumer: BaseConsumer<LogContext>,
+    partitions: Vec<(String, i32)>,
+}
+
+/// The end of each partition, as a read_committed consumer sees it.
+pub struct Ends(HashMap<(String, i32), i64>);
+
+impl Reader {
+    /// Reads `topics`, all of which exist, from their beginning.
+    pub fn open(settings: &Settings, topics: &[&str]) -> Result<Reader, String> {
+        let consumer: BaseConsumer<LogContext> =
+            settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
+        let mut partitions = Vec::new();
+        for &name in topics {
+            let metadata = consumer.fetch_metadata(Some(name), CALL_TIMEOUT).map_err(failed)?;
+            let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
+            let Some(topic) = topic else { return Err(format!("topic {name} does not exist")) };
+            partitions.extend(topic.partitions().iter().map(|partition| (name.to_owned(), partition.id())));
+        }
+        let mut assignment = TopicPartitionList::new();
+        for (topic, partition) in &partitions {
+            assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(failed)?;
+        }
+        consumer.assign(&assignment).map_err(failed)?;
+        Ok(Reader { consumer, partitions })
+    }
+
+    /// The next record, or nothing where none came within `wait`. An error is for good; faults that pass are
+    /// logged.
+    pub fn next(&self, wait: Duration) -> Result<Option<ReadRecord>, String> {
+        match self.consumer.poll(wait) {
+            None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Ok(message)) => Ok(Some(record(&message))),
+            Some(Err(error)) if is_final(&error) => Err(failed(error)),
+            Some(Err(error)) => {
+                self.consumer.context().error(&error, "reading");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Where the partitions end now: an open transaction and what stands behind it are beyond the end.
+    pub fn ends(&self) -> Result<Ends, String> {
+        let mut ends = HashMap::new();
+        for (topic, partition) in &self.partitions {
+            let (low, high) = self.consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT).map_err(failed)?;
+            if high > low {
+                ends.insert((topic.clone(), *partition), high);
+            }
+        }
+        Ok(Ends(ends))
+    }
+
+    /// Whether everything below `ends` has been given out.
+    pub fn has_reached(&self, ends: &Ends) -> Result<bool, String> {
+        let positions = self.consumer.position().map_err(failed)?;
+        Ok(ends.0.iter().all(|((topic, partition), end)| {
+            let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());
+            position.is_some_and(|position| position >= *end)
+        }))
+    }
+}
+
+/// librdkafka recovers by itself from everything but these.
+fn is_final(error: &KafkaError) -> bool {
+    // Records were deleted before they were read.
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset)
+}
+
+fn record(message: &BorrowedMessage<'_>) -> ReadRecord {
+    ReadRecord {
+        topic: message.topic().to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_owned),
+        value: message.payload().map(<[u8]>::to_owned),
+    }
+}
+
+fn failed(error: KafkaError) -> String {
+    format!("the topics can't be read: {error}")
+}
