@@ -15,7 +15,6 @@ COPY --from=build /usr/local/bin/promoter-connector /usr/local/bin/
 USER 65532:65532
 WORKDIR /config
 VOLUME /config
-EXPOSE 9464
 # The exec form makes it process 1, which gets SIGTERM itself, drains and commits; it starts no children to reap.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["promoter-connector"]

@@ -188,7 +188,8 @@ fn token_source(source: &crate::config::TokenSource) -> TokenSource {
     }
 }
 
-fn kafka_settings(config: &Config) -> Settings {
+/// The Kafka side of the configuration.
+pub fn kafka_settings(config: &Config) -> Settings {
     let topics = &config.topics;
     let policy = if topics.create {
         TopicPolicy::Create(TopicDefaults {

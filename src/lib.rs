@@ -1,15 +1,90 @@
-pub mod app;
-pub mod avro;
+//! promoter-connector: polls WeChat's promoter API and publishes each fact to Kafka exactly once.
+//!
+//! # The way of the data
+//!
+//! ```text
+//!  config ──> app (wiring) ──> supervisor: session after session ──> session
+//!                                                                      │
+//!   ┌──────────────────────────────────────────────────────────────────┘
+//!   │  poll::scheduler (one for each app)                     wechat::client
+//!   │    due work ──Job──> poll::poller ──Question──────────> budget, token, host ──HTTP──> upstream
+//!   │        ^                │   ^                                  │
+//!   │        └── Pulled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
+//!   │                         │
+//!   │                         │ Harvest: rows → facts with identities (domain::harvest, domain::fact)
+//!   │                         v
+//!   │            [ commit::queue, bounded in bytes ]
+//!   │                         │
+//!   │                         v
+//!   └─> commit::committer: State::take(intake) -> Batch     all decisions, one writer (domain::state)
+//!                             │
+//!                             v
+//!       kafka::transaction_log: one transaction { events, dead letters, state, offsets }
+//! ```
+//!
+//! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows stands in the
+//! compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
+//!
+//! # The modules, in the order in which data passes them
+//!
+//! | module | is |
+//! |---|---|
+//! | [`cli`] | commands, exit codes, signals |
+//! | [`config`] | the file, validated at once and as a whole |
+//! | [`app`] | the wiring; alone sees everything, decides nothing |
+//! | [`supervisor`] | session after session: recovery is start-up |
+//! | [`session`] | from an open log to its end; nothing of one session reaches the next |
+//! | [`poll`] | who is asked when, and the polls |
+//! | [`wechat`] | the upstream: tokens, errors, retries, bytes to rows; the only user of reqwest beside `avro::registry` |
+//! | [`retry`] | the one policy of retries; the only user of backoff |
+//! | [`domain`] | the rules: plain data and plain functions, without I/O, clock or async |
+//! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
+//! | [`kafka`] | the log on Kafka; the only user of rdkafka |
+//! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
+//! | [`telemetry`] | the log that people read |
+//! | [`simulator`] | the upstream as it really behaves, seeded: for the demo, for tests, for users' own consumers |
+//! | [`demo`] | simulator, stand-in broker, connector and a judging consumer in one process |
+//!
+//! # What always holds
+//!
+//! 1. A fact and the memory of it are written in one transaction ([`domain::state`]).
+//! 2. A cursor moves only when a pull was read to its end, and never beyond what the upstream had to show by then
+//!    ([`domain::pull`]).
+//! 3. A pull's pages reach the committer in order, within one session, or not at all ([`session`]).
+//! 4. Only the current owner of a partition can write to it: older producers are fenced, older generations are refused
+//!    ([`kafka::ownership`], [`kafka::transaction`]).
+//! 5. Polling begins only when the state is whole ([`kafka::state_topic`]).
+//! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
+//!    the table).
+//! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
+//! 8. There is no lock around the state, no store of our own, and no timer that forgets.
+
 pub mod cli;
-pub mod commit;
+
 pub mod config;
-pub mod demo;
-pub mod domain;
-pub mod kafka;
-pub mod poll;
-pub mod retry;
-pub mod session;
-pub mod simulator;
+
+pub mod app;
+
 pub mod supervisor;
-pub mod telemetry;
+
+pub mod session;
+
+pub mod poll;
+
 pub mod wechat;
+
+pub mod retry;
+
+pub mod domain;
+
+pub mod commit;
+
+pub mod kafka;
+
+pub mod avro;
+
+pub mod telemetry;
+
+pub mod simulator;
+
+pub mod demo;

@@ -7,18 +7,37 @@
 
 mod broker {
     pub mod barrier;
+    pub mod crashes;
     pub mod fencing;
     pub mod isolation;
     pub mod lifetime;
+    pub mod outages;
     mod producer;
+    pub mod sharing;
+    pub mod start_up;
+    pub mod stopping;
+    mod world;
+    pub mod zombies;
 }
 mod harness;
 
 use std::process::ExitCode;
 
-use broker::{barrier, fencing, isolation, lifetime};
+use broker::{barrier, crashes, fencing, isolation, lifetime, outages, sharing, start_up, stopping, zombies};
 use harness::case;
 
 fn main() -> ExitCode {
-    case::main([isolation::CASES, fencing::CASES, barrier::CASES, lifetime::CASES].into_iter().flatten().copied())
+    let cases = [
+        isolation::CASES,
+        fencing::CASES,
+        barrier::CASES,
+        lifetime::CASES,
+        crashes::CASES,
+        outages::CASES,
+        zombies::CASES,
+        sharing::CASES,
+        stopping::CASES,
+        start_up::CASES,
+    ];
+    case::main(cases.into_iter().flatten().copied())
 }

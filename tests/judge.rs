@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn sighting(stream: &str, time: i64, key: &str) -> Sighting {
-    Sighting { key: key.to_owned(), stream: stream.to_owned(), time }
+    Sighting { key: key.to_owned(), stream: stream.to_owned(), harvests: 1, time }
 }
 
 fn keys(sightings: &[Sighting]) -> Vec<String> {
@@ -41,6 +41,15 @@ fn what_was_shown_once_and_found_once_is_exact() {
     assert!(verdict.is_exact());
     assert_eq!(verdict.to_string(), "shown 3, published 3, missing 0, twice 0, foreign 0, misordered 0");
     assert!(verdict.must_be_exact().is_ok());
+}
+
+#[test]
+fn a_stream_of_two_harvests_may_step_back_once() {
+    let of_two = |time, key| Sighting { harvests: 2, ..sighting("a", time, key) };
+    let found = [of_two(1, "v"), of_two(5, "w"), of_two(2, "x"), of_two(3, "y")];
+    assert!(judge(keys(&found), found.clone()).is_exact());
+    let found: Vec<_> = found.into_iter().chain([of_two(2, "z")]).collect();
+    assert_eq!(judge(keys(&found), found).misordered, ["z"]);
 }
 
 #[test]

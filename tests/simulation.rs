@@ -13,13 +13,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use promoter_connector::commit::committer::{Bounds, Totals};
 use promoter_connector::commit::crash_point::CrashPoint;
 use promoter_connector::commit::memory_log::{Durable, Fault, MemoryLog, Script};
+use promoter_connector::domain::dead_letter::DeadLetter;
 use promoter_connector::domain::fact::Content;
 use promoter_connector::domain::feed::{Feed, StartFrom};
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
@@ -34,6 +35,7 @@ use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, S
 use promoter_connector::supervisor;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
+use promoter_connector::wechat::transport::Transport;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +119,7 @@ fn apps(
 }
 
 /// What befalls the log, one call after the other.
-fn script(seed: u64, calm: Arc<std::sync::atomic::AtomicBool>) -> Script {
+fn script(seed: u64, calm: Arc<AtomicBool>) -> Script {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     Box::new(move || {
         let delay = Duration::from_millis(random.random_range(0..300));
@@ -151,7 +153,7 @@ async fn live(seed: u64) -> Result<Outcome, String> {
         (StartFrom::At(START.as_seconds()), START.as_seconds())
     };
     let durable = Arc::new(Mutex::new(Durable::default()));
-    let calm = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let calm = Arc::new(AtomicBool::new(false));
     let began = tokio::time::Instant::now();
     let mut crashes = 0;
     loop {
@@ -198,7 +200,7 @@ async fn live(seed: u64) -> Result<Outcome, String> {
                 crashes += 1;
                 if began.elapsed() > SETTLE_MAX {
                     return Err(format!("{ended}, and never settled: {:?}",
-                        world.with(|world| world.settlement(promoter_connector::wechat::transport::Transport::now(&transport), Some(from)))));
+                        world.with(|world| world.settlement(transport.now(), Some(from)))));
                 }
             }
         }
@@ -213,7 +215,6 @@ async fn everything_is_published(
     from: UnixTime,
     settled: bool,
 ) {
-    use promoter_connector::wechat::transport::Transport;
     if !settled {
         return std::future::pending().await;
     }
@@ -313,4 +314,23 @@ fn whatever_happens_every_fact_shown_is_published_once() {
     }
     println!("{} seeds, {facts:?} facts, {crashes:?} crashes", seeds.end - seeds.start);
     assert!(facts.into_inner() > 0, "nothing was shown, so nothing is proven");
+}
+
+#[test]
+fn a_log_that_drops_or_doubles_one_event_is_caught() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let outcome = runtime.block_on(live(1)).unwrap();
+    assert!(judge(&outcome).is_ok());
+    let event = outcome.durable.lock().unwrap().events.pop().unwrap();
+    assert!(judge(&outcome).is_err(), "a dropped event was not missed");
+    outcome.durable.lock().unwrap().events.extend([event.clone(), event]);
+    assert!(judge(&outcome).is_err(), "a doubled event went unnoticed");
+    outcome.durable.lock().unwrap().events.pop();
+    let letter = some_dead_letter(&outcome);
+    outcome.durable.lock().unwrap().dead_letters.push(letter);
+    assert!(judge(&outcome).is_err(), "a doubled dead letter went unnoticed");
+}
+
+fn some_dead_letter(outcome: &Outcome) -> DeadLetter {
+    outcome.durable.lock().unwrap().dead_letters.first().cloned().expect("this seed has unreadable rows")
 }

@@ -1,7 +1,5 @@
 //! From the domain to framed Avro records.
 
-use std::io::Write;
-
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde::Serialize;
 
@@ -9,7 +7,7 @@ use super::framing::Framing;
 use super::records::{Circumstances, DeadLetterRecord, Event};
 use super::schemas::RecordKind;
 use crate::domain::dead_letter::DeadLetter;
-use crate::domain::fact::{Fact, FactId};
+use crate::domain::fact::Fact;
 use crate::domain::promoter::{IdKind, Promoter};
 use crate::domain::time::UnixMillis;
 
@@ -63,7 +61,7 @@ impl Encoders {
         observed_at: UnixMillis,
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let event_id = HexId::of(fact.id);
+        let event_id = fact.id.hex();
         let circumstances = Circumstances { event_id: event_id.as_str(), promoter, id_kind, observed_at };
         match Event::of(fact, circumstances) {
             Event::Touch(record) => self.touch.encode(&record, buffer),
@@ -105,21 +103,6 @@ impl Encoder {
                 Err(EncodeError { record: self.record, detail })
             }
         }
-    }
-}
-
-/// A fact's id as text, without an allocation.
-struct HexId([u8; 32]);
-
-impl HexId {
-    fn of(id: FactId) -> HexId {
-        let mut text = [0; 32];
-        write!(&mut text[..], "{id}").expect("16 bytes give 32 digits");
-        HexId(text)
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hex digits are ASCII")
     }
 }
 

@@ -46,6 +46,9 @@ pub enum Failure {
     /// What was asked for can't be begun; to be corrected by whoever asked.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// As above, found by the library that the setting is for.
+    #[error("{0}")]
+    Refused(String),
     /// It failed while it ran.
     #[error("{0:#}")]
     Running(#[from] anyhow::Error),
@@ -55,7 +58,7 @@ impl Failure {
     /// 1 for what failed while running, 2 for usage and configuration (as clap exits for usage).
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Config(_) => ExitCode::from(2),
+            Failure::Config(_) | Failure::Refused(_) => ExitCode::from(2),
             Failure::Running(_) => ExitCode::from(1),
         }
     }

@@ -12,6 +12,7 @@ use crate::telemetry::log;
 /// Runs until SIGTERM or SIGINT, and then until what was polled is durable.
 pub fn run(path: &Path) -> Result<(), Failure> {
     let config = prepare(path)?;
+    app::kafka_settings(&config).check().map_err(Failure::Refused)?;
     let runtime = super::runtime()?;
     let result = runtime.block_on(async {
         let stop = CancellationToken::new();

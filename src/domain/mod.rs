@@ -25,6 +25,8 @@ pub mod state_record;
 
 pub mod batch;
 
+mod feed_state;
+
 pub mod state;
 
 pub mod turns;

@@ -17,16 +17,12 @@ use std::collections::HashMap;
 use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
-use super::fact::FactId;
 use super::feed::Feed;
+use super::feed_state::{FeedState, push_state};
 use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight};
 use super::promoter::Promoter;
-use super::state_record::{Remembered, StateKey, StateRecord, StateValue};
+use super::state_record::{Remembered, StateKey, StateValue};
 use super::time::{UnixMillis, UnixTime};
-
-/// A cursor that moves without news is written once it has moved this far, in seconds: a restart then asks again
-/// for an hour at most, and a quiet promoter costs the topic a record an hour.
-const SILENT_MOVE: i64 = 3600;
 
 /// Where a feed of a promoter begins.
 pub type FirstCursor = (Promoter, Feed, Cursor);
@@ -77,37 +73,19 @@ pub struct State {
     promoters: HashMap<Promoter, [Option<FeedState>; 3]>,
 }
 
-#[derive(Debug)]
-struct FeedState {
-    cursor: Cursor,
-    /// Where the cursor of the last record stands.
-    written: UnixTime,
-    seen: HashMap<FactId, u32>,
-    chunks: Vec<Chunk>,
-    next_chunk: u64,
-}
-
-/// One `seen` record of the topic.
-#[derive(Debug)]
-struct Chunk {
-    number: u64,
-    /// The latest time in it.
-    newest: u32,
-}
-
 impl State {
     pub fn cursor(&self, promoter: &Promoter, feed: Feed) -> Option<Cursor> {
-        self.feed(promoter, feed).map(|state| state.cursor)
+        self.promoters.get(promoter)?[feed as usize].as_ref().map(FeedState::cursor)
     }
 
     /// How many facts are remembered.
     pub fn remembered(&self) -> usize {
-        self.promoters.values().flatten().flatten().map(|state| state.seen.len()).sum()
+        self.promoters.values().flatten().flatten().map(|state| state.remembered()).sum()
     }
 
     /// How many records of the topic hold them.
     pub fn chunks(&self) -> usize {
-        self.promoters.values().flatten().flatten().map(|state| state.chunks.len()).sum()
+        self.promoters.values().flatten().flatten().map(|state| state.chunks()).sum()
     }
 
     /// Plans an intake: adds what has to be written to `batch`, and takes it as known from here on.
@@ -151,25 +129,16 @@ impl State {
         tally
     }
 
-    fn feed(&self, promoter: &Promoter, feed: Feed) -> Option<&FeedState> {
-        self.promoters.get(promoter)?[feed as usize].as_ref()
-    }
-
     /// Takes a record read from the topic. Records of one key come in the order in which they were written; a
     /// feed's `seen` records may come before its first cursor.
     pub fn restore(&mut self, key: StateKey, value: Option<StateValue>) {
         let (StateKey::Cursor(promoter, feed) | StateKey::Seen(promoter, feed, _)) = &key;
         let slot = &mut self.promoters.entry(promoter.clone()).or_default()[*feed as usize];
-        let state = slot.get_or_insert_with(|| {
-            FeedState::new(Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX) })
-        });
+        let state = slot.get_or_insert_with(|| FeedState::new(NO_CURSOR));
         match (key, value) {
-            (StateKey::Cursor(..), Some(StateValue::Cursor(cursor))) => {
-                state.cursor = cursor;
-                state.written = cursor.complete_before;
-            }
+            (StateKey::Cursor(..), Some(StateValue::Cursor(cursor))) => state.restore_cursor(cursor),
             (StateKey::Seen(_, _, number), Some(StateValue::Seen(facts))) => state.restore_chunk(number, &facts),
-            (StateKey::Seen(_, _, number), None) => state.chunks.retain(|chunk| chunk.number != number),
+            (StateKey::Seen(_, _, number), None) => state.drop_chunk(number),
             // A cursor's tombstone: the feed begins anew.
             (StateKey::Cursor(..), _) => *slot = None,
             // `StateValue::decode` goes by the key, so kinds never differ.
@@ -181,7 +150,7 @@ impl State {
     pub fn restored(&mut self) {
         for slot in self.promoters.values_mut().flatten() {
             match slot {
-                Some(state) if state.cursor.start == UnixTime(i64::MAX) => *slot = None,
+                Some(state) if state.cursor() == NO_CURSOR => *slot = None,
                 Some(state) => state.forget_facts(),
                 None => {}
             }
@@ -190,13 +159,16 @@ impl State {
     }
 }
 
+/// Stands for the cursor of a feed whose record has not come yet. No feed begins at the end of time.
+const NO_CURSOR: Cursor = Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX) };
+
 /// What one harvest adds to the memory of each feed.
 #[derive(Default)]
 struct Added([Vec<Remembered>; 3]);
 
 impl Added {
     fn remember(&mut self, state: &mut FeedState, feed: Feed, fact: Remembered) {
-        state.seen.insert(fact.id, fact.time);
+        state.remember(fact);
         self.0[feed as usize].push(fact);
     }
 }
@@ -212,28 +184,26 @@ fn take_sighting(
 ) {
     let feed = fact.memory;
     let Some(state) = &mut feeds[feed as usize] else { return };
-    if fact.time < state.cursor.start {
+    let cursor = state.cursor();
+    if fact.time < cursor.start {
         tally.before_start += 1;
         return;
     }
-    if remembered < state.cursor.complete_before {
+    if remembered < cursor.complete_before {
         tally.behind += 1;
         return;
     }
     let memory = Remembered::new(fact.id, remembered);
-    match state.seen.get(&fact.id) {
-        Some(&time) => {
-            tally.known += 1;
-            if must_renew(feed, time, memory.time, state.cursor.complete_before) {
-                added.remember(state, feed, memory);
-            }
-        }
-        None => {
-            tally.published += 1;
-            added.remember(state, feed, memory);
-            batch.weight += fact_weight(&fact);
-            batch.events.push(Event { promoter: promoter.clone(), fact, observed_at });
-        }
+    let known = state.knows(fact.id);
+    if state.must_remember(feed, memory) {
+        added.remember(state, feed, memory);
+    }
+    if known {
+        tally.known += 1;
+    } else {
+        tally.published += 1;
+        batch.weight += fact_weight(&fact);
+        batch.events.push(Event { promoter: promoter.clone(), fact, observed_at });
     }
 }
 
@@ -247,14 +217,10 @@ fn take_dead_row(
     added: &mut Added,
     tally: &mut Tally,
 ) {
-    let known_somewhere = feeds.iter().flatten().any(|state| state.seen.contains_key(&id));
+    let known_somewhere = feeds.iter().flatten().any(|state| state.knows(id));
     let Some(state) = &mut feeds[feed as usize] else { return };
-    let memory = Remembered::new(id, remembered.max(state.cursor.complete_before));
-    let renew = match state.seen.get(&id) {
-        Some(&time) => must_renew(feed, time, memory.time, state.cursor.complete_before),
-        None => true,
-    };
-    if renew {
+    let memory = Remembered::new(id, remembered.max(state.cursor().complete_before));
+    if state.must_remember(feed, memory) {
         added.remember(state, feed, memory);
     }
     if known_somewhere {
@@ -262,17 +228,6 @@ fn take_dead_row(
     } else {
         tally.dead_lettered += 1;
         push_dead_letter(batch, letter);
-    }
-}
-
-/// Whether something remembered under `old` has to be remembered again under `new`, or it would be forgotten while
-/// the upstream still shows it: an order that is shown under a later date too, an unreadable row that stays in
-/// view. The latter is renewed only when half of its time has passed, to spare the topic.
-fn must_renew(feed: Feed, old: u32, new: u32, horizon: UnixTime) -> bool {
-    let since_horizon = |time: u32| i64::from(time) - horizon.0;
-    match feed {
-        Feed::Orders => new > old,
-        Feed::Touches | Feed::Refunds => since_horizon(old) * 2 < since_horizon(new),
     }
 }
 
@@ -285,88 +240,9 @@ fn split_advance(
 ) -> (Option<UnixTime>, Option<UnixTime>) {
     let Some(advance) = advance else { return (None, None) };
     match &feeds[feed as usize] {
-        Some(state) if state.cursor.complete_before == advance.from => (Some(advance.to), advance.refunds_to),
+        Some(state) if state.cursor().complete_before == advance.from => (Some(advance.to), advance.refunds_to),
         _ => (None, None),
     }
-}
-
-impl FeedState {
-    fn new(cursor: Cursor) -> FeedState {
-        FeedState { cursor, written: cursor.complete_before, seen: HashMap::new(), chunks: Vec::new(), next_chunk: 0 }
-    }
-
-    /// Ends a harvest: moves the cursor, and writes what the topic must know of it.
-    fn settle(
-        &mut self,
-        promoter: &Promoter,
-        feed: Feed,
-        added: Vec<Remembered>,
-        advance: Option<UnixTime>,
-        batch: &mut Batch,
-    ) {
-        let news = !added.is_empty();
-        if let Some(to) = advance {
-            self.cursor.complete_before = self.cursor.complete_before.max(to);
-        }
-        let horizon = self.cursor.complete_before;
-        let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
-        for fact in passed {
-            self.seen.remove(&fact.id);
-        }
-        if !lasting.is_empty() {
-            let number = self.next_chunk;
-            self.add_chunk(number, &lasting);
-            let key = StateKey::Seen(promoter.clone(), feed, number);
-            push_state(batch, key, Some(StateValue::Seen(lasting)));
-        }
-        let moved = horizon.0.saturating_sub(self.written.0);
-        if (news && moved > 0) || moved >= SILENT_MOVE {
-            self.written = horizon;
-            push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor)));
-            for chunk in self.forget() {
-                push_state(batch, StateKey::Seen(promoter.clone(), feed, chunk.number), None);
-            }
-        }
-    }
-
-    /// Drops the chunks that lie behind the cursor, and what they held.
-    fn forget(&mut self) -> Vec<Chunk> {
-        let horizon = self.cursor.complete_before.0;
-        let chunks = std::mem::take(&mut self.chunks);
-        let (gone, kept): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| i64::from(chunk.newest) < horizon);
-        self.chunks = kept;
-        if !gone.is_empty() {
-            self.forget_facts();
-        }
-        gone
-    }
-
-    fn forget_facts(&mut self) {
-        let horizon = self.cursor.complete_before.0;
-        self.seen.retain(|_, time| i64::from(*time) >= horizon);
-        self.seen.shrink_to(self.seen.len() * 2);
-    }
-
-    fn add_chunk(&mut self, number: u64, facts: &[Remembered]) {
-        let newest = facts.iter().map(|fact| fact.time).max().unwrap_or(0);
-        self.chunks.push(Chunk { number, newest });
-        self.next_chunk = self.next_chunk.max(number + 1);
-    }
-
-    fn restore_chunk(&mut self, number: u64, facts: &[Remembered]) {
-        self.chunks.retain(|chunk| chunk.number != number);
-        self.add_chunk(number, facts);
-        for fact in facts {
-            let time = self.seen.entry(fact.id).or_insert(fact.time);
-            *time = (*time).max(fact.time);
-        }
-    }
-}
-
-fn push_state(batch: &mut Batch, key: StateKey, value: Option<StateValue>) {
-    let facts = if let Some(StateValue::Seen(facts)) = &value { facts.len() } else { 0 };
-    batch.weight += 128 + facts * size_of::<Remembered>();
-    batch.state.push(StateRecord { key, value });
 }
 
 fn push_dead_letter(batch: &mut Batch, letter: DeadLetter) {

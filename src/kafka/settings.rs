@@ -4,6 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+
+/// The most that a produce request holds for a partition: librdkafka's default.
+pub const BATCH_BYTES: usize = 1_000_000;
 
 /// The topics, by what they hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,23 @@ impl fmt::Debug for Settings {
 impl Settings {
     pub fn transactional_id(&self) -> String {
         format!("{}-{}", self.name, self.instance_id)
+    }
+
+    /// Whether librdkafka takes the properties. The text names the property, and never its value.
+    pub fn check(&self) -> Result<(), String> {
+        for config in [self.producer_config(BATCH_BYTES), self.member_config(), self.reader_config()] {
+            match config.create_native_config() {
+                Ok(_) => {}
+                Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _)) => {
+                    return Err(format!("kafka.\"{key}\" is not a property of librdkafka; remove or correct it"));
+                }
+                Err(KafkaError::ClientConfig(_, _, key, _)) => {
+                    return Err(format!("kafka.\"{key}\" has a value that librdkafka refuses; correct it"));
+                }
+                Err(_) => return Err("kafka: librdkafka refuses the properties".to_owned()),
+            }
+        }
+        Ok(())
     }
 
     pub fn bootstrap_servers(&self) -> &str {
@@ -138,5 +160,59 @@ impl Extend for ClientConfig {
         for (key, value) in other.config_map() {
             self.set(key.to_string(), value.to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(properties: &[(&str, &str)]) -> Settings {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let name = |topic: &str| format!("promoter.{topic}");
+        Settings {
+            properties: properties.iter().map(owned).collect(),
+            name: "connector".into(),
+            instance_id: "one".into(),
+            topics: TopicNames {
+                touches: name("touches"),
+                orders: name("orders"),
+                dead_letters: name("dead-letters"),
+                registry: name("registry"),
+                state: name("state"),
+            },
+            topic_policy: TopicPolicy::Check,
+        }
+    }
+
+    #[test]
+    fn properties_that_librdkafka_takes_pass() {
+        assert_eq!(settings(&[("bootstrap.servers", "a:1"), ("security.protocol", "sasl_ssl")]).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_property_that_librdkafka_does_not_take_is_named_and_its_value_is_not() {
+        let unknown = settings(&[("linger.mss", "hidden")]).check().unwrap_err();
+        assert!(unknown.contains("linger.mss") && !unknown.contains("hidden"), "{unknown}");
+        let invalid = settings(&[("security.protocol", "hidden")]).check().unwrap_err();
+        assert!(invalid.contains("security.protocol") && !invalid.contains("hidden"), "{invalid}");
+    }
+
+    #[test]
+    fn what_the_promise_rests_on_stands_whatever_the_properties_say() {
+        let settings =
+            settings(&[("enable.idempotence", "false"), ("transactional.id", "x"), ("partitioner", "random")]);
+        let producer = settings.producer_config(1000);
+        assert_eq!(producer.get("enable.idempotence"), Some("true"));
+        assert_eq!(producer.get("transactional.id"), Some("connector-one"));
+        assert_eq!(producer.get("partitioner"), Some("murmur2_random"));
+        assert_eq!(settings.reader_config().get("isolation.level"), Some("read_committed"));
+        assert_eq!(settings.member_config().get("enable.auto.commit"), Some("false"));
+    }
+
+    #[test]
+    fn properties_with_their_passwords_are_not_shown() {
+        let shown = format!("{:?}", settings(&[("sasl.password", "hidden")]));
+        assert!(!shown.contains("hidden"), "{shown}");
     }
 }

@@ -17,6 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::context::LogContext;
+use super::partition;
 use super::settings::Settings;
 use crate::commit::log::OpenError;
 use crate::domain::state::State;
@@ -29,8 +30,14 @@ const POLL: Duration = Duration::from_millis(50);
 const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const STALL_REPORT: Duration = Duration::from_secs(10);
 
-/// Blocks until the state of `partitions` is whole. Cancelled by `cancel`.
-pub fn restore(settings: &Settings, partitions: &[i32], cancel: &CancellationToken) -> Result<State, OpenError> {
+/// Blocks until the state of `partitions` is whole. Cancelled by `cancel`. A record whose promoter belongs elsewhere
+/// among `partitions_in_all` tells that their number was changed: what its owner would not find is published again.
+pub fn restore(
+    settings: &Settings,
+    partitions: &[i32],
+    partitions_in_all: i32,
+    cancel: &CancellationToken,
+) -> Result<State, OpenError> {
     let topic = settings.topics.state.as_str();
     let mut open = barriers(settings, topic, partitions)?;
     let mut state = State::default();
@@ -54,7 +61,7 @@ pub fn restore(settings: &Settings, partitions: &[i32], cancel: &CancellationTok
         match reader.poll(POLL) {
             Some(Ok(message)) => {
                 progress = Instant::now();
-                restore_record(&mut state, &message)?;
+                restore_record(&mut state, &message, partitions_in_all)?;
                 if open.get(&message.partition()).is_some_and(|barrier| message.offset() + 1 >= *barrier) {
                     open.remove(&message.partition());
                 }
@@ -108,7 +115,7 @@ fn close_reached(reader: &BaseConsumer<LogContext>, open: &mut HashMap<i32, i64>
     Ok(())
 }
 
-fn restore_record(state: &mut State, message: &BorrowedMessage<'_>) -> Result<(), OpenError> {
+fn restore_record(state: &mut State, message: &BorrowedMessage<'_>, partitions: i32) -> Result<(), OpenError> {
     let stop = |error: crate::domain::state_record::Unreadable| {
         OpenError::Stop(format!(
             "the state record at {} partition {} offset {} can't be used: {error}",
@@ -118,6 +125,16 @@ fn restore_record(state: &mut State, message: &BorrowedMessage<'_>) -> Result<()
         ))
     };
     let key = StateKey::decode(message.key().unwrap_or_default()).map_err(stop)?;
+    let place = partition::of(key.promoter(), partitions);
+    if message.partition() != place {
+        return Err(OpenError::Stop(format!(
+            "topic {} was written when it had another number of partitions: what is known of {} stands in partition {}, \
+             and is looked for in {place}; go back to a topic with that number",
+            message.topic(),
+            key.promoter(),
+            message.partition()
+        )));
+    }
     let value = message.payload().map(|bytes| StateValue::decode(&key, bytes)).transpose().map_err(stop)?;
     state.restore(key, value);
     Ok(())

@@ -158,9 +158,7 @@ async fn create_missing(
         match result {
             Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, error)) => {
-                return Err(OpenError::Stop(format!("topic {topic} can't be created: {error}")));
-            }
+            Err((topic, error)) => return Err(not_created(&topic, error)),
         }
     }
     let deadline = Instant::now() + APPEAR_MAX;
@@ -169,6 +167,21 @@ async fn create_missing(
         *counts = partition_counts(settings, wanted).await?;
     }
     Ok(())
+}
+
+/// What an operator has to change stops the start; everything else may pass.
+fn not_created(topic: &str, error: RDKafkaErrorCode) -> OpenError {
+    let text = format!("topic {topic} can't be created: {error}");
+    match error {
+        RDKafkaErrorCode::TopicAuthorizationFailed
+        | RDKafkaErrorCode::ClusterAuthorizationFailed
+        | RDKafkaErrorCode::PolicyViolation
+        | RDKafkaErrorCode::InvalidTopic
+        | RDKafkaErrorCode::InvalidPartitions
+        | RDKafkaErrorCode::InvalidReplicationFactor
+        | RDKafkaErrorCode::InvalidConfig => OpenError::Stop(text),
+        _ => OpenError::Again(text),
+    }
 }
 
 fn retention_text(defaults: &TopicDefaults) -> String {
@@ -205,6 +218,13 @@ async fn check_settings(
                 "topic {topic} has cleanup.policy={policy}; it must be exactly compact, or the connector forgets what \
                  it has published"
             )),
+            Kind::Events | Kind::DeadLetters if policy.contains("compact") => problems.push(format!(
+                "topic {topic} has cleanup.policy={policy}; set it to delete, for compaction leaves only the last record \
+                 of each promoter"
+            )),
+            _ => {}
+        }
+        match kind {
             Kind::Events if value("message.timestamp.type") != "CreateTime" => problems.push(format!(
                 "topic {topic} has message.timestamp.type={}; set it to CreateTime, for records carry their fact's time",
                 value("message.timestamp.type")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ownership::{Assignment, Ownership};
 use super::partition;
 use super::records::{Limits, Writer};
-use super::settings::Settings;
+use super::settings::{BATCH_BYTES, Settings};
 use super::state_topic;
 use super::topics::{self, Topics};
 use super::transaction::{Failure, Owner, Transactions};
@@ -19,8 +19,7 @@ use crate::domain::promoter::IdKind;
 
 /// How long a refused member waits to be told about the newer generation before it tries again with what it has.
 const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
-/// Bounds of the batches in a produce request: librdkafka's default, and what still makes sense.
-const BATCH_BYTES_MAX: usize = 1_000_000;
+/// The least that a produce request holds.
 const BATCH_BYTES_MIN: usize = 1024;
 
 /// Opens logs, one after the other, for the whole life of the process.
@@ -141,10 +140,11 @@ impl Shared {
         topics: Topics,
         assignment: Arc<Assignment>,
     ) -> Result<(Session, crate::domain::state::State), OpenError> {
-        let batch_bytes = topics.limits.smallest().clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+        let batch_bytes = topics.limits.smallest().clamp(BATCH_BYTES_MIN, BATCH_BYTES);
         let transactions = Transactions::open(&self.settings, batch_bytes).map_err(OpenError::Again)?;
         reach(CrashPoint::Fenced);
-        let state = state_topic::restore(&self.settings, &assignment.partitions, &assignment.recalled)?;
+        let state =
+            state_topic::restore(&self.settings, &assignment.partitions, topics.partitions, &assignment.recalled)?;
         reach(CrashPoint::Restored);
         let writer = Writer {
             topics: self.settings.topics.clone(),

@@ -22,6 +22,8 @@ pub struct HttpSettings {
 
 /// An answer's texts are cut to this where they become part of an error.
 const ERROR_CHARS_MAX: usize = 200;
+/// Room that is made for a body because its length was announced, in bytes: a page of 1000 rows.
+const BODY_AT_ONCE_MAX: usize = 512 * 1024;
 /// Idle connections are closed before what stands between is likely to forget them.
 const IDLE_FOR: Duration = Duration::from_secs(50);
 
@@ -51,11 +53,11 @@ impl Http {
         let date = header(response.headers(), DATE).and_then(|text| httpdate::parse_http_date(text).ok());
         let retry_after = retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
         let too_large = TransportError::TooLarge { limit: self.response_max };
-        let announced = response.content_length().unwrap_or(0);
-        if usize::try_from(announced).map_or(true, |announced| announced > self.response_max) {
+        let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+        if announced > self.response_max {
             return Err(too_large);
         }
-        let mut body = BytesMut::new();
+        let mut body = BytesMut::with_capacity(announced.min(BODY_AT_ONCE_MAX));
         while let Some(chunk) = response.chunk().await.map_err(described)? {
             if body.len() + chunk.len() > self.response_max {
                 return Err(too_large);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::process::Process;
+use super::wait::wait_until;
 
 /// From SIGTERM to the exit: the last transaction commits meanwhile.
 const STOP_BOUND: Duration = Duration::from_secs(30);
@@ -45,6 +46,11 @@ impl Connector {
         self.process.resume()
     }
 
+    /// SIGTERM, without waiting for what it does.
+    pub fn ask_to_end(&self) -> Result<()> {
+        self.process.ask_to_end()
+    }
+
     /// SIGTERM, and how it ended.
     pub fn terminate(&self) -> Result<ExitStatus> {
         self.process.terminate(STOP_BOUND)
@@ -58,6 +64,16 @@ impl Connector {
     /// An error with the end of its log, if it has ended.
     pub fn must_run(&self) -> Result<()> {
         self.process.must_run()
+    }
+
+    /// Waits until its log holds `text` at least `times` times, over all starts under this name. An error if it ends.
+    pub fn wait_logged(&self, text: &str, times: usize, bound: Duration) -> Result<()> {
+        wait_until(&format!("the log says {text:?} {times} times"), bound, || {
+            if self.log()?.matches(text).count() >= times {
+                return Ok(Some(()));
+            }
+            self.must_run().map(|()| None)
+        })
     }
 
     /// Its log so far, over all starts under this name.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use promoter_connector::avro::decode::Decoder;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::connector::Connector;
-use super::consumer::read_all;
+use super::consumer::{Record, read_all};
 use super::directory;
 use super::facts;
 use super::judge::{Sighting, Verdict, judge};
@@ -49,26 +50,31 @@ impl Context {
     }
 
     /// A configuration of the real binary for this case: its broker, its topics, and the first `promoters` of the
-    /// simulated upstream, polled as often as tests need it. `more` is TOML that follows.
-    pub fn config(&self, simulator: &Simulator, promoters: usize, more: &str) -> String {
+    /// upstream at `url`, polled as often as tests need it. It runs as instance "one". `more` is TOML that follows.
+    pub fn config(&self, url: &str, promoters: usize, more: &str) -> String {
+        self.config_of("one", url, promoters, more)
+    }
+
+    /// As [`Context::config`], for one of several instances. Keys in `more` are whole, as in `kafka.linger.ms`.
+    pub fn config_of(&self, instance: &str, url: &str, promoters: usize, more: &str) -> String {
         let promoters: Vec<String> = (1..=promoters).map(|number| format!("oSimulated{number:06}")).collect();
-        let (bootstrap, prefix, url) = (self.bootstrap(), self.topics.prefix(), simulator.url());
+        let (bootstrap, prefix) = (self.bootstrap(), self.topics.prefix());
         format!(
             r#"
-connector = {{ name = "{prefix}", instance_id = "one" }}
-kafka = {{ "bootstrap.servers" = "{bootstrap}" }}
+connector = {{ name = "{prefix}", instance_id = "{instance}" }}
+kafka."bootstrap.servers" = "{bootstrap}"
 topics = {{ prefix = "{prefix}", partitions = 3, replication = 1 }}
 apps = [
     {{ app_id = "wx_simulated", secret = "simulated-secret", base_url = "{url}", promoters = {promoters:?} }},
 ]
 retry = {{ parked = "1s", stopped = "1s", too_fast = "1s" }}
+http.timeout = "2s"
 admin = {{ listen = "off" }}
-
-[feeds]
-touches = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
-orders = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
-refunds = {{ every = "1s", idle_every = "2s" }}
-{more}"#
+feeds.touches = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
+feeds.orders = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
+feeds.refunds = {{ every = "1s", idle_every = "2s" }}
+{more}
+"#
         )
     }
 
@@ -84,15 +90,21 @@ refunds = {{ every = "1s", idle_every = "2s" }}
 
     /// All that a read_committed consumer finds in the topics of this case: events and dead letters.
     pub fn published(&self) -> Result<Vec<Sighting>> {
-        let decoder = Decoder::new([]);
         let mut sightings = Vec::new();
         for topic in ["touches", "orders", "dead-letters"] {
-            for record in read_all(self.bootstrap(), &self.topics.name(topic))? {
-                let event = decoder.decode(record.value.as_deref().unwrap_or_default())?;
-                sightings.push(facts::published(&serde_json::to_value(event)?)?);
+            for event in self.decoded(topic)? {
+                sightings.push(facts::published(&event)?);
             }
         }
         Ok(sightings)
+    }
+
+    /// The committed records of `<prefix>.<topic>`, decoded.
+    pub fn decoded(&self, topic: &str) -> Result<Vec<Value>> {
+        let decoder = Decoder::new([]);
+        let decode =
+            |record: Record| Ok(serde_json::to_value(decoder.decode(record.value.as_deref().unwrap_or_default())?)?);
+        read_all(self.bootstrap(), &self.topics.name(topic))?.into_iter().map(decode).collect()
     }
 
     /// What the upstream has shown against what was published, as of now.

@@ -46,9 +46,11 @@ pub fn published(event: &Value) -> Result<Sighting> {
     } else {
         (key("touch", &fields, &TOUCH_FIELDS), fields["create_time"].as_i64())
     };
-    // What one page brought a promoter was observed at one moment.
+    // What one page brought a promoter was observed at one moment. Orders and refunds are polled side by side, so
+    // a page of each may be observed in the same millisecond.
+    let harvests = if is_order { 2 } else { 1 };
     let stream = json!([is_order, event["app_id"], event["promoter_openid"], event["observed_at"]]).to_string();
-    Ok(Sighting { key, stream, time: time.with_context(|| format!("an event without its time: {event}"))? })
+    Ok(Sighting { key, stream, harvests, time: time.with_context(|| format!("an event without its time: {event}"))? })
 }
 
 /// Dead letters have no time of their own, so no order either.
@@ -61,7 +63,12 @@ fn dead_letter(event: &Value) -> Result<Sighting> {
     let fields = json!({
         "app_id": event["app_id"], "promoter_openid": event["promoter_openid"], "raw_base64": raw
     });
-    Ok(Sighting { key: key("dead_row", &fields, &["raw_base64"]), stream: "dead letters".to_owned(), time: 0 })
+    Ok(Sighting {
+        key: key("dead_row", &fields, &["raw_base64"]),
+        stream: "dead letters".to_owned(),
+        harvests: 1,
+        time: 0,
+    })
 }
 
 /// A field that is not there is as good as null on both sides.

@@ -14,8 +14,10 @@ const SHOWN: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     pub key: String,
-    /// Events of one stream stand in the order of their times: those of one harvest of one promoter.
+    /// Events of one stream stand in the order of their times, harvest by harvest.
     pub stream: String,
+    /// Of how many harvests the stream may consist, where a consumer can't tell them apart.
+    pub harvests: u32,
     pub time: i64,
 }
 
@@ -42,17 +44,22 @@ pub fn judge(expected: impl IntoIterator<Item = String>, found: impl IntoIterato
         verdict.expected += 1;
         *balance.entry(key).or_default() += 1;
     }
-    let mut latest: HashMap<String, i64> = HashMap::new();
+    // For each stream the latest time of the harvest it is in, and how many harvests may still come.
+    let mut streams: HashMap<String, (i64, u32)> = HashMap::new();
     for sighting in found {
         verdict.found += 1;
-        let latest = latest.entry(sighting.stream).or_insert(sighting.time);
-        if sighting.time < *latest {
-            verdict.misordered.push(sighting.key.clone());
+        let Sighting { key, stream, harvests, time } = sighting;
+        let (latest, harvests_left) = streams.entry(stream).or_insert((time, harvests.saturating_sub(1)));
+        if time < *latest && *harvests_left > 0 {
+            *harvests_left -= 1;
+            *latest = time;
+        } else if time < *latest {
+            verdict.misordered.push(key.clone());
         }
-        *latest = sighting.time.max(*latest);
-        match balance.get_mut(&sighting.key) {
+        *latest = time.max(*latest);
+        match balance.get_mut(&key) {
             Some(left) => *left -= 1,
-            None => verdict.foreign.push(sighting.key),
+            None => verdict.foreign.push(key),
         }
     }
     for (key, left) in balance {

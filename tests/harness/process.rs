@@ -82,9 +82,14 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// SIGTERM, and nothing more.
+    pub fn ask_to_end(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
     /// SIGTERM, then its exit within `bound`.
     pub fn terminate(&self, bound: Duration) -> Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
+        self.ask_to_end()?;
         self.wait_exit(bound)
     }
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 
 use super::client;
@@ -69,6 +71,23 @@ impl Topics {
     pub fn partitions(&self, name: &str) -> Result<usize> {
         let metadata = self.admin.inner().fetch_metadata(Some(name), BOUND)?;
         Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
+    }
+
+    /// Gives a topic that many partitions in all, by its full name.
+    pub fn grow(&self, name: &str, partitions: usize) -> Result<()> {
+        for result in block_on(self.admin.create_partitions([&NewPartitions::new(name, partitions)], &options()))? {
+            result.map_err(|(name, code)| anyhow!("topic {name} can't grow: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets one setting of a topic, by its full name; its other settings go back to their defaults.
+    pub fn set(&self, name: &str, key: &str, value: &str) -> Result<()> {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        for result in block_on(self.admin.alter_configs([&change], &options()))? {
+            result.map_err(|(_, code)| anyhow!("{key} of topic {name} can't be set: {code}"))?;
+        }
+        Ok(())
     }
 
     /// Deletes a topic by its full name.

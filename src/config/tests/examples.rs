@@ -22,6 +22,13 @@ fn the_minimal_example_loads() {
 }
 
 #[test]
+fn the_example_of_docker_compose_loads() {
+    let config = load(&example("compose.toml")).unwrap();
+    assert_eq!(config.schema_registry.unwrap().urls, ["http://registry:8080/apis/ccompat/v7"]);
+    assert_eq!(config.apps[0].promoters.len(), 5);
+}
+
+#[test]
 fn the_full_example_says_what_the_defaults_are() {
     let shown = |config: Config| format!("{:#?}", Config { schema_registry: None, ..config });
     assert_eq!(

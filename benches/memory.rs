@@ -1,0 +1,121 @@
+//! How much memory a remembered fact takes, counted by the allocator.
+//!
+//! ```text
+//! cargo bench --bench memory
+//! ```
+//!
+//! Bytes are what the program asked for; they do not depend on the machine or on what else runs on it.
+
+#![allow(unsafe_code, reason = "an allocator that counts is made of unsafe methods")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use promoter_connector::domain::batch::Batch;
+use promoter_connector::domain::cursor::Cursor;
+use promoter_connector::domain::fact::{Content, Fact, FactId};
+use promoter_connector::domain::feed::Feed;
+use promoter_connector::domain::harvest::{Advance, Harvest, Sighting};
+use promoter_connector::domain::promoter::Promoter;
+use promoter_connector::domain::row::Touch;
+use promoter_connector::domain::state::{Intake, State};
+use promoter_connector::domain::time::{UnixMillis, UnixTime};
+
+/// The system's allocator, with a count of the bytes that are held.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is handed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: the caller's promises are the system's conditions.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above; the pointer came from there.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PAGE_ROWS: u64 = 1000;
+
+fn main() {
+    println!("{:<52} {:>12} {:>14} {:>14}", "memory of facts", "facts", "bytes a fact", "while it grew");
+    for (promoters, facts) in [(1000, 1000), (1, 1_000_000), (1000, 900), (1, 920_000), (10_000, 20)] {
+        let name = format!("{promoters} feeds of {facts} facts");
+        report(&name, promoters * facts, || filled(promoters, facts));
+    }
+    report("1 feed, 1000000 facts of which half passed", 500_000, || halved(1_000_000));
+}
+
+fn report(name: &str, facts: u64, make: impl FnOnce() -> State) {
+    let before = HELD.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let state = make();
+    let per_fact = |bytes: usize| (bytes - before) as f64 / facts as f64;
+    let (held, peak) = (per_fact(HELD.load(Ordering::Relaxed)), per_fact(PEAK.load(Ordering::Relaxed)));
+    assert_eq!(state.remembered() as u64, facts);
+    println!("{name:<52} {facts:>12} {held:>14.1} {peak:>14.1}");
+}
+
+/// Each promoter's touches, taken page by page.
+fn filled(promoters: u64, facts: u64) -> State {
+    let mut state = State::default();
+    for number in 0..promoters {
+        let promoter = begin(&mut state, number);
+        for first in (0..facts).step_by(PAGE_ROWS as usize) {
+            take(&mut state, &promoter, first..facts.min(first + PAGE_ROWS), None);
+        }
+    }
+    state
+}
+
+/// One promoter's touches, of which the cursor has then passed the earlier half.
+fn halved(facts: u64) -> State {
+    let mut state = filled(1, facts);
+    let promoter = promoter(0);
+    let from = UnixTime(0);
+    let to = UnixTime((facts / 2).cast_signed());
+    take(&mut state, &promoter, 0..0, Some(Advance { from, to, refunds_to: None }));
+    state
+}
+
+fn begin(state: &mut State, number: u64) -> Promoter {
+    let promoter = promoter(number);
+    let first = vec![(promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, UnixTime(0)))];
+    state.take(Intake::Begin(first), &mut Batch::default());
+    promoter
+}
+
+fn promoter(number: u64) -> Promoter {
+    Promoter::from_key(&format!("wx0123456789abcdef/oPromoter{number:019}")).expect("the key is well formed")
+}
+
+/// One fact a second.
+fn take(state: &mut State, promoter: &Promoter, seconds: std::ops::Range<u64>, advance: Option<Advance>) {
+    let sighting = |second: u64| {
+        let time = UnixTime(second.cast_signed());
+        let id = FactId(blake3::hash(&second.to_le_bytes()).as_bytes()[..16].try_into().expect("it has 32 bytes"));
+        let content = Content::Touch(Touch::default());
+        let fact = Fact { id, time, memory: Feed::Touches, content, raw: Box::default() };
+        Sighting { fact, remembered: time }
+    };
+    let harvest = Harvest {
+        promoter: promoter.clone(),
+        feed: Feed::Touches,
+        sightings: seconds.map(sighting).collect(),
+        dead_rows: Vec::new(),
+        observed_at: UnixMillis(0),
+        advance,
+    };
+    state.take(Intake::Harvest(harvest), &mut Batch::default());
+}

@@ -1,0 +1,197 @@
+//! The whole connector but Kafka: schedulers, pollers and committer take a backlog of touches over HTTP, encode each
+//! record as for Kafka, and drop it there. The simulated upstream runs as a process of its own on the same machine, so
+//! it takes its share of the cores; what the connector itself costs stands in its own CPU-seconds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hint::black_box;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use promoter_connector::avro::encode::{Encoders, Framings};
+use promoter_connector::commit::committer::{Bounds, Totals};
+use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
+use promoter_connector::domain::batch::Batch;
+use promoter_connector::domain::feed::{Feed, StartFrom};
+use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::domain::state::State;
+use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::domain::turns::Rules;
+use promoter_connector::kafka::records::{Limits, Writer};
+use promoter_connector::kafka::settings::TopicNames;
+use promoter_connector::poll::scheduler::Pauses;
+use promoter_connector::retry::{JITTER, RetrySettings};
+use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use promoter_connector::supervisor;
+use promoter_connector::wechat::client::{Client, ClientSettings};
+use promoter_connector::wechat::http::{Http, HttpSettings};
+use promoter_connector::wechat::token::TokenSource;
+use tokio_util::sync::CancellationToken;
+
+use crate::median;
+use crate::process_time::cpu_time;
+
+const PROMOTERS: u32 = 200;
+const TOUCHES_EACH: u32 = 5000;
+const ROUNDS: usize = 3;
+const FACTS: u64 = PROMOTERS as u64 * TOUCHES_EACH as u64;
+
+pub fn measure() {
+    println!("\ndrain of {FACTS} touches of {PROMOTERS} promoters over HTTP, without Kafka");
+    println!(
+        "{:<36} {:>9} {:>14} {:>18} {:>16}",
+        "pages", "facts/s", "CPU-s/million", "facts/CPU-second", "upstream's CPU-s"
+    );
+    for (name, odd_rows) in [("strict JSON", "0"), ("every 20th row broken JSON", "0.05")] {
+        let runs: Vec<Run> = (0..ROUNDS).map(|_| drain(odd_rows)).collect();
+        let of = |figure: fn(&Run) -> Duration| median(runs.iter().map(|run| figure(run).as_secs_f64()).collect());
+        let (wall, own, upstream) = (of(|run| run.wall), of(|run| run.own), of(|run| run.upstream));
+        let facts = FACTS as f64;
+        println!("{name:<36} {:>9.0} {:>14.2} {:>18.0} {upstream:>16.2}", facts / wall, own / facts * 1e6, facts / own,);
+    }
+}
+
+struct Run {
+    wall: Duration,
+    /// CPU time of this process and of the upstream's.
+    own: Duration,
+    upstream: Duration,
+}
+
+fn drain(odd_rows: &str) -> Run {
+    let upstream = Upstream::start(odd_rows);
+    let totals = Arc::new(Totals::default());
+    let session = Session {
+        apps: Arc::new(vec![app(&upstream.url)]),
+        // The configuration's defaults.
+        bounds: Bounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
+        queue_bytes: 16 << 20,
+        totals: totals.clone(),
+    };
+    let stop = CancellationToken::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let own = || cpu_time(std::process::id());
+    let (begin, own_before, upstream_before) = (Instant::now(), own(), upstream.cpu_time());
+    let run = runtime.block_on(async {
+        let all_published = async {
+            while totals.published.load(Ordering::Relaxed) < FACTS {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let run =
+                Run { wall: begin.elapsed(), own: own() - own_before, upstream: upstream.cpu_time() - upstream_before };
+            stop.cancel();
+            run
+        };
+        let running = supervisor::run(&session, EncodingLog::new, &stop, supervisor::PATIENCE);
+        let (run, ended) = tokio::join!(all_published, running);
+        ended.unwrap();
+        run
+    });
+    assert_eq!(totals.published.load(Ordering::Relaxed), FACTS);
+    run
+}
+
+fn app(base_url: &str) -> PolledApp<Http> {
+    let app = AppId::new("wx_simulated").unwrap();
+    let http = HttpSettings { timeout: Duration::from_secs(15), response_max: 16 << 20, idle_connections_max: 64 };
+    let settings = ClientSettings {
+        app_id: app.clone(),
+        id_kind: IdKind::OpenId,
+        base_url: base_url.to_owned(),
+        spare_urls: Vec::new(),
+        token_source: TokenSource::Stable("simulated-secret".into()),
+        retry: RetrySettings { jitter: JITTER, attempts: 8, ..supervisor::PATIENCE },
+        budgets: BTreeMap::new(),
+    };
+    let rules = Rules { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
+    let promoter = |number: u32| PolledPromoter {
+        promoter: Promoter::new(&app, &format!("oSimulated{number:06}")).unwrap(),
+        feeds: Feed::ALL
+            .map(|feed| (feed == Feed::Touches).then_some(FeedOrder { rules, start_from: StartFrom::Earliest })),
+        refunds_lateness: 0,
+        refunds_start: StartFrom::Earliest,
+    };
+    PolledApp {
+        client: Arc::new(Client::new(settings, Http::new(http).unwrap())),
+        promoters: (1..=PROMOTERS).map(promoter).collect(),
+        polls_max: 64,
+        pauses: Pauses { parked: Duration::from_secs(900), stopped: Duration::from_secs(300) },
+        app,
+    }
+}
+
+/// Makes every record that Kafka would get, and drops it.
+struct EncodingLog {
+    writer: Arc<Writer>,
+}
+
+impl EncodingLog {
+    fn new() -> EncodingLog {
+        let topic = |name: &str| format!("promoter.{name}");
+        let topics = TopicNames {
+            touches: topic("touches"),
+            orders: topic("orders"),
+            dead_letters: topic("dead-letters"),
+            registry: topic("registry"),
+            state: topic("state"),
+        };
+        let limit = Limits::KAFKA_DEFAULT;
+        let limits = Limits { touches: limit, orders: limit, dead_letters: limit, state: limit };
+        let encoders = Arc::new(Encoders::new(Framings::SINGLE_OBJECT));
+        let writer = Writer { topics, encoders, id_kinds: HashMap::new(), limits, state_partitions: 12 };
+        EncodingLog { writer: Arc::new(writer) }
+    }
+}
+
+impl CommitLog for EncodingLog {
+    async fn open(&mut self) -> Result<Opened, OpenError> {
+        Ok(Opened { state: State::default(), lease: Lease::new(|_| true, CancellationToken::new()) })
+    }
+
+    async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
+        let writer = self.writer.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            writer.write(&batch, UnixMillis(i64::MAX), |record| {
+                black_box(record);
+                Ok(())
+            })
+        });
+        writing.await.unwrap()
+    }
+
+    async fn release(&mut self) {}
+}
+
+/// `promoter-connector simulate`, killed when it is dropped.
+struct Upstream {
+    process: Child,
+    url: String,
+}
+
+impl Upstream {
+    fn start(odd_rows: &str) -> Upstream {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoter-connector"));
+        command.args(["simulate", "--listen=127.0.0.1:0", "--faults=none", "--latency=0ms", "--late=0", "--moving=0s"]);
+        command.args(["--duplicates=0", "--dead-rows=0", "--touches-per-hour=0", "--orders-per-hour=0"]);
+        command.args([format!("--promoters={PROMOTERS}"), format!("--history-touches={TOUCHES_EACH}")]);
+        command.arg(format!("--odd-rows={odd_rows}"));
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        Upstream { process, url }
+    }
+
+    fn cpu_time(&self) -> Duration {
+        cpu_time(self.process.id())
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

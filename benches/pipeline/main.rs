@@ -1,0 +1,33 @@
+//! How fast the connector is without Kafka's own cost.
+//!
+//! ```text
+//! cargo bench --bench pipeline               # both parts
+//! cargo bench --bench pipeline -- reading    # step by step, in one thread, as ratios to serde_json
+//! cargo bench --bench pipeline -- drain      # the whole connector against the simulator in a process of its own
+//! ```
+//!
+//! Figures are medians of several rounds. Rows a second depend on the machine and on what else runs on it; ratios
+//! within one run, and CPU-seconds, much less.
+
+#![allow(clippy::unwrap_used, reason = "a measurement that can't go on fails")]
+
+mod drain;
+mod process_time;
+mod reading;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| part == name);
+    if is_wanted("reading") {
+        reading::measure();
+    }
+    if is_wanted("drain") {
+        drain::measure();
+    }
+}
+
+/// The middle one. Of an even number the upper of the two.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,48 @@
+//! Instances of one connector share its promoters, and hand them over as they come and go.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use crate::harness::case::Case;
+use crate::harness::consumer::high_watermarks;
+use crate::harness::context::Context;
+use crate::harness::wait::wait_until;
+
+pub const CASES: &[Case] =
+    &[Case::shared("sharing: a second instance takes its part, and gives it back", a_second_instance_comes_and_goes)];
+
+fn a_second_instance_comes_and_goes(context: &Context) -> Result<()> {
+    let simulator = lively(context, "20s")?;
+    let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}");
+    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, &more);
+    let one = context.connector("one", &config("one"), &[])?;
+    wait_for_records(context, &one, "orders", 1)?;
+
+    let two = context.connector("two", &config("two"), &[])?;
+    two.wait_logged(OPEN, 1, BOUND)?;
+    one.wait_logged(OPEN, 2, BOUND)?;
+    // Both have written once each partition has grown.
+    let topic = context.topics().name("touches");
+    let before = high_watermarks(context.bootstrap(), &topic)?;
+    wait_until("every partition grows", BOUND, || {
+        let now = high_watermarks(context.bootstrap(), &topic)?;
+        Ok(before.iter().all(|(partition, end)| now[partition] > *end).then_some(()))
+    })?;
+
+    ensure!(two.terminate()?.success(), "the second instance ends in order");
+    // A static member is missed only after its session; then everything is the first one's again.
+    one.wait_logged(OPEN, 3, BOUND)?;
+    context.settle(&simulator, SETTLE)?;
+    ensure!(one.terminate()?.success(), "the first instance ends in order");
+    for (name, connector) in [("one", one), ("two", two)] {
+        ensure!(published(&connector.log()?)? > 0, "instance {name} has published nothing");
+    }
+    Ok(())
+}
+
+/// What the last line of a log says was published.
+fn published(log: &str) -> Result<u64> {
+    let line = log.lines().rfind(|line| line.contains("\"stopped\"")).context("it has not said what it did")?;
+    serde_json::from_str::<Value>(line)?["published"].as_u64().context("the line has no such number")
+}

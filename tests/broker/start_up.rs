@@ -1,0 +1,105 @@
+//! What the connector looks at before it writes anything: every problem at once, in words for an operator.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, lively};
+use crate::harness::case::Case;
+use crate::harness::context::Context;
+
+const REFUSAL_BOUND: Duration = Duration::from_secs(20);
+
+pub const CASES: &[Case] = &[
+    Case::shared("start: every topic that would break the promise is named", unfit_topics_are_named),
+    Case::shared("start: topics that are missing and not to be created are named", missing_topics_are_named),
+    Case::shared("start: a state that was laid out for other partitions is refused", repartitioned_topics_are_refused),
+    Case::shared("start: one partition serves as well as three", one_partition_serves),
+    Case::shared("start: a broker's complaint about a value ends with 1 and its words", a_bad_replication_is_told),
+];
+
+fn unfit_topics_are_named(context: &Context) -> Result<()> {
+    let topics = context.topics();
+    topics.create("registry", 3, &[("cleanup.policy", "delete")])?;
+    topics.create("state", 2, &[("cleanup.policy", "compact,delete"), ("max.message.bytes", "1000")])?;
+    topics.create("touches", 3, &[("message.timestamp.type", "LogAppendTime")])?;
+    topics.create("orders", 3, &[("cleanup.policy", "compact"), ("message.timestamp.before.max.ms", "86400000")])?;
+    topics.create("dead-letters", 3, &[("max.message.bytes", "2000")])?;
+    let problems = refusal(context, "")?;
+    for (topic, words) in [
+        ("state", "has 2 partitions"),
+        ("registry", "has cleanup.policy=delete"),
+        ("state", "has cleanup.policy=compact,delete"),
+        ("state", "has max.message.bytes=1000"),
+        ("touches", "has message.timestamp.type=LogAppendTime"),
+        ("orders", "has cleanup.policy=compact"),
+        ("orders", "has message.timestamp.before.max.ms=86400000"),
+        ("dead-letters", "has max.message.bytes=2000"),
+    ] {
+        let words = format!("topic {} {words}", topics.name(topic));
+        ensure!(problems.contains(&words), "{words:?} is not in\n{problems}");
+    }
+    Ok(())
+}
+
+fn missing_topics_are_named(context: &Context) -> Result<()> {
+    context.topics().create("registry", 3, &[("cleanup.policy", "compact")])?;
+    let problems = refusal(context, "create = false, ")?;
+    for topic in ["state", "touches", "orders", "dead-letters"] {
+        let words = format!("topic {} does not exist", context.topics().name(topic));
+        ensure!(problems.contains(&words), "{words:?} is not in\n{problems}");
+    }
+    ensure!(!problems.contains(&format!("topic {} does", context.topics().name("registry"))), "{problems}");
+    Ok(())
+}
+
+fn repartitioned_topics_are_refused(context: &Context) -> Result<()> {
+    let simulator = lively(context, "1s")?;
+    let config = context.config(simulator.url(), PROMOTERS, "");
+    let connector = context.connector("one", &config, &[])?;
+    context.settle(&simulator, SETTLE)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+
+    for topic in ["registry", "state"] {
+        context.topics().grow(&context.topics().name(topic), 4)?;
+    }
+    let again = context.connector("one", &config, &[])?;
+    let end = again.wait_exit(BOUND)?;
+    ensure!(end.code() == Some(1), "it refuses, and does not end with {end}");
+    let words =
+        format!("topic {} was written when it had another number of partitions", context.topics().name("state"));
+    ensure!(again.log()?.contains(&words), "{words:?} is not in\n{}", again.log()?);
+    Ok(())
+}
+
+fn one_partition_serves(context: &Context) -> Result<()> {
+    let simulator = lively(context, "2s")?;
+    let config = context.config(simulator.url(), PROMOTERS, "").replace("partitions = 3", "partitions = 1");
+    let connector = context.connector("one", &config, &[])?;
+    context.settle(&simulator, SETTLE)?;
+    ensure!(context.topics().partitions(&context.topics().name("state"))? == 1, "the topics have one partition");
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    Ok(())
+}
+
+fn a_bad_replication_is_told(context: &Context) -> Result<()> {
+    let config = context.config(lively(context, "1s")?.url(), 1, "").replace("replication = 1", "replication = 7");
+    let connector = context.connector("one", &config, &[])?;
+    let end = connector.wait_exit(REFUSAL_BOUND)?;
+    ensure!(end.code() == Some(1), "it refuses, and does not end with {end}");
+    ensure!(connector.log()?.contains("can't be created"), "it says why:\n{}", connector.log()?);
+    Ok(())
+}
+
+/// What a start says that ends with 1 before it polls. `topics` goes in front of the table of that name.
+fn refusal(context: &Context, topics: &str) -> Result<String> {
+    let simulator = lively(context, "1s")?;
+    let config = context.config(simulator.url(), PROMOTERS, "");
+    let config = config.replace("topics = { ", &format!("topics = {{ {topics}"));
+    let connector = context.connector("one", &config, &[])?;
+    let end = connector.wait_exit(REFUSAL_BOUND)?;
+    ensure!(end.code() == Some(1), "it refuses, and does not end with {end}");
+    let log = connector.log()?;
+    ensure!(!log.contains(OPEN), "nothing was opened");
+    Ok(log)
+}

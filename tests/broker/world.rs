@@ -1,0 +1,65 @@
+//! The upstream that most cases poll: lively enough that every page brings something to lose or to double, and quiet
+//! in time to be judged.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::harness::connector::Connector;
+use crate::harness::consumer::high_watermarks;
+use crate::harness::context::Context;
+use crate::harness::simulator::Simulator;
+use crate::harness::wait::wait_until;
+
+/// As many as give each of three partitions one that is not quiet.
+pub const PROMOTERS: usize = 12;
+/// For anything that a running connector does within moments on an idle machine.
+pub const BOUND: Duration = Duration::from_secs(60);
+/// From the last fact or fault of the world to its last event on Kafka.
+pub const SETTLE: Duration = Duration::from_secs(90);
+/// What the log says once the state is read and polling begins.
+pub const OPEN: &str = "log is open";
+
+/// Late rows, edits, refunds, duplicates and moving pages, all within seconds; faults that pass.
+const LIVELY: &[&str] = &[
+    "--promoters=12",
+    "--history=10m",
+    "--touches-per-hour=600",
+    "--orders-per-hour=150",
+    "--late-max=4s",
+    "--moving=3s",
+    "--refund-within=5s",
+    "--edit-every=5s",
+    "--page-rows=40",
+    "--dead-rows=0.02",
+    "--latency=10ms",
+    "--spell=2s",
+];
+
+/// Many small transactions, so that whatever is done to the connector is done within one.
+pub const SMALL_TRANSACTIONS: &str = r#"commit = { linger = "2ms", events_max = 30 }"#;
+
+/// A member that is gone is missed soon.
+pub const QUICK_GROUP: &str = r#"
+kafka."session.timeout.ms" = 3000
+kafka."heartbeat.interval.ms" = 500
+"#;
+
+/// A lively world that falls quiet after `quiet_after`, such as "8s".
+pub fn lively(context: &Context, quiet_after: &str) -> Result<Simulator> {
+    let quiet_after = format!("--quiet-after={quiet_after}");
+    let mut arguments = LIVELY.to_vec();
+    arguments.push(&quiet_after);
+    context.simulator(&arguments)
+}
+
+/// Waits until `topic` (named without its prefix) has grown to `records` places, markers of transactions among them.
+pub fn wait_for_records(context: &Context, connector: &Connector, topic: &str, records: i64) -> Result<i64> {
+    let topic = context.topics().name(topic);
+    wait_until(&format!("{topic} holds {records} records"), BOUND, || {
+        connector.must_run()?;
+        // No topic yet, or one without leaders, holds nothing.
+        let written = high_watermarks(context.bootstrap(), &topic).map_or(0, |ends| ends.values().sum());
+        Ok((written >= records).then_some(written))
+    })
+}

@@ -1,0 +1,53 @@
+//! A process that stood still while another took its place wakes up, and can do no harm.
+
+use anyhow::{Result, ensure};
+
+use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use crate::harness::case::Case;
+use crate::harness::context::Context;
+
+pub const CASES: &[Case] = &[
+    Case::shared("zombie: it wakes up when another instance has its partitions", another_instance_took_over),
+    Case::shared("zombie: it wakes up when a process of its own name has its place", a_process_of_its_name_took_over),
+];
+
+fn another_instance_took_over(context: &Context) -> Result<()> {
+    let simulator = lively(context, "15s")?;
+    let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}");
+    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, &more);
+    let zombie = context.connector("one", &config("one"), &[])?;
+    wait_for_records(context, &zombie, "orders", 1)?;
+
+    zombie.stop()?;
+    let heir = context.connector("two", &config("two"), &[])?;
+    heir.wait_logged(OPEN, 1, BOUND)?;
+    let before = wait_for_records(context, &heir, "touches", 1)?;
+    zombie.cont()?;
+    // It learns that it is out, and comes back as an ordinary member.
+    zombie.wait_logged(OPEN, 2, BOUND)?;
+    wait_for_records(context, &heir, "touches", before + 1)?;
+
+    context.settle(&simulator, SETTLE)?;
+    zombie.must_run()?;
+    heir.must_run()
+}
+
+fn a_process_of_its_name_took_over(context: &Context) -> Result<()> {
+    let simulator = lively(context, "12s")?;
+    let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}");
+    let config = context.config(simulator.url(), PROMOTERS, &more);
+    let zombie = context.connector("zombie", &config, &[])?;
+    wait_for_records(context, &zombie, "orders", 1)?;
+
+    zombie.stop()?;
+    let heir = context.connector("heir", &config, &[])?;
+    heir.wait_logged(OPEN, 1, BOUND)?;
+    zombie.cont()?;
+    let end = zombie.wait_exit(BOUND)?;
+    ensure!(end.code() == Some(1), "the zombie gives up, and does not end with {end}");
+    let words = "another process runs as connector.instance_id \"one\"";
+    ensure!(zombie.log()?.contains(words), "the zombie says why it gives up");
+
+    context.settle(&simulator, SETTLE)?;
+    heir.must_run()
+}

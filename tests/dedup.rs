@@ -1,0 +1,171 @@
+//! What the memory recognises, what it forgets, and what it writes.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use promoter_connector::domain::batch::Batch;
+use promoter_connector::domain::cursor::Cursor;
+use promoter_connector::domain::feed::Feed;
+use promoter_connector::domain::harvest::{Advance, Harvest};
+use promoter_connector::domain::promoter::Promoter;
+use promoter_connector::domain::pull::Scope;
+use promoter_connector::domain::row::{Payment, ReadRow, Row, RowFault, Touch};
+use promoter_connector::domain::state::{Intake, State, Tally};
+use promoter_connector::domain::state_record::{StateKey, StateValue};
+use promoter_connector::domain::time::{Day, UnixMillis, UnixTime};
+
+const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
+const DAY: i64 = 24 * 3600;
+
+fn promoter() -> Promoter {
+    Promoter::from_key("wx1/o1").unwrap()
+}
+
+/// A state whose feeds begin at `start`.
+fn begun(start: UnixTime) -> State {
+    let mut state = State::default();
+    let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
+    state.take(Intake::Begin(cursors), &mut Batch::default());
+    state
+}
+
+fn touch_row(time: UnixTime) -> ReadRow {
+    let touch = Touch { openid: "u".into(), create_time: Some(time), ..Touch::default() };
+    ReadRow { raw: b"{}".as_slice().into(), content: Ok(Row::Touch(touch)) }
+}
+
+fn order_row(paid: UnixTime, refunded: Option<UnixTime>) -> ReadRow {
+    let payment = Payment {
+        mch_id: "m".into(),
+        trade_no: "t".into(),
+        out_trade_no: None,
+        status_code: if refunded.is_some() { 2 } else { 1 },
+        paid_amount: 100,
+        paid_time: paid,
+        refunded_time: refunded,
+    };
+    ReadRow { raw: b"{}".as_slice().into(), content: Ok(Row::Order(Touch::default(), payment)) }
+}
+
+fn dead_row() -> ReadRow {
+    let fault = RowFault { reason: "not_json", detail: String::new() };
+    ReadRow { raw: b"broken".as_slice().into(), content: Err(fault) }
+}
+
+/// One page that ends its pull and moves the cursor to `to`, if given.
+fn take(state: &mut State, scope: Scope, as_of: UnixTime, rows: Vec<ReadRow>, to: Option<UnixTime>) -> (Tally, Batch) {
+    let mut harvest = Harvest::read(&promoter(), scope, as_of, UnixMillis(0), rows);
+    let from = state.cursor(&promoter(), scope.feed()).unwrap().complete_before;
+    harvest.advance = to.map(|to| Advance { from, to, refunds_to: None });
+    let mut batch = Batch::default();
+    let tally = state.take(Intake::Harvest(harvest), &mut batch);
+    (tally, batch)
+}
+
+fn window(end: UnixTime) -> Scope {
+    Scope::Touches { begin: end.minus(600), end }
+}
+
+#[test]
+fn a_fact_is_published_at_its_first_sighting_only() {
+    let mut state = begun(NOON.minus(600));
+    let rows = || vec![touch_row(NOON), touch_row(NOON)];
+    let (tally, batch) = take(&mut state, window(NOON), NOON, rows(), None);
+    assert_eq!((tally.published, tally.known, batch.events.len()), (1, 1, 1));
+    let (tally, batch) = take(&mut state, window(NOON), NOON, rows(), None);
+    assert_eq!((tally.published, tally.known), (0, 2));
+    assert!(batch.is_empty(), "what is known costs no transaction");
+}
+
+#[test]
+fn nothing_before_the_start_and_nothing_behind_the_cursor_is_published() {
+    let mut state = begun(NOON);
+    let (tally, _) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.minus(1))], Some(NOON.plus(3600)));
+    assert_eq!((tally.before_start, tally.published), (1, 0));
+    let (tally, _) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.plus(3599))], None);
+    assert_eq!((tally.behind, tally.published), (1, 0));
+}
+
+#[test]
+fn an_order_shown_under_two_dates_is_one_even_after_the_first_date_has_closed() {
+    let mut state = begun(NOON.minus(2 * DAY));
+    let today = Day::in_beijing(NOON);
+    let yesterday = today.previous();
+    let row = || vec![order_row(NOON.minus(DAY), None)];
+    let close = |day: Day| Some(day.beijing_end());
+    take(&mut state, Scope::Day(yesterday.previous()), NOON, vec![], close(yesterday.previous().previous()));
+    take(&mut state, Scope::Day(yesterday.previous()), NOON, vec![], close(yesterday.previous()));
+    assert_eq!(take(&mut state, Scope::Day(yesterday), NOON, row(), None).0.published, 1);
+    assert_eq!(take(&mut state, Scope::Day(today), NOON, row(), None).0.known, 1);
+    take(&mut state, Scope::Day(yesterday), NOON, row(), close(yesterday));
+    let (tally, _) = take(&mut state, Scope::Day(today), NOON, row(), None);
+    assert_eq!((tally.known, tally.published), (1, 0));
+}
+
+#[test]
+fn a_row_with_a_refund_is_a_payment_and_a_refund_and_both_feeds_know_the_refund() {
+    let mut state = begun(NOON.minus(DAY));
+    let rows = || vec![order_row(NOON.minus(60), Some(NOON))];
+    let (tally, batch) = take(&mut state, Scope::Day(Day::in_beijing(NOON)), NOON, rows(), None);
+    assert_eq!(tally.published, 2);
+    assert!(batch.events[0].fact.time < batch.events[1].fact.time);
+    assert_eq!(take(&mut state, Scope::Refunds, NOON, rows(), None).0.known, 1);
+}
+
+#[test]
+fn the_bytes_of_an_unreadable_row_go_once_whichever_feed_meets_them_and_however_long_it_is_shown() {
+    let mut state = begun(NOON.minus(DAY));
+    let today = Scope::Day(Day::in_beijing(NOON));
+    assert_eq!(take(&mut state, today, NOON, vec![dead_row()], None).0.dead_lettered, 1);
+    let lateness = 7 * DAY;
+    for hour in 0..1000 {
+        let now = NOON.plus(hour * 3600);
+        let (tally, _) = take(&mut state, Scope::Refunds, now, vec![dead_row()], Some(now.minus(lateness)));
+        assert_eq!((tally.dead_lettered, tally.known), (0, 1), "after {hour} hours");
+    }
+    // Renewed every few days, not with every pull.
+    assert!(state.chunks() < 5, "{} chunks", state.chunks());
+}
+
+#[test]
+fn an_advance_that_was_built_on_another_cursor_moves_nothing() {
+    let mut state = begun(NOON);
+    let mut harvest = Harvest::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![]);
+    harvest.advance = Some(Advance { from: NOON.minus(1), to: NOON.plus(DAY), refunds_to: None });
+    state.take(Intake::Harvest(harvest), &mut Batch::default());
+    assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().complete_before, NOON);
+}
+
+#[test]
+fn a_cursor_that_moves_in_silence_is_written_once_an_hour() {
+    let mut state = begun(NOON);
+    let writes: usize = (1..=240)
+        .map(|minute| {
+            let to = NOON.plus(minute * 60);
+            take(&mut state, window(to), to, vec![], Some(to)).1.state.len()
+        })
+        .sum();
+    assert_eq!(writes, 4);
+}
+
+#[test]
+fn a_chunk_is_tombstoned_only_together_with_the_cursor_that_has_passed_it() {
+    let mut state = begun(NOON.minus(600));
+    take(&mut state, window(NOON), NOON, vec![touch_row(NOON)], None);
+    assert_eq!((state.remembered(), state.chunks()), (1, 1));
+    let (_, batch) = take(&mut state, window(NOON), NOON, vec![], Some(NOON.plus(3600)));
+    let seen = StateKey::Seen(promoter(), Feed::Touches, 0);
+    assert!(batch.state.iter().any(|record| record.key == seen && record.value.is_none()));
+    let cursor = |record: &&promoter_connector::domain::state_record::StateRecord| matches!(record.value, Some(StateValue::Cursor(cursor)) if cursor.complete_before == NOON.plus(3600));
+    assert!(batch.state.iter().find(cursor).is_some());
+    assert_eq!((state.remembered(), state.chunks()), (0, 0));
+}
+
+#[test]
+fn a_first_cursor_that_exists_already_stays() {
+    let mut state = begun(NOON);
+    let mut batch = Batch::default();
+    let later = Cursor::begin(Feed::Touches, NOON.plus(DAY));
+    state.take(Intake::Begin(vec![(promoter(), Feed::Touches, later)]), &mut batch);
+    assert!(batch.is_empty());
+    assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().start, NOON);
+}
