@@ -28,11 +28,14 @@
 //! | offsets | retriable | call again, for [`STEP_MAX`]; then abort |
 //! | offsets | an older generation, an unknown or fenced member | abort; *recalled*: wait for the next assignment |
 //! | offsets | any other abortable | abort: *nothing written* |
-//! | offsets | fatal | open again |
+//! | offsets | fenced, fatal | open again |
 //! | commit | retriable (timeout, brokers down) | call again, which resumes it, for [`STEP_MAX`]; then open again |
 //! | commit | any other, abortable ones too | open again: the outcome may be unknown |
 //! | abort | retriable | call again, for [`STEP_MAX`]; then open again |
 //! | abort | any other | open again |
+//!
+//! After a refused record the broker misses its sequence number, and the next attempt may fail once more until
+//! librdkafka has taken a new epoch: one more reason to try a batch several times.
 //!
 //! "Nothing written" is said only when the abort itself succeeded and no commit had been tried. After a commit was
 //! tried, the log decides: opening again fences this producer, ends its transaction one way or the other, and reads the
@@ -252,9 +255,22 @@ fn is_retriable(error: &KafkaError) -> bool {
     }
 }
 
+/// Whether the producer can't go on. A fenced one counts whatever else librdkafka says of the error: it reports some of
+/// them as abortable, and another producer writes by then.
 fn is_fatal(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Transaction(error) if error.is_fatal())
-        || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+    let fatal = |code| {
+        matches!(
+            code,
+            RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::Fenced
+                | RDKafkaErrorCode::ProducerFenced
+                | RDKafkaErrorCode::InvalidProducerEpoch
+        )
+    };
+    match error {
+        KafkaError::Transaction(error) => error.is_fatal() || fatal(error.code()),
+        error => error.rdkafka_error_code().is_some_and(fatal),
+    }
 }
 
 fn is_older_generation(error: &KafkaError) -> bool {

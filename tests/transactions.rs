@@ -1,0 +1,251 @@
+//! The decision table of `kafka::transaction`, row by row, on librdkafka's mock cluster, which answers with the errors
+//! that it is told. What only a real broker does (fencing, isolation, generations) is in `tests/broker.rs`.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use promoter_connector::avro::encode::{Encoders, Framings};
+use promoter_connector::domain::batch::Batch;
+use promoter_connector::domain::cursor::Cursor;
+use promoter_connector::domain::feed::Feed;
+use promoter_connector::domain::promoter::Promoter;
+use promoter_connector::domain::state_record::{StateKey, StateRecord, StateValue};
+use promoter_connector::domain::time::UnixTime;
+use promoter_connector::kafka::ownership::Ownership;
+use promoter_connector::kafka::records::{Limits, Writer};
+use promoter_connector::kafka::settings::{Settings, TopicNames, TopicPolicy};
+use promoter_connector::kafka::transaction::{Failure, Owner, Transactions};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::RDKafkaApiKey::{
+    AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, Produce, TxnOffsetCommit,
+};
+use rdkafka::types::RDKafkaRespErr::{self, *};
+
+const JOIN_BOUND: Duration = Duration::from_secs(30);
+
+/// A mock cluster with a group member; `open` makes the producer.
+struct Bench {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    settings: Settings,
+    owner: Owner,
+    writer: Writer,
+    // Keeps the assignment alive.
+    _ownership: Ownership,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let cluster = MockCluster::new(1).unwrap();
+        let name = |topic: &str| format!("promoter.{topic}");
+        let topics = TopicNames {
+            touches: name("touches"),
+            orders: name("orders"),
+            dead_letters: name("dead-letters"),
+            registry: name("registry"),
+            state: name("state"),
+        };
+        for topic in [&topics.touches, &topics.orders, &topics.dead_letters, &topics.registry, &topics.state] {
+            cluster.create_topic(topic, 1, 1).unwrap();
+        }
+        let settings = Settings {
+            properties: vec![("bootstrap.servers".into(), cluster.bootstrap_servers())],
+            name: "connector".into(),
+            instance_id: "one".into(),
+            topics: topics.clone(),
+            topic_policy: TopicPolicy::Trust,
+        };
+        let ownership = Ownership::join(&settings).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, ownership.acquire(0)).await });
+        let owner = Owner { assignment: joined.unwrap().unwrap(), registry: topics.registry.clone() };
+        let size = Limits::KAFKA_DEFAULT;
+        let writer = Writer {
+            topics,
+            encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
+            id_kinds: HashMap::new(),
+            limits: Limits { touches: size, orders: size, dead_letters: size, state: size },
+            state_partitions: 1,
+        };
+        Bench { cluster, settings, owner, writer, _ownership: ownership }
+    }
+
+    fn open(&self) -> Transactions {
+        Transactions::open(&self.settings, 1_000_000).unwrap()
+    }
+
+    fn errors(&self, key: rdkafka::types::RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
+        self.cluster.request_errors(key, errors);
+    }
+
+    fn commit(&self, transactions: &Transactions) -> Result<(), Failure> {
+        transactions.commit(&batch(), &self.writer, &self.owner)
+    }
+
+    /// What comes of a commit when `key` is answered with `errors`, and of the same batch again, tried three times.
+    fn commit_with(
+        &self,
+        key: rdkafka::types::RDKafkaApiKey,
+        errors: &[RDKafkaRespErr],
+    ) -> (Result<(), Failure>, Result<(), Failure>) {
+        let transactions = self.open();
+        self.errors(key, errors);
+        let first = self.commit(&transactions);
+        self.cluster.clear_request_errors(key);
+        // After a refused record librdkafka needs an abort more, for a new epoch.
+        let again = (0..3).map(|_| self.commit(&transactions));
+        let mut again: Vec<_> = again.take_while(Result::is_err).collect();
+        let settled = if again.len() < 3 { Ok(()) } else { again.remove(2) };
+        (first, settled)
+    }
+}
+
+/// Some record of the state.
+fn batch() -> Batch {
+    let promoter = Promoter::from_key("wx1/o1").unwrap();
+    let cursor = Cursor::begin(Feed::Touches, UnixTime(1_700_000_000));
+    let key = StateKey::Cursor(promoter, Feed::Touches);
+    let state = vec![StateRecord { key, value: Some(StateValue::Cursor(cursor)) }];
+    Batch { state, ..Batch::default() }
+}
+
+#[test]
+fn without_errors_a_batch_is_committed() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    for _ in 0..3 {
+        assert_eq!(bench.commit(&transactions), Ok(()));
+    }
+}
+
+#[test]
+fn init_is_called_again_while_the_coordinator_loads() {
+    let bench = Bench::new();
+    bench.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS; 3]);
+    assert_eq!(bench.commit(&bench.open()), Ok(()));
+}
+
+#[test]
+fn init_that_is_refused_says_for_which_id() {
+    let bench = Bench::new();
+    bench.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
+    let refused = Transactions::open(&bench.settings, 1_000_000).err().unwrap();
+    assert!(refused.contains("connector-one"), "{refused}");
+}
+
+#[test]
+fn a_topic_that_may_not_be_written_leaves_nothing_and_the_same_batch_goes_again() {
+    let bench = Bench::new();
+    let (first, again) = bench.commit_with(AddPartitionsToTxn, &[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    assert!(matches!(first, Err(Failure::NothingWritten(_))), "{first:?}");
+    assert_eq!(again, Ok(()));
+}
+
+#[test]
+fn a_record_that_is_refused_leaves_nothing_and_the_same_batch_goes_again() {
+    let bench = Bench::new();
+    let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    assert!(matches!(first, Err(Failure::NothingWritten(_))), "{first:?}");
+    assert_eq!(again, Ok(()));
+}
+
+#[test]
+fn a_record_that_is_refused_for_its_size_names_its_topic() {
+    let bench = Bench::new();
+    let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    let Err(Failure::TooLarge { topic, .. }) = &first else { panic!("{first:?}") };
+    assert_eq!(topic, "promoter.state");
+    assert_eq!(again, Ok(()));
+}
+
+#[test]
+fn offsets_of_an_older_generation_mean_that_others_may_own_the_partitions() {
+    for error in [RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID] {
+        let bench = Bench::new();
+        let (first, _) = bench.commit_with(TxnOffsetCommit, &[error]);
+        assert!(matches!(first, Err(Failure::Recalled(_))), "{error:?}: {first:?}");
+    }
+}
+
+#[test]
+fn offsets_are_sent_again_while_the_coordinator_loads() {
+    let bench = Bench::new();
+    let (first, _) = bench.commit_with(TxnOffsetCommit, &[RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS]);
+    assert_eq!(first, Ok(()));
+}
+
+#[test]
+fn offsets_that_may_not_be_sent_leave_nothing_and_the_same_batch_goes_again() {
+    let bench = Bench::new();
+    let (first, again) = bench.commit_with(TxnOffsetCommit, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED]);
+    assert!(matches!(first, Err(Failure::NothingWritten(_))), "{first:?}");
+    assert_eq!(again, Ok(()));
+}
+
+#[test]
+fn offsets_of_a_fenced_producer_mean_to_open_again() {
+    let bench = Bench::new();
+    let (first, _) = bench.commit_with(AddOffsetsToTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
+    assert!(matches!(first, Err(Failure::Reopen(_))), "{first:?}");
+}
+
+#[test]
+fn a_commit_that_is_retriable_is_called_again_and_resumes() {
+    let bench = Bench::new();
+    let errors = [RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS];
+    let (first, again) = bench.commit_with(EndTxn, &errors);
+    assert_eq!((first, again), (Ok(()), Ok(())));
+}
+
+#[test]
+fn a_commit_whose_answer_breaks_off_is_resumed() {
+    let bench = Bench::new();
+    let (first, _) = bench.commit_with(EndTxn, &[RD_KAFKA_RESP_ERR__TRANSPORT]);
+    assert_eq!(first, Ok(()));
+}
+
+#[test]
+fn after_any_other_error_of_a_commit_the_log_decides() {
+    for error in [
+        RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+        RD_KAFKA_RESP_ERR_INVALID_TXN_STATE,
+        RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    ] {
+        let bench = Bench::new();
+        let (first, _) = bench.commit_with(EndTxn, &[error]);
+        assert!(matches!(first, Err(Failure::Reopen(_))), "{error:?}: {first:?}");
+    }
+}
+
+#[test]
+fn an_abort_that_fails_means_to_open_again() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    bench.errors(EndTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
+    let result = bench.commit(&transactions);
+    assert!(matches!(result, Err(Failure::Reopen(_))), "{result:?}");
+}
+
+#[test]
+fn a_transaction_outlasts_a_broker_that_is_away_for_a_while() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    assert_eq!(bench.commit(&transactions), Ok(()));
+    bench.cluster.broker_down(1).unwrap();
+    thread::scope(|scope| {
+        let committing = scope.spawn(|| transactions.commit(&batch(), &bench.writer, &bench.owner));
+        // Long enough for the records to wait, short of any time-out.
+        let patience = std::time::Instant::now();
+        while patience.elapsed() < Duration::from_secs(2) {
+            assert!(!committing.is_finished(), "nothing can be committed without a broker");
+            thread::yield_now();
+        }
+        bench.cluster.broker_up(1).unwrap();
+        assert_eq!(committing.join().unwrap(), Ok(()));
+    });
+}
