@@ -3,6 +3,7 @@
 //!
 //! Nothing here is async and nothing sleeps for luck: each wait is for a condition, with a bound.
 
+pub mod apicurio;
 pub mod availability;
 pub mod case;
 pub mod client;
@@ -15,6 +16,7 @@ pub mod facts;
 pub mod judge;
 pub mod kafka;
 pub mod process;
+pub mod python;
 pub mod simulator;
 pub mod topics;
 pub mod wait;

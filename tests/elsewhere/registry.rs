@@ -7,7 +7,7 @@ use promoter_connector::avro::schemas::RecordKind;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::apicurio::Apicurio;
+use crate::harness::apicurio::Apicurio;
 
 pub fn every_schema_is_registered_once(apicurio: &Apicurio) -> Result<(), String> {
     with(apicurio, async |registry| {

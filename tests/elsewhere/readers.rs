@@ -12,8 +12,8 @@ use promoter_connector::domain::row::{Payment, Touch};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use serde_json::{Value as Json, json};
 
-use crate::apicurio::Apicurio;
-use crate::python::Python;
+use crate::harness::apicurio::Apicurio;
+use crate::harness::python::Python;
 
 const OBSERVED_AT: UnixMillis = UnixMillis(1_668_700_000_123);
 
