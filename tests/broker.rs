@@ -12,10 +12,12 @@ mod broker {
     pub mod isolation;
     pub mod lifetime;
     pub mod outages;
+    pub mod placement;
     mod producer;
     pub mod sharing;
     pub mod start_up;
     pub mod stopping;
+    pub mod too_large;
     mod world;
     pub mod zombies;
 }
@@ -23,7 +25,9 @@ mod harness;
 
 use std::process::ExitCode;
 
-use broker::{barrier, crashes, fencing, isolation, lifetime, outages, sharing, start_up, stopping, zombies};
+use broker::{
+    barrier, crashes, fencing, isolation, lifetime, outages, placement, sharing, start_up, stopping, too_large, zombies,
+};
 use harness::case;
 
 fn main() -> ExitCode {
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
         sharing::CASES,
         stopping::CASES,
         start_up::CASES,
+        placement::CASES,
+        too_large::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }
