@@ -8,6 +8,7 @@
 mod broker {
     pub mod barrier;
     pub mod crashes;
+    pub mod elsewhere;
     pub mod fencing;
     pub mod isolation;
     pub mod lifetime;
@@ -23,7 +24,9 @@ mod harness;
 
 use std::process::ExitCode;
 
-use broker::{barrier, crashes, fencing, isolation, lifetime, outages, sharing, start_up, stopping, zombies};
+use broker::{
+    barrier, crashes, elsewhere, fencing, isolation, lifetime, outages, sharing, start_up, stopping, zombies,
+};
 use harness::case;
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         sharing::CASES,
         stopping::CASES,
         start_up::CASES,
+        elsewhere::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }
