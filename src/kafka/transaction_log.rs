@@ -142,6 +142,7 @@ impl Shared {
     ) -> Result<(Session, crate::domain::state::State), OpenError> {
         let batch_bytes = topics.limits.smallest().clamp(BATCH_BYTES_MIN, BATCH_BYTES);
         let transactions = Transactions::open(&self.settings, batch_bytes).map_err(OpenError::Again)?;
+        tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
         let state =
             state_topic::restore(&self.settings, &assignment.partitions, topics.partitions, &assignment.recalled)?;
