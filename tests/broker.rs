@@ -8,6 +8,7 @@
 mod broker {
     pub mod barrier;
     pub mod crashes;
+    pub mod elsewhere;
     pub mod fencing;
     pub mod isolation;
     pub mod lifetime;
@@ -26,7 +27,8 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, crashes, fencing, isolation, lifetime, outages, placement, sharing, start_up, stopping, too_large, zombies,
+    barrier, crashes, elsewhere, fencing, isolation, lifetime, outages, placement, sharing, start_up, stopping,
+    too_large, zombies,
 };
 use harness::case;
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         start_up::CASES,
         placement::CASES,
         too_large::CASES,
+        elsewhere::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

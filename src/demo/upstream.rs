@@ -8,12 +8,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::time::UnixTime;
+use crate::simulator::faults::{Fault, FaultRate};
 use crate::simulator::{Options, SharedWorld, World, serve, wall_clock};
 
 /// A few facts a second among all promoters, each with a short past.
 const PROMOTERS: u32 = 20;
-const TOUCHES_PER_HOUR: f64 = 400.0;
-const ORDERS_PER_HOUR: f64 = 140.0;
+const TOUCHES_PER_HOUR: f64 = 600.0;
+const ORDERS_PER_HOUR: f64 = 200.0;
 const HISTORY: Duration = Duration::from_secs(2 * 3600);
 const HISTORY_TOUCHES: u32 = 2;
 const HISTORY_ORDERS: u32 = 1;
@@ -74,7 +75,9 @@ fn options(seed: u64) -> Options {
         refund_within: Duration::from_secs(15),
         edit_every: Duration::from_secs(30),
         dead_rows: 0.02,
-        spell: Duration::from_secs(3),
+        // Faults that hold an interface for longer than a person likes to wait for the first event are left out.
+        spell: Duration::from_secs(2),
+        fault: vec![FaultRate { fault: Fault::TooManyRequests, rate: 0.0 }],
         ..Options::default()
     }
 }

@@ -40,12 +40,17 @@ pub fn restore(
 ) -> Result<State, OpenError> {
     let topic = settings.topics.state.as_str();
     let mut open = barriers(settings, topic, partitions)?;
+    tracing::debug!(topic, partitions = open.len(), "reading the state to its barriers");
     let mut state = State::default();
     if open.is_empty() {
         return Ok(state);
     }
     let reader: BaseConsumer<LogContext> =
         settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
+    // A leader that is not yet connected when the reading begins is tried again only half a second later.
+    for partition in open.keys() {
+        let _ = reader.fetch_watermarks(topic, *partition, CALL_TIMEOUT);
+    }
     let mut assignment = TopicPartitionList::new();
     for partition in open.keys() {
         assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;

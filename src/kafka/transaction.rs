@@ -119,6 +119,9 @@ impl Transactions {
             })
             .map_err(|error| format!("no thread for delivery reports: {error}"))?;
         let transactions = Transactions { producer, stop, delivery_thread: Some(delivery_thread) };
+        // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
+        // Any question to a partition's leader connects one. If that fails, the next call says why.
+        let _ = transactions.producer.client().fetch_watermarks(&settings.topics.state, 0, CALL_TIMEOUT);
         retried(|| transactions.producer.init_transactions(CALL_TIMEOUT))
             .map_err(|error| format!("transactional.id {} can't be taken: {error}", settings.transactional_id()))?;
         Ok(transactions)

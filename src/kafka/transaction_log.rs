@@ -141,6 +141,7 @@ impl Shared {
         // A batch of several records has to keep to the limit too; librdkafka takes one record into it in any case.
         let batch_bytes = topics.limits.smallest().clamp(1, BATCH_BYTES);
         let transactions = Transactions::open(&self.settings, batch_bytes).map_err(OpenError::Again)?;
+        tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
         let state =
             state_topic::restore(&self.settings, &assignment.partitions, topics.partitions, &assignment.recalled)?;

@@ -25,7 +25,11 @@ pub struct Case {
     name: &'static str,
     run: Run,
     broker: Need,
+    /// Says why a program that is needed beside the broker is not there.
+    others: &'static [Check],
 }
+
+type Check = fn() -> std::result::Result<(), String>;
 
 #[derive(Clone, Copy)]
 enum Need {
@@ -37,15 +41,20 @@ enum Need {
 
 impl Case {
     pub const fn shared(name: &'static str, run: Run) -> Case {
-        Case { name, run, broker: Need::Shared }
+        Case { name, run, broker: Need::Shared, others: &[] }
     }
 
     pub const fn own(name: &'static str, run: Run) -> Case {
-        Case { name, run, broker: Need::Own(&[]) }
+        Case { name, run, broker: Need::Own(&[]), others: &[] }
     }
 
     pub const fn own_with(name: &'static str, properties: &'static [(&'static str, &'static str)], run: Run) -> Case {
-        Case { name, run, broker: Need::Own(properties) }
+        Case { name, run, broker: Need::Own(properties), others: &[] }
+    }
+
+    /// The same case, with programs that it needs beside the broker.
+    pub const fn with(self, others: &'static [Check]) -> Case {
+        Case { others, ..self }
     }
 }
 
@@ -93,7 +102,8 @@ impl Stock {
 }
 
 fn conclude(stock: &Stock, case: &Case) -> Result<Completion, Failed> {
-    let broker = match stock.broker(case.broker).map_err(failed)? {
+    let missing = case.others.iter().find_map(|check| check().err()).map(Unavailable);
+    let broker = match missing.map_or_else(|| stock.broker(case.broker), |missing| Ok(Err(missing))).map_err(failed)? {
         Ok(broker) => broker,
         Err(unavailable) if must_run_everything() => return Err(Failed::from(unavailable.0)),
         Err(unavailable) => return Ok(Completion::ignored_with(unavailable.0)),
