@@ -13,10 +13,12 @@ mod broker {
     pub mod isolation;
     pub mod lifetime;
     pub mod outages;
+    pub mod placement;
     mod producer;
     pub mod sharing;
     pub mod start_up;
     pub mod stopping;
+    pub mod too_large;
     mod world;
     pub mod zombies;
 }
@@ -25,7 +27,8 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, crashes, elsewhere, fencing, isolation, lifetime, outages, sharing, start_up, stopping, zombies,
+    barrier, crashes, elsewhere, fencing, isolation, lifetime, outages, placement, sharing, start_up, stopping,
+    too_large, zombies,
 };
 use harness::case;
 
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         stopping::CASES,
         start_up::CASES,
         elsewhere::CASES,
+        placement::CASES,
+        too_large::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

@@ -19,8 +19,6 @@ use crate::domain::promoter::IdKind;
 
 /// How long a refused member waits to be told about the newer generation before it tries again with what it has.
 const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
-/// The least that a produce request holds.
-const BATCH_BYTES_MIN: usize = 1024;
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
@@ -140,7 +138,8 @@ impl Shared {
         topics: Topics,
         assignment: Arc<Assignment>,
     ) -> Result<(Session, crate::domain::state::State), OpenError> {
-        let batch_bytes = topics.limits.smallest().clamp(BATCH_BYTES_MIN, BATCH_BYTES);
+        // A batch of several records has to keep to the limit too; librdkafka takes one record into it in any case.
+        let batch_bytes = topics.limits.smallest().clamp(1, BATCH_BYTES);
         let transactions = Transactions::open(&self.settings, batch_bytes).map_err(OpenError::Again)?;
         tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
@@ -177,7 +176,7 @@ impl Shared {
     fn learn(&self, topic: String) {
         let mut learned = self.learned_limits.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = learned.entry(topic).or_insert(2 * Limits::KAFKA_DEFAULT);
-        *limit = (*limit / 2).max(BATCH_BYTES_MIN);
+        *limit /= 2;
     }
 
     fn apply_learned(&self, limits: &mut Limits) {

@@ -1,0 +1,36 @@
+//! Every record stands in the partition of its promoter.
+
+use anyhow::{Context as _, Result, ensure};
+use promoter_connector::domain::promoter::Promoter;
+use promoter_connector::domain::state_record::StateKey;
+use promoter_connector::kafka::partition;
+
+use super::world::{PROMOTERS, SETTLE, lively};
+use crate::harness::case::Case;
+use crate::harness::consumer::read_all;
+use crate::harness::context::Context;
+
+const PARTITIONS: i32 = 3;
+
+pub const CASES: &[Case] = &[Case::shared("placement: events and state stand in their promoter's partition", places)];
+
+fn places(context: &Context) -> Result<()> {
+    let simulator = lively(context, "4s")?;
+    let config = context.config(simulator.url(), PROMOTERS, "");
+    let connector = context.connector("one", &config, &[])?;
+    context.settle(&simulator, SETTLE)?;
+    for topic in ["touches", "orders", "dead-letters", "state"] {
+        let records = read_all(context.bootstrap(), &context.topics().name(topic))?;
+        ensure!(!records.is_empty(), "{topic} has no records");
+        for record in records {
+            let key = record.key.as_deref().context("every record has a key")?;
+            let promoter = match topic {
+                "state" => StateKey::decode(key)?.promoter().clone(),
+                _ => Promoter::from_key(&record.key_text())?,
+            };
+            let place = partition::of(&promoter, PARTITIONS);
+            ensure!(record.partition == place, "{topic}: {promoter} belongs to {place}, not to {}", record.partition);
+        }
+    }
+    connector.must_run()
+}
