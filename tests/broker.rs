@@ -44,9 +44,9 @@ fn main() -> ExitCode {
         sharing::CASES,
         stopping::CASES,
         start_up::CASES,
+        elsewhere::CASES,
         placement::CASES,
         too_large::CASES,
-        elsewhere::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

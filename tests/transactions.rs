@@ -40,6 +40,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with(&[])
+    }
+
+    /// With librdkafka properties beside the usual ones.
+    fn with(properties: &[(&str, &str)]) -> Bench {
         let cluster = MockCluster::new(1).unwrap();
         let name = |topic: &str| format!("promoter.{topic}");
         let topics = TopicNames {
@@ -52,8 +57,10 @@ impl Bench {
         for topic in [&topics.touches, &topics.orders, &topics.dead_letters, &topics.registry, &topics.state] {
             cluster.create_topic(topic, 1, 1).unwrap();
         }
+        let mut all = vec![("bootstrap.servers".to_owned(), cluster.bootstrap_servers())];
+        all.extend(properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let settings = Settings {
-            properties: vec![("bootstrap.servers".into(), cluster.bootstrap_servers())],
+            properties: all,
             name: "connector".into(),
             instance_id: "one".into(),
             topics: topics.clone(),
@@ -232,6 +239,54 @@ fn an_abort_that_fails_means_to_open_again() {
 }
 
 #[test]
+fn an_abort_that_is_retriable_is_called_again() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    bench.errors(EndTxn, &[RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS; 2]);
+    let result = bench.commit(&transactions);
+    assert!(matches!(result, Err(Failure::NothingWritten(_))), "{result:?}");
+}
+
+#[test]
+fn a_producer_that_is_lost_can_begin_nothing() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(EndTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
+    assert!(matches!(bench.commit(&transactions), Err(Failure::Reopen(_))));
+    let begun = bench.commit(&transactions);
+    assert!(matches!(&begun, Err(Failure::Reopen(reason)) if reason.starts_with("begin")), "{begun:?}");
+}
+
+#[test]
+fn a_full_queue_is_waited_for() {
+    let bench = Bench::with(&[("queue.buffering.max.messages", "2")]);
+    let state = vec![batch().state.remove(0); 100];
+    let batch = Batch { state, ..Batch::default() };
+    assert_eq!(bench.open().commit(&batch, &bench.writer, &bench.owner), Ok(()));
+}
+
+#[test]
+fn records_that_are_not_delivered_in_time_leave_nothing() {
+    let bench = Bench::with(&[("message.timeout.ms", "1000")]);
+    let transactions = bench.open();
+    assert_eq!(bench.commit(&transactions), Ok(()));
+    bench.cluster.broker_down(1).unwrap();
+    thread::scope(|scope| {
+        let committing = scope.spawn(|| transactions.commit(&batch(), &bench.writer, &bench.owner));
+        // Until the records have timed out; the abort then waits for the broker.
+        let patience = std::time::Instant::now();
+        while patience.elapsed() < Duration::from_secs(4) {
+            assert!(!committing.is_finished(), "an abort needs a broker");
+            thread::sleep(Duration::from_millis(20));
+        }
+        bench.cluster.broker_up(1).unwrap();
+        let result = committing.join().unwrap();
+        assert!(matches!(result, Err(Failure::NothingWritten(_) | Failure::Reopen(_))), "{result:?}");
+    });
+}
+
+#[test]
 fn a_transaction_outlasts_a_broker_that_is_away_for_a_while() {
     let bench = Bench::new();
     let transactions = bench.open();
@@ -243,7 +298,7 @@ fn a_transaction_outlasts_a_broker_that_is_away_for_a_while() {
         let patience = std::time::Instant::now();
         while patience.elapsed() < Duration::from_secs(2) {
             assert!(!committing.is_finished(), "nothing can be committed without a broker");
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(20));
         }
         bench.cluster.broker_up(1).unwrap();
         assert_eq!(committing.join().unwrap(), Ok(()));

@@ -124,8 +124,8 @@ impl FeedState {
         gone
     }
 
-    /// Forgets what lies behind the cursor. The table is then as small as its content allows, which keeps a fact below 48 bytes: 21 in a table that is at
-    /// least 7/16 full. That may copy the table, as walking it has read it already.
+    /// Forgets what lies behind the cursor. The table is then as small as its content allows: 21 bytes for each place, at
+    /// least 7 of 16 taken, so 48 bytes a fact at most. That may copy the table, which walking it has read already.
     pub fn forget_facts(&mut self) {
         let horizon = self.cursor.complete_before.0;
         self.seen.retain(|_, time| i64::from(*time) >= horizon);

@@ -1,5 +1,6 @@
 //! How librdkafka's own words come into our log, bounded.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -7,21 +8,23 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// The same error again within this time is not logged again.
+/// An error of the same kind within this time is not logged again.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
 
 /// The context of clients that need nothing but a log.
 #[derive(Default)]
 pub struct LogContext {
-    last_error: Mutex<Option<(String, Instant)>>,
+    /// When each kind of error was logged last. Kinds are few: they are librdkafka's codes.
+    logged: Mutex<HashMap<Option<i32>, Instant>>,
 }
 
 impl LogContext {
-    fn is_news(&self, text: &str) -> bool {
-        let Ok(mut last) = self.last_error.lock() else { return true };
-        let repeated = matches!(&*last, Some((said, at)) if said == text && at.elapsed() < REPEAT_AFTER);
+    fn is_news(&self, kind: Option<RDKafkaErrorCode>) -> bool {
+        let kind = kind.map(|code| code as i32);
+        let Ok(mut logged) = self.logged.lock() else { return true };
+        let repeated = logged.get(&kind).is_some_and(|at| at.elapsed() < REPEAT_AFTER);
         if !repeated {
-            *last = Some((text.to_owned(), Instant::now()));
+            logged.insert(kind, Instant::now());
         }
         !repeated
     }
@@ -29,12 +32,9 @@ impl LogContext {
     /// A client's error. librdkafka recovers by itself from those that it reports this way; what a call returns
     /// is judged where it is called.
     pub fn error(&self, error: &KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
-            return;
-        }
-        let text = error.to_string();
-        if self.is_news(&text) {
-            tracing::warn!(error = text, reason, "kafka client reports a problem");
+        let kind = error.rdkafka_error_code();
+        if kind != Some(RDKafkaErrorCode::PartitionEOF) && self.is_news(kind) {
+            tracing::warn!(%error, reason, "kafka client reports a problem");
         }
     }
 }

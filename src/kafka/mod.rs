@@ -21,6 +21,8 @@ pub mod partition;
 
 pub mod ownership;
 
+mod rival;
+
 pub mod state_topic;
 
 pub mod records;

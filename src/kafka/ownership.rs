@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{self, LogContext};
+use super::rival;
 use super::settings::Settings;
 
 /// How long a revocation waits for the transaction under way; well below `max.poll.interval.ms`.
@@ -60,7 +61,7 @@ pub struct Ownership {
 
 struct Shared {
     log: LogContext,
-    instance_id: String,
+    settings: Settings,
     membership: watch::Sender<Membership>,
     /// The number of the last assignment, and whether it is in use.
     usage: Mutex<Usage>,
@@ -80,20 +81,18 @@ impl Ownership {
         let (membership, observer) = watch::channel(Membership::Waiting);
         let shared = Arc::new(Shared {
             log: LogContext::default(),
-            instance_id: settings.instance_id.clone(),
+            settings: settings.clone(),
             membership,
             usage: Mutex::default(),
             unused: Condvar::new(),
             stop: AtomicBool::new(false),
         });
-        let consumer: BaseConsumer<Member> =
-            settings.member_config().create_with_context(Member { shared: shared.clone() })?;
-        consumer.subscribe(&[&settings.topics.registry])?;
+        let consumer = shared.subscribe()?;
         let thread = std::thread::Builder::new()
             .name("ownership".into())
             .spawn({
                 let shared = shared.clone();
-                move || shared.follow(&consumer)
+                move || shared.follow(consumer)
             })
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         Ok(Ownership { shared, observer, thread: Some(thread) })
@@ -145,26 +144,38 @@ impl Shared {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(&self, consumer: &BaseConsumer<Member>) {
-        while !self.stop.load(Ordering::Relaxed) {
+    fn subscribe(self: &Arc<Shared>) -> KafkaResult<BaseConsumer<Member>> {
+        let consumer: BaseConsumer<Member> = self.settings.member_config().create_with_context(Member::of(self))?;
+        consumer.subscribe(&[&self.settings.topics.registry])?;
+        Ok(consumer)
+    }
+
+    /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
+    fn follow(self: Arc<Shared>, mut consumer: BaseConsumer<Member>) {
+        while !self.stopped() {
             if let Some(Err(error)) = consumer.poll(POLL) {
-                self.judge(&error, "");
+                consumer.context().judge(&error, "");
+            }
+            if !consumer.context().lost.load(Ordering::Relaxed) {
+                continue;
+            }
+            self.revoked();
+            tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
+            if rival::lives(&self.settings, || self.stopped()) {
+                return self.fail(format!(
+                    "another process runs as connector.instance_id \"{}\" and has taken over; give each instance its own",
+                    self.settings.instance_id
+                ));
+            }
+            match self.subscribe() {
+                Ok(joined) => consumer = joined,
+                Err(error) => return self.fail(format!("the group can't be joined again: {error}")),
             }
         }
     }
 
-    fn judge(&self, error: &KafkaError, reason: &str) {
-        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
-            || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
-        if fatal {
-            self.fail(format!(
-                "another process runs as connector.instance_id \"{}\" and has taken over ({error}); give each instance \
-                 its own",
-                self.instance_id
-            ));
-        } else {
-            self.log.error(error, reason);
-        }
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     fn fail(&self, reason: String) {
@@ -208,6 +219,24 @@ impl Shared {
 /// The context of the group member's consumer.
 struct Member {
     shared: Arc<Shared>,
+    /// The consumer can't go on: it was fenced, or failed for good.
+    lost: AtomicBool,
+}
+
+impl Member {
+    fn of(shared: &Arc<Shared>) -> Member {
+        Member { shared: shared.clone(), lost: AtomicBool::new(false) }
+    }
+
+    fn judge(&self, error: &KafkaError, reason: &str) {
+        let lost = matches!(error, KafkaError::MessageConsumptionFatal(_))
+            || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
+        if lost {
+            self.lost.store(true, Ordering::Relaxed);
+        } else {
+            self.shared.log.error(error, reason);
+        }
+    }
 }
 
 impl ClientContext for Member {
@@ -216,7 +245,7 @@ impl ClientContext for Member {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.shared.judge(&error, reason);
+        self.judge(&error, reason);
     }
 }
 

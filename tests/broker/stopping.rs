@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use super::world::{BOUND, PROMOTERS, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
 use crate::harness::case::Case;
 use crate::harness::connector::Connector;
 use crate::harness::context::Context;
+use crate::harness::wait::wait_until;
 
 /// A stop with a broker that answers.
 const QUICK: Duration = Duration::from_secs(5);
@@ -17,7 +18,8 @@ const STOPPING: &str = "stopping: what was polled is committed first";
 
 pub const CASES: &[Case] = &[
     Case::shared("stopping: SIGTERM commits what was polled and ends with 0", sigterm_drains),
-    Case::own("stopping: without a broker the wait is bounded, and a second signal cuts it", without_a_broker),
+    Case::own("stopping: without a broker the wait is bounded", the_wait_is_bounded),
+    Case::own("stopping: a second signal cuts the wait", a_second_signal_cuts_the_wait),
 ];
 
 fn sigterm_drains(context: &Context) -> Result<()> {
@@ -36,40 +38,47 @@ fn sigterm_drains(context: &Context) -> Result<()> {
     last.must_run()
 }
 
-fn without_a_broker(context: &Context) -> Result<()> {
-    let simulator = lively(context, "50s")?;
-    let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
-    let first = polling(context, &config, 1)?;
-    context.broker().pause()?;
-    let begun = Instant::now();
-    first.ask_to_end()?;
-    let end = first.wait_exit(SLOW)?;
-    ensure!(end.code() == Some(1), "what could not be committed is told by 1, and not by {end}");
-    ensure!(first.log()?.contains("could not be committed within 20 s"), "and by words");
-    ensure!(begun.elapsed() > QUICK, "it has waited, if only {:?}", begun.elapsed());
-    context.broker().resume()?;
+fn the_wait_is_bounded(context: &Context) -> Result<()> {
+    without_a_broker(context, |connector| {
+        let begun = Instant::now();
+        connector.ask_to_end()?;
+        let end = connector.wait_exit(SLOW)?;
+        ensure!(end.code() == Some(1), "what could not be committed is told by 1, and not by {end}");
+        ensure!(connector.log()?.contains("could not be committed within 20 s"), "and by words");
+        ensure!(begun.elapsed() > QUICK, "it has waited, if only {:?}", begun.elapsed());
+        Ok(())
+    })
+}
 
-    let second = polling(context, &config, 2)?;
+fn a_second_signal_cuts_the_wait(context: &Context) -> Result<()> {
+    without_a_broker(context, |connector| {
+        connector.ask_to_end()?;
+        connector.wait_logged(STOPPING, 1, BOUND)?;
+        let begun = Instant::now();
+        connector.ask_to_end()?;
+        let end = connector.wait_exit(SLOW)?;
+        ensure!(end.code() == Some(1), "a second signal ends it with 1, and not with {end}");
+        ensure!(begun.elapsed() < QUICK, "it took {:?}", begun.elapsed());
+        Ok(())
+    })
+}
+
+/// Stops a connector that holds what it can't commit; the next one makes good for it.
+fn without_a_broker(context: &Context, stop: impl FnOnce(&Connector) -> Result<()>) -> Result<()> {
+    let simulator = lively(context, "15s")?;
+    let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
+    let connector = context.connector("one", &config, &[])?;
+    wait_for_records(context, &connector, "touches", 1)?;
     context.broker().pause()?;
-    second.ask_to_end()?;
-    second.wait_logged(STOPPING, 2, BOUND)?;
-    let begun = Instant::now();
-    second.ask_to_end()?;
-    let end = second.wait_exit(QUICK)?;
-    ensure!(end.code() == Some(1), "a second signal ends it with 1, and not with {end}");
-    ensure!(begun.elapsed() < QUICK, "it took {:?}", begun.elapsed());
+    let before = simulator.truth()?.len();
+    wait_until("something was polled that can't be committed", BOUND, || {
+        connector.must_run()?;
+        Ok((simulator.truth()?.len() > before).then_some(()))
+    })?;
+    stop(&connector)?;
     context.broker().resume()?;
 
     let last = context.connector("one", &config, &[])?;
     context.settle(&simulator, SETTLE)?;
     last.must_run()
-}
-
-/// A connector that has something to lose; the `start`-th one of this case.
-fn polling(context: &Context, config: &str, start: usize) -> Result<Connector> {
-    let connector = context.connector("one", config, &[])?;
-    connector.wait_logged(OPEN, start, BOUND)?;
-    let written = wait_for_records(context, &connector, "touches", 1)?;
-    wait_for_records(context, &connector, "touches", written + 1)?;
-    Ok(connector)
 }
