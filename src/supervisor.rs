@@ -164,3 +164,59 @@ pub async fn retried<R, E: Display, F: Future<Output = Result<R, E>>>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::commit::committer::Bounds;
+    use crate::commit::log::{CommitError, Opened};
+    use crate::domain::batch::Batch;
+    use crate::wechat::http::Http;
+
+    /// A log that can't be opened.
+    struct Unreachable;
+
+    impl CommitLog for Unreachable {
+        async fn open(&mut self) -> Result<Opened, OpenError> {
+            Err(OpenError::Again("nobody answers".into()))
+        }
+
+        async fn commit(&mut self, _: Arc<Batch>) -> Result<(), CommitError> {
+            unreachable!("it was never opened")
+        }
+
+        async fn release(&mut self) {}
+    }
+
+    fn session() -> Session<Http> {
+        Session {
+            apps: Arc::default(),
+            bounds: Bounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },
+            queue_bytes: 1,
+            totals: Arc::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_never_opens_is_given_up_after_a_minute() {
+        let began = Instant::now();
+        let ended = run(&session(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
+        assert_eq!(ended, Err("given up after 60 s: nobody answers".into()));
+        let most = FIRST_OPEN_MAX + PATIENCE.max;
+        assert!((FIRST_OPEN_MAX..=most).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_before_the_first_opening_ends_in_order() {
+        let stop = CancellationToken::new();
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            stop.cancel();
+        };
+        let session = session();
+        let (ended, ()) = tokio::join!(run(&session, || Unreachable, &stop, PATIENCE), stopping);
+        assert_eq!(ended, Ok(()));
+    }
+}

@@ -44,3 +44,19 @@ fn help_and_version_end_with_0() {
         assert_eq!(promoter_connector(arguments).status.code(), Some(0), "{arguments:?}");
     }
 }
+
+/// The tests' own build has the places at which it can be killed, by way of a dev-dependency.
+#[test]
+fn what_is_shipped_can_not_be_killed_by_an_environment_variable() {
+    let features = |edges: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--depth=0", "--format={f}", "--offline", "--locked", "--edges", edges])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs the tests, so it is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!features("no-dev").contains("crash-points"));
+    assert!(features("all").contains("crash-points"), "the check would not see them");
+}

@@ -86,8 +86,10 @@ impl Settings {
         Ok(())
     }
 
+    /// By either of librdkafka's two names for them.
     pub fn bootstrap_servers(&self) -> &str {
-        let found = self.properties.iter().find(|(key, _)| key == "bootstrap.servers");
+        let names = ["bootstrap.servers", "metadata.broker.list"];
+        let found = self.properties.iter().find(|(key, _)| names.contains(&key.as_str()));
         found.map_or("", |(_, value)| value)
     }
 

@@ -120,7 +120,10 @@ async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Resul
         Ok(counts)
     });
     match counted.await {
-        Ok(counts) => counts.map_err(again),
+        Ok(counts) => counts.map_err(|error| {
+            let brokers = settings.bootstrap_servers();
+            OpenError::Again(format!("no topic can be looked at through bootstrap.servers \"{brokers}\": {error}"))
+        }),
         Err(error) => Err(OpenError::Again(format!("asking for topics: {error}"))),
     }
 }
@@ -256,4 +259,32 @@ async fn check_settings(
 
 fn again(error: KafkaError) -> OpenError {
     OpenError::Again(format!("the topics can't be looked at: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_broker_the_error_says_where_none_was_found() {
+        let name = |topic: &str| format!("promoter.{topic}");
+        let settings = Settings {
+            // The port of a service that nobody runs any more.
+            properties: vec![("bootstrap.servers".into(), "127.0.0.1:1".into())],
+            name: "connector".into(),
+            instance_id: "one".into(),
+            topics: TopicNames {
+                touches: name("touches"),
+                orders: name("orders"),
+                dead_letters: name("dead-letters"),
+                registry: name("registry"),
+                state: name("state"),
+            },
+            topic_policy: TopicPolicy::Check,
+        };
+        let began = Instant::now();
+        let Err(OpenError::Again(reason)) = prepare(&settings).await else { panic!("it may be tried again") };
+        assert!(reason.contains("bootstrap.servers \"127.0.0.1:1\""), "{reason}");
+        assert!(began.elapsed() < 2 * CALL_TIMEOUT);
+    }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::world::{BOUND, PROMOTERS, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
 use crate::harness::case::Case;
 use crate::harness::connector::Connector;
 use crate::harness::context::Context;
@@ -23,11 +23,13 @@ pub const CASES: &[Case] = &[
 ];
 
 fn sigterm_drains(context: &Context) -> Result<()> {
-    let simulator = lively(context, "10s")?;
+    let simulator = lively(context, "20s")?;
     let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
-    for records in [1, 200, 400] {
+    for start in 1..=3 {
         let connector = context.connector("one", &config, &[])?;
-        wait_for_records(context, &connector, "touches", records)?;
+        connector.wait_logged(OPEN, start, BOUND)?;
+        let written = wait_for_records(context, &connector, "touches", 1)?;
+        wait_for_records(context, &connector, "touches", written + 1)?;
         let begun = Instant::now();
         let end = connector.terminate()?;
         ensure!(end.code() == Some(0), "it ends in order, and not with {end}");
