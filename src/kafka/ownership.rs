@@ -251,7 +251,8 @@ impl ClientContext for Member {
 
 impl ConsumerContext for Member {
     fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Revoke(_) = rebalance {
+        // After an error librdkafka takes all partitions back as well.
+        if let Rebalance::Revoke(_) | Rebalance::Error(_) = rebalance {
             self.shared.revoked();
         }
     }
