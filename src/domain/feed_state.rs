@@ -29,6 +29,16 @@ pub(super) struct FeedState {
     next_chunk: u64,
 }
 
+/// Whether something that is met was met before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meeting {
+    /// To be published and remembered.
+    New,
+    /// Published before, and to be remembered again.
+    Renew,
+    Known,
+}
+
 /// One `seen` record of the topic.
 #[derive(Debug)]
 struct Chunk {
@@ -60,17 +70,19 @@ impl FeedState {
         self.seen.contains_key(&id)
     }
 
-    /// Whether something that is met under `fact.time` has to be remembered: because it is new, or because it would be
-    /// forgotten while the upstream still shows it. The latter is an order that is shown under a later date too, or an
-    /// unreadable row that stays in view; that one is renewed only when half of its time has passed, to spare the
-    /// topic.
-    pub fn must_remember(&self, feed: Feed, fact: Remembered) -> bool {
-        let Some(&known) = self.seen.get(&fact.id) else { return true };
+    /// What meeting `fact` means to the memory.
+    ///
+    /// Something known is renewed where it would be forgotten while the upstream still shows it: an order that is shown
+    /// under a later date too, or an unreadable row that stays in view; that one only when half of its time has passed,
+    /// to spare the topic.
+    pub fn meet(&self, feed: Feed, fact: Remembered) -> Meeting {
+        let Some(&known) = self.seen.get(&fact.id) else { return Meeting::New };
         let since_horizon = |time: u32| i64::from(time) - self.cursor.complete_before.0;
-        match feed {
+        let outlived = match feed {
             Feed::Orders => fact.time > known,
             Feed::Touches | Feed::Refunds => since_horizon(known) * 2 < since_horizon(fact.time),
-        }
+        };
+        if outlived { Meeting::Renew } else { Meeting::Known }
     }
 
     /// Takes a fact as known. [`settle`](Self::settle) writes it.

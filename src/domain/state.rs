@@ -18,7 +18,7 @@ use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
 use super::feed::Feed;
-use super::feed_state::{FeedState, push_state};
+use super::feed_state::{FeedState, Meeting, push_state};
 use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight};
 use super::promoter::Promoter;
 use super::state_record::{Remembered, StateKey, StateValue};
@@ -194,11 +194,11 @@ fn take_sighting(
         return;
     }
     let memory = Remembered::new(fact.id, remembered);
-    let known = state.knows(fact.id);
-    if state.must_remember(feed, memory) {
+    let meeting = state.meet(feed, memory);
+    if meeting != Meeting::Known {
         added.remember(state, feed, memory);
     }
-    if known {
+    if meeting != Meeting::New {
         tally.known += 1;
     } else {
         tally.published += 1;
@@ -220,7 +220,7 @@ fn take_dead_row(
     let known_somewhere = feeds.iter().flatten().any(|state| state.knows(id));
     let Some(state) = &mut feeds[feed as usize] else { return };
     let memory = Remembered::new(id, remembered.max(state.cursor().complete_before));
-    if state.must_remember(feed, memory) {
+    if state.meet(feed, memory) != Meeting::Known {
         added.remember(state, feed, memory);
     }
     if known_somewhere {

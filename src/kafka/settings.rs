@@ -166,10 +166,11 @@ impl Extend for ClientConfig {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn settings(properties: &[(&str, &str)]) -> Settings {
+    /// Settings with `properties`, for topics that are checked and not made.
+    pub fn settings(properties: &[(&str, &str)]) -> Settings {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let name = |topic: &str| format!("promoter.{topic}");
         Settings {

@@ -264,24 +264,12 @@ fn again(error: KafkaError) -> OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::settings::tests::settings;
 
     #[tokio::test]
     async fn without_a_broker_the_error_says_where_none_was_found() {
-        let name = |topic: &str| format!("promoter.{topic}");
-        let settings = Settings {
-            // The port of a service that nobody runs any more.
-            properties: vec![("bootstrap.servers".into(), "127.0.0.1:1".into())],
-            name: "connector".into(),
-            instance_id: "one".into(),
-            topics: TopicNames {
-                touches: name("touches"),
-                orders: name("orders"),
-                dead_letters: name("dead-letters"),
-                registry: name("registry"),
-                state: name("state"),
-            },
-            topic_policy: TopicPolicy::Check,
-        };
+        // The port of a service that nobody runs any more.
+        let settings = settings(&[("bootstrap.servers", "127.0.0.1:1")]);
         let began = Instant::now();
         let Err(OpenError::Again(reason)) = prepare(&settings).await else { panic!("it may be tried again") };
         assert!(reason.contains("bootstrap.servers \"127.0.0.1:1\""), "{reason}");
