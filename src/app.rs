@@ -9,14 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::avro::encode::{Encoders, Framings};
 use crate::avro::framing::Framing;
+use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::registry::{Credentials, Registry};
 use crate::avro::schemas::RecordKind;
+use crate::commands::executor::{CommandApp, Executor};
+use crate::commands::lane::Lane;
 use crate::commit::committer::{Bounds, Totals};
 use crate::config::{App, Config, FeedSettings, PromoterEntry, Retention, SchemaRegistry};
 use crate::domain::feed::{Feed, Interface};
 use crate::domain::promoter::IdKind;
 use crate::domain::turns::Rules;
-use crate::kafka::settings::{Settings, TopicDefaults, TopicNames, TopicPolicy};
+use crate::kafka::command_topic::CommandTopic;
+use crate::kafka::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::transaction_log::KafkaLog;
 use crate::poll::scheduler::Pauses;
 use crate::retry::{JITTER, RetrySettings};
@@ -41,6 +45,35 @@ pub struct Parts {
     /// By app id.
     pub id_kinds: HashMap<String, IdKind>,
     pub totals: Arc<Totals>,
+    /// Absent where commands are off.
+    pub commands: Option<CommandParts>,
+}
+
+/// What the lane of the commands is made of.
+pub struct CommandParts {
+    pub topics: CommandTopics,
+    pub concurrency: usize,
+    /// How long until an app that was stopped is probed.
+    pub stopped: Duration,
+    pub patience: RetrySettings,
+}
+
+/// How the records of all topics are framed, and who knows the schemas of others.
+pub struct Schemas {
+    pub framings: Framings,
+    pub material_request: Framing,
+    pub material_result: Framing,
+    pub registry: Option<Registry>,
+}
+
+impl Schemas {
+    /// Without a schema registry.
+    pub const SINGLE_OBJECT: Schemas = Schemas {
+        framings: Framings::SINGLE_OBJECT,
+        material_request: Framing::SingleObject,
+        material_result: Framing::SingleObject,
+        registry: None,
+    };
 }
 
 /// Makes the parts that need no network.
@@ -58,23 +91,34 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         totals: totals.clone(),
     };
     let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
-    Ok(Parts { session, kafka: kafka_settings(config), id_kinds, totals })
+    let commands = config.commands.enabled.then(|| CommandParts {
+        topics: command_topics(config),
+        concurrency: config.commands.concurrency,
+        stopped: config.retry.stopped,
+        patience: supervisor::PATIENCE,
+    });
+    Ok(Parts { session, kafka: kafka_settings(config), id_kinds, totals, commands })
 }
 
 /// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
     let parts = build(config)?;
-    let framings = match &config.schema_registry {
-        Some(registry) => resolve_schemas(registry, &parts.kafka.topics, &stop).await?,
-        None => Some(Framings::SINGLE_OBJECT),
-    };
-    let Some(framings) = framings else { return Ok(()) };
-    run_parts(parts, framings, stop).await
+    let Some(schemas) = stop.run_until_cancelled(schemas(config)).await.transpose()? else { return Ok(()) };
+    run_parts(parts, schemas, stop).await
+}
+
+/// The schemas of every topic, registered under `<topic>-value` where there is a registry: its ids are part of every
+/// record then.
+pub async fn schemas(config: &Config) -> anyhow::Result<Schemas> {
+    let Some(settings) = &config.schema_registry else { return Ok(Schemas::SINGLE_OBJECT) };
+    let commands = config.commands.enabled.then(|| command_topics(config));
+    resolve_schemas(settings, &kafka_settings(config).topics, commands.as_ref()).await
 }
 
 /// Runs parts that are already made, with schemas that are already resolved.
-pub async fn run_parts(parts: Parts, framings: Framings, stop: CancellationToken) -> anyhow::Result<()> {
-    let Parts { session, kafka, id_kinds, totals } = parts;
+pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) -> anyhow::Result<()> {
+    let Parts { session, kafka, id_kinds, totals, commands } = parts;
+    let stop = stop.child_token();
     tracing::info!(
         name = kafka.name,
         instance = kafka.instance_id,
@@ -84,7 +128,9 @@ pub async fn run_parts(parts: Parts, framings: Framings, stop: CancellationToken
         "starting"
     );
     warm_up(&session).await;
-    let log = KafkaLog::new(kafka, Arc::new(Encoders::new(framings)), id_kinds);
+    let encoders = Arc::new(Encoders::new(schemas.framings));
+    let lane = commands.map(|commands| command_lane(commands, schemas, &session, &kafka, &encoders));
+    let log = KafkaLog::new(kafka, encoders, id_kinds);
     let stopping = {
         let stop = stop.clone();
         async move {
@@ -93,9 +139,32 @@ pub async fn run_parts(parts: Parts, framings: Framings, stop: CancellationToken
             tokio::time::sleep(STOP_MAX).await;
         }
     };
+    // Each lane's topics are looked at before the other lane's failure ends it, so that every problem is told at once.
+    let polls_checked = log.topics_checked();
+    let commands_checked = lane.as_ref().map(|(_, topic)| topic.topics_checked());
+    let polling = async {
+        let result = supervisor::run(&session, || log.clone(), &stop, supervisor::PATIENCE).await;
+        polls_checked.cancel();
+        if let (Err(_), Some(checked)) = (&result, &commands_checked) {
+            checked.cancelled().await;
+        }
+        stop.cancel();
+        result
+    };
+    let commanding = async {
+        let (Some((lane, topic)), Some(checked)) = (lane, &commands_checked) else { return Ok(()) };
+        let result = lane.run(topic, &stop, supervisor::PATIENCE).await;
+        checked.cancel();
+        if result.is_err() {
+            polls_checked.cancelled().await;
+        }
+        stop.cancel();
+        result
+    };
     tokio::select! {
-        result = supervisor::run(&session, || log.clone(), &stop, supervisor::PATIENCE) => {
-            result.map_err(anyhow::Error::msg)?;
+        (polled, commanded) = async { tokio::join!(polling, commanding) } => {
+            let failures = [polled.err(), commanded.err()].into_iter().flatten().collect::<Vec<_>>();
+            anyhow::ensure!(failures.is_empty(), every_line_once(&failures));
             supervisor::report(&totals, "stopped");
             Ok(())
         }
@@ -104,6 +173,33 @@ pub async fn run_parts(parts: Parts, framings: Framings, stop: CancellationToken
             STOP_MAX.as_secs()
         ),
     }
+}
+
+/// Both lanes use the topic of the dead letters, and complain of the same brokers.
+fn every_line_once(failures: &[String]) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in failures.iter().flat_map(|failure| failure.lines()) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+fn command_lane(
+    parts: CommandParts,
+    schemas: Schemas,
+    session: &Session<Http>,
+    kafka: &Settings,
+    encoders: &Arc<Encoders>,
+) -> (Lane<Http>, CommandTopic) {
+    let CommandParts { topics, concurrency, stopped, patience } = parts;
+    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped));
+    let decoder = RequestDecoder::new(schemas.material_request);
+    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, patience, concurrency);
+    let lane = Lane { executor: Arc::new(executor), totals: Arc::default() };
+    let results = ResultEncoder::new(schemas.material_result);
+    (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results))
 }
 
 /// Asks every app's token source once. A failure is met again, and reported, by the first poll.
@@ -188,6 +284,15 @@ fn token_source(source: &crate::config::TokenSource) -> TokenSource {
     }
 }
 
+/// The topics of the commands, as configured.
+pub fn command_topics(config: &Config) -> CommandTopics {
+    CommandTopics {
+        requests: config.topics.material_requests.clone(),
+        results: config.topics.material_results.clone(),
+        reply_topics: config.commands.reply_topics.clone(),
+    }
+}
+
 /// The Kafka side of the configuration.
 pub fn kafka_settings(config: &Config) -> Settings {
     let topics = &config.topics;
@@ -218,30 +323,33 @@ pub fn kafka_settings(config: &Config) -> Settings {
     }
 }
 
-/// Registers the schemas under `<topic>-value`, as the registry's ids are part of every record. Nothing where `stop`
-/// came first.
 async fn resolve_schemas(
     settings: &SchemaRegistry,
     topics: &TopicNames,
-    stop: &CancellationToken,
-) -> anyhow::Result<Option<Framings>> {
+    commands: Option<&CommandTopics>,
+) -> anyhow::Result<Schemas> {
     let credentials = settings
         .basic_auth
         .as_ref()
         .map(|auth| Credentials { username: auth.username.clone(), password: auth.password.clone() });
     let registry = Registry::new(&settings.urls.join(","), credentials)?;
-    let resolve = async {
-        let id = async |topic: &str, kind: RecordKind| -> anyhow::Result<Framing> {
-            let subject = format!("{topic}-value");
-            let ask = || registry.resolve(&subject, kind.text());
-            let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
-            Ok(Framing::Confluent { schema_id })
-        };
-        Ok(Framings {
-            touch: id(&topics.touches, RecordKind::Touch).await?,
-            order: id(&topics.orders, RecordKind::Order).await?,
-            dead_letter: id(&topics.dead_letters, RecordKind::DeadLetter).await?,
-        })
+    let id = async |topic: &str, kind: RecordKind| -> anyhow::Result<Framing> {
+        let subject = format!("{topic}-value");
+        let ask = || registry.resolve(&subject, kind.text());
+        let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
+        Ok(Framing::Confluent { schema_id })
     };
-    stop.run_until_cancelled(resolve).await.transpose()
+    let framings = Framings {
+        touch: id(&topics.touches, RecordKind::Touch).await?,
+        order: id(&topics.orders, RecordKind::Order).await?,
+        dead_letter: id(&topics.dead_letters, RecordKind::DeadLetter).await?,
+    };
+    let (material_request, material_result) = match commands {
+        Some(commands) => (
+            id(&commands.requests, RecordKind::MaterialRequest).await?,
+            id(&commands.results, RecordKind::MaterialResult).await?,
+        ),
+        None => (Framing::SingleObject, Framing::SingleObject),
+    };
+    Ok(Schemas { framings, material_request, material_result, registry: Some(registry) })
 }

@@ -38,6 +38,7 @@
 //! | [`wechat`] | the upstream: tokens, errors, retries, bytes to rows; the only user of reqwest beside `avro::registry` |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
 //! | [`domain`] | the rules: plain data and plain functions, without I/O, clock or async |
+//! | [`commands`] | requests for material: each answered exactly once |
 //! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
@@ -76,6 +77,8 @@ pub mod wechat;
 pub mod retry;
 
 pub mod domain;
+
+pub mod commands;
 
 pub mod commit;
 

@@ -18,7 +18,7 @@ use crate::wechat::transport::Transport;
 /// How long the very first opening is tried: at start a wrong address is more likely than a fault that passes.
 const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
-const RECOVERED_AFTER: Duration = Duration::from_secs(30);
+pub const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The pauses between openings of the log, and between questions that the start depends on.
@@ -82,7 +82,7 @@ pub async fn run<T: Transport, L: CommitLog>(
 }
 
 /// Pauses between openings, and the bound on the first.
-struct Opening {
+pub struct Opening {
     patience: RetrySettings,
     attempts: Attempts,
     began: Instant,
@@ -90,12 +90,13 @@ struct Opening {
 }
 
 impl Opening {
-    fn new(patience: RetrySettings) -> Opening {
+    pub fn new(patience: RetrySettings) -> Opening {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
         Opening { patience, attempts: Attempts::new(&patience), began: Instant::now(), opened_once: false }
     }
 
-    async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), String> {
+    /// Waits before the next attempt. The error gives up.
+    pub async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), String> {
         if !self.opened_once && self.began.elapsed() >= FIRST_OPEN_MAX {
             return Err(format!("given up after {} s: {reason}", FIRST_OPEN_MAX.as_secs()));
         }
@@ -105,11 +106,11 @@ impl Opening {
         Ok(())
     }
 
-    fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         self.opened_once = true;
     }
 
-    fn recovered(&mut self) {
+    pub fn recovered(&mut self) {
         self.attempts = Attempts::new(&self.patience);
     }
 }

@@ -12,6 +12,7 @@ mod broker {
     pub mod fencing;
     pub mod isolation;
     pub mod lifetime;
+    pub mod material;
     pub mod outages;
     pub mod placement;
     mod producer;
@@ -27,8 +28,8 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, crashes, elsewhere, fencing, isolation, lifetime, outages, placement, sharing, start_up, stopping,
-    too_large, zombies,
+    barrier, crashes, elsewhere, fencing, isolation, lifetime, material, outages, placement, sharing, start_up,
+    stopping, too_large, zombies,
 };
 use harness::case;
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         stopping::CASES,
         start_up::CASES,
         elsewhere::CASES,
+        material::CASES,
         placement::CASES,
         too_large::CASES,
     ];

@@ -18,7 +18,7 @@ use promoter_connector::domain::time::UnixTime;
 use promoter_connector::kafka::ownership::Ownership;
 use promoter_connector::kafka::records::{Limits, Writer};
 use promoter_connector::kafka::settings::{Settings, TopicNames, TopicPolicy};
-use promoter_connector::kafka::transaction::{Failure, Owner, Transactions};
+use promoter_connector::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey::{
@@ -28,11 +28,15 @@ use rdkafka::types::RDKafkaRespErr::{self, *};
 
 const JOIN_BOUND: Duration = Duration::from_secs(30);
 
+fn commit(transactions: &Transactions, writer: &Writer, offsets: &OwnedOffsets) -> Result<(), Failure> {
+    transactions.commit(|now, send| writer.write(&batch(), now, send), offsets)
+}
+
 /// A mock cluster with a group member; `open` makes the producer.
 struct Bench {
     cluster: MockCluster<'static, DefaultProducerContext>,
     settings: Settings,
-    owner: Owner,
+    offsets: OwnedOffsets,
     writer: Writer,
     // Keeps the assignment alive.
     _ownership: Ownership,
@@ -66,10 +70,12 @@ impl Bench {
             topics: topics.clone(),
             topic_policy: TopicPolicy::Trust,
         };
-        let ownership = Ownership::join(&settings).unwrap();
+        let ownership = Ownership::join(&settings, &settings.name, &topics.registry).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, ownership.acquire(0)).await });
-        let owner = Owner { assignment: joined.unwrap().unwrap(), registry: topics.registry.clone() };
+        let positions = vec![Position { partition: 0, offset: 0, metadata: "noted".into() }];
+        let assignment = joined.unwrap().unwrap();
+        let offsets = OwnedOffsets { assignment, topic: topics.registry.clone(), positions };
         let size = Limits::KAFKA_DEFAULT;
         let writer = Writer {
             topics,
@@ -78,11 +84,16 @@ impl Bench {
             limits: Limits { touches: size, orders: size, dead_letters: size, state: size },
             state_partitions: 1,
         };
-        Bench { cluster, settings, owner, writer, _ownership: ownership }
+        Bench { cluster, settings, offsets, writer, _ownership: ownership }
     }
 
     fn open(&self) -> Transactions {
-        Transactions::open(&self.settings, 1_000_000).unwrap()
+        self.try_open().unwrap()
+    }
+
+    fn try_open(&self) -> Result<Transactions, String> {
+        let config = self.settings.producer_config(self.settings.transactional_id(), 1_000_000);
+        Transactions::open(&config, &self.settings.topics.state)
     }
 
     fn errors(&self, key: rdkafka::types::RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
@@ -90,7 +101,7 @@ impl Bench {
     }
 
     fn commit(&self, transactions: &Transactions) -> Result<(), Failure> {
-        transactions.commit(&batch(), &self.writer, &self.owner)
+        commit(transactions, &self.writer, &self.offsets)
     }
 
     /// What comes of a commit when `key` is answered with `errors`, and of the same batch again, tried three times.
@@ -140,7 +151,7 @@ fn init_is_called_again_while_the_coordinator_loads() {
 fn init_that_is_refused_says_for_which_id() {
     let bench = Bench::new();
     bench.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
-    let refused = Transactions::open(&bench.settings, 1_000_000).err().unwrap();
+    let refused = bench.try_open().err().unwrap();
     assert!(refused.contains("connector-one"), "{refused}");
 }
 
@@ -293,7 +304,7 @@ fn a_transaction_outlasts_a_broker_that_is_away_for_a_while() {
     assert_eq!(bench.commit(&transactions), Ok(()));
     bench.cluster.broker_down(1).unwrap();
     thread::scope(|scope| {
-        let committing = scope.spawn(|| transactions.commit(&batch(), &bench.writer, &bench.owner));
+        let committing = scope.spawn(|| commit(&transactions, &bench.writer, &bench.offsets));
         // Long enough for the records to wait, short of any time-out.
         let patience = std::time::Instant::now();
         while patience.elapsed() < Duration::from_secs(2) {

@@ -18,7 +18,7 @@ use promoter_connector::domain::state::{Intake, State};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{Options, SimRequest, World};
 use promoter_connector::wechat::transport::Method;
-use promoter_connector::wechat::wire::read_page;
+use promoter_connector::wechat::wire::{RowKind, read_page};
 use serde_json::{Value, json};
 
 use crate::median;
@@ -33,7 +33,7 @@ const STEPS: [&str; 6] =
 
 struct Page {
     name: &'static str,
-    interface: Interface,
+    kind: RowKind,
     scope: Scope,
     body: Bytes,
     /// What serde_json parses: it refuses the page itself where that is not strict JSON.
@@ -46,12 +46,12 @@ pub fn measure() {
     let relation = |odd_rows| body(Interface::GetRelation, odd_rows);
     let order = |odd_rows| body(Interface::GetOrder, odd_rows);
     let pages = [
-        ("touches", Interface::GetRelation, touches, relation(0.0), relation(0.0)),
-        ("orders", Interface::GetOrder, orders, order(0.0), order(0.0)),
-        ("touches, every 20th row broken JSON", Interface::GetRelation, touches, relation(0.05), relation(0.0)),
+        ("touches", RowKind::Touch, touches, relation(0.0), relation(0.0)),
+        ("orders", RowKind::Order, orders, order(0.0), order(0.0)),
+        ("touches, every 20th row broken JSON", RowKind::Touch, touches, relation(0.05), relation(0.0)),
     ];
-    for (name, interface, scope, body, strict) in pages {
-        report(&Page { name, interface, scope, body, strict });
+    for (name, kind, scope, body, strict) in pages {
+        report(&Page { name, kind, scope, body, strict });
     }
 }
 
@@ -98,10 +98,10 @@ fn round(page: &Page) -> ([Duration; STEPS.len()], usize) {
     });
     let read = timed(|| {
         for _ in 0..PAGES {
-            black_box(read_page(black_box(&page.body), page.interface, latest).unwrap());
+            black_box(read_page(black_box(&page.body), page.kind, latest).unwrap());
         }
     });
-    let rows: Vec<_> = (0..PAGES).map(|_| read_page(&page.body, page.interface, latest).unwrap().1.rows).collect();
+    let rows: Vec<_> = (0..PAGES).map(|_| read_page(&page.body, page.kind, latest).unwrap().1.rows).collect();
     assert_eq!(rows[0].len(), ROWS as usize);
     let mut harvests = Vec::new();
     let harvest = timed(|| {

@@ -19,7 +19,7 @@ use super::schemas::{Fingerprint, RecordKind};
 const LENGTH_MAX: usize = 64 * 1024 * 1024;
 
 /// apache-avro's texts may quote what it read.
-const DETAIL_CHARS_MAX: usize = 300;
+pub(super) const DETAIL_CHARS_MAX: usize = 300;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -88,7 +88,7 @@ impl Decoder {
 
 /// The bytes of a record, whose end is an error. To apache-avro an ordinary end of file inside a string or
 /// before a union is a null, so that a record cut short would read as a whole one.
-struct Body<'a>(&'a [u8]);
+pub(super) struct Body<'a>(pub(super) &'a [u8]);
 
 impl Read for Body<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

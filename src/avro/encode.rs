@@ -76,14 +76,14 @@ impl Encoders {
 }
 
 /// Writes records of one kind.
-struct Encoder {
+pub(super) struct Encoder {
     record: RecordKind,
     header: Vec<u8>,
     writer: GenericDatumWriter<'static>,
 }
 
 impl Encoder {
-    fn new(record: RecordKind, framing: Framing) -> Encoder {
+    pub(super) fn new(record: RecordKind, framing: Framing) -> Encoder {
         let writer = GenericDatumWriter::builder(record.schema())
             .human_readable(false)
             .build()
@@ -92,7 +92,7 @@ impl Encoder {
     }
 
     /// After an error `buffer` is empty: half a record is nothing to send.
-    fn encode(&self, record: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, record: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
         buffer.clear();
         buffer.extend_from_slice(&self.header);
         match self.writer.write_ser(buffer, record) {

@@ -10,6 +10,8 @@ pub mod encode;
 
 pub mod decode;
 
+pub mod material;
+
 pub mod registry;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::config::ConfigError;
 
 pub mod demo;
+pub mod material;
 pub mod run;
 pub mod signals;
 pub mod simulate;
@@ -36,6 +37,9 @@ pub enum Command {
     Run,
     /// Serve the simulated upstream over HTTP.
     Simulate(Box<simulate::Options>),
+    /// Ask for material that a promoter shares.
+    #[command(subcommand)]
+    Material(material::Command),
     /// Show everything in one process, with nothing to install.
     Demo(demo::Options),
 }

@@ -35,11 +35,11 @@ impl Quota {
         quota
     }
 
-    /// The quota of an interface that is polled.
     pub fn of(&self, interface: Interface) -> InterfaceQuota {
         match interface {
             Interface::GetRelation => self.getrelation,
             Interface::GetOrder => self.getorder,
+            Interface::GetShareMaterial => self.getsharematerial,
         }
     }
 }

@@ -18,8 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, Parts};
-use crate::avro::encode::Framings;
+use crate::app::{self, Parts, Schemas};
 use crate::config::Config;
 use crate::kafka::settings::TopicPolicy;
 use crate::kafka::stand_in::StandIn;
@@ -64,7 +63,7 @@ pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Ver
     let (follower, records) = Follower::start(&parts.kafka);
     let stop = CancellationToken::new();
     let mut running = Running {
-        connector: tokio::spawn(app::run_parts(parts, Framings::SINGLE_OBJECT, stop.clone())),
+        connector: tokio::spawn(app::run_parts(parts, Schemas::SINGLE_OBJECT, stop.clone())),
         follower,
         upstream,
     };

@@ -46,20 +46,23 @@ impl fmt::Display for Feed {
     }
 }
 
-/// An interface of the upstream that the connector polls; quotas and holds are counted by it.
+/// An interface of the upstream that the connector calls; quotas and holds are counted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Interface {
     GetRelation,
     GetOrder,
+    /// Called on command only; no feed polls it.
+    GetShareMaterial,
 }
 
 impl Interface {
-    pub const ALL: [Interface; 2] = [Interface::GetRelation, Interface::GetOrder];
+    pub const ALL: [Interface; 3] = [Interface::GetRelation, Interface::GetOrder, Interface::GetShareMaterial];
 
     pub fn name(self) -> &'static str {
         match self {
             Interface::GetRelation => "getrelation",
             Interface::GetOrder => "getorder",
+            Interface::GetShareMaterial => "getsharematerial",
         }
     }
 
@@ -68,6 +71,7 @@ impl Interface {
         match self {
             Interface::GetRelation => "/promoter/getrelation",
             Interface::GetOrder => "/promoter/getorder",
+            Interface::GetShareMaterial => "/promoter/getsharematerial",
         }
     }
 }

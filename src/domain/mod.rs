@@ -30,3 +30,5 @@ mod feed_state;
 pub mod state;
 
 pub mod turns;
+
+pub mod material;

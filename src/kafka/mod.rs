@@ -21,15 +21,25 @@ pub mod partition;
 
 pub mod ownership;
 
+pub mod claim;
+
 mod rival;
 
 pub mod state_topic;
+
+pub mod limits;
 
 pub mod records;
 
 pub mod transaction;
 
 pub mod transaction_log;
+
+pub mod command_records;
+
+pub mod command_topic;
+
+pub mod asker;
 
 pub mod reader;
 

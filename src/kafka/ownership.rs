@@ -1,7 +1,8 @@
-//! Who owns what: membership in the consumer group on the registry topic.
+//! Who owns what: membership in a consumer group on one topic.
 //!
 //! Partition *p* of `promoter.registry` is owned by the group's member that it is assigned to; its owner polls the
-//! promoters of *p* and writes partition *p* of `promoter.state`. What an owner writes carries the group metadata of
+//! promoters of *p* and writes partition *p* of `promoter.state`. In the same way, in a group of their own, the members
+//! share the partitions of the request topic, whose owner answers what stands in them. What an owner writes carries the group metadata of
 //! the generation in which it became the owner, so the broker refuses a zombie of an older one.
 //!
 //! The metadata is taken when the assignment is handed over, in the rebalance callback, and never asked for later:
@@ -35,7 +36,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub struct Assignment {
     /// Counts the assignments of this process.
     pub number: u64,
-    /// Partitions of the registry topic, and of the state topic as well.
+    /// Partitions of the group's topic.
     pub partitions: Vec<i32>,
     /// Of the generation in which they were assigned.
     pub metadata: ConsumerGroupMetadata,
@@ -62,6 +63,8 @@ pub struct Ownership {
 struct Shared {
     log: LogContext,
     settings: Settings,
+    group: String,
+    topic: String,
     membership: watch::Sender<Membership>,
     /// The number of the last assignment, and whether it is in use.
     usage: Mutex<Usage>,
@@ -76,12 +79,14 @@ struct Usage {
 }
 
 impl Ownership {
-    /// Joins the group, in a thread of its own.
-    pub fn join(settings: &Settings) -> KafkaResult<Ownership> {
+    /// Joins `group` on `topic`, in a thread of its own.
+    pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<Ownership> {
         let (membership, observer) = watch::channel(Membership::Waiting);
         let shared = Arc::new(Shared {
             log: LogContext::default(),
             settings: settings.clone(),
+            group: group.to_owned(),
+            topic: topic.to_owned(),
             membership,
             usage: Mutex::default(),
             unused: Condvar::new(),
@@ -145,8 +150,9 @@ impl Shared {
     }
 
     fn subscribe(self: &Arc<Shared>) -> KafkaResult<BaseConsumer<Member>> {
-        let consumer: BaseConsumer<Member> = self.settings.member_config().create_with_context(Member::of(self))?;
-        consumer.subscribe(&[&self.settings.topics.registry])?;
+        let consumer: BaseConsumer<Member> =
+            self.settings.member_config(&self.group).create_with_context(Member::of(self))?;
+        consumer.subscribe(&[&self.topic])?;
         Ok(consumer)
     }
 
@@ -161,7 +167,7 @@ impl Shared {
             }
             self.revoked();
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
-            if rival::lives(&self.settings, || self.stopped()) {
+            if rival::lives(&self.settings, &self.group, || self.stopped()) {
                 return self.fail(format!(
                     "another process runs as connector.instance_id \"{}\" and has taken over; give each instance its own",
                     self.settings.instance_id
@@ -197,7 +203,7 @@ impl Shared {
             usage.last_number += 1;
             usage.last_number
         };
-        tracing::info!(partitions = partitions.len(), "partitions assigned");
+        tracing::info!(topic = self.topic, partitions = partitions.len(), "partitions assigned");
         let assignment = Assignment { number, partitions, metadata, recalled: CancellationToken::new() };
         self.membership.send_replace(Membership::Assigned(Arc::new(assignment)));
     }
@@ -208,7 +214,7 @@ impl Shared {
         // Under the lock, so that `acquire` either sees the recall or is waited for.
         let usage = self.usage();
         assignment.recalled.cancel();
-        tracing::info!(partitions = assignment.partitions.len(), "partitions revoked");
+        tracing::info!(topic = self.topic, partitions = assignment.partitions.len(), "partitions revoked");
         let waited = self.unused.wait_timeout_while(usage, RELEASE_WAIT, |usage| usage.in_use);
         if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
             tracing::warn!("revocation went ahead of a transaction that did not end in time");
@@ -259,9 +265,9 @@ impl ConsumerContext for Member {
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Assign(partitions) = rebalance else { return };
-        // Membership alone is wanted here, the records are not.
+        // Membership alone is wanted here; who wants the records reads them with a consumer of its own.
         if let Err(error) = consumer.pause(partitions) {
-            self.shared.log.error(&error, "pausing the registry");
+            self.shared.log.error(&error, "pausing the assigned partitions");
         }
         let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
         match consumer.group_metadata() {

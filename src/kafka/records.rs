@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::avro::encode::Encoders;
+use crate::commands::command::Header;
 use crate::domain::batch::{Batch, Event};
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::fact::{FactId, dead_row_id};
@@ -19,7 +20,7 @@ use super::partition;
 use super::settings::TopicNames;
 
 /// What a record of one entry costs besides its key and value: the batch's header (61 bytes) and its own fields.
-const RECORD_OVERHEAD: usize = 100;
+pub const RECORD_OVERHEAD: usize = 100;
 
 /// The largest record that each topic takes (`max.message.bytes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,8 @@ pub struct Record<'a> {
     pub topic: &'a str,
     /// By the hash of the key, if not given.
     pub partition: Option<i32>,
-    pub key: Option<&'a str>,
+    pub key: Option<&'a [u8]>,
+    pub headers: &'a [Header],
     /// Nothing is a tombstone.
     pub value: Option<&'a [u8]>,
     pub timestamp: UnixMillis,
@@ -111,11 +113,17 @@ impl Writer {
             return Ok(Some(dead_letter(event, "too_large", detail)));
         }
         let timestamp = event.fact.time.as_millis().min(now);
-        send(Record { topic, partition: None, key: Some(key), value: Some(buffer), timestamp })?;
+        send(Record {
+            topic,
+            partition: None,
+            key: Some(key.as_bytes()),
+            headers: &[],
+            value: Some(buffer),
+            timestamp,
+        })?;
         Ok(None)
     }
 
-    /// Dead letters must always fit: one that does not is cut further.
     fn write_dead_letter<E>(
         &self,
         letter: &DeadLetter,
@@ -123,25 +131,8 @@ impl Writer {
         buffer: &mut Vec<u8>,
         send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let key = letter.promoter.as_ref().map(|promoter| promoter.key());
-        let room = self.limits.dead_letters.saturating_sub(RECORD_OVERHEAD + key.map_or(0, str::len));
-        let mut letter = letter.clone();
-        loop {
-            buffer.clear();
-            match self.encoders.dead_letter(&letter, buffer) {
-                Ok(()) if buffer.len() <= room || letter.is_smallest() => break,
-                Ok(()) => {
-                    let raw_bytes = letter.raw.len().saturating_sub(buffer.len() - room);
-                    letter = letter.cut_to(raw_bytes);
-                }
-                Err(error) => {
-                    tracing::error!(%error, reason = letter.reason, "dead letter can't be encoded");
-                    return Ok(());
-                }
-            }
-        }
-        let topic = &self.topics.dead_letters;
-        send(Record { topic, partition: None, key, value: Some(buffer), timestamp: now })
+        let to = DeadLetters { topic: &self.topics.dead_letters, limit: self.limits.dead_letters };
+        to.write(letter, &self.encoders, now, buffer, send)
     }
 
     fn write_state<E>(
@@ -155,10 +146,48 @@ impl Writer {
         send(Record {
             topic: &self.topics.state,
             partition: Some(partition::of(record.key.promoter(), self.state_partitions)),
-            key: Some(&key),
+            key: Some(key.as_bytes()),
+            headers: &[],
             value: value.as_deref(),
             timestamp: now,
         })
+    }
+}
+
+/// The topic of the dead letters, and the largest record that it takes.
+pub struct DeadLetters<'a> {
+    pub topic: &'a str,
+    pub limit: usize,
+}
+
+impl DeadLetters<'_> {
+    /// Dead letters must always fit: one that does not is cut further.
+    pub fn write<E>(
+        &self,
+        letter: &DeadLetter,
+        encoders: &Encoders,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let key = letter.promoter.as_ref().map(|promoter| promoter.key().as_bytes());
+        let room = self.limit.saturating_sub(RECORD_OVERHEAD + key.map_or(0, <[u8]>::len));
+        let mut letter = letter.clone();
+        loop {
+            buffer.clear();
+            match encoders.dead_letter(&letter, buffer) {
+                Ok(()) if buffer.len() <= room || letter.is_smallest() => break,
+                Ok(()) => {
+                    let raw_bytes = letter.raw.len().saturating_sub(buffer.len() - room);
+                    letter = letter.cut_to(raw_bytes);
+                }
+                Err(error) => {
+                    tracing::error!(%error, reason = letter.reason, "dead letter can't be encoded");
+                    return Ok(());
+                }
+            }
+        }
+        send(Record { topic: self.topic, partition: None, key, headers: &[], value: Some(buffer), timestamp: now })
     }
 }
 

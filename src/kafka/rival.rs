@@ -21,15 +21,15 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// Ends the member id that the group makes of an instance's name: a dash and a UUID.
 const SUFFIX_BYTES: usize = 37;
 
-/// Blocks until the group has no member of this instance's name (false), or has had one for longer than any that sends
+/// Blocks until `group` has no member of this instance's name (false), or has had one for longer than any that sends
 /// no heartbeats (true). A group that can't be looked at counts as having none: the next joining will tell.
-pub fn lives(settings: &Settings, stop: impl Fn() -> bool) -> bool {
+pub fn lives(settings: &Settings, group: &str, stop: impl Fn() -> bool) -> bool {
     let Ok(client) = settings.plain_config().create_with_context(LogContext::default()) else { return false };
     let client: BaseConsumer<LogContext> = client;
-    let deadline = Instant::now() + 2 * session_timeout(settings) + MARGIN;
+    let deadline = Instant::now() + 2 * session_timeout(settings, group) + MARGIN;
     let mut found = Ok(true);
     while !stop() && Instant::now() < deadline {
-        found = is_member(&client, settings);
+        found = is_member(&client, settings, group);
         if let Ok(false) = found {
             return false;
         }
@@ -38,8 +38,8 @@ pub fn lives(settings: &Settings, stop: impl Fn() -> bool) -> bool {
     !stop() && found.unwrap_or(false)
 }
 
-fn is_member(client: &BaseConsumer<LogContext>, settings: &Settings) -> KafkaResult<bool> {
-    let groups = client.client().fetch_group_list(Some(&settings.name), CALL_TIMEOUT)?;
+fn is_member(client: &BaseConsumer<LogContext>, settings: &Settings, group: &str) -> KafkaResult<bool> {
+    let groups = client.client().fetch_group_list(Some(group), CALL_TIMEOUT)?;
     let mut members = groups.groups().iter().flat_map(|group| group.members());
     Ok(members.any(|member| instance_of(member.id()) == Some(&settings.instance_id)))
 }
@@ -48,8 +48,8 @@ fn instance_of(member_id: &str) -> Option<&str> {
     member_id.get(..member_id.len().checked_sub(SUFFIX_BYTES)?)
 }
 
-fn session_timeout(settings: &Settings) -> Duration {
-    let config = settings.member_config();
+fn session_timeout(settings: &Settings, group: &str) -> Duration {
+    let config = settings.member_config(group);
     let milliseconds = config.get("session.timeout.ms").and_then(|text| text.parse().ok());
     milliseconds.map_or(SESSION_DEFAULT, Duration::from_millis)
 }

@@ -20,6 +20,15 @@ pub struct TopicNames {
     pub state: String,
 }
 
+/// The topics of the commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandTopics {
+    pub requests: String,
+    pub results: String,
+    /// The names that a request may give in its header `reply-topic`.
+    pub reply_topics: Vec<String>,
+}
+
 /// How missing topics are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDefaults {
@@ -69,9 +78,23 @@ impl Settings {
         format!("{}-{}", self.name, self.instance_id)
     }
 
+    /// The consumer group of the commands.
+    pub fn command_group(&self) -> String {
+        format!("{}.commands", self.name)
+    }
+
+    /// Of the producer of replies.
+    pub fn command_transactional_id(&self) -> String {
+        format!("{}-commands", self.transactional_id())
+    }
+
     /// Whether librdkafka takes the properties. The text names the property, and never its value.
     pub fn check(&self) -> Result<(), String> {
-        for config in [self.producer_config(BATCH_BYTES), self.member_config(), self.reader_config()] {
+        for config in [
+            self.producer_config(self.transactional_id(), BATCH_BYTES),
+            self.member_config(&self.name),
+            self.reader_config(),
+        ] {
             match config.create_native_config() {
                 Ok(_) => {}
                 Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _)) => {
@@ -106,29 +129,30 @@ impl Settings {
         config
     }
 
-    /// For the transactional producer. `batch_bytes` bounds what one produce request holds for a partition: a
-    /// broker judges the size of the whole batch by the topic's `max.message.bytes`.
-    pub fn producer_config(&self, batch_bytes: usize) -> ClientConfig {
+    /// For a transactional producer. `limit` is the smallest `max.message.bytes` of its topics: a broker judges by it
+    /// the size of the whole batch that a produce request holds for a partition.
+    pub fn producer_config(&self, transactional_id: String, limit: usize) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("compression.type", "lz4");
         // An instance that dies leaves its transaction open that long at most, and readers wait for it.
         config.set("transaction.timeout.ms", "30000");
         config.extend_from(&self.plain_config());
-        config.set("transactional.id", self.transactional_id());
+        config.set("transactional.id", transactional_id);
         config.set("enable.idempotence", "true");
         config.set("partitioner", "murmur2_random");
-        config.set("batch.size", batch_bytes.to_string());
+        // librdkafka takes one record into a batch in any case.
+        config.set("batch.size", limit.clamp(1, BATCH_BYTES).to_string());
         // The topic's limit is the one that counts; it is checked record by record before sending.
         config.set("message.max.bytes", "1000000000");
         config
     }
 
-    /// For membership in the group that says who owns what.
-    pub fn member_config(&self) -> ClientConfig {
+    /// For membership in a group that says who owns what.
+    pub fn member_config(&self, group: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("session.timeout.ms", "15000");
         config.extend_from(&self.plain_config());
-        config.set("group.id", &self.name);
+        config.set("group.id", group);
         // A restarted instance takes its own place again at once, instead of waiting until its former self times out.
         config.set("group.instance.id", &self.instance_id);
         // All partitions change hands together, which is what ownership expects.
@@ -149,6 +173,33 @@ impl Settings {
         config.set("enable.auto.offset.store", "false");
         config.set("auto.offset.reset", "error");
         config.set("fetch.wait.max.ms", "50");
+        config
+    }
+
+    /// For putting one request, once.
+    pub fn request_producer_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("message.timeout.ms", "10000");
+        config.extend_from(&self.plain_config());
+        config.set("enable.idempotence", "true");
+        config.set("partitioner", "murmur2_random");
+        config
+    }
+
+    /// For reading requests as far as they are committed, and how far they are answered. It is no member of the group,
+    /// whose offsets it only asks for; as a `read_committed` reader it is told them when no transaction holds them open.
+    pub fn command_reader_config(&self) -> ClientConfig {
+        let mut config = self.plain_config();
+        config.set("group.id", self.command_group());
+        config.set("isolation.level", "read_committed");
+        config.set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false");
+        // Requests that their topic has dropped meanwhile can't be answered; those after them can.
+        config.set("auto.offset.reset", "earliest");
+        config.set("fetch.wait.max.ms", "100");
+        // However many requests wait in the topic, few of them wait in memory.
+        config.set("queued.min.messages", "64");
+        config.set("queued.max.messages.kbytes", "4096");
         config
     }
 }
@@ -205,12 +256,13 @@ pub(super) mod tests {
     fn what_the_promise_rests_on_stands_whatever_the_properties_say() {
         let settings =
             settings(&[("enable.idempotence", "false"), ("transactional.id", "x"), ("partitioner", "random")]);
-        let producer = settings.producer_config(1000);
+        let producer = settings.producer_config(settings.command_transactional_id(), 1000);
         assert_eq!(producer.get("enable.idempotence"), Some("true"));
-        assert_eq!(producer.get("transactional.id"), Some("connector-one"));
+        assert_eq!(producer.get("transactional.id"), Some("connector-one-commands"));
         assert_eq!(producer.get("partitioner"), Some("murmur2_random"));
         assert_eq!(settings.reader_config().get("isolation.level"), Some("read_committed"));
-        assert_eq!(settings.member_config().get("enable.auto.commit"), Some("false"));
+        assert_eq!(settings.command_reader_config().get("isolation.level"), Some("read_committed"));
+        assert_eq!(settings.member_config("x").get("enable.auto.commit"), Some("false"));
     }
 
     #[test]

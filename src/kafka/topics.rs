@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::context::LogContext;
 use super::records::Limits;
-use super::settings::{Settings, TopicDefaults, TopicNames, TopicPolicy};
+use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::commit::log::OpenError;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,51 +35,88 @@ enum Kind {
     /// Records carry the time of a fact.
     Events,
     DeadLetters,
+    /// Requests and their replies.
+    Commands,
+    /// Replies on a topic that is somebody else's: never created.
+    OtherReplies,
     /// A compacted table.
     Table,
 }
 
 /// Makes the topics what they have to be, or says everything that is wrong with them.
 pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
-    let wanted = kinds(&settings.topics);
-    let mut counts = partition_counts(settings, &wanted).await?;
-    let admin: AdminClient<LogContext> =
-        settings.plain_config().create_with_context(LogContext::default()).map_err(again)?;
-    if let TopicPolicy::Create(defaults) = &settings.topic_policy {
-        create_missing(&admin, settings, defaults, &wanted, &mut counts).await?;
-    }
-    let mut problems: Vec<String> = wanted
-        .iter()
-        .filter(|(topic, _)| !counts.contains_key(*topic))
-        .map(|(topic, _)| format!("topic {topic} does not exist; create it, or set topics.create = true"))
-        .collect();
-    let (registry, state) = (counts.get(&settings.topics.registry), counts.get(&settings.topics.state));
+    let names = &settings.topics;
+    let Found { counts, limits, mut problems } = find(settings, &kinds(names)).await?;
+    let (registry, state) = (counts.get(&names.registry), counts.get(&names.state));
     if let (Some(registry), Some(state)) = (registry, state)
         && registry != state
     {
         problems.push(format!(
             "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
              once promoters have been polled",
-            settings.topics.state, settings.topics.registry
+            names.state, names.registry
         ));
     }
-    if settings.topic_policy == TopicPolicy::Trust {
-        return finish(problems, registry.copied().unwrap_or(1), LIMITS_TRUSTED);
-    }
-    let existing = wanted.iter().copied().filter(|(topic, _)| counts.contains_key(*topic)).collect();
-    let limits = check_settings(&admin, settings, existing, &mut problems).await?;
-    finish(problems, registry.copied().unwrap_or(1), limits)
+    finish(problems)?;
+    let limit = |topic: &String| limits.get(topic).copied().unwrap_or(Limits::KAFKA_DEFAULT);
+    let limits = Limits {
+        touches: limit(&names.touches),
+        orders: limit(&names.orders),
+        dead_letters: limit(&names.dead_letters),
+        state: limit(&names.state),
+    };
+    Ok(Topics { partitions: registry.copied().unwrap_or(1), limits })
 }
 
-const LIMITS_TRUSTED: Limits = Limits {
-    touches: Limits::KAFKA_DEFAULT,
-    orders: Limits::KAFKA_DEFAULT,
-    dead_letters: Limits::KAFKA_DEFAULT,
-    state: Limits::KAFKA_DEFAULT,
-};
+/// The same for the topics of the commands. Gives the largest record that each takes, by name.
+pub async fn prepare_commands(
+    settings: &Settings,
+    commands: &CommandTopics,
+) -> Result<HashMap<String, usize>, OpenError> {
+    let mut wanted = vec![
+        (commands.requests.as_str(), Kind::Commands),
+        (commands.results.as_str(), Kind::Commands),
+        (settings.topics.dead_letters.as_str(), Kind::DeadLetters),
+    ];
+    let others = commands.reply_topics.iter().map(String::as_str).filter(|topic| *topic != commands.results);
+    wanted.extend(others.map(|topic| (topic, Kind::OtherReplies)));
+    let Found { limits, problems, .. } = find(settings, &wanted).await?;
+    finish(problems)?;
+    Ok(limits)
+}
 
-fn finish(problems: Vec<String>, partitions: i32, limits: Limits) -> Result<Topics, OpenError> {
-    if problems.is_empty() { Ok(Topics { partitions, limits }) } else { Err(OpenError::Stop(problems.join("\n"))) }
+/// What there is of the topics that are wanted, after those that could be were created.
+struct Found {
+    counts: HashMap<String, i32>,
+    limits: HashMap<String, usize>,
+    problems: Vec<String>,
+}
+
+async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, OpenError> {
+    let mut counts = partition_counts(settings, wanted).await?;
+    let admin: AdminClient<LogContext> =
+        settings.plain_config().create_with_context(LogContext::default()).map_err(again)?;
+    if let TopicPolicy::Create(defaults) = &settings.topic_policy {
+        create_missing(&admin, settings, defaults, wanted, &mut counts).await?;
+    }
+    let mut problems: Vec<String> = wanted
+        .iter()
+        .filter(|(topic, _)| !counts.contains_key(*topic))
+        .map(|(topic, kind)| match kind {
+            Kind::OtherReplies => format!("topic {topic} of commands.reply_topics does not exist; create it"),
+            _ => format!("topic {topic} does not exist; create it, or set topics.create = true"),
+        })
+        .collect();
+    if settings.topic_policy == TopicPolicy::Trust {
+        return Ok(Found { counts, limits: HashMap::new(), problems });
+    }
+    let existing = wanted.iter().copied().filter(|(topic, _)| counts.contains_key(*topic)).collect();
+    let limits = check_settings(&admin, existing, &mut problems).await?;
+    Ok(Found { counts, limits, problems })
+}
+
+fn finish(problems: Vec<String>) -> Result<(), OpenError> {
+    if problems.is_empty() { Ok(()) } else { Err(OpenError::Stop(problems.join("\n"))) }
 }
 
 fn kinds(names: &TopicNames) -> [(&str, Kind); 5] {
@@ -141,13 +178,13 @@ async fn create_missing(
     let retention = retention_text(defaults);
     let missing: Vec<NewTopic<'_>> = wanted
         .iter()
-        .filter(|(topic, _)| !counts.contains_key(*topic))
+        .filter(|(topic, kind)| *kind != Kind::OtherReplies && !counts.contains_key(*topic))
         .map(|(topic, kind)| {
             let partitions = if *kind == Kind::Table { table_partitions } else { defaults.partitions };
             let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(defaults.replication));
             match kind {
                 Kind::Table => new.set("cleanup.policy", "compact"),
-                Kind::Events | Kind::DeadLetters => {
+                Kind::Events | Kind::DeadLetters | Kind::Commands | Kind::OtherReplies => {
                     new.set("cleanup.policy", "delete").set("retention.ms", &retention).set("retention.bytes", "-1")
                 }
             }
@@ -165,7 +202,9 @@ async fn create_missing(
         }
     }
     let deadline = Instant::now() + APPEAR_MAX;
-    while counts.len() < wanted.len() && Instant::now() < deadline {
+    let made: Vec<&str> =
+        wanted.iter().filter(|(_, kind)| *kind != Kind::OtherReplies).map(|(topic, _)| *topic).collect();
+    while made.iter().any(|topic| !counts.contains_key(*topic)) && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
         *counts = partition_counts(settings, wanted).await?;
     }
@@ -194,10 +233,13 @@ fn retention_text(defaults: &TopicDefaults) -> String {
 /// Checks the settings of the topics that exist, and returns what they take.
 async fn check_settings(
     admin: &AdminClient<LogContext>,
-    settings: &Settings,
     topics: Vec<(&str, Kind)>,
     problems: &mut Vec<String>,
-) -> Result<Limits, OpenError> {
+) -> Result<HashMap<String, usize>, OpenError> {
+    if topics.is_empty() {
+        // librdkafka refuses to ask about nothing.
+        return Ok(HashMap::new());
+    }
     let resources: Vec<ResourceSpecifier<'_>> =
         topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
@@ -232,6 +274,10 @@ async fn check_settings(
                 "topic {topic} has message.timestamp.type={}; set it to CreateTime, for records carry their fact's time",
                 value("message.timestamp.type")
             )),
+            Kind::Commands if policy.contains("compact") => problems.push(format!(
+                "topic {topic} has cleanup.policy={policy}; it must be delete, or one request of a promoter takes away \
+                 another"
+            )),
             _ => {}
         }
         let oldest = value("message.timestamp.before.max.ms");
@@ -241,20 +287,13 @@ async fn check_settings(
                  and the transactions that hold them"
             ));
         }
-        if kind != Kind::Events && bytes < RECORD_BYTES_MIN {
+        if matches!(kind, Kind::DeadLetters | Kind::Table) && bytes < RECORD_BYTES_MIN {
             problems.push(format!(
                 "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
             ));
         }
     }
-    let limit = |topic: &String| limits.get(topic).copied().unwrap_or(Limits::KAFKA_DEFAULT);
-    let names = &settings.topics;
-    Ok(Limits {
-        touches: limit(&names.touches),
-        orders: limit(&names.orders),
-        dead_letters: limit(&names.dead_letters),
-        state: limit(&names.state),
-    })
+    Ok(limits)
 }
 
 fn again(error: KafkaError) -> OpenError {

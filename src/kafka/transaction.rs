@@ -3,13 +3,13 @@
 //! # The order of steps
 //!
 //! 1. `begin_transaction`.
-//! 2. Send the records: events, dead letters, state.
+//! 2. Send the records: events, dead letters and state; or replies and dead letters.
 //! 3. Wait until every one of them is acknowledged.
 //! 4. `send_offsets_to_transaction`, with the group metadata of the assignment.
 //! 5. `commit_transaction`.
 //!
-//! The offsets carry no progress (nothing of the registry is consumed by them); they make the broker check the
-//! generation. They come *after* the records and just before the commit, because then a transaction that an older
+//! Those of the registry carry no progress (nothing of it is consumed by them); they make the broker check the generation.
+//! Those of the request topic are the progress. They come *after* the records and just before the commit, because then a transaction that an older
 //! generation could still get through has all its records below the end to which a new owner reads the state topic: the
 //! check passed while the older generation was current, so before the new owner was assigned anything, and the records
 //! were acknowledged before the check. A transaction that is checked later is refused.
@@ -50,16 +50,14 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::context::{self, LogContext};
 use super::ownership::Assignment;
-use super::records::{Record, Writer};
-use super::settings::Settings;
+use super::records::Record;
 use crate::commit::crash_point::{CrashPoint, reach};
-use crate::domain::batch::Batch;
 use crate::domain::time::UnixMillis;
 
 /// How long one step is tried before it counts as failed.
@@ -83,10 +81,20 @@ pub enum Failure {
     TooLarge { topic: String, reason: String },
 }
 
-/// Whose transactions they are: sent along with each.
-pub struct Owner {
+/// What is sent along with the records: offsets of partitions that are owned, under the assignment that says so.
+pub struct OwnedOffsets {
     pub assignment: Arc<Assignment>,
-    pub registry: String,
+    /// The topic that is assigned.
+    pub topic: String,
+    pub positions: Vec<Position>,
+}
+
+/// How far a partition is consumed.
+pub struct Position {
+    pub partition: i32,
+    pub offset: i64,
+    /// Kept with the offset; may be empty.
+    pub metadata: String,
 }
 
 /// A transactional producer with its delivery thread. All calls block.
@@ -98,9 +106,9 @@ pub struct Transactions {
 
 impl Transactions {
     /// Makes a producer, fences every earlier one of the same `transactional.id`, and ends what it left open.
-    pub fn open(settings: &Settings, batch_bytes: usize) -> Result<Transactions, String> {
-        let producer: BaseProducer<Deliveries> = settings
-            .producer_config(batch_bytes)
+    /// `topic` is one that it may ask about.
+    pub fn open(config: &ClientConfig, topic: &str) -> Result<Transactions, String> {
+        let producer: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
             .map_err(|error| format!("the producer can't be made: {error}"))?;
         let producer = Arc::new(producer);
@@ -121,36 +129,45 @@ impl Transactions {
         let transactions = Transactions { producer, stop, delivery_thread: Some(delivery_thread) };
         // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
         // Any question to a partition's leader connects one. If that fails, the next call says why.
-        let _ = transactions.producer.client().fetch_watermarks(&settings.topics.state, 0, CALL_TIMEOUT);
-        retried(|| transactions.producer.init_transactions(CALL_TIMEOUT))
-            .map_err(|error| format!("transactional.id {} can't be taken: {error}", settings.transactional_id()))?;
+        let _ = transactions.producer.client().fetch_watermarks(topic, 0, CALL_TIMEOUT);
+        retried(|| transactions.producer.init_transactions(CALL_TIMEOUT)).map_err(|error| {
+            let id = config.get("transactional.id").unwrap_or_default();
+            format!("transactional.id {id} can't be taken: {error}")
+        })?;
         Ok(transactions)
     }
 
-    pub fn commit(&self, batch: &Batch, writer: &Writer, owner: &Owner) -> Result<(), Failure> {
+    /// `write` hands every record of the transaction to the sender that it is given, until that fails. The time is now.
+    pub fn commit(
+        &self,
+        write: impl FnOnce(UnixMillis, &mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
+        offsets: &OwnedOffsets,
+    ) -> Result<(), Failure> {
         self.producer.context().reset();
         self.producer.begin_transaction().map_err(|error| reopen("begin", &error))?;
-        self.send(batch, writer).or_else(|error| self.abort("send", &error))?;
+        let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
+        write(now, &mut |record| self.send(&record)).or_else(|error| self.abort("send", &error))?;
         reach(CrashPoint::RecordsSent);
         self.acknowledge()?;
         reach(CrashPoint::RecordsAcknowledged);
-        self.send_offsets(owner)?;
+        self.send_offsets(offsets)?;
         reach(CrashPoint::OffsetsSent);
         retried(|| self.producer.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen("commit", &error))?;
         reach(CrashPoint::Committed);
         Ok(())
     }
 
-    fn send(&self, batch: &Batch, writer: &Writer) -> Result<(), KafkaError> {
-        let now = jiff::Timestamp::now().as_millisecond();
-        writer.write(batch, UnixMillis(now), |record| self.send_record(&record))
-    }
-
-    fn send_record(&self, record: &Record<'_>) -> Result<(), KafkaError> {
-        let mut message: BaseRecord<'_, str, [u8]> = BaseRecord::to(record.topic).timestamp(record.timestamp.0);
+    fn send(&self, record: &Record<'_>) -> Result<(), KafkaError> {
+        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).timestamp(record.timestamp.0);
         message.partition = record.partition;
         message.key = record.key;
         message.payload = record.value;
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            message.headers = Some(record.headers.iter().fold(headers, |headers, header| {
+                headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
+            }));
+        }
         let deadline = Instant::now() + STEP_MAX;
         loop {
             match self.producer.send(message) {
@@ -187,16 +204,11 @@ impl Transactions {
         }
     }
 
-    fn send_offsets(&self, owner: &Owner) -> Result<(), Failure> {
-        let mut offsets = TopicPartitionList::new();
-        for partition in &owner.assignment.partitions {
-            // Offset 0: whoever reads the registry reads all of it.
-            offsets
-                .add_partition_offset(&owner.registry, *partition, Offset::Offset(0))
-                .or_else(|error| self.abort("offsets", &error))?;
-        }
-        let sent =
-            retried(|| self.producer.send_offsets_to_transaction(&offsets, &owner.assignment.metadata, CALL_TIMEOUT));
+    fn send_offsets(&self, owned: &OwnedOffsets) -> Result<(), Failure> {
+        let offsets =
+            owned.list().or_else(|error| self.abort("offsets", &error).map(|()| TopicPartitionList::new()))?;
+        let metadata = &owned.assignment.metadata;
+        let sent = retried(|| self.producer.send_offsets_to_transaction(&offsets, metadata, CALL_TIMEOUT));
         let Err(error) = sent else { return Ok(()) };
         if is_fatal(&error) {
             return Err(reopen("offsets", &error));
@@ -217,6 +229,20 @@ impl Transactions {
             Ok(()) => Err(Failure::NothingWritten(format!("{step}: {cause}"))),
             Err(error) => Err(Failure::Reopen(format!("{step}: {cause}; then abort: {error}"))),
         }
+    }
+}
+
+impl OwnedOffsets {
+    fn list(&self) -> KafkaResult<TopicPartitionList> {
+        let mut offsets = TopicPartitionList::new();
+        for Position { partition, offset, metadata } in &self.positions {
+            let mut element = offsets.add_partition(&self.topic, *partition);
+            element.set_offset(Offset::Offset(*offset))?;
+            if !metadata.is_empty() {
+                element.set_metadata(metadata);
+            }
+        }
+        Ok(offsets)
     }
 }
 

@@ -1,24 +1,24 @@
 //! The commit log on Kafka: topics, ownership, producer and state topic brought together.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::ownership::{Assignment, Ownership};
+use tokio_util::sync::CancellationToken;
+
+use super::claim::Claim;
+use super::limits::LearnedLimits;
+use super::ownership::Assignment;
 use super::partition;
 use super::records::{Limits, Writer};
-use super::settings::{BATCH_BYTES, Settings};
+use super::settings::Settings;
 use super::state_topic;
 use super::topics::{self, Topics};
-use super::transaction::{Failure, Owner, Transactions};
+use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use crate::avro::encode::Encoders;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::domain::batch::Batch;
 use crate::domain::promoter::IdKind;
-
-/// How long a refused member waits to be told about the newer generation before it tries again with what it has.
-const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
@@ -31,31 +31,36 @@ struct Shared {
     settings: Settings,
     encoders: Arc<Encoders>,
     id_kinds: HashMap<String, IdKind>,
-    ownership: tokio::sync::OnceCell<Ownership>,
-    /// The last assignment that the broker refused: only a later one counts.
-    refused: Mutex<u64>,
+    claim: Claim,
     /// Limits that a broker enforced below what it had told.
-    learned_limits: Mutex<HashMap<String, usize>>,
+    learned_limits: LearnedLimits,
+    topics_checked: CancellationToken,
 }
 
 /// One life of the producer.
 struct Session {
     transactions: Transactions,
     writer: Writer,
-    owner: Owner,
+    offsets: OwnedOffsets,
 }
 
 impl KafkaLog {
     pub fn new(settings: Settings, encoders: Arc<Encoders>, id_kinds: HashMap<String, IdKind>) -> KafkaLog {
+        let claim = Claim::new(settings.name.clone(), settings.topics.registry.clone());
         let shared = Shared {
             settings,
             encoders,
             id_kinds,
-            ownership: tokio::sync::OnceCell::new(),
-            refused: Mutex::default(),
-            learned_limits: Mutex::default(),
+            claim,
+            learned_limits: LearnedLimits::default(),
+            topics_checked: CancellationToken::new(),
         };
         KafkaLog { shared: Arc::new(shared), session: None }
+    }
+
+    /// Cancelled once the topics have been found to be as they must be.
+    pub fn topics_checked(&self) -> CancellationToken {
+        self.shared.topics_checked.clone()
     }
 }
 
@@ -64,8 +69,9 @@ impl CommitLog for KafkaLog {
         self.release().await;
         let shared = self.shared.clone();
         let mut topics = topics::prepare(&shared.settings).await?;
+        shared.topics_checked.cancel();
         shared.apply_learned(&mut topics.limits);
-        let assignment = shared.acquire().await?;
+        let assignment = shared.claim.acquire(&shared.settings).await?;
         let recalled = assignment.recalled.clone();
         let opened = tokio::task::spawn_blocking({
             let assignment = assignment.clone();
@@ -90,9 +96,11 @@ impl CommitLog for KafkaLog {
         let Some(session) = self.session.clone() else {
             return Err(CommitError::Reopen("the log is not open".into()));
         };
-        let assignment = session.owner.assignment.number;
-        let result =
-            tokio::task::spawn_blocking(move || session.transactions.commit(&batch, &session.writer, &session.owner));
+        let assignment = session.offsets.assignment.number;
+        let result = tokio::task::spawn_blocking(move || {
+            let Session { transactions, writer, offsets } = &*session;
+            transactions.commit(|now, send| writer.write(&batch, now, send), offsets)
+        });
         let result = result.await.unwrap_or_else(|error| Err(Failure::Reopen(format!("transaction thread: {error}"))));
         result.map_err(|failure| self.shared.judge(failure, assignment))
     }
@@ -105,42 +113,19 @@ impl CommitLog for KafkaLog {
                 tracing::error!(%error, "closing the producer");
             }
         }
-        if let Some(ownership) = self.shared.ownership.get() {
-            ownership.release();
-        }
+        self.shared.claim.release();
     }
 }
 
 impl Shared {
-    /// The current assignment, waiting for one if need be.
-    async fn acquire(&self) -> Result<Arc<Assignment>, OpenError> {
-        let join = async || Ownership::join(&self.settings);
-        let ownership = self.ownership.get_or_try_init(join).await;
-        let ownership = ownership.map_err(|error| OpenError::Stop(format!("the group can't be joined: {error}")))?;
-        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused == 0 {
-            return ownership.acquire(0).await.map_err(OpenError::Stop);
-        }
-        // A member that was refused learns of the newer generation with its next heartbeat. Should the refusal have
-        // had another cause, the assignment it has is tried again after a while.
-        match tokio::time::timeout(REASSIGNMENT_WAIT, ownership.acquire(refused)).await {
-            Ok(acquired) => acquired.map_err(OpenError::Stop),
-            Err(_) => {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = 0;
-                Err(OpenError::Again("no new assignment came after the last one was refused".into()))
-            }
-        }
-    }
-
     /// Fences, then reads: the order that makes the state whole. Blocks.
     fn start(
         &self,
         topics: Topics,
         assignment: Arc<Assignment>,
     ) -> Result<(Session, crate::domain::state::State), OpenError> {
-        // A batch of several records has to keep to the limit too; librdkafka takes one record into it in any case.
-        let batch_bytes = topics.limits.smallest().clamp(1, BATCH_BYTES);
-        let transactions = Transactions::open(&self.settings, batch_bytes).map_err(OpenError::Again)?;
+        let config = self.settings.producer_config(self.settings.transactional_id(), topics.limits.smallest());
+        let transactions = Transactions::open(&config, &self.settings.topics.state).map_err(OpenError::Again)?;
         tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
         let state =
@@ -153,8 +138,11 @@ impl Shared {
             limits: topics.limits,
             state_partitions: topics.partitions,
         };
-        let owner = Owner { assignment, registry: self.settings.topics.registry.clone() };
-        Ok((Session { transactions, writer, owner }, state))
+        // Offset 0: whoever reads the registry reads all of it.
+        let position = |partition: &i32| Position { partition: *partition, offset: 0, metadata: String::new() };
+        let positions = assignment.partitions.iter().map(position).collect();
+        let offsets = OwnedOffsets { assignment, topic: self.settings.topics.registry.clone(), positions };
+        Ok((Session { transactions, writer, offsets }, state))
     }
 
     fn judge(&self, failure: Failure, assignment: u64) -> CommitError {
@@ -162,25 +150,17 @@ impl Shared {
             Failure::NothingWritten(reason) => CommitError::NothingWritten(reason),
             Failure::Reopen(reason) => CommitError::Reopen(reason),
             Failure::Recalled(reason) => {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = assignment;
+                self.claim.refuse(assignment);
                 CommitError::Reopen(reason)
             }
             Failure::TooLarge { topic, reason } => {
-                self.learn(topic);
+                self.learned_limits.learn(topic);
                 CommitError::Reopen(reason)
             }
         }
     }
 
-    /// A broker that refuses what it said it takes is believed: the topic's limit is halved with each refusal.
-    fn learn(&self, topic: String) {
-        let mut learned = self.learned_limits.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = learned.entry(topic).or_insert(2 * Limits::KAFKA_DEFAULT);
-        *limit /= 2;
-    }
-
     fn apply_learned(&self, limits: &mut Limits) {
-        let learned = self.learned_limits.lock().unwrap_or_else(PoisonError::into_inner);
         let names = &self.settings.topics;
         for (topic, limit) in [
             (&names.touches, &mut limits.touches),
@@ -188,9 +168,7 @@ impl Shared {
             (&names.dead_letters, &mut limits.dead_letters),
             (&names.state, &mut limits.state),
         ] {
-            if let Some(learned) = learned.get(topic) {
-                *limit = (*limit).min(*learned);
-            }
+            *limit = self.learned_limits.apply(topic, *limit);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The upstream as one app sees it: a question in, a page or a reason out.
+//! The upstream as one app sees it: a question in; a page, material or a reason out.
 //!
 //! A call takes from its budget, gets the token, asks the current host, and is retried here where the reaction is to
 //! ask the same again. Everything else goes to the caller, cut by what the caller does about it.
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{Budget, BudgetSettings, DaySpent};
 use super::error::{Call, CallError, Cause, Hold, Reaction, reaction};
 use super::hosts::{Host, Hosts};
+use super::material::{GivenMaterial, MaterialQuestion, read_material};
 use super::question::Question;
 use super::token::{Token, TokenError, TokenSource, Tokens};
 use super::transport::{Method, Request, Response, Transport, TransportError};
@@ -68,6 +69,22 @@ struct Failure {
     token: Option<Token>,
 }
 
+/// A call to be made, and how its answer's body is read; the time is the later of the clocks known.
+struct Asked<'a, C> {
+    interface: Interface,
+    body: Bytes,
+    read: &'a Read<C>,
+}
+
+type Read<C> = dyn Fn(&[u8], UnixTime) -> Result<(Envelope, C), PageFault> + Sync;
+
+/// An answer that is none of a failure's.
+struct Answered<C> {
+    /// Absent where the upstream says that there is no data.
+    content: Option<C>,
+    clock_skew_seconds: i64,
+}
+
 /// What an attempt ends with, besides an answer.
 enum Ended {
     Failed(Failure),
@@ -113,21 +130,37 @@ impl<T: Transport> Client<T> {
 
     /// Asks for one page. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
     pub async fn page(&self, question: &Question, cancel: &CancellationToken) -> Result<Answer, CallError> {
-        cancel.run_until_cancelled(self.ask(question)).await.unwrap_or(Err(CallError::Cancelled))
+        let kind = question.row_kind();
+        let read = move |body: &[u8], latest_now| read_page(body, kind, latest_now);
+        let asked = Asked { interface: question.interface(), body: question.body(self.id_kind), read: &read };
+        let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
+        let Answered { content, clock_skew_seconds } = answered;
+        Ok(Answer { no_data: content.is_none(), page: content.unwrap_or_default(), clock_skew_seconds })
     }
 
-    async fn ask(&self, question: &Question) -> Result<Answer, CallError> {
-        let interface = question.interface();
-        let body = question.body(self.id_kind);
+    /// Asks for material. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
+    pub async fn material(
+        &self,
+        question: &MaterialQuestion,
+        cancel: &CancellationToken,
+    ) -> Result<GivenMaterial, CallError> {
+        let read = |body: &[u8], _: UnixTime| read_material(body);
+        let asked = Asked { interface: Interface::GetShareMaterial, body: question.body(), read: &read };
+        let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
+        Ok(answered.content.expect("the table of reactions knows no missing data on this interface"))
+    }
+
+    async fn ask<C>(&self, asked: &Asked<'_, C>) -> Result<Answered<C>, CallError> {
+        let interface = asked.interface;
         let mut attempts = Attempts::new(&self.retry);
         let mut host = self.hosts.current();
         let mut rejected = None;
         loop {
             self.take_budget(interface).await?;
-            let failure = match self.attempt(interface, &body, host, rejected.as_ref()).await {
-                Ok(answer) => {
+            let failure = match self.attempt(asked, host, rejected.as_ref()).await {
+                Ok(answered) => {
                     self.hosts.answered(host);
-                    return Ok(answer);
+                    return Ok(answered);
                 }
                 Err(Ended::Unreadable(cause)) => return Err(CallError::Unreadable(cause)),
                 Err(Ended::Failed(failure)) => failure,
@@ -162,13 +195,12 @@ impl<T: Transport> Client<T> {
     }
 
     /// One call with one token. `rejected` is the token that was refused before: it is not sent again.
-    async fn attempt(
+    async fn attempt<C>(
         &self,
-        interface: Interface,
-        body: &Bytes,
+        asked: &Asked<'_, C>,
         host: Host,
         rejected: Option<&Token>,
-    ) -> Result<Answer, Ended> {
+    ) -> Result<Answered<C>, Ended> {
         let base_url = self.hosts.base_url(host);
         let token = self.tokens.get(&self.transport, &self.clock, base_url).await?;
         if rejected == Some(&token) {
@@ -179,15 +211,15 @@ impl<T: Transport> Client<T> {
         let request = Request {
             method: Method::Post,
             base_url: base_url.to_owned(),
-            path: interface.path(),
+            path: asked.interface.path(),
             query: vec![("access_token", token.expose().to_owned())],
-            body: Some(body.clone()),
+            body: Some(asked.body.clone()),
         };
         let sent = self.transport.now().as_seconds();
         let answered = self.transport.send(request).await;
         let received = self.transport.now().as_seconds();
         match answered {
-            Ok(response) => self.judge(interface, token, response, sent, received),
+            Ok(response) => self.judge(asked, token, response, sent, received),
             Err(error @ TransportError::TooLarge { .. }) => {
                 Err(Ended::Unreadable(Cause::unanswered(&error.to_string(), &[])))
             }
@@ -195,14 +227,14 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    fn judge(
+    fn judge<C>(
         &self,
-        interface: Interface,
+        asked: &Asked<'_, C>,
         token: Token,
         response: Response,
         sent: UnixTime,
         received: UnixTime,
-    ) -> Result<Answer, Ended> {
+    ) -> Result<Answered<C>, Ended> {
         let Response { status, body, date, retry_after } = response;
         let mut clock_skew_seconds = 0;
         // A proxy's error page tells the proxy's clock.
@@ -210,19 +242,19 @@ impl<T: Transport> Client<T> {
             self.clock.note(sent, received, date);
             clock_skew_seconds = date.0.saturating_sub(received.0).min(0);
         }
-        let (envelope, page, fault) = match read_page(&body, interface, self.clock.later(received)) {
-            Ok((envelope, page)) => (Some(envelope), page, String::new()),
-            Err(PageFault::NotJson(fault)) => (None, Page::default(), fault),
+        let (envelope, content, fault) = match (asked.read)(&body, self.clock.later(received)) {
+            Ok((envelope, content)) => (Some(envelope), Some(content), String::new()),
+            Err(PageFault::NotJson(fault)) => (None, None, fault),
             // Behind another status than success this is no answer of the upstream's at all.
             Err(fault) if (200..=299).contains(&status) => {
                 return Err(Ended::Unreadable(Cause::unanswered(&fault.to_string(), &[])));
             }
-            Err(fault) => (None, Page::default(), fault.to_string()),
+            Err(fault) => (None, None, fault.to_string()),
         };
         let errcode = envelope.as_ref().map(|envelope| envelope.errcode);
-        match (reaction(Call::Data(interface), status, errcode), envelope) {
-            (Reaction::Read, _) => Ok(Answer { page, no_data: false, clock_skew_seconds }),
-            (Reaction::NoData, _) => Ok(Answer { page, no_data: true, clock_skew_seconds }),
+        match (reaction(Call::Data(asked.interface), status, errcode), envelope) {
+            (Reaction::Read, _) => Ok(Answered { content, clock_skew_seconds }),
+            (Reaction::NoData, _) => Ok(Answered { content: None, clock_skew_seconds }),
             (reaction, Some(envelope)) if envelope.errcode != 0 => {
                 let cause = self.cause(&envelope, status, &token);
                 Err(Ended::Failed(Failure { reaction, cause, retry_after, token: Some(token) }))

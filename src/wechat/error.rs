@@ -11,8 +11,6 @@ use crate::domain::time::UnixTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     Data(Interface),
-    /// `getsharematerial`
-    Material,
     Token,
 }
 
@@ -96,7 +94,7 @@ fn reaction_to_errcode(call: Call, errcode: i64) -> Reaction {
         // What follows speaks of a token, a promoter or a request's content; a token call has none of them.
         (_, Call::Token) => Reaction::Unforeseen,
         (40001 | 40014 | 42001, _) => Reaction::RejectToken,
-        (103006, Call::Data(_)) => Reaction::NoData,
+        (103006, Call::Data(Interface::GetRelation | Interface::GetOrder)) => Reaction::NoData,
         (103006 | 103014 | 103007 | 40003, _) => Reaction::ParkPromoter,
         (103001 | 103002 | 103004 | 103005, _) => Reaction::RefuseRequest,
         _ => Reaction::Unforeseen,
@@ -190,6 +188,7 @@ mod tests {
 
     const RELATION: Call = Call::Data(Interface::GetRelation);
     const ORDER: Call = Call::Data(Interface::GetOrder);
+    const MATERIAL: Call = Call::Data(Interface::GetShareMaterial);
 
     #[test]
     fn every_code_has_its_reaction_on_every_call() {
@@ -219,7 +218,7 @@ mod tests {
             for code in *codes {
                 assert_eq!(reaction(RELATION, 200, Some(*code)), *on_data, "{code}");
                 assert_eq!(reaction(ORDER, 200, Some(*code)), *on_data, "{code}");
-                assert_eq!(reaction(Call::Material, 200, Some(*code)), *on_material, "{code}");
+                assert_eq!(reaction(MATERIAL, 200, Some(*code)), *on_material, "{code}");
                 assert_eq!(reaction(Call::Token, 200, Some(*code)), *on_token, "{code}");
             }
         }
@@ -227,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_stands_before_the_upstream_speaks_by_its_status() {
-        for call in [RELATION, ORDER, Call::Material, Call::Token] {
+        for call in [RELATION, ORDER, MATERIAL, Call::Token] {
             for status in [429, 500, 502, 503, 504, 599] {
                 assert_eq!(reaction(call, status, Some(40001)), Reaction::RetryTransport, "{status}");
                 assert_eq!(reaction(call, status, None), Reaction::RetryTransport, "{status}");

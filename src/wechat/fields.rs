@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use super::repair::repair;
 use super::value::{Mismatch, Value};
-use crate::domain::feed::Interface;
 use crate::domain::row::{Payment, Row, RowFault, Touch};
 use crate::domain::time::UnixTime;
 
@@ -16,17 +15,26 @@ use crate::domain::time::UnixTime;
 const AHEAD_SECONDS_MAX: i64 = 24 * 3600;
 const DETAIL_CHARS_MAX: usize = 200;
 
+/// What the elements of a list are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// Of `relation_list`.
+    Touch,
+    /// Of `order_list`.
+    Order,
+}
+
 /// Reads one element of a list. `latest_now` is the later of the clocks known.
-pub fn read_row(raw: &[u8], interface: Interface, latest_now: UnixTime) -> Result<Row, RowFault> {
+pub fn read_row(raw: &[u8], kind: RowKind, latest_now: UnixTime) -> Result<Row, RowFault> {
     if raw.first() != Some(&b'{') {
         return Err(RowFault { reason: "not_an_object", detail: "the row is no JSON object".into() });
     }
     let strict = std::str::from_utf8(raw).ok().and_then(|text| Fields::read(text).ok());
     if let Some(fields) = strict {
-        return fields.row(interface, latest_now);
+        return fields.row(kind, latest_now);
     }
     match Fields::read(&repair(raw)) {
-        Ok(fields) => fields.row(interface, latest_now),
+        Ok(fields) => fields.row(kind, latest_now),
         Err(error) => {
             let detail = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
             Err(RowFault { reason: "not_json", detail })
@@ -121,13 +129,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn row(mut self, interface: Interface, latest_now: UnixTime) -> Result<Row, RowFault> {
+    fn row(mut self, kind: RowKind, latest_now: UnixTime) -> Result<Row, RowFault> {
         self.settle_paid_time();
         let touch = self.touch(latest_now)?;
-        match interface {
-            Interface::GetRelation if touch.create_time.is_none() => Err(Field::CreateTime.missing()),
-            Interface::GetRelation => Ok(Row::Touch(touch)),
-            Interface::GetOrder => Ok(Row::Order(touch, self.payment(latest_now)?)),
+        match kind {
+            RowKind::Touch if touch.create_time.is_none() => Err(Field::CreateTime.missing()),
+            RowKind::Touch => Ok(Row::Touch(touch)),
+            RowKind::Order => Ok(Row::Order(touch, self.payment(latest_now)?)),
         }
     }
 
@@ -247,7 +255,7 @@ mod tests {
     const NOW: UnixTime = UnixTime(1_700_000_000);
 
     fn touch(text: &str) -> Result<Touch, RowFault> {
-        match read_row(text.as_bytes(), Interface::GetRelation, NOW)? {
+        match read_row(text.as_bytes(), RowKind::Touch, NOW)? {
             Row::Touch(touch) => Ok(touch),
             Row::Order(..) => panic!("a row of getrelation became an order"),
         }
@@ -255,7 +263,7 @@ mod tests {
 
     fn payment(more: &str) -> Result<Payment, RowFault> {
         let text = format!(r#"{{"openid":"u","mch_id":"m","trade_no":"t","paid_amount":150{more}}}"#);
-        match read_row(text.as_bytes(), Interface::GetOrder, NOW)? {
+        match read_row(text.as_bytes(), RowKind::Order, NOW)? {
             Row::Order(_, payment) => Ok(payment),
             Row::Touch(_) => panic!("a row of getorder became a touch"),
         }
@@ -337,7 +345,7 @@ mod tests {
             ("missing_trade_no", r#"{"openid":"u","mch_id":"m","paid_amount":1,"paid_time":1}"#),
             ("missing_paid_amount", r#"{"openid":"u","mch_id":"m","trade_no":"t","paid_time":1}"#),
         ] {
-            assert_eq!(reason(read_row(row.as_bytes(), Interface::GetOrder, NOW)), left_out);
+            assert_eq!(reason(read_row(row.as_bytes(), RowKind::Order, NOW)), left_out);
         }
     }
 
@@ -377,7 +385,7 @@ mod tests {
     #[test]
     fn a_row_with_broken_bytes_is_read_with_replacements() {
         let raw = b"{\"openid\":\"u\xff\",\"create_time\":1,\"path\":\"a\nb\",\"extra_info\":\"\\ud83d\"}";
-        let Ok(Row::Touch(row)) = read_row(raw, Interface::GetRelation, NOW) else { panic!("the row was lost") };
+        let Ok(Row::Touch(row)) = read_row(raw, RowKind::Touch, NOW) else { panic!("the row was lost") };
         assert_eq!(row.openid, "u\u{FFFD}");
         assert_eq!(row.path.as_deref(), Some("a\nb"));
         assert_eq!(row.extra_info.as_deref(), Some("\u{FFFD}"));

@@ -1,7 +1,7 @@
 //! Talking to the upstream. The only user of reqwest towards WeChat.
 //!
 //! ```text
-//! Question ─> client ─(budget, token, host)─> transport ─bytes─> wire ─> Page of rows
+//! Question ─> client ─(budget, token, host)─> transport ─bytes─> wire, material ─> Page of rows, GivenMaterial
 //!               ^                                  │
 //!               └── retry <── error: Reaction <────┘
 //! ```
@@ -9,6 +9,8 @@
 //! The modules stand in the order in which a call passes them.
 
 pub mod question;
+
+pub mod material;
 
 pub mod budget;
 mod hosts;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::wire::RowKind;
 use crate::domain::feed::{Feed, Interface};
 use crate::domain::promoter::{IdKind, Promoter};
 use crate::domain::time::{Day, UnixTime};
@@ -40,6 +41,13 @@ impl Question {
 
     pub fn interface(&self) -> Interface {
         self.feed().interface()
+    }
+
+    pub(super) fn row_kind(&self) -> RowKind {
+        match self.ask {
+            Ask::Touches { .. } => RowKind::Touch,
+            Ask::Orders { .. } | Ask::Refunds => RowKind::Order,
+        }
     }
 
     pub(super) fn body(&self, id_kind: IdKind) -> Bytes {

@@ -1,9 +1,9 @@
 //! From an answer's bytes to a page of rows.
 
+pub use super::fields::RowKind;
 use super::fields::read_row;
 pub use super::parts::PageFault;
 use super::split::split;
-use crate::domain::feed::Interface;
 use crate::domain::row::ReadRow;
 use crate::domain::time::UnixTime;
 
@@ -27,20 +27,20 @@ pub struct Envelope {
 }
 
 /// The name of the list in an answer.
-fn list_name(interface: Interface) -> &'static str {
-    match interface {
-        Interface::GetRelation => "relation_list",
-        Interface::GetOrder => "order_list",
+fn list_name(kind: RowKind) -> &'static str {
+    match kind {
+        RowKind::Touch => "relation_list",
+        RowKind::Order => "order_list",
     }
 }
 
-/// Reads an answer of `interface`. With an errcode other than 0 the page is empty: nothing else of the answer counts.
+/// Reads an answer that lists rows of `kind`. With an errcode other than 0 the page is empty: nothing else of the answer counts.
 ///
 /// A row that can't be read is a fault in its own place. `latest_now` is the later of the clocks known: a row with a
 /// time more than a day after it is refused.
-pub fn read_page(body: &[u8], interface: Interface, latest_now: UnixTime) -> Result<(Envelope, Page), PageFault> {
-    let (head, elements) = split(body, list_name(interface))?;
-    let read = |raw: &[u8]| ReadRow { raw: raw.into(), content: read_row(raw, interface, latest_now) };
+pub fn read_page(body: &[u8], kind: RowKind, latest_now: UnixTime) -> Result<(Envelope, Page), PageFault> {
+    let (head, elements) = split(body, list_name(kind))?;
+    let read = |raw: &[u8]| ReadRow { raw: raw.into(), content: read_row(raw, kind, latest_now) };
     let rows = elements.into_iter().map(read).collect();
     let envelope = Envelope { errcode: head.errcode, errmsg: head.errmsg };
     Ok((envelope, Page { rows, total_cnt: head.total_cnt, start_id: head.start_id }))

@@ -45,7 +45,7 @@ fn unfit_topics_are_named(context: &Context) -> Result<()> {
 fn missing_topics_are_named(context: &Context) -> Result<()> {
     context.topics().create("registry", 3, &[("cleanup.policy", "compact")])?;
     let problems = refusal(context, "create = false, ")?;
-    for topic in ["state", "touches", "orders", "dead-letters"] {
+    for topic in ["state", "touches", "orders", "dead-letters", "material.requests", "material.results"] {
         let words = format!("topic {} does not exist", context.topics().name(topic));
         ensure!(problems.contains(&words), "{words:?} is not in\n{problems}");
     }

@@ -92,7 +92,7 @@ impl Answer {
         self.body["message"].as_str().map_or_else(|| NO_REASON.to_owned(), bounded)
     }
 
-    fn stranger(&self, cause: &str) -> RegistryError {
+    pub fn stranger(&self, cause: &str) -> RegistryError {
         RegistryError::Stranger { url: self.url.clone(), cause: cause.to_owned() }
     }
 }

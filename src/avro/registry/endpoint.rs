@@ -32,18 +32,25 @@ pub(super) enum Call {
     Check,
 }
 
+/// The URL of the schema with this id, below `base`.
+pub(super) fn schema_url(base: &Url, id: i32) -> Url {
+    below(base, &["schemas", "ids", &id.to_string()])
+}
+
+fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.path_segments_mut().expect("http URLs have paths").pop_if_empty().extend(segments);
+    url
+}
+
 impl Call {
     /// The call's URL below `base`, with the subject percent-encoded, so that none can reach another endpoint.
     pub fn url(self, base: &Url, subject: &str) -> Url {
-        let mut url = base.clone();
-        let mut path = url.path_segments_mut().expect("http URLs have paths");
-        path.pop_if_empty();
-        match self {
-            Call::LookUp => path.extend(["subjects", subject]),
-            Call::Register => path.extend(["subjects", subject, "versions"]),
-            Call::Check => path.extend(["compatibility", "subjects", subject, "versions", "latest"]),
+        let mut url = match self {
+            Call::LookUp => below(base, &["subjects", subject]),
+            Call::Register => below(base, &["subjects", subject, "versions"]),
+            Call::Check => below(base, &["compatibility", "subjects", subject, "versions", "latest"]),
         };
-        drop(path);
         if let Call::Check = self {
             // Else the verdict comes without its reasons.
             url.set_query(Some("verbose=true"));

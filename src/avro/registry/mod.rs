@@ -1,6 +1,7 @@
-//! The three calls to a schema registry that speaks Confluent's REST protocol: look up, register, check.
+//! The calls to a schema registry that speaks Confluent's REST protocol: look up, register, check, and a schema by its
+//! id.
 //!
-//! They are made when the connector starts, never per record. reqwest is used here for a second time, beside
+//! The first three are made when the connector starts, the last once for each schema of another's; none per record. reqwest is used here for a second time, beside
 //! `wechat/`: this is another host, with other credentials and other errors.
 
 mod answer;
@@ -11,7 +12,7 @@ mod tests;
 
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::{Client, RequestBuilder, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 use url::Url;
@@ -106,12 +107,29 @@ impl Registry {
         Ok(if answer.is_compatible()? { Verdict::Compatible } else { Verdict::Incompatible(answer.reasons()) })
     }
 
-    /// Asks one URL after the other until one can answer.
+    /// The text of the schema with this id, if there is one.
+    pub async fn schema(&self, id: i32) -> Result<Option<String>, RegistryError> {
+        let request = |base: &Url| self.client.get(endpoint::schema_url(base, id));
+        let answer = self.ask_each(&format!("id {id}"), request).await?;
+        if answer.is_not_found()? {
+            return Ok(None);
+        }
+        answer.schema().map(|text| Some(text.to_owned())).ok_or_else(|| answer.stranger("its answer lacks the schema"))
+    }
+
     async fn ask(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, RegistryError> {
         let body = json!({ "schema": schema }).to_string();
+        let request = |base: &Url| {
+            self.client.post(call.url(base, subject)).header("content-type", CONTENT_TYPE).body(body.clone())
+        };
+        self.ask_each(subject, request).await
+    }
+
+    /// Asks one URL after the other until one can answer. `subject` is what an error names.
+    async fn ask_each(&self, subject: &str, request: impl Fn(&Url) -> RequestBuilder) -> Result<Answer, RegistryError> {
         let mut last = None;
         for url in &self.urls {
-            match self.ask_at(url, call.url(url, subject), &body).await {
+            match self.ask_at(url, request(url)).await {
                 Ok(answer) => match answer.judged(subject) {
                     Err(error) if error.is_retriable() => last = Some(error),
                     judged => return judged,
@@ -123,13 +141,8 @@ impl Registry {
     }
 
     /// One exchange; the error is the reason why there is no answer.
-    async fn ask_at(&self, base: &Url, url: Url, body: &str) -> Result<Answer, String> {
-        let mut request = self
-            .client
-            .post(url)
-            .header("content-type", CONTENT_TYPE)
-            .header("accept", CONTENT_TYPE)
-            .body(body.to_owned());
+    async fn ask_at(&self, base: &Url, request: RequestBuilder) -> Result<Answer, String> {
+        let mut request = request.header("accept", CONTENT_TYPE);
         if let Some(credentials) = &self.credentials {
             request = request.basic_auth(&credentials.username, Some(credentials.password.expose_secret()));
         }

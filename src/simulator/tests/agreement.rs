@@ -8,9 +8,8 @@ use super::super::faults::Level;
 use super::super::{Delivery, Options, ShownContent};
 use super::client::Client;
 use crate::domain::fact::OrderStatus;
-use crate::domain::feed::Interface;
 use crate::domain::row::{Payment, Row, Touch};
-use crate::wechat::wire::read_page;
+use crate::wechat::wire::{RowKind, read_page};
 
 /// One fact or unreadable row, as text that can be compared.
 fn word(promoter: &str, content: &ShownContent) -> String {
@@ -60,14 +59,14 @@ fn the_reader_reads_the_odd_and_the_dead_rows_as_the_truth_tells_them() {
         for _ in 0..3 {
             for promoter in client.world.promoter_ids() {
                 let questions = [
-                    (Interface::GetRelation, json!({"openid": promoter}), false),
-                    (Interface::GetOrder, json!({"openid": promoter}), false),
-                    (Interface::GetOrder, json!({"openid": promoter, "status": 2}), true),
+                    ("/promoter/getrelation", RowKind::Touch, json!({"openid": promoter}), false),
+                    ("/promoter/getorder", RowKind::Order, json!({"openid": promoter}), false),
+                    ("/promoter/getorder", RowKind::Order, json!({"openid": promoter, "status": 2}), true),
                 ];
-                for (interface, question, refunds_only) in questions {
-                    let answer = client.post(interface.path(), &question);
+                for (path, kind, question, refunds_only) in questions {
+                    let answer = client.post(path, &question);
                     assert_eq!(answer.delivery, Delivery::Whole);
-                    let (_, page) = read_page(&answer.body, interface, client.now.as_seconds()).unwrap();
+                    let (_, page) = read_page(&answer.body, kind, client.now.as_seconds()).unwrap();
                     client.world.delivered(answer.receipt);
                     for row in page.rows {
                         let shown = match row.content {

@@ -12,11 +12,11 @@ const ORDER_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getorder-answ
 const MATERIAL_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getsharematerial-answer.json");
 
 fn touches(body: impl AsRef<[u8]>) -> Page {
-    read_page(body.as_ref(), Interface::GetRelation, NOW).unwrap().1
+    read_page(body.as_ref(), RowKind::Touch, NOW).unwrap().1
 }
 
 fn fault(body: impl AsRef<[u8]>) -> PageFault {
-    read_page(body.as_ref(), Interface::GetRelation, NOW).unwrap_err()
+    read_page(body.as_ref(), RowKind::Touch, NOW).unwrap_err()
 }
 
 fn openids(page: &Page) -> Vec<String> {
@@ -49,7 +49,7 @@ fn the_official_sample_of_touches_is_read() {
 
 #[test]
 fn the_official_sample_of_orders_is_read_with_its_doubled_paid_time() {
-    let page = read_page(ORDER_SAMPLE, Interface::GetOrder, NOW).unwrap().1;
+    let page = read_page(ORDER_SAMPLE, RowKind::Order, NOW).unwrap().1;
     let [paid, refunded] = &page.rows[..] else { panic!("two rows are printed") };
     let (Ok(Row::Order(_, paid)), Ok(Row::Order(_, refunded))) = (&paid.content, &refunded.content) else {
         panic!("{page:?}")
@@ -91,7 +91,7 @@ fn a_list_of_another_kind_or_there_twice_is_refused() {
 #[test]
 fn the_errcode_is_a_number_or_a_text_wherever_it_stands() {
     for body in [r#"{"errcode":40001,"errmsg":"no rid: 1"}"#, r#"{"errmsg":"no rid: 1","errcode":"40001"}"#] {
-        let (envelope, page) = read_page(body.as_bytes(), Interface::GetOrder, NOW).unwrap();
+        let (envelope, page) = read_page(body.as_bytes(), RowKind::Order, NOW).unwrap();
         assert_eq!(envelope, Envelope { errcode: 40001, errmsg: "no rid: 1".into() });
         assert_eq!(page, Page::default());
     }
@@ -102,7 +102,7 @@ fn the_errcode_is_a_number_or_a_text_wherever_it_stands() {
 #[test]
 fn with_an_errcode_a_strange_list_does_not_matter() {
     let body = br#"{"relation_list":{},"errcode":45009}"#;
-    assert_eq!(read_page(body, Interface::GetRelation, NOW).unwrap().0.errcode, 45009);
+    assert_eq!(read_page(body, RowKind::Touch, NOW).unwrap().0.errcode, 45009);
 }
 
 #[test]
@@ -311,13 +311,13 @@ proptest! {
 
     #[test]
     fn bytes_of_any_kind_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = read_page(&body, Interface::GetOrder, NOW);
-        let _ = read_page(&[b"{\"order_list\":[", &body[..]].concat(), Interface::GetOrder, NOW);
+        let _ = read_page(&body, RowKind::Order, NOW);
+        let _ = read_page(&[b"{\"order_list\":[", &body[..]].concat(), RowKind::Order, NOW);
     }
 
     #[test]
     fn json_like_bytes_of_any_kind_are_read_or_refused(body in r#"[\[\]{},:"\\ a1\n]{0,60}"#) {
-        let _ = read_page(format!(r#"{{"order_list":[{{"openid":"u"}},{body}]}}"#).as_bytes(), Interface::GetOrder, NOW);
+        let _ = read_page(format!(r#"{{"order_list":[{{"openid":"u"}},{body}]}}"#).as_bytes(), RowKind::Order, NOW);
     }
 
     #[test]

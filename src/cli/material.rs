@@ -1,0 +1,160 @@
+//! `material request`: puts a request on the command topic and waits for its reply.
+
+use std::fmt::Write;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::{Args, Subcommand};
+
+use super::{Failure, run};
+use crate::app;
+use crate::avro::decode::{Decoded, Decoder};
+use crate::avro::framing::Framing;
+use crate::avro::material::RequestEncoder;
+use crate::avro::schemas::RecordKind;
+use crate::config::{Config, parse_duration};
+use crate::domain::material::MaterialRequest;
+use crate::domain::time::UnixMillis;
+use crate::kafka::asker::Asker;
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Ask for a promoter's link, QR code and short link; a running connector carries it out.
+    Request(Box<Options>),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The appid of the Mini Program.
+    #[arg(long, value_name = "APP_ID")]
+    pub app: String,
+    /// The promoter's openid, or unionid where the app is configured so.
+    #[arg(long, value_name = "ID")]
+    pub promoter: String,
+    /// The page that the material leads to.
+    #[arg(long)]
+    pub path: String,
+    /// At most 20 bytes of UTF-8.
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Comes back as share_extra_info in touches and orders; at most 80 bytes of UTF-8.
+    #[arg(long, value_name = "TEXT")]
+    pub extra_info: Option<String>,
+    /// 0: all kinds, 1: the short link, 2: the path, 3: the QR code.
+    #[arg(long, value_name = "NUMBER")]
+    pub share_type: Option<i32>,
+    /// release, trial or develop.
+    #[arg(long, value_name = "VERSION")]
+    pub env_version: Option<String>,
+    /// Where the QR code is written to.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long to wait; the request expires with it.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    pub timeout: Duration,
+    /// Print the reply as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "not a duration such as 30s or 5m".to_owned())
+}
+
+/// Fails unless the reply says SUCCEEDED.
+pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
+    let Command::Request(options) = command;
+    let config = run::prepare(path)?;
+    if !config.commands.enabled {
+        return Err(Failure::Refused("commands.enabled is false: no connector of this configuration answers".into()));
+    }
+    let reply = ask(&config, options)?;
+    let image = image(&reply)?;
+    if let (Some(file), Some(image)) = (&options.out, &image) {
+        std::fs::write(file, image).with_context(|| format!("{} can't be written", file.display()))?;
+    }
+    let shown = if options.json {
+        serde_json::to_string(&reply).context("the reply")? + "\n"
+    } else {
+        described(&reply, image.as_deref(), options.out.as_deref())
+    };
+    let mut stdout = std::io::stdout();
+    stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).context("stdout")?;
+    match reply.text("status") {
+        Some("SUCCEEDED") => Ok(()),
+        status => {
+            let status = status.unwrap_or("UNKNOWN");
+            Err(anyhow!("{status}: {}", reply.text("errmsg").unwrap_or("no reason given")).into())
+        }
+    }
+}
+
+fn ask(config: &Config, options: &Options) -> anyhow::Result<Decoded> {
+    let schemas = super::runtime()?.block_on(app::schemas(config))?;
+    let result_id = match schemas.material_result {
+        Framing::Confluent { schema_id } => Some((schema_id, RecordKind::MaterialResult)),
+        Framing::SingleObject => None,
+    };
+    let decoder = Decoder::new(result_id);
+    let topics = app::command_topics(config);
+    let asker = Asker::open(&app::kafka_settings(config), &topics).map_err(anyhow::Error::msg)?;
+    let until = Instant::now() + options.timeout;
+    let request = request(options);
+    let mut value = Vec::new();
+    RequestEncoder::new(schemas.material_request).encode(&request, &mut value)?;
+    asker.put(&format!("{}/{}", options.app, options.promoter), &value).map_err(anyhow::Error::msg)?;
+    while let Some(reply) = asker.next_reply(until).map_err(anyhow::Error::msg)? {
+        // Others ask too, and their replies need not be readable here.
+        let Ok(reply) = decoder.decode(&reply) else { continue };
+        if reply.text("request_id") == Some(&request.request_id) {
+            return Ok(reply);
+        }
+    }
+    bail!("no reply came to {} within {:?}; does a connector run?", topics.results, options.timeout)
+}
+
+fn request(options: &Options) -> MaterialRequest {
+    let timeout = i64::try_from(options.timeout.as_millis()).unwrap_or(i64::MAX);
+    let deadline = jiff::Timestamp::now().as_millisecond().saturating_add(timeout);
+    MaterialRequest {
+        request_id: format!("{:032x}", rand::random::<u128>()),
+        app_id: options.app.clone(),
+        promoter_openid: options.promoter.clone(),
+        path: options.path.clone(),
+        extra_info: options.extra_info.clone(),
+        title: options.title.clone(),
+        env_version: options.env_version.clone(),
+        share_type: options.share_type,
+        deadline: Some(UnixMillis(deadline)),
+    }
+}
+
+fn image(reply: &Decoded) -> anyhow::Result<Option<Vec<u8>>> {
+    // An image is never UTF-8, so it is shown as base64.
+    let text = reply.field("qrcode").and_then(|qrcode| qrcode["base64"].as_str());
+    text.map(|text| BASE64_STANDARD.decode(text).context("the reply's qrcode")).transpose()
+}
+
+fn described(reply: &Decoded, image: Option<&[u8]>, out: Option<&Path>) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String never fails.
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
+    for (name, field) in [("short link", "tag"), ("path", "share_path"), ("expires", "expires_at")] {
+        if let Some(value) = reply.text(field) {
+            line(name, value);
+        }
+    }
+    if let Some(image) = image {
+        let kind = reply.text("qrcode_type").unwrap_or("an image");
+        let place = out.map_or_else(|| "kept with --out FILE".to_owned(), |out| format!("in {}", out.display()));
+        line("QR code", &format!("{kind}, {} bytes, {place}", image.len()));
+    }
+    text
+}

@@ -1,0 +1,307 @@
+//! Carries one command out: reads it, checks it, asks the upstream, and answers.
+//!
+//! What stops an app (credentials, quota, a pace that was too fast) closes its gate. Its requests then wait, those of
+//! other apps go on, and one request at a time probes. A request that waits holds no place of those who call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::command::{Answer, Command};
+use super::material::{AppHold, REQUEST_ID_BYTES_MAX, Verdict, accept, check, judge};
+use crate::avro::material::{RequestDecoder, RequestError};
+use crate::avro::registry::Registry;
+use crate::domain::dead_letter::{DeadLetter, Origin};
+use crate::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
+use crate::domain::time::UnixMillis;
+use crate::poll::gate::Gate;
+use crate::retry::{Attempts, Next, RetrySettings};
+use crate::wechat::client::Client;
+use crate::wechat::error::CallError;
+use crate::wechat::material::{GivenMaterial, MaterialQuestion};
+use crate::wechat::transport::Transport;
+
+/// How long an upstream that stays unable is asked again for a request without a deadline.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// And for one whose deadline is further away: nobody who stands behind it may wait longer.
+const PATIENCE_MAX: Duration = Duration::from_secs(600);
+/// Between two calls for one request; each has its own retries already.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// An app that material can be asked for.
+pub struct CommandApp<T> {
+    client: Arc<Client<T>>,
+    /// How long until a stopped app is probed.
+    stopped: Duration,
+    gate: Mutex<Gate>,
+    began: Instant,
+}
+
+impl<T: Transport> CommandApp<T> {
+    pub fn new(client: Arc<Client<T>>, stopped: Duration) -> CommandApp<T> {
+        CommandApp { client, stopped, gate: Mutex::default(), began: Instant::now() }
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        // A gate is whole at any time.
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a request may pass.
+    async fn opened(&self) {
+        loop {
+            let waits_until = self.gate().waits_until(self.began.elapsed());
+            match waits_until {
+                None => return,
+                Some(until) => tokio::time::sleep_until(self.began + until).await,
+            }
+        }
+    }
+
+    /// Passes the gate, unless it has closed meanwhile.
+    fn pass(&self) -> Option<Passage<'_, T>> {
+        let mut gate = self.gate();
+        gate.waits_until(self.began.elapsed()).is_none().then(|| {
+            gate.pass();
+            Passage { app: self }
+        })
+    }
+
+    fn hold(&self, hold: AppHold, refusal: &Refusal) {
+        let pause = match hold {
+            AppHold::Probed => self.stopped,
+            AppHold::For(pause) => pause,
+            // At least a second, or a clock that is behind would make it a busy loop.
+            AppHold::Until(until) => {
+                Duration::from_secs(until.0.saturating_sub(self.client.now().0).max(1).cast_unsigned())
+            }
+        };
+        if self.gate().close(self.began.elapsed() + pause) {
+            let (app, seconds) = (self.client.app_id(), pause.as_secs());
+            let (errcode, cause) = (refusal.errcode, &refusal.message);
+            tracing::error!(%app, errcode, cause, seconds, "material requests of the app wait, and are probed again");
+        }
+    }
+
+    fn answered(&self) {
+        if self.gate().open() {
+            tracing::info!(app = %self.client.app_id(), "material requests of the app are carried out again");
+        }
+    }
+}
+
+/// A request that has passed the gate. However it ends, another one may probe then.
+struct Passage<'a, T: Transport> {
+    app: &'a CommandApp<T>,
+}
+
+impl<T: Transport> Drop for Passage<'_, T> {
+    fn drop(&mut self) {
+        self.app.gate().probe_again(self.app.began.elapsed() + AGAIN_AFTER);
+    }
+}
+
+/// One of the places of those who call; kept with an answer until it is being committed, so that answers in memory are
+/// bounded as calls are.
+pub type CallPermit = OwnedSemaphorePermit;
+
+/// Lives as long as the process: gates stay closed over a recovery.
+pub struct Executor<T> {
+    apps: HashMap<String, CommandApp<T>>,
+    request_topic: String,
+    decoder: RequestDecoder,
+    registry: Option<Registry>,
+    patience: RetrySettings,
+    permits: Arc<Semaphore>,
+}
+
+impl<T: Transport> Executor<T> {
+    /// `registry` is asked for the schemas of others, with `patience`; `concurrency` bounds the calls at once.
+    pub fn new(
+        apps: impl IntoIterator<Item = CommandApp<T>>,
+        request_topic: String,
+        decoder: RequestDecoder,
+        registry: Option<Registry>,
+        patience: RetrySettings,
+        concurrency: usize,
+    ) -> Executor<T> {
+        let apps = apps.into_iter().map(|app| (app.client.app_id().as_str().to_owned(), app));
+        let permits = Arc::new(Semaphore::new(concurrency));
+        Executor { apps: apps.collect(), request_topic, decoder, registry, patience, permits }
+    }
+
+    /// Nothing where `cancel` came first.
+    pub async fn answer(&self, command: &Command, cancel: &CancellationToken) -> Option<(Answer, Option<CallPermit>)> {
+        let request = match cancel.run_until_cancelled(self.read(command)).await? {
+            Ok(request) => request,
+            Err((reason, detail)) => {
+                return Some((Answer::DeadLetter(self.dead_letter(command, reason, detail)), None));
+            }
+        };
+        let (outcome, permit) = self.carry_out(&request, cancel).await?;
+        let result = MaterialResult {
+            request_id: bounded(request.request_id),
+            app_id: bounded(request.app_id),
+            promoter_openid: bounded(request.promoter_openid),
+            outcome,
+        };
+        Some((Answer::Reply(result), permit))
+    }
+
+    /// The error is a reason and its detail.
+    async fn read(&self, command: &Command) -> Result<MaterialRequest, (&'static str, String)> {
+        let Some(value) = &command.value else { return Err(("no_value", "the record has no value".into())) };
+        if command.is_json() {
+            return self.decoder.decode_json(value).map_err(|error| ("not_json", error.to_string()));
+        }
+        match self.decoder.decode_avro(value) {
+            Err(RequestError::UnknownSchema(id)) => {
+                self.learn(id).await.map_err(|detail| ("unknown_schema", detail))?;
+                self.decoder.decode_avro(value).map_err(|error| ("not_avro", error.to_string()))
+            }
+            read => read.map_err(|error| ("not_avro", error.to_string())),
+        }
+    }
+
+    /// Asks the registry until it can answer: what it knows must not become a dead letter because it was away.
+    async fn learn(&self, id: i32) -> Result<(), String> {
+        let unknown = || format!("written with the schema id {id}, which no registry knows");
+        let registry = self.registry.as_ref().ok_or_else(unknown)?;
+        let mut attempts = Attempts::new(&RetrySettings { attempts: u32::MAX, ..self.patience });
+        loop {
+            match registry.schema(id).await {
+                Ok(Some(text)) => return self.decoder.learn(id, &text),
+                Ok(None) => return Err(unknown()),
+                Err(error) if error.is_retriable() => {
+                    let Next::RetryAfter(pause) = attempts.failed(None) else { return Err(error.to_string()) };
+                    tracing::warn!(%error, id, "a request waits for its schema");
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    fn dead_letter(&self, command: &Command, reason: &'static str, detail: String) -> DeadLetter {
+        let origin = Origin {
+            topic: self.request_topic.clone(),
+            partition: command.place.partition,
+            offset: command.place.offset,
+        };
+        let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
+        DeadLetter::of_command(origin, reason, detail, command.value.as_deref().unwrap_or_default().into(), now)
+    }
+
+    async fn carry_out(
+        &self,
+        request: &MaterialRequest,
+        cancel: &CancellationToken,
+    ) -> Option<(Outcome, Option<CallPermit>)> {
+        let app = self.apps.get(&request.app_id);
+        let now = app.map(|app| app.client.local_now()).unwrap_or_default();
+        let question = match check(request, |_| app.is_some(), now) {
+            Ok(question) => question,
+            Err(outcome) => return Some((outcome, None)),
+        };
+        let app = app.expect("the check refuses an app that is not known");
+        let left = request.deadline.map(|deadline| {
+            Duration::from_millis(deadline.0.saturating_sub(now.0).max(0).cast_unsigned()).min(FAR_AWAY)
+        });
+        let deadline = left.map(|left| Instant::now() + left);
+        let mut last = None;
+        let asking = self.ask(app, &question, left, &mut last, cancel);
+        let answered = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, asking).await,
+            None => Ok(asking.await),
+        };
+        match answered {
+            Ok(answered) => answered,
+            Err(_) => Some((overdue(last), None)),
+        }
+    }
+
+    /// Asks until there is an outcome. `last` is what the last call failed with.
+    async fn ask(
+        &self,
+        app: &CommandApp<T>,
+        question: &MaterialQuestion,
+        left: Option<Duration>,
+        last: &mut Option<Refusal>,
+        cancel: &CancellationToken,
+    ) -> Option<(Outcome, Option<CallPermit>)> {
+        let mut unable_until = None;
+        loop {
+            let (result, permit) = cancel.run_until_cancelled(self.turn(app, question, cancel)).await?;
+            let verdict = match result {
+                Ok(given) => Verdict::Final(match accept(given, app.client.local_now()) {
+                    Ok(material) => Outcome::Succeeded(material),
+                    Err(outcome) => outcome,
+                }),
+                Err(error) => judge(error),
+            };
+            match verdict {
+                Verdict::Final(outcome) => {
+                    app.answered();
+                    return Some((outcome, Some(permit)));
+                }
+                Verdict::Again(refusal) => {
+                    let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
+                    let until = *unable_until.get_or_insert_with(|| Instant::now() + patience);
+                    if Instant::now() + AGAIN_AFTER > until {
+                        return Some((Outcome::Failed(refusal), Some(permit)));
+                    }
+                    *last = Some(refusal);
+                    drop(permit);
+                    cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
+                }
+                Verdict::Held(refusal, hold) => {
+                    app.hold(hold, &refusal);
+                    *last = Some(refusal);
+                }
+                Verdict::Cancelled => return None,
+            }
+        }
+    }
+
+    /// Waits for its turn and makes one call, with that client's retries.
+    async fn turn(
+        &self,
+        app: &CommandApp<T>,
+        question: &MaterialQuestion,
+        cancel: &CancellationToken,
+    ) -> (Result<GivenMaterial, CallError>, CallPermit) {
+        loop {
+            app.opened().await;
+            let permit = self.permits.clone().acquire_owned().await.expect("nothing closes the semaphore");
+            if let Some(_passage) = app.pass() {
+                return (app.client.material(question, cancel).await, permit);
+            }
+        }
+    }
+}
+
+/// Beyond it, a clock that jumps would overflow; nobody waits that long.
+const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The deadline came while the request was waiting or asking.
+fn overdue(last: Option<Refusal>) -> Outcome {
+    match last {
+        Some(Refusal { errcode, message }) => {
+            Outcome::Failed(Refusal { errcode, message: format!("the deadline passed; before that: {message}") })
+        }
+        None => Outcome::Expired(Refusal::own("the deadline passed before the upstream had answered")),
+    }
+}
+
+/// What a reply repeats of a request is bounded, also where that is why it was refused.
+fn bounded(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(REQUEST_ID_BYTES_MAX));
+    text
+}
+
+#[cfg(test)]
+mod tests;

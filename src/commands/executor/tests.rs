@@ -1,0 +1,310 @@
+//! Commands against a scripted upstream, on paused time.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::avro::framing::Framing;
+use crate::avro::material::RequestEncoder;
+use crate::commands::command::{Header, Place};
+use crate::domain::promoter::{AppId, IdKind};
+use crate::domain::time::UnixTime;
+use crate::retry::JITTER;
+use crate::wechat::client::ClientSettings;
+use crate::wechat::token::TokenSource;
+use crate::wechat::transport::{Request, Response, TransportError};
+
+const START: UnixTime = UnixTime(1_700_000_000);
+const MATERIAL: &str = r##"{"errcode":0,"tag":"#short"}"##;
+const SCHEMA_ID: i32 = 7;
+const STOPPED: Duration = Duration::from_secs(300);
+/// A call's own attempts, of which each takes a second here.
+const ATTEMPTS: u32 = 2;
+
+/// Answers from its script, and with material when that is over. Each answer takes a second.
+#[derive(Clone)]
+struct Upstream(Arc<Script>);
+
+struct Script {
+    began: Instant,
+    codes: Mutex<VecDeque<i64>>,
+    /// When each call came.
+    calls: Mutex<Vec<Duration>>,
+    in_flight: Mutex<(usize, usize)>,
+}
+
+impl Upstream {
+    fn new(codes: impl IntoIterator<Item = i64>) -> Upstream {
+        Upstream(Arc::new(Script {
+            began: Instant::now(),
+            codes: Mutex::new(codes.into_iter().collect()),
+            calls: Mutex::default(),
+            in_flight: Mutex::default(),
+        }))
+    }
+
+    fn calls(&self) -> Vec<u64> {
+        self.0.calls.lock().unwrap().iter().map(Duration::as_secs).collect()
+    }
+
+    fn in_flight_max(&self) -> usize {
+        self.0.in_flight.lock().unwrap().1
+    }
+}
+
+impl Transport for Upstream {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let answer = |body: String| Response { status: 200, body: body.into(), date: None, retry_after: None };
+        if request.path == "/cgi-bin/stable_token" {
+            return Ok(answer(r#"{"access_token":"t","expires_in":7200}"#.into()));
+        }
+        self.0.calls.lock().unwrap().push(self.0.began.elapsed());
+        let code = self.0.codes.lock().unwrap().pop_front();
+        {
+            let mut in_flight = self.0.in_flight.lock().unwrap();
+            in_flight.0 += 1;
+            in_flight.1 = in_flight.1.max(in_flight.0);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.0.in_flight.lock().unwrap().0 -= 1;
+        Ok(answer(match code {
+            None | Some(0) => MATERIAL.to_owned(),
+            Some(code) => format!(r#"{{"errcode":{code},"errmsg":"no"}}"#),
+        }))
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(START.as_millis().0 + i64::try_from(self.0.began.elapsed().as_millis()).unwrap())
+    }
+}
+
+fn retry() -> RetrySettings {
+    RetrySettings {
+        initial: Duration::from_millis(100),
+        max: Duration::from_secs(1),
+        attempts: ATTEMPTS,
+        jitter: JITTER,
+        too_fast: Duration::from_secs(60),
+    }
+}
+
+fn app(id: &str, upstream: &Upstream) -> CommandApp<Upstream> {
+    let settings = ClientSettings {
+        app_id: AppId::new(id).unwrap(),
+        id_kind: IdKind::OpenId,
+        base_url: "http://a".into(),
+        spare_urls: vec![],
+        token_source: TokenSource::Stable("secret".into()),
+        retry: retry(),
+        budgets: [].into(),
+    };
+    CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), STOPPED)
+}
+
+fn executor(apps: impl IntoIterator<Item = CommandApp<Upstream>>, concurrency: usize) -> Executor<Upstream> {
+    let decoder = RequestDecoder::new(Framing::Confluent { schema_id: SCHEMA_ID });
+    Executor::new(apps, "requests".into(), decoder, None, retry(), concurrency)
+}
+
+fn request(app: &str, deadline_seconds: Option<i64>) -> MaterialRequest {
+    MaterialRequest {
+        request_id: "r".into(),
+        app_id: app.into(),
+        promoter_openid: "oP".into(),
+        path: "pages/a".into(),
+        deadline: deadline_seconds.map(|seconds| START.plus(seconds).as_millis()),
+        ..MaterialRequest::default()
+    }
+}
+
+fn command(value: Vec<u8>, content_type: &'static str) -> Command {
+    let header = Header { name: "content-type".into(), value: Some(Bytes::from_static(content_type.as_bytes())) };
+    Command { place: Place { partition: 2, offset: 5 }, key: None, headers: vec![header], value: Some(value.into()) }
+}
+
+fn avro(request: &MaterialRequest) -> Command {
+    let mut value = Vec::new();
+    RequestEncoder::new(Framing::Confluent { schema_id: SCHEMA_ID }).encode(request, &mut value).unwrap();
+    command(value, "application/avro")
+}
+
+async fn outcome(executor: &Executor<Upstream>, request: &MaterialRequest) -> Outcome {
+    match executor.answer(&avro(request), &CancellationToken::new()).await.unwrap().0 {
+        Answer::Reply(result) => result.outcome,
+        Answer::DeadLetter(letter) => panic!("{letter:?}"),
+    }
+}
+
+/// What comes of one request whose calls are answered with `codes`, and when they were made.
+async fn outcome_of(codes: impl IntoIterator<Item = i64>, deadline_seconds: Option<i64>) -> (Outcome, Vec<u64>) {
+    let upstream = Upstream::new(codes);
+    let executor = executor([app("wx1", &upstream)], 1);
+    let outcome = outcome(&executor, &request("wx1", deadline_seconds)).await;
+    (outcome, upstream.calls())
+}
+
+fn errcode(outcome: Outcome) -> (&'static str, Option<i64>) {
+    match outcome {
+        Outcome::Succeeded(_) => ("succeeded", None),
+        Outcome::Failed(refusal) => ("failed", refusal.errcode),
+        Outcome::Rejected(refusal) => ("rejected", refusal.errcode),
+        Outcome::Expired(refusal) => ("expired", refusal.errcode),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_upstream_refuses_for_good_is_answered_at_once() {
+    for (code, expected) in [
+        (103_001, "rejected"),
+        (103_002, "rejected"),
+        (103_004, "rejected"),
+        (103_005, "rejected"),
+        (103_006, "failed"),
+        (103_014, "failed"),
+        (40_003, "failed"),
+        (47_001, "failed"),
+        (424_242, "failed"),
+    ] {
+        let (outcome, calls) = outcome_of([code], None).await;
+        assert_eq!((errcode(outcome), calls.len()), ((expected, Some(code)), 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_unable_is_asked_again_for_a_minute() {
+    for code in [-1, 103_009] {
+        let (outcome, calls) = outcome_of([code; 5], None).await;
+        assert_eq!(errcode(outcome), ("succeeded", None));
+        assert_eq!(calls.len(), 6);
+        let (outcome, calls) = outcome_of([code; 1000], None).await;
+        assert_eq!(errcode(outcome), ("failed", Some(code)));
+        assert!((40..=62).contains(calls.last().unwrap()), "{calls:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_the_asking_and_says_what_failed_before() {
+    let (outcome, calls) = outcome_of([-1; 1000], Some(20)).await;
+    assert_eq!(errcode(outcome), ("failed", Some(-1)));
+    assert!((12..=20).contains(calls.last().unwrap()), "{calls:?}");
+    // Further away than anybody may wait.
+    let (outcome, calls) = outcome_of([-1; 10_000], Some(100_000)).await;
+    assert_eq!(errcode(outcome), ("failed", Some(-1)));
+    assert!((580..=602).contains(calls.last().unwrap()), "{:?}", calls.last());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_passes_before_any_answer_is_expired() {
+    let upstream = Upstream::new([]);
+    let executor = executor([app("wx1", &upstream)], 1);
+    assert_eq!(errcode(outcome(&executor, &request("wx1", Some(0))).await), ("expired", None));
+    assert!(upstream.calls().is_empty(), "no call is spent");
+    let slow = MaterialRequest { deadline: Some(UnixMillis(START.as_millis().0 + 500)), ..request("wx1", None) };
+    assert_eq!(errcode(outcome(&executor, &slow).await), ("expired", None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_app_waits_and_is_probed_by_one_while_others_go_on() {
+    for code in [45_009, 40_125, 48_001] {
+        let [spent, other] = [Upstream::new([code, code]), Upstream::new([])];
+        let executor = executor([app("wx1", &spent), app("wx2", &other)], 1);
+        let began = Instant::now();
+        let one = request("wx1", None);
+        let waiting =
+            async { tokio::join!(outcome(&executor, &one), outcome(&executor, &one), outcome(&executor, &one)) };
+        let two = request("wx2", None);
+        let going_on = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            (outcome(&executor, &two).await, began.elapsed())
+        };
+        let (waited, (went_on, after)) = tokio::join!(waiting, going_on);
+        assert_eq!(errcode(went_on), ("succeeded", None));
+        assert!(after <= Duration::from_secs(12), "the only place to call is not held: {after:?}");
+        for outcome in [waited.0, waited.1, waited.2] {
+            assert_eq!(errcode(outcome), ("succeeded", None));
+        }
+        // One call finds out, one probes in vain, one probes well, and the other two follow.
+        let calls = spent.calls();
+        assert_eq!(calls.len(), 5, "{calls:?}");
+        assert!(calls[1] >= 300 && calls[2] >= 600 && calls[4] <= 606, "{calls:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_a_stopped_app_expires_unless_it_has_asked() {
+    let upstream = Upstream::new([45_011; 100]);
+    let executor = executor([app("wx1", &upstream)], 1);
+    let (asked, waited) = (request("wx1", Some(30)), request("wx1", Some(30)));
+    let (asked, waited) = tokio::join!(outcome(&executor, &asked), outcome(&executor, &waited));
+    assert_eq!((errcode(asked), errcode(waited)), (("failed", Some(45_011)), ("expired", None)));
+    assert_eq!(upstream.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_places() {
+    let upstream = Upstream::new([]);
+    let executor = executor([app("wx1", &upstream)], 3);
+    let cancel = CancellationToken::new();
+    let command = avro(&request("wx1", None));
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(executor.answer(&command, &cancel).await.unwrap());
+    }
+    let fourth = tokio::time::timeout(Duration::from_secs(60), executor.answer(&command, &cancel));
+    assert!(fourth.await.is_err(), "three answers wait to be committed");
+    drop(answers);
+    let mut asking = tokio::task::JoinSet::new();
+    let executor = Arc::new(executor);
+    for _ in 0..12 {
+        let (executor, command, cancel) = (executor.clone(), command.clone(), cancel.clone());
+        asking.spawn(async move { drop(executor.answer(&command, &cancel).await) });
+    }
+    while asking.join_next().await.is_some() {}
+    assert_eq!(upstream.in_flight_max(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_read_is_a_dead_letter_with_its_place() {
+    let upstream = Upstream::new([]);
+    let executor = executor([app("wx1", &upstream)], 1);
+    let foreign = [&[0, 0, 0, 0, 9][..], b"body"].concat();
+    let tombstone = Command { value: None, ..command(vec![], "application/avro") };
+    for (command, reason) in [
+        (command(b"{}".to_vec(), "application/json"), "not_json"),
+        (command(b"{}".to_vec(), "application/avro"), "not_avro"),
+        (command(foreign, "application/avro"), "unknown_schema"),
+        (tombstone, "no_value"),
+    ] {
+        let (answer, _) = executor.answer(&command, &CancellationToken::new()).await.unwrap();
+        let Answer::DeadLetter(letter) = answer else { panic!("{answer:?}") };
+        let origin = Origin { topic: "requests".into(), partition: 2, offset: 5 };
+        assert_eq!((letter.reason, letter.origin), (reason, Some(origin)));
+        assert_eq!(*letter.raw, *command.value.unwrap_or_default());
+    }
+    assert!(upstream.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_repeats_no_more_of_a_request_than_is_bounded() {
+    let executor = executor([], 1);
+    let long = MaterialRequest { request_id: "推".repeat(1000), ..request("wx1", None) };
+    let (answer, _) = executor.answer(&avro(&long), &CancellationToken::new()).await.unwrap();
+    let Answer::Reply(result) = answer else { panic!("{answer:?}") };
+    assert_eq!(result.request_id, "推".repeat(85));
+    assert_eq!(errcode(result.outcome), ("rejected", None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_answers_once_the_lane_has_ended() {
+    let upstream = Upstream::new([-1; 100]);
+    let executor = executor([app("wx1", &upstream)], 1);
+    let cancel = CancellationToken::new();
+    let command = avro(&request("wx1", None));
+    let ending = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cancel.cancel();
+    };
+    let (answer, ()) = tokio::join!(executor.answer(&command, &cancel), ending);
+    assert!(answer.is_none());
+}

@@ -1,0 +1,278 @@
+//! The lane: takes commands as they come, has them answered side by side, and commits the answers.
+//!
+//! An answer is committed at once, with all that have come meanwhile; while one transaction commits, the next is
+//! gathered. Bounded are the commands in memory ([`HELD_MAX`], [`HELD_BYTES_MAX`]), the span between the first without an
+//! answer and the last that is begun (`window`), and, by the permits that come with them, the answers of calls.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::command::{Answer, Command, Place};
+use super::executor::{CallPermit, Executor};
+use super::log::{AnswerBatch, CommandLog, OpenedCommands};
+use super::window::Window;
+use crate::commit::log::CommitError;
+use crate::domain::material::Outcome;
+use crate::retry::{Attempts, Next, RetrySettings};
+use crate::wechat::transport::Transport;
+
+/// Commands in memory, begun and not yet committed.
+const HELD_MAX: usize = 1024;
+/// Their bytes; one command always fits.
+const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How often a batch of which nothing was written is tried, before the log is opened anew.
+const COMMIT_ATTEMPTS: u32 = 5;
+
+/// Why a session of the lane is over.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop, and what was answered is committed.
+    Stopped,
+    /// The partitions are to be given back; what was answered is committed.
+    Recalled,
+    /// The outcome of a transaction is unknown, or reading failed: open the log again.
+    Reopen(String),
+    /// Only an operator can help.
+    Stop(String),
+}
+
+/// What became durable since the process began.
+#[derive(Debug, Default)]
+pub struct CommandTotals {
+    pub succeeded: AtomicU64,
+    pub failed: AtomicU64,
+    pub rejected: AtomicU64,
+    pub expired: AtomicU64,
+    pub dead_lettered: AtomicU64,
+}
+
+impl CommandTotals {
+    fn count(&self, answer: &Answer) {
+        let counter = match answer {
+            Answer::DeadLetter(_) => &self.dead_lettered,
+            Answer::Reply(result) => match result.outcome {
+                Outcome::Succeeded(_) => &self.succeeded,
+                Outcome::Failed(_) => &self.failed,
+                Outcome::Rejected(_) => &self.rejected,
+                Outcome::Expired(_) => &self.expired,
+            },
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Task = (Arc<Command>, Option<(Answer, Option<CallPermit>)>);
+type Commit<L> = Pin<Box<dyn Future<Output = (L, Arc<AnswerBatch>, Result<(), CommitError>)> + Send>>;
+
+/// One session: from an open log to its end. Everything it holds is dropped with it.
+struct Session<L, T> {
+    executor: Arc<Executor<T>>,
+    totals: Arc<CommandTotals>,
+    windows: HashMap<i32, Window>,
+    tasks: JoinSet<Task>,
+    held: usize,
+    held_bytes: usize,
+    /// Came when its partition's window was full.
+    waiting: Option<Command>,
+    gathered: Vec<(Arc<Command>, Answer)>,
+    /// With the answers that were gathered.
+    permits: Vec<CallPermit>,
+    /// Absent while a transaction commits.
+    log: Option<L>,
+    patience: RetrySettings,
+    /// Ends the calls.
+    cancel: CancellationToken,
+}
+
+/// Runs until `stop` is cancelled, the partitions are recalled, or the log has to be opened again. Gives the log back.
+pub async fn run<L: CommandLog, T: Transport>(
+    log: L,
+    opened: OpenedCommands,
+    executor: Arc<Executor<T>>,
+    totals: Arc<CommandTotals>,
+    patience: RetrySettings,
+    stop: &CancellationToken,
+) -> (L, Ended) {
+    let OpenedCommands { progress, mut commands, recalled } = opened;
+    let windows = progress.iter().map(|progress| {
+        let window = Window::resume(progress).unwrap_or_else(|error| {
+            let (partition, offset) = (progress.partition, progress.offset);
+            tracing::warn!(partition, offset, %error, "every request from there on is answered");
+            Window::at(progress.offset)
+        });
+        (progress.partition, window)
+    });
+    let session = Session {
+        executor,
+        totals,
+        windows: windows.collect(),
+        tasks: JoinSet::new(),
+        held: 0,
+        held_bytes: 0,
+        waiting: None,
+        gathered: Vec::new(),
+        permits: Vec::new(),
+        log: Some(log),
+        patience,
+        cancel: CancellationToken::new(),
+    };
+    session.run(&mut commands, &recalled, stop).await
+}
+
+impl<L: CommandLog, T: Transport> Session<L, T> {
+    async fn run(
+        mut self,
+        commands: &mut tokio::sync::mpsc::Receiver<Command>,
+        recalled: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> (L, Ended) {
+        let mut commit: Option<Commit<L>> = None;
+        let mut ended = None;
+        loop {
+            if commit.is_none() {
+                let log = self.log.take().expect("the log is here while nothing commits");
+                if self.gathered.is_empty() {
+                    if let Some(ended) = ended {
+                        return (log, ended);
+                    }
+                    self.log = Some(log);
+                } else {
+                    commit = Some(self.commit(log));
+                }
+            }
+            let has_room = ended.is_none() && self.has_room();
+            tokio::select! {
+                biased;
+                (log, batch, result) = finished(&mut commit) => {
+                    commit = None;
+                    self.log = Some(log);
+                    match result {
+                        Ok(()) => self.committed(&batch),
+                        Err(error) => {
+                            let log = self.log.take().expect("it was put there just now");
+                            return (log, failed(error));
+                        }
+                    }
+                }
+                () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Stopped)),
+                () = recalled.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Recalled)),
+                Some(task) = self.tasks.join_next(), if ended.is_none() => match task {
+                    Ok(task) => self.gather(task),
+                    // The panic hook has reported it. Which command it was is not known any more.
+                    Err(error) => {
+                        ended = Some(self.stop_calls(Ended::Reopen(format!("a command's task died: {error}"))));
+                    }
+                },
+                command = commands.recv(), if has_room => match command {
+                    Some(command) => self.take(command),
+                    None => ended = Some(self.stop_calls(Ended::Reopen("the requests can't be read any more".into()))),
+                },
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.is_none() && self.held < HELD_MAX && self.held_bytes < HELD_BYTES_MAX
+    }
+
+    /// Begins a command, or keeps it until its partition's window has room.
+    fn take(&mut self, command: Command) {
+        let Place { partition, offset } = command.place;
+        // A partition that was not handed over with the others is not this session's.
+        let Some(window) = self.windows.get_mut(&partition) else { return };
+        if !window.has_room(offset) {
+            self.waiting = Some(command);
+            return;
+        }
+        if !window.begin(offset) {
+            return;
+        }
+        self.held += 1;
+        self.held_bytes += command.bytes();
+        let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
+        self.tasks.spawn(async move {
+            let answer = executor.answer(&command, &cancel).await;
+            (command, answer)
+        });
+    }
+
+    fn gather(&mut self, (command, answer): Task) {
+        let Some((answer, permit)) = answer else { return };
+        let Place { partition, offset } = command.place;
+        if let Some(window) = self.windows.get_mut(&partition) {
+            window.answer(offset);
+        }
+        self.gathered.push((command, answer));
+        self.permits.extend(permit);
+        if let Some(waiting) = self.waiting.take() {
+            self.take(waiting);
+        }
+    }
+
+    /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
+    fn commit(&mut self, mut log: L) -> Commit<L> {
+        let answers = std::mem::take(&mut self.gathered);
+        let mut partitions: Vec<i32> = answers.iter().map(|(command, _)| command.place.partition).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let progress =
+            partitions.iter().filter_map(|partition| Some(self.windows.get(partition)?.progress(*partition)));
+        let batch = Arc::new(AnswerBatch { progress: progress.collect(), answers });
+        self.permits.clear();
+        let patience = RetrySettings { attempts: COMMIT_ATTEMPTS, ..self.patience };
+        Box::pin(async move {
+            let mut attempts = Attempts::new(&patience);
+            loop {
+                match log.commit(batch.clone()).await {
+                    Err(CommitError::NothingWritten(reason)) => match attempts.failed(None) {
+                        Next::RetryAfter(pause) => {
+                            tracing::warn!(reason, "replies are committed again");
+                            tokio::time::sleep(pause).await;
+                        }
+                        Next::Hold(_) | Next::GiveUp => return (log, batch, Err(CommitError::Reopen(reason))),
+                    },
+                    result => return (log, batch, result),
+                }
+            }
+        })
+    }
+
+    fn committed(&mut self, batch: &AnswerBatch) {
+        for (command, answer) in &batch.answers {
+            self.totals.count(answer);
+            self.held -= 1;
+            self.held_bytes -= command.bytes();
+        }
+    }
+
+    /// Calls under way are given up: asked again later, their material is only made twice.
+    fn stop_calls(&mut self, ended: Ended) -> Ended {
+        self.cancel.cancel();
+        self.tasks.abort_all();
+        ended
+    }
+}
+
+fn failed(error: CommitError) -> Ended {
+    match error {
+        CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => Ended::Reopen(reason),
+        CommitError::Stop(reason) => Ended::Stop(reason),
+    }
+}
+
+/// For ever where nothing commits.
+async fn finished<L>(commit: &mut Option<Commit<L>>) -> (L, Arc<AnswerBatch>, Result<(), CommitError>) {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

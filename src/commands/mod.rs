@@ -1,0 +1,28 @@
+//! Requests for material: each record of the request topic gets exactly one committed reply, or one dead letter.
+//!
+//! ```text
+//!  request topic ─Command─> listener ─> executor: decode, check, gate, call ──> upstream
+//!                              ^  │                     │
+//!          window: what of     │  └── Answered ─────────┘
+//!          each partition is   │
+//!          answered            └─ one transaction { replies, dead letters, offsets } ─> log
+//! ```
+//!
+//! The lane has a consumer group, a producer and transactions of its own, so a reply never waits behind what was polled.
+//! A crash between a call and its commit asks the upstream again: material is then made twice, and replied once.
+//!
+//! Nothing is kept free for it from polling: the upstream counts calls by interface, and no feed polls this one.
+
+pub mod command;
+
+pub mod material;
+
+pub mod executor;
+
+pub mod window;
+
+pub mod log;
+
+pub mod listener;
+
+pub mod lane;

@@ -1,0 +1,201 @@
+//! Answers as Kafka records.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::records::{DeadLetters, RECORD_OVERHEAD, Record};
+use crate::avro::encode::Encoders;
+use crate::avro::material::ResultEncoder;
+use crate::commands::command::{Answer, CONTENT_TYPE, Command, Header, REPLY_TOPIC};
+use crate::commands::log::AnswerBatch;
+use crate::domain::dead_letter::{DeadLetter, Origin};
+use crate::domain::material::{MaterialResult, Outcome, Refusal};
+use crate::domain::time::UnixMillis;
+
+/// Makes records of answers.
+pub struct ReplyWriter {
+    pub default_topic: String,
+    pub request_topic: String,
+    /// The topics that replies may go to, with the largest record that each takes.
+    pub reply_limits: HashMap<String, usize>,
+    pub dead_letters: String,
+    pub dead_letters_limit: usize,
+    pub encoders: Arc<Encoders>,
+    pub results: Arc<ResultEncoder>,
+}
+
+impl ReplyWriter {
+    pub fn smallest_limit(&self) -> usize {
+        self.reply_limits.values().copied().fold(self.dead_letters_limit, usize::min)
+    }
+
+    /// Hands one record for each answer to `send`, until it fails.
+    pub fn write<E>(
+        &self,
+        batch: &AnswerBatch,
+        now: UnixMillis,
+        mut send: impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut buffer = Vec::with_capacity(1024);
+        for (command, answer) in &batch.answers {
+            let letter = match answer {
+                Answer::DeadLetter(letter) => Some(letter.clone()),
+                Answer::Reply(result) => self.write_reply(command, result, now, &mut buffer, &mut send)?,
+            };
+            if let Some(letter) = letter {
+                let to = DeadLetters { topic: &self.dead_letters, limit: self.dead_letters_limit };
+                to.write(&letter, &self.encoders, now, &mut buffer, &mut send)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A reply that does not fit becomes one that says so. Gives a dead letter where not even that fits.
+    fn write_reply<E>(
+        &self,
+        command: &Command,
+        result: &MaterialResult,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<Option<DeadLetter>, E> {
+        let (topic, limit) = self.destination(command);
+        let headers = reply_headers(command);
+        let around = around(command, &headers);
+        if let Err(error) = self.results.encode(result, buffer) {
+            return Ok(Some(self.unanswerable(command, "not_encodable", error.to_string(), now)));
+        }
+        if buffer.len() + around > limit {
+            let message = format!("the reply is {} bytes long, topic {topic} takes {limit}", buffer.len() + around);
+            let short = MaterialResult { outcome: Outcome::Failed(Refusal::own(message.clone())), ..result.clone() };
+            if let Err(error) = self.results.encode(&short, buffer) {
+                return Ok(Some(self.unanswerable(command, "not_encodable", error.to_string(), now)));
+            }
+            if buffer.len() + around > limit {
+                return Ok(Some(self.unanswerable(command, "too_large", message, now)));
+            }
+        }
+        let key = command.key.as_deref();
+        send(Record { topic, partition: None, key, headers: &headers, value: Some(buffer), timestamp: now })?;
+        Ok(None)
+    }
+
+    /// The topic that the request asks for, where that is allowed.
+    fn destination(&self, command: &Command) -> (&str, usize) {
+        let asked = command.header(REPLY_TOPIC).and_then(|name| self.reply_limits.get_key_value(name));
+        let default = || self.reply_limits.get_key_value(&self.default_topic);
+        asked.or_else(default).map_or((&self.default_topic, usize::MAX), |(topic, limit)| (topic, *limit))
+    }
+
+    fn unanswerable(&self, command: &Command, reason: &'static str, detail: String, now: UnixMillis) -> DeadLetter {
+        let (partition, offset) = (command.place.partition, command.place.offset);
+        let origin = Origin { topic: self.request_topic.clone(), partition, offset };
+        DeadLetter::of_command(origin, reason, detail, command.value.as_deref().unwrap_or_default().into(), now)
+    }
+}
+
+/// The request's own, but for the one that says how the value is written.
+fn reply_headers(command: &Command) -> Vec<Header> {
+    let is_other = |header: &&Header| !header.name.eq_ignore_ascii_case(CONTENT_TYPE);
+    let mut headers: Vec<Header> = command.headers.iter().filter(is_other).cloned().collect();
+    headers.push(Header { name: CONTENT_TYPE.to_owned(), value: Some(Bytes::from_static(b"application/avro")) });
+    headers
+}
+
+/// What a reply takes beside its value. Each header has two lengths of at most five bytes.
+fn around(command: &Command, headers: &[Header]) -> usize {
+    let of = |header: &Header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len) + 10;
+    RECORD_OVERHEAD + command.key.as_ref().map_or(0, Bytes::len) + headers.iter().map(of).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::avro::decode::{Decoded, Decoder};
+    use crate::avro::encode::Framings;
+    use crate::avro::framing::Framing;
+    use crate::commands::command::Place;
+    use crate::domain::material::{Image, ImageKind, Material};
+
+    /// Topic, key, headers and value of a record that was sent.
+    type Sent = (String, Option<Vec<u8>>, Vec<Header>, Decoded);
+
+    fn writer(limit: usize) -> ReplyWriter {
+        ReplyWriter {
+            default_topic: "results".into(),
+            request_topic: "requests".into(),
+            reply_limits: [("results".to_owned(), limit), ("mine".to_owned(), 1_000_000)].into(),
+            dead_letters: "dead-letters".into(),
+            dead_letters_limit: 1_000_000,
+            encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
+            results: Arc::new(ResultEncoder::new(Framing::SingleObject)),
+        }
+    }
+
+    fn header(name: &str, value: &str) -> Header {
+        Header { name: name.into(), value: Some(Bytes::copy_from_slice(value.as_bytes())) }
+    }
+
+    fn command(headers: Vec<Header>) -> Command {
+        let place = Place { partition: 3, offset: 9 };
+        let [key, value] = ["wx1/oP", "{}"].map(|text| Some(Bytes::from_static(text.as_bytes())));
+        Command { place, key, headers, value }
+    }
+
+    fn result(image_bytes: usize) -> MaterialResult {
+        let qrcode = Some(Image { kind: ImageKind::Png, bytes: vec![7; image_bytes] });
+        let material = Material { share_path: None, qrcode, tag: None, issued_at: UnixMillis(0) };
+        let [request_id, app_id, promoter_openid] = ["r", "wx1", "oP"].map(str::to_owned);
+        MaterialResult { request_id, app_id, promoter_openid, outcome: Outcome::Succeeded(material) }
+    }
+
+    fn written(writer: &ReplyWriter, command: Command, answer: Answer) -> Sent {
+        let batch = AnswerBatch { answers: vec![(Arc::new(command), answer)], progress: vec![] };
+        let mut sent = Vec::new();
+        let send = |record: Record<'_>| {
+            let value = Decoder::new([]).decode(record.value.unwrap()).unwrap();
+            sent.push((record.topic.to_owned(), record.key.map(<[u8]>::to_vec), record.headers.to_vec(), value));
+            Ok::<(), ()>(())
+        };
+        writer.write(&batch, UnixMillis(0), send).unwrap();
+        assert_eq!(sent.len(), 1, "one record answers a command");
+        sent.remove(0)
+    }
+
+    #[test]
+    fn a_reply_has_the_key_and_the_headers_of_its_request() {
+        let asked = vec![header("Content-Type", "application/json"), header("correlation-id", "7")];
+        let (topic, key, headers, value) = written(&writer(10_000), command(asked), Answer::Reply(result(10)));
+        assert_eq!((topic.as_str(), key.as_deref()), ("results", Some(b"wx1/oP".as_slice())));
+        assert_eq!(headers, [header("correlation-id", "7"), header("content-type", "application/avro")]);
+        assert_eq!((value.text("request_id"), value.text("status")), (Some("r"), Some("SUCCEEDED")));
+    }
+
+    #[test]
+    fn only_a_listed_topic_can_be_asked_for() {
+        for (asked, topic) in [("mine", "mine"), ("theirs", "results"), ("", "results")] {
+            let command = command(vec![header("reply-topic", asked)]);
+            assert_eq!(written(&writer(10_000), command, Answer::Reply(result(10))).0, topic);
+        }
+    }
+
+    #[test]
+    fn a_reply_that_does_not_fit_says_so() {
+        let (topic, _, _, value) = written(&writer(1000), command(vec![]), Answer::Reply(result(1000)));
+        assert_eq!((topic.as_str(), value.text("status")), ("results", Some("FAILED")));
+        let message = value.text("errmsg").unwrap();
+        assert!(message.starts_with("the reply is ") && message.ends_with(", topic results takes 1000"), "{message}");
+    }
+
+    #[test]
+    fn where_not_even_that_fits_the_request_is_a_dead_letter() {
+        let command = command(vec![header("large", &"x".repeat(1000))]);
+        let (topic, _, headers, value) = written(&writer(1000), command, Answer::Reply(result(10)));
+        assert_eq!((topic.as_str(), headers.len()), ("dead-letters", 0));
+        assert_eq!((value.text("reason"), value.text("topic")), (Some("too_large"), Some("requests")));
+        assert_eq!(value.field("offset"), Some(&9.into()));
+        assert_eq!(value.text("raw"), Some("{}"));
+    }
+}
