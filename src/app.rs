@@ -18,8 +18,10 @@ use crate::commit::committer::{Bounds, Totals};
 use crate::config::{App, Config, FeedSettings, PromoterEntry, Retention, SchemaRegistry};
 use crate::domain::feed::{Feed, Interface};
 use crate::domain::promoter::IdKind;
+use crate::domain::time::UnixMillis;
 use crate::domain::turns::Rules;
 use crate::kafka::command_topic::CommandTopic;
+use crate::kafka::records::RecordClock;
 use crate::kafka::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::transaction_log::KafkaLog;
 use crate::poll::scheduler::Pauses;
@@ -30,6 +32,7 @@ use crate::wechat::budget::BudgetSettings;
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::http::{Http, HttpSettings};
 use crate::wechat::token::TokenSource;
+use crate::wechat::upstream_clock;
 
 /// How long the first token may take: it tells the upstream's time before the first window is asked for.
 const WARM_UP_MAX: Duration = Duration::from_secs(5);
@@ -52,6 +55,7 @@ pub struct Parts {
 /// What the lane of the commands is made of.
 pub struct CommandParts {
     pub topics: CommandTopics,
+    /// Calls at once, of each app.
     pub concurrency: usize,
     /// How long until an app that was stopped is probed.
     pub stopped: Duration,
@@ -127,10 +131,11 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
         bootstrap = kafka.bootstrap_servers(),
         "starting"
     );
-    warm_up(&session).await;
+    stop.run_until_cancelled(warm_up(&session)).await;
+    let clock = record_clock(&session);
     let encoders = Arc::new(Encoders::new(schemas.framings));
-    let lane = commands.map(|commands| command_lane(commands, schemas, &session, &kafka, &encoders));
-    let log = KafkaLog::new(kafka, encoders, id_kinds);
+    let lane = commands.map(|commands| command_lane(commands, schemas, &session, &kafka, &encoders, &clock));
+    let log = KafkaLog::new(kafka, encoders, id_kinds, clock);
     let stopping = {
         let stop = stop.clone();
         async move {
@@ -192,14 +197,24 @@ fn command_lane(
     session: &Session<Http>,
     kafka: &Settings,
     encoders: &Arc<Encoders>,
+    clock: &RecordClock,
 ) -> (Lane<Http>, CommandTopic) {
     let CommandParts { topics, concurrency, stopped, patience } = parts;
-    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped));
+    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped, concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
-    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, patience, concurrency);
+    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, patience);
     let lane = Lane { executor: Arc::new(executor), totals: Arc::default() };
     let results = ResultEncoder::new(schemas.material_result);
-    (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results))
+    (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))
+}
+
+/// The local clock, set back where all upstreams show that it is ahead.
+fn record_clock(session: &Session<Http>) -> RecordClock {
+    let clients: Vec<_> = session.apps.iter().map(|app| app.client.clone()).collect();
+    Arc::new(move || {
+        let local = UnixMillis(jiff::Timestamp::now().as_millisecond());
+        upstream_clock::set_back(local, clients.iter().filter_map(|client| client.upstream_skew_seconds()))
+    })
 }
 
 /// Asks every app's token source once. A failure is met again, and reported, by the first poll.

@@ -72,7 +72,7 @@ pub async fn run<T: Transport, L: CommitLog>(
             Ended::Drained => opening.failed("the polls ended", stop).await?,
             Ended::Reopen(reason) if stop.is_cancelled() => {
                 return Err(format!(
-                    "the last transaction has an unknown outcome, the next start decides it: {reason}"
+                    "the last transaction failed, or nobody knows whether it did; the next start finds out: {reason}"
                 ));
             }
             Ended::Reopen(reason) => opening.failed(&reason, stop).await?,

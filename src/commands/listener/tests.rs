@@ -177,9 +177,9 @@ fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
         retry: PATIENCE,
         budgets: [].into(),
     };
-    let app = CommandApp::new(Arc::new(Client::new(settings, Upstream)), Duration::from_secs(300));
+    let app = CommandApp::new(Arc::new(Client::new(settings, Upstream)), Duration::from_secs(300), concurrency);
     let decoder = RequestDecoder::new(Framing::SingleObject);
-    Arc::new(Executor::new([app], "requests".into(), decoder, None, PATIENCE, concurrency))
+    Arc::new(Executor::new([app], "requests".into(), decoder, None, PATIENCE))
 }
 
 /// One session, until it ends.
