@@ -1,9 +1,10 @@
 //! What the lane asks of Kafka: the records that it owns, in order, and answers that are committed as a whole.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command};
@@ -30,6 +31,8 @@ pub struct OpenedCommands {
     pub progress: Vec<Progress>,
     /// The records of these partitions from there on, each partition's in order. Ends when reading failed.
     pub commands: mpsc::Receiver<Command>,
+    /// Partitions of which no more records are wanted for now; a few may come nevertheless.
+    pub paused: watch::Sender<BTreeSet<i32>>,
     /// Cancelled when the partitions are to be given back.
     pub recalled: CancellationToken,
 }

@@ -1,14 +1,15 @@
 //! Reads requests from where they are answered, in a thread of its own.
 
+use std::collections::BTreeSet;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::context::LogContext;
@@ -58,22 +59,24 @@ impl Reader {
         consumer: BaseConsumer<LogContext>,
         topic: &str,
         progress: &[Progress],
-    ) -> Result<(Reader, mpsc::Receiver<Command>), OpenError> {
+    ) -> Result<(Reader, mpsc::Receiver<Command>, watch::Sender<BTreeSet<i32>>), OpenError> {
         let mut assignment = TopicPartitionList::new();
         for Progress { partition, offset, .. } in progress {
             assignment.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(again)?;
         }
         consumer.assign(&assignment).map_err(again)?;
         let (commands, receiver) = mpsc::channel(QUEUE_MAX);
+        let (paused, wanted) = watch::channel(BTreeSet::new());
         let stop = CancellationToken::new();
         let thread = std::thread::Builder::new()
             .name("requests".into())
             .spawn({
-                let stop = stop.clone();
-                move || read(&consumer, &commands, &stop)
+                let (stop, mut pauses) =
+                    (stop.clone(), Pauses { topic: topic.to_owned(), wanted, now: BTreeSet::new() });
+                move || read(&consumer, &commands, &mut pauses, &stop)
             })
             .map_err(|error| OpenError::Again(format!("no thread for reading requests: {error}")))?;
-        Ok((Reader { stop, thread: Some(thread) }, receiver))
+        Ok((Reader { stop, thread: Some(thread) }, receiver, paused))
     }
 }
 
@@ -88,8 +91,16 @@ impl Drop for Reader {
 }
 
 /// Until it is stopped, or librdkafka can't go on.
-fn read(consumer: &BaseConsumer<LogContext>, commands: &mpsc::Sender<Command>, stop: &CancellationToken) {
+fn read(
+    consumer: &BaseConsumer<LogContext>,
+    commands: &mpsc::Sender<Command>,
+    pauses: &mut Pauses,
+    stop: &CancellationToken,
+) {
     while !stop.is_cancelled() {
+        if let Err(error) = pauses.follow(consumer) {
+            consumer.context().error(&error, "pausing a partition of requests");
+        }
         match consumer.poll(POLL) {
             None => {}
             Some(Ok(message)) => {
@@ -110,6 +121,36 @@ fn read(consumer: &BaseConsumer<LogContext>, commands: &mpsc::Sender<Command>, s
             }
             Some(Err(error)) => consumer.context().error(&error, "reading requests"),
         }
+    }
+}
+
+/// The partitions that are paused, and those that should be.
+struct Pauses {
+    topic: String,
+    wanted: watch::Receiver<BTreeSet<i32>>,
+    now: BTreeSet<i32>,
+}
+
+impl Pauses {
+    /// What a paused partition has fetched ahead is dropped by librdkafka, and fetched again later.
+    fn follow(&mut self, consumer: &BaseConsumer<LogContext>) -> KafkaResult<()> {
+        // The lane may have ended, and with it the wishes.
+        if !self.wanted.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let wanted = self.wanted.borrow_and_update().clone();
+        consumer.pause(&self.list(wanted.difference(&self.now)))?;
+        consumer.resume(&self.list(self.now.difference(&wanted)))?;
+        self.now = wanted;
+        Ok(())
+    }
+
+    fn list<'a>(&self, partitions: impl Iterator<Item = &'a i32>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.topic, *partition);
+        }
+        list
     }
 }
 

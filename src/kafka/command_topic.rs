@@ -112,12 +112,12 @@ impl Parts {
             .map_err(command_reader::again)?;
         let progress = command_reader::committed(&consumer, topic, &assignment.partitions)?;
         reach(CrashPoint::Restored);
-        let (reader, commands) = Reader::start(consumer, topic, &progress)?;
+        let (reader, commands, paused) = Reader::start(consumer, topic, &progress)?;
         let recalled = assignment.recalled.clone();
         tracing::info!(topic, partitions = progress.len(), "requests for material are taken");
         let clock = self.clock.clone();
         let session = Session { transactions, writer, assignment, clock, _reader: reader };
-        Ok((session, OpenedCommands { progress, commands, recalled }))
+        Ok((session, OpenedCommands { progress, commands, paused, recalled }))
     }
 
     fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, usize>) -> ReplyWriter {
