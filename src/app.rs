@@ -13,8 +13,8 @@ use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::registry::{Credentials, Registry};
 use crate::avro::schemas::RecordKind;
 use crate::commands::executor::{CommandApp, Executor};
-use crate::commands::lane::Lane;
-use crate::commit::committer::{Bounds, Totals};
+use crate::commands::lane::CommandLane;
+use crate::commit::committer::Bounds;
 use crate::config::{App, Config, FeedSettings, PromoterEntry, Retention, SchemaRegistry};
 use crate::domain::feed::{Feed, Interface};
 use crate::domain::promoter::IdKind;
@@ -47,7 +47,6 @@ pub struct Parts {
     pub kafka: Settings,
     /// By app id.
     pub id_kinds: HashMap<String, IdKind>,
-    pub totals: Arc<Totals>,
     /// Absent where commands are off.
     pub commands: Option<CommandParts>,
 }
@@ -82,7 +81,6 @@ impl Schemas {
 
 /// Makes the parts that need no network.
 pub fn build(config: &Config) -> anyhow::Result<Parts> {
-    let totals = Arc::new(Totals::default());
     let apps = config.apps.iter().map(|app| polled_app(config, app)).collect::<anyhow::Result<Vec<_>>>()?;
     let session = Session {
         apps: Arc::new(apps),
@@ -92,7 +90,7 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
             bytes_max: config.commit.bytes_max,
         },
         queue_bytes: QUEUE_BYTES_MIN.max(2 * config.commit.bytes_max),
-        totals: totals.clone(),
+        totals: Arc::default(),
     };
     let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
     let commands = config.commands.enabled.then(|| CommandParts {
@@ -101,7 +99,7 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         stopped: config.retry.stopped,
         patience: supervisor::PATIENCE,
     });
-    Ok(Parts { session, kafka: kafka_settings(config), id_kinds, totals, commands })
+    Ok(Parts { session, kafka: kafka_settings(config), id_kinds, commands })
 }
 
 /// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
@@ -121,7 +119,7 @@ pub async fn schemas(config: &Config) -> anyhow::Result<Schemas> {
 
 /// Runs parts that are already made, with schemas that are already resolved.
 pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) -> anyhow::Result<()> {
-    let Parts { session, kafka, id_kinds, totals, commands } = parts;
+    let Parts { session, kafka, id_kinds, commands } = parts;
     let stop = stop.child_token();
     tracing::info!(
         name = kafka.name,
@@ -158,7 +156,7 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
     };
     let commanding = async {
         let (Some((lane, topic)), Some(checked)) = (lane, &commands_checked) else { return Ok(()) };
-        let result = lane.run(topic, &stop, supervisor::PATIENCE).await;
+        let result = supervisor::run(&lane, || topic.clone(), &stop, supervisor::PATIENCE).await;
         checked.cancel();
         if result.is_err() {
             polls_checked.cancelled().await;
@@ -170,7 +168,6 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
         (polled, commanded) = async { tokio::join!(polling, commanding) } => {
             let failures = [polled.err(), commanded.err()].into_iter().flatten().collect::<Vec<_>>();
             anyhow::ensure!(failures.is_empty(), every_line_once(&failures));
-            supervisor::report(&totals, "stopped");
             Ok(())
         }
         () = stopping => anyhow::bail!(
@@ -198,12 +195,12 @@ fn command_lane(
     kafka: &Settings,
     encoders: &Arc<Encoders>,
     clock: &RecordClock,
-) -> (Lane<Http>, CommandTopic) {
+) -> (CommandLane<Http>, CommandTopic) {
     let CommandParts { topics, concurrency, stopped, patience } = parts;
     let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped, concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
     let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, patience);
-    let lane = Lane { executor: Arc::new(executor), totals: Arc::default() };
+    let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default(), patience };
     let results = ResultEncoder::new(schemas.material_result);
     (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))
 }

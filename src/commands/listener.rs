@@ -19,7 +19,7 @@ use super::command::{Answer, Command, Place};
 use super::executor::{CallPermit, Executor};
 use super::log::{AnswerBatch, CommandLog, OpenedCommands};
 use super::window::Window;
-use crate::commit::log::CommitError;
+use crate::commit::log::{CommitError, Ended};
 use crate::domain::material::Outcome;
 use crate::retry::{Attempts, Next, RetrySettings};
 use crate::wechat::transport::Transport;
@@ -30,19 +30,6 @@ const HELD_MAX: usize = 1024;
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often a batch of which nothing was written is tried, before the log is opened anew.
 const COMMIT_ATTEMPTS: u32 = 5;
-
-/// Why a session of the lane is over.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It was told to stop, and what was answered is committed.
-    Stopped,
-    /// The partitions are to be given back; what was answered is committed.
-    Recalled,
-    /// The outcome of a transaction is unknown, or reading failed: open the log again.
-    Reopen(String),
-    /// Only an operator can help.
-    Stop(String),
-}
 
 /// What became durable since the process began.
 #[derive(Debug, Default)]
@@ -160,11 +147,11 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                         Ok(()) => self.committed(&batch),
                         Err(error) => {
                             let log = self.log.take().expect("it was put there just now");
-                            return (log, failed(error));
+                            return (log, error.into());
                         }
                     }
                 }
-                () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Stopped)),
+                () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Drained)),
                 () = recalled.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Recalled)),
                 Some(task) = self.tasks.join_next(), if ended.is_none() => match task {
                     Ok(task) => self.gather(task),
@@ -289,13 +276,6 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.cancel.cancel();
         self.tasks.abort_all();
         ended
-    }
-}
-
-fn failed(error: CommitError) -> Ended {
-    match error {
-        CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => Ended::Reopen(reason),
-        CommitError::Stop(reason) => Ended::Stop(reason),
     }
 }
 

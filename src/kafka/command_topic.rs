@@ -24,10 +24,10 @@ use super::topics;
 use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
-use crate::commands::log::{AnswerBatch, CommandLog, OpenedCommands};
+use crate::commands::log::{AnswerBatch, OpenedCommands};
 use crate::commands::window::Progress;
 use crate::commit::crash_point::{CrashPoint, reach};
-use crate::commit::log::{CommitError, OpenError};
+use crate::commit::log::{CommitError, CommitLog, OpenError};
 
 /// Opens the request topic, time and again, for the whole life of the process.
 #[derive(Clone)]
@@ -73,7 +73,10 @@ impl CommandTopic {
     }
 }
 
-impl CommandLog for CommandTopic {
+impl CommitLog for CommandTopic {
+    type Opened = OpenedCommands;
+    type Batch = AnswerBatch;
+
     async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
         let (prepared, started) = (self.parts.clone(), self.parts.clone());
         let prepare = || {
@@ -114,7 +117,6 @@ impl Parts {
         reach(CrashPoint::Restored);
         let (reader, commands, paused) = Reader::start(consumer, topic, &progress)?;
         let recalled = assignment.recalled.clone();
-        tracing::info!(topic, partitions = progress.len(), "requests for material are taken");
         let clock = self.clock.clone();
         let session = Session { transactions, writer, assignment, clock, _reader: reader };
         Ok((session, OpenedCommands { progress, commands, paused, recalled }))

@@ -60,6 +60,9 @@ impl KafkaLog {
 }
 
 impl CommitLog for KafkaLog {
+    type Opened = Opened;
+    type Batch = Batch;
+
     async fn open(&mut self) -> Result<Opened, OpenError> {
         let (prepared, started) = (self.parts.clone(), self.parts.clone());
         let prepare = || {

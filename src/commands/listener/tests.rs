@@ -13,7 +13,7 @@ use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
 use crate::commands::window::Progress;
-use crate::commit::log::OpenError;
+use crate::commit::log::{CommitLog, OpenError};
 use crate::domain::material::MaterialRequest;
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixMillis;
@@ -104,7 +104,10 @@ impl MemoryTopic {
     }
 }
 
-impl CommandLog for MemoryTopic {
+impl CommitLog for MemoryTopic {
+    type Opened = OpenedCommands;
+    type Batch = AnswerBatch;
+
     async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
         let (commands, receiver) = mpsc::channel(1);
         let (paused, _) = watch::channel(BTreeSet::new());
