@@ -39,6 +39,8 @@ pub mod command_records;
 
 pub mod command_topic;
 
+pub mod request_topic;
+
 pub mod asker;
 
 pub mod reader;
