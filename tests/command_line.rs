@@ -45,6 +45,16 @@ fn help_and_version_end_with_0() {
     }
 }
 
+#[test]
+fn an_image_is_shown_on_a_terminal_only() {
+    let request = ["material", "request", "--app", "wx1", "--promoter", "o1", "--path", "p", "--show"];
+    let output = promoter_connector(&request);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("--show") && message.contains("terminal") && message.contains("--out FILE"), "{message}");
+}
+
 /// The tests' own build has the places at which it can be killed, by way of a dev-dependency.
 #[test]
 fn what_is_shipped_can_not_be_killed_by_an_environment_variable() {

@@ -26,22 +26,23 @@ fn duration(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| "not a duration such as 30s or 5m".to_owned())
 }
 
-/// Runs for as long as `options` say, or until SIGTERM or SIGINT. An error unless everything shown was published once.
+/// Runs for as long as `options` say, or until SIGTERM or SIGINT. An error unless everything shown was published
+/// once and everything asked for was answered once.
 pub fn run(options: &Options) -> Result<(), Failure> {
     // Only what needs attention: the events are what should be read.
     let level = "warn".parse().expect("warn is a level");
     log::start(&level, log::Format::Text).map_err(anyhow::Error::from)?;
     let plan = Plan { seed: options.seed.unwrap_or_else(|| rand::random::<u16>().into()), duration: options.duration };
     let runtime = super::runtime()?;
-    let verdict = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();
         signals::cancel_on_signal(stop.clone())?;
         demo::run(plan, stop).await
     });
     // Blocking calls into librdkafka may still be under way; nothing waits for them any more.
     runtime.shutdown_background();
-    match verdict? {
-        verdict if verdict.is_exact() => Ok(()),
-        _ => Err(Failure::Running(anyhow::anyhow!("what was published is not exactly what was shown"))),
+    match outcome? {
+        outcome if outcome.is_exact() => Ok(()),
+        _ => Err(Failure::Running(anyhow::anyhow!("what was published is not exactly what was shown and asked for"))),
     }
 }

@@ -1,7 +1,7 @@
 //! `material request`: puts a request on the command topic and waits for its reply.
 
 use std::fmt::Write;
-use std::io::Write as _;
+use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand};
 
-use super::{Failure, run};
+use super::{Failure, blocks, run};
 use crate::app;
 use crate::avro::decode::{Decoded, Decoder};
 use crate::avro::framing::Framing;
@@ -53,6 +53,9 @@ pub struct Options {
     /// Where the QR code is written to.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Draw the QR code on the terminal, in 24-bit colours. An error where stdout is no terminal, before anything is asked.
+    #[arg(long, conflicts_with = "json")]
+    pub show: bool,
     /// How long to wait; the request expires with it.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub timeout: Duration,
@@ -69,6 +72,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Fails unless the reply says SUCCEEDED.
 pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
     let Command::Request(options) = command;
+    if options.show && !std::io::stdout().is_terminal() {
+        return Err(Failure::Refused(
+            "--show draws on a terminal, and stdout is none; --out FILE keeps the QR code".into(),
+        ));
+    }
     let config = run::prepare(path)?;
     if !config.commands.enabled {
         return Err(Failure::Refused("commands.enabled is false: no connector of this configuration answers".into()));
@@ -78,11 +86,17 @@ pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
     if let (Some(file), Some(image)) = (&options.out, &image) {
         std::fs::write(file, image).with_context(|| format!("{} can't be written", file.display()))?;
     }
-    let shown = if options.json {
+    let mut shown = if options.json {
         serde_json::to_string(&reply).context("the reply")? + "\n"
     } else {
-        described(&reply, image.as_deref(), options.out.as_deref())
+        described(&reply, image.as_deref(), options)
     };
+    if let (true, Some(image)) = (options.show, &image) {
+        match blocks::draw(image, columns()) {
+            Ok(drawing) => shown += &drawing,
+            Err(error) => eprintln!("the QR code can't be shown: {error}"),
+        }
+    }
     let mut stdout = std::io::stdout();
     stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).context("stdout")?;
     match reply.text("status") {
@@ -140,7 +154,13 @@ fn image(reply: &Decoded) -> anyhow::Result<Option<Vec<u8>>> {
     text.map(|text| BASE64_STANDARD.decode(text).context("the reply's qrcode")).transpose()
 }
 
-fn described(reply: &Decoded, image: Option<&[u8]>, out: Option<&Path>) -> String {
+/// How wide the terminal is.
+fn columns() -> u16 {
+    // Some tell no size.
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| width.0)
+}
+
+fn described(reply: &Decoded, image: Option<&[u8]>, options: &Options) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a String never fails.
@@ -153,8 +173,12 @@ fn described(reply: &Decoded, image: Option<&[u8]>, out: Option<&Path>) -> Strin
     }
     if let Some(image) = image {
         let kind = reply.text("qrcode_type").unwrap_or("an image");
-        let place = out.map_or_else(|| "kept with --out FILE".to_owned(), |out| format!("in {}", out.display()));
-        line("QR code", &format!("{kind}, {} bytes, {place}", image.len()));
+        let place = match &options.out {
+            Some(out) => format!(", in {}", out.display()),
+            None if options.show => String::new(),
+            None => ", kept with --out FILE, drawn with --show".to_owned(),
+        };
+        line("QR code", &format!("{kind}, {} bytes{place}", image.len()));
     }
     text
 }

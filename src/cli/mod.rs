@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
 
+pub mod blocks;
 pub mod demo;
 pub mod material;
 pub mod run;
@@ -103,6 +104,14 @@ mod tests {
         assert_eq!((options.seed, options.duration), (Some(7), Some(Duration::from_secs(90))));
         assert!(command("promoter-connector demo --for 0s").is_err());
         assert!(command("promoter-connector demo --for soon").is_err());
+    }
+
+    #[test]
+    fn an_image_is_no_part_of_a_json_object() {
+        let line = "promoter-connector material request --app wx1 --promoter o1 --path p --show";
+        let Ok(Command::Material(material::Command::Request(options))) = command(line) else { panic!() };
+        assert!(options.show && options.out.is_none());
+        assert!(command(&format!("{line} --json")).is_err());
     }
 
     #[test]

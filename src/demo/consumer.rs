@@ -24,19 +24,25 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Reads events and dead letters from the beginning.
-    pub fn start(settings: &Settings) -> (Follower, mpsc::Receiver<ReadRecord>) {
+    /// Reads events, dead letters and the replies in the topic `results` from the beginning.
+    pub fn start(settings: &Settings, results: &str) -> (Follower, mpsc::Receiver<ReadRecord>) {
         let (sender, records) = mpsc::channel(QUEUE);
         let finish = CancellationToken::new();
-        let (settings, finished) = (settings.clone(), finish.clone());
-        let thread = spawn_blocking(move || follow(&settings, &sender, &finished));
+        let (settings, results, finished) = (settings.clone(), results.to_owned(), finish.clone());
+        let thread = spawn_blocking(move || follow(&settings, &results, &sender, &finished));
         (Follower { thread, finish }, records)
     }
 }
 
-fn follow(settings: &Settings, records: &mpsc::Sender<ReadRecord>, finish: &CancellationToken) -> anyhow::Result<()> {
+fn follow(
+    settings: &Settings,
+    results: &str,
+    records: &mpsc::Sender<ReadRecord>,
+    finish: &CancellationToken,
+) -> anyhow::Result<()> {
     let names = &settings.topics;
-    let reader = Reader::open(settings, &[&names.touches, &names.orders, &names.dead_letters]).map_err(Error::msg)?;
+    let topics = [&names.touches, &names.orders, &names.dead_letters, results];
+    let reader = Reader::open(settings, &topics).map_err(Error::msg)?;
     let step = || -> anyhow::Result<()> {
         if let Some(record) = reader.next(POLL).map_err(Error::msg)? {
             records.blocking_send(record).map_err(|_| Error::msg("nobody looks at what is read"))?;

@@ -1,5 +1,9 @@
 //! A decoded record in the words of the demo.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde_json::Value;
 
 use crate::avro::decode::Decoded;
@@ -17,6 +21,8 @@ pub enum Kind {
     /// An order in a status that is not documented.
     Unknown,
     DeadLetter,
+    /// A reply to a request for material.
+    Material,
 }
 
 impl Kind {
@@ -26,22 +32,32 @@ impl Kind {
             (RecordKind::Order, Some("PAID")) => Kind::Paid,
             (RecordKind::Order, Some("REFUNDED")) => Kind::Refunded,
             (RecordKind::Order, _) => Kind::Unknown,
+            (RecordKind::MaterialResult, _) => Kind::Material,
             _ => Kind::DeadLetter,
         }
     }
 }
 
-/// When it happened, as hours, minutes and seconds in Beijing; of a dead letter, when it was seen.
+/// When it happened, as hours, minutes and seconds in Beijing; of a dead letter, when it was seen. Nothing for a reply
+/// without material.
 pub fn time(event: &Decoded, kind: Kind) -> String {
     let own = match kind {
         Kind::Touch => event.text("create_time"),
         Kind::Paid | Kind::Unknown => event.text("paid_time"),
         Kind::Refunded => event.text("refunded_time").or(event.text("paid_time")),
         Kind::DeadLetter => event.text("observed_at"),
+        Kind::Material => event.text("issued_at"),
     };
-    let time = own.and_then(|time| time.parse::<jiff::Timestamp>().ok());
-    let beijing = jiff::tz::Offset::constant(8);
-    time.map_or_else(String::new, |time| beijing.to_datetime(time).strftime("%H:%M:%S").to_string())
+    own.and_then(|time| time.parse().ok()).map_or_else(String::new, clock)
+}
+
+/// Hours, minutes and seconds in Beijing.
+pub fn clock(time: Timestamp) -> String {
+    in_beijing(time).strftime("%H:%M:%S").to_string()
+}
+
+fn in_beijing(time: Timestamp) -> DateTime {
+    jiff::tz::Offset::constant(8).to_datetime(time)
 }
 
 /// What happened, in one line.
@@ -55,13 +71,32 @@ pub fn words(event: &Decoded, kind: Kind) -> String {
             let text = |name| printable(event.text(name).unwrap_or_default());
             format!("{} from {}: {}", text("reason"), text("source"), text("detail"))
         }
+        Kind::Material => {
+            format!("{}: {}", printable(event.text("request_id").unwrap_or_default()), material(event))
+        }
     }
 }
 
 fn origin(event: &Decoded) -> String {
     let path = event.text("path").map(|path| format!(" {}", printable(path)));
     let scene = event.field("scene").and_then(Value::as_i64).map(|scene| format!(" scene {scene}"));
-    [path, scene].into_iter().flatten().collect()
+    let info = event.text("share_extra_info").map(|info| format!(" share_extra_info {}", printable(info)));
+    [path, scene, info].into_iter().flatten().collect()
+}
+
+/// What the reply brings, or why it brings nothing.
+fn material(result: &Decoded) -> String {
+    let status = result.text("status").unwrap_or_default();
+    if status != "SUCCEEDED" {
+        return format!("{status} {}", printable(result.text("errmsg").unwrap_or_default()));
+    }
+    let link = result.text("tag").map(|tag| format!("short link {}", printable(tag)));
+    // An image is never UTF-8, so it is shown as base64.
+    let image = result.field("qrcode").and_then(|qrcode| BASE64_STANDARD.decode(qrcode["base64"].as_str()?).ok());
+    let image = image.map(|image| format!("QR code of {} bytes", image.len()));
+    let expires = result.text("expires_at").and_then(|time| time.parse().ok());
+    let expires = expires.map(|time| format!("expires {}", in_beijing(time).date()));
+    [link, image, expires].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Yuan, of which a fen is a hundredth.
@@ -91,9 +126,12 @@ mod tests {
     use super::*;
     use crate::avro::decode::Decoder;
     use crate::avro::encode::{Encoders, Framings};
+    use crate::avro::framing::Framing;
+    use crate::avro::material::ResultEncoder;
     use crate::domain::dead_letter::DeadLetter;
     use crate::domain::fact::Fact;
     use crate::domain::feed::Feed;
+    use crate::domain::material::{Image, ImageKind, Material, MaterialResult, Outcome, Refusal};
     use crate::domain::promoter::{IdKind, Promoter};
     use crate::domain::row::{Payment, Touch};
     use crate::domain::time::{UnixMillis, UnixTime};
@@ -121,6 +159,7 @@ mod tests {
             create_time: Some(MIDNIGHT),
             path: Some("pages/\u{1b}[2J".into()),
             scene: Some(1047),
+            share_extra_info: Some("poster\r-1".into()),
             ..Touch::default()
         }
     }
@@ -142,9 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn a_touch_tells_its_path_without_what_a_terminal_would_obey() {
+    fn a_touch_tells_where_it_came_from_without_what_a_terminal_would_obey() {
         let fact = Fact::touch(&promoter(), touch(), Box::default()).unwrap();
-        assert_eq!(line(&fact), ("00:00:00".into(), "touch pages/·[2J scene 1047".into()));
+        let words = "touch pages/·[2J scene 1047 share_extra_info poster·-1";
+        assert_eq!(line(&fact), ("00:00:00".into(), words.into()));
     }
 
     #[test]
@@ -166,6 +206,29 @@ mod tests {
         Encoders::new(Framings::SINGLE_OBJECT).dead_letter(&letter, &mut bytes).unwrap();
         let words = "missing_openid from touches: openid is missing or empty";
         assert_eq!(shown(&bytes), ("00:00:00".into(), words.into()));
+    }
+
+    fn reply(outcome: Outcome) -> (String, String) {
+        let [request_id, app_id, promoter_openid] = ["poster-1", "wx1", "o1"].map(str::to_owned);
+        let result = MaterialResult { request_id, app_id, promoter_openid, outcome };
+        let mut bytes = Vec::new();
+        ResultEncoder::new(Framing::SingleObject).encode(&result, &mut bytes).unwrap();
+        shown(&bytes)
+    }
+
+    #[test]
+    fn a_reply_tells_what_material_it_brings() {
+        let qrcode = Some(Image { kind: ImageKind::Png, bytes: b"\x89PNG".to_vec() });
+        let tag = Some("#小程序://推广/1".to_owned());
+        let material = Material { share_path: None, qrcode, tag, issued_at: MIDNIGHT.as_millis() };
+        let words = "poster-1: short link #小程序://推广/1, QR code of 4 bytes, expires 2022-12-17";
+        assert_eq!(reply(Outcome::Succeeded(material)), ("00:00:00".into(), words.into()));
+    }
+
+    #[test]
+    fn a_reply_without_material_tells_why() {
+        let refused = Outcome::Rejected(Refusal::own("path is empty"));
+        assert_eq!(reply(refused), (String::new(), "poster-1: REJECTED path is empty".into()));
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The demo: the simulated upstream over HTTP, a broker's stand-in, the real connector, and a consumer that prints
-//! what arrives and judges it, in one process.
+//! The demo: the simulated upstream over HTTP, a broker's stand-in, the real connector, a program that asks for material,
+//! and a consumer that prints what arrives and judges it, in one process.
 //!
 //! ```text
-//!  upstream (HTTP) <── polls ── connector ── transactions ──> stand-in ── read_committed ──> consumer
-//!      │                                                                                        │
-//!      └── what it showed ─────────────────────> ledger, verdict <── what arrived ──── screen ──┘
+//!                                          asking ── requests for material ──┐
+//!                                                                            v
+//!  upstream (HTTP) <── polls ── connector ── transactions ──────────────> stand-in ── read_committed ──> consumer
+//!      │           <── calls ──                                                                             │
+//!      └── what it showed ───────────────────────────> ledger, verdict <── what arrived ─────── screen ─────┘
 //! ```
 //!
-//! The end comes in the order of the data: the upstream stands still, the connector publishes what was shown and stops,
-//! the consumer reads to the end, the verdict is given.
+//! The end comes in the order of the data: the last request is put, the upstream stands still, the connector publishes
+//! what was shown, answers what was asked and stops, the consumer reads to the end, the verdict is given.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,21 +22,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Parts, Schemas};
 use crate::config::Config;
-use crate::kafka::settings::TopicPolicy;
+use crate::kafka::settings::{CommandTopics, TopicPolicy};
 use crate::kafka::stand_in::StandIn;
+use asking::{Asker, Asking};
 use consumer::Follower;
+use ledger::Verdict;
+use materials::Materials;
 use screen::Screen;
-use show::Show;
+use show::{Show, Sources};
 use upstream::Upstream;
 
+mod asking;
 mod consumer;
 mod event;
 mod ledger;
+mod materials;
 mod screen;
 mod show;
 mod upstream;
-
-pub use ledger::Verdict;
 
 /// How long before its end the demo's upstream stands still, so that the verdict comes about on time.
 const QUIET: Duration = Duration::from_secs(2);
@@ -53,25 +58,42 @@ pub struct Plan {
     pub duration: Option<Duration>,
 }
 
-/// Runs until the plan's end or until `interrupt` is cancelled, then settles what was shown, and judges.
-pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Verdict> {
+/// How it ended.
+pub struct Outcome {
+    facts: Verdict,
+    materials: Materials,
+}
+
+impl Outcome {
+    /// Whether each fact was published once and each request answered once, and nothing else was written.
+    pub fn is_exact(&self) -> bool {
+        self.facts.is_exact() && self.materials.is_exact()
+    }
+}
+
+/// Runs until the plan's end or until `interrupt` is cancelled, then settles what was shown and asked, and judges.
+pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Outcome> {
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;
     let stand_in = StandIn::start().map_err(Error::msg)?;
-    let parts = connector(&upstream, &stand_in)?;
+    let (parts, topics) = connector(&upstream, &stand_in)?;
     introduce(&mut screen, plan, &upstream, &stand_in)?;
-    let (follower, records) = Follower::start(&parts.kafka);
+    let (follower, records) = Follower::start(&parts.kafka, &topics.results);
+    let (asking, asked) = Asking::start(asker(&parts, &topics, &upstream));
+    let sources = Sources { records, asked, request_topic: topics.requests, world: upstream.world.clone() };
+    let mut show = Show::new(screen, sources);
     let stop = CancellationToken::new();
     let mut running = Running {
         connector: tokio::spawn(app::run_parts(parts, Schemas::SINGLE_OBJECT, stop.clone())),
         follower,
+        asking: Some(asking),
         upstream,
     };
-    let mut show = Show::new(screen, records, running.upstream.world.clone());
 
     show.until(running.unless_broken(end_of(plan, interrupt))).await??;
+    show.until(running.end_asking()).await??;
     running.upstream.stand_still();
-    show.say("-- the upstream stands still; what it has shown is published to the end")?;
+    show.say("-- the upstream stands still; what it has shown and what was asked for is published to the end")?;
     let deadline = Instant::now() + SETTLE_MAX;
     while !show.is_settled() && Instant::now() < deadline {
         show.until(running.unless_broken(sleep(LOOK_EVERY))).await??;
@@ -80,9 +102,9 @@ pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Ver
     show.until(&mut running.connector).await?.context("the connector died")??;
     running.follower.finish.cancel();
     show.until(&mut running.follower.thread).await?.context("the consumer died")??;
-    let verdict = show.verdict().await?;
+    let outcome = show.verdict().await?;
     running.upstream.stop().await?;
-    Ok(verdict)
+    Ok(outcome)
 }
 
 async fn end_of(plan: Plan, interrupt: CancellationToken) {
@@ -100,16 +122,32 @@ async fn end_of(plan: Plan, interrupt: CancellationToken) {
 struct Running {
     connector: JoinHandle<anyhow::Result<()>>,
     follower: Follower,
+    /// Until no more is asked for.
+    asking: Option<Asking>,
     upstream: Upstream,
 }
 
 impl Running {
+    /// When it returns, every request has been put.
+    async fn end_asking(&mut self) -> anyhow::Result<()> {
+        let Some(asking) = self.asking.take() else { return Ok(()) };
+        asking.stop.cancel();
+        asking.task.await.context("the program that asks for material died")?
+    }
+
     /// Waits, unless one of the parts ends before it is told to.
     async fn unless_broken(&mut self, wait: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let asking = async {
+            match &mut self.asking {
+                Some(asking) => (&mut asking.task).await,
+                None => std::future::pending().await,
+            }
+        };
         let (part, ended) = tokio::select! {
             () = wait => return Ok(()),
             ended = &mut self.connector => ("connector", ended),
             ended = &mut self.follower.thread => ("consumer", ended),
+            ended = asking => ("program that asks for material", ended),
             ended = &mut self.upstream.server => ("simulated upstream", ended),
         };
         match ended {
@@ -120,16 +158,26 @@ impl Running {
     }
 }
 
-/// The connector as it is configured for the demo, and its topics.
-fn connector(upstream: &Upstream, stand_in: &StandIn) -> anyhow::Result<Parts> {
+/// The connector as it is configured for the demo, and its topics, which are made.
+fn connector(upstream: &Upstream, stand_in: &StandIn) -> anyhow::Result<(Parts, CommandTopics)> {
     let config = config(&upstream.url, &stand_in.bootstrap_servers(), &upstream.facts_from.to_string())?;
     let mut parts = app::build(&config)?;
     parts.kafka.topic_policy = TopicPolicy::Trust;
-    let names = &parts.kafka.topics;
-    for topic in [&names.touches, &names.orders, &names.dead_letters, &names.registry, &names.state] {
+    let (names, commands) = (&parts.kafka.topics, app::command_topics(&config));
+    let polled = [&names.touches, &names.orders, &names.dead_letters, &names.registry, &names.state];
+    for topic in polled.into_iter().chain([&commands.requests, &commands.results]) {
         stand_in.create_topic(topic, config.topics.partitions).map_err(Error::msg)?;
     }
-    Ok(parts)
+    Ok((parts, commands))
+}
+
+fn asker(parts: &Parts, topics: &CommandTopics, upstream: &Upstream) -> Asker {
+    Asker {
+        settings: parts.kafka.clone(),
+        topic: topics.requests.clone(),
+        app_id: upstream.app_id.clone(),
+        promoters: upstream.asked_promoters.clone(),
+    }
 }
 
 fn config(upstream: &str, stand_in: &str, start: &str) -> anyhow::Result<Config> {

@@ -3,15 +3,19 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use super::event::{Kind, printable, time, words};
+use super::asking::Ask;
+use super::event::{Kind, clock, printable, time, words};
+use super::materials::Materials;
 use crate::avro::decode::Decoded;
 
 const DIM: &str = "2";
 const BOLD: &str = "1";
 const GREEN: &str = "1;32";
 const RED: &str = "1;31";
+const MATERIAL: &str = "34";
+const TOUCH_FROM_MATERIAL: &str = "1;36";
 
-/// Counts of what was printed.
+/// Counts of the facts that were printed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     touches: u64,
@@ -48,29 +52,42 @@ impl<W: Write> Screen<W> {
         self.coloured(BOLD, &line)
     }
 
-    pub fn event(&mut self, topic: &str, event: &Decoded) -> io::Result<()> {
+    /// A request that is being put on `topic`.
+    pub fn ask(&mut self, topic: &str, ask: &Ask) -> io::Result<()> {
+        let words = format!("{}: asks for material for {}", ask.poster, ask.path);
+        let line = columns(&clock(jiff::Timestamp::now()), topic, &ask.promoter, &words);
+        self.coloured(MATERIAL, &line)
+    }
+
+    /// `from_material`: whether it is a touch that came from material which was asked for.
+    pub fn event(&mut self, topic: &str, event: &Decoded, from_material: bool) -> io::Result<()> {
         let kind = Kind::of(event);
         let (count, colour) = match kind {
-            Kind::Touch => (&mut self.totals.touches, "36"),
-            Kind::Paid => (&mut self.totals.payments, "32"),
-            Kind::Refunded => (&mut self.totals.refunds, "33"),
-            Kind::Unknown => (&mut self.totals.others, "35"),
-            Kind::DeadLetter => (&mut self.totals.dead_letters, "31"),
+            Kind::Touch if from_material => (Some(&mut self.totals.touches), TOUCH_FROM_MATERIAL),
+            Kind::Touch => (Some(&mut self.totals.touches), "36"),
+            Kind::Paid => (Some(&mut self.totals.payments), "32"),
+            Kind::Refunded => (Some(&mut self.totals.refunds), "33"),
+            Kind::Unknown => (Some(&mut self.totals.others), "35"),
+            Kind::DeadLetter => (Some(&mut self.totals.dead_letters), "31"),
+            Kind::Material => (None, MATERIAL),
         };
-        *count += 1;
+        count.into_iter().for_each(|count| *count += 1);
         let promoter = printable(event.text("promoter_openid").unwrap_or_default());
-        let line = columns(&time(event, kind), topic, &promoter, &words(event, kind));
+        let note = if from_material { "  <- asked for above" } else { "" };
+        let line = columns(&time(event, kind), topic, &promoter, &(words(event, kind) + note));
         self.coloured(colour, &line)
     }
 
     /// The line of totals. `shown` is how many facts the upstream has shown.
-    pub fn totals(&mut self, running: Duration, shown: u64) -> io::Result<()> {
+    pub fn totals(&mut self, running: Duration, shown: u64, materials: &Materials) -> io::Result<()> {
         let Totals { touches, payments, refunds, others, dead_letters } = self.totals;
         let published = touches + payments + refunds + others + dead_letters;
         let line = format!(
             "-- {} s: shown {shown}, published {published}: {touches} touches, {payments} payments, {refunds} refunds, \
-             {others} of unknown status, {dead_letters} dead letters",
-            running.as_secs()
+             {others} of unknown status, {dead_letters} dead letters; materials asked {}, answered {}",
+            running.as_secs(),
+            materials.asked(),
+            materials.answered(),
         );
         self.coloured(DIM, &line)
     }
@@ -89,5 +106,5 @@ impl<W: Write> Screen<W> {
 }
 
 fn columns(time: &str, topic: &str, promoter: &str, words: &str) -> String {
-    format!("{time:8}  {topic:21}  {promoter:16}  {words}")
+    format!("{time:8}  {topic:26}  {promoter:16}  {words}")
 }

@@ -8,33 +8,46 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, interval_at};
 
-use super::ledger::{Ledger, Verdict};
+use super::Outcome;
+use super::asking::Ask;
+use super::ledger::Ledger;
+use super::materials::Materials;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
+use crate::avro::schemas::RecordKind;
 use crate::kafka::reader::ReadRecord;
 use crate::simulator::{SharedWorld, wall_clock};
 
 const TOTALS_EVERY: Duration = Duration::from_secs(5);
 
+/// What there is to show.
+pub struct Sources {
+    pub records: mpsc::Receiver<ReadRecord>,
+    /// Requests for material, each there before its reply.
+    pub asked: mpsc::Receiver<Ask>,
+    pub request_topic: String,
+    pub world: SharedWorld,
+}
+
 pub struct Show {
     screen: Screen<Stdout>,
-    records: mpsc::Receiver<ReadRecord>,
-    world: SharedWorld,
+    sources: Sources,
     decoder: Decoder,
     ledger: Ledger,
+    materials: Materials,
     began: Instant,
     totals: Interval,
 }
 
 impl Show {
-    pub fn new(screen: Screen<Stdout>, records: mpsc::Receiver<ReadRecord>, world: SharedWorld) -> Show {
+    pub fn new(screen: Screen<Stdout>, sources: Sources) -> Show {
         let began = Instant::now();
         Show {
             screen,
-            records,
-            world,
+            sources,
             decoder: Decoder::new([]),
             ledger: Ledger::default(),
+            materials: Materials::default(),
             began,
             totals: interval_at(began + TOTALS_EVERY, TOTALS_EVERY),
         }
@@ -45,17 +58,21 @@ impl Show {
         let mut end = pin!(end);
         loop {
             tokio::select! {
+                // A request is shown before its reply.
+                biased;
                 result = &mut end => return Ok(result),
-                Some(record) = self.records.recv() => self.record(&record)?,
                 _ = self.totals.tick() => self.print_totals()?,
+                Some(ask) = self.sources.asked.recv() => self.ask(ask)?,
+                Some(record) = self.sources.records.recv() => self.record(&record)?,
             }
         }
     }
 
-    /// Whether the upstream has shown all there is, and as many facts have arrived.
+    /// Whether the upstream has shown all there is, as many facts have arrived, and every request has a reply.
     pub fn is_settled(&self) -> bool {
-        let settlement = self.world.with(|world| world.settlement(wall_clock(), None));
-        settlement.settled && self.ledger.total() >= settlement.shown
+        let settlement = self.sources.world.with(|world| world.settlement(wall_clock(), None));
+        let answered = self.sources.asked.is_empty() && self.materials.answered() == self.materials.asked();
+        settlement.settled && self.ledger.total() >= settlement.shown && answered
     }
 
     pub fn say(&mut self, text: &str) -> anyhow::Result<()> {
@@ -63,26 +80,38 @@ impl Show {
     }
 
     /// Takes what is still on its way from the consumer, which has ended, and judges.
-    pub async fn verdict(mut self) -> anyhow::Result<Verdict> {
-        while let Some(record) = self.records.recv().await {
+    pub async fn verdict(mut self) -> anyhow::Result<Outcome> {
+        while let Some(record) = self.sources.records.recv().await {
             self.record(&record)?;
         }
         self.print_totals()?;
-        let verdict = self.ledger.verdict(&self.world.with(|world| world.truth()));
-        self.screen.verdict(&verdict.to_string(), verdict.is_exact()).context("stdout")?;
-        Ok(verdict)
+        let materials = self.materials;
+        self.screen.verdict(&materials.to_string(), materials.is_exact()).context("stdout")?;
+        let facts = self.ledger.verdict(&self.sources.world.with(|world| world.truth()));
+        self.screen.verdict(&facts.to_string(), facts.is_exact()).context("stdout")?;
+        Ok(Outcome { facts, materials })
+    }
+
+    fn ask(&mut self, ask: Ask) -> anyhow::Result<()> {
+        self.screen.ask(&self.sources.request_topic, &ask).context("stdout")?;
+        self.materials.ask(ask);
+        Ok(())
     }
 
     fn record(&mut self, record: &ReadRecord) -> anyhow::Result<()> {
         let place = || format!("{} partition {} offset {}", record.topic, record.partition, record.offset);
         let value = record.value.as_deref().with_context(|| format!("{} is a tombstone", place()))?;
         let event = self.decoder.decode(value).with_context(place)?;
-        self.ledger.enter(&event);
-        self.screen.event(&record.topic, &event).context("stdout")
+        let from_material = self.materials.touch(&event);
+        match event.record {
+            RecordKind::MaterialResult => self.materials.reply(&event),
+            _ => self.ledger.enter(&event),
+        }
+        self.screen.event(&record.topic, &event, from_material).context("stdout")
     }
 
     fn print_totals(&mut self) -> anyhow::Result<()> {
-        let shown = self.world.with(|world| world.settlement(wall_clock(), None)).shown;
-        self.screen.totals(self.began.elapsed(), shown).context("stdout")
+        let shown = self.sources.world.with(|world| world.settlement(wall_clock(), None)).shown;
+        self.screen.totals(self.began.elapsed(), shown, &self.materials).context("stdout")
     }
 }

@@ -20,11 +20,16 @@ const HISTORY_TOUCHES: u32 = 2;
 const HISTORY_ORDERS: u32 = 1;
 /// What the ledger has to keep at most; at this pace it is reached after a day.
 const FACTS_MAX: u64 = 200_000;
+/// Of those that material is asked for.
+const ASKED_PROMOTERS: usize = 4;
 
 pub struct Upstream {
     pub world: SharedWorld,
     pub url: String,
     pub promoters: u32,
+    pub app_id: String,
+    /// Material is asked for these: enough happens to them that a touch soon comes from it.
+    pub asked_promoters: Vec<String>,
     /// No fact is older.
     pub facts_from: UnixTime,
     pub server: JoinHandle<anyhow::Result<()>>,
@@ -35,13 +40,18 @@ impl Upstream {
     /// Listens on a free port of the loopback.
     pub async fn start(seed: u64) -> anyhow::Result<Upstream> {
         let start = wall_clock();
-        let world = SharedWorld::new(World::new(&options(seed), start).context("the simulated world")?);
+        let options = options(seed);
+        let world = World::new(&options, start).context("the simulated world")?;
+        let asked_promoters = world.liveliest(ASKED_PROMOTERS);
+        let world = SharedWorld::new(world);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no port for the simulated upstream")?;
         let address = listener.local_addr().context("the listener has no address")?;
         let shutdown = CancellationToken::new();
         Ok(Upstream {
             url: format!("http://{address}"),
             promoters: PROMOTERS,
+            app_id: options.apps.into_iter().next().context("the simulated world has no app")?,
+            asked_promoters,
             facts_from: start.as_seconds().minus(HISTORY.as_secs().cast_signed()),
             server: tokio::spawn(serve(listener, world.clone(), shutdown.clone())),
             world,

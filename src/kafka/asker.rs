@@ -4,20 +4,19 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::LogContext;
+use super::request_topic::RequestTopic;
 use super::settings::{CommandTopics, Settings};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All calls block.
 pub struct Asker {
-    producer: BaseProducer<AskerContext>,
+    requests: RequestTopic,
     replies: BaseConsumer<LogContext>,
-    request_topic: String,
 }
 
 impl Asker {
@@ -36,25 +35,12 @@ impl Asker {
             assignment.add_partition_offset(&topics.results, partition.id(), Offset::Offset(end)).map_err(failed)?;
         }
         replies.assign(&assignment).map_err(failed)?;
-        let producer = settings
-            .request_producer_config()
-            .create_with_context(AskerContext::default())
-            .map_err(|error| format!("the producer can't be made: {error}"))?;
-        Ok(Asker { producer, replies, request_topic: topics.requests.clone() })
+        Ok(Asker { requests: RequestTopic::open(settings, &topics.requests)?, replies })
     }
 
-    /// Puts a request, and waits until it is acknowledged.
+    /// Puts a request in Avro, and waits until it is acknowledged.
     pub fn put(&self, key: &str, value: &[u8]) -> Result<(), String> {
-        let content_type = Header { key: "content-type", value: Some("application/avro") };
-        let headers = OwnedHeaders::new().insert(content_type);
-        let record = BaseRecord::to(&self.request_topic).key(key).payload(value).headers(headers);
-        let failed = |error: KafkaError| format!("topic {} takes no request: {error}", self.request_topic);
-        self.producer.send(record).map_err(|(error, _)| failed(error))?;
-        self.producer.flush(CALL_TIMEOUT).map_err(failed)?;
-        match self.producer.context().refusal() {
-            Some(error) => Err(failed(error)),
-            None => Ok(()),
-        }
+        self.requests.put(key, "application/avro", value)
     }
 
     /// The value of the next reply to anybody, or nothing where none came before `until`.
@@ -70,39 +56,6 @@ impl Asker {
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.to_string()),
                 Some(Err(error)) => self.replies.context().error(&error, "waiting for the reply"),
             }
-        }
-    }
-}
-
-/// Keeps why a request was not taken.
-#[derive(Default)]
-struct AskerContext {
-    log: LogContext,
-    refusal: std::sync::Mutex<Option<KafkaError>>,
-}
-
-impl AskerContext {
-    fn refusal(&self) -> Option<KafkaError> {
-        self.refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-}
-
-impl rdkafka::client::ClientContext for AskerContext {
-    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        super::context::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
-    }
-}
-
-impl rdkafka::producer::ProducerContext for AskerContext {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &rdkafka::message::DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            *self.refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error.clone());
         }
     }
 }

@@ -45,6 +45,8 @@ mod command_reader;
 
 pub mod command_topic;
 
+pub mod request_topic;
+
 pub mod asker;
 
 pub mod reader;

@@ -166,7 +166,7 @@ impl World {
     }
 
     fn material(
-        &self,
+        &mut self,
         now: UnixMillis,
         Admitted { app, .. }: &Admitted,
         index: Option<usize>,
@@ -174,8 +174,11 @@ impl World {
     ) -> Result<Reply, i64> {
         // The interface has no need_unionid: it takes either id. Without authorisation there is no data.
         let index = self.known(now, *app, index, self.ids == Ids::Unionid).map_err(|_| 103_006)?;
-        let material = super::material::material(body, self.apps[*app].promoters[index].seed)?;
-        Ok(Reply::success(material.to_string()))
+        let seconds = self.facts_until(now);
+        let promoter = &mut self.apps[*app].promoters[index];
+        let (answer, material) = super::material::material(body, promoter.seed)?;
+        promoter.share(material, seconds);
+        Ok(Reply::success(answer.to_string()))
     }
 
     fn registered(

@@ -87,7 +87,15 @@ impl Drawer {
 
     pub fn touch(&self, promoter: &SimPromoter, index: usize) -> TouchDetail {
         let mut rng = promoter.seed.stream(2 * index as u64);
-        self.draw(&mut rng, index, false)
+        let drawn = self.draw(&mut rng, index, false);
+        match promoter.shares.of(index) {
+            None => drawn,
+            Some(material) => TouchDetail {
+                path: Some(material.path.clone()),
+                share_extra_info: material.extra_info.iter().cloned().map(Piece::Plain).collect(),
+                ..drawn
+            },
+        }
     }
 
     pub fn order(&self, promoter: &SimPromoter, index: usize) -> OrderDetail {

@@ -9,8 +9,9 @@
 //!          World::delivered(receipt) <──┘               └─ truth: the facts that pages showed which arrived whole
 //! ```
 //!
-//! The world reads no clock and does no I/O. What happens to a promoter depends on the seed, on time, and on how often
-//! that promoter was asked; not on others. Only tokens and limits belong to an app, so what kills a token is shared.
+//! The world reads no clock and does no I/O. What happens to a promoter depends on the seed, on time, on how often that
+//! promoter was asked, and for which material; not on others. Only tokens and limits belong to an app, so what kills a
+//! token is shared.
 //!
 //! What the upstream's documents leave open is decided like this:
 //!
@@ -26,6 +27,8 @@
 //! | the day of `date` | Beijing's (`--days` for UTC's) |
 //! | `scene`, `path` as filters | equal, letter for letter |
 //! | which code refuses which material | 103001 `extra_info`, 103002 `title`, 103004 `env_version`, 103005 the rest |
+//! | how long a `path` may be | 1024 bytes |
+//! | which touches come from a material | half of those after the promoter's first one, from any of the newest 16 |
 //! | the key of `getpromoter`'s list | `promoter_list` |
 //! | a dead token | 42001 once its life is over, 40001 for any other reason |
 //!
@@ -43,6 +46,7 @@ mod limits;
 mod listener;
 mod material;
 mod pages;
+mod picture;
 mod promoters;
 mod question;
 mod registry;
@@ -51,6 +55,7 @@ mod rows;
 mod seed;
 mod selection;
 mod server;
+mod shares;
 mod start_id;
 mod stats;
 mod tokens;

@@ -9,6 +9,7 @@ use crate::domain::time::UnixTime;
 
 use super::options::{Bounds, Options};
 use super::seed::Seed;
+use super::shares::{SharedMaterial, Shares};
 
 /// All times of facts are Unix seconds.
 pub struct TouchFact {
@@ -157,6 +158,7 @@ pub struct SimPromoter {
     pub touches: Vec<TouchFact>,
     pub orders: Vec<OrderFact>,
     pub refunds: Vec<RefundFact>,
+    pub shares: Shares,
     /// Data calls so far: the seed of what happens by chance within a call.
     pub calls: u64,
     touch_source: Source,
@@ -190,6 +192,7 @@ impl SimPromoter {
             touches: Vec::new(),
             orders: Vec::new(),
             refunds: Vec::new(),
+            shares: Shares::default(),
             calls: 0,
             touch_source: Source::new(seed.text("touches"), touch_begin, options.touches_per_hour * pace),
             order_source: Source::new(seed.text("orders"), order_begin, options.orders_per_hour * pace),
@@ -231,6 +234,17 @@ impl SimPromoter {
         }
     }
 
+    /// Touches after `now` may come from the material.
+    pub fn share(&mut self, material: SharedMaterial, now: UnixTime) {
+        self.advance(now);
+        self.shares.add(material);
+    }
+
+    /// How much happens, compared with the average promoter.
+    pub fn pace(&self) -> f64 {
+        pace(self.seed)
+    }
+
     pub fn facts(&self) -> usize {
         self.touches.len() + self.orders.len() + self.refunds.len()
     }
@@ -238,6 +252,7 @@ impl SimPromoter {
     fn touch(&mut self, time: u32) {
         if self.facts() < self.facts_max {
             let visible_at = self.lateness.visible_at(time, &mut self.rng);
+            self.shares.decide(self.touches.len(), self.seed);
             self.touches.push(TouchFact { time, visible_at, shown: FirstShown::default() });
         }
     }

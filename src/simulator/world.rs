@@ -116,6 +116,14 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// The ids of the promoters of the first app to whom most happens, the liveliest first.
+    pub fn liveliest(&self, count: usize) -> Vec<String> {
+        let mut promoters: Vec<&SimPromoter> =
+            self.apps.first().map_or(Vec::new(), |app| app.promoters.iter().collect());
+        promoters.sort_by(|one, other| other.pace().total_cmp(&one.pace()));
+        promoters.into_iter().take(count).map(|promoter| promoter.id.clone()).collect()
+    }
+
     /// From now on nothing new appears and nothing goes wrong; what is visible goes on being shown.
     pub fn stand_still(&mut self, now: UnixMillis) {
         self.still_at.get_or_insert(now);

@@ -159,6 +159,8 @@ fn material_and_the_list_of_promoters_are_there_too() {
     assert!(material["tag"].is_string());
     assert_eq!(client.errcode(path, &json!({"openid": id, "path": "p", "title": "推广活动页推广活"})), 103_002);
     assert_eq!(client.errcode(path, &json!({"openid": id, "path": "p", "extra_info": "x".repeat(81)})), 103_001);
+    assert_eq!(client.errcode(path, &json!({"openid": id, "path": "p".repeat(1024)})), 0);
+    assert_eq!(client.errcode(path, &json!({"openid": id, "path": "p".repeat(1025)})), 103_005);
 
     let page: Value = serde_json::from_slice(&client.post("/promoter/getpromoter", &json!({})).body).unwrap();
     let rows = page["promoter_list"].as_array().unwrap();

@@ -5,4 +5,5 @@ mod answers;
 mod client;
 mod faults;
 mod http;
+mod material;
 mod shown;
