@@ -33,6 +33,7 @@ use crate::avro::material::ResultEncoder;
 use crate::commands::command::{Command, Header, Place};
 use crate::commands::log::{AnswerBatch, CommandLog, OpenedCommands};
 use crate::commands::window::Progress;
+use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::{CommitError, OpenError};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -147,10 +148,12 @@ impl Shared {
         let writer = self.writer(limits);
         let config = self.settings.producer_config(self.settings.command_transactional_id(), writer.smallest_limit());
         let transactions = Transactions::open(&config, &self.topics.requests).map_err(OpenError::Again)?;
+        reach(CrashPoint::CommandsFenced);
         let consumer: BaseConsumer<LogContext> =
             self.settings.command_reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let topic = &self.topics.requests;
         let progress = committed(&consumer, topic, &assignment.partitions)?;
+        reach(CrashPoint::ProgressRead);
         let (reader, commands) = Reader::start(consumer, topic, &progress)?;
         let recalled = assignment.recalled.clone();
         tracing::info!(topic, partitions = progress.len(), "requests for material are taken");
@@ -199,6 +202,7 @@ impl Session {
             metadata: progress.note.clone(),
         };
         let positions = batch.progress.iter().map(position).collect();
+        reach(CrashPoint::Answered);
         let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, positions };
         self.transactions.commit(|now, send| self.writer.write(batch, now, send), &offsets)
     }
