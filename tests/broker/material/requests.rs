@@ -92,7 +92,7 @@ pub fn asked(number: usize) -> Asked {
         ..MaterialRequest::default()
     };
     let mut end = End::Succeeded;
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         let which = number / 10 % (FLAWS.len() + BREAKAGES.len());
         match FLAWS.get(which) {
             Some((flaw, bad_end)) => {
