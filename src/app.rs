@@ -13,13 +13,15 @@ use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::registry::{Credentials, Registry};
 use crate::avro::schemas::RecordKind;
 use crate::commands::executor::{CommandApp, Executor};
-use crate::commands::lane::Lane;
-use crate::commit::committer::{Bounds, Totals};
+use crate::commands::lane::CommandLane;
+use crate::commit::committer::Bounds;
 use crate::config::{App, Config, FeedSettings, PromoterEntry, Retention, SchemaRegistry};
 use crate::domain::feed::{Feed, Interface};
 use crate::domain::promoter::IdKind;
+use crate::domain::time::UnixMillis;
 use crate::domain::turns::Rules;
 use crate::kafka::command_topic::CommandTopic;
+use crate::kafka::records::RecordClock;
 use crate::kafka::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::transaction_log::KafkaLog;
 use crate::poll::scheduler::Pauses;
@@ -30,6 +32,7 @@ use crate::wechat::budget::BudgetSettings;
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::http::{Http, HttpSettings};
 use crate::wechat::token::TokenSource;
+use crate::wechat::upstream_clock;
 
 /// How long the first token may take: it tells the upstream's time before the first window is asked for.
 const WARM_UP_MAX: Duration = Duration::from_secs(5);
@@ -44,7 +47,6 @@ pub struct Parts {
     pub kafka: Settings,
     /// By app id.
     pub id_kinds: HashMap<String, IdKind>,
-    pub totals: Arc<Totals>,
     /// Absent where commands are off.
     pub commands: Option<CommandParts>,
 }
@@ -52,6 +54,7 @@ pub struct Parts {
 /// What the lane of the commands is made of.
 pub struct CommandParts {
     pub topics: CommandTopics,
+    /// Calls at once, of each app.
     pub concurrency: usize,
     /// How long until an app that was stopped is probed.
     pub stopped: Duration,
@@ -78,7 +81,6 @@ impl Schemas {
 
 /// Makes the parts that need no network.
 pub fn build(config: &Config) -> anyhow::Result<Parts> {
-    let totals = Arc::new(Totals::default());
     let apps = config.apps.iter().map(|app| polled_app(config, app)).collect::<anyhow::Result<Vec<_>>>()?;
     let session = Session {
         apps: Arc::new(apps),
@@ -88,7 +90,7 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
             bytes_max: config.commit.bytes_max,
         },
         queue_bytes: QUEUE_BYTES_MIN.max(2 * config.commit.bytes_max),
-        totals: totals.clone(),
+        totals: Arc::default(),
     };
     let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
     let commands = config.commands.enabled.then(|| CommandParts {
@@ -97,7 +99,7 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         stopped: config.retry.stopped,
         patience: supervisor::PATIENCE,
     });
-    Ok(Parts { session, kafka: kafka_settings(config), id_kinds, totals, commands })
+    Ok(Parts { session, kafka: kafka_settings(config), id_kinds, commands })
 }
 
 /// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
@@ -117,7 +119,7 @@ pub async fn schemas(config: &Config) -> anyhow::Result<Schemas> {
 
 /// Runs parts that are already made, with schemas that are already resolved.
 pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) -> anyhow::Result<()> {
-    let Parts { session, kafka, id_kinds, totals, commands } = parts;
+    let Parts { session, kafka, id_kinds, commands } = parts;
     let stop = stop.child_token();
     tracing::info!(
         name = kafka.name,
@@ -127,10 +129,11 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
         bootstrap = kafka.bootstrap_servers(),
         "starting"
     );
-    warm_up(&session).await;
+    stop.run_until_cancelled(warm_up(&session)).await;
+    let clock = record_clock(&session);
     let encoders = Arc::new(Encoders::new(schemas.framings));
-    let lane = commands.map(|commands| command_lane(commands, schemas, &session, &kafka, &encoders));
-    let log = KafkaLog::new(kafka, encoders, id_kinds);
+    let lane = commands.map(|commands| command_lane(commands, schemas, &session, &kafka, &encoders, &clock));
+    let log = KafkaLog::new(kafka, encoders, id_kinds, clock);
     let stopping = {
         let stop = stop.clone();
         async move {
@@ -153,7 +156,7 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
     };
     let commanding = async {
         let (Some((lane, topic)), Some(checked)) = (lane, &commands_checked) else { return Ok(()) };
-        let result = lane.run(topic, &stop, supervisor::PATIENCE).await;
+        let result = supervisor::run(&lane, || topic.clone(), &stop, supervisor::PATIENCE).await;
         checked.cancel();
         if result.is_err() {
             polls_checked.cancelled().await;
@@ -165,7 +168,6 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
         (polled, commanded) = async { tokio::join!(polling, commanding) } => {
             let failures = [polled.err(), commanded.err()].into_iter().flatten().collect::<Vec<_>>();
             anyhow::ensure!(failures.is_empty(), every_line_once(&failures));
-            supervisor::report(&totals, "stopped");
             Ok(())
         }
         () = stopping => anyhow::bail!(
@@ -192,14 +194,24 @@ fn command_lane(
     session: &Session<Http>,
     kafka: &Settings,
     encoders: &Arc<Encoders>,
-) -> (Lane<Http>, CommandTopic) {
+    clock: &RecordClock,
+) -> (CommandLane<Http>, CommandTopic) {
     let CommandParts { topics, concurrency, stopped, patience } = parts;
-    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped));
+    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped, concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
-    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, patience, concurrency);
-    let lane = Lane { executor: Arc::new(executor), totals: Arc::default() };
+    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, patience);
+    let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default(), patience };
     let results = ResultEncoder::new(schemas.material_result);
-    (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results))
+    (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))
+}
+
+/// The local clock, set back where all upstreams show that it is ahead.
+fn record_clock(session: &Session<Http>) -> RecordClock {
+    let clients: Vec<_> = session.apps.iter().map(|app| app.client.clone()).collect();
+    Arc::new(move || {
+        let local = UnixMillis(jiff::Timestamp::now().as_millisecond());
+        upstream_clock::set_back(local, clients.iter().filter_map(|client| client.upstream_skew_seconds()))
+    })
 }
 
 /// Asks every app's token source once. A failure is met again, and reported, by the first poll.

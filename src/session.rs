@@ -15,12 +15,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::committer::{Bounds, Committer, Ended, Totals};
-use crate::commit::log::{CommitLog, Lease, Opened};
+use crate::commit::committer::{Bounds, Committer, Totals};
+use crate::commit::log::{Ended, Lease, Opened, StateLog};
 use crate::commit::queue::{IntakeSender, intake_queue};
 use crate::domain::cursor::Cursor;
 use crate::domain::feed::{Feed, StartFrom};
@@ -29,6 +31,7 @@ use crate::domain::state::{FirstCursor, Intake, State};
 use crate::domain::time::UnixTime;
 use crate::domain::turns::{Rules, Turns};
 use crate::poll::scheduler::{Pauses, PolledFeed, Scheduler};
+use crate::supervisor::Lane;
 use crate::wechat::client::Client;
 use crate::wechat::transport::Transport;
 
@@ -70,10 +73,13 @@ pub struct Session<T> {
     pub totals: Arc<Totals>,
 }
 
-impl<T: Transport> Session<T> {
-    /// Runs until `stop` is cancelled and everything polled by then is durable, or until the log ends it. Gives the
-    /// log back unless it is lost in a transaction that did not end in time.
-    pub async fn run<L: CommitLog>(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
+impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
+    fn begins(&self, opened: &Opened, opening: Duration) {
+        let (remembered, milliseconds) = (opened.state.remembered(), opening.as_millis());
+        tracing::info!(milliseconds, remembered, "log is open, polling begins");
+    }
+
+    async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
         let Opened { state, lease } = opened;
         // Ends the polls, and only them: the committer drains what they brought.
         let polls_end = stop.child_token();
@@ -85,6 +91,15 @@ impl<T: Transport> Session<T> {
         run_beside(committing, polling).await
     }
 
+    fn report(&self, occasion: &str) {
+        let Totals { transactions, published, dead_lettered, known, behind, .. } = &*self.totals;
+        let [transactions, published, dead_letters, known, behind] =
+            [transactions, published, dead_lettered, known, behind].map(|counter| counter.load(Ordering::Relaxed));
+        tracing::info!(transactions, published, dead_letters, known, behind, "{occasion}");
+    }
+}
+
+impl<T: Transport> Session<T> {
     /// Polls until cancelled. Dropping the future ends the polls at once.
     async fn poll(
         &self,

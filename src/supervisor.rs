@@ -3,22 +3,18 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::committer::{Ended, Totals};
-use crate::commit::log::{CommitLog, OpenError};
+use crate::commit::log::{CommitLog, Ended, OpenError};
 use crate::retry::{Attempts, JITTER, Next, RetrySettings};
-use crate::session::Session;
-use crate::wechat::transport::Transport;
 
 /// How long the very first opening is tried: at start a wrong address is more likely than a fault that passes.
 const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
-pub const RECOVERED_AFTER: Duration = Duration::from_secs(30);
+const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The pauses between openings of the log, and between questions that the start depends on.
@@ -30,9 +26,38 @@ pub const PATIENCE: RetrySettings = RetrySettings {
     too_fast: Duration::ZERO,
 };
 
-/// Runs sessions until `stop` is cancelled and everything polled is durable. The error is for an operator.
-pub async fn run<T: Transport, L: CommitLog>(
-    session: &Session<T>,
+/// What is done with an open log, session after session.
+pub trait Lane<L: CommitLog> {
+    /// Says that the log is open, which took as long as given.
+    fn begins(&self, opened: &L::Opened, opening: Duration);
+
+    /// One session: runs until `stop` is cancelled and everything done by then is durable, or until the log ends it. Gives
+    /// the log back unless it is lost in a transaction that did not end in time.
+    fn run(
+        &self,
+        log: L,
+        opened: L::Opened,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = (Option<L>, Ended)> + Send;
+
+    /// Says what became durable since the process began.
+    fn report(&self, occasion: &str);
+}
+
+/// Runs sessions until `stop` is cancelled and everything done is durable. The error is for an operator.
+pub async fn run<L: CommitLog>(
+    lane: &impl Lane<L>,
+    make_log: impl FnMut() -> L,
+    stop: &CancellationToken,
+    patience: RetrySettings,
+) -> Result<(), String> {
+    sessions(lane, make_log, stop, patience).await?;
+    lane.report("stopped");
+    Ok(())
+}
+
+async fn sessions<L: CommitLog>(
+    lane: &impl Lane<L>,
     mut make_log: impl FnMut() -> L,
     stop: &CancellationToken,
     patience: RetrySettings,
@@ -53,14 +78,10 @@ pub async fn run<T: Transport, L: CommitLog>(
                 continue;
             }
         };
-        tracing::info!(
-            milliseconds = begun.elapsed().as_millis(),
-            remembered = opened.state.remembered(),
-            "log is open, polling begins"
-        );
+        lane.begins(&opened, begun.elapsed());
         opening.succeeded();
         let begun = Instant::now();
-        let (back, ended) = run_reporting(session, log, opened, stop).await;
+        let (back, ended) = run_reporting(lane, log, opened, stop).await;
         log = back.unwrap_or_else(&mut make_log);
         log.release().await;
         if begun.elapsed() > RECOVERED_AFTER {
@@ -69,10 +90,10 @@ pub async fn run<T: Transport, L: CommitLog>(
         match ended {
             Ended::Drained | Ended::Recalled if stop.is_cancelled() => return Ok(()),
             Ended::Recalled => {}
-            Ended::Drained => opening.failed("the polls ended", stop).await?,
+            Ended::Drained => opening.failed("the session ended by itself", stop).await?,
             Ended::Reopen(reason) if stop.is_cancelled() => {
                 return Err(format!(
-                    "the last transaction has an unknown outcome, the next start decides it: {reason}"
+                    "the last transaction failed, or nobody knows whether it did; the next start finds out: {reason}"
                 ));
             }
             Ended::Reopen(reason) => opening.failed(&reason, stop).await?,
@@ -82,7 +103,7 @@ pub async fn run<T: Transport, L: CommitLog>(
 }
 
 /// Pauses between openings, and the bound on the first.
-pub struct Opening {
+struct Opening {
     patience: RetrySettings,
     attempts: Attempts,
     began: Instant,
@@ -90,13 +111,13 @@ pub struct Opening {
 }
 
 impl Opening {
-    pub fn new(patience: RetrySettings) -> Opening {
+    fn new(patience: RetrySettings) -> Opening {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
         Opening { patience, attempts: Attempts::new(&patience), began: Instant::now(), opened_once: false }
     }
 
     /// Waits before the next attempt. The error gives up.
-    pub async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), String> {
+    async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), String> {
         if !self.opened_once && self.began.elapsed() >= FIRST_OPEN_MAX {
             return Err(format!("given up after {} s: {reason}", FIRST_OPEN_MAX.as_secs()));
         }
@@ -106,43 +127,31 @@ impl Opening {
         Ok(())
     }
 
-    pub fn succeeded(&mut self) {
+    fn succeeded(&mut self) {
         self.opened_once = true;
     }
 
-    pub fn recovered(&mut self) {
+    fn recovered(&mut self) {
         self.attempts = Attempts::new(&self.patience);
     }
 }
 
-async fn run_reporting<T: Transport, L: CommitLog>(
-    session: &Session<T>,
+async fn run_reporting<L: CommitLog>(
+    lane: &impl Lane<L>,
     log: L,
-    opened: crate::commit::log::Opened,
+    opened: L::Opened,
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
     let reporting = async {
         loop {
             tokio::time::sleep(REPORT_EVERY).await;
-            report(&session.totals, "running");
+            lane.report("running");
         }
     };
     tokio::select! {
-        ended = session.run(log, opened, stop) => ended,
+        ended = lane.run(log, opened, stop) => ended,
         () = reporting => unreachable!("the reports have no end"),
     }
-}
-
-/// A line of what became durable since the process began.
-pub fn report(totals: &Totals, message: &str) {
-    tracing::info!(
-        transactions = totals.transactions.load(Ordering::Relaxed),
-        published = totals.published.load(Ordering::Relaxed),
-        dead_letters = totals.dead_lettered.load(Ordering::Relaxed),
-        known = totals.known.load(Ordering::Relaxed),
-        behind = totals.behind.load(Ordering::Relaxed),
-        "{message}"
-    );
 }
 
 /// Calls again while the error may pass, for [`FIRST_OPEN_MAX`] at most. For what is needed at start.
@@ -174,12 +183,16 @@ mod tests {
     use crate::commit::committer::Bounds;
     use crate::commit::log::{CommitError, Opened};
     use crate::domain::batch::Batch;
+    use crate::session::Session;
     use crate::wechat::http::Http;
 
     /// A log that can't be opened.
     struct Unreachable;
 
     impl CommitLog for Unreachable {
+        type Opened = Opened;
+        type Batch = Batch;
+
         async fn open(&mut self) -> Result<Opened, OpenError> {
             Err(OpenError::Again("nobody answers".into()))
         }

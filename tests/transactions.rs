@@ -14,7 +14,7 @@ use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;
 use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::domain::state_record::{StateKey, StateRecord, StateValue};
-use promoter_connector::domain::time::UnixTime;
+use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use promoter_connector::kafka::ownership::Ownership;
 use promoter_connector::kafka::records::{Limits, Writer};
 use promoter_connector::kafka::settings::{Settings, TopicNames, TopicPolicy};
@@ -22,14 +22,24 @@ use promoter_connector::kafka::transaction::{Failure, OwnedOffsets, Position, Tr
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey::{
-    AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, Produce, TxnOffsetCommit,
+    AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, JoinGroup, Produce, TxnOffsetCommit,
 };
 use rdkafka::types::RDKafkaRespErr::{self, *};
 
 const JOIN_BOUND: Duration = Duration::from_secs(30);
 
 fn commit(transactions: &Transactions, writer: &Writer, offsets: &OwnedOffsets) -> Result<(), Failure> {
-    transactions.commit(|now, send| writer.write(&batch(), now, send), offsets)
+    commit_batch(transactions, &batch(), writer, offsets)
+}
+
+fn commit_batch(
+    transactions: &Transactions,
+    batch: &Batch,
+    writer: &Writer,
+    offsets: &OwnedOffsets,
+) -> Result<(), Failure> {
+    let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
+    transactions.commit(|send| writer.write(batch, now, send), offsets)
 }
 
 /// A mock cluster with a group member; `open` makes the producer.
@@ -93,7 +103,7 @@ impl Bench {
 
     fn try_open(&self) -> Result<Transactions, String> {
         let config = self.settings.producer_config(self.settings.transactional_id(), 1_000_000);
-        Transactions::open(&config, &self.settings.topics.state)
+        Transactions::open(config, &self.settings.topics.state)
     }
 
     fn errors(&self, key: rdkafka::types::RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
@@ -104,7 +114,7 @@ impl Bench {
         commit(transactions, &self.writer, &self.offsets)
     }
 
-    /// What comes of a commit when `key` is answered with `errors`, and of the same batch again, tried three times.
+    /// What comes of a commit when `key` is answered with `errors`, and of the same batch again.
     fn commit_with(
         &self,
         key: rdkafka::types::RDKafkaApiKey,
@@ -114,11 +124,15 @@ impl Bench {
         self.errors(key, errors);
         let first = self.commit(&transactions);
         self.cluster.clear_request_errors(key);
-        // After a refused record librdkafka needs an abort more, for a new epoch.
-        let again = (0..3).map(|_| self.commit(&transactions));
-        let mut again: Vec<_> = again.take_while(Result::is_err).collect();
-        let settled = if again.len() < 3 { Ok(()) } else { again.remove(2) };
-        (first, settled)
+        (first, self.commit(&transactions))
+    }
+
+    /// Whether the next commit begins with a new producer: it then fails where none can be made.
+    fn takes_a_new_producer(&self, transactions: &Transactions) -> bool {
+        self.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
+        let next = self.commit(transactions);
+        self.cluster.clear_request_errors(InitProducerId);
+        matches!(next, Err(Failure::Reopen(reason)) if reason.contains("can't be taken"))
     }
 }
 
@@ -173,11 +187,40 @@ fn a_record_that_is_refused_leaves_nothing_and_the_same_batch_goes_again() {
 
 #[test]
 fn a_record_that_is_refused_for_its_size_names_its_topic() {
+    for error in [RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE] {
+        let bench = Bench::new();
+        let (first, again) = bench.commit_with(Produce, &[error]);
+        let Err(Failure::TooLarge { topic, .. }) = &first else { panic!("{error:?}: {first:?}") };
+        assert_eq!(topic, "promoter.state");
+        assert!(matches!(again, Err(Failure::Reopen(_))), "the limits have to be read first: {again:?}");
+    }
+}
+
+#[test]
+fn after_a_commit_that_was_answered_at_once_the_producer_goes_on() {
     let bench = Bench::new();
-    let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
-    let Err(Failure::TooLarge { topic, .. }) = &first else { panic!("{first:?}") };
-    assert_eq!(topic, "promoter.state");
-    assert_eq!(again, Ok(()));
+    let transactions = bench.open();
+    assert_eq!(bench.commit(&transactions), Ok(()));
+    assert!(!bench.takes_a_new_producer(&transactions));
+}
+
+#[test]
+fn after_an_abort_the_next_transaction_has_a_new_producer() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    assert!(matches!(bench.commit(&transactions), Err(Failure::NothingWritten(_))));
+    assert!(bench.takes_a_new_producer(&transactions));
+}
+
+#[test]
+fn after_a_commit_that_may_have_been_sent_twice_the_next_transaction_has_a_new_producer() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.cluster.broker_round_trip_time(1, Duration::from_millis(1200)).unwrap();
+    assert_eq!(bench.commit(&transactions), Ok(()));
+    bench.cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    assert!(bench.takes_a_new_producer(&transactions));
 }
 
 #[test]
@@ -260,13 +303,22 @@ fn an_abort_that_is_retriable_is_called_again() {
 }
 
 #[test]
-fn a_producer_that_is_lost_can_begin_nothing() {
+fn after_an_unknown_outcome_nothing_is_written() {
     let bench = Bench::new();
-    let transactions = bench.open();
-    bench.errors(EndTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
-    assert!(matches!(bench.commit(&transactions), Err(Failure::Reopen(_))));
-    let begun = bench.commit(&transactions);
-    assert!(matches!(&begun, Err(Failure::Reopen(reason)) if reason.starts_with("begin")), "{begun:?}");
+    let (first, again) = bench.commit_with(EndTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
+    assert!(matches!(first, Err(Failure::Reopen(_))), "{first:?}");
+    assert_eq!(again, Err(Failure::Reopen("a transaction before it has failed".into())));
+}
+
+#[test]
+fn a_group_that_may_not_be_joined_is_named() {
+    let bench = Bench::new();
+    bench.errors(JoinGroup, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 3]);
+    let ownership = Ownership::join(&bench.settings, "another", &bench.settings.topics.registry).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, ownership.acquire(0)).await });
+    let refused = joined.unwrap().err().unwrap();
+    assert!(refused.contains("group another may not be joined"), "{refused}");
 }
 
 #[test]
@@ -274,7 +326,7 @@ fn a_full_queue_is_waited_for() {
     let bench = Bench::with(&[("queue.buffering.max.messages", "2")]);
     let state = vec![batch().state.remove(0); 100];
     let batch = Batch { state, ..Batch::default() };
-    assert_eq!(bench.open().commit(&batch, &bench.writer, &bench.owner), Ok(()));
+    assert_eq!(commit_batch(&bench.open(), &batch, &bench.writer, &bench.offsets), Ok(()));
 }
 
 #[test]
@@ -284,7 +336,7 @@ fn records_that_are_not_delivered_in_time_leave_nothing() {
     assert_eq!(bench.commit(&transactions), Ok(()));
     bench.cluster.broker_down(1).unwrap();
     thread::scope(|scope| {
-        let committing = scope.spawn(|| transactions.commit(&batch(), &bench.writer, &bench.owner));
+        let committing = scope.spawn(|| commit(&transactions, &bench.writer, &bench.offsets));
         // Until the records have timed out; the abort then waits for the broker.
         let patience = std::time::Instant::now();
         while patience.elapsed() < Duration::from_secs(4) {

@@ -146,6 +146,9 @@ impl EncodingLog {
 }
 
 impl CommitLog for EncodingLog {
+    type Opened = Opened;
+    type Batch = Batch;
+
     async fn open(&mut self) -> Result<Opened, OpenError> {
         Ok(Opened { state: State::default(), lease: Lease::new(|_| true, CancellationToken::new()) })
     }

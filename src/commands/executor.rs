@@ -38,12 +38,16 @@ pub struct CommandApp<T> {
     /// How long until a stopped app is probed.
     stopped: Duration,
     gate: Mutex<Gate>,
+    /// Its own places of those who call: an app whose host hangs takes none from another.
+    places: Arc<Semaphore>,
     began: Instant,
 }
 
 impl<T: Transport> CommandApp<T> {
-    pub fn new(client: Arc<Client<T>>, stopped: Duration) -> CommandApp<T> {
-        CommandApp { client, stopped, gate: Mutex::default(), began: Instant::now() }
+    /// `concurrency` bounds the calls at once.
+    pub fn new(client: Arc<Client<T>>, stopped: Duration, concurrency: usize) -> CommandApp<T> {
+        let places = Arc::new(Semaphore::new(concurrency));
+        CommandApp { client, stopped, gate: Mutex::default(), places, began: Instant::now() }
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -116,22 +120,19 @@ pub struct Executor<T> {
     decoder: RequestDecoder,
     registry: Option<Registry>,
     patience: RetrySettings,
-    permits: Arc<Semaphore>,
 }
 
 impl<T: Transport> Executor<T> {
-    /// `registry` is asked for the schemas of others, with `patience`; `concurrency` bounds the calls at once.
+    /// `registry` is asked for the schemas of others, with `patience`.
     pub fn new(
         apps: impl IntoIterator<Item = CommandApp<T>>,
         request_topic: String,
         decoder: RequestDecoder,
         registry: Option<Registry>,
         patience: RetrySettings,
-        concurrency: usize,
     ) -> Executor<T> {
         let apps = apps.into_iter().map(|app| (app.client.app_id().as_str().to_owned(), app));
-        let permits = Arc::new(Semaphore::new(concurrency));
-        Executor { apps: apps.collect(), request_topic, decoder, registry, patience, permits }
+        Executor { apps: apps.collect(), request_topic, decoder, registry, patience }
     }
 
     /// Nothing where `cancel` came first.
@@ -276,7 +277,7 @@ impl<T: Transport> Executor<T> {
     ) -> (Result<GivenMaterial, CallError>, CallPermit) {
         loop {
             app.opened().await;
-            let permit = self.permits.clone().acquire_owned().await.expect("nothing closes the semaphore");
+            let permit = app.places.clone().acquire_owned().await.expect("nothing closes the semaphore");
             if let Some(_passage) = app.pass() {
                 return (app.client.material(question, cancel).await, permit);
             }

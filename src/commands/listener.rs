@@ -2,14 +2,16 @@
 //!
 //! An answer is committed at once, with all that have come meanwhile; while one transaction commits, the next is
 //! gathered. Bounded are the commands in memory ([`HELD_MAX`], [`HELD_BYTES_MAX`]), the span between the first without an
-//! answer and the last that is begun (`window`), and, by the permits that come with them, the answers of calls.
+//! answer and the last that is begun (`window`), and, by the permits that come with them, the answers of calls. A
+//! partition whose window is full is paused: those of the others are begun meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,30 +19,17 @@ use super::command::{Answer, Command, Place};
 use super::executor::{CallPermit, Executor};
 use super::log::{AnswerBatch, CommandLog, OpenedCommands};
 use super::window::Window;
-use crate::commit::log::CommitError;
+use crate::commit::log::{CommitError, Ended};
 use crate::domain::material::Outcome;
 use crate::retry::{Attempts, Next, RetrySettings};
 use crate::wechat::transport::Transport;
 
-/// Commands in memory, begun and not yet committed.
+/// Commands in memory, not yet answered and committed.
 const HELD_MAX: usize = 1024;
 /// Their bytes; one command always fits.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often a batch of which nothing was written is tried, before the log is opened anew.
 const COMMIT_ATTEMPTS: u32 = 5;
-
-/// Why a session of the lane is over.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It was told to stop, and what was answered is committed.
-    Stopped,
-    /// The partitions are to be given back; what was answered is committed.
-    Recalled,
-    /// The outcome of a transaction is unknown, or reading failed: open the log again.
-    Reopen(String),
-    /// Only an operator can help.
-    Stop(String),
-}
 
 /// What became durable since the process began.
 #[derive(Debug, Default)]
@@ -78,8 +67,9 @@ struct Session<L, T> {
     tasks: JoinSet<Task>,
     held: usize,
     held_bytes: usize,
-    /// Came when its partition's window was full.
-    waiting: Option<Command>,
+    /// Came when their partition's window was full.
+    waiting: HashMap<i32, VecDeque<Command>>,
+    paused: watch::Sender<BTreeSet<i32>>,
     gathered: Vec<(Arc<Command>, Answer)>,
     /// With the answers that were gathered.
     permits: Vec<CallPermit>,
@@ -99,7 +89,7 @@ pub async fn run<L: CommandLog, T: Transport>(
     patience: RetrySettings,
     stop: &CancellationToken,
 ) -> (L, Ended) {
-    let OpenedCommands { progress, mut commands, recalled } = opened;
+    let OpenedCommands { progress, mut commands, paused, recalled } = opened;
     let windows = progress.iter().map(|progress| {
         let window = Window::resume(progress).unwrap_or_else(|error| {
             let (partition, offset) = (progress.partition, progress.offset);
@@ -115,7 +105,8 @@ pub async fn run<L: CommandLog, T: Transport>(
         tasks: JoinSet::new(),
         held: 0,
         held_bytes: 0,
-        waiting: None,
+        waiting: HashMap::new(),
+        paused,
         gathered: Vec::new(),
         permits: Vec::new(),
         log: Some(log),
@@ -156,11 +147,11 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                         Ok(()) => self.committed(&batch),
                         Err(error) => {
                             let log = self.log.take().expect("it was put there just now");
-                            return (log, failed(error));
+                            return (log, error.into());
                         }
                     }
                 }
-                () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Stopped)),
+                () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Drained)),
                 () = recalled.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Recalled)),
                 Some(task) = self.tasks.join_next(), if ended.is_none() => match task {
                     Ok(task) => self.gather(task),
@@ -178,28 +169,45 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     }
 
     fn has_room(&self) -> bool {
-        self.waiting.is_none() && self.held < HELD_MAX && self.held_bytes < HELD_BYTES_MAX
+        self.held < HELD_MAX && self.held_bytes < HELD_BYTES_MAX
     }
 
     /// Begins a command, or keeps it until its partition's window has room.
     fn take(&mut self, command: Command) {
         let Place { partition, offset } = command.place;
         // A partition that was not handed over with the others is not this session's.
-        let Some(window) = self.windows.get_mut(&partition) else { return };
-        if !window.has_room(offset) {
-            self.waiting = Some(command);
-            return;
+        let Some(window) = self.windows.get(&partition) else { return };
+        let has_room = window.has_room(offset) && !self.waiting.contains_key(&partition);
+        self.hold(&command);
+        if has_room {
+            self.begin(command);
+        } else {
+            self.waiting.entry(partition).or_default().push_back(command);
+            self.paused.send_if_modified(|paused| paused.insert(partition));
         }
-        if !window.begin(offset) {
-            return;
+    }
+
+    fn begin(&mut self, command: Command) {
+        let Place { partition, offset } = command.place;
+        let is_open = self.windows.get_mut(&partition).is_some_and(|window| window.begin(offset));
+        if !is_open {
+            return self.let_go(&command);
         }
-        self.held += 1;
-        self.held_bytes += command.bytes();
         let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
         self.tasks.spawn(async move {
             let answer = executor.answer(&command, &cancel).await;
             (command, answer)
         });
+    }
+
+    fn hold(&mut self, command: &Command) {
+        self.held += 1;
+        self.held_bytes += command.bytes();
+    }
+
+    fn let_go(&mut self, command: &Command) {
+        self.held -= 1;
+        self.held_bytes -= command.bytes();
     }
 
     fn gather(&mut self, (command, answer): Task) {
@@ -210,9 +218,22 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         }
         self.gathered.push((command, answer));
         self.permits.extend(permit);
-        if let Some(waiting) = self.waiting.take() {
-            self.take(waiting);
+        self.begin_waiting(partition);
+    }
+
+    /// As many of those that wait in the partition as its window has room for; then more may come.
+    fn begin_waiting(&mut self, partition: i32) {
+        let Some(mut waiting) = self.waiting.remove(&partition) else { return };
+        while let Some(command) = waiting.pop_front() {
+            let has_room = |window: &Window| window.has_room(command.place.offset);
+            if !self.windows.get(&partition).is_some_and(has_room) {
+                waiting.push_front(command);
+                self.waiting.insert(partition, waiting);
+                return;
+            }
+            self.begin(command);
         }
+        self.paused.send_if_modified(|paused| paused.remove(&partition));
     }
 
     /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
@@ -246,8 +267,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     fn committed(&mut self, batch: &AnswerBatch) {
         for (command, answer) in &batch.answers {
             self.totals.count(answer);
-            self.held -= 1;
-            self.held_bytes -= command.bytes();
+            self.let_go(command);
         }
     }
 
@@ -256,13 +276,6 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.cancel.cancel();
         self.tasks.abort_all();
         ended
-    }
-}
-
-fn failed(error: CommitError) -> Ended {
-    match error {
-        CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => Ended::Reopen(reason),
-        CommitError::Stop(reason) => Ended::Stop(reason),
     }
 }
 

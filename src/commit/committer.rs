@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crash_point::{CrashPoint, reach};
-use super::log::{CommitError, CommitLog};
+use super::log::{CommitError, Ended, StateLog};
 use super::queue::IntakeReceiver;
 use crate::domain::batch::Batch;
 use crate::domain::state::{State, Tally};
@@ -56,19 +56,6 @@ impl Totals {
     }
 }
 
-/// Why a session's writing ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Everything that was sent is durable.
-    Drained,
-    /// The lease was recalled.
-    Recalled,
-    /// The log has to be opened again.
-    Reopen(String),
-    /// Only an operator can help.
-    Stop(String),
-}
-
 pub struct Committer<L> {
     log: L,
     state: State,
@@ -92,7 +79,7 @@ enum Log<L> {
     Committing(Commit<L>),
 }
 
-impl<L: CommitLog> Committer<L> {
+impl<L: StateLog> Committer<L> {
     pub fn new(log: L, state: State, bounds: Bounds, totals: Arc<Totals>) -> Committer<L> {
         Committer { log, state, bounds, totals }
     }
@@ -122,7 +109,7 @@ impl<L: CommitLog> Committer<L> {
                 () = recalled.cancelled() => {
                     return match tokio::time::timeout(RECALL_GRACE, log.settled()).await {
                         Ok((log, Ok(tally))) => { count(&totals, tally); (Some(log), Ended::Recalled) }
-                        Ok((log, Err(error))) => (Some(log), ended_by(error)),
+                        Ok((log, Err(error))) => (Some(log), error.into()),
                         Err(_) => (None, Ended::Recalled),
                     };
                 }
@@ -130,7 +117,7 @@ impl<L: CommitLog> Committer<L> {
                     log = Log::Idle(idle);
                     match result {
                         Ok(tally) => totals.add(tally),
-                        Err(error) => return (log.idle(), ended_by(error)),
+                        Err(error) => return (log.idle(), error.into()),
                     }
                 }
                 queued = intakes.receive(), if open && !growing.is_full(bounds) => match queued {
@@ -207,7 +194,7 @@ fn count(totals: &Totals, tally: Option<Tally>) {
 }
 
 /// Commits one batch, again and again while it is certain that nothing of it was written.
-async fn commit<L: CommitLog>(mut log: L, batch: Arc<Batch>, tally: Tally) -> (L, Result<Tally, CommitError>) {
+async fn commit<L: StateLog>(mut log: L, batch: Arc<Batch>, tally: Tally) -> (L, Result<Tally, CommitError>) {
     let mut pause = ATTEMPT_PAUSE;
     for attempt in 1.. {
         match log.commit(batch.clone()).await {
@@ -221,11 +208,4 @@ async fn commit<L: CommitLog>(mut log: L, batch: Arc<Batch>, tally: Tally) -> (L
         }
     }
     unreachable!("the loop ends in a return")
-}
-
-fn ended_by(error: CommitError) -> Ended {
-    match error {
-        CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => Ended::Reopen(reason),
-        CommitError::Stop(reason) => Ended::Stop(reason),
-    }
 }

@@ -1,4 +1,4 @@
-//! What the committer asks of a log: all of a batch becomes durable, or none of it.
+//! What a lane asks of a log: all of a batch becomes durable, or none of it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,21 +9,32 @@ use crate::domain::batch::Batch;
 use crate::domain::promoter::Promoter;
 use crate::domain::state::State;
 
-/// Two implementations: Kafka's transactions, and a log in memory with crash points for simulation.
+/// The polls have one, which holds their state, and the commands have one, which holds how far they are answered. Each is
+/// implemented by Kafka's transactions, and in memory with crash points for simulation.
 pub trait CommitLog: Send + 'static {
-    /// Waits until this instance owns something, shuts out whoever wrote before, and reads the state. Everything
-    /// committed before it returns is in the state, and nothing can be committed by an earlier owner any more.
-    fn open(&mut self) -> impl Future<Output = Result<Opened, OpenError>> + Send;
+    /// What an open log hands over.
+    type Opened: Send;
+    /// What becomes durable together.
+    type Batch: Send + Sync;
+
+    /// Waits until this instance owns something, shuts out whoever wrote before, and reads what was written. Everything
+    /// committed before it returns is handed over, and nothing can be committed by an earlier owner any more.
+    fn open(&mut self) -> impl Future<Output = Result<Self::Opened, OpenError>> + Send;
 
     /// Makes the batch durable, all or nothing. Only between [`open`](Self::open) and an error other than
     /// [`CommitError::NothingWritten`].
-    fn commit(&mut self, batch: Arc<Batch>) -> impl Future<Output = Result<(), CommitError>> + Send;
+    fn commit(&mut self, batch: Arc<Self::Batch>) -> impl Future<Output = Result<(), CommitError>> + Send;
 
     /// Gives back what was owned. Nothing is written after it until the next [`open`](Self::open).
     fn release(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// What an open log hands over.
+/// A log of the polls.
+pub trait StateLog: CommitLog<Opened = Opened, Batch = Batch> {}
+
+impl<L: CommitLog<Opened = Opened, Batch = Batch>> StateLog for L {}
+
+/// What an open log of the polls hands over.
 pub struct Opened {
     pub state: State,
     pub lease: Lease,
@@ -71,4 +82,26 @@ pub enum CommitError {
     /// Only an operator can help: the process stops.
     #[error("{0}")]
     Stop(String),
+}
+
+/// Why a session on an open log is over.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop, and everything that was to be written is durable.
+    Drained,
+    /// What was owned is to be given back.
+    Recalled,
+    /// The log has to be opened again.
+    Reopen(String),
+    /// Only an operator can help.
+    Stop(String),
+}
+
+impl From<CommitError> for Ended {
+    fn from(error: CommitError) -> Ended {
+        match error {
+            CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => Ended::Reopen(reason),
+            CommitError::Stop(reason) => Ended::Stop(reason),
+        }
+    }
 }

@@ -85,6 +85,9 @@ impl MemoryLog {
 }
 
 impl CommitLog for MemoryLog {
+    type Opened = Opened;
+    type Batch = Batch;
+
     async fn open(&mut self) -> Result<Opened, OpenError> {
         let (delay, fault) = (self.script)();
         tokio::time::sleep(delay).await;

@@ -9,7 +9,7 @@ use super::value::{boolean, number};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {
     pub enabled: bool,
-    /// How many requests are carried out at once: 1 to 256.
+    /// How many calls each app makes at once: 1 to 256.
     pub concurrency: usize,
     /// The names that a request may give in its header `reply-topic`.
     pub reply_topics: Vec<String>,

@@ -21,21 +21,27 @@ pub mod partition;
 
 pub mod ownership;
 
-pub mod claim;
-
 mod rival;
+
+mod claim;
+
+mod tenure;
 
 pub mod state_topic;
 
-pub mod limits;
+mod limits;
 
 pub mod records;
+
+mod producer;
 
 pub mod transaction;
 
 pub mod transaction_log;
 
 pub mod command_records;
+
+mod command_reader;
 
 pub mod command_topic;
 

@@ -197,6 +197,15 @@ impl Shared {
         });
     }
 
+    /// The group may not be joined. At start that is a right that was never given; later it may come back.
+    fn refused(&self, error: &KafkaError, reason: &str) {
+        if self.usage().last_number == 0 {
+            self.fail(format!("the consumer group {} may not be joined; allow this user to READ it", self.group));
+        } else {
+            self.log.error(error, reason);
+        }
+    }
+
     fn assigned(&self, partitions: Vec<i32>, metadata: ConsumerGroupMetadata) {
         let number = {
             let mut usage = self.usage();
@@ -239,6 +248,8 @@ impl Member {
             || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
         if lost {
             self.lost.store(true, Ordering::Relaxed);
+        } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+            self.shared.refused(error, reason);
         } else {
             self.shared.log.error(error, reason);
         }

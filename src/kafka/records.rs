@@ -38,7 +38,21 @@ impl Limits {
     pub fn smallest(&self) -> usize {
         self.touches.min(self.orders).min(self.dead_letters).min(self.state)
     }
+
+    /// Each with the name of its topic.
+    pub fn by_topic<'a>(&'a mut self, names: &'a TopicNames) -> [(&'a str, &'a mut usize); 4] {
+        [
+            (&names.touches, &mut self.touches),
+            (&names.orders, &mut self.orders),
+            (&names.dead_letters, &mut self.dead_letters),
+            (&names.state, &mut self.state),
+        ]
+    }
 }
+
+/// Tells the latest time that a record may carry now. Kafka refuses one that is an hour ahead of the broker, and with it
+/// the whole transaction, again and again.
+pub type RecordClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 
 /// One record on its way to the producer.
 pub struct Record<'a> {
@@ -63,8 +77,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Hands every record of the batch to `send`, until it fails. No timestamp is later than `now`: Kafka refuses a
-    /// record that is too far in the future, and with it the whole transaction.
+    /// Hands every record of the batch to `send`, until it fails. No timestamp is later than `now`.
     pub fn write<E>(
         &self,
         batch: &Batch,

@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::context::LogContext;
+use super::limits::RECORD_BYTES_MIN;
 use super::records::Limits;
 use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::commit::log::OpenError;
@@ -19,8 +20,6 @@ use crate::commit::log::OpenError;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a topic that was just created may take to show up.
 const APPEAR_MAX: Duration = Duration::from_secs(30);
-/// A dead letter and a record of the state must fit; below this they may not.
-const RECORD_BYTES_MIN: usize = 64 * 1024;
 
 /// What the topics are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,7 +254,10 @@ async fn check_settings(
             Err(error) => return Err(again(KafkaError::AdminOp(error))),
         };
         let value = |key: &str| config.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
-        let bytes = value("max.message.bytes").parse().unwrap_or(Limits::KAFKA_DEFAULT);
+        let size = |key: &str| value(key).parse().ok();
+        let bytes = size("max.message.bytes").unwrap_or(Limits::KAFKA_DEFAULT);
+        // A batch must fit into a segment too.
+        let bytes = size("segment.bytes").map_or(bytes, |segment: usize| bytes.min(segment));
         limits.insert(topic.to_owned(), bytes);
         let policy = value("cleanup.policy");
         match kind {

@@ -8,22 +8,23 @@
 //! 4. `send_offsets_to_transaction`, with the group metadata of the assignment.
 //! 5. `commit_transaction`.
 //!
-//! Those of the registry carry no progress (nothing of it is consumed by them); they make the broker check the generation.
-//! Those of the request topic are the progress. They come *after* the records and just before the commit, because then a transaction that an older
-//! generation could still get through has all its records below the end to which a new owner reads the state topic: the
-//! check passed while the older generation was current, so before the new owner was assigned anything, and the records
-//! were acknowledged before the check. A transaction that is checked later is refused.
+//! The offsets of the registry carry no progress (nothing of it is consumed by them); they make the broker check the
+//! generation. Those of the request topic are the progress. Both come *after* the records and just before the commit,
+//! because then a transaction that an older generation could still get through has all its records below the end to
+//! which a new owner reads the state topic: the check passed while the older generation was current, so before the new
+//! owner was assigned anything, and the records were acknowledged before the check. A transaction that is checked later
+//! is refused.
 //!
 //! # What every error means
 //!
 //! | step | error | reaction |
 //! |---|---|---|
 //! | init | retriable (coordinator loading, timeout) | call again, for [`STEP_MAX`]; then open again |
-//! | init | fenced, any other | open again with a new producer |
+//! | init | fenced, any other | open again |
 //! | begin | any | open again |
 //! | send | local queue full | wait for room, for [`STEP_MAX`]; then as any other |
 //! | send | any other | abort: *nothing written*; if the abort fails, open again |
-//! | acknowledge | a record was refused as too large | abort: *too large*; the limits are read anew |
+//! | acknowledge | a record or its batch was refused as too large | abort: *too large*; the limits are read anew |
 //! | acknowledge | a record was not delivered, or not in time | abort: *nothing written* |
 //! | offsets | retriable | call again, for [`STEP_MAX`]; then abort |
 //! | offsets | an older generation, an unknown or fenced member | abort; *recalled*: wait for the next assignment |
@@ -34,39 +35,35 @@
 //! | abort | retriable | call again, for [`STEP_MAX`]; then open again |
 //! | abort | any other | open again |
 //!
-//! After a refused record the broker misses its sequence number, and the next attempt may fail once more until
-//! librdkafka has taken a new epoch: one more reason to try a batch several times.
+//! "Nothing written" is said only when the abort itself succeeded and no commit had been tried. After a commit that
+//! failed, the log decides: opening again fences this producer, ends its transaction one way or the other, and reads the
+//! state topic to its end.
 //!
-//! "Nothing written" is said only when the abort itself succeeded and no commit had been tried. After a commit was
-//! tried, the log decides: opening again fences this producer, ends its transaction one way or the other, and reads the
-//! state topic to its end. librdkafka does not number its transactions for the broker (KIP-890), so an EndTxn that is still
-//! on its way could otherwise hit a later transaction.
+//! # When a producer is given up
+//!
+//! librdkafka does not number its transactions for the broker (KIP-890). An EndTxn that it has sent twice, because the
+//! answer to the first was lost, could arrive so late that it ends a later transaction of the same producer, half written.
+//! So a producer goes on only after a commit that was answered at once. After an abort, and after a commit that took
+//! as long as sending it twice takes ([`RESENT_AFTER`]), the next transaction has a new producer, whose `init` makes the
+//! broker refuse whatever is still on its way. Nothing need be read anew for that: what was committed is known, and
+//! whether this instance is still the owner is checked with the offsets.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::context::{self, LogContext};
 use super::ownership::Assignment;
+pub use super::producer::STEP_MAX;
+use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
 use super::records::Record;
 use crate::commit::crash_point::{CrashPoint, reach};
-use crate::domain::time::UnixMillis;
 
-/// How long one step is tried before it counts as failed.
-pub const STEP_MAX: Duration = Duration::from_secs(60);
-/// How long a single call blocks.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the delivery thread waits for the next report: also the longest it takes to stop.
-const DELIVERY_POLL: Duration = Duration::from_millis(200);
-const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+/// librdkafka sends a request again when its connection broke or its time ran out; a commit that is answered within
+/// this time was at most sent again within it, and the broker works off what it has received far sooner.
+const RESENT_AFTER: Duration = Duration::from_secs(1);
 
 /// What the failed transaction means to whoever wanted it.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,138 +94,113 @@ pub struct Position {
     pub metadata: String,
 }
 
-/// A transactional producer with its delivery thread. All calls block.
+/// Transactions of one `transactional.id`, one after the other. All calls block.
 pub struct Transactions {
-    producer: Arc<BaseProducer<Deliveries>>,
-    stop: Arc<AtomicBool>,
-    delivery_thread: Option<JoinHandle<()>>,
+    config: ClientConfig,
+    /// One that the producer may ask about.
+    topic: String,
+    next: Mutex<Next>,
+}
+
+/// What the next transaction is written with.
+enum Next {
+    Producer(TransactionalProducer),
+    /// The end of the last one may have been sent twice.
+    NewProducer,
+    /// None may follow: what was committed is not known any more.
+    Nothing,
 }
 
 impl Transactions {
-    /// Makes a producer, fences every earlier one of the same `transactional.id`, and ends what it left open.
-    /// `topic` is one that it may ask about.
-    pub fn open(config: &ClientConfig, topic: &str) -> Result<Transactions, String> {
-        let producer: BaseProducer<Deliveries> = config
-            .create_with_context(Deliveries::default())
-            .map_err(|error| format!("the producer can't be made: {error}"))?;
-        let producer = Arc::new(producer);
-        let stop = Arc::new(AtomicBool::new(false));
-        // Delivery reports are served by a thread of their own: the transaction calls block, and an abort would
-        // wait for reports that nobody serves.
-        let delivery_thread = std::thread::Builder::new()
-            .name("deliveries".into())
-            .spawn({
-                let (producer, stop) = (producer.clone(), stop.clone());
-                move || {
-                    while !stop.load(Ordering::Relaxed) {
-                        producer.poll(DELIVERY_POLL);
-                    }
-                }
-            })
-            .map_err(|error| format!("no thread for delivery reports: {error}"))?;
-        let transactions = Transactions { producer, stop, delivery_thread: Some(delivery_thread) };
-        // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
-        // Any question to a partition's leader connects one. If that fails, the next call says why.
-        let _ = transactions.producer.client().fetch_watermarks(topic, 0, CALL_TIMEOUT);
-        retried(|| transactions.producer.init_transactions(CALL_TIMEOUT)).map_err(|error| {
-            let id = config.get("transactional.id").unwrap_or_default();
-            format!("transactional.id {id} can't be taken: {error}")
-        })?;
-        Ok(transactions)
+    /// Fences every earlier producer of the same `transactional.id`, and ends what it left open. `topic` is one that the
+    /// producer may ask about.
+    pub fn open(config: ClientConfig, topic: &str) -> Result<Transactions, String> {
+        let producer = TransactionalProducer::open(&config, topic)?;
+        Ok(Transactions { config, topic: topic.to_owned(), next: Mutex::new(Next::Producer(producer)) })
     }
 
-    /// `write` hands every record of the transaction to the sender that it is given, until that fails. The time is now.
+    /// `write` hands every record of the transaction to the sender that it is given, until that fails.
     pub fn commit(
         &self,
-        write: impl FnOnce(UnixMillis, &mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
+        write: impl FnOnce(&mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
         offsets: &OwnedOffsets,
     ) -> Result<(), Failure> {
-        self.producer.context().reset();
-        self.producer.begin_transaction().map_err(|error| reopen("begin", &error))?;
-        let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
-        write(now, &mut |record| self.send(&record)).or_else(|error| self.abort("send", &error))?;
-        reach(CrashPoint::RecordsSent);
-        self.acknowledge()?;
-        reach(CrashPoint::RecordsAcknowledged);
-        self.send_offsets(offsets)?;
-        reach(CrashPoint::OffsetsSent);
-        retried(|| self.producer.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen("commit", &error))?;
-        reach(CrashPoint::Committed);
-        Ok(())
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let producer = match std::mem::replace(&mut *next, Next::Nothing) {
+            Next::Producer(producer) => producer,
+            Next::NewProducer => TransactionalProducer::open(&self.config, &self.topic).map_err(Failure::Reopen)?,
+            Next::Nothing => return Err(Failure::Reopen("a transaction before it has failed".into())),
+        };
+        let result = commit(&producer, write, offsets);
+        *next = match &result {
+            Ok(Answered::AtOnce) => Next::Producer(producer),
+            Ok(Answered::Late) | Err(Failure::NothingWritten(_)) => Next::NewProducer,
+            Err(Failure::Recalled(_) | Failure::Reopen(_) | Failure::TooLarge { .. }) => Next::Nothing,
+        };
+        result.map(drop)
     }
+}
 
-    fn send(&self, record: &Record<'_>) -> Result<(), KafkaError> {
-        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).timestamp(record.timestamp.0);
-        message.partition = record.partition;
-        message.key = record.key;
-        message.payload = record.value;
-        if !record.headers.is_empty() {
-            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            message.headers = Some(record.headers.iter().fold(headers, |headers, header| {
-                headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
-            }));
-        }
-        let deadline = Instant::now() + STEP_MAX;
-        loop {
-            match self.producer.send(message) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < deadline =>
-                {
-                    message = back;
-                    std::thread::sleep(QUEUE_FULL_PAUSE);
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
+/// When the answer to a commit came.
+enum Answered {
+    AtOnce,
+    Late,
+}
+
+fn commit(
+    producer: &TransactionalProducer,
+    write: impl FnOnce(&mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
+    offsets: &OwnedOffsets,
+) -> Result<Answered, Failure> {
+    let kafka = producer.kafka();
+    kafka.context().reset();
+    kafka.begin_transaction().map_err(|error| reopen("begin", &error))?;
+    write(&mut |record| producer.send(&record)).map_err(|error| abort(producer, "send", &error))?;
+    reach(CrashPoint::RecordsSent);
+    acknowledge(producer)?;
+    reach(CrashPoint::RecordsAcknowledged);
+    send_offsets(producer, offsets)?;
+    reach(CrashPoint::OffsetsSent);
+    let began = Instant::now();
+    retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen("commit", &error))?;
+    reach(CrashPoint::Committed);
+    Ok(if began.elapsed() < RESENT_AFTER { Answered::AtOnce } else { Answered::Late })
+}
+
+/// Waits until every record of the transaction is acknowledged or refused.
+fn acknowledge(producer: &TransactionalProducer) -> Result<(), Failure> {
+    if !producer.flush() {
+        return Err(abort(producer, "acknowledge", &KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
     }
-
-    /// Waits until every record of the transaction is acknowledged or refused.
-    fn acknowledge(&self) -> Result<(), Failure> {
-        let deadline = Instant::now() + STEP_MAX;
-        while !flush(&self.producer, CALL_TIMEOUT) {
-            if Instant::now() >= deadline {
-                return self.abort("acknowledge", &KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
-            }
+    let Some(refused) = producer.kafka().context().first_refusal() else { return Ok(()) };
+    let failure = abort(producer, &format!("topic {}", refused.topic), &refused.error);
+    match failure {
+        Failure::NothingWritten(reason) if refused.is_too_large() => {
+            Err(Failure::TooLarge { topic: refused.topic, reason })
         }
-        match self.producer.context().first_refusal() {
-            None => Ok(()),
-            Some((topic, error)) => {
-                let too_large = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-                let failure = self.abort(&format!("topic {topic}"), &error);
-                match failure {
-                    Err(Failure::NothingWritten(reason)) if too_large => Err(Failure::TooLarge { topic, reason }),
-                    failure => failure,
-                }
-            }
-        }
+        failure => Err(failure),
     }
+}
 
-    fn send_offsets(&self, owned: &OwnedOffsets) -> Result<(), Failure> {
-        let offsets =
-            owned.list().or_else(|error| self.abort("offsets", &error).map(|()| TopicPartitionList::new()))?;
-        let metadata = &owned.assignment.metadata;
-        let sent = retried(|| self.producer.send_offsets_to_transaction(&offsets, metadata, CALL_TIMEOUT));
-        let Err(error) = sent else { return Ok(()) };
-        if is_fatal(&error) {
-            return Err(reopen("offsets", &error));
-        }
-        let older_generation = is_older_generation(&error);
-        match self.abort("offsets", &error) {
-            Err(Failure::NothingWritten(reason)) if older_generation => Err(Failure::Recalled(reason)),
-            failure => failure,
-        }
+fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Result<(), Failure> {
+    let offsets = owned.list().map_err(|error| abort(producer, "offsets", &error))?;
+    let metadata = &owned.assignment.metadata;
+    let send = || producer.kafka().send_offsets_to_transaction(&offsets, metadata, CALL_TIMEOUT);
+    let Err(error) = retried(send) else { return Ok(()) };
+    match abort(producer, "offsets", &error) {
+        Failure::NothingWritten(reason) if is_older_generation(&error) => Err(Failure::Recalled(reason)),
+        failure => Err(failure),
     }
+}
 
-    /// Ends the transaction without a trace. Always an error: the one that led here, cut by what is known now.
-    fn abort(&self, step: &str, cause: &KafkaError) -> Result<(), Failure> {
-        if is_fatal(cause) {
-            return Err(reopen(step, cause));
-        }
-        match retried(|| self.producer.abort_transaction(CALL_TIMEOUT)) {
-            Ok(()) => Err(Failure::NothingWritten(format!("{step}: {cause}"))),
-            Err(error) => Err(Failure::Reopen(format!("{step}: {cause}; then abort: {error}"))),
-        }
+/// Ends the transaction without a trace. Gives what led here, cut by what is known now.
+fn abort(producer: &TransactionalProducer, step: &str, cause: &KafkaError) -> Failure {
+    if is_fatal(cause) {
+        return reopen(step, cause);
+    }
+    match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
+        Ok(()) => Failure::NothingWritten(format!("{step}: {cause}")),
+        Err(error) => Failure::Reopen(format!("{step}: {cause}; then abort: {error}")),
     }
 }
 
@@ -246,42 +218,8 @@ impl OwnedOffsets {
     }
 }
 
-impl Drop for Transactions {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.delivery_thread.take() {
-            // A panic in the thread has been reported by the panic hook already.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Calls again while the error is retriable, for [`STEP_MAX`] at most.
-fn retried(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
-    let deadline = Instant::now() + STEP_MAX;
-    let mut pause = Duration::from_millis(20);
-    loop {
-        match call() {
-            Err(error) if is_retriable(&error) && Instant::now() < deadline => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-            result => return result,
-        }
-    }
-}
-
 fn reopen(step: &str, error: &KafkaError) -> Failure {
     Failure::Reopen(format!("{step}: {error}"))
-}
-
-fn is_retriable(error: &KafkaError) -> bool {
-    match error {
-        KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort() && !error.is_fatal(),
-        // The flush that `commit_transaction` begins with.
-        KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
-        _ => false,
-    }
 }
 
 /// Whether the producer can't go on. A fenced one counts whatever else librdkafka says of the error: it reports some of
@@ -307,58 +245,4 @@ fn is_older_generation(error: &KafkaError) -> bool {
         error.code(),
         RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::FencedInstanceId
     ))
-}
-
-/// Waits until no record is on its way. rdkafka's own `flush` sleeps in steps of 100 ms beside a delivery thread,
-/// which would be the price of every transaction; this returns with the last acknowledgement.
-#[allow(unsafe_code, reason = "one call into librdkafka that rdkafka does not offer, argued below")]
-fn flush(producer: &BaseProducer<Deliveries>, timeout: Duration) -> bool {
-    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the pointer is valid as long as the producer, which is borrowed for the call, and librdkafka's clients
-    // may be used from any thread.
-    let result = unsafe { rdkafka::bindings::rd_kafka_flush(producer.client().native_ptr(), milliseconds) };
-    result == rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
-}
-
-/// Collects what became of the records of one transaction.
-#[derive(Default)]
-pub struct Deliveries {
-    log: LogContext,
-    first: Mutex<Option<(String, KafkaError)>>,
-}
-
-impl Deliveries {
-    fn reset(&self) {
-        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn first_refusal(&self) -> Option<(String, KafkaError)> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        use rdkafka::Message;
-        if let Err((error, message)) = result {
-            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-            // Of many refusals the one for size says most: the others may only follow from it.
-            let size = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-            if first.is_none() || size {
-                *first = Some((message.topic().to_owned(), error.clone()));
-            }
-        }
-    }
 }

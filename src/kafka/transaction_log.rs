@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::claim::Claim;
 use super::limits::LearnedLimits;
 use super::ownership::Assignment;
 use super::partition;
-use super::records::{Limits, Writer};
+use super::records::{RecordClock, Writer};
 use super::settings::Settings;
 use super::state_topic;
+use super::tenure::Tenure;
 use super::topics::{self, Topics};
-use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
+use super::transaction::{OwnedOffsets, Position, Transactions};
 use crate::avro::encode::Encoders;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
@@ -23,152 +23,101 @@ use crate::domain::promoter::IdKind;
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
 pub struct KafkaLog {
-    shared: Arc<Shared>,
-    session: Option<Arc<Session>>,
+    parts: Arc<Parts>,
+    tenure: Tenure<Session>,
 }
 
-struct Shared {
+struct Parts {
     settings: Settings,
     encoders: Arc<Encoders>,
     id_kinds: HashMap<String, IdKind>,
-    claim: Claim,
-    /// Limits that a broker enforced below what it had told.
-    learned_limits: LearnedLimits,
-    topics_checked: CancellationToken,
+    clock: RecordClock,
 }
 
-/// One life of the producer.
+/// One life of the log.
 struct Session {
     transactions: Transactions,
     writer: Writer,
     offsets: OwnedOffsets,
+    clock: RecordClock,
 }
 
 impl KafkaLog {
-    pub fn new(settings: Settings, encoders: Arc<Encoders>, id_kinds: HashMap<String, IdKind>) -> KafkaLog {
-        let claim = Claim::new(settings.name.clone(), settings.topics.registry.clone());
-        let shared = Shared {
-            settings,
-            encoders,
-            id_kinds,
-            claim,
-            learned_limits: LearnedLimits::default(),
-            topics_checked: CancellationToken::new(),
-        };
-        KafkaLog { shared: Arc::new(shared), session: None }
+    pub fn new(
+        settings: Settings,
+        encoders: Arc<Encoders>,
+        id_kinds: HashMap<String, IdKind>,
+        clock: RecordClock,
+    ) -> KafkaLog {
+        let tenure = Tenure::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
+        KafkaLog { parts: Arc::new(Parts { settings, encoders, id_kinds, clock }), tenure }
     }
 
     /// Cancelled once the topics have been found to be as they must be.
     pub fn topics_checked(&self) -> CancellationToken {
-        self.shared.topics_checked.clone()
+        self.tenure.topics_checked()
     }
 }
 
 impl CommitLog for KafkaLog {
+    type Opened = Opened;
+    type Batch = Batch;
+
     async fn open(&mut self) -> Result<Opened, OpenError> {
-        self.release().await;
-        let shared = self.shared.clone();
-        let mut topics = topics::prepare(&shared.settings).await?;
-        shared.topics_checked.cancel();
-        shared.apply_learned(&mut topics.limits);
-        let assignment = shared.claim.acquire(&shared.settings).await?;
-        let recalled = assignment.recalled.clone();
-        let opened = tokio::task::spawn_blocking({
-            let assignment = assignment.clone();
-            move || shared.start(topics, assignment)
-        });
-        let opened = opened.await.map_err(|error| OpenError::Again(format!("opening the log: {error}")));
-        match opened.and_then(|result| result) {
-            Ok((session, state)) => {
-                self.session = Some(Arc::new(session));
-                let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
-                let owns = move |promoter: &_| owned.contains(&partition::of(promoter, topics.partitions));
-                Ok(Opened { state, lease: Lease::new(owns, recalled) })
-            }
-            Err(error) => {
-                self.release().await;
-                Err(error)
-            }
-        }
+        let (prepared, started) = (self.parts.clone(), self.parts.clone());
+        let prepare = || {
+            let parts = prepared.clone();
+            async move { topics::prepare(&parts.settings).await }
+        };
+        self.tenure.open(prepare, move |limits, topics, assignment| started.start(limits, topics, assignment)).await
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
-        let Some(session) = self.session.clone() else {
-            return Err(CommitError::Reopen("the log is not open".into()));
+        let commit = move |session: &Session| {
+            let now = (session.clock)();
+            session.transactions.commit(|send| session.writer.write(&batch, now, send), &session.offsets)
         };
-        let assignment = session.offsets.assignment.number;
-        let result = tokio::task::spawn_blocking(move || {
-            let Session { transactions, writer, offsets } = &*session;
-            transactions.commit(|now, send| writer.write(&batch, now, send), offsets)
-        });
-        let result = result.await.unwrap_or_else(|error| Err(Failure::Reopen(format!("transaction thread: {error}"))));
-        result.map_err(|failure| self.shared.judge(failure, assignment))
+        self.tenure.commit(commit).await
     }
 
     async fn release(&mut self) {
-        if let Some(session) = self.session.take() {
-            // The producer's end blocks until its thread has ended.
-            let dropped = tokio::task::spawn_blocking(move || drop(session)).await;
-            if let Err(error) = dropped {
-                tracing::error!(%error, "closing the producer");
-            }
-        }
-        self.shared.claim.release();
+        self.tenure.release().await;
     }
 }
 
-impl Shared {
+impl Parts {
     /// Fences, then reads: the order that makes the state whole. Blocks.
     fn start(
         &self,
-        topics: Topics,
+        learned: &LearnedLimits,
+        Topics { partitions, mut limits }: Topics,
         assignment: Arc<Assignment>,
-    ) -> Result<(Session, crate::domain::state::State), OpenError> {
-        let config = self.settings.producer_config(self.settings.transactional_id(), topics.limits.smallest());
-        let transactions = Transactions::open(&config, &self.settings.topics.state).map_err(OpenError::Again)?;
+    ) -> Result<(Session, Opened), OpenError> {
+        let names = &self.settings.topics;
+        for (topic, limit) in limits.by_topic(names) {
+            *limit = learned.limit(topic, *limit);
+        }
+        let config = self.settings.producer_config(self.settings.transactional_id(), limits.smallest());
+        let transactions = Transactions::open(config, &names.state).map_err(OpenError::Again)?;
         tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
-        let state =
-            state_topic::restore(&self.settings, &assignment.partitions, topics.partitions, &assignment.recalled)?;
+        let state = state_topic::restore(&self.settings, &assignment.partitions, partitions, &assignment.recalled)?;
         reach(CrashPoint::Restored);
+        let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
+        let owns = move |promoter: &_| owned.contains(&partition::of(promoter, partitions));
+        let lease = Lease::new(owns, assignment.recalled.clone());
         let writer = Writer {
-            topics: self.settings.topics.clone(),
+            topics: names.clone(),
             encoders: self.encoders.clone(),
             id_kinds: self.id_kinds.clone(),
-            limits: topics.limits,
-            state_partitions: topics.partitions,
+            limits,
+            state_partitions: partitions,
         };
         // Offset 0: whoever reads the registry reads all of it.
         let position = |partition: &i32| Position { partition: *partition, offset: 0, metadata: String::new() };
         let positions = assignment.partitions.iter().map(position).collect();
-        let offsets = OwnedOffsets { assignment, topic: self.settings.topics.registry.clone(), positions };
-        Ok((Session { transactions, writer, offsets }, state))
-    }
-
-    fn judge(&self, failure: Failure, assignment: u64) -> CommitError {
-        match failure {
-            Failure::NothingWritten(reason) => CommitError::NothingWritten(reason),
-            Failure::Reopen(reason) => CommitError::Reopen(reason),
-            Failure::Recalled(reason) => {
-                self.claim.refuse(assignment);
-                CommitError::Reopen(reason)
-            }
-            Failure::TooLarge { topic, reason } => {
-                self.learned_limits.learn(topic);
-                CommitError::Reopen(reason)
-            }
-        }
-    }
-
-    fn apply_learned(&self, limits: &mut Limits) {
-        let names = &self.settings.topics;
-        for (topic, limit) in [
-            (&names.touches, &mut limits.touches),
-            (&names.orders, &mut limits.orders),
-            (&names.dead_letters, &mut limits.dead_letters),
-            (&names.state, &mut limits.state),
-        ] {
-            *limit = self.learned_limits.apply(topic, *limit);
-        }
+        let offsets = OwnedOffsets { assignment, topic: names.registry.clone(), positions };
+        let clock = self.clock.clone();
+        Ok((Session { transactions, writer, offsets, clock }, Opened { state, lease }))
     }
 }

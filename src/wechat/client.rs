@@ -121,6 +121,11 @@ impl<T: Transport> Client<T> {
         self.transport.now()
     }
 
+    /// How far the upstream's clock is ahead of the local one; nothing before the first answer.
+    pub fn upstream_skew_seconds(&self) -> Option<i64> {
+        self.clock.skew_seconds()
+    }
+
     /// Fetches the token, once and without retries: then the first window is asked with the upstream's clock known.
     /// Also what a check of the credentials does.
     pub async fn warm_up(&self) -> Result<(), TokenError> {

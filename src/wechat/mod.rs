@@ -18,7 +18,7 @@ pub mod token;
 
 pub mod http;
 pub mod transport;
-mod upstream_clock;
+pub mod upstream_clock;
 
 mod fields;
 mod parts;

@@ -2,12 +2,20 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::domain::time::UnixTime;
+use crate::domain::time::{UnixMillis, UnixTime};
 
 /// How far the upstream's clock is ahead of the local one, in seconds, as the latest answer showed it.
-#[derive(Default)]
 pub struct UpstreamClock {
     skew_seconds: AtomicI64,
+}
+
+/// No answer has shown anything yet.
+const UNKNOWN: i64 = i64::MIN;
+
+impl Default for UpstreamClock {
+    fn default() -> UpstreamClock {
+        UpstreamClock { skew_seconds: AtomicI64::new(UNKNOWN) }
+    }
 }
 
 impl UpstreamClock {
@@ -18,15 +26,27 @@ impl UpstreamClock {
         self.skew_seconds.store(0.clamp(least, most.max(least)), Ordering::Relaxed);
     }
 
+    /// Nothing before the first answer.
+    pub fn skew_seconds(&self) -> Option<i64> {
+        Some(self.skew_seconds.load(Ordering::Relaxed)).filter(|skew| *skew != UNKNOWN)
+    }
+
     /// The earlier of the two clocks, when the local one shows `local`.
     pub fn earlier(&self, local: UnixTime) -> UnixTime {
-        local.plus(self.skew_seconds.load(Ordering::Relaxed).min(0))
+        local.plus(self.skew_seconds().unwrap_or(0).min(0))
     }
 
     /// The later of the two clocks, when the local one shows `local`.
     pub fn later(&self, local: UnixTime) -> UnixTime {
-        local.plus(self.skew_seconds.load(Ordering::Relaxed).max(0))
+        local.plus(self.skew_seconds().unwrap_or(0).max(0))
     }
+}
+
+/// The local clock, set back as far as every upstream that has answered shows it to be ahead. One upstream whose own
+/// clock is behind sets nothing back for the others.
+pub fn set_back(local: UnixMillis, skews_seconds: impl Iterator<Item = i64>) -> UnixMillis {
+    let back = skews_seconds.max().unwrap_or(0).min(0);
+    UnixMillis(local.0.saturating_add(back.saturating_mul(1000)))
 }
 
 #[cfg(test)]
@@ -51,6 +71,21 @@ mod tests {
     fn a_date_outside_shows_the_least_that_explains_it() {
         assert_eq!(clocks_after(100, 115, 90), (990, 1000));
         assert_eq!(clocks_after(100, 115, 120), (1000, 1005));
+    }
+
+    #[test]
+    fn a_local_clock_that_is_ahead_of_every_upstream_is_set_back() {
+        let after = |skews: &[i64]| set_back(UnixMillis(100_000), skews.iter().copied()).0;
+        assert_eq!(after(&[]), 100_000);
+        assert_eq!(after(&[-7, -8]), 93_000);
+        assert_eq!(after(&[-7, 0]), 100_000);
+        assert_eq!(after(&[20]), 100_000);
+    }
+
+    #[test]
+    fn before_the_first_answer_the_local_clock_is_all_there_is() {
+        let clock = UpstreamClock::default();
+        assert_eq!((clock.skew_seconds(), clock.earlier(LOCAL), clock.later(LOCAL)), (None, LOCAL, LOCAL));
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn retry() -> RetrySettings {
     }
 }
 
-fn app(id: &str, upstream: &Upstream) -> CommandApp<Upstream> {
+fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
     let settings = ClientSettings {
         app_id: AppId::new(id).unwrap(),
         id_kind: IdKind::OpenId,
@@ -99,12 +99,12 @@ fn app(id: &str, upstream: &Upstream) -> CommandApp<Upstream> {
         retry: retry(),
         budgets: [].into(),
     };
-    CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), STOPPED)
+    CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), STOPPED, concurrency)
 }
 
-fn executor(apps: impl IntoIterator<Item = CommandApp<Upstream>>, concurrency: usize) -> Executor<Upstream> {
+fn executor(apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Executor<Upstream> {
     let decoder = RequestDecoder::new(Framing::Confluent { schema_id: SCHEMA_ID });
-    Executor::new(apps, "requests".into(), decoder, None, retry(), concurrency)
+    Executor::new(apps, "requests".into(), decoder, None, retry())
 }
 
 fn request(app: &str, deadline_seconds: Option<i64>) -> MaterialRequest {
@@ -139,7 +139,7 @@ async fn outcome(executor: &Executor<Upstream>, request: &MaterialRequest) -> Ou
 /// What comes of one request whose calls are answered with `codes`, and when they were made.
 async fn outcome_of(codes: impl IntoIterator<Item = i64>, deadline_seconds: Option<i64>) -> (Outcome, Vec<u64>) {
     let upstream = Upstream::new(codes);
-    let executor = executor([app("wx1", &upstream)], 1);
+    let executor = executor([app("wx1", &upstream, 1)]);
     let outcome = outcome(&executor, &request("wx1", deadline_seconds)).await;
     (outcome, upstream.calls())
 }
@@ -197,7 +197,7 @@ async fn a_deadline_bounds_the_asking_and_says_what_failed_before() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_passes_before_any_answer_is_expired() {
     let upstream = Upstream::new([]);
-    let executor = executor([app("wx1", &upstream)], 1);
+    let executor = executor([app("wx1", &upstream, 1)]);
     assert_eq!(errcode(outcome(&executor, &request("wx1", Some(0))).await), ("expired", None));
     assert!(upstream.calls().is_empty(), "no call is spent");
     let slow = MaterialRequest { deadline: Some(UnixMillis(START.as_millis().0 + 500)), ..request("wx1", None) };
@@ -208,7 +208,7 @@ async fn a_deadline_that_passes_before_any_answer_is_expired() {
 async fn a_stopped_app_waits_and_is_probed_by_one_while_others_go_on() {
     for code in [45_009, 40_125, 48_001] {
         let [spent, other] = [Upstream::new([code, code]), Upstream::new([])];
-        let executor = executor([app("wx1", &spent), app("wx2", &other)], 1);
+        let executor = executor([app("wx1", &spent, 1), app("wx2", &other, 1)]);
         let began = Instant::now();
         let one = request("wx1", None);
         let waiting =
@@ -234,7 +234,7 @@ async fn a_stopped_app_waits_and_is_probed_by_one_while_others_go_on() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_a_stopped_app_expires_unless_it_has_asked() {
     let upstream = Upstream::new([45_011; 100]);
-    let executor = executor([app("wx1", &upstream)], 1);
+    let executor = executor([app("wx1", &upstream, 1)]);
     let (asked, waited) = (request("wx1", Some(30)), request("wx1", Some(30)));
     let (asked, waited) = tokio::join!(outcome(&executor, &asked), outcome(&executor, &waited));
     assert_eq!((errcode(asked), errcode(waited)), (("failed", Some(45_011)), ("expired", None)));
@@ -244,7 +244,7 @@ async fn a_request_that_waits_for_a_stopped_app_expires_unless_it_has_asked() {
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_places() {
     let upstream = Upstream::new([]);
-    let executor = executor([app("wx1", &upstream)], 3);
+    let executor = executor([app("wx1", &upstream, 3)]);
     let cancel = CancellationToken::new();
     let command = avro(&request("wx1", None));
     let mut answers = Vec::new();
@@ -265,9 +265,25 @@ async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_plac
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_app_with_many_requests_takes_no_place_from_another() {
+    let [busy, other] = [Upstream::new([]), Upstream::new([])];
+    let executor = Arc::new(executor([app("wx1", &busy, 2), app("wx2", &other, 2)]));
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (executor, command) = (executor.clone(), avro(&request("wx1", None)));
+        asking.spawn(async move { drop(executor.answer(&command, &CancellationToken::new()).await) });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = Instant::now();
+    assert_eq!(errcode(outcome(&executor, &request("wx2", None)).await), ("succeeded", None));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(busy.in_flight_max(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_can_not_be_read_is_a_dead_letter_with_its_place() {
     let upstream = Upstream::new([]);
-    let executor = executor([app("wx1", &upstream)], 1);
+    let executor = executor([app("wx1", &upstream, 1)]);
     let foreign = [&[0, 0, 0, 0, 9][..], b"body"].concat();
     let tombstone = Command { value: None, ..command(vec![], "application/avro") };
     for (command, reason) in [
@@ -287,7 +303,7 @@ async fn what_can_not_be_read_is_a_dead_letter_with_its_place() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_repeats_no_more_of_a_request_than_is_bounded() {
-    let executor = executor([], 1);
+    let executor = executor([]);
     let long = MaterialRequest { request_id: "推".repeat(1000), ..request("wx1", None) };
     let (answer, _) = executor.answer(&avro(&long), &CancellationToken::new()).await.unwrap();
     let Answer::Reply(result) = answer else { panic!("{answer:?}") };
@@ -298,7 +314,7 @@ async fn a_reply_repeats_no_more_of_a_request_than_is_bounded() {
 #[tokio::test(start_paused = true)]
 async fn nobody_answers_once_the_lane_has_ended() {
     let upstream = Upstream::new([-1; 100]);
-    let executor = executor([app("wx1", &upstream)], 1);
+    let executor = executor([app("wx1", &upstream, 1)]);
     let cancel = CancellationToken::new();
     let command = avro(&request("wx1", None));
     let ending = async {

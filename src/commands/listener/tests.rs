@@ -1,11 +1,11 @@
 //! The lane on a topic in memory whose transactions fail before and after they count, on paused time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::avro::framing::Framing;
@@ -13,7 +13,7 @@ use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
 use crate::commands::window::Progress;
-use crate::commit::log::OpenError;
+use crate::commit::log::{CommitLog, OpenError};
 use crate::domain::material::MaterialRequest;
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixMillis;
@@ -104,34 +104,32 @@ impl MemoryTopic {
     }
 }
 
-impl CommandLog for MemoryTopic {
+impl CommitLog for MemoryTopic {
+    type Opened = OpenedCommands;
+    type Batch = AnswerBatch;
+
     async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
         let (commands, receiver) = mpsc::channel(1);
-        let (progress, records, recalled) = self.with(|topic| {
+        let (paused, _) = watch::channel(BTreeSet::new());
+        let (progress, left, recalled) = self.with(|topic| {
             topic.recalled = CancellationToken::new();
-            let progress: Vec<Progress> = topic
-                .records
-                .keys()
-                .map(|partition| {
-                    let none = Progress { partition: *partition, offset: 0, note: String::new() };
-                    topic.progress.get(partition).cloned().unwrap_or(none)
-                })
-                .collect();
-            let left = progress.iter().flat_map(|progress| {
-                topic.records[&progress.partition].iter().filter(|command| command.place.offset >= progress.offset)
+            let progress = |partition: &i32| {
+                let none = Progress { partition: *partition, offset: 0, note: String::new() };
+                topic.progress.get(partition).cloned().unwrap_or(none)
+            };
+            let progress: Vec<Progress> = topic.records.keys().map(progress).collect();
+            let left = progress.iter().map(|progress| {
+                let records = &topic.records[&progress.partition];
+                let left = records.iter().filter(|command| command.place.offset >= progress.offset);
+                (progress.partition, left.cloned().collect::<Vec<_>>())
             });
-            (progress.clone(), left.cloned().collect::<Vec<_>>(), topic.recalled.clone())
+            let left: Vec<_> = left.collect();
+            (progress, left, topic.recalled.clone())
         });
-        tokio::spawn(async move {
-            for command in records {
-                if commands.send(command).await.is_err() {
-                    return;
-                }
-            }
-            // A topic has no end.
-            commands.closed().await;
-        });
-        Ok(OpenedCommands { progress, commands: receiver, recalled })
+        for (partition, left) in left {
+            tokio::spawn(deliver(partition, left, commands.clone(), paused.subscribe()));
+        }
+        Ok(OpenedCommands { progress, commands: receiver, paused, recalled })
     }
 
     async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
@@ -151,6 +149,24 @@ impl CommandLog for MemoryTopic {
     }
 
     async fn release(&mut self) {}
+}
+
+/// The records of one partition, whenever it is not paused.
+async fn deliver(
+    partition: i32,
+    records: Vec<Command>,
+    commands: mpsc::Sender<Command>,
+    mut paused: watch::Receiver<BTreeSet<i32>>,
+) {
+    for command in records {
+        if paused.wait_for(|paused| !paused.contains(&partition)).await.is_err()
+            || commands.send(command).await.is_err()
+        {
+            return;
+        }
+    }
+    // A topic has no end.
+    commands.closed().await;
 }
 
 fn command(place: Place, seconds: u64) -> Command {
@@ -177,9 +193,9 @@ fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
         retry: PATIENCE,
         budgets: [].into(),
     };
-    let app = CommandApp::new(Arc::new(Client::new(settings, Upstream)), Duration::from_secs(300));
+    let app = CommandApp::new(Arc::new(Client::new(settings, Upstream)), Duration::from_secs(300), concurrency);
     let decoder = RequestDecoder::new(Framing::SingleObject);
-    Arc::new(Executor::new([app], "requests".into(), decoder, None, PATIENCE, concurrency))
+    Arc::new(Executor::new([app], "requests".into(), decoder, None, PATIENCE))
 }
 
 /// One session, until it ends.
@@ -256,6 +272,25 @@ async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
     sessions(&topic, 16, Duration::from_secs(50)).await;
     assert_eq!(topic.answered().len(), span - 1);
     sessions(&topic, 16, Duration::from_secs(200)).await;
+    assert_eq!(topic.answered(), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_window_is_full_holds_up_no_other() {
+    let span = usize::try_from(super::super::window::SPAN).unwrap();
+    let topic = MemoryTopic::default();
+    for partition in 0..2 {
+        let commands = (0..2 * span).map(|number| {
+            let place = Place { partition, offset: i64::try_from(number).unwrap() };
+            command(place, if (partition, number) == (0, 0) { 1000 } else { 0 })
+        });
+        topic.with(|topic| topic.records.insert(partition, commands.collect()));
+    }
+    sessions(&topic, 16, Duration::from_secs(50)).await;
+    let answered = topic.answered();
+    let of = |partition| answered.iter().filter(|place| place.partition == partition).count();
+    assert_eq!((of(0), of(1)), (span - 1, 2 * span));
+    sessions(&topic, 16, Duration::from_secs(2000)).await;
     assert_eq!(topic.answered(), topic.places());
 }
 

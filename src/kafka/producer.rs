@@ -1,0 +1,213 @@
+//! A transactional producer with the thread that serves its delivery reports.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+
+use super::context::{self, LogContext};
+use super::records::Record;
+
+/// How long one step is tried before it counts as failed.
+pub const STEP_MAX: Duration = Duration::from_secs(60);
+/// How long a single call blocks.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the delivery thread waits for the next report: also the longest it takes to stop.
+const DELIVERY_POLL: Duration = Duration::from_millis(200);
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// All calls block.
+pub(super) struct TransactionalProducer {
+    kafka: Arc<BaseProducer<Deliveries>>,
+    stop: Arc<AtomicBool>,
+    delivery_thread: Option<JoinHandle<()>>,
+}
+
+impl TransactionalProducer {
+    /// Makes a producer, fences every earlier one of the same `transactional.id`, and ends what it left open.
+    /// `topic` is one that it may ask about.
+    pub fn open(config: &ClientConfig, topic: &str) -> Result<TransactionalProducer, String> {
+        let kafka: BaseProducer<Deliveries> = config
+            .create_with_context(Deliveries::default())
+            .map_err(|error| format!("the producer can't be made: {error}"))?;
+        let kafka = Arc::new(kafka);
+        let stop = Arc::new(AtomicBool::new(false));
+        // Delivery reports are served by a thread of their own: the transaction calls block, and an abort would
+        // wait for reports that nobody serves.
+        let delivery_thread = std::thread::Builder::new()
+            .name("deliveries".into())
+            .spawn({
+                let (kafka, stop) = (kafka.clone(), stop.clone());
+                move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        kafka.poll(DELIVERY_POLL);
+                    }
+                }
+            })
+            .map_err(|error| format!("no thread for delivery reports: {error}"))?;
+        let producer = TransactionalProducer { kafka, stop, delivery_thread: Some(delivery_thread) };
+        // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
+        // Any question to a partition's leader connects one. If that fails, the next call says why.
+        let _ = producer.kafka.client().fetch_watermarks(topic, 0, CALL_TIMEOUT);
+        retried(|| producer.kafka.init_transactions(CALL_TIMEOUT)).map_err(|error| {
+            let id = config.get("transactional.id").unwrap_or_default();
+            format!("transactional.id {id} can't be taken: {error}")
+        })?;
+        Ok(producer)
+    }
+
+    pub fn kafka(&self) -> &BaseProducer<Deliveries> {
+        &self.kafka
+    }
+
+    /// Hands a record over, waiting for room in the queue.
+    pub fn send(&self, record: &Record<'_>) -> Result<(), KafkaError> {
+        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).timestamp(record.timestamp.0);
+        message.partition = record.partition;
+        message.key = record.key;
+        message.payload = record.value;
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            message.headers = Some(record.headers.iter().fold(headers, |headers, header| {
+                headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
+            }));
+        }
+        let deadline = Instant::now() + STEP_MAX;
+        loop {
+            match self.kafka.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    message = back;
+                    std::thread::sleep(QUEUE_FULL_PAUSE);
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until no record is on its way; false where some still are after [`STEP_MAX`].
+    pub fn flush(&self) -> bool {
+        let deadline = Instant::now() + STEP_MAX;
+        while !flush(&self.kafka, CALL_TIMEOUT) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Drop for TransactionalProducer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.delivery_thread.take() {
+            // A panic in the thread has been reported by the panic hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Calls again while the error is retriable, for [`STEP_MAX`] at most.
+pub(super) fn retried(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
+    let deadline = Instant::now() + STEP_MAX;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match call() {
+            Err(error) if is_retriable(&error) && Instant::now() < deadline => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_retriable(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort() && !error.is_fatal(),
+        // The flush that `commit_transaction` begins with.
+        KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+        _ => false,
+    }
+}
+
+/// Waits until no record is on its way. rdkafka's own `flush` sleeps in steps of 100 ms beside a delivery thread,
+/// which would be the price of every transaction; this returns with the last acknowledgement.
+#[allow(unsafe_code, reason = "one call into librdkafka that rdkafka does not offer, argued below")]
+fn flush(producer: &BaseProducer<Deliveries>, timeout: Duration) -> bool {
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the pointer is valid as long as the producer, which is borrowed for the call, and librdkafka's clients
+    // may be used from any thread.
+    let result = unsafe { rdkafka::bindings::rd_kafka_flush(producer.client().native_ptr(), milliseconds) };
+    result == rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// Why a record was not taken.
+#[derive(Clone, Debug)]
+pub(super) struct RefusedRecord {
+    pub topic: String,
+    pub error: KafkaError,
+}
+
+impl RefusedRecord {
+    /// Whether the topic takes no record, or no batch of records, of that size.
+    pub fn is_too_large(&self) -> bool {
+        matches!(
+            self.error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge)
+        )
+    }
+}
+
+/// Collects what became of the records of one transaction.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    log: LogContext,
+    first: Mutex<Option<RefusedRecord>>,
+}
+
+impl Deliveries {
+    pub fn reset(&self) {
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The first since the last reset.
+    pub fn first_refusal(&self) -> Option<RefusedRecord> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(&error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        use rdkafka::Message;
+        if let Err((error, message)) = result {
+            let refused = RefusedRecord { topic: message.topic().to_owned(), error: error.clone() };
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            // Of many refusals the one for size says most: the others may only follow from it.
+            if first.is_none() || refused.is_too_large() {
+                *first = Some(refused);
+            }
+        }
+    }
+}
