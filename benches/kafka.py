@@ -14,26 +14,10 @@ Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; Python packages a
 """
 
 import argparse
-import http.client
-import json
-import os
-import re
 import statistics
-import subprocess
-import sys
 import time
-from datetime import datetime
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "soak"))
-from run import ROOT, TARGET, Child, enter_environment  # noqa: E402
-
-BINARY = TARGET / "release" / "promoter-connector"
-PARTITIONS = 6
-TICKS = os.sysconf("SC_CLK_TCK")
-# A world where nothing goes wrong and nothing happens by itself.
-PLAIN = ["--faults=none", "--latency=0ms", "--late=0", "--moving=0s", "--duplicates=0", "--odd-rows=0", "--dead-rows=0"]
-PLAIN += ["--touches-per-hour=0", "--orders-per-hour=0"]
+from processes import PARTITIONS, Connector, Upstream, configuration, cpu_seconds, enter_environment, measure
 
 
 def arguments():
@@ -47,29 +31,6 @@ def arguments():
     return parser.parse_args()
 
 
-def configuration(bootstrap, upstream, name, options, more=""):
-    names = ", ".join(f'"oSimulated{number:06}"' for number in range(1, options.promoters + 1))
-    return f"""
-[connector]
-name = "{name}"
-instance_id = "bench"
-[kafka]
-"bootstrap.servers" = "{bootstrap}"
-[topics]
-prefix = "{name}"
-partitions = {PARTITIONS}
-replication = 1
-[[apps]]
-app_id = "wx_simulated"
-secret = "simulated-secret"
-base_url = "{upstream}"
-promoters = [{names}]
-{more}
-[admin]
-listen = "off"
-"""
-
-
 # The default quota of 5000 calls a minute would be the limit: 83 full pages a second.
 WITHOUT_BRAKES = """
 [apps.quota]
@@ -81,62 +42,6 @@ enabled = false
 [feeds.refunds]
 enabled = false
 """
-
-
-class Upstream:
-    """`simulate`, and one connection that asks it what it has seen."""
-
-    def __init__(self, directory, name, options, *world):
-        arguments = ["simulate", "--listen=127.0.0.1:0", f"--promoters={options.promoters}", *PLAIN, *world]
-        self.child = Child(directory, name, BINARY, *arguments)
-        self.url = self.child.wait_for(r"(http://127\.0\.0\.1:\d+)\n", 60)
-        self.connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=60)
-
-    def stats(self):
-        self.connection.request("GET", "/_stats")
-        return json.loads(self.connection.getresponse().read())
-
-    def data_calls(self):
-        calls = self.stats()["calls"]
-        return sum(sum(calls.get(f"/promoter/{name}", {}).values()) for name in ("getrelation", "getorder"))
-
-
-class Connector:
-    """`run`, with what Linux and its own log tell of it."""
-
-    def __init__(self, directory, name, text):
-        (directory / f"{name}.toml").write_text(text)
-        self.begin = time.time()
-        self.child = Child(directory, name, BINARY, "run", "--config", directory / f"{name}.toml")
-        self.log_begin = self.child.log.stat().st_size
-
-    def cpu_seconds(self):
-        return cpu_seconds(self.child.process.pid)
-
-    def memory(self, field):
-        """MiB."""
-        status = Path(f"/proc/{self.child.process.pid}/status").read_text()
-        return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)[1]) / 1024
-
-    def logged(self, message, seconds=60):
-        """The first line of this life with that message, and its time."""
-        self.child.wait_for(f'"message":"({message})"', seconds)
-        lines = self.child.log.read_bytes()[self.log_begin :].decode().splitlines()
-        line = next(line for line in map(json.loads, lines) if line.get("message") == message)
-        return datetime.fromisoformat(line["timestamp"]).timestamp(), line
-
-    def stop(self):
-        """Its last word: what it has published."""
-        code = self.child.terminate(60)
-        if code != 0:
-            raise SystemExit(f"the connector ended with {code}\n{self.child.tail()}")
-        published = re.findall(r'"message":"stopped".*?"published":(\d+)|"published":(\d+).*?"message":"stopped"', self.child.tail())
-        return int("".join(published[-1]))
-
-
-def cpu_seconds(process):
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 class Ends:
@@ -162,8 +67,8 @@ def load(directory, bootstrap, options):
     rounds = []
     for number in range(options.rounds):
         name = f"load{number}"
-        upstream = Upstream(directory, f"upstream-{name}", options, f"--history-touches={options.touches}")
-        connector = Connector(directory, name, configuration(bootstrap, upstream.url, name, options, WITHOUT_BRAKES))
+        upstream = Upstream(directory, f"upstream-{name}", options.promoters, f"--history-touches={options.touches}")
+        connector = Connector(directory, name, configuration(bootstrap, upstream.url, name, options.promoters, WITHOUT_BRAKES))
         begin, _ = connector.logged("log is open, polling begins")
         ends = Ends(bootstrap, name)
         seen, last, cpu = -1, begin, 0.0
@@ -186,8 +91,8 @@ def load(directory, bootstrap, options):
 
 def idle(directory, bootstrap, options):
     print(f"\nidle: {options.promoters} quiet promoters, all feeds at their usual pace", flush=True)
-    upstream = Upstream(directory, "upstream-idle", options)
-    connector = Connector(directory, "idle", configuration(bootstrap, upstream.url, "idle", options))
+    upstream = Upstream(directory, "upstream-idle", options.promoters)
+    connector = Connector(directory, "idle", configuration(bootstrap, upstream.url, "idle", options.promoters))
     connector.logged("log is open, polling begins")
     time.sleep(options.idle / 2)
     before = connector.cpu_seconds()
@@ -202,8 +107,8 @@ def idle(directory, bootstrap, options):
 
 def start(directory, bootstrap, options):
     print(f"\nstart: {options.promoters} promoters, to the first data call", flush=True)
-    upstream = Upstream(directory, "upstream-start", options)
-    text = configuration(bootstrap, upstream.url, "start", options)
+    upstream = Upstream(directory, "upstream-start", options.promoters)
+    text = configuration(bootstrap, upstream.url, "start", options.promoters)
     rounds = []
     for number in range(options.starts):
         calls = upstream.data_calls()
@@ -225,17 +130,7 @@ def start(directory, bootstrap, options):
 def main():
     enter_environment()
     options = arguments()
-    build = ["cargo", "build", "--release", "--locked", "--bin", "promoter-connector", "--example", "broker"]
-    subprocess.run(build, cwd=ROOT, check=True)
-    directory = TARGET / "bench" / time.strftime("%Y%m%d-%H%M%S")
-    directory.mkdir(parents=True)
-    # It ends with its input by itself, and takes its files along.
-    broker = Child(directory, "broker", TARGET / "release" / "examples" / "broker", leash=())
-    bootstrap = broker.wait_for(r"bootstrap\.servers = (\S+)\n", 120)
-    for part in (load, idle, start):
-        if part.__name__ in options.only:
-            part(directory, bootstrap, options)
-    broker.end()
+    measure([part for part in (load, idle, start) if part.__name__ in options.only], options)
 
 
 if __name__ == "__main__":

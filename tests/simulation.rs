@@ -128,7 +128,7 @@ fn script(seed: u64, calm: Arc<AtomicBool>) -> Script {
             0..5 => Fault::Aborted,
             5..8 => Fault::UnknownCommitted,
             8..11 => Fault::UnknownAborted,
-            11..16 => Fault::Crash(CrashPoint::ALL[random.random_range(0..CrashPoint::ALL.len())]),
+            11..16 => Fault::Crash(CrashPoint::POLLS[random.random_range(0..CrashPoint::POLLS.len())]),
             _ => Fault::None,
         };
         (delay, fault)

@@ -20,13 +20,31 @@ pub enum CrashPoint {
     OffsetsSent,
     /// The broker has committed; nobody here knows it yet.
     Committed,
+    /// Earlier writers of replies are fenced; how far requests are answered is not asked yet.
+    CommandsFenced,
+    /// It is read how far requests are answered; none is read yet.
+    ProgressRead,
+    /// Answers are there, their transaction is not begun.
+    Answered,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 7] = [
+    /// Those of the polls, in their order.
+    pub const POLLS: [CrashPoint; 7] = [
         CrashPoint::Fenced,
         CrashPoint::Restored,
         CrashPoint::Planned,
+        CrashPoint::RecordsSent,
+        CrashPoint::RecordsAcknowledged,
+        CrashPoint::OffsetsSent,
+        CrashPoint::Committed,
+    ];
+
+    /// Those of the requests for material, in their order. The transaction is the same as that of the polls.
+    pub const COMMANDS: [CrashPoint; 7] = [
+        CrashPoint::CommandsFenced,
+        CrashPoint::ProgressRead,
+        CrashPoint::Answered,
         CrashPoint::RecordsSent,
         CrashPoint::RecordsAcknowledged,
         CrashPoint::OffsetsSent,
@@ -42,6 +60,9 @@ impl CrashPoint {
             CrashPoint::RecordsAcknowledged => "records_acknowledged",
             CrashPoint::OffsetsSent => "offsets_sent",
             CrashPoint::Committed => "committed",
+            CrashPoint::CommandsFenced => "commands_fenced",
+            CrashPoint::ProgressRead => "progress_read",
+            CrashPoint::Answered => "answered",
         }
     }
 }

@@ -107,14 +107,14 @@ impl Parts {
         let writer = self.writer(learned, told);
         let config = self.settings.producer_config(self.settings.command_transactional_id(), writer.smallest_limit());
         let transactions = Transactions::open(config, topic).map_err(OpenError::Again)?;
-        reach(CrashPoint::Fenced);
+        reach(CrashPoint::CommandsFenced);
         let consumer: BaseConsumer<LogContext> = self
             .settings
             .command_reader_config()
             .create_with_context(LogContext::default())
             .map_err(command_reader::again)?;
         let progress = command_reader::committed(&consumer, topic, &assignment.partitions)?;
-        reach(CrashPoint::Restored);
+        reach(CrashPoint::ProgressRead);
         let (reader, commands, paused) = Reader::start(consumer, topic, &progress)?;
         let recalled = assignment.recalled.clone();
         let clock = self.clock.clone();
@@ -145,6 +145,7 @@ impl Session {
             metadata: progress.note.clone(),
         };
         let positions = batch.progress.iter().map(position).collect();
+        reach(CrashPoint::Answered);
         let topic = self.writer.request_topic.clone();
         let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, positions };
         let now = (self.clock)();

@@ -118,6 +118,9 @@ pub struct Options {
     /// How long an answer takes at most when nothing is wrong.
     #[arg(long, value_parser = duration, default_value = "40ms")]
     pub latency: Duration,
+    /// How long every answer takes at least; with that of --latency or more, all take exactly this long.
+    #[arg(long, value_parser = duration, default_value = "0s")]
+    pub latency_min: Duration,
     /// How long an access token lives.
     #[arg(long, value_parser = duration, default_value = "2h")]
     pub token_life: Duration,

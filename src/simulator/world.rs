@@ -1,5 +1,6 @@
 //! The seeded world: it answers what the upstream would answer at a given time, and remembers what it showed.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -44,7 +45,8 @@ pub struct World {
     pub(super) faults: Faults,
     pub(super) limits: Limits,
     start: UnixMillis,
-    latency: Duration,
+    /// Milliseconds that an answer takes.
+    latency: RangeInclusive<u64>,
     clock_skew_millis: i64,
     /// For calls that belong to no app.
     seed: Seed,
@@ -60,6 +62,11 @@ const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const CLASSIC_TOKEN: &str = "/cgi-bin/token";
 const QUOTA: &str = "/cgi-bin/openapi/quota/get";
 const COUNTED: [&str; 7] = [RELATION, ORDER, MATERIAL, PROMOTER, STABLE_TOKEN, CLASSIC_TOKEN, QUOTA];
+
+fn whole_millis(duration: Duration) -> u64 {
+    // The flags allow ten years.
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 impl World {
     /// # Errors
@@ -96,7 +103,7 @@ impl World {
             faults: Faults::new(options.faults, &options.fault, seed, millis(options.spell), quiet_at),
             limits: Limits::new(options.per_minute),
             start,
-            latency: options.latency,
+            latency: whole_millis(options.latency_min)..=whole_millis(options.latency.max(options.latency_min)),
             clock_skew_millis: i64::try_from(options.clock_skew.as_millis()).unwrap_or(0),
             seed,
             strangers: 0,
@@ -182,8 +189,7 @@ impl World {
         let mut rng = call.text("delivery").rng();
         let strikes = |fault| self.faults.strikes(fault, now, call);
         let slow = if strikes(Fault::Slow) { rng.random_range(1000..5000) } else { 0 };
-        let latency = u64::try_from(self.latency.as_millis()).unwrap_or(u64::MAX);
-        let after = Duration::from_millis(slow + rng.random_range(0..=latency));
+        let after = Duration::from_millis(slow + rng.random_range(self.latency.clone()));
         let cut = reply.status == 200 && reply.body.len() > 1 && strikes(Fault::Truncated);
         let delivery = match reply.played {
             Some(Fault::Hang) => Delivery::Hang,

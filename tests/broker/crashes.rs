@@ -27,9 +27,9 @@ pub const CASES: &[Case] = &[
     Case::shared("crash: facts that appear during a downtime", facts_of_a_downtime),
 ];
 
-/// By the place in [`CrashPoint::ALL`]: cases are plain functions.
+/// By the place in [`CrashPoint::POLLS`]: cases are plain functions.
 fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
-    let point = CrashPoint::ALL[POINT];
+    let point = CrashPoint::POLLS[POINT];
     let simulator = lively(context, "6s")?;
     let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
 

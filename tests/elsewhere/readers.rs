@@ -2,11 +2,13 @@
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::avro::framing::Framing;
+use promoter_connector::avro::material::ResultEncoder;
 use promoter_connector::avro::registry::Registry;
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::domain::dead_letter::{DeadLetter, Origin, Source};
 use promoter_connector::domain::fact::Fact;
 use promoter_connector::domain::feed::Feed;
+use promoter_connector::domain::material::{Image, ImageKind, Material, MaterialResult, Outcome, Refusal};
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::domain::row::{Payment, Touch};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
@@ -23,7 +25,7 @@ pub fn fastavro_finds_our_fingerprints(python: &Python) -> Result<(), String> {
 }
 
 pub fn fastavro_reads_single_objects(python: &Python) -> Result<(), String> {
-    let (records, expected) = samples(Framings::SINGLE_OBJECT)?;
+    let (records, expected) = samples(Framings::SINGLE_OBJECT, Framing::SingleObject)?;
     same(&python.decode(&records, None)?, &expected)
 }
 
@@ -41,12 +43,12 @@ pub fn confluent_kafka_reads_records_through_the_registry(python: &Python, apicu
         order: framing(RecordKind::Order)?,
         dead_letter: framing(RecordKind::DeadLetter)?,
     };
-    let (records, expected) = samples(framings)?;
+    let (records, expected) = samples(framings, framing(RecordKind::MaterialResult)?)?;
     same(&python.decode(&records, Some(&url))?, &expected)
 }
 
 /// Records of each kind, full and bare, and what a reader must see in them.
-fn samples(framings: Framings) -> Result<(Vec<Vec<u8>>, Vec<Json>), String> {
+fn samples(framings: Framings, of_replies: Framing) -> Result<(Vec<Vec<u8>>, Vec<Json>), String> {
     let encoders = Encoders::new(framings);
     let app = AppId::new("wx0123456789abcdef").map_err(|error| error.to_string())?;
     let promoter = Promoter::new(&app, "oPROMOTER").map_err(|error| error.to_string())?;
@@ -61,6 +63,13 @@ fn samples(framings: Framings) -> Result<(Vec<Vec<u8>>, Vec<Json>), String> {
     for (letter, json) in letters(&promoter) {
         let mut record = Vec::new();
         encoders.dead_letter(&letter, &mut record).map_err(|error| error.to_string())?;
+        records.push(record);
+        expected.push(json);
+    }
+    let replies_encoder = ResultEncoder::new(of_replies);
+    for (reply, json) in replies() {
+        let mut record = Vec::new();
+        replies_encoder.encode(&reply, &mut record).map_err(|error| error.to_string())?;
         records.push(record);
         expected.push(json);
     }
@@ -157,6 +166,40 @@ fn letters(promoter: &Promoter) -> Vec<(DeadLetter, Json)> {
         }),
     );
     vec![(of_row, row_json), (of_record, record_json)]
+}
+
+fn replies() -> [(MaterialResult, Json); 2] {
+    let material = Material {
+        share_path: Some("pages/index?promoter_mark=1".into()),
+        qrcode: Some(Image { kind: ImageKind::Jpeg, bytes: vec![0xFF, 0xD8, 0] }),
+        tag: Some("#小程序://推广/1".into()),
+        issued_at: OBSERVED_AT,
+    };
+    let result = |outcome| MaterialResult {
+        request_id: "request-1".into(),
+        app_id: "wx0123456789abcdef".into(),
+        promoter_openid: "oPROMOTER".into(),
+        outcome,
+    };
+    let refusal = Refusal { errcode: Some(103_006), message: "没有数据".into() };
+    let ids = json!({ "request_id": "request-1", "app_id": "wx0123456789abcdef", "promoter_openid": "oPROMOTER" });
+    let (mut succeeded_json, mut failed_json) = (ids.clone(), ids);
+    merge(
+        &mut succeeded_json,
+        json!({
+            "status": "SUCCEEDED", "share_path": "pages/index?promoter_mark=1", "qrcode": "/9gA",
+            "qrcode_type": "image/jpeg", "tag": "#小程序://推广/1", "errcode": null, "errmsg": null,
+            "issued_at": "2022-11-17T15:46:40.123Z", "expires_at": "2022-12-17T15:46:40.123Z",
+        }),
+    );
+    merge(
+        &mut failed_json,
+        json!({
+            "status": "FAILED", "share_path": null, "qrcode": null, "qrcode_type": null, "tag": null,
+            "errcode": 103_006, "errmsg": "没有数据", "issued_at": null, "expires_at": null,
+        }),
+    );
+    [(result(Outcome::Succeeded(material)), succeeded_json), (result(Outcome::Failed(refusal)), failed_json)]
 }
 
 fn merge(into: &mut Json, more: Json) {

@@ -1,4 +1,4 @@
-//! Consumers that are not ours: fastavro and confluent-kafka in a virtual environment below `target/`.
+//! Consumers that are not ours: fastavro, confluent-kafka and Pillow in a virtual environment below `target/`.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::Value as Json;
 
 /// Pinned: fingerprints in the unit tests were made with this fastavro.
-const PACKAGES: [&str; 2] = ["fastavro==1.13.1", "confluent-kafka[avro]==2.16.1"];
+const PACKAGES: [&str; 3] = ["fastavro==1.13.1", "confluent-kafka[avro]==2.16.1", "pillow==13.0.0"];
 
 /// Runs `tests/python/read_events.py`.
 pub struct Python {
@@ -54,10 +54,9 @@ impl Python {
 
     /// Framed records, decoded. Those in Confluent's framing need the URL of their registry.
     pub fn decode(&self, records: &[Vec<u8>], registry: Option<&str>) -> Result<Vec<Json>, String> {
-        let hex = |record: &Vec<u8>| record.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
         let mut arguments = vec!["decode"];
         arguments.extend(registry.iter().flat_map(|url| ["--registry", url]));
-        json_lines(&self.read_events(&arguments, &records.iter().map(hex).collect::<String>())?)
+        json_lines(&self.read_events(&arguments, &hex_lines(records))?)
     }
 
     /// All committed records of `topics` from the first until no partition has more; each an object of topic,
@@ -69,6 +68,11 @@ impl Python {
         json_lines(&self.read_events(&arguments, "")?)
     }
 
+    /// What Pillow says of images, each decoded to its last pixel: an object of format, width and height.
+    pub fn images(&self, images: &[Vec<u8>]) -> Result<Vec<Json>, String> {
+        json_lines(&self.read_events(&["images"], &hex_lines(images))?)
+    }
+
     fn read_events(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(&self.interpreter);
@@ -76,6 +80,11 @@ impl Python {
         command.arg("--schemas").arg(root.join("schemas"));
         run(&mut command, input)
     }
+}
+
+fn hex_lines(lines: &[Vec<u8>]) -> String {
+    let line = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    lines.iter().map(line).collect()
 }
 
 fn json_lines(printed: &str) -> Result<Vec<Json>, String> {

@@ -1,9 +1,10 @@
-"""Reads the connector's records with libraries that are not its own: fastavro and confluent-kafka.
+"""Reads the connector's records with libraries that are not its own: fastavro, confluent-kafka and Pillow.
 
   fingerprints   one JSON object: the CRC-64-AVRO fingerprint of each schema
   decode         framed records as lines of hex on stdin; one JSON object a line
   consume        committed records of topics, from the first until no partition has more; one JSON object
                  a line: topic, partition, offset, key, timestamp (milliseconds), value (null: a tombstone)
+  images         images as lines of hex on stdin; one JSON object a line: format, width, height
 
 Times are printed as RFC 3339, bytes as base64.
 """
@@ -72,6 +73,15 @@ def show(value):
     print(json.dumps(value, default=plain, ensure_ascii=False))
 
 
+def describe(image):
+    from PIL import Image
+
+    # Raises where it is not whole.
+    with Image.open(io.BytesIO(image)) as opened:
+        opened.load()
+        return {"format": opened.format, "width": opened.width, "height": opened.height}
+
+
 def consume(reader, bootstrap, topics):
     from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -120,7 +130,7 @@ def consume(reader, bootstrap, topics):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=["fingerprints", "decode", "consume"])
+    parser.add_argument("mode", choices=["fingerprints", "decode", "consume", "images"])
     parser.add_argument("--schemas", required=True, help="directory of *.avsc")
     parser.add_argument("--registry", help="URL of a schema registry, for records in Confluent's framing")
     parser.add_argument("--bootstrap", help="brokers to consume from")
@@ -130,6 +140,10 @@ def main():
     schemas = read_schemas(arguments.schemas)
     if arguments.mode == "fingerprints":
         show({full_name(schema): key for key, schema in schemas.items()})
+        return
+    if arguments.mode == "images":
+        for line in sys.stdin:
+            show(describe(bytes.fromhex(line)))
         return
     reader = Reader(schemas, arguments.registry)
     if arguments.mode == "decode":

@@ -45,6 +45,21 @@ fn the_seed_decides_everything_whatever_the_order_of_the_promoters() {
 }
 
 #[test]
+fn a_latency_can_be_drawn_and_can_be_exact() {
+    let latencies = |latency, latency_min| {
+        let [latency, latency_min] = [latency, latency_min].map(Duration::from_millis);
+        let mut client = Client::new(&Options { latency, latency_min, ..Options::plain() });
+        let id = client.world.promoter_ids().remove(0);
+        (0..50).map(|_| client.post(RELATION, &json!({"openid": id})).after.as_millis()).collect::<Vec<_>>()
+    };
+    let drawn = latencies(40, 20);
+    assert!(
+        drawn.iter().all(|latency| (20..=40).contains(latency)) && drawn.iter().any(|latency| *latency != drawn[0])
+    );
+    assert!(latencies(40, 100).iter().all(|latency| *latency == 100));
+}
+
+#[test]
 fn a_start_id_works_only_for_the_question_and_the_promoter_it_was_given_to() {
     let mut client = Client::new(&Options { history_touches: Some(50), page_rows: 10, ..Options::plain() });
     let ids = client.world.promoter_ids();

@@ -1,0 +1,36 @@
+//! `material request` against a connector that runs.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{config, prepare};
+use crate::harness::connector::BINARY;
+use crate::harness::context::Context;
+
+pub fn asks_and_shows_the_reply(context: &Context) -> Result<()> {
+    let simulator = prepare(context, "100ms")?;
+    let connector = context.connector("one", &config(context, "one", &simulator, ""), &[])?;
+    let directory = context.directory();
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args(["material", "request", "--app", "wx_simulated", "--path", "pages/index", "--timeout", "60s"]);
+        command.arg("--config").arg(directory.join("one.toml")).args(arguments).current_dir(directory);
+        command.output().context("the command does not start")
+    };
+    let asked = ask(&["--promoter", "oSimulated000001", "--out", "qrcode.png", "--json"])?;
+    ensure!(asked.status.success(), "it succeeds: {}", String::from_utf8_lossy(&asked.stderr));
+    let reply: serde_json::Value = serde_json::from_slice(&asked.stdout)?;
+    ensure!(reply["status"] == "SUCCEEDED" && reply["promoter_openid"] == "oSimulated000001", "the reply: {reply}");
+    ensure!(std::fs::read(directory.join("qrcode.png"))?.starts_with(b"\x89PNG"), "the image is there");
+
+    let asked = ask(&["--promoter", "oSimulated000001", "--share-type", "1"])?;
+    let shown = String::from_utf8(asked.stdout)?;
+    ensure!(shown.contains("short link") && shown.contains("expires") && !shown.contains("QR code"), "{shown}");
+
+    let asked = ask(&["--promoter", "oSimulated000001", "--title", "a title that is too long"])?;
+    ensure!(asked.status.code() == Some(1), "a refusal is told by 1");
+    let told = String::from_utf8(asked.stderr)?;
+    ensure!(told.contains("REJECTED: title has 24 bytes of UTF-8, 20 are allowed"), "{told}");
+    connector.must_run()
+}
