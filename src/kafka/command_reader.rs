@@ -48,6 +48,12 @@ pub(super) fn committed(
     progress.collect()
 }
 
+/// The lane's ends of what joins it with the reader.
+pub(super) struct ReaderEnds {
+    pub commands: mpsc::Receiver<Command>,
+    pub paused: watch::Sender<BTreeSet<i32>>,
+}
+
 /// A thread that reads. It waits for the lane to take a command, so few are in memory.
 pub(super) struct Reader {
     stop: CancellationToken,
@@ -59,7 +65,7 @@ impl Reader {
         consumer: BaseConsumer<LogContext>,
         topic: &str,
         progress: &[Progress],
-    ) -> Result<(Reader, mpsc::Receiver<Command>, watch::Sender<BTreeSet<i32>>), OpenError> {
+    ) -> Result<(Reader, ReaderEnds), OpenError> {
         let mut assignment = TopicPartitionList::new();
         for Progress { partition, offset, .. } in progress {
             assignment.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(again)?;
@@ -76,7 +82,7 @@ impl Reader {
                 move || read(&consumer, &commands, &mut pauses, &stop)
             })
             .map_err(|error| OpenError::Again(format!("no thread for reading requests: {error}")))?;
-        Ok((Reader { stop, thread: Some(thread) }, receiver, paused))
+        Ok((Reader { stop, thread: Some(thread) }, ReaderEnds { commands: receiver, paused }))
     }
 }
 

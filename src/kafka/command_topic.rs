@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rdkafka::consumer::BaseConsumer;
 use tokio_util::sync::CancellationToken;
 
-use super::command_reader::{self, Reader};
+use super::command_reader::{self, Reader, ReaderEnds};
 use super::command_records::ReplyWriter;
 use super::context::LogContext;
 use super::limits::LearnedLimits;
@@ -115,7 +115,7 @@ impl Parts {
             .map_err(command_reader::again)?;
         let progress = command_reader::committed(&consumer, topic, &assignment.partitions)?;
         reach(CrashPoint::ProgressRead);
-        let (reader, commands, paused) = Reader::start(consumer, topic, &progress)?;
+        let (reader, ReaderEnds { commands, paused }) = Reader::start(consumer, topic, &progress)?;
         let recalled = assignment.recalled.clone();
         let clock = self.clock.clone();
         let session = Session { transactions, writer, assignment, clock, _reader: reader };
