@@ -124,7 +124,7 @@ impl Code<'_> {
             })
         };
         let turns = |place: u32| {
-            let dark = place % 2 == 0;
+            let dark = place.is_multiple_of(2);
             self.is_dark(place, FINDER - 1) == dark && self.is_dark(FINDER - 1, place) == dark
         };
         finder(0, 0) && finder(far, 0) && finder(0, far) && (FINDER..far).all(turns)
