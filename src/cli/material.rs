@@ -86,19 +86,19 @@ pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
     if let (Some(file), Some(image)) = (&options.out, &image) {
         std::fs::write(file, image).with_context(|| format!("{} can't be written", file.display()))?;
     }
-    let mut shown = if options.json {
+    let shown = if options.json {
         serde_json::to_string(&reply).context("the reply")? + "\n"
     } else {
         described(&reply, image.as_deref(), options)
     };
-    if let (true, Some(image)) = (options.show, &image) {
-        match blocks::draw(image, columns()) {
-            Ok(drawing) => shown += &drawing,
-            Err(error) => eprintln!("the QR code can't be shown: {error}"),
+    print(&shown)?;
+    if options.show {
+        match image.map(|image| blocks::draw(&image, columns())) {
+            Some(Ok(drawing)) => print(&drawing)?,
+            Some(Err(error)) => eprintln!("the QR code can't be shown: {error}"),
+            None => eprintln!("the reply holds no QR code to show"),
         }
     }
-    let mut stdout = std::io::stdout();
-    stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).context("stdout")?;
     match reply.text("status") {
         Some("SUCCEEDED") => Ok(()),
         status => {
@@ -152,6 +152,11 @@ fn image(reply: &Decoded) -> anyhow::Result<Option<Vec<u8>>> {
     // An image is never UTF-8, so it is shown as base64.
     let text = reply.field("qrcode").and_then(|qrcode| qrcode["base64"].as_str());
     text.map(|text| BASE64_STANDARD.decode(text).context("the reply's qrcode")).transpose()
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")
 }
 
 /// How wide the terminal is.

@@ -84,7 +84,7 @@ fn material_without_extra_info_gives_its_path_alone() {
 #[test]
 fn what_has_been_shown_never_changes() {
     let mut from_material = [0; 2];
-    for seed in 0..5 {
+    for seed in 0..3 {
         let late =
             Options { late: 0.5, late_max: Duration::from_secs(20), moving: Duration::from_secs(5), ..options(seed) };
         let mut client = Client::new(&Options { odd_rows: 0.2, duplicates: 0.1, faults: Level::None, ..late });
