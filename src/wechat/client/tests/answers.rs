@@ -1,0 +1,117 @@
+//! What becomes of an answer: read, refused, asked for again, asked of another host.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_asked_for_with_the_token_and_read() {
+    let upstream = Upstream::new([], []);
+    let answer = ask_with(settings(), &upstream).await.unwrap();
+    assert_eq!((answer.page.rows.len(), answer.page.start_id.as_deref()), (1, Some("9")));
+    assert!(!answer.no_data);
+    let sent = upstream.0.sent.lock().unwrap();
+    assert_eq!((sent[0].path, sent[0].base_url.as_str()), ("/cgi-bin/stable_token", "http://a"));
+    assert_eq!(
+        sent[0].body,
+        r#"{"grant_type":"client_credential","appid":"wx1","secret":"app-secret","force_refresh":false}"#
+    );
+    assert_eq!(sent[1].path, "/promoter/getrelation");
+    assert_eq!(sent[1].query, [("access_token", "token-1".to_owned())]);
+    assert_eq!(sent[1].body, r#"{"openid":"oP","begin_time":1,"end_time":2}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_data_is_an_empty_answer() {
+    let answer = ask([ok(NO_DATA)]).await.unwrap();
+    assert_eq!(answer, Answer { no_data: true, ..Answer::default() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_class_reaches_the_caller_as_its_reaction() {
+    let reason = |error: CallError| match error {
+        CallError::StopApp { reason, .. } => reason,
+        other => panic!("{other}"),
+    };
+    let hold = |error: CallError| match error {
+        CallError::HoldInterface { interface: Interface::GetRelation, hold, .. } => hold,
+        other => panic!("{other}"),
+    };
+    assert!(matches!(ask([code(103007)]).await, Err(CallError::ParkPromoter(_))));
+    assert!(matches!(ask([code(103001)]).await, Err(CallError::RefuseRequest(_))));
+    assert!(matches!(ask([code(103009)]).await, Err(CallError::TryLater(_))));
+    assert_eq!(reason(ask([code(40125)]).await.unwrap_err()), StopReason::Credentials);
+    assert_eq!(reason(ask([code(61004)]).await.unwrap_err()), StopReason::IpNotAllowed);
+    assert_eq!(reason(ask([code(48001)]).await.unwrap_err()), StopReason::NotOpened);
+    assert_eq!(hold(ask([code(45009)]).await.unwrap_err()), Hold::QuotaSpent);
+    assert_eq!(hold(ask([code(45011)]).await.unwrap_err()), Hold::TooFast(Duration::from_secs(60)));
+    assert!(matches!(ask([code(47001)]).await, Err(CallError::ClientFault(_))));
+    assert!(matches!(ask([Step::Body(412, String::new())]).await, Err(CallError::ClientFault(_))));
+    let error = ask([code(424242)]).await.unwrap_err();
+    assert!(matches!(error, CallError::Unforeseen(_)));
+    assert_eq!(error.to_string(), "undocumented: errcode 424242: no rid: 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_would_come_the_same_again_is_unreadable_at_once() {
+    let upstream = Upstream::new([ok(r#"{"relation_list":{}}"#)], []);
+    assert!(matches!(ask_with(settings(), &upstream).await, Err(CallError::Unreadable(_))));
+    assert_eq!(upstream.data_calls(|_| ()).len(), 1);
+    let too_large = TransportError::TooLarge { limit: 10 };
+    assert!(matches!(ask([Step::Fails(too_large)]).await, Err(CallError::Unreadable(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn busy_and_unreadable_answers_are_retried_with_growing_pauses() {
+    for step in [|| code(-1), || ok(""), || ok("<html>"), || Step::Body(502, "{}".into()), || ok(&TOUCH[..40])] {
+        let upstream = Upstream::new([step(), step()], []);
+        assert!(ask_with(settings(), &upstream).await.is_ok());
+        let at = upstream.data_calls(|sent| sent.at);
+        assert!(at[1] - at[0] >= Duration::from_millis(100), "{at:?}");
+        assert!(at[2] - at[1] >= Duration::from_millis(200), "{at:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_are_bounded_and_tell_their_last_cause() {
+    let upstream = Upstream::new((0..3).map(|_| Step::Fails(TransportError::Timeout)), []);
+    let error = ask_with(settings(), &upstream).await.unwrap_err();
+    assert_eq!(error.to_string(), "given up after 3 attempts: no answer within the time limit");
+    assert_eq!(upstream.data_calls(|_| ()).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_asked_for_is_kept_in_place_of_our_own() {
+    let upstream = Upstream::new([Step::RetryAfter(503, 7)], []);
+    assert!(ask_with(settings(), &upstream).await.is_ok());
+    let at = upstream.data_calls(|sent| sent.at);
+    assert_eq!((at[1] - at[0]).as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_longer_than_the_ceiling_holds_the_interface() {
+    for (asked, held) in [(31, 31), (7200, 3600)] {
+        let Err(CallError::HoldInterface { hold, .. }) = ask([Step::RetryAfter(429, asked)]).await else {
+            panic!("not held")
+        };
+        assert_eq!(hold, Hold::RetryAfter(Duration::from_secs(held)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_host_is_asked_after_a_failure_and_kept_for_a_while() {
+    let upstream = Upstream::new([Step::Fails(TransportError::Timeout)], []);
+    let client = Client::new(ClientSettings { spare_urls: vec!["http://b".into()], ..settings() }, upstream.clone());
+    let cancel = CancellationToken::new();
+    client.page(&touches(), &cancel).await.unwrap();
+    client.page(&touches(), &cancel).await.unwrap();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    client.page(&touches(), &cancel).await.unwrap();
+    let hosts = upstream.data_calls(|sent| sent.base_url.clone());
+    assert_eq!(hosts, ["http://a", "http://b", "http://b", "http://a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_answer_does_not_change_the_host() {
+    let upstream = Upstream::new([code(-1)], []);
+    ask_with(ClientSettings { spare_urls: vec!["http://b".into()], ..settings() }, &upstream).await.unwrap();
+    assert_eq!(upstream.data_calls(|sent| sent.base_url.clone()), ["http://a", "http://a"]);
+}

@@ -1,0 +1,45 @@
+//! Material goes the same way as a page.
+
+use super::*;
+
+fn material_question() -> MaterialQuestion {
+    let promoter = question(Ask::Refunds).promoter;
+    let path = "pages/a".to_owned();
+    MaterialQuestion { promoter, path, extra_info: None, title: None, share_type: None, env_version: None }
+}
+
+async fn material_with(settings: ClientSettings, upstream: &Upstream) -> Result<GivenMaterial, CallError> {
+    Client::new(settings, upstream.clone()).material(&material_question(), &CancellationToken::new()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn material_goes_the_way_of_a_page_with_its_retries_and_its_token() {
+    let upstream = Upstream::new([code(-1), ok(REJECTED), ok(r##"{"errcode":0,"tag":"#short"}"##)], []);
+    let material = material_with(settings(), &upstream).await.unwrap();
+    assert_eq!(material, GivenMaterial { tag: Some("#short".into()), ..GivenMaterial::default() });
+    assert_eq!(upstream.tokens_sent(), ["token-1", "token-1", "token-2"]);
+    let calls = upstream.data_calls(|sent| (sent.path, sent.body.clone()));
+    assert_eq!(calls[2], ("/promoter/getsharematerial", r#"{"path":"pages/a","openid":"oP"}"#.to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promoter_without_authorisation_is_permanent_where_material_is_asked_for() {
+    let error = material_with(settings(), &Upstream::new([ok(NO_DATA)], [])).await.unwrap_err();
+    assert!(matches!(error, CallError::ParkPromoter(Cause { errcode: Some(103_006), .. })), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn material_has_a_budget_of_its_own() {
+    let one_a_day = BudgetSettings { per_minute: 0, per_day: 1 };
+    let upstream = Upstream::new([ok("{}"), ok(TOUCH)], []);
+    let budgets = [(Interface::GetShareMaterial, one_a_day)].into();
+    let client = Client::new(ClientSettings { budgets, ..settings() }, upstream.clone());
+    let cancel = CancellationToken::new();
+    client.material(&material_question(), &cancel).await.unwrap();
+    let error = client.material(&material_question(), &cancel).await.unwrap_err();
+    let CallError::HoldInterface { interface: Interface::GetShareMaterial, hold: Hold::DailyBudget { .. }, .. } = error
+    else {
+        panic!("{error}")
+    };
+    client.page(&touches(), &cancel).await.unwrap();
+}
