@@ -65,7 +65,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether each fact was published once and each request answered once, and nothing else was written.
+    /// Whether each fact was published once, no other was, and each request was answered once.
     pub fn is_exact(&self) -> bool {
         self.facts.is_exact() && self.materials.is_exact()
     }
