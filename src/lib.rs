@@ -1,4 +1,5 @@
-//! promoter-connector: polls WeChat's promoter API and publishes each fact to Kafka exactly once.
+//! promoter-connector: polls WeChat's promoter API and publishes each fact to Kafka exactly once, and answers each request
+//! for material exactly once.
 //!
 //! # The way of the data
 //!
@@ -24,6 +25,14 @@
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows stands in the
 //! compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
+//!
+//! Requests for material take a way of their own, under the same supervisor and with the same kind of transaction:
+//!
+//! ```text
+//!   kafka::command_topic ──Command──> commands::listener ──> commands::executor ──> wechat::client ──HTTP──> upstream
+//!            ^                              │
+//!            └── one transaction { replies, dead letters, offsets } ── answers
+//! ```
 //!
 //! # The modules, in the order in which data passes them
 //!
@@ -58,7 +67,8 @@
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
 //!    the table).
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
-//! 8. There is no lock around the state, no store of our own, and no timer that forgets.
+//! 8. A reply and the offset of its request are written in one transaction ([`commands::window`]).
+//! 9. There is no lock around the state, no store of our own, and no timer that forgets.
 
 pub mod cli;
 
