@@ -12,7 +12,7 @@ use crate::commit::log::{CommitLog, Ended, OpenError};
 use crate::retry::{Attempts, JITTER, Next, RetrySettings};
 
 /// How long the very first opening is tried: at start a wrong address is more likely than a fault that passes.
-const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
+pub const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 const REPORT_EVERY: Duration = Duration::from_secs(60);

@@ -25,9 +25,9 @@ use crate::retry::{Attempts, Next, RetrySettings};
 use crate::wechat::transport::Transport;
 
 /// Commands in memory, not yet answered and committed.
-const HELD_MAX: usize = 1024;
+pub const HELD_MAX: usize = 1024;
 /// Their bytes; one command always fits.
-const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often a batch of which nothing was written is tried, before the log is opened anew.
 const COMMIT_ATTEMPTS: u32 = 5;
 

@@ -63,7 +63,7 @@ use crate::commit::crash_point::{CrashPoint, reach};
 
 /// librdkafka sends a request again when its connection broke or its time ran out; a commit that is answered within
 /// this time was at most sent again within it, and the broker works off what it has received far sooner.
-const RESENT_AFTER: Duration = Duration::from_secs(1);
+pub const RESENT_AFTER: Duration = Duration::from_secs(1);
 
 /// What the failed transaction means to whoever wanted it.
 #[derive(Debug, PartialEq, Eq)]
