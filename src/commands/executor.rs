@@ -39,15 +39,19 @@ pub struct CommandApp<T> {
     stopped: Duration,
     gate: Mutex<Gate>,
     /// Its own places of those who call: an app whose host hangs takes none from another.
-    places: Arc<Semaphore>,
+    calls: Semaphore,
+    /// Places for answers, each taken before its call and kept until it is being committed. There are twice as many, so
+    /// that the next call begins when one ends, and not when the transaction under way does.
+    answers: Arc<Semaphore>,
     began: Instant,
 }
 
 impl<T: Transport> CommandApp<T> {
-    /// `concurrency` bounds the calls at once.
+    /// `concurrency` bounds the calls at once; twice as many calls and answers without a transaction are in memory.
     pub fn new(client: Arc<Client<T>>, stopped: Duration, concurrency: usize) -> CommandApp<T> {
-        let places = Arc::new(Semaphore::new(concurrency));
-        CommandApp { client, stopped, gate: Mutex::default(), places, began: Instant::now() }
+        let calls = Semaphore::new(concurrency);
+        let answers = Arc::new(Semaphore::new(2 * concurrency));
+        CommandApp { client, stopped, gate: Mutex::default(), calls, answers, began: Instant::now() }
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -109,9 +113,8 @@ impl<T: Transport> Drop for Passage<'_, T> {
     }
 }
 
-/// One of the places of those who call; kept with an answer until it is being committed, so that answers in memory are
-/// bounded as calls are.
-pub type CallPermit = OwnedSemaphorePermit;
+/// One of the places for answers; kept until the answer is being committed, so that answers in memory are bounded.
+pub type AnswerPermit = OwnedSemaphorePermit;
 
 /// Lives as long as the process: gates stay closed over a recovery.
 pub struct Executor<T> {
@@ -136,7 +139,11 @@ impl<T: Transport> Executor<T> {
     }
 
     /// Nothing where `cancel` came first.
-    pub async fn answer(&self, command: &Command, cancel: &CancellationToken) -> Option<(Answer, Option<CallPermit>)> {
+    pub async fn answer(
+        &self,
+        command: &Command,
+        cancel: &CancellationToken,
+    ) -> Option<(Answer, Option<AnswerPermit>)> {
         let request = match cancel.run_until_cancelled(self.read(command)).await? {
             Ok(request) => request,
             Err((reason, detail)) => {
@@ -201,7 +208,7 @@ impl<T: Transport> Executor<T> {
         &self,
         request: &MaterialRequest,
         cancel: &CancellationToken,
-    ) -> Option<(Outcome, Option<CallPermit>)> {
+    ) -> Option<(Outcome, Option<AnswerPermit>)> {
         let app = self.apps.get(&request.app_id);
         let now = app.map(|app| app.client.local_now()).unwrap_or_default();
         let question = match check(request, |_| app.is_some(), now) {
@@ -233,7 +240,7 @@ impl<T: Transport> Executor<T> {
         left: Option<Duration>,
         last: &mut Option<Refusal>,
         cancel: &CancellationToken,
-    ) -> Option<(Outcome, Option<CallPermit>)> {
+    ) -> Option<(Outcome, Option<AnswerPermit>)> {
         let mut unable_until = None;
         loop {
             let (result, permit) = cancel.run_until_cancelled(self.turn(app, question, cancel)).await?;
@@ -274,10 +281,11 @@ impl<T: Transport> Executor<T> {
         app: &CommandApp<T>,
         question: &MaterialQuestion,
         cancel: &CancellationToken,
-    ) -> (Result<GivenMaterial, CallError>, CallPermit) {
+    ) -> (Result<GivenMaterial, CallError>, AnswerPermit) {
         loop {
             app.opened().await;
-            let permit = app.places.clone().acquire_owned().await.expect("nothing closes the semaphore");
+            let permit = app.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
+            let _call = app.calls.acquire().await.expect("nothing closes the semaphore");
             if let Some(_passage) = app.pass() {
                 return (app.client.material(question, cancel).await, permit);
             }

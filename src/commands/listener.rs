@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command, Place};
-use super::executor::{CallPermit, Executor};
+use super::executor::{AnswerPermit, Executor};
 use super::log::{AnswerBatch, CommandLog, OpenedCommands};
 use super::window::Window;
 use crate::commit::log::{CommitError, Ended};
@@ -56,7 +56,7 @@ impl CommandTotals {
     }
 }
 
-type Task = (Arc<Command>, Option<(Answer, Option<CallPermit>)>);
+type Task = (Arc<Command>, Option<(Answer, Option<AnswerPermit>)>);
 type Commit<L> = Pin<Box<dyn Future<Output = (L, Arc<AnswerBatch>, Result<(), CommitError>)> + Send>>;
 
 /// One session: from an open log to its end. Everything it holds is dropped with it.
@@ -72,7 +72,7 @@ struct Session<L, T> {
     paused: watch::Sender<BTreeSet<i32>>,
     gathered: Vec<(Arc<Command>, Answer)>,
     /// With the answers that were gathered.
-    permits: Vec<CallPermit>,
+    permits: Vec<AnswerPermit>,
     /// Absent while a transaction commits.
     log: Option<L>,
     patience: RetrySettings,

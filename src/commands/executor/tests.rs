@@ -248,11 +248,11 @@ async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_plac
     let cancel = CancellationToken::new();
     let command = avro(&request("wx1", None));
     let mut answers = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..6 {
         answers.push(executor.answer(&command, &cancel).await.unwrap());
     }
-    let fourth = tokio::time::timeout(Duration::from_secs(60), executor.answer(&command, &cancel));
-    assert!(fourth.await.is_err(), "three answers wait to be committed");
+    let seventh = tokio::time::timeout(Duration::from_secs(60), executor.answer(&command, &cancel));
+    assert!(seventh.await.is_err(), "six answers wait to be committed");
     drop(answers);
     let mut asking = tokio::task::JoinSet::new();
     let executor = Arc::new(executor);
