@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use promoter_connector::commit::committer::{Bounds, Totals};
 use promoter_connector::commit::crash_point::CrashPoint;
-use promoter_connector::commit::memory_log::{Durable, Fault, MemoryLog, Script};
+use promoter_connector::commit::memory_log::{Durable, MemoryLog};
+use promoter_connector::commit::script::{Fault, Script};
 use promoter_connector::domain::dead_letter::DeadLetter;
 use promoter_connector::domain::fact::Content;
 use promoter_connector::domain::feed::{Feed, StartFrom};
@@ -119,9 +120,9 @@ fn apps(
 }
 
 /// What befalls the log, one call after the other.
-fn script(seed: u64, calm: Arc<AtomicBool>) -> Script {
+fn script(seed: u64, calm: Arc<AtomicBool>, crashed: &CancellationToken) -> Script {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    Box::new(move || {
+    let decide = move || {
         let delay = Duration::from_millis(random.random_range(0..300));
         let fault = match random.random_range(0..100) {
             _ if calm.load(Ordering::Relaxed) => Fault::None,
@@ -132,7 +133,8 @@ fn script(seed: u64, calm: Arc<AtomicBool>) -> Script {
             _ => Fault::None,
         };
         (delay, fault)
-    })
+    };
+    Script::new(decide, crashed.clone())
 }
 
 struct Outcome {
@@ -173,10 +175,8 @@ async fn live(seed: u64) -> Result<Outcome, String> {
         let crashed = CancellationToken::new();
         let scripts = AtomicU64::new(random.random());
         let make_log = || {
-            let mut log =
-                MemoryLog::new(durable.clone(), script(scripts.fetch_add(1, Ordering::Relaxed), calm.clone()));
-            log.crashed = crashed.clone();
-            log
+            let script = script(scripts.fetch_add(1, Ordering::Relaxed), calm.clone(), &crashed);
+            MemoryLog::new(durable.clone(), script)
         };
         // A kill between any two steps, beside the named points.
         let life = if settled { SETTLE_MAX } else { Duration::from_secs(random.random_range(1..1800)) };
