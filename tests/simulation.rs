@@ -12,6 +12,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "harness/seeds.rs"]
+mod seeds;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -277,43 +280,11 @@ fn run(seed: u64) -> Result<(usize, u64), String> {
 
 #[test]
 fn whatever_happens_every_fact_shown_is_published_once() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SIMULATION_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SIMULATION_SEEDS").unwrap_or(500),
-    };
-    let next = AtomicU64::new(seeds.start);
-    let (facts, crashes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    match run(seed) {
-                        Ok((shown, died)) => {
-                            facts.fetch_add(shown as u64, Ordering::Relaxed);
-                            crashes.fetch_add(died, Ordering::Relaxed);
-                        }
-                        Err(error) => failures.lock().unwrap().push((seed, error)),
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    if let Some((seed, error)) = failures.first() {
-        panic!(
-            "{} of {} seeds failed; the first: SIMULATION_SEED={seed} cargo test --test simulation\n{error}",
-            failures.len(),
-            seeds.end - seeds.start
-        );
-    }
-    println!("{} seeds, {facts:?} facts, {crashes:?} crashes", seeds.end - seeds.start);
-    assert!(facts.into_inner() > 0, "nothing was shown, so nothing is proven");
+    let outcomes = seeds::each("simulation", 500, run);
+    let facts: usize = outcomes.iter().map(|(shown, _)| shown).sum();
+    let crashes: u64 = outcomes.iter().map(|(_, died)| died).sum();
+    println!("{} seeds, {facts} facts, {crashes} crashes", outcomes.len());
+    assert!(facts > 0, "nothing was shown, so nothing is proven");
 }
 
 #[test]
