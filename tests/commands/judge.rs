@@ -9,7 +9,7 @@ use promoter_connector::domain::material::{Material, MaterialResult, Outcome, Re
 use promoter_connector::domain::time::UnixMillis;
 use serde_json::Value;
 
-use super::plan::{Kind, Planned};
+use super::plan::{Kind, Planned, START};
 use super::upstream::{Call, Calls, Given};
 use crate::requests::End;
 
@@ -23,6 +23,8 @@ const EXPIRED: [&str; 2] = ["deadline had passed", "deadline passed before the u
 /// A promoter without authorisation.
 const UNAUTHORISED: i64 = 103_006;
 const LONG_PATH: i64 = 103_005;
+/// Codes that hold the app's requests for longer than any pause between two calls.
+const HOLDS: [i64; 4] = [45_009, 45_011, 48_001, 50_002];
 const SAME_TOKEN: &str = "its source gives the rejected token again";
 const TOKEN_REFUSED: [i64; 3] = [40_001, 40_014, 42_001];
 /// Codes that no document names.
@@ -249,15 +251,18 @@ impl<'a> History<'a> {
         asked.filter(|(_, given)| is_cause(given)).map(|(at, _)| *at).min()
     }
 
-    /// The first time that the world was unable while the request was there.
+    /// Since when the world was unable: while the request was there, and not held by an answer to itself.
     fn first_unable(&self) -> Option<UnixMillis> {
-        let came = UnixMillis(super::plan::START.0 + i64::try_from(self.planned.at.as_millis()).unwrap());
+        let came = UnixMillis(START.0 + i64::try_from(self.planned.at.as_millis()).unwrap());
+        let is_hold = |given: &Given| matches!(given, Given::Refusal(code) if HOLDS.contains(code));
+        let own = self.calls.iter().filter_map(|call| call.ended.as_ref());
+        let since = own.filter(|(_, given)| is_hold(given)).map(|(at, _)| *at).max().unwrap_or(came).max(came);
         let is_unable = |given: &Given| match given {
             Given::Content(_) => false,
             Given::Refusal(code) => UNABLE.contains(code),
             Given::Nothing => true,
         };
         let asked = self.calls.iter().chain(self.tokens).filter_map(|call| call.ended.as_ref());
-        asked.filter(|(at, given)| *at >= came && is_unable(given)).map(|(at, _)| *at).min()
+        asked.filter(|(at, given)| *at >= since && is_unable(given)).map(|(at, _)| *at).min()
     }
 }
