@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use promoter_connector::commit::committer::{Bounds, Totals};
-use promoter_connector::commit::memory_log::{Durable, Fault, MemoryLog};
+use promoter_connector::commit::memory_log::{Durable, MemoryLog};
+use promoter_connector::commit::script::Script;
 use promoter_connector::domain::feed::StartFrom;
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::domain::time::UnixMillis;
@@ -83,7 +84,7 @@ async fn calls(
         totals: Arc::new(Totals::default()),
     };
     let durable = Arc::new(Mutex::new(Durable::default()));
-    let make_log = || MemoryLog::new(durable.clone(), Box::new(|| (Duration::ZERO, Fault::None)));
+    let make_log = || MemoryLog::new(durable.clone(), Script::uneventful());
     let stop = CancellationToken::new();
     let end = async {
         tokio::time::sleep(Duration::from_secs(seconds)).await;

@@ -12,6 +12,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "harness/seeds.rs"]
+mod seeds;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +22,8 @@ use std::time::Duration;
 
 use promoter_connector::commit::committer::{Bounds, Totals};
 use promoter_connector::commit::crash_point::CrashPoint;
-use promoter_connector::commit::memory_log::{Durable, Fault, MemoryLog, Script};
+use promoter_connector::commit::memory_log::{Durable, MemoryLog};
+use promoter_connector::commit::script::{Fault, Script};
 use promoter_connector::domain::dead_letter::DeadLetter;
 use promoter_connector::domain::fact::Content;
 use promoter_connector::domain::feed::{Feed, StartFrom};
@@ -119,9 +123,9 @@ fn apps(
 }
 
 /// What befalls the log, one call after the other.
-fn script(seed: u64, calm: Arc<AtomicBool>) -> Script {
+fn script(seed: u64, calm: Arc<AtomicBool>, crashed: &CancellationToken) -> Script {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    Box::new(move || {
+    let decide = move || {
         let delay = Duration::from_millis(random.random_range(0..300));
         let fault = match random.random_range(0..100) {
             _ if calm.load(Ordering::Relaxed) => Fault::None,
@@ -132,7 +136,8 @@ fn script(seed: u64, calm: Arc<AtomicBool>) -> Script {
             _ => Fault::None,
         };
         (delay, fault)
-    })
+    };
+    Script::new(decide, crashed.clone())
 }
 
 struct Outcome {
@@ -173,10 +178,8 @@ async fn live(seed: u64) -> Result<Outcome, String> {
         let crashed = CancellationToken::new();
         let scripts = AtomicU64::new(random.random());
         let make_log = || {
-            let mut log =
-                MemoryLog::new(durable.clone(), script(scripts.fetch_add(1, Ordering::Relaxed), calm.clone()));
-            log.crashed = crashed.clone();
-            log
+            let script = script(scripts.fetch_add(1, Ordering::Relaxed), calm.clone(), &crashed);
+            MemoryLog::new(durable.clone(), script)
         };
         // A kill between any two steps, beside the named points.
         let life = if settled { SETTLE_MAX } else { Duration::from_secs(random.random_range(1..1800)) };
@@ -277,43 +280,11 @@ fn run(seed: u64) -> Result<(usize, u64), String> {
 
 #[test]
 fn whatever_happens_every_fact_shown_is_published_once() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SIMULATION_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SIMULATION_SEEDS").unwrap_or(500),
-    };
-    let next = AtomicU64::new(seeds.start);
-    let (facts, crashes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    match run(seed) {
-                        Ok((shown, died)) => {
-                            facts.fetch_add(shown as u64, Ordering::Relaxed);
-                            crashes.fetch_add(died, Ordering::Relaxed);
-                        }
-                        Err(error) => failures.lock().unwrap().push((seed, error)),
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    if let Some((seed, error)) = failures.first() {
-        panic!(
-            "{} of {} seeds failed; the first: SIMULATION_SEED={seed} cargo test --test simulation\n{error}",
-            failures.len(),
-            seeds.end - seeds.start
-        );
-    }
-    println!("{} seeds, {facts:?} facts, {crashes:?} crashes", seeds.end - seeds.start);
-    assert!(facts.into_inner() > 0, "nothing was shown, so nothing is proven");
+    let outcomes = seeds::each("simulation", 500, run);
+    let facts: usize = outcomes.iter().map(|(shown, _)| shown).sum();
+    let crashes: u64 = outcomes.iter().map(|(_, died)| died).sum();
+    println!("{} seeds, {facts} facts, {crashes} crashes", outcomes.len());
+    assert!(facts > 0, "nothing was shown, so nothing is proven");
 }
 
 #[test]

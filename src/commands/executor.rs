@@ -269,6 +269,8 @@ impl<T: Transport> Executor<T> {
                 Verdict::Held(refusal, hold) => {
                     app.hold(hold, &refusal);
                     *last = Some(refusal);
+                    // It did answer; and while the app is held nobody asks, which must not use the patience up.
+                    unable_until = None;
                 }
                 Verdict::Cancelled => return None,
             }

@@ -23,6 +23,8 @@ pub mod window;
 
 pub mod log;
 
+pub mod memory_topic;
+
 pub mod listener;
 
 pub mod lane;

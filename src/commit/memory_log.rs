@@ -1,13 +1,13 @@
 //! A log in memory: what Kafka promises, without Kafka, and with every way in which it can fail at hand.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::crash_point::CrashPoint;
 use super::log::{CommitError, CommitLog, Lease, OpenError, Opened};
+use super::script::Script;
 use crate::domain::batch::{Batch, Event};
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::state::State;
@@ -25,61 +25,42 @@ pub struct Durable {
     epoch: u64,
 }
 
-/// What goes wrong with one commit, or nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    /// The transaction is aborted.
-    Aborted,
-    /// The answer is lost; the transaction was committed.
-    UnknownCommitted,
-    /// The answer is lost; the transaction was not committed.
-    UnknownAborted,
-    /// The process dies there: the call never returns, and [`MemoryLog::crashed`] is cancelled.
-    Crash(CrashPoint),
-}
-
-/// Decides on the next open or commit: how long it takes, and what goes wrong with it.
-pub type Script = Box<dyn FnMut() -> (Duration, Fault) + Send>;
-
 pub struct MemoryLog {
     durable: Arc<Mutex<Durable>>,
     script: Script,
     epoch: u64,
-    /// Cancelled when a scripted crash is reached.
-    pub crashed: CancellationToken,
 }
 
 impl MemoryLog {
     pub fn new(durable: Arc<Mutex<Durable>>, script: Script) -> MemoryLog {
-        MemoryLog { durable, script, epoch: 0, crashed: CancellationToken::new() }
+        MemoryLog { durable, script, epoch: 0 }
     }
 
-    async fn crash(&mut self) -> ! {
-        self.crashed.cancel();
-        std::future::pending().await
+    fn durable(&self) -> MutexGuard<'_, Durable> {
+        whole(&self.durable)
     }
+}
 
-    fn durable(&self) -> std::sync::MutexGuard<'_, Durable> {
-        // A poisoned lock means that a test has failed already; its content is still whole.
-        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A poisoned lock means that a test has failed already; its content is still whole.
+fn whole(durable: &Mutex<Durable>) -> MutexGuard<'_, Durable> {
+    durable.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-    fn write(&self, batch: &Batch) -> Result<(), CommitError> {
-        let mut durable = self.durable();
-        if durable.epoch != self.epoch {
+impl Durable {
+    fn write(&mut self, batch: &Batch, epoch: u64) -> Result<(), CommitError> {
+        if self.epoch != epoch {
             return Err(CommitError::Reopen("fenced".into()));
         }
-        durable.events.extend(batch.events.iter().cloned());
-        durable.dead_letters.extend(batch.dead_letters.iter().cloned());
+        self.events.extend(batch.events.iter().cloned());
+        self.dead_letters.extend(batch.dead_letters.iter().cloned());
         for record in &batch.state {
             let key = record.key.encode();
             match &record.value {
-                Some(value) => durable.state.insert(key, value.encode()),
-                None => durable.state.remove(&key),
+                Some(value) => self.state.insert(key, value.encode()),
+                None => self.state.remove(&key),
             };
         }
-        durable.commits += 1;
+        self.commits += 1;
         Ok(())
     }
 }
@@ -89,16 +70,13 @@ impl CommitLog for MemoryLog {
     type Batch = Batch;
 
     async fn open(&mut self) -> Result<Opened, OpenError> {
-        let (delay, fault) = (self.script)();
-        tokio::time::sleep(delay).await;
+        let fault = self.script.next().await;
         self.epoch = {
             let mut durable = self.durable();
             durable.epoch += 1;
             durable.epoch
         };
-        if matches!(fault, Fault::Crash(CrashPoint::Fenced)) {
-            self.crash().await;
-        }
+        self.script.reach(CrashPoint::Fenced, fault).await;
         let mut state = State::default();
         for (key, value) in &self.durable().state {
             let stop = |error| OpenError::Stop(format!("{key}: {error}"));
@@ -107,32 +85,14 @@ impl CommitLog for MemoryLog {
             state.restore(key, Some(value));
         }
         state.restored();
-        if matches!(fault, Fault::Crash(CrashPoint::Restored)) {
-            self.crash().await;
-        }
-        if fault != Fault::None && !matches!(fault, Fault::Crash(_)) {
-            return Err(OpenError::Again("scripted".into()));
-        }
+        self.script.reach(CrashPoint::Restored, fault).await;
+        self.script.opens(fault)?;
         Ok(Opened { state, lease: Lease::new(|_| true, CancellationToken::new()) })
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
-        let (delay, fault) = (self.script)();
-        tokio::time::sleep(delay).await;
-        match fault {
-            Fault::None => self.write(&batch),
-            Fault::Aborted => Err(CommitError::NothingWritten("scripted abort".into())),
-            Fault::UnknownAborted => Err(CommitError::Reopen("scripted, not committed".into())),
-            Fault::UnknownCommitted => {
-                self.write(&batch)?;
-                Err(CommitError::Reopen("scripted, committed".into()))
-            }
-            Fault::Crash(CrashPoint::Committed) => {
-                self.write(&batch)?;
-                self.crash().await
-            }
-            Fault::Crash(_) => self.crash().await,
-        }
+        let (durable, epoch) = (&self.durable, self.epoch);
+        self.script.commit(|| whole(durable).write(&batch, epoch)).await
     }
 
     async fn release(&mut self) {}

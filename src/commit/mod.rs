@@ -6,6 +6,8 @@ pub mod committer;
 
 pub mod log;
 
+pub mod script;
+
 pub mod memory_log;
 
 pub mod crash_point;

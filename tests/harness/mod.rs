@@ -17,6 +17,7 @@ pub mod judge;
 pub mod kafka;
 pub mod process;
 pub mod python;
+pub mod requests;
 pub mod simulator;
 pub mod topics;
 pub mod wait;

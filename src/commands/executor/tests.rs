@@ -232,6 +232,19 @@ async fn a_stopped_app_waits_and_is_probed_by_one_while_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_request_has_waited_for_a_stopped_app_is_no_asking() {
+    // Unable before the quota is spent and for two calls behind it, of which each has two attempts.
+    let codes = [-1, -1, 45_009, -1, -1, 103_009];
+    let (outcome, calls) = outcome_of(codes, None).await;
+    assert_eq!(errcode(outcome), ("succeeded", None));
+    assert_eq!(calls.len(), codes.len() + 1);
+    // Behind it the minute begins anew, and ends.
+    let (outcome, calls) = outcome_of([-1, -1, 45_009].into_iter().chain([-1; 1000]), None).await;
+    assert_eq!(errcode(outcome), ("failed", Some(-1)));
+    assert!((350..=372).contains(calls.last().unwrap()), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_a_stopped_app_expires_unless_it_has_asked() {
     let upstream = Upstream::new([45_011; 100]);
     let executor = executor([app("wx1", &upstream, 1)]);

@@ -1,19 +1,17 @@
 //! The lane on a topic in memory whose transactions fail before and after they count, on paused time.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
-use crate::commands::window::Progress;
+use crate::commands::memory_topic::{MemoryTopic, Topic};
 use crate::commit::log::{CommitLog, OpenError};
+use crate::commit::script::{Fault, Script};
 use crate::domain::material::MaterialRequest;
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixMillis;
@@ -51,122 +49,28 @@ impl Transport for Upstream {
     }
 }
 
-/// How a transaction ends.
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    Commits,
-    /// It is certain that nothing was written.
-    Aborts,
-    /// Nothing was written, and nobody knows.
-    IsLost,
-    /// All was written, and nobody knows.
-    IsDoubtful,
+/// Commands whose calls take as many seconds as are given, over two partitions by turns, with gaps in the offsets.
+fn topic_holding(seconds: impl IntoIterator<Item = u64>) -> Topic {
+    let topic = Topic::new(2);
+    for (number, seconds) in seconds.into_iter().enumerate() {
+        let partition = i32::try_from(number % 2).unwrap();
+        let offset = i64::try_from(number / 2 + number / 10).unwrap();
+        topic.put(command(Place { partition, offset }, seconds));
+    }
+    topic
 }
 
-/// The topic with what is committed; it outlives the sessions, of which each has a clone.
-#[derive(Clone, Default)]
-struct MemoryTopic(Arc<Mutex<Topic>>);
-
-#[derive(Default)]
-struct Topic {
-    records: BTreeMap<i32, Vec<Command>>,
-    progress: BTreeMap<i32, Progress>,
-    answers: Vec<Place>,
-    fates: Vec<Fate>,
-    recalled: CancellationToken,
+fn answered(topic: &Topic) -> Vec<Place> {
+    let mut answers: Vec<Place> = topic.answers().iter().map(|answered| answered.place).collect();
+    answers.sort_by_key(|place| (place.partition, place.offset));
+    answers
 }
 
-impl MemoryTopic {
-    fn with<R>(&self, act: impl FnOnce(&mut Topic) -> R) -> R {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Commands whose calls take as many seconds as are given, over two partitions by turns, with gaps in the offsets.
-    fn holding(seconds: impl IntoIterator<Item = u64>) -> MemoryTopic {
-        let topic = MemoryTopic::default();
-        for (number, seconds) in seconds.into_iter().enumerate() {
-            let partition = i32::try_from(number % 2).unwrap();
-            let offset = i64::try_from(number / 2 + number / 10).unwrap();
-            let command = command(Place { partition, offset }, seconds);
-            topic.with(|topic| topic.records.entry(partition).or_default().push(command));
-        }
-        topic
-    }
-
-    fn answered(&self) -> Vec<Place> {
-        let mut answers = self.with(|topic| topic.answers.clone());
-        answers.sort_by_key(|place| (place.partition, place.offset));
-        answers
-    }
-
-    fn places(&self) -> Vec<Place> {
-        self.with(|topic| topic.records.values().flatten().map(|command| command.place).collect())
-    }
-}
-
-impl CommitLog for MemoryTopic {
-    type Opened = OpenedCommands;
-    type Batch = AnswerBatch;
-
-    async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
-        let (commands, receiver) = mpsc::channel(1);
-        let (paused, _) = watch::channel(BTreeSet::new());
-        let (progress, left, recalled) = self.with(|topic| {
-            topic.recalled = CancellationToken::new();
-            let progress = |partition: &i32| {
-                let none = Progress { partition: *partition, offset: 0, note: String::new() };
-                topic.progress.get(partition).cloned().unwrap_or(none)
-            };
-            let progress: Vec<Progress> = topic.records.keys().map(progress).collect();
-            let left = progress.iter().map(|progress| {
-                let records = &topic.records[&progress.partition];
-                let left = records.iter().filter(|command| command.place.offset >= progress.offset);
-                (progress.partition, left.cloned().collect::<Vec<_>>())
-            });
-            let left: Vec<_> = left.collect();
-            (progress, left, topic.recalled.clone())
-        });
-        for (partition, left) in left {
-            tokio::spawn(deliver(partition, left, commands.clone(), paused.subscribe()));
-        }
-        Ok(OpenedCommands { progress, commands: receiver, paused, recalled })
-    }
-
-    async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        self.with(|topic| {
-            let fate = topic.fates.pop().unwrap_or(Fate::Commits);
-            if matches!(fate, Fate::Commits | Fate::IsDoubtful) {
-                topic.answers.extend(batch.answers.iter().map(|(command, _)| command.place));
-                topic.progress.extend(batch.progress.iter().map(|progress| (progress.partition, progress.clone())));
-            }
-            match fate {
-                Fate::Commits => Ok(()),
-                Fate::Aborts => Err(CommitError::NothingWritten("aborted".into())),
-                Fate::IsLost | Fate::IsDoubtful => Err(CommitError::Reopen("doubt".into())),
-            }
-        })
-    }
-
-    async fn release(&mut self) {}
-}
-
-/// The records of one partition, whenever it is not paused.
-async fn deliver(
-    partition: i32,
-    records: Vec<Command>,
-    commands: mpsc::Sender<Command>,
-    mut paused: watch::Receiver<BTreeSet<i32>>,
-) {
-    for command in records {
-        if paused.wait_for(|paused| !paused.contains(&partition)).await.is_err()
-            || commands.send(command).await.is_err()
-        {
-            return;
-        }
-    }
-    // A topic has no end.
-    commands.closed().await;
+/// The topic as a process opens it that meets these faults, one call after the other.
+fn log(topic: &Topic, faults: impl IntoIterator<Item = Fault>) -> MemoryTopic {
+    let mut faults: VecDeque<Fault> = faults.into_iter().collect();
+    let decide = move || (Duration::from_millis(5), faults.pop_front().unwrap_or(Fault::None));
+    MemoryTopic::new(topic.clone(), Script::new(decide, CancellationToken::new()))
 }
 
 fn command(place: Place, seconds: u64) -> Command {
@@ -199,31 +103,39 @@ fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
 }
 
 /// One session, until it ends.
-async fn session(topic: &MemoryTopic, concurrency: usize, stop: &CancellationToken) -> Ended {
-    let mut log = topic.clone();
-    let opened = log.open().await.unwrap();
-    run(log, opened, executor(concurrency), Arc::default(), PATIENCE, stop).await.1
+async fn session(mut log: MemoryTopic, concurrency: usize, stop: &CancellationToken) -> (MemoryTopic, Ended) {
+    let opened = loop {
+        match log.open().await {
+            Ok(opened) => break opened,
+            Err(OpenError::Again(_)) => {}
+            Err(OpenError::Stop(reason)) => panic!("{reason}"),
+        }
+    };
+    run(log, opened, executor(concurrency), Arc::default(), PATIENCE, stop).await
 }
 
 /// Sessions until everything is answered, or the bound is reached.
-async fn sessions(topic: &MemoryTopic, concurrency: usize, bound: Duration) -> Vec<Ended> {
+async fn sessions(topic: &Topic, mut log: MemoryTopic, concurrency: usize, bound: Duration) {
     let stop = CancellationToken::new();
     let wanted = topic.places().len();
     let watching = async {
         let deadline = tokio::time::Instant::now() + bound;
-        while topic.answered().len() < wanted && tokio::time::Instant::now() < deadline {
+        while topic.answers_count() < wanted && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         stop.cancel();
     };
     let running = async {
-        let mut ends = Vec::new();
         while !stop.is_cancelled() {
-            ends.push(session(topic, concurrency, &stop).await);
+            (log, _) = session(log, concurrency, &stop).await;
         }
-        ends
     };
-    tokio::join!(running, watching).0
+    tokio::join!(running, watching);
+}
+
+/// The same where no transaction fails.
+async fn calm_sessions(topic: &Topic, concurrency: usize, bound: Duration) {
+    sessions(topic, log(topic, []), concurrency, bound).await;
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -235,84 +147,99 @@ proptest::proptest! {
     #[test]
     fn every_command_is_answered_once_whatever_becomes_of_transactions(
         seconds in proptest::collection::vec(0..4u64, 1..60),
-        fates in proptest::collection::vec(
-            proptest::sample::select(vec![Fate::Commits, Fate::Aborts, Fate::IsLost, Fate::IsDoubtful]), 0..30),
+        faults in proptest::collection::vec(
+            proptest::sample::select(
+                vec![Fault::None, Fault::Aborted, Fault::UnknownAborted, Fault::UnknownCommitted]), 0..30),
         concurrency in 1..8usize,
     ) {
-        let topic = MemoryTopic::holding(seconds);
-        topic.with(|topic| topic.fates = fates);
-        block_on(sessions(&topic, concurrency, Duration::from_secs(3600)));
-        proptest::prop_assert_eq!(topic.answered(), topic.places());
+        let topic = topic_holding(seconds);
+        block_on(sessions(&topic, log(&topic, faults), concurrency, Duration::from_secs(3600)));
+        proptest::prop_assert_eq!(answered(&topic), topic.places());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_holds_up_nobody_within_the_span() {
-    let topic = MemoryTopic::holding([10].into_iter().chain(std::iter::repeat_n(0, 100)));
-    sessions(&topic, 4, Duration::from_secs(5)).await;
+    let topic = topic_holding([10].into_iter().chain(std::iter::repeat_n(0, 100)));
+    calm_sessions(&topic, 4, Duration::from_secs(5)).await;
     let places = topic.places();
-    assert_eq!(topic.answered(), places[1..], "all but the first, which was given up at the stop");
-    let progress = topic.with(|topic| topic.progress.clone());
+    assert_eq!(answered(&topic), places[1..], "all but the first, which was given up at the stop");
+    let progress = topic.progress();
     assert_eq!(progress[&0].offset, 0);
     assert!(!progress[&0].note.is_empty());
     // And the next start answers only that one.
-    sessions(&topic, 4, Duration::from_secs(60)).await;
-    assert_eq!(topic.answered(), places);
+    calm_sessions(&topic, 4, Duration::from_secs(60)).await;
+    assert_eq!(answered(&topic), places);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
     let span = usize::try_from(super::super::window::SPAN).unwrap();
-    let topic = MemoryTopic::default();
-    let commands = (0..span + 50).map(|number| {
+    let topic = Topic::new(1);
+    for number in 0..span + 50 {
         let place = Place { partition: 0, offset: i64::try_from(number).unwrap() };
-        command(place, if number == 0 { 100 } else { 0 })
-    });
-    topic.with(|topic| topic.records.insert(0, commands.collect()));
-    sessions(&topic, 16, Duration::from_secs(50)).await;
-    assert_eq!(topic.answered().len(), span - 1);
-    sessions(&topic, 16, Duration::from_secs(200)).await;
-    assert_eq!(topic.answered(), topic.places());
+        topic.put(command(place, if number == 0 { 100 } else { 0 }));
+    }
+    calm_sessions(&topic, 16, Duration::from_secs(50)).await;
+    assert_eq!(answered(&topic).len(), span - 1);
+    calm_sessions(&topic, 16, Duration::from_secs(200)).await;
+    assert_eq!(answered(&topic), topic.places());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_whose_window_is_full_holds_up_no_other() {
     let span = usize::try_from(super::super::window::SPAN).unwrap();
-    let topic = MemoryTopic::default();
-    for partition in 0..2 {
-        let commands = (0..2 * span).map(|number| {
-            let place = Place { partition, offset: i64::try_from(number).unwrap() };
-            command(place, if (partition, number) == (0, 0) { 1000 } else { 0 })
-        });
-        topic.with(|topic| topic.records.insert(partition, commands.collect()));
+    let topic = Topic::new(2);
+    for (partition, number) in (0..2).flat_map(|partition| (0..2 * span).map(move |number| (partition, number))) {
+        let place = Place { partition, offset: i64::try_from(number).unwrap() };
+        topic.put(command(place, if (partition, number) == (0, 0) { 1000 } else { 0 }));
     }
-    sessions(&topic, 16, Duration::from_secs(50)).await;
-    let answered = topic.answered();
-    let of = |partition| answered.iter().filter(|place| place.partition == partition).count();
+    calm_sessions(&topic, 16, Duration::from_secs(50)).await;
+    let answers = answered(&topic);
+    let of = |partition| answers.iter().filter(|place| place.partition == partition).count();
     assert_eq!((of(0), of(1)), (span - 1, 2 * span));
-    sessions(&topic, 16, Duration::from_secs(2000)).await;
-    assert_eq!(topic.answered(), topic.places());
+    calm_sessions(&topic, 16, Duration::from_secs(2000)).await;
+    assert_eq!(answered(&topic), topic.places());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_recall_ends_the_session_with_what_is_answered_committed() {
-    let topic = MemoryTopic::holding([0, 0, 50, 50]);
+    let topic = topic_holding([0, 0, 50, 50]);
     let stop = CancellationToken::new();
     let recalling = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        topic.with(|topic| topic.recalled.cancel());
+        topic.recall();
     };
-    let (ended, ()) = tokio::join!(session(&topic, 4, &stop), recalling);
+    let ((_, ended), ()) = tokio::join!(session(log(&topic, []), 4, &stop), recalling);
     assert_eq!(ended, Ended::Recalled);
-    assert_eq!(topic.answered().len(), 2);
+    assert_eq!(answered(&topic).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_which_nothing_can_be_written_opens_the_topic_again() {
-    let topic = MemoryTopic::holding([0]);
-    topic.with(|topic| topic.fates = vec![Fate::Aborts; usize::try_from(COMMIT_ATTEMPTS).unwrap()]);
-    let ended = session(&topic, 1, &CancellationToken::new()).await;
-    assert_eq!(ended, Ended::Reopen("aborted".into()));
-    sessions(&topic, 1, Duration::from_secs(60)).await;
-    assert_eq!(topic.answered(), topic.places());
+    let topic = topic_holding([0]);
+    let aborts = std::iter::repeat_n(Fault::Aborted, usize::try_from(COMMIT_ATTEMPTS).unwrap());
+    let log = log(&topic, [Fault::None].into_iter().chain(aborts));
+    let (_, ended) = session(log, 1, &CancellationToken::new()).await;
+    assert_eq!(ended, Ended::Reopen("scripted abort".into()));
+    calm_sessions(&topic, 1, Duration::from_secs(60)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_process_that_wakes_up_answers_nothing_more() {
+    let topic = topic_holding([20, 20]);
+    let (never, stop) = (CancellationToken::new(), CancellationToken::new());
+    let other = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let opened_later = session(log(&topic, []), 2, &stop);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            stop.cancel();
+        };
+        tokio::join!(opened_later, stopping).0.1
+    };
+    let ((_, earlier), later) = tokio::join!(session(log(&topic, []), 2, &never), other);
+    assert_eq!((earlier, later), (Ended::Reopen("fenced".into()), Ended::Drained));
+    assert_eq!(answered(&topic), topic.places());
 }

@@ -6,13 +6,13 @@ use promoter_connector::domain::material::MaterialRequest;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::requests::{JSON, json};
 use super::{TAKEN, config, prepare};
 use crate::broker::world::BOUND;
 use crate::harness::client;
 use crate::harness::connector::Connector;
 use crate::harness::consumer::{Record, read_all, read_until};
 use crate::harness::context::Context;
+use crate::harness::requests::{JSON, json};
 
 /// Room for a refusal and for a short link, not for a long path.
 const LIMIT: &str = "600";

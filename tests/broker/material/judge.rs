@@ -8,9 +8,10 @@ use base64::prelude::BASE64_STANDARD;
 use promoter_connector::avro::decode::{Decoded, Decoder};
 use serde_json::Value;
 
-use super::requests::{AVRO, End, asked, headers, key};
+use super::requests::{asked, headers, key};
 use crate::harness::consumer::{Record, read_all};
 use crate::harness::context::Context;
+use crate::harness::requests::{AVRO, End};
 
 /// Of a promoter without authorisation.
 const UNAUTHORISED: i64 = 103_006;

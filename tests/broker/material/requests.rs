@@ -1,89 +1,22 @@
 //! What is asked: Avro and JSON by turns, and every tenth request with one of many flaws.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::Result;
-use promoter_connector::avro::framing::Framing;
-use promoter_connector::avro::material::{RequestEncoder, ResultEncoder};
-use promoter_connector::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
-use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::domain::material::MaterialRequest;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::harness::client;
 use crate::harness::context::Context;
+use crate::harness::requests::{self, AVRO, Asked, JSON};
 
-pub const AVRO: &str = "application/avro";
-pub const JSON: &str = "application/json";
-/// Without being authorised: one that the upstream knows, and one that it does not.
-const UNAUTHORISED: [&str; 2] = ["oSimulated000011", "oStranger"];
 const FLUSH_BOUND: Duration = Duration::from_secs(30);
-
-/// How a request has to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    Succeeded,
-    /// A reply of this status, whose `errmsg` holds these words.
-    Refused(&'static str, &'static str),
-    /// A dead letter of this reason.
-    DeadLetter(&'static str),
-}
-
-/// A request as it stands on its topic.
-pub struct Asked {
-    pub request: MaterialRequest,
-    pub content_type: &'static str,
-    /// Absent in a tombstone.
-    pub value: Option<Vec<u8>>,
-    pub end: End,
-}
-
-/// What is wrong with a request that can be read, and how it ends.
-type Flaw = (fn(&mut MaterialRequest), End);
-
-const FLAWS: [Flaw; 14] = [
-    (|request| request.title = Some("a title that is too long".into()), rejected("title has 24 bytes")),
-    (|request| request.extra_info = Some("字".repeat(27)), rejected("extra_info has 81 bytes")),
-    (|request| request.app_id = "wx_unknown".into(), rejected("none of this connector's apps")),
-    (|request| request.app_id = "".into(), rejected("app_id ")),
-    (|request| request.promoter_openid = "".into(), rejected("promoter_openid ")),
-    (|request| request.path = "".into(), rejected("path is empty")),
-    (|request| request.request_id = "".into(), rejected("request_id is empty")),
-    (|request| request.request_id = "r".repeat(300), rejected("request_id has 300 bytes")),
-    (|request| request.share_type = Some(4), rejected("share_type is 4")),
-    (|request| request.env_version = Some("beta".into()), rejected("env_version is none of")),
-    (
-        |request| (request.env_version, request.share_type) = (Some("trial".into()), Some(3)),
-        rejected("env_version trial and develop need a short link"),
-    ),
-    (|request| request.deadline = Some(UnixMillis(1_600_000_000_000)), End::Refused("EXPIRED", "deadline had passed")),
-    (|request| request.promoter_openid = UNAUTHORISED[0].into(), End::Refused("FAILED", "")),
-    (|request| request.promoter_openid = UNAUTHORISED[1].into(), End::Refused("FAILED", "")),
-];
-
-const fn rejected(words: &'static str) -> End {
-    End::Refused("REJECTED", words)
-}
-
-/// What stands there instead of a request, how its header calls it, and the reason of its dead letter.
-type Breakage = (fn(&MaterialRequest) -> Option<Vec<u8>>, &'static str, &'static str);
-
-const BREAKAGES: [Breakage; 8] = [
-    (|_| None, AVRO, "no_value"),
-    (|_| Some(b"neither Avro nor JSON".to_vec()), AVRO, "not_avro"),
-    (|request| Some(single_object(request)[..30].to_vec()), AVRO, "not_avro"),
-    (|_| Some(a_reply()), AVRO, "not_avro"),
-    (|_| Some(b"\x00\x00\x00\x00\x09for a registry".to_vec()), AVRO, "unknown_schema"),
-    (|request| Some(single_object(request)), JSON, "not_json"),
-    (|request| Some(json_with(request, "\"app_id\"", "\"app\"")), JSON, "not_json"),
-    (|request| Some(json_with(request, "\"deadline\":null", "\"deadline\":\"2099-01-01T00:00:00\"")), JSON, "not_json"),
-];
 
 /// The request of this number, always the same. Its `request_id` tells the number, unless that is its flaw.
 pub fn asked(number: usize) -> Asked {
-    let mut request = MaterialRequest {
+    let request = MaterialRequest {
         request_id: format!("request-{number}"),
         app_id: "wx_simulated".into(),
         promoter_openid: promoter(number),
@@ -91,25 +24,8 @@ pub fn asked(number: usize) -> Asked {
         extra_info: Some(format!("campaign-{number}")),
         ..MaterialRequest::default()
     };
-    let mut end = End::Succeeded;
-    if number.is_multiple_of(10) {
-        let which = number / 10 % (FLAWS.len() + BREAKAGES.len());
-        match FLAWS.get(which) {
-            Some((flaw, bad_end)) => {
-                flaw(&mut request);
-                end = *bad_end;
-            }
-            None => {
-                let (broken, content_type, reason) = BREAKAGES[which - FLAWS.len()];
-                return Asked { value: broken(&request), request, content_type, end: End::DeadLetter(reason) };
-            }
-        }
-    }
-    let (content_type, value) = match number / 3 % 2 {
-        0 => (JSON, json(&request)),
-        _ => (AVRO, single_object(&request)),
-    };
-    Asked { request, content_type, value: Some(value), end }
+    let flaw = number.is_multiple_of(10).then(|| number / 10 % requests::FLAWS_COUNT);
+    requests::asked(request, if number / 3 % 2 == 0 { JSON } else { AVRO }, flaw)
 }
 
 /// Under whose key the request stands: flaws and promoters have no common rhythm, so every partition has of both.
@@ -144,39 +60,4 @@ pub fn put(context: &Context, numbers: Range<usize>) -> Result<()> {
         producer.send(record).map_err(|(error, _)| error)?;
     }
     Ok(producer.flush(FLUSH_BOUND)?)
-}
-
-fn single_object(request: &MaterialRequest) -> Vec<u8> {
-    static ENCODER: LazyLock<RequestEncoder> = LazyLock::new(|| RequestEncoder::new(Framing::SingleObject));
-    let mut bytes = Vec::new();
-    ENCODER.encode(request, &mut bytes).expect("any request can be written");
-    bytes
-}
-
-/// A whole single object of another kind.
-fn a_reply() -> Vec<u8> {
-    let [request_id, app_id, promoter_openid] = ["r", "a", "p"].map(str::to_owned);
-    let outcome = Outcome::Failed(Refusal::own("no request"));
-    let mut bytes = Vec::new();
-    let written = ResultEncoder::new(Framing::SingleObject)
-        .encode(&MaterialResult { request_id, app_id, promoter_openid, outcome }, &mut bytes);
-    written.expect("any reply can be written");
-    bytes
-}
-
-/// As JSON, with one text in place of another that must be there.
-fn json_with(request: &MaterialRequest, from: &str, to: &str) -> Vec<u8> {
-    let text = String::from_utf8(json(request)).expect("JSON is text");
-    assert!(text.contains(from), "{from} is not in {text}");
-    text.replace(from, to).into_bytes()
-}
-
-pub fn json(request: &MaterialRequest) -> Vec<u8> {
-    let deadline = request.deadline.map(|time| jiff::Timestamp::from_millisecond(time.0).expect("a time").to_string());
-    let json = serde_json::json!({
-        "request_id": request.request_id, "app_id": request.app_id, "promoter_openid": request.promoter_openid,
-        "path": request.path, "extra_info": request.extra_info, "title": request.title,
-        "env_version": request.env_version, "share_type": request.share_type, "deadline": deadline,
-    });
-    json.to_string().into_bytes()
 }

@@ -1,0 +1,207 @@
+//! The processes that answer a seed's requests, one after the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use promoter_connector::avro::framing::Framing;
+use promoter_connector::avro::material::RequestDecoder;
+use promoter_connector::commands::executor::{CommandApp, Executor};
+use promoter_connector::commands::lane::CommandLane;
+use promoter_connector::commands::memory_topic::{MemoryTopic, Topic};
+use promoter_connector::commit::crash_point::CrashPoint;
+use promoter_connector::commit::script::{Fault, Script};
+use promoter_connector::domain::promoter::{AppId, IdKind};
+use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::simulator::{SharedWorld, SimulatedTransport, World};
+use promoter_connector::supervisor;
+use promoter_connector::wechat::client::{Client, ClientSettings};
+use promoter_connector::wechat::token::TokenSource;
+use promoter_connector::wechat::transport::Transport;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::judge::Committed;
+use super::plan::{Plan, Planned, START, plan};
+use super::upstream::{Calls, WatchedUpstream};
+
+/// Within this time of a quiet world everything must be answered.
+const SETTLE_MAX: Duration = Duration::from_secs(3600);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const REQUEST_TOPIC: &str = "requests";
+
+/// What came of a seed.
+pub struct Outcome {
+    pub requests: Vec<Planned>,
+    pub answers: Vec<Committed>,
+    pub calls: Calls,
+    /// The world's own count: outcomes by path.
+    pub struck: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How often processes came to which end.
+    pub deaths: BTreeMap<&'static str, usize>,
+}
+
+struct Scene {
+    plan: Plan,
+    upstream: WatchedUpstream,
+    topic: Topic,
+    /// Nothing goes wrong any more.
+    calm: Arc<AtomicBool>,
+}
+
+/// Lives through a seed. The error says what was not answered.
+pub async fn live(seed: u64) -> Result<Outcome, String> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let plan = plan(seed, &mut random);
+    let world = World::new(&plan.options, START).map_err(|error| error.to_string())?;
+    let simulated = SimulatedTransport::new(SharedWorld::new(world), REQUEST_TIMEOUT);
+    let upstream = WatchedUpstream { simulated, calls: Arc::default() };
+    let topic = Topic::new(plan.partitions);
+    let scene = Scene { plan, upstream, topic, calm: Arc::default() };
+    let began = Instant::now();
+    let recalls = random.random();
+    let deaths = tokio::select! {
+        biased;
+        deaths = lives(&scene, &mut random) => deaths?,
+        () = around(&scene, recalls) => unreachable!("what happens around has no end"),
+    };
+    let time = |at: Instant| UnixMillis(START.0 + i64::try_from((at - began).as_millis()).unwrap());
+    let committed = scene.topic.answers().into_iter();
+    let answers =
+        committed.map(|answered| Committed { place: answered.place, answer: answered.answer, at: time(answered.at) });
+    let now = scene.upstream.now();
+    let statistics = scene.upstream.simulated.world().with(|world| world.statistics(now));
+    Ok(Outcome {
+        answers: answers.collect(),
+        calls: scene.upstream.calls.lock().unwrap().clone(),
+        struck: serde_json::from_value(statistics["calls"].clone()).map_err(|error| error.to_string())?,
+        deaths,
+        requests: scene.plan.requests,
+    })
+}
+
+/// Requests come, partitions are recalled, and in the end the world is calm.
+async fn around(scene: &Scene, seed: u64) {
+    let began = Instant::now();
+    let coming = async {
+        for planned in &scene.plan.requests {
+            sleep_until(began + planned.at).await;
+            scene.topic.put(planned.command());
+        }
+    };
+    let recalling = async {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        while !scene.calm.load(Ordering::Relaxed) {
+            sleep(Duration::from_millis(random.random_range(1..300_000))).await;
+            scene.topic.recall();
+        }
+    };
+    let calming = async {
+        sleep(scene.plan.options.quiet_after.unwrap_or_default()).await;
+        scene.calm.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(coming, recalling, calming);
+    std::future::pending().await
+}
+
+async fn lives(scene: &Scene, random: &mut ChaCha8Rng) -> Result<BTreeMap<&'static str, usize>, String> {
+    let began = Instant::now();
+    let mut deaths = BTreeMap::new();
+    loop {
+        let calm = scene.calm.load(Ordering::Relaxed);
+        let death = life(scene, random, calm).await?;
+        *deaths.entry(death).or_default() += 1;
+        if is_everything_answered(scene) {
+            return Ok(deaths);
+        }
+        if began.elapsed() > scene.plan.options.quiet_after.unwrap_or_default() + SETTLE_MAX {
+            let (answers, requests) = (scene.topic.answers_count(), scene.plan.requests.len());
+            return Err(format!("{answers} of {requests} requests are answered, and no more come: {deaths:?}"));
+        }
+        // Until somebody starts the next one.
+        sleep(Duration::from_millis(random.random_range(0..60_000))).await;
+    }
+}
+
+/// One process. Tells what ended it; the error is an end that nothing explains.
+async fn life(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Result<&'static str, String> {
+    let lane = lane(scene);
+    let (stop, crashed) = (CancellationToken::new(), CancellationToken::new());
+    let mut scripts = ChaCha8Rng::seed_from_u64(random.random());
+    let make_log = || {
+        let script = script(scripts.random(), scene.calm.clone(), crashed.clone());
+        MemoryTopic::new(scene.topic.clone(), script)
+    };
+    let length = if calm { SETTLE_MAX } else { Duration::from_millis(random.random_range(1..600_000)) };
+    let is_killed = random.random_bool(0.5);
+    let end = async {
+        tokio::select! {
+            biased;
+            () = crashed.cancelled() => return "crashed",
+            () = sleep(length) => if is_killed { return "killed" },
+            () = everything_is_answered(scene) => {}
+        }
+        stop.cancel();
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        death = end => Ok(death),
+        ended = supervisor::run(&lane, make_log, &stop, scene.plan.retry) => match ended {
+            Ok(()) => Ok("stopped"),
+            // A stop within a transaction that failed, or a first opening that failed for a minute.
+            Err(_) if !calm => Ok("failed"),
+            Err(error) => Err(format!("it ended in a calm world: {error}")),
+        },
+    }
+}
+
+fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
+    let Plan { options, retry, stopped, concurrency, .. } = &scene.plan;
+    let app = |id: &String| {
+        let settings = ClientSettings {
+            app_id: AppId::new(id).unwrap(),
+            id_kind: IdKind::OpenId,
+            base_url: "http://simulated".into(),
+            spare_urls: vec![],
+            token_source: TokenSource::Stable(options.secret.clone().into()),
+            retry: *retry,
+            budgets: BTreeMap::new(),
+        };
+        CommandApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *stopped, *concurrency)
+    };
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    let executor = Executor::new(options.apps.iter().map(app), REQUEST_TOPIC.into(), decoder, None, *retry);
+    CommandLane { executor: Arc::new(executor), totals: Arc::default(), patience: *retry }
+}
+
+/// What befalls the topic, one call after the other.
+fn script(seed: u64, calm: Arc<AtomicBool>, crashed: CancellationToken) -> Script {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let decide = move || {
+        let delay = Duration::from_millis(random.random_range(0..300));
+        let fault = match random.random_range(0..100) {
+            _ if calm.load(Ordering::Relaxed) => Fault::None,
+            0..6 => Fault::Aborted,
+            6..10 => Fault::UnknownCommitted,
+            10..14 => Fault::UnknownAborted,
+            14..18 => Fault::Crash(CrashPoint::COMMANDS[random.random_range(0..CrashPoint::COMMANDS.len())]),
+            _ => Fault::None,
+        };
+        (delay, fault)
+    };
+    Script::new(decide, crashed)
+}
+
+fn is_everything_answered(scene: &Scene) -> bool {
+    scene.calm.load(Ordering::Relaxed) && scene.topic.answers_count() >= scene.plan.requests.len()
+}
+
+async fn everything_is_answered(scene: &Scene) {
+    while !is_everything_answered(scene) {
+        sleep(Duration::from_secs(10)).await;
+    }
+}

@@ -1,0 +1,192 @@
+//! What a seed asks, when, and in which world.
+
+use std::time::Duration;
+
+use promoter_connector::commands::command::{CONTENT_TYPE, Command, Header, Place};
+use promoter_connector::domain::material::MaterialRequest;
+use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::retry::RetrySettings;
+use promoter_connector::simulator::Options;
+use promoter_connector::simulator::faults::{Fault, FaultRate, Level};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::requests::{AVRO, Asked, End, FLAWS_COUNT, JSON, asked};
+
+pub const START: UnixMillis = UnixMillis(1_700_000_000_000);
+const APPS: [&str; 3] = ["wx1", "wx2", "wx3"];
+/// A path the world takes no more: the lane knows no bound, so it has to ask.
+const LONG_PATH_BYTES: usize = 1100;
+
+pub struct Plan {
+    pub options: Options,
+    pub retry: RetrySettings,
+    /// Until a stopped app is probed.
+    pub stopped: Duration,
+    /// Calls of one app at once.
+    pub concurrency: usize,
+    pub partitions: i32,
+    /// In the order in which they come. The number of a request is its index.
+    pub requests: Vec<Planned>,
+}
+
+pub struct Planned {
+    pub place: Place,
+    /// When it comes.
+    pub at: Duration,
+    pub asked: Asked,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Whole,
+    /// Of a promoter who is not authorised.
+    Stranger,
+    LongPath,
+    /// The lane itself finds what is wrong with it.
+    Flawed,
+}
+
+impl Kind {
+    fn of(asked: &Asked) -> Kind {
+        match asked.end {
+            End::Succeeded if asked.request.path.len() >= LONG_PATH_BYTES => Kind::LongPath,
+            End::Succeeded => Kind::Whole,
+            End::Refused("FAILED", _) => Kind::Stranger,
+            End::Refused(..) | End::DeadLetter(_) => Kind::Flawed,
+        }
+    }
+}
+
+impl Planned {
+    pub fn command(&self) -> Command {
+        let content_type = self.asked.content_type.as_bytes().into();
+        let header = Header { name: CONTENT_TYPE.to_owned(), value: Some(content_type) };
+        let value = self.asked.value.clone().map(Into::into);
+        Command { place: self.place, key: None, headers: vec![header], value }
+    }
+}
+
+/// The page that a request asks for tells its number, also in the calls that are made for it.
+fn path(number: usize) -> String {
+    format!("pages/{number}?")
+}
+
+/// Which request a path belongs to.
+pub fn number_of(path: &str) -> Option<usize> {
+    path.strip_prefix("pages/")?.split_once('?')?.0.parse().ok()
+}
+
+pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
+    let options = options(seed, random);
+    let partitions = random.random_range(1..=3);
+    let quiet = options.quiet_after.unwrap();
+    let mut times: Vec<Duration> =
+        (0..random.random_range(20..100)).map(|_| quiet.mul_f64(random.random_range(0.0..1.1))).collect();
+    times.sort_unstable();
+    let mut offsets = vec![0; partitions as usize];
+    let requests = times.into_iter().enumerate().map(|(number, at)| {
+        let partition = random.random_range(0..partitions);
+        let offset = &mut offsets[partition as usize];
+        // Control records, and what was compacted away, leave gaps; some are wider than a window.
+        *offset += if random.random_bool(0.02) { 2000 } else { random.random_range(1..4) };
+        let place = Place { partition, offset: *offset };
+        let asked = request(seed, number, at, &options, random);
+        Planned { place, at, kind: Kind::of(&asked), asked }
+    });
+    let requests = requests.collect();
+    let retry = RetrySettings {
+        initial: Duration::from_millis(200),
+        max: Duration::from_secs(10),
+        attempts: random.random_range(1..=4),
+        jitter: 0.0,
+        too_fast: Duration::from_secs(random.random_range(5..60)),
+    };
+    let stopped = Duration::from_secs(random.random_range(10..300));
+    Plan { options, retry, stopped, concurrency: random.random_range(1..=8), partitions, requests }
+}
+
+fn options(seed: u64, random: &mut ChaCha8Rng) -> Options {
+    Options {
+        seed,
+        apps: APPS[..random.random_range(1..=3)].iter().map(|app| (*app).to_owned()).collect(),
+        promoters: random.random_range(1..=3),
+        touches_per_hour: 0.0,
+        orders_per_hour: 0.0,
+        history: Duration::ZERO,
+        quiet_after: Some(Duration::from_secs(random.random_range(300..1800))),
+        token_life: Duration::from_secs(random.random_range(400..3600)),
+        faults: Level::Many,
+        fault: faults(random),
+        spell: Duration::from_secs(random.random_range(10..120)),
+        ..Options::default()
+    }
+}
+
+/// Of each fault some seeds have much more than usual.
+fn faults(random: &mut ChaCha8Rng) -> Vec<FaultRate> {
+    const SPELLS: [Fault; 6] =
+        [Fault::TooFast, Fault::Quota, Fault::Credentials, Fault::AddressRefused, Fault::Banned, Fault::Parked];
+    const STROKES: [Fault; 9] = [
+        Fault::Hang,
+        Fault::TooManyRequests,
+        Fault::TokenRejected,
+        Fault::TokenRevoked,
+        Fault::TokenError,
+        Fault::TryLater,
+        Fault::Unforeseen,
+        Fault::Slow,
+        Fault::Truncated,
+    ];
+    let mut rates = Vec::new();
+    for (faults, chance, rate) in [(&SPELLS[..], 0.25, 0.3), (&STROKES[..], 0.1, 0.3)] {
+        rates.extend(
+            faults.iter().filter(|_| random.random_bool(chance)).map(|fault| FaultRate { fault: *fault, rate }),
+        );
+    }
+    // So that the lane's patience comes to its end.
+    let unable = [Fault::Busy, Fault::Error500, Fault::TryLater];
+    if random.random_bool(0.1) {
+        rates.push(FaultRate { fault: unable[random.random_range(0..unable.len())], rate: 0.95 });
+    }
+    rates
+}
+
+fn request(seed: u64, number: usize, at: Duration, options: &Options, random: &mut ChaCha8Rng) -> Asked {
+    let app = options.apps[random.random_range(0..options.apps.len())].clone();
+    let promoter = match random.random_range(0..100) {
+        // Registered with nobody.
+        0..10 => options.promoters + 10,
+        _ => random.random_range(1..=options.promoters),
+    };
+    let flaw = number.is_multiple_of(10).then(|| (number / 10 + seed as usize * 10) % FLAWS_COUNT);
+    let deadline = (flaw.is_none() && random.random_bool(0.4)).then(|| {
+        let after = at + Duration::from_millis(random.random_range(1..400_000));
+        UnixMillis(START.0 + i64::try_from(after.as_millis()).unwrap())
+    });
+    let is_long = flaw.is_none() && random.random_bool(0.04);
+    let request = MaterialRequest {
+        request_id: format!("request-{number}"),
+        app_id: app,
+        promoter_openid: format!("oSimulated{promoter:06}"),
+        path: path(number) + &"x".repeat(if is_long { LONG_PATH_BYTES } else { 0 }),
+        extra_info: random.random_bool(0.5).then(|| format!("campaign-{number}")),
+        // Making a code takes the world long, so few ask for one.
+        share_type: match random.random_range(0..100) {
+            0 => None,
+            1 => Some(0),
+            2 => Some(3),
+            3..50 => Some(1),
+            _ => Some(2),
+        },
+        deadline,
+        ..MaterialRequest::default()
+    };
+    let stranger = promoter > options.promoters;
+    let asked = asked(request, if random.random_bool(0.5) { JSON } else { AVRO }, flaw);
+    match asked.end {
+        End::Succeeded if stranger => Asked { end: End::Refused("FAILED", ""), ..asked },
+        _ => asked,
+    }
+}
