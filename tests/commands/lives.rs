@@ -104,7 +104,7 @@ async fn around(scene: &Scene, seed: u64) {
         scene.calm.store(true, Ordering::Relaxed);
     };
     tokio::join!(coming, recalling, calming);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn lives(scene: &Scene, random: &mut ChaCha8Rng) -> Result<BTreeMap<&'static str, usize>, String> {

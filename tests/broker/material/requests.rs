@@ -24,8 +24,9 @@ pub fn asked(number: usize) -> Asked {
         extra_info: Some(format!("campaign-{number}")),
         ..MaterialRequest::default()
     };
-    let flaw = number.is_multiple_of(10).then(|| number / 10 % requests::FLAWS_COUNT);
-    requests::asked(request, if number / 3 % 2 == 0 { JSON } else { AVRO }, flaw)
+    let flaw = number.is_multiple_of(10).then_some(number / 10 % requests::FLAWS_COUNT);
+    let content_type = if (number / 3).is_multiple_of(2) { JSON } else { AVRO };
+    requests::asked(request, content_type, flaw)
 }
 
 /// Under whose key the request stands: flaws and promoters have no common rhythm, so every partition has of both.
