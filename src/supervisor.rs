@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::commit::log::{CommitLog, Ended, OpenError};
 use crate::retry::{Attempts, JITTER, Next, RetrySettings};
 
-/// How long the very first opening is tried: at start a wrong address is more likely than a fault that passes.
+/// How long the very first opening is tried after it has failed once: at start a wrong address is more likely than a
+/// fault that passes. Waiting for something to own is no failure.
 pub const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
@@ -74,6 +75,9 @@ async fn sessions<L: CommitLog>(
             Ok(opened) => opened,
             Err(OpenError::Stop(reason)) => return Err(reason),
             Err(OpenError::Again(reason)) => {
+                if begun.elapsed() > RECOVERED_AFTER {
+                    opening.recovered();
+                }
                 opening.failed(&reason, stop).await?;
                 continue;
             }
@@ -106,19 +110,20 @@ async fn sessions<L: CommitLog>(
 struct Opening {
     patience: RetrySettings,
     attempts: Attempts,
-    began: Instant,
+    first_failure: Option<Instant>,
     opened_once: bool,
 }
 
 impl Opening {
     fn new(patience: RetrySettings) -> Opening {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
-        Opening { patience, attempts: Attempts::new(&patience), began: Instant::now(), opened_once: false }
+        Opening { patience, attempts: Attempts::new(&patience), first_failure: None, opened_once: false }
     }
 
     /// Waits before the next attempt. The error gives up.
     async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), String> {
-        if !self.opened_once && self.began.elapsed() >= FIRST_OPEN_MAX {
+        let first_failure = *self.first_failure.get_or_insert_with(Instant::now);
+        if !self.opened_once && first_failure.elapsed() >= FIRST_OPEN_MAX {
             return Err(format!("given up after {} s: {reason}", FIRST_OPEN_MAX.as_secs()));
         }
         let Next::RetryAfter(pause) = self.attempts.failed(None) else { return Err(reason.to_owned()) };
@@ -131,8 +136,10 @@ impl Opening {
         self.opened_once = true;
     }
 
+    /// What failed before was something else.
     fn recovered(&mut self) {
         self.attempts = Attempts::new(&self.patience);
+        self.first_failure = None;
     }
 }
 
@@ -220,6 +227,35 @@ mod tests {
         assert_eq!(ended, Err("given up after 60 s: nobody answers".into()));
         let most = FIRST_OPEN_MAX + PATIENCE.max;
         assert!((FIRST_OPEN_MAX..=most).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    /// One that is owned only after an hour, and can't be read when it is owned for the first time.
+    struct Standby(bool);
+
+    impl CommitLog for Standby {
+        type Opened = Opened;
+        type Batch = Batch;
+
+        async fn open(&mut self) -> Result<Opened, OpenError> {
+            if self.0 {
+                return Err(OpenError::Stop("taken over".into()));
+            }
+            self.0 = true;
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Err(OpenError::Again("its offsets are still held open".into()))
+        }
+
+        async fn commit(&mut self, _: Arc<Batch>) -> Result<(), CommitError> {
+            unreachable!("it was never opened")
+        }
+
+        async fn release(&mut self) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_something_to_own_is_no_failure() {
+        let ended = run(&session(), || Standby(false), &CancellationToken::new(), PATIENCE).await;
+        assert_eq!(ended, Err("taken over".into()), "it was tried again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -173,6 +173,7 @@ fn init_that_is_refused_says_for_which_id() {
 fn a_topic_that_may_not_be_written_leaves_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(AddPartitionsToTxn, &[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    dbg!(&first);
     assert!(matches!(first, Err(Failure::NothingWritten(_))), "{first:?}");
     assert_eq!(again, Ok(()));
 }
@@ -180,9 +181,20 @@ fn a_topic_that_may_not_be_written_leaves_nothing_and_the_same_batch_goes_again(
 #[test]
 fn a_record_that_is_refused_leaves_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
-    let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_UNKNOWN]);
     assert!(matches!(first, Err(Failure::NothingWritten(_))), "{first:?}");
     assert_eq!(again, Ok(()));
+}
+
+#[test]
+fn a_record_that_is_refused_for_what_it_is_names_its_topic() {
+    for error in [RD_KAFKA_RESP_ERR_INVALID_RECORD, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED] {
+        let bench = Bench::new();
+        let (first, again) = bench.commit_with(Produce, &[error]);
+        let Err(Failure::Refused { topic, .. }) = &first else { panic!("{error:?}: {first:?}") };
+        assert_eq!(topic, "promoter.state");
+        assert_eq!(again, Ok(()));
+    }
 }
 
 #[test]
@@ -209,7 +221,7 @@ fn after_an_abort_the_next_transaction_has_a_new_producer() {
     let bench = Bench::new();
     let transactions = bench.open();
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
-    assert!(matches!(bench.commit(&transactions), Err(Failure::NothingWritten(_))));
+    assert!(matches!(bench.commit(&transactions), Err(Failure::Refused { .. })));
     assert!(bench.takes_a_new_producer(&transactions));
 }
 
@@ -299,7 +311,7 @@ fn an_abort_that_is_retriable_is_called_again() {
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
     bench.errors(EndTxn, &[RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS; 2]);
     let result = bench.commit(&transactions);
-    assert!(matches!(result, Err(Failure::NothingWritten(_))), "{result:?}");
+    assert!(matches!(result, Err(Failure::Refused { .. })), "{result:?}");
 }
 
 #[test]

@@ -80,6 +80,9 @@ impl RequestDecoder {
     /// Takes the text of a schema that a registry has under `id`. The error says why requests can't be read with it.
     pub fn learn(&self, id: i32, schema: &str) -> Result<(), String> {
         let schema = Schema::parse_str(schema).map_err(|error| bounded(error.to_string()))?;
+        if !flat::is_flat_record(&schema) {
+            return Err(format!("its schema, of id {id}, is not a record of plain fields as that of requests is"));
+        }
         let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         if foreign.len() >= FOREIGN_MAX {
             foreign.clear();
@@ -264,6 +267,8 @@ impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
         }
     }
 }
+
+mod flat;
 
 #[cfg(test)]
 mod tests;

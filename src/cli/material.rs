@@ -21,6 +21,9 @@ use crate::domain::material::MaterialRequest;
 use crate::domain::time::UnixMillis;
 use crate::kafka::asker::Asker;
 
+/// How much longer than the request's deadline its reply is waited for: that it came too late is a reply too.
+const REPLY_GRACE: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Ask for a promoter's link, QR code and short link; a running connector carries it out.
@@ -117,7 +120,7 @@ fn ask(config: &Config, options: &Options) -> anyhow::Result<Decoded> {
     let decoder = Decoder::new(result_id);
     let topics = app::command_topics(config);
     let asker = Asker::open(&app::kafka_settings(config), &topics).map_err(anyhow::Error::msg)?;
-    let until = Instant::now() + options.timeout;
+    let until = Instant::now() + options.timeout + REPLY_GRACE;
     let request = request(options);
     let mut value = Vec::new();
     RequestEncoder::new(schemas.material_request).encode(&request, &mut value)?;

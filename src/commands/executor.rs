@@ -4,6 +4,7 @@
 //! other apps go on, and one request at a time probes. A request that waits holds no place of those who call.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ use crate::wechat::transport::Transport;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// And for one whose deadline is further away: nobody who stands behind it may wait longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
+/// How many calls in a row may end with a rejected token before the app is stopped: as many as polls.
+const TOKEN_REJECTIONS_MAX: u32 = 3;
 /// Between two calls for one request; each has its own retries already.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -43,6 +46,8 @@ pub struct CommandApp<T> {
     /// Places for answers, each taken before its call and kept until it is being committed. There are twice as many, so
     /// that the next call begins when one ends, and not when the transaction under way does.
     answers: Arc<Semaphore>,
+    /// How many calls in a row have ended with a token that came back after its rejection.
+    token_rejections: AtomicU32,
     began: Instant,
 }
 
@@ -51,7 +56,8 @@ impl<T: Transport> CommandApp<T> {
     pub fn new(client: Arc<Client<T>>, stopped: Duration, concurrency: usize) -> CommandApp<T> {
         let calls = Semaphore::new(concurrency);
         let answers = Arc::new(Semaphore::new(2 * concurrency));
-        CommandApp { client, stopped, gate: Mutex::default(), calls, answers, began: Instant::now() }
+        let (gate, token_rejections, began) = (Mutex::default(), AtomicU32::new(0), Instant::now());
+        CommandApp { client, stopped, gate, calls, answers, token_rejections, began }
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -92,6 +98,26 @@ impl<T: Transport> CommandApp<T> {
             let (app, seconds) = (self.client.app_id(), pause.as_secs());
             let (errcode, cause) = (refusal.errcode, &refusal.message);
             tracing::error!(%app, errcode, cause, seconds, "material requests of the app wait, and are probed again");
+        }
+    }
+
+    /// What a call has brought. A token that comes back after its rejection may be replaced in a moment; one that does
+    /// so again and again stops the app.
+    fn judge(&self, result: Result<GivenMaterial, CallError>) -> Verdict {
+        let rejected = matches!(result, Err(CallError::TokenRejectedAgain(_)));
+        let before = match rejected {
+            true => self.token_rejections.fetch_add(1, Ordering::Relaxed),
+            false => self.token_rejections.swap(0, Ordering::Relaxed),
+        };
+        match result {
+            Ok(given) => Verdict::Final(match accept(given, self.client.local_now()) {
+                Ok(material) => Outcome::Succeeded(material),
+                Err(outcome) => outcome,
+            }),
+            Err(error) => match judge(error) {
+                Verdict::Held(refusal, _) if rejected && before + 1 < TOKEN_REJECTIONS_MAX => Verdict::Again(refusal),
+                verdict => verdict,
+            },
         }
     }
 
@@ -184,14 +210,20 @@ impl<T: Transport> Executor<T> {
             match registry.schema(id).await {
                 Ok(Some(text)) => return self.decoder.learn(id, &text),
                 Ok(None) => return Err(unknown()),
-                Err(error) if error.is_retriable() => {
+                // Wrong credentials, too, are mended by somebody, and the request stays good.
+                Err(error) => {
                     let Next::RetryAfter(pause) = attempts.failed(None) else { return Err(error.to_string()) };
                     tracing::warn!(%error, id, "a request waits for its schema");
                     tokio::time::sleep(pause).await;
                 }
-                Err(error) => return Err(error.to_string()),
             }
         }
+    }
+
+    /// For a command whose carrying out has panicked: it would do so again.
+    pub fn died(&self, command: &Command) -> Answer {
+        let detail = "carrying it out failed in a way that nobody foresaw; please report it".to_owned();
+        Answer::DeadLetter(self.dead_letter(command, "panicked", detail))
     }
 
     fn dead_letter(&self, command: &Command, reason: &'static str, detail: String) -> DeadLetter {
@@ -232,7 +264,7 @@ impl<T: Transport> Executor<T> {
         }
     }
 
-    /// Asks until there is an outcome. `last` is what the last call failed with.
+    /// Asks until there is an outcome. `last` is why the last call could not carry the request out.
     async fn ask(
         &self,
         app: &CommandApp<T>,
@@ -244,14 +276,7 @@ impl<T: Transport> Executor<T> {
         let mut unable_until = None;
         loop {
             let (result, permit) = cancel.run_until_cancelled(self.turn(app, question, cancel)).await?;
-            let verdict = match result {
-                Ok(given) => Verdict::Final(match accept(given, app.client.local_now()) {
-                    Ok(material) => Outcome::Succeeded(material),
-                    Err(outcome) => outcome,
-                }),
-                Err(error) => judge(error),
-            };
-            match verdict {
+            match app.judge(result) {
                 Verdict::Final(outcome) => {
                     app.answered();
                     return Some((outcome, Some(permit)));
@@ -268,7 +293,8 @@ impl<T: Transport> Executor<T> {
                 }
                 Verdict::Held(refusal, hold) => {
                     app.hold(hold, &refusal);
-                    *last = Some(refusal);
+                    // Too fast is the upstream's answer to this request; what stops the app has nothing to do with it.
+                    *last = matches!(hold, AppHold::For(_)).then_some(refusal);
                     // It did answer; and while the app is held nobody asks, which must not use the patience up.
                     unable_until = None;
                 }
@@ -298,7 +324,7 @@ impl<T: Transport> Executor<T> {
 /// Beyond it, a clock that jumps would overflow; nobody waits that long.
 const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// The deadline came while the request was waiting or asking.
+/// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
 fn overdue(last: Option<Refusal>) -> Outcome {
     match last {
         Some(Refusal { errcode, message }) => {

@@ -29,8 +29,7 @@ impl<T: Transport, L: CommandLog> Lane<L> for CommandLane<T> {
 
     async fn run(&self, log: L, opened: OpenedCommands, stop: &CancellationToken) -> (Option<L>, Ended) {
         let (executor, totals) = (self.executor.clone(), self.totals.clone());
-        let (log, ended) = listener::run(log, opened, executor, totals, self.patience, stop).await;
-        (Some(log), ended)
+        listener::run(log, opened, executor, totals, self.patience, stop).await
     }
 
     fn report(&self, occasion: &str) {

@@ -7,18 +7,22 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command, Place};
 use super::executor::{AnswerPermit, Executor};
 use super::log::{AnswerBatch, CommandLog, OpenedCommands};
 use super::window::Window;
+use crate::commit::committer::RECALL_GRACE;
 use crate::commit::log::{CommitError, Ended};
 use crate::domain::material::Outcome;
 use crate::retry::{Attempts, Next, RetrySettings};
@@ -80,7 +84,8 @@ struct Session<L, T> {
     cancel: CancellationToken,
 }
 
-/// Runs until `stop` is cancelled, the partitions are recalled, or the log has to be opened again. Gives the log back.
+/// Runs until `stop` is cancelled, the partitions are recalled, or the log has to be opened again. Gives the log back
+/// unless it is lost in a transaction that did not end in time.
 pub async fn run<L: CommandLog, T: Transport>(
     log: L,
     opened: OpenedCommands,
@@ -88,7 +93,7 @@ pub async fn run<L: CommandLog, T: Transport>(
     totals: Arc<CommandTotals>,
     patience: RetrySettings,
     stop: &CancellationToken,
-) -> (L, Ended) {
+) -> (Option<L>, Ended) {
     let OpenedCommands { progress, mut commands, paused, recalled } = opened;
     let windows = progress.iter().map(|progress| {
         let window = Window::resume(progress).unwrap_or_else(|error| {
@@ -122,19 +127,20 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         commands: &mut tokio::sync::mpsc::Receiver<Command>,
         recalled: &CancellationToken,
         stop: &CancellationToken,
-    ) -> (L, Ended) {
+    ) -> (Option<L>, Ended) {
         let mut commit: Option<Commit<L>> = None;
         let mut ended = None;
+        let mut patience = None;
         loop {
             if commit.is_none() {
                 let log = self.log.take().expect("the log is here while nothing commits");
                 if self.gathered.is_empty() {
                     if let Some(ended) = ended {
-                        return (log, ended);
+                        return (Some(log), ended);
                     }
                     self.log = Some(log);
                 } else {
-                    commit = Some(self.commit(log));
+                    commit = Some(self.commit(log, recalled.clone()));
                 }
             }
             let has_room = ended.is_none() && self.has_room();
@@ -147,17 +153,22 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                         Ok(()) => self.committed(&batch),
                         Err(error) => {
                             let log = self.log.take().expect("it was put there just now");
-                            return (log, error.into());
+                            return (Some(log), error.into());
                         }
                     }
                 }
                 () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Drained)),
-                () = recalled.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Recalled)),
+                () = recalled.cancelled(), if patience.is_none() => {
+                    patience = Some(Instant::now() + RECALL_GRACE);
+                    if ended.is_none() {
+                        ended = Some(self.stop_calls(Ended::Recalled));
+                    }
+                }
+                () = come(patience) => return (None, Ended::Recalled),
                 Some(task) = self.tasks.join_next(), if ended.is_none() => match task {
                     Ok(task) => self.gather(task),
-                    // The panic hook has reported it. Which command it was is not known any more.
                     Err(error) => {
-                        ended = Some(self.stop_calls(Ended::Reopen(format!("a command's task died: {error}"))));
+                        ended = Some(self.stop_calls(Ended::Reopen(format!("a command's task was ended: {error}"))));
                     }
                 },
                 command = commands.recv(), if has_room => match command {
@@ -195,7 +206,9 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         }
         let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
         self.tasks.spawn(async move {
-            let answer = executor.answer(&command, &cancel).await;
+            // Nothing is kept of what a panic may have left half done, but for locks, which are taken as they are.
+            let answer = AssertUnwindSafe(executor.answer(&command, &cancel)).catch_unwind().await;
+            let answer = answer.unwrap_or_else(|_| Some((executor.died(&command), None)));
             (command, answer)
         });
     }
@@ -237,7 +250,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     }
 
     /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
-    fn commit(&mut self, mut log: L) -> Commit<L> {
+    fn commit(&mut self, mut log: L, recalled: CancellationToken) -> Commit<L> {
         let answers = std::mem::take(&mut self.gathered);
         let mut partitions: Vec<i32> = answers.iter().map(|(command, _)| command.place.partition).collect();
         partitions.sort_unstable();
@@ -251,6 +264,9 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
             let mut attempts = Attempts::new(&patience);
             loop {
                 match log.commit(batch.clone()).await {
+                    Err(CommitError::NothingWritten(reason)) if recalled.is_cancelled() => {
+                        return (log, batch, Err(CommitError::Reopen(reason)));
+                    }
                     Err(CommitError::NothingWritten(reason)) => match attempts.failed(None) {
                         Next::RetryAfter(pause) => {
                             tracing::warn!(reason, "replies are committed again");
@@ -276,6 +292,14 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.cancel.cancel();
         self.tasks.abort_all();
         ended
+    }
+}
+
+/// For ever where there is no such time.
+async fn come(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -23,7 +23,7 @@ const ATTEMPTS_MAX: u32 = 5;
 /// The pause before the second attempt; each further one waits twice as long.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a transaction under way is waited for when the lease is recalled.
-const RECALL_GRACE: Duration = Duration::from_secs(10);
+pub const RECALL_GRACE: Duration = Duration::from_secs(10);
 
 /// When intakes stop being added to a batch.
 #[derive(Clone, Copy, Debug)]

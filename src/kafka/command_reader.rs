@@ -1,52 +1,31 @@
 //! Reads requests from where they are answered, in a thread of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::command_progress::GoneBack;
 use super::context::LogContext;
-use crate::commands::command::{Command, Header, Place};
+use super::headers::headers;
+use crate::commands::command::{Command, Place};
 use crate::commands::window::Progress;
 use crate::commit::log::OpenError;
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Also the longest that the reading thread takes to stop.
 const POLL: Duration = Duration::from_millis(100);
 /// Commands between the reader and the lane: the lane keeps those that it has begun, these only bridge a moment.
 const QUEUE_MAX: usize = 16;
 /// A full queue means that calls are under way; they take longer than this.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
-
-/// How far each partition is answered; from its beginning where nothing ever was.
-pub(super) fn committed(
-    consumer: &BaseConsumer<LogContext>,
-    topic: &str,
-    partitions: &[i32],
-) -> Result<Vec<Progress>, OpenError> {
-    let mut asked = TopicPartitionList::new();
-    for partition in partitions {
-        asked.add_partition(topic, *partition);
-    }
-    let answered = consumer.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
-    let progress = answered.elements().into_iter().map(|element| {
-        element.error().map_err(again)?;
-        let partition = element.partition();
-        let (offset, note) = match element.offset() {
-            Offset::Offset(offset) => (offset, element.metadata().to_owned()),
-            _ => (consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT).map_err(again)?.0, String::new()),
-        };
-        Ok(Progress { partition, offset, note })
-    });
-    progress.collect()
-}
 
 /// The lane's ends of what joins it with the reader.
 pub(super) struct ReaderEnds {
@@ -65,6 +44,7 @@ impl Reader {
         consumer: BaseConsumer<LogContext>,
         topic: &str,
         progress: &[Progress],
+        gone_back: Arc<GoneBack>,
     ) -> Result<(Reader, ReaderEnds), OpenError> {
         let mut assignment = TopicPartitionList::new();
         for Progress { partition, offset, .. } in progress {
@@ -74,13 +54,17 @@ impl Reader {
         let (commands, receiver) = mpsc::channel(QUEUE_MAX);
         let (paused, wanted) = watch::channel(BTreeSet::new());
         let stop = CancellationToken::new();
+        let reading = Reading {
+            consumer,
+            commands,
+            pauses: Pauses { topic: topic.to_owned(), wanted, now: BTreeSet::new() },
+            next: progress.iter().map(|progress| (progress.partition, progress.offset)).collect(),
+            gone_back,
+            stop: stop.clone(),
+        };
         let thread = std::thread::Builder::new()
             .name("requests".into())
-            .spawn({
-                let (stop, mut pauses) =
-                    (stop.clone(), Pauses { topic: topic.to_owned(), wanted, now: BTreeSet::new() });
-                move || read(&consumer, &commands, &mut pauses, &stop)
-            })
+            .spawn(move || reading.run())
             .map_err(|error| OpenError::Again(format!("no thread for reading requests: {error}")))?;
         Ok((Reader { stop, thread: Some(thread) }, ReaderEnds { commands: receiver, paused }))
     }
@@ -96,38 +80,63 @@ impl Drop for Reader {
     }
 }
 
-/// Until it is stopped, or librdkafka can't go on.
-fn read(
-    consumer: &BaseConsumer<LogContext>,
-    commands: &mpsc::Sender<Command>,
-    pauses: &mut Pauses,
-    stop: &CancellationToken,
-) {
-    while !stop.is_cancelled() {
-        if let Err(error) = pauses.follow(consumer) {
-            consumer.context().error(&error, "pausing a partition of requests");
-        }
-        match consumer.poll(POLL) {
-            None => {}
-            Some(Ok(message)) => {
-                let mut command = command(&message);
-                // The lane's end of the queue may outlive the wish to stop, so this never waits without looking.
-                while let Err(refused) = commands.try_send(command) {
-                    let mpsc::error::TrySendError::Full(back) = refused else { return };
-                    if stop.is_cancelled() {
+/// What the thread has.
+struct Reading {
+    consumer: BaseConsumer<LogContext>,
+    commands: mpsc::Sender<Command>,
+    pauses: Pauses,
+    /// The least offset that may come, by partition.
+    next: HashMap<i32, i64>,
+    gone_back: Arc<GoneBack>,
+    stop: CancellationToken,
+}
+
+impl Reading {
+    /// Until it is stopped, librdkafka can't go on, or a partition has gone back.
+    fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.pauses.follow(&self.consumer) {
+                self.consumer.context().error(&error, "pausing a partition of requests");
+            }
+            match self.consumer.poll(POLL) {
+                None => {}
+                Some(Ok(message)) => {
+                    let command = command(&message);
+                    let Place { partition, offset } = command.place;
+                    let next = self.next.entry(partition).or_insert(offset);
+                    if offset < *next {
+                        self.gone_back.note(&self.pauses.topic, command.place, *next);
                         return;
                     }
-                    command = back;
-                    std::thread::sleep(FULL_PAUSE);
+                    *next = offset + 1;
+                    if hand_over(command, &self.commands, &self.stop).is_err() {
+                        return;
+                    }
                 }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    self.consumer.context().error(&error, "reading requests");
+                    return;
+                }
+                Some(Err(error)) => self.consumer.context().error(&error, "reading requests"),
             }
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                consumer.context().error(&error, "reading requests");
-                return;
-            }
-            Some(Err(error)) => consumer.context().error(&error, "reading requests"),
         }
     }
+}
+
+/// Nobody takes it any more.
+struct Unwanted;
+
+/// The lane's end of the queue may outlive the wish to stop, so this never waits without looking.
+fn hand_over(mut command: Command, commands: &mpsc::Sender<Command>, stop: &CancellationToken) -> Result<(), Unwanted> {
+    while let Err(refused) = commands.try_send(command) {
+        let mpsc::error::TrySendError::Full(back) = refused else { return Err(Unwanted) };
+        if stop.is_cancelled() {
+            return Err(Unwanted);
+        }
+        command = back;
+        std::thread::sleep(FULL_PAUSE);
+    }
+    Ok(())
 }
 
 /// The partitions that are paused, and those that should be.
@@ -140,11 +149,10 @@ struct Pauses {
 impl Pauses {
     /// What a paused partition has fetched ahead is dropped by librdkafka, and fetched again later.
     fn follow(&mut self, consumer: &BaseConsumer<LogContext>) -> KafkaResult<()> {
-        // The lane may have ended, and with it the wishes.
-        if !self.wanted.has_changed().unwrap_or(false) {
+        if *self.wanted.borrow() == self.now {
             return Ok(());
         }
-        let wanted = self.wanted.borrow_and_update().clone();
+        let wanted = self.wanted.borrow().clone();
         consumer.pause(&self.list(wanted.difference(&self.now)))?;
         consumer.resume(&self.list(self.now.difference(&wanted)))?;
         self.now = wanted;
@@ -161,14 +169,10 @@ impl Pauses {
 }
 
 fn command(message: &BorrowedMessage<'_>) -> Command {
-    let header = |header: rdkafka::message::Header<'_, &[u8]>| Header {
-        name: header.key.to_owned(),
-        value: header.value.map(Bytes::copy_from_slice),
-    };
     Command {
         place: Place { partition: message.partition(), offset: message.offset() },
         key: message.key().map(Bytes::copy_from_slice),
-        headers: message.headers().map(|headers| headers.iter().map(header).collect()).unwrap_or_default(),
+        headers: headers(message),
         value: message.payload().map(Bytes::copy_from_slice),
     }
 }

@@ -1,11 +1,12 @@
 //! Answers as Kafka records.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use super::records::{DeadLetters, RECORD_OVERHEAD, Record};
+use super::topics::Takes;
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commands::command::{Answer, CONTENT_TYPE, Command, Header, REPLY_TOPIC};
@@ -18,17 +19,41 @@ use crate::domain::time::UnixMillis;
 pub struct ReplyWriter {
     pub default_topic: String,
     pub request_topic: String,
-    /// The topics that replies may go to, with the largest record that each takes.
-    pub reply_limits: HashMap<String, usize>,
+    /// The topics that replies may go to, with what each takes.
+    pub reply_topics: HashMap<String, Takes>,
+    pub closed: Arc<ClosedTopics>,
     pub dead_letters: String,
     pub dead_letters_limit: usize,
     pub encoders: Arc<Encoders>,
     pub results: Arc<ResultEncoder>,
 }
 
+/// Reply topics of others that have refused a record: no reply goes there any more as long as the process lives, or
+/// one asker could hold up the replies to all.
+#[derive(Debug, Default)]
+pub struct ClosedTopics(Mutex<HashSet<String>>);
+
+impl ClosedTopics {
+    fn contains(&self, topic: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(topic)
+    }
+}
+
 impl ReplyWriter {
     pub fn smallest_limit(&self) -> usize {
-        self.reply_limits.values().copied().fold(self.dead_letters_limit, usize::min)
+        self.reply_topics.values().map(|takes| takes.bytes).fold(self.dead_letters_limit, usize::min)
+    }
+
+    /// `topic` has refused a record. Replies go to the default topic instead, unless it is one of the connector's own.
+    pub fn refused_by(&self, topic: &str, reason: &str) {
+        if topic != self.default_topic && self.reply_topics.contains_key(topic) {
+            tracing::error!(
+                topic,
+                reason,
+                "the reply topic refuses a reply; replies that ask for it go to the topic of results"
+            );
+            self.closed.0.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        }
     }
 
     /// Hands one record for each answer to `send`, until it fails.
@@ -82,11 +107,13 @@ impl ReplyWriter {
         Ok(None)
     }
 
-    /// The topic that the request asks for, where that is allowed.
+    /// The topic that the request asks for, where that is allowed and takes its reply, and the largest record there.
     fn destination(&self, command: &Command) -> (&str, usize) {
-        let asked = command.header(REPLY_TOPIC).and_then(|name| self.reply_limits.get_key_value(name));
-        let default = || self.reply_limits.get_key_value(&self.default_topic);
-        asked.or_else(default).map_or((&self.default_topic, usize::MAX), |(topic, limit)| (topic, *limit))
+        let asked = command.header(REPLY_TOPIC).and_then(|name| self.reply_topics.get_key_value(name));
+        let asked =
+            asked.filter(|(topic, takes)| !self.closed.contains(topic) && (command.key.is_some() || !takes.keyed));
+        let default = || self.reply_topics.get_key_value(&self.default_topic);
+        asked.or_else(default).map_or((&self.default_topic, usize::MAX), |(topic, takes)| (topic, takes.bytes))
     }
 
     fn unanswerable(&self, command: &Command, reason: &'static str, detail: String, now: UnixMillis) -> DeadLetter {
@@ -126,7 +153,10 @@ mod tests {
         ReplyWriter {
             default_topic: "results".into(),
             request_topic: "requests".into(),
-            reply_limits: [("results".to_owned(), limit), ("mine".to_owned(), 1_000_000)].into(),
+            reply_topics: [("results", limit, false), ("mine", 1_000_000, false), ("latest", 1_000_000, true)]
+                .map(|(topic, bytes, keyed)| (topic.to_owned(), Takes { bytes, keyed }))
+                .into(),
+            closed: Arc::default(),
             dead_letters: "dead-letters".into(),
             dead_letters_limit: 1_000_000,
             encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
@@ -178,6 +208,25 @@ mod tests {
         for (asked, topic) in [("mine", "mine"), ("theirs", "results"), ("", "results")] {
             let command = command(vec![header("reply-topic", asked)]);
             assert_eq!(written(&writer(10_000), command, Answer::Reply(result(10))).0, topic);
+        }
+    }
+
+    #[test]
+    fn a_compacted_topic_gets_no_reply_without_a_key() {
+        let asking = || command(vec![header("reply-topic", "latest")]);
+        assert_eq!(written(&writer(10_000), asking(), Answer::Reply(result(10))).0, "latest");
+        let keyless = Command { key: None, ..asking() };
+        assert_eq!(written(&writer(10_000), keyless, Answer::Reply(result(10))).0, "results");
+    }
+
+    #[test]
+    fn a_topic_that_has_refused_a_reply_gets_none_any_more() {
+        let writer = writer(10_000);
+        writer.refused_by("mine", "no right");
+        writer.refused_by("results", "no right");
+        for (asked, topic) in [("mine", "results"), ("latest", "latest"), ("results", "results")] {
+            let command = command(vec![header("reply-topic", asked)]);
+            assert_eq!(written(&writer, command, Answer::Reply(result(10))).0, topic);
         }
     }
 

@@ -12,15 +12,16 @@ use std::sync::Arc;
 use rdkafka::consumer::BaseConsumer;
 use tokio_util::sync::CancellationToken;
 
+use super::command_progress::{self, GoneBack};
 use super::command_reader::{self, Reader, ReaderEnds};
-use super::command_records::ReplyWriter;
+use super::command_records::{ClosedTopics, ReplyWriter};
 use super::context::LogContext;
 use super::limits::LearnedLimits;
 use super::ownership::Assignment;
 use super::records::{Limits, RecordClock};
 use super::settings::{CommandTopics, Settings};
 use super::tenure::Tenure;
-use super::topics;
+use super::topics::{self, Takes};
 use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
@@ -42,6 +43,8 @@ struct Parts {
     encoders: Arc<Encoders>,
     results: Arc<ResultEncoder>,
     clock: RecordClock,
+    gone_back: Arc<GoneBack>,
+    closed: Arc<ClosedTopics>,
 }
 
 /// One life of the producer and of the reader.
@@ -63,7 +66,8 @@ impl CommandTopic {
         clock: RecordClock,
     ) -> CommandTopic {
         let tenure = Tenure::new(settings.clone(), settings.command_group(), topics.requests.clone());
-        let parts = Parts { settings, topics, encoders, results: Arc::new(results), clock };
+        let (results, gone_back, closed) = (Arc::new(results), Arc::default(), Arc::default());
+        let parts = Parts { settings, topics, encoders, results, clock, gone_back, closed };
         CommandTopic { parts: Arc::new(parts), tenure }
     }
 
@@ -100,7 +104,7 @@ impl Parts {
     fn start(
         &self,
         learned: &LearnedLimits,
-        told: &HashMap<String, usize>,
+        told: &HashMap<String, Takes>,
         assignment: Arc<Assignment>,
     ) -> Result<(Session, OpenedCommands), OpenError> {
         let topic = &self.topics.requests;
@@ -113,24 +117,30 @@ impl Parts {
             .command_reader_config()
             .create_with_context(LogContext::default())
             .map_err(command_reader::again)?;
-        let progress = command_reader::committed(&consumer, topic, &assignment.partitions)?;
+        let progress = command_progress::committed(&consumer, topic, &assignment.partitions, &self.gone_back)?;
         reach(CrashPoint::ProgressRead);
-        let (reader, ReaderEnds { commands, paused }) = Reader::start(consumer, topic, &progress)?;
+        let (reader, ReaderEnds { commands, paused }) =
+            Reader::start(consumer, topic, &progress, self.gone_back.clone())?;
         let recalled = assignment.recalled.clone();
         let clock = self.clock.clone();
         let session = Session { transactions, writer, assignment, clock, _reader: reader };
         Ok((session, OpenedCommands { progress, commands, paused, recalled }))
     }
 
-    fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, usize>) -> ReplyWriter {
-        let limit = |topic: &String| learned.limit(topic, told.get(topic).copied().unwrap_or(Limits::KAFKA_DEFAULT));
+    fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, Takes>) -> ReplyWriter {
+        let takes = |topic: &String| {
+            let takes = told.get(topic)?;
+            Some((topic.clone(), Takes { bytes: learned.limit(topic, takes.bytes), ..*takes }))
+        };
         let topics = std::iter::once(&self.topics.results).chain(&self.topics.reply_topics);
+        let dead_letters = &self.settings.topics.dead_letters;
         ReplyWriter {
             default_topic: self.topics.results.clone(),
             request_topic: self.topics.requests.clone(),
-            reply_limits: topics.map(|topic| (topic.clone(), limit(topic))).collect(),
-            dead_letters: self.settings.topics.dead_letters.clone(),
-            dead_letters_limit: limit(&self.settings.topics.dead_letters),
+            reply_topics: topics.filter_map(takes).collect(),
+            closed: self.closed.clone(),
+            dead_letters: dead_letters.clone(),
+            dead_letters_limit: takes(dead_letters).map_or(Limits::KAFKA_DEFAULT, |(_, takes)| takes.bytes),
             encoders: self.encoders.clone(),
             results: self.results.clone(),
         }
@@ -149,6 +159,10 @@ impl Session {
         let topic = self.writer.request_topic.clone();
         let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, positions };
         let now = (self.clock)();
-        self.transactions.commit(|send| self.writer.write(batch, now, send), &offsets)
+        let result = self.transactions.commit(|send| self.writer.write(batch, now, send), &offsets);
+        if let Err(Failure::Refused { topic, reason }) = &result {
+            self.writer.refused_by(topic, reason);
+        }
+        result
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Below this nothing is halved any more: a dead letter and a record of the state must fit.
-pub const RECORD_BYTES_MIN: usize = 64 * 1024;
+/// Below this nothing is halved any more.
+const LIMIT_MIN: usize = 1024;
 
 /// What is believed of each topic. A broker that goes on refusing what it says it takes is believed less and less: the
 /// limit is halved with each refusal, until the broker tells another one.
@@ -22,7 +22,7 @@ impl LearnedLimits {
     pub fn refused(&self, topic: &str) {
         let mut beliefs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(belief) = beliefs.get_mut(topic) {
-            belief.limit = (belief.limit / 2).max(RECORD_BYTES_MIN.min(belief.told));
+            belief.limit = (belief.limit / 2).max(LIMIT_MIN.min(belief.told));
         }
     }
 
@@ -56,12 +56,12 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_never_falls_below_what_must_fit() {
+    fn a_limit_has_a_least() {
         let limits = LearnedLimits::default();
         for told in [MEBIBYTE, 300] {
             limits.limit("a", told);
             (0..20).for_each(|_| limits.refused("a"));
-            assert_eq!(limits.limit("a", told), RECORD_BYTES_MIN.min(told));
+            assert_eq!(limits.limit("a", told), LIMIT_MIN.min(told));
         }
     }
 }

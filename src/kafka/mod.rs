@@ -41,6 +41,10 @@ pub mod transaction_log;
 
 pub mod command_records;
 
+mod headers;
+
+mod command_progress;
+
 mod command_reader;
 
 pub mod command_topic;

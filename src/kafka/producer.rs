@@ -166,6 +166,26 @@ impl RefusedRecord {
             Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge)
         )
     }
+
+    /// Whether the topic would refuse it again, whatever its size.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self.error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::InvalidRecord
+                    | RDKafkaErrorCode::InvalidTimestamp
+                    | RDKafkaErrorCode::PolicyViolation
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::UnknownTopic
+                    | RDKafkaErrorCode::UnknownTopicOrPartition
+            )
+        )
+    }
+
+    /// Of many refusals, which says most: the others may only follow from it.
+    fn weight(&self) -> u8 {
+        if self.is_too_large() { 2 } else { u8::from(self.is_final()) }
+    }
 }
 
 /// Collects what became of the records of one transaction.
@@ -180,7 +200,7 @@ impl Deliveries {
         *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The first since the last reset.
+    /// The first since the last reset that says why.
     pub fn first_refusal(&self) -> Option<RefusedRecord> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -204,8 +224,7 @@ impl ProducerContext for Deliveries {
         if let Err((error, message)) = result {
             let refused = RefusedRecord { topic: message.topic().to_owned(), error: error.clone() };
             let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-            // Of many refusals the one for size says most: the others may only follow from it.
-            if first.is_none() || refused.is_too_large() {
+            if first.as_ref().is_none_or(|first| first.weight() < refused.weight()) {
                 *first = Some(refused);
             }
         }

@@ -127,7 +127,7 @@ impl<S: Send + Sync + 'static> Tenure<S> {
 
     fn judge(&self, failure: Failure, assignment: u64) -> CommitError {
         match failure {
-            Failure::NothingWritten(reason) => CommitError::NothingWritten(reason),
+            Failure::NothingWritten(reason) | Failure::Refused { reason, .. } => CommitError::NothingWritten(reason),
             Failure::Reopen(reason) => CommitError::Reopen(reason),
             Failure::Recalled(reason) => {
                 self.shared.claim.refuse(assignment);

@@ -12,7 +12,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::context::LogContext;
-use super::limits::RECORD_BYTES_MIN;
 use super::records::Limits;
 use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::commit::log::OpenError;
@@ -20,6 +19,9 @@ use crate::commit::log::OpenError;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a topic that was just created may take to show up.
 const APPEAR_MAX: Duration = Duration::from_secs(30);
+
+/// A dead letter and a record of the state must fit; below this they may not.
+const RECORD_BYTES_MIN: usize = 64 * 1024;
 
 /// What the topics are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ enum Kind {
 /// Makes the topics what they have to be, or says everything that is wrong with them.
 pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
     let names = &settings.topics;
-    let Found { counts, limits, mut problems } = find(settings, &kinds(names)).await?;
+    let Found { counts, takes, mut problems } = find(settings, &kinds(names)).await?;
     let (registry, state) = (counts.get(&names.registry), counts.get(&names.state));
     if let (Some(registry), Some(state)) = (registry, state)
         && registry != state
@@ -57,7 +59,7 @@ pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
         ));
     }
     finish(problems)?;
-    let limit = |topic: &String| limits.get(topic).copied().unwrap_or(Limits::KAFKA_DEFAULT);
+    let limit = |topic: &String| takes.get(topic).map_or(Limits::KAFKA_DEFAULT, |takes| takes.bytes);
     let limits = Limits {
         touches: limit(&names.touches),
         orders: limit(&names.orders),
@@ -67,11 +69,21 @@ pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
     Ok(Topics { partitions: registry.copied().unwrap_or(1), limits })
 }
 
-/// The same for the topics of the commands. Gives the largest record that each takes, by name.
+/// What a topic takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    /// The largest record.
+    pub bytes: usize,
+    /// Only records with a key.
+    pub keyed: bool,
+}
+
+/// The same for the topics of the commands. Gives what each takes that exists, by name: a reply topic that is somebody
+/// else's may be missing.
 pub async fn prepare_commands(
     settings: &Settings,
     commands: &CommandTopics,
-) -> Result<HashMap<String, usize>, OpenError> {
+) -> Result<HashMap<String, Takes>, OpenError> {
     let mut wanted = vec![
         (commands.requests.as_str(), Kind::Commands),
         (commands.results.as_str(), Kind::Commands),
@@ -79,39 +91,43 @@ pub async fn prepare_commands(
     ];
     let others = commands.reply_topics.iter().map(String::as_str).filter(|topic| *topic != commands.results);
     wanted.extend(others.map(|topic| (topic, Kind::OtherReplies)));
-    let Found { limits, problems, .. } = find(settings, &wanted).await?;
+    let Found { takes, problems, .. } = find(settings, &wanted).await?;
     finish(problems)?;
-    Ok(limits)
+    Ok(takes)
 }
 
 /// What there is of the topics that are wanted, after those that could be were created.
 struct Found {
     counts: HashMap<String, i32>,
-    limits: HashMap<String, usize>,
+    takes: HashMap<String, Takes>,
     problems: Vec<String>,
 }
 
 async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, OpenError> {
     let mut counts = partition_counts(settings, wanted).await?;
-    let admin: AdminClient<LogContext> =
-        settings.plain_config().create_with_context(LogContext::default()).map_err(again)?;
+    let admin = || -> Result<AdminClient<LogContext>, OpenError> {
+        settings.plain_config().create_with_context(LogContext::default()).map_err(again)
+    };
     if let TopicPolicy::Create(defaults) = &settings.topic_policy {
-        create_missing(&admin, settings, defaults, wanted, &mut counts).await?;
+        create_missing(&admin()?, settings, defaults, wanted, &mut counts).await?;
     }
-    let mut problems: Vec<String> = wanted
-        .iter()
-        .filter(|(topic, _)| !counts.contains_key(*topic))
-        .map(|(topic, kind)| match kind {
-            Kind::OtherReplies => format!("topic {topic} of commands.reply_topics does not exist; create it"),
-            _ => format!("topic {topic} does not exist; create it, or set topics.create = true"),
-        })
-        .collect();
-    if settings.topic_policy == TopicPolicy::Trust {
-        return Ok(Found { counts, limits: HashMap::new(), problems });
+    let mut problems = Vec::new();
+    for (topic, kind) in wanted.iter().filter(|(topic, _)| !counts.contains_key(*topic)) {
+        match kind {
+            Kind::OtherReplies => tracing::error!(
+                topic,
+                "a topic of commands.reply_topics does not exist: replies that ask for it go to the topic of results"
+            ),
+            _ => problems.push(format!("topic {topic} does not exist; create it, or set topics.create = true")),
+        }
     }
-    let existing = wanted.iter().copied().filter(|(topic, _)| counts.contains_key(*topic)).collect();
-    let limits = check_settings(&admin, existing, &mut problems).await?;
-    Ok(Found { counts, limits, problems })
+    let unchecked = Takes { bytes: Limits::KAFKA_DEFAULT, keyed: false };
+    let mut takes: HashMap<String, Takes> = counts.keys().map(|topic| (topic.clone(), unchecked)).collect();
+    if settings.topic_policy != TopicPolicy::Trust {
+        let existing = wanted.iter().copied().filter(|(topic, _)| counts.contains_key(*topic)).collect();
+        takes.extend(check_settings(&admin()?, existing, &mut problems).await?);
+    }
+    Ok(Found { counts, takes, problems })
 }
 
 fn finish(problems: Vec<String>) -> Result<(), OpenError> {
@@ -183,8 +199,12 @@ async fn create_missing(
             let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(defaults.replication));
             match kind {
                 Kind::Table => new.set("cleanup.policy", "compact"),
-                Kind::Events | Kind::DeadLetters | Kind::Commands | Kind::OtherReplies => {
+                Kind::Events => {
                     new.set("cleanup.policy", "delete").set("retention.ms", &retention).set("retention.bytes", "-1")
+                }
+                // Nothing that waits, and nothing that has to be looked at, may be gone before somebody comes.
+                Kind::DeadLetters | Kind::Commands | Kind::OtherReplies => {
+                    new.set("cleanup.policy", "delete").set("retention.ms", "-1").set("retention.bytes", "-1")
                 }
             }
         })
@@ -234,7 +254,7 @@ async fn check_settings(
     admin: &AdminClient<LogContext>,
     topics: Vec<(&str, Kind)>,
     problems: &mut Vec<String>,
-) -> Result<HashMap<String, usize>, OpenError> {
+) -> Result<HashMap<String, Takes>, OpenError> {
     if topics.is_empty() {
         // librdkafka refuses to ask about nothing.
         return Ok(HashMap::new());
@@ -243,7 +263,7 @@ async fn check_settings(
         topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
     let described = admin.describe_configs(&resources, &options).await.map_err(again)?;
-    let mut limits = HashMap::new();
+    let mut takes = HashMap::new();
     for ((topic, kind), config) in topics.into_iter().zip(described) {
         let config = match config {
             Ok(config) => config,
@@ -258,8 +278,8 @@ async fn check_settings(
         let bytes = size("max.message.bytes").unwrap_or(Limits::KAFKA_DEFAULT);
         // A batch must fit into a segment too.
         let bytes = size("segment.bytes").map_or(bytes, |segment: usize| bytes.min(segment));
-        limits.insert(topic.to_owned(), bytes);
         let policy = value("cleanup.policy");
+        takes.insert(topic.to_owned(), Takes { bytes, keyed: policy.contains("compact") });
         match kind {
             Kind::Table if policy != "compact" => problems.push(format!(
                 "topic {topic} has cleanup.policy={policy}; it must be exactly compact, or the connector forgets what \
@@ -295,7 +315,7 @@ async fn check_settings(
             ));
         }
     }
-    Ok(limits)
+    Ok(takes)
 }
 
 fn again(error: KafkaError) -> OpenError {

@@ -25,6 +25,7 @@
 //! | send | local queue full | wait for room, for [`STEP_MAX`]; then as any other |
 //! | send | any other | abort: *nothing written*; if the abort fails, open again |
 //! | acknowledge | a record or its batch was refused as too large | abort: *too large*; the limits are read anew |
+//! | acknowledge | a record was refused for what it is (no key, no right, no topic) | abort: *refused*: nothing written |
 //! | acknowledge | a record was not delivered, or not in time | abort: *nothing written* |
 //! | offsets | retriable | call again, for [`STEP_MAX`]; then abort |
 //! | offsets | an older generation, an unknown or fenced member | abort; *recalled*: wait for the next assignment |
@@ -42,9 +43,9 @@
 //! # When a producer is given up
 //!
 //! librdkafka does not number its transactions for the broker (KIP-890). An EndTxn that it has sent twice, because the
-//! answer to the first was lost, could arrive so late that it ends a later transaction of the same producer, half written.
-//! So a producer goes on only after a commit that was answered at once. After an abort, and after a commit that took
-//! as long as sending it twice takes ([`RESENT_AFTER`]), the next transaction has a new producer, whose `init` makes the
+//! answer to the first was lost, could arrive so late that it ends a later transaction of the same producer, half written;
+//! offsets that it has sent twice could take a later transaction's place. So a producer goes on only after offsets and a
+//! commit that were answered at once. After an abort, and after a commit that took as long as sending it twice takes ([`RESENT_AFTER`]), the next transaction has a new producer, whose `init` makes the
 //! broker refuse whatever is still on its way. Nothing need be read anew for that: what was committed is known, and
 //! whether this instance is still the owner is checked with the offsets.
 
@@ -74,6 +75,8 @@ pub enum Failure {
     Recalled(String),
     /// This producer can't go on, or the outcome is unknown.
     Reopen(String),
+    /// Nothing was written: the topic refuses one of the records, and would again.
+    Refused { topic: String, reason: String },
     /// Nothing was written: the broker takes no record that large on this topic.
     TooLarge { topic: String, reason: String },
 }
@@ -134,7 +137,7 @@ impl Transactions {
         let result = commit(&producer, write, offsets);
         *next = match &result {
             Ok(Answered::AtOnce) => Next::Producer(producer),
-            Ok(Answered::Late) | Err(Failure::NothingWritten(_)) => Next::NewProducer,
+            Ok(Answered::Late) | Err(Failure::NothingWritten(_) | Failure::Refused { .. }) => Next::NewProducer,
             Err(Failure::Recalled(_) | Failure::Reopen(_) | Failure::TooLarge { .. }) => Next::Nothing,
         };
         result.map(drop)
@@ -159,9 +162,9 @@ fn commit(
     reach(CrashPoint::RecordsSent);
     acknowledge(producer)?;
     reach(CrashPoint::RecordsAcknowledged);
+    let began = Instant::now();
     send_offsets(producer, offsets)?;
     reach(CrashPoint::OffsetsSent);
-    let began = Instant::now();
     retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen("commit", &error))?;
     reach(CrashPoint::Committed);
     Ok(if began.elapsed() < RESENT_AFTER { Answered::AtOnce } else { Answered::Late })
@@ -178,6 +181,7 @@ fn acknowledge(producer: &TransactionalProducer) -> Result<(), Failure> {
         Failure::NothingWritten(reason) if refused.is_too_large() => {
             Err(Failure::TooLarge { topic: refused.topic, reason })
         }
+        Failure::NothingWritten(reason) if refused.is_final() => Err(Failure::Refused { topic: refused.topic, reason }),
         failure => Err(failure),
     }
 }

@@ -184,6 +184,23 @@ async fn an_upstream_that_is_unable_is_asked_again_for_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_comes_back_after_its_rejection_stops_the_app_at_the_third_call() {
+    let (outcome, calls) = outcome_of([40_001; 2], None).await;
+    assert_eq!((errcode(outcome), calls.len()), (("succeeded", None), 3));
+    let (outcome, calls) = outcome_of([40_001; 3], None).await;
+    assert_eq!((errcode(outcome), calls.len()), (("succeeded", None), 4));
+    assert!(calls[2] < 20 && calls[3] >= 300, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired() {
+    for code in [45_009, 40_125] {
+        let (outcome, calls) = outcome_of([code; 10], Some(30)).await;
+        assert_eq!((errcode(outcome), calls.len()), (("expired", None), 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_bounds_the_asking_and_says_what_failed_before() {
     let (outcome, calls) = outcome_of([-1; 1000], Some(20)).await;
     assert_eq!(errcode(outcome), ("failed", Some(-1)));

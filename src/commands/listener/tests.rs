@@ -9,7 +9,7 @@ use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
-use crate::commands::memory_topic::{MemoryTopic, Topic};
+use crate::commands::memory_topic::{Answered, MemoryTopic, Topic};
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::script::{Fault, Script};
 use crate::domain::material::MaterialRequest;
@@ -74,11 +74,15 @@ fn log(topic: &Topic, faults: impl IntoIterator<Item = Fault>) -> MemoryTopic {
 }
 
 fn command(place: Place, seconds: u64) -> Command {
+    command_for(place, &seconds.to_string())
+}
+
+fn command_for(place: Place, path: &str) -> Command {
     let request = MaterialRequest {
         request_id: "r".into(),
         app_id: "wx1".into(),
         promoter_openid: "oP".into(),
-        path: seconds.to_string(),
+        path: path.to_owned(),
         ..MaterialRequest::default()
     };
     let mut value = Vec::new();
@@ -111,7 +115,8 @@ async fn session(mut log: MemoryTopic, concurrency: usize, stop: &CancellationTo
             Err(OpenError::Stop(reason)) => panic!("{reason}"),
         }
     };
-    run(log, opened, executor(concurrency), Arc::default(), PATIENCE, stop).await
+    let (log, ended) = run(log, opened, executor(concurrency), Arc::default(), PATIENCE, stop).await;
+    (log.unwrap(), ended)
 }
 
 /// Sessions until everything is answered, or the bound is reached.
@@ -119,8 +124,8 @@ async fn sessions(topic: &Topic, mut log: MemoryTopic, concurrency: usize, bound
     let stop = CancellationToken::new();
     let wanted = topic.places().len();
     let watching = async {
-        let deadline = tokio::time::Instant::now() + bound;
-        while topic.answers_count() < wanted && tokio::time::Instant::now() < deadline {
+        let deadline = Instant::now() + bound;
+        while topic.answers_count() < wanted && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         stop.cancel();
@@ -200,6 +205,19 @@ async fn a_partition_whose_window_is_full_holds_up_no_other() {
     assert_eq!((of(0), of(1)), (span - 1, 2 * span));
     calm_sessions(&topic, 16, Duration::from_secs(2000)).await;
     assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_makes_its_task_panic_is_a_dead_letter_and_the_others_go_on() {
+    let topic = topic_holding([0, 0, 0]);
+    // The upstream here takes numbers only.
+    topic.put(command_for(Place { partition: 0, offset: 90 }, "no number"));
+    calm_sessions(&topic, 1, Duration::from_secs(60)).await;
+    let dead: Vec<_> =
+        topic.answers().into_iter().filter(|answered| matches!(&answered.answer, Answer::DeadLetter(_))).collect();
+    assert_eq!(topic.answers().len(), 4);
+    let [Answered { place, answer: Answer::DeadLetter(letter), .. }] = &dead[..] else { panic!("{dead:?}") };
+    assert_eq!((place.offset, letter.reason), (90, "panicked"));
 }
 
 #[tokio::test(start_paused = true)]
