@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
+use promoter_connector::commands::command::Place;
 use promoter_connector::commands::executor::{CommandApp, Executor};
 use promoter_connector::commands::lane::CommandLane;
 use promoter_connector::commands::memory_topic::{MemoryTopic, Topic};
@@ -118,8 +119,10 @@ async fn lives(scene: &Scene, random: &mut ChaCha8Rng) -> Result<BTreeMap<&'stat
             return Ok(deaths);
         }
         if began.elapsed() > scene.plan.options.quiet_after.unwrap_or_default() + SETTLE_MAX {
-            let (answers, requests) = (scene.topic.answers_count(), scene.plan.requests.len());
-            return Err(format!("{answers} of {requests} requests are answered, and no more come: {deaths:?}"));
+            let answered: Vec<Place> = scene.topic.answers().iter().map(|answered| answered.place).collect();
+            let mut open = scene.topic.places();
+            open.retain(|place| !answered.contains(place));
+            return Err(format!("no answer to {open:?}, and none comes any more: {deaths:?}"));
         }
         // Until somebody starts the next one.
         sleep(Duration::from_millis(random.random_range(0..60_000))).await;
@@ -181,11 +184,19 @@ fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
 /// What befalls the topic, one call after the other.
 fn script(seed: u64, calm: Arc<AtomicBool>, crashed: CancellationToken) -> Script {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut aborts_to_come = 0;
     let decide = move || {
         let delay = Duration::from_millis(random.random_range(0..300));
+        aborts_to_come = i32::max(aborts_to_come - 1, 0);
         let fault = match random.random_range(0..100) {
             _ if calm.load(Ordering::Relaxed) => Fault::None,
-            0..6 => Fault::Aborted,
+            _ if aborts_to_come > 0 => Fault::Aborted,
+            // So many that the lane gives a batch up.
+            0 => {
+                aborts_to_come = 8;
+                Fault::Aborted
+            }
+            1..6 => Fault::Aborted,
             6..10 => Fault::UnknownCommitted,
             10..14 => Fault::UnknownAborted,
             14..18 => Fault::Crash(CrashPoint::COMMANDS[random.random_range(0..CrashPoint::COMMANDS.len())]),
