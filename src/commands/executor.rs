@@ -88,6 +88,7 @@ impl<T: Transport> CommandApp<T> {
     fn hold(&self, hold: AppHold, refusal: &Refusal) {
         let pause = match hold {
             AppHold::Probed => self.stopped,
+            AppHold::Shortly => AGAIN_AFTER,
             AppHold::For(pause) => pause,
             // At least a second, or a clock that is behind would make it a busy loop.
             AppHold::Until(until) => {
@@ -115,7 +116,9 @@ impl<T: Transport> CommandApp<T> {
                 Err(outcome) => outcome,
             }),
             Err(error) => match judge(error) {
-                Verdict::Held(refusal, _) if rejected && before + 1 < TOKEN_REJECTIONS_MAX => Verdict::Again(refusal),
+                Verdict::Held(refusal, _) if rejected && before + 1 < TOKEN_REJECTIONS_MAX => {
+                    Verdict::Held(refusal, AppHold::Shortly)
+                }
                 verdict => verdict,
             },
         }

@@ -145,6 +145,8 @@ pub enum Verdict {
 pub enum AppHold {
     /// Its operator has to do something, or its quota is spent: it is probed from time to time.
     Probed,
+    /// Its token may be replaced any moment.
+    Shortly,
     For(Duration),
     Until(UnixTime),
 }

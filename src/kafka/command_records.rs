@@ -44,9 +44,13 @@ impl ReplyWriter {
         self.reply_topics.values().map(|takes| takes.bytes).fold(self.dead_letters_limit, usize::min)
     }
 
-    /// `topic` has refused a record. Replies go to the default topic instead, unless it is one of the connector's own.
-    pub fn refused_by(&self, topic: &str, reason: &str) {
-        if topic != self.default_topic && self.reply_topics.contains_key(topic) {
+    /// A topic has refused a record of the batch; where it is not known which, each that is not the connector's own may
+    /// have. Replies go to the default topic instead from now on.
+    pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, reason: &str) {
+        let replies = batch.answers.iter().filter(|(_, answer)| matches!(answer, Answer::Reply(_)));
+        let used: HashSet<&str> = replies.map(|(command, _)| self.destination(command).0).collect();
+        let suspects = used.into_iter().filter(|used| topic.is_none_or(|topic| topic == *used));
+        for topic in suspects.filter(|suspect| *suspect != self.default_topic) {
             tracing::error!(
                 topic,
                 reason,
@@ -222,12 +226,18 @@ mod tests {
     #[test]
     fn a_topic_that_has_refused_a_reply_gets_none_any_more() {
         let writer = writer(10_000);
-        writer.refused_by("mine", "no right");
-        writer.refused_by("results", "no right");
-        for (asked, topic) in [("mine", "results"), ("latest", "latest"), ("results", "results")] {
-            let command = command(vec![header("reply-topic", asked)]);
-            assert_eq!(written(&writer, command, Answer::Reply(result(10))).0, topic);
-        }
+        let asking = |topic: &str| command(vec![header("reply-topic", topic)]);
+        let batch = |topics: &[&str]| {
+            let answers = topics.iter().map(|topic| (Arc::new(asking(topic)), Answer::Reply(result(10))));
+            AnswerBatch { answers: answers.collect(), progress: vec![] }
+        };
+        let topics = || ["mine", "latest", "results"].map(|topic| writer.destination(&asking(topic)).0);
+        writer.refused(Some("results"), &batch(&["mine", "results"]), "no right");
+        assert_eq!(topics(), ["mine", "latest", "results"]);
+        writer.refused(Some("mine"), &batch(&["mine", "latest"]), "no right");
+        assert_eq!(topics(), ["results", "latest", "results"]);
+        writer.refused(None, &batch(&["latest", "results"]), "no right");
+        assert_eq!(topics(), ["results", "results", "results"]);
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Session {
         let now = (self.clock)();
         let result = self.transactions.commit(|send| self.writer.write(batch, now, send), &offsets);
         if let Err(Failure::Refused { topic, reason }) = &result {
-            self.writer.refused_by(topic, reason);
+            self.writer.refused(topic.as_deref(), batch, reason);
         }
         result
     }

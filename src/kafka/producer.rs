@@ -182,6 +182,11 @@ impl RefusedRecord {
         )
     }
 
+    /// Whether it was never sent, because its transaction had failed.
+    pub fn is_purged(&self) -> bool {
+        self.error.rdkafka_error_code() == Some(RDKafkaErrorCode::PurgeQueue)
+    }
+
     /// Of many refusals, which says most: the others may only follow from it.
     fn weight(&self) -> u8 {
         if self.is_too_large() { 2 } else { u8::from(self.is_final()) }

@@ -26,6 +26,7 @@
 //! | send | any other | abort: *nothing written*; if the abort fails, open again |
 //! | acknowledge | a record or its batch was refused as too large | abort: *too large*; the limits are read anew |
 //! | acknowledge | a record was refused for what it is (no key, no right, no topic) | abort: *refused*: nothing written |
+//! | acknowledge | the transaction may not write to one of its topics | the same |
 //! | acknowledge | a record was not delivered, or not in time | abort: *nothing written* |
 //! | offsets | retriable | call again, for [`STEP_MAX`]; then abort |
 //! | offsets | an older generation, an unknown or fenced member | abort; *recalled*: wait for the next assignment |
@@ -75,8 +76,9 @@ pub enum Failure {
     Recalled(String),
     /// This producer can't go on, or the outcome is unknown.
     Reopen(String),
-    /// Nothing was written: the topic refuses one of the records, and would again.
-    Refused { topic: String, reason: String },
+    /// Nothing was written: the topic refuses one of the records, and would again. Absent where only the transaction as
+    /// a whole was refused: it may not write to one of its topics.
+    Refused { topic: Option<String>, reason: String },
     /// Nothing was written: the broker takes no record that large on this topic.
     TooLarge { topic: String, reason: String },
 }
@@ -160,7 +162,7 @@ fn commit(
     kafka.begin_transaction().map_err(|error| reopen("begin", &error))?;
     write(&mut |record| producer.send(&record)).map_err(|error| abort(producer, "send", &error))?;
     reach(CrashPoint::RecordsSent);
-    acknowledge(producer)?;
+    acknowledge(producer, offsets)?;
     reach(CrashPoint::RecordsAcknowledged);
     let began = Instant::now();
     send_offsets(producer, offsets)?;
@@ -171,18 +173,39 @@ fn commit(
 }
 
 /// Waits until every record of the transaction is acknowledged or refused.
-fn acknowledge(producer: &TransactionalProducer) -> Result<(), Failure> {
+fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Result<(), Failure> {
     if !producer.flush() {
         return Err(abort(producer, "acknowledge", &KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
     }
     let Some(refused) = producer.kafka().context().first_refusal() else { return Ok(()) };
+    if refused.is_purged() {
+        return Err(purged(producer, offsets, &refused.error));
+    }
     let failure = abort(producer, &format!("topic {}", refused.topic), &refused.error);
     match failure {
         Failure::NothingWritten(reason) if refused.is_too_large() => {
             Err(Failure::TooLarge { topic: refused.topic, reason })
         }
-        Failure::NothingWritten(reason) if refused.is_final() => Err(Failure::Refused { topic: refused.topic, reason }),
+        Failure::NothingWritten(reason) if refused.is_final() => {
+            Err(Failure::Refused { topic: Some(refused.topic), reason })
+        }
         failure => Err(failure),
+    }
+}
+
+/// The records were thrown away because the transaction had failed before they could be sent. What for is told by the
+/// next call, which librdkafka refuses.
+fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: &KafkaError) -> Failure {
+    let list = offsets.list().unwrap_or_default();
+    let refusal = producer.kafka().send_offsets_to_transaction(&list, &offsets.assignment.metadata, CALL_TIMEOUT);
+    let cause = refusal.err().unwrap_or_else(|| error.clone());
+    let may_not = matches!(
+        &cause,
+        KafkaError::Transaction(cause) if cause.code() == RDKafkaErrorCode::TopicAuthorizationFailed
+    );
+    match abort(producer, "adding topics", &cause) {
+        Failure::NothingWritten(reason) if may_not => Failure::Refused { topic: None, reason },
+        failure => failure,
     }
 }
 
