@@ -68,7 +68,8 @@
 //!    the table).
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
 //! 8. A reply and the offset of its request are written in one transaction ([`commands::window`]).
-//! 9. There is no lock around the state, no store of our own, and no timer that forgets.
+//! 9. There is no lock around the state, no store of our own, and no timer of ours that forgets (Kafka forgets the
+//!    offsets of a group that nobody has joined for days, and so which requests are answered: README.md).
 
 pub mod cli;
 

@@ -34,7 +34,7 @@ pub enum Outcome {
     Failed(Refusal),
     /// The request as it stands can't be carried out.
     Rejected(Refusal),
-    /// The deadline passed before the upstream was asked.
+    /// The deadline passed before the upstream had answered, or while the app was stopped.
     Expired(Refusal),
 }
 

@@ -116,7 +116,7 @@ async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, Ope
         match kind {
             Kind::OtherReplies => tracing::error!(
                 topic,
-                "a topic of commands.reply_topics does not exist: replies that ask for it go to the topic of results"
+                "a topic of commands.reply_topics does not exist or may not be described: replies that ask for it go to the topic of results"
             ),
             _ => problems.push(format!("topic {topic} does not exist; create it, or set topics.create = true")),
         }
@@ -147,13 +147,14 @@ fn kinds(names: &TopicNames) -> [(&str, Kind); 5] {
 /// How many partitions each topic has that exists.
 async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<HashMap<String, i32>, OpenError> {
     let config = settings.plain_config();
-    let names: Vec<String> = wanted.iter().map(|(topic, _)| (*topic).to_owned()).collect();
+    let wanted: Vec<(String, Kind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let counted = tokio::task::spawn_blocking(move || {
         // A consumer, because its metadata requests create no topic.
-        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::default())?;
+        let consumer: BaseConsumer<LogContext> =
+            config.create_with_context(LogContext::default()).map_err(|error| (None, error))?;
         let mut counts = HashMap::new();
-        for name in names {
-            let metadata = consumer.fetch_metadata(Some(&name), CALL_TIMEOUT)?;
+        for (name, kind) in wanted {
+            let metadata = consumer.fetch_metadata(Some(&name), CALL_TIMEOUT).map_err(|error| (None, error))?;
             for topic in metadata.topics().iter().filter(|topic| topic.name() == name) {
                 match topic.error() {
                     None if !topic.partitions().is_empty() => {
@@ -165,16 +166,21 @@ async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Resul
                         | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
                         | RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
                     ) => {}
-                    Some(error) => return Err(KafkaError::MetadataFetch(error.into())),
+                    // What may not be looked at is as good as missing, where it is somebody else's.
+                    Some(_) if kind == Kind::OtherReplies => {}
+                    Some(error) => return Err((Some(name), KafkaError::MetadataFetch(error.into()))),
                 }
             }
         }
         Ok(counts)
     });
     match counted.await {
-        Ok(counts) => counts.map_err(|error| {
-            let brokers = settings.bootstrap_servers();
-            OpenError::Again(format!("no topic can be looked at through bootstrap.servers \"{brokers}\": {error}"))
+        Ok(counts) => counts.map_err(|refused| match refused {
+            (Some(topic), error) => OpenError::Again(format!("topic {topic} can't be looked at: {error}")),
+            (None, error) => {
+                let brokers = settings.bootstrap_servers();
+                OpenError::Again(format!("no topic can be looked at through bootstrap.servers \"{brokers}\": {error}"))
+            }
         }),
         Err(error) => Err(OpenError::Again(format!("asking for topics: {error}"))),
     }

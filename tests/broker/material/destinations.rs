@@ -1,4 +1,4 @@
-//! The header `reply-topic`, and topics that do not take every reply.
+//! The header `reply-topic`, topics that do not take every reply, and a request topic that is made anew.
 
 use anyhow::{Context as _, Result, ensure};
 use promoter_connector::avro::decode::{Decoded, Decoder};
@@ -94,8 +94,60 @@ pub fn a_limit_is_lowered_meanwhile(context: &Context) -> Result<()> {
     connector.must_run()
 }
 
-/// Asks for one promoter's material, with a path that lz4 can't make shorter.
+/// A compacted topic takes no record without a key; a topic that does not exist takes none at all.
+pub fn what_other_topics_do_not_take(context: &Context) -> Result<()> {
+    let simulator = prepare(context, "10ms")?;
+    let latest = context.topics().create("latest", 1, &[("cleanup.policy", "compact")])?;
+    let missing = context.topics().name("not-made");
+    let more = format!("commands.reply_topics = [\"{latest}\", \"{missing}\"]");
+    let connector = context.connector("one", &config(context, "one", &simulator, &more), &[])?;
+    ask_under(None, context, "without a key", SHORT_LINK, Some(("reply-topic", &latest)))?;
+    ask(context, "with a key", SHORT_LINK, Some(("reply-topic", &latest)))?;
+    ask(context, "nowhere", SHORT_LINK, Some(("reply-topic", &missing)))?;
+    let results = context.topics().name("material.results");
+    read_until(context.bootstrap(), &[&latest, &results], BOUND, |seen| seen.len() >= 3)?;
+    ensure!(connector.log()?.contains("a topic of commands.reply_topics does not exist"), "the log tells of the topic that is missing");
+    ensure!(openings(&connector)? == 1, "no topic of somebody else made the lane open again");
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    ensure!(ids(&read_all(context.bootstrap(), &latest)?)? == ["with a key"], "on the compacted topic");
+    ensure!(ids(&read_all(context.bootstrap(), &results)?)? == ["nowhere", "without a key"], "on the usual topic");
+    Ok(())
+}
+
+/// The topic is deleted and made anew while the connector runs: its offsets begin again.
+pub fn made_anew(context: &Context) -> Result<()> {
+    let simulator = prepare(context, "10ms")?;
+    let connector = context.connector("one", &config(context, "one", &simulator, ""), &[])?;
+    let results = context.topics().name("material.results");
+    let asked = |name: &str, count: usize| (0..count).map(|number| format!("{name} {number:02}")).collect::<Vec<_>>();
+    let before = asked("before", 20);
+    before.iter().try_for_each(|id| ask(context, id, SHORT_LINK, None))?;
+    replies_beyond(context, &results, before.len())?;
+
+    context.topics().delete(&context.topics().name("material.requests"))?;
+    context.topics().create("material.requests", 3, &[])?;
+    let after = asked("after", 5);
+    after.iter().try_for_each(|id| ask(context, id, SHORT_LINK, None))?;
+    read_until(context.bootstrap(), &[&results], BOUND, |seen| seen.len() >= before.len() + after.len())?;
+    connector.must_run()?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    let all = [after, before].concat();
+    ensure!(ids(&read_all(context.bootstrap(), &results)?)? == all, "each request has one reply");
+    Ok(())
+}
+
 fn ask(context: &Context, id: &str, share_type: i32, wish: Option<(&str, &str)>) -> Result<()> {
+    ask_under(Some("wx_simulated/oSimulated000001"), context, id, share_type, wish)
+}
+
+/// Asks for one promoter's material, with a path that lz4 can't make shorter.
+fn ask_under(
+    key: Option<&str>,
+    context: &Context,
+    id: &str,
+    share_type: i32,
+    wish: Option<(&str, &str)>,
+) -> Result<()> {
     let mut path = [0; 400];
     blake3::Hasher::new().update(id.as_bytes()).finalize_xof().fill(&mut path);
     let request = MaterialRequest {
@@ -115,7 +167,8 @@ fn ask(context: &Context, id: &str, share_type: i32, wish: Option<(&str, &str)>)
     let topic = context.topics().name("material.requests");
     let producer: BaseProducer = client::config(context.bootstrap()).create()?;
     let value = json(&request);
-    let record = BaseRecord::to(&topic).key("wx_simulated/oSimulated000001").payload(&value).headers(headers);
+    let mut record: BaseRecord<'_, str, Vec<u8>> = BaseRecord::to(&topic).payload(&value).headers(headers);
+    record.key = key;
     producer.send(record).map_err(|(error, _)| error)?;
     Ok(producer.flush(BOUND)?)
 }

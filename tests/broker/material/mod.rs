@@ -29,6 +29,11 @@ pub const CASES: &[Case] = &[
     Case::shared("material: the command line asks and shows the reply", command_line::asks_and_shows_the_reply),
     Case::shared("material: a reply goes where its request may send it", destinations::only_listed_topics),
     Case::shared("material: a reply that its topic does not take says so", destinations::too_large),
+    Case::shared(
+        "material: topics of others that do not take a reply hold up nobody",
+        destinations::what_other_topics_do_not_take,
+    ),
+    Case::shared("material: a request topic that is made anew is answered anew", destinations::made_anew),
     Case::shared("material: a limit that is lowered meanwhile is learnt", destinations::a_limit_is_lowered_meanwhile),
     Case::shared("material: requests and replies are framed for a registry", registry::framed_for_a_registry)
         .with(&[Apicurio::available]),
