@@ -16,7 +16,6 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -74,8 +73,8 @@ pub struct Session<T> {
 }
 
 impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
-    fn begins(&self, opened: &Opened, opening: Duration) {
-        let (remembered, milliseconds) = (opened.state.remembered(), opening.as_millis());
+    fn begins(&self, opened: &Opened, milliseconds: u64) {
+        let remembered = opened.state.remembered();
         tracing::info!(milliseconds, remembered, "log is open, polling begins");
     }
 

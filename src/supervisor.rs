@@ -29,8 +29,8 @@ pub const PATIENCE: RetrySettings = RetrySettings {
 
 /// What is done with an open log, session after session.
 pub trait Lane<L: CommitLog> {
-    /// Says that the log is open, which took as long as given.
-    fn begins(&self, opened: &L::Opened, opening: Duration);
+    /// Says that the log is open, which took so many milliseconds.
+    fn begins(&self, opened: &L::Opened, milliseconds: u64);
 
     /// One session: runs until `stop` is cancelled and everything done by then is durable, or until the log ends it. Gives
     /// the log back unless it is lost in a transaction that did not end in time.
@@ -82,7 +82,7 @@ async fn sessions<L: CommitLog>(
                 continue;
             }
         };
-        lane.begins(&opened, begun.elapsed());
+        lane.begins(&opened, milliseconds(begun.elapsed()));
         opening.succeeded();
         let begun = Instant::now();
         let (back, ended) = run_reporting(lane, log, opened, stop).await;
@@ -106,6 +106,11 @@ async fn sessions<L: CommitLog>(
     }
 }
 
+/// A number of 64 bits: the log would show a longer one as text.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Pauses between openings, and the bound on the first.
 struct Opening {
     patience: RetrySettings,
@@ -127,7 +132,7 @@ impl Opening {
             return Err(format!("given up after {} s: {reason}", FIRST_OPEN_MAX.as_secs()));
         }
         let Next::RetryAfter(pause) = self.attempts.failed(None) else { return Err(reason.to_owned()) };
-        tracing::warn!(reason, milliseconds = pause.as_millis(), "the log is opened again");
+        tracing::warn!(reason, milliseconds = milliseconds(pause), "the log is opened again");
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         Ok(())
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +21,8 @@ pub struct CommandLane<T> {
 }
 
 impl<T: Transport, L: CommandLog> Lane<L> for CommandLane<T> {
-    fn begins(&self, opened: &OpenedCommands, opening: Duration) {
-        let (partitions, milliseconds) = (opened.progress.len(), opening.as_millis());
+    fn begins(&self, opened: &OpenedCommands, milliseconds: u64) {
+        let partitions = opened.progress.len();
         tracing::info!(milliseconds, partitions, "requests for material are taken");
     }
 

@@ -169,7 +169,12 @@ fn commit(
     reach(CrashPoint::OffsetsSent);
     retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen("commit", &error))?;
     reach(CrashPoint::Committed);
-    Ok(if began.elapsed() < RESENT_AFTER { Answered::AtOnce } else { Answered::Late })
+    let took = began.elapsed();
+    if took < RESENT_AFTER {
+        return Ok(Answered::AtOnce);
+    }
+    tracing::info!(seconds = took.as_secs_f64(), "a commit took long: the next transaction has a new producer");
+    Ok(Answered::Late)
 }
 
 /// Waits until every record of the transaction is acknowledged or refused.

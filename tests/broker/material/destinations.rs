@@ -106,7 +106,10 @@ pub fn what_other_topics_do_not_take(context: &Context) -> Result<()> {
     ask(context, "nowhere", SHORT_LINK, Some(("reply-topic", &missing)))?;
     let results = context.topics().name("material.results");
     read_until(context.bootstrap(), &[&latest, &results], BOUND, |seen| seen.len() >= 3)?;
-    ensure!(connector.log()?.contains("a topic of commands.reply_topics does not exist"), "the log tells of the topic that is missing");
+    ensure!(
+        connector.log()?.contains("a topic of commands.reply_topics does not exist"),
+        "the log tells of the topic that is missing"
+    );
     ensure!(openings(&connector)? == 1, "no topic of somebody else made the lane open again");
     ensure!(connector.terminate()?.success(), "it ends in order");
     ensure!(ids(&read_all(context.bootstrap(), &latest)?)? == ["with a key"], "on the compacted topic");
