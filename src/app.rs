@@ -58,7 +58,6 @@ pub struct CommandParts {
     pub concurrency: usize,
     /// How long until an app that was stopped is probed.
     pub stopped: Duration,
-    pub patience: RetrySettings,
 }
 
 /// How the records of all topics are framed, and who knows the schemas of others.
@@ -97,7 +96,6 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         topics: command_topics(config),
         concurrency: config.commands.concurrency,
         stopped: config.retry.stopped,
-        patience: supervisor::PATIENCE,
     });
     Ok(Parts { session, kafka: kafka_settings(config), id_kinds, commands })
 }
@@ -142,27 +140,16 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
             tokio::time::sleep(STOP_MAX).await;
         }
     };
-    // Each lane's topics are looked at before the other lane's failure ends it, so that every problem is told at once.
     let polls_checked = log.topics_checked();
     let commands_checked = lane.as_ref().map(|(_, topic)| topic.topics_checked());
     let polling = async {
-        let result = supervisor::run(&session, || log.clone(), &stop, supervisor::PATIENCE).await;
-        polls_checked.cancel();
-        if let (Err(_), Some(checked)) = (&result, &commands_checked) {
-            checked.cancelled().await;
-        }
-        stop.cancel();
-        result
+        let polling = supervisor::run(&session, || log.clone(), &stop, supervisor::PATIENCE);
+        to_the_end(polling, &polls_checked, commands_checked.as_ref(), &stop).await
     };
     let commanding = async {
         let (Some((lane, topic)), Some(checked)) = (lane, &commands_checked) else { return Ok(()) };
-        let result = supervisor::run(&lane, || topic.clone(), &stop, supervisor::PATIENCE).await;
-        checked.cancel();
-        if result.is_err() {
-            polls_checked.cancelled().await;
-        }
-        stop.cancel();
-        result
+        let commanding = supervisor::run(&lane, || topic.clone(), &stop, supervisor::PATIENCE);
+        to_the_end(commanding, checked, Some(&polls_checked), &stop).await
     };
     tokio::select! {
         (polled, commanded) = async { tokio::join!(polling, commanding) } => {
@@ -175,6 +162,23 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
             STOP_MAX.as_secs()
         ),
     }
+}
+
+/// A lane to its end, with which the other one stops. Its failure waits until the `other` lane's topics have been looked
+/// at as its `own` have, so that every problem is told at once.
+async fn to_the_end(
+    lane: impl Future<Output = Result<(), String>>,
+    own: &CancellationToken,
+    other: Option<&CancellationToken>,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    let result = lane.await;
+    own.cancel();
+    if let (Err(_), Some(other)) = (&result, other) {
+        other.cancelled().await;
+    }
+    stop.cancel();
+    result
 }
 
 /// Both lanes use the topic of the dead letters, and complain of the same brokers.
@@ -196,11 +200,11 @@ fn command_lane(
     encoders: &Arc<Encoders>,
     clock: &RecordClock,
 ) -> (CommandLane<Http>, CommandTopic) {
-    let CommandParts { topics, concurrency, stopped, patience } = parts;
+    let CommandParts { topics, concurrency, stopped } = parts;
     let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped, concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
-    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, patience);
-    let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default(), patience };
+    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, supervisor::PATIENCE);
+    let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default() };
     let results = ResultEncoder::new(schemas.material_result);
     (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))
 }

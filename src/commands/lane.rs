@@ -9,15 +9,12 @@ use super::executor::Executor;
 use super::listener::{self, CommandTotals};
 use super::log::{CommandLog, OpenedCommands};
 use crate::commit::log::Ended;
-use crate::retry::RetrySettings;
 use crate::supervisor::Lane;
 use crate::wechat::transport::Transport;
 
 pub struct CommandLane<T> {
     pub executor: Arc<Executor<T>>,
     pub totals: Arc<CommandTotals>,
-    /// Between attempts at one transaction.
-    pub patience: RetrySettings,
 }
 
 impl<T: Transport, L: CommandLog> Lane<L> for CommandLane<T> {
@@ -28,7 +25,7 @@ impl<T: Transport, L: CommandLog> Lane<L> for CommandLane<T> {
 
     async fn run(&self, log: L, opened: OpenedCommands, stop: &CancellationToken) -> (Option<L>, Ended) {
         let (executor, totals) = (self.executor.clone(), self.totals.clone());
-        listener::run(log, opened, executor, totals, self.patience, stop).await
+        listener::run(log, opened, executor, totals, stop).await
     }
 
     fn report(&self, occasion: &str) {

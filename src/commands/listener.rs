@@ -22,18 +22,15 @@ use super::command::{Answer, Command, Place};
 use super::executor::{AnswerPermit, Executor};
 use super::log::{AnswerBatch, CommandLog, OpenedCommands};
 use super::window::Window;
-use crate::commit::committer::RECALL_GRACE;
+use crate::commit::committer::{RECALL_GRACE, commit_again};
 use crate::commit::log::{CommitError, Ended};
 use crate::domain::material::Outcome;
-use crate::retry::{Attempts, Next, RetrySettings};
 use crate::wechat::transport::Transport;
 
 /// Commands in memory, not yet answered and committed.
 pub const HELD_MAX: usize = 1024;
 /// Their bytes; one command always fits.
 pub const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How often a batch of which nothing was written is tried, before the log is opened anew.
-const COMMIT_ATTEMPTS: u32 = 5;
 
 /// What became durable since the process began.
 #[derive(Debug, Default)]
@@ -79,7 +76,6 @@ struct Session<L, T> {
     permits: Vec<AnswerPermit>,
     /// Absent while a transaction commits.
     log: Option<L>,
-    patience: RetrySettings,
     /// Ends the calls.
     cancel: CancellationToken,
 }
@@ -91,7 +87,6 @@ pub async fn run<L: CommandLog, T: Transport>(
     opened: OpenedCommands,
     executor: Arc<Executor<T>>,
     totals: Arc<CommandTotals>,
-    patience: RetrySettings,
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
     let OpenedCommands { progress, mut commands, paused, recalled } = opened;
@@ -115,7 +110,6 @@ pub async fn run<L: CommandLog, T: Transport>(
         gathered: Vec::new(),
         permits: Vec::new(),
         log: Some(log),
-        patience,
         cancel: CancellationToken::new(),
     };
     session.run(&mut commands, &recalled, stop).await
@@ -140,7 +134,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     }
                     self.log = Some(log);
                 } else {
-                    commit = Some(self.commit(log, recalled.clone()));
+                    commit = Some(self.commit(log));
                 }
             }
             let has_room = ended.is_none() && self.has_room();
@@ -250,7 +244,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     }
 
     /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
-    fn commit(&mut self, mut log: L, recalled: CancellationToken) -> Commit<L> {
+    fn commit(&mut self, mut log: L) -> Commit<L> {
         let answers = std::mem::take(&mut self.gathered);
         let mut partitions: Vec<i32> = answers.iter().map(|(command, _)| command.place.partition).collect();
         partitions.sort_unstable();
@@ -259,24 +253,10 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
             partitions.iter().filter_map(|partition| Some(self.windows.get(partition)?.progress(*partition)));
         let batch = Arc::new(AnswerBatch { progress: progress.collect(), answers });
         self.permits.clear();
-        let patience = RetrySettings { attempts: COMMIT_ATTEMPTS, ..self.patience };
+        let records = batch.answers.len();
         Box::pin(async move {
-            let mut attempts = Attempts::new(&patience);
-            loop {
-                match log.commit(batch.clone()).await {
-                    Err(CommitError::NothingWritten(reason)) if recalled.is_cancelled() => {
-                        return (log, batch, Err(CommitError::Reopen(reason)));
-                    }
-                    Err(CommitError::NothingWritten(reason)) => match attempts.failed(None) {
-                        Next::RetryAfter(pause) => {
-                            tracing::warn!(reason, "replies are committed again");
-                            tokio::time::sleep(pause).await;
-                        }
-                        Next::Hold(_) | Next::GiveUp => return (log, batch, Err(CommitError::Reopen(reason))),
-                    },
-                    result => return (log, batch, result),
-                }
-            }
+            let result = commit_again(&mut log, batch.clone(), records).await;
+            (log, batch, result)
         })
     }
 

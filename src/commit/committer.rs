@@ -13,13 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crash_point::{CrashPoint, reach};
-use super::log::{CommitError, Ended, StateLog};
+use super::log::{CommitError, CommitLog, Ended, StateLog};
 use super::queue::IntakeReceiver;
 use crate::domain::batch::Batch;
 use crate::domain::state::{State, Tally};
 
 /// How often a batch is tried again before the log is opened anew.
-const ATTEMPTS_MAX: u32 = 5;
+pub const ATTEMPTS_MAX: u32 = 5;
 /// The pause before the second attempt; each further one waits twice as long.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a transaction under way is waited for when the lease is recalled.
@@ -193,18 +193,24 @@ fn count(totals: &Totals, tally: Option<Tally>) {
     }
 }
 
-/// Commits one batch, again and again while it is certain that nothing of it was written.
 async fn commit<L: StateLog>(mut log: L, batch: Arc<Batch>, tally: Tally) -> (L, Result<Tally, CommitError>) {
+    let records = batch.records();
+    let result = commit_again(&mut log, batch, records).await;
+    (log, result.map(|()| tally))
+}
+
+/// Commits one batch, again and again while it is certain that nothing of it was written, [`ATTEMPTS_MAX`] times at most.
+/// `records` is how many it has, for the log.
+pub async fn commit_again<L: CommitLog>(log: &mut L, batch: Arc<L::Batch>, records: usize) -> Result<(), CommitError> {
     let mut pause = ATTEMPT_PAUSE;
     for attempt in 1.. {
         match log.commit(batch.clone()).await {
-            Ok(()) => return (log, Ok(tally)),
             Err(CommitError::NothingWritten(reason)) if attempt < ATTEMPTS_MAX => {
-                tracing::warn!(attempt, records = batch.records(), %reason, "transaction aborted, trying again");
+                tracing::warn!(attempt, records, %reason, "transaction aborted, trying again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
-            Err(error) => return (log, Err(error)),
+            result => return result,
         }
     }
     unreachable!("the loop ends in a return")

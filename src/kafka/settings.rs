@@ -163,14 +163,20 @@ impl Settings {
         config
     }
 
-    /// For reading the state topic as far as it is committed.
-    pub fn reader_config(&self) -> ClientConfig {
+    /// For reading what is committed. Nothing of it is stored as an offset of `group` by itself.
+    fn committed_config(&self, group: &str) -> ClientConfig {
         let mut config = self.plain_config();
-        config.set("group.id", &self.name);
+        config.set("group.id", group);
         config.set("isolation.level", "read_committed");
-        config.set("enable.partition.eof", "true");
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
+        config
+    }
+
+    /// For reading the state topic as far as it is committed.
+    pub fn reader_config(&self) -> ClientConfig {
+        let mut config = self.committed_config(&self.name);
+        config.set("enable.partition.eof", "true");
         config.set("auto.offset.reset", "error");
         config.set("fetch.wait.max.ms", "50");
         config
@@ -189,11 +195,7 @@ impl Settings {
     /// For reading requests as far as they are committed, and how far they are answered. It is no member of the group,
     /// whose offsets it only asks for; as a `read_committed` reader it is told them when no transaction holds them open.
     pub fn command_reader_config(&self) -> ClientConfig {
-        let mut config = self.plain_config();
-        config.set("group.id", self.command_group());
-        config.set("isolation.level", "read_committed");
-        config.set("enable.auto.commit", "false");
-        config.set("enable.auto.offset.store", "false");
+        let mut config = self.committed_config(&self.command_group());
         // Requests that their topic has dropped meanwhile can't be answered; those after them can.
         config.set("auto.offset.reset", "earliest");
         config.set("fetch.wait.max.ms", "100");

@@ -178,7 +178,7 @@ fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
     };
     let decoder = RequestDecoder::new(Framing::SingleObject);
     let executor = Executor::new(options.apps.iter().map(app), REQUEST_TOPIC.into(), decoder, None, *retry);
-    CommandLane { executor: Arc::new(executor), totals: Arc::default(), patience: *retry }
+    CommandLane { executor: Arc::new(executor), totals: Arc::default() }
 }
 
 /// What befalls the topic, one call after the other.

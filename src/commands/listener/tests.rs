@@ -10,12 +10,13 @@ use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
 use crate::commands::memory_topic::{Answered, MemoryTopic, Topic};
+use crate::commit::committer::ATTEMPTS_MAX;
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::script::{Fault, Script};
 use crate::domain::material::MaterialRequest;
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixMillis;
-use crate::retry::JITTER;
+use crate::retry::{JITTER, RetrySettings};
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, Transport, TransportError};
@@ -115,7 +116,7 @@ async fn session(mut log: MemoryTopic, concurrency: usize, stop: &CancellationTo
             Err(OpenError::Stop(reason)) => panic!("{reason}"),
         }
     };
-    let (log, ended) = run(log, opened, executor(concurrency), Arc::default(), PATIENCE, stop).await;
+    let (log, ended) = run(log, opened, executor(concurrency), Arc::default(), stop).await;
     (log.unwrap(), ended)
 }
 
@@ -236,7 +237,7 @@ async fn a_recall_ends_the_session_with_what_is_answered_committed() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_which_nothing_can_be_written_opens_the_topic_again() {
     let topic = topic_holding([0]);
-    let aborts = std::iter::repeat_n(Fault::Aborted, usize::try_from(COMMIT_ATTEMPTS).unwrap());
+    let aborts = std::iter::repeat_n(Fault::Aborted, usize::try_from(ATTEMPTS_MAX).unwrap());
     let log = log(&topic, [Fault::None].into_iter().chain(aborts));
     let (_, ended) = session(log, 1, &CancellationToken::new()).await;
     assert_eq!(ended, Ended::Reopen("scripted abort".into()));
