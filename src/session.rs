@@ -3,15 +3,19 @@
 //! ```text
 //!   open the log ─> State, Lease
 //!        │
-//!        ├─ first cursors for feeds that have none ──┐
-//!        ├─ a scheduler for each app ── harvests ────┤ queue ──> committer ──> log
-//!        │                                           │
+//!        ├─ (1) first cursors for feeds that have none ──┐
+//!        ├─ (2) a scheduler for each app ── harvests ────┤ queue ──> committer ──> log
+//!        │                                               │
 //!        └─ ends when: cancelled, recalled, or the log has to be opened again
 //! ```
 //!
 //! Everything a session holds is made when it begins and dropped when it ends: the queue, the schedulers, the polls
 //! under way, the state. So nothing of one session can reach the log of the next; in particular, a page whose earlier
 //! pages were dropped with an aborted batch can't move the cursor past them.
+//!
+//! A feed is polled only when its first cursor is durable: (2) begins when the log holds (1). The cursor is what
+//! `start_from = "now"` came to. Were a feed polled before that, and the process killed, the next start would take a later
+//! now, and what the upstream had shown of the downtime would lie before the start.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commit::committer::{Bounds, Committer, Totals};
 use crate::commit::log::{Ended, Lease, Opened, StateLog};
-use crate::commit::queue::{IntakeSender, intake_queue};
+use crate::commit::queue::{Closed, IntakeSender, intake_queue};
 use crate::domain::cursor::Cursor;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::{AppId, Promoter};
@@ -36,6 +40,9 @@ use crate::wechat::transport::Transport;
 
 /// How many first cursors go into one intake.
 const CURSORS_MAX: usize = 1000;
+/// How long refunds that orders have met are remembered at least where nothing polls refunds, in seconds. An order is
+/// refunded within a year: a feed of refunds that is polled later knows then which of them are published.
+const REFUNDS_MEMORY: i64 = 366 * 24 * 3600;
 
 /// An app with its client and whom to poll for it.
 pub struct PolledApp<T> {
@@ -107,12 +114,7 @@ impl<T: Transport> Session<T> {
         queue: IntakeSender,
         end: CancellationToken,
     ) {
-        // Before any poll starts, so that they are in the queue ahead of what the first polls bring.
-        for chunk in first_cursors.chunks(CURSORS_MAX) {
-            if queue.send(Intake::Begin(chunk.to_vec())).await.is_err() {
-                return;
-            }
-        }
+        let Some(Ok(())) = end.run_until_cancelled(begin(&queue, &first_cursors)).await else { return };
         let mut schedulers = JoinSet::new();
         for (app, feeds) in self.apps.iter().zip(feeds) {
             let (client, queue, end) = (app.client.clone(), queue.clone(), end.clone());
@@ -148,29 +150,48 @@ impl PolledPromoter {
         first_cursors: &mut Vec<FirstCursor>,
         polled: &mut Vec<PolledFeed>,
     ) {
-        let mut cursor = |feed: Feed, start_from: StartFrom| {
-            state.cursor(&self.promoter, feed).unwrap_or_else(|| {
-                let cursor = Cursor::begin(feed, start_time(start_from, now));
-                first_cursors.push((self.promoter.clone(), feed, cursor));
-                cursor
-            })
+        let mut begin = |feed: Feed, cursor: Cursor| {
+            first_cursors.push((self.promoter.clone(), feed, cursor));
+            cursor
         };
         let refunds_polled = self.feeds[Feed::Refunds as usize].is_some();
-        if self.feeds[Feed::Orders as usize].is_some() && !refunds_polled {
-            // Orders meet refunds, which need their memory.
-            cursor(Feed::Refunds, self.refunds_start);
+        let refunds_met = self.feeds[Feed::Orders as usize].is_some() && !refunds_polled;
+        if refunds_met && state.cursor(&self.promoter, Feed::Refunds).is_none() {
+            begin(Feed::Refunds, Cursor::memory(start_time(self.refunds_start, now)));
         }
+        let refunds_lateness = self.refunds_lateness.max(REFUNDS_MEMORY);
         for feed in Feed::ALL {
             let Some(order) = self.feeds[feed as usize] else { continue };
+            let start = start_time(order.start_from, now);
+            let cursor = match state.cursor(&self.promoter, feed) {
+                Some(cursor) if cursor.polled => cursor,
+                Some(memory) => begin(feed, Cursor::begin_with(memory, feed, start)),
+                None => begin(feed, Cursor::begin(feed, start)),
+            };
             polled.push(PolledFeed {
                 promoter: self.promoter.clone(),
                 feed,
                 rules: order.rules,
-                refunds_lateness: (feed == Feed::Orders && !refunds_polled).then_some(self.refunds_lateness),
-                turns: Turns::new(cursor(feed, order.start_from), order.rules),
+                refunds_lateness: (feed == Feed::Orders && refunds_met).then_some(refunds_lateness),
+                turns: Turns::new(cursor, order.rules),
             });
         }
     }
+}
+
+/// Makes first cursors durable. Whoever wants to poll a feed that has none comes through here before.
+async fn begin(queue: &IntakeSender, first_cursors: &[FirstCursor]) -> Result<(), Closed> {
+    let mut chunks = first_cursors.chunks(CURSORS_MAX).peekable();
+    while let Some(chunk) = chunks.next() {
+        let intake = Intake::Begin(chunk.to_vec());
+        // Batches become durable one after the other, so the last intake speaks for all.
+        if chunks.peek().is_some() {
+            queue.send(intake).await?;
+        } else {
+            queue.send_durably(intake).await?;
+        }
+    }
+    Ok(())
 }
 
 fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {
@@ -190,3 +211,6 @@ async fn run_beside<R>(work: impl Future<Output = R>, beside: impl Future<Output
     }
     work.await
 }
+
+#[cfg(test)]
+mod tests;

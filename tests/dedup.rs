@@ -161,6 +161,29 @@ fn a_chunk_is_tombstoned_only_together_with_the_cursor_that_has_passed_it() {
 }
 
 #[test]
+fn refunds_that_are_polled_later_have_their_own_start_and_come_once_where_orders_have_met_them() {
+    let mut state = State::default();
+    let first = vec![
+        (promoter(), Feed::Orders, Cursor::begin(Feed::Orders, NOON.minus(30 * DAY))),
+        (promoter(), Feed::Refunds, Cursor::memory(NOON.minus(30 * DAY))),
+    ];
+    state.take(Intake::Begin(first), &mut Batch::default());
+    let met = || order_row(NOON.minus(60), Some(NOON));
+    assert_eq!(take(&mut state, Scope::Day(Day::in_beijing(NOON)), NOON, vec![met()], None).0.published, 2);
+
+    let mut batch = Batch::default();
+    let start = NOON.minus(40 * DAY);
+    let memory = state.cursor(&promoter(), Feed::Refunds).unwrap();
+    let polled = Cursor::begin_with(memory, Feed::Refunds, start);
+    state.take(Intake::Begin(vec![(promoter(), Feed::Refunds, polled)]), &mut batch);
+    assert_eq!(batch.state.len(), 1, "the first cursor is written");
+    let refund = |days: i64| order_row(NOON.minus(60 * DAY), Some(NOON.minus(days * DAY)));
+    let rows = vec![refund(41), refund(39), refund(20), met()];
+    let (tally, _) = take(&mut state, Scope::Refunds, NOON, rows, Some(NOON.minus(7 * DAY)));
+    assert_eq!((tally.before_start, tally.published, tally.known), (1, 2, 1));
+}
+
+#[test]
 fn a_first_cursor_that_exists_already_stays() {
     let mut state = begun(NOON);
     let mut batch = Batch::default();

@@ -15,7 +15,7 @@
 #[path = "harness/seeds.rs"]
 mod seeds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +29,7 @@ use promoter_connector::domain::fact::Content;
 use promoter_connector::domain::feed::{Feed, StartFrom};
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::domain::row::Touch;
+use promoter_connector::domain::state_record::StateKey;
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use promoter_connector::domain::turns::Rules;
 use promoter_connector::poll::scheduler::Pauses;
@@ -39,7 +40,7 @@ use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, S
 use promoter_connector::supervisor;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
-use promoter_connector::wechat::transport::Transport;
+use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
@@ -80,11 +81,48 @@ fn world_options(seed: u64, random: &mut ChaCha8Rng) -> Options {
     }
 }
 
-fn apps(
-    options: &Options,
-    transport: &SimulatedTransport,
-    start_from: StartFrom,
-) -> Vec<PolledApp<SimulatedTransport>> {
+/// One app's side of the simulated upstream, which notes every feed that is polled before its first cursor is durable.
+#[derive(Clone)]
+struct Watched {
+    upstream: SimulatedTransport,
+    app: AppId,
+    durable: Arc<Mutex<Durable>>,
+    begun: Arc<Mutex<HashSet<StateKey>>>,
+    early: Arc<Mutex<Vec<StateKey>>>,
+}
+
+impl Watched {
+    fn watch(&self, request: &Request) {
+        let feed = match request.path {
+            "/promoter/getrelation" => Feed::Touches,
+            "/promoter/getorder" => Feed::Orders,
+            _ => return,
+        };
+        let body: serde_json::Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap();
+        let refunds = body["status"] == 2;
+        let promoter = Promoter::new(&self.app, body["openid"].as_str().unwrap()).unwrap();
+        let key = StateKey::Cursor(promoter, if refunds { Feed::Refunds } else { feed });
+        if self.begun.lock().unwrap().insert(key.clone())
+            && !self.durable.lock().unwrap().state.contains_key(&key.encode())
+        {
+            self.early.lock().unwrap().push(key);
+        }
+    }
+}
+
+impl Transport for Watched {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.watch(&request);
+        self.upstream.send(request).await
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.upstream.now()
+    }
+}
+
+fn apps(options: &Options, watched: &Watched, start_from: StartFrom) -> Vec<PolledApp<Watched>> {
+    let transport = &watched.upstream;
     let ids = transport.world().with(|world| world.promoter_ids());
     let order = |feed: Feed| FeedOrder {
         rules: Rules {
@@ -112,7 +150,7 @@ fn apps(
             refunds_start: start_from,
         };
         PolledApp {
-            client: Arc::new(Client::new(settings, transport.clone())),
+            client: Arc::new(Client::new(settings, Watched { app: app.clone(), ..watched.clone() })),
             promoters: ids.iter().map(promoter).collect(),
             polls_max: 8,
             pauses: Pauses { parked: Duration::from_secs(300), stopped: Duration::from_secs(300) },
@@ -145,6 +183,8 @@ struct Outcome {
     durable: Arc<Mutex<Durable>>,
     from: UnixTime,
     crashes: u64,
+    /// Feeds that were polled before their first cursor was durable.
+    early: Vec<StateKey>,
 }
 
 async fn live(seed: u64) -> Result<Outcome, String> {
@@ -158,6 +198,13 @@ async fn live(seed: u64) -> Result<Outcome, String> {
         (StartFrom::At(START.as_seconds()), START.as_seconds())
     };
     let durable = Arc::new(Mutex::new(Durable::default()));
+    let watched = Watched {
+        upstream: transport.clone(),
+        app: AppId::new("none").unwrap(),
+        durable: durable.clone(),
+        begun: Arc::default(),
+        early: Arc::default(),
+    };
     let calm = Arc::new(AtomicBool::new(false));
     let began = tokio::time::Instant::now();
     let mut crashes = 0;
@@ -165,7 +212,7 @@ async fn live(seed: u64) -> Result<Outcome, String> {
         let settled = began.elapsed() >= options.quiet_after.unwrap_or_default() + Duration::from_secs(1800);
         calm.store(settled, Ordering::Relaxed);
         let session = Session {
-            apps: Arc::new(apps(&options, &transport, start_from)),
+            apps: Arc::new(apps(&options, &watched, start_from)),
             bounds: Bounds {
                 linger: Duration::from_millis(50),
                 events_max: random.random_range(1..200),
@@ -197,7 +244,8 @@ async fn live(seed: u64) -> Result<Outcome, String> {
             result = supervisor::run(&session, make_log, &stop, retry()) => {
                 result?;
                 let shown = world.with(|world| world.truth());
-                return Ok(Outcome { shown, durable: durable.clone(), from, crashes });
+                let early = watched.early.lock().unwrap().clone();
+                return Ok(Outcome { shown, durable: durable.clone(), from, crashes, early });
             }
             ended = end => {
                 crashes += 1;
@@ -214,7 +262,7 @@ async fn live(seed: u64) -> Result<Outcome, String> {
 async fn everything_is_published(
     world: &SharedWorld,
     transport: &SimulatedTransport,
-    session: &Session<SimulatedTransport>,
+    session: &Session<Watched>,
     from: UnixTime,
     settled: bool,
 ) {
@@ -231,6 +279,9 @@ async fn everything_is_published(
 }
 
 fn judge(outcome: &Outcome) -> Result<usize, String> {
+    if let Some(key) = outcome.early.first() {
+        return Err(format!("{} was not durable when its feed was polled for the first time", key.encode()));
+    }
     let durable = outcome.durable.lock().map_err(|error| error.to_string())?;
     let mut balance: BTreeMap<String, i64> = BTreeMap::new();
     let mut expected = 0;

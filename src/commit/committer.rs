@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crash_point::{CrashPoint, reach};
 use super::log::{CommitError, CommitLog, Ended, StateLog};
-use super::queue::IntakeReceiver;
+use super::queue::{IntakeReceiver, Queued};
 use crate::domain::batch::Batch;
 use crate::domain::state::{State, Tally};
 
@@ -69,6 +70,8 @@ struct Growing {
     tally: Tally,
     /// When it stops waiting for more; set by its first intake.
     deadline: Option<Instant>,
+    /// Who wants to know when it is durable.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 type Commit<L> = Pin<Box<dyn Future<Output = (L, Result<Tally, CommitError>)> + Send>>;
@@ -95,12 +98,16 @@ impl<L: StateLog> Committer<L> {
             if !open && growing.batch.is_empty() && matches!(log, Log::Idle(_)) {
                 return (log.idle(), Ended::Drained);
             }
+            if growing.batch.is_empty() && matches!(log, Log::Idle(_)) {
+                // What they wait for needed no record, or stands in a batch before.
+                tell(&mut growing.waiting);
+            }
             let due = !open || growing.is_full(bounds) || growing.is_due();
             log = match log {
                 Log::Idle(idle) if due && !growing.batch.is_empty() => {
-                    let Growing { batch, tally, .. } = std::mem::replace(&mut growing, Growing::new());
+                    let planned = std::mem::replace(&mut growing, Growing::new());
                     reach(CrashPoint::Planned);
-                    Log::Committing(Box::pin(commit(idle, Arc::new(batch), tally)))
+                    Log::Committing(Box::pin(commit(idle, planned)))
                 }
                 log => log,
             };
@@ -121,7 +128,7 @@ impl<L: StateLog> Committer<L> {
                     }
                 }
                 queued = intakes.receive(), if open && !growing.is_full(bounds) => match queued {
-                    Some(queued) => growing.take(queued.intake, &mut state, bounds),
+                    Some(queued) => growing.take(queued, &mut state, bounds),
                     None => open = false,
                 },
                 () = growing.wait(), if !growing.is_due() && matches!(log, Log::Idle(_)) => {}
@@ -132,11 +139,13 @@ impl<L: StateLog> Committer<L> {
 
 impl Growing {
     fn new() -> Growing {
-        Growing { batch: Batch::default(), tally: Tally::default(), deadline: None }
+        Growing { batch: Batch::default(), tally: Tally::default(), deadline: None, waiting: Vec::new() }
     }
 
-    fn take(&mut self, intake: crate::domain::state::Intake, state: &mut State, bounds: Bounds) {
+    fn take(&mut self, queued: Queued, state: &mut State, bounds: Bounds) {
+        let Queued { intake, durable, .. } = queued;
         self.tally += state.take(intake, &mut self.batch);
+        self.waiting.extend(durable);
         if !self.batch.is_empty() {
             self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
         }
@@ -193,9 +202,20 @@ fn count(totals: &Totals, tally: Option<Tally>) {
     }
 }
 
-async fn commit<L: StateLog>(mut log: L, batch: Arc<Batch>, tally: Tally) -> (L, Result<Tally, CommitError>) {
+fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
+    for waiting in waiting.drain(..) {
+        // Whoever waited may have been told to stop meanwhile.
+        let _ = waiting.send(());
+    }
+}
+
+async fn commit<L: StateLog>(mut log: L, planned: Growing) -> (L, Result<Tally, CommitError>) {
+    let Growing { batch, tally, mut waiting, .. } = planned;
     let records = batch.records();
-    let result = commit_again(&mut log, batch, records).await;
+    let result = commit_again(&mut log, Arc::new(batch), records).await;
+    if result.is_ok() {
+        tell(&mut waiting);
+    }
     (log, result.map(|()| tally))
 }
 

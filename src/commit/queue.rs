@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::domain::state::Intake;
 
@@ -32,6 +32,8 @@ pub struct IntakeReceiver {
 /// An intake and its place in the queue, which is free again when this is dropped.
 pub struct Queued {
     pub intake: Intake,
+    /// To be told once the log holds what came of the intake. It is dropped untold if that never happens in this session.
+    pub durable: Option<oneshot::Sender<()>>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -46,10 +48,21 @@ pub fn intake_queue(bytes_max: usize) -> (IntakeSender, IntakeReceiver) {
 
 impl IntakeSender {
     pub async fn send(&self, intake: Intake) -> Result<(), Closed> {
+        self.put(intake, None).await
+    }
+
+    /// Sends an intake and waits until the log holds what came of it, and of all that were sent before.
+    pub async fn send_durably(&self, intake: Intake) -> Result<(), Closed> {
+        let (tell, told) = oneshot::channel();
+        self.put(intake, Some(tell)).await?;
+        told.await.map_err(|_| Closed)
+    }
+
+    async fn put(&self, intake: Intake, durable: Option<oneshot::Sender<()>>) -> Result<(), Closed> {
         let permits = (intake.weight() / PERMIT_BYTES + 1).min(self.permits_max);
         let permits = u32::try_from(permits).map_err(|_| Closed)?;
         let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
-        self.intakes.send(Queued { intake, _room: room }).map_err(|_| Closed)
+        self.intakes.send(Queued { intake, durable, _room: room }).map_err(|_| Closed)
     }
 }
 

@@ -15,6 +15,9 @@ pub struct Cursor {
     pub start: UnixTime,
     /// For orders always the Beijing midnight at which the first open day begins.
     pub complete_before: UnixTime,
+    /// Whether the feed itself is polled, or was. If not, it is only the memory of what another feed meets: `start` and
+    /// `complete_before` say what that memory holds, and nothing of how far the feed is complete.
+    pub polled: bool,
 }
 
 impl Cursor {
@@ -27,7 +30,23 @@ impl Cursor {
             Feed::Touches | Feed::Refunds => start,
             Feed::Orders => Day::in_utc(start).beijing_start(),
         };
-        Cursor { start, complete_before }
+        Cursor { start, complete_before, polled: true }
+    }
+
+    /// For a feed that nobody polls, but another one meets facts of.
+    pub fn memory(start: UnixTime) -> Cursor {
+        Cursor { start, complete_before: start, polled: false }
+    }
+
+    /// The first cursor of a feed that begins to be polled when there is a `memory` of it already.
+    ///
+    /// Its own start counts, and goes back behind what the memory holds: facts that happened before the memory began were
+    /// never published. But once the memory has begun to forget, a fact that it may have forgotten may have been
+    /// published, so the feed begins where the memory is whole.
+    pub fn begin_with(memory: Cursor, feed: Feed, start: UnixTime) -> Cursor {
+        let has_forgotten = memory.complete_before > memory.start;
+        let whole_from = if has_forgotten { memory.complete_before } else { start };
+        Cursor::begin(feed, start.max(whole_from))
     }
 
     /// The first day of orders that is not closed.
@@ -48,5 +67,17 @@ mod tests {
         assert_eq!(cursor.first_open_day().as_yyyymmdd(), 20_221_116);
         assert_eq!(cursor.start, start);
         assert_eq!(Cursor::begin(Feed::Touches, start).complete_before, start);
+    }
+
+    #[test]
+    fn a_feed_that_is_polled_later_begins_at_its_own_start_unless_its_memory_has_forgotten() {
+        let (old, began) = (UnixTime(1_500_000_000), UnixTime(1_600_000_000));
+        let memory = Cursor::memory(began);
+        for start in [old, began.plus(1)] {
+            assert_eq!(Cursor::begin_with(memory, Feed::Refunds, start), Cursor::begin(Feed::Refunds, start));
+        }
+        let memory = Cursor { complete_before: began.plus(5), ..memory };
+        assert_eq!(Cursor::begin_with(memory, Feed::Refunds, old).start, began.plus(5));
+        assert_eq!(Cursor::begin_with(memory, Feed::Refunds, began.plus(9)).start, began.plus(9));
     }
 }

@@ -150,7 +150,7 @@ impl FeedState {
         self.next_chunk = self.next_chunk.max(number + 1);
     }
 
-    /// Takes the cursor of the topic.
+    /// Takes another cursor for the same memory: that of the topic, or the first one of its own.
     pub fn restore_cursor(&mut self, cursor: Cursor) {
         self.cursor = cursor;
         self.written = cursor.complete_before;

@@ -101,7 +101,7 @@ mod tests {
     const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
 
     fn cursor(complete_before: UnixTime) -> Cursor {
-        Cursor { start: complete_before, complete_before }
+        Cursor { start: complete_before, complete_before, polled: true }
     }
 
     #[test]

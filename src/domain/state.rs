@@ -30,7 +30,8 @@ pub type FirstCursor = (Promoter, Feed, Cursor);
 /// What comes out of the intake queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// First cursors, for feeds that have none. Cursors that exist stay as they are.
+    /// First cursors, for feeds that have none, or only a memory that another feed keeps. Cursors of feeds that are
+    /// polled stay as they are.
     Begin(Vec<FirstCursor>),
     Harvest(Harvest),
 }
@@ -103,10 +104,13 @@ impl State {
 
     fn begin(&mut self, promoter: Promoter, feed: Feed, cursor: Cursor, batch: &mut Batch) {
         let slot = &mut self.promoters.entry(promoter.clone()).or_default()[feed as usize];
-        if slot.is_none() {
-            *slot = Some(FeedState::new(cursor));
-            push_state(batch, StateKey::Cursor(promoter, feed), Some(StateValue::Cursor(cursor)));
+        match slot {
+            None => *slot = Some(FeedState::new(cursor)),
+            // What is remembered stays.
+            Some(memory) if cursor.polled && !memory.cursor().polled => memory.restore_cursor(cursor),
+            Some(_) => return,
         }
+        push_state(batch, StateKey::Cursor(promoter, feed), Some(StateValue::Cursor(cursor)));
     }
 
     fn take_harvest(&mut self, harvest: Harvest, batch: &mut Batch) -> Tally {
@@ -160,7 +164,7 @@ impl State {
 }
 
 /// Stands for the cursor of a feed whose record has not come yet. No feed begins at the end of time.
-const NO_CURSOR: Cursor = Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX) };
+const NO_CURSOR: Cursor = Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX), polled: false };
 
 /// What one harvest adds to the memory of each feed.
 #[derive(Default)]

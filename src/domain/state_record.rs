@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before |
+//! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before, polled (1 or 0) |
 //! | `seen/<app>/<promoter>/<feed>/<n>` | version, then 16 bytes of identity and 4 of time for each fact |
 //!
 //! Numbers are big-endian. The topic is internal: its form may change with the version byte, and an older connector
@@ -15,7 +15,7 @@ use super::promoter::Promoter;
 use super::time::UnixTime;
 
 const VERSION: u8 = 1;
-const CURSOR_BYTES: usize = 17;
+const CURSOR_BYTES: usize = 18;
 const REMEMBERED_BYTES: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +104,7 @@ impl StateValue {
                 bytes.push(VERSION);
                 bytes.extend(cursor.start.0.to_be_bytes());
                 bytes.extend(cursor.complete_before.0.to_be_bytes());
+                bytes.push(u8::from(cursor.polled));
                 bytes
             }
             StateValue::Seen(facts) => {
@@ -126,11 +127,13 @@ impl StateValue {
         }
         match key {
             StateKey::Cursor(..) => {
-                let (start, complete_before) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
-                let complete_before: [u8; 8] = complete_before.try_into().map_err(|_| Unreadable::Value)?;
+                let (start, rest) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
+                let (complete_before, rest) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
+                let &[polled @ (0 | 1)] = rest else { return Err(Unreadable::Value) };
                 Ok(StateValue::Cursor(Cursor {
                     start: UnixTime(i64::from_be_bytes(*start)),
-                    complete_before: UnixTime(i64::from_be_bytes(complete_before)),
+                    complete_before: UnixTime(i64::from_be_bytes(*complete_before)),
+                    polled: polled == 1,
                 }))
             }
             StateKey::Seen(..) => {
@@ -174,12 +177,13 @@ mod tests {
     proptest! {
         #[test]
         fn records_are_read_back_as_they_were_written(
-            number in any::<u64>(), start in any::<i64>(), before in any::<i64>(),
+            number in any::<u64>(), start in any::<i64>(), before in any::<i64>(), polled in any::<bool>(),
             facts in proptest::collection::vec((any::<[u8; 16]>(), any::<u32>()), 0..50),
         ) {
             for feed in Feed::ALL {
                 let key = StateKey::Cursor(promoter(), feed);
-                let value = StateValue::Cursor(Cursor { start: UnixTime(start), complete_before: UnixTime(before) });
+                let cursor = Cursor { start: UnixTime(start), complete_before: UnixTime(before), polled };
+                let value = StateValue::Cursor(cursor);
                 prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
                 prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
                 let key = StateKey::Seen(promoter(), feed, number);

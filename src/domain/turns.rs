@@ -192,8 +192,10 @@ mod tests {
         let rules = Rules { lateness: 12 * HOUR, ..RULES };
         let today = Day::in_beijing(NOON);
         let yesterday = today.previous();
-        let mut turns =
-            Turns::new(Cursor { start: NOON.minus(20 * HOUR), complete_before: yesterday.beijing_start() }, rules);
+        let mut turns = Turns::new(
+            Cursor { start: NOON.minus(20 * HOUR), complete_before: yesterday.beijing_start(), polled: true },
+            rules,
+        );
         let now = NOON.minus(1);
         let stays = |scope| Pulled { reached: UnixTime(0), as_of: now, ..pulled(scope, 1) };
         assert_eq!(turns.scope(Feed::Orders, rules, now), Scope::Day(yesterday));

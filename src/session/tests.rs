@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::commit::memory_log::{Durable, MemoryLog};
+use crate::commit::script::{Fault, Script};
+use crate::domain::batch::Batch;
+use crate::domain::promoter::IdKind;
+use crate::domain::time::UnixMillis;
+use crate::retry::RetrySettings;
+use crate::supervisor;
+use crate::wechat::client::ClientSettings;
+use crate::wechat::token::TokenSource;
+use crate::wechat::transport::{Request, Response, TransportError};
+
+const NOW: UnixTime = UnixTime(1_700_000_000);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An upstream without data, which notes when it is asked for some.
+#[derive(Clone)]
+struct Upstream {
+    began: tokio::time::Instant,
+    asked: Arc<Mutex<Vec<Duration>>>,
+}
+
+impl Transport for Upstream {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let body = if request.path.starts_with("/promoter/") {
+            self.asked.lock().unwrap().push(self.began.elapsed());
+            r#"{"errcode":103006}"#
+        } else {
+            r#"{"access_token":"t","expires_in":7200}"#
+        };
+        Ok(Response { status: 200, body: Bytes::from(body), date: None, retry_after: None })
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(NOW.0 * 1000 + i64::try_from(self.began.elapsed().as_millis()).unwrap())
+    }
+}
+
+fn retry() -> RetrySettings {
+    let initial = Duration::from_secs(1);
+    RetrySettings { initial, max: MINUTE, attempts: 3, jitter: 0.0, too_fast: MINUTE }
+}
+
+fn order(start_from: StartFrom) -> FeedOrder {
+    FeedOrder { rules: Rules { every: MINUTE, idle_every: MINUTE, lateness: 600 }, start_from }
+}
+
+fn promoter(feeds: [Option<FeedOrder>; 3]) -> PolledPromoter {
+    let promoter = Promoter::from_key("wx1/o1").unwrap();
+    PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now }
+}
+
+fn session(upstream: &Upstream, promoter: PolledPromoter) -> Session<Upstream> {
+    let app = AppId::new("wx1").unwrap();
+    let settings = ClientSettings {
+        app_id: app.clone(),
+        id_kind: IdKind::OpenId,
+        base_url: "http://upstream".into(),
+        spare_urls: vec![],
+        token_source: TokenSource::Stable("secret".to_owned().into()),
+        retry: retry(),
+        budgets: BTreeMap::new(),
+    };
+    let app = PolledApp {
+        app,
+        client: Arc::new(Client::new(settings, upstream.clone())),
+        promoters: vec![promoter],
+        polls_max: 4,
+        pauses: Pauses { parked: MINUTE, stopped: MINUTE },
+    };
+    Session {
+        apps: Arc::new(vec![app]),
+        bounds: Bounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
+        queue_bytes: 1 << 20,
+        totals: Arc::default(),
+    }
+}
+
+/// When the upstream is asked within `seconds`, while opening the log and committing to it go as `calls` say, one after
+/// the other, and then well.
+async fn asked(calls: Vec<(Duration, Fault)>, seconds: u64) -> Vec<Duration> {
+    let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
+    let session = session(&upstream, promoter([Some(order(StartFrom::Now)), None, None]));
+    let durable = Arc::new(Mutex::new(Durable::default()));
+    let calls = Arc::new(Mutex::new(calls.into_iter()));
+    let make_log = || {
+        let calls = calls.clone();
+        let decide = move || calls.lock().unwrap().next().unwrap_or((Duration::ZERO, Fault::None));
+        MemoryLog::new(durable.clone(), Script::new(decide, CancellationToken::new()))
+    };
+    let stop = CancellationToken::new();
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        stop.cancel();
+    };
+    let (_, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
+    let asked = upstream.asked.lock().unwrap();
+    asked.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_polled_before_its_first_cursor_is_durable() {
+    let hour = Duration::from_secs(3600);
+    let asked = asked(vec![(Duration::ZERO, Fault::None), (hour, Fault::None)], 4000).await;
+    assert!(asked.first().is_some_and(|first| *first >= hour && *first < hour + MINUTE), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_cursor_whose_commit_has_failed_lets_nothing_be_polled() {
+    let opened = (Duration::ZERO, Fault::None);
+    let lost = (2 * MINUTE, Fault::UnknownAborted);
+    let asked = asked(vec![opened, lost, opened, lost], 600).await;
+    assert!(asked.first().is_some_and(|first| *first >= 4 * MINUTE), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_first_cursors_are_durable_polls_nothing() {
+    let opened = (Duration::ZERO, Fault::None);
+    assert_eq!(asked(vec![opened, (MINUTE, Fault::None)], 30).await, [Duration::ZERO; 0]);
+}
+
+#[test]
+fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
+    let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
+    let orders = Some(order(StartFrom::Now));
+    promoter([None, orders, None]).prepare(&State::default(), NOW, &mut first_cursors, &mut polled);
+    let kinds = |cursors: &[FirstCursor]| cursors.iter().map(|(_, feed, at)| (*feed, at.polled)).collect::<Vec<_>>();
+    assert_eq!(kinds(&first_cursors), [(Feed::Refunds, false), (Feed::Orders, true)]);
+    assert!(polled[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
+
+    let mut state = State::default();
+    state.take(Intake::Begin(first_cursors), &mut Batch::default());
+    let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
+    let refunds = Some(order(StartFrom::Earliest));
+    promoter([None, orders, refunds]).prepare(&state, NOW, &mut first_cursors, &mut polled);
+    assert_eq!(kinds(&first_cursors), [(Feed::Refunds, true)]);
+    assert_eq!(polled[1].turns.cursor.start, UnixTime::EARLIEST);
+    assert_eq!(polled[0].refunds_lateness, None);
+}
