@@ -2,20 +2,27 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use promoter_connector::cli::{Cli, Command, demo, material, run, simulate};
+use promoter_connector::telemetry::{last_words, log};
 
 fn main() -> ExitCode {
+    last_words::exit_on_panic();
     let cli = Cli::parse();
-    let outcome = match cli.command {
+    let outcome = match &cli.command {
         Command::Run => run::run(&cli.config),
-        Command::Simulate(options) => simulate::run(&options),
-        Command::Material(command) => material::run(&cli.config, &command),
-        Command::Demo(options) => demo::run(&options),
+        Command::Simulate(options) => simulate::run(options),
+        Command::Material(command) => material::run(&cli.config, command),
+        Command::Demo(options) => demo::run(options),
     };
+    log::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
-            failure.exit_code()
+            match cli.command {
+                Command::Run => last_words::give_up(&failure, failure.exit_code()),
+                // Somebody waits for the answer, and does not read it as a log.
+                _ => last_words::say(&failure),
+            }
+            failure.exit_code().into()
         }
     }
 }

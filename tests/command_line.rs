@@ -70,3 +70,16 @@ fn what_is_shipped_can_not_be_killed_by_an_environment_variable() {
     assert!(!features("no-dev").contains("crash-points"));
     assert!(features("all").contains("crash-points"), "the check would not see them");
 }
+
+/// A command that nobody reads any more has nothing to complain about.
+#[test]
+fn a_reader_of_stdout_that_has_gone_away_is_no_failure() {
+    for arguments in [&["--help"][..], &["--version"], &["demo", "--seed", "1", "--for", "60s"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_promoter-connector")).args(arguments).stdout(writer).output();
+        let output = output.expect("the binary under test starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*errors), (Some(0), ""), "{arguments:?}");
+    }
+}

@@ -1,4 +1,5 @@
-//! The harness's children: they end when they are told to, and never outlive the test.
+//! The harness's children: they end when they are told to, and never outlive the test. And the connector as a process,
+//! whatever becomes of those who read its log.
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 #![allow(clippy::unwrap_used, reason = "a test that meets an absent value has failed already")]
@@ -8,6 +9,11 @@ mod harness {
     pub mod directory;
     pub mod process;
     pub mod wait;
+}
+
+mod telemetry {
+    mod log;
+    mod whole_process;
 }
 
 use std::fs;

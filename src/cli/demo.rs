@@ -5,8 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, signals};
-use crate::config::parse_duration;
+use super::{Failure, duration, signals, stdout};
 use crate::demo::{self, Plan};
 use crate::telemetry::log;
 
@@ -21,17 +20,12 @@ pub struct Options {
     pub duration: Option<Duration>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
-    duration.ok_or_else(|| "not a duration such as 30s or 5m".to_owned())
-}
-
 /// Runs for as long as `options` say, or until SIGTERM or SIGINT. An error unless everything shown was published
-/// once and everything asked for was answered once.
+/// once and everything asked for was answered once. Where nobody looks on any more it ends at once.
 pub fn run(options: &Options) -> Result<(), Failure> {
     // Only what needs attention: the events are what should be read.
     let level = "warn".parse().expect("warn is a level");
-    log::start(&level, log::Format::Text).map_err(anyhow::Error::from)?;
+    log::start(&level, log::Format::Text)?;
     let plan = Plan { seed: options.seed.unwrap_or_else(|| rand::random::<u16>().into()), duration: options.duration };
     let runtime = super::runtime()?;
     let outcome = runtime.block_on(async {
@@ -41,8 +35,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     });
     // Blocking calls into librdkafka may still be under way; nothing waits for them any more.
     runtime.shutdown_background();
-    match outcome? {
-        outcome if outcome.is_exact() => Ok(()),
-        _ => Err(Failure::Running(anyhow::anyhow!("what was published is not exactly what was shown and asked for"))),
+    match outcome {
+        Err(error) if stdout::is_closed(&error) => Ok(()),
+        Ok(outcome) if outcome.is_exact() => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => {
+            Err(Failure::Running(anyhow::anyhow!("what was published is not exactly what was shown and asked for")))
+        }
     }
 }

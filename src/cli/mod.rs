@@ -1,11 +1,11 @@
 //! The command line: what can be asked, and what the process answers the shell.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, parse_duration};
 
 pub mod blocks;
 pub mod demo;
@@ -13,6 +13,7 @@ pub mod material;
 pub mod run;
 pub mod signals;
 pub mod simulate;
+pub mod stdout;
 
 /// Publishes WeChat promoter touches, orders and refunds to Kafka, each fact exactly once.
 #[derive(Debug, Parser)]
@@ -61,12 +62,18 @@ pub enum Failure {
 
 impl Failure {
     /// 1 for what failed while running, 2 for usage and configuration (as clap exits for usage).
-    pub fn exit_code(&self) -> ExitCode {
+    pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Config(_) | Failure::Refused(_) => ExitCode::from(2),
-            Failure::Running(_) => ExitCode::from(1),
+            Failure::Config(_) | Failure::Refused(_) => 2,
+            Failure::Running(_) => 1,
         }
     }
+}
+
+/// A stretch of time as an argument, written as in the configuration; never none at all.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "not a duration such as 30s or 5m".to_owned())
 }
 
 /// The runtime of a command that runs until it is told to stop.
@@ -76,8 +83,6 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use clap::CommandFactory;
 
     use super::*;
@@ -102,6 +107,7 @@ mod tests {
     fn the_demo_runs_for_a_while_from_a_seed() {
         let Ok(Command::Demo(options)) = command("promoter-connector demo --seed 7 --for 1m30s") else { panic!() };
         assert_eq!((options.seed, options.duration), (Some(7), Some(Duration::from_secs(90))));
+        assert!(command("promoter-connector demo --for 1d12h").is_ok());
         assert!(command("promoter-connector demo --for 0s").is_err());
         assert!(command("promoter-connector demo --for soon").is_err());
     }

@@ -11,14 +11,13 @@ use crate::telemetry::log;
 
 /// Runs until SIGTERM or SIGINT, and then until what was polled is durable.
 pub fn run(path: &Path) -> Result<(), Failure> {
+    let runtime = super::runtime()?;
+    let stop = CancellationToken::new();
+    // First of all: a signal counts from here on.
+    runtime.block_on(async { signals::cancel_on_signal(stop.clone()).and_then(|()| signals::outlive_hangup()) })?;
     let config = prepare(path)?;
     app::kafka_settings(&config).check().map_err(Failure::Refused)?;
-    let runtime = super::runtime()?;
-    let result = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        signals::cancel_on_signal(stop.clone())?;
-        app::run(&config, stop).await
-    });
+    let result = runtime.block_on(app::run(&config, stop));
     // Blocking calls into librdkafka may still be under way; nothing waits for them any more.
     runtime.shutdown_background();
     Ok(result?)
@@ -27,6 +26,6 @@ pub fn run(path: &Path) -> Result<(), Failure> {
 /// Reads the configuration at `path` with the environment of this process, and starts logging as it says.
 pub fn prepare(path: &Path) -> Result<Config, Failure> {
     let config = Config::load(path, &|name| std::env::var(name).ok())?;
-    log::start(&config.log.level, config.log.format).map_err(anyhow::Error::from)?;
+    log::start(&config.log.level, config.log.format)?;
     Ok(config)
 }

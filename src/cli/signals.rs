@@ -1,9 +1,11 @@
-//! SIGTERM and SIGINT: the first asks for a stop in order, the second ends the process.
+//! SIGTERM and SIGINT: the first asks for a stop in order, the second ends the process. SIGHUP ends nothing.
 
 use std::process;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::last_words;
 
 /// Cancels `stop` at the first signal, and exits with 1 at the second.
 pub fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
@@ -16,9 +18,22 @@ pub fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
             if stop.is_cancelled() {
+                last_words::give_up(&"a second signal came before the end in order", 1);
                 process::exit(1);
             }
             stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// Keeps SIGHUP, which a terminal sends when it is closed, and with which operators ask daemons to look at their
+/// configuration, from ending the process.
+pub fn outlive_hangup() -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("hangup signal ignored: the configuration is read at start");
         }
     });
     Ok(())

@@ -1,6 +1,5 @@
 //! `simulate`: the simulated upstream as an HTTP server.
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::Context;
@@ -8,7 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, signals};
+use super::{Failure, signals, stdout};
 use crate::simulator::{self, SharedWorld, World, serve, wall_clock};
 
 #[derive(Clone, Debug, Args)]
@@ -33,7 +32,6 @@ async fn simulate(options: &Options) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("stdout")?;
+    stdout::print(&format!("listening on http://{address}\n"))?;
     serve(listener, SharedWorld::new(world), stop).await
 }

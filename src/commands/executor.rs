@@ -223,12 +223,6 @@ impl<T: Transport> Executor<T> {
         }
     }
 
-    /// For a command whose carrying out has panicked: it would do so again.
-    pub fn died(&self, command: &Command) -> Answer {
-        let detail = "carrying it out failed in a way that nobody foresaw; please report it".to_owned();
-        Answer::DeadLetter(self.dead_letter(command, "panicked", detail))
-    }
-
     fn dead_letter(&self, command: &Command, reason: &'static str, detail: String) -> DeadLetter {
         let origin = Origin {
             topic: self.request_topic.clone(),

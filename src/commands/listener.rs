@@ -7,12 +7,10 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -159,12 +157,9 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     }
                 }
                 () = come(patience) => return (None, Ended::Recalled),
-                Some(task) = self.tasks.join_next(), if ended.is_none() => match task {
-                    Ok(task) => self.gather(task),
-                    Err(error) => {
-                        ended = Some(self.stop_calls(Ended::Reopen(format!("a command's task was ended: {error}"))));
-                    }
-                },
+                Some(task) = self.tasks.join_next(), if ended.is_none() => {
+                    self.gather(task.expect("nobody aborts a task, and a panic ends the process"));
+                }
                 command = commands.recv(), if has_room => match command {
                     Some(command) => self.take(command),
                     None => ended = Some(self.stop_calls(Ended::Reopen("the requests can't be read any more".into()))),
@@ -200,9 +195,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         }
         let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
         self.tasks.spawn(async move {
-            // Nothing is kept of what a panic may have left half done, but for locks, which are taken as they are.
-            let answer = AssertUnwindSafe(executor.answer(&command, &cancel)).catch_unwind().await;
-            let answer = answer.unwrap_or_else(|_| Some((executor.died(&command), None)));
+            let answer = executor.answer(&command, &cancel).await;
             (command, answer)
         });
     }

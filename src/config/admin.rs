@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::document::Value;
 use super::problem::Mistake;
 use super::section::Section;
+use super::value::quoted;
 
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -29,11 +30,10 @@ impl Admin {
 }
 
 fn listen(value: &Value) -> Result<Option<SocketAddr>, Mistake> {
-    let address = match value {
-        Value::Text(text) if text == "off" => return Ok(None),
-        Value::Text(text) => text.parse().ok(),
-        _ => None,
-    };
+    let text = quoted(value)?;
+    if text == "off" {
+        return Ok(None);
+    }
     let remedy = "write one such as \"127.0.0.1:9464\" or \"[::1]:9464\", or \"off\"";
-    address.map(Some).ok_or_else(|| Mistake::new("is not an address with a port", remedy))
+    text.parse().map(Some).map_err(|_| Mistake::new("is not an address with a port", remedy))
 }

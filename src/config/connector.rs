@@ -3,6 +3,7 @@
 use super::document::Value;
 use super::problem::Mistake;
 use super::section::Section;
+use super::value::quoted;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connector {
@@ -15,10 +16,10 @@ pub struct Connector {
 impl Connector {
     pub fn read(mut section: Section) -> Connector {
         let name = section.or("name", "promoter-connector".to_owned(), identifier);
-        let instance_id = if section.has("instance_id") {
-            section.or("instance_id", String::new(), identifier)
-        } else {
-            host_name(&section)
+        let written = section.optional("instance_id", identifier);
+        let instance_id = match section.has("instance_id") {
+            true => written.unwrap_or_default(),
+            false => host_name(&section),
         };
         section.end();
         Connector { name, instance_id }
@@ -41,11 +42,10 @@ const IDENTIFIER_BYTES_MAX: usize = 100;
 /// What can stand in a group id, a transactional id, an ACL and a metric label without quoting.
 fn identifier(value: &Value) -> Result<String, Mistake> {
     let legal = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    match value {
-        Value::Text(text) if (1..=IDENTIFIER_BYTES_MAX).contains(&text.len()) && legal(text) => Ok(text.clone()),
-        _ => {
-            let remedy = format!("write 1 to {IDENTIFIER_BYTES_MAX} of the characters A-Z a-z 0-9 . _ -");
-            Err(Mistake::new("can't be part of a consumer group's or transaction's id", remedy))
-        }
+    let text = quoted(value)?;
+    if (1..=IDENTIFIER_BYTES_MAX).contains(&text.len()) && legal(text) {
+        return Ok(text.to_owned());
     }
+    let remedy = format!("write 1 to {IDENTIFIER_BYTES_MAX} of the characters A-Z a-z 0-9 . _ -");
+    Err(Mistake::new("can't be part of a consumer group's or transaction's id", remedy))
 }

@@ -36,18 +36,25 @@ pub fn parse(text: &str, lookup: Lookup, problems: &Problems) -> Table {
     let reader = Reader { lines: Lines::of(text), lookup, problems };
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        // The error's own text would show the line, which may hold a secret.
         let line = error.span().map(|span| reader.lines.number(span.start));
-        problems.add(
-            "",
-            line,
-            Mistake::new(
-                format!("is not TOML: {}", error.message()),
-                "look at the quotes, brackets and equals signs there",
-            ),
-        );
+        problems.add("", line, mistake(error, text));
     }
     if errors.is_empty() { reader.table(root.get_ref(), "") } else { Table::new() }
+}
+
+/// What the parser says of duplicate keys, whose span is the key.
+const DUPLICATE: &str = "duplicate key";
+
+/// The error's own text would show the line, which may hold a secret.
+fn mistake(error: &toml::de::Error, text: &str) -> Mistake {
+    let key = error.span().and_then(|span| text.get(span)).filter(|_| error.message() == DUPLICATE);
+    match key {
+        Some(key) => Mistake::new(format!("gives {key} a second time"), "remove one of the two, or join the tables"),
+        None => Mistake::new(
+            format!("is not TOML: {}", error.message()),
+            "look at the quotes, brackets and equals signs there",
+        ),
+    }
 }
 
 struct Reader<'a> {

@@ -6,8 +6,14 @@ use super::problem::Mistake;
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Replaces each reference in `text`. What a variable holds is not looked at again, `$${` stands for `${`, and
-/// any other `$` for itself. As in a shell, the default counts for a variable that is unset or empty.
+/// any other `$` for itself. As in a shell, the default counts for a variable that is unset or empty; without one such a
+/// variable is a mistake.
 pub fn substitute(text: &str, lookup: Lookup) -> Result<String, Mistake> {
+    if is_bare(text) {
+        let remedy =
+            "write ${NAME}; what is meant as it stands can come from a variable or, if it is a secret, from a file";
+        return Err(Mistake::new("is a $ and a name, as of a variable whose braces are missing", remedy));
+    }
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -28,6 +34,13 @@ pub fn substitute(text: &str, lookup: Lookup) -> Result<String, Mistake> {
     Ok(result)
 }
 
+/// Whether all of `text` reads like `$NAME`.
+fn is_bare(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    text.strip_prefix('$')
+        .is_some_and(|name| name.starts_with(|c: char| !c.is_ascii_digit()) && name.chars().all(legal))
+}
+
 const CLOSE: &str = "write ${NAME} or ${NAME:-default}, or $${ for the two characters themselves";
 
 fn resolve(reference: &str, lookup: Lookup) -> Result<String, Mistake> {
@@ -39,15 +52,15 @@ fn resolve(reference: &str, lookup: Lookup) -> Result<String, Mistake> {
     if name.is_empty() || !name.chars().all(legal) {
         return Err(Mistake::new("refers to a variable by an impossible name", CLOSE));
     }
-    match (lookup(name), default) {
-        (Some(value), None) => Ok(value),
-        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
-        (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(Mistake::new(
-            format!("needs the environment variable {name}, which is not set"),
-            format!("set it, or write ${{{name}:-default}}"),
-        )),
-    }
+    let wrong = match lookup(name) {
+        Some(value) if !value.is_empty() => return Ok(value),
+        Some(_) => "empty",
+        None => "not set",
+    };
+    default.map(str::to_owned).ok_or_else(|| {
+        let what = format!("needs the environment variable {name}, which is {wrong}");
+        Mistake::new(what, format!("set it, or write ${{{name}:-default}}, where the default may be empty"))
+    })
 }
 
 #[cfg(test)]
@@ -68,7 +81,7 @@ mod tests {
     fn references_become_what_the_environment_holds() {
         assert_eq!(substituted("${HOST}:9092,b${HOST}").as_deref(), Some("kafka:9092,bkafka"));
         assert_eq!(substituted("${NESTED}").as_deref(), Some("${HOST}"));
-        assert_eq!(substituted("${EMPTY}").as_deref(), Some(""));
+        assert_eq!(substituted("${EMPTY:-}").as_deref(), Some(""));
     }
 
     #[test]
@@ -87,14 +100,24 @@ mod tests {
 
     #[test]
     fn a_reference_that_leads_nowhere_is_refused() {
-        for text in ["${NONE}", "${HOST", "${}", "${A B}", "${:-x}"] {
+        for text in ["${NONE}", "${EMPTY}", "a${EMPTY}", "${HOST", "${}", "${A B}", "${:-x}"] {
             assert_eq!(substituted(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_without_its_braces_is_refused_where_it_is_all_there_is() {
+        for text in ["$HOST", "$WX_SECRET", "$_A1"] {
+            assert_eq!(substituted(text), None, "{text}");
+        }
+        for text in ["$", "$1", "$host", "$HOST:9092", "a$HOST", "$$HOST", "$HOST$"] {
+            assert_eq!(substituted(text).as_deref(), Some(text));
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_without_references_is_left_alone(text in "[^{]*") {
+        fn any_text_without_references_is_left_alone(text in "[^{$]*|[^{]*[^{A-Z0-9_]") {
             proptest::prop_assert_eq!(substituted(&text), Some(text));
         }
 

@@ -6,7 +6,7 @@ use super::document::Value;
 use super::problem::Mistake;
 use super::quantity::duration;
 use super::section::Section;
-use super::value::boolean;
+use super::value::{boolean, quoted};
 use crate::domain::feed::{Feed, StartFrom};
 
 /// How one feed of one app is polled.
@@ -130,11 +130,11 @@ impl FeedDrafts {
 }
 
 fn start_from(value: &Value) -> Result<StartFrom, Mistake> {
-    let parsed = match value {
-        Value::Text(text) | Value::Time(text) => text.parse().ok(),
-        _ => None,
+    let text = match value {
+        Value::Time(text) => text,
+        value => quoted(value)?,
     };
-    parsed.ok_or_else(|| Mistake::new("is no start", START_FROM_REMEDY))
+    text.parse().map_err(|_| Mistake::new("is no start", START_FROM_REMEDY))
 }
 
 pub const START_FROM_REMEDY: &str =

@@ -81,7 +81,8 @@ impl Reader<'_> {
 
     fn property(&self, name: &str, value: &Value) -> Result<(String, String), Mistake> {
         if let Some(secret_name) = name.strip_suffix("_file").filter(|name| SECRETS.contains(name)) {
-            let secret = secret::from_file(value, self.context.directory)?;
+            let read = if secret_name == "ssl.key.pem" { secret::from_file_of_lines } else { secret::from_file };
+            let secret = read(value, self.context.directory)?;
             self.refuse_second(secret_name)?;
             return Ok((secret_name.to_owned(), secret.expose_secret().to_owned()));
         }

@@ -3,6 +3,8 @@
 //! Reading goes on after a mistake, so that every problem is reported at once. The result has no options left but
 //! for what can truly be absent, and later parts need not check anything again.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use document::Table;
@@ -127,13 +129,12 @@ impl Config {
 
 fn read_file(path: &Path) -> Result<String, Mistake> {
     let remedy = "name the configuration with --config or PROMOTER_CONFIG";
-    let bytes = std::fs::metadata(path).map_err(|error| unreadable(&error, remedy))?.len();
-    if bytes > FILE_BYTES_MAX {
-        return Err(Mistake::new(format!("has more than {FILE_BYTES_MAX} bytes"), remedy));
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)) {
+        Ok(length) if length as u64 > FILE_BYTES_MAX => {
+            Err(Mistake::new(format!("has more than {FILE_BYTES_MAX} bytes"), remedy))
+        }
+        Ok(_) => secret::utf8(bytes),
+        Err(error) => Err(Mistake::new(format!("can't be read ({})", error.kind()), remedy)),
     }
-    std::fs::read_to_string(path).map_err(|error| unreadable(&error, remedy))
-}
-
-fn unreadable(error: &std::io::Error, remedy: &str) -> Mistake {
-    Mistake::new(format!("can't be read ({})", error.kind()), remedy)
 }

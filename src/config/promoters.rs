@@ -112,13 +112,18 @@ impl Roll<'_> {
         }
         let cell = |column: Option<usize>| column.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
         let only = cell(columns.feeds).map(feed_list).transpose()?;
-        let start_from = cell(columns.start_from)
-            .map(|cell| cell.parse().map_err(|_| Mistake::new("has no start in start_from", START_FROM_REMEDY)))
-            .transpose()?;
+        let start_from = cell(columns.start_from).map(start).transpose()?;
         let promoter_id = cell(Some(columns.promoter))
             .ok_or_else(|| Mistake::new("has no promoter", "write the promoter's id or remove the row"))?;
         self.add(promoter_id, only, start_from, format!("line {line} of promoters_file"))
     }
+}
+
+fn start(cell: &str) -> Result<StartFrom, Mistake> {
+    if Feed::from_name(cell).is_some() {
+        return Err(Mistake::new("has a feed in start_from", "join the feeds by ; in one cell"));
+    }
+    cell.parse().map_err(|_| Mistake::new("has no start in start_from", START_FROM_REMEDY))
 }
 
 fn feed_list(cell: &str) -> Result<Vec<Feed>, Mistake> {
@@ -216,6 +221,20 @@ mod tests {
                 "in its line 11 holds a slash, white space or a control character; \
                  write the promoter's id as the upstream gives it",
                 "in its line 12 has more cells than the header; join the feeds by ;",
+            ]
+        );
+    }
+
+    #[test]
+    fn feeds_that_are_joined_by_commas_are_told_how() {
+        let (_, mistakes) =
+            rows("promoter,feeds,start_from\noA,touches,orders\noB,\"touches,orders\"\noC,touches orders\n");
+        assert_eq!(
+            mistakes,
+            [
+                "in its line 2 has a feed in start_from; join the feeds by ; in one cell",
+                "in its line 3 has an unknown feed in feeds; join touches, orders, refunds by ;",
+                "in its line 4 has an unknown feed in feeds; join touches, orders, refunds by ;",
             ]
         );
     }

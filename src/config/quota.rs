@@ -3,16 +3,14 @@
 use std::num::NonZeroU32;
 
 use super::section::Section;
-use super::value::{fraction, number};
+use super::value::number;
 use crate::domain::feed::Interface;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub getrelation: InterfaceQuota,
     pub getorder: InterfaceQuota,
     pub getsharematerial: InterfaceQuota,
-    /// The part of what is left that is kept for commands: 0 to 0.9.
-    pub commands_share: f64,
 }
 
 /// Calls of one interface. `None`: no limit known, only the upstream's own answers rule.
@@ -29,7 +27,6 @@ impl Quota {
             getrelation: InterfaceQuota::read(section.section("getrelation")),
             getorder: InterfaceQuota::read(section.section("getorder")),
             getsharematerial: InterfaceQuota::read(section.section("getsharematerial")),
-            commands_share: section.or("commands_share", 0.1, fraction(0.0..=0.9)),
         };
         section.end();
         quota

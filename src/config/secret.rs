@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::document::Value;
 use super::problem::Mistake;
+use super::value::quoted;
 
 /// Far above any password, token or key; bounds what a wrong path can bring in.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -22,37 +23,64 @@ pub fn from_value(value: &Value) -> Result<SecretString, Mistake> {
 
 const REMEDY: &str = "write \"${NAME}\", with NAME in the environment, or name a file that holds it";
 
-/// Reads the file that `value` names and leaves out the line end after the secret.
+/// The secret of one line in the file that `value` names, without what editors put around it: a byte order mark before it,
+/// line ends after it.
 pub fn from_file(value: &Value, directory: &Path) -> Result<SecretString, Mistake> {
-    let text = read_file(&path(value, directory)?, SECRET_BYTES_MAX, directory)?;
-    let secret = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    if secret.is_empty() {
-        return Err(Mistake::new("names a file that is empty", "put the secret there"));
+    let secret = lines_of_file(value, directory)?;
+    if secret.contains(['\n', '\r']) {
+        return Err(Mistake::new("names a file of several lines", "leave nothing in it but the secret, on one line"));
     }
     Ok(secret.into())
 }
 
-/// A path of the file system, which begins in `directory` where it is relative.
-pub fn path(value: &Value, directory: &Path) -> Result<PathBuf, Mistake> {
-    match value {
-        Value::Text(text) if !text.is_empty() => Ok(directory.join(text)),
-        _ => Err(Mistake::new("is not a path", "write the path of a file")),
+/// As [`from_file`], where the secret itself has lines, as a key in PEM has.
+pub fn from_file_of_lines(value: &Value, directory: &Path) -> Result<SecretString, Mistake> {
+    lines_of_file(value, directory).map(SecretString::from)
+}
+
+fn lines_of_file(value: &Value, directory: &Path) -> Result<String, Mistake> {
+    let text = read_file(&path(value, directory)?, SECRET_BYTES_MAX, directory)?;
+    match text.trim_end_matches(['\n', '\r']) {
+        "" => Err(Mistake::new("names a file that is empty", "put the secret there")),
+        lines => Ok(lines.to_owned()),
     }
 }
 
-/// The text of a file of at most `bytes_max`. The path may be a misplaced secret, so no mistake shows it.
+/// A path of the file system, which begins in `directory` where it is relative.
+pub fn path(value: &Value, directory: &Path) -> Result<PathBuf, Mistake> {
+    match quoted(value)? {
+        "" => Err(Mistake::new("is not a path", "write the path of a file")),
+        text => Ok(directory.join(text)),
+    }
+}
+
+/// The text of a file of at most `bytes_max`, without a byte order mark. The path may be a misplaced secret, so no mistake
+/// shows it.
 pub fn read_file(path: &Path, bytes_max: u64, directory: &Path) -> Result<String, Mistake> {
     let remedy = || match directory.as_os_str().is_empty() {
         true => "write the path of a readable file; a relative one begins in the working directory".to_owned(),
         false => format!("write the path of a readable file; a relative one begins in {}", directory.display()),
     };
-    let mut text = String::new();
-    let outcome = File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_string(&mut text));
-    match outcome {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes)) {
         Ok(length) if length as u64 > bytes_max => {
             Err(Mistake::new(format!("names a file of more than {bytes_max} bytes"), remedy()))
         }
-        Ok(_) => Ok(text),
+        Ok(_) => utf8(bytes).map_err(|mistake| mistake.at("names a file that")),
         Err(error) => Err(Mistake::new(format!("names a file that can't be read ({})", error.kind()), remedy())),
+    }
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The bytes of a file as text, without a byte order mark; what is wrong with them reads on from the file.
+pub fn utf8(bytes: Vec<u8>) -> Result<String, Mistake> {
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text)),
+        Err(error) => {
+            let readable = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + readable.iter().filter(|byte| **byte == b'\n').count();
+            Err(Mistake::new(format!("is not UTF-8, from its line {line} on"), "save it in that encoding"))
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::document::Value;
 use super::problem::Mistake;
 use super::quantity::duration;
 use super::section::Section;
-use super::value::{boolean, number};
+use super::value::{boolean, number, quoted};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
@@ -90,15 +90,15 @@ const PREFIX_BYTES_MAX: usize = 200;
 
 /// A name that Kafka allows.
 pub fn topic_name(value: &Value) -> Result<String, Mistake> {
-    match value {
-        Value::Text(name) if legal(name, NAME_BYTES_MAX) && name != "." && name != ".." => Ok(name.clone()),
+    match quoted(value)? {
+        name if legal(name, NAME_BYTES_MAX) && name != "." && name != ".." => Ok(name.to_owned()),
         _ => Err(Mistake::new("can't be the name of a topic", name_remedy(NAME_BYTES_MAX))),
     }
 }
 
 fn prefix(value: &Value) -> Result<String, Mistake> {
-    match value {
-        Value::Text(prefix) if legal(prefix, PREFIX_BYTES_MAX) => Ok(prefix.clone()),
+    match quoted(value)? {
+        prefix if legal(prefix, PREFIX_BYTES_MAX) => Ok(prefix.to_owned()),
         _ => Err(Mistake::new("can't begin the name of a topic", name_remedy(PREFIX_BYTES_MAX))),
     }
 }

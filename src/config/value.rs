@@ -9,11 +9,18 @@ use url::Url;
 use super::document::Value;
 use super::problem::Mistake;
 
-pub fn text(value: &Value) -> Result<String, Mistake> {
+/// A text as it is written, though it may be empty.
+pub fn quoted(value: &Value) -> Result<&str, Mistake> {
     match value {
-        Value::Text(text) if text.trim().is_empty() => Err(Mistake::new("is empty", "write a text in quotes")),
-        Value::Text(text) => Ok(text.clone()),
+        Value::Text(text) => Ok(text),
         _ => Err(Mistake::new("is not text", "write it in quotes")),
+    }
+}
+
+pub fn text(value: &Value) -> Result<String, Mistake> {
+    match quoted(value)? {
+        text if text.trim().is_empty() => Err(Mistake::new("is empty", "write a text in quotes")),
+        text => Ok(text.to_owned()),
     }
 }
 
@@ -45,29 +52,11 @@ where
     }
 }
 
-/// A fraction within `range`; also as text, which is how it comes from the environment.
-pub fn fraction(range: RangeInclusive<f64>) -> impl Fn(&Value) -> Result<f64, Mistake> {
-    move |value| {
-        let number = match value {
-            Value::Float(float) => Some(*float),
-            Value::Integer(integer) => i32::try_from(*integer).ok().map(f64::from),
-            Value::Text(text) => text.parse().ok(),
-            _ => None,
-        };
-        number.filter(|number| range.contains(number)).ok_or_else(|| {
-            Mistake::new(format!("is not a number from {} to {}", range.start(), range.end()), "write one")
-        })
-    }
-}
-
 /// One of the `words`, each with its meaning.
 pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<T, Mistake> {
     move |value| {
-        let meaning = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
-        let found = match value {
-            Value::Text(text) => meaning(text),
-            _ => None,
-        };
+        let text = quoted(value)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
         found.ok_or_else(|| {
             let words: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
             Mistake::new("is none of the words known here", format!("write {}", words.join(" or ")))
@@ -78,10 +67,7 @@ pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<T, Mista
 /// An http or https address to which paths are added: without credentials, query or fragment. A trailing slash is
 /// left out.
 pub fn base_url(value: &Value) -> Result<String, Mistake> {
-    let parsed = match value {
-        Value::Text(text) => Url::parse(text).ok().filter(Url::has_host),
-        _ => None,
-    };
+    let parsed = Url::parse(quoted(value)?).ok().filter(Url::has_host);
     let url = parsed.ok_or_else(|| Mistake::new("is not a URL", "write one such as \"https://host:8081/path\""))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Mistake::new("is a URL of another kind", "begin it with http:// or https://"));
@@ -126,13 +112,5 @@ mod tests {
         assert!(number(1..=10)(&Value::Float(2.5)).is_err());
         assert!(boolean(&Value::Text("true".into())).unwrap());
         assert!(boolean(&Value::Text("yes".into())).is_err());
-    }
-
-    #[test]
-    fn a_fraction_is_within_its_bounds() {
-        assert_eq!(fraction(0.0..=0.9)(&Value::Float(0.25)).unwrap(), 0.25);
-        assert_eq!(fraction(0.0..=0.9)(&Value::Integer(0)).unwrap(), 0.0);
-        assert!(fraction(0.0..=0.9)(&Value::Float(f64::NAN)).is_err());
-        assert!(fraction(0.0..=0.9)(&Value::Integer(1)).is_err());
     }
 }

@@ -1,11 +1,27 @@
 //! Logs go to stderr, so that stdout is left to reports and data.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::str::FromStr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::lines::Lines;
+
+/// What waits for the log's reader: several thousand lines.
+const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// How long the end of the process waits for the log's reader.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// The way to stderr, once logging has been started.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// What is logged: a level, or directives for parts of the program such as `info,librdkafka=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,18 +73,41 @@ impl Format {
 }
 
 /// Sets logging up for the whole process; an error where that has been done before.
-pub fn start(level: &Level, format: Format) -> Result<(), TryInitError> {
-    let terminal = std::io::stderr().is_terminal();
+pub fn start(level: &Level, format: Format) -> anyhow::Result<()> {
+    let terminal = io::stderr().is_terminal();
     let filter = EnvFilter::try_new(&level.0).expect("a Level has been read as a filter before");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if format.is_json(terminal) {
+    // What the formatter could not write it would print, and nothing else may wait for stderr.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(lines()?);
+    let started = if format.is_json(terminal) {
         builder.json().flatten_event(true).finish().try_init()
     } else if terminal {
         // The default colours respect NO_COLOR.
         builder.finish().try_init()
     } else {
         builder.with_ansi(false).finish().try_init()
+    };
+    started.context("logging can't be started")
+}
+
+/// Whether there is a log to write to.
+pub fn is_started() -> bool {
+    LINES.get().is_some()
+}
+
+/// Gives the log's reader a moment to take what waits for it.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(FLUSH_MAX);
     }
+}
+
+/// Standard error by a descriptor of its own: the standard library's handle is locked while a write is blocked, and whoever
+/// else prints there would wait for that lock.
+fn lines() -> anyhow::Result<&'static Lines> {
+    let stderr = io::stderr().as_fd().try_clone_to_owned().context("standard error can't be written to")?;
+    let say = |lines| tracing::warn!(lines, "log lines were dropped");
+    let started = Lines::start(File::from(stderr), QUEUE_BYTES_MAX, say).context("there is no thread for the log")?;
+    Ok(LINES.get_or_init(|| started))
 }
 
 #[cfg(test)]

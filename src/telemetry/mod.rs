@@ -1,3 +1,6 @@
 //! What the process tells about itself.
 
+pub mod last_words;
 pub mod log;
+
+mod lines;

@@ -38,6 +38,12 @@ struct State {
 impl Process {
     /// Starts `command` with its output and its errors appended to `<name>.out` and `<name>.err` in `directory`.
     pub fn start(name: &str, command: &Command, directory: &Path) -> Result<Process> {
+        let errors = appending(&directory.join(format!("{name}.err")))?;
+        Process::start_with_errors(name, command, directory, errors.into())
+    }
+
+    /// Starts `command` with its errors going elsewhere: [`Process::errors`] knows nothing of them then.
+    pub fn start_with_errors(name: &str, command: &Command, directory: &Path, to: Stdio) -> Result<Process> {
         let (output, errors) = (directory.join(format!("{name}.out")), directory.join(format!("{name}.err")));
         let mut leashed = Command::new("sh");
         leashed.args(["-c", LEASH, name]).arg(command.get_program()).args(command.get_args());
@@ -52,7 +58,7 @@ impl Process {
             .current_dir(command.get_current_dir().unwrap_or(directory))
             .stdin(Stdio::piped())
             .stdout(appending(&output)?)
-            .stderr(appending(&errors)?)
+            .stderr(to)
             .spawn()
             .with_context(|| format!("{name} does not start"))?;
         let leash = child.stdin.take().context("the child has no pipe")?;
@@ -91,6 +97,11 @@ impl Process {
     pub fn terminate(&self, bound: Duration) -> Result<ExitStatus> {
         self.ask_to_end()?;
         self.wait_exit(bound)
+    }
+
+    /// SIGHUP, as from a terminal that is closed.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
     }
 
     /// SIGINT, as from Ctrl-C.

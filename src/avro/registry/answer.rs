@@ -36,7 +36,8 @@ impl Answer {
     pub fn judged(self, subject: &str) -> Result<Answer, RegistryError> {
         match self.status.as_u16() {
             200..=299 | 404 => Ok(self),
-            status @ (401 | 403) => Err(RegistryError::Denied { url: self.url, status }),
+            401 => Err(RegistryError::Unauthenticated { url: self.url }),
+            403 => Err(RegistryError::Denied { url: self.url, subject: subject.to_owned() }),
             409 => Err(RegistryError::Incompatible { subject: subject.to_owned(), words: self.words() }),
             408 | 429 | 500.. => {
                 let cause = format!("HTTP {}: {}", self.status.as_u16(), self.words());

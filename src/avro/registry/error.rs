@@ -24,8 +24,12 @@ pub enum RegistryError {
     /// None of the URLs gave an answer to go by; this is what the last one did.
     #[error("the schema registry at {url} is not available: {cause}")]
     Unavailable { url: String, cause: String },
-    #[error("the schema registry at {url} refuses the credentials (HTTP {status})")]
-    Denied { url: String, status: u16 },
+    /// Without the registry's own words, which may repeat the credentials.
+    #[error("the schema registry at {url} refuses the credentials (HTTP 401)")]
+    Unauthenticated { url: String },
+    /// Likewise.
+    #[error("the schema registry at {url} denies this user access to {subject} (HTTP 403)")]
+    Denied { url: String, subject: String },
     #[error("the schema registry refuses the schema of {subject} as incompatible with an earlier one: {words}")]
     Incompatible { subject: String, words: String },
     #[error("the schema registry at {url} refuses the schema of {subject} (HTTP {status}): {words}")]

@@ -109,8 +109,17 @@ async fn credentials_are_sent_and_their_refusal_is_final_and_silent_about_them()
     // What `printf user:hidden | base64` prints.
     assert_eq!(fake.questions()[0].headers["authorization"], "Basic dXNlcjpoaWRkZW4=");
     let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
-    assert!(matches!(error, RegistryError::Denied { status: 401, .. }), "{error}");
+    assert!(matches!(error, RegistryError::Unauthenticated { .. }), "{error}");
     assert!(!error.is_retriable());
+    assert!(!format!("{error} {error:?}").contains("hidden"));
+}
+
+#[tokio::test]
+async fn a_missing_right_names_its_subject() {
+    let fake = FakeRegistry::answering(vec![not_found(), (403, r#"{"message": "no user:hidden"}"#.into())]).await;
+    let error = fake.client().resolve(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(!error.is_retriable());
+    assert!(error.to_string().contains(&format!("denies this user access to {SUBJECT} (HTTP 403)")), "{error}");
     assert!(!format!("{error} {error:?}").contains("hidden"));
 }
 

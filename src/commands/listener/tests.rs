@@ -9,7 +9,7 @@ use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
-use crate::commands::memory_topic::{Answered, MemoryTopic, Topic};
+use crate::commands::memory_topic::{MemoryTopic, Topic};
 use crate::commit::committer::ATTEMPTS_MAX;
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::script::{Fault, Script};
@@ -75,15 +75,11 @@ fn log(topic: &Topic, faults: impl IntoIterator<Item = Fault>) -> MemoryTopic {
 }
 
 fn command(place: Place, seconds: u64) -> Command {
-    command_for(place, &seconds.to_string())
-}
-
-fn command_for(place: Place, path: &str) -> Command {
     let request = MaterialRequest {
         request_id: "r".into(),
         app_id: "wx1".into(),
         promoter_openid: "oP".into(),
-        path: path.to_owned(),
+        path: seconds.to_string(),
         ..MaterialRequest::default()
     };
     let mut value = Vec::new();
@@ -206,19 +202,6 @@ async fn a_partition_whose_window_is_full_holds_up_no_other() {
     assert_eq!((of(0), of(1)), (span - 1, 2 * span));
     calm_sessions(&topic, 16, Duration::from_secs(2000)).await;
     assert_eq!(answered(&topic), topic.places());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_command_that_makes_its_task_panic_is_a_dead_letter_and_the_others_go_on() {
-    let topic = topic_holding([0, 0, 0]);
-    // The upstream here takes numbers only.
-    topic.put(command_for(Place { partition: 0, offset: 90 }, "no number"));
-    calm_sessions(&topic, 1, Duration::from_secs(60)).await;
-    let dead: Vec<_> =
-        topic.answers().into_iter().filter(|answered| matches!(&answered.answer, Answer::DeadLetter(_))).collect();
-    assert_eq!(topic.answers().len(), 4);
-    let [Answered { place, answer: Answer::DeadLetter(letter), .. }] = &dead[..] else { panic!("{dead:?}") };
-    assert_eq!((place.offset, letter.reason), (90, "panicked"));
 }
 
 #[tokio::test(start_paused = true)]

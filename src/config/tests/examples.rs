@@ -73,7 +73,7 @@ fn every_key_stands_in_the_full_example() {
         ("schema_registry", "url username password_file"),
         ("apps", "app_id secret_file base_url spare_urls id_kind token.source promoters promoters_file discover"),
         ("apps.quota", "getrelation.per_minute getrelation.per_day getorder.per_minute getorder.per_day"),
-        ("apps.quota", "getsharematerial.per_minute getsharematerial.per_day commands_share"),
+        ("apps.quota", "getsharematerial.per_minute getsharematerial.per_day"),
         ("apps.feeds.touches", "every"),
         ("feeds.touches", "enabled every idle_every lateness start_from"),
         ("feeds.orders", "enabled every idle_every lateness start_from"),

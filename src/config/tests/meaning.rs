@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+
 use super::*;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::IdKind;
@@ -119,9 +121,33 @@ fn a_secret_is_given_once() {
         problems_of(files.load(&with("secret_file = \"s\"\n"))),
         ["apps[0].secret (line 5) is given twice, here and as secret_file; remove one of them"]
     );
+    let text = format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\nsecret_file = \"s\"\n");
+    assert_eq!(
+        problems_of(Files::with(&[("s", "one\ntwo\n")]).load(&text)),
+        ["apps[0].secret_file (line 5) names a file of several lines; leave nothing in it but the secret, on one line"]
+    );
+    for file in ["s3cr3t", "\u{feff}s3cr3t\n", "s3cr3t\r\n", "s3cr3t\n\n"] {
+        let token = Files::with(&[("s", file)]).load(&text).unwrap().apps.remove(0).token;
+        let TokenSource::Stable { secret } = token else { panic!("{token:?}") };
+        assert_eq!(secret.expose_secret(), "s3cr3t", "{file:?}");
+    }
     let empty = Files::with(&[("s", "\n")]);
     assert_eq!(
-        problems_of(empty.load(&format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\nsecret_file = \"s\"\n"))),
+        problems_of(empty.load(&text)),
         ["apps[0].secret_file (line 5) names a file that is empty; put the secret there"]
     );
+}
+
+#[test]
+fn a_file_may_begin_with_a_byte_order_mark() {
+    assert!(load(&format!("\u{feff}{}", with(""))).is_ok());
+}
+
+#[test]
+fn a_key_in_pem_keeps_its_lines() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----";
+    let files = Files::with(&[("key.pem", &format!("{pem}\n"))]);
+    let text = with("").replacen("[kafka]\n", "[kafka]\n\"ssl.key.pem_file\" = \"key.pem\"\n", 1);
+    let properties = files.load(&text).unwrap().kafka.properties;
+    assert!(properties.contains(&("ssl.key.pem".to_owned(), pem.to_owned())));
 }

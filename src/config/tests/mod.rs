@@ -36,6 +36,7 @@ impl Files {
 fn environment(name: &str) -> Option<String> {
     match name {
         "WX_SECRET" => Some("from-environment".to_owned()),
+        "EMPTY" => Some(String::new()),
         "SERVERS" => Some("k1:9092,k2:9092".to_owned()),
         _ => None,
     }

@@ -47,7 +47,7 @@ bytes_max = "8 megabytes"
     let expected = [
         "conector (line 2) is not a known key; did you mean connector?",
         "kafka.bootstrap.servers (line 6) needs the environment variable BROKERS, which is not set; \
-         set it, or write ${BROKERS:-default}",
+         set it, or write ${BROKERS:-default}, where the default may be empty",
         "kafka.enable.idempotence (line 7) can't be set here: \
          without it the broker could store a retried record twice; remove it",
         "feeds.touches.every (line 10) is too short; write a duration from \"100ms\" to \"30d\"",
@@ -78,10 +78,109 @@ fn a_file_that_is_not_toml_is_told_where() {
     assert_eq!(
         problems("a = 1\na = 2\n[kafka]\ny = \"abc\n"),
         [
-            "line 2 is not TOML: duplicate key; look at the quotes, brackets and equals signs there",
+            "line 2 gives a a second time; remove one of the two, or join the tables",
             "line 4 is not TOML: invalid basic string, expected `\"`; look at the quotes, brackets and equals signs there",
         ]
     );
+}
+
+/// Each line `key = …` of the full example, with what stands before and behind the key.
+fn each_key(mut check: impl FnMut(&str, &dyn Fn(&str) -> Vec<String>)) {
+    let files = ["kafka-password", "registry-password", "wx-secret", "admin-token"].map(|name| (name, "x"));
+    let files = Files::with(&[&files[..], &[("promoters.csv", "promoter\noGHI\n")]].concat());
+    let example = full_example_switched_on();
+    let (mut before, mut keys) = (String::new(), 0);
+    for line in example.split_inclusive('\n') {
+        let behind = &example[before.len() + line.len()..];
+        if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(['#', '"'])) {
+            keys += 1;
+            check(line, &|line| match files.load(&format!("{before}{line}\n{behind}")) {
+                Ok(_) => Vec::new(),
+                error => problems_of(error),
+            });
+            assert!(!key.contains(' '), "{key}");
+        }
+        before.push_str(line);
+    }
+    assert!(keys > 60, "{keys} keys");
+}
+
+#[test]
+fn each_misspelt_key_is_told_the_right_one() {
+    each_key(|line, problems| {
+        let (key, value) = line.split_once(" = ").unwrap();
+        let last = key.chars().last().unwrap();
+        let found = problems(&format!("{key}{last} = {value}"));
+        let told = format!("is not a known key; did you mean {key}?");
+        assert!(found.iter().any(|problem| problem.ends_with(&told)), "{key}{last}: {found:?}");
+    });
+}
+
+#[test]
+fn a_number_where_a_text_belongs_is_told_how_a_text_is_written() {
+    each_key(|line, problems| {
+        let (key, value) = line.split_once(" = ").unwrap();
+        if !value.starts_with('"') {
+            return;
+        }
+        let found = problems(&format!("{key} = 7"));
+        let of_key = found.iter().find(|problem| problem.contains(&format!("{key} (line ")));
+        let told = |problem: &String| problem.contains("in quotes") || problem.contains('"');
+        assert!(of_key.is_some_and(told), "{key}: {found:?}");
+    });
+    assert_eq!(problems(&with("[connector]\nname = 7\n")), ["connector.name (line 7) is not text; write it in quotes"]);
+}
+
+#[test]
+fn a_key_or_table_that_is_given_twice_is_named() {
+    let cases = [
+        ("[log]\nlevel = \"info\"\nlevel = \"warn\"\n", "line 8 gives level a second time"),
+        ("[log]\n[http]\n[log]\n", "line 8 gives log a second time"),
+        ("[kafka]\n\"linger.ms\" = 5\n", "line 6 gives kafka a second time"),
+        ("app_id = \"wx2\"\n", "line 6 gives app_id a second time"),
+        ("token = { source = \"stable\", source = \"file\" }\n", "line 6 gives source a second time"),
+    ];
+    for (more, told) in cases {
+        let found = problems(&with(more));
+        assert_eq!(found, [format!("{told}; remove one of the two, or join the tables")], "{more}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_empty_or_lacks_its_braces_is_told() {
+    let text = |secret: &str| format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\nsecret = \"{secret}\"\n");
+    assert_eq!(
+        problems(&text("${EMPTY}")),
+        ["apps[0].secret (line 5) needs the environment variable EMPTY, which is empty; \
+          set it, or write ${EMPTY:-default}, where the default may be empty"]
+    );
+    assert_eq!(
+        problems(&text("$WX_SECRET")),
+        ["apps[0].secret (line 5) is a $ and a name, as of a variable whose braces are missing; write ${NAME}; \
+          what is meant as it stands can come from a variable or, if it is a secret, from a file"]
+    );
+}
+
+#[test]
+fn a_file_in_another_encoding_is_told_where_that_begins() {
+    let files = Files::with(&[]);
+    let latin1 = |name: &str, text: &str| {
+        let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap()).collect();
+        std::fs::write(files.directory.path().join(name), bytes).unwrap();
+    };
+    latin1("secret", "schlüssel");
+    latin1("promoters.csv", "promoter\noA\n# für später\n");
+    let text = "promoters_file = \"promoters.csv\"\n[admin]\ntoken_file = \"secret\"\n";
+    assert_eq!(
+        problems_of(files.load(&with(text))),
+        [
+            "apps[0].promoters_file (line 6) names a file that is not UTF-8, from its line 3 on; save it in that encoding",
+            "admin.token_file (line 8) names a file that is not UTF-8, from its line 1 on; save it in that encoding",
+        ]
+    );
+    latin1("connector.toml", "# a\n# für uns\n");
+    let error = Config::load(&files.directory.path().join("connector.toml"), &environment).unwrap_err().to_string();
+    assert!(error.ends_with("\n  the file is not UTF-8, from its line 2 on; save it in that encoding"), "{error}");
 }
 
 #[test]
@@ -114,7 +213,6 @@ fn every_limit_is_held() {
         ("[feeds.touches]\nstart_from = \"2026-01-01\"", "feeds.touches.start_from"),
         ("[feeds.touches]\nstart_from = 2026-01-01", "feeds.touches.start_from"),
         ("[apps.feeds.touches]\nevery = \"1h\"", "apps[0].feeds.touches.idle_every"),
-        ("[apps.quota]\ncommands_share = 1.0", "apps[0].quota.commands_share"),
         ("[apps.quota]\ngetorder = { per_minute = -1 }", "apps[0].quota.getorder.per_minute"),
         ("[apps.token]\nsource = \"file\"", "apps[0].token.path"),
         ("[apps.token]\nsource = \"url\"", "apps[0].token.url"),

@@ -1,0 +1,290 @@
+//! The way of the log's lines to their reader: a queue with a bound, and a thread of its own that writes.
+//!
+//! Nobody else may ever wait for whoever reads the log. A pipe that nobody reads blocks its writer, which is this thread
+//! alone; a pipe whose reader has gone away refuses each line, and that is no reason to end. What finds no room, or can't be
+//! written, is dropped and counted, and the count is said as soon as lines flow again.
+//!
+//! (tracing-appender's queue is bounded in lines of any length, and its guard prints to standard output when the writer is
+//! blocked at the end: where both go into one pipe, that waits for ever or panics.)
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind, Write};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What a waiting line costs beside its bytes.
+const LINE_OVERHEAD: usize = 64;
+/// The least time between two counts of dropped lines, while lines go on to be dropped.
+const SAY_EVERY: Duration = Duration::from_secs(1);
+/// How long a reader that takes nothing at the moment is left alone, where its end of the pipe does not block.
+const TAKES_NOTHING_PAUSE: Duration = Duration::from_millis(10);
+
+thread_local! {
+    /// Whether this is the thread that writes. What it says itself, the count of the dropped, always finds room: at most one
+    /// such line waits for each line that was written.
+    static WRITES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The entrance of the queue. Putting a line there neither blocks nor fails.
+#[derive(Debug)]
+pub struct Lines {
+    queue: Sender<Vec<u8>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    progress: Mutex<Progress>,
+    settled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// What waits, and what is being written.
+    queued_bytes: usize,
+    bytes_max: usize,
+    /// Since they were last said.
+    dropped: u64,
+}
+
+impl Lines {
+    /// Lines of at most `bytes_max` in all wait for `out`. `say` logs how many were dropped, on the thread that writes.
+    ///
+    /// # Errors
+    /// Where there is no thread to be had.
+    pub fn start(
+        out: impl Write + Send + 'static,
+        bytes_max: usize,
+        say: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Lines> {
+        let (queue, lines) = mpsc::channel();
+        let progress = Mutex::new(Progress { bytes_max, ..Progress::default() });
+        let shared = Arc::new(Shared { progress, settled: Condvar::new() });
+        let writer = Writer { out, shared: shared.clone(), say, said: None };
+        thread::Builder::new().name("log".into()).spawn(move || writer.run(&lines))?;
+        Ok(Lines { queue, shared })
+    }
+
+    /// Waits until every line is written or dropped; false where some still wait after `bound`.
+    pub fn flush(&self, bound: Duration) -> bool {
+        let waits = |progress: &mut Progress| progress.queued_bytes > 0;
+        let waited = self.shared.settled.wait_timeout_while(self.shared.progress(), bound, waits);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    fn put(&self, line: &[u8]) {
+        let mut progress = self.shared.progress();
+        let bytes = progress.queued_bytes + cost(line);
+        if bytes > progress.bytes_max && !WRITES.get() {
+            progress.dropped += 1;
+            return;
+        }
+        match self.queue.send(line.to_vec()) {
+            Ok(()) => progress.queued_bytes = bytes,
+            Err(_) => progress.dropped += 1,
+        }
+    }
+}
+
+/// The subscriber writes each event at once and whole, with its line end.
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for &'static Lines {
+    type Writer = &'static Lines;
+
+    fn make_writer(&self) -> &'static Lines {
+        self
+    }
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // Its numbers are whole at any time.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line has left the queue.
+    fn settle(&self, line: &[u8], written: bool) {
+        let mut progress = self.progress();
+        progress.queued_bytes -= cost(line);
+        progress.dropped += u64::from(!written);
+        drop(progress);
+        self.settled.notify_all();
+    }
+}
+
+fn cost(line: &[u8]) -> usize {
+    line.len() + LINE_OVERHEAD
+}
+
+/// The thread that writes.
+struct Writer<W, S> {
+    out: W,
+    shared: Arc<Shared>,
+    say: S,
+    /// When lines were last said to have been dropped.
+    said: Option<Instant>,
+}
+
+impl<W: Write, S: Fn(u64)> Writer<W, S> {
+    /// Until the entrance of the queue is gone and it is empty.
+    fn run(mut self, lines: &Receiver<Vec<u8>>) {
+        WRITES.set(true);
+        for line in lines {
+            let written = write_whole(&mut self.out, &line).is_ok();
+            if written {
+                // Before the line is settled: whoever flushes waits for the count, too.
+                self.say_dropped();
+            }
+            self.shared.settle(&line, written);
+        }
+    }
+
+    fn say_dropped(&mut self) {
+        if self.said.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+            return;
+        }
+        let dropped = std::mem::take(&mut self.shared.progress().dropped);
+        if dropped > 0 {
+            (self.say)(dropped);
+            self.said = Some(Instant::now());
+        }
+    }
+}
+
+fn write_whole(out: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
+    while !line.is_empty() {
+        match out.write(line) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(bytes) => line = &line[bytes..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Another program that shares the terminal or pipe may have made it so.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(TAKES_NOTHING_PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(20);
+    /// Room for two lines of eight bytes.
+    const BYTES_MAX: usize = 2 * (8 + LINE_OVERHEAD);
+
+    /// What a reader does with each write: takes some bytes, or fails. Without its next word, writing blocks.
+    struct Reader {
+        words: Receiver<io::Result<usize>>,
+        read: Sender<Vec<u8>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let most = self.words.recv().expect("the test says what the reader does")?;
+            let taken = &bytes[..most.min(bytes.len())];
+            self.read.send(taken.to_vec()).expect("the test looks at what was read");
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Pipe {
+        lines: Lines,
+        words: Sender<io::Result<usize>>,
+        read: Receiver<Vec<u8>>,
+        said: Receiver<u64>,
+    }
+
+    impl Pipe {
+        fn new() -> Pipe {
+            let ((words, answers), (taken, read), (say, said)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+            let reader = Reader { words: answers, read: taken };
+            let lines = Lines::start(reader, BYTES_MAX, move |dropped| say.send(dropped).unwrap()).unwrap();
+            Pipe { lines, words, read, said }
+        }
+
+        fn put(&self, line: &str) {
+            assert_eq!((&self.lines).write(line.as_bytes()).unwrap(), line.len());
+        }
+
+        fn reader(&self, word: io::Result<usize>) {
+            self.words.send(word).unwrap();
+        }
+
+        fn takes(&self) -> String {
+            self.reader(Ok(usize::MAX));
+            String::from_utf8(self.read.recv_timeout(BOUND).unwrap()).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_dropped_and_said_when_lines_flow_again() {
+        let pipe = Pipe::new();
+        for number in 0..5 {
+            pipe.put(&format!("line {number}\n\n"));
+        }
+        assert!(!pipe.lines.flush(Duration::from_millis(1)), "the reader has taken nothing yet");
+        assert_eq!(pipe.takes(), "line 0\n\n");
+        assert_eq!(pipe.said.recv_timeout(BOUND), Ok(3));
+        assert_eq!(pipe.takes(), "line 1\n\n");
+        assert!(pipe.lines.flush(BOUND));
+        pipe.put("line 5\n\n");
+        assert_eq!(pipe.takes(), "line 5\n\n");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_away_holds_nothing_up() {
+        let pipe = Pipe::new();
+        for _ in 0..100 {
+            pipe.reader(Err(ErrorKind::BrokenPipe.into()));
+            pipe.put("a line\n\n");
+            assert!(pipe.lines.flush(BOUND));
+        }
+        pipe.put("another\n");
+        assert_eq!(pipe.takes(), "another\n");
+        assert_eq!(pipe.said.recv_timeout(BOUND), Ok(100));
+    }
+
+    #[test]
+    fn a_line_is_written_whole_however_slowly_it_is_taken() {
+        let pipe = Pipe::new();
+        pipe.put("abc\n");
+        for word in [Ok(1), Err(ErrorKind::WouldBlock.into()), Ok(2), Err(ErrorKind::Interrupted.into()), Ok(9)] {
+            pipe.reader(word);
+        }
+        assert!(pipe.lines.flush(BOUND));
+        assert_eq!(pipe.read.try_iter().flatten().collect::<Vec<_>>(), b"abc\n");
+        assert_eq!(pipe.said.try_recv(), Err(mpsc::TryRecvError::Empty));
+    }
+
+    #[test]
+    fn the_count_of_the_dropped_finds_room_in_a_full_queue() {
+        let pipe = Pipe::new();
+        WRITES.set(true);
+        for _ in 0..5 {
+            pipe.put("line\n");
+        }
+        WRITES.set(false);
+        for _ in 0..5 {
+            assert_eq!(pipe.takes(), "line\n");
+        }
+    }
+}
