@@ -19,14 +19,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::committer::{Bounds, Committer, Totals};
+use crate::commit::committer::{Bounds, Committer};
 use crate::commit::log::{Ended, Lease, Opened, StateLog};
 use crate::commit::queue::{Closed, IntakeSender, intake_queue};
+use crate::commit::totals::Totals;
 use crate::domain::cursor::Cursor;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::{AppId, Promoter};
@@ -80,9 +80,11 @@ pub struct Session<T> {
 }
 
 impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
+    const PIPELINE: &'static str = "polls";
+
     fn begins(&self, opened: &Opened, milliseconds: u64) {
-        let remembered = opened.state.remembered();
-        tracing::info!(milliseconds, remembered, "log is open, polling begins");
+        let (pipeline, remembered) = (<Self as Lane<L>>::PIPELINE, opened.state.remembered());
+        tracing::info!(pipeline, milliseconds, remembered, "log is open, polling begins");
     }
 
     async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
@@ -97,11 +99,12 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
         run_beside(committing, polling).await
     }
 
-    fn report(&self, occasion: &str) {
-        let Totals { transactions, published, dead_lettered, known, behind, .. } = &*self.totals;
-        let [transactions, published, dead_letters, known, behind] =
-            [transactions, published, dead_lettered, known, behind].map(|counter| counter.load(Ordering::Relaxed));
-        tracing::info!(transactions, published, dead_letters, known, behind, "{occasion}");
+    fn summarise(&self) {
+        self.totals.summarise();
+    }
+
+    fn say_stopped(&self) {
+        self.totals.say_stopped();
     }
 }
 

@@ -16,7 +16,7 @@ use crate::retry::{Attempts, JITTER, Next, RetrySettings};
 pub const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
-const REPORT_EVERY: Duration = Duration::from_secs(60);
+const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
 /// The pauses between openings of the log, and between questions that the start depends on.
 pub const PATIENCE: RetrySettings = RetrySettings {
@@ -29,6 +29,9 @@ pub const PATIENCE: RetrySettings = RetrySettings {
 
 /// What is done with an open log, session after session.
 pub trait Lane<L: CommitLog> {
+    /// What the log calls it.
+    const PIPELINE: &'static str;
+
     /// Says that the log is open, which took so many milliseconds.
     fn begins(&self, opened: &L::Opened, milliseconds: u64);
 
@@ -41,8 +44,11 @@ pub trait Lane<L: CommitLog> {
         stop: &CancellationToken,
     ) -> impl Future<Output = (Option<L>, Ended)> + Send;
 
-    /// Says what became durable since the process began.
-    fn report(&self, occasion: &str);
+    /// Says what has become of the work since it was last said.
+    fn summarise(&self);
+
+    /// Says what became durable since the process began, now that the lane has ended in order.
+    fn say_stopped(&self);
 }
 
 /// Runs sessions until `stop` is cancelled and everything done is durable. The error is for an operator.
@@ -52,19 +58,30 @@ pub async fn run<L: CommitLog>(
     stop: &CancellationToken,
     patience: RetrySettings,
 ) -> Result<(), String> {
-    sessions(lane, make_log, stop, patience).await?;
-    lane.report("stopped");
+    tokio::select! {
+        ended = sessions(lane, make_log, stop, patience) => ended?,
+        () = summaries(lane) => unreachable!("the summaries have no end"),
+    }
+    lane.say_stopped();
     Ok(())
 }
 
-async fn sessions<L: CommitLog>(
-    lane: &impl Lane<L>,
+/// Also while the log can't be opened: nothing stands still in silence.
+async fn summaries<L: CommitLog>(lane: &impl Lane<L>) {
+    loop {
+        tokio::time::sleep(SUMMARY_EVERY).await;
+        lane.summarise();
+    }
+}
+
+async fn sessions<L: CommitLog, A: Lane<L>>(
+    lane: &A,
     mut make_log: impl FnMut() -> L,
     stop: &CancellationToken,
     patience: RetrySettings,
 ) -> Result<(), String> {
     let mut log = make_log();
-    let mut opening = Opening::new(patience);
+    let mut opening = Opening::new(A::PIPELINE, patience);
     loop {
         let begun = Instant::now();
         let Some(opened) = stop.run_until_cancelled(log.open()).await else {
@@ -85,7 +102,7 @@ async fn sessions<L: CommitLog>(
         lane.begins(&opened, milliseconds(begun.elapsed()));
         opening.succeeded();
         let begun = Instant::now();
-        let (back, ended) = run_reporting(lane, log, opened, stop).await;
+        let (back, ended) = lane.run(log, opened, stop).await;
         log = back.unwrap_or_else(&mut make_log);
         log.release().await;
         if begun.elapsed() > RECOVERED_AFTER {
@@ -113,6 +130,7 @@ fn milliseconds(duration: Duration) -> u64 {
 
 /// Pauses between openings, and the bound on the first.
 struct Opening {
+    pipeline: &'static str,
     patience: RetrySettings,
     attempts: Attempts,
     first_failure: Option<Instant>,
@@ -120,9 +138,9 @@ struct Opening {
 }
 
 impl Opening {
-    fn new(patience: RetrySettings) -> Opening {
+    fn new(pipeline: &'static str, patience: RetrySettings) -> Opening {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
-        Opening { patience, attempts: Attempts::new(&patience), first_failure: None, opened_once: false }
+        Opening { pipeline, patience, attempts: Attempts::new(&patience), first_failure: None, opened_once: false }
     }
 
     /// Waits before the next attempt. The error gives up.
@@ -132,7 +150,8 @@ impl Opening {
             return Err(format!("given up after {} s: {reason}", FIRST_OPEN_MAX.as_secs()));
         }
         let Next::RetryAfter(pause) = self.attempts.failed(None) else { return Err(reason.to_owned()) };
-        tracing::warn!(reason, milliseconds = milliseconds(pause), "the log is opened again");
+        let (pipeline, milliseconds) = (self.pipeline, milliseconds(pause));
+        tracing::warn!(pipeline, error = reason, milliseconds, "the log is opened again");
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         Ok(())
     }
@@ -145,24 +164,6 @@ impl Opening {
     fn recovered(&mut self) {
         self.attempts = Attempts::new(&self.patience);
         self.first_failure = None;
-    }
-}
-
-async fn run_reporting<L: CommitLog>(
-    lane: &impl Lane<L>,
-    log: L,
-    opened: L::Opened,
-    stop: &CancellationToken,
-) -> (Option<L>, Ended) {
-    let reporting = async {
-        loop {
-            tokio::time::sleep(REPORT_EVERY).await;
-            lane.report("running");
-        }
-    };
-    tokio::select! {
-        ended = lane.run(log, opened, stop) => ended,
-        () = reporting => unreachable!("the reports have no end"),
     }
 }
 
@@ -179,7 +180,7 @@ pub async fn retried<R, E: Display, F: Future<Output = Result<R, E>>>(
             Ok(result) => return Ok(result),
             Err(error) if may_pass(&error) && began.elapsed() < FIRST_OPEN_MAX => {
                 let Next::RetryAfter(pause) = attempts.failed(None) else { anyhow::bail!("{what}: {error}") };
-                tracing::warn!(%error, "{what} is asked again");
+                tracing::warn!(what, %error, "not to be had at start, asked again");
                 tokio::time::sleep(pause).await;
             }
             Err(error) => anyhow::bail!("{what}: {error}"),
@@ -190,6 +191,7 @@ pub async fn retried<R, E: Display, F: Future<Output = Result<R, E>>>(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
     use crate::commit::committer::Bounds;
@@ -261,6 +263,43 @@ mod tests {
     async fn waiting_for_something_to_own_is_no_failure() {
         let ended = run(&session(), || Standby(false), &CancellationToken::new(), PATIENCE).await;
         assert_eq!(ended, Err("taken over".into()), "it was tried again");
+    }
+
+    /// Counts how often it was asked for a summary, and for its last word.
+    #[derive(Default)]
+    struct Asked {
+        summaries: AtomicU64,
+        ends: AtomicU64,
+    }
+
+    impl Lane<Standby> for Asked {
+        const PIPELINE: &'static str = "asked";
+
+        fn begins(&self, _: &Opened, _: u64) {}
+
+        async fn run(&self, _: Standby, _: Opened, _: &CancellationToken) -> (Option<Standby>, Ended) {
+            unreachable!("the log is never opened")
+        }
+
+        fn summarise(&self) {
+            self.summaries.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn say_stopped(&self) {
+            self.ends.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_minute_has_its_summary_also_while_the_log_is_not_open() {
+        let (asked, stop) = (Asked::default(), CancellationToken::new());
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(30 * 60 + 1)).await;
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(run(&asked, || Standby(false), &stop, PATIENCE), stopping);
+        assert_eq!(ended, Ok(()));
+        assert_eq!((asked.summaries.into_inner(), asked.ends.into_inner()), (30, 1));
     }
 
     #[tokio::test(start_paused = true)]

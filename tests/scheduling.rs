@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use promoter_connector::commit::committer::{Bounds, Totals};
+use promoter_connector::commit::committer::Bounds;
 use promoter_connector::commit::memory_log::{Durable, MemoryLog};
 use promoter_connector::commit::script::Script;
+use promoter_connector::commit::totals::Totals;
 use promoter_connector::domain::feed::StartFrom;
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::domain::time::UnixMillis;

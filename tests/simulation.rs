@@ -20,10 +20,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use promoter_connector::commit::committer::{Bounds, Totals};
+use promoter_connector::commit::committer::Bounds;
 use promoter_connector::commit::crash_point::CrashPoint;
 use promoter_connector::commit::memory_log::{Durable, MemoryLog};
 use promoter_connector::commit::script::{Fault, Script};
+use promoter_connector::commit::totals::Totals;
 use promoter_connector::domain::dead_letter::DeadLetter;
 use promoter_connector::domain::fact::Content;
 use promoter_connector::domain::feed::{Feed, StartFrom};

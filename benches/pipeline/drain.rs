@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use promoter_connector::avro::encode::{Encoders, Framings};
-use promoter_connector::commit::committer::{Bounds, Totals};
+use promoter_connector::commit::committer::Bounds;
 use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
+use promoter_connector::commit::totals::Totals;
 use promoter_connector::domain::batch::Batch;
 use promoter_connector::domain::feed::{Feed, StartFrom};
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};

@@ -1,13 +1,13 @@
 //! The commands as a lane of the supervisor.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio_util::sync::CancellationToken;
 
 use super::executor::Executor;
-use super::listener::{self, CommandTotals};
+use super::listener;
 use super::log::{CommandLog, OpenedCommands};
+use super::totals::CommandTotals;
 use crate::commit::log::Ended;
 use crate::supervisor::Lane;
 use crate::wechat::transport::Transport;
@@ -18,9 +18,11 @@ pub struct CommandLane<T> {
 }
 
 impl<T: Transport, L: CommandLog> Lane<L> for CommandLane<T> {
+    const PIPELINE: &'static str = "requests";
+
     fn begins(&self, opened: &OpenedCommands, milliseconds: u64) {
-        let partitions = opened.progress.len();
-        tracing::info!(milliseconds, partitions, "requests for material are taken");
+        let (pipeline, partitions) = (<Self as Lane<L>>::PIPELINE, opened.progress.len());
+        tracing::info!(pipeline, milliseconds, partitions, "requests for material are taken");
     }
 
     async fn run(&self, log: L, opened: OpenedCommands, stop: &CancellationToken) -> (Option<L>, Ended) {
@@ -28,15 +30,11 @@ impl<T: Transport, L: CommandLog> Lane<L> for CommandLane<T> {
         listener::run(log, opened, executor, totals, stop).await
     }
 
-    fn report(&self, occasion: &str) {
-        let [succeeded, failed, rejected, expired, dead_letters] = [
-            &self.totals.succeeded,
-            &self.totals.failed,
-            &self.totals.rejected,
-            &self.totals.expired,
-            &self.totals.dead_lettered,
-        ]
-        .map(|counter| counter.load(Ordering::Relaxed));
-        tracing::info!(succeeded, failed, rejected, expired, dead_letters, "requests for material, {occasion}");
+    fn summarise(&self) {
+        self.totals.summarise();
+    }
+
+    fn say_stopped(&self) {
+        self.totals.say_stopped();
     }
 }

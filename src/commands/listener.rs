@@ -9,51 +9,26 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::command::{Answer, Command, Place};
 use super::executor::{AnswerPermit, Executor};
 use super::log::{AnswerBatch, CommandLog, OpenedCommands};
+use super::totals::CommandTotals;
 use super::window::Window;
 use crate::commit::committer::{RECALL_GRACE, commit_again};
 use crate::commit::log::{CommitError, Ended};
-use crate::domain::material::Outcome;
 use crate::wechat::transport::Transport;
 
 /// Commands in memory, not yet answered and committed.
 pub const HELD_MAX: usize = 1024;
 /// Their bytes; one command always fits.
 pub const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// What became durable since the process began.
-#[derive(Debug, Default)]
-pub struct CommandTotals {
-    pub succeeded: AtomicU64,
-    pub failed: AtomicU64,
-    pub rejected: AtomicU64,
-    pub expired: AtomicU64,
-    pub dead_lettered: AtomicU64,
-}
-
-impl CommandTotals {
-    fn count(&self, answer: &Answer) {
-        let counter = match answer {
-            Answer::DeadLetter(_) => &self.dead_lettered,
-            Answer::Reply(result) => match result.outcome {
-                Outcome::Succeeded(_) => &self.succeeded,
-                Outcome::Failed(_) => &self.failed,
-                Outcome::Rejected(_) => &self.rejected,
-                Outcome::Expired(_) => &self.expired,
-            },
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 type Task = (Arc<Command>, Option<(Answer, Option<AnswerPermit>)>);
 type Commit<L> = Pin<Box<dyn Future<Output = (L, Arc<AnswerBatch>, Result<(), CommitError>)> + Send>>;
@@ -247,15 +222,17 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         let batch = Arc::new(AnswerBatch { progress: progress.collect(), answers });
         self.permits.clear();
         let records = batch.answers.len();
-        Box::pin(async move {
+        let span = tracing::debug_span!("commit", pipeline = "requests", records);
+        let committing = async move {
             let result = commit_again(&mut log, batch.clone(), records).await;
             (log, batch, result)
-        })
+        };
+        Box::pin(committing.instrument(span))
     }
 
     fn committed(&mut self, batch: &AnswerBatch) {
-        for (command, answer) in &batch.answers {
-            self.totals.count(answer);
+        self.totals.add(batch);
+        for (command, _) in &batch.answers {
             self.let_go(command);
         }
     }

@@ -25,6 +25,8 @@ pub mod log;
 
 pub mod memory_topic;
 
+pub mod totals;
+
 pub mod listener;
 
 pub mod lane;

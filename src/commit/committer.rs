@@ -6,16 +6,17 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::crash_point::{CrashPoint, reach};
 use super::log::{CommitError, CommitLog, Ended, StateLog};
 use super::queue::{IntakeReceiver, Queued};
+use super::totals::Totals;
 use crate::domain::batch::Batch;
 use crate::domain::state::{State, Tally};
 
@@ -35,28 +36,6 @@ pub struct Bounds {
     pub bytes_max: usize,
 }
 
-/// Counters of what became durable, since the process began.
-#[derive(Debug, Default)]
-pub struct Totals {
-    pub transactions: AtomicU64,
-    pub published: AtomicU64,
-    pub dead_lettered: AtomicU64,
-    pub known: AtomicU64,
-    pub behind: AtomicU64,
-    pub before_start: AtomicU64,
-}
-
-impl Totals {
-    fn add(&self, tally: Tally) {
-        self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.published.fetch_add(tally.published, Ordering::Relaxed);
-        self.dead_lettered.fetch_add(tally.dead_lettered, Ordering::Relaxed);
-        self.known.fetch_add(tally.known, Ordering::Relaxed);
-        self.behind.fetch_add(tally.behind, Ordering::Relaxed);
-        self.before_start.fetch_add(tally.before_start, Ordering::Relaxed);
-    }
-}
-
 pub struct Committer<L> {
     log: L,
     state: State,
@@ -74,7 +53,9 @@ struct Growing {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-type Commit<L> = Pin<Box<dyn Future<Output = (L, Result<Tally, CommitError>)> + Send>>;
+/// What a transaction has made durable.
+type Committed = (Tally, Arc<Batch>);
+type Commit<L> = Pin<Box<dyn Future<Output = (L, Result<Committed, CommitError>)> + Send>>;
 
 /// Where the log is: at hand, or inside the transaction under way.
 enum Log<L> {
@@ -115,7 +96,7 @@ impl<L: StateLog> Committer<L> {
                 biased;
                 () = recalled.cancelled() => {
                     return match tokio::time::timeout(RECALL_GRACE, log.settled()).await {
-                        Ok((log, Ok(tally))) => { count(&totals, tally); (Some(log), Ended::Recalled) }
+                        Ok((log, Ok(committed))) => { count(&totals, committed); (Some(log), Ended::Recalled) }
                         Ok((log, Err(error))) => (Some(log), error.into()),
                         Err(_) => (None, Ended::Recalled),
                     };
@@ -123,7 +104,7 @@ impl<L: StateLog> Committer<L> {
                 (idle, result) = log.committed() => {
                     log = Log::Idle(idle);
                     match result {
-                        Ok(tally) => totals.add(tally),
+                        Ok(committed) => count(&totals, Some(committed)),
                         Err(error) => return (log.idle(), error.into()),
                     }
                 }
@@ -144,7 +125,13 @@ impl Growing {
 
     fn take(&mut self, queued: Queued, state: &mut State, bounds: Bounds) {
         let Queued { intake, durable, .. } = queued;
-        self.tally += state.take(intake, &mut self.batch);
+        let of = intake.feed();
+        let tally = state.take(intake, &mut self.batch);
+        if let Some((promoter, feed)) = of {
+            let Tally { published, dead_lettered, known, behind, before_start } = tally;
+            tracing::debug!(%promoter, %feed, published, dead_lettered, known, behind, before_start, "page taken");
+        }
+        self.tally += tally;
         self.waiting.extend(durable);
         if !self.batch.is_empty() {
             self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
@@ -177,7 +164,7 @@ impl<L> Log<L> {
     }
 
     /// Until the transaction under way has ended; for ever when there is none.
-    async fn committed(&mut self) -> (L, Result<Tally, CommitError>) {
+    async fn committed(&mut self) -> (L, Result<Committed, CommitError>) {
         match self {
             Log::Committing(commit) => commit.await,
             Log::Idle(_) => std::future::pending().await,
@@ -185,7 +172,7 @@ impl<L> Log<L> {
     }
 
     /// The log, once no transaction is under way.
-    async fn settled(self) -> (L, Result<Option<Tally>, CommitError>) {
+    async fn settled(self) -> (L, Result<Option<Committed>, CommitError>) {
         match self {
             Log::Idle(log) => (log, Ok(None)),
             Log::Committing(commit) => {
@@ -196,9 +183,9 @@ impl<L> Log<L> {
     }
 }
 
-fn count(totals: &Totals, tally: Option<Tally>) {
-    if let Some(tally) = tally {
-        totals.add(tally);
+fn count(totals: &Totals, committed: Option<Committed>) {
+    if let Some((tally, batch)) = committed {
+        totals.add(tally, &batch);
     }
 }
 
@@ -209,14 +196,16 @@ fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
     }
 }
 
-async fn commit<L: StateLog>(mut log: L, planned: Growing) -> (L, Result<Tally, CommitError>) {
+async fn commit<L: StateLog>(mut log: L, planned: Growing) -> (L, Result<Committed, CommitError>) {
     let Growing { batch, tally, mut waiting, .. } = planned;
     let records = batch.records();
-    let result = commit_again(&mut log, Arc::new(batch), records).await;
+    let batch = Arc::new(batch);
+    let span = tracing::debug_span!("commit", pipeline = "polls", records, events = batch.events.len());
+    let result = commit_again(&mut log, batch.clone(), records).instrument(span).await;
     if result.is_ok() {
         tell(&mut waiting);
     }
-    (log, result.map(|()| tally))
+    (log, result.map(|()| (tally, batch)))
 }
 
 /// Commits one batch, again and again while it is certain that nothing of it was written, [`ATTEMPTS_MAX`] times at most.
@@ -224,13 +213,18 @@ async fn commit<L: StateLog>(mut log: L, planned: Growing) -> (L, Result<Tally, 
 pub async fn commit_again<L: CommitLog>(log: &mut L, batch: Arc<L::Batch>, records: usize) -> Result<(), CommitError> {
     let mut pause = ATTEMPT_PAUSE;
     for attempt in 1.. {
+        let began = Instant::now();
         match log.commit(batch.clone()).await {
-            Err(CommitError::NothingWritten(reason)) if attempt < ATTEMPTS_MAX => {
-                tracing::warn!(attempt, records, %reason, "transaction aborted, trying again");
+            Err(CommitError::NothingWritten(error)) if attempt < ATTEMPTS_MAX => {
+                tracing::warn!(attempt, records, %error, "transaction aborted, trying again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
-            result => return result,
+            result => {
+                let milliseconds = began.elapsed().as_secs_f64() * 1000.0;
+                tracing::debug!(attempt, records, milliseconds, committed = result.is_ok(), "transaction ended");
+                return result;
+            }
         }
     }
     unreachable!("the loop ends in a return")

@@ -4,6 +4,8 @@ pub mod queue;
 
 pub mod committer;
 
+pub mod totals;
+
 pub mod log;
 
 pub mod script;

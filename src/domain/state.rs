@@ -37,6 +37,14 @@ pub enum Intake {
 }
 
 impl Intake {
+    /// Whose page it is, and of which feed.
+    pub fn feed(&self) -> Option<(Promoter, Feed)> {
+        match self {
+            Intake::Begin(_) => None,
+            Intake::Harvest(harvest) => Some((harvest.promoter.clone(), harvest.feed)),
+        }
+    }
+
     /// About how many bytes of memory it holds.
     pub fn weight(&self) -> usize {
         match self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 
 use super::faults::{FaultRate, Level};
+use crate::config::parse_duration;
 
 /// Which day an order's payment belongs to. Not documented by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -190,24 +191,18 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// Ten years: keeps every time of the world far from the ends of its types.
-const DURATION_HOURS_MAX: i64 = 10 * 366 * 24;
+const DURATION_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
+/// Written as in the configuration.
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = signed_duration(text)?;
-    Duration::try_from(duration).map_err(|_| "a negative duration means nothing here".to_owned())
+    let duration = parse_duration(text).filter(|duration| *duration <= DURATION_MAX);
+    duration.ok_or_else(|| "write a duration such as 90s, 10m, 2h or 1d12h, at most ten years".to_owned())
 }
 
-/// What jiff reads (`250ms`, `90s`, `1h30m`), and whole days, which jiff leaves to calendars.
 fn signed_duration(text: &str) -> Result<jiff::SignedDuration, String> {
-    let day = |text: &str| text.strip_suffix('d').and_then(|days| days.parse::<i32>().ok());
-    let duration = match day(text) {
-        Some(days) => jiff::SignedDuration::from_hours(i64::from(days) * 24),
-        None => text.parse().map_err(|_| "write a duration such as 90s, 10m, 2h or 30d".to_owned())?,
-    };
-    if duration.as_hours().abs() > DURATION_HOURS_MAX {
-        return Err("at most ten years".to_owned());
-    }
-    Ok(duration)
+    let (behind, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let duration = jiff::SignedDuration::try_from(duration(text)?).expect("ten years fit in a signed duration");
+    Ok(if behind { -duration } else { duration })
 }
 
 #[cfg(test)]
@@ -218,9 +213,11 @@ mod tests {
     fn durations_are_written_as_in_the_configuration() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1d12h"), Ok(Duration::from_secs(36 * 3600)));
         assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
         assert_eq!(signed_duration("-90s"), Ok(jiff::SignedDuration::from_secs(-90)));
         assert!(duration("-1s").is_err() && duration("10").is_err() && duration("99999d").is_err());
+        assert!(signed_duration("--1s").is_err() && signed_duration("-").is_err());
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 pub mod last_words;
 pub mod log;
+pub mod sums;
 
 mod lines;

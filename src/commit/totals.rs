@@ -1,0 +1,53 @@
+//! Counters of what became durable, and what the log says of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::domain::batch::Batch;
+use crate::domain::state::Tally;
+use crate::telemetry::sums::{DeadLetters, Told};
+
+/// Since the process began.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub transactions: AtomicU64,
+    pub published: AtomicU64,
+    pub dead_lettered: AtomicU64,
+    pub known: AtomicU64,
+    pub behind: AtomicU64,
+    pub before_start: AtomicU64,
+    told: Told<6>,
+    letters: DeadLetters,
+}
+
+impl Totals {
+    /// A transaction has been committed.
+    pub(super) fn add(&self, tally: Tally, batch: &Batch) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.published.fetch_add(tally.published, Ordering::Relaxed);
+        self.dead_lettered.fetch_add(tally.dead_lettered, Ordering::Relaxed);
+        self.known.fetch_add(tally.known, Ordering::Relaxed);
+        self.behind.fetch_add(tally.behind, Ordering::Relaxed);
+        self.before_start.fetch_add(tally.before_start, Ordering::Relaxed);
+        self.letters.count(&batch.dead_letters);
+    }
+
+    /// Says what has become durable since it was last said.
+    pub fn summarise(&self) {
+        let [transactions, published, dead_letters, known, behind, before_start] = self.told.news(self.counters());
+        let pipeline = "polls";
+        tracing::info!(pipeline, transactions, published, dead_letters, known, behind, before_start, "summary");
+        self.letters.tell(pipeline);
+    }
+
+    /// Says all that has become durable, at the end.
+    pub fn say_stopped(&self) {
+        let [transactions, published, dead_letters, known, behind, before_start] = self.counters();
+        let pipeline = "polls";
+        tracing::info!(pipeline, transactions, published, dead_letters, known, behind, before_start, "stopped");
+    }
+
+    fn counters(&self) -> [u64; 6] {
+        [&self.transactions, &self.published, &self.dead_lettered, &self.known, &self.behind, &self.before_start]
+            .map(|counter| counter.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,87 @@
+//! Sums that the log tells once in a while: what has come since they were last told.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::dead_letter::DeadLetter;
+
+/// Turns counters that only grow into what has come since they were last looked at.
+#[derive(Debug)]
+pub struct Told<const N: usize>(Mutex<[u64; N]>);
+
+impl<const N: usize> Default for Told<N> {
+    fn default() -> Told<N> {
+        Told(Mutex::new([0; N]))
+    }
+}
+
+impl<const N: usize> Told<N> {
+    /// How much each of the counters, which now stand so, has grown since the last call.
+    pub fn news(&self, counters: [u64; N]) -> [u64; N] {
+        let last = std::mem::replace(&mut *lock(&self.0), counters);
+        std::array::from_fn(|at| counters[at] - last[at])
+    }
+}
+
+/// Dead letters that are durable and not yet told, by source and reason. Both are closed lists of words.
+#[derive(Debug, Default)]
+pub struct DeadLetters(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
+
+impl DeadLetters {
+    /// Counts what has become durable, each with an event of its own at debug.
+    pub fn count<'a>(&self, letters: impl IntoIterator<Item = &'a DeadLetter>) {
+        for letter in letters {
+            let DeadLetter { source, reason, detail, promoter, origin, .. } = letter;
+            let promoter = promoter.as_ref().map(tracing::field::display);
+            let offset = origin.as_ref().map(|origin| origin.offset);
+            tracing::debug!(%source, reason, promoter, offset, detail, "dead letter");
+            *lock(&self.0).entry((source.name(), reason)).or_default() += 1;
+        }
+    }
+
+    /// Says how many there were of each kind since the last call.
+    pub fn tell(&self, pipeline: &'static str) {
+        for ((source, reason), count) in self.take() {
+            tracing::warn!(pipeline, source, reason, count, "dead letters");
+        }
+    }
+
+    fn take(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+/// Numbers are whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::feed::Feed;
+    use crate::domain::promoter::Promoter;
+    use crate::domain::time::UnixMillis;
+
+    #[test]
+    fn counters_are_told_as_what_has_come() {
+        let told = Told::default();
+        assert_eq!(told.news([3, 0]), [3, 0]);
+        assert_eq!(told.news([3, 0]), [0, 0]);
+        assert_eq!(told.news([10, 1]), [7, 1]);
+    }
+
+    #[test]
+    fn dead_letters_are_told_by_source_and_reason_and_once() {
+        let letter = |feed, reason| {
+            let promoter = Promoter::from_key("wx1/o1").unwrap();
+            DeadLetter::of_row(feed, promoter, reason, String::new(), Box::default(), UnixMillis(0))
+        };
+        let letters = DeadLetters::default();
+        letters.count(&[letter(Feed::Orders, "a"), letter(Feed::Touches, "a"), letter(Feed::Orders, "b")]);
+        letters.count(&[letter(Feed::Orders, "a")]);
+        let told = letters.take().into_iter().collect::<Vec<_>>();
+        assert_eq!(told, [(("orders", "a"), 2), (("orders", "b"), 1), (("touches", "a"), 1)]);
+        assert!(letters.take().is_empty());
+    }
+}
