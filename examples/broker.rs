@@ -18,6 +18,7 @@ mod harness {
     mod distribution;
     pub mod kafka;
     mod process;
+    mod security;
     mod wait;
 }
 

@@ -16,6 +16,7 @@ mod broker {
     pub mod outages;
     pub mod placement;
     mod producer;
+    pub mod secured;
     pub mod sharing;
     pub mod start_up;
     pub mod stopping;
@@ -28,8 +29,8 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, crashes, elsewhere, fencing, isolation, lifetime, material, outages, placement, sharing, start_up,
-    stopping, too_large, zombies,
+    barrier, crashes, elsewhere, fencing, isolation, lifetime, material, outages, placement, secured, sharing,
+    start_up, stopping, too_large, zombies,
 };
 use harness::case;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         material::CASES,
         placement::CASES,
         too_large::CASES,
+        secured::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
+use promoter_connector::commit::log::OpenError;
 use promoter_connector::domain::batch::Batch;
 use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;
@@ -101,7 +102,7 @@ impl Bench {
         self.try_open().unwrap()
     }
 
-    fn try_open(&self) -> Result<Transactions, String> {
+    fn try_open(&self) -> Result<Transactions, OpenError> {
         let config = self.settings.producer_config(self.settings.transactional_id(), 1_000_000);
         Transactions::open(config, &self.settings.topics.state)
     }
@@ -132,7 +133,7 @@ impl Bench {
         self.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
         let next = self.commit(transactions);
         self.cluster.clear_request_errors(InitProducerId);
-        matches!(next, Err(Failure::Reopen(reason)) if reason.contains("can't be taken"))
+        matches!(next, Err(Failure::Reopen(reason)) if reason.contains("may not be taken"))
     }
 }
 
@@ -165,15 +166,29 @@ fn init_is_called_again_while_the_coordinator_loads() {
 fn init_that_is_refused_says_for_which_id() {
     let bench = Bench::new();
     bench.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
-    let refused = bench.try_open().err().unwrap();
-    assert!(refused.contains("connector-one"), "{refused}");
+    let Err(OpenError::Stop(refused)) = bench.try_open() else { panic!("only an operator can give the right") };
+    assert!(refused.contains("connector:one") && refused.contains("WRITE"), "{refused}");
 }
 
 #[test]
-fn a_topic_that_may_not_be_written_leaves_nothing_and_the_same_batch_goes_again() {
+fn init_that_no_broker_will_ever_answer_well_says_what_to_change() {
+    for (error, words) in [
+        (RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, "transaction.timeout.ms"),
+        (RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, "IDEMPOTENT_WRITE"),
+    ] {
+        let bench = Bench::new();
+        bench.errors(InitProducerId, &[error]);
+        let Err(OpenError::Stop(refused)) = bench.try_open() else { panic!("{error:?} does not pass by itself") };
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
+#[test]
+fn a_topic_that_may_not_be_written_is_named_and_leaves_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(AddPartitionsToTxn, &[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
-    assert!(matches!(first, Err(Failure::Refused { topic: None, .. })), "{first:?}");
+    let Err(Failure::Refused { topic: None, reason }) = first else { panic!("{first:?}") };
+    assert!(reason.contains("promoter.state"), "{reason}");
     assert_eq!(again, Ok(()));
 }
 

@@ -16,7 +16,6 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     // First of all: a signal counts from here on.
     runtime.block_on(async { signals::cancel_on_signal(stop.clone()).and_then(|()| signals::outlive_hangup()) })?;
     let config = prepare(path)?;
-    app::kafka_settings(&config).check().map_err(Failure::Refused)?;
     let result = runtime.block_on(app::run(&config, stop));
     // Blocking calls into librdkafka may still be under way; nothing waits for them any more.
     runtime.shutdown_background();

@@ -8,6 +8,7 @@ use super::document::{Node, Value, join};
 use super::problem::Mistake;
 use super::secret;
 use super::section::{Context, Section};
+use crate::kafka::properties::{self, Complaint};
 
 /// librdkafka's properties, as it spells them. They win over the connector's defaults.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,10 +31,11 @@ impl Kafka {
             let remedy = "write \"bootstrap.servers\" = \"host:9092\"";
             section.problem(BOOTSTRAP[0], Mistake::new("is missing", remedy));
         }
-        let mut reader = Reader { context: section.context(), properties: Vec::new() };
+        let mut reader = Reader { context: section.context(), properties: Vec::new(), lines: Vec::new() };
         for (name, node) in entries {
             reader.entry(&name, node);
         }
+        reader.ask_librdkafka();
         Kafka { properties: reader.properties }
     }
 }
@@ -66,6 +68,8 @@ fn flatten<'a>(path: &str, table: &'a [(String, Node)], entries: &mut Vec<(Strin
 struct Reader<'a> {
     context: &'a Context<'a>,
     properties: Vec<(String, String)>,
+    /// Of each property.
+    lines: Vec<usize>,
 }
 
 impl Reader<'_> {
@@ -74,7 +78,10 @@ impl Reader<'_> {
             return;
         }
         match self.property(name, &node.value) {
-            Ok(property) => self.properties.push(property),
+            Ok(property) => {
+                self.properties.push(property);
+                self.lines.push(node.line);
+            }
             Err(mistake) => self.context.problems.add(join("kafka", name), Some(node.line), mistake),
         }
     }
@@ -98,6 +105,19 @@ impl Reader<'_> {
         Ok((name.to_owned(), text))
     }
 
+    /// Reports what librdkafka refuses, each in the line of the property at fault.
+    fn ask_librdkafka(&self) {
+        for Complaint { property, words } in properties::complaints(&self.properties) {
+            let place = self.properties.iter().zip(&self.lines).find(|((name, _), _)| Some(name) == property.as_ref());
+            let (path, line) = match place {
+                Some(((name, _), line)) => (join("kafka", name), Some(*line)),
+                None => ("kafka".to_owned(), None),
+            };
+            let mistake = Mistake::new(format!("is refused by librdkafka: {words}"), "correct it, or remove it");
+            self.context.problems.add(path, line, mistake);
+        }
+    }
+
     /// A property can be written quoted, as a table, and by its file; librdkafka would take the last.
     fn refuse_second(&self, name: &str) -> Result<(), Mistake> {
         let names = if BOOTSTRAP.contains(&name) { &BOOTSTRAP[..] } else { &[name] };
@@ -119,7 +139,7 @@ fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
         }
         "group.id" => "it is connector.name, whose instances share the promoters by it",
         "group.instance.id" => {
-            "a static member keeps its promoters while it is gone, and a zombie keeps its generation"
+            "it is connector.instance_id, so that an instance which starts again takes its own place"
         }
         "group.protocol" if value != "classic" => "instances are fenced by the generations of the classic protocol",
         "group.remote.assignor" | "partition.assignment.strategy" => {
@@ -148,6 +168,9 @@ fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
         "delivery.report.only.error" if value != "false" => "a transaction counts the acknowledgements of its records",
         "enabled_events" => "errors, rebalances and acknowledgements reach the connector as events",
         "test.mock.num.brokers" => "a mock broker keeps nothing",
+        "allow.auto.create.topics" if value != "false" => {
+            "a topic with a misspelt name would come to be, with settings that nobody chose"
+        }
         _ => return Ok(()),
     };
     Err(Mistake::new(format!("can't be set here: {reason}"), "remove it"))
@@ -179,6 +202,7 @@ mod tests {
             ("max.in.flight.requests.per.connection", "6"),
             ("max.in.flight", "1000000"),
             ("delivery.report.only.error", "true"),
+            ("allow.auto.create.topics", "true"),
             ("bootstrap.servers", "a:1,,b:1"),
             ("bootstrap.servers", ""),
         ];

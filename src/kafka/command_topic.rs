@@ -110,7 +110,7 @@ impl Parts {
         let topic = &self.topics.requests;
         let writer = self.writer(learned, told);
         let config = self.settings.producer_config(self.settings.command_transactional_id(), writer.smallest_limit());
-        let transactions = Transactions::open(config, topic).map_err(OpenError::Again)?;
+        let transactions = Transactions::open(config, topic)?;
         reach(CrashPoint::CommandsFenced);
         let consumer: BaseConsumer<LogContext> = self
             .settings

@@ -1,21 +1,33 @@
-//! How librdkafka's own words come into our log, bounded.
+//! How librdkafka's own words come into our log and into our errors, bounded.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// An error of the same kind within this time is not logged again.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
+/// What librdkafka said longer ago than this is not the cause of what fails now.
+const CAUSE_MAX: Duration = Duration::from_secs(60);
+/// The facilities of librdkafka's log that tell causes.
+const CAUSES: [&str; 2] = ["FAIL", "ADDPARTS"];
+/// Of librdkafka's words, in characters.
+const CAUSE_CHARACTERS_MAX: usize = 400;
+/// How long a client is listened to for its next word, and in all.
+const HEAR: Duration = Duration::from_millis(50);
+const HEAR_MAX: Duration = Duration::from_secs(1);
 
 /// The context of clients that need nothing but a log.
 #[derive(Default)]
 pub struct LogContext {
     /// When each kind of error was logged last. Kinds are few: they are librdkafka's codes.
     logged: Mutex<HashMap<Option<i32>, Instant>>,
+    cause: Mutex<Option<(Instant, String)>>,
 }
 
 impl LogContext {
@@ -32,11 +44,48 @@ impl LogContext {
     /// A client's error. librdkafka recovers by itself from those that it reports this way; what a call returns
     /// is judged where it is called.
     pub fn error(&self, error: &KafkaError, reason: &str) {
+        if matches!(error, KafkaError::PartitionEOF(_)) {
+            return;
+        }
         let kind = error.rdkafka_error_code();
-        if kind != Some(RDKafkaErrorCode::PartitionEOF) && self.is_news(kind) {
+        // That all brokers are down only follows from why each of them is.
+        if kind != Some(RDKafkaErrorCode::AllBrokersDown) && !reason.is_empty() {
+            self.note(reason);
+        }
+        if self.is_news(kind) {
             tracing::warn!(%error, reason, "kafka client reports a problem");
         }
     }
+
+    /// librdkafka's own words on what fails: a call that fails in consequence tells no more than that it did.
+    fn note(&self, words: &str) {
+        let words: String = words.chars().take(CAUSE_CHARACTERS_MAX).collect();
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), words));
+    }
+
+    /// A line of librdkafka's log. Some of them say alone why a connection ended, or which topic a transaction may not
+    /// write.
+    pub fn hear(&self, facility: &str, message: &str) {
+        if CAUSES.contains(&facility) {
+            self.note(message.rsplit_once("]: ").map_or(message, |(_, words)| words));
+        }
+    }
+
+    /// `error`, with librdkafka's last words behind it.
+    pub fn explained(&self, error: impl Display) -> String {
+        match &*self.cause.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((at, cause)) if at.elapsed() < CAUSE_MAX => format!("{error}: {cause}"),
+            _ => error.to_string(),
+        }
+    }
+}
+
+/// `error` of a client's call, with librdkafka's last words, which a consumer hears only when it is polled. For a client
+/// that reads nothing.
+pub fn explained(consumer: &BaseConsumer<LogContext>, error: impl Display) -> String {
+    let heard = Instant::now();
+    while consumer.poll(HEAR).is_some() && heard.elapsed() < HEAR_MAX {}
+    consumer.context().explained(error)
 }
 
 /// librdkafka says at level "error" what it goes on to repair itself.
@@ -53,6 +102,7 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 impl ClientContext for LogContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
+        self.hear(facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -61,3 +111,20 @@ impl ClientContext for LogContext {
 }
 
 impl rdkafka::consumer::ConsumerContext for LogContext {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_outlives_what_only_follows_from_it() {
+        let context = LogContext::default();
+        assert_eq!(context.explained("timed out"), "timed out");
+        context.error(&KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");
+        context.error(&KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        context.error(&KafkaError::PartitionEOF(0), "end");
+        assert_eq!(context.explained("timed out"), "timed out: wrong password");
+        context.note(&"x".repeat(2 * CAUSE_CHARACTERS_MAX));
+        assert_eq!(context.explained("").len(), 2 + CAUSE_CHARACTERS_MAX);
+    }
+}

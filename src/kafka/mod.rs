@@ -1,7 +1,7 @@
 //! Kafka: the only user of rdkafka. Implements [`crate::commit::log::CommitLog`] with transactions.
 //!
 //! ```text
-//!  group of promoter.registry             transactional.id = <name>-<instance>
+//!  group of promoter.registry             transactional.id = <name>:<instance>
 //!  ┌───────────┐ Assignment  ┌───────────────────┐ init, read to the barrier  ┌─────────────┐
 //!  │ ownership │────────────>│  transaction_log  │<───────────────────────────│ state_topic │
 //!  │ (thread)  │ recalled    │  open / commit    │                            └─────────────┘
@@ -12,6 +12,10 @@
 //! ```
 
 pub mod settings;
+
+mod clients;
+
+pub mod properties;
 
 pub mod context;
 

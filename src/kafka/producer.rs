@@ -1,5 +1,6 @@
 //! A transactional producer with the thread that serves its delivery reports.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,6 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::context::{self, LogContext};
 use super::records::Record;
+use crate::commit::log::OpenError;
 
 /// How long one step is tried before it counts as failed.
 pub const STEP_MAX: Duration = Duration::from_secs(60);
@@ -33,10 +35,10 @@ pub(super) struct TransactionalProducer {
 impl TransactionalProducer {
     /// Makes a producer, fences every earlier one of the same `transactional.id`, and ends what it left open.
     /// `topic` is one that it may ask about.
-    pub fn open(config: &ClientConfig, topic: &str) -> Result<TransactionalProducer, String> {
+    pub fn open(config: &ClientConfig, topic: &str) -> Result<TransactionalProducer, OpenError> {
         let kafka: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
-            .map_err(|error| format!("the producer can't be made: {error}"))?;
+            .map_err(|error| OpenError::Stop(format!("the producer can't be made: {error}")))?;
         let kafka = Arc::new(kafka);
         let stop = Arc::new(AtomicBool::new(false));
         // Delivery reports are served by a thread of their own: the transaction calls block, and an abort would
@@ -51,16 +53,39 @@ impl TransactionalProducer {
                     }
                 }
             })
-            .map_err(|error| format!("no thread for delivery reports: {error}"))?;
+            .map_err(|error| OpenError::Again(format!("no thread for delivery reports: {error}")))?;
         let producer = TransactionalProducer { kafka, stop, delivery_thread: Some(delivery_thread) };
         // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
         // Any question to a partition's leader connects one. If that fails, the next call says why.
         let _ = producer.kafka.client().fetch_watermarks(topic, 0, CALL_TIMEOUT);
-        retried(|| producer.kafka.init_transactions(CALL_TIMEOUT)).map_err(|error| {
-            let id = config.get("transactional.id").unwrap_or_default();
-            format!("transactional.id {id} can't be taken: {error}")
-        })?;
+        let taken = retried(|| producer.kafka.init_transactions(CALL_TIMEOUT));
+        taken.map_err(|error| producer.not_taken(config.get("transactional.id").unwrap_or_default(), &error))?;
         Ok(producer)
+    }
+
+    /// What an operator has to change stops the process; everything else may pass.
+    fn not_taken(&self, id: &str, error: &KafkaError) -> OpenError {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => OpenError::Stop(format!(
+                "transactional.id {id} may not be taken; allow this user to WRITE and DESCRIBE it"
+            )),
+            Some(RDKafkaErrorCode::ClusterAuthorizationFailed) => OpenError::Stop(format!(
+                "transactional.id {id} can't be taken: {error}; allow this user IDEMPOTENT_WRITE on the cluster"
+            )),
+            Some(RDKafkaErrorCode::InvalidTransactionTimeout) => OpenError::Stop(
+                "kafka.\"transaction.timeout.ms\" is longer than the brokers' transaction.max.timeout.ms; shorten it"
+                    .into(),
+            ),
+            Some(RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion) => {
+                OpenError::Stop(format!("the brokers know no transactions, which exactly once rests on: {error}"))
+            }
+            _ => OpenError::Again(self.explained(format!("transactional.id {id} can't be taken: {error}"))),
+        }
+    }
+
+    /// `error`, with what librdkafka said last of what fails.
+    pub fn explained(&self, error: impl Display) -> String {
+        self.kafka.context().log.explained(error)
     }
 
     pub fn kafka(&self) -> &BaseProducer<Deliveries> {
@@ -214,6 +239,7 @@ impl Deliveries {
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         context::log(level, facility, message);
+        self.log.hear(facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::context::LogContext;
+use super::context::{self, LogContext};
 use super::records::Limits;
 use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::commit::log::OpenError;
@@ -146,43 +147,57 @@ fn kinds(names: &TopicNames) -> [(&str, Kind); 5] {
 
 /// How many partitions each topic has that exists.
 async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<HashMap<String, i32>, OpenError> {
-    let config = settings.plain_config();
     let wanted: Vec<(String, Kind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
+    let settings = settings.clone();
     let counted = tokio::task::spawn_blocking(move || {
+        let mut config = settings.plain_config();
+        // This client is never idle: a connection that is closed was refused, and librdkafka says what for.
+        config.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
         // A consumer, because its metadata requests create no topic.
-        let consumer: BaseConsumer<LogContext> =
-            config.create_with_context(LogContext::default()).map_err(|error| (None, error))?;
+        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::default()).map_err(again)?;
         let mut counts = HashMap::new();
-        for (name, kind) in wanted {
-            let metadata = consumer.fetch_metadata(Some(&name), CALL_TIMEOUT).map_err(|error| (None, error))?;
-            for topic in metadata.topics().iter().filter(|topic| topic.name() == name) {
-                match topic.error() {
-                    None if !topic.partitions().is_empty() => {
-                        counts.insert(name.clone(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX));
-                    }
-                    None
-                    | Some(
-                        RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
-                        | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
-                        | RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
-                    ) => {}
-                    // What may not be looked at is as good as missing, where it is somebody else's.
-                    Some(_) if kind == Kind::OtherReplies => {}
-                    Some(error) => return Err((Some(name), KafkaError::MetadataFetch(error.into()))),
+        for (topic, kind) in wanted {
+            let count = partition_count(&consumer, &topic, kind).map_err(|refused| match refused {
+                Refused::Topic(error) => OpenError::Again(format!("topic {topic} can't be looked at: {error}")),
+                Refused::Call(error) => {
+                    let brokers = settings.bootstrap_servers();
+                    let failed = format!("no topic can be looked at through bootstrap.servers \"{brokers}\": {error}");
+                    OpenError::Again(with_hint(context::explained(&consumer, failed)))
                 }
-            }
+            })?;
+            counts.extend(count.map(|count| (topic, count)));
         }
         Ok(counts)
     });
-    match counted.await {
-        Ok(counts) => counts.map_err(|refused| match refused {
-            (Some(topic), error) => OpenError::Again(format!("topic {topic} can't be looked at: {error}")),
-            (None, error) => {
-                let brokers = settings.bootstrap_servers();
-                OpenError::Again(format!("no topic can be looked at through bootstrap.servers \"{brokers}\": {error}"))
-            }
-        }),
-        Err(error) => Err(OpenError::Again(format!("asking for topics: {error}"))),
+    counted.await.unwrap_or_else(|error| Err(OpenError::Again(format!("asking for topics: {error}"))))
+}
+
+/// A broker that hangs up on a new client says no word about why; librdkafka guesses in some of the cases.
+fn with_hint(failed: String) -> String {
+    let told = !failed.contains("Disconnected") || failed.contains("security.protocol");
+    if told { failed } else { failed + "; is security.protocol what that listener wants?" }
+}
+
+/// What was refused: the whole question, or one topic.
+enum Refused {
+    Call(KafkaError),
+    Topic(KafkaError),
+}
+
+fn partition_count(consumer: &BaseConsumer<LogContext>, name: &str, kind: Kind) -> Result<Option<i32>, Refused> {
+    let metadata = consumer.fetch_metadata(Some(name), CALL_TIMEOUT).map_err(Refused::Call)?;
+    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
+    match topic.error() {
+        None if !topic.partitions().is_empty() => Ok(i32::try_from(topic.partitions().len()).ok()),
+        None
+        | Some(
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+            | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+            | RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+        ) => Ok(None),
+        // What may not be looked at is as good as missing, where it is somebody else's.
+        Some(_) if kind == Kind::OtherReplies => Ok(None),
+        Some(error) => Err(Refused::Topic(KafkaError::MetadataFetch(error.into()))),
     }
 }
 

@@ -20,6 +20,7 @@
 //! | step | error | reaction |
 //! |---|---|---|
 //! | init | retriable (coordinator loading, timeout) | call again, for [`STEP_MAX`]; then open again |
+//! | init | no right to it, no transactions, too long a time-out for the brokers | stop: only an operator can help |
 //! | init | fenced, any other | open again |
 //! | begin | any | open again |
 //! | send | local queue full | wait for room, for [`STEP_MAX`]; then as any other |
@@ -62,6 +63,7 @@ pub use super::producer::STEP_MAX;
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
 use super::records::Record;
 use crate::commit::crash_point::{CrashPoint, reach};
+use crate::commit::log::OpenError;
 
 /// librdkafka sends a request again when its connection broke or its time ran out; a commit that is answered within
 /// this time was at most sent again within it, and the broker works off what it has received far sooner.
@@ -119,7 +121,7 @@ enum Next {
 impl Transactions {
     /// Fences every earlier producer of the same `transactional.id`, and ends what it left open. `topic` is one that the
     /// producer may ask about.
-    pub fn open(config: ClientConfig, topic: &str) -> Result<Transactions, String> {
+    pub fn open(config: ClientConfig, topic: &str) -> Result<Transactions, OpenError> {
         let producer = TransactionalProducer::open(&config, topic)?;
         Ok(Transactions { config, topic: topic.to_owned(), next: Mutex::new(Next::Producer(producer)) })
     }
@@ -133,7 +135,8 @@ impl Transactions {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let producer = match std::mem::replace(&mut *next, Next::Nothing) {
             Next::Producer(producer) => producer,
-            Next::NewProducer => TransactionalProducer::open(&self.config, &self.topic).map_err(Failure::Reopen)?,
+            Next::NewProducer => TransactionalProducer::open(&self.config, &self.topic)
+                .map_err(|error| Failure::Reopen(error.to_string()))?,
             Next::Nothing => return Err(Failure::Reopen("a transaction before it has failed".into())),
         };
         let result = commit(&producer, write, offsets);
@@ -159,7 +162,7 @@ fn commit(
 ) -> Result<Answered, Failure> {
     let kafka = producer.kafka();
     kafka.context().reset();
-    kafka.begin_transaction().map_err(|error| reopen("begin", &error))?;
+    kafka.begin_transaction().map_err(|error| reopen(producer, "begin", &error))?;
     write(&mut |record| producer.send(&record)).map_err(|error| abort(producer, "send", &error))?;
     reach(CrashPoint::RecordsSent);
     acknowledge(producer, offsets)?;
@@ -167,7 +170,7 @@ fn commit(
     let began = Instant::now();
     send_offsets(producer, offsets)?;
     reach(CrashPoint::OffsetsSent);
-    retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen("commit", &error))?;
+    retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen(producer, "commit", &error))?;
     reach(CrashPoint::Committed);
     let took = began.elapsed();
     if took < RESENT_AFTER {
@@ -228,11 +231,11 @@ fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Resul
 /// Ends the transaction without a trace. Gives what led here, cut by what is known now.
 fn abort(producer: &TransactionalProducer, step: &str, cause: &KafkaError) -> Failure {
     if is_fatal(cause) {
-        return reopen(step, cause);
+        return reopen(producer, step, cause);
     }
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
-        Ok(()) => Failure::NothingWritten(format!("{step}: {cause}")),
-        Err(error) => Failure::Reopen(format!("{step}: {cause}; then abort: {error}")),
+        Ok(()) => Failure::NothingWritten(producer.explained(format!("{step}: {cause}"))),
+        Err(error) => Failure::Reopen(producer.explained(format!("{step}: {cause}; then abort: {error}"))),
     }
 }
 
@@ -250,8 +253,8 @@ impl OwnedOffsets {
     }
 }
 
-fn reopen(step: &str, error: &KafkaError) -> Failure {
-    Failure::Reopen(format!("{step}: {error}"))
+fn reopen(producer: &TransactionalProducer, step: &str, error: &KafkaError) -> Failure {
+    Failure::Reopen(producer.explained(format!("{step}: {error}")))
 }
 
 /// Whether the producer can't go on. A fenced one counts whatever else librdkafka says of the error: it reports some of

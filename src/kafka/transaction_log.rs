@@ -98,7 +98,7 @@ impl Parts {
             *limit = learned.limit(topic, *limit);
         }
         let config = self.settings.producer_config(self.settings.transactional_id(), limits.smallest());
-        let transactions = Transactions::open(config, &names.state).map_err(OpenError::Again)?;
+        let transactions = Transactions::open(config, &names.state)?;
         tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
         let state = state_topic::restore(&self.settings, &assignment.partitions, partitions, &assignment.recalled)?;

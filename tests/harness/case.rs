@@ -37,6 +37,8 @@ enum Need {
     Shared,
     /// A broker that this case may kill and pause, with these properties beside those of the harness.
     Own(&'static [(&'static str, &'static str)]),
+    /// A broker that asks who is there, which other such cases use at the same time.
+    Secured,
 }
 
 impl Case {
@@ -50,6 +52,10 @@ impl Case {
 
     pub const fn own_with(name: &'static str, properties: &'static [(&'static str, &'static str)], run: Run) -> Case {
         Case { name, run, broker: Need::Own(properties), others: &[] }
+    }
+
+    pub const fn secured(name: &'static str, run: Run) -> Case {
+        Case { name, run, broker: Need::Secured, others: &[] }
     }
 
     /// The same case, with programs that it needs beside the broker.
@@ -78,6 +84,7 @@ pub fn main(cases: impl IntoIterator<Item = Case>) -> ExitCode {
 struct Stock {
     brokers: OnceLock<Result<Brokers, Unavailable>>,
     shared: OnceLock<Result<Arc<Broker>, String>>,
+    secured: OnceLock<Result<Arc<Broker>, String>>,
 }
 
 impl Stock {
@@ -88,17 +95,25 @@ impl Stock {
             Err(unavailable) => return Ok(Err(unavailable.clone())),
         };
         match (need, brokers) {
-            (Need::Own(_), Brokers::Given { bootstrap }) => {
-                Ok(Err(Unavailable(format!("it would stop the broker {bootstrap}, which is not the harness's own"))))
+            (Need::Own(_) | Need::Secured, Brokers::Given { bootstrap }) => {
+                Ok(Err(Unavailable(format!("it needs a broker of the harness's own, and not {bootstrap}"))))
             }
             (Need::Own(properties), Brokers::Own(_)) => Ok(Ok(Arc::new(Broker::start(brokers, properties)?))),
-            (Need::Shared, _) => {
-                let start = || Broker::start(brokers, &[]).map(Arc::new).map_err(|error| format!("{error:#}"));
-                let shared = self.shared.get_or_init(start);
-                shared.clone().map(Ok).map_err(|error| anyhow!("the shared broker does not start: {error}"))
+            (Need::Shared, _) => started(&self.shared, || Broker::start(brokers, &[])).map(Ok),
+            (Need::Secured, Brokers::Own(distribution)) => {
+                started(&self.secured, || Broker::start_secured(distribution)).map(Ok)
             }
         }
     }
+}
+
+/// The broker that several cases use, started by the first of them.
+fn started(
+    place: &OnceLock<Result<Arc<Broker>, String>>,
+    start: impl FnOnce() -> Result<Broker>,
+) -> Result<Arc<Broker>> {
+    let broker = place.get_or_init(|| start().map(Arc::new).map_err(|error| format!("{error:#}")));
+    broker.clone().map_err(|error| anyhow!("the broker of several cases does not start: {error}"))
 }
 
 fn conclude(stock: &Stock, case: &Case) -> Result<Completion, Failed> {

@@ -15,6 +15,7 @@ use super::client;
 use super::directory;
 use super::distribution::Distribution;
 use super::process::Process;
+use super::security::Security;
 use super::wait::wait_until;
 
 /// A cold JVM answers after three seconds on two idle cores; they may be busy.
@@ -25,7 +26,7 @@ const GIVEN_BOUND: Duration = Duration::from_secs(10);
 const START_ATTEMPTS: usize = 3;
 
 pub enum Broker {
-    Own(OwnBroker),
+    Own(Box<OwnBroker>),
     Given { bootstrap: String },
 }
 
@@ -33,7 +34,9 @@ impl Broker {
     /// Starts a broker with `properties` beside those of the harness, or takes the one that is given.
     pub fn start(brokers: &Brokers, properties: &[(&str, &str)]) -> Result<Broker> {
         match brokers {
-            Brokers::Own(distribution) => OwnBroker::start(distribution, properties).map(Broker::Own),
+            Brokers::Own(distribution) => {
+                OwnBroker::start(distribution, properties, false).map(|own| Broker::Own(Box::new(own)))
+            }
             Brokers::Given { bootstrap } => {
                 let broker = Broker::Given { bootstrap: bootstrap.clone() };
                 if !broker.answers(GIVEN_BOUND)? {
@@ -44,6 +47,17 @@ impl Broker {
         }
     }
 
+    /// Starts a broker with listeners that ask who is there, and with rules about who may do what.
+    pub fn start_secured(distribution: &Distribution) -> Result<Broker> {
+        OwnBroker::start(distribution, &[], true).map(|own| Broker::Own(Box::new(own)))
+    }
+
+    /// Of a broker that was started with it.
+    pub fn security(&self) -> Result<&Security> {
+        self.own()?.security.as_ref().context("the broker is not secured")
+    }
+
+    /// That of the listener which asks nobody.
     pub fn bootstrap(&self) -> &str {
         match self {
             Broker::Own(own) => &own.bootstrap,
@@ -99,14 +113,15 @@ pub struct OwnBroker {
     bootstrap: String,
     // Before the directory: it has to be dead before its files go.
     process: Mutex<Option<Process>>,
+    security: Option<Security>,
     directory: TempDir,
 }
 
 impl OwnBroker {
-    fn start(distribution: &Distribution, properties: &[(&str, &str)]) -> Result<OwnBroker> {
+    fn start(distribution: &Distribution, properties: &[(&str, &str)], secured: bool) -> Result<OwnBroker> {
         let mut last = None;
         for _ in 0..START_ATTEMPTS {
-            match OwnBroker::try_start(distribution, properties) {
+            match OwnBroker::try_start(distribution, properties, secured) {
                 Ok(broker) => return Ok(broker),
                 Err(error) => last = Some(error),
             }
@@ -114,18 +129,25 @@ impl OwnBroker {
         Err(last.expect("there is at least one attempt"))
     }
 
-    fn try_start(distribution: &Distribution, properties: &[(&str, &str)]) -> Result<OwnBroker> {
+    fn try_start(distribution: &Distribution, properties: &[(&str, &str)], secured: bool) -> Result<OwnBroker> {
         let directory = directory::temporary("kafka")?;
         let (port, controller_port) = (free_port()?, free_port()?);
         let data = directory.path().join("data");
         let mut text = server_properties(port, controller_port);
         text.push_str(&format!("log.dirs={}\n", data.display()));
+        let security = match secured {
+            true => Some(Security::prepare(directory.path(), [free_port()?, free_port()?, free_port()?])?),
+            false => None,
+        };
+        // Of a property that stands twice, the last counts.
+        text.extend(security.iter().map(|security| security.server_properties(port, controller_port)));
         for (key, value) in properties {
             text.push_str(&format!("{key}={value}\n"));
         }
         fs::write(directory.path().join("server.properties"), text).context("server.properties can't be written")?;
         let bootstrap = format!("127.0.0.1:{port}");
-        let broker = OwnBroker { distribution: distribution.clone(), bootstrap, process: Mutex::new(None), directory };
+        let process = Mutex::new(None);
+        let broker = OwnBroker { distribution: distribution.clone(), bootstrap, process, security, directory };
         broker.format()?;
         broker.run()?;
         broker.wait_ready()?;
@@ -138,6 +160,7 @@ impl OwnBroker {
             .distribution
             .command("kafka.tools.StorageTool")
             .args(["format", "-t", "cHJvbW90ZXItdGVzdC0wMQ", "-c", "server.properties"])
+            .args(self.security.iter().flat_map(|_| Security::format_arguments()))
             .current_dir(self.directory.path())
             .output()
             .context("Java does not start")?;

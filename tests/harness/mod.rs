@@ -18,6 +18,8 @@ pub mod kafka;
 pub mod process;
 pub mod python;
 pub mod requests;
+pub mod rights;
+pub mod security;
 pub mod simulator;
 pub mod topics;
 pub mod wait;

@@ -86,7 +86,11 @@ fn brokers_may_be_written_without_quotes_or_by_their_older_name_but_once() {
     );
     assert_eq!(
         problems(&format!("[kafka]\nbootstrap.x = \"h:1\"\n{APP}")),
-        ["kafka.bootstrap.servers (line 1) is missing; write \"bootstrap.servers\" = \"host:9092\""]
+        [
+            "kafka.bootstrap.servers (line 1) is missing; write \"bootstrap.servers\" = \"host:9092\"",
+            "kafka.bootstrap.x (line 2) is refused by librdkafka: \
+             No such configuration property: \"bootstrap.x\"; correct it, or remove it",
+        ]
     );
 }
 

@@ -312,3 +312,29 @@ const VALUES: [&str; 13] = [
     "{}",
     "{ source = { a = 1 } }",
 ];
+
+#[test]
+fn everything_that_librdkafka_refuses_is_told_at_once_in_its_words() {
+    let kafka = r#"
+[kafka]
+"bootstrap.servers" = "h:1"
+"linger.mss" = 5
+"security.protokol" = "ssl"
+"compression.type" = "lz5"
+"message.timeout.ms" = 60000
+[commit]
+linger = "soon"
+"#;
+    let refused = |name: &str, line: usize, words: &str| {
+        format!("kafka.{name} (line {line}) is refused by librdkafka: {words}; correct it, or remove it")
+    };
+    let told = problems(&format!("{APP}{kafka}"));
+    let line = |offset: usize| APP.lines().count() + 1 + offset;
+    assert_eq!(told[0], refused("linger.mss", line(3), "No such configuration property: \"linger.mss\""));
+    assert_eq!(told[1], refused("security.protokol", line(4), "No such configuration property: \"security.protokol\""));
+    let words = "Invalid value \"…\" for configuration property \"compression.codec\"";
+    assert_eq!(told[2], refused("compression.type", line(5), words));
+    assert!(told[3].starts_with(&format!("kafka.message.timeout.ms (line {}) is refused", line(6))), "{}", told[3]);
+    assert!(told[4].starts_with("commit.linger"), "{}", told[4]);
+    assert_eq!(told.len(), 5);
+}

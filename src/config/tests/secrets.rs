@@ -15,7 +15,6 @@ const SECRETS_EVERYWHERE: &str = r#"
 "ssl.keystore.password" = "Pl4nted"
 "ssl.key.password" = "Pl4nted"
 "sasl.oauthbearer.config" = "Pl4nted"
-"sasl.oauthbearer.client.secret" = "Pl4nted"
 [schema_registry]
 url = "http://localhost:8081"
 username = "u"
@@ -68,6 +67,8 @@ fn no_secret_is_shown_by_problems_wherever_it_was_written() {
     ];
     let twice = SECRETS_EVERYWHERE
         .replace("secret_file = \"secret\"", "secret_file = \"Pl4nted\"\nsecret = \"Pl4nted\"")
+        // Not in this build of librdkafka, which says so.
+        .replace("[schema_registry]", "\"sasl.oauthbearer.client.secret\" = \"Pl4nted\"\n[schema_registry]")
         .replace("password = \"Pl4nted\"\n[admin]", "password = \"Pl4nted\"\npassword_file = \"Pl4nted\"\n[admin]");
     for more in misplaced {
         let error = load_planted(&format!("{twice}{more}")).unwrap_err();

@@ -1,0 +1,169 @@
+//! A broker that asks who is there: the real binary with each way of telling it, polls, requests and replies alike, and
+//! with no more rights than README.md lists.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rdkafka::bindings::rd_kafka_AclOperation_t as Operation;
+
+use super::world::{OPEN, PROMOTERS, SETTLE, lively};
+use crate::harness::case::Case;
+use crate::harness::connector::{BINARY, Connector};
+use crate::harness::context::Context;
+use crate::harness::rights::{self, CREATE, DESCRIBE, DESCRIBE_CONFIGS, GROUP, READ, TOPIC, TRANSACTIONAL_ID, WRITE};
+use crate::harness::security::{MTLS_USER, PASSWORD, PLAIN_USER, SCRAM_USER, Security};
+
+/// A client that is refused goes on trying; what it says comes with the first refusal.
+const TOLD_BOUND: Duration = Duration::from_secs(60);
+
+pub const CASES: &[Case] = &[
+    Case::secured("secured: PLAIN, with exactly the rights of README.md", plain),
+    Case::secured("secured: SCRAM-SHA-512", scram),
+    Case::secured("secured: PLAIN over TLS of an authority of its own", sasl_ssl),
+    Case::secured("secured: TLS with a client's encrypted key", encrypted_key),
+    Case::secured("secured: TLS with a client's keystore", keystore),
+    Case::secured("secured: what keeps a client out is said", causes_are_told),
+];
+
+fn plain(context: &Context) -> Result<()> {
+    works(context, PLAIN_USER, &sasl_properties(context, "PLAIN", "plain", PASSWORD)?)
+}
+
+fn scram(context: &Context) -> Result<()> {
+    works(context, SCRAM_USER, &sasl_properties(context, "SCRAM-SHA-512", "scram", PASSWORD)?)
+}
+
+fn sasl_ssl(context: &Context) -> Result<()> {
+    let security = context.broker().security()?;
+    let mut properties = sasl_properties(context, "PLAIN", "plain", PASSWORD)?;
+    properties.extend(tls(security, security.sasl_ssl, "sasl_ssl", "ca.pem"));
+    works(context, PLAIN_USER, &properties)
+}
+
+fn encrypted_key(context: &Context) -> Result<()> {
+    let security = context.broker().security()?;
+    let mut properties = tls(security, security.ssl, "ssl", "ca.pem").to_vec();
+    properties.push(("ssl.certificate.location", security.file("client.pem")));
+    properties.push(("ssl.key.location", security.file("client.key")));
+    properties.push(("ssl.key.password", PASSWORD.to_owned()));
+    works(context, MTLS_USER, &properties)
+}
+
+fn keystore(context: &Context) -> Result<()> {
+    let security = context.broker().security()?;
+    let mut properties = tls(security, security.ssl, "ssl", "ca.pem").to_vec();
+    properties.push(("ssl.keystore.location", security.file("client.p12")));
+    properties.push(("ssl.keystore.password", PASSWORD.to_owned()));
+    works(context, MTLS_USER, &properties)
+}
+
+/// Polls are published, and a request from the command line is answered, under the rights of README.md.
+fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result<()> {
+    grant(context, user)?;
+    let simulator = lively(context, "3s")?;
+    let config = with_properties(context, &context.config(simulator.url(), PROMOTERS, ""), properties);
+    let connector = context.connector("one", &config, &[])?;
+    context.settle(&simulator, SETTLE)?;
+    let asked = Command::new(BINARY)
+        .args([
+            "material",
+            "request",
+            "--app",
+            "wx_simulated",
+            "--promoter",
+            "oSimulated000001",
+            "--path",
+            "pages/index",
+        ])
+        .args(["--timeout", "60s", "--config"])
+        .arg(context.directory().join("one.toml"))
+        .output()
+        .context("the command does not start")?;
+    // Whether the upstream gave the material or refused it: the reply is there.
+    let told = String::from_utf8_lossy(&asked.stderr);
+    ensure!(asked.status.success() || told.contains("FAILED"), "the request is answered: {told}");
+    ensure!(connector.log()?.matches(OPEN).count() == 1, "nothing was refused");
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    Ok(())
+}
+
+/// What README.md lists, and nothing else.
+fn grant(context: &Context, user: &str) -> Result<()> {
+    let allow = |operations: &[Operation], kind, names: &[String]| {
+        rights::allow(context.bootstrap(), user, operations, kind, names)
+    };
+    let name = context.topics().prefix();
+    let topics = ["touches", "orders", "dead-letters", "material.requests", "material.results", "registry", "state"];
+    let topics = topics.map(|topic| context.topics().name(topic));
+    allow(&[DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, CREATE], TOPIC, &topics)?;
+    allow(&[DESCRIBE, READ], GROUP, &[name.to_owned(), format!("{name}:commands")])?;
+    allow(&[DESCRIBE, WRITE], TRANSACTIONAL_ID, &[format!("{name}:one"), format!("{name}:one:commands")])
+}
+
+fn causes_are_told(context: &Context) -> Result<()> {
+    let security = context.broker().security()?;
+    let wrong_password = sasl_properties(context, "PLAIN", "plain", "wrong")?;
+    let no_credentials = vec![("bootstrap.servers", address("127.0.0.1", security.sasl))];
+    let mut wrong_authority = sasl_properties(context, "PLAIN", "plain", PASSWORD)?;
+    wrong_authority.extend(tls(security, security.sasl_ssl, "sasl_ssl", "other-ca.pem"));
+    let plaintext_to_tls = vec![("bootstrap.servers", address("127.0.0.1", security.ssl))];
+    let no_such_host = vec![("bootstrap.servers", address("no-such-host.invalid", security.sasl))];
+    let histories = [
+        ("wrong-password", wrong_password, "Authentication failed: Invalid username or password"),
+        ("no-credentials", no_credentials, "security.protocol"),
+        ("wrong-authority", wrong_authority, "certificate verify failed"),
+        ("plaintext-to-tls", plaintext_to_tls, "security.protocol"),
+        ("no-such-host", no_such_host, "Failed to resolve"),
+    ];
+    let simulator = lively(context, "1s")?;
+    let config = context.config(simulator.url(), 1, "commands.enabled = false");
+    let start = |(name, properties, words)| -> Result<(Connector, &str)> {
+        Ok((context.connector(name, &with_properties(context, &config, properties), &[])?, words))
+    };
+    let started: Vec<_> =
+        histories.iter().map(|(name, properties, words)| start((*name, properties, *words))).collect::<Result<_>>()?;
+    for (connector, words) in &started {
+        connector.wait_logged("the log is opened again", 1, TOLD_BOUND)?;
+        let log = connector.log()?;
+        let line = log.lines().find(|line| line.contains("the log is opened again")).unwrap_or_default();
+        ensure!(line.contains(words), "{words:?} is not in the line\n{line}\nof\n{log}");
+        ensure!(!log.contains(PASSWORD), "no password is shown");
+    }
+    Ok(())
+}
+
+fn sasl_properties(
+    context: &Context,
+    mechanism: &str,
+    user: &str,
+    password: &str,
+) -> Result<Vec<(&'static str, String)>> {
+    Ok(vec![
+        ("bootstrap.servers", address("127.0.0.1", context.broker().security()?.sasl)),
+        ("security.protocol", "sasl_plaintext".to_owned()),
+        ("sasl.mechanisms", mechanism.to_owned()),
+        ("sasl.username", user.to_owned()),
+        ("sasl.password", password.to_owned()),
+    ])
+}
+
+fn tls(security: &Security, port: u16, protocol: &str, authority: &str) -> [(&'static str, String); 3] {
+    [
+        ("bootstrap.servers", address("localhost", port)),
+        ("security.protocol", protocol.to_owned()),
+        ("ssl.ca.location", security.file(authority)),
+    ]
+}
+
+fn address(host: &str, port: u16) -> String {
+    format!("{host}:{port}")
+}
+
+/// `config` with these properties in place of the open listener's address; of two of a name, the last.
+fn with_properties(context: &Context, config: &str, properties: &[(&str, String)]) -> String {
+    let last: std::collections::BTreeMap<_, _> = properties.iter().map(|(name, value)| (*name, value)).collect();
+    let lines: Vec<String> = last.iter().map(|(name, value)| format!("kafka.\"{name}\" = {value:?}")).collect();
+    let open = format!("kafka.\"bootstrap.servers\" = \"{}\"", context.bootstrap());
+    config.replace(&open, &lines.join("\n"))
+}
