@@ -29,12 +29,13 @@ use crate::retry::{JITTER, RetrySettings};
 use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use crate::supervisor;
 use crate::wechat::budget::BudgetSettings;
+use crate::wechat::buffer::Buffer;
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::http::{Http, HttpSettings};
-use crate::wechat::token::TokenSource;
+use crate::wechat::token::{TokenSource, TokenUrl};
 use crate::wechat::upstream_clock;
 
-/// How long the first token may take: it tells the upstream's time before the first window is asked for.
+/// How long the first token and the upstream's time may take, before the first cursor is set.
 const WARM_UP_MAX: Duration = Duration::from_secs(5);
 /// How long a stop may take to commit what was polled.
 const STOP_MAX: Duration = Duration::from_secs(20);
@@ -80,7 +81,8 @@ impl Schemas {
 
 /// Makes the parts that need no network.
 pub fn build(config: &Config) -> anyhow::Result<Parts> {
-    let apps = config.apps.iter().map(|app| polled_app(config, app)).collect::<anyhow::Result<Vec<_>>>()?;
+    let buffer = Buffer::new(config.http.buffered_max);
+    let apps = config.apps.iter().map(|app| polled_app(config, app, &buffer)).collect::<anyhow::Result<Vec<_>>>()?;
     let session = Session {
         apps: Arc::new(apps),
         bounds: Bounds {
@@ -218,7 +220,7 @@ fn record_clock(session: &Session<Http>) -> RecordClock {
     })
 }
 
-/// Asks every app's token source once. A failure is met again, and reported, by the first poll.
+/// Asks every app's token source once, and hears the upstream's clock. A failure is met again, and reported, by the first poll.
 async fn warm_up(session: &Session<Http>) {
     let mut asking = tokio::task::JoinSet::new();
     for app in session.apps.iter() {
@@ -228,10 +230,11 @@ async fn warm_up(session: &Session<Http>) {
     while asking.join_next().await.is_some() {}
 }
 
-fn polled_app(config: &Config, app: &App) -> anyhow::Result<PolledApp<Http>> {
+fn polled_app(config: &Config, app: &App, buffer: &Buffer) -> anyhow::Result<PolledApp<Http>> {
     let http = Http::new(HttpSettings {
         timeout: config.http.timeout,
         response_max: config.http.response_max,
+        buffer: buffer.clone(),
         idle_connections_max: config.http.in_flight,
     })
     .context("the HTTP client can't be made")?;
@@ -296,7 +299,9 @@ fn token_source(source: &crate::config::TokenSource) -> TokenSource {
         crate::config::TokenSource::Stable { secret } => TokenSource::Stable(secret.clone()),
         crate::config::TokenSource::Classic { secret } => TokenSource::Classic(secret.clone()),
         crate::config::TokenSource::File { path } => TokenSource::File(path.clone()),
-        crate::config::TokenSource::Url { url } => TokenSource::Url(url.clone().into()),
+        crate::config::TokenSource::Url { url, headers } => {
+            TokenSource::Url(TokenUrl { url: url.clone(), headers: headers.clone() })
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use promoter_connector::poll::scheduler::Pauses;
 use promoter_connector::retry::{JITTER, RetrySettings};
 use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
+use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::http::{Http, HttpSettings};
 use promoter_connector::wechat::token::TokenSource;
@@ -96,7 +97,12 @@ fn drain(odd_rows: &str) -> Run {
 
 fn app(base_url: &str) -> PolledApp<Http> {
     let app = AppId::new("wx_simulated").unwrap();
-    let http = HttpSettings { timeout: Duration::from_secs(15), response_max: 16 << 20, idle_connections_max: 64 };
+    let http = HttpSettings {
+        timeout: Duration::from_secs(15),
+        response_max: 16 << 20,
+        buffer: Buffer::new(128 << 20),
+        idle_connections_max: 64,
+    };
     let settings = ClientSettings {
         app_id: app.clone(),
         id_kind: IdKind::OpenId,

@@ -18,7 +18,7 @@ use promoter_connector::domain::state::{Intake, State};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{Options, SimRequest, World};
 use promoter_connector::wechat::transport::Method;
-use promoter_connector::wechat::wire::{RowKind, read_page};
+use promoter_connector::wechat::wire::{PageAsked, RowKind, read_page};
 use serde_json::{Value, json};
 
 use crate::median;
@@ -91,6 +91,7 @@ fn round(page: &Page) -> ([Duration; STEPS.len()], usize) {
     let promoter = Promoter::new(&AppId::new("wx_simulated").unwrap(), "oSimulated000001").unwrap();
     let encoders = Encoders::new(Framings::SINGLE_OBJECT);
     let latest = NOW.as_seconds();
+    let asked = PageAsked { kind: page.kind, promoter_id: promoter.promoter_id(), is_first: true };
     let parse = timed(|| {
         for _ in 0..PAGES {
             black_box(serde_json::from_slice::<Value>(black_box(&page.strict)).unwrap());
@@ -98,10 +99,10 @@ fn round(page: &Page) -> ([Duration; STEPS.len()], usize) {
     });
     let read = timed(|| {
         for _ in 0..PAGES {
-            black_box(read_page(black_box(&page.body), page.kind, latest).unwrap());
+            black_box(read_page(black_box(&page.body), asked, latest).unwrap());
         }
     });
-    let rows: Vec<_> = (0..PAGES).map(|_| read_page(&page.body, page.kind, latest).unwrap().1.rows).collect();
+    let rows: Vec<_> = (0..PAGES).map(|_| read_page(&page.body, asked, latest).unwrap().1.rows).collect();
     assert_eq!(rows[0].len(), ROWS as usize);
     let mut harvests = Vec::new();
     let harvest = timed(|| {

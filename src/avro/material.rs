@@ -211,25 +211,13 @@ impl ResultEncoder {
     }
 }
 
-/// The symbols of the schema, in its order.
-#[derive(Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum WireStatus {
-    #[allow(dead_code, reason = "a wire enum has every symbol of its schema: the index is what is written")]
-    Unknown,
-    Succeeded,
-    Failed,
-    Rejected,
-    Expired,
-}
-
 /// In the order of the schema.
 #[derive(Serialize)]
 struct ResultRecord<'a> {
     request_id: &'a str,
     app_id: &'a str,
     promoter_openid: &'a str,
-    status: WireStatus,
+    status: &'static str,
     share_path: Option<&'a str>,
     #[serde(with = "serde_bytes")]
     qrcode: Option<&'a [u8]>,
@@ -244,10 +232,10 @@ struct ResultRecord<'a> {
 impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
     fn from(result: &'a MaterialResult) -> ResultRecord<'a> {
         let (status, material, refusal) = match &result.outcome {
-            Outcome::Succeeded(material) => (WireStatus::Succeeded, Some(material), None),
-            Outcome::Failed(refusal) => (WireStatus::Failed, None, Some(refusal)),
-            Outcome::Rejected(refusal) => (WireStatus::Rejected, None, Some(refusal)),
-            Outcome::Expired(refusal) => (WireStatus::Expired, None, Some(refusal)),
+            Outcome::Succeeded(material) => ("SUCCEEDED", Some(material), None),
+            Outcome::Failed(refusal) => ("FAILED", None, Some(refusal)),
+            Outcome::Rejected(refusal) => ("REJECTED", None, Some(refusal)),
+            Outcome::Expired(refusal) => ("EXPIRED", None, Some(refusal)),
         };
         let qrcode = material.and_then(|material| material.qrcode.as_ref());
         ResultRecord {

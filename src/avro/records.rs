@@ -1,7 +1,8 @@
 //! The wire shapes: what the schemas say, as serde sees it, borrowed from the domain.
 //!
-//! Fields stand in the order of the schema: one out of order would be buffered by apache-avro. A wire enum has
-//! the schema's symbols in the schema's order, and longs are `i64`, the only integer apache-avro takes for one.
+//! Fields stand in the order of the schema: one out of order would be buffered by apache-avro. Longs are `i64`, the only
+//! integer apache-avro takes for one. What takes one of a few words is text: a word to come breaks no reader, and some
+//! readers can't take an enum at all.
 
 use serde::Serialize;
 
@@ -11,37 +12,18 @@ use crate::domain::promoter::{IdKind, Promoter};
 use crate::domain::row::{Payment, Touch};
 use crate::domain::time::{UnixMillis, UnixTime};
 
-#[derive(Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum WireIdKind {
-    OpenId,
-    UnionId,
-}
-
-impl From<IdKind> for WireIdKind {
-    fn from(kind: IdKind) -> WireIdKind {
-        match kind {
-            IdKind::OpenId => WireIdKind::OpenId,
-            IdKind::UnionId => WireIdKind::UnionId,
-        }
+fn id_kind_word(kind: IdKind) -> &'static str {
+    match kind {
+        IdKind::OpenId => "OPENID",
+        IdKind::UnionId => "UNIONID",
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum WireOrderStatus {
-    Unknown,
-    Paid,
-    Refunded,
-}
-
-impl From<OrderStatus> for WireOrderStatus {
-    fn from(status: OrderStatus) -> WireOrderStatus {
-        match status {
-            OrderStatus::Unknown => WireOrderStatus::Unknown,
-            OrderStatus::Paid => WireOrderStatus::Paid,
-            OrderStatus::Refunded => WireOrderStatus::Refunded,
-        }
+fn status_word(status: OrderStatus) -> &'static str {
+    match status {
+        OrderStatus::Unknown => "UNKNOWN",
+        OrderStatus::Paid => "PAID",
+        OrderStatus::Refunded => "REFUNDED",
     }
 }
 
@@ -78,7 +60,7 @@ impl<'a> Event<'a> {
 pub(super) struct TouchRecord<'a> {
     event_id: &'a str,
     app_id: &'a str,
-    id_kind: WireIdKind,
+    id_kind: &'static str,
     promoter_openid: &'a str,
     role_id: Option<i64>,
     retail_id: Option<&'a str>,
@@ -97,7 +79,7 @@ impl<'a> TouchRecord<'a> {
         TouchRecord {
             event_id: circumstances.event_id,
             app_id: circumstances.promoter.app_id(),
-            id_kind: circumstances.id_kind.into(),
+            id_kind: id_kind_word(circumstances.id_kind),
             promoter_openid: circumstances.promoter.promoter_id(),
             role_id: touch.role_id,
             retail_id: touch.retail_id.as_deref(),
@@ -116,7 +98,7 @@ impl<'a> TouchRecord<'a> {
 pub(super) struct OrderRecord<'a> {
     event_id: &'a str,
     app_id: &'a str,
-    id_kind: WireIdKind,
+    id_kind: &'static str,
     promoter_openid: &'a str,
     role_id: Option<i64>,
     retail_id: Option<&'a str>,
@@ -129,7 +111,7 @@ pub(super) struct OrderRecord<'a> {
     mch_id: &'a str,
     trade_no: &'a str,
     out_trade_no: Option<&'a str>,
-    status: WireOrderStatus,
+    status: &'static str,
     status_code: i64,
     paid_amount: i64,
     paid_time: i64,
@@ -147,7 +129,7 @@ impl<'a> OrderRecord<'a> {
         OrderRecord {
             event_id: circumstances.event_id,
             app_id: circumstances.promoter.app_id(),
-            id_kind: circumstances.id_kind.into(),
+            id_kind: id_kind_word(circumstances.id_kind),
             promoter_openid: circumstances.promoter.promoter_id(),
             role_id: touch.role_id,
             retail_id: touch.retail_id.as_deref(),
@@ -160,7 +142,7 @@ impl<'a> OrderRecord<'a> {
             mch_id: &payment.mch_id,
             trade_no: &payment.trade_no,
             out_trade_no: payment.out_trade_no.as_deref(),
-            status: status.into(),
+            status: status_word(status),
             status_code: payment.status_code,
             paid_amount: payment.paid_amount,
             paid_time: millis(payment.paid_time),

@@ -132,7 +132,7 @@ fn expected_of_fact(promoter: &Promoter, fact: &Fact, observed_at: i64) -> Vec<(
     let mut fields = vec![
         ("event_id", string(&fact.id.to_string())),
         ("app_id", string(promoter.app_id())),
-        ("id_kind", Value::Enum(1, "UNIONID".into())),
+        ("id_kind", string("UNIONID")),
         ("promoter_openid", string(promoter.promoter_id())),
         ("role_id", optional(touch.role_id.map(Value::Long))),
         ("retail_id", optional_string(&touch.retail_id)),
@@ -145,9 +145,9 @@ fn expected_of_fact(promoter: &Promoter, fact: &Fact, observed_at: i64) -> Vec<(
     ];
     if let Content::Order { status, payment, .. } = &fact.content {
         let status = match status {
-            OrderStatus::Unknown => Value::Enum(0, "UNKNOWN".into()),
-            OrderStatus::Paid => Value::Enum(1, "PAID".into()),
-            OrderStatus::Refunded => Value::Enum(2, "REFUNDED".into()),
+            OrderStatus::Unknown => string("UNKNOWN"),
+            OrderStatus::Paid => string("PAID"),
+            OrderStatus::Refunded => string("REFUNDED"),
         };
         fields.extend([
             ("mch_id", string(&payment.mch_id)),

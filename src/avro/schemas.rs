@@ -202,7 +202,6 @@ mod tests {
         changed("timestamp-millis", "timestamp-micros");
         changed(r#""name": "openid","#, r#""name": "user","#);
         changed(r#"["null", "long"]"#, r#"["null", "string"]"#);
-        changed(r#"["OPENID", "UNIONID"]"#, r#"["OPENID", "UNIONID", "NAME"]"#);
     }
 
     #[test]
@@ -215,6 +214,14 @@ mod tests {
         );
         assert_ne!(more, touch);
         assert_eq!(check_compatible(touch, &more), Ok(()));
+    }
+
+    /// A word that is added to an enum breaks its readers, and Flink SQL can't read one at all.
+    #[test]
+    fn no_schema_has_an_enum() {
+        for kind in RecordKind::ALL {
+            assert!(!kind.text().contains("\"enum\""), "{kind}");
+        }
     }
 
     #[test]
@@ -236,12 +243,12 @@ mod tests {
     #[test]
     fn fingerprints_are_those_that_fastavro_finds() {
         let expected = [
-            (RecordKind::Touch, "a680e853d80e25c9"),
-            (RecordKind::Order, "f9a67cb33bba9a33"),
+            (RecordKind::Touch, "09ffd4cbe3583819"),
+            (RecordKind::Order, "3f632d74f263d5b2"),
             (RecordKind::MaterialRequest, "c426e544e66bfef8"),
-            (RecordKind::MaterialResult, "c811f8dbe6a0b505"),
+            (RecordKind::MaterialResult, "84549984e461ae99"),
             (RecordKind::DeadLetter, "a82cf420624b510d"),
-            (RecordKind::Promoter, "7acd91918b9531ca"),
+            (RecordKind::Promoter, "dd34c5d1092fcfb5"),
         ];
         for (kind, fingerprint) in expected {
             assert_eq!(kind.fingerprint().to_string(), fingerprint, "{kind}");

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::document::{Node, Value};
 use super::problem::Mistake;
-use super::secret::path;
+use super::secret::{self, path};
 use super::section::Section;
-use super::value::{base_url, word};
+use super::value::{whole_url, word};
 
 #[derive(Clone, Debug)]
 pub enum TokenSource {
@@ -17,8 +18,9 @@ pub enum TokenSource {
     Classic { secret: SecretString },
     /// A file that another program keeps fresh; read again whenever a token is needed.
     File { path: PathBuf },
-    /// An address that answers with the token, for companies with one token server.
-    Url { url: String },
+    /// An address that answers with the token, for companies with one token server; the address and the values of the
+    /// headers may hold a key.
+    Url { url: SecretString, headers: Vec<(String, SecretString)> },
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -41,17 +43,58 @@ impl TokenSource {
         };
         let directory = app.context().directory;
         let file = token.optional("path", |value| path(value, directory));
-        let url = token.optional("url", base_url);
+        let url = token.optional("url", whole_url);
+        let headers = headers(token.section("headers"));
         if let Some(kind) = kind {
             report_key(&token, "path", kind == Kind::File, "source = \"file\"");
             report_key(&token, "url", kind == Kind::Url, "source = \"url\"");
+            if kind != Kind::Url && token.has("headers") {
+                report_key(&token, "headers", false, "source = \"url\"");
+            }
         }
         token.end();
         match kind? {
             Kind::Stable => required_secret(app, secret).map(|secret| TokenSource::Stable { secret }),
             Kind::Classic => required_secret(app, secret).map(|secret| TokenSource::Classic { secret }),
             Kind::File => file.map(|path| TokenSource::File { path }),
-            Kind::Url => url.map(|url| TokenSource::Url { url }),
+            Kind::Url => url.map(|url| TokenSource::Url { url, headers }),
+        }
+    }
+}
+
+/// The headers to be sent to a token server: each value is taken for a secret.
+fn headers(section: Section) -> Vec<(String, SecretString)> {
+    let entries = section.entries();
+    let read = |(name, node): &(String, Node)| {
+        if matches!(node.value, Value::Reported) {
+            return None;
+        }
+        let value = header_name(name).and_then(|()| header_value(&node.value));
+        value.map_err(|mistake| section.problem(name, mistake)).ok().map(|value| (name.clone(), value))
+    };
+    entries.iter().filter_map(read).collect()
+}
+
+/// What HTTP itself says; another word would break the call.
+const HEADERS_OF_HTTP: [&str; 5] = ["connection", "content-length", "host", "te", "transfer-encoding"];
+
+fn header_name(name: &str) -> Result<(), Mistake> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_letter) {
+        return Err(Mistake::new("is not the name of a header", "write one such as Authorization"));
+    }
+    match HEADERS_OF_HTTP.iter().any(|of_http| name.eq_ignore_ascii_case(of_http)) {
+        true => Err(Mistake::new("is a header of HTTP itself", "remove it")),
+        false => Ok(()),
+    }
+}
+
+fn header_value(value: &Value) -> Result<SecretString, Mistake> {
+    let value = secret::from_value(value)?;
+    match value.expose_secret().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        true => Ok(value),
+        false => {
+            Err(Mistake::new("can't be sent in a header", "write letters, digits and signs of ASCII, on one line"))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use secrecy::SecretString;
 use url::Url;
 
 use super::document::Value;
@@ -67,6 +68,23 @@ pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<T, Mista
 /// An http or https address to which paths are added: without credentials, query or fragment. A trailing slash is
 /// left out.
 pub fn base_url(value: &Value) -> Result<String, Mistake> {
+    let url = http_url(value)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Mistake::new("holds a query or a fragment", "end the URL before the ? or #"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// An http or https address, perhaps with a query; it may be a secret.
+pub fn whole_url(value: &Value) -> Result<SecretString, Mistake> {
+    let url = http_url(value)?;
+    match url.fragment() {
+        Some(_) => Err(Mistake::new("holds a fragment", "end the URL before the #")),
+        None => Ok(url.as_str().into()),
+    }
+}
+
+fn http_url(value: &Value) -> Result<Url, Mistake> {
     let parsed = Url::parse(quoted(value)?).ok().filter(Url::has_host);
     let url = parsed.ok_or_else(|| Mistake::new("is not a URL", "write one such as \"https://host:8081/path\""))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -75,14 +93,13 @@ pub fn base_url(value: &Value) -> Result<String, Mistake> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Mistake::new("holds credentials", "leave them out of the URL, which appears in logs"));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Mistake::new("holds a query or a fragment", "end the URL before the ? or #"));
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn url(text: &str) -> Result<String, Mistake> {
@@ -100,6 +117,15 @@ mod tests {
     fn an_address_that_paths_cannot_be_added_to_is_refused() {
         for text in ["", "host:80", "ftp://h", "http://", "http://h?a=b", "http://h#a", "http://u:p@h", "http://u@h"] {
             assert!(url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_url_may_have_a_query() {
+        let whole = |text: &str| whole_url(&Value::Text(text.to_owned())).map(|url| url.expose_secret().to_owned());
+        assert_eq!(whole("http://h/token/?app=wx1&key=a%2Fb").unwrap(), "http://h/token/?app=wx1&key=a%2Fb");
+        for text in ["h", "ftp://h", "http://h#a", "http://u:p@h"] {
+            assert!(whole(text).is_err(), "{text}");
         }
     }
 

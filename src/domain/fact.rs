@@ -7,6 +7,9 @@ use super::promoter::Promoter;
 use super::row::{Payment, Touch};
 use super::time::UnixTime;
 
+/// The upstream's number for no scene: a row says so or leaves the field out.
+const NO_SCENE: i64 = 0;
+
 /// What makes two sightings the same fact: the first 128 bits of a BLAKE3 hash.
 ///
 /// The hash is cryptographic because users control some of the hashed text: with a weaker one, a constructed
@@ -87,7 +90,7 @@ impl Fact {
             .text(&touch.openid)
             .number(time.0)
             .optional_text(touch.path.as_deref())
-            .optional_number(touch.scene)
+            .optional_number(touch.scene.filter(|scene| *scene != NO_SCENE))
             .optional_text(touch.share_extra_info.as_deref())
             .finish();
         Some(Fact { id, time, memory: Feed::Touches, content: Content::Touch(touch), raw })
@@ -199,6 +202,17 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_touch_without_a_scene_is_the_same_as_one_of_scene_0() {
+        let promoter = Promoter::from_key("wx1/oABC").unwrap();
+        let id = |scene| {
+            let touch = Touch { openid: "u".into(), create_time: Some(UnixTime(1)), scene, ..Touch::default() };
+            Fact::touch(&promoter, touch, Box::default()).unwrap().id
+        };
+        assert_eq!(id(None), id(Some(0)));
+        assert_ne!(id(None), id(Some(1)));
+    }
 
     /// An identity that changed would publish again all that is remembered.
     #[test]

@@ -11,7 +11,7 @@ use crate::domain::pull::Scope;
 use crate::domain::state::Intake;
 use crate::domain::time::UnixTime;
 use crate::domain::turns::Pulled;
-use crate::wechat::client::Client;
+use crate::wechat::client::{Answer, Client};
 use crate::wechat::error::CallError;
 use crate::wechat::question::{Ask, Question};
 use crate::wechat::transport::Transport;
@@ -59,7 +59,7 @@ pub async fn poll<T: Transport>(
         if std::mem::take(&mut first) {
             as_of = as_of.min(begun.plus(answer.clock_skew_seconds));
         }
-        let page = answer.page;
+        let Answer { page, held, .. } = answer;
         let rows = page.rows.len();
         let mut harvest = Harvest::read(&job.promoter, job.scope, as_of, client.local_now(), page.rows);
         let next = pages.take(page.total_cnt, page.start_id, rows, harvest.row_ids());
@@ -69,6 +69,7 @@ pub async fn poll<T: Transport>(
         if rows > 0 || harvest.advance.is_some() {
             queue.send(Intake::Harvest(harvest)).await?;
         }
+        drop(held);
         match next? {
             Next::Page(start_id) => question.start_id = Some(start_id),
             Next::Again => question.start_id = None,

@@ -17,7 +17,7 @@ use super::seed::Seed;
 use super::world::{MATERIAL, ORDER, RELATION, World};
 
 /// Faults of the transport, in the order in which they are tried.
-const TRANSPORT: [Fault; 7] = [
+const TRANSPORT: [Fault; 8] = [
     Fault::Hang,
     Fault::Reset,
     Fault::Error500,
@@ -25,6 +25,7 @@ const TRANSPORT: [Fault; 7] = [
     Fault::TooManyRequests,
     Fault::EmptyBody,
     Fault::HtmlBody,
+    Fault::ForeignJson,
 ];
 
 /// A data call that has passed all that stands before its data.
@@ -132,6 +133,12 @@ impl World {
         let index = self.known(now, *app, index, question.union_ids)?;
         let subject = format!("{}/{}", self.apps[*app].id, question.promoter_id);
         let strikes = |fault| self.faults.strikes(fault, now, *call);
+        if strikes(Fault::ListObject) {
+            return Ok(Reply::fault(Fault::ListObject, *call));
+        }
+        if question.start_id.is_none() && strikes(Fault::RowsMissing) {
+            return Ok(Reply::fault(Fault::RowsMissing, *call));
+        }
         let twist = Twist {
             repeats_start_id: strikes(Fault::RepeatingStartId),
             hides_start_id: strikes(Fault::MissingStartId),

@@ -17,6 +17,8 @@ pub enum Death {
     UnreadableTime,
     /// Its time lies ten years ahead.
     FutureTime,
+    /// Its time counts something else than seconds.
+    AncientTime,
     /// Without `paid_amount`; only orders.
     MissingAmount,
     /// No JSON, although its braces and quotes are in pairs.
@@ -41,6 +43,10 @@ pub struct TouchDetail {
     pub openid: String,
     pub path: Option<String>,
     pub scene: Option<i64>,
+    /// What stands in place of a scene and can't be read: the row then has none.
+    pub broken_scene: Option<&'static str>,
+    /// Whether the row names another promoter than the one it belongs to.
+    pub names_another: bool,
     /// Empty where the row has none.
     pub share_extra_info: Vec<Piece>,
     /// Whether a row of an order tells when the user came.
@@ -64,6 +70,7 @@ pub struct OrderDetail {
 
 const SCENES: [i64; 8] = [1007, 1008, 1011, 1036, 1044, 1047, 1129, 1154];
 const UNKNOWN_SCENES: [i64; 3] = [0, 2999, 4_294_967_295];
+const BROKEN_SCENES: [&str; 5] = ["[1007]", "{}", "\"poster\"", "18446744073709551615", "10.5"];
 const PATHS: [&str; 5] = [
     "pages/index/index",
     "pages/goods/detail?id=",
@@ -87,7 +94,8 @@ impl Drawer {
 
     pub fn touch(&self, promoter: &SimPromoter, index: usize) -> TouchDetail {
         let mut rng = promoter.seed.stream(2 * index as u64);
-        let drawn = self.draw(&mut rng, index, false);
+        let mut drawn = self.draw(&mut rng, index, false);
+        self.twist(&mut rng, &mut drawn);
         match promoter.shares.of(index) {
             None => drawn,
             Some(material) => TouchDetail {
@@ -107,7 +115,7 @@ impl Drawer {
         let odd = rng.random_bool(self.odd_rows);
         let alone = touch.death.is_none() && refunds == 0;
         let stem: u64 = rng.random_range(0..10_000_000_000_000);
-        OrderDetail {
+        let mut detail = OrderDetail {
             touch_before: rng.random_range(1..86_400),
             mch_id: (1_600_000_000 + rng.random_range(0..20)).to_string(),
             trade_no: format!("42000{stem:013}{index:010}"),
@@ -120,6 +128,17 @@ impl Drawer {
             unknown_status: (odd && alone).then(|| [0, 3, 99][rng.random_range(0..3)]),
             hides_refund_time: odd && refunds == 1,
             touch,
+        };
+        self.twist(&mut rng, &mut detail.touch);
+        detail
+    }
+
+    /// What is odd about a row beside its texts. Drawn last, so that what was drawn before it stays the same.
+    fn twist(&self, rng: &mut ChaCha8Rng, touch: &mut TouchDetail) {
+        touch.names_another = rng.random_bool(self.odd_rows / 4.0);
+        if rng.random_bool(self.odd_rows / 4.0) {
+            touch.scene = None;
+            touch.broken_scene = Some(BROKEN_SCENES[rng.random_range(0..BROKEN_SCENES.len())]);
         }
     }
 
@@ -140,6 +159,8 @@ impl Drawer {
                 (_, 9) => None,
                 _ => Some(SCENES[rng.random_range(0..SCENES.len())]),
             },
+            broken_scene: None,
+            names_another: false,
             share_extra_info: share_extra_info(rng, odd, user),
             has_create_time: rng.random_bool(0.95),
             death: dead.then(|| death(rng, order)),
@@ -169,7 +190,7 @@ fn share_extra_info(rng: &mut ChaCha8Rng, odd: bool, user: u64) -> Vec<Piece> {
 }
 
 fn death(rng: &mut ChaCha8Rng, order: bool) -> Death {
-    match rng.random_range(0..8) {
+    match rng.random_range(0..9) {
         0 => Death::MissingOpenid,
         1 => Death::EmptyOpenid,
         2 => Death::MissingTime,
@@ -177,6 +198,7 @@ fn death(rng: &mut ChaCha8Rng, order: bool) -> Death {
         4 => Death::FutureTime,
         5 if order => Death::MissingAmount,
         6 => Death::NestedOpenid,
+        7 => Death::AncientTime,
         _ => Death::BrokenSyntax,
     }
 }

@@ -40,6 +40,8 @@ pub enum Delivery {
 pub struct SimResponse {
     pub status: u16,
     pub content_type: &'static str,
+    /// Whether the body is packed by gzip. The header may say so or not.
+    pub is_packed: bool,
     /// The `Date` header.
     pub date: UnixTime,
     /// The `Retry-After` header, in seconds.

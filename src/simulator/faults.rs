@@ -32,6 +32,12 @@ pub enum Fault {
     EmptyBody,
     /// HTTP 200 with an HTML body.
     HtmlBody,
+    /// HTTP 200 with the JSON of some gateway, which may hold an answer.
+    ForeignJson,
+    /// A page whose list is an object.
+    ListObject,
+    /// A first page that counts rows and has none.
+    RowsMissing,
     /// The connection is closed within the body.
     Truncated,
     /// errcode -1.
@@ -66,6 +72,10 @@ pub enum Fault {
     Banned,
     /// The errcode comes as text: harmless.
     ErrcodeText,
+    /// The body is packed, which nobody asked for: harmless.
+    Gzip,
+    /// NULs behind the body: harmless.
+    TrailingNul,
     /// Content-Type text/plain: harmless.
     TextPlain,
 }
@@ -74,7 +84,9 @@ impl Fault {
     fn default_rate(self, level: Level) -> f64 {
         let (some, many) = match self {
             Fault::Error500 | Fault::Error502 | Fault::Reset | Fault::Truncated => (0.003, 0.02),
-            Fault::TooManyRequests | Fault::EmptyBody | Fault::HtmlBody => (0.002, 0.01),
+            Fault::TooManyRequests | Fault::EmptyBody | Fault::HtmlBody | Fault::ForeignJson => (0.002, 0.01),
+            Fault::ListObject | Fault::RowsMissing => (0.001, 0.005),
+            Fault::Gzip | Fault::TrailingNul => (0.01, 0.05),
             Fault::Hang | Fault::TokenRejected | Fault::Unforeseen | Fault::MissingStartId => (0.001, 0.005),
             Fault::Slow | Fault::TooFast | Fault::Parked => (0.005, 0.02),
             Fault::Busy => (0.01, 0.05),

@@ -18,6 +18,20 @@ pub struct Reply {
     pub played: Option<Fault>,
 }
 
+/// What gateways say, and what they make of an answer.
+const FOREIGN: [&str; 5] = [
+    "{}",
+    r#"{"code":50013,"message":"rate limited"}"#,
+    r#"{"errcode":null,"errmsg":null}"#,
+    r#"{"code":0,"data":{"relation_list":[],"order_list":[],"total_cnt":0,"errcode":0}}"#,
+    r#"{"success":true,"result":"{\"errcode\":103006}"}"#,
+];
+const ROWS_MISSING: [&str; 3] = [
+    r#"{"errcode":0,"errmsg":"ok","total_cnt":12}"#,
+    r#"{"relation_list":null,"order_list":[],"total_cnt":"3","errcode":0}"#,
+    r#"{"relation_list":[],"order_list":"","total_cnt":1000,"start_id":"7"}"#,
+];
+
 pub const JSON: &str = "application/json; charset=UTF-8";
 const HTML: &str = "text/html; charset=utf-8";
 pub const PLAIN: &str = "text/plain; charset=utf-8";
@@ -47,7 +61,11 @@ impl Reply {
     pub fn fault(fault: Fault, call: Seed) -> Reply {
         const PAGE: &str = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
         let html = |status| Reply { status, content_type: HTML, ..Reply::success(PAGE) };
+        let pick = |bodies: &[&'static str]| bodies[(call.text("body").bits() % bodies.len() as u64) as usize];
         let reply = match fault {
+            Fault::ForeignJson => Reply::success(pick(&FOREIGN)),
+            Fault::ListObject => Reply::success(r#"{"relation_list":{},"order_list":{},"total_cnt":0,"errcode":0}"#),
+            Fault::RowsMissing => Reply::success(pick(&ROWS_MISSING)),
             Fault::Error500 => Reply { status: 500, content_type: PLAIN, ..Reply::success("internal error") },
             Fault::Error502 => html(502),
             Fault::HtmlBody => html(200),

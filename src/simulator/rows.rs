@@ -118,7 +118,10 @@ impl Renderer<'_> {
         let style = if dead { Style::default() } else { style };
         let mut object = Object { begin: out.len(), out, style };
         object.out.push(b'{');
-        object.text("promoter_openid", Some(&self.promoter.id));
+        match detail.names_another {
+            true => object.text("promoter_openid", Some("oSomebodyElse")),
+            false => object.text("promoter_openid", Some(&self.promoter.id)),
+        }
         object.optional_number("role_id", merchant.role_id);
         match merchant.retail_id.as_deref() {
             Some(digits) => object.digits("retail_id", digits),
@@ -155,7 +158,13 @@ impl Object<'_> {
             time => self.optional_number("create_time", time),
         }
         self.text("path", detail.path.as_deref());
-        self.optional_number("scene", detail.scene);
+        match detail.broken_scene {
+            Some(broken) => {
+                self.key("scene");
+                self.out.extend_from_slice(broken.as_bytes());
+            }
+            None => self.optional_number("scene", detail.scene),
+        }
         match detail.share_extra_info.is_empty() {
             true => self.text("share_extra_info", None),
             false => self.pieces("share_extra_info", &detail.share_extra_info),
@@ -232,6 +241,7 @@ impl Object<'_> {
                 self.out.extend_from_slice(b"\"soon\"");
             }
             Some(Death::FutureTime) => self.number(name, time + 10 * 366 * 86_400),
+            Some(Death::AncientTime) => self.number(name, time / 1000),
             Some(Death::BrokenSyntax) => {
                 self.key(name);
                 self.out.extend_from_slice(b",,");

@@ -136,6 +136,7 @@ fn play(world: &SharedWorld, scissors: &Scissors, answer: SimResponse) -> Respon
     let values = [
         (header::DATE, Some(date)),
         (header::CONTENT_TYPE, Some(answer.content_type.to_owned())),
+        (header::CONTENT_ENCODING, (answer.is_packed && says_packed(&answer)).then(|| "gzip".to_owned())),
         (header::RETRY_AFTER, answer.retry_after.map(|seconds| seconds.to_string())),
         (header::CONTENT_LENGTH, Some(answer.body.len().to_string())),
     ];
@@ -156,6 +157,11 @@ fn play(world: &SharedWorld, scissors: &Scissors, answer: SimResponse) -> Respon
         }
     };
     (status, headers, body).into_response()
+}
+
+/// Some gateways pack a body and do not say so; which it is follows from the body.
+fn says_packed(answer: &SimResponse) -> bool {
+    !answer.body.len().is_multiple_of(4)
 }
 
 /// Sends these bytes and then breaks off, below the announced length.

@@ -5,10 +5,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::time::UnixMillis;
+use crate::wechat::packing::unpacked;
 use crate::wechat::transport::{Request, Response, Transport, TransportError};
 
 use super::exchange::{Delivery, SimRequest, SimResponse};
 use super::server::SharedWorld;
+
+/// Far above any body of the world, in bytes.
+const BODY_MAX: usize = 64 << 20;
 
 /// A client's side of the simulated upstream. Clones share the world and the clock, also over a restart of the
 /// connector.
@@ -42,7 +46,7 @@ impl SimulatedTransport {
                 self.world.with(|world| world.delivered(answer.receipt));
                 Ok(Response {
                     status: answer.status,
-                    body: answer.body,
+                    body: unpacked(answer.body, BODY_MAX)?,
                     date: Some(answer.date),
                     retry_after: answer.retry_after.map(Duration::from_secs),
                 })

@@ -1,8 +1,12 @@
 //! The seeded world: it answers what the upstream would answer at a given time, and remembers what it showed.
 
+use std::io::Write;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rand::RngExt;
 use serde_json::{Map, Value};
 
@@ -66,6 +70,11 @@ const COUNTED: [&str; 7] = [RELATION, ORDER, MATERIAL, PROMOTER, STABLE_TOKEN, C
 fn whole_millis(duration: Duration) -> u64 {
     // The flags allow ten years.
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn packed(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to memory can't fail").into()
 }
 
 impl World {
@@ -191,13 +200,21 @@ impl World {
         let slow = if strikes(Fault::Slow) { rng.random_range(1000..5000) } else { 0 };
         let after = Duration::from_millis(slow + rng.random_range(self.latency.clone()));
         let cut = reply.status == 200 && reply.body.len() > 1 && strikes(Fault::Truncated);
+        let content_type = if strikes(Fault::TextPlain) { PLAIN } else { reply.content_type };
+        let is_packed = reply.status == 200 && !reply.body.is_empty() && strikes(Fault::Gzip);
+        let mut body = reply.body;
+        if strikes(Fault::TrailingNul) {
+            body = [&body[..], b"\0\0"].concat().into();
+        }
+        if is_packed {
+            body = packed(&body);
+        }
         let delivery = match reply.played {
             Some(Fault::Hang) => Delivery::Hang,
             Some(_) => Delivery::Reset,
-            None if cut => Delivery::Truncated(rng.random_range(0..reply.body.len())),
+            None if cut => Delivery::Truncated(rng.random_range(0..body.len())),
             None => Delivery::Whole,
         };
-        let content_type = if strikes(Fault::TextPlain) { PLAIN } else { reply.content_type };
         let outcome = if cut && reply.played.is_none() { Fault::Truncated.name() } else { reply.outcome };
         self.stats.count(path, outcome);
         SimResponse {
@@ -205,7 +222,8 @@ impl World {
             content_type,
             date: UnixMillis(now.0.saturating_add(self.clock_skew_millis)).as_seconds(),
             retry_after: reply.retry_after,
-            body: reply.body,
+            is_packed,
+            body,
             after,
             delivery,
             receipt: if delivery == Delivery::Whole { reply.receipt } else { Receipt::default() },

@@ -13,11 +13,12 @@ use super::budget::{Budget, BudgetSettings, DaySpent};
 use super::error::{Call, CallError, Cause, Hold, Reaction, reaction};
 use super::hosts::{Host, Hosts};
 use super::material::{GivenMaterial, MaterialQuestion, read_material};
+use super::oddities::{Account, Oddities};
 use super::question::Question;
 use super::token::{Token, TokenError, TokenSource, Tokens};
 use super::transport::{Method, Request, Response, Transport, TransportError};
-use super::upstream_clock::UpstreamClock;
-use super::wire::{Envelope, Page, PageFault, read_page};
+use super::upstream_clock::{Moment, UpstreamClock};
+use super::wire::{Envelope, Page, PageAsked, PageFault, read_page};
 use crate::domain::feed::Interface;
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::{UnixMillis, UnixTime};
@@ -47,6 +48,9 @@ pub struct Answer {
     /// How far the upstream's clock was behind the local one when the answer came, in seconds: never above 0, and 0 without
     /// a `Date`. It holds the way of the answer too; [`Client::now`] does not.
     pub clock_skew_seconds: i64,
+    /// The answer's bytes, where it has rows. As long as they are held they take up room that other answers wait for
+    /// (`http.buffered_max`): to be dropped when the rows are handed on, and not before.
+    pub held: Bytes,
 }
 
 pub struct Client<T> {
@@ -58,6 +62,7 @@ pub struct Client<T> {
     retry: RetrySettings,
     budgets: BTreeMap<Interface, Budget>,
     clock: UpstreamClock,
+    oddities: Account,
 }
 
 /// A failed attempt, with what the loop needs to go on.
@@ -73,16 +78,17 @@ struct Failure {
 struct Asked<'a, C> {
     interface: Interface,
     body: Bytes,
-    read: &'a Read<C>,
+    read: &'a Read<'a, C>,
 }
 
-type Read<C> = dyn Fn(&[u8], UnixTime) -> Result<(Envelope, C), PageFault> + Sync;
+type Read<'a, C> = dyn Fn(&[u8], UnixTime) -> Result<(Envelope, C), PageFault> + Sync + 'a;
 
 /// An answer that is none of a failure's.
 struct Answered<C> {
     /// Absent where the upstream says that there is no data.
     content: Option<C>,
     clock_skew_seconds: i64,
+    body: Bytes,
 }
 
 /// What an attempt ends with, besides an answer.
@@ -99,11 +105,12 @@ impl<T: Transport> Client<T> {
             transport,
             hosts: Hosts::new(settings.base_url, settings.spare_urls),
             tokens: Tokens::new(settings.app_id.clone(), settings.token_source),
+            clock: UpstreamClock::new(settings.app_id.clone()),
+            oddities: Account::default(),
             app_id: settings.app_id,
             id_kind: settings.id_kind,
             retry: settings.retry,
             budgets: budgets.collect(),
-            clock: UpstreamClock::default(),
         }
     }
 
@@ -126,21 +133,55 @@ impl<T: Transport> Client<T> {
         self.clock.skew_seconds()
     }
 
-    /// Fetches the token, once and without retries: then the first window is asked with the upstream's clock known.
-    /// Also what a check of the credentials does.
+    /// What was odd about the rows of all pages since the process began.
+    pub fn oddities(&self) -> Oddities {
+        self.oddities.total()
+    }
+
+    /// Fetches the token, once and without retries, and hears the upstream's clock: then the first cursor is set, and the
+    /// first window asked for, with both clocks known. Also what a check of the credentials does.
     pub async fn warm_up(&self) -> Result<(), TokenError> {
-        let host = self.hosts.current();
-        self.tokens.get(&self.transport, &self.clock, self.hosts.base_url(host)).await.map(drop)
+        let base_url = self.hosts.base_url(self.hosts.current());
+        let token = self.tokens.get(&self.transport, &self.clock, base_url);
+        if self.tokens.asks_upstream() {
+            return token.await.map(drop);
+        }
+        let (token, ()) = tokio::join!(token, self.hear_clock(base_url));
+        token.map(drop)
+    }
+
+    /// A call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a call
+    /// for a token without credentials, which is refused and costs nobody's quota. Without an answer the first page tells.
+    async fn hear_clock(&self, base_url: &str) {
+        let request = Request {
+            method: Method::Post,
+            base_url: base_url.to_owned(),
+            path: "/cgi-bin/stable_token",
+            query: vec![],
+            headers: vec![],
+            body: Some(Bytes::from_static(b"{}")),
+        };
+        let sent = Moment::now(&self.transport);
+        if let Ok(Response { status: 200, date: Some(date), .. }) = self.transport.send(request).await {
+            self.clock.note(sent, Moment::now(&self.transport), date);
+        }
     }
 
     /// Asks for one page. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
     pub async fn page(&self, question: &Question, cancel: &CancellationToken) -> Result<Answer, CallError> {
-        let kind = question.row_kind();
-        let read = move |body: &[u8], latest_now| read_page(body, kind, latest_now);
+        let page_asked = PageAsked {
+            kind: question.row_kind(),
+            promoter_id: question.promoter.promoter_id(),
+            is_first: question.start_id.is_none(),
+        };
+        let read = move |body: &[u8], latest_now| read_page(body, page_asked, latest_now);
         let asked = Asked { interface: question.interface(), body: question.body(self.id_kind), read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
-        let Answered { content, clock_skew_seconds } = answered;
-        Ok(Answer { no_data: content.is_none(), page: content.unwrap_or_default(), clock_skew_seconds })
+        let Answered { content, clock_skew_seconds, body } = answered;
+        let (no_data, page) = (content.is_none(), content.unwrap_or_default());
+        self.oddities.add(&self.app_id, &question.promoter, &page.oddities);
+        let held = if page.rows.is_empty() { Bytes::new() } else { body };
+        Ok(Answer { page, no_data, clock_skew_seconds, held })
     }
 
     /// Asks for material. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
@@ -218,11 +259,12 @@ impl<T: Transport> Client<T> {
             base_url: base_url.to_owned(),
             path: asked.interface.path(),
             query: vec![("access_token", token.expose().to_owned())],
+            headers: vec![],
             body: Some(asked.body.clone()),
         };
-        let sent = self.transport.now().as_seconds();
+        let sent = Moment::now(&self.transport);
         let answered = self.transport.send(request).await;
-        let received = self.transport.now().as_seconds();
+        let received = Moment::now(&self.transport);
         match answered {
             Ok(response) => self.judge(asked, token, response, sent, received),
             Err(error @ TransportError::TooLarge { .. }) => {
@@ -237,29 +279,24 @@ impl<T: Transport> Client<T> {
         asked: &Asked<'_, C>,
         token: Token,
         response: Response,
-        sent: UnixTime,
-        received: UnixTime,
+        sent: Moment,
+        received: Moment,
     ) -> Result<Answered<C>, Ended> {
         let Response { status, body, date, retry_after } = response;
-        let mut clock_skew_seconds = 0;
-        // A proxy's error page tells the proxy's clock.
-        if let Some(date) = date.filter(|_| (200..=299).contains(&status)) {
-            self.clock.note(sent, received, date);
-            clock_skew_seconds = date.0.saturating_sub(received.0).min(0);
-        }
-        let (envelope, content, fault) = match (asked.read)(&body, self.clock.later(received)) {
+        // Behind another status stands something else than the upstream, with a clock of its own.
+        let date = date.filter(|_| status == 200);
+        let clock_skew_seconds = date.map_or(0, |date| self.clock.note(sent, received, date));
+        let (envelope, content, fault) = match (asked.read)(&body, self.clock.later(received.wall)) {
             Ok((envelope, content)) => (Some(envelope), Some(content), String::new()),
-            Err(PageFault::NotJson(fault)) => (None, None, fault),
-            // Behind another status than success this is no answer of the upstream's at all.
-            Err(fault) if (200..=299).contains(&status) => {
+            Err(fault) if fault.is_lasting() && status == 200 => {
                 return Err(Ended::Unreadable(Cause::unanswered(&fault.to_string(), &[])));
             }
             Err(fault) => (None, None, fault.to_string()),
         };
         let errcode = envelope.as_ref().map(|envelope| envelope.errcode);
         match (reaction(Call::Data(asked.interface), status, errcode), envelope) {
-            (Reaction::Read, _) => Ok(Answered { content, clock_skew_seconds }),
-            (Reaction::NoData, _) => Ok(Answered { content: None, clock_skew_seconds }),
+            (Reaction::Read, _) => Ok(Answered { content, clock_skew_seconds, body }),
+            (Reaction::NoData, _) => Ok(Answered { content: None, clock_skew_seconds, body }),
             (reaction, Some(envelope)) if envelope.errcode != 0 => {
                 let cause = self.cause(&envelope, status, &token);
                 Err(Ended::Failed(Failure { reaction, cause, retry_after, token: Some(token) }))

@@ -4,26 +4,32 @@ use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::buffer::{Buffer, Room};
+use super::packing::unpacked;
 use super::transport::{Method, Request, Response, Transport, TransportError};
 use crate::domain::time::UnixMillis;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// For a whole exchange, from the connection to the last byte of the body.
     pub timeout: Duration,
-    /// Bytes of a body, at most.
+    /// Bytes of a body, at most, packed and unpacked.
     pub response_max: usize,
+    /// Where bodies find room, with those of other clients.
+    pub buffer: Buffer,
     /// Idle connections that are kept for each host: as many as calls may be in flight.
     pub idle_connections_max: usize,
 }
 
 /// An answer's texts are cut to this where they become part of an error.
 const ERROR_CHARS_MAX: usize = 200;
-/// Room that is made for a body because its length was announced, in bytes: a page of 1000 rows.
-const BODY_AT_ONCE_MAX: usize = 512 * 1024;
+/// Room that a call waits for before it is sent, in bytes: that of a page of 1000 rows. So while memory is short calls are
+/// late, and do not run out of time half answered.
+const ROOM_AT_ONCE: usize = 512 * 1024;
 /// Idle connections are closed before what stands between is likely to forget them.
 const IDLE_FOR: Duration = Duration::from_secs(50);
 
@@ -32,6 +38,7 @@ const IDLE_FOR: Duration = Duration::from_secs(50);
 pub struct Http {
     client: reqwest::Client,
     response_max: usize,
+    buffer: Buffer,
 }
 
 impl Http {
@@ -45,27 +52,62 @@ impl Http {
             .pool_idle_timeout(IDLE_FOR)
             .build()
             .map_err(described)?;
-        Ok(Http { client, response_max: settings.response_max })
+        Ok(Http { client, response_max: settings.response_max, buffer: settings.buffer })
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
-        let mut response = self.prepared(request)?.send().await.map_err(described)?;
+        let prepared = self.prepared(request)?;
+        let room = self.buffer.room(ROOM_AT_ONCE.min(self.response_max)).await;
+        let mut response = prepared.send().await.map_err(described)?;
         let date = header(response.headers(), DATE).and_then(|text| httpdate::parse_http_date(text).ok());
         let retry_after = retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
+        let date = date.map(|date| unix_millis(date).as_seconds());
+        let status = response.status().as_u16();
+        let (body, room) = self.body(&mut response, room).await?;
+        let body = self.content(body, room).await?;
+        Ok(Response { status, body, date, retry_after })
+    }
+
+    /// The body as it comes, and its room.
+    async fn body(&self, response: &mut reqwest::Response, mut room: Room) -> Result<(Bytes, Room), TransportError> {
         let too_large = TransportError::TooLarge { limit: self.response_max };
         let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         if announced > self.response_max {
             return Err(too_large);
         }
-        let mut body = BytesMut::with_capacity(announced.min(BODY_AT_ONCE_MAX));
+        if announced > room.bytes() {
+            room = self.exchanged(room, announced).await;
+        }
+        let mut body = BytesMut::with_capacity(announced);
         while let Some(chunk) = response.chunk().await.map_err(described)? {
-            if body.len() + chunk.len() > self.response_max {
+            let length = body.len() + chunk.len();
+            if length > self.response_max {
                 return Err(too_large);
+            }
+            if length > room.bytes() {
+                room = self.exchanged(room, self.response_max).await;
             }
             body.extend_from_slice(&chunk);
         }
-        let date = date.map(|date| unix_millis(date).as_seconds());
-        Ok(Response { status: response.status().as_u16(), body: body.freeze(), date, retry_after })
+        Ok((body.freeze(), room))
+    }
+
+    /// What the body holds, in its room.
+    async fn content(&self, body: Bytes, room: Room) -> Result<Bytes, TransportError> {
+        let within = room.bytes().min(self.response_max);
+        match unpacked(body.clone(), within) {
+            Err(TransportError::TooLarge { .. }) if within < self.response_max => {
+                let room = self.exchanged(room, self.response_max).await;
+                Ok(room.filled_with(unpacked(body, self.response_max)?))
+            }
+            content => Ok(room.filled_with(content?)),
+        }
+    }
+
+    /// Room of `bytes` in place of `room`, which is given back first: see [`Buffer`].
+    async fn exchanged(&self, room: Room, bytes: usize) -> Room {
+        drop(room);
+        self.buffer.room(bytes).await
     }
 
     fn prepared(&self, request: Request) -> Result<reqwest::RequestBuilder, TransportError> {
@@ -74,10 +116,13 @@ impl Http {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
-        let builder = match request.method {
+        let mut builder = match request.method {
             Method::Get => self.client.get(url),
             Method::Post => self.client.post(url),
         };
+        for (name, value) in &request.headers {
+            builder = builder.header(name, sensitive(value)?);
+        }
         // A body of known length goes out with Content-Length; without one, a POST still says that it is empty.
         Ok(match (request.body, request.method) {
             (Some(body), _) => builder.header(CONTENT_TYPE, "application/json").body(body),
@@ -85,6 +130,13 @@ impl Http {
             (None, Method::Get) => builder,
         })
     }
+}
+
+fn sensitive(value: &SecretString) -> Result<HeaderValue, TransportError> {
+    let refused = |_| TransportError::Connection("a header's value can't be sent".into());
+    let mut value = HeaderValue::from_str(value.expose_secret()).map_err(refused)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl Transport for Http {

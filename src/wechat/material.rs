@@ -6,7 +6,7 @@ use serde::{Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
 use super::parts::PageFault;
-use super::repair::repair;
+use super::repair::{bare, read_loosely};
 use super::value::Value;
 use super::wire::Envelope;
 use crate::domain::promoter::Promoter;
@@ -70,14 +70,11 @@ pub struct GivenMaterial {
     pub tag: Option<String>,
 }
 
-/// Reads an answer. With an errcode other than 0 the material is empty: nothing else of the answer counts.
+/// Reads an answer. With an errcode other than 0 the material is empty: nothing else of the answer counts. One that has
+/// none of the fields is no answer, while a success with nothing in it is one.
 pub fn read_material(body: &[u8]) -> Result<(Envelope, GivenMaterial), PageFault> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let strict = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str::<Answer>(text).ok());
-    let answer = match strict {
-        Some(answer) => answer,
-        None => serde_json::from_str(&repair(body)).map_err(|error| PageFault::NotJson(error.to_string()))?,
-    };
+    let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
+    let answer: Answer = read_loosely(bare(body), |text| serde_json::from_str(text)).map_err(unreadable)?;
     Ok((answer.envelope, answer.material))
 }
 
@@ -126,6 +123,9 @@ impl<'de> Visitor<'de> for AnswerVisitor {
             };
             let value = Value::read(map.next_value::<&RawValue>()?).map_err(A::Error::custom)?;
             *text = value.text().map_err(|_| A::Error::custom(format!("{name} is no text")))?;
+        }
+        if errcode.is_absent() && answer.material == GivenMaterial::default() {
+            return Err(A::Error::custom("the answer has no field of one"));
         }
         answer.envelope.errcode = errcode.integer().map_err(|_| A::Error::custom("errcode is no number"))?.unwrap_or(0);
         if answer.envelope.errcode != 0 {
@@ -182,6 +182,12 @@ mod tests {
     }
 
     #[test]
+    fn a_success_with_nothing_in_it_is_an_answer() {
+        let (envelope, material) = read_material(b"{\"errcode\":0,\"tag\":\"\"}\0").unwrap();
+        assert_eq!((envelope.errcode, material), (0, GivenMaterial::default()));
+    }
+
+    #[test]
     fn a_refusal_gives_nothing_but_its_code_and_words() {
         let (envelope, material) = read_material(br#"{"errcode":"103006","errmsg":"no rid: 1","tag":"x"}"#).unwrap();
         assert_eq!((envelope.errcode, envelope.errmsg.as_str()), (103_006, "no rid: 1"));
@@ -192,7 +198,18 @@ mod tests {
     fn raw_control_characters_and_empty_texts_are_taken_as_elsewhere() {
         let (_, material) = read_material(b"\xEF\xBB\xBF{\"tag\":\"a\nb\",\"share_path\":\"\",\"new\":[1]}").unwrap();
         assert_eq!(material, GivenMaterial { tag: Some("a\nb".into()), ..GivenMaterial::default() });
-        for body in ["", "<html>", "[]", r#"{"qrcode":[1]}"#, r#"{"errcode":"x"}"#, r#"{"tag":"x"#] {
+        for body in [
+            "",
+            "<html>",
+            "[]",
+            r#"{"qrcode":[1]}"#,
+            r#"{"errcode":"x"}"#,
+            r#"{"tag":"x"#,
+            "{}",
+            r#"{"code":1}"#,
+            r#"{"errcode":null}"#,
+            r#"{"tag":""}"#,
+        ] {
             assert!(read_material(body.as_bytes()).is_err(), "{body}");
         }
     }

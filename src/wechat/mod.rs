@@ -16,11 +16,14 @@ pub mod budget;
 mod hosts;
 pub mod token;
 
+pub mod buffer;
 pub mod http;
+pub mod packing;
 pub mod transport;
 pub mod upstream_clock;
 
 mod fields;
+pub mod oddities;
 mod parts;
 mod repair;
 mod split;

@@ -15,15 +15,32 @@ pub const START_ID_BYTES_MAX: usize = 4096;
 /// Why a page can't be taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PageFault {
-    /// Not what the upstream meant to send: an empty body, HTML, an answer that was cut off.
-    #[error("the answer is not readable: {0}")]
-    NotJson(String),
+    /// Not what the upstream meant to send: an empty body, HTML, an answer that was cut off, what some gateway wraps around
+    /// an answer or says in its place.
+    #[error("no answer of the upstream's: {0}")]
+    NotAnAnswer(String),
     #[error("{0} is not a list, or is there twice")]
     List(&'static str),
+    #[error("no row, where total_cnt is {0}")]
+    RowsMissing(i64),
     #[error("the answer has more than {ROWS_MAX} rows")]
     TooManyRows,
     #[error("start_id is longer than {START_ID_BYTES_MAX} bytes")]
     StartId,
+}
+
+impl PageFault {
+    /// Whether asking the same again would bring the same: then only another question helps.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            PageFault::TooManyRows | PageFault::StartId => true,
+            PageFault::NotAnAnswer(_) | PageFault::List(_) | PageFault::RowsMissing(_) => false,
+        }
+    }
+}
+
+fn not_an_answer(what: &str) -> PageFault {
+    PageFault::NotAnAnswer(what.to_owned())
 }
 
 /// What stands beside the list.
@@ -65,13 +82,24 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    /// An answer with an errcode is read for nothing else.
+    /// What the answer says about the call itself, whatever else it holds. An absent errcode is a success.
+    pub fn envelope(&self) -> Result<Head, PageFault> {
+        Ok(self.refusal()?.unwrap_or_default())
+    }
+
+    /// The head and the rows of an answer that lists rows. One with an errcode is read for nothing else.
+    ///
+    /// It is an answer by what it says: at least one of its four parts has to be there. A gateway's own JSON has none of
+    /// them, and would pass for a page without rows.
     pub fn finish(self, list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
-        let unreadable = |_| PageFault::NotJson("errcode is no number".into());
-        let errcode = self.errcode.integer().map_err(unreadable)?.unwrap_or(0);
-        if errcode != 0 {
-            let errmsg = self.errmsg.text().ok().flatten().unwrap_or_default();
-            return Ok((Head { errcode, errmsg, ..Head::default() }, Vec::new()));
+        if let Some(refusal) = self.refusal()? {
+            return Ok((refusal, Vec::new()));
+        }
+        let total_cnt = self.total_cnt.integer().map_err(|_| not_an_answer("total_cnt is no number"))?;
+        let start_id = self.start_id()?;
+        let has_list = !matches!(self.list, List::None);
+        if self.errcode.is_absent() && total_cnt.is_none() && start_id.is_none() && !has_list {
+            return Err(not_an_answer("it has no field of one"));
         }
         let rows = match self.list {
             List::None => Vec::new(),
@@ -79,15 +107,26 @@ impl<'a> Parts<'a> {
             List::TooManyRows => return Err(PageFault::TooManyRows),
             List::Wrong => return Err(PageFault::List(list)),
         };
+        Ok((Head { total_cnt, start_id, ..Head::default() }, rows))
+    }
+
+    fn refusal(&self) -> Result<Option<Head>, PageFault> {
+        let errcode = self.errcode.integer().map_err(|_| not_an_answer("errcode is no number"))?;
+        let Some(errcode) = errcode.filter(|errcode| *errcode != 0) else { return Ok(None) };
+        let errmsg = self.errmsg.text().ok().flatten().unwrap_or_default();
+        Ok(Some(Head { errcode, errmsg, ..Head::default() }))
+    }
+
+    /// One of another kind than text or number says nothing: without it a full page fails the pull, and any other ends it.
+    fn start_id(&self) -> Result<Option<String>, PageFault> {
         let start_id = match self.start_id {
             Value::Text(_) | Value::Number(_) => self.start_id.text().ok().flatten(),
             Value::Absent | Value::Bool(_) | Value::Nested => None,
         };
-        if start_id.as_ref().is_some_and(|start_id| start_id.len() > START_ID_BYTES_MAX) {
-            return Err(PageFault::StartId);
+        match start_id {
+            Some(start_id) if start_id.len() > START_ID_BYTES_MAX => Err(PageFault::StartId),
+            start_id => Ok(start_id),
         }
-        let total_cnt = self.total_cnt.integer().ok().flatten();
-        Ok((Head { errcode, errmsg: String::new(), total_cnt, start_id }, rows))
     }
 }
 

@@ -6,6 +6,24 @@
 
 use std::borrow::Cow;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The body without what says nothing around its JSON: a byte order mark, and NULs and white space behind it.
+pub fn bare(body: &[u8]) -> &[u8] {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let is_padding = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace();
+    let padding = body.iter().rev().take_while(|byte| is_padding(byte)).count();
+    &body[..body.len() - padding]
+}
+
+/// Reads a text as it is, or repaired where it can't be read so.
+pub fn read_loosely<R, E>(raw: &[u8], read: impl Fn(&str) -> Result<R, E>) -> Result<R, E> {
+    match std::str::from_utf8(raw).ok().and_then(|text| read(text).ok()) {
+        Some(read) => Ok(read),
+        None => read(&repair(raw)),
+    }
+}
+
 /// Invalid UTF-8 and lone surrogate escapes become U+FFFD; control characters inside strings become escapes of
 /// themselves; a backslash that begins no escape stands for itself.
 pub fn repair(raw: &[u8]) -> String {
@@ -103,6 +121,14 @@ mod tests {
     fn a_backslash_that_begins_no_escape_stands_for_itself() {
         assert_eq!(text_of(br#""C:\path\u12""#), r"C:\path\u12");
         assert_eq!(text_of("\"\\中\"".as_bytes()), "\\中");
+    }
+
+    #[test]
+    fn what_says_nothing_around_a_body_is_left_out() {
+        for body in [&b"{}"[..], b"\xEF\xBB\xBF{}", b"{}\0", b"{}\r\n\0\0 ", b"\xEF\xBB\xBF{}\n"] {
+            assert_eq!(bare(body), b"{}");
+        }
+        assert_eq!((bare(b"\0\0"), bare(b"{}x\0")), (&b""[..], &b"{}x"[..]));
     }
 
     #[test]

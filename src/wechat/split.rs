@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 
 use super::fields::Field;
 use super::parts::{Head, PageFault, Parts, ROWS_MAX};
-use super::repair::repair;
+use super::repair::{bare, repair};
 
 /// How far bracket matching may run past a mark, and how far a mark is looked for behind an end in doubt. With
 /// [`ROWS_MAX`] it bounds the work on a page that is broken everywhere.
@@ -23,7 +23,7 @@ const LOOK_BEYOND: usize = 16 * 1024;
 
 /// The elements of the list named `list`, exactly as they came, and the rest of the page.
 pub fn split<'a>(page: &'a [u8], list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
-    let page = page.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(page);
+    let page = bare(page);
     match std::str::from_utf8(page).ok().and_then(|text| Parts::read(text, list).ok()) {
         Some(parts) => parts.finish(list),
         None => split_tolerantly(page, list),
@@ -43,7 +43,7 @@ fn split_tolerantly<'a>(page: &'a [u8], list: &'static str) -> Result<(Head, Vec
         None => rest.extend_from_slice(page),
     }
     let rest = repair(&rest);
-    let parts = Parts::read(&rest, list).map_err(|error| PageFault::NotJson(error.to_string()))?;
+    let parts = Parts::read(&rest, list).map_err(|error| PageFault::NotAnAnswer(error.to_string()))?;
     match parts.finish(list)? {
         (head, others) if others.is_empty() => Ok((head, rows)),
         _ => Err(PageFault::List(list)),
@@ -104,7 +104,7 @@ fn mark_behind(page: &[u8], start: usize) -> Option<usize> {
 }
 
 fn cut_off() -> PageFault {
-    PageFault::NotJson("it is cut off inside its list".into())
+    PageFault::NotAnAnswer("it is cut off inside its list".into())
 }
 
 /// Where the element that begins at `start` ends, without the white space behind it. Nothing where the page is over.

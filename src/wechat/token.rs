@@ -18,6 +18,9 @@ use super::upstream_clock::UpstreamClock;
 use crate::domain::promoter::AppId;
 
 mod fetch;
+mod file;
+
+use file::TokenFile;
 
 /// Where an app's token comes from.
 #[derive(Clone, Debug)]
@@ -29,8 +32,53 @@ pub enum TokenSource {
     /// A file that another program keeps current: the token alone, or the upstream's JSON.
     File(PathBuf),
     /// A URL of a central token server, asked with GET: the token alone, or the upstream's JSON. The URL may hold a key.
-    Url(SecretString),
+    Url(TokenUrl),
 }
+
+/// The address of a company's own token server, and what it wants to be told. Both may hold a key.
+#[derive(Clone, Debug)]
+pub struct TokenUrl {
+    pub url: SecretString,
+    /// Names and values of headers.
+    pub headers: Vec<(String, SecretString)>,
+}
+
+impl From<String> for TokenUrl {
+    fn from(url: String) -> TokenUrl {
+        TokenUrl { url: url.into(), headers: Vec::new() }
+    }
+}
+
+impl TokenUrl {
+    fn secrets(&self) -> Vec<&str> {
+        std::iter::once(&self.url)
+            .chain(self.headers.iter().map(|(_, value)| value))
+            .map(ExposeSecret::expose_secret)
+            .collect()
+    }
+}
+
+/// A source in use.
+enum Source {
+    Stable(SecretString),
+    Classic(SecretString),
+    File(TokenFile),
+    Url(TokenUrl),
+}
+
+impl From<TokenSource> for Source {
+    fn from(source: TokenSource) -> Source {
+        match source {
+            TokenSource::Stable(secret) => Source::Stable(secret),
+            TokenSource::Classic(secret) => Source::Classic(secret),
+            TokenSource::File(path) => Source::File(TokenFile::new(path, FILE_PATIENCE)),
+            TokenSource::Url(address) => Source::Url(address),
+        }
+    }
+}
+
+/// How long a token file is waited for.
+const FILE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A token is asked for anew when less than this is left of its life.
 ///
@@ -97,7 +145,7 @@ struct Cache {
 /// The tokens of one app.
 pub struct Tokens {
     app_id: AppId,
-    source: TokenSource,
+    source: Source,
     cache: StdMutex<Cache>,
     /// Held by the one who fetches.
     flight: Mutex<Flight>,
@@ -111,7 +159,7 @@ struct Flight {
 
 impl Tokens {
     pub fn new(app_id: AppId, source: TokenSource) -> Tokens {
-        Tokens { app_id, source, cache: StdMutex::default(), flight: Mutex::default() }
+        Tokens { app_id, source: source.into(), cache: StdMutex::default(), flight: Mutex::default() }
     }
 
     /// The cached token, or a new one. Of any number of callers one fetches, the others get what it got: also its error,
@@ -169,7 +217,7 @@ impl Tokens {
         let token = Token::new(fetched.text);
         let kept_for = match (&self.source, fetched.life) {
             // What the file says of its life counts from when it was written, which nobody knows.
-            (TokenSource::File(_), _) => KEPT_AT_LEAST,
+            (Source::File(_), _) => KEPT_AT_LEAST,
             (_, Some(life)) => life.min(LIFE_MAX).saturating_sub(MARGIN).max(KEPT_AT_LEAST),
             (_, None) => KEPT_FROM_URL,
         };
@@ -181,16 +229,15 @@ impl Tokens {
 
     /// Whether the upstream's own hosts are asked for the token.
     pub(super) fn asks_upstream(&self) -> bool {
-        matches!(self.source, TokenSource::Stable(_) | TokenSource::Classic(_))
+        matches!(self.source, Source::Stable(_) | Source::Classic(_))
     }
 
     /// What must never be shown of this app: its secret, or a source's address.
     pub(super) fn secret(&self) -> &str {
         match &self.source {
-            TokenSource::Stable(secret) | TokenSource::Classic(secret) | TokenSource::Url(secret) => {
-                secret.expose_secret()
-            }
-            TokenSource::File(_) => "",
+            Source::Stable(secret) | Source::Classic(secret) => secret.expose_secret(),
+            Source::Url(address) => address.url.expose_secret(),
+            Source::File(_) => "",
         }
     }
 }

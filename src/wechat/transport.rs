@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use secrecy::SecretString;
 
 use crate::domain::time::{UnixMillis, UnixTime};
 
@@ -25,6 +26,8 @@ pub struct Request {
     pub path: &'static str,
     /// Names and values, not yet percent-encoded.
     pub query: Vec<(&'static str, String)>,
+    /// Names and values of headers beside those of HTTP itself: only a company's own token server wants any.
+    pub headers: Vec<(String, SecretString)>,
     /// Sent as `application/json`, always with a `Content-Length`.
     pub body: Option<Bytes>,
 }
@@ -32,6 +35,7 @@ pub struct Request {
 /// What came back: any status, any body up to the configured bound.
 pub struct Response {
     pub status: u16,
+    /// Unpacked where it came packed. While it is held it may take up room that other answers wait for.
     pub body: Bytes,
     /// The `Date` header, where there is a readable one.
     pub date: Option<UnixTime>,

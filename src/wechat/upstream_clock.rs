@@ -1,34 +1,76 @@
 //! What the upstream's `Date` headers tell about its clock.
+//!
+//! "Now" is the earlier of two clocks, so a `Date` that is wrong holds everything back. One that stands still (a cache,
+//! a frozen machine) would hold it back for ever: a `Date` is believed only as long as it moves along with the clock of
+//! this host that can't be set. A leap looks the same at first (this host slept, or the upstream's clock was set), so
+//! the first departure only raises a doubt; what follows decides:
+//!
+//! ```text
+//! believed ──departs──> doubted ──departs──> refused
+//!     ^                    │                    │
+//!     └── moves along for PROOF from there on ──┘
+//! ```
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::domain::promoter::AppId;
 use crate::domain::time::{UnixMillis, UnixTime};
 
-/// How far the upstream's clock is ahead of the local one, in seconds, as the latest answer showed it.
-pub struct UpstreamClock {
-    skew_seconds: AtomicI64,
+use super::transport::Transport;
+
+/// How far a `Date` may depart, in seconds, from where it should have moved: hosts behind one address differ by a few.
+const DEPARTURE_MAX: i64 = 30;
+/// A `Date` that has moved along for so long is that of a clock. Longer than [`DEPARTURE_MAX`], or one that stands still would pass.
+const PROOF: Duration = Duration::from_secs(60);
+/// From this skew on, in seconds, it is said.
+const SKEW_SAID: i64 = 60;
+/// Down to this skew, in seconds, it is not said to be over.
+const SKEW_OVER: i64 = 30;
+
+/// One moment on both of this host's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// What can be set, and may be wrong.
+    pub wall: UnixTime,
+    /// What only runs.
+    pub running: Instant,
 }
 
-/// No answer has shown anything yet.
-const UNKNOWN: i64 = i64::MIN;
-
-impl Default for UpstreamClock {
-    fn default() -> UpstreamClock {
-        UpstreamClock { skew_seconds: AtomicI64::new(UNKNOWN) }
+impl Moment {
+    pub fn now<T: Transport>(transport: &T) -> Moment {
+        Moment { wall: transport.now().as_seconds(), running: Instant::now() }
     }
+}
+
+/// The upstream's clock as one app hears it.
+pub struct UpstreamClock {
+    app: AppId,
+    heard: Mutex<Heard>,
 }
 
 impl UpstreamClock {
-    /// A `Date` was written somewhere between the sending and the receipt. Of all the skews that this allows the smallest
-    /// is taken, so that a slow answer does not look like a slow clock.
-    pub fn note(&self, sent: UnixTime, received: UnixTime, date: UnixTime) {
-        let (least, most) = (date.0.saturating_sub(received.0), date.0.saturating_sub(sent.0));
-        self.skew_seconds.store(0.clamp(least, most.max(least)), Ordering::Relaxed);
+    pub fn new(app: AppId) -> UpstreamClock {
+        UpstreamClock { app, heard: Mutex::default() }
     }
 
-    /// Nothing before the first answer.
+    /// Takes the `Date` of an answer to a call. Gives how far "now" lies behind the wall clock by this answer alone, in
+    /// seconds: never above 0, and 0 where the `Date` is not believed.
+    pub fn note(&self, sent: Moment, received: Moment, date: UnixTime) -> i64 {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.take(sent, received, date);
+        heard.say(&self.app);
+        match heard.belief {
+            Belief::Refused => 0,
+            Belief::Believed | Belief::Doubted => date.0.saturating_sub(received.wall.0).min(0),
+        }
+    }
+
+    /// How far the upstream's clock is ahead of the local one; nothing before the first answer, and where it is not believed.
     pub fn skew_seconds(&self) -> Option<i64> {
-        Some(self.skew_seconds.load(Ordering::Relaxed)).filter(|skew| *skew != UNKNOWN)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).believed_skew()
     }
 
     /// The earlier of the two clocks, when the local one shows `local`.
@@ -40,6 +82,92 @@ impl UpstreamClock {
     pub fn later(&self, local: UnixTime) -> UnixTime {
         local.plus(self.skew_seconds().unwrap_or(0).max(0))
     }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Belief {
+    #[default]
+    Believed,
+    Doubted,
+    Refused,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    belief: Belief,
+    /// A `Date`, and when it was received: what later ones are held against.
+    anchor: Option<(Instant, UnixTime)>,
+    /// How far ahead of the wall clock, in seconds.
+    skew: Option<i64>,
+    said_skew: bool,
+    said_refused: bool,
+}
+
+impl Heard {
+    fn take(&mut self, sent: Moment, received: Moment, date: UnixTime) {
+        let departed = self.anchor.is_some_and(|anchor| departure(anchor, sent, received, date) > DEPARTURE_MAX);
+        let proven = self.anchor.is_none_or(|(at, _)| received.running.duration_since(at) >= PROOF);
+        if departed || proven {
+            self.belief = match (departed, self.belief) {
+                (false, _) => Belief::Believed,
+                (true, Belief::Believed) => Belief::Doubted,
+                (true, Belief::Doubted | Belief::Refused) => Belief::Refused,
+            };
+            self.anchor = Some((received.running, date));
+        }
+        let skew = least_skew(sent.wall, received.wall, date);
+        self.skew = match (self.belief, self.skew) {
+            // Until it is decided, what holds back further counts: a doubt must not lose anything.
+            (Belief::Doubted, Some(before)) => Some(before.min(skew)),
+            _ => Some(skew),
+        };
+    }
+
+    fn believed_skew(&self) -> Option<i64> {
+        self.skew.filter(|_| self.belief != Belief::Refused)
+    }
+
+    /// Says once what is wrong with the clocks, and once that it is over.
+    fn say(&mut self, app: &AppId) {
+        let refused = self.belief == Belief::Refused;
+        if refused && !self.said_refused {
+            tracing::warn!(%app, "the upstream's date does not move with time and is not believed: now is this host's alone");
+            self.said_refused = true;
+        } else if self.said_refused && self.belief == Belief::Believed {
+            tracing::info!(%app, "the upstream's date is believed again");
+            self.said_refused = false;
+        }
+        let skew = self.believed_skew().unwrap_or(0);
+        if skew.abs() > SKEW_SAID && !self.said_skew {
+            let follows = match skew < 0 {
+                true => "the upstream's clock counts; should it be the wrong one, facts come that late",
+                false => "this host's clock counts, so facts come that late",
+            };
+            tracing::warn!(%app, upstream_ahead_seconds = skew, follows, "the clocks of this host and the upstream differ");
+            self.said_skew = true;
+        } else if self.said_skew && skew.abs() <= SKEW_OVER {
+            tracing::info!(%app, "the clocks of this host and the upstream agree again");
+            self.said_skew = false;
+        }
+    }
+}
+
+/// By how many seconds `date` misses where the anchor's `Date` should have moved. It was written somewhere between the
+/// sending and the receipt.
+fn departure((at, anchor): (Instant, UnixTime), sent: Moment, received: Moment, date: UnixTime) -> i64 {
+    let since = |moment: Moment| seconds(moment.running.saturating_duration_since(at));
+    let (earliest, latest) = (anchor.plus(since(sent)), anchor.plus(since(received)));
+    earliest.0.saturating_sub(date.0).max(date.0.saturating_sub(latest.0)).max(0)
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Of all the skews that an exchange allows the smallest is taken, so that a slow answer does not look like a slow clock.
+fn least_skew(sent: UnixTime, received: UnixTime, date: UnixTime) -> i64 {
+    let (least, most) = (date.0.saturating_sub(received.0), date.0.saturating_sub(sent.0));
+    0.clamp(least, most.max(least))
 }
 
 /// The local clock, set back as far as every upstream that has answered shows it to be ahead. One upstream whose own
@@ -55,10 +183,36 @@ mod tests {
 
     const LOCAL: UnixTime = UnixTime(1000);
 
+    fn clock() -> UpstreamClock {
+        UpstreamClock::new(AppId::new("wx1").unwrap())
+    }
+
+    /// What both clocks of this host show `running` seconds after the test began, when the wall clock is `ahead`.
+    fn moment(began: Instant, running: u64, ahead: i64) -> Moment {
+        Moment {
+            wall: UnixTime(1_700_000_000 + running.cast_signed() + ahead),
+            running: began + Duration::from_secs(running),
+        }
+    }
+
     fn clocks_after(sent: i64, received: i64, date: i64) -> (i64, i64) {
-        let clock = UpstreamClock::default();
-        clock.note(UnixTime(sent), UnixTime(received), UnixTime(date));
+        let clock = clock();
+        let began = Instant::now();
+        let moment = |wall| Moment { wall: UnixTime(wall), running: began };
+        clock.note(moment(sent), moment(received), UnixTime(date));
         (clock.earlier(LOCAL).0, clock.later(LOCAL).0)
+    }
+
+    /// The skews believed after answers at these seconds, each with a `Date` that is that far ahead of the true time,
+    /// on a host whose wall clock is `wall_ahead`.
+    fn skews(wall_ahead: i64, answers: &[(u64, i64)]) -> Vec<Option<i64>> {
+        let (clock, began) = (clock(), Instant::now());
+        let skew_after = |(at, ahead): &(u64, i64)| {
+            let moment = moment(began, *at, wall_ahead);
+            clock.note(moment, moment, moment.wall.minus(wall_ahead).plus(*ahead));
+            clock.skew_seconds()
+        };
+        answers.iter().map(skew_after).collect()
     }
 
     #[test]
@@ -84,12 +238,59 @@ mod tests {
 
     #[test]
     fn before_the_first_answer_the_local_clock_is_all_there_is() {
-        let clock = UpstreamClock::default();
+        let clock = clock();
         assert_eq!((clock.skew_seconds(), clock.earlier(LOCAL), clock.later(LOCAL)), (None, LOCAL, LOCAL));
     }
 
     #[test]
     fn a_local_clock_that_is_set_back_during_an_exchange_breaks_nothing() {
         assert_eq!(clocks_after(115, 100, 107), (1000, 1007));
+    }
+
+    #[test]
+    fn a_date_that_moves_along_is_believed_however_far_it_is_off() {
+        let day = 24 * 3600;
+        assert_eq!(
+            skews(0, &[(0, -day), (50, -day), (100, -day + 2), (90_000, -day + 20)]).last(),
+            Some(&Some(-day + 20))
+        );
+        assert_eq!(skews(3600, &[(0, 0), (1, 0), (900, 0), (1800, 0)]), [Some(-3600); 4]);
+    }
+
+    #[test]
+    fn a_date_that_stands_still_is_soon_not_believed() {
+        let still: Vec<_> = (0..20).map(|turn: u64| (turn * 10, -(turn.cast_signed() * 10))).collect();
+        let believed = skews(0, &still);
+        assert_eq!(believed[3], Some(-30));
+        assert_eq!(believed[8..], [None; 12]);
+        let rarely: Vec<_> = (0..4).map(|turn: u64| (turn * 900, -(turn.cast_signed() * 900))).collect();
+        assert_eq!(skews(0, &rarely)[2..], [None; 2]);
+    }
+
+    #[test]
+    fn a_date_that_leaps_once_is_doubted_and_then_believed() {
+        // This host slept for an hour: its running clock did not.
+        let awake = skews(0, &[(0, 0), (100, 0), (101, 3600), (130, 3600), (162, 3600)]);
+        assert_eq!(awake, [Some(0), Some(0), Some(0), Some(0), Some(3600)]);
+        let set_back = skews(0, &[(0, 0), (100, -3600), (130, -3600), (162, -3600)]);
+        assert_eq!(set_back, [Some(0), Some(-3600), Some(-3600), Some(-3600)]);
+    }
+
+    #[test]
+    fn a_date_that_moves_again_is_believed_again() {
+        assert_eq!(
+            skews(0, &[(0, 0), (100, -100), (200, -200), (201, 0), (202, 0), (270, 0)]),
+            [Some(0), Some(-100), None, None, None, Some(0)]
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_not_believed_holds_nothing_back() {
+        let (clock, began) = (clock(), Instant::now());
+        let behind = |at| {
+            let moment = moment(began, at, 0);
+            clock.note(moment, moment, UnixTime(1_700_000_000))
+        };
+        assert_eq!([0, 10, 50, 90, 130].map(behind), [0, -10, -50, 0, 0]);
     }
 }

@@ -40,6 +40,15 @@ impl<'a> Value<'a> {
         *self == Value::Absent
     }
 
+    /// Whether it is there, as a text or a number, and says something else.
+    pub fn is_other_than(&self, text: &str) -> bool {
+        match self {
+            Value::Text(own) => own != text,
+            Value::Number(own) => *own != text,
+            Value::Absent | Value::Bool(_) | Value::Nested => false,
+        }
+    }
+
     /// `Err` where something is there that is no text, number or truth value.
     pub fn text(&self) -> Result<Option<String>, Mismatch> {
         match self {

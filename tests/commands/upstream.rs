@@ -96,7 +96,13 @@ impl Transport for WatchedUpstream {
 
 fn given(answer: &Result<Response, TransportError>) -> Given {
     let Ok(Response { status: 200, body, .. }) = answer else { return Given::Nothing };
-    let Ok(json @ Value::Object(_)) = serde_json::from_slice::<Value>(body) else { return Given::Nothing };
+    let end = body.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let Ok(json @ Value::Object(_)) = serde_json::from_slice::<Value>(&body[..end]) else { return Given::Nothing };
+    if ["errcode", "share_path", "qrcode", "tag"].iter().all(|name| json[name].is_null())
+        && json["access_token"].is_null()
+    {
+        return Given::Nothing;
+    }
     let errcode = &json["errcode"];
     match errcode.as_i64().or_else(|| errcode.as_str()?.parse().ok()) {
         None | Some(0) => Given::Content(json),

@@ -112,10 +112,37 @@ fn a_token_from_elsewhere_needs_no_secret() {
     let token = files.load(&text("{ source = \"file\", path = \"token\" }")).unwrap().apps.remove(0).token;
     let TokenSource::File { path } = token else { panic!("{token:?}") };
     assert_eq!(path, files.directory.path().join("token"));
-    let token = load(&text("{ source = \"url\", url = \"http://h/token\" }")).unwrap().apps.remove(0).token;
-    let TokenSource::Url { url } = token else { panic!("{token:?}") };
-    assert_eq!(url, "http://h/token");
     assert_eq!(problems(&text("{ source = \"classic\" }")).len(), 1);
+}
+
+#[test]
+fn a_token_server_is_asked_with_its_query_and_headers() {
+    let text = |token: &str| format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\ntoken = {token}\n");
+    let url = "source = \"url\", url = \"http://h/token?app=wx1\"";
+    let headers = "headers = { Authorization = \"Bearer k\", x-team = \"a\" }";
+    let token = load(&text(&format!("{{ {url}, {headers} }}"))).unwrap().apps.remove(0).token;
+    let TokenSource::Url { url: address, headers } = token else { panic!("{token:?}") };
+    assert_eq!(address.expose_secret(), "http://h/token?app=wx1");
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+    assert_eq!(headers, [("Authorization", "Bearer k"), ("x-team", "a")]);
+    assert_eq!(
+        problems(&text(&format!("{{ {url}, headers = {{ Host = \"h\", \"a b\" = \"c\", x = \"中\", y = 7 }} }}")))
+            .len(),
+        4
+    );
+    assert_eq!(problems(&text("{ source = \"file\", path = \"t\", headers = { x = \"a\" } }")).len(), 1);
+}
+
+#[test]
+fn one_answer_fits_into_what_is_buffered() {
+    let http = |text: &str| load(&with(&format!("[http]\n{text}\n")));
+    assert_eq!(http("buffered_max = \"16MiB\"").unwrap().http.buffered_max, 16 << 20);
+    assert_eq!(http("").unwrap().http.buffered_max, 128 << 20);
+    assert_eq!(
+        problems(&with("[http]\nresponse_max = \"2MiB\"\nbuffered_max = \"1MiB\"\n")),
+        ["http.buffered_max (line 8) is less than one answer may have (http.response_max); \
+          make it as large at least, or http.response_max smaller"]
+    );
 }
 
 #[test]

@@ -28,6 +28,9 @@ secret = "${PLANTED}"
 app_id = "wx2"
 secret_file = "secret"
 token = { source = "classic" }
+[[apps]]
+app_id = "wx3"
+token = { source = "url", url = "http://h?key=Pl4nted", headers = { Authorization = "Bearer ${PLANTED}" } }
 "#;
 
 fn planted_environment(name: &str) -> Option<String> {
@@ -56,7 +59,8 @@ fn no_secret_is_shown_by_problems_wherever_it_was_written() {
         "[topics]\nprefix = \"Pl4nted!\"\nretention = \"Pl4nted\"\n",
         "[log]\nlevel = \"Pl4nted\"\nformat = \"Pl4nted\"\n",
         "[commands]\nreply_topics = [\"Pl4nted!\"]\n",
-        "[apps.token]\nsource = \"url\"\nurl = \"http://u:Pl4nted@h\"\n",
+        "[[apps]]\n[apps.token]\nsource = \"url\"\nurl = \"http://u:Pl4nted@h\"\n",
+        "[[apps]]\n[apps.token]\nsource = \"url\"\nurl = \"ftp://Pl4nted\"\nheaders = { x = \"Pl4nted\\n\" }\n",
         "base_url = \"http://h?access_token=Pl4nted\"\nspare_urls = [\"Pl4nted\"]\n",
         "promoters = [\"a/Pl4nted\", \"Pl4nted\", \"Pl4nted\"]\npromoters_file = \"Pl4nted\"\n",
         "unterminated = \"Pl4nted\n",

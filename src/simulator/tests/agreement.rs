@@ -9,7 +9,7 @@ use super::super::{Delivery, Options, ShownContent};
 use super::client::Client;
 use crate::domain::fact::OrderStatus;
 use crate::domain::row::{Payment, Row, Touch};
-use crate::wechat::wire::{RowKind, read_page};
+use crate::wechat::wire::{PageAsked, RowKind, read_page};
 
 /// One fact or unreadable row, as text that can be compared.
 fn word(promoter: &str, content: &ShownContent) -> String {
@@ -66,7 +66,8 @@ fn the_reader_reads_the_odd_and_the_dead_rows_as_the_truth_tells_them() {
                 for (path, kind, question, refunds_only) in questions {
                     let answer = client.post(path, &question);
                     assert_eq!(answer.delivery, Delivery::Whole);
-                    let (_, page) = read_page(&answer.body, kind, client.now.as_seconds()).unwrap();
+                    let asked = PageAsked { kind, promoter_id: &promoter, is_first: true };
+                    let (_, page) = read_page(&answer.body, asked, client.now.as_seconds()).unwrap();
                     client.world.delivered(answer.receipt);
                     for row in page.rows {
                         let shown = match row.content {

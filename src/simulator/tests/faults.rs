@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::super::faults::{Fault, FaultRate, Level};
+use crate::wechat::packing::unpacked;
+
 use super::super::{Delivery, Options, SimResponse};
 use super::client::Client;
 
@@ -47,6 +49,18 @@ fn looks_right(fault: Fault, client: &mut Client, question: &Value, answer: &Sim
         Fault::Slow => answer.after >= Duration::from_secs(1) && answer.delivery == Delivery::Whole,
         Fault::EmptyBody => answer.status == 200 && answer.body.is_empty(),
         Fault::HtmlBody => answer.status == 200 && answer.body.starts_with(b"<html>"),
+        Fault::ForeignJson => {
+            let known = ["errcode", "total_cnt", "start_id", "relation_list"];
+            answer.status == 200 && body.is_object() && known.iter().all(|name| body[name].is_null())
+        }
+        Fault::ListObject => body["relation_list"].is_object(),
+        Fault::RowsMissing => {
+            !body["total_cnt"].is_null() && body["relation_list"].as_array().is_none_or(Vec::is_empty)
+        }
+        Fault::Gzip => {
+            answer.is_packed && unpacked(answer.body.clone(), 1 << 20).is_ok_and(|body| body.starts_with(b"{"))
+        }
+        Fault::TrailingNul => answer.body.ends_with(b"}\0\0"),
         Fault::Truncated => matches!(answer.delivery, Delivery::Truncated(length) if length < answer.body.len()),
         Fault::Busy => code(answer) == Some(-1),
         Fault::TokenRejected => matches!(code(answer), Some(40001 | 40014 | 42001)),

@@ -156,6 +156,7 @@ fn question() -> Request {
         base_url: "http://simulated".to_owned(),
         path: "/promoter/getrelation",
         query: vec![("access_token", "none".to_owned())],
+        headers: vec![],
         body: Some("{}".into()),
     }
 }

@@ -17,7 +17,8 @@ mod material;
 mod tokens;
 
 const START: UnixTime = UnixTime(1_700_000_000);
-const TOUCH: &str = r#"{"relation_list":[{"openid":"u","create_time":1}],"total_cnt":1,"start_id":9,"errcode":0}"#;
+const TOUCH: &str =
+    r#"{"relation_list":[{"openid":"u","create_time":1600000000}],"total_cnt":1,"start_id":9,"errcode":0}"#;
 const REJECTED: &str = r#"{"errcode":40001,"errmsg":"invalid credential"}"#;
 const NO_DATA: &str = r#"{"errcode":103006,"errmsg":"data does not exist rid: 1"}"#;
 const SECRET: &str = "app-secret";
@@ -33,6 +34,10 @@ enum Step {
     },
     /// The error page of a proxy, whose clock is this many seconds ahead.
     DatedByProxy {
+        ahead: i64,
+    },
+    /// The answer to a call for a token by a host whose clock is this many seconds ahead.
+    DatedRefusal {
         ahead: i64,
     },
     Fails(TransportError),
@@ -108,7 +113,8 @@ impl Transport for Upstream {
         let script = if is_token_call { &self.0.tokens } else { &self.0.data };
         let step = script.lock().unwrap().pop_front().unwrap_or_else(|| match is_token_call {
             true => ok(&format!(r#"{{"access_token":"token-{}","expires_in":7200}}"#, self.token_calls())),
-            false => ok(TOUCH),
+            false if request.path == Interface::GetRelation.path() => ok(TOUCH),
+            false => ok(r#"{"errcode":0}"#),
         });
         tokio::time::sleep(Duration::from_millis(5)).await;
         let answer = |status, body: String| Response { status, body: body.into(), date: None, retry_after: None };
@@ -125,6 +131,10 @@ impl Transport for Upstream {
             Step::DatedByProxy { ahead } => {
                 let date = self.now().as_seconds().plus(ahead);
                 Ok(Response { date: Some(date), ..answer(502, "bad gateway".into()) })
+            }
+            Step::DatedRefusal { ahead } => {
+                let date = self.now().as_seconds().plus(ahead);
+                Ok(Response { date: Some(date), ..answer(200, r#"{"errcode":41002}"#.into()) })
             }
             Step::Fails(error) => Err(error),
             Step::Hangs => std::future::pending().await,

@@ -22,7 +22,11 @@ fn http() -> Http {
 }
 
 fn http_with(timeout: Duration) -> Http {
-    Http::new(HttpSettings { timeout, response_max: 1000, idle_connections_max: 2 }).unwrap()
+    http_sharing(&Buffer::new(1 << 20), 1000, timeout)
+}
+
+fn http_sharing(buffer: &Buffer, response_max: usize, timeout: Duration) -> Http {
+    Http::new(HttpSettings { timeout, response_max, buffer: buffer.clone(), idle_connections_max: 2 }).unwrap()
 }
 
 fn request(base_url: &str, body: Option<&'static str>) -> Request {
@@ -31,6 +35,7 @@ fn request(base_url: &str, body: Option<&'static str>) -> Request {
         base_url: base_url.to_owned(),
         path: "/asked",
         query: vec![("access_token", "TOKEN/+&=".to_owned())],
+        headers: vec![],
         body: body.map(|body| Bytes::from_static(body.as_bytes())),
     }
 }
@@ -155,4 +160,74 @@ async fn an_error_names_neither_url_nor_token() {
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("TOKEN") && !shown.contains("asked"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn headers_of_the_request_are_sent() {
+    let echo = async |headers: HeaderMap| headers["authorization"].to_str().unwrap().to_owned();
+    let base_url = serve(Router::new().route("/asked", get(echo))).await;
+    let headers = vec![("Authorization".to_owned(), "Bearer KEY".into())];
+    let response = http().send(Request { headers, ..request(&base_url, None) }).await.unwrap();
+    assert_eq!(&*response.body, b"Bearer KEY");
+    let headers = vec![("Authorization".to_owned(), "KEY\n".into())];
+    let error = http().send(Request { headers, ..request(&base_url, None) }).await.err().unwrap();
+    assert!(!format!("{error} {error:?}").contains("KEY"), "{error}");
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_packed_body_is_read_whether_its_header_says_so_or_not() {
+    for encoding in ["gzip", "identity"] {
+        let headers = [("content-encoding", encoding)];
+        let router = Router::new().route("/asked", get(async move || (headers, gzip(b"{\"a\":1}"))));
+        assert_eq!(&*answer(router).await.unwrap().body, b"{\"a\":1}");
+    }
+    let router = Router::new().route("/asked", get(async || gzip(&[b' '; 1001])));
+    assert_eq!(answer(router).await.err(), Some(TransportError::TooLarge { limit: 1000 }));
+}
+
+/// A server whose answers are as long as the path says.
+async fn long_answers() -> String {
+    let answer = async |axum::extract::Path(length): axum::extract::Path<usize>| "x".repeat(length);
+    serve(Router::new().route("/{length}/asked", get(answer))).await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_held_leaves_others_no_room() {
+    const MIB: usize = 1 << 20;
+    let base_url = long_answers().await;
+    let buffer = Buffer::new(4 * MIB);
+    // Two clients, as two apps have them.
+    let [one, other] = [0; 2].map(|_| http_sharing(&buffer, 4 * MIB, Duration::from_secs(20)));
+    let large = one.send(request(&format!("{base_url}/{}", 4 * MIB), None)).await.unwrap();
+    let small = other.send(request(&format!("{base_url}/10"), None));
+    tokio::pin!(small);
+    let waited = tokio::time::timeout(Duration::from_millis(300), &mut small).await;
+    assert!(waited.is_err(), "an answer was read where there was no room");
+    drop(large);
+    let small = tokio::time::timeout(Duration::from_secs(10), small).await.unwrap().unwrap();
+    assert_eq!(small.body.len(), 10);
+    // It takes up no more than it has.
+    let next = one.send(request(&format!("{base_url}/{}", 3 * MIB), None)).await.unwrap();
+    assert_eq!(next.body.len(), 3 * MIB);
+}
+
+#[tokio::test]
+async fn answers_that_outgrow_their_room_all_come_one_after_the_other() {
+    const MIB: usize = 1 << 20;
+    let base_url = long_answers().await;
+    let buffer = Buffer::new(2 * MIB);
+    let http = Arc::new(http_sharing(&buffer, 2 * MIB, Duration::from_secs(20)));
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (http, base_url) = (http.clone(), format!("{base_url}/{MIB}"));
+        calls.spawn(async move { http.send(request(&base_url, None)).await.unwrap().body.len() });
+    }
+    let all = tokio::time::timeout(Duration::from_secs(15), calls.join_all()).await.expect("nobody waits for ever");
+    assert_eq!(all, [MIB; 16]);
 }

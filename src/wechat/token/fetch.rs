@@ -1,7 +1,5 @@
 //! One fetch of a token from its source.
 
-use std::io::Read;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,16 +7,17 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{TokenError, TokenSource};
+use super::file::TokenFile;
+use super::{Source, TokenError};
 use crate::domain::promoter::AppId;
 use crate::wechat::error::{Call, Cause, Reaction, reaction};
+use crate::wechat::repair::bare;
 use crate::wechat::transport::{Method, Request, Response, Transport};
-use crate::wechat::upstream_clock::UpstreamClock;
+use crate::wechat::upstream_clock::{Moment, UpstreamClock};
 use crate::wechat::wire::{Envelope, read_envelope};
 
 /// Spec: tokens of 512 characters and more are seen.
 const TOKEN_BYTES_MAX: usize = 4096;
-const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 pub struct Fetched {
     pub text: String,
@@ -28,7 +27,7 @@ pub struct Fetched {
 }
 
 pub async fn fetch<T: Transport>(
-    source: &TokenSource,
+    source: &Source,
     app_id: &AppId,
     transport: &T,
     clock: &UpstreamClock,
@@ -36,16 +35,16 @@ pub async fn fetch<T: Transport>(
 ) -> Result<Fetched, TokenError> {
     let asked = Instant::now();
     let (text, life) = match source {
-        TokenSource::Stable(secret) => ask_upstream(stable(app_id, secret, base_url), secret, transport, clock).await?,
-        TokenSource::Classic(secret) => {
-            ask_upstream(classic(app_id, secret, base_url), secret, transport, clock).await?
+        Source::Stable(secret) => ask_upstream(stable(app_id, secret, base_url), secret, transport, clock).await?,
+        Source::Classic(secret) => ask_upstream(classic(app_id, secret, base_url), secret, transport, clock).await?,
+        Source::Url(address) => {
+            let secrets = address.secrets();
+            let mut request = get(address.url.expose_secret().to_owned(), "", vec![]);
+            request.headers = address.headers.clone();
+            let answer = send(request, &secrets, transport).await?;
+            read_answer(&answer, &secrets).or_else(|error| plain_answer(&answer).ok_or(error))?
         }
-        TokenSource::Url(url) => {
-            let request = get(url.expose_secret().to_owned(), "", vec![]);
-            let answer = send(request, url, transport).await?;
-            read_answer(&answer, url).or_else(|error| plain_answer(&answer).ok_or(error))?
-        }
-        TokenSource::File(path) => read_file(path).await?,
+        Source::File(file) => read_file(file).await?,
     };
     Ok(Fetched { text, life, asked })
 }
@@ -71,6 +70,7 @@ fn stable(app_id: &AppId, secret: &SecretString, base_url: &str) -> Request {
         base_url: base_url.to_owned(),
         path: "/cgi-bin/stable_token",
         query: vec![],
+        headers: vec![],
         body: Some(Bytes::from(body)),
     }
 }
@@ -85,7 +85,7 @@ fn classic(app_id: &AppId, secret: &SecretString, base_url: &str) -> Request {
 }
 
 fn get(base_url: String, path: &'static str, query: Vec<(&'static str, String)>) -> Request {
-    Request { method: Method::Get, base_url, path, query, body: None }
+    Request { method: Method::Get, base_url, path, query, headers: vec![], body: None }
 }
 
 /// Only the upstream's own `Date` tells its clock, so only these calls note it.
@@ -95,63 +95,54 @@ async fn ask_upstream<T: Transport>(
     transport: &T,
     clock: &UpstreamClock,
 ) -> Result<(String, Option<Duration>), TokenError> {
-    let sent = transport.now().as_seconds();
-    let answer = send(request, secret, transport).await?;
-    if let Some(date) = answer.date.filter(|_| (200..=299).contains(&answer.status)) {
-        clock.note(sent, transport.now().as_seconds(), date);
+    let secrets = [secret.expose_secret()];
+    let sent = Moment::now(transport);
+    let answer = send(request, &secrets, transport).await?;
+    if let Some(date) = answer.date.filter(|_| answer.status == 200) {
+        clock.note(sent, Moment::now(transport), date);
     }
-    read_answer(&answer, secret)
+    read_answer(&answer, &secrets)
 }
 
-async fn send<T: Transport>(request: Request, secret: &SecretString, transport: &T) -> Result<Response, TokenError> {
-    transport.send(request).await.map_err(|error| unreadable(&error.to_string(), secret.expose_secret(), None))
+async fn send<T: Transport>(request: Request, secrets: &[&str], transport: &T) -> Result<Response, TokenError> {
+    transport.send(request).await.map_err(|error| unreadable(&error.to_string(), secrets, None))
 }
 
-fn read_answer(answer: &Response, secret: &SecretString) -> Result<(String, Option<Duration>), TokenError> {
-    let secret = secret.expose_secret();
+fn read_answer(answer: &Response, secrets: &[&str]) -> Result<(String, Option<Duration>), TokenError> {
     let envelope = read_envelope(&answer.body).ok();
     let reaction = reaction(Call::Token, answer.status, envelope.as_ref().map(|envelope| envelope.errcode));
     match (reaction, envelope) {
         (Reaction::Read, _) => {
-            from_json(&answer.body).ok_or_else(|| unreadable("the answer has no access_token", secret, None))
+            from_json(&answer.body).ok_or_else(|| unreadable("the answer has no access_token", secrets, None))
         }
         (Reaction::RetryTransport, _) | (_, None) => {
             let text = format!("the token call was answered with HTTP {} and nothing readable", answer.status);
-            Err(TokenError { reaction, ..unreadable(&text, secret, answer.retry_after) })
+            Err(TokenError { reaction, ..unreadable(&text, secrets, answer.retry_after) })
         }
         (_, Some(Envelope { errcode, errmsg })) => {
-            let cause = Cause::answered(&Envelope { errcode, errmsg }, &[secret]);
+            let cause = Cause::answered(&Envelope { errcode, errmsg }, secrets);
             Err(TokenError { reaction, cause, retry_after: answer.retry_after })
         }
     }
 }
 
 fn plain_answer(answer: &Response) -> Option<(String, Option<Duration>)> {
-    let success = (200..=299).contains(&answer.status);
-    success.then(|| plain(&answer.body)).flatten().map(|text| (text, None))
+    (answer.status == 200).then(|| plain(&answer.body)).flatten().map(|text| (text, None))
 }
 
-async fn read_file(path: &Path) -> Result<(String, Option<Duration>), TokenError> {
-    let owned = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
-        let mut bytes = Vec::new();
-        std::fs::File::open(owned)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(bytes)
-    });
-    let failed = |error: &dyn std::fmt::Display| {
-        unreadable(&format!("the token file {} can't be read: {error}", path.display()), "", None)
-    };
-    let bytes = match read.await {
-        Ok(read) => read.map_err(|error| failed(&error))?,
-        Err(error) => return Err(failed(&error)),
-    };
+async fn read_file(file: &TokenFile) -> Result<(String, Option<Duration>), TokenError> {
+    let path = file.path().display();
+    let bytes = file.read().await.map_err(|error| {
+        let text = format!("the token file {path} can't be read: {error}");
+        unreadable(&text, &[], None)
+    })?;
     let token = from_json(&bytes).or_else(|| plain(&bytes).map(|text| (text, None)));
-    token.ok_or_else(|| unreadable(&format!("the file {} holds no token", path.display()), "", None))
+    token.ok_or_else(|| unreadable(&format!("the file {path} holds no token"), &[], None))
 }
 
 /// The next attempt may find it, so this is of the transport's class.
-fn unreadable(text: &str, secret: &str, retry_after: Option<Duration>) -> TokenError {
-    TokenError { reaction: Reaction::RetryTransport, cause: Cause::unanswered(text, &[secret]), retry_after }
+fn unreadable(text: &str, secrets: &[&str], retry_after: Option<Duration>) -> TokenError {
+    TokenError { reaction: Reaction::RetryTransport, cause: Cause::unanswered(text, secrets), retry_after }
 }
 
 fn from_json(bytes: &[u8]) -> Option<(String, Option<Duration>)> {
@@ -166,7 +157,7 @@ fn from_json(bytes: &[u8]) -> Option<(String, Option<Duration>)> {
         Number(f64),
         Text(String),
     }
-    let answer: Answer = serde_json::from_slice(bytes).ok()?;
+    let answer: Answer = serde_json::from_slice(bare(bytes)).ok()?;
     let seconds = match answer.expires_in {
         Some(Seconds::Number(number)) => Some(number),
         Some(Seconds::Text(text)) => text.trim().parse().ok(),
@@ -178,12 +169,12 @@ fn from_json(bytes: &[u8]) -> Option<(String, Option<Duration>)> {
 }
 
 fn plain(bytes: &[u8]) -> Option<String> {
-    checked(std::str::from_utf8(bytes).ok()?)
+    checked(std::str::from_utf8(bare(bytes)).ok()?)
 }
 
 /// Refuses what can't be a token: an error page, a sentence, JSON of another kind.
 fn checked(text: &str) -> Option<String> {
-    let text = text.trim_start_matches('\u{FEFF}').trim();
+    let text = text.trim();
     let fits = (1..=TOKEN_BYTES_MAX).contains(&text.len());
     let only_graphic = text.bytes().all(|byte| byte.is_ascii_graphic() && !br#"<>{}[]"'"#.contains(&byte));
     (fits && only_graphic).then(|| text.to_owned())
@@ -200,6 +191,7 @@ mod tests {
             (r#"{"access_token":"T","expires_in":7200}"#, seconds(7200)),
             (r#" {"expires_in":"300","access_token":" T ","x":1}"#, seconds(300)),
             (r#"{"access_token":"T"}"#, None),
+            ("\u{FEFF}{\"access_token\":\"T\"}\0\n", None),
             (r#"{"access_token":"T","expires_in":-1}"#, None),
         ] {
             assert_eq!(from_json(json.as_bytes()), Some(("T".into(), life)), "{json}");

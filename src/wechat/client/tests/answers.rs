@@ -52,7 +52,7 @@ async fn every_class_reaches_the_caller_as_its_reaction() {
 
 #[tokio::test(start_paused = true)]
 async fn a_page_that_would_come_the_same_again_is_unreadable_at_once() {
-    let upstream = Upstream::new([ok(r#"{"relation_list":{}}"#)], []);
+    let upstream = Upstream::new([ok(&format!(r#"{{"relation_list":[1{}]}}"#, ",1".repeat(10_000)))], []);
     assert!(matches!(ask_with(settings(), &upstream).await, Err(CallError::Unreadable(_))));
     assert_eq!(upstream.data_calls(|_| ()).len(), 1);
     let too_large = TransportError::TooLarge { limit: 10 };
@@ -68,6 +68,49 @@ async fn busy_and_unreadable_answers_are_retried_with_growing_pauses() {
         assert!(at[1] - at[0] >= Duration::from_millis(100), "{at:?}");
         assert!(at[2] - at[1] >= Duration::from_millis(200), "{at:?}");
     }
+}
+
+/// Each of these passed for an empty page once, and moved the cursor past facts.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_answer_of_the_upstream_s_is_asked_again() {
+    let wrapped = format!(r#"{{"code":0,"data":{TOUCH}}}"#);
+    let bodies = [
+        "{}",
+        r#"{"code":50013,"message":"rate limited"}"#,
+        r#"{"errcode":null}"#,
+        &wrapped,
+        r#"{"relation_list":{},"total_cnt":0,"errcode":0}"#,
+        r#"{"errcode":0,"errmsg":"ok","total_cnt":12}"#,
+    ];
+    let statuses = [(201, TOUCH), (204, ""), (203, NO_DATA), (403, NO_DATA), (404, REJECTED)];
+    for (status, body) in bodies.map(|body| (200, body)).into_iter().chain(statuses) {
+        let upstream = Upstream::new([Step::Body(status, body.into())], []);
+        let answer = ask_with(settings(), &upstream).await.unwrap();
+        assert_eq!((answer.page.rows.len(), upstream.data_calls(|_| ()).len()), (1, 2), "{status} {body}");
+        let ever = (0..3).map(|_| Step::Body(status, body.into()));
+        assert!(matches!(ask(ever).await, Err(CallError::Exhausted { attempts: 3, .. })), "{status} {body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_first_page_misses_the_rows_that_it_counts() {
+    let empty = || ok(r#"{"errcode":0,"total_cnt":1000,"start_id":"2"}"#);
+    let later = Question { start_id: Some("1".into()), ..touches() };
+    let client = Client::new(settings(), Upstream::new([empty(), empty()], []));
+    let cancel = CancellationToken::new();
+    assert_eq!(client.page(&later, &cancel).await.unwrap().page.total_cnt, Some(1000));
+    assert_eq!(client.page(&touches(), &cancel).await.unwrap().page.rows.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_odd_about_rows_is_counted_over_all_pages() {
+    let odd = r#"{"relation_list":[{"promoter_openid":"oQ","openid":"u","create_time":1600000000,"scene":[]}]}"#;
+    let client = Client::new(settings(), Upstream::new([ok(odd), ok(TOUCH), ok(odd)], []));
+    for _ in 0..3 {
+        client.page(&touches(), &CancellationToken::new()).await.unwrap();
+    }
+    let oddities = client.oddities();
+    assert_eq!((oddities.other_promoter, Vec::from_iter(oddities.unreadable_fields)), (2, vec![("scene", 2)]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ async fn a_promoter_without_authorisation_is_permanent_where_material_is_asked_f
 #[tokio::test(start_paused = true)]
 async fn material_has_a_budget_of_its_own() {
     let one_a_day = BudgetSettings { per_minute: 0, per_day: 1 };
-    let upstream = Upstream::new([ok("{}"), ok(TOUCH)], []);
+    let upstream = Upstream::new([ok(r#"{"errcode":0}"#), ok(TOUCH)], []);
     let budgets = [(Interface::GetShareMaterial, one_a_day)].into();
     let client = Client::new(ClientSettings { budgets, ..settings() }, upstream.clone());
     let cancel = CancellationToken::new();

@@ -160,14 +160,14 @@ async fn token_calls_go_through_the_same_table_and_retries() {
 async fn a_token_comes_from_a_url_as_json_or_alone() {
     for body in ["central\n", r#"{"access_token":"central","expires_in":100}"#] {
         let upstream = Upstream::new([], [ok(body)]);
-        let url = TokenSource::Url("http://tokens.local/wx1?key=k".into());
+        let url = TokenSource::Url("http://tokens.local/wx1?key=k".to_owned().into());
         ask_with(ClientSettings { token_source: url, ..settings() }, &upstream).await.unwrap();
         assert_eq!(upstream.tokens_sent(), ["central"]);
         let sent = upstream.0.sent.lock().unwrap();
         assert_eq!((sent[0].base_url.as_str(), sent[0].path), ("http://tokens.local/wx1?key=k", ""));
     }
     let upstream = Upstream::new([], [code(40013)]);
-    let url = TokenSource::Url("http://tokens.local/wx1?key=k".into());
+    let url = TokenSource::Url("http://tokens.local/wx1?key=k".to_owned().into());
     let error = ask_with(ClientSettings { token_source: url, ..settings() }, &upstream).await;
     assert!(matches!(error, Err(CallError::StopApp { reason: StopReason::Credentials, .. })));
 }

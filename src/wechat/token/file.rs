@@ -1,0 +1,76 @@
+//! A token file that another program keeps current.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// One file. Reading it from a mount that is dead blocks a thread, and nothing can end that: so a read is waited for only
+/// so long, and as long as it has not come back no other thread is sent after it.
+pub struct TokenFile {
+    path: PathBuf,
+    idle: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl TokenFile {
+    pub fn new(path: PathBuf, patience: Duration) -> TokenFile {
+        TokenFile { path, idle: Arc::new(Semaphore::new(1)), patience }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's bytes, [`FILE_BYTES_MAX`] at most.
+    pub async fn read(&self) -> io::Result<Vec<u8>> {
+        let Ok(reading) = self.idle.clone().try_acquire_owned() else {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "an earlier read of it has not come back"));
+        };
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let _reading = reading;
+            let mut bytes = Vec::new();
+            std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        });
+        match tokio::time::timeout(self.patience, read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(died)) => Err(io::Error::other(died)),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not come within the time limit")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe without a writer blocks whoever opens it, as a dead mount does.
+    #[tokio::test]
+    async fn a_read_that_does_not_come_back_is_given_up_and_not_repeated() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+        let file = TokenFile::new(path.clone(), Duration::from_millis(200));
+        assert!(file.read().await.unwrap_err().to_string().contains("time limit"));
+        for _ in 0..50 {
+            assert!(file.read().await.unwrap_err().to_string().contains("has not come back"));
+        }
+        // A writer wakes the thread that is stuck; from then on the file is read again.
+        std::fs::write(&path, "").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "T").unwrap();
+        let read_again = async {
+            while file.read().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read_again).await.unwrap();
+        assert_eq!(file.read().await.unwrap(), b"T");
+    }
+}
