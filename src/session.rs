@@ -140,12 +140,24 @@ impl<T: Transport> Session<T> {
                 promoter.prepare(state, now, &mut first_cursors, &mut polled);
             }
             feeds.push(polled);
+            self.totals
+                .say_idle_starts(&app.app, app.promoters.iter().flat_map(|promoter| promoter.idle_starts(state)));
         }
         (first_cursors, feeds)
     }
 }
 
 impl PolledPromoter {
+    /// The feeds that began elsewhere than `start_from` says now, each with where that was. What "now" was when a feed
+    /// began nobody knows any more, so that one never differs.
+    fn idle_starts(&self, state: &State) -> impl Iterator<Item = (&Promoter, Feed, UnixTime)> {
+        Feed::ALL.into_iter().filter_map(|feed| {
+            let start_from = self.feeds[feed as usize]?.start_from;
+            let began = state.cursor(&self.promoter, feed).filter(|cursor| cursor.polled)?.start;
+            (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
+        })
+    }
+
     fn prepare(
         &self,
         state: &State,

@@ -1,9 +1,14 @@
 //! Counters of what became durable, and what the log says of them.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::domain::batch::Batch;
+use crate::domain::feed::Feed;
+use crate::domain::promoter::{AppId, Promoter};
 use crate::domain::state::Tally;
+use crate::domain::time::UnixTime;
 use crate::telemetry::sums::{DeadLetters, Told};
 
 /// Since the process began.
@@ -17,6 +22,8 @@ pub struct Totals {
     pub before_start: AtomicU64,
     told: Told<6>,
     letters: DeadLetters,
+    /// The apps of which it was said.
+    idle_starts: Mutex<BTreeSet<AppId>>,
 }
 
 impl Totals {
@@ -37,6 +44,16 @@ impl Totals {
         let pipeline = "polls";
         tracing::info!(pipeline, transactions, published, dead_letters, known, behind, before_start, "summary");
         self.letters.tell(pipeline);
+    }
+
+    /// Says, once for each app, that `feeds` began elsewhere than `start_from` says now, and shows one of them. For each its
+    /// promoter and where it began.
+    pub fn say_idle_starts<'a>(&self, app: &AppId, mut feeds: impl Iterator<Item = (&'a Promoter, Feed, UnixTime)>) {
+        let Some((promoter, feed, began)) = feeds.next() else { return };
+        if self.idle_starts.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone()) {
+            let (pipeline, feeds) = ("polls", 1 + feeds.count());
+            tracing::warn!(pipeline, %app, feeds, %promoter, %feed, %began, "start_from no longer acts");
+        }
     }
 
     /// Says all that has become durable, at the end.

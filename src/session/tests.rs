@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::*;
 use crate::commit::memory_log::{Durable, MemoryLog};
@@ -12,6 +13,7 @@ use crate::domain::promoter::IdKind;
 use crate::domain::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::supervisor;
+use crate::telemetry::captured::Captured;
 use crate::wechat::client::ClientSettings;
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, TransportError};
@@ -142,4 +144,27 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     assert_eq!(kinds(&first_cursors), [(Feed::Refunds, true)]);
     assert_eq!(polled[1].turns.cursor.start, UnixTime::EARLIEST);
     assert_eq!(polled[0].refunds_lateness, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
+    let captured = Captured::start();
+    let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
+    let began = Cursor::begin(Feed::Touches, NOW);
+    let mut state = State::default();
+    let polled = promoter([Some(order(StartFrom::Now)); 3]);
+    let first = Intake::Begin(vec![(polled.promoter.clone(), Feed::Touches, began)]);
+    state.take(first, &mut Batch::default());
+    let lease = || Lease::new(|_| true, CancellationToken::new());
+    for start_from in [StartFrom::Now, StartFrom::At(NOW)] {
+        session(&upstream, promoter([Some(order(start_from)); 3])).prepare(&state, &lease());
+        assert_eq!(captured.events("start_from no longer acts"), [Value::Null; 0]);
+    }
+    let session = session(&upstream, promoter([Some(order(StartFrom::Earliest)); 3]));
+    session.prepare(&state, &lease());
+    session.prepare(&state, &lease());
+    let [told] = &captured.events("start_from no longer acts")[..] else { panic!("once") };
+    assert_eq!((&told["level"], &told["app"], &told["feeds"]), (&"WARN".into(), &"wx1".into(), &1.into()));
+    assert_eq!((&told["promoter"], &told["feed"]), (&"wx1/o1".into(), &"touches".into()));
+    assert_eq!(told["began"], NOW.to_string());
 }

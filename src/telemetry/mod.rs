@@ -5,3 +5,6 @@ pub mod log;
 pub mod sums;
 
 mod lines;
+
+#[cfg(test)]
+pub mod captured;

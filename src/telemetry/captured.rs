@@ -1,0 +1,45 @@
+//! The log as a test sees it.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::LevelFilter;
+
+/// What is logged on this thread, at debug and above, until it is dropped.
+pub struct Captured {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    _guard: DefaultGuard,
+}
+
+impl Captured {
+    pub fn start() -> Captured {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Sink(bytes.clone());
+        let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_writer(move || sink.clone());
+        let subscriber = builder.json().flatten_event(true).finish();
+        Captured { bytes, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// The events so far that bear this message.
+    pub fn events(&self, message: &str) -> Vec<Value> {
+        let text = String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap();
+        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["message"] == message).collect()
+    }
+}
+
+#[derive(Clone)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
