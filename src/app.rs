@@ -24,10 +24,10 @@ use crate::kafka::command_topic::CommandTopic;
 use crate::kafka::records::RecordClock;
 use crate::kafka::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::transaction_log::KafkaLog;
-use crate::poll::scheduler::Pauses;
 use crate::retry::{JITTER, RetrySettings};
 use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use crate::supervisor;
+use crate::wechat::breaker::HoldSettings;
 use crate::wechat::budget::BudgetSettings;
 use crate::wechat::buffer::Buffer;
 use crate::wechat::client::{Client, ClientSettings};
@@ -57,8 +57,6 @@ pub struct CommandParts {
     pub topics: CommandTopics,
     /// Calls at once, of each app.
     pub concurrency: usize,
-    /// How long until an app that was stopped is probed.
-    pub stopped: Duration,
 }
 
 /// How the records of all topics are framed, and who knows the schemas of others.
@@ -94,11 +92,10 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         totals: Arc::default(),
     };
     let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
-    let commands = config.commands.enabled.then(|| CommandParts {
-        topics: command_topics(config),
-        concurrency: config.commands.concurrency,
-        stopped: config.retry.stopped,
-    });
+    let commands = config
+        .commands
+        .enabled
+        .then(|| CommandParts { topics: command_topics(config), concurrency: config.commands.concurrency });
     Ok(Parts { session, kafka: kafka_settings(config), id_kinds, commands })
 }
 
@@ -202,8 +199,8 @@ fn command_lane(
     encoders: &Arc<Encoders>,
     clock: &RecordClock,
 ) -> (CommandLane<Http>, CommandTopic) {
-    let CommandParts { topics, concurrency, stopped } = parts;
-    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), stopped, concurrency));
+    let CommandParts { topics, concurrency } = parts;
+    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
     let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, supervisor::PATIENCE);
     let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default() };
@@ -254,16 +251,21 @@ fn polled_app(config: &Config, app: &App, buffer: &Buffer) -> anyhow::Result<Pol
             max: config.retry.max,
             attempts: config.retry.attempts,
             jitter: JITTER,
+        },
+        holds: HoldSettings {
             too_fast: config.retry.too_fast,
+            stopped: config.retry.stopped,
+            unanswered: config.retry.max,
         },
         budgets: Interface::ALL.into_iter().map(budget).collect::<BTreeMap<_, _>>(),
+        in_flight: config.http.in_flight,
     };
     Ok(PolledApp {
         app: app.app_id.clone(),
         client: Arc::new(Client::new(settings, http)),
         promoters: app.promoters.iter().map(|entry| polled_promoter(app, entry)).collect(),
-        polls_max: config.http.in_flight,
-        pauses: Pauses { parked: config.retry.parked, stopped: config.retry.stopped },
+        parked_for: config.retry.parked,
+        reports: Arc::default(),
     })
 }
 

@@ -11,9 +11,6 @@ use backoff::backoff::Backoff;
 /// The usual jitter: a delay lies between half of its interval and one and a half times it.
 pub const JITTER: f64 = 0.5;
 
-/// Nobody's `Retry-After` holds an interface longer.
-const HOLD_MAX: Duration = Duration::from_secs(3600);
-
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetrySettings {
     /// The first delay, before jitter.
@@ -25,15 +22,6 @@ pub struct RetrySettings {
     /// How far a delay may lie off its interval on either side, as a share of it: [`JITTER`], or 0 where a run
     /// must be repeatable.
     pub jitter: f64,
-    /// How long 45011 holds an interface.
-    pub too_fast: Duration,
-}
-
-impl RetrySettings {
-    /// How long 45011 holds, where the answer asked for `asked`.
-    pub fn too_fast(&self, asked: Option<Duration>) -> Duration {
-        asked.map_or(self.too_fast, |asked| asked.min(HOLD_MAX).max(self.too_fast))
-    }
 }
 
 /// What comes after a failed attempt.
@@ -76,7 +64,7 @@ impl Attempts {
     pub fn failed(&mut self, asked: Option<Duration>) -> Next {
         self.made += 1;
         match asked {
-            Some(asked) if asked > self.max => Next::Hold(asked.min(HOLD_MAX)),
+            Some(asked) if asked > self.max => Next::Hold(asked),
             _ if self.made >= self.allowed => Next::GiveUp,
             Some(asked) => Next::RetryAfter(asked),
             None => Next::RetryAfter(self.policy.next_backoff().map_or(self.max, |delay| delay.min(self.max))),
@@ -89,13 +77,7 @@ mod tests {
     use super::*;
 
     fn settings(attempts: u32) -> RetrySettings {
-        RetrySettings {
-            initial: Duration::from_millis(200),
-            max: Duration::from_secs(30),
-            attempts,
-            jitter: JITTER,
-            too_fast: Duration::from_secs(60),
-        }
+        RetrySettings { initial: Duration::from_millis(200), max: Duration::from_secs(30), attempts, jitter: JITTER }
     }
 
     #[test]
@@ -132,13 +114,6 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(attempts.failed(Some(seconds(30))), Next::RetryAfter(seconds(30)));
         assert_eq!(attempts.failed(Some(seconds(31))), Next::Hold(seconds(31)));
-        assert_eq!(attempts.failed(Some(seconds(86_400))), Next::Hold(seconds(3600)));
-    }
-    #[test]
-    fn too_fast_holds_as_long_as_is_configured_or_asked_for() {
-        let seconds = Duration::from_secs;
-        for (asked, held) in [(None, 60), (Some(10), 60), (Some(90), 90), (Some(86_400), 3600)] {
-            assert_eq!(settings(8).too_fast(asked.map(seconds)), seconds(held));
-        }
+        assert_eq!(attempts.failed(Some(seconds(86_400))), Next::Hold(seconds(86_400)));
     }
 }

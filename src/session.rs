@@ -19,6 +19,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,8 @@ use crate::domain::promoter::{AppId, Promoter};
 use crate::domain::state::{FirstCursor, Intake, State};
 use crate::domain::time::UnixTime;
 use crate::domain::turns::{Rules, Turns};
-use crate::poll::scheduler::{Pauses, PolledFeed, Scheduler};
+use crate::poll::reports::Reports;
+use crate::poll::scheduler::{PolledFeed, Scheduler};
 use crate::supervisor::Lane;
 use crate::wechat::client::Client;
 use crate::wechat::transport::Transport;
@@ -49,9 +51,10 @@ pub struct PolledApp<T> {
     pub app: AppId,
     pub client: Arc<Client<T>>,
     pub promoters: Vec<PolledPromoter>,
-    /// How many polls run at once.
-    pub polls_max: usize,
-    pub pauses: Pauses,
+    /// How long a promoter with a permanent error is left alone.
+    pub parked_for: Duration,
+    /// What its polls tell a report.
+    pub reports: Arc<Reports>,
 }
 
 /// What is polled for one promoter.
@@ -120,8 +123,9 @@ impl<T: Transport> Session<T> {
         let Some(Ok(())) = end.run_until_cancelled(begin(&queue, &first_cursors)).await else { return };
         let mut schedulers = JoinSet::new();
         for (app, feeds) in self.apps.iter().zip(feeds) {
-            let (client, queue, end) = (app.client.clone(), queue.clone(), end.clone());
-            let scheduler = Scheduler::new(app.app.clone(), client, feeds, app.polls_max, app.pauses, queue, end);
+            let (client, reports) = (app.client.clone(), app.reports.clone());
+            let (queue, end) = (queue.clone(), end.clone());
+            let scheduler = Scheduler::new(app.app.clone(), client, feeds, app.parked_for, reports, queue, end);
             schedulers.spawn(scheduler.run());
         }
         // The committer drains once every sender is gone.

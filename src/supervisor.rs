@@ -24,7 +24,6 @@ pub const PATIENCE: RetrySettings = RetrySettings {
     max: Duration::from_secs(10),
     attempts: u32::MAX,
     jitter: JITTER,
-    too_fast: Duration::ZERO,
 };
 
 /// What is done with an open log, session after session.

@@ -17,10 +17,10 @@ use promoter_connector::domain::feed::StartFrom;
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::domain::time::UnixMillis;
 use promoter_connector::domain::turns::Rules;
-use promoter_connector::poll::scheduler::Pauses;
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
+use promoter_connector::wechat::breaker::HoldSettings;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
@@ -98,13 +98,7 @@ async fn calls(
 }
 
 fn retry() -> RetrySettings {
-    RetrySettings {
-        initial: Duration::from_millis(200),
-        max: Duration::from_secs(5),
-        attempts: 3,
-        jitter: 0.0,
-        too_fast: Duration::from_secs(60),
-    }
+    RetrySettings { initial: Duration::from_millis(200), max: Duration::from_secs(5), attempts: 3, jitter: 0.0 }
 }
 
 fn polled_app(app: &str, promoters: &[&str], upstream: &Upstream) -> PolledApp<Upstream> {
@@ -116,7 +110,9 @@ fn polled_app(app: &str, promoters: &[&str], upstream: &Upstream) -> PolledApp<U
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".to_owned().into()),
         retry: retry(),
+        holds: HoldSettings { too_fast: Duration::from_secs(60), stopped: STOPPED, unanswered: retry().max },
         budgets: BTreeMap::new(),
+        in_flight: 4,
     };
     let minute = Duration::from_secs(60);
     let order =
@@ -130,8 +126,8 @@ fn polled_app(app: &str, promoters: &[&str], upstream: &Upstream) -> PolledApp<U
     PolledApp {
         client: Arc::new(Client::new(settings, upstream.clone())),
         promoters: promoters.iter().map(promoter).collect(),
-        polls_max: 4,
-        pauses: Pauses { parked: Duration::from_secs(900), stopped: STOPPED },
+        parked_for: Duration::from_secs(900),
+        reports: Arc::default(),
         app,
     }
 }

@@ -33,12 +33,12 @@ use promoter_connector::domain::row::Touch;
 use promoter_connector::domain::state_record::StateKey;
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use promoter_connector::domain::turns::Rules;
-use promoter_connector::poll::scheduler::Pauses;
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use promoter_connector::simulator::faults::Level;
 use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, SimulatedTransport, World};
 use promoter_connector::supervisor;
+use promoter_connector::wechat::breaker::HoldSettings;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
@@ -52,13 +52,7 @@ const LATENESS: [i64; 3] = [600, 12 * 3600, 7 * 24 * 3600];
 const SETTLE_MAX: Duration = Duration::from_secs(3 * 24 * 3600);
 
 fn retry() -> RetrySettings {
-    RetrySettings {
-        initial: Duration::from_millis(200),
-        max: Duration::from_secs(30),
-        attempts: 4,
-        jitter: 0.0,
-        too_fast: Duration::from_secs(60),
-    }
+    RetrySettings { initial: Duration::from_millis(200), max: Duration::from_secs(30), attempts: 4, jitter: 0.0 }
 }
 
 fn world_options(seed: u64, random: &mut ChaCha8Rng) -> Options {
@@ -142,7 +136,13 @@ fn apps(options: &Options, watched: &Watched, start_from: StartFrom) -> Vec<Poll
             spare_urls: vec![],
             token_source: TokenSource::Stable(options.secret.clone().into()),
             retry: retry(),
+            holds: HoldSettings {
+                too_fast: Duration::from_secs(60),
+                stopped: Duration::from_secs(300),
+                unanswered: retry().max,
+            },
             budgets: BTreeMap::new(),
+            in_flight: 8,
         };
         let promoter = |id: &String| PolledPromoter {
             promoter: Promoter::new(&app, id).unwrap(),
@@ -153,8 +153,8 @@ fn apps(options: &Options, watched: &Watched, start_from: StartFrom) -> Vec<Poll
         PolledApp {
             client: Arc::new(Client::new(settings, Watched { app: app.clone(), ..watched.clone() })),
             promoters: ids.iter().map(promoter).collect(),
-            polls_max: 8,
-            pauses: Pauses { parked: Duration::from_secs(300), stopped: Duration::from_secs(300) },
+            parked_for: Duration::from_secs(300),
+            reports: Arc::default(),
             app,
         }
     };

@@ -22,10 +22,10 @@ use promoter_connector::domain::time::UnixMillis;
 use promoter_connector::domain::turns::Rules;
 use promoter_connector::kafka::records::{Limits, Writer};
 use promoter_connector::kafka::settings::TopicNames;
-use promoter_connector::poll::scheduler::Pauses;
 use promoter_connector::retry::{JITTER, RetrySettings};
 use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
+use promoter_connector::wechat::breaker::HoldSettings;
 use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::http::{Http, HttpSettings};
@@ -110,7 +110,13 @@ fn app(base_url: &str) -> PolledApp<Http> {
         spare_urls: Vec::new(),
         token_source: TokenSource::Stable("simulated-secret".into()),
         retry: RetrySettings { jitter: JITTER, attempts: 8, ..supervisor::PATIENCE },
+        holds: HoldSettings {
+            too_fast: Duration::from_secs(60),
+            stopped: Duration::from_secs(300),
+            unanswered: Duration::from_secs(30),
+        },
         budgets: BTreeMap::new(),
+        in_flight: 64,
     };
     let rules = Rules { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
     let promoter = |number: u32| PolledPromoter {
@@ -123,8 +129,8 @@ fn app(base_url: &str) -> PolledApp<Http> {
     PolledApp {
         client: Arc::new(Client::new(settings, Http::new(http).unwrap())),
         promoters: (1..=PROMOTERS).map(promoter).collect(),
-        polls_max: 64,
-        pauses: Pauses { parked: Duration::from_secs(900), stopped: Duration::from_secs(300) },
+        parked_for: Duration::from_secs(900),
+        reports: Arc::default(),
         app,
     }
 }

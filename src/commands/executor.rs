@@ -1,11 +1,10 @@
 //! Carries one command out: reads it, checks it, asks the upstream, and answers.
 //!
-//! What stops an app (credentials, quota, a pace that was too fast) closes its gate. Its requests then wait, those of
-//! other apps go on, and one request at a time probes. A request that waits holds no place of those who call.
+//! What stops an app (credentials, quota, a pace that was too fast) opens a breaker of its client. Its requests then wait,
+//! those of other apps go on, and one at a time probes. A request that waits holds no place of those who call.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,13 +12,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command};
-use super::material::{AppHold, REQUEST_ID_BYTES_MAX, Verdict, accept, check, judge};
+use super::material::{REQUEST_ID_BYTES_MAX, Verdict, accept, check, judge};
 use crate::avro::material::{RequestDecoder, RequestError};
 use crate::avro::registry::Registry;
 use crate::domain::dead_letter::{DeadLetter, Origin};
+use crate::domain::feed::Interface;
 use crate::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
 use crate::domain::time::UnixMillis;
-use crate::poll::gate::Gate;
 use crate::retry::{Attempts, Next, RetrySettings};
 use crate::wechat::client::Client;
 use crate::wechat::error::CallError;
@@ -30,122 +29,43 @@ use crate::wechat::transport::Transport;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// And for one whose deadline is further away: nobody who stands behind it may wait longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
-/// How many calls in a row may end with a rejected token before the app is stopped: as many as polls.
-const TOKEN_REJECTIONS_MAX: u32 = 3;
 /// Between two calls for one request; each has its own retries already.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// An app that material can be asked for.
 pub struct CommandApp<T> {
     client: Arc<Client<T>>,
-    /// How long until a stopped app is probed.
-    stopped: Duration,
-    gate: Mutex<Gate>,
     /// Its own places of those who call: an app whose host hangs takes none from another.
     calls: Semaphore,
     /// Places for answers, each taken before its call and kept until it is being committed. There are twice as many, so
     /// that the next call begins when one ends, and not when the transaction under way does.
     answers: Arc<Semaphore>,
-    /// How many calls in a row have ended with a token that came back after its rejection.
-    token_rejections: AtomicU32,
-    began: Instant,
 }
 
 impl<T: Transport> CommandApp<T> {
     /// `concurrency` bounds the calls at once; twice as many calls and answers without a transaction are in memory.
-    pub fn new(client: Arc<Client<T>>, stopped: Duration, concurrency: usize) -> CommandApp<T> {
+    pub fn new(client: Arc<Client<T>>, concurrency: usize) -> CommandApp<T> {
         let calls = Semaphore::new(concurrency);
         let answers = Arc::new(Semaphore::new(2 * concurrency));
-        let (gate, token_rejections, began) = (Mutex::default(), AtomicU32::new(0), Instant::now());
-        CommandApp { client, stopped, gate, calls, answers, token_rejections, began }
+        CommandApp { client, calls, answers }
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        // A gate is whole at any time.
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until a request may pass.
-    async fn opened(&self) {
-        loop {
-            let waits_until = self.gate().waits_until(self.began.elapsed());
-            match waits_until {
-                None => return,
-                Some(until) => tokio::time::sleep_until(self.began + until).await,
-            }
-        }
-    }
-
-    /// Passes the gate, unless it has closed meanwhile.
-    fn pass(&self) -> Option<Passage<'_, T>> {
-        let mut gate = self.gate();
-        gate.waits_until(self.began.elapsed()).is_none().then(|| {
-            gate.pass();
-            Passage { app: self }
-        })
-    }
-
-    fn hold(&self, hold: AppHold, refusal: &Refusal) {
-        let pause = match hold {
-            AppHold::Probed => self.stopped,
-            AppHold::Shortly => AGAIN_AFTER,
-            AppHold::For(pause) => pause,
-            // At least a second, or a clock that is behind would make it a busy loop.
-            AppHold::Until(until) => {
-                Duration::from_secs(until.0.saturating_sub(self.client.now().0).max(1).cast_unsigned())
-            }
-        };
-        if self.gate().close(self.began.elapsed() + pause) {
-            let (app, seconds) = (self.client.app_id(), pause.as_secs());
-            let (errcode, cause) = (refusal.errcode, &refusal.message);
-            tracing::error!(%app, errcode, cause, seconds, "material requests of the app wait, and are probed again");
-        }
-    }
-
-    /// What a call has brought. A token that comes back after its rejection may be replaced in a moment; one that does
-    /// so again and again stops the app.
+    /// What a call has brought.
     fn judge(&self, result: Result<GivenMaterial, CallError>) -> Verdict {
-        let rejected = matches!(result, Err(CallError::TokenRejectedAgain(_)));
-        let before = match rejected {
-            true => self.token_rejections.fetch_add(1, Ordering::Relaxed),
-            false => self.token_rejections.swap(0, Ordering::Relaxed),
-        };
         match result {
             Ok(given) => Verdict::Final(match accept(given, self.client.local_now()) {
                 Ok(material) => Outcome::Succeeded(material),
                 Err(outcome) => outcome,
             }),
-            Err(error) => match judge(error) {
-                Verdict::Held(refusal, _) if rejected && before + 1 < TOKEN_REJECTIONS_MAX => {
-                    Verdict::Held(refusal, AppHold::Shortly)
-                }
-                verdict => verdict,
-            },
+            Err(error) => judge(error),
         }
-    }
-
-    fn answered(&self) {
-        if self.gate().open() {
-            tracing::info!(app = %self.client.app_id(), "material requests of the app are carried out again");
-        }
-    }
-}
-
-/// A request that has passed the gate. However it ends, another one may probe then.
-struct Passage<'a, T: Transport> {
-    app: &'a CommandApp<T>,
-}
-
-impl<T: Transport> Drop for Passage<'_, T> {
-    fn drop(&mut self) {
-        self.app.gate().probe_again(self.app.began.elapsed() + AGAIN_AFTER);
     }
 }
 
 /// One of the places for answers; kept until the answer is being committed, so that answers in memory are bounded.
 pub type AnswerPermit = OwnedSemaphorePermit;
 
-/// Lives as long as the process: gates stay closed over a recovery.
+/// Lives as long as the process.
 pub struct Executor<T> {
     apps: HashMap<String, CommandApp<T>>,
     request_topic: String,
@@ -270,14 +190,20 @@ impl<T: Transport> Executor<T> {
         last: &mut Option<Refusal>,
         cancel: &CancellationToken,
     ) -> Option<(Outcome, Option<AnswerPermit>)> {
-        let mut unable_until = None;
+        let mut unable_until: Option<Instant> = None;
         loop {
-            let (result, permit) = cancel.run_until_cancelled(self.turn(app, question, cancel)).await?;
+            let turn = cancel.run_until_cancelled(self.turn(app, question, cancel));
+            let turned = match unable_until {
+                Some(until) => tokio::time::timeout_at(until, turn).await,
+                None => Ok(turn.await),
+            };
+            let Ok(turned) = turned else {
+                let refusal = last.take().unwrap_or_else(|| Refusal::own("the upstream gives no answers"));
+                return Some((Outcome::Failed(refusal), None));
+            };
+            let (result, permit) = turned?;
             match app.judge(result) {
-                Verdict::Final(outcome) => {
-                    app.answered();
-                    return Some((outcome, Some(permit)));
-                }
+                Verdict::Final(outcome) => return Some((outcome, Some(permit))),
                 Verdict::Again(refusal) => {
                     let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
                     let until = *unable_until.get_or_insert_with(|| Instant::now() + patience);
@@ -288,10 +214,8 @@ impl<T: Transport> Executor<T> {
                     drop(permit);
                     cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
                 }
-                Verdict::Held(refusal, hold) => {
-                    app.hold(hold, &refusal);
-                    // Too fast is the upstream's answer to this request; what stops the app has nothing to do with it.
-                    *last = matches!(hold, AppHold::For(_)).then_some(refusal);
+                Verdict::Held(refusal) => {
+                    *last = refusal;
                     // It did answer; and while the app is held nobody asks, which must not use the patience up.
                     unable_until = None;
                 }
@@ -307,14 +231,10 @@ impl<T: Transport> Executor<T> {
         question: &MaterialQuestion,
         cancel: &CancellationToken,
     ) -> (Result<GivenMaterial, CallError>, AnswerPermit) {
-        loop {
-            app.opened().await;
-            let permit = app.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
-            let _call = app.calls.acquire().await.expect("nothing closes the semaphore");
-            if let Some(_passage) = app.pass() {
-                return (app.client.material(question, cancel).await, permit);
-            }
-        }
+        app.client.breakers().ready(Interface::GetShareMaterial).await;
+        let permit = app.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
+        let _call = app.calls.acquire().await.expect("nothing closes the semaphore");
+        (app.client.material(question, cancel).await, permit)
     }
 }
 

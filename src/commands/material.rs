@@ -1,15 +1,14 @@
 //! The rules of a request for material: what is checked before a call is spent, and what an answer means.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::domain::material::{Image, ImageKind, Material, MaterialRequest, Outcome, Refusal};
 use crate::domain::promoter::{AppId, Promoter};
-use crate::domain::time::{UnixMillis, UnixTime};
-use crate::wechat::error::{CallError, Cause, Hold};
+use crate::domain::time::UnixMillis;
+use crate::wechat::breaker::Hold;
+use crate::wechat::error::{CallError, Cause};
 use crate::wechat::material::{EnvVersion, GivenMaterial, MaterialQuestion};
 
 /// Official page: "no more than 80 characters", which sibling pages count in bytes of UTF-8; so do we, as a call that
@@ -134,21 +133,11 @@ pub enum Verdict {
     Final(Outcome),
     /// The upstream was unable; it may be able to within the deadline.
     Again(Refusal),
-    /// Nothing more may be asked for this app until the hold is over.
-    Held(Refusal, AppHold),
+    /// A breaker is open: nothing more may be asked until it lets calls pass. With the upstream's answer, where that is
+    /// about this request: too fast is, and what stops the app is not.
+    Held(Option<Refusal>),
     /// The lane ends; nobody replies.
     Cancelled,
-}
-
-/// For how long nothing is asked for an app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AppHold {
-    /// Its operator has to do something, or its quota is spent: it is probed from time to time.
-    Probed,
-    /// Its token may be replaced any moment.
-    Shortly,
-    For(Duration),
-    Until(UnixTime),
 }
 
 pub fn judge(error: CallError) -> Verdict {
@@ -159,17 +148,11 @@ pub fn judge(error: CallError) -> Verdict {
         }
         CallError::Unreadable(cause) => Verdict::Final(Outcome::Failed(refusal(cause))),
         CallError::TryLater(cause) | CallError::Exhausted { cause, .. } => Verdict::Again(refusal(cause)),
-        CallError::StopApp { cause, .. } | CallError::TokenRejectedAgain(cause) => {
-            Verdict::Held(refusal(cause), AppHold::Probed)
+        CallError::Held { hold: Hold::Unanswered, cause, .. } => Verdict::Again(refusal(cause)),
+        CallError::Held { hold: Hold::TooFast { .. } | Hold::RetryAfter(_), cause, answered: true } => {
+            Verdict::Held(Some(refusal(cause)))
         }
-        CallError::HoldInterface { hold, cause, .. } => {
-            let hold = match hold {
-                Hold::QuotaSpent => AppHold::Probed,
-                Hold::TooFast(pause) | Hold::RetryAfter(pause) => AppHold::For(pause),
-                Hold::DailyBudget { until } => AppHold::Until(until),
-            };
-            Verdict::Held(refusal(cause), hold)
-        }
+        CallError::Held { .. } => Verdict::Held(None),
         CallError::Cancelled => Verdict::Cancelled,
     }
 }

@@ -1,13 +1,17 @@
-//! When whom is asked: due work, gates, and the polls themselves.
+//! When whom is asked: due work, lanes, and the polls themselves.
 
 pub mod schedule;
 
-pub mod gate;
+mod tally;
+
+pub mod lanes;
 
 pub mod scheduler;
 
 pub mod poller;
 
 pub mod pages;
+
+pub mod parked;
 
 pub mod reports;

@@ -1,41 +1,110 @@
-//! Failures of polls in the log: each kind once in a while, with how many there were.
+//! What an app's polls tell the log: each failure at debug, and sums by cause for a line a minute.
+//!
+//! With an upstream that is down every poll fails, so a line for each would bury everything else; and a cause that is only
+//! counted would look like a quiet day. The sums keep the latest error of each cause.
 
-use std::collections::HashMap;
-use std::fmt::Display;
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::feed::Feed;
-use crate::domain::promoter::{AppId, Promoter};
+use crate::domain::time::UnixTime;
+use crate::poll::poller::PollError;
+use crate::wechat::error::CallError;
 
-/// The least time between two lines of one kind: with an upstream that is down, every poll fails.
-const REPORT_EVERY: Duration = Duration::from_secs(10);
-
+/// Written by the scheduler of an app, read by whoever reports. Lives as long as the process.
+#[derive(Debug, Default)]
 pub struct Reports {
-    app: AppId,
-    kinds: HashMap<&'static str, Kind>,
+    inner: Mutex<Inner>,
 }
 
-struct Kind {
-    reported: Instant,
-    unreported: u64,
+#[derive(Debug, Default)]
+struct Inner {
+    failures: BTreeMap<&'static str, Failures>,
+    progress: Progress,
+}
+
+/// Polls that failed for one cause since the sums were last taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    pub polls: u64,
+    /// How the latest of them says it.
+    pub error: String,
+}
+
+/// How far an app's feeds are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Of promoters; each counts.
+    pub feeds: usize,
+    /// Polls under way.
+    pub polls: usize,
+    /// Feeds that have been due for more than a minute.
+    pub overdue: usize,
+    /// Promoters with a permanent error.
+    pub parked: usize,
+    /// By [`Feed`]: the oldest cursor, rounded down to its minute.
+    pub oldest: [Option<UnixTime>; Feed::ALL.len()],
 }
 
 impl Reports {
-    pub fn new(app: AppId) -> Reports {
-        Reports { app, kinds: HashMap::new() }
+    /// Counts a poll that failed.
+    pub fn failed(&self, cause: &'static str, error: String) {
+        let mut inner = self.lock();
+        let failures = inner.failures.entry(cause).or_default();
+        failures.polls += 1;
+        failures.error = error;
     }
 
-    pub fn failure(&mut self, kind: &'static str, promoter: &Promoter, feed: Feed, error: &dyn Display) {
-        let now = Instant::now();
-        let entry = self.kinds.entry(kind).or_insert(Kind { reported: now - REPORT_EVERY, unreported: 0 });
-        if now.duration_since(entry.reported) < REPORT_EVERY {
-            entry.unreported += 1;
-            return;
-        }
-        let others = std::mem::take(&mut entry.unreported);
-        entry.reported = now;
-        tracing::warn!(app = %self.app, %promoter, %feed, kind, others, %error, "poll failed");
+    pub(super) fn set_progress(&self, progress: Progress) {
+        self.lock().progress = progress;
+    }
+
+    /// The sums by cause since they were last taken.
+    pub fn take_failures(&self) -> BTreeMap<&'static str, Failures> {
+        std::mem::take(&mut self.lock().failures)
+    }
+
+    pub fn progress(&self) -> Progress {
+        self.lock().progress.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // It is whole at any time.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The cause of a failed poll in one word; nothing where the poll has not failed, but waits or is cancelled.
+pub fn cause(error: &PollError) -> Option<&'static str> {
+    match error {
+        PollError::Pages(_) => Some("pages"),
+        PollError::Call(error) => match error {
+            CallError::ParkPromoter(_) => Some("parked"),
+            CallError::RefuseRequest(_) => Some("refused"),
+            CallError::TryLater(_) => Some("later"),
+            CallError::Exhausted { .. } => Some("exhausted"),
+            CallError::Unforeseen(_) => Some("undocumented"),
+            CallError::ClientFault(_) => Some("client_fault"),
+            CallError::Unreadable(_) => Some("unreadable"),
+            CallError::Held { .. } | CallError::Cancelled => None,
+        },
+        PollError::Closed(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_summed_by_cause_with_their_latest_error_until_they_are_taken() {
+        let reports = Reports::default();
+        reports.failed("exhausted", "refused".into());
+        reports.failed("exhausted", "no such host".into());
+        reports.failed("pages", "without end".into());
+        let sums = reports.take_failures();
+        assert_eq!(sums["exhausted"], Failures { polls: 2, error: "no such host".into() });
+        assert_eq!(sums["pages"].polls, 1);
+        assert!(reports.take_failures().is_empty());
     }
 }

@@ -3,39 +3,35 @@
 //! Each app has a scheduler of its own, so what holds one app up (a slow host, wrong credentials, a quota) never
 //! takes a place that another app waits for.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::gate::Gate;
+use super::lanes::Lanes;
+use super::parked::Parked;
 use super::poller::{Job, PollError, poll};
-use super::reports::Reports;
-use super::schedule::Schedule;
+use super::reports::{self, Progress, Reports};
+use super::tally::Tally;
 use crate::commit::queue::IntakeSender;
-use crate::domain::feed::{Feed, Interface};
+use crate::domain::feed::Feed;
 use crate::domain::promoter::{AppId, Promoter};
-use crate::domain::time::{Day, UnixTime};
+use crate::domain::time::UnixTime;
 use crate::domain::turns::{Pulled, Rules, Turns};
 use crate::poll::pages::PagesFault;
+use crate::wechat::breaker::Readiness;
 use crate::wechat::client::Client;
-use crate::wechat::error::{CallError, Hold};
+use crate::wechat::error::CallError;
 use crate::wechat::transport::Transport;
 
-/// After this many polls in a row whose token came back the same after its rejection, the app's credentials count as
-/// wrong.
-const TOKEN_REJECTIONS_MAX: u32 = 3;
-
-/// How long what fails is left alone.
-#[derive(Clone, Copy, Debug)]
-pub struct Pauses {
-    /// A promoter with a permanent error.
-    pub parked: Duration,
-    /// An app with wrong credentials, or an interface without quota.
-    pub stopped: Duration,
-}
+/// Polls of an interface at once, for each call in flight. More than one, since a poll that pauses before a retry or waits
+/// for its budget makes no call; bounded, since each has its pages' rows in memory.
+const POLLS_PER_CALL: usize = 4;
+/// How old the figures for a report may be.
+const REPORT_EVERY: Duration = Duration::from_secs(20);
 
 /// One feed of one promoter, with its cursor.
 #[derive(Debug)]
@@ -53,59 +49,51 @@ pub struct Scheduler<T> {
     client: Arc<Client<T>>,
     queue: IntakeSender,
     cancel: CancellationToken,
-    pauses: Pauses,
-    polls_max: usize,
+    /// How long a promoter with a permanent error is left alone.
+    parked_for: Duration,
     feeds: Vec<PolledFeed>,
-    parked: Vec<bool>,
-    schedule: Schedule<usize>,
+    lanes: Lanes<usize>,
     polls: JoinSet<(usize, Result<Pulled, PollError>)>,
-    app_gate: Gate,
-    interface_gates: [Gate; Interface::ALL.len()],
-    token_rejections: u32,
-    reports: Reports,
+    parked: Parked,
+    /// By [`Feed`], in Unix seconds.
+    cursors: [Tally; Feed::ALL.len()],
+    reports: Arc<Reports>,
     began: Instant,
 }
 
 impl<T: Transport> Scheduler<T> {
-    /// Every feed is due at once; the budgets spread the calls.
+    /// Every feed is due at once, that with the oldest cursor first; the budgets spread the calls.
     pub fn new(
         app: AppId,
         client: Arc<Client<T>>,
         feeds: Vec<PolledFeed>,
-        polls_max: usize,
-        pauses: Pauses,
+        parked_for: Duration,
+        reports: Arc<Reports>,
         queue: IntakeSender,
         cancel: CancellationToken,
     ) -> Scheduler<T> {
-        let mut schedule = Schedule::new();
-        for index in 0..feeds.len() {
-            schedule.put(index, Duration::ZERO);
+        let began = Instant::now();
+        let mut lanes = Lanes::new(client.in_flight() * POLLS_PER_CALL, began);
+        for index in oldest_first(&feeds, client.now()) {
+            lanes.put(feeds[index].feed.interface(), index, Duration::ZERO);
         }
-        Scheduler {
-            reports: Reports::new(app.clone()),
-            app,
-            client,
-            queue,
-            cancel,
-            pauses,
-            polls_max,
-            parked: vec![false; feeds.len()],
-            feeds,
-            schedule,
-            polls: JoinSet::new(),
-            app_gate: Gate::default(),
-            interface_gates: Default::default(),
-            token_rejections: 0,
-            began: Instant::now(),
+        let mut cursors: [Tally; Feed::ALL.len()] = Default::default();
+        for feed in &feeds {
+            cursors[feed.feed as usize].add(feed.turns.cursor.complete_before.0);
         }
+        let (polls, parked) = (JoinSet::new(), Parked::default());
+        Scheduler { app, client, queue, cancel, parked_for, feeds, lanes, polls, parked, cursors, reports, began }
     }
 
     /// Runs until cancelled; polls under way then end at their next wait.
     pub async fn run(mut self) {
         let cancel = self.cancel.clone();
+        let client = self.client.clone();
+        let mut changes = client.breakers().changes();
+        let mut report = tokio::time::interval(REPORT_EVERY);
+        report.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.start_due_polls();
-            let has_room = self.polls.len() < self.polls_max;
+            let next_begin = self.begin_due_polls();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
@@ -118,30 +106,27 @@ impl<T: Transport> Scheduler<T> {
                         break;
                     }
                 },
-                () = until(self.began, self.schedule.next_due()), if has_room => {}
+                // The client, which holds the other end, is held here.
+                _ = changes.changed() => self.lanes.breakers_changed(),
+                _ = report.tick() => self.tell_progress(),
+                () = until(self.began, next_begin) => {}
             }
         }
         cancel.cancel();
         while self.polls.join_next().await.is_some() {}
     }
 
-    fn start_due_polls(&mut self) {
-        while self.polls.len() < self.polls_max {
-            let clock = self.began.elapsed();
-            let Some(index) = self.schedule.take_due(clock) else { return };
-            let interface = self.feeds[index].feed.interface() as usize;
-            let waits = self.app_gate.waits_until(clock).max(self.interface_gates[interface].waits_until(clock));
-            if let Some(until) = waits {
-                self.schedule.put(index, until);
-                continue;
-            }
-            self.app_gate.pass();
-            self.interface_gates[interface].pass();
-            self.start_poll(index);
+    /// Tells when the next one may begin.
+    fn begin_due_polls(&mut self) -> Option<Duration> {
+        let client = self.client.clone();
+        let readiness = |interface| client.breakers().readiness(interface);
+        while let Some(index) = self.lanes.begin(self.began.elapsed(), readiness) {
+            self.begin_poll(index);
         }
+        self.lanes.next_begin(readiness)
     }
 
-    fn start_poll(&mut self, index: usize) {
+    fn begin_poll(&mut self, index: usize) {
         let feed = &self.feeds[index];
         let job = Job {
             promoter: feed.promoter.clone(),
@@ -159,125 +144,83 @@ impl<T: Transport> Scheduler<T> {
 
     fn end_poll(&mut self, index: usize, result: Result<Pulled, PollError>) {
         let clock = self.began.elapsed();
-        match result {
-            Ok(pulled) => {
-                self.answered(index);
-                if std::mem::take(&mut self.parked[index]) {
-                    tracing::info!(promoter = %self.feeds[index].promoter, "promoter answers again");
-                }
-                let feed = &mut self.feeds[index];
-                let due = feed.turns.after(pulled, feed.rules, clock);
-                self.schedule.put(index, due);
-            }
-            Err(PollError::Closed(_) | PollError::Call(CallError::Cancelled)) => {}
-            Err(PollError::Pages(fault)) => {
-                self.answered(index);
-                if fault == PagesFault::WithoutEnd {
-                    self.feeds[index].turns.ask_for_less();
-                }
-                self.fail(index, clock, "pages", &fault);
-            }
-            Err(PollError::Call(error)) => self.end_call(index, clock, &error),
-        }
-    }
-
-    fn end_call(&mut self, index: usize, clock: Duration, error: &CallError) {
-        match error {
-            CallError::ParkPromoter(_) => {
-                self.answered(index);
-                if !std::mem::replace(&mut self.parked[index], true) {
-                    self.report(index, "parked", error);
-                }
-                self.schedule.put(index, clock + self.pauses.parked);
-            }
-            CallError::StopApp { .. } => self.stop_app(index, clock, error),
-            CallError::HoldInterface { hold, .. } => self.hold_interface(index, clock, hold, error),
-            CallError::TokenRejectedAgain(_) => {
-                self.token_rejections += 1;
-                if self.token_rejections >= TOKEN_REJECTIONS_MAX {
-                    self.stop_app(index, clock, error);
-                } else {
-                    self.undecided(index, clock);
-                    self.fail(index, clock, "token", error);
-                }
-            }
-            CallError::Exhausted { .. } => {
-                self.undecided(index, clock);
-                self.fail(index, clock, "exhausted", error);
-            }
-            CallError::RefuseRequest(_) | CallError::TryLater(_) | CallError::Unforeseen(_) => {
-                self.answered(index);
-                self.fail(index, clock, "refused", error);
-            }
-            CallError::ClientFault(_) | CallError::Unreadable(_) => {
-                self.answered(index);
-                self.fail(index, clock, "unreadable", error);
-            }
-            CallError::Cancelled => {}
-        }
-    }
-
-    /// Any answer that is not about the app or the interface tells that both are served.
-    fn answered(&mut self, index: usize) {
-        self.token_rejections = 0;
-        if self.app_gate.open() {
-            tracing::info!(app = %self.app, "app is served again");
-        }
-        let interface = self.feeds[index].feed.interface();
-        if self.interface_gates[interface as usize].open() {
-            tracing::info!(app = %self.app, %interface, "interface is served again");
-        }
-    }
-
-    /// The poll told nothing about the gates: if it was their probe, another one may go.
-    fn undecided(&mut self, index: usize, clock: Duration) {
-        let again = clock + self.feeds[index].turns.interval();
-        self.app_gate.probe_again(again);
-        self.interface_gates[self.feeds[index].feed.interface() as usize].probe_again(again);
-    }
-
-    fn stop_app(&mut self, index: usize, clock: Duration, error: &CallError) {
-        self.undecided(index, clock);
-        if self.app_gate.close(clock + self.pauses.stopped) {
-            tracing::error!(app = %self.app, %error, "app is stopped and probed from time to time");
-        }
-        self.schedule.put(index, clock);
-    }
-
-    fn hold_interface(&mut self, index: usize, clock: Duration, hold: &Hold, error: &CallError) {
-        let pause = match hold {
-            Hold::TooFast(delay) | Hold::RetryAfter(delay) => *delay,
-            // The quota may be raised at any time, so it is tried before the day ends, too.
-            Hold::QuotaSpent => {
-                let midnight = Day::in_beijing(self.client.now()).beijing_end();
-                self.until_wall_clock(midnight).min(self.pauses.stopped)
-            }
-            Hold::DailyBudget { until } => self.until_wall_clock(*until),
+        self.lanes.ended(self.feeds[index].feed.interface());
+        let due = match result {
+            Ok(pulled) => Some(self.pulled(index, pulled, clock)),
+            Err(error) => self.failed(index, &error, clock),
         };
-        let interface = self.feeds[index].feed.interface();
-        if self.interface_gates[interface as usize].close(clock + pause) {
-            tracing::warn!(app = %self.app, %interface, seconds = pause.as_secs(), %error, "interface is held");
+        if let Some(due) = due {
+            self.lanes.put(self.feeds[index].feed.interface(), index, due);
         }
-        // It was not the app that refused.
-        self.app_gate.open();
-        self.schedule.put(index, clock);
     }
 
-    fn until_wall_clock(&self, until: UnixTime) -> Duration {
-        // At least a second, or a clock that is behind would make it a busy loop.
-        Duration::from_secs(until.0.saturating_sub(self.client.now().0).max(1).cast_unsigned())
+    /// When the next turn comes.
+    fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) -> Duration {
+        let PolledFeed { promoter, feed, rules, turns, .. } = &mut self.feeds[index];
+        if self.parked.answered(promoter, *feed) {
+            tracing::info!(app = %self.app, %promoter, "promoter answers again");
+        }
+        let cursors = &mut self.cursors[*feed as usize];
+        cursors.remove(turns.cursor.complete_before.0);
+        let due = turns.after(pulled, *rules, clock);
+        cursors.add(turns.cursor.complete_before.0);
+        due
     }
 
-    fn fail(&mut self, index: usize, clock: Duration, kind: &'static str, error: &dyn std::fmt::Display) {
-        self.report(index, kind, error);
-        let due = self.feeds[index].turns.after_failure(clock);
-        self.schedule.put(index, due);
+    fn is_held(&self, feed: Feed) -> bool {
+        self.client.breakers().readiness(feed.interface()) != Readiness::Closed
     }
 
-    fn report(&mut self, index: usize, kind: &'static str, error: &dyn std::fmt::Display) {
-        let feed = &self.feeds[index];
-        self.reports.failure(kind, &feed.promoter, feed.feed, error);
+    /// When the next turn comes; nothing where the session is over.
+    fn failed(&mut self, index: usize, error: &PollError, clock: Duration) -> Option<Duration> {
+        let PolledFeed { promoter, feed, turns, .. } = &self.feeds[index];
+        if let Some(cause) = reports::cause(error) {
+            tracing::debug!(app = %self.app, %promoter, %feed, cause, %error, "poll failed");
+            self.reports.failed(cause, error.to_string());
+        }
+        match error {
+            PollError::Closed(_) | PollError::Call(CallError::Cancelled) => None,
+            // Behind those that have waited longer, as soon as the breaker lets it.
+            PollError::Call(CallError::Held { .. }) => Some(clock),
+            // It was a probe that told nothing: the breaker says when the next one goes.
+            PollError::Call(CallError::Exhausted { .. }) if self.is_held(*feed) => Some(clock),
+            PollError::Call(CallError::ParkPromoter(_)) => {
+                if self.parked.park(promoter, *feed) {
+                    tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
+                }
+                Some(clock + self.parked_for)
+            }
+            PollError::Pages(PagesFault::WithoutEnd) => {
+                self.feeds[index].turns.ask_for_less();
+                Some(self.feeds[index].turns.after_failure(clock))
+            }
+            PollError::Pages(_) | PollError::Call(_) => Some(turns.after_failure(clock)),
+        }
     }
+
+    fn tell_progress(&self) {
+        self.reports.set_progress(Progress {
+            feeds: self.feeds.len(),
+            polls: self.lanes.polls(),
+            overdue: self.lanes.overdue(self.began.elapsed()),
+            parked: self.parked.promoters(),
+            oldest: Feed::ALL.map(|feed| self.cursors[feed as usize].earliest().map(UnixTime)),
+        });
+    }
+}
+
+/// The order in which feeds are polled for the first time: so restarts starve nobody, however short the lives between
+/// them are. Of equally old cursors (a poll that finds nothing may leave its cursor where it was) others come first each
+/// time.
+fn oldest_first(feeds: &[PolledFeed], now: UnixTime) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..feeds.len()).collect();
+    order.sort_by_cached_key(|index| {
+        let PolledFeed { promoter, feed, turns, .. } = &feeds[*index];
+        let mut shuffled = DefaultHasher::new();
+        (promoter, feed, now.0).hash(&mut shuffled);
+        (turns.cursor.complete_before, shuffled.finish())
+    });
+    order
 }
 
 /// Until something is due; for ever when nothing is.

@@ -14,6 +14,7 @@ use crate::domain::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::supervisor;
 use crate::telemetry::captured::Captured;
+use crate::wechat::breaker::HoldSettings;
 use crate::wechat::client::ClientSettings;
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, TransportError};
@@ -46,7 +47,7 @@ impl Transport for Upstream {
 
 fn retry() -> RetrySettings {
     let initial = Duration::from_secs(1);
-    RetrySettings { initial, max: MINUTE, attempts: 3, jitter: 0.0, too_fast: MINUTE }
+    RetrySettings { initial, max: MINUTE, attempts: 3, jitter: 0.0 }
 }
 
 fn order(start_from: StartFrom) -> FeedOrder {
@@ -67,14 +68,16 @@ fn session(upstream: &Upstream, promoter: PolledPromoter) -> Session<Upstream> {
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".to_owned().into()),
         retry: retry(),
+        holds: HoldSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
         budgets: BTreeMap::new(),
+        in_flight: 4,
     };
     let app = PolledApp {
         app,
         client: Arc::new(Client::new(settings, upstream.clone())),
         promoters: vec![promoter],
-        polls_max: 4,
-        pauses: Pauses { parked: MINUTE, stopped: MINUTE },
+        parked_for: MINUTE,
+        reports: Arc::default(),
     };
     Session {
         apps: Arc::new(vec![app]),

@@ -27,6 +27,16 @@ pub struct DaySpent {
     pub until: UnixTime,
 }
 
+/// Who waits for a turn: of these two, each gets every second one while both wait. So pulls that go on do not wait behind
+/// all that begin, and neither the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A call that begins something: a first page, material.
+    First,
+    /// A further page.
+    Further,
+}
+
 pub struct Budget {
     pace: Option<Pace>,
     per_day: u32,
@@ -39,14 +49,24 @@ impl Budget {
         Budget { pace: NonZeroU32::new(settings.per_minute).map(Pace::new), per_day: settings.per_day, day }
     }
 
-    /// Waits for its turn and takes one call. `now` is only asked for the day.
-    pub async fn take(&self, now: impl Fn() -> UnixTime) -> Result<(), DaySpent> {
-        self.day_of(now()).left()?;
-        if let Some(pace) = &self.pace {
-            pace.turn().await;
+    /// Whether the day has a call left.
+    pub fn left(&self, now: UnixTime) -> Result<(), DaySpent> {
+        self.day_of(now).left()
+    }
+
+    /// Waits until the minute has a call left. `may_go_on` is asked whenever it is the first in the queue, so that those
+    /// behind it do not wait for one who would not call any more.
+    pub async fn turn<E>(&self, turn: Turn, may_go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {
+        match &self.pace {
+            Some(pace) => pace.turn(turn, may_go_on).await,
+            None => Ok(()),
         }
-        // Again, since others were counted while this one waited, and midnight may have passed.
-        let mut day = self.day_of(now());
+    }
+
+    /// To be called just before a call is sent: only what is sent is counted.
+    pub fn count(&self, now: UnixTime) -> Result<(), DaySpent> {
+        // Others were counted while this one waited, and midnight may have passed.
+        let mut day = self.day_of(now);
         day.left()?;
         day.count();
         Ok(())
@@ -55,10 +75,12 @@ impl Budget {
     fn day_of(&self, now: UnixTime) -> DayGuard<'_> {
         let mut counted = self.day.lock().unwrap_or_else(PoisonError::into_inner);
         let today = Day::in_beijing(now);
-        // A clock that is set back does not open a spent day again.
         if counted.0 < today {
             *counted = (today, 0);
         }
+        // A day that lies ahead was a clock's mistake. What was sent by then was sent today: so a clock that is set back
+        // does not open a spent day again.
+        counted.0 = today;
         DayGuard { counted, per_day: self.per_day }
     }
 }
@@ -92,6 +114,8 @@ struct Pace {
     clock: TokioClock,
     /// Who waits holds this, so that turns are given in the order they were asked for.
     queue: Mutex<()>,
+    /// By [`Turn`]. Of each kind only the first one stands in the queue.
+    kinds: [Mutex<()>; 2],
 }
 
 impl Pace {
@@ -103,13 +127,18 @@ impl Pace {
         let quota = Quota::with_period(Duration::from_nanos(nanos)).expect("at least 13 ns lie between two cells");
         let clock = TokioClock { origin: Instant::now() };
         let limiter = RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone());
-        Pace { limiter, clock, queue: Mutex::new(()) }
+        Pace { limiter, clock, queue: Mutex::default(), kinds: Default::default() }
     }
 
-    async fn turn(&self) {
+    async fn turn<E>(&self, turn: Turn, may_go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {
+        let _first_of_its_kind = self.kinds[turn as usize].lock().await;
         let _first = self.queue.lock().await;
-        while let Err(early) = self.limiter.check() {
-            tokio::time::sleep(early.wait_time_from(self.clock.now())).await;
+        loop {
+            may_go_on()?;
+            match self.limiter.check() {
+                Ok(()) => return Ok(()),
+                Err(early) => tokio::time::sleep(early.wait_time_from(self.clock.now())).await,
+            }
         }
     }
 }
@@ -134,11 +163,16 @@ mod tests {
 
     const NOON: UnixTime = UnixTime(1_668_614_400 + 12 * 3600);
 
+    async fn take(budget: &Budget, now: UnixTime) -> Result<(), DaySpent> {
+        budget.turn(Turn::First, || budget.left(now)).await?;
+        budget.count(now)
+    }
+
     async fn times_of(budget: &Budget, calls: usize) -> Vec<Duration> {
         let start = Instant::now();
         let mut times = Vec::new();
         for _ in 0..calls {
-            budget.take(|| NOON).await.unwrap();
+            take(budget, NOON).await.unwrap();
             times.push(start.elapsed());
         }
         times
@@ -166,25 +200,85 @@ mod tests {
         assert_eq!(times_of(&budget, 1000).await.last(), Some(&Duration::ZERO));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_day_that_is_spent_lasts_until_midnight_in_beijing() {
-        let budget = Budget::new(BudgetSettings { per_minute: 0, per_day: 2 });
+    fn two_a_day() -> Budget {
+        Budget::new(BudgetSettings { per_minute: 0, per_day: 2 })
+    }
+
+    #[test]
+    fn a_day_that_is_spent_lasts_until_midnight_in_beijing() {
+        let budget = two_a_day();
         let midnight = Day::in_beijing(NOON).beijing_end();
-        assert_eq!(budget.take(|| NOON).await, Ok(()));
-        assert_eq!(budget.take(|| NOON).await, Ok(()));
-        assert_eq!(budget.take(|| NOON).await, Err(DaySpent { until: midnight }));
-        assert_eq!(budget.take(|| midnight.minus(1)).await, Err(DaySpent { until: midnight }));
-        assert_eq!(budget.take(|| midnight).await, Ok(()));
-        // A clock that goes back does not open the day again.
-        assert_eq!(budget.take(|| NOON).await, Ok(()));
-        assert_eq!(budget.take(|| NOON).await, Err(DaySpent { until: Day::in_beijing(midnight).beijing_end() }));
+        assert_eq!([budget.count(NOON), budget.count(NOON)], [Ok(()), Ok(())]);
+        assert_eq!(budget.count(NOON), Err(DaySpent { until: midnight }));
+        assert_eq!(budget.left(midnight.minus(1)), Err(DaySpent { until: midnight }));
+        assert_eq!(budget.count(midnight), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_open_a_spent_day_again() {
+        let budget = two_a_day();
+        assert_eq!([budget.count(NOON), budget.count(NOON)], [Ok(()), Ok(())]);
+        assert!(budget.left(NOON.minus(24 * 3600)).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_once_holds_no_later_day() {
+        let budget = Budget::new(BudgetSettings { per_minute: 0, per_day: 1000 });
+        budget.count(NOON.plus(365 * 86_400)).unwrap();
+        for day in 0..20 {
+            let now = NOON.plus(day * 86_400);
+            assert!((0..100).all(|_| budget.count(now).is_ok()), "day {day}");
+        }
+    }
+
+    #[test]
+    fn waiting_for_a_call_that_is_never_made_costs_no_day() {
+        let budget = two_a_day();
+        assert!((0..100).all(|_| budget.left(NOON).is_ok()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_last_call_of_a_day_goes_to_one_of_those_who_wait_for_it() {
         let budget = Budget::new(BudgetSettings { per_minute: 1, per_day: 2 });
-        budget.take(|| NOON).await.unwrap();
-        let (first, second) = tokio::join!(budget.take(|| NOON), budget.take(|| NOON));
+        take(&budget, NOON).await.unwrap();
+        let (first, second) = tokio::join!(take(&budget, NOON), take(&budget, NOON));
         assert!(first.is_ok() && second.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_begins_and_what_goes_on_take_turns() {
+        let budget = Budget::new(BudgetSettings { per_minute: 60, per_day: 0 });
+        let turns = StdMutex::new(Vec::new());
+        let wait = |turn| {
+            let (budget, turns) = (&budget, &turns);
+            async move {
+                budget.turn(turn, || Ok::<_, ()>(())).await.unwrap();
+                turns.lock().unwrap().push(turn);
+            }
+        };
+        let begin = futures_util::future::join_all((0..50).map(|_| wait(Turn::First)));
+        let go_on = futures_util::future::join_all((0..5).map(|_| wait(Turn::Further)));
+        tokio::join!(begin, go_on);
+        let turns = turns.into_inner().unwrap();
+        let further = turns.iter().take(12).filter(|turn| **turn == Turn::Further).count();
+        assert_eq!(further, 5, "{turns:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_would_not_call_any_more_leave_the_queue_at_once() {
+        let budget = Budget::new(BudgetSettings { per_minute: 1, per_day: 0 });
+        take(&budget, NOON).await.unwrap();
+        let open = std::sync::atomic::AtomicBool::new(false);
+        let check = || if open.load(std::sync::atomic::Ordering::Relaxed) { Err(()) } else { Ok(()) };
+        let waiting = futures_util::future::join_all((0..50).map(|_| budget.turn(Turn::First, check)));
+        let opening = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            open.store(true, std::sync::atomic::Ordering::Relaxed);
+        };
+        let began = Instant::now();
+        let (ended, ()) = tokio::join!(waiting, opening);
+        assert!(ended.iter().all(Result::is_err));
+        // The first one sleeps until its turn comes; nobody behind it does.
+        assert!(began.elapsed() <= Duration::from_secs(61));
     }
 }

@@ -1,7 +1,8 @@
 //! The upstream as one app sees it: a question in; a page, material or a reason out.
 //!
-//! A call takes from its budget, gets the token, asks the current host, and is retried here where the reaction is to
-//! ask the same again. Everything else goes to the caller, cut by what the caller does about it.
+//! A call passes the breakers, waits for its budget and for a place, gets the token, asks the current host, and is retried
+//! here where the reaction is to ask the same again. Everything else goes to the caller, cut by what the caller does about
+//! it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,20 +10,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Budget, BudgetSettings, DaySpent};
-use super::error::{Call, CallError, Cause, Hold, Reaction, reaction};
-use super::hosts::{Host, Hosts};
+use super::breaker::{Breakers, HoldSettings};
+use super::budget::{Budget, BudgetSettings, Turn};
+use super::error::{Call, CallError, Cause, Reaction, reaction};
+use super::hosts::Hosts;
 use super::material::{GivenMaterial, MaterialQuestion, read_material};
 use super::oddities::{Account, Oddities};
+use super::places::Places;
 use super::question::Question;
-use super::token::{Token, TokenError, TokenSource, Tokens};
+use super::token::{FailedFetch, Token, TokenError, TokenSource, Tokens};
 use super::transport::{Method, Request, Response, Transport, TransportError};
 use super::upstream_clock::{Moment, UpstreamClock};
 use super::wire::{Envelope, Page, PageAsked, PageFault, read_page};
 use crate::domain::feed::Interface;
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::{UnixMillis, UnixTime};
-use crate::retry::{Attempts, Next, RetrySettings};
+use crate::retry::RetrySettings;
+use calling::Calling;
+
+mod calling;
 
 /// What a client needs to know of its app.
 #[derive(Clone, Debug)]
@@ -34,8 +40,11 @@ pub struct ClientSettings {
     pub spare_urls: Vec<String>,
     pub token_source: TokenSource,
     pub retry: RetrySettings,
+    pub holds: HoldSettings,
     /// An interface that is not named has no limit.
     pub budgets: BTreeMap<Interface, BudgetSettings>,
+    /// Calls of polls at once, over all interfaces.
+    pub in_flight: usize,
 }
 
 /// What came of a question.
@@ -60,23 +69,31 @@ pub struct Client<T> {
     hosts: Hosts,
     tokens: Tokens,
     retry: RetrySettings,
+    holds: HoldSettings,
+    breakers: Breakers,
     budgets: BTreeMap<Interface, Budget>,
+    places: Places,
     clock: UpstreamClock,
     oddities: Account,
 }
 
 /// A failed attempt, with what the loop needs to go on.
 struct Failure {
+    /// Which of the two calls of an attempt failed.
+    call: Call,
     reaction: Reaction,
     cause: Cause,
     retry_after: Option<Duration>,
     /// The token it was made with.
     token: Option<Token>,
+    /// The number of the fetch that brought the token, or failed.
+    fetch: u64,
 }
 
 /// A call to be made, and how its answer's body is read; the time is the later of the clocks known.
 struct Asked<'a, C> {
     interface: Interface,
+    turn: Turn,
     body: Bytes,
     read: &'a Read<'a, C>,
 }
@@ -96,26 +113,46 @@ enum Ended {
     Failed(Failure),
     /// Asking again would bring the same.
     Unreadable(Cause),
+    /// Nothing was sent.
+    Held(CallError),
 }
+
+/// A breaker opens after as many calls in a row without an answer as this many calls make attempts: so one promoter whose
+/// question kills the upstream's answer is not enough.
+const UNANSWERED_CALLS: u32 = 2;
 
 impl<T: Transport> Client<T> {
     pub fn new(settings: ClientSettings, transport: T) -> Client<T> {
         let budgets = settings.budgets.into_iter().map(|(interface, budget)| (interface, Budget::new(budget)));
+        let unanswered_max = settings.retry.attempts.saturating_mul(UNANSWERED_CALLS);
         Client {
             transport,
             hosts: Hosts::new(settings.base_url, settings.spare_urls),
             tokens: Tokens::new(settings.app_id.clone(), settings.token_source),
+            breakers: Breakers::new(settings.app_id.clone(), settings.holds, unanswered_max),
             clock: UpstreamClock::new(settings.app_id.clone()),
             oddities: Account::default(),
             app_id: settings.app_id,
             id_kind: settings.id_kind,
             retry: settings.retry,
+            holds: settings.holds,
             budgets: budgets.collect(),
+            places: Places::new(settings.in_flight),
         }
     }
 
     pub fn app_id(&self) -> &AppId {
         &self.app_id
+    }
+
+    /// Who may call now.
+    pub fn breakers(&self) -> &Breakers {
+        &self.breakers
+    }
+
+    /// How many calls of polls are made at once.
+    pub fn in_flight(&self) -> usize {
+        self.places.in_flight()
     }
 
     /// The earlier of the local clock and the upstream's, as far as its answers have shown that.
@@ -143,11 +180,9 @@ impl<T: Transport> Client<T> {
     pub async fn warm_up(&self) -> Result<(), TokenError> {
         let base_url = self.hosts.base_url(self.hosts.current());
         let token = self.tokens.get(&self.transport, &self.clock, base_url);
-        if self.tokens.asks_upstream() {
-            return token.await.map(drop);
-        }
-        let (token, ()) = tokio::join!(token, self.hear_clock(base_url));
-        token.map(drop)
+        let got =
+            if self.tokens.asks_upstream() { token.await } else { tokio::join!(token, self.hear_clock(base_url)).0 };
+        got.map(drop).map_err(|failed| failed.error)
     }
 
     /// A call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a call
@@ -175,7 +210,8 @@ impl<T: Transport> Client<T> {
             is_first: question.start_id.is_none(),
         };
         let read = move |body: &[u8], latest_now| read_page(body, page_asked, latest_now);
-        let asked = Asked { interface: question.interface(), body: question.body(self.id_kind), read: &read };
+        let turn = if question.start_id.is_some() { Turn::Further } else { Turn::First };
+        let asked = Asked { interface: question.interface(), turn, body: question.body(self.id_kind), read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         let Answered { content, clock_skew_seconds, body } = answered;
         let (no_data, page) = (content.is_none(), content.unwrap_or_default());
@@ -191,69 +227,28 @@ impl<T: Transport> Client<T> {
         cancel: &CancellationToken,
     ) -> Result<GivenMaterial, CallError> {
         let read = |body: &[u8], _: UnixTime| read_material(body);
-        let asked = Asked { interface: Interface::GetShareMaterial, body: question.body(), read: &read };
+        let (interface, turn) = (Interface::GetShareMaterial, Turn::First);
+        let asked = Asked { interface, turn, body: question.body(), read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         Ok(answered.content.expect("the table of reactions knows no missing data on this interface"))
     }
 
-    async fn ask<C>(&self, asked: &Asked<'_, C>) -> Result<Answered<C>, CallError> {
-        let interface = asked.interface;
-        let mut attempts = Attempts::new(&self.retry);
-        let mut host = self.hosts.current();
-        let mut rejected = None;
-        loop {
-            self.take_budget(interface).await?;
-            let failure = match self.attempt(asked, host, rejected.as_ref()).await {
-                Ok(answered) => {
-                    self.hosts.answered(host);
-                    return Ok(answered);
-                }
-                Err(Ended::Unreadable(cause)) => return Err(CallError::Unreadable(cause)),
-                Err(Ended::Failed(failure)) => failure,
-            };
-            let host_was_asked = failure.token.is_some() || self.tokens.asks_upstream();
-            match failure.reaction {
-                _ if !host_was_asked => {}
-                Reaction::RetryTransport => host = self.hosts.after(host),
-                _ => self.hosts.answered(host),
-            }
-            match failure.reaction {
-                Reaction::RetryTransport | Reaction::RetryBusy => {
-                    self.pause(interface, &mut attempts, failure).await?;
-                }
-                Reaction::RejectToken if rejected.is_none() && failure.token.is_some() => {
-                    tracing::debug!(app = %self.app_id, %interface, cause = %failure.cause, "token rejected");
-                    rejected = failure.token;
-                    rejected.iter().for_each(|token| self.tokens.reject(token));
-                }
-                _ => return Err(self.final_error(interface, failure)),
-            }
-        }
-    }
-
-    async fn take_budget(&self, interface: Interface) -> Result<(), CallError> {
-        let Some(budget) = self.budgets.get(&interface) else { return Ok(()) };
-        budget.take(|| self.now()).await.map_err(|DaySpent { until }| CallError::HoldInterface {
-            interface,
-            hold: Hold::DailyBudget { until },
-            cause: Cause::unanswered("the configured calls of the day are spent", &[]),
-        })
-    }
-
-    /// One call with one token. `rejected` is the token that was refused before: it is not sent again.
-    async fn attempt<C>(
-        &self,
-        asked: &Asked<'_, C>,
-        host: Host,
-        rejected: Option<&Token>,
-    ) -> Result<Answered<C>, Ended> {
-        let base_url = self.hosts.base_url(host);
+    /// One call with one token.
+    async fn attempt<C>(&self, asked: &Asked<'_, C>, calling: &mut Calling<'_>) -> Result<Answered<C>, Ended> {
+        let base_url = self.hosts.base_url(calling.host);
+        calling.pass.sends().map_err(Ended::Held)?;
         let token = self.tokens.get(&self.transport, &self.clock, base_url).await?;
-        if rejected == Some(&token) {
-            let cause = Cause::unanswered("its source gives the rejected token again", &[]);
-            let reaction = Reaction::RejectToken;
-            return Err(Ended::Failed(Failure { reaction, cause, retry_after: None, token: None }));
+        if calling.rejected.as_ref() == Some(&token) {
+            return Err(Ended::Failed(Failure {
+                call: Call::Token,
+                reaction: Reaction::RejectToken,
+                cause: Cause::unanswered("its source gives the rejected token again", &[]),
+                retry_after: None,
+                token: None,
+                fetch: token.fetch(),
+            }));
         }
+        self.count(asked.interface, calling).map_err(Ended::Held)?;
         let request = Request {
             method: Method::Post,
             base_url: base_url.to_owned(),
@@ -270,7 +265,10 @@ impl<T: Transport> Client<T> {
             Err(error @ TransportError::TooLarge { .. }) => {
                 Err(Ended::Unreadable(Cause::unanswered(&error.to_string(), &[])))
             }
-            Err(error) => Err(self.unanswered(&error.to_string(), token, None)),
+            Err(error) => {
+                let cause = Cause::unanswered(&error.to_string(), &[token.expose(), self.tokens.secret()]);
+                Err(Ended::failed(asked.interface, Reaction::RetryTransport, cause, None, token))
+            }
         }
     }
 
@@ -299,12 +297,12 @@ impl<T: Transport> Client<T> {
             (Reaction::NoData, _) => Ok(Answered { content: None, clock_skew_seconds, body }),
             (reaction, Some(envelope)) if envelope.errcode != 0 => {
                 let cause = self.cause(&envelope, status, &token);
-                Err(Ended::Failed(Failure { reaction, cause, retry_after, token: Some(token) }))
+                Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))
             }
             (reaction, _) => {
                 let text = format!("HTTP {status} and nothing readable: {fault}");
                 let cause = Cause::unanswered(&text, &[token.expose(), self.tokens.secret()]);
-                Err(Ended::Failed(Failure { reaction, cause, retry_after, token: Some(token) }))
+                Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))
             }
         }
     }
@@ -316,50 +314,26 @@ impl<T: Transport> Client<T> {
         }
         cause
     }
+}
 
-    fn unanswered(&self, text: &str, token: Token, retry_after: Option<Duration>) -> Ended {
-        let cause = Cause::unanswered(text, &[token.expose(), self.tokens.secret()]);
-        Ended::Failed(Failure { reaction: Reaction::RetryTransport, cause, retry_after, token: Some(token) })
-    }
-
-    async fn pause(&self, interface: Interface, attempts: &mut Attempts, failure: Failure) -> Result<(), CallError> {
-        match attempts.failed(failure.retry_after) {
-            Next::RetryAfter(delay) => {
-                tracing::debug!(app = %self.app_id, %interface, ?delay, cause = %failure.cause, "call is retried");
-                tokio::time::sleep(delay).await;
-                Ok(())
-            }
-            Next::Hold(delay) => {
-                let hold = Hold::RetryAfter(delay);
-                Err(CallError::HoldInterface { interface, hold, cause: failure.cause })
-            }
-            Next::GiveUp => Err(CallError::Exhausted { attempts: attempts.made(), cause: failure.cause }),
-        }
-    }
-
-    fn final_error(&self, interface: Interface, Failure { reaction, cause, retry_after, .. }: Failure) -> CallError {
-        let held = |hold, cause| CallError::HoldInterface { interface, hold, cause };
-        match reaction {
-            Reaction::ParkPromoter => CallError::ParkPromoter(cause),
-            Reaction::RefuseRequest => CallError::RefuseRequest(cause),
-            Reaction::TryLater => CallError::TryLater(cause),
-            Reaction::StopApp(reason) => CallError::StopApp { reason, cause },
-            Reaction::QuotaSpent => held(Hold::QuotaSpent, cause),
-            Reaction::TooFast => held(Hold::TooFast(self.retry.too_fast(retry_after)), cause),
-            Reaction::RejectToken => CallError::TokenRejectedAgain(cause),
-            Reaction::ClientFault => CallError::ClientFault(cause),
-            Reaction::Unforeseen => CallError::Unforeseen(cause),
-            // The loop has dealt with these: an answer is no failure, and a retry is not final.
-            Reaction::Read | Reaction::NoData | Reaction::RetryBusy | Reaction::RetryTransport => {
-                unreachable!("{reaction:?} does not end a call")
-            }
-        }
+impl Ended {
+    /// A data call was answered, or not, in a way that its reaction says.
+    fn failed(
+        interface: Interface,
+        reaction: Reaction,
+        cause: Cause,
+        retry_after: Option<Duration>,
+        token: Token,
+    ) -> Ended {
+        let (call, fetch) = (Call::Data(interface), token.fetch());
+        Ended::Failed(Failure { call, reaction, cause, retry_after, token: Some(token), fetch })
     }
 }
 
-impl From<TokenError> for Ended {
-    fn from(TokenError { reaction, cause, retry_after }: TokenError) -> Ended {
-        Ended::Failed(Failure { reaction, cause, retry_after, token: None })
+impl From<FailedFetch> for Ended {
+    fn from(FailedFetch { error, fetch }: FailedFetch) -> Ended {
+        let TokenError { reaction, cause, retry_after } = error;
+        Ended::Failed(Failure { call: Call::Token, reaction, cause, retry_after, token: None, fetch })
     }
 }
 

@@ -1,11 +1,10 @@
 //! From an answer to the reaction: the whole table of the upstream's error codes, in one function.
 
 use std::fmt;
-use std::time::Duration;
 
+use super::breaker::Hold;
 use super::wire::Envelope;
 use crate::domain::feed::Interface;
-use crate::domain::time::UnixTime;
 
 /// Which call was answered: some codes mean something else on another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +22,8 @@ pub enum StopReason {
     IpNotAllowed,
     /// The API is not opened for the app, or its account is banned.
     NotOpened,
+    /// Token after token is rejected.
+    TokensRejected,
 }
 
 impl StopReason {
@@ -31,6 +32,7 @@ impl StopReason {
             StopReason::Credentials => "credentials",
             StopReason::IpNotAllowed => "ip_not_allowed",
             StopReason::NotOpened => "not_opened",
+            StopReason::TokensRejected => "tokens_rejected",
         }
     }
 }
@@ -139,19 +141,6 @@ impl fmt::Display for Cause {
     }
 }
 
-/// For how long an interface of an app is left alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// 45009: until Beijing midnight, or until a probe says otherwise.
-    QuotaSpent,
-    /// 45011: this long (`retry.too_fast`, or what the answer asked for where that is longer).
-    TooFast(Duration),
-    /// The answer asked for a longer pause than `retry.max`; at most an hour.
-    RetryAfter(Duration),
-    /// The configured calls of the day are spent; until the next Beijing midnight.
-    DailyBudget { until: UnixTime },
-}
-
 /// Why a call gave no answer, cut by what its caller does. The texts hold no token and no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -161,13 +150,10 @@ pub enum CallError {
     RefuseRequest(Cause),
     #[error("to be tried later: {0}")]
     TryLater(Cause),
-    #[error("the app is stopped ({}): {cause}", reason.name())]
-    StopApp { reason: StopReason, cause: Cause },
-    #[error("{interface} is held: {cause}")]
-    HoldInterface { interface: Interface, hold: Hold, cause: Cause },
-    /// The token was rejected, and so was the next one, or the next one is the same.
-    #[error("the token is rejected again: {0}")]
-    TokenRejectedAgain(Cause),
+    /// A breaker is open: through the answer to this call (`answered`), or before it was sent. To be asked again when the
+    /// breaker lets calls pass.
+    #[error("held ({hold}): {cause}")]
+    Held { hold: Hold, cause: Cause, answered: bool },
     #[error("given up after {attempts} attempts: {cause}")]
     Exhausted { attempts: u32, cause: Cause },
     #[error("undocumented: {0}")]

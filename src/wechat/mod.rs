@@ -1,7 +1,7 @@
 //! Talking to the upstream. The only user of reqwest towards WeChat.
 //!
 //! ```text
-//! Question ─> client ─(budget, token, host)─> transport ─bytes─> wire, material ─> Page of rows, GivenMaterial
+//! Question ─> client ─(breakers, budget, place, token, host)─> transport ─bytes─> wire, material ─> Page, GivenMaterial
 //!               ^                                  │
 //!               └── retry <── error: Reaction <────┘
 //! ```
@@ -12,8 +12,10 @@ pub mod question;
 
 pub mod material;
 
+pub mod breaker;
 pub mod budget;
 mod hosts;
+mod places;
 pub mod token;
 
 pub mod buffer;

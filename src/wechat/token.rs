@@ -89,24 +89,29 @@ const MARGIN: Duration = Duration::from_secs(180);
 /// The documented life. A source that says more (a life in milliseconds, say) is not believed.
 const LIFE_MAX: Duration = Duration::from_secs(7200);
 /// However short its life is said to be, a token is kept so long: no source is asked more often.
-const KEPT_AT_LEAST: Duration = Duration::from_secs(5);
+pub(super) const KEPT_AT_LEAST: Duration = Duration::from_secs(5);
 /// A token without a known life from a URL.
 const KEPT_FROM_URL: Duration = Duration::from_secs(60);
 
 /// A token in use. Shown by nothing: neither `Debug` nor an error has its text.
 #[derive(Clone)]
-pub struct Token(Arc<SecretString>);
+pub struct Token {
+    text: Arc<SecretString>,
+    fetch: u64,
+}
 
 impl Token {
-    fn new(text: String) -> Token {
-        Token(Arc::new(text.into()))
+    pub(super) fn expose(&self) -> &str {
+        self.text.expose_secret()
     }
 
-    pub(super) fn expose(&self) -> &str {
-        self.0.expose_secret()
+    /// The number of the fetch that brought it: what many calls learn of one fetch is one event.
+    pub(super) fn fetch(&self) -> u64 {
+        self.fetch
     }
 }
 
+/// Of texts alone: a source may give one token many times.
 impl PartialEq for Token {
     fn eq(&self, other: &Token) -> bool {
         self.expose() == other.expose()
@@ -126,6 +131,14 @@ pub struct TokenError {
     pub reaction: Reaction,
     pub cause: Cause,
     pub retry_after: Option<Duration>,
+}
+
+/// A fetch that brought no token, shared by all who have waited for it.
+#[derive(Clone, Debug)]
+pub struct FailedFetch {
+    pub error: TokenError,
+    /// As [`Token::fetch`].
+    pub fetch: u64,
 }
 
 struct Cached {
@@ -154,7 +167,9 @@ pub struct Tokens {
 #[derive(Default)]
 struct Flight {
     /// How the fetch ended that those in the queue have waited for.
-    failed: Option<(Instant, TokenError)>,
+    failed: Option<(Instant, FailedFetch)>,
+    /// How many fetches there were.
+    fetches: u64,
 }
 
 impl Tokens {
@@ -169,7 +184,7 @@ impl Tokens {
         transport: &T,
         clock: &UpstreamClock,
         base_url: &str,
-    ) -> Result<Token, TokenError> {
+    ) -> Result<Token, FailedFetch> {
         if let Some(token) = self.cached() {
             return Ok(token);
         }
@@ -183,14 +198,16 @@ impl Tokens {
             Some((at, error)) if waited && *at >= asked => return Err(error.clone()),
             _ => {}
         }
+        flight.fetches += 1;
         match fetch::fetch(&self.source, &self.app_id, transport, clock, base_url).await {
             Ok(fetched) => {
                 flight.failed = None;
-                Ok(self.keep(fetched))
+                Ok(self.keep(fetched, flight.fetches))
             }
             Err(error) => {
-                flight.failed = Some((Instant::now(), error.clone()));
-                Err(error)
+                let failed = FailedFetch { error, fetch: flight.fetches };
+                flight.failed = Some((Instant::now(), failed.clone()));
+                Err(failed)
             }
         }
     }
@@ -213,8 +230,8 @@ impl Tokens {
         (current.fetched.elapsed() < current.kept_for).then(|| current.token.clone())
     }
 
-    fn keep(&self, fetched: fetch::Fetched) -> Token {
-        let token = Token::new(fetched.text);
+    fn keep(&self, fetched: fetch::Fetched, fetch: u64) -> Token {
+        let token = Token { text: Arc::new(fetched.text.into()), fetch };
         let kept_for = match (&self.source, fetched.life) {
             // What the file says of its life counts from when it was written, which nobody knows.
             (Source::File(_), _) => KEPT_AT_LEAST,

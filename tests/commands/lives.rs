@@ -163,7 +163,7 @@ async fn life(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Result<&'st
 }
 
 fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
-    let Plan { options, retry, stopped, concurrency, .. } = &scene.plan;
+    let Plan { options, retry, holds, concurrency, .. } = &scene.plan;
     let app = |id: &String| {
         let settings = ClientSettings {
             app_id: AppId::new(id).unwrap(),
@@ -172,9 +172,11 @@ fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
             spare_urls: vec![],
             token_source: TokenSource::Stable(options.secret.clone().into()),
             retry: *retry,
+            holds: *holds,
             budgets: BTreeMap::new(),
+            in_flight: 1,
         };
-        CommandApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *stopped, *concurrency)
+        CommandApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)
     };
     let decoder = RequestDecoder::new(Framing::SingleObject);
     let executor = Executor::new(options.apps.iter().map(app), REQUEST_TOPIC.into(), decoder, None, *retry);

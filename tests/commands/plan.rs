@@ -8,6 +8,7 @@ use promoter_connector::domain::time::UnixMillis;
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::simulator::Options;
 use promoter_connector::simulator::faults::{Fault, FaultRate, Level};
+use promoter_connector::wechat::breaker::HoldSettings;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -21,8 +22,7 @@ const LONG_PATH_BYTES: usize = 1100;
 pub struct Plan {
     pub options: Options,
     pub retry: RetrySettings,
-    /// Until a stopped app is probed.
-    pub stopped: Duration,
+    pub holds: HoldSettings,
     /// Calls of one app at once.
     pub concurrency: usize,
     pub partitions: i32,
@@ -101,10 +101,13 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
         max: Duration::from_secs(10),
         attempts: random.random_range(1..=4),
         jitter: 0.0,
-        too_fast: Duration::from_secs(random.random_range(5..60)),
     };
-    let stopped = Duration::from_secs(random.random_range(10..300));
-    Plan { options, retry, stopped, concurrency: random.random_range(1..=8), partitions, requests }
+    let holds = HoldSettings {
+        too_fast: Duration::from_secs(random.random_range(5..60)),
+        stopped: Duration::from_secs(random.random_range(10..300)),
+        unanswered: retry.max,
+    };
+    Plan { options, retry, holds, concurrency: random.random_range(1..=8), partitions, requests }
 }
 
 fn options(seed: u64, random: &mut ChaCha8Rng) -> Options {

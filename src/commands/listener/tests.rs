@@ -17,16 +17,17 @@ use crate::domain::material::MaterialRequest;
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixMillis;
 use crate::retry::{JITTER, RetrySettings};
+use crate::wechat::breaker::HoldSettings;
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, Transport, TransportError};
 
+const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: RetrySettings = RetrySettings {
     initial: Duration::from_millis(10),
     max: Duration::from_millis(100),
     attempts: u32::MAX,
     jitter: JITTER,
-    too_fast: Duration::from_secs(60),
 };
 
 /// Answers with material, at once or, where the path says so, after as many seconds.
@@ -96,9 +97,11 @@ fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".into()),
         retry: PATIENCE,
+        holds: HoldSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
+        in_flight: 1,
         budgets: [].into(),
     };
-    let app = CommandApp::new(Arc::new(Client::new(settings, Upstream)), Duration::from_secs(300), concurrency);
+    let app = CommandApp::new(Arc::new(Client::new(settings, Upstream)), concurrency);
     let decoder = RequestDecoder::new(Framing::SingleObject);
     Arc::new(Executor::new([app], "requests".into(), decoder, None, PATIENCE))
 }

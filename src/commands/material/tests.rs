@@ -1,8 +1,9 @@
+use std::time::Duration;
+
 use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::feed::Interface;
 use crate::wechat::error::StopReason;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -150,7 +151,7 @@ fn an_answer_without_material_is_a_failure() {
 fn every_class_of_error_has_its_verdict() {
     let cause = || Cause { errcode: Some(1), text: "no".into() };
     let refusal = || Refusal { errcode: Some(1), message: "no".into() };
-    let held = |hold| CallError::HoldInterface { interface: Interface::GetShareMaterial, hold, cause: cause() };
+    let held = |hold| CallError::Held { hold, cause: cause(), answered: true };
     let minute = Duration::from_secs(60);
     let table = [
         (CallError::RefuseRequest(cause()), Verdict::Final(Outcome::Rejected(refusal()))),
@@ -160,15 +161,14 @@ fn every_class_of_error_has_its_verdict() {
         (CallError::Unreadable(cause()), Verdict::Final(Outcome::Failed(refusal()))),
         (CallError::TryLater(cause()), Verdict::Again(refusal())),
         (CallError::Exhausted { attempts: 8, cause: cause() }, Verdict::Again(refusal())),
-        (CallError::TokenRejectedAgain(cause()), Verdict::Held(refusal(), AppHold::Probed)),
-        (
-            CallError::StopApp { reason: StopReason::Credentials, cause: cause() },
-            Verdict::Held(refusal(), AppHold::Probed),
-        ),
-        (held(Hold::QuotaSpent), Verdict::Held(refusal(), AppHold::Probed)),
-        (held(Hold::TooFast(minute)), Verdict::Held(refusal(), AppHold::For(minute))),
-        (held(Hold::RetryAfter(minute)), Verdict::Held(refusal(), AppHold::For(minute))),
-        (held(Hold::DailyBudget { until: UnixTime(9) }), Verdict::Held(refusal(), AppHold::Until(UnixTime(9)))),
+        (held(Hold::Unanswered), Verdict::Again(refusal())),
+        (held(Hold::TooFast { asked: None }), Verdict::Held(Some(refusal()))),
+        (held(Hold::RetryAfter(minute)), Verdict::Held(Some(refusal()))),
+        (CallError::Held { hold: Hold::TooFast { asked: None }, cause: cause(), answered: false }, Verdict::Held(None)),
+        (held(Hold::TokenRejected), Verdict::Held(None)),
+        (held(Hold::Stopped(StopReason::Credentials)), Verdict::Held(None)),
+        (held(Hold::QuotaSpent { day_left: minute }), Verdict::Held(None)),
+        (held(Hold::DailyBudget { day_left: minute }), Verdict::Held(None)),
         (CallError::Cancelled, Verdict::Cancelled),
     ];
     for (error, verdict) in table {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::domain::promoter::Promoter;
 use crate::domain::time::{Day, UnixMillis};
+use crate::wechat::breaker::Hold;
 use crate::wechat::error::StopReason;
 use crate::wechat::question::Ask;
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ const TOUCH: &str =
 const REJECTED: &str = r#"{"errcode":40001,"errmsg":"invalid credential"}"#;
 const NO_DATA: &str = r#"{"errcode":103006,"errmsg":"data does not exist rid: 1"}"#;
 const SECRET: &str = "app-secret";
+const STOPPED: Duration = Duration::from_secs(300);
 
 /// One scripted answer.
 enum Step {
@@ -159,9 +161,14 @@ fn settings() -> ClientSettings {
             max: Duration::from_secs(30),
             attempts: 3,
             jitter: 0.5,
+        },
+        holds: HoldSettings {
             too_fast: Duration::from_secs(60),
+            stopped: STOPPED,
+            unanswered: Duration::from_secs(30),
         },
         budgets: BTreeMap::new(),
+        in_flight: 64,
     }
 }
 

@@ -27,22 +27,18 @@ async fn no_data_is_an_empty_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn every_class_reaches_the_caller_as_its_reaction() {
-    let reason = |error: CallError| match error {
-        CallError::StopApp { reason, .. } => reason,
-        other => panic!("{other}"),
-    };
     let hold = |error: CallError| match error {
-        CallError::HoldInterface { interface: Interface::GetRelation, hold, .. } => hold,
+        CallError::Held { hold, .. } => hold,
         other => panic!("{other}"),
     };
     assert!(matches!(ask([code(103007)]).await, Err(CallError::ParkPromoter(_))));
     assert!(matches!(ask([code(103001)]).await, Err(CallError::RefuseRequest(_))));
     assert!(matches!(ask([code(103009)]).await, Err(CallError::TryLater(_))));
-    assert_eq!(reason(ask([code(40125)]).await.unwrap_err()), StopReason::Credentials);
-    assert_eq!(reason(ask([code(61004)]).await.unwrap_err()), StopReason::IpNotAllowed);
-    assert_eq!(reason(ask([code(48001)]).await.unwrap_err()), StopReason::NotOpened);
-    assert_eq!(hold(ask([code(45009)]).await.unwrap_err()), Hold::QuotaSpent);
-    assert_eq!(hold(ask([code(45011)]).await.unwrap_err()), Hold::TooFast(Duration::from_secs(60)));
+    assert_eq!(hold(ask([code(40125)]).await.unwrap_err()), Hold::Stopped(StopReason::Credentials));
+    assert_eq!(hold(ask([code(61004)]).await.unwrap_err()), Hold::Stopped(StopReason::IpNotAllowed));
+    assert_eq!(hold(ask([code(48001)]).await.unwrap_err()), Hold::Stopped(StopReason::NotOpened));
+    assert!(matches!(hold(ask([code(45009)]).await.unwrap_err()), Hold::QuotaSpent { .. }));
+    assert_eq!(hold(ask([code(45011)]).await.unwrap_err()), Hold::TooFast { asked: None });
     assert!(matches!(ask([code(47001)]).await, Err(CallError::ClientFault(_))));
     assert!(matches!(ask([Step::Body(412, String::new())]).await, Err(CallError::ClientFault(_))));
     let error = ask([code(424242)]).await.unwrap_err();
@@ -131,11 +127,14 @@ async fn a_pause_asked_for_is_kept_in_place_of_our_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_longer_than_the_ceiling_holds_the_interface() {
-    for (asked, held) in [(31, 31), (7200, 3600)] {
-        let Err(CallError::HoldInterface { hold, .. }) = ask([Step::RetryAfter(429, asked)]).await else {
-            panic!("not held")
-        };
-        assert_eq!(hold, Hold::RetryAfter(Duration::from_secs(held)));
+    for (asked, held) in [(31, 31), (7200, STOPPED.as_secs())] {
+        let upstream = Upstream::new([Step::RetryAfter(429, asked)], []);
+        let client = Client::new(settings(), upstream.clone());
+        let error = client.page(&touches(), &CancellationToken::new()).await.unwrap_err();
+        assert!(matches!(error, CallError::Held { hold: Hold::RetryAfter(_), .. }), "{error}");
+        let began = Instant::now();
+        client.breakers().ready(Interface::GetRelation).await;
+        assert_eq!(began.elapsed().as_secs(), held);
     }
 }
 
@@ -150,6 +149,42 @@ async fn a_spare_host_is_asked_after_a_failure_and_kept_for_a_while() {
     client.page(&touches(), &cancel).await.unwrap();
     let hosts = upstream.data_calls(|sent| sent.base_url.clone());
     assert_eq!(hosts, ["http://a", "http://b", "http://b", "http://a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_asks_for_a_long_pause_is_left_alone_while_a_spare_one_answers() {
+    let upstream = Upstream::new([Step::RetryAfter(503, 864_000)], []);
+    let client = Client::new(ClientSettings { spare_urls: vec!["http://b".into()], ..settings() }, upstream.clone());
+    let cancel = CancellationToken::new();
+    for _ in 0..2 {
+        client.page(&touches(), &cancel).await.unwrap();
+    }
+    let hosts = upstream.data_calls(|sent| sent.base_url.clone());
+    assert_eq!(hosts, ["http://a", "http://b", "http://b"]);
+    assert!(upstream.data_calls(|sent| sent.at)[2] < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_upstream_is_asked_by_one_call_at_a_time() {
+    let upstream = Upstream::new((0..100_000).map(|_| Step::Fails(TransportError::Timeout)), []);
+    let client = Client::new(settings(), upstream.clone());
+    assert!(together(&client, 64).await.iter().all(Result::is_err));
+    let at_first = upstream.data_calls(|_| ()).len();
+    assert!((40..=64).contains(&at_first), "{at_first} calls");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3000) {
+        client.breakers().ready(Interface::GetRelation).await;
+        together(&client, 64).await;
+    }
+    let probes = upstream.data_calls(|_| ()).len() - at_first;
+    assert!((99..=101).contains(&probes), "{probes} calls in 100 pauses");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_upstream_with_a_spare_host_is_not_dead() {
+    let upstream = Upstream::new((0..64).map(|_| Step::Fails(TransportError::Timeout)), []);
+    let client = Client::new(ClientSettings { spare_urls: vec!["http://b".into()], ..settings() }, upstream.clone());
+    assert!(together(&client, 64).await.iter().all(Result::is_ok));
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,12 +53,16 @@ async fn a_spent_day_holds_the_interface_until_midnight_in_beijing() {
     let client = Client::new(ClientSettings { budgets, ..settings() }, upstream.clone());
     let cancel = CancellationToken::new();
     client.page(&touches(), &cancel).await.unwrap();
-    let Err(CallError::HoldInterface { hold: Hold::DailyBudget { until }, .. }) =
-        client.page(&touches(), &cancel).await
+    let Err(CallError::Held { hold: Hold::DailyBudget { day_left }, .. }) = client.page(&touches(), &cancel).await
     else {
         panic!("not held")
     };
-    assert_eq!(until, Day::in_beijing(START).beijing_end());
-    tokio::time::advance(Duration::from_secs(u64::try_from(until.0 - START.0).unwrap())).await;
+    let midnight = Day::in_beijing(START).beijing_end();
+    assert_eq!(day_left.as_secs(), u64::try_from(midnight.0 - START.0).unwrap());
+    // It is looked at again before, which costs no call.
+    tokio::time::advance(STOPPED).await;
+    assert!(client.page(&touches(), &cancel).await.is_err());
+    assert_eq!(upstream.data_calls(|_| ()).len(), 1);
+    tokio::time::advance(day_left).await;
     assert!(client.page(&touches(), &cancel).await.is_ok());
 }

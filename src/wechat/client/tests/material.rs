@@ -37,9 +37,6 @@ async fn material_has_a_budget_of_its_own() {
     let cancel = CancellationToken::new();
     client.material(&material_question(), &cancel).await.unwrap();
     let error = client.material(&material_question(), &cancel).await.unwrap_err();
-    let CallError::HoldInterface { interface: Interface::GetShareMaterial, hold: Hold::DailyBudget { .. }, .. } = error
-    else {
-        panic!("{error}")
-    };
+    assert!(matches!(error, CallError::Held { hold: Hold::DailyBudget { .. }, .. }), "{error}");
     client.page(&touches(), &cancel).await.unwrap();
 }

@@ -1,0 +1,65 @@
+//! Which promoters are parked: each of them is named once, and once more when it answers again.
+
+use std::collections::HashMap;
+
+use crate::domain::feed::Feed;
+use crate::domain::promoter::Promoter;
+
+#[derive(Debug, Default)]
+pub struct Parked {
+    /// By [`Feed`], which of a promoter's feeds are.
+    feeds: HashMap<Promoter, [bool; Feed::ALL.len()]>,
+}
+
+impl Parked {
+    /// True where none of the promoter's feeds was parked before.
+    pub fn park(&mut self, promoter: &Promoter, feed: Feed) -> bool {
+        match self.feeds.get_mut(promoter) {
+            Some(feeds) => {
+                feeds[feed as usize] = true;
+                false
+            }
+            None => {
+                let feeds = Feed::ALL.map(|one| one == feed);
+                self.feeds.insert(promoter.clone(), feeds);
+                true
+            }
+        }
+    }
+
+    /// The feed was answered. True where it was the last of the promoter's that were parked.
+    pub fn answered(&mut self, promoter: &Promoter, feed: Feed) -> bool {
+        let Some(feeds) = self.feeds.get_mut(promoter) else { return false };
+        feeds[feed as usize] = false;
+        let over = !feeds.contains(&true);
+        if over {
+            self.feeds.remove(promoter);
+        }
+        over
+    }
+
+    pub fn promoters(&self) -> usize {
+        self.feeds.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::promoter::AppId;
+
+    #[test]
+    fn a_promoter_is_parked_with_its_first_feed_and_back_with_its_last() {
+        let promoter = Promoter::new(&AppId::new("wx1").unwrap(), "oP").unwrap();
+        let mut parked = Parked::default();
+        assert!(!parked.answered(&promoter, Feed::Touches));
+        assert!(parked.park(&promoter, Feed::Touches));
+        assert!(!parked.park(&promoter, Feed::Orders));
+        assert!(!parked.park(&promoter, Feed::Touches));
+        assert_eq!(parked.promoters(), 1);
+        assert!(!parked.answered(&promoter, Feed::Touches));
+        assert!(!parked.answered(&promoter, Feed::Refunds));
+        assert!(parked.answered(&promoter, Feed::Orders));
+        assert_eq!(parked.promoters(), 0);
+    }
+}

@@ -1,0 +1,216 @@
+//! The breakers of an app, with calls that are only said to be made.
+
+use super::*;
+use crate::wechat::error::{Call, Reaction, StopReason};
+use Interface::{GetOrder, GetRelation};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const SETTINGS: HoldSettings = HoldSettings {
+    too_fast: Duration::from_secs(60),
+    stopped: Duration::from_secs(300),
+    unanswered: Duration::from_secs(30),
+};
+const STOPPED: Hold = Hold::Stopped(StopReason::IpNotAllowed);
+
+fn breakers() -> Breakers {
+    Breakers::new(AppId::new("wx1").unwrap(), SETTINGS, 4)
+}
+
+fn cause() -> Cause {
+    Cause { errcode: None, text: "as scripted".into() }
+}
+
+/// A call that is on its way.
+fn sent(breakers: &Breakers, interface: Interface) -> Pass<'_> {
+    let mut pass = breakers.pass(interface).ok().unwrap();
+    pass.sends().unwrap();
+    pass
+}
+
+fn is_held(breakers: &Breakers, interface: Interface) -> bool {
+    breakers.pass(interface).is_err()
+}
+
+/// How long nothing but a probe passes; the clock is there then.
+async fn opens_after(breakers: &Breakers, interface: Interface) -> Duration {
+    let began = Instant::now();
+    breakers.ready(interface).await;
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_holds_an_interface_holds_no_other_and_what_stops_the_app_holds_all() {
+    let breakers = breakers();
+    sent(&breakers, GetOrder).note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    assert!(is_held(&breakers, GetOrder) && !is_held(&breakers, GetRelation));
+    sent(&breakers, GetRelation).note(News::App(STOPPED), &cause());
+    assert!(is_held(&breakers, GetRelation));
+    let held: Vec<_> = breakers.held().into_iter().map(|held| (held.interface, held.hold.name())).collect();
+    assert_eq!(held, [(None, "ip_not_allowed"), (Some(GetOrder), "too_fast")]);
+    assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_calls_from_before_the_opening_let_nobody_pass() {
+    let breakers = breakers();
+    let mut in_flight: Vec<_> = (0..96).map(|_| sent(&breakers, GetOrder)).collect();
+    in_flight.pop().unwrap().note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    in_flight.drain(..50).for_each(|mut pass| pass.served());
+    assert!(is_held(&breakers, GetOrder));
+    assert!(in_flight.iter().all(|pass| pass.check().is_err()), "a retry, a further page");
+    assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.too_fast);
+    let mut probe = sent(&breakers, GetOrder);
+    in_flight.iter_mut().for_each(Pass::served);
+    assert!(is_held(&breakers, GetOrder), "the probe is still under way");
+    probe.served();
+    assert!(!is_held(&breakers, GetOrder));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_tells_nothing_is_repeated_after_the_breakers_own_pause() {
+    for (hold, pause) in [
+        (STOPPED, SETTINGS.stopped),
+        (Hold::Unanswered, SETTINGS.unanswered),
+        (Hold::TokenRejected, 5 * SECOND),
+        // Until then midnight has passed.
+        (Hold::QuotaSpent { day_left: 10 * SECOND }, SETTINGS.stopped),
+    ] {
+        let breakers = breakers();
+        sent(&breakers, GetOrder).note(News::App(hold), &cause());
+        breakers.ready(GetOrder).await;
+        let mut probe = sent(&breakers, GetOrder);
+        probe.note(news(Reaction::RetryBusy, Call::Data(GetOrder), None, HOUR), &cause());
+        probe.undecided();
+        assert_eq!(opens_after(&breakers, GetRelation).await, pause, "{hold:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_dropped_leaves_its_turn_to_another() {
+    let breakers = breakers();
+    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    breakers.ready(GetOrder).await;
+    drop(sent(&breakers, GetOrder));
+    assert_eq!(opens_after(&breakers, GetOrder).await, DROPPED_PROBE_AGAIN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_all_who_wait_one_becomes_the_probe() {
+    let breakers = breakers();
+    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    let probes = std::sync::atomic::AtomicU32::new(0);
+    let waiting = (0..50).map(|_| async {
+        breakers.ready(GetOrder).await;
+        probes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        breakers.pass(GetOrder).ok()
+    });
+    let all = futures_util::future::join_all(waiting);
+    assert!(tokio::time::timeout(HOUR, all).await.is_err(), "the others wait until the probe has told something");
+    assert_eq!(probes.into_inner(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_too_fast_for_an_interface_is_no_stopped_app() {
+    let breakers = breakers();
+    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    breakers.ready(GetOrder).await;
+    sent(&breakers, GetOrder).note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    assert!(!is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_two_hundred_calls_learn_of_is_one_rejection() {
+    let breakers = breakers();
+    for (fetch, pause) in [(7, 5 * SECOND), (8, 5 * SECOND), (9, SETTINGS.stopped), (10, SETTINGS.stopped)] {
+        let mut calls = vec![sent(&breakers, GetRelation)];
+        calls.extend((0..199).filter_map(|_| breakers.pass(GetRelation).ok()));
+        calls.iter_mut().for_each(|call| {
+            call.token_rejected_again(fetch, &cause());
+        });
+        drop(calls);
+        assert_eq!(opens_after(&breakers, GetRelation).await, pause, "{fetch}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_good_meanwhile_begins_the_count_anew() {
+    let breakers = breakers();
+    for fetch in 1..20 {
+        let hold = sent(&breakers, GetRelation).token_rejected_again(fetch, &cause());
+        assert_eq!(hold, Hold::TokenRejected);
+        breakers.ready(GetRelation).await;
+        sent(&breakers, GetRelation).served();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_in_a_row_without_an_answer_open_the_breaker_and_one_answer_begins_anew() {
+    let breakers = breakers();
+    (0..3).for_each(|_| sent(&breakers, GetOrder).unanswered(0, 1, &cause()));
+    sent(&breakers, GetOrder).served();
+    (0..3).for_each(|_| sent(&breakers, GetOrder).unanswered(0, 1, &cause()));
+    assert!(!is_held(&breakers, GetOrder));
+    sent(&breakers, GetOrder).unanswered(0, 1, &cause());
+    assert!(is_held(&breakers, GetOrder) && !is_held(&breakers, GetRelation));
+    assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.unanswered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_fetch_that_all_have_waited_for_is_one_without_an_answer() {
+    let breakers = breakers();
+    for fetch in 1..=4 {
+        assert!(!is_held(&breakers, GetOrder));
+        let mut waited: Vec<_> = (0..64).map(|_| sent(&breakers, GetOrder)).collect();
+        waited.iter_mut().for_each(|pass| pass.fetch_unanswered(fetch, 0, 1, &cause()));
+    }
+    assert!(is_held(&breakers, GetOrder) && is_held(&breakers, GetRelation));
+}
+
+#[test]
+fn nothing_that_the_upstream_asks_for_holds_longer_than_a_stop() {
+    let days = 240 * HOUR;
+    for (hold, pause) in [
+        (Hold::RetryAfter(days), SETTINGS.stopped),
+        (Hold::RetryAfter(40 * SECOND), 40 * SECOND),
+        (Hold::RetryAfter(Duration::ZERO), SECOND),
+        (Hold::TooFast { asked: None }, SETTINGS.too_fast),
+        (Hold::TooFast { asked: Some(10 * SECOND) }, SETTINGS.too_fast),
+        (Hold::TooFast { asked: Some(90 * SECOND) }, 90 * SECOND),
+        (Hold::TooFast { asked: Some(days) }, SETTINGS.stopped),
+        (Hold::QuotaSpent { day_left: 12 * HOUR }, SETTINGS.stopped),
+        (Hold::QuotaSpent { day_left: 10 * SECOND }, 10 * SECOND),
+        // Of a clock that is a year ahead.
+        (Hold::DailyBudget { day_left: 9000 * HOUR }, SETTINGS.stopped),
+    ] {
+        assert_eq!(SETTINGS.pause(hold), pause, "{hold:?}");
+    }
+}
+
+#[test]
+fn every_reaction_tells_something_about_app_and_interface_or_nothing() {
+    let asked = Some(SECOND);
+    let told = |reaction, call| news(reaction, call, asked, HOUR);
+    let data = Call::Data(GetOrder);
+    for reaction in [
+        Reaction::Read,
+        Reaction::NoData,
+        Reaction::ParkPromoter,
+        Reaction::RefuseRequest,
+        Reaction::TryLater,
+        Reaction::ClientFault,
+        Reaction::Unforeseen,
+    ] {
+        assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Served, News::Nothing), "{reaction:?}");
+    }
+    for reaction in [Reaction::RetryBusy, Reaction::RetryTransport, Reaction::RejectToken] {
+        assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Nothing, News::Nothing), "{reaction:?}");
+    }
+    let stop = Reaction::StopApp(StopReason::IpNotAllowed);
+    assert_eq!((told(stop, data), told(stop, Call::Token)), (News::App(STOPPED), News::App(STOPPED)));
+    let spent = Hold::QuotaSpent { day_left: HOUR };
+    assert_eq!(told(Reaction::QuotaSpent, data), News::Interface(spent));
+    // Every interface needs the token.
+    assert_eq!(told(Reaction::QuotaSpent, Call::Token), News::App(spent));
+    assert_eq!(told(Reaction::TooFast, data), News::Interface(Hold::TooFast { asked }));
+}

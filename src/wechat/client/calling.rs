@@ -1,0 +1,191 @@
+//! The way of one call: past the breakers, to its budget and a place, over its retries and hosts, to its end.
+
+use std::time::Duration;
+
+use super::{Answered, Asked, Client, Ended, Failure};
+use crate::domain::feed::Interface;
+use crate::domain::time::{Day, UnixTime};
+use crate::retry::{Attempts, Next};
+use crate::wechat::breaker::{Hold, News, Pass, news};
+use crate::wechat::budget::DaySpent;
+use crate::wechat::error::{Call, CallError, Cause, Reaction};
+use crate::wechat::hosts::Host;
+use crate::wechat::places::Place;
+use crate::wechat::token::Token;
+use crate::wechat::transport::Transport;
+
+/// How far a call has come.
+pub(super) struct Calling<'a> {
+    pub(super) pass: Pass<'a>,
+    attempts: Attempts,
+    pub(super) host: Host,
+    /// The token that was refused: it is not sent again.
+    pub(super) rejected: Option<Token>,
+}
+
+impl<T: Transport> Client<T> {
+    pub(super) async fn ask<C>(&self, asked: &Asked<'_, C>) -> Result<Answered<C>, CallError> {
+        let pass = self.breakers.pass(asked.interface)?;
+        let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());
+        let mut calling = Calling { pass, attempts, host, rejected: None };
+        let answered = self.ask_until_final(asked, &mut calling).await;
+        calling.pass.undecided();
+        answered
+    }
+
+    async fn ask_until_final<C>(
+        &self,
+        asked: &Asked<'_, C>,
+        calling: &mut Calling<'_>,
+    ) -> Result<Answered<C>, CallError> {
+        loop {
+            let place = self.turn(asked, calling).await?;
+            let ended = self.attempt(asked, calling).await;
+            drop(place);
+            let failure = match ended {
+                Ok(answered) => {
+                    self.hosts.answered(calling.host);
+                    calling.pass.served();
+                    return Ok(answered);
+                }
+                Err(Ended::Unreadable(cause)) => {
+                    calling.pass.served();
+                    return Err(CallError::Unreadable(cause));
+                }
+                Err(Ended::Held(held)) => return Err(held),
+                Err(Ended::Failed(failure)) => failure,
+            };
+            let news = news(failure.reaction, failure.call, failure.retry_after, self.day_left());
+            calling.pass.note(news, &failure.cause);
+            match failure.reaction {
+                Reaction::RetryTransport | Reaction::RetryBusy => self.pause(asked.interface, calling, failure).await?,
+                Reaction::RejectToken if calling.rejected.is_none() && failure.token.is_some() => {
+                    let interface = asked.interface;
+                    tracing::debug!(app = %self.app_id, %interface, error = %failure.cause, "token rejected");
+                    failure.token.iter().for_each(|token| self.tokens.reject(token));
+                    calling.rejected = failure.token;
+                }
+                _ => return Err(self.final_error(calling, news, failure)),
+            }
+        }
+    }
+
+    /// Waits until its call may be sent: for the budget without a place, and then for a place. What opens a breaker
+    /// meanwhile ends it.
+    async fn turn<C>(&self, asked: &Asked<'_, C>, calling: &mut Calling<'_>) -> Result<Option<Place<'_>>, CallError> {
+        if let Some(budget) = self.budgets.get(&asked.interface) {
+            budget.left(self.now()).map_err(|spent| self.day_spent(calling, spent))?;
+            budget.turn(asked.turn, || calling.pass.check()).await?;
+        }
+        let place = self.places.take(asked.interface).await;
+        calling.pass.check()?;
+        Ok(place)
+    }
+
+    /// To be called just before the call is sent, so that what is never sent is not counted.
+    pub(super) fn count(&self, interface: Interface, calling: &mut Calling<'_>) -> Result<(), CallError> {
+        calling.pass.sends()?;
+        let Some(budget) = self.budgets.get(&interface) else { return Ok(()) };
+        budget.count(self.now()).map_err(|spent| self.day_spent(calling, spent))
+    }
+
+    fn day_spent(&self, calling: &mut Calling<'_>, DaySpent { until }: DaySpent) -> CallError {
+        let hold = Hold::DailyBudget { day_left: self.left_until(until) };
+        let cause = Cause::unanswered("the configured calls of the day are spent", &[]);
+        calling.pass.hold_interface(hold, &cause);
+        CallError::Held { hold, cause, answered: false }
+    }
+
+    fn day_left(&self) -> Duration {
+        self.left_until(Day::in_beijing(self.now()).beijing_end())
+    }
+
+    fn left_until(&self, time: UnixTime) -> Duration {
+        Duration::from_secs(time.0.saturating_sub(self.now().0).max(0).cast_unsigned())
+    }
+
+    /// Waits until the same may be asked again, or tells why it may not.
+    async fn pause(&self, interface: Interface, calling: &mut Calling<'_>, failure: Failure) -> Result<(), CallError> {
+        let asked = self.next_host(calling, &failure);
+        let next = calling.attempts.failed(asked);
+        // Also where it was this very failure that has opened the breaker.
+        calling.pass.check()?;
+        let Failure { call, cause, .. } = failure;
+        match next {
+            Next::Hold(delay) => {
+                let hold = Hold::RetryAfter(delay);
+                match call {
+                    Call::Token => calling.pass.hold_app(hold, &cause),
+                    Call::Data(_) => calling.pass.hold_interface(hold, &cause),
+                }
+                Err(CallError::Held { hold, cause, answered: true })
+            }
+            // A probe is one call to each host: it is repeated after the breaker's pause, and not after a retry's.
+            _ if calling.pass.is_probe() && calling.attempts.made() as usize >= self.hosts.count() => {
+                calling.pass.undecided();
+                Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
+            }
+            Next::RetryAfter(delay) => {
+                tracing::debug!(app = %self.app_id, %interface, ?delay, error = %cause, "call is retried");
+                tokio::time::sleep(delay).await;
+                calling.pass.check()
+            }
+            Next::GiveUp => Err(CallError::Exhausted { attempts: calling.attempts.made(), cause }),
+        }
+    }
+
+    /// Turns to the host that is asked next, and tells how long it asks to be left alone.
+    fn next_host(&self, calling: &mut Calling<'_>, failure: &Failure) -> Option<Duration> {
+        let host = calling.host;
+        let (number, hosts) = (host.index(), self.hosts.count());
+        let unanswered = failure.reaction == Reaction::RetryTransport;
+        match failure.call {
+            Call::Token if !self.tokens.asks_upstream() => {
+                if unanswered {
+                    calling.pass.fetch_unanswered(failure.fetch, 0, 1, &failure.cause);
+                }
+                return failure.retry_after;
+            }
+            _ if !unanswered => {
+                self.hosts.answered(host);
+                return failure.retry_after;
+            }
+            Call::Token => calling.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
+            Call::Data(_) => calling.pass.unanswered(number, hosts, &failure.cause),
+        }
+        if let Some(asked) = failure.retry_after {
+            self.hosts.rest(host, asked.min(self.holds.stopped));
+        }
+        calling.host = self.hosts.after(host);
+        self.hosts.rests_for(calling.host)
+    }
+
+    fn final_error(&self, calling: &mut Calling<'_>, news: News, failure: Failure) -> CallError {
+        let Failure { call, reaction, cause, fetch, .. } = failure;
+        if matches!(call, Call::Data(_)) || self.tokens.asks_upstream() {
+            self.hosts.answered(calling.host);
+        }
+        if let News::App(hold) | News::Interface(hold) = news {
+            return CallError::Held { hold, cause, answered: true };
+        }
+        match reaction {
+            Reaction::ParkPromoter => CallError::ParkPromoter(cause),
+            Reaction::RefuseRequest => CallError::RefuseRequest(cause),
+            Reaction::TryLater => CallError::TryLater(cause),
+            Reaction::RejectToken => {
+                let hold = calling.pass.token_rejected_again(fetch, &cause);
+                CallError::Held { hold, cause, answered: true }
+            }
+            Reaction::ClientFault => CallError::ClientFault(cause),
+            Reaction::Unforeseen => CallError::Unforeseen(cause),
+            // What holds was dealt with above, and the rest by the loop: an answer is no failure, and a retry is not final.
+            Reaction::StopApp(_)
+            | Reaction::QuotaSpent
+            | Reaction::TooFast
+            | Reaction::Read
+            | Reaction::NoData
+            | Reaction::RetryBusy
+            | Reaction::RetryTransport => unreachable!("{reaction:?} does not end a call so"),
+        }
+    }
+}
