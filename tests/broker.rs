@@ -12,6 +12,7 @@ mod broker {
     pub mod fencing;
     pub mod isolation;
     pub mod lifetime;
+    pub mod log;
     pub mod material;
     pub mod outages;
     pub mod placement;
@@ -29,7 +30,7 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, crashes, elsewhere, fencing, isolation, lifetime, material, outages, placement, secured, sharing,
+    barrier, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement, secured, sharing,
     start_up, stopping, too_large, zombies,
 };
 use harness::case;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         fencing::CASES,
         barrier::CASES,
         lifetime::CASES,
+        log::CASES,
         crashes::CASES,
         outages::CASES,
         zombies::CASES,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,11 +24,15 @@ impl Connector {
     /// Runs with `config` as its file and `environment` beside the test's own. `name` tells the instances in one
     /// directory apart; its log is `<name>.err` there.
     pub fn start(directory: &Path, name: &str, config: &str, environment: &[(&str, &str)]) -> Result<Connector> {
-        let file = directory.join(format!("{name}.toml"));
-        fs::write(&file, config).context("the connector's configuration can't be written")?;
-        let mut command = Command::new(BINARY);
-        command.arg("run").arg("--config").arg(&file).envs(environment.iter().copied());
+        let mut command = run(directory, name, config)?;
+        command.envs(environment.iter().copied());
         Ok(Connector { process: Process::start(name, &command, directory)? })
+    }
+
+    /// As [`Connector::start`], but its log goes to `log`.
+    pub fn start_logging_to(directory: &Path, name: &str, config: &str, log: Stdio) -> Result<Connector> {
+        let command = run(directory, name, config)?;
+        Ok(Connector { process: Process::start_with_errors(name, &command, directory, log)? })
     }
 
     /// SIGKILL, and gone when this returns.
@@ -80,4 +84,12 @@ impl Connector {
     pub fn log(&self) -> Result<String> {
         self.process.errors()
     }
+}
+
+fn run(directory: &Path, name: &str, config: &str) -> Result<Command> {
+    let file = directory.join(format!("{name}.toml"));
+    fs::write(&file, config).context("the connector's configuration can't be written")?;
+    let mut command = Command::new(BINARY);
+    command.arg("run").arg("--config").arg(&file);
+    Ok(command)
 }
