@@ -119,6 +119,7 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
     let Parts { session, kafka, id_kinds, commands } = parts;
     let stop = stop.child_token();
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
         name = kafka.name,
         instance = kafka.instance_id,
         apps = session.apps.len(),

@@ -222,7 +222,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         let batch = Arc::new(AnswerBatch { progress: progress.collect(), answers });
         self.permits.clear();
         let records = batch.answers.len();
-        let span = tracing::debug_span!("commit", pipeline = "requests", records);
+        let span = tracing::info_span!("commit", pipeline = "requests", records);
         let committing = async move {
             let result = commit_again(&mut log, batch.clone(), records).await;
             (log, batch, result)

@@ -200,7 +200,7 @@ async fn commit<L: StateLog>(mut log: L, planned: Growing) -> (L, Result<Committ
     let Growing { batch, tally, mut waiting, .. } = planned;
     let records = batch.records();
     let batch = Arc::new(batch);
-    let span = tracing::debug_span!("commit", pipeline = "polls", records, events = batch.events.len());
+    let span = tracing::info_span!("commit", pipeline = "polls", records, events = batch.events.len());
     let result = commit_again(&mut log, batch.clone(), records).instrument(span).await;
     if result.is_ok() {
         tell(&mut waiting);

@@ -18,7 +18,7 @@ impl Captured {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let sink = Sink(bytes.clone());
         let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_writer(move || sink.clone());
-        let subscriber = builder.json().flatten_event(true).finish();
+        let subscriber = builder.json().flatten_event(true).with_current_span(false).finish();
         Captured { bytes, _guard: tracing::subscriber::set_default(subscriber) }
     }
 

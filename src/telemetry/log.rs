@@ -79,7 +79,7 @@ pub fn start(level: &Level, format: Format) -> anyhow::Result<()> {
     // What the formatter could not write it would print, and nothing else may wait for stderr.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(lines()?);
     let started = if format.is_json(terminal) {
-        builder.json().flatten_event(true).finish().try_init()
+        builder.json().flatten_event(true).with_current_span(false).finish().try_init()
     } else if terminal {
         // The default colours respect NO_COLOR.
         builder.finish().try_init()

@@ -8,3 +8,6 @@ mod lines;
 
 #[cfg(test)]
 pub mod captured;
+
+#[cfg(test)]
+mod messages;
