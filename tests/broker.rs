@@ -7,6 +7,7 @@
 
 mod broker {
     pub mod barrier;
+    pub mod belonging;
     pub mod crashes;
     pub mod elsewhere;
     pub mod fencing;
@@ -30,7 +31,7 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement, secured, sharing,
+    barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement, secured, sharing,
     start_up, stopping, too_large, zombies,
 };
 use harness::case;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         isolation::CASES,
         fencing::CASES,
         barrier::CASES,
+        belonging::CASES,
         lifetime::CASES,
         log::CASES,
         crashes::CASES,

@@ -29,6 +29,10 @@ mod feed_state;
 
 pub mod state;
 
+pub mod fence;
+
+pub mod state_content;
+
 pub mod turns;
 
 pub mod material;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The appid of a Mini Program, such as `wx0123456789abcdef`. Never empty, never holds a `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppId(Arc<str>);
@@ -52,10 +54,21 @@ impl fmt::Display for AppId {
 }
 
 /// Which of a person's ids the upstream speaks in. Fixed for a connector's life: switching changes all identities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum IdKind {
     OpenId,
     UnionId,
+}
+
+impl fmt::Display for IdKind {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IdKind::OpenId => "openid",
+            IdKind::UnionId => "unionid",
+        })
+    }
 }
 
 /// One promoter of one app, held as the text `app_id/promoter_id` that is also its Kafka key.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before, polled (1 or 0) |
 //! | `seen/<app>/<promoter>/<feed>/<n>` | version, then 16 bytes of identity and 4 of time for each fact |
+//! | `fence/<connector>` | whose the topic is: [`super::fence`] |
 //!
 //! Numbers are big-endian. The topic is internal: its form may change with the version byte, and an older connector
 //! refuses to run on what a newer one wrote.
@@ -56,7 +57,7 @@ pub struct StateRecord {
     pub value: Option<StateValue>,
 }
 
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error("the key is not one of a state record")]
     Key,

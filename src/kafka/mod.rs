@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  group of promoter.registry             transactional.id = <name>:<instance>
-//!  ┌───────────┐ Assignment  ┌───────────────────┐ init, read to the barrier  ┌─────────────┐
+//!  ┌───────────┐ Assignment  ┌───────────────────┐ init, fence, read to it    ┌─────────────┐
 //!  │ ownership │────────────>│  transaction_log  │<───────────────────────────│ state_topic │
 //!  │ (thread)  │ recalled    │  open / commit    │                            └─────────────┘
 //!  └───────────┘             └─────────┬─────────┘
@@ -22,6 +22,8 @@ pub mod context;
 pub mod topics;
 
 pub mod partition;
+
+mod member;
 
 pub mod ownership;
 

@@ -7,7 +7,9 @@
 //!
 //! The metadata is taken when the assignment is handed over, in the rebalance callback, and never asked for later:
 //! a member that was thrown out rejoins in librdkafka's background, and would then get the metadata of a generation
-//! in which it no longer owns what it writes. The broker checks the generation, not the partitions.
+//! in which it no longer owns what it writes. The broker checks the generation, not the partitions. And it checks nothing
+//! at all where the metadata has no generation, as that of a consumer outside of any group: a member that has lost its
+//! generation before the callback could take it is handed no assignment.
 //!
 //! On a revocation the callback cancels the lease and waits, for a bounded time, until whoever uses it has let go;
 //! only then does the member answer the group. If the wait is cut short, the generation still protects the topic.
@@ -25,6 +27,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{self, LogContext};
+use super::member::{self, MemberId};
 use super::rival;
 use super::settings::Settings;
 
@@ -40,6 +43,8 @@ pub struct Assignment {
     pub partitions: Vec<i32>,
     /// Of the generation in which they were assigned.
     pub metadata: ConsumerGroupMetadata,
+    /// What the same metadata says.
+    pub member: MemberId,
     /// Cancelled when the partitions are to be given back.
     pub recalled: CancellationToken,
 }
@@ -206,14 +211,14 @@ impl Shared {
         }
     }
 
-    fn assigned(&self, partitions: Vec<i32>, metadata: ConsumerGroupMetadata) {
+    fn assigned(&self, partitions: Vec<i32>, metadata: ConsumerGroupMetadata, member: MemberId) {
         let number = {
             let mut usage = self.usage();
             usage.last_number += 1;
             usage.last_number
         };
         tracing::info!(topic = self.topic, partitions = partitions.len(), "partitions assigned");
-        let assignment = Assignment { number, partitions, metadata, recalled: CancellationToken::new() };
+        let assignment = Assignment { number, partitions, metadata, member, recalled: CancellationToken::new() };
         self.membership.send_replace(Membership::Assigned(Arc::new(assignment)));
     }
 
@@ -281,9 +286,14 @@ impl ConsumerContext for Member {
             self.shared.log.error(&error, "pausing the assigned partitions");
         }
         let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
-        match consumer.group_metadata() {
-            Some(metadata) => self.shared.assigned(numbers, metadata),
-            None => self.shared.fail("the group gave an assignment without metadata".into()),
+        let Some(metadata) = consumer.group_metadata() else {
+            return self.shared.fail("the group gave an assignment without metadata".into());
+        };
+        // Asked after the metadata was taken: what has no generation now may have had none then.
+        match member::of(consumer) {
+            Some(member) => self.shared.assigned(numbers, metadata, member),
+            // It joins again, and is then given another assignment.
+            None => tracing::warn!(topic = self.shared.topic, "the group has moved on before its assignment was taken"),
         }
     }
 }

@@ -1,11 +1,15 @@
-//! Reading the state back.
+//! Reading the state back, from one barrier to the next.
 //!
-//! Called after `init_transactions`, which has ended whatever an earlier process left open under this
-//! `transactional.id`. The barrier is the end of each partition as a `read_uncommitted` reader sees it: the offset
-//! behind everything that any earlier owner got into the partition, committed or not. The state is whole when the
-//! *position* of the `read_committed` reader has reached the barrier. Reaching the end of the partition is not enough,
-//! for that is also reported at an open transaction, below the barrier; the reader then stays there until the
-//! transaction ends, and so does this.
+//! The reader is `read_committed` and reads each partition from its beginning. It knows two barriers:
+//!
+//! - **The end as it is now**: the offset behind everything that anybody has got into the partition, committed or not, as
+//!   a `read_uncommitted` client is told it. It is passed when the *position* of the reader has reached it, which also
+//!   counts markers and aborted records. That the partition's end is reported is not enough: that is also said at an open
+//!   transaction, below the barrier; the reader then stays there until the transaction ends, and so does this.
+//! - **The own fence**: the record that this opening has just committed. It is passed when it is read. A leader that does
+//!   not know yet that it was replaced could tell an end that is too low; a record that it does not have it can't show.
+//!
+//! What the second one makes sure is argued in [`super::transaction_log`].
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,8 +24,8 @@ use super::context::LogContext;
 use super::partition;
 use super::settings::Settings;
 use crate::commit::log::OpenError;
-use crate::domain::state::State;
-use crate::domain::state_record::{StateKey, StateValue};
+use crate::domain::fence::Fence;
+use crate::domain::state_content::{Content, StatePlace};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
@@ -30,119 +34,196 @@ const POLL: Duration = Duration::from_millis(50);
 const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const STALL_REPORT: Duration = Duration::from_secs(10);
 
-/// Blocks until the state of `partitions` is whole. Cancelled by `cancel`. A record whose promoter belongs elsewhere
-/// among `partitions_in_all` tells that their number was changed: what its owner would not find is published again.
-pub fn restore(
-    settings: &Settings,
-    partitions: &[i32],
-    partitions_in_all: i32,
-    cancel: &CancellationToken,
-) -> Result<State, OpenError> {
-    let topic = settings.topics.state.as_str();
-    let mut open = barriers(settings, topic, partitions)?;
-    tracing::debug!(topic, partitions = open.len(), "reading the state to its barriers");
-    let mut state = State::default();
-    if open.is_empty() {
-        return Ok(state);
-    }
-    let reader: BaseConsumer<LogContext> =
-        settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
-    // A leader that is not yet connected when the reading begins is tried again only half a second later.
-    for partition in open.keys() {
-        let _ = reader.fetch_watermarks(topic, *partition, CALL_TIMEOUT);
-    }
-    let mut assignment = TopicPartitionList::new();
-    for partition in open.keys() {
-        assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;
-    }
-    reader.assign(&assignment).map_err(again)?;
+/// One reading of some partitions. All calls block, and end when the partitions are recalled.
+pub(super) struct StateReader<'a> {
+    settings: &'a Settings,
+    recalled: &'a CancellationToken,
+    consumer: BaseConsumer<LogContext>,
+    partitions: Vec<i32>,
+    content: Content,
+}
 
-    let mut progress = Instant::now();
-    let mut reported = Instant::now();
-    while !open.is_empty() {
-        if cancel.is_cancelled() {
-            return Err(OpenError::Again("the partitions were revoked during the restore".into()));
+/// Where each partition that is still read is read to.
+enum Barriers {
+    Ends(HashMap<i32, i64>),
+    Fences { open: Vec<i32>, key: Vec<u8>, value: Vec<u8> },
+}
+
+impl<'a> StateReader<'a> {
+    /// Of partitions that are owned, of `partitions_in_all`.
+    pub fn of_owned(
+        settings: &'a Settings,
+        partitions: &[i32],
+        partitions_in_all: i32,
+        recalled: &'a CancellationToken,
+    ) -> Result<StateReader<'a>, OpenError> {
+        let content = Content::new(move |promoter| partition::of(promoter, partitions_in_all));
+        StateReader::open(settings, partitions.to_vec(), content, recalled)
+    }
+
+    /// Of partitions that others own: only their fences are kept.
+    pub fn of_others(
+        settings: &'a Settings,
+        partitions: Vec<i32>,
+        recalled: &'a CancellationToken,
+    ) -> Result<StateReader<'a>, OpenError> {
+        StateReader::open(settings, partitions, Content::fences_only(), recalled)
+    }
+
+    fn open(
+        settings: &'a Settings,
+        partitions: Vec<i32>,
+        content: Content,
+        recalled: &'a CancellationToken,
+    ) -> Result<StateReader<'a>, OpenError> {
+        let topic = &settings.topics.state;
+        let consumer: BaseConsumer<LogContext> =
+            settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
+        let mut assignment = TopicPartitionList::new();
+        for partition in &partitions {
+            // A leader that is not yet connected when the reading begins is tried again only half a second later.
+            let _ = consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT);
+            assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;
         }
-        match reader.poll(POLL) {
-            Some(Ok(message)) => {
+        consumer.assign(&assignment).map_err(again)?;
+        Ok(StateReader { settings, recalled, consumer, partitions, content })
+    }
+
+    /// Reads on to where the partitions end now.
+    pub fn read_to_end(&mut self) -> Result<(), OpenError> {
+        let ends = ends(self.settings, &self.partitions)?;
+        self.read(Barriers::Ends(ends))
+    }
+
+    /// Reads on until `fence` was read in every partition.
+    pub fn read_to(&mut self, fence: &Fence) -> Result<(), OpenError> {
+        let (key, value) = (fence.key().into_bytes(), fence.encode());
+        self.read(Barriers::Fences { open: self.partitions.clone(), key, value })
+    }
+
+    /// What was read so far.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    pub fn into_content(self) -> Content {
+        self.content
+    }
+
+    /// Whether what was read so far is that of an owner with the fence `own`.
+    pub fn check(&self, own: &Fence) -> Result<(), OpenError> {
+        let topic = &self.settings.topics.state;
+        self.content.check(own).map_err(|unusable| OpenError::Stop(format!("topic {topic}: {unusable}")))
+    }
+
+    fn read(&mut self, mut barriers: Barriers) -> Result<(), OpenError> {
+        let topic = &self.settings.topics.state;
+        let mut progress = Instant::now();
+        let mut reported = Instant::now();
+        while barriers.open() > 0 {
+            if self.recalled.is_cancelled() {
+                return Err(OpenError::Again("the partitions were revoked during the restore".into()));
+            }
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    progress = Instant::now();
+                    let place = StatePlace { partition: message.partition(), offset: message.offset() };
+                    self.content.take(place, message.key().unwrap_or_default(), message.payload());
+                    barriers.meet(&message);
+                    continue;
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
+                Some(Err(error)) => self.consumer.context().error(&error, "reading the state topic"),
+            }
+            if barriers.pass(&self.consumer)? {
                 progress = Instant::now();
-                restore_record(&mut state, &message, partitions_in_all)?;
-                if open.get(&message.partition()).is_some_and(|barrier| message.offset() + 1 >= *barrier) {
+            }
+            if progress.elapsed() > STALL_MAX {
+                return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end")));
+            }
+            if progress.elapsed() > STALL_REPORT && reported.elapsed() > STALL_REPORT {
+                reported = Instant::now();
+                let partitions = barriers.open();
+                tracing::info!(topic, partitions, "waiting for an open transaction or an unreachable broker");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Barriers {
+    /// How many partitions are still to be read.
+    fn open(&self) -> usize {
+        match self {
+            Barriers::Ends(open) => open.len(),
+            Barriers::Fences { open, .. } => open.len(),
+        }
+    }
+
+    /// Takes note of a record that was read.
+    fn meet(&mut self, message: &BorrowedMessage<'_>) {
+        match self {
+            Barriers::Ends(open) => {
+                if open.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
                     open.remove(&message.partition());
                 }
-                continue;
             }
-            Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
-            Some(Err(error)) => reader.context().error(&error, "reading the state topic"),
+            Barriers::Fences { open, key, value } => {
+                if message.key() == Some(key.as_slice()) && message.payload() == Some(value.as_slice()) {
+                    open.retain(|partition| *partition != message.partition());
+                }
+            }
         }
+    }
+
+    /// Positions also count what a reader never sees: markers of transactions, and aborted records. Says whether one has
+    /// passed its barrier.
+    fn pass(&mut self, consumer: &BaseConsumer<LogContext>) -> Result<bool, OpenError> {
+        let Barriers::Ends(open) = self else { return Ok(false) };
         let before = open.len();
-        close_reached(&reader, &mut open)?;
-        if open.len() < before {
-            progress = Instant::now();
+        for element in consumer.position().map_err(again)?.elements() {
+            let Offset::Offset(position) = element.offset() else { continue };
+            if open.get(&element.partition()).is_some_and(|end| position >= *end) {
+                open.remove(&element.partition());
+            }
         }
-        if progress.elapsed() > STALL_MAX {
-            return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end")));
-        }
-        if progress.elapsed() > STALL_REPORT && reported.elapsed() > STALL_REPORT {
-            reported = Instant::now();
-            tracing::info!(topic, partitions = open.len(), "waiting for an open transaction or an unreachable broker");
-        }
+        Ok(open.len() < before)
     }
-    state.restored();
-    Ok(state)
 }
 
-/// The end offset of each partition that is not empty.
-fn barriers(settings: &Settings, topic: &str, partitions: &[i32]) -> Result<HashMap<i32, i64>, OpenError> {
-    let mut config = settings.plain_config();
-    // The end that a consumer is told follows its isolation level; the barrier lies behind open transactions.
-    config.set("isolation.level", "read_uncommitted");
-    let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::default()).map_err(again)?;
-    let mut barriers = HashMap::new();
+/// The end of each partition that is not empty.
+fn ends(settings: &Settings, partitions: &[i32]) -> Result<HashMap<i32, i64>, OpenError> {
+    let consumer = uncommitted(settings)?;
+    let mut ends = HashMap::new();
     for &partition in partitions {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT).map_err(again)?;
+        let (low, high) = consumer.fetch_watermarks(&settings.topics.state, partition, CALL_TIMEOUT).map_err(again)?;
         if high > low {
-            barriers.insert(partition, high);
+            ends.insert(partition, high);
         }
     }
-    Ok(barriers)
+    Ok(ends)
 }
 
-/// Positions also count what a reader never sees: markers of transactions, and aborted records.
-fn close_reached(reader: &BaseConsumer<LogContext>, open: &mut HashMap<i32, i64>) -> Result<(), OpenError> {
-    for element in reader.position().map_err(again)?.elements() {
-        let Offset::Offset(position) = element.offset() else { continue };
-        if open.get(&element.partition()).is_some_and(|barrier| position >= *barrier) {
-            open.remove(&element.partition());
-        }
+/// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
+/// committed with every transaction, the first of which writes the fences.
+pub(super) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition(&settings.topics.registry, *partition);
     }
-    Ok(())
+    // Not to wait for transactions that are open: what they would tell is told by the fences.
+    let committed = uncommitted(settings)?.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
+    let committed = committed.elements();
+    let known = committed.iter().filter(|element| matches!(element.offset(), Offset::Offset(_)));
+    Ok(known.map(|element| element.partition()).collect())
 }
 
-fn restore_record(state: &mut State, message: &BorrowedMessage<'_>, partitions: i32) -> Result<(), OpenError> {
-    let stop = |error: crate::domain::state_record::Unreadable| {
-        OpenError::Stop(format!(
-            "the state record at {} partition {} offset {} can't be used: {error}",
-            message.topic(),
-            message.partition(),
-            message.offset()
-        ))
-    };
-    let key = StateKey::decode(message.key().unwrap_or_default()).map_err(stop)?;
-    let place = partition::of(key.promoter(), partitions);
-    if message.partition() != place {
-        return Err(OpenError::Stop(format!(
-            "topic {} was written when it had another number of partitions: what is known of {} stands in partition {}, \
-             and is looked for in {place}; go back to a topic with that number",
-            message.topic(),
-            key.promoter(),
-            message.partition()
-        )));
-    }
-    let value = message.payload().map(|bytes| StateValue::decode(&key, bytes)).transpose().map_err(stop)?;
-    state.restore(key, value);
-    Ok(())
+/// A client that is told of things as they are, whatever transactions are open.
+fn uncommitted(settings: &Settings) -> Result<BaseConsumer<LogContext>, OpenError> {
+    let mut config = settings.reader_config();
+    config.set("isolation.level", "read_uncommitted");
+    config.create_with_context(LogContext::default()).map_err(again)
 }
 
 fn again(error: KafkaError) -> OpenError {

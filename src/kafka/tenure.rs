@@ -30,6 +30,25 @@ struct Shared {
     topics_checked: CancellationToken,
 }
 
+/// Why a session did not start.
+pub(super) enum StartFailure {
+    Open(OpenError),
+    /// Its first transaction failed.
+    Transaction(Failure),
+}
+
+impl From<OpenError> for StartFailure {
+    fn from(error: OpenError) -> StartFailure {
+        StartFailure::Open(error)
+    }
+}
+
+impl From<Failure> for StartFailure {
+    fn from(failure: Failure) -> StartFailure {
+        StartFailure::Transaction(failure)
+    }
+}
+
 struct Held<S> {
     session: Arc<S>,
     assignment: Arc<Assignment>,
@@ -59,15 +78,16 @@ impl<S: Send + Sync + 'static> Tenure<S> {
     }
 
     /// Prepares the topics, waits for partitions, and starts a session with them; `start` blocks.
-    pub async fn open<P, F, R>(
+    pub async fn open<P, F, R, E>(
         &mut self,
         prepare: impl Fn() -> F + Send,
-        start: impl FnOnce(&LearnedLimits, P, Arc<Assignment>) -> Result<(S, R), OpenError> + Send + 'static,
+        start: impl FnOnce(&LearnedLimits, P, Arc<Assignment>) -> Result<(S, R), E> + Send + 'static,
     ) -> Result<R, OpenError>
     where
         P: Send + 'static,
         F: Future<Output = Result<P, OpenError>> + Send,
         R: Send + 'static,
+        E: Into<StartFailure>,
     {
         self.release().await;
         let mut prepared = prepare().await?;
@@ -85,18 +105,36 @@ impl<S: Send + Sync + 'static> Tenure<S> {
         }
         let started = tokio::task::spawn_blocking({
             let (shared, assignment) = (self.shared.clone(), assignment.clone());
-            move || start(&shared.limits, prepared, assignment)
+            move || -> Result<(S, R), StartFailure> {
+                // A producer of its own would only fence the one of whoever comes next.
+                if assignment.recalled.is_cancelled() {
+                    return Err(OpenError::Again("the partitions were revoked before the log was open".into()).into());
+                }
+                start(&shared.limits, prepared, assignment).map_err(E::into)
+            }
         });
         let started = started.await.map_err(|error| OpenError::Again(format!("opening the log: {error}")));
-        match started.and_then(|result| result) {
+        match started.map_err(StartFailure::Open).and_then(|result| result) {
             Ok((session, opened)) => {
                 self.session = Some(Held { session: Arc::new(session), assignment });
                 Ok(opened)
             }
-            Err(error) => {
+            Err(failure) => {
+                let error = self.judge_start(failure, assignment.number);
                 self.release().await;
                 Err(error)
             }
+        }
+    }
+
+    fn judge_start(&self, failure: StartFailure, assignment: u64) -> OpenError {
+        let failure = match failure {
+            StartFailure::Open(error) => return error,
+            StartFailure::Transaction(failure) => failure,
+        };
+        match self.judge(failure, assignment) {
+            CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => OpenError::Again(reason),
+            CommitError::Stop(reason) => OpenError::Stop(reason),
         }
     }
 

@@ -20,6 +20,9 @@ use crate::commit::log::OpenError;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a topic that was just created may take to show up.
 const APPEAR_MAX: Duration = Duration::from_secs(30);
+/// How long one broker may know of a topic that another one has not heard of.
+const SPREAD_MAX: Duration = Duration::from_secs(3);
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A dead letter and a record of the state must fit; below this they may not.
 const RECORD_BYTES_MIN: usize = 64 * 1024;
@@ -208,6 +211,7 @@ async fn create_missing(
     wanted: &[(&str, Kind)],
     counts: &mut HashMap<String, i32>,
 ) -> Result<(), OpenError> {
+    refuse_lost_state(settings, wanted, counts).await?;
     // The registry and the state have as many partitions as whichever of them is there already.
     let tables = [&settings.topics.registry, &settings.topics.state];
     let table_partitions = tables.iter().find_map(|topic| counts.get(*topic)).copied().unwrap_or(defaults.partitions);
@@ -234,18 +238,48 @@ async fn create_missing(
         return Ok(());
     }
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT));
-    for result in admin.create_topics(&missing, &options).await.map_err(again)? {
-        match result {
-            Ok(topic) => tracing::info!(topic, "topic created"),
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, error)) => return Err(not_created(&topic, error)),
+    // The registry comes last: where it stands, the state has been there.
+    let (registry, others): (Vec<_>, Vec<_>) =
+        missing.into_iter().partition(|topic| topic.name == settings.topics.registry);
+    for topics in [others, registry].iter().filter(|topics| !topics.is_empty()) {
+        for result in admin.create_topics(topics, &options).await.map_err(again)? {
+            match result {
+                Ok(topic) => tracing::info!(topic, "topic created"),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, error)) => return Err(not_created(&topic, error)),
+            }
         }
     }
     let deadline = Instant::now() + APPEAR_MAX;
     let made: Vec<&str> =
         wanted.iter().filter(|(_, kind)| *kind != Kind::OtherReplies).map(|(topic, _)| *topic).collect();
     while made.iter().any(|topic| !counts.contains_key(*topic)) && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(LOOK_PAUSE).await;
+        *counts = partition_counts(settings, wanted).await?;
+    }
+    Ok(())
+}
+
+/// A registry without its state is that of an earlier life, whose state was lost: with a new one everything would be
+/// published again. This connector makes the registry last, so no first start of its own leaves that behind.
+async fn refuse_lost_state(
+    settings: &Settings,
+    wanted: &[(&str, Kind)],
+    counts: &mut HashMap<String, i32>,
+) -> Result<(), OpenError> {
+    let TopicNames { registry, state, .. } = &settings.topics;
+    let is_lost = |counts: &HashMap<String, i32>| counts.contains_key(registry) && !counts.contains_key(state);
+    let state_wanted = wanted.iter().any(|(topic, _)| topic == state);
+    let deadline = Instant::now() + SPREAD_MAX;
+    while state_wanted && is_lost(counts) {
+        if Instant::now() >= deadline {
+            return Err(OpenError::Stop(format!(
+                "topic {state} does not exist, and topic {registry} does: what was published with it would be published \
+                 again. Put topic {state} back. If nothing was ever published with topic {registry}, create topic {state} with \
+                 as many partitions and cleanup.policy=compact; if everything may be published again, delete topic {registry}"
+            )));
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
         *counts = partition_counts(settings, wanted).await?;
     }
     Ok(())

@@ -135,6 +135,10 @@ impl Transactions {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let producer = match std::mem::replace(&mut *next, Next::Nothing) {
             Next::Producer(producer) => producer,
+            // It would fence the producer of whoever was given the partitions next, and be refused its offsets itself.
+            Next::NewProducer if offsets.assignment.recalled.is_cancelled() => {
+                return Err(Failure::Reopen("the partitions were revoked before the transaction began".into()));
+            }
             Next::NewProducer => TransactionalProducer::open(&self.config, &self.topic)
                 .map_err(|error| Failure::Reopen(error.to_string()))?,
             Next::Nothing => return Err(Failure::Reopen("a transaction before it has failed".into())),

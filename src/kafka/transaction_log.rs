@@ -1,24 +1,78 @@
 //! The commit log on Kafka: topics, ownership, producer and state topic brought together.
+//!
+//! # The order at opening
+//!
+//! 1. `init_transactions`, which fences what ran under this `transactional.id` and ends what it left open.
+//! 2. Read the partitions of the state that are taken over to their ends, and look at the fences in them. Whatever says
+//!    that they are another connector's, or were laid out for another number of partitions, or that an app spoke in
+//!    the other kind of ids, stops the process here, before it has left a trace.
+//! 3. One transaction, which writes a **fence** to each of them, with the offsets of the assignment. It proves before
+//!    anything is polled that this instance may write, and that its generation is the group's.
+//! 4. Read on until the own fence is met, and look at the fences again.
+//! 5. Where a partition had no fence of this connector, look at those of all the other partitions.
+//!
+//! # Why the state is whole then
+//!
+//! What any earlier owner of a partition got committed stands below the fence. Its records were acknowledged before its
+//! offsets were checked ([`super::transaction`]); that check passed under an older generation, so before this one had its
+//! assignment, and the fence was written after that. An earlier transaction that is still open holds the
+//! `read_committed` reader below the fence until it ends. One that is checked later is refused. And the reader has passed
+//! the fence only when it has read it: no leader that was replaced without knowing it can show that record. So what was
+//! read up to there is everything that was ever committed, and nothing of an earlier owner can follow.
+//!
+//! # Why nobody works with another number of partitions
+//!
+//! A promoter is looked for in the partition that its key's hash gives in so many partitions. Were one instance to count
+//! six partitions where others counted three, it would find nothing of half of its promoters and publish them anew.
+//!
+//! A running instance keeps the number that it opened with, whatever happens to the topics: what it writes lies where it
+//! looks, whoever else runs. So only an opening can do harm, and each one compares the number that it has found with the
+//! fences. In a partition that has one, by (2). In a partition that has none, which is new or the first start's, by (5):
+//! partitions that were added later have older ones beside them that have a fence. Two first openings that have found
+//! different numbers at the same time write their fences (3) before they look at each other's (5), so at least one of
+//! them sees the other's.
+//!
+//! Partitions that are added while instances run bring a rebalance, as soon as a member has looked at the topics again
+//! (`topic.metadata.refresh.interval.ms`), and with it an opening of each instance: all of them stop. Until then they go
+//! on as before, which doubles nothing.
+//!
+//! # A state that is gone
+//!
+//! A partition without a fence is the first start's, unless the group has offsets for it: those are committed with every
+//! transaction, and the first of them wrote the fence. Then the state was emptied or made anew, and the start stops. (That
+//! the whole topic is missing beside a registry is told by [`super::topics`].) Kafka forgets the offsets of a group that
+//! nobody has joined for `offsets.retention.minutes`, and with the registry's topic: whoever deletes both topics wants to
+//! begin anew, and may. Topics that an operator has made before the first start have neither fences nor offsets.
+//!
+//! That there are events of an earlier life counts for nothing: their topics may be shared with another connector, and may
+//! outlive an operator's wish to begin anew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use super::limits::LearnedLimits;
 use super::ownership::Assignment;
 use super::partition;
-use super::records::{RecordClock, Writer};
+use super::records::{Record, RecordClock, Writer};
 use super::settings::Settings;
-use super::state_topic;
-use super::tenure::Tenure;
+use super::state_topic::{self, StateReader};
+use super::tenure::{StartFailure, Tenure};
 use super::topics::{self, Topics};
-use super::transaction::{OwnedOffsets, Position, Transactions};
+use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use crate::avro::encode::Encoders;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::domain::batch::Batch;
+use crate::domain::fence::{self, Fence};
 use crate::domain::promoter::IdKind;
+use crate::domain::state::State;
+use crate::domain::state_content::Stray;
+
+/// How many stray records are told one by one.
+const STRAYS_TOLD: usize = 10;
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
@@ -32,6 +86,7 @@ struct Parts {
     encoders: Arc<Encoders>,
     id_kinds: HashMap<String, IdKind>,
     clock: RecordClock,
+    openings: AtomicU64,
 }
 
 /// One life of the log.
@@ -50,7 +105,8 @@ impl KafkaLog {
         clock: RecordClock,
     ) -> KafkaLog {
         let tenure = Tenure::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
-        KafkaLog { parts: Arc::new(Parts { settings, encoders, id_kinds, clock }), tenure }
+        let parts = Parts { settings, encoders, id_kinds, clock, openings: AtomicU64::new(0) };
+        KafkaLog { parts: Arc::new(parts), tenure }
     }
 
     /// Cancelled once the topics have been found to be as they must be.
@@ -86,13 +142,13 @@ impl CommitLog for KafkaLog {
 }
 
 impl Parts {
-    /// Fences, then reads: the order that makes the state whole. Blocks.
+    /// The order at opening. Blocks.
     fn start(
         &self,
         learned: &LearnedLimits,
         Topics { partitions, mut limits }: Topics,
         assignment: Arc<Assignment>,
-    ) -> Result<(Session, Opened), OpenError> {
+    ) -> Result<(Session, Opened), StartFailure> {
         let names = &self.settings.topics;
         for (topic, limit) in limits.by_topic(names) {
             *limit = learned.limit(topic, *limit);
@@ -101,7 +157,8 @@ impl Parts {
         let transactions = Transactions::open(config, &names.state)?;
         tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
-        let state = state_topic::restore(&self.settings, &assignment.partitions, partitions, &assignment.recalled)?;
+        let offsets = self.offsets(&assignment);
+        let state = self.take_over(&transactions, &offsets, partitions)?;
         reach(CrashPoint::Restored);
         let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
         let owns = move |promoter: &_| owned.contains(&partition::of(promoter, partitions));
@@ -113,11 +170,98 @@ impl Parts {
             limits,
             state_partitions: partitions,
         };
-        // Offset 0: whoever reads the registry reads all of it.
-        let position = |partition: &i32| Position { partition: *partition, offset: 0, metadata: String::new() };
-        let positions = assignment.partitions.iter().map(position).collect();
-        let offsets = OwnedOffsets { assignment, topic: names.registry.clone(), positions };
         let clock = self.clock.clone();
         Ok((Session { transactions, writer, offsets, clock }, Opened { state, lease }))
+    }
+
+    /// Of the registry, whose reader reads all of it: they only say who writes.
+    fn offsets(&self, assignment: &Arc<Assignment>) -> OwnedOffsets {
+        let position = |partition: &i32| Position { partition: *partition, offset: 0, metadata: String::new() };
+        let positions = assignment.partitions.iter().map(position).collect();
+        OwnedOffsets { assignment: assignment.clone(), topic: self.settings.topics.registry.clone(), positions }
+    }
+
+    /// Steps 2 to 5.
+    fn take_over(
+        &self,
+        transactions: &Transactions,
+        offsets: &OwnedOffsets,
+        partitions: i32,
+    ) -> Result<State, StartFailure> {
+        let Assignment { partitions: owned, recalled, .. } = &*offsets.assignment;
+        // Before anything is read: what is known of a partition now has left its fence in it already.
+        let worked_on = state_topic::worked_on(&self.settings, owned)?;
+        let mut reader = StateReader::of_owned(&self.settings, owned, partitions, recalled)?;
+        reader.read_to_end()?;
+        let mut fence = self.fence(&offsets.assignment, partitions);
+        reader.check(&fence)?;
+        let fenced: HashSet<i32> =
+            reader.content().fences_of(&self.settings.name).map(|(partition, _)| partition).collect();
+        self.refuse_emptied(worked_on.iter().filter(|partition| !fenced.contains(partition)))?;
+        for (_, earlier) in reader.content().fences_of(&self.settings.name) {
+            fence.inherit(earlier);
+        }
+        self.write_fence(&fence, transactions, offsets)?;
+        reader.read_to(&fence)?;
+        reader.check(&fence)?;
+        if fenced.len() < owned.len() {
+            let others = (0..partitions).filter(|partition| !owned.contains(partition)).collect();
+            let mut reader = StateReader::of_others(&self.settings, others, recalled)?;
+            reader.read_to_end()?;
+            reader.check(&fence)?;
+        }
+        let (state, strays) = reader.into_content().finish();
+        tell(&self.settings.topics.state, &strays);
+        Ok(state)
+    }
+
+    fn fence(&self, assignment: &Assignment, partitions: i32) -> Fence {
+        Fence {
+            format: fence::FORMAT,
+            connector: self.settings.name.clone(),
+            partitions,
+            id_kinds: self.id_kinds.iter().map(|(app, kind)| (app.clone(), *kind)).collect::<BTreeMap<_, _>>(),
+            generation: assignment.member.generation,
+            member: assignment.member.member.clone(),
+            transactional_id: self.settings.transactional_id(),
+            opening: self.openings.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    fn write_fence(&self, fence: &Fence, transactions: &Transactions, offsets: &OwnedOffsets) -> Result<(), Failure> {
+        let (key, value, now) = (fence.key(), fence.encode(), (self.clock)());
+        let record = |partition: &i32| Record {
+            topic: &self.settings.topics.state,
+            partition: Some(*partition),
+            key: Some(key.as_bytes()),
+            headers: &[],
+            value: Some(&value),
+            timestamp: now,
+        };
+        let write =
+            |send: &mut dyn FnMut(Record<'_>) -> _| offsets.assignment.partitions.iter().map(record).try_for_each(send);
+        transactions.commit(write, offsets)
+    }
+
+    fn refuse_emptied<'a>(&self, mut emptied: impl Iterator<Item = &'a i32>) -> Result<(), OpenError> {
+        let Some(partition) = emptied.next() else { return Ok(()) };
+        let (Settings { name, topics, .. }, registry) = (&self.settings, &self.settings.topics.registry);
+        Err(OpenError::Stop(format!(
+            "topic {} partition {partition} holds nothing of connector {name}, though the group {name} has written for it: it \
+             was emptied or made anew, and what is published is not known any more. Put its records back; or, to begin \
+             anew and publish again what lies behind start_from, delete topic {registry} as well",
+            topics.state
+        )))
+    }
+}
+
+/// Records that were skipped do no harm, but somebody wrote them.
+fn tell(topic: &str, strays: &[Stray]) {
+    for Stray { place, fault } in strays.iter().take(STRAYS_TOLD) {
+        let (partition, offset) = (place.partition, place.offset);
+        tracing::error!(topic, partition, offset, error = %fault, "a stray record of the state is skipped; write a tombstone under its key");
+    }
+    if strays.len() > STRAYS_TOLD {
+        tracing::error!(topic, records = strays.len() - STRAYS_TOLD, "more stray records of the state are skipped");
     }
 }

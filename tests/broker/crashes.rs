@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     Case::shared("crash: with all records acknowledged", crash_at::<4>),
     Case::shared("crash: with the offsets sent", crash_at::<5>),
     Case::shared("crash: behind the commit", crash_at::<6>),
+    Case::shared("crash: while the state is taken over", crash_while_taking_over),
     Case::shared("crash: killed twenty times at any moment", killed_twenty_times),
     Case::shared("crash: facts that appear during a downtime", facts_of_a_downtime),
 ];
@@ -48,6 +49,24 @@ fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
     let third = context.connector("one", &config, &[])?;
     context.settle(&simulator, SETTLE)?;
     third.must_run()
+}
+
+/// The first transaction of a start is the one of its fences.
+fn crash_while_taking_over(context: &Context) -> Result<()> {
+    let simulator = lively(context, "6s")?;
+    let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
+    let first = context.connector("one", &config, &[])?;
+    wait_for_records(context, &first, "orders", 1)?;
+    first.kill9()?;
+    for point in ["records_sent", "records_acknowledged", "offsets_sent", "committed"] {
+        let dying = context.connector(point, &config, &[("PROMOTER_CRASH_AT", point)])?;
+        let end = dying.wait_exit(BOUND)?;
+        ensure!(end.signal() == Some(SIGABRT), "{point}: the process was to die there, and ended with {end}");
+        ensure!(!dying.log()?.contains(OPEN), "{point}: nothing was polled");
+    }
+    let last = context.connector("last", &config, &[])?;
+    context.settle(&simulator, SETTLE)?;
+    last.must_run()
 }
 
 fn killed_twenty_times(context: &Context) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Every record stands in the partition of its promoter.
 
 use anyhow::{Context as _, Result, ensure};
+use promoter_connector::domain::fence::Fence;
 use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::domain::state_record::StateKey;
 use promoter_connector::kafka::partition;
@@ -25,6 +26,7 @@ fn places(context: &Context) -> Result<()> {
         for record in records {
             let key = record.key.as_deref().context("every record has a key")?;
             let promoter = match topic {
+                "state" if Fence::connector_of(key).is_some() => continue,
                 "state" => StateKey::decode(key)?.promoter().clone(),
                 _ => Promoter::from_key(&record.key_text())?,
             };

@@ -1,0 +1,224 @@
+//! Whose the topics are: the state topic knows its connector, its number of partitions and the ids of each app, and what
+//! does not agree with it stops before it has polled anything.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use promoter_connector::domain::promoter::Promoter;
+use promoter_connector::kafka::partition;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use super::producer::Transactional;
+use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use crate::harness::case::Case;
+use crate::harness::client;
+use crate::harness::connector::Connector;
+use crate::harness::consumer::read_all;
+use crate::harness::context::Context;
+use crate::harness::judge::Verdict;
+use crate::harness::simulator::Simulator;
+use crate::harness::wait::wait_until;
+
+const PARTITIONS: i32 = 3;
+/// Members look at the topics again soon.
+const QUICK_METADATA: &str = r#"kafka."topic.metadata.refresh.interval.ms" = 500"#;
+
+pub const CASES: &[Case] = &[
+    Case::shared("belonging: partitions raised under two instances stop both and double nothing", raised_partitions),
+    Case::shared("belonging: a second name on the same topics stops before it polls", a_second_name),
+    Case::shared("belonging: another kind of ids stops before it polls", another_id_kind),
+    Case::shared("belonging: a state that is missing beside its registry is not made anew", a_missing_state),
+    Case::shared("belonging: a state that was made anew beside its registry stops", an_emptied_state),
+    Case::shared("belonging: with both topics deleted it begins anew", both_deleted),
+    Case::shared("belonging: topics that were made before the first start are taken", topics_made_before),
+    Case::shared("belonging: a stray record stops nothing, and a damaged one until its tombstone", stray_records),
+    Case::shared("belonging: every partition that is taken over has a fence", every_partition_has_a_fence),
+    Case::shared("belonging: an open transaction in the state is waited for", an_open_transaction_is_waited_for),
+];
+
+fn raised_partitions(context: &Context) -> Result<()> {
+    let simulator = lively(context, "60s")?;
+    let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}\n{QUICK_METADATA}");
+    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, &more);
+    let one = context.connector("one", &config("one"), &[])?;
+    wait_for_records(context, &one, "orders", 1)?;
+    let two = context.connector("two", &config("two"), &[])?;
+    two.wait_logged(OPEN, 1, BOUND)?;
+    one.wait_logged(OPEN, 2, BOUND)?;
+
+    for topic in ["state", "registry"] {
+        context.topics().grow(&context.topics().name(topic), 6)?;
+    }
+    let three = context.connector("three", &config("three"), &[])?;
+    for connector in [&one, &two, &three] {
+        stops(connector, "it was written when it had another number of partitions: 3 then, 6 now")?;
+    }
+    ensure!(!three.log()?.contains(OPEN), "the new one has polled nothing");
+    nothing_twice(context, &simulator)
+}
+
+fn a_second_name(context: &Context) -> Result<()> {
+    let simulator = lively(context, "8s")?;
+    let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
+    let name = format!("connector = {{ name = \"{}\"", context.topics().prefix());
+    let renamed = config.replace(&name, "connector = { name = \"renamed\"");
+    ensure!(renamed != config, "the name is replaced");
+    let first = context.connector("one", &config, &[])?;
+    wait_for_records(context, &first, "orders", 1)?;
+    for start in 0..2 {
+        let second = context.connector(&format!("second-{start}"), &renamed, &[])?;
+        stops(&second, &format!("it belongs to the connector \"{}\"", context.topics().prefix()))?;
+        ensure!(!second.log()?.contains(OPEN), "it has polled nothing");
+    }
+    context.settle(&simulator, SETTLE)?;
+    // It has left nothing that would stop the first one.
+    ensure!(first.terminate()?.success(), "the first one goes on, and ends in order");
+    let again = context.connector("again", &config, &[])?;
+    again.wait_logged(OPEN, 1, BOUND)
+}
+
+fn another_id_kind(context: &Context) -> Result<()> {
+    let (simulator, config) = lived(context)?;
+    let changed = config.replace("app_id = \"wx_simulated\",", "app_id = \"wx_simulated\", id_kind = \"unionid\",");
+    ensure!(changed != config, "the kind is set");
+    let again = context.connector("changed", &changed, &[])?;
+    stops(&again, "go back to id_kind = \"openid\"")?;
+    let back = context.connector("back", &config, &[])?;
+    back.wait_logged(OPEN, 1, BOUND)?;
+    nothing_twice(context, &simulator)
+}
+
+fn a_missing_state(context: &Context) -> Result<()> {
+    let (simulator, config) = lived(context)?;
+    delete(context, "state")?;
+    let again = context.connector("again", &config, &[])?;
+    stops(&again, &format!("topic {} does not exist, and topic", context.topics().name("state")))?;
+    ensure!(context.topics().partitions(&context.topics().name("state"))? == 0, "it was not made anew");
+    nothing_twice(context, &simulator)
+}
+
+fn an_emptied_state(context: &Context) -> Result<()> {
+    let (simulator, config) = lived(context)?;
+    delete(context, "state")?;
+    context.topics().create("state", PARTITIONS, &[("cleanup.policy", "compact")])?;
+    let again = context.connector("again", &config, &[])?;
+    stops(&again, "it was emptied or made anew")?;
+    ensure!(!again.log()?.contains(OPEN), "it has polled nothing");
+    nothing_twice(context, &simulator)
+}
+
+fn both_deleted(context: &Context) -> Result<()> {
+    let (_simulator, config) = lived(context)?;
+    delete(context, "registry")?;
+    delete(context, "state")?;
+    let again = context.connector("again", &config, &[])?;
+    again.wait_logged(OPEN, 1, BOUND)
+}
+
+fn topics_made_before(context: &Context) -> Result<()> {
+    for topic in ["registry", "state"] {
+        context.topics().create(topic, PARTITIONS, &[("cleanup.policy", "compact")])?;
+    }
+    for topic in ["touches", "orders", "dead-letters"] {
+        context.topics().create(topic, PARTITIONS, &[])?;
+    }
+    let simulator = lively(context, "2s")?;
+    let connector = context.connector("one", &context.config(simulator.url(), PROMOTERS, ""), &[])?;
+    context.settle(&simulator, SETTLE)?;
+    connector.must_run()
+}
+
+fn stray_records(context: &Context) -> Result<()> {
+    let (simulator, config) = lived(context)?;
+    let put = |partition: i32, key: &str, value: Option<&str>| put(context, partition, key, value);
+    put(0, "hello", Some("world"))?;
+    let strayed = context.connector("strayed", &config, &[])?;
+    strayed.wait_logged("a stray record of the state is skipped", 1, BOUND)?;
+    strayed.wait_logged(OPEN, 1, BOUND)?;
+    ensure!(strayed.terminate()?.success(), "it ends in order");
+
+    // Behind every number that the connector has used.
+    let promoter = Promoter::from_key("wx_simulated/oSimulated000001")?;
+    let key = format!("seen/{promoter}/touches/999999");
+    let home = partition::of(&promoter, PARTITIONS);
+    put(home, &key, Some("damaged"))?;
+    let damaged = context.connector("damaged", &config, &[])?;
+    stops(&damaged, &format!("the record at partition {home} offset"))?;
+    put(home, &key, None)?;
+    let healed = context.connector("healed", &config, &[])?;
+    healed.wait_logged(OPEN, 1, BOUND)?;
+    context.settle(&simulator, SETTLE)?;
+    healed.must_run()
+}
+
+fn every_partition_has_a_fence(context: &Context) -> Result<()> {
+    lived(context)?;
+    let key = format!("fence/{}", context.topics().prefix());
+    let records = read_all(context.bootstrap(), &context.topics().name("state"))?;
+    for partition in 0..PARTITIONS {
+        let fence = records.iter().find(|record| record.partition == partition && record.key_text() == key);
+        let text = fence.with_context(|| format!("partition {partition} has no fence"))?.value_text();
+        let fence: serde_json::Value = serde_json::from_str(&text)?;
+        ensure!(fence["partitions"] == PARTITIONS && fence["id_kinds"]["wx_simulated"] == "openid", "{text}");
+        ensure!(fence["generation"].as_i64().is_some_and(|generation| generation >= 0), "{text}");
+        ensure!(fence["member"].as_str().is_some_and(|member| member.starts_with("one-")), "{text}");
+    }
+    Ok(())
+}
+
+fn an_open_transaction_is_waited_for(context: &Context) -> Result<()> {
+    let (_simulator, config) = lived(context)?;
+    let topic = context.topics().name("state");
+    let open = Transactional::open(context.bootstrap(), &topic)?;
+    open.begin()?;
+    open.write(&topic, "hello", "open")?;
+    let connector = context.connector("waiting", &config, &[])?;
+    connector.wait_logged("waiting for an open transaction", 1, BOUND)?;
+    ensure!(!connector.log()?.contains(OPEN), "what stands behind the transaction is not read yet");
+    open.commit()?;
+    connector.wait_logged(OPEN, 1, BOUND)
+}
+
+/// Topics with a life behind them, of a connector that has ended in order, and its configuration.
+fn lived(context: &Context) -> Result<(Simulator, String)> {
+    let simulator = lively(context, "2s")?;
+    let config = context.config(simulator.url(), PROMOTERS, QUICK_GROUP);
+    let connector = context.connector("one", &config, &[])?;
+    context.settle(&simulator, SETTLE)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    Ok((simulator, config))
+}
+
+fn delete(context: &Context, topic: &str) -> Result<()> {
+    let name = context.topics().name(topic);
+    context.topics().delete(&name)?;
+    wait_until("the topic is gone", BOUND, || Ok((context.topics().partitions(&name)? == 0).then_some(())))
+}
+
+/// It ends by itself with 1, and says `words`.
+fn stops(connector: &Connector, words: &str) -> Result<()> {
+    let end = connector.wait_exit(BOUND)?;
+    // The log is JSON, in which quotes are escaped.
+    let log = connector.log()?.replace("\\\"", "\"");
+    ensure!(end.code() == Some(1), "it stops, and does not end with {end}:\n{log}");
+    ensure!(log.contains(words), "{words:?} is not in\n{log}");
+    Ok(())
+}
+
+/// Some of what was shown may be missing, for nobody polls any more.
+fn nothing_twice(context: &Context, simulator: &Simulator) -> Result<()> {
+    let Verdict { twice, foreign, found, .. } = context.verdict(simulator)?;
+    ensure!(found > 0 && twice.is_empty() && foreign.is_empty(), "{found} found, twice {twice:?}, foreign {foreign:?}");
+    Ok(())
+}
+
+/// Writes a record as anybody could, into the state topic.
+fn put(context: &Context, partition: i32, key: &str, value: Option<&str>) -> Result<()> {
+    let producer: ThreadedProducer<_> = client::config(context.bootstrap()).create()?;
+    let topic = context.topics().name("state");
+    let mut record: BaseRecord<'_, str, str> = BaseRecord::to(&topic).partition(partition).key(key);
+    record.payload = value;
+    producer.send(record).map_err(|(error, _)| error)?;
+    producer.flush(Duration::from_secs(10))?;
+    Ok(())
+}
