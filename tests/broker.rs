@@ -31,8 +31,8 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement, secured, sharing,
-    start_up, stopping, too_large, zombies,
+    barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement, secured,
+    sharing, start_up, stopping, too_large, zombies,
 };
 use harness::case;
 
