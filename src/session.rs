@@ -40,6 +40,8 @@ use crate::supervisor::Lane;
 use crate::wechat::client::Client;
 use crate::wechat::transport::Transport;
 
+mod summary;
+
 /// How many first cursors go into one intake.
 const CURSORS_MAX: usize = 1000;
 /// How long refunds that orders have met are remembered at least where nothing polls refunds, in seconds. An order is
@@ -103,7 +105,7 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
     }
 
     fn summarise(&self) {
-        self.totals.summarise();
+        summary::summarise(&self.apps, &self.totals);
     }
 
     fn say_stopped(&self) {

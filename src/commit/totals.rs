@@ -38,12 +38,15 @@ impl Totals {
         self.letters.count(&batch.dead_letters);
     }
 
-    /// Says what has become durable since it was last said.
-    pub fn summarise(&self) {
-        let [transactions, published, dead_letters, known, behind, before_start] = self.told.news(self.counters());
-        let pipeline = "polls";
-        tracing::info!(pipeline, transactions, published, dead_letters, known, behind, before_start, "summary");
-        self.letters.tell(pipeline);
+    /// How much has become durable since the last call: transactions, facts published, dead letters, facts that were known,
+    /// behind the cursor, before the start.
+    pub fn news(&self) -> [u64; 6] {
+        self.told.news(self.counters())
+    }
+
+    /// Says which dead letters have become durable since it was last said.
+    pub fn tell_dead_letters(&self) {
+        self.letters.tell("polls");
     }
 
     /// Says, once for each app, that `feeds` began elsewhere than `start_from` says now, and shows one of them. For each its

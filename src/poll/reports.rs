@@ -9,16 +9,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::domain::feed::Feed;
 use crate::domain::time::UnixTime;
 use crate::poll::poller::PollError;
+use crate::telemetry::sums::Told;
 use crate::wechat::error::CallError;
 
 /// Written by the scheduler of an app, read by whoever reports. Lives as long as the process.
 #[derive(Debug, Default)]
 pub struct Reports {
     inner: Mutex<Inner>,
+    calls: Told<1>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Polls that read their scope to its end, since they were last taken.
+    complete: u64,
     failures: BTreeMap<&'static str, Failures>,
     progress: Progress,
 }
@@ -47,6 +51,21 @@ pub struct Progress {
 }
 
 impl Reports {
+    pub(super) fn completed(&self) {
+        self.lock().complete += 1;
+    }
+
+    /// Polls that read their scope to its end, since the last call.
+    pub fn take_complete(&self) -> u64 {
+        std::mem::take(&mut self.lock().complete)
+    }
+
+    /// How many calls were sent since this was last asked, where `sent` are all so far.
+    pub fn calls_since(&self, sent: u64) -> u64 {
+        let [calls] = self.calls.news([sent]);
+        calls
+    }
+
     /// Counts a poll that failed.
     pub fn failed(&self, cause: &'static str, error: String) {
         let mut inner = self.lock();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::lanes::Lanes;
 use super::parked::Parked;
@@ -97,15 +98,10 @@ impl<T: Transport> Scheduler<T> {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                Some(ended) = self.polls.join_next() => match ended {
-                    Ok((index, result)) => self.end_poll(index, result),
-                    // A panic has been reported by the panic hook. The feed it belonged to is not known any more, so
-                    // the session starts again with all of them.
-                    Err(error) => {
-                        tracing::error!(app = %self.app, %error, "a poll died");
-                        break;
-                    }
-                },
+                Some(ended) = self.polls.join_next() => {
+                    let (index, result) = ended.expect("nobody aborts a poll, and a panic ends the process");
+                    self.end_poll(index, result);
+                }
                 // The client, which holds the other end, is held here.
                 _ = changes.changed() => self.lanes.breakers_changed(),
                 _ = report.tick() => self.tell_progress(),
@@ -135,11 +131,13 @@ impl<T: Transport> Scheduler<T> {
             lateness: feed.rules.lateness,
             refunds_lateness: feed.refunds_lateness,
         };
+        let span = tracing::info_span!("poll", app = %self.app, promoter = %feed.promoter, feed = %feed.feed);
         let (client, queue, cancel) = (self.client.clone(), self.queue.clone(), self.cancel.clone());
-        self.polls.spawn(async move {
+        let polling = async move {
             let result = poll(&client, &job, &queue, &cancel).await;
             (index, result)
-        });
+        };
+        self.polls.spawn(polling.instrument(span));
     }
 
     fn end_poll(&mut self, index: usize, result: Result<Pulled, PollError>) {
@@ -156,6 +154,7 @@ impl<T: Transport> Scheduler<T> {
 
     /// When the next turn comes.
     fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) -> Duration {
+        self.reports.completed();
         let PolledFeed { promoter, feed, rules, turns, .. } = &mut self.feeds[index];
         if self.parked.answered(promoter, *feed) {
             tracing::info!(app = %self.app, %promoter, "promoter answers again");
@@ -175,7 +174,7 @@ impl<T: Transport> Scheduler<T> {
     fn failed(&mut self, index: usize, error: &PollError, clock: Duration) -> Option<Duration> {
         let PolledFeed { promoter, feed, turns, .. } = &self.feeds[index];
         if let Some(cause) = reports::cause(error) {
-            tracing::debug!(app = %self.app, %promoter, %feed, cause, %error, "poll failed");
+            tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
         }
         match error {

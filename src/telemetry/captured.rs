@@ -1,11 +1,17 @@
 //! The log as a test sees it.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::filter::LevelFilter;
+
+/// With a single subscriber in the process, tracing asks that of the thread which comes first whether an event matters, and
+/// remembers the answer for all threads: a test that runs beside this one, without any, would switch events off. So there
+/// are always some.
+static OTHERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::default())));
 
 /// What is logged on this thread, at debug and above, until it is dropped.
 pub struct Captured {
@@ -15,6 +21,7 @@ pub struct Captured {
 
 impl Captured {
     pub fn start() -> Captured {
+        LazyLock::force(&OTHERS);
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let sink = Sink(bytes.clone());
         let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_writer(move || sink.clone());

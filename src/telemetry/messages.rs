@@ -75,3 +75,13 @@ fn a_message_has_one_level() {
         assert_eq!(*first, level, "{message}: in {elsewhere} and in {place}");
     }
 }
+
+#[test]
+fn an_error_stands_in_the_field_error() {
+    for Call { place, fields, .. } in calls() {
+        for other in ["cause", "%reason", "?reason", "?error"] {
+            let given_by = |field: &str| field.trim().starts_with(other);
+            assert!(!fields.split(',').any(given_by) || place.ends_with("last_words.rs"), "{place}: {fields}");
+        }
+    }
+}

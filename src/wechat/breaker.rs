@@ -116,6 +116,11 @@ impl Breakers {
         }
     }
 
+    /// How many calls were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.lock().sent
+    }
+
     /// Every breaker that is not closed, with the reason.
     pub fn held(&self) -> Vec<Held> {
         let inner = self.lock();

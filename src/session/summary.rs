@@ -1,0 +1,92 @@
+//! The minute's line of the polls, and beside it a line for everything that is not as it should be.
+
+use std::ops::AddAssign;
+
+use tracing::field::display;
+
+use super::PolledApp;
+use crate::commit::totals::Totals;
+use crate::domain::feed::Feed;
+use crate::domain::time::UnixTime;
+use crate::poll::reports::Progress;
+use crate::wechat::transport::Transport;
+
+/// Of all apps, since they were last asked.
+#[derive(Default)]
+struct Polls {
+    complete: u64,
+    failed: u64,
+    calls: u64,
+    /// Breakers that are not closed.
+    held: usize,
+    progress: Progress,
+}
+
+/// Says what has become of the work since it was last said: with an upstream or a Kafka that is away it can't look like a
+/// quiet day.
+pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &Totals) {
+    let mut polls = Polls::default();
+    for app in apps {
+        app.summarise(&mut polls);
+    }
+    let [transactions, published, dead_letters, known, behind, before_start] = totals.news();
+    let Polls { complete, failed, calls, held, progress: Progress { feeds, overdue, parked, oldest, .. } } = polls;
+    let [oldest_touches, oldest_orders, oldest_refunds] = oldest.map(|oldest| oldest.map(display));
+    tracing::info!(
+        pipeline = "polls",
+        transactions,
+        published,
+        dead_letters,
+        known,
+        behind,
+        before_start,
+        polls_ok = complete,
+        polls_failed = failed,
+        calls,
+        held,
+        feeds,
+        overdue,
+        parked,
+        oldest_touches,
+        oldest_orders,
+        oldest_refunds,
+        "summary"
+    );
+    totals.tell_dead_letters();
+}
+
+impl<T: Transport> PolledApp<T> {
+    /// Adds what its polls have come to, and says what is wrong with them.
+    fn summarise(&self, polls: &mut Polls) {
+        let (app, breakers) = (&self.app, self.client.breakers());
+        for (reason, failures) in self.reports.take_failures() {
+            polls.failed += failures.polls;
+            tracing::warn!(pipeline = "polls", %app, reason, polls = failures.polls, error = failures.error, "polls failed");
+        }
+        for held in breakers.held() {
+            polls.held += 1;
+            let (interface, seconds) = (held.interface.map(display), held.since.elapsed().as_secs());
+            tracing::warn!(%app, interface, reason = held.hold.name(), seconds, error = %held.cause, "upstream is not asked");
+        }
+        let progress = self.reports.progress();
+        if progress.overdue > 0 {
+            let (feeds, overdue) = (progress.feeds, progress.overdue);
+            tracing::warn!(pipeline = "polls", %app, feeds, overdue, "polls are overdue");
+        }
+        polls.complete += self.reports.take_complete();
+        polls.calls += self.reports.calls_since(breakers.sent());
+        polls.progress += progress;
+    }
+}
+
+/// The progress of two apps together.
+impl AddAssign for Progress {
+    fn add_assign(&mut self, other: Progress) {
+        self.feeds += other.feeds;
+        self.polls += other.polls;
+        self.overdue += other.overdue;
+        self.parked += other.parked;
+        let older = |one: Option<UnixTime>, other: Option<UnixTime>| one.into_iter().chain(other).min();
+        self.oldest = Feed::ALL.map(|feed| older(self.oldest[feed as usize], other.oldest[feed as usize]));
+    }
+}
