@@ -28,6 +28,7 @@ use crate::commit::committer::{Bounds, Committer};
 use crate::commit::log::{Ended, Lease, Opened, StateLog};
 use crate::commit::queue::{Closed, IntakeSender, intake_queue};
 use crate::commit::totals::Totals;
+use crate::domain::age::{AgeLimit, AgeLimits};
 use crate::domain::cursor::Cursor;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::{AppId, Promoter};
@@ -93,11 +94,14 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
     }
 
     async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
-        let Opened { state, lease } = opened;
+        let Opened { state, lease, age_limits } = opened;
         // Ends the polls, and only them: the committer drains what they brought.
         let polls_end = stop.child_token();
         let (queue, intakes) = intake_queue(self.queue_bytes);
         let (first_cursors, feeds) = self.prepare(&state, &lease);
+        if let Some(reason) = self.too_early(&first_cursors, &age_limits) {
+            return (Some(log), Ended::Stop(reason));
+        }
         let committer = Committer::new(log, state, self.bounds, self.totals.clone());
         let committing = committer.run(intakes, lease.recalled.clone());
         let polling = self.poll(first_cursors, feeds, queue, polls_end);
@@ -133,6 +137,20 @@ impl<T: Transport> Session<T> {
         // The committer drains once every sender is gone.
         drop(queue);
         while schedulers.join_next().await.is_some() {}
+    }
+
+    /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
+    /// at before its first cursor is written, after which there is no way back.
+    fn too_early(&self, first_cursors: &[FirstCursor], limits: &AgeLimits) -> Option<String> {
+        first_cursors.iter().filter(|(.., cursor)| cursor.polled).find_map(|(promoter, feed, cursor)| {
+            let app = self.apps.iter().find(|app| app.app.as_str() == promoter.app_id())?;
+            let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, app.client.now())?;
+            Some(format!(
+                "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
+                 Change that setting, or start_from",
+                cursor.start
+            ))
+        })
     }
 
     /// The first cursors that are missing, and the feeds to poll for each app.

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
 mod broker {
+    pub mod age;
     pub mod barrier;
     pub mod belonging;
     pub mod crashes;
@@ -31,8 +32,8 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement, secured,
-    sharing, start_up, stopping, too_large, zombies,
+    age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement,
+    secured, sharing, start_up, stopping, too_large, zombies,
 };
 use harness::case;
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         placement::CASES,
         too_large::CASES,
         secured::CASES,
+        age::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

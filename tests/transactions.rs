@@ -17,7 +17,7 @@ use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::domain::state_record::{StateKey, StateRecord, StateValue};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use promoter_connector::kafka::ownership::Ownership;
-use promoter_connector::kafka::records::{Limits, Writer};
+use promoter_connector::kafka::records::{Limits, OldestEvents, Writer};
 use promoter_connector::kafka::settings::{Settings, TopicNames, TopicPolicy};
 use promoter_connector::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use rdkafka::mocking::MockCluster;
@@ -93,6 +93,7 @@ impl Bench {
             encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
             id_kinds: HashMap::new(),
             limits: Limits { touches: size, orders: size, dead_letters: size, state: size },
+            oldest: OldestEvents::default(),
             state_partitions: 1,
         };
         Bench { cluster, settings, offsets, writer, _ownership: ownership }
@@ -220,6 +221,16 @@ fn a_record_that_is_refused_for_its_size_names_its_topic() {
         assert_eq!(topic, "promoter.state");
         assert!(matches!(again, Err(Failure::Reopen(_))), "the limits have to be read first: {again:?}");
     }
+}
+
+#[test]
+fn a_record_that_is_refused_for_its_time_names_its_topic_and_time() {
+    let bench = Bench::new();
+    let before = UnixTime(jiff::Timestamp::now().as_second()).as_millis();
+    let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP]);
+    let Err(Failure::WrongTime { topic, time, .. }) = &first else { panic!("{first:?}") };
+    assert!(topic == "promoter.state" && *time >= before, "{first:?}");
+    assert!(matches!(again, Err(Failure::Reopen(_))), "the limits have to be read first: {again:?}");
 }
 
 #[test]

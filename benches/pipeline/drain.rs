@@ -14,13 +14,14 @@ use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::committer::Bounds;
 use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use promoter_connector::commit::totals::Totals;
+use promoter_connector::domain::age::AgeLimits;
 use promoter_connector::domain::batch::Batch;
 use promoter_connector::domain::feed::{Feed, StartFrom};
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::domain::state::State;
 use promoter_connector::domain::time::UnixMillis;
 use promoter_connector::domain::turns::Rules;
-use promoter_connector::kafka::records::{Limits, Writer};
+use promoter_connector::kafka::records::{Limits, OldestEvents, Writer};
 use promoter_connector::kafka::settings::TopicNames;
 use promoter_connector::retry::{JITTER, RetrySettings};
 use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
@@ -153,7 +154,14 @@ impl EncodingLog {
         let limit = Limits::KAFKA_DEFAULT;
         let limits = Limits { touches: limit, orders: limit, dead_letters: limit, state: limit };
         let encoders = Arc::new(Encoders::new(Framings::SINGLE_OBJECT));
-        let writer = Writer { topics, encoders, id_kinds: HashMap::new(), limits, state_partitions: 12 };
+        let writer = Writer {
+            topics,
+            encoders,
+            id_kinds: HashMap::new(),
+            limits,
+            oldest: OldestEvents::default(),
+            state_partitions: 12,
+        };
         EncodingLog { writer: Arc::new(writer) }
     }
 }
@@ -163,7 +171,8 @@ impl CommitLog for EncodingLog {
     type Batch = Batch;
 
     async fn open(&mut self) -> Result<Opened, OpenError> {
-        Ok(Opened { state: State::default(), lease: Lease::new(|_| true, CancellationToken::new()) })
+        let lease = Lease::new(|_| true, CancellationToken::new());
+        Ok(Opened { state: State::default(), lease, age_limits: AgeLimits::default() })
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {

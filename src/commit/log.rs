@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::age::AgeLimits;
 use crate::domain::batch::Batch;
 use crate::domain::promoter::Promoter;
 use crate::domain::state::State;
@@ -38,6 +39,8 @@ impl<L: CommitLog<Opened = Opened, Batch = Batch>> StateLog for L {}
 pub struct Opened {
     pub state: State,
     pub lease: Lease,
+    /// How old facts may be that the log takes and keeps.
+    pub age_limits: AgeLimits,
 }
 
 /// The right to poll some promoters and to write for them.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::crash_point::CrashPoint;
 use super::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use super::script::Script;
+use crate::domain::age::AgeLimits;
 use crate::domain::batch::{Batch, Event};
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::state::State;
@@ -87,7 +88,7 @@ impl CommitLog for MemoryLog {
         state.restored();
         self.script.reach(CrashPoint::Restored, fault).await;
         self.script.opens(fault)?;
-        Ok(Opened { state, lease: Lease::new(|_| true, CancellationToken::new()) })
+        Ok(Opened { state, lease: Lease::new(|_| true, CancellationToken::new()), age_limits: AgeLimits::default() })
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {

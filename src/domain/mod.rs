@@ -36,3 +36,5 @@ pub mod state_content;
 pub mod turns;
 
 pub mod material;
+
+pub mod age;

@@ -21,6 +21,8 @@ pub mod context;
 
 pub mod topics;
 
+mod topic_settings;
+
 pub mod partition;
 
 mod member;

@@ -16,6 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use super::context::{self, LogContext};
 use super::records::Record;
 use crate::commit::log::OpenError;
+use crate::domain::time::{UnixMillis, UnixTime};
 
 /// How long one step is tried before it counts as failed.
 pub const STEP_MAX: Duration = Duration::from_secs(60);
@@ -94,7 +95,9 @@ impl TransactionalProducer {
 
     /// Hands a record over, waiting for room in the queue.
     pub fn send(&self, record: &Record<'_>) -> Result<(), KafkaError> {
-        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).timestamp(record.timestamp.0);
+        let seconds = usize::try_from(record.timestamp.as_seconds().0).unwrap_or_default();
+        let mut message: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(record.topic, seconds).timestamp(record.timestamp.0);
         message.partition = record.partition;
         message.key = record.key;
         message.payload = record.value;
@@ -181,6 +184,8 @@ fn flush(producer: &BaseProducer<Deliveries>, timeout: Duration) -> bool {
 pub(super) struct RefusedRecord {
     pub topic: String,
     pub error: KafkaError,
+    /// Of the record, to the second; of several that were refused for their time, the earliest.
+    pub time: UnixMillis,
 }
 
 impl RefusedRecord {
@@ -192,13 +197,17 @@ impl RefusedRecord {
         )
     }
 
-    /// Whether the topic would refuse it again, whatever its size.
+    /// Whether the topic takes no record of that time.
+    pub fn is_of_wrong_time(&self) -> bool {
+        self.error.rdkafka_error_code() == Some(RDKafkaErrorCode::InvalidTimestamp)
+    }
+
+    /// Whether the topic would refuse it again, whatever its size and time.
     pub fn is_final(&self) -> bool {
         matches!(
             self.error.rdkafka_error_code(),
             Some(
                 RDKafkaErrorCode::InvalidRecord
-                    | RDKafkaErrorCode::InvalidTimestamp
                     | RDKafkaErrorCode::PolicyViolation
                     | RDKafkaErrorCode::TopicAuthorizationFailed
                     | RDKafkaErrorCode::UnknownTopic
@@ -214,7 +223,13 @@ impl RefusedRecord {
 
     /// Of many refusals, which says most: the others may only follow from it.
     fn weight(&self) -> u8 {
-        if self.is_too_large() { 2 } else { u8::from(self.is_final()) }
+        if self.is_too_large() || self.is_of_wrong_time() { 2 } else { u8::from(self.is_final()) }
+    }
+
+    /// Whether this says more than `other`. A broker refuses a whole batch for one record's time: the earliest is at fault.
+    fn says_more_than(&self, other: &RefusedRecord) -> bool {
+        let is_earlier = self.is_of_wrong_time() && other.is_of_wrong_time() && self.time < other.time;
+        is_earlier || self.weight() > other.weight()
     }
 }
 
@@ -248,14 +263,16 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    /// The record's time in seconds, which librdkafka does not tell of a record that was refused.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, seconds: usize) {
         use rdkafka::Message;
         if let Err((error, message)) = result {
-            let refused = RefusedRecord { topic: message.topic().to_owned(), error: error.clone() };
+            let time = UnixTime(i64::try_from(seconds).unwrap_or_default()).as_millis();
+            let refused = RefusedRecord { topic: message.topic().to_owned(), error: error.clone(), time };
             let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-            if first.as_ref().is_none_or(|first| first.weight() < refused.weight()) {
+            if first.as_ref().is_none_or(|first| refused.says_more_than(first)) {
                 *first = Some(refused);
             }
         }

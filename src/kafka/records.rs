@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::avro::encode::Encoders;
 use crate::commands::command::Header;
@@ -50,6 +51,31 @@ impl Limits {
     }
 }
 
+/// The oldest record that a topic takes; by default any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// How old it may be when it is written, as the broker tells.
+    pub age: Option<Duration>,
+    /// The broker has refused one of an earlier time.
+    pub learned: Option<UnixMillis>,
+}
+
+impl Oldest {
+    /// The earliest time that is taken at `now`.
+    fn at(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let milliseconds = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let told = self.age.map(|age| UnixMillis(now.0.saturating_sub(milliseconds(age))));
+        told.max(self.learned)
+    }
+}
+
+/// Of the topics of events, whose records carry the times of facts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OldestEvents {
+    pub touches: Oldest,
+    pub orders: Oldest,
+}
+
 /// Tells the latest time that a record may carry now. Kafka refuses one that is an hour ahead of the broker, and with it
 /// the whole transaction, again and again.
 pub type RecordClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
@@ -73,6 +99,7 @@ pub struct Writer {
     /// By app id. An app that is not listed speaks in openids.
     pub id_kinds: HashMap<String, IdKind>,
     pub limits: Limits,
+    pub oldest: OldestEvents,
     pub state_partitions: i32,
 }
 
@@ -110,9 +137,9 @@ impl Writer {
         buffer: &mut Vec<u8>,
         send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<Option<DeadLetter>, E> {
-        let (topic, limit) = match event.fact.memory {
-            Feed::Touches => (&self.topics.touches, self.limits.touches),
-            Feed::Orders | Feed::Refunds => (&self.topics.orders, self.limits.orders),
+        let (topic, limit, oldest) = match event.fact.memory {
+            Feed::Touches => (&self.topics.touches, self.limits.touches, self.oldest.touches),
+            Feed::Orders | Feed::Refunds => (&self.topics.orders, self.limits.orders, self.oldest.orders),
         };
         let id_kind = self.id_kinds.get(event.promoter.app_id()).copied().unwrap_or(IdKind::OpenId);
         buffer.clear();
@@ -126,6 +153,11 @@ impl Writer {
             return Ok(Some(dead_letter(event, "too_large", detail)));
         }
         let timestamp = event.fact.time.as_millis().min(now);
+        if let Some(oldest) = oldest.at(now).filter(|oldest| timestamp < *oldest) {
+            let (time, oldest) = (event.fact.time, oldest.as_seconds());
+            let detail = format!("the fact's time is {time}, topic {topic} takes none before {oldest}");
+            return Ok(Some(dead_letter(event, "refused_time", detail)));
+        }
         send(Record {
             topic,
             partition: None,

@@ -13,6 +13,7 @@ use super::ownership::Assignment;
 use super::settings::Settings;
 use super::transaction::Failure;
 use crate::commit::log::{CommitError, OpenError};
+use crate::domain::time::UnixMillis;
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.
 const STALE_AFTER: Duration = Duration::from_secs(10);
@@ -174,6 +175,11 @@ impl<S: Send + Sync + 'static> Tenure<S> {
             Failure::TooLarge { topic, reason } => {
                 self.shared.limits.refused(&topic);
                 CommitError::Reopen(reason)
+            }
+            Failure::WrongTime { topic, time, reason } => {
+                let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
+                self.shared.limits.refused_time(&topic, time, now);
+                CommitError::Reopen(format!("{reason}; is the clock of the broker, or of this host, wrong?"))
             }
         }
     }

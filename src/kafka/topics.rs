@@ -1,12 +1,13 @@
 //! The topics: made where they are missing, checked before anything is written.
 //!
-//! Every problem is reported at once. What is checked is what the promise rests on: state that is compacted and
-//! never deleted, as many partitions of it as of the registry, and timestamps that are the facts' own.
+//! Every problem is reported at once. What is checked is what the promise rests on: as many partitions of the state as of
+//! the registry, and the settings of each ([`super::topic_settings`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -15,7 +16,9 @@ use rdkafka::types::RDKafkaRespErr;
 use super::context::{self, LogContext};
 use super::records::Limits;
 use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
+use super::topic_settings::{Ages, Described, Verdict};
 use crate::commit::log::OpenError;
+use crate::domain::age::AgeLimits;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a topic that was just created may take to show up.
@@ -24,19 +27,19 @@ const APPEAR_MAX: Duration = Duration::from_secs(30);
 const SPREAD_MAX: Duration = Duration::from_secs(3);
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
-/// A dead letter and a record of the state must fit; below this they may not.
-const RECORD_BYTES_MIN: usize = 64 * 1024;
-
 /// What the topics are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Topics {
     /// Partitions of the registry topic, and of the state topic.
     pub partitions: i32,
     pub limits: Limits,
+    /// Of the topics of events.
+    pub touches: Ages,
+    pub orders: Ages,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
     /// Records carry the time of a fact.
     Events,
     DeadLetters,
@@ -51,8 +54,9 @@ enum Kind {
 /// Makes the topics what they have to be, or says everything that is wrong with them.
 pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
     let names = &settings.topics;
-    let Found { counts, takes, mut problems } = find(settings, &kinds(names)).await?;
-    let (registry, state) = (counts.get(&names.registry), counts.get(&names.state));
+    let Found { counts, takes, ages, mut problems } = find(settings, &kinds(names)).await?;
+    let partitions = |topic: &String| counts.get(topic).map(|count| count.partitions);
+    let (registry, state) = (partitions(&names.registry), partitions(&names.state));
     if let (Some(registry), Some(state)) = (registry, state)
         && registry != state
     {
@@ -70,7 +74,16 @@ pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
         dead_letters: limit(&names.dead_letters),
         state: limit(&names.state),
     };
-    Ok(Topics { partitions: registry.copied().unwrap_or(1), limits })
+    let ages = |topic: &String| ages.get(topic).copied().unwrap_or_default();
+    let (touches, orders) = (ages(&names.touches), ages(&names.orders));
+    Ok(Topics { partitions: registry.unwrap_or(1), limits, touches, orders })
+}
+
+impl Topics {
+    /// How old a fact may be, for whoever decides where a feed begins.
+    pub fn age_limits(&self, names: &TopicNames) -> AgeLimits {
+        AgeLimits { touches: self.touches.limits(&names.touches), orders: self.orders.limits(&names.orders) }
+    }
 }
 
 /// What a topic takes.
@@ -102,9 +115,18 @@ pub async fn prepare_commands(
 
 /// What there is of the topics that are wanted, after those that could be were created.
 struct Found {
-    counts: HashMap<String, i32>,
+    counts: HashMap<String, TopicCount>,
     takes: HashMap<String, Takes>,
+    ages: HashMap<String, Ages>,
     problems: Vec<String>,
+}
+
+/// How many a topic has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TopicCount {
+    partitions: i32,
+    /// Of the partition with the fewest.
+    replicas: usize,
 }
 
 async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, OpenError> {
@@ -126,12 +148,28 @@ async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, Ope
         }
     }
     let unchecked = Takes { bytes: Limits::KAFKA_DEFAULT, keyed: false };
-    let mut takes: HashMap<String, Takes> = counts.keys().map(|topic| (topic.clone(), unchecked)).collect();
+    let takes = counts.keys().map(|topic| (topic.clone(), unchecked)).collect();
+    let mut found = Found { takes, ages: HashMap::new(), problems, counts };
     if settings.topic_policy != TopicPolicy::Trust {
-        let existing = wanted.iter().copied().filter(|(topic, _)| counts.contains_key(*topic)).collect();
-        takes.extend(check_settings(&admin()?, existing, &mut problems).await?);
+        let existing = wanted.iter().filter_map(|(topic, kind)| Some((*topic, *kind, *found.counts.get(*topic)?)));
+        let described = describe(&admin()?, &existing.collect::<Vec<_>>()).await?;
+        found.judge(&described);
     }
-    Ok(Found { counts, takes, problems })
+    Ok(found)
+}
+
+impl Found {
+    fn judge(&mut self, described: &[Described<'_>]) {
+        let mut topics_at_risk: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for topic in described {
+            let Verdict { problems, risks } = topic.verdict();
+            self.problems.extend(problems);
+            risks.into_iter().for_each(|risk| topics_at_risk.entry(risk).or_default().push(topic.topic));
+            self.takes.insert(topic.topic.to_owned(), topic.takes());
+            self.ages.insert(topic.topic.to_owned(), topic.ages());
+        }
+        warn_once(topics_at_risk);
+    }
 }
 
 fn finish(problems: Vec<String>) -> Result<(), OpenError> {
@@ -149,7 +187,10 @@ fn kinds(names: &TopicNames) -> [(&str, Kind); 5] {
 }
 
 /// How many partitions each topic has that exists.
-async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<HashMap<String, i32>, OpenError> {
+async fn partition_counts(
+    settings: &Settings,
+    wanted: &[(&str, Kind)],
+) -> Result<HashMap<String, TopicCount>, OpenError> {
     let wanted: Vec<(String, Kind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let settings = settings.clone();
     let counted = tokio::task::spawn_blocking(move || {
@@ -161,6 +202,9 @@ async fn partition_counts(settings: &Settings, wanted: &[(&str, Kind)]) -> Resul
         let mut counts = HashMap::new();
         for (topic, kind) in wanted {
             let count = partition_count(&consumer, &topic, kind).map_err(|refused| match refused {
+                Refused::Topic(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                    OpenError::Stop(format!("topic {topic} may not be looked at; allow this user DESCRIBE on it"))
+                }
                 Refused::Topic(error) => OpenError::Again(format!("topic {topic} can't be looked at: {error}")),
                 Refused::Call(error) => {
                     let brokers = settings.bootstrap_servers();
@@ -184,14 +228,18 @@ fn with_hint(failed: String) -> String {
 /// What was refused: the whole question, or one topic.
 enum Refused {
     Call(KafkaError),
-    Topic(KafkaError),
+    Topic(RDKafkaErrorCode),
 }
 
-fn partition_count(consumer: &BaseConsumer<LogContext>, name: &str, kind: Kind) -> Result<Option<i32>, Refused> {
+fn partition_count(consumer: &BaseConsumer<LogContext>, name: &str, kind: Kind) -> Result<Option<TopicCount>, Refused> {
     let metadata = consumer.fetch_metadata(Some(name), CALL_TIMEOUT).map_err(Refused::Call)?;
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
     match topic.error() {
-        None if !topic.partitions().is_empty() => Ok(i32::try_from(topic.partitions().len()).ok()),
+        None if !topic.partitions().is_empty() => {
+            let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+            let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+            Ok(Some(TopicCount { partitions, replicas }))
+        }
         None
         | Some(
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
@@ -200,7 +248,7 @@ fn partition_count(consumer: &BaseConsumer<LogContext>, name: &str, kind: Kind) 
         ) => Ok(None),
         // What may not be looked at is as good as missing, where it is somebody else's.
         Some(_) if kind == Kind::OtherReplies => Ok(None),
-        Some(error) => Err(Refused::Topic(KafkaError::MetadataFetch(error.into()))),
+        Some(error) => Err(Refused::Topic(error.into())),
     }
 }
 
@@ -209,12 +257,13 @@ async fn create_missing(
     settings: &Settings,
     defaults: &TopicDefaults,
     wanted: &[(&str, Kind)],
-    counts: &mut HashMap<String, i32>,
+    counts: &mut HashMap<String, TopicCount>,
 ) -> Result<(), OpenError> {
     refuse_lost_state(settings, wanted, counts).await?;
     // The registry and the state have as many partitions as whichever of them is there already.
     let tables = [&settings.topics.registry, &settings.topics.state];
-    let table_partitions = tables.iter().find_map(|topic| counts.get(*topic)).copied().unwrap_or(defaults.partitions);
+    let table_partitions =
+        tables.iter().find_map(|topic| counts.get(*topic)).map_or(defaults.partitions, |count| count.partitions);
     let retention = retention_text(defaults);
     let missing: Vec<NewTopic<'_>> = wanted
         .iter()
@@ -265,10 +314,10 @@ async fn create_missing(
 async fn refuse_lost_state(
     settings: &Settings,
     wanted: &[(&str, Kind)],
-    counts: &mut HashMap<String, i32>,
+    counts: &mut HashMap<String, TopicCount>,
 ) -> Result<(), OpenError> {
     let TopicNames { registry, state, .. } = &settings.topics;
-    let is_lost = |counts: &HashMap<String, i32>| counts.contains_key(registry) && !counts.contains_key(state);
+    let is_lost = |counts: &HashMap<String, TopicCount>| counts.contains_key(registry) && !counts.contains_key(state);
     let state_wanted = wanted.iter().any(|(topic, _)| topic == state);
     let deadline = Instant::now() + SPREAD_MAX;
     while state_wanted && is_lost(counts) {
@@ -304,73 +353,38 @@ fn retention_text(defaults: &TopicDefaults) -> String {
     defaults.retention.map_or_else(|| "-1".to_owned(), |retention| retention.as_millis().to_string())
 }
 
-/// Checks the settings of the topics that exist, and returns what they take.
-async fn check_settings(
+/// The settings of the topics that exist.
+async fn describe<'a>(
     admin: &AdminClient<LogContext>,
-    topics: Vec<(&str, Kind)>,
-    problems: &mut Vec<String>,
-) -> Result<HashMap<String, Takes>, OpenError> {
+    topics: &[(&'a str, Kind, TopicCount)],
+) -> Result<Vec<Described<'a>>, OpenError> {
     if topics.is_empty() {
         // librdkafka refuses to ask about nothing.
-        return Ok(HashMap::new());
+        return Ok(Vec::new());
     }
     let resources: Vec<ResourceSpecifier<'_>> =
-        topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
+        topics.iter().map(|(topic, ..)| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
-    let described = admin.describe_configs(&resources, &options).await.map_err(again)?;
-    let mut takes = HashMap::new();
-    for ((topic, kind), config) in topics.into_iter().zip(described) {
-        let config = match config {
-            Ok(config) => config,
-            Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                tracing::warn!(topic, "may not describe the topic: its settings are not checked");
-                continue;
-            }
-            Err(error) => return Err(again(KafkaError::AdminOp(error))),
-        };
-        let value = |key: &str| config.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
-        let size = |key: &str| value(key).parse().ok();
-        let bytes = size("max.message.bytes").unwrap_or(Limits::KAFKA_DEFAULT);
-        // A batch must fit into a segment too.
-        let bytes = size("segment.bytes").map_or(bytes, |segment: usize| bytes.min(segment));
-        let policy = value("cleanup.policy");
-        takes.insert(topic.to_owned(), Takes { bytes, keyed: policy.contains("compact") });
-        match kind {
-            Kind::Table if policy != "compact" => problems.push(format!(
-                "topic {topic} has cleanup.policy={policy}; it must be exactly compact, or the connector forgets what \
-                 it has published"
-            )),
-            Kind::Events | Kind::DeadLetters if policy.contains("compact") => problems.push(format!(
-                "topic {topic} has cleanup.policy={policy}; set it to delete, for compaction leaves only the last record \
-                 of each promoter"
-            )),
-            _ => {}
-        }
-        match kind {
-            Kind::Events if value("message.timestamp.type") != "CreateTime" => problems.push(format!(
-                "topic {topic} has message.timestamp.type={}; set it to CreateTime, for records carry their fact's time",
-                value("message.timestamp.type")
-            )),
-            Kind::Commands if policy.contains("compact") => problems.push(format!(
-                "topic {topic} has cleanup.policy={policy}; it must be delete, or one request of a promoter takes away \
-                 another"
-            )),
-            _ => {}
-        }
-        let oldest = value("message.timestamp.before.max.ms");
-        if kind == Kind::Events && !oldest.is_empty() && oldest != i64::MAX.to_string() {
-            problems.push(format!(
-                "topic {topic} has message.timestamp.before.max.ms={oldest}; remove it, or the broker refuses old facts \
-                 and the transactions that hold them"
-            ));
-        }
-        if matches!(kind, Kind::DeadLetters | Kind::Table) && bytes < RECORD_BYTES_MIN {
-            problems.push(format!(
-                "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
-            ));
+    let answers = admin.describe_configs(&resources, &options).await.map_err(again)?;
+    let described = |((topic, kind, count), answer): (&(&'a str, Kind, TopicCount), ConfigResourceResult)| {
+        // rdkafka gives no settings where the answer was an error.
+        let entries = answer.map(|resource| resource.entries).unwrap_or_default();
+        let settings = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect();
+        Described { topic, kind: *kind, replicas: count.replicas, settings }
+    };
+    Ok(topics.iter().zip(answers).map(described).collect())
+}
+
+/// Says each risk of a topic once for the whole process: topics are looked at with every opening.
+fn warn_once(risks: BTreeMap<String, Vec<&str>>) {
+    static SAID: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    for (risk, mut topics) in risks {
+        topics.retain(|topic| said.insert((risk.clone(), (*topic).to_owned())));
+        if !topics.is_empty() {
+            tracing::warn!(risk, topics = topics.join(", "), "topics are less safe than they could be");
         }
     }
-    Ok(takes)
 }
 
 fn again(error: KafkaError) -> OpenError {

@@ -26,6 +26,7 @@
 //! | send | local queue full | wait for room, for [`STEP_MAX`]; then as any other |
 //! | send | any other | abort: *nothing written*; if the abort fails, open again |
 //! | acknowledge | a record or its batch was refused as too large | abort: *too large*; the limits are read anew |
+//! | acknowledge | a record was refused for its time | abort: *wrong time*; the limits are read anew |
 //! | acknowledge | a record was refused for what it is (no key, no right, no topic) | abort: *refused*: nothing written |
 //! | acknowledge | the transaction may not write to one of its topics | the same |
 //! | acknowledge | a record was not delivered, or not in time | abort: *nothing written* |
@@ -64,6 +65,7 @@ use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
 use super::records::Record;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::OpenError;
+use crate::domain::time::UnixMillis;
 
 /// librdkafka sends a request again when its connection broke or its time ran out; a commit that is answered within
 /// this time was at most sent again within it, and the broker works off what it has received far sooner.
@@ -83,6 +85,8 @@ pub enum Failure {
     Refused { topic: Option<String>, reason: String },
     /// Nothing was written: the broker takes no record that large on this topic.
     TooLarge { topic: String, reason: String },
+    /// Nothing was written: the broker takes no record of this time on this topic.
+    WrongTime { topic: String, time: UnixMillis, reason: String },
 }
 
 /// What is sent along with the records: offsets of partitions that are owned, under the assignment that says so.
@@ -147,7 +151,9 @@ impl Transactions {
         *next = match &result {
             Ok(Answered::AtOnce) => Next::Producer(producer),
             Ok(Answered::Late) | Err(Failure::NothingWritten(_) | Failure::Refused { .. }) => Next::NewProducer,
-            Err(Failure::Recalled(_) | Failure::Reopen(_) | Failure::TooLarge { .. }) => Next::Nothing,
+            Err(Failure::Recalled(_) | Failure::Reopen(_) | Failure::TooLarge { .. } | Failure::WrongTime { .. }) => {
+                Next::Nothing
+            }
         };
         result.map(drop)
     }
@@ -197,6 +203,9 @@ fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Resu
     match failure {
         Failure::NothingWritten(reason) if refused.is_too_large() => {
             Err(Failure::TooLarge { topic: refused.topic, reason })
+        }
+        Failure::NothingWritten(reason) if refused.is_of_wrong_time() => {
+            Err(Failure::WrongTime { topic: refused.topic, time: refused.time, reason })
         }
         Failure::NothingWritten(reason) if refused.is_final() => {
             Err(Failure::Refused { topic: Some(refused.topic), reason })

@@ -56,7 +56,7 @@ use tokio_util::sync::CancellationToken;
 use super::limits::LearnedLimits;
 use super::ownership::Assignment;
 use super::partition;
-use super::records::{Record, RecordClock, Writer};
+use super::records::{OldestEvents, Record, RecordClock, Writer};
 use super::settings::Settings;
 use super::state_topic::{self, StateReader};
 use super::tenure::{StartFailure, Tenure};
@@ -146,10 +146,11 @@ impl Parts {
     fn start(
         &self,
         learned: &LearnedLimits,
-        Topics { partitions, mut limits }: Topics,
+        topics: Topics,
         assignment: Arc<Assignment>,
     ) -> Result<(Session, Opened), StartFailure> {
         let names = &self.settings.topics;
+        let Topics { partitions, mut limits, touches, orders } = topics;
         for (topic, limit) in limits.by_topic(names) {
             *limit = learned.limit(topic, *limit);
         }
@@ -168,10 +169,17 @@ impl Parts {
             encoders: self.encoders.clone(),
             id_kinds: self.id_kinds.clone(),
             limits,
+            oldest: OldestEvents {
+                touches: learned.oldest(&names.touches, touches.taken),
+                orders: learned.oldest(&names.orders, orders.taken),
+            },
             state_partitions: partitions,
         };
         let clock = self.clock.clone();
-        Ok((Session { transactions, writer, offsets, clock }, Opened { state, lease }))
+        Ok((
+            Session { transactions, writer, offsets, clock },
+            Opened { state, lease, age_limits: topics.age_limits(names) },
+        ))
     }
 
     /// Of the registry, whose reader reads all of it: they only say who writes.

@@ -254,3 +254,24 @@ async fn what_is_wrong_with_the_rows_is_told_by_its_reason() {
     let each = captured.events("dead letter");
     assert_eq!((each.len(), &each[0]["promoter"]), (1, &"wx1/o1".into()), "{each:?}");
 }
+
+#[test]
+fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_cursor_is_written() {
+    let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
+    let limit = AgeLimit { seconds: 86_400, set_by: "topic t keeps no records longer".into(), consequence: "gone" };
+    let limits = AgeLimits { touches: vec![limit], orders: Vec::new() };
+    let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
+    let told = |start_from, feed: Feed, polled: bool| {
+        let session = session(&upstream, promoter([Some(order(start_from)), None, None]));
+        let start = start_time(start_from, NOW);
+        let cursor = if polled { Cursor::begin(feed, start) } else { Cursor::memory(start) };
+        session.too_early(&[(Promoter::from_key("wx1/o1").unwrap(), feed, cursor)], &limits)
+    };
+    let reason = told(StartFrom::At(day_before(60)), Feed::Touches, true).unwrap();
+    assert!(reason.contains("wx1/o1") && reason.contains("topic t keeps no records longer than 86400 s"), "{reason}");
+    assert!(told(StartFrom::Earliest, Feed::Touches, true).is_some());
+    assert_eq!(told(StartFrom::Now, Feed::Touches, true), None);
+    assert_eq!(told(StartFrom::At(day_before(-60)), Feed::Touches, true), None);
+    assert_eq!(told(StartFrom::Earliest, Feed::Orders, true), None, "that topic keeps everything");
+    assert_eq!(told(StartFrom::Earliest, Feed::Touches, false), None, "nothing is published from a memory");
+}

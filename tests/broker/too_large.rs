@@ -1,9 +1,6 @@
 //! What its topic does not take becomes a dead letter, in the transaction of its neighbours, and holds nobody up.
 
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
 
 use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, wait_for_records};
 use crate::harness::case::Case;
@@ -93,23 +90,7 @@ fn verdict(context: &Context, simulator: &Simulator) -> Result<Verdict> {
     for event in ["touches", "orders"].map(|topic| context.decoded(topic)).into_iter().collect::<Result<Vec<_>>>()? {
         found.extend(event.iter().map(facts::published).collect::<Result<Vec<_>>>()?);
     }
-    for letter in context.decoded("dead-letters")? {
-        let mut sighting = facts::published(&letter)?;
-        sighting.key = facts::shown(&touch(&letter)?)?;
-        found.push(sighting);
-    }
+    let letters = context.decoded("dead-letters")?;
+    found.extend(letters.iter().map(facts::touch_in_dead_letter).collect::<Result<Vec<_>>>()?);
     Ok(judge(shown?, found))
-}
-
-/// The touch in the bytes of a dead letter, in the form of the truth.
-fn touch(letter: &Value) -> Result<Value> {
-    let bytes = match (&letter["raw"], &letter["raw"]["base64"]) {
-        (Value::String(text), _) => text.clone().into_bytes(),
-        (_, base64) => BASE64_STANDARD.decode(base64.as_str().context("bytes")?)?,
-    };
-    let mut touch: Value = serde_json::from_slice(&bytes).context("the row is JSON")?;
-    touch["kind"] = json!("touch");
-    touch["app_id"] = letter["app_id"].clone();
-    touch["promoter_openid"] = letter["promoter_openid"].clone();
-    Ok(touch)
 }

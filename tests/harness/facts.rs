@@ -71,6 +71,19 @@ fn dead_letter(event: &Value) -> Result<Sighting> {
     })
 }
 
+/// The touch that became a dead letter, as if it had been published: its row has the plain form.
+pub fn touch_in_dead_letter(letter: &Value) -> Result<Sighting> {
+    let bytes = match (&letter["raw"], &letter["raw"]["base64"]) {
+        (Value::String(text), _) => text.clone().into_bytes(),
+        (_, base64) => BASE64_STANDARD.decode(base64.as_str().context("bytes")?)?,
+    };
+    let mut touch: Value = serde_json::from_slice(&bytes).context("the row is JSON")?;
+    touch["kind"] = json!("touch");
+    touch["app_id"] = letter["app_id"].clone();
+    touch["promoter_openid"] = letter["promoter_openid"].clone();
+    Ok(Sighting { key: shown(&touch)?, ..published(letter)? })
+}
+
 /// A field that is not there is as good as null on both sides.
 fn key(kind: &str, fields: &Value, names: &[&str]) -> String {
     let mut key = vec![json!(kind), fields["app_id"].clone(), fields["promoter_openid"].clone()];

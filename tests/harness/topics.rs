@@ -46,7 +46,10 @@ impl Topics {
     pub fn create(&self, name: &str, partitions: i32, properties: &[(&str, &str)]) -> Result<String> {
         let name = self.name(name);
         let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-        for (key, value) in properties {
+        // As the connector makes them: the broker's own default would delete what the upstream's history is made of.
+        let kept = ("retention.ms", "-1");
+        let keeps_more = properties.iter().all(|(key, _)| *key != kept.0).then_some(&kept);
+        for (key, value) in properties.iter().chain(keeps_more) {
             topic = topic.set(key, value);
         }
         let results = block_on(self.admin.create_topics([&topic], &options()))?;
