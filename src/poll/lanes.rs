@@ -3,6 +3,8 @@
 //! While a breaker is open its lane is not looked at: what is due stays where it is, however much that is. Clocks are
 //! durations since the scheduler began.
 
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,14 +24,24 @@ pub struct Lanes<K> {
 
 struct Lane<K> {
     schedule: Schedule<K>,
+    /// Those whose last question was not answered while the upstream seemed dead, and since when they wait.
+    doubtful: VecDeque<(Duration, K)>,
+    /// Polls under way, and when they were due.
+    begun: HashMap<K, Duration>,
+    /// Of all of these.
     dues: Tally,
-    polls: usize,
 }
 
-impl<K: Ord> Lanes<K> {
+impl<K: Copy + Eq + Hash + Ord> Lanes<K> {
     /// `polls_max` bounds the polls of each interface.
     pub fn new(polls_max: usize, began: Instant) -> Lanes<K> {
-        let lanes = Interface::ALL.map(|_| Lane { schedule: Schedule::new(), dues: Tally::default(), polls: 0 });
+        let lane = || Lane {
+            schedule: Schedule::new(),
+            doubtful: VecDeque::new(),
+            begun: HashMap::new(),
+            dues: Tally::default(),
+        };
+        let lanes = Interface::ALL.map(|_| lane());
         Lanes { lanes, polls_max, probe_begun: false, began }
     }
 
@@ -37,6 +49,15 @@ impl<K: Ord> Lanes<K> {
         let lane = &mut self.lanes[interface as usize];
         lane.dues.add(seconds(due));
         lane.schedule.put(key, due);
+    }
+
+    /// Puts back, at `clock`, one whose question was not answered while the upstream seems dead. It begins as soon as its
+    /// breaker lets it, but becomes the probe only where nobody else is due: or a few questions that kill their answers
+    /// would keep all others waiting.
+    pub fn put_doubtful(&mut self, interface: Interface, key: K, clock: Duration) {
+        let lane = &mut self.lanes[interface as usize];
+        lane.dues.add(seconds(clock));
+        lane.doubtful.push_back((clock, key));
     }
 
     /// Takes what has been due longest of all that may begin: a poll of it begins.
@@ -47,13 +68,11 @@ impl<K: Ord> Lanes<K> {
             let passes = readiness == Readiness::Closed || (readiness == Readiness::Probe && !self.probe_begun);
             passes.then_some((due, interface, readiness))
         };
-        let (due, interface, readiness) =
+        let (_, interface, readiness) =
             Interface::ALL.into_iter().filter_map(due_first).min_by_key(|(due, ..)| *due)?;
-        self.probe_begun |= readiness == Readiness::Probe;
-        let lane = &mut self.lanes[interface as usize];
-        lane.polls += 1;
-        lane.dues.remove(seconds(due));
-        lane.schedule.take_due(clock)
+        let is_probe = readiness == Readiness::Probe;
+        self.probe_begun |= is_probe;
+        self.lanes[interface as usize].begin(clock, is_probe)
     }
 
     /// When the next poll may begin: nothing where only the end of a poll or a change of the breakers can tell.
@@ -70,9 +89,12 @@ impl<K: Ord> Lanes<K> {
         Interface::ALL.into_iter().filter_map(begins).min()
     }
 
-    /// A poll of this interface has ended.
-    pub fn ended(&mut self, interface: Interface) {
-        self.lanes[interface as usize].polls -= 1;
+    /// A poll that had begun has ended.
+    pub fn ended(&mut self, interface: Interface, key: K) {
+        let lane = &mut self.lanes[interface as usize];
+        if let Some(due) = lane.begun.remove(&key) {
+            lane.dues.remove(seconds(due));
+        }
         self.probe_begun = false;
     }
 
@@ -82,10 +104,10 @@ impl<K: Ord> Lanes<K> {
     }
 
     pub fn polls(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.polls).sum()
+        self.lanes.iter().map(|lane| lane.begun.len()).sum()
     }
 
-    /// How many have been due for more than a minute, and have not begun.
+    /// How many have been due for more than a minute, and were not polled to the end since.
     pub fn overdue(&self, clock: Duration) -> usize {
         self.lanes.iter().map(|lane| lane.dues.before(seconds(clock) - 60)).sum()
     }
@@ -93,7 +115,25 @@ impl<K: Ord> Lanes<K> {
     /// Of a lane that has work and room.
     fn next_due(&self, interface: Interface) -> Option<Duration> {
         let lane = &self.lanes[interface as usize];
-        lane.schedule.next_due().filter(|_| lane.polls < self.polls_max)
+        lane.next_due().filter(|_| lane.begun.len() < self.polls_max)
+    }
+}
+
+impl<K: Copy + Eq + Hash + Ord> Lane<K> {
+    fn next_due(&self) -> Option<Duration> {
+        let doubtful = self.doubtful.front().map(|(since, _)| *since);
+        self.schedule.next_due().into_iter().chain(doubtful).min()
+    }
+
+    fn begin(&mut self, clock: Duration, is_probe: bool) -> Option<K> {
+        let due = self.schedule.next_due().filter(|due| *due <= clock);
+        let (due, key) = match (due, self.doubtful.front()) {
+            (None, _) => self.doubtful.pop_front()?,
+            (Some(due), Some((since, _))) if *since < due && !is_probe => self.doubtful.pop_front()?,
+            (Some(due), _) => (due, self.schedule.take_due(clock)?),
+        };
+        self.begun.insert(key, due);
+        Some(key)
     }
 }
 
@@ -134,7 +174,7 @@ mod tests {
     fn an_interface_without_room_leaves_the_other_its_own() {
         let mut lanes = lanes(2);
         assert_eq!(all(&mut lanes, closed), [0, 1, 10, 11]);
-        lanes.ended(GetOrder);
+        lanes.ended(GetOrder, 10);
         assert_eq!(all(&mut lanes, closed), [12]);
     }
 
@@ -146,7 +186,7 @@ mod tests {
         assert_eq!(lanes.next_begin(half), None, "one probe has begun");
         lanes.breakers_changed();
         assert_eq!(all(&mut lanes, |_| Readiness::AfterProbe), [0; 0]);
-        lanes.ended(GetRelation);
+        lanes.ended(GetRelation, 0);
         assert_eq!(all(&mut lanes, half), [1]);
     }
 
@@ -155,9 +195,21 @@ mod tests {
         let mut lanes = lanes(9);
         assert_eq!(all(&mut lanes, |_| Readiness::Probe), [0]);
         // It told nothing, and stands behind the others now.
-        lanes.ended(GetRelation);
+        lanes.ended(GetRelation, 0);
         lanes.put(GetRelation, 0, 5 * SECOND);
         assert_eq!(all(&mut lanes, |_| Readiness::Probe), [1]);
+    }
+
+    #[test]
+    fn one_that_was_not_answered_is_the_probe_only_where_nobody_else_is_due() {
+        let mut lanes = lanes(9);
+        (20..22).for_each(|key| lanes.put_doubtful(GetRelation, key, SECOND / 2));
+        for probe in [0, 1, 2, 20] {
+            assert_eq!(lanes.begin(SECOND, |_| Readiness::Probe), Some(probe));
+            lanes.ended(GetRelation, probe);
+        }
+        lanes.put(GetRelation, 0, SECOND);
+        assert_eq!(lanes.begin(SECOND, closed), Some(21), "it has waited longest");
     }
 
     /// Looking at each of them each time would take days.
@@ -176,11 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_for_more_than_a_minute_is_overdue() {
+    fn what_is_due_for_more_than_a_minute_and_not_polled_is_overdue() {
         let mut lanes = lanes(1);
         assert_eq!(lanes.overdue(30 * SECOND), 0);
         assert_eq!(lanes.overdue(180 * SECOND), 6);
         assert_eq!(all(&mut lanes, closed), [0, 10]);
-        assert_eq!((lanes.overdue(180 * SECOND), lanes.polls()), (4, 2));
+        assert_eq!((lanes.overdue(180 * SECOND), lanes.polls()), (6, 2), "they have only begun");
+        lanes.ended(GetRelation, 0);
+        assert_eq!((lanes.overdue(180 * SECOND), lanes.polls()), (5, 1));
     }
 }

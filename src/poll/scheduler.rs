@@ -142,7 +142,7 @@ impl<T: Transport> Scheduler<T> {
 
     fn end_poll(&mut self, index: usize, result: Result<Pulled, PollError>) {
         let clock = self.began.elapsed();
-        self.lanes.ended(self.feeds[index].feed.interface());
+        self.lanes.ended(self.feeds[index].feed.interface(), index);
         let due = match result {
             Ok(pulled) => Some(self.pulled(index, pulled, clock)),
             Err(error) => self.failed(index, &error, clock),
@@ -170,7 +170,7 @@ impl<T: Transport> Scheduler<T> {
         self.client.breakers().readiness(feed.interface()) != Readiness::Closed
     }
 
-    /// When the next turn comes; nothing where the session is over.
+    /// When the next turn comes; nothing where that is taken care of, or the session is over.
     fn failed(&mut self, index: usize, error: &PollError, clock: Duration) -> Option<Duration> {
         let PolledFeed { promoter, feed, turns, .. } = &self.feeds[index];
         if let Some(cause) = reports::cause(error) {
@@ -181,8 +181,11 @@ impl<T: Transport> Scheduler<T> {
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => None,
             // Behind those that have waited longer, as soon as the breaker lets it.
             PollError::Call(CallError::Held { .. }) => Some(clock),
-            // It was a probe that told nothing: the breaker says when the next one goes.
-            PollError::Call(CallError::Exhausted { .. }) if self.is_held(*feed) => Some(clock),
+            // The breaker says when it may be asked again, and not its usual pause.
+            PollError::Call(CallError::Exhausted { .. }) if self.is_held(*feed) => {
+                self.lanes.put_doubtful(feed.interface(), index, clock);
+                None
+            }
             PollError::Call(CallError::ParkPromoter(_)) => {
                 if self.parked.park(promoter, *feed) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");

@@ -219,8 +219,8 @@ async fn a_quiet_day_is_told_as_one() {
     let sum = |field: &str| summaries.iter().map(|summary| summary[field].as_u64().unwrap()).sum::<u64>();
     let quiet = ["published", "dead_letters", "polls_failed", "held", "overdue", "parked"].map(sum);
     assert_eq!(quiet, [0; 6]);
-    // One a minute, and the token.
-    assert!((9..=11).contains(&sum("polls_ok")) && sum("calls") > sum("polls_ok"), "{summaries:?}");
+    // One a minute, of one page each.
+    assert!((9..=11).contains(&sum("polls_ok")) && sum("calls") >= sum("polls_ok"), "{summaries:?}");
     assert_eq!(sum("feeds"), 10);
     // A cursor stands a lateness behind, here ten minutes; nobody polls orders.
     assert_eq!(summaries[9]["oldest_touches"], NOW.minus(NOW.0 % 60).to_string());

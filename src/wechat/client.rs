@@ -236,7 +236,7 @@ impl<T: Transport> Client<T> {
     /// One call with one token.
     async fn attempt<C>(&self, asked: &Asked<'_, C>, calling: &mut Calling<'_>) -> Result<Answered<C>, Ended> {
         let base_url = self.hosts.base_url(calling.host);
-        calling.pass.sends().map_err(Ended::Held)?;
+        calling.pass.check().map_err(Ended::Held)?;
         let token = self.tokens.get(&self.transport, &self.clock, base_url).await?;
         if calling.rejected.as_ref() == Some(&token) {
             return Err(Ended::Failed(Failure {

@@ -39,7 +39,7 @@ impl<'a> Pass<'a> {
         if app_lets && interface_lets { Ok(()) } else { Err(inner.refusal(self.interface)) }
     }
 
-    /// To be called just before anything is sent, token calls included.
+    /// To be called just before it is sent.
     pub fn sends(&mut self) -> Result<(), CallError> {
         let mut inner = self.breakers.lock();
         self.check_in(&inner)?;
@@ -66,7 +66,7 @@ impl<'a> Pass<'a> {
         self.served_by_app();
         let closed = {
             let inner = &mut *self.breakers.lock();
-            inner.unanswered[self.interface as usize].answered();
+            inner.unanswered[self.interface as usize].answered(self.call);
             inner.interfaces[self.interface as usize].served(self.call)
         };
         self.probes_interface = false;
@@ -76,7 +76,7 @@ impl<'a> Pass<'a> {
     fn served_by_app(&mut self) {
         let closed = {
             let inner = &mut *self.breakers.lock();
-            inner.unanswered_fetches.answered();
+            inner.unanswered_fetches.answered(self.call);
             if self.call > inner.rejections.counted_after {
                 inner.rejections.in_a_row = 0;
             }
@@ -101,7 +101,7 @@ impl<'a> Pass<'a> {
         let dead = {
             let inner = &mut *self.breakers.lock();
             let unanswered = &mut inner.unanswered[self.interface as usize];
-            unanswered.count(host, hosts, self.breakers.unanswered_max)
+            !unanswered.is_refuted(self.call) && unanswered.count(host, hosts, self.breakers.unanswered_max)
         };
         if dead {
             self.opens(Some(self.interface), Hold::Unanswered, cause);

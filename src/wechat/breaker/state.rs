@@ -122,11 +122,18 @@ impl Breaker {
 #[derive(Debug, Default)]
 pub(super) struct Unanswered {
     by_host: Vec<u32>,
+    last_answered: CallNumber,
 }
 
 impl Unanswered {
-    pub fn answered(&mut self) {
+    pub fn answered(&mut self, call: CallNumber) {
         self.by_host.clear();
+        self.last_answered = self.last_answered.max(call);
+    }
+
+    /// Whether a call that was sent later than this one was answered: then it is this call's question that is not.
+    pub fn is_refuted(&self, call: CallNumber) -> bool {
+        call < self.last_answered
     }
 
     /// True where that was the last of `calls_max` calls, spread over all `hosts`: while one host may still answer, the
@@ -223,7 +230,8 @@ mod tests {
         assert!((0..100).all(|_| !unanswered.count(0, 2, 4)));
         assert!(!unanswered.count(1, 2, 4));
         assert!(unanswered.count(1, 2, 4));
-        unanswered.answered();
+        unanswered.answered(7);
+        assert!(unanswered.is_refuted(6) && !unanswered.is_refuted(8));
         assert!((0..3).all(|_| !unanswered.count(0, 1, 4)));
         assert!(unanswered.count(0, 1, 4));
     }

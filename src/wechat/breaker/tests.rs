@@ -157,6 +157,17 @@ async fn calls_in_a_row_without_an_answer_open_the_breaker_and_one_answer_begins
 }
 
 #[tokio::test(start_paused = true)]
+async fn questions_that_kill_their_answer_while_others_are_answered_open_no_breaker() {
+    let breakers = breakers();
+    for _ in 0..10 {
+        let mut slow: Vec<_> = (0..30).map(|_| sent(&breakers, GetOrder)).collect();
+        sent(&breakers, GetOrder).served();
+        slow.iter_mut().for_each(|pass| pass.unanswered(0, 1, &cause()));
+        assert!(!is_held(&breakers, GetOrder));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_fetch_that_all_have_waited_for_is_one_without_an_answer() {
     let breakers = breakers();
     for fetch in 1..=4 {

@@ -19,6 +19,8 @@ pub(super) struct Calling<'a> {
     pub(super) pass: Pass<'a>,
     attempts: Attempts,
     pub(super) host: Host,
+    /// Why the latest attempt that may be repeated failed.
+    failed: Option<Cause>,
     /// The token that was refused: it is not sent again.
     pub(super) rejected: Option<Token>,
 }
@@ -27,10 +29,16 @@ impl<T: Transport> Client<T> {
     pub(super) async fn ask<C>(&self, asked: &Asked<'_, C>) -> Result<Answered<C>, CallError> {
         let pass = self.breakers.pass(asked.interface)?;
         let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());
-        let mut calling = Calling { pass, attempts, host, rejected: None };
+        let mut calling = Calling { pass, attempts, host, failed: None, rejected: None };
         let answered = self.ask_until_final(asked, &mut calling).await;
         calling.pass.undecided();
-        answered
+        match (answered, calling.failed) {
+            // It has failed as those calls have that made the upstream seem dead.
+            (Err(CallError::Held { hold: Hold::Unanswered, answered: false, .. }), Some(cause)) => {
+                Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
+            }
+            (answered, _) => answered,
+        }
     }
 
     async fn ask_until_final<C>(
@@ -108,9 +116,10 @@ impl<T: Transport> Client<T> {
     async fn pause(&self, interface: Interface, calling: &mut Calling<'_>, failure: Failure) -> Result<(), CallError> {
         let asked = self.next_host(calling, &failure);
         let next = calling.attempts.failed(asked);
+        let Failure { call, cause, .. } = failure;
+        calling.failed = Some(cause.clone());
         // Also where it was this very failure that has opened the breaker.
         calling.pass.check()?;
-        let Failure { call, cause, .. } = failure;
         match next {
             Next::Hold(delay) => {
                 let hold = Hold::RetryAfter(delay);
