@@ -68,6 +68,7 @@ impl<T: Transport> PolledApp<T> {
             let (interface, seconds) = (held.interface.map(display), held.since.elapsed().as_secs());
             tracing::warn!(%app, interface, reason = held.hold.name(), seconds, error = %held.cause, "upstream is not asked");
         }
+        self.client.tell_oddities();
         let progress = self.reports.progress();
         if progress.overdue > 0 {
             let (feeds, overdue) = (progress.feeds, progress.overdue);

@@ -131,7 +131,7 @@ impl<T: Transport> Client<T> {
             tokens: Tokens::new(settings.app_id.clone(), settings.token_source),
             breakers: Breakers::new(settings.app_id.clone(), settings.holds, unanswered_max),
             clock: UpstreamClock::new(settings.app_id.clone()),
-            oddities: Account::default(),
+            oddities: Account::new(settings.app_id.clone()),
             app_id: settings.app_id,
             id_kind: settings.id_kind,
             retry: settings.retry,
@@ -175,6 +175,11 @@ impl<T: Transport> Client<T> {
         self.oddities.total()
     }
 
+    /// Says what has been odd about rows since it was last said.
+    pub fn tell_oddities(&self) {
+        self.oddities.tell();
+    }
+
     /// Fetches the token, once and without retries, and hears the upstream's clock: then the first cursor is set, and the
     /// first window asked for, with both clocks known. Also what a check of the credentials does.
     pub async fn warm_up(&self) -> Result<(), TokenError> {
@@ -215,7 +220,7 @@ impl<T: Transport> Client<T> {
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         let Answered { content, clock_skew_seconds, body } = answered;
         let (no_data, page) = (content.is_none(), content.unwrap_or_default());
-        self.oddities.add(&self.app_id, &question.promoter, &page.oddities);
+        self.oddities.add(&question.promoter, &page.oddities);
         let held = if page.rows.is_empty() { Bytes::new() } else { body };
         Ok(Answer { page, no_data, clock_skew_seconds, held })
     }
@@ -285,11 +290,11 @@ impl<T: Transport> Client<T> {
         let date = date.filter(|_| status == 200);
         let clock_skew_seconds = date.map_or(0, |date| self.clock.note(sent, received, date));
         let (envelope, content, fault) = match (asked.read)(&body, self.clock.later(received.wall)) {
-            Ok((envelope, content)) => (Some(envelope), Some(content), String::new()),
+            Ok((envelope, content)) => (Some(envelope), Some(content), None),
             Err(fault) if fault.is_lasting() && status == 200 => {
                 return Err(Ended::Unreadable(Cause::unanswered(&fault.to_string(), &[])));
             }
-            Err(fault) => (None, None, fault.to_string()),
+            Err(fault) => (None, None, Some(fault)),
         };
         let errcode = envelope.as_ref().map(|envelope| envelope.errcode);
         match (reaction(Call::Data(asked.interface), status, errcode), envelope) {
@@ -300,7 +305,10 @@ impl<T: Transport> Client<T> {
                 Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))
             }
             (reaction, _) => {
-                let text = format!("HTTP {status} and nothing readable: {fault}");
+                let text = match fault {
+                    Some(fault) => format!("HTTP {status} and no answer: {fault}"),
+                    None => format!("HTTP {status}, which no answer of the upstream's has"),
+                };
                 let cause = Cause::unanswered(&text, &[token.expose(), self.tokens.secret()]);
                 Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))
             }

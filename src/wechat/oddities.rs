@@ -1,7 +1,7 @@
 //! What rows say that is left out of their facts, or makes them doubtful: counted, and said once for each app.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fields::ReadFields;
 use crate::domain::promoter::{AppId, Promoter};
@@ -37,33 +37,71 @@ impl Oddities {
         }
         self.other_promoter += other.other_promoter;
     }
+
+    /// The fields that are met here for the first time.
+    fn new_fields<'a>(&'a self, before: &'a Oddities) -> impl Iterator<Item = &'static str> + 'a {
+        self.unreadable_fields.keys().filter(|field| !before.unreadable_fields.contains_key(*field)).copied()
+    }
 }
 
-/// The oddities of all pages of one app, since the process began.
+/// The oddities of all pages of one app.
+#[derive(Debug)]
+pub(super) struct Account {
+    app: AppId,
+    sums: Mutex<Sums>,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Account(Mutex<Oddities>);
+struct Sums {
+    /// Since the process began.
+    total: Oddities,
+    /// Since they were last told.
+    news: Oddities,
+}
 
 impl Account {
-    pub fn total(&self) -> Oddities {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn new(app: AppId) -> Account {
+        Account { app, sums: Mutex::default() }
     }
 
-    /// Adds those of a page, and says what is met for the first time: each field, and another promoter.
-    pub fn add(&self, app: &AppId, promoter: &Promoter, page: &Oddities) {
+    pub fn total(&self) -> Oddities {
+        self.sums().total.clone()
+    }
+
+    /// Adds those of a page, and warns of what is met for the first time: each field, and another promoter.
+    pub fn add(&self, promoter: &Promoter, page: &Oddities) {
         if page.is_empty() {
             return;
         }
-        let mut total = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for field in page.unreadable_fields.keys().filter(|field| !total.unreadable_fields.contains_key(*field)) {
+        let (app, mut sums) = (&self.app, self.sums());
+        for field in page.new_fields(&sums.total) {
             tracing::warn!(%app, %promoter, field, "an optional field can't be read and is published as null");
         }
-        if total.other_promoter == 0 && page.other_promoter > 0 {
+        if sums.total.other_promoter == 0 && page.other_promoter > 0 {
             tracing::warn!(
                 %app, %promoter,
                 "rows name another promoter than the one asked for: who is entered under two ids is paid twice"
             );
         }
-        tracing::debug!(%app, %promoter, unreadable = ?page.unreadable_fields, other_promoter = page.other_promoter, "odd rows");
-        total.add(page);
+        let Oddities { unreadable_fields, other_promoter } = page;
+        tracing::debug!(%app, %promoter, ?unreadable_fields, other_promoter, "odd rows");
+        sums.total.add(page);
+        sums.news.add(page);
+    }
+
+    /// Says how many there were since the last call.
+    pub fn tell(&self) {
+        let Oddities { unreadable_fields, other_promoter } = std::mem::take(&mut self.sums().news);
+        let app = &self.app;
+        for (field, count) in unreadable_fields {
+            tracing::info!(%app, field, count, "optional fields published as null");
+        }
+        if other_promoter > 0 {
+            tracing::info!(%app, count = other_promoter, "rows of another promoter");
+        }
+    }
+
+    fn sums(&self) -> MutexGuard<'_, Sums> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

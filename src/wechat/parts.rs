@@ -17,7 +17,7 @@ pub const START_ID_BYTES_MAX: usize = 4096;
 pub enum PageFault {
     /// Not what the upstream meant to send: an empty body, HTML, an answer that was cut off, what some gateway wraps around
     /// an answer or says in its place.
-    #[error("no answer of the upstream's: {0}")]
+    #[error("{0}")]
     NotAnAnswer(String),
     #[error("{0} is not a list, or is there twice")]
     List(&'static str),
@@ -62,6 +62,8 @@ pub struct Parts<'a> {
     total_cnt: Value<'a>,
     start_id: Value<'a>,
     list: List<'a>,
+    /// Whether a field that is not known holds an object or an array.
+    holds_more: bool,
 }
 
 #[derive(Default)]
@@ -90,16 +92,19 @@ impl<'a> Parts<'a> {
     /// The head and the rows of an answer that lists rows. One with an errcode is read for nothing else.
     ///
     /// It is an answer by what it says: at least one of its four parts has to be there. A gateway's own JSON has none of
-    /// them, and would pass for a page without rows.
+    /// them, and would pass for a page without rows; so would an answer that is wrapped in something with an errcode.
     pub fn finish(self, list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
         if let Some(refusal) = self.refusal()? {
             return Ok((refusal, Vec::new()));
         }
         let total_cnt = self.total_cnt.integer().map_err(|_| not_an_answer("total_cnt is no number"))?;
         let start_id = self.start_id()?;
-        let has_list = !matches!(self.list, List::None);
-        if self.errcode.is_absent() && total_cnt.is_none() && start_id.is_none() && !has_list {
+        let says_rows = total_cnt.is_some() || start_id.is_some() || !matches!(self.list, List::None);
+        if !says_rows && self.errcode.is_absent() {
             return Err(not_an_answer("it has no field of one"));
+        }
+        if !says_rows && self.holds_more {
+            return Err(not_an_answer("what it holds is wrapped in a field that is not known"));
         }
         let rows = match self.list {
             List::None => Vec::new(),
@@ -166,7 +171,8 @@ impl<'de> Visitor<'de> for PartsSeed {
                     continue;
                 }
                 _ => {
-                    map.next_value::<IgnoredAny>()?;
+                    let other = map.next_value::<&RawValue>()?;
+                    parts.holds_more |= other.get().starts_with(['{', '[']);
                     continue;
                 }
             };

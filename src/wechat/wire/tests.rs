@@ -99,8 +99,19 @@ fn what_has_no_field_of_an_answer_is_none() {
         r#"{"start_id":{}}"#,
         "{\"errmsg\":\"\u{1}\"}",
         &format!(r#"{{"code":0,"data":{page}}}"#),
+        &format!(r#"{{"errcode":0,"data":{page}}}"#),
+        &format!(r#"{{"errcode":0,"errmsg":"ok","result":[{page}]}}"#),
     ] {
         assert!(matches!(fault(body), PageFault::NotAnAnswer(_)), "{body}");
+    }
+}
+
+#[test]
+fn what_is_added_to_an_answer_leaves_it_one() {
+    for body in
+        [r#"{"errcode":0,"rid":"x","cost":1}"#, r#"{"total_cnt":0,"more":{"a":[1]}}"#, r#"{"errcode":-1,"more":{}}"#]
+    {
+        assert!(read_page(body.as_bytes(), TOUCHES, NOW).is_ok(), "{body}");
     }
 }
 
