@@ -131,7 +131,7 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
     let clock = record_clock(&session);
     let encoders = Arc::new(Encoders::new(schemas.framings));
     let lane = commands.map(|commands| command_lane(commands, schemas, &session, &kafka, &encoders, &clock));
-    let log = KafkaLog::new(kafka, encoders, id_kinds, clock);
+    let log = KafkaLog::new(kafka, encoders, id_kinds, clock, session.roster());
     let stopping = {
         let stop = stop.clone();
         async move {

@@ -32,6 +32,7 @@ use crate::domain::age::{AgeLimit, AgeLimits};
 use crate::domain::cursor::Cursor;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::{AppId, Promoter};
+use crate::domain::roster::Roster;
 use crate::domain::state::{FirstCursor, Intake, State};
 use crate::domain::time::UnixTime;
 use crate::domain::turns::{Rules, Turns};
@@ -118,6 +119,17 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
 }
 
 impl<T: Transport> Session<T> {
+    /// Whom it polls, whoever owns them.
+    pub fn roster(&self) -> Roster {
+        let apps = self.apps.clone();
+        Roster::new(move |visit| {
+            for promoter in apps.iter().flat_map(|app| &app.promoters) {
+                let polled = Feed::ALL.into_iter().filter(|feed| promoter.feeds[*feed as usize].is_some());
+                polled.for_each(|feed| visit(&promoter.promoter, feed));
+            }
+        })
+    }
+
     /// Polls until cancelled. Dropping the future ends the polls at once.
     async fn poll(
         &self,

@@ -33,6 +33,8 @@ pub mod fence;
 
 pub mod state_content;
 
+pub mod roster;
+
 pub mod turns;
 
 pub mod material;

@@ -37,6 +37,8 @@ mod tenure;
 
 pub mod state_topic;
 
+mod peers;
+
 mod limits;
 
 pub mod records;

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
@@ -194,7 +194,7 @@ impl Barriers {
 
 /// The end of each partition that is not empty.
 fn ends(settings: &Settings, partitions: &[i32]) -> Result<HashMap<i32, i64>, OpenError> {
-    let consumer = uncommitted(settings)?;
+    let consumer = uncommitted(settings).map_err(again)?;
     let mut ends = HashMap::new();
     for &partition in partitions {
         let (low, high) = consumer.fetch_watermarks(&settings.topics.state, partition, CALL_TIMEOUT).map_err(again)?;
@@ -213,17 +213,18 @@ pub(super) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i
         asked.add_partition(&settings.topics.registry, *partition);
     }
     // Not to wait for transactions that are open: what they would tell is told by the fences.
-    let committed = uncommitted(settings)?.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
+    let committed = uncommitted(settings).and_then(|client| client.committed_offsets(asked, CALL_TIMEOUT));
+    let committed = committed.map_err(again)?;
     let committed = committed.elements();
     let known = committed.iter().filter(|element| matches!(element.offset(), Offset::Offset(_)));
     Ok(known.map(|element| element.partition()).collect())
 }
 
 /// A client that is told of things as they are, whatever transactions are open.
-fn uncommitted(settings: &Settings) -> Result<BaseConsumer<LogContext>, OpenError> {
+pub(super) fn uncommitted(settings: &Settings) -> KafkaResult<BaseConsumer<LogContext>> {
     let mut config = settings.reader_config();
     config.set("isolation.level", "read_uncommitted");
-    config.create_with_context(LogContext::default()).map_err(again)
+    config.create_with_context(LogContext::default())
 }
 
 fn again(error: KafkaError) -> OpenError {

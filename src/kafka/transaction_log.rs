@@ -51,11 +51,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio_util::sync::CancellationToken;
+use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::limits::LearnedLimits;
 use super::ownership::Assignment;
 use super::partition;
+use super::peers;
 use super::records::{OldestEvents, Record, RecordClock, Writer};
 use super::settings::Settings;
 use super::state_topic::{self, StateReader};
@@ -68,6 +70,7 @@ use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::domain::batch::Batch;
 use crate::domain::fence::{self, Fence};
 use crate::domain::promoter::IdKind;
+use crate::domain::roster::Roster;
 use crate::domain::state::State;
 use crate::domain::state_content::Stray;
 
@@ -86,6 +89,7 @@ struct Parts {
     encoders: Arc<Encoders>,
     id_kinds: HashMap<String, IdKind>,
     clock: RecordClock,
+    roster: Roster,
     openings: AtomicU64,
 }
 
@@ -95,6 +99,8 @@ struct Session {
     writer: Writer,
     offsets: OwnedOffsets,
     clock: RecordClock,
+    /// Ends the watch over the other instances.
+    _watch: DropGuard,
 }
 
 impl KafkaLog {
@@ -103,9 +109,10 @@ impl KafkaLog {
         encoders: Arc<Encoders>,
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
+        roster: Roster,
     ) -> KafkaLog {
         let tenure = Tenure::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
-        let parts = Parts { settings, encoders, id_kinds, clock, openings: AtomicU64::new(0) };
+        let parts = Parts { settings, encoders, id_kinds, clock, roster, openings: AtomicU64::new(0) };
         KafkaLog { parts: Arc::new(parts), tenure }
     }
 
@@ -176,16 +183,27 @@ impl Parts {
             state_partitions: partitions,
         };
         let clock = self.clock.clone();
-        Ok((
-            Session { transactions, writer, offsets, clock },
-            Opened { state, lease, age_limits: topics.age_limits(names) },
-        ))
+        let _watch = self.watch_others(&offsets.assignment, partitions);
+        let opened = Opened { state, lease, age_limits: topics.age_limits(names) };
+        Ok((Session { transactions, writer, offsets, clock, _watch }, opened))
     }
 
-    /// Of the registry, whose reader reads all of it: they only say who writes.
+    /// Says, as long as the guard lives, which other instances know other promoters.
+    fn watch_others(&self, assignment: &Assignment, partitions: i32) -> DropGuard {
+        let end = CancellationToken::new();
+        let others = (0..partitions).filter(|partition| !assignment.partitions.contains(partition)).collect();
+        Handle::current().spawn(peers::watch(self.settings.clone(), self.roster.clone(), others, end.clone()));
+        end.drop_guard()
+    }
+
+    /// Of the registry, whose reader reads all of it: they only say who writes. The first one has the note of whom this
+    /// instance polls, for the others.
     fn offsets(&self, assignment: &Arc<Assignment>) -> OwnedOffsets {
         let position = |partition: &i32| Position { partition: *partition, offset: 0, metadata: String::new() };
-        let positions = assignment.partitions.iter().map(position).collect();
+        let mut positions: Vec<Position> = assignment.partitions.iter().map(position).collect();
+        if let Some(first) = positions.first_mut() {
+            first.metadata = self.roster.note(&self.settings.instance_id);
+        }
         OwnedOffsets { assignment: assignment.clone(), topic: self.settings.topics.registry.clone(), positions }
     }
 

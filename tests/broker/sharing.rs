@@ -9,8 +9,13 @@ use crate::harness::consumer::high_watermarks;
 use crate::harness::context::Context;
 use crate::harness::wait::wait_until;
 
-pub const CASES: &[Case] =
-    &[Case::shared("sharing: a second instance takes its part, and gives it back", a_second_instance_comes_and_goes)];
+/// Begins the line about instances that are configured with different promoters.
+const OTHER_PROMOTERS: &str = "another instance is configured with other promoters";
+
+pub const CASES: &[Case] = &[
+    Case::shared("sharing: a second instance takes its part, and gives it back", a_second_instance_comes_and_goes),
+    Case::shared("sharing: instances with different promoters say so", different_promoters_are_told),
+];
 
 fn a_second_instance_comes_and_goes(context: &Context) -> Result<()> {
     let simulator = lively(context, "20s")?;
@@ -37,6 +42,23 @@ fn a_second_instance_comes_and_goes(context: &Context) -> Result<()> {
     ensure!(one.terminate()?.success(), "the first instance ends in order");
     for (name, connector) in [("one", one), ("two", two)] {
         ensure!(published(&connector.log()?)? > 0, "instance {name} has published nothing");
+    }
+    Ok(())
+}
+
+fn different_promoters_are_told(context: &Context) -> Result<()> {
+    let simulator = lively(context, "1s")?;
+    let config = |instance, promoters| context.config_of(instance, simulator.url(), promoters, QUICK_GROUP);
+    let one = context.connector("one", &config("one", PROMOTERS), &[])?;
+    one.wait_logged(OPEN, 1, BOUND)?;
+    let two = context.connector("two", &config("two", PROMOTERS - 1), &[])?;
+    two.wait_logged(OPEN, 1, BOUND)?;
+    for (connector, other, named) in [(&one, "two", "wx_simulated/oSimulated000012"), (&two, "one", "")] {
+        connector.wait_logged(OTHER_PROMOTERS, 1, BOUND)?;
+        let log = connector.log()?;
+        let line = log.lines().find(|line| line.contains(OTHER_PROMOTERS)).context("it is there")?;
+        let line: Value = serde_json::from_str(line)?;
+        ensure!(line["other_instance"] == other && line["unknown_there"] == named, "{line}");
     }
     Ok(())
 }
