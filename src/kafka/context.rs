@@ -44,10 +44,11 @@ impl LogContext {
     /// A client's error. librdkafka recovers by itself from those that it reports this way; what a call returns
     /// is judged where it is called.
     pub fn error(&self, error: &KafkaError, reason: &str) {
-        if matches!(error, KafkaError::PartitionEOF(_)) {
+        let kind = error.rdkafka_error_code();
+        // A reading that has come to an end; librdkafka tells it in either form.
+        if matches!(error, KafkaError::PartitionEOF(_)) || kind == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
-        let kind = error.rdkafka_error_code();
         // That all brokers are down only follows from why each of them is.
         if kind != Some(RDKafkaErrorCode::AllBrokersDown) && !reason.is_empty() {
             self.note(reason);
@@ -123,6 +124,7 @@ mod tests {
         context.error(&KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");
         context.error(&KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
         context.error(&KafkaError::PartitionEOF(0), "end");
+        context.error(&KafkaError::Global(RDKafkaErrorCode::PartitionEOF), "end");
         assert_eq!(context.explained("timed out"), "timed out: wrong password");
         context.note(&"x".repeat(2 * CAUSE_CHARACTERS_MAX));
         assert_eq!(context.explained("").len(), 2 + CAUSE_CHARACTERS_MAX);

@@ -65,6 +65,7 @@ fn different_promoters_are_told(context: &Context) -> Result<()> {
 
 /// What the last line of a log says was published.
 fn published(log: &str) -> Result<u64> {
-    let line = log.lines().rfind(|line| line.contains("\"stopped\"")).context("it has not said what it did")?;
+    let is_last = |line: &&str| line.contains("\"stopped\"") && line.contains("\"published\"");
+    let line = log.lines().rfind(is_last).context("it has not said what it did")?;
     serde_json::from_str::<Value>(line)?["published"].as_u64().context("the line has no such number")
 }
