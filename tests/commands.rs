@@ -110,6 +110,7 @@ fn whatever_is_wrong_with_one_answer_or_call_is_caught() {
     let Outcome { requests, answers, calls, .. } = run(1).unwrap().outcome;
     let of_kind = |kind| requests.iter().position(|planned| planned.kind == kind).expect("this seed has of each kind");
     let (flawed, whole) = (of_kind(Kind::Flawed), of_kind(Kind::Whole));
+    assert!(requests.iter().all(|planned| !planned.is_lost), "this seed loses no request");
     let at = |number: usize| answers.iter().position(|answer| answer.place == requests[number].place).unwrap();
     let caught = |change: &dyn Fn(&mut Vec<_>, &mut commands::upstream::Calls)| {
         let (mut answers, mut calls) = (answers.clone(), calls.clone());

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::decode::{Body, DETAIL_CHARS_MAX, DecodeError, Decoder};
 use super::encode::{EncodeError, Encoder};
@@ -29,6 +29,9 @@ pub enum RequestError {
     UnknownSchema(i32),
     #[error("{0}")]
     Unreadable(String),
+    /// It is known which request this is, and which of its fields is wrong.
+    #[error("{flaw}")]
+    Flawed { request: Box<MaterialRequest>, flaw: String },
 }
 
 /// Reads requests. Any bytes give a request or an error.
@@ -56,25 +59,9 @@ impl RequestDecoder {
         }
     }
 
-    /// Field names as in Avro, `deadline` as RFC 3339. Names that are not known are ignored, so that askers can be
-    /// ahead of this release.
+    /// See [`json`]: a byte order mark is skipped, unknown fields are ignored.
     pub fn decode_json(&self, text: &[u8]) -> Result<MaterialRequest, RequestError> {
-        let json: JsonRequest = serde_json::from_slice(text).map_err(unreadable)?;
-        let deadline = json.deadline.as_deref().map(|text| {
-            let time: jiff::Timestamp = text.parse().map_err(|error| unreadable(format!("deadline: {error}")))?;
-            Ok(UnixMillis(time.as_millisecond()))
-        });
-        Ok(MaterialRequest {
-            request_id: json.request_id,
-            app_id: json.app_id,
-            promoter_openid: json.promoter_openid,
-            path: json.path,
-            extra_info: json.extra_info,
-            title: json.title,
-            env_version: json.env_version,
-            share_type: json.share_type,
-            deadline: deadline.transpose()?,
-        })
+        json::decode(text)
     }
 
     /// Takes the text of a schema that a registry has under `id`. The error says why requests can't be read with it.
@@ -110,19 +97,6 @@ impl RequestDecoder {
             _ => Err(unreadable("not a record")),
         }
     }
-}
-
-#[derive(Deserialize)]
-struct JsonRequest {
-    request_id: String,
-    app_id: String,
-    promoter_openid: String,
-    path: String,
-    extra_info: Option<String>,
-    title: Option<String>,
-    env_version: Option<String>,
-    share_type: Option<i32>,
-    deadline: Option<String>,
 }
 
 fn request(fields: Vec<(String, Value)>) -> Result<MaterialRequest, RequestError> {
@@ -257,6 +231,7 @@ impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
 }
 
 mod flat;
+mod json;
 
 #[cfg(test)]
 mod tests;

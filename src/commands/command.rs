@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::material::MaterialResult;
+use crate::domain::time::UnixMillis;
 
 /// The header that says how a value is written.
 pub const CONTENT_TYPE: &str = "content-type";
@@ -21,6 +22,8 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     pub place: Place,
+    /// The record's time.
+    pub timestamp: UnixMillis,
     pub key: Option<Bytes>,
     pub headers: Vec<Header>,
     /// Absent in a tombstone.
@@ -44,6 +47,18 @@ impl Command {
     pub fn is_json(&self) -> bool {
         let media_type = self.header(CONTENT_TYPE).and_then(|value| value.split(';').next());
         media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// Tells this record from any other that may stand at its place.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.timestamp.0.to_be_bytes());
+        for part in [&self.key, &self.value] {
+            let length = part.as_ref().map_or(u64::MAX, |bytes| bytes.len() as u64);
+            hasher.update(&length.to_be_bytes()).update(part.as_deref().unwrap_or_default());
+        }
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// What it takes in memory, about.
@@ -71,7 +86,29 @@ mod tests {
             value: Some(Bytes::copy_from_slice(value.as_bytes())),
         };
         let place = Place { partition: 0, offset: 0 };
-        Command { place, key: None, headers: headers.iter().map(header).collect(), value: None }
+        Command {
+            place,
+            timestamp: UnixMillis(0),
+            key: None,
+            headers: headers.iter().map(header).collect(),
+            value: None,
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_tells_records_apart() {
+        let bytes = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+        let one = Command { key: bytes("k"), value: bytes("v"), ..command(&[]) };
+        assert_eq!(one.fingerprint(), one.clone().fingerprint());
+        for other in [
+            Command { key: bytes("kv"), value: bytes(""), ..one.clone() },
+            Command { key: None, ..one.clone() },
+            Command { value: None, ..one.clone() },
+            Command { value: bytes(""), ..one.clone() },
+            Command { timestamp: UnixMillis(1), ..one.clone() },
+        ] {
+            assert_ne!(one.fingerprint(), other.fingerprint(), "{other:?}");
+        }
     }
 
     #[test]

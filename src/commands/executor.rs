@@ -1,26 +1,20 @@
-//! Carries one command out: reads it, checks it, asks the upstream, and answers.
-//!
-//! What stops an app (credentials, quota, a pace that was too fast) opens a breaker of its client. Its requests then wait,
-//! those of other apps go on, and one at a time probes. A request that waits holds no place of those who call.
+//! Carries commands out: reads one, checks it, asks the upstream, and answers.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use super::app::{AnswerPermit, CommandApp};
 use super::command::{Answer, Command};
-use super::material::{REQUEST_ID_BYTES_MAX, Verdict, accept, check, judge};
+use super::material::{ID_BYTES_MAX, Verdict, check};
 use crate::avro::material::{RequestDecoder, RequestError};
 use crate::avro::registry::Registry;
 use crate::domain::dead_letter::{DeadLetter, Origin};
-use crate::domain::feed::Interface;
 use crate::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
 use crate::domain::time::UnixMillis;
 use crate::retry::{Attempts, Next, RetrySettings};
-use crate::wechat::client::Client;
 use crate::wechat::error::CallError;
 use crate::wechat::material::{GivenMaterial, MaterialQuestion};
 use crate::wechat::transport::Transport;
@@ -31,39 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
 /// Between two calls for one request; each has its own retries already.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
-
-/// An app that material can be asked for.
-pub struct CommandApp<T> {
-    client: Arc<Client<T>>,
-    /// Its own places of those who call: an app whose host hangs takes none from another.
-    calls: Semaphore,
-    /// Places for answers, each taken before its call and kept until it is being committed. There are twice as many, so
-    /// that the next call begins when one ends, and not when the transaction under way does.
-    answers: Arc<Semaphore>,
-}
-
-impl<T: Transport> CommandApp<T> {
-    /// `concurrency` bounds the calls at once; twice as many calls and answers without a transaction are in memory.
-    pub fn new(client: Arc<Client<T>>, concurrency: usize) -> CommandApp<T> {
-        let calls = Semaphore::new(concurrency);
-        let answers = Arc::new(Semaphore::new(2 * concurrency));
-        CommandApp { client, calls, answers }
-    }
-
-    /// What a call has brought.
-    fn judge(&self, result: Result<GivenMaterial, CallError>) -> Verdict {
-        match result {
-            Ok(given) => Verdict::Final(match accept(given, self.client.local_now()) {
-                Ok(material) => Outcome::Succeeded(material),
-                Err(outcome) => outcome,
-            }),
-            Err(error) => judge(error),
-        }
-    }
-}
-
-/// One of the places for answers; kept until the answer is being committed, so that answers in memory are bounded.
-pub type AnswerPermit = OwnedSemaphorePermit;
+/// Beyond it, a clock that jumps would overflow; nobody waits that long.
+const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Lives as long as the process.
 pub struct Executor<T> {
@@ -72,6 +35,35 @@ pub struct Executor<T> {
     decoder: RequestDecoder,
     registry: Option<Registry>,
     patience: RetrySettings,
+}
+
+/// What a command says. The same bytes always say the same, so whose request it is never changes; but for a schema that
+/// nobody has asked for yet.
+#[derive(Debug)]
+pub enum Reading {
+    Errand(Box<Errand>),
+    /// It says nothing.
+    DeadLetter(DeadLetter),
+    /// The schema with this id has to be asked for first.
+    UnknownSchema(i32),
+}
+
+/// A request that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    request: MaterialRequest,
+    /// What is wrong with one of its fields, where that can't be read.
+    flaw: Option<String>,
+}
+
+impl Errand {
+    pub fn app_id(&self) -> &str {
+        &self.request.app_id
+    }
+
+    pub fn deadline(&self) -> Option<UnixMillis> {
+        self.request.deadline
+    }
 }
 
 impl<T: Transport> Executor<T> {
@@ -87,40 +79,57 @@ impl<T: Transport> Executor<T> {
         Executor { apps: apps.collect(), request_topic, decoder, registry, patience }
     }
 
+    /// How many requests of the app may be in memory; nothing for one that is not known.
+    pub fn room(&self, app_id: &str) -> Option<usize> {
+        self.apps.get(app_id).map(CommandApp::room)
+    }
+
+    /// The local clock.
+    pub fn now(&self) -> UnixMillis {
+        let app = self.apps.values().next();
+        app.map_or_else(|| UnixMillis(jiff::Timestamp::now().as_millisecond()), |app| app.client.local_now())
+    }
+
     /// Nothing where `cancel` came first.
     pub async fn answer(
         &self,
         command: &Command,
         cancel: &CancellationToken,
     ) -> Option<(Answer, Option<AnswerPermit>)> {
-        let request = match cancel.run_until_cancelled(self.read(command)).await? {
-            Ok(request) => request,
-            Err((reason, detail)) => {
-                return Some((Answer::DeadLetter(self.dead_letter(command, reason, detail)), None));
-            }
-        };
-        let (outcome, permit) = self.carry_out(&request, cancel).await?;
-        let result = MaterialResult {
-            request_id: bounded(request.request_id),
-            app_id: bounded(request.app_id),
-            promoter_openid: bounded(request.promoter_openid),
-            outcome,
-        };
-        Some((Answer::Reply(result), permit))
+        match cancel.run_until_cancelled(self.read_to_the_end(command)).await? {
+            Ok(errand) => self.carry_out(&errand, cancel).await,
+            Err(letter) => Some((Answer::DeadLetter(letter), None)),
+        }
     }
 
-    /// The error is a reason and its detail.
-    async fn read(&self, command: &Command) -> Result<MaterialRequest, (&'static str, String)> {
-        let Some(value) = &command.value else { return Err(("no_value", "the record has no value".into())) };
-        if command.is_json() {
-            return self.decoder.decode_json(value).map_err(|error| ("not_json", error.to_string()));
-        }
-        match self.decoder.decode_avro(value) {
-            Err(RequestError::UnknownSchema(id)) => {
-                self.learn(id).await.map_err(|detail| ("unknown_schema", detail))?;
-                self.decoder.decode_avro(value).map_err(|error| ("not_avro", error.to_string()))
+    /// Asks for the schema too, where it is not known.
+    pub async fn read_to_the_end(&self, command: &Command) -> Result<Box<Errand>, DeadLetter> {
+        loop {
+            match self.read(command) {
+                Reading::Errand(errand) => return Ok(errand),
+                Reading::DeadLetter(letter) => return Err(letter),
+                Reading::UnknownSchema(id) => {
+                    let learned = self.learn(id).await;
+                    learned.map_err(|detail| self.dead_letter(command, "unknown_schema", detail))?;
+                }
             }
-            read => read.map_err(|error| ("not_avro", error.to_string())),
+        }
+    }
+
+    pub fn read(&self, command: &Command) -> Reading {
+        let dead = |reason, detail: String| Reading::DeadLetter(self.dead_letter(command, reason, detail));
+        let Some(value) = &command.value else { return dead("no_value", "the record has no value".into()) };
+        let (decoded, reason) = match command.is_json() {
+            true => (self.decoder.decode_json(value), "not_json"),
+            false => (self.decoder.decode_avro(value), "not_avro"),
+        };
+        match decoded {
+            Ok(request) => Reading::Errand(Box::new(Errand { request, flaw: None })),
+            Err(RequestError::Flawed { request, flaw }) => {
+                Reading::Errand(Box::new(Errand { request: *request, flaw: Some(flaw) }))
+            }
+            Err(RequestError::UnknownSchema(id)) => Reading::UnknownSchema(id),
+            Err(error @ RequestError::Unreadable(_)) => dead(reason, error.to_string()),
         }
     }
 
@@ -153,108 +162,129 @@ impl<T: Transport> Executor<T> {
         DeadLetter::of_command(origin, reason, detail, command.value.as_deref().unwrap_or_default().into(), now)
     }
 
-    async fn carry_out(
+    /// The answer where none of the upstream's is needed: there is a fault in the request, or its deadline has passed at
+    /// `now`.
+    pub fn without_a_call(&self, errand: &Errand, now: UnixMillis) -> Option<Answer> {
+        let checked = self.check(errand, now);
+        checked.err().map(|outcome| reply(errand, outcome))
+    }
+
+    fn check(&self, Errand { request, flaw }: &Errand, now: UnixMillis) -> Result<MaterialQuestion, Outcome> {
+        if let Some(flaw) = flaw {
+            return Err(Outcome::Rejected(Refusal::own(flaw)));
+        }
+        check(request, |app| self.apps.contains_key(app), now)
+    }
+
+    /// Nothing where `cancel` came first.
+    pub async fn carry_out(
         &self,
-        request: &MaterialRequest,
+        errand: &Errand,
         cancel: &CancellationToken,
-    ) -> Option<(Outcome, Option<AnswerPermit>)> {
-        let app = self.apps.get(&request.app_id);
-        let now = app.map(|app| app.client.local_now()).unwrap_or_default();
-        let question = match check(request, |_| app.is_some(), now) {
-            Ok(question) => question,
-            Err(outcome) => return Some((outcome, None)),
+    ) -> Option<(Answer, Option<AnswerPermit>)> {
+        let app = self.apps.get(errand.app_id());
+        let now = app.map_or_else(|| self.now(), |app| app.client.local_now());
+        let (question, app) = match (self.check(errand, now), app) {
+            (Ok(question), Some(app)) => (question, app),
+            (Ok(_), None) => unreachable!("the check refuses an app that is not known"),
+            (Err(outcome), _) => return Some((reply(errand, outcome), None)),
         };
-        let app = app.expect("the check refuses an app that is not known");
-        let left = request.deadline.map(|deadline| {
+        let left = errand.deadline().map(|deadline| {
             Duration::from_millis(deadline.0.saturating_sub(now.0).max(0).cast_unsigned()).min(FAR_AWAY)
         });
         let deadline = left.map(|left| Instant::now() + left);
         let mut last = None;
-        let asking = self.ask(app, &question, left, &mut last, cancel);
+        let asking = ask(app, &question, left, &mut last, cancel);
         let answered = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, asking).await,
             None => Ok(asking.await),
         };
-        match answered {
-            Ok(answered) => answered,
-            Err(_) => Some((overdue(last), None)),
-        }
-    }
-
-    /// Asks until there is an outcome. `last` is why the last call could not carry the request out.
-    async fn ask(
-        &self,
-        app: &CommandApp<T>,
-        question: &MaterialQuestion,
-        left: Option<Duration>,
-        last: &mut Option<Refusal>,
-        cancel: &CancellationToken,
-    ) -> Option<(Outcome, Option<AnswerPermit>)> {
-        let mut unable_until: Option<Instant> = None;
-        loop {
-            let turn = cancel.run_until_cancelled(self.turn(app, question, cancel));
-            let turned = match unable_until {
-                Some(until) => tokio::time::timeout_at(until, turn).await,
-                None => Ok(turn.await),
-            };
-            let Ok(turned) = turned else {
-                let refusal = last.take().unwrap_or_else(|| Refusal::own("the upstream gives no answers"));
-                return Some((Outcome::Failed(refusal), None));
-            };
-            let (result, permit) = turned?;
-            match app.judge(result) {
-                Verdict::Final(outcome) => return Some((outcome, Some(permit))),
-                Verdict::Again(refusal) => {
-                    let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
-                    let until = *unable_until.get_or_insert_with(|| Instant::now() + patience);
-                    if Instant::now() + AGAIN_AFTER > until {
-                        return Some((Outcome::Failed(refusal), Some(permit)));
-                    }
-                    *last = Some(refusal);
-                    drop(permit);
-                    cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
-                }
-                Verdict::Held(refusal) => {
-                    *last = refusal;
-                    // It did answer; and while the app is held nobody asks, which must not use the patience up.
-                    unable_until = None;
-                }
-                Verdict::Cancelled => return None,
-            }
-        }
-    }
-
-    /// Waits for its turn and makes one call, with that client's retries.
-    async fn turn(
-        &self,
-        app: &CommandApp<T>,
-        question: &MaterialQuestion,
-        cancel: &CancellationToken,
-    ) -> (Result<GivenMaterial, CallError>, AnswerPermit) {
-        app.client.breakers().ready(Interface::GetShareMaterial).await;
-        let permit = app.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
-        let _call = app.calls.acquire().await.expect("nothing closes the semaphore");
-        (app.client.material(question, cancel).await, permit)
+        let (outcome, permit) = match answered {
+            Ok(answered) => answered?,
+            Err(_) => (overdue(last), None),
+        };
+        Some((reply(errand, outcome), permit))
     }
 }
 
-/// Beyond it, a clock that jumps would overflow; nobody waits that long.
-const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Asks until there is an outcome. `last` is why the last call could not carry the request out.
+async fn ask<T: Transport>(
+    app: &CommandApp<T>,
+    question: &MaterialQuestion,
+    left: Option<Duration>,
+    last: &mut Option<Refusal>,
+    cancel: &CancellationToken,
+) -> Option<(Outcome, Option<AnswerPermit>)> {
+    let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
+    let mut unable_since: Option<Instant> = None;
+    loop {
+        let Some(turned) = turn(app, question, unable_since, patience, cancel).await? else {
+            let refusal = last.take().unwrap_or_else(|| Refusal::own("the upstream gives no answers"));
+            return Some((Outcome::Failed(refusal), None));
+        };
+        let (result, began, permit) = turned;
+        match app.judge(result) {
+            Verdict::Final(outcome) => return Some((outcome, Some(permit))),
+            Verdict::Again(refusal) => {
+                let until = *unable_since.get_or_insert(began) + patience;
+                if Instant::now() + AGAIN_AFTER > until {
+                    return Some((Outcome::Failed(refusal), Some(permit)));
+                }
+                *last = Some(refusal);
+                drop(permit);
+                cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
+            }
+            Verdict::Held(refusal) => {
+                *last = refusal;
+                // It did answer; and while the app is held nobody asks, which must not use the patience up.
+                unable_since = None;
+            }
+            Verdict::Cancelled => return None,
+        }
+    }
+}
+
+type Turned = (Result<GivenMaterial, CallError>, Instant, AnswerPermit);
+
+/// One call, or nothing where the patience came to its end while the upstream was not asked.
+async fn turn<T: Transport>(
+    app: &CommandApp<T>,
+    question: &MaterialQuestion,
+    unable_since: Option<Instant>,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Option<Option<Turned>> {
+    let turn = cancel.run_until_cancelled(app.turn(question, unable_since, patience, cancel));
+    match unable_since {
+        Some(since) => {
+            tokio::time::timeout_at(since + patience, turn).await.map_or(Some(None), |turned| turned.map(Some))
+        }
+        None => turn.await.map(Some),
+    }
+}
 
 /// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
 fn overdue(last: Option<Refusal>) -> Outcome {
-    match last {
-        Some(Refusal { errcode, message }) => {
-            Outcome::Failed(Refusal { errcode, message: format!("the deadline passed; before that: {message}") })
-        }
-        None => Outcome::Expired(Refusal::own("the deadline passed before the upstream had answered")),
-    }
+    let words = "the deadline passed before the upstream had answered";
+    Outcome::Expired(match last {
+        Some(Refusal { errcode, message }) => Refusal { errcode, message: format!("{words}; before that: {message}") },
+        None => Refusal::own(words),
+    })
 }
 
-/// What a reply repeats of a request is bounded, also where that is why it was refused.
-fn bounded(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(REQUEST_ID_BYTES_MAX));
-    text
+/// Repeats the whole `request_id`, by which the asker knows it again. What else it repeats is bounded, also where that is
+/// why the request was refused.
+fn reply(Errand { request, .. }: &Errand, outcome: Outcome) -> Answer {
+    Answer::Reply(MaterialResult {
+        request_id: request.request_id.clone(),
+        app_id: bounded(&request.app_id),
+        promoter_openid: bounded(&request.promoter_openid),
+        outcome,
+    })
+}
+
+fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(ID_BYTES_MAX)].to_owned()
 }
 
 #[cfg(test)]

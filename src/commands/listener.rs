@@ -1,50 +1,65 @@
 //! The lane: takes commands as they come, has them answered side by side, and commits the answers.
 //!
 //! An answer is committed at once, with all that have come meanwhile; while one transaction commits, the next is
-//! gathered. Bounded are the commands in memory ([`HELD_MAX`], [`HELD_BYTES_MAX`]), the span between the first without an
-//! answer and the last that is begun (`window`), and, by the permits that come with them, the answers of calls. A
-//! partition whose window is full is paused: those of the others are begun meanwhile.
+//! gathered. Reading goes on whatever waits: a command whose app has no room left in memory is parked, which leaves its
+//! offset in that app's window, and is read again when the room is half empty (`again`). So bounded are the commands in
+//! memory, app by app ([`super::rooms`]), what is noted of those that are answered out of order ([`super::window`]), and,
+//! by the permits that come with them, the answers of calls.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::again::Jobs;
 use super::command::{Answer, Command, Place};
-use super::executor::{AnswerPermit, Executor};
-use super::log::{AnswerBatch, CommandLog, OpenedCommands};
+use super::executor::{AnswerPermit, Errand, Executor, Reading};
+use super::log::{AnswerBatch, CommandLog, OpenedCommands, ReadAgain};
+use super::partition::Partition;
+use super::rooms::{Keeper, Rooms};
 use super::totals::CommandTotals;
-use super::window::Window;
 use crate::commit::committer::{RECALL_GRACE, commit_again};
 use crate::commit::log::{CommitError, Ended};
 use crate::wechat::transport::Transport;
 
-/// Commands in memory, not yet answered and committed.
-pub const HELD_MAX: usize = 1024;
-/// Their bytes; one command always fits.
-pub const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+mod again;
 
-type Task = (Arc<Command>, Option<(Answer, Option<AnswerPermit>)>);
-type Commit<L> = Pin<Box<dyn Future<Output = (L, Arc<AnswerBatch>, Result<(), CommitError>)> + Send>>;
+/// How often it is looked whether something parked is to be read again, besides whenever a transaction has committed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+struct Task {
+    command: Arc<Command>,
+    keeper: Keeper,
+    /// Absent where the lane ended first.
+    answer: Option<(Answer, Option<AnswerPermit>)>,
+}
+
+/// An answer that no transaction holds yet.
+struct Gathered {
+    command: Arc<Command>,
+    keeper: Keeper,
+    answer: Answer,
+}
+
+type Commit<L> = Pin<Box<dyn Future<Output = (L, Vec<Keeper>, Arc<AnswerBatch>, Result<(), CommitError>)> + Send>>;
 
 /// One session: from an open log to its end. Everything it holds is dropped with it.
 struct Session<L, T> {
     executor: Arc<Executor<T>>,
     totals: Arc<CommandTotals>,
-    windows: HashMap<i32, Window>,
+    partitions: BTreeMap<i32, Partition>,
+    rooms: Rooms,
     tasks: JoinSet<Task>,
-    held: usize,
-    held_bytes: usize,
-    /// Came when their partition's window was full.
-    waiting: HashMap<i32, VecDeque<Command>>,
-    paused: watch::Sender<BTreeSet<i32>>,
-    gathered: Vec<(Arc<Command>, Answer)>,
+    jobs: Jobs,
+    again: mpsc::Sender<ReadAgain>,
+    gathered: Vec<Gathered>,
     /// With the answers that were gathered.
     permits: Vec<AnswerPermit>,
     /// Absent while a transaction commits.
@@ -62,24 +77,17 @@ pub async fn run<L: CommandLog, T: Transport>(
     totals: Arc<CommandTotals>,
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
-    let OpenedCommands { progress, mut commands, paused, recalled } = opened;
-    let windows = progress.iter().map(|progress| {
-        let window = Window::resume(progress).unwrap_or_else(|error| {
-            let (partition, offset) = (progress.partition, progress.offset);
-            tracing::warn!(partition, offset, %error, "every request from there on is answered");
-            Window::at(progress.offset)
-        });
-        (progress.partition, window)
-    });
+    let OpenedCommands { progress, mut commands, again, recalled } = opened;
+    let jobs = Jobs::new(&progress);
+    let partitions = progress.into_iter().map(|progress| (progress.partition, Partition::resume(progress)));
     let session = Session {
         executor,
         totals,
-        windows: windows.collect(),
+        partitions: partitions.collect(),
+        rooms: Rooms::default(),
         tasks: JoinSet::new(),
-        held: 0,
-        held_bytes: 0,
-        waiting: HashMap::new(),
-        paused,
+        jobs,
+        again,
         gathered: Vec::new(),
         permits: Vec::new(),
         log: Some(log),
@@ -91,13 +99,15 @@ pub async fn run<L: CommandLog, T: Transport>(
 impl<L: CommandLog, T: Transport> Session<L, T> {
     async fn run(
         mut self,
-        commands: &mut tokio::sync::mpsc::Receiver<Command>,
+        commands: &mut mpsc::Receiver<Command>,
         recalled: &CancellationToken,
         stop: &CancellationToken,
     ) -> (Option<L>, Ended) {
         let mut commit: Option<Commit<L>> = None;
         let mut ended = None;
         let mut patience = None;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if commit.is_none() {
                 let log = self.log.take().expect("the log is here while nothing commits");
@@ -110,19 +120,17 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     commit = Some(self.commit(log));
                 }
             }
-            let has_room = ended.is_none() && self.has_room();
+            let has_room = ended.is_none() && self.rooms.has_room_for_others();
             tokio::select! {
                 biased;
-                (log, batch, result) = finished(&mut commit) => {
+                (log, keepers, batch, result) = finished(&mut commit) => {
                     commit = None;
-                    self.log = Some(log);
-                    match result {
-                        Ok(()) => self.committed(&batch),
-                        Err(error) => {
-                            let log = self.log.take().expect("it was put there just now");
-                            return (Some(log), error.into());
-                        }
+                    if let Err(error) = result {
+                        return (Some(log), error.into());
                     }
+                    self.log = Some(log);
+                    self.committed(&keepers, &batch);
+                    self.look_back(ended.is_some());
                 }
                 () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Drained)),
                 () = recalled.cancelled(), if patience.is_none() => {
@@ -133,107 +141,141 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                 }
                 () = come(patience) => return (None, Ended::Recalled),
                 Some(task) = self.tasks.join_next(), if ended.is_none() => {
-                    self.gather(task.expect("nobody aborts a task, and a panic ends the process"));
+                    self.finish(task.expect("nobody aborts a task, and a panic ends the process"));
+                }
+                Some(read) = self.jobs.running.join_next(), if ended.is_none() => {
+                    match read.expect("nobody aborts a job, and a panic ends the process") {
+                        (job, Some(read)) => {
+                            self.take_back(job, read);
+                            self.look_back(false);
+                        }
+                        (_, None) => ended = Some(self.stop_calls(unreadable())),
+                    }
                 }
                 command = commands.recv(), if has_room => match command {
                     Some(command) => self.take(command),
-                    None => ended = Some(self.stop_calls(Ended::Reopen("the requests can't be read any more".into()))),
+                    None => ended = Some(self.stop_calls(unreadable())),
                 },
+                _ = look.tick(), if ended.is_none() => self.look_back(false),
             }
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.held < HELD_MAX && self.held_bytes < HELD_BYTES_MAX
-    }
-
-    /// Begins a command, or keeps it until its partition's window has room.
+    /// Answers a command that has come, begins it, or leaves it for later.
     fn take(&mut self, command: Command) {
         let Place { partition, offset } = command.place;
         // A partition that was not handed over with the others is not this session's.
-        let Some(window) = self.windows.get(&partition) else { return };
-        let has_room = window.has_room(offset) && !self.waiting.contains_key(&partition);
-        self.hold(&command);
-        if has_room {
-            self.begin(command);
-        } else {
-            self.waiting.entry(partition).or_default().push_back(command);
-            self.paused.send_if_modified(|paused| paused.insert(partition));
+        let Some(partition) = self.partitions.get_mut(&partition) else { return };
+        if !partition.read(&command) {
+            return;
+        }
+        let errand = match self.executor.read(&command) {
+            Reading::Errand(errand) => errand,
+            Reading::DeadLetter(letter) => return self.answer_at_once(command, Answer::DeadLetter(letter)),
+            Reading::UnknownSchema(_) => {
+                partition.put_off(offset);
+                return self.begin_unread(command);
+            }
+        };
+        let room = self.executor.room(errand.app_id());
+        let answer = self.executor.without_a_call(&errand, self.executor.now());
+        let Some(window) = partition.window_for(errand.app_id(), room.is_some()) else {
+            let answer = answer.expect("the check refuses an app that is not known");
+            return self.answer_at_once(command, answer);
+        };
+        let has_room = window.parked_from().is_none()
+            && window.has_room()
+            && room.is_none_or(|room| self.rooms.has_room(errand.app_id(), room));
+        match answer {
+            Some(answer) => {
+                if window.answer_at_once(offset) {
+                    self.answer_at_once(command, answer);
+                } else {
+                    window.park(offset, errand.deadline());
+                }
+            }
+            None if has_room => {
+                window.begin(offset);
+                self.begin(command, errand);
+            }
+            None => window.park(offset, errand.deadline()),
         }
     }
 
-    fn begin(&mut self, command: Command) {
-        let Place { partition, offset } = command.place;
-        let is_open = self.windows.get_mut(&partition).is_some_and(|window| window.begin(offset));
-        if !is_open {
-            return self.let_go(&command);
-        }
-        let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
+    fn answer_at_once(&mut self, command: Command, answer: Answer) {
+        let (command, keeper) = (Arc::new(command), Keeper::Nobody);
+        self.rooms.hold(&keeper, command.bytes());
+        self.gathered.push(Gathered { command, keeper, answer });
+    }
+
+    fn begin(&mut self, command: Command, errand: Box<Errand>) {
+        let (executor, cancel) = (self.executor.clone(), self.cancel.clone());
+        let keeper = Keeper::App(errand.app_id().to_owned());
+        self.spawn(command, keeper, move |_| async move { executor.carry_out(&errand, &cancel).await });
+    }
+
+    fn begin_unread(&mut self, command: Command) {
+        let (executor, cancel) = (self.executor.clone(), self.cancel.clone());
+        self.spawn(command, Keeper::Unread, move |command| async move { executor.answer(&command, &cancel).await });
+    }
+
+    fn spawn<F: Future<Output = Option<(Answer, Option<AnswerPermit>)>> + Send + 'static>(
+        &mut self,
+        command: Command,
+        keeper: Keeper,
+        answer: impl FnOnce(Arc<Command>) -> F,
+    ) {
+        self.rooms.hold(&keeper, command.bytes());
+        let command = Arc::new(command);
+        let answering = answer(command.clone());
         self.tasks.spawn(async move {
-            let answer = executor.answer(&command, &cancel).await;
-            (command, answer)
+            let answer = answering.await;
+            Task { command, keeper, answer }
         });
     }
 
-    fn hold(&mut self, command: &Command) {
-        self.held += 1;
-        self.held_bytes += command.bytes();
-    }
-
-    fn let_go(&mut self, command: &Command) {
-        self.held -= 1;
-        self.held_bytes -= command.bytes();
-    }
-
-    fn gather(&mut self, (command, answer): Task) {
+    fn finish(&mut self, Task { command, keeper, answer }: Task) {
         let Some((answer, permit)) = answer else { return };
         let Place { partition, offset } = command.place;
-        if let Some(window) = self.windows.get_mut(&partition) {
-            window.answer(offset);
-        }
-        self.gathered.push((command, answer));
-        self.permits.extend(permit);
-        self.begin_waiting(partition);
-    }
-
-    /// As many of those that wait in the partition as its window has room for; then more may come.
-    fn begin_waiting(&mut self, partition: i32) {
-        let Some(mut waiting) = self.waiting.remove(&partition) else { return };
-        while let Some(command) = waiting.pop_front() {
-            let has_room = |window: &Window| window.has_room(command.place.offset);
-            if !self.windows.get(&partition).is_some_and(has_room) {
-                waiting.push_front(command);
-                self.waiting.insert(partition, waiting);
-                return;
+        if let Some(partition) = self.partitions.get_mut(&partition) {
+            match &keeper {
+                Keeper::App(app) => partition.window(app).into_iter().for_each(|window| window.answer(offset)),
+                Keeper::Nobody | Keeper::Unread => partition.answer_unread(offset, app_of(&answer)),
             }
-            self.begin(command);
         }
-        self.paused.send_if_modified(|paused| paused.remove(&partition));
+        self.permits.extend(permit);
+        self.gathered.push(Gathered { command, keeper, answer });
     }
 
     /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
     fn commit(&mut self, mut log: L) -> Commit<L> {
-        let answers = std::mem::take(&mut self.gathered);
-        let mut partitions: Vec<i32> = answers.iter().map(|(command, _)| command.place.partition).collect();
-        partitions.sort_unstable();
-        partitions.dedup();
-        let progress =
-            partitions.iter().filter_map(|partition| Some(self.windows.get(partition)?.progress(*partition)));
-        let batch = Arc::new(AnswerBatch { progress: progress.collect(), answers });
+        let (mut answers, mut keepers) = (Vec::new(), Vec::new());
+        for Gathered { command, keeper, answer } in std::mem::take(&mut self.gathered) {
+            answers.push((command, answer));
+            keepers.push(keeper);
+        }
+        let touched: BTreeSet<i32> = answers.iter().map(|(command, _)| command.place.partition).collect();
+        let (mut progress, mut positions) = (Vec::new(), Vec::new());
+        for number in touched {
+            let Some(partition) = self.partitions.get_mut(&number) else { continue };
+            positions.push((number, partition.first()));
+            progress.extend(partition.take_records());
+        }
+        let batch = Arc::new(AnswerBatch { answers, progress, positions });
         self.permits.clear();
         let records = batch.answers.len();
         let span = tracing::info_span!("commit", pipeline = "requests", records);
         let committing = async move {
             let result = commit_again(&mut log, batch.clone(), records).await;
-            (log, batch, result)
+            (log, keepers, batch, result)
         };
         Box::pin(committing.instrument(span))
     }
 
-    fn committed(&mut self, batch: &AnswerBatch) {
+    fn committed(&mut self, keepers: &[Keeper], batch: &AnswerBatch) {
         self.totals.add(batch);
-        for (command, _) in &batch.answers {
-            self.let_go(command);
+        for ((command, _), keeper) in batch.answers.iter().zip(keepers) {
+            self.rooms.let_go(keeper, command.bytes());
         }
     }
 
@@ -241,8 +283,21 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     fn stop_calls(&mut self, ended: Ended) -> Ended {
         self.cancel.cancel();
         self.tasks.abort_all();
+        self.jobs.running.abort_all();
         ended
     }
+}
+
+/// Whose request it was.
+fn app_of(answer: &Answer) -> Option<&str> {
+    match answer {
+        Answer::Reply(result) => Some(&result.app_id),
+        Answer::DeadLetter(_) => None,
+    }
+}
+
+fn unreadable() -> Ended {
+    Ended::Reopen("the requests can't be read any more".into())
 }
 
 /// For ever where there is no such time.
@@ -254,7 +309,7 @@ async fn come(time: Option<Instant>) {
 }
 
 /// For ever where nothing commits.
-async fn finished<L>(commit: &mut Option<Commit<L>>) -> (L, Arc<AnswerBatch>, Result<(), CommitError>) {
+async fn finished<L>(commit: &mut Option<Commit<L>>) -> (L, Vec<Keeper>, Arc<AnswerBatch>, Result<(), CommitError>) {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,

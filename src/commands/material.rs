@@ -16,8 +16,8 @@ use crate::wechat::material::{EnvVersion, GivenMaterial, MaterialQuestion};
 pub const EXTRA_INFO_BYTES_MAX: usize = 80;
 /// Official page: "no more than 20 characters"; counted as above.
 pub const TITLE_BYTES_MAX: usize = 20;
-/// The reply repeats it.
-pub const REQUEST_ID_BYTES_MAX: usize = 256;
+/// Of a `request_id` that is carried out, and of the other ids that a reply repeats.
+pub const ID_BYTES_MAX: usize = 256;
 /// Official page: 0 gives all three kinds, 1 the short link, 2 the path, 3 the code.
 const SHARE_TYPE_MAX: u32 = 3;
 
@@ -40,7 +40,7 @@ fn question(request: &MaterialRequest, is_known_app: impl FnOnce(&str) -> bool) 
     if request.request_id.is_empty() {
         return Err("request_id is empty".into());
     }
-    at_most("request_id", &request.request_id, REQUEST_ID_BYTES_MAX)?;
+    at_most("request_id", &request.request_id, ID_BYTES_MAX)?;
     let app = AppId::new(&request.app_id).map_err(|error| format!("app_id {error}"))?;
     let promoter = Promoter::new(&app, &request.promoter_openid).map_err(|error| format!("promoter_openid {error}"))?;
     if !is_known_app(app.as_str()) {

@@ -1,6 +1,6 @@
 //! A request topic in memory: what Kafka promises, without Kafka, and with every way in which it can fail at hand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command, Place};
-use super::log::{AnswerBatch, OpenedCommands};
-use super::window::Progress;
+use super::log::{AnswerBatch, Chunk, OpenedCommands, ReadAgain};
+use super::progress::{Progress, Restored};
 use crate::commit::crash_point::CrashPoint;
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::commit::script::Script;
@@ -21,8 +21,11 @@ pub struct Topic(Arc<Mutex<Durable>>);
 
 struct Durable {
     records: BTreeMap<i32, BTreeMap<i64, Command>>,
-    progress: BTreeMap<i32, Progress>,
+    /// The records that compaction leaves.
+    progress: BTreeMap<String, Vec<u8>>,
     answers: Vec<Answered>,
+    /// How often the topic has lost its tail.
+    cuts: usize,
     /// Told of each record that comes.
     grown: watch::Sender<()>,
     /// Whoever opened last; an earlier one is refused.
@@ -35,6 +38,8 @@ struct Durable {
 #[derive(Clone, Debug)]
 pub struct Answered {
     pub place: Place,
+    /// Of the record at that place: the topic may have lost it, and have another one there by now.
+    pub fingerprint: u64,
     pub answer: Answer,
     /// When it was committed.
     pub at: Instant,
@@ -42,11 +47,11 @@ pub struct Answered {
 
 impl Topic {
     pub fn new(partitions: i32) -> Topic {
-        let progress = |partition| (partition, Progress { partition, offset: 0, note: String::new() });
         Topic(Arc::new(Mutex::new(Durable {
             records: (0..partitions).map(|partition| (partition, BTreeMap::new())).collect(),
-            progress: (0..partitions).map(progress).collect(),
+            progress: BTreeMap::new(),
             answers: Vec::new(),
+            cuts: 0,
             grown: watch::Sender::new(()),
             epoch: 0,
             recalled: CancellationToken::new(),
@@ -63,6 +68,15 @@ impl Topic {
         let Place { partition, offset } = command.place;
         self.with(|durable| {
             durable.records.entry(partition).or_default().insert(offset, command);
+            durable.grown.send_replace(());
+        });
+    }
+
+    /// The partition loses its records from `offset` on, as with the broker that led it.
+    pub fn cut(&self, partition: i32, offset: i64) {
+        self.with(|durable| {
+            durable.records.entry(partition).or_default().split_off(&offset);
+            durable.cuts += 1;
             durable.grown.send_replace(());
         });
     }
@@ -86,14 +100,35 @@ impl Topic {
         self.with(|durable| durable.answers.len())
     }
 
-    /// How far each partition is answered.
+    /// How far each partition is answered, as whoever opens the topic finds it.
     pub fn progress(&self) -> BTreeMap<i32, Progress> {
-        self.with(|durable| durable.progress.clone())
+        self.with(|durable| {
+            let mut restored = Restored::default();
+            durable.progress.iter().for_each(|(key, value)| restored.take(key, Some(value)));
+            let settled = durable.records.iter().map(|(partition, records)| {
+                let progress = restored.progress(*partition).unwrap_or_else(|error| unreachable!("{error}"));
+                let mut progress = progress.unwrap_or_else(|| Progress::at(*partition, 0));
+                let found = records.iter().map(|(offset, command)| (*offset, command.fingerprint()));
+                progress.settle(0, &found.collect());
+                (*partition, progress)
+            });
+            settled.collect()
+        })
     }
 
     /// The first record at `offset` or behind it.
     fn record(&self, partition: i32, offset: i64) -> Option<Command> {
         self.with(|durable| Some(durable.records.get(&partition)?.range(offset..).next()?.1.clone()))
+    }
+
+    fn chunk(&self, partition: i32, from: i64, to: i64) -> Chunk {
+        let range = |durable: &mut Durable| {
+            let records = durable.records.get(&partition).map(|records| records.range(from..to.max(from)));
+            records.into_iter().flatten().take(CHUNK_MAX).map(|(_, command)| command.clone()).collect()
+        };
+        let commands: Vec<Command> = self.with(range);
+        let last = commands.last().filter(|_| commands.len() == CHUNK_MAX);
+        Chunk { next: last.map_or(to, |last| last.place.offset + 1), commands }
     }
 }
 
@@ -103,10 +138,17 @@ impl Durable {
             return Err(CommitError::Reopen("fenced".into()));
         }
         let at = Instant::now();
-        let answered =
-            |(command, answer): &(Arc<Command>, Answer)| Answered { place: command.place, answer: answer.clone(), at };
+        let answered = |(command, answer): &(Arc<Command>, Answer)| {
+            let (place, fingerprint) = (command.place, command.fingerprint());
+            Answered { place, fingerprint, answer: answer.clone(), at }
+        };
         self.answers.extend(batch.answers.iter().map(answered));
-        self.progress.extend(batch.progress.iter().map(|progress| (progress.partition, progress.clone())));
+        for record in &batch.progress {
+            match &record.value {
+                Some(value) => drop(self.progress.insert(record.key.clone(), value.clone())),
+                None => drop(self.progress.remove(&record.key)),
+            }
+        }
         Ok(())
     }
 }
@@ -141,11 +183,13 @@ impl CommitLog for MemoryTopic {
         let recalled = CancellationToken::new();
         self.topic.with(|durable| durable.recalled = recalled.clone());
         let (commands, receiver) = mpsc::channel(1);
-        let (paused, _) = watch::channel(BTreeSet::new());
-        for Progress { partition, offset, .. } in &progress {
-            tokio::spawn(deliver(self.topic.clone(), *partition, *offset, commands.clone(), paused.subscribe()));
+        let (again, wishes) = mpsc::channel(1);
+        let cuts = self.topic.with(|durable| durable.cuts);
+        for Progress { partition, next, .. } in &progress {
+            tokio::spawn(deliver(self.topic.clone(), cuts, *partition, *next, commands.clone()));
         }
-        Ok(OpenedCommands { progress, commands: receiver, paused, recalled })
+        tokio::spawn(deliver_again(self.topic.clone(), wishes));
+        Ok(OpenedCommands { progress, commands: receiver, again, recalled })
     }
 
     async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
@@ -156,16 +200,13 @@ impl CommitLog for MemoryTopic {
     async fn release(&mut self) {}
 }
 
-/// The records of one partition from `offset` on as they come, whenever it is not paused, until nobody takes them.
-async fn deliver(
-    topic: Topic,
-    partition: i32,
-    mut offset: i64,
-    commands: mpsc::Sender<Command>,
-    mut paused: watch::Receiver<BTreeSet<i32>>,
-) {
+/// Fewer than Kafka gives, so that a backlog has many pieces.
+const CHUNK_MAX: usize = 16;
+
+/// The records of one partition from `offset` on as they come, until nobody takes them or the topic has lost some.
+async fn deliver(topic: Topic, cuts: usize, partition: i32, mut offset: i64, commands: mpsc::Sender<Command>) {
     let mut grown = topic.with(|durable| durable.grown.subscribe());
-    loop {
+    while topic.with(|durable| durable.cuts) == cuts {
         grown.mark_unchanged();
         let Some(command) = topic.record(partition, offset) else {
             tokio::select! {
@@ -175,10 +216,15 @@ async fn deliver(
             }
         };
         offset = command.place.offset + 1;
-        if paused.wait_for(|paused| !paused.contains(&partition)).await.is_err()
-            || commands.send(command).await.is_err()
-        {
+        if commands.send(command).await.is_err() {
             return;
         }
+    }
+}
+
+async fn deliver_again(topic: Topic, mut wishes: mpsc::Receiver<ReadAgain>) {
+    while let Some(ReadAgain { partition, from, to, chunk }) = wishes.recv().await {
+        // Whoever wished for it may be gone.
+        let _ = chunk.send(topic.chunk(partition, from, to));
     }
 }

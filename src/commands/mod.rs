@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!  request topic ─Command─> listener ─> executor: decode, check, gate, call ──> upstream
-//!                              ^  │                     │
-//!          window: what of     │  └── Answered ─────────┘
-//!          each partition is   │
-//!          answered            └─ one transaction { replies, dead letters, offsets } ─> log
+//!        │                     ^  │                     │
+//!        └── read again ───────┤  └── Answered ─────────┘
+//!            when there is     │
+//!            room for its app  └─ one transaction { replies, dead letters, progress } ─> log
+//!                                 (what is answered: a window for each app of each partition)
 //! ```
 //!
 //! The lane has a consumer group, a producer and transactions of its own, so a reply never waits behind what was polled.
@@ -17,9 +18,19 @@ pub mod command;
 
 pub mod material;
 
+pub mod app;
+
 pub mod executor;
 
 pub mod window;
+
+pub mod trail;
+
+pub mod progress;
+
+pub mod partition;
+
+pub mod rooms;
 
 pub mod log;
 

@@ -1,74 +1,93 @@
-//! What of one partition is answered.
+//! What of one app's requests in one partition is answered.
 //!
-//! The offset that is committed is that of the first record without an answer. Records behind it may be answered
-//! already: they are noted in the metadata of the committed offset, as bits. So an answer is committed as soon as it is
-//! there, a slow call holds up nobody who stands less than [`SPAN`] behind it, and what starts anew knows what to skip.
+//! Requests of other apps stand between them and are none of a window's business: so each app has its own first request
+//! without an answer, and that of one whose upstream is away for days holds nobody else's. Of the requests behind the
+//! first, those that are answered are noted one by one, [`SPAN`] at most. What is more than an app's room in memory is
+//! *parked*: nothing is kept of it but the offset from which on the app's requests have to be read again.
+//!
+//! A deadline that passes while a request is parked is answered too, out of the order, and as many may be answered so as
+//! are parked. They are not noted one by one, but by what they have in common: see [`Expired`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
+use crate::domain::time::UnixMillis;
 
-/// How far the last record that is begun may lie behind the first without an answer. Its bits take 171 characters of the
-/// 4096 that a broker allows by default.
-pub const SPAN: i64 = 1024;
+/// How many requests behind the first without an answer may be begun or answered: the record of a window stays small.
+pub const SPAN: usize = 1024;
+/// How many steps [`Expired`] may have. Each takes 16 bytes of the record.
+const STEPS_MAX: usize = 256;
 
-/// Before the bits, so that a later release can tell its own notes from these.
-const VERSION: &str = "1:";
-
-/// How far a partition is answered, as it is committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub partition: i32,
-    /// The offset of the first record without an answer.
-    pub offset: i64,
-    /// Which records behind it have one.
-    pub note: String,
+/// A window as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowRecord {
+    /// The offset of the first request without an answer.
+    pub first: i64,
+    /// Behind it, and answered.
+    pub answered: BTreeSet<i64>,
+    pub expired: Expired,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the metadata of the committed offset is none of this connector's")]
-pub struct ForeignNote;
+impl WindowRecord {
+    /// What stands at `end` or behind it is another log's.
+    pub fn cut(&mut self, end: i64) {
+        self.answered.split_off(&end);
+        self.expired.0.split_off(&end);
+    }
+}
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// Begun, without an answer.
+    /// In memory, without an answer.
     open: BTreeSet<i64>,
-    /// Answered, behind the first that is open.
+    /// Answered, behind the first without an answer.
     answered: BTreeSet<i64>,
-    /// The offset that comes next.
-    next: i64,
+    parked: Option<Parked>,
+    expired: Expired,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parked {
+    /// From this offset on the app's requests are not in memory.
+    from: i64,
+    /// None of their deadlines passes before; absent where none has any.
+    earliest: Option<UnixMillis>,
 }
 
 impl Window {
-    /// Goes on where `progress` was committed.
-    pub fn resume(progress: &Progress) -> Result<Window, ForeignNote> {
-        let answered = bits(&progress.note).ok_or(ForeignNote)?.map(|bit| progress.offset.saturating_add(bit));
-        Ok(Window { open: BTreeSet::new(), answered: answered.collect(), next: progress.offset })
+    /// Goes on where `record` was written: everything without an answer is read again.
+    pub fn resume(record: &WindowRecord) -> Window {
+        // Their deadlines are not known yet.
+        let parked = Some(Parked { from: record.first, earliest: Some(UnixMillis(i64::MIN)) });
+        Window { open: BTreeSet::new(), answered: record.answered.clone(), parked, expired: record.expired.clone() }
     }
 
-    /// Goes on at `offset`, without any record behind it being answered.
-    pub fn at(offset: i64) -> Window {
-        Window { next: offset, ..Window::default() }
+    /// Nothing where every request is answered.
+    pub fn record(&self) -> Option<WindowRecord> {
+        let (answered, expired) = (self.answered.clone(), self.expired.clone());
+        Some(WindowRecord { first: self.first()?, answered, expired })
     }
 
-    /// Whether a record may be begun now. Control records and compaction leave gaps, which count.
-    pub fn has_room(&self, offset: i64) -> bool {
-        self.open.first().is_none_or(|first| offset - first < SPAN)
+    /// The offset of the first request without an answer.
+    pub fn first(&self) -> Option<i64> {
+        let parked = self.parked.as_ref().map(|parked| parked.from);
+        self.open.first().copied().into_iter().chain(parked).min()
     }
 
-    /// Whether the record still needs an answer; then it is open from now on.
-    pub fn begin(&mut self, offset: i64) -> bool {
-        let is_new = offset >= self.next;
-        self.next = self.next.max(offset.saturating_add(1));
-        let is_open = is_new && !self.answered.contains(&offset);
-        if is_open {
-            self.open.insert(offset);
-        }
-        self.prune();
-        is_open
+    /// From where on requests have to be read again.
+    pub fn parked_from(&self) -> Option<i64> {
+        self.parked.as_ref().map(|parked| parked.from)
     }
 
+    /// Whether one more may be begun, or noted as answered.
+    pub fn has_room(&self) -> bool {
+        self.open.len() + self.answered.len() < SPAN
+    }
+
+    pub fn begin(&mut self, offset: i64) {
+        self.open.insert(offset);
+    }
+
+    /// One that was begun has its answer.
     pub fn answer(&mut self, offset: i64) {
         if self.open.remove(&offset) {
             self.answered.insert(offset);
@@ -76,116 +95,134 @@ impl Window {
         self.prune();
     }
 
-    pub fn progress(&self, partition: i32) -> Progress {
-        let offset = self.open.first().copied().unwrap_or(self.next);
-        Progress { partition, offset, note: self.note(offset) }
+    /// Notes a request that is answered without having been begun. False where there is no room for the note.
+    pub fn answer_at_once(&mut self, offset: i64) -> bool {
+        let has_room = self.first().is_none() || self.has_room();
+        if has_room {
+            self.note(offset);
+        }
+        has_room
     }
 
-    /// Forgets what the committed offset says by itself.
+    /// Notes that a request is answered, whether there is room for it or not.
+    pub fn note(&mut self, offset: i64) {
+        self.answered.insert(offset);
+        self.prune();
+    }
+
+    /// The request, and all that follow, are to be read again.
+    pub fn park(&mut self, offset: i64, deadline: Option<UnixMillis>) {
+        self.parked.get_or_insert(Parked { from: offset, earliest: None });
+        self.note_deadline(deadline);
+    }
+
+    pub fn note_deadline(&mut self, deadline: Option<UnixMillis>) {
+        if let (Some(parked), Some(deadline)) = (&mut self.parked, deadline) {
+            parked.earliest = Some(parked.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        }
+    }
+
+    /// Whether a parked request that is read again still needs an answer.
+    pub fn is_unanswered(&self, offset: i64, deadline: Option<UnixMillis>) -> bool {
+        self.parked_from().is_some_and(|from| from <= offset)
+            && !self.answered.contains(&offset)
+            && !deadline.is_some_and(|deadline| self.expired.covers(offset, deadline))
+    }
+
+    /// What is parked has been read again up to `next`; nothing is parked any more once that is the partition's `end`.
+    pub fn read_to(&mut self, next: i64, end: i64) {
+        if let Some(parked) = &mut self.parked {
+            parked.from = next;
+        }
+        self.parked.take_if(|parked| parked.from >= end);
+        self.prune();
+    }
+
+    /// Whether a deadline of a parked request may have passed, and may be answered now: a clock that was set back must
+    /// not tell that what is answered is not.
+    pub fn may_have_expired(&self, now: UnixMillis) -> bool {
+        let earliest = self.parked.as_ref().and_then(|parked| parked.earliest);
+        earliest.is_some_and(|earliest| earliest <= now)
+            && self.expired.0.len() < STEPS_MAX
+            && self.expired.0.values().all(|time| *time <= now.0)
+    }
+
+    /// From now on only deadlines that are noted are known.
+    pub fn forget_deadlines(&mut self) {
+        if let Some(parked) = &mut self.parked {
+            parked.earliest = None;
+        }
+    }
+
+    /// Every parked request from `from` to before `to` whose deadline is not after `time` is answered.
+    pub fn expire(&mut self, from: i64, to: i64, time: UnixMillis) {
+        let Some(parked) = self.parked_from() else { return };
+        self.expired.set(from.max(parked), to, time);
+        self.prune();
+    }
+
+    /// Forgets what the first request without an answer says by itself.
     fn prune(&mut self) {
-        let offset = self.open.first().copied().unwrap_or(self.next);
-        self.answered = self.answered.split_off(&offset);
-    }
-
-    fn note(&self, offset: i64) -> String {
-        let Some(last) = self.answered.last() else { return String::new() };
-        let mut bytes = vec![0u8; usize::try_from((last - offset) / 8 + 1).unwrap_or(0)];
-        for bit in self.answered.iter().map(|answered| usize::try_from(answered - offset).unwrap_or(0)) {
-            bytes[bit / 8] |= 1 << (bit % 8);
-        }
-        format!("{VERSION}{}", BASE64_STANDARD_NO_PAD.encode(bytes))
-    }
-}
-
-/// The numbers of the bits that are set.
-fn bits(note: &str) -> Option<impl Iterator<Item = i64>> {
-    let bytes = match note {
-        "" => Vec::new(),
-        note => BASE64_STANDARD_NO_PAD.decode(note.strip_prefix(VERSION)?).ok()?,
-    };
-    let set = bytes
-        .into_iter()
-        .enumerate()
-        .flat_map(|(at, byte)| (0..8).filter(move |bit| byte & (1 << bit) != 0).map(move |bit| at as i64 * 8 + bit));
-    Some(set)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn what_is_behind_an_open_record_is_noted() {
-        let mut window = Window::at(10);
-        assert!((10..14).all(|offset| window.begin(offset)));
-        window.answer(11);
-        window.answer(13);
-        let progress = window.progress(0);
-        // Bits 1 and 3: ten in binary, from the lowest on.
-        assert_eq!((progress.offset, progress.note.as_str()), (10, "1:Cg"));
-        window.answer(10);
-        assert_eq!(window.progress(0), Progress { partition: 0, offset: 12, note: "1:Ag".into() });
-        window.answer(12);
-        assert_eq!(window.progress(0), Progress { partition: 0, offset: 14, note: String::new() });
-    }
-
-    #[test]
-    fn the_window_is_full_a_span_behind_the_first_open_record() {
-        let mut window = Window::at(0);
-        assert!(window.has_room(1_000_000));
-        assert!(window.begin(5));
-        assert!(window.has_room(5 + SPAN - 1) && !window.has_room(5 + SPAN));
-        assert!(window.begin(5 + SPAN - 1));
-        window.answer(5 + SPAN - 1);
-        assert!(window.progress(0).note.len() <= 2 + 171);
-        window.answer(5);
-        assert!(window.has_room(5 + 2 * SPAN));
-    }
-
-    #[test]
-    fn a_note_of_somebody_else_is_told_apart() {
-        for note in ["consumed by hand", "2:AA", "1:%"] {
-            let progress = Progress { partition: 0, offset: 0, note: note.into() };
-            assert!(Window::resume(&progress).is_err(), "{note}");
-        }
-    }
-
-    proptest! {
-        /// Records with gaps between them are begun in their order, answered in any, and what starts anew at any moment
-        /// begins exactly those without an answer.
-        #[test]
-        fn after_a_restart_exactly_the_unanswered_are_begun(
-            gaps in prop::collection::vec(1..4i64, 1..60),
-            steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..120),
-            restarts in prop::collection::vec(0..120usize, 0..4),
-        ) {
-            let offsets: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
-            let mut window = Window::at(offsets[0] - 1);
-            let mut answered = BTreeSet::new();
-            let mut open = Vec::new();
-            let mut read = 0;
-            for (at, (reads, which)) in steps.into_iter().enumerate() {
-                if restarts.contains(&at) {
-                    let progress = window.progress(0);
-                    window = Window::resume(&progress).unwrap();
-                    prop_assert!(offsets.iter().filter(|offset| **offset < progress.offset).all(|o| answered.contains(o)));
-                    read = offsets.partition_point(|offset| *offset < progress.offset);
-                    open.clear();
-                }
-                if reads && read < offsets.len() {
-                    let offset = offsets[read];
-                    read += 1;
-                    prop_assert_eq!(window.begin(offset), !answered.contains(&offset));
-                    if !answered.contains(&offset) {
-                        open.push(offset);
-                    }
-                } else if !open.is_empty() {
-                    let offset = open.swap_remove(which.index(open.len()));
-                    window.answer(offset);
-                    prop_assert!(answered.insert(offset), "answered twice");
-                }
+        match self.first() {
+            Some(first) => {
+                self.answered = self.answered.split_off(&first);
+                self.expired.forget_before(first);
+            }
+            None => {
+                self.answered.clear();
+                self.expired.0.clear();
             }
         }
     }
 }
+
+/// Before any deadline.
+const NEVER: i64 = i64::MIN;
+
+/// Up to which deadline the requests are answered as expired, in steps: from an offset on, up to the next step, every
+/// request whose deadline is not after the step's time. The log itself says which these are, so nothing need be noted of
+/// them one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expired(BTreeMap<i64, i64>);
+
+impl Expired {
+    /// Offsets with their times, in order.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = (i64, i64)> {
+        self.0.iter().map(|(offset, time)| (*offset, *time))
+    }
+
+    pub fn of(steps: impl IntoIterator<Item = (i64, i64)>) -> Expired {
+        Expired(steps.into_iter().collect())
+    }
+
+    fn time_at(&self, offset: i64) -> i64 {
+        self.0.range(..=offset).next_back().map_or(NEVER, |(_, time)| *time)
+    }
+
+    fn covers(&self, offset: i64, deadline: UnixMillis) -> bool {
+        let time = self.time_at(offset);
+        time != NEVER && deadline.0 <= time
+    }
+
+    fn set(&mut self, from: i64, to: i64, time: UnixMillis) {
+        if from >= to {
+            return;
+        }
+        let behind = self.time_at(to);
+        self.0.retain(|offset, _| !(from..=to).contains(offset));
+        self.0.extend([(from, time.0), (to, behind)]);
+        let mut last = NEVER;
+        self.0.retain(|_, time| std::mem::replace(&mut last, *time) != *time);
+    }
+
+    fn forget_before(&mut self, offset: i64) {
+        let time = self.time_at(offset);
+        self.0 = self.0.split_off(&offset);
+        if time != NEVER {
+            self.0.insert(offset, time);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,91 +1,242 @@
-//! How far the partitions of the request topic are answered.
+//! How far the partitions of the request topic are answered, on the state topic.
+//!
+//! All of it stands in one partition, whatever their number: whoever answers requests reads that one, and raising the
+//! number loses nothing. The other records there are the polls'.
+//!
+//! Opening writes first and reads then: a record of its own, in a transaction with the offsets of the assignment. What an
+//! earlier owner could still commit has passed the broker's check of its generation, which comes after all its records
+//! are acknowledged, before this owner was assigned anything: so it stands below the own record, and a transaction that is
+//! still open there holds the reader until it ends. No end of a partition is asked for, which a broker that leads since a
+//! moment might tell wrong.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
 
+use super::command_again::Pieces;
 use super::command_reader::again;
 use super::context::LogContext;
-use crate::commands::command::Place;
-use crate::commands::window::Progress;
+use super::records::Record;
+use super::settings::Settings;
+use super::transaction::{OwnedOffsets, Position, Transactions};
+use crate::commands::progress::{Progress, Restored};
 use crate::commit::log::OpenError;
+use crate::domain::time::UnixMillis;
 
+/// The partition of the state topic in which the progress stands.
+pub(super) const STATE_PARTITION: i32 = 0;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+/// How long the state topic may take to be made.
+const APPEAR_MAX: Duration = Duration::from_secs(30);
+/// How long reading may go without progress: an open transaction of another instance holds it for that one's
+/// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
+const STALL_MAX: Duration = Duration::from_secs(16 * 60);
+/// How long a log may look shorter than it was before it is believed: a new leader does not know its end at once.
+const SHORTER_MAX: Duration = Duration::from_secs(10);
 
-/// Partitions whose records came again from an offset that had been passed, as after the topic was made anew or was cut
-/// by an unclean election. Their committed offset means nothing any more.
-#[derive(Debug, Default)]
-pub(super) struct GoneBack(Mutex<HashMap<i32, i64>>);
+const PREFIX: &str = "answered/";
 
-impl GoneBack {
-    /// A record came at a place before `next`.
-    pub fn note(&self, topic: &str, Place { partition, offset }: Place, next: i64) {
-        tracing::error!(
-            topic,
-            partition,
-            offset,
-            next,
-            "the offsets of the partition have gone back: was the topic made anew? its requests are answered from there"
-        );
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, offset);
-    }
-
-    /// `committed`, or where the partition has gone back to.
-    fn correct(&self, committed: Progress) -> Progress {
-        let began = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&committed.partition);
-        match began {
-            Some(offset) if offset < committed.offset => Progress { offset, note: String::new(), ..committed },
-            _ => committed,
-        }
-    }
+/// What the keys of a request topic begin with.
+pub(super) fn prefix(request_topic: &str) -> String {
+    format!("{PREFIX}{request_topic}/")
 }
 
-/// How far each partition is answered; from its beginning where nothing ever was.
+/// The offsets that are committed for the partitions, which are sent again with the barrier: they only show how many
+/// requests wait. Told when no transaction holds them open.
 pub(super) fn committed(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
     partitions: &[i32],
-    gone_back: &GoneBack,
-) -> Result<Vec<Progress>, OpenError> {
+) -> Result<Vec<Position>, OpenError> {
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(topic, *partition);
     }
     let answered = consumer.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
-    let progress = answered.elements().into_iter().map(|element| {
+    let positions = answered.elements().into_iter().map(|element| {
         element.error().map_err(again)?;
-        let partition = element.partition();
-        let (offset, note) = match element.offset() {
-            Offset::Offset(offset) => (offset, element.metadata().to_owned()),
-            _ => (consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT).map_err(again)?.0, String::new()),
+        let offset = match element.offset() {
+            Offset::Offset(offset) => offset,
+            _ => 0,
         };
-        Ok(gone_back.correct(Progress { partition, offset, note }))
+        Ok(Position { partition: element.partition(), offset, metadata: String::new() })
     });
-    progress.collect()
+    positions.collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Everything that is known of the answers to requests on `request_topic`. Blocks.
+pub(super) fn restore(
+    settings: &Settings,
+    request_topic: &str,
+    transactions: &Transactions,
+    offsets: &OwnedOffsets,
+    cancel: &CancellationToken,
+) -> Result<Restored, OpenError> {
+    let topic = settings.topics.state.as_str();
+    let reader: BaseConsumer<LogContext> =
+        settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
+    wait_for(&reader, topic, cancel)?;
+    let prefix = prefix(request_topic);
+    let barrier = format!("{prefix}opened/{:032x}", rand::random::<u128>());
+    let record = || Record {
+        topic,
+        partition: Some(STATE_PARTITION),
+        key: Some(barrier.as_bytes()),
+        headers: &[],
+        // It tells nothing, and compaction takes it away.
+        value: None,
+        timestamp: UnixMillis(jiff::Timestamp::now().as_millisecond()),
+    };
+    let written = transactions.commit(|send| send(record()), offsets);
+    written.map_err(|failure| {
+        OpenError::Again(format!("the opening of the request topic can't be written: {failure:?}"))
+    })?;
+    read_to(&reader, topic, &prefix, &barrier, cancel)
+}
 
-    #[test]
-    fn a_partition_that_has_gone_back_begins_there_once() {
-        let (gone_back, committed) = (GoneBack::default(), Progress { partition: 3, offset: 90, note: "1:AQ".into() });
-        assert_eq!(gone_back.correct(committed.clone()), committed);
-        gone_back.note("requests", Place { partition: 3, offset: 5 }, 95);
-        let other = Progress { partition: 4, ..committed.clone() };
-        assert_eq!(gone_back.correct(other.clone()), other);
-        assert_eq!(gone_back.correct(committed.clone()), Progress { partition: 3, offset: 5, note: String::new() });
-        assert_eq!(gone_back.correct(committed.clone()), committed);
+/// The polls make the topic, or say why it is missing.
+fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &CancellationToken) -> Result<(), OpenError> {
+    let deadline = Instant::now() + APPEAR_MAX;
+    loop {
+        let metadata = reader.fetch_metadata(Some(topic), CALL_TIMEOUT).map_err(failed)?;
+        let is_there = |found: &rdkafka::metadata::MetadataTopic| {
+            found.name() == topic && found.error().is_none() && !found.partitions().is_empty()
+        };
+        if metadata.topics().iter().any(is_there) {
+            return Ok(());
+        }
+        if cancel.is_cancelled() || Instant::now() >= deadline {
+            return Err(OpenError::Again(format!("topic {topic} does not exist yet")));
+        }
+        std::thread::sleep(POLL);
     }
+}
 
-    #[test]
-    fn an_offset_that_the_broker_has_dropped_is_not_brought_back() {
-        let (gone_back, committed) = (GoneBack::default(), Progress { partition: 3, offset: 2, note: String::new() });
-        gone_back.note("requests", Place { partition: 3, offset: 5 }, 95);
-        assert_eq!(gone_back.correct(committed.clone()), committed);
+fn read_to(
+    reader: &BaseConsumer<LogContext>,
+    topic: &str,
+    prefix: &str,
+    barrier: &str,
+    cancel: &CancellationToken,
+) -> Result<Restored, OpenError> {
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(topic, STATE_PARTITION, Offset::Beginning).map_err(failed)?;
+    reader.assign(&assignment).map_err(failed)?;
+    let mut restored = Restored::default();
+    let mut progress = Instant::now();
+    while progress.elapsed() < STALL_MAX {
+        if cancel.is_cancelled() {
+            return Err(OpenError::Again("the partitions were revoked while their progress was read".into()));
+        }
+        match reader.poll(POLL) {
+            Some(Ok(message)) => {
+                progress = Instant::now();
+                let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
+                if key == Some(barrier) {
+                    return Ok(restored);
+                }
+                if let Some(key) = key.and_then(|key| key.strip_prefix(prefix)) {
+                    restored.take(key, message.payload());
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(failed(error)),
+            Some(Err(error)) => reader.context().error(&error, "reading how far requests are answered"),
+        }
     }
+    Err(OpenError::Again(format!("topic {topic} could not be read to the record that was just written")))
+}
+
+/// What is known of each partition, as far as its log is still the same. Blocks.
+pub(super) fn settle(
+    restored: &Restored,
+    pieces: &mut Pieces,
+    topic: &str,
+    partitions: &[i32],
+    stop: &CancellationToken,
+) -> Result<Vec<Progress>, OpenError> {
+    let patience = Instant::now() + SHORTER_MAX;
+    let settled = partitions.iter().map(|partition| {
+        let known = restored.progress(*partition);
+        let known =
+            known.map_err(|error| OpenError::Stop(format!("how far {topic} is answered can't be read: {error}")))?;
+        let (low, _) = watermarks(pieces, topic, *partition)?;
+        let Some(mut progress) = known else { return Ok(Progress::at(*partition, low)) };
+        let Some((last, fingerprint)) = progress.trail.last().filter(|(last, _)| *last >= low) else {
+            progress.settle(low, &BTreeMap::new());
+            return Ok(progress);
+        };
+        let end = end(pieces, topic, *partition, last + 1, patience, stop)?;
+        let found = fingerprints(pieces, *partition, last.min(end), end.min(last + 1), stop)?;
+        if found.get(&last) == Some(&fingerprint) {
+            progress.next = progress.next.min(end).max(last + 1);
+            return Ok(progress);
+        }
+        let from = progress.trail.first_from(low).unwrap_or(low);
+        let found = fingerprints(pieces, *partition, from, end.min(last + 1), stop)?;
+        if let Some(offset) = progress.settle(low, &found) {
+            tracing::error!(
+                topic,
+                partition,
+                offset,
+                last,
+                "the request topic is another log from this offset on: was it made anew, or has it lost its tail? its \
+                 requests are answered from there"
+            );
+        }
+        Ok(progress)
+    });
+    settled.collect()
+}
+
+/// The end of the partition, waited for where it should be at `expected` at least.
+fn end(
+    pieces: &Pieces,
+    topic: &str,
+    partition: i32,
+    expected: i64,
+    patience: Instant,
+    stop: &CancellationToken,
+) -> Result<i64, OpenError> {
+    loop {
+        let (_, end) = watermarks(pieces, topic, partition)?;
+        if end >= expected || stop.is_cancelled() || Instant::now() >= patience {
+            return Ok(end);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn watermarks(pieces: &Pieces, topic: &str, partition: i32) -> Result<(i64, i64), OpenError> {
+    pieces.consumer().fetch_watermarks(topic, partition, CALL_TIMEOUT).map_err(again)
+}
+
+/// Of the records from `from` to before `to`, all of which are there.
+fn fingerprints(
+    pieces: &mut Pieces,
+    partition: i32,
+    mut from: i64,
+    to: i64,
+    stop: &CancellationToken,
+) -> Result<BTreeMap<i64, u64>, OpenError> {
+    let mut found = BTreeMap::new();
+    while from < to {
+        let chunk = pieces.read(partition, from, to, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
+        if chunk.next <= from {
+            return Err(OpenError::Again(format!("the requests of partition {partition} can't be read now")));
+        }
+        from = chunk.next;
+        found.extend(chunk.commands.iter().map(|command| (command.place.offset, command.fingerprint())));
+    }
+    Ok(found)
+}
+
+fn failed(error: KafkaError) -> OpenError {
+    OpenError::Again(format!("how far requests are answered can't be read: {error}"))
 }

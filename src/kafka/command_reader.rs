@@ -1,24 +1,23 @@
 //! Reads requests from where they are answered, in a thread of its own.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::command_progress::GoneBack;
 use super::context::LogContext;
 use super::headers::headers;
 use crate::commands::command::{Command, Place};
-use crate::commands::window::Progress;
+use crate::commands::progress::Progress;
 use crate::commit::log::OpenError;
+use crate::domain::time::UnixMillis;
 
 /// Also the longest that the reading thread takes to stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -26,12 +25,6 @@ const POLL: Duration = Duration::from_millis(100);
 const QUEUE_MAX: usize = 16;
 /// A full queue means that calls are under way; they take longer than this.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
-
-/// The lane's ends of what joins it with the reader.
-pub(super) struct ReaderEnds {
-    pub commands: mpsc::Receiver<Command>,
-    pub paused: watch::Sender<BTreeSet<i32>>,
-}
 
 /// A thread that reads. It waits for the lane to take a command, so few are in memory.
 pub(super) struct Reader {
@@ -44,29 +37,27 @@ impl Reader {
         consumer: BaseConsumer<LogContext>,
         topic: &str,
         progress: &[Progress],
-        gone_back: Arc<GoneBack>,
-    ) -> Result<(Reader, ReaderEnds), OpenError> {
+    ) -> Result<(Reader, mpsc::Receiver<Command>), OpenError> {
         let mut assignment = TopicPartitionList::new();
-        for Progress { partition, offset, .. } in progress {
-            assignment.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(again)?;
+        for Progress { partition, next, .. } in progress {
+            assignment.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(again)?;
         }
         consumer.assign(&assignment).map_err(again)?;
         let (commands, receiver) = mpsc::channel(QUEUE_MAX);
-        let (paused, wanted) = watch::channel(BTreeSet::new());
         let stop = CancellationToken::new();
         let reading = Reading {
             consumer,
             commands,
-            pauses: Pauses { topic: topic.to_owned(), wanted, now: BTreeSet::new() },
-            next: progress.iter().map(|progress| (progress.partition, progress.offset)).collect(),
-            gone_back,
+            topic: topic.to_owned(),
+            next: progress.iter().map(|progress| (progress.partition, progress.next)).collect(),
+            was_missing: false,
             stop: stop.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("requests".into())
             .spawn(move || reading.run())
             .map_err(|error| OpenError::Again(format!("no thread for reading requests: {error}")))?;
-        Ok((Reader { stop, thread: Some(thread) }, ReaderEnds { commands: receiver, paused }))
+        Ok((Reader { stop, thread: Some(thread) }, receiver))
     }
 }
 
@@ -84,32 +75,24 @@ impl Drop for Reader {
 struct Reading {
     consumer: BaseConsumer<LogContext>,
     commands: mpsc::Sender<Command>,
-    pauses: Pauses,
+    topic: String,
     /// The least offset that may come, by partition.
     next: HashMap<i32, i64>,
-    gone_back: Arc<GoneBack>,
+    /// The topic was not there for a while.
+    was_missing: bool,
     stop: CancellationToken,
 }
 
 impl Reading {
-    /// Until it is stopped, librdkafka can't go on, or a partition has gone back.
+    /// Until it is stopped, librdkafka can't go on, or the log may be another one.
     fn run(mut self) {
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.pauses.follow(&self.consumer) {
-                self.consumer.context().error(&error, "pausing a partition of requests");
-            }
             match self.consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => {
                     let command = command(&message);
-                    let Place { partition, offset } = command.place;
-                    let next = self.next.entry(partition).or_insert(offset);
-                    if offset < *next {
-                        self.gone_back.note(&self.pauses.topic, command.place, *next);
-                        return;
-                    }
-                    *next = offset + 1;
-                    if hand_over(command, &self.commands, &self.stop).is_err() {
+                    if self.is_of_another_log(command.place) || hand_over(command, &self.commands, &self.stop).is_err()
+                    {
                         return;
                     }
                 }
@@ -117,10 +100,37 @@ impl Reading {
                     self.consumer.context().error(&error, "reading requests");
                     return;
                 }
-                Some(Err(error)) => self.consumer.context().error(&error, "reading requests"),
+                Some(Err(error)) => {
+                    self.was_missing |= is_missing(&error);
+                    self.consumer.context().error(&error, "reading requests");
+                }
             }
         }
     }
+
+    /// Offsets that go back, or a topic that is there again, mean that it may have been made anew or has lost its tail:
+    /// whoever opens it next compares.
+    fn is_of_another_log(&mut self, Place { partition, offset }: Place) -> bool {
+        let next = self.next.entry(partition).or_insert(offset);
+        let is_another = offset < *next || self.was_missing;
+        if is_another {
+            let (topic, next) = (&self.topic, *next);
+            tracing::warn!(topic, partition, offset, next, "the request topic may be another log, and is looked at");
+        }
+        *next = offset + 1;
+        is_another
+    }
+}
+
+fn is_missing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
 }
 
 /// Nobody takes it any more.
@@ -139,38 +149,10 @@ fn hand_over(mut command: Command, commands: &mpsc::Sender<Command>, stop: &Canc
     Ok(())
 }
 
-/// The partitions that are paused, and those that should be.
-struct Pauses {
-    topic: String,
-    wanted: watch::Receiver<BTreeSet<i32>>,
-    now: BTreeSet<i32>,
-}
-
-impl Pauses {
-    /// What a paused partition has fetched ahead is dropped by librdkafka, and fetched again later.
-    fn follow(&mut self, consumer: &BaseConsumer<LogContext>) -> KafkaResult<()> {
-        if *self.wanted.borrow() == self.now {
-            return Ok(());
-        }
-        let wanted = self.wanted.borrow().clone();
-        consumer.pause(&self.list(wanted.difference(&self.now)))?;
-        consumer.resume(&self.list(self.now.difference(&wanted)))?;
-        self.now = wanted;
-        Ok(())
-    }
-
-    fn list<'a>(&self, partitions: impl Iterator<Item = &'a i32>) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition(&self.topic, *partition);
-        }
-        list
-    }
-}
-
-fn command(message: &BorrowedMessage<'_>) -> Command {
+pub(super) fn command(message: &BorrowedMessage<'_>) -> Command {
     Command {
         place: Place { partition: message.partition(), offset: message.offset() },
+        timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or(0)),
         key: message.key().map(Bytes::copy_from_slice),
         headers: headers(message),
         value: message.payload().map(Bytes::copy_from_slice),

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::command_progress::{self, STATE_PARTITION};
 use super::records::{DeadLetters, RECORD_OVERHEAD, Record};
 use super::topics::Takes;
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commands::command::{Answer, CONTENT_TYPE, Command, Header, REPLY_TOPIC};
 use crate::commands::log::AnswerBatch;
+use crate::commands::progress::ProgressRecord;
 use crate::domain::dead_letter::{DeadLetter, Origin};
 use crate::domain::material::{MaterialResult, Outcome, Refusal};
 use crate::domain::time::UnixMillis;
@@ -24,6 +26,9 @@ pub struct ReplyWriter {
     pub closed: Arc<ClosedTopics>,
     pub dead_letters: String,
     pub dead_letters_limit: usize,
+    /// Where it is kept how far requests are answered.
+    pub state: String,
+    pub state_limit: usize,
     pub encoders: Arc<Encoders>,
     pub results: Arc<ResultEncoder>,
 }
@@ -41,7 +46,10 @@ impl ClosedTopics {
 
 impl ReplyWriter {
     pub fn smallest_limit(&self) -> usize {
-        self.reply_topics.values().map(|takes| takes.bytes).fold(self.dead_letters_limit, usize::min)
+        self.reply_topics
+            .values()
+            .map(|takes| takes.bytes)
+            .fold(self.dead_letters_limit.min(self.state_limit), usize::min)
     }
 
     /// A topic has refused a record of the batch; where it is not known which, each that is not the connector's own may
@@ -60,7 +68,7 @@ impl ReplyWriter {
         }
     }
 
-    /// Hands one record for each answer to `send`, until it fails.
+    /// Hands one record for each answer to `send`, and how far requests are answered with them, until it fails.
     pub fn write<E>(
         &self,
         batch: &AnswerBatch,
@@ -77,6 +85,13 @@ impl ReplyWriter {
                 let to = DeadLetters { topic: &self.dead_letters, limit: self.dead_letters_limit };
                 to.write(&letter, &self.encoders, now, &mut buffer, &mut send)?;
             }
+        }
+        let prefix = command_progress::prefix(&self.request_topic);
+        for ProgressRecord { key, value } in &batch.progress {
+            let key = format!("{prefix}{key}");
+            let (partition, key) = (Some(STATE_PARTITION), Some(key.as_bytes()));
+            let (topic, value) = (self.state.as_str(), value.as_deref());
+            send(Record { topic, partition, key, headers: &[], value, timestamp: now })?;
         }
         Ok(())
     }
@@ -163,6 +178,8 @@ mod tests {
             closed: Arc::default(),
             dead_letters: "dead-letters".into(),
             dead_letters_limit: 1_000_000,
+            state: "state".into(),
+            state_limit: 1_000_000,
             encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
             results: Arc::new(ResultEncoder::new(Framing::SingleObject)),
         }
@@ -175,7 +192,7 @@ mod tests {
     fn command(headers: Vec<Header>) -> Command {
         let place = Place { partition: 3, offset: 9 };
         let [key, value] = ["wx1/oP", "{}"].map(|text| Some(Bytes::from_static(text.as_bytes())));
-        Command { place, key, headers, value }
+        Command { place, timestamp: UnixMillis(0), key, headers, value }
     }
 
     fn result(image_bytes: usize) -> MaterialResult {
@@ -186,7 +203,7 @@ mod tests {
     }
 
     fn written(writer: &ReplyWriter, command: Command, answer: Answer) -> Sent {
-        let batch = AnswerBatch { answers: vec![(Arc::new(command), answer)], progress: vec![] };
+        let batch = AnswerBatch { answers: vec![(Arc::new(command), answer)], ..AnswerBatch::default() };
         let mut sent = Vec::new();
         let send = |record: Record<'_>| {
             let value = Decoder::new([]).decode(record.value.unwrap()).unwrap();
@@ -205,6 +222,22 @@ mod tests {
         assert_eq!((topic.as_str(), key.as_deref()), ("results", Some(b"wx1/oP".as_slice())));
         assert_eq!(headers, [header("correlation-id", "7"), header("content-type", "application/avro")]);
         assert_eq!((value.text("request_id"), value.text("status")), (Some("r"), Some("SUCCEEDED")));
+    }
+
+    #[test]
+    fn how_far_requests_are_answered_stands_with_their_answers_under_the_name_of_their_topic() {
+        let records = [("3", Some(vec![1, 2])), ("3/app/wx1", None)];
+        let records = records.map(|(key, value)| ProgressRecord { key: key.into(), value });
+        let batch = AnswerBatch { progress: records.to_vec(), ..AnswerBatch::default() };
+        let mut sent = Vec::new();
+        let send = |record: Record<'_>| {
+            let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+            sent.push((record.topic.to_owned(), record.partition, key, record.value.map(<[u8]>::to_vec)));
+            Ok::<(), ()>(())
+        };
+        writer(10_000).write(&batch, UnixMillis(0), send).unwrap();
+        let expected = [("answered/requests/3", Some(vec![1, 2])), ("answered/requests/3/app/wx1", None)];
+        assert_eq!(sent, expected.map(|(key, value)| ("state".to_owned(), Some(0), key.to_owned(), value)));
     }
 
     #[test]
@@ -229,7 +262,7 @@ mod tests {
         let asking = |topic: &str| command(vec![header("reply-topic", topic)]);
         let batch = |topics: &[&str]| {
             let answers = topics.iter().map(|topic| (Arc::new(asking(topic)), Answer::Reply(result(10))));
-            AnswerBatch { answers: answers.collect(), progress: vec![] }
+            AnswerBatch { answers: answers.collect(), ..AnswerBatch::default() }
         };
         let topics = || ["mine", "latest", "results"].map(|topic| writer.destination(&asking(topic)).0);
         writer.refused(Some("results"), &batch(&["mine", "results"]), "no right");

@@ -1,21 +1,24 @@
 //! The request topic, and the transactions that answer it.
 //!
 //! Opening it: (1) wait for an assignment; (2) `init_transactions`, which fences what ran under this `transactional.id`
-//! and ends what it left open; (3) ask for the committed offsets as `read_committed`, which waits for transactions of
-//! other instances that still hold offsets; (4) read from there on. A transaction of an older generation that (3) did not
-//! see is refused its offsets, and with them its replies. Whatever goes wrong later, the session is dropped and opened
-//! again: what was read and not committed is read again.
+//! and ends what it left open; (3) write a record of its own to the state topic and read to it, which brings everything
+//! that was answered before (`command_progress`); (4) compare the request topic with it, which may be another log
+//! meanwhile; (5) read on from there. A transaction of an older generation that (3) did not see is refused its offsets,
+//! and with them its replies. Whatever goes wrong later, the session is dropped and opened again: what was read and not
+//! committed is read again.
+//!
+//! The offsets of the group carry no progress: they make the broker check the generation, and show how many requests
+//! wait.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rdkafka::consumer::BaseConsumer;
 use tokio_util::sync::CancellationToken;
 
-use super::command_progress::{self, GoneBack};
-use super::command_reader::{self, Reader, ReaderEnds};
+use super::command_again::{self, AgainReader, Pieces};
+use super::command_progress;
+use super::command_reader::Reader;
 use super::command_records::{ClosedTopics, ReplyWriter};
-use super::context::LogContext;
 use super::limits::LearnedLimits;
 use super::ownership::Assignment;
 use super::records::{Limits, RecordClock};
@@ -26,9 +29,11 @@ use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commands::log::{AnswerBatch, OpenedCommands};
-use crate::commands::window::Progress;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
+
+/// What the state topic takes at least, where it was not there yet when it was looked at.
+const STATE_BYTES_MIN: usize = 64 * 1024;
 
 /// Opens the request topic, time and again, for the whole life of the process.
 #[derive(Clone)]
@@ -43,7 +48,6 @@ struct Parts {
     encoders: Arc<Encoders>,
     results: Arc<ResultEncoder>,
     clock: RecordClock,
-    gone_back: Arc<GoneBack>,
     closed: Arc<ClosedTopics>,
 }
 
@@ -53,8 +57,8 @@ struct Session {
     writer: ReplyWriter,
     assignment: Arc<Assignment>,
     clock: RecordClock,
-    /// Stops its thread when it is dropped.
-    _reader: Reader,
+    /// Stop their threads when they are dropped.
+    _readers: (Reader, AgainReader),
 }
 
 impl CommandTopic {
@@ -66,8 +70,8 @@ impl CommandTopic {
         clock: RecordClock,
     ) -> CommandTopic {
         let tenure = Tenure::new(settings.clone(), settings.command_group(), topics.requests.clone());
-        let (results, gone_back, closed) = (Arc::new(results), Arc::default(), Arc::default());
-        let parts = Parts { settings, topics, encoders, results, clock, gone_back, closed };
+        let (results, closed) = (Arc::new(results), Arc::default());
+        let parts = Parts { settings, topics, encoders, results, clock, closed };
         CommandTopic { parts: Arc::new(parts), tenure }
     }
 
@@ -112,19 +116,18 @@ impl Parts {
         let config = self.settings.producer_config(self.settings.command_transactional_id(), writer.smallest_limit());
         let transactions = Transactions::open(config, topic)?;
         reach(CrashPoint::CommandsFenced);
-        let consumer: BaseConsumer<LogContext> = self
-            .settings
-            .command_reader_config()
-            .create_with_context(LogContext::default())
-            .map_err(command_reader::again)?;
-        let progress = command_progress::committed(&consumer, topic, &assignment.partitions, &self.gone_back)?;
-        reach(CrashPoint::ProgressRead);
-        let (reader, ReaderEnds { commands, paused }) =
-            Reader::start(consumer, topic, &progress, self.gone_back.clone())?;
+        let mut pieces = Pieces::new(command_again::consumer(&self.settings)?, topic);
+        let positions = command_progress::committed(pieces.consumer(), topic, &assignment.partitions)?;
+        let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), positions };
         let recalled = assignment.recalled.clone();
+        let restored = command_progress::restore(&self.settings, topic, &transactions, &offsets, &recalled)?;
+        let progress = command_progress::settle(&restored, &mut pieces, topic, &assignment.partitions, &recalled)?;
+        reach(CrashPoint::ProgressRead);
+        let (reader, commands) = Reader::start(command_again::consumer(&self.settings)?, topic, &progress)?;
+        let (again_reader, again) = AgainReader::start(pieces)?;
         let clock = self.clock.clone();
-        let session = Session { transactions, writer, assignment, clock, _reader: reader };
-        Ok((session, OpenedCommands { progress, commands, paused, recalled }))
+        let session = Session { transactions, writer, assignment, clock, _readers: (reader, again_reader) };
+        Ok((session, OpenedCommands { progress, commands, again, recalled }))
     }
 
     fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, Takes>) -> ReplyWriter {
@@ -141,6 +144,8 @@ impl Parts {
             closed: self.closed.clone(),
             dead_letters: dead_letters.clone(),
             dead_letters_limit: takes(dead_letters).map_or(Limits::KAFKA_DEFAULT, |(_, takes)| takes.bytes),
+            state: self.settings.topics.state.clone(),
+            state_limit: takes(&self.settings.topics.state).map_or(STATE_BYTES_MIN, |(_, takes)| takes.bytes),
             encoders: self.encoders.clone(),
             results: self.results.clone(),
         }
@@ -149,12 +154,8 @@ impl Parts {
 
 impl Session {
     fn commit(&self, batch: &AnswerBatch) -> Result<(), Failure> {
-        let position = |progress: &Progress| Position {
-            partition: progress.partition,
-            offset: progress.offset,
-            metadata: progress.note.clone(),
-        };
-        let positions = batch.progress.iter().map(position).collect();
+        let position = |&(partition, offset): &(i32, i64)| Position { partition, offset, metadata: String::new() };
+        let positions = batch.positions.iter().map(position).collect();
         reach(CrashPoint::Answered);
         let topic = self.writer.request_topic.clone();
         let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, positions };

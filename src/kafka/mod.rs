@@ -55,6 +55,8 @@ mod headers;
 
 mod command_progress;
 
+mod command_again;
+
 mod command_reader;
 
 pub mod command_topic;

@@ -49,6 +49,14 @@ pub(super) enum Kind {
     OtherReplies,
     /// A compacted table.
     Table,
+    /// Such a one that the other lane makes and checks: it may be missing yet.
+    OthersTable,
+}
+
+impl Kind {
+    fn is_made_here(self) -> bool {
+        !matches!(self, Kind::OtherReplies | Kind::OthersTable)
+    }
 }
 
 /// Makes the topics what they have to be, or says everything that is wrong with them.
@@ -105,6 +113,7 @@ pub async fn prepare_commands(
         (commands.requests.as_str(), Kind::Commands),
         (commands.results.as_str(), Kind::Commands),
         (settings.topics.dead_letters.as_str(), Kind::DeadLetters),
+        (settings.topics.state.as_str(), Kind::OthersTable),
     ];
     let others = commands.reply_topics.iter().map(String::as_str).filter(|topic| *topic != commands.results);
     wanted.extend(others.map(|topic| (topic, Kind::OtherReplies)));
@@ -144,6 +153,7 @@ async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, Ope
                 topic,
                 "a topic of commands.reply_topics does not exist or may not be described: replies that ask for it go to the topic of results"
             ),
+            Kind::OthersTable => {}
             _ => problems.push(format!("topic {topic} does not exist; create it, or set topics.create = true")),
         }
     }
@@ -267,12 +277,12 @@ async fn create_missing(
     let retention = retention_text(defaults);
     let missing: Vec<NewTopic<'_>> = wanted
         .iter()
-        .filter(|(topic, kind)| *kind != Kind::OtherReplies && !counts.contains_key(*topic))
+        .filter(|(topic, kind)| kind.is_made_here() && !counts.contains_key(*topic))
         .map(|(topic, kind)| {
             let partitions = if *kind == Kind::Table { table_partitions } else { defaults.partitions };
             let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(defaults.replication));
             match kind {
-                Kind::Table => new.set("cleanup.policy", "compact"),
+                Kind::Table | Kind::OthersTable => new.set("cleanup.policy", "compact"),
                 Kind::Events => {
                     new.set("cleanup.policy", "delete").set("retention.ms", &retention).set("retention.bytes", "-1")
                 }
@@ -300,8 +310,7 @@ async fn create_missing(
         }
     }
     let deadline = Instant::now() + APPEAR_MAX;
-    let made: Vec<&str> =
-        wanted.iter().filter(|(_, kind)| *kind != Kind::OtherReplies).map(|(topic, _)| *topic).collect();
+    let made: Vec<&str> = wanted.iter().filter(|(_, kind)| kind.is_made_here()).map(|(topic, _)| *topic).collect();
     while made.iter().any(|topic| !counts.contains_key(*topic)) && Instant::now() < deadline {
         tokio::time::sleep(LOOK_PAUSE).await;
         *counts = partition_counts(settings, wanted).await?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breakers, HoldSettings};
@@ -95,6 +96,8 @@ struct Asked<'a, C> {
     interface: Interface,
     turn: Turn,
     body: Bytes,
+    /// No attempt begins after it.
+    patience: Option<Instant>,
     read: &'a Read<'a, C>,
 }
 
@@ -216,7 +219,8 @@ impl<T: Transport> Client<T> {
         };
         let read = move |body: &[u8], latest_now| read_page(body, page_asked, latest_now);
         let turn = if question.start_id.is_some() { Turn::Further } else { Turn::First };
-        let asked = Asked { interface: question.interface(), turn, body: question.body(self.id_kind), read: &read };
+        let (interface, body) = (question.interface(), question.body(self.id_kind));
+        let asked = Asked { interface, turn, body, patience: None, read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         let Answered { content, clock_skew_seconds, body } = answered;
         let (no_data, page) = (content.is_none(), content.unwrap_or_default());
@@ -225,15 +229,17 @@ impl<T: Transport> Client<T> {
         Ok(Answer { page, no_data, clock_skew_seconds, held })
     }
 
-    /// Asks for material. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
+    /// Asks for material. No attempt begins after `patience`; one under way ends first. Ends with
+    /// [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
     pub async fn material(
         &self,
         question: &MaterialQuestion,
+        patience: Instant,
         cancel: &CancellationToken,
     ) -> Result<GivenMaterial, CallError> {
         let read = |body: &[u8], _: UnixTime| read_material(body);
         let (interface, turn) = (Interface::GetShareMaterial, Turn::First);
-        let asked = Asked { interface, turn, body: question.body(), read: &read };
+        let asked = Asked { interface, turn, body: question.body(), patience: Some(patience), read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         Ok(answered.content.expect("the table of reactions knows no missing data on this interface"))
     }

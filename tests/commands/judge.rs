@@ -13,12 +13,10 @@ use super::plan::{Kind, Planned, START};
 use super::upstream::{Call, Calls, Given};
 use crate::requests::End;
 
-/// A reply repeats that much of an id that is refused for its length.
-const REPEATED_BYTES_MAX: usize = 256;
 /// An upstream that stays unable is asked for a minute, and for ten where a deadline is further away; up to the pause
 /// before the call that would come after it.
-const PATIENCE_MILLIS: [i64; 2] = [55_000, 595_000];
-const OVERDUE: &str = "the deadline passed; before that: ";
+const PATIENCE_MILLIS: [i64; 2] = [50_000, 590_000];
+const OVERDUE: &str = "the deadline passed before the upstream had answered; before that: ";
 const EXPIRED: [&str; 2] = ["deadline had passed", "deadline passed before the upstream had answered"];
 /// A promoter without authorisation.
 const UNAUTHORISED: i64 = 103_006;
@@ -36,6 +34,8 @@ const UNABLE: [i64; 5] = [-1, 103_009, 103_011, 103_012, 103_013];
 #[derive(Clone)]
 pub struct Committed {
     pub place: Place,
+    /// Of the record at that place that it answers.
+    pub fingerprint: u64,
     pub answer: Answer,
     pub at: UnixMillis,
 }
@@ -47,11 +47,11 @@ pub enum Ended {
     FailedForGood,
     FailedUnforeseen,
     FailedOutOfPatience,
-    FailedOverdue,
     RejectedUnasked,
     RejectedByUpstream,
     ExpiredUnread,
     ExpiredWaiting,
+    ExpiredAsking,
     DeadLetter,
 }
 
@@ -61,11 +61,11 @@ impl Ended {
         Ended::FailedForGood,
         Ended::FailedUnforeseen,
         Ended::FailedOutOfPatience,
-        Ended::FailedOverdue,
         Ended::RejectedUnasked,
         Ended::RejectedByUpstream,
         Ended::ExpiredUnread,
         Ended::ExpiredWaiting,
+        Ended::ExpiredAsking,
         Ended::DeadLetter,
     ];
 }
@@ -78,18 +78,28 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Judgement<()> {
 
 /// Each request has one answer, and one that the world gave cause for. Tells how often what was the end.
 pub fn judge(requests: &[Planned], answers: &[Committed], calls: &Calls) -> Judgement<BTreeMap<Ended, usize>> {
-    let mut by_place: BTreeMap<(i32, i64), Vec<&Committed>> = BTreeMap::new();
+    let mut by_record: BTreeMap<(i32, i64, u64), Vec<&Committed>> = BTreeMap::new();
     for committed in answers {
         let Place { partition, offset } = committed.place;
-        by_place.entry((partition, offset)).or_default().push(committed);
+        by_record.entry((partition, offset, committed.fingerprint)).or_default().push(committed);
     }
     ensure(calls.astray.is_empty(), || format!("calls for no request: {:?}", calls.astray))?;
+    let mut by_app: BTreeMap<&str, Vec<&Call>> = BTreeMap::new();
+    for (app, calls) in &calls.of_tokens {
+        by_app.entry(app).or_default().extend(calls);
+    }
+    for (number, calls) in &calls.of_requests {
+        by_app.entry(&requests[*number].asked.request.app_id).or_default().extend(calls);
+    }
     let mut ends = BTreeMap::new();
     for (number, planned) in requests.iter().enumerate() {
         let Place { partition, offset } = planned.place;
-        let answers = by_place.remove(&(partition, offset)).unwrap_or_default();
+        let answers = by_record.remove(&(partition, offset, planned.command().fingerprint())).unwrap_or_default();
+        if planned.is_lost && answers.is_empty() {
+            continue;
+        }
         let [committed] = answers[..] else { return Err(format!("request {number} has {} answers", answers.len())) };
-        let history = History::of(number, planned, calls);
+        let history = History::of(number, planned, calls, &by_app);
         let ended = history.check(committed).map_err(|error| {
             let (request, kind) = (&planned.asked.request, planned.kind);
             let (answer, at, calls) = (&committed.answer, committed.at, history.calls);
@@ -100,7 +110,7 @@ pub fn judge(requests: &[Planned], answers: &[Committed], calls: &Calls) -> Judg
         })?;
         *ends.entry(ended).or_default() += 1;
     }
-    ensure(by_place.is_empty(), || format!("answers to no request: {:?}", by_place.keys()))?;
+    ensure(by_record.is_empty(), || format!("answers to no request: {:?}", by_record.keys()))?;
     Ok(ends)
 }
 
@@ -108,16 +118,22 @@ pub fn judge(requests: &[Planned], answers: &[Committed], calls: &Calls) -> Judg
 struct History<'a> {
     planned: &'a Planned,
     calls: &'a [Call],
-    tokens: &'a [Call],
+    /// All that was asked for its app, by any request: where the upstream leaves the app without answers, none is asked.
+    of_app: &'a [&'a Call],
 }
 
 impl<'a> History<'a> {
-    fn of(number: usize, planned: &'a Planned, calls: &'a Calls) -> History<'a> {
-        let tokens = calls.of_tokens.get(&planned.asked.request.app_id);
+    fn of(
+        number: usize,
+        planned: &'a Planned,
+        calls: &'a Calls,
+        by_app: &'a BTreeMap<&str, Vec<&'a Call>>,
+    ) -> History<'a> {
+        let of_app = by_app.get(planned.asked.request.app_id.as_str());
         History {
             planned,
             calls: calls.of_requests.get(&number).map_or(&[], Vec::as_slice),
-            tokens: tokens.map_or(&[], Vec::as_slice),
+            of_app: of_app.map_or(&[], Vec::as_slice),
         }
     }
 
@@ -151,8 +167,7 @@ impl<'a> History<'a> {
             (&result.app_id, &request.app_id),
             (&result.promoter_openid, &request.promoter_openid),
         ];
-        let same = |(found, asked): &(&String, &String)| asked.get(..REPEATED_BYTES_MAX).unwrap_or(asked) == *found;
-        ensure(echoed.iter().all(same), || "the reply to another request".into())
+        ensure(echoed.iter().all(|(found, asked)| found == asked), || "the reply to another request".into())
     }
 
     /// No call was spent.
@@ -191,6 +206,10 @@ impl<'a> History<'a> {
             }
             (Outcome::Expired(refusal), _) => {
                 self.check_overdue(at)?;
+                if refusal.message.starts_with(OVERDUE) {
+                    self.first_given(refusal).ok_or("expired behind a cause that was never given")?;
+                    return Ok(Ended::ExpiredAsking);
+                }
                 let [unread, waiting] = EXPIRED.map(|words| refusal.message.contains(words));
                 ensure(unread != waiting && refusal.errcode.is_none(), || "expired in other words".into())?;
                 Ok(if unread { Ended::ExpiredUnread } else { Ended::ExpiredWaiting })
@@ -201,11 +220,6 @@ impl<'a> History<'a> {
     }
 
     fn check_failed(&self, refusal: &Refusal, last: Option<&Given>, at: UnixMillis) -> Judgement<Ended> {
-        if refusal.message.starts_with(OVERDUE) {
-            self.check_overdue(at)?;
-            self.first_given(refusal).ok_or("overdue for a cause that was never given")?;
-            return Ok(Ended::FailedOverdue);
-        }
         match refusal.errcode {
             Some(code) if code == UNAUTHORISED || UNFORESEEN.contains(&code) => {
                 ensure(last == Some(&Given::Refusal(code)), || format!("{code} was not given last"))?;
@@ -239,7 +253,7 @@ impl<'a> History<'a> {
         ensure(material.issued_at == given_at, || format!("issued when it was not given, at {given_at:?}"))
     }
 
-    /// The first time that the world gave the cause of this refusal: to the request, or to whoever asked for the token.
+    /// The first time that the world gave the cause of this refusal to anybody of its app.
     fn first_given(&self, refusal: &Refusal) -> Option<UnixMillis> {
         let is_cause = |given: &Given| match (refusal.errcode, given) {
             // The token is refused, and then there is no other.
@@ -247,11 +261,11 @@ impl<'a> History<'a> {
             (None, given) => *given == Given::Nothing,
             (Some(code), given) => *given == Given::Refusal(code),
         };
-        let asked = self.calls.iter().chain(self.tokens).filter_map(|call| call.ended.as_ref());
+        let asked = self.of_app.iter().filter_map(|call| call.ended.as_ref());
         asked.filter(|(_, given)| is_cause(given)).map(|(at, _)| *at).min()
     }
 
-    /// Since when the world was unable: while the request was there, and not held by an answer to itself.
+    /// Since when the world was asked in vain: while the request was there, and not held by an answer to itself.
     fn first_unable(&self) -> Option<UnixMillis> {
         let came = UnixMillis(START.0 + i64::try_from(self.planned.at.as_millis()).unwrap());
         let is_hold = |given: &Given| matches!(given, Given::Refusal(code) if HOLDS.contains(code));
@@ -262,7 +276,8 @@ impl<'a> History<'a> {
             Given::Refusal(code) => UNABLE.contains(code),
             Given::Nothing => true,
         };
-        let asked = self.calls.iter().chain(self.tokens).filter_map(|call| call.ended.as_ref());
-        asked.filter(|(at, given)| *at >= since && is_unable(given)).map(|(at, _)| *at).min()
+        let is_it = |call: &&&Call| call.ended.as_ref().is_some_and(|(at, given)| *at >= since && is_unable(given));
+        let unable = self.of_app.iter().filter(is_it);
+        unable.map(|call| call.began.max(since)).min()
     }
 }

@@ -1,6 +1,6 @@
 //! The processes that answer a seed's requests, one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use promoter_connector::avro::material::RequestDecoder;
 use promoter_connector::commands::command::Place;
 use promoter_connector::commands::executor::{CommandApp, Executor};
 use promoter_connector::commands::lane::CommandLane;
-use promoter_connector::commands::memory_topic::{MemoryTopic, Topic};
+use promoter_connector::commands::memory_topic::{Answered, MemoryTopic, Topic};
 use promoter_connector::commit::crash_point::CrashPoint;
 use promoter_connector::commit::script::{Fault, Script};
 use promoter_connector::domain::promoter::{AppId, IdKind};
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::judge::Committed;
-use super::plan::{Plan, Planned, START, plan};
+use super::plan::{Loss, Plan, Planned, START, plan};
 use super::upstream::{Calls, WatchedUpstream};
 
 /// Within this time of a quiet world everything must be answered.
@@ -59,7 +59,7 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     let plan = plan(seed, &mut random);
     let world = World::new(&plan.options, START).map_err(|error| error.to_string())?;
     let simulated = SimulatedTransport::new(SharedWorld::new(world), REQUEST_TIMEOUT);
-    let upstream = WatchedUpstream { simulated, calls: Arc::default() };
+    let upstream = WatchedUpstream { simulated, calls: Arc::default(), outage: plan.outage.clone() };
     let topic = Topic::new(plan.partitions);
     let scene = Scene { plan, upstream, topic, calm: Arc::default() };
     let began = Instant::now();
@@ -71,8 +71,10 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     };
     let time = |at: Instant| UnixMillis(START.0 + i64::try_from((at - began).as_millis()).unwrap());
     let committed = scene.topic.answers().into_iter();
-    let answers =
-        committed.map(|answered| Committed { place: answered.place, answer: answered.answer, at: time(answered.at) });
+    let answers = committed.map(|answered| {
+        let Answered { place, fingerprint, answer, at } = answered;
+        Committed { place, fingerprint, answer, at: time(at) }
+    });
     let now = scene.upstream.now();
     let statistics = scene.upstream.simulated.world().with(|world| world.statistics(now));
     Ok(Outcome {
@@ -93,6 +95,12 @@ async fn around(scene: &Scene, seed: u64) {
             scene.topic.put(planned.command());
         }
     };
+    let losing = async {
+        if let Some(Loss { at, place: Place { partition, offset } }) = scene.plan.loss {
+            sleep_until(began + at).await;
+            scene.topic.cut(partition, offset);
+        }
+    };
     let recalling = async {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         while !scene.calm.load(Ordering::Relaxed) {
@@ -104,7 +112,7 @@ async fn around(scene: &Scene, seed: u64) {
         sleep(scene.plan.options.quiet_after.unwrap_or_default()).await;
         scene.calm.store(true, Ordering::Relaxed);
     };
-    tokio::join!(coming, recalling, calming);
+    tokio::join!(losing, coming, recalling, calming);
     std::future::pending::<()>().await;
 }
 
@@ -210,7 +218,16 @@ fn script(seed: u64, calm: Arc<AtomicBool>, crashed: CancellationToken) -> Scrip
 }
 
 fn is_everything_answered(scene: &Scene) -> bool {
-    scene.calm.load(Ordering::Relaxed) && scene.topic.answers_count() >= scene.plan.requests.len()
+    if !scene.calm.load(Ordering::Relaxed) {
+        return false;
+    }
+    let answered: HashSet<(i32, i64, u64)> = scene.topic.answers().iter().map(key).collect();
+    let mut asked = scene.plan.requests.iter().filter(|planned| !planned.is_lost);
+    asked.all(|Planned { place, fingerprint, .. }| answered.contains(&(place.partition, place.offset, *fingerprint)))
+}
+
+fn key(Answered { place, fingerprint, .. }: &Answered) -> (i32, i64, u64) {
+    (place.partition, place.offset, *fingerprint)
 }
 
 async fn everything_is_answered(scene: &Scene) {

@@ -12,12 +12,15 @@ use promoter_connector::wechat::breaker::HoldSettings;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::upstream::Outage;
 use crate::requests::{AVRO, Asked, End, FLAWS_COUNT, JSON, asked};
 
 pub const START: UnixMillis = UnixMillis(1_700_000_000_000);
 const APPS: [&str; 3] = ["wx1", "wx2", "wx3"];
 /// A path the world takes no more: the lane knows no bound, so it has to ask.
 const LONG_PATH_BYTES: usize = 1100;
+/// More than twice what one app may have in memory.
+const MANY: usize = 600;
 
 pub struct Plan {
     pub options: Options,
@@ -26,8 +29,18 @@ pub struct Plan {
     /// Calls of one app at once.
     pub concurrency: usize,
     pub partitions: i32,
+    /// An app that can't be asked for a while, and has far more requests than there is room for in memory.
+    pub outage: Option<Outage>,
+    pub loss: Option<Loss>,
     /// In the order in which they come. The number of a request is its index.
     pub requests: Vec<Planned>,
+}
+
+/// The topic loses what stands at a place and behind it.
+#[derive(Clone, Copy)]
+pub struct Loss {
+    pub at: Duration,
+    pub place: Place,
 }
 
 pub struct Planned {
@@ -36,6 +49,9 @@ pub struct Planned {
     pub at: Duration,
     pub asked: Asked,
     pub kind: Kind,
+    /// The topic loses it, answered or not.
+    pub is_lost: bool,
+    pub fingerprint: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +80,13 @@ impl Planned {
         let content_type = self.asked.content_type.as_bytes().into();
         let header = Header { name: CONTENT_TYPE.to_owned(), value: Some(content_type) };
         let value = self.asked.value.clone().map(Into::into);
-        Command { place: self.place, key: None, headers: vec![header], value }
+        Command {
+            place: self.place,
+            timestamp: UnixMillis(START.0 + i64::try_from(self.at.as_millis()).unwrap()),
+            key: None,
+            headers: vec![header],
+            value,
+        }
     }
 }
 
@@ -82,20 +104,36 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
     let options = options(seed, random);
     let partitions = random.random_range(1..=3);
     let quiet = options.quiet_after.unwrap();
-    let mut times: Vec<Duration> =
-        (0..random.random_range(20..100)).map(|_| quiet.mul_f64(random.random_range(0.0..1.1))).collect();
+    let outage = random.random_bool(0.1).then(|| {
+        let lasts = quiet.mul_f64(random.random_range(0.3..0.9));
+        let until = UnixMillis(START.0 + i64::try_from(lasts.as_millis()).unwrap());
+        Outage { app: options.apps[0].clone(), until }
+    });
+    let mut times: Vec<(Duration, bool)> =
+        (0..random.random_range(20..100)).map(|_| (quiet.mul_f64(random.random_range(0.0..1.1)), false)).collect();
+    if outage.is_some() {
+        times.extend((0..MANY).map(|_| (quiet.mul_f64(random.random_range(0.0..0.3)), true)));
+    }
     times.sort_unstable();
+    let lost_at = random.random_bool(0.2).then(|| quiet.mul_f64(random.random_range(0.2..0.9)));
+    let mut loss: Option<Loss> = None;
     let mut offsets = vec![0; partitions as usize];
-    let requests = times.into_iter().enumerate().map(|(number, at)| {
+    let mut requests: Vec<Planned> = Vec::new();
+    for (number, (at, is_one_of_many)) in times.into_iter().enumerate() {
+        if let Some(lost_at) = lost_at.filter(|lost_at| loss.is_none() && !requests.is_empty() && *lost_at <= at) {
+            loss = lose(lost_at, &mut requests, &mut offsets, random);
+        }
         let partition = random.random_range(0..partitions);
         let offset = &mut offsets[partition as usize];
         // Control records, and what was compacted away, leave gaps; some are wider than a window.
         *offset += if random.random_bool(0.02) { 2000 } else { random.random_range(1..4) };
         let place = Place { partition, offset: *offset };
-        let asked = request(seed, number, at, &options, random);
-        Planned { place, at, kind: Kind::of(&asked), asked }
-    });
-    let requests = requests.collect();
+        let app = outage.as_ref().filter(|_| is_one_of_many).map(|outage| outage.app.clone());
+        let asked = request(seed, number, at, app, &options, random);
+        let mut planned = Planned { place, at, kind: Kind::of(&asked), asked, is_lost: false, fingerprint: 0 };
+        planned.fingerprint = planned.command().fingerprint();
+        requests.push(planned);
+    }
     let retry = RetrySettings {
         initial: Duration::from_millis(200),
         max: Duration::from_secs(10),
@@ -107,7 +145,19 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
         stopped: Duration::from_secs(random.random_range(10..300)),
         unanswered: retry.max,
     };
-    Plan { options, retry, holds, concurrency: random.random_range(1..=8), partitions, requests }
+    let concurrency = random.random_range(1..=8);
+    Plan { options, retry, holds, concurrency, partitions, outage, loss, requests }
+}
+
+/// Some of the last records of a partition; others come to their places.
+fn lose(at: Duration, requests: &mut [Planned], offsets: &mut [i64], random: &mut ChaCha8Rng) -> Option<Loss> {
+    let first = requests.len() - random.random_range(1..=requests.len().clamp(1, 20));
+    let place = requests.get(first)?.place;
+    for planned in requests.iter_mut().filter(|planned| planned.place.partition == place.partition) {
+        planned.is_lost = planned.place.offset >= place.offset;
+    }
+    offsets[place.partition as usize] = place.offset - 1;
+    Some(Loss { at, place })
 }
 
 fn options(seed: u64, random: &mut ChaCha8Rng) -> Options {
@@ -156,8 +206,17 @@ fn faults(random: &mut ChaCha8Rng) -> Vec<FaultRate> {
     rates
 }
 
-fn request(seed: u64, number: usize, at: Duration, options: &Options, random: &mut ChaCha8Rng) -> Asked {
-    let app = options.apps[random.random_range(0..options.apps.len())].clone();
+/// Of `app`, or of any.
+fn request(
+    seed: u64,
+    number: usize,
+    at: Duration,
+    app: Option<String>,
+    options: &Options,
+    random: &mut ChaCha8Rng,
+) -> Asked {
+    let is_one_of_many = app.is_some();
+    let app = app.unwrap_or_else(|| options.apps[random.random_range(0..options.apps.len())].clone());
     let promoter = match random.random_range(0..100) {
         // Registered with nobody.
         0..10 => options.promoters + 10,
@@ -176,7 +235,7 @@ fn request(seed: u64, number: usize, at: Duration, options: &Options, random: &m
         path: path(number) + &"x".repeat(if is_long { LONG_PATH_BYTES } else { 0 }),
         extra_info: random.random_bool(0.5).then(|| format!("campaign-{number}")),
         // Making a code takes the world long, so few ask for one.
-        share_type: match random.random_range(0..100) {
+        share_type: match random.random_range(if is_one_of_many { 3..100 } else { 0..100 }) {
             0 => None,
             1 => Some(0),
             2 => Some(3),

@@ -15,6 +15,14 @@ use super::plan::number_of;
 pub struct WatchedUpstream {
     pub simulated: SimulatedTransport,
     pub calls: Arc<Mutex<Calls>>,
+    pub outage: Option<Outage>,
+}
+
+/// The secret of an app is wrong, until somebody mends it.
+#[derive(Clone, Debug)]
+pub struct Outage {
+    pub app: String,
+    pub until: UnixMillis,
 }
 
 #[derive(Clone, Default)]
@@ -47,6 +55,12 @@ enum Entry {
     Request(usize, usize),
     Token(String, usize),
     Astray,
+}
+
+impl Outage {
+    fn strikes(&self, entry: &Entry, now: UnixMillis) -> bool {
+        matches!(entry, Entry::Token(app, _) if *app == self.app) && now < self.until
+    }
 }
 
 impl Calls {
@@ -84,7 +98,15 @@ impl Transport for WatchedUpstream {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let body = request.body.clone().unwrap_or_default();
         let entry = self.calls.lock().unwrap().begin(request.path, &body, self.now());
-        let answer = self.simulated.send(request).await;
+        let answer = match &self.outage {
+            Some(outage) if outage.strikes(&entry, self.now()) => Ok(Response {
+                status: 200,
+                body: r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#.into(),
+                date: None,
+                retry_after: None,
+            }),
+            _ => self.simulated.send(request).await,
+        };
         self.calls.lock().unwrap().end(&entry, self.now(), given(&answer));
         answer
     }

@@ -58,18 +58,24 @@ const fn rejected(words: &'static str) -> End {
     End::Refused("REJECTED", words)
 }
 
-/// What stands there instead of a request, how its header calls it, and the reason of its dead letter.
-type Breakage = (fn(&MaterialRequest) -> Option<Vec<u8>>, &'static str, &'static str);
+/// What stands there instead of a request, how its header calls it, and how it ends.
+type Breakage = (fn(&MaterialRequest) -> Option<Vec<u8>>, &'static str, End);
 
-const BREAKAGES: [Breakage; 8] = [
-    (|_| None, AVRO, "no_value"),
-    (|_| Some(b"neither Avro nor JSON".to_vec()), AVRO, "not_avro"),
-    (|request| Some(single_object(request)[..30].to_vec()), AVRO, "not_avro"),
-    (|_| Some(a_reply()), AVRO, "not_avro"),
-    (|_| Some(b"\x00\x00\x00\x00\x09for a registry".to_vec()), AVRO, "unknown_schema"),
-    (|request| Some(single_object(request)), JSON, "not_json"),
-    (|request| Some(json_with(request, "\"app_id\"", "\"app\"")), JSON, "not_json"),
-    (|request| Some(json_with(request, "\"deadline\":null", "\"deadline\":\"2099-01-01T00:00:00\"")), JSON, "not_json"),
+const BREAKAGES: [Breakage; 10] = [
+    (|_| None, AVRO, End::DeadLetter("no_value")),
+    (|_| Some(b"neither Avro nor JSON".to_vec()), AVRO, End::DeadLetter("not_avro")),
+    (|request| Some(single_object(request)[..30].to_vec()), AVRO, End::DeadLetter("not_avro")),
+    (|_| Some(a_reply()), AVRO, End::DeadLetter("not_avro")),
+    (|_| Some(b"\x00\x00\x00\x00\x09for a registry".to_vec()), AVRO, End::DeadLetter("unknown_schema")),
+    (|request| Some(single_object(request)), JSON, End::DeadLetter("not_json")),
+    (|request| Some(json_with(request, "\"request_id\"", "\"id\"")), JSON, End::DeadLetter("not_json")),
+    (|request| Some(json_with(request, "\"title\":", "\"path\":")), JSON, End::DeadLetter("not_json")),
+    (|request| Some(json_with(request, "\"path\"", "\"paths\"")), JSON, rejected("path is missing")),
+    (
+        |request| Some(json_with(request, "\"deadline\":null", "\"deadline\":\"2099-01-01T00:00:00\"")),
+        JSON,
+        rejected("deadline is neither"),
+    ),
 ];
 
 /// How many flaws there are.
@@ -85,8 +91,8 @@ pub fn asked(mut request: MaterialRequest, content_type: &'static str, flaw: Opt
                 end = *bad_end;
             }
             None => {
-                let (broken, content_type, reason) = BREAKAGES[flaw - FLAWS.len()];
-                return Asked { value: broken(&request), request, content_type, end: End::DeadLetter(reason) };
+                let (broken, content_type, end) = BREAKAGES[flaw - FLAWS.len()];
+                return Asked { value: broken(&request), request, content_type, end };
             }
         }
     }

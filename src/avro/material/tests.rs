@@ -74,16 +74,75 @@ proptest! {
     }
 }
 
+const WHOLE: &str =
+    r#"{"request_id":"r","app_id":"a","promoter_openid":"p","path":"x","deadline":"2026-01-01T00:00:00+08:00"}"#;
+
+fn read_json(text: impl AsRef<[u8]>) -> Result<MaterialRequest, RequestError> {
+    RequestDecoder::new(CONFLUENT).decode_json(text.as_ref())
+}
+
 #[test]
-fn a_json_request_needs_its_four_texts_and_a_time_with_its_offset() {
-    let decoder = RequestDecoder::new(CONFLUENT);
-    let whole =
-        r#"{"request_id":"r","app_id":"a","promoter_openid":"p","path":"x","deadline":"2026-01-01T00:00:00+08:00"}"#;
-    let request = decoder.decode_json(whole.as_bytes()).unwrap();
-    assert_eq!(request.deadline, Some(UnixMillis(1_767_196_800_000)));
-    for (from, to) in [("path", "paths"), ("+08:00", ""), ("\"r\"", "1"), ("}", "} x"), ("\"app_id\":\"a\",", "")] {
-        let broken = whole.replacen(from, to, 1);
-        assert!(decoder.decode_json(broken.as_bytes()).is_err(), "{broken}");
+fn a_json_request_without_a_readable_id_or_with_a_field_twice_is_unreadable() {
+    assert_eq!(read_json(WHOLE).unwrap().deadline, Some(UnixMillis(1_767_196_800_000)));
+    for (from, to) in [
+        ("request_id", "id"),
+        ("\"r\"", "1"),
+        ("\"r\"", "null"),
+        ("\"r\"", "\"\\ud83d\""),
+        ("}", "} x"),
+        ("}", ""),
+        ("{", "[{"),
+        ("}", ",\"path\":\"x\"}"),
+        ("}", ",\"p\\u0061th\":\"y\"}"),
+    ] {
+        let broken = WHOLE.replacen(from, to, 1);
+        assert!(matches!(read_json(&broken), Err(RequestError::Unreadable(_))), "{broken}");
+    }
+}
+
+#[test]
+fn a_flaw_of_a_json_request_names_the_field_and_whose_request_it_is() {
+    for (from, to, words) in [
+        ("\"path\":\"x\"", "\"paths\":\"x\"", "path is missing"),
+        ("\"path\":\"x\"", "\"path\":5", "path is not a text"),
+        ("\"path\":\"x\"", "\"path\":\"\\ud83d\"", "path is not a text"),
+        ("}", ",\"title\":[\"t\"]}", "title is not a text"),
+        ("}", ",\"share_type\":\"one\"}", "share_type is not a whole number"),
+        ("}", ",\"share_type\":1.5}", "share_type is not a whole number"),
+        ("}", ",\"share_type\":4294967296}", "share_type is not a whole number"),
+        ("+08:00", "", "deadline is neither"),
+        ("\"2026-01-01T00:00:00+08:00\"", "true", "deadline is neither"),
+        ("2026-01-01T00:00:00", "10000-01-01T00:00:00", "deadline is neither"),
+    ] {
+        let flawed = WHOLE.replacen(from, to, 1);
+        let Err(RequestError::Flawed { request, flaw }) = read_json(&flawed) else { panic!("{flawed}") };
+        assert!(flaw.starts_with(words), "{flaw}");
+        assert_eq!([&*request.request_id, &*request.app_id, &*request.promoter_openid], ["r", "a", "p"]);
+    }
+    let damaged = [b"{\"request_id\":\"r\",\"app_id\":\"".as_slice(), b"\xff", &WHOLE.as_bytes()[28..]].concat();
+    let Err(RequestError::Flawed { flaw, .. }) = read_json(&damaged) else { panic!() };
+    assert_eq!(flaw, "app_id is not UTF-8");
+}
+
+#[test]
+fn a_json_request_may_begin_with_a_mark_and_write_numbers_as_text_and_times_as_numbers() {
+    let marked = ["\u{FEFF}", WHOLE].concat();
+    assert_eq!(read_json(&marked), read_json(WHOLE));
+    for (written, share_type) in [("\"1\"", Some(1)), ("3", Some(3)), ("null", None), ("\"-1\"", Some(-1))] {
+        let text = WHOLE.replacen('}', &format!(",\"share_type\":{written}}}"), 1);
+        assert_eq!(read_json(&text).unwrap().share_type, share_type, "{text}");
+    }
+    for (written, millis) in [
+        ("1767196800123", 1_767_196_800_123),
+        ("\"1767196800123\"", 1_767_196_800_123),
+        ("-1", -1),
+        ("\"1970-01-01T00:00:00.5Z\"", 500),
+        ("\"9999-12-31T23:59:59.999Z\"", 253_402_300_799_999),
+        ("\"9999-12-31T23:59:59-23:59\"", 253_402_300_799_000 + (23 * 60 + 59) * 60_000),
+        ("\"0000-01-01T00:00:00Z\"", -62_167_219_200_000),
+    ] {
+        let text = WHOLE.replacen("\"2026-01-01T00:00:00+08:00\"", written, 1);
+        assert_eq!(read_json(&text).unwrap().deadline, Some(UnixMillis(millis)), "{text}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commands against a scripted upstream, on paused time.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixTime;
 use crate::retry::JITTER;
 use crate::wechat::breaker::HoldSettings;
-use crate::wechat::client::ClientSettings;
+use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, TransportError};
 
@@ -34,6 +34,8 @@ struct Script {
     /// When each call came.
     calls: Mutex<Vec<Duration>>,
     in_flight: Mutex<(usize, usize)>,
+    /// Until a call that is not answered has timed out; nothing where calls are answered.
+    hangs: Option<Duration>,
 }
 
 impl Upstream {
@@ -43,7 +45,17 @@ impl Upstream {
             codes: Mutex::new(codes.into_iter().collect()),
             calls: Mutex::default(),
             in_flight: Mutex::default(),
+            hangs: None,
         }))
+    }
+
+    fn hanging(time_out: Duration) -> Upstream {
+        let (began, codes, calls) = (Instant::now(), Mutex::default(), Mutex::default());
+        Upstream(Arc::new(Script { began, codes, calls, in_flight: Mutex::default(), hangs: Some(time_out) }))
+    }
+
+    fn now_seconds(&self) -> u64 {
+        self.0.began.elapsed().as_secs()
     }
 
     fn calls(&self) -> Vec<u64> {
@@ -62,6 +74,10 @@ impl Transport for Upstream {
             return Ok(answer(r#"{"access_token":"t","expires_in":7200}"#.into()));
         }
         self.0.calls.lock().unwrap().push(self.0.began.elapsed());
+        if let Some(time_out) = self.0.hangs {
+            tokio::time::sleep(time_out).await;
+            return Err(TransportError::Timeout);
+        }
         let code = self.0.codes.lock().unwrap().pop_front();
         {
             let mut in_flight = self.0.in_flight.lock().unwrap();
@@ -91,13 +107,17 @@ fn retry() -> RetrySettings {
 }
 
 fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
+    app_trying(ATTEMPTS, id, upstream, concurrency)
+}
+
+fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
     let settings = ClientSettings {
         app_id: AppId::new(id).unwrap(),
         id_kind: IdKind::OpenId,
         base_url: "http://a".into(),
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".into()),
-        retry: retry(),
+        retry: RetrySettings { attempts, ..retry() },
         holds: HoldSettings { too_fast: Duration::from_secs(60), stopped: STOPPED, unanswered: Duration::from_secs(1) },
         budgets: [].into(),
         in_flight: 1,
@@ -123,7 +143,13 @@ fn request(app: &str, deadline_seconds: Option<i64>) -> MaterialRequest {
 
 fn command(value: Vec<u8>, content_type: &'static str) -> Command {
     let header = Header { name: "content-type".into(), value: Some(Bytes::from_static(content_type.as_bytes())) };
-    Command { place: Place { partition: 2, offset: 5 }, key: None, headers: vec![header], value: Some(value.into()) }
+    Command {
+        place: Place { partition: 2, offset: 5 },
+        timestamp: UnixMillis(0),
+        key: None,
+        headers: vec![header],
+        value: Some(value.into()),
+    }
 }
 
 fn avro(request: &MaterialRequest) -> Command {
@@ -206,7 +232,7 @@ async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_bounds_the_asking_and_says_what_failed_before() {
     let (outcome, calls) = outcome_of([-1; 1000], Some(20)).await;
-    assert_eq!(errcode(outcome), ("failed", Some(-1)));
+    assert_eq!(errcode(outcome), ("expired", Some(-1)));
     assert!((12..=20).contains(calls.last().unwrap()), "{calls:?}");
     // Further away than anybody may wait.
     let (outcome, calls) = outcome_of([-1; 10_000], Some(100_000)).await;
@@ -265,12 +291,12 @@ async fn what_a_request_has_waited_for_a_stopped_app_is_no_asking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_waits_for_a_stopped_app_expires_unless_it_has_asked() {
+async fn a_request_that_waits_for_a_stopped_app_expires_and_says_what_failed_before() {
     let upstream = Upstream::new([45_011; 100]);
     let executor = executor([app("wx1", &upstream, 1)]);
     let (asked, waited) = (request("wx1", Some(30)), request("wx1", Some(30)));
     let (asked, waited) = tokio::join!(outcome(&executor, &asked), outcome(&executor, &waited));
-    assert_eq!((errcode(asked), errcode(waited)), (("failed", Some(45_011)), ("expired", None)));
+    assert_eq!((errcode(asked), errcode(waited)), (("expired", Some(45_011)), ("expired", None)));
     assert_eq!(upstream.calls().len(), 1);
 }
 
@@ -321,6 +347,7 @@ async fn what_can_not_be_read_is_a_dead_letter_with_its_place() {
     let tombstone = Command { value: None, ..command(vec![], "application/avro") };
     for (command, reason) in [
         (command(b"{}".to_vec(), "application/json"), "not_json"),
+        (command(br#"{"request_id":"r","path":"a","path":"b"}"#.to_vec(), "application/json"), "not_json"),
         (command(b"{}".to_vec(), "application/avro"), "not_avro"),
         (command(foreign, "application/avro"), "unknown_schema"),
         (tombstone, "no_value"),
@@ -335,12 +362,40 @@ async fn what_can_not_be_read_is_a_dead_letter_with_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_repeats_no_more_of_a_request_than_is_bounded() {
+async fn a_json_request_with_a_wrong_field_is_rejected_by_its_name() {
     let executor = executor([]);
-    let long = MaterialRequest { request_id: "推".repeat(1000), ..request("wx1", None) };
+    let flawed = br#"{"request_id":"r","app_id":"wx1","promoter_openid":"oP","path":7}"#;
+    let (answer, _) =
+        executor.answer(&command(flawed.to_vec(), "Application/JSON"), &CancellationToken::new()).await.unwrap();
+    let Answer::Reply(result) = answer else { panic!("{answer:?}") };
+    assert_eq!([&*result.request_id, &*result.app_id, &*result.promoter_openid], ["r", "wx1", "oP"]);
+    assert_eq!(result.outcome, Outcome::Rejected(Refusal::own("path is not a text")));
+}
+
+/// A call that is never answered ends with the transport's time-out.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_is_given_up_after_a_minute_whatever_the_attempts_of_a_call() {
+    let upstream = Upstream::hanging(Duration::from_secs(15));
+    let executor = executor([app_trying(1000, "wx1", &upstream, 1)]);
+    for (deadline_seconds, expected, within) in
+        [(None, "failed", 60..=75), (Some(100), "expired", 99..=100), (Some(100_000), "failed", 600..=615)]
+    {
+        let began = Instant::now();
+        let seconds = deadline_seconds.map(|seconds| seconds + i64::try_from(upstream.now_seconds()).unwrap());
+        let outcome = outcome(&executor, &request("wx1", seconds)).await;
+        assert_eq!(errcode(outcome), (expected, None));
+        assert!(within.contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_repeats_the_whole_request_id_and_no_more_of_other_ids_than_is_bounded() {
+    let executor = executor([]);
+    let [request_id, app_id] = ["推".repeat(1000), "推".repeat(100)];
+    let long = MaterialRequest { request_id, app_id, ..request("wx1", None) };
     let (answer, _) = executor.answer(&avro(&long), &CancellationToken::new()).await.unwrap();
     let Answer::Reply(result) = answer else { panic!("{answer:?}") };
-    assert_eq!(result.request_id, "推".repeat(85));
+    assert_eq!((result.request_id, result.app_id), ("推".repeat(1000), "推".repeat(85)));
     assert_eq!(errcode(result.outcome), ("rejected", None));
 }
 

@@ -1,6 +1,7 @@
 //! The lane on a topic in memory whose transactions fail before and after they count, on paused time.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Mutex;
 
 use bytes::Bytes;
 
@@ -9,11 +10,11 @@ use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
-use crate::commands::memory_topic::{MemoryTopic, Topic};
+use crate::commands::memory_topic::{Answered, MemoryTopic, Topic};
 use crate::commit::committer::ATTEMPTS_MAX;
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::script::{Fault, Script};
-use crate::domain::material::MaterialRequest;
+use crate::domain::material::{MaterialRequest, Outcome};
 use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixMillis;
 use crate::retry::{JITTER, RetrySettings};
@@ -30,15 +31,47 @@ const PATIENCE: RetrySettings = RetrySettings {
     jitter: JITTER,
 };
 
-/// Answers with material, at once or, where the path says so, after as many seconds.
+/// Answers with material, at once or, where the path says so, after as many seconds; or as it is told to.
 #[derive(Clone)]
-struct Upstream;
+struct Upstream {
+    began: Instant,
+    health: Arc<Mutex<Health>>,
+}
+
+#[derive(Clone, Copy)]
+enum Health {
+    Well,
+    /// Its secret is wrong.
+    Stopped,
+    Hangs,
+}
+
+const START: UnixMillis = UnixMillis(1_700_000_000_000);
+
+impl Upstream {
+    fn new(health: Health) -> Upstream {
+        Upstream { began: Instant::now(), health: Arc::new(Mutex::new(health)) }
+    }
+
+    fn becomes(&self, health: Health) {
+        *self.health.lock().unwrap() = health;
+    }
+}
 
 impl Transport for Upstream {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let answer = |body: &'static str| Response { status: 200, body: body.into(), date: None, retry_after: None };
         if request.path == "/cgi-bin/stable_token" {
             return Ok(answer(r#"{"access_token":"t","expires_in":7200}"#));
+        }
+        let health = *self.health.lock().unwrap();
+        match health {
+            Health::Stopped => return Ok(answer(r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#)),
+            Health::Hangs => {
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                return Err(TransportError::Timeout);
+            }
+            Health::Well => {}
         }
         let body: serde_json::Value = serde_json::from_slice(&request.body.unwrap()).unwrap();
         let seconds = body["path"].as_str().unwrap().parse().unwrap();
@@ -47,7 +80,7 @@ impl Transport for Upstream {
     }
 
     fn now(&self) -> UnixMillis {
-        UnixMillis(1_700_000_000_000)
+        UnixMillis(START.0 + i64::try_from(self.began.elapsed().as_millis()).unwrap())
     }
 }
 
@@ -76,38 +109,58 @@ fn log(topic: &Topic, faults: impl IntoIterator<Item = Fault>) -> MemoryTopic {
 }
 
 fn command(place: Place, seconds: u64) -> Command {
+    command_for(place, &seconds.to_string())
+}
+
+fn command_for(place: Place, path: &str) -> Command {
+    request_for("wx1", place, path, None)
+}
+
+fn request_for(app: &str, place: Place, path: &str, deadline_seconds: Option<i64>) -> Command {
     let request = MaterialRequest {
         request_id: "r".into(),
-        app_id: "wx1".into(),
+        app_id: app.into(),
         promoter_openid: "oP".into(),
-        path: seconds.to_string(),
+        path: path.to_owned(),
+        deadline: deadline_seconds.map(|seconds| UnixMillis(START.0 + seconds * 1000)),
         ..MaterialRequest::default()
     };
     let mut value = Vec::new();
     RequestEncoder::new(Framing::SingleObject).encode(&request, &mut value).unwrap();
     let header = Header { name: "correlation-id".into(), value: Some(Bytes::from_static(b"c")) };
-    Command { place, key: None, headers: vec![header], value: Some(value.into()) }
+    Command { place, timestamp: UnixMillis(0), key: None, headers: vec![header], value: Some(value.into()) }
 }
 
-fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
+fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
     let settings = ClientSettings {
-        app_id: AppId::new("wx1").unwrap(),
+        app_id: AppId::new(id).unwrap(),
         id_kind: IdKind::OpenId,
         base_url: "http://a".into(),
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".into()),
         retry: PATIENCE,
-        holds: HoldSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
+        holds: HoldSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
         in_flight: 1,
         budgets: [].into(),
     };
-    let app = CommandApp::new(Arc::new(Client::new(settings, Upstream)), concurrency);
+    CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
+}
+
+fn executor_of(apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Arc<Executor<Upstream>> {
     let decoder = RequestDecoder::new(Framing::SingleObject);
-    Arc::new(Executor::new([app], "requests".into(), decoder, None, PATIENCE))
+    Arc::new(Executor::new(apps, "requests".into(), decoder, None, PATIENCE))
+}
+
+fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
+    executor_of([app("wx1", &Upstream::new(Health::Well), concurrency)])
 }
 
 /// One session, until it ends.
-async fn session(mut log: MemoryTopic, concurrency: usize, stop: &CancellationToken) -> (MemoryTopic, Ended) {
+async fn session(
+    mut log: MemoryTopic,
+    executor: &Arc<Executor<Upstream>>,
+    stop: &CancellationToken,
+) -> (MemoryTopic, Ended) {
     let opened = loop {
         match log.open().await {
             Ok(opened) => break opened,
@@ -115,14 +168,19 @@ async fn session(mut log: MemoryTopic, concurrency: usize, stop: &CancellationTo
             Err(OpenError::Stop(reason)) => panic!("{reason}"),
         }
     };
-    let (log, ended) = run(log, opened, executor(concurrency), Arc::default(), stop).await;
+    let (log, ended) = run(log, opened, executor.clone(), Arc::default(), stop).await;
     (log.unwrap(), ended)
 }
 
-/// Sessions until everything is answered, or the bound is reached.
-async fn sessions(topic: &Topic, mut log: MemoryTopic, concurrency: usize, bound: Duration) {
+/// Sessions until there are as many answers, or the bound is reached.
+async fn sessions(
+    topic: &Topic,
+    mut log: MemoryTopic,
+    executor: &Arc<Executor<Upstream>>,
+    wanted: usize,
+    bound: Duration,
+) {
     let stop = CancellationToken::new();
-    let wanted = topic.places().len();
     let watching = async {
         let deadline = Instant::now() + bound;
         while topic.answers_count() < wanted && Instant::now() < deadline {
@@ -132,15 +190,20 @@ async fn sessions(topic: &Topic, mut log: MemoryTopic, concurrency: usize, bound
     };
     let running = async {
         while !stop.is_cancelled() {
-            (log, _) = session(log, concurrency, &stop).await;
+            (log, _) = session(log, executor, &stop).await;
         }
     };
     tokio::join!(running, watching);
 }
 
 /// The same where no transaction fails.
+async fn calm_sessions_of(topic: &Topic, executor: &Arc<Executor<Upstream>>, wanted: usize, bound: Duration) {
+    sessions(topic, log(topic, []), executor, wanted, bound).await;
+}
+
+/// Of a process of its own, until everything is answered or the bound is reached.
 async fn calm_sessions(topic: &Topic, concurrency: usize, bound: Duration) {
-    sessions(topic, log(topic, []), concurrency, bound).await;
+    calm_sessions_of(topic, &executor(concurrency), topic.places().len(), bound).await;
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -158,7 +221,10 @@ proptest::proptest! {
         concurrency in 1..8usize,
     ) {
         let topic = topic_holding(seconds);
-        block_on(sessions(&topic, log(&topic, faults), concurrency, Duration::from_secs(3600)));
+        let wanted = topic.places().len();
+        block_on(async {
+            sessions(&topic, log(&topic, faults), &executor(concurrency), wanted, Duration::from_secs(3600)).await;
+        });
         proptest::prop_assert_eq!(answered(&topic), topic.places());
     }
 }
@@ -170,8 +236,8 @@ async fn a_slow_call_holds_up_nobody_within_the_span() {
     let places = topic.places();
     assert_eq!(answered(&topic), places[1..], "all but the first, which was given up at the stop");
     let progress = topic.progress();
-    assert_eq!(progress[&0].offset, 0);
-    assert!(!progress[&0].note.is_empty());
+    let window = &progress[&0].windows["wx1"];
+    assert_eq!((window.first, window.answered.len(), progress[&1].windows.len()), (0, 50, 0));
     // And the next start answers only that one.
     calm_sessions(&topic, 4, Duration::from_secs(60)).await;
     assert_eq!(answered(&topic), places);
@@ -209,13 +275,13 @@ async fn a_partition_whose_window_is_full_holds_up_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_recall_ends_the_session_with_what_is_answered_committed() {
-    let topic = topic_holding([0, 0, 50, 50]);
+    let (topic, one) = (topic_holding([0, 0, 50, 50]), executor(4));
     let stop = CancellationToken::new();
     let recalling = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         topic.recall();
     };
-    let ((_, ended), ()) = tokio::join!(session(log(&topic, []), 4, &stop), recalling);
+    let ((_, ended), ()) = tokio::join!(session(log(&topic, []), &one, &stop), recalling);
     assert_eq!(ended, Ended::Recalled);
     assert_eq!(answered(&topic).len(), 2);
 }
@@ -225,7 +291,7 @@ async fn a_batch_of_which_nothing_can_be_written_opens_the_topic_again() {
     let topic = topic_holding([0]);
     let aborts = std::iter::repeat_n(Fault::Aborted, usize::try_from(ATTEMPTS_MAX).unwrap());
     let log = log(&topic, [Fault::None].into_iter().chain(aborts));
-    let (_, ended) = session(log, 1, &CancellationToken::new()).await;
+    let (_, ended) = session(log, &executor(1), &CancellationToken::new()).await;
     assert_eq!(ended, Ended::Reopen("scripted abort".into()));
     calm_sessions(&topic, 1, Duration::from_secs(60)).await;
     assert_eq!(answered(&topic), topic.places());
@@ -235,16 +301,138 @@ async fn a_batch_of_which_nothing_can_be_written_opens_the_topic_again() {
 async fn an_earlier_process_that_wakes_up_answers_nothing_more() {
     let topic = topic_holding([20, 20]);
     let (never, stop) = (CancellationToken::new(), CancellationToken::new());
+    let (first, second) = (executor(2), executor(2));
     let other = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let opened_later = session(log(&topic, []), 2, &stop);
+        let opened_later = session(log(&topic, []), &second, &stop);
         let stopping = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             stop.cancel();
         };
         tokio::join!(opened_later, stopping).0.1
     };
-    let ((_, earlier), later) = tokio::join!(session(log(&topic, []), 2, &never), other);
+    let ((_, earlier), later) = tokio::join!(session(log(&topic, []), &first, &never), other);
     assert_eq!((earlier, later), (Ended::Reopen("fenced".into()), Ended::Drained));
     assert_eq!(answered(&topic), topic.places());
+}
+
+const FEW: usize = 200;
+/// Far more than any app's room in memory.
+const MANY: usize = 3000;
+
+/// One partition in which many requests of one app stand between few of another.
+fn topic_of_two(deadline_seconds: impl Fn(usize) -> Option<i64>) -> Topic {
+    let topic = Topic::new(1);
+    for number in 0..MANY {
+        let place = |more: usize| Place { partition: 0, offset: i64::try_from(2 * number + more).unwrap() };
+        topic.put(request_for("wx2", place(0), "0", deadline_seconds(number)));
+        if number % (MANY / FEW) == 0 {
+            topic.put(request_for("wx1", place(1), "0", None));
+        }
+    }
+    topic
+}
+
+fn answered_for(topic: &Topic, app: &str) -> usize {
+    let of_app = |answered: &Answered| matches!(&answered.answer, Answer::Reply(result) if result.app_id == app);
+    topic.answers().iter().filter(|answered| of_app(answered)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_requests_as_may_wait_for_one_app_no_other_waits_for_them() {
+    for health in [Health::Stopped, Health::Hangs] {
+        let [well, ill] = [Upstream::new(Health::Well), Upstream::new(health)];
+        let topic = topic_of_two(|_| None);
+        let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+        calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
+        assert_eq!((answered_for(&topic, "wx1"), answered_for(&topic, "wx2")), (FEW, 0));
+        // What is kept of all that waits is small.
+        let window = &topic.progress()[&0].windows["wx2"];
+        assert_eq!((window.first, window.answered.len(), window.expired.steps().len()), (0, 0, 0));
+
+        // Another process goes on there, and so does the app in the end.
+        ill.becomes(Health::Well);
+        let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+        calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
+        assert_eq!(answered(&topic), topic.places());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_well_again_is_given_what_has_waited_without_a_restart() {
+    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    let topic = topic_of_two(|_| None);
+    let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+    let recovering = async {
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        assert_eq!(answered_for(&topic, "wx2"), 0);
+        ill.becomes(Health::Well);
+    };
+    let wanted = FEW + MANY;
+    tokio::join!(calm_sessions_of(&topic, &executor, wanted, Duration::from_secs(3000)), recovering);
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
+    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    // Every third without a deadline; the others within the first hundred seconds.
+    let deadline = |number: usize| (number % 3 != 0).then(|| i64::try_from(number % 100).unwrap());
+    let topic = topic_of_two(deadline);
+    let with_deadline = (0..MANY).filter(|number| deadline(*number).is_some()).count();
+    for seconds in [50, 80] {
+        let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+        calm_sessions_of(&topic, &executor, usize::MAX, Duration::from_secs(seconds)).await;
+    }
+    assert_eq!(answered_for(&topic, "wx2"), with_deadline);
+    for Answered { place, answer, at, .. } in topic.answers() {
+        let Answer::Reply(result) = answer else { panic!("{answer:?}") };
+        if result.app_id != "wx2" {
+            continue;
+        }
+        assert!(matches!(result.outcome, Outcome::Expired(_)), "{result:?}");
+        let late =
+            (at - well.began).as_secs_f64() - deadline(usize::try_from(place.offset / 2).unwrap()).unwrap() as f64;
+        assert!((0.0..8.0).contains(&late), "{place:?} is answered {late} s after its deadline");
+    }
+    let progress = topic.progress();
+    let window = &progress[&0].windows["wx2"];
+    assert!(window.answered.len() < 600 && window.expired.steps().len() < 20, "{window:?}");
+    ill.becomes(Health::Well);
+    let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+    calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_taken_out_of_the_configuration_leaves_no_request_without_a_reply() {
+    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    let topic = topic_of_two(|_| None);
+    let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+    calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
+    let executor = executor_of([app("wx1", &well, 4)]);
+    calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
+    for lost_from in [0, 7, 20] {
+        let topic = topic_holding(std::iter::repeat_n(0, 60));
+        calm_sessions(&topic, 4, Duration::from_secs(60)).await;
+        let before = answered(&topic);
+        assert_eq!(before, topic.places());
+        let kept: Vec<Place> = before.iter().copied().filter(|place| place.offset < lost_from).collect();
+        (0..2).for_each(|partition| topic.cut(partition, lost_from));
+        // Other records come to the same places, and some more.
+        for (partition, offset) in (0..2).flat_map(|partition| (lost_from..40).map(move |offset| (partition, offset))) {
+            topic.put(command_for(Place { partition, offset }, "00"));
+        }
+        calm_sessions(&topic, 4, Duration::from_secs(60)).await;
+        let again: Vec<Place> = topic.places().into_iter().filter(|place| !kept.contains(place)).collect();
+        let mut expected = [before, again].concat();
+        expected.sort_by_key(|place| (place.partition, place.offset));
+        calm_sessions_of(&topic, &executor(4), expected.len(), Duration::from_secs(60)).await;
+        assert_eq!(answered(&topic), expected);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Answered, Asked, Client, Ended, Failure};
 use crate::domain::feed::Interface;
 use crate::domain::time::{Day, UnixTime};
@@ -66,7 +68,7 @@ impl<T: Transport> Client<T> {
             let news = news(failure.reaction, failure.call, failure.retry_after, self.day_left());
             calling.pass.note(news, &failure.cause);
             match failure.reaction {
-                Reaction::RetryTransport | Reaction::RetryBusy => self.pause(asked.interface, calling, failure).await?,
+                Reaction::RetryTransport | Reaction::RetryBusy => self.pause(asked, calling, failure).await?,
                 Reaction::RejectToken if calling.rejected.is_none() && failure.token.is_some() => {
                     let interface = asked.interface;
                     tracing::debug!(app = %self.app_id, %interface, error = %failure.cause, "token rejected");
@@ -113,7 +115,12 @@ impl<T: Transport> Client<T> {
     }
 
     /// Waits until the same may be asked again, or tells why it may not.
-    async fn pause(&self, interface: Interface, calling: &mut Calling<'_>, failure: Failure) -> Result<(), CallError> {
+    async fn pause<C>(
+        &self,
+        Asked { interface, patience, .. }: &Asked<'_, C>,
+        calling: &mut Calling<'_>,
+        failure: Failure,
+    ) -> Result<(), CallError> {
         let asked = self.next_host(calling, &failure);
         let next = calling.attempts.failed(asked);
         let Failure { call, cause, .. } = failure;
@@ -134,12 +141,14 @@ impl<T: Transport> Client<T> {
                 calling.pass.undecided();
                 Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
             }
-            Next::RetryAfter(delay) => {
+            Next::RetryAfter(delay) if patience.is_none_or(|patience| Instant::now() + delay < patience) => {
                 tracing::debug!(app = %self.app_id, %interface, ?delay, error = %cause, "call is retried");
                 tokio::time::sleep(delay).await;
                 calling.pass.check()
             }
-            Next::GiveUp => Err(CallError::Exhausted { attempts: calling.attempts.made(), cause }),
+            Next::RetryAfter(_) | Next::GiveUp => {
+                Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
+            }
         }
     }
 

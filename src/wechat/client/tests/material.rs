@@ -8,8 +8,12 @@ fn material_question() -> MaterialQuestion {
     MaterialQuestion { promoter, path, extra_info: None, title: None, share_type: None, env_version: None }
 }
 
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
 async fn material_with(settings: ClientSettings, upstream: &Upstream) -> Result<GivenMaterial, CallError> {
-    Client::new(settings, upstream.clone()).material(&material_question(), &CancellationToken::new()).await
+    Client::new(settings, upstream.clone()).material(&material_question(), far_away(), &CancellationToken::new()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -29,14 +33,25 @@ async fn a_promoter_without_authorisation_is_permanent_where_material_is_asked_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_attempt_begins_after_the_patience_is_over() {
+    let upstream = Upstream::new(std::iter::repeat_with(|| code(-1)).take(200), []);
+    let attempts_max = RetrySettings { attempts: 1000, ..settings().retry };
+    let client = Client::new(ClientSettings { retry: attempts_max, ..settings() }, upstream.clone());
+    let (began, patience) = (Instant::now(), Duration::from_secs(60));
+    let error = client.material(&material_question(), began + patience, &CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, CallError::Exhausted { cause: Cause { errcode: Some(-1), .. }, .. }), "{error}");
+    assert!(began.elapsed() <= patience && began.elapsed() + settings().retry.max >= patience, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn material_has_a_budget_of_its_own() {
     let one_a_day = BudgetSettings { per_minute: 0, per_day: 1 };
     let upstream = Upstream::new([ok(r#"{"errcode":0}"#), ok(TOUCH)], []);
     let budgets = [(Interface::GetShareMaterial, one_a_day)].into();
     let client = Client::new(ClientSettings { budgets, ..settings() }, upstream.clone());
     let cancel = CancellationToken::new();
-    client.material(&material_question(), &cancel).await.unwrap();
-    let error = client.material(&material_question(), &cancel).await.unwrap_err();
+    client.material(&material_question(), far_away(), &cancel).await.unwrap();
+    let error = client.material(&material_question(), far_away(), &cancel).await.unwrap_err();
     assert!(matches!(error, CallError::Held { hold: Hold::DailyBudget { .. }, .. }), "{error}");
     client.page(&touches(), &cancel).await.unwrap();
 }

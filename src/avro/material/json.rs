@@ -1,0 +1,137 @@
+//! Requests that come as JSON, which people and small programs write: read field by field, so that a reply can name the
+//! one that is wrong.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::fmt::temporal::Pieces;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::{RequestError, unreadable};
+use crate::domain::material::MaterialRequest;
+use crate::domain::time::UnixMillis;
+
+/// The names of the fields; whatever else stands there is ignored, so that askers can be ahead of this release.
+const NAMES: [&str; 9] =
+    ["request_id", "app_id", "promoter_openid", "path", "extra_info", "title", "env_version", "share_type", "deadline"];
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Field names as in Avro; `deadline` as RFC 3339 or in milliseconds, and a number may stand as text. Without a readable
+/// `request_id`, or with a field twice, it is unreadable: nobody can be told which request it is.
+pub(super) fn decode(bytes: &[u8]) -> Result<MaterialRequest, RequestError> {
+    let text = String::from_utf8_lossy(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes));
+    let is_damaged = matches!(text, Cow::Owned(_));
+    let Fields(raw) = serde_json::from_str(&text).map_err(unreadable)?;
+    let fields = Reader { raw, is_damaged };
+    let mut request =
+        MaterialRequest { request_id: fields.needed("request_id").map_err(unreadable)?, ..MaterialRequest::default() };
+    let read = fields.read_into(&mut request);
+    read.map(|()| request.clone()).map_err(|flaw| RequestError::Flawed { request: Box::new(request), flaw })
+}
+
+/// The known fields of one object, each as it is written.
+struct Fields<'a>(HashMap<&'static str, &'a RawValue>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'de>, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = HashMap::new();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let Some(name) = NAMES.into_iter().find(|name| *name == key) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if fields.insert(name, map.next_value()?).is_some() {
+                return Err(serde::de::Error::duplicate_field(name));
+            }
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// Reads fields one by one. An error names the field.
+struct Reader<'a> {
+    raw: HashMap<&'static str, &'a RawValue>,
+    /// Bytes that are no UTF-8 were replaced.
+    is_damaged: bool,
+}
+
+impl Reader<'_> {
+    /// Whose request it is comes first: the reply to a flaw further on repeats it.
+    fn read_into(&self, request: &mut MaterialRequest) -> Result<(), String> {
+        request.app_id = self.needed("app_id")?;
+        request.promoter_openid = self.needed("promoter_openid")?;
+        request.path = self.needed("path")?;
+        request.extra_info = self.text("extra_info")?;
+        request.title = self.text("title")?;
+        request.env_version = self.text("env_version")?;
+        request.share_type = self.share_type()?;
+        request.deadline = self.deadline()?;
+        Ok(())
+    }
+
+    /// The field as it is written; null counts as absent.
+    fn given(&self, name: &'static str) -> Result<Option<&str>, String> {
+        let raw = self.raw.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
+        match raw {
+            Some(raw) if self.is_damaged && raw.contains('\u{FFFD}') => Err(format!("{name} is not UTF-8")),
+            raw => Ok(raw),
+        }
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<String>, String> {
+        let Some(raw) = self.given(name)? else { return Ok(None) };
+        // Half of a surrogate pair is no text either.
+        serde_json::from_str(raw).map(Some).map_err(|_| format!("{name} is not a text"))
+    }
+
+    fn needed(&self, name: &'static str) -> Result<String, String> {
+        self.text(name)?.ok_or_else(|| format!("{name} is missing"))
+    }
+
+    fn share_type(&self) -> Result<Option<i32>, String> {
+        let Some(raw) = self.given("share_type")? else { return Ok(None) };
+        whole_number(raw).map(Some).ok_or_else(|| "share_type is not a whole number".to_owned())
+    }
+
+    fn deadline(&self) -> Result<Option<UnixMillis>, String> {
+        let Some(raw) = self.given("deadline")? else { return Ok(None) };
+        let time = || serde_json::from_str::<Cow<'_, str>>(raw).ok().and_then(|text| time(&text));
+        let deadline = whole_number(raw).map(UnixMillis).or_else(time);
+        deadline.map(Some).ok_or_else(|| {
+            "deadline is neither a time such as 2026-01-01T00:00:00+08:00 nor milliseconds since 1970".to_owned()
+        })
+    }
+}
+
+/// Written as a number, or as a text that is one.
+fn whole_number<N: std::str::FromStr + serde::de::DeserializeOwned>(raw: &str) -> Option<N> {
+    let as_text = || serde_json::from_str::<Cow<'_, str>>(raw).ok()?.trim().parse().ok();
+    serde_json::from_str(raw).ok().or_else(as_text)
+}
+
+/// RFC 3339 to its very end: `jiff::Timestamp` ends some hours before the year 9999 does.
+fn time(text: &str) -> Option<UnixMillis> {
+    let pieces = Pieces::parse(text.trim()).ok()?;
+    let offset = pieces.to_numeric_offset()?;
+    let since_epoch =
+        pieces.date().to_datetime(pieces.time()?).duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
+    let millis = since_epoch.as_millis() - i128::from(offset.seconds()) * 1000;
+    i64::try_from(millis).ok().map(UnixMillis)
+}

@@ -1,0 +1,259 @@
+//! How far the request topic is answered, as it is kept on the state topic: in the transaction of the replies, under the
+//! name of the request topic, so that it belongs to the topics and to no consumer group.
+//!
+//! | key, behind `answered/<request topic>/` | value |
+//! |---|---|
+//! | `<partition>` | version, the next offset to be read, the offsets of requests whose schema is still asked for |
+//! | `<partition>/app/<app>` | version, the first request of the app without an answer, the answered ones behind it, the deadlines that have passed behind it; none where all are answered |
+//! | `<partition>/log/<slot>` | version, fingerprints of records that were read (see [`super::trail`]) |
+//!
+//! A request before the next offset is answered unless its app's record, or the list of those whose schema is asked for,
+//! says otherwise. Numbers are big-endian.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::trail::Trail;
+use super::window::{Expired, WindowRecord};
+
+const VERSION: u8 = 1;
+
+/// How far one partition is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub partition: i32,
+    /// The offset that is read next.
+    pub next: i64,
+    /// Before it, and not yet known what they are.
+    pub unread: BTreeSet<i64>,
+    /// By app, where it has requests without an answer.
+    pub windows: BTreeMap<String, WindowRecord>,
+    /// Apps of whom something is kept that is not so any more.
+    pub stale: BTreeSet<String>,
+    pub trail: Trail,
+}
+
+/// One record; no value is a tombstone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressRecord {
+    /// As in the table above.
+    pub key: String,
+    pub value: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("the record {0} is damaged; write a tombstone over it to have its requests answered again")]
+    Damaged(String),
+    #[error("the record {0} has version {1}, written by a newer promoter-connector; run that one")]
+    Version(String, u8),
+}
+
+impl Progress {
+    /// Where nothing was ever answered.
+    pub fn at(partition: i32, next: i64) -> Progress {
+        Progress { partition, next, ..Progress::default() }
+    }
+
+    /// The offset of the first request without an answer.
+    pub fn first(&self) -> i64 {
+        let windows = self.windows.values().map(|window| window.first);
+        windows.chain(self.unread.first().copied()).fold(self.next, i64::min)
+    }
+
+    /// Compares what is known with what stands in the log now: it begins at `low`, and `found` are the fingerprints of
+    /// its records, as far as they are known here. Tells from where on it is another log, and forgets what was known of
+    /// that part.
+    pub fn settle(&mut self, low: i64, found: &BTreeMap<i64, u64>) -> Option<i64> {
+        let divergence = self.trail.divergence(low, found);
+        divergence.into_iter().for_each(|end| self.cut(end));
+        self.next = self.next.max(low);
+        divergence
+    }
+
+    /// What is known of the log from `end` on was another's.
+    pub fn cut(&mut self, end: i64) {
+        self.next = self.next.min(end);
+        self.unread.split_off(&end);
+        self.stale.extend(self.windows.keys().cloned());
+        self.windows.retain(|_, window| window.first < end);
+        self.windows.values_mut().for_each(|window| window.cut(end));
+        self.trail.cut(end);
+    }
+}
+
+pub fn position(partition: i32, next: i64, unread: &BTreeSet<i64>) -> ProgressRecord {
+    let numbers = std::iter::once(next).chain(unread.iter().copied());
+    ProgressRecord { key: partition.to_string(), value: Some(encode(numbers)) }
+}
+
+pub fn window_record(partition: i32, app: &str, window: Option<&WindowRecord>) -> ProgressRecord {
+    let value = window.map(|WindowRecord { first, answered, expired }| {
+        let steps = expired.steps();
+        let counts = [*first, steps.len().try_into().unwrap_or(i64::MAX)];
+        let steps = steps.flat_map(|(offset, time)| [offset, time]);
+        encode(counts.into_iter().chain(steps).chain(answered.iter().copied()))
+    });
+    ProgressRecord { key: format!("{partition}/app/{app}"), value }
+}
+
+pub fn trail_records(partition: i32, trail: &mut Trail) -> impl Iterator<Item = ProgressRecord> {
+    trail.take_changed().into_iter().map(move |(slot, block)| ProgressRecord {
+        key: format!("{partition}/log/{slot}"),
+        value: block.map(|block| [&[VERSION], block.as_slice()].concat()),
+    })
+}
+
+/// The records of a topic, as they come in their order: of each key the last one counts.
+#[derive(Debug, Default)]
+pub struct Restored(BTreeMap<String, Vec<u8>>);
+
+impl Restored {
+    /// `key` is what stands behind `answered/<request topic>/`.
+    pub fn take(&mut self, key: &str, value: Option<&[u8]>) {
+        match value {
+            Some(value) => drop(self.0.insert(key.to_owned(), value.to_owned())),
+            None => drop(self.0.remove(key)),
+        }
+    }
+
+    /// Nothing where nothing of the partition was ever answered.
+    pub fn progress(&self, partition: i32) -> Result<Option<Progress>, Unreadable> {
+        let key = partition.to_string();
+        let Some(value) = self.0.get(&key) else { return Ok(None) };
+        let numbers = decode(&key, value)?;
+        let (next, unread) = numbers.split_first().ok_or_else(|| Unreadable::Damaged(key.clone()))?;
+        let unread = unread.iter().copied().collect();
+        let mut progress = Progress { unread, ..Progress::at(partition, *next) };
+        for (key, value, app) in self.below(&format!("{key}/app/")) {
+            let window = window(&decode(key, value)?).ok_or_else(|| Unreadable::Damaged(key.clone()))?;
+            progress.windows.insert(app.to_owned(), window);
+        }
+        for (key, value, _) in self.below(&format!("{key}/log/")) {
+            let block = versioned(key, value)?;
+            progress.trail.restore(block).ok_or_else(|| Unreadable::Damaged(key.clone()))?;
+        }
+        Ok(Some(progress))
+    }
+
+    /// Keys that begin so, with their values and the rest of the key.
+    fn below<'a>(&'a self, begin: &'a str) -> impl Iterator<Item = (&'a String, &'a [u8], &'a str)> {
+        let from = self.0.range(begin.to_owned()..);
+        from.map_while(move |(key, value)| Some((key, value.as_slice(), key.strip_prefix(begin)?)))
+    }
+}
+
+fn window(numbers: &[i64]) -> Option<WindowRecord> {
+    let (first, rest) = numbers.split_first()?;
+    let (steps, rest) = rest.split_first()?;
+    let (steps, answered) = rest.split_at_checked(usize::try_from(*steps).ok()?.checked_mul(2)?)?;
+    let steps = steps.as_chunks::<2>().0.iter().map(|[offset, time]| (*offset, *time));
+    Some(WindowRecord { first: *first, answered: answered.iter().copied().collect(), expired: Expired::of(steps) })
+}
+
+fn encode(numbers: impl Iterator<Item = i64>) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    numbers.for_each(|number| bytes.extend(number.to_be_bytes()));
+    bytes
+}
+
+fn versioned<'a>(key: &str, value: &'a [u8]) -> Result<&'a [u8], Unreadable> {
+    match value.split_first() {
+        Some((&VERSION, rest)) => Ok(rest),
+        Some((version, _)) => Err(Unreadable::Version(key.to_owned(), *version)),
+        None => Err(Unreadable::Damaged(key.to_owned())),
+    }
+}
+
+fn decode(key: &str, value: &[u8]) -> Result<Vec<i64>, Unreadable> {
+    let (numbers, rest) = versioned(key, value)?.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(Unreadable::Damaged(key.to_owned()));
+    }
+    Ok(numbers.iter().map(|number| i64::from_be_bytes(*number)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_window() -> impl Strategy<Value = WindowRecord> {
+        let steps = prop::collection::btree_map(any::<i64>(), any::<i64>(), 0..5);
+        (any::<i64>(), prop::collection::btree_set(any::<i64>(), 0..20), steps)
+            .prop_map(|(first, answered, steps)| WindowRecord { first, answered, expired: Expired::of(steps) })
+    }
+
+    fn any_progress() -> impl Strategy<Value = Progress> {
+        let offsets = || prop::collection::btree_set(0..3000i64, 0..40);
+        let windows = prop::collection::btree_map("wx[0-9a-f]{1,3}", any_window(), 0..4);
+        (0..3i32, any::<i64>(), offsets(), windows, offsets()).prop_map(|(partition, next, unread, windows, marks)| {
+            let mut trail = Trail::default();
+            marks.into_iter().for_each(|offset| trail.mark(offset, u64::MAX - offset.cast_unsigned()));
+            Progress { partition, next, unread, windows, trail, ..Progress::default() }
+        })
+    }
+
+    fn records(progress: &mut Progress) -> Vec<ProgressRecord> {
+        let windows = progress.windows.iter().map(|(app, window)| window_record(progress.partition, app, Some(window)));
+        let mut records: Vec<_> =
+            std::iter::once(position(progress.partition, progress.next, &progress.unread)).chain(windows).collect();
+        records.extend(trail_records(progress.partition, &mut progress.trail));
+        records
+    }
+
+    proptest! {
+        #[test]
+        fn progress_is_read_back_as_it_was_written(
+            progress in prop::collection::btree_map(Just(()), any_progress(), 1..2), other in any_progress(),
+        ) {
+            let mut progress = progress.into_values().next().unwrap();
+            let mut other = Progress { partition: progress.partition + 10, ..other };
+            let mut restored = Restored::default();
+            for record in records(&mut other).into_iter().chain(records(&mut progress)) {
+                restored.take(&record.key, record.value.as_deref());
+            }
+            prop_assert_eq!(restored.progress(progress.partition).unwrap(), Some(progress));
+            prop_assert_eq!(restored.progress(other.partition).unwrap(), Some(other));
+            prop_assert_eq!(restored.progress(99).unwrap(), None);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(values in prop::collection::vec(any::<Vec<u8>>(), 3)) {
+            let mut restored = Restored::default();
+            for (key, value) in ["0", "0/app/wx1", "0/log/5"].into_iter().zip(&values) {
+                restored.take(key, Some(value));
+            }
+            let _ = restored.progress(0);
+        }
+    }
+
+    #[test]
+    fn what_a_newer_release_wrote_or_nobody_can_read_is_told_by_its_key_and_healed_by_a_tombstone() {
+        let mut restored = Restored::default();
+        restored.take("0", Some(&[VERSION, 0, 0, 0, 0, 0, 0, 0, 7]));
+        restored.take("0/app/wx1", Some(&[9, 1, 2]));
+        assert_eq!(restored.progress(0), Err(Unreadable::Version("0/app/wx1".into(), 9)));
+        restored.take("0/app/wx1", Some(&[VERSION, 1]));
+        assert_eq!(restored.progress(0), Err(Unreadable::Damaged("0/app/wx1".into())));
+        restored.take("0/app/wx1", None);
+        assert_eq!(restored.progress(0), Ok(Some(Progress::at(0, 7))));
+    }
+
+    #[test]
+    fn what_stood_in_the_lost_tail_is_forgotten() {
+        let window = |first, answered: &[i64]| WindowRecord {
+            first,
+            answered: answered.iter().copied().collect(),
+            expired: Expired::of([(first, 5), (first + 20, 3)]),
+        };
+        let mut progress = Progress::at(0, 100);
+        progress.unread = [10, 60].into();
+        progress.windows = [("a".to_owned(), window(30, &[40, 50, 70])), ("b".to_owned(), window(50, &[]))].into();
+        progress.cut(50);
+        assert_eq!((progress.next, &progress.unread), (50, &[10].into()));
+        let cut = WindowRecord { expired: Expired::of([(30, 5)]), ..window(30, &[40]) };
+        assert_eq!(progress.windows, [("a".to_owned(), cut)].into());
+        assert_eq!((progress.first(), progress.stale), (10, ["a", "b"].map(str::to_owned).into()));
+    }
+}

@@ -1,0 +1,176 @@
+//! Which log the progress belongs to.
+//!
+//! An offset alone does not tell: a topic that was made anew, or lost its tail with the broker that led it, has the same
+//! offsets with other records. So of the last records that were read a fingerprint is kept each. Before anything is read
+//! on, they are compared with what stands in the log now: where the first one differs, or is missing, another log begins.
+//!
+//! They are kept in blocks of [`BLOCK`] offsets, under as many keys as there are [`SLOTS`], one after the other: a
+//! transaction writes the blocks that it adds to, and compaction leaves no more than the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Offsets of one block.
+pub const BLOCK: i64 = 256;
+/// Blocks that are kept. A log that has lost more than they span is answered from its beginning.
+pub const SLOTS: i64 = 64;
+/// Of one record: its offset within the block, and its fingerprint.
+const MARK_BYTES: usize = 9;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// Fingerprints by offset.
+    marks: BTreeMap<i64, u64>,
+    /// Blocks that are not written as they are.
+    changed: BTreeSet<i64>,
+}
+
+impl Trail {
+    pub fn mark(&mut self, offset: i64, fingerprint: u64) {
+        self.marks.insert(offset, fingerprint);
+        self.changed.insert(offset.div_euclid(BLOCK));
+        // The slots of older blocks are taken.
+        let oldest = offset.div_euclid(BLOCK) - SLOTS + 1;
+        if self.marks.first_key_value().is_some_and(|(first, _)| *first < oldest * BLOCK) {
+            self.marks = self.marks.split_off(&(oldest * BLOCK));
+            self.changed = self.changed.split_off(&oldest);
+        }
+    }
+
+    /// The last record that is known.
+    pub fn last(&self) -> Option<(i64, u64)> {
+        self.marks.last_key_value().map(|(offset, mark)| (*offset, *mark))
+    }
+
+    /// The offset of the first record that is known at `low` or behind it.
+    pub fn first_from(&self, low: i64) -> Option<i64> {
+        self.marks.range(low..).next().map(|(offset, _)| *offset)
+    }
+
+    /// Where the log begins that is another now, if it does: `found` are fingerprints of what stands there, from `low`
+    /// on. What has been deleted before `low` tells nothing.
+    pub fn divergence(&self, low: i64, found: &BTreeMap<i64, u64>) -> Option<i64> {
+        let mut same_until = low;
+        for (offset, mark) in self.marks.range(low..) {
+            if found.get(offset) != Some(mark) {
+                return Some(same_until);
+            }
+            same_until = offset + 1;
+        }
+        None
+    }
+
+    /// Forgets what stood at `end` and behind it.
+    pub fn cut(&mut self, end: i64) {
+        let lost = self.marks.split_off(&end);
+        self.changed.extend(lost.keys().map(|offset| offset.div_euclid(BLOCK)));
+    }
+
+    /// The slots that have changed, and what they hold now; nothing is a tombstone.
+    pub fn take_changed(&mut self) -> Vec<(i64, Option<Vec<u8>>)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().map(|block| (block.rem_euclid(SLOTS), self.encode(block))).collect()
+    }
+
+    fn encode(&self, block: i64) -> Option<Vec<u8>> {
+        let begin = block * BLOCK;
+        let mut marks = self.marks.range(begin..begin + BLOCK).peekable();
+        marks.peek()?;
+        let mut bytes = begin.to_be_bytes().to_vec();
+        for (offset, mark) in marks {
+            bytes.push(u8::try_from(offset - begin).unwrap_or(u8::MAX));
+            bytes.extend(mark.to_be_bytes());
+        }
+        Some(bytes)
+    }
+
+    /// Takes a block as it was written; nothing where it is damaged.
+    pub fn restore(&mut self, bytes: &[u8]) -> Option<()> {
+        let (begin, marks) = bytes.split_first_chunk::<8>()?;
+        let begin = i64::from_be_bytes(*begin);
+        let (marks, rest) = marks.as_chunks::<MARK_BYTES>();
+        for [offset, mark @ ..] in marks {
+            self.marks.insert(begin.checked_add(i64::from(*offset))?, u64::from_be_bytes(*mark));
+        }
+        rest.is_empty().then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(trail: &mut Trail, slots: &mut BTreeMap<i64, Vec<u8>>) {
+        for (slot, value) in trail.take_changed() {
+            match value {
+                Some(value) => drop(slots.insert(slot, value)),
+                None => drop(slots.remove(&slot)),
+            }
+        }
+    }
+
+    fn restored(slots: &BTreeMap<i64, Vec<u8>>) -> Trail {
+        let mut trail = Trail::default();
+        slots.values().for_each(|bytes| trail.restore(bytes).unwrap());
+        trail
+    }
+
+    #[test]
+    fn as_many_blocks_are_kept_as_there_are_slots() {
+        let (mut trail, mut slots) = (Trail::default(), BTreeMap::new());
+        for offset in 0..BLOCK * SLOTS * 2 + 7 {
+            trail.mark(offset, offset.cast_unsigned());
+            if offset % 100 == 0 {
+                written(&mut trail, &mut slots);
+            }
+        }
+        written(&mut trail, &mut slots);
+        assert_eq!(i64::try_from(slots.len()).unwrap(), SLOTS);
+        let trail = restored(&slots);
+        let first = BLOCK * (SLOTS + 1);
+        assert_eq!((trail.first_from(0), trail.last().unwrap().0), (Some(first), BLOCK * SLOTS * 2 + 6));
+    }
+
+    #[test]
+    fn a_damaged_block_is_told() {
+        assert_eq!(Trail::default().restore(&[0; 12]), None);
+        assert_eq!(Trail::default().restore(&[0; 3]), None);
+    }
+
+    proptest! {
+        /// Over any number of logs of which each lost its tail to the next one: the divergence is exactly where the
+        /// tail was lost, also after a restart.
+        #[test]
+        fn a_log_that_lost_its_tail_is_told_exactly(
+            logs in prop::collection::vec((prop::collection::vec(1..400i64, 1..40), any::<prop::sample::Index>()), 1..5),
+        ) {
+            let mut log = BTreeMap::new();
+            let mut slots = BTreeMap::new();
+            for (number, (gaps, cut)) in logs.into_iter().enumerate() {
+                let mut trail = restored(&slots);
+                let mut next = log.last_key_value().map_or(0, |(offset, _)| offset + 1);
+                for gap in gaps {
+                    next += gap;
+                    let fingerprint = u64::try_from(next).unwrap() * 10 + number as u64;
+                    log.insert(next, fingerprint);
+                    trail.mark(next, fingerprint);
+                }
+                written(&mut trail, &mut slots);
+                let trail = restored(&slots);
+                prop_assert_eq!(trail.divergence(0, &log), None);
+                let offsets: Vec<i64> = log.keys().copied().collect();
+                let lost = offsets[cut.index(offsets.len())];
+                log.split_off(&lost);
+                let kept = trail.first_from(0).unwrap() <= log.keys().last().copied().unwrap_or(0);
+                let same_until = log.keys().last().map_or(0, |offset| offset + 1);
+                let found = trail.divergence(0, &log);
+                prop_assert_eq!(found, Some(if kept { same_until } else { 0 }));
+                let mut trail = trail;
+                trail.cut(found.unwrap());
+                written(&mut trail, &mut slots);
+                prop_assert_eq!(restored(&slots).last(), trail.last());
+            }
+        }
+    }
+}
