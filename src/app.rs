@@ -15,7 +15,9 @@ use crate::avro::schemas::RecordKind;
 use crate::commands::executor::{CommandApp, Executor};
 use crate::commands::lane::CommandLane;
 use crate::commit::committer::Bounds;
-use crate::config::{App, Config, FeedSettings, PromoterEntry, Retention, SchemaRegistry};
+use crate::config::{
+    App, Commands, Config, Connector, FeedSettings, Kafka, PromoterEntry, Retention, SchemaRegistry, Topics,
+};
 use crate::domain::feed::{Feed, Interface};
 use crate::domain::promoter::IdKind;
 use crate::domain::time::UnixMillis;
@@ -92,10 +94,10 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         totals: Arc::default(),
     };
     let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
-    let commands = config
-        .commands
-        .enabled
-        .then(|| CommandParts { topics: command_topics(config), concurrency: config.commands.concurrency });
+    let commands = config.commands.enabled.then(|| CommandParts {
+        topics: command_topics(&config.topics, &config.commands),
+        concurrency: config.commands.concurrency,
+    });
     Ok(Parts { session, kafka: kafka_settings(config), id_kinds, commands })
 }
 
@@ -110,7 +112,7 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()>
 /// record then.
 pub async fn schemas(config: &Config) -> anyhow::Result<Schemas> {
     let Some(settings) = &config.schema_registry else { return Ok(Schemas::SINGLE_OBJECT) };
-    let commands = config.commands.enabled.then(|| command_topics(config));
+    let commands = config.commands.enabled.then(|| command_topics(&config.topics, &config.commands));
     resolve_schemas(settings, &kafka_settings(config).topics, commands.as_ref()).await
 }
 
@@ -309,17 +311,21 @@ fn token_source(source: &crate::config::TokenSource) -> TokenSource {
 }
 
 /// The topics of the commands, as configured.
-pub fn command_topics(config: &Config) -> CommandTopics {
+pub fn command_topics(topics: &Topics, commands: &Commands) -> CommandTopics {
     CommandTopics {
-        requests: config.topics.material_requests.clone(),
-        results: config.topics.material_results.clone(),
-        reply_topics: config.commands.reply_topics.clone(),
+        requests: topics.material_requests.clone(),
+        results: topics.material_results.clone(),
+        reply_topics: commands.reply_topics.clone(),
     }
 }
 
 /// The Kafka side of the configuration.
 pub fn kafka_settings(config: &Config) -> Settings {
-    let topics = &config.topics;
+    settings(&config.connector, &config.kafka, &config.topics)
+}
+
+/// The same of its sections.
+pub fn settings(connector: &Connector, kafka: &Kafka, topics: &Topics) -> Settings {
     let policy = if topics.create {
         TopicPolicy::Create(TopicDefaults {
             partitions: topics.partitions,
@@ -333,9 +339,9 @@ pub fn kafka_settings(config: &Config) -> Settings {
         TopicPolicy::Check
     };
     Settings {
-        properties: config.kafka.properties.clone(),
-        name: config.connector.name.clone(),
-        instance_id: config.connector.instance_id.clone(),
+        properties: kafka.properties.clone(),
+        name: connector.name.clone(),
+        instance_id: connector.instance_id.clone(),
         topics: TopicNames {
             touches: topics.touches.clone(),
             orders: topics.orders.clone(),
@@ -352,17 +358,8 @@ async fn resolve_schemas(
     topics: &TopicNames,
     commands: Option<&CommandTopics>,
 ) -> anyhow::Result<Schemas> {
-    let credentials = settings
-        .basic_auth
-        .as_ref()
-        .map(|auth| Credentials { username: auth.username.clone(), password: auth.password.clone() });
-    let registry = Registry::new(&settings.urls.join(","), credentials)?;
-    let id = async |topic: &str, kind: RecordKind| -> anyhow::Result<Framing> {
-        let subject = format!("{topic}-value");
-        let ask = || registry.resolve(&subject, kind.text());
-        let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
-        Ok(Framing::Confluent { schema_id })
-    };
+    let registry = registry(settings)?;
+    let id = async |topic: &str, kind| resolve_schema(&registry, topic, kind).await;
     let framings = Framings {
         touch: id(&topics.touches, RecordKind::Touch).await?,
         order: id(&topics.orders, RecordKind::Order).await?,
@@ -376,4 +373,30 @@ async fn resolve_schemas(
         None => (Framing::SingleObject, Framing::SingleObject),
     };
     Ok(Schemas { framings, material_request, material_result, registry: Some(registry) })
+}
+
+fn registry(settings: &SchemaRegistry) -> anyhow::Result<Registry> {
+    let credentials = settings
+        .basic_auth
+        .as_ref()
+        .map(|auth| Credentials { username: auth.username.clone(), password: auth.password.clone() });
+    Ok(Registry::new(&settings.urls.join(","), credentials)?)
+}
+
+async fn resolve_schema(registry: &Registry, topic: &str, kind: RecordKind) -> anyhow::Result<Framing> {
+    let subject = format!("{topic}-value");
+    let ask = || registry.resolve(&subject, kind.text());
+    let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
+    Ok(Framing::Confluent { schema_id })
+}
+
+/// How requests and replies are framed, for whoever asks.
+pub async fn command_framings(
+    settings: Option<&SchemaRegistry>,
+    topics: &CommandTopics,
+) -> anyhow::Result<(Framing, Framing)> {
+    let Some(settings) = settings else { return Ok((Framing::SingleObject, Framing::SingleObject)) };
+    let registry = registry(settings)?;
+    let requests = resolve_schema(&registry, &topics.requests, RecordKind::MaterialRequest).await?;
+    Ok((requests, resolve_schema(&registry, &topics.results, RecordKind::MaterialResult).await?))
 }

@@ -1,6 +1,7 @@
 //! What the process answers the shell.
 
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 fn promoter_connector(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_promoter-connector"))
@@ -53,6 +54,36 @@ fn an_image_is_shown_on_a_terminal_only() {
     assert!(output.stdout.is_empty());
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("--show") && message.contains("terminal") && message.contains("--out FILE"), "{message}");
+}
+
+/// No secret of an app is needed to ask; and without a broker it ends with its time.
+#[test]
+fn asking_for_material_without_a_broker_ends_in_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("connector.toml");
+    // The port of a service that nobody runs any more.
+    let text = "[kafka]\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n[[apps]]\nsecret = \"${NOT_SET_ANYWHERE}\"\n";
+    std::fs::write(&file, text).unwrap();
+    let began = Instant::now();
+    let output = promoter_connector(&[
+        "--config",
+        file.to_str().unwrap(),
+        "material",
+        "request",
+        "--app",
+        "wx1",
+        "--promoter",
+        "o1",
+        "--path",
+        "p",
+        "--timeout",
+        "3s",
+    ]);
+    let took = began.elapsed();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("127.0.0.1:1"), "{message}");
+    assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&took), "{took:?}: {message}");
 }
 
 /// The tests' own build has the places at which it can be killed, by way of a dev-dependency.

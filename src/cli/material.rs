@@ -10,16 +10,17 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand};
 
-use super::{Failure, blocks, run};
+use super::{Failure, blocks, duration};
 use crate::app;
 use crate::avro::decode::{Decoded, Decoder};
 use crate::avro::framing::Framing;
 use crate::avro::material::RequestEncoder;
 use crate::avro::schemas::RecordKind;
-use crate::config::{Config, parse_duration};
+use crate::config::Asking;
 use crate::domain::material::MaterialRequest;
 use crate::domain::time::UnixMillis;
 use crate::kafka::asker::Asker;
+use crate::telemetry::log;
 
 /// How much longer than the request's deadline its reply is waited for: that it came too late is a reply too.
 const REPLY_GRACE: Duration = Duration::from_secs(5);
@@ -67,12 +68,7 @@ pub struct Options {
     pub json: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
-    duration.ok_or_else(|| "not a duration such as 30s or 5m".to_owned())
-}
-
-/// Fails unless the reply says SUCCEEDED.
+/// Fails unless the reply says SUCCEEDED and holds all that was asked for. What came is shown in any case.
 pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
     let Command::Request(options) = command;
     if options.show && !std::io::stdout().is_terminal() {
@@ -80,52 +76,75 @@ pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
             "--show draws on a terminal, and stdout is none; --out FILE keeps the QR code".into(),
         ));
     }
-    let config = run::prepare(path)?;
-    if !config.commands.enabled {
+    let asking = Asking::load(path, &|name| std::env::var(name).ok())?;
+    log::start(&asking.log.level, asking.log.format)?;
+    if !asking.commands.enabled {
         return Err(Failure::Refused("commands.enabled is false: no connector of this configuration answers".into()));
     }
-    let reply = ask(&config, options)?;
+    let reply = ask(&asking, options)?;
     let image = image(&reply)?;
-    if let (Some(file), Some(image)) = (&options.out, &image) {
-        std::fs::write(file, image).with_context(|| format!("{} can't be written", file.display()))?;
-    }
+    let kept = keep(image.as_deref(), options.out.as_deref());
+    let is_kept = kept.as_ref().is_ok_and(|kept| *kept);
     let shown = if options.json {
         serde_json::to_string(&reply).context("the reply")? + "\n"
     } else {
-        described(&reply, image.as_deref(), options)
+        described(&reply, image.as_deref(), is_kept, options)
     };
     print(&shown)?;
-    if options.show {
-        match image.map(|image| blocks::draw(&image, columns())) {
-            Some(Ok(drawing)) => print(&drawing)?,
-            Some(Err(error)) => eprintln!("the QR code can't be shown: {error}"),
-            None => eprintln!("the reply holds no QR code to show"),
-        }
+    succeeded(&reply)?;
+    kept?;
+    if let Some(missing) = missing(&reply, options) {
+        return Err(anyhow!("the reply holds no {missing}").into());
     }
-    match reply.text("status") {
-        Some("SUCCEEDED") => Ok(()),
-        status => {
-            let status = status.unwrap_or("UNKNOWN");
-            Err(anyhow!("{status}: {}", reply.text("errmsg").unwrap_or("no reason given")).into())
-        }
+    if let Some(image) = image.filter(|_| options.show) {
+        let drawing =
+            blocks::draw(&image, columns()).map_err(|error| anyhow!("the QR code can't be shown: {error}"))?;
+        print(&drawing)?;
     }
+    Ok(())
 }
 
-fn ask(config: &Config, options: &Options) -> anyhow::Result<Decoded> {
-    let schemas = super::runtime()?.block_on(app::schemas(config))?;
-    let result_id = match schemas.material_result {
+/// What was asked for by itself, and is not there.
+fn missing(reply: &Decoded, options: &Options) -> Option<&'static str> {
+    let wants_image = options.out.is_some() || options.show;
+    let kinds = [("tag", "short link", false), ("share_path", "path", false), ("qrcode", "QR code", wants_image)];
+    let is_missing = |(number, (field, _, is_wanted)): &(i32, (&str, &str, bool))| {
+        (*is_wanted || options.share_type == Some(*number)) && reply.field(field).is_none_or(serde_json::Value::is_null)
+    };
+    (1..).zip(kinds).find(is_missing).map(|(_, (_, name, _))| name)
+}
+
+/// Whether there is an image and somebody wants it in a file, where it is then.
+fn keep(image: Option<&[u8]>, file: Option<&Path>) -> anyhow::Result<bool> {
+    let (Some(image), Some(file)) = (image, file) else { return Ok(false) };
+    std::fs::write(file, image).with_context(|| format!("{} can't be written", file.display()))?;
+    Ok(true)
+}
+
+fn succeeded(reply: &Decoded) -> anyhow::Result<()> {
+    let status = reply.text("status").unwrap_or("UNKNOWN");
+    anyhow::ensure!(status == "SUCCEEDED", "{status}: {}", reply.text("errmsg").unwrap_or("no reason given"));
+    Ok(())
+}
+
+fn ask(asking: &Asking, options: &Options) -> anyhow::Result<Decoded> {
+    let until = Instant::now() + options.timeout;
+    let topics = app::command_topics(&asking.topics, &asking.commands);
+    let framings = app::command_framings(asking.schema_registry.as_ref(), &topics);
+    let framings = super::runtime()?.block_on(tokio::time::timeout_at(until.into(), framings));
+    let (requests, results) = framings.context("the schema registry gives no answer")??;
+    let result_id = match results {
         Framing::Confluent { schema_id } => Some((schema_id, RecordKind::MaterialResult)),
         Framing::SingleObject => None,
     };
     let decoder = Decoder::new(result_id);
-    let topics = app::command_topics(config);
-    let asker = Asker::open(&app::kafka_settings(config), &topics).map_err(anyhow::Error::msg)?;
-    let until = Instant::now() + options.timeout + REPLY_GRACE;
-    let request = request(options);
+    let settings = app::settings(&asking.connector, &asking.kafka, &asking.topics);
+    let asker = Asker::open(&settings, &topics, until).map_err(anyhow::Error::msg)?;
+    let request = request(options, until);
     let mut value = Vec::new();
-    RequestEncoder::new(schemas.material_request).encode(&request, &mut value)?;
-    asker.put(&format!("{}/{}", options.app, options.promoter), &value).map_err(anyhow::Error::msg)?;
-    while let Some(reply) = asker.next_reply(until).map_err(anyhow::Error::msg)? {
+    RequestEncoder::new(requests).encode(&request, &mut value)?;
+    asker.put(&format!("{}/{}", options.app, options.promoter), &value, until).map_err(anyhow::Error::msg)?;
+    while let Some(reply) = asker.next_reply(until + REPLY_GRACE).map_err(anyhow::Error::msg)? {
         // Others ask too, and their replies need not be readable here.
         let Ok(reply) = decoder.decode(&reply) else { continue };
         if reply.text("request_id") == Some(&request.request_id) {
@@ -135,9 +154,10 @@ fn ask(config: &Config, options: &Options) -> anyhow::Result<Decoded> {
     bail!("no reply came to {} within {:?}; does a connector run?", topics.results, options.timeout)
 }
 
-fn request(options: &Options) -> MaterialRequest {
-    let timeout = i64::try_from(options.timeout.as_millis()).unwrap_or(i64::MAX);
-    let deadline = jiff::Timestamp::now().as_millisecond().saturating_add(timeout);
+fn request(options: &Options, until: Instant) -> MaterialRequest {
+    let left = until.saturating_duration_since(Instant::now());
+    let left = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+    let deadline = jiff::Timestamp::now().as_millisecond().saturating_add(left);
     MaterialRequest {
         request_id: format!("{:032x}", rand::random::<u128>()),
         app_id: options.app.clone(),
@@ -168,7 +188,7 @@ fn columns() -> u16 {
     terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| width.0)
 }
 
-fn described(reply: &Decoded, image: Option<&[u8]>, options: &Options) -> String {
+fn described(reply: &Decoded, image: Option<&[u8]>, is_kept: bool, options: &Options) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a String never fails.
@@ -182,7 +202,9 @@ fn described(reply: &Decoded, image: Option<&[u8]>, options: &Options) -> String
     if let Some(image) = image {
         let kind = reply.text("qrcode_type").unwrap_or("an image");
         let place = match &options.out {
-            Some(out) => format!(", in {}", out.display()),
+            Some(out) if is_kept => format!(", in {}", out.display()),
+            // Nothing that was received is lost.
+            Some(_) => format!(", in base64: {}", BASE64_STANDARD.encode(image)),
             None if options.show => String::new(),
             None => ", kept with --out FILE, drawn with --show".to_owned(),
         };

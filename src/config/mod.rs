@@ -15,6 +15,7 @@ use section::{Context, Section};
 
 pub use admin::Admin;
 pub use apps::App;
+pub use asking::Asking;
 pub use commands::Commands;
 pub use commit::Commit;
 pub use connector::Connector;
@@ -41,6 +42,7 @@ mod value;
 
 mod admin;
 mod apps;
+mod asking;
 mod commands;
 mod commit;
 mod connector;

@@ -63,6 +63,13 @@ impl Problems {
         self.list.borrow_mut().push(Problem { path: path.into(), line, mistake });
     }
 
+    /// Forgets what is wrong in other sections than these; what is wrong with the file as a whole stays.
+    pub fn keep_sections(&self, sections: &[&str]) {
+        let is_kept =
+            |path: &str| path.is_empty() || path.split(['.', '[']).next().is_some_and(|it| sections.contains(&it));
+        self.list.borrow_mut().retain(|problem| is_kept(&problem.path));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.list.borrow().is_empty()
     }

@@ -14,6 +14,8 @@ use crate::kafka::settings::Settings;
 
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(3);
+/// Until a request is acknowledged.
+const PUT_MAX: Duration = Duration::from_secs(10);
 /// Enough to see how it goes; each new one would take a place in the verdict.
 const REQUESTS_MAX: usize = 36;
 /// Also how far it may be ahead of the screen.
@@ -94,7 +96,7 @@ async fn ask_from_time_to_time(asker: Asker, asked: mpsc::Sender<Ask>, stop: Can
         }
         asked.send(ask.clone()).await.context("nobody looks at what is asked for")?;
         requests = spawn_blocking(move || {
-            requests.put(&ask.key(), "application/json", ask.to_json().as_bytes()).map(|()| requests)
+            requests.put(&ask.key(), "application/json", ask.to_json().as_bytes(), PUT_MAX).map(|()| requests)
         })
         .await?
         .map_err(Error::msg)?;

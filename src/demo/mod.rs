@@ -163,7 +163,7 @@ fn connector(upstream: &Upstream, stand_in: &StandIn) -> anyhow::Result<(Parts, 
     let config = config(&upstream.url, &stand_in.bootstrap_servers(), &upstream.facts_from.to_string())?;
     let mut parts = app::build(&config)?;
     parts.kafka.topic_policy = TopicPolicy::Trust;
-    let (names, commands) = (&parts.kafka.topics, app::command_topics(&config));
+    let (names, commands) = (&parts.kafka.topics, app::command_topics(&config.topics, &config.commands));
     let polled = [&names.touches, &names.orders, &names.dead_letters, &names.registry, &names.state];
     for topic in polled.into_iter().chain([&commands.requests, &commands.results]) {
         stand_in.create_topic(topic, config.topics.partitions).map_err(Error::msg)?;

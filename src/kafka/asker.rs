@@ -13,6 +13,12 @@ use super::settings::{CommandTopics, Settings};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long one call may take that has to be over by `until`.
+pub(super) fn left(until: Instant) -> Duration {
+    // librdkafka takes none for "for ever" or for "not at all".
+    until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), CALL_TIMEOUT)
+}
+
 /// All calls block.
 pub struct Asker {
     requests: RequestTopic,
@@ -20,27 +26,28 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// From here on no reply is missed, whenever it comes.
-    pub fn open(settings: &Settings, topics: &CommandTopics) -> Result<Asker, String> {
-        let failed = |error| format!("the replies can't be read: {error}");
+    /// From here on no reply is missed, whenever it comes. Given up at `until`.
+    pub fn open(settings: &Settings, topics: &CommandTopics, until: Instant) -> Result<Asker, String> {
+        let brokers = settings.bootstrap_servers();
+        let failed = |error| format!("the replies can't be read through bootstrap.servers \"{brokers}\": {error}");
         let replies: BaseConsumer<LogContext> =
             settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
-        let metadata = replies.fetch_metadata(Some(&topics.results), CALL_TIMEOUT).map_err(failed)?;
+        let metadata = replies.fetch_metadata(Some(&topics.results), left(until)).map_err(failed)?;
         let found = metadata.topics().iter().find(|topic| topic.name() == topics.results && topic.error().is_none());
         let Some(found) = found else { return Err(format!("topic {} does not exist", topics.results)) };
         let mut assignment = TopicPartitionList::new();
         for partition in found.partitions() {
             // A number, and not "the end": that would be looked for later, when the reply may stand before it.
-            let (_, end) = replies.fetch_watermarks(&topics.results, partition.id(), CALL_TIMEOUT).map_err(failed)?;
+            let (_, end) = replies.fetch_watermarks(&topics.results, partition.id(), left(until)).map_err(failed)?;
             assignment.add_partition_offset(&topics.results, partition.id(), Offset::Offset(end)).map_err(failed)?;
         }
         replies.assign(&assignment).map_err(failed)?;
         Ok(Asker { requests: RequestTopic::open(settings, &topics.requests)?, replies })
     }
 
-    /// Puts a request in Avro, and waits until it is acknowledged.
-    pub fn put(&self, key: &str, value: &[u8]) -> Result<(), String> {
-        self.requests.put(key, "application/avro", value)
+    /// Puts a request in Avro, and waits until it is acknowledged, or until `until`.
+    pub fn put(&self, key: &str, value: &[u8], until: Instant) -> Result<(), String> {
+        self.requests.put(key, "application/avro", value, left(until))
     }
 
     /// The value of the next reply to anybody, or nothing where none came before `until`.

@@ -10,8 +10,6 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use super::context::LogContext;
 use super::settings::Settings;
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// All calls block.
 pub struct RequestTopic {
     producer: BaseProducer<RequestContext>,
@@ -28,13 +26,13 @@ impl RequestTopic {
         Ok(RequestTopic { producer, name: name.to_owned() })
     }
 
-    /// Puts a request, and waits until it is acknowledged. `content_type` says how `value` is written.
-    pub fn put(&self, key: &str, content_type: &str, value: &[u8]) -> Result<(), String> {
+    /// Puts a request, and waits until it is acknowledged, for `bound` at most. `content_type` says how `value` is written.
+    pub fn put(&self, key: &str, content_type: &str, value: &[u8], bound: Duration) -> Result<(), String> {
         let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(content_type) });
         let record = BaseRecord::to(&self.name).key(key).payload(value).headers(headers);
         let failed = |error: KafkaError| format!("topic {} takes no request: {error}", self.name);
         self.producer.send(record).map_err(|(error, _)| failed(error))?;
-        self.producer.flush(CALL_TIMEOUT).map_err(failed)?;
+        self.producer.flush(bound).map_err(failed)?;
         match self.producer.context().refusal() {
             Some(error) => Err(failed(error)),
             None => Ok(()),
