@@ -130,8 +130,11 @@ fn succeeded(reply: &Decoded) -> anyhow::Result<()> {
 fn ask(asking: &Asking, options: &Options) -> anyhow::Result<Decoded> {
     let until = Instant::now() + options.timeout;
     let topics = app::command_topics(&asking.topics, &asking.commands);
-    let framings = app::command_framings(asking.schema_registry.as_ref(), &topics);
-    let framings = super::runtime()?.block_on(tokio::time::timeout_at(until.into(), framings));
+    let framings = async {
+        let framings = app::command_framings(asking.schema_registry.as_ref(), &topics);
+        tokio::time::timeout_at(until.into(), framings).await
+    };
+    let framings = super::runtime()?.block_on(framings);
     let (requests, results) = framings.context("the schema registry gives no answer")??;
     let result_id = match results {
         Framing::Confluent { schema_id } => Some((schema_id, RecordKind::MaterialResult)),

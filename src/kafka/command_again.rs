@@ -70,7 +70,7 @@ impl Pieces {
                 }
                 // Nothing but control records may stand before the end.
                 Some(Err(KafkaError::PartitionEOF(_))) => {
-                    chunk.next = chunk.next.max(self.position(partition)?.min(to))
+                    chunk.next = chunk.next.max(self.position(partition)?.min(to));
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
                 Some(Err(error)) => self.consumer.context().error(&error, "reading requests again"),

@@ -245,7 +245,7 @@ async fn a_slow_call_holds_up_nobody_within_the_span() {
 
 #[tokio::test(start_paused = true)]
 async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
-    let span = usize::try_from(super::super::window::SPAN).unwrap();
+    let span = super::super::window::SPAN;
     let topic = Topic::new(1);
     for number in 0..span + 50 {
         let place = Place { partition: 0, offset: i64::try_from(number).unwrap() };
@@ -259,7 +259,7 @@ async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_whose_window_is_full_holds_up_no_other() {
-    let span = usize::try_from(super::super::window::SPAN).unwrap();
+    let span = super::super::window::SPAN;
     let topic = Topic::new(2);
     for (partition, number) in (0..2).flat_map(|partition| (0..2 * span).map(move |number| (partition, number))) {
         let place = Place { partition, offset: i64::try_from(number).unwrap() };
@@ -377,7 +377,7 @@ async fn an_app_that_is_well_again_is_given_what_has_waited_without_a_restart() 
 async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
     let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
     // Every third without a deadline; the others within the first hundred seconds.
-    let deadline = |number: usize| (number % 3 != 0).then(|| i64::try_from(number % 100).unwrap());
+    let deadline = |number: usize| (!number.is_multiple_of(3)).then(|| i64::try_from(number % 100).unwrap());
     let topic = topic_of_two(deadline);
     let with_deadline = (0..MANY).filter(|number| deadline(*number).is_some()).count();
     for seconds in [50, 80] {
