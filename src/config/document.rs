@@ -39,7 +39,9 @@ pub fn parse(text: &str, lookup: Lookup, problems: &Problems) -> Table {
         let line = error.span().map(|span| reader.lines.number(span.start));
         problems.add("", line, mistake(error, text));
     }
-    if errors.is_empty() { reader.table(root.get_ref(), "") } else { Table::new() }
+    // Where keys are only given twice, the rest is all there, and what is wrong with it can be told, too.
+    let is_whole = errors.iter().all(|error| error.message() == DUPLICATE);
+    if is_whole { reader.table(root.get_ref(), "") } else { Table::new() }
 }
 
 /// What the parser says of duplicate keys, whose span is the key.

@@ -143,6 +143,8 @@ fn a_key_or_table_that_is_given_twice_is_named() {
     for (more, told) in cases {
         let found = problems(&with(more));
         assert_eq!(found, [format!("{told}; remove one of the two, or join the tables")], "{more}");
+        let found = problems(&with(&format!("{more}[commit]\nlinger = \"1d\"\n")));
+        assert!(found.len() == 2 && found[1].starts_with("commit.linger (line "), "{found:?}");
     }
 }
 
