@@ -54,14 +54,14 @@ impl ReplyWriter {
 
     /// A topic has refused a record of the batch; where it is not known which, each that is not the connector's own may
     /// have. Replies go to the default topic instead from now on.
-    pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, reason: &str) {
+    pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, error: &str) {
         let replies = batch.answers.iter().filter(|(_, answer)| matches!(answer, Answer::Reply(_)));
         let used: HashSet<&str> = replies.map(|(command, _)| self.destination(command).0).collect();
         let suspects = used.into_iter().filter(|used| topic.is_none_or(|topic| topic == *used));
         for topic in suspects.filter(|suspect| *suspect != self.default_topic) {
             tracing::error!(
                 topic,
-                reason,
+                error,
                 "the reply topic refuses a reply; replies that ask for it go to the topic of results"
             );
             self.closed.0.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());

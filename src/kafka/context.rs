@@ -54,7 +54,7 @@ impl LogContext {
             self.note(reason);
         }
         if self.is_news(kind) {
-            tracing::warn!(%error, reason, "kafka client reports a problem");
+            tracing::warn!(error = reason, code = %error, "kafka client reports a problem");
         }
     }
 

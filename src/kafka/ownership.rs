@@ -231,7 +231,7 @@ impl Shared {
         tracing::info!(topic = self.topic, partitions = assignment.partitions.len(), "partitions revoked");
         let waited = self.unused.wait_timeout_while(usage, RELEASE_WAIT, |usage| usage.in_use);
         if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
-            tracing::warn!("revocation went ahead of a transaction that did not end in time");
+            tracing::warn!(topic = self.topic, "revocation went ahead of a transaction that did not end in time");
         }
     }
 }

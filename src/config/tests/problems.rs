@@ -88,7 +88,9 @@ fn a_file_that_is_not_toml_is_told_where() {
 fn each_key(mut check: impl FnMut(&str, &dyn Fn(&str) -> Vec<String>)) {
     let files = ["kafka-password", "registry-password", "wx-secret", "admin-token"].map(|name| (name, "x"));
     let files = Files::with(&[&files[..], &[("promoters.csv", "promoter\noGHI\n")]].concat());
-    let example = full_example_switched_on();
+    // For each text clients are made with the properties of librdkafka, and those with TLS take their time.
+    let is_quick = |line: &&str| !line.starts_with("\"security.") && !line.starts_with("\"sasl.");
+    let example = full_example_switched_on().split_inclusive('\n').filter(is_quick).collect::<String>();
     let (mut before, mut keys) = (String::new(), 0);
     for line in example.split_inclusive('\n') {
         let behind = &example[before.len() + line.len()..];
