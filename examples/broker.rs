@@ -17,6 +17,7 @@ mod harness {
     mod directory;
     mod distribution;
     pub mod kafka;
+    mod old_kafka;
     mod process;
     mod security;
     mod wait;

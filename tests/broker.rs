@@ -24,6 +24,7 @@ mod broker {
     pub mod start_up;
     pub mod stopping;
     pub mod too_large;
+    pub mod versions;
     mod world;
     pub mod zombies;
 }
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use broker::{
     age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement,
-    secured, sharing, start_up, stopping, too_large, zombies,
+    secured, sharing, start_up, stopping, too_large, versions, zombies,
 };
 use harness::case;
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         too_large::CASES,
         secured::CASES,
         age::CASES,
+        versions::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

@@ -105,7 +105,7 @@ impl Bench {
 
     fn try_open(&self) -> Result<Transactions, OpenError> {
         let config = self.settings.producer_config(self.settings.transactional_id(), 1_000_000);
-        Transactions::open(config, &self.settings.topics.state)
+        Transactions::open(config, &self.settings.topics.state, None)
     }
 
     fn errors(&self, key: rdkafka::types::RDKafkaApiKey, errors: &[RDKafkaRespErr]) {

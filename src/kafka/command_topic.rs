@@ -114,7 +114,8 @@ impl Parts {
         let topic = &self.topics.requests;
         let writer = self.writer(learned, told);
         let config = self.settings.producer_config(self.settings.command_transactional_id(), writer.smallest_limit());
-        let transactions = Transactions::open(config, topic)?;
+        let group = self.settings.command_group();
+        let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
         reach(CrashPoint::CommandsFenced);
         let mut pieces = Pieces::new(command_again::consumer(&self.settings)?, topic);
         let positions = command_progress::committed(pieces.consumer(), topic, &assignment.partitions)?;

@@ -45,6 +45,8 @@ pub mod records;
 
 mod producer;
 
+mod generation;
+
 pub mod transaction;
 
 pub mod transaction_log;

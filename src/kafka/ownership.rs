@@ -202,10 +202,10 @@ impl Shared {
         });
     }
 
-    /// The group may not be joined. At start that is a right that was never given; later it may come back.
-    fn refused(&self, error: &KafkaError, reason: &str) {
+    /// The group can't be joined. At start that never worked, and `remedy` says what to do; later it may pass.
+    fn refused(&self, error: &KafkaError, reason: &str, remedy: &str) {
         if self.usage().last_number == 0 {
-            self.fail(format!("the consumer group {} may not be joined; allow this user to READ it", self.group));
+            self.fail(format!("the consumer group {} may not be joined; {remedy}", self.group));
         } else {
             self.log.error(error, reason);
         }
@@ -253,11 +253,26 @@ impl Member {
             || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
         if lost {
             self.lost.store(true, Ordering::Relaxed);
-        } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
-            self.shared.refused(error, reason);
+        } else if let Some(remedy) = error.rdkafka_error_code().and_then(remedy) {
+            self.shared.refused(error, reason, remedy);
         } else {
             self.shared.log.error(error, reason);
         }
+    }
+}
+
+/// What an operator has to change where the broker refuses to let a member into its group.
+fn remedy(code: RDKafkaErrorCode) -> Option<&'static str> {
+    match code {
+        RDKafkaErrorCode::GroupAuthorizationFailed => Some("allow this user to READ it"),
+        RDKafkaErrorCode::InvalidSessionTimeout => Some(
+            "kafka.\"session.timeout.ms\" is not between the brokers' group.min.session.timeout.ms and \
+             group.max.session.timeout.ms",
+        ),
+        RDKafkaErrorCode::InconsistentGroupProtocol => {
+            Some("its members are not instances of this connector; give it a connector.name of its own")
+        }
+        _ => None,
     }
 }
 

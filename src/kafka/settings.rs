@@ -39,7 +39,7 @@ pub enum TopicPolicy {
     Create(TopicDefaults),
     /// A missing one stops the start, all are checked.
     Check,
-    /// Taken as they are, for a broker that answers no admin requests: the demo's stand-in.
+    /// Taken as they are, for a broker that answers no admin requests and knows no generations: the demo's stand-in.
     Trust,
 }
 
@@ -82,6 +82,11 @@ impl Settings {
     /// Of the producer of replies.
     pub fn command_transactional_id(&self) -> String {
         format!("{}{SEPARATOR}commands", self.transactional_id())
+    }
+
+    /// `group`, where the brokers have to show that they look at its generations.
+    pub fn tried_group<'a>(&self, group: &'a str) -> Option<&'a str> {
+        (self.topic_policy != TopicPolicy::Trust).then_some(group)
     }
 
     /// By either of librdkafka's two names for them.

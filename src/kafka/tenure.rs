@@ -131,6 +131,8 @@ impl<S: Send + Sync + 'static> Tenure<S> {
     fn judge_start(&self, failure: StartFailure, assignment: u64) -> OpenError {
         let failure = match failure {
             StartFailure::Open(error) => return error,
+            // It may not write at all, and only an operator can allow it.
+            StartFailure::Transaction(Failure::Refused { topic: None, reason }) => return OpenError::Stop(reason),
             StartFailure::Transaction(failure) => failure,
         };
         match self.judge(failure, assignment) {

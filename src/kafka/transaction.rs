@@ -59,6 +59,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::generation;
 use super::ownership::Assignment;
 pub use super::producer::STEP_MAX;
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
@@ -124,8 +125,11 @@ enum Next {
 
 impl Transactions {
     /// Fences every earlier producer of the same `transactional.id`, and ends what it left open. `topic` is one that the
-    /// producer may ask about.
-    pub fn open(config: ClientConfig, topic: &str) -> Result<Transactions, OpenError> {
+    /// producer may ask about. The brokers must look at the generations of `group`; nothing leaves that untried.
+    pub fn open(config: ClientConfig, topic: &str, group: Option<&str>) -> Result<Transactions, OpenError> {
+        if let Some(group) = group {
+            generation::require_checked(&config, group, topic)?;
+        }
         let producer = TransactionalProducer::open(&config, topic)?;
         Ok(Transactions { config, topic: topic.to_owned(), next: Mutex::new(Next::Producer(producer)) })
     }

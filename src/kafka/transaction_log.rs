@@ -162,7 +162,7 @@ impl Parts {
             *limit = learned.limit(topic, *limit);
         }
         let config = self.settings.producer_config(self.settings.transactional_id(), limits.smallest());
-        let transactions = Transactions::open(config, &names.state)?;
+        let transactions = Transactions::open(config, &names.state, self.settings.tried_group(&self.settings.name))?;
         tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
         let offsets = self.offsets(&assignment);

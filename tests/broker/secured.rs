@@ -24,6 +24,10 @@ pub const CASES: &[Case] = &[
     Case::secured("secured: TLS with a client's encrypted key", encrypted_key),
     Case::secured("secured: TLS with a client's keystore", keystore),
     Case::secured("secured: what keeps a client out is said", causes_are_told),
+    Case::secured("secured: no right to the transactional id ends with 1", no_right_to_the_transactional_id),
+    Case::secured("secured: no right to the group ends with 1", no_right_to_the_group),
+    Case::secured("secured: no right to describe settings ends with 1", no_right_to_describe_settings),
+    Case::secured("secured: a topic that may not be written is named", no_right_to_write_the_state),
 ];
 
 fn plain(context: &Context) -> Result<()> {
@@ -90,8 +94,18 @@ fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result
 
 /// What README.md lists, and nothing else.
 fn grant(context: &Context, user: &str) -> Result<()> {
-    let allow = |operations: &[Operation], kind, names: &[String]| {
-        rights::allow(context.bootstrap(), user, operations, kind, names)
+    grant_without(context, user, &[])
+}
+
+/// The same without these operations on the resources of these names.
+fn grant_without(context: &Context, user: &str, without: &[(Operation, &str)]) -> Result<()> {
+    let allow = |operations: &[Operation], kind, names: &[String]| -> Result<()> {
+        for name in names {
+            let allowed = operations.iter().filter(|operation| !without.contains(&(**operation, name)));
+            let allowed: Vec<Operation> = allowed.copied().collect();
+            rights::allow(context.bootstrap(), user, &allowed, kind, std::slice::from_ref(name))?;
+        }
+        Ok(())
     };
     let name = context.topics().prefix();
     let topics = ["touches", "orders", "dead-letters", "material.requests", "material.results", "registry", "state"];
@@ -99,6 +113,45 @@ fn grant(context: &Context, user: &str) -> Result<()> {
     allow(&[DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, CREATE], TOPIC, &topics)?;
     allow(&[DESCRIBE, READ], GROUP, &[name.to_owned(), format!("{name}:commands")])?;
     allow(&[DESCRIBE, WRITE], TRANSACTIONAL_ID, &[format!("{name}:one"), format!("{name}:one:commands")])
+}
+
+fn no_right_to_the_transactional_id(context: &Context) -> Result<()> {
+    let id = format!("{}:one", context.topics().prefix());
+    refused(
+        context,
+        &[(WRITE, &id), (DESCRIBE, &id)],
+        &format!("transactional.id {id} may not be taken; allow this user"),
+    )
+}
+
+fn no_right_to_the_group(context: &Context) -> Result<()> {
+    let group = context.topics().prefix().to_owned();
+    refused(context, &[(READ, &group), (DESCRIBE, &group)], &format!("the consumer group {group} may not be"))
+}
+
+fn no_right_to_describe_settings(context: &Context) -> Result<()> {
+    let topic = context.topics().name("state");
+    let words = format!("topic {topic}: its settings are not told");
+    refused(context, &[(DESCRIBE_CONFIGS, &topic)], &words)
+}
+
+fn no_right_to_write_the_state(context: &Context) -> Result<()> {
+    let topic = context.topics().name("state");
+    refused(context, &[(WRITE, &topic)], &format!("Failed to add partition \\\"{topic}\\\""))
+}
+
+/// A start without these rights ends with 1 and these words.
+fn refused(context: &Context, without: &[(Operation, &str)], words: &str) -> Result<()> {
+    grant_without(context, PLAIN_USER, without)?;
+    let simulator = lively(context, "1s")?;
+    let config = context.config(simulator.url(), 1, "commands.enabled = false");
+    let properties = sasl_properties(context, "PLAIN", "plain", PASSWORD)?;
+    let connector = context.connector("one", &with_properties(context, &config, &properties), &[])?;
+    let end = connector.wait_exit(TOLD_BOUND)?;
+    let log = connector.log()?;
+    ensure!(end.code() == Some(1) && !log.contains(OPEN), "it refuses, and does not end with {end}:\n{log}");
+    ensure!(log.contains(words), "{words:?} is not in\n{log}");
+    Ok(())
 }
 
 fn causes_are_told(context: &Context) -> Result<()> {

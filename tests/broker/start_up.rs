@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     Case::shared("start: a state that was laid out for other partitions is refused", repartitioned_topics_are_refused),
     Case::shared("start: one partition serves as well as three", one_partition_serves),
     Case::shared("start: a broker's complaint about a value ends with 1 and its words", a_bad_replication_is_told),
+    Case::shared("start: a session that the brokers find too short ends with 1", a_session_that_is_too_short_is_told),
 ];
 
 fn unfit_topics_are_named(context: &Context) -> Result<()> {
@@ -86,6 +87,16 @@ fn a_bad_replication_is_told(context: &Context) -> Result<()> {
     let end = connector.wait_exit(REFUSAL_BOUND)?;
     ensure!(end.code() == Some(1), "it refuses, and does not end with {end}");
     ensure!(connector.log()?.contains("can't be created"), "it says why:\n{}", connector.log()?);
+    Ok(())
+}
+
+fn a_session_that_is_too_short_is_told(context: &Context) -> Result<()> {
+    let config = context.config(lively(context, "1s")?.url(), 1, "kafka.\"session.timeout.ms\" = 100");
+    let connector = context.connector("one", &config, &[])?;
+    let end = connector.wait_exit(REFUSAL_BOUND)?;
+    ensure!(end.code() == Some(1), "it refuses, and does not end with {end}");
+    let words = "group.min.session.timeout.ms";
+    ensure!(connector.log()?.contains(words), "it says what to change:\n{}", connector.log()?);
     Ok(())
 }
 

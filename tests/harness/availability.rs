@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::distribution::Distribution;
+use super::distribution::{Distribution, KAFKA};
 
 /// Kafka 4 runs on Java 17 and later.
 const JAVA_MIN: u32 = 17;
@@ -22,7 +22,7 @@ impl Brokers {
     pub fn find() -> Result<Brokers, Unavailable> {
         match std::env::var("PROMOTER_TEST_BOOTSTRAP") {
             Ok(bootstrap) if !bootstrap.is_empty() => Ok(Brokers::Given { bootstrap }),
-            _ => Distribution::fetch().map(Brokers::Own),
+            _ => Distribution::fetch(KAFKA).map(Brokers::Own),
         }
     }
 }

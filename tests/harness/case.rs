@@ -12,6 +12,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use super::availability::{Brokers, Unavailable, must_run_everything};
 use super::context::Context;
+use super::distribution::Distribution;
 use super::kafka::Broker;
 
 /// As many cases at once as a small machine has cores.
@@ -39,6 +40,8 @@ enum Need {
     Own(&'static [(&'static str, &'static str)]),
     /// A broker that asks who is there, which other such cases use at the same time.
     Secured,
+    /// A broker of this version, which still has a ZooKeeper.
+    Old(&'static str),
 }
 
 impl Case {
@@ -56,6 +59,10 @@ impl Case {
 
     pub const fn secured(name: &'static str, run: Run) -> Case {
         Case { name, run, broker: Need::Secured, others: &[] }
+    }
+
+    pub const fn old(name: &'static str, version: &'static str, run: Run) -> Case {
+        Case { name, run, broker: Need::Old(version), others: &[] }
     }
 
     /// The same case, with programs that it needs beside the broker.
@@ -95,9 +102,13 @@ impl Stock {
             Err(unavailable) => return Ok(Err(unavailable.clone())),
         };
         match (need, brokers) {
-            (Need::Own(_) | Need::Secured, Brokers::Given { bootstrap }) => {
+            (Need::Own(_) | Need::Secured | Need::Old(_), Brokers::Given { bootstrap }) => {
                 Ok(Err(Unavailable(format!("it needs a broker of the harness's own, and not {bootstrap}"))))
             }
+            (Need::Old(version), Brokers::Own(_)) => match Distribution::fetch(version) {
+                Ok(distribution) => Ok(Ok(Arc::new(Broker::start_old(&distribution)?))),
+                Err(unavailable) => Ok(Err(unavailable)),
+            },
             (Need::Own(properties), Brokers::Own(_)) => Ok(Ok(Arc::new(Broker::start(brokers, properties)?))),
             (Need::Shared, _) => started(&self.shared, || Broker::start(brokers, &[])).map(Ok),
             (Need::Secured, Brokers::Own(distribution)) => {

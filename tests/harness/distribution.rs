@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::availability::{Unavailable, java, maven};
 use super::directory;
 
+/// What all cases run on that name no other version.
 pub const KAFKA: &str = "4.1.1";
 
 /// The broker with all it needs at run time, and a logger for it, which the broker's jar leaves to its user.
@@ -43,10 +44,11 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    /// The jars in `target/kafka/<version>`, fetched if they are not there yet.
-    pub fn fetch() -> Result<Distribution, Unavailable> {
+    /// The jars of this version in `target/kafka/<version>`, fetched if they are not there yet.
+    pub fn fetch(version: &str) -> Result<Distribution, Unavailable> {
         let java = java()?;
-        let jars = fetch_jars().map_err(|error| Unavailable(format!("Kafka {KAFKA} can't be had: {error:#}")))?;
+        let jars = fetch_jars(version);
+        let jars = jars.map_err(|error| Unavailable(format!("Kafka {version} can't be had: {error:#}")))?;
         Ok(Distribution { java, jars })
     }
 
@@ -61,9 +63,9 @@ impl Distribution {
     }
 }
 
-fn fetch_jars() -> Result<PathBuf> {
+fn fetch_jars(version: &str) -> Result<PathBuf> {
     let home = directory::target()?.join("kafka");
-    let jars = home.join(KAFKA);
+    let jars = home.join(version);
     if jars.is_dir() {
         return Ok(jars);
     }
@@ -73,15 +75,15 @@ fn fetch_jars() -> Result<PathBuf> {
     flock(&lock, FlockOperation::LockExclusive).context("the lock can't be had")?;
     if !jars.is_dir() {
         let fresh = tempfile::tempdir_in(&home).context("no directory for the jars")?;
-        copy_jars(fresh.path())?;
+        copy_jars(version, fresh.path())?;
         // The directory appears under its name when it is whole, or not at all.
         fs::rename(fresh.path().join("jars"), &jars).context("the jars can't be put in place")?;
     }
     Ok(jars)
 }
 
-fn copy_jars(directory: &Path) -> Result<()> {
-    let pom = POM.replace("KAFKA", KAFKA);
+fn copy_jars(version: &str, directory: &Path) -> Result<()> {
+    let pom = POM.replace("KAFKA", version);
     fs::write(directory.join("pom.xml"), pom).context("the pom can't be written")?;
     let answer = Command::new(maven()?)
         .args(["-q", "-B", COPY, "-DincludeScope=runtime", "-DoutputDirectory=jars"])

@@ -14,6 +14,7 @@ use super::availability::Brokers;
 use super::client;
 use super::directory;
 use super::distribution::Distribution;
+use super::old_kafka::OldBroker;
 use super::process::Process;
 use super::security::Security;
 use super::wait::wait_until;
@@ -27,6 +28,7 @@ const START_ATTEMPTS: usize = 3;
 
 pub enum Broker {
     Own(Box<OwnBroker>),
+    Old(OldBroker),
     Given { bootstrap: String },
 }
 
@@ -52,6 +54,11 @@ impl Broker {
         OwnBroker::start(distribution, &[], true).map(|own| Broker::Own(Box::new(own)))
     }
 
+    /// Starts a broker of a version that still has a ZooKeeper.
+    pub fn start_old(distribution: &Distribution) -> Result<Broker> {
+        OldBroker::start(distribution).map(Broker::Old)
+    }
+
     /// Of a broker that was started with it.
     pub fn security(&self) -> Result<&Security> {
         self.own()?.security.as_ref().context("the broker is not secured")
@@ -61,6 +68,7 @@ impl Broker {
     pub fn bootstrap(&self) -> &str {
         match self {
             Broker::Own(own) => &own.bootstrap,
+            Broker::Old(old) => old.bootstrap(),
             Broker::Given { bootstrap } => bootstrap,
         }
     }
@@ -103,6 +111,7 @@ impl Broker {
     fn own(&self) -> Result<&OwnBroker> {
         match self {
             Broker::Own(own) => Ok(own),
+            Broker::Old(_) => bail!("an old broker is neither secured nor stopped"),
             Broker::Given { bootstrap } => bail!("the broker {bootstrap} is not the harness's own"),
         }
     }
@@ -179,14 +188,20 @@ impl OwnBroker {
     }
 
     fn wait_ready(&self) -> Result<()> {
-        let consumer: BaseConsumer = client::config(&self.bootstrap).create()?;
-        wait_until("the broker answers", START_BOUND, || {
-            if let Some(process) = &*self.process.lock().expect("no holder of this lock panics") {
-                process.must_run()?;
-            }
-            Ok(ready(&consumer).then_some(()))
+        ready_within_bound(&self.bootstrap, || {
+            let process = self.process.lock().expect("no holder of this lock panics");
+            process.as_ref().map_or(Ok(()), Process::must_run)
         })
     }
+}
+
+/// Waits until the broker at `bootstrap` answers, or `must_run` says that it never will.
+pub fn ready_within_bound(bootstrap: &str, must_run: impl Fn() -> Result<()>) -> Result<()> {
+    let consumer: BaseConsumer = client::config(bootstrap).create()?;
+    wait_until("the broker answers", START_BOUND, || {
+        must_run()?;
+        Ok(ready(&consumer).then_some(()))
+    })
 }
 
 /// It is there, and leads every partition it has.
@@ -198,7 +213,7 @@ fn ready(consumer: &BaseConsumer) -> bool {
 
 /// A port below the ones that the system gives to outgoing connections: those could take a broker's port while it
 /// is down. Processes begin at different places, and one process never asks for the same port twice.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     const FIRST: u16 = 16_000;
     const COUNT: u16 = 16_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

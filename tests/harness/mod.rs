@@ -15,6 +15,7 @@ pub mod distribution;
 pub mod facts;
 pub mod judge;
 pub mod kafka;
+pub mod old_kafka;
 pub mod process;
 pub mod python;
 pub mod requests;
