@@ -45,7 +45,7 @@ pub enum Row {
 /// Why a row can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFault {
-    /// A short code, stable for programs: `not_json`, `missing_openid`, `bad_scene`, …
+    /// A short code, stable for programs: `not_json`, `missing_openid`, `time_ahead`, …
     pub reason: &'static str,
     /// For people: which field, what is wrong. Never a secret.
     pub detail: String,

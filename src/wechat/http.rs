@@ -27,8 +27,8 @@ pub struct HttpSettings {
 
 /// An answer's texts are cut to this where they become part of an error.
 const ERROR_CHARS_MAX: usize = 200;
-/// Room that a call waits for before it is sent, in bytes: that of a page of 1000 rows. So while memory is short calls are
-/// late, and do not run out of time half answered.
+/// Room that a call waits for before it is sent, and that a body of unknown length begins with, in bytes: that of a page of
+/// 1000 rows.
 const ROOM_AT_ONCE: usize = 512 * 1024;
 /// Idle connections are closed before what stands between is likely to forget them.
 const IDLE_FOR: Duration = Duration::from_secs(50);
@@ -57,28 +57,32 @@ impl Http {
 
     async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
         let prepared = self.prepared(request)?;
-        let room = self.buffer.room(ROOM_AT_ONCE.min(self.response_max)).await;
+        // While memory is short calls are late, rather than out of time half answered. The room is not kept: a host that
+        // does not answer must leave it to the others.
+        drop(self.buffer.room(self.room_at_once()).await);
         let mut response = prepared.send().await.map_err(described)?;
         let date = header(response.headers(), DATE).and_then(|text| httpdate::parse_http_date(text).ok());
         let retry_after = retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
         let date = date.map(|date| unix_millis(date).as_seconds());
         let status = response.status().as_u16();
-        let (body, room) = self.body(&mut response, room).await?;
+        let (body, room) = self.body(&mut response).await?;
         let body = self.content(body, room).await?;
         Ok(Response { status, body, date, retry_after })
     }
 
+    fn room_at_once(&self) -> usize {
+        ROOM_AT_ONCE.min(self.response_max)
+    }
+
     /// The body as it comes, and its room.
-    async fn body(&self, response: &mut reqwest::Response, mut room: Room) -> Result<(Bytes, Room), TransportError> {
+    async fn body(&self, response: &mut reqwest::Response) -> Result<(Bytes, Room), TransportError> {
         let too_large = TransportError::TooLarge { limit: self.response_max };
-        let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-        if announced > self.response_max {
+        let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if announced.is_some_and(|length| length > self.response_max) {
             return Err(too_large);
         }
-        if announced > room.bytes() {
-            room = self.exchanged(room, announced).await;
-        }
-        let mut body = BytesMut::with_capacity(announced);
+        let mut room = self.buffer.room(announced.unwrap_or(self.room_at_once())).await;
+        let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
         while let Some(chunk) = response.chunk().await.map_err(described)? {
             let length = body.len() + chunk.len();
             if length > self.response_max {

@@ -26,7 +26,7 @@ const DEPARTURE_MAX: i64 = 30;
 /// A `Date` that has moved along for so long is that of a clock. Longer than [`DEPARTURE_MAX`], or one that stands still would pass.
 const PROOF: Duration = Duration::from_secs(60);
 /// From this skew on, in seconds, it is said.
-const SKEW_SAID: i64 = 60;
+const SKEW_SAID: i64 = 61;
 /// Down to this skew, in seconds, it is not said to be over.
 const SKEW_OVER: i64 = 30;
 
@@ -61,7 +61,7 @@ impl UpstreamClock {
     pub fn note(&self, sent: Moment, received: Moment, date: UnixTime) -> i64 {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.take(sent, received, date);
-        heard.say(&self.app);
+        heard.news().into_iter().flatten().for_each(|news| news.say(&self.app));
         match heard.belief {
             Belief::Refused => 0,
             Belief::Believed | Belief::Doubted => date.0.saturating_sub(received.wall.0).min(0),
@@ -127,27 +127,48 @@ impl Heard {
         self.skew.filter(|_| self.belief != Belief::Refused)
     }
 
-    /// Says once what is wrong with the clocks, and once that it is over.
-    fn say(&mut self, app: &AppId) {
-        let refused = self.belief == Belief::Refused;
-        if refused && !self.said_refused {
-            tracing::warn!(%app, "the upstream's date does not move with time and is not believed: now is this host's alone");
-            self.said_refused = true;
-        } else if self.said_refused && self.belief == Belief::Believed {
-            tracing::info!(%app, "the upstream's date is believed again");
-            self.said_refused = false;
-        }
+    /// What is to be said: what is wrong with the clocks, once, and once that it is over.
+    fn news(&mut self) -> [Option<News>; 2] {
+        let belief = match self.belief {
+            Belief::Refused if !std::mem::replace(&mut self.said_refused, true) => Some(News::Refused),
+            Belief::Believed if std::mem::take(&mut self.said_refused) => Some(News::BelievedAgain),
+            _ => None,
+        };
         let skew = self.believed_skew().unwrap_or(0);
-        if skew.abs() > SKEW_SAID && !self.said_skew {
-            let follows = match skew < 0 {
-                true => "the upstream's clock counts; should it be the wrong one, facts come that late",
-                false => "this host's clock counts, so facts come that late",
-            };
-            tracing::warn!(%app, upstream_ahead_seconds = skew, follows, "the clocks of this host and the upstream differ");
-            self.said_skew = true;
-        } else if self.said_skew && skew.abs() <= SKEW_OVER {
-            tracing::info!(%app, "the clocks of this host and the upstream agree again");
-            self.said_skew = false;
+        let differ = match skew.abs() {
+            SKEW_SAID.. if !std::mem::replace(&mut self.said_skew, true) => Some(News::Differ(skew)),
+            ..=SKEW_OVER if std::mem::take(&mut self.said_skew) => Some(News::Agree),
+            _ => None,
+        };
+        [belief, differ]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Refused,
+    BelievedAgain,
+    /// The upstream's clock is that many seconds ahead.
+    Differ(i64),
+    Agree,
+}
+
+impl News {
+    fn say(self, app: &AppId) {
+        match self {
+            News::Refused => tracing::warn!(
+                %app,
+                "the upstream's date does not move with time and is not believed: now is this host's alone"
+            ),
+            News::BelievedAgain => tracing::info!(%app, "the upstream's date is believed again"),
+            News::Differ(upstream_ahead_seconds) => {
+                let follows = match upstream_ahead_seconds < 0 {
+                    true => "the upstream's clock counts; should it be the wrong one, facts come that late",
+                    false => "this host's clock counts, so facts come that late",
+                };
+                tracing::warn!(%app, upstream_ahead_seconds, follows, "the clocks of this host and the upstream differ");
+            }
+            News::Agree => tracing::info!(%app, "the clocks of this host and the upstream agree again"),
         }
     }
 }
@@ -282,6 +303,38 @@ mod tests {
             skews(0, &[(0, 0), (100, -100), (200, -200), (201, 0), (202, 0), (270, 0)]),
             [Some(0), Some(-100), None, None, None, Some(0)]
         );
+    }
+
+    /// What is said after answers as those of [`skews`].
+    fn said(answers: &[(u64, i64)]) -> Vec<News> {
+        let (mut heard, began) = (Heard::default(), Instant::now());
+        let news_after = |(at, ahead): &(u64, i64)| {
+            let moment = moment(began, *at, 0);
+            heard.take(moment, moment, moment.wall.plus(*ahead));
+            heard.news()
+        };
+        answers.iter().flat_map(news_after).flatten().collect()
+    }
+
+    #[test]
+    fn a_skew_is_said_once_and_once_that_it_is_over() {
+        assert_eq!(said(&[(0, 60), (100, 60), (200, -60)]), []);
+        let ahead = [(0, 28_800), (100, 28_800), (200, 28_805)];
+        assert_eq!(said(&ahead), [News::Differ(28_800)]);
+        // Corrected: a leap, believed once it is proven.
+        assert_eq!(said(&[&ahead[..], &[(300, 0), (361, 0), (500, 0)]].concat()), [News::Differ(28_800), News::Agree]);
+        assert_eq!(
+            said(&[(0, -90), (100, -70), (200, -45), (300, -70), (400, -45), (500, -20)]),
+            [News::Differ(-90), News::Agree]
+        );
+    }
+
+    #[test]
+    fn a_date_that_stands_still_is_said_once_and_once_that_it_moves() {
+        let still = [(0, 0), (35, -35), (70, -70), (200, -200), (300, -300)];
+        assert_eq!(said(&still), [News::Refused]);
+        let moves = [&still[..], &[(301, 0), (365, 0), (430, 0)]].concat();
+        assert_eq!(said(&moves), [News::Refused, News::BelievedAgain]);
     }
 
     #[test]

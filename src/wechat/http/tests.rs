@@ -7,11 +7,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::*;
 
 async fn serve(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
@@ -110,7 +111,7 @@ const ONE_CHUNK: &str = "5\r\nabcde\r\n";
 
 /// A server that answers with `head`, then with `again` and again, or with silence.
 async fn raw(head: &'static str, again: Option<&'static str>) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
@@ -138,7 +139,7 @@ async fn the_time_limit_holds_for_the_head_and_for_the_body() {
 
 #[tokio::test]
 async fn a_body_that_is_cut_off_is_no_answer() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
@@ -151,7 +152,7 @@ async fn a_body_that_is_cut_off_is_no_answer() {
 
 #[tokio::test]
 async fn an_error_names_neither_url_nor_token() {
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", nobody.local_addr().unwrap());
     drop(nobody);
     for base_url in [base_url.as_str(), "http://TOKEN.invalid:99999", "no url TOKEN"] {
@@ -215,6 +216,28 @@ async fn an_answer_that_is_held_leaves_others_no_room() {
     // It takes up no more than it has.
     let next = one.send(request(&format!("{base_url}/{}", 3 * MIB), None)).await.unwrap();
     assert_eq!(next.body.len(), 3 * MIB);
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_takes_no_room_from_others() {
+    let buffer = Buffer::new(ROOM_AT_ONCE);
+    let silence = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", silence.local_addr().unwrap());
+    let [hanging, served] = [0; 2].map(|_| Arc::new(http_sharing(&buffer, ROOM_AT_ONCE, Duration::from_secs(20))));
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (hanging, silent) = (hanging.clone(), silent.clone());
+        calls.spawn(async move { hanging.send(request(&silent, None)).await.map(drop) });
+    }
+    let mut connections = Vec::new();
+    while connections.len() < 4 {
+        let connection = tokio::time::timeout(Duration::from_secs(10), silence.accept()).await;
+        connections.push(connection.expect("all are asked at once").unwrap());
+    }
+    let answered = served.send(request(&format!("{}/10", long_answers().await), None));
+    let answered = tokio::time::timeout(Duration::from_secs(10), answered).await.expect("nobody is held up");
+    assert_eq!(answered.unwrap().body.len(), 10);
+    assert_eq!(calls.len(), 4);
 }
 
 #[tokio::test]
