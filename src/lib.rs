@@ -59,7 +59,7 @@
 //!
 //! 1. A fact and the memory of it are written in one transaction ([`domain::state`]).
 //! 2. A cursor moves only when a pull was read to its end, and never beyond what the upstream had to show by then
-//!    ([`domain::pull`]).
+//!    ([`domain::scope`]).
 //! 3. A pull's pages reach the committer in order, within one session, or not at all ([`session`]).
 //! 4. Only the current owner of a partition can write to it: older producers are fenced, older generations are refused
 //!    ([`kafka::ownership`], [`kafka::transaction`]).

@@ -7,8 +7,8 @@ use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;
 use promoter_connector::domain::harvest::{Advance, Harvest};
 use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::domain::pull::Scope;
 use promoter_connector::domain::row::{Payment, ReadRow, Row, RowFault, Touch};
+use promoter_connector::domain::scope::Scope;
 use promoter_connector::domain::state::{Intake, State, Tally};
 use promoter_connector::domain::state_record::{StateKey, StateValue};
 use promoter_connector::domain::time::{Day, UnixMillis, UnixTime};
@@ -92,20 +92,147 @@ fn an_order_shown_under_two_dates_is_one_even_after_the_first_date_has_closed() 
     let yesterday = today.previous();
     let row = || vec![order_row(NOON.minus(DAY), None)];
     let close = |day: Day| Some(day.beijing_end());
-    take(&mut state, Scope::Day(yesterday.previous()), NOON, vec![], close(yesterday.previous().previous()));
-    take(&mut state, Scope::Day(yesterday.previous()), NOON, vec![], close(yesterday.previous()));
-    assert_eq!(take(&mut state, Scope::Day(yesterday), NOON, row(), None).0.published, 1);
-    assert_eq!(take(&mut state, Scope::Day(today), NOON, row(), None).0.known, 1);
-    take(&mut state, Scope::Day(yesterday), NOON, row(), close(yesterday));
-    let (tally, _) = take(&mut state, Scope::Day(today), NOON, row(), None);
+    take(&mut state, Scope::day(yesterday.previous()), NOON, vec![], close(yesterday.previous().previous()));
+    take(&mut state, Scope::day(yesterday.previous()), NOON, vec![], close(yesterday.previous()));
+    assert_eq!(take(&mut state, Scope::day(yesterday), NOON, row(), None).0.published, 1);
+    assert_eq!(take(&mut state, Scope::day(today), NOON, row(), None).0.known, 1);
+    take(&mut state, Scope::day(yesterday), NOON, row(), close(yesterday));
+    let (tally, _) = take(&mut state, Scope::day(today), NOON, row(), None);
     assert_eq!((tally.known, tally.published), (1, 0));
+}
+
+#[test]
+fn an_order_that_stands_twice_in_an_undated_pull_is_remembered_by_its_later_date() {
+    let mut state = begun(NOON.minus(40 * DAY));
+    let today = Day::in_beijing(NOON);
+    let (early, late) = (NOON.minus(5 * DAY), NOON.minus(3600));
+    let history = Scope::History { until: today.previous() };
+    let rows = vec![order_row(early, None), order_row(late, None)];
+    let to = Some(today.previous().beijing_start());
+    assert_eq!(take(&mut state, history, NOON, rows, to).0.published, 1);
+    let (tally, _) = take(&mut state, Scope::day(today), NOON, vec![order_row(late, None)], None);
+    assert_eq!((tally.known, tally.published), (1, 0));
+}
+
+#[test]
+fn an_order_at_the_boundary_of_an_undated_pull_is_one_whichever_neighbour_of_its_day_lists_it() {
+    for zone_offset in [-1, 0, 1] {
+        let mut state = begun(NOON.minus(40 * DAY));
+        let until = Day::in_beijing(NOON).previous();
+        // The second before midnight.
+        let row = || vec![order_row(until.beijing_start().minus(1), None)];
+        let to = until.beijing_start();
+        assert_eq!(take(&mut state, Scope::History { until }, NOON, row(), Some(to)).0.published, 1);
+        let date = Day::in_beijing(NOON.minus((2 - zone_offset) * DAY));
+        let (tally, _) = take(&mut state, Scope::day(date), NOON, row(), None);
+        assert_eq!((tally.known, tally.published), (1, 0), "{zone_offset}");
+    }
+}
+
+#[test]
+fn an_undated_pull_knows_what_a_dated_one_has_published_under_any_date() {
+    for zone_offset in [-1, 0, 1] {
+        let mut state = begun(NOON.minus(3 * DAY));
+        let paid = NOON.minus(2 * DAY);
+        let day = |offset: i64| Day::in_beijing(paid.plus(offset * DAY));
+        let row = || vec![order_row(paid, None)];
+        assert_eq!(take(&mut state, Scope::day(day(zone_offset)), NOON, row(), None).0.published, 1);
+        for closed in -1..=3 {
+            let to = Some(day(closed).beijing_end());
+            take(&mut state, Scope::day(day(closed)), NOON, vec![], to);
+            let (tally, _) = take(&mut state, Scope::History { until: day(4) }, NOON, row(), None);
+            assert_eq!(tally.published, 0, "listed under {zone_offset}, closed up to {closed}");
+        }
+    }
+}
+
+/// What a page of refunds that has these times publishes: their number; the cursor moves as it does in the field.
+fn refunds(state: &mut State, now: UnixTime, times: &[Option<UnixTime>]) -> u64 {
+    let rows = times.iter().map(|time| ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(*time)) });
+    let mut harvest = Harvest::read(&promoter(), Scope::Refunds, now, now.as_millis(), rows.collect());
+    let from = state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before;
+    harvest.advance = Some(Advance { from, to: from.max(now.minus(7 * DAY)), refunds_to: None });
+    state.take(Intake::Harvest(harvest), &mut Batch::default()).published
+}
+
+/// A refund of an order that was paid ten days before noon.
+fn refund_row(time: Option<UnixTime>) -> Row {
+    let ReadRow { content: Ok(Row::Order(touch, payment)), .. } = order_row(NOON.minus(10 * DAY), Some(NOON)) else {
+        panic!("an order is one");
+    };
+    Row::Order(touch, Payment { refunded_time: time, ..payment })
+}
+
+/// Refunds that were polled once, when there were none.
+fn refunds_polled_once(start: UnixTime) -> State {
+    let mut state = begun(start);
+    refunds(&mut state, NOON.minus(60), &[]);
+    state
+}
+
+#[test]
+fn a_refund_without_its_time_is_published_when_first_seen_and_never_again_however_long_it_is_shown() {
+    let mut state = refunds_polled_once(NOON.minus(DAY));
+    let published: Vec<_> = (0..400).map(|n| refunds(&mut state, NOON.plus(n * 6 * 3600), &[None])).collect();
+    assert_eq!((published[0], published.iter().sum::<u64>()), (1, 1));
+    assert!(state.chunks() < 5, "renewed now and then, not with every pull: {} chunks", state.chunks());
+    // Its time is told after three months: long behind by then, or just now.
+    let now = NOON.plus(101 * DAY);
+    assert_eq!(refunds(&mut state, now, &[Some(NOON)]), 0);
+    assert_eq!(refunds(&mut state, now, &[Some(now.minus(1))]), 1, "a second time is another refund");
+}
+
+#[test]
+fn a_refund_without_its_time_carries_the_moment_it_was_observed() {
+    let mut state = refunds_polled_once(NOON.minus(DAY));
+    let rows = vec![ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(None)) }];
+    let harvest = Harvest::read(&promoter(), Scope::Refunds, NOON, NOON.as_millis(), rows);
+    let mut batch = Batch::default();
+    state.take(Intake::Harvest(harvest), &mut batch);
+    assert_eq!(batch.events[0].fact.time, NOON);
+}
+
+#[test]
+fn of_what_the_first_pull_of_refunds_shows_without_a_time_the_payment_says_whether_it_is_history() {
+    for (start, published) in [(NOON.minus(9 * DAY), 0), (NOON.minus(11 * DAY), 1)] {
+        let mut state = begun(start);
+        assert_eq!(refunds(&mut state, NOON, &[None]), published);
+        // History stays history, after a long time and when its time is told.
+        assert_eq!((1..100).map(|day| refunds(&mut state, NOON.plus(day * DAY), &[None])).sum::<u64>(), 0);
+        assert_eq!(refunds(&mut state, NOON.plus(100 * DAY), &[Some(NOON.plus(99 * DAY))]), 0);
+        assert_eq!(refunds(&mut state, NOON.plus(101 * DAY), &[Some(NOON.plus(100 * DAY))]), 1);
+    }
+}
+
+#[test]
+fn as_many_refunds_of_an_order_are_published_as_there_are_whenever_their_times_are_told() {
+    let (a, b, c) = (Some(NOON.plus(1)), Some(NOON.plus(2)), Some(NOON.plus(3)));
+    // What each page shows, and how many events come of all.
+    let histories: &[(&[&[Option<UnixTime>]], u64)] = &[
+        (&[&[None], &[a]], 1),
+        (&[&[a], &[None], &[a]], 1),
+        (&[&[None], &[a], &[a, b]], 2),
+        (&[&[None], &[None, b], &[a, b]], 2),
+        (&[&[None, b], &[a, b]], 2),
+        (&[&[a], &[a, None], &[a, b]], 2),
+        (&[&[None], &[b, a], &[a, b]], 2),
+        (&[&[None], &[b], &[b, a]], 2),
+        (&[&[a, b, c]], 3),
+        (&[&[None], &[None, b, c], &[b, c], &[a, b, c]], 3),
+    ];
+    for (pages, published) in histories {
+        let mut state = refunds_polled_once(NOON.minus(DAY));
+        let moments = (0..).map(|n| NOON.plus(60 + n * 3600));
+        let all: u64 = pages.iter().zip(moments).map(|(page, now)| refunds(&mut state, now, page)).sum();
+        assert_eq!(all, *published, "{pages:?}");
+    }
 }
 
 #[test]
 fn a_row_with_a_refund_is_a_payment_and_a_refund_and_both_feeds_know_the_refund() {
     let mut state = begun(NOON.minus(DAY));
     let rows = || vec![order_row(NOON.minus(60), Some(NOON))];
-    let (tally, batch) = take(&mut state, Scope::Day(Day::in_beijing(NOON)), NOON, rows(), None);
+    let (tally, batch) = take(&mut state, Scope::day(Day::in_beijing(NOON)), NOON, rows(), None);
     assert_eq!(tally.published, 2);
     assert!(batch.events[0].fact.time < batch.events[1].fact.time);
     assert_eq!(take(&mut state, Scope::Refunds, NOON, rows(), None).0.known, 1);
@@ -114,7 +241,7 @@ fn a_row_with_a_refund_is_a_payment_and_a_refund_and_both_feeds_know_the_refund(
 #[test]
 fn the_bytes_of_an_unreadable_row_go_once_whichever_feed_meets_them_and_however_long_it_is_shown() {
     let mut state = begun(NOON.minus(DAY));
-    let today = Scope::Day(Day::in_beijing(NOON));
+    let today = Scope::day(Day::in_beijing(NOON));
     assert_eq!(take(&mut state, today, NOON, vec![dead_row()], None).0.dead_lettered, 1);
     let lateness = 7 * DAY;
     for hour in 0..1000 {
@@ -169,7 +296,7 @@ fn refunds_that_are_polled_later_have_their_own_start_and_come_once_where_orders
     ];
     state.take(Intake::Begin(first), &mut Batch::default());
     let met = || order_row(NOON.minus(60), Some(NOON));
-    assert_eq!(take(&mut state, Scope::Day(Day::in_beijing(NOON)), NOON, vec![met()], None).0.published, 2);
+    assert_eq!(take(&mut state, Scope::day(Day::in_beijing(NOON)), NOON, vec![met()], None).0.published, 2);
 
     let mut batch = Batch::default();
     let start = NOON.minus(40 * DAY);

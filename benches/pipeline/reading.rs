@@ -13,7 +13,7 @@ use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::{Feed, Interface};
 use promoter_connector::domain::harvest::Harvest;
 use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
-use promoter_connector::domain::pull::Scope;
+use promoter_connector::domain::scope::Scope;
 use promoter_connector::domain::state::{Intake, State};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{Options, SimRequest, World};

@@ -18,6 +18,9 @@ pub struct Cursor {
     /// Whether the feed itself is polled, or was. If not, it is only the memory of what another feed meets: `start` and
     /// `complete_before` say what that memory holds, and nothing of how far the feed is complete.
     pub polled: bool,
+    /// Of refunds: whether a pull has read all of them to its end. A refund that has no time and is first met by a later
+    /// pull is no history.
+    pub history_seen: bool,
 }
 
 impl Cursor {
@@ -30,12 +33,12 @@ impl Cursor {
             Feed::Touches | Feed::Refunds => start,
             Feed::Orders => Day::in_utc(start).beijing_start(),
         };
-        Cursor { start, complete_before, polled: true }
+        Cursor { start, complete_before, polled: true, history_seen: false }
     }
 
     /// For a feed that nobody polls, but another one meets facts of.
     pub fn memory(start: UnixTime) -> Cursor {
-        Cursor { start, complete_before: start, polled: false }
+        Cursor { start, complete_before: start, polled: false, history_seen: false }
     }
 
     /// The first cursor of a feed that begins to be polled when there is a `memory` of it already.

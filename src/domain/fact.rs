@@ -109,7 +109,8 @@ impl Fact {
         }
     }
 
-    /// The refund that a row of status 2 shows. One without its own time takes the payment's.
+    /// The refund that a row of status 2 shows. One without its own time stands at the payment's; when it happened is
+    /// for its reader to say ([`Fact::has_time`]).
     pub fn refunded(promoter: &Promoter, touch: Touch, payment: Payment, raw: Box<[u8]>) -> Fact {
         let payment = Payment { status_code: 2, ..payment };
         let id = order_identity("REFUNDED", promoter, &payment)
@@ -124,6 +125,14 @@ impl Fact {
         }
     }
 
+    /// Whether the row told when it happened.
+    pub fn has_time(&self) -> bool {
+        match &self.content {
+            Content::Order { status: OrderStatus::Refunded, payment, .. } => payment.refunded_time.is_some(),
+            Content::Touch(_) | Content::Order { .. } => true,
+        }
+    }
+
     /// An order in a status that was not documented when this was written.
     pub fn unknown(promoter: &Promoter, touch: Touch, payment: Payment, raw: Box<[u8]>) -> Fact {
         let id = order_identity("UNKNOWN", promoter, &payment).number(payment.status_code).finish();
@@ -134,6 +143,28 @@ impl Fact {
             content: Content::Order { status: OrderStatus::Unknown, touch, payment },
             raw,
         }
+    }
+}
+
+/// What the memory of refunds holds about one order, beside the identities of its refunds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundMark {
+    /// A refund without a time was met. It is that refund's own identity.
+    Untimed,
+    /// A refund with a time was met.
+    Timed,
+    /// The refund without a time was told its time.
+    Told,
+}
+
+impl RefundMark {
+    pub fn id(self, promoter: &Promoter, payment: &Payment) -> FactId {
+        let kind = match self {
+            RefundMark::Untimed => return order_identity("REFUNDED", promoter, payment).optional_number(None).finish(),
+            RefundMark::Timed => "refund with a time",
+            RefundMark::Told => "refund told its time",
+        };
+        order_identity(kind, promoter, payment).finish()
     }
 }
 

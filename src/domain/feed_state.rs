@@ -85,9 +85,10 @@ impl FeedState {
         if outlived { Meeting::Renew } else { Meeting::Known }
     }
 
-    /// Takes a fact as known. [`settle`](Self::settle) writes it.
+    /// Takes a fact as known, for the longer of two times. [`settle`](Self::settle) writes it.
     pub fn remember(&mut self, fact: Remembered) {
-        self.seen.insert(fact.id, fact.time);
+        let time = self.seen.entry(fact.id).or_insert(fact.time);
+        *time = (*time).max(fact.time);
     }
 
     /// Ends a harvest that has `added` to the memory: moves the cursor, and writes what the topic must know of it.
@@ -100,13 +101,14 @@ impl FeedState {
         batch: &mut Batch,
     ) {
         let news = !added.is_empty();
-        if let Some(to) = advance {
-            self.cursor.complete_before = self.cursor.complete_before.max(to);
-        }
+        let history_ends = self.advance(feed, advance);
         let horizon = self.cursor.complete_before;
         let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
         for fact in passed {
-            self.seen.remove(&fact.id);
+            // It may have been renewed by the same harvest.
+            if self.seen.get(&fact.id).is_some_and(|time| i64::from(*time) < horizon.0) {
+                self.seen.remove(&fact.id);
+            }
         }
         for chunk in lasting.chunks(CHUNK_FACTS_MAX) {
             let number = self.next_chunk;
@@ -115,13 +117,20 @@ impl FeedState {
             push_state(batch, key, Some(StateValue::Seen(chunk.to_vec())));
         }
         let moved = horizon.0.saturating_sub(self.written.0);
-        if (news && moved > 0) || moved >= SILENT_MOVE {
+        if (news && moved > 0) || moved >= SILENT_MOVE || history_ends {
             self.written = horizon;
             push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor)));
             for chunk in self.forget() {
                 push_state(batch, StateKey::Seen(promoter.clone(), feed, chunk.number), None);
             }
         }
+    }
+
+    /// Moves the cursor. True for the first pull of refunds that was read to its end.
+    fn advance(&mut self, feed: Feed, advance: Option<UnixTime>) -> bool {
+        let Some(to) = advance else { return false };
+        self.cursor.complete_before = self.cursor.complete_before.max(to);
+        feed == Feed::Refunds && !std::mem::replace(&mut self.cursor.history_seen, true)
     }
 
     /// Drops the chunks that lie behind the cursor, and what they held.

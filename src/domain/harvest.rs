@@ -4,8 +4,8 @@ use super::dead_letter::DeadLetter;
 use super::fact::{Content, Fact, FactId, OrderStatus, dead_row_id};
 use super::feed::Feed;
 use super::promoter::Promoter;
-use super::pull::Scope;
 use super::row::{Payment, ReadRow, Row, Touch};
+use super::scope::Scope;
 use super::time::{Day, UnixMillis, UnixTime};
 
 /// A fact that a page showed.
@@ -13,7 +13,8 @@ use super::time::{Day, UnixMillis, UnixTime};
 pub struct Sighting {
     pub fact: Fact,
     /// The time under which it is remembered, and by which it is forgotten once the cursor has passed it: the fact's
-    /// own, but for payments the Beijing midnight of the date that was asked for.
+    /// own; for a payment the Beijing midnight that begins the last day under which the upstream may list it; for a
+    /// refund that has no time the moment at which it was observed.
     pub remembered: UnixTime,
 }
 
@@ -89,24 +90,30 @@ impl Harvest {
     fn read_order(&mut self, scope: Scope, touch: Touch, payment: Payment, raw: Box<[u8]>) {
         let promoter = self.promoter.clone();
         match (payment.status_code, self.feed) {
-            (2, Feed::Refunds) => self.see(scope, Some(Fact::refunded(&promoter, touch, payment, raw))),
+            (2, Feed::Refunds) => self.see(scope, Some(self.refunded(touch, payment, raw))),
             (_, Feed::Refunds) => {}
             (1, _) => self.see(scope, Some(Fact::paid(&promoter, touch, payment, raw))),
             (2, _) => {
                 self.see(scope, Some(Fact::paid(&promoter, touch.clone(), payment.clone(), raw.clone())));
-                self.see(scope, Some(Fact::refunded(&promoter, touch, payment, raw)));
+                self.see(scope, Some(self.refunded(touch, payment, raw)));
             }
             (_, _) => self.see(scope, Some(Fact::unknown(&promoter, touch, payment, raw))),
         }
+    }
+
+    /// A refund without its time happened, for all that is known, when it was observed.
+    fn refunded(&self, touch: Touch, payment: Payment, raw: Box<[u8]>) -> Fact {
+        let fact = Fact::refunded(&self.promoter, touch, payment, raw);
+        if fact.has_time() { fact } else { Fact { time: self.observed_at.as_seconds(), ..fact } }
     }
 
     fn see(&mut self, scope: Scope, fact: Option<Fact>) {
         self.sightings.extend(fact.map(|fact| Sighting { remembered: remembered_time(scope, &fact), fact }));
     }
 
-    /// What identifies the rows of the page, readable or not.
-    pub fn row_ids(&self) -> impl Iterator<Item = FactId> + '_ {
-        self.sightings.iter().map(|sighting| sighting.fact.id).chain(self.dead_rows.iter().map(|row| row.id))
+    /// Whether it tells the committer anything.
+    pub fn is_empty(&self) -> bool {
+        self.sightings.is_empty() && self.dead_rows.is_empty() && self.advance.is_none()
     }
 
     /// About how many bytes of memory the harvest holds.
@@ -129,21 +136,29 @@ fn order_of(content: &Content) -> u8 {
     }
 }
 
+/// How long a fact is remembered, and how long it is met.
+///
+/// An order paid on day `b`, Beijing's, is listed under `b`, the day before (if the upstream's days are UTC's) or the day
+/// after; under two of them, perhaps. A dated pull is made as long as its day is open. So an order is remembered until
+/// the day after the last of these has closed: the same by whichever of them it is met, or the memory would forget what
+/// an undated pull, which does not tell the date, still shows as new. Another date counts as itself.
 fn remembered_time(scope: Scope, fact: &Fact) -> UnixTime {
-    match (scope, fact.memory) {
-        (Scope::Day(day), Feed::Orders) => day.beijing_start(),
-        // Beijing's day is the later of the two that the upstream may mean, so it is kept long enough for both.
-        (Scope::History { .. }, Feed::Orders) => Day::in_beijing(fact.time).beijing_start(),
-        _ => fact.time,
-    }
+    let day_after_payment = || Day::in_beijing(fact.time).next();
+    let last = match (scope, fact.memory) {
+        (Scope::Day { day, .. }, Feed::Orders) => day.max(day_after_payment()),
+        (Scope::History { .. }, Feed::Orders) => day_after_payment(),
+        _ => return fact.time,
+    };
+    last.next().beijing_start()
 }
 
-/// The true time of an unreadable row is unknown; it lies in the scope, whose end is thus late enough.
+/// The true time of an unreadable row is unknown; it lies in the scope, whose end is thus late enough. As a payment, an
+/// order may be listed under the day after, too.
 fn dead_row_time(scope: Scope, as_of: UnixTime) -> UnixTime {
     match scope {
         Scope::Touches { end, .. } => end,
-        Scope::Day(day) => day.beijing_start(),
-        Scope::History { .. } => Day::in_beijing(as_of).beijing_start(),
+        Scope::Day { day, .. } => day.next().beijing_start(),
+        Scope::History { .. } => Day::in_beijing(as_of).next().beijing_start(),
         Scope::Refunds => as_of,
     }
 }

@@ -11,7 +11,7 @@ pub mod feed;
 
 pub mod cursor;
 
-pub mod pull;
+pub mod scope;
 
 pub mod row;
 
@@ -21,11 +21,17 @@ pub mod dead_letter;
 
 pub mod harvest;
 
+pub mod pages;
+
+pub mod pull;
+
 pub mod state_record;
 
 pub mod batch;
 
 mod feed_state;
+
+mod refund;
 
 pub mod state;
 

@@ -1,157 +1,246 @@
-//! What one pull asks, and how far it completes its feed.
+//! One pull: from the first question of a scope to the cursor's advance, as a machine without I/O.
 //!
-//! A pull asks for a fixed scope and reads its pages to the end; only then does the cursor move. Why nothing inside
-//! the lateness is lost, for a pull whose first call was sent when the upstream's clock showed `as_of`:
-//!
-//! 1. A fact that happened at `t` is shown from `t + lateness` on, at the latest.
-//! 2. The cursor moves to `as_of − lateness` at most. A fact before that was shown when the pull began, so the pull
-//!    has read it, if it lies in the scope.
-//! 3. The scope begins at the cursor, so scopes follow each other without a gap; a scope that ends before
-//!    `as_of − lateness` moves the cursor to its own end only.
+//! Whoever drives it asks what [`Pull::next_request`] says, gives each answer to [`Pull::take_page`], and hands the
+//! harvest on before it asks again. Between two pages a pull may lie still for any time (its interface is held, say) and
+//! go on behind its last page: what holds for rows that move between two pages ([`super::pages`]) does not depend on
+//! how much time passes there, and `as_of` stays that of the first call.
 
 use super::cursor::Cursor;
-use super::feed::Feed;
-use super::time::{Day, UnixTime};
+use super::fact::Content;
+use super::harvest::{Advance, Harvest, Sighting};
+use super::pages::{Next, PageHead, Pages, PagesFault, RowOnPage};
+use super::promoter::Promoter;
+use super::row::ReadRow;
+use super::scope::{Scope, closes};
+use super::time::{Day, UnixMillis, UnixTime};
+use super::turns::Pulled;
 
-/// With more open days than this, one pull without a date is cheaper than a call for each day.
-const DATED_DAYS_MAX: i64 = 31;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Touches from `begin` to `end`, both included.
-    Touches { begin: UnixTime, end: UnixTime },
-    /// Orders of one payment date.
-    Day(Day),
-    /// Orders of any payment date; completes the days before `until`.
-    History { until: Day },
-    /// Every refund of the promoter.
-    Refunds,
+/// What to pull.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub promoter: Promoter,
+    pub scope: Scope,
+    /// Of the scope's feed.
+    pub cursor: Cursor,
+    /// Of the scope's feed, in seconds.
+    pub lateness: i64,
+    /// The lateness of refunds, for a pull of orders that is all that looks after the memory of refunds.
+    pub refunds_lateness: Option<i64>,
 }
 
-impl Scope {
-    pub fn feed(self) -> Feed {
-        match self {
-            Scope::Touches { .. } => Feed::Touches,
-            Scope::Day(_) | Scope::History { .. } => Feed::Orders,
-            Scope::Refunds => Feed::Refunds,
+/// One page to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub scope: Scope,
+    /// None for the first page.
+    pub start_id: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Pull {
+    job: Job,
+    as_of: UnixTime,
+    pages: Pages,
+    start_id: Option<String>,
+    /// Whether a page was taken since it began or was taken up again.
+    got_ahead: bool,
+    resumed: bool,
+}
+
+/// What a page brought, and how the pull stands now.
+#[derive(Debug)]
+pub struct Taken {
+    /// To be handed on whatever `step` is: what was read counts, though the cursor stays.
+    pub harvest: Harvest,
+    pub step: Result<Step, PagesFault>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask the next request.
+    GoOn,
+    /// The scope was read to its end.
+    End(Pulled),
+}
+
+impl Pull {
+    /// `as_of` is "now" before the first call is sent.
+    pub fn new(job: Job, as_of: UnixTime) -> Pull {
+        Pull { job, as_of, pages: Pages::default(), start_id: None, got_ahead: false, resumed: false }
+    }
+
+    /// Corrects "now" by the clock that the first answer shows: what the upstream makes visible after `as_of` is left to
+    /// a later pull. Later answers change nothing.
+    pub fn hear(&mut self, as_of: UnixTime) {
+        if self.pages.pages() == 0 {
+            self.as_of = self.as_of.min(as_of);
         }
     }
 
-    /// The next stretch of touches: to now, or a slice of at most `slice` seconds while the cursor lies further back
-    /// than that. The last slice always reaches to now, so a short slice never delays what happens now.
-    pub fn touches(cursor: &Cursor, slice: i64, lateness: i64, now: UnixTime) -> Scope {
-        let begin = cursor.complete_before;
-        let slice_end = begin.plus(slice);
-        let end = if slice_end < now.minus(lateness) { slice_end } else { now.max(begin) };
-        Scope::Touches { begin, end }
+    pub fn next_request(&self) -> Request {
+        Request { scope: self.job.scope, start_id: self.start_id.clone() }
     }
 
-    /// The days of orders to be read at `now`: oldest first, or one pull without a date where they are too many.
-    pub fn orders(cursor: &Cursor, lateness: i64, now: UnixTime) -> OrderScopes {
-        let first = cursor.first_open_day();
-        let today = Day::in_beijing(now).max(first);
-        let until = first_day_not_yet_closing(lateness, now);
-        if today.days_since(first) > DATED_DAYS_MAX && until > first {
-            return OrderScopes::History(Scope::History { until });
-        }
-        OrderScopes::Days { first, today }
-    }
-
-    /// Where the cursor stands after this scope was read to its end; never before `cursor`.
-    ///
-    /// `as_of` is the earlier of the local clock and the upstream's when the first call was sent.
-    pub fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> UnixTime {
-        let settled = as_of.minus(lateness);
-        let reached = match self {
-            Scope::Touches { end, .. } => end.min(settled),
-            Scope::Day(day) if day == cursor.first_open_day() && day.beijing_end() <= settled => day.beijing_end(),
-            Scope::Day(_) => cursor.complete_before,
-            Scope::History { until } => until.min(first_day_not_yet_closing(lateness, as_of)).beijing_start(),
-            Scope::Refunds => settled,
+    /// Takes the answer to the request. `total_cnt` and `start_id` are the upstream's words.
+    pub fn take_page(
+        &mut self,
+        rows: Vec<ReadRow>,
+        total_cnt: Option<i64>,
+        start_id: Option<String>,
+        observed_at: UnixMillis,
+    ) -> Taken {
+        self.got_ahead = true;
+        let head = PageHead { total_cnt, start_id, count: rows.len() };
+        let mut harvest = Harvest::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
+        let reached = self.reached();
+        let completes = self.completes_something(reached);
+        let step = match self.pages.take(head, rows_of(&self.job, &harvest, reached, completes), completes) {
+            Ok(Next::Page(start_id)) => {
+                self.start_id = Some(start_id);
+                Ok(Step::GoOn)
+            }
+            Ok(Next::Again) => {
+                self.start_id = None;
+                Ok(Step::GoOn)
+            }
+            Ok(Next::End) => {
+                harvest.advance = Some(self.advance(reached));
+                Ok(Step::End(self.pulled(reached)))
+            }
+            Err(fault) => Err(fault),
         };
-        reached.max(cursor.complete_before)
+        Taken { harvest, step }
     }
 
-    /// Where the memory of refunds ends when nothing polls them and this scope of orders has moved the cursor of
-    /// orders to `orders_complete_before`: a refund of a day that is still open happened on that day or later.
-    pub fn completes_refunds(orders_complete_before: UnixTime, lateness: i64, as_of: UnixTime) -> UnixTime {
-        orders_complete_before.min(as_of.minus(lateness))
+    /// Whether the end of the pull moves the cursor, or closes a day that the cursor passes together with those before it.
+    fn completes_something(&self, reached: UnixTime) -> bool {
+        match self.job.scope {
+            Scope::Day { day, .. } => closes(day, self.job.lateness, self.as_of),
+            _ => reached > self.job.cursor.complete_before,
+        }
+    }
+
+    fn reached(&self) -> UnixTime {
+        self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of)
+    }
+
+    fn advance(&self, to: UnixTime) -> Advance {
+        let completes = |lateness| Scope::completes_refunds(to, lateness, self.as_of);
+        Advance { from: self.job.cursor.complete_before, to, refunds_to: self.job.refunds_lateness.map(completes) }
+    }
+
+    fn pulled(&self, reached: UnixTime) -> Pulled {
+        Pulled {
+            scope: self.job.scope,
+            reached,
+            as_of: self.as_of,
+            pages: self.pages.pages(),
+            rows: self.pages.rows(),
+            digest: self.pages.digest(),
+        }
+    }
+
+    pub fn promoter(&self) -> &Promoter {
+        &self.job.promoter
+    }
+
+    pub fn scope(&self) -> Scope {
+        self.job.scope
+    }
+
+    pub fn as_of(&self) -> UnixTime {
+        self.as_of
+    }
+
+    /// Whether the page that is asked for next follows one that was taken before an interruption. How long a `start_id`
+    /// lives is not documented, so its refusal says nothing about the scope.
+    pub fn is_resuming(&self) -> bool {
+        self.resumed && !self.got_ahead
+    }
+
+    /// The pull as it can be taken up again, where pages were read.
+    pub fn held(mut self) -> Option<Pull> {
+        self.got_ahead = false;
+        self.resumed = true;
+        self.start_id.is_some().then_some(self)
+    }
+
+    /// As [`Pull::held`], where the page that was asked for may be what stopped it: it must have got ahead since it was
+    /// taken up.
+    pub fn interrupted(self) -> Option<Pull> {
+        if self.got_ahead { self.held() } else { None }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderScopes {
-    History(Scope),
-    /// Each day from `first` to `today`, both included.
-    Days {
-        first: Day,
-        today: Day,
-    },
+fn rows_of(job: &Job, harvest: &Harvest, reached: UnixTime, completes: bool) -> impl Iterator<Item = RowOnPage> {
+    let passed = move |sighting: &Sighting| completes && is_passed(job.scope, sighting, reached);
+    let facts = harvest.sightings.iter().map(move |sighting| (sighting.fact.id, passed(sighting)));
+    // The time of an unreadable row is unknown.
+    let dead_rows = harvest.dead_rows.iter().map(move |row| (row.id, completes));
+    facts.chain(dead_rows).map(|(id, passed)| RowOnPage { id, passed })
 }
 
-fn first_day_not_yet_closing(lateness: i64, now: UnixTime) -> Day {
-    Day::in_beijing(now.minus(lateness))
+/// Whether a fact that the scope shows is passed by what its end completes; `reached` is where the cursor stands then.
+fn is_passed(scope: Scope, Sighting { fact, remembered }: &Sighting, reached: UnixTime) -> bool {
+    match (scope, &fact.content) {
+        (Scope::Touches { .. } | Scope::Refunds, _) => *remembered < reached,
+        // It is listed under the day of its payment, of which UTC's is never the later one.
+        (Scope::History { .. }, Content::Order { payment, .. }) => {
+            Day::in_utc(payment.paid_time).beijing_start() < reached
+        }
+        (Scope::Day { .. } | Scope::History { .. }, _) => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::feed::Feed;
 
-    const HOUR: i64 = 3600;
-    const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
+    const NOW: UnixTime = UnixTime(1_668_657_600);
 
-    fn cursor(complete_before: UnixTime) -> Cursor {
-        Cursor { start: complete_before, complete_before, polled: true }
+    fn pull() -> Pull {
+        let job = Job {
+            promoter: Promoter::from_key("wx1/o1").unwrap(),
+            scope: Scope::Touches { begin: NOW.minus(6000), end: NOW },
+            cursor: Cursor::begin(Feed::Touches, NOW.minus(6000)),
+            lateness: 600,
+            refunds_lateness: None,
+        };
+        Pull::new(job, NOW)
+    }
+
+    fn take(pull: &mut Pull, start_id: Option<&str>) -> Taken {
+        pull.take_page(vec![], start_id.map(|_| 1000), start_id.map(str::to_owned), UnixMillis(0))
     }
 
     #[test]
-    fn a_day_closes_when_it_was_read_after_its_lateness_and_not_before() {
-        let yesterday = Day::in_beijing(NOON).previous();
-        let cursor = cursor(yesterday.beijing_start());
-        let scope = Scope::Day(yesterday);
-        assert_eq!(scope.completes(&cursor, 12 * HOUR, NOON), yesterday.beijing_end());
-        assert_eq!(scope.completes(&cursor, 12 * HOUR, NOON.minus(1)), cursor.complete_before);
-        assert_eq!(Scope::Day(yesterday.next()).completes(&cursor, 12 * HOUR, NOON), cursor.complete_before);
+    fn only_the_last_page_advances_by_the_clock_of_the_first_answer() {
+        let mut pull = pull();
+        pull.hear(NOW.minus(10));
+        assert_eq!(take(&mut pull, Some("x")).harvest.advance, None);
+        pull.hear(NOW.minus(100));
+        let advance = take(&mut pull, None).harvest.advance.unwrap();
+        assert_eq!((advance.from, advance.to), (NOW.minus(6000), NOW.minus(610)));
     }
 
     #[test]
-    fn many_open_days_are_one_pull_without_a_date() {
-        let scopes = Scope::orders(&cursor(UnixTime::EARLIEST), 12 * HOUR, NOON);
-        let OrderScopes::History(scope) = scopes else { panic!("{scopes:?}") };
-        let cursor = cursor(UnixTime::EARLIEST);
-        assert_eq!(scope.completes(&cursor, 12 * HOUR, NOON), Day::in_beijing(NOON).beijing_start());
+    fn a_held_pull_goes_on_behind_its_last_page_however_often_it_is_held() {
+        assert!(pull().held().is_none(), "no page was read");
+        let mut pull = pull();
+        take(&mut pull, Some("x")).step.unwrap();
+        let pull = pull.held().unwrap().held().unwrap();
+        assert_eq!(pull.next_request().start_id.as_deref(), Some("x"));
+        assert!(pull.is_resuming());
     }
 
     #[test]
-    fn a_short_slice_never_delays_what_happens_now() {
-        let behind = cursor(NOON.minus(600));
-        assert_eq!(Scope::touches(&behind, 60, 600, NOON), Scope::Touches { begin: behind.complete_before, end: NOON });
-        let far_behind = cursor(NOON.minus(6000));
-        assert_eq!(
-            Scope::touches(&far_behind, 60, 600, NOON),
-            Scope::Touches { begin: far_behind.complete_before, end: far_behind.complete_before.plus(60) }
-        );
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn scopes_follow_each_other_without_a_gap_and_the_cursor_never_moves_back(
-            behind in 0i64..100_000, slice in 1i64..10_000, lateness in 1i64..10_000,
-            steps in proptest::collection::vec(0i64..5_000, 1..40),
-        ) {
-            let mut now = NOON;
-            let mut cursor = cursor(NOON.minus(behind));
-            for step in steps {
-                now = now.plus(step);
-                let scope = Scope::touches(&cursor, slice, lateness, now);
-                let Scope::Touches { begin, end } = scope else { unreachable!() };
-                proptest::prop_assert_eq!(begin, cursor.complete_before);
-                let reached = scope.completes(&cursor, lateness, now);
-                proptest::prop_assert!(reached >= cursor.complete_before);
-                proptest::prop_assert!(reached <= end);
-                proptest::prop_assert!(reached <= now.minus(lateness).max(begin));
-                cursor.complete_before = reached;
-            }
-        }
+    fn a_pull_that_is_stopped_where_it_was_taken_up_begins_again() {
+        let mut pull = pull();
+        take(&mut pull, Some("x")).step.unwrap();
+        let mut pull = pull.interrupted().unwrap();
+        take(&mut pull, Some("y")).step.unwrap();
+        assert!(!pull.is_resuming());
+        assert!(pull.interrupted().unwrap().interrupted().is_none());
     }
 }

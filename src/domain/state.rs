@@ -9,7 +9,8 @@
 //!
 //! 1. A fact at or after the cursor that was published is in the memory: both were written in one transaction, and a
 //!    chunk of memory is dropped only in a transaction that moves the cursor past all of it.
-//! 2. A fact before the cursor is never published.
+//! 2. A fact before the cursor is never published. Of an order it is not the payment's time that is compared but the
+//!    last day under which the upstream may list it, of a refund without a time the moment it is observed.
 //! 3. What a batch holds is in the memory before the next intake is compared with it.
 
 use std::collections::HashMap;
@@ -21,8 +22,9 @@ use super::feed::Feed;
 use super::feed_state::{FeedState, Meeting, push_state};
 use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight};
 use super::promoter::Promoter;
+use super::refund::{RefundsOfPage, meet_refund};
 use super::state_record::{Remembered, StateKey, StateValue};
-use super::time::{UnixMillis, UnixTime};
+use super::time::UnixTime;
 
 /// Where a feed of a promoter begins.
 pub type FirstCursor = (Promoter, Feed, Cursor);
@@ -77,6 +79,17 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+impl Tally {
+    fn count(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Publish => &mut self.published,
+            Verdict::Known => &mut self.known,
+            Verdict::Behind => &mut self.behind,
+            Verdict::BeforeStart => &mut self.before_start,
+        } += 1;
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct State {
     promoters: HashMap<Promoter, [Option<FeedState>; 3]>,
@@ -126,8 +139,20 @@ impl State {
         let Harvest { promoter, feed, sightings, dead_rows, observed_at, advance } = harvest;
         let Some(feeds) = self.promoters.get_mut(&promoter) else { return tally };
         let mut added = Added::default();
+        let refunds = RefundsOfPage::of(&promoter, &sightings);
         for sighting in sightings {
-            take_sighting(feeds, &promoter, sighting, observed_at, batch, &mut added, &mut tally);
+            let memory = sighting.fact.memory;
+            let Some(state) = &mut feeds[memory as usize] else { continue };
+            let (verdict, marks) = match memory {
+                Feed::Refunds => meet_refund(state, &promoter, &sighting, &refunds, observed_at),
+                Feed::Touches | Feed::Orders => meet_fact(state, &sighting),
+            };
+            marks.into_iter().for_each(|mark| added.remember(state, memory, mark));
+            tally.count(verdict);
+            if verdict == Verdict::Publish {
+                batch.weight += fact_weight(&sighting.fact);
+                batch.events.push(Event { promoter: promoter.clone(), fact: sighting.fact, observed_at });
+            }
         }
         for row in dead_rows {
             take_dead_row(feeds, feed, row, batch, &mut added, &mut tally);
@@ -172,7 +197,8 @@ impl State {
 }
 
 /// Stands for the cursor of a feed whose record has not come yet. No feed begins at the end of time.
-const NO_CURSOR: Cursor = Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX), polled: false };
+const NO_CURSOR: Cursor =
+    Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX), polled: false, history_seen: false };
 
 /// What one harvest adds to the memory of each feed.
 #[derive(Default)]
@@ -185,37 +211,29 @@ impl Added {
     }
 }
 
-fn take_sighting(
-    feeds: &mut [Option<FeedState>; 3],
-    promoter: &Promoter,
-    Sighting { fact, remembered }: Sighting,
-    observed_at: UnixMillis,
-    batch: &mut Batch,
-    added: &mut Added,
-    tally: &mut Tally,
-) {
-    let feed = fact.memory;
-    let Some(state) = &mut feeds[feed as usize] else { return };
+/// What becomes of a fact that a page showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Publish,
+    Known,
+    Behind,
+    BeforeStart,
+}
+
+/// What becomes of a touch or a payment, and what is to be remembered of it.
+fn meet_fact(state: &FeedState, Sighting { fact, remembered }: &Sighting) -> (Verdict, Vec<Remembered>) {
     let cursor = state.cursor();
     if fact.time < cursor.start {
-        tally.before_start += 1;
-        return;
+        return (Verdict::BeforeStart, vec![]);
     }
-    if remembered < cursor.complete_before {
-        tally.behind += 1;
-        return;
+    if *remembered < cursor.complete_before {
+        return (Verdict::Behind, vec![]);
     }
-    let memory = Remembered::new(fact.id, remembered);
-    let meeting = state.meet(feed, memory);
-    if meeting != Meeting::Known {
-        added.remember(state, feed, memory);
-    }
-    if meeting != Meeting::New {
-        tally.known += 1;
-    } else {
-        tally.published += 1;
-        batch.weight += fact_weight(&fact);
-        batch.events.push(Event { promoter: promoter.clone(), fact, observed_at });
+    let memory = Remembered::new(fact.id, *remembered);
+    match state.meet(fact.memory, memory) {
+        Meeting::New => (Verdict::Publish, vec![memory]),
+        Meeting::Renew => (Verdict::Known, vec![memory]),
+        Meeting::Known => (Verdict::Known, vec![]),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before, polled (1 or 0) |
+//! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before, polled (1 or 0), history_seen (1 or 0) |
 //! | `seen/<app>/<promoter>/<feed>/<n>` | version, then 16 bytes of identity and 4 of time for each fact |
 //! | `fence/<connector>` | whose the topic is: [`super::fence`] |
 //!
@@ -16,7 +16,7 @@ use super::promoter::Promoter;
 use super::time::UnixTime;
 
 const VERSION: u8 = 1;
-const CURSOR_BYTES: usize = 18;
+const CURSOR_BYTES: usize = 19;
 const REMEMBERED_BYTES: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -105,7 +105,7 @@ impl StateValue {
                 bytes.push(VERSION);
                 bytes.extend(cursor.start.0.to_be_bytes());
                 bytes.extend(cursor.complete_before.0.to_be_bytes());
-                bytes.push(u8::from(cursor.polled));
+                bytes.extend([cursor.polled, cursor.history_seen].map(u8::from));
                 bytes
             }
             StateValue::Seen(facts) => {
@@ -130,11 +130,12 @@ impl StateValue {
             StateKey::Cursor(..) => {
                 let (start, rest) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
                 let (complete_before, rest) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
-                let &[polled @ (0 | 1)] = rest else { return Err(Unreadable::Value) };
+                let &[polled @ (0 | 1), history_seen @ (0 | 1)] = rest else { return Err(Unreadable::Value) };
                 Ok(StateValue::Cursor(Cursor {
                     start: UnixTime(i64::from_be_bytes(*start)),
                     complete_before: UnixTime(i64::from_be_bytes(*complete_before)),
                     polled: polled == 1,
+                    history_seen: history_seen == 1,
                 }))
             }
             StateKey::Seen(..) => {
@@ -178,13 +179,14 @@ mod tests {
     proptest! {
         #[test]
         fn records_are_read_back_as_they_were_written(
-            number in any::<u64>(), start in any::<i64>(), before in any::<i64>(), polled in any::<bool>(),
+            number in any::<u64>(), start in any::<i64>(), before in any::<i64>(),
+            polled in any::<bool>(), history_seen in any::<bool>(),
             facts in proptest::collection::vec((any::<[u8; 16]>(), any::<u32>()), 0..50),
         ) {
             for feed in Feed::ALL {
                 let key = StateKey::Cursor(promoter(), feed);
-                let cursor = Cursor { start: UnixTime(start), complete_before: UnixTime(before), polled };
-                let value = StateValue::Cursor(cursor);
+                let (start, complete_before) = (UnixTime(start), UnixTime(before));
+                let value = StateValue::Cursor(Cursor { start, complete_before, polled, history_seen });
                 prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
                 prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
                 let key = StateKey::Seen(promoter(), feed, number);

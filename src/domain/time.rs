@@ -85,6 +85,11 @@ impl Day {
         self.next().beijing_start()
     }
 
+    /// Midnight in UTC at which the day is over: eight hours after Beijing's.
+    pub fn utc_end(self) -> UnixTime {
+        UnixTime(self.next().0 * DAY_SECONDS)
+    }
+
     /// The day as the upstream's `date` parameter: the number yyyymmdd.
     pub fn as_yyyymmdd(self) -> u32 {
         // Howard Hinnant's civil-from-days algorithm; proleptic Gregorian calendar.

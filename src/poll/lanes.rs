@@ -60,6 +60,13 @@ impl<K: Copy + Eq + Hash + Ord> Lanes<K> {
         lane.doubtful.push_back((clock, key));
     }
 
+    /// As [`Lanes::put`], before all others of the interface.
+    pub fn put_first(&mut self, interface: Interface, key: K) {
+        let lane = &mut self.lanes[interface as usize];
+        lane.dues.add(0);
+        lane.schedule.put_first(key);
+    }
+
     /// Takes what has been due longest of all that may begin: a poll of it begins.
     pub fn begin(&mut self, clock: Duration, readiness: impl Fn(Interface) -> Readiness) -> Option<K> {
         let due_first = |interface: Interface| {

@@ -10,8 +10,6 @@ pub mod scheduler;
 
 pub mod poller;
 
-pub mod pages;
-
 pub mod parked;
 
 pub mod reports;

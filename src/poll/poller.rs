@@ -1,32 +1,18 @@
-//! One poll: a pull of one feed of one promoter, page by page into the intake queue.
+//! One poll: drives a pull, page by page into the intake queue.
 
 use tokio_util::sync::CancellationToken;
 
-use super::pages::{Next, Pages, PagesFault};
 use crate::commit::queue::{Closed, IntakeSender};
-use crate::domain::cursor::Cursor;
-use crate::domain::harvest::{Advance, Harvest};
+use crate::domain::pages::PagesFault;
 use crate::domain::promoter::Promoter;
-use crate::domain::pull::Scope;
+use crate::domain::pull::{Pull, Request, Step, Taken};
+use crate::domain::scope::Scope;
 use crate::domain::state::Intake;
-use crate::domain::time::UnixTime;
-use crate::domain::turns::Pulled;
+use crate::domain::turns::{Failed, Pulled, Remedy};
 use crate::wechat::client::{Answer, Client};
 use crate::wechat::error::CallError;
 use crate::wechat::question::{Ask, Question};
 use crate::wechat::transport::Transport;
-
-/// What to pull.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub promoter: Promoter,
-    pub scope: Scope,
-    pub cursor: Cursor,
-    /// Of the scope's feed, in seconds.
-    pub lateness: i64,
-    /// The lateness of refunds, for a pull of orders that is all that looks after the memory of refunds.
-    pub refunds_lateness: Option<i64>,
-}
 
 /// Why a poll ended without reading its scope to the end. What it had read is in the queue all the same; the cursor
 /// has not moved.
@@ -41,68 +27,109 @@ pub enum PollError {
     Closed(#[from] Closed),
 }
 
+/// Asks what the pull asks, until it ends or can't go on.
 pub async fn poll<T: Transport>(
     client: &Client<T>,
-    job: &Job,
+    pull: &mut Pull,
     queue: &IntakeSender,
     cancel: &CancellationToken,
 ) -> Result<Pulled, PollError> {
-    let mut pages = Pages::default();
-    let mut question = Question { promoter: job.promoter.clone(), ask: ask(job.scope), start_id: None };
-    // "Now" is taken before the first call is sent, and corrected once by the clock that its answer shows: what the
-    // upstream makes visible from then on is left to a later pull.
     let begun = client.local_now().as_seconds();
-    let mut as_of = client.now();
-    let mut first = true;
     loop {
-        let answer = client.page(&question, cancel).await?;
-        if std::mem::take(&mut first) {
-            as_of = as_of.min(begun.plus(answer.clock_skew_seconds));
-        }
-        let Answer { page, held, .. } = answer;
-        let rows = page.rows.len();
-        let mut harvest = Harvest::read(&job.promoter, job.scope, as_of, client.local_now(), page.rows);
-        let next = pages.take(page.total_cnt, page.start_id, rows, harvest.row_ids());
-        if let Ok(Next::End) = next {
-            harvest.advance = Some(job.advance(as_of));
-        }
-        if rows > 0 || harvest.advance.is_some() {
+        let question = question(pull.promoter(), pull.next_request());
+        let Answer { page, held, clock_skew_seconds, .. } = client.page(&question, cancel).await?;
+        pull.hear(begun.plus(clock_skew_seconds));
+        let Taken { harvest, step } = pull.take_page(page.rows, page.total_cnt, page.start_id, client.local_now());
+        if !harvest.is_empty() {
             queue.send(Intake::Harvest(harvest)).await?;
         }
         drop(held);
-        match next? {
-            Next::Page(start_id) => question.start_id = Some(start_id),
-            Next::Again => question.start_id = None,
-            Next::End => return Ok(job.pulled(as_of, &pages)),
+        if let Step::End(pulled) = step? {
+            return Ok(pulled);
         }
     }
 }
 
-impl Job {
-    fn advance(&self, as_of: UnixTime) -> Advance {
-        let to = self.scope.completes(&self.cursor, self.lateness, as_of);
-        let refunds_to = self.refunds_lateness.map(|lateness| Scope::completes_refunds(to, lateness, as_of));
-        Advance { from: self.cursor.complete_before, to, refunds_to }
-    }
-
-    fn pulled(&self, as_of: UnixTime, pages: &Pages) -> Pulled {
-        Pulled {
-            scope: self.scope,
-            reached: self.scope.completes(&self.cursor, self.lateness, as_of),
-            as_of,
-            pages: pages.pages(),
-            rows: pages.rows(),
-            digest: pages.digest(),
-        }
-    }
+fn question(promoter: &Promoter, Request { scope, start_id }: Request) -> Question {
+    Question { promoter: promoter.clone(), ask: ask(scope), start_id }
 }
 
 /// Whether the bounds of a window are inclusive is not documented, so it is asked for one second more on either side.
 fn ask(scope: Scope) -> Ask {
     match scope {
         Scope::Touches { begin, end } => Ask::Touches { begin: begin.minus(1), end: end.plus(1) },
-        Scope::Day(day) => Ask::Orders { date: Some(day) },
+        Scope::Day { day, .. } => Ask::Orders { date: Some(day) },
         Scope::History { .. } => Ask::Orders { date: None },
         Scope::Refunds => Ask::Refunds,
+    }
+}
+
+impl PollError {
+    /// What the end of `pull` tells of its question.
+    pub fn failed(&self, pull: &Pull) -> Failed {
+        // How long a start_id lives is not documented: the refusal of an old one says nothing about the scope.
+        let remedy = if pull.is_resuming() { Remedy::Time } else { self.remedy() };
+        Failed { scope: pull.scope(), as_of: pull.as_of(), remedy }
+    }
+
+    fn remedy(&self) -> Remedy {
+        match self {
+            PollError::Pages(_)
+            | PollError::Call(CallError::RefuseRequest(_) | CallError::Unforeseen(_) | CallError::Unreadable(_)) => {
+                Remedy::AskLess
+            }
+            PollError::Closed(_)
+            | PollError::Call(
+                CallError::ParkPromoter(_)
+                | CallError::TryLater(_)
+                | CallError::Held { .. }
+                | CallError::Exhausted { .. }
+                | CallError::ClientFault(_)
+                | CallError::Cancelled,
+            ) => Remedy::Time,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::cursor::Cursor;
+    use crate::domain::feed::Feed;
+    use crate::domain::pull::Job;
+    use crate::domain::time::{UnixMillis, UnixTime};
+    use crate::wechat::error::Cause;
+
+    const NOW: UnixTime = UnixTime(1_668_657_600);
+
+    fn pull() -> Pull {
+        let job = Job {
+            promoter: Promoter::from_key("wx1/o1").unwrap(),
+            scope: Scope::Touches { begin: NOW.minus(600), end: NOW },
+            cursor: Cursor::begin(Feed::Touches, NOW.minus(600)),
+            lateness: 600,
+            refunds_lateness: None,
+        };
+        Pull::new(job, NOW)
+    }
+
+    fn after_a_page(mut pull: Pull, start_id: &str) -> Pull {
+        pull.take_page(vec![], Some(1000), Some(start_id.into()), UnixMillis(0)).step.unwrap();
+        pull
+    }
+
+    #[test]
+    fn a_refused_question_is_asked_smaller_but_not_when_its_start_id_may_be_too_old() {
+        let cause = || Cause { errcode: None, text: String::new() };
+        let refused = PollError::from(CallError::Unforeseen(cause()));
+        let exhausted = PollError::from(CallError::Exhausted { attempts: 8, cause: cause() });
+        let pull = pull();
+        assert_eq!(refused.failed(&pull).remedy, Remedy::AskLess);
+        assert_eq!(exhausted.failed(&pull).remedy, Remedy::Time);
+        let pull = after_a_page(pull, "x");
+        assert_eq!(refused.failed(&pull).remedy, Remedy::AskLess);
+        let pull = pull.held().unwrap();
+        assert_eq!(refused.failed(&pull).remedy, Remedy::Time);
+        assert_eq!(refused.failed(&after_a_page(pull, "y")).remedy, Remedy::AskLess);
     }
 }

@@ -3,6 +3,7 @@
 //! Each app has a scheduler of its own, so what holds one app up (a slow host, wrong credentials, a quota) never
 //! takes a place that another app waits for.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +15,15 @@ use tracing::Instrument;
 
 use super::lanes::Lanes;
 use super::parked::Parked;
-use super::poller::{Job, PollError, poll};
+use super::poller::{PollError, poll};
 use super::reports::{self, Progress, Reports};
 use super::tally::Tally;
 use crate::commit::queue::IntakeSender;
 use crate::domain::feed::Feed;
 use crate::domain::promoter::{AppId, Promoter};
+use crate::domain::pull::{Job, Pull};
 use crate::domain::time::UnixTime;
 use crate::domain::turns::{Pulled, Rules, Turns};
-use crate::poll::pages::PagesFault;
 use crate::wechat::breaker::Readiness;
 use crate::wechat::client::Client;
 use crate::wechat::error::CallError;
@@ -54,12 +55,31 @@ pub struct Scheduler<T> {
     parked_for: Duration,
     feeds: Vec<PolledFeed>,
     lanes: Lanes<usize>,
-    polls: JoinSet<(usize, Result<Pulled, PollError>)>,
+    polls: JoinSet<Ended>,
+    /// Pulls to be taken up behind their last page, at most [`Scheduler::polls_max`]. Those that were held go before any
+    /// other, so of them no more wait than run at once.
+    interrupted: HashMap<usize, Pull>,
     parked: Parked,
     /// By [`Feed`], in Unix seconds.
     cursors: [Tally; Feed::ALL.len()],
     reports: Arc<Reports>,
     began: Instant,
+}
+
+/// A poll that has ended.
+struct Ended {
+    index: usize,
+    pull: Pull,
+    result: Result<Pulled, PollError>,
+}
+
+/// When a feed has its next turn.
+enum Turn {
+    At(Duration),
+    /// Before all others, as soon as the breaker lets it.
+    First,
+    /// As soon as the breaker lets it, see [`Lanes::put_doubtful`].
+    Doubtful,
 }
 
 impl<T: Transport> Scheduler<T> {
@@ -82,8 +102,21 @@ impl<T: Transport> Scheduler<T> {
         for feed in &feeds {
             cursors[feed.feed as usize].add(feed.turns.cursor.complete_before.0);
         }
-        let (polls, parked) = (JoinSet::new(), Parked::default());
-        Scheduler { app, client, queue, cancel, parked_for, feeds, lanes, polls, parked, cursors, reports, began }
+        Scheduler {
+            app,
+            client,
+            queue,
+            cancel,
+            parked_for,
+            feeds,
+            lanes,
+            polls: JoinSet::new(),
+            interrupted: HashMap::new(),
+            parked: Parked::default(),
+            cursors,
+            reports,
+            began,
+        }
     }
 
     /// Runs until cancelled; polls under way then end at their next wait.
@@ -99,8 +132,7 @@ impl<T: Transport> Scheduler<T> {
                 biased;
                 () = cancel.cancelled() => break,
                 Some(ended) = self.polls.join_next() => {
-                    let (index, result) = ended.expect("nobody aborts a poll, and a panic ends the process");
-                    self.end_poll(index, result);
+                    self.end_poll(ended.expect("nobody aborts a poll, and a panic ends the process"));
                 }
                 // The client, which holds the other end, is held here.
                 _ = changes.changed() => self.lanes.breakers_changed(),
@@ -123,32 +155,44 @@ impl<T: Transport> Scheduler<T> {
     }
 
     fn begin_poll(&mut self, index: usize) {
-        let feed = &self.feeds[index];
-        let job = Job {
-            promoter: feed.promoter.clone(),
-            scope: feed.turns.scope(feed.feed, feed.rules, self.client.now()),
-            cursor: feed.turns.cursor,
-            lateness: feed.rules.lateness,
-            refunds_lateness: feed.refunds_lateness,
-        };
-        let span = tracing::info_span!("poll", app = %self.app, promoter = %feed.promoter, feed = %feed.feed);
+        let mut pull = self.interrupted.remove(&index).unwrap_or_else(|| self.begin_pull(index));
+        let (promoter, feed) = (pull.promoter(), pull.scope().feed());
+        let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
         let (client, queue, cancel) = (self.client.clone(), self.queue.clone(), self.cancel.clone());
         let polling = async move {
-            let result = poll(&client, &job, &queue, &cancel).await;
-            (index, result)
+            let result = poll(&client, &mut pull, &queue, &cancel).await;
+            Ended { index, pull, result }
         };
         self.polls.spawn(polling.instrument(span));
     }
 
-    fn end_poll(&mut self, index: usize, result: Result<Pulled, PollError>) {
-        let clock = self.began.elapsed();
-        self.lanes.ended(self.feeds[index].feed.interface(), index);
-        let due = match result {
-            Ok(pulled) => Some(self.pulled(index, pulled, clock)),
-            Err(error) => self.failed(index, &error, clock),
+    fn begin_pull(&self, index: usize) -> Pull {
+        let feed = &self.feeds[index];
+        // "Now" is taken before the first call is sent.
+        let now = self.client.now();
+        let job = Job {
+            promoter: feed.promoter.clone(),
+            scope: feed.turns.scope(feed.feed, feed.rules, now),
+            cursor: feed.turns.cursor,
+            lateness: feed.rules.lateness,
+            refunds_lateness: feed.refunds_lateness,
         };
-        if let Some(due) = due {
-            self.lanes.put(self.feeds[index].feed.interface(), index, due);
+        Pull::new(job, now)
+    }
+
+    fn end_poll(&mut self, Ended { index, pull, result }: Ended) {
+        let clock = self.began.elapsed();
+        let interface = self.feeds[index].feed.interface();
+        self.lanes.ended(interface, index);
+        let turn = match result {
+            Ok(pulled) => Some(Turn::At(self.pulled(index, pulled, clock))),
+            Err(error) => self.failed(index, pull, &error, clock),
+        };
+        match turn {
+            Some(Turn::At(due)) => self.lanes.put(interface, index, due),
+            Some(Turn::First) => self.lanes.put_first(interface, index),
+            Some(Turn::Doubtful) => self.lanes.put_doubtful(interface, index, clock),
+            None => {}
         }
     }
 
@@ -170,34 +214,49 @@ impl<T: Transport> Scheduler<T> {
         self.client.breakers().readiness(feed.interface()) != Readiness::Closed
     }
 
-    /// When the next turn comes; nothing where that is taken care of, or the session is over.
-    fn failed(&mut self, index: usize, error: &PollError, clock: Duration) -> Option<Duration> {
-        let PolledFeed { promoter, feed, turns, .. } = &self.feeds[index];
+    /// When the next turn comes; nothing where the session is over.
+    fn failed(&mut self, index: usize, pull: Pull, error: &PollError, clock: Duration) -> Option<Turn> {
+        let is_held = self.is_held(self.feeds[index].feed);
+        let PolledFeed { promoter, feed, rules, turns, .. } = &mut self.feeds[index];
         if let Some(cause) = reports::cause(error) {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
         }
         match error {
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => None,
-            // Behind those that have waited longer, as soon as the breaker lets it.
-            PollError::Call(CallError::Held { .. }) => Some(clock),
+            PollError::Call(CallError::Held { .. }) => Some(self.interrupt(index, pull.held(), clock)),
             // The breaker says when it may be asked again, and not its usual pause.
-            PollError::Call(CallError::Exhausted { .. }) if self.is_held(*feed) => {
-                self.lanes.put_doubtful(feed.interface(), index, clock);
-                None
+            PollError::Call(CallError::Exhausted { .. }) if is_held => {
+                self.keep(index, pull.interrupted());
+                Some(Turn::Doubtful)
             }
             PollError::Call(CallError::ParkPromoter(_)) => {
                 if self.parked.park(promoter, *feed) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
-                Some(clock + self.parked_for)
+                Some(Turn::At(clock + self.parked_for))
             }
-            PollError::Pages(PagesFault::WithoutEnd) => {
-                self.feeds[index].turns.ask_for_less();
-                Some(self.feeds[index].turns.after_failure(clock))
+            PollError::Pages(_) | PollError::Call(_) => {
+                Some(Turn::At(turns.after_failure(error.failed(&pull), *rules, clock)))
             }
-            PollError::Pages(_) | PollError::Call(_) => Some(turns.after_failure(clock)),
         }
+    }
+
+    /// A held pull goes on before all others, behind its last page. One that had none yet has its turn behind those that
+    /// have waited longer.
+    fn interrupt(&mut self, index: usize, pull: Option<Pull>, clock: Duration) -> Turn {
+        if self.keep(index, pull) { Turn::First } else { Turn::At(clock) }
+    }
+
+    /// Keeps what a poll has read, if it can be taken up again.
+    fn keep(&mut self, index: usize, pull: Option<Pull>) -> bool {
+        let pull = pull.filter(|_| self.interrupted.len() < self.polls_max());
+        pull.map(|pull| self.interrupted.insert(index, pull)).is_some()
+    }
+
+    /// Of each interface, at once.
+    fn polls_max(&self) -> usize {
+        self.client.in_flight() * POLLS_PER_CALL
     }
 
     fn tell_progress(&self) {

@@ -52,7 +52,7 @@ pub enum Fault {
     Unforeseen,
     /// A page gives the start_id back that it was asked with.
     RepeatingStartId,
-    /// A page that is not the last gives no start_id.
+    /// A page of a thousand rows gives no start_id.
     MissingStartId,
     /// The token endpoint is busy, broken or gone.
     TokenError,

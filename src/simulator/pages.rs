@@ -111,7 +111,8 @@ impl Paging {
         };
         let start_id = match next {
             Some(_) if twist.repeats_start_id && question.start_id.is_some() => question.start_id.flatten(),
-            Some(_) if twist.hides_start_id => None,
+            // A smaller page without one is the last, whatever it says of itself.
+            Some(_) if twist.hides_start_id && cut.rows.len() >= FULL_PAGE => None,
             Some(position) => Some(key.close(position)),
             // The official samples give one on a last page too.
             None => rng.random_bool(0.5).then(|| key.close(Position { offset: cut.passed, ..position })),

@@ -14,9 +14,11 @@ use super::client::Client;
 const RELATION: &str = "/promoter/getrelation";
 
 fn struck_by(fault: Fault) -> (Client, Value) {
+    // Of small pages nobody could tell that the start_id is missing.
+    let (touches, page_rows) = if fault == Fault::MissingStartId { (1500, 1000) } else { (50, 10) };
     let options = Options {
-        history_touches: Some(50),
-        page_rows: 10,
+        history_touches: Some(touches),
+        page_rows,
         quiet_after: Some(Duration::from_secs(600)),
         ..Options::plain()
     };

@@ -1,0 +1,137 @@
+//! Which sightings of refunds are one refund.
+//!
+//! A row of status 2 tells when its refund happened, or does not, or does so only later. One order may be refunded up to
+//! fifty times, and only their times tell its refunds apart. So:
+//!
+//! - A refund that is shown with a time is named by that time.
+//! - A refund that is shown without a time is published when it is first met, for nobody knows whether its time will
+//!   ever be told. There is one of them in an order at most: a second one could not be told from the first.
+//! - The first time that is new, once such a refund is known and no longer shown, is its time: the same refund, and
+//!   nothing to publish. Any time after that is another refund's.
+//! - A time beside a row that still has none, on one page, is another refund's: each page is a picture of one moment.
+//! - A row without a time, where only refunds with times are known, is one of them whose time is not shown just now.
+//!
+//! Where a page's end or a pause between two pulls hides which of these it is, a refund is published without its time or
+//! under another one's, but as many events come out as times were told, and none comes twice.
+//!
+//! A refund without a time can't fall behind the cursor by its time. It is remembered from the moment at which it was
+//! observed, and renewed as long as it is shown; so are, in step with it, the marks that say what it is known by.
+
+use std::collections::HashSet;
+
+use super::fact::{Content, FactId, RefundMark};
+use super::feed::Feed;
+use super::feed_state::{FeedState, Meeting};
+use super::harvest::Sighting;
+use super::promoter::Promoter;
+use super::row::Payment;
+use super::state::Verdict;
+use super::state_record::Remembered;
+use super::time::UnixMillis;
+
+/// What one page shows of refunds, with and without times: orders by [`RefundMark::Untimed`].
+#[derive(Default)]
+pub(super) struct RefundsOfPage {
+    untimed: HashSet<FactId>,
+    /// Only known where the page has refunds without a time.
+    timed: HashSet<FactId>,
+}
+
+impl RefundsOfPage {
+    pub fn of(promoter: &Promoter, sightings: &[Sighting]) -> RefundsOfPage {
+        let refunds = || sightings.iter().filter(|sighting| sighting.fact.memory == Feed::Refunds);
+        let untimed = refunds().filter(|sighting| !sighting.fact.has_time()).map(|sighting| sighting.fact.id);
+        let untimed: HashSet<FactId> = untimed.collect();
+        if untimed.is_empty() {
+            return RefundsOfPage::default();
+        }
+        let timed = refunds().filter(|sighting| sighting.fact.has_time());
+        let timed = timed.filter_map(|sighting| Some(RefundMark::Untimed.id(promoter, payment(sighting)?)));
+        RefundsOfPage { timed: timed.collect(), untimed }
+    }
+}
+
+/// What becomes of a refund that a page showed, and what is to be remembered of it.
+pub(super) fn meet_refund(
+    state: &FeedState,
+    promoter: &Promoter,
+    sighting: &Sighting,
+    page: &RefundsOfPage,
+    observed_at: UnixMillis,
+) -> (Verdict, Vec<Remembered>) {
+    let Some(payment) = payment(sighting) else { return (Verdict::Behind, vec![]) };
+    let refund = Refund { state, promoter, payment, sighting, observed_at };
+    if sighting.fact.has_time() { refund.meet_timed(page) } else { refund.meet_untimed(page) }
+}
+
+/// Only orders are refunded.
+fn payment(sighting: &Sighting) -> Option<&Payment> {
+    match &sighting.fact.content {
+        Content::Order { payment, .. } => Some(payment),
+        Content::Touch(_) => None,
+    }
+}
+
+struct Refund<'a> {
+    state: &'a FeedState,
+    promoter: &'a Promoter,
+    payment: &'a Payment,
+    sighting: &'a Sighting,
+    observed_at: UnixMillis,
+}
+
+impl Refund<'_> {
+    fn meet_timed(&self, page: &RefundsOfPage) -> (Verdict, Vec<Remembered>) {
+        let Sighting { fact, remembered } = self.sighting;
+        if self.state.knows(fact.id) {
+            return (Verdict::Known, vec![]);
+        }
+        let cursor = self.state.cursor();
+        let is_behind = *remembered < cursor.complete_before;
+        let own = (!is_behind).then_some(Remembered::new(fact.id, *remembered));
+        let untimed = RefundMark::Untimed.id(self.promoter, self.payment);
+        let is_told = self.state.knows(untimed) && !page.untimed.contains(&untimed) && !self.knows(RefundMark::Told);
+        if is_told {
+            return (
+                Verdict::Known,
+                own.into_iter().chain(self.marks([RefundMark::Timed, RefundMark::Told])).collect(),
+            );
+        }
+        match own {
+            _ if fact.time < cursor.start => (Verdict::BeforeStart, vec![]),
+            None => (Verdict::Behind, vec![]),
+            own => (Verdict::Publish, own.into_iter().chain(self.marks([RefundMark::Timed])).collect()),
+        }
+    }
+
+    fn meet_untimed(&self, page: &RefundsOfPage) -> (Verdict, Vec<Remembered>) {
+        let [untimed, timed, told] =
+            [RefundMark::Untimed, RefundMark::Timed, RefundMark::Told].map(|mark| self.knows(mark));
+        let is_one_of_the_timed = timed && !page.timed.contains(&self.sighting.fact.id);
+        if untimed || told || is_one_of_the_timed {
+            return (Verdict::Known, self.renewed());
+        }
+        let cursor = self.state.cursor();
+        let is_history = !cursor.history_seen && self.payment.paid_time < cursor.start;
+        let verdict = if is_history { Verdict::BeforeStart } else { Verdict::Publish };
+        (verdict, self.marks([RefundMark::Untimed]).collect())
+    }
+
+    /// Every mark that is known, once one of them is to be renewed: the mark that it was told its time must not be
+    /// forgotten before the refund itself is.
+    fn renewed(&self) -> Vec<Remembered> {
+        let all = [RefundMark::Untimed, RefundMark::Timed, RefundMark::Told];
+        let known: Vec<_> = self.marks(all).filter(|mark| self.state.knows(mark.id)).collect();
+        let is_due = known.iter().any(|mark| self.state.meet(Feed::Refunds, *mark) == Meeting::Renew);
+        if is_due { known } else { vec![] }
+    }
+
+    fn knows(&self, mark: RefundMark) -> bool {
+        self.state.knows(mark.id(self.promoter, self.payment))
+    }
+
+    fn marks<const N: usize>(&self, marks: [RefundMark; N]) -> impl Iterator<Item = Remembered> {
+        let since = self.observed_at.as_seconds();
+        marks.map(|mark| Remembered::new(mark.id(self.promoter, self.payment), since)).into_iter()
+    }
+}

@@ -1,0 +1,129 @@
+//! What one pull asks, and how far it completes its feed.
+//!
+//! A pull asks for a fixed scope and reads its pages to the end; only then does the cursor move. Why nothing inside
+//! the lateness is lost, for a pull whose first call was sent when the upstream's clock showed `as_of`:
+//!
+//! 1. A fact that happened at `t` is shown from `t + lateness` on, at the latest; an order from `lateness` after the end
+//!    of the date it is listed under.
+//! 2. The cursor moves to `as_of − lateness` at most, over a day of orders only when that day ended a lateness before
+//!    `as_of`. So what it passes was shown when the pull began, and the pull has read it, if it lies in the scope.
+//! 3. The scope begins at the cursor, so scopes follow each other without a gap; a scope that ends before
+//!    `as_of − lateness` moves the cursor to its own end only, and one that begins behind the cursor not at all.
+//!
+//! Whether the upstream's `date` is Beijing's day or UTC's is not documented. UTC's is over 8 hours later, so a day
+//! closes by its end in UTC.
+
+use super::cursor::Cursor;
+use super::feed::Feed;
+use super::time::{Day, UnixTime};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Touches from `begin` to `end`, both included.
+    Touches { begin: UnixTime, end: UnixTime },
+    /// Orders of one payment date. When it closes, the days before `until` are complete: those after it, if any, were
+    /// closed before it was.
+    Day { day: Day, until: Day },
+    /// Orders of any payment date; completes the days before `until`.
+    History { until: Day },
+    /// Every refund of the promoter.
+    Refunds,
+}
+
+impl Scope {
+    /// One day of orders, and no day after it is closed.
+    pub fn day(day: Day) -> Scope {
+        Scope::Day { day, until: day.next() }
+    }
+
+    pub fn feed(self) -> Feed {
+        match self {
+            Scope::Touches { .. } => Feed::Touches,
+            Scope::Day { .. } | Scope::History { .. } => Feed::Orders,
+            Scope::Refunds => Feed::Refunds,
+        }
+    }
+
+    /// Where the cursor stands after this scope was read to its end; never before `cursor`.
+    ///
+    /// `as_of` is the earlier of the local clock and the upstream's when the first call was sent.
+    pub fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> UnixTime {
+        let settled = as_of.minus(lateness);
+        let reached = match self {
+            Scope::Touches { begin, end } if begin <= cursor.complete_before => end.min(settled),
+            Scope::Day { day, until } if day == cursor.first_open_day() && closes(day, lateness, as_of) => {
+                until.beijing_start()
+            }
+            Scope::Touches { .. } | Scope::Day { .. } => cursor.complete_before,
+            Scope::History { until } => until.min(first_day_not_closing(lateness, as_of)).beijing_start(),
+            Scope::Refunds => settled,
+        };
+        reached.max(cursor.complete_before)
+    }
+
+    /// Where the memory of refunds ends when nothing polls them and this scope of orders has moved the cursor of
+    /// orders to `orders_complete_before`: a refund of a day that is still open happened on that day or later, or on
+    /// the day before where an order is listed under the day after its payment.
+    pub fn completes_refunds(orders_complete_before: UnixTime, lateness: i64, as_of: UnixTime) -> UnixTime {
+        let day_before = Day::in_beijing(orders_complete_before).previous().beijing_start();
+        day_before.min(as_of.minus(lateness))
+    }
+}
+
+/// Whether `day` is complete once it has been read at `as_of`.
+pub fn closes(day: Day, lateness: i64, as_of: UnixTime) -> bool {
+    day < first_day_not_closing(lateness, as_of)
+}
+
+/// The first day whose end, in UTC, lies less than the lateness before `as_of`.
+pub fn first_day_not_closing(lateness: i64, as_of: UnixTime) -> Day {
+    Day::in_utc(as_of.minus(lateness))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3600;
+    const EIGHT: UnixTime = UnixTime(1_668_643_200); // 2022-11-17 08:00 in Beijing: midnight in UTC
+
+    fn cursor(complete_before: UnixTime) -> Cursor {
+        Cursor { start: complete_before, complete_before, polled: true, history_seen: false }
+    }
+
+    #[test]
+    fn a_day_closes_when_it_was_read_a_lateness_after_its_end_in_utc_and_not_before() {
+        let yesterday = Day::in_utc(EIGHT).previous();
+        let cursor = cursor(yesterday.beijing_start());
+        let scope = Scope::day(yesterday);
+        let closing = EIGHT.plus(12 * HOUR);
+        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing), yesterday.beijing_end());
+        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing.minus(1)), cursor.complete_before);
+        assert_eq!(Scope::day(yesterday.next()).completes(&cursor, 12 * HOUR, closing), cursor.complete_before);
+    }
+
+    #[test]
+    fn a_day_that_closes_takes_those_along_that_were_closed_before_it() {
+        let day = Day::in_utc(EIGHT).previous();
+        let until = day.next().next();
+        let scope = Scope::Day { day, until };
+        let cursor = cursor(day.beijing_start());
+        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(48 * HOUR)), until.beijing_start());
+    }
+
+    #[test]
+    fn an_undated_pull_completes_the_days_that_have_closed() {
+        let cursor = cursor(UnixTime::EARLIEST);
+        let today = Day::in_utc(EIGHT);
+        let scope = Scope::History { until: today };
+        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR)), today.beijing_start());
+        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR - 1)), today.previous().beijing_start());
+    }
+
+    #[test]
+    fn a_window_that_begins_behind_the_cursor_moves_nothing() {
+        let cursor = cursor(EIGHT);
+        let scope = Scope::Touches { begin: EIGHT.plus(1), end: EIGHT.plus(HOUR) };
+        assert_eq!(scope.completes(&cursor, 600, EIGHT.plus(HOUR)), EIGHT);
+    }
+}

@@ -1,0 +1,106 @@
+//! Which orders one pull asks for: those of one date, or of all dates at once.
+//!
+//! Each open day has its turn: today often, the others at the idle pace, and one that fails as one that does not. A day
+//! that was read after its time to close is closed, whatever stands before it; the cursor passes it when all days before
+//! it are. Until then that is known in memory only: after a restart it is read once more, and brings nothing new.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::domain::cursor::Cursor;
+use crate::domain::scope::{Scope, closes, first_day_not_closing};
+use crate::domain::time::{Day, UnixTime};
+
+use super::Rules;
+
+/// With more open days than this, one pull without a date is cheaper than a call for each day.
+const DATED_DAYS_MAX: i64 = 31;
+/// After so many undated pulls in a row that a smaller question could have cured, days are asked for one by one.
+const UNDATED_FAILURES_MAX: u32 = 2;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Days {
+    /// When each open day was last asked for, in vain or not.
+    asked: BTreeMap<Day, Duration>,
+    /// The closed ones behind the first open day.
+    closed: BTreeSet<Day>,
+    undated_failures: u32,
+}
+
+/// The pauses between two turns of a day, and the days that have one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    first: Day,
+    today: Day,
+    pause_today: Duration,
+    pause: Duration,
+}
+
+impl Open {
+    /// `interval` is today's pause.
+    pub fn new(cursor: &Cursor, rules: Rules, interval: Duration, now: UnixTime) -> Open {
+        let first = cursor.first_open_day();
+        Open { first, today: Day::in_beijing(now).max(first), pause_today: interval, pause: rules.idle_every }
+    }
+}
+
+impl Days {
+    /// Among the open days it is the one that has waited longest; all of them where they are too many.
+    pub fn next(&self, open: Open, lateness: i64, now: UnixTime) -> Scope {
+        let until = first_day_not_closing(lateness, now);
+        let are_many = open.today.days_since(open.first) > DATED_DAYS_MAX && until > open.first;
+        if are_many && self.undated_failures < UNDATED_FAILURES_MAX {
+            return Scope::History { until };
+        }
+        let (day, _) = self.due_first(open);
+        let mut until = day.next();
+        while self.closed.contains(&until) {
+            until = until.next();
+        }
+        Scope::Day { day, until }
+    }
+
+    /// When the next day is due.
+    pub fn due(&self, open: Open) -> Duration {
+        self.due_first(open).1
+    }
+
+    /// A day was read to its end, and the cursor stands where that has moved it.
+    pub fn read(&mut self, day: Day, cursor: &Cursor, lateness: i64, as_of: UnixTime, clock: Duration) {
+        self.asked.insert(day, clock);
+        if closes(day, lateness, as_of) {
+            self.closed.insert(day);
+        }
+        let first = cursor.first_open_day();
+        self.asked.retain(|day, _| *day >= first);
+        self.closed.retain(|day| *day >= first);
+    }
+
+    /// A day was asked for in vain.
+    pub fn failed(&mut self, day: Day, clock: Duration) {
+        self.asked.insert(day, clock);
+    }
+
+    pub fn undated_read(&mut self) {
+        self.undated_failures = 0;
+    }
+
+    pub fn undated_was_too_much(&mut self) {
+        self.undated_failures += 1;
+    }
+
+    /// The open day that is due first, and when; the earliest of several.
+    fn due_first(&self, open: Open) -> (Day, Duration) {
+        let mut best = (open.today, Duration::MAX);
+        let mut day = open.first;
+        while day <= open.today {
+            let pause = if day == open.today { open.pause_today } else { open.pause };
+            let due = self.asked.get(&day).map_or(Duration::ZERO, |asked| *asked + pause);
+            if due < best.1 && !self.closed.contains(&day) {
+                best = (day, due);
+            }
+            day = day.next();
+        }
+        best
+    }
+}

@@ -1,0 +1,129 @@
+use super::*;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
+const RULES: Rules = Rules { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
+const ORDERS: Rules = Rules { lateness: 12 * HOUR, ..RULES };
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn pulled(scope: Scope, digest: u64) -> Pulled {
+    Pulled { scope, reached: NOON.minus(600), as_of: NOON, pages: 1, rows: 1, digest }
+}
+
+fn failed(scope: Scope, remedy: Remedy) -> Failed {
+    Failed { scope, as_of: NOON, remedy }
+}
+
+/// Orders whose first open day is `days` before today.
+fn orders_behind(days: i64) -> Turns {
+    let first = Day::in_beijing(NOON.minus(days * DAY)).beijing_start();
+    Turns::new(Cursor { start: first, complete_before: first, polled: true, history_seen: false }, ORDERS)
+}
+
+/// Asks for orders at noon, has them read, and tells the day that was asked for; nothing where it was no single day.
+fn read_orders(turns: &mut Turns, clock: Duration) -> Option<Day> {
+    let scope = turns.scope(Feed::Orders, ORDERS, NOON);
+    let reached = scope.completes(&turns.cursor, ORDERS.lateness, NOON);
+    turns.after(Pulled { reached, ..pulled(scope, 1) }, ORDERS, clock);
+    match scope {
+        Scope::Day { day, .. } => Some(day),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_quiet_feed_stretches_to_its_ceiling_and_a_change_brings_it_back() {
+    let mut turns = Turns::new(Cursor::begin(Feed::Touches, NOON), RULES);
+    let scope = Scope::Touches { begin: NOON, end: NOON };
+    let waits: Vec<_> = (0..6).map(|_| turns.after(pulled(scope, 7), RULES, at(0)).as_secs()).collect();
+    assert_eq!(waits, [60, 120, 240, 480, 900, 900]);
+    assert_eq!(turns.after(pulled(scope, 8), RULES, at(0)).as_secs(), 60);
+}
+
+#[test]
+fn slices_of_a_backfill_follow_each_other_without_a_pause_and_adapt() {
+    let mut turns = Turns::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)), RULES);
+    let mut widths = Vec::new();
+    for pages in [1, 3, 1] {
+        let scope = turns.scope(Feed::Touches, RULES, NOON);
+        let Scope::Touches { begin, end } = scope else { panic!("{scope:?}") };
+        widths.push((end.0 - begin.0) / windows::SLICE_FIRST);
+        assert_eq!(turns.after(Pulled { reached: end, pages, ..pulled(scope, 1) }, RULES, at(5)), at(5));
+    }
+    assert_eq!(widths, [1, 2, 1]);
+}
+
+#[test]
+fn of_the_open_days_today_is_read_often_and_the_others_at_the_idle_pace() {
+    let today = Day::in_beijing(NOON);
+    let yesterday = today.previous();
+    let mut turns = orders_behind(1);
+    let stays = |day| Pulled { reached: UnixTime(0), ..pulled(Scope::day(day), 1) };
+    let scope = |turns: &Turns| turns.scope(Feed::Orders, ORDERS, NOON);
+    assert_eq!(scope(&turns), Scope::day(yesterday));
+    assert_eq!(turns.after(stays(yesterday), ORDERS, at(10)), at(10));
+    assert_eq!(scope(&turns), Scope::day(today));
+    assert_eq!(turns.after(stays(today), ORDERS, at(11)), at(71));
+    assert_eq!(scope(&turns), Scope::day(today));
+    assert_eq!(turns.after(stays(today), ORDERS, at(900)), at(910));
+    assert_eq!(scope(&turns), Scope::day(yesterday));
+}
+
+#[test]
+fn a_day_that_always_fails_waits_its_turn_and_the_cursor_passes_the_closed_ones_when_it_is_read() {
+    let today = Day::in_beijing(NOON);
+    let mut turns = orders_behind(5);
+    let bad = turns.cursor.first_open_day();
+    let due = turns.after_failure(failed(turns.scope(Feed::Orders, ORDERS, NOON), Remedy::AskLess), ORDERS, at(1));
+    assert_eq!(due, at(61), "the others are due, but a failure is followed by a pause");
+    let read: Vec<_> = (0..5).filter_map(|_| read_orders(&mut turns, at(61))).collect();
+    assert_eq!(read, (1..=5).rev().map(|back| Day::in_beijing(NOON.minus((back - 1) * DAY))).collect::<Vec<_>>());
+    assert_eq!(turns.cursor.first_open_day(), bad);
+    assert_eq!(turns.scope(Feed::Orders, ORDERS, NOON), Scope::day(today), "closed days are not read again");
+    assert_eq!(turns.after_failure(failed(Scope::day(today), Remedy::Time), ORDERS, at(900)), at(960));
+    assert_eq!(read_orders(&mut turns, at(1000)), Some(bad));
+    assert_eq!(turns.cursor.first_open_day(), today.previous(), "the first day that has not closed");
+}
+
+#[test]
+fn many_open_days_are_one_pull_without_a_date_until_that_has_failed_twice() {
+    let mut turns = orders_behind(40);
+    let undated = Scope::History { until: Day::in_beijing(NOON).previous() };
+    for remedy in [Remedy::AskLess, Remedy::Time, Remedy::Time, Remedy::AskLess] {
+        assert_eq!(turns.scope(Feed::Orders, ORDERS, NOON), undated);
+        turns.after_failure(failed(undated, remedy), ORDERS, at(0));
+    }
+    let read: Vec<_> = (0..40).filter_map(|_| read_orders(&mut turns, at(1))).collect();
+    assert_eq!(read.len(), 40);
+    assert!(read.is_sorted(), "the oldest first");
+    assert_eq!(turns.cursor.first_open_day(), Day::in_beijing(NOON).previous());
+}
+
+#[test]
+fn a_window_that_is_too_much_is_halved_and_time_heals_the_rest() {
+    let mut turns = Turns::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)), RULES);
+    let width = |turns: &Turns| match turns.scope(Feed::Touches, RULES, NOON) {
+        Scope::Touches { begin, end } => end.0 - begin.0,
+        other => panic!("{other:?}"),
+    };
+    let before = width(&turns);
+    assert_eq!(
+        turns.after_failure(failed(turns.scope(Feed::Touches, RULES, NOON), Remedy::Time), RULES, at(0)),
+        at(60)
+    );
+    assert_eq!(width(&turns), before);
+    turns.after_failure(failed(turns.scope(Feed::Touches, RULES, NOON), Remedy::AskLess), RULES, at(0));
+    assert_eq!(width(&turns), before / 2);
+}
+
+#[test]
+fn refunds_stretch_with_the_pages_they_cost() {
+    let mut turns = Turns::new(Cursor::begin(Feed::Refunds, NOON), RULES);
+    let pages = |pages, digest| Pulled { pages, ..pulled(Scope::Refunds, digest) };
+    assert_eq!(turns.after(pages(4, 1), RULES, at(0)), at(240));
+    assert_eq!(turns.after(pages(100, 2), RULES, at(0)), at(900));
+}

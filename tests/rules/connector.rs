@@ -1,0 +1,216 @@
+//! The rules as the connector puts them together, with a map as the topics.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use promoter_connector::domain::batch::Batch;
+use promoter_connector::domain::cursor::Cursor;
+use promoter_connector::domain::fact::{Content, Fact, OrderStatus};
+use promoter_connector::domain::feed::Feed;
+use promoter_connector::domain::promoter::Promoter;
+use promoter_connector::domain::pull::{Job, Pull, Step as PullStep, Taken};
+use promoter_connector::domain::state::{Intake, State};
+use promoter_connector::domain::state_record::{StateKey, StateValue};
+use promoter_connector::domain::time::{UnixMillis, UnixTime};
+use promoter_connector::domain::turns::{Failed, Remedy, Rules, Turns};
+
+use super::upstream::{HOUR, START, Upstream};
+
+/// By feed, in seconds.
+pub const LATENESS: [i64; 3] = [600, 12 * HOUR, 7 * 24 * HOUR];
+
+/// The topics.
+#[derive(Default)]
+pub struct Durable {
+    /// By name.
+    pub published: BTreeMap<String, usize>,
+    pub ids: BTreeMap<String, usize>,
+    pub dead: BTreeMap<Vec<u8>, usize>,
+    state: HashMap<String, Vec<u8>>,
+}
+
+impl Durable {
+    fn commit(&mut self, batch: Batch) {
+        for event in batch.events {
+            *self.published.entry(name(&event.fact)).or_default() += 1;
+            *self.ids.entry(event.fact.id.to_string()).or_default() += 1;
+        }
+        for letter in batch.dead_letters {
+            *self.dead.entry(letter.raw.to_vec()).or_default() += 1;
+        }
+        for record in batch.state {
+            match record.value {
+                Some(value) => self.state.insert(record.key.encode(), value.encode()),
+                None => self.state.remove(&record.key.encode()),
+            };
+        }
+    }
+
+    fn restore(&self) -> State {
+        let mut state = State::default();
+        for (key, value) in &self.state {
+            let key = StateKey::decode(key.as_bytes()).unwrap();
+            let value = StateValue::decode(&key, value).unwrap();
+            state.restore(key, Some(value));
+        }
+        state.restored();
+        state
+    }
+}
+
+fn name(fact: &Fact) -> String {
+    match &fact.content {
+        Content::Touch(touch) => format!("touch {}", touch.openid),
+        Content::Order { status: OrderStatus::Refunded, payment, .. } => format!("refunds {}", payment.trade_no),
+        Content::Order { payment, .. } => format!("payment {}", payment.trade_no),
+    }
+}
+
+/// What befalls one poll.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Seconds before it.
+    pub pause: i64,
+    pub feed: usize,
+    /// Pages read before the poll ends early; most polls have fewer.
+    pub ends_after: usize,
+    /// Whether it is held then, to be taken up later, or fails.
+    pub held: bool,
+    /// Pages committed before the process dies, if it dies.
+    pub dies_after: Option<usize>,
+    /// Seconds between two pages.
+    pub page_pause: i64,
+    /// Behind which page the upstream's rows take another order, and which.
+    pub reorder: Option<(usize, u64)>,
+}
+
+impl Step {
+    fn uneventful(feed: usize) -> Step {
+        Step { pause: 0, feed, ends_after: 1000, held: false, dies_after: None, page_pause: 0, reorder: None }
+    }
+}
+
+pub struct Connector {
+    promoter: Promoter,
+    from: UnixTime,
+    polls_refunds: bool,
+    pub durable: Durable,
+    pub state: State,
+    turns: Vec<Turns>,
+    held: [Option<Pull>; 3],
+    /// In which order the upstream shows its rows, by feed.
+    order: [u64; 3],
+    pub now: i64,
+}
+
+impl Connector {
+    pub fn new(from: UnixTime, polls_refunds: bool) -> Connector {
+        let mut connector = Connector {
+            promoter: Promoter::from_key("wx1/o1").unwrap(),
+            from,
+            polls_refunds,
+            durable: Durable::default(),
+            state: State::default(),
+            turns: Vec::new(),
+            held: [None, None, None],
+            order: [0; 3],
+            now: START.0,
+        };
+        connector.start();
+        connector
+    }
+
+    /// A process begins with what the topics hold.
+    fn start(&mut self) {
+        self.held = [None, None, None];
+        self.state = self.durable.restore();
+        let begin = Feed::ALL.map(|feed| (self.promoter.clone(), feed, self.first_cursor(feed)));
+        let mut batch = Batch::default();
+        self.state.take(Intake::Begin(begin.to_vec()), &mut batch);
+        self.durable.commit(batch);
+        let turns = Feed::ALL.map(|feed| Turns::new(self.state.cursor(&self.promoter, feed).unwrap(), rules(feed)));
+        self.turns = turns.to_vec();
+    }
+
+    fn first_cursor(&self, feed: Feed) -> Cursor {
+        match feed {
+            Feed::Refunds if !self.polls_refunds => Cursor::memory(self.from),
+            feed => Cursor::begin(feed, self.from),
+        }
+    }
+
+    fn begin_pull(&self, feed: Feed) -> Pull {
+        let as_of = UnixTime(self.now);
+        let turns = &self.turns[feed as usize];
+        let job = Job {
+            promoter: self.promoter.clone(),
+            scope: turns.scope(feed, rules(feed), as_of),
+            cursor: turns.cursor,
+            lateness: LATENESS[feed as usize],
+            refunds_lateness: (feed == Feed::Orders && !self.polls_refunds).then_some(LATENESS[2]),
+        };
+        Pull::new(job, as_of)
+    }
+
+    pub fn poll(&mut self, upstream: &Upstream, step: &Step) {
+        let feed = Feed::ALL[step.feed];
+        if feed == Feed::Refunds && !self.polls_refunds {
+            return;
+        }
+        let held = self.held[step.feed].take();
+        // Once in a pull: were rows to move all the time, only the large number of them would show it.
+        let reorder = step.reorder.filter(|_| held.is_none());
+        let mut pull = held.unwrap_or_else(|| self.begin_pull(feed));
+        for read in 1.. {
+            let call = usize::try_from(self.now).unwrap() * 100 + read;
+            let page = upstream.page(&pull.next_request(), self.now, call, self.order[step.feed]);
+            let observed_at = UnixMillis(self.now * 1000);
+            let Taken { harvest, step: went } = pull.take_page(page.rows, page.total_cnt, page.start_id, observed_at);
+            let mut batch = Batch::default();
+            self.state.take(Intake::Harvest(harvest), &mut batch);
+            if step.dies_after == Some(read - 1) {
+                // The batch is lost with the process.
+                return self.start();
+            }
+            self.durable.commit(batch);
+            if let Some((_, order)) = reorder.filter(|(page, _)| *page == read) {
+                self.order[step.feed] = order;
+            }
+            let clock = Duration::from_secs(self.now.cast_unsigned());
+            match went {
+                Ok(PullStep::End(pulled)) => {
+                    self.turns[step.feed].after(pulled, rules(feed), clock);
+                    return;
+                }
+                Err(_) => return self.fail(&pull, Remedy::AskLess),
+                Ok(PullStep::GoOn) if read < step.ends_after => self.now += step.page_pause,
+                Ok(PullStep::GoOn) if step.held => {
+                    self.held[step.feed] = pull.held();
+                    return;
+                }
+                Ok(PullStep::GoOn) => return self.fail(&pull, Remedy::Time),
+            }
+        }
+    }
+
+    fn fail(&mut self, pull: &Pull, remedy: Remedy) {
+        let feed = pull.scope().feed();
+        let failed = Failed { scope: pull.scope(), as_of: pull.as_of(), remedy };
+        self.turns[feed as usize].after_failure(failed, rules(feed), Duration::from_secs(self.now.cast_unsigned()));
+    }
+
+    /// Polls until everything that was ever shown has passed the lateness.
+    pub fn settle(&mut self, upstream: &Upstream) {
+        for _ in 0..28 {
+            self.now += 30 * HOUR;
+            // Of orders as many days are open, or may close.
+            for feed in [0, 0, 1, 1, 1, 1, 2] {
+                self.poll(upstream, &Step::uneventful(feed));
+            }
+        }
+    }
+}
+
+fn rules(feed: Feed) -> Rules {
+    Rules { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: LATENESS[feed as usize] }
+}
