@@ -251,6 +251,24 @@ fn after_an_abort_the_next_transaction_has_a_new_producer() {
 }
 
 #[test]
+fn after_a_recall_no_new_producer_is_made() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    assert!(matches!(bench.commit(&transactions), Err(Failure::Refused { .. })));
+    bench.offsets.assignment.recalled.cancel();
+    let Err(Failure::Reopen(reason)) = bench.commit(&transactions) else { panic!("it must not fence whoever is next") };
+    assert!(reason.contains("revoked"), "{reason}");
+}
+
+#[test]
+fn a_member_has_a_generation_and_an_id() {
+    let bench = Bench::new();
+    let member = &bench.offsets.assignment.member;
+    assert!(member.generation >= 0 && !member.member.is_empty(), "{member:?}");
+}
+
+#[test]
 fn after_a_commit_that_may_have_been_sent_twice_the_next_transaction_has_a_new_producer() {
     let bench = Bench::new();
     let transactions = bench.open();

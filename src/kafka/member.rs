@@ -33,3 +33,19 @@ pub(super) fn of<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Membe
     };
     (generation >= 0 && !member.is_empty()).then_some(MemberId { generation, member })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::context::LogContext;
+    use crate::kafka::settings::tests::settings;
+
+    #[test]
+    fn a_consumer_that_has_joined_no_group_is_no_member() {
+        // Its metadata has no generation: offsets sent with it would be taken from anybody.
+        let config = settings(&[("bootstrap.servers", "127.0.0.1:1")]).member_config("group");
+        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::default()).unwrap();
+        assert!(consumer.group_metadata().is_some());
+        assert_eq!(of(&consumer), None);
+    }
+}

@@ -25,7 +25,7 @@ mod topic_settings;
 
 pub mod partition;
 
-mod member;
+pub mod member;
 
 pub mod ownership;
 

@@ -25,12 +25,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Says of every other instance that polls something else what the difference is, once, until `end`. `others` are the
 /// partitions of the registry that this instance does not own.
+///
+/// A note counts when it is found a second time: the first look may come before the new owner of a partition has replaced
+/// what the last one had noted.
 pub(super) async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: CancellationToken) {
     if others.is_empty() {
         return;
     }
+    let own = settings.instance_id.clone();
     let asked = Arc::new((settings, others));
-    let mut told = HashSet::new();
+    let (mut told, mut last) = (HashSet::new(), HashSet::new());
     for pause in FIRST_LOOKS.into_iter().chain(std::iter::repeat(LOOK_EVERY)) {
         if end.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
@@ -38,13 +42,16 @@ pub(super) async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, 
         let asked = asked.clone();
         let notes = tokio::task::spawn_blocking(move || notes(&asked.0, &asked.1)).await;
         // Whoever can't be asked now is asked again.
-        for note in notes.into_iter().flatten().flatten() {
-            if let Some(difference) = roster.difference(&note)
-                && told.insert(note)
+        let notes: HashSet<String> = notes.into_iter().flatten().flatten().collect();
+        for note in notes.intersection(&last) {
+            if let Some(difference) = roster.difference(note)
+                && difference.instance != own
+                && told.insert(note.clone())
             {
                 tell(&difference);
             }
         }
+        last = notes;
     }
 }
 

@@ -14,8 +14,8 @@
 //! # Why the state is whole then
 //!
 //! What any earlier owner of a partition got committed stands below the fence. Its records were acknowledged before its
-//! offsets were checked ([`super::transaction`]); that check passed under an older generation, so before this one had its
-//! assignment, and the fence was written after that. An earlier transaction that is still open holds the
+//! offsets were checked ([`super::transaction`]); that check passed under an older generation, or for the member whose place
+//! in the group this one has taken, so before this one had its assignment; and the fence was written after that. An earlier transaction that is still open holds the
 //! `read_committed` reader below the fence until it ends. One that is checked later is refused. And the reader has passed
 //! the fence only when it has read it: no leader that was replaced without knowing it can show that record. So what was
 //! read up to there is everything that was ever committed, and nothing of an earlier owner can follow.

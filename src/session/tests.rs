@@ -19,6 +19,8 @@ use crate::wechat::client::ClientSettings;
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, TransportError};
 
+mod refunds;
+
 const NOW: UnixTime = UnixTime(1_700_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
