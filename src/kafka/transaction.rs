@@ -228,9 +228,17 @@ fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: &Kafk
         &cause,
         KafkaError::Transaction(cause) if cause.code() == RDKafkaErrorCode::TopicAuthorizationFailed
     );
-    match abort(producer, "adding topics", &cause) {
-        Failure::NothingWritten(reason) if may_not => Failure::Refused { topic: None, reason },
-        failure => failure,
+    if may_not { may_not_write(producer, &cause) } else { abort(producer, "adding topics", &cause) }
+}
+
+/// Where no topic was added to the transaction, librdkafka still asks the broker to end it, and takes the refusal of that for
+/// fatal. Nothing was written in any case: no commit was tried, and the next transaction has a new producer, which ends
+/// what was left open.
+fn may_not_write(producer: &TransactionalProducer, cause: &KafkaError) -> Failure {
+    let reason = producer.explained(format!("adding topics: {cause}"));
+    match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
+        Err(error) if error.rdkafka_error_code().is_some_and(is_fenced) => reopen(producer, "adding topics", &error),
+        _ => Failure::Refused { topic: None, reason },
     }
 }
 
@@ -250,9 +258,11 @@ fn abort(producer: &TransactionalProducer, step: &str, cause: &KafkaError) -> Fa
     if is_fatal(cause) {
         return reopen(producer, step, cause);
     }
+    // Before the abort, of which librdkafka may have something to say as well.
+    let reason = producer.explained(format!("{step}: {cause}"));
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
-        Ok(()) => Failure::NothingWritten(producer.explained(format!("{step}: {cause}"))),
-        Err(error) => Failure::Reopen(producer.explained(format!("{step}: {cause}; then abort: {error}"))),
+        Ok(()) => Failure::NothingWritten(reason),
+        Err(error) => Failure::Reopen(format!("{reason}; then abort: {error}")),
     }
 }
 
@@ -277,19 +287,15 @@ fn reopen(producer: &TransactionalProducer, step: &str, error: &KafkaError) -> F
 /// Whether the producer can't go on. A fenced one counts whatever else librdkafka says of the error: it reports some of
 /// them as abortable, and another producer writes by then.
 fn is_fatal(error: &KafkaError) -> bool {
-    let fatal = |code| {
-        matches!(
-            code,
-            RDKafkaErrorCode::Fatal
-                | RDKafkaErrorCode::Fenced
-                | RDKafkaErrorCode::ProducerFenced
-                | RDKafkaErrorCode::InvalidProducerEpoch
-        )
-    };
+    let fatal = |code| code == RDKafkaErrorCode::Fatal || is_fenced(code);
     match error {
         KafkaError::Transaction(error) => error.is_fatal() || fatal(error.code()),
         error => error.rdkafka_error_code().is_some_and(fatal),
     }
+}
+
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
 }
 
 fn is_older_generation(error: &KafkaError) -> bool {

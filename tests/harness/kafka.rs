@@ -28,7 +28,7 @@ const START_ATTEMPTS: usize = 3;
 
 pub enum Broker {
     Own(Box<OwnBroker>),
-    Old(OldBroker),
+    Old(Box<OldBroker>),
     Given { bootstrap: String },
 }
 
@@ -56,7 +56,7 @@ impl Broker {
 
     /// Starts a broker of a version that still has a ZooKeeper.
     pub fn start_old(distribution: &Distribution) -> Result<Broker> {
-        OldBroker::start(distribution).map(Broker::Old)
+        OldBroker::start(distribution).map(|old| Broker::Old(Box::new(old)))
     }
 
     /// Of a broker that was started with it.
