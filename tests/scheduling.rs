@@ -6,6 +6,7 @@
 mod scheduling {
     mod answers;
     mod breakers;
+    mod long_pulls;
     mod reports;
     mod shares;
     mod world;

@@ -4,6 +4,8 @@ pub mod schedule;
 
 mod tally;
 
+pub mod lane;
+
 pub mod lanes;
 
 pub mod scheduler;

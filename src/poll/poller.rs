@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::lane::Reach;
 use crate::commit::queue::{Closed, IntakeSender};
 use crate::domain::pages::PagesFault;
 use crate::domain::promoter::Promoter;
@@ -27,13 +28,23 @@ pub enum PollError {
     Closed(#[from] Closed),
 }
 
-/// Asks what the pull asks, until it ends or can't go on.
+/// How a poll ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// The scope was read to its end.
+    End(Pulled),
+    /// There are further pages, which it was not to read.
+    GoesOn,
+}
+
+/// Asks what the pull asks, as far as it may read, until it ends or can't go on.
 pub async fn poll<T: Transport>(
     client: &Client<T>,
     pull: &mut Pull,
+    reach: Reach,
     queue: &IntakeSender,
     cancel: &CancellationToken,
-) -> Result<Pulled, PollError> {
+) -> Result<Polled, PollError> {
     let begun = client.local_now().as_seconds();
     loop {
         let question = question(pull.promoter(), pull.next_request());
@@ -44,8 +55,10 @@ pub async fn poll<T: Transport>(
             queue.send(Intake::Harvest(harvest)).await?;
         }
         drop(held);
-        if let Step::End(pulled) = step? {
-            return Ok(pulled);
+        match (step?, reach) {
+            (Step::End(pulled), _) => return Ok(Polled::End(pulled)),
+            (Step::GoOn, Reach::OnePage) => return Ok(Polled::GoesOn),
+            (Step::GoOn, Reach::ToTheEnd) => {}
         }
     }
 }

@@ -32,11 +32,6 @@ impl<K: Ord> Schedule<K> {
         self.heap.push(Reverse(Entry { due, put: self.puts, key }));
     }
 
-    /// Puts an entry before all others.
-    pub fn put_first(&mut self, key: K) {
-        self.heap.push(Reverse(Entry { due: Duration::ZERO, put: 0, key }));
-    }
-
     /// Takes the entry that has been due longest at `clock`.
     pub fn take_due(&mut self, clock: Duration) -> Option<K> {
         if self.next_due()? > clock {
@@ -72,9 +67,6 @@ mod tests {
         let clock = Duration::from_secs(2);
         let taken: Vec<_> = std::iter::from_fn(|| schedule.take_due(clock)).collect();
         assert_eq!(taken, ['a', 'b', 'c']);
-        schedule.put('d', Duration::ZERO);
-        schedule.put_first('e');
-        assert_eq!((schedule.take_due(clock), schedule.take_due(clock)), (Some('e'), Some('d')));
         assert_eq!(schedule.next_due(), None);
     }
 }

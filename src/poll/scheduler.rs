@@ -13,9 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::lane::{Begun, Bounds, Reach};
 use super::lanes::Lanes;
 use super::parked::Parked;
-use super::poller::{PollError, poll};
+use super::poller::{PollError, Polled, poll};
 use super::reports::{self, Progress, Reports};
 use super::tally::Tally;
 use crate::commit::queue::IntakeSender;
@@ -32,6 +33,10 @@ use crate::wechat::transport::Transport;
 /// Polls of an interface at once, for each call in flight. More than one, since a poll that pauses before a retry or waits
 /// for its budget makes no call; bounded, since each has its pages' rows in memory.
 const POLLS_PER_CALL: usize = 4;
+/// One pull of an interface may read its further pages for so many calls in flight.
+const CALLS_PER_LONG_PULL: usize = 4;
+/// So many pulls are kept to be taken up, for each poll of an interface at once. Most have read one page.
+const KEPT_PER_POLL: usize = 2;
 /// How old the figures for a report may be.
 const REPORT_EVERY: Duration = Duration::from_secs(20);
 
@@ -56,9 +61,9 @@ pub struct Scheduler<T> {
     feeds: Vec<PolledFeed>,
     lanes: Lanes<usize>,
     polls: JoinSet<Ended>,
-    /// Pulls to be taken up behind their last page, at most [`Scheduler::polls_max`]. Those that were held go before any
-    /// other, so of them no more wait than run at once.
-    interrupted: HashMap<usize, Pull>,
+    /// Pulls to be taken up behind their last page.
+    kept: HashMap<usize, Pull>,
+    kept_max: usize,
     parked: Parked,
     /// By [`Feed`], in Unix seconds.
     cursors: [Tally; Feed::ALL.len()],
@@ -70,16 +75,7 @@ pub struct Scheduler<T> {
 struct Ended {
     index: usize,
     pull: Pull,
-    result: Result<Pulled, PollError>,
-}
-
-/// When a feed has its next turn.
-enum Turn {
-    At(Duration),
-    /// Before all others, as soon as the breaker lets it.
-    First,
-    /// As soon as the breaker lets it, see [`Lanes::put_doubtful`].
-    Doubtful,
+    result: Result<Polled, PollError>,
 }
 
 impl<T: Transport> Scheduler<T> {
@@ -94,9 +90,11 @@ impl<T: Transport> Scheduler<T> {
         cancel: CancellationToken,
     ) -> Scheduler<T> {
         let began = Instant::now();
-        let mut lanes = Lanes::new(client.in_flight() * POLLS_PER_CALL, began);
+        let in_flight = client.in_flight();
+        let bounds = Bounds { polls: in_flight * POLLS_PER_CALL, to_the_end: in_flight.div_ceil(CALLS_PER_LONG_PULL) };
+        let mut lanes = Lanes::new(bounds, began);
         for index in oldest_first(&feeds, client.now()) {
-            lanes.put(feeds[index].feed.interface(), index, Duration::ZERO);
+            lanes[feeds[index].feed.interface()].put(index, Duration::ZERO);
         }
         let mut cursors: [Tally; Feed::ALL.len()] = Default::default();
         for feed in &feeds {
@@ -111,7 +109,8 @@ impl<T: Transport> Scheduler<T> {
             feeds,
             lanes,
             polls: JoinSet::new(),
-            interrupted: HashMap::new(),
+            kept: HashMap::new(),
+            kept_max: KEPT_PER_POLL * bounds.polls,
             parked: Parked::default(),
             cursors,
             reports,
@@ -148,19 +147,19 @@ impl<T: Transport> Scheduler<T> {
     fn begin_due_polls(&mut self) -> Option<Duration> {
         let client = self.client.clone();
         let readiness = |interface| client.breakers().readiness(interface);
-        while let Some(index) = self.lanes.begin(self.began.elapsed(), readiness) {
-            self.begin_poll(index);
+        while let Some((index, reach)) = self.lanes.begin(self.began.elapsed(), readiness) {
+            self.begin_poll(index, reach);
         }
         self.lanes.next_begin(readiness)
     }
 
-    fn begin_poll(&mut self, index: usize) {
-        let mut pull = self.interrupted.remove(&index).unwrap_or_else(|| self.begin_pull(index));
-        let (promoter, feed) = (pull.promoter(), pull.scope().feed());
+    fn begin_poll(&mut self, index: usize, reach: Reach) {
+        let mut pull = self.kept.remove(&index).unwrap_or_else(|| self.begin_pull(index));
+        let PolledFeed { promoter, feed, .. } = &self.feeds[index];
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
         let (client, queue, cancel) = (self.client.clone(), self.queue.clone(), self.cancel.clone());
         let polling = async move {
-            let result = poll(&client, &mut pull, &queue, &cancel).await;
+            let result = poll(&client, &mut pull, reach, &queue, &cancel).await;
             Ended { index, pull, result }
         };
         self.polls.spawn(polling.instrument(span));
@@ -183,16 +182,17 @@ impl<T: Transport> Scheduler<T> {
     fn end_poll(&mut self, Ended { index, pull, result }: Ended) {
         let clock = self.began.elapsed();
         let interface = self.feeds[index].feed.interface();
-        self.lanes.ended(interface, index);
-        let turn = match result {
-            Ok(pulled) => Some(Turn::At(self.pulled(index, pulled, clock))),
-            Err(error) => self.failed(index, pull, &error, clock),
-        };
-        match turn {
-            Some(Turn::At(due)) => self.lanes.put(interface, index, due),
-            Some(Turn::First) => self.lanes.put_first(interface, index),
-            Some(Turn::Doubtful) => self.lanes.put_doubtful(interface, index, clock),
-            None => {}
+        let begun = self.lanes.ended(interface, index);
+        match result {
+            Ok(Polled::End(pulled)) => {
+                let due = self.pulled(index, pulled, clock);
+                self.lanes[interface].put(index, due);
+            }
+            Ok(Polled::GoesOn) => {
+                self.keep(index, pull.held());
+                self.lanes[interface].put_further(index, begun);
+            }
+            Err(error) => self.failed(index, pull, begun, &error, clock),
         }
     }
 
@@ -210,53 +210,46 @@ impl<T: Transport> Scheduler<T> {
         due
     }
 
-    fn is_held(&self, feed: Feed) -> bool {
-        self.client.breakers().readiness(feed.interface()) != Readiness::Closed
-    }
-
-    /// When the next turn comes; nothing where the session is over.
-    fn failed(&mut self, index: usize, pull: Pull, error: &PollError, clock: Duration) -> Option<Turn> {
-        let is_held = self.is_held(self.feeds[index].feed);
+    fn failed(&mut self, index: usize, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
         let PolledFeed { promoter, feed, rules, turns, .. } = &mut self.feeds[index];
         if let Some(cause) = reports::cause(error) {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
         }
+        let lane = &mut self.lanes[feed.interface()];
         match error {
-            PollError::Closed(_) | PollError::Call(CallError::Cancelled) => None,
-            PollError::Call(CallError::Held { .. }) => Some(self.interrupt(index, pull.held(), clock)),
+            PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
+            PollError::Call(CallError::Held { .. }) => match pull.held() {
+                Some(pull) => {
+                    lane.put_further(index, begun);
+                    self.keep(index, Some(pull));
+                }
+                // Behind those that have waited longer, as soon as the breaker lets it.
+                None => lane.put(index, clock),
+            },
             // The breaker says when it may be asked again, and not its usual pause.
-            PollError::Call(CallError::Exhausted { .. }) if is_held => {
+            PollError::Call(CallError::Exhausted { .. }) if is_held(&self.client, *feed) => {
+                lane.put_doubtful(index, clock);
                 self.keep(index, pull.interrupted());
-                Some(Turn::Doubtful)
             }
             PollError::Call(CallError::ParkPromoter(_)) => {
                 if self.parked.park(promoter, *feed) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
-                Some(Turn::At(clock + self.parked_for))
+                lane.put(index, clock + self.parked_for);
             }
             PollError::Pages(_) | PollError::Call(_) => {
-                Some(Turn::At(turns.after_failure(error.failed(&pull), *rules, clock)))
+                lane.put(index, turns.after_failure(error.failed(&pull), *rules, clock));
             }
         }
     }
 
-    /// A held pull goes on before all others, behind its last page. One that had none yet has its turn behind those that
-    /// have waited longer.
-    fn interrupt(&mut self, index: usize, pull: Option<Pull>, clock: Duration) -> Turn {
-        if self.keep(index, pull) { Turn::First } else { Turn::At(clock) }
-    }
-
-    /// Keeps what a poll has read, if it can be taken up again.
-    fn keep(&mut self, index: usize, pull: Option<Pull>) -> bool {
-        let pull = pull.filter(|_| self.interrupted.len() < self.polls_max());
-        pull.map(|pull| self.interrupted.insert(index, pull)).is_some()
-    }
-
-    /// Of each interface, at once.
-    fn polls_max(&self) -> usize {
-        self.client.in_flight() * POLLS_PER_CALL
+    /// Keeps what a poll has read, to be taken up behind its last page. What is not kept is read again: that is dearer, but
+    /// nothing is lost.
+    fn keep(&mut self, index: usize, pull: Option<Pull>) {
+        if let Some(pull) = pull.filter(|_| self.kept.len() < self.kept_max) {
+            self.kept.insert(index, pull);
+        }
     }
 
     fn tell_progress(&self) {
@@ -282,6 +275,10 @@ fn oldest_first(feeds: &[PolledFeed], now: UnixTime) -> Vec<usize> {
         (turns.cursor.complete_before, shuffled.finish())
     });
     order
+}
+
+fn is_held<T: Transport>(client: &Client<T>, feed: Feed) -> bool {
+    client.breakers().readiness(feed.interface()) != Readiness::Closed
 }
 
 /// Until something is due; for ever when nothing is.

@@ -198,9 +198,13 @@ async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
 
 /// What is logged within ten minutes.
 async fn ten_minutes(answer: Option<&'static str>) -> Captured {
+    ten_minutes_of([Some(order(StartFrom::Now)), None, None], answer).await
+}
+
+async fn ten_minutes_of(feeds: [Option<FeedOrder>; 3], answer: Option<&'static str>) -> Captured {
     let captured = Captured::start();
     let upstream = Same { began: tokio::time::Instant::now(), answer };
-    let session = session(&upstream, promoter([Some(order(StartFrom::Now)), None, None]));
+    let session = session(&upstream, promoter(feeds));
     let durable = Arc::new(Mutex::new(Durable::default()));
     let stop = CancellationToken::new();
     let make_log = || MemoryLog::new(durable.clone(), Script::new(|| (Duration::ZERO, Fault::None), stop.clone()));
@@ -276,4 +280,13 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
     assert_eq!(told(StartFrom::At(day_before(-60)), Feed::Touches, true), None);
     assert_eq!(told(StartFrom::Earliest, Feed::Orders, true), None, "that topic keeps everything");
     assert_eq!(told(StartFrom::Earliest, Feed::Touches, false), None, "nothing is published from a memory");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promoter_that_is_parked_is_named_once_whatever_is_polled_for_it() {
+    let captured = ten_minutes_of([Some(order(StartFrom::Now)); 3], Some(r#"{"errcode":103014}"#)).await;
+    let parked = captured.events("promoter is parked");
+    assert_eq!(parked.len(), 1, "{parked:?}");
+    assert!(parked[0]["promoter"].as_str().unwrap().ends_with("o1"), "{parked:?}");
+    assert!(parked[0]["error"].as_str().unwrap().contains("103014"), "{parked:?}");
 }

@@ -25,6 +25,8 @@ pub enum Hold {
     /// The token was rejected, and so was the next one, or the next one is the same. Its source may have another any moment;
     /// until it is asked again nobody sends the one that is known to be refused.
     TokenRejected,
+    /// The token's source refuses it in a way that nobody foresaw: without it no call can be made.
+    NoToken,
     /// 45009. `day_left` is the time until midnight in Beijing: the quota may be raised before, so it is tried before.
     QuotaSpent { day_left: Duration },
     /// The configured calls of the day are made.
@@ -42,6 +44,7 @@ impl Hold {
         match self {
             Hold::Stopped(reason) => reason.name(),
             Hold::TokenRejected => "token_rejected",
+            Hold::NoToken => "no_token",
             Hold::QuotaSpent { .. } => "quota_spent",
             Hold::DailyBudget { .. } => "daily_budget",
             Hold::TooFast { .. } => "too_fast",
@@ -69,7 +72,7 @@ impl HoldSettings {
             Hold::QuotaSpent { day_left } | Hold::DailyBudget { day_left } => day_left.min(self.stopped),
             Hold::TooFast { asked } => asked.unwrap_or_default().min(self.stopped).max(self.too_fast),
             Hold::RetryAfter(asked) => asked.min(self.stopped),
-            Hold::Unanswered => self.unanswered,
+            Hold::Unanswered | Hold::NoToken => self.unanswered,
         };
         pause.max(Duration::from_secs(1))
     }
@@ -105,7 +108,7 @@ pub fn news(reaction: Reaction, call: Call, asked: Option<Duration>, day_left: D
         (Reaction::StopApp(reason), _) => News::App(Hold::Stopped(reason)),
         (Reaction::QuotaSpent, _) => held(Hold::QuotaSpent { day_left }),
         (Reaction::TooFast, _) => held(Hold::TooFast { asked }),
-        (Reaction::RetryBusy | Reaction::RetryTransport | Reaction::RejectToken, _) | (_, Call::Token) => News::Nothing,
+        (Reaction::RetryBusy | Reaction::RetryTransport | Reaction::RejectToken, _) => News::Nothing,
         (
             Reaction::Read
             | Reaction::NoData
@@ -114,7 +117,10 @@ pub fn news(reaction: Reaction, call: Call, asked: Option<Duration>, day_left: D
             | Reaction::TryLater
             | Reaction::ClientFault
             | Reaction::Unforeseen,
-            Call::Data(_),
-        ) => News::Served,
+            _,
+        ) => match call {
+            Call::Data(_) => News::Served,
+            Call::Token => News::App(Hold::NoToken),
+        },
     }
 }

@@ -212,7 +212,8 @@ fn every_reaction_tells_something_about_app_and_interface_or_nothing() {
         Reaction::ClientFault,
         Reaction::Unforeseen,
     ] {
-        assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Served, News::Nothing), "{reaction:?}");
+        let no_token = News::App(Hold::NoToken);
+        assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Served, no_token), "{reaction:?}");
     }
     for reaction in [Reaction::RetryBusy, Reaction::RetryTransport, Reaction::RejectToken] {
         assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Nothing, News::Nothing), "{reaction:?}");

@@ -156,23 +156,24 @@ impl<T: Transport> Client<T> {
     fn next_host(&self, calling: &mut Calling<'_>, failure: &Failure) -> Option<Duration> {
         let host = calling.host;
         let (number, hosts) = (host.index(), self.hosts.count());
+        let asked = failure.retry_after.map(|asked| asked.min(self.holds.stopped));
         let unanswered = failure.reaction == Reaction::RetryTransport;
         match failure.call {
             Call::Token if !self.tokens.asks_upstream() => {
                 if unanswered {
                     calling.pass.fetch_unanswered(failure.fetch, 0, 1, &failure.cause);
                 }
-                return failure.retry_after;
+                return asked;
             }
             _ if !unanswered => {
                 self.hosts.answered(host);
-                return failure.retry_after;
+                return asked;
             }
             Call::Token => calling.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
             Call::Data(_) => calling.pass.unanswered(number, hosts, &failure.cause),
         }
-        if let Some(asked) = failure.retry_after {
-            self.hosts.rest(host, asked.min(self.holds.stopped));
+        if let Some(asked) = asked {
+            self.hosts.rest(host, asked);
         }
         calling.host = self.hosts.after(host);
         self.hosts.rests_for(calling.host)

@@ -1,0 +1,214 @@
+//! The due work of one interface.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::schedule::Schedule;
+use super::tally::Tally;
+
+/// How far a poll may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Where there are further pages, it ends behind the first one it reads, and waits until it may read on.
+    OnePage,
+    ToTheEnd,
+}
+
+/// Bounds of a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Polls at once.
+    pub polls: usize,
+    /// Of these, such as read to the end. Few, so that each is read soon: many at once would share the budget, and what a
+    /// day's end or a hold interrupts would be much.
+    pub to_the_end: usize,
+}
+
+/// A poll that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    pub due: Duration,
+    pub reach: Reach,
+}
+
+pub struct Lane<K> {
+    schedule: Schedule<K>,
+    /// Those whose last question was not answered while the upstream seemed dead, and since when they wait.
+    doubtful: VecDeque<(Duration, K)>,
+    /// Those that have further pages to read, and when they were due.
+    further: VecDeque<(Duration, K)>,
+    begun: HashMap<K, Begun>,
+    /// How many of those that have begun read to the end.
+    to_the_end: usize,
+    /// Of all of these.
+    dues: Tally,
+    bounds: Bounds,
+}
+
+impl<K: Copy + Eq + Hash + Ord> Lane<K> {
+    pub fn new(bounds: Bounds) -> Lane<K> {
+        Lane {
+            schedule: Schedule::new(),
+            doubtful: VecDeque::new(),
+            further: VecDeque::new(),
+            begun: HashMap::new(),
+            to_the_end: 0,
+            dues: Tally::default(),
+            bounds,
+        }
+    }
+
+    pub fn put(&mut self, key: K, due: Duration) {
+        self.dues.add(seconds(due));
+        self.schedule.put(key, due);
+    }
+
+    /// Puts back, at `clock`, one whose question was not answered while the upstream seems dead. It begins as soon as its
+    /// breaker lets it, but becomes the probe only where nobody else is due: or a few questions that kill their answers
+    /// would keep all others waiting.
+    pub fn put_doubtful(&mut self, key: K, clock: Duration) {
+        self.dues.add(seconds(clock));
+        self.doubtful.push_back((clock, key));
+    }
+
+    /// Puts back one that has further pages, behind those that wait for the same; one that was interrupted while it read
+    /// them goes on before them.
+    pub fn put_further(&mut self, key: K, begun: Begun) {
+        self.dues.add(seconds(begun.due));
+        match begun.reach {
+            Reach::OnePage => self.further.push_back((begun.due, key)),
+            Reach::ToTheEnd => self.further.push_front((begun.due, key)),
+        }
+    }
+
+    /// When the next poll is due; nothing while there is no work, or no room.
+    pub fn next_due(&self) -> Option<Duration> {
+        if self.begun.len() >= self.bounds.polls {
+            return None;
+        }
+        let doubtful = self.doubtful.front().map(|(since, _)| *since);
+        let further = self.next_further().map(|(due, _)| due);
+        self.schedule.next_due().into_iter().chain(doubtful).chain(further).min()
+    }
+
+    /// A poll begins of what is due at `clock`.
+    pub fn begin(&mut self, clock: Duration, is_probe: bool) -> Option<(K, Reach)> {
+        if let Some((due, key)) = self.next_further() {
+            self.further.pop_front();
+            self.to_the_end += 1;
+            return Some(self.begun(key, due, Reach::ToTheEnd));
+        }
+        let due = self.schedule.next_due().filter(|due| *due <= clock);
+        let (due, key) = match (due, self.doubtful.front()) {
+            (None, _) => self.doubtful.pop_front()?,
+            (Some(due), Some((since, _))) if *since < due && !is_probe => self.doubtful.pop_front()?,
+            (Some(due), _) => (due, self.schedule.take_due(clock)?),
+        };
+        Some(self.begun(key, due, Reach::OnePage))
+    }
+
+    fn begun(&mut self, key: K, due: Duration, reach: Reach) -> (K, Reach) {
+        self.begun.insert(key, Begun { due, reach });
+        (key, reach)
+    }
+
+    fn next_further(&self) -> Option<(Duration, K)> {
+        self.further.front().copied().filter(|_| self.to_the_end < self.bounds.to_the_end)
+    }
+
+    /// A poll that had begun has ended.
+    pub fn ended(&mut self, key: K) -> Begun {
+        let begun = self.begun.remove(&key).expect("a poll ends once, and has begun before");
+        self.dues.remove(seconds(begun.due));
+        self.to_the_end -= usize::from(begun.reach == Reach::ToTheEnd);
+        begun
+    }
+
+    pub fn polls(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// How many have been due for more than a minute, and were not polled to the end since.
+    pub fn overdue(&self, clock: Duration) -> usize {
+        self.dues.before(seconds(clock) - 60)
+    }
+}
+
+fn seconds(clock: Duration) -> i64 {
+    i64::try_from(clock.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Reach::{OnePage, ToTheEnd};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn lane() -> Lane<u32> {
+        let mut lane = Lane::new(Bounds { polls: 9, to_the_end: 2 });
+        (0..5).for_each(|key| lane.put(key, SECOND));
+        lane
+    }
+
+    fn begin(lane: &mut Lane<u32>) -> Option<(u32, Reach)> {
+        lane.begin(9 * SECOND, false)
+    }
+
+    #[test]
+    fn one_that_was_not_answered_is_the_probe_only_where_nobody_else_is_due() {
+        let mut lane = lane();
+        (20..22).for_each(|key| lane.put_doubtful(key, SECOND / 2));
+        for probe in [0, 1, 2, 3, 4, 20] {
+            assert_eq!(lane.begin(SECOND, true), Some((probe, OnePage)));
+            lane.ended(probe);
+        }
+        lane.put(0, SECOND);
+        assert_eq!(begin(&mut lane), Some((21, OnePage)), "it has waited longest");
+    }
+
+    #[test]
+    fn few_read_further_pages_at_once_and_the_others_wait_in_turn() {
+        let mut lane = lane();
+        for key in 0..4 {
+            assert_eq!(begin(&mut lane), Some((key, OnePage)));
+        }
+        for key in 0..4 {
+            let begun = lane.ended(key);
+            lane.put_further(key, begun);
+        }
+        assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
+        // First pages of others go on meanwhile.
+        assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((4, OnePage)), None]);
+        assert_eq!(lane.next_due(), None);
+        lane.ended(1);
+        assert_eq!(begin(&mut lane), Some((2, ToTheEnd)));
+    }
+
+    #[test]
+    fn one_that_is_interrupted_while_it_reads_on_goes_on_first() {
+        let mut lane = lane();
+        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut lane)).collect();
+        for (key, _) in &begun[..3] {
+            let begun = lane.ended(*key);
+            lane.put_further(*key, begun);
+        }
+        assert_eq!(begin(&mut lane), Some((0, ToTheEnd)));
+        let begun = lane.ended(0);
+        lane.put_further(0, begun);
+        assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
+    }
+
+    #[test]
+    fn what_is_due_for_more_than_a_minute_and_not_polled_is_overdue() {
+        let mut lane = lane();
+        assert_eq!((lane.overdue(30 * SECOND), lane.overdue(180 * SECOND)), (0, 5));
+        begin(&mut lane);
+        assert_eq!((lane.overdue(180 * SECOND), lane.polls()), (5, 1), "it has only begun");
+        let begun = lane.ended(0);
+        assert_eq!((lane.overdue(180 * SECOND), lane.polls()), (4, 0));
+        lane.put_further(0, begun);
+        assert_eq!(lane.overdue(180 * SECOND), 5);
+    }
+}
