@@ -132,7 +132,7 @@ impl Window {
     /// What is parked has been read again up to `next`; nothing is parked any more once that is the partition's `end`.
     pub fn read_to(&mut self, next: i64, end: i64) {
         if let Some(parked) = &mut self.parked {
-            parked.from = next;
+            parked.from = parked.from.max(next);
         }
         self.parked.take_if(|parked| parked.from >= end);
         self.prune();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::command_reader::{again, command};
@@ -20,8 +20,6 @@ use crate::commit::log::OpenError;
 const POLL: Duration = Duration::from_millis(100);
 /// How long a piece is waited for that should be there: a broker that leads since a moment may not know it yet.
 const CHUNK_WAIT: Duration = Duration::from_secs(5);
-/// Between two looks for a wish.
-const IDLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a consumer stands that reads one piece after the other.
 pub(super) struct Pieces {
@@ -60,6 +58,10 @@ impl Pieces {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     let command = command(&message);
+                    if command.place.offset < from {
+                        // `from` is beyond the end now, and librdkafka begins anew: there is nothing to be had.
+                        break;
+                    }
                     if command.place.offset >= to {
                         chunk.next = to;
                         break;
@@ -77,8 +79,8 @@ impl Pieces {
                 None => {}
             }
         }
-        // Behind `to` the consumer has gone further, or may have.
-        self.at = Some((partition, chunk.next)).filter(|_| chunk.next < to);
+        // Behind `to` the consumer has gone further, or may have; and where nothing came it is asked for anew.
+        self.at = Some((partition, chunk.next)).filter(|_| from < chunk.next && chunk.next < to);
         Ok(chunk)
     }
 
@@ -105,14 +107,15 @@ pub(super) struct AgainReader {
 }
 
 impl AgainReader {
+    /// To be called where there is a runtime.
     pub fn start(pieces: Pieces) -> Result<(AgainReader, mpsc::Sender<ReadAgain>), OpenError> {
         let (wishes, wished) = mpsc::channel(1);
-        let stop = CancellationToken::new();
+        let (stop, runtime) = (CancellationToken::new(), Handle::current());
         let thread = std::thread::Builder::new()
             .name("requests-again".into())
             .spawn({
                 let stop = stop.clone();
-                move || run(pieces, wished, &stop)
+                move || run(pieces, wished, &stop, &runtime)
             })
             .map_err(|error| OpenError::Again(format!("no thread for reading requests again: {error}")))?;
         Ok((AgainReader { stop, thread: Some(thread) }, wishes))
@@ -130,16 +133,9 @@ impl Drop for AgainReader {
 }
 
 /// Until it is stopped, nobody wishes any more, or librdkafka can't go on.
-fn run(mut pieces: Pieces, mut wished: mpsc::Receiver<ReadAgain>, stop: &CancellationToken) {
-    while !stop.is_cancelled() {
-        let ReadAgain { partition, from, to, chunk } = match wished.try_recv() {
-            Ok(wish) => wish,
-            Err(TryRecvError::Empty) => {
-                std::thread::sleep(IDLE_PAUSE);
-                continue;
-            }
-            Err(TryRecvError::Disconnected) => return,
-        };
+fn run(mut pieces: Pieces, mut wished: mpsc::Receiver<ReadAgain>, stop: &CancellationToken, runtime: &Handle) {
+    while let Some(Some(wish)) = runtime.block_on(stop.run_until_cancelled(wished.recv())) {
+        let ReadAgain { partition, from, to, chunk } = wish;
         match pieces.read(partition, from, to, Instant::now() + CHUNK_WAIT, stop) {
             // Whoever wished for it may be gone.
             Ok(read) => drop(chunk.send(read)),
@@ -156,4 +152,44 @@ pub(super) fn consumer(settings: &super::settings::Settings) -> Result<BaseConsu
     let mut config = settings.command_reader_config();
     config.set("enable.partition.eof", "true");
     config.create_with_context(LogContext::default()).map_err(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    use super::*;
+    use crate::kafka::settings::tests::settings;
+    use crate::kafka::stand_in::StandIn;
+
+    const BOUND: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_piece_holds_what_is_there_and_says_how_far_that_is() {
+        let stand_in = StandIn::start().unwrap();
+        stand_in.create_topic("requests", 2).unwrap();
+        let servers = stand_in.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for number in 0..10 {
+            let value = number.to_string();
+            producer.send(BaseRecord::<(), _>::to("requests").partition(1).payload(&value)).unwrap();
+        }
+        producer.flush(BOUND).unwrap();
+        let settings = settings(&[("bootstrap.servers", &servers)]);
+        let mut pieces = Pieces::new(consumer(&settings).unwrap(), "requests");
+        let stop = CancellationToken::new();
+        let mut read = |from, to, wait| {
+            let Chunk { commands, next } = pieces.read(1, from, to, Instant::now() + wait, &stop).unwrap();
+            (commands.iter().map(|command| command.place.offset).collect::<Vec<_>>(), next)
+        };
+        assert_eq!(read(3, 8, BOUND), (vec![3, 4, 5, 6, 7], 8));
+        assert_eq!(read(8, 10, BOUND), (vec![8, 9], 10));
+        assert_eq!(read(2, 4, BOUND), (vec![2, 3], 4));
+        // It can't be there yet, or any more.
+        let brief = Duration::from_millis(500);
+        assert_eq!(read(9, 12, brief), (vec![9], 10));
+        assert_eq!(read(50, 60, brief), (vec![], 50));
+        assert_eq!(read(0, 2, BOUND), (vec![0, 1], 2));
+    }
 }

@@ -9,7 +9,7 @@
 //! still open there holds the reader until it ends. No end of a partition is asked for, which a broker that leads since a
 //! moment might tell wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -26,6 +26,7 @@ use super::settings::Settings;
 use super::transaction::{OwnedOffsets, Position, Transactions};
 use crate::commands::progress::{Progress, Restored};
 use crate::commit::log::OpenError;
+use crate::domain::fence::{Conflict, Fence};
 use crate::domain::time::UnixMillis;
 
 /// The partition of the state topic in which the progress stands.
@@ -97,7 +98,7 @@ pub(super) fn restore(
     written.map_err(|failure| {
         OpenError::Again(format!("the opening of the request topic can't be written: {failure:?}"))
     })?;
-    read_to(&reader, topic, &prefix, &barrier, cancel)
+    read_to(&reader, (topic, &settings.name), &prefix, &barrier, cancel)
 }
 
 /// The polls make the topic, or say why it is missing.
@@ -118,9 +119,10 @@ fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &Cancellatio
     }
 }
 
+/// Stops where the topic is another connector's, which answers the same requests.
 fn read_to(
     reader: &BaseConsumer<LogContext>,
-    topic: &str,
+    (topic, own_name): (&str, &str),
     prefix: &str,
     barrier: &str,
     cancel: &CancellationToken,
@@ -128,7 +130,7 @@ fn read_to(
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, STATE_PARTITION, Offset::Beginning).map_err(failed)?;
     reader.assign(&assignment).map_err(failed)?;
-    let mut restored = Restored::default();
+    let (mut restored, mut fences) = (Restored::default(), BTreeSet::new());
     let mut progress = Instant::now();
     while progress.elapsed() < STALL_MAX {
         if cancel.is_cancelled() {
@@ -139,7 +141,16 @@ fn read_to(
                 progress = Instant::now();
                 let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
                 if key == Some(barrier) {
-                    return Ok(restored);
+                    return match fences.pop_first() {
+                        Some(other) => Err(OpenError::Stop(format!("topic {topic}: {}", Conflict::Name(other)))),
+                        None => Ok(restored),
+                    };
+                }
+                if let Some(other) = message.key().and_then(Fence::connector_of).filter(|name| *name != own_name) {
+                    match message.payload() {
+                        Some(_) => fences.insert(other.to_owned()),
+                        None => fences.remove(other),
+                    };
                 }
                 if let Some(key) = key.and_then(|key| key.strip_prefix(prefix)) {
                     restored.take(key, message.payload());

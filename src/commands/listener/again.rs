@@ -23,12 +23,17 @@ use crate::wechat::transport::Transport;
 /// Before it is tried again where nothing could be read.
 const STALLED: Duration = Duration::from_secs(1);
 
+/// How many pieces of one partition are read for one app before it is another's turn: going on where the last piece ended
+/// costs least.
+const IN_A_ROW_MAX: u32 = 16;
+
 /// What is read again, and what is to be.
 pub(super) struct Jobs {
     /// One at most.
     pub running: JoinSet<(Job, Option<ReadBack>)>,
-    /// Whose turn it was last.
+    /// Whose turn it was last, and how often it was in a row.
     last: (i32, String),
+    in_a_row: u32,
     /// Nothing is tried before.
     stalled_until: Option<Instant>,
     /// Put off before the last start, and not yet in memory again.
@@ -70,7 +75,7 @@ impl Jobs {
     pub fn new(progress: &[Progress]) -> Jobs {
         let unread = progress.iter().filter(|progress| !progress.unread.is_empty());
         let unread = unread.map(|progress| (progress.partition, progress.unread.clone())).collect();
-        Jobs { running: JoinSet::new(), last: (i32::MIN, String::new()), stalled_until: None, unread }
+        Jobs { running: JoinSet::new(), last: (i32::MIN, String::new()), in_a_row: 0, stalled_until: None, unread }
     }
 
     fn start<T: Transport>(&mut self, job: Job, to: i64, executor: Arc<Executor<T>>, again: mpsc::Sender<ReadAgain>) {
@@ -127,10 +132,13 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         });
         let parked: BTreeSet<(i32, String)> = parked.collect();
         let last = self.jobs.last.clone();
+        let same = parked.get(&last).filter(|_| self.jobs.in_a_row < IN_A_ROW_MAX);
         let behind = parked.iter().filter(|key| **key > last);
-        for (number, app) in behind.chain(parked.iter().filter(|key| **key <= last)) {
-            if let Some(job) = self.job_for(*number, app, has_room, now) {
-                self.jobs.last = (*number, app.clone());
+        let others = behind.chain(parked.iter().filter(|key| **key <= last));
+        for key in same.into_iter().chain(others) {
+            if let Some(job) = self.job_for(key.0, &key.1, has_room, now) {
+                self.jobs.in_a_row = if *key == last { self.jobs.in_a_row + 1 } else { 0 };
+                self.jobs.last = key.clone();
                 return Some(job);
             }
         }

@@ -1,13 +1,16 @@
 //! Each request for material has exactly one committed answer, whatever happens to those who answer.
 
 mod answers;
+mod asker;
 mod command_line;
 mod crashes;
 mod destinations;
 mod judge;
 mod registry;
+mod remembering;
 mod requests;
 mod sharing;
+mod waiting;
 
 use anyhow::Result;
 
@@ -26,6 +29,12 @@ pub const CASES: &[Case] = &[
     Case::shared("material: crash with the offsets sent", crashes::crash_at::<5>),
     Case::shared("material: crash behind the commit", crashes::crash_at::<6>),
     Case::shared("material: instances come and go, and a zombie answers none", sharing::instances_and_a_zombie),
+    Case::shared(
+        "material: one app holds up no other, however many of its requests wait",
+        waiting::one_app_holds_up_no_other,
+    ),
+    Case::shared("material: a connector under another name answers nothing again", remembering::under_another_name),
+    Case::shared("material: a log that lost its tail is answered from there", remembering::in_a_log_that_lost_its_tail),
     Case::shared("material: the command line asks and shows the reply", command_line::asks_and_shows_the_reply),
     Case::shared("material: a reply goes where its request may send it", destinations::only_listed_topics),
     Case::shared("material: a reply that its topic does not take says so", destinations::too_large),
@@ -45,10 +54,16 @@ const TAKEN: &str = "requests for material are taken";
 /// Makes the topics, so that requests can come before the connector does, and an upstream where nothing goes wrong.
 /// Answers take up to `latency`, half of it on average.
 fn prepare(context: &Context, latency: &str) -> Result<Simulator> {
+    prepare_with(context, latency, &[])
+}
+
+/// The same with more arguments for the upstream.
+fn prepare_with(context: &Context, latency: &str, more: &[&str]) -> Result<Simulator> {
     for topic in ["material.requests", "material.results", "dead-letters"] {
         context.topics().create(topic, 3, &[])?;
     }
-    context.simulator(&["--promoters", "10", "--faults", "none", "--latency", latency, "--dead-rows", "0"])
+    let arguments = ["--promoters", "10", "--faults", "none", "--latency", latency, "--dead-rows", "0"];
+    context.simulator(&[&arguments, more].concat())
 }
 
 /// A configuration of instance `instance` that polls one promoter and asks for material as fast as it can: the default

@@ -1,0 +1,112 @@
+//! What is answered stands in the topics: under another name, and in another log.
+
+use std::ops::Range;
+
+use anyhow::{Context as _, Result, ensure};
+use promoter_connector::avro::decode::Decoder;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use super::asker::Asker;
+use super::{TAKEN, config, prepare};
+use crate::broker::world::{BOUND, OPEN};
+use crate::harness::client;
+use crate::harness::consumer::{read_all, read_until};
+use crate::harness::context::Context;
+
+const PARTITIONS: i32 = 3;
+/// Some day, to the millisecond: a record that is written again is the same.
+const FIRST_AT: i64 = 1_767_225_600_000;
+
+/// The group that had answered them is not known any more, as when Kafka has forgotten its offsets.
+pub fn under_another_name(context: &Context) -> Result<()> {
+    let simulator = prepare(context, "10ms")?;
+    let one = config(context, "one", &simulator, "");
+    let connector = context.connector("one", &one, &[])?;
+    connector.wait_logged(OPEN, 1, BOUND)?;
+    ask(context, 0..50)?;
+    answered(context, 50)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+
+    let name = format!("connector = {{ name = \"{}\"", context.topics().prefix());
+    let renamed = one.replace(&name, "connector = { name = \"renamed\"");
+    ensure!(renamed != one, "the name is replaced");
+    // The topics are another connector's, until its fences are taken away.
+    let refused = context.connector("refused", &renamed, &[])?;
+    refused.wait_exit(BOUND)?;
+    ensure!(!refused.log()?.contains(TAKEN), "it has answered nothing");
+    let producer: ThreadedProducer<_> = client::config(context.bootstrap()).create()?;
+    let (state, key) = (context.topics().name("state"), format!("fence/{}", context.topics().prefix()));
+    for partition in 0..PARTITIONS {
+        let tombstone: BaseRecord<'_, String, [u8]> = BaseRecord::to(&state).key(&key).partition(partition);
+        producer.send(tombstone).map_err(|(error, _)| error)?;
+    }
+    producer.flush(BOUND)?;
+    let connector = context.connector("renamed", &renamed, &[])?;
+    connector.wait_logged(TAKEN, 1, BOUND)?;
+    ask(context, 50..60)?;
+    answered(context, 60)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    each_once(context, &[0..60])
+}
+
+/// Its last records are lost, and others come to their places.
+pub fn in_a_log_that_lost_its_tail(context: &Context) -> Result<()> {
+    let simulator = prepare(context, "10ms")?;
+    let requests = context.topics().name("material.requests");
+    context.topics().delete(&requests)?;
+    context.topics().create("material.requests", 1, &[])?;
+    let one = config(context, "one", &simulator, "");
+    let connector = context.connector("one", &one, &[])?;
+    ask(context, 0..40)?;
+    answered(context, 40)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+
+    context.topics().delete(&requests)?;
+    context.topics().create("material.requests", 1, &[])?;
+    ask(context, 0..25)?;
+    ask(context, 100..130)?;
+    let connector = context.connector("again", &one, &[])?;
+    answered(context, 70)?;
+    // Also for whoever comes next.
+    ask(context, 130..135)?;
+    answered(context, 75)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    let connector = context.connector("later", &one, &[])?;
+    connector.wait_logged(TAKEN, 1, BOUND)?;
+    ask(context, 135..140)?;
+    answered(context, 80)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    each_once(context, &[0..40, 100..140])
+}
+
+fn ask(context: &Context, numbers: Range<i64>) -> Result<()> {
+    let asker = Asker::open(context)?;
+    for number in numbers {
+        let request = serde_json::json!({
+            "request_id": number.to_string(), "app_id": "wx_simulated", "promoter_openid": "oSimulated000001",
+            "path": "pages/index", "share_type": "1",
+        });
+        asker.put(&request.to_string(), Some(FIRST_AT + number))?;
+    }
+    asker.flush()
+}
+
+fn answered(context: &Context, count: usize) -> Result<()> {
+    let results = context.topics().name("material.results");
+    read_until(context.bootstrap(), &[&results], BOUND, |seen| seen.len() >= count).map(drop)
+}
+
+fn each_once(context: &Context, numbers: &[Range<i64>]) -> Result<()> {
+    let replies = read_all(context.bootstrap(), &context.topics().name("material.results"))?;
+    let decoder = Decoder::new([]);
+    let mut found = Vec::new();
+    for reply in replies {
+        let reply = decoder.decode(reply.value.as_deref().context("a value")?)?;
+        ensure!(reply.text("status") == Some("SUCCEEDED"), "{reply:?}");
+        found.push(reply.text("request_id").context("an id")?.parse::<i64>()?);
+    }
+    found.sort_unstable();
+    let asked: Vec<i64> = numbers.iter().cloned().flatten().collect();
+    ensure!(found == asked, "answered {found:?}");
+    Ok(())
+}
