@@ -46,7 +46,7 @@ pub fn under_another_name(context: &Context) -> Result<()> {
     ask(context, 50..60)?;
     answered(context, 60)?;
     ensure!(connector.terminate()?.success(), "it ends in order");
-    each_once(context, &[0..60])
+    each_once(context, 0..60)
 }
 
 /// Its last records are lost, and others come to their places.
@@ -76,7 +76,7 @@ pub fn in_a_log_that_lost_its_tail(context: &Context) -> Result<()> {
     ask(context, 135..140)?;
     answered(context, 80)?;
     ensure!(connector.terminate()?.success(), "it ends in order");
-    each_once(context, &[0..40, 100..140])
+    each_once(context, (0..40).chain(100..140))
 }
 
 fn ask(context: &Context, numbers: Range<i64>) -> Result<()> {
@@ -96,7 +96,7 @@ fn answered(context: &Context, count: usize) -> Result<()> {
     read_until(context.bootstrap(), &[&results], BOUND, |seen| seen.len() >= count).map(drop)
 }
 
-fn each_once(context: &Context, numbers: &[Range<i64>]) -> Result<()> {
+fn each_once(context: &Context, numbers: impl IntoIterator<Item = i64>) -> Result<()> {
     let replies = read_all(context.bootstrap(), &context.topics().name("material.results"))?;
     let decoder = Decoder::new([]);
     let mut found = Vec::new();
@@ -106,7 +106,7 @@ fn each_once(context: &Context, numbers: &[Range<i64>]) -> Result<()> {
         found.push(reply.text("request_id").context("an id")?.parse::<i64>()?);
     }
     found.sort_unstable();
-    let asked: Vec<i64> = numbers.iter().cloned().flatten().collect();
+    let asked: Vec<i64> = numbers.into_iter().collect();
     ensure!(found == asked, "answered {found:?}");
     Ok(())
 }
