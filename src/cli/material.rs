@@ -1,7 +1,7 @@
 //! `material request`: puts a request on the command topic and waits for its reply.
 
 use std::fmt::Write;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand};
 
-use super::{Failure, blocks, duration};
+use super::{Failure, blocks, duration, stdout};
 use crate::app;
 use crate::avro::decode::{Decoded, Decoder};
 use crate::avro::framing::Framing;
@@ -90,7 +90,7 @@ pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
     } else {
         described(&reply, image.as_deref(), is_kept, options)
     };
-    print(&shown)?;
+    stdout::print(&shown)?;
     succeeded(&reply)?;
     kept?;
     if let Some(missing) = missing(&reply, options) {
@@ -99,7 +99,7 @@ pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
     if let Some(image) = image.filter(|_| options.show) {
         let drawing =
             blocks::draw(&image, columns()).map_err(|error| anyhow!("the QR code can't be shown: {error}"))?;
-        print(&drawing)?;
+        stdout::print(&drawing)?;
     }
     Ok(())
 }
@@ -178,11 +178,6 @@ fn image(reply: &Decoded) -> anyhow::Result<Option<Vec<u8>>> {
     // An image is never UTF-8, so it is shown as base64.
     let text = reply.field("qrcode").and_then(|qrcode| qrcode["base64"].as_str());
     text.map(|text| BASE64_STANDARD.decode(text).context("the reply's qrcode")).transpose()
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")
 }
 
 /// How wide the terminal is.

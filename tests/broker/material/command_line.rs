@@ -22,17 +22,23 @@ pub fn asks_and_shows_the_reply(context: &Context) -> Result<()> {
     let directory = context.directory();
     // Whoever asks needs no app's secret, and none of what else a connector is told.
     std::fs::write(directory.join("asker.toml"), asker_config(context)?)?;
-    let ask = |arguments: &[&str]| {
+    let command = |arguments: &[&str]| {
         let mut command = Command::new(BINARY);
         command.args(["material", "request", "--app", "wx_simulated", "--path", "pages/index", "--timeout", "60s"]);
         command.arg("--config").arg(directory.join("asker.toml")).args(arguments).current_dir(directory);
-        command.output().context("the command does not start")
+        command
     };
+    let ask = |arguments: &[&str]| command(arguments).output().context("the command does not start");
     let asked = ask(&["--promoter", "oSimulated000001", "--out", "qrcode.png", "--json"])?;
     ensure!(asked.status.success(), "it succeeds: {}", String::from_utf8_lossy(&asked.stderr));
     let reply: serde_json::Value = serde_json::from_slice(&asked.stdout)?;
     ensure!(reply["status"] == "SUCCEEDED" && reply["promoter_openid"] == "oSimulated000001", "the reply: {reply}");
     ensure!(std::fs::read(directory.join("qrcode.png"))?.starts_with(b"\x89PNG"), "the image is there");
+
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let unread = command(&["--promoter", "oSimulated000001"]).stdout(writer).output()?;
+    ensure!(unread.status.success(), "nobody reads the reply: {}", String::from_utf8_lossy(&unread.stderr));
 
     let asked = ask(&["--promoter", "oSimulated000001", "--share-type", "1"])?;
     let shown = String::from_utf8(asked.stdout)?;
