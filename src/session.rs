@@ -15,7 +15,8 @@
 //!
 //! A feed is polled only when its first cursor is durable: (2) begins when the log holds (1). The cursor is what
 //! `start_from = "now"` came to. Were a feed polled before that, and the process killed, the next start would take a later
-//! now, and what the upstream had shown of the downtime would lie before the start.
+//! now, and what the upstream had shown of the downtime would lie before the start. Nor is now the local clock's alone, which
+//! may be ahead: see [`beginning`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -26,29 +27,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commit::committer::{Bounds, Committer};
 use crate::commit::log::{Ended, Lease, Opened, StateLog};
-use crate::commit::queue::{Closed, IntakeSender, intake_queue};
+use crate::commit::queue::{IntakeSender, intake_queue};
 use crate::commit::totals::Totals;
 use crate::domain::age::{AgeLimit, AgeLimits};
-use crate::domain::cursor::Cursor;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::{AppId, Promoter};
 use crate::domain::roster::Roster;
-use crate::domain::state::{FirstCursor, Intake, State};
+use crate::domain::state::{FirstCursor, State};
 use crate::domain::time::UnixTime;
-use crate::domain::turns::{Rules, Turns};
+use crate::domain::turns::Rules;
 use crate::poll::reports::Reports;
-use crate::poll::scheduler::{PolledFeed, Scheduler};
+use crate::poll::scheduler::Scheduler;
 use crate::supervisor::Lane;
 use crate::wechat::client::Client;
 use crate::wechat::transport::Transport;
 
+mod beginning;
 mod summary;
 
-/// How many first cursors go into one intake.
-const CURSORS_MAX: usize = 1000;
-/// How long refunds that orders have met are remembered at least where nothing polls refunds, in seconds. An order is
-/// refunded within a year: a feed of refunds that is polled later knows then which of them are published.
-const REFUNDS_MEMORY: i64 = 366 * 24 * 3600;
+use beginning::Beginning;
 
 /// An app with its client and whom to poll for it.
 pub struct PolledApp<T> {
@@ -99,13 +96,14 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
         // Ends the polls, and only them: the committer drains what they brought.
         let polls_end = stop.child_token();
         let (queue, intakes) = intake_queue(self.queue_bytes);
-        let (first_cursors, feeds) = self.prepare(&state, &lease);
-        if let Some(reason) = self.too_early(&first_cursors, &age_limits) {
+        let beginnings = self.prepare(&state, &lease);
+        let first_cursors = beginnings.iter().flat_map(|beginning| &beginning.first_cursors);
+        if let Some(reason) = self.too_early(first_cursors, &age_limits) {
             return (Some(log), Ended::Stop(reason));
         }
         let committer = Committer::new(log, state, self.bounds, self.totals.clone());
         let committing = committer.run(intakes, lease.recalled.clone());
-        let polling = self.poll(first_cursors, feeds, queue, polls_end);
+        let polling = self.poll(beginnings, queue, polls_end);
         run_beside(committing, polling).await
     }
 
@@ -131,30 +129,25 @@ impl<T: Transport> Session<T> {
     }
 
     /// Polls until cancelled. Dropping the future ends the polls at once.
-    async fn poll(
-        &self,
-        first_cursors: Vec<FirstCursor>,
-        feeds: Vec<Vec<PolledFeed>>,
-        queue: IntakeSender,
-        end: CancellationToken,
-    ) {
-        let Some(Ok(())) = end.run_until_cancelled(begin(&queue, &first_cursors)).await else { return };
-        let mut schedulers = JoinSet::new();
-        for (app, feeds) in self.apps.iter().zip(feeds) {
-            let (client, reports) = (app.client.clone(), app.reports.clone());
-            let (queue, end) = (queue.clone(), end.clone());
-            let scheduler = Scheduler::new(app.app.clone(), client, feeds, app.parked_for, reports, queue, end);
-            schedulers.spawn(scheduler.run());
+    async fn poll(&self, beginnings: Vec<Beginning>, queue: IntakeSender, end: CancellationToken) {
+        let mut polling = JoinSet::new();
+        for (index, beginning) in beginnings.into_iter().enumerate() {
+            let (apps, queue, end) = (self.apps.clone(), queue.clone(), end.clone());
+            polling.spawn(async move { apps[index].poll(beginning, queue, end).await });
         }
         // The committer drains once every sender is gone.
         drop(queue);
-        while schedulers.join_next().await.is_some() {}
+        while polling.join_next().await.is_some() {}
     }
 
     /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
     /// at before its first cursor is written, after which there is no way back.
-    fn too_early(&self, first_cursors: &[FirstCursor], limits: &AgeLimits) -> Option<String> {
-        first_cursors.iter().filter(|(.., cursor)| cursor.polled).find_map(|(promoter, feed, cursor)| {
+    fn too_early<'a>(
+        &self,
+        first_cursors: impl IntoIterator<Item = &'a FirstCursor>,
+        limits: &AgeLimits,
+    ) -> Option<String> {
+        first_cursors.into_iter().filter(|(.., cursor)| cursor.polled).find_map(|(promoter, feed, cursor)| {
             let app = self.apps.iter().find(|app| app.app.as_str() == promoter.app_id())?;
             let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, app.client.now())?;
             Some(format!(
@@ -165,21 +158,24 @@ impl<T: Transport> Session<T> {
         })
     }
 
-    /// The first cursors that are missing, and the feeds to poll for each app.
-    fn prepare(&self, state: &State, lease: &Lease) -> (Vec<FirstCursor>, Vec<Vec<PolledFeed>>) {
-        let mut first_cursors = Vec::new();
-        let mut feeds = Vec::with_capacity(self.apps.len());
-        for app in self.apps.iter() {
-            let now = app.client.now();
-            let mut polled = Vec::new();
-            for promoter in app.promoters.iter().filter(|promoter| lease.owns(&promoter.promoter)) {
-                promoter.prepare(state, now, &mut first_cursors, &mut polled);
-            }
-            feeds.push(polled);
-            self.totals
-                .say_idle_starts(&app.app, app.promoters.iter().flat_map(|promoter| promoter.idle_starts(state)));
-        }
-        (first_cursors, feeds)
+    /// What the polls of each app begin with.
+    fn prepare(&self, state: &State, lease: &Lease) -> Vec<Beginning> {
+        let prepared = self.apps.iter().map(|app| {
+            let idle_starts = app.promoters.iter().flat_map(|promoter| promoter.idle_starts(state));
+            self.totals.say_idle_starts(&app.app, idle_starts);
+            Beginning::of(app, state, lease)
+        });
+        prepared.collect()
+    }
+}
+
+impl<T: Transport> PolledApp<T> {
+    /// Polls until cancelled, once the first cursors are durable.
+    async fn poll(&self, beginning: Beginning, queue: IntakeSender, end: CancellationToken) {
+        let begun = end.run_until_cancelled(beginning.made_durable(self, &queue)).await;
+        let Some(Ok(feeds)) = begun else { return };
+        let (client, reports) = (self.client.clone(), self.reports.clone());
+        Scheduler::new(self.app.clone(), client, feeds, self.parked_for, reports, queue, end).run().await;
     }
 }
 
@@ -193,56 +189,6 @@ impl PolledPromoter {
             (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
         })
     }
-
-    fn prepare(
-        &self,
-        state: &State,
-        now: UnixTime,
-        first_cursors: &mut Vec<FirstCursor>,
-        polled: &mut Vec<PolledFeed>,
-    ) {
-        let mut begin = |feed: Feed, cursor: Cursor| {
-            first_cursors.push((self.promoter.clone(), feed, cursor));
-            cursor
-        };
-        let refunds_polled = self.feeds[Feed::Refunds as usize].is_some();
-        let refunds_met = self.feeds[Feed::Orders as usize].is_some() && !refunds_polled;
-        if refunds_met && state.cursor(&self.promoter, Feed::Refunds).is_none() {
-            begin(Feed::Refunds, Cursor::memory(start_time(self.refunds_start, now)));
-        }
-        let refunds_lateness = self.refunds_lateness.max(REFUNDS_MEMORY);
-        for feed in Feed::ALL {
-            let Some(order) = self.feeds[feed as usize] else { continue };
-            let start = start_time(order.start_from, now);
-            let cursor = match state.cursor(&self.promoter, feed) {
-                Some(cursor) if cursor.polled => cursor,
-                Some(memory) => begin(feed, Cursor::begin_with(memory, feed, start)),
-                None => begin(feed, Cursor::begin(feed, start)),
-            };
-            polled.push(PolledFeed {
-                promoter: self.promoter.clone(),
-                feed,
-                rules: order.rules,
-                refunds_lateness: (feed == Feed::Orders && refunds_met).then_some(refunds_lateness),
-                turns: Turns::new(cursor, order.rules),
-            });
-        }
-    }
-}
-
-/// Makes first cursors durable. Whoever wants to poll a feed that has none comes through here before.
-async fn begin(queue: &IntakeSender, first_cursors: &[FirstCursor]) -> Result<(), Closed> {
-    let mut chunks = first_cursors.chunks(CURSORS_MAX).peekable();
-    while let Some(chunk) = chunks.next() {
-        let intake = Intake::Begin(chunk.to_vec());
-        // Batches become durable one after the other, so the last intake speaks for all.
-        if chunks.peek().is_some() {
-            queue.send(intake).await?;
-        } else {
-            queue.send_durably(intake).await?;
-        }
-    }
-    Ok(())
 }
 
 fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {

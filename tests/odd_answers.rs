@@ -43,11 +43,13 @@ struct Upstream {
     instead: fn(i64) -> Option<&'static str>,
     /// More fields of every row.
     more: &'static str,
+    /// For so many seconds nothing can be reached.
+    unreachable: i64,
 }
 
 impl Upstream {
     fn new() -> Upstream {
-        Upstream { began: Instant::now(), local_ahead: 0, date: |now| now, instead: |_| None, more: "" }
+        Upstream { began: Instant::now(), local_ahead: 0, date: |now| now, instead: |_| None, more: "", unreachable: 0 }
     }
 
     fn elapsed(&self) -> i64 {
@@ -74,9 +76,13 @@ impl Upstream {
 impl Transport for Upstream {
     fn send(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>> + Send {
         let body = self.answer(&request).into();
+        let reached = self.elapsed() >= self.unreachable;
         let date = Some((self.date)(UnixTime(START + self.elapsed())));
         async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
+            if !reached {
+                return Err(TransportError::Connection("no route to host".to_owned()));
+            }
             Ok(Response { status: 200, body, date, retry_after: None })
         }
     }
@@ -182,6 +188,16 @@ async fn what_is_no_answer_moves_no_cursor() {
 async fn a_local_clock_that_is_ahead_loses_nothing_whatever_the_source_of_the_token() {
     for source in [stable(), token_server()] {
         let upstream = Upstream { local_ahead: HOUR, ..Upstream::new() };
+        let lived = live(upstream, source.clone(), StartFrom::Now, 2 * HOUR).await;
+        assert_eq!(lived.durable.events.len(), TOUCHES as usize, "{source:?}");
+    }
+}
+
+/// As where a host is started before its network and before its clock is set.
+#[tokio::test(start_paused = true)]
+async fn a_local_clock_that_is_ahead_loses_nothing_when_the_upstream_is_reached_later() {
+    for source in [stable(), token_server()] {
+        let upstream = Upstream { local_ahead: HOUR, unreachable: 20, ..Upstream::new() };
         let lived = live(upstream, source.clone(), StartFrom::Now, 2 * HOUR).await;
         assert_eq!(lived.durable.events.len(), TOUCHES as usize, "{source:?}");
     }

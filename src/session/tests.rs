@@ -9,7 +9,9 @@ use super::*;
 use crate::commit::memory_log::{Durable, MemoryLog};
 use crate::commit::script::{Fault, Script};
 use crate::domain::batch::Batch;
+use crate::domain::cursor::Cursor;
 use crate::domain::promoter::IdKind;
+use crate::domain::state::Intake;
 use crate::domain::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::supervisor;
@@ -158,7 +160,7 @@ async fn a_stop_before_the_first_cursors_are_durable_polls_nothing() {
 fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
     let orders = Some(order(StartFrom::Now));
-    promoter([None, orders, None]).prepare(&State::default(), NOW, &mut first_cursors, &mut polled);
+    promoter([None, orders, None]).prepare([None; 3], NOW, &mut first_cursors, &mut polled);
     let kinds = |cursors: &[FirstCursor]| cursors.iter().map(|(_, feed, at)| (*feed, at.polled)).collect::<Vec<_>>();
     assert_eq!(kinds(&first_cursors), [(Feed::Refunds, false), (Feed::Orders, true)]);
     assert!(polled[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
@@ -167,7 +169,8 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     state.take(Intake::Begin(first_cursors), &mut Batch::default());
     let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
     let refunds = Some(order(StartFrom::Earliest));
-    promoter([None, orders, refunds]).prepare(&state, NOW, &mut first_cursors, &mut polled);
+    let later = promoter([None, orders, refunds]);
+    later.prepare(later.cursors(&state), NOW, &mut first_cursors, &mut polled);
     assert_eq!(kinds(&first_cursors), [(Feed::Refunds, true)]);
     assert_eq!(polled[1].turns.cursor.start, UnixTime::EARLIEST);
     assert_eq!(polled[0].refunds_lateness, None);

@@ -31,6 +31,10 @@ use calling::Calling;
 
 mod calling;
 
+/// The pauses between calls to a host that has not been heard yet, from the first to the longest.
+const HEAR_PAUSE: Duration = Duration::from_millis(500);
+const HEAR_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// What a client needs to know of its app.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
@@ -193,9 +197,18 @@ impl<T: Transport> Client<T> {
         got.map(drop).map_err(|failed| failed.error)
     }
 
-    /// A call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a call
-    /// for a token without credentials, which is refused and costs nobody's quota. Without an answer the first page tells.
-    async fn hear_clock(&self, base_url: &str) {
+    /// Waits until the upstream has answered anything at all: its clock is known then, if it tells it.
+    pub async fn hear(&self) {
+        let (mut host, mut pause) = (self.hosts.current(), HEAR_PAUSE);
+        while !self.hear_clock(self.hosts.base_url(host)).await {
+            tokio::time::sleep(pause).await;
+            (host, pause) = (self.hosts.after(host), (pause * 2).min(HEAR_PAUSE_MAX));
+        }
+    }
+
+    /// Makes a call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a
+    /// call for a token without credentials, which is refused and costs nobody's quota. Whether there was an answer.
+    async fn hear_clock(&self, base_url: &str) -> bool {
         let request = Request {
             method: Method::Post,
             base_url: base_url.to_owned(),
@@ -205,9 +218,11 @@ impl<T: Transport> Client<T> {
             body: Some(Bytes::from_static(b"{}")),
         };
         let sent = Moment::now(&self.transport);
-        if let Ok(Response { status: 200, date: Some(date), .. }) = self.transport.send(request).await {
+        let Ok(Response { status: 200, date, .. }) = self.transport.send(request).await else { return false };
+        if let Some(date) = date {
             self.clock.note(sent, Moment::now(&self.transport), date);
         }
+        true
     }
 
     /// Asks for one page. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.

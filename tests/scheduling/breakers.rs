@@ -112,7 +112,7 @@ async fn a_dead_upstream_is_asked_now_and_then_and_answers_again_for_all() {
 async fn a_token_source_that_is_dead_is_asked_now_and_then() {
     let world = World::new(|call| if call.at < 3600.0 { Reply::Status(503, None) } else { calm(call) });
     world.live(&[App { touches: Some(usual_touches()), ..App::new(200) }], 3700).await;
-    let asked = between(&world.calls("stable_token"), 100.0, 3600.0);
+    let asked = between(&world.calls("stable_token"), 200.0, 3600.0);
     assert!((110..=120).contains(&asked), "{asked} calls for a token in an hour");
     assert!(world.touches().len() >= 200);
 }
