@@ -144,6 +144,7 @@ impl World {
             hides_start_id: strikes(Fault::MissingStartId),
             endless: self.faults.holds(Fault::Endless, now, &subject),
             errcode_text: strikes(Fault::ErrcodeText),
+            restless: !self.faults.quiet(now) && call.text("order").chance(self.restless),
         };
         let seconds = self.facts_until(now);
         let promoter = &mut self.apps[*app].promoters[index];

@@ -78,12 +78,24 @@ pub struct Options {
     /// How late a fact appears at most.
     #[arg(long, value_parser = duration, default_value = "8m")]
     pub late_max: Duration,
+    /// How late an order appears at most, counted from the end of its day; as --late-max where it is not given.
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub orders_late_max: Option<Duration>,
+    /// How late a refund appears at most; as --late-max where it is not given.
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub refunds_late_max: Option<Duration>,
+    /// Share of the orders that are listed under a neighbouring day, too.
+    #[arg(long, value_parser = share, default_value = "0")]
+    pub two_dates: f64,
     /// Share of the orders that are refunded.
     #[arg(long, value_parser = share, default_value = "0.2")]
     pub refunds: f64,
     /// Share of the refunded orders that are refunded in several parts.
     #[arg(long, value_parser = share, default_value = "0.3")]
     pub partial_refunds: f64,
+    /// Share of the single refunds whose time is told only some time after they have appeared, up to an hour.
+    #[arg(long, value_parser = share, default_value = "0")]
+    pub told_later: f64,
     /// How long after the payment a refund comes at most.
     #[arg(long, value_parser = duration, default_value = "3d")]
     pub refund_within: Duration,
@@ -103,6 +115,10 @@ pub struct Options {
     /// Rows that became visible within this time change their places between two calls.
     #[arg(long, value_parser = duration, default_value = "2m")]
     pub moving: Duration,
+
+    /// Share of the calls in which all rows stand in another order.
+    #[arg(long, value_parser = share, default_value = "0")]
+    pub restless: f64,
 
     /// Rows of a full page. With fewer than 1000 a full page reports a total_cnt of 1000, as if it were one.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..=1000))]

@@ -11,7 +11,7 @@ use super::promoters::SimPromoter;
 use super::question::{Question, Subject};
 use super::rows::{Renderer, RowRef};
 use super::seed::Seed;
-use super::selection::Selection;
+use super::selection::{Order, Selection};
 use super::start_id::{self, Position, StartIdKey};
 
 /// `total_cnt` of a full page, by the official page.
@@ -36,6 +36,8 @@ pub struct Twist {
     pub hides_start_id: bool,
     pub endless: bool,
     pub errcode_text: bool,
+    /// All rows stand in another order than in any call before.
+    pub restless: bool,
 }
 
 pub enum Page {
@@ -98,7 +100,8 @@ impl Paging {
             moving: self.moving,
             late_max: self.late_max,
         };
-        let cut = selection.cut(position.offset, self.page_rows, self.duplicates, &mut rng);
+        let order = if twist.restless { Order::New } else { Order::Usual };
+        let cut = selection.cut(position.offset, self.page_rows, self.duplicates, order, &mut rng);
         if cut.rows.is_empty() && (!self.loose || rng.random_bool(0.7)) {
             return Page::NoData;
         }
@@ -151,6 +154,7 @@ impl Paging {
         let renderer = Renderer {
             drawer: &self.drawer,
             promoter,
+            now,
             merchant: &self.merchant(promoter, now),
             first_merchant: &Merchant::at_revision(promoter, 0),
         };

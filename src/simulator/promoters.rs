@@ -5,9 +5,9 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::time::UnixTime;
+use crate::domain::time::{Day, UnixTime};
 
-use super::options::{Bounds, Options};
+use super::options::{Bounds, Days, Options};
 use super::seed::Seed;
 use super::shares::{SharedMaterial, Shares};
 
@@ -23,6 +23,8 @@ pub struct OrderFact {
     pub visible_at: u32,
     pub refund_first: u32,
     pub refund_count: u8,
+    /// The neighbouring day that lists it beside its own, as a difference; 0 where none does.
+    pub also_listed: i8,
     pub shown: FirstShown,
 }
 
@@ -36,6 +38,8 @@ impl OrderFact {
 pub struct RefundFact {
     pub time: u32,
     pub visible_at: u32,
+    /// From when on its row has its time; 0 for always.
+    pub told_at: u32,
     pub shown_by_orders: FirstShown,
     pub shown_by_refunds: FirstShown,
 }
@@ -149,7 +153,25 @@ impl Lateness {
         let late = rng.random_bool(self.share) && self.seconds_max > 0;
         time + if late { rng.random_range(0..=self.seconds_max) } else { 0 }
     }
+
+    /// The same with a limit of its own, if there is one.
+    fn up_to(self, seconds_max: Option<u32>) -> Lateness {
+        Lateness { seconds_max: seconds_max.unwrap_or(self.seconds_max), ..self }
+    }
 }
+
+/// Seconds from a payment to the end of its day.
+fn rest_of_day(time: u32, days: Days) -> u32 {
+    let time = UnixTime(i64::from(time));
+    let end = match days {
+        Days::Beijing => Day::in_beijing(time).beijing_end(),
+        Days::Utc => Day::in_utc(time).utc_end(),
+    };
+    u32::try_from(end.0 - time.0).unwrap_or(0)
+}
+
+/// An hour, in seconds.
+const TOLD_AFTER_MAX: u32 = 3600;
 
 pub struct SimPromoter {
     pub seed: Seed,
@@ -166,6 +188,11 @@ pub struct SimPromoter {
     /// What becomes of each fact; the times have generators of their own.
     rng: ChaCha8Rng,
     lateness: Lateness,
+    days: Days,
+    orders_late_max: Option<u32>,
+    refunds_late_max: Option<u32>,
+    two_dates: f64,
+    told_later: f64,
     refund_share: f64,
     partial_share: f64,
     refund_within: u32,
@@ -198,6 +225,11 @@ impl SimPromoter {
             order_source: Source::new(seed.text("orders"), order_begin, options.orders_per_hour * pace),
             rng: seed.text("fates").rng(),
             lateness: Lateness { share: options.late, seconds_max: seconds(options.late_max) },
+            days: options.days,
+            orders_late_max: options.orders_late_max.map(seconds),
+            refunds_late_max: options.refunds_late_max.map(seconds),
+            two_dates: options.two_dates,
+            told_later: options.told_later,
             refund_share: options.refunds,
             partial_share: options.partial_refunds,
             refund_within: seconds(options.refund_within).max(1),
@@ -261,29 +293,48 @@ impl SimPromoter {
         if self.facts() >= self.facts_max {
             return;
         }
-        let visible_at = self.lateness.visible_at(time, &mut self.rng);
+        let limit = self.orders_late_max.map(|late_max| rest_of_day(time, self.days) + late_max);
+        let visible_at = self.lateness.up_to(limit).visible_at(time, &mut self.rng);
         let refund_first = u32::try_from(self.refunds.len()).unwrap_or(u32::MAX);
         let wanted = match self.rng.random_bool(self.refund_share) {
             false => 0,
             true if self.rng.random_bool(self.partial_share) => self.rng.random_range(2..=4),
             true => 1,
         };
+        // A refund is never shown before its order, and must not be late for that.
+        let refunded_by = self.refunds_late_max.filter(|_| wanted > 0).map(|late_max| time + late_max);
+        let visible_at = refunded_by.map_or(visible_at, |limit| visible_at.min(limit));
         let mut refund_time = time;
         for _ in 0..wanted {
             // The parts come one after another, never two in one second.
             refund_time += self.rng.random_range(1..=(self.refund_within / wanted).max(1));
-            let refund_visible_at = self.lateness.visible_at(refund_time, &mut self.rng).max(visible_at);
+            let lateness = self.lateness.up_to(self.refunds_late_max);
+            let refund_visible_at = lateness.visible_at(refund_time, &mut self.rng).max(visible_at);
+            let is_told_later = wanted == 1 && self.draw(self.told_later);
+            let told_after = if is_told_later { self.rng.random_range(1..=TOLD_AFTER_MAX) } else { 0 };
             if f64::from(refund_time) < self.end {
                 self.refunds.push(RefundFact {
                     time: refund_time,
                     visible_at: refund_visible_at,
+                    told_at: if is_told_later { refund_visible_at + told_after } else { 0 },
                     shown_by_orders: FirstShown::default(),
                     shown_by_refunds: FirstShown::default(),
                 });
             }
         }
         let refund_count = u8::try_from(self.refunds.len() - refund_first as usize).unwrap_or(u8::MAX);
-        self.orders.push(OrderFact { time, visible_at, refund_first, refund_count, shown: FirstShown::default() });
+        let also_listed = match self.draw(self.two_dates) {
+            true if self.rng.random_bool(0.5) => 1,
+            true => -1,
+            false => 0,
+        };
+        let shown = FirstShown::default();
+        self.orders.push(OrderFact { time, visible_at, refund_first, refund_count, also_listed, shown });
+    }
+
+    /// What has no chance costs no draw, so a world without it stays as it is.
+    fn draw(&mut self, share: f64) -> bool {
+        share > 0.0 && self.rng.random_bool(share)
     }
 }
 

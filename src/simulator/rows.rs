@@ -61,6 +61,8 @@ impl Style {
 pub struct Renderer<'a> {
     pub drawer: &'a Drawer,
     pub promoter: &'a SimPromoter,
+    /// Unix seconds.
+    pub now: u32,
     pub merchant: &'a Merchant,
     /// The merchant's first words: dead rows keep them, since their bytes are their identity.
     pub first_merchant: &'a Merchant,
@@ -104,9 +106,10 @@ impl Renderer<'_> {
             object.number("paid_amount", detail.paid_amount);
         }
         object.time("paid_time", paid_time, death);
-        if let Some(refund) = refund.filter(|_| !detail.hides_refund_time) {
+        let refund = refund.map(|refund| &self.promoter.refunds[refund]);
+        if let Some(refund) = refund.filter(|refund| !detail.hides_refund_time && refund.told_at <= self.now) {
             let key = if object.style.second_paid_time { "paid_time" } else { "refunded_time" };
-            object.number(key, i64::from(self.promoter.refunds[refund].time));
+            object.number(key, i64::from(refund.time));
         }
         object.finish();
     }

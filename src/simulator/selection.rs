@@ -6,11 +6,16 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::domain::time::{Day, UnixTime};
+
 use super::details::Drawer;
 use super::options::Days;
-use super::promoters::{Arrangement, SHUFFLED_BLOCK, SimPromoter};
+use super::promoters::{Arrangement, OrderFact, SHUFFLED_BLOCK, SimPromoter};
 use super::question::Subject;
 use super::rows::RowRef;
+
+/// In seconds.
+const DAY: i64 = 86_400;
 
 pub struct Selection<'a> {
     pub drawer: &'a Drawer,
@@ -25,6 +30,14 @@ pub struct Selection<'a> {
     pub late_max: u32,
 }
 
+/// In which order rows stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Usual,
+    /// In one that no call before had.
+    New,
+}
+
 /// The rows of one page.
 pub struct Cut {
     pub rows: Vec<RowRef>,
@@ -36,14 +49,22 @@ pub struct Cut {
 
 impl Selection<'_> {
     /// At most `room` rows after the first `offset`. Some rows are shown twice, at once or on the next page.
-    pub fn cut(&self, offset: usize, room: usize, duplicates: f64, rng: &mut ChaCha8Rng) -> Cut {
+    pub fn cut(&self, offset: usize, room: usize, duplicates: f64, order: Order, rng: &mut ChaCha8Rng) -> Cut {
         let again = offset > 0 && rng.random_bool((duplicates * 10.0).min(0.5));
         let begin = if again { offset - 1 } else { offset };
         let tail = self.young_rows(rng);
         let rows_in_order = self.indexes(self.range()).flat_map(|index| self.rows_at(index));
         let settled = rows_in_order.filter(|(_, visible_at)| !self.is_young(*visible_at)).map(|(row, _)| row);
         let mut cut = Cut { rows: Vec::new(), passed: begin, more: false };
-        for row in settled.chain(tail).skip(begin) {
+        let rows: Box<dyn Iterator<Item = RowRef>> = match order {
+            Order::Usual => Box::new(settled.chain(tail)),
+            Order::New => {
+                let mut rows: Vec<RowRef> = settled.chain(tail).collect();
+                rows.shuffle(rng);
+                Box::new(rows.into_iter())
+            }
+        };
+        for row in rows.skip(begin) {
             if cut.rows.len() == room {
                 cut.more = true;
                 break;
@@ -75,7 +96,8 @@ impl Selection<'_> {
                 match date.map(|date| day_begin(date, self.days)) {
                     None => 0..orders.len(),
                     Some(None) => 0..0,
-                    Some(Some(begin)) => ordered(place(begin), place(begin + 86_400)),
+                    // Those of its neighbours that it lists, too, are picked from the rows.
+                    Some(Some(begin)) => ordered(place(begin - DAY), place(begin + 2 * DAY)),
                 }
             }
         }
@@ -127,10 +149,10 @@ impl Selection<'_> {
     /// The row that shows the order itself, and the refunds whose rows are shown once they are visible.
     fn order_rows(&self, index: usize) -> (Option<(RowRef, u32)>, Range<usize>) {
         let order = &self.promoter.orders[index];
-        let Subject::Orders { status, mch_id, trade_no, out_trade_no, .. } = self.subject else {
+        let Subject::Orders { date, status, mch_id, trade_no, out_trade_no } = self.subject else {
             return (None, 0..0);
         };
-        if order.visible_at > self.now {
+        if order.visible_at > self.now || !date.is_none_or(|date| self.lists(date, order)) {
             return (None, 0..0);
         }
         if mch_id.is_some() || trade_no.is_some() || out_trade_no.is_some() {
@@ -153,6 +175,20 @@ impl Selection<'_> {
                 (paid.filter(|_| shown == *code), 0..0)
             }
         }
+    }
+
+    fn lists(&self, date: u32, order: &OrderFact) -> bool {
+        let time = UnixTime(i64::from(order.time));
+        let day = match self.days {
+            Days::Beijing => Day::in_beijing(time),
+            Days::Utc => Day::in_utc(time),
+        };
+        let also = match order.also_listed {
+            0 => None,
+            1.. => Some(day.next()),
+            ..0 => Some(day.previous()),
+        };
+        [Some(day), also].into_iter().flatten().any(|day| day.as_yyyymmdd() == date)
     }
 
     fn is_young(&self, visible_at: u32) -> bool {
@@ -208,7 +244,6 @@ mod tests {
     use super::super::options::Options;
     use super::super::seed::Seed;
     use super::*;
-    use crate::domain::time::{Day, UnixTime};
 
     const START: UnixTime = UnixTime(1_750_000_000);
 
@@ -239,7 +274,7 @@ mod tests {
             let mut rng = Seed::new(seed).rng();
             let (mut shown, mut offset, mut pages) = (Vec::new(), 0, 0);
             loop {
-                let cut = selection.cut(offset, room, duplicates, &mut rng);
+                let cut = selection.cut(offset, room, duplicates, Order::Usual, &mut rng);
                 proptest::prop_assert!(cut.rows.len() <= room);
                 shown.extend(cut.rows);
                 pages += 1;

@@ -26,6 +26,8 @@ pub struct Shown {
     /// The feeds whose calls showed it, in the order of [`Feed::ALL`].
     pub feeds: Vec<Feed>,
     pub content: ShownContent,
+    /// Whether the time of this refund was told only after it had appeared: its event may be without it.
+    pub told_later: bool,
 }
 
 /// What the event says. `role_id`, `retail_id` and `extra_info` are left out: they are the merchant's latest words.
@@ -155,10 +157,12 @@ impl PromoterTruth<'_> {
             let refunded_time = (!detail.hides_refund_time).then_some(UnixTime(i64::from(refund.time)));
             let payment = Payment { status_code: 2, refunded_time, ..payment.clone() };
             let content = ShownContent::Order { status: OrderStatus::Refunded, touch: touch.clone(), payment };
+            let told_later = refund.told_at > 0;
             let by_orders = refund.shown_by_orders.at().map(|_| Feed::Orders);
             let by_refunds = refund.shown_by_refunds.at().map(|_| Feed::Refunds);
             let feeds = by_orders.into_iter().chain(by_refunds).collect();
-            lines.push(self.shown(refunded_time.unwrap_or(paid_time), at, feeds, content));
+            let time = refunded_time.unwrap_or(paid_time);
+            lines.push(Shown { told_later, ..self.shown(time, at, feeds, content) });
         }
         lines
     }
@@ -169,7 +173,7 @@ impl PromoterTruth<'_> {
 
     fn shown(&self, time: UnixTime, first_shown: u32, feeds: Vec<Feed>, content: ShownContent) -> Shown {
         let first_shown = UnixTime(i64::from(first_shown));
-        Shown { promoter: self.key.clone(), time, first_shown, feeds, content }
+        Shown { promoter: self.key.clone(), time, first_shown, feeds, content, told_later: false }
     }
 
     fn dead(&self, row: RowRef) -> ShownContent {
@@ -179,7 +183,7 @@ impl PromoterTruth<'_> {
 
 fn dead_bytes(paging: &Paging, promoter: &SimPromoter, row: RowRef) -> Box<[u8]> {
     let merchant = &super::details::Merchant::at_revision(promoter, 0);
-    let renderer = Renderer { drawer: &paging.drawer, promoter, merchant, first_merchant: merchant };
+    let renderer = Renderer { drawer: &paging.drawer, promoter, now: 0, merchant, first_merchant: merchant };
     let mut raw = Vec::new();
     renderer.render(&mut raw, row, None);
     raw.into_boxed_slice()

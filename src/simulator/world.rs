@@ -48,6 +48,8 @@ pub struct World {
     pub(super) ids: Ids,
     pub(super) faults: Faults,
     pub(super) limits: Limits,
+    /// Share of the calls in which all rows stand in another order.
+    pub(super) restless: f64,
     start: UnixMillis,
     /// Milliseconds that an answer takes.
     latency: RangeInclusive<u64>,
@@ -111,6 +113,7 @@ impl World {
             ids: options.ids,
             faults: Faults::new(options.faults, &options.fault, seed, millis(options.spell), quiet_at),
             limits: Limits::new(options.per_minute),
+            restless: options.restless,
             start,
             latency: whole_millis(options.latency_min)..=whole_millis(options.latency.max(options.latency_min)),
             clock_skew_millis: i64::try_from(options.clock_skew.as_millis()).unwrap_or(0),
