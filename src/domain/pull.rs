@@ -89,6 +89,7 @@ impl Pull {
         start_id: Option<String>,
         observed_at: UnixMillis,
     ) -> Taken {
+        let proves_no_end = self.is_resuming() && rows.is_empty();
         self.got_ahead = true;
         let head = PageHead { total_cnt, start_id, count: rows.len() };
         let mut harvest = Harvest::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
@@ -103,6 +104,10 @@ impl Pull {
                 self.start_id = None;
                 Ok(Step::GoOn)
             }
+            Ok(Next::End) if proves_no_end => {
+                self.begin_again();
+                Ok(Step::GoOn)
+            }
             Ok(Next::End) => {
                 harvest.advance = Some(self.advance(reached));
                 Ok(Step::End(self.pulled(reached)))
@@ -110,6 +115,13 @@ impl Pull {
             Err(fault) => Err(fault),
         };
         Taken { harvest, step }
+    }
+
+    /// How long a `start_id` lives is not documented, so nothing behind one that has waited may be the end of the pages, or
+    /// what is said of one that is too old. Only a reading in one go tells; `as_of` stays, which is the earlier one.
+    fn begin_again(&mut self) {
+        self.pages = Pages::default();
+        self.start_id = None;
     }
 
     /// Whether the end of the pull moves the cursor, or closes a day that the cursor passes together with those before it.
@@ -232,6 +244,20 @@ mod tests {
         let pull = pull.held().unwrap().held().unwrap();
         assert_eq!(pull.next_request().start_id.as_deref(), Some("x"));
         assert!(pull.is_resuming());
+    }
+
+    #[test]
+    fn nothing_behind_a_start_id_that_has_waited_is_not_the_end() {
+        let mut pull = pull();
+        pull.hear(NOW.minus(10));
+        take(&mut pull, Some("x")).step.unwrap();
+        let mut pull = pull.held().unwrap();
+        let taken = take(&mut pull, None);
+        assert_eq!((taken.step, taken.harvest.advance), (Ok(Step::GoOn), None));
+        assert_eq!(pull.next_request().start_id, None, "it is asked for from the beginning");
+        take(&mut pull, Some("x")).step.unwrap();
+        let advance = take(&mut pull, None).harvest.advance.unwrap();
+        assert_eq!(advance.to, NOW.minus(610), "in one go it is the end");
     }
 
     #[test]
