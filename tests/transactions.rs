@@ -400,7 +400,7 @@ fn records_that_are_not_delivered_in_time_leave_nothing() {
         }
         bench.cluster.broker_up(1).unwrap();
         let result = committing.join().unwrap();
-        assert!(matches!(result, Err(Failure::NothingWritten(_) | Failure::Reopen(_))), "{result:?}");
+        assert!(matches!(result, Err(Failure::TooSlow(_) | Failure::Reopen(_))), "{result:?}");
     });
 }
 

@@ -15,6 +15,8 @@ use tracing::Instrument;
 
 use super::crash_point::{CrashPoint, reach};
 use super::log::{CommitError, CommitLog, Ended, StateLog};
+use super::pace::Pace;
+use super::planned::Planned;
 use super::queue::{IntakeReceiver, Queued};
 use super::totals::Totals;
 use crate::domain::batch::Batch;
@@ -24,6 +26,8 @@ use crate::domain::state::{State, Tally};
 pub const ATTEMPTS_MAX: u32 = 5;
 /// The pause before the second attempt; each further one waits twice as long.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
+/// What an operator can do about a transaction that takes too long.
+const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
 /// How long a transaction under way is waited for when the lease is recalled.
 pub const RECALL_GRACE: Duration = Duration::from_secs(10);
 
@@ -45,17 +49,24 @@ pub struct Committer<L> {
 
 /// A batch that grows.
 struct Growing {
-    batch: Batch,
-    tally: Tally,
+    planned: Planned,
     /// When it stops waiting for more; set by its first intake.
     deadline: Option<Instant>,
     /// Who wants to know when it is durable.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// What a transaction has made durable.
-type Committed = (Tally, Arc<Batch>);
-type Commit<L> = Pin<Box<dyn Future<Output = (L, Result<Committed, CommitError>)> + Send>>;
+/// How the commit of a planned batch went.
+struct Outcome {
+    /// What became durable, in as many transactions.
+    committed: Vec<(Tally, Arc<Batch>)>,
+    /// Records and bytes of the smallest part that the log was too slow for.
+    too_slow: Option<(usize, usize)>,
+    took: Duration,
+    result: Result<(), CommitError>,
+}
+
+type Commit<L> = Pin<Box<dyn Future<Output = (L, Outcome)> + Send>>;
 
 /// Where the log is: at hand, or inside the transaction under way.
 enum Log<L> {
@@ -74,18 +85,20 @@ impl<L: StateLog> Committer<L> {
         let Committer { log, mut state, bounds, totals } = self;
         let mut log = Log::Idle(log);
         let mut growing = Growing::new();
+        let mut pace = Pace::new(bounds);
         let mut open = true;
         loop {
-            if !open && growing.batch.is_empty() && matches!(log, Log::Idle(_)) {
+            let bounds = pace.bounds();
+            if !open && growing.is_empty() && matches!(log, Log::Idle(_)) {
                 return (log.idle(), Ended::Drained);
             }
-            if growing.batch.is_empty() && matches!(log, Log::Idle(_)) {
+            if growing.is_empty() && matches!(log, Log::Idle(_)) {
                 // What they wait for needed no record, or stands in a batch before.
                 tell(&mut growing.waiting);
             }
             let due = !open || growing.is_full(bounds) || growing.is_due();
             log = match log {
-                Log::Idle(idle) if due && !growing.batch.is_empty() => {
+                Log::Idle(idle) if due && !growing.is_empty() => {
                     let planned = std::mem::replace(&mut growing, Growing::new());
                     reach(CrashPoint::Planned);
                     Log::Committing(Box::pin(commit(idle, planned)))
@@ -96,16 +109,21 @@ impl<L: StateLog> Committer<L> {
                 biased;
                 () = recalled.cancelled() => {
                     return match tokio::time::timeout(RECALL_GRACE, log.settled()).await {
-                        Ok((log, Ok(committed))) => { count(&totals, committed); (Some(log), Ended::Recalled) }
-                        Ok((log, Err(error))) => (Some(log), error.into()),
+                        Ok((log, Some(outcome))) => {
+                            (Some(log), outcome.conclude(&totals).map_or_else(Ended::from, |()| Ended::Recalled))
+                        }
+                        Ok((log, None)) => (Some(log), Ended::Recalled),
                         Err(_) => (None, Ended::Recalled),
                     };
                 }
-                (idle, result) = log.committed() => {
+                (idle, outcome) = log.committed() => {
                     log = Log::Idle(idle);
-                    match result {
-                        Ok(committed) => count(&totals, Some(committed)),
-                        Err(error) => return (log.idle(), error.into()),
+                    match outcome.too_slow {
+                        Some((records, bytes)) => pace.too_slow(records, bytes),
+                        None => pace.took(outcome.took),
+                    }
+                    if let Err(error) = outcome.conclude(&totals) {
+                        return (log.idle(), error.into());
                     }
                 }
                 queued = intakes.receive(), if open && !growing.is_full(bounds) => match queued {
@@ -120,26 +138,30 @@ impl<L: StateLog> Committer<L> {
 
 impl Growing {
     fn new() -> Growing {
-        Growing { batch: Batch::default(), tally: Tally::default(), deadline: None, waiting: Vec::new() }
+        Growing { planned: Planned::default(), deadline: None, waiting: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.planned.batch.is_empty()
     }
 
     fn take(&mut self, queued: Queued, state: &mut State, bounds: Bounds) {
         let Queued { intake, durable, .. } = queued;
         let of = intake.feed();
-        let tally = state.take(intake, &mut self.batch);
+        let tally = self.planned.take(intake, state);
         if let Some((promoter, feed)) = of {
             let Tally { published, dead_lettered, known, behind, before_start } = tally;
             tracing::debug!(%promoter, %feed, published, dead_lettered, known, behind, before_start, "page taken");
         }
-        self.tally += tally;
         self.waiting.extend(durable);
-        if !self.batch.is_empty() {
+        if !self.is_empty() {
             self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
         }
     }
 
     fn is_full(&self, bounds: Bounds) -> bool {
-        self.batch.records() >= bounds.events_max || self.batch.weight >= bounds.bytes_max
+        let batch = &self.planned.batch;
+        batch.records() >= bounds.events_max || batch.weight >= bounds.bytes_max
     }
 
     fn is_due(&self) -> bool {
@@ -164,7 +186,7 @@ impl<L> Log<L> {
     }
 
     /// Until the transaction under way has ended; for ever when there is none.
-    async fn committed(&mut self) -> (L, Result<Committed, CommitError>) {
+    async fn committed(&mut self) -> (L, Outcome) {
         match self {
             Log::Committing(commit) => commit.await,
             Log::Idle(_) => std::future::pending().await,
@@ -172,20 +194,22 @@ impl<L> Log<L> {
     }
 
     /// The log, once no transaction is under way.
-    async fn settled(self) -> (L, Result<Option<Committed>, CommitError>) {
+    async fn settled(self) -> (L, Option<Outcome>) {
         match self {
-            Log::Idle(log) => (log, Ok(None)),
+            Log::Idle(log) => (log, None),
             Log::Committing(commit) => {
-                let (log, result) = commit.await;
-                (log, result.map(Some))
+                let (log, outcome) = commit.await;
+                (log, Some(outcome))
             }
         }
     }
 }
 
-fn count(totals: &Totals, committed: Option<Committed>) {
-    if let Some((tally, batch)) = committed {
-        totals.add(tally, &batch);
+impl Outcome {
+    /// Counts what became durable, also where the rest did not.
+    fn conclude(self, totals: &Totals) -> Result<(), CommitError> {
+        self.committed.iter().for_each(|(tally, batch)| totals.add(*tally, batch));
+        self.result
     }
 }
 
@@ -196,26 +220,55 @@ fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
     }
 }
 
-async fn commit<L: StateLog>(mut log: L, planned: Growing) -> (L, Result<Committed, CommitError>) {
-    let Growing { batch, tally, mut waiting, .. } = planned;
-    let records = batch.records();
-    let batch = Arc::new(batch);
-    let span = tracing::info_span!("commit", pipeline = "polls", records, events = batch.events.len());
-    let result = commit_again(&mut log, batch.clone(), records).instrument(span).await;
-    if result.is_ok() {
-        tell(&mut waiting);
+async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, Outcome) {
+    let Growing { planned, mut waiting, .. } = growing;
+    let mut outcome = Outcome { committed: Vec::new(), too_slow: None, took: Duration::ZERO, result: Ok(()) };
+    // The last of them is the next.
+    let mut parts = vec![planned];
+    while let Some(part) = parts.pop() {
+        let began = Instant::now();
+        let (records, bytes) = (part.batch.records(), part.batch.weight);
+        let span = tracing::info_span!("commit", pipeline = "polls", records, events = part.batch.events.len());
+        let may_split = part.may_be_halved();
+        let result = attempts(&mut log, part.batch.clone(), records, may_split).instrument(span).await;
+        outcome.took = outcome.took.max(began.elapsed());
+        match result {
+            Ok(()) => outcome.committed.push((part.tally(), part.batch)),
+            Err(CommitError::TooSlow(error)) if may_split => {
+                tracing::warn!(records, bytes, %error, remedy = REMEDY, "a transaction took too long: it is split");
+                outcome.too_slow = Some((records, bytes));
+                let [first, second] = part.halved();
+                parts.extend([second, first]);
+            }
+            Err(error) => {
+                outcome.result = Err(error);
+                return (log, outcome);
+            }
+        }
     }
-    (log, result.map(|()| (tally, batch)))
+    tell(&mut waiting);
+    (log, outcome)
 }
 
 /// Commits one batch, again and again while it is certain that nothing of it was written, [`ATTEMPTS_MAX`] times at most.
 /// `records` is how many it has, for the log.
 pub async fn commit_again<L: CommitLog>(log: &mut L, batch: Arc<L::Batch>, records: usize) -> Result<(), CommitError> {
+    attempts(log, batch, records, false).await
+}
+
+/// The same; one that took too long is not tried again where it `may_split`.
+async fn attempts<L: CommitLog>(
+    log: &mut L,
+    batch: Arc<L::Batch>,
+    records: usize,
+    may_split: bool,
+) -> Result<(), CommitError> {
     let mut pause = ATTEMPT_PAUSE;
     for attempt in 1.. {
         let began = Instant::now();
         match log.commit(batch.clone()).await {
-            Err(CommitError::NothingWritten(error)) if attempt < ATTEMPTS_MAX => {
+            Err(CommitError::TooSlow(error)) if may_split => return Err(CommitError::TooSlow(error)),
+            Err(CommitError::NothingWritten(error) | CommitError::TooSlow(error)) if attempt < ATTEMPTS_MAX => {
                 tracing::warn!(attempt, records, %error, "transaction aborted, trying again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -229,3 +282,6 @@ pub async fn commit_again<L: CommitLog>(log: &mut L, batch: Arc<L::Batch>, recor
     }
     unreachable!("the loop ends in a return")
 }
+
+#[cfg(test)]
+mod tests;

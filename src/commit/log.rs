@@ -23,7 +23,7 @@ pub trait CommitLog: Send + 'static {
     fn open(&mut self) -> impl Future<Output = Result<Self::Opened, OpenError>> + Send;
 
     /// Makes the batch durable, all or nothing. Only between [`open`](Self::open) and an error other than
-    /// [`CommitError::NothingWritten`].
+    /// [`CommitError::NothingWritten`] or [`CommitError::TooSlow`].
     fn commit(&mut self, batch: Arc<Self::Batch>) -> impl Future<Output = Result<(), CommitError>> + Send;
 
     /// Gives back what was owned. Nothing is written after it until the next [`open`](Self::open).
@@ -79,6 +79,9 @@ pub enum CommitError {
     /// It is certain that nothing was written: commit the same batch again.
     #[error("{0}")]
     NothingWritten(String),
+    /// It is certain that nothing was written, for it took too long: commit the same again, or less at once.
+    #[error("{0}")]
+    TooSlow(String),
     /// The outcome is unknown, or someone else writes now: drop everything and open again.
     #[error("{0}")]
     Reopen(String),
@@ -103,7 +106,9 @@ pub enum Ended {
 impl From<CommitError> for Ended {
     fn from(error: CommitError) -> Ended {
         match error {
-            CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => Ended::Reopen(reason),
+            CommitError::NothingWritten(reason) | CommitError::TooSlow(reason) | CommitError::Reopen(reason) => {
+                Ended::Reopen(reason)
+            }
             CommitError::Stop(reason) => Ended::Stop(reason),
         }
     }

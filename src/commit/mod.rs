@@ -4,6 +4,10 @@ pub mod queue;
 
 pub mod committer;
 
+mod pace;
+
+mod planned;
+
 pub mod totals;
 
 pub mod log;

@@ -26,7 +26,45 @@ pub struct Batch {
     pub weight: usize,
 }
 
+/// How much a batch holds of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    pub events: usize,
+    pub dead_letters: usize,
+    pub state: usize,
+    pub weight: usize,
+}
+
+impl Size {
+    /// What of this is left behind `cut`.
+    pub fn behind(self, cut: Size) -> Size {
+        Size {
+            events: self.events - cut.events,
+            dead_letters: self.dead_letters - cut.dead_letters,
+            state: self.state - cut.state,
+            weight: self.weight - cut.weight,
+        }
+    }
+}
+
 impl Batch {
+    pub fn size(&self) -> Size {
+        let (events, dead_letters, state) = (self.events.len(), self.dead_letters.len(), self.state.len());
+        Size { events, dead_letters, state, weight: self.weight }
+    }
+
+    /// Keeps what it held when it was as large as `cut`, and gives the rest.
+    pub fn split_off(&mut self, cut: Size) -> Batch {
+        let weight = self.weight - cut.weight;
+        self.weight = cut.weight;
+        Batch {
+            events: self.events.split_off(cut.events),
+            dead_letters: self.dead_letters.split_off(cut.dead_letters),
+            state: self.state.split_off(cut.state),
+            weight,
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.records() == 0
     }

@@ -216,6 +216,11 @@ impl RefusedRecord {
         )
     }
 
+    /// Whether it was not acknowledged in its time.
+    pub fn is_late(&self) -> bool {
+        self.error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut)
+    }
+
     /// Whether it was never sent, because its transaction had failed.
     pub fn is_purged(&self) -> bool {
         self.error.rdkafka_error_code() == Some(RDKafkaErrorCode::PurgeQueue)

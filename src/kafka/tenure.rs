@@ -136,7 +136,9 @@ impl<S: Send + Sync + 'static> Tenure<S> {
             StartFailure::Transaction(failure) => failure,
         };
         match self.judge(failure, assignment) {
-            CommitError::NothingWritten(reason) | CommitError::Reopen(reason) => OpenError::Again(reason),
+            CommitError::NothingWritten(reason) | CommitError::TooSlow(reason) | CommitError::Reopen(reason) => {
+                OpenError::Again(reason)
+            }
             CommitError::Stop(reason) => OpenError::Stop(reason),
         }
     }
@@ -169,6 +171,7 @@ impl<S: Send + Sync + 'static> Tenure<S> {
     fn judge(&self, failure: Failure, assignment: u64) -> CommitError {
         match failure {
             Failure::NothingWritten(reason) | Failure::Refused { reason, .. } => CommitError::NothingWritten(reason),
+            Failure::TooSlow(reason) => CommitError::TooSlow(reason),
             Failure::Reopen(reason) => CommitError::Reopen(reason),
             Failure::Recalled(reason) => {
                 self.shared.claim.refuse(assignment);

@@ -29,7 +29,8 @@
 //! | acknowledge | a record was refused for its time | abort: *wrong time*; the limits are read anew |
 //! | acknowledge | a record was refused for what it is (no key, no right, no topic) | abort: *refused*: nothing written |
 //! | acknowledge | the transaction may not write to one of its topics | the same |
-//! | acknowledge | a record was not delivered, or not in time | abort: *nothing written* |
+//! | acknowledge | a record was not delivered in time | abort: *too slow*: nothing written |
+//! | acknowledge | a record was not delivered | abort: *nothing written* |
 //! | offsets | retriable | call again, for [`STEP_MAX`]; then abort |
 //! | offsets | an older generation, an unknown or fenced member | abort; *recalled*: wait for the next assignment |
 //! | offsets | any other abortable | abort: *nothing written* |
@@ -77,6 +78,8 @@ pub const RESENT_AFTER: Duration = Duration::from_secs(1);
 pub enum Failure {
     /// The abort succeeded and no commit was tried.
     NothingWritten(String),
+    /// The same, because the records were not acknowledged in their time.
+    TooSlow(String),
     /// A member of a newer generation may own the partitions.
     Recalled(String),
     /// This producer can't go on, or the outcome is unknown.
@@ -154,7 +157,9 @@ impl Transactions {
         let result = commit(&producer, write, offsets);
         *next = match &result {
             Ok(Answered::AtOnce) => Next::Producer(producer),
-            Ok(Answered::Late) | Err(Failure::NothingWritten(_) | Failure::Refused { .. }) => Next::NewProducer,
+            Ok(Answered::Late) | Err(Failure::NothingWritten(_) | Failure::TooSlow(_) | Failure::Refused { .. }) => {
+                Next::NewProducer
+            }
             Err(Failure::Recalled(_) | Failure::Reopen(_) | Failure::TooLarge { .. } | Failure::WrongTime { .. }) => {
                 Next::Nothing
             }
@@ -197,7 +202,8 @@ fn commit(
 /// Waits until every record of the transaction is acknowledged or refused.
 fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Result<(), Failure> {
     if !producer.flush() {
-        return Err(abort(producer, "acknowledge", &KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
+        let failure = abort(producer, "acknowledge", &KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+        return Err(too_slow(failure));
     }
     let Some(refused) = producer.kafka().context().first_refusal() else { return Ok(()) };
     if refused.is_purged() {
@@ -211,10 +217,18 @@ fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Resu
         Failure::NothingWritten(reason) if refused.is_of_wrong_time() => {
             Err(Failure::WrongTime { topic: refused.topic, time: refused.time, reason })
         }
+        failure if refused.is_late() => Err(too_slow(failure)),
         Failure::NothingWritten(reason) if refused.is_final() => {
             Err(Failure::Refused { topic: Some(refused.topic), reason })
         }
         failure => Err(failure),
+    }
+}
+
+fn too_slow(failure: Failure) -> Failure {
+    match failure {
+        Failure::NothingWritten(reason) => Failure::TooSlow(reason),
+        failure => failure,
     }
 }
 

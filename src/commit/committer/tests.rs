@@ -1,0 +1,136 @@
+use std::sync::Mutex;
+
+use super::super::queue::intake_queue;
+use super::*;
+use crate::commit::log::{OpenError, Opened};
+use crate::domain::cursor::Cursor;
+use crate::domain::feed::Feed;
+use crate::domain::promoter::Promoter;
+use crate::domain::state::Intake;
+use crate::domain::time::UnixTime;
+
+/// More records than this in one transaction take too long.
+const MOST: usize = 50;
+const LATE: Duration = Duration::from_secs(30);
+const SLOW: Duration = Duration::from_secs(10);
+
+/// How many records a transaction had, and what of it was written.
+type Transaction = (usize, Option<Arc<Batch>>);
+
+#[derive(Clone, Default)]
+struct Tried(Arc<Mutex<Vec<Transaction>>>);
+
+struct SlowLog {
+    tried: Tried,
+    /// Of the transactions that would do, how many until one fails.
+    fails_after: usize,
+}
+
+impl CommitLog for SlowLog {
+    type Opened = Opened;
+    type Batch = Batch;
+
+    async fn open(&mut self) -> Result<Opened, OpenError> {
+        Err(OpenError::Stop("it is open".into()))
+    }
+
+    async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
+        let records = batch.records();
+        let late = records > MOST;
+        tokio::time::sleep(if late { LATE } else { SLOW }).await;
+        let fails = !late && self.fails_after == 0;
+        let written = (!late && !fails).then_some(batch);
+        self.tried.0.lock().unwrap().push((records, written));
+        if late {
+            return Err(CommitError::TooSlow("not acknowledged".into()));
+        }
+        if fails {
+            return Err(CommitError::Reopen("lost".into()));
+        }
+        self.fails_after -= 1;
+        Ok(())
+    }
+
+    async fn release(&mut self) {}
+}
+
+fn intake(first: usize, cursors: usize) -> Intake {
+    let cursor = |number| {
+        let promoter = Promoter::from_key(&format!("wx1/o{number}")).unwrap();
+        (promoter, Feed::Touches, Cursor::begin(Feed::Touches, UnixTime(1_700_000_000)))
+    };
+    Intake::Begin((first..first + cursors).map(cursor).collect())
+}
+
+fn bounds() -> Bounds {
+    Bounds { linger: Duration::from_secs(1), events_max: 1000, bytes_max: 1 << 30 }
+}
+
+/// Runs `waves` of intakes through a committer; each wave waits until the last one has been written.
+async fn run(waves: &[&[usize]], fails_after: usize) -> (Tried, Ended) {
+    let tried = Tried::default();
+    let log = SlowLog { tried: tried.clone(), fails_after };
+    let (sender, receiver) = intake_queue(1 << 30);
+    let committer = Committer::new(log, State::default(), bounds(), Arc::default());
+    let sending = async move {
+        let mut number = 0;
+        for wave in waves {
+            for cursors in *wave {
+                sender.send(intake(number, *cursors)).await.unwrap();
+                number += cursors;
+            }
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+    };
+    let ((_, ended), ()) = tokio::join!(committer.run(receiver, CancellationToken::new()), sending);
+    (tried, ended)
+}
+
+fn keys(tried: &Tried) -> Vec<String> {
+    let tried = tried.0.lock().unwrap();
+    let written = tried.iter().filter_map(|(_, batch)| batch.clone());
+    written.flat_map(|batch| batch.state.iter().map(|record| record.key.encode()).collect::<Vec<_>>()).collect()
+}
+
+fn sizes(tried: &Tried) -> Vec<usize> {
+    tried.0.lock().unwrap().iter().map(|(records, _)| *records).collect()
+}
+
+fn whole(cursors: usize) -> Vec<String> {
+    let mut batch = Batch::default();
+    State::default().take(intake(0, cursors), &mut batch);
+    batch.state.iter().map(|record| record.key.encode()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_takes_too_long_is_halved_until_it_goes_in_order_and_whole() {
+    let (tried, ended) = run(&[&[10; 16]], usize::MAX).await;
+    assert_eq!(ended, Ended::Drained);
+    assert_eq!(sizes(&tried), [160, 80, 40, 40, 80, 40, 40]);
+    assert_eq!(keys(&tried), whole(160));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_a_split_is_not_tried_at_the_same_size_again() {
+    let (tried, ended) = run(&[&[10; 16], &[10; 16]], usize::MAX).await;
+    assert_eq!(ended, Ended::Drained);
+    assert_eq!(sizes(&tried)[7..], [40, 40, 40, 40]);
+    assert_eq!(keys(&tried), whole(320));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_from_one_intake_is_never_split() {
+    let (tried, ended) = run(&[&[10, 60, 10]], usize::MAX).await;
+    assert!(matches!(ended, Ended::Reopen(_)), "{ended:?}");
+    let sizes = sizes(&tried);
+    assert_eq!(sizes[..3], [80, 70, 10], "cut where an intake ends");
+    assert_eq!(sizes[3..], [60; ATTEMPTS_MAX as usize], "tried again as it is");
+    assert_eq!(keys(&tried), whole(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_fails_leaves_the_parts_before_it_and_nothing_behind_it() {
+    let (tried, ended) = run(&[&[10; 16]], 1).await;
+    assert_eq!(ended, Ended::Reopen("lost".into()));
+    assert_eq!(keys(&tried), whole(40));
+}

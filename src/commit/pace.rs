@@ -1,0 +1,58 @@
+//! How much goes into one transaction: what is configured, or less while the log is too slow for that.
+
+use std::time::Duration;
+
+use super::committer::Bounds;
+
+/// A commit that is this quick shows that more would go.
+const QUICK: Duration = Duration::from_secs(3);
+
+pub(super) struct Pace {
+    configured: Bounds,
+    now: Bounds,
+}
+
+impl Pace {
+    pub fn new(configured: Bounds) -> Pace {
+        Pace { configured, now: configured }
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        self.now
+    }
+
+    /// So much was too much: half of it is tried next.
+    pub fn too_slow(&mut self, records: usize, bytes: usize) {
+        self.now.events_max = self.now.events_max.min(records / 2).max(1);
+        self.now.bytes_max = self.now.bytes_max.min(bytes / 2).max(1);
+    }
+
+    /// A commit took so long. Quick ones let the bounds grow back by a quarter each.
+    pub fn took(&mut self, duration: Duration) {
+        if duration < QUICK {
+            let grown = |now: usize, configured: usize| now.saturating_add(now / 4 + 1).min(configured);
+            self.now.events_max = grown(self.now.events_max, self.configured.events_max);
+            self.now.bytes_max = grown(self.now.bytes_max, self.configured.bytes_max);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_shrink_below_what_was_too_much_and_grow_back_with_quick_commits() {
+        let configured = Bounds { linger: Duration::ZERO, events_max: 1000, bytes_max: 1 << 20 };
+        let of = |pace: &Pace| (pace.bounds().events_max, pace.bounds().bytes_max);
+        let mut pace = Pace::new(configured);
+        pace.too_slow(800, 1 << 19);
+        assert_eq!(of(&pace), (400, 1 << 18));
+        pace.took(QUICK);
+        assert_eq!(of(&pace), (400, 1 << 18), "it was only just enough");
+        (0..100).for_each(|_| pace.took(Duration::ZERO));
+        assert_eq!(of(&pace), (1000, 1 << 20));
+        (0..100).for_each(|_| pace.too_slow(1, 1));
+        assert_eq!(of(&pace), (1, 1));
+    }
+}
