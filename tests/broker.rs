@@ -23,6 +23,7 @@ mod broker {
     pub mod sharing;
     pub mod start_up;
     pub mod stopping;
+    pub mod throttled;
     pub mod too_large;
     pub mod versions;
     mod world;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 
 use broker::{
     age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement,
-    secured, sharing, start_up, stopping, too_large, versions, zombies,
+    secured, sharing, start_up, stopping, throttled, too_large, versions, zombies,
 };
 use harness::case;
 
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         secured::CASES,
         age::CASES,
         versions::CASES,
+        throttled::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

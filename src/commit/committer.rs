@@ -228,6 +228,11 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, Outcome) {
     while let Some(part) = parts.pop() {
         let began = Instant::now();
         let (records, bytes) = (part.batch.records(), part.batch.weight);
+        if part.may_be_halved() && outcome.too_slow.is_some_and(|(_, least)| bytes >= least) {
+            let [first, second] = part.halved();
+            parts.extend([second, first]);
+            continue;
+        }
         let span = tracing::info_span!("commit", pipeline = "polls", records, events = part.batch.events.len());
         let may_split = part.may_be_halved();
         let result = attempts(&mut log, part.batch.clone(), records, may_split).instrument(span).await;

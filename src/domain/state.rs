@@ -2,8 +2,8 @@
 //!
 //! `State` has one writer, the committer, and is always the topic's content plus the batches that are planned on top
 //! of it but not yet durable. It never has to be rolled back: a batch whose transaction is known to have left nothing
-//! is committed again as it is, and whenever an outcome is unknown the whole of `State` is dropped and read again
-//! from the topic.
+//! is committed again, as it is or in parts that keep its order, and whenever an outcome is unknown the whole of `State`
+//! is dropped and read again from the topic.
 //!
 //! Deduplication is [`State::take`]. It is exact because of three invariants:
 //!

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
@@ -62,6 +62,18 @@ impl Broker {
     /// Of a broker that was started with it.
     pub fn security(&self) -> Result<&Security> {
         self.own()?.security.as_ref().context("the broker is not secured")
+    }
+
+    /// Lets the client of this `client.id` write so many bytes a second.
+    pub fn throttle(&self, client: &str, bytes: u32) -> Result<()> {
+        let own = self.own()?;
+        let mut command = own.distribution.command("kafka.admin.ConfigCommand");
+        command.args(["--bootstrap-server", &own.bootstrap, "--alter", "--entity-type", "clients"]);
+        let rate = format!("producer_byte_rate={bytes}");
+        let answer = command.args(["--entity-name", client, "--add-config", &rate]).output();
+        let answer = answer.context("Java does not start")?;
+        ensure!(answer.status.success(), "no quota: {}", String::from_utf8_lossy(&answer.stderr));
+        Ok(())
     }
 
     /// That of the listener which asks nobody.
