@@ -1,0 +1,102 @@
+//! Far more requests of one app than have room in memory, and another app beside it.
+
+use super::*;
+
+const FEW: usize = 200;
+/// Far more than any app's room in memory.
+const MANY: usize = 3000;
+
+/// One partition in which many requests of one app stand between few of another.
+fn topic_of_two(deadline_seconds: impl Fn(usize) -> Option<i64>) -> Topic {
+    let topic = Topic::new(1);
+    for number in 0..MANY {
+        let place = |more: usize| Place { partition: 0, offset: i64::try_from(2 * number + more).unwrap() };
+        topic.put(request_for("wx2", place(0), "0", deadline_seconds(number)));
+        if number % (MANY / FEW) == 0 {
+            topic.put(request_for("wx1", place(1), "0", None));
+        }
+    }
+    topic
+}
+
+fn answered_for(topic: &Topic, app: &str) -> usize {
+    let of_app = |answered: &Answered| matches!(&answered.answer, Answer::Reply(result) if result.app_id == app);
+    topic.answers().iter().filter(|answered| of_app(answered)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_requests_as_may_wait_for_one_app_no_other_waits_for_them() {
+    for health in [Health::Stopped, Health::Hangs] {
+        let [well, ill] = [Upstream::new(Health::Well), Upstream::new(health)];
+        let topic = topic_of_two(|_| None);
+        let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+        calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
+        assert_eq!((answered_for(&topic, "wx1"), answered_for(&topic, "wx2")), (FEW, 0));
+        // What is kept of all that waits is small.
+        let window = &topic.progress()[&0].windows["wx2"];
+        assert_eq!((window.first, window.answered.len(), window.expired.steps().len()), (0, 0, 0));
+
+        // Another process goes on there, and so does the app in the end.
+        ill.becomes(Health::Well);
+        let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+        calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
+        assert_eq!(answered(&topic), topic.places());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_well_again_is_given_what_has_waited_without_a_restart() {
+    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    let topic = topic_of_two(|_| None);
+    let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+    let recovering = async {
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        assert_eq!(answered_for(&topic, "wx2"), 0);
+        ill.becomes(Health::Well);
+    };
+    let wanted = FEW + MANY;
+    tokio::join!(calm_sessions_of(&topic, &executor, wanted, Duration::from_secs(3000)), recovering);
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
+    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    // Every third without a deadline; the others within the first hundred seconds.
+    let deadline = |number: usize| (!number.is_multiple_of(3)).then(|| i64::try_from(number % 100).unwrap());
+    let topic = topic_of_two(deadline);
+    let with_deadline = (0..MANY).filter(|number| deadline(*number).is_some()).count();
+    for seconds in [50, 80] {
+        let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+        calm_sessions_of(&topic, &executor, usize::MAX, Duration::from_secs(seconds)).await;
+    }
+    assert_eq!(answered_for(&topic, "wx2"), with_deadline);
+    for Answered { place, answer, at, .. } in topic.answers() {
+        let Answer::Reply(result) = answer else { panic!("{answer:?}") };
+        if result.app_id != "wx2" {
+            continue;
+        }
+        assert!(matches!(result.outcome, Outcome::Expired(_)), "{result:?}");
+        let late =
+            (at - well.began).as_secs_f64() - deadline(usize::try_from(place.offset / 2).unwrap()).unwrap() as f64;
+        assert!((0.0..8.0).contains(&late), "{place:?} is answered {late} s after its deadline");
+    }
+    let progress = topic.progress();
+    let window = &progress[&0].windows["wx2"];
+    assert!(window.answered.len() < 600 && window.expired.steps().len() < 20, "{window:?}");
+    ill.becomes(Health::Well);
+    let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+    calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_taken_out_of_the_configuration_leaves_no_request_without_a_reply() {
+    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    let topic = topic_of_two(|_| None);
+    let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+    calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
+    let executor = executor_of([app("wx1", &well, 4)]);
+    calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
