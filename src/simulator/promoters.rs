@@ -395,6 +395,25 @@ mod tests {
     }
 
     #[test]
+    fn an_order_may_appear_until_its_lateness_after_the_end_of_its_day() {
+        for days in [Days::Beijing, Days::Utc] {
+            let options = Options {
+                late: 1.0,
+                orders_late_max: Some(Duration::from_secs(3600)),
+                refunds: 0.0,
+                orders_per_hour: 60.0,
+                days,
+                ..Options::default()
+            };
+            let mut promoter = promoter(4, &options);
+            promoter.advance(START.plus(86_400));
+            let left = |order: &OrderFact| rest_of_day(order.time, days) + 3600 - (order.visible_at - order.time);
+            let least = promoter.orders.iter().map(left).min();
+            assert!(least.is_some_and(|least| least < 1000), "{least:?} of {}", promoter.orders.len());
+        }
+    }
+
+    #[test]
     fn an_exact_history_is_exact() {
         let options = Options { history_touches: Some(1000), history_orders: Some(10), ..Options::plain() };
         let promoter = promoter(3, &options);

@@ -84,13 +84,13 @@ fn material_without_extra_info_gives_its_path_alone() {
 #[test]
 fn what_has_been_shown_never_changes() {
     let mut from_material = [0; 2];
-    for seed in 0..3 {
+    for seed in 0..2 {
         let late =
             Options { late: 0.5, late_max: Duration::from_secs(20), moving: Duration::from_secs(5), ..options(seed) };
         let mut client = Client::new(&Options { odd_rows: 0.2, duplicates: 0.1, faults: Level::None, ..late });
         let from = START.as_seconds().minus(600);
         let mut read = BTreeSet::new();
-        for step in 0..40 {
+        for step in 0..30 {
             for promoter in client.world.promoter_ids() {
                 ask(&mut client, &promoter, "pages/a\"b\\c/活动", &format!("before {step}"));
             }
@@ -108,7 +108,7 @@ fn what_has_been_shown_never_changes() {
             *count += read.iter().filter(|fact| fact.contains(word)).count();
         }
     }
-    assert!(from_material.iter().all(|count| *count > 50), "{from_material:?}");
+    assert!(from_material.iter().all(|count| *count > 20), "{from_material:?}");
 }
 
 #[test]
