@@ -32,7 +32,7 @@ async fn an_undecided_probe_of_an_app_is_repeated_after_the_apps_own_pause() {
             _ => calm(call),
         }
     });
-    world.live(&[app], bad as u64 + 20_000).await;
+    world.live(&[app], bad as u64 + 30_000).await;
     let gap = longest_gap(&world.touches());
     let pause = STOPPED.as_secs_f64();
     assert!((pause..2.0 * pause + 70.0).contains(&gap), "{gap} s without touches");
@@ -53,7 +53,7 @@ async fn an_undecided_probe_of_an_interface_is_repeated_after_the_interfaces_own
                 _ => calm(call),
             }
         });
-        world.live(&[app], bad as u64 + 20_000).await;
+        world.live(&[app], bad as u64 + 30_000).await;
         let orders: Vec<_> = world.orders().into_iter().filter(Call::asks_for_a_day).collect();
         // The usual pause of quiet promoters, and two of the breaker's.
         let gap = longest_gap(&orders);
