@@ -185,6 +185,16 @@ fn init_that_no_broker_will_ever_answer_well_says_what_to_change() {
 }
 
 #[test]
+fn brokers_without_transactions_are_told_to_be_none_to_work_with() {
+    let bench = Bench::new();
+    for key in [InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit] {
+        bench.cluster.apiversion(key, None, None).unwrap();
+    }
+    let Err(OpenError::Stop(refused)) = bench.try_open() else { panic!("no broker learns it by itself") };
+    assert!(refused.contains("the brokers know no transactions"), "{refused}");
+}
+
+#[test]
 fn a_topic_that_may_not_be_written_is_named_and_leaves_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(AddPartitionsToTxn, &[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);

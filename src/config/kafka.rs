@@ -167,6 +167,9 @@ fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
         "queuing.strategy" if value != "fifo" => "an idempotent producer sends in order",
         "delivery.report.only.error" if value != "false" => "a transaction counts the acknowledgements of its records",
         "enabled_events" => "errors, rebalances and acknowledgements reach the connector as events",
+        "sasl.mechanisms" | "sasl.mechanism" if value.trim().eq_ignore_ascii_case("OAUTHBEARER") => {
+            "nobody renews its tokens in this build, and with the first of them the connection ends"
+        }
         "test.mock.num.brokers" => "a mock broker keeps nothing",
         "allow.auto.create.topics" if value != "false" => {
             "a topic with a misspelt name would come to be, with settings that nobody chose"
@@ -203,6 +206,8 @@ mod tests {
             ("max.in.flight", "1000000"),
             ("delivery.report.only.error", "true"),
             ("allow.auto.create.topics", "true"),
+            ("sasl.mechanisms", "OAUTHBEARER"),
+            ("sasl.mechanism", "oauthbearer"),
             ("bootstrap.servers", "a:1,,b:1"),
             ("bootstrap.servers", ""),
         ];
@@ -216,6 +221,7 @@ mod tests {
         let passing = [
             ("bootstrap.servers", "a:1, b:1"),
             ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanisms", "SCRAM-SHA-512"),
             ("acks", "all"),
             ("acks", "-1"),
             ("retries", "10"),
