@@ -113,7 +113,10 @@ impl<L: StateLog> Committer<L> {
                             (Some(log), outcome.conclude(&totals).map_or_else(Ended::from, |()| Ended::Recalled))
                         }
                         Ok((log, None)) => (Some(log), Ended::Recalled),
-                        Err(_) => (None, Ended::Recalled),
+                        // Nobody knows what becomes of it: this is no end in order.
+                        Err(_) => {
+                            (None, Ended::Reopen("a transaction did not end before its partitions were given back".into()))
+                        }
                     };
                 }
                 (idle, outcome) = log.committed() => {

@@ -205,6 +205,9 @@ fn ends(settings: &Settings, partitions: &[i32]) -> Result<HashMap<i32, i64>, Op
     Ok(ends)
 }
 
+/// Stands with the offset of a partition whose fence was taken back: nothing else was ever written for it.
+pub(super) const WITHDRAWN: &str = "withdrawn";
+
 /// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
 /// committed with every transaction, the first of which writes the fences.
 pub(super) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
@@ -216,7 +219,9 @@ pub(super) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i
     let committed = uncommitted(settings).and_then(|client| client.committed_offsets(asked, CALL_TIMEOUT));
     let committed = committed.map_err(again)?;
     let committed = committed.elements();
-    let known = committed.iter().filter(|element| matches!(element.offset(), Offset::Offset(_)));
+    let known = committed
+        .iter()
+        .filter(|element| matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN);
     Ok(known.map(|element| element.partition()).collect())
 }
 

@@ -11,6 +11,9 @@
 //! 4. Read on until the own fence is met, and look at the fences again.
 //! 5. Where a partition had no fence of this connector, look at those of all the other partitions.
 //!
+//! If (4) or (5) finds that somebody else was there at the same time, the fences of (3) are taken back from the partitions
+//! that had none before, so that whoever was first can go on, and does not find them at its next opening.
+//!
 //! # Why the state is whole then
 //!
 //! What any earlier owner of a partition got committed stands below the fence. Its records were acknowledged before its
@@ -227,18 +230,48 @@ impl Parts {
         for (_, earlier) in reader.content().fences_of(&self.settings.name) {
             fence.inherit(earlier);
         }
-        self.write_fence(&fence, transactions, offsets)?;
-        reader.read_to(&fence)?;
-        reader.check(&fence)?;
-        if fenced.len() < owned.len() {
-            let others = (0..partitions).filter(|partition| !owned.contains(partition)).collect();
-            let mut reader = StateReader::of_others(&self.settings, others, recalled)?;
-            reader.read_to_end()?;
-            reader.check(&fence)?;
+        self.write_fence(&fence, Some(&fence.encode()), transactions, offsets)?;
+        let new: Vec<i32> = owned.iter().copied().filter(|partition| !fenced.contains(partition)).collect();
+        let confirmed = reader.read_to(&fence).and_then(|()| reader.check(&fence));
+        let confirmed =
+            confirmed.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence, offsets) });
+        if let Err(OpenError::Stop(_)) = &confirmed {
+            self.withdraw(&fence, &new, transactions, &offsets.assignment);
         }
+        confirmed?;
         let (state, strays) = reader.into_content().finish();
         tell(&self.settings.topics.state, &strays);
         Ok(state)
+    }
+
+    /// Step 5.
+    fn check_others(&self, fence: &Fence, offsets: &OwnedOffsets) -> Result<(), OpenError> {
+        let Assignment { partitions: owned, recalled, .. } = &*offsets.assignment;
+        let others = (0..fence.partitions).filter(|partition| !owned.contains(partition)).collect();
+        let mut reader = StateReader::of_others(&self.settings, others, recalled)?;
+        reader.read_to_end()?;
+        reader.check(fence)
+    }
+
+    /// Takes the fence back from `partitions`. Should that fail, its tombstone is an operator's to write.
+    fn withdraw(&self, fence: &Fence, partitions: &[i32], transactions: &Transactions, assignment: &Arc<Assignment>) {
+        if partitions.is_empty() {
+            return;
+        }
+        let position = |partition: &i32| Position {
+            partition: *partition,
+            offset: 0,
+            metadata: state_topic::WITHDRAWN.to_owned(),
+        };
+        let offsets = OwnedOffsets {
+            assignment: assignment.clone(),
+            topic: self.settings.topics.registry.clone(),
+            positions: partitions.iter().map(position).collect(),
+        };
+        if let Err(failure) = self.write_fence(fence, None, transactions, &offsets) {
+            let (topic, key) = (&self.settings.topics.state, fence.key());
+            tracing::warn!(topic, key, ?failure, "a fence could not be taken back; write a tombstone under its key");
+        }
     }
 
     fn fence(&self, assignment: &Assignment, partitions: i32) -> Fence {
@@ -254,18 +287,24 @@ impl Parts {
         }
     }
 
-    fn write_fence(&self, fence: &Fence, transactions: &Transactions, offsets: &OwnedOffsets) -> Result<(), Failure> {
-        let (key, value, now) = (fence.key(), fence.encode(), (self.clock)());
-        let record = |partition: &i32| Record {
+    /// Into each partition that has a position in `offsets`; no value is a tombstone.
+    fn write_fence(
+        &self,
+        fence: &Fence,
+        value: Option<&[u8]>,
+        transactions: &Transactions,
+        offsets: &OwnedOffsets,
+    ) -> Result<(), Failure> {
+        let (key, now) = (fence.key(), (self.clock)());
+        let record = |position: &Position| Record {
             topic: &self.settings.topics.state,
-            partition: Some(*partition),
+            partition: Some(position.partition),
             key: Some(key.as_bytes()),
             headers: &[],
-            value: Some(&value),
+            value,
             timestamp: now,
         };
-        let write =
-            |send: &mut dyn FnMut(Record<'_>) -> _| offsets.assignment.partitions.iter().map(record).try_for_each(send);
+        let write = |send: &mut dyn FnMut(Record<'_>) -> _| offsets.positions.iter().map(record).try_for_each(send);
         transactions.commit(write, offsets)
     }
 

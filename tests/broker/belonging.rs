@@ -26,6 +26,10 @@ const QUICK_METADATA: &str = r#"kafka."topic.metadata.refresh.interval.ms" = 500
 pub const CASES: &[Case] = &[
     Case::shared("belonging: partitions raised under two instances stop both and double nothing", raised_partitions),
     Case::shared("belonging: a second name on the same topics stops before it polls", a_second_name),
+    Case::shared(
+        "belonging: of two names that start at once none leaves anything in the other's way",
+        two_names_at_once,
+    ),
     Case::shared("belonging: another kind of ids stops before it polls", another_id_kind),
     Case::shared("belonging: a state that is missing beside its registry is not made anew", a_missing_state),
     Case::shared("belonging: a state that was made anew beside its registry stops", an_emptied_state),
@@ -54,7 +58,51 @@ fn raised_partitions(context: &Context) -> Result<()> {
         stops(connector, "it was written when it had another number of partitions: 3 then, 6 now")?;
     }
     ensure!(!three.log()?.contains(OPEN), "the new one has polled nothing");
+    for partition in PARTITIONS..6 {
+        ensure!(
+            fence_in(context, partition, context.topics().prefix())?.is_none(),
+            "partition {partition} has a fence"
+        );
+    }
     nothing_twice(context, &simulator)
+}
+
+fn two_names_at_once(context: &Context) -> Result<()> {
+    for topic in ["registry", "state"] {
+        context.topics().create(topic, PARTITIONS, &[("cleanup.policy", "compact")])?;
+    }
+    let simulator = lively(context, "2s")?;
+    let names = ["first", "second"].map(|name| format!("{}-{name}", context.topics().prefix()));
+    let config = context.config(simulator.url(), PROMOTERS, "");
+    let own = format!("connector = {{ name = \"{}\"", context.topics().prefix());
+    let config = |name: &str| config.replace(&own, &format!("connector = {{ name = \"{name}\""));
+    let start = |name: &String| context.connector(name, &config(name), &[]);
+    let both = [start(&names[0])?, start(&names[1])?];
+    // Each of them either polls or has stopped.
+    let mut polling = Vec::new();
+    for (name, connector) in names.iter().zip(&both) {
+        let polls = wait_until("it polls or has stopped", BOUND, || {
+            if connector.log()?.contains(OPEN) {
+                return Ok(Some(true));
+            }
+            Ok(connector.must_run().is_err().then_some(false))
+        })?;
+        if polls {
+            polling.push(name);
+            ensure!(connector.terminate()?.success(), "it ends in order");
+        } else {
+            stops(connector, "it belongs to the connector")?;
+        }
+    }
+    ensure!(polling.len() < 2, "both have polled");
+    let owner = polling.first().copied().unwrap_or(&names[0]);
+    for partition in 0..PARTITIONS {
+        let stranger = names.iter().find(|name| *name != owner).context("there are two")?;
+        ensure!(fence_in(context, partition, stranger)?.is_none(), "{stranger} has left a fence in {partition}");
+    }
+    let again = context.connector("again", &config(owner), &[])?;
+    context.settle(&simulator, SETTLE)?;
+    again.must_run()
 }
 
 fn a_second_name(context: &Context) -> Result<()> {
@@ -153,11 +201,9 @@ fn stray_records(context: &Context) -> Result<()> {
 
 fn every_partition_has_a_fence(context: &Context) -> Result<()> {
     lived(context)?;
-    let key = format!("fence/{}", context.topics().prefix());
-    let records = read_all(context.bootstrap(), &context.topics().name("state"))?;
     for partition in 0..PARTITIONS {
-        let fence = records.iter().find(|record| record.partition == partition && record.key_text() == key);
-        let text = fence.with_context(|| format!("partition {partition} has no fence"))?.value_text();
+        let fence = fence_in(context, partition, context.topics().prefix())?;
+        let text = fence.with_context(|| format!("partition {partition} has no fence"))?;
         let fence: serde_json::Value = serde_json::from_str(&text)?;
         ensure!(fence["partitions"] == PARTITIONS && fence["id_kinds"]["wx_simulated"] == "openid", "{text}");
         ensure!(fence["generation"].as_i64().is_some_and(|generation| generation >= 0), "{text}");
@@ -203,6 +249,14 @@ fn stops(connector: &Connector, words: &str) -> Result<()> {
     ensure!(end.code() == Some(1), "it stops, and does not end with {end}:\n{log}");
     ensure!(log.contains(words), "{words:?} is not in\n{log}");
     Ok(())
+}
+
+/// The fence of a connector in a partition of the state, as it stands after compaction.
+fn fence_in(context: &Context, partition: i32, connector: &str) -> Result<Option<String>> {
+    let key = format!("fence/{connector}");
+    let records = read_all(context.bootstrap(), &context.topics().name("state"))?;
+    let last = records.iter().rfind(|record| record.partition == partition && record.key_text() == key);
+    Ok(last.filter(|record| record.value.is_some()).map(|record| record.value_text()))
 }
 
 /// Some of what was shown may be missing, for nobody polls any more.

@@ -9,6 +9,8 @@ use crate::domain::promoter::Promoter;
 use crate::domain::state::Intake;
 use crate::domain::time::UnixTime;
 
+mod recall;
+
 /// More records than this in one transaction take too long.
 const MOST: usize = 50;
 const LATE: Duration = Duration::from_secs(30);

@@ -1,0 +1,43 @@
+//! What becomes of a transaction under way when its partitions are given back.
+
+use std::sync::Mutex;
+
+use super::super::*;
+use crate::commit::memory_log::{Durable, MemoryLog};
+use crate::commit::queue::intake_queue;
+use crate::commit::script::{Fault, Script};
+use crate::domain::cursor::Cursor;
+use crate::domain::feed::Feed;
+use crate::domain::promoter::Promoter;
+use crate::domain::state::Intake;
+use crate::domain::time::UnixTime;
+
+/// How a session ends whose partitions are recalled after a second, while each commit takes `commit`.
+async fn recalled(commit: Duration) -> (bool, Ended) {
+    let script = Script::new(move || (commit, Fault::None), CancellationToken::new());
+    let mut log = MemoryLog::new(Arc::new(Mutex::new(Durable::default())), script);
+    log.open().await.unwrap();
+    let bounds = Bounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 };
+    let (queue, intakes) = intake_queue(1 << 20);
+    let first = Cursor::begin(Feed::Touches, UnixTime(0));
+    queue.send(Intake::Begin(vec![(Promoter::from_key("wx1/o1").unwrap(), Feed::Touches, first)])).await.unwrap();
+    let recalled = CancellationToken::new();
+    let recall = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        recalled.cancel();
+    };
+    let committer = Committer::new(log, State::default(), bounds, Arc::default());
+    let ((log, ended), ()) = tokio::join!(committer.run(intakes, recalled.clone()), recall);
+    (log.is_some(), ended)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_ends_in_time_ends_a_recall_in_order() {
+    assert_eq!(recalled(RECALL_GRACE).await, (true, Ended::Recalled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_outlasts_a_recall_is_no_end_in_order() {
+    let (log_is_back, ended) = recalled(2 * RECALL_GRACE).await;
+    assert!(!log_is_back && matches!(ended, Ended::Reopen(_)), "{ended:?}");
+}
