@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::kafka::partition;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::producer::Transactional;
@@ -25,6 +26,7 @@ const QUICK_METADATA: &str = r#"kafka."topic.metadata.refresh.interval.ms" = 500
 
 pub const CASES: &[Case] = &[
     Case::shared("belonging: partitions raised under two instances stop both and double nothing", raised_partitions),
+    Case::shared("belonging: an instance of new partitions only finds the others' fences", new_partitions_only),
     Case::shared("belonging: a second name on the same topics stops before it polls", a_second_name),
     Case::shared(
         "belonging: of two names that start at once none leaves anything in the other's way",
@@ -58,11 +60,40 @@ fn raised_partitions(context: &Context) -> Result<()> {
         stops(connector, "it was written when it had another number of partitions: 3 then, 6 now")?;
     }
     ensure!(!three.log()?.contains(OPEN), "the new one has polled nothing");
+    nothing_twice(context, &simulator)
+}
+
+fn new_partitions_only(context: &Context) -> Result<()> {
+    let (simulator, config) = lived(context)?;
+    for topic in ["state", "registry"] {
+        context.topics().grow(&context.topics().name(topic), 6)?;
+    }
+    // A member like an instance that still runs: it comes first in the order of names, and so keeps the old ones.
+    let holder: BaseConsumer = client::config(context.bootstrap())
+        .set("group.id", context.topics().prefix())
+        .set("client.id", "a")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", "3000")
+        .set("heartbeat.interval.ms", "500")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    holder.subscribe(&[&context.topics().name("registry")])?;
+    wait_until("the member has all partitions", BOUND, || {
+        holder.poll(Duration::from_millis(100));
+        Ok((holder.assignment()?.count() == 6).then_some(()))
+    })?;
+    let config = config.replace("instance_id = \"one\"", "instance_id = \"z\"");
+    let connector = context.connector("new", &config, &[])?;
+    wait_until("the instance has stopped", BOUND, || {
+        holder.poll(Duration::from_millis(100));
+        Ok(connector.must_run().is_err().then_some(()))
+    })?;
+    stops(&connector, "it was written when it had another number of partitions: 3 then, 6 now")?;
+    ensure!(!connector.log()?.contains(OPEN), "it has polled nothing");
+    let records = read_all(context.bootstrap(), &context.topics().name("state"))?;
     for partition in PARTITIONS..6 {
-        ensure!(
-            fence_in(context, partition, context.topics().prefix())?.is_none(),
-            "partition {partition} has a fence"
-        );
+        ensure!(records.iter().any(|record| record.partition == partition), "it was given partition {partition}");
+        ensure!(fence_in(context, partition, context.topics().prefix())?.is_none(), "its fence stays in {partition}");
     }
     nothing_twice(context, &simulator)
 }
