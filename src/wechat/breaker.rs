@@ -13,7 +13,7 @@
 //! breakers of an app live as long as its client, and stay open over a session's end.
 //!
 //! A probe that tells nothing (the upstream is busy) is repeated after the breaker's own pause, by whoever comes first
-//! then. One that is dropped (cancelled, or its poll panicked) leaves the turn to another one shortly after.
+//! then. One that is dropped (cancelled) leaves the turn to another one shortly after.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -123,12 +123,3 @@ fn the_last_words_are_a_line_of_the_log() {
     let reason = line["reason"].as_str().unwrap();
     assert!(reason.contains("promoter.touches-value") && reason.contains("403"), "{reason}");
 }
-
-#[test]
-fn a_setting_that_librdkafka_refuses_is_told_in_the_log_and_ends_with_2() {
-    let config = CONFIG.replace("[[apps]]", "\"session.timeout.ms\" = \"soon\"\n[[apps]]");
-    let (process, _directory) = started(&format!("{config}[log]\nformat = \"json\"\n"));
-    assert_eq!(process.wait_exit(BOUND).unwrap().code(), Some(2));
-    let line = last_line(&process.errors().unwrap());
-    assert_eq!((&line["message"], &line["exit_code"]), (&"giving up".into(), &2.into()));
-}
