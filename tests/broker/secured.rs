@@ -35,7 +35,13 @@ fn plain(context: &Context) -> Result<()> {
 }
 
 fn scram(context: &Context) -> Result<()> {
-    works(context, SCRAM_USER, &sasl_properties(context, "SCRAM-SHA-512", "scram", PASSWORD)?)
+    // From a file of its own, with the line's end that editors leave there.
+    let file = context.directory().join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n"))?;
+    let mut properties = sasl_properties(context, "SCRAM-SHA-512", "scram", PASSWORD)?;
+    properties.retain(|(name, _)| *name != "sasl.password");
+    properties.push(("sasl.password_file", file.display().to_string()));
+    works(context, SCRAM_USER, &properties)
 }
 
 fn sasl_ssl(context: &Context) -> Result<()> {
