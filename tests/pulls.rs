@@ -262,7 +262,10 @@ async fn a_pull_that_the_days_budget_cuts_goes_on_the_next_day_behind_its_last_p
     world.live(&setup, 12 * DAY).await;
     let pages = pages_asked(&world);
     assert_eq!(pages.len(), 20 * 30, "every backlog is read to its end");
-    assert!(pages.values().all(|times| *times == 1), "no page is asked for twice");
+    // Only a pull that was held before its last page, which is empty, begins again: nothing behind a start_id that has
+    // waited proves no end.
+    let calls: usize = pages.values().sum();
+    assert!(calls < pages.len() + 3 * 30, "{calls} calls for {} pages", pages.len());
 }
 
 #[tokio::test(start_paused = true)]
