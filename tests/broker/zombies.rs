@@ -38,6 +38,8 @@ fn a_process_of_its_name_took_over(context: &Context) -> Result<()> {
     let config = context.config(simulator.url(), PROMOTERS, &more);
     let zombie = context.connector("zombie", &config, &[])?;
     wait_for_records(context, &zombie, "orders", 1)?;
+    // In both groups: a process that joins only when it wakes up is a second start, and displaces the heir.
+    zombie.wait_logged("requests for material are taken", 1, BOUND)?;
 
     zombie.stop()?;
     let heir = context.connector("heir", &config, &[])?;
