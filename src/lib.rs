@@ -8,11 +8,12 @@
 //!                                                                      │
 //!   ┌──────────────────────────────────────────────────────────────────┘
 //!   │  poll::scheduler (one for each app)                     wechat::client
-//!   │    due work ──Job──> poll::poller ──Question──────────> budget, token, host ──HTTP──> upstream
+//!   │    due work ──Pull──> poll::poller ──Question──────> breakers, budget, token, host ──HTTP──> upstream
 //!   │        ^                │   ^                                  │
 //!   │        └── Pulled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
 //!   │                         │
-//!   │                         │ Harvest: rows → facts with identities (domain::harvest, domain::fact)
+//!   │                         │ domain::pull: what to ask next, when it ends, what the page brought (Harvest:
+//!   │                         │ facts with identities, domain::fact)
 //!   │                         v
 //!   │            [ commit::queue, bounded in bytes ]
 //!   │                         │
@@ -31,7 +32,7 @@
 //! ```text
 //!   kafka::command_topic ──Command──> commands::listener ──> commands::executor ──> wechat::client ──HTTP──> upstream
 //!            ^                              │
-//!            └── one transaction { replies, dead letters, offsets } ── answers
+//!            └── one transaction { replies, dead letters, progress } ── answers
 //! ```
 //!
 //! # The modules, in the order in which data passes them
@@ -44,7 +45,7 @@
 //! | [`supervisor`] | session after session: recovery is start-up |
 //! | [`session`] | from an open log to its end; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
-//! | [`wechat`] | the upstream: tokens, errors, retries, bytes to rows; the only user of reqwest beside `avro::registry` |
+//! | [`wechat`] | the upstream: breakers, tokens, errors, retries, bytes to rows; the only user of reqwest beside `avro::registry` |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
 //! | [`domain`] | the rules: plain data and plain functions, without I/O, clock or async |
 //! | [`commands`] | requests for material: each answered exactly once |
@@ -68,9 +69,10 @@
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
 //!    the table).
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
-//! 8. A reply and the offset of its request are written in one transaction ([`commands::window`]).
-//! 9. There is no lock around the state, no store of our own, and no timer of ours that forgets (Kafka forgets the
-//!    offsets of a group that nobody has joined for days, and so which requests are answered: README.md).
+//! 8. A reply, and that its request is answered, are written in one transaction ([`commands::progress`]).
+//! 9. Nothing is sent to the upstream past an open breaker: polls and requests ask the same ones ([`wechat::breaker`]).
+//! 10. There is no lock around the state, no store of our own, and no timer of ours that forgets.
+//! 11. A panic anywhere ends the process: a part that is half gone is worse than a start ([`telemetry::last_words`]).
 
 pub mod cli;
 

@@ -103,6 +103,15 @@ fn an_order_is_the_same_on_both_sides() {
 }
 
 #[test]
+fn a_refund_without_its_time_stands_where_it_was_observed() {
+    let mut event = published_order();
+    event["refunded_time"] = Value::Null;
+    assert_eq!(found(&event).unwrap().time, 1_668_700_800);
+    event["status"] = json!("PAID");
+    assert_eq!(found(&event).unwrap().time, 1_668_614_400);
+}
+
+#[test]
 fn a_touch_is_the_same_on_both_sides() {
     let line = json!({
         "kind": "touch", "app_id": "wx1", "promoter_openid": "oA", "time": 1_668_614_400, "feeds": ["touches"],

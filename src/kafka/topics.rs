@@ -229,10 +229,16 @@ async fn partition_counts(
     counted.await.unwrap_or_else(|error| Err(OpenError::Again(format!("asking for topics: {error}"))))
 }
 
+/// What librdkafka says when the other side has hung up, by what it was doing at that moment.
+const HUNG_UP: [&str; 3] = ["Disconnected", "Broken pipe", "Connection reset"];
+
 /// A broker that hangs up on a new client says no word about why; librdkafka guesses in some of the cases.
 fn with_hint(failed: String) -> String {
-    let told = !failed.contains("Disconnected") || failed.contains("security.protocol");
-    if told { failed } else { failed + "; is security.protocol what that listener wants?" }
+    let hung_up = HUNG_UP.iter().any(|words| failed.contains(words));
+    if !hung_up || failed.contains("security.protocol") {
+        return failed;
+    }
+    failed + "; is security.protocol what that listener wants?"
 }
 
 /// What was refused: the whole question, or one topic.

@@ -26,7 +26,8 @@ fn places(context: &Context) -> Result<()> {
         for record in records {
             let key = record.key.as_deref().context("every record has a key")?;
             let promoter = match topic {
-                "state" if Fence::connector_of(key).is_some() => continue,
+                // Whose the topic is, and how far requests are answered: no promoter's.
+                "state" if Fence::connector_of(key).is_some() || key.starts_with(b"answered/") => continue,
                 "state" => StateKey::decode(key)?.promoter().clone(),
                 _ => Promoter::from_key(&record.key_text())?,
             };

@@ -41,16 +41,26 @@ pub fn published(event: &Value) -> Result<Sighting> {
     }
     let is_order = event.get("mch_id").is_some();
     let (key, time) = if is_order {
-        let time = fields["refunded_time"].as_i64().or(fields["paid_time"].as_i64());
+        let time = match fields["refunded_time"].as_i64() {
+            // It stands in its page's order by the moment when it was observed.
+            None if event["status"] == "REFUNDED" => Some(observed(event)?),
+            refunded_time => refunded_time.or(fields["paid_time"].as_i64()),
+        };
         (key("order", &fields, &[TOUCH_FIELDS.as_slice(), ORDER_FIELDS.as_slice()].concat()), time)
     } else {
         (key("touch", &fields, &TOUCH_FIELDS), fields["create_time"].as_i64())
     };
-    // What one page brought a promoter was observed at one moment. Orders and refunds are polled side by side, so
-    // a page of each may be observed in the same millisecond.
-    let harvests = if is_order { 2 } else { 1 };
+    // What one page brought a promoter was observed at one moment. Orders and refunds are polled side by side, and at the
+    // start one day of orders follows the other at once: so a page of each may be observed in the same millisecond.
+    let harvests = if is_order { 3 } else { 1 };
     let stream = json!([is_order, event["app_id"], event["promoter_openid"], event["observed_at"]]).to_string();
     Ok(Sighting { key, stream, harvests, time: time.with_context(|| format!("an event without its time: {event}"))? })
+}
+
+/// The second in which an event was observed.
+fn observed(event: &Value) -> Result<i64> {
+    let text = event["observed_at"].as_str().with_context(|| format!("observed_at in {event}"))?;
+    Ok(text.parse::<Timestamp>()?.as_second())
 }
 
 /// Dead letters have no time of their own, so no order either.
