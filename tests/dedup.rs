@@ -319,3 +319,14 @@ fn a_first_cursor_that_exists_already_stays() {
     assert!(batch.is_empty());
     assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().start, NOON);
 }
+
+/// As after a restart of a host whose clock has lost its battery: what it observes lies behind every cursor.
+#[test]
+fn a_refund_without_its_time_is_published_once_by_a_host_whose_clock_is_behind_its_cursors() {
+    let mut state = refunds_polled_once(NOON);
+    refunds(&mut state, NOON.plus(20 * DAY), &[]);
+    let set_back = |n: i64| NOON.plus(n * 3600);
+    assert_eq!((0..24).map(|n| refunds(&mut state, set_back(n), &[None])).sum::<u64>(), 1);
+    let set_right = |n: i64| NOON.plus((21 + n) * DAY);
+    assert_eq!((0..24).map(|n| refunds(&mut state, set_right(n), &[None])).sum::<u64>(), 0);
+}

@@ -27,7 +27,7 @@ use super::promoter::Promoter;
 use super::row::Payment;
 use super::state::Verdict;
 use super::state_record::Remembered;
-use super::time::UnixMillis;
+use super::time::{UnixMillis, UnixTime};
 
 /// What one page shows of refunds, with and without times: orders by [`RefundMark::Untimed`].
 #[derive(Default)]
@@ -126,12 +126,18 @@ impl Refund<'_> {
         if is_due { known } else { vec![] }
     }
 
+    /// From when on something is remembered that is met now. Never behind the cursor, where it would be forgotten at once
+    /// and published with every pull: the clock of this host may have been set back.
+    fn since(&self) -> UnixTime {
+        self.observed_at.as_seconds().max(self.state.cursor().complete_before)
+    }
+
     fn knows(&self, mark: RefundMark) -> bool {
         self.state.knows(mark.id(self.promoter, self.payment))
     }
 
     fn marks<const N: usize>(&self, marks: [RefundMark; N]) -> impl Iterator<Item = Remembered> {
-        let since = self.observed_at.as_seconds();
+        let since = self.since();
         marks.map(|mark| Remembered::new(mark.id(self.promoter, self.payment), since)).into_iter()
     }
 }
