@@ -151,7 +151,8 @@ fn refunds(state: &mut State, now: UnixTime, times: &[Option<UnixTime>]) -> u64 
     let rows = times.iter().map(|time| ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(*time)) });
     let mut harvest = Harvest::read(&promoter(), Scope::Refunds, now, now.as_millis(), rows.collect());
     let from = state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before;
-    harvest.advance = Some(Advance { from, to: from.max(now.minus(7 * DAY)), refunds_to: None });
+    harvest.heads_for = from.max(now.minus(7 * DAY));
+    harvest.advance = Some(Advance { from, to: harvest.heads_for, refunds_to: None });
     state.take(Intake::Harvest(harvest), &mut Batch::default()).published
 }
 
@@ -329,4 +330,18 @@ fn a_refund_without_its_time_is_published_once_by_a_host_whose_clock_is_behind_i
     assert_eq!((0..24).map(|n| refunds(&mut state, set_back(n), &[None])).sum::<u64>(), 1);
     let set_right = |n: i64| NOON.plus((21 + n) * DAY);
     assert_eq!((0..24).map(|n| refunds(&mut state, set_right(n), &[None])).sum::<u64>(), 0);
+}
+
+/// As where refunds could not be read to their end for a while, and orders have met one meanwhile.
+#[test]
+fn what_stays_in_view_is_remembered_over_a_leap_of_the_cursor() {
+    for first_met in 1..20 {
+        let mut state = refunds_polled_once(NOON.minus(DAY));
+        let row = || vec![ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(None)) }];
+        let met = NOON.plus(first_met * DAY);
+        let harvest = Harvest::read(&promoter(), Scope::Refunds, met, met.as_millis(), row());
+        assert_eq!(state.take(Intake::Harvest(harvest), &mut Batch::default()).published, 1);
+        let again = (20..60).map(|day| refunds(&mut state, NOON.plus(day * DAY), &[None])).sum::<u64>();
+        assert_eq!(again, 0, "first met on day {first_met}");
+    }
 }
