@@ -345,3 +345,14 @@ fn what_stays_in_view_is_remembered_over_a_leap_of_the_cursor() {
         assert_eq!(again, 0, "first met on day {first_met}");
     }
 }
+
+#[test]
+fn a_forgotten_refund_is_not_taken_for_the_time_of_another_one_of_its_order() {
+    let mut state = refunds_polled_once(NOON.minus(DAY));
+    let (a, later) = (Some(NOON.plus(1)), NOON.plus(20 * DAY));
+    assert_eq!(refunds(&mut state, NOON.plus(60), &[a]), 1);
+    refunds(&mut state, later.minus(3600), &[a]);
+    assert_eq!(refunds(&mut state, later.plus(60), &[a, None]), 1, "a second refund, whose time is not told yet");
+    assert_eq!(refunds(&mut state, later.plus(3600), &[a, Some(later)]), 0, "now it is");
+    assert_eq!(refunds(&mut state, later.plus(2 * 3600), &[a, Some(later), Some(later.plus(3601))]), 1, "a third one");
+}
