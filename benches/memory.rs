@@ -115,6 +115,7 @@ fn take(state: &mut State, promoter: &Promoter, seconds: std::ops::Range<u64>, a
         sightings: seconds.map(sighting).collect(),
         dead_rows: Vec::new(),
         observed_at: UnixMillis(0),
+        heads_for: advance.map_or(UnixTime(i64::MIN), |advance| advance.to),
         advance,
     };
     state.take(Intake::Harvest(harvest), &mut Batch::default());

@@ -151,7 +151,8 @@ fn refunds(state: &mut State, now: UnixTime, times: &[Option<UnixTime>]) -> u64 
     let rows = times.iter().map(|time| ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(*time)) });
     let mut harvest = Harvest::read(&promoter(), Scope::Refunds, now, now.as_millis(), rows.collect());
     let from = state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before;
-    harvest.advance = Some(Advance { from, to: from.max(now.minus(7 * DAY)), refunds_to: None });
+    harvest.heads_for = from.max(now.minus(7 * DAY));
+    harvest.advance = Some(Advance { from, to: harvest.heads_for, refunds_to: None });
     state.take(Intake::Harvest(harvest), &mut Batch::default()).published
 }
 
@@ -318,4 +319,40 @@ fn a_first_cursor_that_exists_already_stays() {
     state.take(Intake::Begin(vec![(promoter(), Feed::Touches, later)]), &mut batch);
     assert!(batch.is_empty());
     assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().start, NOON);
+}
+
+/// As after a restart of a host whose clock has lost its battery: what it observes lies behind every cursor.
+#[test]
+fn a_refund_without_its_time_is_published_once_by_a_host_whose_clock_is_behind_its_cursors() {
+    let mut state = refunds_polled_once(NOON);
+    refunds(&mut state, NOON.plus(20 * DAY), &[]);
+    let set_back = |n: i64| NOON.plus(n * 3600);
+    assert_eq!((0..24).map(|n| refunds(&mut state, set_back(n), &[None])).sum::<u64>(), 1);
+    let set_right = |n: i64| NOON.plus((21 + n) * DAY);
+    assert_eq!((0..24).map(|n| refunds(&mut state, set_right(n), &[None])).sum::<u64>(), 0);
+}
+
+/// As where refunds could not be read to their end for a while, and orders have met one meanwhile.
+#[test]
+fn what_stays_in_view_is_remembered_over_a_leap_of_the_cursor() {
+    for first_met in 1..20 {
+        let mut state = refunds_polled_once(NOON.minus(DAY));
+        let row = || vec![ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(None)) }];
+        let met = NOON.plus(first_met * DAY);
+        let harvest = Harvest::read(&promoter(), Scope::Refunds, met, met.as_millis(), row());
+        assert_eq!(state.take(Intake::Harvest(harvest), &mut Batch::default()).published, 1);
+        let again = (20..60).map(|day| refunds(&mut state, NOON.plus(day * DAY), &[None])).sum::<u64>();
+        assert_eq!(again, 0, "first met on day {first_met}");
+    }
+}
+
+#[test]
+fn a_forgotten_refund_is_not_taken_for_the_time_of_another_one_of_its_order() {
+    let mut state = refunds_polled_once(NOON.minus(DAY));
+    let (a, later) = (Some(NOON.plus(1)), NOON.plus(20 * DAY));
+    assert_eq!(refunds(&mut state, NOON.plus(60), &[a]), 1);
+    refunds(&mut state, later.minus(3600), &[a]);
+    assert_eq!(refunds(&mut state, later.plus(60), &[a, None]), 1, "a second refund, whose time is not told yet");
+    assert_eq!(refunds(&mut state, later.plus(3600), &[a, Some(later)]), 0, "now it is");
+    assert_eq!(refunds(&mut state, later.plus(2 * 3600), &[a, Some(later), Some(later.plus(3601))]), 1, "a third one");
 }

@@ -333,3 +333,34 @@ async fn a_start_id_that_has_grown_too_old_begins_its_pull_again() {
     assert_eq!(world.published(), 10);
     assert!(world.calls("getorder").iter().any(|call| call.date().is_some()), "the backlog is done");
 }
+
+/// As by a gateway with a bound of its own.
+#[tokio::test(start_paused = true)]
+async fn windows_whose_answer_is_cut_off_get_shorter() {
+    for promoters in [1, 3] {
+        let fresh = START + 600;
+        let world = World::new(move |call| {
+            let (begin, end) = call.window();
+            if end - begin > 31 * DAY {
+                return r#"{"relation_list":[{"openid":"u","create_"#.into();
+            }
+            let is_shown = call.covers(fresh) && call.now() >= fresh;
+            touch_page(&if is_shown { vec![touch("u", fresh)] } else { vec![] }, None, None)
+        });
+        world.live(&Setup { promoters, ..touches_from(StartFrom::Earliest) }, DAY).await;
+        assert_eq!(world.published(), promoters);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undated_pull_whose_answer_is_always_cut_off_falls_back_to_days() {
+    for promoters in [1, 3] {
+        let world = World::new(|call| match call.date() {
+            None => r#"{"order_list":[{"openid":"u","mch_"#.into(),
+            Some(20_231_115) => order_page(&[order("x", 1, START + 5)]),
+            Some(_) => NO_DATA.into(),
+        });
+        world.live(&Setup { promoters, ..orders_from(since(40 * DAY)) }, DAY).await;
+        assert_eq!(world.published(), promoters);
+    }
+}

@@ -22,6 +22,8 @@ const CHUNK_FACTS_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct FeedState {
     cursor: Cursor,
+    /// Where the cursor goes when the pull ends whose page is taken.
+    heads_for: UnixTime,
     /// Where the cursor of the last record stands.
     written: UnixTime,
     seen: HashMap<FactId, u32>,
@@ -49,7 +51,14 @@ struct Chunk {
 
 impl FeedState {
     pub fn new(cursor: Cursor) -> FeedState {
-        FeedState { cursor, written: cursor.complete_before, seen: HashMap::new(), chunks: Vec::new(), next_chunk: 0 }
+        FeedState {
+            cursor,
+            heads_for: cursor.complete_before,
+            written: cursor.complete_before,
+            seen: HashMap::new(),
+            chunks: Vec::new(),
+            next_chunk: 0,
+        }
     }
 
     pub fn cursor(&self) -> Cursor {
@@ -66,6 +75,10 @@ impl FeedState {
         self.chunks.len()
     }
 
+    pub fn head_for(&mut self, heads_for: UnixTime) {
+        self.heads_for = heads_for;
+    }
+
     pub fn knows(&self, id: FactId) -> bool {
         self.seen.contains_key(&id)
     }
@@ -74,13 +87,16 @@ impl FeedState {
     ///
     /// Something known is renewed where it would be forgotten while the upstream still shows it: an order that is shown
     /// under a later date too, or an unreadable row that stays in view; that one only when half of its time has passed,
-    /// to spare the topic.
+    /// to spare the topic, or when the end of the pull would forget it: a cursor that was long held up leaps.
     pub fn meet(&self, feed: Feed, fact: Remembered) -> Meeting {
         let Some(&known) = self.seen.get(&fact.id) else { return Meeting::New };
         let since_horizon = |time: u32| i64::from(time) - self.cursor.complete_before.0;
         let outlived = match feed {
             Feed::Orders => fact.time > known,
-            Feed::Touches | Feed::Refunds => since_horizon(known) * 2 < since_horizon(fact.time),
+            Feed::Touches | Feed::Refunds => {
+                let is_passed = i64::from(known) < self.heads_for.0;
+                fact.time > known && (is_passed || since_horizon(known) * 2 < since_horizon(fact.time))
+            }
         };
         if outlived { Meeting::Renew } else { Meeting::Known }
     }

@@ -43,6 +43,8 @@ pub struct Harvest {
     pub sightings: Vec<Sighting>,
     pub dead_rows: Vec<DeadRow>,
     pub observed_at: UnixMillis,
+    /// Where the cursor stands once its pull has been read to its end; at the beginning of time where it does not move.
+    pub heads_for: UnixTime,
     /// Only on the last page of a pull.
     pub advance: Option<Advance>,
 }
@@ -62,6 +64,7 @@ impl Harvest {
             sightings: Vec::with_capacity(rows.len()),
             dead_rows: Vec::new(),
             observed_at,
+            heads_for: UnixTime(i64::MIN),
             advance: None,
         };
         for ReadRow { raw, content } in rows {

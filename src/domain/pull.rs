@@ -95,6 +95,7 @@ impl Pull {
         let mut harvest = Harvest::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
         let reached = self.reached();
         let completes = self.completes_something(reached);
+        harvest.heads_for = reached;
         let step = match self.pages.take(head, rows_of(&self.job, &harvest, reached, completes), completes) {
             Ok(Next::Page(start_id)) => {
                 self.start_id = Some(start_id);

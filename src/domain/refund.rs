@@ -9,6 +9,7 @@
 //! - The first time that is new, once such a refund is known and no longer shown, is its time: the same refund, and
 //!   nothing to publish. Any time after that is another refund's.
 //! - A time beside a row that still has none, on one page, is another refund's: each page is a picture of one moment.
+//!   It is remembered as long as it stands there, however long ago it happened: or it would be that row's time later.
 //! - A row without a time, where only refunds with times are known, is one of them whose time is not shown just now.
 //!
 //! Where a page's end or a pause between two pulls hides which of these it is, a refund is published without its time or
@@ -27,7 +28,7 @@ use super::promoter::Promoter;
 use super::row::Payment;
 use super::state::Verdict;
 use super::state_record::Remembered;
-use super::time::UnixMillis;
+use super::time::{UnixMillis, UnixTime};
 
 /// What one page shows of refunds, with and without times: orders by [`RefundMark::Untimed`].
 #[derive(Default)]
@@ -83,13 +84,16 @@ struct Refund<'a> {
 impl Refund<'_> {
     fn meet_timed(&self, page: &RefundsOfPage) -> (Verdict, Vec<Remembered>) {
         let Sighting { fact, remembered } = self.sighting;
+        let untimed = RefundMark::Untimed.id(self.promoter, self.payment);
+        // Once forgotten, it would be taken for the time of the one beside it as soon as that one is told its own.
+        let beside = page.untimed.contains(&untimed).then(|| Remembered::new(fact.id, self.since()));
         if self.state.knows(fact.id) {
-            return (Verdict::Known, vec![]);
+            let renewed = beside.filter(|beside| self.state.meet(Feed::Refunds, *beside) == Meeting::Renew);
+            return (Verdict::Known, renewed.into_iter().collect());
         }
         let cursor = self.state.cursor();
         let is_behind = *remembered < cursor.complete_before;
         let own = (!is_behind).then_some(Remembered::new(fact.id, *remembered));
-        let untimed = RefundMark::Untimed.id(self.promoter, self.payment);
         let is_told = self.state.knows(untimed) && !page.untimed.contains(&untimed) && !self.knows(RefundMark::Told);
         if is_told {
             return (
@@ -98,9 +102,9 @@ impl Refund<'_> {
             );
         }
         match own {
-            _ if fact.time < cursor.start => (Verdict::BeforeStart, vec![]),
-            None => (Verdict::Behind, vec![]),
-            own => (Verdict::Publish, own.into_iter().chain(self.marks([RefundMark::Timed])).collect()),
+            _ if fact.time < cursor.start => (Verdict::BeforeStart, beside.into_iter().collect()),
+            None => (Verdict::Behind, beside.into_iter().collect()),
+            own => (Verdict::Publish, own.into_iter().chain(beside).chain(self.marks([RefundMark::Timed])).collect()),
         }
     }
 
@@ -126,12 +130,18 @@ impl Refund<'_> {
         if is_due { known } else { vec![] }
     }
 
+    /// From when on something is remembered that is met now. Never behind the cursor, where it would be forgotten at once
+    /// and published with every pull: the clock of this host may have been set back.
+    fn since(&self) -> UnixTime {
+        self.observed_at.as_seconds().max(self.state.cursor().complete_before)
+    }
+
     fn knows(&self, mark: RefundMark) -> bool {
         self.state.knows(mark.id(self.promoter, self.payment))
     }
 
     fn marks<const N: usize>(&self, marks: [RefundMark; N]) -> impl Iterator<Item = Remembered> {
-        let since = self.observed_at.as_seconds();
+        let since = self.since();
         marks.map(|mark| Remembered::new(mark.id(self.promoter, self.payment), since)).into_iter()
     }
 }

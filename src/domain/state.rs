@@ -136,8 +136,11 @@ impl State {
 
     fn take_harvest(&mut self, harvest: Harvest, batch: &mut Batch) -> Tally {
         let mut tally = Tally::default();
-        let Harvest { promoter, feed, sightings, dead_rows, observed_at, advance } = harvest;
+        let Harvest { promoter, feed, sightings, dead_rows, observed_at, heads_for, advance } = harvest;
         let Some(feeds) = self.promoters.get_mut(&promoter) else { return tally };
+        if let Some(state) = &mut feeds[feed as usize] {
+            state.head_for(heads_for);
+        }
         let mut added = Added::default();
         let refunds = RefundsOfPage::of(&promoter, &sightings);
         for sighting in sightings {

@@ -47,6 +47,9 @@ pub enum Remedy {
     Time,
     /// A smaller question: this one was refused, or its answer was too much or made no sense.
     AskLess,
+    /// One or the other: nothing readable came back, from an upstream that is out of order, or because the answer is cut
+    /// off or takes too long.
+    Doubtful,
 }
 
 /// A pull that failed.
@@ -117,8 +120,12 @@ impl Turns {
     pub fn after_failure(&mut self, failed: Failed, rules: Rules, clock: Duration) -> Duration {
         let usual = clock + self.interval;
         match (failed.scope, failed.remedy) {
-            (Scope::Touches { begin, end }, Remedy::AskLess) => self.windows.ask_for_less(begin, end),
+            // Windows soon grow again.
+            (Scope::Touches { begin, end }, Remedy::AskLess | Remedy::Doubtful) => {
+                self.windows.ask_for_less(begin, end);
+            }
             (Scope::History { .. }, Remedy::AskLess) => self.days.undated_was_too_much(),
+            (Scope::History { .. }, Remedy::Doubtful) => self.days.undated_was_unanswered(),
             (Scope::Day { day, .. }, _) => {
                 self.days.failed(day, clock);
                 return self.days.due(self.open(rules, failed.as_of)).max(usual);

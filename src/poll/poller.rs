@@ -11,7 +11,7 @@ use crate::domain::scope::Scope;
 use crate::domain::state::Intake;
 use crate::domain::turns::{Failed, Pulled, Remedy};
 use crate::wechat::client::{Answer, Client};
-use crate::wechat::error::CallError;
+use crate::wechat::error::{CallError, Cause};
 use crate::wechat::question::{Ask, Question};
 use crate::wechat::transport::Transport;
 
@@ -91,6 +91,7 @@ impl PollError {
             | PollError::Call(CallError::RefuseRequest(_) | CallError::Unforeseen(_) | CallError::Unreadable(_)) => {
                 Remedy::AskLess
             }
+            PollError::Call(CallError::Exhausted { cause: Cause { errcode: None, .. }, .. }) => Remedy::Doubtful,
             PollError::Closed(_)
             | PollError::Call(
                 CallError::ParkPromoter(_)
@@ -111,7 +112,6 @@ mod tests {
     use crate::domain::feed::Feed;
     use crate::domain::pull::Job;
     use crate::domain::time::{UnixMillis, UnixTime};
-    use crate::wechat::error::Cause;
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
 
@@ -138,7 +138,7 @@ mod tests {
         let exhausted = PollError::from(CallError::Exhausted { attempts: 8, cause: cause() });
         let pull = pull();
         assert_eq!(refused.failed(&pull).remedy, Remedy::AskLess);
-        assert_eq!(exhausted.failed(&pull).remedy, Remedy::Time);
+        assert_eq!(exhausted.failed(&pull).remedy, Remedy::Doubtful);
         let pull = after_a_page(pull, "x");
         assert_eq!(refused.failed(&pull).remedy, Remedy::AskLess);
         let pull = pull.held().unwrap();

@@ -229,6 +229,7 @@ impl<T: Transport> Scheduler<T> {
             },
             // The breaker says when it may be asked again, and not its usual pause.
             PollError::Call(CallError::Exhausted { .. }) if is_held(&self.client, *feed) => {
+                turns.after_failure(error.failed(&pull), *rules, clock);
                 lane.put_doubtful(index, clock);
                 self.keep(index, pull.interrupted());
             }

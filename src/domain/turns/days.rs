@@ -15,8 +15,10 @@ use super::Rules;
 
 /// With more open days than this, one pull without a date is cheaper than a call for each day.
 const DATED_DAYS_MAX: i64 = 31;
-/// After so many undated pulls in a row that a smaller question could have cured, days are asked for one by one.
-const UNDATED_FAILURES_MAX: u32 = 2;
+/// After two undated pulls in a row that a smaller question could have cured, or eight of which nobody knows, days are asked
+/// for one by one.
+const UNDATED_DOUBTS_MAX: u32 = 8;
+const DOUBTS_OF_TOO_MUCH: u32 = 4;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Days {
@@ -24,7 +26,7 @@ pub(super) struct Days {
     asked: BTreeMap<Day, Duration>,
     /// The closed ones behind the first open day.
     closed: BTreeSet<Day>,
-    undated_failures: u32,
+    undated_doubts: u32,
 }
 
 /// The pauses between two turns of a day, and the days that have one.
@@ -49,7 +51,7 @@ impl Days {
     pub fn next(&self, open: Open, lateness: i64, now: UnixTime) -> Scope {
         let until = first_day_not_closing(lateness, now);
         let are_many = open.today.days_since(open.first) > DATED_DAYS_MAX && until > open.first;
-        if are_many && self.undated_failures < UNDATED_FAILURES_MAX {
+        if are_many && self.undated_doubts < UNDATED_DOUBTS_MAX {
             return Scope::History { until };
         }
         let (day, _) = self.due_first(open);
@@ -82,11 +84,15 @@ impl Days {
     }
 
     pub fn undated_read(&mut self) {
-        self.undated_failures = 0;
+        self.undated_doubts = 0;
     }
 
     pub fn undated_was_too_much(&mut self) {
-        self.undated_failures += 1;
+        self.undated_doubts += DOUBTS_OF_TOO_MUCH;
+    }
+
+    pub fn undated_was_unanswered(&mut self) {
+        self.undated_doubts += 1;
     }
 
     /// The open day that is due first, and when; the earliest of several.
