@@ -10,7 +10,7 @@
 //! | a key of the connector with a value that can't be read | a reason to stop: what it knew may be published twice |
 //! | a key of the other lane (`answered/…`) | skipped |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::fence::{Conflict, Fence, Found};
 use super::promoter::Promoter;
@@ -67,6 +67,8 @@ pub struct Content {
     state: State,
     /// By partition and connector, with the place of each.
     fences: BTreeMap<(i32, String), (StatePlace, Found)>,
+    /// By partition and connector: those whose last record is a tombstone.
+    fences_taken_away: BTreeSet<(i32, String)>,
     /// By partition and key.
     strays: BTreeMap<i32, HashMap<Vec<u8>, Stray>>,
     strays_left_out: bool,
@@ -82,6 +84,7 @@ impl Content {
         Content {
             state: State::default(),
             fences: BTreeMap::new(),
+            fences_taken_away: BTreeSet::new(),
             strays: BTreeMap::new(),
             strays_left_out: false,
             home: Box::new(home),
@@ -106,8 +109,12 @@ impl Content {
     fn take_fence(&mut self, place: StatePlace, connector: &str, key: &[u8], value: Option<&[u8]>) {
         let slot = (place.partition, connector.to_owned());
         self.heal(place, key);
+        self.fences_taken_away.remove(&slot);
         match value.map(Fence::decode) {
-            None => drop(self.fences.remove(&slot)),
+            None => {
+                self.fences.remove(&slot);
+                self.fences_taken_away.insert(slot);
+            }
             Some(Ok(found)) => drop(self.fences.insert(slot, (place, found))),
             Some(Err(_)) => self.stray(place, key, Fault::Value(Unreadable::Value)),
         }
@@ -153,6 +160,11 @@ impl Content {
     pub fn fences_of(&self, connector: &str) -> impl Iterator<Item = (i32, &Found)> {
         let of_it = move |((_, name), _): &(&(i32, String), &(StatePlace, Found))| name == connector;
         self.fences.iter().filter(of_it).map(|((partition, _), (_, found))| (*partition, found))
+    }
+
+    /// Whether somebody took the fence of `connector` away from `partition`, which is no sign that the state was emptied.
+    pub fn is_fence_taken_away(&self, partition: i32, connector: &str) -> bool {
+        self.fences_taken_away.contains(&(partition, connector.to_owned()))
     }
 
     /// Whether an owner that leaves the fence `own` may use what was read.
@@ -284,6 +296,18 @@ mod tests {
         let damaged = read(&[("fence/b", Some(b"{"))]);
         assert!(matches!(damaged.check(&ours), Err(Unusable::Damaged { .. })));
         assert_eq!(read(&[("fence/b", Some(b"{")), ("fence/b", None)]).check(&ours), Ok(()));
+    }
+
+    #[test]
+    fn a_fence_that_was_taken_away_is_told_from_one_that_never_was() {
+        let value = fence("a").encode();
+        let [whole, damaged, taken_away] = [Some(value.as_slice()), Some(b"{".as_slice()), None];
+        let is_taken_away = |values: &[Option<&[u8]>]| {
+            let records: Vec<_> = values.iter().map(|value| ("fence/a", *value)).collect();
+            read(&records).is_fence_taken_away(HOME, "a")
+        };
+        assert!(is_taken_away(&[damaged, taken_away]) && is_taken_away(&[whole, taken_away]));
+        assert!(!is_taken_away(&[]) && !is_taken_away(&[whole]) && !is_taken_away(&[taken_away, whole]));
     }
 
     #[test]
