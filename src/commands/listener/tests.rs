@@ -376,4 +376,35 @@ async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
     }
 }
 
+/// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
+async fn slow_registry() -> Registry {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = Registry::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+    let answer = || async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        serde_json::json!({ "schema": FOREIGN_SCHEMA }).to_string()
+    };
+    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+    registry
+}
+
+#[tokio::test]
+async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
+    let topic = Topic::new(1);
+    (0..300).for_each(|offset| topic.put(foreign(offset)));
+    (300..310).for_each(|offset| topic.put(request_for("wx2", Place { partition: 0, offset }, "0", None)));
+    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let apps = [app("wx1", &ill, 4), app("wx2", &well, 4)];
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    let executor = Executor::new(apps, "requests".into(), decoder, Some(slow_registry().await), PATIENCE);
+    calm_sessions_of(&topic, &Arc::new(executor), 10, Duration::from_secs(5)).await;
+    assert_eq!(answered(&topic), topic.places()[300..], "the other app's");
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
+    let apps = [app("wx1", &well, 4), app("wx2", &well, 4)];
+    let executor = Executor::new(apps, "requests".into(), decoder, None, PATIENCE);
+    calm_sessions_of(&topic, &Arc::new(executor), 310, Duration::from_secs(5)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
 mod waiting;
