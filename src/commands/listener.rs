@@ -25,7 +25,7 @@ use super::log::{AnswerBatch, CommandLog, OpenedCommands, ReadAgain};
 use super::partition::Partition;
 use super::rooms::{Keeper, Rooms};
 use super::totals::CommandTotals;
-use crate::commit::committer::{RECALL_GRACE, commit_again};
+use crate::commit::committer::{RECALL_GRACE, attempts};
 use crate::commit::log::{CommitError, Ended};
 use crate::wechat::transport::Transport;
 
@@ -127,7 +127,8 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     commit = Some(self.commit(log));
                 }
             }
-            let has_room = ended.is_none() && self.rooms.has_room_for_others();
+            let may_gather = ended.is_none() && self.gathered.len() < self.executor.at_once.most();
+            let has_room = may_gather && self.rooms.has_room_for_others();
             tokio::select! {
                 biased;
                 (log, keepers, batch, result) = finished(&mut commit) => {
@@ -147,10 +148,10 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     }
                 }
                 () = come(patience) => return (None, Ended::Recalled),
-                Some(task) = self.tasks.join_next(), if ended.is_none() => {
+                Some(task) = self.tasks.join_next(), if may_gather => {
                     self.finish(task.expect("nobody aborts a task, and a panic ends the process"));
                 }
-                Some(read) = self.jobs.running.join_next(), if ended.is_none() => {
+                Some(read) = self.jobs.running.join_next(), if may_gather => {
                     match read.expect("nobody aborts a job, and a panic ends the process") {
                         (job, Some(read)) => {
                             self.take_back(job, read);
@@ -291,8 +292,10 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.permits.clear();
         let records = batch.answers.len();
         let span = tracing::info_span!("commit", pipeline = "requests", records);
+        let executor = self.executor.clone();
         let committing = async move {
-            let result = commit_again(&mut log, batch.clone(), records).await;
+            let result = attempts(&mut log, batch.clone(), records, records > 1).await;
+            executor.at_once.learn(&result, records);
             (log, keepers, batch, result)
         };
         Box::pin(committing.instrument(span))

@@ -376,6 +376,54 @@ async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
     }
 }
 
+/// Takes so many answers in a minute, and no more.
+struct Slow {
+    log: MemoryTopic,
+    answers_max: usize,
+}
+
+impl CommitLog for Slow {
+    type Opened = OpenedCommands;
+    type Batch = AnswerBatch;
+
+    async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
+        self.log.open().await
+    }
+
+    async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
+        if batch.answers.len() > self.answers_max {
+            tokio::time::sleep(MINUTE).await;
+            return Err(CommitError::TooSlow("scripted".into()));
+        }
+        self.log.commit(batch).await
+    }
+
+    async fn release(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_a_log_is_too_slow_for_come_in_smaller_transactions() {
+    let (topic, executor) = (topic_holding(std::iter::repeat_n(0, 200)), executor(16));
+    let stop = CancellationToken::new();
+    let mut log = Slow { log: log(&topic, []), answers_max: 4 };
+    let deadline = Instant::now() + 60 * MINUTE;
+    while topic.answers_count() < 200 && Instant::now() < deadline {
+        let opened = log.open().await.unwrap();
+        let watching = async {
+            while topic.answers_count() < 200 && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let running = run(log, opened, executor.clone(), Arc::default(), &stop);
+        let (back, _) = tokio::select! {
+            ended = running => ended,
+            () = watching => break,
+        };
+        log = back.unwrap();
+    }
+    assert_eq!(answered(&topic), topic.places());
+}
+
 /// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
 async fn slow_registry() -> Registry {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
