@@ -376,6 +376,23 @@ async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_no_request_later_when_its_schema_is_known() {
+    let ill = Upstream::new(Health::Stopped);
+    let topic = Topic::new(1);
+    topic.put(command(Place { partition: 0, offset: 0 }, 0));
+    topic.put(foreign(1));
+    calm_sessions_of(&topic, &executor_of([app("wx1", &ill, 4)]), usize::MAX, Duration::from_secs(10)).await;
+    assert_eq!(answered(&topic), topic.places()[1..]);
+
+    ill.becomes(Health::Well);
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
+    let executor = Arc::new(Executor::new([app("wx1", &ill, 4)], "requests".into(), decoder, None, PATIENCE));
+    calm_sessions_of(&topic, &executor, usize::MAX, Duration::from_secs(60)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
 /// Takes so many answers in a minute, and no more.
 struct Slow {
     log: MemoryTopic,
