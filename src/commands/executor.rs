@@ -1,6 +1,7 @@
 //! Carries commands out: reads one, checks it, asks the upstream, and answers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use super::command::{Answer, Command};
 use super::material::{ID_BYTES_MAX, Verdict, check};
 use crate::avro::material::{RequestDecoder, RequestError};
 use crate::avro::registry::Registry;
+use crate::commit::log::CommitError;
 use crate::domain::dead_letter::{DeadLetter, Origin};
 use crate::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
 use crate::domain::time::UnixMillis;
@@ -25,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
 /// Between two calls for one request; each has its own retries already.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// What an operator can do about replies that take too long.
+const REMEDY: &str = "lower commands.concurrency, or raise \"transaction.timeout.ms\" in [kafka]";
 /// Beyond it, a clock that jumps would overflow; nobody waits that long.
 const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -35,6 +39,29 @@ pub struct Executor<T> {
     decoder: RequestDecoder,
     registry: Option<Registry>,
     patience: RetrySettings,
+    pub(super) at_once: AtOnce,
+}
+
+/// How many answers one transaction may hold: fewer than there are while the log is too slow for them.
+pub(super) struct AtOnce(AtomicUsize);
+
+impl AtOnce {
+    pub fn most(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// So many were committed, or were not.
+    pub fn learn(&self, result: &Result<(), CommitError>, answers: usize) {
+        let most = match result {
+            Ok(()) => self.most().saturating_add(self.most() / 4 + 1),
+            Err(CommitError::TooSlow(error)) => {
+                tracing::warn!(answers, %error, remedy = REMEDY, "replies took too long: fewer are sent at once");
+                (answers / 2).max(1)
+            }
+            Err(_) => return,
+        };
+        self.0.store(most, Ordering::Relaxed);
+    }
 }
 
 /// What a command says. The same bytes always say the same, so whose request it is never changes; but for a schema that
@@ -76,7 +103,14 @@ impl<T: Transport> Executor<T> {
         patience: RetrySettings,
     ) -> Executor<T> {
         let apps = apps.into_iter().map(|app| (app.client.app_id().as_str().to_owned(), app));
-        Executor { apps: apps.collect(), request_topic, decoder, registry, patience }
+        Executor {
+            apps: apps.collect(),
+            request_topic,
+            decoder,
+            registry,
+            patience,
+            at_once: AtOnce(AtomicUsize::new(usize::MAX)),
+        }
     }
 
     /// How many requests of the app may be in memory; nothing for one that is not known.

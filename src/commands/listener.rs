@@ -25,7 +25,7 @@ use super::log::{AnswerBatch, CommandLog, OpenedCommands, ReadAgain};
 use super::partition::Partition;
 use super::rooms::{Keeper, Rooms};
 use super::totals::CommandTotals;
-use crate::commit::committer::{RECALL_GRACE, commit_again};
+use crate::commit::committer::{RECALL_GRACE, attempts};
 use crate::commit::log::{CommitError, Ended};
 use crate::wechat::transport::Transport;
 
@@ -38,7 +38,14 @@ struct Task {
     command: Arc<Command>,
     keeper: Keeper,
     /// Absent where the lane ended first.
-    answer: Option<(Answer, Option<AnswerPermit>)>,
+    done: Option<Done>,
+}
+
+/// What came of a command that was begun.
+enum Done {
+    Answered(Answer, Option<AnswerPermit>),
+    /// It can be read now.
+    Learnt(Box<Errand>),
 }
 
 /// An answer that no transaction holds yet.
@@ -120,7 +127,8 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     commit = Some(self.commit(log));
                 }
             }
-            let has_room = ended.is_none() && self.rooms.has_room_for_others();
+            let may_gather = ended.is_none() && self.gathered.len() < self.executor.at_once.most();
+            let has_room = may_gather && self.rooms.has_room_for_others();
             tokio::select! {
                 biased;
                 (log, keepers, batch, result) = finished(&mut commit) => {
@@ -140,10 +148,10 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     }
                 }
                 () = come(patience) => return (None, Ended::Recalled),
-                Some(task) = self.tasks.join_next(), if ended.is_none() => {
+                Some(task) = self.tasks.join_next(), if may_gather => {
                     self.finish(task.expect("nobody aborts a task, and a panic ends the process"));
                 }
-                Some(read) = self.jobs.running.join_next(), if ended.is_none() => {
+                Some(read) = self.jobs.running.join_next(), if may_gather => {
                     match read.expect("nobody aborts a job, and a panic ends the process") {
                         (job, Some(read)) => {
                             self.take_back(job, read);
@@ -211,36 +219,55 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     fn begin(&mut self, command: Command, errand: Box<Errand>) {
         let (executor, cancel) = (self.executor.clone(), self.cancel.clone());
         let keeper = Keeper::App(errand.app_id().to_owned());
-        self.spawn(command, keeper, move |_| async move { executor.carry_out(&errand, &cancel).await });
+        self.spawn(Arc::new(command), keeper, async move { carry_out(&executor, &errand, &cancel).await });
     }
 
     fn begin_unread(&mut self, command: Command) {
-        let (executor, cancel) = (self.executor.clone(), self.cancel.clone());
-        self.spawn(command, Keeper::Unread, move |command| async move { executor.answer(&command, &cancel).await });
-    }
-
-    fn spawn<F: Future<Output = Option<(Answer, Option<AnswerPermit>)>> + Send + 'static>(
-        &mut self,
-        command: Command,
-        keeper: Keeper,
-        answer: impl FnOnce(Arc<Command>) -> F,
-    ) {
-        self.rooms.hold(&keeper, command.bytes());
-        let command = Arc::new(command);
-        let answering = answer(command.clone());
-        self.tasks.spawn(async move {
-            let answer = answering.await;
-            Task { command, keeper, answer }
+        let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
+        self.spawn(command.clone(), Keeper::Unread, async move {
+            match cancel.run_until_cancelled(executor.read_to_the_end(&command)).await? {
+                Ok(errand) => Some(Done::Learnt(errand)),
+                Err(letter) => Some(Done::Answered(Answer::DeadLetter(letter), None)),
+            }
         });
     }
 
-    fn finish(&mut self, Task { command, keeper, answer }: Task) {
-        let Some((answer, permit)) = answer else { return };
+    /// From here on it waits for its app, and holds up no other's.
+    fn begin_learnt(&mut self, command: Arc<Command>, errand: Box<Errand>) {
+        self.rooms.let_go(&Keeper::Unread, command.bytes());
+        let (executor, cancel) = (self.executor.clone(), self.cancel.clone());
+        let keeper = match executor.room(errand.app_id()) {
+            Some(_) => Keeper::Learnt(errand.app_id().to_owned()),
+            // It is refused at once.
+            None => Keeper::Unread,
+        };
+        self.spawn(command, keeper, async move { carry_out(&executor, &errand, &cancel).await });
+    }
+
+    fn spawn(
+        &mut self,
+        command: Arc<Command>,
+        keeper: Keeper,
+        doing: impl Future<Output = Option<Done>> + Send + 'static,
+    ) {
+        self.rooms.hold(&keeper, command.bytes());
+        self.tasks.spawn(async move {
+            let done = doing.await;
+            Task { command, keeper, done }
+        });
+    }
+
+    fn finish(&mut self, Task { command, keeper, done }: Task) {
+        let (answer, permit) = match done {
+            Some(Done::Answered(answer, permit)) => (answer, permit),
+            Some(Done::Learnt(errand)) => return self.begin_learnt(command, errand),
+            None => return,
+        };
         let Place { partition, offset } = command.place;
         if let Some(partition) = self.partitions.get_mut(&partition) {
             match &keeper {
                 Keeper::App(app) => partition.window(app).into_iter().for_each(|window| window.answer(offset)),
-                Keeper::Nobody | Keeper::Unread => partition.answer_unread(offset, app_of(&answer)),
+                Keeper::Nobody | Keeper::Unread | Keeper::Learnt(_) => partition.answer_unread(offset, app_of(&answer)),
             }
         }
         self.permits.extend(permit);
@@ -265,8 +292,10 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.permits.clear();
         let records = batch.answers.len();
         let span = tracing::info_span!("commit", pipeline = "requests", records);
+        let executor = self.executor.clone();
         let committing = async move {
-            let result = commit_again(&mut log, batch.clone(), records).await;
+            let result = attempts(&mut log, batch.clone(), records, records > 1).await;
+            executor.at_once.learn(&result, records);
             (log, keepers, batch, result)
         };
         Box::pin(committing.instrument(span))
@@ -286,6 +315,10 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.jobs.running.abort_all();
         ended
     }
+}
+
+async fn carry_out<T: Transport>(executor: &Executor<T>, errand: &Errand, cancel: &CancellationToken) -> Option<Done> {
+    executor.carry_out(errand, cancel).await.map(|(answer, permit)| Done::Answered(answer, permit))
 }
 
 /// Whose request it was.

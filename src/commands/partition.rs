@@ -116,7 +116,13 @@ impl Partition {
     pub fn answer_unread(&mut self, offset: i64, app: Option<&str>) {
         self.unread.remove(&offset);
         // Where the app's requests are read again, this one is met.
-        app.and_then(|app| self.window(app)).into_iter().for_each(|window| window.note(offset));
+        match app {
+            Some(app) => self.window(app).into_iter().for_each(|window| window.note(offset)),
+            // Its schema may be known by then, and it must be nobody's request. No window is overfilled for that.
+            None => self.apps.values_mut().for_each(|backlog| {
+                backlog.window.answer_at_once(offset);
+            }),
+        }
     }
 
     pub fn window(&mut self, app: &str) -> Option<&mut Window> {

@@ -105,21 +105,37 @@ pub fn trail_records(partition: i32, trail: &mut Trail) -> impl Iterator<Item = 
 
 /// The records of a topic, as they come in their order: of each key the last one counts.
 #[derive(Debug, Default)]
-pub struct Restored(BTreeMap<String, Vec<u8>>);
+pub struct Restored {
+    records: BTreeMap<String, Vec<u8>>,
+    /// Partitions whose record somebody has taken away.
+    taken_away: BTreeSet<i32>,
+}
 
 impl Restored {
     /// `key` is what stands behind `answered/<request topic>/`.
     pub fn take(&mut self, key: &str, value: Option<&[u8]>) {
+        let partition = key.parse::<i32>().ok();
         match value {
-            Some(value) => drop(self.0.insert(key.to_owned(), value.to_owned())),
-            None => drop(self.0.remove(key)),
+            Some(value) => {
+                self.records.insert(key.to_owned(), value.to_owned());
+                partition.map(|partition| self.taken_away.remove(&partition));
+            }
+            None => {
+                self.records.remove(key);
+                self.taken_away.extend(partition);
+            }
         }
+    }
+
+    /// Whether somebody wants the requests of the partition to be answered again.
+    pub fn is_taken_away(&self, partition: i32) -> bool {
+        self.taken_away.contains(&partition)
     }
 
     /// Nothing where nothing of the partition was ever answered.
     pub fn progress(&self, partition: i32) -> Result<Option<Progress>, Unreadable> {
         let key = partition.to_string();
-        let Some(value) = self.0.get(&key) else { return Ok(None) };
+        let Some(value) = self.records.get(&key) else { return Ok(None) };
         let numbers = decode(&key, value)?;
         let (next, unread) = numbers.split_first().ok_or_else(|| Unreadable::Damaged(key.clone()))?;
         let unread = unread.iter().copied().collect();
@@ -137,7 +153,7 @@ impl Restored {
 
     /// Keys that begin so, with their values and the rest of the key.
     fn below<'a>(&'a self, begin: &'a str) -> impl Iterator<Item = (&'a String, &'a [u8], &'a str)> {
-        let from = self.0.range(begin.to_owned()..);
+        let from = self.records.range(begin.to_owned()..);
         from.map_while(move |(key, value)| Some((key, value.as_slice(), key.strip_prefix(begin)?)))
     }
 }

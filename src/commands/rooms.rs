@@ -19,6 +19,8 @@ pub enum Keeper {
     Nobody,
     /// Its schema is asked for.
     Unread,
+    /// An app: its schema was asked for, so it was read before the room of the app was looked at.
+    Learnt(String),
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +53,7 @@ impl Rooms {
 
     fn held(&mut self, keeper: &Keeper) -> &mut Held {
         match keeper {
-            Keeper::App(app) => self.apps.entry(app.clone()).or_default(),
+            Keeper::App(app) | Keeper::Learnt(app) => self.apps.entry(app.clone()).or_default(),
             Keeper::Nobody | Keeper::Unread => &mut self.others,
         }
     }

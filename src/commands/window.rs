@@ -83,6 +83,16 @@ impl Window {
         self.open.len() + self.answered.len() < SPAN
     }
 
+    /// The same of one that is read again. The first without an answer always may: what is noted behind it waits for it.
+    pub fn has_room_for(&self, offset: i64) -> bool {
+        self.first() == Some(offset) || self.has_room()
+    }
+
+    /// Whether any of what is parked may be begun.
+    pub fn may_catch_up(&self) -> bool {
+        self.parked_from().is_some_and(|from| self.has_room_for(from))
+    }
+
     pub fn begin(&mut self, offset: i64) {
         self.open.insert(offset);
     }
@@ -97,7 +107,7 @@ impl Window {
 
     /// Notes a request that is answered without having been begun. False where there is no room for the note.
     pub fn answer_at_once(&mut self, offset: i64) -> bool {
-        let has_room = self.first().is_none() || self.has_room();
+        let has_room = self.first().is_none() || self.has_room_for(offset);
         if has_room {
             self.note(offset);
         }

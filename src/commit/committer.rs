@@ -259,13 +259,8 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, Outcome) {
 }
 
 /// Commits one batch, again and again while it is certain that nothing of it was written, [`ATTEMPTS_MAX`] times at most.
-/// `records` is how many it has, for the log.
-pub async fn commit_again<L: CommitLog>(log: &mut L, batch: Arc<L::Batch>, records: usize) -> Result<(), CommitError> {
-    attempts(log, batch, records, false).await
-}
-
-/// The same; one that took too long is not tried again where it `may_split`.
-async fn attempts<L: CommitLog>(
+/// `records` is how many it has, for the log. One that took too long is not tried again where it `may_split`.
+pub async fn attempts<L: CommitLog>(
     log: &mut L,
     batch: Arc<L::Batch>,
     records: usize,

@@ -10,7 +10,8 @@
 //! | a key of the connector with a value that can't be read | a reason to stop: what it knew may be published twice |
 //! | a key of the other lane (`answered/…`) | skipped |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::fence::{Conflict, Fence, Found};
 use super::promoter::Promoter;
@@ -19,6 +20,8 @@ use super::state_record::{StateKey, StateValue, Unreadable};
 
 /// How many records of a partition that don't belong there are kept apart. A topic with more of them is something else.
 pub const STRAYS_MAX: usize = 1000;
+/// How many more are noted, so that tombstones heal them too.
+const MORE_STRAYS_MAX: usize = 100_000;
 
 /// How far the requests for material are answered: records of the lane that answers them.
 const OTHER_LANE: &[u8] = b"answered/";
@@ -67,9 +70,12 @@ pub struct Content {
     state: State,
     /// By partition and connector, with the place of each.
     fences: BTreeMap<(i32, String), (StatePlace, Found)>,
+    /// By partition and connector: those whose last record is a tombstone.
+    fences_taken_away: BTreeSet<(i32, String)>,
     /// By partition and key.
     strays: BTreeMap<i32, HashMap<Vec<u8>, Stray>>,
-    strays_left_out: bool,
+    /// Hashes of the keys that are not kept, up to as many as are noted; behind that nothing heals.
+    more_strays: HashSet<u64>,
     /// The partition that a promoter belongs to.
     home: Box<dyn Fn(&Promoter) -> i32 + Send>,
     /// Whether only the fences are wanted.
@@ -82,8 +88,9 @@ impl Content {
         Content {
             state: State::default(),
             fences: BTreeMap::new(),
+            fences_taken_away: BTreeSet::new(),
             strays: BTreeMap::new(),
-            strays_left_out: false,
+            more_strays: HashSet::new(),
             home: Box::new(home),
             fences_only: false,
         }
@@ -106,8 +113,12 @@ impl Content {
     fn take_fence(&mut self, place: StatePlace, connector: &str, key: &[u8], value: Option<&[u8]>) {
         let slot = (place.partition, connector.to_owned());
         self.heal(place, key);
+        self.fences_taken_away.remove(&slot);
         match value.map(Fence::decode) {
-            None => drop(self.fences.remove(&slot)),
+            None => {
+                self.fences.remove(&slot);
+                self.fences_taken_away.insert(slot);
+            }
             Some(Ok(found)) => drop(self.fences.insert(slot, (place, found))),
             Some(Err(_)) => self.stray(place, key, Fault::Value(Unreadable::Value)),
         }
@@ -138,14 +149,17 @@ impl Content {
         if let Some(strays) = self.strays.get_mut(&place.partition) {
             strays.remove(key);
         }
+        if !self.more_strays.is_empty() && self.more_strays.len() < MORE_STRAYS_MAX {
+            self.more_strays.remove(&hash(place.partition, key));
+        }
     }
 
     fn stray(&mut self, place: StatePlace, key: &[u8], fault: Fault) {
         let strays = self.strays.entry(place.partition).or_default();
         if strays.len() < STRAYS_MAX {
             strays.insert(key.to_owned(), Stray { place, fault });
-        } else {
-            self.strays_left_out = true;
+        } else if self.more_strays.len() < MORE_STRAYS_MAX {
+            self.more_strays.insert(hash(place.partition, key));
         }
     }
 
@@ -153,6 +167,11 @@ impl Content {
     pub fn fences_of(&self, connector: &str) -> impl Iterator<Item = (i32, &Found)> {
         let of_it = move |((_, name), _): &(&(i32, String), &(StatePlace, Found))| name == connector;
         self.fences.iter().filter(of_it).map(|((partition, _), (_, found))| (*partition, found))
+    }
+
+    /// Whether somebody took the fence of `connector` away from `partition`, which is no sign that the state was emptied.
+    pub fn is_fence_taken_away(&self, partition: i32, connector: &str) -> bool {
+        self.fences_taken_away.contains(&(partition, connector.to_owned()))
     }
 
     /// Whether an owner that leaves the fence `own` may use what was read.
@@ -167,7 +186,7 @@ impl Content {
         if let Some((place, fault)) = damaged.min_by_key(|(place, _)| *place) {
             return Err(Unusable::Damaged { place, fault: fault.clone() });
         }
-        if self.strays_left_out { Err(Unusable::NotTheState) } else { Ok(()) }
+        if self.more_strays.is_empty() { Ok(()) } else { Err(Unusable::NotTheState) }
     }
 
     /// The state, when all of it was read, and the records that were skipped, in their order.
@@ -178,6 +197,12 @@ impl Content {
         strays.sort_by_key(|stray| stray.place);
         (state, strays)
     }
+}
+
+fn hash(partition: i32, key: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (partition, key).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -287,6 +312,18 @@ mod tests {
     }
 
     #[test]
+    fn a_fence_that_was_taken_away_is_told_from_one_that_never_was() {
+        let value = fence("a").encode();
+        let [whole, damaged, taken_away] = [Some(value.as_slice()), Some(b"{".as_slice()), None];
+        let is_taken_away = |values: &[Option<&[u8]>]| {
+            let records: Vec<_> = values.iter().map(|value| ("fence/a", *value)).collect();
+            read(&records).is_fence_taken_away(HOME, "a")
+        };
+        assert!(is_taken_away(&[damaged, taken_away]) && is_taken_away(&[whole, taken_away]));
+        assert!(!is_taken_away(&[]) && !is_taken_away(&[whole]) && !is_taken_away(&[taken_away, whole]));
+    }
+
+    #[test]
     fn a_topic_of_something_else_is_told_and_takes_no_memory() {
         let mut content = Content::new(|_| HOME);
         for offset in 0..5000 {
@@ -294,6 +331,17 @@ mod tests {
         }
         assert_eq!(content.check(&fence("a")), Err(Unusable::NotTheState));
         assert_eq!(content.finish().1.len(), STRAYS_MAX);
+    }
+
+    #[test]
+    fn however_many_strays_there_were_their_tombstones_heal() {
+        let mut content = Content::new(|_| HOME);
+        for (offset, value) in
+            (0..5000).map(|offset| (offset, Some(b"".as_slice()))).chain((5000..10_000).map(|offset| (offset, None)))
+        {
+            content.take(StatePlace { partition: HOME, offset }, format!("{}", offset % 5000).as_bytes(), value);
+        }
+        assert_eq!(content.check(&fence("a")), Ok(()));
     }
 
     #[test]

@@ -164,6 +164,29 @@ fn read_to(
     Err(OpenError::Again(format!("topic {topic} could not be read to the record that was just written")))
 }
 
+/// Requests that the group has answered must be known: a state that was emptied, or made anew, would have them answered
+/// again. Kafka forgets the offsets of a partition with its topic, so those of a request topic that was made anew tell nothing.
+pub(super) fn refuse_emptied(
+    settings: &Settings,
+    request_topic: &str,
+    restored: &Restored,
+    committed: &[Position],
+) -> Result<(), OpenError> {
+    let is_lost = |position: &&Position| {
+        position.offset > 0
+            && !restored.is_taken_away(position.partition)
+            && matches!(restored.progress(position.partition), Ok(None))
+    };
+    let Some(Position { partition, offset, .. }) = committed.iter().find(is_lost) else { return Ok(()) };
+    let (state, group) = (&settings.topics.state, settings.command_group());
+    Err(OpenError::Stop(format!(
+        "topic {state} does not tell how far partition {partition} of {request_topic} is answered, though the group {group} \
+         has come to offset {offset}: it was emptied or made anew. Put its records back; or, to have the requests answered \
+         again that still stand there, write a tombstone under the key {}{partition} into its partition {STATE_PARTITION}",
+        prefix(request_topic)
+    )))
+}
+
 /// What is known of each partition, as far as its log is still the same. Blocks.
 pub(super) fn settle(
     restored: &Restored,

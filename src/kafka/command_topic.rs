@@ -122,6 +122,7 @@ impl Parts {
         let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), positions };
         let recalled = assignment.recalled.clone();
         let restored = command_progress::restore(&self.settings, topic, &transactions, &offsets, &recalled)?;
+        command_progress::refuse_emptied(&self.settings, topic, &restored, &offsets.positions)?;
         let progress = command_progress::settle(&restored, &mut pieces, topic, &assignment.partitions, &recalled)?;
         reach(CrashPoint::ProgressRead);
         let (reader, commands) = Reader::start(command_again::consumer(&self.settings)?, topic, &progress)?;

@@ -172,7 +172,7 @@ impl Shared {
             }
             self.revoked();
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
-            if rival::lives(&self.settings, &self.group, || self.stopped()) {
+            if rival::lives(&self.settings, &self.group, || self.stopped()) && self.decides() {
                 return self.fail(format!(
                     "another process runs as connector.instance_id \"{}\" and has taken over; give each instance its own",
                     self.settings.instance_id
@@ -183,6 +183,13 @@ impl Shared {
                 Err(error) => return self.fail(format!("the group can't be joined again: {error}")),
             }
         }
+    }
+
+    /// Of two processes of one name each may displace the other in one of the two groups, and only one of them may end for
+    /// it. So the group of those who poll decides: its loser leaves the other group as well, where the winner takes its
+    /// place again.
+    fn decides(&self) -> bool {
+        self.group == self.settings.name
     }
 
     fn stopped(&self) -> bool {

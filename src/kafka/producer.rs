@@ -242,17 +242,34 @@ impl RefusedRecord {
 #[derive(Default)]
 pub(super) struct Deliveries {
     log: LogContext,
-    first: Mutex<Option<RefusedRecord>>,
+    /// Since the last reset, one for each topic: the first that says why.
+    refused: Mutex<Vec<RefusedRecord>>,
 }
 
 impl Deliveries {
     pub fn reset(&self) {
-        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn refuse(&self, record: RefusedRecord) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused.iter_mut().find(|earlier| earlier.topic == record.topic) {
+            Some(earlier) if record.says_more_than(earlier) => *earlier = record,
+            Some(_) => {}
+            None => refused.push(record),
+        }
     }
 
     /// The first since the last reset that says why.
     pub fn first_refusal(&self) -> Option<RefusedRecord> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = |first: &RefusedRecord, next: &RefusedRecord| {
+            // Where a topic refuses even what has the time of now, as the state's has, a clock is wrong: that others refuse
+            // what is old tells nothing.
+            let is_later = first.is_of_wrong_time() && next.is_of_wrong_time() && next.time > first.time;
+            is_later || next.weight() > first.weight()
+        };
+        refused.iter().reduce(|first, next| if more(first, next) { next } else { first }).cloned()
     }
 }
 
@@ -276,10 +293,43 @@ impl ProducerContext for Deliveries {
         if let Err((error, message)) = result {
             let time = UnixTime(i64::try_from(seconds).unwrap_or_default()).as_millis();
             let refused = RefusedRecord { topic: message.topic().to_owned(), error: error.clone(), time };
-            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-            if first.as_ref().is_none_or(|first| refused.says_more_than(first)) {
-                *first = Some(refused);
-            }
+            self.refuse(refused);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(topic: &str, code: RDKafkaErrorCode, time: i64) -> RefusedRecord {
+        RefusedRecord { topic: topic.into(), error: KafkaError::MessageProduction(code), time: UnixMillis(time) }
+    }
+
+    #[test]
+    fn old_records_are_not_at_fault_where_those_of_now_are_refused_too() {
+        const NOW: i64 = 1_000_000;
+        let wrong_time = |topic, time| refused(topic, RDKafkaErrorCode::InvalidTimestamp, time);
+        let records = [wrong_time("touches", 5), wrong_time("state", NOW), wrong_time("touches", NOW)];
+        for first in 0..records.len() {
+            let deliveries = Deliveries::default();
+            let (behind, before) = (&records[first..], &records[..first]);
+            behind.iter().chain(before).for_each(|record| deliveries.refuse(record.clone()));
+            assert_eq!(deliveries.first_refusal().map(|refused| refused.topic).as_deref(), Some("state"), "{first}");
+        }
+        let deliveries = Deliveries::default();
+        [7, 5, 6].into_iter().for_each(|time| deliveries.refuse(wrong_time("touches", time)));
+        assert_eq!(deliveries.first_refusal().map(|refused| refused.time), Some(UnixMillis(5)));
+    }
+
+    #[test]
+    fn what_only_follows_from_another_refusal_is_not_told() {
+        let deliveries = Deliveries::default();
+        deliveries.refuse(refused("touches", RDKafkaErrorCode::PurgeQueue, 5));
+        deliveries.refuse(refused("orders", RDKafkaErrorCode::MessageSizeTooLarge, 5));
+        deliveries.refuse(refused("state", RDKafkaErrorCode::PurgeQueue, 9));
+        assert!(deliveries.first_refusal().is_some_and(|refused| refused.is_too_large()));
+        deliveries.reset();
+        assert!(deliveries.first_refusal().is_none());
     }
 }

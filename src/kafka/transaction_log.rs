@@ -45,7 +45,8 @@
 //! transaction, and the first of them wrote the fence. Then the state was emptied or made anew, and the start stops. (That
 //! the whole topic is missing beside a registry is told by [`super::topics`].) Kafka forgets the offsets of a group that
 //! nobody has joined for `offsets.retention.minutes`, and with the registry's topic: whoever deletes both topics wants to
-//! begin anew, and may. Topics that an operator has made before the first start have neither fences nor offsets.
+//! begin anew, and may. Nor is it a sign that the last record under the fence's key is a tombstone: somebody has healed a
+//! damaged one, as the connector asked for. Topics that an operator has made before the first start have neither fences nor offsets.
 //!
 //! That there are events of an earlier life counts for nothing: their topics may be shared with another connector, and may
 //! outlive an operator's wish to begin anew.
@@ -226,7 +227,10 @@ impl Parts {
         reader.check(&fence)?;
         let fenced: HashSet<i32> =
             reader.content().fences_of(&self.settings.name).map(|(partition, _)| partition).collect();
-        self.refuse_emptied(worked_on.iter().filter(|partition| !fenced.contains(partition)))?;
+        let name = &self.settings.name;
+        let is_emptied =
+            |partition: &&i32| !fenced.contains(partition) && !reader.content().is_fence_taken_away(**partition, name);
+        self.refuse_emptied(worked_on.iter().filter(is_emptied))?;
         for (_, earlier) in reader.content().fences_of(&self.settings.name) {
             fence.inherit(earlier);
         }

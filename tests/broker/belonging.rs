@@ -226,6 +226,15 @@ fn stray_records(context: &Context) -> Result<()> {
     put(home, &key, None)?;
     let healed = context.connector("healed", &config, &[])?;
     healed.wait_logged(OPEN, 1, BOUND)?;
+    ensure!(healed.terminate()?.success(), "it ends in order");
+
+    let key = format!("fence/{}", context.topics().prefix());
+    put(1, &key, Some("damaged"))?;
+    let damaged = context.connector("damaged-fence", &config, &[])?;
+    stops(&damaged, "the record at partition 1 offset")?;
+    put(1, &key, None)?;
+    let healed = context.connector("healed-fence", &config, &[])?;
+    healed.wait_logged(OPEN, 1, BOUND)?;
     context.settle(&simulator, SETTLE)?;
     healed.must_run()
 }

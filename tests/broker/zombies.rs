@@ -1,13 +1,22 @@
 //! A process that stood still while another took its place wakes up, and can do no harm.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
 use crate::harness::case::Case;
+use crate::harness::client;
 use crate::harness::context::Context;
+use crate::harness::wait::wait_until;
 
 pub const CASES: &[Case] = &[
     Case::shared("zombie: it wakes up when another instance has its partitions", another_instance_took_over),
+    Case::shared(
+        "zombie: it is displaced among those who answer only, and takes its place again",
+        displaced_in_one_group,
+    ),
     Case::shared("zombie: it wakes up when a process of its own name has its place", a_process_of_its_name_took_over),
 ];
 
@@ -52,4 +61,29 @@ fn a_process_of_its_name_took_over(context: &Context) -> Result<()> {
 
     context.settle(&simulator, SETTLE)?;
     heir.must_run()
+}
+
+fn displaced_in_one_group(context: &Context) -> Result<()> {
+    const TAKEN: &str = "requests for material are taken";
+    let simulator = lively(context, "2s")?;
+    let config = context.config(simulator.url(), PROMOTERS, QUICK_GROUP);
+    let connector = context.connector("one", &config, &[])?;
+    connector.wait_logged(OPEN, 1, BOUND)?;
+    connector.wait_logged(TAKEN, 1, BOUND)?;
+    // A process of its name that it has displaced in the other group, where that one ends of it.
+    let rival: BaseConsumer = client::config(context.bootstrap())
+        .set("group.id", format!("{}:commands", context.topics().prefix()))
+        .set("group.instance.id", "one")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", "3000")
+        .set("heartbeat.interval.ms", "500")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    rival.subscribe(&[&context.topics().name("material.requests")])?;
+    wait_until("it has its place again", BOUND, || {
+        connector.must_run()?;
+        rival.poll(Duration::from_millis(100));
+        Ok((connector.log()?.matches(TAKEN).count() == 2).then_some(()))
+    })?;
+    connector.must_run()
 }

@@ -159,7 +159,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         let backlog = partition.apps.get_mut(app)?;
         backlog.begin_sweep(time, now, end);
         let sweep = backlog.sweep.filter(|_| has_room);
-        let catches_up = has_place && backlog.window.has_room();
+        let catches_up = has_place && backlog.window.may_catch_up();
         let sweeps = sweep.is_some() && !(catches_up && backlog.swept_last);
         backlog.swept_last = sweeps;
         let job = |kind, from| Job { partition: number, kind, from };
@@ -225,14 +225,16 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         let room = self.executor.room(errand.app_id());
         let has_room = room.is_none_or(|room| self.rooms.has_room(errand.app_id(), room));
         let Some(partition) = self.partitions.get_mut(&number) else { return Step::Skip };
-        let is_put_off = partition.unread().contains(&offset);
+        let (is_put_off, end) = (partition.unread().contains(&offset), partition.next());
         let Some(window) = partition.window(errand.app_id()) else { return Step::Skip };
+        // All that stands before it has been met.
+        window.read_to(offset, end);
         if is_put_off || !window.is_unanswered(offset, errand.deadline()) {
             return Step::Skip;
         }
         match self.executor.without_a_call(errand, time) {
             Some(answer) if window.answer_at_once(offset) => Step::Answer(answer),
-            None if has_room && window.has_room() => {
+            None if has_room && window.has_room_for(offset) => {
                 window.begin(offset);
                 Step::Begin
             }

@@ -376,4 +376,100 @@ async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_no_request_later_when_its_schema_is_known() {
+    let ill = Upstream::new(Health::Stopped);
+    let topic = Topic::new(1);
+    topic.put(command(Place { partition: 0, offset: 0 }, 0));
+    topic.put(foreign(1));
+    calm_sessions_of(&topic, &executor_of([app("wx1", &ill, 4)]), usize::MAX, Duration::from_secs(10)).await;
+    assert_eq!(answered(&topic), topic.places()[1..]);
+
+    ill.becomes(Health::Well);
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
+    let executor = Arc::new(Executor::new([app("wx1", &ill, 4)], "requests".into(), decoder, None, PATIENCE));
+    calm_sessions_of(&topic, &executor, usize::MAX, Duration::from_secs(60)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+/// Takes so many answers in a minute, and no more.
+struct Slow {
+    log: MemoryTopic,
+    answers_max: usize,
+}
+
+impl CommitLog for Slow {
+    type Opened = OpenedCommands;
+    type Batch = AnswerBatch;
+
+    async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
+        self.log.open().await
+    }
+
+    async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
+        if batch.answers.len() > self.answers_max {
+            tokio::time::sleep(MINUTE).await;
+            return Err(CommitError::TooSlow("scripted".into()));
+        }
+        self.log.commit(batch).await
+    }
+
+    async fn release(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_a_log_is_too_slow_for_come_in_smaller_transactions() {
+    let (topic, executor) = (topic_holding(std::iter::repeat_n(0, 200)), executor(16));
+    let stop = CancellationToken::new();
+    let mut log = Slow { log: log(&topic, []), answers_max: 4 };
+    let deadline = Instant::now() + 60 * MINUTE;
+    while topic.answers_count() < 200 && Instant::now() < deadline {
+        let opened = log.open().await.unwrap();
+        let watching = async {
+            while topic.answers_count() < 200 && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let running = run(log, opened, executor.clone(), Arc::default(), &stop);
+        let (back, _) = tokio::select! {
+            ended = running => ended,
+            () = watching => break,
+        };
+        log = back.unwrap();
+    }
+    assert_eq!(answered(&topic), topic.places());
+}
+
+/// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
+async fn slow_registry() -> Registry {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = Registry::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+    let answer = || async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        serde_json::json!({ "schema": FOREIGN_SCHEMA }).to_string()
+    };
+    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+    registry
+}
+
+#[tokio::test]
+async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
+    let topic = Topic::new(1);
+    (0..300).for_each(|offset| topic.put(foreign(offset)));
+    (300..310).for_each(|offset| topic.put(request_for("wx2", Place { partition: 0, offset }, "0", None)));
+    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let apps = [app("wx1", &ill, 4), app("wx2", &well, 4)];
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    let executor = Executor::new(apps, "requests".into(), decoder, Some(slow_registry().await), PATIENCE);
+    calm_sessions_of(&topic, &Arc::new(executor), 10, Duration::from_secs(5)).await;
+    assert_eq!(answered(&topic), topic.places()[300..], "the other app's");
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
+    let apps = [app("wx1", &well, 4), app("wx2", &well, 4)];
+    let executor = Executor::new(apps, "requests".into(), decoder, None, PATIENCE);
+    calm_sessions_of(&topic, &Arc::new(executor), 310, Duration::from_secs(5)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
 mod waiting;

@@ -34,6 +34,10 @@ pub const CASES: &[Case] = &[
         waiting::one_app_holds_up_no_other,
     ),
     Case::shared("material: a connector under another name answers nothing again", remembering::under_another_name),
+    Case::shared(
+        "material: what was answered is not answered again when its memory was emptied",
+        remembering::after_its_memory_was_emptied,
+    ),
     Case::shared("material: a log that lost its tail is answered from there", remembering::in_a_log_that_lost_its_tail),
     Case::shared("material: the command line asks and shows the reply", command_line::asks_and_shows_the_reply),
     Case::shared("material: a reply goes where its request may send it", destinations::only_listed_topics),

@@ -79,6 +79,27 @@ pub fn in_a_log_that_lost_its_tail(context: &Context) -> Result<()> {
     each_once(context, (0..40).chain(100..140))
 }
 
+/// What was answered is not known any more, and nobody answers it again.
+pub fn after_its_memory_was_emptied(context: &Context) -> Result<()> {
+    let simulator = prepare(context, "10ms")?;
+    let one = config(context, "one", &simulator, "");
+    let connector = context.connector("one", &one, &[])?;
+    ask(context, 0..50)?;
+    answered(context, 50)?;
+    ensure!(connector.terminate()?.success(), "it ends in order");
+
+    let state = context.topics().name("state");
+    context.topics().delete(&state)?;
+    context.topics().create("state", PARTITIONS, &[("cleanup.policy", "compact")])?;
+    for start in 0..3 {
+        let connector = context.connector(&format!("again-{start}"), &one, &[])?;
+        let end = connector.wait_exit(BOUND)?;
+        ensure!(end.code() == Some(1), "it stops, and does not end with {end}");
+        ensure!(!connector.log()?.contains(TAKEN), "it has answered nothing");
+    }
+    each_once(context, 0..50)
+}
+
 fn ask(context: &Context, numbers: Range<i64>) -> Result<()> {
     let asker = Asker::open(context)?;
     for number in numbers {

@@ -100,3 +100,25 @@ async fn an_app_that_is_taken_out_of_the_configuration_leaves_no_request_without
     calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
     assert_eq!(answered(&topic), topic.places());
 }
+
+#[tokio::test(start_paused = true)]
+async fn however_many_are_refused_behind_one_that_waits_it_is_answered_in_the_end() {
+    let ill = Upstream::new(Health::Stopped);
+    let topic = Topic::new(2);
+    let put = |partition: i32, offsets: std::ops::Range<i64>, path: &str| {
+        offsets.for_each(|offset| topic.put(request_for("wx2", Place { partition, offset }, path, None)));
+    };
+    // They take all the room of their app, and leave none for those of the other partition.
+    put(0, 0..300, "0");
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        put(1, 0..5, "0");
+        // None without a path needs a call.
+        put(1, 5..2000, "");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        ill.becomes(Health::Well);
+    };
+    let executor = executor_of([app("wx2", &ill, 4)]);
+    tokio::join!(calm_sessions_of(&topic, &executor, 2300, Duration::from_secs(3600)), later);
+    assert_eq!(answered(&topic), topic.places());
+}
