@@ -19,6 +19,11 @@ const SLICE_MAX: i64 = 366 * 24 * 3600;
 const WINDOW_MIN: i64 = 10;
 /// A slice with fewer rows than this is followed by a longer one: a quarter of a page.
 const ROWS_FEW: u64 = 250;
+/// By how much a slice grows after few rows.
+const GROWTH: i64 = 2;
+/// By how much after none, as long as no window was too much: of a promoter who was not there yet, years are asked for in a
+/// few calls, even by processes that live no longer than that.
+const GROWTH_EMPTY: i64 = 8;
 /// After a window that was too much, so many go well before slices grow again: where the upstream refuses long ones,
 /// one call in so many finds that out.
 const CALM: u32 = 8;
@@ -29,6 +34,8 @@ const PART_GROWTH: i64 = 4;
 pub(super) struct Windows {
     slice: i64,
     calm: u32,
+    /// Whether a window was ever too much for one pull.
+    met_limit: bool,
     /// In seconds, where the latest touches are read in parts.
     part: Option<i64>,
     /// The end of the part that was read last.
@@ -37,7 +44,7 @@ pub(super) struct Windows {
 
 impl Windows {
     pub fn new() -> Windows {
-        Windows { slice: SLICE_FIRST, calm: 0, part: None, read_to: None }
+        Windows { slice: SLICE_FIRST, calm: 0, met_limit: false, part: None, read_to: None }
     }
 
     /// The next stretch of touches: to now, or less.
@@ -66,7 +73,10 @@ impl Windows {
         } else if pulled.rows < ROWS_FEW {
             match self.calm.checked_sub(1) {
                 Some(calm) => self.calm = calm,
-                None => self.slice = (self.slice * 2).min(SLICE_MAX),
+                None => {
+                    let growth = if pulled.rows == 0 && !self.met_limit { GROWTH_EMPTY } else { GROWTH };
+                    self.slice = (self.slice * growth).min(SLICE_MAX);
+                }
             }
             let grown = self.part.map(|part| part * PART_GROWTH);
             self.part = grown.filter(|part| begin.plus(*part) < pulled.as_of);
@@ -79,6 +89,7 @@ impl Windows {
         self.slice = self.slice.min(half);
         self.part = Some(half);
         self.calm = CALM;
+        self.met_limit = true;
         self.read_to = None;
     }
 }
@@ -124,8 +135,16 @@ mod tests {
         let (mut windows, mut cursor) = (Windows::new(), cursor(20_000 * HOUR));
         windows.ask_for_less(NOON.minus(64 * HOUR), NOON);
         windows.slice = 32 * HOUR;
-        let widths: Vec<_> = (0..10).map(|_| read(&mut windows, &mut cursor, 0) / HOUR).collect();
+        let widths: Vec<_> = (0..10).map(|_| read(&mut windows, &mut cursor, 1) / HOUR).collect();
         assert_eq!(widths, [32, 32, 32, 32, 32, 32, 32, 32, 32, 64]);
+    }
+
+    #[test]
+    fn years_without_a_touch_are_asked_for_in_a_few_calls() {
+        let (mut windows, mut cursor) = (Windows::new(), cursor(4 * 366 * 24 * HOUR));
+        let calls = (1..)
+            .take_while(|_| read(&mut windows, &mut cursor, 0) > 0 && cursor.complete_before < NOON.minus(LATENESS));
+        assert_eq!(calls.count(), 6);
     }
 
     #[test]
