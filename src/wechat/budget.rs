@@ -40,12 +40,21 @@ pub enum Turn {
 pub struct Budget {
     pace: Option<Pace>,
     per_day: u32,
-    day: StdMutex<(Day, u32)>,
+    day: StdMutex<Counted>,
+}
+
+/// The calls of a day.
+struct Counted {
+    day: Day,
+    spent: u32,
+    /// The day that the clock was last set back from, and what was spent then: it may have been the right one.
+    left: (Day, u32),
 }
 
 impl Budget {
     pub fn new(settings: BudgetSettings) -> Budget {
-        let day = StdMutex::new((Day::in_beijing(UnixTime::EARLIEST), 0));
+        let day = Day::in_beijing(UnixTime::EARLIEST);
+        let day = StdMutex::new(Counted { day, spent: 0, left: (day, 0) });
         Budget { pace: NonZeroU32::new(settings.per_minute).map(Pace::new), per_day: settings.per_day, day }
     }
 
@@ -75,24 +84,26 @@ impl Budget {
     fn day_of(&self, now: UnixTime) -> DayGuard<'_> {
         let mut counted = self.day.lock().unwrap_or_else(PoisonError::into_inner);
         let today = Day::in_beijing(now);
-        if counted.0 < today {
-            *counted = (today, 0);
+        if counted.day < today {
+            counted.spent = if counted.left.0 == today { counted.left.1 } else { 0 };
+        } else if counted.day > today {
+            counted.left = (counted.day, counted.spent);
         }
         // A day that lies ahead was a clock's mistake. What was sent by then was sent today: so a clock that is set back
         // does not open a spent day again.
-        counted.0 = today;
+        counted.day = today;
         DayGuard { counted, per_day: self.per_day }
     }
 }
 
 struct DayGuard<'a> {
-    counted: MutexGuard<'a, (Day, u32)>,
+    counted: MutexGuard<'a, Counted>,
     per_day: u32,
 }
 
 impl DayGuard<'_> {
     fn left(&self) -> Result<(), DaySpent> {
-        let (day, spent) = *self.counted;
+        let Counted { day, spent, .. } = *self.counted;
         if self.per_day != 0 && spent >= self.per_day {
             return Err(DaySpent { until: day.beijing_end() });
         }
@@ -100,7 +111,7 @@ impl DayGuard<'_> {
     }
 
     fn count(&mut self) {
-        self.counted.1 = self.counted.1.saturating_add(1);
+        self.counted.spent = self.counted.spent.saturating_add(1);
     }
 }
 
@@ -219,6 +230,15 @@ mod tests {
         let budget = two_a_day();
         assert_eq!([budget.count(NOON), budget.count(NOON)], [Ok(()), Ok(())]);
         assert!(budget.left(NOON.minus(24 * 3600)).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_was_behind_once_does_not_open_a_spent_day_again() {
+        let budget = two_a_day();
+        assert_eq!([budget.count(NOON), budget.count(NOON)], [Ok(()), Ok(())]);
+        assert!(budget.left(NOON.minus(24 * 3600)).is_err());
+        assert!(budget.left(NOON).is_err());
+        assert!(budget.left(NOON.plus(24 * 3600)).is_ok());
     }
 
     #[test]
