@@ -218,11 +218,15 @@ pub(super) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i
     // Not to wait for transactions that are open: what they would tell is told by the fences.
     let committed = uncommitted(settings).and_then(|client| client.committed_offsets(asked, CALL_TIMEOUT));
     let committed = committed.map_err(again)?;
-    let committed = committed.elements();
-    let known = committed
-        .iter()
-        .filter(|element| matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN);
-    Ok(known.map(|element| element.partition()).collect())
+    let mut known = Vec::new();
+    for element in committed.elements() {
+        // One that nobody could tell of looks like one that was never worked on.
+        element.error().map_err(again)?;
+        if matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN {
+            known.push(element.partition());
+        }
+    }
+    Ok(known)
 }
 
 /// A client that is told of things as they are, whatever transactions are open.

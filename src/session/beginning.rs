@@ -83,7 +83,9 @@ impl Beginning {
         if tokio::time::timeout(CLOCK_PATIENCE, app.client.hear()).await.is_err() {
             tracing::warn!(app = %app.app, "the upstream's clock is not known: feeds that begin now begin by this host's");
         }
-        let waited = i64::try_from(since.elapsed().as_secs()).unwrap_or(i64::MAX);
+        // Rounded up: "now" is cut to a whole second as well, and must not come to lie behind the moment of the start.
+        let waited = since.elapsed() + Duration::from_millis(999);
+        let waited = i64::try_from(waited.as_secs()).unwrap_or(i64::MAX);
         let promoters = promoters.iter().map(|(promoter, cursors)| (promoter, *cursors));
         Beginning::made_of(promoters, app.client.now().minus(waited))
     }
