@@ -1,15 +1,14 @@
 //! A broker that asks who is there: the real binary with each way of telling it, polls, requests and replies alike, and
 //! with no more rights than README.md lists.
 
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use rdkafka::bindings::rd_kafka_AclOperation_t as Operation;
 
-use super::world::{OPEN, PROMOTERS, SETTLE, lively};
+use super::world::{OPEN, PROMOTERS, SETTLE, asking_is_answered, lively};
 use crate::harness::case::Case;
-use crate::harness::connector::{BINARY, Connector};
+use crate::harness::connector::Connector;
 use crate::harness::context::Context;
 use crate::harness::rights::{self, CREATE, DESCRIBE, DESCRIBE_CONFIGS, GROUP, READ, TOPIC, TRANSACTIONAL_ID, WRITE};
 use crate::harness::security::{MTLS_USER, PASSWORD, PLAIN_USER, SCRAM_USER, Security};
@@ -75,24 +74,7 @@ fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result
     let config = with_properties(context, &context.config(simulator.url(), PROMOTERS, ""), properties);
     let connector = context.connector("one", &config, &[])?;
     context.settle(&simulator, SETTLE)?;
-    let asked = Command::new(BINARY)
-        .args([
-            "material",
-            "request",
-            "--app",
-            "wx_simulated",
-            "--promoter",
-            "oSimulated000001",
-            "--path",
-            "pages/index",
-        ])
-        .args(["--timeout", "60s", "--config"])
-        .arg(context.directory().join("one.toml"))
-        .output()
-        .context("the command does not start")?;
-    // Whether the upstream gave the material or refused it: the reply is there.
-    let told = String::from_utf8_lossy(&asked.stderr);
-    ensure!(asked.status.success() || told.contains("FAILED"), "the request is answered: {told}");
+    asking_is_answered(context)?;
     ensure!(connector.log()?.matches(OPEN).count() == 1, "nothing was refused");
     ensure!(connector.terminate()?.success(), "it ends in order");
     Ok(())

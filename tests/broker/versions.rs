@@ -1,12 +1,9 @@
 //! The oldest Kafka that keeps the promise, and one that is too old for it. All other cases run on a new one.
 
-use std::process::Command;
+use anyhow::{Result, ensure};
 
-use anyhow::{Context as _, Result, ensure};
-
-use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, lively};
+use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, asking_is_answered, lively};
 use crate::harness::case::Case;
-use crate::harness::connector::BINARY;
 use crate::harness::context::Context;
 
 pub const CASES: &[Case] = &[
@@ -23,23 +20,7 @@ fn the_oldest_serves(context: &Context) -> Result<()> {
     first.kill9()?;
     let second = context.connector("one", &config, &[])?;
     context.settle(&simulator, SETTLE)?;
-    let asked = Command::new(BINARY)
-        .args([
-            "material",
-            "request",
-            "--app",
-            "wx_simulated",
-            "--promoter",
-            "oSimulated000001",
-            "--path",
-            "pages/index",
-        ])
-        .args(["--timeout", "60s", "--config"])
-        .arg(context.directory().join("one.toml"))
-        .output()
-        .context("the command does not start")?;
-    let told = String::from_utf8_lossy(&asked.stderr);
-    ensure!(asked.status.success() || told.contains("FAILED"), "the request is answered: {told}");
+    asking_is_answered(context)?;
     ensure!(second.terminate()?.success(), "it ends in order");
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! The upstream that most cases poll: lively enough that every page brings something to lose or to double, and quiet
 //! in time to be judged.
 
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
-use crate::harness::connector::Connector;
+use crate::harness::connector::{BINARY, Connector};
 use crate::harness::consumer::high_watermarks;
 use crate::harness::context::Context;
 use crate::harness::simulator::Simulator;
@@ -62,4 +63,18 @@ pub fn wait_for_records(context: &Context, connector: &Connector, topic: &str, r
         let written = high_watermarks(context.bootstrap(), &topic).map_or(0, |ends| ends.values().sum());
         Ok((written >= records).then_some(written))
     })
+}
+
+/// A request for material from the command line gets its reply, whether the upstream gave the material or refused it. It
+/// asks as the instance "one" is configured.
+pub fn asking_is_answered(context: &Context) -> Result<()> {
+    let asked = Command::new(BINARY)
+        .args(["material", "request", "--app", "wx_simulated", "--promoter", "oSimulated000001"])
+        .args(["--path", "pages/index", "--timeout", "60s", "--config"])
+        .arg(context.directory().join("one.toml"))
+        .output()
+        .context("the command does not start")?;
+    let told = String::from_utf8_lossy(&asked.stderr);
+    ensure!(asked.status.success() || told.contains("FAILED"), "the request is answered: {told}");
+    Ok(())
 }
