@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ impl Lines {
         let (queue, lines) = mpsc::channel();
         let progress = Mutex::new(Progress { bytes_max, ..Progress::default() });
         let shared = Arc::new(Shared { progress, settled: Condvar::new() });
-        let writer = Writer { out, shared: shared.clone(), say, said: None };
+        let writer = Writer { out, shared: shared.clone(), say, said: None, flows: false };
         thread::Builder::new().name("log".into()).spawn(move || writer.run(&lines))?;
         Ok(Lines { queue, shared })
     }
@@ -137,20 +137,40 @@ struct Writer<W, S> {
     say: S,
     /// When lines were last said to have been dropped.
     said: Option<Instant>,
+    /// Whether the latest line was written.
+    flows: bool,
 }
 
 impl<W: Write, S: Fn(u64)> Writer<W, S> {
     /// Until the entrance of the queue is gone and it is empty.
     fn run(mut self, lines: &Receiver<Vec<u8>>) {
         WRITES.set(true);
-        for line in lines {
-            let written = write_whole(&mut self.out, &line).is_ok();
-            if written {
-                // Before the line is settled: whoever flushes waits for the count, too.
-                self.say_dropped();
+        loop {
+            match self.next(lines) {
+                Ok(line) => self.write(&line),
+                Err(RecvTimeoutError::Timeout) => self.say_dropped(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.shared.settle(&line, written);
         }
+    }
+
+    /// The next line. Where a count is still to be said, that is not left to a line that may never come.
+    fn next(&self, lines: &Receiver<Vec<u8>>) -> Result<Vec<u8>, RecvTimeoutError> {
+        match self.said {
+            Some(said) if self.flows && self.shared.progress().dropped > 0 => {
+                lines.recv_timeout(SAY_EVERY.saturating_sub(said.elapsed()))
+            }
+            _ => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        self.flows = write_whole(&mut self.out, line).is_ok();
+        if self.flows {
+            // Before the line is settled: whoever flushes waits for the count, too.
+            self.say_dropped();
+        }
+        self.shared.settle(line, self.flows);
     }
 
     fn say_dropped(&mut self) {
@@ -248,6 +268,21 @@ mod tests {
         assert!(pipe.lines.flush(BOUND));
         pipe.put("line 5\n\n");
         assert_eq!(pipe.takes(), "line 5\n\n");
+    }
+
+    #[test]
+    fn what_was_dropped_after_a_count_is_said_without_another_line() {
+        let pipe = Pipe::new();
+        for number in 0..5 {
+            pipe.put(&format!("line {number}\n\n"));
+        }
+        assert_eq!(pipe.takes(), "line 0\n\n");
+        assert_eq!(pipe.said.recv_timeout(BOUND), Ok(3));
+        for number in 5..9 {
+            pipe.put(&format!("line {number}\n\n"));
+        }
+        assert_eq!((pipe.takes(), pipe.takes()), ("line 1\n\n".to_owned(), "line 5\n\n".to_owned()));
+        assert_eq!(pipe.said.recv_timeout(BOUND), Ok(3));
     }
 
     #[test]

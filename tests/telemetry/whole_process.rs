@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Command;
+use std::sync::mpsc;
 use std::thread;
 
 use serde_json::Value;
@@ -35,14 +36,14 @@ fn each_line_of_the_log_is_read_or_counted_as_dropped() {
     })
     .unwrap();
     let (mut read, mut dropped) = (0, 0);
-    for line in BufReader::new(reader).lines() {
+    let (lines, taken) = mpsc::channel();
+    thread::spawn(move || BufReader::new(reader).lines().try_for_each(|line| lines.send(line)));
+    while read + dropped < FLOOD_LINES {
+        let line = taken.recv_timeout(BOUND).expect("each line is read or counted");
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
         match line["message"].as_str() {
             Some("log lines were dropped") => dropped += line["lines"].as_u64().unwrap(),
             _ => read += 1,
-        }
-        if read + dropped == FLOOD_LINES {
-            break;
         }
     }
     assert!(read > 100 && dropped > 100, "{read} read, {dropped} dropped");
