@@ -97,7 +97,7 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
         let polls_end = stop.child_token();
         let (queue, intakes) = intake_queue(self.queue_bytes);
         let beginnings = self.prepare(&state, &lease);
-        let first_cursors = beginnings.iter().flat_map(|beginning| &beginning.first_cursors);
+        let first_cursors = beginnings.iter().flat_map(Beginning::first_cursors);
         if let Some(reason) = self.too_early(first_cursors, &age_limits) {
             return (Some(log), Ended::Stop(reason));
         }
@@ -170,12 +170,12 @@ impl<T: Transport> Session<T> {
 }
 
 impl<T: Transport> PolledApp<T> {
-    /// Polls until cancelled, once the first cursors are durable.
+    /// Polls until cancelled, each feed once its first cursor is durable.
     async fn poll(&self, beginning: Beginning, queue: IntakeSender, end: CancellationToken) {
         let begun = end.run_until_cancelled(beginning.made_durable(self, &queue)).await;
-        let Some(Ok(feeds)) = begun else { return };
+        let Some(Ok((feeds, later))) = begun else { return };
         let (client, reports) = (self.client.clone(), self.reports.clone());
-        Scheduler::new(self.app.clone(), client, feeds, self.parked_for, reports, queue, end).run().await;
+        Scheduler::new(self.app.clone(), client, feeds, self.parked_for, reports, queue.clone(), end).run(later).await;
     }
 }
 

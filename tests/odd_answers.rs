@@ -97,8 +97,8 @@ fn retry() -> RetrySettings {
     RetrySettings { initial: Duration::from_millis(200), max: Duration::from_secs(5), attempts: 3, jitter: 0.0 }
 }
 
-fn polled_app(upstream: &Upstream, token_source: TokenSource, start_from: StartFrom) -> PolledApp<Upstream> {
-    let app = AppId::new("wx1").unwrap();
+fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_from: StartFrom) -> PolledApp<Upstream> {
+    let app = AppId::new(app).unwrap();
     let settings = ClientSettings {
         app_id: app.clone(),
         id_kind: IdKind::OpenId,
@@ -136,11 +136,17 @@ struct Lived {
 }
 
 async fn live(upstream: Upstream, token_source: TokenSource, start_from: StartFrom, seconds: i64) -> Lived {
-    let polled = polled_app(&upstream, token_source, start_from);
+    let polled = polled_app("wx1", &upstream, token_source, start_from);
     let app = polled.client.clone();
-    let _ = app.warm_up().await;
+    Lived { durable: live_of(vec![polled], seconds).await, app }
+}
+
+async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> Durable {
+    for app in &apps {
+        let _ = app.client.warm_up().await;
+    }
     let session = Session {
-        apps: Arc::new(vec![polled]),
+        apps: Arc::new(apps),
         bounds: Bounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
         queue_bytes: 1 << 20,
         totals: Arc::new(Totals::default()),
@@ -154,8 +160,7 @@ async fn live(upstream: Upstream, token_source: TokenSource, start_from: StartFr
     };
     let (result, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
     result.unwrap();
-    let durable = std::mem::take(&mut *durable.lock().unwrap());
-    Lived { durable, app }
+    std::mem::take(&mut *durable.lock().unwrap())
 }
 
 fn stable() -> TokenSource {
@@ -196,11 +201,29 @@ async fn a_local_clock_that_is_ahead_loses_nothing_whatever_the_source_of_the_to
 /// As where a host is started before its network and before its clock is set.
 #[tokio::test(start_paused = true)]
 async fn a_local_clock_that_is_ahead_loses_nothing_when_the_upstream_is_reached_later() {
-    for source in [stable(), token_server()] {
-        let upstream = Upstream { local_ahead: HOUR, unreachable: 20, ..Upstream::new() };
-        let lived = live(upstream, source.clone(), StartFrom::Now, 2 * HOUR).await;
-        assert_eq!(lived.durable.events.len(), TOUCHES as usize, "{source:?}");
+    for (unreachable, source) in [(20, stable()), (20, token_server()), (60, stable()), (3 * HOUR, token_server())] {
+        let upstream = Upstream { local_ahead: HOUR, unreachable, ..Upstream::new() };
+        let lived = live(upstream, source.clone(), StartFrom::Now, unreachable + 2 * HOUR).await;
+        assert_eq!(lived.durable.events.len(), TOUCHES as usize, "{unreachable} s, {source:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_upstream_can_not_be_reached_delays_and_moves_no_other_apps_beginning() {
+    let began = Upstream::new();
+    let [away, near] = [3 * HOUR, 0].map(|unreachable| Upstream { local_ahead: HOUR, unreachable, ..began.clone() });
+    let apps = |seconds| {
+        let apps = [("wx1", &away), ("wx2", &near)];
+        live_of(apps.map(|(app, upstream)| polled_app(app, upstream, stable(), StartFrom::Now)).into(), seconds)
+    };
+    let of = |durable: &Durable, app: &str| {
+        let events = durable.events.iter().filter(|event| event.promoter.app_id() == app);
+        events.map(|event| event.observed_at.0 / 1000 - HOUR - event.fact.time.0).collect::<Vec<_>>()
+    };
+    let both = apps(5 * HOUR).await;
+    assert_eq!([of(&both, "wx1").len(), of(&both, "wx2").len()], [TOUCHES as usize; 2]);
+    let latest = of(&both, "wx2").into_iter().max().unwrap();
+    assert!(latest < 120, "{latest} s");
 }
 
 #[tokio::test(start_paused = true)]

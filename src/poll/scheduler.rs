@@ -4,6 +4,7 @@
 //! takes a place that another app waits for.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,34 +93,43 @@ impl<T: Transport> Scheduler<T> {
         let began = Instant::now();
         let in_flight = client.in_flight();
         let bounds = Bounds { polls: in_flight * POLLS_PER_CALL, to_the_end: in_flight.div_ceil(CALLS_PER_LONG_PULL) };
-        let mut lanes = Lanes::new(bounds, began);
-        for index in oldest_first(&feeds, client.now()) {
-            lanes[feeds[index].feed.interface()].put(index, Duration::ZERO);
-        }
-        let mut cursors: [Tally; Feed::ALL.len()] = Default::default();
-        for feed in &feeds {
-            cursors[feed.feed as usize].add(feed.turns.cursor.complete_before.0);
-        }
-        Scheduler {
+        let mut scheduler = Scheduler {
             app,
             client,
             queue,
             cancel,
             parked_for,
-            feeds,
-            lanes,
+            feeds: Vec::new(),
+            lanes: Lanes::new(bounds, began),
             polls: JoinSet::new(),
             kept: HashMap::new(),
             kept_max: KEPT_PER_POLL * bounds.polls,
             parked: Parked::default(),
-            cursors,
+            cursors: Default::default(),
             reports,
             began,
-        }
+        };
+        scheduler.add(feeds);
+        scheduler
     }
 
-    /// Runs until cancelled; polls under way then end at their next wait.
-    pub async fn run(mut self) {
+    /// Takes feeds of which none is polled yet: each is due at once.
+    fn add(&mut self, feeds: Vec<PolledFeed>) {
+        let (first, clock) = (self.feeds.len(), self.began.elapsed());
+        for index in oldest_first(&feeds, self.client.now()) {
+            self.lanes[feeds[index].feed.interface()].put(first + index, clock);
+        }
+        for feed in &feeds {
+            self.cursors[feed.feed as usize].add(feed.turns.cursor.complete_before.0);
+        }
+        self.feeds.extend(feeds);
+    }
+
+    /// Runs until cancelled, with the feeds of `later` from when they are there on; polls under way then end at their next
+    /// wait.
+    pub async fn run(mut self, later: impl Future<Output = Vec<PolledFeed>>) {
+        tokio::pin!(later);
+        let mut is_whole = false;
         let cancel = self.cancel.clone();
         let client = self.client.clone();
         let mut changes = client.breakers().changes();
@@ -135,6 +145,10 @@ impl<T: Transport> Scheduler<T> {
                 }
                 // The client, which holds the other end, is held here.
                 _ = changes.changed() => self.lanes.breakers_changed(),
+                feeds = &mut later, if !is_whole => {
+                    is_whole = true;
+                    self.add(feeds);
+                }
                 _ = report.tick() => self.tell_progress(),
                 () = until(self.began, next_begin) => {}
             }

@@ -1,10 +1,12 @@
 //! What an app's polls begin with: its feeds, and first cursors for those that have none.
 //!
 //! A feed that begins "now" must not begin by a clock that is ahead: what happens until the other clocks come to that time
-//! would lie before its start, and be left out for ever. So where the upstream has not been heard yet, such an app
-//! waits for an answer, whose `Date` tells its clock. It begins where "now" was when it began to wait; and its polls would
-//! have had no answer either. After [`CLOCK_PATIENCE`] this host's clock is all there is.
+//! would lie before its start, and be left out for ever. So where the upstream has not been heard yet, a promoter with
+//! such a feed waits for an answer, whose `Date` tells its clock, however long that takes: its polls would have had no
+//! answer either. It begins where "now" was when it began to wait. Promoters whose cursors are there, or begin at a time
+//! that was named, are polled meanwhile.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,69 +27,99 @@ const CURSORS_MAX: usize = 1000;
 /// How long refunds that orders have met are remembered at least where nothing polls refunds, in seconds. An order is
 /// refunded within a year: a feed of refunds that is polled later knows then which of them are published.
 const REFUNDS_MEMORY: i64 = 366 * 24 * 3600;
-/// How long a first cursor waits for the upstream's clock.
-const CLOCK_PATIENCE: Duration = Duration::from_secs(30);
+/// Why a first poll has failed before it could begin.
+const UNHEARD: &str = "clock_unheard";
 
 /// A promoter's cursors by [`Feed`].
 pub(super) type Cursors = [Option<Cursor>; 3];
 
 /// Of one app.
-#[derive(Default)]
 pub(super) struct Beginning {
-    pub first_cursors: Vec<FirstCursor>,
-    feeds: Vec<PolledFeed>,
-    /// What all this is made of, where it has to be made again when the upstream's clock is known.
-    waiting: Option<Waiting>,
+    ready: Made,
+    /// Those that begin when the upstream's clock is known,
+    waiting: Vec<(PolledPromoter, Cursors)>,
+    /// and their first cursors as they would be by this host's clock.
+    provisional: Vec<FirstCursor>,
+    since: Instant,
 }
 
-struct Waiting {
-    promoters: Vec<(PolledPromoter, Cursors)>,
-    since: Instant,
+/// Feeds, with the first cursors that have to be durable before they are polled.
+#[derive(Default)]
+struct Made {
+    first_cursors: Vec<FirstCursor>,
+    feeds: Vec<PolledFeed>,
 }
 
 impl Beginning {
     pub fn of<T: Transport>(app: &PolledApp<T>, state: &State, lease: &Lease) -> Beginning {
+        let now = app.client.now();
+        let is_heard = app.client.upstream_skew_seconds().is_some();
         let owned = app.promoters.iter().filter(|promoter| lease.owns(&promoter.promoter));
         let owned = owned.map(|promoter| (promoter, promoter.cursors(state)));
-        let mut beginning = Beginning::made_of(owned.clone(), app.client.now());
-        let begins_now = owned.clone().any(|(promoter, cursors)| promoter.begins_now(&cursors));
-        if begins_now && app.client.upstream_skew_seconds().is_none() {
-            let promoters = owned.map(|(promoter, cursors)| (promoter.clone(), cursors)).collect();
-            beginning.waiting = Some(Waiting { promoters, since: Instant::now() });
+        let (waiting, ready): (Vec<_>, Vec<_>) =
+            owned.partition(|(promoter, cursors)| !is_heard && promoter.begins_now(cursors));
+        Beginning {
+            ready: Made::of(ready, now),
+            provisional: Made::of(waiting.iter().copied(), now).first_cursors,
+            waiting: waiting.into_iter().map(|(promoter, cursors)| (promoter.clone(), cursors)).collect(),
+            since: Instant::now(),
         }
-        beginning
     }
 
-    fn made_of<'a>(promoters: impl Iterator<Item = (&'a PolledPromoter, Cursors)>, now: UnixTime) -> Beginning {
-        let mut made = Beginning::default();
+    /// The first cursors to be written, as far as that is known.
+    pub fn first_cursors(&self) -> impl Iterator<Item = &FirstCursor> {
+        self.ready.first_cursors.iter().chain(&self.provisional)
+    }
+
+    /// The feeds to poll, once their first cursors are durable; and those that follow when the upstream's clock is known.
+    pub async fn made_durable<T: Transport>(
+        self,
+        app: &PolledApp<T>,
+        queue: &IntakeSender,
+    ) -> Result<(Vec<PolledFeed>, impl Future<Output = Vec<PolledFeed>>), Closed> {
+        let Beginning { ready, waiting, since, .. } = self;
+        let feeds = ready.made_durable(queue).await?;
+        let later = async move {
+            if waiting.is_empty() {
+                return vec![];
+            }
+            // Where the session is over nothing is polled any more.
+            Made::when_heard(app, &waiting, since).await.made_durable(queue).await.unwrap_or_default()
+        };
+        Ok((feeds, later))
+    }
+}
+
+impl Made {
+    /// With `now` where a feed begins "now".
+    fn of<'a>(promoters: impl IntoIterator<Item = (&'a PolledPromoter, Cursors)>, now: UnixTime) -> Made {
+        let mut made = Made::default();
         for (promoter, cursors) in promoters {
             promoter.prepare(cursors, now, &mut made.first_cursors, &mut made.feeds);
         }
         made
     }
 
-    /// The feeds to poll, once their first cursors are durable.
-    pub async fn made_durable<T: Transport>(
-        self,
+    /// Of promoters that have waited `since` then, with "now" as both clocks tell it.
+    async fn when_heard<T: Transport>(
         app: &PolledApp<T>,
-        queue: &IntakeSender,
-    ) -> Result<Vec<PolledFeed>, Closed> {
-        let Beginning { first_cursors, feeds, .. } = self.settled(app).await;
-        begin(queue, &first_cursors).await?;
-        Ok(feeds)
-    }
-
-    /// With "now" as both clocks tell it.
-    async fn settled<T: Transport>(self, app: &PolledApp<T>) -> Beginning {
-        let Some(Waiting { promoters, since }) = self.waiting else { return self };
-        if tokio::time::timeout(CLOCK_PATIENCE, app.client.hear()).await.is_err() {
+        waiting: &[(PolledPromoter, Cursors)],
+        since: Instant,
+    ) -> Made {
+        app.client.hear(|error| app.reports.failed(UNHEARD, error.to_owned())).await;
+        if app.client.upstream_skew_seconds().is_none() {
             tracing::warn!(app = %app.app, "the upstream's clock is not known: feeds that begin now begin by this host's");
         }
         // Rounded up: "now" is cut to a whole second as well, and must not come to lie behind the moment of the start.
         let waited = since.elapsed() + Duration::from_millis(999);
         let waited = i64::try_from(waited.as_secs()).unwrap_or(i64::MAX);
-        let promoters = promoters.iter().map(|(promoter, cursors)| (promoter, *cursors));
-        Beginning::made_of(promoters, app.client.now().minus(waited))
+        let waiting = waiting.iter().map(|(promoter, cursors)| (promoter, *cursors));
+        Made::of(waiting, app.client.now().minus(waited))
+    }
+
+    async fn made_durable(self, queue: &IntakeSender) -> Result<Vec<PolledFeed>, Closed> {
+        begin(queue, &self.first_cursors).await?;
+        Ok(self.feeds)
     }
 }
 
@@ -96,12 +128,22 @@ impl PolledPromoter {
         Feed::ALL.map(|feed| state.cursor(&self.promoter, feed))
     }
 
-    /// Whether it has a feed without a cursor that begins "now".
+    /// Whether it has a feed without a cursor that begins "now", or a memory of refunds that does.
     fn begins_now(&self, cursors: &Cursors) -> bool {
-        Feed::ALL.into_iter().any(|feed| {
+        let feed_begins = Feed::ALL.into_iter().any(|feed| {
             let begun = cursors[feed as usize].is_some_and(|cursor| cursor.polled);
             !begun && self.feeds[feed as usize].is_some_and(|order| order.start_from == StartFrom::Now)
-        })
+        });
+        feed_begins || (self.begins_memory(cursors) && self.refunds_start == StartFrom::Now)
+    }
+
+    /// Whether orders meet refunds that nobody polls.
+    fn meets_refunds(&self) -> bool {
+        self.feeds[Feed::Orders as usize].is_some() && self.feeds[Feed::Refunds as usize].is_none()
+    }
+
+    fn begins_memory(&self, cursors: &Cursors) -> bool {
+        self.meets_refunds() && cursors[Feed::Refunds as usize].is_none()
     }
 
     /// Adds the first cursors that are missing beside the `cursors` it has, and the feeds to poll. Where a feed begins "now"
@@ -117,9 +159,8 @@ impl PolledPromoter {
             first_cursors.push((self.promoter.clone(), feed, cursor));
             cursor
         };
-        let refunds_polled = self.feeds[Feed::Refunds as usize].is_some();
-        let refunds_met = self.feeds[Feed::Orders as usize].is_some() && !refunds_polled;
-        if refunds_met && cursors[Feed::Refunds as usize].is_none() {
+        let refunds_met = self.meets_refunds();
+        if self.begins_memory(&cursors) {
             begin(Feed::Refunds, Cursor::memory(start_time(self.refunds_start, now)));
         }
         let refunds_lateness = self.refunds_lateness.max(REFUNDS_MEMORY);

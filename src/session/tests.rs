@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
+use crate::commit::log::CommitLog;
 use crate::commit::memory_log::{Durable, MemoryLog};
 use crate::commit::script::{Fault, Script};
 use crate::domain::batch::Batch;
@@ -205,6 +206,7 @@ async fn ten_minutes(answer: Option<&'static str>) -> Captured {
 }
 
 async fn ten_minutes_of(feeds: [Option<FeedOrder>; 3], answer: Option<&'static str>) -> Captured {
+    let began = tokio::time::Instant::now();
     let captured = Captured::start();
     let upstream = Same { began: tokio::time::Instant::now(), answer };
     let session = session(&upstream, promoter(feeds));
@@ -217,6 +219,7 @@ async fn ten_minutes_of(feeds: [Option<FeedOrder>; 3], answer: Option<&'static s
     };
     let (ended, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
     assert_eq!(ended, Ok(()));
+    assert!(began.elapsed() < 10 * MINUTE + Duration::from_secs(2), "a stop is heeded at once");
     captured
 }
 
@@ -251,6 +254,58 @@ async fn an_upstream_that_can_not_be_reached_never_looks_like_a_quiet_day() {
     let told = [captured.events("polls failed"), captured.events("upstream is not asked")].concat();
     assert!(told.len() >= 10, "{told:?}");
     assert!(told.iter().all(|event| event["error"].as_str().unwrap().contains("no such host is known")), "{told:?}");
+}
+
+/// Answers what is asked about promoters, without a `Date`; the call that asks for nothing but one has no answer.
+#[derive(Clone)]
+struct Unheard(Upstream);
+
+impl Transport for Unheard {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        match request.body.as_deref() {
+            Some(b"{}") => Err(TransportError::Timeout),
+            _ => self.0.send(request).await,
+        }
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.0.now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_begins_now_waits_for_the_upstreams_clock() {
+    for (start_from, is_polled) in [(StartFrom::Now, false), (StartFrom::At(NOW), true)] {
+        for has_cursor in [false, true] {
+            let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
+            let polled = promoter([Some(order(start_from)), None, None]);
+            let durable = Arc::new(Mutex::new(Durable::default()));
+            if has_cursor {
+                let first = (polled.promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, NOW));
+                let mut batch = Batch::default();
+                State::default().take(Intake::Begin(vec![first]), &mut batch);
+                let mut log = MemoryLog::new(durable.clone(), Script::uneventful());
+                log.open().await.unwrap();
+                log.commit(Arc::new(batch)).await.unwrap();
+            }
+            let session = session(&Unheard(upstream.clone()), polled);
+            let stop = CancellationToken::new();
+            let make_log = || MemoryLog::new(durable.clone(), Script::uneventful());
+            let end = async {
+                tokio::time::sleep(5 * MINUTE).await;
+                stop.cancel();
+            };
+            let (ended, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
+            ended.unwrap();
+            let asked = upstream.asked.lock().unwrap().first().copied();
+            let at_once = asked.is_some_and(|asked| asked < Duration::from_secs(1));
+            assert_eq!(
+                (at_once, asked.is_some()),
+                (is_polled || has_cursor, is_polled || has_cursor),
+                "{start_from:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

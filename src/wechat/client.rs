@@ -35,6 +35,9 @@ mod calling;
 const HEAR_PAUSE: Duration = Duration::from_millis(500);
 const HEAR_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a gateway that refuses such calls is asked.
+const REFUSED_MAX: Duration = Duration::from_secs(30);
+
 /// What a client needs to know of its app.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
@@ -124,6 +127,13 @@ enum Ended {
     Held(CallError),
 }
 
+/// Why the upstream's clock was not heard.
+struct Unheard {
+    error: String,
+    /// Something answered that does not let this call through.
+    is_refused: bool,
+}
+
 /// A breaker opens after as many calls in a row without an answer as this many calls make attempts: so one promoter whose
 /// question kills the upstream's answer is not enough.
 const UNANSWERED_CALLS: u32 = 2;
@@ -197,18 +207,29 @@ impl<T: Transport> Client<T> {
         got.map(drop).map_err(|failed| failed.error)
     }
 
-    /// Waits until the upstream has answered anything at all: its clock is known then, if it tells it.
-    pub async fn hear(&self) {
+    /// Waits until the upstream has answered anything at all, however long that takes: its clock is known then, if it tells
+    /// it. Each call that has no answer is told to `failed`.
+    ///
+    /// What does not let this call through for [`REFUSED_MAX`] may still let others through, so it is taken for an answer.
+    pub async fn hear(&self, failed: impl Fn(&str)) {
         let (mut host, mut pause) = (self.hosts.current(), HEAR_PAUSE);
-        while !self.hear_clock(self.hosts.base_url(host)).await {
+        let mut refused_since = None;
+        // Another call may have heard it meanwhile.
+        while self.upstream_skew_seconds().is_none() {
+            let Err(Unheard { error, is_refused }) = self.hear_clock(self.hosts.base_url(host)).await else { return };
+            failed(&error);
+            refused_since = is_refused.then(|| refused_since.unwrap_or_else(Instant::now));
+            if refused_since.is_some_and(|since| since.elapsed() >= REFUSED_MAX) {
+                return;
+            }
             tokio::time::sleep(pause).await;
             (host, pause) = (self.hosts.after(host), (pause * 2).min(HEAR_PAUSE_MAX));
         }
     }
 
     /// Makes a call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a
-    /// call for a token without credentials, which is refused and costs nobody's quota. Whether there was an answer.
-    async fn hear_clock(&self, base_url: &str) -> bool {
+    /// call for a token without credentials, which is refused and costs nobody's quota.
+    async fn hear_clock(&self, base_url: &str) -> Result<(), Unheard> {
         let request = Request {
             method: Method::Post,
             base_url: base_url.to_owned(),
@@ -218,11 +239,19 @@ impl<T: Transport> Client<T> {
             body: Some(Bytes::from_static(b"{}")),
         };
         let sent = Moment::now(&self.transport);
-        let Ok(Response { status: 200, date, .. }) = self.transport.send(request).await else { return false };
+        let Response { status, date, .. } = self
+            .transport
+            .send(request)
+            .await
+            .map_err(|error| Unheard { error: Cause::unanswered(&error.to_string(), &[]).text, is_refused: false })?;
+        if status != 200 {
+            let error = format!("HTTP {status}, which no answer of the upstream's has");
+            return Err(Unheard { error, is_refused: matches!(status, 401 | 403 | 404 | 405) });
+        }
         if let Some(date) = date {
             self.clock.note(sent, Moment::now(&self.transport), date);
         }
-        true
+        Ok(())
     }
 
     /// Asks for one page. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
