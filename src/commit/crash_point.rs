@@ -8,6 +8,8 @@
 pub enum CrashPoint {
     /// Earlier writers are fenced, nothing is read yet.
     Fenced,
+    /// The fences are written, and not yet compared with those of others.
+    FencesWritten,
     /// The state is read, nothing is polled yet.
     Restored,
     /// A batch is planned, its transaction not begun.
@@ -54,6 +56,7 @@ impl CrashPoint {
     pub fn name(self) -> &'static str {
         match self {
             CrashPoint::Fenced => "fenced",
+            CrashPoint::FencesWritten => "fences_written",
             CrashPoint::Restored => "restored",
             CrashPoint::Planned => "planned",
             CrashPoint::RecordsSent => "records_sent",

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `fence/<connector>` | JSON: format, connector, partitions, id_kinds, generation, member, transactional_id, opening |
+//! | `fence/<connector>` | JSON: format, connector, partitions, id_kinds, generation, member, transactional_id, opening, confirmed |
 //!
 //! Each name has a key of its own, so that compaction never lets one connector's fence hide another's, and a tombstone
 //! takes away exactly one of them. The value is JSON, for an operator who has to find out whose a topic is, and for a
@@ -35,6 +35,9 @@ pub struct Fence {
     pub transactional_id: String,
     /// Counts the openings of the owner's process.
     pub opening: u64,
+    /// Whether an owner has looked, after its fence stood here, at the fences of all other partitions, and found none that
+    /// speaks against it. Until then this one proves nothing: whoever wrote it may have come to nothing.
+    pub confirmed: bool,
 }
 
 /// Why the topic can't be used.
@@ -75,9 +78,19 @@ pub enum Found {
     Newer(u32),
 }
 
+impl Found {
+    pub fn is_confirmed(&self) -> bool {
+        matches!(self, Found::Fence(fence) if fence.confirmed)
+    }
+}
+
 impl Fence {
     pub fn key(&self) -> String {
-        format!("{PREFIX}{}", self.connector)
+        Fence::key_of(&self.connector)
+    }
+
+    pub fn key_of(connector: &str) -> String {
+        format!("{PREFIX}{connector}")
     }
 
     /// The connector whose fence stands under `key`, if it is the key of one.
@@ -139,6 +152,7 @@ mod tests {
             member: "one-uuid".into(),
             transactional_id: "shop-one".into(),
             opening: 2,
+            confirmed: true,
         }
     }
 

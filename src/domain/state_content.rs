@@ -231,6 +231,7 @@ mod tests {
             member: "m".into(),
             transactional_id: "t".into(),
             opening: 1,
+            confirmed: true,
         }
     }
 

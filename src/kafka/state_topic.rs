@@ -46,7 +46,11 @@ pub(super) struct StateReader<'a> {
 /// Where each partition that is still read is read to.
 enum Barriers {
     Ends(HashMap<i32, i64>),
-    Fences { open: Vec<i32>, key: Vec<u8>, value: Vec<u8> },
+    /// The record under `key` that is expected in each.
+    Fences {
+        open: HashMap<i32, Vec<u8>>,
+        key: Vec<u8>,
+    },
 }
 
 impl<'a> StateReader<'a> {
@@ -95,10 +99,13 @@ impl<'a> StateReader<'a> {
         self.read(Barriers::Ends(ends))
     }
 
-    /// Reads on until `fence` was read in every partition.
-    pub fn read_to(&mut self, fence: &Fence) -> Result<(), OpenError> {
-        let (key, value) = (fence.key().into_bytes(), fence.encode());
-        self.read(Barriers::Fences { open: self.partitions.clone(), key, value })
+    /// Reads on until the fence that `own` tells for a partition was read in each of them.
+    pub fn read_to(&mut self, own: impl Fn(i32) -> Fence) -> Result<(), OpenError> {
+        let fences: Vec<_> = self.partitions.iter().map(|partition| (*partition, own(*partition))).collect();
+        let Some((_, fence)) = fences.first() else { return Ok(()) };
+        let key = fence.key().into_bytes();
+        let open = fences.iter().map(|(partition, fence)| (*partition, fence.encode())).collect();
+        self.read(Barriers::Fences { open, key })
     }
 
     /// What was read so far.
@@ -169,9 +176,11 @@ impl Barriers {
                     open.remove(&message.partition());
                 }
             }
-            Barriers::Fences { open, key, value } => {
-                if message.key() == Some(key.as_slice()) && message.payload() == Some(value.as_slice()) {
-                    open.retain(|partition| *partition != message.partition());
+            Barriers::Fences { open, key } => {
+                if message.key() == Some(key.as_slice())
+                    && open.get(&message.partition()).map(Vec::as_slice) == message.payload()
+                {
+                    open.remove(&message.partition());
                 }
             }
         }

@@ -9,10 +9,11 @@
 //! 3. One transaction, which writes a **fence** to each of them, with the offsets of the assignment. It proves before
 //!    anything is polled that this instance may write, and that its generation is the group's.
 //! 4. Read on until the own fence is met, and look at the fences again.
-//! 5. Where a partition had no fence of this connector, look at those of all the other partitions.
+//! 5. Where a partition had no **confirmed** fence of this connector, look at those of all the other partitions.
+//! 6. Confirm the fences in those partitions, in another transaction.
 //!
 //! If (4) or (5) finds that somebody else was there at the same time, the fences of (3) are taken back from the partitions
-//! that had none before, so that whoever was first can go on, and does not find them at its next opening.
+//! that had no confirmed one before, so that whoever was first can go on, and does not find them at its next opening.
 //!
 //! # Why the state is whole then
 //!
@@ -33,7 +34,9 @@
 //! fences. In a partition that has one, by (2). In a partition that has none, which is new or the first start's, by (5):
 //! partitions that were added later have older ones beside them that have a fence. Two first openings that have found
 //! different numbers at the same time write their fences (3) before they look at each other's (5), so at least one of
-//! them sees the other's.
+//! them sees the other's. An opening that ends between (3) and (6), because it was killed or its partitions were revoked,
+//! leaves fences that nobody has compared with the others: they are not confirmed, and so the next owner does it. A confirmed
+//! one was compared, and as nothing is polled before (6), all that an owner ever wrote stands behind a confirmed one.
 //!
 //! Partitions that are added while instances run bring a rebalance, as soon as a member has looked at the topics again
 //! (`topic.metadata.refresh.interval.ms`), and with it an opening of each instance: all of them stop. Until then they go
@@ -211,7 +214,7 @@ impl Parts {
         OwnedOffsets { assignment: assignment.clone(), topic: self.settings.topics.registry.clone(), positions }
     }
 
-    /// Steps 2 to 5.
+    /// Steps 2 to 6.
     fn take_over(
         &self,
         transactions: &Transactions,
@@ -225,24 +228,31 @@ impl Parts {
         reader.read_to_end()?;
         let mut fence = self.fence(&offsets.assignment, partitions);
         reader.check(&fence)?;
-        let fenced: HashSet<i32> =
-            reader.content().fences_of(&self.settings.name).map(|(partition, _)| partition).collect();
         let name = &self.settings.name;
+        let (mut fenced, mut confirmed) = (HashSet::new(), HashSet::new());
+        for (partition, earlier) in reader.content().fences_of(name) {
+            fenced.insert(partition);
+            if earlier.is_confirmed() {
+                confirmed.insert(partition);
+            }
+            fence.inherit(earlier);
+        }
         let is_emptied =
             |partition: &&i32| !fenced.contains(partition) && !reader.content().is_fence_taken_away(**partition, name);
         self.refuse_emptied(worked_on.iter().filter(is_emptied))?;
-        for (_, earlier) in reader.content().fences_of(&self.settings.name) {
-            fence.inherit(earlier);
-        }
-        self.write_fence(&fence, Some(&fence.encode()), transactions, offsets)?;
-        let new: Vec<i32> = owned.iter().copied().filter(|partition| !fenced.contains(partition)).collect();
-        let confirmed = reader.read_to(&fence).and_then(|()| reader.check(&fence));
-        let confirmed =
-            confirmed.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence, offsets) });
-        if let Err(OpenError::Stop(_)) = &confirmed {
+        let new: Vec<i32> = owned.iter().copied().filter(|partition| !confirmed.contains(partition)).collect();
+        let begun = |partition: i32| Fence { confirmed: confirmed.contains(&partition), ..fence.clone() };
+        self.write_fences(owned, |partition| Some(begun(partition).encode()), transactions, offsets)?;
+        reach(CrashPoint::FencesWritten);
+        let compared = reader.read_to(begun).and_then(|()| reader.check(&fence));
+        let compared = compared.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence, offsets) });
+        if let Err(OpenError::Stop(_)) = &compared {
             self.withdraw(&fence, &new, transactions, &offsets.assignment);
         }
-        confirmed?;
+        compared?;
+        if !new.is_empty() {
+            self.write_fences(&new, |_| Some(fence.encode()), transactions, offsets)?;
+        }
         let (state, strays) = reader.into_content().finish();
         tell(&self.settings.topics.state, &strays);
         Ok(state)
@@ -272,7 +282,7 @@ impl Parts {
             topic: self.settings.topics.registry.clone(),
             positions: partitions.iter().map(position).collect(),
         };
-        if let Err(failure) = self.write_fence(fence, None, transactions, &offsets) {
+        if let Err(failure) = self.write_fences(partitions, |_| None, transactions, &offsets) {
             let (topic, key) = (&self.settings.topics.state, fence.key());
             tracing::warn!(topic, key, ?failure, "a fence could not be taken back; write a tombstone under its key");
         }
@@ -288,27 +298,32 @@ impl Parts {
             member: assignment.member.member.clone(),
             transactional_id: self.settings.transactional_id(),
             opening: self.openings.fetch_add(1, Ordering::Relaxed),
+            confirmed: true,
         }
     }
 
-    /// Into each partition that has a position in `offsets`; no value is a tombstone.
-    fn write_fence(
+    /// Into each of `partitions`, with `offsets`; no value is a tombstone.
+    fn write_fences(
         &self,
-        fence: &Fence,
-        value: Option<&[u8]>,
+        partitions: &[i32],
+        value: impl Fn(i32) -> Option<Vec<u8>>,
         transactions: &Transactions,
         offsets: &OwnedOffsets,
     ) -> Result<(), Failure> {
-        let (key, now) = (fence.key(), (self.clock)());
-        let record = |position: &Position| Record {
-            topic: &self.settings.topics.state,
-            partition: Some(position.partition),
-            key: Some(key.as_bytes()),
-            headers: &[],
-            value,
-            timestamp: now,
+        let (key, now) = (Fence::key_of(&self.settings.name), (self.clock)());
+        let values: Vec<(i32, Option<Vec<u8>>)> = partitions.iter().map(|part| (*part, value(*part))).collect();
+        let write = |send: &mut dyn FnMut(Record<'_>) -> _| {
+            values.iter().try_for_each(|(partition, value)| {
+                send(Record {
+                    topic: &self.settings.topics.state,
+                    partition: Some(*partition),
+                    key: Some(key.as_bytes()),
+                    headers: &[],
+                    value: value.as_deref(),
+                    timestamp: now,
+                })
+            })
         };
-        let write = |send: &mut dyn FnMut(Record<'_>) -> _| offsets.positions.iter().map(record).try_for_each(send);
         transactions.commit(write, offsets)
     }
 

@@ -27,6 +27,7 @@ const QUICK_METADATA: &str = r#"kafka."topic.metadata.refresh.interval.ms" = 500
 pub const CASES: &[Case] = &[
     Case::shared("belonging: partitions raised under two instances stop both and double nothing", raised_partitions),
     Case::shared("belonging: an instance of new partitions only finds the others' fences", new_partitions_only),
+    Case::shared("belonging: a fence that nobody has compared proves nothing", a_fence_of_nobody),
     Case::shared("belonging: a second name on the same topics stops before it polls", a_second_name),
     Case::shared(
         "belonging: of two names that start at once none leaves anything in the other's way",
@@ -68,20 +69,7 @@ fn new_partitions_only(context: &Context) -> Result<()> {
     for topic in ["state", "registry"] {
         context.topics().grow(&context.topics().name(topic), 6)?;
     }
-    // A member like an instance that still runs: it comes first in the order of names, and so keeps the old ones.
-    let holder: BaseConsumer = client::config(context.bootstrap())
-        .set("group.id", context.topics().prefix())
-        .set("client.id", "a")
-        .set("partition.assignment.strategy", "range")
-        .set("session.timeout.ms", "3000")
-        .set("heartbeat.interval.ms", "500")
-        .set("enable.auto.commit", "false")
-        .create()?;
-    holder.subscribe(&[&context.topics().name("registry")])?;
-    wait_until("the member has all partitions", BOUND, || {
-        holder.poll(Duration::from_millis(100));
-        Ok((holder.assignment()?.count() == 6).then_some(()))
-    })?;
+    let holder = holder(context)?;
     let config = config.replace("instance_id = \"one\"", "instance_id = \"z\"");
     let connector = context.connector("new", &config, &[])?;
     wait_until("the instance has stopped", BOUND, || {
@@ -96,6 +84,49 @@ fn new_partitions_only(context: &Context) -> Result<()> {
         ensure!(fence_in(context, partition, context.topics().prefix())?.is_none(), "its fence stays in {partition}");
     }
     nothing_twice(context, &simulator)
+}
+
+/// Killed between writing its fences and comparing them, it has left its number in the new partitions.
+fn a_fence_of_nobody(context: &Context) -> Result<()> {
+    let (simulator, config) = lived(context)?;
+    for topic in ["state", "registry"] {
+        context.topics().grow(&context.topics().name(topic), 6)?;
+    }
+    let holder = holder(context)?;
+    let config = config.replace("instance_id = \"one\"", "instance_id = \"z\"");
+    let killed = context.connector("killed", &config, &[("PROMOTER_CRASH_AT", "fences_written")])?;
+    let ended = |connector: &Connector| {
+        wait_until("the instance has ended", BOUND, || {
+            holder.poll(Duration::from_millis(100));
+            Ok(connector.must_run().is_err().then_some(()))
+        })
+    };
+    ended(&killed)?;
+    let left = (PARTITIONS..6).map(|partition| fence_in(context, partition, context.topics().prefix()));
+    ensure!(left.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some), "it has left a fence");
+    let next = context.connector("next", &config, &[])?;
+    ended(&next)?;
+    stops(&next, "it was written when it had another number of partitions: 3 then, 6 now")?;
+    ensure!(!next.log()?.contains(OPEN), "it has polled nothing");
+    nothing_twice(context, &simulator)
+}
+
+/// A member like an instance that still runs: it comes first in the order of names, and so keeps the old partitions.
+fn holder(context: &Context) -> Result<BaseConsumer> {
+    let holder: BaseConsumer = client::config(context.bootstrap())
+        .set("group.id", context.topics().prefix())
+        .set("client.id", "a")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", "3000")
+        .set("heartbeat.interval.ms", "500")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    holder.subscribe(&[&context.topics().name("registry")])?;
+    wait_until("the member has all partitions", BOUND, || {
+        holder.poll(Duration::from_millis(100));
+        Ok((holder.assignment()?.count() == 6).then_some(()))
+    })?;
+    Ok(holder)
 }
 
 fn two_names_at_once(context: &Context) -> Result<()> {
