@@ -15,8 +15,8 @@ use super::context::Context;
 use super::distribution::Distribution;
 use super::kafka::Broker;
 
-/// As many cases at once as a small machine has cores.
-const THREADS: usize = 2;
+/// More cases at once than a small machine has cores: most of a case's time is waiting, for a timeout or a rebalance.
+const THREADS: usize = 4;
 const LOG_TAIL_LINES: usize = 30;
 
 type Run = fn(&Context) -> Result<()>;
