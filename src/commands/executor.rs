@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::app::{AnswerPermit, CommandApp};
 use super::command::{Answer, Command};
+use super::lessons::Lessons;
 use super::material::{ID_BYTES_MAX, Verdict, check};
 use crate::avro::material::{RequestDecoder, RequestError};
 use crate::avro::registry::Registry;
@@ -16,7 +17,7 @@ use crate::commit::log::CommitError;
 use crate::domain::dead_letter::{DeadLetter, Origin};
 use crate::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
 use crate::domain::time::UnixMillis;
-use crate::retry::{Attempts, Next, RetrySettings};
+use crate::retry::RetrySettings;
 use crate::wechat::error::CallError;
 use crate::wechat::material::{GivenMaterial, MaterialQuestion};
 use crate::wechat::transport::Transport;
@@ -37,8 +38,7 @@ pub struct Executor<T> {
     apps: HashMap<String, CommandApp<T>>,
     request_topic: String,
     decoder: RequestDecoder,
-    registry: Option<Registry>,
-    patience: RetrySettings,
+    lessons: Lessons,
     pub(super) at_once: AtOnce,
 }
 
@@ -107,8 +107,7 @@ impl<T: Transport> Executor<T> {
             apps: apps.collect(),
             request_topic,
             decoder,
-            registry,
-            patience,
+            lessons: Lessons::new(registry, patience),
             at_once: AtOnce(AtomicUsize::new(usize::MAX)),
         }
     }
@@ -167,23 +166,9 @@ impl<T: Transport> Executor<T> {
         }
     }
 
-    /// Asks the registry until it can answer: what it knows must not become a dead letter because it was away.
-    async fn learn(&self, id: i32) -> Result<(), String> {
-        let unknown = || format!("written with the schema id {id}, which no registry knows");
-        let registry = self.registry.as_ref().ok_or_else(unknown)?;
-        let mut attempts = Attempts::new(&RetrySettings { attempts: u32::MAX, ..self.patience });
-        loop {
-            match registry.schema(id).await {
-                Ok(Some(text)) => return self.decoder.learn(id, &text),
-                Ok(None) => return Err(unknown()),
-                // Wrong credentials, too, are mended by somebody, and the request stays good.
-                Err(error) => {
-                    let Next::RetryAfter(pause) = attempts.failed(None) else { return Err(error.to_string()) };
-                    tracing::warn!(%error, id, "a request waits for its schema");
-                    tokio::time::sleep(pause).await;
-                }
-            }
-        }
+    /// Asks the registry for a schema until it can answer. The error says why the schema will never be known.
+    pub async fn learn(&self, id: i32) -> Result<(), String> {
+        self.lessons.learn(id, &self.decoder).await
     }
 
     fn dead_letter(&self, command: &Command, reason: &'static str, detail: String) -> DeadLetter {

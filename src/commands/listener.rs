@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -30,6 +31,10 @@ use crate::commit::log::{CommitError, Ended};
 use crate::wechat::transport::Transport;
 
 mod again;
+
+/// How many requests may wait for their schemas: the offsets of all of them are written with each answer of their
+/// partition.
+const PUT_OFF_MAX: usize = 4096;
 
 /// How often it is looked whether something parked is to be read again, besides whenever a transaction has committed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -128,7 +133,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                 }
             }
             let may_gather = ended.is_none() && self.gathered.len() < self.executor.at_once.most();
-            let has_room = may_gather && self.rooms.has_room_for_others();
+            let has_room = may_gather && self.rooms.has_room_for_others() && self.put_off() < PUT_OFF_MAX;
             tokio::select! {
                 biased;
                 (log, keepers, batch, result) = finished(&mut commit) => {
@@ -160,11 +165,17 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                         (_, None) => ended = Some(self.stop_calls(unreadable())),
                     }
                 }
+                Some(lesson) = self.jobs.lessons.join_next(), if ended.is_none() => {
+                    self.reconsider(lesson.expect("nobody aborts a lesson before the end, and a panic ends the process"));
+                }
                 command = commands.recv(), if has_room => match command {
                     Some(command) => self.take(command),
                     None => ended = Some(self.stop_calls(unreadable())),
                 },
-                _ = look.tick(), if ended.is_none() => self.look_back(false),
+                _ = look.tick(), if ended.is_none() => {
+                    self.totals.unread.store(self.put_off() as u64, Ordering::Relaxed);
+                    self.look_back(false);
+                }
             }
         }
     }
@@ -222,7 +233,16 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.spawn(Arc::new(command), keeper, async move { carry_out(&executor, &errand, &cancel).await });
     }
 
+    /// How many requests wait for their schemas.
+    fn put_off(&self) -> usize {
+        self.partitions.values().map(|partition| partition.unread().len()).sum()
+    }
+
+    /// Waits for its schema, in memory where there is room.
     fn begin_unread(&mut self, command: Command) {
+        if !self.rooms.has_room_for_unread() {
+            return self.jobs.put_off(command.place);
+        }
         let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
         self.spawn(command.clone(), Keeper::Unread, async move {
             match cancel.run_until_cancelled(executor.read_to_the_end(&command)).await? {
@@ -313,6 +333,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.cancel.cancel();
         self.tasks.abort_all();
         self.jobs.running.abort_all();
+        self.jobs.lessons.abort_all();
         ended
     }
 }

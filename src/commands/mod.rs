@@ -41,3 +41,4 @@ pub mod totals;
 pub mod listener;
 
 pub mod lane;
+mod lessons;

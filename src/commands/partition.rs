@@ -57,8 +57,14 @@ impl Backlog {
         let Some(sweep) = &mut self.sweep else { return };
         sweep.next = next;
         if sweep.next >= sweep.to {
+            self.end_sweep(now);
+        }
+    }
+
+    /// Ends the sweep where it is.
+    pub fn end_sweep(&mut self, now: Instant) {
+        if let Some(sweep) = self.sweep.take() {
             self.rests_until = Some(now + REST_MIN.max(REST_FACTOR * (now - sweep.began)));
-            self.sweep = None;
         }
     }
 

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 /// Bytes of one app's commands; one command always fits.
 pub const ROOM_BYTES: usize = 4 * 1024 * 1024;
-/// Commands that are no app's: those that need no call, and those whose schema is asked for.
+/// Commands that are no app's, for they need no call.
 pub const OTHERS_MAX: usize = 1024;
 /// Their bytes; one command always fits.
 pub const OTHERS_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Commands whose schema is asked for.
+/// Commands whose schema is asked for: what else needs one waits in the topic.
 pub const UNREAD_MAX: usize = 256;
+/// Their bytes; one command always fits.
+pub const UNREAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Who keeps a command in memory, until its answer is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub enum Keeper {
 pub struct Rooms {
     apps: HashMap<String, Held>,
     others: Held,
-    unread: usize,
+    unread: Held,
 }
 
 #[derive(Debug, Default)]
@@ -41,20 +43,19 @@ impl Rooms {
         let held = self.held(keeper);
         held.count += 1;
         held.bytes += bytes;
-        self.unread += usize::from(*keeper == Keeper::Unread);
     }
 
     pub fn let_go(&mut self, keeper: &Keeper, bytes: usize) {
         let held = self.held(keeper);
         held.count -= 1;
         held.bytes -= bytes;
-        self.unread -= usize::from(*keeper == Keeper::Unread);
     }
 
     fn held(&mut self, keeper: &Keeper) -> &mut Held {
         match keeper {
             Keeper::App(app) | Keeper::Learnt(app) => self.apps.entry(app.clone()).or_default(),
-            Keeper::Nobody | Keeper::Unread => &mut self.others,
+            Keeper::Nobody => &mut self.others,
+            Keeper::Unread => &mut self.unread,
         }
     }
 
@@ -70,7 +71,12 @@ impl Rooms {
 
     /// Whether more may be read of which nobody knows yet whose it is.
     pub fn has_room_for_others(&self) -> bool {
-        self.others.count < OTHERS_MAX && self.others.bytes < OTHERS_BYTES_MAX && self.unread < UNREAD_MAX
+        self.others.count < OTHERS_MAX && self.others.bytes < OTHERS_BYTES_MAX
+    }
+
+    /// Whether one more may be kept whose schema is asked for.
+    pub fn has_room_for_unread(&self) -> bool {
+        self.unread.count < UNREAD_MAX && self.unread.bytes < UNREAD_BYTES_MAX
     }
 }
 
@@ -98,9 +104,11 @@ mod tests {
     fn what_can_not_be_read_yet_is_bounded_too() {
         let mut rooms = Rooms::default();
         (0..UNREAD_MAX).for_each(|_| rooms.hold(&Keeper::Unread, 1));
-        assert!(!rooms.has_room_for_others() && rooms.has_room("wx1", 1));
+        assert!(!rooms.has_room_for_unread() && rooms.has_room_for_others() && rooms.has_room("wx1", 1));
         rooms.let_go(&Keeper::Unread, 1);
-        assert!(rooms.has_room_for_others());
+        assert!(rooms.has_room_for_unread());
+        rooms.hold(&Keeper::Unread, UNREAD_BYTES_MAX);
+        assert!(!rooms.has_room_for_unread() && rooms.has_room_for_others());
         rooms.hold(&Keeper::Nobody, OTHERS_BYTES_MAX);
         assert!(!rooms.has_room_for_others());
     }

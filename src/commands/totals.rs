@@ -7,7 +7,7 @@ use super::log::AnswerBatch;
 use crate::domain::material::Outcome;
 use crate::telemetry::sums::{DeadLetters, Told};
 
-/// Since the process began.
+/// Since the process began, but for what waits.
 #[derive(Debug, Default)]
 pub struct CommandTotals {
     pub transactions: AtomicU64,
@@ -16,6 +16,8 @@ pub struct CommandTotals {
     pub rejected: AtomicU64,
     pub expired: AtomicU64,
     pub dead_lettered: AtomicU64,
+    /// How many requests wait for their schemas now.
+    pub unread: AtomicU64,
     told: Told<6>,
     letters: DeadLetters,
 }
@@ -49,7 +51,8 @@ impl CommandTotals {
     pub fn summarise(&self) {
         let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.told.news(self.counters());
         let pipeline = "requests";
-        tracing::info!(pipeline, transactions, succeeded, failed, rejected, expired, dead_letters, "summary");
+        let unread = self.unread.load(Ordering::Relaxed);
+        tracing::info!(pipeline, transactions, succeeded, failed, rejected, expired, dead_letters, unread, "summary");
         self.letters.tell(pipeline);
     }
 

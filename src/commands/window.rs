@@ -42,6 +42,8 @@ pub struct Window {
     /// Answered, behind the first without an answer.
     answered: BTreeSet<i64>,
     parked: Option<Parked>,
+    /// The first that was read again and could not be read, for its schema is not known now: nobody knows whose it is.
+    doubtful: Option<i64>,
     expired: Expired,
 }
 
@@ -58,7 +60,8 @@ impl Window {
     pub fn resume(record: &WindowRecord) -> Window {
         // Their deadlines are not known yet.
         let parked = Some(Parked { from: record.first, earliest: Some(UnixMillis(i64::MIN)) });
-        Window { open: BTreeSet::new(), answered: record.answered.clone(), parked, expired: record.expired.clone() }
+        let (answered, expired) = (record.answered.clone(), record.expired.clone());
+        Window { parked, answered, expired, ..Window::default() }
     }
 
     /// Nothing where every request is answered.
@@ -70,7 +73,7 @@ impl Window {
     /// The offset of the first request without an answer.
     pub fn first(&self) -> Option<i64> {
         let parked = self.parked.as_ref().map(|parked| parked.from);
-        self.open.first().copied().into_iter().chain(parked).min()
+        self.open.first().copied().into_iter().chain(parked).chain(self.doubtful).min()
     }
 
     /// From where on requests have to be read again.
@@ -132,9 +135,28 @@ impl Window {
         }
     }
 
+    /// Notes one that is read again and can't be read now. What stands behind it goes on, as far as there is room to note
+    /// that it is answered.
+    pub fn doubt(&mut self, offset: i64) {
+        if !self.answered.contains(&offset) {
+            self.doubtful = Some(self.doubtful.map_or(offset, |first| first.min(offset)));
+        }
+    }
+
+    /// What could not be read may be readable now: it is read again, and so is all that follows.
+    pub fn reconsider(&mut self) {
+        if let Some(first) = self.doubtful.take() {
+            self.park(first, None);
+            self.parked.iter_mut().for_each(|parked| parked.from = parked.from.min(first));
+        }
+        // Nobody knows what deadlines such requests have.
+        self.note_deadline(Some(UnixMillis(i64::MIN)));
+    }
+
     /// Whether a parked request that is read again still needs an answer.
     pub fn is_unanswered(&self, offset: i64, deadline: Option<UnixMillis>) -> bool {
         self.parked_from().is_some_and(|from| from <= offset)
+            && !self.open.contains(&offset)
             && !self.answered.contains(&offset)
             && !deadline.is_some_and(|deadline| self.expired.covers(offset, deadline))
     }
@@ -153,8 +175,13 @@ impl Window {
     pub fn may_have_expired(&self, now: UnixMillis) -> bool {
         let earliest = self.parked.as_ref().and_then(|parked| parked.earliest);
         earliest.is_some_and(|earliest| earliest <= now)
-            && self.expired.0.len() < STEPS_MAX
+            && self.has_room_for_step()
             && self.expired.0.values().all(|time| *time <= now.0)
+    }
+
+    /// Whether there is room for another step of what is answered as expired.
+    pub fn has_room_for_step(&self) -> bool {
+        self.expired.0.len() < STEPS_MAX
     }
 
     /// From now on only deadlines that are noted are known.
@@ -165,10 +192,21 @@ impl Window {
     }
 
     /// Every parked request from `from` to before `to` whose deadline is not after `time` is answered.
+    ///
+    /// Those in memory are not parked, and answered by themselves. They stand before all that are parked, unless some were
+    /// [reconsidered](Self::reconsider); these are noted one by one ([`expire_one`](Self::expire_one)).
     pub fn expire(&mut self, from: i64, to: i64, time: UnixMillis) {
         let Some(parked) = self.parked_from() else { return };
-        self.expired.set(from.max(parked), to, time);
+        let behind_open = self.open.last().map_or(parked, |last| last.saturating_add(1));
+        self.expired.set(from.max(parked).max(behind_open), to, time);
         self.prune();
+    }
+
+    /// Notes one parked request that is answered because its deadline has passed, where [`expire`](Self::expire) does not.
+    /// False where there is no room for the note.
+    pub fn expire_one(&mut self, offset: i64) -> bool {
+        let is_noted_with_others = self.open.last().is_none_or(|last| *last < offset);
+        is_noted_with_others || self.answer_at_once(offset)
     }
 
     /// Forgets what the first request without an answer says by itself.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Session;
 use crate::commands::command::{Command, Place};
-use crate::commands::executor::{Errand, Executor};
+use crate::commands::executor::{Errand, Executor, Reading};
 use crate::commands::log::{Chunk, CommandLog, ReadAgain};
 use crate::commands::progress::Progress;
 use crate::domain::time::UnixMillis;
@@ -22,6 +22,11 @@ use crate::wechat::transport::Transport;
 
 /// Before it is tried again where nothing could be read.
 const STALLED: Duration = Duration::from_secs(1);
+
+/// How many schemas are asked for at once for what is read again.
+const LESSONS_MAX: usize = 64;
+/// How many ids are kept that no request can be read with.
+const BARREN_MAX: usize = 1024;
 
 /// How many pieces of one partition are read for one app before it is another's turn: going on where the last piece ended
 /// costs least.
@@ -36,8 +41,14 @@ pub(super) struct Jobs {
     in_a_row: u32,
     /// Nothing is tried before.
     stalled_until: Option<Instant>,
-    /// Put off before the last start, and not yet in memory again.
+    /// Put off, and not in memory.
     unread: BTreeMap<i32, BTreeSet<i64>>,
+    /// The registry is asked for schemas of what was read again: each ends with its id, and whether the schema is known.
+    pub lessons: JoinSet<(i32, bool)>,
+    /// The ids of those that are under way,
+    asked: BTreeSet<i32>,
+    /// and of those that no request can be read with.
+    barren: BTreeSet<i32>,
 }
 
 /// Why something is read again.
@@ -57,10 +68,18 @@ enum Kind {
     Sweep(String, UnixMillis),
 }
 
-/// Commands, with what they say where that is a request, and up to where nothing else stands.
+/// Commands, with what they say, and up to where nothing else stands.
 pub(super) struct ReadBack {
-    commands: Vec<(Command, Option<Box<Errand>>)>,
+    commands: Vec<(Command, Reading)>,
     next: i64,
+}
+
+/// What a command that was read again says to an app.
+enum Reread {
+    Errand(Box<Errand>),
+    Nothing,
+    /// It may be a request of the app; its schema is not known now.
+    Doubtful,
 }
 
 /// What to do with a command that was read again.
@@ -75,7 +94,29 @@ impl Jobs {
     pub fn new(progress: &[Progress]) -> Jobs {
         let unread = progress.iter().filter(|progress| !progress.unread.is_empty());
         let unread = unread.map(|progress| (progress.partition, progress.unread.clone())).collect();
-        Jobs { running: JoinSet::new(), last: (i32::MIN, String::new()), in_a_row: 0, stalled_until: None, unread }
+        Jobs {
+            running: JoinSet::new(),
+            last: (i32::MIN, String::new()),
+            in_a_row: 0,
+            stalled_until: None,
+            unread,
+            lessons: JoinSet::new(),
+            asked: BTreeSet::new(),
+            barren: BTreeSet::new(),
+        }
+    }
+
+    /// It is read again when there is room for it.
+    pub fn put_off(&mut self, Place { partition, offset }: Place) {
+        self.unread.entry(partition).or_default().insert(offset);
+    }
+
+    /// Asks for a schema beside everything else. Those beyond [`LESSONS_MAX`] are met again when one of them is known.
+    fn ask<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) {
+        if self.asked.len() < LESSONS_MAX && self.asked.insert(id) {
+            let executor = executor.clone();
+            self.lessons.spawn(async move { (id, executor.learn(id).await.is_ok()) });
+        }
     }
 
     fn start<T: Transport>(&mut self, job: Job, to: i64, executor: Arc<Executor<T>>, again: mpsc::Sender<ReadAgain>) {
@@ -86,7 +127,7 @@ impl Jobs {
     }
 }
 
-/// Nothing where nobody reads any more.
+/// Nothing where nobody reads any more. Never waits for a schema: what has to wait for one must hold up nothing else.
 async fn read<T: Transport>(
     job: &Job,
     to: i64,
@@ -96,16 +137,11 @@ async fn read<T: Transport>(
     let (chunk, answer) = oneshot::channel();
     again.send(ReadAgain { partition: job.partition, from: job.from, to, chunk }).await.ok()?;
     let Chunk { commands, next } = answer.await.ok()?;
-    let mut read = Vec::with_capacity(commands.len());
-    for command in commands {
-        let errand = match job.kind {
-            Kind::Unread => None,
-            // What is no request was answered when it came.
-            Kind::CatchUp(_) | Kind::Sweep(..) => executor.read_to_the_end(&command).await.ok(),
-        };
-        read.push((command, errand));
-    }
-    Some(ReadBack { commands: read, next })
+    let read = |command: Command| {
+        let reading = executor.read(&command);
+        (command, reading)
+    };
+    Some(ReadBack { commands: commands.into_iter().map(read).collect(), next })
 }
 
 impl<L: CommandLog, T: Transport> Session<L, T> {
@@ -122,7 +158,8 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
 
     fn next_job(&mut self, now: Instant) -> Option<(Job, i64)> {
         let has_room = self.rooms.has_room_for_others();
-        if let Some((partition, unread)) = self.jobs.unread.first_key_value().filter(|_| has_room) {
+        let may_learn = self.rooms.has_room_for_unread();
+        if let Some((partition, unread)) = self.jobs.unread.first_key_value().filter(|_| may_learn) {
             let (from, last) = (*unread.first()?, *unread.last()?);
             return Some((Job { partition: *partition, kind: Kind::Unread, from }, last + 1));
         }
@@ -200,11 +237,53 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
             .for_each(|partition| wanted.iter().for_each(|offset| partition.answer_unread(*offset, None)));
     }
 
+    /// The schema is known now, or it is known that no request can be read with it.
+    pub(super) fn reconsider(&mut self, (id, is_known): (i32, bool)) {
+        self.jobs.asked.remove(&id);
+        if !is_known {
+            if self.jobs.barren.len() >= BARREN_MAX {
+                self.jobs.barren.clear();
+            }
+            self.jobs.barren.insert(id);
+        }
+        let backlogs = self.partitions.values_mut().flat_map(|partition| partition.apps.values_mut());
+        backlogs.for_each(|backlog| backlog.window.reconsider());
+        self.look_back(false);
+    }
+
+    /// Of a command that was read again, what it says where that is a request of `app`. One that can't be read now leaves
+    /// its offset behind, unless it was put off when it came: then it is answered apart.
+    fn errand_of(&mut self, app: &str, command: &Command, reading: Reading) -> Reread {
+        let Place { partition, offset } = command.place;
+        match reading {
+            Reading::Errand(errand) if errand.app_id() == app => Reread::Errand(errand),
+            // What is no request was answered when it came.
+            Reading::Errand(_) | Reading::DeadLetter(_) => Reread::Nothing,
+            Reading::UnknownSchema(id) => {
+                let Some(partition) = self.partitions.get(&partition) else { return Reread::Nothing };
+                if partition.unread().contains(&offset) || self.jobs.barren.contains(&id) {
+                    return Reread::Nothing;
+                }
+                self.jobs.ask(id, &self.executor);
+                Reread::Doubtful
+            }
+        }
+    }
+
     fn catch_up(&mut self, number: i32, app: &str, ReadBack { commands, mut next }: ReadBack) {
         let time = self.executor.now();
-        for (command, errand) in commands {
-            let Some(errand) = errand.filter(|errand| errand.app_id() == app) else { continue };
+        for (command, reading) in commands {
             let offset = command.place.offset;
+            let errand = match self.errand_of(app, &command, reading) {
+                Reread::Errand(errand) => errand,
+                Reread::Nothing => continue,
+                Reread::Doubtful => {
+                    let partition = self.partitions.get_mut(&number);
+                    let window = partition.and_then(|partition| partition.window(app));
+                    window.into_iter().for_each(|window| window.doubt(offset));
+                    continue;
+                }
+            };
             match self.next_step(number, &command, &errand, time) {
                 Step::Skip => {}
                 Step::Answer(answer) => self.answer_at_once(command, answer),
@@ -244,24 +323,38 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
 
     /// Answers what has expired by `time`, and notes when the next does.
     fn sweep(&mut self, job: &Job, app: &str, time: UnixMillis, ReadBack { commands, next }: ReadBack) {
-        let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
-        let unread = partition.unread().clone();
-        let Some(backlog) = partition.apps.get_mut(app) else { return };
-        let mut expired = Vec::new();
-        for (command, errand) in commands {
-            let Some(errand) = errand.filter(|errand| errand.app_id() == app) else { continue };
-            let (offset, deadline) = (command.place.offset, errand.deadline());
-            if unread.contains(&offset) || !backlog.window.is_unanswered(offset, deadline) {
-                continue;
-            }
-            let has_passed = deadline.is_some_and(|deadline| deadline <= time);
-            match self.executor.without_a_call(&errand, time).filter(|_| has_passed) {
-                Some(answer) => expired.push((command, answer)),
-                None => backlog.window.note_deadline(deadline),
+        let mut from = job.from;
+        for (command, reading) in commands {
+            let reread = self.errand_of(app, &command, reading);
+            let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
+            let (offset, is_put_off) = (command.place.offset, partition.unread().contains(&command.place.offset));
+            let Some(backlog) = partition.apps.get_mut(app) else { return };
+            match reread {
+                Reread::Nothing => {}
+                Reread::Errand(errand) => {
+                    if is_put_off || !backlog.window.is_unanswered(offset, errand.deadline()) {
+                        continue;
+                    }
+                    let has_passed = errand.deadline().is_some_and(|deadline| deadline <= time);
+                    match self.executor.without_a_call(&errand, time).filter(|_| has_passed) {
+                        Some(answer) if backlog.window.expire_one(offset) => self.answer_at_once(command, answer),
+                        _ => backlog.window.note_deadline(errand.deadline()),
+                    }
+                }
+                // Nobody knows whether it has expired.
+                Reread::Doubtful => {
+                    backlog.window.expire(from, offset, time);
+                    if !backlog.window.has_room_for_step() {
+                        backlog.window.note_deadline(Some(time));
+                        return backlog.end_sweep(Instant::now());
+                    }
+                    from = offset + 1;
+                }
             }
         }
-        backlog.window.expire(job.from, next, time);
+        let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
+        let Some(backlog) = partition.apps.get_mut(app) else { return };
+        backlog.window.expire(from, next, time);
         backlog.swept(next, Instant::now());
-        expired.into_iter().for_each(|(command, answer)| self.answer_at_once(command, answer));
     }
 }

@@ -472,4 +472,5 @@ async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
     assert_eq!(answered(&topic), topic.places());
 }
 
+mod schemas;
 mod waiting;
