@@ -7,6 +7,7 @@ use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;
 use promoter_connector::domain::harvest::{Advance, Harvest};
 use promoter_connector::domain::promoter::Promoter;
+use promoter_connector::domain::pull::{Job, Pull};
 use promoter_connector::domain::row::{Payment, ReadRow, Row, RowFault, Touch};
 use promoter_connector::domain::scope::Scope;
 use promoter_connector::domain::state::{Intake, State, Tally};
@@ -227,6 +228,93 @@ fn as_many_refunds_of_an_order_are_published_as_there_are_whenever_their_times_a
         let all: u64 = pages.iter().zip(moments).map(|(page, now)| refunds(&mut state, now, page)).sum();
         assert_eq!(all, *published, "{pages:?}");
     }
+}
+
+#[test]
+fn a_refund_with_a_time_that_is_not_shown_just_now_is_still_the_same_however_long_it_was_shown() {
+    let (start, late) = (NOON.minus(DAY), NOON.minus(9 * DAY));
+    // Published, from before the start, and met too late.
+    for (time, started, published) in [(NOON, start, 1), (NOON.minus(2 * DAY), start, 0), (late, late, 0)] {
+        for days in [6, 8, 100] {
+            let mut state = refunds_polled_once(started);
+            let all: u64 = (0..4 * days).map(|n| refunds(&mut state, NOON.plus(n * 6 * 3600), &[Some(time)])).sum();
+            let now = NOON.plus(days * DAY);
+            let without = refunds(&mut state, now, &[None]);
+            let again = refunds(&mut state, now.plus(3600), &[Some(time)]);
+            assert_eq!((all, without, again), (published, 0, 0), "{time} since {started}, {days} days");
+            assert!(state.chunks() < 5, "renewed now and then, not with every pull: {} chunks", state.chunks());
+            let second = now.plus(2 * 3600);
+            assert_eq!(refunds(&mut state, second, &[Some(time), Some(second.minus(60))]), 1, "a second one");
+        }
+    }
+}
+
+/// As where the first pull of refunds did not end before they were left to orders again.
+#[test]
+fn a_pull_of_orders_does_not_end_the_first_pull_of_refunds() {
+    for ends_own in [false, true] {
+        let mut state = begun(NOON.minus(9 * DAY));
+        if ends_own {
+            refunds(&mut state, NOON, &[]);
+        }
+        let mut harvest = Harvest::read(&promoter(), Scope::day(Day::in_beijing(NOON)), NOON, UnixMillis(0), vec![]);
+        let from = state.cursor(&promoter(), Feed::Orders).unwrap().complete_before;
+        let to = from.plus(DAY);
+        harvest.advance = Some(Advance { from, to, refunds_to: Some(NOON.minus(366 * DAY)) });
+        state.take(Intake::Harvest(harvest), &mut Batch::default());
+        // Paid ten days ago: history for a first pull.
+        assert_eq!(refunds(&mut state, NOON, &[None]), u64::from(ends_own));
+    }
+}
+
+/// A page of refunds, by trade number and time, in the pull of all of them.
+fn page(pull: &mut Pull, state: &mut State, rows: &[(&str, Option<UnixTime>)], goes_on: bool) -> u64 {
+    let row = |(trade_no, time): &(&str, Option<UnixTime>)| {
+        let Row::Order(touch, payment) = refund_row(*time) else { panic!("an order is one") };
+        let payment = Payment { trade_no: (*trade_no).into(), ..payment };
+        ReadRow { raw: b"{}".as_slice().into(), content: Ok(Row::Order(touch, payment)) }
+    };
+    let (total, start_id) = if goes_on { (1000, Some("next".to_owned())) } else { (rows.len() as i64, None) };
+    let taken = pull.take_page(rows.iter().map(row).collect(), Some(total), start_id, NOON.as_millis());
+    taken.step.unwrap();
+    state.take(Intake::Harvest(taken.harvest), &mut Batch::default()).published
+}
+
+/// With its time one takes another place among the rows, and one that was behind it is missed.
+#[test]
+fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved() {
+    let mut state = begun(NOON.minus(40 * DAY));
+    let pull = |state: &State| {
+        let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
+        let lateness = 7 * DAY;
+        let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness, refunds_lateness: None };
+        Pull::new(job, NOON)
+    };
+    let old = |days: i64| Some(NOON.minus(days * DAY));
+    for told_later in [true, false] {
+        let mut first = pull(&state);
+        let [before, after] = if told_later { [None, old(20)] } else { [old(20), None] };
+        let mut published = page(&mut first, &mut state, &[("a", old(30)), ("x", before)], true);
+        // Here "y" has moved to the first page meanwhile.
+        published += page(&mut first, &mut state, &[("z", old(25)), ("x", after)], false);
+        assert_eq!(first.next_request().start_id, None);
+        published += page(&mut first, &mut state, &[("a", old(30)), ("y", old(29))], true);
+        published += page(&mut first, &mut state, &[("z", old(25)), ("x", after)], false);
+        assert_eq!(published, 4);
+        state = begun(NOON.minus(40 * DAY));
+    }
+}
+
+#[test]
+fn two_refunds_of_an_order_on_two_pages_have_not_moved() {
+    let mut state = begun(NOON.minus(40 * DAY));
+    let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
+    let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness: 7 * DAY, refunds_lateness: None };
+    let mut pull = Pull::new(job, NOON);
+    let old = |days: i64| Some(NOON.minus(days * DAY));
+    assert_eq!(page(&mut pull, &mut state, &[("x", old(30))], true), 1);
+    assert_eq!(page(&mut pull, &mut state, &[("x", old(20))], false), 1);
+    assert_eq!(state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before, NOON.minus(7 * DAY));
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub struct Cursor {
     /// Whether the feed itself is polled, or was. If not, it is only the memory of what another feed meets: `start` and
     /// `complete_before` say what that memory holds, and nothing of how far the feed is complete.
     pub polled: bool,
-    /// Of refunds: whether a pull has read all of them to its end. A refund that has no time and is first met by a later
-    /// pull is no history.
+    /// Of refunds: whether a pull has read all of them to its end; where they are only remembered, one of those that meet
+    /// them. A refund that has no time and is first met by a later pull is no history.
     pub history_seen: bool,
 }
 

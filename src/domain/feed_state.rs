@@ -31,6 +31,13 @@ pub(super) struct FeedState {
     next_chunk: u64,
 }
 
+/// Where the cursor is to go, and by a pull of which feed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    pub to: UnixTime,
+    pub by: Feed,
+}
+
 /// Whether something that is met was met before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meeting {
@@ -113,11 +120,11 @@ impl FeedState {
         promoter: &Promoter,
         feed: Feed,
         added: Vec<Remembered>,
-        advance: Option<UnixTime>,
+        advance: Option<Move>,
         batch: &mut Batch,
     ) {
         let news = !added.is_empty();
-        let history_ends = self.advance(feed, advance);
+        let history_ends = advance.is_some_and(|advance| self.advance(feed, advance));
         let horizon = self.cursor.complete_before;
         let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
         for fact in passed {
@@ -142,11 +149,12 @@ impl FeedState {
         }
     }
 
-    /// Moves the cursor. True for the first pull of refunds that was read to its end.
-    fn advance(&mut self, feed: Feed, advance: Option<UnixTime>) -> bool {
-        let Some(to) = advance else { return false };
+    /// Moves the cursor. True for the first pull of refunds that was read to its end: where they are polled, none of another
+    /// feed is.
+    fn advance(&mut self, feed: Feed, Move { to, by }: Move) -> bool {
         self.cursor.complete_before = self.cursor.complete_before.max(to);
-        feed == Feed::Refunds && !std::mem::replace(&mut self.cursor.history_seen, true)
+        let ends_history = feed == Feed::Refunds && (by == feed || !self.cursor.polled);
+        ends_history && !std::mem::replace(&mut self.cursor.history_seen, true)
     }
 
     /// Drops the chunks that lie behind the cursor, and what they held.

@@ -59,6 +59,18 @@ pub struct RowOnPage {
     pub id: FactId,
     /// Whether the cursor passes it when this pull ends.
     pub passed: bool,
+    /// What it is called where its identity may change from one page to the next.
+    pub names: Option<Names>,
+}
+
+/// One thing may have several rows, which are told apart by what is not always shown: so whether a row of another identity
+/// was this one is told by these.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// It had been this row, had it stood on an earlier page; or some row that has this as [`left`](Names::left).
+    pub was: FactId,
+    /// What later rows may have been.
+    pub left: Option<FactId>,
 }
 
 /// One pull's pages, read so far. A row is held as 64 bits of its identity: should two rows ever share them, a pull is
@@ -114,10 +126,14 @@ impl Pages {
     }
 
     fn note(&mut self, rows: impl Iterator<Item = RowOnPage>) {
-        let page: Vec<_> = rows.map(|row| (low_bits(row.id), row.passed)).collect();
+        let page: Vec<_> = rows.collect();
         // The whole page first: a row that stands twice on one page has not moved.
-        self.moved |= page.iter().any(|(id, _)| self.rows.contains(id));
-        for (id, passed) in page {
+        let stood_before = |id: FactId| self.rows.contains(&low_bits(id));
+        self.moved |=
+            page.iter().any(|row| stood_before(row.id) || row.names.is_some_and(|names| stood_before(names.was)));
+        for RowOnPage { id, passed, names } in page {
+            let id = low_bits(id);
+            self.rows.extend(names.and_then(|names| names.left).map(low_bits));
             let new = !self.rows_before.contains(&id);
             self.news |= new && passed;
             if self.rows.insert(id) && new {
@@ -182,7 +198,7 @@ mod tests {
     use super::*;
 
     fn rows(numbers: &[u8], passed: bool) -> impl Iterator<Item = RowOnPage> {
-        numbers.iter().map(move |number| RowOnPage { id: FactId([*number; 16]), passed })
+        numbers.iter().map(move |number| RowOnPage { id: FactId([*number; 16]), passed, names: None })
     }
 
     /// A page of rows that the cursor passes.

@@ -6,9 +6,9 @@
 //! how much time passes there, and `as_of` stays that of the first call.
 
 use super::cursor::Cursor;
-use super::fact::Content;
+use super::fact::{Content, RefundMark};
 use super::harvest::{Advance, Harvest, Sighting};
-use super::pages::{Next, PageHead, Pages, PagesFault, RowOnPage};
+use super::pages::{Names, Next, PageHead, Pages, PagesFault, RowOnPage};
 use super::promoter::Promoter;
 use super::row::ReadRow;
 use super::scope::{Scope, closes};
@@ -187,10 +187,25 @@ impl Pull {
 
 fn rows_of(job: &Job, harvest: &Harvest, reached: UnixTime, completes: bool) -> impl Iterator<Item = RowOnPage> {
     let passed = move |sighting: &Sighting| completes && is_passed(job.scope, sighting, reached);
-    let facts = harvest.sightings.iter().map(move |sighting| (sighting.fact.id, passed(sighting)));
+    let facts = harvest.sightings.iter().map(move |sighting| RowOnPage {
+        id: sighting.fact.id,
+        passed: passed(sighting),
+        names: names(job, sighting),
+    });
     // The time of an unreadable row is unknown.
-    let dead_rows = harvest.dead_rows.iter().map(move |row| (row.id, completes));
-    facts.chain(dead_rows).map(|(id, passed)| RowOnPage { id, passed })
+    let dead_rows = harvest.dead_rows.iter().map(move |row| RowOnPage { id: row.id, passed: completes, names: None });
+    facts.chain(dead_rows)
+}
+
+/// A refund may be told its time between two pages, or show it no more. (In a pull of orders its payment shows that a row has
+/// moved.)
+fn names(job: &Job, Sighting { fact, .. }: &Sighting) -> Option<Names> {
+    let Content::Order { payment, .. } = &fact.content else { return None };
+    if job.scope != Scope::Refunds {
+        return None;
+    }
+    let [untimed, timed] = [RefundMark::Untimed, RefundMark::Timed].map(|mark| mark.id(&job.promoter, payment));
+    Some(if fact.has_time() { Names { was: untimed, left: Some(timed) } } else { Names { was: timed, left: None } })
 }
 
 /// Whether a fact that the scope shows is passed by what its end completes; `reached` is where the cursor stands then.

@@ -10,7 +10,9 @@
 //!   nothing to publish. Any time after that is another refund's.
 //! - A time beside a row that still has none, on one page, is another refund's: each page is a picture of one moment.
 //!   It is remembered as long as it stands there, however long ago it happened: or it would be that row's time later.
-//! - A row without a time, where only refunds with times are known, is one of them whose time is not shown just now.
+//! - A row without a time, where only refunds with times are known, is one of them whose time is not shown just now. So it
+//!   is remembered of an order, for as long as one is shown, that it has a refund with a time: also where that one happened
+//!   too long ago to be remembered itself, and was not published.
 //!
 //! Where a page's end or a pause between two pulls hides which of these it is, a refund is published without its time or
 //! under another one's, but as many events come out as times were told, and none comes twice.
@@ -87,9 +89,11 @@ impl Refund<'_> {
         let untimed = RefundMark::Untimed.id(self.promoter, self.payment);
         // Once forgotten, it would be taken for the time of the one beside it as soon as that one is told its own.
         let beside = page.untimed.contains(&untimed).then(|| Remembered::new(fact.id, self.since()));
+        let timed =
+            self.marks([RefundMark::Timed]).filter(|mark| self.state.meet(Feed::Refunds, *mark) != Meeting::Known);
         if self.state.knows(fact.id) {
             let renewed = beside.filter(|beside| self.state.meet(Feed::Refunds, *beside) == Meeting::Renew);
-            return (Verdict::Known, renewed.into_iter().collect());
+            return (Verdict::Known, renewed.into_iter().chain(timed).collect());
         }
         let cursor = self.state.cursor();
         let is_behind = *remembered < cursor.complete_before;
@@ -102,9 +106,9 @@ impl Refund<'_> {
             );
         }
         match own {
-            _ if fact.time < cursor.start => (Verdict::BeforeStart, beside.into_iter().collect()),
-            None => (Verdict::Behind, beside.into_iter().collect()),
-            own => (Verdict::Publish, own.into_iter().chain(beside).chain(self.marks([RefundMark::Timed])).collect()),
+            _ if fact.time < cursor.start => (Verdict::BeforeStart, beside.into_iter().chain(timed).collect()),
+            None => (Verdict::Behind, beside.into_iter().chain(timed).collect()),
+            own => (Verdict::Publish, own.into_iter().chain(beside).chain(timed).collect()),
         }
     }
 

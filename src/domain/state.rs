@@ -19,7 +19,7 @@ use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
 use super::feed::Feed;
-use super::feed_state::{FeedState, Meeting, push_state};
+use super::feed_state::{FeedState, Meeting, Move, push_state};
 use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight};
 use super::promoter::Promoter;
 use super::refund::{RefundsOfPage, meet_refund};
@@ -164,6 +164,7 @@ impl State {
         for memory in Feed::ALL {
             let Some(state) = &mut feeds[memory as usize] else { continue };
             let to = if memory == feed { advance } else { refunds_advance.filter(|_| memory == Feed::Refunds) };
+            let to = to.map(|to| Move { to, by: feed });
             state.settle(&promoter, memory, std::mem::take(&mut added.0[memory as usize]), to, batch);
         }
         tally
