@@ -5,9 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::domain::time::UnixTime;
+use crate::simulator::pages::page::Receipt;
 use crate::wechat::transport::Method;
-
-use super::pages::Receipt;
 
 /// What was asked. Holds a token or a secret, so it has no `Debug`.
 pub struct SimRequest {
@@ -50,6 +49,6 @@ pub struct SimResponse {
     /// Time that passes before the delivery begins.
     pub after: Duration,
     pub delivery: Delivery,
-    /// To be handed to [`super::World::delivered`] when the whole body has gone out.
+    /// To be handed to [`crate::simulator::World::delivered`] when the whole body has gone out.
     pub receipt: Receipt,
 }

@@ -2,10 +2,10 @@
 //! afterwards exactly what it showed.
 //!
 //! ```text
-//!  server (HTTP, wall clock) ──┐                        ┌─ promoters: facts by chance, each with its time and a later
-//!                              ├─ World::answer(now, …) ┤             moment from which it is visible
-//!  transport (paused time) ────┘        │               ├─ selection, pages, rows: which rows, on which page, in which words
-//!                                       │               ├─ tokens, limits, faults: what stands before the data
+//!  http (wall clock) ──────────┐                        ┌─ facts: by chance, each with its time and a later moment from
+//!                              ├─ World::answer(now, …) ┤         which it is visible
+//!  transport (paused time) ────┘        │               ├─ pages: which rows, on which page, in which words
+//!                                       │               ├─ obstacles: tokens, limits and faults before the data
 //!          World::delivered(receipt) <──┘               └─ truth: the facts that pages showed which arrived whole
 //! ```
 //!
@@ -35,42 +35,27 @@
 //! What one row shows: by date PAID, and REFUNDED too with status 2; asked for by status 2 without a date only REFUNDED;
 //! with an undocumented status UNKNOWN. A row that can't be read keeps its bytes for ever, so it is one dead letter.
 
-pub mod faults;
 pub mod options;
 
-mod credentials;
-mod data;
-mod details;
 mod exchange;
-mod limits;
-mod listener;
-mod material;
+mod facts;
+mod http;
+mod obstacles;
 mod pages;
-mod picture;
-mod promoters;
-mod question;
-mod registry;
-mod reply;
-mod rows;
 mod seed;
-mod selection;
-mod server;
-mod shares;
-mod start_id;
-mod stats;
-mod tokens;
 mod transport;
 mod truth;
 mod world;
 
 pub use exchange::{Delivery, SimRequest, SimResponse};
+pub use http::server::{SharedWorld, serve, wall_clock};
+pub use obstacles::faults;
 pub use options::Options;
-pub use pages::Receipt;
-pub use server::{SharedWorld, serve, wall_clock};
-pub use stats::{Settlement, TruthPosition};
+pub use pages::page::Receipt;
 pub use transport::SimulatedTransport;
 pub use truth::{Shown, ShownContent};
 pub use world::World;
+pub use world::stats::{Settlement, TruthPosition};
 
 #[cfg(test)]
 mod tests;

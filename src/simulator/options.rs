@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::faults::{FaultRate, Level};
 use crate::config::parse_duration;
+use crate::simulator::obstacles::faults::{FaultRate, Level, share};
 
 /// Which day an order's payment belongs to. Not documented by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -188,14 +188,6 @@ impl Options {
             faults: Level::None,
             ..Options::default()
         }
-    }
-}
-
-/// A number from 0 to 1.
-pub fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("write a number from 0 to 1".to_owned()),
     }
 }
 

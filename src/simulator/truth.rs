@@ -9,11 +9,10 @@ use crate::domain::feed::Feed;
 use crate::domain::promoter::Promoter;
 use crate::domain::row::{Payment, Touch};
 use crate::domain::time::UnixTime;
-
-use super::details::{Death, Drawer, TouchDetail};
-use super::pages::Paging;
-use super::promoters::{RefundFact, SimPromoter};
-use super::rows::{Renderer, RowRef};
+use crate::simulator::facts::details::{Death, Drawer, TouchDetail};
+use crate::simulator::facts::promoters::{RefundFact, SimPromoter};
+use crate::simulator::pages::page::Paging;
+use crate::simulator::pages::rows::{Renderer, RowRef};
 
 /// One event that must have been published once, or one dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +181,7 @@ impl PromoterTruth<'_> {
 }
 
 fn dead_bytes(paging: &Paging, promoter: &SimPromoter, row: RowRef) -> Box<[u8]> {
-    let merchant = &super::details::Merchant::at_revision(promoter, 0);
+    let merchant = &crate::simulator::facts::details::Merchant::at_revision(promoter, 0);
     let renderer = Renderer { drawer: &paging.drawer, promoter, now: 0, merchant, first_merchant: merchant };
     let mut raw = Vec::new();
     renderer.render(&mut raw, row, None);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::super::faults::Level;
-use super::super::{Delivery, Options, ShownContent};
 use super::client::Client;
 use crate::domain::fact::OrderStatus;
 use crate::domain::row::{Payment, Row, Touch};
+use crate::simulator::obstacles::faults::Level;
+use crate::simulator::{Delivery, Options, ShownContent};
 use crate::wechat::wire::{PageAsked, RowKind, read_page};
 
 /// One fact or unreadable row, as text that can be compared.

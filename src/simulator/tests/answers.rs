@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::faults::{Fault, FaultRate, Level};
-use super::super::{Options, SimRequest, World};
 use super::client::{Client, START};
+use crate::simulator::obstacles::faults::{Fault, FaultRate, Level};
+use crate::simulator::{Options, SimRequest, World};
 use crate::wechat::transport::Method;
 
 const RELATION: &str = "/promoter/getrelation";

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
-use super::super::{Delivery, Options, SimRequest, SimResponse, World};
 use crate::domain::feed::Feed;
 use crate::domain::time::{Day, UnixMillis, UnixTime};
+use crate::simulator::{Delivery, Options, SimRequest, SimResponse, World};
 use crate::wechat::transport::Method;
 
 pub const START: UnixMillis = UnixMillis(1_750_000_000_000);

@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::super::faults::{Fault, FaultRate, Level};
+use crate::simulator::obstacles::faults::{Fault, FaultRate, Level};
 use crate::wechat::packing::unpacked;
 
-use super::super::{Delivery, Options, SimResponse};
 use super::client::Client;
+use crate::simulator::{Delivery, Options, SimResponse};
 
 const RELATION: &str = "/promoter/getrelation";
 

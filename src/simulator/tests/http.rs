@@ -8,9 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::super::faults::{Fault, FaultRate};
-use super::super::{Options, SharedWorld, SimulatedTransport, World, serve, wall_clock};
 use super::client::START;
+use crate::simulator::obstacles::faults::{Fault, FaultRate};
+use crate::simulator::{Options, SharedWorld, SimulatedTransport, World, serve, wall_clock};
 use crate::wechat::transport::{Method, Request, Transport, TransportError};
 
 struct Server {

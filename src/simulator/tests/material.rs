@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::faults::Level;
-use super::super::options::Bounds;
-use super::super::{Options, Shown, ShownContent};
 use super::client::{Client, START};
 use crate::domain::row::Touch;
+use crate::simulator::obstacles::faults::Level;
+use crate::simulator::options::Bounds;
+use crate::simulator::{Options, Shown, ShownContent};
 
 const MATERIAL: &str = "/promoter/getsharematerial";
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::faults::Level;
+use crate::simulator::obstacles::faults::Level;
 use serde_json::Value;
 
-use super::super::options::{Bounds, Days};
-use super::super::{Options, ShownContent};
 use super::client::{Client, START};
 use crate::domain::time::Day;
+use crate::simulator::options::{Bounds, Days};
+use crate::simulator::{Options, ShownContent};
 
 fn lively(seed: u64) -> Options {
     Options {
@@ -150,7 +150,7 @@ fn the_day_of_an_order_is_beijings_or_utcs_as_the_option_says() {
         client.orders(&promoter, day);
         let truth = client.world.truth();
         assert!(!truth.is_empty());
-        let in_day = |shown: &super::super::Shown| match &shown.content {
+        let in_day = |shown: &crate::simulator::Shown| match &shown.content {
             ShownContent::Order { payment, .. } if is_beijing => Day::in_beijing(payment.paid_time) == day,
             ShownContent::Order { payment, .. } => Day::in_utc(payment.paid_time) == day,
             _ => false,

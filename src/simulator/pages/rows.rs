@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::details::{Death, Drawer, Merchant, Piece, TouchDetail};
-use super::promoters::SimPromoter;
+use crate::simulator::facts::details::{Death, Drawer, Merchant, Piece, TouchDetail};
+use crate::simulator::facts::promoters::SimPromoter;
 
 /// One line of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::details::Merchant;
-use super::options::Ids;
-use super::promoters::SimPromoter;
+use crate::simulator::facts::details::Merchant;
+use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::options::Ids;
 
 /// Rows of a page at most (spec: up to 2000).
 const PAGE_ROWS: usize = 2000;

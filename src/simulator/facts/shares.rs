@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::seed::Seed;
+use crate::simulator::seed::Seed;
 
 /// Of one promoter; one more takes the place of the oldest.
 const MATERIALS_MAX: usize = 16;

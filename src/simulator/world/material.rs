@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::picture::{self, qr_code};
-use super::seed::Seed;
-use super::shares::SharedMaterial;
+use crate::simulator::facts::shares::SharedMaterial;
+use crate::simulator::seed::Seed;
 
 /// Not documented; the path and the promoter's mark must fit into a QR code.
 const PATH_BYTES_MAX: usize = 1024;

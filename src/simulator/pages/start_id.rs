@@ -1,6 +1,6 @@
 //! The opaque `start_id`: where a pull goes on, bound to the promoter and to what was asked.
 
-use super::seed::Seed;
+use crate::simulator::seed::Seed;
 
 const OFFSET_BITS: u32 = 24;
 const ROUND_BITS: u32 = 14;

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::faults::Fault;
-use super::pages::Receipt;
-use super::seed::Seed;
+use crate::simulator::obstacles::faults::Fault;
+use crate::simulator::pages::page::Receipt;
+use crate::simulator::seed::Seed;
 
 pub struct Reply {
     pub status: u16,

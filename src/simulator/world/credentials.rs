@@ -2,19 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
+use super::World;
+use super::reply::Reply;
 use crate::domain::time::{UnixMillis, UnixTime};
+use crate::simulator::exchange::SimRequest;
+use crate::simulator::obstacles::faults::Fault;
+use crate::simulator::obstacles::limits::DAILY_LIMIT;
+use crate::simulator::obstacles::tokens::{Granted, Tokens};
+use crate::simulator::seed::Seed;
 use crate::wechat::transport::Method;
 
-use super::exchange::SimRequest;
-use super::faults::Fault;
-use super::limits::DAILY_LIMIT;
-use super::reply::Reply;
-use super::seed::Seed;
-use super::tokens::{Granted, Tokens};
-use super::world::World;
-
 impl World {
-    pub(super) fn quota(&mut self, now: UnixMillis, request: &SimRequest, body: Map<String, Value>) -> (Reply, Seed) {
+    pub(in crate::simulator) fn quota(
+        &mut self,
+        now: UnixMillis,
+        request: &SimRequest,
+        body: Map<String, Value>,
+    ) -> (Reply, Seed) {
         let app = self.app_of_token(now, request);
         let call = self.call(app.as_ref().ok().copied(), None);
         let app = match app {
@@ -34,7 +38,7 @@ impl World {
         (Reply::success(quota.to_string()), call)
     }
 
-    pub(super) fn stable_token(
+    pub(in crate::simulator) fn stable_token(
         &mut self,
         now: UnixMillis,
         request: &SimRequest,
@@ -50,7 +54,7 @@ impl World {
         self.token(now, text("grant_type"), text("appid"), text("secret"), 40125, grant)
     }
 
-    pub(super) fn classic_token(&mut self, now: UnixMillis, request: &SimRequest) -> (Reply, Seed) {
+    pub(in crate::simulator) fn classic_token(&mut self, now: UnixMillis, request: &SimRequest) -> (Reply, Seed) {
         let text = |name: &str| request.parameter(name).unwrap_or_default();
         // A wrong secret is answered with 40001 here, unlike at the stable endpoint.
         self.token(now, text("grant_type"), text("appid"), text("secret"), 40001, |tokens, now| tokens.classic(now))

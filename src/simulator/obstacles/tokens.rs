@@ -1,8 +1,7 @@
 //! Access tokens of one app: the stable kind and the classic kind, which know nothing of each other.
 
 use crate::domain::time::UnixTime;
-
-use super::seed::Seed;
+use crate::simulator::seed::Seed;
 
 /// Spec, seen in the field: a new stable token is made within the last five minutes of the current one, and a
 /// classic token lives on that long after the next one was fetched.

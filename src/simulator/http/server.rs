@@ -18,13 +18,12 @@ use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::time::{UnixMillis, UnixTime};
-use crate::wechat::transport::Method;
-
-use super::exchange::{Delivery, SimRequest, SimResponse};
 use super::listener::{CuttableListener, Scissors};
-use super::stats::TruthPosition;
-use super::world::World;
+use crate::domain::time::{UnixMillis, UnixTime};
+use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
+use crate::simulator::world::World;
+use crate::simulator::world::stats::TruthPosition;
+use crate::wechat::transport::Method;
 
 /// The world's requests are small: a few parameters.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;

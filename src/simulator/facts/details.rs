@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::options::{Ids, Options};
 use super::promoters::SimPromoter;
+use crate::simulator::options::{Ids, Options};
 
 /// Why a row can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,19 +2,18 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::time::UnixMillis;
-use crate::wechat::transport::Method;
-
-use super::exchange::SimRequest;
-use super::faults::Fault;
-use super::options::Ids;
-use super::pages::{Page, Receipt, Twist};
-use super::promoters::SimPromoter;
-use super::question::{DataCall, Question};
 use super::registry;
 use super::reply::Reply;
-use super::seed::Seed;
-use super::world::{MATERIAL, ORDER, RELATION, World};
+use super::{MATERIAL, ORDER, RELATION, World};
+use crate::domain::time::UnixMillis;
+use crate::simulator::exchange::SimRequest;
+use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::obstacles::faults::Fault;
+use crate::simulator::options::Ids;
+use crate::simulator::pages::page::{Page, Receipt, Twist};
+use crate::simulator::pages::question::{DataCall, Question};
+use crate::simulator::seed::Seed;
+use crate::wechat::transport::Method;
 
 /// Faults of the transport, in the order in which they are tried.
 const TRANSPORT: [Fault; 8] = [
@@ -36,7 +35,7 @@ struct Admitted {
 
 impl World {
     /// A call of one of the `/promoter/` interfaces.
-    pub(super) fn data(
+    pub(in crate::simulator) fn data(
         &mut self,
         now: UnixMillis,
         request: &SimRequest,

@@ -6,13 +6,12 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::time::{Day, UnixTime};
-
-use super::details::Drawer;
-use super::options::Days;
-use super::promoters::{Arrangement, OrderFact, SHUFFLED_BLOCK, SimPromoter};
 use super::question::Subject;
 use super::rows::RowRef;
+use crate::domain::time::{Day, UnixTime};
+use crate::simulator::facts::details::Drawer;
+use crate::simulator::facts::promoters::{Arrangement, OrderFact, SHUFFLED_BLOCK, SimPromoter};
+use crate::simulator::options::Days;
 
 /// In seconds.
 const DAY: i64 = 86_400;
@@ -241,9 +240,9 @@ fn day_begin(date: u32, days: Days) -> Option<i64> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::super::options::Options;
-    use super::super::seed::Seed;
     use super::*;
+    use crate::simulator::options::Options;
+    use crate::simulator::seed::Seed;
 
     const START: UnixTime = UnixTime(1_750_000_000);
 

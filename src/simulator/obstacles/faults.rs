@@ -8,8 +8,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use crate::domain::time::UnixMillis;
-
-use super::seed::Seed;
+use crate::simulator::seed::Seed;
 
 /// One kind of fault. The value is the default rate with `--faults some` and `--faults many`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -135,7 +134,7 @@ impl FromStr for FaultRate {
             let names: Vec<_> = Fault::value_variants().iter().map(|fault| fault.name()).collect();
             format!("no fault is called {name:?}; there are {}", names.join(", "))
         })?;
-        Ok(FaultRate { fault, rate: super::options::share(rate)? })
+        Ok(FaultRate { fault, rate: share(rate)? })
     }
 }
 
@@ -193,6 +192,14 @@ impl Faults {
         }
         let slot = now.0.div_euclid(self.spell_millis);
         self.seed.number(fault as u64).text(subject).number(slot.cast_unsigned()).chance(rate)
+    }
+}
+
+/// A number from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("write a number from 0 to 1".to_owned()),
     }
 }
 

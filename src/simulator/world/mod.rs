@@ -1,5 +1,13 @@
 //! The seeded world: it answers what the upstream would answer at a given time, and remembers what it showed.
 
+mod credentials;
+mod data;
+mod material;
+mod picture;
+mod registry;
+mod reply;
+pub(in crate::simulator) mod stats;
+
 use std::io::Write;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,21 +20,20 @@ use serde_json::{Map, Value};
 
 use crate::domain::promoter::{AppId, InvalidId};
 use crate::domain::time::{UnixMillis, UnixTime};
+use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
+use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::obstacles::faults::{Fault, Faults};
+use crate::simulator::obstacles::limits::Limits;
+use crate::simulator::obstacles::tokens::{Tokens, Worth};
+use crate::simulator::options::{Ids, Options};
+use crate::simulator::pages::page::{Paging, Receipt};
+use crate::simulator::pages::rows::RowRef;
+use crate::simulator::seed::Seed;
 
-use super::exchange::{Delivery, SimRequest, SimResponse};
-use super::faults::{Fault, Faults};
-use super::limits::Limits;
-use super::options::{Ids, Options};
-use super::pages::{Paging, Receipt};
-use super::promoters::SimPromoter;
-use super::registry;
-use super::reply::{PLAIN, Reply};
-use super::rows::RowRef;
-use super::seed::Seed;
-use super::stats::Stats;
-use super::tokens::{Tokens, Worth};
+use reply::{PLAIN, Reply};
+use stats::Stats;
 
-pub(super) struct App {
+pub(in crate::simulator) struct App {
     pub id: AppId,
     pub seed: Seed,
     pub tokens: Tokens,
@@ -38,18 +45,18 @@ pub(super) struct App {
 /// Pure with respect to time and transport: no clock, no I/O. The same seed, and the same questions at the same
 /// times, give the same answers.
 pub struct World {
-    pub(super) apps: Vec<App>,
-    pub(super) paging: Paging,
-    pub(super) stats: Stats,
-    pub(super) quiet_at: Option<UnixMillis>,
+    pub(in crate::simulator) apps: Vec<App>,
+    pub(in crate::simulator) paging: Paging,
+    pub(in crate::simulator) stats: Stats,
+    pub(in crate::simulator) quiet_at: Option<UnixMillis>,
     /// From here on no fact is made and none becomes visible.
-    pub(super) still_at: Option<UnixMillis>,
-    pub(super) secret: String,
-    pub(super) ids: Ids,
-    pub(super) faults: Faults,
-    pub(super) limits: Limits,
+    pub(in crate::simulator) still_at: Option<UnixMillis>,
+    pub(in crate::simulator) secret: String,
+    pub(in crate::simulator) ids: Ids,
+    pub(in crate::simulator) faults: Faults,
+    pub(in crate::simulator) limits: Limits,
     /// Share of the calls in which all rows stand in another order.
-    pub(super) restless: f64,
+    pub(in crate::simulator) restless: f64,
     start: UnixMillis,
     /// Milliseconds that an answer takes.
     latency: RangeInclusive<u64>,
@@ -60,9 +67,9 @@ pub struct World {
 }
 
 /// The paths that are counted by name.
-pub(super) const RELATION: &str = "/promoter/getrelation";
-pub(super) const ORDER: &str = "/promoter/getorder";
-pub(super) const MATERIAL: &str = "/promoter/getsharematerial";
+pub(in crate::simulator) const RELATION: &str = "/promoter/getrelation";
+pub(in crate::simulator) const ORDER: &str = "/promoter/getorder";
+pub(in crate::simulator) const MATERIAL: &str = "/promoter/getsharematerial";
 const PROMOTER: &str = "/promoter/getpromoter";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const CLASSIC_TOKEN: &str = "/cgi-bin/token";
@@ -150,7 +157,7 @@ impl World {
     }
 
     /// Up to when facts are made and become visible.
-    pub(super) fn facts_until(&self, now: UnixMillis) -> UnixTime {
+    pub(in crate::simulator) fn facts_until(&self, now: UnixMillis) -> UnixTime {
         self.still_at.map_or(now, |still_at| still_at.min(now)).as_seconds()
     }
 
@@ -233,7 +240,7 @@ impl World {
         }
     }
 
-    pub(super) fn app_of_token(&self, now: UnixMillis, request: &SimRequest) -> Result<usize, i64> {
+    pub(in crate::simulator) fn app_of_token(&self, now: UnixMillis, request: &SimRequest) -> Result<usize, i64> {
         let token = request.parameter("access_token").filter(|token| !token.is_empty()).ok_or(41001)?;
         let now = now.as_seconds();
         let worths = self.apps.iter().map(|app| app.tokens.worth(now, token));
@@ -245,7 +252,7 @@ impl World {
     }
 
     /// The seed of one call: of its promoter where there is one, so that other promoters' calls change nothing.
-    pub(super) fn call(&mut self, app: Option<usize>, promoter: Option<usize>) -> Seed {
+    pub(in crate::simulator) fn call(&mut self, app: Option<usize>, promoter: Option<usize>) -> Seed {
         let Some(app) = app.map(|app| &mut self.apps[app]) else {
             return self.stranger();
         };
@@ -261,7 +268,7 @@ impl World {
         }
     }
 
-    pub(super) fn stranger(&mut self) -> Seed {
+    pub(in crate::simulator) fn stranger(&mut self) -> Seed {
         self.strangers += 1;
         self.seed.text("stranger").number(self.strangers)
     }

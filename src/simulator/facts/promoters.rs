@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::domain::time::{Day, UnixTime};
 
-use super::options::{Bounds, Days, Options};
-use super::seed::Seed;
 use super::shares::{SharedMaterial, Shares};
+use crate::simulator::options::{Bounds, Days, Options};
+use crate::simulator::seed::Seed;
 
 /// All times of facts are Unix seconds.
 pub struct TouchFact {

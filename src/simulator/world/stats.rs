@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::World;
 use crate::domain::promoter::Promoter;
 use crate::domain::time::{UnixMillis, UnixTime};
-
-use super::truth::{PromoterTruth, Shown};
-use super::world::World;
+use crate::simulator::truth::{PromoterTruth, Shown};
 
 /// Calls by path and outcome: an errcode, or the name of the fault that struck.
 #[derive(Default)]
-pub(super) struct Stats(BTreeMap<&'static str, BTreeMap<String, u64>>);
+pub(in crate::simulator) struct Stats(BTreeMap<&'static str, BTreeMap<String, u64>>);
 
 impl Stats {
     pub fn count(&mut self, path: &'static str, outcome: String) {

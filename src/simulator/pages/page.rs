@@ -5,14 +5,14 @@ use std::io::Write;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::details::{Drawer, Merchant};
-use super::options::{Days, Options};
-use super::promoters::SimPromoter;
 use super::question::{Question, Subject};
 use super::rows::{Renderer, RowRef};
-use super::seed::Seed;
 use super::selection::{Order, Selection};
 use super::start_id::{self, Position, StartIdKey};
+use crate::simulator::facts::details::{Drawer, Merchant};
+use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::options::{Days, Options};
+use crate::simulator::seed::Seed;
 
 /// `total_cnt` of a full page, by the official page.
 const FULL_PAGE: usize = 1000;

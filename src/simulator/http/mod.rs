@@ -1,0 +1,4 @@
+//! The world over HTTP, on the wall clock.
+
+mod listener;
+pub(in crate::simulator) mod server;
