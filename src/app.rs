@@ -41,6 +41,9 @@ use crate::wechat::upstream_clock;
 const WARM_UP_MAX: Duration = Duration::from_secs(5);
 /// How long a stop may take to commit what was polled.
 const STOP_MAX: Duration = Duration::from_secs(20);
+/// Bodies of answers that are being read or whose rows wait for the queue, of all apps: some full pages of 1000 rows, so that
+/// nobody who may read waits for one who writes, and few, since read they take several times as much.
+const READING_BYTES: usize = 2 * 1024 * 1024;
 /// The intake queue holds as much as a few batches, and at least this much.
 const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 
@@ -81,8 +84,9 @@ impl Schemas {
 
 /// Makes the parts that need no network.
 pub fn build(config: &Config) -> anyhow::Result<Parts> {
-    let buffer = Buffer::new(config.http.buffered_max);
-    let apps = config.apps.iter().map(|app| polled_app(config, app, &buffer)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (buffer, reading) = (Buffer::new(config.http.buffered_max), Buffer::new(READING_BYTES));
+    let apps =
+        config.apps.iter().map(|app| polled_app(config, app, &buffer, &reading)).collect::<anyhow::Result<Vec<_>>>()?;
     let session = Session {
         apps: Arc::new(apps),
         bounds: Bounds {
@@ -230,7 +234,7 @@ async fn warm_up(session: &Session<Http>) {
     while asking.join_next().await.is_some() {}
 }
 
-fn polled_app(config: &Config, app: &App, buffer: &Buffer) -> anyhow::Result<PolledApp<Http>> {
+fn polled_app(config: &Config, app: &App, buffer: &Buffer, reading: &Buffer) -> anyhow::Result<PolledApp<Http>> {
     let http = Http::new(HttpSettings {
         timeout: config.http.timeout,
         response_max: config.http.response_max,
@@ -262,6 +266,7 @@ fn polled_app(config: &Config, app: &App, buffer: &Buffer) -> anyhow::Result<Pol
         },
         budgets: Interface::ALL.into_iter().map(budget).collect::<BTreeMap<_, _>>(),
         in_flight: config.http.in_flight,
+        reading: reading.clone(),
     };
     Ok(PolledApp {
         app: app.app_id.clone(),

@@ -20,6 +20,7 @@ use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::wechat::breaker::HoldSettings;
+use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
@@ -113,6 +114,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
         },
         budgets: BTreeMap::new(),
         in_flight: 4,
+        reading: Buffer::new(2 << 20),
     };
     let minute = Duration::from_secs(60);
     let touches = FeedOrder { rules: Rules { every: minute, idle_every: minute, lateness: 600 }, start_from };

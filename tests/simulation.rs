@@ -40,6 +40,7 @@ use promoter_connector::simulator::options::Days;
 use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, SimulatedTransport, World};
 use promoter_connector::supervisor;
 use promoter_connector::wechat::breaker::HoldSettings;
+use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
@@ -166,6 +167,7 @@ fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: St
             },
             budgets: BTreeMap::new(),
             in_flight: 8,
+            reading: Buffer::new(2 << 20),
         };
         let promoter = |id: &String| PolledPromoter {
             promoter: Promoter::new(&app, id).unwrap(),

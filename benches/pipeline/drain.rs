@@ -118,6 +118,7 @@ fn app(base_url: &str) -> PolledApp<Http> {
         },
         budgets: BTreeMap::new(),
         in_flight: 64,
+        reading: Buffer::new(2 << 20),
     };
     let rules = Rules { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
     let promoter = |number: u32| PolledPromoter {

@@ -18,6 +18,7 @@ use crate::retry::RetrySettings;
 use crate::supervisor;
 use crate::telemetry::captured::Captured;
 use crate::wechat::breaker::HoldSettings;
+use crate::wechat::buffer::Buffer;
 use crate::wechat::client::ClientSettings;
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, TransportError};
@@ -98,6 +99,7 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
         holds: HoldSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
         budgets: BTreeMap::new(),
         in_flight: 4,
+        reading: Buffer::new(2 << 20),
     };
     let app = PolledApp {
         app,

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breakers, HoldSettings};
 use super::budget::{Budget, BudgetSettings, Turn};
+use super::buffer::{Buffer, Room};
 use super::error::{Call, CallError, Cause, Reaction, reaction};
 use super::hosts::Hosts;
 use super::material::{GivenMaterial, MaterialQuestion, read_material};
 use super::oddities::{Account, Oddities};
-use super::places::Places;
+use super::places::{Place, Places};
 use super::question::Question;
 use super::token::{FailedFetch, Token, TokenError, TokenSource, Tokens};
 use super::transport::{Method, Request, Response, Transport, TransportError};
@@ -34,6 +35,9 @@ mod calling;
 /// The pauses between calls to a host that has not been heard yet, from the first to the longest.
 const HEAR_PAUSE: Duration = Duration::from_millis(500);
 const HEAR_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// An answer of at most so many bytes is read whatever others wait for: what it says about the call itself is heard at
+/// once, and its rows are few.
+const READ_AT_ONCE: usize = 16 * 1024;
 
 /// How long a gateway that refuses such calls is asked.
 const REFUSED_MAX: Duration = Duration::from_secs(30);
@@ -53,10 +57,13 @@ pub struct ClientSettings {
     pub budgets: BTreeMap<Interface, BudgetSettings>,
     /// Calls of polls at once, over all interfaces.
     pub in_flight: usize,
+    /// Room for answers that are being read, and whose rows are not handed on yet: rows take several times the memory of
+    /// the bytes they were read from. Shared with the clients of other apps.
+    pub reading: Buffer,
 }
 
 /// What came of a question.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Answer {
     /// Empty where `no_data`.
     pub page: Page,
@@ -65,9 +72,27 @@ pub struct Answer {
     /// How far the upstream's clock was behind the local one when the answer came, in seconds: never above 0, and 0 without
     /// a `Date`. It holds the way of the answer too; [`Client::now`] does not.
     pub clock_skew_seconds: i64,
-    /// The answer's bytes, where it has rows. As long as they are held they take up room that other answers wait for
-    /// (`http.buffered_max`): to be dropped when the rows are handed on, and not before.
-    pub held: Bytes,
+    /// What an answer with rows takes up until these are handed on.
+    pub held: Held,
+}
+
+/// What bounds the answers in memory: to be dropped when the rows of one are handed on, and not before.
+///
+/// Each part is waited for with those above it in hand, and with all of them room in the queue of the rows. Nobody waits for
+/// one that stands above what he has; and what empties the queue needs none of them. So those who wait get on.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Of the call: another one is made in it.
+    _place: Option<Place>,
+    /// The answer's bytes, which take up room that other answers wait for (`http.buffered_max`).
+    _body: Bytes,
+    _reading: Option<Room>,
+}
+
+impl Held {
+    fn keep(&mut self, place: Option<Place>) {
+        self._place = place;
+    }
 }
 
 pub struct Client<T> {
@@ -81,6 +106,7 @@ pub struct Client<T> {
     breakers: Breakers,
     budgets: BTreeMap<Interface, Budget>,
     places: Places,
+    reading: Buffer,
     clock: UpstreamClock,
     oddities: Account,
 }
@@ -115,7 +141,7 @@ struct Answered<C> {
     /// Absent where the upstream says that there is no data.
     content: Option<C>,
     clock_skew_seconds: i64,
-    body: Bytes,
+    held: Held,
 }
 
 /// What an attempt ends with, besides an answer.
@@ -155,6 +181,7 @@ impl<T: Transport> Client<T> {
             holds: settings.holds,
             budgets: budgets.collect(),
             places: Places::new(settings.in_flight),
+            reading: settings.reading,
         }
     }
 
@@ -266,10 +293,10 @@ impl<T: Transport> Client<T> {
         let (interface, body) = (question.interface(), question.body(self.id_kind));
         let asked = Asked { interface, turn, body, patience: None, read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
-        let Answered { content, clock_skew_seconds, body } = answered;
+        let Answered { content, clock_skew_seconds, held } = answered;
         let (no_data, page) = (content.is_none(), content.unwrap_or_default());
         self.oddities.add(&question.promoter, &page.oddities);
-        let held = if page.rows.is_empty() { Bytes::new() } else { body };
+        let held = if page.rows.is_empty() { Held::default() } else { held };
         Ok(Answer { page, no_data, clock_skew_seconds, held })
     }
 
@@ -316,7 +343,15 @@ impl<T: Transport> Client<T> {
         let answered = self.transport.send(request).await;
         let received = Moment::now(&self.transport);
         match answered {
-            Ok(response) => self.judge(asked, token, response, sent, received),
+            Ok(response) => {
+                // Before anything is waited for: later answers tell later times. And behind another status stands
+                // something else than the upstream, with a clock of its own.
+                let date = response.date.filter(|_| response.status == 200);
+                let clock_skew_seconds = date.map_or(0, |date| self.clock.note(sent, received, date));
+                let reading = self.room_to_read(asked.interface, response.body.len()).await;
+                let held = Held { _place: None, _body: response.body.clone(), _reading: reading };
+                self.judge(asked, token, response, self.clock.later(received.wall), clock_skew_seconds, held)
+            }
             Err(error @ TransportError::TooLarge { .. }) => {
                 Err(Ended::Unreadable(Cause::unanswered(&error.to_string(), &[])))
             }
@@ -327,19 +362,23 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Waits until an answer of a poll may be read.
+    async fn room_to_read(&self, interface: Interface, bytes: usize) -> Option<Room> {
+        let is_poll = interface != Interface::GetShareMaterial;
+        if is_poll && bytes > READ_AT_ONCE { Some(self.reading.room(bytes).await) } else { None }
+    }
+
     fn judge<C>(
         &self,
         asked: &Asked<'_, C>,
         token: Token,
         response: Response,
-        sent: Moment,
-        received: Moment,
+        latest_now: UnixTime,
+        clock_skew_seconds: i64,
+        held: Held,
     ) -> Result<Answered<C>, Ended> {
-        let Response { status, body, date, retry_after } = response;
-        // Behind another status stands something else than the upstream, with a clock of its own.
-        let date = date.filter(|_| status == 200);
-        let clock_skew_seconds = date.map_or(0, |date| self.clock.note(sent, received, date));
-        let (envelope, content, fault) = match (asked.read)(&body, self.clock.later(received.wall)) {
+        let Response { status, body, retry_after, .. } = response;
+        let (envelope, content, fault) = match (asked.read)(&body, latest_now) {
             Ok((envelope, content)) => (Some(envelope), Some(content), None),
             Err(fault) if fault.is_lasting() && status == 200 => {
                 return Err(Ended::Unreadable(Cause::unanswered(&fault.to_string(), &[])));
@@ -348,8 +387,8 @@ impl<T: Transport> Client<T> {
         };
         let errcode = envelope.as_ref().map(|envelope| envelope.errcode);
         match (reaction(Call::Data(asked.interface), status, errcode), envelope) {
-            (Reaction::Read, _) => Ok(Answered { content, clock_skew_seconds, body }),
-            (Reaction::NoData, _) => Ok(Answered { content: None, clock_skew_seconds, body }),
+            (Reaction::Read, _) => Ok(Answered { content, clock_skew_seconds, held }),
+            (Reaction::NoData, _) => Ok(Answered { content: None, clock_skew_seconds, held }),
             (reaction, Some(envelope)) if envelope.errcode != 0 => {
                 let cause = self.cause(&envelope, status, &token);
                 Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))

@@ -17,6 +17,7 @@ use promoter_connector::domain::promoter::{AppId, IdKind};
 use promoter_connector::domain::time::UnixMillis;
 use promoter_connector::simulator::{SharedWorld, SimulatedTransport, World};
 use promoter_connector::supervisor;
+use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::Transport;
@@ -183,6 +184,7 @@ fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
             holds: *holds,
             budgets: BTreeMap::new(),
             in_flight: 1,
+            reading: Buffer::new(2 << 20),
         };
         CommandApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)
     };

@@ -19,6 +19,7 @@ use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session}
 use promoter_connector::supervisor;
 use promoter_connector::wechat::breaker::HoldSettings;
 use promoter_connector::wechat::budget::BudgetSettings;
+use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
@@ -187,6 +188,7 @@ impl World {
             },
             budgets: setup.budgets.clone(),
             in_flight: setup.in_flight,
+            reading: Buffer::new(2 << 20),
         };
         let promoter = |number: usize| PolledPromoter {
             promoter: Promoter::new(&app, &format!("p{number:03}")).unwrap(),

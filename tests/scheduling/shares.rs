@@ -1,11 +1,15 @@
 //! Budgets, places and turns: nobody waits for what another one waits for, and nobody is forgotten.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use promoter_connector::commit::script::{Fault, Script};
 use promoter_connector::domain::feed::{Interface, StartFrom};
+use tokio_util::sync::CancellationToken;
 
 use super::world::{
-    App, Call, Reply, World, between, calm, json, longest_gap, order, usual_orders, usual_refunds, usual_touches,
+    App, BOUNDS, Call, QUEUE_BYTES, Reply, World, between, calm, days_ago, json, longest_gap, order, usual_orders,
+    usual_refunds, usual_touches,
 };
 
 const HOUR: f64 = 3600.0;
@@ -114,4 +118,41 @@ async fn restarts_starve_nobody_though_the_budget_is_for_a_third() {
         .map(|whom| longest_gap(&calls.iter().filter(|call| call.whom == **whom).cloned().collect::<Vec<_>>()));
     let longest = waits.fold(0.0, f64::max);
     assert!(longest < 3.0 * HOUR, "somebody waits for {longest} s");
+}
+
+/// A full page of rows, each with much that is passed over.
+fn heavy(call: &Call) -> Reply {
+    if !call.path.ends_with("getrelation") {
+        return calm(call);
+    }
+    let begin = call.body["begin_time"].as_i64().unwrap() + 60;
+    let row =
+        |number: i64| format!(r#"{{"openid":"u{number}","create_time":{begin},"x":"{}"}}"#, "x".repeat(ROW_BYTES));
+    let rows: Vec<_> = (0..ROWS).map(row).collect();
+    json(format!(r#"{{"relation_list":[{}],"total_cnt":{ROWS},"errcode":0}}"#, rows.join(",")))
+}
+
+const ROWS: i64 = 100;
+const ROW_BYTES: usize = 4000;
+
+/// A log that stands still for an hour, once it holds the first cursors.
+fn standing() -> Script {
+    let mut calls = 0;
+    let decide = move || {
+        calls += 1;
+        (Duration::from_secs(if calls > 2 { 3600 } else { 0 }), Fault::None)
+    };
+    Script::new(decide, CancellationToken::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_log_stands_still_no_more_pages_wait_than_calls_may_be_in_flight() {
+    let app = App { touches: Some(order(60, 60, 600, days_ago(1))), ..App::new(300) };
+    let world = World::new(heavy);
+    world.live_with(&[app], 600, standing).await;
+    let calls = between(&world.touches(), 0.0, 600.0);
+    // The row's bytes are counted twice: as they came, and as what they say.
+    let page_bytes = ROWS as usize * 2 * ROW_BYTES;
+    let taken = (QUEUE_BYTES + 2 * BOUNDS.bytes_max) / page_bytes + 3;
+    assert!(calls <= taken + 48, "{calls} pages are asked for, of which {taken} are taken");
 }

@@ -19,6 +19,7 @@ use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session}
 use promoter_connector::supervisor;
 use promoter_connector::wechat::breaker::HoldSettings;
 use promoter_connector::wechat::budget::BudgetSettings;
+use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
@@ -30,6 +31,8 @@ pub const START: i64 = 1_700_000_000;
 pub const NO_DATA: &str = r#"{"errcode":103006}"#;
 pub const STOPPED: Duration = Duration::from_secs(300);
 pub const TIMEOUT: Duration = Duration::from_secs(15);
+pub const BOUNDS: Bounds = Bounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 };
+pub const QUEUE_BYTES: usize = 16 << 20;
 
 /// One call that was made.
 #[derive(Clone, Debug)]
@@ -192,6 +195,7 @@ impl App {
             holds: HoldSettings { too_fast: Duration::from_secs(60), stopped: STOPPED, unanswered: self.retry.max },
             budgets: self.budgets.clone(),
             in_flight: self.in_flight,
+            reading: Buffer::new(2 << 20),
         };
         let promoter = |id: &String| PolledPromoter {
             promoter: Promoter::new(&app, id).unwrap(),
@@ -226,15 +230,20 @@ impl World {
 
     /// One life of the process. Gives what its apps have to report.
     pub async fn live(&self, apps: &[App], seconds: u64) -> Vec<Arc<Reports>> {
+        self.live_with(apps, seconds, Script::uneventful).await
+    }
+
+    /// The same with a log that does what a script says.
+    pub async fn live_with(&self, apps: &[App], seconds: u64, script: fn() -> Script) -> Vec<Arc<Reports>> {
         let polled: Vec<_> = apps.iter().map(|app| app.polled(&self.upstream)).collect();
         let reports = polled.iter().map(|app| app.reports.clone()).collect();
         let session = Session {
             apps: Arc::new(polled),
-            bounds: Bounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
-            queue_bytes: 16 << 20,
+            bounds: BOUNDS,
+            queue_bytes: QUEUE_BYTES,
             totals: Arc::new(Totals::default()),
         };
-        let make_log = || MemoryLog::new(self.durable.clone(), Script::uneventful());
+        let make_log = || MemoryLog::new(self.durable.clone(), script());
         let stop = CancellationToken::new();
         let end = async {
             tokio::time::sleep(Duration::from_secs(seconds)).await;

@@ -13,6 +13,7 @@ use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixTime;
 use crate::retry::JITTER;
 use crate::wechat::breaker::HoldSettings;
+use crate::wechat::buffer::Buffer;
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, TransportError};
@@ -121,6 +122,7 @@ fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) 
         holds: HoldSettings { too_fast: Duration::from_secs(60), stopped: STOPPED, unanswered: Duration::from_secs(1) },
         budgets: [].into(),
         in_flight: 1,
+        reading: Buffer::new(2 << 20),
     };
     CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }

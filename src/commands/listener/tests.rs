@@ -20,6 +20,7 @@ use crate::domain::promoter::{AppId, IdKind};
 use crate::domain::time::UnixMillis;
 use crate::retry::{JITTER, RetrySettings};
 use crate::wechat::breaker::HoldSettings;
+use crate::wechat::buffer::Buffer;
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, Transport, TransportError};
@@ -142,6 +143,7 @@ fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream
         retry: PATIENCE,
         holds: HoldSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
         in_flight: 1,
+        reading: Buffer::new(2 << 20),
         budgets: [].into(),
     };
     CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)

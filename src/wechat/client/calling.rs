@@ -50,12 +50,11 @@ impl<T: Transport> Client<T> {
     ) -> Result<Answered<C>, CallError> {
         loop {
             let place = self.turn(asked, calling).await?;
-            let ended = self.attempt(asked, calling).await;
-            drop(place);
-            let failure = match ended {
-                Ok(answered) => {
+            let failure = match self.attempt(asked, calling).await {
+                Ok(mut answered) => {
                     self.hosts.answered(calling.host);
                     calling.pass.served();
+                    answered.held.keep(place);
                     return Ok(answered);
                 }
                 Err(Ended::Unreadable(cause)) => {
@@ -65,6 +64,7 @@ impl<T: Transport> Client<T> {
                 Err(Ended::Held(held)) => return Err(held),
                 Err(Ended::Failed(failure)) => failure,
             };
+            drop(place);
             let news = news(failure.reaction, failure.call, failure.retry_after, self.day_left());
             calling.pass.note(news, &failure.cause);
             match failure.reaction {
@@ -82,7 +82,7 @@ impl<T: Transport> Client<T> {
 
     /// Waits until its call may be sent: for the budget without a place, and then for a place. What opens a breaker
     /// meanwhile ends it.
-    async fn turn<C>(&self, asked: &Asked<'_, C>, calling: &mut Calling<'_>) -> Result<Option<Place<'_>>, CallError> {
+    async fn turn<C>(&self, asked: &Asked<'_, C>, calling: &mut Calling<'_>) -> Result<Option<Place>, CallError> {
         if let Some(budget) = self.budgets.get(&asked.interface) {
             budget.left(self.now()).map_err(|spent| self.day_spent(calling, spent))?;
             budget.turn(asked.turn, || calling.pass.check()).await?;

@@ -169,6 +169,7 @@ fn settings() -> ClientSettings {
         },
         budgets: BTreeMap::new(),
         in_flight: 64,
+        reading: Buffer::new(2 << 20),
     }
 }
 
@@ -188,8 +189,8 @@ async fn ask(data: impl IntoIterator<Item = Step>) -> Result<Answer, CallError> 
     ask_with(settings(), &Upstream::new(data, [])).await
 }
 
-/// Asks `callers` times at once.
-async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<Answer, CallError>> {
+/// Asks `callers` times at once. Hands on at once what they get.
+async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<Page, CallError>> {
     let (question, cancel) = (touches(), CancellationToken::new());
     let calls = (0..callers).map(|_| client.page(&question, &cancel));
     let mut calls: Vec<_> = calls.map(Box::pin).collect();
@@ -197,7 +198,7 @@ async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<Answe
     std::future::poll_fn(|context| {
         calls.retain_mut(|call| match call.as_mut().poll(context) {
             std::task::Poll::Ready(result) => {
-                results.push(result);
+                results.push(result.map(|answer| answer.page));
                 false
             }
             std::task::Poll::Pending => true,

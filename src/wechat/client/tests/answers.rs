@@ -22,7 +22,7 @@ async fn a_page_is_asked_for_with_the_token_and_read() {
 #[tokio::test(start_paused = true)]
 async fn no_data_is_an_empty_answer() {
     let answer = ask([ok(NO_DATA)]).await.unwrap();
-    assert_eq!(answer, Answer { no_data: true, ..Answer::default() });
+    assert_eq!((answer.no_data, answer.page), (true, Page::default()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,9 +21,60 @@ async fn cancelling_ends_every_kind_of_wait_at_once() {
             cancel.cancel();
         };
         let (result, ()) = tokio::join!(client.page(&question, &cancel), canceller);
-        assert_eq!(result, Err(CallError::Cancelled), "{name}");
+        assert_eq!(result.unwrap_err(), CallError::Cancelled, "{name}");
         assert!(start.elapsed() < Duration::from_millis(1100), "{name} took {:?}", start.elapsed());
     }
+}
+
+/// More than is read whatever others wait for.
+fn large_page() -> Step {
+    let rows = format!(r#",{{"openid":"u","create_time":1600000000,"path":"{}"}}"#, "p".repeat(200)).repeat(100);
+    ok(&format!(r#"{{"relation_list":[{}],"total_cnt":100,"errcode":0}}"#, &rows[1..]))
+}
+
+fn asking(client: &Arc<Client<Upstream>>) -> tokio::task::JoinHandle<Result<Answer, CallError>> {
+    let client = client.clone();
+    tokio::spawn(async move { client.page(&touches(), &CancellationToken::new()).await })
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_are_not_handed_on_are_few_and_keep_only_pages_waiting() {
+    let Step::Body(_, body) = large_page() else { unreachable!("it is one") };
+    let upstream = Upstream::new((0..5).map(|_| large_page()).chain([ok(NO_DATA)]), []);
+    let reading = Buffer::new(2 * body.len() + 2048);
+    let client = Arc::new(Client::new(ClientSettings { reading, ..settings() }, upstream.clone()));
+    let mut pages: Vec<_> = (0..5).map(|_| asking(&client)).collect();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(upstream.data_calls(|_| ()).len(), 5);
+    assert!(asking(&client).await.unwrap().unwrap().no_data, "a short answer waits for nobody");
+    while !pages.is_empty() {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let (read, waiting): (Vec<_>, Vec<_>) = pages.into_iter().partition(|page| page.is_finished());
+        assert!(read.len() == 2 || waiting.is_empty(), "{} pages are read at once", read.len());
+        for page in read {
+            assert_eq!(page.await.unwrap().unwrap().page.rows.len(), 100);
+        }
+        pages = waiting;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_calls_in_the_place_of_a_page_that_is_not_handed_on() {
+    let upstream = Upstream::new([], []);
+    let client = Arc::new(Client::new(ClientSettings { in_flight: 4, ..settings() }, upstream.clone()));
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(asking(&client).await.unwrap().unwrap());
+    }
+    let waiting = asking(&client);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(upstream.data_calls(|_| ()).len(), 3);
+    // Another interface has places of its own, and an answer without rows is handed on as it is.
+    let orders = client.page(&question(Ask::Refunds), &CancellationToken::new()).await.unwrap();
+    assert_eq!(orders.page.rows.len(), 0);
+    client.page(&question(Ask::Refunds), &CancellationToken::new()).await.unwrap();
+    answers.pop();
+    waiting.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

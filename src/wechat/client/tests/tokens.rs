@@ -29,7 +29,7 @@ async fn a_token_rejected_twice_ends_the_call() {
     assert_eq!(upstream.tokens_sent(), ["token-1", "token-2"]);
 }
 
-fn rejected(result: &Result<Answer, CallError>) -> bool {
+fn rejected<P>(result: &Result<P, CallError>) -> bool {
     matches!(result, Err(CallError::Held { hold: Hold::TokenRejected, .. }))
 }
 
