@@ -30,12 +30,14 @@ pub struct OpenedCommands {
     pub recalled: CancellationToken,
 }
 
-/// Wants the records of a partition from one offset to before another, all of which have been there before.
+/// Wants the records of a partition from one offset to before another, all of which have been there before, or the first
+/// `most` of them.
 #[derive(Debug)]
 pub struct ReadAgain {
     pub partition: i32,
     pub from: i64,
     pub to: i64,
+    pub most: usize,
     pub chunk: oneshot::Sender<Chunk>,
 }
 

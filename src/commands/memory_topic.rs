@@ -26,6 +26,8 @@ struct Durable {
     answers: Vec<Answered>,
     /// How often the topic has lost its tail.
     cuts: usize,
+    /// How many records were read again.
+    read_again: usize,
     /// Told of each record that comes.
     grown: watch::Sender<()>,
     /// Whoever opened last; an earlier one is refused.
@@ -52,6 +54,7 @@ impl Topic {
             progress: BTreeMap::new(),
             answers: Vec::new(),
             cuts: 0,
+            read_again: 0,
             grown: watch::Sender::new(()),
             epoch: 0,
             recalled: CancellationToken::new(),
@@ -96,6 +99,11 @@ impl Topic {
         self.with(|durable| durable.answers.clone())
     }
 
+    /// How many records were read again, each as often as it was.
+    pub fn read_again(&self) -> usize {
+        self.with(|durable| durable.read_again)
+    }
+
     pub fn answers_count(&self) -> usize {
         self.with(|durable| durable.answers.len())
     }
@@ -121,13 +129,15 @@ impl Topic {
         self.with(|durable| Some(durable.records.get(&partition)?.range(offset..).next()?.1.clone()))
     }
 
-    fn chunk(&self, partition: i32, from: i64, to: i64) -> Chunk {
+    fn chunk(&self, partition: i32, from: i64, to: i64, most: usize) -> Chunk {
+        let most = most.min(CHUNK_MAX);
         let range = |durable: &mut Durable| {
             let records = durable.records.get(&partition).map(|records| records.range(from..to.max(from)));
-            records.into_iter().flatten().take(CHUNK_MAX).map(|(_, command)| command.clone()).collect()
+            records.into_iter().flatten().take(most).map(|(_, command)| command.clone()).collect()
         };
         let commands: Vec<Command> = self.with(range);
-        let last = commands.last().filter(|_| commands.len() == CHUNK_MAX);
+        self.with(|durable| durable.read_again += commands.len());
+        let last = commands.last().filter(|_| commands.len() == most);
         Chunk { next: last.map_or(to, |last| last.place.offset + 1), commands }
     }
 }
@@ -223,8 +233,8 @@ async fn deliver(topic: Topic, cuts: usize, partition: i32, mut offset: i64, com
 }
 
 async fn deliver_again(topic: Topic, mut wishes: mpsc::Receiver<ReadAgain>) {
-    while let Some(ReadAgain { partition, from, to, chunk }) = wishes.recv().await {
+    while let Some(ReadAgain { partition, from, to, most, chunk }) = wishes.recv().await {
         // Whoever wished for it may be gone.
-        let _ = chunk.send(topic.chunk(partition, from, to));
+        let _ = chunk.send(topic.chunk(partition, from, to, most));
     }
 }

@@ -64,6 +64,11 @@ impl Rooms {
         self.apps.get(app).is_none_or(|held| held.count < room && held.bytes < ROOM_BYTES)
     }
 
+    /// How many more of the app's do, by their number.
+    pub fn left(&self, app: &str, room: usize) -> usize {
+        room.saturating_sub(self.apps.get(app).map_or(0, |held| held.count))
+    }
+
     /// Whether it is time to read again what the room had no place for.
     pub fn is_half_empty(&self, app: &str, room: usize) -> bool {
         self.apps.get(app).is_none_or(|held| held.count <= room / 2 && held.bytes <= ROOM_BYTES / 2)

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command_reader::{again, command};
 use super::context::LogContext;
-use crate::commands::log::{CHUNK_BYTES_MAX, CHUNK_MAX, Chunk, ReadAgain};
+use crate::commands::log::{CHUNK_BYTES_MAX, Chunk, ReadAgain};
 use crate::commit::log::OpenError;
 
 /// Also the longest that the thread takes to stop.
@@ -38,20 +38,21 @@ impl Pieces {
         &self.consumer
     }
 
-    /// The records of `partition` from `from` to before `to`, or as many of them as make a chunk. What can't be read until
+    /// The records of `partition` from `from` to before `to`, or the first `most` of them, or as many as make a chunk. What can't be read until
     /// `until` comes is left out, and the chunk ends before it.
     pub fn read(
         &mut self,
         partition: i32,
         from: i64,
         to: i64,
+        most: usize,
         until: Instant,
         stop: &CancellationToken,
     ) -> KafkaResult<Chunk> {
         self.seek(partition, from)?;
         let mut chunk = Chunk { commands: Vec::new(), next: from };
         let mut bytes = 0;
-        while chunk.next < to && chunk.commands.len() < CHUNK_MAX && bytes < CHUNK_BYTES_MAX {
+        while chunk.next < to && chunk.commands.len() < most && bytes < CHUNK_BYTES_MAX {
             if stop.is_cancelled() || Instant::now() >= until {
                 break;
             }
@@ -135,8 +136,8 @@ impl Drop for AgainReader {
 /// Until it is stopped, nobody wishes any more, or librdkafka can't go on.
 fn run(mut pieces: Pieces, mut wished: mpsc::Receiver<ReadAgain>, stop: &CancellationToken, runtime: &Handle) {
     while let Some(Some(wish)) = runtime.block_on(stop.run_until_cancelled(wished.recv())) {
-        let ReadAgain { partition, from, to, chunk } = wish;
-        match pieces.read(partition, from, to, Instant::now() + CHUNK_WAIT, stop) {
+        let ReadAgain { partition, from, to, most, chunk } = wish;
+        match pieces.read(partition, from, to, most, Instant::now() + CHUNK_WAIT, stop) {
             // Whoever wished for it may be gone.
             Ok(read) => drop(chunk.send(read)),
             Err(error) => {
@@ -160,6 +161,7 @@ mod tests {
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
     use super::*;
+    use crate::commands::log::CHUNK_MAX;
     use crate::kafka::settings::tests::settings;
     use crate::kafka::stand_in::StandIn;
 
@@ -179,10 +181,13 @@ mod tests {
         let settings = settings(&[("bootstrap.servers", &servers)]);
         let mut pieces = Pieces::new(consumer(&settings).unwrap(), "requests");
         let stop = CancellationToken::new();
-        let mut read = |from, to, wait| {
-            let Chunk { commands, next } = pieces.read(1, from, to, Instant::now() + wait, &stop).unwrap();
+        let mut read_most = |from, to, most, wait| {
+            let Chunk { commands, next } = pieces.read(1, from, to, most, Instant::now() + wait, &stop).unwrap();
             (commands.iter().map(|command| command.place.offset).collect::<Vec<_>>(), next)
         };
+        assert_eq!(read_most(0, 10, 2, BOUND), (vec![0, 1], 2));
+        assert_eq!(read_most(2, 10, 3, BOUND), (vec![2, 3, 4], 5));
+        let mut read = |from, to, wait| read_most(from, to, CHUNK_MAX, wait);
         assert_eq!(read(3, 8, BOUND), (vec![3, 4, 5, 6, 7], 8));
         assert_eq!(read(8, 10, BOUND), (vec![8, 9], 10));
         assert_eq!(read(2, 4, BOUND), (vec![2, 3], 4));

@@ -24,6 +24,7 @@ use super::context::LogContext;
 use super::records::Record;
 use super::settings::Settings;
 use super::transaction::{OwnedOffsets, Position, Transactions};
+use crate::commands::log::CHUNK_MAX;
 use crate::commands::progress::{Progress, Restored};
 use crate::commit::log::OpenError;
 use crate::domain::fence::{Conflict, Fence};
@@ -261,7 +262,7 @@ fn fingerprints(
 ) -> Result<BTreeMap<i64, u64>, OpenError> {
     let mut found = BTreeMap::new();
     while from < to {
-        let chunk = pieces.read(partition, from, to, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
+        let chunk = pieces.read(partition, from, to, CHUNK_MAX, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
         if chunk.next <= from {
             return Err(OpenError::Again(format!("the requests of partition {partition} can't be read now")));
         }

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use super::Session;
 use crate::commands::command::{Command, Place};
 use crate::commands::executor::{Errand, Executor, Reading};
-use crate::commands::log::{Chunk, CommandLog, ReadAgain};
+use crate::commands::log::{CHUNK_MAX, Chunk, CommandLog, ReadAgain};
+use crate::commands::partition::Sweep;
 use crate::commands::progress::Progress;
 use crate::domain::time::UnixMillis;
 use crate::wechat::transport::Transport;
@@ -57,6 +58,9 @@ pub(super) struct Job {
     partition: i32,
     kind: Kind,
     from: i64,
+    to: i64,
+    /// Records, at least one.
+    most: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -119,23 +123,19 @@ impl Jobs {
         }
     }
 
-    fn start<T: Transport>(&mut self, job: Job, to: i64, executor: Arc<Executor<T>>, again: mpsc::Sender<ReadAgain>) {
+    fn start<T: Transport>(&mut self, job: Job, executor: Arc<Executor<T>>, again: mpsc::Sender<ReadAgain>) {
         self.running.spawn(async move {
-            let read = read(&job, to, &executor, &again).await;
+            let read = read(&job, &executor, &again).await;
             (job, read)
         });
     }
 }
 
 /// Nothing where nobody reads any more. Never waits for a schema: what has to wait for one must hold up nothing else.
-async fn read<T: Transport>(
-    job: &Job,
-    to: i64,
-    executor: &Executor<T>,
-    again: &mpsc::Sender<ReadAgain>,
-) -> Option<ReadBack> {
+async fn read<T: Transport>(job: &Job, executor: &Executor<T>, again: &mpsc::Sender<ReadAgain>) -> Option<ReadBack> {
     let (chunk, answer) = oneshot::channel();
-    again.send(ReadAgain { partition: job.partition, from: job.from, to, chunk }).await.ok()?;
+    let Job { partition, from, to, most, .. } = *job;
+    again.send(ReadAgain { partition, from, to, most, chunk }).await.ok()?;
     let Chunk { commands, next } = answer.await.ok()?;
     let read = |command: Command| {
         let reading = executor.read(&command);
@@ -151,17 +151,17 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         if has_ended || !self.jobs.running.is_empty() || self.jobs.stalled_until.is_some_and(|until| until > now) {
             return;
         }
-        if let Some((job, to)) = self.next_job(now) {
-            self.jobs.start(job, to, self.executor.clone(), self.again.clone());
+        if let Some(job) = self.next_job(now) {
+            self.jobs.start(job, self.executor.clone(), self.again.clone());
         }
     }
 
-    fn next_job(&mut self, now: Instant) -> Option<(Job, i64)> {
+    fn next_job(&mut self, now: Instant) -> Option<Job> {
         let has_room = self.rooms.has_room_for_others();
         let may_learn = self.rooms.has_room_for_unread();
         if let Some((partition, unread)) = self.jobs.unread.first_key_value().filter(|_| may_learn) {
             let (from, last) = (*unread.first()?, *unread.last()?);
-            return Some((Job { partition: *partition, kind: Kind::Unread, from }, last + 1));
+            return Some(Job { partition: *partition, kind: Kind::Unread, from, to: last + 1, most: CHUNK_MAX });
         }
         let parked = self.partitions.iter().flat_map(|(number, partition)| {
             let parked = partition.apps.iter().filter(|(_, backlog)| backlog.window.parked_from().is_some());
@@ -183,7 +183,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     }
 
     /// A look for deadlines and the room of the app take turns.
-    fn job_for(&mut self, number: i32, app: &str, has_room: bool, now: Instant) -> Option<(Job, i64)> {
+    fn job_for(&mut self, number: i32, app: &str, has_room: bool, now: Instant) -> Option<Job> {
         let time = self.executor.now();
         let room = self.executor.room(app);
         let has_place = match room {
@@ -199,10 +199,17 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         let catches_up = has_place && backlog.window.may_catch_up();
         let sweeps = sweep.is_some() && !(catches_up && backlog.swept_last);
         backlog.swept_last = sweeps;
-        let job = |kind, from| Job { partition: number, kind, from };
+        let job = |kind, from, to, most| Job { partition: number, kind, from, to, most };
         match (sweep, sweeps) {
-            (Some(sweep), true) => Some((job(Kind::Sweep(app.to_owned(), sweep.time), sweep.next), sweep.to)),
-            _ if catches_up => Some((job(Kind::CatchUp(app.to_owned()), backlog.window.parked_from()?), end)),
+            (Some(Sweep { time, next, to, .. }), true) => {
+                Some(job(Kind::Sweep(app.to_owned(), time), next, to, CHUNK_MAX))
+            }
+            // No more than there is room for: what is read beyond it has to be read once more, and the next piece would not
+            // begin where this one ended, which costs the broker's answer to a new question.
+            _ if catches_up => {
+                let most = room.map_or(CHUNK_MAX, |room| self.rooms.left(app, room).clamp(1, CHUNK_MAX));
+                Some(job(Kind::CatchUp(app.to_owned()), backlog.window.parked_from()?, end, most))
+            }
             _ => None,
         }
     }

@@ -122,3 +122,11 @@ async fn however_many_are_refused_behind_one_that_waits_it_is_answered_in_the_en
     tokio::join!(calm_sessions_of(&topic, &executor, 2300, Duration::from_secs(3600)), later);
     assert_eq!(answered(&topic), topic.places());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_has_waited_is_read_again_once() {
+    let topic = topic_holding((0..MANY).map(|number| u64::from(number % 7 == 0)));
+    calm_sessions_of(&topic, &executor(16), MANY, Duration::from_secs(600)).await;
+    assert_eq!(answered(&topic), topic.places());
+    assert!(topic.read_again() > MANY / 2 && topic.read_again() < MANY, "{} records", topic.read_again());
+}
