@@ -50,7 +50,8 @@ impl<T: Transport> Client<T> {
     ) -> Result<Answered<C>, CallError> {
         loop {
             let place = self.turn(asked, calling).await?;
-            let failure = match self.attempt(asked, calling).await {
+            // What a call takes is many times what a wait for it does, and far more may wait than call at once.
+            let failure = match Box::pin(self.attempt(asked, calling)).await {
                 Ok(mut answered) => {
                     self.hosts.answered(calling.host);
                     calling.pass.served();
