@@ -25,6 +25,7 @@ use crate::domain::turns::Rules;
 use crate::kafka::command_topic::CommandTopic;
 use crate::kafka::records::RecordClock;
 use crate::kafka::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
+use crate::kafka::tokens::Tokens;
 use crate::kafka::transaction_log::KafkaLog;
 use crate::retry::{JITTER, RetrySettings};
 use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
@@ -345,6 +346,7 @@ pub fn settings(connector: &Connector, kafka: &Kafka, topics: &Topics) -> Settin
     };
     Settings {
         properties: kafka.properties.clone(),
+        tokens: kafka.login.clone().map(|login| Arc::new(Tokens::new(login))),
         name: connector.name.clone(),
         instance_id: connector.instance_id.clone(),
         topics: TopicNames {

@@ -1,6 +1,7 @@
 //! `[kafka]`: any librdkafka property, except where the promise of exactly once rests on the connector's own choice.
 
 use std::fmt;
+use std::path::Path;
 
 use secrecy::ExposeSecret;
 
@@ -9,11 +10,14 @@ use super::problem::Mistake;
 use super::secret;
 use super::section::{Context, Section};
 use crate::kafka::properties::{self, Complaint};
+use crate::oauth::{self, Fault, Login};
 
 /// librdkafka's properties, as it spells them. They win over the connector's defaults.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Kafka {
     pub properties: Vec<(String, String)>,
+    /// Where brokers want tokens: the properties that say how these are come by are not among the others.
+    pub login: Option<Login>,
 }
 
 /// Names only: passwords and keys are among the values.
@@ -35,8 +39,9 @@ impl Kafka {
         for (name, node) in entries {
             reader.entry(&name, node);
         }
+        let login = reader.login();
         reader.ask_librdkafka();
-        Kafka { properties: reader.properties }
+        Kafka { properties: reader.properties, login }
     }
 }
 
@@ -47,12 +52,19 @@ const BOOTSTRAP: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];
 const SECRETS: [&str; 7] = [
     "sasl.password",
     "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.client.credentials.client.secret",
     "sasl.oauthbearer.config",
-    "sasl.oauthbearer.assertion.private.key.passphrase",
     "ssl.key.password",
     "ssl.key.pem",
     "ssl.keystore.password",
 ];
+
+/// The authorities of https endpoints: a file, which is read here, since librdkafka knows nothing of it in this build; or a
+/// word for the system's.
+const AUTHORITIES: &str = "https.ca.location";
+const PROBE: &str = "probe";
+/// Far above the authorities of the whole web.
+const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
 
 /// TOML reads an unquoted `security.protocol` as a table; gives every property under its whole name.
 fn flatten<'a>(path: &str, table: &'a [(String, Node)], entries: &mut Vec<(String, &'a Node)>) {
@@ -102,7 +114,32 @@ impl Reader<'_> {
         };
         self.refuse_second(name)?;
         refuse(name, &text)?;
+        if name == AUTHORITIES && text != PROBE {
+            let text = secret::read_file(Path::new(&text), AUTHORITIES_BYTES_MAX, Path::new(""))?;
+            return Ok((name.to_owned(), text));
+        }
         Ok((name.to_owned(), text))
+    }
+
+    /// Takes the properties of a login by tokens out of the others, and reports what is wrong with them.
+    fn login(&mut self) -> Option<Login> {
+        let login = Login::read(&self.properties).unwrap_or_else(|faults| {
+            faults.into_iter().for_each(|fault| self.report(fault));
+            None
+        });
+        let kept = |((name, _), _): &((String, String), usize)| oauth::is_librdkafkas(name, login.as_ref());
+        let properties = std::mem::take(&mut self.properties).into_iter().zip(std::mem::take(&mut self.lines));
+        (self.properties, self.lines) = properties.filter(kept).unzip();
+        login
+    }
+
+    /// What is missing is reported in the line that asks for it.
+    fn report(&self, Fault { property, what, remedy }: Fault) {
+        let line = |wanted: &dyn Fn(&str) -> bool| {
+            self.properties.iter().zip(&self.lines).find(|((name, _), _)| wanted(name)).map(|(_, line)| *line)
+        };
+        let line = line(&|name| name == property).or_else(|| line(&|name| name.starts_with("sasl.mechanism")));
+        self.context.problems.add(join("kafka", &property), line, Mistake::new(what, remedy));
     }
 
     /// Reports what librdkafka refuses, each in the line of the property at fault.
@@ -167,9 +204,6 @@ fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
         "queuing.strategy" if value != "fifo" => "an idempotent producer sends in order",
         "delivery.report.only.error" if value != "false" => "a transaction counts the acknowledgements of its records",
         "enabled_events" => "errors, rebalances and acknowledgements reach the connector as events",
-        "sasl.mechanisms" | "sasl.mechanism" if value.trim().eq_ignore_ascii_case("OAUTHBEARER") => {
-            "nobody renews its tokens in this build, and with the first of them the connection ends"
-        }
         "test.mock.num.brokers" => "a mock broker keeps nothing",
         "allow.auto.create.topics" if value != "false" => {
             "a topic with a misspelt name would come to be, with settings that nobody chose"
@@ -206,8 +240,6 @@ mod tests {
             ("max.in.flight", "1000000"),
             ("delivery.report.only.error", "true"),
             ("allow.auto.create.topics", "true"),
-            ("sasl.mechanisms", "OAUTHBEARER"),
-            ("sasl.mechanism", "oauthbearer"),
             ("bootstrap.servers", "a:1,,b:1"),
             ("bootstrap.servers", ""),
         ];
@@ -222,6 +254,7 @@ mod tests {
             ("bootstrap.servers", "a:1, b:1"),
             ("security.protocol", "SASL_SSL"),
             ("sasl.mechanisms", "SCRAM-SHA-512"),
+            ("sasl.mechanisms", "OAUTHBEARER"),
             ("acks", "all"),
             ("acks", "-1"),
             ("retries", "10"),

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::context::LogContext;
+use super::context::{self, LogContext};
 use super::request_topic::RequestTopic;
 use super::settings::{CommandTopics, Settings};
+use super::supplied::LoggedConsumer;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,7 +23,7 @@ pub(super) fn left(until: Instant) -> Duration {
 /// All calls block.
 pub struct Asker {
     requests: RequestTopic,
-    replies: BaseConsumer<LogContext>,
+    replies: LoggedConsumer,
 }
 
 impl Asker {
@@ -30,8 +31,11 @@ impl Asker {
     pub fn open(settings: &Settings, topics: &CommandTopics, until: Instant) -> Result<Asker, String> {
         let brokers = settings.bootstrap_servers();
         let failed = |error| format!("the replies can't be read through bootstrap.servers \"{brokers}\": {error}");
-        let replies: BaseConsumer<LogContext> =
-            settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
+        let replies: LoggedConsumer = settings
+            .reader_config()
+            .create_with_context(LogContext::default())
+            .map_err(|error| failed(error.to_string()))?;
+        let failed = |error| failed(context::explained(&replies, error));
         let metadata = replies.fetch_metadata(Some(&topics.results), left(until)).map_err(failed)?;
         let found = metadata.topics().iter().find(|topic| topic.name() == topics.results && topic.error().is_none());
         let Some(found) = found else { return Err(format!("topic {} does not exist", topics.results)) };

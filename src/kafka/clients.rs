@@ -7,6 +7,7 @@
 use rdkafka::ClientConfig;
 
 use super::settings::Settings;
+use super::supplied::ClientSetup;
 
 /// The most that a produce request holds for a partition: librdkafka's default.
 pub const BATCH_BYTES: usize = 1_000_000;
@@ -22,7 +23,7 @@ const DEFAULTS: [(&str, &str); 2] = [
 const NO_OFFSETS: [(&str, &str); 2] = [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false")];
 
 impl Settings {
-    fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+    fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientSetup {
         let mut config = ClientConfig::new();
         config.set("client.id", format!("{}-{}", self.name, self.instance_id));
         for (key, value) in DEFAULTS.iter().chain(defaults) {
@@ -34,17 +35,17 @@ impl Settings {
         for (key, value) in fixed {
             config.set(*key, *value);
         }
-        config
+        ClientSetup { config, tokens: self.tokens.clone() }
     }
 
     /// For admin requests and offset questions.
-    pub fn plain_config(&self) -> ClientConfig {
+    pub fn plain_config(&self) -> ClientSetup {
         self.config(&[], &[])
     }
 
     /// For a transactional producer. `limit` is the smallest `max.message.bytes` of its topics: a broker judges by it
     /// the size of the whole batch that a produce request holds for a partition.
-    pub fn producer_config(&self, transactional_id: String, limit: usize) -> ClientConfig {
+    pub fn producer_config(&self, transactional_id: String, limit: usize) -> ClientSetup {
         let defaults = [
             ("compression.type", "lz4"),
             // An instance that dies leaves its transaction open that long at most, and readers wait for it.
@@ -64,7 +65,7 @@ impl Settings {
     }
 
     /// For membership in a group that says who owns what.
-    pub fn member_config(&self, group: &str) -> ClientConfig {
+    pub fn member_config(&self, group: &str) -> ClientSetup {
         let fixed = [
             ("group.id", group),
             // A restarted instance takes its own place again at once, instead of waiting until its former self times out.
@@ -77,26 +78,26 @@ impl Settings {
     }
 
     /// For reading what is committed.
-    fn committed_config(&self, group: &str, fixed: &[(&str, &str)]) -> ClientConfig {
+    fn committed_config(&self, group: &str, fixed: &[(&str, &str)]) -> ClientSetup {
         let committed = [("group.id", group), ("isolation.level", "read_committed")];
         self.config(&[], &[&NO_OFFSETS[..], &committed, fixed].concat())
     }
 
     /// For reading the state topic as far as it is committed.
-    pub fn reader_config(&self) -> ClientConfig {
+    pub fn reader_config(&self) -> ClientSetup {
         let fixed = [("enable.partition.eof", "true"), ("auto.offset.reset", "error"), ("fetch.wait.max.ms", "50")];
         self.committed_config(&self.name, &fixed)
     }
 
     /// For putting one request, once.
-    pub fn request_producer_config(&self) -> ClientConfig {
+    pub fn request_producer_config(&self) -> ClientSetup {
         let fixed = [("enable.idempotence", "true"), ("partitioner", "murmur2_random")];
         self.config(&[("message.timeout.ms", "10000")], &fixed)
     }
 
     /// For reading requests as far as they are committed, and how far they are answered. It is no member of the group,
     /// whose offsets it only asks for; as a `read_committed` reader it is told them when no transaction holds them open.
-    pub fn command_reader_config(&self) -> ClientConfig {
+    pub fn command_reader_config(&self) -> ClientSetup {
         let fixed = [
             // Requests that their topic has dropped meanwhile can't be answered; those after them can.
             ("auto.offset.reset", "earliest"),
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
     use crate::kafka::settings::tests::settings;
 
-    fn every_config(settings: &Settings) -> [ClientConfig; 6] {
+    fn every_config(settings: &Settings) -> [ClientSetup; 6] {
         [
             settings.plain_config(),
             settings.producer_config(settings.transactional_id(), BATCH_BYTES),

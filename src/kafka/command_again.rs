@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command_reader::{again, command};
 use super::context::LogContext;
+use super::supplied::LoggedConsumer;
 use crate::commands::log::{CHUNK_BYTES_MAX, Chunk, ReadAgain};
 use crate::commit::log::OpenError;
 
@@ -23,14 +24,14 @@ const CHUNK_WAIT: Duration = Duration::from_secs(5);
 
 /// Where a consumer stands that reads one piece after the other.
 pub(super) struct Pieces {
-    consumer: BaseConsumer<LogContext>,
+    consumer: LoggedConsumer,
     topic: String,
     /// The partition and the offset that come next, where that is known.
     at: Option<(i32, i64)>,
 }
 
 impl Pieces {
-    pub fn new(consumer: BaseConsumer<LogContext>, topic: &str) -> Pieces {
+    pub fn new(consumer: LoggedConsumer, topic: &str) -> Pieces {
         Pieces { consumer, topic: topic.to_owned(), at: None }
     }
 
@@ -149,7 +150,7 @@ fn run(mut pieces: Pieces, mut wished: mpsc::Receiver<ReadAgain>, stop: &Cancell
 }
 
 /// A consumer of the request topic that says where it ends.
-pub(super) fn consumer(settings: &super::settings::Settings) -> Result<BaseConsumer<LogContext>, OpenError> {
+pub(super) fn consumer(settings: &super::settings::Settings) -> Result<LoggedConsumer, OpenError> {
     let mut config = settings.command_reader_config();
     config.set("enable.partition.eof", "true");
     config.create_with_context(LogContext::default()).map_err(again)

@@ -23,6 +23,7 @@ use super::command_reader::again;
 use super::context::LogContext;
 use super::records::Record;
 use super::settings::Settings;
+use super::supplied::LoggedConsumer;
 use super::transaction::{OwnedOffsets, Position, Transactions};
 use crate::commands::log::CHUNK_MAX;
 use crate::commands::progress::{Progress, Restored};
@@ -81,8 +82,7 @@ pub(super) fn restore(
     cancel: &CancellationToken,
 ) -> Result<Restored, OpenError> {
     let topic = settings.topics.state.as_str();
-    let reader: BaseConsumer<LogContext> =
-        settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
+    let reader: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
     wait_for(&reader, topic, cancel)?;
     let prefix = prefix(request_topic);
     let barrier = format!("{prefix}opened/{:032x}", rand::random::<u128>());

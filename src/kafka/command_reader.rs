@@ -5,15 +5,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::LogContext;
 use super::headers::headers;
+use super::supplied::LoggedConsumer;
 use crate::commands::command::{Command, Place};
 use crate::commands::progress::Progress;
 use crate::commit::log::OpenError;
@@ -34,7 +34,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub fn start(
-        consumer: BaseConsumer<LogContext>,
+        consumer: LoggedConsumer,
         topic: &str,
         progress: &[Progress],
     ) -> Result<(Reader, mpsc::Receiver<Command>), OpenError> {
@@ -73,7 +73,7 @@ impl Drop for Reader {
 
 /// What the thread has.
 struct Reading {
-    consumer: BaseConsumer<LogContext>,
+    consumer: LoggedConsumer,
     commands: mpsc::Sender<Command>,
     topic: String,
     /// The least offset that may come, by partition.

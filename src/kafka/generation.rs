@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rdkafka::bindings as native;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
+use super::supplied::ClientSetup;
 use crate::commit::log::OpenError;
 
 /// No group gives it, and no group reaches that generation.
@@ -23,7 +24,7 @@ const ATTEMPTS_MAX: u32 = 5;
 
 /// Tries the brokers once for the whole process, with a producer of its own: the offsets may be sent twice, and must not
 /// reach the transaction of another. `config` is that of a transactional producer, and `topic` one that `group` reads.
-pub(super) fn require_checked(config: &ClientConfig, group: &str, topic: &str) -> Result<(), OpenError> {
+pub(super) fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result<(), OpenError> {
     static CHECKED: AtomicBool = AtomicBool::new(false);
     if CHECKED.load(Ordering::Relaxed) {
         return Ok(());

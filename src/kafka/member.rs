@@ -39,12 +39,13 @@ mod tests {
     use super::*;
     use crate::kafka::context::LogContext;
     use crate::kafka::settings::tests::settings;
+    use crate::kafka::supplied::LoggedConsumer;
 
     #[test]
     fn a_consumer_that_has_joined_no_group_is_no_member() {
         // Its metadata has no generation: offsets sent with it would be taken from anybody.
         let config = settings(&[("bootstrap.servers", "127.0.0.1:1")]).member_config("group");
-        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::default()).unwrap();
+        let consumer: LoggedConsumer = config.create_with_context(LogContext::default()).unwrap();
         assert!(consumer.group_metadata().is_some());
         assert_eq!(of(&consumer), None);
     }

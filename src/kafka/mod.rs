@@ -15,6 +15,10 @@ pub mod settings;
 
 mod clients;
 
+pub mod supplied;
+
+pub mod tokens;
+
 pub mod properties;
 
 pub mod context;

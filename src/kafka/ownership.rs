@@ -30,6 +30,7 @@ use super::context::{self, LogContext};
 use super::member::{self, MemberId};
 use super::rival;
 use super::settings::Settings;
+use super::supplied::Supplied;
 
 /// How long a revocation waits for the transaction under way; well below `max.poll.interval.ms`.
 const RELEASE_WAIT: Duration = Duration::from_secs(20);
@@ -154,15 +155,15 @@ impl Shared {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscribe(self: &Arc<Shared>) -> KafkaResult<BaseConsumer<Member>> {
-        let consumer: BaseConsumer<Member> =
+    fn subscribe(self: &Arc<Shared>) -> KafkaResult<Supplied<BaseConsumer<Member>>> {
+        let consumer: Supplied<BaseConsumer<Member>> =
             self.settings.member_config(&self.group).create_with_context(Member::of(self))?;
         consumer.subscribe(&[&self.topic])?;
         Ok(consumer)
     }
 
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
-    fn follow(self: Arc<Shared>, mut consumer: BaseConsumer<Member>) {
+    fn follow(self: Arc<Shared>, mut consumer: Supplied<BaseConsumer<Member>>) {
         while !self.stopped() {
             if let Some(Err(error)) = consumer.poll(POLL) {
                 consumer.context().judge(&error, "");

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use tokio_util::sync::CancellationToken;
 
-use super::context::LogContext;
 use super::settings::Settings;
 use super::state_topic;
+use super::supplied::LoggedConsumer;
 use crate::domain::roster::{Difference, Roster};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ pub(super) async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, 
 
 /// The notes of the owners of `partitions`. The client lives only for the question.
 fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
-    let consumer: BaseConsumer<LogContext> = state_topic::uncommitted(settings)?;
+    let consumer: LoggedConsumer = state_topic::uncommitted(settings)?;
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(&settings.topics.registry, *partition);

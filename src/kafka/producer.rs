@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -15,6 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::context::{self, LogContext};
 use super::records::Record;
+use super::supplied::{ClientSetup, Supplied};
 use crate::commit::log::OpenError;
 use crate::domain::time::{UnixMillis, UnixTime};
 
@@ -28,7 +28,7 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// All calls block.
 pub(super) struct TransactionalProducer {
-    kafka: Arc<BaseProducer<Deliveries>>,
+    kafka: Arc<Supplied<BaseProducer<Deliveries>>>,
     stop: Arc<AtomicBool>,
     delivery_thread: Option<JoinHandle<()>>,
 }
@@ -36,8 +36,8 @@ pub(super) struct TransactionalProducer {
 impl TransactionalProducer {
     /// Makes a producer, fences every earlier one of the same `transactional.id`, and ends what it left open.
     /// `topic` is one that it may ask about.
-    pub fn open(config: &ClientConfig, topic: &str) -> Result<TransactionalProducer, OpenError> {
-        let kafka: BaseProducer<Deliveries> = config
+    pub fn open(config: &ClientSetup, topic: &str) -> Result<TransactionalProducer, OpenError> {
+        let kafka: Supplied<BaseProducer<Deliveries>> = config
             .create_with_context(Deliveries::default())
             .map_err(|error| OpenError::Stop(format!("the producer can't be made: {error}")))?;
         let kafka = Arc::new(kafka);

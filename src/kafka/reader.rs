@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::LogContext;
 use super::settings::Settings;
+use super::supplied::LoggedConsumer;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,7 +26,7 @@ pub struct ReadRecord {
 
 /// All calls block.
 pub struct Reader {
-    consumer: BaseConsumer<LogContext>,
+    consumer: LoggedConsumer,
     partitions: Vec<(String, i32)>,
 }
 
@@ -35,7 +36,7 @@ pub struct Ends(HashMap<(String, i32), i64>);
 impl Reader {
     /// Reads `topics`, all of which exist, from their beginning.
     pub fn open(settings: &Settings, topics: &[&str]) -> Result<Reader, String> {
-        let consumer: BaseConsumer<LogContext> =
+        let consumer: LoggedConsumer =
             settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
         let mut partitions = Vec::new();
         for &name in topics {

@@ -9,10 +9,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::context::LogContext;
 use super::settings::Settings;
+use super::supplied::Supplied;
 
 /// All calls block.
 pub struct RequestTopic {
-    producer: BaseProducer<RequestContext>,
+    producer: Supplied<BaseProducer<RequestContext>>,
     name: String,
 }
 

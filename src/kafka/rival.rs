@@ -11,6 +11,7 @@ use rdkafka::error::KafkaResult;
 
 use super::context::LogContext;
 use super::settings::Settings;
+use super::supplied::LoggedConsumer;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ const SUFFIX_BYTES: usize = 37;
 /// no heartbeats (true). A group that can't be looked at counts as having none: the next joining will tell.
 pub fn lives(settings: &Settings, group: &str, stop: impl Fn() -> bool) -> bool {
     let Ok(client) = settings.plain_config().create_with_context(LogContext::default()) else { return false };
-    let client: BaseConsumer<LogContext> = client;
+    let client: LoggedConsumer = client;
     let deadline = Instant::now() + 2 * session_timeout(settings, group) + MARGIN;
     let mut found = Ok(true);
     while !stop() && Instant::now() < deadline {

@@ -1,7 +1,10 @@
 //! What the Kafka side is made of: the user's librdkafka properties, and the names of everything.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::tokens::Tokens;
 
 /// The topics, by what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub enum TopicPolicy {
 pub struct Settings {
     /// librdkafka's properties as the user gave them; they win over the defaults here.
     pub properties: Vec<(String, String)>,
+    /// Where the brokers are told by tokens who is there: one source for all clients of the process.
+    pub tokens: Option<Arc<Tokens>>,
     /// The consumer group, and the stem of `transactional.id`.
     pub name: String,
     /// Stable over restarts, different for each instance.
@@ -107,6 +112,7 @@ pub(super) mod tests {
         let name = |topic: &str| format!("promoter.{topic}");
         Settings {
             properties: properties.iter().map(owned).collect(),
+            tokens: None,
             name: "connector".into(),
             instance_id: "one".into(),
             topics: TopicNames {

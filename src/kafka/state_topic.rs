@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::LogContext;
 use super::partition;
 use super::settings::Settings;
+use super::supplied::LoggedConsumer;
 use crate::commit::log::OpenError;
 use crate::domain::fence::Fence;
 use crate::domain::state_content::{Content, StatePlace};
@@ -38,7 +39,7 @@ const STALL_REPORT: Duration = Duration::from_secs(10);
 pub(super) struct StateReader<'a> {
     settings: &'a Settings,
     recalled: &'a CancellationToken,
-    consumer: BaseConsumer<LogContext>,
+    consumer: LoggedConsumer,
     partitions: Vec<i32>,
     content: Content,
 }
@@ -81,7 +82,7 @@ impl<'a> StateReader<'a> {
         recalled: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let topic = &settings.topics.state;
-        let consumer: BaseConsumer<LogContext> =
+        let consumer: LoggedConsumer =
             settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
@@ -239,7 +240,7 @@ pub(super) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i
 }
 
 /// A client that is told of things as they are, whatever transactions are open.
-pub(super) fn uncommitted(settings: &Settings) -> KafkaResult<BaseConsumer<LogContext>> {
+pub(super) fn uncommitted(settings: &Settings) -> KafkaResult<LoggedConsumer> {
     let mut config = settings.reader_config();
     config.set("isolation.level", "read_uncommitted");
     config.create_with_context(LogContext::default())

@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use super::context::{self, LogContext};
 use super::records::Limits;
 use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
+use super::supplied::{LoggedConsumer, Supplied};
 use super::topic_settings::{Ages, Described, Verdict};
 use crate::commit::log::OpenError;
 use crate::domain::age::AgeLimits;
@@ -140,11 +141,11 @@ struct TopicCount {
 
 async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, OpenError> {
     let mut counts = partition_counts(settings, wanted).await?;
-    let admin = || -> Result<AdminClient<LogContext>, OpenError> {
+    let admin = || -> Result<Supplied<AdminClient<LogContext>>, OpenError> {
         settings.plain_config().create_with_context(LogContext::default()).map_err(again)
     };
     if let TopicPolicy::Create(defaults) = &settings.topic_policy {
-        create_missing(&admin()?, settings, defaults, wanted, &mut counts).await?;
+        create_missing(&*admin()?, settings, defaults, wanted, &mut counts).await?;
     }
     let mut problems = Vec::new();
     for (topic, kind) in wanted.iter().filter(|(topic, _)| !counts.contains_key(*topic)) {
@@ -162,7 +163,7 @@ async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, Ope
     let mut found = Found { takes, ages: HashMap::new(), problems, counts };
     if settings.topic_policy != TopicPolicy::Trust {
         let existing = wanted.iter().filter_map(|(topic, kind)| Some((*topic, *kind, *found.counts.get(*topic)?)));
-        let described = describe(&admin()?, &existing.collect::<Vec<_>>()).await?;
+        let described = describe(&*admin()?, &existing.collect::<Vec<_>>()).await?;
         found.judge(&described);
     }
     Ok(found)
@@ -208,7 +209,7 @@ async fn partition_counts(
         // This client is never idle: a connection that is closed was refused, and librdkafka says what for.
         config.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
         // A consumer, because its metadata requests create no topic.
-        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::default()).map_err(again)?;
+        let consumer: LoggedConsumer = config.create_with_context(LogContext::default()).map_err(again)?;
         let mut counts = HashMap::new();
         for (topic, kind) in wanted {
             let count = partition_count(&consumer, &topic, kind).map_err(|refused| match refused {

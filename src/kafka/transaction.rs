@@ -58,13 +58,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::generation;
 use super::ownership::Assignment;
 pub use super::producer::STEP_MAX;
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
 use super::records::Record;
+use super::supplied::ClientSetup;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::OpenError;
 use crate::domain::time::UnixMillis;
@@ -111,7 +112,7 @@ pub struct Position {
 
 /// Transactions of one `transactional.id`, one after the other. All calls block.
 pub struct Transactions {
-    config: ClientConfig,
+    config: ClientSetup,
     /// One that the producer may ask about.
     topic: String,
     next: Mutex<Next>,
@@ -129,7 +130,7 @@ enum Next {
 impl Transactions {
     /// Fences every earlier producer of the same `transactional.id`, and ends what it left open. `topic` is one that the
     /// producer may ask about. The brokers must look at the generations of `group`; nothing leaves that untried.
-    pub fn open(config: ClientConfig, topic: &str, group: Option<&str>) -> Result<Transactions, OpenError> {
+    pub fn open(config: ClientSetup, topic: &str, group: Option<&str>) -> Result<Transactions, OpenError> {
         if let Some(group) = group {
             generation::require_checked(&config, group, topic)?;
         }

@@ -1,0 +1,141 @@
+//! A token endpoint over real HTTP.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Response, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use url::form_urlencoded;
+
+use super::answer::Answer;
+use super::error::Cause;
+use super::login::ClientCredentials;
+use super::{IssueError, Token};
+use crate::domain::time::UnixTime;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a whole exchange, from the connection to the last byte of the body.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Far above a token with hundreds of roles in it; a broker takes less.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Of a reason for a connection that failed, in characters.
+const CAUSE_CHARS_MAX: usize = 200;
+
+/// Follows no redirects: they would carry the secret elsewhere.
+pub(super) struct Endpoint {
+    client: Client,
+    credentials: ClientCredentials,
+    /// What follows "Basic " where the client proves who it is.
+    proof: SecretString,
+}
+
+impl Endpoint {
+    /// Nothing is connected to. The error says what is wrong with the authorities, or with TLS as such.
+    pub fn new(credentials: &ClientCredentials) -> Result<Endpoint, String> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("promoter-connector/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(EXCHANGE_TIMEOUT)
+            // Asked once in minutes: no connection would live as long.
+            .pool_max_idle_per_host(0)
+            .redirect(redirect::Policy::none());
+        if let Some(pem) = &credentials.authorities {
+            builder = builder.tls_certs_only(certificates(pem)?);
+        }
+        let client = builder.build().map_err(|error| format!("can't be used for TLS: {}", innermost(&error)))?;
+        // As librdkafka does it, without percent-encoding either of them first.
+        let pair = format!("{}:{}", credentials.client_id, credentials.secret.expose_secret());
+        let proof = BASE64_STANDARD.encode(pair).into();
+        Ok(Endpoint { client, credentials: credentials.clone(), proof })
+    }
+
+    pub async fn issue(&self) -> Result<Token, IssueError> {
+        let asked = Instant::now();
+        let (answer, retry_after) = self.exchange().await.map_err(|cause| self.error(cause, None))?;
+        let secrets = [self.credentials.secret.expose_secret(), self.proof.expose_secret()];
+        let issued = answer.token(&secrets).map_err(|cause| self.error(cause, retry_after))?;
+        let principal = issued.subject.unwrap_or_else(|| self.credentials.client_id.clone());
+        Ok(Token::new(issued.text, principal, asked, issued.life))
+    }
+
+    fn error(&self, cause: Cause, retry_after: Option<Duration>) -> IssueError {
+        IssueError { endpoint: self.credentials.endpoint.origin().ascii_serialization(), cause, retry_after }
+    }
+
+    async fn exchange(&self) -> Result<(Answer, Option<Duration>), Cause> {
+        let mut proof = HeaderValue::from_str(&format!("Basic {}", self.proof.expose_secret()))
+            .map_err(|_| Cause::Connection("the credentials can't be sent".into()))?;
+        proof.set_sensitive(true);
+        let request = self.client.post(self.credentials.endpoint.clone()).header(AUTHORIZATION, proof);
+        let request = request.header(ACCEPT, "application/json").header(CONTENT_TYPE, FORM).body(self.form());
+        let response = request.send().await.map_err(described)?;
+        let date = header(response.headers(), DATE).and_then(|text| httpdate::parse_http_date(text).ok());
+        let date = date.unwrap_or_else(SystemTime::now);
+        let retry_after = retry_after(response.headers(), date);
+        let answer = Answer { status: response.status().as_u16(), body: body(response).await?, date: unix(date) };
+        Ok((answer, retry_after))
+    }
+
+    fn form(&self) -> String {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        form.extend_pairs(self.credentials.scope.iter().map(|scope| ("scope", scope)));
+        form.finish()
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn certificates(pem: &str) -> Result<Vec<Certificate>, String> {
+    let certificates = Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
+    if certificates.is_empty() { Err("holds no certificate in PEM".into()) } else { Ok(certificates) }
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, Cause> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(described)? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(Cause::TooLarge { limit: BODY_BYTES_MAX });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Seconds, or an HTTP date, which counts from the answer's own.
+fn retry_after(headers: &HeaderMap, date: SystemTime) -> Option<Duration> {
+    let text = header(headers, RETRY_AFTER)?;
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(date).unwrap_or_default()),
+    }
+}
+
+fn unix(time: SystemTime) -> UnixTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn described(error: reqwest::Error) -> Cause {
+    if error.is_timeout() {
+        return Cause::Timeout;
+    }
+    Cause::Connection(innermost(&error.without_url()))
+}
+
+/// The innermost of the causes: the outer ones only say that a request failed.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string().chars().take(CAUSE_CHARS_MAX).collect()
+}

@@ -1,0 +1,39 @@
+//! Why there is no token. What is repeated of the endpoint's own words is bounded, and holds no secret.
+
+use std::time::Duration;
+
+/// A token that could not be had, and from where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no token from {endpoint}: {cause}")]
+pub struct IssueError {
+    /// Scheme, host and port: the rest of a URL may hold a key.
+    pub endpoint: String,
+    pub cause: Cause,
+    /// The endpoint's own wish.
+    pub retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    #[error("no answer within the time limit")]
+    Timeout,
+    #[error("connection failed: {0}")]
+    Connection(String),
+    #[error("its answer is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("it sends elsewhere (HTTP {status}); give the URL that it sends to")]
+    Elsewhere { status: u16 },
+    /// `words` are `error` and `error_description`, as far as it gave them.
+    #[error("it refuses (HTTP {status}): {words}")]
+    Refused { status: u16, words: String },
+    #[error("its answer is not a JSON object; is it a token endpoint?")]
+    NotJson,
+    #[error("its answer holds no access_token")]
+    NoToken,
+    #[error("its access_token holds characters that no token has")]
+    Unusable,
+    #[error("it tells neither expires_in nor, in a JWT, exp: nobody knows how long the token lasts")]
+    NoLife,
+    #[error("its token has expired on arrival; are the clocks right?")]
+    Expired,
+}

@@ -1,0 +1,99 @@
+//! The tokens of brokers that ask for OAUTHBEARER: one for the whole process, renewed before it ends.
+//!
+//! ```text
+//!  properties ──> Login ──> Issuer: endpoint (OIDC, client credentials)   or   unsecured (a test's own)
+//!                              │ issue
+//!                              v
+//!                           keeper ── tells each token, and each failure, to whoever hands it on
+//! ```
+//!
+//! Nothing here knows Kafka's clients: `kafka::tokens` hands the token to them. reqwest is used here for a third time, beside
+//! `wechat/` and `avro::registry`: this is another host, with other credentials and other errors. What is exchanged is one
+//! form and three fields of JSON (RFC 6749, section 4.4), in which a library would show the answer, and with it the token, in
+//! its errors.
+
+mod answer;
+mod endpoint;
+mod error;
+mod keeper;
+mod login;
+#[cfg(test)]
+mod tests;
+mod unsecured;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+pub use error::{Cause, IssueError};
+pub use keeper::keep;
+pub use login::{Fault, Login, is_librdkafkas};
+
+use endpoint::Endpoint;
+use login::Method;
+use unsecured::Unsecured;
+
+/// A token, as long as it lasts. Its text is shown by nothing.
+#[derive(Clone)]
+pub struct Token {
+    /// Visible characters of ASCII.
+    pub text: SecretString,
+    /// Whom it is for, as librdkafka's log calls them; the broker goes by the token itself.
+    pub principal: String,
+    ends: Instant,
+    life: Duration,
+}
+
+impl Token {
+    /// A token that lasts for `life` from `issued` on.
+    pub fn new(text: SecretString, principal: String, issued: Instant, life: Duration) -> Token {
+        Token { text, principal, ends: issued + life, life }
+    }
+
+    /// How much of its life is left; nothing once it has ended.
+    pub fn left(&self) -> Duration {
+        self.ends.saturating_duration_since(Instant::now())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("principal", &self.principal).field("life", &self.life).finish_non_exhaustive()
+    }
+}
+
+/// Makes tokens.
+pub trait Issuer {
+    /// One new token. Takes a bounded time.
+    fn issue(&self) -> impl Future<Output = Result<Token, IssueError>> + Send;
+}
+
+/// What a login's tokens come from.
+pub struct LoginIssuer(Source);
+
+enum Source {
+    Endpoint(Endpoint),
+    Unsecured(Unsecured),
+}
+
+impl LoginIssuer {
+    /// The error says why TLS can't be set up.
+    pub fn new(login: &Login) -> Result<LoginIssuer, String> {
+        Ok(LoginIssuer(match &login.method {
+            Method::ClientCredentials(credentials) => Source::Endpoint(Endpoint::new(credentials)?),
+            Method::Unsecured(unsecured) => Source::Unsecured(unsecured.clone()),
+        }))
+    }
+}
+
+impl Issuer for LoginIssuer {
+    async fn issue(&self) -> Result<Token, IssueError> {
+        match &self.0 {
+            Source::Endpoint(endpoint) => endpoint.issue().await,
+            Source::Unsecured(unsecured) => Ok(unsecured.mint(jiff::Timestamp::now().as_millisecond())),
+        }
+    }
+}
