@@ -24,6 +24,7 @@ mod broker {
     pub mod start_up;
     pub mod stopping;
     pub mod throttled;
+    pub mod tokens;
     pub mod too_large;
     pub mod versions;
     mod world;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 
 use broker::{
     age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement,
-    secured, sharing, start_up, stopping, throttled, too_large, versions, zombies,
+    secured, sharing, start_up, stopping, throttled, tokens, too_large, versions, zombies,
 };
 use harness::case;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         placement::CASES,
         too_large::CASES,
         secured::CASES,
+        tokens::CASES,
         age::CASES,
         versions::CASES,
         throttled::CASES,

@@ -68,7 +68,7 @@ fn keystore(context: &Context) -> Result<()> {
 }
 
 /// Polls are published, and a request from the command line is answered, under the rights of README.md.
-fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result<()> {
+pub(super) fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result<()> {
     grant(context, user)?;
     let simulator = lively(context, "3s")?;
     let config = with_properties(context, &context.config(simulator.url(), PROMOTERS, ""), properties);
@@ -81,7 +81,7 @@ fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result
 }
 
 /// What README.md lists, and nothing else.
-fn grant(context: &Context, user: &str) -> Result<()> {
+pub(super) fn grant(context: &Context, user: &str) -> Result<()> {
     grant_without(context, user, &[])
 }
 
@@ -197,12 +197,12 @@ fn tls(security: &Security, port: u16, protocol: &str, authority: &str) -> [(&'s
     ]
 }
 
-fn address(host: &str, port: u16) -> String {
+pub(super) fn address(host: &str, port: u16) -> String {
     format!("{host}:{port}")
 }
 
 /// `config` with these properties in place of the open listener's address; of two of a name, the last.
-fn with_properties(context: &Context, config: &str, properties: &[(&str, String)]) -> String {
+pub(super) fn with_properties(context: &Context, config: &str, properties: &[(&str, String)]) -> String {
     let last: std::collections::BTreeMap<_, _> = properties.iter().map(|(name, value)| (*name, value)).collect();
     let lines: Vec<String> = last.iter().map(|(name, value)| format!("kafka.\"{name}\" = {value:?}")).collect();
     let open = format!("kafka.\"bootstrap.servers\" = \"{}\"", context.bootstrap());

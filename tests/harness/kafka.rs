@@ -157,7 +157,10 @@ impl OwnBroker {
         let mut text = server_properties(port, controller_port);
         text.push_str(&format!("log.dirs={}\n", data.display()));
         let security = match secured {
-            true => Some(Security::prepare(directory.path(), [free_port()?, free_port()?, free_port()?])?),
+            true => {
+                let ports = [free_port()?, free_port()?, free_port()?, free_port()?, free_port()?];
+                Some(Security::prepare(directory.path(), ports)?)
+            }
             false => None,
         };
         // Of a property that stands twice, the last counts.
@@ -194,6 +197,7 @@ impl OwnBroker {
     fn run(&self) -> Result<()> {
         let mut command = self.distribution.command("kafka.Kafka");
         command.arg("server.properties");
+        command.envs(self.security.iter().map(|security| ("JAVA_TOOL_OPTIONS", security.java_options())));
         let process = Process::start("kafka", &command, self.directory.path())?;
         *self.process.lock().expect("no holder of this lock panics") = Some(process);
         Ok(())

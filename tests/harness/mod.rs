@@ -22,5 +22,6 @@ pub mod requests;
 pub mod rights;
 pub mod security;
 pub mod simulator;
+pub mod token_endpoint;
 pub mod topics;
 pub mod wait;
