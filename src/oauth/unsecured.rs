@@ -61,12 +61,12 @@ impl Unsecured {
 
     /// A token from `now` on, in milliseconds since the epoch.
     pub fn mint(&self, now: i64) -> Token {
-        let seconds = now / 1000;
-        let life = i64::try_from(self.life.as_secs()).unwrap_or(i64::MAX);
+        // With its fraction: a token must last as long as it is believed to.
+        let seconds = now as f64 / 1000.0;
         let mut claims = Map::new();
         claims.insert(self.principal_claim.clone(), self.principal.as_str().into());
         claims.insert("iat".into(), seconds.into());
-        claims.insert("exp".into(), seconds.saturating_add(life).into());
+        claims.insert("exp".into(), (seconds + self.life.as_secs_f64()).into());
         if let Some(scope) = &self.scope {
             let scopes: Vec<&str> = scope.split(',').filter(|scope| !scope.is_empty()).collect();
             claims.insert(self.scope_claim.clone(), scopes.into());
@@ -97,11 +97,11 @@ mod tests {
         // From librdkafka's own tests.
         let config = "principal=fubar scope=role1,role2 lifeSeconds=60";
         let (unsecured, extensions) = Unsecured::parse(config).unwrap();
-        let token = unsecured.mint(1_000);
+        let token = unsecured.mint(1_500);
         let parts: Vec<&str> = token.text.expose_secret().split('.').collect();
         assert_eq!((parts[0], parts[2], extensions.len()), ("eyJhbGciOiJub25lIn0", "", 0));
         let claims: Json = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
-        assert_eq!(claims, json!({ "sub": "fubar", "iat": 1, "exp": 61, "scope": ["role1", "role2"] }));
+        assert_eq!(claims, json!({ "sub": "fubar", "iat": 1.5, "exp": 61.5, "scope": ["role1", "role2"] }));
         assert_eq!((token.principal.as_str(), token.life), ("fubar", Duration::from_secs(60)));
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let text = unsecured.mint(0).text;
         let claims = text.expose_secret().split('.').nth(1).unwrap().to_owned();
         let claims: Json = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-        assert_eq!(claims, json!({ "azp": "a", "iat": 0, "exp": 3600, "roles": ["r"] }));
+        assert_eq!(claims, json!({ "azp": "a", "iat": 0.0, "exp": 3600.0, "roles": ["r"] }));
     }
 
     #[test]

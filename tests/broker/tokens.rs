@@ -27,7 +27,7 @@ fn issuer(context: &Context) -> Result<()> {
     grant(context, TOKEN_USER)?;
     let endpoint = endpoint(context)?;
     endpoint.be_away(true);
-    let simulator = lively(context, "8s")?;
+    let simulator = lively(context, "6s")?;
     let config = context.config(simulator.url(), PROMOTERS, "log.level = \"debug\"");
     let config = with_properties(context, &config, &properties(context, &endpoint, SECRET)?);
     let began = Instant::now();
