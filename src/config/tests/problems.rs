@@ -342,3 +342,36 @@ linger = "soon"
     assert!(told[4].starts_with("commit.linger"), "{}", told[4]);
     assert_eq!(told.len(), 5);
 }
+
+#[test]
+fn what_is_wrong_with_a_login_by_tokens_is_told_by_its_keys() {
+    let login = r#"
+"security.protocol" = "sasl_ssl"
+"sasl.mechanisms" = "OAUTHBEARER"
+"sasl.oauthbearer.method" = "oidc"
+"sasl.oauthbearer.token.endpoint.url" = "issuer"
+"sasl.oauthbearer.client.idd" = "x"
+"sasl.oauthbearer.grant.type" = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+"https.ca.location" = "/nowhere/ca.pem"
+"#;
+    let told = problems(&[KAFKA, login, APP].concat());
+    let keys: Vec<&str> = told.iter().map(|problem| problem.split(" (").next().unwrap_or_default()).collect();
+    let wrong = ["client.id", "client.secret", "token.endpoint.url", "client.idd", "grant.type"];
+    let wrong = wrong.map(|key| format!("kafka.sasl.oauthbearer.{key}"));
+    assert_eq!(keys[..5], wrong, "{told:?}");
+    assert_eq!(keys[5..], ["kafka.https.ca.location"], "{told:?}");
+}
+
+#[test]
+fn a_login_by_tokens_needs_a_method() {
+    let told = problems(&[KAFKA, "\"sasl.mechanisms\" = \"OAUTHBEARER\"\n", APP].concat());
+    assert_eq!(
+        told,
+        [
+            "kafka.sasl.oauthbearer.method (line 3) is \"default\", whose tokens nobody signs, and those are not allowed; \
+          write \"oidc\", beside sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and \
+          sasl.oauthbearer.client.secret; or, for tests only, enable.sasl.oauthbearer.unsecure.jwt = true beside \
+          sasl.oauthbearer.config"
+        ]
+    );
+}
