@@ -225,12 +225,9 @@ mod tests {
         login(&[("enable.sasl.oauthbearer.unsecure.jwt", "true"), ("sasl.oauthbearer.config", &config)])
     }
 
+    /// Without brokers: a client would have more to say of them than of tokens.
     fn settings_with(login: Login) -> Settings {
-        let properties = [
-            ("bootstrap.servers", "127.0.0.1:1"),
-            ("security.protocol", "sasl_plaintext"),
-            ("sasl.mechanisms", "OAUTHBEARER"),
-        ];
+        let properties = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "OAUTHBEARER")];
         Settings { tokens: Some(Arc::new(Tokens::new(login))), ..settings(&properties) }
     }
 
