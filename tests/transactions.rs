@@ -9,18 +9,25 @@ use std::thread;
 use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
+use promoter_connector::avro::framing::Framing;
+use promoter_connector::avro::material::ResultEncoder;
+use promoter_connector::commands::command::{Answer, Command, Header, Place};
+use promoter_connector::commands::log::AnswerBatch;
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::domain::batch::Batch;
 use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;
+use promoter_connector::domain::material::{MaterialResult, Outcome, Refusal};
 use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::domain::state_record::{StateKey, StateRecord, StateValue};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
+use promoter_connector::kafka::command_records::ReplyWriter;
 use promoter_connector::kafka::ownership::Ownership;
 use promoter_connector::kafka::records::{Limits, OldestEvents, Writer};
 use promoter_connector::kafka::settings::{Settings, TopicNames, TopicPolicy};
+use promoter_connector::kafka::topics::Takes;
 use promoter_connector::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
-use rdkafka::mocking::MockCluster;
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey::{
     AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, JoinGroup, Produce, TxnOffsetCommit,
@@ -40,7 +47,7 @@ fn commit_batch(
     offsets: &OwnedOffsets,
 ) -> Result<(), Failure> {
     let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
-    transactions.commit(|send| writer.write(batch, now, send), offsets)
+    transactions.commit(|send| writer.write(batch, now, send), offsets).map(drop)
 }
 
 /// A mock cluster with a group member; `open` makes the producer.
@@ -60,7 +67,17 @@ impl Bench {
 
     /// With librdkafka properties beside the usual ones.
     fn with(properties: &[(&str, &str)]) -> Bench {
-        let cluster = MockCluster::new(1).unwrap();
+        Bench::of(1, properties)
+    }
+
+    /// Of so many brokers, the first of which leads all that the connector needs.
+    fn of(brokers: i32, properties: &[(&str, &str)]) -> Bench {
+        let cluster = MockCluster::new(brokers).unwrap();
+        for coordinator in
+            [MockCoordinator::Group("connector".into()), MockCoordinator::Transaction("connector:one".into())]
+        {
+            cluster.coordinator(coordinator, 1).unwrap();
+        }
         let name = |topic: &str| format!("promoter.{topic}");
         let topics = TopicNames {
             touches: name("touches"),
@@ -71,6 +88,7 @@ impl Bench {
         };
         for topic in [&topics.touches, &topics.orders, &topics.dead_letters, &topics.registry, &topics.state] {
             cluster.create_topic(topic, 1, 1).unwrap();
+            cluster.partition_leader(topic, 0, Some(1)).unwrap();
         }
         let mut all = vec![("bootstrap.servers".to_owned(), cluster.bootstrap_servers())];
         all.extend(properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
@@ -199,8 +217,8 @@ fn brokers_without_transactions_are_told_to_be_none_to_work_with() {
 fn a_topic_that_may_not_be_written_is_named_and_leaves_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(AddPartitionsToTxn, &[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
-    let Err(Failure::Refused { topic: None, reason }) = first else { panic!("{first:?}") };
-    assert!(reason.contains("promoter.state"), "{reason}");
+    let Err(Failure::NotAllowed { topic, .. }) = first else { panic!("{first:?}") };
+    assert_eq!(topic.as_deref(), Some("promoter.state"));
     assert_eq!(again, Ok(()));
 }
 
@@ -214,13 +232,63 @@ fn a_record_that_is_refused_leaves_nothing_and_the_same_batch_goes_again() {
 
 #[test]
 fn a_record_that_is_refused_for_what_it_is_names_its_topic() {
-    for error in [RD_KAFKA_RESP_ERR_INVALID_RECORD, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED] {
-        let bench = Bench::new();
-        let (first, again) = bench.commit_with(Produce, &[error]);
-        let Err(Failure::Refused { topic, .. }) = &first else { panic!("{error:?}: {first:?}") };
-        assert_eq!(topic.as_deref(), Some("promoter.state"));
+    let refused = |error| {
+        let (first, again) = Bench::new().commit_with(Produce, &[error]);
         assert_eq!(again, Ok(()));
+        first.unwrap_err()
+    };
+    let failure = refused(RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    assert!(matches!(&failure, Failure::Refused { topic, .. } if topic == "promoter.state"), "{failure:?}");
+    let failure = refused(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    let Failure::NotAllowed { topic: Some(topic), .. } = &failure else { panic!("{failure:?}") };
+    assert_eq!(topic, "promoter.state");
+}
+
+/// Two requests are answered: one asks for its reply on a topic of its own.
+fn two_answers() -> AnswerBatch {
+    let answer = |offset: i64, reply_topic: Option<&'static str>| {
+        let header = |topic: &'static str| Header { name: "reply-topic".into(), value: Some(topic.as_bytes().into()) };
+        let place = Place { partition: 0, offset };
+        let headers = reply_topic.map(header).into_iter().collect();
+        let command = Command { place, timestamp: UnixMillis(0), key: None, headers, value: None };
+        let [request_id, app_id, promoter_openid] = ["r", "wx1", "oP"].map(str::to_owned);
+        let outcome = Outcome::Failed(Refusal::own("none"));
+        (Arc::new(command), Answer::Reply(MaterialResult { request_id, app_id, promoter_openid, outcome }))
+    };
+    AnswerBatch { answers: vec![answer(0, None), answer(1, Some("silent"))], ..AnswerBatch::default() }
+}
+
+#[test]
+fn a_reply_topic_of_others_that_acknowledges_nothing_is_passed_by_at_the_next_attempt() {
+    let bench = Bench::of(2, &[("transaction.timeout.ms", "3000")]);
+    for (topic, leader) in [("results", 1), ("silent", 2)] {
+        bench.cluster.create_topic(topic, 1, 1).unwrap();
+        bench.cluster.partition_leader(topic, 0, Some(leader)).unwrap();
     }
+    let takes = Takes { bytes: 1_000_000, keyed: false };
+    let writer = ReplyWriter {
+        default_topic: "results".into(),
+        request_topic: "requests".into(),
+        reply_topics: ["results", "silent"].map(|topic| (topic.to_owned(), takes)).into(),
+        closed: Arc::default(),
+        dead_letters: "promoter.dead-letters".into(),
+        dead_letters_limit: 1_000_000,
+        state: "promoter.state".into(),
+        state_limit: 1_000_000,
+        encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
+        results: Arc::new(ResultEncoder::new(Framing::SingleObject)),
+    };
+    let transactions = bench.open();
+    let batch = two_answers();
+    let commit = || transactions.commit(|send| writer.write(&batch, UnixMillis(0), send), &bench.offsets);
+    assert_eq!(commit(), Ok(["results", "silent"].map(str::to_owned).into()));
+    bench.cluster.broker_down(2).unwrap();
+    let failure = commit().unwrap_err();
+    assert!(matches!(failure, Failure::TooSlow(_)), "{failure:?}");
+    assert_eq!(transactions.late_topics(), ["silent"]);
+    assert!(writer.late(&transactions.late_topics()), "all the others have acknowledged");
+    assert_eq!(commit(), Ok(["results".to_owned()].into()));
+    assert!(transactions.late_topics().is_empty());
 }
 
 #[test]

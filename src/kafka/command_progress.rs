@@ -8,6 +8,13 @@
 //! are acknowledged, before this owner was assigned anything: so it stands below the own record, and a transaction that is
 //! still open there holds the reader until it ends. No end of a partition is asked for, which a broker that leads since a
 //! moment might tell wrong.
+//!
+//! # Why two connectors never answer the same requests
+//!
+//! Connectors of two names are in two groups, whose generations tell nothing about each other: what keeps them apart are the
+//! fences in the partitions of the state, which the polls leave there ([`super::transaction_log`]). So no request is
+//! answered before this connector's own fence stands confirmed in the partition that is read here: then its polls have met
+//! no other's, and whoever comes later finds it. At every start but the first it has been there before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -22,13 +29,14 @@ use super::command_again::Pieces;
 use super::command_reader::again;
 use super::context::LogContext;
 use super::records::Record;
+use super::rights;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
-use super::transaction::{OwnedOffsets, Position, Transactions};
+use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use crate::commands::log::CHUNK_MAX;
 use crate::commands::progress::{Progress, Restored};
 use crate::commit::log::OpenError;
-use crate::domain::fence::{Conflict, Fence};
+use crate::domain::fence::{Conflict, Fence, Found};
 use crate::domain::time::UnixMillis;
 
 /// The partition of the state topic in which the progress stands.
@@ -40,6 +48,8 @@ const APPEAR_MAX: Duration = Duration::from_secs(30);
 /// How long reading may go without progress: an open transaction of another instance holds it for that one's
 /// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
 const STALL_MAX: Duration = Duration::from_secs(16 * 60);
+/// After so long a wait for the polls it is said.
+const WAIT_TOLD: Duration = Duration::from_secs(10);
 /// How long a log may look shorter than it was before it is believed: a new leader does not know its end at once.
 const SHORTER_MAX: Duration = Duration::from_secs(10);
 
@@ -96,8 +106,9 @@ pub(super) fn restore(
         timestamp: UnixMillis(jiff::Timestamp::now().as_millisecond()),
     };
     let written = transactions.commit(|send| send(record()), offsets);
-    written.map_err(|failure| {
-        OpenError::Again(format!("the opening of the request topic can't be written: {failure:?}"))
+    written.map_err(|failure| match failure {
+        Failure::NotAllowed { topic, reason } => OpenError::Stop(rights::may_not_write(topic.as_deref(), &reason)),
+        failure => OpenError::Again(format!("the opening of the request topic can't be written: {failure:?}")),
     })?;
     read_to(&reader, (topic, &settings.name), &prefix, &barrier, cancel)
 }
@@ -120,6 +131,34 @@ fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &Cancellatio
     }
 }
 
+/// The fences in the partition, as far as it is read, that are confirmed.
+#[derive(Default)]
+struct Fences {
+    others: BTreeSet<String>,
+    has_own: bool,
+}
+
+impl Fences {
+    fn take(&mut self, connector: &str, value: Option<&[u8]>, own_name: &str) {
+        // What can't be read is told by the polls.
+        let proves =
+            value.is_some_and(|value| !matches!(Fence::decode(value), Ok(Found::Fence(fence)) if !fence.confirmed));
+        match proves {
+            _ if connector == own_name => self.has_own = proves,
+            true => drop(self.others.insert(connector.to_owned())),
+            false => drop(self.others.remove(connector)),
+        }
+    }
+
+    /// Whether requests may be answered. The error names another connector, which answers them.
+    fn allow(&self) -> Result<bool, Conflict> {
+        match self.others.first() {
+            Some(other) => Err(Conflict::Name(other.clone())),
+            None => Ok(self.has_own),
+        }
+    }
+}
+
 /// Stops where the topic is another connector's, which answers the same requests.
 fn read_to(
     reader: &BaseConsumer<LogContext>,
@@ -131,9 +170,19 @@ fn read_to(
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, STATE_PARTITION, Offset::Beginning).map_err(failed)?;
     reader.assign(&assignment).map_err(failed)?;
-    let (mut restored, mut fences) = (Restored::default(), BTreeSet::new());
+    let (mut restored, mut fences) = (Restored::default(), Fences::default());
+    let (mut is_passed, mut is_told) = (false, false);
     let mut progress = Instant::now();
     while progress.elapsed() < STALL_MAX {
+        if is_passed {
+            let allowed = fences.allow().map_err(|conflict| OpenError::Stop(format!("topic {topic}: {conflict}")))?;
+            if allowed {
+                return Ok(restored);
+            }
+            if progress.elapsed() > WAIT_TOLD && !std::mem::replace(&mut is_told, true) {
+                tracing::info!(topic, "requests wait until the polls have made the state topic this connector's");
+            }
+        }
         if cancel.is_cancelled() {
             return Err(OpenError::Again("the partitions were revoked while their progress was read".into()));
         }
@@ -141,17 +190,9 @@ fn read_to(
             Some(Ok(message)) => {
                 progress = Instant::now();
                 let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
-                if key == Some(barrier) {
-                    return match fences.pop_first() {
-                        Some(other) => Err(OpenError::Stop(format!("topic {topic}: {}", Conflict::Name(other)))),
-                        None => Ok(restored),
-                    };
-                }
-                if let Some(other) = message.key().and_then(Fence::connector_of).filter(|name| *name != own_name) {
-                    match message.payload() {
-                        Some(_) => fences.insert(other.to_owned()),
-                        None => fences.remove(other),
-                    };
+                is_passed |= key == Some(barrier);
+                if let Some(connector) = message.key().and_then(Fence::connector_of) {
+                    fences.take(connector, message.payload(), own_name);
                 }
                 if let Some(key) = key.and_then(|key| key.strip_prefix(prefix)) {
                     restored.take(key, message.payload());
@@ -159,6 +200,7 @@ fn read_to(
             }
             Some(Err(KafkaError::PartitionEOF(_))) | None => {}
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(failed(error)),
+            Some(Err(error)) if rights::may_not(&error) => return Err(OpenError::Stop(rights::may_not_read(topic))),
             Some(Err(error)) => reader.context().error(&error, "reading how far requests are answered"),
         }
     }
@@ -274,4 +316,48 @@ fn fingerprints(
 
 fn failed(error: KafkaError) -> OpenError {
     OpenError::Again(format!("how far requests are answered can't be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fence::FORMAT;
+
+    fn fence(connector: &str, confirmed: bool) -> Vec<u8> {
+        Fence {
+            format: FORMAT,
+            connector: connector.into(),
+            partitions: 3,
+            id_kinds: [].into(),
+            generation: 1,
+            member: "m".into(),
+            transactional_id: "t".into(),
+            opening: 0,
+            confirmed,
+        }
+        .encode()
+    }
+
+    #[test]
+    fn requests_are_answered_by_whose_fence_is_confirmed() {
+        const BEGUN: Option<bool> = Some(false);
+        const CONFIRMED: Option<bool> = Some(true);
+        for (records, allowed) in [
+            (&[][..], Ok(false)),
+            (&[("own", BEGUN)], Ok(false)),
+            (&[("own", BEGUN), ("own", CONFIRMED)], Ok(true)),
+            (&[("own", CONFIRMED), ("own", None)], Ok(false)),
+            (&[("own", BEGUN), ("other", BEGUN)], Ok(false)),
+            (&[("other", BEGUN), ("own", CONFIRMED)], Ok(true)),
+            (&[("other", CONFIRMED)], Err(())),
+            (&[("other", CONFIRMED), ("own", BEGUN)], Err(())),
+            (&[("other", CONFIRMED), ("other", None), ("own", CONFIRMED)], Ok(true)),
+        ] {
+            let mut fences = Fences::default();
+            for (connector, confirmed) in records {
+                fences.take(connector, confirmed.map(|confirmed| fence(connector, confirmed)).as_deref(), "own");
+            }
+            assert_eq!(fences.allow().map_err(drop), allowed, "{records:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -33,14 +34,23 @@ pub struct ReplyWriter {
     pub results: Arc<ResultEncoder>,
 }
 
-/// Reply topics of others that have refused a record: no reply goes there any more as long as the process lives, or
-/// one asker could hold up the replies to all.
+/// How long no reply goes to a reply topic of others that has not acknowledged one in time. Whenever it is tried again, the
+/// replies to all wait for a transaction's time.
+const LATE_CLOSED: Duration = Duration::from_secs(3600);
+
+/// Reply topics of others to which no reply goes, or one asker could hold up the replies to all: those that have refused a
+/// record, as long as the process lives, and those that were too slow, for [`LATE_CLOSED`].
 #[derive(Debug, Default)]
-pub struct ClosedTopics(Mutex<HashSet<String>>);
+pub struct ClosedTopics(Mutex<HashMap<String, Option<Instant>>>);
 
 impl ClosedTopics {
-    fn contains(&self, topic: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(topic)
+    fn contains(&self, topic: &str, now: Instant) -> bool {
+        let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.get(topic).is_some_and(|until| until.is_none_or(|until| now < until))
+    }
+
+    fn close(&self, topic: &str, until: Option<Instant>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), until);
     }
 }
 
@@ -53,19 +63,39 @@ impl ReplyWriter {
     }
 
     /// A topic has refused a record of the batch; where it is not known which, each that is not the connector's own may
-    /// have. Replies go to the default topic instead from now on.
-    pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, error: &str) {
+    /// have. Replies go to the default topic instead from now on. False where there is no such topic.
+    pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, error: &str) -> bool {
         let replies = batch.answers.iter().filter(|(_, answer)| matches!(answer, Answer::Reply(_)));
         let used: HashSet<&str> = replies.map(|(command, _)| self.destination(command).0).collect();
         let suspects = used.into_iter().filter(|used| topic.is_none_or(|topic| topic == *used));
-        for topic in suspects.filter(|suspect| *suspect != self.default_topic) {
+        let suspects: Vec<&str> = suspects.filter(|suspect| *suspect != self.default_topic).collect();
+        for topic in &suspects {
             tracing::error!(
                 topic,
                 error,
                 "the reply topic refuses a reply; replies that ask for it go to the topic of results"
             );
-            self.closed.0.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+            self.closed.close(topic, None);
         }
+        !suspects.is_empty()
+    }
+
+    /// A transaction has failed for which the `topics` have not acknowledged their records in time. Where all of them are reply
+    /// topics of others, and so all that is the connector's own has answered, replies go to the default topic instead for a
+    /// while; false otherwise.
+    pub fn late(&self, topics: &[String]) -> bool {
+        let is_others = |topic: &String| *topic != self.default_topic && self.reply_topics.contains_key(topic);
+        let are_others = !topics.is_empty() && topics.iter().all(is_others);
+        for topic in topics.iter().filter(|_| are_others) {
+            let seconds = LATE_CLOSED.as_secs();
+            tracing::error!(
+                topic,
+                seconds,
+                "the reply topic acknowledges no reply; replies that ask for it go to the topic of results for a while"
+            );
+            self.closed.close(topic, Some(Instant::now() + LATE_CLOSED));
+        }
+        are_others
     }
 
     /// Hands one record for each answer to `send`, and how far requests are answered with them, until it fails.
@@ -129,8 +159,9 @@ impl ReplyWriter {
     /// The topic that the request asks for, where that is allowed and takes its reply, and the largest record there.
     fn destination(&self, command: &Command) -> (&str, usize) {
         let asked = command.header(REPLY_TOPIC).and_then(|name| self.reply_topics.get_key_value(name));
-        let asked =
-            asked.filter(|(topic, takes)| !self.closed.contains(topic) && (command.key.is_some() || !takes.keyed));
+        let asked = asked.filter(|(topic, takes)| {
+            !self.closed.contains(topic, Instant::now()) && (command.key.is_some() || !takes.keyed)
+        });
         let default = || self.reply_topics.get_key_value(&self.default_topic);
         asked.or_else(default).map_or((&self.default_topic, usize::MAX), |(topic, takes)| (topic, takes.bytes))
     }
@@ -271,6 +302,22 @@ mod tests {
         assert_eq!(topics(), ["results", "latest", "results"]);
         writer.refused(None, &batch(&["latest", "results"]), "no right");
         assert_eq!(topics(), ["results", "results", "results"]);
+    }
+
+    #[test]
+    fn a_topic_of_others_that_acknowledges_nothing_gets_no_reply_for_a_while() {
+        let writer = writer(10_000);
+        let late = |topics: &[&str]| writer.late(&topics.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let topic = || writer.destination(&command(vec![header("reply-topic", "mine")])).0.to_owned();
+        // The whole broker is slow, or nothing is known.
+        assert!(!late(&["mine", "state"]) && !late(&["mine", "results"]) && !late(&[]));
+        assert_eq!(topic(), "mine");
+        assert!(late(&["mine"]));
+        assert_eq!(topic(), "results");
+        let (now, while_over) = (Instant::now(), Instant::now() + LATE_CLOSED + Duration::from_secs(1));
+        assert!(writer.closed.contains("mine", now) && !writer.closed.contains("mine", while_over));
+        writer.closed.close("mine", None);
+        assert!(writer.closed.contains("mine", while_over), "it has refused one");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::records::{Limits, RecordClock};
 use super::settings::{CommandTopics, Settings};
 use super::tenure::Tenure;
 use super::topics::{self, Takes};
-use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
+use super::transaction::{Failure, OwnedOffsets, Position, Transactions, Written};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commands::log::{AnswerBatch, OpenedCommands};
@@ -155,7 +155,7 @@ impl Parts {
 }
 
 impl Session {
-    fn commit(&self, batch: &AnswerBatch) -> Result<(), Failure> {
+    fn commit(&self, batch: &AnswerBatch) -> Result<Written, Failure> {
         let position = |&(partition, offset): &(i32, i64)| Position { partition, offset, metadata: String::new() };
         let positions = batch.positions.iter().map(position).collect();
         reach(CrashPoint::Answered);
@@ -163,9 +163,22 @@ impl Session {
         let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, positions };
         let now = (self.clock)();
         let result = self.transactions.commit(|send| self.writer.write(batch, now, send), &offsets);
-        if let Err(Failure::Refused { topic, reason }) = &result {
-            self.writer.refused(topic.as_deref(), batch, reason);
+        match result {
+            Err(Failure::Refused { topic, reason }) => {
+                self.writer.refused(Some(&topic), batch, &reason);
+                Err(Failure::Refused { topic, reason })
+            }
+            Err(Failure::NotAllowed { topic, reason }) => {
+                let are_others = self.writer.refused(topic.as_deref(), batch, &reason);
+                // Without them the next attempt may work.
+                Err(if are_others { Failure::NothingWritten(reason) } else { Failure::NotAllowed { topic, reason } })
+            }
+            // Also where its transaction could not be ended in order, as after the time that brokers give it.
+            Err(failure) if self.writer.late(&self.transactions.late_topics()) => Err(match failure {
+                Failure::TooSlow(reason) => Failure::NothingWritten(reason),
+                failure => failure,
+            }),
+            result => result,
         }
-        result
     }
 }

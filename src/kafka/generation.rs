@@ -13,6 +13,7 @@ use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
+use super::rights;
 use super::supplied::ClientSetup;
 use crate::commit::log::OpenError;
 
@@ -42,6 +43,9 @@ pub(super) fn require_checked(config: &ClientSetup, group: &str, topic: &str) ->
                 return Err(OpenError::Stop(format!(
                     "the consumer group {group} may not be written to; allow this user to READ it"
                 )));
+            }
+            Err(Refusal { code: RDKafkaErrorCode::TopicAuthorizationFailed, .. }) => {
+                return Err(OpenError::Stop(rights::may_not_read(topic)));
             }
             Err(refusal) if attempt >= ATTEMPTS_MAX => {
                 return Err(OpenError::Again(format!("the brokers can't be tried: {}", refusal.words)));

@@ -45,6 +45,8 @@ mod peers;
 
 mod limits;
 
+mod rights;
+
 pub mod records;
 
 mod producer;

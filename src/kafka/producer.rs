@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::context::{self, LogContext};
 use super::records::Record;
+use super::rights;
 use super::supplied::{ClientSetup, Supplied};
 use crate::commit::log::OpenError;
 use crate::domain::time::{UnixMillis, UnixTime};
@@ -209,11 +210,15 @@ impl RefusedRecord {
             Some(
                 RDKafkaErrorCode::InvalidRecord
                     | RDKafkaErrorCode::PolicyViolation
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
                     | RDKafkaErrorCode::UnknownTopic
                     | RDKafkaErrorCode::UnknownTopicOrPartition
             )
         )
+    }
+
+    /// Whether this user may not write to the topic.
+    pub fn is_not_allowed(&self) -> bool {
+        rights::may_not(&self.error)
     }
 
     /// Whether it was not acknowledged in its time.
@@ -226,9 +231,20 @@ impl RefusedRecord {
         self.error.rdkafka_error_code() == Some(RDKafkaErrorCode::PurgeQueue)
     }
 
+    /// Whether it was on its way when its transaction was given up.
+    fn is_given_up(&self) -> bool {
+        self.error.rdkafka_error_code() == Some(RDKafkaErrorCode::PurgeInflight)
+    }
+
     /// Of many refusals, which says most: the others may only follow from it.
     fn weight(&self) -> u8 {
-        if self.is_too_large() || self.is_of_wrong_time() { 2 } else { u8::from(self.is_final()) }
+        if self.is_too_large() || self.is_of_wrong_time() {
+            3
+        } else if self.is_final() || self.is_not_allowed() {
+            2
+        } else {
+            u8::from(!self.is_purged())
+        }
     }
 
     /// Whether this says more than `other`. A broker refuses a whole batch for one record's time: the earliest is at fault.
@@ -249,6 +265,13 @@ pub(super) struct Deliveries {
 impl Deliveries {
     pub fn reset(&self) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The topics, since the last reset, of which records were sent and not acknowledged in their time.
+    pub fn late_topics(&self) -> Vec<String> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = refused.iter().filter(|record| record.is_late() || record.is_given_up());
+        late.map(|record| record.topic.clone()).collect()
     }
 
     fn refuse(&self, record: RefusedRecord) {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::LogContext;
 use super::partition;
+use super::rights;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
 use crate::commit::log::OpenError;
@@ -142,6 +143,9 @@ impl<'a> StateReader<'a> {
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
+                Some(Err(error)) if rights::may_not(&error) => {
+                    return Err(OpenError::Stop(rights::may_not_read(topic)));
+                }
                 Some(Err(error)) => self.consumer.context().error(&error, "reading the state topic"),
             }
             if barriers.pass(&self.consumer)? {

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::claim::Claim;
 use super::limits::LearnedLimits;
 use super::ownership::Assignment;
+use super::rights::{self, Refusals};
 use super::settings::Settings;
-use super::transaction::Failure;
+use super::transaction::{Failure, Written};
 use crate::commit::log::{CommitError, OpenError};
 use crate::domain::time::UnixMillis;
 
@@ -28,6 +29,7 @@ struct Shared {
     settings: Settings,
     claim: Claim,
     limits: LearnedLimits,
+    refusals: Refusals,
     topics_checked: CancellationToken,
 }
 
@@ -68,6 +70,7 @@ impl<S: Send + Sync + 'static> Tenure<S> {
             settings,
             claim: Claim::new(group, topic),
             limits: LearnedLimits::default(),
+            refusals: Refusals::default(),
             topics_checked: CancellationToken::new(),
         };
         Tenure { shared: Arc::new(shared), session: None }
@@ -132,7 +135,9 @@ impl<S: Send + Sync + 'static> Tenure<S> {
         let failure = match failure {
             StartFailure::Open(error) => return error,
             // It may not write at all, and only an operator can allow it.
-            StartFailure::Transaction(Failure::Refused { topic: None, reason }) => return OpenError::Stop(reason),
+            StartFailure::Transaction(Failure::NotAllowed { topic, reason }) => {
+                return OpenError::Stop(rights::may_not_write(topic.as_deref(), &reason));
+            }
             StartFailure::Transaction(failure) => failure,
         };
         match self.judge(failure, assignment) {
@@ -146,7 +151,7 @@ impl<S: Send + Sync + 'static> Tenure<S> {
     /// `commit` blocks.
     pub async fn commit(
         &self,
-        commit: impl FnOnce(&S) -> Result<(), Failure> + Send + 'static,
+        commit: impl FnOnce(&S) -> Result<Written, Failure> + Send + 'static,
     ) -> Result<(), CommitError> {
         let Some(Held { session, assignment }) = &self.session else {
             return Err(CommitError::Reopen("the log is not open".into()));
@@ -154,7 +159,9 @@ impl<S: Send + Sync + 'static> Tenure<S> {
         let session = session.clone();
         let result = tokio::task::spawn_blocking(move || commit(&session)).await;
         let result = result.unwrap_or_else(|error| Err(Failure::Reopen(format!("transaction thread: {error}"))));
-        result.map_err(|failure| self.judge(failure, assignment.number))
+        let written = result.map_err(|failure| self.judge(failure, assignment.number))?;
+        self.shared.refusals.taken(&written);
+        Ok(())
     }
 
     pub async fn release(&mut self) {
@@ -171,6 +178,12 @@ impl<S: Send + Sync + 'static> Tenure<S> {
     fn judge(&self, failure: Failure, assignment: u64) -> CommitError {
         match failure {
             Failure::NothingWritten(reason) | Failure::Refused { reason, .. } => CommitError::NothingWritten(reason),
+            Failure::NotAllowed { topic, reason } => match &topic {
+                Some(name) if self.shared.refusals.refused(name, Instant::now()) => {
+                    CommitError::Stop(rights::may_not_write(topic.as_deref(), &reason))
+                }
+                _ => CommitError::NothingWritten(rights::may_not_write(topic.as_deref(), &reason)),
+            },
             Failure::TooSlow(reason) => CommitError::TooSlow(reason),
             Failure::Reopen(reason) => CommitError::Reopen(reason),
             Failure::Recalled(reason) => {

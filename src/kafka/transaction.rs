@@ -27,8 +27,8 @@
 //! | send | any other | abort: *nothing written*; if the abort fails, open again |
 //! | acknowledge | a record or its batch was refused as too large | abort: *too large*; the limits are read anew |
 //! | acknowledge | a record was refused for its time | abort: *wrong time*; the limits are read anew |
-//! | acknowledge | a record was refused for what it is (no key, no right, no topic) | abort: *refused*: nothing written |
-//! | acknowledge | the transaction may not write to one of its topics | the same |
+//! | acknowledge | a record was refused for what it is (no key, no topic) | abort: *refused*: nothing written |
+//! | acknowledge | the user may not write to one of its topics | abort: *not allowed*: nothing written |
 //! | acknowledge | a record was not delivered in time | abort: *too slow*: nothing written |
 //! | acknowledge | a record was not delivered | abort: *nothing written* |
 //! | offsets | retriable | call again, for [`STEP_MAX`]; then abort |
@@ -53,6 +53,7 @@
 //! broker refuse whatever is still on its way. Nothing need be read anew for that: what was committed is known, and
 //! whether this instance is still the owner is checked with the offsets.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,7 @@ use super::ownership::Assignment;
 pub use super::producer::STEP_MAX;
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
 use super::records::Record;
+use super::rights;
 use super::supplied::ClientSetup;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::OpenError;
@@ -85,9 +87,10 @@ pub enum Failure {
     Recalled(String),
     /// This producer can't go on, or the outcome is unknown.
     Reopen(String),
-    /// Nothing was written: the topic refuses one of the records, and would again. Absent where only the transaction as
-    /// a whole was refused: it may not write to one of its topics.
-    Refused { topic: Option<String>, reason: String },
+    /// Nothing was written: the topic refuses one of the records, and would again.
+    Refused { topic: String, reason: String },
+    /// Nothing was written: the user may not write to the topic. Absent where librdkafka does not say to which.
+    NotAllowed { topic: Option<String>, reason: String },
     /// Nothing was written: the broker takes no record that large on this topic.
     TooLarge { topic: String, reason: String },
     /// Nothing was written: the broker takes no record of this time on this topic.
@@ -116,7 +119,12 @@ pub struct Transactions {
     /// One that the producer may ask about.
     topic: String,
     next: Mutex<Next>,
+    /// Of the last transaction, where it has failed: topics that have not acknowledged their records in time.
+    late: Mutex<Vec<String>>,
 }
+
+/// The topics that a transaction has written to.
+pub type Written = BTreeSet<String>;
 
 /// What the next transaction is written with.
 enum Next {
@@ -135,7 +143,8 @@ impl Transactions {
             generation::require_checked(&config, group, topic)?;
         }
         let producer = TransactionalProducer::open(&config, topic)?;
-        Ok(Transactions { config, topic: topic.to_owned(), next: Mutex::new(Next::Producer(producer)) })
+        let (topic, next) = (topic.to_owned(), Mutex::new(Next::Producer(producer)));
+        Ok(Transactions { config, topic, next, late: Mutex::default() })
     }
 
     /// `write` hands every record of the transaction to the sender that it is given, until that fails.
@@ -143,7 +152,7 @@ impl Transactions {
         &self,
         write: impl FnOnce(&mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
         offsets: &OwnedOffsets,
-    ) -> Result<(), Failure> {
+    ) -> Result<Written, Failure> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let producer = match std::mem::replace(&mut *next, Next::Nothing) {
             Next::Producer(producer) => producer,
@@ -155,17 +164,34 @@ impl Transactions {
                 .map_err(|error| Failure::Reopen(error.to_string()))?,
             Next::Nothing => return Err(Failure::Reopen("a transaction before it has failed".into())),
         };
-        let result = commit(&producer, write, offsets);
+        let mut written = Written::new();
+        let noted = |send: &mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>| {
+            write(&mut |record| {
+                if !written.contains(record.topic) {
+                    written.insert(record.topic.to_owned());
+                }
+                send(record)
+            })
+        };
+        let result = commit(&producer, noted, offsets);
+        let late = if result.is_ok() { Vec::new() } else { producer.kafka().context().late_topics() };
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = late;
         *next = match &result {
             Ok(Answered::AtOnce) => Next::Producer(producer),
-            Ok(Answered::Late) | Err(Failure::NothingWritten(_) | Failure::TooSlow(_) | Failure::Refused { .. }) => {
-                Next::NewProducer
-            }
+            Ok(Answered::Late)
+            | Err(
+                Failure::NothingWritten(_) | Failure::TooSlow(_) | Failure::Refused { .. } | Failure::NotAllowed { .. },
+            ) => Next::NewProducer,
             Err(Failure::Recalled(_) | Failure::Reopen(_) | Failure::TooLarge { .. } | Failure::WrongTime { .. }) => {
                 Next::Nothing
             }
         };
-        result.map(drop)
+        result.map(|_| written)
+    }
+
+    /// Where the last transaction has failed, the topics that have not acknowledged their records in time.
+    pub fn late_topics(&self) -> Vec<String> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -219,9 +245,10 @@ fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Resu
             Err(Failure::WrongTime { topic: refused.topic, time: refused.time, reason })
         }
         failure if refused.is_late() => Err(too_slow(failure)),
-        Failure::NothingWritten(reason) if refused.is_final() => {
-            Err(Failure::Refused { topic: Some(refused.topic), reason })
+        Failure::NothingWritten(reason) if refused.is_not_allowed() => {
+            Err(Failure::NotAllowed { topic: Some(refused.topic), reason })
         }
+        Failure::NothingWritten(reason) if refused.is_final() => Err(Failure::Refused { topic: refused.topic, reason }),
         failure => Err(failure),
     }
 }
@@ -253,7 +280,7 @@ fn may_not_write(producer: &TransactionalProducer, cause: &KafkaError) -> Failur
     let reason = producer.explained(format!("adding topics: {cause}"));
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
         Err(error) if error.rdkafka_error_code().is_some_and(is_fenced) => reopen(producer, "adding topics", &error),
-        _ => Failure::Refused { topic: None, reason },
+        _ => Failure::NotAllowed { topic: rights::named(&reason).map(str::to_owned), reason },
     }
 }
 
@@ -264,6 +291,9 @@ fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Resul
     let Err(error) = retried(send) else { return Ok(()) };
     match abort(producer, "offsets", &error) {
         Failure::NothingWritten(reason) if is_older_generation(&error) => Err(Failure::Recalled(reason)),
+        Failure::NothingWritten(reason) if rights::may_not(&error) => {
+            Err(Failure::NothingWritten(format!("{}: {reason}", rights::may_not_read(&owned.topic))))
+        }
         failure => Err(failure),
     }
 }

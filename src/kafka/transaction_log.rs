@@ -324,7 +324,7 @@ impl Parts {
                 })
             })
         };
-        transactions.commit(write, offsets)
+        transactions.commit(write, offsets).map(drop)
     }
 
     fn refuse_emptied<'a>(&self, mut emptied: impl Iterator<Item = &'a i32>) -> Result<(), OpenError> {

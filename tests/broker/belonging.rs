@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use promoter_connector::domain::material::MaterialRequest;
 use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::kafka::partition;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::producer::Transactional;
@@ -14,9 +16,10 @@ use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIO
 use crate::harness::case::Case;
 use crate::harness::client;
 use crate::harness::connector::Connector;
-use crate::harness::consumer::read_all;
+use crate::harness::consumer::{read_all, read_until};
 use crate::harness::context::Context;
 use crate::harness::judge::Verdict;
+use crate::harness::requests::{JSON, json};
 use crate::harness::simulator::Simulator;
 use crate::harness::wait::wait_until;
 
@@ -32,6 +35,10 @@ pub const CASES: &[Case] = &[
     Case::shared(
         "belonging: of two names that start at once none leaves anything in the other's way",
         two_names_at_once,
+    ),
+    Case::shared(
+        "belonging: of two names that start at once none answers requests before it has the topics",
+        two_names_at_once_with_requests,
     ),
     Case::shared("belonging: another kind of ids stops before it polls", another_id_kind),
     Case::shared("belonging: a state that is missing beside its registry is not made anew", a_missing_state),
@@ -165,6 +172,77 @@ fn two_names_at_once(context: &Context) -> Result<()> {
     let again = context.connector("again", &config(owner), &[])?;
     context.settle(&simulator, SETTLE)?;
     again.must_run()
+}
+
+/// What neither of them has read yet keeps both from writing a fence.
+fn two_names_at_once_with_requests(context: &Context) -> Result<()> {
+    const REQUESTS: usize = 20;
+    for topic in ["registry", "state"] {
+        context.topics().create(topic, PARTITIONS, &[("cleanup.policy", "compact")])?;
+    }
+    for topic in ["material.requests", "material.results"] {
+        context.topics().create(topic, PARTITIONS, &[])?;
+    }
+    ask(context, REQUESTS)?;
+    let state = context.topics().name("state");
+    let open = Transactional::open(context.bootstrap(), &state)?;
+    open.begin()?;
+    open.write_to(&state, 1, "hello", "open")?;
+
+    let simulator = lively(context, "2s")?;
+    let names = ["first", "second"].map(|name| format!("{}-{name}", context.topics().prefix()));
+    let config = context.config(simulator.url(), PROMOTERS, "");
+    let own = format!("connector = {{ name = \"{}\"", context.topics().prefix());
+    let config = |name: &str| config.replace(&own, &format!("connector = {{ name = \"{name}\""));
+    let start = |name: &String| context.connector(name, &config(name), &[]);
+    let both = [start(&names[0])?, start(&names[1])?];
+    let results = context.topics().name("material.results");
+    for connector in &both {
+        connector.wait_logged("requests wait until the polls", 1, BOUND)?;
+    }
+    ensure!(read_all(context.bootstrap(), &results)?.is_empty(), "nobody answers");
+    open.abort()?;
+    let mut owner = &names[0];
+    for (name, connector) in names.iter().zip(&both) {
+        let polls = wait_until("it polls or has stopped", BOUND, || {
+            let stopped = connector.must_run().is_err();
+            Ok((stopped || connector.log()?.contains(OPEN)).then_some(!stopped))
+        })?;
+        if polls {
+            owner = name;
+            ensure!(connector.terminate()?.success(), "it ends in order");
+        } else {
+            stops(connector, "it belongs to the connector")?;
+        }
+    }
+    let again = context.connector("again", &config(owner), &[])?;
+    let replies = read_until(context.bootstrap(), &[&results], BOUND, |seen| seen.len() >= REQUESTS)?;
+    again.must_run()?;
+    ensure!(again.terminate()?.success(), "it ends in order");
+    let keys: std::collections::BTreeSet<_> = replies.iter().map(|reply| reply.key_text()).collect();
+    let all = read_all(context.bootstrap(), &results)?;
+    ensure!((keys.len(), all.len()) == (REQUESTS, REQUESTS), "each once: {keys:?} of {}", all.len());
+    Ok(())
+}
+
+/// So many requests for material, each under a key of its own.
+fn ask(context: &Context, count: usize) -> Result<()> {
+    let producer: ThreadedProducer<_> = client::config(context.bootstrap()).create()?;
+    let topic = context.topics().name("material.requests");
+    for number in 0..count {
+        let request = MaterialRequest {
+            request_id: number.to_string(),
+            app_id: "wx_simulated".into(),
+            promoter_openid: "oSimulated000001".into(),
+            path: "pages/index".into(),
+            ..MaterialRequest::default()
+        };
+        let (key, value) = (format!("request {number}"), json(&request));
+        let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(JSON) });
+        let record = BaseRecord::to(&topic).key(&key).payload(&value).headers(headers);
+        producer.send(record).map_err(|(error, _)| error)?;
+    }
+    Ok(producer.flush(Duration::from_secs(10))?)
 }
 
 fn a_second_name(context: &Context) -> Result<()> {

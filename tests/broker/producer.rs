@@ -34,7 +34,13 @@ impl Transactional {
 
     /// Sends one record to partition 0, and waits until the broker has it.
     pub fn write(&self, topic: &str, key: &str, value: &str) -> KafkaResult<()> {
-        self.producer.send(BaseRecord::to(topic).partition(0).key(key).payload(value)).map_err(|(error, _)| error)?;
+        self.write_to(topic, 0, key, value)
+    }
+
+    /// The same to another partition.
+    pub fn write_to(&self, topic: &str, partition: i32, key: &str, value: &str) -> KafkaResult<()> {
+        let record = BaseRecord::to(topic).partition(partition).key(key).payload(value);
+        self.producer.send(record).map_err(|(error, _)| error)?;
         self.producer.flush(BOUND)
     }
 

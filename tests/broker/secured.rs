@@ -27,6 +27,11 @@ pub const CASES: &[Case] = &[
     Case::secured("secured: no right to the group ends with 1", no_right_to_the_group),
     Case::secured("secured: no right to describe settings ends with 1", no_right_to_describe_settings),
     Case::secured("secured: a topic that may not be written is named", no_right_to_write_the_state),
+    Case::secured("secured: no right to read the state ends with 1", no_right_to_read_the_state),
+    Case::secured(
+        "secured: no right to write events ends with 1, after a while in which it could be granted",
+        no_right_to_write_events,
+    ),
 ];
 
 fn plain(context: &Context) -> Result<()> {
@@ -125,7 +130,29 @@ fn no_right_to_describe_settings(context: &Context) -> Result<()> {
 
 fn no_right_to_write_the_state(context: &Context) -> Result<()> {
     let topic = context.topics().name("state");
-    refused(context, &[(WRITE, &topic)], &format!("Failed to add partition \\\"{topic}\\\""))
+    refused(context, &[(WRITE, &topic)], &format!("topic {topic} may not be written; allow this user to WRITE it"))
+}
+
+fn no_right_to_read_the_state(context: &Context) -> Result<()> {
+    let topic = context.topics().name("state");
+    refused(context, &[(READ, &topic)], &format!("topic {topic} may not be read; allow this user to READ it"))
+}
+
+/// The start needs no such right.
+fn no_right_to_write_events(context: &Context) -> Result<()> {
+    let topic = context.topics().name("touches");
+    grant_without(context, PLAIN_USER, &[(WRITE, &topic)])?;
+    let simulator = lively(context, "120s")?;
+    let config = context.config(simulator.url(), PROMOTERS, "commands.enabled = false");
+    let properties = sasl_properties(context, "PLAIN", "plain", PASSWORD)?;
+    let connector = context.connector("one", &with_properties(context, &config, &properties), &[])?;
+    let end = connector.wait_exit(3 * TOLD_BOUND)?;
+    let log = connector.log()?;
+    let words = format!("topic {topic} may not be written; allow this user to WRITE it");
+    ensure!(end.code() == Some(1) && log.contains(OPEN), "it polls, and does not end with {end}:\n{log}");
+    ensure!(log.lines().last().is_some_and(|line| line.contains(&words)), "{words:?} is not the end of\n{log}");
+    ensure!(log.matches(&words).count() > 1, "it was tried again:\n{log}");
+    Ok(())
 }
 
 /// A start without these rights ends with 1 and these words.
