@@ -73,7 +73,7 @@ fn keystore(context: &Context) -> Result<()> {
 }
 
 /// Polls are published, and a request from the command line is answered, under the rights of README.md.
-pub(super) fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result<()> {
+fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result<()> {
     grant(context, user)?;
     let simulator = lively(context, "3s")?;
     let config = with_properties(context, &context.config(simulator.url(), PROMOTERS, ""), properties);
