@@ -1,23 +1,30 @@
-//! SIGTERM and SIGINT: the first asks for a stop in order, the second ends the process. SIGHUP ends nothing.
+//! SIGTERM and SIGINT: the first asks for a stop in order, the second ends the process. SIGHUP does not end a service.
 
 use std::process;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::last_words;
 
+/// Within this time of the first signal a second one is the same: who stops a process often tells its group as well, as a
+/// terminal, a shell or `timeout` does.
+const ONE_SIGNAL: Duration = Duration::from_millis(250);
+
 /// Cancels `stop` at the first signal, and exits with 1 at the second.
 pub fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
+        let mut first: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if stop.is_cancelled() {
+            let begun = *first.get_or_insert_with(Instant::now);
+            if stop.is_cancelled() && begun.elapsed() > ONE_SIGNAL {
                 last_words::give_up(&"a second signal came before the end in order", 1);
                 process::exit(1);
             }

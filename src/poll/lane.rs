@@ -41,6 +41,8 @@ pub struct Lane<K> {
     begun: HashMap<K, Begun>,
     /// How many of those that have begun read to the end.
     to_the_end: usize,
+    /// Since when those are due that began and came to nothing, where the schedule tells when they are tried again.
+    late: HashMap<K, Duration>,
     /// Of all of these.
     dues: Tally,
     bounds: Bounds,
@@ -53,6 +55,7 @@ impl<K: Copy + Eq + Hash + Ord> Lane<K> {
             doubtful: VecDeque::new(),
             further: VecDeque::new(),
             begun: HashMap::new(),
+            late: HashMap::new(),
             to_the_end: 0,
             dues: Tally::default(),
             bounds,
@@ -64,12 +67,23 @@ impl<K: Copy + Eq + Hash + Ord> Lane<K> {
         self.schedule.put(key, due);
     }
 
+    /// Puts back one whose poll came to nothing. It stays due since it was, whenever it is tried again.
+    pub fn put_late(&mut self, key: K, again: Duration, begun: Begun) {
+        self.is_late(key, begun);
+        self.schedule.put(key, again);
+    }
+
     /// Puts back, at `clock`, one whose question was not answered while the upstream seems dead. It begins as soon as its
     /// breaker lets it, but becomes the probe only where nobody else is due: or a few questions that kill their answers
     /// would keep all others waiting.
-    pub fn put_doubtful(&mut self, key: K, clock: Duration) {
-        self.dues.add(seconds(clock));
+    pub fn put_doubtful(&mut self, key: K, clock: Duration, begun: Begun) {
+        self.is_late(key, begun);
         self.doubtful.push_back((clock, key));
+    }
+
+    fn is_late(&mut self, key: K, begun: Begun) {
+        self.dues.add(seconds(begun.due));
+        self.late.insert(key, begun.due);
     }
 
     /// Puts back one that has further pages, behind those that wait for the same; one that was interrupted while it read
@@ -109,6 +123,7 @@ impl<K: Copy + Eq + Hash + Ord> Lane<K> {
     }
 
     fn begun(&mut self, key: K, due: Duration, reach: Reach) -> (K, Reach) {
+        let due = self.late.remove(&key).unwrap_or(due);
         self.begun.insert(key, Begun { due, reach });
         (key, reach)
     }
@@ -127,6 +142,11 @@ impl<K: Copy + Eq + Hash + Ord> Lane<K> {
 
     pub fn polls(&self) -> usize {
         self.begun.len()
+    }
+
+    /// The one whose polls have come to nothing longest, and since when it is due.
+    pub fn latest(&self) -> Option<(Duration, K)> {
+        self.late.iter().map(|(key, due)| (*due, *key)).min()
     }
 
     /// How many have been due for more than a minute, and were not polled to the end since.
@@ -159,7 +179,8 @@ mod tests {
     #[test]
     fn one_that_was_not_answered_is_the_probe_only_where_nobody_else_is_due() {
         let mut lane = lane();
-        (20..22).for_each(|key| lane.put_doubtful(key, SECOND / 2));
+        let begun = Begun { due: SECOND / 4, reach: OnePage };
+        (20..22).for_each(|key| lane.put_doubtful(key, SECOND / 2, begun));
         for probe in [0, 1, 2, 3, 4, 20] {
             assert_eq!(lane.begin(SECOND, true), Some((probe, OnePage)));
             lane.ended(probe);
@@ -210,5 +231,22 @@ mod tests {
         assert_eq!((lane.overdue(180 * SECOND), lane.polls()), (4, 0));
         lane.put_further(0, begun);
         assert_eq!(lane.overdue(180 * SECOND), 5);
+    }
+
+    #[test]
+    fn one_whose_polls_fail_is_due_since_it_was_however_often_it_is_tried() {
+        let mut lane = Lane::new(Bounds { polls: 9, to_the_end: 2 });
+        lane.put(7, SECOND);
+        for minute in 1..4 {
+            let clock = minute * 60 * SECOND;
+            assert_eq!(lane.begin(clock, false), Some((7, OnePage)));
+            let begun = lane.ended(7);
+            lane.put_late(7, clock + 60 * SECOND, begun);
+            assert_eq!((lane.overdue(clock + 60 * SECOND), lane.latest()), (1, Some((SECOND, 7))));
+        }
+        lane.begin(240 * SECOND, false);
+        lane.ended(7);
+        lane.put(7, 300 * SECOND);
+        assert_eq!((lane.overdue(330 * SECOND), lane.latest()), (0, None));
     }
 }

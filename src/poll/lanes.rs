@@ -84,6 +84,11 @@ impl<K: Copy + Eq + Hash + Ord> Lanes<K> {
         self.lanes.iter().map(Lane::polls).sum()
     }
 
+    /// The one whose polls have come to nothing longest, and since when it is due.
+    pub fn latest(&self) -> Option<(Duration, K)> {
+        self.lanes.iter().filter_map(Lane::latest).min()
+    }
+
     /// How many have been due for more than a minute, and were not polled to the end since.
     pub fn overdue(&self, clock: Duration) -> usize {
         self.lanes.iter().map(|lane| lane.overdue(clock)).sum()

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::domain::feed::Feed;
+use crate::domain::promoter::Promoter;
 use crate::domain::time::UnixTime;
 use crate::poll::poller::PollError;
 use crate::telemetry::sums::Told;
@@ -42,12 +44,22 @@ pub struct Progress {
     pub feeds: usize,
     /// Polls under way.
     pub polls: usize,
-    /// Feeds that have been due for more than a minute.
+    /// Feeds that have been due for more than a minute, and were not polled to the end since.
     pub overdue: usize,
+    /// The one whose polls have come to nothing longest.
+    pub latest: Option<Late>,
     /// Promoters with a permanent error.
     pub parked: usize,
     /// By [`Feed`]: the oldest cursor, rounded down to its minute.
     pub oldest: [Option<UnixTime>; Feed::ALL.len()],
+}
+
+/// A feed that was polled in vain since it was due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    pub promoter: Promoter,
+    pub feed: Feed,
+    pub by: Duration,
 }
 
 impl Reports {

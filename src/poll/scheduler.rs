@@ -18,7 +18,7 @@ use super::lane::{Begun, Bounds, Reach};
 use super::lanes::Lanes;
 use super::parked::Parked;
 use super::poller::{PollError, Polled, poll};
-use super::reports::{self, Progress, Reports};
+use super::reports::{self, Late, Progress, Reports};
 use super::tally::Tally;
 use crate::commit::queue::IntakeSender;
 use crate::domain::feed::Feed;
@@ -239,12 +239,12 @@ impl<T: Transport> Scheduler<T> {
                     self.keep(index, Some(pull));
                 }
                 // Behind those that have waited longer, as soon as the breaker lets it.
-                None => lane.put(index, clock),
+                None => lane.put_late(index, clock, begun),
             },
             // The breaker says when it may be asked again, and not its usual pause.
             PollError::Call(CallError::Exhausted { .. }) if is_held(&self.client, *feed) => {
                 turns.after_failure(error.failed(&pull), *rules, clock);
-                lane.put_doubtful(index, clock);
+                lane.put_doubtful(index, clock, begun);
                 self.keep(index, pull.interrupted());
             }
             PollError::Call(CallError::ParkPromoter(_)) => {
@@ -254,7 +254,7 @@ impl<T: Transport> Scheduler<T> {
                 lane.put(index, clock + self.parked_for);
             }
             PollError::Pages(_) | PollError::Call(_) => {
-                lane.put(index, turns.after_failure(error.failed(&pull), *rules, clock));
+                lane.put_late(index, turns.after_failure(error.failed(&pull), *rules, clock), begun);
             }
         }
     }
@@ -267,11 +267,19 @@ impl<T: Transport> Scheduler<T> {
         }
     }
 
+    fn latest(&self, clock: Duration) -> Option<Late> {
+        let (due, index) = self.lanes.latest()?;
+        let PolledFeed { promoter, feed, .. } = &self.feeds[index];
+        Some(Late { promoter: promoter.clone(), feed: *feed, by: clock.saturating_sub(due) })
+    }
+
     fn tell_progress(&self) {
+        let clock = self.began.elapsed();
         self.reports.set_progress(Progress {
             feeds: self.feeds.len(),
             polls: self.lanes.polls(),
-            overdue: self.lanes.overdue(self.began.elapsed()),
+            overdue: self.lanes.overdue(clock),
+            latest: self.latest(clock),
             parked: self.parked.promoters(),
             oldest: Feed::ALL.map(|feed| self.cursors[feed as usize].earliest().map(UnixTime)),
         });

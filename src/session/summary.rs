@@ -72,7 +72,10 @@ impl<T: Transport> PolledApp<T> {
         let progress = self.reports.progress();
         if progress.overdue > 0 {
             let (feeds, overdue) = (progress.feeds, progress.overdue);
-            tracing::warn!(pipeline = "polls", %app, feeds, overdue, "polls are overdue");
+            let latest = progress.latest.as_ref();
+            let (promoter, feed) = (latest.map(|late| display(&late.promoter)), latest.map(|late| display(late.feed)));
+            let seconds = latest.map(|late| late.by.as_secs());
+            tracing::warn!(pipeline = "polls", %app, feeds, overdue, promoter, feed, seconds, "polls are overdue");
         }
         polls.complete += self.reports.take_complete();
         polls.calls += self.reports.calls_since(breakers.sent());

@@ -258,6 +258,16 @@ async fn an_upstream_that_can_not_be_reached_never_looks_like_a_quiet_day() {
     assert!(told.iter().all(|event| event["error"].as_str().unwrap().contains("no such host is known")), "{told:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_promoter_whose_polls_always_fail_is_named_with_how_long() {
+    let captured = ten_minutes(Some(r#"{"errcode":0,"total_cnt":12}"#)).await;
+    let overdue = captured.events("polls are overdue");
+    assert!(overdue.len() >= 8, "{overdue:?}");
+    let last = overdue.last().unwrap();
+    assert_eq!((&last["promoter"], &last["feed"]), (&"wx1/o1".into(), &"touches".into()), "{last}");
+    assert!(last["seconds"].as_u64().unwrap() > 500, "{last}");
+}
+
 /// Answers what is asked about promoters, without a `Date`; the call that asks for nothing but one has no answer.
 #[derive(Clone)]
 struct Unheard(Upstream);

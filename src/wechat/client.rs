@@ -34,7 +34,7 @@ mod calling;
 
 /// The pauses between calls to a host that has not been heard yet, from the first to the longest.
 const HEAR_PAUSE: Duration = Duration::from_millis(500);
-const HEAR_PAUSE_MAX: Duration = Duration::from_secs(5);
+const HEAR_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// An answer of at most so many bytes is read whatever others wait for: what it says about the call itself is heard at
 /// once, and its rows are few.
 const READ_AT_ONCE: usize = 16 * 1024;

@@ -96,6 +96,16 @@ fn a_hangup_ends_nothing() {
     assert_eq!(process.terminate(BOUND).unwrap().code(), Some(0));
 }
 
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let (process, _directory) = started(CONFIG);
+    wait_logged(&process, "starting");
+    process.ask_to_end().unwrap();
+    // It may have ended already.
+    let _ = process.ask_to_end();
+    assert_eq!(process.wait_exit(BOUND).unwrap().code(), Some(0));
+}
+
 /// Denies everything, as a registry does whose rights are missing.
 fn denying_registry() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
