@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command, Place};
-use super::log::{AnswerBatch, Chunk, OpenedCommands, ReadAgain};
+use super::log::{AnswerBatch, CHUNK_MAX, Chunk, OpenedCommands, ReadAgain};
 use super::progress::{Progress, Restored};
 use crate::commit::crash_point::CrashPoint;
 use crate::commit::log::{CommitError, CommitLog, OpenError};
@@ -26,8 +26,10 @@ struct Durable {
     answers: Vec<Answered>,
     /// How often the topic has lost its tail.
     cuts: usize,
-    /// How many records were read again.
-    read_again: usize,
+    /// The places of the records that were read again, each as often as it was.
+    read_again: Vec<Place>,
+    /// Records that are read again at once, at most.
+    piece_max: usize,
     /// Told of each record that comes.
     grown: watch::Sender<()>,
     /// Whoever opened last; an earlier one is refused.
@@ -54,7 +56,8 @@ impl Topic {
             progress: BTreeMap::new(),
             answers: Vec::new(),
             cuts: 0,
-            read_again: 0,
+            read_again: Vec::new(),
+            piece_max: PIECE_MAX,
             grown: watch::Sender::new(()),
             epoch: 0,
             recalled: CancellationToken::new(),
@@ -99,9 +102,14 @@ impl Topic {
         self.with(|durable| durable.answers.clone())
     }
 
-    /// How many records were read again, each as often as it was.
-    pub fn read_again(&self) -> usize {
-        self.with(|durable| durable.read_again)
+    /// The places of the records that were read again, each as often as it was.
+    pub fn read_again(&self) -> Vec<Place> {
+        self.with(|durable| durable.read_again.clone())
+    }
+
+    /// Gives as many records at once as Kafka does to whoever reads again.
+    pub fn give_large_pieces(&self) {
+        self.with(|durable| durable.piece_max = CHUNK_MAX);
     }
 
     pub fn answers_count(&self) -> usize {
@@ -130,13 +138,13 @@ impl Topic {
     }
 
     fn chunk(&self, partition: i32, from: i64, to: i64, most: usize) -> Chunk {
-        let most = most.min(CHUNK_MAX);
+        let most = self.with(|durable| most.min(durable.piece_max));
         let range = |durable: &mut Durable| {
             let records = durable.records.get(&partition).map(|records| records.range(from..to.max(from)));
             records.into_iter().flatten().take(most).map(|(_, command)| command.clone()).collect()
         };
         let commands: Vec<Command> = self.with(range);
-        self.with(|durable| durable.read_again += commands.len());
+        self.with(|durable| durable.read_again.extend(commands.iter().map(|command| command.place)));
         let last = commands.last().filter(|_| commands.len() == most);
         Chunk { next: last.map_or(to, |last| last.place.offset + 1), commands }
     }
@@ -211,7 +219,7 @@ impl CommitLog for MemoryTopic {
 }
 
 /// Fewer than Kafka gives, so that a backlog has many pieces.
-const CHUNK_MAX: usize = 16;
+const PIECE_MAX: usize = 16;
 
 /// The records of one partition from `offset` on as they come, until nobody takes them or the topic has lost some.
 async fn deliver(topic: Topic, cuts: usize, partition: i32, mut offset: i64, commands: mpsc::Sender<Command>) {
