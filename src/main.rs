@@ -4,7 +4,10 @@ use clap::Parser;
 use promoter_connector::cli::{Cli, Command, demo, material, run, simulate};
 use promoter_connector::telemetry::{last_words, log};
 
+mod memory;
+
 fn main() -> ExitCode {
+    memory::bound_arenas();
     last_words::exit_on_panic();
     let cli = Cli::parse();
     let outcome = match &cli.command {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command_reader::{again, command};
 use super::context::LogContext;
+use super::settings::Settings;
 use super::supplied::LoggedConsumer;
 use crate::commands::log::{CHUNK_BYTES_MAX, Chunk, ReadAgain};
 use crate::commit::log::OpenError;
@@ -21,6 +22,9 @@ use crate::commit::log::OpenError;
 const POLL: Duration = Duration::from_millis(100);
 /// How long a piece is waited for that should be there: a broker that leads since a moment may not know it yet.
 const CHUNK_WAIT: Duration = Duration::from_secs(5);
+/// A consumer that nobody has wished anything of for so long is given up: its threads and connections are many times what
+/// a new one costs now and then.
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// Where a consumer stands that reads one piece after the other.
 pub(super) struct Pieces {
@@ -39,8 +43,8 @@ impl Pieces {
         &self.consumer
     }
 
-    /// The records of `partition` from `from` to before `to`, or the first `most` of them, or as many as make a chunk. What can't be read until
-    /// `until` comes is left out, and the chunk ends before it.
+    /// The records of `partition` from `from` to before `to`, or the first `most` of them, or as many as make a chunk. What
+    /// can't be read until `until` comes is left out, and the chunk ends before it.
     pub fn read(
         &mut self,
         partition: i32,
@@ -102,6 +106,18 @@ impl Pieces {
     }
 }
 
+/// What the thread has.
+struct Reading {
+    settings: Settings,
+    topic: String,
+    /// Absent while nothing is to be read.
+    pieces: Option<Pieces>,
+    idle_max: Duration,
+    wished: mpsc::Receiver<ReadAgain>,
+    stop: CancellationToken,
+    runtime: Handle,
+}
+
 /// A thread that reads pieces as they are wished for.
 pub(super) struct AgainReader {
     stop: CancellationToken,
@@ -109,16 +125,19 @@ pub(super) struct AgainReader {
 }
 
 impl AgainReader {
-    /// To be called where there is a runtime.
-    pub fn start(pieces: Pieces) -> Result<(AgainReader, mpsc::Sender<ReadAgain>), OpenError> {
+    /// To be called where there is a runtime. `idle_max` is how long a consumer is kept that nobody needs.
+    pub fn start(
+        settings: Settings,
+        pieces: Pieces,
+        idle_max: Duration,
+    ) -> Result<(AgainReader, mpsc::Sender<ReadAgain>), OpenError> {
         let (wishes, wished) = mpsc::channel(1);
         let (stop, runtime) = (CancellationToken::new(), Handle::current());
+        let (topic, pieces) = (pieces.topic.clone(), Some(pieces));
+        let reading = Reading { settings, topic, pieces, idle_max, wished, stop: stop.clone(), runtime };
         let thread = std::thread::Builder::new()
             .name("requests-again".into())
-            .spawn({
-                let stop = stop.clone();
-                move || run(pieces, wished, &stop, &runtime)
-            })
+            .spawn(move || reading.run())
             .map_err(|error| OpenError::Again(format!("no thread for reading requests again: {error}")))?;
         Ok((AgainReader { stop, thread: Some(thread) }, wishes))
     }
@@ -134,23 +153,48 @@ impl Drop for AgainReader {
     }
 }
 
-/// Until it is stopped, nobody wishes any more, or librdkafka can't go on.
-fn run(mut pieces: Pieces, mut wished: mpsc::Receiver<ReadAgain>, stop: &CancellationToken, runtime: &Handle) {
-    while let Some(Some(wish)) = runtime.block_on(stop.run_until_cancelled(wished.recv())) {
-        let ReadAgain { partition, from, to, most, chunk } = wish;
-        match pieces.read(partition, from, to, most, Instant::now() + CHUNK_WAIT, stop) {
-            // Whoever wished for it may be gone.
-            Ok(read) => drop(chunk.send(read)),
-            Err(error) => {
-                pieces.consumer().context().error(&error, "reading requests again");
-                return;
+impl Reading {
+    /// Until it is stopped, nobody wishes any more, or librdkafka can't go on.
+    fn run(mut self) {
+        while let Some(ReadAgain { partition, from, to, most, chunk }) = self.next_wish() {
+            let pieces = match self.pieces.take().map_or_else(|| self.open(), Ok) {
+                Ok(pieces) => self.pieces.insert(pieces),
+                Err(error) => {
+                    tracing::warn!(%error, "requests can't be read again");
+                    return;
+                }
+            };
+            match pieces.read(partition, from, to, most, Instant::now() + CHUNK_WAIT, &self.stop) {
+                // Whoever wished for it may be gone.
+                Ok(read) => drop(chunk.send(read)),
+                Err(error) => {
+                    pieces.consumer().context().error(&error, "reading requests again");
+                    return;
+                }
             }
         }
+    }
+
+    fn open(&self) -> Result<Pieces, OpenError> {
+        Ok(Pieces::new(consumer(&self.settings)?, &self.topic))
+    }
+
+    /// Nothing once there will be none.
+    fn next_wish(&mut self) -> Option<ReadAgain> {
+        let Reading { pieces, idle_max, wished, stop, runtime, .. } = self;
+        if pieces.is_some() {
+            let soon = async { tokio::time::timeout(*idle_max, wished.recv()).await };
+            match runtime.block_on(stop.run_until_cancelled(soon))? {
+                Ok(wish) => return wish,
+                Err(_) => *pieces = None,
+            }
+        }
+        runtime.block_on(stop.run_until_cancelled(wished.recv()))?
     }
 }
 
 /// A consumer of the request topic that says where it ends.
-pub(super) fn consumer(settings: &super::settings::Settings) -> Result<LoggedConsumer, OpenError> {
+pub(super) fn consumer(settings: &Settings) -> Result<LoggedConsumer, OpenError> {
     let mut config = settings.command_reader_config();
     config.set("enable.partition.eof", "true");
     config.create_with_context(LogContext::default()).map_err(again)
@@ -197,5 +241,28 @@ mod tests {
         assert_eq!(read(9, 12, brief), (vec![9], 10));
         assert_eq!(read(50, 60, brief), (vec![], 50));
         assert_eq!(read(0, 2, BOUND), (vec![0, 1], 2));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_consumer_that_was_given_up_is_replaced_when_something_is_wished_for() {
+        let stand_in = StandIn::start().unwrap();
+        stand_in.create_topic("requests", 1).unwrap();
+        let servers = stand_in.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for value in ["a", "b", "c"] {
+            producer.send(BaseRecord::<(), _>::to("requests").partition(0).payload(value)).unwrap();
+        }
+        producer.flush(BOUND).unwrap();
+        let settings = settings(&[("bootstrap.servers", &servers)]);
+        let pieces = Pieces::new(consumer(&settings).unwrap(), "requests");
+        // Given up after each wish.
+        let (_reader, wishes) = AgainReader::start(settings, pieces, Duration::ZERO).unwrap();
+        for from in 0..3 {
+            let (chunk, read) = tokio::sync::oneshot::channel();
+            wishes.send(ReadAgain { partition: 0, from, to: 3, most: 1, chunk }).await.unwrap();
+            let Chunk { commands, next } = read.await.unwrap();
+            assert_eq!((commands.len(), next), (1, from + 1));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

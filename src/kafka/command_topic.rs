@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::command_again::{self, AgainReader, Pieces};
+use super::command_again::{self, AgainReader, IDLE_MAX, Pieces};
 use super::command_progress;
 use super::command_reader::Reader;
 use super::command_records::{ClosedTopics, ReplyWriter};
@@ -126,7 +126,7 @@ impl Parts {
         let progress = command_progress::settle(&restored, &mut pieces, topic, &assignment.partitions, &recalled)?;
         reach(CrashPoint::ProgressRead);
         let (reader, commands) = Reader::start(command_again::consumer(&self.settings)?, topic, &progress)?;
-        let (again_reader, again) = AgainReader::start(pieces)?;
+        let (again_reader, again) = AgainReader::start(self.settings.clone(), pieces, IDLE_MAX)?;
         let clock = self.clock.clone();
         let session = Session { transactions, writer, assignment, clock, _readers: (reader, again_reader) };
         Ok((session, OpenedCommands { progress, commands, again, recalled }))

@@ -1,0 +1,19 @@
+//! How the allocator of the system keeps what is free.
+
+/// glibc gives each of the first threads an arena of its own, eight for each core, and none of them gives back to another
+/// what it has free. librdkafka alone has a few dozen threads, most of which sleep: so as many arenas as threads can run at
+/// once serve as well, and what one thread has had for a moment is the others' next.
+///
+/// To be called before there is a second thread. Elsewhere than with glibc there is nothing to do.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "one call into the C library, argued below")]
+pub fn bound_arenas() {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let arenas = libc::c_int::try_from(cores).unwrap_or(libc::c_int::MAX);
+    // SAFETY: mallopt takes two numbers by value and may be called at any time. One that it does not know it refuses, and
+    // then everything stays as it was.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn bound_arenas() {}
