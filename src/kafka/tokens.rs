@@ -24,7 +24,7 @@ use rdkafka::bindings as native;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::oauth::{self, IssueError, Login, LoginIssuer, Token};
 
@@ -38,8 +38,8 @@ pub trait Native: Send + Sync + 'static {
 pub struct Tokens {
     login: Login,
     supply: Arc<Supply>,
+    /// Of the thread that keeps a token.
     end: CancellationToken,
-    _end: DropGuard,
 }
 
 /// A client's place among those that are handed tokens.
@@ -69,9 +69,8 @@ impl Tokens {
     pub fn new(login: Login) -> Tokens {
         let texts = login.extensions.iter().flat_map(|(name, value)| [name, value]);
         let extensions = texts.map(|text| c_string(text)).collect();
-        let end = CancellationToken::new();
         let supply = Arc::new(Supply { extensions, state: Mutex::default() });
-        Tokens { login, supply, _end: end.clone().drop_guard(), end }
+        Tokens { login, supply, end: CancellationToken::new() }
     }
 
     /// Gives `client` each token from now on, and the one that there is, until the place is dropped: before the client is.
@@ -95,15 +94,23 @@ impl Tokens {
     /// Starts the thread that keeps a token.
     fn keep(&self) -> Result<(), String> {
         let issuer = LoginIssuer::new(&self.login)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| format!("no runtime for tokens: {error}"))?;
         let (supply, end) = (self.supply.clone(), self.end.clone());
-        let keeping = move || {
-            let keeping = oauth::keep(&issuer, |outcome| supply.take(outcome));
-            runtime.block_on(end.run_until_cancelled(keeping));
+        // The runtime is made and dropped there: another one's worker must not drop any.
+        let keeping = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let keeping = oauth::keep(&issuer, |outcome| supply.take(outcome));
+                runtime.block_on(end.run_until_cancelled(keeping));
+            }
+            Err(error) => tracing::error!(%error, "no kafka tokens: their runtime can't be made"),
         };
         let thread = std::thread::Builder::new().name("kafka-token".into()).spawn(keeping);
         thread.map(drop).map_err(|error| format!("no thread for tokens: {error}"))
+    }
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        self.end.cancel();
     }
 }
 
