@@ -9,30 +9,27 @@ use std::thread;
 use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
-use promoter_connector::avro::framing::Framing;
-use promoter_connector::avro::material::ResultEncoder;
-use promoter_connector::commands::command::{Answer, Command, Header, Place};
-use promoter_connector::commands::log::AnswerBatch;
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::domain::batch::Batch;
 use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;
-use promoter_connector::domain::material::{MaterialResult, Outcome, Refusal};
 use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::domain::state_record::{StateKey, StateRecord, StateValue};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
-use promoter_connector::kafka::command_records::ReplyWriter;
 use promoter_connector::kafka::ownership::Ownership;
 use promoter_connector::kafka::records::{Limits, OldestEvents, Writer};
 use promoter_connector::kafka::settings::{Settings, TopicNames, TopicPolicy};
-use promoter_connector::kafka::topics::Takes;
 use promoter_connector::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
-use rdkafka::mocking::{MockCluster, MockCoordinator};
+use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey::{
     AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, JoinGroup, Produce, TxnOffsetCommit,
 };
 use rdkafka::types::RDKafkaRespErr::{self, *};
+
+mod transactions {
+    mod replies;
+}
 
 const JOIN_BOUND: Duration = Duration::from_secs(30);
 
@@ -67,17 +64,11 @@ impl Bench {
 
     /// With librdkafka properties beside the usual ones.
     fn with(properties: &[(&str, &str)]) -> Bench {
-        Bench::of(1, properties)
+        Bench::on(MockCluster::new(1).unwrap(), properties)
     }
 
-    /// Of so many brokers, the first of which leads all that the connector needs.
-    fn of(brokers: i32, properties: &[(&str, &str)]) -> Bench {
-        let cluster = MockCluster::new(brokers).unwrap();
-        for coordinator in
-            [MockCoordinator::Group("connector".into()), MockCoordinator::Transaction("connector:one".into())]
-        {
-            cluster.coordinator(coordinator, 1).unwrap();
-        }
+    /// On a cluster whose first broker leads all that the connector needs.
+    fn on(cluster: MockCluster<'static, DefaultProducerContext>, properties: &[(&str, &str)]) -> Bench {
         let name = |topic: &str| format!("promoter.{topic}");
         let topics = TopicNames {
             touches: name("touches"),
@@ -240,55 +231,10 @@ fn a_record_that_is_refused_for_what_it_is_names_its_topic() {
     let failure = refused(RD_KAFKA_RESP_ERR_INVALID_RECORD);
     assert!(matches!(&failure, Failure::Refused { topic, .. } if topic == "promoter.state"), "{failure:?}");
     let failure = refused(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
-    let Failure::NotAllowed { topic: Some(topic), .. } = &failure else { panic!("{failure:?}") };
-    assert_eq!(topic, "promoter.state");
-}
-
-/// Two requests are answered: one asks for its reply on a topic of its own.
-fn two_answers() -> AnswerBatch {
-    let answer = |offset: i64, reply_topic: Option<&'static str>| {
-        let header = |topic: &'static str| Header { name: "reply-topic".into(), value: Some(topic.as_bytes().into()) };
-        let place = Place { partition: 0, offset };
-        let headers = reply_topic.map(header).into_iter().collect();
-        let command = Command { place, timestamp: UnixMillis(0), key: None, headers, value: None };
-        let [request_id, app_id, promoter_openid] = ["r", "wx1", "oP"].map(str::to_owned);
-        let outcome = Outcome::Failed(Refusal::own("none"));
-        (Arc::new(command), Answer::Reply(MaterialResult { request_id, app_id, promoter_openid, outcome }))
-    };
-    AnswerBatch { answers: vec![answer(0, None), answer(1, Some("silent"))], ..AnswerBatch::default() }
-}
-
-#[test]
-fn a_reply_topic_of_others_that_acknowledges_nothing_is_passed_by_at_the_next_attempt() {
-    let bench = Bench::of(2, &[("transaction.timeout.ms", "3000")]);
-    for (topic, leader) in [("results", 1), ("silent", 2)] {
-        bench.cluster.create_topic(topic, 1, 1).unwrap();
-        bench.cluster.partition_leader(topic, 0, Some(leader)).unwrap();
-    }
-    let takes = Takes { bytes: 1_000_000, keyed: false };
-    let writer = ReplyWriter {
-        default_topic: "results".into(),
-        request_topic: "requests".into(),
-        reply_topics: ["results", "silent"].map(|topic| (topic.to_owned(), takes)).into(),
-        closed: Arc::default(),
-        dead_letters: "promoter.dead-letters".into(),
-        dead_letters_limit: 1_000_000,
-        state: "promoter.state".into(),
-        state_limit: 1_000_000,
-        encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
-        results: Arc::new(ResultEncoder::new(Framing::SingleObject)),
-    };
-    let transactions = bench.open();
-    let batch = two_answers();
-    let commit = || transactions.commit(|send| writer.write(&batch, UnixMillis(0), send), &bench.offsets);
-    assert_eq!(commit(), Ok(["results", "silent"].map(str::to_owned).into()));
-    bench.cluster.broker_down(2).unwrap();
-    let failure = commit().unwrap_err();
-    assert!(matches!(failure, Failure::TooSlow(_)), "{failure:?}");
-    assert_eq!(transactions.late_topics(), ["silent"]);
-    assert!(writer.late(&transactions.late_topics()), "all the others have acknowledged");
-    assert_eq!(commit(), Ok(["results".to_owned()].into()));
-    assert!(transactions.late_topics().is_empty());
+    assert!(
+        matches!(&failure, Failure::NotAllowed { topic: Some(topic), .. } if topic == "promoter.state"),
+        "{failure:?}"
+    );
 }
 
 #[test]

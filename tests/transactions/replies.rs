@@ -1,0 +1,62 @@
+//! Transactions of replies, some of which go to topics of others.
+
+use promoter_connector::avro::framing::Framing;
+use promoter_connector::avro::material::ResultEncoder;
+use promoter_connector::commands::command::{Answer, Command, Header, Place};
+use promoter_connector::commands::log::AnswerBatch;
+use promoter_connector::domain::material::{MaterialResult, Outcome, Refusal};
+use promoter_connector::kafka::command_records::ReplyWriter;
+use promoter_connector::kafka::topics::Takes;
+use rdkafka::mocking::MockCoordinator;
+
+use crate::*;
+
+/// Two requests are answered: one asks for its reply on a topic of its own.
+fn two_answers() -> AnswerBatch {
+    let answer = |offset: i64, reply_topic: Option<&'static str>| {
+        let header = |topic: &'static str| Header { name: "reply-topic".into(), value: Some(topic.as_bytes().into()) };
+        let place = Place { partition: 0, offset };
+        let headers = reply_topic.map(header).into_iter().collect();
+        let command = Command { place, timestamp: UnixMillis(0), key: None, headers, value: None };
+        let [request_id, app_id, promoter_openid] = ["r", "wx1", "oP"].map(str::to_owned);
+        let outcome = Outcome::Failed(Refusal::own("none"));
+        (Arc::new(command), Answer::Reply(MaterialResult { request_id, app_id, promoter_openid, outcome }))
+    };
+    AnswerBatch { answers: vec![answer(0, None), answer(1, Some("silent"))], ..AnswerBatch::default() }
+}
+
+#[test]
+fn a_reply_topic_of_others_that_acknowledges_nothing_is_passed_by_at_the_next_attempt() {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.coordinator(MockCoordinator::Group("connector".into()), 1).unwrap();
+    cluster.coordinator(MockCoordinator::Transaction("connector:one".into()), 1).unwrap();
+    let bench = Bench::on(cluster, &[("transaction.timeout.ms", "3000")]);
+    for (topic, leader) in [("results", 1), ("silent", 2)] {
+        bench.cluster.create_topic(topic, 1, 1).unwrap();
+        bench.cluster.partition_leader(topic, 0, Some(leader)).unwrap();
+    }
+    let takes = Takes { bytes: 1_000_000, keyed: false };
+    let writer = ReplyWriter {
+        default_topic: "results".into(),
+        request_topic: "requests".into(),
+        reply_topics: ["results", "silent"].map(|topic| (topic.to_owned(), takes)).into(),
+        closed: Arc::default(),
+        dead_letters: "promoter.dead-letters".into(),
+        dead_letters_limit: 1_000_000,
+        state: "promoter.state".into(),
+        state_limit: 1_000_000,
+        encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
+        results: Arc::new(ResultEncoder::new(Framing::SingleObject)),
+    };
+    let transactions = bench.open();
+    let batch = two_answers();
+    let commit = || transactions.commit(|send| writer.write(&batch, UnixMillis(0), send), &bench.offsets);
+    assert_eq!(commit(), Ok(["results", "silent"].map(str::to_owned).into()));
+    bench.cluster.broker_down(2).unwrap();
+    let failure = commit().unwrap_err();
+    assert!(matches!(failure, Failure::TooSlow(_)), "{failure:?}");
+    assert_eq!(transactions.late_topics(), ["silent"]);
+    assert!(writer.late(&transactions.late_topics()), "all the others have acknowledged");
+    assert_eq!(commit(), Ok(["results".to_owned()].into()));
+    assert!(transactions.late_topics().is_empty());
+}
