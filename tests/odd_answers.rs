@@ -229,6 +229,20 @@ async fn an_app_whose_upstream_can_not_be_reached_delays_and_moves_no_other_apps
 }
 
 #[tokio::test(start_paused = true)]
+async fn hosts_whose_clocks_differ_lose_nothing_beside_a_local_clock_that_is_ahead() {
+    for date in [
+        (|now| UnixTime(now.0 - (now.0 / 60 % 2) * 10)) as fn(UnixTime) -> UnixTime,
+        |now| UnixTime(now.0 - (now.0 / 60 % 2) * 40),
+        |now| UnixTime(now.0 - (now.0 / 60 % 3) * 40),
+    ] {
+        let upstream = Upstream { local_ahead: HOUR, date, ..Upstream::new() };
+        let source = TokenSource::Stable("secret".to_owned().into());
+        let lived = live(upstream, source, StartFrom::At(UnixTime(START)), 3 * HOUR).await;
+        assert_eq!(lived.durable.events.len(), usize::try_from(TOUCHES).unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_date_that_stands_still_loses_and_delays_nothing() {
     let upstream = Upstream { date: |_| UnixTime(START), ..Upstream::new() };
     let lived = live(upstream, stable(), StartFrom::At(UnixTime(START)), 2 * HOUR).await;

@@ -356,7 +356,7 @@ impl<T: Transport> Client<T> {
                 Err(Ended::Unreadable(Cause::unanswered(&error.to_string(), &[])))
             }
             Err(error) => {
-                let cause = Cause::unanswered(&error.to_string(), &[token.expose(), self.tokens.secret()]);
+                let cause = Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token));
                 Err(Ended::failed(asked.interface, Reaction::RetryTransport, cause, None, token))
             }
         }
@@ -398,14 +398,14 @@ impl<T: Transport> Client<T> {
                     Some(fault) => format!("HTTP {status} and no answer: {fault}"),
                     None => format!("HTTP {status}, which no answer of the upstream's has"),
                 };
-                let cause = Cause::unanswered(&text, &[token.expose(), self.tokens.secret()]);
+                let cause = Cause::unanswered(&text, &self.tokens.secrets(&token));
                 Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))
             }
         }
     }
 
     fn cause(&self, envelope: &Envelope, status: u16, token: &Token) -> Cause {
-        let mut cause = Cause::answered(envelope, &[token.expose(), self.tokens.secret()]);
+        let mut cause = Cause::answered(envelope, &self.tokens.secrets(token));
         if status != 200 {
             cause.text.push_str(&format!(" (HTTP {status})"));
         }

@@ -17,9 +17,11 @@ use super::transport::Transport;
 use super::upstream_clock::UpstreamClock;
 use crate::domain::promoter::AppId;
 
+mod address;
 mod fetch;
 mod file;
 
+pub use address::TokenUrl;
 use file::TokenFile;
 
 /// Where an app's token comes from.
@@ -35,35 +37,23 @@ pub enum TokenSource {
     Url(TokenUrl),
 }
 
-/// The address of a company's own token server, and what it wants to be told. Both may hold a key.
-#[derive(Clone, Debug)]
-pub struct TokenUrl {
-    pub url: SecretString,
-    /// Names and values of headers.
-    pub headers: Vec<(String, SecretString)>,
-}
-
-impl From<String> for TokenUrl {
-    fn from(url: String) -> TokenUrl {
-        TokenUrl { url: url.into(), headers: Vec::new() }
-    }
-}
-
-impl TokenUrl {
-    fn secrets(&self) -> Vec<&str> {
-        std::iter::once(&self.url)
-            .chain(self.headers.iter().map(|(_, value)| value))
-            .map(ExposeSecret::expose_secret)
-            .collect()
-    }
-}
-
 /// A source in use.
 enum Source {
     Stable(SecretString),
     Classic(SecretString),
     File(TokenFile),
-    Url(TokenUrl),
+    /// With what must never be shown of it.
+    Url(TokenUrl, Vec<SecretString>),
+}
+
+impl Source {
+    fn secrets(&self) -> &[SecretString] {
+        match self {
+            Source::Stable(secret) | Source::Classic(secret) => std::slice::from_ref(secret),
+            Source::Url(_, secrets) => secrets,
+            Source::File(_) => &[],
+        }
+    }
 }
 
 impl From<TokenSource> for Source {
@@ -72,7 +62,10 @@ impl From<TokenSource> for Source {
             TokenSource::Stable(secret) => Source::Stable(secret),
             TokenSource::Classic(secret) => Source::Classic(secret),
             TokenSource::File(path) => Source::File(TokenFile::new(path, FILE_PATIENCE)),
-            TokenSource::Url(address) => Source::Url(address),
+            TokenSource::Url(address) => {
+                let secrets = address.secrets();
+                Source::Url(address, secrets)
+            }
         }
     }
 }
@@ -249,12 +242,9 @@ impl Tokens {
         matches!(self.source, Source::Stable(_) | Source::Classic(_))
     }
 
-    /// What must never be shown of this app: its secret, or a source's address.
-    pub(super) fn secret(&self) -> &str {
-        match &self.source {
-            Source::Stable(secret) | Source::Classic(secret) => secret.expose_secret(),
-            Source::Url(address) => address.url.expose_secret(),
-            Source::File(_) => "",
-        }
+    /// What must never be shown of this app: the token, its secret, or what its source is told.
+    pub(super) fn secrets<'a>(&'a self, token: &'a Token) -> Vec<&'a str> {
+        let own = self.source.secrets().iter().map(ExposeSecret::expose_secret);
+        std::iter::once(token.expose()).chain(own).collect()
     }
 }

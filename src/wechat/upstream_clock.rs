@@ -2,14 +2,18 @@
 //!
 //! "Now" is the earlier of two clocks, so a `Date` that is wrong holds everything back. One that stands still (a cache,
 //! a frozen machine) would hold it back for ever: a `Date` is believed only as long as it moves along with the clock of
-//! this host that can't be set. A leap looks the same at first (this host slept, or the upstream's clock was set), so
-//! the first departure only raises a doubt; what follows decides:
+//! this host that can't be set. A leap looks the same at first (this host slept, or the upstream's clock was set), and so
+//! do several hosts behind one address whose clocks differ. So a departure only raises a doubt, during which what holds
+//! back further counts, and what follows decides:
 //!
 //! ```text
-//! believed ──departs──> doubted ──departs──> refused
-//!     ^                    │                    │
-//!     └── moves along for PROOF from there on ──┘
+//! believed ──departs──> doubted ──misses by more than APART_MAX where the doubt began──> refused
+//!     ^                    │                                                                │
+//!     └── moves along for PROOF, or goes on as before the doubt ────────────────────────────┘
 //! ```
+//!
+//! A refusal that comes late delays facts for as long; one that comes too early, beside a clock of this host that is ahead,
+//! would lose them.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +27,8 @@ use super::transport::Transport;
 
 /// How far a `Date` may depart, in seconds, from where it should have moved: hosts behind one address differ by a few.
 const DEPARTURE_MAX: i64 = 30;
+/// How far, in seconds, a `Date` in doubt may come to lie from where it should have moved since the doubt began.
+const APART_MAX: i64 = 300;
 /// A `Date` that has moved along for so long is that of a clock. Longer than [`DEPARTURE_MAX`], or one that stands still would pass.
 const PROOF: Duration = Duration::from_secs(60);
 /// From this skew on, in seconds, it is said.
@@ -92,11 +98,24 @@ enum Belief {
     Refused,
 }
 
+/// A `Date`, and when it was received.
+type Anchor = (Instant, UnixTime);
+
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    /// The anchor that was departed from.
+    before: Anchor,
+    /// The departure.
+    began: Anchor,
+}
+
 #[derive(Debug, Default)]
 struct Heard {
     belief: Belief,
-    /// A `Date`, and when it was received: what later ones are held against.
-    anchor: Option<(Instant, UnixTime)>,
+    /// What later ones are held against.
+    anchor: Option<Anchor>,
+    /// While it is not believed.
+    doubt: Option<Doubt>,
     /// How far ahead of the wall clock, in seconds.
     skew: Option<i64>,
     said_skew: bool,
@@ -105,20 +124,28 @@ struct Heard {
 
 impl Heard {
     fn take(&mut self, sent: Moment, received: Moment, date: UnixTime) {
-        let departed = self.anchor.is_some_and(|anchor| departure(anchor, sent, received, date) > DEPARTURE_MAX);
-        let proven = self.anchor.is_none_or(|(at, _)| received.running.duration_since(at) >= PROOF);
-        if departed || proven {
-            self.belief = match (departed, self.belief) {
-                (false, _) => Belief::Believed,
-                (true, Belief::Believed) => Belief::Doubted,
-                (true, Belief::Doubted | Belief::Refused) => Belief::Refused,
-            };
-            self.anchor = Some((received.running, date));
+        let here = (received.running, date);
+        let misses = |anchor: Anchor| departure(anchor, sent, received, date);
+        let was = self.belief;
+        match self.anchor.filter(|anchor| misses(*anchor) > DEPARTURE_MAX) {
+            Some(anchor) => {
+                (self.belief, self.doubt) = match self.doubt {
+                    None => (Belief::Doubted, Some(Doubt { before: anchor, began: here })),
+                    Some(doubt) if misses(doubt.before) <= DEPARTURE_MAX => (Belief::Believed, None),
+                    Some(doubt) if misses(doubt.began) <= APART_MAX => (Belief::Doubted, Some(doubt)),
+                    Some(doubt) => (Belief::Refused, Some(doubt)),
+                };
+                self.anchor = Some(here);
+            }
+            None if self.anchor.is_none_or(|(at, _)| received.running.duration_since(at) >= PROOF) => {
+                (self.belief, self.doubt, self.anchor) = (Belief::Believed, None, Some(here));
+            }
+            None => {}
         }
         let skew = least_skew(sent.wall, received.wall, date);
         self.skew = match (self.belief, self.skew) {
             // Until it is decided, what holds back further counts: a doubt must not lose anything.
-            (Belief::Doubted, Some(before)) => Some(before.min(skew)),
+            (Belief::Doubted, Some(before)) if was != Belief::Refused => Some(before.min(skew)),
             _ => Some(skew),
         };
     }
@@ -134,7 +161,10 @@ impl Heard {
             Belief::Believed if std::mem::take(&mut self.said_refused) => Some(News::BelievedAgain),
             _ => None,
         };
-        let skew = self.believed_skew().unwrap_or(0);
+        let Some(skew) = self.believed_skew() else {
+            self.said_skew = false;
+            return [belief, None];
+        };
         let differ = match skew.abs() {
             SKEW_SAID.. if !std::mem::replace(&mut self.said_skew, true) => Some(News::Differ(skew)),
             ..=SKEW_OVER if std::mem::take(&mut self.said_skew) => Some(News::Agree),
@@ -175,7 +205,7 @@ impl News {
 
 /// By how many seconds `date` misses where the anchor's `Date` should have moved. It was written somewhere between the
 /// sending and the receipt.
-fn departure((at, anchor): (Instant, UnixTime), sent: Moment, received: Moment, date: UnixTime) -> i64 {
+fn departure((at, anchor): Anchor, sent: Moment, received: Moment, date: UnixTime) -> i64 {
     let since = |moment: Moment| seconds(moment.running.saturating_duration_since(at));
     let (earliest, latest) = (anchor.plus(since(sent)), anchor.plus(since(received)));
     earliest.0.saturating_sub(date.0).max(date.0.saturating_sub(latest.0)).max(0)
@@ -280,10 +310,10 @@ mod tests {
 
     #[test]
     fn a_date_that_stands_still_is_soon_not_believed() {
-        let still: Vec<_> = (0..20).map(|turn: u64| (turn * 10, -(turn.cast_signed() * 10))).collect();
+        let still: Vec<_> = (0..50).map(|turn: u64| (turn * 10, -(turn.cast_signed() * 10))).collect();
         let believed = skews(0, &still);
         assert_eq!(believed[3], Some(-30));
-        assert_eq!(believed[8..], [None; 12]);
+        assert_eq!((believed[35], &believed[36..]), (Some(-350), &[None; 14][..]));
         let rarely: Vec<_> = (0..4).map(|turn: u64| (turn * 900, -(turn.cast_signed() * 900))).collect();
         assert_eq!(skews(0, &rarely)[2..], [None; 2]);
     }
@@ -300,9 +330,21 @@ mod tests {
     #[test]
     fn a_date_that_moves_again_is_believed_again() {
         assert_eq!(
-            skews(0, &[(0, 0), (100, -100), (200, -200), (201, 0), (202, 0), (270, 0)]),
-            [Some(0), Some(-100), None, None, None, Some(0)]
+            skews(0, &[(0, 0), (100, -100), (500, -500), (501, 40), (502, 40), (570, 40)]),
+            [Some(0), Some(-100), None, Some(40), Some(40), Some(40)]
         );
+    }
+
+    #[test]
+    fn of_hosts_whose_clocks_differ_the_earliest_counts_and_one_stray_date_is_forgotten() {
+        let alternating: Vec<_> = (0..200).map(|turn: u64| (turn * 60, -40 * (turn % 2).cast_signed())).collect();
+        let believed = skews(3600, &alternating);
+        assert!(believed.iter().all(|skew| matches!(skew, Some(-3640 | -3600))), "{believed:?}");
+        let three: Vec<_> = (0..200).map(|turn: u64| (turn * 60, -40 * (turn % 3).cast_signed())).collect();
+        let believed = skews(3600, &three);
+        assert!(believed.iter().all(|skew| skew.is_some_and(|skew| (-3680..=-3600).contains(&skew))), "{believed:?}");
+        let stray = skews(3600, &[(0, 0), (60, 0), (120, -86_400), (180, 0), (240, 0)]);
+        assert_eq!(stray, [Some(-3600), Some(-3600), Some(-90_000), Some(-3600), Some(-3600)]);
     }
 
     /// What is said after answers as those of [`skews`].
@@ -331,10 +373,10 @@ mod tests {
 
     #[test]
     fn a_date_that_stands_still_is_said_once_and_once_that_it_moves() {
-        let still = [(0, 0), (35, -35), (70, -70), (200, -200), (300, -300)];
-        assert_eq!(said(&still), [News::Refused]);
-        let moves = [&still[..], &[(301, 0), (365, 0), (430, 0)]].concat();
-        assert_eq!(said(&moves), [News::Refused, News::BelievedAgain]);
+        let still = [(0, 0), (35, -35), (70, -70), (200, -200), (400, -400)];
+        assert_eq!(said(&still), [News::Differ(-70), News::Refused]);
+        let moves = [&still[..], &[(401, 0), (465, 0), (530, 0)]].concat();
+        assert_eq!(said(&moves), [News::Differ(-70), News::Refused, News::BelievedAgain]);
     }
 
     #[test]
@@ -344,6 +386,6 @@ mod tests {
             let moment = moment(began, at, 0);
             clock.note(moment, moment, UnixTime(1_700_000_000))
         };
-        assert_eq!([0, 10, 50, 90, 130].map(behind), [0, -10, -50, 0, 0]);
+        assert_eq!([0, 10, 50, 90, 400].map(behind), [0, -10, -50, -90, 0]);
     }
 }

@@ -37,8 +37,8 @@ pub async fn fetch<T: Transport>(
     let (text, life) = match source {
         Source::Stable(secret) => ask_upstream(stable(app_id, secret, base_url), secret, transport, clock).await?,
         Source::Classic(secret) => ask_upstream(classic(app_id, secret, base_url), secret, transport, clock).await?,
-        Source::Url(address) => {
-            let secrets = address.secrets();
+        Source::Url(address, secrets) => {
+            let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
             let mut request = get(address.url.expose_secret().to_owned(), "", vec![]);
             request.headers = address.headers.clone();
             let answer = send(request, &secrets, transport).await?;

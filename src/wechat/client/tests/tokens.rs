@@ -1,6 +1,7 @@
 //! Where tokens come from, how long they are good, and that many callers cost one call.
 
 use super::*;
+use crate::wechat::token::TokenUrl;
 
 #[tokio::test(start_paused = true)]
 async fn the_classic_token_is_asked_for_in_the_query() {
@@ -201,6 +202,30 @@ async fn a_token_file_that_is_not_there_says_so() {
     let error = ask_with(ClientSettings { token_source: file, retry: quick, ..settings() }, &upstream).await;
     let shown = error.unwrap_err().to_string();
     assert!(shown.contains("/nonexistent/token") && shown.contains("No such file"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_key_that_a_token_server_is_given_is_ever_in_an_error() {
+    let source = TokenSource::Url(TokenUrl {
+        url: "http://tokens.internal/token?key=S3cr3tK3y&app=wx1".to_owned().into(),
+        headers: vec![("Authorization".into(), "Bearer H3ad3rS3cr3t".to_owned().into())],
+    });
+    for said in [
+        "unknown key S3cr3tK3y",
+        "denied: GET /token?key=S3cr3tK3y&app=wx1",
+        "bearer token H3ad3rS3cr3t is revoked",
+        "denied: http://tokens.internal/token?key=S3cr3tK3y&app=wx1",
+    ] {
+        let echo = || ok(&format!(r#"{{"errcode":424242,"errmsg":"{said}"}}"#));
+        let settings = ClientSettings { token_source: source.clone(), ..settings() };
+        for upstream in [Upstream::new([], [echo()]), Upstream::new([echo()], [])] {
+            let shown = ask_with(settings.clone(), &upstream).await.unwrap_err().to_string();
+            assert!(
+                shown.contains("***") && !shown.contains("S3cr3tK3y") && !shown.contains("H3ad3rS3cr3t"),
+                "{shown}"
+            );
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
