@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Prints the records of the connector's topics as JSON lines, from the beginning on, as a consumer has to read them.
+
+    python3 -m venv /tmp/reader && /tmp/reader/bin/pip install confluent-kafka fastavro
+    /tmp/reader/bin/python examples/read.py localhost:9092 promoter.orders promoter.touches
+
+For values in Avro's single-object encoding, which is what is written without `[schema_registry]`.
+"""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+from confluent_kafka import Consumer
+from fastavro import schemaless_reader
+from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
+
+MAGIC = b"\xc3\x01"
+
+
+def by_fingerprint():
+    """The schemas by what stands behind the magic of each value: their fingerprint, least significant byte first."""
+    schemas = {}
+    for path in (Path(__file__).parent.parent / "schemas").glob("*.avsc"):
+        schema = load_schema(path)
+        schemas[bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))] = schema
+    return schemas
+
+
+def decode(value, schemas):
+    if value is None or value[:2] != MAGIC or value[2:10] not in schemas:
+        return repr(value)
+    return schemaless_reader(io.BytesIO(value[10:]), schemas[value[2:10]], None)
+
+
+def main(bootstrap, *topics):
+    schemas = by_fingerprint()
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": "read.py", "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        # What exactly-once means for a reader: records of aborted transactions are not seen.
+        "isolation.level": "read_committed",
+    })
+    consumer.subscribe(list(topics))
+    while True:
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error():
+            print(message.error(), file=sys.stderr)
+            continue
+        key = message.key() and message.key().decode()
+        record = {"topic": message.topic(), "key": key, "timestamp": message.timestamp()[1],
+                  "value": decode(message.value(), schemas)}
+        print(json.dumps(record, ensure_ascii=False, default=str), flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except KeyboardInterrupt:
+        pass
