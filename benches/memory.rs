@@ -85,7 +85,7 @@ fn halved(facts: u64) -> State {
     let promoter = promoter(0);
     let from = UnixTime(0);
     let to = UnixTime((facts / 2).cast_signed());
-    take(&mut state, &promoter, 0..0, Some(Advance { from, to, refunds_to: None }));
+    take(&mut state, &promoter, 0..0, Some(Advance { from, to, refunds: None }));
     state
 }
 

@@ -5,7 +5,7 @@
 use promoter_connector::domain::batch::Batch;
 use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;
-use promoter_connector::domain::harvest::{Advance, Harvest};
+use promoter_connector::domain::harvest::{Advance, Harvest, RefundsMet};
 use promoter_connector::domain::promoter::Promoter;
 use promoter_connector::domain::pull::{Job, Pull};
 use promoter_connector::domain::row::{Payment, ReadRow, Row, RowFault, Touch};
@@ -56,7 +56,7 @@ fn dead_row() -> ReadRow {
 fn take(state: &mut State, scope: Scope, as_of: UnixTime, rows: Vec<ReadRow>, to: Option<UnixTime>) -> (Tally, Batch) {
     let mut harvest = Harvest::read(&promoter(), scope, as_of, UnixMillis(0), rows);
     let from = state.cursor(&promoter(), scope.feed()).unwrap().complete_before;
-    harvest.advance = to.map(|to| Advance { from, to, refunds_to: None });
+    harvest.advance = to.map(|to| Advance { from, to, refunds: None });
     let mut batch = Batch::default();
     let tally = state.take(Intake::Harvest(harvest), &mut batch);
     (tally, batch)
@@ -153,7 +153,7 @@ fn refunds(state: &mut State, now: UnixTime, times: &[Option<UnixTime>]) -> u64 
     let mut harvest = Harvest::read(&promoter(), Scope::Refunds, now, now.as_millis(), rows.collect());
     let from = state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before;
     harvest.heads_for = from.max(now.minus(7 * DAY));
-    harvest.advance = Some(Advance { from, to: harvest.heads_for, refunds_to: None });
+    harvest.advance = Some(Advance { from, to: harvest.heads_for, refunds: None });
     state.take(Intake::Harvest(harvest), &mut Batch::default()).published
 }
 
@@ -260,7 +260,8 @@ fn a_pull_of_orders_does_not_end_the_first_pull_of_refunds() {
         let mut harvest = Harvest::read(&promoter(), Scope::day(Day::in_beijing(NOON)), NOON, UnixMillis(0), vec![]);
         let from = state.cursor(&promoter(), Feed::Orders).unwrap().complete_before;
         let to = from.plus(DAY);
-        harvest.advance = Some(Advance { from, to, refunds_to: Some(NOON.minus(366 * DAY)) });
+        let met = RefundsMet { to: NOON.minus(366 * DAY), ends_history: true };
+        harvest.advance = Some(Advance { from, to, refunds: Some(met) });
         state.take(Intake::Harvest(harvest), &mut Batch::default());
         // Paid ten days ago: history for a first pull.
         assert_eq!(refunds(&mut state, NOON, &[None]), u64::from(ends_own));
@@ -287,7 +288,7 @@ fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved()
     let pull = |state: &State| {
         let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
         let lateness = 7 * DAY;
-        let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness, refunds_lateness: None };
+        let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness, refunds: None };
         Pull::new(job, NOON)
     };
     let old = |days: i64| Some(NOON.minus(days * DAY));
@@ -309,7 +310,7 @@ fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved()
 fn two_refunds_of_an_order_on_two_pages_have_not_moved() {
     let mut state = begun(NOON.minus(40 * DAY));
     let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
-    let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness: 7 * DAY, refunds_lateness: None };
+    let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness: 7 * DAY, refunds: None };
     let mut pull = Pull::new(job, NOON);
     let old = |days: i64| Some(NOON.minus(days * DAY));
     assert_eq!(page(&mut pull, &mut state, &[("x", old(30))], true), 1);
@@ -346,7 +347,7 @@ fn the_bytes_of_an_unreadable_row_go_once_whichever_feed_meets_them_and_however_
 fn an_advance_that_was_built_on_another_cursor_moves_nothing() {
     let mut state = begun(NOON);
     let mut harvest = Harvest::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![]);
-    harvest.advance = Some(Advance { from: NOON.minus(1), to: NOON.plus(DAY), refunds_to: None });
+    harvest.advance = Some(Advance { from: NOON.minus(1), to: NOON.plus(DAY), refunds: None });
     state.take(Intake::Harvest(harvest), &mut Batch::default());
     assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().complete_before, NOON);
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "pulls/refunds.rs"]
+mod refunds;
 #[path = "pulls/upstream.rs"]
 mod upstream;
 
@@ -363,4 +365,41 @@ async fn an_undated_pull_whose_answer_is_always_cut_off_falls_back_to_days() {
         world.live(&Setup { promoters, ..orders_from(since(40 * DAY)) }, DAY).await;
         assert_eq!(world.published(), promoters);
     }
+}
+
+/// As by an upstream that runs out of its own time.
+#[tokio::test(start_paused = true)]
+async fn windows_that_are_answered_with_busy_for_ever_get_shorter() {
+    for code in [-1, 103_009] {
+        let fresh = START + 600;
+        let world = World::new(move |call| {
+            let (begin, end) = call.window();
+            if end - begin > 31 * DAY {
+                return errcode(code);
+            }
+            let is_shown = call.covers(fresh) && call.now() >= fresh;
+            touch_page(&if is_shown { vec![touch("u", fresh)] } else { vec![] }, None, None)
+        });
+        world.live(&touches_from(StartFrom::Earliest), DAY).await;
+        assert_eq!(world.published(), 1, "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undated_pull_that_is_answered_with_busy_for_ever_falls_back_to_days() {
+    let world = World::new(|call| match call.date() {
+        None => errcode(-1),
+        Some(20_231_115) => order_page(&[order("x", 1, START + 5)]),
+        Some(_) => NO_DATA.into(),
+    });
+    world.live(&orders_from(since(40 * DAY)), DAY).await;
+    assert_eq!(world.published(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_busy_for_a_while_is_asked_the_same_again() {
+    let world = World::new(|call| if call.now() < START + 90 { errcode(-1) } else { NO_DATA.into() });
+    world.live(&touches_from(since(20 * DAY)), 600).await;
+    let windows: BTreeSet<_> = world.calls("getrelation").iter().take(10).map(Call::window).collect();
+    assert_eq!(windows.len(), 1, "{windows:?}");
 }

@@ -18,8 +18,8 @@ pub struct Cursor {
     /// Whether the feed itself is polled, or was. If not, it is only the memory of what another feed meets: `start` and
     /// `complete_before` say what that memory holds, and nothing of how far the feed is complete.
     pub polled: bool,
-    /// Of refunds: whether a pull has read all of them to its end; where they are only remembered, one of those that meet
-    /// them. A refund that has no time and is first met by a later pull is no history.
+    /// Of refunds: whether a pull has read all of them to its end; where they are only remembered, whether pulls of orders have
+    /// read all days that were open. A refund that has no time and is first met by a later pull is no history.
     pub history_seen: bool,
 }
 
@@ -43,9 +43,10 @@ impl Cursor {
 
     /// The first cursor of a feed that begins to be polled when there is a `memory` of it already.
     ///
-    /// Its own start counts, and goes back behind what the memory holds: facts that happened before the memory began were
+    /// Its own start counts, and may go back behind what the memory holds: facts that happened before the memory began were
     /// never published. But once the memory has begun to forget, a fact that it may have forgotten may have been
-    /// published, so the feed begins where the memory is whole.
+    /// published, so the feed begins where the memory is whole. A start of "now" is for the caller to take for the one of the
+    /// memory: what happened since and was not met yet would be lost.
     pub fn begin_with(memory: Cursor, feed: Feed, start: UnixTime) -> Cursor {
         let has_forgotten = memory.complete_before > memory.start;
         let whole_from = if has_forgotten { memory.complete_before } else { start };

@@ -31,11 +31,12 @@ pub(super) struct FeedState {
     next_chunk: u64,
 }
 
-/// Where the cursor is to go, and by a pull of which feed.
+/// Where the cursor is to go.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Move {
     pub to: UnixTime,
-    pub by: Feed,
+    /// Whether what comes from now on was not there at the first pull: it is no history.
+    pub ends_history: bool,
 }
 
 /// Whether something that is met was met before.
@@ -124,7 +125,7 @@ impl FeedState {
         batch: &mut Batch,
     ) {
         let news = !added.is_empty();
-        let history_ends = advance.is_some_and(|advance| self.advance(feed, advance));
+        let history_ends = advance.is_some_and(|advance| self.advance(advance));
         let horizon = self.cursor.complete_before;
         let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
         for fact in passed {
@@ -149,11 +150,9 @@ impl FeedState {
         }
     }
 
-    /// Moves the cursor. True for the first pull of refunds that was read to its end: where they are polled, none of another
-    /// feed is.
-    fn advance(&mut self, feed: Feed, Move { to, by }: Move) -> bool {
+    /// Moves the cursor. True where history has ended with it.
+    fn advance(&mut self, Move { to, ends_history }: Move) -> bool {
         self.cursor.complete_before = self.cursor.complete_before.max(to);
-        let ends_history = feed == Feed::Refunds && (by == feed || !self.cursor.polled);
         ends_history && !std::mem::replace(&mut self.cursor.history_seen, true)
     }
 
@@ -183,9 +182,11 @@ impl FeedState {
         self.next_chunk = self.next_chunk.max(number + 1);
     }
 
-    /// Takes another cursor for the same memory: that of the topic, or the first one of its own.
+    /// Takes another cursor for the same memory: that of the topic, or the first one of its own. No pull is under way then
+    /// that would move it.
     pub fn restore_cursor(&mut self, cursor: Cursor) {
         self.cursor = cursor;
+        self.heads_for = cursor.complete_before;
         self.written = cursor.complete_before;
     }
 

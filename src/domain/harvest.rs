@@ -13,7 +13,7 @@ use super::time::{Day, UnixMillis, UnixTime};
 pub struct Sighting {
     pub fact: Fact,
     /// The time under which it is remembered, and by which it is forgotten once the cursor has passed it: the fact's
-    /// own; for a payment the Beijing midnight that begins the last day under which the upstream may list it; for a
+    /// own; for a payment the Beijing midnight that ends the last day under which the upstream may list it; for a
     /// refund that has no time the moment at which it was observed.
     pub remembered: UnixTime,
 }
@@ -32,8 +32,17 @@ pub struct Advance {
     /// The cursor on which the pull was built.
     pub from: UnixTime,
     pub to: UnixTime,
-    /// Where the memory of refunds ends now, when this pull of orders is all that looks after it.
-    pub refunds_to: Option<UnixTime>,
+    /// What it means to the memory of refunds, when this pull of orders is all that looks after it.
+    pub refunds: Option<RefundsMet>,
+}
+
+/// What the end of a pull of orders means to the memory of the refunds that it meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundsMet {
+    /// Where the memory ends now.
+    pub to: UnixTime,
+    /// Whether all open days have been read: a refund without a time that is met from now on is no history.
+    pub ends_history: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,12 +98,14 @@ impl Harvest {
         harvest
     }
 
-    /// A pull of refunds gives refunds only: it sees a year of history, whose payments are long forgotten.
+    /// A pull of refunds gives no payments: it sees a year of history, whose payments are long forgotten. A row of it whose
+    /// status is neither that of a payment nor that of a refund is told as it is: it has been asked for as a refund, but
+    /// nobody knows that it is one.
     fn read_order(&mut self, scope: Scope, touch: Touch, payment: Payment, raw: Box<[u8]>) {
         let promoter = self.promoter.clone();
         match (payment.status_code, self.feed) {
             (2, Feed::Refunds) => self.see(scope, Some(self.refunded(touch, payment, raw))),
-            (_, Feed::Refunds) => {}
+            (1, Feed::Refunds) => {}
             (1, _) => self.see(scope, Some(Fact::paid(&promoter, touch, payment, raw))),
             (2, _) => {
                 self.see(scope, Some(Fact::paid(&promoter, touch.clone(), payment.clone(), raw.clone())));
@@ -149,7 +160,7 @@ fn remembered_time(scope: Scope, fact: &Fact) -> UnixTime {
     let day_after_payment = || Day::in_beijing(fact.time).next();
     let last = match (scope, fact.memory) {
         (Scope::Day { day, .. }, Feed::Orders) => day.max(day_after_payment()),
-        (Scope::History { .. }, Feed::Orders) => day_after_payment(),
+        (Scope::History { .. } | Scope::Refunds, Feed::Orders) => day_after_payment(),
         _ => return fact.time,
     };
     last.next().beijing_start()

@@ -33,6 +33,8 @@ mod feed_state;
 
 mod refund;
 
+mod unknown;
+
 pub mod state;
 
 pub mod fence;

@@ -6,8 +6,8 @@
 //! how much time passes there, and `as_of` stays that of the first call.
 
 use super::cursor::Cursor;
-use super::fact::{Content, RefundMark};
-use super::harvest::{Advance, Harvest, Sighting};
+use super::fact::{Content, OrderStatus, RefundMark};
+use super::harvest::{Advance, Harvest, RefundsMet, Sighting};
 use super::pages::{Names, Next, PageHead, Pages, PagesFault, RowOnPage};
 use super::promoter::Promoter;
 use super::row::ReadRow;
@@ -24,8 +24,17 @@ pub struct Job {
     pub cursor: Cursor,
     /// Of the scope's feed, in seconds.
     pub lateness: i64,
-    /// The lateness of refunds, for a pull of orders that is all that looks after the memory of refunds.
-    pub refunds_lateness: Option<i64>,
+    /// For a pull of orders that is all that looks after the memory of refunds.
+    pub refunds: Option<RefundsJob>,
+}
+
+/// How a pull of orders looks after the memory of the refunds that it meets.
+#[derive(Clone, Copy, Debug)]
+pub struct RefundsJob {
+    /// Of refunds, in seconds.
+    pub lateness: i64,
+    /// Whether no open day but what it reads itself is unread.
+    pub ends_history: bool,
 }
 
 /// One page to be asked for.
@@ -138,8 +147,11 @@ impl Pull {
     }
 
     fn advance(&self, to: UnixTime) -> Advance {
-        let completes = |lateness| Scope::completes_refunds(to, lateness, self.as_of);
-        Advance { from: self.job.cursor.complete_before, to, refunds_to: self.job.refunds_lateness.map(completes) }
+        let met = |RefundsJob { lateness, ends_history }| RefundsMet {
+            to: Scope::completes_refunds(to, lateness, self.as_of),
+            ends_history,
+        };
+        Advance { from: self.job.cursor.complete_before, to, refunds: self.job.refunds.map(met) }
     }
 
     fn pulled(&self, reached: UnixTime) -> Pulled {
@@ -200,8 +212,8 @@ fn rows_of(job: &Job, harvest: &Harvest, reached: UnixTime, completes: bool) -> 
 /// A refund may be told its time between two pages, or show it no more. (In a pull of orders its payment shows that a row has
 /// moved.)
 fn names(job: &Job, Sighting { fact, .. }: &Sighting) -> Option<Names> {
-    let Content::Order { payment, .. } = &fact.content else { return None };
-    if job.scope != Scope::Refunds {
+    let Content::Order { status, payment, .. } = &fact.content else { return None };
+    if job.scope != Scope::Refunds || *status != OrderStatus::Refunded {
         return None;
     }
     let [untimed, timed] = [RefundMark::Untimed, RefundMark::Timed].map(|mark| mark.id(&job.promoter, payment));
@@ -211,6 +223,8 @@ fn names(job: &Job, Sighting { fact, .. }: &Sighting) -> Option<Names> {
 /// Whether a fact that the scope shows is passed by what its end completes; `reached` is where the cursor stands then.
 fn is_passed(scope: Scope, Sighting { fact, remembered }: &Sighting, reached: UnixTime) -> bool {
     match (scope, &fact.content) {
+        // It is shown as long as it is known, and told by whichever pull shows it first.
+        (Scope::Refunds, Content::Order { status: OrderStatus::Unknown, .. }) => false,
         (Scope::Touches { .. } | Scope::Refunds, _) => *remembered < reached,
         // It is listed under the day of its payment, of which UTC's is never the later one.
         (Scope::History { .. }, Content::Order { payment, .. }) => {
@@ -233,7 +247,7 @@ mod tests {
             scope: Scope::Touches { begin: NOW.minus(6000), end: NOW },
             cursor: Cursor::begin(Feed::Touches, NOW.minus(6000)),
             lateness: 600,
-            refunds_lateness: None,
+            refunds: None,
         };
         Pull::new(job, NOW)
     }

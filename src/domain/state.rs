@@ -25,6 +25,7 @@ use super::promoter::Promoter;
 use super::refund::{RefundsOfPage, meet_refund};
 use super::state_record::{Remembered, StateKey, StateValue};
 use super::time::UnixTime;
+use super::unknown::{is_unknown, meet_unknown};
 
 /// Where a feed of a promoter begins.
 pub type FirstCursor = (Promoter, Feed, Cursor);
@@ -144,12 +145,14 @@ impl State {
         let mut added = Added::default();
         let refunds = RefundsOfPage::of(&promoter, &sightings);
         for sighting in sightings {
-            let memory = sighting.fact.memory;
-            let Some(state) = &mut feeds[memory as usize] else { continue };
+            let memory = if is_unknown(&sighting.fact) { feed } else { sighting.fact.memory };
+            let Some(state) = &feeds[memory as usize] else { continue };
             let (verdict, marks) = match memory {
+                _ if is_unknown(&sighting.fact) => meet_unknown(feeds, feed, &sighting, observed_at),
                 Feed::Refunds => meet_refund(state, &promoter, &sighting, &refunds, observed_at),
                 Feed::Touches | Feed::Orders => meet_fact(state, &sighting),
             };
+            let Some(state) = &mut feeds[memory as usize] else { continue };
             marks.into_iter().for_each(|mark| added.remember(state, memory, mark));
             tally.count(verdict);
             if verdict == Verdict::Publish {
@@ -160,12 +163,11 @@ impl State {
         for row in dead_rows {
             take_dead_row(feeds, feed, row, batch, &mut added, &mut tally);
         }
-        let (advance, refunds_advance) = split_advance(feeds, feed, advance);
+        let moves = moves(feeds, feed, advance);
         for memory in Feed::ALL {
             let Some(state) = &mut feeds[memory as usize] else { continue };
-            let to = if memory == feed { advance } else { refunds_advance.filter(|_| memory == Feed::Refunds) };
-            let to = to.map(|to| Move { to, by: feed });
-            state.settle(&promoter, memory, std::mem::take(&mut added.0[memory as usize]), to, batch);
+            let added = std::mem::take(&mut added.0[memory as usize]);
+            state.settle(&promoter, memory, added, moves[memory as usize], batch);
         }
         tally
     }
@@ -225,7 +227,7 @@ pub(super) enum Verdict {
 }
 
 /// What becomes of a touch or a payment, and what is to be remembered of it.
-fn meet_fact(state: &FeedState, Sighting { fact, remembered }: &Sighting) -> (Verdict, Vec<Remembered>) {
+pub(super) fn meet_fact(state: &FeedState, Sighting { fact, remembered }: &Sighting) -> (Verdict, Vec<Remembered>) {
     let cursor = state.cursor();
     if fact.time < cursor.start {
         return (Verdict::BeforeStart, vec![]);
@@ -267,16 +269,19 @@ fn take_dead_row(
 
 /// An advance counts only on the cursor it was built on. Any other would be a contradiction inside the connector,
 /// and standing still is then what loses nothing.
-fn split_advance(
-    feeds: &[Option<FeedState>; 3],
-    feed: Feed,
-    advance: Option<Advance>,
-) -> (Option<UnixTime>, Option<UnixTime>) {
-    let Some(advance) = advance else { return (None, None) };
-    match &feeds[feed as usize] {
-        Some(state) if state.cursor().complete_before == advance.from => (Some(advance.to), advance.refunds_to),
-        _ => (None, None),
+fn moves(feeds: &[Option<FeedState>; 3], feed: Feed, advance: Option<Advance>) -> [Option<Move>; 3] {
+    let mut moves = [None; 3];
+    let of = |feed: Feed| feeds[feed as usize].as_ref().map(FeedState::cursor);
+    let Some(Advance { from, to, refunds }) = advance else { return moves };
+    if of(feed).is_some_and(|cursor| cursor.complete_before == from) {
+        moves[feed as usize] = Some(Move { to, ends_history: feed == Feed::Refunds });
+        if let (Some(met), Some(memory)) = (refunds, of(Feed::Refunds)) {
+            // Of refunds that are polled, or were, only their own pull is the first.
+            let ends_history = met.ends_history && !memory.polled;
+            moves[Feed::Refunds as usize] = Some(Move { to: met.to, ends_history });
+        }
     }
+    moves
 }
 
 fn push_dead_letter(batch: &mut Batch, letter: DeadLetter) {

@@ -45,6 +45,8 @@ pub struct Pulled {
 pub enum Remedy {
     /// The same question later: the upstream was not able to answer, whatever the question was.
     Time,
+    /// The same question later, for so the upstream has answered it: it is busy. But it may be so for ever, with this one.
+    Patience,
     /// A smaller question: this one was refused, or its answer was too much or made no sense.
     AskLess,
     /// One or the other: nothing readable came back, from an upstream that is out of order, or because the answer is cut
@@ -61,11 +63,16 @@ pub struct Failed {
     pub remedy: Remedy,
 }
 
+/// After so many pulls in a row that the upstream has put off, the question may be what is wrong.
+const PUT_OFF_MAX: u32 = 3;
+
 /// The pace of one feed of one promoter. Clocks are durations since some fixed moment.
 #[derive(Clone, Debug)]
 pub struct Turns {
     pub cursor: Cursor,
     interval: Duration,
+    /// How many pulls in a row the upstream has put off.
+    put_off: u32,
     digest: Option<u64>,
     windows: Windows,
     days: Days,
@@ -73,7 +80,8 @@ pub struct Turns {
 
 impl Turns {
     pub fn new(cursor: Cursor, rules: Rules) -> Turns {
-        Turns { cursor, interval: rules.every, digest: None, windows: Windows::new(), days: Days::default() }
+        let (windows, days) = (Windows::new(), Days::default());
+        Turns { cursor, interval: rules.every, put_off: 0, digest: None, windows, days }
     }
 
     /// What to ask now.
@@ -85,8 +93,18 @@ impl Turns {
         }
     }
 
+    /// Whether all open days of orders have been read once a pull of `scope` is read to its end, since these turns began.
+    pub fn reads_the_rest(&self, scope: Scope, rules: Rules, now: UnixTime) -> bool {
+        match scope {
+            Scope::Day { day, .. } => self.days.are_read_but(day, self.open(rules, now)),
+            Scope::History { .. } => true,
+            Scope::Touches { .. } | Scope::Refunds => false,
+        }
+    }
+
     /// Takes what a pull brought, and tells when the next turn comes.
     pub fn after(&mut self, pulled: Pulled, rules: Rules, clock: Duration) -> Duration {
+        self.put_off = 0;
         self.cursor.complete_before = self.cursor.complete_before.max(pulled.reached);
         match pulled.scope {
             Scope::Touches { begin, end } => {
@@ -119,7 +137,7 @@ impl Turns {
     /// Takes what a pull that failed tells of its question, and tells when the next turn comes: at the usual time.
     pub fn after_failure(&mut self, failed: Failed, rules: Rules, clock: Duration) -> Duration {
         let usual = clock + self.interval;
-        match (failed.scope, failed.remedy) {
+        match (failed.scope, self.weighed(failed.remedy)) {
             // Windows soon grow again.
             (Scope::Touches { begin, end }, Remedy::AskLess | Remedy::Doubtful) => {
                 self.windows.ask_for_less(begin, end);
@@ -133,6 +151,15 @@ impl Turns {
             (Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds, _) => {}
         }
         usual
+    }
+
+    /// Who is told to be patient for the fourth time in a row asks for less.
+    fn weighed(&mut self, remedy: Remedy) -> Remedy {
+        if remedy != Remedy::Patience {
+            return remedy;
+        }
+        self.put_off = self.put_off.saturating_add(1);
+        if self.put_off > PUT_OFF_MAX { Remedy::Doubtful } else { Remedy::Time }
     }
 
     /// The usual time from one turn to the next.

@@ -92,14 +92,10 @@ impl PollError {
                 Remedy::AskLess
             }
             PollError::Call(CallError::Exhausted { cause: Cause { errcode: None, .. }, .. }) => Remedy::Doubtful,
+            PollError::Call(CallError::Exhausted { .. } | CallError::TryLater(_)) => Remedy::Patience,
             PollError::Closed(_)
             | PollError::Call(
-                CallError::ParkPromoter(_)
-                | CallError::TryLater(_)
-                | CallError::Held { .. }
-                | CallError::Exhausted { .. }
-                | CallError::ClientFault(_)
-                | CallError::Cancelled,
+                CallError::ParkPromoter(_) | CallError::Held { .. } | CallError::ClientFault(_) | CallError::Cancelled,
             ) => Remedy::Time,
         }
     }
@@ -121,7 +117,7 @@ mod tests {
             scope: Scope::Touches { begin: NOW.minus(600), end: NOW },
             cursor: Cursor::begin(Feed::Touches, NOW.minus(600)),
             lateness: 600,
-            refunds_lateness: None,
+            refunds: None,
         };
         Pull::new(job, NOW)
     }

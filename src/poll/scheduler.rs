@@ -23,7 +23,7 @@ use super::tally::Tally;
 use crate::commit::queue::IntakeSender;
 use crate::domain::feed::Feed;
 use crate::domain::promoter::{AppId, Promoter};
-use crate::domain::pull::{Job, Pull};
+use crate::domain::pull::{Job, Pull, RefundsJob};
 use crate::domain::time::UnixTime;
 use crate::domain::turns::{Pulled, Rules, Turns};
 use crate::wechat::breaker::Readiness;
@@ -183,12 +183,17 @@ impl<T: Transport> Scheduler<T> {
         let feed = &self.feeds[index];
         // "Now" is taken before the first call is sent.
         let now = self.client.now();
+        let scope = feed.turns.scope(feed.feed, feed.rules, now);
+        let refunds = |lateness| {
+            let ends_history = feed.turns.reads_the_rest(scope, feed.rules, now);
+            RefundsJob { lateness, ends_history }
+        };
         let job = Job {
             promoter: feed.promoter.clone(),
-            scope: feed.turns.scope(feed.feed, feed.rules, now),
+            scope,
             cursor: feed.turns.cursor,
             lateness: feed.rules.lateness,
-            refunds_lateness: feed.refunds_lateness,
+            refunds: feed.refunds_lateness.map(refunds),
         };
         Pull::new(job, now)
     }

@@ -131,7 +131,7 @@ impl PolledPromoter {
     /// Whether it has a feed without a cursor that begins "now", or a memory of refunds that does.
     fn begins_now(&self, cursors: &Cursors) -> bool {
         let feed_begins = Feed::ALL.into_iter().any(|feed| {
-            let begun = cursors[feed as usize].is_some_and(|cursor| cursor.polled);
+            let begun = cursors[feed as usize].is_some();
             !begun && self.feeds[feed as usize].is_some_and(|order| order.start_from == StartFrom::Now)
         });
         feed_begins || (self.begins_memory(cursors) && self.refunds_start == StartFrom::Now)
@@ -147,7 +147,7 @@ impl PolledPromoter {
     }
 
     /// Adds the first cursors that are missing beside the `cursors` it has, and the feeds to poll. Where a feed begins "now"
-    /// that is `now`.
+    /// that is `now`; or when another one began to meet its facts, for what that would have met must not be lost.
     pub(super) fn prepare(
         &self,
         cursors: Cursors,
@@ -166,11 +166,11 @@ impl PolledPromoter {
         let refunds_lateness = self.refunds_lateness.max(REFUNDS_MEMORY);
         for feed in Feed::ALL {
             let Some(order) = self.feeds[feed as usize] else { continue };
-            let start = start_time(order.start_from, now);
+            let start = |now| start_time(order.start_from, now);
             let cursor = match cursors[feed as usize] {
                 Some(cursor) if cursor.polled => cursor,
-                Some(memory) => begin(feed, Cursor::begin_with(memory, feed, start)),
-                None => begin(feed, Cursor::begin(feed, start)),
+                Some(memory) => begin(feed, Cursor::begin_with(memory, feed, start(memory.start))),
+                None => begin(feed, Cursor::begin(feed, start(now))),
             };
             polled.push(PolledFeed {
                 promoter: self.promoter.clone(),

@@ -8,7 +8,7 @@ use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::fact::{Content, Fact, OrderStatus};
 use promoter_connector::domain::feed::Feed;
 use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::domain::pull::{Job, Pull, Step as PullStep, Taken};
+use promoter_connector::domain::pull::{Job, Pull, RefundsJob, Step as PullStep, Taken};
 use promoter_connector::domain::state::{Intake, State};
 use promoter_connector::domain::state_record::{StateKey, StateValue};
 use promoter_connector::domain::time::{UnixMillis, UnixTime};
@@ -142,12 +142,15 @@ impl Connector {
     fn begin_pull(&self, feed: Feed) -> Pull {
         let as_of = UnixTime(self.now);
         let turns = &self.turns[feed as usize];
+        let scope = turns.scope(feed, rules(feed), as_of);
+        let ends_history = turns.reads_the_rest(scope, rules(feed), as_of);
+        let refunds = RefundsJob { lateness: LATENESS[2], ends_history };
         let job = Job {
             promoter: self.promoter.clone(),
-            scope: turns.scope(feed, rules(feed), as_of),
+            scope,
             cursor: turns.cursor,
             lateness: LATENESS[feed as usize],
-            refunds_lateness: (feed == Feed::Orders && !self.polls_refunds).then_some(LATENESS[2]),
+            refunds: (feed == Feed::Orders && !self.polls_refunds).then_some(refunds),
         };
         Pull::new(job, as_of)
     }

@@ -22,11 +22,18 @@ const DOUBTS_OF_TOO_MUCH: u32 = 4;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Days {
-    /// When each open day was last asked for, in vain or not.
-    asked: BTreeMap<Day, Duration>,
+    /// The open days that were asked for, in vain or not.
+    asked: BTreeMap<Day, Asked>,
     /// The closed ones behind the first open day.
     closed: BTreeSet<Day>,
     undated_doubts: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    last: Duration,
+    /// Whether it was ever read to its end.
+    read: bool,
 }
 
 /// The pauses between two turns of a day, and the days that have one.
@@ -43,6 +50,10 @@ impl Open {
     pub fn new(cursor: &Cursor, rules: Rules, interval: Duration, now: UnixTime) -> Open {
         let first = cursor.first_open_day();
         Open { first, today: Day::in_beijing(now).max(first), pause_today: interval, pause: rules.idle_every }
+    }
+
+    fn days(self) -> impl Iterator<Item = Day> {
+        std::iter::successors(Some(self.first), |day| Some(day.next())).take_while(move |day| *day <= self.today)
     }
 }
 
@@ -69,7 +80,7 @@ impl Days {
 
     /// A day was read to its end, and the cursor stands where that has moved it.
     pub fn read(&mut self, day: Day, cursor: &Cursor, lateness: i64, as_of: UnixTime, clock: Duration) {
-        self.asked.insert(day, clock);
+        self.asked.insert(day, Asked { last: clock, read: true });
         if closes(day, lateness, as_of) {
             self.closed.insert(day);
         }
@@ -80,7 +91,13 @@ impl Days {
 
     /// A day was asked for in vain.
     pub fn failed(&mut self, day: Day, clock: Duration) {
-        self.asked.insert(day, clock);
+        self.asked.entry(day).or_insert(Asked { last: clock, read: false }).last = clock;
+    }
+
+    /// Whether every open day was read but this one.
+    pub fn are_read_but(&self, day: Day, open: Open) -> bool {
+        let is_read = |other: &Day| self.asked.get(other).is_some_and(|asked| asked.read);
+        open.days().all(|other| other == day || is_read(&other))
     }
 
     pub fn undated_read(&mut self) {
@@ -98,14 +115,12 @@ impl Days {
     /// The open day that is due first, and when; the earliest of several.
     fn due_first(&self, open: Open) -> (Day, Duration) {
         let mut best = (open.today, Duration::MAX);
-        let mut day = open.first;
-        while day <= open.today {
+        for day in open.days() {
             let pause = if day == open.today { open.pause_today } else { open.pause };
-            let due = self.asked.get(&day).map_or(Duration::ZERO, |asked| *asked + pause);
+            let due = self.asked.get(&day).map_or(Duration::ZERO, |asked| asked.last + pause);
             if due < best.1 && !self.closed.contains(&day) {
                 best = (day, due);
             }
-            day = day.next();
         }
         best
     }

@@ -121,6 +121,41 @@ fn a_window_that_is_too_much_is_halved_and_time_heals_the_rest() {
 }
 
 #[test]
+fn what_is_put_off_again_and_again_is_asked_for_less_and_an_answer_begins_that_anew() {
+    let mut turns = Turns::new(Cursor::begin(Feed::Touches, NOON.minus(8 * HOUR)), RULES);
+    let mut widths = |failures: usize| {
+        let scope = turns.scope(Feed::Touches, RULES, NOON);
+        for _ in 0..failures {
+            turns.after_failure(failed(scope, Remedy::Patience), RULES, at(0));
+        }
+        let Scope::Touches { begin, end } = turns.scope(Feed::Touches, RULES, NOON) else { panic!("{scope:?}") };
+        turns.after(Pulled { reached: begin, ..pulled(scope, 1) }, RULES, at(0));
+        (end.0 - begin.0) / HOUR
+    };
+    assert_eq!([widths(3), widths(3), widths(4)], [8, 8, 4]);
+}
+
+#[test]
+fn the_open_days_are_read_once_each_of_them_was_read_to_its_end() {
+    let mut turns = orders_behind(2);
+    let scope = |turns: &Turns| turns.scope(Feed::Orders, ORDERS, NOON);
+    let reads_the_rest = |turns: &Turns| turns.reads_the_rest(scope(turns), ORDERS, NOON);
+    turns.after_failure(failed(scope(&turns), Remedy::AskLess), ORDERS, at(1));
+    for clock in [2, 3] {
+        assert!(!reads_the_rest(&turns));
+        read_orders(&mut turns, at(clock));
+    }
+    let (bad, today) = (turns.cursor.first_open_day(), Day::in_beijing(NOON));
+    assert_eq!(scope(&turns), Scope::day(today), "its turn has come again, and the other's has not");
+    assert!(!reads_the_rest(&turns));
+    read_orders(&mut turns, at(1000));
+    assert_eq!((scope(&turns), reads_the_rest(&turns)), (Scope::day(bad), true));
+    read_orders(&mut turns, at(1001));
+    assert!(reads_the_rest(&turns), "whichever is read again");
+    assert!(orders_behind(40).reads_the_rest(scope(&orders_behind(40)), ORDERS, NOON), "all of them at once");
+}
+
+#[test]
 fn refunds_stretch_with_the_pages_they_cost() {
     let mut turns = Turns::new(Cursor::begin(Feed::Refunds, NOON), RULES);
     let pages = |pages, digest| Pulled { pages, ..pulled(Scope::Refunds, digest) };
