@@ -7,6 +7,7 @@
 
 mod broker {
     pub mod age;
+    mod asker;
     pub mod barrier;
     pub mod belonging;
     pub mod crashes;

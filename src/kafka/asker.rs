@@ -1,18 +1,21 @@
 //! The other side of the request topic: puts one request, and sees the replies that come from then on.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
+use rdkafka::error::RDKafkaErrorCode::{OperationTimedOut, TopicAuthorizationFailed};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::context::{self, LogContext};
+use super::lookup::{Lookup, Refused};
 use super::request_topic::RequestTopic;
 use super::settings::{CommandTopics, Settings};
 use super::supplied::LoggedConsumer;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(100);
 
 /// How long one call may take that has to be over by `until`.
 pub(super) fn left(until: Instant) -> Duration {
@@ -27,26 +30,23 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// From here on no reply is missed, whenever it comes. Given up at `until`.
+    /// From here on no reply is missed, whenever it comes. Given up at `until`. What is in the way of asking or of
+    /// reading the reply is found here, before anything is asked.
     pub fn open(settings: &Settings, topics: &CommandTopics, until: Instant) -> Result<Asker, String> {
-        let brokers = settings.bootstrap_servers();
-        let failed = |error| format!("the replies can't be read through bootstrap.servers \"{brokers}\": {error}");
-        let replies: LoggedConsumer = settings
-            .reader_config()
-            .create_with_context(LogContext::default())
-            .map_err(|error| failed(error.to_string()))?;
-        let failed = |error| failed(context::explained(&replies, error));
-        let metadata = replies.fetch_metadata(Some(&topics.results), left(until)).map_err(failed)?;
-        let found = metadata.topics().iter().find(|topic| topic.name() == topics.results && topic.error().is_none());
-        let Some(found) = found else { return Err(format!("topic {} does not exist", topics.results)) };
+        let failed = |error: KafkaError| format!("the replies can't be read: {error}");
+        let lookup = Lookup::of_reader(settings).map_err(failed)?;
+        let partitions = partitions(&lookup, topics, until)?;
+        let unread = |error| lookup.failed("the replies can't be read", &error);
         let mut assignment = TopicPartitionList::new();
-        for partition in found.partitions() {
+        for partition in 0..partitions {
             // A number, and not "the end": that would be looked for later, when the reply may stand before it.
-            let (_, end) = replies.fetch_watermarks(&topics.results, partition.id(), left(until)).map_err(failed)?;
-            assignment.add_partition_offset(&topics.results, partition.id(), Offset::Offset(end)).map_err(failed)?;
+            let ends = lookup.consumer().fetch_watermarks(&topics.results, partition, left(until));
+            let (_, end) = ends.map_err(unread)?;
+            assignment.add_partition_offset(&topics.results, partition, Offset::Offset(end)).map_err(failed)?;
         }
-        replies.assign(&assignment).map_err(failed)?;
-        Ok(Asker { requests: RequestTopic::open(settings, &topics.requests)?, replies })
+        lookup.consumer().assign(&assignment).map_err(failed)?;
+        read_once(&lookup, &topics.results, partitions, until)?;
+        Ok(Asker { requests: RequestTopic::open(settings, &topics.requests)?, replies: lookup.into_consumer() })
     }
 
     /// Puts a request in Avro, and waits until it is acknowledged, or until `until`.
@@ -69,4 +69,47 @@ impl Asker {
             }
         }
     }
+}
+
+/// How many the topic of the replies has. Tells all that is wrong with both topics.
+fn partitions(lookup: &Lookup<'_>, topics: &CommandTopics, until: Instant) -> Result<i32, String> {
+    let mut problems = Vec::new();
+    let mut look = |topic: &str, rights| match lookup.count(topic, rights, left(until)) {
+        Ok(Some(count)) => Ok(count.partitions),
+        Ok(None) => {
+            problems.push(format!("topic {topic} does not exist; does a connector run?"));
+            Ok(0)
+        }
+        Err(Refused::NoRight(problem) | Refused::Topic(problem)) => {
+            problems.push(problem);
+            Ok(0)
+        }
+        Err(Refused::Call(reason)) => Err(reason),
+    };
+    look(&topics.requests, "DESCRIBE and WRITE")?;
+    let partitions = look(&topics.results, "DESCRIBE and READ")?;
+    if problems.is_empty() { Ok(partitions) } else { Err(problems.join("\n")) }
+}
+
+/// Waits until each partition was read, if only to its end: a right that is missing is told by no other call. What
+/// comes meanwhile answers somebody else.
+fn read_once(lookup: &Lookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), String> {
+    let mut unread: HashSet<i32> = (0..partitions).collect();
+    while !unread.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(lookup.failed("the replies can't be read", &KafkaError::Global(OperationTimedOut)));
+        }
+        match lookup.consumer().poll(left.min(POLL)) {
+            Some(Ok(message)) => drop(unread.remove(&message.partition())),
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
+            Some(Err(error)) if error.rdkafka_error_code() == Some(TopicAuthorizationFailed) => {
+                return Err(format!("topic {topic} may not be read; allow this user READ on it"));
+            }
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.to_string()),
+            Some(Err(error)) => lookup.consumer().context().error(&error, "reading the replies"),
+            None => {}
+        }
+    }
+    Ok(())
 }

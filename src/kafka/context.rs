@@ -28,9 +28,16 @@ pub struct LogContext {
     /// When each kind of error was logged last. Kinds are few: they are librdkafka's codes.
     logged: Mutex<HashMap<Option<i32>, Instant>>,
     cause: Mutex<Option<(Instant, String)>>,
+    is_outside_groups: bool,
 }
 
 impl LogContext {
+    /// Of a client that shares nothing with a group. librdkafka looks for the coordinator of any group that its settings
+    /// name: that this may not be done is no matter.
+    pub fn outside_groups() -> LogContext {
+        LogContext { is_outside_groups: true, ..LogContext::default() }
+    }
+
     fn is_news(&self, kind: Option<RDKafkaErrorCode>) -> bool {
         let kind = kind.map(|code| code as i32);
         let Ok(mut logged) = self.logged.lock() else { return true };
@@ -47,6 +54,9 @@ impl LogContext {
         let kind = error.rdkafka_error_code();
         // A reading that has come to an end; librdkafka tells it in either form.
         if matches!(error, KafkaError::PartitionEOF(_)) || kind == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
+        if self.is_outside_groups && kind == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
             return;
         }
         // That all brokers are down only follows from why each of them is.
@@ -128,5 +138,14 @@ mod tests {
         assert_eq!(context.explained("timed out"), "timed out: wrong password");
         context.note(&"x".repeat(2 * CAUSE_CHARACTERS_MAX));
         assert_eq!(context.explained("").len(), 2 + CAUSE_CHARACTERS_MAX);
+    }
+
+    #[test]
+    fn only_who_is_in_a_group_misses_the_right_to_it() {
+        let refused = KafkaError::Global(RDKafkaErrorCode::GroupAuthorizationFailed);
+        for (context, told) in [(LogContext::outside_groups(), "late"), (LogContext::default(), "late: no right")] {
+            context.error(&refused, "no right");
+            assert_eq!(context.explained("late"), told);
+        }
     }
 }

@@ -23,6 +23,8 @@ pub mod properties;
 
 pub mod context;
 
+mod lookup;
+
 pub mod topics;
 
 mod topic_settings;

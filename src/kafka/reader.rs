@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::context::LogContext;
+use super::lookup::Lookup;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
 
@@ -36,15 +36,14 @@ pub struct Ends(HashMap<(String, i32), i64>);
 impl Reader {
     /// Reads `topics`, all of which exist, from their beginning.
     pub fn open(settings: &Settings, topics: &[&str]) -> Result<Reader, String> {
-        let consumer: LoggedConsumer =
-            settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
+        let lookup = Lookup::of_reader(settings).map_err(failed)?;
         let mut partitions = Vec::new();
         for &name in topics {
-            let metadata = consumer.fetch_metadata(Some(name), CALL_TIMEOUT).map_err(failed)?;
-            let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
-            let Some(topic) = topic else { return Err(format!("topic {name} does not exist")) };
-            partitions.extend(topic.partitions().iter().map(|partition| (name.to_owned(), partition.id())));
+            let count = lookup.count(name, "DESCRIBE and READ", CALL_TIMEOUT).map_err(|refused| refused.to_string())?;
+            let Some(count) = count else { return Err(format!("topic {name} does not exist")) };
+            partitions.extend((0..count.partitions).map(|partition| (name.to_owned(), partition)));
         }
+        let consumer = lookup.into_consumer();
         let mut assignment = TopicPartitionList::new();
         for (topic, partition) in &partitions {
             assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(failed)?;

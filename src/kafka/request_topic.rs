@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -31,13 +31,33 @@ impl RequestTopic {
     pub fn put(&self, key: &str, content_type: &str, value: &[u8], bound: Duration) -> Result<(), String> {
         let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(content_type) });
         let record = BaseRecord::to(&self.name).key(key).payload(value).headers(headers);
-        let failed = |error: KafkaError| format!("topic {} takes no request: {error}", self.name);
-        self.producer.send(record).map_err(|(error, _)| failed(error))?;
-        self.producer.flush(bound).map_err(failed)?;
-        match self.producer.context().refusal() {
-            Some(error) => Err(failed(error)),
+        self.producer.send(record).map_err(|(error, _)| self.failed(&error))?;
+        let flushed = self.producer.flush(bound);
+        // That nothing is under way any more need not mean that it was taken.
+        match self.producer.context().refusal().or(flushed.err()) {
+            Some(error) => Err(self.failed(&error)),
             None => Ok(()),
         }
+    }
+
+    fn failed(&self, error: &KafkaError) -> String {
+        // What has ended the producer for good is the cause of what it says of each record.
+        let fatal = self.producer.client().fatal_error().map(|(code, _)| code);
+        match fatal.or(error.rdkafka_error_code()).and_then(right_missing) {
+            Some(right) => format!("topic {} may not be written; allow this user {right}", self.name),
+            None => self.producer.context().log.explained(format!("topic {} takes no request: {error}", self.name)),
+        }
+    }
+}
+
+/// The right without which a producer that repeats nothing twice is refused so.
+fn right_missing(code: RDKafkaErrorCode) -> Option<&'static str> {
+    match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed => Some("WRITE on it"),
+        RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            Some("WRITE on it, and on brokers before 3.0 IDEMPOTENT_WRITE on the cluster")
+        }
+        _ => None,
     }
 }
 
@@ -58,6 +78,7 @@ impl RequestContext {
 impl rdkafka::client::ClientContext for RequestContext {
     fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
         super::context::log(level, facility, message);
+        self.log.hear(facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -72,5 +93,18 @@ impl rdkafka::producer::ProducerContext for RequestContext {
         if let Err((error, _)) = result {
             *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_want_of_a_right_names_the_right_in_either_form() {
+        for code in [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::ClusterAuthorizationFailed] {
+            assert!(right_missing(code).is_some_and(|right| right.starts_with("WRITE on it")), "{code}");
+        }
+        assert_eq!(right_missing(RDKafkaErrorCode::MessageTimedOut), None);
     }
 }

@@ -8,15 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::types::RDKafkaRespErr;
 
-use super::context::{self, LogContext};
+use super::context::LogContext;
+use super::lookup::{Lookup, Refused, TopicCount};
 use super::records::Limits;
 use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
-use super::supplied::{LoggedConsumer, Supplied};
+use super::supplied::Supplied;
 use super::topic_settings::{Ages, Described, Verdict};
 use crate::commit::log::OpenError;
 use crate::domain::age::AgeLimits;
@@ -131,14 +129,6 @@ struct Found {
     problems: Vec<String>,
 }
 
-/// How many a topic has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TopicCount {
-    partitions: i32,
-    /// Of the partition with the fewest.
-    replicas: usize,
-}
-
 async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, OpenError> {
     let mut counts = partition_counts(settings, wanted).await?;
     let admin = || -> Result<Supplied<AdminClient<LogContext>>, OpenError> {
@@ -205,24 +195,10 @@ async fn partition_counts(
     let wanted: Vec<(String, Kind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let settings = settings.clone();
     let counted = tokio::task::spawn_blocking(move || {
-        let mut config = settings.plain_config();
-        // This client is never idle: a connection that is closed was refused, and librdkafka says what for.
-        config.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
-        // A consumer, because its metadata requests create no topic.
-        let consumer: LoggedConsumer = config.create_with_context(LogContext::default()).map_err(again)?;
+        let lookup = Lookup::open(&settings).map_err(again)?;
         let mut counts = HashMap::new();
         for (topic, kind) in wanted {
-            let count = partition_count(&consumer, &topic, kind).map_err(|refused| match refused {
-                Refused::Topic(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                    OpenError::Stop(format!("topic {topic} may not be looked at; allow this user DESCRIBE on it"))
-                }
-                Refused::Topic(error) => OpenError::Again(format!("topic {topic} can't be looked at: {error}")),
-                Refused::Call(error) => {
-                    let brokers = settings.bootstrap_servers();
-                    let failed = format!("no topic can be looked at through bootstrap.servers \"{brokers}\": {error}");
-                    OpenError::Again(with_hint(context::explained(&consumer, failed)))
-                }
-            })?;
+            let count = count(&lookup, &topic, kind)?;
             counts.extend(count.map(|count| (topic, count)));
         }
         Ok(counts)
@@ -230,42 +206,14 @@ async fn partition_counts(
     counted.await.unwrap_or_else(|error| Err(OpenError::Again(format!("asking for topics: {error}"))))
 }
 
-/// What librdkafka says when the other side has hung up, by what it was doing at that moment.
-const HUNG_UP: [&str; 3] = ["Disconnected", "Broken pipe", "Connection reset"];
-
-/// A broker that hangs up on a new client says no word about why; librdkafka guesses in some of the cases.
-fn with_hint(failed: String) -> String {
-    let hung_up = HUNG_UP.iter().any(|words| failed.contains(words));
-    if !hung_up || failed.contains("security.protocol") {
-        return failed;
-    }
-    failed + "; is security.protocol what that listener wants?"
-}
-
-/// What was refused: the whole question, or one topic.
-enum Refused {
-    Call(KafkaError),
-    Topic(RDKafkaErrorCode),
-}
-
-fn partition_count(consumer: &BaseConsumer<LogContext>, name: &str, kind: Kind) -> Result<Option<TopicCount>, Refused> {
-    let metadata = consumer.fetch_metadata(Some(name), CALL_TIMEOUT).map_err(Refused::Call)?;
-    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
-    match topic.error() {
-        None if !topic.partitions().is_empty() => {
-            let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
-            let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-            Ok(Some(TopicCount { partitions, replicas }))
-        }
-        None
-        | Some(
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
-            | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
-            | RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
-        ) => Ok(None),
-        // What may not be looked at is as good as missing, where it is somebody else's.
-        Some(_) if kind == Kind::OtherReplies => Ok(None),
-        Some(error) => Err(Refused::Topic(error.into())),
+/// What may not be looked at is as good as missing, where it is somebody else's.
+fn count(lookup: &Lookup<'_>, topic: &str, kind: Kind) -> Result<Option<TopicCount>, OpenError> {
+    match lookup.count(topic, "DESCRIBE", CALL_TIMEOUT) {
+        Ok(count) => Ok(count),
+        Err(Refused::Call(reason)) => Err(OpenError::Again(reason)),
+        Err(_) if kind == Kind::OtherReplies => Ok(None),
+        Err(Refused::NoRight(reason)) => Err(OpenError::Stop(reason)),
+        Err(Refused::Topic(reason)) => Err(OpenError::Again(reason)),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rdkafka::bindings::rd_kafka_AclOperation_t as Operation;
 
+use super::asker;
 use super::world::{OPEN, PROMOTERS, SETTLE, asking_is_answered, lively};
 use crate::harness::case::Case;
 use crate::harness::connector::Connector;
@@ -35,7 +36,9 @@ pub const CASES: &[Case] = &[
 ];
 
 fn plain(context: &Context) -> Result<()> {
-    works(context, PLAIN_USER, &sasl_properties(context, "PLAIN", "plain", PASSWORD)?)
+    works(context, PLAIN_USER, &sasl_properties(context, "PLAIN", "plain", PASSWORD)?)?;
+    // The topics are there, and another user asks.
+    asker::names_the_right_that_is_missing(context)
 }
 
 fn scram(context: &Context) -> Result<()> {
@@ -176,12 +179,15 @@ fn causes_are_told(context: &Context) -> Result<()> {
     let mut wrong_authority = sasl_properties(context, "PLAIN", "plain", PASSWORD)?;
     wrong_authority.extend(tls(security, security.sasl_ssl, "sasl_ssl", "other-ca.pem"));
     let plaintext_to_tls = vec![("bootstrap.servers", address("127.0.0.1", security.ssl))];
+    let mut tls_to_plaintext = tls(security, security.sasl, "ssl", "ca.pem").to_vec();
+    tls_to_plaintext.push(("enable.ssl.certificate.verification", "false".to_owned()));
     let no_such_host = vec![("bootstrap.servers", address("no-such-host.invalid", security.sasl))];
     let histories = [
         ("wrong-password", wrong_password, "Authentication failed: Invalid username or password"),
         ("no-credentials", no_credentials, "security.protocol"),
         ("wrong-authority", wrong_authority, "certificate verify failed"),
         ("plaintext-to-tls", plaintext_to_tls, "security.protocol"),
+        ("tls-to-plaintext", tls_to_plaintext, "security.protocol"),
         ("no-such-host", no_such_host, "Failed to resolve"),
     ];
     let simulator = lively(context, "1s")?;
@@ -191,6 +197,7 @@ fn causes_are_told(context: &Context) -> Result<()> {
     };
     let started: Vec<_> =
         histories.iter().map(|(name, properties, words)| start((*name, properties, *words))).collect::<Result<_>>()?;
+    asker::tells_causes(context, &histories)?;
     for (connector, words) in &started {
         connector.wait_logged("the log is opened again", 1, TOLD_BOUND)?;
         let log = connector.log()?;
@@ -201,7 +208,7 @@ fn causes_are_told(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn sasl_properties(
+pub(super) fn sasl_properties(
     context: &Context,
     mechanism: &str,
     user: &str,
@@ -216,7 +223,7 @@ fn sasl_properties(
     ])
 }
 
-fn tls(security: &Security, port: u16, protocol: &str, authority: &str) -> [(&'static str, String); 3] {
+pub(super) fn tls(security: &Security, port: u16, protocol: &str, authority: &str) -> [(&'static str, String); 3] {
     [
         ("bootstrap.servers", address("localhost", port)),
         ("security.protocol", protocol.to_owned()),
