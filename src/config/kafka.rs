@@ -1,7 +1,7 @@
 //! `[kafka]`: any librdkafka property, except where the promise of exactly once rests on the connector's own choice.
 
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
@@ -59,6 +59,17 @@ const SECRETS: [&str; 7] = [
     "ssl.keystore.password",
 ];
 
+/// The properties that name files for librdkafka: they begin where all paths of the configuration do, wherever the process
+/// was started.
+const FILES: [&str; 6] = [
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.crl.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "sasl.kerberos.keytab",
+];
+
 /// The authorities of https endpoints: a file, which is read here, since librdkafka knows nothing of it in this build; or a
 /// word for the system's.
 const AUTHORITIES: &str = "https.ca.location";
@@ -114,10 +125,13 @@ impl Reader<'_> {
         };
         self.refuse_second(name)?;
         refuse(name, &text)?;
-        if name == AUTHORITIES && text != PROBE {
-            let text = secret::read_file(Path::new(&text), AUTHORITIES_BYTES_MAX, Path::new(""))?;
-            return Ok((name.to_owned(), text));
-        }
+        let directory = self.context.directory;
+        let text = match name {
+            "ssl.ca.location" | AUTHORITIES if text == PROBE => text,
+            AUTHORITIES => secret::read_file(&secret::path(value, directory)?, AUTHORITIES_BYTES_MAX, directory)?,
+            name if FILES.contains(&name) => path_text(secret::openable(value, directory)?)?,
+            _ => text,
+        };
         Ok((name.to_owned(), text))
     }
 
@@ -150,7 +164,12 @@ impl Reader<'_> {
                 Some(((name, _), line)) => (join("kafka", name), Some(*line)),
                 None => ("kafka".to_owned(), None),
             };
-            let mistake = Mistake::new(format!("is refused by librdkafka: {words}"), "correct it, or remove it");
+            let nearest = property.filter(|name| !properties::is_known(name)).and_then(|name| nearest(&name));
+            let remedy = match nearest {
+                Some(nearest) => format!("did you mean {nearest}?"),
+                None => "correct it, or remove it".to_owned(),
+            };
+            let mistake = Mistake::new(format!("is refused by librdkafka: {words}"), remedy);
             self.context.problems.add(path, line, mistake);
         }
     }
@@ -163,6 +182,18 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// The name of a property that `name` may have been meant for.
+fn nearest(name: &str) -> Option<String> {
+    let is_secret_file = |name: &str| name.strip_suffix("_file").is_some_and(|name| SECRETS.contains(&name));
+    properties::neighbours(name).find(|name| is_secret_file(name) || properties::is_known(name))
+}
+
+/// librdkafka takes texts.
+fn path_text(path: PathBuf) -> Result<String, Mistake> {
+    let text = path.into_os_string().into_string();
+    text.map_err(|_| Mistake::new("names a file below a directory whose name is not UTF-8", "move the configuration"))
 }
 
 /// Refuses what would break the connector's promise, with the reason.

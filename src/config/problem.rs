@@ -1,7 +1,8 @@
 //! What is wrong with a configuration: all of it at once, and never a value.
 //!
 //! A secret may stand under the wrong key, and any text may come from the environment. So problems name keys,
-//! lines and variables, and show nothing that was written as a value.
+//! lines and variables, and show nothing that was written as a value. The rows of a promoters_file are no values: their words
+//! are quoted.
 
 use std::cell::RefCell;
 use std::fmt;

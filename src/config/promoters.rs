@@ -9,7 +9,7 @@ use super::document::Value;
 use super::feeds::{Feeds, START_FROM_REMEDY};
 use super::problem::Mistake;
 use super::secret::{path, read_file};
-use super::section::{Section, nearest};
+use super::section::{Section, meant, nearest};
 use super::value::text;
 use crate::domain::feed::{Feed, StartFrom};
 use crate::domain::promoter::{AppId, Promoter};
@@ -33,8 +33,9 @@ const ROWS_REPORTED_MAX: usize = 20;
 pub fn read(section: &mut Section, app_id: &AppId, feeds: &Feeds) -> Vec<PromoterEntry> {
     let mut roll = Roll { app_id, feeds, entries: Vec::new(), places: HashMap::new() };
     for item in section.list("promoters", text) {
-        if let Err(mistake) = roll.add(&item.value, None, None, item.key.clone()) {
-            section.problem_of_item(&item, mistake);
+        match roll.met(&item.value, item.key.clone()) {
+            Ok(promoter) => roll.add(promoter, None, None),
+            Err(mistake) => section.problem_of_item(&item, mistake),
         }
     }
     let directory = section.context().directory;
@@ -59,23 +60,21 @@ struct Roll<'a> {
 }
 
 impl Roll<'_> {
-    fn add(
-        &mut self,
-        promoter_id: &str,
-        only: Option<Vec<Feed>>,
-        start_from: Option<StartFrom>,
-        place: String,
-    ) -> Result<(), Mistake> {
+    /// A promoter of this app that was not met before.
+    fn met(&mut self, promoter_id: &str, place: String) -> Result<Promoter, Mistake> {
         let promoter = Promoter::new(self.app_id, promoter_id)
             .map_err(|error| Mistake::new(error.to_string(), "write the promoter's id as the upstream gives it"))?;
         if let Some(first) = self.places.get(&promoter) {
             return Err(Mistake::new(format!("is the same promoter as {first}"), "remove one of them"));
         }
         self.places.insert(promoter.clone(), place);
-        let wanted = |feed: &Feed| only.as_ref().is_none_or(|only| only.contains(feed));
+        Ok(promoter)
+    }
+
+    fn add(&mut self, promoter: Promoter, only: Option<&[Feed]>, start_from: Option<StartFrom>) {
+        let wanted = |feed: &Feed| only.is_none_or(|only| only.contains(feed));
         let feeds = self.feeds.enabled().filter(wanted).collect();
         self.entries.push(PromoterEntry { promoter, feeds, start_from });
-        Ok(())
     }
 
     /// Adds the rows of a table; gives the mistakes of those that can't be read, each with its line.
@@ -89,33 +88,45 @@ impl Roll<'_> {
             Ok(columns) => columns,
             Err(mistake) => return vec![mistake],
         };
-        let mut mistakes = Vec::new();
+        let (mut mistakes, mut bad_rows) = (Vec::new(), 0);
         for record in reader.records() {
             // The text is UTF-8 and rows may have any length, so nothing is left for the reader to refuse.
             let Ok(record) = record else { continue };
             let line = row_line(text, &record);
-            if let Err(mistake) = self.add_row(&columns, &record, line) {
-                mistakes.push(mistake.at(&format!("in its line {line}")));
+            let Err(of_row) = self.add_row(&columns, &record, line) else { continue };
+            bad_rows += 1;
+            if bad_rows <= ROWS_REPORTED_MAX {
+                mistakes.extend(of_row.into_iter().map(|mistake| mistake.at(&format!("in its line {line}"))));
             }
         }
-        if mistakes.len() > ROWS_REPORTED_MAX {
-            let more = mistakes.len() - ROWS_REPORTED_MAX;
-            mistakes.truncate(ROWS_REPORTED_MAX);
+        if bad_rows > ROWS_REPORTED_MAX {
+            let more = bad_rows - ROWS_REPORTED_MAX;
             mistakes.push(Mistake::new(format!("has {more} more rows that can't be read"), "correct these first"));
         }
         mistakes
     }
 
-    fn add_row(&mut self, columns: &Columns, record: &StringRecord, line: usize) -> Result<(), Mistake> {
+    /// Gives all that is wrong with the row.
+    fn add_row(&mut self, columns: &Columns, record: &StringRecord, line: usize) -> Result<(), Vec<Mistake>> {
         if record.len() > columns.count {
-            return Err(Mistake::new("has more cells than the header", "join the feeds by ;"));
+            return Err(vec![Mistake::new("has more cells than the header", "join the feeds by ;")]);
         }
         let cell = |column: Option<usize>| column.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
-        let only = cell(columns.feeds).map(feed_list).transpose()?;
-        let start_from = cell(columns.start_from).map(start).transpose()?;
         let promoter_id = cell(Some(columns.promoter))
-            .ok_or_else(|| Mistake::new("has no promoter", "write the promoter's id or remove the row"))?;
-        self.add(promoter_id, only, start_from, format!("line {line} of promoters_file"))
+            .ok_or_else(|| Mistake::new("has no promoter", "write the promoter's id or remove the row"));
+        let promoter = promoter_id.and_then(|id| self.met(id, format!("line {line} of promoters_file")));
+        let (only, mut mistakes) = cell(columns.feeds).map(feed_list).unzip();
+        let start_from = cell(columns.start_from).map(start).transpose();
+        match (promoter, start_from) {
+            (Ok(promoter), Ok(start_from)) if mistakes.as_ref().is_none_or(Vec::is_empty) => {
+                self.add(promoter, only.as_deref(), start_from);
+                Ok(())
+            }
+            (promoter, start_from) => {
+                let mistakes = mistakes.take().unwrap_or_default();
+                Err(promoter.err().into_iter().chain(mistakes).chain(start_from.err()).collect())
+            }
+        }
     }
 }
 
@@ -123,16 +134,37 @@ fn start(cell: &str) -> Result<StartFrom, Mistake> {
     if Feed::from_name(cell).is_some() {
         return Err(Mistake::new("has a feed in start_from", "join the feeds by ; in one cell"));
     }
-    cell.parse().map_err(|_| Mistake::new("has no start in start_from", START_FROM_REMEDY))
+    let what = || format!("has {} in start_from, which is no start", shown(cell));
+    cell.parse().map_err(|_| Mistake::new(what(), START_FROM_REMEDY))
 }
 
-fn feed_list(cell: &str) -> Result<Vec<Feed>, Mistake> {
+/// The feeds of a cell, and what is wrong with its other words.
+fn feed_list(cell: &str) -> (Vec<Feed>, Vec<Mistake>) {
     let names = Feed::ALL.map(Feed::name);
-    let read = |name: &str| {
-        let remedy = || format!("join {} by ;", names.join(", "));
-        Feed::from_name(name.trim()).ok_or_else(|| Mistake::new("has an unknown feed in feeds", remedy()))
-    };
-    cell.split(';').map(read).collect()
+    let (mut feeds, mut mistakes) = (Vec::new(), Vec::new());
+    for word in cell.split(';').map(str::trim) {
+        match (Feed::from_name(word), meant(word, &names)) {
+            (Some(feed), _) => feeds.push(feed),
+            (None, meant) => {
+                let what = format!("has {} in feeds, which is no feed", shown(word));
+                let join = || format!("join {} by ;", names.join(", "));
+                let remedy = meant.map_or_else(join, |meant| format!("did you mean {meant}?"));
+                mistakes.push(Mistake::new(what, remedy));
+            }
+        }
+    }
+    (feeds, mistakes)
+}
+
+/// Of a word that is quoted, in characters.
+const SHOWN_MAX: usize = 40;
+
+/// A word of the table, which holds no secrets: bounded, on one line.
+fn shown(word: &str) -> String {
+    match word.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{:?}…", &word[..end]),
+        None => format!("{word:?}"),
+    }
 }
 
 /// The line that a row begins in: the reader's position lies before the comments and empty lines in front of it.
@@ -215,8 +247,8 @@ mod tests {
             mistakes,
             [
                 "in its line 7 is the same promoter as line 4 of promoters_file; remove one of them",
-                "in its line 8 has an unknown feed in feeds; join touches, orders, refunds by ;",
-                &format!("in its line 9 has no start in start_from; {START_FROM_REMEDY}"),
+                "in its line 8 has \"touchs\" in feeds, which is no feed; did you mean touches?",
+                &format!("in its line 9 has \"soon\" in start_from, which is no start; {START_FROM_REMEDY}"),
                 "in its line 10 has no promoter; write the promoter's id or remove the row",
                 "in its line 11 holds a slash, white space or a control character; \
                  write the promoter's id as the upstream gives it",
@@ -233,10 +265,34 @@ mod tests {
             mistakes,
             [
                 "in its line 2 has a feed in start_from; join the feeds by ; in one cell",
-                "in its line 3 has an unknown feed in feeds; join touches, orders, refunds by ;",
-                "in its line 4 has an unknown feed in feeds; join touches, orders, refunds by ;",
+                "in its line 3 has \"touches,orders\" in feeds, which is no feed; join touches, orders, refunds by ;",
+                "in its line 4 has \"touches orders\" in feeds, which is no feed; join touches, orders, refunds by ;",
             ]
         );
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_row_is_told_at_once_with_the_wrong_words() {
+        let (entries, mistakes) = rows("promoter,feeds,start_from\no Z,toches;orders;x,yesterday\noA,toches,\noA\n");
+        assert_eq!(entries, Vec::<String>::new());
+        assert_eq!(
+            mistakes,
+            [
+                "in its line 2 holds a slash, white space or a control character; \
+                 write the promoter's id as the upstream gives it",
+                "in its line 2 has \"toches\" in feeds, which is no feed; did you mean touches?",
+                "in its line 2 has \"x\" in feeds, which is no feed; join touches, orders, refunds by ;",
+                &format!("in its line 2 has \"yesterday\" in start_from, which is no start; {START_FROM_REMEDY}"),
+                "in its line 3 has \"toches\" in feeds, which is no feed; did you mean touches?",
+                "in its line 4 is the same promoter as line 3 of promoters_file; remove one of them",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_word_is_quoted_on_one_line_and_in_part() {
+        assert_eq!(shown("a\nb"), "\"a\\nb\"");
+        assert_eq!(shown(&"é".repeat(100)), format!("\"{}\"…", "é".repeat(SHOWN_MAX)));
     }
 
     #[test]

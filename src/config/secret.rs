@@ -57,17 +57,33 @@ pub fn path(value: &Value, directory: &Path) -> Result<PathBuf, Mistake> {
 /// The text of a file of at most `bytes_max`, without a byte order mark. The path may be a misplaced secret, so no mistake
 /// shows it.
 pub fn read_file(path: &Path, bytes_max: u64, directory: &Path) -> Result<String, Mistake> {
-    let remedy = || match directory.as_os_str().is_empty() {
-        true => "write the path of a readable file; a relative one begins in the working directory".to_owned(),
-        false => format!("write the path of a readable file; a relative one begins in {}", directory.display()),
-    };
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes)) {
         Ok(length) if length as u64 > bytes_max => {
-            Err(Mistake::new(format!("names a file of more than {bytes_max} bytes"), remedy()))
+            Err(Mistake::new(format!("names a file of more than {bytes_max} bytes"), readable(directory)))
         }
         Ok(_) => utf8(bytes).map_err(|mistake| mistake.at("names a file that")),
-        Err(error) => Err(Mistake::new(format!("names a file that can't be read ({})", error.kind()), remedy())),
+        Err(error) => Err(unreadable(&error, directory)),
+    }
+}
+
+/// The path of a file or a directory that somebody else reads, where it can be opened.
+pub fn openable(value: &Value, directory: &Path) -> Result<PathBuf, Mistake> {
+    let path = path(value, directory)?;
+    match File::open(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(unreadable(&error, directory)),
+    }
+}
+
+fn unreadable(error: &std::io::Error, directory: &Path) -> Mistake {
+    Mistake::new(format!("names a file that can't be read ({})", error.kind()), readable(directory))
+}
+
+fn readable(directory: &Path) -> String {
+    match directory.as_os_str().is_empty() {
+        true => "write the path of a readable file; a relative one begins in the working directory".to_owned(),
+        false => format!("write the path of a readable file; a relative one begins in {}", directory.display()),
     }
 }
 

@@ -194,15 +194,37 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Below this likeness (0 to 1) two names have nothing to do with each other.
-const LIKENESS_MIN: f64 = 0.75;
+/// A name is meant for another one where at most one letter in so many has to be changed, added, left out or swapped.
+const LETTERS_PER_SLIP: usize = 3;
+
+/// The one of `known` that `name` may be meant for.
+pub fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let slips = |candidate: &str| strsim::osa_distance(name, candidate);
+    let (slips, best) = known.iter().map(|candidate| (slips(candidate), *candidate)).min_by_key(|(slips, _)| *slips)?;
+    (slips * LETTERS_PER_SLIP <= name.chars().count()).then_some(best)
+}
 
 /// What to write instead of a name that is not among `known`.
 pub fn nearest(name: &str, known: &[&str]) -> String {
-    let likeness = |candidate: &str| strsim::jaro_winkler(name, candidate);
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match best {
-        Some(best) if likeness(best) >= LIKENESS_MIN => format!("did you mean {best}?"),
-        _ => format!("remove it, or write one of {}", known.join(", ")),
+    match meant(name, known) {
+        Some(best) => format!("did you mean {best}?"),
+        None => format!("remove it, or write one of {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_close_is_taken_for_what_was_meant() {
+        let known = ["retry", "feeds", "schema_registry", "commands", "log"];
+        for (name, best) in [("retyr", "retry"), ("fedes", "feeds"), ("schema_regsitri", "schema_registry")] {
+            assert_eq!(meant(name, &known), Some(best));
+        }
+        for name in ["registry", "poll", "records", "lg", "", "command_topics"] {
+            assert_eq!(meant(name, &known), None, "{name}");
+        }
+        assert_eq!(meant("retry", &[]), None);
     }
 }

@@ -10,7 +10,7 @@ pub struct AgeLimit {
     /// What sets it, for an operator: `topic promoter.touches has retention.ms=86400000`.
     pub set_by: String,
     /// What happens to an older fact, for an operator.
-    pub consequence: &'static str,
+    pub consequence: String,
 }
 
 /// The bounds of the topics of events; several may be set for each.
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_feed_may_begin_no_earlier_than_its_topic_reaches_back() {
-        let limit = |seconds| AgeLimit { seconds, set_by: String::new(), consequence: "" };
+        let limit = |seconds| AgeLimit { seconds, set_by: String::new(), consequence: String::new() };
         let limits = AgeLimits { touches: vec![limit(200), limit(100)], orders: Vec::new() };
         let passed = |feed, begin| limits.passed(feed, UnixTime(begin), UnixTime(1000)).map(|limit| limit.seconds);
         assert_eq!(passed(Feed::Touches, 900), None);

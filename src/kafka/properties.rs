@@ -5,6 +5,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
+use rdkafka::types::RDKafkaConfRes;
 
 use super::clients::BATCH_BYTES;
 use super::settings::{Settings, TopicNames, TopicPolicy};
@@ -68,10 +69,46 @@ fn refused_together(properties: &[(String, String)]) -> Vec<KafkaError> {
 }
 
 fn words(error: KafkaError) -> String {
-    match error {
+    let words = match error {
         KafkaError::ClientConfig(_, words, ..) | KafkaError::ClientCreation(words) => words,
         error => error.to_string(),
-    }
+    };
+    // Some end with a line's end.
+    words.trim_end().to_owned()
+}
+
+/// Whether librdkafka has a property of this name, also where it takes it for topics only.
+pub fn is_known(name: &str) -> bool {
+    let set = ClientConfig::new().set(name, "").create_native_config();
+    !matches!(set, Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)))
+}
+
+/// What names of properties are made of.
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz._";
+/// No property's name is half as long; bounds how many neighbours there are.
+const NAME_BYTES_MAX: usize = 100;
+
+/// The names that are one letter, or the order of two, away from `name`, and what it is with librdkafka's own letters: the
+/// likelier ones first. librdkafka does not list the names that it knows, but answers to each.
+pub fn neighbours(name: &str) -> impl Iterator<Item = String> {
+    let letters: Vec<char> = name.chars().take(NAME_BYTES_MAX).collect();
+    let spelt = name.to_ascii_lowercase().replace(['_', '-'], ".");
+    let joined = |parts: [&[char]; 3]| parts.concat().into_iter().collect::<String>();
+    let ways = |at: usize| {
+        let (before, behind) = letters.split_at(at);
+        let mut ways = Vec::new();
+        if let [first, rest @ ..] = behind {
+            ways.push(joined([before, &[], rest]));
+            if let [second, rest @ ..] = rest {
+                ways.push(joined([before, &[*second, *first], rest]));
+            }
+            ways.extend(LETTERS.chars().map(|letter| joined([before, &[letter], rest])));
+        }
+        ways.extend(LETTERS.chars().map(|letter| joined([before, &[letter], behind])));
+        ways
+    };
+    let ways: Vec<String> = (0..=letters.len()).rev().flat_map(ways).collect();
+    std::iter::once(spelt).chain(ways)
 }
 
 fn shown(words: &str, properties: &[(String, String)]) -> String {
@@ -154,6 +191,38 @@ mod tests {
                 assert!(name == property && told.contains(words), "{properties:?}: {name}: {told}");
             }
         }
+    }
+
+    #[test]
+    fn what_librdkafka_says_ends_without_a_lines_end() {
+        let told = complaints_of(&[("linger.ms", "-7777")]);
+        assert!(told.len() == 1 && told[0].1.contains("outside allowed range"), "{told:?}");
+        assert_eq!(told[0].1, told[0].1.trim(), "{told:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_a_letter_away_is_found_whatever_the_letter() {
+        // Among them one without a default, one of topics, and another name of one.
+        for name in ["linger.ms", "ssl.ca.location", "acks", "metadata.broker.list"] {
+            assert!(is_known(name), "{name}");
+            let letters: Vec<char> = name.chars().collect();
+            for at in 0..letters.len() {
+                let (before, behind) = letters.split_at(at);
+                let text = |parts: &[&[char]]| parts.concat().into_iter().collect::<String>();
+                for misspelt in [
+                    text(&[before, &['x'], behind]),
+                    text(&[before, &['q'], &behind[1..]]),
+                    text(&[before, &behind[1..]]),
+                ] {
+                    assert!(neighbours(&misspelt).any(|neighbour| neighbour == name), "{misspelt}");
+                }
+            }
+        }
+        for misspelt in ["lniger.ms", "LINGER.MS", "Linger_ms"] {
+            assert!(neighbours(misspelt).any(|neighbour| neighbour == "linger.ms"), "{misspelt}");
+        }
+        assert!(!is_known("lniger.ms") && !is_known("sasl.password_file"));
+        assert_eq!(neighbours(&"é".repeat(10_000)).filter(|name| is_known(name)).count(), 0);
     }
 
     #[test]

@@ -23,25 +23,34 @@ pub struct Described<'a> {
     pub settings: HashMap<String, String>,
 }
 
+/// A setting that bounds how old records may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgeSetting {
+    pub age: Duration,
+    /// As the broker calls it.
+    pub name: &'static str,
+}
+
 /// How old records may be on a topic. Nothing is any age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ages {
     /// The broker refuses an older one.
-    pub taken: Option<Duration>,
+    pub taken: Option<AgeSetting>,
     /// The broker deletes an older one as soon as its segment is closed.
-    pub kept: Option<Duration>,
+    pub kept: Option<AgeSetting>,
 }
 
 impl Ages {
     /// The same in words, for `topic`.
     pub fn limits(&self, topic: &str) -> Vec<AgeLimit> {
-        let limit = |age: Option<Duration>, set_by, consequence| {
-            let seconds = i64::try_from(age?.as_secs()).ok()?;
+        let limit = |setting: Option<AgeSetting>, set_by, consequence| {
+            let AgeSetting { age, name } = setting?;
+            let seconds = i64::try_from(age.as_secs()).ok()?;
+            let consequence = format!("{consequence} ({name})");
             Some(AgeLimit { seconds, set_by: format!("topic {topic} {set_by}"), consequence })
         };
-        let taken =
-            limit(self.taken, "takes no records older", "it would refuse them (message.timestamp.before.max.ms)");
-        let kept = limit(self.kept, "keeps no records longer", "it would delete them at once (retention.ms)");
+        let taken = limit(self.taken, "takes no records older", "it would refuse them");
+        let kept = limit(self.kept, "keeps no records longer", "it would delete them at once");
         taken.into_iter().chain(kept).collect()
     }
 }
@@ -71,15 +80,17 @@ impl Described<'_> {
     pub fn ages(&self) -> Ages {
         // The first is known to brokers since 3.6, the second to those before 4.0.
         let taken = ["message.timestamp.before.max.ms", "message.timestamp.difference.max.ms"];
-        let taken = taken.into_iter().filter_map(|name| self.limited(name)).min();
+        let taken = taken.into_iter().filter_map(|name| self.limited(name)).min_by_key(|setting| setting.age);
         let is_deleted = self.setting("cleanup.policy").contains("delete");
         Ages { taken, kept: self.limited("retention.ms").filter(|_| is_deleted) }
     }
 
     /// A time that ends: neither negative nor Kafka's largest number.
-    fn limited(&self, name: &str) -> Option<Duration> {
+    fn limited(&self, name: &'static str) -> Option<AgeSetting> {
         let milliseconds = self.setting(name).parse::<i64>().ok().filter(|milliseconds| *milliseconds != i64::MAX)?;
-        u64::try_from(milliseconds).ok().map(Duration::from_millis)
+        u64::try_from(milliseconds)
+            .ok()
+            .map(|milliseconds| AgeSetting { age: Duration::from_millis(milliseconds), name })
     }
 
     fn is_compacted(&self) -> bool {
@@ -142,9 +153,11 @@ impl Described<'_> {
             let risk = "unclean.leader.election.enable=true: a broker that lags behind may cut off committed records";
             risks.push(risk.to_owned());
         }
-        if let (Kind::Events, Some(taken)) = (self.kind, self.ages().taken) {
-            let seconds = taken.as_secs();
-            risks.push(format!("records older than {seconds} s are refused: an older fact becomes a dead letter"));
+        if let (Kind::Events, Some(AgeSetting { age, name })) = (self.kind, self.ages().taken) {
+            let seconds = age.as_secs();
+            risks.push(format!(
+                "{name}: records older than {seconds} s are refused: an older fact becomes a dead letter"
+            ));
         }
         risks
     }
@@ -211,19 +224,29 @@ mod tests {
     }
 
     #[test]
-    fn of_the_times_that_are_taken_the_shortest_counts() {
+    fn of_the_times_that_are_taken_the_shortest_counts_by_the_name_that_its_broker_has_for_it() {
         let day = Duration::from_secs(86_400);
-        let old = described(Kind::Events, 3, &[("message.timestamp.difference.max.ms", "86400000")]);
-        assert_eq!(old.ages(), Ages { taken: Some(day), kept: None });
-        let both =
-            [("message.timestamp.before.max.ms", "172800000"), ("message.timestamp.difference.max.ms", "86400000")];
-        assert_eq!(described(Kind::Events, 3, &both).ages().taken, Some(day));
+        let (new, old) = ("message.timestamp.before.max.ms", "message.timestamp.difference.max.ms");
+        for (changed, name) in [
+            (&[(old, "86400000")][..], old),
+            (&[(new, "86400000")], new),
+            (&[(new, "172800000"), (old, "86400000")], old),
+            (&[(new, "86400000"), (old, "172800000")], new),
+        ] {
+            let topic = described(Kind::Events, 3, changed);
+            assert_eq!(topic.ages(), Ages { taken: Some(AgeSetting { age: day, name }), kept: None });
+            let limits = topic.ages().limits("t");
+            assert!(limits.len() == 1 && limits[0].consequence.contains(name), "{limits:?}");
+            let Verdict { risks, .. } = topic.verdict();
+            assert!(risks.len() == 1 && risks[0].starts_with(name), "{risks:?}");
+        }
     }
 
     #[test]
     fn a_retention_counts_only_where_records_are_deleted() {
         let day = [("retention.ms", "86400000")];
-        assert_eq!(described(Kind::Events, 3, &day).ages().kept, Some(Duration::from_secs(86_400)));
+        let kept = AgeSetting { age: Duration::from_secs(86_400), name: "retention.ms" };
+        assert_eq!(described(Kind::Events, 3, &day).ages().kept, Some(kept));
         assert_eq!(described(Kind::Table, 3, &day).ages().kept, None);
     }
 }

@@ -184,8 +184,8 @@ impl Parts {
             id_kinds: self.id_kinds.clone(),
             limits,
             oldest: OldestEvents {
-                touches: learned.oldest(&names.touches, touches.taken),
-                orders: learned.oldest(&names.orders, orders.taken),
+                touches: learned.oldest(&names.touches, touches.taken.map(|taken| taken.age)),
+                orders: learned.oldest(&names.orders, orders.taken.map(|taken| taken.age)),
             },
             state_partitions: partitions,
         };

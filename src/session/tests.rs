@@ -334,7 +334,8 @@ async fn what_is_wrong_with_the_rows_is_told_by_its_reason() {
 #[test]
 fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_cursor_is_written() {
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
-    let limit = AgeLimit { seconds: 86_400, set_by: "topic t keeps no records longer".into(), consequence: "gone" };
+    let limit =
+        AgeLimit { seconds: 86_400, set_by: "topic t keeps no records longer".into(), consequence: "gone".into() };
     let limits = AgeLimits { touches: vec![limit], orders: Vec::new() };
     let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
     let told = |start_from, feed: Feed, polled: bool| {
