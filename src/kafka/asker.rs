@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::error::RDKafkaErrorCode::{OperationTimedOut, TopicAuthorizationFailed};
+use rdkafka::error::RDKafkaErrorCode::OperationTimedOut;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::lookup::{Lookup, Refused};
 use super::request_topic::RequestTopic;
+use super::rights;
 use super::settings::{CommandTopics, Settings};
 use super::supplied::LoggedConsumer;
 
@@ -103,9 +104,7 @@ fn read_once(lookup: &Lookup<'_>, topic: &str, partitions: i32, until: Instant) 
         match lookup.consumer().poll(left.min(POLL)) {
             Some(Ok(message)) => drop(unread.remove(&message.partition())),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
-            Some(Err(error)) if error.rdkafka_error_code() == Some(TopicAuthorizationFailed) => {
-                return Err(format!("topic {topic} may not be read; allow this user READ on it"));
-            }
+            Some(Err(error)) if rights::may_not(&error) => return Err(rights::may_not_read(topic)),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.to_string()),
             Some(Err(error)) => lookup.consumer().context().error(&error, "reading the replies"),
             None => {}

@@ -40,9 +40,9 @@ pub fn names_the_right_that_is_missing(context: &Context) -> Result<()> {
     ])?;
     allow(DESCRIBE, &requests)?;
     allow(DESCRIBE, &results)?;
-    says(&[format!("topic {results} may not be read; allow this user READ on it")])?;
+    says(&[format!("topic {results} may not be read; allow this user to READ it")])?;
     allow(READ, &results)?;
-    says(&[format!("topic {requests} may not be written; allow this user WRITE on it")])?;
+    says(&[format!("topic {requests} may not be written; allow this user to WRITE it")])?;
     ensure!(high_watermarks(context.bootstrap(), &requests)? == asked_before, "nothing was asked");
     allow(WRITE, &requests)?;
     // Nobody runs who could answer.
@@ -51,11 +51,13 @@ pub fn names_the_right_that_is_missing(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// A name, properties, and what is to be said of a connection with them.
+pub type History<'a> = (&'a str, Vec<(&'a str, String)>, &'a str);
+
 /// The cause of a connection that fails is in the last line.
-pub fn tells_causes(context: &Context, histories: &[(&str, Vec<(&str, String)>, &str)]) -> Result<()> {
-    let start = |(name, properties, _): &(&str, Vec<(&str, String)>, &str)| {
-        ask(&config(context, &format!("asker-{name}"), properties)?, "8s")
-    };
+pub fn tells_causes(context: &Context, histories: &[History<'_>]) -> Result<()> {
+    let start =
+        |(name, properties, _): &History<'_>| ask(&config(context, &format!("asker-{name}"), properties)?, "8s");
     let started = histories.iter().map(start).collect::<Result<Vec<Child>>>()?;
     for (child, (name, _, words)) in started.into_iter().zip(histories) {
         let Output { status, stderr, .. } = child.wait_with_output()?;
