@@ -29,7 +29,7 @@ use crate::kafka::tokens::Tokens;
 use crate::kafka::transaction_log::KafkaLog;
 use crate::retry::{JITTER, RetrySettings};
 use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
-use crate::supervisor;
+use crate::supervisor::{self, GivenUp};
 use crate::wechat::breaker::HoldSettings;
 use crate::wechat::budget::BudgetSettings;
 use crate::wechat::buffer::Buffer;
@@ -161,8 +161,7 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
     tokio::select! {
         (polled, commanded) = async { tokio::join!(polling, commanding) } => {
             let failures = [polled.err(), commanded.err()].into_iter().flatten().collect::<Vec<_>>();
-            anyhow::ensure!(failures.is_empty(), every_line_once(&failures));
-            Ok(())
+            if failures.is_empty() { Ok(()) } else { Err(joined(&failures)) }
         }
         () = stopping => anyhow::bail!(
             "what was polled could not be committed within {} s; it is polled again at the next start",
@@ -174,11 +173,11 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
 /// A lane to its end, with which the other one stops. Its failure waits until the `other` lane's topics have been looked
 /// at as its `own` have, so that every problem is told at once.
 async fn to_the_end(
-    lane: impl Future<Output = Result<(), String>>,
+    lane: impl Future<Output = Result<(), GivenUp>>,
     own: &CancellationToken,
     other: Option<&CancellationToken>,
     stop: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), GivenUp> {
     let result = lane.await;
     own.cancel();
     if let (Err(_), Some(other)) = (&result, other) {
@@ -188,15 +187,27 @@ async fn to_the_end(
     result
 }
 
-/// Both lanes use the topic of the dead letters, and complain of the same brokers.
-fn every_line_once(failures: &[String]) -> String {
-    let mut lines: Vec<&str> = Vec::new();
-    for line in failures.iter().flat_map(|failure| failure.lines()) {
-        if !lines.contains(&line) {
-            lines.push(line);
+/// The configuration can't work with the brokers that it names: a fault of the same kind as those that are found without
+/// them.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(String);
+
+/// Each problem once: both lanes use the topic of the dead letters, and complain of the same brokers. On one line, as the
+/// log has it.
+fn joined(failures: &[GivenUp]) -> anyhow::Error {
+    let failures_text: Vec<String> = failures.iter().map(GivenUp::to_string).collect();
+    let mut problems: Vec<&str> = Vec::new();
+    for problem in failures_text.iter().flat_map(|failure| failure.lines()) {
+        if !problems.contains(&problem) {
+            problems.push(problem);
         }
     }
-    lines.join("\n")
+    let reason = problems.join("; ");
+    match failures.iter().any(|failure| matches!(failure, GivenUp::Unfit(_))) {
+        true => Unfit(reason).into(),
+        false => anyhow::Error::msg(reason),
+    }
 }
 
 fn command_lane(
@@ -406,4 +417,20 @@ pub async fn command_framings(
     let registry = registry(settings)?;
     let requests = resolve_schema(&registry, &topics.requests, RecordKind::MaterialRequest).await?;
     Ok((requests, resolve_schema(&registry, &topics.results, RecordKind::MaterialResult).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_both_lanes_say_is_one_line_with_each_problem_once() {
+        let failures = ["topic a is missing\ntopic d is missing", "topic d is missing\ntopic r is missing"];
+        let failures = failures.map(|problems| GivenUp::from(problems.to_owned()));
+        let told = joined(&failures);
+        assert_eq!(told.to_string(), "topic a is missing; topic d is missing; topic r is missing");
+        assert!(told.downcast_ref::<Unfit>().is_none());
+        let unfit = [&failures[..], &[GivenUp::Unfit("too long".into())]].concat();
+        assert!(joined(&unfit).downcast_ref::<Unfit>().is_some());
+    }
 }

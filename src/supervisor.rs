@@ -26,6 +26,22 @@ pub const PATIENCE: RetrySettings = RetrySettings {
     jitter: JITTER,
 };
 
+/// Why there is no next session, for an operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GivenUp {
+    /// The configuration can't work with this log.
+    #[error("{0}")]
+    Unfit(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<String> for GivenUp {
+    fn from(reason: String) -> GivenUp {
+        GivenUp::Failed(reason)
+    }
+}
+
 /// What is done with an open log, session after session.
 pub trait Lane<L: CommitLog> {
     /// What the log calls it.
@@ -50,13 +66,13 @@ pub trait Lane<L: CommitLog> {
     fn say_stopped(&self);
 }
 
-/// Runs sessions until `stop` is cancelled and everything done is durable. The error is for an operator.
+/// Runs sessions until `stop` is cancelled and everything done is durable.
 pub async fn run<L: CommitLog>(
     lane: &impl Lane<L>,
     make_log: impl FnMut() -> L,
     stop: &CancellationToken,
     patience: RetrySettings,
-) -> Result<(), String> {
+) -> Result<(), GivenUp> {
     tokio::select! {
         ended = sessions(lane, make_log, stop, patience) => ended?,
         () = summaries(lane) => unreachable!("the summaries have no end"),
@@ -78,7 +94,7 @@ async fn sessions<L: CommitLog, A: Lane<L>>(
     mut make_log: impl FnMut() -> L,
     stop: &CancellationToken,
     patience: RetrySettings,
-) -> Result<(), String> {
+) -> Result<(), GivenUp> {
     let mut log = make_log();
     let mut opening = Opening::new(A::PIPELINE, patience);
     loop {
@@ -89,7 +105,8 @@ async fn sessions<L: CommitLog, A: Lane<L>>(
         };
         let opened = match opened {
             Ok(opened) => opened,
-            Err(OpenError::Stop(reason)) => return Err(reason),
+            Err(OpenError::Stop(reason)) => return Err(reason.into()),
+            Err(OpenError::Unfit(reason)) => return Err(GivenUp::Unfit(reason)),
             Err(OpenError::Again(reason)) => {
                 if begun.elapsed() > RECOVERED_AFTER {
                     opening.recovered();
@@ -112,12 +129,11 @@ async fn sessions<L: CommitLog, A: Lane<L>>(
             Ended::Recalled => {}
             Ended::Drained => opening.failed("the session ended by itself", stop).await?,
             Ended::Reopen(reason) if stop.is_cancelled() => {
-                return Err(format!(
-                    "the last transaction failed, or nobody knows whether it did; the next start finds out: {reason}"
-                ));
+                let unknown = "the last transaction failed, or nobody knows whether it did; the next start finds out";
+                return Err(format!("{unknown}: {reason}").into());
             }
             Ended::Reopen(reason) => opening.failed(&reason, stop).await?,
-            Ended::Stop(reason) => return Err(reason),
+            Ended::Stop(reason) => return Err(reason.into()),
         }
     }
 }
@@ -230,7 +246,7 @@ mod tests {
     async fn a_log_that_never_opens_is_given_up_after_a_minute() {
         let began = Instant::now();
         let ended = run(&session(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
-        assert_eq!(ended, Err("given up after 60 s: nobody answers".into()));
+        assert_eq!(ended, Err("given up after 60 s: nobody answers".to_owned().into()));
         let most = FIRST_OPEN_MAX + PATIENCE.max;
         assert!((FIRST_OPEN_MAX..=most).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
@@ -261,7 +277,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_something_to_own_is_no_failure() {
         let ended = run(&session(), || Standby(false), &CancellationToken::new(), PATIENCE).await;
-        assert_eq!(ended, Err("taken over".into()), "it was tried again");
+        assert_eq!(ended, Err("taken over".to_owned().into()), "it was tried again");
+    }
+
+    /// A log that does not take a setting.
+    struct Narrow;
+
+    impl CommitLog for Narrow {
+        type Opened = Opened;
+        type Batch = Batch;
+
+        async fn open(&mut self) -> Result<Opened, OpenError> {
+            Err(OpenError::Unfit("too long".into()))
+        }
+
+        async fn commit(&mut self, _: Arc<Batch>) -> Result<(), CommitError> {
+            unreachable!("it was never opened")
+        }
+
+        async fn release(&mut self) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_setting_that_a_log_never_takes_is_a_fault_of_the_configuration() {
+        let ended = run(&session(), || Narrow, &CancellationToken::new(), PATIENCE).await;
+        assert_eq!(ended, Err(GivenUp::Unfit("too long".into())));
     }
 
     /// Counts how often it was asked for a summary, and for its last word.

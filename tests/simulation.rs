@@ -271,7 +271,7 @@ async fn live(seed: u64) -> Result<Outcome, String> {
         };
         tokio::select! {
             result = supervisor::run(&session, make_log, &stop, retry()) => {
-                result?;
+                result.map_err(|given_up| given_up.to_string())?;
                 let shown = world.with(|world| world.truth());
                 let early = watched.early.lock().unwrap().clone();
                 return Ok(Outcome { shown, durable: durable.clone(), from, crashes, early });

@@ -398,7 +398,7 @@ fn a_group_that_may_not_be_joined_is_named() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, ownership.acquire(0)).await });
     let refused = joined.unwrap().err().unwrap();
-    assert!(refused.contains("group another may not be joined"), "{refused}");
+    assert!(refused.to_string().contains("group another may not be joined"), "{refused}");
 }
 
 #[test]

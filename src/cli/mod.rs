@@ -52,7 +52,7 @@ pub enum Failure {
     /// What was asked for can't be begun; to be corrected by whoever asked.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// As above, found by the library that the setting is for.
+    /// As above, found by the library or the broker that the setting is for.
     #[error("{0}")]
     Refused(String),
     /// It failed while it ran.

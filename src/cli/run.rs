@@ -19,7 +19,14 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let result = runtime.block_on(app::run(&config, stop));
     // Blocking calls into librdkafka may still be under way; nothing waits for them any more.
     runtime.shutdown_background();
-    Ok(result?)
+    result.map_err(failure)
+}
+
+fn failure(error: anyhow::Error) -> Failure {
+    match error.downcast::<app::Unfit>() {
+        Ok(unfit) => Failure::Refused(unfit.to_string()),
+        Err(error) => Failure::Running(error),
+    }
 }
 
 /// Reads the configuration at `path` with the environment of this process, and starts logging as it says.

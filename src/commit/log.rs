@@ -63,11 +63,15 @@ impl Lease {
 }
 
 /// Why a log could not be opened, cut by what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum OpenError {
     /// Open again after a while.
     #[error("{0}")]
     Again(String),
+    /// A setting that this log will never take, which only the log could tell: the process stops as for any other wrong
+    /// setting.
+    #[error("{0}")]
+    Unfit(String),
     /// Only an operator can help: the process stops.
     #[error("{0}")]
     Stop(String),

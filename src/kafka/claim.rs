@@ -33,12 +33,12 @@ impl Claim {
         let ownership = ownership.map_err(|error| OpenError::Stop(format!("the group can't be joined: {error}")))?;
         let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused == 0 {
-            return ownership.acquire(0).await.map_err(OpenError::Stop);
+            return ownership.acquire(0).await;
         }
         // A member that was refused learns of the newer generation with its next heartbeat. Should the refusal have
         // had another cause, the assignment it has is tried again after a while.
         match tokio::time::timeout(REASSIGNMENT_WAIT, ownership.acquire(refused)).await {
-            Ok(acquired) => acquired.map_err(OpenError::Stop),
+            Ok(acquired) => acquired,
             Err(_) => {
                 *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = 0;
                 Err(OpenError::Again("no new assignment came after the last one was refused".into()))

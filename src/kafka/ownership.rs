@@ -31,6 +31,7 @@ use super::member::{self, MemberId};
 use super::rival;
 use super::settings::Settings;
 use super::supplied::Supplied;
+use crate::commit::log::OpenError;
 
 /// How long a revocation waits for the transaction under way; well below `max.poll.interval.ms`.
 const RELEASE_WAIT: Duration = Duration::from_secs(20);
@@ -57,7 +58,7 @@ pub enum Membership {
     Waiting,
     Assigned(Arc<Assignment>),
     /// Out for good: only a new process can join again.
-    Failed(String),
+    Failed(OpenError),
 }
 
 pub struct Ownership {
@@ -111,7 +112,7 @@ impl Ownership {
 
     /// Waits for an assignment with partitions whose number is above `after`, and marks it as in use. The error
     /// says why there will never be one.
-    pub async fn acquire(&self, after: u64) -> Result<Arc<Assignment>, String> {
+    pub async fn acquire(&self, after: u64) -> Result<Arc<Assignment>, OpenError> {
         let mut observer = self.observer.clone();
         loop {
             match observer.borrow_and_update().clone() {
@@ -126,7 +127,7 @@ impl Ownership {
                 Membership::Assigned(_) | Membership::Waiting => {}
             }
             if observer.changed().await.is_err() {
-                return Err("the membership thread has ended".into());
+                return Err(OpenError::Stop("the membership thread has ended".into()));
             }
         }
     }
@@ -174,14 +175,14 @@ impl Shared {
             self.revoked();
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
             if rival::lives(&self.settings, &self.group, || self.stopped()) && self.decides() {
-                return self.fail(format!(
-                    "another process runs as connector.instance_id \"{}\" and has taken over; give each instance its own",
-                    self.settings.instance_id
-                ));
+                let instance = &self.settings.instance_id;
+                return self.fail(OpenError::Stop(format!(
+                    "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"
+                )));
             }
             match self.subscribe() {
                 Ok(joined) => consumer = joined,
-                Err(error) => return self.fail(format!("the group can't be joined again: {error}")),
+                Err(error) => return self.fail(OpenError::Stop(format!("the group can't be joined again: {error}"))),
             }
         }
     }
@@ -197,7 +198,7 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn fail(&self, reason: String) {
+    fn fail(&self, reason: OpenError) {
         if let Membership::Assigned(assignment) = &*self.membership.borrow() {
             assignment.recalled.cancel();
         }
@@ -210,13 +211,16 @@ impl Shared {
         });
     }
 
-    /// The group can't be joined. At start that never worked, and `remedy` says what to do; later it may pass.
-    fn refused(&self, error: &KafkaError, reason: &str, remedy: &str) {
-        if self.usage().last_number == 0 {
-            self.fail(format!("the consumer group {} may not be joined; {remedy}", self.group));
-        } else {
-            self.log.error(error, reason);
+    /// The group can't be joined. At start that never worked, and there is a `remedy`; later it may pass.
+    fn refused(&self, error: &KafkaError, reason: &str, remedy: &Remedy) {
+        if self.usage().last_number > 0 {
+            return self.log.error(error, reason);
         }
+        let told = |remedy| format!("the consumer group {} may not be joined; {remedy}", self.group);
+        self.fail(match remedy {
+            Remedy::Settings(remedy) => OpenError::Unfit(told(remedy)),
+            Remedy::Elsewhere(remedy) => OpenError::Stop(told(remedy)),
+        });
     }
 
     fn assigned(&self, partitions: Vec<i32>, metadata: ConsumerGroupMetadata, member: MemberId) {
@@ -262,7 +266,7 @@ impl Member {
         if lost {
             self.lost.store(true, Ordering::Relaxed);
         } else if let Some(remedy) = error.rdkafka_error_code().and_then(remedy) {
-            self.shared.refused(error, reason, remedy);
+            self.shared.refused(error, reason, &remedy);
         } else {
             self.shared.log.error(error, reason);
         }
@@ -270,16 +274,23 @@ impl Member {
 }
 
 /// What an operator has to change where the broker refuses to let a member into its group.
-fn remedy(code: RDKafkaErrorCode) -> Option<&'static str> {
+#[derive(Debug, PartialEq, Eq)]
+enum Remedy {
+    /// In the settings of this connector.
+    Settings(&'static str),
+    Elsewhere(&'static str),
+}
+
+fn remedy(code: RDKafkaErrorCode) -> Option<Remedy> {
     match code {
-        RDKafkaErrorCode::GroupAuthorizationFailed => Some("allow this user to READ it"),
-        RDKafkaErrorCode::InvalidSessionTimeout => Some(
+        RDKafkaErrorCode::GroupAuthorizationFailed => Some(Remedy::Elsewhere("allow this user to READ it")),
+        RDKafkaErrorCode::InvalidSessionTimeout => Some(Remedy::Settings(
             "kafka.\"session.timeout.ms\" is not between the brokers' group.min.session.timeout.ms and \
              group.max.session.timeout.ms",
-        ),
-        RDKafkaErrorCode::InconsistentGroupProtocol => {
-            Some("its members are not instances of this connector; give it a connector.name of its own")
-        }
+        )),
+        RDKafkaErrorCode::InconsistentGroupProtocol => Some(Remedy::Elsewhere(
+            "its members are not instances of this connector; give it a connector.name of its own",
+        )),
         _ => None,
     }
 }
@@ -310,7 +321,7 @@ impl ConsumerContext for Member {
         }
         let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
         let Some(metadata) = consumer.group_metadata() else {
-            return self.shared.fail("the group gave an assignment without metadata".into());
+            return self.shared.fail(OpenError::Stop("the group gave an assignment without metadata".into()));
         };
         // Asked after the metadata was taken: what has no generation now may have had none then.
         match member::of(consumer) {

@@ -74,7 +74,7 @@ impl TransactionalProducer {
             Some(RDKafkaErrorCode::ClusterAuthorizationFailed) => OpenError::Stop(format!(
                 "transactional.id {id} can't be taken: {error}; allow this user IDEMPOTENT_WRITE on the cluster"
             )),
-            Some(RDKafkaErrorCode::InvalidTransactionTimeout) => OpenError::Stop(
+            Some(RDKafkaErrorCode::InvalidTransactionTimeout) => OpenError::Unfit(
                 "kafka.\"transaction.timeout.ms\" is longer than the brokers' transaction.max.timeout.ms; shorten it"
                     .into(),
             ),

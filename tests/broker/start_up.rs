@@ -16,7 +16,10 @@ pub const CASES: &[Case] = &[
     Case::shared("start: a state that was laid out for other partitions is refused", repartitioned_topics_are_refused),
     Case::shared("start: one partition serves as well as three", one_partition_serves),
     Case::shared("start: a broker's complaint about a value ends with 1 and its words", a_bad_replication_is_told),
-    Case::shared("start: a session that the brokers find too short ends with 1", a_session_that_is_too_short_is_told),
+    Case::shared(
+        "start: settings that the brokers do not allow end with 2, as others that can't work",
+        settings_beyond_the_brokers_are_told,
+    ),
 ];
 
 fn unfit_topics_are_named(context: &Context) -> Result<()> {
@@ -90,13 +93,26 @@ fn a_bad_replication_is_told(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn a_session_that_is_too_short_is_told(context: &Context) -> Result<()> {
-    let config = context.config(lively(context, "1s")?.url(), 1, "kafka.\"session.timeout.ms\" = 100");
-    let connector = context.connector("one", &config, &[])?;
-    let end = connector.wait_exit(REFUSAL_BOUND)?;
-    ensure!(end.code() == Some(1), "it refuses, and does not end with {end}");
-    let words = "group.min.session.timeout.ms";
-    ensure!(connector.log()?.contains(words), "it says what to change:\n{}", connector.log()?);
+fn settings_beyond_the_brokers_are_told(context: &Context) -> Result<()> {
+    let simulator = lively(context, "1s")?;
+    // Each in groups of its own.
+    let start = |name: &str, property: &str| {
+        let config = context.config_of(name, simulator.url(), 1, property);
+        let connector = format!("connector = {{ name = \"{}", context.topics().prefix());
+        context.connector(name, &config.replace(&connector, &format!("{connector}-{name}")), &[])
+    };
+    let beyond = [
+        ("session", "kafka.\"session.timeout.ms\" = 100", "group.min.session.timeout.ms"),
+        ("transaction", "kafka.\"transaction.timeout.ms\" = 7200000", "transaction.max.timeout.ms"),
+    ];
+    let started = beyond.map(|(name, property, words)| (start(name, property), words));
+    for (connector, words) in started {
+        let connector = connector?;
+        let end = connector.wait_exit(REFUSAL_BOUND)?;
+        let log = connector.log()?;
+        ensure!(end.code() == Some(2), "a setting that can't work is told by 2, and not by {end}:\n{log}");
+        ensure!(log.contains(words), "it says what to change:\n{log}");
+    }
     Ok(())
 }
 

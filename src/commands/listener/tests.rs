@@ -168,7 +168,7 @@ async fn session(
         match log.open().await {
             Ok(opened) => break opened,
             Err(OpenError::Again(_)) => {}
-            Err(OpenError::Stop(reason)) => panic!("{reason}"),
+            Err(OpenError::Stop(reason) | OpenError::Unfit(reason)) => panic!("{reason}"),
         }
     };
     let (log, ended) = run(log, opened, executor.clone(), Arc::default(), stop).await;
