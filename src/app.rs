@@ -83,6 +83,22 @@ impl Schemas {
     };
 }
 
+impl Parts {
+    /// The first line of the log, before anything is waited for.
+    fn say_starting(&self) {
+        let Parts { session, kafka, .. } = self;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            name = kafka.name,
+            instance = kafka.instance_id,
+            apps = session.apps.len(),
+            promoters = session.apps.iter().map(|app| app.promoters.len()).sum::<usize>(),
+            bootstrap = kafka.bootstrap_servers(),
+            "starting"
+        );
+    }
+}
+
 /// Makes the parts that need no network.
 pub fn build(config: &Config) -> anyhow::Result<Parts> {
     let (buffer, reading) = (Buffer::new(config.http.buffered_max), Buffer::new(READING_BYTES));
@@ -109,6 +125,7 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
 /// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
     let parts = build(config)?;
+    parts.say_starting();
     let Some(schemas) = stop.run_until_cancelled(schemas(config)).await.transpose()? else { return Ok(()) };
     run_parts(parts, schemas, stop).await
 }
@@ -125,15 +142,6 @@ pub async fn schemas(config: &Config) -> anyhow::Result<Schemas> {
 pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) -> anyhow::Result<()> {
     let Parts { session, kafka, id_kinds, commands } = parts;
     let stop = stop.child_token();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        name = kafka.name,
-        instance = kafka.instance_id,
-        apps = session.apps.len(),
-        promoters = session.apps.iter().map(|app| app.promoters.len()).sum::<usize>(),
-        bootstrap = kafka.bootstrap_servers(),
-        "starting"
-    );
     stop.run_until_cancelled(warm_up(&session)).await;
     let clock = record_clock(&session);
     let encoders = Arc::new(Encoders::new(schemas.framings));
