@@ -32,7 +32,8 @@ use super::records::Record;
 use super::rights;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
-use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
+use super::tenure::StartFailure;
+use super::transaction::{OwnedOffsets, Position, Transactions};
 use crate::commands::log::CHUNK_MAX;
 use crate::commands::progress::{Progress, Restored};
 use crate::commit::log::OpenError;
@@ -90,7 +91,7 @@ pub(super) fn restore(
     transactions: &Transactions,
     offsets: &OwnedOffsets,
     cancel: &CancellationToken,
-) -> Result<Restored, OpenError> {
+) -> Result<Restored, StartFailure> {
     let topic = settings.topics.state.as_str();
     let reader: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
     wait_for(&reader, topic, cancel)?;
@@ -105,12 +106,8 @@ pub(super) fn restore(
         value: None,
         timestamp: UnixMillis(jiff::Timestamp::now().as_millisecond()),
     };
-    let written = transactions.commit(|send| send(record()), offsets);
-    written.map_err(|failure| match failure {
-        Failure::NotAllowed { topic, reason } => OpenError::Stop(rights::may_not_write(topic.as_deref(), &reason)),
-        failure => OpenError::Again(format!("the opening of the request topic can't be written: {failure:?}")),
-    })?;
-    read_to(&reader, (topic, &settings.name), &prefix, &barrier, cancel)
+    transactions.commit(|send| send(record()), offsets)?;
+    Ok(read_to(&reader, (topic, &settings.name), &prefix, &barrier, cancel)?)
 }
 
 /// The polls make the topic, or say why it is missing.

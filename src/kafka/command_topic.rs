@@ -23,7 +23,7 @@ use super::limits::LearnedLimits;
 use super::ownership::Assignment;
 use super::records::{Limits, RecordClock};
 use super::settings::{CommandTopics, Settings};
-use super::tenure::Tenure;
+use super::tenure::{StartFailure, Tenure};
 use super::topics::{self, Takes};
 use super::transaction::{Failure, OwnedOffsets, Position, Transactions, Written};
 use crate::avro::encode::Encoders;
@@ -110,7 +110,7 @@ impl Parts {
         learned: &LearnedLimits,
         told: &HashMap<String, Takes>,
         assignment: Arc<Assignment>,
-    ) -> Result<(Session, OpenedCommands), OpenError> {
+    ) -> Result<(Session, OpenedCommands), StartFailure> {
         let topic = &self.topics.requests;
         let writer = self.writer(learned, told);
         let config = self.settings.producer_config(self.settings.command_transactional_id(), writer.smallest_limit());

@@ -77,23 +77,31 @@ use crate::domain::time::UnixMillis;
 pub const RESENT_AFTER: Duration = Duration::from_secs(1);
 
 /// What the failed transaction means to whoever wanted it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The abort succeeded and no commit was tried.
+    #[error("{0}")]
     NothingWritten(String),
     /// The same, because the records were not acknowledged in their time.
+    #[error("{0}")]
     TooSlow(String),
     /// A member of a newer generation may own the partitions.
+    #[error("{0}")]
     Recalled(String),
     /// This producer can't go on, or the outcome is unknown.
+    #[error("{0}")]
     Reopen(String),
     /// Nothing was written: the topic refuses one of the records, and would again.
+    #[error("topic {topic}: {reason}")]
     Refused { topic: String, reason: String },
     /// Nothing was written: the user may not write to the topic. Absent where librdkafka does not say to which.
+    #[error("{reason}")]
     NotAllowed { topic: Option<String>, reason: String },
     /// Nothing was written: the broker takes no record that large on this topic.
+    #[error("topic {topic}: {reason}")]
     TooLarge { topic: String, reason: String },
     /// Nothing was written: the broker takes no record of this time on this topic.
+    #[error("topic {topic}: {reason}")]
     WrongTime { topic: String, time: UnixMillis, reason: String },
 }
 

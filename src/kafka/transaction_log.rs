@@ -284,7 +284,7 @@ impl Parts {
         };
         if let Err(failure) = self.write_fences(partitions, |_| None, transactions, &offsets) {
             let (topic, key) = (&self.settings.topics.state, fence.key());
-            tracing::warn!(topic, key, ?failure, "a fence could not be taken back; write a tombstone under its key");
+            tracing::warn!(topic, key, error = %failure, "a fence could not be taken back; write a tombstone under its key");
         }
     }
 
