@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::material::{Verdict, accept, judge};
 use crate::domain::feed::Interface;
 use crate::domain::material::Outcome;
+use crate::wechat::breaker::Held;
 use crate::wechat::client::Client;
 use crate::wechat::error::CallError;
 use crate::wechat::material::{GivenMaterial, MaterialQuestion};
@@ -38,6 +39,12 @@ impl<T: Transport> CommandApp<T> {
         let calls = Semaphore::new(concurrency);
         let answers = Arc::new(Semaphore::new(2 * concurrency));
         CommandApp { client, concurrency, calls, answers }
+    }
+
+    /// Why nothing is asked for it at present.
+    pub(super) fn held(&self) -> Option<Held> {
+        let concerns = |held: &Held| held.interface.is_none_or(|interface| interface == Interface::GetShareMaterial);
+        self.client.breakers().held().into_iter().find(concerns)
     }
 
     /// How many of its requests may be in memory.

@@ -18,6 +18,7 @@ use crate::domain::dead_letter::{DeadLetter, Origin};
 use crate::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
 use crate::domain::time::UnixMillis;
 use crate::retry::RetrySettings;
+use crate::wechat::breaker::Held;
 use crate::wechat::error::CallError;
 use crate::wechat::material::{GivenMaterial, MaterialQuestion};
 use crate::wechat::transport::Transport;
@@ -192,7 +193,22 @@ impl<T: Transport> Executor<T> {
         if let Some(flaw) = flaw {
             return Err(Outcome::Rejected(Refusal::own(flaw)));
         }
-        check(request, |app| self.apps.contains_key(app), now)
+        check(request, |app| self.apps.contains_key(app), now).map_err(|outcome| match outcome {
+            Outcome::Expired(refusal) => self.expired(&request.app_id, refusal),
+            outcome => outcome,
+        })
+    }
+
+    /// Too late for what `refusal` says; and where the app's requests wait, for what stops them all. Its code is not the
+    /// answer to this request, so it stands in the words alone.
+    fn expired(&self, app_id: &str, Refusal { errcode, message }: Refusal) -> Outcome {
+        let held = self.apps.get(app_id).and_then(CommandApp::held);
+        Outcome::Expired(match held {
+            Some(Held { hold, cause, .. }) => {
+                Refusal { errcode, message: format!("{message}; the app's requests wait ({hold}): {cause}") }
+            }
+            None => Refusal { errcode, message },
+        })
     }
 
     /// Nothing where `cancel` came first.
@@ -220,9 +236,20 @@ impl<T: Transport> Executor<T> {
         };
         let (outcome, permit) = match answered {
             Ok(answered) => answered?,
-            Err(_) => (overdue(last), None),
+            Err(_) => (self.overdue(errand.app_id(), last), None),
         };
         Some((reply(errand, outcome), permit))
+    }
+
+    /// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
+    fn overdue(&self, app_id: &str, last: Option<Refusal>) -> Outcome {
+        let words = "the deadline passed before the upstream had answered";
+        match last {
+            Some(Refusal { errcode, message }) => {
+                Outcome::Expired(Refusal { errcode, message: format!("{words}; before that: {message}") })
+            }
+            None => self.expired(app_id, Refusal::own(words)),
+        }
     }
 }
 
@@ -280,15 +307,6 @@ async fn turn<T: Transport>(
         }
         None => turn.await.map(Some),
     }
-}
-
-/// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
-fn overdue(last: Option<Refusal>) -> Outcome {
-    let words = "the deadline passed before the upstream had answered";
-    Outcome::Expired(match last {
-        Some(Refusal { errcode, message }) => Refusal { errcode, message: format!("{words}; before that: {message}") },
-        None => Refusal::own(words),
-    })
 }
 
 /// Repeats the whole `request_id`, by which the asker knows it again. What else it repeats is bounded, also where that is

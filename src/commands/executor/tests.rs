@@ -224,10 +224,28 @@ async fn a_token_that_comes_back_after_its_rejection_stops_the_app_at_the_third_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired() {
-    for code in [45_009, 40_125] {
-        let (outcome, calls) = outcome_of([code; 10], Some(30)).await;
-        assert_eq!((errcode(outcome), calls.len()), (("expired", None), 1));
+async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired_and_says_what_stops_it() {
+    for (code, reason) in [(45_009, "quota_spent"), (40_125, "credentials")] {
+        let upstream = Upstream::new([code; 10]);
+        let executor = executor([app("wx1", &upstream, 1)]);
+        let (asked, waited) = (request("wx1", Some(30)), request("wx1", Some(30)));
+        let (asked, waited) = tokio::join!(outcome(&executor, &asked), outcome(&executor, &waited));
+        let unread = outcome(&executor, &request("wx1", Some(20))).await;
+        for outcome in [asked, waited, unread] {
+            let Outcome::Expired(Refusal { errcode: None, message }) = outcome else { panic!("{outcome:?}") };
+            let words = format!("; the app's requests wait ({reason}): errcode {code}: no");
+            assert!(message.ends_with(&words), "{message}");
+        }
+        assert_eq!(upstream.calls().len(), 1);
+        // A fault of the request comes first, and what holds one app tells nothing of another.
+        let other = executor.without_a_call(
+            &Errand { request: request("wx2", Some(0)), flaw: None },
+            UnixMillis(START.as_millis().0 + 1),
+        );
+        assert!(
+            matches!(other, Some(Answer::Reply(MaterialResult { outcome: Outcome::Rejected(_), .. }))),
+            "{other:?}"
+        );
     }
 }
 
@@ -246,7 +264,9 @@ async fn a_deadline_bounds_the_asking_and_says_what_failed_before() {
 async fn a_deadline_that_passes_before_any_answer_is_expired() {
     let upstream = Upstream::new([]);
     let executor = executor([app("wx1", &upstream, 1)]);
-    assert_eq!(errcode(outcome(&executor, &request("wx1", Some(0))).await), ("expired", None));
+    let words = "deadline had passed when the request was read";
+    let unread = outcome(&executor, &request("wx1", Some(0))).await;
+    assert_eq!(unread, Outcome::Expired(Refusal::own(words)), "nothing has failed");
     assert!(upstream.calls().is_empty(), "no call is spent");
     let slow = MaterialRequest { deadline: Some(UnixMillis(START.as_millis().0 + 500)), ..request("wx1", None) };
     assert_eq!(errcode(outcome(&executor, &slow).await), ("expired", None));
