@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "dedup/refused.rs"]
+mod refused;
+
 use promoter_connector::domain::batch::Batch;
 use promoter_connector::domain::cursor::Cursor;
 use promoter_connector::domain::feed::Feed;

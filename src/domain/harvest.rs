@@ -157,13 +157,16 @@ fn order_of(content: &Content) -> u8 {
 /// the day after the last of these has closed: the same by whichever of them it is met, or the memory would forget what
 /// an undated pull, which does not tell the date, still shows as new. Another date counts as itself.
 fn remembered_time(scope: Scope, fact: &Fact) -> UnixTime {
-    let day_after_payment = || Day::in_beijing(fact.time).next();
-    let last = match (scope, fact.memory) {
-        (Scope::Day { day, .. }, Feed::Orders) => day.max(day_after_payment()),
-        (Scope::History { .. } | Scope::Refunds, Feed::Orders) => day_after_payment(),
-        _ => return fact.time,
-    };
-    last.next().beijing_start()
+    match (scope, fact.memory) {
+        (Scope::Day { day, .. }, Feed::Orders) => day.beijing_end().max(listed_until(fact.time)),
+        (Scope::History { .. } | Scope::Refunds, Feed::Orders) => listed_until(fact.time),
+        _ => fact.time,
+    }
+}
+
+/// The end of the last day under which an order that was paid then may be listed, where no later one has listed it.
+pub(super) fn listed_until(paid: UnixTime) -> UnixTime {
+    Day::in_beijing(paid).next().beijing_end()
 }
 
 /// The true time of an unreadable row is unknown; it lies in the scope, whose end is thus late enough. As a payment, an

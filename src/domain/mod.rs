@@ -33,6 +33,8 @@ mod feed_state;
 
 mod refund;
 
+pub mod refusal;
+
 mod unknown;
 
 pub mod state;

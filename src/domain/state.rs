@@ -18,13 +18,15 @@ use std::collections::HashMap;
 use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
+use super::fact::{Content, Fact, FactId, dead_row_id};
 use super::feed::Feed;
 use super::feed_state::{FeedState, Meeting, Move, push_state};
-use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight};
+use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight, listed_until};
 use super::promoter::Promoter;
 use super::refund::{RefundsOfPage, meet_refund};
+use super::refusal::Refusal;
 use super::state_record::{Remembered, StateKey, StateValue};
-use super::time::UnixTime;
+use super::time::{UnixMillis, UnixTime};
 use super::unknown::{is_unknown, meet_unknown};
 
 /// Where a feed of a promoter begins.
@@ -94,6 +96,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub struct State {
     promoters: HashMap<Promoter, [Option<FeedState>; 3]>,
+    refusal: Refusal,
 }
 
 impl State {
@@ -109,6 +112,11 @@ impl State {
     /// How many records of the topic hold them.
     pub fn chunks(&self) -> usize {
         self.promoters.values().flatten().flatten().map(|state| state.chunks()).sum()
+    }
+
+    /// From here on events are planned that `refusal` lets pass, and dead letters for the others.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusal = refusal;
     }
 
     /// Plans an intake: adds what has to be written to `batch`, and takes it as known from here on.
@@ -136,40 +144,25 @@ impl State {
     }
 
     fn take_harvest(&mut self, harvest: Harvest, batch: &mut Batch) -> Tally {
-        let mut tally = Tally::default();
         let Harvest { promoter, feed, sightings, dead_rows, observed_at, heads_for, advance } = harvest;
-        let Some(feeds) = self.promoters.get_mut(&promoter) else { return tally };
+        let Some(feeds) = self.promoters.get_mut(&promoter) else { return Tally::default() };
         if let Some(state) = &mut feeds[feed as usize] {
             state.head_for(heads_for);
         }
-        let mut added = Added::default();
-        let refunds = RefundsOfPage::of(&promoter, &sightings);
-        for sighting in sightings {
-            let memory = if is_unknown(&sighting.fact) { feed } else { sighting.fact.memory };
-            let Some(state) = &feeds[memory as usize] else { continue };
-            let (verdict, marks) = match memory {
-                _ if is_unknown(&sighting.fact) => meet_unknown(feeds, feed, &sighting, observed_at),
-                Feed::Refunds => meet_refund(state, &promoter, &sighting, &refunds, observed_at),
-                Feed::Touches | Feed::Orders => meet_fact(state, &sighting),
-            };
-            let Some(state) = &mut feeds[memory as usize] else { continue };
-            marks.into_iter().for_each(|mark| added.remember(state, memory, mark));
-            tally.count(verdict);
-            if verdict == Verdict::Publish {
-                batch.weight += fact_weight(&sighting.fact);
-                batch.events.push(Event { promoter: promoter.clone(), fact: sighting.fact, observed_at });
-            }
-        }
-        for row in dead_rows {
-            take_dead_row(feeds, feed, row, batch, &mut added, &mut tally);
-        }
-        let moves = moves(feeds, feed, advance);
-        for memory in Feed::ALL {
-            let Some(state) = &mut feeds[memory as usize] else { continue };
-            let added = std::mem::take(&mut added.0[memory as usize]);
-            state.settle(&promoter, memory, added, moves[memory as usize], batch);
-        }
-        tally
+        let mut page = Page {
+            promoter: &promoter,
+            feed,
+            observed_at,
+            refunds: RefundsOfPage::of(&promoter, &sightings),
+            refusal: &self.refusal,
+            feeds,
+            batch,
+            added: Default::default(),
+            tally: Tally::default(),
+        };
+        sightings.into_iter().for_each(|sighting| page.take(sighting));
+        dead_rows.into_iter().for_each(|row| page.take_dead_row(row));
+        page.settle(advance)
     }
 
     /// Takes a record read from the topic. Records of one key come in the order in which they were written; a
@@ -206,14 +199,101 @@ impl State {
 const NO_CURSOR: Cursor =
     Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX), polled: false, history_seen: false };
 
-/// What one harvest adds to the memory of each feed.
-#[derive(Default)]
-struct Added([Vec<Remembered>; 3]);
+/// A page that is being taken.
+struct Page<'a> {
+    promoter: &'a Promoter,
+    /// Whose pull has brought it.
+    feed: Feed,
+    observed_at: UnixMillis,
+    refunds: RefundsOfPage,
+    refusal: &'a Refusal,
+    feeds: &'a mut [Option<FeedState>; 3],
+    batch: &'a mut Batch,
+    /// What it adds to the memory of each feed.
+    added: [Vec<Remembered>; 3],
+    tally: Tally,
+}
 
-impl Added {
-    fn remember(&mut self, state: &mut FeedState, feed: Feed, fact: Remembered) {
-        state.remember(fact);
-        self.0[feed as usize].push(fact);
+impl Page<'_> {
+    fn take(&mut self, sighting: Sighting) {
+        let memory = if is_unknown(&sighting.fact) { self.feed } else { sighting.fact.memory };
+        let Some(state) = &self.feeds[memory as usize] else { return };
+        let (verdict, marks) = match memory {
+            _ if is_unknown(&sighting.fact) => meet_unknown(self.feeds, self.feed, &sighting, self.observed_at),
+            Feed::Refunds => meet_refund(state, self.promoter, &sighting, &self.refunds, self.observed_at),
+            Feed::Touches | Feed::Orders => meet_fact(state, &sighting),
+        };
+        marks.into_iter().for_each(|mark| self.remember(memory, mark));
+        if verdict != Verdict::Publish {
+            return self.tally.count(verdict);
+        }
+        let Sighting { fact, remembered } = sighting;
+        let event = Event { promoter: self.promoter.clone(), fact, observed_at: self.observed_at };
+        match self.refusal.of(&event) {
+            None => {
+                self.tally.count(Verdict::Publish);
+                self.batch.weight += fact_weight(&event.fact);
+                self.batch.events.push(event);
+            }
+            Some(letter) => self.take_refused(memory, remembered, &event.fact, letter),
+        }
+    }
+
+    /// The row of a fact that its topic does not take is a dead letter once, though it may show another fact as well, to
+    /// another feed: a payment to orders, and its refund to refunds. The fact itself is known from here on, so only the
+    /// other one can bring the row again. Its feed knows the row for as long as it might publish that: orders a payment until
+    /// the last of its days has closed.
+    fn take_refused(&mut self, memory: Feed, remembered: UnixTime, fact: &Fact, letter: DeadLetter) {
+        let id = dead_row_id(self.promoter, &fact.raw);
+        let is_known = self.is_known(id);
+        self.remember(memory, Remembered::new(id, remembered));
+        if let Content::Order { payment, .. } = &fact.content {
+            self.remember(Feed::Orders, Remembered::new(id, listed_until(payment.paid_time)));
+        }
+        self.put_dead_letter(letter, is_known);
+    }
+
+    /// The bytes of an unreadable row go to the dead letters once per promoter, so all its feeds are asked; each feed
+    /// that meets them remembers them itself, because the feeds forget at different times.
+    fn take_dead_row(&mut self, DeadRow { id, remembered, letter }: DeadRow) {
+        let is_known = self.is_known(id);
+        let Some(state) = &self.feeds[self.feed as usize] else { return };
+        let memory = Remembered::new(id, remembered.max(state.cursor().complete_before));
+        if state.meet(self.feed, memory) != Meeting::Known {
+            self.remember(self.feed, memory);
+        }
+        self.put_dead_letter(letter, is_known);
+    }
+
+    fn is_known(&self, id: FactId) -> bool {
+        self.feeds.iter().flatten().any(|state| state.knows(id))
+    }
+
+    fn remember(&mut self, feed: Feed, fact: Remembered) {
+        if let Some(state) = &mut self.feeds[feed as usize] {
+            state.remember(fact);
+            self.added[feed as usize].push(fact);
+        }
+    }
+
+    fn put_dead_letter(&mut self, letter: DeadLetter, is_known: bool) {
+        if is_known {
+            self.tally.known += 1;
+        } else {
+            self.tally.dead_lettered += 1;
+            self.batch.weight += 256 + letter.raw.len();
+            self.batch.dead_letters.push(letter);
+        }
+    }
+
+    fn settle(mut self, advance: Option<Advance>) -> Tally {
+        let moves = moves(self.feeds, self.feed, advance);
+        for memory in Feed::ALL {
+            let Some(state) = &mut self.feeds[memory as usize] else { continue };
+            let added = std::mem::take(&mut self.added[memory as usize]);
+            state.settle(self.promoter, memory, added, moves[memory as usize], self.batch);
+        }
+        self.tally
     }
 }
 
@@ -243,30 +323,6 @@ pub(super) fn meet_fact(state: &FeedState, Sighting { fact, remembered }: &Sight
     }
 }
 
-/// The bytes of an unreadable row go to the dead letters once per promoter, so all its feeds are asked; each feed
-/// that meets them remembers them itself, because the feeds forget at different times.
-fn take_dead_row(
-    feeds: &mut [Option<FeedState>; 3],
-    feed: Feed,
-    DeadRow { id, remembered, letter }: DeadRow,
-    batch: &mut Batch,
-    added: &mut Added,
-    tally: &mut Tally,
-) {
-    let known_somewhere = feeds.iter().flatten().any(|state| state.knows(id));
-    let Some(state) = &mut feeds[feed as usize] else { return };
-    let memory = Remembered::new(id, remembered.max(state.cursor().complete_before));
-    if state.meet(feed, memory) != Meeting::Known {
-        added.remember(state, feed, memory);
-    }
-    if known_somewhere {
-        tally.known += 1;
-    } else {
-        tally.dead_lettered += 1;
-        push_dead_letter(batch, letter);
-    }
-}
-
 /// An advance counts only on the cursor it was built on. Any other would be a contradiction inside the connector,
 /// and standing still is then what loses nothing.
 fn moves(feeds: &[Option<FeedState>; 3], feed: Feed, advance: Option<Advance>) -> [Option<Move>; 3] {
@@ -282,9 +338,4 @@ fn moves(feeds: &[Option<FeedState>; 3], feed: Feed, advance: Option<Advance>) -
         }
     }
     moves
-}
-
-fn push_dead_letter(batch: &mut Batch, letter: DeadLetter) {
-    batch.weight += 256 + letter.raw.len();
-    batch.dead_letters.push(letter);
 }

@@ -1,7 +1,8 @@
 //! A batch as Kafka records.
 //!
-//! What can't be published becomes a dead letter in the same transaction: here, because only here the encoded size of
-//! a record and the limit of its topic are both known.
+//! What can't be published becomes a dead letter in the same transaction. The encoded size of a record and the limit of its
+//! topic are known here, so the state asks [`Writer::refusal`] before it plans an event, and remembers what is refused. What
+//! has grown too old since then is only seen when it is written: it becomes a dead letter as well, which nobody remembers.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use crate::avro::encode::Encoders;
 use crate::commands::command::Header;
 use crate::domain::batch::{Batch, Event};
 use crate::domain::dead_letter::DeadLetter;
-use crate::domain::fact::{FactId, dead_row_id};
+use crate::domain::fact::{Content, FactId, dead_row_id};
 use crate::domain::feed::Feed;
 use crate::domain::promoter::IdKind;
+use crate::domain::row::{Payment, Touch};
 use crate::domain::state_record::StateRecord;
 use crate::domain::time::UnixMillis;
 
@@ -22,6 +24,9 @@ use super::settings::TopicNames;
 
 /// What a record of one entry costs besides its key and value: the batch's header (61 bytes) and its own fields.
 pub const RECORD_OVERHEAD: usize = 100;
+
+/// What an event takes beside its texts and its key, at most: numbers, the lengths of texts, its id, its frame.
+const FIXED_BYTES_MAX: usize = 512;
 
 /// The largest record that each topic takes (`max.message.bytes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,36 +142,44 @@ impl Writer {
         buffer: &mut Vec<u8>,
         send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<Option<DeadLetter>, E> {
+        let to = self.destination(event);
+        let timestamp = match self.encode(event, to, buffer).and_then(|()| to.time(event, now)) {
+            Ok(timestamp) => timestamp,
+            Err(refused) => return Ok(Some(refused.letter(event))),
+        };
+        let key = Some(event.promoter.key().as_bytes());
+        send(Record { topic: to.topic, partition: None, key, headers: &[], value: Some(buffer), timestamp })?;
+        Ok(None)
+    }
+
+    /// Whether the event can't be published `now`, and what stands for it among the dead letters then.
+    pub fn refusal(&self, event: &Event, now: UnixMillis) -> Option<DeadLetter> {
+        let to = self.destination(event);
+        // Nearly all events are far from the limit, and need not be encoded to know that.
+        let fits = length_max(event) <= to.limit;
+        let encoded = if fits { Ok(()) } else { self.encode(event, to, &mut Vec::new()) };
+        encoded.and_then(|()| to.time(event, now)).err().map(|refused| refused.letter(event))
+    }
+
+    fn destination(&self, event: &Event) -> Destination<'_> {
         let (topic, limit, oldest) = match event.fact.memory {
             Feed::Touches => (&self.topics.touches, self.limits.touches, self.oldest.touches),
             Feed::Orders | Feed::Refunds => (&self.topics.orders, self.limits.orders, self.oldest.orders),
         };
+        Destination { topic, limit, oldest }
+    }
+
+    fn encode(&self, event: &Event, to: Destination<'_>, buffer: &mut Vec<u8>) -> Result<(), Refused> {
         let id_kind = self.id_kinds.get(event.promoter.app_id()).copied().unwrap_or(IdKind::OpenId);
         buffer.clear();
         let encoded = self.encoders.fact(&event.fact, &event.promoter, id_kind, event.observed_at, buffer);
-        if let Err(error) = encoded {
-            return Ok(Some(dead_letter(event, "not_encodable", error.to_string())));
-        }
-        let key = event.promoter.key();
-        if buffer.len() + key.len() + RECORD_OVERHEAD > limit {
+        encoded.map_err(|error| Refused { reason: "not_encodable", detail: error.to_string() })?;
+        let Destination { topic, limit, .. } = to;
+        if buffer.len() + event.promoter.key().len() + RECORD_OVERHEAD > limit {
             let detail = format!("the event is {} bytes long, topic {topic} takes {limit}", buffer.len());
-            return Ok(Some(dead_letter(event, "too_large", detail)));
+            return Err(Refused { reason: "too_large", detail });
         }
-        let timestamp = event.fact.time.as_millis().min(now);
-        if let Some(oldest) = oldest.at(now).filter(|oldest| timestamp < *oldest) {
-            let (time, oldest) = (event.fact.time, oldest.as_seconds());
-            let detail = format!("the fact's time is {time}, topic {topic} takes none before {oldest}");
-            return Ok(Some(dead_letter(event, "refused_time", detail)));
-        }
-        send(Record {
-            topic,
-            partition: None,
-            key: Some(key.as_bytes()),
-            headers: &[],
-            value: Some(buffer),
-            timestamp,
-        })?;
-        Ok(None)
+        Ok(())
     }
 
     fn write_dead_letter<E>(
@@ -197,6 +210,43 @@ impl Writer {
             timestamp: now,
         })
     }
+}
+
+/// The topic of an event, and what it takes.
+#[derive(Clone, Copy)]
+struct Destination<'a> {
+    topic: &'a str,
+    limit: usize,
+    oldest: Oldest,
+}
+
+impl Destination<'_> {
+    /// The time of the event's record: its fact's, and never in the future.
+    fn time(self, event: &Event, now: UnixMillis) -> Result<UnixMillis, Refused> {
+        let timestamp = event.fact.time.as_millis().min(now);
+        let Some(oldest) = self.oldest.at(now).filter(|oldest| timestamp < *oldest) else { return Ok(timestamp) };
+        let (time, topic, oldest) = (event.fact.time, self.topic, oldest.as_seconds());
+        let detail = format!("the fact's time is {time}, topic {topic} takes none before {oldest}");
+        Err(Refused { reason: "refused_time", detail })
+    }
+}
+
+/// What a record of the event takes at most, in bytes: its texts, and room for everything else.
+fn length_max(event: &Event) -> usize {
+    let texts =
+        |texts: &[&Option<String>]| texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum::<usize>();
+    let of_touch = |touch: &Touch| {
+        let Touch { openid, path, share_extra_info, retail_id, extra_info, .. } = touch;
+        openid.len() + texts(&[path, share_extra_info, retail_id, extra_info])
+    };
+    let content = match &event.fact.content {
+        Content::Touch(touch) => of_touch(touch),
+        Content::Order { touch, payment, .. } => {
+            let Payment { mch_id, trade_no, out_trade_no, .. } = payment;
+            of_touch(touch) + mch_id.len() + trade_no.len() + texts(&[out_trade_no])
+        }
+    };
+    content + 2 * event.promoter.key().len() + FIXED_BYTES_MAX + RECORD_OVERHEAD
 }
 
 /// The topic of the dead letters, and the largest record that it takes.
@@ -240,7 +290,16 @@ fn row_id(event: &Event) -> FactId {
     dead_row_id(&event.promoter, &event.fact.raw)
 }
 
-fn dead_letter(event: &Event, reason: &'static str, detail: String) -> DeadLetter {
-    let feed = event.fact.memory;
-    DeadLetter::of_row(feed, event.promoter.clone(), reason, detail, event.fact.raw.clone(), event.observed_at)
+/// Why an event can't be published.
+struct Refused {
+    reason: &'static str,
+    detail: String,
+}
+
+impl Refused {
+    fn letter(self, event: &Event) -> DeadLetter {
+        let Refused { reason, detail } = self;
+        let (feed, raw) = (event.fact.memory, event.fact.raw.clone());
+        DeadLetter::of_row(feed, event.promoter.clone(), reason, detail, raw, event.observed_at)
+    }
 }

@@ -77,6 +77,7 @@ use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::domain::batch::Batch;
 use crate::domain::fence::{self, Fence};
 use crate::domain::promoter::IdKind;
+use crate::domain::refusal::Refusal;
 use crate::domain::roster::Roster;
 use crate::domain::state::State;
 use crate::domain::state_content::Stray;
@@ -103,7 +104,7 @@ struct Parts {
 /// One life of the log.
 struct Session {
     transactions: Transactions,
-    writer: Writer,
+    writer: Arc<Writer>,
     offsets: OwnedOffsets,
     clock: RecordClock,
     /// Ends the watch over the other instances.
@@ -173,12 +174,12 @@ impl Parts {
         tracing::debug!("earlier writers are fenced");
         reach(CrashPoint::Fenced);
         let offsets = self.offsets(&assignment);
-        let state = self.take_over(&transactions, &offsets, partitions)?;
+        let mut state = self.take_over(&transactions, &offsets, partitions)?;
         reach(CrashPoint::Restored);
         let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
         let owns = move |promoter: &_| owned.contains(&partition::of(promoter, partitions));
         let lease = Lease::new(owns, assignment.recalled.clone());
-        let writer = Writer {
+        let writer = Arc::new(Writer {
             topics: names.clone(),
             encoders: self.encoders.clone(),
             id_kinds: self.id_kinds.clone(),
@@ -188,8 +189,9 @@ impl Parts {
                 orders: learned.oldest(&names.orders, orders.taken.map(|taken| taken.age)),
             },
             state_partitions: partitions,
-        };
+        });
         let clock = self.clock.clone();
+        state.refuse(refusal(writer.clone(), clock.clone()));
         let _watch = self.watch_others(&offsets.assignment, partitions);
         let opened = Opened { state, lease, age_limits: topics.age_limits(names) };
         Ok((Session { transactions, writer, offsets, clock, _watch }, opened))
@@ -337,6 +339,11 @@ impl Parts {
             topics.state
         )))
     }
+}
+
+/// What the topics do not take by what is known of them now.
+fn refusal(writer: Arc<Writer>, clock: RecordClock) -> Refusal {
+    Refusal::new(move |event| writer.refusal(event, clock()))
 }
 
 /// Records that were skipped do no harm, but somebody wrote them.

@@ -1,0 +1,175 @@
+//! Rows whose facts their topic does not take.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use promoter_connector::avro::encode::{Encoders, Framings};
+use promoter_connector::domain::batch::{Batch, Event};
+use promoter_connector::domain::fact::Fact;
+use promoter_connector::domain::refusal::Refusal;
+use promoter_connector::kafka::records::{Limits, Oldest, OldestEvents, Writer};
+use promoter_connector::kafka::settings::TopicNames;
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: usize = 2000;
+
+fn writer(limit: usize, oldest: Oldest) -> Writer {
+    Writer {
+        topics: TopicNames {
+            touches: "touches".into(),
+            orders: "orders".into(),
+            dead_letters: "dead".into(),
+            registry: "registry".into(),
+            state: "state".into(),
+        },
+        encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
+        id_kinds: HashMap::new(),
+        limits: Limits { touches: limit, orders: limit, dead_letters: 1_000_000, state: 1_000_000 },
+        oldest: OldestEvents { touches: oldest, orders: oldest },
+        state_partitions: 1,
+    }
+}
+
+/// How many records go to `topic`.
+fn written(writer: &Writer, batch: &Batch, topic: &str) -> usize {
+    let mut records = 0;
+    let count = |record: promoter_connector::kafka::records::Record<'_>| {
+        records += usize::from(record.topic == topic);
+        Ok::<(), ()>(())
+    };
+    writer.write(batch, NOON.as_millis(), count).unwrap();
+    records
+}
+
+/// What becomes durable, over the lives of a process.
+struct Lives {
+    writer: Arc<Writer>,
+    state: State,
+    topic: Vec<promoter_connector::domain::state_record::StateRecord>,
+    letters: usize,
+    events: usize,
+}
+
+impl Lives {
+    fn begin(writer: Writer, start: UnixTime) -> Lives {
+        let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
+        let (writer, state, topic) = (Arc::new(writer), State::default(), vec![]);
+        let mut lives = Lives { writer, state, topic, letters: 0, events: 0 };
+        lives.take_intake(Intake::Begin(cursors));
+        lives.restart();
+        lives
+    }
+
+    fn take_intake(&mut self, intake: Intake) -> Tally {
+        let mut batch = Batch::default();
+        let tally = self.state.take(intake, &mut batch);
+        self.letters += written(&self.writer, &batch, "dead");
+        self.events += written(&self.writer, &batch, "orders") + written(&self.writer, &batch, "touches");
+        self.topic.extend(batch.state);
+        tally
+    }
+
+    fn take(&mut self, scope: Scope, row: ReadRow, to: Option<UnixTime>) -> Tally {
+        let mut harvest = Harvest::read(&promoter(), scope, NOON, NOON.as_millis(), vec![row]);
+        let from = self.state.cursor(&promoter(), scope.feed()).unwrap().complete_before;
+        harvest.advance = to.map(|to| Advance { from, to, refunds: None });
+        self.take_intake(Intake::Harvest(harvest))
+    }
+
+    fn restart(&mut self) {
+        self.state = State::default();
+        self.topic.iter().for_each(|record| self.state.restore(record.key.clone(), record.value.clone()));
+        self.state.restored();
+        let writer = self.writer.clone();
+        self.state.refuse(Refusal::new(move |event| writer.refusal(event, NOON.as_millis())));
+    }
+}
+
+/// An order that was paid ten minutes before noon and refunded a minute before.
+fn refunded_row(path: &str, refunded: Option<UnixTime>) -> ReadRow {
+    let ReadRow { content: Ok(Row::Order(_, payment)), .. } = order_row(NOON.minus(600), Some(NOON)) else {
+        panic!("an order is one");
+    };
+    let touch = Touch { openid: "u".into(), path: Some(path.into()), ..Touch::default() };
+    let content = Ok(Row::Order(touch, Payment { refunded_time: refunded, ..payment }));
+    ReadRow { raw: path.as_bytes().into(), content }
+}
+
+#[test]
+fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it_and_however_long_it_is_shown() {
+    let today = Scope::day(Day::in_beijing(NOON));
+    // A refund's memory has forgotten it by then.
+    let far = Some(NOON.plus(DAY));
+    let old = Oldest { age: Some(Duration::from_secs(30)), learned: None };
+    for (limit, oldest) in [(LIMIT, Oldest::default()), (1_000_000, old)] {
+        for refunded in [Some(NOON.minus(60)), None] {
+            for scopes in [[Scope::Refunds, today], [today, Scope::Refunds]] {
+                for restarts in [false, true] {
+                    // An untimed refund is as young as its sighting.
+                    if limit > LIMIT && refunded.is_none() {
+                        continue;
+                    }
+                    let mut lives = Lives::begin(writer(limit, oldest), NOON.minus(3600));
+                    let row = || refunded_row(&"x".repeat(3000), refunded);
+                    let first = lives.take(scopes[0], row(), None);
+                    assert_eq!(first.dead_lettered, 1);
+                    lives.take(Scope::Refunds, row(), far);
+                    if restarts {
+                        lives.restart();
+                    }
+                    for scope in [scopes[1], scopes[0], scopes[1]] {
+                        let tally = lives.take(scope, row(), None);
+                        assert_eq!((tally.dead_lettered, tally.published), (0, 0), "{scopes:?}");
+                    }
+                    assert_eq!((lives.letters, lives.events), (1, 0), "{scopes:?}, {refunded:?}, restart {restarts}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_its_topic_takes_beside_it_is_published() {
+    let old = Oldest { age: Some(Duration::from_secs(120)), learned: None };
+    let mut lives = Lives::begin(writer(LIMIT, old), NOON.minus(3600));
+    let tally = lives.take(Scope::day(Day::in_beijing(NOON)), refunded_row("x", Some(NOON.minus(60))), None);
+    assert_eq!((tally.dead_lettered, tally.published), (1, 1), "the payment is too old, the refund is not");
+    assert_eq!((lives.letters, lives.events), (1, 1));
+}
+
+#[test]
+fn what_has_grown_too_old_since_it_was_planned_is_a_dead_letter_all_the_same() {
+    let mut state = begun(NOON.minus(3600));
+    let (_, batch) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.minus(60))], None);
+    let old = Oldest { age: Some(Duration::from_secs(30)), learned: None };
+    let counts = ["touches", "dead"].map(|topic| written(&writer(LIMIT, old), &batch, topic));
+    assert_eq!((batch.events.len(), counts), (1, [0, 1]));
+}
+
+proptest! {
+    #[test]
+    fn what_is_not_refused_is_written_and_what_is_refused_is_not(
+        path in ".{0,700}", extra in proptest::option::of(".{0,300}"), out_trade_no in proptest::option::of(".{0,32}"),
+        number in any::<i64>(), limit in 300usize..4000, is_order in any::<bool>(),
+    ) {
+        let touch = Touch {
+            openid: "u".into(), create_time: Some(NOON), path: Some(path), scene: Some(number), role_id: Some(number),
+            extra_info: extra.clone(), retail_id: extra.clone(), share_extra_info: extra,
+        };
+        let ReadRow { content: Ok(Row::Order(_, payment)), .. } = order_row(NOON, Some(NOON)) else { panic!() };
+        let payment = Payment { out_trade_no, paid_amount: number, ..payment };
+        let fact = if is_order {
+            Fact::refunded(&promoter(), touch, payment, Box::default())
+        } else {
+            Fact::touch(&promoter(), touch, Box::default()).unwrap()
+        };
+        let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis() };
+        let writer = writer(limit, Oldest::default());
+        let refused = writer.refusal(&event, NOON.as_millis()).is_some();
+        let batch = Batch { events: vec![event], ..Batch::default() };
+        prop_assert_eq!(written(&writer, &batch, "dead"), usize::from(refused));
+    }
+}
