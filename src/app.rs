@@ -12,7 +12,7 @@ use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::registry::{Credentials, Registry};
 use crate::avro::schemas::RecordKind;
-use crate::commands::executor::{CommandApp, Executor};
+use crate::commands::executor::{CommandApp, Executor, SchemaSource};
 use crate::commands::lane::CommandLane;
 use crate::commit::committer::Bounds;
 use crate::config::{
@@ -229,7 +229,8 @@ fn command_lane(
     let CommandParts { topics, concurrency } = parts;
     let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
-    let executor = Executor::new(apps, topics.requests.clone(), decoder, schemas.registry, supervisor::PATIENCE);
+    let registry = schemas.registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaSource>);
+    let executor = Executor::new(apps, topics.requests.clone(), decoder, registry, supervisor::PATIENCE);
     let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default() };
     let results = ResultEncoder::new(schemas.material_result);
     (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))

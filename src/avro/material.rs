@@ -37,17 +37,32 @@ pub enum RequestError {
 /// Reads requests. Any bytes give a request or an error.
 pub struct RequestDecoder {
     decoder: Decoder,
+    own_id: Option<i32>,
     foreign: Mutex<HashMap<i32, Arc<Schema>>>,
 }
 
 impl RequestDecoder {
     /// `framing` is what this connector itself writes requests with.
     pub fn new(framing: Framing) -> RequestDecoder {
-        let own = match framing {
-            Framing::Confluent { schema_id } => Some((schema_id, RecordKind::MaterialRequest)),
+        let own_id = match framing {
+            Framing::Confluent { schema_id } => Some(schema_id),
             Framing::SingleObject => None,
         };
-        RequestDecoder { decoder: Decoder::new(own), foreign: Mutex::default() }
+        let decoder = Decoder::new(own_id.map(|id| (id, RecordKind::MaterialRequest)));
+        RequestDecoder { decoder, own_id, foreign: Mutex::default() }
+    }
+
+    /// The id of the schema that this connector itself writes requests with, where a registry has it.
+    pub fn own_id(&self) -> Option<i32> {
+        self.own_id
+    }
+
+    /// The id under which a registry has the schema of the request, where it is framed for one.
+    pub fn schema_id(framed: &[u8]) -> Option<i32> {
+        match framing::split(framed)? {
+            (SchemaReference::Id(id), _) => Some(id),
+            (SchemaReference::Fingerprint(_), _) => None,
+        }
     }
 
     pub fn decode_avro(&self, framed: &[u8]) -> Result<MaterialRequest, RequestError> {

@@ -1,6 +1,7 @@
 //! Carries commands out: reads one, checks it, asks the upstream, and answers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 pub use super::app::{AnswerPermit, CommandApp};
 use super::command::{Answer, Command};
 use super::lessons::Lessons;
+pub use super::lessons::{SchemaSource, Told};
 use super::material::{ID_BYTES_MAX, Verdict, check};
 use crate::avro::material::{RequestDecoder, RequestError};
-use crate::avro::registry::Registry;
 use crate::commit::log::CommitError;
 use crate::domain::dead_letter::{DeadLetter, Origin};
 use crate::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
@@ -100,7 +101,7 @@ impl<T: Transport> Executor<T> {
         apps: impl IntoIterator<Item = CommandApp<T>>,
         request_topic: String,
         decoder: RequestDecoder,
-        registry: Option<Registry>,
+        registry: Option<Arc<dyn SchemaSource>>,
         patience: RetrySettings,
     ) -> Executor<T> {
         let apps = apps.into_iter().map(|app| (app.client.app_id().as_str().to_owned(), app));
@@ -144,7 +145,7 @@ impl<T: Transport> Executor<T> {
                 Reading::DeadLetter(letter) => return Err(letter),
                 Reading::UnknownSchema(id) => {
                     let learned = self.learn(id).await;
-                    learned.map_err(|detail| self.dead_letter(command, "unknown_schema", detail))?;
+                    learned.map_err(|detail| self.without_schema(command, detail))?;
                 }
             }
         }
@@ -170,6 +171,22 @@ impl<T: Transport> Executor<T> {
     /// Asks the registry for a schema until it can answer. The error says why the schema will never be known.
     pub async fn learn(&self, id: i32) -> Result<(), String> {
         self.lessons.learn(id, &self.decoder).await
+    }
+
+    /// The id of the schema that a command is written in, where a registry has to tell it.
+    pub fn schema_id(&self, command: &Command) -> Option<i32> {
+        let value = command.value.as_deref().filter(|_| !command.is_json())?;
+        RequestDecoder::schema_id(value)
+    }
+
+    /// The id of the connector's own schema, which is always known.
+    pub fn own_schema_id(&self) -> Option<i32> {
+        self.decoder.own_id()
+    }
+
+    /// Of a command in a schema that will never be known, for this reason.
+    pub fn without_schema(&self, command: &Command, detail: String) -> DeadLetter {
+        self.dead_letter(command, "unknown_schema", detail)
     }
 
     fn dead_letter(&self, command: &Command, reason: &'static str, detail: String) -> DeadLetter {

@@ -1,10 +1,13 @@
 //! Schemas of others, which a registry is asked for: each id by one call at a time, however many requests wait for it.
 //!
-//! A registry that is away for an hour is told in one line when that begins and in one when it is over; how many requests
-//! wait stands in the minute's.
+//! A registry that is away for an hour is told in one line when that begins and in one when it is over; how many schemas
+//! are asked for stands in the minute's. What it refuses to tell while it answers is given up after [`REFUSED_MAX`].
 
 use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -13,9 +16,28 @@ use crate::avro::material::RequestDecoder;
 use crate::avro::registry::{Registry, RegistryError};
 use crate::retry::{Attempts, Next, RetrySettings};
 
+/// How long a schema is asked for that is refused, by a lack of rights or by what is no registry: as long as an upstream is
+/// that stays unable. Then the requests in it are dead letters, in which somebody can find them.
+pub const REFUSED_MAX: Duration = Duration::from_secs(600);
+
+/// Tells the schemas of others.
+pub trait SchemaSource: Send + Sync {
+    /// The text of the schema with this id, if there is one.
+    fn schema(&self, id: i32) -> Told<'_>;
+}
+
+/// What a [`SchemaSource`] says.
+pub type Told<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, RegistryError>> + Send + 'a>>;
+
+impl SchemaSource for Registry {
+    fn schema(&self, id: i32) -> Told<'_> {
+        Box::pin(self.schema(id))
+    }
+}
+
 /// Lives as long as the process.
 pub(super) struct Lessons {
-    registry: Option<Registry>,
+    registry: Option<Arc<dyn SchemaSource>>,
     patience: RetrySettings,
     asked: Mutex<Asked>,
 }
@@ -37,14 +59,14 @@ struct Outage {
 }
 
 impl Lessons {
-    /// `registry` is asked with `patience`, for as long as it takes.
-    pub fn new(registry: Option<Registry>, patience: RetrySettings) -> Lessons {
+    /// `registry` is asked with the pauses of `patience`.
+    pub fn new(registry: Option<Arc<dyn SchemaSource>>, patience: RetrySettings) -> Lessons {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
         Lessons { registry, patience, asked: Mutex::default() }
     }
 
     /// Has `decoder` learn the schema. What the registry knows must not become a dead letter because it was away, so this
-    /// waits until it can answer.
+    /// waits until it can answer, also where nobody has told it the new password yet.
     pub async fn learn(&self, id: i32, decoder: &RequestDecoder) -> Result<(), String> {
         let lesson = self.lesson(id);
         // Where whoever asks gives up, the next one that waits goes on.
@@ -64,16 +86,19 @@ impl Lessons {
         let unknown = || format!("written with the schema id {id}, which no registry knows");
         let registry = self.registry.as_ref().ok_or_else(unknown)?;
         let mut attempts = Attempts::new(&self.patience);
+        let mut refused_since = None;
         loop {
-            let answer = registry.schema(id).await;
-            match answer {
+            match registry.schema(id).await {
                 Ok(text) => {
                     self.answered(id);
                     return text.ok_or_else(unknown).and_then(|text| decoder.learn(id, &text));
                 }
-                // Wrong credentials, too, are mended by somebody, and the request stays good.
                 Err(error) => {
                     self.failed(id, &error);
+                    if error.is_refusal() && refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_MAX {
+                        self.given_up(id, &error);
+                        return Err(error.to_string());
+                    }
                     let Next::RetryAfter(pause) = attempts.failed(None) else { return Err(error.to_string()) };
                     tokio::time::sleep(pause).await;
                 }
@@ -99,6 +124,15 @@ impl Lessons {
             tracing::info!(seconds, "the schema registry answers again");
             asked.outage = None;
         }
+    }
+
+    fn given_up(&self, id: i32, error: &RegistryError) {
+        tracing::warn!(%error, id, "a schema is refused: requests in it are dead letters");
+        let mut asked = self.asked();
+        if let Some(outage) = &mut asked.outage {
+            outage.ids.remove(&id);
+        }
+        asked.outage.take_if(|outage| outage.ids.is_empty());
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {

@@ -2,9 +2,10 @@
 //!
 //! An answer is committed at once, with all that have come meanwhile; while one transaction commits, the next is
 //! gathered. Reading goes on whatever waits: a command whose app has no room left in memory is parked, which leaves its
-//! offset in that app's window, and is read again when the room is half empty (`again`). So bounded are the commands in
-//! memory, app by app ([`super::rooms`]), what is noted of those that are answered out of order ([`super::window`]), and,
-//! by the permits that come with them, the answers of calls.
+//! offset in that app's window, and is read again when the room is half empty (`again`); one whose schema is not known
+//! yet begins a strand, or waits in one ([`super::strand`]), and is read again when the schema is known (`strands`). So
+//! bounded are the commands in memory, app by app ([`super::rooms`]), what is noted of those that are answered out of
+//! order ([`super::window`]), and, by the permits that come with them, the answers of calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -25,32 +26,23 @@ use super::executor::{AnswerPermit, Errand, Executor, Reading};
 use super::log::{AnswerBatch, CommandLog, OpenedCommands, ReadAgain};
 use super::partition::Partition;
 use super::rooms::{Keeper, Rooms};
+use super::strand::{StrandNumber, WindowKey};
 use super::totals::CommandTotals;
 use crate::commit::committer::{RECALL_GRACE, attempts};
 use crate::commit::log::{CommitError, Ended};
 use crate::wechat::transport::Transport;
 
 mod again;
-
-/// How many requests may wait for their schemas: the offsets of all of them are written with each answer of their
-/// partition.
-const PUT_OFF_MAX: usize = 4096;
+mod strands;
 
 /// How often it is looked whether something parked is to be read again, besides whenever a transaction has committed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 struct Task {
     command: Arc<Command>,
-    keeper: Keeper,
+    key: WindowKey,
     /// Absent where the lane ended first.
-    done: Option<Done>,
-}
-
-/// What came of a command that was begun.
-enum Done {
-    Answered(Answer, Option<AnswerPermit>),
-    /// It can be read now.
-    Learnt(Box<Errand>),
+    answer: Option<(Answer, Option<AnswerPermit>)>,
 }
 
 /// An answer that no transaction holds yet.
@@ -90,7 +82,6 @@ pub async fn run<L: CommandLog, T: Transport>(
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
     let OpenedCommands { progress, mut commands, again, recalled } = opened;
-    let jobs = Jobs::new(&progress);
     let partitions = progress.into_iter().map(|progress| (progress.partition, Partition::resume(progress)));
     let session = Session {
         executor,
@@ -98,7 +89,7 @@ pub async fn run<L: CommandLog, T: Transport>(
         partitions: partitions.collect(),
         rooms: Rooms::default(),
         tasks: JoinSet::new(),
-        jobs,
+        jobs: Jobs::default(),
         again,
         gathered: Vec::new(),
         permits: Vec::new(),
@@ -133,7 +124,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                 }
             }
             let may_gather = ended.is_none() && self.gathered.len() < self.executor.at_once.most();
-            let has_room = may_gather && self.rooms.has_room_for_others() && self.put_off() < PUT_OFF_MAX;
+            let has_room = may_gather && self.rooms.has_room_for_others();
             tokio::select! {
                 biased;
                 (log, keepers, batch, result) = finished(&mut commit) => {
@@ -165,7 +156,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                         (_, None) => ended = Some(self.stop_calls(unreadable())),
                     }
                 }
-                Some(lesson) = self.jobs.lessons.join_next(), if ended.is_none() => {
+                Some(lesson) = self.jobs.lessons.running.join_next(), if ended.is_none() => {
                     self.reconsider(lesson.expect("nobody aborts a lesson before the end, and a panic ends the process"));
                 }
                 command = commands.recv(), if has_room => match command {
@@ -173,7 +164,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     None => ended = Some(self.stop_calls(unreadable())),
                 },
                 _ = look.tick(), if ended.is_none() => {
-                    self.totals.unread.store(self.put_off() as u64, Ordering::Relaxed);
+                    self.totals.schemas_asked.store(self.jobs.lessons.asked_count() as u64, Ordering::Relaxed);
                     self.look_back(false);
                 }
             }
@@ -188,23 +179,33 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         if !partition.read(&command) {
             return;
         }
-        let errand = match self.executor.read(&command) {
-            Reading::Errand(errand) => errand,
-            Reading::DeadLetter(letter) => return self.answer_at_once(command, Answer::DeadLetter(letter)),
-            Reading::UnknownSchema(_) => {
-                partition.put_off(offset);
-                return self.begin_unread(command);
-            }
-        };
-        let room = self.executor.room(errand.app_id());
+        let strand = partition.strand_of(offset, self.executor.schema_id(&command));
+        if strand.is_some_and(|strand| partition.is_behind(strand)) {
+            // Its turn comes behind those before it.
+            return;
+        }
+        strand.into_iter().for_each(|strand| partition.extend(strand, offset));
+        match self.executor.read(&command) {
+            Reading::Errand(errand) => self.give(command, errand, strand),
+            Reading::DeadLetter(letter) => self.answer_at_once(command, Answer::DeadLetter(letter)),
+            Reading::UnknownSchema(id) => self.put_off(command.place, id),
+        }
+    }
+
+    /// Gives a request that can be read to the window of its app: one of a strand, or of none.
+    fn give(&mut self, command: Command, errand: Box<Errand>, strand: Option<StrandNumber>) {
+        let Place { partition, offset } = command.place;
+        let Some(partition) = self.partitions.get_mut(&partition) else { return };
+        let key = WindowKey::new(strand, errand.app_id());
+        let room = self.executor.room(&key.app);
         let answer = self.executor.without_a_call(&errand, self.executor.now());
-        let Some(window) = partition.window_for(errand.app_id(), room.is_some()) else {
+        let Some(window) = partition.window_for(&key, room.is_some()) else {
             let answer = answer.expect("the check refuses an app that is not known");
             return self.answer_at_once(command, answer);
         };
         let has_room = window.parked_from().is_none()
             && window.has_room()
-            && room.is_none_or(|room| self.rooms.has_room(errand.app_id(), room));
+            && room.is_none_or(|room| self.rooms.has_room(&key.app, room));
         match answer {
             Some(answer) => {
                 if window.answer_at_once(offset) {
@@ -215,7 +216,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
             }
             None if has_room => {
                 window.begin(offset);
-                self.begin(command, errand);
+                self.begin(command, errand, key);
             }
             None => window.park(offset, errand.deadline()),
         }
@@ -227,71 +228,22 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.gathered.push(Gathered { command, keeper, answer });
     }
 
-    fn begin(&mut self, command: Command, errand: Box<Errand>) {
-        let (executor, cancel) = (self.executor.clone(), self.cancel.clone());
-        let keeper = Keeper::App(errand.app_id().to_owned());
-        self.spawn(Arc::new(command), keeper, async move { carry_out(&executor, &errand, &cancel).await });
-    }
-
-    /// How many requests wait for their schemas.
-    fn put_off(&self) -> usize {
-        self.partitions.values().map(|partition| partition.unread().len()).sum()
-    }
-
-    /// Waits for its schema, in memory where there is room.
-    fn begin_unread(&mut self, command: Command) {
-        if !self.rooms.has_room_for_unread() {
-            return self.jobs.put_off(command.place);
-        }
+    fn begin(&mut self, command: Command, errand: Box<Errand>, key: WindowKey) {
         let (executor, cancel, command) = (self.executor.clone(), self.cancel.clone(), Arc::new(command));
-        self.spawn(command.clone(), Keeper::Unread, async move {
-            match cancel.run_until_cancelled(executor.read_to_the_end(&command)).await? {
-                Ok(errand) => Some(Done::Learnt(errand)),
-                Err(letter) => Some(Done::Answered(Answer::DeadLetter(letter), None)),
-            }
-        });
-    }
-
-    /// From here on it waits for its app, and holds up no other's.
-    fn begin_learnt(&mut self, command: Arc<Command>, errand: Box<Errand>) {
-        self.rooms.let_go(&Keeper::Unread, command.bytes());
-        let (executor, cancel) = (self.executor.clone(), self.cancel.clone());
-        let keeper = match executor.room(errand.app_id()) {
-            Some(_) => Keeper::Learnt(errand.app_id().to_owned()),
-            // It is refused at once.
-            None => Keeper::Unread,
-        };
-        self.spawn(command, keeper, async move { carry_out(&executor, &errand, &cancel).await });
-    }
-
-    fn spawn(
-        &mut self,
-        command: Arc<Command>,
-        keeper: Keeper,
-        doing: impl Future<Output = Option<Done>> + Send + 'static,
-    ) {
-        self.rooms.hold(&keeper, command.bytes());
+        self.rooms.hold(&Keeper::App(key.clone()), command.bytes());
         self.tasks.spawn(async move {
-            let done = doing.await;
-            Task { command, keeper, done }
+            let answer = executor.carry_out(&errand, &cancel).await;
+            Task { command, key, answer }
         });
     }
 
-    fn finish(&mut self, Task { command, keeper, done }: Task) {
-        let (answer, permit) = match done {
-            Some(Done::Answered(answer, permit)) => (answer, permit),
-            Some(Done::Learnt(errand)) => return self.begin_learnt(command, errand),
-            None => return,
-        };
+    fn finish(&mut self, Task { command, key, answer }: Task) {
+        let Some((answer, permit)) = answer else { return };
         let Place { partition, offset } = command.place;
-        if let Some(partition) = self.partitions.get_mut(&partition) {
-            match &keeper {
-                Keeper::App(app) => partition.window(app).into_iter().for_each(|window| window.answer(offset)),
-                Keeper::Nobody | Keeper::Unread | Keeper::Learnt(_) => partition.answer_unread(offset, app_of(&answer)),
-            }
-        }
+        let window = self.partitions.get_mut(&partition).and_then(|partition| partition.window(&key));
+        window.into_iter().for_each(|window| window.answer(offset));
         self.permits.extend(permit);
-        self.gathered.push(Gathered { command, keeper, answer });
+        self.gathered.push(Gathered { command, keeper: Keeper::App(key), answer });
     }
 
     /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
@@ -333,20 +285,8 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         self.cancel.cancel();
         self.tasks.abort_all();
         self.jobs.running.abort_all();
-        self.jobs.lessons.abort_all();
+        self.jobs.lessons.running.abort_all();
         ended
-    }
-}
-
-async fn carry_out<T: Transport>(executor: &Executor<T>, errand: &Errand, cancel: &CancellationToken) -> Option<Done> {
-    executor.carry_out(errand, cancel).await.map(|(answer, permit)| Done::Answered(answer, permit))
-}
-
-/// Whose request it was.
-fn app_of(answer: &Answer) -> Option<&str> {
-    match answer {
-        Answer::Reply(result) => Some(&result.app_id),
-        Answer::DeadLetter(_) => None,
     }
 }
 

@@ -24,6 +24,8 @@ pub mod executor;
 
 pub mod window;
 
+pub mod strand;
+
 pub mod trail;
 
 pub mod progress;

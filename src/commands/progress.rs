@@ -3,19 +3,24 @@
 //!
 //! | key, behind `answered/<request topic>/` | value |
 //! |---|---|
-//! | `<partition>` | version, the next offset to be read, the offsets of requests whose schema is still asked for |
+//! | `<partition>` | version, the next offset to be read |
 //! | `<partition>/app/<app>` | version, the first request of the app without an answer, the answered ones behind it, the deadlines that have passed behind it; none where all are answered |
+//! | `<partition>/schemas/<strand>` | version, what waits or has waited for a schema (see [`super::strand`]): the offset of the first, that of the first that nobody has looked at, the connector's own schema id, up to which offset it was that |
+//! | `<partition>/schemas/<strand>/app/<app>` | the same of these requests as of the app's others |
 //! | `<partition>/log/<slot>` | version, fingerprints of records that were read (see [`super::trail`]) |
 //!
-//! A request before the next offset is answered unless its app's record, or the list of those whose schema is asked for,
-//! says otherwise. Numbers are big-endian.
+//! A request before the next offset is answered unless its app's record says otherwise; in a strand, unless the strand's
+//! or its app's record there does. Numbers are big-endian.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::strand::{StrandNumber, StrandRecord, WindowKey};
 use super::trail::Trail;
 use super::window::{Expired, WindowRecord};
 
 const VERSION: u8 = 1;
+/// Neither an offset nor the id of a schema.
+const NONE: i64 = i64::MIN;
 
 /// How far one partition is answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +28,14 @@ pub struct Progress {
     pub partition: i32,
     /// The offset that is read next.
     pub next: i64,
-    /// Before it, and not yet known what they are.
-    pub unread: BTreeSet<i64>,
-    /// By app, where it has requests without an answer.
-    pub windows: BTreeMap<String, WindowRecord>,
-    /// Apps of whom something is kept that is not so any more.
-    pub stale: BTreeSet<String>,
+    /// Where there are requests without an answer.
+    pub windows: BTreeMap<WindowKey, WindowRecord>,
+    /// Of whom something is kept that is not so any more.
+    pub stale: BTreeSet<WindowKey>,
+    /// What waits, or has waited, for schemas.
+    pub strands: BTreeMap<StrandNumber, StrandRecord>,
+    /// Of which something is kept that is not so any more.
+    pub stale_strands: BTreeSet<StrandNumber>,
     pub trail: Trail,
 }
 
@@ -57,7 +64,8 @@ impl Progress {
     /// The offset of the first request without an answer.
     pub fn first(&self) -> i64 {
         let windows = self.windows.values().map(|window| window.first);
-        windows.chain(self.unread.first().copied()).fold(self.next, i64::min)
+        let behind = self.strands.values().filter_map(|strand| strand.behind);
+        windows.chain(behind).fold(self.next, i64::min)
     }
 
     /// Compares what is known with what stands in the log now: it begins at `low`, and `found` are the fingerprints of
@@ -70,10 +78,23 @@ impl Progress {
         divergence
     }
 
+    /// Takes what stands under `<strand>`, or `<strand>/app/<app>`; nothing where it is damaged.
+    fn take_of_strand(&mut self, key: &str, numbers: &[i64]) -> Option<()> {
+        match key.split_once("/app/") {
+            Some((number, app)) => {
+                let key = WindowKey::new(Some(number.parse().ok()?), app);
+                self.windows.insert(key, window(numbers)?);
+            }
+            None => drop(self.strands.insert(key.parse().ok()?, strand(numbers)?)),
+        }
+        Some(())
+    }
+
     /// What is known of the log from `end` on was another's.
     pub fn cut(&mut self, end: i64) {
         self.next = self.next.min(end);
-        self.unread.split_off(&end);
+        self.stale_strands.extend(self.strands.keys());
+        self.strands.retain(|_, strand| strand.cut(end));
         self.stale.extend(self.windows.keys().cloned());
         self.windows.retain(|_, window| window.first < end);
         self.windows.values_mut().for_each(|window| window.cut(end));
@@ -81,19 +102,35 @@ impl Progress {
     }
 }
 
-pub fn position(partition: i32, next: i64, unread: &BTreeSet<i64>) -> ProgressRecord {
-    let numbers = std::iter::once(next).chain(unread.iter().copied());
-    ProgressRecord { key: partition.to_string(), value: Some(encode(numbers)) }
+pub fn position(partition: i32, next: i64) -> ProgressRecord {
+    ProgressRecord { key: partition.to_string(), value: Some(encode(std::iter::once(next))) }
 }
 
-pub fn window_record(partition: i32, app: &str, window: Option<&WindowRecord>) -> ProgressRecord {
+pub fn strand_record(partition: i32, number: StrandNumber, strand: Option<&StrandRecord>) -> ProgressRecord {
+    let value = strand.map(|StrandRecord { since, behind, own }| {
+        let behind = behind.unwrap_or(NONE);
+        let (own, until) = own.map_or((NONE, NONE), |(own, until)| (i64::from(own), until));
+        encode([*since, behind, own, until].into_iter())
+    });
+    ProgressRecord { key: format!("{partition}/schemas/{number}"), value }
+}
+
+pub fn window_record(
+    partition: i32,
+    WindowKey { strand, app }: &WindowKey,
+    window: Option<&WindowRecord>,
+) -> ProgressRecord {
     let value = window.map(|WindowRecord { first, answered, expired }| {
         let steps = expired.steps();
         let counts = [*first, steps.len().try_into().unwrap_or(i64::MAX)];
         let steps = steps.flat_map(|(offset, time)| [offset, time]);
         encode(counts.into_iter().chain(steps).chain(answered.iter().copied()))
     });
-    ProgressRecord { key: format!("{partition}/app/{app}"), value }
+    let key = match strand {
+        Some(strand) => format!("{partition}/schemas/{strand}/app/{app}"),
+        None => format!("{partition}/app/{app}"),
+    };
+    ProgressRecord { key, value }
 }
 
 pub fn trail_records(partition: i32, trail: &mut Trail) -> impl Iterator<Item = ProgressRecord> {
@@ -137,12 +174,15 @@ impl Restored {
         let key = partition.to_string();
         let Some(value) = self.records.get(&key) else { return Ok(None) };
         let numbers = decode(&key, value)?;
-        let (next, unread) = numbers.split_first().ok_or_else(|| Unreadable::Damaged(key.clone()))?;
-        let unread = unread.iter().copied().collect();
-        let mut progress = Progress { unread, ..Progress::at(partition, *next) };
+        let [next] = numbers[..] else { return Err(Unreadable::Damaged(key)) };
+        let mut progress = Progress::at(partition, next);
         for (key, value, app) in self.below(&format!("{key}/app/")) {
             let window = window(&decode(key, value)?).ok_or_else(|| Unreadable::Damaged(key.clone()))?;
-            progress.windows.insert(app.to_owned(), window);
+            progress.windows.insert(WindowKey::new(None, app), window);
+        }
+        for (key, value, rest) in self.below(&format!("{key}/schemas/")) {
+            let numbers = decode(key, value)?;
+            progress.take_of_strand(rest, &numbers).ok_or_else(|| Unreadable::Damaged(key.clone()))?;
         }
         for (key, value, _) in self.below(&format!("{key}/log/")) {
             let block = versioned(key, value)?;
@@ -156,6 +196,12 @@ impl Restored {
         let from = self.records.range(begin.to_owned()..);
         from.map_while(move |(key, value)| Some((key, value.as_slice(), key.strip_prefix(begin)?)))
     }
+}
+
+fn strand(numbers: &[i64]) -> Option<StrandRecord> {
+    let [since, behind, own, until] = *numbers else { return None };
+    let own = if own == NONE { None } else { Some((i32::try_from(own).ok()?, until)) };
+    Some(StrandRecord { since, behind: Some(behind).filter(|behind| *behind != NONE), own })
 }
 
 fn window(numbers: &[i64]) -> Option<WindowRecord> {
@@ -200,20 +246,32 @@ mod tests {
             .prop_map(|(first, answered, steps)| WindowRecord { first, answered, expired: Expired::of(steps) })
     }
 
+    fn any_strand() -> impl Strategy<Value = StrandRecord> {
+        let own = prop::option::of((any::<i32>(), 0..i64::MAX));
+        (0..i64::MAX, prop::option::of(0..i64::MAX), own).prop_map(|(since, behind, own)| StrandRecord {
+            since,
+            behind,
+            own,
+        })
+    }
+
     fn any_progress() -> impl Strategy<Value = Progress> {
-        let offsets = || prop::collection::btree_set(0..3000i64, 0..40);
-        let windows = prop::collection::btree_map("wx[0-9a-f]{1,3}", any_window(), 0..4);
-        (0..3i32, any::<i64>(), offsets(), windows, offsets()).prop_map(|(partition, next, unread, windows, marks)| {
+        let marks = prop::collection::btree_set(0..3000i64, 0..40);
+        let key = (any::<Option<u8>>(), "wx[0-9a-f]{1,3}").prop_map(|(strand, app)| WindowKey { strand, app });
+        let windows = prop::collection::btree_map(key, any_window(), 0..4);
+        let strands = prop::collection::btree_map(any::<u8>(), any_strand(), 0..4);
+        (0..3i32, any::<i64>(), windows, strands, marks).prop_map(|(partition, next, windows, strands, marks)| {
             let mut trail = Trail::default();
             marks.into_iter().for_each(|offset| trail.mark(offset, u64::MAX - offset.cast_unsigned()));
-            Progress { partition, next, unread, windows, trail, ..Progress::default() }
+            Progress { partition, next, windows, strands, trail, ..Progress::default() }
         })
     }
 
     fn records(progress: &mut Progress) -> Vec<ProgressRecord> {
-        let windows = progress.windows.iter().map(|(app, window)| window_record(progress.partition, app, Some(window)));
-        let mut records: Vec<_> =
-            std::iter::once(position(progress.partition, progress.next, &progress.unread)).chain(windows).collect();
+        let Progress { partition, next, windows, strands, .. } = &*progress;
+        let windows = windows.iter().map(|(key, window)| window_record(*partition, key, Some(window)));
+        let strands = strands.iter().map(|(number, strand)| strand_record(*partition, *number, Some(strand)));
+        let mut records: Vec<_> = std::iter::once(position(*partition, *next)).chain(windows).chain(strands).collect();
         records.extend(trail_records(progress.partition, &mut progress.trail));
         records
     }
@@ -235,9 +293,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(values in prop::collection::vec(any::<Vec<u8>>(), 3)) {
+        fn any_bytes_are_read_or_refused(values in prop::collection::vec(any::<Vec<u8>>(), 5)) {
             let mut restored = Restored::default();
-            for (key, value) in ["0", "0/app/wx1", "0/log/5"].into_iter().zip(&values) {
+            for (key, value) in ["0", "0/app/wx1", "0/log/5", "0/schemas/7", "0/schemas/7/app/wx1"].into_iter().zip(&values) {
                 restored.take(key, Some(value));
             }
             let _ = restored.progress(0);
@@ -264,12 +322,15 @@ mod tests {
             expired: Expired::of([(first, 5), (first + 20, 3)]),
         };
         let mut progress = Progress::at(0, 100);
-        progress.unread = [10, 60].into();
-        progress.windows = [("a".to_owned(), window(30, &[40, 50, 70])), ("b".to_owned(), window(50, &[]))].into();
+        let [a, b] = ["a", "b"].map(|app| WindowKey::new(Some(1), app));
+        let strand = |since, behind| StrandRecord { behind, ..StrandRecord::begin(since, None) };
+        progress.strands = [(1, strand(10, Some(20))), (2, strand(10, Some(60))), (3, strand(60, Some(60)))].into();
+        progress.windows = [(a.clone(), window(30, &[40, 50, 70])), (b.clone(), window(50, &[]))].into();
         progress.cut(50);
-        assert_eq!((progress.next, &progress.unread), (50, &[10].into()));
+        assert_eq!((progress.next, progress.first()), (50, 20));
+        assert_eq!(progress.strands, [(1, strand(10, Some(20))), (2, strand(10, None))].into());
         let cut = WindowRecord { expired: Expired::of([(30, 5)]), ..window(30, &[40]) };
-        assert_eq!(progress.windows, [("a".to_owned(), cut)].into());
-        assert_eq!((progress.first(), progress.stale), (10, ["a", "b"].map(str::to_owned).into()));
+        assert_eq!(progress.windows, [(a.clone(), cut)].into());
+        assert_eq!((progress.stale, progress.stale_strands), ([a, b].into(), [1, 2, 3].into()));
     }
 }

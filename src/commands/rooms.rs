@@ -2,34 +2,28 @@
 
 use std::collections::HashMap;
 
+use super::strand::WindowKey;
+
 /// Bytes of one app's commands; one command always fits.
 pub const ROOM_BYTES: usize = 4 * 1024 * 1024;
 /// Commands that are no app's, for they need no call.
 pub const OTHERS_MAX: usize = 1024;
 /// Their bytes; one command always fits.
 pub const OTHERS_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Commands whose schema is asked for: what else needs one waits in the topic.
-pub const UNREAD_MAX: usize = 256;
-/// Their bytes; one command always fits.
-pub const UNREAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Who keeps a command in memory, until its answer is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keeper {
-    App(String),
+    /// An app, for the window that tells of the command.
+    App(WindowKey),
     /// It is answered without a call.
     Nobody,
-    /// Its schema is asked for.
-    Unread,
-    /// An app: its schema was asked for, so it was read before the room of the app was looked at.
-    Learnt(String),
 }
 
 #[derive(Debug, Default)]
 pub struct Rooms {
     apps: HashMap<String, Held>,
     others: Held,
-    unread: Held,
 }
 
 #[derive(Debug, Default)]
@@ -53,9 +47,8 @@ impl Rooms {
 
     fn held(&mut self, keeper: &Keeper) -> &mut Held {
         match keeper {
-            Keeper::App(app) | Keeper::Learnt(app) => self.apps.entry(app.clone()).or_default(),
+            Keeper::App(key) => self.apps.entry(key.app.clone()).or_default(),
             Keeper::Nobody => &mut self.others,
-            Keeper::Unread => &mut self.unread,
         }
     }
 
@@ -78,11 +71,6 @@ impl Rooms {
     pub fn has_room_for_others(&self) -> bool {
         self.others.count < OTHERS_MAX && self.others.bytes < OTHERS_BYTES_MAX
     }
-
-    /// Whether one more may be kept whose schema is asked for.
-    pub fn has_room_for_unread(&self) -> bool {
-        self.unread.count < UNREAD_MAX && self.unread.bytes < UNREAD_BYTES_MAX
-    }
 }
 
 #[cfg(test)]
@@ -92,7 +80,7 @@ mod tests {
     #[test]
     fn what_waits_for_one_app_takes_no_room_of_another() {
         let mut rooms = Rooms::default();
-        let [one, other] = ["wx1", "wx2"].map(|app| Keeper::App(app.into()));
+        let [one, other] = ["wx1", "wx2"].map(|app| Keeper::App(WindowKey::new(None, app)));
         (0..4).for_each(|_| rooms.hold(&one, 10));
         assert!(!rooms.has_room("wx1", 4) && rooms.has_room("wx2", 4) && rooms.has_room_for_others());
         rooms.let_go(&one, 10);
@@ -106,14 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_yet_is_bounded_too() {
+    fn what_is_no_apps_is_bounded_too() {
         let mut rooms = Rooms::default();
-        (0..UNREAD_MAX).for_each(|_| rooms.hold(&Keeper::Unread, 1));
-        assert!(!rooms.has_room_for_unread() && rooms.has_room_for_others() && rooms.has_room("wx1", 1));
-        rooms.let_go(&Keeper::Unread, 1);
-        assert!(rooms.has_room_for_unread());
-        rooms.hold(&Keeper::Unread, UNREAD_BYTES_MAX);
-        assert!(!rooms.has_room_for_unread() && rooms.has_room_for_others());
+        (1..OTHERS_MAX).for_each(|_| rooms.hold(&Keeper::Nobody, 1));
+        assert!(rooms.has_room_for_others());
+        rooms.hold(&Keeper::Nobody, 1);
+        assert!(!rooms.has_room_for_others() && rooms.has_room("wx1", 1));
+        rooms.let_go(&Keeper::Nobody, 1);
         rooms.hold(&Keeper::Nobody, OTHERS_BYTES_MAX);
         assert!(!rooms.has_room_for_others());
     }

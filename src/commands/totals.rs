@@ -16,8 +16,8 @@ pub struct CommandTotals {
     pub rejected: AtomicU64,
     pub expired: AtomicU64,
     pub dead_lettered: AtomicU64,
-    /// How many requests wait for their schemas now.
-    pub unread: AtomicU64,
+    /// How many schemas a registry is asked for now.
+    pub schemas_asked: AtomicU64,
     told: Told<6>,
     letters: DeadLetters,
 }
@@ -51,8 +51,18 @@ impl CommandTotals {
     pub fn summarise(&self) {
         let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.told.news(self.counters());
         let pipeline = "requests";
-        let unread = self.unread.load(Ordering::Relaxed);
-        tracing::info!(pipeline, transactions, succeeded, failed, rejected, expired, dead_letters, unread, "summary");
+        let schemas_asked = self.schemas_asked.load(Ordering::Relaxed);
+        tracing::info!(
+            pipeline,
+            transactions,
+            succeeded,
+            failed,
+            rejected,
+            expired,
+            dead_letters,
+            schemas_asked,
+            "summary"
+        );
         self.letters.tell(pipeline);
     }
 

@@ -9,6 +9,7 @@
 //! are parked. They are not noted one by one, but by what they have in common: see [`Expired`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::domain::time::UnixMillis;
 
@@ -161,10 +162,11 @@ impl Window {
             && !deadline.is_some_and(|deadline| self.expired.covers(offset, deadline))
     }
 
-    /// What is parked has been read again up to `next`; nothing is parked any more once that is the partition's `end`.
-    pub fn read_to(&mut self, next: i64, end: i64) {
-        if let Some(parked) = &mut self.parked {
-            parked.from = parked.from.max(next);
+    /// What is parked has been read again from one offset to before another; nothing is parked any more once that is the
+    /// partition's `end`. What was [reconsidered](Self::reconsider) meanwhile may stand before.
+    pub fn read_again(&mut self, piece: Range<i64>, end: i64) {
+        if let Some(parked) = self.parked.as_mut().filter(|parked| piece.start <= parked.from) {
+            parked.from = parked.from.max(piece.end);
         }
         self.parked.take_if(|parked| parked.from >= end);
         self.prune();

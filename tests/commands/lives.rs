@@ -1,14 +1,17 @@
 //! The processes that answer a seed's requests, one after the other.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
+use promoter_connector::avro::registry::RegistryError;
+use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::commands::command::Place;
-use promoter_connector::commands::executor::{CommandApp, Executor};
+use promoter_connector::commands::executor::{CommandApp, Executor, SchemaSource, Told};
 use promoter_connector::commands::lane::CommandLane;
 use promoter_connector::commands::memory_topic::{Answered, MemoryTopic, Topic};
 use promoter_connector::commit::crash_point::CrashPoint;
@@ -27,7 +30,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::judge::Committed;
-use super::plan::{Loss, Plan, Planned, START, plan};
+use super::plan::{FOREIGN_IDS, Loss, Plan, Planned, START, plan};
 use super::upstream::{Calls, WatchedUpstream};
 
 /// Within this time of a quiet world everything must be answered.
@@ -48,10 +51,29 @@ pub struct Outcome {
 
 struct Scene {
     plan: Plan,
+    registry: Arc<SimulatedRegistry>,
     upstream: WatchedUpstream,
     topic: Topic,
     /// Nothing goes wrong any more.
     calm: Arc<AtomicBool>,
+}
+
+/// Has the schemas of askers, and is away for a while.
+struct SimulatedRegistry {
+    began: Instant,
+    away: Vec<Range<Duration>>,
+}
+
+impl SchemaSource for SimulatedRegistry {
+    fn schema(&self, id: i32) -> Told<'_> {
+        Box::pin(async move {
+            sleep(Duration::from_millis(20)).await;
+            if self.away.iter().any(|away| away.contains(&self.began.elapsed())) {
+                return Err(RegistryError::Unavailable { url: "http://registry".into(), cause: "away".into() });
+            }
+            Ok(FOREIGN_IDS.contains(&id).then(|| RecordKind::MaterialRequest.text().to_owned()))
+        })
+    }
 }
 
 /// Lives through a seed. The error says what was not answered.
@@ -62,8 +84,9 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     let simulated = SimulatedTransport::new(SharedWorld::new(world), REQUEST_TIMEOUT);
     let upstream = WatchedUpstream { simulated, calls: Arc::default(), outage: plan.outage.clone() };
     let topic = Topic::new(plan.partitions);
-    let scene = Scene { plan, upstream, topic, calm: Arc::default() };
     let began = Instant::now();
+    let registry = Arc::new(SimulatedRegistry { began, away: plan.registry_away.clone() });
+    let scene = Scene { plan, registry, upstream, topic, calm: Arc::default() };
     let recalls = random.random();
     let deaths = tokio::select! {
         biased;
@@ -189,7 +212,8 @@ fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
         CommandApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)
     };
     let decoder = RequestDecoder::new(Framing::SingleObject);
-    let executor = Executor::new(options.apps.iter().map(app), REQUEST_TOPIC.into(), decoder, None, *retry);
+    let registry: Option<Arc<dyn SchemaSource>> = Some(scene.registry.clone());
+    let executor = Executor::new(options.apps.iter().map(app), REQUEST_TOPIC.into(), decoder, registry, *retry);
     CommandLane { executor: Arc::new(executor), totals: Arc::default() }
 }
 

@@ -1,5 +1,6 @@
 //! What a seed asks, when, and in which world.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use promoter_connector::commands::command::{CONTENT_TYPE, Command, Header, Place};
@@ -9,7 +10,7 @@ use promoter_connector::retry::RetrySettings;
 use promoter_connector::simulator::Options;
 use promoter_connector::simulator::faults::{Fault, FaultRate, Level};
 use promoter_connector::wechat::breaker::HoldSettings;
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::upstream::Outage;
@@ -19,6 +20,9 @@ pub const START: UnixMillis = UnixMillis(1_700_000_000_000);
 const APPS: [&str; 3] = ["wx1", "wx2", "wx3"];
 /// A path the world takes no more: the lane knows no bound, so it has to ask.
 const LONG_PATH_BYTES: usize = 1100;
+/// What the registry has the schemas of askers under.
+pub const FOREIGN_IDS: Range<i32> = 20..24;
+const SINGLE_OBJECT_HEADER_BYTES: usize = 10;
 /// More than twice what one app may have in memory.
 const MANY: usize = 600;
 
@@ -32,6 +36,8 @@ pub struct Plan {
     /// An app that can't be asked for a while, and has far more requests than there is room for in memory.
     pub outage: Option<Outage>,
     pub loss: Option<Loss>,
+    /// From when to when the schema registry is away.
+    pub registry_away: Vec<Range<Duration>>,
     /// In the order in which they come. The number of a request is its index.
     pub requests: Vec<Planned>,
 }
@@ -146,7 +152,29 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
         unanswered: retry.max,
     };
     let concurrency = random.random_range(1..=8);
-    Plan { options, retry, holds, concurrency, partitions, outage, loss, requests }
+    let registry_away = estrange(seed, quiet, &mut requests);
+    Plan { options, retry, holds, concurrency, partitions, outage, loss, registry_away, requests }
+}
+
+/// In some seeds many requests are in schemas of their askers, and the registry that has these is away twice.
+fn estrange(seed: u64, quiet: Duration, requests: &mut [Planned]) -> Vec<Range<Duration>> {
+    let mut random = ChaCha8Rng::seed_from_u64(!seed);
+    if random.random_bool(0.5) {
+        return Vec::new();
+    }
+    let share = random.random_range(0.1..1.0);
+    for planned in requests.iter_mut().filter(|planned| !matches!(planned.asked.end, End::DeadLetter(_))) {
+        if planned.asked.content_type == AVRO && random.random_bool(share) {
+            let id = FOREIGN_IDS.start + random.random_range(0..FOREIGN_IDS.len() as i32);
+            let body = planned.asked.value.take().expect("it has a value").split_off(SINGLE_OBJECT_HEADER_BYTES);
+            planned.asked.value = Some([&[0], &id.to_be_bytes()[..], &body].concat());
+            planned.fingerprint = planned.command().fingerprint();
+        }
+    }
+    let mut times = [0.0; 4].map(|_| quiet.mul_f64(random.random_range(0.0..1.0)));
+    times.sort_unstable();
+    let [first, second, third, last] = times;
+    vec![first..second, third..last]
 }
 
 /// Some of the last records of a partition; others come to their places.

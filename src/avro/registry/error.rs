@@ -44,4 +44,10 @@ impl RegistryError {
     pub fn is_retriable(&self) -> bool {
         matches!(self, RegistryError::Unavailable { .. })
     }
+
+    /// Whether it is this call that is refused: the registry, or what stands in its place, can answer, and does not ask who
+    /// calls.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, RegistryError::Unavailable { .. } | RegistryError::Unauthenticated { .. })
+    }
 }

@@ -1,10 +1,10 @@
 //! Reads again what was left in the topic: what is parked, when its app has room again or its deadline passes, and what
-//! could not be read before the last start.
+//! waits for a schema.
 //!
 //! One piece at a time, by turns: as large as the backlog of one app may be, what is read again for it is bounded, and so
 //! is its share of the reading.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,49 +13,43 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Session;
+use super::strands::Lessons;
 use crate::commands::command::{Command, Place};
 use crate::commands::executor::{Errand, Executor, Reading};
 use crate::commands::log::{CHUNK_MAX, Chunk, CommandLog, ReadAgain};
 use crate::commands::partition::Sweep;
-use crate::commands::progress::Progress;
+use crate::commands::strand::{StrandNumber, WindowKey};
 use crate::domain::time::UnixMillis;
 use crate::wechat::transport::Transport;
 
 /// Before it is tried again where nothing could be read.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// How many schemas are asked for at once for what is read again.
-const LESSONS_MAX: usize = 64;
-/// How many ids are kept that no request can be read with.
-const BARREN_MAX: usize = 1024;
-
 /// How many pieces of one partition are read for one app before it is another's turn: going on where the last piece ended
 /// costs least.
 const IN_A_ROW_MAX: u32 = 16;
 
 /// What is read again, and what is to be.
+#[derive(Default)]
 pub(super) struct Jobs {
     /// One at most.
     pub running: JoinSet<(Job, Option<ReadBack>)>,
     /// Whose turn it was last, and how often it was in a row.
-    last: (i32, String),
+    last: Option<(i32, WindowKey)>,
     in_a_row: u32,
+    /// The strand that was read on last,
+    last_strand: Option<(i32, StrandNumber)>,
+    /// and whether nothing else was read again since.
+    strand_was_last: bool,
     /// Nothing is tried before.
     stalled_until: Option<Instant>,
-    /// Put off, and not in memory.
-    unread: BTreeMap<i32, BTreeSet<i64>>,
-    /// The registry is asked for schemas of what was read again: each ends with its id, and whether the schema is known.
-    pub lessons: JoinSet<(i32, bool)>,
-    /// The ids of those that are under way,
-    asked: BTreeSet<i32>,
-    /// and of those that no request can be read with.
-    barren: BTreeSet<i32>,
+    pub lessons: Lessons,
 }
 
 /// Why something is read again.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
-    partition: i32,
+    pub partition: i32,
     kind: Kind,
     from: i64,
     to: i64,
@@ -65,17 +59,17 @@ pub(super) struct Job {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Unread,
+    Strand(StrandNumber),
     /// For the room of an app.
-    CatchUp(String),
+    CatchUp(WindowKey),
     /// For what has a deadline that has passed by a time.
-    Sweep(String, UnixMillis),
+    Sweep(WindowKey, UnixMillis),
 }
 
 /// Commands, with what they say, and up to where nothing else stands.
 pub(super) struct ReadBack {
-    commands: Vec<(Command, Reading)>,
-    next: i64,
+    pub commands: Vec<(Command, Reading)>,
+    pub next: i64,
 }
 
 /// What a command that was read again says to an app.
@@ -95,34 +89,6 @@ enum Step {
 }
 
 impl Jobs {
-    pub fn new(progress: &[Progress]) -> Jobs {
-        let unread = progress.iter().filter(|progress| !progress.unread.is_empty());
-        let unread = unread.map(|progress| (progress.partition, progress.unread.clone())).collect();
-        Jobs {
-            running: JoinSet::new(),
-            last: (i32::MIN, String::new()),
-            in_a_row: 0,
-            stalled_until: None,
-            unread,
-            lessons: JoinSet::new(),
-            asked: BTreeSet::new(),
-            barren: BTreeSet::new(),
-        }
-    }
-
-    /// It is read again when there is room for it.
-    pub fn put_off(&mut self, Place { partition, offset }: Place) {
-        self.unread.entry(partition).or_default().insert(offset);
-    }
-
-    /// Asks for a schema beside everything else. Those beyond [`LESSONS_MAX`] are met again when one of them is known.
-    fn ask<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) {
-        if self.asked.len() < LESSONS_MAX && self.asked.insert(id) {
-            let executor = executor.clone();
-            self.lessons.spawn(async move { (id, executor.learn(id).await.is_ok()) });
-        }
-    }
-
     fn start<T: Transport>(&mut self, job: Job, executor: Arc<Executor<T>>, again: mpsc::Sender<ReadAgain>) {
         self.running.spawn(async move {
             let read = read(&job, &executor, &again).await;
@@ -156,26 +122,57 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         }
     }
 
+    /// Strands and what is parked take turns.
     fn next_job(&mut self, now: Instant) -> Option<Job> {
-        let has_room = self.rooms.has_room_for_others();
-        let may_learn = self.rooms.has_room_for_unread();
-        if let Some((partition, unread)) = self.jobs.unread.first_key_value().filter(|_| may_learn) {
-            let (from, last) = (*unread.first()?, *unread.last()?);
-            return Some(Job { partition: *partition, kind: Kind::Unread, from, to: last + 1, most: CHUNK_MAX });
+        let strand = self.strand_job();
+        let job = match strand {
+            Some(strand) if self.jobs.strand_was_last => self.window_job(now).or(Some(strand)),
+            None => self.window_job(now),
+            strand => strand,
+        }?;
+        self.jobs.strand_was_last = match job.kind {
+            Kind::Strand(number) => {
+                self.jobs.last_strand = Some((job.partition, number));
+                true
+            }
+            Kind::CatchUp(_) | Kind::Sweep(..) => false,
+        };
+        Some(job)
+    }
+
+    /// The next strand that can be read on, by turns.
+    fn strand_job(&self) -> Option<Job> {
+        if !self.rooms.has_room_for_others() {
+            return None;
         }
+        let strands = || {
+            self.partitions.iter().flat_map(|(partition, strands)| {
+                let to = strands.next();
+                strands.readable_strands().map(move |(number, from)| (*partition, number, from, to))
+            })
+        };
+        let last = self.jobs.last_strand;
+        let behind = strands().find(|(partition, number, ..)| Some((*partition, *number)) > last);
+        let (partition, number, from, to) = behind.or_else(|| strands().next())?;
+        Some(Job { partition, kind: Kind::Strand(number), from, to, most: CHUNK_MAX })
+    }
+
+    fn window_job(&mut self, now: Instant) -> Option<Job> {
+        let has_room = self.rooms.has_room_for_others();
         let parked = self.partitions.iter().flat_map(|(number, partition)| {
-            let parked = partition.apps.iter().filter(|(_, backlog)| backlog.window.parked_from().is_some());
-            parked.map(|(app, _)| (*number, app.clone()))
+            let parked = partition.backlogs.iter().filter(|(_, backlog)| backlog.window.parked_from().is_some());
+            parked.map(|(key, _)| (*number, key.clone()))
         });
-        let parked: BTreeSet<(i32, String)> = parked.collect();
+        let parked: BTreeSet<(i32, WindowKey)> = parked.collect();
         let last = self.jobs.last.clone();
-        let same = parked.get(&last).filter(|_| self.jobs.in_a_row < IN_A_ROW_MAX);
-        let behind = parked.iter().filter(|key| **key > last);
-        let others = behind.chain(parked.iter().filter(|key| **key <= last));
-        for key in same.into_iter().chain(others) {
+        let is_again = self.jobs.in_a_row < IN_A_ROW_MAX;
+        let same = parked.iter().filter(|key| is_again && Some(*key) == last.as_ref());
+        let behind = parked.iter().filter(|key| Some(*key) > last.as_ref());
+        let others = behind.chain(parked.iter().filter(|key| Some(*key) <= last.as_ref()));
+        for key in same.chain(others) {
             if let Some(job) = self.job_for(key.0, &key.1, has_room, now) {
-                self.jobs.in_a_row = if *key == last { self.jobs.in_a_row + 1 } else { 0 };
-                self.jobs.last = key.clone();
+                self.jobs.in_a_row = if Some(key) == last.as_ref() { self.jobs.in_a_row + 1 } else { 0 };
+                self.jobs.last = Some(key.clone());
                 return Some(job);
             }
         }
@@ -183,17 +180,17 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     }
 
     /// A look for deadlines and the room of the app take turns.
-    fn job_for(&mut self, number: i32, app: &str, has_room: bool, now: Instant) -> Option<Job> {
+    fn job_for(&mut self, number: i32, key: &WindowKey, has_room: bool, now: Instant) -> Option<Job> {
         let time = self.executor.now();
-        let room = self.executor.room(app);
+        let room = self.executor.room(&key.app);
         let has_place = match room {
-            Some(room) => self.rooms.is_half_empty(app, room),
+            Some(room) => self.rooms.is_half_empty(&key.app, room),
             // Each is refused at once.
             None => has_room,
         };
         let partition = self.partitions.get_mut(&number)?;
-        let end = partition.next();
-        let backlog = partition.apps.get_mut(app)?;
+        let end = partition.end_of(key.strand);
+        let backlog = partition.backlogs.get_mut(key)?;
         backlog.begin_sweep(time, now, end);
         let sweep = backlog.sweep.filter(|_| has_room);
         let catches_up = has_place && backlog.window.may_catch_up();
@@ -202,13 +199,13 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
         let job = |kind, from, to, most| Job { partition: number, kind, from, to, most };
         match (sweep, sweeps) {
             (Some(Sweep { time, next, to, .. }), true) => {
-                Some(job(Kind::Sweep(app.to_owned(), time), next, to, CHUNK_MAX))
+                Some(job(Kind::Sweep(key.clone(), time), next, to, CHUNK_MAX))
             }
             // No more than there is room for: what is read beyond it has to be read once more, and the next piece would not
             // begin where this one ended, which costs the broker's answer to a new question.
             _ if catches_up => {
-                let most = room.map_or(CHUNK_MAX, |room| self.rooms.left(app, room).clamp(1, CHUNK_MAX));
-                Some(job(Kind::CatchUp(app.to_owned()), backlog.window.parked_from()?, end, most))
+                let most = room.map_or(CHUNK_MAX, |room| self.rooms.left(&key.app, room).clamp(1, CHUNK_MAX));
+                Some(job(Kind::CatchUp(key.clone()), backlog.window.parked_from()?, end, most))
             }
             _ => None,
         }
@@ -219,103 +216,66 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
             self.jobs.stalled_until = Some(Instant::now() + STALLED);
         }
         match &job.kind {
-            Kind::Unread => self.take_unread(job.partition, read),
-            Kind::CatchUp(app) => self.catch_up(job.partition, app, read),
-            Kind::Sweep(app, time) => self.sweep(&job, app, *time, read),
+            Kind::Strand(number) => self.read_on(job.partition, *number, read),
+            Kind::CatchUp(key) => self.catch_up(&job, key, read),
+            Kind::Sweep(key, time) => self.sweep(&job, key, *time, read),
         }
     }
 
-    fn take_unread(&mut self, number: i32, ReadBack { commands, next }: ReadBack) {
-        let Some(unread) = self.jobs.unread.get_mut(&number) else { return };
-        let behind = unread.split_off(&next);
-        let mut wanted = std::mem::replace(unread, behind);
-        if unread.is_empty() {
-            self.jobs.unread.remove(&number);
-        }
-        for (command, _) in commands {
-            if wanted.remove(&command.place.offset) {
-                self.begin_unread(command);
-            }
-        }
-        // The topic has dropped them.
-        let partition = self.partitions.get_mut(&number);
-        partition
-            .into_iter()
-            .for_each(|partition| wanted.iter().for_each(|offset| partition.answer_unread(*offset, None)));
-    }
-
-    /// The schema is known now, or it is known that no request can be read with it.
-    pub(super) fn reconsider(&mut self, (id, is_known): (i32, bool)) {
-        self.jobs.asked.remove(&id);
-        if !is_known {
-            if self.jobs.barren.len() >= BARREN_MAX {
-                self.jobs.barren.clear();
-            }
-            self.jobs.barren.insert(id);
-        }
-        let backlogs = self.partitions.values_mut().flat_map(|partition| partition.apps.values_mut());
-        backlogs.for_each(|backlog| backlog.window.reconsider());
-        self.look_back(false);
-    }
-
-    /// Of a command that was read again, what it says where that is a request of `app`. One that can't be read now leaves
-    /// its offset behind, unless it was put off when it came: then it is answered apart.
-    fn errand_of(&mut self, app: &str, command: &Command, reading: Reading) -> Reread {
+    /// Of a command that was read again, what it says where that is a request of which this window tells.
+    fn errand_of(&mut self, key: &WindowKey, command: &Command, reading: Reading) -> Reread {
         let Place { partition, offset } = command.place;
+        let Some(partition) = self.partitions.get(&partition) else { return Reread::Nothing };
+        if partition.strand_of(offset, self.executor.schema_id(command)) != key.strand {
+            return Reread::Nothing;
+        }
         match reading {
-            Reading::Errand(errand) if errand.app_id() == app => Reread::Errand(errand),
+            Reading::Errand(errand) if errand.app_id() == key.app => Reread::Errand(errand),
             // What is no request was answered when it came.
             Reading::Errand(_) | Reading::DeadLetter(_) => Reread::Nothing,
-            Reading::UnknownSchema(id) => {
-                let Some(partition) = self.partitions.get(&partition) else { return Reread::Nothing };
-                if partition.unread().contains(&offset) || self.jobs.barren.contains(&id) {
-                    return Reread::Nothing;
-                }
-                self.jobs.ask(id, &self.executor);
-                Reread::Doubtful
-            }
+            Reading::UnknownSchema(id) if self.jobs.lessons.doubt(id, &self.executor) => Reread::Doubtful,
+            Reading::UnknownSchema(_) => Reread::Nothing,
         }
     }
 
-    fn catch_up(&mut self, number: i32, app: &str, ReadBack { commands, mut next }: ReadBack) {
+    fn catch_up(&mut self, job: &Job, key: &WindowKey, ReadBack { commands, mut next }: ReadBack) {
         let time = self.executor.now();
         for (command, reading) in commands {
             let offset = command.place.offset;
-            let errand = match self.errand_of(app, &command, reading) {
+            let errand = match self.errand_of(key, &command, reading) {
                 Reread::Errand(errand) => errand,
                 Reread::Nothing => continue,
                 Reread::Doubtful => {
-                    let partition = self.partitions.get_mut(&number);
-                    let window = partition.and_then(|partition| partition.window(app));
+                    let partition = self.partitions.get_mut(&job.partition);
+                    let window = partition.and_then(|partition| partition.window(key));
                     window.into_iter().for_each(|window| window.doubt(offset));
                     continue;
                 }
             };
-            match self.next_step(number, &command, &errand, time) {
+            match self.next_step(job, key, offset, &errand, time) {
                 Step::Skip => {}
                 Step::Answer(answer) => self.answer_at_once(command, answer),
-                Step::Begin => self.begin(command, errand),
+                Step::Begin => self.begin(command, errand, key.clone()),
                 Step::Stop => {
                     next = offset;
                     break;
                 }
             }
         }
-        let Some(partition) = self.partitions.get_mut(&number) else { return };
-        let end = partition.next();
-        partition.window(app).into_iter().for_each(|window| window.read_to(next, end));
+        let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
+        let end = partition.end_of(key.strand);
+        partition.window(key).into_iter().for_each(|window| window.read_again(job.from..next, end));
     }
 
-    fn next_step(&mut self, number: i32, command: &Command, errand: &Errand, time: UnixMillis) -> Step {
-        let Place { offset, .. } = command.place;
-        let room = self.executor.room(errand.app_id());
-        let has_room = room.is_none_or(|room| self.rooms.has_room(errand.app_id(), room));
-        let Some(partition) = self.partitions.get_mut(&number) else { return Step::Skip };
-        let (is_put_off, end) = (partition.unread().contains(&offset), partition.next());
-        let Some(window) = partition.window(errand.app_id()) else { return Step::Skip };
+    fn next_step(&mut self, job: &Job, key: &WindowKey, offset: i64, errand: &Errand, time: UnixMillis) -> Step {
+        let room = self.executor.room(&key.app);
+        let has_room = room.is_none_or(|room| self.rooms.has_room(&key.app, room));
+        let Some(partition) = self.partitions.get_mut(&job.partition) else { return Step::Skip };
+        let end = partition.end_of(key.strand);
+        let Some(window) = partition.window(key) else { return Step::Skip };
         // All that stands before it has been met.
-        window.read_to(offset, end);
-        if is_put_off || !window.is_unanswered(offset, errand.deadline()) {
+        window.read_again(job.from..offset, end);
+        if !window.is_unanswered(offset, errand.deadline()) {
             return Step::Skip;
         }
         match self.executor.without_a_call(errand, time) {
@@ -329,17 +289,17 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
     }
 
     /// Answers what has expired by `time`, and notes when the next does.
-    fn sweep(&mut self, job: &Job, app: &str, time: UnixMillis, ReadBack { commands, next }: ReadBack) {
+    fn sweep(&mut self, job: &Job, key: &WindowKey, time: UnixMillis, ReadBack { commands, next }: ReadBack) {
         let mut from = job.from;
         for (command, reading) in commands {
-            let reread = self.errand_of(app, &command, reading);
+            let reread = self.errand_of(key, &command, reading);
             let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
-            let (offset, is_put_off) = (command.place.offset, partition.unread().contains(&command.place.offset));
-            let Some(backlog) = partition.apps.get_mut(app) else { return };
+            let offset = command.place.offset;
+            let Some(backlog) = partition.backlogs.get_mut(key) else { return };
             match reread {
                 Reread::Nothing => {}
                 Reread::Errand(errand) => {
-                    if is_put_off || !backlog.window.is_unanswered(offset, errand.deadline()) {
+                    if !backlog.window.is_unanswered(offset, errand.deadline()) {
                         continue;
                     }
                     let has_passed = errand.deadline().is_some_and(|deadline| deadline <= time);
@@ -360,7 +320,7 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
             }
         }
         let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
-        let Some(backlog) = partition.apps.get_mut(app) else { return };
+        let Some(backlog) = partition.backlogs.get_mut(key) else { return };
         backlog.window.expire(from, next, time);
         backlog.swept(next, Instant::now());
     }

@@ -12,6 +12,7 @@ use crate::avro::registry::Registry;
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
 use crate::commands::memory_topic::{Answered, MemoryTopic, Topic};
+use crate::commands::strand::StrandRecord;
 use crate::commit::committer::ATTEMPTS_MAX;
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::script::{Fault, Script};
@@ -239,7 +240,7 @@ async fn a_slow_call_holds_up_nobody_within_the_span() {
     let places = topic.places();
     assert_eq!(answered(&topic), places[1..], "all but the first, which was given up at the stop");
     let progress = topic.progress();
-    let window = &progress[&0].windows["wx1"];
+    let window = &progress[&0].windows[&WindowKey::new(None, "wx1")];
     assert_eq!((window.first, window.answered.len(), progress[&1].windows.len()), (0, 50, 0));
     // And the next start answers only that one.
     calm_sessions(&topic, 4, Duration::from_secs(60)).await;
@@ -341,19 +342,26 @@ async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost()
     let with = |decoder: RequestDecoder| {
         // The port of a service that nobody runs any more.
         let registry = Registry::new("http://127.0.0.1:1", None).unwrap();
-        Arc::new(Executor::new([app("wx1", &upstream, 4)], "requests".into(), decoder, Some(registry), PATIENCE))
+        Arc::new(Executor::new(
+            [app("wx1", &upstream, 4)],
+            "requests".into(),
+            decoder,
+            Some(Arc::new(registry)),
+            PATIENCE,
+        ))
     };
     for _ in 0..2 {
         let ignorant = with(RequestDecoder::new(Framing::SingleObject));
         calm_sessions_of(&topic, &ignorant, usize::MAX, Duration::from_secs(10)).await;
         assert_eq!(topic.answers_count(), 36);
-        assert_eq!(topic.progress()[&0].unread, [3, 13, 23, 33].into());
+        let strands = topic.progress().remove(&0).unwrap().strands;
+        assert_eq!(strands, [(9, StrandRecord::begin(3, None))].into());
     }
     let decoder = RequestDecoder::new(Framing::SingleObject);
     decoder.learn(9, FOREIGN_SCHEMA).unwrap();
     calm_sessions_of(&topic, &with(decoder), usize::MAX, Duration::from_secs(10)).await;
     assert_eq!(answered(&topic), topic.places());
-    assert_eq!(topic.progress()[&0].unread, [].into());
+    assert_eq!(topic.progress()[&0].strands, [].into());
 }
 
 #[tokio::test(start_paused = true)]
@@ -463,7 +471,7 @@ async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
     let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
     let apps = [app("wx1", &ill, 4), app("wx2", &well, 4)];
     let decoder = RequestDecoder::new(Framing::SingleObject);
-    let executor = Executor::new(apps, "requests".into(), decoder, Some(slow_registry().await), PATIENCE);
+    let executor = Executor::new(apps, "requests".into(), decoder, Some(Arc::new(slow_registry().await)), PATIENCE);
     calm_sessions_of(&topic, &Arc::new(executor), 10, Duration::from_secs(5)).await;
     assert_eq!(answered(&topic), topic.places()[300..], "the other app's");
     let decoder = RequestDecoder::new(Framing::SingleObject);

@@ -48,10 +48,10 @@ fn what_is_parked_is_read_again_from_its_first() {
     assert_eq!(window.record().unwrap().first, 5);
     assert!(!window.is_unanswered(3, None) && window.is_unanswered(5, None) && !window.is_unanswered(11, None));
     window.begin(5);
-    window.read_to(9, 12);
+    window.read_again(4..9, 12);
     assert_eq!((window.first(), window.parked_from()), (Some(5), Some(9)));
     window.begin(9);
-    window.read_to(12, 12);
+    window.read_again(9..12, 12);
     window.answer(9);
     window.answer(5);
     assert_eq!(window, Window::default());
@@ -76,7 +76,7 @@ fn deadlines_that_have_passed_are_known_by_their_time() {
     assert!(window.may_have_expired(UnixMillis(60)), "nobody knows yet");
     // What is read again meanwhile expires by itself.
     window.begin(4);
-    window.read_to(6, 10);
+    window.read_again(0..6, 10);
     window.expire(0, 10, UnixMillis(80));
     assert_eq!(unanswered(&window), [9]);
     assert_eq!(Window::resume(&window.record().unwrap()).record().unwrap().first, 4);
@@ -104,6 +104,19 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..40i64, any::<prop::sample::Index>()).prop_map(|(time, to)| Step::Swept(time, to)),
         1 => Just(Step::Restart),
     ]
+}
+
+#[test]
+fn what_is_readable_since_a_moment_is_read_again_though_a_piece_behind_it_was_under_way() {
+    let mut window = Window::resume(&WindowRecord { first: 3, ..WindowRecord::default() });
+    window.doubt(3);
+    window.read_again(3..16, 40);
+    // The piece from 16 on is being read.
+    window.reconsider();
+    window.read_again(16..40, 40);
+    assert_eq!((window.first(), window.parked_from()), (Some(3), Some(3)));
+    window.read_again(3..40, 40);
+    assert_eq!(window.first(), None);
 }
 
 proptest! {
@@ -151,7 +164,7 @@ proptest! {
                         window.begin(offset);
                         held.push(offset);
                     }
-                    window.read_to(to, end(&deadlines));
+                    window.read_again(from..to, end(&deadlines));
                 }
                 Step::Swept(time, to) => {
                     now += time;

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
+use crate::avro::registry::RegistryError;
+use crate::commands::executor::{SchemaSource, Told};
 use crate::telemetry::captured::Captured;
 
 /// More than any app's room in memory.
@@ -35,7 +37,7 @@ impl Away {
     /// A process that knows no schema of others yet.
     async fn executor(&self, apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Arc<Executor<Upstream>> {
         let decoder = RequestDecoder::new(Framing::SingleObject);
-        Arc::new(Executor::new(apps, "requests".into(), decoder, Some(self.registry().await), PATIENCE))
+        Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(self.registry().await)), PATIENCE))
     }
 }
 
@@ -156,5 +158,138 @@ async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines
     .await;
     assert_eq!(answered(&topic), topic.places());
     assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
+    assert_eq!(captured.events("the schema registry answers again").len(), 1);
+}
+
+/// A registry on paused time.
+struct Scripted {
+    began: Instant,
+    told: fn(seconds: u64, id: i32) -> Result<Option<String>, RegistryError>,
+}
+
+impl SchemaSource for Scripted {
+    fn schema(&self, id: i32) -> Told<'_> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            (self.told)(self.began.elapsed().as_secs(), id)
+        })
+    }
+}
+
+fn executor_told(
+    apps: impl IntoIterator<Item = CommandApp<Upstream>>,
+    told: fn(u64, i32) -> Result<Option<String>, RegistryError>,
+) -> Arc<Executor<Upstream>> {
+    let registry = Scripted { began: Instant::now(), told };
+    let patience = RetrySettings { initial: Duration::from_secs(5), max: Duration::from_secs(10), ..PATIENCE };
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(registry)), patience))
+}
+
+fn away() -> RegistryError {
+    RegistryError::Unavailable { url: "u".into(), cause: "c".into() }
+}
+
+fn refused() -> RegistryError {
+    RegistryError::Denied { url: "u".into(), subject: "s".into() }
+}
+
+fn foreign_in(id: u8, offset: i64) -> Command {
+    let mut command = foreign(offset);
+    let mut value = command.value.unwrap().to_vec();
+    value[4] = id;
+    command.value = Some(value.into());
+    command
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_little_is_kept() {
+    const WAITING: i64 = 10_000;
+    const OTHERS: i64 = 50;
+    let (topic, well) = (Topic::new(2), Upstream::new(Health::Well));
+    (0..WAITING).for_each(|offset| topic.put(foreign_in(u8::try_from(offset % 251).unwrap(), offset)));
+    for (partition, first) in [(0, WAITING), (1, 0)] {
+        let places = (first..first + OTHERS).map(|offset| Place { partition, offset });
+        places.for_each(|place| topic.put(request_for("wx2", place, "0", None)));
+    }
+    let others = usize::try_from(2 * OTHERS).unwrap();
+    for _ in 0..2 {
+        // The second process finds the registry away as well, and has nothing left to answer.
+        let executor = executor_told([app("wx1", &well, 16), app("wx2", &well, 4)], |_, _| Err(away()));
+        let bound = Duration::from_secs(30);
+        calm_sessions_of(&topic, &executor, others + 1, bound).await;
+        assert_eq!(topic.answers_count(), others);
+        let progress = topic.progress().remove(&0).unwrap();
+        assert!(progress.windows.is_empty() && progress.strands.len() < 200, "{} strands", progress.strands.len());
+    }
+    let executor = executor_told([app("wx1", &well, 16), app("wx2", &well, 4)], |seconds, id| match seconds {
+        0..60 => Err(away()),
+        _ if id % 4 == 0 => Ok(None),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    let all = topic.places().len();
+    calm_sessions_of(&topic, &executor, all, Duration::from_secs(3600)).await;
+    assert_eq!(answered(&topic), topic.places());
+    let letters = topic.answers().iter().filter(|answered| matches!(answered.answer, Answer::DeadLetter(_))).count();
+    assert_eq!(letters, (0..WAITING).filter(|offset| offset % 251 % 4 == 0).count());
+    assert_eq!(topic.progress().remove(&0).unwrap().strands, [].into(), "nothing is kept of what is over");
+}
+
+/// All its requests wait in a schema that is known in the end, in a session or behind a restart.
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() {
+    const WAITING: i64 = 3000;
+    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let topic = Topic::new(1);
+    let of_other = |offset: i64| {
+        let value = Bytes::from_static(b"\x00\x00\x00\x00\x09\x020\x06wx2\x02p\x02r");
+        Command { value: Some(value), ..foreign(offset) }
+    };
+    (0..WAITING).for_each(|offset| topic.put(foreign(offset)));
+    (WAITING..WAITING + 20).for_each(|offset| topic.put(of_other(offset)));
+    let apps = || [app("wx1", &ill, 4), app("wx2", &well, 4)];
+    let executor = executor_told(apps(), |seconds, _| match seconds {
+        0..60 => Err(away()),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    calm_sessions_of(&topic, &executor, 20, Duration::from_secs(90)).await;
+    assert_eq!(answered(&topic), topic.places()[3000..], "the other app's");
+    let progress = topic.progress().remove(&0).unwrap();
+    let window = &progress.windows[&WindowKey::new(Some(9), "wx1")];
+    assert_eq!((progress.windows.len(), window.first, window.answered.len()), (1, 0, 0));
+    ill.becomes(Health::Well);
+    let executor = executor_told(apps(), |seconds, _| match seconds {
+        0..60 => Err(away()),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    calm_sessions_of(&topic, &executor, 3020, Duration::from_secs(600)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobody_may_ask_for_waits() {
+    let captured = Captured::start();
+    let (topic, well) = (Topic::new(1), Upstream::new(Health::Well));
+    (0..300).for_each(|offset| topic.put(foreign_in(8, offset)));
+    (300..600).for_each(|offset| topic.put(foreign(offset)));
+    let executor = executor_told([app("wx1", &well, 4)], |seconds, id| match (id, seconds) {
+        (8, _) => Err(refused()),
+        (_, 0..3600) => Err(RegistryError::Unauthenticated { url: "u".into() }),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    let watching = async {
+        tokio::time::sleep(Duration::from_secs(590)).await;
+        assert_eq!(topic.answers_count(), 0);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let reasons = topic.answers().into_iter().map(|answered| match answered.answer {
+            Answer::DeadLetter(letter) => letter.reason,
+            Answer::Reply(_) => "none",
+        });
+        assert_eq!(reasons.collect::<Vec<_>>(), vec!["unknown_schema"; 300]);
+    };
+    tokio::join!(calm_sessions_of(&topic, &executor, 600, Duration::from_secs(4000)), watching);
+    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
+    assert_eq!(captured.events("a schema is refused: requests in it are dead letters").len(), 1);
     assert_eq!(captured.events("the schema registry answers again").len(), 1);
 }

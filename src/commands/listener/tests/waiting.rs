@@ -33,7 +33,7 @@ async fn as_many_requests_as_may_wait_for_one_app_no_other_waits_for_them() {
         calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
         assert_eq!((answered_for(&topic, "wx1"), answered_for(&topic, "wx2")), (FEW, 0));
         // What is kept of all that waits is small.
-        let window = &topic.progress()[&0].windows["wx2"];
+        let window = &topic.progress()[&0].windows[&WindowKey::new(None, "wx2")];
         assert_eq!((window.first, window.answered.len(), window.expired.steps().len()), (0, 0, 0));
 
         // Another process goes on there, and so does the app in the end.
@@ -82,7 +82,7 @@ async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
         assert!((0.0..8.0).contains(&late), "{place:?} is answered {late} s after its deadline");
     }
     let progress = topic.progress();
-    let window = &progress[&0].windows["wx2"];
+    let window = &progress[&0].windows[&WindowKey::new(None, "wx2")];
     assert!(window.answered.len() < 600 && window.expired.steps().len() < 20, "{window:?}");
     ill.becomes(Health::Well);
     let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
