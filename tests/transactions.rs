@@ -183,14 +183,16 @@ fn init_that_is_refused_says_for_which_id() {
 
 #[test]
 fn init_that_no_broker_will_ever_answer_well_says_what_to_change() {
-    for (error, words) in [
-        (RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, "transaction.timeout.ms"),
-        (RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, "IDEMPOTENT_WRITE"),
+    for (error, is_a_setting, words) in [
+        (RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, true, "transaction.timeout.ms"),
+        (RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, false, "IDEMPOTENT_WRITE"),
     ] {
         let bench = Bench::new();
         bench.errors(InitProducerId, &[error]);
-        let Err(OpenError::Stop(refused)) = bench.try_open() else { panic!("{error:?} does not pass by itself") };
-        assert!(refused.contains(words), "{refused}");
+        let refused = bench.try_open().err().unwrap();
+        assert_eq!(matches!(refused, OpenError::Unfit(_)), is_a_setting, "{refused:?}");
+        assert!(!matches!(refused, OpenError::Again(_)), "{refused:?} does not pass by itself");
+        assert!(refused.to_string().contains(words), "{refused}");
     }
 }
 
