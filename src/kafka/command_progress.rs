@@ -33,9 +33,9 @@ use super::rights;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
 use super::tenure::StartFailure;
-use super::transaction::{OwnedOffsets, Position, Transactions};
+use super::transaction::{Failure, OwnedOffsets, Position, Transactions};
 use crate::commands::log::CHUNK_MAX;
-use crate::commands::progress::{Progress, Restored};
+use crate::commands::progress::{Progress, Restored, position};
 use crate::commit::log::OpenError;
 use crate::domain::fence::{Conflict, Fence, Found};
 use crate::domain::time::UnixMillis;
@@ -227,6 +227,40 @@ pub(super) fn refuse_emptied(
     )))
 }
 
+/// Writes where the partitions begin whose record somebody has taken away: compaction forgets that this was wanted, and a
+/// later opening would take the state for one that was emptied. Blocks.
+pub(super) fn begin_anew(
+    (state, request_topic): (&str, &str),
+    restored: &Restored,
+    progress: &[Progress],
+    transactions: &Transactions,
+    offsets: &OwnedOffsets,
+) -> Result<(), Failure> {
+    let begun = begun_anew(request_topic, restored, progress);
+    if begun.is_empty() {
+        return Ok(());
+    }
+    let timestamp = UnixMillis(jiff::Timestamp::now().as_millisecond());
+    let mut records = begun.iter().map(|(key, value)| Record {
+        topic: state,
+        partition: Some(STATE_PARTITION),
+        key: Some(key.as_bytes()),
+        headers: &[],
+        value: value.as_deref(),
+        timestamp,
+    });
+    transactions.commit(|send| records.try_for_each(send), offsets).map(drop)
+}
+
+fn begun_anew(request_topic: &str, restored: &Restored, progress: &[Progress]) -> Vec<(String, Option<Vec<u8>>)> {
+    let begun = progress.iter().filter(|progress| restored.is_taken_away(progress.partition));
+    let record = |progress: &Progress| {
+        let record = position(progress.partition, progress.next);
+        (format!("{}{}", prefix(request_topic), record.key), record.value)
+    };
+    begun.map(record).collect()
+}
+
 /// What is known of each partition, as far as its log is still the same. Blocks.
 pub(super) fn settle(
     restored: &Restored,
@@ -356,5 +390,25 @@ mod tests {
             }
             assert_eq!(fences.allow().map_err(drop), allowed, "{records:?}");
         }
+    }
+
+    #[test]
+    fn a_partition_that_is_to_be_answered_again_is_so_once_though_compaction_forgets_who_wanted_it() {
+        let settings = crate::kafka::settings::tests::settings(&[]);
+        let committed = [Position { partition: 3, offset: 7, metadata: String::new() }];
+        let refused = |restored: &Restored| refuse_emptied(&settings, "requests", restored, &committed).is_err();
+        let mut restored = Restored::default();
+        assert!(refused(&restored) && begun_anew("requests", &restored, &[Progress::at(3, 5)]).is_empty());
+        restored.take("3", None);
+        assert!(!refused(&restored));
+        let begun = begun_anew("requests", &restored, &[Progress::at(2, 0), Progress::at(3, 5)]);
+        // All that compaction leaves.
+        let mut compacted = Restored::default();
+        begun.iter().for_each(|(key, value)| {
+            compacted.take(key.strip_prefix(&prefix("requests")).unwrap(), value.as_deref());
+        });
+        assert!(!refused(&compacted));
+        assert_eq!(compacted.progress(3), Ok(Some(Progress::at(3, 5))));
+        assert_eq!(compacted.progress(2), Ok(None));
     }
 }

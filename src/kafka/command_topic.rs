@@ -3,7 +3,7 @@
 //! Opening it: (1) wait for an assignment; (2) `init_transactions`, which fences what ran under this `transactional.id`
 //! and ends what it left open; (3) write a record of its own to the state topic and read to it, which brings everything
 //! that was answered before (`command_progress`); (4) compare the request topic with it, which may be another log
-//! meanwhile; (5) read on from there. A transaction of an older generation that (3) did not see is refused its offsets,
+//! meanwhile, and write where partitions begin that are to be answered again; (5) read on from there. A transaction of an older generation that (3) did not see is refused its offsets,
 //! and with them its replies. Whatever goes wrong later, the session is dropped and opened again: what was read and not
 //! committed is read again.
 //!
@@ -124,6 +124,8 @@ impl Parts {
         let restored = command_progress::restore(&self.settings, topic, &transactions, &offsets, &recalled)?;
         command_progress::refuse_emptied(&self.settings, topic, &restored, &offsets.positions)?;
         let progress = command_progress::settle(&restored, &mut pieces, topic, &assignment.partitions, &recalled)?;
+        let topics = (self.settings.topics.state.as_str(), topic.as_str());
+        command_progress::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
         reach(CrashPoint::ProgressRead);
         let (reader, commands) = Reader::start(command_again::consumer(&self.settings)?, topic, &progress)?;
         let (again_reader, again) = AgainReader::start(self.settings.clone(), pieces, IDLE_MAX)?;
