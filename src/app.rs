@@ -32,7 +32,7 @@ use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use crate::supervisor::{self, GivenUp};
 use crate::wechat::breaker::HoldSettings;
 use crate::wechat::budget::BudgetSettings;
-use crate::wechat::buffer::Buffer;
+use crate::wechat::buffer::{Buffer, Buffers};
 use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::http::{Http, HttpSettings};
 use crate::wechat::token::{TokenSource, TokenUrl};
@@ -101,9 +101,12 @@ impl Parts {
 
 /// Makes the parts that need no network.
 pub fn build(config: &Config) -> anyhow::Result<Parts> {
-    let (buffer, reading) = (Buffer::new(config.http.buffered_max), Buffer::new(READING_BYTES));
-    let apps =
-        config.apps.iter().map(|app| polled_app(config, app, &buffer, &reading)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (buffers, reading) = (Buffers::new(config.http.buffered_max), Buffer::new(READING_BYTES));
+    let apps = config
+        .apps
+        .iter()
+        .map(|app| polled_app(config, app, &buffers, &reading))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let session = Session {
         apps: Arc::new(apps),
         bounds: Bounds {
@@ -255,11 +258,11 @@ async fn warm_up(session: &Session<Http>) {
     while asking.join_next().await.is_some() {}
 }
 
-fn polled_app(config: &Config, app: &App, buffer: &Buffer, reading: &Buffer) -> anyhow::Result<PolledApp<Http>> {
+fn polled_app(config: &Config, app: &App, buffers: &Buffers, reading: &Buffer) -> anyhow::Result<PolledApp<Http>> {
     let http = Http::new(HttpSettings {
         timeout: config.http.timeout,
         response_max: config.http.response_max,
-        buffer: buffer.clone(),
+        buffers: buffers.clone(),
         idle_connections_max: config.http.in_flight,
     })
     .context("the HTTP client can't be made")?;

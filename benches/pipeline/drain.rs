@@ -27,7 +27,7 @@ use promoter_connector::retry::{JITTER, RetrySettings};
 use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::wechat::breaker::HoldSettings;
-use promoter_connector::wechat::buffer::Buffer;
+use promoter_connector::wechat::buffer::{Buffer, Buffers};
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::http::{Http, HttpSettings};
 use promoter_connector::wechat::token::TokenSource;
@@ -101,7 +101,7 @@ fn app(base_url: &str) -> PolledApp<Http> {
     let http = HttpSettings {
         timeout: Duration::from_secs(15),
         response_max: 16 << 20,
-        buffer: Buffer::new(128 << 20),
+        buffers: Buffers::new(128 << 20),
         idle_connections_max: 64,
     };
     let settings = ClientSettings {

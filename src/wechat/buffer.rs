@@ -1,4 +1,7 @@
 //! Room for answers in memory: `http.buffered_max`, shared by the clients of all apps.
+//!
+//! What was polled keeps its room until its rows are handed on, which takes as long as the log does not take them. Tokens
+//! and material are done with as soon as they are read, so they have a part of their own: they never wait for the log.
 
 use std::sync::Arc;
 
@@ -16,6 +19,24 @@ const PERMIT_BYTES: usize = 1024;
 pub struct Buffer {
     free: Arc<Semaphore>,
     permits_max: u32,
+}
+
+/// The parts of the room. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Buffers {
+    pub polls: Buffer,
+    /// For tokens and material.
+    pub others: Buffer,
+}
+
+/// What the others have of it all: one part in so many.
+const OTHERS_SHARE: usize = 8;
+
+impl Buffers {
+    pub fn new(bytes_max: usize) -> Buffers {
+        let others = bytes_max / OTHERS_SHARE;
+        Buffers { polls: Buffer::new(bytes_max - others), others: Buffer::new(others) }
+    }
 }
 
 /// Part of the room, free again when it is dropped.

@@ -8,9 +8,10 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RE
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::buffer::{Buffer, Room};
+use super::buffer::{Buffer, Buffers, Room};
 use super::packing::unpacked;
 use super::transport::{Method, Request, Response, Transport, TransportError};
+use crate::domain::feed::Interface;
 use crate::domain::time::UnixMillis;
 
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub struct HttpSettings {
     /// Bytes of a body, at most, packed and unpacked.
     pub response_max: usize,
     /// Where bodies find room, with those of other clients.
-    pub buffer: Buffer,
+    pub buffers: Buffers,
     /// Idle connections that are kept for each host: as many as calls may be in flight.
     pub idle_connections_max: usize,
 }
@@ -38,7 +39,7 @@ const IDLE_FOR: Duration = Duration::from_secs(50);
 pub struct Http {
     client: reqwest::Client,
     response_max: usize,
-    buffer: Buffer,
+    buffers: Buffers,
 }
 
 impl Http {
@@ -52,21 +53,22 @@ impl Http {
             .pool_idle_timeout(IDLE_FOR)
             .build()
             .map_err(described)?;
-        Ok(Http { client, response_max: settings.response_max, buffer: settings.buffer })
+        Ok(Http { client, response_max: settings.response_max, buffers: settings.buffers })
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+        let buffer = self.buffer_for(request.path);
         let prepared = self.prepared(request)?;
         // While memory is short calls are late, rather than out of time half answered. The room is not kept: a host that
         // does not answer must leave it to the others.
-        drop(self.buffer.room(self.room_at_once()).await);
+        drop(buffer.room(self.room_at_once()).await);
         let mut response = prepared.send().await.map_err(described)?;
         let date = header(response.headers(), DATE).and_then(|text| httpdate::parse_http_date(text).ok());
         let retry_after = retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
         let date = date.map(|date| unix_millis(date).as_seconds());
         let status = response.status().as_u16();
-        let (body, room) = self.body(&mut response).await?;
-        let body = self.content(body, room).await?;
+        let (body, room) = self.body(&mut response, buffer).await?;
+        let body = self.content(body, room, buffer).await?;
         Ok(Response { status, body, date, retry_after })
     }
 
@@ -75,13 +77,13 @@ impl Http {
     }
 
     /// The body as it comes, and its room.
-    async fn body(&self, response: &mut reqwest::Response) -> Result<(Bytes, Room), TransportError> {
+    async fn body(&self, response: &mut reqwest::Response, buffer: &Buffer) -> Result<(Bytes, Room), TransportError> {
         let too_large = TransportError::TooLarge { limit: self.response_max };
         let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced.is_some_and(|length| length > self.response_max) {
             return Err(too_large);
         }
-        let mut room = self.buffer.room(announced.unwrap_or(self.room_at_once())).await;
+        let mut room = buffer.room(announced.unwrap_or(self.room_at_once())).await;
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
         while let Some(chunk) = response.chunk().await.map_err(described)? {
             let length = body.len() + chunk.len();
@@ -89,7 +91,7 @@ impl Http {
                 return Err(too_large);
             }
             if length > room.bytes() {
-                room = self.exchanged(room, self.response_max).await;
+                room = exchanged(room, self.response_max, buffer).await;
             }
             body.extend_from_slice(&chunk);
         }
@@ -97,21 +99,20 @@ impl Http {
     }
 
     /// What the body holds, in its room.
-    async fn content(&self, body: Bytes, room: Room) -> Result<Bytes, TransportError> {
+    async fn content(&self, body: Bytes, room: Room, buffer: &Buffer) -> Result<Bytes, TransportError> {
         let within = room.bytes().min(self.response_max);
         match unpacked(body.clone(), within) {
             Err(TransportError::TooLarge { .. }) if within < self.response_max => {
-                let room = self.exchanged(room, self.response_max).await;
+                let room = exchanged(room, self.response_max, buffer).await;
                 Ok(room.filled_with(unpacked(body, self.response_max)?))
             }
             content => Ok(room.filled_with(content?)),
         }
     }
 
-    /// Room of `bytes` in place of `room`, which is given back first: see [`Buffer`].
-    async fn exchanged(&self, room: Room, bytes: usize) -> Room {
-        drop(room);
-        self.buffer.room(bytes).await
+    fn buffer_for(&self, path: &str) -> &Buffer {
+        let is_polled = [Interface::GetRelation, Interface::GetOrder].iter().any(|polled| polled.path() == path);
+        if is_polled { &self.buffers.polls } else { &self.buffers.others }
     }
 
     fn prepared(&self, request: Request) -> Result<reqwest::RequestBuilder, TransportError> {
@@ -134,6 +135,12 @@ impl Http {
             (None, Method::Get) => builder,
         })
     }
+}
+
+/// Room of `bytes` in place of `room`, which is given back first: see [`Buffer`].
+async fn exchanged(room: Room, bytes: usize, buffer: &Buffer) -> Room {
+    drop(room);
+    buffer.room(bytes).await
 }
 
 fn sensitive(value: &SecretString) -> Result<HeaderValue, TransportError> {

@@ -27,7 +27,11 @@ fn http_with(timeout: Duration) -> Http {
 }
 
 fn http_sharing(buffer: &Buffer, response_max: usize, timeout: Duration) -> Http {
-    Http::new(HttpSettings { timeout, response_max, buffer: buffer.clone(), idle_connections_max: 2 }).unwrap()
+    http_in(Buffers { polls: buffer.clone(), others: buffer.clone() }, response_max, timeout)
+}
+
+fn http_in(buffers: Buffers, response_max: usize, timeout: Duration) -> Http {
+    Http::new(HttpSettings { timeout, response_max, buffers, idle_connections_max: 2 }).unwrap()
 }
 
 fn request(base_url: &str, body: Option<&'static str>) -> Request {
@@ -216,6 +220,23 @@ async fn an_answer_that_is_held_leaves_others_no_room() {
     // It takes up no more than it has.
     let next = one.send(request(&format!("{base_url}/{}", 3 * MIB), None)).await.unwrap();
     assert_eq!(next.body.len(), 3 * MIB);
+}
+
+#[tokio::test]
+async fn what_was_polled_and_is_not_handed_on_holds_up_no_material_and_no_token() {
+    const MIB: usize = 1 << 20;
+    let base_url = serve(Router::new().fallback(async || "x".repeat(MIB))).await;
+    let buffers = Buffers::new(2 * MIB);
+    let [polling, asking] = [0; 2].map(|_| http_in(buffers.clone(), MIB, Duration::from_secs(20)));
+    let to = |path| Request { path, ..request(&base_url, None) };
+    let page = polling.send(to(Interface::GetOrder.path())).await.unwrap();
+    let next = polling.send(to(Interface::GetRelation.path()));
+    assert!(tokio::time::timeout(Duration::from_millis(300), next).await.is_err(), "there is no room for another page");
+    for path in [Interface::GetShareMaterial.path(), "/cgi-bin/stable_token"] {
+        let answered = tokio::time::timeout(Duration::from_secs(10), asking.send(to(path))).await;
+        assert_eq!(answered.expect("nothing holds it up").unwrap().body.len(), MIB);
+    }
+    drop(page);
 }
 
 #[tokio::test]
