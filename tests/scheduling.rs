@@ -9,5 +9,6 @@ mod scheduling {
     mod long_pulls;
     mod reports;
     mod shares;
+    mod starving;
     mod world;
 }

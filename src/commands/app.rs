@@ -61,7 +61,8 @@ impl<T: Transport> CommandApp<T> {
         patience: Duration,
         cancel: &CancellationToken,
     ) -> (Result<GivenMaterial, CallError>, Instant, AnswerPermit) {
-        self.client.breakers().ready(Interface::GetShareMaterial).await;
+        let promoter_id = question.promoter.promoter_id();
+        self.client.breakers().ready(Interface::GetShareMaterial, promoter_id).await;
         let permit = self.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
         let _call = self.calls.acquire().await.expect("nothing closes the semaphore");
         let began = Instant::now();

@@ -15,6 +15,25 @@ pub enum Reach {
     ToTheEnd,
 }
 
+/// As what a poll's first call passes the breakers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// As any number do.
+    Call,
+    /// It decides for all.
+    Probe,
+    /// As a probe, which those may not be that were refused.
+    Check,
+}
+
+/// Where something waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    Schedule,
+    Further,
+    Doubtful,
+}
+
 /// Bounds of a lane.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -30,11 +49,12 @@ pub struct Bounds {
 pub struct Begun {
     pub due: Duration,
     pub reach: Reach,
+    pub entry: Entry,
 }
 
 pub struct Lane<K> {
     schedule: Schedule<K>,
-    /// Those whose last question was not answered while the upstream seemed dead, and since when they wait.
+    /// Those whose last answer opened their breaker, or that had none while the upstream seemed dead; since when they wait.
     doubtful: VecDeque<(Duration, K)>,
     /// Those that have further pages to read, and when they were due.
     further: VecDeque<(Duration, K)>,
@@ -73,9 +93,9 @@ impl<K: Copy + Eq + Hash + Ord> Lane<K> {
         self.schedule.put(key, again);
     }
 
-    /// Puts back, at `clock`, one whose question was not answered while the upstream seems dead. It begins as soon as its
-    /// breaker lets it, but becomes the probe only where nobody else is due: or a few questions that kill their answers
-    /// would keep all others waiting.
+    /// Puts back, at `clock`, one whose question was refused in a way that holds others too, or not answered while the
+    /// upstream seems dead. It begins as soon as its breaker lets it, but becomes the probe only where nobody else is due: or
+    /// a few who are always refused would keep all others waiting.
     pub fn put_doubtful(&mut self, key: K, clock: Duration, begun: Begun) {
         self.is_late(key, begun);
         self.doubtful.push_back((clock, key));
@@ -96,36 +116,62 @@ impl<K: Copy + Eq + Hash + Ord> Lane<K> {
         }
     }
 
-    /// When the next poll is due; nothing while there is no work, or no room.
-    pub fn next_due(&self) -> Option<Duration> {
+    /// Puts back, at `clock`, one that has further pages, and was refused in a way that holds others too. As the probe it
+    /// leaves the next one to the others: whose pages are read on always comes first, and would be refused each time.
+    pub fn put_refused(&mut self, key: K, clock: Duration, begun: Begun) {
+        match begun.entry {
+            Entry::Call => self.put_further(key, begun),
+            Entry::Probe | Entry::Check => self.put_doubtful(key, clock, begun),
+        }
+    }
+
+    /// When the next poll is due that may begin as a call of that kind; nothing while there is no such work, or no room.
+    pub fn next_due(&self, entry: Entry) -> Option<Duration> {
         if self.begun.len() >= self.bounds.polls {
             return None;
         }
-        let doubtful = self.doubtful.front().map(|(since, _)| *since);
-        let further = self.next_further().map(|(due, _)| due);
+        let doubtful = self.doubtful.front().map(|(since, _)| *since).filter(|_| entry != Entry::Check);
+        let further = self.next_further().map(|(due, _)| due).filter(|_| entry != Entry::Check);
         self.schedule.next_due().into_iter().chain(doubtful).chain(further).min()
     }
 
-    /// A poll begins of what is due at `clock`.
-    pub fn begin(&mut self, clock: Duration, is_probe: bool) -> Option<(K, Reach)> {
-        if let Some((due, key)) = self.next_further() {
-            self.further.pop_front();
-            self.to_the_end += 1;
-            return Some(self.begun(key, due, Reach::ToTheEnd));
-        }
-        let due = self.schedule.next_due().filter(|due| *due <= clock);
-        let (due, key) = match (due, self.doubtful.front()) {
-            (None, _) => self.doubtful.pop_front()?,
-            (Some(due), Some((since, _))) if *since < due && !is_probe => self.doubtful.pop_front()?,
-            (Some(due), _) => (due, self.schedule.take_due(clock)?),
-        };
-        Some(self.begun(key, due, Reach::OnePage))
+    /// Since when that one is due that [`Lane::begin`] would take: by nothing else may lanes be compared, or one wins with
+    /// what it does not take, each time anew.
+    pub fn due(&self, clock: Duration, entry: Entry) -> Option<Duration> {
+        self.next(clock, entry).map(|(due, _)| due)
     }
 
-    fn begun(&mut self, key: K, due: Duration, reach: Reach) -> (K, Reach) {
-        let due = self.late.remove(&key).unwrap_or(due);
-        self.begun.insert(key, Begun { due, reach });
-        (key, reach)
+    /// A poll begins of what is due at `clock`.
+    pub fn begin(&mut self, clock: Duration, entry: Entry) -> Option<(K, Reach)> {
+        let (due, queue) = self.next(clock, entry)?;
+        let (key, reach) = match queue {
+            Queue::Further => (self.further.pop_front()?.1, Reach::ToTheEnd),
+            Queue::Doubtful => (self.doubtful.pop_front()?.1, Reach::OnePage),
+            Queue::Schedule => (self.schedule.take_due(clock)?, Reach::OnePage),
+        };
+        self.to_the_end += usize::from(reach == Reach::ToTheEnd);
+        Some(self.begun(key, Begun { due, reach, entry }))
+    }
+
+    /// Which comes next, and since when it is due.
+    fn next(&self, clock: Duration, entry: Entry) -> Option<(Duration, Queue)> {
+        if self.begun.len() >= self.bounds.polls {
+            return None;
+        }
+        let scheduled = self.schedule.next_due().filter(|due| *due <= clock).map(|due| (due, Queue::Schedule));
+        let further = self.next_further().map(|(due, _)| (due, Queue::Further));
+        let doubtful = self.doubtful.front().map(|(since, _)| (*since, Queue::Doubtful));
+        match entry {
+            Entry::Check => scheduled,
+            Entry::Probe => further.or(scheduled).or(doubtful),
+            Entry::Call => further.or(scheduled.into_iter().chain(doubtful).min_by_key(|(due, _)| *due)),
+        }
+    }
+
+    fn begun(&mut self, key: K, begun: Begun) -> (K, Reach) {
+        let due = self.late.remove(&key).unwrap_or(begun.due);
+        self.begun.insert(key, Begun { due, ..begun });
+        (key, begun.reach)
     }
 
     fn next_further(&self) -> Option<(Duration, K)> {
@@ -173,16 +219,16 @@ mod tests {
     }
 
     fn begin(lane: &mut Lane<u32>) -> Option<(u32, Reach)> {
-        lane.begin(9 * SECOND, false)
+        lane.begin(9 * SECOND, Entry::Call)
     }
 
     #[test]
     fn one_that_was_not_answered_is_the_probe_only_where_nobody_else_is_due() {
         let mut lane = lane();
-        let begun = Begun { due: SECOND / 4, reach: OnePage };
+        let begun = Begun { due: SECOND / 4, reach: OnePage, entry: Entry::Call };
         (20..22).for_each(|key| lane.put_doubtful(key, SECOND / 2, begun));
         for probe in [0, 1, 2, 3, 4, 20] {
-            assert_eq!(lane.begin(SECOND, true), Some((probe, OnePage)));
+            assert_eq!(lane.begin(SECOND, Entry::Probe), Some((probe, OnePage)));
             lane.ended(probe);
         }
         lane.put(0, SECOND);
@@ -202,7 +248,7 @@ mod tests {
         assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
         // First pages of others go on meanwhile.
         assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((4, OnePage)), None]);
-        assert_eq!(lane.next_due(), None);
+        assert_eq!(lane.next_due(Entry::Call), None);
         lane.ended(1);
         assert_eq!(begin(&mut lane), Some((2, ToTheEnd)));
     }
@@ -219,6 +265,23 @@ mod tests {
         let begun = lane.ended(0);
         lane.put_further(0, begun);
         assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
+    }
+
+    #[test]
+    fn one_that_is_refused_as_the_probe_while_it_reads_on_leaves_the_next_one_to_another() {
+        let mut lane = lane();
+        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut lane)).collect();
+        for (key, _) in &begun[..3] {
+            let begun = lane.ended(*key);
+            lane.put_further(*key, begun);
+        }
+        lane.put(5, 2 * SECOND);
+        let probes = [(0, ToTheEnd), (1, ToTheEnd), (2, ToTheEnd), (5, OnePage), (0, OnePage), (1, OnePage)];
+        for probe in probes {
+            assert_eq!(lane.begin(9 * SECOND, Entry::Probe), Some(probe));
+            let begun = lane.ended(probe.0);
+            lane.put_refused(probe.0, 9 * SECOND, begun);
+        }
     }
 
     #[test]
@@ -239,12 +302,12 @@ mod tests {
         lane.put(7, SECOND);
         for minute in 1..4 {
             let clock = minute * 60 * SECOND;
-            assert_eq!(lane.begin(clock, false), Some((7, OnePage)));
+            assert_eq!(lane.begin(clock, Entry::Call), Some((7, OnePage)));
             let begun = lane.ended(7);
             lane.put_late(7, clock + 60 * SECOND, begun);
             assert_eq!((lane.overdue(clock + 60 * SECOND), lane.latest()), (1, Some((SECOND, 7))));
         }
-        lane.begin(240 * SECOND, false);
+        lane.begin(240 * SECOND, Entry::Call);
         lane.ended(7);
         lane.put(7, 300 * SECOND);
         assert_eq!((lane.overdue(330 * SECOND), lane.latest()), (0, None));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::{Begun, Bounds, Lane, Reach};
+use super::lane::{Begun, Bounds, Entry, Lane, Reach};
 use crate::domain::feed::Interface;
 use crate::wechat::breaker::Readiness;
 
@@ -43,27 +43,33 @@ impl<K: Copy + Eq + Hash + Ord> Lanes<K> {
     /// Takes what has been due longest of all that may begin: a poll of it begins.
     pub fn begin(&mut self, clock: Duration, readiness: impl Fn(Interface) -> Readiness) -> Option<(K, Reach)> {
         let due_first = |interface: Interface| {
-            let due = self[interface].next_due().filter(|due| *due <= clock)?;
-            let readiness = readiness(interface);
-            let passes = readiness == Readiness::Closed || (readiness == Readiness::Probe && !self.probe_begun);
-            passes.then_some((due, interface, readiness))
+            self[interface].next_due(Entry::Call).filter(|due| *due <= clock)?;
+            let entry = self.entry(readiness(interface))?;
+            Some((self[interface].due(clock, entry)?, interface, entry))
         };
-        let (_, interface, readiness) =
-            Interface::ALL.into_iter().filter_map(due_first).min_by_key(|(due, ..)| *due)?;
-        let is_probe = readiness == Readiness::Probe;
-        self.probe_begun |= is_probe;
-        self[interface].begin(clock, is_probe)
+        let (_, interface, entry) = Interface::ALL.into_iter().filter_map(due_first).min_by_key(|(due, ..)| *due)?;
+        self.probe_begun |= entry != Entry::Call;
+        self[interface].begin(clock, entry)
+    }
+
+    /// As what a poll may begin now.
+    fn entry(&self, readiness: Readiness) -> Option<Entry> {
+        match readiness {
+            Readiness::Closed => Some(Entry::Call),
+            Readiness::Probe => (!self.probe_begun).then_some(Entry::Probe),
+            Readiness::Check => (!self.probe_begun).then_some(Entry::Check),
+            Readiness::At(_) | Readiness::AfterProbe => None,
+        }
     }
 
     /// When the next poll may begin: nothing where only the end of a poll or a change of the breakers can tell.
     pub fn next_begin(&self, readiness: impl Fn(Interface) -> Readiness) -> Option<Duration> {
         let begins = |interface: Interface| {
-            let due = self[interface].next_due()?;
+            let lane = &self[interface];
+            let due = lane.next_due(Entry::Call)?;
             match readiness(interface) {
-                Readiness::Closed => Some(due),
-                Readiness::Probe => (!self.probe_begun).then_some(due),
                 Readiness::At(until) => Some(due.max(until.saturating_duration_since(self.began))),
-                Readiness::AfterProbe => None,
+                readiness => lane.next_due(self.entry(readiness)?),
             }
         };
         Interface::ALL.into_iter().filter_map(begins).min()
@@ -152,6 +158,47 @@ mod tests {
         lanes.ended(GetRelation, 0);
         lanes[GetRelation].put(0, 5 * SECOND);
         assert_eq!(all(&mut lanes, |_| Readiness::Probe), [1]);
+    }
+
+    #[test]
+    fn a_lane_whose_probes_are_refused_leaves_the_next_one_to_the_other_whatever_else_waits_in_it() {
+        let mut lanes = Lanes::new(Bounds { polls: 9, to_the_end: 1 }, Instant::now());
+        [99, 10, 11].into_iter().for_each(|key| lanes[GetOrder].put(key, SECOND));
+        let begun = std::iter::from_fn(|| lanes.begin(SECOND, closed)).count();
+        assert_eq!(begun, 3);
+        let doubtful = lanes.ended(GetOrder, 99);
+        lanes[GetOrder].put_doubtful(99, SECOND, doubtful);
+        for key in [10, 11] {
+            let begun = lanes.ended(GetOrder, key);
+            lanes[GetOrder].put_late(key, 5 * SECOND, begun);
+        }
+        lanes[GetRelation].put(0, 3 * SECOND);
+        assert_eq!(lanes.begin(300 * SECOND, |_| Readiness::Probe), Some((0, Reach::OnePage)));
+        lanes.ended(GetRelation, 0);
+        lanes[GetRelation].put(0, 300 * SECOND);
+        for (probe, clock) in [(10, 600), (11, 900), (0, 1200)] {
+            let clock = clock * SECOND;
+            assert_eq!(lanes.begin(clock, |_| Readiness::Probe), Some((probe, Reach::OnePage)));
+            if probe != 0 {
+                let begun = lanes.ended(GetOrder, probe);
+                lanes[GetOrder].put_late(probe, clock, begun);
+            }
+        }
+    }
+
+    #[test]
+    fn a_check_is_made_by_somebody_who_was_not_refused() {
+        let mut lanes = lanes(9);
+        let check = |interface| if interface == GetOrder { Readiness::Check } else { Readiness::AfterProbe };
+        for key in [10, 11, 12] {
+            assert_eq!(all(&mut lanes, check), [key]);
+            let begun = lanes.ended(GetOrder, key);
+            lanes[GetOrder].put_doubtful(key, 9 * SECOND, begun);
+        }
+        assert_eq!((all(&mut lanes, check), lanes.next_begin(check)), (vec![], None));
+        lanes[GetOrder].put(13, 20 * SECOND);
+        assert_eq!(lanes.next_begin(check), Some(20 * SECOND));
+        assert_eq!(all(&mut lanes, |_| Readiness::Probe), [0], "that is due longer");
     }
 
     /// Looking at each of them each time would take days.

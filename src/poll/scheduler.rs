@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::lane::{Begun, Bounds, Reach};
+use super::lane::{Begun, Bounds, Entry, Reach};
 use super::lanes::Lanes;
 use super::parked::Parked;
 use super::poller::{PollError, Polled, poll};
@@ -238,11 +238,16 @@ impl<T: Transport> Scheduler<T> {
         let lane = &mut self.lanes[feed.interface()];
         match error {
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
-            PollError::Call(CallError::Held { .. }) => match pull.held() {
+            PollError::Call(CallError::Held { answered, .. }) => match pull.held() {
                 Some(pull) => {
-                    lane.put_further(index, begun);
+                    match answered {
+                        true => lane.put_refused(index, clock, begun),
+                        false => lane.put_further(index, begun),
+                    }
                     self.keep(index, Some(pull));
                 }
+                // Others come first: what opened the breaker may be this one's alone.
+                None if *answered || begun.entry == Entry::Check => lane.put_doubtful(index, clock, begun),
                 // Behind those that have waited longer, as soon as the breaker lets it.
                 None => lane.put_late(index, clock, begun),
             },

@@ -12,6 +12,10 @@
 //! sends: so retries, further pages, and what has waited for its budget meanwhile, end where the breaker has opened. The
 //! breakers of an app live as long as its client, and stay open over a session's end.
 //!
+//! One answer that stops an app is checked by others at once. Where they are answered well it holds only the interface that
+//! was told so, or only the promoter who was asked about: so the app's polls go on where one request is refused, or one
+//! account is frozen. A probe of the app comes round over the interfaces.
+//!
 //! A probe that tells nothing (the upstream is busy) is repeated after the breaker's own pause, by whoever comes first
 //! then. One that is dropped (cancelled) leaves the turn to another one shortly after.
 
@@ -26,15 +30,19 @@ use crate::domain::promoter::AppId;
 use crate::wechat::error::{CallError, Cause};
 
 pub use hold::{Hold, HoldSettings};
+use inner::Inner;
 pub use state::Readiness;
-use state::{Breaker, CallNumber, Reason, Unanswered};
+use state::{Breaker, Reason};
+use testimony::Whom;
 
 mod hold;
+mod inner;
 mod pass;
 mod state;
+mod testimony;
 
-pub(super) use hold::{News, news};
-pub(super) use pass::Pass;
+pub(super) use hold::news;
+pub(super) use pass::{Fault, Pass};
 
 /// So many token fetches in a row whose token was rejected, and the app's credentials count as wrong.
 const TOKEN_REJECTIONS_MAX: u32 = 3;
@@ -48,28 +56,6 @@ pub struct Breakers {
     unanswered_max: u32,
     inner: Mutex<Inner>,
     changed: watch::Sender<()>,
-}
-
-#[derive(Default)]
-struct Inner {
-    /// How many calls were sent so far.
-    sent: CallNumber,
-    app: Breaker,
-    interfaces: [Breaker; Interface::ALL.len()],
-    unanswered: [Unanswered; Interface::ALL.len()],
-    unanswered_fetches: Unanswered,
-    /// The latest token fetch that was counted as unanswered.
-    unanswered_fetch: u64,
-    rejections: Rejections,
-}
-
-/// Tokens that were rejected, counted by the fetch that brought them: however many calls learn of one, it is one event.
-#[derive(Default)]
-struct Rejections {
-    in_a_row: u32,
-    latest_fetch: u64,
-    /// The last call that was sent when the latest was counted.
-    counted_after: CallNumber,
 }
 
 /// A breaker that is not closed.
@@ -90,7 +76,7 @@ impl Breakers {
 
     /// Whether a call of this interface may be made now. To be asked again when [`Breakers::changes`] tells of one.
     pub fn readiness(&self, interface: Interface) -> Readiness {
-        self.lock().readiness(interface, Instant::now())
+        self.lock().readiness(interface, None, Instant::now())
     }
 
     /// Tells each time a breaker opens, closes, or lets a probe pass.
@@ -98,12 +84,14 @@ impl Breakers {
         self.changed.subscribe()
     }
 
-    /// Waits until a call of this interface may be made. Many may wait, and only one of them becomes the probe.
-    pub async fn ready(&self, interface: Interface) {
-        let mut changes = self.changes();
+    /// Waits until a call of this interface may be made that asks about this promoter. Many may wait, and only one of them
+    /// becomes the probe.
+    pub async fn ready(&self, interface: Interface, promoter_id: &str) {
+        let (mut changes, whom) = (self.changes(), Some(Whom::from(promoter_id)));
         loop {
-            let until = match self.readiness(interface) {
-                Readiness::Closed | Readiness::Probe => return,
+            let readiness = self.lock().readiness(interface, whom, Instant::now());
+            let until = match readiness {
+                Readiness::Closed | Readiness::Probe | Readiness::Check => return,
                 Readiness::At(until) => Some(until),
                 Readiness::AfterProbe => None,
             };
@@ -132,20 +120,21 @@ impl Breakers {
         of(None, &inner.app).into_iter().chain(interfaces).collect()
     }
 
-    /// Lets a call pass: as the probe where one is due.
-    pub(super) fn pass(&self, interface: Interface) -> Result<Pass<'_>, CallError> {
+    /// Lets a call pass that asks about this promoter: as the probe where one is due.
+    pub(super) fn pass(&self, interface: Interface, promoter_id: &str) -> Result<Pass<'_>, CallError> {
+        let subject = (interface, Whom::from(promoter_id));
         let mut inner = self.lock();
-        match inner.readiness(interface, Instant::now()) {
+        match inner.readiness(interface, None, Instant::now()) {
             Readiness::Closed | Readiness::Probe => {}
-            Readiness::At(_) | Readiness::AfterProbe => return Err(inner.refusal(interface)),
+            Readiness::Check if !inner.was_refused(subject) => {}
+            Readiness::Check | Readiness::At(_) | Readiness::AfterProbe => return Err(inner.refusal(interface)),
         }
-        let probes_app = inner.app.enter();
-        let probes_interface = inner.interfaces[interface as usize].enter();
+        let (probes_app, probes_interface) = inner.enter(interface);
         drop(inner);
         if probes_app || probes_interface {
             self.changed.send_replace(());
         }
-        Ok(Pass::new(self, interface, probes_app, probes_interface))
+        Ok(Pass::new(self, subject, probes_app, probes_interface))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -173,26 +162,6 @@ impl Breakers {
             None => tracing::info!(%app, reason = %hold, seconds, "app is served again"),
             Some(interface) => tracing::info!(%app, %interface, reason = %hold, seconds, "interface is served again"),
         }
-    }
-}
-
-impl Inner {
-    fn readiness(&self, interface: Interface, now: Instant) -> Readiness {
-        let both = [self.app.readiness(now), self.interfaces[interface as usize].readiness(now)];
-        match both {
-            [Readiness::AfterProbe, _] | [_, Readiness::AfterProbe] => Readiness::AfterProbe,
-            [Readiness::At(app), Readiness::At(interface)] => Readiness::At(app.max(interface)),
-            [Readiness::At(until), _] | [_, Readiness::At(until)] => Readiness::At(until),
-            [Readiness::Probe, _] | [_, Readiness::Probe] => Readiness::Probe,
-            [Readiness::Closed, Readiness::Closed] => Readiness::Closed,
-        }
-    }
-
-    /// Why nothing may be asked: the app's reason before the interface's.
-    fn refusal(&self, interface: Interface) -> CallError {
-        let reason = self.app.reason().or(self.interfaces[interface as usize].reason());
-        let Reason { hold, cause, .. } = reason.expect("a breaker that is not closed has its reason").clone();
-        CallError::Held { hold, cause, answered: false }
     }
 }
 

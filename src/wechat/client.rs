@@ -127,6 +127,8 @@ struct Failure {
 /// A call to be made, and how its answer's body is read; the time is the later of the clocks known.
 struct Asked<'a, C> {
     interface: Interface,
+    /// The promoter that it asks about.
+    promoter_id: &'a str,
     turn: Turn,
     body: Bytes,
     /// No attempt begins after it.
@@ -291,7 +293,8 @@ impl<T: Transport> Client<T> {
         let read = move |body: &[u8], latest_now| read_page(body, page_asked, latest_now);
         let turn = if question.start_id.is_some() { Turn::Further } else { Turn::First };
         let (interface, body) = (question.interface(), question.body(self.id_kind));
-        let asked = Asked { interface, turn, body, patience: None, read: &read };
+        let promoter_id = question.promoter.promoter_id();
+        let asked = Asked { interface, promoter_id, turn, body, patience: None, read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         let Answered { content, clock_skew_seconds, held } = answered;
         let (no_data, page) = (content.is_none(), content.unwrap_or_default());
@@ -310,7 +313,8 @@ impl<T: Transport> Client<T> {
     ) -> Result<GivenMaterial, CallError> {
         let read = |body: &[u8], _: UnixTime| read_material(body);
         let (interface, turn) = (Interface::GetShareMaterial, Turn::First);
-        let asked = Asked { interface, turn, body: question.body(), patience: Some(patience), read: &read };
+        let (promoter_id, body) = (question.promoter.promoter_id(), question.body());
+        let asked = Asked { interface, promoter_id, turn, body, patience: Some(patience), read: &read };
         let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         Ok(answered.content.expect("the table of reactions knows no missing data on this interface"))
     }

@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use promoter_connector::avro::framing::Framing;
+use promoter_connector::avro::material::RequestDecoder;
+use promoter_connector::commands::command::{Command, Header, Place};
+use promoter_connector::commands::executor::{CommandApp, Executor};
 use promoter_connector::commit::committer::Bounds;
 use promoter_connector::commit::memory_log::{Durable, MemoryLog};
 use promoter_connector::commit::script::Script;
@@ -23,6 +27,7 @@ use promoter_connector::wechat::buffer::Buffer;
 use promoter_connector::wechat::client::{Client, ClientSettings};
 use promoter_connector::wechat::token::TokenSource;
 use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub const START: i64 = 1_700_000_000;
 pub const NO_DATA: &str = r#"{"errcode":103006}"#;
 pub const STOPPED: Duration = Duration::from_secs(300);
+pub const REQUESTED: Duration = Duration::from_secs(90);
 pub const TIMEOUT: Duration = Duration::from_secs(15);
 pub const BOUNDS: Bounds = Bounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 };
 pub const QUEUE_BYTES: usize = 16 << 20;
@@ -150,6 +156,8 @@ pub struct App {
     pub in_flight: usize,
     pub spare_urls: Vec<String>,
     pub retry: RetrySettings,
+    /// Requests for material of the first promoters that come after [`REQUESTED`], each without a deadline.
+    pub requests: usize,
 }
 
 impl App {
@@ -170,6 +178,7 @@ impl App {
                 attempts: 8,
                 jitter: 0.0,
             },
+            requests: 0,
         }
     }
 
@@ -211,6 +220,34 @@ impl App {
             app,
         }
     }
+
+    /// Carries its requests out, until it is dropped.
+    fn begin_requests(&self, client: Arc<Client<Upstream>>) -> JoinSet<()> {
+        let decoder = RequestDecoder::new(Framing::SingleObject);
+        let app = CommandApp::new(client, 16);
+        let executor = Arc::new(Executor::new([app], "requests".into(), decoder, None, self.retry));
+        let mut requests = JoinSet::new();
+        for (number, promoter) in self.promoters.iter().cycle().take(self.requests).enumerate() {
+            let (command, executor) = (request(number, &self.id, promoter), executor.clone());
+            requests.spawn(async move {
+                tokio::time::sleep(REQUESTED).await;
+                executor.answer(&command, &CancellationToken::new()).await;
+            });
+        }
+        requests
+    }
+}
+
+fn request(number: usize, app: &str, promoter: &str) -> Command {
+    let json = format!(r#"{{"request_id":"{number}","app_id":"{app}","promoter_openid":"{promoter}","path":"a"}}"#);
+    let content_type = Header { name: "content-type".into(), value: Some("application/json".into()) };
+    Command {
+        place: Place { partition: 0, offset: 0 },
+        timestamp: UnixMillis(0),
+        key: None,
+        headers: vec![content_type],
+        value: Some(json.into()),
+    }
 }
 
 pub struct World {
@@ -237,6 +274,8 @@ impl World {
     pub async fn live_with(&self, apps: &[App], seconds: u64, script: fn() -> Script) -> Vec<Arc<Reports>> {
         let polled: Vec<_> = apps.iter().map(|app| app.polled(&self.upstream)).collect();
         let reports = polled.iter().map(|app| app.reports.clone()).collect();
+        let asks = apps.iter().zip(&polled).filter(|(app, _)| app.requests > 0);
+        let _requests: Vec<_> = asks.map(|(app, polled)| app.begin_requests(polled.client.clone())).collect();
         let session = Session {
             apps: Arc::new(polled),
             bounds: BOUNDS,

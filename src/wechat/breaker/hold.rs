@@ -93,7 +93,10 @@ pub enum News {
     Served,
     /// Nothing: another call has to tell.
     Nothing,
+    /// No call can be made.
     App(Hold),
+    /// No call can be made: so this one was told, which may be so for its interface or its promoter alone.
+    Accusation(Hold),
     Interface(Hold),
 }
 
@@ -105,7 +108,8 @@ pub fn news(reaction: Reaction, call: Call, asked: Option<Duration>, day_left: D
         Call::Data(_) => News::Interface(hold),
     };
     match (reaction, call) {
-        (Reaction::StopApp(reason), _) => News::App(Hold::Stopped(reason)),
+        (Reaction::StopApp(reason), Call::Token) => News::App(Hold::Stopped(reason)),
+        (Reaction::StopApp(reason), Call::Data(_)) => News::Accusation(Hold::Stopped(reason)),
         (Reaction::QuotaSpent, _) => held(Hold::QuotaSpent { day_left }),
         (Reaction::TooFast, _) => held(Hold::TooFast { asked }),
         (Reaction::RetryBusy | Reaction::RetryTransport | Reaction::RejectToken, _) => News::Nothing,

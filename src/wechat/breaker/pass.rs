@@ -3,24 +3,39 @@
 use tokio::time::Instant;
 
 use super::hold::{Hold, News};
+use super::inner::{AppClosed, Inner, own};
 use super::state::{Breaker, CallNumber, Reason};
-use super::{Breakers, DROPPED_PROBE_AGAIN, Inner, TOKEN_REJECTIONS_MAX};
+use super::testimony::Subject;
+use super::{Breakers, DROPPED_PROBE_AGAIN, TOKEN_REJECTIONS_MAX};
 use crate::domain::feed::Interface;
 use crate::wechat::error::{CallError, Cause, StopReason};
 
 /// A call that the breakers have let pass, with its retries. Dropping it ends a probe's turn.
 pub struct Pass<'a> {
     breakers: &'a Breakers,
-    interface: Interface,
+    subject: Subject,
     /// Of what it has sent last.
     call: CallNumber,
     probes_app: bool,
     probes_interface: bool,
 }
 
+/// What an answer means for the call itself, besides what it tells the breakers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It waits until the breaker lets it pass.
+    Held(Hold),
+    /// Others are answered: it is its promoter's alone.
+    OfPromoter,
+}
+
 impl<'a> Pass<'a> {
-    pub(super) fn new(breakers: &'a Breakers, interface: Interface, probes_app: bool, probes_interface: bool) -> Self {
-        Pass { breakers, interface, call: 0, probes_app, probes_interface }
+    pub(super) fn new(breakers: &'a Breakers, subject: Subject, probes_app: bool, probes_interface: bool) -> Self {
+        Pass { breakers, subject, call: 0, probes_app, probes_interface }
+    }
+
+    fn interface(&self) -> Interface {
+        self.subject.0
     }
 
     pub fn is_probe(&self) -> bool {
@@ -35,8 +50,8 @@ impl<'a> Pass<'a> {
     fn check_in(&self, inner: &Inner) -> Result<(), CallError> {
         // A breaker that it probes waits for it.
         let app_lets = self.probes_app || inner.app.reason().is_none();
-        let interface_lets = self.probes_interface || inner.interfaces[self.interface as usize].reason().is_none();
-        if app_lets && interface_lets { Ok(()) } else { Err(inner.refusal(self.interface)) }
+        let interface_lets = self.probes_interface || inner.interfaces[self.interface() as usize].reason().is_none();
+        if app_lets && interface_lets { Ok(()) } else { Err(inner.refusal(self.interface())) }
     }
 
     /// To be called just before it is sent.
@@ -49,14 +64,21 @@ impl<'a> Pass<'a> {
     }
 
     /// An answer came.
-    pub fn note(&mut self, news: News, cause: &Cause) {
+    pub fn note(&mut self, news: News, cause: &Cause) -> Option<Fault> {
         match news {
-            News::Served => self.served(),
-            News::Nothing => {}
-            News::App(hold) => self.opens(None, hold, cause),
+            News::Served => {
+                self.served();
+                None
+            }
+            News::Nothing => None,
+            News::App(hold) => {
+                self.hold_app(hold, cause);
+                Some(Fault::Held(hold))
+            }
+            News::Accusation(hold) => Some(self.accuses(hold, cause)),
             News::Interface(hold) => {
                 self.served_by_app();
-                self.opens(Some(self.interface), hold, cause);
+                Some(self.holds_interface(hold, cause))
             }
         }
     }
@@ -64,35 +86,60 @@ impl<'a> Pass<'a> {
     /// App and interface have answered.
     pub fn served(&mut self) {
         self.served_by_app();
-        let closed = {
-            let inner = &mut *self.breakers.lock();
-            inner.unanswered[self.interface as usize].answered(self.call);
-            inner.interfaces[self.interface as usize].served(self.call)
-        };
+        let closed = self.breakers.lock().interface_served(self.call, self.subject);
         self.probes_interface = false;
-        self.tell_closed(Some(self.interface), closed);
+        if let Some(reason) = closed {
+            self.breakers.log_closed(Some(self.interface()), &reason);
+            self.breakers.changed.send_replace(());
+        }
     }
 
     fn served_by_app(&mut self) {
-        let closed = {
-            let inner = &mut *self.breakers.lock();
-            inner.unanswered_fetches.answered(self.call);
-            if self.call > inner.rejections.counted_after {
-                inner.rejections.in_a_row = 0;
-            }
-            inner.app.served(self.call)
-        };
+        let closed = self.breakers.lock().app_served(self.call, self.subject, Instant::now());
         self.probes_app = false;
-        self.tell_closed(None, closed);
+        let Some(AppClosed { reason, interfaces }) = closed else { return };
+        self.breakers.log_closed(None, &reason);
+        for interface in interfaces {
+            self.breakers.log_opened(Some(interface), own(reason.hold), &reason.cause);
+        }
+        self.breakers.changed.send_replace(());
+    }
+
+    /// It was told that its app is stopped.
+    fn accuses(&mut self, hold: Hold, cause: &Cause) -> Fault {
+        let is_own = self.breakers.lock().is_own[self.interface() as usize];
+        if is_own { self.holds_interface(own(hold), cause) } else { self.blames(None, hold, cause) }
+    }
+
+    fn holds_interface(&mut self, hold: Hold, cause: &Cause) -> Fault {
+        self.blames(Some(self.interface()), hold, cause)
+    }
+
+    /// Opens a breaker on its word, which counts only as far as it is not known to speak for its promoter alone.
+    fn blames(&mut self, interface: Option<Interface>, hold: Hold, cause: &Cause) -> Fault {
+        {
+            let inner = &mut *self.breakers.lock();
+            if inner.alone.is(self.subject, hold) {
+                return Fault::OfPromoter;
+            }
+            let (breaker, against) = match interface {
+                None => (&inner.app, &mut inner.against_app),
+                Some(interface) => (&inner.interfaces[interface as usize], &mut inner.against[interface as usize]),
+            };
+            against.says(self.subject, breaker.reason().is_some() && breaker.opened_before(self.call));
+        }
+        self.opens(interface, hold, cause);
+        Fault::Held(hold)
     }
 
     /// Holds the interface without an answer of its own: `Retry-After` alone, or the configured calls of the day.
     pub fn hold_interface(&mut self, hold: Hold, cause: &Cause) {
-        self.opens(Some(self.interface), hold, cause);
+        self.opens(Some(self.interface()), hold, cause);
     }
 
-    /// As [`Pass::hold_interface`], where the token's source has asked for it.
+    /// Without a token no call can be made.
     pub fn hold_app(&mut self, hold: Hold, cause: &Cause) {
+        self.breakers.lock().against_app.becomes_general();
         self.opens(None, hold, cause);
     }
 
@@ -100,11 +147,11 @@ impl<'a> Pass<'a> {
     pub fn unanswered(&mut self, host: usize, hosts: usize, cause: &Cause) {
         let dead = {
             let inner = &mut *self.breakers.lock();
-            let unanswered = &mut inner.unanswered[self.interface as usize];
+            let unanswered = &mut inner.unanswered[self.interface() as usize];
             !unanswered.is_refuted(self.call) && unanswered.count(host, hosts, self.breakers.unanswered_max)
         };
         if dead {
-            self.opens(Some(self.interface), Hold::Unanswered, cause);
+            self.opens(Some(self.interface()), Hold::Unanswered, cause);
         }
     }
 
@@ -117,16 +164,18 @@ impl<'a> Pass<'a> {
             first && inner.unanswered_fetches.count(host, hosts, self.breakers.unanswered_max)
         };
         if dead {
-            self.opens(None, Hold::Unanswered, cause);
+            self.hold_app(Hold::Unanswered, cause);
         }
     }
 
     /// The token that `fetch` brought is rejected, after another one was: or it is the rejected one again.
-    pub fn token_rejected_again(&mut self, fetch: u64, cause: &Cause) -> Hold {
+    pub fn token_rejected_again(&mut self, fetch: u64, cause: &Cause) -> Fault {
         let in_a_row = {
             let inner = &mut *self.breakers.lock();
+            let is_news =
+                !inner.is_own[self.interface() as usize] && !inner.alone.is(self.subject, Hold::TokenRejected);
             let (sent, rejections) = (inner.sent, &mut inner.rejections);
-            if fetch > rejections.latest_fetch {
+            if is_news && fetch > rejections.latest_fetch {
                 rejections.latest_fetch = fetch;
                 rejections.in_a_row += 1;
                 rejections.counted_after = sent;
@@ -134,9 +183,7 @@ impl<'a> Pass<'a> {
             rejections.in_a_row
         };
         let stops = in_a_row >= TOKEN_REJECTIONS_MAX;
-        let hold = if stops { Hold::Stopped(StopReason::TokensRejected) } else { Hold::TokenRejected };
-        self.opens(None, hold, cause);
-        hold
+        self.accuses(if stops { Hold::Stopped(StopReason::TokensRejected) } else { Hold::TokenRejected }, cause)
     }
 
     /// The call ends, and what it probes is as unknown as before.
@@ -153,8 +200,15 @@ impl<'a> Pass<'a> {
         }
         {
             let inner = &mut *self.breakers.lock();
+            let interface = self.interface() as usize;
+            if self.probes_app {
+                inner.against_app.tells_nothing(self.interface());
+            }
+            if self.probes_interface {
+                inner.against[interface].tells_nothing(self.interface());
+            }
             let app = self.probes_app.then_some(&mut inner.app);
-            let interface = self.probes_interface.then_some(&mut inner.interfaces[self.interface as usize]);
+            let interface = self.probes_interface.then_some(&mut inner.interfaces[interface]);
             for breaker in app.into_iter().chain(interface) {
                 let at = at(self.breakers, breaker);
                 breaker.probe_again(at);
@@ -181,13 +235,6 @@ impl<'a> Pass<'a> {
             self.breakers.log_opened(interface, hold, cause);
         }
         self.breakers.changed.send_replace(());
-    }
-
-    fn tell_closed(&self, interface: Option<Interface>, closed: Option<Reason>) {
-        if let Some(reason) = closed {
-            self.breakers.log_closed(interface, &reason);
-            self.breakers.changed.send_replace(());
-        }
     }
 }
 

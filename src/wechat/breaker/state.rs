@@ -1,5 +1,7 @@
 //! One breaker: closed, open until a time, or half-open with one probe under way. A plain rule; time is an argument.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::hold::Hold;
@@ -33,6 +35,8 @@ pub enum Readiness {
     Closed,
     /// One call, as a probe.
     Probe,
+    /// One call, as a probe, of somebody who was not refused since the breaker opened.
+    Check,
     /// None before that time.
     At(Instant),
     /// None before the probe under way has ended.
@@ -48,13 +52,19 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub fn readiness(&self, now: Instant) -> Readiness {
+    /// `after` its time others come first.
+    pub fn readiness(&self, now: Instant, after: Duration) -> Readiness {
         match self.state {
             State::Closed => Readiness::Closed,
-            State::Open { until } if until > now => Readiness::At(until),
+            State::Open { until } if until + after > now => Readiness::At(until + after),
             State::Open { .. } => Readiness::Probe,
             State::HalfOpen => Readiness::AfterProbe,
         }
+    }
+
+    /// Its operator would have to do something.
+    pub fn is_stopped(&self) -> bool {
+        self.reason.as_ref().is_some_and(|reason| matches!(reason.hold, Hold::Stopped(_)))
     }
 
     /// Nothing while closed.
@@ -148,8 +158,6 @@ impl Unanswered {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -168,15 +176,15 @@ mod tests {
     fn an_open_breaker_lets_one_probe_through_after_its_time() {
         let now = Instant::now();
         let mut breaker = Breaker::default();
-        assert_eq!(breaker.readiness(now), Readiness::Closed);
+        assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::Closed);
         assert!(!breaker.enter());
         let mut breaker = opened(now, 5);
-        assert_eq!(breaker.readiness(now), Readiness::At(now + MINUTE));
-        assert_eq!(breaker.readiness(now + MINUTE), Readiness::Probe);
+        assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::At(now + MINUTE));
+        assert_eq!(breaker.readiness(now + MINUTE, Duration::ZERO), Readiness::Probe);
         assert!(breaker.enter());
-        assert_eq!(breaker.readiness(now + 9 * MINUTE), Readiness::AfterProbe);
+        assert_eq!(breaker.readiness(now + 9 * MINUTE, Duration::ZERO), Readiness::AfterProbe);
         assert!(breaker.served(6).is_some());
-        assert_eq!(breaker.readiness(now), Readiness::Closed);
+        assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::Closed);
     }
 
     #[test]
@@ -184,10 +192,10 @@ mod tests {
         let now = Instant::now();
         let mut breaker = opened(now, 5);
         assert_eq!(breaker.served(5), None);
-        assert_eq!(breaker.readiness(now), Readiness::At(now + MINUTE));
+        assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::At(now + MINUTE));
         breaker.enter();
         assert_eq!(breaker.served(5), None);
-        assert_eq!(breaker.readiness(now), Readiness::AfterProbe);
+        assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::AfterProbe);
     }
 
     #[test]
@@ -195,10 +203,10 @@ mod tests {
         let now = Instant::now();
         let mut breaker = opened(now, 5);
         assert!(!breaker.open(false, 5, now + 2 * MINUTE, reason(Hold::Unanswered, now)));
-        assert_eq!(breaker.readiness(now), Readiness::At(now + 2 * MINUTE));
+        assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::At(now + 2 * MINUTE));
         breaker.enter();
         breaker.open(false, 6, now + 9 * MINUTE, reason(Hold::Unanswered, now));
-        assert_eq!(breaker.readiness(now), Readiness::AfterProbe);
+        assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::AfterProbe);
     }
 
     #[test]
@@ -210,7 +218,7 @@ mod tests {
             breaker.open(true, 6, now + 3 * MINUTE, reason(Hold::TokenRejected, now + MINUTE)),
             "that is to be told"
         );
-        assert_eq!(breaker.readiness(now + MINUTE), Readiness::At(now + 3 * MINUTE));
+        assert_eq!(breaker.readiness(now + MINUTE, Duration::ZERO), Readiness::At(now + 3 * MINUTE));
         assert_eq!(breaker.reason(), Some(&reason(Hold::TokenRejected, now)));
     }
 
@@ -220,8 +228,8 @@ mod tests {
         let mut breaker = opened(now, 5);
         breaker.enter();
         breaker.probe_again(now + 2 * MINUTE);
-        assert_eq!(breaker.readiness(now + MINUTE), Readiness::At(now + 2 * MINUTE));
-        assert_eq!(breaker.readiness(now + 2 * MINUTE), Readiness::Probe);
+        assert_eq!(breaker.readiness(now + MINUTE, Duration::ZERO), Readiness::At(now + 2 * MINUTE));
+        assert_eq!(breaker.readiness(now + 2 * MINUTE, Duration::ZERO), Readiness::Probe);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::wechat::error::{Call, Reaction, StopReason};
-use Interface::{GetOrder, GetRelation};
+use Interface::{GetOrder, GetRelation, GetShareMaterial};
+use hold::News;
+use inner::TURN;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,19 +25,23 @@ fn cause() -> Cause {
 
 /// A call that is on its way.
 fn sent(breakers: &Breakers, interface: Interface) -> Pass<'_> {
-    let mut pass = breakers.pass(interface).ok().unwrap();
+    sent_about(breakers, interface, "oP")
+}
+
+fn sent_about<'a>(breakers: &'a Breakers, interface: Interface, promoter: &str) -> Pass<'a> {
+    let mut pass = breakers.pass(interface, promoter).ok().unwrap();
     pass.sends().unwrap();
     pass
 }
 
 fn is_held(breakers: &Breakers, interface: Interface) -> bool {
-    breakers.pass(interface).is_err()
+    breakers.pass(interface, "oP").is_err()
 }
 
-/// How long nothing but a probe passes; the clock is there then.
+/// How long nothing but a probe passes, of a promoter who was not refused; the clock is there then.
 async fn opens_after(breakers: &Breakers, interface: Interface) -> Duration {
     let began = Instant::now();
-    breakers.ready(interface).await;
+    breakers.ready(interface, "another").await;
     began.elapsed()
 }
 
@@ -78,7 +84,7 @@ async fn a_probe_that_tells_nothing_is_repeated_after_the_breakers_own_pause() {
     ] {
         let breakers = breakers();
         sent(&breakers, GetOrder).note(News::App(hold), &cause());
-        breakers.ready(GetOrder).await;
+        breakers.ready(GetOrder, "oP").await;
         let mut probe = sent(&breakers, GetOrder);
         probe.note(news(Reaction::RetryBusy, Call::Data(GetOrder), None, HOUR), &cause());
         probe.undecided();
@@ -90,7 +96,7 @@ async fn a_probe_that_tells_nothing_is_repeated_after_the_breakers_own_pause() {
 async fn a_probe_that_is_dropped_leaves_its_turn_to_another() {
     let breakers = breakers();
     sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
-    breakers.ready(GetOrder).await;
+    breakers.ready(GetOrder, "oP").await;
     drop(sent(&breakers, GetOrder));
     assert_eq!(opens_after(&breakers, GetOrder).await, DROPPED_PROBE_AGAIN);
 }
@@ -101,20 +107,123 @@ async fn of_all_who_wait_one_becomes_the_probe() {
     sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
     let probes = std::sync::atomic::AtomicU32::new(0);
     let waiting = (0..50).map(|_| async {
-        breakers.ready(GetOrder).await;
+        breakers.ready(GetOrder, "oP").await;
         probes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        breakers.pass(GetOrder).ok()
+        breakers.pass(GetOrder, "oP").ok()
     });
     let all = futures_util::future::join_all(waiting);
     assert!(tokio::time::timeout(HOUR, all).await.is_err(), "the others wait until the probe has told something");
     assert_eq!(probes.into_inner(), 1);
 }
 
+/// The interface whose call becomes the next probe of the app, of all that want to.
+async fn next_probe(breakers: &Breakers) -> Interface {
+    let ready = Interface::ALL.map(|interface| {
+        Box::pin(async move {
+            breakers.ready(interface, "oP").await;
+            interface
+        })
+    });
+    futures_util::future::select_all(ready).await.0
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_tells_nothing_leaves_the_next_one_to_the_others() {
+    let breakers = breakers();
+    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    let mut probes = Vec::new();
+    for _ in 0..9 {
+        let interface = next_probe(&breakers).await;
+        sent(&breakers, interface).undecided();
+        probes.push(interface);
+    }
+    for round in probes.chunks(3) {
+        assert!(Interface::ALL.iter().all(|interface| round.contains(interface)), "{probes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interface_that_alone_is_told_that_the_app_is_stopped_is_held_alone() {
+    let breakers = breakers();
+    let fault = sent(&breakers, GetShareMaterial).note(News::Accusation(STOPPED), &cause());
+    assert_eq!(fault, Some(Fault::Held(STOPPED)));
+    assert!(breakers.held()[0].interface.is_none());
+    assert_eq!(opens_after(&breakers, GetRelation).await, Duration::ZERO, "its answer decides");
+    sent(&breakers, GetRelation).served();
+    for round in 0..5 {
+        assert!(!is_held(&breakers, GetRelation));
+        breakers.ready(GetShareMaterial, "oP").await;
+        let fault = sent(&breakers, GetShareMaterial).note(News::Accusation(STOPPED), &cause());
+        assert_eq!(fault, Some(Fault::Held(STOPPED)));
+        assert_eq!(breakers.readiness(GetShareMaterial) == Readiness::Check, round < 2, "others may check");
+        let began = Instant::now();
+        breakers.ready(GetShareMaterial, "oP").await;
+        assert_eq!(began.elapsed(), SETTINGS.stopped + TURN);
+    }
+    sent(&breakers, GetShareMaterial).served();
+    assert!(breakers.held().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself() {
+    for news in [News::Accusation(STOPPED), News::Interface(Hold::TooFast { asked: None })] {
+        let breakers = breakers();
+        let mut holds = 0;
+        while sent_about(&breakers, GetRelation, "bad").note(news, &cause()) != Some(Fault::OfPromoter) {
+            holds += 1;
+            breakers.ready(GetRelation, "good").await;
+            sent_about(&breakers, GetRelation, "good").served();
+        }
+        assert_eq!(holds, if matches!(news, News::Accusation(_)) { 1 } else { 3 });
+        assert!(!is_held(&breakers, GetRelation) && breakers.held().is_empty());
+        sent_about(&breakers, GetRelation, "bad").served();
+        assert!(matches!(sent_about(&breakers, GetRelation, "bad").note(news, &cause()), Some(Fault::Held(_))));
+    }
+}
+
+/// Or he would ask again and again at once.
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_he_may_pass_may_pass() {
+    let breakers = breakers();
+    let mut late = sent_about(&breakers, GetShareMaterial, "late");
+    sent(&breakers, GetOrder).note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    sent(&breakers, GetShareMaterial).note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    late.note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    sent(&breakers, GetRelation).note(News::Accusation(STOPPED), &cause());
+    for promoter in ["late", "oP", "another"] {
+        breakers.ready(GetShareMaterial, promoter).await;
+        assert!(breakers.pass(GetShareMaterial, promoter).is_ok(), "{promoter} was told so");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stops_the_app_indeed_is_checked_by_few_and_then_costs_a_probe_a_pause() {
+    let breakers = breakers();
+    let mut calls = 0;
+    sent_about(&breakers, GetRelation, "0").note(News::Accusation(STOPPED), &cause());
+    while breakers.readiness(GetRelation) == Readiness::Check || breakers.readiness(GetOrder) == Readiness::Check {
+        calls += 1;
+        let interface = if calls % 2 == 0 { GetRelation } else { GetOrder };
+        sent_about(&breakers, interface, &calls.to_string()).note(News::Accusation(STOPPED), &cause());
+        assert!(calls < 9);
+    }
+    assert_eq!(calls, 3);
+    for promoter in 10..20 {
+        assert_eq!(opens_after(&breakers, GetRelation).await.as_secs(), SETTINGS.stopped.as_secs());
+        sent_about(&breakers, GetRelation, &promoter.to_string()).note(News::Accusation(STOPPED), &cause());
+        assert!(is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
+    }
+    // When that is over it is over for all.
+    breakers.ready(GetOrder, "good").await;
+    sent_about(&breakers, GetOrder, "good").served();
+    assert!(breakers.held().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_app_that_is_too_fast_for_an_interface_is_no_stopped_app() {
     let breakers = breakers();
     sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
-    breakers.ready(GetOrder).await;
+    breakers.ready(GetOrder, "oP").await;
     sent(&breakers, GetOrder).note(News::Interface(Hold::TooFast { asked: None }), &cause());
     assert!(!is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
 }
@@ -122,9 +231,11 @@ async fn an_app_that_is_too_fast_for_an_interface_is_no_stopped_app() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_two_hundred_calls_learn_of_is_one_rejection() {
     let breakers = breakers();
-    for (fetch, pause) in [(7, 5 * SECOND), (8, 5 * SECOND), (9, SETTINGS.stopped), (10, SETTINGS.stopped)] {
-        let mut calls = vec![sent(&breakers, GetRelation)];
-        calls.extend((0..199).filter_map(|_| breakers.pass(GetRelation).ok()));
+    let (kept, stopped) = (5 * SECOND, SETTINGS.stopped);
+    // That the app is stopped is checked once.
+    for (fetch, pause) in [(7, kept), (8, kept), (9, Duration::ZERO), (10, stopped), (11, stopped)] {
+        let mut calls = vec![sent_about(&breakers, GetRelation, &fetch.to_string())];
+        calls.extend((0..199).filter_map(|_| breakers.pass(GetRelation, "oP").ok()));
         calls.iter_mut().for_each(|call| {
             call.token_rejected_again(fetch, &cause());
         });
@@ -138,8 +249,8 @@ async fn a_token_that_was_good_meanwhile_begins_the_count_anew() {
     let breakers = breakers();
     for fetch in 1..20 {
         let hold = sent(&breakers, GetRelation).token_rejected_again(fetch, &cause());
-        assert_eq!(hold, Hold::TokenRejected);
-        breakers.ready(GetRelation).await;
+        assert_eq!(hold, Fault::Held(Hold::TokenRejected));
+        breakers.ready(GetRelation, "oP").await;
         sent(&breakers, GetRelation).served();
     }
 }
@@ -219,7 +330,7 @@ fn every_reaction_tells_something_about_app_and_interface_or_nothing() {
         assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Nothing, News::Nothing), "{reaction:?}");
     }
     let stop = Reaction::StopApp(StopReason::IpNotAllowed);
-    assert_eq!((told(stop, data), told(stop, Call::Token)), (News::App(STOPPED), News::App(STOPPED)));
+    assert_eq!((told(stop, data), told(stop, Call::Token)), (News::Accusation(STOPPED), News::App(STOPPED)));
     let spent = Hold::QuotaSpent { day_left: HOUR };
     assert_eq!(told(Reaction::QuotaSpent, data), News::Interface(spent));
     // Every interface needs the token.

@@ -8,7 +8,7 @@ use super::{Answered, Asked, Client, Ended, Failure};
 use crate::domain::feed::Interface;
 use crate::domain::time::{Day, UnixTime};
 use crate::retry::{Attempts, Next};
-use crate::wechat::breaker::{Hold, News, Pass, news};
+use crate::wechat::breaker::{Fault, Hold, Pass, news};
 use crate::wechat::budget::DaySpent;
 use crate::wechat::error::{Call, CallError, Cause, Reaction};
 use crate::wechat::hosts::Host;
@@ -29,7 +29,7 @@ pub(super) struct Calling<'a> {
 
 impl<T: Transport> Client<T> {
     pub(super) async fn ask<C>(&self, asked: &Asked<'_, C>) -> Result<Answered<C>, CallError> {
-        let pass = self.breakers.pass(asked.interface)?;
+        let pass = self.breakers.pass(asked.interface, asked.promoter_id)?;
         let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());
         let mut calling = Calling { pass, attempts, host, failed: None, rejected: None };
         let answered = self.ask_until_final(asked, &mut calling).await;
@@ -67,7 +67,7 @@ impl<T: Transport> Client<T> {
             };
             drop(place);
             let news = news(failure.reaction, failure.call, failure.retry_after, self.day_left());
-            calling.pass.note(news, &failure.cause);
+            let fault = calling.pass.note(news, &failure.cause);
             match failure.reaction {
                 Reaction::RetryTransport | Reaction::RetryBusy => self.pause(asked, calling, failure).await?,
                 Reaction::RejectToken if calling.rejected.is_none() && failure.token.is_some() => {
@@ -76,7 +76,7 @@ impl<T: Transport> Client<T> {
                     failure.token.iter().for_each(|token| self.tokens.reject(token));
                     calling.rejected = failure.token;
                 }
-                _ => return Err(self.final_error(calling, news, failure)),
+                _ => return Err(self.final_error(calling, fault, failure)),
             }
         }
     }
@@ -180,32 +180,35 @@ impl<T: Transport> Client<T> {
         self.hosts.rests_for(calling.host)
     }
 
-    fn final_error(&self, calling: &mut Calling<'_>, news: News, failure: Failure) -> CallError {
+    fn final_error(&self, calling: &mut Calling<'_>, fault: Option<Fault>, failure: Failure) -> CallError {
         let Failure { call, reaction, cause, fetch, .. } = failure;
         if matches!(call, Call::Data(_)) || self.tokens.asks_upstream() {
             self.hosts.answered(calling.host);
         }
-        if let News::App(hold) | News::Interface(hold) = news {
-            return CallError::Held { hold, cause, answered: true };
-        }
-        match reaction {
-            Reaction::ParkPromoter => CallError::ParkPromoter(cause),
-            Reaction::RefuseRequest => CallError::RefuseRequest(cause),
-            Reaction::TryLater => CallError::TryLater(cause),
-            Reaction::RejectToken => {
-                let hold = calling.pass.token_rejected_again(fetch, &cause);
-                CallError::Held { hold, cause, answered: true }
-            }
-            Reaction::ClientFault => CallError::ClientFault(cause),
-            Reaction::Unforeseen => CallError::Unforeseen(cause),
-            // What holds was dealt with above, and the rest by the loop: an answer is no failure, and a retry is not final.
-            Reaction::StopApp(_)
-            | Reaction::QuotaSpent
-            | Reaction::TooFast
-            | Reaction::Read
-            | Reaction::NoData
-            | Reaction::RetryBusy
-            | Reaction::RetryTransport => unreachable!("{reaction:?} does not end a call so"),
+        let fault = match reaction {
+            Reaction::RejectToken => Some(calling.pass.token_rejected_again(fetch, &cause)),
+            _ => fault,
+        };
+        match (fault, reaction) {
+            (Some(Fault::Held(hold)), _) => CallError::Held { hold, cause, answered: true },
+            (Some(Fault::OfPromoter), _) => CallError::ParkPromoter(cause),
+            (None, Reaction::ParkPromoter) => CallError::ParkPromoter(cause),
+            (None, Reaction::RefuseRequest) => CallError::RefuseRequest(cause),
+            (None, Reaction::TryLater) => CallError::TryLater(cause),
+            (None, Reaction::ClientFault) => CallError::ClientFault(cause),
+            (None, Reaction::Unforeseen) => CallError::Unforeseen(cause),
+            // What holds has its fault, and the loop deals with the rest: an answer is no failure, and a retry is not final.
+            (
+                None,
+                Reaction::StopApp(_)
+                | Reaction::QuotaSpent
+                | Reaction::TooFast
+                | Reaction::RejectToken
+                | Reaction::Read
+                | Reaction::NoData
+                | Reaction::RetryBusy
+                | Reaction::RetryTransport,
+            ) => unreachable!("{reaction:?} does not end a call so"),
         }
     }
 }

@@ -133,7 +133,7 @@ async fn a_pause_longer_than_the_ceiling_holds_the_interface() {
         let error = client.page(&touches(), &CancellationToken::new()).await.unwrap_err();
         assert!(matches!(error, CallError::Held { hold: Hold::RetryAfter(_), .. }), "{error}");
         let began = Instant::now();
-        client.breakers().ready(Interface::GetRelation).await;
+        client.breakers().ready(Interface::GetRelation, "oP").await;
         assert_eq!(began.elapsed().as_secs(), held);
     }
 }
@@ -173,7 +173,7 @@ async fn a_dead_upstream_is_asked_by_one_call_at_a_time() {
     assert!((40..=64).contains(&at_first), "{at_first} calls");
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(3000) {
-        client.breakers().ready(Interface::GetRelation).await;
+        client.breakers().ready(Interface::GetRelation, "oP").await;
         together(&client, 64).await;
     }
     let probes = upstream.data_calls(|_| ()).len() - at_first;

@@ -81,7 +81,7 @@ async fn fifty_callers_share_the_failure_of_one_token_call() {
     assert!(results.iter().all(|result| matches!(result, Err(CallError::Held { hold: Hold::Stopped(_), .. }))));
     assert_eq!(upstream.token_calls(), 1);
     // The failure is not remembered for those who ask later.
-    client.breakers().ready(Interface::GetRelation).await;
+    client.breakers().ready(Interface::GetRelation, "oP").await;
     assert!(client.page(&touches(), &CancellationToken::new()).await.is_ok());
 }
 
