@@ -27,11 +27,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::hold::Hold;
 use super::state::{Breaker, CallNumber, Readiness, Reason, Unanswered};
-use super::testimony::{Alone, Subject, Testimony, Whom};
+use super::testimony::{Alone, Subject, Testimony, Whom, own};
 use crate::domain::feed::Interface;
-use crate::wechat::error::{CallError, StopReason};
+use crate::wechat::error::CallError;
 
 /// So long a probe is left to each of those whose turn comes before. They wait for the same moment, so it is only for them
 /// to be woken.
@@ -141,7 +140,7 @@ impl Inner {
         let mut closed = AppClosed { reason, interfaces: Vec::new() };
         for (one, other) in said {
             if one == interface && other != whom {
-                self.alone.refuted((one, other));
+                self.alone.refuted((one, other), closed.reason.hold);
             } else if !was_refused_here {
                 self.against[one as usize].says((one, other), false);
                 self.holds_itself(one, now, &mut closed);
@@ -172,17 +171,8 @@ impl Inner {
             .take()
             .into_iter()
             .filter(|other| *other != subject)
-            .for_each(|other| self.alone.refuted(other));
+            .for_each(|other| self.alone.refuted(other, reason.hold));
         Some(reason)
-    }
-}
-
-/// What stops an app, as it holds one of its interfaces. A token that is well elsewhere must not be thrown away for this one
-/// every few seconds.
-pub(super) fn own(hold: Hold) -> Hold {
-    match hold {
-        Hold::TokenRejected => Hold::Stopped(StopReason::TokensRejected),
-        hold => hold,
     }
 }
 

@@ -3,9 +3,9 @@
 use tokio::time::Instant;
 
 use super::hold::{Hold, News};
-use super::inner::{AppClosed, Inner, own};
+use super::inner::{AppClosed, Inner};
 use super::state::{Breaker, CallNumber, Reason};
-use super::testimony::Subject;
+use super::testimony::{Subject, own};
 use super::{Breakers, DROPPED_PROBE_AGAIN, TOKEN_REJECTIONS_MAX};
 use crate::domain::feed::Interface;
 use crate::wechat::error::{CallError, Cause, StopReason};
@@ -34,7 +34,7 @@ impl<'a> Pass<'a> {
         Pass { breakers, subject, call: 0, probes_app, probes_interface }
     }
 
-    fn interface(&self) -> Interface {
+    pub fn interface(&self) -> Interface {
         self.subject.0
     }
 

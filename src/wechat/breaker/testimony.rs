@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::hold::Hold;
 use crate::domain::feed::Interface;
+use crate::wechat::error::StopReason;
 
 /// So many checks that agree are believed until the breaker's pause is over.
 const CHECKS: usize = 3;
@@ -84,16 +85,19 @@ impl Testimony {
     }
 }
 
-/// Who was refused while others on the same interface were answered, how often since he was answered himself.
+/// Who was refused while others on the same interface were answered: with which hold's name, and how often in a row since
+/// he was answered himself.
 #[derive(Debug, Default)]
-pub(super) struct Alone(HashMap<Subject, u32>);
+pub(super) struct Alone(HashMap<Subject, (&'static str, u32)>);
 
 impl Alone {
-    pub fn refuted(&mut self, subject: Subject) {
+    pub fn refuted(&mut self, subject: Subject, hold: Hold) {
         if self.0.len() >= ALONE_MAX {
             self.0.clear();
         }
-        *self.0.entry(subject).or_default() += 1;
+        let (name, times) = self.0.entry(subject).or_default();
+        *times = if *name == own(hold).name() { *times + 1 } else { 1 };
+        *name = own(hold).name();
     }
 
     pub fn answered(&mut self, subject: Subject) {
@@ -106,7 +110,16 @@ impl Alone {
             Hold::TooFast { .. } | Hold::QuotaSpent { .. } => PACE_REFUTED_TIMES,
             _ => 1,
         };
-        self.0.get(&subject).is_some_and(|refuted| *refuted >= times)
+        self.0.get(&subject).is_some_and(|(name, refuted)| *name == own(hold).name() && *refuted >= times)
+    }
+}
+
+/// What stops an app, as it holds one of its interfaces or promoters. A token that is well elsewhere must not be thrown away
+/// for this one every few seconds.
+pub(super) fn own(hold: Hold) -> Hold {
+    match hold {
+        Hold::TokenRejected => Hold::Stopped(StopReason::TokensRejected),
+        hold => hold,
     }
 }
 
@@ -152,11 +165,14 @@ mod tests {
     fn a_pace_becomes_one_promoters_only_after_it_was_refuted_again_and_again() {
         let (mut alone, subject) = (Alone::default(), (GetOrder, Whom::from("a")));
         let pace = Hold::TooFast { asked: None };
-        alone.refuted(subject);
-        assert!(alone.is(subject, Hold::TokenRejected) && !alone.is(subject, pace));
-        (0..2).for_each(|_| alone.refuted(subject));
-        assert!(alone.is(subject, pace) && !alone.is((GetRelation, Whom::from("a")), pace));
+        alone.refuted(subject, Hold::TokenRejected);
+        assert!(alone.is(subject, Hold::Stopped(StopReason::TokensRejected)) && !alone.is(subject, pace));
+        (0..2).for_each(|_| alone.refuted(subject, pace));
+        assert!(!alone.is(subject, pace));
+        alone.refuted(subject, pace);
+        assert!(alone.is(subject, pace) && !alone.is(subject, Hold::TokenRejected));
+        assert!(!alone.is((GetRelation, Whom::from("a")), pace));
         alone.answered(subject);
-        assert!(!alone.is(subject, Hold::TokenRejected));
+        assert!(!alone.is(subject, pace));
     }
 }

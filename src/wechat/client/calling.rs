@@ -191,6 +191,10 @@ impl<T: Transport> Client<T> {
         };
         match (fault, reaction) {
             (Some(Fault::Held(hold)), _) => CallError::Held { hold, cause, answered: true },
+            // A request is looked at again at once or never.
+            (Some(Fault::OfPromoter), _) if calling.pass.interface() == Interface::GetShareMaterial => {
+                CallError::TryLater(cause)
+            }
             (Some(Fault::OfPromoter), _) => CallError::ParkPromoter(cause),
             (None, Reaction::ParkPromoter) => CallError::ParkPromoter(cause),
             (None, Reaction::RefuseRequest) => CallError::RefuseRequest(cause),
