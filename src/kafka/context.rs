@@ -16,6 +16,8 @@ const REPEAT_AFTER: Duration = Duration::from_secs(30);
 const CAUSE_MAX: Duration = Duration::from_secs(60);
 /// The facilities of librdkafka's log that tell causes.
 const CAUSES: [&str; 2] = ["FAIL", "ADDPARTS"];
+/// What is said of the partitions that were asked for together with one that is refused: no cause, but what follows.
+const NOT_ATTEMPTED: &str = "Operation not attempted";
 /// Of librdkafka's words, in characters.
 const CAUSE_CHARACTERS_MAX: usize = 400;
 /// How long a client is listened to for its next word, and in all.
@@ -77,7 +79,7 @@ impl LogContext {
     /// A line of librdkafka's log. Some of them say alone why a connection ended, or which topic a transaction may not
     /// write.
     pub fn hear(&self, facility: &str, message: &str) {
-        if CAUSES.contains(&facility) {
+        if CAUSES.contains(&facility) && !message.ends_with(NOT_ATTEMPTED) {
             self.note(message.rsplit_once("]: ").map_or(message, |(_, words)| words));
         }
     }
@@ -136,6 +138,13 @@ mod tests {
         context.error(&KafkaError::PartitionEOF(0), "end");
         context.error(&KafkaError::Global(RDKafkaErrorCode::PartitionEOF), "end");
         assert_eq!(context.explained("timed out"), "timed out: wrong password");
+        let not_added =
+            |topic, why| format!("[thrd:x]: Failed to add partition \"{topic}\" [0] to transaction: Broker: {why}");
+        for (topic, why) in [("a", NOT_ATTEMPTED), ("touches", "Topic authorization failed"), ("state", NOT_ATTEMPTED)]
+        {
+            context.hear("ADDPARTS", &not_added(topic, why));
+        }
+        assert!(context.explained("refused").contains("\"touches\""), "and not a bystander");
         context.note(&"x".repeat(2 * CAUSE_CHARACTERS_MAX));
         assert_eq!(context.explained("").len(), 2 + CAUSE_CHARACTERS_MAX);
     }
