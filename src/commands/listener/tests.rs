@@ -8,11 +8,9 @@ use bytes::Bytes;
 use super::*;
 use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
-use crate::avro::registry::Registry;
 use crate::commands::command::Header;
 use crate::commands::executor::CommandApp;
 use crate::commands::memory_topic::{Answered, MemoryTopic, Topic};
-use crate::commands::strand::StrandRecord;
 use crate::commit::committer::ATTEMPTS_MAX;
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::script::{Fault, Script};
@@ -333,38 +331,6 @@ const FOREIGN_SCHEMA: &str = r#"{"type":"record","name":"Ask","fields":[
     {"name":"promoter_openid","type":"string"},{"name":"request_id","type":"string"}]}"#;
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost() {
-    let topic = Topic::new(1);
-    for offset in 0..40 {
-        topic.put(if offset % 10 == 3 { foreign(offset) } else { command(Place { partition: 0, offset }, 0) });
-    }
-    let upstream = Upstream::new(Health::Well);
-    let with = |decoder: RequestDecoder| {
-        // The port of a service that nobody runs any more.
-        let registry = Registry::new("http://127.0.0.1:1", None).unwrap();
-        Arc::new(Executor::new(
-            [app("wx1", &upstream, 4)],
-            "requests".into(),
-            decoder,
-            Some(Arc::new(registry)),
-            PATIENCE,
-        ))
-    };
-    for _ in 0..2 {
-        let ignorant = with(RequestDecoder::new(Framing::SingleObject));
-        calm_sessions_of(&topic, &ignorant, usize::MAX, Duration::from_secs(10)).await;
-        assert_eq!(topic.answers_count(), 36);
-        let strands = topic.progress().remove(&0).unwrap().strands;
-        assert_eq!(strands, [(9, StrandRecord::begin(3, None))].into());
-    }
-    let decoder = RequestDecoder::new(Framing::SingleObject);
-    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
-    calm_sessions_of(&topic, &with(decoder), usize::MAX, Duration::from_secs(10)).await;
-    assert_eq!(answered(&topic), topic.places());
-    assert_eq!(topic.progress()[&0].strands, [].into());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
     for lost_from in [0, 7, 20] {
         let topic = topic_holding(std::iter::repeat_n(0, 60));
@@ -448,37 +414,6 @@ async fn replies_that_a_log_is_too_slow_for_come_in_smaller_transactions() {
         };
         log = back.unwrap();
     }
-    assert_eq!(answered(&topic), topic.places());
-}
-
-/// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
-async fn slow_registry() -> Registry {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let registry = Registry::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
-    let answer = || async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        serde_json::json!({ "schema": FOREIGN_SCHEMA }).to_string()
-    };
-    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
-    registry
-}
-
-#[tokio::test]
-async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
-    let topic = Topic::new(1);
-    (0..300).for_each(|offset| topic.put(foreign(offset)));
-    (300..310).for_each(|offset| topic.put(request_for("wx2", Place { partition: 0, offset }, "0", None)));
-    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
-    let apps = [app("wx1", &ill, 4), app("wx2", &well, 4)];
-    let decoder = RequestDecoder::new(Framing::SingleObject);
-    let executor = Executor::new(apps, "requests".into(), decoder, Some(Arc::new(slow_registry().await)), PATIENCE);
-    calm_sessions_of(&topic, &Arc::new(executor), 10, Duration::from_secs(5)).await;
-    assert_eq!(answered(&topic), topic.places()[300..], "the other app's");
-    let decoder = RequestDecoder::new(Framing::SingleObject);
-    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
-    let apps = [app("wx1", &well, 4), app("wx2", &well, 4)];
-    let executor = Executor::new(apps, "requests".into(), decoder, None, PATIENCE);
-    calm_sessions_of(&topic, &Arc::new(executor), 310, Duration::from_secs(5)).await;
     assert_eq!(answered(&topic), topic.places());
 }
 
