@@ -136,13 +136,13 @@ impl Inner {
         }
         let reason = self.app.served(call)?;
         let said = self.against_app.take();
-        let was_refused_here = said.iter().any(|(one, _)| *one == interface);
+        let was_refused_here = said.keys().any(|(one, _)| *one == interface);
         let mut closed = AppClosed { reason, interfaces: Vec::new() };
-        for (one, other) in said {
+        for ((one, other), hold) in said {
             if one == interface && other != whom {
-                self.alone.refuted((one, other), closed.reason.hold);
+                self.alone.refuted((one, other), hold);
             } else if !was_refused_here {
-                self.against[one as usize].says((one, other), false);
+                self.against[one as usize].says((one, other), hold, false);
                 self.holds_itself(one, now, &mut closed);
             }
         }
@@ -170,8 +170,8 @@ impl Inner {
         self.against[at]
             .take()
             .into_iter()
-            .filter(|other| *other != subject)
-            .for_each(|other| self.alone.refuted(other, reason.hold));
+            .filter(|(other, _)| *other != subject)
+            .for_each(|(other, hold)| self.alone.refuted(other, hold));
         Some(reason)
     }
 }

@@ -126,7 +126,7 @@ impl<'a> Pass<'a> {
                 None => (&inner.app, &mut inner.against_app),
                 Some(interface) => (&inner.interfaces[interface as usize], &mut inner.against[interface as usize]),
             };
-            against.says(self.subject, breaker.reason().is_some() && breaker.opened_before(self.call));
+            against.says(self.subject, hold, breaker.reason().is_some() && breaker.opened_before(self.call));
         }
         self.opens(interface, hold, cause);
         Fault::Held(hold)

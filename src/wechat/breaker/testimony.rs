@@ -3,7 +3,7 @@
 //! An answer that stops an app, or holds an interface, was given to one question about one promoter on one interface. What
 //! it says of all the others is a testimony, which good answers to others refute.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::hold::Hold;
@@ -35,10 +35,10 @@ impl From<&str> for Whom {
 /// What a call was about.
 pub(super) type Subject = (Interface, Whom);
 
-/// Whose calls have been refused since a breaker opened: the one that opened it, those in flight then, checks and probes.
+/// Whose calls have been refused since a breaker opened, and with what: the one that opened it, those in flight then, checks and probes.
 #[derive(Debug, Default)]
 pub(super) struct Testimony {
-    said: HashSet<Subject>,
+    said: HashMap<Subject, Hold>,
     /// Of those sent after the opening, how many were refused, and how many told nothing.
     agreed: [usize; Interface::ALL.len()],
     mute: [usize; Interface::ALL.len()],
@@ -48,10 +48,10 @@ pub(super) struct Testimony {
 
 impl Testimony {
     /// `agrees` where the call was sent when others had said so.
-    pub fn says(&mut self, subject: Subject, agrees: bool) {
+    pub fn says(&mut self, subject: Subject, hold: Hold, agrees: bool) {
         self.agreed[subject.0 as usize] += usize::from(agrees);
         if self.said.len() < SAID_MAX {
-            self.said.insert(subject);
+            self.said.insert(subject, hold);
         }
     }
 
@@ -64,7 +64,7 @@ impl Testimony {
     }
 
     pub fn names(&self, subject: Subject) -> bool {
-        self.said.contains(&subject)
+        self.said.contains_key(&subject)
     }
 
     /// Whether a call of this interface would tell more, so that it need not wait for the breaker's time: the first one of
@@ -79,9 +79,9 @@ impl Testimony {
     }
 
     /// What is refuted, or over, as it concerned everybody.
-    pub fn take(&mut self) -> HashSet<Subject> {
+    pub fn take(&mut self) -> HashMap<Subject, Hold> {
         let Testimony { said, is_general, .. } = std::mem::take(self);
-        if is_general { HashSet::new() } else { said }
+        if is_general { HashMap::new() } else { said }
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     fn said(by: &[(Interface, &str)]) -> Testimony {
         let mut testimony = Testimony::default();
         for (number, (interface, whom)) in by.iter().enumerate() {
-            testimony.says((*interface, Whom::from(*whom)), number > 0);
+            testimony.says((*interface, Whom::from(*whom)), Hold::TokenRejected, number > 0);
         }
         testimony
     }
