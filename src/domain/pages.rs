@@ -7,8 +7,13 @@
 //! had, the pull fails: its cursor stays, and what is asked next is less. Only rows that the cursor is to pass count as
 //! new: any other is asked for again by a later pull, and of a promoter to whom something happens all the time, each
 //! reading brings some.
+//!
+//! What happens all the time only pushes rows to later pages, where nothing misses them. A row that stands on an earlier
+//! page than in the reading before shows that the others are not safe either: one may have been missed in every reading,
+//! though the last one brought nothing new. So the pull fails then, too.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::fact::FactId;
 
@@ -30,7 +35,7 @@ pub enum PagesFault {
     FullWithoutStartId,
     #[error("total_cnt is {0} but the first page has no rows")]
     RowsMissing(i64),
-    #[error("rows changed their places: {READINGS_MAX} readings of the same pages each brought other rows")]
+    #[error("rows changed their places in each of {READINGS_MAX} readings of the same pages, so some may be missing")]
     Unsettled,
 }
 
@@ -81,12 +86,14 @@ pub struct Pages {
     readings: u32,
     /// Of this reading.
     start_ids: HashSet<String>,
-    /// The rows of this reading.
-    rows: HashSet<u64>,
-    /// The rows of all readings before it.
-    rows_before: HashSet<u64>,
+    /// The rows of this reading, each with the first page that it stood on.
+    rows: HashMap<u64, usize>,
+    /// The same of all readings before it, of the latest that had the row.
+    rows_before: HashMap<u64, usize>,
     /// Whether this reading had a row on two pages.
     moved: bool,
+    /// Whether a row stood on an earlier page in some reading than in the one before.
+    came_forward: bool,
     /// Whether this reading brought a row that no reading before it had, and that the cursor is to pass.
     news: bool,
     rows_read: u64,
@@ -128,16 +135,21 @@ impl Pages {
     fn note(&mut self, rows: impl Iterator<Item = RowOnPage>) {
         let page: Vec<_> = rows.collect();
         // The whole page first: a row that stands twice on one page has not moved.
-        let stood_before = |id: FactId| self.rows.contains(&low_bits(id));
+        let stood_before = |id: FactId| self.rows.contains_key(&low_bits(id));
         self.moved |=
             page.iter().any(|row| stood_before(row.id) || row.names.is_some_and(|names| stood_before(names.was)));
         for RowOnPage { id, passed, names } in page {
             let id = low_bits(id);
-            self.rows.extend(names.and_then(|names| names.left).map(low_bits));
-            let new = !self.rows_before.contains(&id);
-            self.news |= new && passed;
-            if self.rows.insert(id) && new {
-                self.digest ^= id;
+            let number = self.start_ids.len();
+            self.rows.extend(names.and_then(|names| names.left).map(|left| (low_bits(left), number)));
+            let before = self.rows_before.get(&id).copied();
+            self.news |= before.is_none() && passed;
+            if let Entry::Vacant(first) = self.rows.entry(id) {
+                first.insert(number);
+                self.came_forward |= before.is_some_and(|before| number < before);
+                if before.is_none() {
+                    self.digest ^= id;
+                }
             }
         }
     }
@@ -148,7 +160,7 @@ impl Pages {
             return Ok(Next::End);
         }
         if self.readings >= READINGS_MAX {
-            return if self.news { Err(PagesFault::Unsettled) } else { Ok(Next::End) };
+            return if self.news || self.came_forward { Err(PagesFault::Unsettled) } else { Ok(Next::End) };
         }
         self.rows_before.extend(self.rows.drain());
         self.start_ids.clear();
@@ -317,6 +329,29 @@ mod tests {
             page(&mut pages, "x", &[1, 2]).unwrap();
             let next = last(&mut pages, &[2, 10 + reading]);
             assert_eq!(next, if reading < 3 { Ok(Next::Again) } else { Err(PagesFault::Unsettled) });
+        }
+    }
+
+    #[test]
+    fn a_row_that_comes_forward_shows_that_others_may_have_been_missed_each_time() {
+        // Something happens all the time, and pushes rows on; or rows stand in another order at each call, and the row 9
+        // is always on the other page.
+        let pushed: [[&[u8]; 2]; 3] = [[&[1, 2], &[2, 3]], [&[5, 1], &[1, 2, 3]], [&[6, 5], &[5, 1, 2, 3]]];
+        let shuffled: [[&[u8]; 2]; 3] = [[&[1, 2], &[2, 3]], [&[1, 3], &[3, 2]], [&[2, 1], &[3, 2]]];
+        for (readings, end) in [(pushed, Ok(Next::End)), (shuffled, Err(PagesFault::Unsettled))] {
+            let mut pages = Pages::default();
+            for (number, [first, second]) in readings.into_iter().enumerate() {
+                let head = |start_id: Option<&str>, count| PageHead {
+                    total_cnt: start_id.map(|_| PAGE_ROWS),
+                    start_id: start_id.map(str::to_owned),
+                    count,
+                };
+                // What is new is not passed yet.
+                let passed = |row: &u8| RowOnPage { id: FactId([*row; 16]), passed: *row < 5, names: None };
+                pages.take(head(Some("x"), 2), first.iter().map(passed), true).unwrap();
+                let next = pages.take(head(None, second.len()), second.iter().map(passed), true);
+                assert_eq!(next, if number < 2 { Ok(Next::Again) } else { end.clone() });
+            }
         }
     }
 
