@@ -14,6 +14,7 @@ use super::material::{Verdict, accept, judge};
 use crate::domain::feed::Interface;
 use crate::domain::material::Outcome;
 use crate::wechat::breaker::Held;
+use crate::wechat::breaker::Readiness;
 use crate::wechat::client::Client;
 use crate::wechat::error::CallError;
 use crate::wechat::material::{GivenMaterial, MaterialQuestion};
@@ -68,6 +69,11 @@ impl<T: Transport> CommandApp<T> {
         let began = Instant::now();
         let until = unable_since.unwrap_or(began) + patience;
         (self.client.material(question, until, cancel).await, began, permit)
+    }
+
+    /// Whether any number of calls may be made now.
+    pub(super) fn is_open(&self) -> bool {
+        self.client.breakers().readiness(Interface::GetShareMaterial) == Readiness::Closed
     }
 
     /// What a call has brought.

@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
 /// Between two calls for one request; each has its own retries already.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Between two calls for a request that alone is refused as if its app were stopped.
+const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// What an operator can do about replies that take too long.
 const REMEDY: &str = "lower commands.concurrency, or raise \"transaction.timeout.ms\" in [kafka]";
 /// Beyond it, a clock that jumps would overflow; nobody waits that long.
@@ -301,6 +303,11 @@ async fn ask<T: Transport>(
                 *last = refusal;
                 // It did answer; and while the app is held nobody asks, which must not use the patience up.
                 unable_since = None;
+                drop(permit);
+                // Others are answered, so no breaker makes this one wait.
+                if app.is_open() {
+                    cancel.run_until_cancelled(tokio::time::sleep(ALONE_AGAIN_AFTER)).await?;
+                }
             }
             Verdict::Cancelled => return None,
         }

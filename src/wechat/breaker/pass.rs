@@ -26,7 +26,7 @@ pub enum Fault {
     /// It waits until the breaker lets it pass.
     Held(Hold),
     /// Others are answered: it is its promoter's alone.
-    OfPromoter,
+    OfPromoter(Hold),
 }
 
 impl<'a> Pass<'a> {
@@ -120,7 +120,7 @@ impl<'a> Pass<'a> {
         {
             let inner = &mut *self.breakers.lock();
             if inner.alone.is(self.subject, hold) {
-                return Fault::OfPromoter;
+                return Fault::OfPromoter(hold);
             }
             let (breaker, against) = match interface {
                 None => (&inner.app, &mut inner.against_app),

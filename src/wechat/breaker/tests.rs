@@ -169,7 +169,7 @@ async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself(
     for news in [News::Accusation(STOPPED), News::Interface(Hold::TooFast { asked: None })] {
         let breakers = breakers();
         let mut holds = 0;
-        while sent_about(&breakers, GetRelation, "bad").note(news, &cause()) != Some(Fault::OfPromoter) {
+        while let Some(Fault::Held(_)) = sent_about(&breakers, GetRelation, "bad").note(news, &cause()) {
             holds += 1;
             breakers.ready(GetRelation, "good").await;
             sent_about(&breakers, GetRelation, "good").served();

@@ -191,11 +191,11 @@ impl<T: Transport> Client<T> {
         };
         match (fault, reaction) {
             (Some(Fault::Held(hold)), _) => CallError::Held { hold, cause, answered: true },
-            // A request is looked at again at once or never.
-            (Some(Fault::OfPromoter), _) if calling.pass.interface() == Interface::GetShareMaterial => {
-                CallError::TryLater(cause)
+            // A request waits as for a stopped app: it may be mended.
+            (Some(Fault::OfPromoter(hold)), _) if calling.pass.interface() == Interface::GetShareMaterial => {
+                CallError::Held { hold, cause, answered: true }
             }
-            (Some(Fault::OfPromoter), _) => CallError::ParkPromoter(cause),
+            (Some(Fault::OfPromoter(_)), _) => CallError::ParkPromoter(cause),
             (None, Reaction::ParkPromoter) => CallError::ParkPromoter(cause),
             (None, Reaction::RefuseRequest) => CallError::RefuseRequest(cause),
             (None, Reaction::TryLater) => CallError::TryLater(cause),
