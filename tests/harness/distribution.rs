@@ -11,7 +11,7 @@ use super::availability::{Unavailable, java, maven};
 use super::directory;
 
 /// What all cases run on that name no other version.
-pub const KAFKA: &str = "4.1.1";
+pub const KAFKA: &str = "4.3.0";
 
 /// The broker with all it needs at run time, and a logger for it, which the broker's jar leaves to its user.
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
