@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
-use super::fact::{Content, Fact, FactId, dead_row_id};
+use super::fact::{Content, FactId, dead_row_id};
 use super::feed::Feed;
 use super::feed_state::{FeedState, Meeting, Move, push_state};
 use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight, listed_until};
@@ -216,10 +216,11 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn take(&mut self, sighting: Sighting) {
-        let memory = if is_unknown(&sighting.fact) { self.feed } else { sighting.fact.memory };
+        let is_unknown = is_unknown(&sighting.fact);
+        let memory = if is_unknown { self.feed } else { sighting.fact.memory };
         let Some(state) = &self.feeds[memory as usize] else { return };
         let (verdict, marks) = match memory {
-            _ if is_unknown(&sighting.fact) => meet_unknown(self.feeds, self.feed, &sighting, self.observed_at),
+            _ if is_unknown => meet_unknown(self.feeds, self.feed, &sighting, self.observed_at),
             Feed::Refunds => meet_refund(state, self.promoter, &sighting, &self.refunds, self.observed_at),
             Feed::Touches | Feed::Orders => meet_fact(state, &sighting),
         };
@@ -228,22 +229,22 @@ impl Page<'_> {
             return self.tally.count(verdict);
         }
         let Sighting { fact, remembered } = sighting;
-        let event = Event { promoter: self.promoter.clone(), fact, observed_at: self.observed_at };
-        match self.refusal.of(&event) {
-            None => {
-                self.tally.count(Verdict::Publish);
-                self.batch.weight += fact_weight(&event.fact);
-                self.batch.events.push(event);
-            }
-            Some(letter) => self.take_refused(memory, remembered, &event.fact, letter),
+        // Events are large and seldom refused: each is made where it stays.
+        self.batch.events.push(Event { promoter: self.promoter.clone(), fact, observed_at: self.observed_at });
+        let Some(event) = self.batch.events.last() else { return };
+        if let Some(letter) = self.refusal.of(event) {
+            return self.take_refused(memory, remembered, letter);
         }
+        self.batch.weight += fact_weight(&event.fact);
+        self.tally.count(Verdict::Publish);
     }
 
-    /// The row of a fact that its topic does not take is a dead letter once, though it may show another fact as well, to
+    /// The row of the latest event, which its topic does not take, is a dead letter once, though it may show another fact as well, to
     /// another feed: a payment to orders, and its refund to refunds. The fact itself is known from here on, so only the
     /// other one can bring the row again. Its feed knows the row for as long as it might publish that: orders a payment until
     /// the last of its days has closed.
-    fn take_refused(&mut self, memory: Feed, remembered: UnixTime, fact: &Fact, letter: DeadLetter) {
+    fn take_refused(&mut self, memory: Feed, remembered: UnixTime, letter: DeadLetter) {
+        let Some(Event { fact, .. }) = self.batch.events.pop() else { return };
         let id = dead_row_id(self.promoter, &fact.raw);
         let is_known = self.is_known(id);
         self.remember(memory, Remembered::new(id, remembered));

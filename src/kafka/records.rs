@@ -66,6 +66,11 @@ pub struct Oldest {
 }
 
 impl Oldest {
+    /// Whether a record may be of any time.
+    fn is_any(self) -> bool {
+        self == Oldest::default()
+    }
+
     /// The earliest time that is taken at `now`.
     fn at(&self, now: UnixMillis) -> Option<UnixMillis> {
         let milliseconds = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
@@ -152,13 +157,15 @@ impl Writer {
         Ok(None)
     }
 
-    /// Whether the event can't be published `now`, and what stands for it among the dead letters then.
-    pub fn refusal(&self, event: &Event, now: UnixMillis) -> Option<DeadLetter> {
+    /// Whether the event can't be published, and what stands for it among the dead letters then. The clock is asked only
+    /// where the topic looks at the times of its records.
+    pub fn refusal(&self, event: &Event, now: impl FnOnce() -> UnixMillis) -> Option<DeadLetter> {
         let to = self.destination(event);
         // Nearly all events are far from the limit, and need not be encoded to know that.
         let fits = length_max(event) <= to.limit;
         let encoded = if fits { Ok(()) } else { self.encode(event, to, &mut Vec::new()) };
-        encoded.and_then(|()| to.time(event, now)).err().map(|refused| refused.letter(event))
+        let in_time = |()| if to.oldest.is_any() { Ok(()) } else { to.time(event, now()).map(drop) };
+        encoded.and_then(in_time).err().map(|refused| refused.letter(event))
     }
 
     fn destination(&self, event: &Event) -> Destination<'_> {

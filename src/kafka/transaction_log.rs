@@ -343,7 +343,7 @@ impl Parts {
 
 /// What the topics do not take by what is known of them now.
 fn refusal(writer: Arc<Writer>, clock: RecordClock) -> Refusal {
-    Refusal::new(move |event| writer.refusal(event, clock()))
+    Refusal::new(move |event| writer.refusal(event, || clock()))
 }
 
 /// Records that were skipped do no harm, but somebody wrote them.

@@ -84,7 +84,7 @@ impl Lives {
         self.topic.iter().for_each(|record| self.state.restore(record.key.clone(), record.value.clone()));
         self.state.restored();
         let writer = self.writer.clone();
-        self.state.refuse(Refusal::new(move |event| writer.refusal(event, NOON.as_millis())));
+        self.state.refuse(Refusal::new(move |event| writer.refusal(event, || NOON.as_millis())));
     }
 }
 
@@ -168,7 +168,7 @@ proptest! {
         };
         let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis() };
         let writer = writer(limit, Oldest::default());
-        let refused = writer.refusal(&event, NOON.as_millis()).is_some();
+        let refused = writer.refusal(&event, || NOON.as_millis()).is_some();
         let batch = Batch { events: vec![event], ..Batch::default() };
         prop_assert_eq!(written(&writer, &batch, "dead"), usize::from(refused));
     }
