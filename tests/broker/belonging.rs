@@ -72,19 +72,9 @@ fn raised_partitions(context: &Context) -> Result<()> {
 }
 
 fn new_partitions_only(context: &Context) -> Result<()> {
-    let (simulator, config) = lived(context)?;
-    for topic in ["state", "registry"] {
-        context.topics().grow(&context.topics().name(topic), 6)?;
-    }
-    let holder = holder(context)?;
-    let config = config.replace("instance_id = \"one\"", "instance_id = \"z\"");
+    let (simulator, config, holder) = raised(context)?;
     let connector = context.connector("new", &config, &[])?;
-    wait_until("the instance has stopped", BOUND, || {
-        holder.poll(Duration::from_millis(100));
-        Ok(connector.must_run().is_err().then_some(()))
-    })?;
-    stops(&connector, "it was written when it had another number of partitions: 3 then, 6 now")?;
-    ensure!(!connector.log()?.contains(OPEN), "it has polled nothing");
+    finds_other_partitions(&connector, &holder)?;
     let records = read_all(context.bootstrap(), &context.topics().name("state"))?;
     for partition in PARTITIONS..6 {
         ensure!(records.iter().any(|record| record.partition == partition), "it was given partition {partition}");
@@ -95,31 +85,23 @@ fn new_partitions_only(context: &Context) -> Result<()> {
 
 /// Killed between writing its fences and comparing them, it has left its number in the new partitions.
 fn a_fence_of_nobody(context: &Context) -> Result<()> {
+    let (simulator, config, holder) = raised(context)?;
+    let killed = context.connector("killed", &config, &[("PROMOTER_CRASH_AT", "fences_written")])?;
+    ends(&killed, &holder)?;
+    let left = (PARTITIONS..6).map(|partition| fence_in(context, partition, context.topics().prefix()));
+    ensure!(left.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some), "it has left a fence");
+    let next = context.connector("next", &config, &[])?;
+    finds_other_partitions(&next, &holder)?;
+    nothing_twice(context, &simulator)
+}
+
+/// Topics with a life behind them and more partitions now, the configuration of another instance, and a member like one
+/// that still runs: it comes first in the order of names, and so keeps the old partitions.
+fn raised(context: &Context) -> Result<(Simulator, String, BaseConsumer)> {
     let (simulator, config) = lived(context)?;
     for topic in ["state", "registry"] {
         context.topics().grow(&context.topics().name(topic), 6)?;
     }
-    let holder = holder(context)?;
-    let config = config.replace("instance_id = \"one\"", "instance_id = \"z\"");
-    let killed = context.connector("killed", &config, &[("PROMOTER_CRASH_AT", "fences_written")])?;
-    let ended = |connector: &Connector| {
-        wait_until("the instance has ended", BOUND, || {
-            holder.poll(Duration::from_millis(100));
-            Ok(connector.must_run().is_err().then_some(()))
-        })
-    };
-    ended(&killed)?;
-    let left = (PARTITIONS..6).map(|partition| fence_in(context, partition, context.topics().prefix()));
-    ensure!(left.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some), "it has left a fence");
-    let next = context.connector("next", &config, &[])?;
-    ended(&next)?;
-    stops(&next, "it was written when it had another number of partitions: 3 then, 6 now")?;
-    ensure!(!next.log()?.contains(OPEN), "it has polled nothing");
-    nothing_twice(context, &simulator)
-}
-
-/// A member like an instance that still runs: it comes first in the order of names, and so keeps the old partitions.
-fn holder(context: &Context) -> Result<BaseConsumer> {
     let holder: BaseConsumer = client::config(context.bootstrap())
         .set("group.id", context.topics().prefix())
         .set("client.id", "a")
@@ -133,7 +115,22 @@ fn holder(context: &Context) -> Result<BaseConsumer> {
         holder.poll(Duration::from_millis(100));
         Ok((holder.assignment()?.count() == 6).then_some(()))
     })?;
-    Ok(holder)
+    Ok((simulator, config.replace("instance_id = \"one\"", "instance_id = \"z\""), holder))
+}
+
+fn finds_other_partitions(connector: &Connector, holder: &BaseConsumer) -> Result<()> {
+    ends(connector, holder)?;
+    stops(connector, "it was written when it had another number of partitions: 3 then, 6 now")?;
+    ensure!(!connector.log()?.contains(OPEN), "it has polled nothing");
+    Ok(())
+}
+
+/// It ends by itself, while the member takes part in the group.
+fn ends(connector: &Connector, holder: &BaseConsumer) -> Result<()> {
+    wait_until("the instance has ended", BOUND, || {
+        holder.poll(Duration::from_millis(100));
+        Ok(connector.must_run().is_err().then_some(()))
+    })
 }
 
 fn two_names_at_once(context: &Context) -> Result<()> {
