@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints the records of the connector's topics as JSON lines, from the beginning on, as a consumer has to read them.
 
-    python3 -m venv /tmp/reader && /tmp/reader/bin/pip install confluent-kafka fastavro
-    /tmp/reader/bin/python examples/read.py localhost:9092 promoter.orders promoter.touches
+    python3 -m venv target/reader && target/reader/bin/pip install confluent-kafka fastavro
+    target/reader/bin/python examples/read.py localhost:9092 promoter.orders promoter.touches
 
 For values in Avro's single-object encoding, which is what is written without `[schema_registry]`.
 """
