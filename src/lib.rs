@@ -45,13 +45,14 @@
 //! | [`supervisor`] | session after session: recovery is start-up |
 //! | [`session`] | from an open log to its end; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
-//! | [`wechat`] | the upstream: breakers, tokens, errors, retries, bytes to rows; the only user of reqwest beside `avro::registry` and `oauth` |
+//! | [`wechat`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::registry`, `oauth` and `web` the only user of reqwest |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
 //! | [`domain`] | the rules: plain data and plain functions, without I/O, clock or async |
 //! | [`commands`] | requests for material: each answered exactly once |
 //! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
 //! | [`oauth`] | the tokens of brokers that want some; uses reqwest too |
+//! | `web` | what these and the schema registry read of an answer over HTTP in one way |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
 //! | [`telemetry`] | the log that people read |
 //! | [`simulator`] | the upstream as it really behaves, seeded: for the demo, for tests, for users' own consumers |
@@ -100,6 +101,8 @@ pub mod commit;
 pub mod kafka;
 
 pub mod oauth;
+
+mod web;
 
 pub mod avro;
 

@@ -1,11 +1,10 @@
 //! A token endpoint over real HTTP.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Certificate, Client, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
@@ -16,6 +15,7 @@ use super::error::Cause;
 use super::login::ClientCredentials;
 use super::{IssueError, Token};
 use crate::domain::time::UnixTime;
+use crate::web::{self, BodyError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole exchange, from the connection to the last byte of the body.
@@ -73,9 +73,8 @@ impl Endpoint {
         let request = self.client.post(self.credentials.endpoint.clone()).header(AUTHORIZATION, proof);
         let request = request.header(ACCEPT, "application/json").header(CONTENT_TYPE, FORM).body(self.form());
         let response = request.send().await.map_err(described)?;
-        let date = header(response.headers(), DATE).and_then(|text| httpdate::parse_http_date(text).ok());
-        let date = date.unwrap_or_else(SystemTime::now);
-        let retry_after = retry_after(response.headers(), date);
+        let date = web::date(response.headers()).unwrap_or_else(SystemTime::now);
+        let retry_after = web::retry_after(response.headers(), date);
         let answer = Answer { status: response.status().as_u16(), body: body(response).await?, date: unix(date) };
         Ok((answer, retry_after))
     }
@@ -95,28 +94,11 @@ fn certificates(pem: &str) -> Result<Vec<Certificate>, String> {
     if certificates.is_empty() { Err("holds no certificate in PEM".into()) } else { Ok(certificates) }
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, Cause> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(described)? {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err(Cause::TooLarge { limit: BODY_BYTES_MAX });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Seconds, or an HTTP date, which counts from the answer's own.
-fn retry_after(headers: &HeaderMap, date: SystemTime) -> Option<Duration> {
-    let text = header(headers, RETRY_AFTER)?;
-    match text.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(date).unwrap_or_default()),
-    }
+async fn body(response: Response) -> Result<Vec<u8>, Cause> {
+    web::body(response, BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::TooLarge => Cause::TooLarge { limit: BODY_BYTES_MAX },
+        BodyError::Broken(error) => described(error),
+    })
 }
 
 fn unix(time: SystemTime) -> UnixTime {
@@ -131,11 +113,7 @@ fn described(error: reqwest::Error) -> Cause {
     Cause::Connection(innermost(&error.without_url()))
 }
 
-/// The innermost of the causes: the outer ones only say that a request failed.
+/// What happened, bounded.
 fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string().chars().take(CAUSE_CHARS_MAX).collect()
+    web::innermost(error).chars().take(CAUSE_CHARS_MAX).collect()
 }

@@ -1,10 +1,9 @@
 //! The transport over real HTTP.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -13,6 +12,7 @@ use super::packing::unpacked;
 use super::transport::{Method, Request, Response, Transport, TransportError};
 use crate::domain::feed::Interface;
 use crate::domain::time::UnixMillis;
+use crate::web;
 
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
@@ -63,8 +63,8 @@ impl Http {
         // does not answer must leave it to the others.
         drop(buffer.room(self.room_at_once()).await);
         let mut response = prepared.send().await.map_err(described)?;
-        let date = header(response.headers(), DATE).and_then(|text| httpdate::parse_http_date(text).ok());
-        let retry_after = retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
+        let date = web::date(response.headers());
+        let retry_after = web::retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
         let date = date.map(|date| unix_millis(date).as_seconds());
         let status = response.status().as_u16();
         let (body, room) = self.body(&mut response, buffer).await?;
@@ -165,31 +165,12 @@ fn unix_millis(time: SystemTime) -> UnixMillis {
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Seconds, or an HTTP date, which counts from the answer's own `Date`.
-fn retry_after(headers: &HeaderMap, date: SystemTime) -> Option<Duration> {
-    let text = header(headers, RETRY_AFTER)?;
-    match text.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(date).unwrap_or_default()),
-    }
-}
-
-fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
 /// The error without its URL, which carries the token, and with its innermost cause, which says what happened.
 fn described(error: reqwest::Error) -> TransportError {
     if error.is_timeout() {
         return TransportError::Timeout;
     }
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
+    let text = web::innermost(&error.without_url());
     TransportError::Connection(text.chars().take(ERROR_CHARS_MAX).collect())
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::error::RegistryError;
+use crate::web::{self, BodyError};
 
 /// Far above an answer that repeats one of our schemas.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -20,16 +21,14 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub async fn read(url: &Url, mut response: Response) -> Result<Answer, String> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(cause)? {
-            if body.len() + chunk.len() > BODY_BYTES_MAX {
-                return Err(format!("its answer is larger than {BODY_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+    pub async fn read(url: &Url, response: Response) -> Result<Answer, String> {
+        let status = response.status();
+        let body = web::body(response, BODY_BYTES_MAX).await.map_err(|error| match error {
+            BodyError::TooLarge => format!("its answer is larger than {BODY_BYTES_MAX} bytes"),
+            BodyError::Broken(error) => cause(error),
+        })?;
         let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
-        Ok(Answer { url: url.to_string(), status: response.status(), body })
+        Ok(Answer { url: url.to_string(), status, body })
     }
 
     /// The answer, if it is one to go on with: a success, or that something was not found.
@@ -100,16 +99,12 @@ impl Answer {
 
 const NO_REASON: &str = "no reason given";
 
-/// The innermost of the causes: the outer ones only say that a request failed, and where.
+/// What happened, bounded.
 pub(super) fn cause(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer within the time limit".to_owned();
     }
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    bounded(&cause.to_string())
+    bounded(&web::innermost(&error))
 }
 
 fn bounded(words: &str) -> String {
