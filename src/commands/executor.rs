@@ -127,32 +127,6 @@ impl<T: Transport> Executor<T> {
         app.map_or_else(|| UnixMillis(jiff::Timestamp::now().as_millisecond()), |app| app.client.local_now())
     }
 
-    /// Nothing where `cancel` came first.
-    pub async fn answer(
-        &self,
-        command: &Command,
-        cancel: &CancellationToken,
-    ) -> Option<(Answer, Option<AnswerPermit>)> {
-        match cancel.run_until_cancelled(self.read_to_the_end(command)).await? {
-            Ok(errand) => self.carry_out(&errand, cancel).await,
-            Err(letter) => Some((Answer::DeadLetter(letter), None)),
-        }
-    }
-
-    /// Asks for the schema too, where it is not known.
-    pub async fn read_to_the_end(&self, command: &Command) -> Result<Box<Errand>, DeadLetter> {
-        loop {
-            match self.read(command) {
-                Reading::Errand(errand) => return Ok(errand),
-                Reading::DeadLetter(letter) => return Err(letter),
-                Reading::UnknownSchema(id) => {
-                    let learned = self.learn(id).await;
-                    learned.map_err(|detail| self.without_schema(command, detail))?;
-                }
-            }
-        }
-    }
-
     pub fn read(&self, command: &Command) -> Reading {
         let dead = |reason, detail: String| Reading::DeadLetter(self.dead_letter(command, reason, detail));
         let Some(value) = &command.value else { return dead("no_value", "the record has no value".into()) };

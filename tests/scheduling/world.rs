@@ -8,7 +8,7 @@ use bytes::Bytes;
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
 use promoter_connector::commands::command::{Command, Header, Place};
-use promoter_connector::commands::executor::{CommandApp, Executor};
+use promoter_connector::commands::executor::{CommandApp, Executor, Reading};
 use promoter_connector::commit::committer::Bounds;
 use promoter_connector::commit::memory_log::{Durable, MemoryLog};
 use promoter_connector::commit::script::Script;
@@ -231,7 +231,8 @@ impl App {
             let (command, executor) = (request(number, &self.id, promoter), executor.clone());
             requests.spawn(async move {
                 tokio::time::sleep(REQUESTED).await;
-                executor.answer(&command, &CancellationToken::new()).await;
+                let Reading::Errand(errand) = executor.read(&command) else { panic!("it can be read") };
+                executor.carry_out(&errand, &CancellationToken::new()).await;
             });
         }
         requests

@@ -18,6 +18,32 @@ use crate::wechat::client::{Client, ClientSettings};
 use crate::wechat::token::TokenSource;
 use crate::wechat::transport::{Request, Response, TransportError};
 
+impl<T: Transport> Executor<T> {
+    /// A request's whole way, which the lane goes step by step.
+    ///
+    /// Nothing where `cancel` came first.
+    async fn answer(&self, command: &Command, cancel: &CancellationToken) -> Option<(Answer, Option<AnswerPermit>)> {
+        match cancel.run_until_cancelled(self.read_to_the_end(command)).await? {
+            Ok(errand) => self.carry_out(&errand, cancel).await,
+            Err(letter) => Some((Answer::DeadLetter(letter), None)),
+        }
+    }
+
+    /// Asks for the schema too, where it is not known.
+    async fn read_to_the_end(&self, command: &Command) -> Result<Box<Errand>, DeadLetter> {
+        loop {
+            match self.read(command) {
+                Reading::Errand(errand) => return Ok(errand),
+                Reading::DeadLetter(letter) => return Err(letter),
+                Reading::UnknownSchema(id) => {
+                    let learned = self.learn(id).await;
+                    learned.map_err(|detail| self.without_schema(command, detail))?;
+                }
+            }
+        }
+    }
+}
+
 const START: UnixTime = UnixTime(1_700_000_000);
 const MATERIAL: &str = r##"{"errcode":0,"tag":"#short"}"##;
 const SCHEMA_ID: i32 = 7;
