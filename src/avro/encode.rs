@@ -1,10 +1,10 @@
 //! From the domain to framed Avro records.
 
 use apache_avro::writer::datum::GenericDatumWriter;
-use serde::Serialize;
 
 use super::framing::Framing;
-use super::records::{Circumstances, DeadLetterRecord, Event};
+use super::positional::PositionalRecord;
+use super::records::{Circumstances, DeadLetterRecord, Event, OrderRecord, TouchRecord};
 use super::schemas::RecordKind;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::fact::Fact;
@@ -46,9 +46,9 @@ pub struct Encoders {
 impl Encoders {
     pub fn new(framings: Framings) -> Encoders {
         Encoders {
-            touch: Encoder::new(RecordKind::Touch, framings.touch),
-            order: Encoder::new(RecordKind::Order, framings.order),
-            dead_letter: Encoder::new(RecordKind::DeadLetter, framings.dead_letter),
+            touch: Encoder::new::<TouchRecord>(framings.touch),
+            order: Encoder::new::<OrderRecord>(framings.order),
+            dead_letter: Encoder::new::<DeadLetterRecord>(framings.dead_letter),
         }
     }
 
@@ -83,7 +83,8 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(record: RecordKind, framing: Framing) -> Encoder {
+    pub(super) fn new<R: PositionalRecord>(framing: Framing) -> Encoder {
+        let record = R::KIND;
         let writer = GenericDatumWriter::builder(record.schema())
             .human_readable(false)
             .build()
@@ -92,7 +93,7 @@ impl Encoder {
     }
 
     /// After an error `buffer` is empty: half a record is nothing to send.
-    pub(super) fn encode(&self, record: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, record: &impl PositionalRecord, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
         buffer.clear();
         buffer.extend_from_slice(&self.header);
         match self.writer.write_ser(buffer, record) {
@@ -108,17 +109,20 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::positional::positional_record;
     use super::*;
 
     #[test]
     fn a_record_that_its_schema_refuses_is_a_short_error_and_leaves_nothing() {
-        #[derive(Serialize)]
-        struct Stranger {
-            event_id: i64,
+        positional_record! {
+            RecordKind::Touch:
+            struct Stranger<'a> {
+                event_id: &'a str,
+            }
         }
-        let encoder = Encoder::new(RecordKind::Touch, Framing::SingleObject);
+        let encoder = Encoder::new::<Stranger>(Framing::SingleObject);
         let mut buffer = vec![1, 2, 3];
-        let error = encoder.encode(&Stranger { event_id: 1 }, &mut buffer).unwrap_err().to_string();
+        let error = encoder.encode(&Stranger { event_id: "1" }, &mut buffer).unwrap_err().to_string();
         assert!(buffer.is_empty());
         assert!(error.starts_with("a promoter.Touch can't be encoded"), "{error}");
         assert!(error.len() < 400, "{error}");

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
-use serde::Serialize;
+use serde_bytes::Bytes;
 
 use super::decode::{Body, DETAIL_CHARS_MAX, DecodeError, Decoder};
 use super::encode::{EncodeError, Encoder};
 use super::framing::{self, Framing, SchemaReference};
+use super::positional::positional_record;
 use super::schemas::RecordKind;
 use crate::domain::material::{MaterialRequest, MaterialResult, Outcome};
 use crate::domain::time::UnixMillis;
@@ -152,7 +153,7 @@ pub struct RequestEncoder(Encoder);
 
 impl RequestEncoder {
     pub fn new(framing: Framing) -> RequestEncoder {
-        RequestEncoder(Encoder::new(RecordKind::MaterialRequest, framing))
+        RequestEncoder(Encoder::new::<RequestRecord>(framing))
     }
 
     /// Writes `request`, framed, over what `buffer` held.
@@ -172,18 +173,19 @@ impl RequestEncoder {
     }
 }
 
-/// In the order of the schema.
-#[derive(Serialize)]
-struct RequestRecord<'a> {
-    request_id: &'a str,
-    app_id: &'a str,
-    promoter_openid: &'a str,
-    path: &'a str,
-    extra_info: Option<&'a str>,
-    title: Option<&'a str>,
-    env_version: Option<&'a str>,
-    share_type: Option<i32>,
-    deadline: Option<i64>,
+positional_record! {
+    RecordKind::MaterialRequest:
+    pub(super) struct RequestRecord<'a> {
+        request_id: &'a str,
+        app_id: &'a str,
+        promoter_openid: &'a str,
+        path: &'a str,
+        extra_info: Option<&'a str>,
+        title: Option<&'a str>,
+        env_version: Option<&'a str>,
+        share_type: Option<i32>,
+        deadline: Option<i64>,
+    }
 }
 
 /// Writes replies.
@@ -191,7 +193,7 @@ pub struct ResultEncoder(Encoder);
 
 impl ResultEncoder {
     pub fn new(framing: Framing) -> ResultEncoder {
-        ResultEncoder(Encoder::new(RecordKind::MaterialResult, framing))
+        ResultEncoder(Encoder::new::<ResultRecord>(framing))
     }
 
     /// Writes `result`, framed, over what `buffer` held.
@@ -200,22 +202,22 @@ impl ResultEncoder {
     }
 }
 
-/// In the order of the schema.
-#[derive(Serialize)]
-struct ResultRecord<'a> {
-    request_id: &'a str,
-    app_id: &'a str,
-    promoter_openid: &'a str,
-    status: &'static str,
-    share_path: Option<&'a str>,
-    #[serde(with = "serde_bytes")]
-    qrcode: Option<&'a [u8]>,
-    qrcode_type: Option<&'a str>,
-    tag: Option<&'a str>,
-    errcode: Option<i32>,
-    errmsg: Option<&'a str>,
-    issued_at: Option<i64>,
-    expires_at: Option<i64>,
+positional_record! {
+    RecordKind::MaterialResult:
+    pub(super) struct ResultRecord<'a> {
+        request_id: &'a str,
+        app_id: &'a str,
+        promoter_openid: &'a str,
+        status: &'static str,
+        share_path: Option<&'a str>,
+        qrcode: Option<&'a Bytes>,
+        qrcode_type: Option<&'a str>,
+        tag: Option<&'a str>,
+        errcode: Option<i32>,
+        errmsg: Option<&'a str>,
+        issued_at: Option<i64>,
+        expires_at: Option<i64>,
+    }
 }
 
 impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
@@ -233,7 +235,7 @@ impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
             promoter_openid: &result.promoter_openid,
             status,
             share_path: material.and_then(|material| material.share_path.as_deref()),
-            qrcode: qrcode.map(|image| image.bytes.as_slice()),
+            qrcode: qrcode.map(|image| Bytes::new(&image.bytes)),
             qrcode_type: qrcode.map(|image| image.kind.media_type()),
             tag: material.and_then(|material| material.tag.as_deref()),
             // A code beyond 32 bits is none of the upstream's; the words still tell.

@@ -4,6 +4,7 @@
 pub mod schemas;
 
 pub mod framing;
+mod positional;
 mod records;
 
 pub mod encode;

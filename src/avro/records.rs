@@ -1,11 +1,12 @@
 //! The wire shapes: what the schemas say, as serde sees it, borrowed from the domain.
 //!
-//! Fields stand in the order of the schema: one out of order would be buffered by apache-avro. Longs are `i64`, the only
-//! integer apache-avro takes for one. What takes one of a few words is text: a word to come breaks no reader, and some
-//! readers can't take an enum at all.
+//! Fields stand in the order of the schema. Longs are `i64`, the only integer apache-avro takes for one. What takes one of a
+//! few words is text: a word to come breaks no reader, and some readers can't take an enum at all.
 
-use serde::Serialize;
+use serde_bytes::Bytes;
 
+use super::positional::positional_record;
+use super::schemas::RecordKind;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::fact::{Content, Fact, OrderStatus};
 use crate::domain::promoter::{IdKind, Promoter};
@@ -56,21 +57,23 @@ impl<'a> Event<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct TouchRecord<'a> {
-    event_id: &'a str,
-    app_id: &'a str,
-    id_kind: &'static str,
-    promoter_openid: &'a str,
-    role_id: Option<i64>,
-    retail_id: Option<&'a str>,
-    extra_info: Option<&'a str>,
-    openid: &'a str,
-    create_time: i64,
-    path: Option<&'a str>,
-    scene: Option<i64>,
-    share_extra_info: Option<&'a str>,
-    observed_at: i64,
+positional_record! {
+    RecordKind::Touch:
+    pub(super) struct TouchRecord<'a> {
+        event_id: &'a str,
+        app_id: &'a str,
+        id_kind: &'static str,
+        promoter_openid: &'a str,
+        role_id: Option<i64>,
+        retail_id: Option<&'a str>,
+        extra_info: Option<&'a str>,
+        openid: &'a str,
+        create_time: i64,
+        path: Option<&'a str>,
+        scene: Option<i64>,
+        share_extra_info: Option<&'a str>,
+        observed_at: i64,
+    }
 }
 
 impl<'a> TouchRecord<'a> {
@@ -94,29 +97,31 @@ impl<'a> TouchRecord<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct OrderRecord<'a> {
-    event_id: &'a str,
-    app_id: &'a str,
-    id_kind: &'static str,
-    promoter_openid: &'a str,
-    role_id: Option<i64>,
-    retail_id: Option<&'a str>,
-    extra_info: Option<&'a str>,
-    openid: &'a str,
-    create_time: Option<i64>,
-    path: Option<&'a str>,
-    scene: Option<i64>,
-    share_extra_info: Option<&'a str>,
-    mch_id: &'a str,
-    trade_no: &'a str,
-    out_trade_no: Option<&'a str>,
-    status: &'static str,
-    status_code: i64,
-    paid_amount: i64,
-    paid_time: i64,
-    refunded_time: Option<i64>,
-    observed_at: i64,
+positional_record! {
+    RecordKind::Order:
+    pub(super) struct OrderRecord<'a> {
+        event_id: &'a str,
+        app_id: &'a str,
+        id_kind: &'static str,
+        promoter_openid: &'a str,
+        role_id: Option<i64>,
+        retail_id: Option<&'a str>,
+        extra_info: Option<&'a str>,
+        openid: &'a str,
+        create_time: Option<i64>,
+        path: Option<&'a str>,
+        scene: Option<i64>,
+        share_extra_info: Option<&'a str>,
+        mch_id: &'a str,
+        trade_no: &'a str,
+        out_trade_no: Option<&'a str>,
+        status: &'static str,
+        status_code: i64,
+        paid_amount: i64,
+        paid_time: i64,
+        refunded_time: Option<i64>,
+        observed_at: i64,
+    }
 }
 
 impl<'a> OrderRecord<'a> {
@@ -152,19 +157,20 @@ impl<'a> OrderRecord<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct DeadLetterRecord<'a> {
-    source: &'a str,
-    reason: &'a str,
-    detail: &'a str,
-    app_id: Option<&'a str>,
-    promoter_openid: Option<&'a str>,
-    topic: Option<&'a str>,
-    partition: Option<i32>,
-    offset: Option<i64>,
-    #[serde(with = "serde_bytes")]
-    raw: &'a [u8],
-    observed_at: i64,
+positional_record! {
+    RecordKind::DeadLetter:
+    pub(super) struct DeadLetterRecord<'a> {
+        source: &'a str,
+        reason: &'a str,
+        detail: &'a str,
+        app_id: Option<&'a str>,
+        promoter_openid: Option<&'a str>,
+        topic: Option<&'a str>,
+        partition: Option<i32>,
+        offset: Option<i64>,
+        raw: &'a Bytes,
+        observed_at: i64,
+    }
 }
 
 impl<'a> From<&'a DeadLetter> for DeadLetterRecord<'a> {
@@ -179,7 +185,7 @@ impl<'a> From<&'a DeadLetter> for DeadLetterRecord<'a> {
             topic: origin.map(|origin| origin.topic.as_str()),
             partition: origin.map(|origin| origin.partition),
             offset: origin.map(|origin| origin.offset),
-            raw: &letter.raw,
+            raw: Bytes::new(&letter.raw),
             observed_at: letter.observed_at.0,
         }
     }
