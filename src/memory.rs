@@ -9,7 +9,7 @@
 #[allow(unsafe_code, reason = "one call into the C library, argued below")]
 pub fn bound_arenas() {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let arenas = libc::c_int::try_from(cores).unwrap_or(libc::c_int::MAX);
+    let arenas = libc::c_int::try_from(cores.saturating_mul(2)).unwrap_or(libc::c_int::MAX);
     // SAFETY: mallopt takes two numbers by value and may be called at any time. One that it does not know it refuses, and
     // then everything stays as it was.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };

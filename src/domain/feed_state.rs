@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::batch::Batch;
 use super::cursor::Cursor;
 use super::fact::FactId;
@@ -26,7 +28,8 @@ pub(super) struct FeedState {
     heads_for: UnixTime,
     /// Where the cursor of the last record stands.
     written: UnixTime,
-    seen: HashMap<FactId, u32>,
+    /// Its hash is keyed, for users can choose what an id is made of.
+    seen: HashMap<FactId, u32, RandomState>,
     chunks: Vec<Chunk>,
     next_chunk: u64,
 }
@@ -63,7 +66,7 @@ impl FeedState {
             cursor,
             heads_for: cursor.complete_before,
             written: cursor.complete_before,
-            seen: HashMap::new(),
+            seen: HashMap::default(),
             chunks: Vec::new(),
             next_chunk: 0,
         }

@@ -78,7 +78,11 @@ impl Harvest {
         };
         for ReadRow { raw, content } in rows {
             match content {
-                Ok(Row::Touch(touch)) => harvest.see(scope, Fact::touch(promoter, touch, raw)),
+                Ok(Row::Touch(touch)) => {
+                    if let Some(fact) = Fact::touch(promoter, touch, raw) {
+                        harvest.see(scope, fact);
+                    }
+                }
                 Ok(Row::Order(touch, payment)) => harvest.read_order(scope, touch, payment, raw),
                 Err(fault) => harvest.dead_rows.push(DeadRow {
                     id: dead_row_id(promoter, &raw),
@@ -94,7 +98,8 @@ impl Harvest {
                 }),
             }
         }
-        harvest.sightings.sort_by_key(|sighting| (sighting.fact.time, order_of(&sighting.fact.content)));
+        // By positions first: a sighting is too large to be moved more than once.
+        harvest.sightings.sort_by_cached_key(|sighting| (sighting.fact.time, order_of(&sighting.fact.content)));
         harvest
     }
 
@@ -104,14 +109,14 @@ impl Harvest {
     fn read_order(&mut self, scope: Scope, touch: Touch, payment: Payment, raw: Box<[u8]>) {
         let promoter = self.promoter.clone();
         match (payment.status_code, self.feed) {
-            (2, Feed::Refunds) => self.see(scope, Some(self.refunded(touch, payment, raw))),
+            (2, Feed::Refunds) => self.see(scope, self.refunded(touch, payment, raw)),
             (1, Feed::Refunds) => {}
-            (1, _) => self.see(scope, Some(Fact::paid(&promoter, touch, payment, raw))),
+            (1, _) => self.see(scope, Fact::paid(&promoter, touch, payment, raw)),
             (2, _) => {
-                self.see(scope, Some(Fact::paid(&promoter, touch.clone(), payment.clone(), raw.clone())));
-                self.see(scope, Some(self.refunded(touch, payment, raw)));
+                self.see(scope, Fact::paid(&promoter, touch.clone(), payment.clone(), raw.clone()));
+                self.see(scope, self.refunded(touch, payment, raw));
             }
-            (_, _) => self.see(scope, Some(Fact::unknown(&promoter, touch, payment, raw))),
+            (_, _) => self.see(scope, Fact::unknown(&promoter, touch, payment, raw)),
         }
     }
 
@@ -121,8 +126,8 @@ impl Harvest {
         if fact.has_time() { fact } else { Fact { time: self.observed_at.as_seconds(), ..fact } }
     }
 
-    fn see(&mut self, scope: Scope, fact: Option<Fact>) {
-        self.sightings.extend(fact.map(|fact| Sighting { remembered: remembered_time(scope, &fact), fact }));
+    fn see(&mut self, scope: Scope, fact: Fact) {
+        self.sightings.push(Sighting { remembered: remembered_time(scope, &fact), fact });
     }
 
     /// Whether it tells the committer anything.

@@ -15,6 +15,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::fact::FactId;
 
 /// How many rows the upstream puts on a page (official page).
@@ -87,9 +89,9 @@ pub struct Pages {
     /// Of this reading.
     start_ids: HashSet<String>,
     /// The rows of this reading, each with the first page that it stood on.
-    rows: HashMap<u64, usize>,
+    rows: HashMap<u64, usize, RandomState>,
     /// The same of all readings before it, of the latest that had the row.
-    rows_before: HashMap<u64, usize>,
+    rows_before: HashMap<u64, usize, RandomState>,
     /// Whether this reading had a row on two pages.
     moved: bool,
     /// Whether a row stood on an earlier page in some reading than in the one before.

@@ -28,7 +28,7 @@ use super::feed_state::{FeedState, Meeting};
 use super::harvest::Sighting;
 use super::promoter::Promoter;
 use super::row::Payment;
-use super::state::Verdict;
+use super::state::{Marks, Verdict};
 use super::state_record::Remembered;
 use super::time::{UnixMillis, UnixTime};
 
@@ -61,8 +61,8 @@ pub(super) fn meet_refund(
     sighting: &Sighting,
     page: &RefundsOfPage,
     observed_at: UnixMillis,
-) -> (Verdict, Vec<Remembered>) {
-    let Some(payment) = payment(sighting) else { return (Verdict::Behind, vec![]) };
+) -> (Verdict, Marks) {
+    let Some(payment) = payment(sighting) else { return (Verdict::Behind, Marks::new()) };
     let refund = Refund { state, promoter, payment, sighting, observed_at };
     if sighting.fact.has_time() { refund.meet_timed(page) } else { refund.meet_untimed(page) }
 }
@@ -84,7 +84,7 @@ struct Refund<'a> {
 }
 
 impl Refund<'_> {
-    fn meet_timed(&self, page: &RefundsOfPage) -> (Verdict, Vec<Remembered>) {
+    fn meet_timed(&self, page: &RefundsOfPage) -> (Verdict, Marks) {
         let Sighting { fact, remembered } = self.sighting;
         let untimed = RefundMark::Untimed.id(self.promoter, self.payment);
         // Once forgotten, it would be taken for the time of the one beside it as soon as that one is told its own.
@@ -112,7 +112,7 @@ impl Refund<'_> {
         }
     }
 
-    fn meet_untimed(&self, page: &RefundsOfPage) -> (Verdict, Vec<Remembered>) {
+    fn meet_untimed(&self, page: &RefundsOfPage) -> (Verdict, Marks) {
         let [untimed, timed, told] =
             [RefundMark::Untimed, RefundMark::Timed, RefundMark::Told].map(|mark| self.knows(mark));
         let is_one_of_the_timed = timed && !page.timed.contains(&self.sighting.fact.id);
@@ -127,11 +127,11 @@ impl Refund<'_> {
 
     /// Every mark that is known, once one of them is to be renewed: the mark that it was told its time must not be
     /// forgotten before the refund itself is.
-    fn renewed(&self) -> Vec<Remembered> {
+    fn renewed(&self) -> Marks {
         let all = [RefundMark::Untimed, RefundMark::Timed, RefundMark::Told];
-        let known: Vec<_> = self.marks(all).filter(|mark| self.state.knows(mark.id)).collect();
+        let known: Marks = self.marks(all).filter(|mark| self.state.knows(mark.id)).collect();
         let is_due = known.iter().any(|mark| self.state.meet(Feed::Refunds, *mark) == Meeting::Renew);
-        if is_due { known } else { vec![] }
+        if is_due { known } else { Marks::new() }
     }
 
     /// From when on something is remembered that is met now. Never behind the cursor, where it would be forgotten at once

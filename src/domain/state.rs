@@ -15,6 +15,9 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+use smallvec::{SmallVec, smallvec};
+
 use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
@@ -95,7 +98,7 @@ impl Tally {
 
 #[derive(Debug, Default)]
 pub struct State {
-    promoters: HashMap<Promoter, [Option<FeedState>; 3]>,
+    promoters: HashMap<Promoter, [Option<FeedState>; 3], RandomState>,
     refusal: Refusal,
 }
 
@@ -307,20 +310,24 @@ pub(super) enum Verdict {
     BeforeStart,
 }
 
+/// What is to be remembered of a fact that a page showed: one thing, or three of a refund. Each fact has such a list, so it
+/// takes no allocation.
+pub(super) type Marks = SmallVec<[Remembered; 3]>;
+
 /// What becomes of a touch or a payment, and what is to be remembered of it.
-pub(super) fn meet_fact(state: &FeedState, Sighting { fact, remembered }: &Sighting) -> (Verdict, Vec<Remembered>) {
+pub(super) fn meet_fact(state: &FeedState, Sighting { fact, remembered }: &Sighting) -> (Verdict, Marks) {
     let cursor = state.cursor();
     if fact.time < cursor.start {
-        return (Verdict::BeforeStart, vec![]);
+        return (Verdict::BeforeStart, Marks::new());
     }
     if *remembered < cursor.complete_before {
-        return (Verdict::Behind, vec![]);
+        return (Verdict::Behind, Marks::new());
     }
     let memory = Remembered::new(fact.id, *remembered);
     match state.meet(fact.memory, memory) {
-        Meeting::New => (Verdict::Publish, vec![memory]),
-        Meeting::Renew => (Verdict::Known, vec![memory]),
-        Meeting::Known => (Verdict::Known, vec![]),
+        Meeting::New => (Verdict::Publish, smallvec![memory]),
+        Meeting::Renew => (Verdict::Known, smallvec![memory]),
+        Meeting::Known => (Verdict::Known, Marks::new()),
     }
 }
 

@@ -8,11 +8,13 @@
 //!
 //! Where orders have passed its day they may have told it and forgotten that. Then refunds leave it alone.
 
+use smallvec::smallvec;
+
 use super::fact::{Content, Fact, OrderStatus};
 use super::feed::Feed;
 use super::feed_state::{FeedState, Meeting};
 use super::harvest::Sighting;
-use super::state::{Verdict, meet_fact};
+use super::state::{Marks, Verdict, meet_fact};
 use super::state_record::Remembered;
 use super::time::UnixMillis;
 
@@ -26,8 +28,8 @@ pub(super) fn meet_unknown(
     feed: Feed,
     sighting: &Sighting,
     observed_at: UnixMillis,
-) -> (Verdict, Vec<Remembered>) {
-    let Some(state) = &feeds[feed as usize] else { return (Verdict::Behind, vec![]) };
+) -> (Verdict, Marks) {
+    let Some(state) = &feeds[feed as usize] else { return (Verdict::Behind, Marks::new()) };
     let (verdict, marks) = match feed {
         Feed::Refunds => meet_among_refunds(state, feeds[Feed::Orders as usize].as_ref(), sighting, observed_at),
         Feed::Touches | Feed::Orders => meet_fact(state, sighting),
@@ -45,17 +47,21 @@ fn meet_among_refunds(
     orders: Option<&FeedState>,
     sighting: &Sighting,
     observed_at: UnixMillis,
-) -> (Verdict, Vec<Remembered>) {
+) -> (Verdict, Marks) {
     let cursor = refunds.cursor();
     // Never behind the cursor, where it would be forgotten at once: the clock of this host may have been set back.
     let since = observed_at.as_seconds().max(cursor.complete_before);
     let mark = Remembered::new(sighting.fact.id, since);
     match refunds.meet(Feed::Refunds, mark) {
-        Meeting::Known => (Verdict::Known, vec![]),
-        Meeting::Renew => (Verdict::Known, vec![mark]),
-        Meeting::New if !cursor.history_seen && sighting.fact.time < cursor.start => (Verdict::BeforeStart, vec![mark]),
-        Meeting::New if orders.is_some_and(|orders| may_have_told(orders, sighting)) => (Verdict::Behind, vec![mark]),
-        Meeting::New => (Verdict::Publish, vec![mark]),
+        Meeting::Known => (Verdict::Known, Marks::new()),
+        Meeting::Renew => (Verdict::Known, smallvec![mark]),
+        Meeting::New if !cursor.history_seen && sighting.fact.time < cursor.start => {
+            (Verdict::BeforeStart, smallvec![mark])
+        }
+        Meeting::New if orders.is_some_and(|orders| may_have_told(orders, sighting)) => {
+            (Verdict::Behind, smallvec![mark])
+        }
+        Meeting::New => (Verdict::Publish, smallvec![mark]),
     }
 }
 

@@ -13,7 +13,9 @@ use super::supplied::ClientSetup;
 pub const BATCH_BYTES: usize = 1_000_000;
 
 /// Of every client.
-const DEFAULTS: [(&str, &str); 2] = [
+const DEFAULTS: [(&str, &str); 3] = [
+    // What brokers may ask of clients' metrics (KIP-714) costs about 90 kB of histograms for each client and broker.
+    ("enable.metrics.push", "false"),
     // Idle connections come and go; that is no news.
     ("log.connection.close", "false"),
     ("topic.metadata.refresh.interval.ms", "60000"),

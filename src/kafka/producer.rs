@@ -108,12 +108,13 @@ impl TransactionalProducer {
                 headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
             }));
         }
-        let deadline = Instant::now() + STEP_MAX;
+        // The clock is asked only where there is something to wait for: most records are taken at once.
+        let mut deadline = None;
         loop {
             match self.kafka.send(message) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < deadline =>
+                    if Instant::now() < *deadline.get_or_insert_with(|| Instant::now() + STEP_MAX) =>
                 {
                     message = back;
                     std::thread::sleep(QUEUE_FULL_PAUSE);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::lines::Lines;
@@ -44,9 +44,9 @@ impl FromStr for Level {
         // To the filter a lone word is a part of the program, logged in full: a misspelt level would be one too.
         let misspelt = |directive: &str| {
             let directive = directive.trim();
-            directive.is_empty() || (!directive.contains(['=', '[']) && directive.parse::<LevelFilter>().is_err())
+            directive.is_empty() || (!directive.contains('=') && directive.parse::<LevelFilter>().is_err())
         };
-        if text.split(',').any(misspelt) || EnvFilter::try_new(text).is_err() {
+        if text.split(',').any(misspelt) || text.parse::<Targets>().is_err() {
             return Err(InvalidLevel);
         }
         Ok(Level(text.to_owned()))
@@ -75,16 +75,17 @@ impl Format {
 /// Sets logging up for the whole process; an error where that has been done before.
 pub fn start(level: &Level, format: Format) -> anyhow::Result<()> {
     let terminal = io::stderr().is_terminal();
-    let filter = EnvFilter::try_new(&level.0).expect("a Level has been read as a filter before");
+    let targets: Targets = level.0.parse().expect("a Level has been read as a filter before");
     // What the formatter could not write it would print, and nothing else may wait for stderr.
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(lines()?);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).log_internal_errors(false).with_writer(lines()?);
     let started = if format.is_json(terminal) {
-        builder.json().flatten_event(true).with_current_span(false).finish().try_init()
+        builder.json().flatten_event(true).with_current_span(false).finish().with(targets).try_init()
     } else if terminal {
         // The default colours respect NO_COLOR.
-        builder.finish().try_init()
+        builder.finish().with(targets).try_init()
     } else {
-        builder.with_ansi(false).finish().try_init()
+        builder.with_ansi(false).finish().with(targets).try_init()
     };
     started.context("logging can't be started")
 }

@@ -42,8 +42,12 @@ pub fn read_row(raw: &[u8], asked: PageAsked, latest_now: UnixTime) -> Result<Re
     if raw.first() != Some(&b'{') {
         return Err(RowFault { reason: "not_an_object", detail: "the row is no JSON object".into() });
     }
-    let read = |text: &str| Fields::read(text).map(|fields| fields.row(asked, latest_now));
-    read_loosely(raw, read).unwrap_or_else(|error| {
+    let read = |text: &str| {
+        let mut fields = Fields::default();
+        fields.read(text)?;
+        Ok(fields.row(asked, latest_now))
+    };
+    read_loosely(raw, read).unwrap_or_else(|error: serde_json::Error| {
         let detail = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
         Err(RowFault { reason: "not_json", detail })
     })
@@ -111,8 +115,11 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str) -> Result<Fields<'a>, serde_json::Error> {
-        serde_json::from_str(text)
+    /// Takes the values of an object. They are put where they stay: as a whole they are too large to be handed about.
+    fn read(&mut self, text: &'a str) -> Result<(), serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        deserializer.deserialize_map(FieldsVisitor(self))?;
+        deserializer.end()
     }
 
     fn put(&mut self, field: Field, value: Value<'a>) {
@@ -137,7 +144,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn row(mut self, asked: PageAsked, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
+    fn row(&mut self, asked: PageAsked, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
         self.settle_paid_time();
         let row = match asked.kind {
             RowKind::Touch => {
@@ -150,7 +157,7 @@ impl<'a> Fields<'a> {
             }
         };
         let names_another = self.values[Field::PromoterOpenid as usize].is_other_than(asked.promoter_id);
-        Ok(ReadFields { row, unreadable: self.unreadable, names_another })
+        Ok(ReadFields { row, unreadable: std::mem::take(&mut self.unreadable), names_another })
     }
 
     /// All but its time, which only a row of `getrelation` has to have.
@@ -240,35 +247,28 @@ impl Field {
     }
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'de>, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
+struct FieldsVisitor<'f, 'de>(&'f mut Fields<'de>);
 
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a row")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(KnownField(field)) = map.next_key()? {
             match field {
                 Some(field) => {
                     let value = Value::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
-                    fields.put(field, value);
+                    self.0.put(field, value);
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(fields)
+        Ok(())
     }
 }
 
