@@ -1,8 +1,9 @@
 //! How the allocator of the system keeps what is free.
 
 /// glibc gives each of the first threads an arena of its own, eight for each core, and none of them gives back to another
-/// what it has free. librdkafka alone has a few dozen threads, most of which sleep: so as many arenas as threads can run at
-/// once serve as well, and what one thread has had for a moment is the others' next.
+/// what it has free. librdkafka alone has a few dozen threads, most of which sleep: two arenas for each thread that can run
+/// at once serve as well, and what one thread has had for a moment is the others' next. With one for each, threads wait for
+/// each other, since what one has allocated another frees: a tenth of the processor's time goes there.
 ///
 /// To be called before there is a second thread. Elsewhere than with glibc there is nothing to do.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
