@@ -11,15 +11,15 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use promoter_connector::domain::batch::Batch;
-use promoter_connector::domain::cursor::Cursor;
-use promoter_connector::domain::fact::{Content, Fact, FactId};
-use promoter_connector::domain::feed::Feed;
-use promoter_connector::domain::harvest::{Advance, Harvest, Sighting};
-use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::domain::row::Touch;
-use promoter_connector::domain::state::{Intake, State};
-use promoter_connector::domain::time::{UnixMillis, UnixTime};
+use promoter_connector::model::batch::Batch;
+use promoter_connector::model::cursor::Cursor;
+use promoter_connector::model::fact::{Content, Fact, FactId};
+use promoter_connector::model::feed::Feed;
+use promoter_connector::model::harvest::{Advance, Harvest, Sighting};
+use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::row::Touch;
+use promoter_connector::model::state::{Intake, State};
+use promoter_connector::model::time::{UnixMillis, UnixTime};
 
 /// The system's allocator, with a count of the bytes that are held.
 struct Counting;

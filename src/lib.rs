@@ -7,21 +7,21 @@
 //!  config ──> app (wiring) ──> supervisor: session after session ──> session
 //!                                                                      │
 //!   ┌──────────────────────────────────────────────────────────────────┘
-//!   │  poll::scheduler (one for each app)                     wechat::client
+//!   │  poll::scheduler (one for each app)                     upstream::client
 //!   │    due work ──Pull──> poll::poller ──Question──────> breakers, budget, token, host ──HTTP──> upstream
 //!   │        ^                │   ^                                  │
 //!   │        └── Pulled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
 //!   │                         │
-//!   │                         │ domain::pull: what to ask next, when it ends, what the page brought (Harvest:
-//!   │                         │ facts with identities, domain::fact)
+//!   │                         │ model::pull: what to ask next, when it ends, what the page brought (Harvest:
+//!   │                         │ facts with identities, model::fact)
 //!   │                         v
 //!   │            [ commit::queue, bounded in bytes ]
 //!   │                         │
 //!   │                         v
-//!   └─> commit::committer: State::take(intake) -> Batch     all decisions, one writer (domain::state)
+//!   └─> commit::committer: State::take(intake) -> Batch     all decisions, one writer (model::state)
 //!                             │
 //!                             v
-//!       kafka::transaction_log: one transaction { events, dead letters, state, offsets }
+//!       kafka::facts_log: one transaction { events, dead letters, state, offsets }
 //! ```
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows stands in the
@@ -30,7 +30,7 @@
 //! Requests for material take a way of their own, under the same supervisor and with the same kind of transaction:
 //!
 //! ```text
-//!   kafka::command_topic ──Command──> commands::listener ──> commands::executor ──> wechat::client ──HTTP──> upstream
+//!   kafka::requests_log ──Command──> requests::listener ──> requests::executor ──> upstream::client ──HTTP──> upstream
 //!            ^                              │
 //!            └── one transaction { replies, dead letters, progress } ── answers
 //! ```
@@ -45,10 +45,10 @@
 //! | [`supervisor`] | session after session: recovery is start-up |
 //! | [`session`] | from an open log to its end; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
-//! | [`wechat`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::registry`, `oauth` and `web` the only user of reqwest |
+//! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::registry`, `oauth` and `web` the only user of reqwest |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
-//! | [`domain`] | the rules: plain data and plain functions, without I/O, clock or async |
-//! | [`commands`] | requests for material: each answered exactly once |
+//! | [`model`] | the rules: plain data and plain functions, without I/O, clock or async |
+//! | [`requests`] | requests for material: each answered exactly once |
 //! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
 //! | [`oauth`] | the tokens of brokers that want some; uses reqwest too |
@@ -60,19 +60,19 @@
 //!
 //! # What always holds
 //!
-//! 1. A fact and the memory of it are written in one transaction ([`domain::state`]).
+//! 1. A fact and the memory of it are written in one transaction ([`model::state`]).
 //! 2. A cursor moves only when a pull was read to its end, and never beyond what the upstream had to show by then
-//!    ([`domain::scope`]).
+//!    ([`model::scope`]).
 //! 3. A pull's pages reach the committer in order, within one session, or not at all ([`session`]).
 //! 4. Only the current owner of a partition can write to it: older producers are fenced, older generations are refused
-//!    ([`kafka::ownership`], [`kafka::transaction`]).
+//!    ([`kafka::group::membership`], [`kafka::transaction`]).
 //! 5. Polling begins only when the state is whole, is this connector's, and holds the first cursors
-//!    ([`kafka::transaction_log`], [`session`]).
+//!    ([`kafka::facts_log`], [`session`]).
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
 //!    the table).
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
-//! 8. A reply, and that its request is answered, are written in one transaction ([`commands::progress`]).
-//! 9. Nothing is sent to the upstream past an open breaker: polls and requests ask the same ones ([`wechat::breaker`]).
+//! 8. A reply, and that its request is answered, are written in one transaction ([`requests::progress`]).
+//! 9. Nothing is sent to the upstream past an open breaker: polls and requests ask the same ones ([`upstream::breaker`]).
 //! 10. There is no lock around the state, no store of our own, and no timer of ours that forgets.
 //! 11. A panic anywhere ends the process: a part that is half gone is worse than a start ([`telemetry::last_words`]).
 
@@ -88,13 +88,13 @@ pub mod session;
 
 pub mod poll;
 
-pub mod wechat;
+pub mod upstream;
 
 pub mod retry;
 
-pub mod domain;
+pub mod model;
 
-pub mod commands;
+pub mod requests;
 
 pub mod commit;
 

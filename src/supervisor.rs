@@ -211,9 +211,9 @@ mod tests {
     use super::*;
     use crate::commit::committer::Bounds;
     use crate::commit::log::{CommitError, Opened};
-    use crate::domain::batch::Batch;
+    use crate::model::batch::Batch;
     use crate::session::Session;
-    use crate::wechat::http::Http;
+    use crate::upstream::http::Http;
 
     /// A log that can't be opened.
     struct Unreachable;

@@ -29,9 +29,9 @@ use commands::judge::{Ended, judge};
 use commands::lives::{Outcome, live};
 use commands::plan::Kind;
 use commands::upstream::Call;
-use promoter_connector::commands::command::Answer;
-use promoter_connector::domain::material::{self, Refusal};
-use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::model::material::{self, Refusal};
+use promoter_connector::model::time::UnixMillis;
+use promoter_connector::requests::command::Answer;
 
 /// So many seeds bring every fault and every end.
 const SEEDS: u64 = 300;

@@ -5,17 +5,17 @@
 #[path = "dedup/refused.rs"]
 mod refused;
 
-use promoter_connector::domain::batch::Batch;
-use promoter_connector::domain::cursor::Cursor;
-use promoter_connector::domain::feed::Feed;
-use promoter_connector::domain::harvest::{Advance, Harvest, RefundsMet};
-use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::domain::pull::{Job, Pull};
-use promoter_connector::domain::row::{Payment, ReadRow, Row, RowFault, Touch};
-use promoter_connector::domain::scope::Scope;
-use promoter_connector::domain::state::{Intake, State, Tally};
-use promoter_connector::domain::state_record::{StateKey, StateValue};
-use promoter_connector::domain::time::{Day, UnixMillis, UnixTime};
+use promoter_connector::model::batch::Batch;
+use promoter_connector::model::cursor::Cursor;
+use promoter_connector::model::feed::Feed;
+use promoter_connector::model::harvest::{Advance, Harvest, RefundsMet};
+use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::pull::{Job, Pull};
+use promoter_connector::model::row::{Payment, ReadRow, Row, RowFault, Touch};
+use promoter_connector::model::scope::Scope;
+use promoter_connector::model::state::{Intake, State, Tally};
+use promoter_connector::model::state_record::{StateKey, StateValue};
+use promoter_connector::model::time::{Day, UnixMillis, UnixTime};
 
 const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
 const DAY: i64 = 24 * 3600;
@@ -375,7 +375,7 @@ fn a_chunk_is_tombstoned_only_together_with_the_cursor_that_has_passed_it() {
     let (_, batch) = take(&mut state, window(NOON), NOON, vec![], Some(NOON.plus(3600)));
     let seen = StateKey::Seen(promoter(), Feed::Touches, 0);
     assert!(batch.state.iter().any(|record| record.key == seen && record.value.is_none()));
-    let cursor = |record: &&promoter_connector::domain::state_record::StateRecord| matches!(record.value, Some(StateValue::Cursor(cursor)) if cursor.complete_before == NOON.plus(3600));
+    let cursor = |record: &&promoter_connector::model::state_record::StateRecord| matches!(record.value, Some(StateValue::Cursor(cursor)) if cursor.complete_before == NOON.plus(3600));
     assert!(batch.state.iter().find(cursor).is_some());
     assert_eq!((state.remembered(), state.chunks()), (0, 0));
 }

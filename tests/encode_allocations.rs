@@ -10,12 +10,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
-use promoter_connector::domain::dead_letter::DeadLetter;
-use promoter_connector::domain::fact::Fact;
-use promoter_connector::domain::feed::Feed;
-use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
-use promoter_connector::domain::row::{Payment, Touch};
-use promoter_connector::domain::time::{UnixMillis, UnixTime};
+use promoter_connector::model::dead_letter::DeadLetter;
+use promoter_connector::model::fact::Fact;
+use promoter_connector::model::feed::Feed;
+use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::row::{Payment, Touch};
+use promoter_connector::model::time::{UnixMillis, UnixTime};
 
 /// The system's allocator, with a count of what this thread asked of it.
 struct Counting;

@@ -11,10 +11,10 @@ mod upstream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use promoter_connector::domain::fact::{Content, OrderStatus};
-use promoter_connector::domain::feed::{Interface, StartFrom};
-use promoter_connector::domain::time::{Day, UnixTime};
-use promoter_connector::wechat::budget::BudgetSettings;
+use promoter_connector::model::fact::{Content, OrderStatus};
+use promoter_connector::model::feed::{Interface, StartFrom};
+use promoter_connector::model::time::{Day, UnixTime};
+use promoter_connector::upstream::budget::BudgetSettings;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -15,8 +15,8 @@ mod upstream;
 use std::collections::BTreeMap;
 
 use connector::{Connector, LATENESS, Step};
-use promoter_connector::domain::row::Row;
-use promoter_connector::domain::time::UnixTime;
+use promoter_connector::model::row::Row;
+use promoter_connector::model::time::UnixTime;
 use proptest::prelude::*;
 use upstream::{DAY, HOUR, Listed, RefundPlan, START, Shown, Told, Upstream, Zone, order, refund, touch};
 

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::log::OpenError;
-use promoter_connector::domain::batch::Batch;
-use promoter_connector::domain::cursor::Cursor;
-use promoter_connector::domain::feed::Feed;
-use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::domain::state_record::{StateKey, StateRecord, StateValue};
-use promoter_connector::domain::time::{UnixMillis, UnixTime};
-use promoter_connector::kafka::ownership::Ownership;
-use promoter_connector::kafka::records::{Limits, OldestEvents, Writer};
-use promoter_connector::kafka::settings::{Settings, TopicNames, TopicPolicy};
+use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPolicy};
+use promoter_connector::kafka::facts_log::records::{Limits, OldestEvents, Writer};
+use promoter_connector::kafka::group::membership::Ownership;
 use promoter_connector::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
+use promoter_connector::model::batch::Batch;
+use promoter_connector::model::cursor::Cursor;
+use promoter_connector::model::feed::Feed;
+use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::state_record::{StateKey, StateRecord, StateValue};
+use promoter_connector::model::time::{UnixMillis, UnixTime};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey::{

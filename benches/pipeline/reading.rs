@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use promoter_connector::avro::encode::{Encoders, Framings};
-use promoter_connector::domain::batch::{Batch, Event};
-use promoter_connector::domain::cursor::Cursor;
-use promoter_connector::domain::feed::{Feed, Interface};
-use promoter_connector::domain::harvest::Harvest;
-use promoter_connector::domain::promoter::{AppId, IdKind, Promoter};
-use promoter_connector::domain::scope::Scope;
-use promoter_connector::domain::state::{Intake, State};
-use promoter_connector::domain::time::{UnixMillis, UnixTime};
+use promoter_connector::model::batch::{Batch, Event};
+use promoter_connector::model::cursor::Cursor;
+use promoter_connector::model::feed::{Feed, Interface};
+use promoter_connector::model::harvest::Harvest;
+use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::scope::Scope;
+use promoter_connector::model::state::{Intake, State};
+use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{Options, SimRequest, World};
-use promoter_connector::wechat::transport::Method;
-use promoter_connector::wechat::wire::{PageAsked, RowKind, read_page};
+use promoter_connector::upstream::transport::Method;
+use promoter_connector::upstream::wire::{PageAsked, RowKind, read_page};
 use serde_json::{Value, json};
 
 use crate::median;
@@ -42,7 +42,7 @@ struct Page {
 
 pub fn measure() {
     let touches = Scope::Touches { begin: UnixTime::EARLIEST, end: NOW.as_seconds() };
-    let orders = Scope::History { until: promoter_connector::domain::time::Day::in_beijing(NOW.as_seconds()) };
+    let orders = Scope::History { until: promoter_connector::model::time::Day::in_beijing(NOW.as_seconds()) };
     let relation = |odd_rows| body(Interface::GetRelation, odd_rows);
     let order = |odd_rows| body(Interface::GetOrder, odd_rows);
     let pages = [

@@ -6,10 +6,10 @@ use super::framing::Framing;
 use super::positional::PositionalRecord;
 use super::records::{Circumstances, DeadLetterRecord, Event, OrderRecord, TouchRecord};
 use super::schemas::RecordKind;
-use crate::domain::dead_letter::DeadLetter;
-use crate::domain::fact::Fact;
-use crate::domain::promoter::{IdKind, Promoter};
-use crate::domain::time::UnixMillis;
+use crate::model::dead_letter::DeadLetter;
+use crate::model::fact::Fact;
+use crate::model::promoter::{IdKind, Promoter};
+use crate::model::time::UnixMillis;
 
 /// A record that its schema refuses: a fault of this program, as the wire shapes are made for their schemas.
 #[derive(Debug, thiserror::Error)]

@@ -17,8 +17,8 @@ use super::encode::{EncodeError, Encoder};
 use super::framing::{self, Framing, SchemaReference};
 use super::positional::positional_record;
 use super::schemas::RecordKind;
-use crate::domain::material::{MaterialRequest, MaterialResult, Outcome};
-use crate::domain::time::UnixMillis;
+use crate::model::material::{MaterialRequest, MaterialResult, Outcome};
+use crate::model::time::UnixMillis;
 
 /// How many schemas of others are kept: askers are few, and each has a handful of them over the years.
 const FOREIGN_MAX: usize = 64;

@@ -7,11 +7,11 @@ use serde_bytes::Bytes;
 
 use super::positional::positional_record;
 use super::schemas::RecordKind;
-use crate::domain::dead_letter::DeadLetter;
-use crate::domain::fact::{Content, Fact, OrderStatus};
-use crate::domain::promoter::{IdKind, Promoter};
-use crate::domain::row::{Payment, Touch};
-use crate::domain::time::{UnixMillis, UnixTime};
+use crate::model::dead_letter::DeadLetter;
+use crate::model::fact::{Content, Fact, OrderStatus};
+use crate::model::promoter::{IdKind, Promoter};
+use crate::model::row::{Payment, Touch};
+use crate::model::time::{UnixMillis, UnixTime};
 
 fn id_kind_word(kind: IdKind) -> &'static str {
     match kind {

@@ -7,12 +7,12 @@ use super::decode::{DecodeError, Decoder};
 use super::encode::{Encoders, Framings};
 use super::framing::Framing;
 use super::schemas::RecordKind;
-use crate::domain::dead_letter::{DeadLetter, Origin, Source};
-use crate::domain::fact::{Content, Fact, OrderStatus};
-use crate::domain::feed::Feed;
-use crate::domain::promoter::{AppId, IdKind, Promoter};
-use crate::domain::row::{Payment, Touch};
-use crate::domain::time::{UnixMillis, UnixTime};
+use crate::model::dead_letter::{DeadLetter, Origin, Source};
+use crate::model::fact::{Content, Fact, OrderStatus};
+use crate::model::feed::Feed;
+use crate::model::promoter::{AppId, IdKind, Promoter};
+use crate::model::row::{Payment, Touch};
+use crate::model::time::{UnixMillis, UnixTime};
 
 const CONFLUENT: Framings = Framings {
     touch: Framing::Confluent { schema_id: 11 },

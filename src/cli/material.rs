@@ -17,9 +17,9 @@ use crate::avro::framing::Framing;
 use crate::avro::material::RequestEncoder;
 use crate::avro::schemas::RecordKind;
 use crate::config::Asking;
-use crate::domain::material::MaterialRequest;
-use crate::domain::time::UnixMillis;
-use crate::kafka::asker::Asker;
+use crate::kafka::requests_log::request_client::Asker;
+use crate::model::material::MaterialRequest;
+use crate::model::time::UnixMillis;
 use crate::telemetry::log;
 
 /// How much longer than the request's deadline its reply is waited for: that it came too late is a reply too.

@@ -1,7 +1,7 @@
 //! The one writer: plans intakes into batches, and makes the batches durable one after the other.
 //!
 //! While a transaction is under way the next batch grows beside it, so the log never waits for planning. `State`
-//! runs ahead of the log by those two batches; see [`crate::domain::state`] for why that needs no way back.
+//! runs ahead of the log by those two batches; see [`crate::model::state`] for why that needs no way back.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,8 +19,8 @@ use super::pace::Pace;
 use super::planned::Planned;
 use super::queue::{IntakeReceiver, Queued};
 use super::totals::Totals;
-use crate::domain::batch::Batch;
-use crate::domain::state::{State, Tally};
+use crate::model::batch::Batch;
+use crate::model::state::{State, Tally};
 
 /// How often a batch is tried again before the log is opened anew.
 pub const ATTEMPTS_MAX: u32 = 5;

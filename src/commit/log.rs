@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::age::AgeLimits;
-use crate::domain::batch::Batch;
-use crate::domain::promoter::Promoter;
-use crate::domain::state::State;
+use crate::model::age::AgeLimits;
+use crate::model::batch::Batch;
+use crate::model::promoter::Promoter;
+use crate::model::state::State;
 
 /// The polls have one, which holds their state, and the commands have one, which holds how far they are answered. Each is
 /// implemented by Kafka's transactions, and in memory with crash points for simulation.

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::crash_point::CrashPoint;
 use super::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use super::script::Script;
-use crate::domain::age::AgeLimits;
-use crate::domain::batch::{Batch, Event};
-use crate::domain::dead_letter::DeadLetter;
-use crate::domain::state::State;
-use crate::domain::state_record::{StateKey, StateValue};
+use crate::model::age::AgeLimits;
+use crate::model::batch::{Batch, Event};
+use crate::model::dead_letter::DeadLetter;
+use crate::model::state::State;
+use crate::model::state_record::{StateKey, StateValue};
 
 /// What survives a crash: the topics as a `read_committed` consumer sees them.
 #[derive(Default)]

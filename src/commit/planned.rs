@@ -11,8 +11,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::batch::{Batch, Size};
-use crate::domain::state::{Intake, State, Tally};
+use crate::model::batch::{Batch, Size};
+use crate::model::state::{Intake, State, Tally};
 
 #[derive(Default)]
 pub(super) struct Planned {

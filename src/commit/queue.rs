@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::domain::state::Intake;
+use crate::model::state::Intake;
 
 /// Permits are counted in this many bytes, so that their number stays within what a semaphore can count.
 const PERMIT_BYTES: usize = 1024;

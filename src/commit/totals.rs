@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::batch::Batch;
-use crate::domain::feed::Feed;
-use crate::domain::promoter::{AppId, Promoter};
-use crate::domain::state::Tally;
-use crate::domain::time::UnixTime;
+use crate::model::batch::Batch;
+use crate::model::feed::Feed;
+use crate::model::promoter::{AppId, Promoter};
+use crate::model::state::Tally;
+use crate::model::time::UnixTime;
 use crate::telemetry::sums::{DeadLetters, Told};
 
 /// Since the process began.

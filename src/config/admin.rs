@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 
-use super::document::Value;
-use super::problem::Mistake;
-use super::section::Section;
-use super::value::quoted;
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::section::Section;
+use super::reader::value::quoted;
 
 #[derive(Clone, Debug)]
 pub struct Admin {

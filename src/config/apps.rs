@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::document::Value;
 use super::feeds::{FeedDrafts, Feeds};
-use super::problem::Mistake;
 use super::promoters::{self, PromoterEntry};
 use super::quota::Quota;
-use super::section::Section;
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::section::Section;
+use super::reader::value::{base_url, text, word};
 use super::token::TokenSource;
-use super::value::{base_url, text, word};
-use crate::domain::promoter::{AppId, IdKind};
+use crate::model::promoter::{AppId, IdKind};
 
 #[derive(Clone, Debug)]
 pub struct App {

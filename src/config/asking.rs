@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::environment::Lookup;
-use super::problem::{ConfigError, Problems};
-use super::section::{Context, Section};
-use super::{Commands, Connector, Kafka, Log, SchemaRegistry, Topics, document, read_file};
+use super::reader::document;
+use super::reader::environment::Lookup;
+use super::reader::problem::{ConfigError, Problems};
+use super::reader::section::{Context, Section};
+use super::{Commands, Connector, Kafka, Log, SchemaRegistry, Topics, read_file};
 
 const SECTIONS: [&str; 6] = ["connector", "kafka", "topics", "schema_registry", "commands", "log"];
 

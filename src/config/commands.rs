@@ -1,10 +1,10 @@
 //! `[commands]`: requests for material that come by Kafka.
 
-use super::document::Value;
-use super::problem::Mistake;
-use super::section::Section;
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::section::Section;
+use super::reader::value::{boolean, number};
 use super::topics::{Topics, topic_name};
-use super::value::{boolean, number};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {

@@ -1,9 +1,9 @@
 //! `[connector]`: which connector this is, and which instance of it.
 
-use super::document::Value;
-use super::problem::Mistake;
-use super::section::Section;
-use super::value::quoted;
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::section::Section;
+use super::reader::value::quoted;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connector {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::document::Value;
-use super::problem::Mistake;
-use super::quantity::duration;
-use super::section::Section;
-use super::value::{boolean, quoted};
-use crate::domain::feed::{Feed, StartFrom};
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::quantity::duration;
+use super::reader::section::Section;
+use super::reader::value::{boolean, quoted};
+use crate::model::feed::{Feed, StartFrom};
 
 /// How one feed of one app is polled.
 #[derive(Clone, Debug, PartialEq, Eq)]

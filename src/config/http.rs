@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::problem::Mistake;
-use super::quantity::{duration, size};
-use super::section::Section;
-use super::value::number;
+use super::reader::problem::Mistake;
+use super::reader::quantity::{duration, size};
+use super::reader::section::Section;
+use super::reader::value::number;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
-use super::document::{Node, Value, join};
-use super::problem::Mistake;
-use super::secret;
-use super::section::{Context, Section};
-use crate::kafka::properties::{self, Complaint};
+use super::reader::document::{Node, Value, join};
+use super::reader::problem::Mistake;
+use super::reader::secret;
+use super::reader::section::{Context, Section};
+use crate::kafka::client::properties::{self, Complaint};
 use crate::oauth::{self, Fault, Login};
 
 /// librdkafka's properties, as it spells them. They win over the connector's defaults.

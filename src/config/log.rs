@@ -1,9 +1,9 @@
 //! `[log]`: how much is logged, and in which form.
 
-use super::document::Value;
-use super::problem::Mistake;
-use super::section::Section;
-use super::value::{text, word};
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::section::Section;
+use super::reader::value::{text, word};
 use crate::telemetry::log::{Format, Level};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use document::Table;
-use environment::Lookup;
 use feeds::FeedDrafts;
-use problem::{Mistake, Problems};
-use section::{Context, Section};
+use reader::document::{self, Table};
+use reader::environment::Lookup;
+use reader::problem::{Mistake, Problems};
+use reader::secret;
+use reader::section::{Context, Section};
 
 pub use admin::Admin;
 pub use apps::App;
@@ -23,22 +24,15 @@ pub use feeds::{FeedSettings, Feeds};
 pub use http::Http;
 pub use kafka::Kafka;
 pub use log::Log;
-pub use problem::ConfigError;
 pub use promoters::PromoterEntry;
 pub use quota::{InterfaceQuota, Quota};
+pub use reader::problem::ConfigError;
 pub use retry::Retry;
 pub use schema_registry::{BasicAuth, SchemaRegistry};
 pub use token::TokenSource;
 pub use topics::{Retention, Topics};
 
-mod document;
-mod environment;
-mod problem;
-mod secret;
-
-mod quantity;
-mod section;
-mod value;
+mod reader;
 
 mod admin;
 mod apps;
@@ -60,7 +54,7 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
-pub use quantity::parse_duration;
+pub use reader::quantity::parse_duration;
 
 /// Everything the connector is told. Its `Debug` shows no secret.
 #[derive(Clone, Debug)]

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use super::document::Value;
 use super::feeds::{Feeds, START_FROM_REMEDY};
-use super::problem::Mistake;
-use super::secret::{path, read_file};
-use super::section::{Section, meant, nearest};
-use super::value::text;
-use crate::domain::feed::{Feed, StartFrom};
-use crate::domain::promoter::{AppId, Promoter};
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::secret::{path, read_file};
+use super::reader::section::{Section, meant, nearest};
+use super::reader::value::text;
+use crate::model::feed::{Feed, StartFrom};
+use crate::model::promoter::{AppId, Promoter};
 
 /// A promoter that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use super::section::Section;
-use super::value::number;
-use crate::domain::feed::Interface;
+use super::reader::section::Section;
+use super::reader::value::number;
+use crate::model::feed::Interface;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {

@@ -2,10 +2,10 @@
 
 use secrecy::SecretString;
 
-use super::document::Value;
-use super::problem::Mistake;
-use super::section::Section;
-use super::value::{base_url, text};
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::section::Section;
+use super::reader::value::{base_url, text};
 
 #[derive(Clone, Debug)]
 pub struct SchemaRegistry {

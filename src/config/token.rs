@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::document::{Node, Value};
-use super::problem::Mistake;
-use super::secret::{self, path};
-use super::section::Section;
-use super::value::{whole_url, word};
+use super::reader::document::{Node, Value};
+use super::reader::problem::Mistake;
+use super::reader::secret::{self, path};
+use super::reader::section::Section;
+use super::reader::value::{whole_url, word};
 
 #[derive(Clone, Debug)]
 pub enum TokenSource {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::document::Value;
-use super::problem::Mistake;
-use super::quantity::duration;
-use super::section::Section;
-use super::value::{boolean, number, quoted};
+use super::reader::document::Value;
+use super::reader::problem::Mistake;
+use super::reader::quantity::duration;
+use super::reader::section::Section;
+use super::reader::value::{boolean, number, quoted};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {

@@ -9,8 +9,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::request_topic::RequestTopic;
-use crate::kafka::settings::Settings;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::requests_log::entrance::RequestTopic;
 
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(3);
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::avro::framing::Framing;
     use crate::avro::material::RequestDecoder;
-    use crate::domain::material::MaterialRequest;
+    use crate::model::material::MaterialRequest;
 
     #[test]
     fn a_request_is_what_the_connector_reads() {

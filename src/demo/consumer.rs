@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::reader::{ReadRecord, Reader};
-use crate::kafka::settings::Settings;
+use crate::kafka::client::reader::{ReadRecord, Reader};
+use crate::kafka::client::settings::Settings;
 
 /// Enough to read on while a slow terminal scrolls.
 const QUEUE: usize = 1024;

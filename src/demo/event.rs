@@ -128,13 +128,13 @@ mod tests {
     use crate::avro::encode::{Encoders, Framings};
     use crate::avro::framing::Framing;
     use crate::avro::material::ResultEncoder;
-    use crate::domain::dead_letter::DeadLetter;
-    use crate::domain::fact::Fact;
-    use crate::domain::feed::Feed;
-    use crate::domain::material::{Image, ImageKind, Material, MaterialResult, Outcome, Refusal};
-    use crate::domain::promoter::{IdKind, Promoter};
-    use crate::domain::row::{Payment, Touch};
-    use crate::domain::time::{UnixMillis, UnixTime};
+    use crate::model::dead_letter::DeadLetter;
+    use crate::model::fact::Fact;
+    use crate::model::feed::Feed;
+    use crate::model::material::{Image, ImageKind, Material, MaterialResult, Outcome, Refusal};
+    use crate::model::promoter::{IdKind, Promoter};
+    use crate::model::row::{Payment, Touch};
+    use crate::model::time::{UnixMillis, UnixTime};
 
     /// 2022-11-17 00:00 in Beijing.
     const MIDNIGHT: UnixTime = UnixTime(1_668_614_400);

@@ -91,11 +91,11 @@ mod tests {
     use crate::avro::encode::{Encoders, Framings};
     use crate::avro::framing::Framing;
     use crate::avro::material::ResultEncoder;
-    use crate::domain::fact::Fact;
-    use crate::domain::material::{MaterialResult, Outcome, Refusal};
-    use crate::domain::promoter::{IdKind, Promoter};
-    use crate::domain::row::Touch;
-    use crate::domain::time::{UnixMillis, UnixTime};
+    use crate::model::fact::Fact;
+    use crate::model::material::{MaterialResult, Outcome, Refusal};
+    use crate::model::promoter::{IdKind, Promoter};
+    use crate::model::row::Touch;
+    use crate::model::time::{UnixMillis, UnixTime};
 
     fn asked(posters: &[&str]) -> Materials {
         let mut materials = Materials::default();

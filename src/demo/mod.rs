@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Parts, Schemas};
 use crate::config::Config;
-use crate::kafka::settings::{CommandTopics, TopicPolicy};
-use crate::kafka::stand_in::StandIn;
+use crate::kafka::client::mock_cluster::StandIn;
+use crate::kafka::client::settings::{CommandTopics, TopicPolicy};
 use asking::{Asker, Asking};
 use consumer::Follower;
 use ledger::Verdict;

@@ -15,7 +15,7 @@ use super::materials::Materials;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;
-use crate::kafka::reader::ReadRecord;
+use crate::kafka::client::reader::ReadRecord;
 use crate::simulator::{SharedWorld, wall_clock};
 
 const TOTALS_EVERY: Duration = Duration::from_secs(5);

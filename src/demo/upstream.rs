@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::time::UnixTime;
+use crate::model::time::UnixTime;
 use crate::simulator::faults::{Fault, FaultRate};
 use crate::simulator::{Options, SharedWorld, World, serve, wall_clock};
 

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value as Json};
 
 use super::error::Cause;
-use crate::domain::time::UnixTime;
+use crate::model::time::UnixTime;
 
 /// How much of the endpoint's own words an error repeats, in characters.
 const WORDS_CHARS_MAX: usize = 300;

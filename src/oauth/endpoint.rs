@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::error::Cause;
 use super::login::ClientCredentials;
 use super::{IssueError, Token};
-use crate::domain::time::UnixTime;
+use crate::model::time::UnixTime;
 use crate::web::{self, BodyError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lane::{Begun, Bounds, Entry, Lane, Reach};
-use crate::domain::feed::Interface;
-use crate::wechat::breaker::Readiness;
+use crate::model::feed::Interface;
+use crate::upstream::breaker::Readiness;
 
 pub struct Lanes<K> {
     lanes: [Lane<K>; Interface::ALL.len()],

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::domain::feed::Feed;
-use crate::domain::promoter::Promoter;
+use crate::model::feed::Feed;
+use crate::model::promoter::Promoter;
 
 #[derive(Debug, Default)]
 pub struct Parked {
@@ -46,7 +46,7 @@ impl Parked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::promoter::AppId;
+    use crate::model::promoter::AppId;
 
     #[test]
     fn a_promoter_is_parked_with_its_first_feed_and_back_with_its_last() {

@@ -4,16 +4,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::lane::Reach;
 use crate::commit::queue::{Closed, IntakeSender};
-use crate::domain::pages::PagesFault;
-use crate::domain::promoter::Promoter;
-use crate::domain::pull::{Pull, Request, Step, Taken};
-use crate::domain::scope::Scope;
-use crate::domain::state::Intake;
-use crate::domain::turns::{Failed, Pulled, Remedy};
-use crate::wechat::client::{Answer, Client};
-use crate::wechat::error::{CallError, Cause};
-use crate::wechat::question::{Ask, Question};
-use crate::wechat::transport::Transport;
+use crate::model::pages::PagesFault;
+use crate::model::promoter::Promoter;
+use crate::model::pull::{Pull, Request, Step, Taken};
+use crate::model::scope::Scope;
+use crate::model::state::Intake;
+use crate::model::turns::{Failed, Pulled, Remedy};
+use crate::upstream::client::{Answer, Client};
+use crate::upstream::error::{CallError, Cause};
+use crate::upstream::question::{Ask, Question};
+use crate::upstream::transport::Transport;
 
 /// Why a poll ended without reading its scope to the end. What it had read is in the queue all the same; the cursor
 /// has not moved.
@@ -104,10 +104,10 @@ impl PollError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::cursor::Cursor;
-    use crate::domain::feed::Feed;
-    use crate::domain::pull::Job;
-    use crate::domain::time::{UnixMillis, UnixTime};
+    use crate::model::cursor::Cursor;
+    use crate::model::feed::Feed;
+    use crate::model::pull::Job;
+    use crate::model::time::{UnixMillis, UnixTime};
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
 

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::domain::feed::Feed;
-use crate::domain::promoter::Promoter;
-use crate::domain::time::UnixTime;
+use crate::model::feed::Feed;
+use crate::model::promoter::Promoter;
+use crate::model::time::UnixTime;
 use crate::poll::poller::PollError;
 use crate::telemetry::sums::Told;
-use crate::wechat::error::CallError;
+use crate::upstream::error::CallError;
 
 /// Written by the scheduler of an app, read by whoever reports. Lives as long as the process.
 #[derive(Debug, Default)]

@@ -21,15 +21,15 @@ use super::poller::{PollError, Polled, poll};
 use super::reports::{self, Late, Progress, Reports};
 use super::tally::Tally;
 use crate::commit::queue::IntakeSender;
-use crate::domain::feed::Feed;
-use crate::domain::promoter::{AppId, Promoter};
-use crate::domain::pull::{Job, Pull, RefundsJob};
-use crate::domain::time::UnixTime;
-use crate::domain::turns::{Pulled, Rules, Turns};
-use crate::wechat::breaker::Readiness;
-use crate::wechat::client::Client;
-use crate::wechat::error::CallError;
-use crate::wechat::transport::Transport;
+use crate::model::feed::Feed;
+use crate::model::promoter::{AppId, Promoter};
+use crate::model::pull::{Job, Pull, RefundsJob};
+use crate::model::time::UnixTime;
+use crate::model::turns::{Pulled, Rules, Turns};
+use crate::upstream::breaker::Readiness;
+use crate::upstream::client::Client;
+use crate::upstream::error::CallError;
+use crate::upstream::transport::Transport;
 
 /// Polls of an interface at once, for each call in flight. More than one, since a poll that pauses before a retry or waits
 /// for its budget makes no call; bounded, since each has its pages' rows in memory.

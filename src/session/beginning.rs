@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use super::{PolledApp, PolledPromoter, start_time};
 use crate::commit::log::Lease;
 use crate::commit::queue::{Closed, IntakeSender};
-use crate::domain::cursor::Cursor;
-use crate::domain::feed::{Feed, StartFrom};
-use crate::domain::state::{FirstCursor, Intake, State};
-use crate::domain::time::UnixTime;
-use crate::domain::turns::Turns;
+use crate::model::cursor::Cursor;
+use crate::model::feed::{Feed, StartFrom};
+use crate::model::state::{FirstCursor, Intake, State};
+use crate::model::time::UnixTime;
+use crate::model::turns::Turns;
 use crate::poll::scheduler::PolledFeed;
-use crate::wechat::transport::Transport;
+use crate::upstream::transport::Transport;
 
 /// How many first cursors go into one intake.
 const CURSORS_MAX: usize = 1000;

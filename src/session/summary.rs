@@ -6,10 +6,10 @@ use tracing::field::display;
 
 use super::PolledApp;
 use crate::commit::totals::Totals;
-use crate::domain::feed::Feed;
-use crate::domain::time::UnixTime;
+use crate::model::feed::Feed;
+use crate::model::time::UnixTime;
 use crate::poll::reports::Progress;
-use crate::wechat::transport::Transport;
+use crate::upstream::transport::Transport;
 
 /// Of all apps, since they were last asked.
 #[derive(Default)]

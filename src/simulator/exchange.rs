@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::domain::time::UnixTime;
+use crate::model::time::UnixTime;
 use crate::simulator::pages::page::Receipt;
-use crate::wechat::transport::Method;
+use crate::upstream::transport::Method;
 
 /// What was asked. Holds a token or a secret, so it has no `Debug`.
 pub struct SimRequest {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::time::UnixMillis;
+use crate::model::time::UnixMillis;
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
 use crate::simulator::http::server::SharedWorld;
-use crate::wechat::packing::unpacked;
-use crate::wechat::transport::{Request, Response, Transport, TransportError};
+use crate::upstream::packing::unpacked;
+use crate::upstream::transport::{Request, Response, Transport, TransportError};
 
 /// Far above any body of the world, in bytes.
 const BODY_MAX: usize = 64 << 20;

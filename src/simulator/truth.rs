@@ -4,11 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::domain::fact::OrderStatus;
-use crate::domain::feed::Feed;
-use crate::domain::promoter::Promoter;
-use crate::domain::row::{Payment, Touch};
-use crate::domain::time::UnixTime;
+use crate::model::fact::OrderStatus;
+use crate::model::feed::Feed;
+use crate::model::promoter::Promoter;
+use crate::model::row::{Payment, Touch};
+use crate::model::time::UnixTime;
 use crate::simulator::facts::details::{Death, Drawer, TouchDetail};
 use crate::simulator::facts::promoters::{RefundFact, SimPromoter};
 use crate::simulator::pages::page::Paging;

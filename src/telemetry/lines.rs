@@ -249,6 +249,13 @@ mod tests {
             self.words.send(word).unwrap();
         }
 
+        /// Waits until lines up to `waiting` are all that is queued: a line leaves the queue a moment after it was written.
+        fn settles_to(&self, waiting: &str) {
+            let more = |progress: &mut Progress| progress.queued_bytes > cost(waiting.as_bytes());
+            let waited = self.lines.shared.settled.wait_timeout_while(self.lines.shared.progress(), BOUND, more);
+            assert!(!waited.unwrap().1.timed_out());
+        }
+
         fn takes(&self) -> String {
             self.reader(Ok(usize::MAX));
             String::from_utf8(self.read.recv_timeout(BOUND).unwrap()).unwrap()
@@ -278,6 +285,7 @@ mod tests {
         }
         assert_eq!(pipe.takes(), "line 0\n\n");
         assert_eq!(pipe.said.recv_timeout(BOUND), Ok(3));
+        pipe.settles_to("line 1\n\n");
         for number in 5..9 {
             pipe.put(&format!("line {number}\n\n"));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::dead_letter::DeadLetter;
+use crate::model::dead_letter::DeadLetter;
 
 /// Turns counters that only grow into what has come since they were last looked at.
 #[derive(Debug)]
@@ -59,9 +59,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::feed::Feed;
-    use crate::domain::promoter::Promoter;
-    use crate::domain::time::UnixMillis;
+    use crate::model::feed::Feed;
+    use crate::model::promoter::Promoter;
+    use crate::model::time::UnixMillis;
 
     #[test]
     fn counters_are_told_as_what_has_come() {

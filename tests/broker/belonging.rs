@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use promoter_connector::domain::material::MaterialRequest;
-use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::kafka::partition;
+use promoter_connector::kafka::client::partitioner;
+use promoter_connector::model::material::MaterialRequest;
+use promoter_connector::model::promoter::Promoter;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
@@ -325,7 +325,7 @@ fn stray_records(context: &Context) -> Result<()> {
     // Behind every number that the connector has used.
     let promoter = Promoter::from_key("wx_simulated/oSimulated000001")?;
     let key = format!("seen/{promoter}/touches/999999");
-    let home = partition::of(&promoter, PARTITIONS);
+    let home = partitioner::of(&promoter, PARTITIONS);
     put(home, &key, Some("damaged"))?;
     let damaged = context.connector("damaged", &config, &[])?;
     stops(&damaged, &format!("the record at partition {home} offset"))?;

@@ -1,10 +1,10 @@
 //! Every record stands in the partition of its promoter.
 
 use anyhow::{Context as _, Result, ensure};
-use promoter_connector::domain::fence::Fence;
-use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::domain::state_record::StateKey;
-use promoter_connector::kafka::partition;
+use promoter_connector::kafka::client::partitioner;
+use promoter_connector::model::fence::Fence;
+use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::state_record::StateKey;
 
 use super::world::{PROMOTERS, SETTLE, lively};
 use crate::harness::case::Case;
@@ -31,7 +31,7 @@ fn places(context: &Context) -> Result<()> {
                 "state" => StateKey::decode(key)?.promoter().clone(),
                 _ => Promoter::from_key(&record.key_text())?,
             };
-            let place = partition::of(&promoter, PARTITIONS);
+            let place = partitioner::of(&promoter, PARTITIONS);
             ensure!(record.partition == place, "{topic}: {promoter} belongs to {place}, not to {}", record.partition);
         }
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use promoter_connector::commands::command::{Answer, Place};
-use promoter_connector::domain::material::{Material, MaterialResult, Outcome, Refusal};
-use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::model::material::{Material, MaterialResult, Outcome, Refusal};
+use promoter_connector::model::time::UnixMillis;
+use promoter_connector::requests::command::{Answer, Place};
 use serde_json::Value;
 
 use super::plan::{Kind, Planned, START};

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use promoter_connector::commands::command::{CONTENT_TYPE, Command, Header, Place};
-use promoter_connector::domain::material::MaterialRequest;
-use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::model::material::MaterialRequest;
+use promoter_connector::model::time::UnixMillis;
+use promoter_connector::requests::command::{CONTENT_TYPE, Command, Header, Place};
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::simulator::Options;
 use promoter_connector::simulator::faults::{Fault, FaultRate, Level};
-use promoter_connector::wechat::breaker::HoldSettings;
+use promoter_connector::upstream::breaker::HoldSettings;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

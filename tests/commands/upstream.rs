@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::model::time::UnixMillis;
 use promoter_connector::simulator::SimulatedTransport;
-use promoter_connector::wechat::transport::{Request, Response, Transport, TransportError};
+use promoter_connector::upstream::transport::{Request, Response, Transport, TransportError};
 use serde_json::Value;
 
 use super::plan::number_of;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
-use promoter_connector::domain::batch::{Batch, Event};
-use promoter_connector::domain::fact::Fact;
-use promoter_connector::domain::refusal::Refusal;
-use promoter_connector::kafka::records::{Limits, Oldest, OldestEvents, Writer};
-use promoter_connector::kafka::settings::TopicNames;
+use promoter_connector::kafka::client::settings::TopicNames;
+use promoter_connector::kafka::facts_log::records::{Limits, Oldest, OldestEvents, Writer};
+use promoter_connector::model::batch::{Batch, Event};
+use promoter_connector::model::fact::Fact;
+use promoter_connector::model::refusal::Refusal;
 use proptest::prelude::*;
 
 use super::*;
@@ -36,7 +36,7 @@ fn writer(limit: usize, oldest: Oldest) -> Writer {
 /// How many records go to `topic`.
 fn written(writer: &Writer, batch: &Batch, topic: &str) -> usize {
     let mut records = 0;
-    let count = |record: promoter_connector::kafka::records::Record<'_>| {
+    let count = |record: promoter_connector::kafka::facts_log::records::Record<'_>| {
         records += usize::from(record.topic == topic);
         Ok::<(), ()>(())
     };
@@ -48,7 +48,7 @@ fn written(writer: &Writer, batch: &Batch, topic: &str) -> usize {
 struct Lives {
     writer: Arc<Writer>,
     state: State,
-    topic: Vec<promoter_connector::domain::state_record::StateRecord>,
+    topic: Vec<promoter_connector::model::state_record::StateRecord>,
     letters: usize,
     events: usize,
 }

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::{RequestEncoder, ResultEncoder};
-use promoter_connector::domain::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
-use promoter_connector::domain::time::UnixMillis;
+use promoter_connector::model::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
+use promoter_connector::model::time::UnixMillis;
 
 pub const AVRO: &str = "application/avro";
 pub const JSON: &str = "application/json";

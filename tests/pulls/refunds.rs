@@ -1,8 +1,8 @@
 //! Refunds over whole lives, polled or only met by orders.
 
-use promoter_connector::domain::fact::{Content, OrderStatus};
-use promoter_connector::domain::feed::StartFrom;
-use promoter_connector::domain::time::{Day, UnixTime};
+use promoter_connector::model::fact::{Content, OrderStatus};
+use promoter_connector::model::feed::StartFrom;
+use promoter_connector::model::time::{Day, UnixTime};
 
 use super::upstream::{Call, DAY, HOUR, NO_DATA, START, Setup, World, feed, order, order_page, refund};
 

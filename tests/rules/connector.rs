@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use promoter_connector::domain::batch::Batch;
-use promoter_connector::domain::cursor::Cursor;
-use promoter_connector::domain::fact::{Content, Fact, OrderStatus};
-use promoter_connector::domain::feed::Feed;
-use promoter_connector::domain::promoter::Promoter;
-use promoter_connector::domain::pull::{Job, Pull, RefundsJob, Step as PullStep, Taken};
-use promoter_connector::domain::state::{Intake, State};
-use promoter_connector::domain::state_record::{StateKey, StateValue};
-use promoter_connector::domain::time::{UnixMillis, UnixTime};
-use promoter_connector::domain::turns::{Failed, Remedy, Rules, Turns};
+use promoter_connector::model::batch::Batch;
+use promoter_connector::model::cursor::Cursor;
+use promoter_connector::model::fact::{Content, Fact, OrderStatus};
+use promoter_connector::model::feed::Feed;
+use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::pull::{Job, Pull, RefundsJob, Step as PullStep, Taken};
+use promoter_connector::model::state::{Intake, State};
+use promoter_connector::model::state_record::{StateKey, StateValue};
+use promoter_connector::model::time::{UnixMillis, UnixTime};
+use promoter_connector::model::turns::{Failed, Remedy, Rules, Turns};
 
 use super::upstream::{HOUR, START, Upstream};
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use promoter_connector::domain::pull::Request;
-use promoter_connector::domain::row::{Payment, ReadRow, Row, RowFault, Touch};
-use promoter_connector::domain::scope::Scope;
-use promoter_connector::domain::time::{Day, UnixTime};
+use promoter_connector::model::pull::Request;
+use promoter_connector::model::row::{Payment, ReadRow, Row, RowFault, Touch};
+use promoter_connector::model::scope::Scope;
+use promoter_connector::model::time::{Day, UnixTime};
 
 use super::connector::LATENESS;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promoter_connector::domain::feed::StartFrom;
+use promoter_connector::model::feed::StartFrom;
 use promoter_connector::retry::RetrySettings;
 
 use super::world::{App, Call, NO_DATA, Reply, STOPPED, World, calm, errcode, json, order};

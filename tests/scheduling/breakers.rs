@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use promoter_connector::domain::feed::StartFrom;
+use promoter_connector::model::feed::StartFrom;
 
 use super::world::{
     App, Call, NO_DATA, Reply, STOPPED, World, between, calm, errcode, json, longest_gap, order, token_named,

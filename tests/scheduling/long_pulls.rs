@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use promoter_connector::domain::feed::{Interface, StartFrom};
+use promoter_connector::model::feed::{Interface, StartFrom};
 
 use super::world::{App, Call, NO_DATA, Reply, START, World, between, calm, days_ago, errcode, json, order};
 

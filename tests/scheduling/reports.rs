@@ -1,7 +1,7 @@
 //! What the schedulers tell a report.
 
-use promoter_connector::domain::feed::{Feed, Interface, StartFrom};
-use promoter_connector::domain::time::UnixTime;
+use promoter_connector::model::feed::{Feed, Interface, StartFrom};
+use promoter_connector::model::time::UnixTime;
 
 use super::world::{App, START, World, calm, days_ago, errcode, order, usual_touches};
 

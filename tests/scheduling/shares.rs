@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use promoter_connector::commit::script::{Fault, Script};
-use promoter_connector::domain::feed::{Interface, StartFrom};
+use promoter_connector::model::feed::{Interface, StartFrom};
 use tokio_util::sync::CancellationToken;
 
 use super::world::{

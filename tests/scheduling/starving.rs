@@ -3,7 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use promoter_connector::domain::feed::StartFrom;
+use promoter_connector::model::feed::StartFrom;
 
 use super::world::{App, Call, Reply, STOPPED, World, between, calm, errcode, json, longest_gap, order};
 

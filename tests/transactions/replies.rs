@@ -2,11 +2,11 @@
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::ResultEncoder;
-use promoter_connector::commands::command::{Answer, Command, Header, Place};
-use promoter_connector::commands::log::AnswerBatch;
-use promoter_connector::domain::material::{MaterialResult, Outcome, Refusal};
-use promoter_connector::kafka::command_records::ReplyWriter;
-use promoter_connector::kafka::topics::Takes;
+use promoter_connector::kafka::client::topics::Takes;
+use promoter_connector::kafka::requests_log::records::ReplyWriter;
+use promoter_connector::model::material::{MaterialResult, Outcome, Refusal};
+use promoter_connector::requests::command::{Answer, Command, Header, Place};
+use promoter_connector::requests::log::AnswerBatch;
 use rdkafka::mocking::MockCoordinator;
 
 use crate::*;

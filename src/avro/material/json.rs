@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{RequestError, unreadable};
-use crate::domain::material::MaterialRequest;
-use crate::domain::time::UnixMillis;
+use crate::model::material::MaterialRequest;
+use crate::model::time::UnixMillis;
 
 /// The names of the fields; whatever else stands there is ignored, so that askers can be ahead of this release.
 const NAMES: [&str; 9] =

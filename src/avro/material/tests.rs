@@ -2,7 +2,7 @@ use apache_avro::types::Value;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::material::{Image, ImageKind, Material, Refusal};
+use crate::model::material::{Image, ImageKind, Material, Refusal};
 
 const CONFLUENT: Framing = Framing::Confluent { schema_id: 7 };
 

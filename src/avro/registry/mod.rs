@@ -2,7 +2,7 @@
 //! id.
 //!
 //! The first three are made when the connector starts, the last once for each schema of another's; none per record. reqwest is used here for a second time, beside
-//! `wechat/`: this is another host, with other credentials and other errors.
+//! `upstream/`: this is another host, with other credentials and other errors.
 
 mod answer;
 mod endpoint;

@@ -3,11 +3,11 @@ use std::sync::Mutex;
 use super::super::queue::intake_queue;
 use super::*;
 use crate::commit::log::{OpenError, Opened};
-use crate::domain::cursor::Cursor;
-use crate::domain::feed::Feed;
-use crate::domain::promoter::Promoter;
-use crate::domain::state::Intake;
-use crate::domain::time::UnixTime;
+use crate::model::cursor::Cursor;
+use crate::model::feed::Feed;
+use crate::model::promoter::Promoter;
+use crate::model::state::Intake;
+use crate::model::time::UnixTime;
 
 mod recall;
 

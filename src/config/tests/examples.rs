@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::domain::feed::{Feed, StartFrom};
+use crate::model::feed::{Feed, StartFrom};
 
 #[test]
 fn the_minimal_example_loads() {

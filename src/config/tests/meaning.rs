@@ -5,9 +5,9 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::domain::feed::{Feed, StartFrom};
-use crate::domain::promoter::IdKind;
-use crate::domain::time::UnixTime;
+use crate::model::feed::{Feed, StartFrom};
+use crate::model::promoter::IdKind;
+use crate::model::time::UnixTime;
 
 #[test]
 fn refunds_begin_where_orders_do_unless_told_otherwise() {

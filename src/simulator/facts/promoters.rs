@@ -5,7 +5,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::time::{Day, UnixTime};
+use crate::model::time::{Day, UnixTime};
 
 use super::shares::{SharedMaterial, Shares};
 use crate::simulator::options::{Bounds, Days, Options};

@@ -19,11 +19,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::listener::{CuttableListener, Scissors};
-use crate::domain::time::{UnixMillis, UnixTime};
+use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
 use crate::simulator::world::World;
 use crate::simulator::world::stats::TruthPosition;
-use crate::wechat::transport::Method;
+use crate::upstream::transport::Method;
 
 /// The world's requests are small: a few parameters.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use crate::domain::time::UnixMillis;
+use crate::model::time::UnixMillis;
 use crate::simulator::seed::Seed;
 
 /// One kind of fault. The value is the default rate with `--faults some` and `--faults many`.

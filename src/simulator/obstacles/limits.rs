@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::time::{Day, UnixTime};
+use crate::model::time::{Day, UnixTime};
 
 /// What `quota/get` calls the daily limit; the world does not enforce it, its 45009 come as spells.
 pub const DAILY_LIMIT: u64 = 1_000_000;

@@ -1,6 +1,6 @@
 //! Access tokens of one app: the stable kind and the classic kind, which know nothing of each other.
 
-use crate::domain::time::UnixTime;
+use crate::model::time::UnixTime;
 use crate::simulator::seed::Seed;
 
 /// Spec, seen in the field: a new stable token is made within the last five minutes of the current one, and a
@@ -123,7 +123,7 @@ impl Tokens {
     }
 
     fn turn_day(&mut self, now: UnixTime) {
-        let day = crate::domain::time::Day::in_beijing(now).beijing_start().0;
+        let day = crate::model::time::Day::in_beijing(now).beijing_start().0;
         if day != self.day {
             (self.day, self.forced_today, self.classic_today) = (day, 0, 0);
         }

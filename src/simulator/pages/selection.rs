@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::question::Subject;
 use super::rows::RowRef;
-use crate::domain::time::{Day, UnixTime};
+use crate::model::time::{Day, UnixTime};
 use crate::simulator::facts::details::Drawer;
 use crate::simulator::facts::promoters::{Arrangement, OrderFact, SHUFFLED_BLOCK, SimPromoter};
 use crate::simulator::options::Days;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::client::Client;
-use crate::domain::fact::OrderStatus;
-use crate::domain::row::{Payment, Row, Touch};
+use crate::model::fact::OrderStatus;
+use crate::model::row::{Payment, Row, Touch};
 use crate::simulator::obstacles::faults::Level;
 use crate::simulator::{Delivery, Options, ShownContent};
-use crate::wechat::wire::{PageAsked, RowKind, read_page};
+use crate::upstream::wire::{PageAsked, RowKind, read_page};
 
 /// One fact or unreadable row, as text that can be compared.
 fn word(promoter: &str, content: &ShownContent) -> String {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::{Client, START};
 use crate::simulator::obstacles::faults::{Fault, FaultRate, Level};
 use crate::simulator::{Options, SimRequest, World};
-use crate::wechat::transport::Method;
+use crate::upstream::transport::Method;
 
 const RELATION: &str = "/promoter/getrelation";
 const ORDER: &str = "/promoter/getorder";

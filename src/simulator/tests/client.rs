@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
-use crate::domain::feed::Feed;
-use crate::domain::time::{Day, UnixMillis, UnixTime};
+use crate::model::feed::Feed;
+use crate::model::time::{Day, UnixMillis, UnixTime};
 use crate::simulator::{Delivery, Options, SimRequest, SimResponse, World};
-use crate::wechat::transport::Method;
+use crate::upstream::transport::Method;
 
 pub const START: UnixMillis = UnixMillis(1_750_000_000_000);
 

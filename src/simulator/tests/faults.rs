@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::simulator::obstacles::faults::{Fault, FaultRate, Level};
-use crate::wechat::packing::unpacked;
+use crate::upstream::packing::unpacked;
 
 use super::client::Client;
 use crate::simulator::{Delivery, Options, SimResponse};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::START;
 use crate::simulator::obstacles::faults::{Fault, FaultRate};
 use crate::simulator::{Options, SharedWorld, SimulatedTransport, World, serve, wall_clock};
-use crate::wechat::transport::{Method, Request, Transport, TransportError};
+use crate::upstream::transport::{Method, Request, Transport, TransportError};
 
 struct Server {
     address: String,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{Client, START};
-use crate::domain::row::Touch;
+use crate::model::row::Touch;
 use crate::simulator::obstacles::faults::Level;
 use crate::simulator::options::Bounds;
 use crate::simulator::{Options, Shown, ShownContent};

@@ -7,7 +7,7 @@ use crate::simulator::obstacles::faults::Level;
 use serde_json::Value;
 
 use super::client::{Client, START};
-use crate::domain::time::Day;
+use crate::model::time::Day;
 use crate::simulator::options::{Bounds, Days};
 use crate::simulator::{Options, ShownContent};
 

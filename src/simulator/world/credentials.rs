@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::World;
 use super::reply::Reply;
-use crate::domain::time::{UnixMillis, UnixTime};
+use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::SimRequest;
 use crate::simulator::obstacles::faults::Fault;
 use crate::simulator::obstacles::limits::DAILY_LIMIT;
 use crate::simulator::obstacles::tokens::{Granted, Tokens};
 use crate::simulator::seed::Seed;
-use crate::wechat::transport::Method;
+use crate::upstream::transport::Method;
 
 impl World {
     pub(in crate::simulator) fn quota(

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::registry;
 use super::reply::Reply;
 use super::{MATERIAL, ORDER, RELATION, World};
-use crate::domain::time::UnixMillis;
+use crate::model::time::UnixMillis;
 use crate::simulator::exchange::SimRequest;
 use crate::simulator::facts::promoters::SimPromoter;
 use crate::simulator::obstacles::faults::Fault;
@@ -13,7 +13,7 @@ use crate::simulator::options::Ids;
 use crate::simulator::pages::page::{Page, Receipt, Twist};
 use crate::simulator::pages::question::{DataCall, Question};
 use crate::simulator::seed::Seed;
-use crate::wechat::transport::Method;
+use crate::upstream::transport::Method;
 
 /// Faults of the transport, in the order in which they are tried.
 const TRANSPORT: [Fault; 8] = [

@@ -18,8 +18,8 @@ use flate2::write::GzEncoder;
 use rand::RngExt;
 use serde_json::{Map, Value};
 
-use crate::domain::promoter::{AppId, InvalidId};
-use crate::domain::time::{UnixMillis, UnixTime};
+use crate::model::promoter::{AppId, InvalidId};
+use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
 use crate::simulator::facts::promoters::SimPromoter;
 use crate::simulator::obstacles::faults::{Fault, Faults};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::World;
-use crate::domain::promoter::Promoter;
-use crate::domain::time::{UnixMillis, UnixTime};
+use crate::model::promoter::Promoter;
+use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::truth::{PromoterTruth, Shown};
 
 /// Calls by path and outcome: an errcode, or the name of the fault that struck.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use promoter_connector::avro::decode::{Decoded, Decoder};
-use promoter_connector::domain::material::MaterialRequest;
+use promoter_connector::model::material::MaterialRequest;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 

@@ -9,7 +9,7 @@ use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestEncoder;
 use promoter_connector::avro::registry::Registry;
 use promoter_connector::avro::schemas::RecordKind;
-use promoter_connector::domain::material::MaterialRequest;
+use promoter_connector::model::material::MaterialRequest;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::{TAKEN, config, prepare};

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Result;
-use promoter_connector::domain::material::MaterialRequest;
+use promoter_connector::model::material::MaterialRequest;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 

@@ -6,11 +6,11 @@ use super::super::*;
 use crate::commit::memory_log::{Durable, MemoryLog};
 use crate::commit::queue::intake_queue;
 use crate::commit::script::{Fault, Script};
-use crate::domain::cursor::Cursor;
-use crate::domain::feed::Feed;
-use crate::domain::promoter::Promoter;
-use crate::domain::state::Intake;
-use crate::domain::time::UnixTime;
+use crate::model::cursor::Cursor;
+use crate::model::feed::Feed;
+use crate::model::promoter::Promoter;
+use crate::model::state::Intake;
+use crate::model::time::UnixTime;
 
 /// How a session ends whose partitions are recalled after a second, while each commit takes `commit`.
 async fn recalled(commit: Duration) -> (bool, Ended) {

@@ -1,0 +1,29 @@
+//! What every use of Kafka has in common: how clients are made and log in, what topics there are, what may not be done.
+
+pub mod settings;
+
+mod profiles;
+
+pub mod supplied;
+
+pub mod tokens;
+
+pub mod properties;
+
+pub mod context;
+
+pub(super) mod rights;
+
+pub(super) mod lookup;
+
+pub mod topics;
+
+mod topic_settings;
+
+pub mod partitioner;
+
+pub(super) mod headers;
+
+pub mod reader;
+
+pub mod mock_cluster;

@@ -1,0 +1,155 @@
+//! What the Kafka side is made of: the user's librdkafka properties, and the names of everything.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::tokens::Tokens;
+
+/// The topics, by what they hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicNames {
+    pub touches: String,
+    pub orders: String,
+    pub dead_letters: String,
+    pub registry: String,
+    pub state: String,
+}
+
+/// The topics of the commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandTopics {
+    pub requests: String,
+    pub results: String,
+    /// The names that a request may give in its header `reply-topic`.
+    pub reply_topics: Vec<String>,
+}
+
+/// How missing topics are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDefaults {
+    pub partitions: i32,
+    /// −1 is the broker's default.
+    pub replication: i32,
+    /// Of the event topics and the dead letters; nothing is for ever.
+    pub retention: Option<Duration>,
+}
+
+/// What is done about topics at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicPolicy {
+    /// Missing ones are created, all are checked.
+    Create(TopicDefaults),
+    /// A missing one stops the start, all are checked.
+    Check,
+    /// Taken as they are, for a broker that answers no admin requests and knows no generations: the demo's stand-in.
+    Trust,
+}
+
+#[derive(Clone)]
+pub struct Settings {
+    /// librdkafka's properties as the user gave them; they win over the defaults here.
+    pub properties: Vec<(String, String)>,
+    /// Where the brokers are told by tokens who is there: one source for all clients of the process.
+    pub tokens: Option<Arc<Tokens>>,
+    /// The consumer group, and the stem of `transactional.id`.
+    pub name: String,
+    /// Stable over restarts, different for each instance.
+    pub instance_id: String,
+    pub topics: TopicNames,
+    pub topic_policy: TopicPolicy,
+}
+
+impl fmt::Debug for Settings {
+    /// Property values stay out: there are passwords among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("name", &self.name)
+            .field("instance_id", &self.instance_id)
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Joins names. No name can hold it, so two pairs of names never make the same id.
+const SEPARATOR: char = ':';
+
+impl Settings {
+    pub fn transactional_id(&self) -> String {
+        format!("{}{SEPARATOR}{}", self.name, self.instance_id)
+    }
+
+    /// The consumer group of the commands.
+    pub fn command_group(&self) -> String {
+        format!("{}{SEPARATOR}commands", self.name)
+    }
+
+    /// Of the producer of replies.
+    pub fn command_transactional_id(&self) -> String {
+        format!("{}{SEPARATOR}commands", self.transactional_id())
+    }
+
+    /// `group`, where the brokers have to show that they look at its generations.
+    pub fn tried_group<'a>(&self, group: &'a str) -> Option<&'a str> {
+        (self.topic_policy != TopicPolicy::Trust).then_some(group)
+    }
+
+    /// By either of librdkafka's two names for them.
+    pub fn bootstrap_servers(&self) -> &str {
+        let names = ["bootstrap.servers", "metadata.broker.list"];
+        let found = self.properties.iter().find(|(key, _)| names.contains(&key.as_str()));
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+pub(in crate::kafka) mod tests {
+    use super::*;
+
+    /// Settings with `properties`, for topics that are checked and not made.
+    pub fn settings(properties: &[(&str, &str)]) -> Settings {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let name = |topic: &str| format!("promoter.{topic}");
+        Settings {
+            properties: properties.iter().map(owned).collect(),
+            tokens: None,
+            name: "connector".into(),
+            instance_id: "one".into(),
+            topics: TopicNames {
+                touches: name("touches"),
+                orders: name("orders"),
+                dead_letters: name("dead-letters"),
+                registry: name("registry"),
+                state: name("state"),
+            },
+            topic_policy: TopicPolicy::Check,
+        }
+    }
+
+    fn named(name: &str, instance_id: &str) -> Settings {
+        Settings { name: name.into(), instance_id: instance_id.into(), ..settings(&[]) }
+    }
+
+    #[test]
+    fn no_two_connectors_or_instances_share_an_id_whatever_their_names() {
+        let names = ["shop", "shop-eu", "b", "b-commands", "b.commands", "commands"];
+        let instances = ["eu-1", "1", "commands", "1-commands", "x"];
+        let mut ids = std::collections::HashSet::new();
+        let mut groups = std::collections::HashSet::new();
+        for name in names {
+            assert!(groups.insert(named(name, "x").command_group()) && groups.insert(name.to_owned()), "{name}");
+            for instance in instances {
+                let settings = named(name, instance);
+                for id in [settings.transactional_id(), settings.command_transactional_id()] {
+                    assert!(ids.insert(id.clone()), "{id} is made twice");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn properties_with_their_passwords_are_not_shown() {
+        let shown = format!("{:?}", settings(&[("sasl.password", "hidden")]));
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+}

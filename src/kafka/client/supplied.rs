@@ -1,0 +1,92 @@
+//! How clients are made, whichever way they log in.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Weak};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::bindings as native;
+use rdkafka::client::ClientContext;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+
+use super::context::LogContext;
+use super::tokens::{Native, Place, Tokens};
+
+/// A client's configuration, and what it gets its tokens from: absent where it has other means, or none.
+#[derive(Clone)]
+pub struct ClientSetup {
+    pub(in crate::kafka) config: ClientConfig,
+    pub(in crate::kafka) tokens: Option<Arc<Tokens>>,
+}
+
+impl ClientSetup {
+    pub fn create_with_context<X, C>(&self, context: X) -> KafkaResult<Supplied<C>>
+    where
+        X: ClientContext,
+        C: FromClientConfigAndContext<X> + Native,
+    {
+        let client: Arc<C> = Arc::new(self.config.create_with_context(context)?);
+        let place = match &self.tokens {
+            Some(tokens) => {
+                let client: Weak<C> = Arc::downgrade(&client);
+                Some(tokens.supply(client)?)
+            }
+            None => None,
+        };
+        Ok(Supplied { _place: place, client })
+    }
+}
+
+/// It is read and changed as the configuration that it is.
+impl Deref for ClientSetup {
+    type Target = ClientConfig;
+
+    fn deref(&self) -> &ClientConfig {
+        &self.config
+    }
+}
+
+impl DerefMut for ClientSetup {
+    fn deref_mut(&mut self) -> &mut ClientConfig {
+        &mut self.config
+    }
+}
+
+/// A client that is handed its tokens as long as it lives.
+pub struct Supplied<C> {
+    /// Before the client, as its place demands.
+    _place: Option<Place>,
+    client: Arc<C>,
+}
+
+/// The consumer of those who need nothing but a log.
+pub type LoggedConsumer = Supplied<BaseConsumer<LogContext>>;
+
+impl<C> Deref for Supplied<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.client
+    }
+}
+
+impl<X: ConsumerContext + 'static> Native for BaseConsumer<X> {
+    fn native(&self) -> *mut native::rd_kafka_t {
+        self.client().native_ptr()
+    }
+}
+
+impl<X: ProducerContext + 'static> Native for BaseProducer<X> {
+    fn native(&self) -> *mut native::rd_kafka_t {
+        self.client().native_ptr()
+    }
+}
+
+impl<X: ClientContext + 'static> Native for AdminClient<X> {
+    fn native(&self) -> *mut native::rd_kafka_t {
+        self.inner().native_ptr()
+    }
+}

@@ -1,0 +1,310 @@
+//! Hands the process's one token to every client that logs in with tokens.
+//!
+//! librdkafka asks for a token by an event, which a client hears when it is polled; rdkafka calls
+//! `ClientContext::generate_oauth_token` for it. That is not waited for here, since many of our clients are first asked
+//! something and polled later, or never (an admin client): the call would wait for a connection, the connection for a token,
+//! and the token for a poll after the call. Whoever was asked for a token inside of a poll would also hold up that client
+//! until the endpoint answers. Instead each token is handed to all clients as soon as it is issued, and to each new client at once:
+//! librdkafka takes one at any time and from any thread, keeps it, and lets the connections go on that have waited for it.
+//! So a client that is made before there is a token comes up with the first one.
+//!
+//! # Why nobody waits for anybody
+//!
+//! Tokens are issued in a thread with a runtime of its own: neither workers of another runtime that are all held up, nor their
+//! end, keep a token from the transactions that are still to be committed. What hands them over holds one lock, for as long as
+//! librdkafka copies a text for each client: that calls nothing of ours, neither back nor through an event, and takes no lock
+//! that librdkafka holds while it calls or joins us. The same lock is taken by whoever makes or drops a client, for a moment,
+//! before librdkafka is told to end it. So no client ends while it is handed a token, and none ends on the thread that hands it over.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rdkafka::bindings as native;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use crate::oauth::{self, IssueError, Login, LoginIssuer, Token};
+
+/// A client of librdkafka's.
+pub trait Native: Send + Sync + 'static {
+    /// Valid as long as `self`.
+    fn native(&self) -> *mut native::rd_kafka_t;
+}
+
+/// The token of the process, and the clients that have to have it.
+pub struct Tokens {
+    login: Login,
+    supply: Arc<Supply>,
+    /// Of the thread that keeps a token.
+    end: CancellationToken,
+}
+
+/// A client's place among those that are handed tokens.
+pub struct Place {
+    tokens: Arc<Tokens>,
+    number: u64,
+}
+
+struct Supply {
+    /// Names and values in turn, as they are told to brokers.
+    extensions: Vec<CString>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    is_kept: bool,
+    token: Option<Token>,
+    /// Why there is no newer token.
+    failure: Option<CString>,
+    clients: BTreeMap<u64, Weak<dyn Native>>,
+    last_number: u64,
+}
+
+impl Tokens {
+    /// Nothing is asked of anybody until the first client comes.
+    pub fn new(login: Login) -> Tokens {
+        let texts = login.extensions.iter().flat_map(|(name, value)| [name, value]);
+        let extensions = texts.map(|text| c_string(text)).collect();
+        let supply = Arc::new(Supply { extensions, state: Mutex::default() });
+        Tokens { login, supply, end: CancellationToken::new() }
+    }
+
+    /// Gives `client` each token from now on, and the one that there is, until the place is dropped: before the client is.
+    pub fn supply(self: &Arc<Tokens>, client: Weak<dyn Native>) -> KafkaResult<Place> {
+        let mut state = self.supply.state();
+        if !state.is_kept {
+            self.keep().map_err(KafkaError::ClientCreation)?;
+            state.is_kept = true;
+        }
+        state.last_number += 1;
+        let number = state.last_number;
+        match (state.token_left(), &state.failure) {
+            (Some(token), _) => self.supply.hand(token, &client),
+            (None, Some(failure)) => tell(failure, &client),
+            (None, None) => {}
+        }
+        state.clients.insert(number, client);
+        Ok(Place { tokens: self.clone(), number })
+    }
+
+    /// Starts the thread that keeps a token.
+    fn keep(&self) -> Result<(), String> {
+        let issuer = LoginIssuer::new(&self.login)?;
+        let (supply, end) = (self.supply.clone(), self.end.clone());
+        // The runtime is made and dropped there: another one's worker must not drop any.
+        let keeping = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let keeping = oauth::keep(&issuer, |outcome| supply.take(outcome));
+                runtime.block_on(end.run_until_cancelled(keeping));
+            }
+            Err(error) => tracing::error!(%error, "no kafka tokens: their runtime can't be made"),
+        };
+        let thread = std::thread::Builder::new().name("kafka-token".into()).spawn(keeping);
+        thread.map(drop).map_err(|error| format!("no thread for tokens: {error}"))
+    }
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+impl State {
+    fn token_left(&self) -> Option<&Token> {
+        self.token.as_ref().filter(|token| !token.left().is_zero())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.tokens.supply.state().clients.remove(&self.number);
+    }
+}
+
+impl Supply {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What is guarded is whole at any time, so a poisoned lock is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A failure takes no token away from anybody, and is told to the clients only when there is none any more.
+    fn take(&self, outcome: Result<Token, &IssueError>) {
+        let mut state = self.state();
+        match outcome {
+            Ok(token) => {
+                state.clients.values().for_each(|client| self.hand(&token, client));
+                (state.token, state.failure) = (Some(token), None);
+            }
+            Err(error) => {
+                let failure = c_string(&error.to_string());
+                if state.token_left().is_none() {
+                    state.clients.values().for_each(|client| tell(&failure, client));
+                }
+                state.failure = Some(failure);
+            }
+        }
+    }
+
+    fn hand(&self, token: &Token, client: &Weak<dyn Native>) {
+        let Some(client) = client.upgrade() else { return };
+        if let Err(error) = self.set(token, &*client) {
+            tracing::warn!(error, "a kafka client refuses its token");
+        }
+    }
+
+    #[allow(
+        unsafe_code,
+        reason = "extensions, and a token without an event, are what rdkafka does not offer; argued below"
+    )]
+    fn set(&self, token: &Token, client: &dyn Native) -> Result<(), String> {
+        let (text, principal) = (c_string(token.text.expose_secret()), c_string(&token.principal));
+        let left = i64::try_from(token.left().as_millis()).unwrap_or(i64::MAX);
+        let ends = jiff::Timestamp::now().as_millisecond().saturating_add(left);
+        let mut extensions: Vec<*const c_char> = self.extensions.iter().map(|text| text.as_ptr()).collect();
+        let mut words = [0_u8; WORDS_BYTES];
+        // SAFETY: the client's pointer is valid as long as the client, which is borrowed for the call, and librdkafka's clients
+        // may be used from any thread. All texts end with a zero, outlive the call, and are copied by it. The array of the
+        // extensions has as many pointers as is said, which are not written to, and the error's text keeps within its bytes.
+        let refused = unsafe {
+            native::rd_kafka_oauthbearer_set_token(
+                client.native(),
+                text.as_ptr(),
+                ends,
+                principal.as_ptr(),
+                extensions.as_mut_ptr(),
+                extensions.len(),
+                words.as_mut_ptr().cast(),
+                words.len(),
+            )
+        };
+        match refused {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+            _ => Err(CStr::from_bytes_until_nul(&words).unwrap_or_default().to_string_lossy().into_owned()),
+        }
+    }
+}
+
+const WORDS_BYTES: usize = 512;
+
+/// librdkafka keeps the words for connections that fail for want of a token, and reports them as an error.
+#[allow(unsafe_code, reason = "one call into librdkafka that rdkafka does not offer, argued below")]
+fn tell(failure: &CStr, client: &Weak<dyn Native>) {
+    let Some(client) = client.upgrade() else { return };
+    // SAFETY: as for a token. All that can be refused is a client that logs in by other means, and an empty text.
+    unsafe { native::rd_kafka_oauthbearer_set_token_failure(client.native(), failure.as_ptr()) };
+}
+
+/// A text without the zeros that C can't have.
+fn c_string(text: &str) -> CString {
+    CString::new(text.replace('\0', "")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rdkafka::admin::AdminClient;
+    use rdkafka::consumer::BaseConsumer;
+    use rdkafka::producer::{BaseProducer, DefaultProducerContext};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::kafka::client::context::{self, LogContext};
+    use crate::kafka::client::settings::Settings;
+    use crate::kafka::client::settings::tests::settings;
+    use crate::kafka::client::supplied::{LoggedConsumer, Supplied};
+    use crate::oauth::Cause;
+
+    fn login(properties: &[(&str, &str)]) -> Login {
+        let mechanism = ("sasl.mechanisms", "OAUTHBEARER");
+        let all = [&[mechanism], properties].concat();
+        let all: Vec<_> = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Login::read(&all).unwrap().unwrap()
+    }
+
+    fn unsecured(more: &str) -> Login {
+        let config = format!("principal=me {more}");
+        login(&[("enable.sasl.oauthbearer.unsecure.jwt", "true"), ("sasl.oauthbearer.config", &config)])
+    }
+
+    /// Without brokers: a client would have more to say of them than of tokens.
+    fn settings_with(login: Login) -> Settings {
+        let properties = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "OAUTHBEARER")];
+        Settings { tokens: Some(Arc::new(Tokens::new(login))), ..settings(&properties) }
+    }
+
+    fn token(life: Duration) -> Token {
+        Token::new("text".into(), "me".into(), Instant::now(), life)
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn librdkafka_is_given_the_token_with_its_extensions() {
+        let settings = settings_with(unsecured("extension_traceId=1 extension_tenant=shop"));
+        let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
+        let supply = &settings.tokens.as_ref().unwrap().supply;
+        assert_eq!(supply.set(&token(HOUR), &*consumer), Ok(()));
+        assert!(supply.set(&token(Duration::ZERO), &*consumer).unwrap_err().contains("unexpired"));
+        // What librdkafka itself refuses shows that it has seen it.
+        let extensions = ["traceId", "1", "auth", "2"].map(c_string).to_vec();
+        let refused = Supply { extensions, state: Mutex::default() };
+        assert!(refused.set(&token(HOUR), &*consumer).unwrap_err().contains("auth"));
+    }
+
+    #[test]
+    fn every_kind_of_client_has_its_place_until_it_is_dropped() {
+        let settings = settings_with(unsecured(""));
+        let clients = || settings.tokens.as_ref().unwrap().supply.state().clients.len();
+        let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
+        let admin: Supplied<AdminClient<LogContext>> =
+            settings.plain_config().create_with_context(LogContext::default()).unwrap();
+        let producer: Supplied<BaseProducer<DefaultProducerContext>> =
+            settings.request_producer_config().create_with_context(DefaultProducerContext).unwrap();
+        assert_eq!(clients(), 3);
+        drop(consumer);
+        assert_eq!(clients(), 2);
+        drop((admin, producer));
+        assert_eq!(clients(), 0);
+    }
+
+    #[test]
+    fn why_there_is_no_token_is_among_a_clients_last_words() {
+        let settings = settings_with(login(&[
+            ("sasl.oauthbearer.method", "oidc"),
+            ("sasl.oauthbearer.token.endpoint.url", "http://127.0.0.1:1/token"),
+            ("sasl.oauthbearer.client.id", "me"),
+            ("sasl.oauthbearer.client.secret", "hidden"),
+        ]));
+        let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
+        let began = std::time::Instant::now();
+        let mut words = String::new();
+        while !words.contains("no token from http://127.0.0.1:1: connection failed") {
+            assert!(began.elapsed() < Duration::from_secs(20), "{words}");
+            words = context::explained(&consumer, "timed out");
+        }
+        assert!(!words.contains("hidden"), "{words}");
+    }
+
+    #[test]
+    fn a_token_that_lasts_is_not_taken_away_by_a_failure() {
+        let settings = Settings { tokens: None, ..settings_with(unsecured("")) };
+        let client: Arc<BaseConsumer<LogContext>> =
+            Arc::new(settings.reader_config().config.create_with_context(LogContext::default()).unwrap());
+        let supply = Supply { extensions: Vec::new(), state: Mutex::default() };
+        supply.state().clients.insert(1, Arc::downgrade(&client) as Weak<dyn Native>);
+        let failed = IssueError { endpoint: "https://issuer".into(), cause: Cause::Timeout, retry_after: None };
+        supply.take(Ok(token(HOUR)));
+        supply.take(Err(&failed));
+        assert_eq!(context::explained(&client, "timed out"), "timed out");
+        supply.take(Ok(token(Duration::from_millis(1))));
+        std::thread::sleep(Duration::from_millis(2));
+        supply.take(Err(&failed));
+        assert!(context::explained(&client, "timed out").contains("no token from https://issuer"));
+    }
+}

@@ -1,0 +1,252 @@
+//! What the settings of a topic mean for the records that are to go there: rules about what the broker tells.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::topics::{Kind, Takes};
+use crate::kafka::facts_log::records::Limits;
+use crate::model::age::AgeLimit;
+
+/// A dead letter and a record of the state must fit; below this they may not.
+const RECORD_BYTES_MIN: usize = 64 * 1024;
+
+const UNTOLD: &str =
+    "its settings are not told, and some would break what is promised; allow this user DESCRIBE_CONFIGS on it";
+
+/// A topic that exists, as the brokers describe it.
+pub struct Described<'a> {
+    pub topic: &'a str,
+    pub kind: Kind,
+    /// Of its partition with the fewest.
+    pub replicas: usize,
+    /// By name. Nothing may be told where the right to describe settings is missing: the answer is empty then.
+    pub settings: HashMap<String, String>,
+}
+
+/// A setting that bounds how old records may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgeSetting {
+    pub age: Duration,
+    /// As the broker calls it.
+    pub name: &'static str,
+}
+
+/// How old records may be on a topic. Nothing is any age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ages {
+    /// The broker refuses an older one.
+    pub taken: Option<AgeSetting>,
+    /// The broker deletes an older one as soon as its segment is closed.
+    pub kept: Option<AgeSetting>,
+}
+
+impl Ages {
+    /// The same in words, for `topic`.
+    pub fn limits(&self, topic: &str) -> Vec<AgeLimit> {
+        let limit = |setting: Option<AgeSetting>, set_by, consequence| {
+            let AgeSetting { age, name } = setting?;
+            let seconds = i64::try_from(age.as_secs()).ok()?;
+            let consequence = format!("{consequence} ({name})");
+            Some(AgeLimit { seconds, set_by: format!("topic {topic} {set_by}"), consequence })
+        };
+        let taken = limit(self.taken, "takes no records older", "it would refuse them");
+        let kept = limit(self.kept, "keeps no records longer", "it would delete them at once");
+        taken.into_iter().chain(kept).collect()
+    }
+}
+
+/// What is wrong with a topic, and what is risky.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The promise would be broken: the start stops.
+    pub problems: Vec<String>,
+    /// A fault of brokers could break it. Each goes for many topics, so it names none.
+    pub risks: Vec<String>,
+}
+
+impl Described<'_> {
+    fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("", String::as_str)
+    }
+
+    pub fn takes(&self) -> Takes {
+        let size = |name| self.setting(name).parse().ok();
+        let bytes = size("max.message.bytes").unwrap_or(Limits::KAFKA_DEFAULT);
+        // A batch must fit into a segment too.
+        let bytes = size("segment.bytes").map_or(bytes, |segment: usize| bytes.min(segment));
+        Takes { bytes, keyed: self.is_compacted() }
+    }
+
+    pub fn ages(&self) -> Ages {
+        // The first is known to brokers since 3.6, the second to those before 4.0.
+        let taken = ["message.timestamp.before.max.ms", "message.timestamp.difference.max.ms"];
+        let taken = taken.into_iter().filter_map(|name| self.limited(name)).min_by_key(|setting| setting.age);
+        let is_deleted = self.setting("cleanup.policy").contains("delete");
+        Ages { taken, kept: self.limited("retention.ms").filter(|_| is_deleted) }
+    }
+
+    /// A time that ends: neither negative nor Kafka's largest number.
+    fn limited(&self, name: &'static str) -> Option<AgeSetting> {
+        let milliseconds = self.setting(name).parse::<i64>().ok().filter(|milliseconds| *milliseconds != i64::MAX)?;
+        u64::try_from(milliseconds)
+            .ok()
+            .map(|milliseconds| AgeSetting { age: Duration::from_millis(milliseconds), name })
+    }
+
+    fn is_compacted(&self) -> bool {
+        self.setting("cleanup.policy").contains("compact")
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        if !self.settings.is_empty() {
+            return Verdict { problems: self.problems(), risks: self.risks() };
+        }
+        match self.kind {
+            // Somebody else's: replies are sent there as if it had Kafka's defaults.
+            Kind::OtherReplies => Verdict { problems: Vec::new(), risks: vec![UNTOLD.to_owned()] },
+            _ => Verdict { problems: vec![format!("topic {}: {UNTOLD}", self.topic)], risks: Vec::new() },
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let Described { topic, kind, .. } = *self;
+        let policy = self.setting("cleanup.policy");
+        let cleaned = match kind {
+            Kind::Table if policy != "compact" => {
+                Some("it must be exactly compact, or the connector forgets what it has published")
+            }
+            Kind::Events | Kind::DeadLetters if self.is_compacted() => {
+                Some("set it to delete, for compaction leaves only the last record of each promoter")
+            }
+            Kind::Commands if self.is_compacted() => {
+                Some("it must be delete, or one request of a promoter takes away another")
+            }
+            _ => None,
+        };
+        let mut problems: Vec<String> = cleaned.iter().map(|why| self.has("cleanup.policy", why)).collect();
+        if kind == Kind::Events && self.setting("message.timestamp.type") != "CreateTime" {
+            problems
+                .push(self.has("message.timestamp.type", "set it to CreateTime, for records carry their fact's time"));
+        }
+        let bytes = self.takes().bytes;
+        if matches!(kind, Kind::DeadLetters | Kind::Table) && bytes < RECORD_BYTES_MIN {
+            problems.push(format!(
+                "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
+            ));
+        }
+        problems
+    }
+
+    fn risks(&self) -> Vec<String> {
+        if self.kind == Kind::OtherReplies {
+            return Vec::new();
+        }
+        let mut risks = Vec::new();
+        if self.replicas == 1 {
+            risks.push("one replica: with its broker all of it is lost".to_owned());
+        } else if self.setting("min.insync.replicas") == "1" {
+            risks.push(
+                "min.insync.replicas=1: what one broker alone has acknowledged is lost with it; set it to 2".to_owned(),
+            );
+        }
+        if self.setting("unclean.leader.election.enable") == "true" {
+            let risk = "unclean.leader.election.enable=true: a broker that lags behind may cut off committed records";
+            risks.push(risk.to_owned());
+        }
+        if let (Kind::Events, Some(AgeSetting { age, name })) = (self.kind, self.ages().taken) {
+            let seconds = age.as_secs();
+            risks.push(format!(
+                "{name}: records older than {seconds} s are refused: an older fact becomes a dead letter"
+            ));
+        }
+        risks
+    }
+
+    fn has(&self, setting: &str, why: &str) -> String {
+        format!("topic {} has {setting}={}; {why}", self.topic, self.setting(setting))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(kind: Kind, replicas: usize, changed: &[(&str, &str)]) -> Described<'static> {
+        let usual = [
+            ("cleanup.policy", if kind == Kind::Table { "compact" } else { "delete" }),
+            ("message.timestamp.type", "CreateTime"),
+            ("message.timestamp.before.max.ms", "9223372036854775807"),
+            ("min.insync.replicas", "2"),
+            ("unclean.leader.election.enable", "false"),
+            ("retention.ms", "-1"),
+            ("max.message.bytes", "1048588"),
+        ];
+        let settings = usual.iter().chain(changed).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Described { topic: "t", kind, replicas, settings: settings.collect() }
+    }
+
+    #[test]
+    fn a_topic_as_it_should_be_is_no_matter() {
+        for kind in [Kind::Events, Kind::DeadLetters, Kind::Commands, Kind::OtherReplies, Kind::Table] {
+            assert_eq!(described(kind, 3, &[]).verdict(), Verdict::default());
+            assert_eq!(described(kind, 3, &[]).ages(), Ages::default());
+        }
+    }
+
+    #[test]
+    fn what_is_not_told_is_a_missing_right_and_no_setting() {
+        for kind in [Kind::Events, Kind::DeadLetters, Kind::Commands, Kind::Table] {
+            let silent = Described { settings: HashMap::new(), ..described(kind, 3, &[]) };
+            let Verdict { problems, .. } = silent.verdict();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(
+                problems[0].contains("DESCRIBE_CONFIGS") && !problems[0].contains("cleanup.policy"),
+                "{problems:?}"
+            );
+        }
+        let silent = Described { settings: HashMap::new(), ..described(Kind::OtherReplies, 3, &[]) };
+        assert_eq!(silent.verdict().problems, Vec::<String>::new());
+        assert_eq!(silent.takes(), Takes { bytes: Limits::KAFKA_DEFAULT, keyed: false });
+    }
+
+    #[test]
+    fn what_a_fault_of_brokers_could_lose_is_a_risk_and_no_problem() {
+        for (replicas, changed, words) in [
+            (1, ("min.insync.replicas", "1"), "one replica"),
+            (3, ("min.insync.replicas", "1"), "min.insync.replicas=1"),
+            (3, ("unclean.leader.election.enable", "true"), "unclean.leader.election.enable=true"),
+            (3, ("message.timestamp.before.max.ms", "86400000"), "dead letter"),
+        ] {
+            let Verdict { problems, risks } = described(Kind::Events, replicas, &[changed]).verdict();
+            assert_eq!((problems.len(), risks.len()), (0, 1), "{changed:?}: {problems:?} {risks:?}");
+            assert!(risks[0].contains(words) && !risks[0].contains("topic"), "{risks:?}");
+        }
+    }
+
+    #[test]
+    fn of_the_times_that_are_taken_the_shortest_counts_by_the_name_that_its_broker_has_for_it() {
+        let day = Duration::from_secs(86_400);
+        let (new, old) = ("message.timestamp.before.max.ms", "message.timestamp.difference.max.ms");
+        for (changed, name) in [
+            (&[(old, "86400000")][..], old),
+            (&[(new, "86400000")], new),
+            (&[(new, "172800000"), (old, "86400000")], old),
+            (&[(new, "86400000"), (old, "172800000")], new),
+        ] {
+            let topic = described(Kind::Events, 3, changed);
+            assert_eq!(topic.ages(), Ages { taken: Some(AgeSetting { age: day, name }), kept: None });
+            let limits = topic.ages().limits("t");
+            assert!(limits.len() == 1 && limits[0].consequence.contains(name), "{limits:?}");
+            let Verdict { risks, .. } = topic.verdict();
+            assert!(risks.len() == 1 && risks[0].starts_with(name), "{risks:?}");
+        }
+    }
+
+    #[test]
+    fn a_retention_counts_only_where_records_are_deleted() {
+        let day = [("retention.ms", "86400000")];
+        let kept = AgeSetting { age: Duration::from_secs(86_400), name: "retention.ms" };
+        assert_eq!(described(Kind::Events, 3, &day).ages().kept, Some(kept));
+        assert_eq!(described(Kind::Table, 3, &day).ages().kept, None);
+    }
+}

@@ -1,0 +1,78 @@
+//! Whether the other instances of the connector know the same promoters.
+//!
+//! Each transaction carries offsets, and one of them a note of what its instance polls ([`crate::model::roster`]). Kafka
+//! keeps the last one of every partition for whoever asks. An instance that owns nothing writes no note.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaResult;
+use tokio_util::sync::CancellationToken;
+
+use super::state_topic;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::LoggedConsumer;
+use crate::model::roster::{Difference, Roster};
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Others open their logs about when this one does: the first looks come soon.
+const FIRST_LOOKS: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Says of every other instance that polls something else what the difference is, once, until `end`. `others` are the
+/// partitions of the registry that this instance does not own.
+///
+/// A note counts when it is found a second time: the first look may come before the new owner of a partition has replaced
+/// what the last one had noted.
+pub(in crate::kafka) async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: CancellationToken) {
+    if others.is_empty() {
+        return;
+    }
+    let own = settings.instance_id.clone();
+    let asked = Arc::new((settings, others));
+    let (mut told, mut last) = (HashSet::new(), HashSet::new());
+    for pause in FIRST_LOOKS.into_iter().chain(std::iter::repeat(LOOK_EVERY)) {
+        if end.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+        let asked = asked.clone();
+        let notes = tokio::task::spawn_blocking(move || notes(&asked.0, &asked.1)).await;
+        // Whoever can't be asked now is asked again.
+        let notes: HashSet<String> = notes.into_iter().flatten().flatten().collect();
+        for note in notes.intersection(&last) {
+            if let Some(difference) = roster.difference(note)
+                && difference.instance != own
+                && told.insert(note.clone())
+            {
+                tell(&difference);
+            }
+        }
+        last = notes;
+    }
+}
+
+/// The notes of the owners of `partitions`. The client lives only for the question.
+fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
+    let consumer: LoggedConsumer = state_topic::uncommitted(settings)?;
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition(&settings.topics.registry, *partition);
+    }
+    let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
+    Ok(committed.elements().iter().map(|element| element.metadata().to_owned()).collect())
+}
+
+fn tell(Difference { instance, unknown_there, feeds_here, feeds_there }: &Difference) {
+    let promoters: Vec<&str> = unknown_there.iter().map(|promoter| promoter.key()).collect();
+    tracing::error!(
+        other_instance = instance,
+        unknown_there = promoters.join(", "),
+        feeds_here,
+        feeds_there,
+        "another instance is configured with other promoters; one whose partition's owner does not know it is not polled"
+    );
+}

@@ -1,0 +1,312 @@
+//! A batch as Kafka records.
+//!
+//! What can't be published becomes a dead letter in the same transaction. The encoded size of a record and the limit of its
+//! topic are known here, so the state asks [`Writer::refusal`] before it plans an event, and remembers what is refused. What
+//! has grown too old since then is only seen when it is written: it becomes a dead letter as well, which nobody remembers.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::avro::encode::Encoders;
+use crate::model::batch::{Batch, Event};
+use crate::model::dead_letter::DeadLetter;
+use crate::model::fact::{Content, FactId, dead_row_id};
+use crate::model::feed::Feed;
+use crate::model::promoter::IdKind;
+use crate::model::row::{Payment, Touch};
+use crate::model::state_record::StateRecord;
+use crate::model::time::UnixMillis;
+use crate::requests::command::Header;
+
+use crate::kafka::client::partitioner;
+use crate::kafka::client::settings::TopicNames;
+
+/// What a record of one entry costs besides its key and value: the batch's header (61 bytes) and its own fields.
+pub const RECORD_OVERHEAD: usize = 100;
+
+/// What an event takes beside its texts and its key, at most: numbers, the lengths of texts, its id, its frame.
+const FIXED_BYTES_MAX: usize = 512;
+
+/// The largest record that each topic takes (`max.message.bytes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub touches: usize,
+    pub orders: usize,
+    pub dead_letters: usize,
+    pub state: usize,
+}
+
+impl Limits {
+    /// What a broker takes that was never told otherwise.
+    pub const KAFKA_DEFAULT: usize = 1_048_588;
+
+    pub fn smallest(&self) -> usize {
+        self.touches.min(self.orders).min(self.dead_letters).min(self.state)
+    }
+
+    /// Each with the name of its topic.
+    pub fn by_topic<'a>(&'a mut self, names: &'a TopicNames) -> [(&'a str, &'a mut usize); 4] {
+        [
+            (&names.touches, &mut self.touches),
+            (&names.orders, &mut self.orders),
+            (&names.dead_letters, &mut self.dead_letters),
+            (&names.state, &mut self.state),
+        ]
+    }
+}
+
+/// The oldest record that a topic takes; by default any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// How old it may be when it is written, as the broker tells.
+    pub age: Option<Duration>,
+    /// The broker has refused one of an earlier time.
+    pub learned: Option<UnixMillis>,
+}
+
+impl Oldest {
+    /// Whether a record may be of any time.
+    fn is_any(self) -> bool {
+        self == Oldest::default()
+    }
+
+    /// The earliest time that is taken at `now`.
+    fn at(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let milliseconds = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let told = self.age.map(|age| UnixMillis(now.0.saturating_sub(milliseconds(age))));
+        told.max(self.learned)
+    }
+}
+
+/// Of the topics of events, whose records carry the times of facts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OldestEvents {
+    pub touches: Oldest,
+    pub orders: Oldest,
+}
+
+/// Tells the latest time that a record may carry now. Kafka refuses one that is an hour ahead of the broker, and with it
+/// the whole transaction, again and again.
+pub type RecordClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+
+/// One record on its way to the producer.
+pub struct Record<'a> {
+    pub topic: &'a str,
+    /// By the hash of the key, if not given.
+    pub partition: Option<i32>,
+    pub key: Option<&'a [u8]>,
+    pub headers: &'a [Header],
+    /// Nothing is a tombstone.
+    pub value: Option<&'a [u8]>,
+    pub timestamp: UnixMillis,
+}
+
+/// Makes records of batches.
+pub struct Writer {
+    pub topics: TopicNames,
+    pub encoders: Arc<Encoders>,
+    /// By app id. An app that is not listed speaks in openids.
+    pub id_kinds: HashMap<String, IdKind>,
+    pub limits: Limits,
+    pub oldest: OldestEvents,
+    pub state_partitions: i32,
+}
+
+impl Writer {
+    /// Hands every record of the batch to `send`, until it fails. No timestamp is later than `now`.
+    pub fn write<E>(
+        &self,
+        batch: &Batch,
+        now: UnixMillis,
+        mut send: impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut buffer = Vec::with_capacity(1024);
+        let mut refused = HashSet::new();
+        for event in &batch.events {
+            if let Some(letter) = self.write_event(event, now, &mut buffer, &mut send)? {
+                // The payment and the refund of one row are one row to the dead letters.
+                if refused.insert((event.promoter.clone(), row_id(event))) {
+                    self.write_dead_letter(&letter, now, &mut buffer, &mut send)?;
+                }
+            }
+        }
+        for letter in &batch.dead_letters {
+            self.write_dead_letter(letter, now, &mut buffer, &mut send)?;
+        }
+        for record in &batch.state {
+            self.write_state(record, now, &mut send)?;
+        }
+        Ok(())
+    }
+
+    fn write_event<E>(
+        &self,
+        event: &Event,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<Option<DeadLetter>, E> {
+        let to = self.destination(event);
+        let timestamp = match self.encode(event, to, buffer).and_then(|()| to.time(event, now)) {
+            Ok(timestamp) => timestamp,
+            Err(refused) => return Ok(Some(refused.letter(event))),
+        };
+        let key = Some(event.promoter.key().as_bytes());
+        send(Record { topic: to.topic, partition: None, key, headers: &[], value: Some(buffer), timestamp })?;
+        Ok(None)
+    }
+
+    /// Whether the event can't be published, and what stands for it among the dead letters then. The clock is asked only
+    /// where the topic looks at the times of its records.
+    pub fn refusal(&self, event: &Event, now: impl FnOnce() -> UnixMillis) -> Option<DeadLetter> {
+        let to = self.destination(event);
+        // Nearly all events are far from the limit, and need not be encoded to know that.
+        let fits = length_max(event) <= to.limit;
+        let encoded = if fits { Ok(()) } else { self.encode(event, to, &mut Vec::new()) };
+        let in_time = |()| if to.oldest.is_any() { Ok(()) } else { to.time(event, now()).map(drop) };
+        encoded.and_then(in_time).err().map(|refused| refused.letter(event))
+    }
+
+    fn destination(&self, event: &Event) -> Destination<'_> {
+        let (topic, limit, oldest) = match event.fact.memory {
+            Feed::Touches => (&self.topics.touches, self.limits.touches, self.oldest.touches),
+            Feed::Orders | Feed::Refunds => (&self.topics.orders, self.limits.orders, self.oldest.orders),
+        };
+        Destination { topic, limit, oldest }
+    }
+
+    fn encode(&self, event: &Event, to: Destination<'_>, buffer: &mut Vec<u8>) -> Result<(), Refused> {
+        let id_kind = self.id_kinds.get(event.promoter.app_id()).copied().unwrap_or(IdKind::OpenId);
+        buffer.clear();
+        let encoded = self.encoders.fact(&event.fact, &event.promoter, id_kind, event.observed_at, buffer);
+        encoded.map_err(|error| Refused { reason: "not_encodable", detail: error.to_string() })?;
+        let Destination { topic, limit, .. } = to;
+        if buffer.len() + event.promoter.key().len() + RECORD_OVERHEAD > limit {
+            let detail = format!("the event is {} bytes long, topic {topic} takes {limit}", buffer.len());
+            return Err(Refused { reason: "too_large", detail });
+        }
+        Ok(())
+    }
+
+    fn write_dead_letter<E>(
+        &self,
+        letter: &DeadLetter,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let to = DeadLetters { topic: &self.topics.dead_letters, limit: self.limits.dead_letters };
+        to.write(letter, &self.encoders, now, buffer, send)
+    }
+
+    fn write_state<E>(
+        &self,
+        record: &StateRecord,
+        now: UnixMillis,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let key = record.key.encode();
+        let value = record.value.as_ref().map(|value| value.encode());
+        send(Record {
+            topic: &self.topics.state,
+            partition: Some(partitioner::of(record.key.promoter(), self.state_partitions)),
+            key: Some(key.as_bytes()),
+            headers: &[],
+            value: value.as_deref(),
+            timestamp: now,
+        })
+    }
+}
+
+/// The topic of an event, and what it takes.
+#[derive(Clone, Copy)]
+struct Destination<'a> {
+    topic: &'a str,
+    limit: usize,
+    oldest: Oldest,
+}
+
+impl Destination<'_> {
+    /// The time of the event's record: its fact's, and never in the future.
+    fn time(self, event: &Event, now: UnixMillis) -> Result<UnixMillis, Refused> {
+        let timestamp = event.fact.time.as_millis().min(now);
+        let Some(oldest) = self.oldest.at(now).filter(|oldest| timestamp < *oldest) else { return Ok(timestamp) };
+        let (time, topic, oldest) = (event.fact.time, self.topic, oldest.as_seconds());
+        let detail = format!("the fact's time is {time}, topic {topic} takes none before {oldest}");
+        Err(Refused { reason: "refused_time", detail })
+    }
+}
+
+/// What a record of the event takes at most, in bytes: its texts, and room for everything else.
+fn length_max(event: &Event) -> usize {
+    let texts =
+        |texts: &[&Option<String>]| texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum::<usize>();
+    let of_touch = |touch: &Touch| {
+        let Touch { openid, path, share_extra_info, retail_id, extra_info, .. } = touch;
+        openid.len() + texts(&[path, share_extra_info, retail_id, extra_info])
+    };
+    let content = match &event.fact.content {
+        Content::Touch(touch) => of_touch(touch),
+        Content::Order { touch, payment, .. } => {
+            let Payment { mch_id, trade_no, out_trade_no, .. } = payment;
+            of_touch(touch) + mch_id.len() + trade_no.len() + texts(&[out_trade_no])
+        }
+    };
+    content + 2 * event.promoter.key().len() + FIXED_BYTES_MAX + RECORD_OVERHEAD
+}
+
+/// The topic of the dead letters, and the largest record that it takes.
+pub struct DeadLetters<'a> {
+    pub topic: &'a str,
+    pub limit: usize,
+}
+
+impl DeadLetters<'_> {
+    /// Dead letters must always fit: one that does not is cut further.
+    pub fn write<E>(
+        &self,
+        letter: &DeadLetter,
+        encoders: &Encoders,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let key = letter.promoter.as_ref().map(|promoter| promoter.key().as_bytes());
+        let room = self.limit.saturating_sub(RECORD_OVERHEAD + key.map_or(0, <[u8]>::len));
+        let mut letter = letter.clone();
+        loop {
+            buffer.clear();
+            match encoders.dead_letter(&letter, buffer) {
+                Ok(()) if buffer.len() <= room || letter.is_smallest() => break,
+                Ok(()) => {
+                    let raw_bytes = letter.raw.len().saturating_sub(buffer.len() - room);
+                    letter = letter.cut_to(raw_bytes);
+                }
+                Err(error) => {
+                    tracing::error!(%error, reason = letter.reason, "dead letter can't be encoded");
+                    return Ok(());
+                }
+            }
+        }
+        send(Record { topic: self.topic, partition: None, key, headers: &[], value: Some(buffer), timestamp: now })
+    }
+}
+
+fn row_id(event: &Event) -> FactId {
+    dead_row_id(&event.promoter, &event.fact.raw)
+}
+
+/// Why an event can't be published.
+struct Refused {
+    reason: &'static str,
+    detail: String,
+}
+
+impl Refused {
+    fn letter(self, event: &Event) -> DeadLetter {
+        let Refused { reason, detail } = self;
+        let (feed, raw) = (event.fact.memory, event.fact.raw.clone());
+        DeadLetter::of_row(feed, event.promoter.clone(), reason, detail, raw, event.observed_at)
+    }
+}

@@ -1,0 +1,60 @@
+//! The claim of this process on the partitions of one topic: joined once, taken up anew by every opening.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use super::membership::{Assignment, Ownership};
+use crate::commit::log::OpenError;
+use crate::kafka::client::settings::Settings;
+
+/// How long a refused member waits to be told about the newer generation before it tries again with what it has.
+const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
+
+pub struct Claim {
+    group: String,
+    topic: String,
+    ownership: OnceCell<Ownership>,
+    /// The last assignment that the broker refused: only a later one counts.
+    refused: Mutex<u64>,
+}
+
+impl Claim {
+    /// In `group`, on the partitions of `topic`. Nobody joins before the first [`acquire`](Self::acquire).
+    pub fn new(group: String, topic: String) -> Claim {
+        Claim { group, topic, ownership: OnceCell::new(), refused: Mutex::default() }
+    }
+
+    /// The current assignment, waiting for one if need be. It is in use until [`release`](Self::release).
+    pub async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
+        let join = async || Ownership::join(settings, &self.group, &self.topic);
+        let ownership = self.ownership.get_or_try_init(join).await;
+        let ownership = ownership.map_err(|error| OpenError::Stop(format!("the group can't be joined: {error}")))?;
+        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused == 0 {
+            return ownership.acquire(0).await;
+        }
+        // A member that was refused learns of the newer generation with its next heartbeat. Should the refusal have
+        // had another cause, the assignment it has is tried again after a while.
+        match tokio::time::timeout(REASSIGNMENT_WAIT, ownership.acquire(refused)).await {
+            Ok(acquired) => acquired,
+            Err(_) => {
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+                Err(OpenError::Again("no new assignment came after the last one was refused".into()))
+            }
+        }
+    }
+
+    /// The broker has refused the assignment with this number: a newer generation may own the partitions.
+    pub fn refuse(&self, number: u64) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = number;
+    }
+
+    /// Says that nothing is written under the assignment any more.
+    pub fn release(&self) {
+        if let Some(ownership) = self.ownership.get() {
+            ownership.release();
+        }
+    }
+}

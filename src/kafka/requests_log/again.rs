@@ -1,0 +1,268 @@
+//! Reads pieces of the request topic that have been read before: for what is parked, and to see whether it is the same
+//! log.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::reader::{again, command};
+use crate::commit::log::OpenError;
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::LoggedConsumer;
+use crate::requests::log::{CHUNK_BYTES_MAX, Chunk, ReadAgain};
+
+/// Also the longest that the thread takes to stop.
+const POLL: Duration = Duration::from_millis(100);
+/// How long a piece is waited for that should be there: a broker that leads since a moment may not know it yet.
+const CHUNK_WAIT: Duration = Duration::from_secs(5);
+/// A consumer that nobody has wished anything of for so long is given up: its threads and connections are many times what
+/// a new one costs now and then.
+pub(in crate::kafka) const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// Where a consumer stands that reads one piece after the other.
+pub(in crate::kafka) struct Pieces {
+    consumer: LoggedConsumer,
+    topic: String,
+    /// The partition and the offset that come next, where that is known.
+    at: Option<(i32, i64)>,
+}
+
+impl Pieces {
+    pub fn new(consumer: LoggedConsumer, topic: &str) -> Pieces {
+        Pieces { consumer, topic: topic.to_owned(), at: None }
+    }
+
+    pub fn consumer(&self) -> &BaseConsumer<LogContext> {
+        &self.consumer
+    }
+
+    /// The records of `partition` from `from` to before `to`, or the first `most` of them, or as many as make a chunk. What
+    /// can't be read until `until` comes is left out, and the chunk ends before it.
+    pub fn read(
+        &mut self,
+        partition: i32,
+        from: i64,
+        to: i64,
+        most: usize,
+        until: Instant,
+        stop: &CancellationToken,
+    ) -> KafkaResult<Chunk> {
+        self.seek(partition, from)?;
+        let mut chunk = Chunk { commands: Vec::new(), next: from };
+        let mut bytes = 0;
+        while chunk.next < to && chunk.commands.len() < most && bytes < CHUNK_BYTES_MAX {
+            if stop.is_cancelled() || Instant::now() >= until {
+                break;
+            }
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    let command = command(&message);
+                    if command.place.offset < from {
+                        // `from` is beyond the end now, and librdkafka begins anew: there is nothing to be had.
+                        break;
+                    }
+                    if command.place.offset >= to {
+                        chunk.next = to;
+                        break;
+                    }
+                    chunk.next = command.place.offset + 1;
+                    bytes += command.bytes();
+                    chunk.commands.push(command);
+                }
+                // Nothing but control records may stand before the end.
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    chunk.next = chunk.next.max(self.position(partition)?.min(to));
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
+                Some(Err(error)) => self.consumer.context().error(&error, "reading requests again"),
+                None => {}
+            }
+        }
+        // Behind `to` the consumer has gone further, or may have; and where nothing came it is asked for anew.
+        self.at = Some((partition, chunk.next)).filter(|_| from < chunk.next && chunk.next < to);
+        Ok(chunk)
+    }
+
+    fn seek(&mut self, partition: i32, from: i64) -> KafkaResult<()> {
+        if self.at.take() == Some((partition, from)) {
+            return Ok(());
+        }
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(&self.topic, partition, Offset::Offset(from))?;
+        self.consumer.assign(&assignment)
+    }
+
+    fn position(&self, partition: i32) -> KafkaResult<i64> {
+        let positions = self.consumer.position()?;
+        let position = positions.find_partition(&self.topic, partition).and_then(|element| element.offset().to_raw());
+        Ok(position.unwrap_or(i64::MIN))
+    }
+}
+
+/// What the thread has.
+struct Reading {
+    settings: Settings,
+    topic: String,
+    /// Absent while nothing is to be read.
+    pieces: Option<Pieces>,
+    idle_max: Duration,
+    wished: mpsc::Receiver<ReadAgain>,
+    stop: CancellationToken,
+    runtime: Handle,
+}
+
+/// A thread that reads pieces as they are wished for.
+pub(in crate::kafka) struct AgainReader {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AgainReader {
+    /// To be called where there is a runtime. `idle_max` is how long a consumer is kept that nobody needs.
+    pub fn start(
+        settings: Settings,
+        pieces: Pieces,
+        idle_max: Duration,
+    ) -> Result<(AgainReader, mpsc::Sender<ReadAgain>), OpenError> {
+        let (wishes, wished) = mpsc::channel(1);
+        let (stop, runtime) = (CancellationToken::new(), Handle::current());
+        let (topic, pieces) = (pieces.topic.clone(), Some(pieces));
+        let reading = Reading { settings, topic, pieces, idle_max, wished, stop: stop.clone(), runtime };
+        let thread = std::thread::Builder::new()
+            .name("requests-again".into())
+            .spawn(move || reading.run())
+            .map_err(|error| OpenError::Again(format!("no thread for reading requests again: {error}")))?;
+        Ok((AgainReader { stop, thread: Some(thread) }, wishes))
+    }
+}
+
+impl Drop for AgainReader {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread has been reported by the panic hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Reading {
+    /// Until it is stopped, nobody wishes any more, or librdkafka can't go on.
+    fn run(mut self) {
+        while let Some(ReadAgain { partition, from, to, most, chunk }) = self.next_wish() {
+            let pieces = match self.pieces.take().map_or_else(|| self.open(), Ok) {
+                Ok(pieces) => self.pieces.insert(pieces),
+                Err(error) => {
+                    tracing::warn!(%error, "requests can't be read again");
+                    return;
+                }
+            };
+            match pieces.read(partition, from, to, most, Instant::now() + CHUNK_WAIT, &self.stop) {
+                // Whoever wished for it may be gone.
+                Ok(read) => drop(chunk.send(read)),
+                Err(error) => {
+                    pieces.consumer().context().error(&error, "reading requests again");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Pieces, OpenError> {
+        Ok(Pieces::new(consumer(&self.settings)?, &self.topic))
+    }
+
+    /// Nothing once there will be none.
+    fn next_wish(&mut self) -> Option<ReadAgain> {
+        let Reading { pieces, idle_max, wished, stop, runtime, .. } = self;
+        if pieces.is_some() {
+            let soon = async { tokio::time::timeout(*idle_max, wished.recv()).await };
+            match runtime.block_on(stop.run_until_cancelled(soon))? {
+                Ok(wish) => return wish,
+                Err(_) => *pieces = None,
+            }
+        }
+        runtime.block_on(stop.run_until_cancelled(wished.recv()))?
+    }
+}
+
+/// A consumer of the request topic that says where it ends.
+pub(in crate::kafka) fn consumer(settings: &Settings) -> Result<LoggedConsumer, OpenError> {
+    let mut config = settings.command_reader_config();
+    config.set("enable.partition.eof", "true");
+    config.create_with_context(LogContext::default()).map_err(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    use super::*;
+    use crate::kafka::client::mock_cluster::StandIn;
+    use crate::kafka::client::settings::tests::settings;
+    use crate::requests::log::CHUNK_MAX;
+
+    const BOUND: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_piece_holds_what_is_there_and_says_how_far_that_is() {
+        let stand_in = StandIn::start().unwrap();
+        stand_in.create_topic("requests", 2).unwrap();
+        let servers = stand_in.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for number in 0..10 {
+            let value = number.to_string();
+            producer.send(BaseRecord::<(), _>::to("requests").partition(1).payload(&value)).unwrap();
+        }
+        producer.flush(BOUND).unwrap();
+        let settings = settings(&[("bootstrap.servers", &servers)]);
+        let mut pieces = Pieces::new(consumer(&settings).unwrap(), "requests");
+        let stop = CancellationToken::new();
+        let mut read_most = |from, to, most, wait| {
+            let Chunk { commands, next } = pieces.read(1, from, to, most, Instant::now() + wait, &stop).unwrap();
+            (commands.iter().map(|command| command.place.offset).collect::<Vec<_>>(), next)
+        };
+        assert_eq!(read_most(0, 10, 2, BOUND), (vec![0, 1], 2));
+        assert_eq!(read_most(2, 10, 3, BOUND), (vec![2, 3, 4], 5));
+        let mut read = |from, to, wait| read_most(from, to, CHUNK_MAX, wait);
+        assert_eq!(read(3, 8, BOUND), (vec![3, 4, 5, 6, 7], 8));
+        assert_eq!(read(8, 10, BOUND), (vec![8, 9], 10));
+        assert_eq!(read(2, 4, BOUND), (vec![2, 3], 4));
+        // It can't be there yet, or any more.
+        let brief = Duration::from_millis(500);
+        assert_eq!(read(9, 12, brief), (vec![9], 10));
+        assert_eq!(read(50, 60, brief), (vec![], 50));
+        assert_eq!(read(0, 2, BOUND), (vec![0, 1], 2));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_consumer_that_was_given_up_is_replaced_when_something_is_wished_for() {
+        let stand_in = StandIn::start().unwrap();
+        stand_in.create_topic("requests", 1).unwrap();
+        let servers = stand_in.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for value in ["a", "b", "c"] {
+            producer.send(BaseRecord::<(), _>::to("requests").partition(0).payload(value)).unwrap();
+        }
+        producer.flush(BOUND).unwrap();
+        let settings = settings(&[("bootstrap.servers", &servers)]);
+        let pieces = Pieces::new(consumer(&settings).unwrap(), "requests");
+        // Given up after each wish.
+        let (_reader, wishes) = AgainReader::start(settings, pieces, Duration::ZERO).unwrap();
+        for from in 0..3 {
+            let (chunk, read) = tokio::sync::oneshot::channel();
+            wishes.send(ReadAgain { partition: 0, from, to: 3, most: 1, chunk }).await.unwrap();
+            let Chunk { commands, next } = read.await.unwrap();
+            assert_eq!((commands.len(), next), (1, from + 1));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Puts requests on the request topic, as any program does that asks for material.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::kafka::client::context;
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::rights;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::Supplied;
+
+/// All calls block.
+pub struct RequestTopic {
+    producer: Supplied<BaseProducer<RequestContext>>,
+    name: String,
+}
+
+impl RequestTopic {
+    /// The topic `name`, which exists.
+    pub fn open(settings: &Settings, name: &str) -> Result<RequestTopic, String> {
+        let producer = settings
+            .request_producer_config()
+            .create_with_context(RequestContext::default())
+            .map_err(|error| format!("the producer can't be made: {error}"))?;
+        Ok(RequestTopic { producer, name: name.to_owned() })
+    }
+
+    /// Puts a request, and waits until it is acknowledged, for `bound` at most. `content_type` says how `value` is written.
+    pub fn put(&self, key: &str, content_type: &str, value: &[u8], bound: Duration) -> Result<(), String> {
+        let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(content_type) });
+        let record = BaseRecord::to(&self.name).key(key).payload(value).headers(headers);
+        self.producer.send(record).map_err(|(error, _)| self.failed(&error))?;
+        let flushed = self.producer.flush(bound);
+        // That nothing is under way any more need not mean that it was taken.
+        match self.producer.context().refusal().or(flushed.err()) {
+            Some(error) => Err(self.failed(&error)),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, error: &KafkaError) -> String {
+        // What has ended the producer for good is the cause of what it says of each record.
+        let fatal = self.producer.client().fatal_error().map(|(code, _)| code);
+        match fatal.or(error.rdkafka_error_code()).and_then(right_missing) {
+            Some(reason) => rights::may_not_write(Some(&self.name), reason),
+            None => self.producer.context().log.explained(format!("topic {} takes no request: {error}", self.name)),
+        }
+    }
+}
+
+/// Why a broker refuses a producer that repeats nothing twice, where it is for want of rights.
+fn right_missing(code: RDKafkaErrorCode) -> Option<&'static str> {
+    match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed => Some("the broker refuses it"),
+        RDKafkaErrorCode::ClusterAuthorizationFailed => Some(
+            "the broker refuses a producer that may write no topic; before 3.0 it wants IDEMPOTENT_WRITE on the cluster, too",
+        ),
+        _ => None,
+    }
+}
+
+/// Keeps why a request was not taken.
+#[derive(Default)]
+struct RequestContext {
+    log: LogContext,
+    refusal: Mutex<Option<KafkaError>>,
+}
+
+impl RequestContext {
+    /// Of the last request.
+    fn refusal(&self) -> Option<KafkaError> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl rdkafka::client::ClientContext for RequestContext {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+        self.log.hear(facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(&error, reason);
+    }
+}
+
+impl rdkafka::producer::ProducerContext for RequestContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &rdkafka::message::DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_want_of_a_right_is_known_in_either_form() {
+        for code in [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::ClusterAuthorizationFailed] {
+            assert!(right_missing(code).is_some(), "{code}");
+        }
+        assert_eq!(right_missing(RDKafkaErrorCode::MessageTimedOut), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! Reads requests from where they are answered, in a thread of its own.
+
+use std::collections::HashMap;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::commit::log::OpenError;
+use crate::kafka::client::headers::headers;
+use crate::kafka::client::supplied::LoggedConsumer;
+use crate::model::time::UnixMillis;
+use crate::requests::command::{Command, Place};
+use crate::requests::progress::Progress;
+
+/// Also the longest that the reading thread takes to stop.
+const POLL: Duration = Duration::from_millis(100);
+/// Commands between the reader and the lane: the lane keeps those that it has begun, these only bridge a moment.
+const QUEUE_MAX: usize = 16;
+/// A full queue means that calls are under way; they take longer than this.
+const FULL_PAUSE: Duration = Duration::from_millis(2);
+
+/// A thread that reads. It waits for the lane to take a command, so few are in memory.
+pub(in crate::kafka) struct Reader {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    pub fn start(
+        consumer: LoggedConsumer,
+        topic: &str,
+        progress: &[Progress],
+    ) -> Result<(Reader, mpsc::Receiver<Command>), OpenError> {
+        let mut assignment = TopicPartitionList::new();
+        for Progress { partition, next, .. } in progress {
+            assignment.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(again)?;
+        }
+        consumer.assign(&assignment).map_err(again)?;
+        let (commands, receiver) = mpsc::channel(QUEUE_MAX);
+        let stop = CancellationToken::new();
+        let reading = Reading {
+            consumer,
+            commands,
+            topic: topic.to_owned(),
+            next: progress.iter().map(|progress| (progress.partition, progress.next)).collect(),
+            was_missing: false,
+            stop: stop.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("requests".into())
+            .spawn(move || reading.run())
+            .map_err(|error| OpenError::Again(format!("no thread for reading requests: {error}")))?;
+        Ok((Reader { stop, thread: Some(thread) }, receiver))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread has been reported by the panic hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+struct Reading {
+    consumer: LoggedConsumer,
+    commands: mpsc::Sender<Command>,
+    topic: String,
+    /// The least offset that may come, by partition.
+    next: HashMap<i32, i64>,
+    /// The topic was not there for a while.
+    was_missing: bool,
+    stop: CancellationToken,
+}
+
+impl Reading {
+    /// Until it is stopped, librdkafka can't go on, or the log may be another one.
+    fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            match self.consumer.poll(POLL) {
+                None => {}
+                Some(Ok(message)) => {
+                    let command = command(&message);
+                    if self.is_of_another_log(command.place) || hand_over(command, &self.commands, &self.stop).is_err()
+                    {
+                        return;
+                    }
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    self.consumer.context().error(&error, "reading requests");
+                    return;
+                }
+                Some(Err(error)) => {
+                    self.was_missing |= is_missing(&error);
+                    self.consumer.context().error(&error, "reading requests");
+                }
+            }
+        }
+    }
+
+    /// Offsets that go back, or a topic that is there again, mean that it may have been made anew or has lost its tail:
+    /// whoever opens it next compares.
+    fn is_of_another_log(&mut self, Place { partition, offset }: Place) -> bool {
+        let next = self.next.entry(partition).or_insert(offset);
+        let is_another = offset < *next || self.was_missing;
+        if is_another {
+            let (topic, next) = (&self.topic, *next);
+            tracing::warn!(topic, partition, offset, next, "the request topic may be another log, and is looked at");
+        }
+        *next = offset + 1;
+        is_another
+    }
+}
+
+fn is_missing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
+
+/// Nobody takes it any more.
+struct Unwanted;
+
+/// The lane's end of the queue may outlive the wish to stop, so this never waits without looking.
+fn hand_over(mut command: Command, commands: &mpsc::Sender<Command>, stop: &CancellationToken) -> Result<(), Unwanted> {
+    while let Err(refused) = commands.try_send(command) {
+        let mpsc::error::TrySendError::Full(back) = refused else { return Err(Unwanted) };
+        if stop.is_cancelled() {
+            return Err(Unwanted);
+        }
+        command = back;
+        std::thread::sleep(FULL_PAUSE);
+    }
+    Ok(())
+}
+
+pub(in crate::kafka) fn command(message: &BorrowedMessage<'_>) -> Command {
+    Command {
+        place: Place { partition: message.partition(), offset: message.offset() },
+        timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or(0)),
+        key: message.key().map(Bytes::copy_from_slice),
+        headers: headers(message),
+        value: message.payload().map(Bytes::copy_from_slice),
+    }
+}
+
+pub(in crate::kafka) fn again(error: KafkaError) -> OpenError {
+    OpenError::Again(format!("the request topic can't be read: {error}"))
+}

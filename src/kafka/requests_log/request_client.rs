@@ -1,0 +1,114 @@
+//! The other side of the request topic: puts one request, and sees the replies that come from then on.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::error::RDKafkaErrorCode::OperationTimedOut;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::entrance::RequestTopic;
+use crate::kafka::client::lookup::{Lookup, Refused};
+use crate::kafka::client::rights;
+use crate::kafka::client::settings::{CommandTopics, Settings};
+use crate::kafka::client::supplied::LoggedConsumer;
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long one call may take that has to be over by `until`.
+pub(in crate::kafka) fn left(until: Instant) -> Duration {
+    // librdkafka takes none for "for ever" or for "not at all".
+    until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), CALL_TIMEOUT)
+}
+
+/// All calls block.
+pub struct Asker {
+    requests: RequestTopic,
+    replies: LoggedConsumer,
+}
+
+impl Asker {
+    /// From here on no reply is missed, whenever it comes. Given up at `until`. What is in the way of asking or of
+    /// reading the reply is found here, before anything is asked.
+    pub fn open(settings: &Settings, topics: &CommandTopics, until: Instant) -> Result<Asker, String> {
+        let failed = |error: KafkaError| format!("the replies can't be read: {error}");
+        let lookup = Lookup::of_reader(settings).map_err(failed)?;
+        let partitions = partitions(&lookup, topics, until)?;
+        let unread = |error| lookup.failed("the replies can't be read", &error);
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            // A number, and not "the end": that would be looked for later, when the reply may stand before it.
+            let ends = lookup.consumer().fetch_watermarks(&topics.results, partition, left(until));
+            let (_, end) = ends.map_err(unread)?;
+            assignment.add_partition_offset(&topics.results, partition, Offset::Offset(end)).map_err(failed)?;
+        }
+        lookup.consumer().assign(&assignment).map_err(failed)?;
+        read_once(&lookup, &topics.results, partitions, until)?;
+        Ok(Asker { requests: RequestTopic::open(settings, &topics.requests)?, replies: lookup.into_consumer() })
+    }
+
+    /// Puts a request in Avro, and waits until it is acknowledged, or until `until`.
+    pub fn put(&self, key: &str, value: &[u8], until: Instant) -> Result<(), String> {
+        self.requests.put(key, "application/avro", value, left(until))
+    }
+
+    /// The value of the next reply to anybody, or nothing where none came before `until`.
+    pub fn next_reply(&self, until: Instant) -> Result<Option<Vec<u8>>, String> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            match self.replies.poll(left) {
+                Some(Ok(message)) => return Ok(Some(message.payload().unwrap_or_default().to_vec())),
+                None | Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.to_string()),
+                Some(Err(error)) => self.replies.context().error(&error, "waiting for the reply"),
+            }
+        }
+    }
+}
+
+/// How many the topic of the replies has. Tells all that is wrong with both topics.
+fn partitions(lookup: &Lookup<'_>, topics: &CommandTopics, until: Instant) -> Result<i32, String> {
+    let mut problems = Vec::new();
+    let mut look = |topic: &str, rights| match lookup.count(topic, rights, left(until)) {
+        Ok(Some(count)) => Ok(count.partitions),
+        Ok(None) => {
+            problems.push(format!("topic {topic} does not exist; does a connector run?"));
+            Ok(0)
+        }
+        Err(Refused::NoRight(problem) | Refused::Topic(problem)) => {
+            problems.push(problem);
+            Ok(0)
+        }
+        Err(Refused::Call(reason)) => Err(reason),
+    };
+    look(&topics.requests, "DESCRIBE and WRITE")?;
+    let partitions = look(&topics.results, "DESCRIBE and READ")?;
+    if problems.is_empty() { Ok(partitions) } else { Err(problems.join("\n")) }
+}
+
+/// Waits until each partition was read, if only to its end: a right that is missing is told by no other call. What
+/// comes meanwhile answers somebody else.
+fn read_once(lookup: &Lookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), String> {
+    let mut unread: HashSet<i32> = (0..partitions).collect();
+    while !unread.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(lookup.failed("the replies can't be read", &KafkaError::Global(OperationTimedOut)));
+        }
+        match lookup.consumer().poll(left.min(POLL)) {
+            Some(Ok(message)) => drop(unread.remove(&message.partition())),
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
+            Some(Err(error)) if rights::may_not(&error) => return Err(rights::may_not_read(topic)),
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.to_string()),
+            Some(Err(error)) => lookup.consumer().context().error(&error, "reading the replies"),
+            None => {}
+        }
+    }
+    Ok(())
+}

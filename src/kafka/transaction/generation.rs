@@ -1,0 +1,96 @@
+//! Whether the brokers look at the generation that comes with a transaction's offsets.
+//!
+//! What keeps a zombie from writing is that they refuse the offsets of an older generation. Brokers before Kafka 2.5 know no
+//! generation there (TxnOffsetCommit below version 3): librdkafka leaves it out then, and they take offsets from anybody. No
+//! call tells the version, so the brokers are tried: offsets of a member that does not exist must be refused.
+
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::bindings as native;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::Producer;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
+use crate::commit::log::OpenError;
+use crate::kafka::client::rights;
+use crate::kafka::client::supplied::ClientSetup;
+
+/// No group gives it, and no group reaches that generation.
+const NOBODY: &CStr = c"nobody";
+const NO_GENERATION: i32 = i32::MAX;
+/// How often a coordinator that is not ready is asked.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Tries the brokers once for the whole process, with a producer of its own: the offsets may be sent twice, and must not
+/// reach the transaction of another. `config` is that of a transactional producer, and `topic` one that `group` reads.
+pub(in crate::kafka) fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result<(), OpenError> {
+    static CHECKED: AtomicBool = AtomicBool::new(false);
+    if CHECKED.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let producer = TransactionalProducer::open(config, topic)?;
+    let again = |error: rdkafka::error::KafkaError| OpenError::Again(format!("the brokers can't be tried: {error}"));
+    for attempt in 1.. {
+        producer.kafka().begin_transaction().map_err(again)?;
+        let refused = send_offsets_of_nobody(&producer, group, topic);
+        retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)).map_err(again)?;
+        match refused {
+            Ok(()) => return Err(OpenError::Stop(TOO_OLD.to_owned())),
+            Err(Refusal { code: RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration, .. }) => break,
+            Err(Refusal { code: RDKafkaErrorCode::GroupAuthorizationFailed, .. }) => {
+                return Err(OpenError::Stop(format!(
+                    "the consumer group {group} may not be written to; allow this user to READ it"
+                )));
+            }
+            Err(Refusal { code: RDKafkaErrorCode::TopicAuthorizationFailed, .. }) => {
+                return Err(OpenError::Stop(rights::may_not_read(topic)));
+            }
+            Err(refusal) if attempt >= ATTEMPTS_MAX => {
+                return Err(OpenError::Again(format!("the brokers can't be tried: {}", refusal.words)));
+            }
+            Err(_) => {}
+        }
+    }
+    CHECKED.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+const TOO_OLD: &str = "the brokers do not look at the generation of a consumer group in a transaction, so they would let an \
+                       instance write that was replaced; Kafka 2.5 or later is needed";
+
+struct Refusal {
+    code: RDKafkaErrorCode,
+    words: String,
+}
+
+#[allow(unsafe_code, reason = "metadata of a member that is none, which rdkafka does not offer, argued below")]
+fn send_offsets_of_nobody(producer: &TransactionalProducer, group: &str, topic: &str) -> Result<(), Refusal> {
+    let unusable = |words: String| Refusal { code: RDKafkaErrorCode::InvalidArgument, words };
+    let group = CString::new(group).map_err(|error| unusable(error.to_string()))?;
+    let mut offsets = TopicPartitionList::new();
+    let added = offsets.add_partition_offset(topic, 0, Offset::Offset(0));
+    added.map_err(|error| unusable(error.to_string()))?;
+    let milliseconds = i32::try_from(CALL_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the texts outlive the metadata, which copies them; metadata and error are each destroyed once, after their
+    // last use; the pointers of the client and of the list are valid while both are borrowed for the call.
+    unsafe {
+        let nobody = native::rd_kafka_consumer_group_metadata_new_with_genid(
+            group.as_ptr(),
+            NO_GENERATION,
+            NOBODY.as_ptr(),
+            std::ptr::null(),
+        );
+        let client = producer.kafka().client().native_ptr();
+        let error = native::rd_kafka_send_offsets_to_transaction(client, offsets.ptr(), nobody, milliseconds);
+        native::rd_kafka_consumer_group_metadata_destroy(nobody);
+        if error.is_null() {
+            return Ok(());
+        }
+        let code = native::rd_kafka_error_code(error).into();
+        let words = CStr::from_ptr(native::rd_kafka_error_string(error)).to_string_lossy().into_owned();
+        native::rd_kafka_error_destroy(error);
+        Err(Refusal { code, words })
+    }
+}

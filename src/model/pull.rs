@@ -1,0 +1,302 @@
+//! One pull: from the first question of a scope to the cursor's advance, as a machine without I/O.
+//!
+//! Whoever drives it asks what [`Pull::next_request`] says, gives each answer to [`Pull::take_page`], and hands the
+//! harvest on before it asks again. Between two pages a pull may lie still for any time (its interface is held, say) and
+//! go on behind its last page: what holds for rows that move between two pages ([`super::pages`]) does not depend on
+//! how much time passes there, and `as_of` stays that of the first call.
+
+use super::cursor::Cursor;
+use super::fact::{Content, OrderStatus, RefundMark};
+use super::harvest::{Advance, Harvest, RefundsMet, Sighting};
+use super::pages::{Names, Next, PageHead, Pages, PagesFault, RowOnPage};
+use super::promoter::Promoter;
+use super::row::ReadRow;
+use super::scope::{Scope, closes};
+use super::time::{Day, UnixMillis, UnixTime};
+use super::turns::Pulled;
+
+/// What to pull.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub promoter: Promoter,
+    pub scope: Scope,
+    /// Of the scope's feed.
+    pub cursor: Cursor,
+    /// Of the scope's feed, in seconds.
+    pub lateness: i64,
+    /// For a pull of orders that is all that looks after the memory of refunds.
+    pub refunds: Option<RefundsJob>,
+}
+
+/// How a pull of orders looks after the memory of the refunds that it meets.
+#[derive(Clone, Copy, Debug)]
+pub struct RefundsJob {
+    /// Of refunds, in seconds.
+    pub lateness: i64,
+    /// Whether no open day but what it reads itself is unread.
+    pub ends_history: bool,
+}
+
+/// One page to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub scope: Scope,
+    /// None for the first page.
+    pub start_id: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Pull {
+    job: Job,
+    as_of: UnixTime,
+    pages: Pages,
+    start_id: Option<String>,
+    /// Whether a page was taken since it began or was taken up again.
+    got_ahead: bool,
+    resumed: bool,
+}
+
+/// What a page brought, and how the pull stands now.
+#[derive(Debug)]
+pub struct Taken {
+    /// To be handed on whatever `step` is: what was read counts, though the cursor stays.
+    pub harvest: Harvest,
+    pub step: Result<Step, PagesFault>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask the next request.
+    GoOn,
+    /// The scope was read to its end.
+    End(Pulled),
+}
+
+impl Pull {
+    /// `as_of` is "now" before the first call is sent.
+    pub fn new(job: Job, as_of: UnixTime) -> Pull {
+        Pull { job, as_of, pages: Pages::default(), start_id: None, got_ahead: false, resumed: false }
+    }
+
+    /// Corrects "now" by the clock that the first answer shows: what the upstream makes visible after `as_of` is left to
+    /// a later pull. Later answers change nothing.
+    pub fn hear(&mut self, as_of: UnixTime) {
+        if self.pages.pages() == 0 {
+            self.as_of = self.as_of.min(as_of);
+        }
+    }
+
+    pub fn next_request(&self) -> Request {
+        Request { scope: self.job.scope, start_id: self.start_id.clone() }
+    }
+
+    /// Takes the answer to the request. `total_cnt` and `start_id` are the upstream's words.
+    pub fn take_page(
+        &mut self,
+        rows: Vec<ReadRow>,
+        total_cnt: Option<i64>,
+        start_id: Option<String>,
+        observed_at: UnixMillis,
+    ) -> Taken {
+        let proves_no_end = self.is_resuming() && rows.is_empty();
+        self.got_ahead = true;
+        let head = PageHead { total_cnt, start_id, count: rows.len() };
+        let mut harvest = Harvest::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
+        let reached = self.reached();
+        let completes = self.completes_something(reached);
+        harvest.heads_for = reached;
+        let step = match self.pages.take(head, rows_of(&self.job, &harvest, reached, completes), completes) {
+            Ok(Next::Page(start_id)) => {
+                self.start_id = Some(start_id);
+                Ok(Step::GoOn)
+            }
+            Ok(Next::Again) => {
+                self.start_id = None;
+                Ok(Step::GoOn)
+            }
+            Ok(Next::End) if proves_no_end => {
+                self.begin_again();
+                Ok(Step::GoOn)
+            }
+            Ok(Next::End) => {
+                harvest.advance = Some(self.advance(reached));
+                Ok(Step::End(self.pulled(reached)))
+            }
+            Err(fault) => Err(fault),
+        };
+        Taken { harvest, step }
+    }
+
+    /// How long a `start_id` lives is not documented, so nothing behind one that has waited may be the end of the pages, or
+    /// what is said of one that is too old. Only a reading in one go tells; `as_of` stays, which is the earlier one.
+    fn begin_again(&mut self) {
+        self.pages = Pages::default();
+        self.start_id = None;
+    }
+
+    /// Whether the end of the pull moves the cursor, or closes a day that the cursor passes together with those before it.
+    fn completes_something(&self, reached: UnixTime) -> bool {
+        match self.job.scope {
+            Scope::Day { day, .. } => closes(day, self.job.lateness, self.as_of),
+            _ => reached > self.job.cursor.complete_before,
+        }
+    }
+
+    fn reached(&self) -> UnixTime {
+        self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of)
+    }
+
+    fn advance(&self, to: UnixTime) -> Advance {
+        let met = |RefundsJob { lateness, ends_history }| RefundsMet {
+            to: Scope::completes_refunds(to, lateness, self.as_of),
+            ends_history,
+        };
+        Advance { from: self.job.cursor.complete_before, to, refunds: self.job.refunds.map(met) }
+    }
+
+    fn pulled(&self, reached: UnixTime) -> Pulled {
+        Pulled {
+            scope: self.job.scope,
+            reached,
+            as_of: self.as_of,
+            pages: self.pages.pages(),
+            rows: self.pages.rows(),
+            digest: self.pages.digest(),
+        }
+    }
+
+    pub fn promoter(&self) -> &Promoter {
+        &self.job.promoter
+    }
+
+    pub fn scope(&self) -> Scope {
+        self.job.scope
+    }
+
+    pub fn as_of(&self) -> UnixTime {
+        self.as_of
+    }
+
+    /// Whether the page that is asked for next follows one that was taken before an interruption. How long a `start_id`
+    /// lives is not documented, so its refusal says nothing about the scope.
+    pub fn is_resuming(&self) -> bool {
+        self.resumed && !self.got_ahead
+    }
+
+    /// The pull as it can be taken up again, where pages were read.
+    pub fn held(mut self) -> Option<Pull> {
+        self.got_ahead = false;
+        self.resumed = true;
+        self.start_id.is_some().then_some(self)
+    }
+
+    /// As [`Pull::held`], where the page that was asked for may be what stopped it: it must have got ahead since it was
+    /// taken up.
+    pub fn interrupted(self) -> Option<Pull> {
+        if self.got_ahead { self.held() } else { None }
+    }
+}
+
+fn rows_of(job: &Job, harvest: &Harvest, reached: UnixTime, completes: bool) -> impl Iterator<Item = RowOnPage> {
+    let passed = move |sighting: &Sighting| completes && is_passed(job.scope, sighting, reached);
+    let facts = harvest.sightings.iter().map(move |sighting| RowOnPage {
+        id: sighting.fact.id,
+        passed: passed(sighting),
+        names: names(job, sighting),
+    });
+    // The time of an unreadable row is unknown.
+    let dead_rows = harvest.dead_rows.iter().map(move |row| RowOnPage { id: row.id, passed: completes, names: None });
+    facts.chain(dead_rows)
+}
+
+/// A refund may be told its time between two pages, or show it no more. (In a pull of orders its payment shows that a row has
+/// moved.)
+fn names(job: &Job, Sighting { fact, .. }: &Sighting) -> Option<Names> {
+    let Content::Order { status, payment, .. } = &fact.content else { return None };
+    if job.scope != Scope::Refunds || *status != OrderStatus::Refunded {
+        return None;
+    }
+    let [untimed, timed] = [RefundMark::Untimed, RefundMark::Timed].map(|mark| mark.id(&job.promoter, payment));
+    Some(if fact.has_time() { Names { was: untimed, left: Some(timed) } } else { Names { was: timed, left: None } })
+}
+
+/// Whether a fact that the scope shows is passed by what its end completes; `reached` is where the cursor stands then.
+fn is_passed(scope: Scope, Sighting { fact, remembered }: &Sighting, reached: UnixTime) -> bool {
+    match (scope, &fact.content) {
+        // It is shown as long as it is known, and told by whichever pull shows it first.
+        (Scope::Refunds, Content::Order { status: OrderStatus::Unknown, .. }) => false,
+        (Scope::Touches { .. } | Scope::Refunds, _) => *remembered < reached,
+        // It is listed under the day of its payment, of which UTC's is never the later one.
+        (Scope::History { .. }, Content::Order { payment, .. }) => {
+            Day::in_utc(payment.paid_time).beijing_start() < reached
+        }
+        (Scope::Day { .. } | Scope::History { .. }, _) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::feed::Feed;
+
+    const NOW: UnixTime = UnixTime(1_668_657_600);
+
+    fn pull() -> Pull {
+        let job = Job {
+            promoter: Promoter::from_key("wx1/o1").unwrap(),
+            scope: Scope::Touches { begin: NOW.minus(6000), end: NOW },
+            cursor: Cursor::begin(Feed::Touches, NOW.minus(6000)),
+            lateness: 600,
+            refunds: None,
+        };
+        Pull::new(job, NOW)
+    }
+
+    fn take(pull: &mut Pull, start_id: Option<&str>) -> Taken {
+        pull.take_page(vec![], start_id.map(|_| 1000), start_id.map(str::to_owned), UnixMillis(0))
+    }
+
+    #[test]
+    fn only_the_last_page_advances_by_the_clock_of_the_first_answer() {
+        let mut pull = pull();
+        pull.hear(NOW.minus(10));
+        assert_eq!(take(&mut pull, Some("x")).harvest.advance, None);
+        pull.hear(NOW.minus(100));
+        let advance = take(&mut pull, None).harvest.advance.unwrap();
+        assert_eq!((advance.from, advance.to), (NOW.minus(6000), NOW.minus(610)));
+    }
+
+    #[test]
+    fn a_held_pull_goes_on_behind_its_last_page_however_often_it_is_held() {
+        assert!(pull().held().is_none(), "no page was read");
+        let mut pull = pull();
+        take(&mut pull, Some("x")).step.unwrap();
+        let pull = pull.held().unwrap().held().unwrap();
+        assert_eq!(pull.next_request().start_id.as_deref(), Some("x"));
+        assert!(pull.is_resuming());
+    }
+
+    #[test]
+    fn nothing_behind_a_start_id_that_has_waited_is_not_the_end() {
+        let mut pull = pull();
+        pull.hear(NOW.minus(10));
+        take(&mut pull, Some("x")).step.unwrap();
+        let mut pull = pull.held().unwrap();
+        let taken = take(&mut pull, None);
+        assert_eq!((taken.step, taken.harvest.advance), (Ok(Step::GoOn), None));
+        assert_eq!(pull.next_request().start_id, None, "it is asked for from the beginning");
+        take(&mut pull, Some("x")).step.unwrap();
+        let advance = take(&mut pull, None).harvest.advance.unwrap();
+        assert_eq!(advance.to, NOW.minus(610), "in one go it is the end");
+    }
+
+    #[test]
+    fn a_pull_that_is_stopped_where_it_was_taken_up_begins_again() {
+        let mut pull = pull();
+        take(&mut pull, Some("x")).step.unwrap();
+        let mut pull = pull.interrupted().unwrap();
+        take(&mut pull, Some("y")).step.unwrap();
+        assert!(!pull.is_resuming());
+        assert!(pull.interrupted().unwrap().interrupted().is_none());
+    }
+}

@@ -1,0 +1,127 @@
+//! Which orders one pull asks for: those of one date, or of all dates at once.
+//!
+//! Each open day has its turn: today often, the others at the idle pace, and one that fails as one that does not. A day
+//! that was read after its time to close is closed, whatever stands before it; the cursor passes it when all days before
+//! it are. Until then that is known in memory only: after a restart it is read once more, and brings nothing new.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::cursor::Cursor;
+use crate::model::scope::{Scope, closes, first_day_not_closing};
+use crate::model::time::{Day, UnixTime};
+
+use super::Rules;
+
+/// With more open days than this, one pull without a date is cheaper than a call for each day.
+const DATED_DAYS_MAX: i64 = 31;
+/// After two undated pulls in a row that a smaller question could have cured, or eight of which nobody knows, days are asked
+/// for one by one.
+const UNDATED_DOUBTS_MAX: u32 = 8;
+const DOUBTS_OF_TOO_MUCH: u32 = 4;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Days {
+    /// The open days that were asked for, in vain or not.
+    asked: BTreeMap<Day, Asked>,
+    /// The closed ones behind the first open day.
+    closed: BTreeSet<Day>,
+    undated_doubts: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    last: Duration,
+    /// Whether it was ever read to its end.
+    read: bool,
+}
+
+/// The pauses between two turns of a day, and the days that have one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    first: Day,
+    today: Day,
+    pause_today: Duration,
+    pause: Duration,
+}
+
+impl Open {
+    /// `interval` is today's pause.
+    pub fn new(cursor: &Cursor, rules: Rules, interval: Duration, now: UnixTime) -> Open {
+        let first = cursor.first_open_day();
+        Open { first, today: Day::in_beijing(now).max(first), pause_today: interval, pause: rules.idle_every }
+    }
+
+    fn days(self) -> impl Iterator<Item = Day> {
+        std::iter::successors(Some(self.first), |day| Some(day.next())).take_while(move |day| *day <= self.today)
+    }
+}
+
+impl Days {
+    /// Among the open days it is the one that has waited longest; all of them where they are too many.
+    pub fn next(&self, open: Open, lateness: i64, now: UnixTime) -> Scope {
+        let until = first_day_not_closing(lateness, now);
+        let are_many = open.today.days_since(open.first) > DATED_DAYS_MAX && until > open.first;
+        if are_many && self.undated_doubts < UNDATED_DOUBTS_MAX {
+            return Scope::History { until };
+        }
+        let (day, _) = self.due_first(open);
+        let mut until = day.next();
+        while self.closed.contains(&until) {
+            until = until.next();
+        }
+        Scope::Day { day, until }
+    }
+
+    /// When the next day is due.
+    pub fn due(&self, open: Open) -> Duration {
+        self.due_first(open).1
+    }
+
+    /// A day was read to its end, and the cursor stands where that has moved it.
+    pub fn read(&mut self, day: Day, cursor: &Cursor, lateness: i64, as_of: UnixTime, clock: Duration) {
+        self.asked.insert(day, Asked { last: clock, read: true });
+        if closes(day, lateness, as_of) {
+            self.closed.insert(day);
+        }
+        let first = cursor.first_open_day();
+        self.asked.retain(|day, _| *day >= first);
+        self.closed.retain(|day| *day >= first);
+    }
+
+    /// A day was asked for in vain.
+    pub fn failed(&mut self, day: Day, clock: Duration) {
+        self.asked.entry(day).or_insert(Asked { last: clock, read: false }).last = clock;
+    }
+
+    /// Whether every open day was read but this one.
+    pub fn are_read_but(&self, day: Day, open: Open) -> bool {
+        let is_read = |other: &Day| self.asked.get(other).is_some_and(|asked| asked.read);
+        open.days().all(|other| other == day || is_read(&other))
+    }
+
+    pub fn undated_read(&mut self) {
+        self.undated_doubts = 0;
+    }
+
+    pub fn undated_was_too_much(&mut self) {
+        self.undated_doubts += DOUBTS_OF_TOO_MUCH;
+    }
+
+    pub fn undated_was_unanswered(&mut self) {
+        self.undated_doubts += 1;
+    }
+
+    /// The open day that is due first, and when; the earliest of several.
+    fn due_first(&self, open: Open) -> (Day, Duration) {
+        let mut best = (open.today, Duration::MAX);
+        for day in open.days() {
+            let pause = if day == open.today { open.pause_today } else { open.pause };
+            let due = self.asked.get(&day).map_or(Duration::ZERO, |asked| asked.last + pause);
+            if due < best.1 && !self.closed.contains(&day) {
+                best = (day, due);
+            }
+        }
+        best
+    }
+}

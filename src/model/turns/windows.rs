@@ -1,0 +1,194 @@
+//! How much of the touches one pull asks for.
+//!
+//! A backfill goes in slices, which adapt to what they bring. The last slice reaches to now, so that no slice, however
+//! short, delays what happens now; unless that was too much for one pull. Then the latest touches are read in parts, one
+//! behind the other, and the round begins again at the cursor.
+
+use crate::model::cursor::Cursor;
+use crate::model::scope::Scope;
+use crate::model::time::UnixTime;
+
+use super::Pulled;
+
+/// Slices of touches, in seconds: the first one, and the bounds within which they adapt.
+pub(super) const SLICE_FIRST: i64 = 24 * 3600;
+const SLICE_MIN: i64 = 60;
+const SLICE_MAX: i64 = 366 * 24 * 3600;
+/// No window gets shorter, in seconds, whatever fails: a thousand touches of one promoter within that time have not been
+/// seen, and an upstream that is out of order for an hour leaves no thousands of calls behind.
+const WINDOW_MIN: i64 = 10;
+/// A slice with fewer rows than this is followed by a longer one: a quarter of a page.
+const ROWS_FEW: u64 = 250;
+/// By how much a slice grows after few rows.
+const GROWTH: i64 = 2;
+/// By how much after none, as long as no window was too much: of a promoter who was not there yet, years are asked for in a
+/// few calls, even by processes that live no longer than that.
+const GROWTH_EMPTY: i64 = 8;
+/// After a window that was too much, so many go well before slices grow again: where the upstream refuses long ones,
+/// one call in so many finds that out.
+const CALM: u32 = 8;
+/// By how much a part of the latest touches grows when it brought few.
+const PART_GROWTH: i64 = 4;
+
+#[derive(Clone, Debug)]
+pub(super) struct Windows {
+    slice: i64,
+    calm: u32,
+    /// Whether a window was ever too much for one pull.
+    met_limit: bool,
+    /// In seconds, where the latest touches are read in parts.
+    part: Option<i64>,
+    /// The end of the part that was read last.
+    read_to: Option<UnixTime>,
+}
+
+impl Windows {
+    pub fn new() -> Windows {
+        Windows { slice: SLICE_FIRST, calm: 0, met_limit: false, part: None, read_to: None }
+    }
+
+    /// The next stretch of touches: to now, or less.
+    pub fn next(&self, cursor: &Cursor, lateness: i64, now: UnixTime) -> Scope {
+        let begin = self.read_to.map_or(cursor.complete_before, |read_to| read_to.max(cursor.complete_before));
+        let slice_end = begin.plus(self.slice);
+        let end = match self.part {
+            _ if slice_end < now.minus(lateness) => slice_end,
+            Some(part) => begin.plus(part).min(now),
+            None => now,
+        };
+        Scope::Touches { begin, end: end.max(begin) }
+    }
+
+    /// Takes a window that was read to its `end`. True when it did not reach to now.
+    pub fn after(&mut self, begin: UnixTime, end: UnixTime, pulled: Pulled) -> bool {
+        self.adapt(begin, pulled);
+        let more = end < pulled.as_of;
+        self.read_to = (more && pulled.reached < end).then_some(end);
+        more
+    }
+
+    fn adapt(&mut self, begin: UnixTime, pulled: Pulled) {
+        if pulled.pages > 1 {
+            self.slice = self.slice.min((self.slice / 2).max(SLICE_MIN));
+        } else if pulled.rows < ROWS_FEW {
+            match self.calm.checked_sub(1) {
+                Some(calm) => self.calm = calm,
+                None => {
+                    let growth = if pulled.rows == 0 && !self.met_limit { GROWTH_EMPTY } else { GROWTH };
+                    self.slice = (self.slice * growth).min(SLICE_MAX);
+                }
+            }
+            let grown = self.part.map(|part| part * PART_GROWTH);
+            self.part = grown.filter(|part| begin.plus(*part) < pulled.as_of);
+        }
+    }
+
+    /// A window was too much for one pull.
+    pub fn ask_for_less(&mut self, begin: UnixTime, end: UnixTime) {
+        let half = (end.0.saturating_sub(begin.0) / 2).max(WINDOW_MIN);
+        self.slice = self.slice.min(half);
+        self.part = Some(half);
+        self.calm = CALM;
+        self.met_limit = true;
+        self.read_to = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3600;
+    const NOON: UnixTime = UnixTime(1_668_657_600);
+    const LATENESS: i64 = 600;
+
+    fn cursor(behind: i64) -> Cursor {
+        Cursor { start: UnixTime::EARLIEST, complete_before: NOON.minus(behind), polled: true, history_seen: false }
+    }
+
+    fn window(windows: &Windows, cursor: &Cursor) -> (UnixTime, UnixTime) {
+        match windows.next(cursor, LATENESS, NOON) {
+            Scope::Touches { begin, end } => (begin, end),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Reads the next window at noon, with one page of `rows`, and moves the cursor.
+    fn read(windows: &mut Windows, cursor: &mut Cursor, rows: u64) -> i64 {
+        let (begin, end) = window(windows, cursor);
+        let scope = Scope::Touches { begin, end };
+        cursor.complete_before = scope.completes(cursor, LATENESS, NOON);
+        let reached = cursor.complete_before;
+        windows.after(begin, end, Pulled { scope, reached, as_of: NOON, pages: 1, rows, digest: 0 });
+        end.0 - begin.0
+    }
+
+    #[test]
+    fn a_short_slice_never_delays_what_happens_now() {
+        let windows = Windows { slice: 60, ..Windows::new() };
+        assert_eq!(window(&windows, &cursor(600)), (NOON.minus(600), NOON));
+        assert_eq!(window(&windows, &cursor(6000)), (NOON.minus(6000), NOON.minus(5940)));
+    }
+
+    #[test]
+    fn what_was_too_much_is_halved_and_grows_again_only_after_a_while() {
+        let (mut windows, mut cursor) = (Windows::new(), cursor(20_000 * HOUR));
+        windows.ask_for_less(NOON.minus(64 * HOUR), NOON);
+        windows.slice = 32 * HOUR;
+        let widths: Vec<_> = (0..10).map(|_| read(&mut windows, &mut cursor, 1) / HOUR).collect();
+        assert_eq!(widths, [32, 32, 32, 32, 32, 32, 32, 32, 32, 64]);
+    }
+
+    #[test]
+    fn years_without_a_touch_are_asked_for_in_a_few_calls() {
+        let (mut windows, mut cursor) = (Windows::new(), cursor(4 * 366 * 24 * HOUR));
+        let calls = (1..)
+            .take_while(|_| read(&mut windows, &mut cursor, 0) > 0 && cursor.complete_before < NOON.minus(LATENESS));
+        assert_eq!(calls.count(), 6);
+    }
+
+    #[test]
+    fn the_latest_touches_are_read_in_parts_where_they_are_too_much_and_all_of_them_are_read() {
+        let (mut windows, mut cursor) = (Windows::new(), cursor(LATENESS));
+        windows.ask_for_less(NOON.minus(LATENESS), NOON);
+        let mut begins = Vec::new();
+        for _ in 0..3 {
+            begins.push(NOON.0 - window(&windows, &cursor).0.0);
+            read(&mut windows, &mut cursor, 900);
+        }
+        assert_eq!(begins, [600, 300, 600], "the round begins again");
+        windows.ask_for_less(NOON.minus(600), NOON.minus(300));
+        let parts: Vec<_> = (0..4).map(|_| read(&mut windows, &mut cursor, 0)).collect();
+        assert_eq!(parts, [150, 450, 600, 600], "with few rows the parts grow");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn windows_follow_each_other_without_a_gap_and_the_cursor_never_moves_back(
+            behind in 0i64..100_000, lateness in 1i64..10_000,
+            steps in proptest::collection::vec((0i64..5_000, 0u32..4, 0u64..2000), 1..60),
+        ) {
+            let (mut now, mut cursor, mut windows) = (NOON, cursor(behind), Windows::new());
+            // What is read without a gap from the cursor on.
+            let mut read_to = cursor.complete_before;
+            for (step, pages, rows) in steps {
+                now = now.plus(step);
+                let scope = windows.next(&cursor, lateness, now);
+                let Scope::Touches { begin, end } = scope else { unreachable!() };
+                proptest::prop_assert!(cursor.complete_before <= begin && begin <= read_to.max(cursor.complete_before));
+                proptest::prop_assert!(begin <= end && end <= now.max(begin));
+                if pages == 0 {
+                    windows.ask_for_less(begin, end);
+                    read_to = cursor.complete_before;
+                    continue;
+                }
+                let reached = scope.completes(&cursor, lateness, now);
+                proptest::prop_assert!(cursor.complete_before <= reached && reached <= end.max(cursor.complete_before));
+                proptest::prop_assert!(reached <= now.minus(lateness).max(cursor.complete_before));
+                cursor.complete_before = reached;
+                windows.after(begin, end, Pulled { scope, reached, as_of: now, pages, rows, digest: 0 });
+                read_to = end;
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! An app that material is asked for, with its own places.
+//!
+//! What stops an app (credentials, quota, a pace that was too fast) opens a breaker of its client. Its requests then wait,
+//! those of other apps go on, and one at a time probes. A request that waits holds no place of those who call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::material::{Verdict, accept, judge};
+use crate::model::feed::Interface;
+use crate::model::material::Outcome;
+use crate::upstream::breaker::Held;
+use crate::upstream::breaker::Readiness;
+use crate::upstream::client::Client;
+use crate::upstream::error::CallError;
+use crate::upstream::material::{GivenMaterial, MaterialQuestion};
+use crate::upstream::transport::Transport;
+
+/// Requests of an app in memory, at least.
+const ROOM_MIN: usize = 256;
+
+/// An app that material can be asked for.
+pub struct CommandApp<T> {
+    pub(super) client: Arc<Client<T>>,
+    concurrency: usize,
+    /// Its own places of those who call: an app whose host hangs takes none from another.
+    calls: Semaphore,
+    /// Places for answers, each taken before its call and kept until it is being committed. There are twice as many, so
+    /// that the next call begins when one ends, and not when the transaction under way does.
+    answers: Arc<Semaphore>,
+}
+
+impl<T: Transport> CommandApp<T> {
+    /// `concurrency` bounds the calls at once; twice as many calls and answers without a transaction are in memory.
+    pub fn new(client: Arc<Client<T>>, concurrency: usize) -> CommandApp<T> {
+        let calls = Semaphore::new(concurrency);
+        let answers = Arc::new(Semaphore::new(2 * concurrency));
+        CommandApp { client, concurrency, calls, answers }
+    }
+
+    /// Why nothing is asked for it at present.
+    pub(super) fn held(&self) -> Option<Held> {
+        let concerns = |held: &Held| held.interface.is_none_or(|interface| interface == Interface::GetShareMaterial);
+        self.client.breakers().held().into_iter().find(concerns)
+    }
+
+    /// How many of its requests may be in memory.
+    pub(super) fn room(&self) -> usize {
+        ROOM_MIN.max(4 * self.concurrency)
+    }
+
+    /// Waits for its turn and makes one call, with that client's retries until `patience` has passed; it counts from
+    /// `unable_since`, where the upstream has been unable before, or else from the call. Also tells when it began.
+    pub(super) async fn turn(
+        &self,
+        question: &MaterialQuestion,
+        unable_since: Option<Instant>,
+        patience: Duration,
+        cancel: &CancellationToken,
+    ) -> (Result<GivenMaterial, CallError>, Instant, AnswerPermit) {
+        let promoter_id = question.promoter.promoter_id();
+        self.client.breakers().ready(Interface::GetShareMaterial, promoter_id).await;
+        let permit = self.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
+        let _call = self.calls.acquire().await.expect("nothing closes the semaphore");
+        let began = Instant::now();
+        let until = unable_since.unwrap_or(began) + patience;
+        (self.client.material(question, until, cancel).await, began, permit)
+    }
+
+    /// Whether any number of calls may be made now.
+    pub(super) fn is_open(&self) -> bool {
+        self.client.breakers().readiness(Interface::GetShareMaterial) == Readiness::Closed
+    }
+
+    /// What a call has brought.
+    pub(super) fn judge(&self, result: Result<GivenMaterial, CallError>) -> Verdict {
+        match result {
+            Ok(given) => Verdict::Final(match accept(given, self.client.local_now()) {
+                Ok(material) => Outcome::Succeeded(material),
+                Err(outcome) => outcome,
+            }),
+            Err(error) => judge(error),
+        }
+    }
+}
+
+/// One of the places for answers; kept until the answer is being committed, so that answers in memory are bounded.
+pub type AnswerPermit = OwnedSemaphorePermit;

@@ -1,0 +1,326 @@
+//! Carries commands out: reads one, checks it, asks the upstream, and answers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use super::app::{AnswerPermit, CommandApp};
+use super::command::{Answer, Command};
+use super::lessons::Lessons;
+pub use super::lessons::{SchemaSource, Told};
+use super::material::{ID_BYTES_MAX, Verdict, check};
+use crate::avro::material::{RequestDecoder, RequestError};
+use crate::commit::log::CommitError;
+use crate::model::dead_letter::{DeadLetter, Origin};
+use crate::model::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
+use crate::model::time::UnixMillis;
+use crate::retry::RetrySettings;
+use crate::upstream::breaker::Held;
+use crate::upstream::error::CallError;
+use crate::upstream::material::{GivenMaterial, MaterialQuestion};
+use crate::upstream::transport::Transport;
+
+/// How long an upstream that stays unable is asked again for a request without a deadline.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// And for one whose deadline is further away: nobody who stands behind it may wait longer.
+const PATIENCE_MAX: Duration = Duration::from_secs(600);
+/// Between two calls for one request; each has its own retries already.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Between two calls for a request that alone is refused as if its app were stopped.
+const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// What an operator can do about replies that take too long.
+const REMEDY: &str = "lower commands.concurrency, or raise \"transaction.timeout.ms\" in [kafka]";
+/// Beyond it, a clock that jumps would overflow; nobody waits that long.
+const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Lives as long as the process.
+pub struct Executor<T> {
+    apps: HashMap<String, CommandApp<T>>,
+    request_topic: String,
+    decoder: RequestDecoder,
+    lessons: Lessons,
+    pub(super) at_once: AtOnce,
+}
+
+/// How many answers one transaction may hold: fewer than there are while the log is too slow for them.
+pub(super) struct AtOnce(AtomicUsize);
+
+impl AtOnce {
+    pub fn most(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// So many were committed, or were not.
+    pub fn learn(&self, result: &Result<(), CommitError>, answers: usize) {
+        let most = match result {
+            Ok(()) => self.most().saturating_add(self.most() / 4 + 1),
+            Err(CommitError::TooSlow(error)) => {
+                tracing::warn!(answers, %error, remedy = REMEDY, "replies took too long: fewer are sent at once");
+                (answers / 2).max(1)
+            }
+            Err(_) => return,
+        };
+        self.0.store(most, Ordering::Relaxed);
+    }
+}
+
+/// What a command says. The same bytes always say the same, so whose request it is never changes; but for a schema that
+/// nobody has asked for yet.
+#[derive(Debug)]
+pub enum Reading {
+    Errand(Box<Errand>),
+    /// It says nothing.
+    DeadLetter(DeadLetter),
+    /// The schema with this id has to be asked for first.
+    UnknownSchema(i32),
+}
+
+/// A request that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    request: MaterialRequest,
+    /// What is wrong with one of its fields, where that can't be read.
+    flaw: Option<String>,
+}
+
+impl Errand {
+    pub fn app_id(&self) -> &str {
+        &self.request.app_id
+    }
+
+    pub fn deadline(&self) -> Option<UnixMillis> {
+        self.request.deadline
+    }
+}
+
+impl<T: Transport> Executor<T> {
+    /// `registry` is asked for the schemas of others, with `patience`.
+    pub fn new(
+        apps: impl IntoIterator<Item = CommandApp<T>>,
+        request_topic: String,
+        decoder: RequestDecoder,
+        registry: Option<Arc<dyn SchemaSource>>,
+        patience: RetrySettings,
+    ) -> Executor<T> {
+        let apps = apps.into_iter().map(|app| (app.client.app_id().as_str().to_owned(), app));
+        Executor {
+            apps: apps.collect(),
+            request_topic,
+            decoder,
+            lessons: Lessons::new(registry, patience),
+            at_once: AtOnce(AtomicUsize::new(usize::MAX)),
+        }
+    }
+
+    /// How many requests of the app may be in memory; nothing for one that is not known.
+    pub fn room(&self, app_id: &str) -> Option<usize> {
+        self.apps.get(app_id).map(CommandApp::room)
+    }
+
+    /// The local clock.
+    pub fn now(&self) -> UnixMillis {
+        let app = self.apps.values().next();
+        app.map_or_else(|| UnixMillis(jiff::Timestamp::now().as_millisecond()), |app| app.client.local_now())
+    }
+
+    pub fn read(&self, command: &Command) -> Reading {
+        let dead = |reason, detail: String| Reading::DeadLetter(self.dead_letter(command, reason, detail));
+        let Some(value) = &command.value else { return dead("no_value", "the record has no value".into()) };
+        let (decoded, reason) = match command.is_json() {
+            true => (self.decoder.decode_json(value), "not_json"),
+            false => (self.decoder.decode_avro(value), "not_avro"),
+        };
+        match decoded {
+            Ok(request) => Reading::Errand(Box::new(Errand { request, flaw: None })),
+            Err(RequestError::Flawed { request, flaw }) => {
+                Reading::Errand(Box::new(Errand { request: *request, flaw: Some(flaw) }))
+            }
+            Err(RequestError::UnknownSchema(id)) => Reading::UnknownSchema(id),
+            Err(error @ RequestError::Unreadable(_)) => dead(reason, error.to_string()),
+        }
+    }
+
+    /// Asks the registry for a schema until it can answer. The error says why the schema will never be known.
+    pub async fn learn(&self, id: i32) -> Result<(), String> {
+        self.lessons.learn(id, &self.decoder).await
+    }
+
+    /// The id of the schema that a command is written in, where a registry has to tell it.
+    pub fn schema_id(&self, command: &Command) -> Option<i32> {
+        let value = command.value.as_deref().filter(|_| !command.is_json())?;
+        RequestDecoder::schema_id(value)
+    }
+
+    /// The id of the connector's own schema, which is always known.
+    pub fn own_schema_id(&self) -> Option<i32> {
+        self.decoder.own_id()
+    }
+
+    /// Of a command in a schema that will never be known, for this reason.
+    pub fn without_schema(&self, command: &Command, detail: String) -> DeadLetter {
+        self.dead_letter(command, "unknown_schema", detail)
+    }
+
+    fn dead_letter(&self, command: &Command, reason: &'static str, detail: String) -> DeadLetter {
+        let origin = Origin {
+            topic: self.request_topic.clone(),
+            partition: command.place.partition,
+            offset: command.place.offset,
+        };
+        let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
+        DeadLetter::of_command(origin, reason, detail, command.value.as_deref().unwrap_or_default().into(), now)
+    }
+
+    /// The answer where none of the upstream's is needed: there is a fault in the request, or its deadline has passed at
+    /// `now`.
+    pub fn without_a_call(&self, errand: &Errand, now: UnixMillis) -> Option<Answer> {
+        let checked = self.check(errand, now);
+        checked.err().map(|outcome| reply(errand, outcome))
+    }
+
+    fn check(&self, Errand { request, flaw }: &Errand, now: UnixMillis) -> Result<MaterialQuestion, Outcome> {
+        if let Some(flaw) = flaw {
+            return Err(Outcome::Rejected(Refusal::own(flaw)));
+        }
+        check(request, |app| self.apps.contains_key(app), now).map_err(|outcome| match outcome {
+            Outcome::Expired(refusal) => self.expired(&request.app_id, refusal),
+            outcome => outcome,
+        })
+    }
+
+    /// Too late for what `refusal` says; and where the app's requests wait, for what stops them all. Its code is not the
+    /// answer to this request, so it stands in the words alone.
+    fn expired(&self, app_id: &str, Refusal { errcode, message }: Refusal) -> Outcome {
+        let held = self.apps.get(app_id).and_then(CommandApp::held);
+        Outcome::Expired(match held {
+            Some(Held { hold, cause, .. }) => {
+                Refusal { errcode, message: format!("{message}; the app's requests wait ({hold}): {cause}") }
+            }
+            None => Refusal { errcode, message },
+        })
+    }
+
+    /// Nothing where `cancel` came first.
+    pub async fn carry_out(
+        &self,
+        errand: &Errand,
+        cancel: &CancellationToken,
+    ) -> Option<(Answer, Option<AnswerPermit>)> {
+        let app = self.apps.get(errand.app_id());
+        let now = app.map_or_else(|| self.now(), |app| app.client.local_now());
+        let (question, app) = match (self.check(errand, now), app) {
+            (Ok(question), Some(app)) => (question, app),
+            (Ok(_), None) => unreachable!("the check refuses an app that is not known"),
+            (Err(outcome), _) => return Some((reply(errand, outcome), None)),
+        };
+        let left = errand.deadline().map(|deadline| {
+            Duration::from_millis(deadline.0.saturating_sub(now.0).max(0).cast_unsigned()).min(FAR_AWAY)
+        });
+        let deadline = left.map(|left| Instant::now() + left);
+        let mut last = None;
+        let asking = ask(app, &question, left, &mut last, cancel);
+        let answered = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, asking).await,
+            None => Ok(asking.await),
+        };
+        let (outcome, permit) = match answered {
+            Ok(answered) => answered?,
+            Err(_) => (self.overdue(errand.app_id(), last), None),
+        };
+        Some((reply(errand, outcome), permit))
+    }
+
+    /// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
+    fn overdue(&self, app_id: &str, last: Option<Refusal>) -> Outcome {
+        let words = "the deadline passed before the upstream had answered";
+        match last {
+            Some(Refusal { errcode, message }) => {
+                Outcome::Expired(Refusal { errcode, message: format!("{words}; before that: {message}") })
+            }
+            None => self.expired(app_id, Refusal::own(words)),
+        }
+    }
+}
+
+/// Asks until there is an outcome. `last` is why the last call could not carry the request out.
+async fn ask<T: Transport>(
+    app: &CommandApp<T>,
+    question: &MaterialQuestion,
+    left: Option<Duration>,
+    last: &mut Option<Refusal>,
+    cancel: &CancellationToken,
+) -> Option<(Outcome, Option<AnswerPermit>)> {
+    let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
+    let mut unable_since: Option<Instant> = None;
+    loop {
+        let Some(turned) = turn(app, question, unable_since, patience, cancel).await? else {
+            let refusal = last.take().unwrap_or_else(|| Refusal::own("the upstream gives no answers"));
+            return Some((Outcome::Failed(refusal), None));
+        };
+        let (result, began, permit) = turned;
+        match app.judge(result) {
+            Verdict::Final(outcome) => return Some((outcome, Some(permit))),
+            Verdict::Again(refusal) => {
+                let until = *unable_since.get_or_insert(began) + patience;
+                if Instant::now() + AGAIN_AFTER > until {
+                    return Some((Outcome::Failed(refusal), Some(permit)));
+                }
+                *last = Some(refusal);
+                drop(permit);
+                cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
+            }
+            Verdict::Held(refusal) => {
+                *last = refusal;
+                // It did answer; and while the app is held nobody asks, which must not use the patience up.
+                unable_since = None;
+                drop(permit);
+                // Others are answered, so no breaker makes this one wait.
+                if app.is_open() {
+                    cancel.run_until_cancelled(tokio::time::sleep(ALONE_AGAIN_AFTER)).await?;
+                }
+            }
+            Verdict::Cancelled => return None,
+        }
+    }
+}
+
+type Turned = (Result<GivenMaterial, CallError>, Instant, AnswerPermit);
+
+/// One call, or nothing where the patience came to its end while the upstream was not asked.
+async fn turn<T: Transport>(
+    app: &CommandApp<T>,
+    question: &MaterialQuestion,
+    unable_since: Option<Instant>,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Option<Option<Turned>> {
+    let turn = cancel.run_until_cancelled(app.turn(question, unable_since, patience, cancel));
+    match unable_since {
+        Some(since) => {
+            tokio::time::timeout_at(since + patience, turn).await.map_or(Some(None), |turned| turned.map(Some))
+        }
+        None => turn.await.map(Some),
+    }
+}
+
+/// Repeats the whole `request_id`, by which the asker knows it again. What else it repeats is bounded, also where that is
+/// why the request was refused.
+fn reply(Errand { request, .. }: &Errand, outcome: Outcome) -> Answer {
+    Answer::Reply(MaterialResult {
+        request_id: request.request_id.clone(),
+        app_id: bounded(&request.app_id),
+        promoter_openid: bounded(&request.promoter_openid),
+        outcome,
+    })
+}
+
+fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(ID_BYTES_MAX)].to_owned()
+}
+
+#[cfg(test)]
+mod tests;

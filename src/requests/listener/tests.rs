@@ -1,0 +1,421 @@
+//! The lane on a topic in memory whose transactions fail before and after they count, on paused time.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::avro::framing::Framing;
+use crate::avro::material::{RequestDecoder, RequestEncoder};
+use crate::commit::committer::ATTEMPTS_MAX;
+use crate::commit::log::{CommitLog, OpenError};
+use crate::commit::script::{Fault, Script};
+use crate::model::material::{MaterialRequest, Outcome};
+use crate::model::promoter::{AppId, IdKind};
+use crate::model::time::UnixMillis;
+use crate::requests::command::Header;
+use crate::requests::executor::CommandApp;
+use crate::requests::memory_topic::{Answered, MemoryTopic, Topic};
+use crate::retry::{JITTER, RetrySettings};
+use crate::upstream::breaker::HoldSettings;
+use crate::upstream::buffer::Buffer;
+use crate::upstream::client::{Client, ClientSettings};
+use crate::upstream::token::TokenSource;
+use crate::upstream::transport::{Request, Response, Transport, TransportError};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const PATIENCE: RetrySettings = RetrySettings {
+    initial: Duration::from_millis(10),
+    max: Duration::from_millis(100),
+    attempts: u32::MAX,
+    jitter: JITTER,
+};
+
+/// Answers with material, at once or, where the path says so, after as many seconds; or as it is told to.
+#[derive(Clone)]
+struct Upstream {
+    began: Instant,
+    health: Arc<Mutex<Health>>,
+}
+
+#[derive(Clone, Copy)]
+enum Health {
+    Well,
+    /// Its secret is wrong.
+    Stopped,
+    Hangs,
+}
+
+const START: UnixMillis = UnixMillis(1_700_000_000_000);
+
+impl Upstream {
+    fn new(health: Health) -> Upstream {
+        Upstream { began: Instant::now(), health: Arc::new(Mutex::new(health)) }
+    }
+
+    fn becomes(&self, health: Health) {
+        *self.health.lock().unwrap() = health;
+    }
+}
+
+impl Transport for Upstream {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let answer = |body: &'static str| Response { status: 200, body: body.into(), date: None, retry_after: None };
+        if request.path == "/cgi-bin/stable_token" {
+            return Ok(answer(r#"{"access_token":"t","expires_in":7200}"#));
+        }
+        let health = *self.health.lock().unwrap();
+        match health {
+            Health::Stopped => return Ok(answer(r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#)),
+            Health::Hangs => {
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                return Err(TransportError::Timeout);
+            }
+            Health::Well => {}
+        }
+        let body: serde_json::Value = serde_json::from_slice(&request.body.unwrap()).unwrap();
+        let seconds = body["path"].as_str().unwrap().parse().unwrap();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        Ok(answer(r##"{"tag":"#short"}"##))
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(START.0 + i64::try_from(self.began.elapsed().as_millis()).unwrap())
+    }
+}
+
+/// Commands whose calls take as many seconds as are given, over two partitions by turns, with gaps in the offsets.
+fn topic_holding(seconds: impl IntoIterator<Item = u64>) -> Topic {
+    let topic = Topic::new(2);
+    for (number, seconds) in seconds.into_iter().enumerate() {
+        let partition = i32::try_from(number % 2).unwrap();
+        let offset = i64::try_from(number / 2 + number / 10).unwrap();
+        topic.put(command(Place { partition, offset }, seconds));
+    }
+    topic
+}
+
+fn answered(topic: &Topic) -> Vec<Place> {
+    let mut answers: Vec<Place> = topic.answers().iter().map(|answered| answered.place).collect();
+    answers.sort_by_key(|place| (place.partition, place.offset));
+    answers
+}
+
+/// The topic as a process opens it that meets these faults, one call after the other.
+fn log(topic: &Topic, faults: impl IntoIterator<Item = Fault>) -> MemoryTopic {
+    let mut faults: VecDeque<Fault> = faults.into_iter().collect();
+    let decide = move || (Duration::from_millis(5), faults.pop_front().unwrap_or(Fault::None));
+    MemoryTopic::new(topic.clone(), Script::new(decide, CancellationToken::new()))
+}
+
+fn command(place: Place, seconds: u64) -> Command {
+    command_for(place, &seconds.to_string())
+}
+
+fn command_for(place: Place, path: &str) -> Command {
+    request_for("wx1", place, path, None)
+}
+
+fn request_for(app: &str, place: Place, path: &str, deadline_seconds: Option<i64>) -> Command {
+    let request = MaterialRequest {
+        request_id: "r".into(),
+        app_id: app.into(),
+        promoter_openid: "oP".into(),
+        path: path.to_owned(),
+        deadline: deadline_seconds.map(|seconds| UnixMillis(START.0 + seconds * 1000)),
+        ..MaterialRequest::default()
+    };
+    let mut value = Vec::new();
+    RequestEncoder::new(Framing::SingleObject).encode(&request, &mut value).unwrap();
+    let header = Header { name: "correlation-id".into(), value: Some(Bytes::from_static(b"c")) };
+    Command { place, timestamp: UnixMillis(0), key: None, headers: vec![header], value: Some(value.into()) }
+}
+
+fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
+    let settings = ClientSettings {
+        app_id: AppId::new(id).unwrap(),
+        id_kind: IdKind::OpenId,
+        base_url: "http://a".into(),
+        spare_urls: vec![],
+        token_source: TokenSource::Stable("secret".into()),
+        retry: PATIENCE,
+        holds: HoldSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
+        in_flight: 1,
+        reading: Buffer::new(2 << 20),
+        budgets: [].into(),
+    };
+    CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
+}
+
+fn executor_of(apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Arc<Executor<Upstream>> {
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    Arc::new(Executor::new(apps, "requests".into(), decoder, None, PATIENCE))
+}
+
+fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
+    executor_of([app("wx1", &Upstream::new(Health::Well), concurrency)])
+}
+
+/// One session, until it ends.
+async fn session(
+    mut log: MemoryTopic,
+    executor: &Arc<Executor<Upstream>>,
+    stop: &CancellationToken,
+) -> (MemoryTopic, Ended) {
+    let opened = loop {
+        match log.open().await {
+            Ok(opened) => break opened,
+            Err(OpenError::Again(_)) => {}
+            Err(OpenError::Stop(reason) | OpenError::Unfit(reason)) => panic!("{reason}"),
+        }
+    };
+    let (log, ended) = run(log, opened, executor.clone(), Arc::default(), stop).await;
+    (log.unwrap(), ended)
+}
+
+/// Sessions until there are as many answers, or the bound is reached.
+async fn sessions(
+    topic: &Topic,
+    mut log: MemoryTopic,
+    executor: &Arc<Executor<Upstream>>,
+    wanted: usize,
+    bound: Duration,
+) {
+    let stop = CancellationToken::new();
+    let watching = async {
+        let deadline = Instant::now() + bound;
+        while topic.answers_count() < wanted && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        stop.cancel();
+    };
+    let running = async {
+        while !stop.is_cancelled() {
+            (log, _) = session(log, executor, &stop).await;
+        }
+    };
+    tokio::join!(running, watching);
+}
+
+/// The same where no transaction fails.
+async fn calm_sessions_of(topic: &Topic, executor: &Arc<Executor<Upstream>>, wanted: usize, bound: Duration) {
+    sessions(topic, log(topic, []), executor, wanted, bound).await;
+}
+
+/// Of a process of its own, until everything is answered or the bound is reached.
+async fn calm_sessions(topic: &Topic, concurrency: usize, bound: Duration) {
+    calm_sessions_of(topic, &executor(concurrency), topic.places().len(), bound).await;
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn every_command_is_answered_once_whatever_becomes_of_transactions(
+        seconds in proptest::collection::vec(0..4u64, 1..60),
+        faults in proptest::collection::vec(
+            proptest::sample::select(
+                vec![Fault::None, Fault::Aborted, Fault::UnknownAborted, Fault::UnknownCommitted]), 0..30),
+        concurrency in 1..8usize,
+    ) {
+        let topic = topic_holding(seconds);
+        let wanted = topic.places().len();
+        block_on(async {
+            sessions(&topic, log(&topic, faults), &executor(concurrency), wanted, Duration::from_secs(3600)).await;
+        });
+        proptest::prop_assert_eq!(answered(&topic), topic.places());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_call_holds_up_nobody_within_the_span() {
+    let topic = topic_holding([10].into_iter().chain(std::iter::repeat_n(0, 100)));
+    calm_sessions(&topic, 4, Duration::from_secs(5)).await;
+    let places = topic.places();
+    assert_eq!(answered(&topic), places[1..], "all but the first, which was given up at the stop");
+    let progress = topic.progress();
+    let window = &progress[&0].windows[&WindowKey::new(None, "wx1")];
+    assert_eq!((window.first, window.answered.len(), progress[&1].windows.len()), (0, 50, 0));
+    // And the next start answers only that one.
+    calm_sessions(&topic, 4, Duration::from_secs(60)).await;
+    assert_eq!(answered(&topic), places);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
+    let span = super::super::window::SPAN;
+    let topic = Topic::new(1);
+    for number in 0..span + 50 {
+        let place = Place { partition: 0, offset: i64::try_from(number).unwrap() };
+        topic.put(command(place, if number == 0 { 100 } else { 0 }));
+    }
+    calm_sessions(&topic, 16, Duration::from_secs(50)).await;
+    assert_eq!(answered(&topic).len(), span - 1);
+    calm_sessions(&topic, 16, Duration::from_secs(200)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_window_is_full_holds_up_no_other() {
+    let span = super::super::window::SPAN;
+    let topic = Topic::new(2);
+    for (partition, number) in (0..2).flat_map(|partition| (0..2 * span).map(move |number| (partition, number))) {
+        let place = Place { partition, offset: i64::try_from(number).unwrap() };
+        topic.put(command(place, if (partition, number) == (0, 0) { 1000 } else { 0 }));
+    }
+    calm_sessions(&topic, 16, Duration::from_secs(50)).await;
+    let answers = answered(&topic);
+    let of = |partition| answers.iter().filter(|place| place.partition == partition).count();
+    assert_eq!((of(0), of(1)), (span - 1, 2 * span));
+    calm_sessions(&topic, 16, Duration::from_secs(2000)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recall_ends_the_session_with_what_is_answered_committed() {
+    let (topic, one) = (topic_holding([0, 0, 50, 50]), executor(4));
+    let stop = CancellationToken::new();
+    let recalling = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        topic.recall();
+    };
+    let ((_, ended), ()) = tokio::join!(session(log(&topic, []), &one, &stop), recalling);
+    assert_eq!(ended, Ended::Recalled);
+    assert_eq!(answered(&topic).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_which_nothing_can_be_written_opens_the_topic_again() {
+    let topic = topic_holding([0]);
+    let aborts = std::iter::repeat_n(Fault::Aborted, usize::try_from(ATTEMPTS_MAX).unwrap());
+    let log = log(&topic, [Fault::None].into_iter().chain(aborts));
+    let (_, ended) = session(log, &executor(1), &CancellationToken::new()).await;
+    assert_eq!(ended, Ended::Reopen("scripted abort".into()));
+    calm_sessions(&topic, 1, Duration::from_secs(60)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_process_that_wakes_up_answers_nothing_more() {
+    let topic = topic_holding([20, 20]);
+    let (never, stop) = (CancellationToken::new(), CancellationToken::new());
+    let (first, second) = (executor(2), executor(2));
+    let other = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let opened_later = session(log(&topic, []), &second, &stop);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            stop.cancel();
+        };
+        tokio::join!(opened_later, stopping).0.1
+    };
+    let ((_, earlier), later) = tokio::join!(session(log(&topic, []), &first, &never), other);
+    assert_eq!((earlier, later), (Ended::Reopen("fenced".into()), Ended::Drained));
+    assert_eq!(answered(&topic), topic.places());
+}
+
+/// As an asker writes it whose schema, of id 9, only a registry knows.
+fn foreign(offset: i64) -> Command {
+    let value = b"\x00\x00\x00\x00\x09\x020\x06wx1\x02p\x02r";
+    let place = Place { partition: 0, offset };
+    let headers = vec![];
+    Command { place, timestamp: UnixMillis(0), key: None, headers, value: Some(Bytes::from_static(value)) }
+}
+
+const FOREIGN_SCHEMA: &str = r#"{"type":"record","name":"Ask","fields":[
+    {"name":"path","type":"string"},{"name":"app_id","type":"string"},
+    {"name":"promoter_openid","type":"string"},{"name":"request_id","type":"string"}]}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
+    for lost_from in [0, 7, 20] {
+        let topic = topic_holding(std::iter::repeat_n(0, 60));
+        calm_sessions(&topic, 4, Duration::from_secs(60)).await;
+        let before = answered(&topic);
+        assert_eq!(before, topic.places());
+        let kept: Vec<Place> = before.iter().copied().filter(|place| place.offset < lost_from).collect();
+        (0..2).for_each(|partition| topic.cut(partition, lost_from));
+        // Other records come to the same places, and some more.
+        for (partition, offset) in (0..2).flat_map(|partition| (lost_from..40).map(move |offset| (partition, offset))) {
+            topic.put(command_for(Place { partition, offset }, "00"));
+        }
+        calm_sessions(&topic, 4, Duration::from_secs(60)).await;
+        let again: Vec<Place> = topic.places().into_iter().filter(|place| !kept.contains(place)).collect();
+        let mut expected = [before, again].concat();
+        expected.sort_by_key(|place| (place.partition, place.offset));
+        calm_sessions_of(&topic, &executor(4), expected.len(), Duration::from_secs(60)).await;
+        assert_eq!(answered(&topic), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_no_request_later_when_its_schema_is_known() {
+    let ill = Upstream::new(Health::Stopped);
+    let topic = Topic::new(1);
+    topic.put(command(Place { partition: 0, offset: 0 }, 0));
+    topic.put(foreign(1));
+    calm_sessions_of(&topic, &executor_of([app("wx1", &ill, 4)]), usize::MAX, Duration::from_secs(10)).await;
+    assert_eq!(answered(&topic), topic.places()[1..]);
+
+    ill.becomes(Health::Well);
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
+    let executor = Arc::new(Executor::new([app("wx1", &ill, 4)], "requests".into(), decoder, None, PATIENCE));
+    calm_sessions_of(&topic, &executor, usize::MAX, Duration::from_secs(60)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+/// Takes so many answers in a minute, and no more.
+struct Slow {
+    log: MemoryTopic,
+    answers_max: usize,
+}
+
+impl CommitLog for Slow {
+    type Opened = OpenedCommands;
+    type Batch = AnswerBatch;
+
+    async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
+        self.log.open().await
+    }
+
+    async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
+        if batch.answers.len() > self.answers_max {
+            tokio::time::sleep(MINUTE).await;
+            return Err(CommitError::TooSlow("scripted".into()));
+        }
+        self.log.commit(batch).await
+    }
+
+    async fn release(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_a_log_is_too_slow_for_come_in_smaller_transactions() {
+    let (topic, executor) = (topic_holding(std::iter::repeat_n(0, 200)), executor(16));
+    let stop = CancellationToken::new();
+    let mut log = Slow { log: log(&topic, []), answers_max: 4 };
+    let deadline = Instant::now() + 60 * MINUTE;
+    while topic.answers_count() < 200 && Instant::now() < deadline {
+        let opened = log.open().await.unwrap();
+        let watching = async {
+            while topic.answers_count() < 200 && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let running = run(log, opened, executor.clone(), Arc::default(), &stop);
+        let (back, _) = tokio::select! {
+            ended = running => ended,
+            () = watching => break,
+        };
+        log = back.unwrap();
+    }
+    assert_eq!(answered(&topic), topic.places());
+}
+
+mod schemas;
+mod waiting;

@@ -1,0 +1,359 @@
+//! Requests whose schema only a registry knows, which is away for a while.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::*;
+use crate::avro::registry::{Registry, RegistryError};
+use crate::requests::executor::{SchemaSource, Told};
+use crate::requests::strand::StrandRecord;
+use crate::telemetry::captured::Captured;
+
+/// More than any app's room in memory.
+const MANY: i64 = 900;
+const BOUND: Duration = Duration::from_secs(20);
+
+/// A registry that knows [`FOREIGN_SCHEMA`], and may be away.
+#[derive(Clone, Default)]
+struct Away {
+    is_back: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+}
+
+impl Away {
+    async fn registry(&self) -> Registry {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let registry = Registry::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+        let Away { is_back, asked } = self.clone();
+        let answer = || async move {
+            asked.fetch_add(1, Ordering::Relaxed);
+            match is_back.load(Ordering::Relaxed) {
+                true => (axum::http::StatusCode::OK, serde_json::json!({ "schema": FOREIGN_SCHEMA }).to_string()),
+                false => (axum::http::StatusCode::SERVICE_UNAVAILABLE, String::new()),
+            }
+        };
+        tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+        registry
+    }
+
+    /// A process that knows no schema of others yet.
+    async fn executor(&self, apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Arc<Executor<Upstream>> {
+        let decoder = RequestDecoder::new(Framing::SingleObject);
+        Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(self.registry().await)), PATIENCE))
+    }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + BOUND;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} within {BOUND:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// One session while `history` runs, and until it is over.
+async fn during(topic: &Topic, executor: &Arc<Executor<Upstream>>, history: impl Future<Output = ()>) {
+    let stop = CancellationToken::new();
+    let history = async {
+        history.await;
+        stop.cancel();
+    };
+    tokio::join!(session(log(topic, []), executor, &stop), history);
+}
+
+fn is_answered_to(topic: &Topic, wanted: usize) -> impl Fn() -> bool {
+    move || topic.answers_count() >= wanted
+}
+
+#[tokio::test]
+async fn a_registry_that_is_away_holds_up_nothing_that_is_read_again() {
+    let topic = Topic::new(1);
+    for offset in 0..MANY {
+        let place = Place { partition: 0, offset };
+        let app = if offset % 2 == 0 { "wx1" } else { "wx2" };
+        topic.put(if offset % 100 == 3 { foreign(offset) } else { request_for(app, place, "0", None) });
+    }
+    let foreign = topic.places().iter().filter(|place| place.offset % 100 == 3).count();
+    let [one, other] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let away = Away::default();
+    let executor = away.executor([app("wx1", &one, 4), app("wx2", &other, 4)]).await;
+    let all = topic.places().len();
+    during(&topic, &executor, async {
+        until("requests of an app that is well are answered", is_answered_to(&topic, all / 2 - foreign)).await;
+    })
+    .await;
+    // After a restart, what is left of the other is only read again.
+    one.becomes(Health::Well);
+    let executor = away.executor([app("wx1", &one, 4), app("wx2", &other, 4)]).await;
+    during(&topic, &executor, async {
+        until("all that can be read are answered", is_answered_to(&topic, all - foreign)).await;
+        away.is_back.store(true, Ordering::Relaxed);
+        until("and then the others", is_answered_to(&topic, all)).await;
+    })
+    .await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+/// They were read when they came, by a process that knew their schema; the next one does not.
+#[tokio::test]
+async fn what_can_not_be_read_again_after_a_restart_holds_up_nobody_else_and_is_answered_once() {
+    for is_restarted in [false, true] {
+        let topic = Topic::new(1);
+        for offset in 0..MANY {
+            let place = Place { partition: 0, offset };
+            let deadline = (offset % 7 == 0).then_some(1);
+            let app = if offset % 2 == 0 { "wx1" } else { "wx2" };
+            topic.put(if offset % 50 == 3 { foreign(offset) } else { request_for(app, place, "0", deadline) });
+        }
+        let foreign = topic.places().iter().filter(|place| place.offset % 50 == 3).count();
+        let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+        let away = Away::default();
+        away.is_back.store(true, Ordering::Relaxed);
+        let executor = away.executor([app("wx1", &ill, 4), app("wx2", &well, 4)]).await;
+        let all = topic.places().len();
+        during(&topic, &executor, async {
+            until("the other app's", is_answered_to(&topic, all / 2 - foreign)).await;
+        })
+        .await;
+        away.is_back.store(false, Ordering::Relaxed);
+        ill.becomes(Health::Well);
+        let executor = away.executor([app("wx1", &ill, 4), app("wx2", &well, 4)]).await;
+        during(&topic, &executor, async {
+            until("all that can be read", is_answered_to(&topic, all - foreign)).await;
+            away.is_back.store(!is_restarted, Ordering::Relaxed);
+            if !is_restarted {
+                until("and then the others", is_answered_to(&topic, all)).await;
+            }
+        })
+        .await;
+        away.is_back.store(true, Ordering::Relaxed);
+        let executor = away.executor([app("wx1", &ill, 4), app("wx2", &well, 4)]).await;
+        during(&topic, &executor, async {
+            until("all", is_answered_to(&topic, all)).await;
+            // Nothing comes twice afterwards.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        })
+        .await;
+        assert_eq!(answered(&topic), topic.places(), "{is_restarted}");
+    }
+}
+
+#[tokio::test]
+async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines_tell() {
+    const WAITING: i64 = 700;
+    let captured = Captured::start();
+    let topic = Topic::new(1);
+    (0..WAITING).for_each(|offset| topic.put(foreign(offset)));
+    (WAITING..WAITING + 50).for_each(|offset| topic.put(command(Place { partition: 0, offset }, 0)));
+    let (away, well) = (Away::default(), Upstream::new(Health::Well));
+    let executor = away.executor([app("wx1", &well, 4)]).await;
+    let began = Instant::now();
+    during(&topic, &executor, async {
+        until("those that can be read", is_answered_to(&topic, 50)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let asked = away.asked.load(Ordering::Relaxed);
+        // The first pauses are shorter than the others.
+        assert!(u128::from(asked) < began.elapsed().as_millis() / 50 + 20, "{asked} calls in {:?}", began.elapsed());
+        away.is_back.store(true, Ordering::Relaxed);
+        until("all", is_answered_to(&topic, topic.places().len())).await;
+    })
+    .await;
+    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
+    assert_eq!(captured.events("the schema registry answers again").len(), 1);
+}
+
+/// A registry on paused time.
+struct Scripted {
+    began: Instant,
+    told: fn(seconds: u64, id: i32) -> Result<Option<String>, RegistryError>,
+}
+
+impl SchemaSource for Scripted {
+    fn schema(&self, id: i32) -> Told<'_> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            (self.told)(self.began.elapsed().as_secs(), id)
+        })
+    }
+}
+
+fn executor_told(
+    apps: impl IntoIterator<Item = CommandApp<Upstream>>,
+    told: fn(u64, i32) -> Result<Option<String>, RegistryError>,
+) -> Arc<Executor<Upstream>> {
+    let registry = Scripted { began: Instant::now(), told };
+    let patience = RetrySettings { initial: Duration::from_secs(5), max: Duration::from_secs(10), ..PATIENCE };
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(registry)), patience))
+}
+
+fn away() -> RegistryError {
+    RegistryError::Unavailable { url: "u".into(), cause: "c".into() }
+}
+
+fn refused() -> RegistryError {
+    RegistryError::Denied { url: "u".into(), subject: "s".into() }
+}
+
+fn foreign_in(id: u8, offset: i64) -> Command {
+    let mut command = foreign(offset);
+    let mut value = command.value.unwrap().to_vec();
+    value[4] = id;
+    command.value = Some(value.into());
+    command
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_little_is_kept() {
+    const WAITING: i64 = 10_000;
+    const OTHERS: i64 = 50;
+    let (topic, well) = (Topic::new(2), Upstream::new(Health::Well));
+    (0..WAITING).for_each(|offset| topic.put(foreign_in(u8::try_from(offset % 251).unwrap(), offset)));
+    for (partition, first) in [(0, WAITING), (1, 0)] {
+        let places = (first..first + OTHERS).map(|offset| Place { partition, offset });
+        places.for_each(|place| topic.put(request_for("wx2", place, "0", None)));
+    }
+    let others = usize::try_from(2 * OTHERS).unwrap();
+    for _ in 0..2 {
+        // The second process finds the registry away as well, and has nothing left to answer.
+        let executor = executor_told([app("wx1", &well, 16), app("wx2", &well, 4)], |_, _| Err(away()));
+        let bound = Duration::from_secs(30);
+        calm_sessions_of(&topic, &executor, others + 1, bound).await;
+        assert_eq!(topic.answers_count(), others);
+        let progress = topic.progress().remove(&0).unwrap();
+        assert!(progress.windows.is_empty() && progress.strands.len() < 200, "{} strands", progress.strands.len());
+    }
+    let executor = executor_told([app("wx1", &well, 16), app("wx2", &well, 4)], |seconds, id| match seconds {
+        0..60 => Err(away()),
+        _ if id % 4 == 0 => Ok(None),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    let all = topic.places().len();
+    calm_sessions_of(&topic, &executor, all, Duration::from_secs(3600)).await;
+    assert_eq!(answered(&topic), topic.places());
+    let letters = topic.answers().iter().filter(|answered| matches!(answered.answer, Answer::DeadLetter(_))).count();
+    assert_eq!(letters, (0..WAITING).filter(|offset| offset % 251 % 4 == 0).count());
+    assert_eq!(topic.progress().remove(&0).unwrap().strands, [].into(), "nothing is kept of what is over");
+}
+
+/// All its requests wait in a schema that is known in the end, in a session or behind a restart.
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() {
+    const WAITING: i64 = 3000;
+    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let topic = Topic::new(1);
+    let of_other = |offset: i64| {
+        let value = Bytes::from_static(b"\x00\x00\x00\x00\x09\x020\x06wx2\x02p\x02r");
+        Command { value: Some(value), ..foreign(offset) }
+    };
+    (0..WAITING).for_each(|offset| topic.put(foreign(offset)));
+    (WAITING..WAITING + 20).for_each(|offset| topic.put(of_other(offset)));
+    let apps = || [app("wx1", &ill, 4), app("wx2", &well, 4)];
+    let executor = executor_told(apps(), |seconds, _| match seconds {
+        0..60 => Err(away()),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    calm_sessions_of(&topic, &executor, 20, Duration::from_secs(90)).await;
+    assert_eq!(answered(&topic), topic.places()[3000..], "the other app's");
+    let progress = topic.progress().remove(&0).unwrap();
+    let window = &progress.windows[&WindowKey::new(Some(9), "wx1")];
+    assert_eq!((progress.windows.len(), window.first, window.answered.len()), (1, 0, 0));
+    ill.becomes(Health::Well);
+    let executor = executor_told(apps(), |seconds, _| match seconds {
+        0..60 => Err(away()),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    calm_sessions_of(&topic, &executor, 3020, Duration::from_secs(600)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobody_may_ask_for_waits() {
+    let captured = Captured::start();
+    let (topic, well) = (Topic::new(1), Upstream::new(Health::Well));
+    (0..300).for_each(|offset| topic.put(foreign_in(8, offset)));
+    (300..600).for_each(|offset| topic.put(foreign(offset)));
+    let executor = executor_told([app("wx1", &well, 4)], |seconds, id| match (id, seconds) {
+        (8, _) => Err(refused()),
+        (_, 0..3600) => Err(RegistryError::Unauthenticated { url: "u".into() }),
+        _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
+    });
+    let watching = async {
+        tokio::time::sleep(Duration::from_secs(590)).await;
+        assert_eq!(topic.answers_count(), 0);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let reasons = topic.answers().into_iter().map(|answered| match answered.answer {
+            Answer::DeadLetter(letter) => letter.reason,
+            Answer::Reply(_) => "none",
+        });
+        assert_eq!(reasons.collect::<Vec<_>>(), vec!["unknown_schema"; 300]);
+    };
+    tokio::join!(calm_sessions_of(&topic, &executor, 600, Duration::from_secs(4000)), watching);
+    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
+    assert_eq!(captured.events("a schema is refused: requests in it are dead letters").len(), 1);
+    assert_eq!(captured.events("the schema registry answers again").len(), 1);
+}
+
+/// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
+async fn slow_registry() -> Registry {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = Registry::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+    let answer = || async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        serde_json::json!({ "schema": FOREIGN_SCHEMA }).to_string()
+    };
+    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+    registry
+}
+
+#[tokio::test]
+async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
+    let topic = Topic::new(1);
+    (0..300).for_each(|offset| topic.put(foreign(offset)));
+    (300..310).for_each(|offset| topic.put(request_for("wx2", Place { partition: 0, offset }, "0", None)));
+    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let apps = [app("wx1", &ill, 4), app("wx2", &well, 4)];
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    let executor = Executor::new(apps, "requests".into(), decoder, Some(Arc::new(slow_registry().await)), PATIENCE);
+    calm_sessions_of(&topic, &Arc::new(executor), 10, Duration::from_secs(5)).await;
+    assert_eq!(answered(&topic), topic.places()[300..], "the other app's");
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
+    let apps = [app("wx1", &well, 4), app("wx2", &well, 4)];
+    let executor = Executor::new(apps, "requests".into(), decoder, None, PATIENCE);
+    calm_sessions_of(&topic, &Arc::new(executor), 310, Duration::from_secs(5)).await;
+    assert_eq!(answered(&topic), topic.places());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost() {
+    let topic = Topic::new(1);
+    for offset in 0..40 {
+        topic.put(if offset % 10 == 3 { foreign(offset) } else { command(Place { partition: 0, offset }, 0) });
+    }
+    let upstream = Upstream::new(Health::Well);
+    let with = |decoder: RequestDecoder| {
+        // The port of a service that nobody runs any more.
+        let registry = Registry::new("http://127.0.0.1:1", None).unwrap();
+        Arc::new(Executor::new(
+            [app("wx1", &upstream, 4)],
+            "requests".into(),
+            decoder,
+            Some(Arc::new(registry)),
+            PATIENCE,
+        ))
+    };
+    for _ in 0..2 {
+        let ignorant = with(RequestDecoder::new(Framing::SingleObject));
+        calm_sessions_of(&topic, &ignorant, usize::MAX, Duration::from_secs(10)).await;
+        assert_eq!(topic.answers_count(), 36);
+        let strands = topic.progress().remove(&0).unwrap().strands;
+        assert_eq!(strands, [(9, StrandRecord::begin(3, None))].into());
+    }
+    let decoder = RequestDecoder::new(Framing::SingleObject);
+    decoder.learn(9, FOREIGN_SCHEMA).unwrap();
+    calm_sessions_of(&topic, &with(decoder), usize::MAX, Duration::from_secs(10)).await;
+    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(topic.progress()[&0].strands, [].into());
+}

@@ -1,0 +1,165 @@
+//! The rules of a request for material: what is checked before a call is spent, and what an answer means.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::model::material::{Image, ImageKind, Material, MaterialRequest, Outcome, Refusal};
+use crate::model::promoter::{AppId, Promoter};
+use crate::model::time::UnixMillis;
+use crate::upstream::breaker::Hold;
+use crate::upstream::error::{CallError, Cause};
+use crate::upstream::material::{EnvVersion, GivenMaterial, MaterialQuestion};
+
+/// Official page: "no more than 80 characters", which sibling pages count in bytes of UTF-8; so do we, as a call that
+/// is refused is spent.
+pub const EXTRA_INFO_BYTES_MAX: usize = 80;
+/// Official page: "no more than 20 characters"; counted as above.
+pub const TITLE_BYTES_MAX: usize = 20;
+/// Of a `request_id` that is carried out, and of the other ids that a reply repeats.
+pub const ID_BYTES_MAX: usize = 256;
+/// Official page: 0 gives all three kinds, 1 the short link, 2 the path, 3 the code.
+const SHARE_TYPE_MAX: u32 = 3;
+
+/// The question that carries the request out, or why none may be asked.
+pub fn check(
+    request: &MaterialRequest,
+    is_known_app: impl FnOnce(&str) -> bool,
+    now: UnixMillis,
+) -> Result<MaterialQuestion, Outcome> {
+    let question = question(request, is_known_app).map_err(|message| Outcome::Rejected(Refusal::own(message)))?;
+    match request.deadline {
+        Some(deadline) if deadline <= now => {
+            Err(Outcome::Expired(Refusal::own("deadline had passed when the request was read")))
+        }
+        _ => Ok(question),
+    }
+}
+
+fn question(request: &MaterialRequest, is_known_app: impl FnOnce(&str) -> bool) -> Result<MaterialQuestion, String> {
+    if request.request_id.is_empty() {
+        return Err("request_id is empty".into());
+    }
+    at_most("request_id", &request.request_id, ID_BYTES_MAX)?;
+    let app = AppId::new(&request.app_id).map_err(|error| format!("app_id {error}"))?;
+    let promoter = Promoter::new(&app, &request.promoter_openid).map_err(|error| format!("promoter_openid {error}"))?;
+    if !is_known_app(app.as_str()) {
+        return Err(format!("app_id {app} is none of this connector's apps"));
+    }
+    if request.path.is_empty() {
+        return Err("path is empty".into());
+    }
+    let extra_info = given(&request.extra_info);
+    let title = given(&request.title);
+    extra_info.iter().try_for_each(|text| at_most("extra_info", text, EXTRA_INFO_BYTES_MAX))?;
+    title.iter().try_for_each(|text| at_most("title", text, TITLE_BYTES_MAX))?;
+    let share_type = request.share_type.map(share_type).transpose()?;
+    let env_version = env_version(given(&request.env_version).as_deref(), share_type)?;
+    Ok(MaterialQuestion { promoter, path: request.path.clone(), extra_info, title, share_type, env_version })
+}
+
+/// Empty text counts as absent.
+fn given(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
+}
+
+fn at_most(field: &str, text: &str, bytes_max: usize) -> Result<(), String> {
+    if text.len() <= bytes_max {
+        return Ok(());
+    }
+    Err(format!("{field} has {} bytes of UTF-8, {bytes_max} are allowed", text.len()))
+}
+
+fn share_type(number: i32) -> Result<u32, String> {
+    let kind = u32::try_from(number).ok().filter(|kind| *kind <= SHARE_TYPE_MAX);
+    kind.ok_or_else(|| format!("share_type is {number}, 0 to {SHARE_TYPE_MAX} are allowed"))
+}
+
+/// Official page: only short links lead to the other versions, and they come with share_type 0 (or none) and 1.
+fn env_version(text: Option<&str>, share_type: Option<u32>) -> Result<Option<EnvVersion>, String> {
+    let version = match text {
+        None | Some("release") => return Ok(None),
+        Some("develop") => EnvVersion::Develop,
+        Some("trial") => EnvVersion::Trial,
+        Some(_) => return Err("env_version is none of release, trial and develop".into()),
+    };
+    if matches!(share_type, None | Some(0 | 1)) {
+        return Ok(Some(version));
+    }
+    Err("env_version trial and develop need a short link, which share_type 0 and 1 give".into())
+}
+
+/// The material in its final form; the error is an outcome too.
+pub fn accept(given: GivenMaterial, now: UnixMillis) -> Result<Material, Outcome> {
+    let failed = |message: &str| Outcome::Failed(Refusal::own(message));
+    let GivenMaterial { share_path, qrcode, tag } = given;
+    if share_path.is_none() && qrcode.is_none() && tag.is_none() {
+        return Err(failed("the upstream's answer holds no material"));
+    }
+    let qrcode = qrcode.map(|text| image(&text)).transpose().map_err(failed)?;
+    Ok(Material { share_path, qrcode, tag, issued_at: now })
+}
+
+/// Padding may be missing, as some encoders leave it out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+const PNG_START: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// The type and the checksum of the chunk that ends every PNG.
+const PNG_END: &[u8] = b"IEND\xaeB`\x82";
+const JPEG_START: &[u8] = b"\xff\xd8\xff";
+const JPEG_END: &[u8] = b"\xff\xd9";
+
+/// What is neither a whole PNG nor a whole JPEG is no image: half a code that nobody can scan must not be handed out.
+fn image(text: &str) -> Result<Image, &'static str> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let bytes = BASE64.decode(digits).map_err(|_| "the qrcode is damaged: it is no base64")?;
+    let kinds = [(ImageKind::Png, PNG_START, PNG_END), (ImageKind::Jpeg, JPEG_START, JPEG_END)];
+    let Some((kind, start, end)) = kinds.into_iter().find(|(_, start, _)| bytes.starts_with(start)) else {
+        return Err("the qrcode is damaged: it is neither PNG nor JPEG");
+    };
+    if !bytes[start.len()..].windows(end.len()).any(|window| window == end) {
+        return Err("the qrcode is damaged: the image has no end");
+    }
+    Ok(Image { kind, bytes })
+}
+
+/// What a call without an answer asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// That is the reply.
+    Final(Outcome),
+    /// The upstream was unable; it may be able to within the deadline.
+    Again(Refusal),
+    /// A breaker is open: nothing more may be asked until it lets calls pass. With the upstream's answer, where that is
+    /// about this request: too fast is, and what stops the app is not.
+    Held(Option<Refusal>),
+    /// The lane ends; nobody replies.
+    Cancelled,
+}
+
+pub fn judge(error: CallError) -> Verdict {
+    match error {
+        CallError::RefuseRequest(cause) => Verdict::Final(Outcome::Rejected(refusal(cause))),
+        CallError::ParkPromoter(cause) | CallError::Unforeseen(cause) | CallError::ClientFault(cause) => {
+            Verdict::Final(Outcome::Failed(refusal(cause)))
+        }
+        CallError::Unreadable(cause) => Verdict::Final(Outcome::Failed(refusal(cause))),
+        CallError::TryLater(cause) | CallError::Exhausted { cause, .. } => Verdict::Again(refusal(cause)),
+        CallError::Held { hold: Hold::Unanswered, cause, .. } => Verdict::Again(refusal(cause)),
+        CallError::Held { hold: Hold::TooFast { .. } | Hold::RetryAfter(_), cause, answered: true } => {
+            Verdict::Held(Some(refusal(cause)))
+        }
+        CallError::Held { .. } => Verdict::Held(None),
+        CallError::Cancelled => Verdict::Cancelled,
+    }
+}
+
+fn refusal(Cause { errcode, text }: Cause) -> Refusal {
+    Refusal { errcode, message: text }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Counters of the answers that became durable, and what the log says of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::command::Answer;
+use super::log::AnswerBatch;
+use crate::model::material::Outcome;
+use crate::telemetry::sums::{DeadLetters, Told};
+
+/// Since the process began, but for what waits.
+#[derive(Debug, Default)]
+pub struct CommandTotals {
+    pub transactions: AtomicU64,
+    pub succeeded: AtomicU64,
+    pub failed: AtomicU64,
+    pub rejected: AtomicU64,
+    pub expired: AtomicU64,
+    pub dead_lettered: AtomicU64,
+    /// How many schemas a registry is asked for now.
+    pub schemas_asked: AtomicU64,
+    told: Told<6>,
+    letters: DeadLetters,
+}
+
+impl CommandTotals {
+    /// A transaction has been committed.
+    pub(super) fn add(&self, batch: &AnswerBatch) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        for (_, answer) in &batch.answers {
+            self.count(answer);
+        }
+    }
+
+    fn count(&self, answer: &Answer) {
+        let counter = match answer {
+            Answer::DeadLetter(letter) => {
+                self.letters.count([letter]);
+                &self.dead_lettered
+            }
+            Answer::Reply(result) => match result.outcome {
+                Outcome::Succeeded(_) => &self.succeeded,
+                Outcome::Failed(_) => &self.failed,
+                Outcome::Rejected(_) => &self.rejected,
+                Outcome::Expired(_) => &self.expired,
+            },
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says what has become durable since it was last said.
+    pub fn summarise(&self) {
+        let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.told.news(self.counters());
+        let pipeline = "requests";
+        let schemas_asked = self.schemas_asked.load(Ordering::Relaxed);
+        tracing::info!(
+            pipeline,
+            transactions,
+            succeeded,
+            failed,
+            rejected,
+            expired,
+            dead_letters,
+            schemas_asked,
+            "summary"
+        );
+        self.letters.tell(pipeline);
+    }
+
+    /// Says all that has become durable, at the end.
+    pub fn say_stopped(&self) {
+        let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.counters();
+        let pipeline = "requests";
+        tracing::info!(pipeline, transactions, succeeded, failed, rejected, expired, dead_letters, "stopped");
+    }
+
+    fn counters(&self) -> [u64; 6] {
+        [&self.transactions, &self.succeeded, &self.failed, &self.rejected, &self.expired, &self.dead_lettered]
+            .map(|counter| counter.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,210 @@
+//! A client against a scripted upstream, on paused time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::model::promoter::Promoter;
+use crate::model::time::{Day, UnixMillis};
+use crate::upstream::breaker::Hold;
+use crate::upstream::error::StopReason;
+use crate::upstream::question::Ask;
+use tokio::time::Instant;
+
+mod answers;
+mod clocks;
+mod limits;
+mod material;
+mod tokens;
+
+const START: UnixTime = UnixTime(1_700_000_000);
+const TOUCH: &str =
+    r#"{"relation_list":[{"openid":"u","create_time":1600000000}],"total_cnt":1,"start_id":9,"errcode":0}"#;
+const REJECTED: &str = r#"{"errcode":40001,"errmsg":"invalid credential"}"#;
+const NO_DATA: &str = r#"{"errcode":103006,"errmsg":"data does not exist rid: 1"}"#;
+const SECRET: &str = "app-secret";
+const STOPPED: Duration = Duration::from_secs(300);
+
+/// One scripted answer.
+enum Step {
+    Body(u16, String),
+    RetryAfter(u16, u64),
+    /// The upstream's clock is this many seconds ahead, and the body comes after this many.
+    Dated {
+        ahead: i64,
+        slow: u64,
+    },
+    /// The error page of a proxy, whose clock is this many seconds ahead.
+    DatedByProxy {
+        ahead: i64,
+    },
+    /// The answer to a call for a token by a host whose clock is this many seconds ahead.
+    DatedRefusal {
+        ahead: i64,
+    },
+    Fails(TransportError),
+    Hangs,
+}
+
+fn ok(body: &str) -> Step {
+    Step::Body(200, body.into())
+}
+
+fn code(errcode: i64) -> Step {
+    ok(&format!(r#"{{"errcode":{errcode},"errmsg":"no rid: 1"}}"#))
+}
+
+struct Sent {
+    base_url: String,
+    path: &'static str,
+    query: Vec<(&'static str, String)>,
+    body: String,
+    at: Duration,
+}
+
+/// Answers data calls and token calls from their scripts; without one, with a touch and with `token-1`, `token-2`, ….
+#[derive(Clone)]
+struct Upstream(Arc<Inner>);
+
+struct Inner {
+    start: Instant,
+    data: Mutex<VecDeque<Step>>,
+    tokens: Mutex<VecDeque<Step>>,
+    sent: Mutex<Vec<Sent>>,
+}
+
+impl Upstream {
+    fn new(data: impl IntoIterator<Item = Step>, tokens: impl IntoIterator<Item = Step>) -> Upstream {
+        Upstream(Arc::new(Inner {
+            start: Instant::now(),
+            data: Mutex::new(data.into_iter().collect()),
+            tokens: Mutex::new(tokens.into_iter().collect()),
+            sent: Mutex::default(),
+        }))
+    }
+
+    fn is_token_call(path: &str) -> bool {
+        !path.starts_with("/promoter/")
+    }
+
+    fn token_calls(&self) -> usize {
+        self.0.sent.lock().unwrap().iter().filter(|sent| Upstream::is_token_call(sent.path)).count()
+    }
+
+    fn data_calls<F: Fn(&Sent) -> R, R>(&self, show: F) -> Vec<R> {
+        let sent = self.0.sent.lock().unwrap();
+        sent.iter().filter(|sent| !Upstream::is_token_call(sent.path)).map(show).collect()
+    }
+
+    /// Which tokens the data calls carried.
+    fn tokens_sent(&self) -> Vec<String> {
+        self.data_calls(|sent| sent.query[0].1.clone())
+    }
+}
+
+impl Transport for Upstream {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let is_token_call = Upstream::is_token_call(request.path);
+        self.0.sent.lock().unwrap().push(Sent {
+            base_url: request.base_url,
+            path: request.path,
+            query: request.query,
+            body: String::from_utf8(request.body.unwrap_or_default().to_vec()).unwrap(),
+            at: self.0.start.elapsed(),
+        });
+        let script = if is_token_call { &self.0.tokens } else { &self.0.data };
+        let step = script.lock().unwrap().pop_front().unwrap_or_else(|| match is_token_call {
+            true => ok(&format!(r#"{{"access_token":"token-{}","expires_in":7200}}"#, self.token_calls())),
+            false if request.path == Interface::GetRelation.path() => ok(TOUCH),
+            false => ok(r#"{"errcode":0}"#),
+        });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let answer = |status, body: String| Response { status, body: body.into(), date: None, retry_after: None };
+        match step {
+            Step::Body(status, body) => Ok(answer(status, body)),
+            Step::RetryAfter(status, seconds) => {
+                Ok(Response { retry_after: Some(Duration::from_secs(seconds)), ..answer(status, "busy".into()) })
+            }
+            Step::Dated { ahead, slow } => {
+                let date = self.now().as_seconds().plus(ahead);
+                tokio::time::sleep(Duration::from_secs(slow)).await;
+                Ok(Response { date: Some(date), ..answer(200, TOUCH.into()) })
+            }
+            Step::DatedByProxy { ahead } => {
+                let date = self.now().as_seconds().plus(ahead);
+                Ok(Response { date: Some(date), ..answer(502, "bad gateway".into()) })
+            }
+            Step::DatedRefusal { ahead } => {
+                let date = self.now().as_seconds().plus(ahead);
+                Ok(Response { date: Some(date), ..answer(200, r#"{"errcode":41002}"#.into()) })
+            }
+            Step::Fails(error) => Err(error),
+            Step::Hangs => std::future::pending().await,
+        }
+    }
+
+    fn now(&self) -> UnixMillis {
+        let elapsed = i64::try_from(self.0.start.elapsed().as_millis()).unwrap();
+        UnixMillis(START.as_millis().0 + elapsed)
+    }
+}
+
+fn settings() -> ClientSettings {
+    ClientSettings {
+        app_id: AppId::new("wx1").unwrap(),
+        id_kind: IdKind::OpenId,
+        base_url: "http://a".into(),
+        spare_urls: vec![],
+        token_source: TokenSource::Stable(SECRET.into()),
+        retry: RetrySettings {
+            initial: Duration::from_millis(200),
+            max: Duration::from_secs(30),
+            attempts: 3,
+            jitter: 0.5,
+        },
+        holds: HoldSettings {
+            too_fast: Duration::from_secs(60),
+            stopped: STOPPED,
+            unanswered: Duration::from_secs(30),
+        },
+        budgets: BTreeMap::new(),
+        in_flight: 64,
+        reading: Buffer::new(2 << 20),
+    }
+}
+
+fn question(ask: Ask) -> Question {
+    Question { promoter: Promoter::new(&AppId::new("wx1").unwrap(), "oP").unwrap(), ask, start_id: None }
+}
+
+fn touches() -> Question {
+    question(Ask::Touches { begin: UnixTime(1), end: UnixTime(2) })
+}
+
+async fn ask_with(settings: ClientSettings, upstream: &Upstream) -> Result<Answer, CallError> {
+    Client::new(settings, upstream.clone()).page(&touches(), &CancellationToken::new()).await
+}
+
+async fn ask(data: impl IntoIterator<Item = Step>) -> Result<Answer, CallError> {
+    ask_with(settings(), &Upstream::new(data, [])).await
+}
+
+/// Asks `callers` times at once. Hands on at once what they get.
+async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<Page, CallError>> {
+    let (question, cancel) = (touches(), CancellationToken::new());
+    let calls = (0..callers).map(|_| client.page(&question, &cancel));
+    let mut calls: Vec<_> = calls.map(Box::pin).collect();
+    let mut results = Vec::new();
+    std::future::poll_fn(|context| {
+        calls.retain_mut(|call| match call.as_mut().poll(context) {
+            std::task::Poll::Ready(result) => {
+                results.push(result.map(|answer| answer.page));
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    results
+}

@@ -1,0 +1,178 @@
+//! The transport over real HTTP.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::buffer::{Buffer, Buffers, Room};
+use super::packing::unpacked;
+use super::transport::{Method, Request, Response, Transport, TransportError};
+use crate::model::feed::Interface;
+use crate::model::time::UnixMillis;
+use crate::web;
+
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// For a whole exchange, from the connection to the last byte of the body.
+    pub timeout: Duration,
+    /// Bytes of a body, at most, packed and unpacked.
+    pub response_max: usize,
+    /// Where bodies find room, with those of other clients.
+    pub buffers: Buffers,
+    /// Idle connections that are kept for each host: as many as calls may be in flight.
+    pub idle_connections_max: usize,
+}
+
+/// An answer's texts are cut to this where they become part of an error.
+const ERROR_CHARS_MAX: usize = 200;
+/// Room that a call waits for before it is sent, and that a body of unknown length begins with, in bytes: that of a page of
+/// 1000 rows.
+const ROOM_AT_ONCE: usize = 512 * 1024;
+/// Idle connections are closed before what stands between is likely to forget them.
+const IDLE_FOR: Duration = Duration::from_secs(50);
+
+/// One pool of connections. Follows no redirects: they would carry the token elsewhere. Certificates are checked
+/// against the system's roots, and never pinned (spec: they change without notice).
+pub struct Http {
+    client: reqwest::Client,
+    response_max: usize,
+    buffers: Buffers,
+}
+
+impl Http {
+    /// Fails where the system's TLS can't be set up.
+    pub fn new(settings: HttpSettings) -> Result<Http, TransportError> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("promoter-connector/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(settings.timeout)
+            .pool_max_idle_per_host(settings.idle_connections_max)
+            .pool_idle_timeout(IDLE_FOR)
+            .build()
+            .map_err(described)?;
+        Ok(Http { client, response_max: settings.response_max, buffers: settings.buffers })
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+        let buffer = self.buffer_for(request.path);
+        let prepared = self.prepared(request)?;
+        // While memory is short calls are late, rather than out of time half answered. The room is not kept: a host that
+        // does not answer must leave it to the others.
+        drop(buffer.room(self.room_at_once()).await);
+        let mut response = prepared.send().await.map_err(described)?;
+        let date = web::date(response.headers());
+        let retry_after = web::retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
+        let date = date.map(|date| unix_millis(date).as_seconds());
+        let status = response.status().as_u16();
+        let (body, room) = self.body(&mut response, buffer).await?;
+        let body = self.content(body, room, buffer).await?;
+        Ok(Response { status, body, date, retry_after })
+    }
+
+    fn room_at_once(&self) -> usize {
+        ROOM_AT_ONCE.min(self.response_max)
+    }
+
+    /// The body as it comes, and its room.
+    async fn body(&self, response: &mut reqwest::Response, buffer: &Buffer) -> Result<(Bytes, Room), TransportError> {
+        let too_large = TransportError::TooLarge { limit: self.response_max };
+        let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if announced.is_some_and(|length| length > self.response_max) {
+            return Err(too_large);
+        }
+        let mut room = buffer.room(announced.unwrap_or(self.room_at_once())).await;
+        let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+        while let Some(chunk) = response.chunk().await.map_err(described)? {
+            let length = body.len() + chunk.len();
+            if length > self.response_max {
+                return Err(too_large);
+            }
+            if length > room.bytes() {
+                room = exchanged(room, self.response_max, buffer).await;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((body.freeze(), room))
+    }
+
+    /// What the body holds, in its room.
+    async fn content(&self, body: Bytes, room: Room, buffer: &Buffer) -> Result<Bytes, TransportError> {
+        let within = room.bytes().min(self.response_max);
+        match unpacked(body.clone(), within) {
+            Err(TransportError::TooLarge { .. }) if within < self.response_max => {
+                let room = exchanged(room, self.response_max, buffer).await;
+                Ok(room.filled_with(unpacked(body, self.response_max)?))
+            }
+            content => Ok(room.filled_with(content?)),
+        }
+    }
+
+    fn buffer_for(&self, path: &str) -> &Buffer {
+        let is_polled = [Interface::GetRelation, Interface::GetOrder].iter().any(|polled| polled.path() == path);
+        if is_polled { &self.buffers.polls } else { &self.buffers.others }
+    }
+
+    fn prepared(&self, request: Request) -> Result<reqwest::RequestBuilder, TransportError> {
+        let not_a_url = |_| TransportError::Connection("the address is not a URL".into());
+        let mut url = Url::parse(&format!("{}{}", request.base_url, request.path)).map_err(not_a_url)?;
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        let mut builder = match request.method {
+            Method::Get => self.client.get(url),
+            Method::Post => self.client.post(url),
+        };
+        for (name, value) in &request.headers {
+            builder = builder.header(name, sensitive(value)?);
+        }
+        // A body of known length goes out with Content-Length; without one, a POST still says that it is empty.
+        Ok(match (request.body, request.method) {
+            (Some(body), _) => builder.header(CONTENT_TYPE, "application/json").body(body),
+            (None, Method::Post) => builder.body(Bytes::new()),
+            (None, Method::Get) => builder,
+        })
+    }
+}
+
+/// Room of `bytes` in place of `room`, which is given back first: see [`Buffer`].
+async fn exchanged(room: Room, bytes: usize, buffer: &Buffer) -> Room {
+    drop(room);
+    buffer.room(bytes).await
+}
+
+fn sensitive(value: &SecretString) -> Result<HeaderValue, TransportError> {
+    let refused = |_| TransportError::Connection("a header's value can't be sent".into());
+    let mut value = HeaderValue::from_str(value.expose_secret()).map_err(refused)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl Transport for Http {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.exchange(request).await
+    }
+
+    fn now(&self) -> UnixMillis {
+        unix_millis(SystemTime::now())
+    }
+}
+
+fn unix_millis(time: SystemTime) -> UnixMillis {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The error without its URL, which carries the token, and with its innermost cause, which says what happened.
+fn described(error: reqwest::Error) -> TransportError {
+    if error.is_timeout() {
+        return TransportError::Timeout;
+    }
+    let text = web::innermost(&error.without_url());
+    TransportError::Connection(text.chars().take(ERROR_CHARS_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The access token of one app: fetched once for all who wait, kept until shortly before its end.
+//!
+//! A rejected token empties the cache only if it is still the cached one: a poll that learns late of an old token's end
+//! must not throw out its successor.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::error::{Cause, Reaction};
+use super::transport::Transport;
+use super::upstream_clock::UpstreamClock;
+use crate::model::promoter::AppId;
+
+mod address;
+mod fetch;
+mod file;
+
+pub use address::TokenUrl;
+use file::TokenFile;
+
+/// Where an app's token comes from.
+#[derive(Clone, Debug)]
+pub enum TokenSource {
+    /// `/cgi-bin/stable_token`: any number of holders share one token.
+    Stable(SecretString),
+    /// `/cgi-bin/token`: each fetch ends the token before it after some five minutes.
+    Classic(SecretString),
+    /// A file that another program keeps current: the token alone, or the upstream's JSON.
+    File(PathBuf),
+    /// A URL of a central token server, asked with GET: the token alone, or the upstream's JSON. The URL may hold a key.
+    Url(TokenUrl),
+}
+
+/// A source in use.
+enum Source {
+    Stable(SecretString),
+    Classic(SecretString),
+    File(TokenFile),
+    /// With what must never be shown of it.
+    Url(TokenUrl, Vec<SecretString>),
+}
+
+impl Source {
+    fn secrets(&self) -> &[SecretString] {
+        match self {
+            Source::Stable(secret) | Source::Classic(secret) => std::slice::from_ref(secret),
+            Source::Url(_, secrets) => secrets,
+            Source::File(_) => &[],
+        }
+    }
+}
+
+impl From<TokenSource> for Source {
+    fn from(source: TokenSource) -> Source {
+        match source {
+            TokenSource::Stable(secret) => Source::Stable(secret),
+            TokenSource::Classic(secret) => Source::Classic(secret),
+            TokenSource::File(path) => Source::File(TokenFile::new(path, FILE_PATIENCE)),
+            TokenSource::Url(address) => {
+                let secrets = address.secrets();
+                Source::Url(address, secrets)
+            }
+        }
+    }
+}
+
+/// How long a token file is waited for.
+const FILE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A token is asked for anew when less than this is left of its life.
+///
+/// Spec: a stable token legally arrives with 300 s left, and only in these last 300 s does asking bring a new one. So a
+/// margin of 300 s or more would ask on every call, and one much below 120 s would send a token that ends while a slow
+/// call waits. At 180 s asking brings the successor, and the old one still lives through the longest call.
+const MARGIN: Duration = Duration::from_secs(180);
+/// The documented life. A source that says more (a life in milliseconds, say) is not believed.
+const LIFE_MAX: Duration = Duration::from_secs(7200);
+/// However short its life is said to be, a token is kept so long: no source is asked more often.
+pub(super) const KEPT_AT_LEAST: Duration = Duration::from_secs(5);
+/// A token without a known life from a URL.
+const KEPT_FROM_URL: Duration = Duration::from_secs(60);
+
+/// A token in use. Shown by nothing: neither `Debug` nor an error has its text.
+#[derive(Clone)]
+pub struct Token {
+    text: Arc<SecretString>,
+    fetch: u64,
+}
+
+impl Token {
+    pub(super) fn expose(&self) -> &str {
+        self.text.expose_secret()
+    }
+
+    /// The number of the fetch that brought it: what many calls learn of one fetch is one event.
+    pub(super) fn fetch(&self) -> u64 {
+        self.fetch
+    }
+}
+
+/// Of texts alone: a source may give one token many times.
+impl PartialEq for Token {
+    fn eq(&self, other: &Token) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+/// Why there is no token, judged by the same table as every other answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no token: {cause}")]
+pub struct TokenError {
+    pub reaction: Reaction,
+    pub cause: Cause,
+    pub retry_after: Option<Duration>,
+}
+
+/// A fetch that brought no token, shared by all who have waited for it.
+#[derive(Clone, Debug)]
+pub struct FailedFetch {
+    pub error: TokenError,
+    /// As [`Token::fetch`].
+    pub fetch: u64,
+}
+
+struct Cached {
+    token: Token,
+    fetched: Instant,
+    kept_for: Duration,
+    /// It came back from its source after it had been rejected.
+    came_back: bool,
+}
+
+#[derive(Default)]
+struct Cache {
+    current: Option<Cached>,
+    rejected: Option<Token>,
+}
+
+/// The tokens of one app.
+pub struct Tokens {
+    app_id: AppId,
+    source: Source,
+    cache: StdMutex<Cache>,
+    /// Held by the one who fetches.
+    flight: Mutex<Flight>,
+}
+
+#[derive(Default)]
+struct Flight {
+    /// How the fetch ended that those in the queue have waited for.
+    failed: Option<(Instant, FailedFetch)>,
+    /// How many fetches there were.
+    fetches: u64,
+}
+
+impl Tokens {
+    pub fn new(app_id: AppId, source: TokenSource) -> Tokens {
+        Tokens { app_id, source: source.into(), cache: StdMutex::default(), flight: Mutex::default() }
+    }
+
+    /// The cached token, or a new one. Of any number of callers one fetches, the others get what it got: also its error,
+    /// so that a dead source is not asked by each of them in turn.
+    pub async fn get<T: Transport>(
+        &self,
+        transport: &T,
+        clock: &UpstreamClock,
+        base_url: &str,
+    ) -> Result<Token, FailedFetch> {
+        if let Some(token) = self.cached() {
+            return Ok(token);
+        }
+        let asked = Instant::now();
+        let waited = self.flight.try_lock().is_err();
+        let mut flight = self.flight.lock().await;
+        if let Some(token) = self.cached() {
+            return Ok(token);
+        }
+        match &flight.failed {
+            Some((at, error)) if waited && *at >= asked => return Err(error.clone()),
+            _ => {}
+        }
+        flight.fetches += 1;
+        match fetch::fetch(&self.source, &self.app_id, transport, clock, base_url).await {
+            Ok(fetched) => {
+                flight.failed = None;
+                Ok(self.keep(fetched, flight.fetches))
+            }
+            Err(error) => {
+                let failed = FailedFetch { error, fetch: flight.fetches };
+                flight.failed = Some((Instant::now(), failed.clone()));
+                Err(failed)
+            }
+        }
+    }
+
+    /// To be called when the upstream has rejected `token`. Does nothing where another one is cached by now, or where
+    /// the source has already given this one back after a rejection (until it is due anyway).
+    pub fn reject(&self, token: &Token) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(current) = &cache.current else { return };
+        let asked_lately = current.came_back && current.fetched.elapsed() < KEPT_AT_LEAST;
+        if current.token == *token && !asked_lately {
+            cache.current = None;
+            cache.rejected = Some(token.clone());
+        }
+    }
+
+    fn cached(&self) -> Option<Token> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = cache.current.as_ref()?;
+        (current.fetched.elapsed() < current.kept_for).then(|| current.token.clone())
+    }
+
+    fn keep(&self, fetched: fetch::Fetched, fetch: u64) -> Token {
+        let token = Token { text: Arc::new(fetched.text.into()), fetch };
+        let kept_for = match (&self.source, fetched.life) {
+            // What the file says of its life counts from when it was written, which nobody knows.
+            (Source::File(_), _) => KEPT_AT_LEAST,
+            (_, Some(life)) => life.min(LIFE_MAX).saturating_sub(MARGIN).max(KEPT_AT_LEAST),
+            (_, None) => KEPT_FROM_URL,
+        };
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let came_back = cache.rejected.as_ref() == Some(&token);
+        cache.current = Some(Cached { token: token.clone(), fetched: fetched.asked, kept_for, came_back });
+        token
+    }
+
+    /// Whether the upstream's own hosts are asked for the token.
+    pub(super) fn asks_upstream(&self) -> bool {
+        matches!(self.source, Source::Stable(_) | Source::Classic(_))
+    }
+
+    /// What must never be shown of this app: the token, its secret, or what its source is told.
+    pub(super) fn secrets<'a>(&'a self, token: &'a Token) -> Vec<&'a str> {
+        let own = self.source.secrets().iter().map(ExposeSecret::expose_secret);
+        std::iter::once(token.expose()).chain(own).collect()
+    }
+}

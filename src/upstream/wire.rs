@@ -1,0 +1,79 @@
+//! From an answer's bytes to a page of rows.
+
+pub use super::fields::RowKind;
+use super::fields::read_row;
+pub use super::oddities::Oddities;
+pub use super::parts::PageFault;
+use super::parts::Parts;
+use super::repair::{bare, read_loosely};
+use super::split::split;
+use crate::model::row::ReadRow;
+use crate::model::time::UnixTime;
+
+/// One page of a pull. Both counts are the upstream's words, not computed here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub rows: Vec<ReadRow>,
+    /// Rows on this page (official page: `total_cnt`, in spite of its name), or of all pages: it is not certain.
+    pub total_cnt: Option<i64>,
+    /// Opaque; to be passed back for the next page. Spec, seen in the field: text or number.
+    pub start_id: Option<String>,
+    pub oddities: Oddities,
+}
+
+/// What was asked for, as far as the reading of the answer depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct PageAsked<'a> {
+    pub kind: RowKind,
+    pub promoter_id: &'a str,
+    /// A later page may well be empty; the first one is only where there is nothing.
+    pub is_first: bool,
+}
+
+/// What the upstream says about the call itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// 0 is success, also where the field is absent.
+    pub errcode: i64,
+    /// Not bounded, and written by the other side: see [`super::error::Cause`].
+    pub errmsg: String,
+}
+
+/// The name of the list in an answer.
+fn list_name(kind: RowKind) -> &'static str {
+    match kind {
+        RowKind::Touch => "relation_list",
+        RowKind::Order => "order_list",
+    }
+}
+
+/// Reads an answer that lists rows. With an errcode other than 0 the page is empty: nothing else of the answer counts.
+///
+/// A row that can't be read is a fault in its own place. `latest_now` is the later of the clocks known: a row with a
+/// time more than a day after it is refused.
+pub fn read_page(body: &[u8], asked: PageAsked, latest_now: UnixTime) -> Result<(Envelope, Page), PageFault> {
+    let (head, elements) = split(body, list_name(asked.kind))?;
+    if let Some(total_cnt) = head.total_cnt.filter(|total_cnt| asked.is_first && elements.is_empty() && *total_cnt > 0)
+    {
+        return Err(PageFault::RowsMissing(total_cnt));
+    }
+    let mut oddities = Oddities::default();
+    let mut read = |raw: &[u8]| {
+        let content = read_row(raw, asked, latest_now).map(|row| oddities.note(row));
+        ReadRow { raw: raw.into(), content }
+    };
+    let rows = elements.into_iter().map(&mut read).collect();
+    let envelope = Envelope { errcode: head.errcode, errmsg: head.errmsg };
+    Ok((envelope, Page { rows, total_cnt: head.total_cnt, start_id: head.start_id, oddities }))
+}
+
+/// Reads only what every answer may say of its call, whatever it is an answer to.
+pub fn read_envelope(body: &[u8]) -> Result<Envelope, PageFault> {
+    let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
+    let head =
+        read_loosely(bare(body), |text| Parts::read(text, "").map(|parts| parts.envelope())).map_err(unreadable)??;
+    Ok(Envelope { errcode: head.errcode, errmsg: head.errmsg })
+}
+
+#[cfg(test)]
+mod tests;
