@@ -16,11 +16,11 @@ use crate::commit::committer::Bounds;
 use crate::config::{
     App, Commands, Config, Connector, FeedSettings, Kafka, PromoterEntry, Retention, SchemaRegistry, Topics,
 };
-use crate::kafka::client::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
-use crate::kafka::client::tokens::Tokens;
-use crate::kafka::facts_log::KafkaLog;
+use crate::kafka::client::settings::{RequestTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
+use crate::kafka::client::tokens::TokenDistributor;
+use crate::kafka::facts_log::FactsLog;
 use crate::kafka::facts_log::records::RecordClock;
-use crate::kafka::requests_log::CommandTopic;
+use crate::kafka::requests_log::RequestsLog;
 use crate::model::feed::{Feed, Interface};
 use crate::model::promoter::IdKind;
 use crate::model::time::UnixMillis;
@@ -60,7 +60,7 @@ pub struct Parts {
 
 /// What the lane of the commands is made of.
 pub struct CommandParts {
-    pub topics: CommandTopics,
+    pub topics: RequestTopics,
     /// Calls at once, of each app.
     pub concurrency: usize,
 }
@@ -149,7 +149,7 @@ pub async fn run_parts(parts: Parts, schemas: Schemas, stop: CancellationToken) 
     let clock = record_clock(&session);
     let encoders = Arc::new(Encoders::new(schemas.framings));
     let lane = commands.map(|commands| command_lane(commands, schemas, &session, &kafka, &encoders, &clock));
-    let log = KafkaLog::new(kafka, encoders, id_kinds, clock, session.roster());
+    let log = FactsLog::new(kafka, encoders, id_kinds, clock, session.roster());
     let stopping = {
         let stop = stop.clone();
         async move {
@@ -228,7 +228,7 @@ fn command_lane(
     kafka: &Settings,
     encoders: &Arc<Encoders>,
     clock: &RecordClock,
-) -> (CommandLane<Http>, CommandTopic) {
+) -> (CommandLane<Http>, RequestsLog) {
     let CommandParts { topics, concurrency } = parts;
     let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
@@ -236,7 +236,7 @@ fn command_lane(
     let executor = Executor::new(apps, topics.requests.clone(), decoder, registry, supervisor::PATIENCE);
     let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default() };
     let results = ResultEncoder::new(schemas.material_result);
-    (lane, CommandTopic::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))
+    (lane, RequestsLog::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))
 }
 
 /// The local clock, set back where all upstreams show that it is ahead.
@@ -340,8 +340,8 @@ fn token_source(source: &crate::config::TokenSource) -> TokenSource {
 }
 
 /// The topics of the commands, as configured.
-pub fn command_topics(topics: &Topics, commands: &Commands) -> CommandTopics {
-    CommandTopics {
+pub fn command_topics(topics: &Topics, commands: &Commands) -> RequestTopics {
+    RequestTopics {
         requests: topics.material_requests.clone(),
         results: topics.material_results.clone(),
         reply_topics: commands.reply_topics.clone(),
@@ -369,7 +369,7 @@ pub fn settings(connector: &Connector, kafka: &Kafka, topics: &Topics) -> Settin
     };
     Settings {
         properties: kafka.properties.clone(),
-        tokens: kafka.login.clone().map(|login| Arc::new(Tokens::new(login))),
+        tokens: kafka.login.clone().map(|login| Arc::new(TokenDistributor::new(login))),
         name: connector.name.clone(),
         instance_id: connector.instance_id.clone(),
         topics: TopicNames {
@@ -386,7 +386,7 @@ pub fn settings(connector: &Connector, kafka: &Kafka, topics: &Topics) -> Settin
 async fn resolve_schemas(
     settings: &SchemaRegistry,
     topics: &TopicNames,
-    commands: Option<&CommandTopics>,
+    commands: Option<&RequestTopics>,
 ) -> anyhow::Result<Schemas> {
     let registry = registry(settings)?;
     let id = async |topic: &str, kind| resolve_schema(&registry, topic, kind).await;
@@ -423,7 +423,7 @@ async fn resolve_schema(registry: &Registry, topic: &str, kind: RecordKind) -> a
 /// How requests and replies are framed, for whoever asks.
 pub async fn command_framings(
     settings: Option<&SchemaRegistry>,
-    topics: &CommandTopics,
+    topics: &RequestTopics,
 ) -> anyhow::Result<(Framing, Framing)> {
     let Some(settings) = settings else { return Ok((Framing::SingleObject, Framing::SingleObject)) };
     let registry = registry(settings)?;

@@ -6,7 +6,7 @@
 //!        ├─ (1) first cursors for feeds that have none ──┐
 //!        ├─ (2) a scheduler for each app ── harvests ────┤ queue ──> committer ──> log
 //!        │                                               │
-//!        └─ ends when: cancelled, recalled, or the log has to be opened again
+//!        └─ ends when: cancelled, revoked, or the log has to be opened again
 //! ```
 //!
 //! Everything a session holds is made when it begins and dropped when it ends: the queue, the schedulers, the polls
@@ -102,7 +102,7 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
             return (Some(log), Ended::Stop(reason));
         }
         let committer = Committer::new(log, state, self.bounds, self.totals.clone());
-        let committing = committer.run(intakes, lease.recalled.clone());
+        let committing = committer.run(intakes, lease.revoked.clone());
         let polling = self.poll(beginnings, queue, polls_end);
         run_beside(committing, polling).await
     }

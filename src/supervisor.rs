@@ -125,8 +125,8 @@ async fn sessions<L: CommitLog, A: Lane<L>>(
             opening.recovered();
         }
         match ended {
-            Ended::Drained | Ended::Recalled if stop.is_cancelled() => return Ok(()),
-            Ended::Recalled => {}
+            Ended::Drained | Ended::Revoked if stop.is_cancelled() => return Ok(()),
+            Ended::Revoked => {}
             Ended::Drained => opening.failed("the session ended by itself", stop).await?,
             Ended::Reopen(reason) if stop.is_cancelled() => {
                 let unknown = "the last transaction failed, or nobody knows whether it did; the next start finds out";

@@ -7,7 +7,6 @@
 
 mod broker {
     pub mod age;
-    mod asker;
     pub mod barrier;
     pub mod belonging;
     pub mod crashes;
@@ -20,6 +19,7 @@ mod broker {
     pub mod outages;
     pub mod placement;
     mod producer;
+    mod request_client;
     pub mod secured;
     pub mod sharing;
     pub mod start_up;

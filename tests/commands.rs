@@ -2,7 +2,7 @@
 //!
 //! Everything is real but the network, Kafka and the clock: listener, windows, executor, client, tokens, retries and
 //! supervisor run against a seeded world with every class of error, and a request topic in memory that aborts, loses
-//! answers, recalls and dies at its named points. Processes are killed between any two steps, or told to stop, and the
+//! answers, revocations and dies at its named points. Processes are killed between any two steps, or told to stop, and the
 //! next one goes on. In the end each request must have exactly one answer, and one that the world gave cause for.
 //!
 //! ```text

@@ -11,9 +11,9 @@ use std::time::Duration;
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPolicy};
-use promoter_connector::kafka::facts_log::records::{Limits, OldestEvents, Writer};
-use promoter_connector::kafka::group::membership::Ownership;
-use promoter_connector::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
+use promoter_connector::kafka::facts_log::records::{FactWriter, OldestEvents, SizeLimits};
+use promoter_connector::kafka::group::membership::GroupMember;
+use promoter_connector::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::feed::Feed;
@@ -33,16 +33,16 @@ mod transactions {
 
 const JOIN_BOUND: Duration = Duration::from_secs(30);
 
-fn commit(transactions: &Transactions, writer: &Writer, offsets: &OwnedOffsets) -> Result<(), Failure> {
+fn commit(transactions: &Transactions, writer: &FactWriter, offsets: &OwnedOffsets) -> Result<(), TransactionError> {
     commit_batch(transactions, &batch(), writer, offsets)
 }
 
 fn commit_batch(
     transactions: &Transactions,
     batch: &Batch,
-    writer: &Writer,
+    writer: &FactWriter,
     offsets: &OwnedOffsets,
-) -> Result<(), Failure> {
+) -> Result<(), TransactionError> {
     let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
     transactions.commit(|send| writer.write(batch, now, send), offsets).map(drop)
 }
@@ -52,9 +52,9 @@ struct Bench {
     cluster: MockCluster<'static, DefaultProducerContext>,
     settings: Settings,
     offsets: OwnedOffsets,
-    writer: Writer,
+    writer: FactWriter,
     // Keeps the assignment alive.
-    _ownership: Ownership,
+    _member: GroupMember,
 }
 
 impl Bench {
@@ -91,22 +91,22 @@ impl Bench {
             topics: topics.clone(),
             topic_policy: TopicPolicy::Trust,
         };
-        let ownership = Ownership::join(&settings, &settings.name, &topics.registry).unwrap();
+        let member = GroupMember::join(&settings, &settings.name, &topics.registry).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, ownership.acquire(0)).await });
-        let positions = vec![Position { partition: 0, offset: 0, metadata: "noted".into() }];
+        let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire(0)).await });
+        let committed = vec![CommittedOffset { partition: 0, offset: 0, metadata: "noted".into() }];
         let assignment = joined.unwrap().unwrap();
-        let offsets = OwnedOffsets { assignment, topic: topics.registry.clone(), positions };
-        let size = Limits::KAFKA_DEFAULT;
-        let writer = Writer {
+        let offsets = OwnedOffsets { assignment, topic: topics.registry.clone(), committed };
+        let size = SizeLimits::KAFKA_DEFAULT;
+        let writer = FactWriter {
             topics,
             encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
             id_kinds: HashMap::new(),
-            limits: Limits { touches: size, orders: size, dead_letters: size, state: size },
+            limits: SizeLimits { touches: size, orders: size, dead_letters: size, state: size },
             oldest: OldestEvents::default(),
             state_partitions: 1,
         };
-        Bench { cluster, settings, offsets, writer, _ownership: ownership }
+        Bench { cluster, settings, offsets, writer, _member: member }
     }
 
     fn open(&self) -> Transactions {
@@ -122,7 +122,7 @@ impl Bench {
         self.cluster.request_errors(key, errors);
     }
 
-    fn commit(&self, transactions: &Transactions) -> Result<(), Failure> {
+    fn commit(&self, transactions: &Transactions) -> Result<(), TransactionError> {
         commit(transactions, &self.writer, &self.offsets)
     }
 
@@ -131,7 +131,7 @@ impl Bench {
         &self,
         key: rdkafka::types::RDKafkaApiKey,
         errors: &[RDKafkaRespErr],
-    ) -> (Result<(), Failure>, Result<(), Failure>) {
+    ) -> (Result<(), TransactionError>, Result<(), TransactionError>) {
         let transactions = self.open();
         self.errors(key, errors);
         let first = self.commit(&transactions);
@@ -144,7 +144,7 @@ impl Bench {
         self.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
         let next = self.commit(transactions);
         self.cluster.clear_request_errors(InitProducerId);
-        matches!(next, Err(Failure::Reopen(reason)) if reason.contains("may not be taken"))
+        matches!(next, Err(TransactionError::Reopen(reason)) if reason.contains("may not be taken"))
     }
 }
 
@@ -210,7 +210,7 @@ fn brokers_without_transactions_are_told_to_be_none_to_work_with() {
 fn a_topic_that_may_not_be_written_is_named_and_leaves_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(AddPartitionsToTxn, &[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
-    let Err(Failure::NotAllowed { topic, .. }) = first else { panic!("{first:?}") };
+    let Err(TransactionError::NotAllowed { topic, .. }) = first else { panic!("{first:?}") };
     assert_eq!(topic.as_deref(), Some("promoter.state"));
     assert_eq!(again, Ok(()));
 }
@@ -219,7 +219,7 @@ fn a_topic_that_may_not_be_written_is_named_and_leaves_nothing_and_the_same_batc
 fn a_record_that_is_refused_leaves_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_UNKNOWN]);
-    assert!(matches!(first, Err(Failure::NothingWritten(_))), "{first:?}");
+    assert!(matches!(first, Err(TransactionError::NothingWritten(_))), "{first:?}");
     assert_eq!(again, Ok(()));
 }
 
@@ -231,10 +231,10 @@ fn a_record_that_is_refused_for_what_it_is_names_its_topic() {
         first.unwrap_err()
     };
     let failure = refused(RD_KAFKA_RESP_ERR_INVALID_RECORD);
-    assert!(matches!(&failure, Failure::Refused { topic, .. } if topic == "promoter.state"), "{failure:?}");
+    assert!(matches!(&failure, TransactionError::Refused { topic, .. } if topic == "promoter.state"), "{failure:?}");
     let failure = refused(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
     assert!(
-        matches!(&failure, Failure::NotAllowed { topic: Some(topic), .. } if topic == "promoter.state"),
+        matches!(&failure, TransactionError::NotAllowed { topic: Some(topic), .. } if topic == "promoter.state"),
         "{failure:?}"
     );
 }
@@ -244,9 +244,9 @@ fn a_record_that_is_refused_for_its_size_names_its_topic() {
     for error in [RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE] {
         let bench = Bench::new();
         let (first, again) = bench.commit_with(Produce, &[error]);
-        let Err(Failure::TooLarge { topic, .. }) = &first else { panic!("{error:?}: {first:?}") };
+        let Err(TransactionError::TooLarge { topic, .. }) = &first else { panic!("{error:?}: {first:?}") };
         assert_eq!(topic, "promoter.state");
-        assert!(matches!(again, Err(Failure::Reopen(_))), "the limits have to be read first: {again:?}");
+        assert!(matches!(again, Err(TransactionError::Reopen(_))), "the limits have to be read first: {again:?}");
     }
 }
 
@@ -255,9 +255,9 @@ fn a_record_that_is_refused_for_its_time_names_its_topic_and_time() {
     let bench = Bench::new();
     let before = UnixTime(jiff::Timestamp::now().as_second()).as_millis();
     let (first, again) = bench.commit_with(Produce, &[RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP]);
-    let Err(Failure::WrongTime { topic, time, .. }) = &first else { panic!("{first:?}") };
+    let Err(TransactionError::WrongTime { topic, time, .. }) = &first else { panic!("{first:?}") };
     assert!(topic == "promoter.state" && *time >= before, "{first:?}");
-    assert!(matches!(again, Err(Failure::Reopen(_))), "the limits have to be read first: {again:?}");
+    assert!(matches!(again, Err(TransactionError::Reopen(_))), "the limits have to be read first: {again:?}");
 }
 
 #[test]
@@ -273,18 +273,20 @@ fn after_an_abort_the_next_transaction_has_a_new_producer() {
     let bench = Bench::new();
     let transactions = bench.open();
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
-    assert!(matches!(bench.commit(&transactions), Err(Failure::Refused { .. })));
+    assert!(matches!(bench.commit(&transactions), Err(TransactionError::Refused { .. })));
     assert!(bench.takes_a_new_producer(&transactions));
 }
 
 #[test]
-fn after_a_recall_no_new_producer_is_made() {
+fn after_a_revocation_no_new_producer_is_made() {
     let bench = Bench::new();
     let transactions = bench.open();
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
-    assert!(matches!(bench.commit(&transactions), Err(Failure::Refused { .. })));
-    bench.offsets.assignment.recalled.cancel();
-    let Err(Failure::Reopen(reason)) = bench.commit(&transactions) else { panic!("it must not fence whoever is next") };
+    assert!(matches!(bench.commit(&transactions), Err(TransactionError::Refused { .. })));
+    bench.offsets.assignment.revoked.cancel();
+    let Err(TransactionError::Reopen(reason)) = bench.commit(&transactions) else {
+        panic!("it must not fence whoever is next")
+    };
     assert!(reason.contains("revoked"), "{reason}");
 }
 
@@ -310,7 +312,7 @@ fn offsets_of_an_older_generation_mean_that_others_may_own_the_partitions() {
     for error in [RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID] {
         let bench = Bench::new();
         let (first, _) = bench.commit_with(TxnOffsetCommit, &[error]);
-        assert!(matches!(first, Err(Failure::Recalled(_))), "{error:?}: {first:?}");
+        assert!(matches!(first, Err(TransactionError::Revoked(_))), "{error:?}: {first:?}");
     }
 }
 
@@ -325,7 +327,7 @@ fn offsets_are_sent_again_while_the_coordinator_loads() {
 fn offsets_that_may_not_be_sent_leave_nothing_and_the_same_batch_goes_again() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(TxnOffsetCommit, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED]);
-    assert!(matches!(first, Err(Failure::NothingWritten(_))), "{first:?}");
+    assert!(matches!(first, Err(TransactionError::NothingWritten(_))), "{first:?}");
     assert_eq!(again, Ok(()));
 }
 
@@ -333,7 +335,7 @@ fn offsets_that_may_not_be_sent_leave_nothing_and_the_same_batch_goes_again() {
 fn offsets_of_a_fenced_producer_mean_to_open_again() {
     let bench = Bench::new();
     let (first, _) = bench.commit_with(AddOffsetsToTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
-    assert!(matches!(first, Err(Failure::Reopen(_))), "{first:?}");
+    assert!(matches!(first, Err(TransactionError::Reopen(_))), "{first:?}");
 }
 
 #[test]
@@ -360,7 +362,7 @@ fn after_any_other_error_of_a_commit_the_log_decides() {
     ] {
         let bench = Bench::new();
         let (first, _) = bench.commit_with(EndTxn, &[error]);
-        assert!(matches!(first, Err(Failure::Reopen(_))), "{error:?}: {first:?}");
+        assert!(matches!(first, Err(TransactionError::Reopen(_))), "{error:?}: {first:?}");
     }
 }
 
@@ -371,7 +373,7 @@ fn an_abort_that_fails_means_to_open_again() {
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
     bench.errors(EndTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
     let result = bench.commit(&transactions);
-    assert!(matches!(result, Err(Failure::Reopen(_))), "{result:?}");
+    assert!(matches!(result, Err(TransactionError::Reopen(_))), "{result:?}");
 }
 
 #[test]
@@ -381,24 +383,24 @@ fn an_abort_that_is_retriable_is_called_again() {
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
     bench.errors(EndTxn, &[RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS; 2]);
     let result = bench.commit(&transactions);
-    assert!(matches!(result, Err(Failure::Refused { .. })), "{result:?}");
+    assert!(matches!(result, Err(TransactionError::Refused { .. })), "{result:?}");
 }
 
 #[test]
 fn after_an_unknown_outcome_nothing_is_written() {
     let bench = Bench::new();
     let (first, again) = bench.commit_with(EndTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
-    assert!(matches!(first, Err(Failure::Reopen(_))), "{first:?}");
-    assert_eq!(again, Err(Failure::Reopen("a transaction before it has failed".into())));
+    assert!(matches!(first, Err(TransactionError::Reopen(_))), "{first:?}");
+    assert_eq!(again, Err(TransactionError::Reopen("a transaction before it has failed".into())));
 }
 
 #[test]
 fn a_group_that_may_not_be_joined_is_named() {
     let bench = Bench::new();
     bench.errors(JoinGroup, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 3]);
-    let ownership = Ownership::join(&bench.settings, "another", &bench.settings.topics.registry).unwrap();
+    let member = GroupMember::join(&bench.settings, "another", &bench.settings.topics.registry).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, ownership.acquire(0)).await });
+    let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire(0)).await });
     let refused = joined.unwrap().err().unwrap();
     assert!(refused.to_string().contains("group another may not be joined"), "{refused}");
 }
@@ -427,7 +429,7 @@ fn records_that_are_not_delivered_in_time_leave_nothing() {
         }
         bench.cluster.broker_up(1).unwrap();
         let result = committing.join().unwrap();
-        assert!(matches!(result, Err(Failure::TooSlow(_) | Failure::Reopen(_))), "{result:?}");
+        assert!(matches!(result, Err(TransactionError::TooSlow(_) | TransactionError::Reopen(_))), "{result:?}");
     });
 }
 

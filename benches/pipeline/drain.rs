@@ -15,7 +15,7 @@ use promoter_connector::commit::committer::Bounds;
 use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use promoter_connector::commit::totals::Totals;
 use promoter_connector::kafka::client::settings::TopicNames;
-use promoter_connector::kafka::facts_log::records::{Limits, OldestEvents, Writer};
+use promoter_connector::kafka::facts_log::records::{FactWriter, OldestEvents, SizeLimits};
 use promoter_connector::model::age::AgeLimits;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::feed::{Feed, StartFrom};
@@ -139,7 +139,7 @@ fn app(base_url: &str) -> PolledApp<Http> {
 
 /// Makes every record that Kafka would get, and drops it.
 struct EncodingLog {
-    writer: Arc<Writer>,
+    writer: Arc<FactWriter>,
 }
 
 impl EncodingLog {
@@ -152,10 +152,10 @@ impl EncodingLog {
             registry: topic("registry"),
             state: topic("state"),
         };
-        let limit = Limits::KAFKA_DEFAULT;
-        let limits = Limits { touches: limit, orders: limit, dead_letters: limit, state: limit };
+        let limit = SizeLimits::KAFKA_DEFAULT;
+        let limits = SizeLimits { touches: limit, orders: limit, dead_letters: limit, state: limit };
         let encoders = Arc::new(Encoders::new(Framings::SINGLE_OBJECT));
-        let writer = Writer {
+        let writer = FactWriter {
             topics,
             encoders,
             id_kinds: HashMap::new(),

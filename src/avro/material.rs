@@ -1,7 +1,7 @@
 //! Requests for material and their replies: from bytes to the domain, and back.
 //!
 //! Requests come from programs that are not ours, in three shapes: framed for a schema registry, as an Avro single
-//! object, or as JSON. A schema id that is not this release's own names a schema of the asker's, whose fields are then
+//! object, or as JSON. A schema id that is not this release's own names a schema of the requester's, whose fields are then
 //! matched by their names.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use super::schemas::RecordKind;
 use crate::model::material::{MaterialRequest, MaterialResult, Outcome};
 use crate::model::time::UnixMillis;
 
-/// How many schemas of others are kept: askers are few, and each has a handful of them over the years.
+/// How many schemas of others are kept: requesters are few, and each has a handful of them over the years.
 const FOREIGN_MAX: usize = 64;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

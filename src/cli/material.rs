@@ -17,7 +17,7 @@ use crate::avro::framing::Framing;
 use crate::avro::material::RequestEncoder;
 use crate::avro::schemas::RecordKind;
 use crate::config::Asking;
-use crate::kafka::requests_log::request_client::Asker;
+use crate::kafka::requests_log::request_client::RequestClient;
 use crate::model::material::MaterialRequest;
 use crate::model::time::UnixMillis;
 use crate::telemetry::log;
@@ -142,12 +142,12 @@ fn ask(asking: &Asking, options: &Options) -> anyhow::Result<Decoded> {
     };
     let decoder = Decoder::new(result_id);
     let settings = app::settings(&asking.connector, &asking.kafka, &asking.topics);
-    let asker = Asker::open(&settings, &topics, until).map_err(anyhow::Error::msg)?;
+    let client = RequestClient::open(&settings, &topics, until).map_err(anyhow::Error::msg)?;
     let request = request(options, until);
     let mut value = Vec::new();
     RequestEncoder::new(requests).encode(&request, &mut value)?;
-    asker.put(&format!("{}/{}", options.app, options.promoter), &value, until).map_err(anyhow::Error::msg)?;
-    while let Some(reply) = asker.next_reply(until + REPLY_GRACE).map_err(anyhow::Error::msg)? {
+    client.put(&format!("{}/{}", options.app, options.promoter), &value, until).map_err(anyhow::Error::msg)?;
+    while let Some(reply) = client.next_reply(until + REPLY_GRACE).map_err(anyhow::Error::msg)? {
         // Others ask too, and their replies need not be readable here.
         let Ok(reply) = decoder.decode(&reply) else { continue };
         if reply.text("request_id") == Some(&request.request_id) {

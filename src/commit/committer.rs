@@ -28,8 +28,8 @@ pub const ATTEMPTS_MAX: u32 = 5;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
-/// How long a transaction under way is waited for when the lease is recalled.
-pub const RECALL_GRACE: Duration = Duration::from_secs(10);
+/// How long a transaction under way is waited for when the lease is revoked.
+pub const REVOCATION_GRACE: Duration = Duration::from_secs(10);
 
 /// When intakes stop being added to a batch.
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +79,9 @@ impl<L: StateLog> Committer<L> {
         Committer { log, state, bounds, totals }
     }
 
-    /// Writes until the queue is closed and drained, the lease is recalled, or the log fails. Gives the log back,
+    /// Writes until the queue is closed and drained, the lease is revoked, or the log fails. Gives the log back,
     /// unless it is lost in a transaction that did not end in time.
-    pub async fn run(self, mut intakes: IntakeReceiver, recalled: CancellationToken) -> (Option<L>, Ended) {
+    pub async fn run(self, mut intakes: IntakeReceiver, revoked: CancellationToken) -> (Option<L>, Ended) {
         let Committer { log, mut state, bounds, totals } = self;
         let mut log = Log::Idle(log);
         let mut growing = Growing::new();
@@ -107,12 +107,12 @@ impl<L: StateLog> Committer<L> {
             };
             tokio::select! {
                 biased;
-                () = recalled.cancelled() => {
-                    return match tokio::time::timeout(RECALL_GRACE, log.settled()).await {
+                () = revoked.cancelled() => {
+                    return match tokio::time::timeout(REVOCATION_GRACE, log.settled()).await {
                         Ok((log, Some(outcome))) => {
-                            (Some(log), outcome.conclude(&totals).map_or_else(Ended::from, |()| Ended::Recalled))
+                            (Some(log), outcome.conclude(&totals).map_or_else(Ended::from, |()| Ended::Revoked))
                         }
-                        Ok((log, None)) => (Some(log), Ended::Recalled),
+                        Ok((log, None)) => (Some(log), Ended::Revoked),
                         // Nobody knows what becomes of it: this is no end in order.
                         Err(_) => {
                             (None, Ended::Reopen("a transaction did not end before its partitions were given back".into()))

@@ -49,12 +49,12 @@ pub struct Lease {
     owns: Arc<dyn Fn(&Promoter) -> bool + Send + Sync>,
     /// Cancelled when the right is to be given back. What is under way may still be finished: the log waits for
     /// [`CommitLog::release`] for a bounded time.
-    pub recalled: CancellationToken,
+    pub revoked: CancellationToken,
 }
 
 impl Lease {
-    pub fn new(owns: impl Fn(&Promoter) -> bool + Send + Sync + 'static, recalled: CancellationToken) -> Lease {
-        Lease { owns: Arc::new(owns), recalled }
+    pub fn new(owns: impl Fn(&Promoter) -> bool + Send + Sync + 'static, revoked: CancellationToken) -> Lease {
+        Lease { owns: Arc::new(owns), revoked }
     }
 
     pub fn owns(&self, promoter: &Promoter) -> bool {
@@ -100,7 +100,7 @@ pub enum Ended {
     /// It was told to stop, and everything that was to be written is durable.
     Drained,
     /// What was owned is to be given back.
-    Recalled,
+    Revoked,
     /// The log has to be opened again.
     Reopen(String),
     /// Only an operator can help.

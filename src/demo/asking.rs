@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka::client::settings::Settings;
-use crate::kafka::requests_log::entrance::RequestTopic;
+use crate::kafka::requests_log::entrance::RequestProducer;
 
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(3);
@@ -87,7 +87,7 @@ impl Asking {
 
 async fn ask_from_time_to_time(asker: Asker, asked: mpsc::Sender<Ask>, stop: CancellationToken) -> anyhow::Result<()> {
     let Asker { settings, topic, app_id, promoters } = asker;
-    let mut requests = spawn_blocking(move || RequestTopic::open(&settings, &topic)).await?.map_err(Error::msg)?;
+    let mut requests = spawn_blocking(move || RequestProducer::open(&settings, &topic)).await?.map_err(Error::msg)?;
     let mut ticks = interval_at(Instant::now() + FIRST_AFTER, EVERY);
     for number in 0..REQUESTS_MAX {
         let Some(ask) = Ask::new(&app_id, &promoters, number) else { break };

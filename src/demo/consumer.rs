@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::client::reader::{ReadRecord, Reader};
+use crate::kafka::client::reader::{ReadRecord, TopicReader};
 use crate::kafka::client::settings::Settings;
 
 /// Enough to read on while a slow terminal scrolls.
@@ -42,7 +42,7 @@ fn follow(
 ) -> anyhow::Result<()> {
     let names = &settings.topics;
     let topics = [&names.touches, &names.orders, &names.dead_letters, results];
-    let reader = Reader::open(settings, &topics).map_err(Error::msg)?;
+    let reader = TopicReader::open(settings, &topics).map_err(Error::msg)?;
     let step = || -> anyhow::Result<()> {
         if let Some(record) = reader.next(POLL).map_err(Error::msg)? {
             records.blocking_send(record).map_err(|_| Error::msg("nobody looks at what is read"))?;

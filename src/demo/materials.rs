@@ -26,7 +26,7 @@ impl Materials {
         self.asked.insert(ask.poster.clone(), Asked { ask, replies: 0 });
     }
 
-    /// Counts a reply, unless it is to somebody else: the stand-in is there for other programs too.
+    /// Counts a reply, unless it is to somebody else: the mock cluster is there for other programs too.
     pub fn reply(&mut self, result: &Decoded) {
         if let Some(asked) = result.text("request_id").and_then(|id| self.asked.get_mut(id)) {
             asked.replies += 1;

@@ -1,10 +1,10 @@
-//! The demo: the simulated upstream over HTTP, a broker's stand-in, the real connector, a program that asks for material,
+//! The demo: the simulated upstream over HTTP, a mock cluster as the broker, the real connector, a program that asks for material,
 //! and a consumer that prints what arrives and judges it, in one process.
 //!
 //! ```text
 //!                                          asking ── requests for material ──┐
 //!                                                                            v
-//!  upstream (HTTP) <── polls ── connector ── transactions ──────────────> stand-in ── read_committed ──> consumer
+//!  upstream (HTTP) <── polls ── connector ── transactions ──────────> mock cluster ── read_committed ──> consumer
 //!      │           <── calls ──                                                                             │
 //!      └── what it showed ───────────────────────────> ledger, verdict <── what arrived ─────── screen ─────┘
 //! ```
@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Parts, Schemas};
 use crate::config::Config;
-use crate::kafka::client::mock_cluster::StandIn;
-use crate::kafka::client::settings::{CommandTopics, TopicPolicy};
+use crate::kafka::client::mock_cluster::MockCluster;
+use crate::kafka::client::settings::{RequestTopics, TopicPolicy};
 use asking::{Asker, Asking};
 use consumer::Follower;
 use ledger::Verdict;
@@ -75,9 +75,9 @@ impl Outcome {
 pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Outcome> {
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;
-    let stand_in = StandIn::start().map_err(Error::msg)?;
-    let (parts, topics) = connector(&upstream, &stand_in)?;
-    introduce(&mut screen, plan, &upstream, &stand_in)?;
+    let mock_cluster = MockCluster::start().map_err(Error::msg)?;
+    let (parts, topics) = connector(&upstream, &mock_cluster)?;
+    introduce(&mut screen, plan, &upstream, &mock_cluster)?;
     let (follower, records) = Follower::start(&parts.kafka, &topics.results);
     let (asking, asked) = Asking::start(asker(&parts, &topics, &upstream));
     let sources = Sources { records, asked, request_topic: topics.requests, world: upstream.world.clone() };
@@ -159,19 +159,19 @@ impl Running {
 }
 
 /// The connector as it is configured for the demo, and its topics, which are made.
-fn connector(upstream: &Upstream, stand_in: &StandIn) -> anyhow::Result<(Parts, CommandTopics)> {
-    let config = config(&upstream.url, &stand_in.bootstrap_servers(), &upstream.facts_from.to_string())?;
+fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<(Parts, RequestTopics)> {
+    let config = config(&upstream.url, &mock_cluster.bootstrap_servers(), &upstream.facts_from.to_string())?;
     let mut parts = app::build(&config)?;
     parts.kafka.topic_policy = TopicPolicy::Trust;
     let (names, commands) = (&parts.kafka.topics, app::command_topics(&config.topics, &config.commands));
     let polled = [&names.touches, &names.orders, &names.dead_letters, &names.registry, &names.state];
     for topic in polled.into_iter().chain([&commands.requests, &commands.results]) {
-        stand_in.create_topic(topic, config.topics.partitions).map_err(Error::msg)?;
+        mock_cluster.create_topic(topic, config.topics.partitions).map_err(Error::msg)?;
     }
     Ok((parts, commands))
 }
 
-fn asker(parts: &Parts, topics: &CommandTopics, upstream: &Upstream) -> Asker {
+fn asker(parts: &Parts, topics: &RequestTopics, upstream: &Upstream) -> Asker {
     Asker {
         settings: parts.kafka.clone(),
         topic: topics.requests.clone(),
@@ -180,10 +180,10 @@ fn asker(parts: &Parts, topics: &CommandTopics, upstream: &Upstream) -> Asker {
     }
 }
 
-fn config(upstream: &str, stand_in: &str, start: &str) -> anyhow::Result<Config> {
+fn config(upstream: &str, mock_cluster: &str, start: &str) -> anyhow::Result<Config> {
     let variable = |name: &str| match name {
         "UPSTREAM" => Some(upstream.to_owned()),
-        "STAND_IN" => Some(stand_in.to_owned()),
+        "MOCK_CLUSTER" => Some(mock_cluster.to_owned()),
         "START" => Some(start.to_owned()),
         _ => None,
     };
@@ -194,7 +194,7 @@ fn introduce(
     screen: &mut Screen<std::io::Stdout>,
     plan: Plan,
     upstream: &Upstream,
-    stand_in: &StandIn,
+    mock_cluster: &MockCluster,
 ) -> anyhow::Result<()> {
     let (seed, promoters) = (plan.seed, upstream.promoters);
     let length = match plan.duration {
@@ -205,11 +205,11 @@ fn introduce(
         "promoter-connector demo, {length}: everything in this process, nothing to install\n\
          \n\
          upstream   simulated, over HTTP at {}; seed {seed}, {promoters} promoters, faults on\n\
-         broker     a stand-in kept in memory, at {}; it proves nothing about exactly-once:\n\
+         broker     a mock cluster kept in memory, at {}; it proves nothing about exactly-once:\n\
          \x20          that is tested on a real Kafka, see \"Tests\" in README.md\n\
          connector  the real one, as src/demo/connector.toml configures it\n",
         upstream.url,
-        stand_in.bootstrap_servers(),
+        mock_cluster.bootstrap_servers(),
     ))?;
     screen.head()?;
     Ok(())

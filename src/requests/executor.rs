@@ -307,7 +307,7 @@ async fn turn<T: Transport>(
     }
 }
 
-/// Repeats the whole `request_id`, by which the asker knows it again. What else it repeats is bounded, also where that is
+/// Repeats the whole `request_id`, by which the requester knows it again. What else it repeats is bounded, also where that is
 /// why the request was refused.
 fn reply(Errand { request, .. }: &Errand, outcome: Outcome) -> Answer {
     Answer::Reply(MaterialResult {

@@ -28,7 +28,7 @@ use super::partition::Partition;
 use super::rooms::{Keeper, Rooms};
 use super::strand::{StrandNumber, WindowKey};
 use super::totals::CommandTotals;
-use crate::commit::committer::{RECALL_GRACE, attempts};
+use crate::commit::committer::{REVOCATION_GRACE, attempts};
 use crate::commit::log::{CommitError, Ended};
 use crate::upstream::transport::Transport;
 
@@ -72,7 +72,7 @@ struct Session<L, T> {
     cancel: CancellationToken,
 }
 
-/// Runs until `stop` is cancelled, the partitions are recalled, or the log has to be opened again. Gives the log back
+/// Runs until `stop` is cancelled, the partitions are revoked, or the log has to be opened again. Gives the log back
 /// unless it is lost in a transaction that did not end in time.
 pub async fn run<L: CommandLog, T: Transport>(
     log: L,
@@ -81,7 +81,7 @@ pub async fn run<L: CommandLog, T: Transport>(
     totals: Arc<CommandTotals>,
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
-    let OpenedCommands { progress, mut commands, again, recalled } = opened;
+    let OpenedCommands { progress, mut commands, again, revoked } = opened;
     let partitions = progress.into_iter().map(|progress| (progress.partition, Partition::resume(progress)));
     let session = Session {
         executor,
@@ -96,14 +96,14 @@ pub async fn run<L: CommandLog, T: Transport>(
         log: Some(log),
         cancel: CancellationToken::new(),
     };
-    session.run(&mut commands, &recalled, stop).await
+    session.run(&mut commands, &revoked, stop).await
 }
 
 impl<L: CommandLog, T: Transport> Session<L, T> {
     async fn run(
         mut self,
         commands: &mut mpsc::Receiver<Command>,
-        recalled: &CancellationToken,
+        revoked: &CancellationToken,
         stop: &CancellationToken,
     ) -> (Option<L>, Ended) {
         let mut commit: Option<Commit<L>> = None;
@@ -137,13 +137,13 @@ impl<L: CommandLog, T: Transport> Session<L, T> {
                     self.look_back(ended.is_some());
                 }
                 () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Drained)),
-                () = recalled.cancelled(), if patience.is_none() => {
-                    patience = Some(Instant::now() + RECALL_GRACE);
+                () = revoked.cancelled(), if patience.is_none() => {
+                    patience = Some(Instant::now() + REVOCATION_GRACE);
                     if ended.is_none() {
-                        ended = Some(self.stop_calls(Ended::Recalled));
+                        ended = Some(self.stop_calls(Ended::Revoked));
                     }
                 }
-                () = come(patience) => return (None, Ended::Recalled),
+                () = come(patience) => return (None, Ended::Revoked),
                 Some(task) = self.tasks.join_next(), if may_gather => {
                     self.finish(task.expect("nobody aborts a task, and a panic ends the process"));
                 }

@@ -27,7 +27,7 @@ pub struct OpenedCommands {
     /// Takes wishes for what was read before. Nobody takes them any more when reading failed.
     pub again: mpsc::Sender<ReadAgain>,
     /// Cancelled when the partitions are to be given back.
-    pub recalled: CancellationToken,
+    pub revoked: CancellationToken,
 }
 
 /// Wants the records of a partition from one offset to before another, all of which have been there before, or the first

@@ -35,7 +35,7 @@ struct Durable {
     /// Whoever opened last; an earlier one is refused.
     epoch: u64,
     /// The right of whoever opened last.
-    recalled: CancellationToken,
+    revoked: CancellationToken,
 }
 
 /// A committed answer.
@@ -60,7 +60,7 @@ impl Topic {
             piece_max: PIECE_MAX,
             grown: watch::Sender::new(()),
             epoch: 0,
-            recalled: CancellationToken::new(),
+            revoked: CancellationToken::new(),
         })))
     }
 
@@ -88,8 +88,8 @@ impl Topic {
     }
 
     /// Asks whoever opened the topic last to give it back.
-    pub fn recall(&self) {
-        self.with(|durable| durable.recalled.cancel());
+    pub fn revoke(&self) {
+        self.with(|durable| durable.revoked.cancel());
     }
 
     /// Where all records stand that have come.
@@ -198,8 +198,8 @@ impl CommitLog for MemoryTopic {
         let progress: Vec<Progress> = self.topic.progress().into_values().collect();
         self.script.reach(CrashPoint::ProgressRead, fault).await;
         self.script.opens(fault)?;
-        let recalled = CancellationToken::new();
-        self.topic.with(|durable| durable.recalled = recalled.clone());
+        let revoked = CancellationToken::new();
+        self.topic.with(|durable| durable.revoked = revoked.clone());
         let (commands, receiver) = mpsc::channel(1);
         let (again, wishes) = mpsc::channel(1);
         let cuts = self.topic.with(|durable| durable.cuts);
@@ -207,7 +207,7 @@ impl CommitLog for MemoryTopic {
             tokio::spawn(deliver(self.topic.clone(), cuts, *partition, *next, commands.clone()));
         }
         tokio::spawn(deliver_again(self.topic.clone(), wishes));
-        Ok(OpenedCommands { progress, commands: receiver, again, recalled })
+        Ok(OpenedCommands { progress, commands: receiver, again, revoked })
     }
 
     async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {

@@ -1,6 +1,6 @@
 //! What of a partition waits for schemas.
 //!
-//! A request in a schema of its asker's can't be read before a registry has told the schema: nobody knows which app it is
+//! A request in a schema of its requester's can't be read before a registry has told the schema: nobody knows which app it is
 //! for, nor its deadline. As many as come meanwhile, nothing is kept of them but the offset of the first. From that one on
 //! the requests of the schema are a *strand* of their own: they are read again in their order, once the schema is known,
 //! and given to windows that no other requests share ([`WindowKey`]).
@@ -16,7 +16,7 @@
 //! A strand ends where nothing of it waits, and whatever else waits in the partition stands behind the last request that
 //! it held ([`super::partition`]): nobody will read one of its requests again, so none can be taken for another's.
 //!
-//! Bounded are the strands, for schema ids share them: askers are few and have few schemas. Whoever sends ever other ids
+//! Bounded are the strands, for schema ids share them: requesters are few and have few schemas. Whoever sends ever other ids
 //! holds up those who need a registry, too, and only while it is away; and of what needs none nothing ever waits here.
 
 /// Schema ids that differ by a multiple of it share a strand.

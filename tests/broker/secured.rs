@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rdkafka::bindings::rd_kafka_AclOperation_t as Operation;
 
-use super::asker;
+use super::request_client;
 use super::world::{OPEN, PROMOTERS, SETTLE, asking_is_answered, lively};
 use crate::harness::case::Case;
 use crate::harness::connector::Connector;
@@ -38,7 +38,7 @@ pub const CASES: &[Case] = &[
 fn plain(context: &Context) -> Result<()> {
     works(context, PLAIN_USER, &sasl_properties(context, "PLAIN", "plain", PASSWORD)?)?;
     // The topics are there, and another user asks.
-    asker::names_the_right_that_is_missing(context)
+    request_client::names_the_right_that_is_missing(context)
 }
 
 fn scram(context: &Context) -> Result<()> {
@@ -197,7 +197,7 @@ fn causes_are_told(context: &Context) -> Result<()> {
     };
     let started: Vec<_> =
         histories.iter().map(|(name, properties, words)| start((*name, properties, *words))).collect::<Result<_>>()?;
-    asker::tells_causes(context, &histories)?;
+    request_client::tells_causes(context, &histories)?;
     for (connector, words) in &started {
         connector.wait_logged("the log is opened again", 1, TOLD_BOUND)?;
         let log = connector.log()?;

@@ -87,11 +87,11 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     let began = Instant::now();
     let registry = Arc::new(SimulatedRegistry { began, away: plan.registry_away.clone() });
     let scene = Scene { plan, registry, upstream, topic, calm: Arc::default() };
-    let recalls = random.random();
+    let revocations = random.random();
     let deaths = tokio::select! {
         biased;
         deaths = lives(&scene, &mut random) => deaths?,
-        () = around(&scene, recalls) => unreachable!("what happens around has no end"),
+        () = around(&scene, revocations) => unreachable!("what happens around has no end"),
     };
     let time = |at: Instant| UnixMillis(START.0 + i64::try_from((at - began).as_millis()).unwrap());
     let committed = scene.topic.answers().into_iter();
@@ -110,7 +110,7 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     })
 }
 
-/// Requests come, partitions are recalled, and in the end the world is calm.
+/// Requests come, partitions are revoked, and in the end the world is calm.
 async fn around(scene: &Scene, seed: u64) {
     let began = Instant::now();
     let coming = async {
@@ -125,18 +125,18 @@ async fn around(scene: &Scene, seed: u64) {
             scene.topic.cut(partition, offset);
         }
     };
-    let recalling = async {
+    let revoking = async {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         while !scene.calm.load(Ordering::Relaxed) {
             sleep(Duration::from_millis(random.random_range(1..300_000))).await;
-            scene.topic.recall();
+            scene.topic.revoke();
         }
     };
     let calming = async {
         sleep(scene.plan.options.quiet_after.unwrap_or_default()).await;
         scene.calm.store(true, Ordering::Relaxed);
     };
-    tokio::join!(losing, coming, recalling, calming);
+    tokio::join!(losing, coming, revoking, calming);
     std::future::pending::<()>().await;
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::kafka::client::settings::TopicNames;
-use promoter_connector::kafka::facts_log::records::{Limits, Oldest, OldestEvents, Writer};
+use promoter_connector::kafka::facts_log::records::{FactWriter, OldestAccepted, OldestEvents, SizeLimits};
 use promoter_connector::model::batch::{Batch, Event};
 use promoter_connector::model::fact::Fact;
 use promoter_connector::model::refusal::Refusal;
@@ -16,8 +16,8 @@ use super::*;
 
 const LIMIT: usize = 2000;
 
-fn writer(limit: usize, oldest: Oldest) -> Writer {
-    Writer {
+fn writer(limit: usize, oldest: OldestAccepted) -> FactWriter {
+    FactWriter {
         topics: TopicNames {
             touches: "touches".into(),
             orders: "orders".into(),
@@ -27,14 +27,14 @@ fn writer(limit: usize, oldest: Oldest) -> Writer {
         },
         encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
         id_kinds: HashMap::new(),
-        limits: Limits { touches: limit, orders: limit, dead_letters: 1_000_000, state: 1_000_000 },
+        limits: SizeLimits { touches: limit, orders: limit, dead_letters: 1_000_000, state: 1_000_000 },
         oldest: OldestEvents { touches: oldest, orders: oldest },
         state_partitions: 1,
     }
 }
 
 /// How many records go to `topic`.
-fn written(writer: &Writer, batch: &Batch, topic: &str) -> usize {
+fn written(writer: &FactWriter, batch: &Batch, topic: &str) -> usize {
     let mut records = 0;
     let count = |record: promoter_connector::kafka::facts_log::records::Record<'_>| {
         records += usize::from(record.topic == topic);
@@ -46,7 +46,7 @@ fn written(writer: &Writer, batch: &Batch, topic: &str) -> usize {
 
 /// What becomes durable, over the lives of a process.
 struct Lives {
-    writer: Arc<Writer>,
+    writer: Arc<FactWriter>,
     state: State,
     topic: Vec<promoter_connector::model::state_record::StateRecord>,
     letters: usize,
@@ -54,7 +54,7 @@ struct Lives {
 }
 
 impl Lives {
-    fn begin(writer: Writer, start: UnixTime) -> Lives {
+    fn begin(writer: FactWriter, start: UnixTime) -> Lives {
         let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
         let (writer, state, topic) = (Arc::new(writer), State::default(), vec![]);
         let mut lives = Lives { writer, state, topic, letters: 0, events: 0 };
@@ -103,8 +103,8 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
     let today = Scope::day(Day::in_beijing(NOON));
     // A refund's memory has forgotten it by then.
     let far = Some(NOON.plus(DAY));
-    let old = Oldest { age: Some(Duration::from_secs(30)), learned: None };
-    for (limit, oldest) in [(LIMIT, Oldest::default()), (1_000_000, old)] {
+    let old = OldestAccepted { age: Some(Duration::from_secs(30)), learned: None };
+    for (limit, oldest) in [(LIMIT, OldestAccepted::default()), (1_000_000, old)] {
         for refunded in [Some(NOON.minus(60)), None] {
             for scopes in [[Scope::Refunds, today], [today, Scope::Refunds]] {
                 for restarts in [false, true] {
@@ -133,7 +133,7 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
 
 #[test]
 fn what_its_topic_takes_beside_it_is_published() {
-    let old = Oldest { age: Some(Duration::from_secs(120)), learned: None };
+    let old = OldestAccepted { age: Some(Duration::from_secs(120)), learned: None };
     let mut lives = Lives::begin(writer(LIMIT, old), NOON.minus(3600));
     let tally = lives.take(Scope::day(Day::in_beijing(NOON)), refunded_row("x", Some(NOON.minus(60))), None);
     assert_eq!((tally.dead_lettered, tally.published), (1, 1), "the payment is too old, the refund is not");
@@ -144,7 +144,7 @@ fn what_its_topic_takes_beside_it_is_published() {
 fn what_has_grown_too_old_since_it_was_planned_is_a_dead_letter_all_the_same() {
     let mut state = begun(NOON.minus(3600));
     let (_, batch) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.minus(60))], None);
-    let old = Oldest { age: Some(Duration::from_secs(30)), learned: None };
+    let old = OldestAccepted { age: Some(Duration::from_secs(30)), learned: None };
     let counts = ["touches", "dead"].map(|topic| written(&writer(LIMIT, old), &batch, topic));
     assert_eq!((batch.events.len(), counts), (1, [0, 1]));
 }
@@ -167,7 +167,7 @@ proptest! {
             Fact::touch(&promoter(), touch, Box::default()).unwrap()
         };
         let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis() };
-        let writer = writer(limit, Oldest::default());
+        let writer = writer(limit, OldestAccepted::default());
         let refused = writer.refusal(&event, || NOON.as_millis()).is_some();
         let batch = Batch { events: vec![event], ..Batch::default() };
         prop_assert_eq!(written(&writer, &batch, "dead"), usize::from(refused));

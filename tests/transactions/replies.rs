@@ -2,7 +2,7 @@
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::ResultEncoder;
-use promoter_connector::kafka::client::topics::Takes;
+use promoter_connector::kafka::client::topics::AcceptedRecords;
 use promoter_connector::kafka::requests_log::records::ReplyWriter;
 use promoter_connector::model::material::{MaterialResult, Outcome, Refusal};
 use promoter_connector::requests::command::{Answer, Command, Header, Place};
@@ -35,7 +35,7 @@ fn a_reply_topic_of_others_that_acknowledges_nothing_is_passed_by_at_the_next_at
         bench.cluster.create_topic(topic, 1, 1).unwrap();
         bench.cluster.partition_leader(topic, 0, Some(leader)).unwrap();
     }
-    let takes = Takes { bytes: 1_000_000, keyed: false };
+    let takes = AcceptedRecords { bytes: 1_000_000, keyed: false };
     let writer = ReplyWriter {
         default_topic: "results".into(),
         request_topic: "requests".into(),
@@ -54,7 +54,7 @@ fn a_reply_topic_of_others_that_acknowledges_nothing_is_passed_by_at_the_next_at
     assert_eq!(commit(), Ok(["results", "silent"].map(str::to_owned).into()));
     bench.cluster.broker_down(2).unwrap();
     let failure = commit().unwrap_err();
-    assert!(matches!(failure, Failure::TooSlow(_)), "{failure:?}");
+    assert!(matches!(failure, TransactionError::TooSlow(_)), "{failure:?}");
     assert_eq!(transactions.late_topics(), ["silent"]);
     assert!(writer.late(&transactions.late_topics()), "all the others have acknowledged");
     assert_eq!(commit(), Ok(["results".to_owned()].into()));

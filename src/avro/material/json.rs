@@ -14,7 +14,7 @@ use super::{RequestError, unreadable};
 use crate::model::material::MaterialRequest;
 use crate::model::time::UnixMillis;
 
-/// The names of the fields; whatever else stands there is ignored, so that askers can be ahead of this release.
+/// The names of the fields; whatever else stands there is ignored, so that requesters can be ahead of this release.
 const NAMES: [&str; 9] =
     ["request_id", "app_id", "promoter_openid", "path", "extra_info", "title", "env_version", "share_type", "deadline"];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

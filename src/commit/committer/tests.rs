@@ -9,7 +9,7 @@ use crate::model::promoter::Promoter;
 use crate::model::state::Intake;
 use crate::model::time::UnixTime;
 
-mod recall;
+mod revocation;
 
 /// More records than this in one transaction take too long.
 const MOST: usize = 50;

@@ -47,7 +47,7 @@ mod tests {
     use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
     use super::*;
-    use crate::kafka::client::mock_cluster::StandIn;
+    use crate::kafka::client::mock_cluster::MockCluster;
 
     const BOUND: Duration = Duration::from_secs(30);
 
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn any_name_and_any_value_are_read() {
-        let stand_in = StandIn::start().unwrap();
-        stand_in.create_topic("requests", 1).unwrap();
+        let mock_cluster = MockCluster::start().unwrap();
+        mock_cluster.create_topic("requests", 1).unwrap();
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", stand_in.bootstrap_servers()).set("group.id", "readers");
+        config.set("bootstrap.servers", mock_cluster.bootstrap_servers()).set("group.id", "readers");
         let producer: BaseProducer = config.create().unwrap();
         send(&producer, c"correlation-id", b"\xfe\x00");
         send(&producer, c"\xffname", b"");

@@ -23,7 +23,7 @@ pub struct TopicCount {
 
 /// What was refused, in words.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum LookupError {
     /// The whole question, with librdkafka's words on why.
     #[error("{0}")]
     Call(String),
@@ -36,26 +36,26 @@ pub enum Refused {
 }
 
 /// The client that looks. All calls block.
-pub struct Lookup<'a> {
+pub struct TopicLookup<'a> {
     settings: &'a Settings,
     consumer: LoggedConsumer,
 }
 
-impl<'a> Lookup<'a> {
-    pub fn open(settings: &'a Settings) -> KafkaResult<Lookup<'a>> {
-        Lookup::with(settings, settings.plain_config())
+impl<'a> TopicLookup<'a> {
+    pub fn open(settings: &'a Settings) -> KafkaResult<TopicLookup<'a>> {
+        TopicLookup::with(settings, settings.plain_config())
     }
 
     /// The same with a client that reads afterwards.
-    pub fn of_reader(settings: &'a Settings) -> KafkaResult<Lookup<'a>> {
-        Lookup::with(settings, settings.reader_config())
+    pub fn of_reader(settings: &'a Settings) -> KafkaResult<TopicLookup<'a>> {
+        TopicLookup::with(settings, settings.reader_config())
     }
 
     /// A consumer, because its metadata requests create no topic.
-    fn with(settings: &'a Settings, mut setup: ClientSetup) -> KafkaResult<Lookup<'a>> {
+    fn with(settings: &'a Settings, mut setup: ClientSetup) -> KafkaResult<TopicLookup<'a>> {
         // This client is never idle: a connection that is closed was refused, and librdkafka says what for.
         setup.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
-        Ok(Lookup { settings, consumer: setup.create_with_context(LogContext::outside_groups())? })
+        Ok(TopicLookup { settings, consumer: setup.create_with_context(LogContext::outside_groups())? })
     }
 
     pub fn consumer(&self) -> &LoggedConsumer {
@@ -67,8 +67,8 @@ impl<'a> Lookup<'a> {
     }
 
     /// What there is of topic `name`, asked for `bound` at most. `rights` are those on it that are needed.
-    pub fn count(&self, name: &str, rights: &str, bound: Duration) -> Result<Option<TopicCount>, Refused> {
-        let failed = |error| Refused::Call(self.failed("no topic can be looked at", &error));
+    pub fn count(&self, name: &str, rights: &str, bound: Duration) -> Result<Option<TopicCount>, LookupError> {
+        let failed = |error| LookupError::Call(self.failed("no topic can be looked at", &error));
         let metadata = self.consumer.fetch_metadata(Some(name), bound).map_err(failed)?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
         match topic.error() {
@@ -103,12 +103,12 @@ fn is_missing(error: RDKafkaRespErr) -> bool {
     )
 }
 
-fn refused(topic: &str, rights: &str, error: RDKafkaErrorCode) -> Refused {
+fn refused(topic: &str, rights: &str, error: RDKafkaErrorCode) -> LookupError {
     match error {
         RDKafkaErrorCode::TopicAuthorizationFailed => {
-            Refused::NoRight(format!("topic {topic} may not be looked at; allow this user {rights} on it"))
+            LookupError::NoRight(format!("topic {topic} may not be looked at; allow this user {rights} on it"))
         }
-        error => Refused::Topic(format!("topic {topic} can't be looked at: {error}")),
+        error => LookupError::Topic(format!("topic {topic} can't be looked at: {error}")),
     }
 }
 
@@ -132,8 +132,10 @@ mod tests {
     fn a_topic_without_its_right_is_told_with_the_right_and_any_other_error_in_its_words() {
         let words = "topic t may not be looked at; allow this user DESCRIBE and READ on it";
         let denied = refused("t", "DESCRIBE and READ", RDKafkaErrorCode::TopicAuthorizationFailed);
-        assert_eq!(denied, Refused::NoRight(words.into()));
-        let Refused::Topic(told) = refused("t", "DESCRIBE", RDKafkaErrorCode::InvalidTopic) else { panic!("no right") };
+        assert_eq!(denied, LookupError::NoRight(words.into()));
+        let LookupError::Topic(told) = refused("t", "DESCRIBE", RDKafkaErrorCode::InvalidTopic) else {
+            panic!("no right")
+        };
         assert!(told.starts_with("topic t can't be looked at: ") && !told.contains("allow"), "{told}");
     }
 

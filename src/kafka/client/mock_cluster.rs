@@ -14,23 +14,23 @@ use super::context::LogContext;
 const FIRST_JOIN_MILLISECONDS: i32 = 10;
 
 /// Lives as long as this value.
-pub struct StandIn {
+pub struct MockCluster {
     /// The client that the mock cluster belongs to.
     owner: BaseConsumer<LogContext>,
 }
 
-impl StandIn {
-    pub fn start() -> Result<StandIn, String> {
+impl MockCluster {
+    pub fn start() -> Result<MockCluster, String> {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
         let owner: BaseConsumer<LogContext> = config
             .create_with_context(LogContext::default())
-            .map_err(|error| format!("the stand-in for a broker does not start: {error}"))?;
+            .map_err(|error| format!("the mock cluster does not start: {error}"))?;
         if owner.client().mock_cluster().is_none() {
             return Err("librdkafka has no mock cluster".into());
         }
         shorten_first_join(&owner);
-        Ok(StandIn { owner })
+        Ok(MockCluster { owner })
     }
 
     /// Its `bootstrap.servers`.
@@ -39,7 +39,7 @@ impl StandIn {
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), String> {
-        let cluster = self.owner.client().mock_cluster().ok_or("the stand-in has ended")?;
+        let cluster = self.owner.client().mock_cluster().ok_or("the mock cluster has ended")?;
         cluster.create_topic(topic, partitions, 1).map_err(|error| format!("topic {topic} can't be made: {error}"))
     }
 }

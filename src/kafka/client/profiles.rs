@@ -99,7 +99,7 @@ impl Settings {
 
     /// For reading requests as far as they are committed, and how far they are answered. It is no member of the group,
     /// whose offsets it only asks for; as a `read_committed` reader it is told them when no transaction holds them open.
-    pub fn command_reader_config(&self) -> ClientSetup {
+    pub fn requests_reader_config(&self) -> ClientSetup {
         let fixed = [
             // Requests that their topic has dropped meanwhile can't be answered; those after them can.
             ("auto.offset.reset", "earliest"),
@@ -108,7 +108,7 @@ impl Settings {
             ("queued.min.messages", "64"),
             ("queued.max.messages.kbytes", "4096"),
         ];
-        self.committed_config(&self.command_group(), &fixed)
+        self.committed_config(&self.requests_group(), &fixed)
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
             settings.member_config("group"),
             settings.reader_config(),
             settings.request_producer_config(),
-            settings.command_reader_config(),
+            settings.requests_reader_config(),
         ]
     }
 
@@ -152,12 +152,12 @@ mod tests {
     fn what_the_promise_rests_on_stands_whatever_the_properties_say() {
         let settings =
             settings(&[("enable.idempotence", "false"), ("transactional.id", "x"), ("partitioner", "random")]);
-        let producer = settings.producer_config(settings.command_transactional_id(), 1000);
+        let producer = settings.producer_config(settings.requests_transactional_id(), 1000);
         assert_eq!(producer.get("enable.idempotence"), Some("true"));
         assert_eq!(producer.get("transactional.id"), Some("connector:one:commands"));
         assert_eq!(producer.get("partitioner"), Some("murmur2_random"));
         assert_eq!(settings.reader_config().get("isolation.level"), Some("read_committed"));
-        assert_eq!(settings.command_reader_config().get("isolation.level"), Some("read_committed"));
+        assert_eq!(settings.requests_reader_config().get("isolation.level"), Some("read_committed"));
         assert_eq!(settings.member_config("x").get("enable.auto.commit"), Some("false"));
     }
 

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::lookup::Lookup;
+use super::lookup::TopicLookup;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
 
@@ -25,18 +25,18 @@ pub struct ReadRecord {
 }
 
 /// All calls block.
-pub struct Reader {
+pub struct TopicReader {
     consumer: LoggedConsumer,
     partitions: Vec<(String, i32)>,
 }
 
 /// The end of each partition, as a read_committed consumer sees it.
-pub struct Ends(HashMap<(String, i32), i64>);
+pub struct TopicEnds(HashMap<(String, i32), i64>);
 
-impl Reader {
+impl TopicReader {
     /// Reads `topics`, all of which exist, from their beginning.
-    pub fn open(settings: &Settings, topics: &[&str]) -> Result<Reader, String> {
-        let lookup = Lookup::of_reader(settings).map_err(failed)?;
+    pub fn open(settings: &Settings, topics: &[&str]) -> Result<TopicReader, String> {
+        let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let mut partitions = Vec::new();
         for &name in topics {
             let count = lookup.count(name, "DESCRIBE and READ", CALL_TIMEOUT).map_err(|refused| refused.to_string())?;
@@ -49,7 +49,7 @@ impl Reader {
             assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Reader { consumer, partitions })
+        Ok(TopicReader { consumer, partitions })
     }
 
     /// The next record, or nothing where none came within `wait`. An error is for good; faults that pass are
@@ -67,7 +67,7 @@ impl Reader {
     }
 
     /// Where the partitions end now: an open transaction and what stands behind it are beyond the end.
-    pub fn ends(&self) -> Result<Ends, String> {
+    pub fn ends(&self) -> Result<TopicEnds, String> {
         let mut ends = HashMap::new();
         for (topic, partition) in &self.partitions {
             let (low, high) = self.consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT).map_err(failed)?;
@@ -75,11 +75,11 @@ impl Reader {
                 ends.insert((topic.clone(), *partition), high);
             }
         }
-        Ok(Ends(ends))
+        Ok(TopicEnds(ends))
     }
 
     /// Whether everything below `ends` has been given out.
-    pub fn has_reached(&self, ends: &Ends) -> Result<bool, String> {
+    pub fn has_reached(&self, ends: &TopicEnds) -> Result<bool, String> {
         let positions = self.consumer.position().map_err(failed)?;
         Ok(ends.0.iter().all(|((topic, partition), end)| {
             let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());

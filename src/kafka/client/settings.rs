@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tokens::Tokens;
+use super::tokens::TokenDistributor;
 
 /// The topics, by what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct TopicNames {
 
 /// The topics of the commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandTopics {
+pub struct RequestTopics {
     pub requests: String,
     pub results: String,
     /// The names that a request may give in its header `reply-topic`.
@@ -42,7 +42,7 @@ pub enum TopicPolicy {
     Create(TopicDefaults),
     /// A missing one stops the start, all are checked.
     Check,
-    /// Taken as they are, for a broker that answers no admin requests and knows no generations: the demo's stand-in.
+    /// Taken as they are, for a broker that answers no admin requests and knows no generations: the demo's mock cluster.
     Trust,
 }
 
@@ -51,7 +51,7 @@ pub struct Settings {
     /// librdkafka's properties as the user gave them; they win over the defaults here.
     pub properties: Vec<(String, String)>,
     /// Where the brokers are told by tokens who is there: one source for all clients of the process.
-    pub tokens: Option<Arc<Tokens>>,
+    pub tokens: Option<Arc<TokenDistributor>>,
     /// The consumer group, and the stem of `transactional.id`.
     pub name: String,
     /// Stable over restarts, different for each instance.
@@ -80,12 +80,12 @@ impl Settings {
     }
 
     /// The consumer group of the commands.
-    pub fn command_group(&self) -> String {
+    pub fn requests_group(&self) -> String {
         format!("{}{SEPARATOR}commands", self.name)
     }
 
     /// Of the producer of replies.
-    pub fn command_transactional_id(&self) -> String {
+    pub fn requests_transactional_id(&self) -> String {
         format!("{}{SEPARATOR}commands", self.transactional_id())
     }
 
@@ -137,10 +137,10 @@ pub(in crate::kafka) mod tests {
         let mut ids = std::collections::HashSet::new();
         let mut groups = std::collections::HashSet::new();
         for name in names {
-            assert!(groups.insert(named(name, "x").command_group()) && groups.insert(name.to_owned()), "{name}");
+            assert!(groups.insert(named(name, "x").requests_group()) && groups.insert(name.to_owned()), "{name}");
             for instance in instances {
                 let settings = named(name, instance);
-                for id in [settings.transactional_id(), settings.command_transactional_id()] {
+                for id in [settings.transactional_id(), settings.requests_transactional_id()] {
                     assert!(ids.insert(id.clone()), "{id} is made twice");
                 }
             }

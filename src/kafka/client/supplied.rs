@@ -13,20 +13,20 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use super::context::LogContext;
-use super::tokens::{Native, Place, Tokens};
+use super::tokens::{NativeClient, TokenDistributor, TokenSubscription};
 
 /// A client's configuration, and what it gets its tokens from: absent where it has other means, or none.
 #[derive(Clone)]
 pub struct ClientSetup {
     pub(in crate::kafka) config: ClientConfig,
-    pub(in crate::kafka) tokens: Option<Arc<Tokens>>,
+    pub(in crate::kafka) tokens: Option<Arc<TokenDistributor>>,
 }
 
 impl ClientSetup {
     pub fn create_with_context<X, C>(&self, context: X) -> KafkaResult<Supplied<C>>
     where
         X: ClientContext,
-        C: FromClientConfigAndContext<X> + Native,
+        C: FromClientConfigAndContext<X> + NativeClient,
     {
         let client: Arc<C> = Arc::new(self.config.create_with_context(context)?);
         let place = match &self.tokens {
@@ -58,7 +58,7 @@ impl DerefMut for ClientSetup {
 /// A client that is handed its tokens as long as it lives.
 pub struct Supplied<C> {
     /// Before the client, as its place demands.
-    _place: Option<Place>,
+    _place: Option<TokenSubscription>,
     client: Arc<C>,
 }
 
@@ -73,19 +73,19 @@ impl<C> Deref for Supplied<C> {
     }
 }
 
-impl<X: ConsumerContext + 'static> Native for BaseConsumer<X> {
+impl<X: ConsumerContext + 'static> NativeClient for BaseConsumer<X> {
     fn native(&self) -> *mut native::rd_kafka_t {
         self.client().native_ptr()
     }
 }
 
-impl<X: ProducerContext + 'static> Native for BaseProducer<X> {
+impl<X: ProducerContext + 'static> NativeClient for BaseProducer<X> {
     fn native(&self) -> *mut native::rd_kafka_t {
         self.client().native_ptr()
     }
 }
 
-impl<X: ClientContext + 'static> Native for AdminClient<X> {
+impl<X: ClientContext + 'static> NativeClient for AdminClient<X> {
     fn native(&self) -> *mut native::rd_kafka_t {
         self.inner().native_ptr()
     }

@@ -10,7 +10,7 @@
 //!
 //! # Why nobody waits for anybody
 //!
-//! Tokens are issued in a thread with a runtime of its own: neither workers of another runtime that are all held up, nor their
+//! TokenDistributor are issued in a thread with a runtime of its own: neither workers of another runtime that are all held up, nor their
 //! end, keep a token from the transactions that are still to be committed. What hands them over holds one lock, for as long as
 //! librdkafka copies a text for each client: that calls nothing of ours, neither back nor through an event, and takes no lock
 //! that librdkafka holds while it calls or joins us. The same lock is taken by whoever makes or drops a client, for a moment,
@@ -29,52 +29,52 @@ use tokio_util::sync::CancellationToken;
 use crate::oauth::{self, IssueError, Login, LoginIssuer, Token};
 
 /// A client of librdkafka's.
-pub trait Native: Send + Sync + 'static {
+pub trait NativeClient: Send + Sync + 'static {
     /// Valid as long as `self`.
     fn native(&self) -> *mut native::rd_kafka_t;
 }
 
 /// The token of the process, and the clients that have to have it.
-pub struct Tokens {
+pub struct TokenDistributor {
     login: Login,
-    supply: Arc<Supply>,
+    supply: Arc<TokenRecipients>,
     /// Of the thread that keeps a token.
     end: CancellationToken,
 }
 
 /// A client's place among those that are handed tokens.
-pub struct Place {
-    tokens: Arc<Tokens>,
+pub struct TokenSubscription {
+    tokens: Arc<TokenDistributor>,
     number: u64,
 }
 
-struct Supply {
+struct TokenRecipients {
     /// Names and values in turn, as they are told to brokers.
     extensions: Vec<CString>,
-    state: Mutex<State>,
+    state: Mutex<DistributorState>,
 }
 
 #[derive(Default)]
-struct State {
+struct DistributorState {
     is_kept: bool,
     token: Option<Token>,
     /// Why there is no newer token.
     failure: Option<CString>,
-    clients: BTreeMap<u64, Weak<dyn Native>>,
+    clients: BTreeMap<u64, Weak<dyn NativeClient>>,
     last_number: u64,
 }
 
-impl Tokens {
+impl TokenDistributor {
     /// Nothing is asked of anybody until the first client comes.
-    pub fn new(login: Login) -> Tokens {
+    pub fn new(login: Login) -> TokenDistributor {
         let texts = login.extensions.iter().flat_map(|(name, value)| [name, value]);
         let extensions = texts.map(|text| c_string(text)).collect();
-        let supply = Arc::new(Supply { extensions, state: Mutex::default() });
-        Tokens { login, supply, end: CancellationToken::new() }
+        let supply = Arc::new(TokenRecipients { extensions, state: Mutex::default() });
+        TokenDistributor { login, supply, end: CancellationToken::new() }
     }
 
     /// Gives `client` each token from now on, and the one that there is, until the place is dropped: before the client is.
-    pub fn supply(self: &Arc<Tokens>, client: Weak<dyn Native>) -> KafkaResult<Place> {
+    pub fn supply(self: &Arc<TokenDistributor>, client: Weak<dyn NativeClient>) -> KafkaResult<TokenSubscription> {
         let mut state = self.supply.state();
         if !state.is_kept {
             self.keep().map_err(KafkaError::ClientCreation)?;
@@ -88,7 +88,7 @@ impl Tokens {
             (None, None) => {}
         }
         state.clients.insert(number, client);
-        Ok(Place { tokens: self.clone(), number })
+        Ok(TokenSubscription { tokens: self.clone(), number })
     }
 
     /// Starts the thread that keeps a token.
@@ -108,26 +108,26 @@ impl Tokens {
     }
 }
 
-impl Drop for Tokens {
+impl Drop for TokenDistributor {
     fn drop(&mut self) {
         self.end.cancel();
     }
 }
 
-impl State {
+impl DistributorState {
     fn token_left(&self) -> Option<&Token> {
         self.token.as_ref().filter(|token| !token.left().is_zero())
     }
 }
 
-impl Drop for Place {
+impl Drop for TokenSubscription {
     fn drop(&mut self) {
         self.tokens.supply.state().clients.remove(&self.number);
     }
 }
 
-impl Supply {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl TokenRecipients {
+    fn state(&self) -> MutexGuard<'_, DistributorState> {
         // What is guarded is whole at any time, so a poisoned lock is as good as any.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +150,7 @@ impl Supply {
         }
     }
 
-    fn hand(&self, token: &Token, client: &Weak<dyn Native>) {
+    fn hand(&self, token: &Token, client: &Weak<dyn NativeClient>) {
         let Some(client) = client.upgrade() else { return };
         if let Err(error) = self.set(token, &*client) {
             tracing::warn!(error, "a kafka client refuses its token");
@@ -161,7 +161,7 @@ impl Supply {
         unsafe_code,
         reason = "extensions, and a token without an event, are what rdkafka does not offer; argued below"
     )]
-    fn set(&self, token: &Token, client: &dyn Native) -> Result<(), String> {
+    fn set(&self, token: &Token, client: &dyn NativeClient) -> Result<(), String> {
         let (text, principal) = (c_string(token.text.expose_secret()), c_string(&token.principal));
         let left = i64::try_from(token.left().as_millis()).unwrap_or(i64::MAX);
         let ends = jiff::Timestamp::now().as_millisecond().saturating_add(left);
@@ -193,7 +193,7 @@ const WORDS_BYTES: usize = 512;
 
 /// librdkafka keeps the words for connections that fail for want of a token, and reports them as an error.
 #[allow(unsafe_code, reason = "one call into librdkafka that rdkafka does not offer, argued below")]
-fn tell(failure: &CStr, client: &Weak<dyn Native>) {
+fn tell(failure: &CStr, client: &Weak<dyn NativeClient>) {
     let Some(client) = client.upgrade() else { return };
     // SAFETY: as for a token. All that can be refused is a client that logs in by other means, and an empty text.
     unsafe { native::rd_kafka_oauthbearer_set_token_failure(client.native(), failure.as_ptr()) };
@@ -235,7 +235,7 @@ mod tests {
     /// Without brokers: a client would have more to say of them than of tokens.
     fn settings_with(login: Login) -> Settings {
         let properties = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "OAUTHBEARER")];
-        Settings { tokens: Some(Arc::new(Tokens::new(login))), ..settings(&properties) }
+        Settings { tokens: Some(Arc::new(TokenDistributor::new(login))), ..settings(&properties) }
     }
 
     fn token(life: Duration) -> Token {
@@ -253,7 +253,7 @@ mod tests {
         assert!(supply.set(&token(Duration::ZERO), &*consumer).unwrap_err().contains("unexpired"));
         // What librdkafka itself refuses shows that it has seen it.
         let extensions = ["traceId", "1", "auth", "2"].map(c_string).to_vec();
-        let refused = Supply { extensions, state: Mutex::default() };
+        let refused = TokenRecipients { extensions, state: Mutex::default() };
         assert!(refused.set(&token(HOUR), &*consumer).unwrap_err().contains("auth"));
     }
 
@@ -296,8 +296,8 @@ mod tests {
         let settings = Settings { tokens: None, ..settings_with(unsecured("")) };
         let client: Arc<BaseConsumer<LogContext>> =
             Arc::new(settings.reader_config().config.create_with_context(LogContext::default()).unwrap());
-        let supply = Supply { extensions: Vec::new(), state: Mutex::default() };
-        supply.state().clients.insert(1, Arc::downgrade(&client) as Weak<dyn Native>);
+        let supply = TokenRecipients { extensions: Vec::new(), state: Mutex::default() };
+        supply.state().clients.insert(1, Arc::downgrade(&client) as Weak<dyn NativeClient>);
         let failed = IssueError { endpoint: "https://issuer".into(), cause: Cause::Timeout, retry_after: None };
         supply.take(Ok(token(HOUR)));
         supply.take(Err(&failed));

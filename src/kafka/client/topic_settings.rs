@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::topics::{Kind, Takes};
-use crate::kafka::facts_log::records::Limits;
+use super::topics::{AcceptedRecords, TopicKind};
+use crate::kafka::facts_log::records::SizeLimits;
 use crate::model::age::AgeLimit;
 
 /// A dead letter and a record of the state must fit; below this they may not.
@@ -14,9 +14,9 @@ const UNTOLD: &str =
     "its settings are not told, and some would break what is promised; allow this user DESCRIBE_CONFIGS on it";
 
 /// A topic that exists, as the brokers describe it.
-pub struct Described<'a> {
+pub struct DescribedTopic<'a> {
     pub topic: &'a str,
-    pub kind: Kind,
+    pub kind: TopicKind,
     /// Of its partition with the fewest.
     pub replicas: usize,
     /// By name. Nothing may be told where the right to describe settings is missing: the answer is empty then.
@@ -33,14 +33,14 @@ pub struct AgeSetting {
 
 /// How old records may be on a topic. Nothing is any age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ages {
+pub struct TopicAges {
     /// The broker refuses an older one.
     pub taken: Option<AgeSetting>,
     /// The broker deletes an older one as soon as its segment is closed.
     pub kept: Option<AgeSetting>,
 }
 
-impl Ages {
+impl TopicAges {
     /// The same in words, for `topic`.
     pub fn limits(&self, topic: &str) -> Vec<AgeLimit> {
         let limit = |setting: Option<AgeSetting>, set_by, consequence| {
@@ -57,32 +57,32 @@ impl Ages {
 
 /// What is wrong with a topic, and what is risky.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct TopicFindings {
     /// The promise would be broken: the start stops.
     pub problems: Vec<String>,
     /// A fault of brokers could break it. Each goes for many topics, so it names none.
     pub risks: Vec<String>,
 }
 
-impl Described<'_> {
+impl DescribedTopic<'_> {
     fn setting(&self, name: &str) -> &str {
         self.settings.get(name).map_or("", String::as_str)
     }
 
-    pub fn takes(&self) -> Takes {
+    pub fn takes(&self) -> AcceptedRecords {
         let size = |name| self.setting(name).parse().ok();
-        let bytes = size("max.message.bytes").unwrap_or(Limits::KAFKA_DEFAULT);
+        let bytes = size("max.message.bytes").unwrap_or(SizeLimits::KAFKA_DEFAULT);
         // A batch must fit into a segment too.
         let bytes = size("segment.bytes").map_or(bytes, |segment: usize| bytes.min(segment));
-        Takes { bytes, keyed: self.is_compacted() }
+        AcceptedRecords { bytes, keyed: self.is_compacted() }
     }
 
-    pub fn ages(&self) -> Ages {
+    pub fn ages(&self) -> TopicAges {
         // The first is known to brokers since 3.6, the second to those before 4.0.
         let taken = ["message.timestamp.before.max.ms", "message.timestamp.difference.max.ms"];
         let taken = taken.into_iter().filter_map(|name| self.limited(name)).min_by_key(|setting| setting.age);
         let is_deleted = self.setting("cleanup.policy").contains("delete");
-        Ages { taken, kept: self.limited("retention.ms").filter(|_| is_deleted) }
+        TopicAges { taken, kept: self.limited("retention.ms").filter(|_| is_deleted) }
     }
 
     /// A time that ends: neither negative nor Kafka's largest number.
@@ -97,39 +97,39 @@ impl Described<'_> {
         self.setting("cleanup.policy").contains("compact")
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub fn findings(&self) -> TopicFindings {
         if !self.settings.is_empty() {
-            return Verdict { problems: self.problems(), risks: self.risks() };
+            return TopicFindings { problems: self.problems(), risks: self.risks() };
         }
         match self.kind {
             // Somebody else's: replies are sent there as if it had Kafka's defaults.
-            Kind::OtherReplies => Verdict { problems: Vec::new(), risks: vec![UNTOLD.to_owned()] },
-            _ => Verdict { problems: vec![format!("topic {}: {UNTOLD}", self.topic)], risks: Vec::new() },
+            TopicKind::OtherReplies => TopicFindings { problems: Vec::new(), risks: vec![UNTOLD.to_owned()] },
+            _ => TopicFindings { problems: vec![format!("topic {}: {UNTOLD}", self.topic)], risks: Vec::new() },
         }
     }
 
     fn problems(&self) -> Vec<String> {
-        let Described { topic, kind, .. } = *self;
+        let DescribedTopic { topic, kind, .. } = *self;
         let policy = self.setting("cleanup.policy");
         let cleaned = match kind {
-            Kind::Table if policy != "compact" => {
+            TopicKind::Table if policy != "compact" => {
                 Some("it must be exactly compact, or the connector forgets what it has published")
             }
-            Kind::Events | Kind::DeadLetters if self.is_compacted() => {
+            TopicKind::Events | TopicKind::DeadLetters if self.is_compacted() => {
                 Some("set it to delete, for compaction leaves only the last record of each promoter")
             }
-            Kind::Commands if self.is_compacted() => {
+            TopicKind::Commands if self.is_compacted() => {
                 Some("it must be delete, or one request of a promoter takes away another")
             }
             _ => None,
         };
         let mut problems: Vec<String> = cleaned.iter().map(|why| self.has("cleanup.policy", why)).collect();
-        if kind == Kind::Events && self.setting("message.timestamp.type") != "CreateTime" {
+        if kind == TopicKind::Events && self.setting("message.timestamp.type") != "CreateTime" {
             problems
                 .push(self.has("message.timestamp.type", "set it to CreateTime, for records carry their fact's time"));
         }
         let bytes = self.takes().bytes;
-        if matches!(kind, Kind::DeadLetters | Kind::Table) && bytes < RECORD_BYTES_MIN {
+        if matches!(kind, TopicKind::DeadLetters | TopicKind::Table) && bytes < RECORD_BYTES_MIN {
             problems.push(format!(
                 "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
             ));
@@ -138,7 +138,7 @@ impl Described<'_> {
     }
 
     fn risks(&self) -> Vec<String> {
-        if self.kind == Kind::OtherReplies {
+        if self.kind == TopicKind::OtherReplies {
             return Vec::new();
         }
         let mut risks = Vec::new();
@@ -153,7 +153,7 @@ impl Described<'_> {
             let risk = "unclean.leader.election.enable=true: a broker that lags behind may cut off committed records";
             risks.push(risk.to_owned());
         }
-        if let (Kind::Events, Some(AgeSetting { age, name })) = (self.kind, self.ages().taken) {
+        if let (TopicKind::Events, Some(AgeSetting { age, name })) = (self.kind, self.ages().taken) {
             let seconds = age.as_secs();
             risks.push(format!(
                 "{name}: records older than {seconds} s are refused: an older fact becomes a dead letter"
@@ -171,9 +171,9 @@ impl Described<'_> {
 mod tests {
     use super::*;
 
-    fn described(kind: Kind, replicas: usize, changed: &[(&str, &str)]) -> Described<'static> {
+    fn described(kind: TopicKind, replicas: usize, changed: &[(&str, &str)]) -> DescribedTopic<'static> {
         let usual = [
-            ("cleanup.policy", if kind == Kind::Table { "compact" } else { "delete" }),
+            ("cleanup.policy", if kind == TopicKind::Table { "compact" } else { "delete" }),
             ("message.timestamp.type", "CreateTime"),
             ("message.timestamp.before.max.ms", "9223372036854775807"),
             ("min.insync.replicas", "2"),
@@ -182,31 +182,33 @@ mod tests {
             ("max.message.bytes", "1048588"),
         ];
         let settings = usual.iter().chain(changed).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Described { topic: "t", kind, replicas, settings: settings.collect() }
+        DescribedTopic { topic: "t", kind, replicas, settings: settings.collect() }
     }
 
     #[test]
     fn a_topic_as_it_should_be_is_no_matter() {
-        for kind in [Kind::Events, Kind::DeadLetters, Kind::Commands, Kind::OtherReplies, Kind::Table] {
-            assert_eq!(described(kind, 3, &[]).verdict(), Verdict::default());
-            assert_eq!(described(kind, 3, &[]).ages(), Ages::default());
+        for kind in
+            [TopicKind::Events, TopicKind::DeadLetters, TopicKind::Commands, TopicKind::OtherReplies, TopicKind::Table]
+        {
+            assert_eq!(described(kind, 3, &[]).findings(), TopicFindings::default());
+            assert_eq!(described(kind, 3, &[]).ages(), TopicAges::default());
         }
     }
 
     #[test]
     fn what_is_not_told_is_a_missing_right_and_no_setting() {
-        for kind in [Kind::Events, Kind::DeadLetters, Kind::Commands, Kind::Table] {
-            let silent = Described { settings: HashMap::new(), ..described(kind, 3, &[]) };
-            let Verdict { problems, .. } = silent.verdict();
+        for kind in [TopicKind::Events, TopicKind::DeadLetters, TopicKind::Commands, TopicKind::Table] {
+            let silent = DescribedTopic { settings: HashMap::new(), ..described(kind, 3, &[]) };
+            let TopicFindings { problems, .. } = silent.findings();
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert!(
                 problems[0].contains("DESCRIBE_CONFIGS") && !problems[0].contains("cleanup.policy"),
                 "{problems:?}"
             );
         }
-        let silent = Described { settings: HashMap::new(), ..described(Kind::OtherReplies, 3, &[]) };
-        assert_eq!(silent.verdict().problems, Vec::<String>::new());
-        assert_eq!(silent.takes(), Takes { bytes: Limits::KAFKA_DEFAULT, keyed: false });
+        let silent = DescribedTopic { settings: HashMap::new(), ..described(TopicKind::OtherReplies, 3, &[]) };
+        assert_eq!(silent.findings().problems, Vec::<String>::new());
+        assert_eq!(silent.takes(), AcceptedRecords { bytes: SizeLimits::KAFKA_DEFAULT, keyed: false });
     }
 
     #[test]
@@ -217,7 +219,7 @@ mod tests {
             (3, ("unclean.leader.election.enable", "true"), "unclean.leader.election.enable=true"),
             (3, ("message.timestamp.before.max.ms", "86400000"), "dead letter"),
         ] {
-            let Verdict { problems, risks } = described(Kind::Events, replicas, &[changed]).verdict();
+            let TopicFindings { problems, risks } = described(TopicKind::Events, replicas, &[changed]).findings();
             assert_eq!((problems.len(), risks.len()), (0, 1), "{changed:?}: {problems:?} {risks:?}");
             assert!(risks[0].contains(words) && !risks[0].contains("topic"), "{risks:?}");
         }
@@ -233,11 +235,11 @@ mod tests {
             (&[(new, "172800000"), (old, "86400000")], old),
             (&[(new, "86400000"), (old, "172800000")], new),
         ] {
-            let topic = described(Kind::Events, 3, changed);
-            assert_eq!(topic.ages(), Ages { taken: Some(AgeSetting { age: day, name }), kept: None });
+            let topic = described(TopicKind::Events, 3, changed);
+            assert_eq!(topic.ages(), TopicAges { taken: Some(AgeSetting { age: day, name }), kept: None });
             let limits = topic.ages().limits("t");
             assert!(limits.len() == 1 && limits[0].consequence.contains(name), "{limits:?}");
-            let Verdict { risks, .. } = topic.verdict();
+            let TopicFindings { risks, .. } = topic.findings();
             assert!(risks.len() == 1 && risks[0].starts_with(name), "{risks:?}");
         }
     }
@@ -246,7 +248,7 @@ mod tests {
     fn a_retention_counts_only_where_records_are_deleted() {
         let day = [("retention.ms", "86400000")];
         let kept = AgeSetting { age: Duration::from_secs(86_400), name: "retention.ms" };
-        assert_eq!(described(Kind::Events, 3, &day).ages().kept, Some(kept));
-        assert_eq!(described(Kind::Table, 3, &day).ages().kept, None);
+        assert_eq!(described(TopicKind::Events, 3, &day).ages().kept, Some(kept));
+        assert_eq!(described(TopicKind::Table, 3, &day).ages().kept, None);
     }
 }

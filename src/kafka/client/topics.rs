@@ -11,12 +11,12 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, NewTopic, 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::context::LogContext;
-use super::lookup::{Lookup, Refused, TopicCount};
-use super::settings::{CommandTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
+use super::lookup::{LookupError, TopicCount, TopicLookup};
+use super::settings::{RequestTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use super::supplied::Supplied;
-use super::topic_settings::{Ages, Described, Verdict};
+use super::topic_settings::{DescribedTopic, TopicAges, TopicFindings};
 use crate::commit::log::OpenError;
-use crate::kafka::facts_log::records::Limits;
+use crate::kafka::facts_log::records::SizeLimits;
 use crate::model::age::AgeLimits;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,17 +28,17 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the topics are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topics {
+pub struct FactTopics {
     /// Partitions of the registry topic, and of the state topic.
     pub partitions: i32,
-    pub limits: Limits,
+    pub limits: SizeLimits,
     /// Of the topics of events.
-    pub touches: Ages,
-    pub orders: Ages,
+    pub touches: TopicAges,
+    pub orders: TopicAges,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kafka) enum Kind {
+pub(in crate::kafka) enum TopicKind {
     /// Records carry the time of a fact.
     Events,
     DeadLetters,
@@ -52,16 +52,16 @@ pub(in crate::kafka) enum Kind {
     OthersTable,
 }
 
-impl Kind {
+impl TopicKind {
     fn is_made_here(self) -> bool {
-        !matches!(self, Kind::OtherReplies | Kind::OthersTable)
+        !matches!(self, TopicKind::OtherReplies | TopicKind::OthersTable)
     }
 }
 
 /// Makes the topics what they have to be, or says everything that is wrong with them.
-pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
+pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
     let names = &settings.topics;
-    let Found { counts, takes, ages, mut problems } = find(settings, &kinds(names)).await?;
+    let FoundTopics { counts, takes, ages, mut problems } = find(settings, &kinds(names)).await?;
     let partitions = |topic: &String| counts.get(topic).map(|count| count.partitions);
     let (registry, state) = (partitions(&names.registry), partitions(&names.state));
     if let (Some(registry), Some(state)) = (registry, state)
@@ -74,8 +74,8 @@ pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
         ));
     }
     finish(problems)?;
-    let limit = |topic: &String| takes.get(topic).map_or(Limits::KAFKA_DEFAULT, |takes| takes.bytes);
-    let limits = Limits {
+    let limit = |topic: &String| takes.get(topic).map_or(SizeLimits::KAFKA_DEFAULT, |takes| takes.bytes);
+    let limits = SizeLimits {
         touches: limit(&names.touches),
         orders: limit(&names.orders),
         dead_letters: limit(&names.dead_letters),
@@ -83,10 +83,10 @@ pub async fn prepare(settings: &Settings) -> Result<Topics, OpenError> {
     };
     let ages = |topic: &String| ages.get(topic).copied().unwrap_or_default();
     let (touches, orders) = (ages(&names.touches), ages(&names.orders));
-    Ok(Topics { partitions: registry.unwrap_or(1), limits, touches, orders })
+    Ok(FactTopics { partitions: registry.unwrap_or(1), limits, touches, orders })
 }
 
-impl Topics {
+impl FactTopics {
     /// How old a fact may be, for whoever decides where a feed begins.
     pub fn age_limits(&self, names: &TopicNames) -> AgeLimits {
         AgeLimits { touches: self.touches.limits(&names.touches), orders: self.orders.limits(&names.orders) }
@@ -95,7 +95,7 @@ impl Topics {
 
 /// What a topic takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Takes {
+pub struct AcceptedRecords {
     /// The largest record.
     pub bytes: usize,
     /// Only records with a key.
@@ -104,32 +104,32 @@ pub struct Takes {
 
 /// The same for the topics of the commands. Gives what each takes that exists, by name: a reply topic that is somebody
 /// else's may be missing.
-pub async fn prepare_commands(
+pub async fn prepare_requests(
     settings: &Settings,
-    commands: &CommandTopics,
-) -> Result<HashMap<String, Takes>, OpenError> {
+    commands: &RequestTopics,
+) -> Result<HashMap<String, AcceptedRecords>, OpenError> {
     let mut wanted = vec![
-        (commands.requests.as_str(), Kind::Commands),
-        (commands.results.as_str(), Kind::Commands),
-        (settings.topics.dead_letters.as_str(), Kind::DeadLetters),
-        (settings.topics.state.as_str(), Kind::OthersTable),
+        (commands.requests.as_str(), TopicKind::Commands),
+        (commands.results.as_str(), TopicKind::Commands),
+        (settings.topics.dead_letters.as_str(), TopicKind::DeadLetters),
+        (settings.topics.state.as_str(), TopicKind::OthersTable),
     ];
     let others = commands.reply_topics.iter().map(String::as_str).filter(|topic| *topic != commands.results);
-    wanted.extend(others.map(|topic| (topic, Kind::OtherReplies)));
-    let Found { takes, problems, .. } = find(settings, &wanted).await?;
+    wanted.extend(others.map(|topic| (topic, TopicKind::OtherReplies)));
+    let FoundTopics { takes, problems, .. } = find(settings, &wanted).await?;
     finish(problems)?;
     Ok(takes)
 }
 
 /// What there is of the topics that are wanted, after those that could be were created.
-struct Found {
+struct FoundTopics {
     counts: HashMap<String, TopicCount>,
-    takes: HashMap<String, Takes>,
-    ages: HashMap<String, Ages>,
+    takes: HashMap<String, AcceptedRecords>,
+    ages: HashMap<String, TopicAges>,
     problems: Vec<String>,
 }
 
-async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, OpenError> {
+async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
     let mut counts = partition_counts(settings, wanted).await?;
     let admin = || -> Result<Supplied<AdminClient<LogContext>>, OpenError> {
         settings.plain_config().create_with_context(LogContext::default()).map_err(again)
@@ -140,17 +140,17 @@ async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, Ope
     let mut problems = Vec::new();
     for (topic, kind) in wanted.iter().filter(|(topic, _)| !counts.contains_key(*topic)) {
         match kind {
-            Kind::OtherReplies => tracing::error!(
+            TopicKind::OtherReplies => tracing::error!(
                 topic,
                 "a topic of commands.reply_topics does not exist or may not be described: replies that ask for it go to the topic of results"
             ),
-            Kind::OthersTable => {}
+            TopicKind::OthersTable => {}
             _ => problems.push(format!("topic {topic} does not exist; create it, or set topics.create = true")),
         }
     }
-    let unchecked = Takes { bytes: Limits::KAFKA_DEFAULT, keyed: false };
+    let unchecked = AcceptedRecords { bytes: SizeLimits::KAFKA_DEFAULT, keyed: false };
     let takes = counts.keys().map(|topic| (topic.clone(), unchecked)).collect();
-    let mut found = Found { takes, ages: HashMap::new(), problems, counts };
+    let mut found = FoundTopics { takes, ages: HashMap::new(), problems, counts };
     if settings.topic_policy != TopicPolicy::Trust {
         let existing = wanted.iter().filter_map(|(topic, kind)| Some((*topic, *kind, *found.counts.get(*topic)?)));
         let described = describe(&*admin()?, &existing.collect::<Vec<_>>()).await?;
@@ -159,11 +159,11 @@ async fn find(settings: &Settings, wanted: &[(&str, Kind)]) -> Result<Found, Ope
     Ok(found)
 }
 
-impl Found {
-    fn judge(&mut self, described: &[Described<'_>]) {
+impl FoundTopics {
+    fn judge(&mut self, described: &[DescribedTopic<'_>]) {
         let mut topics_at_risk: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for topic in described {
-            let Verdict { problems, risks } = topic.verdict();
+            let TopicFindings { problems, risks } = topic.findings();
             self.problems.extend(problems);
             risks.into_iter().for_each(|risk| topics_at_risk.entry(risk).or_default().push(topic.topic));
             self.takes.insert(topic.topic.to_owned(), topic.takes());
@@ -177,25 +177,25 @@ fn finish(problems: Vec<String>) -> Result<(), OpenError> {
     if problems.is_empty() { Ok(()) } else { Err(OpenError::Stop(problems.join("\n"))) }
 }
 
-fn kinds(names: &TopicNames) -> [(&str, Kind); 5] {
+fn kinds(names: &TopicNames) -> [(&str, TopicKind); 5] {
     [
-        (&names.registry, Kind::Table),
-        (&names.state, Kind::Table),
-        (&names.touches, Kind::Events),
-        (&names.orders, Kind::Events),
-        (&names.dead_letters, Kind::DeadLetters),
+        (&names.registry, TopicKind::Table),
+        (&names.state, TopicKind::Table),
+        (&names.touches, TopicKind::Events),
+        (&names.orders, TopicKind::Events),
+        (&names.dead_letters, TopicKind::DeadLetters),
     ]
 }
 
 /// How many partitions each topic has that exists.
 async fn partition_counts(
     settings: &Settings,
-    wanted: &[(&str, Kind)],
+    wanted: &[(&str, TopicKind)],
 ) -> Result<HashMap<String, TopicCount>, OpenError> {
-    let wanted: Vec<(String, Kind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
+    let wanted: Vec<(String, TopicKind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let settings = settings.clone();
     let counted = tokio::task::spawn_blocking(move || {
-        let lookup = Lookup::open(&settings).map_err(again)?;
+        let lookup = TopicLookup::open(&settings).map_err(again)?;
         let mut counts = HashMap::new();
         for (topic, kind) in wanted {
             let count = count(&lookup, &topic, kind)?;
@@ -207,13 +207,13 @@ async fn partition_counts(
 }
 
 /// What may not be looked at is as good as missing, where it is somebody else's.
-fn count(lookup: &Lookup<'_>, topic: &str, kind: Kind) -> Result<Option<TopicCount>, OpenError> {
+fn count(lookup: &TopicLookup<'_>, topic: &str, kind: TopicKind) -> Result<Option<TopicCount>, OpenError> {
     match lookup.count(topic, "DESCRIBE", CALL_TIMEOUT) {
         Ok(count) => Ok(count),
-        Err(Refused::Call(reason)) => Err(OpenError::Again(reason)),
-        Err(_) if kind == Kind::OtherReplies => Ok(None),
-        Err(Refused::NoRight(reason)) => Err(OpenError::Stop(reason)),
-        Err(Refused::Topic(reason)) => Err(OpenError::Again(reason)),
+        Err(LookupError::Call(reason)) => Err(OpenError::Again(reason)),
+        Err(_) if kind == TopicKind::OtherReplies => Ok(None),
+        Err(LookupError::NoRight(reason)) => Err(OpenError::Stop(reason)),
+        Err(LookupError::Topic(reason)) => Err(OpenError::Again(reason)),
     }
 }
 
@@ -221,7 +221,7 @@ async fn create_missing(
     admin: &AdminClient<LogContext>,
     settings: &Settings,
     defaults: &TopicDefaults,
-    wanted: &[(&str, Kind)],
+    wanted: &[(&str, TopicKind)],
     counts: &mut HashMap<String, TopicCount>,
 ) -> Result<(), OpenError> {
     refuse_lost_state(settings, wanted, counts).await?;
@@ -234,15 +234,15 @@ async fn create_missing(
         .iter()
         .filter(|(topic, kind)| kind.is_made_here() && !counts.contains_key(*topic))
         .map(|(topic, kind)| {
-            let partitions = if *kind == Kind::Table { table_partitions } else { defaults.partitions };
+            let partitions = if *kind == TopicKind::Table { table_partitions } else { defaults.partitions };
             let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(defaults.replication));
             match kind {
-                Kind::Table | Kind::OthersTable => new.set("cleanup.policy", "compact"),
-                Kind::Events => {
+                TopicKind::Table | TopicKind::OthersTable => new.set("cleanup.policy", "compact"),
+                TopicKind::Events => {
                     new.set("cleanup.policy", "delete").set("retention.ms", &retention).set("retention.bytes", "-1")
                 }
                 // Nothing that waits, and nothing that has to be looked at, may be gone before somebody comes.
-                Kind::DeadLetters | Kind::Commands | Kind::OtherReplies => {
+                TopicKind::DeadLetters | TopicKind::Commands | TopicKind::OtherReplies => {
                     new.set("cleanup.policy", "delete").set("retention.ms", "-1").set("retention.bytes", "-1")
                 }
             }
@@ -277,7 +277,7 @@ async fn create_missing(
 /// published again. This connector makes the registry last, so no first start of its own leaves that behind.
 async fn refuse_lost_state(
     settings: &Settings,
-    wanted: &[(&str, Kind)],
+    wanted: &[(&str, TopicKind)],
     counts: &mut HashMap<String, TopicCount>,
 ) -> Result<(), OpenError> {
     let TopicNames { registry, state, .. } = &settings.topics;
@@ -320,8 +320,8 @@ fn retention_text(defaults: &TopicDefaults) -> String {
 /// The settings of the topics that exist.
 async fn describe<'a>(
     admin: &AdminClient<LogContext>,
-    topics: &[(&'a str, Kind, TopicCount)],
-) -> Result<Vec<Described<'a>>, OpenError> {
+    topics: &[(&'a str, TopicKind, TopicCount)],
+) -> Result<Vec<DescribedTopic<'a>>, OpenError> {
     if topics.is_empty() {
         // librdkafka refuses to ask about nothing.
         return Ok(Vec::new());
@@ -330,11 +330,11 @@ async fn describe<'a>(
         topics.iter().map(|(topic, ..)| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
     let answers = admin.describe_configs(&resources, &options).await.map_err(again)?;
-    let described = |((topic, kind, count), answer): (&(&'a str, Kind, TopicCount), ConfigResourceResult)| {
+    let described = |((topic, kind, count), answer): (&(&'a str, TopicKind, TopicCount), ConfigResourceResult)| {
         // rdkafka gives no settings where the answer was an error.
         let entries = answer.map(|resource| resource.entries).unwrap_or_default();
         let settings = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect();
-        Described { topic, kind: *kind, replicas: count.replicas, settings }
+        DescribedTopic { topic, kind: *kind, replicas: count.replicas, settings }
     };
     Ok(topics.iter().zip(answers).map(described).collect())
 }

@@ -49,7 +49,7 @@
 //! the whole topic is missing beside a registry is told by [`crate::kafka::client::topics`].) Kafka forgets the offsets of a group that
 //! nobody has joined for `offsets.retention.minutes`, and with the registry's topic: whoever deletes both topics wants to
 //! begin anew, and may. Nor is it a sign that the last record under the fence's key is a tombstone: somebody has healed a
-//! damaged one, as the connector asked for. Topics that an operator has made before the first start have neither fences nor offsets.
+//! damaged one, as the connector asked for. FactTopics that an operator has made before the first start have neither fences nor offsets.
 //!
 //! That there are events of an earlier life counts for nothing: their topics may be shared with another connector, and may
 //! outlive an operator's wish to begin anew.
@@ -67,18 +67,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::records::{OldestEvents, Record, RecordClock, Writer};
+use self::records::{FactWriter, OldestEvents, Record, RecordClock};
 use self::state_topic::StateReader;
 use crate::avro::encode::Encoders;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topics::{self, Topics};
+use crate::kafka::client::topics::{self, FactTopics};
 use crate::kafka::group::membership::Assignment;
 use crate::kafka::transaction::limits::LearnedLimits;
-use crate::kafka::transaction::partition_session::{StartFailure, Tenure};
-use crate::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
+use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
+use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use crate::model::batch::Batch;
 use crate::model::fence::{self, Fence};
 use crate::model::promoter::IdKind;
@@ -92,12 +92,12 @@ const STRAYS_TOLD: usize = 10;
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
-pub struct KafkaLog {
-    parts: Arc<Parts>,
-    tenure: Tenure<Session>,
+pub struct FactsLog {
+    parts: Arc<FactsLogOpener>,
+    partitions: PartitionSession<FactsSession>,
 }
 
-struct Parts {
+struct FactsLogOpener {
     settings: Settings,
     encoders: Arc<Encoders>,
     id_kinds: HashMap<String, IdKind>,
@@ -107,35 +107,36 @@ struct Parts {
 }
 
 /// One life of the log.
-struct Session {
+struct FactsSession {
     transactions: Transactions,
-    writer: Arc<Writer>,
+    writer: Arc<FactWriter>,
     offsets: OwnedOffsets,
     clock: RecordClock,
     /// Ends the watch over the other instances.
     _watch: DropGuard,
 }
 
-impl KafkaLog {
+impl FactsLog {
     pub fn new(
         settings: Settings,
         encoders: Arc<Encoders>,
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
         roster: Roster,
-    ) -> KafkaLog {
-        let tenure = Tenure::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
-        let parts = Parts { settings, encoders, id_kinds, clock, roster, openings: AtomicU64::new(0) };
-        KafkaLog { parts: Arc::new(parts), tenure }
+    ) -> FactsLog {
+        let partitions =
+            PartitionSession::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
+        let parts = FactsLogOpener { settings, encoders, id_kinds, clock, roster, openings: AtomicU64::new(0) };
+        FactsLog { parts: Arc::new(parts), partitions }
     }
 
     /// Cancelled once the topics have been found to be as they must be.
     pub fn topics_checked(&self) -> CancellationToken {
-        self.tenure.topics_checked()
+        self.partitions.topics_checked()
     }
 }
 
-impl CommitLog for KafkaLog {
+impl CommitLog for FactsLog {
     type Opened = Opened;
     type Batch = Batch;
 
@@ -145,32 +146,32 @@ impl CommitLog for KafkaLog {
             let parts = prepared.clone();
             async move { topics::prepare(&parts.settings).await }
         };
-        self.tenure.open(prepare, move |limits, topics, assignment| started.start(limits, topics, assignment)).await
+        self.partitions.open(prepare, move |limits, topics, assignment| started.start(limits, topics, assignment)).await
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
-        let commit = move |session: &Session| {
+        let commit = move |session: &FactsSession| {
             let now = (session.clock)();
             session.transactions.commit(|send| session.writer.write(&batch, now, send), &session.offsets)
         };
-        self.tenure.commit(commit).await
+        self.partitions.commit(commit).await
     }
 
     async fn release(&mut self) {
-        self.tenure.release().await;
+        self.partitions.release().await;
     }
 }
 
-impl Parts {
+impl FactsLogOpener {
     /// The order at opening. Blocks.
     fn start(
         &self,
         learned: &LearnedLimits,
-        topics: Topics,
+        topics: FactTopics,
         assignment: Arc<Assignment>,
-    ) -> Result<(Session, Opened), StartFailure> {
+    ) -> Result<(FactsSession, Opened), StartError> {
         let names = &self.settings.topics;
-        let Topics { partitions, mut limits, touches, orders } = topics;
+        let FactTopics { partitions, mut limits, touches, orders } = topics;
         for (topic, limit) in limits.by_topic(names) {
             *limit = learned.limit(topic, *limit);
         }
@@ -183,8 +184,8 @@ impl Parts {
         reach(CrashPoint::Restored);
         let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
         let owns = move |promoter: &_| owned.contains(&partitioner::of(promoter, partitions));
-        let lease = Lease::new(owns, assignment.recalled.clone());
-        let writer = Arc::new(Writer {
+        let lease = Lease::new(owns, assignment.revoked.clone());
+        let writer = Arc::new(FactWriter {
             topics: names.clone(),
             encoders: self.encoders.clone(),
             id_kinds: self.id_kinds.clone(),
@@ -199,7 +200,7 @@ impl Parts {
         state.refuse(refusal(writer.clone(), clock.clone()));
         let _watch = self.watch_others(&offsets.assignment, partitions);
         let opened = Opened { state, lease, age_limits: topics.age_limits(names) };
-        Ok((Session { transactions, writer, offsets, clock, _watch }, opened))
+        Ok((FactsSession { transactions, writer, offsets, clock, _watch }, opened))
     }
 
     /// Says, as long as the guard lives, which other instances know other promoters.
@@ -213,12 +214,13 @@ impl Parts {
     /// Of the registry, whose reader reads all of it: they only say who writes. The first one has the note of whom this
     /// instance polls, for the others.
     fn offsets(&self, assignment: &Arc<Assignment>) -> OwnedOffsets {
-        let position = |partition: &i32| Position { partition: *partition, offset: 0, metadata: String::new() };
-        let mut positions: Vec<Position> = assignment.partitions.iter().map(position).collect();
-        if let Some(first) = positions.first_mut() {
+        let committed_offset =
+            |partition: &i32| CommittedOffset { partition: *partition, offset: 0, metadata: String::new() };
+        let mut committed: Vec<CommittedOffset> = assignment.partitions.iter().map(committed_offset).collect();
+        if let Some(first) = committed.first_mut() {
             first.metadata = self.roster.note(&self.settings.instance_id);
         }
-        OwnedOffsets { assignment: assignment.clone(), topic: self.settings.topics.registry.clone(), positions }
+        OwnedOffsets { assignment: assignment.clone(), topic: self.settings.topics.registry.clone(), committed }
     }
 
     /// Steps 2 to 6.
@@ -227,11 +229,11 @@ impl Parts {
         transactions: &Transactions,
         offsets: &OwnedOffsets,
         partitions: i32,
-    ) -> Result<State, StartFailure> {
-        let Assignment { partitions: owned, recalled, .. } = &*offsets.assignment;
+    ) -> Result<State, StartError> {
+        let Assignment { partitions: owned, revoked, .. } = &*offsets.assignment;
         // Before anything is read: what is known of a partition now has left its fence in it already.
         let worked_on = state_topic::worked_on(&self.settings, owned)?;
-        let mut reader = StateReader::of_owned(&self.settings, owned, partitions, recalled)?;
+        let mut reader = StateReader::of_owned(&self.settings, owned, partitions, revoked)?;
         reader.read_to_end()?;
         let mut fence = self.fence(&offsets.assignment, partitions);
         reader.check(&fence)?;
@@ -267,19 +269,19 @@ impl Parts {
 
     /// Step 5.
     fn check_others(&self, fence: &Fence, offsets: &OwnedOffsets) -> Result<(), OpenError> {
-        let Assignment { partitions: owned, recalled, .. } = &*offsets.assignment;
+        let Assignment { partitions: owned, revoked, .. } = &*offsets.assignment;
         let others = (0..fence.partitions).filter(|partition| !owned.contains(partition)).collect();
-        let mut reader = StateReader::of_others(&self.settings, others, recalled)?;
+        let mut reader = StateReader::of_others(&self.settings, others, revoked)?;
         reader.read_to_end()?;
         reader.check(fence)
     }
 
-    /// Takes the fence back from `partitions`. Should that fail, its tombstone is an operator's to write.
+    /// AcceptedRecords the fence back from `partitions`. Should that fail, its tombstone is an operator's to write.
     fn withdraw(&self, fence: &Fence, partitions: &[i32], transactions: &Transactions, assignment: &Arc<Assignment>) {
         if partitions.is_empty() {
             return;
         }
-        let position = |partition: &i32| Position {
+        let committed_offset = |partition: &i32| CommittedOffset {
             partition: *partition,
             offset: 0,
             metadata: state_topic::WITHDRAWN.to_owned(),
@@ -287,7 +289,7 @@ impl Parts {
         let offsets = OwnedOffsets {
             assignment: assignment.clone(),
             topic: self.settings.topics.registry.clone(),
-            positions: partitions.iter().map(position).collect(),
+            committed: partitions.iter().map(committed_offset).collect(),
         };
         if let Err(failure) = self.write_fences(partitions, |_| None, transactions, &offsets) {
             let (topic, key) = (&self.settings.topics.state, fence.key());
@@ -316,7 +318,7 @@ impl Parts {
         value: impl Fn(i32) -> Option<Vec<u8>>,
         transactions: &Transactions,
         offsets: &OwnedOffsets,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TransactionError> {
         let (key, now) = (Fence::key_of(&self.settings.name), (self.clock)());
         let values: Vec<(i32, Option<Vec<u8>>)> = partitions.iter().map(|part| (*part, value(*part))).collect();
         let write = |send: &mut dyn FnMut(Record<'_>) -> _| {
@@ -347,7 +349,7 @@ impl Parts {
 }
 
 /// What the topics do not take by what is known of them now.
-fn refusal(writer: Arc<Writer>, clock: RecordClock) -> Refusal {
+fn refusal(writer: Arc<FactWriter>, clock: RecordClock) -> Refusal {
     Refusal::new(move |event| writer.refusal(event, || clock()))
 }
 

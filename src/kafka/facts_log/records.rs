@@ -1,7 +1,7 @@
 //! A batch as Kafka records.
 //!
 //! What can't be published becomes a dead letter in the same transaction. The encoded size of a record and the limit of its
-//! topic are known here, so the state asks [`Writer::refusal`] before it plans an event, and remembers what is refused. What
+//! topic are known here, so the state asks [`FactWriter::refusal`] before it plans an event, and remembers what is refused. What
 //! has grown too old since then is only seen when it is written: it becomes a dead letter as well, which nobody remembers.
 
 use std::collections::{HashMap, HashSet};
@@ -30,14 +30,14 @@ const FIXED_BYTES_MAX: usize = 512;
 
 /// The largest record that each topic takes (`max.message.bytes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SizeLimits {
     pub touches: usize,
     pub orders: usize,
     pub dead_letters: usize,
     pub state: usize,
 }
 
-impl Limits {
+impl SizeLimits {
     /// What a broker takes that was never told otherwise.
     pub const KAFKA_DEFAULT: usize = 1_048_588;
 
@@ -58,17 +58,17 @@ impl Limits {
 
 /// The oldest record that a topic takes; by default any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Oldest {
+pub struct OldestAccepted {
     /// How old it may be when it is written, as the broker tells.
     pub age: Option<Duration>,
     /// The broker has refused one of an earlier time.
     pub learned: Option<UnixMillis>,
 }
 
-impl Oldest {
+impl OldestAccepted {
     /// Whether a record may be of any time.
     fn is_any(self) -> bool {
-        self == Oldest::default()
+        self == OldestAccepted::default()
     }
 
     /// The earliest time that is taken at `now`.
@@ -82,8 +82,8 @@ impl Oldest {
 /// Of the topics of events, whose records carry the times of facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OldestEvents {
-    pub touches: Oldest,
-    pub orders: Oldest,
+    pub touches: OldestAccepted,
+    pub orders: OldestAccepted,
 }
 
 /// Tells the latest time that a record may carry now. Kafka refuses one that is an hour ahead of the broker, and with it
@@ -103,17 +103,17 @@ pub struct Record<'a> {
 }
 
 /// Makes records of batches.
-pub struct Writer {
+pub struct FactWriter {
     pub topics: TopicNames,
     pub encoders: Arc<Encoders>,
     /// By app id. An app that is not listed speaks in openids.
     pub id_kinds: HashMap<String, IdKind>,
-    pub limits: Limits,
+    pub limits: SizeLimits,
     pub oldest: OldestEvents,
     pub state_partitions: i32,
 }
 
-impl Writer {
+impl FactWriter {
     /// Hands every record of the batch to `send`, until it fails. No timestamp is later than `now`.
     pub fn write<E>(
         &self,
@@ -176,15 +176,15 @@ impl Writer {
         Destination { topic, limit, oldest }
     }
 
-    fn encode(&self, event: &Event, to: Destination<'_>, buffer: &mut Vec<u8>) -> Result<(), Refused> {
+    fn encode(&self, event: &Event, to: Destination<'_>, buffer: &mut Vec<u8>) -> Result<(), Unpublishable> {
         let id_kind = self.id_kinds.get(event.promoter.app_id()).copied().unwrap_or(IdKind::OpenId);
         buffer.clear();
         let encoded = self.encoders.fact(&event.fact, &event.promoter, id_kind, event.observed_at, buffer);
-        encoded.map_err(|error| Refused { reason: "not_encodable", detail: error.to_string() })?;
+        encoded.map_err(|error| Unpublishable { reason: "not_encodable", detail: error.to_string() })?;
         let Destination { topic, limit, .. } = to;
         if buffer.len() + event.promoter.key().len() + RECORD_OVERHEAD > limit {
             let detail = format!("the event is {} bytes long, topic {topic} takes {limit}", buffer.len());
-            return Err(Refused { reason: "too_large", detail });
+            return Err(Unpublishable { reason: "too_large", detail });
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Writer {
         buffer: &mut Vec<u8>,
         send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let to = DeadLetters { topic: &self.topics.dead_letters, limit: self.limits.dead_letters };
+        let to = DeadLetterTopic { topic: &self.topics.dead_letters, limit: self.limits.dead_letters };
         to.write(letter, &self.encoders, now, buffer, send)
     }
 
@@ -224,17 +224,17 @@ impl Writer {
 struct Destination<'a> {
     topic: &'a str,
     limit: usize,
-    oldest: Oldest,
+    oldest: OldestAccepted,
 }
 
 impl Destination<'_> {
     /// The time of the event's record: its fact's, and never in the future.
-    fn time(self, event: &Event, now: UnixMillis) -> Result<UnixMillis, Refused> {
+    fn time(self, event: &Event, now: UnixMillis) -> Result<UnixMillis, Unpublishable> {
         let timestamp = event.fact.time.as_millis().min(now);
         let Some(oldest) = self.oldest.at(now).filter(|oldest| timestamp < *oldest) else { return Ok(timestamp) };
         let (time, topic, oldest) = (event.fact.time, self.topic, oldest.as_seconds());
         let detail = format!("the fact's time is {time}, topic {topic} takes none before {oldest}");
-        Err(Refused { reason: "refused_time", detail })
+        Err(Unpublishable { reason: "refused_time", detail })
     }
 }
 
@@ -257,12 +257,12 @@ fn length_max(event: &Event) -> usize {
 }
 
 /// The topic of the dead letters, and the largest record that it takes.
-pub struct DeadLetters<'a> {
+pub struct DeadLetterTopic<'a> {
     pub topic: &'a str,
     pub limit: usize,
 }
 
-impl DeadLetters<'_> {
+impl DeadLetterTopic<'_> {
     /// Dead letters must always fit: one that does not is cut further.
     pub fn write<E>(
         &self,
@@ -298,14 +298,14 @@ fn row_id(event: &Event) -> FactId {
 }
 
 /// Why an event can't be published.
-struct Refused {
+struct Unpublishable {
     reason: &'static str,
     detail: String,
 }
 
-impl Refused {
+impl Unpublishable {
     fn letter(self, event: &Event) -> DeadLetter {
-        let Refused { reason, detail } = self;
+        let Unpublishable { reason, detail } = self;
         let (feed, raw) = (event.fact.memory, event.fact.raw.clone());
         DeadLetter::of_row(feed, event.promoter.clone(), reason, detail, raw, event.observed_at)
     }

@@ -36,10 +36,10 @@ const POLL: Duration = Duration::from_millis(50);
 const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const STALL_REPORT: Duration = Duration::from_secs(10);
 
-/// One reading of some partitions. All calls block, and end when the partitions are recalled.
+/// One reading of some partitions. All calls block, and end when the partitions are revoked.
 pub(in crate::kafka) struct StateReader<'a> {
     settings: &'a Settings,
-    recalled: &'a CancellationToken,
+    revoked: &'a CancellationToken,
     consumer: LoggedConsumer,
     partitions: Vec<i32>,
     content: Content,
@@ -61,26 +61,26 @@ impl<'a> StateReader<'a> {
         settings: &'a Settings,
         partitions: &[i32],
         partitions_in_all: i32,
-        recalled: &'a CancellationToken,
+        revoked: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let content = Content::new(move |promoter| partitioner::of(promoter, partitions_in_all));
-        StateReader::open(settings, partitions.to_vec(), content, recalled)
+        StateReader::open(settings, partitions.to_vec(), content, revoked)
     }
 
     /// Of partitions that others own: only their fences are kept.
     pub fn of_others(
         settings: &'a Settings,
         partitions: Vec<i32>,
-        recalled: &'a CancellationToken,
+        revoked: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        StateReader::open(settings, partitions, Content::fences_only(), recalled)
+        StateReader::open(settings, partitions, Content::fences_only(), revoked)
     }
 
     fn open(
         settings: &'a Settings,
         partitions: Vec<i32>,
         content: Content,
-        recalled: &'a CancellationToken,
+        revoked: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let topic = &settings.topics.state;
         let consumer: LoggedConsumer =
@@ -92,7 +92,7 @@ impl<'a> StateReader<'a> {
             assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;
         }
         consumer.assign(&assignment).map_err(again)?;
-        Ok(StateReader { settings, recalled, consumer, partitions, content })
+        Ok(StateReader { settings, revoked, consumer, partitions, content })
     }
 
     /// Reads on to where the partitions end now.
@@ -130,7 +130,7 @@ impl<'a> StateReader<'a> {
         let mut progress = Instant::now();
         let mut reported = Instant::now();
         while barriers.open() > 0 {
-            if self.recalled.is_cancelled() {
+            if self.revoked.is_cancelled() {
                 return Err(OpenError::Again("the partitions were revoked during the restore".into()));
             }
             match self.consumer.poll(POLL) {
@@ -173,7 +173,7 @@ impl Barriers {
         }
     }
 
-    /// Takes note of a record that was read.
+    /// AcceptedRecords note of a record that was read.
     fn meet(&mut self, message: &BorrowedMessage<'_>) {
         match self {
             Barriers::Ends(open) => {

@@ -1,43 +1,43 @@
-//! The claim of this process on the partitions of one topic: joined once, taken up anew by every opening.
+//! The membership of this process on the partitions of one topic: joined once, taken up anew by every opening.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::membership::{Assignment, Ownership};
+use super::membership::{Assignment, GroupMember};
 use crate::commit::log::OpenError;
 use crate::kafka::client::settings::Settings;
 
 /// How long a refused member waits to be told about the newer generation before it tries again with what it has.
 const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
 
-pub struct Claim {
+pub struct GroupMembership {
     group: String,
     topic: String,
-    ownership: OnceCell<Ownership>,
+    member: OnceCell<GroupMember>,
     /// The last assignment that the broker refused: only a later one counts.
     refused: Mutex<u64>,
 }
 
-impl Claim {
+impl GroupMembership {
     /// In `group`, on the partitions of `topic`. Nobody joins before the first [`acquire`](Self::acquire).
-    pub fn new(group: String, topic: String) -> Claim {
-        Claim { group, topic, ownership: OnceCell::new(), refused: Mutex::default() }
+    pub fn new(group: String, topic: String) -> GroupMembership {
+        GroupMembership { group, topic, member: OnceCell::new(), refused: Mutex::default() }
     }
 
     /// The current assignment, waiting for one if need be. It is in use until [`release`](Self::release).
     pub async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
-        let join = async || Ownership::join(settings, &self.group, &self.topic);
-        let ownership = self.ownership.get_or_try_init(join).await;
-        let ownership = ownership.map_err(|error| OpenError::Stop(format!("the group can't be joined: {error}")))?;
+        let join = async || GroupMember::join(settings, &self.group, &self.topic);
+        let member = self.member.get_or_try_init(join).await;
+        let member = member.map_err(|error| OpenError::Stop(format!("the group can't be joined: {error}")))?;
         let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused == 0 {
-            return ownership.acquire(0).await;
+            return member.acquire(0).await;
         }
         // A member that was refused learns of the newer generation with its next heartbeat. Should the refusal have
         // had another cause, the assignment it has is tried again after a while.
-        match tokio::time::timeout(REASSIGNMENT_WAIT, ownership.acquire(refused)).await {
+        match tokio::time::timeout(REASSIGNMENT_WAIT, member.acquire(refused)).await {
             Ok(acquired) => acquired,
             Err(_) => {
                 *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = 0;
@@ -53,8 +53,8 @@ impl Claim {
 
     /// Says that nothing is written under the assignment any more.
     pub fn release(&self) {
-        if let Some(ownership) = self.ownership.get() {
-            ownership.release();
+        if let Some(member) = self.member.get() {
+            member.release();
         }
     }
 }

@@ -48,12 +48,12 @@ pub struct Assignment {
     /// What the same metadata says.
     pub member: MemberId,
     /// Cancelled when the partitions are to be given back.
-    pub recalled: CancellationToken,
+    pub revoked: CancellationToken,
 }
 
 /// What an observer of the group sees.
 #[derive(Clone)]
-pub enum Membership {
+pub enum MembershipState {
     /// Joining, or between two assignments.
     Waiting,
     Assigned(Arc<Assignment>),
@@ -61,18 +61,18 @@ pub enum Membership {
     Failed(OpenError),
 }
 
-pub struct Ownership {
-    shared: Arc<Shared>,
-    observer: watch::Receiver<Membership>,
+pub struct GroupMember {
+    shared: Arc<MemberThread>,
+    observer: watch::Receiver<MembershipState>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+struct MemberThread {
     log: LogContext,
     settings: Settings,
     group: String,
     topic: String,
-    membership: watch::Sender<Membership>,
+    membership: watch::Sender<MembershipState>,
     /// The number of the last assignment, and whether it is in use.
     usage: Mutex<Usage>,
     unused: Condvar,
@@ -85,11 +85,11 @@ struct Usage {
     in_use: bool,
 }
 
-impl Ownership {
+impl GroupMember {
     /// Joins `group` on `topic`, in a thread of its own.
-    pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<Ownership> {
-        let (membership, observer) = watch::channel(Membership::Waiting);
-        let shared = Arc::new(Shared {
+    pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<GroupMember> {
+        let (membership, observer) = watch::channel(MembershipState::Waiting);
+        let shared = Arc::new(MemberThread {
             log: LogContext::default(),
             settings: settings.clone(),
             group: group.to_owned(),
@@ -101,13 +101,13 @@ impl Ownership {
         });
         let consumer = shared.subscribe()?;
         let thread = std::thread::Builder::new()
-            .name("ownership".into())
+            .name("membership".into())
             .spawn({
                 let shared = shared.clone();
                 move || shared.follow(consumer)
             })
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(Ownership { shared, observer, thread: Some(thread) })
+        Ok(GroupMember { shared, observer, thread: Some(thread) })
     }
 
     /// Waits for an assignment with partitions whose number is above `after`, and marks it as in use. The error
@@ -116,15 +116,17 @@ impl Ownership {
         let mut observer = self.observer.clone();
         loop {
             match observer.borrow_and_update().clone() {
-                Membership::Assigned(assignment) if assignment.number > after && !assignment.partitions.is_empty() => {
+                MembershipState::Assigned(assignment)
+                    if assignment.number > after && !assignment.partitions.is_empty() =>
+                {
                     let mut usage = self.shared.usage();
-                    if !assignment.recalled.is_cancelled() {
+                    if !assignment.revoked.is_cancelled() {
                         usage.in_use = true;
                         return Ok(assignment);
                     }
                 }
-                Membership::Failed(reason) => return Err(reason),
-                Membership::Assigned(_) | Membership::Waiting => {}
+                MembershipState::Failed(reason) => return Err(reason),
+                MembershipState::Assigned(_) | MembershipState::Waiting => {}
             }
             if observer.changed().await.is_err() {
                 return Err(OpenError::Stop("the membership thread has ended".into()));
@@ -139,7 +141,7 @@ impl Ownership {
     }
 }
 
-impl Drop for Ownership {
+impl Drop for GroupMember {
     fn drop(&mut self) {
         self.release();
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -150,21 +152,21 @@ impl Drop for Ownership {
     }
 }
 
-impl Shared {
+impl MemberThread {
     fn usage(&self) -> MutexGuard<'_, Usage> {
         // The guarded numbers are whole at any time, so a poisoned lock is as good as any.
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscribe(self: &Arc<Shared>) -> KafkaResult<Supplied<BaseConsumer<Member>>> {
-        let consumer: Supplied<BaseConsumer<Member>> =
-            self.settings.member_config(&self.group).create_with_context(Member::of(self))?;
+    fn subscribe(self: &Arc<MemberThread>) -> KafkaResult<Supplied<BaseConsumer<MemberContext>>> {
+        let consumer: Supplied<BaseConsumer<MemberContext>> =
+            self.settings.member_config(&self.group).create_with_context(MemberContext::of(self))?;
         consumer.subscribe(&[&self.topic])?;
         Ok(consumer)
     }
 
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
-    fn follow(self: Arc<Shared>, mut consumer: Supplied<BaseConsumer<Member>>) {
+    fn follow(self: Arc<MemberThread>, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
         while !self.stopped() {
             if let Some(Err(error)) = consumer.poll(POLL) {
                 consumer.context().judge(&error, "");
@@ -199,13 +201,13 @@ impl Shared {
     }
 
     fn fail(&self, reason: OpenError) {
-        if let Membership::Assigned(assignment) = &*self.membership.borrow() {
-            assignment.recalled.cancel();
+        if let MembershipState::Assigned(assignment) = &*self.membership.borrow() {
+            assignment.revoked.cancel();
         }
         self.membership.send_if_modified(|membership| {
-            let first = !matches!(membership, Membership::Failed(_));
+            let first = !matches!(membership, MembershipState::Failed(_));
             if first {
-                *membership = Membership::Failed(reason);
+                *membership = MembershipState::Failed(reason);
             }
             first
         });
@@ -230,16 +232,16 @@ impl Shared {
             usage.last_number
         };
         tracing::info!(topic = self.topic, partitions = partitions.len(), "partitions assigned");
-        let assignment = Assignment { number, partitions, metadata, member, recalled: CancellationToken::new() };
-        self.membership.send_replace(Membership::Assigned(Arc::new(assignment)));
+        let assignment = Assignment { number, partitions, metadata, member, revoked: CancellationToken::new() };
+        self.membership.send_replace(MembershipState::Assigned(Arc::new(assignment)));
     }
 
     fn revoked(&self) {
-        let previous = self.membership.send_replace(Membership::Waiting);
-        let Membership::Assigned(assignment) = previous else { return };
-        // Under the lock, so that `acquire` either sees the recall or is waited for.
+        let previous = self.membership.send_replace(MembershipState::Waiting);
+        let MembershipState::Assigned(assignment) = previous else { return };
+        // Under the lock, so that `acquire` either sees the revocation or is waited for.
         let usage = self.usage();
-        assignment.recalled.cancel();
+        assignment.revoked.cancel();
         tracing::info!(topic = self.topic, partitions = assignment.partitions.len(), "partitions revoked");
         let waited = self.unused.wait_timeout_while(usage, RELEASE_WAIT, |usage| usage.in_use);
         if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
@@ -249,15 +251,15 @@ impl Shared {
 }
 
 /// The context of the group member's consumer.
-struct Member {
-    shared: Arc<Shared>,
+struct MemberContext {
+    shared: Arc<MemberThread>,
     /// The consumer can't go on: it was fenced, or failed for good.
     lost: AtomicBool,
 }
 
-impl Member {
-    fn of(shared: &Arc<Shared>) -> Member {
-        Member { shared: shared.clone(), lost: AtomicBool::new(false) }
+impl MemberContext {
+    fn of(shared: &Arc<MemberThread>) -> MemberContext {
+        MemberContext { shared: shared.clone(), lost: AtomicBool::new(false) }
     }
 
     fn judge(&self, error: &KafkaError, reason: &str) {
@@ -295,7 +297,7 @@ fn remedy(code: RDKafkaErrorCode) -> Option<Remedy> {
     }
 }
 
-impl ClientContext for Member {
+impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         context::log(level, facility, message);
     }
@@ -305,7 +307,7 @@ impl ClientContext for Member {
     }
 }
 
-impl ConsumerContext for Member {
+impl ConsumerContext for MemberContext {
     fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         // After an error librdkafka takes all partitions back as well.
         if let Rebalance::Revoke(_) | Rebalance::Error(_) = rebalance {

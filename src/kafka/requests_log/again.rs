@@ -1,4 +1,4 @@
-//! Reads pieces of the request topic that have been read before: for what is parked, and to see whether it is the same
+//! Reads chunks of the request topic that have been read before: for what is parked, and to see whether it is the same
 //! log.
 
 use std::thread::JoinHandle;
@@ -27,16 +27,16 @@ const CHUNK_WAIT: Duration = Duration::from_secs(5);
 pub(in crate::kafka) const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// Where a consumer stands that reads one piece after the other.
-pub(in crate::kafka) struct Pieces {
+pub(in crate::kafka) struct ChunkReader {
     consumer: LoggedConsumer,
     topic: String,
     /// The partition and the offset that come next, where that is known.
     at: Option<(i32, i64)>,
 }
 
-impl Pieces {
-    pub fn new(consumer: LoggedConsumer, topic: &str) -> Pieces {
-        Pieces { consumer, topic: topic.to_owned(), at: None }
+impl ChunkReader {
+    pub fn new(consumer: LoggedConsumer, topic: &str) -> ChunkReader {
+        ChunkReader { consumer, topic: topic.to_owned(), at: None }
     }
 
     pub fn consumer(&self) -> &BaseConsumer<LogContext> {
@@ -107,43 +107,43 @@ impl Pieces {
 }
 
 /// What the thread has.
-struct Reading {
+struct RereadingThread {
     settings: Settings,
     topic: String,
     /// Absent while nothing is to be read.
-    pieces: Option<Pieces>,
+    chunks: Option<ChunkReader>,
     idle_max: Duration,
     wished: mpsc::Receiver<ReadAgain>,
     stop: CancellationToken,
     runtime: Handle,
 }
 
-/// A thread that reads pieces as they are wished for.
-pub(in crate::kafka) struct AgainReader {
+/// A thread that reads chunks as they are wished for.
+pub(in crate::kafka) struct Rereader {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
-impl AgainReader {
+impl Rereader {
     /// To be called where there is a runtime. `idle_max` is how long a consumer is kept that nobody needs.
     pub fn start(
         settings: Settings,
-        pieces: Pieces,
+        chunks: ChunkReader,
         idle_max: Duration,
-    ) -> Result<(AgainReader, mpsc::Sender<ReadAgain>), OpenError> {
+    ) -> Result<(Rereader, mpsc::Sender<ReadAgain>), OpenError> {
         let (wishes, wished) = mpsc::channel(1);
         let (stop, runtime) = (CancellationToken::new(), Handle::current());
-        let (topic, pieces) = (pieces.topic.clone(), Some(pieces));
-        let reading = Reading { settings, topic, pieces, idle_max, wished, stop: stop.clone(), runtime };
+        let (topic, chunks) = (chunks.topic.clone(), Some(chunks));
+        let reading = RereadingThread { settings, topic, chunks, idle_max, wished, stop: stop.clone(), runtime };
         let thread = std::thread::Builder::new()
             .name("requests-again".into())
             .spawn(move || reading.run())
             .map_err(|error| OpenError::Again(format!("no thread for reading requests again: {error}")))?;
-        Ok((AgainReader { stop, thread: Some(thread) }, wishes))
+        Ok((Rereader { stop, thread: Some(thread) }, wishes))
     }
 }
 
-impl Drop for AgainReader {
+impl Drop for Rereader {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
@@ -153,40 +153,40 @@ impl Drop for AgainReader {
     }
 }
 
-impl Reading {
+impl RereadingThread {
     /// Until it is stopped, nobody wishes any more, or librdkafka can't go on.
     fn run(mut self) {
         while let Some(ReadAgain { partition, from, to, most, chunk }) = self.next_wish() {
-            let pieces = match self.pieces.take().map_or_else(|| self.open(), Ok) {
-                Ok(pieces) => self.pieces.insert(pieces),
+            let chunks = match self.chunks.take().map_or_else(|| self.open(), Ok) {
+                Ok(chunks) => self.chunks.insert(chunks),
                 Err(error) => {
                     tracing::warn!(%error, "requests can't be read again");
                     return;
                 }
             };
-            match pieces.read(partition, from, to, most, Instant::now() + CHUNK_WAIT, &self.stop) {
+            match chunks.read(partition, from, to, most, Instant::now() + CHUNK_WAIT, &self.stop) {
                 // Whoever wished for it may be gone.
                 Ok(read) => drop(chunk.send(read)),
                 Err(error) => {
-                    pieces.consumer().context().error(&error, "reading requests again");
+                    chunks.consumer().context().error(&error, "reading requests again");
                     return;
                 }
             }
         }
     }
 
-    fn open(&self) -> Result<Pieces, OpenError> {
-        Ok(Pieces::new(consumer(&self.settings)?, &self.topic))
+    fn open(&self) -> Result<ChunkReader, OpenError> {
+        Ok(ChunkReader::new(consumer(&self.settings)?, &self.topic))
     }
 
     /// Nothing once there will be none.
     fn next_wish(&mut self) -> Option<ReadAgain> {
-        let Reading { pieces, idle_max, wished, stop, runtime, .. } = self;
-        if pieces.is_some() {
+        let RereadingThread { chunks, idle_max, wished, stop, runtime, .. } = self;
+        if chunks.is_some() {
             let soon = async { tokio::time::timeout(*idle_max, wished.recv()).await };
             match runtime.block_on(stop.run_until_cancelled(soon))? {
                 Ok(wish) => return wish,
-                Err(_) => *pieces = None,
+                Err(_) => *chunks = None,
             }
         }
         runtime.block_on(stop.run_until_cancelled(wished.recv()))?
@@ -195,7 +195,7 @@ impl Reading {
 
 /// A consumer of the request topic that says where it ends.
 pub(in crate::kafka) fn consumer(settings: &Settings) -> Result<LoggedConsumer, OpenError> {
-    let mut config = settings.command_reader_config();
+    let mut config = settings.requests_reader_config();
     config.set("enable.partition.eof", "true");
     config.create_with_context(LogContext::default()).map_err(again)
 }
@@ -206,7 +206,7 @@ mod tests {
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
     use super::*;
-    use crate::kafka::client::mock_cluster::StandIn;
+    use crate::kafka::client::mock_cluster::MockCluster;
     use crate::kafka::client::settings::tests::settings;
     use crate::requests::log::CHUNK_MAX;
 
@@ -214,9 +214,9 @@ mod tests {
 
     #[test]
     fn a_piece_holds_what_is_there_and_says_how_far_that_is() {
-        let stand_in = StandIn::start().unwrap();
-        stand_in.create_topic("requests", 2).unwrap();
-        let servers = stand_in.bootstrap_servers();
+        let mock_cluster = MockCluster::start().unwrap();
+        mock_cluster.create_topic("requests", 2).unwrap();
+        let servers = mock_cluster.bootstrap_servers();
         let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
         for number in 0..10 {
             let value = number.to_string();
@@ -224,10 +224,10 @@ mod tests {
         }
         producer.flush(BOUND).unwrap();
         let settings = settings(&[("bootstrap.servers", &servers)]);
-        let mut pieces = Pieces::new(consumer(&settings).unwrap(), "requests");
+        let mut chunks = ChunkReader::new(consumer(&settings).unwrap(), "requests");
         let stop = CancellationToken::new();
         let mut read_most = |from, to, most, wait| {
-            let Chunk { commands, next } = pieces.read(1, from, to, most, Instant::now() + wait, &stop).unwrap();
+            let Chunk { commands, next } = chunks.read(1, from, to, most, Instant::now() + wait, &stop).unwrap();
             (commands.iter().map(|command| command.place.offset).collect::<Vec<_>>(), next)
         };
         assert_eq!(read_most(0, 10, 2, BOUND), (vec![0, 1], 2));
@@ -245,18 +245,18 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_consumer_that_was_given_up_is_replaced_when_something_is_wished_for() {
-        let stand_in = StandIn::start().unwrap();
-        stand_in.create_topic("requests", 1).unwrap();
-        let servers = stand_in.bootstrap_servers();
+        let mock_cluster = MockCluster::start().unwrap();
+        mock_cluster.create_topic("requests", 1).unwrap();
+        let servers = mock_cluster.bootstrap_servers();
         let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
         for value in ["a", "b", "c"] {
             producer.send(BaseRecord::<(), _>::to("requests").partition(0).payload(value)).unwrap();
         }
         producer.flush(BOUND).unwrap();
         let settings = settings(&[("bootstrap.servers", &servers)]);
-        let pieces = Pieces::new(consumer(&settings).unwrap(), "requests");
+        let chunks = ChunkReader::new(consumer(&settings).unwrap(), "requests");
         // Given up after each wish.
-        let (_reader, wishes) = AgainReader::start(settings, pieces, Duration::ZERO).unwrap();
+        let (_reader, wishes) = Rereader::start(settings, chunks, Duration::ZERO).unwrap();
         for from in 0..3 {
             let (chunk, read) = tokio::sync::oneshot::channel();
             wishes.send(ReadAgain { partition: 0, from, to: 3, most: 1, chunk }).await.unwrap();

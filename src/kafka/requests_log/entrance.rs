@@ -14,19 +14,19 @@ use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
 
 /// All calls block.
-pub struct RequestTopic {
+pub struct RequestProducer {
     producer: Supplied<BaseProducer<RequestContext>>,
     name: String,
 }
 
-impl RequestTopic {
+impl RequestProducer {
     /// The topic `name`, which exists.
-    pub fn open(settings: &Settings, name: &str) -> Result<RequestTopic, String> {
+    pub fn open(settings: &Settings, name: &str) -> Result<RequestProducer, String> {
         let producer = settings
             .request_producer_config()
             .create_with_context(RequestContext::default())
             .map_err(|error| format!("the producer can't be made: {error}"))?;
-        Ok(RequestTopic { producer, name: name.to_owned() })
+        Ok(RequestProducer { producer, name: name.to_owned() })
     }
 
     /// Puts a request, and waits until it is acknowledged, for `bound` at most. `content_type` says how `value` is written.

@@ -27,20 +27,20 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use self::again::{AgainReader, IDLE_MAX, Pieces};
-use self::reader::Reader;
+use self::again::{ChunkReader, IDLE_MAX, Rereader};
+use self::reader::RequestReader;
 use self::records::{ClosedTopics, ReplyWriter};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commit::crash_point::{CrashPoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
-use crate::kafka::client::settings::{CommandTopics, Settings};
-use crate::kafka::client::topics::{self, Takes};
-use crate::kafka::facts_log::records::{Limits, RecordClock};
+use crate::kafka::client::settings::{RequestTopics, Settings};
+use crate::kafka::client::topics::{self, AcceptedRecords};
+use crate::kafka::facts_log::records::{RecordClock, SizeLimits};
 use crate::kafka::group::membership::Assignment;
 use crate::kafka::transaction::limits::LearnedLimits;
-use crate::kafka::transaction::partition_session::{StartFailure, Tenure};
-use crate::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions, Written};
+use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
+use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions, Written};
 use crate::requests::log::{AnswerBatch, OpenedCommands};
 
 /// What the state topic takes at least, where it was not there yet when it was looked at.
@@ -48,14 +48,14 @@ const STATE_BYTES_MIN: usize = 64 * 1024;
 
 /// Opens the request topic, time and again, for the whole life of the process.
 #[derive(Clone)]
-pub struct CommandTopic {
-    parts: Arc<Parts>,
-    tenure: Tenure<Session>,
+pub struct RequestsLog {
+    parts: Arc<RequestsLogOpener>,
+    partitions: PartitionSession<RequestsSession>,
 }
 
-struct Parts {
+struct RequestsLogOpener {
     settings: Settings,
-    topics: CommandTopics,
+    topics: RequestTopics,
     encoders: Arc<Encoders>,
     results: Arc<ResultEncoder>,
     clock: RecordClock,
@@ -63,36 +63,36 @@ struct Parts {
 }
 
 /// One life of the producer and of the reader.
-struct Session {
+struct RequestsSession {
     transactions: Transactions,
     writer: ReplyWriter,
     assignment: Arc<Assignment>,
     clock: RecordClock,
     /// Stop their threads when they are dropped.
-    _readers: (Reader, AgainReader),
+    _readers: (RequestReader, Rereader),
 }
 
-impl CommandTopic {
+impl RequestsLog {
     pub fn new(
         settings: Settings,
-        topics: CommandTopics,
+        topics: RequestTopics,
         encoders: Arc<Encoders>,
         results: ResultEncoder,
         clock: RecordClock,
-    ) -> CommandTopic {
-        let tenure = Tenure::new(settings.clone(), settings.command_group(), topics.requests.clone());
+    ) -> RequestsLog {
+        let partitions = PartitionSession::new(settings.clone(), settings.requests_group(), topics.requests.clone());
         let (results, closed) = (Arc::new(results), Arc::default());
-        let parts = Parts { settings, topics, encoders, results, clock, closed };
-        CommandTopic { parts: Arc::new(parts), tenure }
+        let parts = RequestsLogOpener { settings, topics, encoders, results, clock, closed };
+        RequestsLog { parts: Arc::new(parts), partitions }
     }
 
     /// Cancelled once the topics have been found to be as they must be.
     pub fn topics_checked(&self) -> CancellationToken {
-        self.tenure.topics_checked()
+        self.partitions.topics_checked()
     }
 }
 
-impl CommitLog for CommandTopic {
+impl CommitLog for RequestsLog {
     type Opened = OpenedCommands;
     type Batch = AnswerBatch;
 
@@ -100,55 +100,55 @@ impl CommitLog for CommandTopic {
         let (prepared, started) = (self.parts.clone(), self.parts.clone());
         let prepare = || {
             let parts = prepared.clone();
-            async move { topics::prepare_commands(&parts.settings, &parts.topics).await }
+            async move { topics::prepare_requests(&parts.settings, &parts.topics).await }
         };
-        self.tenure.open(prepare, move |learned, told, assignment| started.start(learned, &told, assignment)).await
+        self.partitions.open(prepare, move |learned, told, assignment| started.start(learned, &told, assignment)).await
     }
 
     async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
-        self.tenure.commit(move |session: &Session| session.commit(&batch)).await
+        self.partitions.commit(move |session: &RequestsSession| session.commit(&batch)).await
     }
 
     async fn release(&mut self) {
-        self.tenure.release().await;
+        self.partitions.release().await;
     }
 }
 
-impl Parts {
+impl RequestsLogOpener {
     /// Fences, then asks how far the requests are answered, then reads. Blocks.
     fn start(
         &self,
         learned: &LearnedLimits,
-        told: &HashMap<String, Takes>,
+        told: &HashMap<String, AcceptedRecords>,
         assignment: Arc<Assignment>,
-    ) -> Result<(Session, OpenedCommands), StartFailure> {
+    ) -> Result<(RequestsSession, OpenedCommands), StartError> {
         let topic = &self.topics.requests;
         let writer = self.writer(learned, told);
-        let config = self.settings.producer_config(self.settings.command_transactional_id(), writer.smallest_limit());
-        let group = self.settings.command_group();
+        let config = self.settings.producer_config(self.settings.requests_transactional_id(), writer.smallest_limit());
+        let group = self.settings.requests_group();
         let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
         reach(CrashPoint::CommandsFenced);
-        let mut pieces = Pieces::new(again::consumer(&self.settings)?, topic);
-        let positions = progress::committed(pieces.consumer(), topic, &assignment.partitions)?;
-        let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), positions };
-        let recalled = assignment.recalled.clone();
-        let restored = progress::restore(&self.settings, topic, &transactions, &offsets, &recalled)?;
-        progress::refuse_emptied(&self.settings, topic, &restored, &offsets.positions)?;
-        let progress = progress::settle(&restored, &mut pieces, topic, &assignment.partitions, &recalled)?;
+        let mut chunks = ChunkReader::new(again::consumer(&self.settings)?, topic);
+        let committed = progress::committed(chunks.consumer(), topic, &assignment.partitions)?;
+        let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), committed };
+        let revoked = assignment.revoked.clone();
+        let restored = progress::restore(&self.settings, topic, &transactions, &offsets, &revoked)?;
+        progress::refuse_emptied(&self.settings, topic, &restored, &offsets.committed)?;
+        let progress = progress::settle(&restored, &mut chunks, topic, &assignment.partitions, &revoked)?;
         let topics = (self.settings.topics.state.as_str(), topic.as_str());
         progress::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
         reach(CrashPoint::ProgressRead);
-        let (reader, commands) = Reader::start(again::consumer(&self.settings)?, topic, &progress)?;
-        let (again_reader, again) = AgainReader::start(self.settings.clone(), pieces, IDLE_MAX)?;
+        let (reader, commands) = RequestReader::start(again::consumer(&self.settings)?, topic, &progress)?;
+        let (again_reader, again) = Rereader::start(self.settings.clone(), chunks, IDLE_MAX)?;
         let clock = self.clock.clone();
-        let session = Session { transactions, writer, assignment, clock, _readers: (reader, again_reader) };
-        Ok((session, OpenedCommands { progress, commands, again, recalled }))
+        let session = RequestsSession { transactions, writer, assignment, clock, _readers: (reader, again_reader) };
+        Ok((session, OpenedCommands { progress, commands, again, revoked }))
     }
 
-    fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, Takes>) -> ReplyWriter {
+    fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, AcceptedRecords>) -> ReplyWriter {
         let takes = |topic: &String| {
             let takes = told.get(topic)?;
-            Some((topic.clone(), Takes { bytes: learned.limit(topic, takes.bytes), ..*takes }))
+            Some((topic.clone(), AcceptedRecords { bytes: learned.limit(topic, takes.bytes), ..*takes }))
         };
         let topics = std::iter::once(&self.topics.results).chain(&self.topics.reply_topics);
         let dead_letters = &self.settings.topics.dead_letters;
@@ -158,7 +158,7 @@ impl Parts {
             reply_topics: topics.filter_map(takes).collect(),
             closed: self.closed.clone(),
             dead_letters: dead_letters.clone(),
-            dead_letters_limit: takes(dead_letters).map_or(Limits::KAFKA_DEFAULT, |(_, takes)| takes.bytes),
+            dead_letters_limit: takes(dead_letters).map_or(SizeLimits::KAFKA_DEFAULT, |(_, takes)| takes.bytes),
             state: self.settings.topics.state.clone(),
             state_limit: takes(&self.settings.topics.state).map_or(STATE_BYTES_MIN, |(_, takes)| takes.bytes),
             encoders: self.encoders.clone(),
@@ -167,28 +167,33 @@ impl Parts {
     }
 }
 
-impl Session {
-    fn commit(&self, batch: &AnswerBatch) -> Result<Written, Failure> {
-        let position = |&(partition, offset): &(i32, i64)| Position { partition, offset, metadata: String::new() };
-        let positions = batch.positions.iter().map(position).collect();
+impl RequestsSession {
+    fn commit(&self, batch: &AnswerBatch) -> Result<Written, TransactionError> {
+        let committed_offset =
+            |&(partition, offset): &(i32, i64)| CommittedOffset { partition, offset, metadata: String::new() };
+        let committed = batch.positions.iter().map(committed_offset).collect();
         reach(CrashPoint::Answered);
         let topic = self.writer.request_topic.clone();
-        let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, positions };
+        let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, committed };
         let now = (self.clock)();
         let result = self.transactions.commit(|send| self.writer.write(batch, now, send), &offsets);
         match result {
-            Err(Failure::Refused { topic, reason }) => {
+            Err(TransactionError::Refused { topic, reason }) => {
                 self.writer.refused(Some(&topic), batch, &reason);
-                Err(Failure::Refused { topic, reason })
+                Err(TransactionError::Refused { topic, reason })
             }
-            Err(Failure::NotAllowed { topic, reason }) => {
+            Err(TransactionError::NotAllowed { topic, reason }) => {
                 let are_others = self.writer.refused(topic.as_deref(), batch, &reason);
                 // Without them the next attempt may work.
-                Err(if are_others { Failure::NothingWritten(reason) } else { Failure::NotAllowed { topic, reason } })
+                Err(if are_others {
+                    TransactionError::NothingWritten(reason)
+                } else {
+                    TransactionError::NotAllowed { topic, reason }
+                })
             }
             // Also where its transaction could not be ended in order, as after the time that brokers give it.
             Err(failure) if self.writer.late(&self.transactions.late_topics()) => Err(match failure {
-                Failure::TooSlow(reason) => Failure::NothingWritten(reason),
+                TransactionError::TooSlow(reason) => TransactionError::NothingWritten(reason),
                 failure => failure,
             }),
             result => result,

@@ -25,7 +25,7 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use super::again::Pieces;
+use super::again::ChunkReader;
 use super::reader::again;
 use crate::commit::log::OpenError;
 use crate::kafka::client::context::LogContext;
@@ -33,8 +33,8 @@ use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::facts_log::records::Record;
-use crate::kafka::transaction::partition_session::StartFailure;
-use crate::kafka::transaction::{Failure, OwnedOffsets, Position, Transactions};
+use crate::kafka::transaction::partition_session::StartError;
+use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use crate::model::fence::{Conflict, Fence, Found};
 use crate::model::time::UnixMillis;
 use crate::requests::log::CHUNK_MAX;
@@ -67,7 +67,7 @@ pub(in crate::kafka) fn committed(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
     partitions: &[i32],
-) -> Result<Vec<Position>, OpenError> {
+) -> Result<Vec<CommittedOffset>, OpenError> {
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(topic, *partition);
@@ -79,7 +79,7 @@ pub(in crate::kafka) fn committed(
             Offset::Offset(offset) => offset,
             _ => 0,
         };
-        Ok(Position { partition: element.partition(), offset, metadata: String::new() })
+        Ok(CommittedOffset { partition: element.partition(), offset, metadata: String::new() })
     });
     positions.collect()
 }
@@ -91,7 +91,7 @@ pub(in crate::kafka) fn restore(
     transactions: &Transactions,
     offsets: &OwnedOffsets,
     cancel: &CancellationToken,
-) -> Result<Restored, StartFailure> {
+) -> Result<Restored, StartError> {
     let topic = settings.topics.state.as_str();
     let reader: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
     wait_for(&reader, topic, cancel)?;
@@ -130,12 +130,12 @@ fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &Cancellatio
 
 /// The fences in the partition, as far as it is read, that are confirmed.
 #[derive(Default)]
-struct Fences {
+struct ConfirmedFences {
     others: BTreeSet<String>,
     has_own: bool,
 }
 
-impl Fences {
+impl ConfirmedFences {
     fn take(&mut self, connector: &str, value: Option<&[u8]>, own_name: &str) {
         // What can't be read is told by the polls.
         let proves =
@@ -167,7 +167,7 @@ fn read_to(
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, STATE_PARTITION, Offset::Beginning).map_err(failed)?;
     reader.assign(&assignment).map_err(failed)?;
-    let (mut restored, mut fences) = (Restored::default(), Fences::default());
+    let (mut restored, mut fences) = (Restored::default(), ConfirmedFences::default());
     let (mut is_passed, mut is_told) = (false, false);
     let mut progress = Instant::now();
     while progress.elapsed() < STALL_MAX {
@@ -210,15 +210,15 @@ pub(in crate::kafka) fn refuse_emptied(
     settings: &Settings,
     request_topic: &str,
     restored: &Restored,
-    committed: &[Position],
+    committed: &[CommittedOffset],
 ) -> Result<(), OpenError> {
-    let is_lost = |position: &&Position| {
+    let is_lost = |position: &&CommittedOffset| {
         position.offset > 0
             && !restored.is_taken_away(position.partition)
             && matches!(restored.progress(position.partition), Ok(None))
     };
-    let Some(Position { partition, offset, .. }) = committed.iter().find(is_lost) else { return Ok(()) };
-    let (state, group) = (&settings.topics.state, settings.command_group());
+    let Some(CommittedOffset { partition, offset, .. }) = committed.iter().find(is_lost) else { return Ok(()) };
+    let (state, group) = (&settings.topics.state, settings.requests_group());
     Err(OpenError::Stop(format!(
         "topic {state} does not tell how far partition {partition} of {request_topic} is answered, though the group {group} \
          has come to offset {offset}: it was emptied or made anew. Put its records back; or, to have the requests answered \
@@ -235,7 +235,7 @@ pub(in crate::kafka) fn begin_anew(
     progress: &[Progress],
     transactions: &Transactions,
     offsets: &OwnedOffsets,
-) -> Result<(), Failure> {
+) -> Result<(), TransactionError> {
     let begun = begun_anew(request_topic, restored, progress);
     if begun.is_empty() {
         return Ok(());
@@ -264,7 +264,7 @@ fn begun_anew(request_topic: &str, restored: &Restored, progress: &[Progress]) -
 /// What is known of each partition, as far as its log is still the same. Blocks.
 pub(in crate::kafka) fn settle(
     restored: &Restored,
-    pieces: &mut Pieces,
+    chunks: &mut ChunkReader,
     topic: &str,
     partitions: &[i32],
     stop: &CancellationToken,
@@ -274,20 +274,20 @@ pub(in crate::kafka) fn settle(
         let known = restored.progress(*partition);
         let known =
             known.map_err(|error| OpenError::Stop(format!("how far {topic} is answered can't be read: {error}")))?;
-        let (low, _) = watermarks(pieces, topic, *partition)?;
+        let (low, _) = watermarks(chunks, topic, *partition)?;
         let Some(mut progress) = known else { return Ok(Progress::at(*partition, low)) };
         let Some((last, fingerprint)) = progress.trail.last().filter(|(last, _)| *last >= low) else {
             progress.settle(low, &BTreeMap::new());
             return Ok(progress);
         };
-        let end = end(pieces, topic, *partition, last + 1, patience, stop)?;
-        let found = fingerprints(pieces, *partition, last.min(end), end.min(last + 1), stop)?;
+        let end = end(chunks, topic, *partition, last + 1, patience, stop)?;
+        let found = fingerprints(chunks, *partition, last.min(end), end.min(last + 1), stop)?;
         if found.get(&last) == Some(&fingerprint) {
             progress.next = progress.next.min(end).max(last + 1);
             return Ok(progress);
         }
         let from = progress.trail.first_from(low).unwrap_or(low);
-        let found = fingerprints(pieces, *partition, from, end.min(last + 1), stop)?;
+        let found = fingerprints(chunks, *partition, from, end.min(last + 1), stop)?;
         if let Some(offset) = progress.settle(low, &found) {
             tracing::error!(
                 topic,
@@ -305,7 +305,7 @@ pub(in crate::kafka) fn settle(
 
 /// The end of the partition, waited for where it should be at `expected` at least.
 fn end(
-    pieces: &Pieces,
+    chunks: &ChunkReader,
     topic: &str,
     partition: i32,
     expected: i64,
@@ -313,7 +313,7 @@ fn end(
     stop: &CancellationToken,
 ) -> Result<i64, OpenError> {
     loop {
-        let (_, end) = watermarks(pieces, topic, partition)?;
+        let (_, end) = watermarks(chunks, topic, partition)?;
         if end >= expected || stop.is_cancelled() || Instant::now() >= patience {
             return Ok(end);
         }
@@ -321,13 +321,13 @@ fn end(
     }
 }
 
-fn watermarks(pieces: &Pieces, topic: &str, partition: i32) -> Result<(i64, i64), OpenError> {
-    pieces.consumer().fetch_watermarks(topic, partition, CALL_TIMEOUT).map_err(again)
+fn watermarks(chunks: &ChunkReader, topic: &str, partition: i32) -> Result<(i64, i64), OpenError> {
+    chunks.consumer().fetch_watermarks(topic, partition, CALL_TIMEOUT).map_err(again)
 }
 
 /// Of the records from `from` to before `to`, all of which are there.
 fn fingerprints(
-    pieces: &mut Pieces,
+    chunks: &mut ChunkReader,
     partition: i32,
     mut from: i64,
     to: i64,
@@ -335,7 +335,7 @@ fn fingerprints(
 ) -> Result<BTreeMap<i64, u64>, OpenError> {
     let mut found = BTreeMap::new();
     while from < to {
-        let chunk = pieces.read(partition, from, to, CHUNK_MAX, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
+        let chunk = chunks.read(partition, from, to, CHUNK_MAX, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
         if chunk.next <= from {
             return Err(OpenError::Again(format!("the requests of partition {partition} can't be read now")));
         }
@@ -384,7 +384,7 @@ mod tests {
             (&[("other", CONFIRMED), ("own", BEGUN)], Err(())),
             (&[("other", CONFIRMED), ("other", None), ("own", CONFIRMED)], Ok(true)),
         ] {
-            let mut fences = Fences::default();
+            let mut fences = ConfirmedFences::default();
             for (connector, confirmed) in records {
                 fences.take(connector, confirmed.map(|confirmed| fence(connector, confirmed)).as_deref(), "own");
             }
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn a_partition_that_is_to_be_answered_again_is_so_once_though_compaction_forgets_who_wanted_it() {
         let settings = crate::kafka::client::settings::tests::settings(&[]);
-        let committed = [Position { partition: 3, offset: 7, metadata: String::new() }];
+        let committed = [CommittedOffset { partition: 3, offset: 7, metadata: String::new() }];
         let refused = |restored: &Restored| refuse_emptied(&settings, "requests", restored, &committed).is_err();
         let mut restored = Restored::default();
         assert!(refused(&restored) && begun_anew("requests", &restored, &[Progress::at(3, 5)]).is_empty());

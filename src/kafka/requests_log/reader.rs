@@ -27,17 +27,17 @@ const QUEUE_MAX: usize = 16;
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
 /// A thread that reads. It waits for the lane to take a command, so few are in memory.
-pub(in crate::kafka) struct Reader {
+pub(in crate::kafka) struct RequestReader {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Reader {
+impl RequestReader {
     pub fn start(
         consumer: LoggedConsumer,
         topic: &str,
         progress: &[Progress],
-    ) -> Result<(Reader, mpsc::Receiver<Command>), OpenError> {
+    ) -> Result<(RequestReader, mpsc::Receiver<Command>), OpenError> {
         let mut assignment = TopicPartitionList::new();
         for Progress { partition, next, .. } in progress {
             assignment.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(again)?;
@@ -45,7 +45,7 @@ impl Reader {
         consumer.assign(&assignment).map_err(again)?;
         let (commands, receiver) = mpsc::channel(QUEUE_MAX);
         let stop = CancellationToken::new();
-        let reading = Reading {
+        let reading = ReadingThread {
             consumer,
             commands,
             topic: topic.to_owned(),
@@ -57,11 +57,11 @@ impl Reader {
             .name("requests".into())
             .spawn(move || reading.run())
             .map_err(|error| OpenError::Again(format!("no thread for reading requests: {error}")))?;
-        Ok((Reader { stop, thread: Some(thread) }, receiver))
+        Ok((RequestReader { stop, thread: Some(thread) }, receiver))
     }
 }
 
-impl Drop for Reader {
+impl Drop for RequestReader {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
@@ -72,7 +72,7 @@ impl Drop for Reader {
 }
 
 /// What the thread has.
-struct Reading {
+struct ReadingThread {
     consumer: LoggedConsumer,
     commands: mpsc::Sender<Command>,
     topic: String,
@@ -83,7 +83,7 @@ struct Reading {
     stop: CancellationToken,
 }
 
-impl Reading {
+impl ReadingThread {
     /// Until it is stopped, librdkafka can't go on, or the log may be another one.
     fn run(mut self) {
         while !self.stop.is_cancelled() {

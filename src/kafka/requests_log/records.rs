@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::progress::{self, STATE_PARTITION};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
-use crate::kafka::client::topics::Takes;
-use crate::kafka::facts_log::records::{DeadLetters, RECORD_OVERHEAD, Record};
+use crate::kafka::client::topics::AcceptedRecords;
+use crate::kafka::facts_log::records::{DeadLetterTopic, RECORD_OVERHEAD, Record};
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::material::{MaterialResult, Outcome, Refusal};
 use crate::model::time::UnixMillis;
@@ -23,7 +23,7 @@ pub struct ReplyWriter {
     pub default_topic: String,
     pub request_topic: String,
     /// The topics that replies may go to, with what each takes.
-    pub reply_topics: HashMap<String, Takes>,
+    pub reply_topics: HashMap<String, AcceptedRecords>,
     pub closed: Arc<ClosedTopics>,
     pub dead_letters: String,
     pub dead_letters_limit: usize,
@@ -38,7 +38,7 @@ pub struct ReplyWriter {
 /// replies to all wait for a transaction's time.
 const LATE_CLOSED: Duration = Duration::from_secs(3600);
 
-/// Reply topics of others to which no reply goes, or one asker could hold up the replies to all: those that have refused a
+/// Reply topics of others to which no reply goes, or one requester could hold up the replies to all: those that have refused a
 /// record, as long as the process lives, and those that were too slow, for [`LATE_CLOSED`].
 #[derive(Debug, Default)]
 pub struct ClosedTopics(Mutex<HashMap<String, Option<Instant>>>);
@@ -112,7 +112,7 @@ impl ReplyWriter {
                 Answer::Reply(result) => self.write_reply(command, result, now, &mut buffer, &mut send)?,
             };
             if let Some(letter) = letter {
-                let to = DeadLetters { topic: &self.dead_letters, limit: self.dead_letters_limit };
+                let to = DeadLetterTopic { topic: &self.dead_letters, limit: self.dead_letters_limit };
                 to.write(&letter, &self.encoders, now, &mut buffer, &mut send)?;
             }
         }
@@ -197,14 +197,14 @@ mod tests {
     use crate::requests::command::Place;
 
     /// Topic, key, headers and value of a record that was sent.
-    type Sent = (String, Option<Vec<u8>>, Vec<Header>, Decoded);
+    type SentRecord = (String, Option<Vec<u8>>, Vec<Header>, Decoded);
 
     fn writer(limit: usize) -> ReplyWriter {
         ReplyWriter {
             default_topic: "results".into(),
             request_topic: "requests".into(),
             reply_topics: [("results", limit, false), ("mine", 1_000_000, false), ("latest", 1_000_000, true)]
-                .map(|(topic, bytes, keyed)| (topic.to_owned(), Takes { bytes, keyed }))
+                .map(|(topic, bytes, keyed)| (topic.to_owned(), AcceptedRecords { bytes, keyed }))
                 .into(),
             closed: Arc::default(),
             dead_letters: "dead-letters".into(),
@@ -233,7 +233,7 @@ mod tests {
         MaterialResult { request_id, app_id, promoter_openid, outcome: Outcome::Succeeded(material) }
     }
 
-    fn written(writer: &ReplyWriter, command: Command, answer: Answer) -> Sent {
+    fn written(writer: &ReplyWriter, command: Command, answer: Answer) -> SentRecord {
         let batch = AnswerBatch { answers: vec![(Arc::new(command), answer)], ..AnswerBatch::default() };
         let mut sent = Vec::new();
         let send = |record: Record<'_>| {

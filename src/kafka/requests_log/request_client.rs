@@ -9,10 +9,10 @@ use rdkafka::error::RDKafkaErrorCode::OperationTimedOut;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::entrance::RequestTopic;
-use crate::kafka::client::lookup::{Lookup, Refused};
+use super::entrance::RequestProducer;
+use crate::kafka::client::lookup::{LookupError, TopicLookup};
 use crate::kafka::client::rights;
-use crate::kafka::client::settings::{CommandTopics, Settings};
+use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::supplied::LoggedConsumer;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,17 +25,17 @@ pub(in crate::kafka) fn left(until: Instant) -> Duration {
 }
 
 /// All calls block.
-pub struct Asker {
-    requests: RequestTopic,
+pub struct RequestClient {
+    requests: RequestProducer,
     replies: LoggedConsumer,
 }
 
-impl Asker {
+impl RequestClient {
     /// From here on no reply is missed, whenever it comes. Given up at `until`. What is in the way of asking or of
     /// reading the reply is found here, before anything is asked.
-    pub fn open(settings: &Settings, topics: &CommandTopics, until: Instant) -> Result<Asker, String> {
+    pub fn open(settings: &Settings, topics: &RequestTopics, until: Instant) -> Result<RequestClient, String> {
         let failed = |error: KafkaError| format!("the replies can't be read: {error}");
-        let lookup = Lookup::of_reader(settings).map_err(failed)?;
+        let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let partitions = partitions(&lookup, topics, until)?;
         let unread = |error| lookup.failed("the replies can't be read", &error);
         let mut assignment = TopicPartitionList::new();
@@ -47,7 +47,10 @@ impl Asker {
         }
         lookup.consumer().assign(&assignment).map_err(failed)?;
         read_once(&lookup, &topics.results, partitions, until)?;
-        Ok(Asker { requests: RequestTopic::open(settings, &topics.requests)?, replies: lookup.into_consumer() })
+        Ok(RequestClient {
+            requests: RequestProducer::open(settings, &topics.requests)?,
+            replies: lookup.into_consumer(),
+        })
     }
 
     /// Puts a request in Avro, and waits until it is acknowledged, or until `until`.
@@ -73,7 +76,7 @@ impl Asker {
 }
 
 /// How many the topic of the replies has. Tells all that is wrong with both topics.
-fn partitions(lookup: &Lookup<'_>, topics: &CommandTopics, until: Instant) -> Result<i32, String> {
+fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) -> Result<i32, String> {
     let mut problems = Vec::new();
     let mut look = |topic: &str, rights| match lookup.count(topic, rights, left(until)) {
         Ok(Some(count)) => Ok(count.partitions),
@@ -81,11 +84,11 @@ fn partitions(lookup: &Lookup<'_>, topics: &CommandTopics, until: Instant) -> Re
             problems.push(format!("topic {topic} does not exist; does a connector run?"));
             Ok(0)
         }
-        Err(Refused::NoRight(problem) | Refused::Topic(problem)) => {
+        Err(LookupError::NoRight(problem) | LookupError::Topic(problem)) => {
             problems.push(problem);
             Ok(0)
         }
-        Err(Refused::Call(reason)) => Err(reason),
+        Err(LookupError::Call(reason)) => Err(reason),
     };
     look(&topics.requests, "DESCRIBE and WRITE")?;
     let partitions = look(&topics.results, "DESCRIBE and READ")?;
@@ -94,7 +97,7 @@ fn partitions(lookup: &Lookup<'_>, topics: &CommandTopics, until: Instant) -> Re
 
 /// Waits until each partition was read, if only to its end: a right that is missing is told by no other call. What
 /// comes meanwhile answers somebody else.
-fn read_once(lookup: &Lookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), String> {
+fn read_once(lookup: &TopicLookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), String> {
     let mut unread: HashSet<i32> = (0..partitions).collect();
     while !unread.is_empty() {
         let left = until.saturating_duration_since(Instant::now());

@@ -38,13 +38,16 @@ pub(in crate::kafka) fn require_checked(config: &ClientSetup, group: &str, topic
         retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)).map_err(again)?;
         match refused {
             Ok(()) => return Err(OpenError::Stop(TOO_OLD.to_owned())),
-            Err(Refusal { code: RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration, .. }) => break,
-            Err(Refusal { code: RDKafkaErrorCode::GroupAuthorizationFailed, .. }) => {
+            Err(RefusedOffsets {
+                code: RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration,
+                ..
+            }) => break,
+            Err(RefusedOffsets { code: RDKafkaErrorCode::GroupAuthorizationFailed, .. }) => {
                 return Err(OpenError::Stop(format!(
                     "the consumer group {group} may not be written to; allow this user to READ it"
                 )));
             }
-            Err(Refusal { code: RDKafkaErrorCode::TopicAuthorizationFailed, .. }) => {
+            Err(RefusedOffsets { code: RDKafkaErrorCode::TopicAuthorizationFailed, .. }) => {
                 return Err(OpenError::Stop(rights::may_not_read(topic)));
             }
             Err(refusal) if attempt >= ATTEMPTS_MAX => {
@@ -60,14 +63,14 @@ pub(in crate::kafka) fn require_checked(config: &ClientSetup, group: &str, topic
 const TOO_OLD: &str = "the brokers do not look at the generation of a consumer group in a transaction, so they would let an \
                        instance write that was replaced; Kafka 2.5 or later is needed";
 
-struct Refusal {
+struct RefusedOffsets {
     code: RDKafkaErrorCode,
     words: String,
 }
 
 #[allow(unsafe_code, reason = "metadata of a member that is none, which rdkafka does not offer, argued below")]
-fn send_offsets_of_nobody(producer: &TransactionalProducer, group: &str, topic: &str) -> Result<(), Refusal> {
-    let unusable = |words: String| Refusal { code: RDKafkaErrorCode::InvalidArgument, words };
+fn send_offsets_of_nobody(producer: &TransactionalProducer, group: &str, topic: &str) -> Result<(), RefusedOffsets> {
+    let unusable = |words: String| RefusedOffsets { code: RDKafkaErrorCode::InvalidArgument, words };
     let group = CString::new(group).map_err(|error| unusable(error.to_string()))?;
     let mut offsets = TopicPartitionList::new();
     let added = offsets.add_partition_offset(topic, 0, Offset::Offset(0));
@@ -91,6 +94,6 @@ fn send_offsets_of_nobody(producer: &TransactionalProducer, group: &str, topic: 
         let code = native::rd_kafka_error_code(error).into();
         let words = CStr::from_ptr(native::rd_kafka_error_string(error)).to_string_lossy().into_owned();
         native::rd_kafka_error_destroy(error);
-        Err(Refusal { code, words })
+        Err(RefusedOffsets { code, words })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kafka::facts_log::records::Oldest;
+use crate::kafka::facts_log::records::OldestAccepted;
 use crate::model::time::UnixMillis;
 
 /// Below this nothing is halved any more.
@@ -19,18 +19,18 @@ const OLD_MIN: Duration = Duration::from_secs(3600);
 /// largest size is halved with each refusal, and the oldest time moves on, until the broker tells another one.
 #[derive(Debug, Default)]
 pub struct LearnedLimits {
-    sizes: Mutex<HashMap<String, Size>>,
-    times: Mutex<HashMap<String, Time>>,
+    sizes: Mutex<HashMap<String, LearnedSize>>,
+    times: Mutex<HashMap<String, LearnedTime>>,
 }
 
 #[derive(Debug)]
-struct Size {
+struct LearnedSize {
     told: usize,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct Time {
+struct LearnedTime {
     told: Option<Duration>,
     learned: Option<UnixMillis>,
     step: i64,
@@ -47,9 +47,9 @@ impl LearnedLimits {
     /// What may be sent to `topic`, of which the broker tells now that it takes `told` bytes.
     pub fn limit(&self, topic: &str, told: usize) -> usize {
         let mut sizes = whole(&self.sizes);
-        let size = sizes.entry(topic.to_owned()).or_insert(Size { told, limit: told });
+        let size = sizes.entry(topic.to_owned()).or_insert(LearnedSize { told, limit: told });
         if size.told != told {
-            *size = Size { told, limit: told };
+            *size = LearnedSize { told, limit: told };
         }
         size.limit
     }
@@ -67,13 +67,13 @@ impl LearnedLimits {
     }
 
     /// The oldest record that may be sent to `topic`, of which the broker tells now that it may be as old as `told`.
-    pub fn oldest(&self, topic: &str, told: Option<Duration>) -> Oldest {
+    pub fn oldest(&self, topic: &str, told: Option<Duration>) -> OldestAccepted {
         let mut times = whole(&self.times);
-        let time = times.entry(topic.to_owned()).or_insert(Time { told, ..Time::default() });
+        let time = times.entry(topic.to_owned()).or_insert(LearnedTime { told, ..LearnedTime::default() });
         if time.told != told {
-            *time = Time { told, ..Time::default() };
+            *time = LearnedTime { told, ..LearnedTime::default() };
         }
-        Oldest { age: told, learned: time.learned }
+        OldestAccepted { age: told, learned: time.learned }
     }
 }
 
@@ -114,14 +114,14 @@ mod tests {
         let limits = LearnedLimits::default();
         let day = Some(Duration::from_secs(86_400));
         let (now, hour) = (UnixMillis(100 * 86_400_000), 3_600_000);
-        assert_eq!(limits.oldest("a", day), Oldest { age: day, learned: None });
+        assert_eq!(limits.oldest("a", day), OldestAccepted { age: day, learned: None });
         limits.refused_time("a", UnixMillis(now.0 - 20 * hour), now);
         let first = limits.oldest("a", day).learned.unwrap();
         assert_eq!(first, UnixMillis(now.0 - 20 * hour + STEP_MIN));
         limits.refused_time("a", first, now);
         assert_eq!(limits.oldest("a", day).learned, Some(UnixMillis(first.0 + 2 * STEP_MIN)));
         assert_eq!(limits.oldest("b", day).learned, None);
-        assert_eq!(limits.oldest("a", None), Oldest { age: None, learned: None }, "it was told anew");
+        assert_eq!(limits.oldest("a", None), OldestAccepted { age: None, learned: None }, "it was told anew");
     }
 
     #[test]

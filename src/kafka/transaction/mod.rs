@@ -32,7 +32,7 @@
 //! | acknowledge | a record was not delivered in time | abort: *too slow*: nothing written |
 //! | acknowledge | a record was not delivered | abort: *nothing written* |
 //! | offsets | retriable | call again, for [`STEP_MAX`]; then abort |
-//! | offsets | an older generation, an unknown or fenced member | abort; *recalled*: wait for the next assignment |
+//! | offsets | an older generation, an unknown or fenced member | abort; *revoked*: wait for the next assignment |
 //! | offsets | any other abortable | abort: *nothing written* |
 //! | offsets | fenced, fatal | open again |
 //! | commit | retriable (timeout, brokers down) | call again, which resumes it, for [`STEP_MAX`]; then open again |
@@ -85,7 +85,7 @@ pub const RESENT_AFTER: Duration = Duration::from_secs(1);
 
 /// What the failed transaction means to whoever wanted it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum TransactionError {
     /// The abort succeeded and no commit was tried.
     #[error("{0}")]
     NothingWritten(String),
@@ -94,7 +94,7 @@ pub enum Failure {
     TooSlow(String),
     /// A member of a newer generation may own the partitions.
     #[error("{0}")]
-    Recalled(String),
+    Revoked(String),
     /// This producer can't go on, or the outcome is unknown.
     #[error("{0}")]
     Reopen(String),
@@ -117,11 +117,11 @@ pub struct OwnedOffsets {
     pub assignment: Arc<Assignment>,
     /// The topic that is assigned.
     pub topic: String,
-    pub positions: Vec<Position>,
+    pub committed: Vec<CommittedOffset>,
 }
 
 /// How far a partition is consumed.
-pub struct Position {
+pub struct CommittedOffset {
     pub partition: i32,
     pub offset: i64,
     /// Kept with the offset; may be empty.
@@ -133,7 +133,7 @@ pub struct Transactions {
     config: ClientSetup,
     /// One that the producer may ask about.
     topic: String,
-    next: Mutex<Next>,
+    next: Mutex<NextProducer>,
     /// Of the last transaction, where it has failed: topics that have not acknowledged their records in time.
     late: Mutex<Vec<String>>,
 }
@@ -142,7 +142,7 @@ pub struct Transactions {
 pub type Written = BTreeSet<String>;
 
 /// What the next transaction is written with.
-enum Next {
+enum NextProducer {
     Producer(TransactionalProducer),
     /// The end of the last one may have been sent twice.
     NewProducer,
@@ -158,7 +158,7 @@ impl Transactions {
             generation::require_checked(&config, group, topic)?;
         }
         let producer = TransactionalProducer::open(&config, topic)?;
-        let (topic, next) = (topic.to_owned(), Mutex::new(Next::Producer(producer)));
+        let (topic, next) = (topic.to_owned(), Mutex::new(NextProducer::Producer(producer)));
         Ok(Transactions { config, topic, next, late: Mutex::default() })
     }
 
@@ -167,17 +167,19 @@ impl Transactions {
         &self,
         write: impl FnOnce(&mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
         offsets: &OwnedOffsets,
-    ) -> Result<Written, Failure> {
+    ) -> Result<Written, TransactionError> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let producer = match std::mem::replace(&mut *next, Next::Nothing) {
-            Next::Producer(producer) => producer,
+        let producer = match std::mem::replace(&mut *next, NextProducer::Nothing) {
+            NextProducer::Producer(producer) => producer,
             // It would fence the producer of whoever was given the partitions next, and be refused its offsets itself.
-            Next::NewProducer if offsets.assignment.recalled.is_cancelled() => {
-                return Err(Failure::Reopen("the partitions were revoked before the transaction began".into()));
+            NextProducer::NewProducer if offsets.assignment.revoked.is_cancelled() => {
+                return Err(TransactionError::Reopen(
+                    "the partitions were revoked before the transaction began".into(),
+                ));
             }
-            Next::NewProducer => TransactionalProducer::open(&self.config, &self.topic)
-                .map_err(|error| Failure::Reopen(error.to_string()))?,
-            Next::Nothing => return Err(Failure::Reopen("a transaction before it has failed".into())),
+            NextProducer::NewProducer => TransactionalProducer::open(&self.config, &self.topic)
+                .map_err(|error| TransactionError::Reopen(error.to_string()))?,
+            NextProducer::Nothing => return Err(TransactionError::Reopen("a transaction before it has failed".into())),
         };
         let mut written = Written::new();
         let noted = |send: &mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>| {
@@ -192,14 +194,20 @@ impl Transactions {
         let late = if result.is_ok() { Vec::new() } else { producer.kafka().context().late_topics() };
         *self.late.lock().unwrap_or_else(PoisonError::into_inner) = late;
         *next = match &result {
-            Ok(Answered::AtOnce) => Next::Producer(producer),
-            Ok(Answered::Late)
+            Ok(CommitAnswer::AtOnce) => NextProducer::Producer(producer),
+            Ok(CommitAnswer::Late)
             | Err(
-                Failure::NothingWritten(_) | Failure::TooSlow(_) | Failure::Refused { .. } | Failure::NotAllowed { .. },
-            ) => Next::NewProducer,
-            Err(Failure::Recalled(_) | Failure::Reopen(_) | Failure::TooLarge { .. } | Failure::WrongTime { .. }) => {
-                Next::Nothing
-            }
+                TransactionError::NothingWritten(_)
+                | TransactionError::TooSlow(_)
+                | TransactionError::Refused { .. }
+                | TransactionError::NotAllowed { .. },
+            ) => NextProducer::NewProducer,
+            Err(
+                TransactionError::Revoked(_)
+                | TransactionError::Reopen(_)
+                | TransactionError::TooLarge { .. }
+                | TransactionError::WrongTime { .. },
+            ) => NextProducer::Nothing,
         };
         result.map(|_| written)
     }
@@ -211,7 +219,7 @@ impl Transactions {
 }
 
 /// When the answer to a commit came.
-enum Answered {
+enum CommitAnswer {
     AtOnce,
     Late,
 }
@@ -220,7 +228,7 @@ fn commit(
     producer: &TransactionalProducer,
     write: impl FnOnce(&mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
     offsets: &OwnedOffsets,
-) -> Result<Answered, Failure> {
+) -> Result<CommitAnswer, TransactionError> {
     let kafka = producer.kafka();
     kafka.context().reset();
     kafka.begin_transaction().map_err(|error| reopen(producer, "begin", &error))?;
@@ -235,14 +243,14 @@ fn commit(
     reach(CrashPoint::Committed);
     let took = began.elapsed();
     if took < RESENT_AFTER {
-        return Ok(Answered::AtOnce);
+        return Ok(CommitAnswer::AtOnce);
     }
     tracing::info!(seconds = took.as_secs_f64(), "a commit took long: the next transaction has a new producer");
-    Ok(Answered::Late)
+    Ok(CommitAnswer::Late)
 }
 
 /// Waits until every record of the transaction is acknowledged or refused.
-fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Result<(), Failure> {
+fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Result<(), TransactionError> {
     if !producer.flush() {
         let failure = abort(producer, "acknowledge", &KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
         return Err(too_slow(failure));
@@ -253,31 +261,33 @@ fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Resu
     }
     let failure = abort(producer, &format!("topic {}", refused.topic), &refused.error);
     match failure {
-        Failure::NothingWritten(reason) if refused.is_too_large() => {
-            Err(Failure::TooLarge { topic: refused.topic, reason })
+        TransactionError::NothingWritten(reason) if refused.is_too_large() => {
+            Err(TransactionError::TooLarge { topic: refused.topic, reason })
         }
-        Failure::NothingWritten(reason) if refused.is_of_wrong_time() => {
-            Err(Failure::WrongTime { topic: refused.topic, time: refused.time, reason })
+        TransactionError::NothingWritten(reason) if refused.is_of_wrong_time() => {
+            Err(TransactionError::WrongTime { topic: refused.topic, time: refused.time, reason })
         }
         failure if refused.is_late() => Err(too_slow(failure)),
-        Failure::NothingWritten(reason) if refused.is_not_allowed() => {
-            Err(Failure::NotAllowed { topic: Some(refused.topic), reason })
+        TransactionError::NothingWritten(reason) if refused.is_not_allowed() => {
+            Err(TransactionError::NotAllowed { topic: Some(refused.topic), reason })
         }
-        Failure::NothingWritten(reason) if refused.is_final() => Err(Failure::Refused { topic: refused.topic, reason }),
+        TransactionError::NothingWritten(reason) if refused.is_final() => {
+            Err(TransactionError::Refused { topic: refused.topic, reason })
+        }
         failure => Err(failure),
     }
 }
 
-fn too_slow(failure: Failure) -> Failure {
+fn too_slow(failure: TransactionError) -> TransactionError {
     match failure {
-        Failure::NothingWritten(reason) => Failure::TooSlow(reason),
+        TransactionError::NothingWritten(reason) => TransactionError::TooSlow(reason),
         failure => failure,
     }
 }
 
 /// The records were thrown away because the transaction had failed before they could be sent. What for is told by the
 /// next call, which librdkafka refuses.
-fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: &KafkaError) -> Failure {
+fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: &KafkaError) -> TransactionError {
     let list = offsets.list().unwrap_or_default();
     let refusal = producer.kafka().send_offsets_to_transaction(&list, &offsets.assignment.metadata, CALL_TIMEOUT);
     let cause = refusal.err().unwrap_or_else(|| error.clone());
@@ -291,45 +301,47 @@ fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: &Kafk
 /// Where no topic was added to the transaction, librdkafka still asks the broker to end it, and takes the refusal of that for
 /// fatal. Nothing was written in any case: no commit was tried, and the next transaction has a new producer, which ends
 /// what was left open.
-fn may_not_write(producer: &TransactionalProducer, cause: &KafkaError) -> Failure {
+fn may_not_write(producer: &TransactionalProducer, cause: &KafkaError) -> TransactionError {
     let reason = producer.explained(format!("adding topics: {cause}"));
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
         Err(error) if error.rdkafka_error_code().is_some_and(is_fenced) => reopen(producer, "adding topics", &error),
-        _ => Failure::NotAllowed { topic: rights::named(&reason).map(str::to_owned), reason },
+        _ => TransactionError::NotAllowed { topic: rights::named(&reason).map(str::to_owned), reason },
     }
 }
 
-fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Result<(), Failure> {
+fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Result<(), TransactionError> {
     let offsets = owned.list().map_err(|error| abort(producer, "offsets", &error))?;
     let metadata = &owned.assignment.metadata;
     let send = || producer.kafka().send_offsets_to_transaction(&offsets, metadata, CALL_TIMEOUT);
     let Err(error) = retried(send) else { return Ok(()) };
     match abort(producer, "offsets", &error) {
-        Failure::NothingWritten(reason) if is_older_generation(&error) => Err(Failure::Recalled(reason)),
-        Failure::NothingWritten(reason) if rights::may_not(&error) => {
-            Err(Failure::NothingWritten(format!("{}: {reason}", rights::may_not_read(&owned.topic))))
+        TransactionError::NothingWritten(reason) if is_older_generation(&error) => {
+            Err(TransactionError::Revoked(reason))
+        }
+        TransactionError::NothingWritten(reason) if rights::may_not(&error) => {
+            Err(TransactionError::NothingWritten(format!("{}: {reason}", rights::may_not_read(&owned.topic))))
         }
         failure => Err(failure),
     }
 }
 
 /// Ends the transaction without a trace. Gives what led here, cut by what is known now.
-fn abort(producer: &TransactionalProducer, step: &str, cause: &KafkaError) -> Failure {
+fn abort(producer: &TransactionalProducer, step: &str, cause: &KafkaError) -> TransactionError {
     if is_fatal(cause) {
         return reopen(producer, step, cause);
     }
     // Before the abort, of which librdkafka may have something to say as well.
     let reason = producer.explained(format!("{step}: {cause}"));
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
-        Ok(()) => Failure::NothingWritten(reason),
-        Err(error) => Failure::Reopen(format!("{reason}; then abort: {error}")),
+        Ok(()) => TransactionError::NothingWritten(reason),
+        Err(error) => TransactionError::Reopen(format!("{reason}; then abort: {error}")),
     }
 }
 
 impl OwnedOffsets {
     fn list(&self) -> KafkaResult<TopicPartitionList> {
         let mut offsets = TopicPartitionList::new();
-        for Position { partition, offset, metadata } in &self.positions {
+        for CommittedOffset { partition, offset, metadata } in &self.committed {
             let mut element = offsets.add_partition(&self.topic, *partition);
             element.set_offset(Offset::Offset(*offset))?;
             if !metadata.is_empty() {
@@ -340,8 +352,8 @@ impl OwnedOffsets {
     }
 }
 
-fn reopen(producer: &TransactionalProducer, step: &str, error: &KafkaError) -> Failure {
-    Failure::Reopen(producer.explained(format!("{step}: {error}")))
+fn reopen(producer: &TransactionalProducer, step: &str, error: &KafkaError) -> TransactionError {
+    TransactionError::Reopen(producer.explained(format!("{step}: {error}")))
 }
 
 /// Whether the producer can't go on. A fenced one counts whatever else librdkafka says of the error: it reports some of

@@ -279,12 +279,12 @@ async fn a_partition_whose_window_is_full_holds_up_no_other() {
 async fn a_recall_ends_the_session_with_what_is_answered_committed() {
     let (topic, one) = (topic_holding([0, 0, 50, 50]), executor(4));
     let stop = CancellationToken::new();
-    let recalling = async {
+    let revoking = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        topic.recall();
+        topic.revoke();
     };
-    let ((_, ended), ()) = tokio::join!(session(log(&topic, []), &one, &stop), recalling);
-    assert_eq!(ended, Ended::Recalled);
+    let ((_, ended), ()) = tokio::join!(session(log(&topic, []), &one, &stop), revoking);
+    assert_eq!(ended, Ended::Revoked);
     assert_eq!(answered(&topic).len(), 2);
 }
 
@@ -318,7 +318,7 @@ async fn an_earlier_process_that_wakes_up_answers_nothing_more() {
     assert_eq!(answered(&topic), topic.places());
 }
 
-/// As an asker writes it whose schema, of id 9, only a registry knows.
+/// As an requester writes it whose schema, of id 9, only a registry knows.
 fn foreign(offset: i64) -> Command {
     let value = b"\x00\x00\x00\x00\x09\x020\x06wx1\x02p\x02r";
     let place = Place { partition: 0, offset };

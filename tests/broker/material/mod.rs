@@ -1,10 +1,10 @@
 //! Each request for material has exactly one committed answer, whatever happens to those who answer.
 
 mod answers;
-mod asker;
 mod command_line;
 mod crashes;
 mod destinations;
+mod json_requester;
 mod judge;
 mod registry;
 mod remembering;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use promoter_connector::avro::decode::Decoder;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
-use super::asker::Asker;
+use super::json_requester::JsonRequester;
 use super::{TAKEN, config, prepare};
 use crate::broker::world::{BOUND, OPEN};
 use crate::harness::client;
@@ -101,15 +101,15 @@ pub fn after_its_memory_was_emptied(context: &Context) -> Result<()> {
 }
 
 fn ask(context: &Context, numbers: Range<i64>) -> Result<()> {
-    let asker = Asker::open(context)?;
+    let requester = JsonRequester::open(context)?;
     for number in numbers {
         let request = serde_json::json!({
             "request_id": number.to_string(), "app_id": "wx_simulated", "promoter_openid": "oSimulated000001",
             "path": "pages/index", "share_type": "1",
         });
-        asker.put(&request.to_string(), Some(FIRST_AT + number))?;
+        requester.put(&request.to_string(), Some(FIRST_AT + number))?;
     }
-    asker.flush()
+    requester.flush()
 }
 
 fn answered(context: &Context, count: usize) -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use promoter_connector::avro::decode::Decoder;
 
-use super::asker::Asker;
+use super::json_requester::JsonRequester;
 use super::{TAKEN, config, prepare_with};
 use crate::broker::world::BOUND;
 use crate::harness::consumer::{Record, read_until};
@@ -29,19 +29,19 @@ pub fn one_app_holds_up_no_other(context: &Context) -> Result<()> {
     let one = config(context, "one", &simulator, "").replace("apps = [", &format!("apps = [{more}"));
     let connector = context.connector("one", &one, &[])?;
     connector.wait_logged(TAKEN, 1, BOUND)?;
-    let asker = Asker::open(context)?;
+    let requester = JsonRequester::open(context)?;
     for number in 0..MANY {
         for app in ["wx_wrong", "wx_silent"] {
-            asker.put(&request(app, &format!("{app}-{number}"), None), None)?;
+            requester.put(&request(app, &format!("{app}-{number}"), None), None)?;
         }
     }
-    asker.flush()?;
+    requester.flush()?;
     let began = Instant::now();
     for number in 0..FEW {
-        asker.put(&request("wx_simulated", &format!("few-{number}"), None), None)?;
-        asker.put(&request("wx_wrong", &format!("overdue-{number}"), Some(3)), None)?;
+        requester.put(&request("wx_simulated", &format!("few-{number}"), None), None)?;
+        requester.put(&request("wx_wrong", &format!("overdue-{number}"), Some(3)), None)?;
     }
-    asker.flush()?;
+    requester.flush()?;
     let results = context.topics().name("material.results");
     let few = |seen: &[Record]| seen.iter().filter(|reply| id(reply).is_some_and(|id| id.starts_with("few-"))).count();
     read_until(context.bootstrap(), &[&results], SOON, |seen| few(seen) >= FEW)?;

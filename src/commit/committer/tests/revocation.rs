@@ -12,8 +12,8 @@ use crate::model::promoter::Promoter;
 use crate::model::state::Intake;
 use crate::model::time::UnixTime;
 
-/// How a session ends whose partitions are recalled after a second, while each commit takes `commit`.
-async fn recalled(commit: Duration) -> (bool, Ended) {
+/// How a session ends whose partitions are revoked after a second, while each commit takes `commit`.
+async fn revoked(commit: Duration) -> (bool, Ended) {
     let script = Script::new(move || (commit, Fault::None), CancellationToken::new());
     let mut log = MemoryLog::new(Arc::new(Mutex::new(Durable::default())), script);
     log.open().await.unwrap();
@@ -21,23 +21,23 @@ async fn recalled(commit: Duration) -> (bool, Ended) {
     let (queue, intakes) = intake_queue(1 << 20);
     let first = Cursor::begin(Feed::Touches, UnixTime(0));
     queue.send(Intake::Begin(vec![(Promoter::from_key("wx1/o1").unwrap(), Feed::Touches, first)])).await.unwrap();
-    let recalled = CancellationToken::new();
-    let recall = async {
+    let revoked = CancellationToken::new();
+    let revocation = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        recalled.cancel();
+        revoked.cancel();
     };
     let committer = Committer::new(log, State::default(), bounds, Arc::default());
-    let ((log, ended), ()) = tokio::join!(committer.run(intakes, recalled.clone()), recall);
+    let ((log, ended), ()) = tokio::join!(committer.run(intakes, revoked.clone()), revocation);
     (log.is_some(), ended)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transaction_that_ends_in_time_ends_a_recall_in_order() {
-    assert_eq!(recalled(RECALL_GRACE).await, (true, Ended::Recalled));
+    assert_eq!(revoked(REVOCATION_GRACE).await, (true, Ended::Revoked));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transaction_that_outlasts_a_recall_is_no_end_in_order() {
-    let (log_is_back, ended) = recalled(2 * RECALL_GRACE).await;
+    let (log_is_back, ended) = revoked(2 * REVOCATION_GRACE).await;
     assert!(!log_is_back && matches!(ended, Ended::Reopen(_)), "{ended:?}");
 }

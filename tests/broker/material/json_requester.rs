@@ -8,15 +8,15 @@ use crate::broker::world::BOUND;
 use crate::harness::client;
 use crate::harness::context::Context;
 
-pub struct Asker {
+pub struct JsonRequester {
     producer: BaseProducer,
     topic: String,
 }
 
-impl Asker {
-    pub fn open(context: &Context) -> Result<Asker> {
+impl JsonRequester {
+    pub fn open(context: &Context) -> Result<JsonRequester> {
         let topic = context.topics().name("material.requests");
-        Ok(Asker { producer: client::config(context.bootstrap()).create()?, topic })
+        Ok(JsonRequester { producer: client::config(context.bootstrap()).create()?, topic })
     }
 
     /// A record, at its own time where one is given.
