@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
-use promoter_connector::model::fact::{Content, Fact, FactId};
+use promoter_connector::model::fact::{Fact, FactContent, FactId};
 use promoter_connector::model::feed::Feed;
-use promoter_connector::model::harvest::{Advance, Harvest, Sighting};
+use promoter_connector::model::page_facts::{Advance, ObservedFact, PageFacts};
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::row::Touch;
-use promoter_connector::model::state::{Intake, State};
+use promoter_connector::model::state::{QueuedWrite, State};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 
 /// The system's allocator, with a count of the bytes that are held.
@@ -92,7 +92,7 @@ fn halved(facts: u64) -> State {
 fn begin(state: &mut State, number: u64) -> Promoter {
     let promoter = promoter(number);
     let first = vec![(promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, UnixTime(0)))];
-    state.take(Intake::Begin(first), &mut Batch::default());
+    state.take(QueuedWrite::FirstCursors(first), &mut Batch::default());
     promoter
 }
 
@@ -102,21 +102,21 @@ fn promoter(number: u64) -> Promoter {
 
 /// One fact a second.
 fn take(state: &mut State, promoter: &Promoter, seconds: std::ops::Range<u64>, advance: Option<Advance>) {
-    let sighting = |second: u64| {
+    let observed = |second: u64| {
         let time = UnixTime(second.cast_signed());
         let id = FactId(blake3::hash(&second.to_le_bytes()).as_bytes()[..16].try_into().expect("it has 32 bytes"));
-        let content = Content::Touch(Touch::default());
+        let content = FactContent::Touch(Touch::default());
         let fact = Fact { id, time, memory: Feed::Touches, content, raw: Box::default() };
-        Sighting { fact, remembered: time }
+        ObservedFact { fact, remembered: time }
     };
-    let harvest = Harvest {
+    let page_facts = PageFacts {
         promoter: promoter.clone(),
         feed: Feed::Touches,
-        sightings: seconds.map(sighting).collect(),
+        facts: seconds.map(observed).collect(),
         dead_rows: Vec::new(),
         observed_at: UnixMillis(0),
         heads_for: advance.map_or(UnixTime(i64::MIN), |advance| advance.to),
         advance,
     };
-    state.take(Intake::Harvest(harvest), &mut Batch::default());
+    state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default());
 }

@@ -12,7 +12,7 @@ use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::registry::{Credentials, Registry};
 use crate::avro::schemas::RecordKind;
-use crate::commit::committer::Bounds;
+use crate::commit::committer::BatchBounds;
 use crate::config::{
     App, Commands, Config, Connector, FeedSettings, Kafka, PromoterEntry, Retention, SchemaRegistry, Topics,
 };
@@ -22,13 +22,13 @@ use crate::kafka::facts_log::FactsLog;
 use crate::kafka::facts_log::records::RecordClock;
 use crate::kafka::requests_log::RequestsLog;
 use crate::model::feed::{Feed, Interface};
+use crate::model::pacing::PollSettings;
 use crate::model::promoter::IdKind;
 use crate::model::time::UnixMillis;
-use crate::model::turns::Rules;
 use crate::requests::executor::{CommandApp, Executor, SchemaSource};
 use crate::requests::lane::CommandLane;
 use crate::retry::{JITTER, RetrySettings};
-use crate::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use crate::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use crate::supervisor::{self, GivenUp};
 use crate::upstream::breaker::HoldSettings;
 use crate::upstream::budget::BudgetSettings;
@@ -45,7 +45,7 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// Bodies of answers that are being read or whose rows wait for the queue, of all apps: some full pages of 1000 rows, so that
 /// nobody who may read waits for one who writes, and few, since read they take several times as much.
 const READING_BYTES: usize = 2 * 1024 * 1024;
-/// The intake queue holds as much as a few batches, and at least this much.
+/// The write queue holds as much as a few batches, and at least this much.
 const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 /// What stays the same over all sessions of a process.
@@ -109,7 +109,7 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let session = Session {
         apps: Arc::new(apps),
-        bounds: Bounds {
+        bounds: BatchBounds {
             linger: config.commit.linger,
             events_max: config.commit.events_max,
             bytes_max: config.commit.bytes_max,
@@ -304,10 +304,10 @@ fn polled_app(config: &Config, app: &App, buffers: &Buffers, reading: &Buffer) -
 fn polled_promoter(app: &App, entry: &PromoterEntry) -> PolledPromoter {
     let order = |feed: Feed| {
         let settings = app.feeds.of(feed);
-        entry
-            .feeds
-            .contains(&feed)
-            .then(|| FeedOrder { rules: rules(settings), start_from: entry.start_from.unwrap_or(settings.start_from) })
+        entry.feeds.contains(&feed).then(|| FeedPlan {
+            settings: rules(settings),
+            start_from: entry.start_from.unwrap_or(settings.start_from),
+        })
     };
     let refunds = app.feeds.of(Feed::Refunds);
     PolledPromoter {
@@ -318,8 +318,8 @@ fn polled_promoter(app: &App, entry: &PromoterEntry) -> PolledPromoter {
     }
 }
 
-fn rules(settings: &FeedSettings) -> Rules {
-    Rules { every: settings.every, idle_every: settings.idle_every, lateness: seconds(settings.lateness) }
+fn rules(settings: &FeedSettings) -> PollSettings {
+    PollSettings { every: settings.every, idle_every: settings.idle_every, lateness: seconds(settings.lateness) }
 }
 
 /// Whole seconds, rounded up: a lateness is never cut short.

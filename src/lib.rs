@@ -12,13 +12,13 @@
 //!   │        ^                │   ^                                  │
 //!   │        └── Pulled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
 //!   │                         │
-//!   │                         │ model::pull: what to ask next, when it ends, what the page brought (Harvest:
+//!   │                         │ model::pull: what to ask next, when it ends, what the page brought (PageFacts:
 //!   │                         │ facts with identities, model::fact)
 //!   │                         v
 //!   │            [ commit::queue, bounded in bytes ]
 //!   │                         │
 //!   │                         v
-//!   └─> commit::committer: State::take(intake) -> Batch     all decisions, one writer (model::state)
+//!   └─> commit::committer: State::take(write) -> Batch      all decisions, one writer (model::state)
 //!                             │
 //!                             v
 //!       kafka::facts_log: one transaction { events, dead letters, state, offsets }

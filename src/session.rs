@@ -4,7 +4,7 @@
 //!   open the log ─> State, Lease
 //!        │
 //!        ├─ (1) first cursors for feeds that have none ──┐
-//!        ├─ (2) a scheduler for each app ── harvests ────┤ queue ──> committer ──> log
+//!        ├─ (2) a scheduler for each app ── page facts ───┤ queue ──> committer ──> log
 //!        │                                               │
 //!        └─ ends when: cancelled, revoked, or the log has to be opened again
 //! ```
@@ -25,17 +25,17 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::committer::{Bounds, Committer};
+use crate::commit::committer::{BatchBounds, Committer};
 use crate::commit::log::{Ended, Lease, Opened, StateLog};
-use crate::commit::queue::{IntakeSender, intake_queue};
-use crate::commit::totals::Totals;
+use crate::commit::queue::{WriteSender, write_queue};
+use crate::commit::totals::CommitTotals;
 use crate::model::age::{AgeLimit, AgeLimits};
 use crate::model::feed::{Feed, StartFrom};
+use crate::model::pacing::PollSettings;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::roster::Roster;
 use crate::model::state::{FirstCursor, State};
 use crate::model::time::UnixTime;
-use crate::model::turns::Rules;
 use crate::poll::reports::Reports;
 use crate::poll::scheduler::Scheduler;
 use crate::supervisor::Lane;
@@ -63,7 +63,7 @@ pub struct PolledApp<T> {
 pub struct PolledPromoter {
     pub promoter: Promoter,
     /// By [`Feed`]; a feed that is absent is not polled.
-    pub feeds: [Option<FeedOrder>; 3],
+    pub feeds: [Option<FeedPlan>; 3],
     /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
     pub refunds_lateness: i64,
     pub refunds_start: StartFrom,
@@ -71,16 +71,16 @@ pub struct PolledPromoter {
 
 /// How one feed is polled, and where it begins if it never was.
 #[derive(Clone, Copy, Debug)]
-pub struct FeedOrder {
-    pub rules: Rules,
+pub struct FeedPlan {
+    pub settings: PollSettings,
     pub start_from: StartFrom,
 }
 
 pub struct Session<T> {
     pub apps: Arc<Vec<PolledApp<T>>>,
-    pub bounds: Bounds,
+    pub bounds: BatchBounds,
     pub queue_bytes: usize,
-    pub totals: Arc<Totals>,
+    pub totals: Arc<CommitTotals>,
 }
 
 impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
@@ -95,14 +95,14 @@ impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
         let Opened { state, lease, age_limits } = opened;
         // Ends the polls, and only them: the committer drains what they brought.
         let polls_end = stop.child_token();
-        let (queue, intakes) = intake_queue(self.queue_bytes);
+        let (queue, writes) = write_queue(self.queue_bytes);
         let beginnings = self.prepare(&state, &lease);
         let first_cursors = beginnings.iter().flat_map(Beginning::first_cursors);
         if let Some(reason) = self.too_early(first_cursors, &age_limits) {
             return (Some(log), Ended::Stop(reason));
         }
         let committer = Committer::new(log, state, self.bounds, self.totals.clone());
-        let committing = committer.run(intakes, lease.revoked.clone());
+        let committing = committer.run(writes, lease.revoked.clone());
         let polling = self.poll(beginnings, queue, polls_end);
         run_beside(committing, polling).await
     }
@@ -129,7 +129,7 @@ impl<T: Transport> Session<T> {
     }
 
     /// Polls until cancelled. Dropping the future ends the polls at once.
-    async fn poll(&self, beginnings: Vec<Beginning>, queue: IntakeSender, end: CancellationToken) {
+    async fn poll(&self, beginnings: Vec<Beginning>, queue: WriteSender, end: CancellationToken) {
         let mut polling = JoinSet::new();
         for (index, beginning) in beginnings.into_iter().enumerate() {
             let (apps, queue, end) = (self.apps.clone(), queue.clone(), end.clone());
@@ -171,7 +171,7 @@ impl<T: Transport> Session<T> {
 
 impl<T: Transport> PolledApp<T> {
     /// Polls until cancelled, each feed once its first cursor is durable.
-    async fn poll(&self, beginning: Beginning, queue: IntakeSender, end: CancellationToken) {
+    async fn poll(&self, beginning: Beginning, queue: WriteSender, end: CancellationToken) {
         let begun = end.run_until_cancelled(beginning.made_durable(self, &queue)).await;
         let Some(Ok((feeds, later))) = begun else { return };
         let (client, reports) = (self.client.clone(), self.reports.clone());

@@ -209,7 +209,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::commit::committer::Bounds;
+    use crate::commit::committer::BatchBounds;
     use crate::commit::log::{CommitError, Opened};
     use crate::model::batch::Batch;
     use crate::session::Session;
@@ -236,7 +236,7 @@ mod tests {
     fn session() -> Session<Http> {
         Session {
             apps: Arc::default(),
-            bounds: Bounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },
+            bounds: BatchBounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },
             queue_bytes: 1,
             totals: Arc::default(),
         }

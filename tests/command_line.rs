@@ -98,8 +98,8 @@ fn what_is_shipped_can_not_be_killed_by_an_environment_variable() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(!features("no-dev").contains("crash-points"));
-    assert!(features("all").contains("crash-points"), "the check would not see them");
+    assert!(!features("no-dev").contains("failpoints"));
+    assert!(features("all").contains("failpoints"), "the check would not see them");
 }
 
 /// A command that nobody reads any more has nothing to complain about.

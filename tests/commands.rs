@@ -29,7 +29,7 @@ use commands::judge::{Ended, judge};
 use commands::lives::{Outcome, live};
 use commands::plan::Kind;
 use commands::upstream::Call;
-use promoter_connector::model::material::{self, Refusal};
+use promoter_connector::model::material::{self, MaterialRefusal};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::requests::command::Answer;
 
@@ -132,7 +132,7 @@ fn whatever_is_wrong_with_one_answer_or_call_is_caught() {
     for errcode in [None, Some(-1), Some(103_006), Some(9_300_001), Some(48_001)] {
         let failed = |answers: &mut Vec<commands::judge::Committed>| {
             let Answer::Reply(result) = &mut answers[at(whole)].answer else { panic!("a whole request has a reply") };
-            result.outcome = material::Outcome::Failed(Refusal { errcode, message: "failed".into() });
+            result.outcome = material::MaterialOutcome::Failed(MaterialRefusal { errcode, message: "failed".into() });
         };
         assert!(caught(&|answers, _| failed(answers)), "a failure without a cause went unnoticed: {errcode:?}");
     }

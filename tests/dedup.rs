@@ -8,12 +8,12 @@ mod refused;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::feed::Feed;
-use promoter_connector::model::harvest::{Advance, Harvest, RefundsMet};
+use promoter_connector::model::page_facts::{Advance, PageFacts, RefundsMet};
 use promoter_connector::model::promoter::Promoter;
-use promoter_connector::model::pull::{Job, Pull};
+use promoter_connector::model::pull::{Pull, PullJob};
 use promoter_connector::model::row::{Payment, ReadRow, Row, RowFault, Touch};
 use promoter_connector::model::scope::Scope;
-use promoter_connector::model::state::{Intake, State, Tally};
+use promoter_connector::model::state::{QueuedWrite, RowCounts, State};
 use promoter_connector::model::state_record::{StateKey, StateValue};
 use promoter_connector::model::time::{Day, UnixMillis, UnixTime};
 
@@ -28,7 +28,7 @@ fn promoter() -> Promoter {
 fn begun(start: UnixTime) -> State {
     let mut state = State::default();
     let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
-    state.take(Intake::Begin(cursors), &mut Batch::default());
+    state.take(QueuedWrite::FirstCursors(cursors), &mut Batch::default());
     state
 }
 
@@ -56,13 +56,19 @@ fn dead_row() -> ReadRow {
 }
 
 /// One page that ends its pull and moves the cursor to `to`, if given.
-fn take(state: &mut State, scope: Scope, as_of: UnixTime, rows: Vec<ReadRow>, to: Option<UnixTime>) -> (Tally, Batch) {
-    let mut harvest = Harvest::read(&promoter(), scope, as_of, UnixMillis(0), rows);
+fn take(
+    state: &mut State,
+    scope: Scope,
+    as_of: UnixTime,
+    rows: Vec<ReadRow>,
+    to: Option<UnixTime>,
+) -> (RowCounts, Batch) {
+    let mut page_facts = PageFacts::read(&promoter(), scope, as_of, UnixMillis(0), rows);
     let from = state.cursor(&promoter(), scope.feed()).unwrap().complete_before;
-    harvest.advance = to.map(|to| Advance { from, to, refunds: None });
+    page_facts.advance = to.map(|to| Advance { from, to, refunds: None });
     let mut batch = Batch::default();
-    let tally = state.take(Intake::Harvest(harvest), &mut batch);
-    (tally, batch)
+    let counts = state.take(QueuedWrite::PageFacts(page_facts), &mut batch);
+    (counts, batch)
 }
 
 fn window(end: UnixTime) -> Scope {
@@ -70,23 +76,23 @@ fn window(end: UnixTime) -> Scope {
 }
 
 #[test]
-fn a_fact_is_published_at_its_first_sighting_only() {
+fn a_fact_is_published_at_its_first_observation_only() {
     let mut state = begun(NOON.minus(600));
     let rows = || vec![touch_row(NOON), touch_row(NOON)];
-    let (tally, batch) = take(&mut state, window(NOON), NOON, rows(), None);
-    assert_eq!((tally.published, tally.known, batch.events.len()), (1, 1, 1));
-    let (tally, batch) = take(&mut state, window(NOON), NOON, rows(), None);
-    assert_eq!((tally.published, tally.known), (0, 2));
+    let (counts, batch) = take(&mut state, window(NOON), NOON, rows(), None);
+    assert_eq!((counts.published, counts.duplicates, batch.events.len()), (1, 1, 1));
+    let (counts, batch) = take(&mut state, window(NOON), NOON, rows(), None);
+    assert_eq!((counts.published, counts.duplicates), (0, 2));
     assert!(batch.is_empty(), "what is known costs no transaction");
 }
 
 #[test]
 fn nothing_before_the_start_and_nothing_behind_the_cursor_is_published() {
     let mut state = begun(NOON);
-    let (tally, _) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.minus(1))], Some(NOON.plus(3600)));
-    assert_eq!((tally.before_start, tally.published), (1, 0));
-    let (tally, _) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.plus(3599))], None);
-    assert_eq!((tally.behind, tally.published), (1, 0));
+    let (counts, _) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.minus(1))], Some(NOON.plus(3600)));
+    assert_eq!((counts.before_start, counts.published), (1, 0));
+    let (counts, _) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.plus(3599))], None);
+    assert_eq!((counts.behind_cursor, counts.published), (1, 0));
 }
 
 #[test]
@@ -99,10 +105,10 @@ fn an_order_shown_under_two_dates_is_one_even_after_the_first_date_has_closed() 
     take(&mut state, Scope::day(yesterday.previous()), NOON, vec![], close(yesterday.previous().previous()));
     take(&mut state, Scope::day(yesterday.previous()), NOON, vec![], close(yesterday.previous()));
     assert_eq!(take(&mut state, Scope::day(yesterday), NOON, row(), None).0.published, 1);
-    assert_eq!(take(&mut state, Scope::day(today), NOON, row(), None).0.known, 1);
+    assert_eq!(take(&mut state, Scope::day(today), NOON, row(), None).0.duplicates, 1);
     take(&mut state, Scope::day(yesterday), NOON, row(), close(yesterday));
-    let (tally, _) = take(&mut state, Scope::day(today), NOON, row(), None);
-    assert_eq!((tally.known, tally.published), (1, 0));
+    let (counts, _) = take(&mut state, Scope::day(today), NOON, row(), None);
+    assert_eq!((counts.duplicates, counts.published), (1, 0));
 }
 
 #[test]
@@ -114,8 +120,8 @@ fn an_order_that_stands_twice_in_an_undated_pull_is_remembered_by_its_later_date
     let rows = vec![order_row(early, None), order_row(late, None)];
     let to = Some(today.previous().beijing_start());
     assert_eq!(take(&mut state, history, NOON, rows, to).0.published, 1);
-    let (tally, _) = take(&mut state, Scope::day(today), NOON, vec![order_row(late, None)], None);
-    assert_eq!((tally.known, tally.published), (1, 0));
+    let (counts, _) = take(&mut state, Scope::day(today), NOON, vec![order_row(late, None)], None);
+    assert_eq!((counts.duplicates, counts.published), (1, 0));
 }
 
 #[test]
@@ -128,8 +134,8 @@ fn an_order_at_the_boundary_of_an_undated_pull_is_one_whichever_neighbour_of_its
         let to = until.beijing_start();
         assert_eq!(take(&mut state, Scope::History { until }, NOON, row(), Some(to)).0.published, 1);
         let date = Day::in_beijing(NOON.minus((2 - zone_offset) * DAY));
-        let (tally, _) = take(&mut state, Scope::day(date), NOON, row(), None);
-        assert_eq!((tally.known, tally.published), (1, 0), "{zone_offset}");
+        let (counts, _) = take(&mut state, Scope::day(date), NOON, row(), None);
+        assert_eq!((counts.duplicates, counts.published), (1, 0), "{zone_offset}");
     }
 }
 
@@ -144,8 +150,8 @@ fn an_undated_pull_knows_what_a_dated_one_has_published_under_any_date() {
         for closed in -1..=3 {
             let to = Some(day(closed).beijing_end());
             take(&mut state, Scope::day(day(closed)), NOON, vec![], to);
-            let (tally, _) = take(&mut state, Scope::History { until: day(4) }, NOON, row(), None);
-            assert_eq!(tally.published, 0, "listed under {zone_offset}, closed up to {closed}");
+            let (counts, _) = take(&mut state, Scope::History { until: day(4) }, NOON, row(), None);
+            assert_eq!(counts.published, 0, "listed under {zone_offset}, closed up to {closed}");
         }
     }
 }
@@ -153,11 +159,11 @@ fn an_undated_pull_knows_what_a_dated_one_has_published_under_any_date() {
 /// What a page of refunds that has these times publishes: their number; the cursor moves as it does in the field.
 fn refunds(state: &mut State, now: UnixTime, times: &[Option<UnixTime>]) -> u64 {
     let rows = times.iter().map(|time| ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(*time)) });
-    let mut harvest = Harvest::read(&promoter(), Scope::Refunds, now, now.as_millis(), rows.collect());
+    let mut page_facts = PageFacts::read(&promoter(), Scope::Refunds, now, now.as_millis(), rows.collect());
     let from = state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before;
-    harvest.heads_for = from.max(now.minus(7 * DAY));
-    harvest.advance = Some(Advance { from, to: harvest.heads_for, refunds: None });
-    state.take(Intake::Harvest(harvest), &mut Batch::default()).published
+    page_facts.heads_for = from.max(now.minus(7 * DAY));
+    page_facts.advance = Some(Advance { from, to: page_facts.heads_for, refunds: None });
+    state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default()).published
 }
 
 /// A refund of an order that was paid ten days before noon.
@@ -191,9 +197,9 @@ fn a_refund_without_its_time_is_published_when_first_seen_and_never_again_howeve
 fn a_refund_without_its_time_carries_the_moment_it_was_observed() {
     let mut state = refunds_polled_once(NOON.minus(DAY));
     let rows = vec![ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(None)) }];
-    let harvest = Harvest::read(&promoter(), Scope::Refunds, NOON, NOON.as_millis(), rows);
+    let page_facts = PageFacts::read(&promoter(), Scope::Refunds, NOON, NOON.as_millis(), rows);
     let mut batch = Batch::default();
-    state.take(Intake::Harvest(harvest), &mut batch);
+    state.take(QueuedWrite::PageFacts(page_facts), &mut batch);
     assert_eq!(batch.events[0].fact.time, NOON);
 }
 
@@ -260,12 +266,13 @@ fn a_pull_of_orders_does_not_end_the_first_pull_of_refunds() {
         if ends_own {
             refunds(&mut state, NOON, &[]);
         }
-        let mut harvest = Harvest::read(&promoter(), Scope::day(Day::in_beijing(NOON)), NOON, UnixMillis(0), vec![]);
+        let mut page_facts =
+            PageFacts::read(&promoter(), Scope::day(Day::in_beijing(NOON)), NOON, UnixMillis(0), vec![]);
         let from = state.cursor(&promoter(), Feed::Orders).unwrap().complete_before;
         let to = from.plus(DAY);
         let met = RefundsMet { to: NOON.minus(366 * DAY), ends_history: true };
-        harvest.advance = Some(Advance { from, to, refunds: Some(met) });
-        state.take(Intake::Harvest(harvest), &mut Batch::default());
+        page_facts.advance = Some(Advance { from, to, refunds: Some(met) });
+        state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default());
         // Paid ten days ago: history for a first pull.
         assert_eq!(refunds(&mut state, NOON, &[None]), u64::from(ends_own));
     }
@@ -281,7 +288,7 @@ fn page(pull: &mut Pull, state: &mut State, rows: &[(&str, Option<UnixTime>)], g
     let (total, start_id) = if goes_on { (1000, Some("next".to_owned())) } else { (rows.len() as i64, None) };
     let taken = pull.take_page(rows.iter().map(row).collect(), Some(total), start_id, NOON.as_millis());
     taken.step.unwrap();
-    state.take(Intake::Harvest(taken.harvest), &mut Batch::default()).published
+    state.take(QueuedWrite::PageFacts(taken.page_facts), &mut Batch::default()).published
 }
 
 /// With its time one takes another place among the rows, and one that was behind it is missed.
@@ -291,7 +298,7 @@ fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved()
     let pull = |state: &State| {
         let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
         let lateness = 7 * DAY;
-        let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness, refunds: None };
+        let job = PullJob { promoter: promoter(), scope: Scope::Refunds, cursor, lateness, refunds: None };
         Pull::new(job, NOON)
     };
     let old = |days: i64| Some(NOON.minus(days * DAY));
@@ -313,7 +320,7 @@ fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved()
 fn two_refunds_of_an_order_on_two_pages_have_not_moved() {
     let mut state = begun(NOON.minus(40 * DAY));
     let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
-    let job = Job { promoter: promoter(), scope: Scope::Refunds, cursor, lateness: 7 * DAY, refunds: None };
+    let job = PullJob { promoter: promoter(), scope: Scope::Refunds, cursor, lateness: 7 * DAY, refunds: None };
     let mut pull = Pull::new(job, NOON);
     let old = |days: i64| Some(NOON.minus(days * DAY));
     assert_eq!(page(&mut pull, &mut state, &[("x", old(30))], true), 1);
@@ -325,10 +332,10 @@ fn two_refunds_of_an_order_on_two_pages_have_not_moved() {
 fn a_row_with_a_refund_is_a_payment_and_a_refund_and_both_feeds_know_the_refund() {
     let mut state = begun(NOON.minus(DAY));
     let rows = || vec![order_row(NOON.minus(60), Some(NOON))];
-    let (tally, batch) = take(&mut state, Scope::day(Day::in_beijing(NOON)), NOON, rows(), None);
-    assert_eq!(tally.published, 2);
+    let (counts, batch) = take(&mut state, Scope::day(Day::in_beijing(NOON)), NOON, rows(), None);
+    assert_eq!(counts.published, 2);
     assert!(batch.events[0].fact.time < batch.events[1].fact.time);
-    assert_eq!(take(&mut state, Scope::Refunds, NOON, rows(), None).0.known, 1);
+    assert_eq!(take(&mut state, Scope::Refunds, NOON, rows(), None).0.duplicates, 1);
 }
 
 #[test]
@@ -339,8 +346,8 @@ fn the_bytes_of_an_unreadable_row_go_once_whichever_feed_meets_them_and_however_
     let lateness = 7 * DAY;
     for hour in 0..1000 {
         let now = NOON.plus(hour * 3600);
-        let (tally, _) = take(&mut state, Scope::Refunds, now, vec![dead_row()], Some(now.minus(lateness)));
-        assert_eq!((tally.dead_lettered, tally.known), (0, 1), "after {hour} hours");
+        let (counts, _) = take(&mut state, Scope::Refunds, now, vec![dead_row()], Some(now.minus(lateness)));
+        assert_eq!((counts.dead_lettered, counts.duplicates), (0, 1), "after {hour} hours");
     }
     // Renewed every few days, not with every pull.
     assert!(state.chunks() < 5, "{} chunks", state.chunks());
@@ -349,9 +356,9 @@ fn the_bytes_of_an_unreadable_row_go_once_whichever_feed_meets_them_and_however_
 #[test]
 fn an_advance_that_was_built_on_another_cursor_moves_nothing() {
     let mut state = begun(NOON);
-    let mut harvest = Harvest::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![]);
-    harvest.advance = Some(Advance { from: NOON.minus(1), to: NOON.plus(DAY), refunds: None });
-    state.take(Intake::Harvest(harvest), &mut Batch::default());
+    let mut page_facts = PageFacts::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![]);
+    page_facts.advance = Some(Advance { from: NOON.minus(1), to: NOON.plus(DAY), refunds: None });
+    state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default());
     assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().complete_before, NOON);
 }
 
@@ -387,7 +394,7 @@ fn refunds_that_are_polled_later_have_their_own_start_and_come_once_where_orders
         (promoter(), Feed::Orders, Cursor::begin(Feed::Orders, NOON.minus(30 * DAY))),
         (promoter(), Feed::Refunds, Cursor::memory(NOON.minus(30 * DAY))),
     ];
-    state.take(Intake::Begin(first), &mut Batch::default());
+    state.take(QueuedWrite::FirstCursors(first), &mut Batch::default());
     let met = || order_row(NOON.minus(60), Some(NOON));
     assert_eq!(take(&mut state, Scope::day(Day::in_beijing(NOON)), NOON, vec![met()], None).0.published, 2);
 
@@ -395,12 +402,12 @@ fn refunds_that_are_polled_later_have_their_own_start_and_come_once_where_orders
     let start = NOON.minus(40 * DAY);
     let memory = state.cursor(&promoter(), Feed::Refunds).unwrap();
     let polled = Cursor::begin_with(memory, Feed::Refunds, start);
-    state.take(Intake::Begin(vec![(promoter(), Feed::Refunds, polled)]), &mut batch);
+    state.take(QueuedWrite::FirstCursors(vec![(promoter(), Feed::Refunds, polled)]), &mut batch);
     assert_eq!(batch.state.len(), 1, "the first cursor is written");
     let refund = |days: i64| order_row(NOON.minus(60 * DAY), Some(NOON.minus(days * DAY)));
     let rows = vec![refund(41), refund(39), refund(20), met()];
-    let (tally, _) = take(&mut state, Scope::Refunds, NOON, rows, Some(NOON.minus(7 * DAY)));
-    assert_eq!((tally.before_start, tally.published, tally.known), (1, 2, 1));
+    let (counts, _) = take(&mut state, Scope::Refunds, NOON, rows, Some(NOON.minus(7 * DAY)));
+    assert_eq!((counts.before_start, counts.published, counts.duplicates), (1, 2, 1));
 }
 
 #[test]
@@ -408,7 +415,7 @@ fn a_first_cursor_that_exists_already_stays() {
     let mut state = begun(NOON);
     let mut batch = Batch::default();
     let later = Cursor::begin(Feed::Touches, NOON.plus(DAY));
-    state.take(Intake::Begin(vec![(promoter(), Feed::Touches, later)]), &mut batch);
+    state.take(QueuedWrite::FirstCursors(vec![(promoter(), Feed::Touches, later)]), &mut batch);
     assert!(batch.is_empty());
     assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().start, NOON);
 }
@@ -431,8 +438,8 @@ fn what_stays_in_view_is_remembered_over_a_leap_of_the_cursor() {
         let mut state = refunds_polled_once(NOON.minus(DAY));
         let row = || vec![ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(None)) }];
         let met = NOON.plus(first_met * DAY);
-        let harvest = Harvest::read(&promoter(), Scope::Refunds, met, met.as_millis(), row());
-        assert_eq!(state.take(Intake::Harvest(harvest), &mut Batch::default()).published, 1);
+        let page_facts = PageFacts::read(&promoter(), Scope::Refunds, met, met.as_millis(), row());
+        assert_eq!(state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default()).published, 1);
         let again = (20..60).map(|day| refunds(&mut state, NOON.plus(day * DAY), &[None])).sum::<u64>();
         assert_eq!(again, 0, "first met on day {first_met}");
     }

@@ -8,16 +8,16 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use promoter_connector::commit::committer::Bounds;
-use promoter_connector::commit::memory_log::{Durable, MemoryLog};
-use promoter_connector::commit::script::Script;
-use promoter_connector::commit::totals::Totals;
+use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::fault_script::FaultScript;
+use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::StartFrom;
+use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
-use promoter_connector::model::turns::Rules;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::HoldSettings;
 use promoter_connector::upstream::buffer::Buffer;
@@ -117,7 +117,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
         reading: Buffer::new(2 << 20),
     };
     let minute = Duration::from_secs(60);
-    let touches = FeedOrder { rules: Rules { every: minute, idle_every: minute, lateness: 600 }, start_from };
+    let touches = FeedPlan { settings: PollSettings { every: minute, idle_every: minute, lateness: 600 }, start_from };
     PolledApp {
         client: Arc::new(Client::new(settings, upstream.clone())),
         promoters: vec![PolledPromoter {
@@ -133,7 +133,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
 }
 
 struct Lived {
-    durable: Durable,
+    durable: DurableTopics,
     app: Arc<Client<Upstream>>,
 }
 
@@ -143,18 +143,18 @@ async fn live(upstream: Upstream, token_source: TokenSource, start_from: StartFr
     Lived { durable: live_of(vec![polled], seconds).await, app }
 }
 
-async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> Durable {
+async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> DurableTopics {
     for app in &apps {
         let _ = app.client.warm_up().await;
     }
     let session = Session {
         apps: Arc::new(apps),
-        bounds: Bounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
+        bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
         queue_bytes: 1 << 20,
-        totals: Arc::new(Totals::default()),
+        totals: Arc::new(CommitTotals::default()),
     };
-    let durable = Arc::new(Mutex::new(Durable::default()));
-    let make_log = || MemoryLog::new(durable.clone(), Script::uneventful());
+    let durable = Arc::new(Mutex::new(DurableTopics::default()));
+    let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
     let stop = CancellationToken::new();
     let end = async {
         tokio::time::sleep(Duration::from_secs(u64::try_from(seconds).unwrap())).await;
@@ -218,7 +218,7 @@ async fn an_app_whose_upstream_can_not_be_reached_delays_and_moves_no_other_apps
         let apps = [("wx1", &away), ("wx2", &near)];
         live_of(apps.map(|(app, upstream)| polled_app(app, upstream, stable(), StartFrom::Now)).into(), seconds)
     };
-    let of = |durable: &Durable, app: &str| {
+    let of = |durable: &DurableTopics, app: &str| {
         let events = durable.events.iter().filter(|event| event.promoter.app_id() == app);
         events.map(|event| event.observed_at.0 / 1000 - HOUR - event.fact.time.0).collect::<Vec<_>>()
     };

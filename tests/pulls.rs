@@ -11,7 +11,7 @@ mod upstream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use promoter_connector::model::fact::{Content, OrderStatus};
+use promoter_connector::model::fact::{FactContent, OrderStatus};
 use promoter_connector::model::feed::{Interface, StartFrom};
 use promoter_connector::model::time::{Day, UnixTime};
 use promoter_connector::upstream::budget::BudgetSettings;
@@ -120,8 +120,8 @@ async fn a_refund_without_its_time_is_published_once_however_late_it_comes_and_w
     world.live(&setup, 20 * DAY).await;
     let durable = world.durable.lock().unwrap();
     let events = durable.events.iter().map(|event| match &event.fact.content {
-        Content::Order { status, payment, .. } => (payment.trade_no.clone(), *status, payment.refunded_time),
-        Content::Touch(_) => panic!("no touches are polled"),
+        FactContent::Order { status, payment, .. } => (payment.trade_no.clone(), *status, payment.refunded_time),
+        FactContent::Touch(_) => panic!("no touches are polled"),
     });
     let events: BTreeSet<_> = events.collect();
     let wanted =

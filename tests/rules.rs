@@ -14,19 +14,19 @@ mod upstream;
 
 use std::collections::BTreeMap;
 
-use connector::{Connector, LATENESS, Step};
+use connector::{Connector, LATENESS, PollStep};
 use promoter_connector::model::row::Row;
 use promoter_connector::model::time::UnixTime;
 use proptest::prelude::*;
 use upstream::{DAY, HOUR, Listed, RefundPlan, START, Shown, Told, Upstream, Zone, order, refund, touch};
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = PollStep> {
     let pause = prop_oneof![4 => 0..900i64, 1 => 0..3 * DAY];
     let dies = prop_oneof![4 => Just(None), 1 => (0..4usize).prop_map(Some)];
     let ends = prop_oneof![3 => Just(1000usize), 1 => 1..4usize];
     let reorder = prop_oneof![4 => Just(None), 1 => (1..4usize, any::<u64>()).prop_map(Some)];
     (pause, 0..3usize, ends, any::<bool>(), dies, 0..120i64, reorder).prop_map(
-        |(pause, feed, ends_after, held, dies_after, page_pause, reorder)| Step {
+        |(pause, feed, ends_after, held, dies_after, page_pause, reorder)| PollStep {
             pause,
             feed,
             ends_after,
@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<PollStep>> {
     proptest::collection::vec(step(), 0..80)
 }
 
@@ -81,7 +81,7 @@ fn orders(from: i64) -> impl Strategy<Value = (Zone, Vec<Shown>)> {
         let mut rows = Vec::new();
         for (number, (offset, late, listed, refunds)) in orders.into_iter().enumerate() {
             let paid = START.0 + offset;
-            let shown_at = paid + (late * (listed.latest_sighting(zone, paid) - paid) as f64) as i64;
+            let shown_at = paid + (late * (listed.latest_observation(zone, paid) - paid) as f64) as i64;
             rows.push(Shown { listed, ..Shown::new(shown_at, order(number, paid)) });
             let (kind, after, refund_late, told, twice, again_after) = refunds;
             if kind == 0 {
@@ -97,7 +97,7 @@ fn told() -> impl Strategy<Value = Told> {
     prop_oneof![2 => Just(Told::AtOnce), 1 => (1..6 * DAY).prop_map(Told::Later), 1 => Just(Told::Never)]
 }
 
-fn run(upstream: &Upstream, from: UnixTime, steps: &[Step], polls_refunds: bool) -> Connector {
+fn run(upstream: &Upstream, from: UnixTime, steps: &[PollStep], polls_refunds: bool) -> Connector {
     let mut connector = Connector::new(from, polls_refunds);
     for step in steps {
         connector.now += step.pause;

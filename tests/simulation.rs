@@ -20,21 +20,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use promoter_connector::commit::committer::Bounds;
-use promoter_connector::commit::crash_point::CrashPoint;
-use promoter_connector::commit::memory_log::{Durable, MemoryLog};
-use promoter_connector::commit::script::{Fault, Script};
-use promoter_connector::commit::totals::Totals;
+use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::failpoint::Failpoint;
+use promoter_connector::commit::fault_script::{FaultScript, ScriptedFault};
+use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::dead_letter::DeadLetter;
-use promoter_connector::model::fact::{Content, OrderStatus};
+use promoter_connector::model::fact::{FactContent, OrderStatus};
 use promoter_connector::model::feed::{Feed, StartFrom};
+use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::row::{Payment, Touch};
 use promoter_connector::model::state_record::StateKey;
 use promoter_connector::model::time::{UnixMillis, UnixTime};
-use promoter_connector::model::turns::Rules;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::simulator::faults::Level;
 use promoter_connector::simulator::options::Days;
 use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, SimulatedTransport, World};
@@ -105,7 +105,7 @@ fn world_options(seed: u64, lateness: Lateness, random: &mut ChaCha8Rng) -> Opti
 struct Watched {
     upstream: SimulatedTransport,
     app: AppId,
-    durable: Arc<Mutex<Durable>>,
+    durable: Arc<Mutex<DurableTopics>>,
     begun: Arc<Mutex<HashSet<StateKey>>>,
     early: Arc<Mutex<Vec<StateKey>>>,
 }
@@ -143,8 +143,8 @@ impl Transport for Watched {
 fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: StartFrom) -> Vec<PolledApp<Watched>> {
     let transport = &watched.upstream;
     let ids = transport.world().with(|world| world.promoter_ids());
-    let order = |feed: Feed| FeedOrder {
-        rules: Rules {
+    let order = |feed: Feed| FeedPlan {
+        settings: PollSettings {
             every: Duration::from_secs(if feed == Feed::Refunds { 600 } else { 60 }),
             idle_every: Duration::from_secs(900),
             lateness: lateness[feed as usize],
@@ -187,26 +187,26 @@ fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: St
 }
 
 /// What befalls the log, one call after the other.
-fn script(seed: u64, calm: Arc<AtomicBool>, crashed: &CancellationToken) -> Script {
+fn script(seed: u64, calm: Arc<AtomicBool>, crashed: &CancellationToken) -> FaultScript {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let decide = move || {
         let delay = Duration::from_millis(random.random_range(0..300));
         let fault = match random.random_range(0..100) {
-            _ if calm.load(Ordering::Relaxed) => Fault::None,
-            0..5 => Fault::Aborted,
-            5..8 => Fault::UnknownCommitted,
-            8..11 => Fault::UnknownAborted,
-            11..16 => Fault::Crash(CrashPoint::POLLS[random.random_range(0..CrashPoint::POLLS.len())]),
-            _ => Fault::None,
+            _ if calm.load(Ordering::Relaxed) => ScriptedFault::None,
+            0..5 => ScriptedFault::Aborted,
+            5..8 => ScriptedFault::UnknownCommitted,
+            8..11 => ScriptedFault::UnknownAborted,
+            11..16 => ScriptedFault::Crash(Failpoint::POLLS[random.random_range(0..Failpoint::POLLS.len())]),
+            _ => ScriptedFault::None,
         };
         (delay, fault)
     };
-    Script::new(decide, crashed.clone())
+    FaultScript::new(decide, crashed.clone())
 }
 
 struct Outcome {
     shown: Vec<Shown>,
-    durable: Arc<Mutex<Durable>>,
+    durable: Arc<Mutex<DurableTopics>>,
     from: UnixTime,
     crashes: u64,
     /// Feeds that were polled before their first cursor was durable.
@@ -224,7 +224,7 @@ async fn live(seed: u64) -> Result<Outcome, String> {
     } else {
         (StartFrom::At(start.as_seconds()), start.as_seconds())
     };
-    let durable = Arc::new(Mutex::new(Durable::default()));
+    let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let watched = Watched {
         upstream: transport.clone(),
         app: AppId::new("none").unwrap(),
@@ -242,13 +242,13 @@ async fn live(seed: u64) -> Result<Outcome, String> {
         calm.store(settled, Ordering::Relaxed);
         let session = Session {
             apps: Arc::new(apps(&options, &watched, lateness, start_from)),
-            bounds: Bounds {
+            bounds: BatchBounds {
                 linger: Duration::from_millis(50),
                 events_max: random.random_range(1..200),
                 bytes_max: 1 << 20,
             },
             queue_bytes: 1 << random.random_range(10..22),
-            totals: Arc::new(Totals::default()),
+            totals: Arc::new(CommitTotals::default()),
         };
         let stop = CancellationToken::new();
         let crashed = CancellationToken::new();
@@ -354,30 +354,32 @@ fn may_be_history(shown: &Shown, from: UnixTime) -> bool {
 
 fn expected_key(shown: &Shown) -> String {
     let content = match &shown.content {
-        ShownContent::Touch(touch) => Content::Touch(touch.clone()),
+        ShownContent::Touch(touch) => FactContent::Touch(touch.clone()),
         ShownContent::Order { status, touch, payment } => {
-            Content::Order { status: *status, touch: touch.clone(), payment: payment.clone() }
+            FactContent::Order { status: *status, touch: touch.clone(), payment: payment.clone() }
         }
         ShownContent::DeadRow(raw) => return format!("{} dead {}", shown.promoter, String::from_utf8_lossy(raw)),
     };
     key(&shown.promoter, &if shown.told_later { untimed(content) } else { content })
 }
 
-fn untimed(content: Content) -> Content {
+fn untimed(content: FactContent) -> FactContent {
     match content {
-        Content::Order { status, touch, payment } => {
-            Content::Order { status, touch, payment: Payment { refunded_time: None, ..payment } }
+        FactContent::Order { status, touch, payment } => {
+            FactContent::Order { status, touch, payment: Payment { refunded_time: None, ..payment } }
         }
-        touch @ Content::Touch(_) => touch,
+        touch @ FactContent::Touch(_) => touch,
     }
 }
 
 /// Everything but what the merchant may edit.
-fn key(promoter: &Promoter, content: &Content) -> String {
+fn key(promoter: &Promoter, content: &FactContent) -> String {
     let lasting = |touch: &Touch| Touch { role_id: None, retail_id: None, extra_info: None, ..touch.clone() };
     match content {
-        Content::Touch(touch) => format!("{promoter} {:?}", lasting(touch)),
-        Content::Order { status, touch, payment } => format!("{promoter} {status:?} {:?} {payment:?}", lasting(touch)),
+        FactContent::Touch(touch) => format!("{promoter} {:?}", lasting(touch)),
+        FactContent::Order { status, touch, payment } => {
+            format!("{promoter} {status:?} {:?} {payment:?}", lasting(touch))
+        }
     }
 }
 

@@ -11,20 +11,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use promoter_connector::avro::encode::{Encoders, Framings};
-use promoter_connector::commit::committer::Bounds;
+use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
-use promoter_connector::commit::totals::Totals;
+use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::facts_log::records::{FactWriter, OldestEvents, SizeLimits};
 use promoter_connector::model::age::AgeLimits;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::feed::{Feed, StartFrom};
+use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::state::State;
 use promoter_connector::model::time::UnixMillis;
-use promoter_connector::model::turns::Rules;
 use promoter_connector::retry::{JITTER, RetrySettings};
-use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::HoldSettings;
 use promoter_connector::upstream::buffer::{Buffer, Buffers};
@@ -65,11 +65,11 @@ struct Run {
 
 fn drain(odd_rows: &str) -> Run {
     let upstream = Upstream::start(odd_rows);
-    let totals = Arc::new(Totals::default());
+    let totals = Arc::new(CommitTotals::default());
     let session = Session {
         apps: Arc::new(vec![app(&upstream.url)]),
         // The configuration's defaults.
-        bounds: Bounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
+        bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
         queue_bytes: 16 << 20,
         totals: totals.clone(),
     };
@@ -120,11 +120,12 @@ fn app(base_url: &str) -> PolledApp<Http> {
         in_flight: 64,
         reading: Buffer::new(2 << 20),
     };
-    let rules = Rules { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
+    let polling = PollSettings { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
     let promoter = |number: u32| PolledPromoter {
         promoter: Promoter::new(&app, &format!("oSimulated{number:06}")).unwrap(),
-        feeds: Feed::ALL
-            .map(|feed| (feed == Feed::Touches).then_some(FeedOrder { rules, start_from: StartFrom::Earliest })),
+        feeds: Feed::ALL.map(|feed| {
+            (feed == Feed::Touches).then_some(FeedPlan { settings: polling, start_from: StartFrom::Earliest })
+        }),
         refunds_lateness: 0,
         refunds_start: StartFrom::Earliest,
     };

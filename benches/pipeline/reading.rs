@@ -11,10 +11,10 @@ use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::model::batch::{Batch, Event};
 use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::feed::{Feed, Interface};
-use promoter_connector::model::harvest::Harvest;
+use promoter_connector::model::page_facts::PageFacts;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::scope::Scope;
-use promoter_connector::model::state::{Intake, State};
+use promoter_connector::model::state::{QueuedWrite, State};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{Options, SimRequest, World};
 use promoter_connector::upstream::transport::Method;
@@ -104,14 +104,14 @@ fn round(page: &Page) -> ([Duration; STEPS.len()], usize) {
     });
     let rows: Vec<_> = (0..PAGES).map(|_| read_page(&page.body, asked, latest).unwrap().1.rows).collect();
     assert_eq!(rows[0].len(), ROWS as usize);
-    let mut harvests = Vec::new();
-    let harvest = timed(|| {
-        harvests.extend(rows.into_iter().map(|rows| Harvest::read(&promoter, page.scope, latest, NOW, rows)));
+    let mut pages = Vec::new();
+    let page_facts = timed(|| {
+        pages.extend(rows.into_iter().map(|rows| PageFacts::read(&promoter, page.scope, latest, NOW, rows)));
     });
-    let known = harvests.clone();
+    let known = pages.clone();
     let mut states: Vec<_> = (0..PAGES).map(|_| begun(&promoter)).collect();
     let mut batches: Vec<_> = (0..PAGES).map(|_| Batch::default()).collect();
-    let take_new = timed(|| take(&mut states, harvests, &mut batches));
+    let take_new = timed(|| take(&mut states, pages, &mut batches));
     let mut nothing: Vec<_> = (0..PAGES).map(|_| Batch::default()).collect();
     let take_known = timed(|| take(&mut states, known, &mut nothing));
     assert!(nothing.iter().all(|batch| batch.events.is_empty()));
@@ -125,12 +125,12 @@ fn round(page: &Page) -> ([Duration; STEPS.len()], usize) {
             }
         }
     });
-    ([parse, read, harvest, take_new, take_known, encode], facts)
+    ([parse, read, page_facts, take_new, take_known, encode], facts)
 }
 
-fn take(states: &mut [State], harvests: Vec<Harvest>, batches: &mut [Batch]) {
-    for ((state, harvest), batch) in states.iter_mut().zip(harvests).zip(batches) {
-        black_box(state.take(Intake::Harvest(harvest), batch));
+fn take(states: &mut [State], pages: Vec<PageFacts>, batches: &mut [Batch]) {
+    for ((state, page_facts), batch) in states.iter_mut().zip(pages).zip(batches) {
+        black_box(state.take(QueuedWrite::PageFacts(page_facts), batch));
     }
 }
 
@@ -138,7 +138,7 @@ fn take(states: &mut [State], harvests: Vec<Harvest>, batches: &mut [Batch]) {
 fn begun(promoter: &Promoter) -> State {
     let mut state = State::default();
     let first = Feed::ALL.map(|feed| (promoter.clone(), feed, Cursor::begin(feed, UnixTime::EARLIEST)));
-    state.take(Intake::Begin(first.into()), &mut Batch::default());
+    state.take(QueuedWrite::FirstCursors(first.into()), &mut Batch::default());
     state
 }
 

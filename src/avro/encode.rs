@@ -4,7 +4,7 @@ use apache_avro::writer::datum::GenericDatumWriter;
 
 use super::framing::Framing;
 use super::positional::PositionalRecord;
-use super::records::{Circumstances, DeadLetterRecord, Event, OrderRecord, TouchRecord};
+use super::records::{Circumstances, DeadLetterRecord, EventRecord, OrderRecord, TouchRecord};
 use super::schemas::RecordKind;
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::Fact;
@@ -63,9 +63,9 @@ impl Encoders {
     ) -> Result<(), EncodeError> {
         let event_id = fact.id.hex();
         let circumstances = Circumstances { event_id: event_id.as_str(), promoter, id_kind, observed_at };
-        match Event::of(fact, circumstances) {
-            Event::Touch(record) => self.touch.encode(&record, buffer),
-            Event::Order(record) => self.order.encode(&record, buffer),
+        match EventRecord::of(fact, circumstances) {
+            EventRecord::Touch(record) => self.touch.encode(&record, buffer),
+            EventRecord::Order(record) => self.order.encode(&record, buffer),
         }
     }
 
@@ -116,13 +116,13 @@ mod tests {
     fn a_record_that_its_schema_refuses_is_a_short_error_and_leaves_nothing() {
         positional_record! {
             RecordKind::Touch:
-            struct Stranger<'a> {
+            struct OtherRecord<'a> {
                 event_id: &'a str,
             }
         }
-        let encoder = Encoder::new::<Stranger>(Framing::SingleObject);
+        let encoder = Encoder::new::<OtherRecord>(Framing::SingleObject);
         let mut buffer = vec![1, 2, 3];
-        let error = encoder.encode(&Stranger { event_id: "1" }, &mut buffer).unwrap_err().to_string();
+        let error = encoder.encode(&OtherRecord { event_id: "1" }, &mut buffer).unwrap_err().to_string();
         assert!(buffer.is_empty());
         assert!(error.starts_with("a promoter.Touch can't be encoded"), "{error}");
         assert!(error.len() < 400, "{error}");

@@ -17,7 +17,7 @@ use super::encode::{EncodeError, Encoder};
 use super::framing::{self, Framing, SchemaReference};
 use super::positional::positional_record;
 use super::schemas::RecordKind;
-use crate::model::material::{MaterialRequest, MaterialResult, Outcome};
+use crate::model::material::{MaterialOutcome, MaterialRequest, MaterialResult};
 use crate::model::time::UnixMillis;
 
 /// How many schemas of others are kept: requesters are few, and each has a handful of them over the years.
@@ -223,10 +223,10 @@ positional_record! {
 impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
     fn from(result: &'a MaterialResult) -> ResultRecord<'a> {
         let (status, material, refusal) = match &result.outcome {
-            Outcome::Succeeded(material) => ("SUCCEEDED", Some(material), None),
-            Outcome::Failed(refusal) => ("FAILED", None, Some(refusal)),
-            Outcome::Rejected(refusal) => ("REJECTED", None, Some(refusal)),
-            Outcome::Expired(refusal) => ("EXPIRED", None, Some(refusal)),
+            MaterialOutcome::Succeeded(material) => ("SUCCEEDED", Some(material), None),
+            MaterialOutcome::Failed(refusal) => ("FAILED", None, Some(refusal)),
+            MaterialOutcome::Rejected(refusal) => ("REJECTED", None, Some(refusal)),
+            MaterialOutcome::Expired(refusal) => ("EXPIRED", None, Some(refusal)),
         };
         let qrcode = material.and_then(|material| material.qrcode.as_ref());
         ResultRecord {

@@ -8,7 +8,7 @@ use serde_bytes::Bytes;
 use super::positional::positional_record;
 use super::schemas::RecordKind;
 use crate::model::dead_letter::DeadLetter;
-use crate::model::fact::{Content, Fact, OrderStatus};
+use crate::model::fact::{Fact, FactContent, OrderStatus};
 use crate::model::promoter::{IdKind, Promoter};
 use crate::model::row::{Payment, Touch};
 use crate::model::time::{UnixMillis, UnixTime};
@@ -41,17 +41,17 @@ pub(super) struct Circumstances<'a> {
 }
 
 /// A fact in the shape of its topic.
-pub(super) enum Event<'a> {
+pub(super) enum EventRecord<'a> {
     Touch(TouchRecord<'a>),
     Order(OrderRecord<'a>),
 }
 
-impl<'a> Event<'a> {
-    pub fn of(fact: &'a Fact, circumstances: Circumstances<'a>) -> Event<'a> {
+impl<'a> EventRecord<'a> {
+    pub fn of(fact: &'a Fact, circumstances: Circumstances<'a>) -> EventRecord<'a> {
         match &fact.content {
-            Content::Touch(touch) => Event::Touch(TouchRecord::of(fact.time, touch, circumstances)),
-            Content::Order { status, touch, payment } => {
-                Event::Order(OrderRecord::of(*status, touch, payment, circumstances))
+            FactContent::Touch(touch) => EventRecord::Touch(TouchRecord::of(fact.time, touch, circumstances)),
+            FactContent::Order { status, touch, payment } => {
+                EventRecord::Order(OrderRecord::of(*status, touch, payment, circumstances))
             }
         }
     }

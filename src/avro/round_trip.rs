@@ -7,8 +7,8 @@ use super::decode::{DecodeError, Decoder};
 use super::encode::{Encoders, Framings};
 use super::framing::Framing;
 use super::schemas::RecordKind;
-use crate::model::dead_letter::{DeadLetter, Origin, Source};
-use crate::model::fact::{Content, Fact, OrderStatus};
+use crate::model::dead_letter::{DeadLetter, DeadLetterSource, Origin};
+use crate::model::fact::{Fact, FactContent, OrderStatus};
 use crate::model::feed::Feed;
 use crate::model::promoter::{AppId, IdKind, Promoter};
 use crate::model::row::{Payment, Touch};
@@ -82,7 +82,12 @@ fn fact() -> impl Strategy<Value = (Promoter, Fact)> {
 }
 
 fn dead_letter() -> impl Strategy<Value = DeadLetter> {
-    let sources = [Source::Feed(Feed::Touches), Source::Feed(Feed::Refunds), Source::Commands, Source::Registry];
+    let sources = [
+        DeadLetterSource::Feed(Feed::Touches),
+        DeadLetterSource::Feed(Feed::Refunds),
+        DeadLetterSource::Commands,
+        DeadLetterSource::Registry,
+    ];
     let origin =
         (text(), any::<i32>(), any::<i64>()).prop_map(|(topic, partition, offset)| Origin { topic, partition, offset });
     (
@@ -126,8 +131,8 @@ fn optional_string(text: &Option<String>) -> Value {
 /// What a consumer must find, written down once more, field by field, from the contract.
 fn expected_of_fact(promoter: &Promoter, fact: &Fact, observed_at: i64) -> Vec<(&'static str, Value)> {
     let (touch, create_time) = match &fact.content {
-        Content::Touch(touch) => (touch, millis(fact.time)),
-        Content::Order { touch, .. } => (touch, optional(touch.create_time.map(millis))),
+        FactContent::Touch(touch) => (touch, millis(fact.time)),
+        FactContent::Order { touch, .. } => (touch, optional(touch.create_time.map(millis))),
     };
     let mut fields = vec![
         ("event_id", string(&fact.id.to_string())),
@@ -143,7 +148,7 @@ fn expected_of_fact(promoter: &Promoter, fact: &Fact, observed_at: i64) -> Vec<(
         ("scene", optional(touch.scene.map(Value::Long))),
         ("share_extra_info", optional_string(&touch.share_extra_info)),
     ];
-    if let Content::Order { status, payment, .. } = &fact.content {
+    if let FactContent::Order { status, payment, .. } = &fact.content {
         let status = match status {
             OrderStatus::Unknown => string("UNKNOWN"),
             OrderStatus::Paid => string("PAID"),
@@ -201,8 +206,8 @@ proptest! {
             .fact(&fact, &promoter, IdKind::UnionId, UnixMillis(observed_at), &mut buffer)
             .unwrap();
         let kind = match fact.content {
-            Content::Touch(_) => RecordKind::Touch,
-            Content::Order { .. } => RecordKind::Order,
+            FactContent::Touch(_) => RecordKind::Touch,
+            FactContent::Order { .. } => RecordKind::Order,
         };
         prop_assert_eq!(read(&buffer), Ok((kind, named(expected_of_fact(&promoter, &fact, observed_at)))));
     }

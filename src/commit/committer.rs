@@ -1,4 +1,4 @@
-//! The one writer: plans intakes into batches, and makes the batches durable one after the other.
+//! The one writer: plans writes into batches, and makes the batches durable one after the other.
 //!
 //! While a transaction is under way the next batch grows beside it, so the log never waits for planning. `State`
 //! runs ahead of the log by those two batches; see [`crate::model::state`] for why that needs no way back.
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::crash_point::{CrashPoint, reach};
+use super::failpoint::{Failpoint, reach};
 use super::log::{CommitError, CommitLog, Ended, StateLog};
-use super::pace::Pace;
-use super::planned::Planned;
-use super::queue::{IntakeReceiver, Queued};
-use super::totals::Totals;
+use super::pace::BatchPace;
+use super::planned::PlannedBatch;
+use super::queue::{ReceivedWrite, WriteReceiver};
+use super::totals::CommitTotals;
 use crate::model::batch::Batch;
-use crate::model::state::{State, Tally};
+use crate::model::state::{RowCounts, State};
 
 /// How often a batch is tried again before the log is opened anew.
 pub const ATTEMPTS_MAX: u32 = 5;
@@ -31,10 +31,10 @@ const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\
 /// How long a transaction under way is waited for when the lease is revoked.
 pub const REVOCATION_GRACE: Duration = Duration::from_secs(10);
 
-/// When intakes stop being added to a batch.
+/// When writes stop being added to a batch.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// How long a batch waits for more, from its first intake on.
+pub struct BatchBounds {
+    /// How long a batch waits for more, from its first write on.
     pub linger: Duration,
     pub events_max: usize,
     pub bytes_max: usize,
@@ -43,65 +43,65 @@ pub struct Bounds {
 pub struct Committer<L> {
     log: L,
     state: State,
-    bounds: Bounds,
-    totals: Arc<Totals>,
+    bounds: BatchBounds,
+    totals: Arc<CommitTotals>,
 }
 
 /// A batch that grows.
 struct Growing {
-    planned: Planned,
-    /// When it stops waiting for more; set by its first intake.
+    planned: PlannedBatch,
+    /// When it stops waiting for more; set by its first write.
     deadline: Option<Instant>,
     /// Who wants to know when it is durable.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
 /// How the commit of a planned batch went.
-struct Outcome {
+struct CommitOutcome {
     /// What became durable, in as many transactions.
-    committed: Vec<(Tally, Arc<Batch>)>,
+    committed: Vec<(RowCounts, Arc<Batch>)>,
     /// Records and bytes of the smallest part that the log was too slow for.
     too_slow: Option<(usize, usize)>,
     took: Duration,
     result: Result<(), CommitError>,
 }
 
-type Commit<L> = Pin<Box<dyn Future<Output = (L, Outcome)> + Send>>;
+type CommitFuture<L> = Pin<Box<dyn Future<Output = (L, CommitOutcome)> + Send>>;
 
 /// Where the log is: at hand, or inside the transaction under way.
-enum Log<L> {
+enum LogState<L> {
     Idle(L),
-    Committing(Commit<L>),
+    Committing(CommitFuture<L>),
 }
 
 impl<L: StateLog> Committer<L> {
-    pub fn new(log: L, state: State, bounds: Bounds, totals: Arc<Totals>) -> Committer<L> {
+    pub fn new(log: L, state: State, bounds: BatchBounds, totals: Arc<CommitTotals>) -> Committer<L> {
         Committer { log, state, bounds, totals }
     }
 
     /// Writes until the queue is closed and drained, the lease is revoked, or the log fails. Gives the log back,
     /// unless it is lost in a transaction that did not end in time.
-    pub async fn run(self, mut intakes: IntakeReceiver, revoked: CancellationToken) -> (Option<L>, Ended) {
+    pub async fn run(self, mut writes: WriteReceiver, revoked: CancellationToken) -> (Option<L>, Ended) {
         let Committer { log, mut state, bounds, totals } = self;
-        let mut log = Log::Idle(log);
+        let mut log = LogState::Idle(log);
         let mut growing = Growing::new();
-        let mut pace = Pace::new(bounds);
+        let mut pace = BatchPace::new(bounds);
         let mut open = true;
         loop {
             let bounds = pace.bounds();
-            if !open && growing.is_empty() && matches!(log, Log::Idle(_)) {
+            if !open && growing.is_empty() && matches!(log, LogState::Idle(_)) {
                 return (log.idle(), Ended::Drained);
             }
-            if growing.is_empty() && matches!(log, Log::Idle(_)) {
+            if growing.is_empty() && matches!(log, LogState::Idle(_)) {
                 // What they wait for needed no record, or stands in a batch before.
                 tell(&mut growing.waiting);
             }
             let due = !open || growing.is_full(bounds) || growing.is_due();
             log = match log {
-                Log::Idle(idle) if due && !growing.is_empty() => {
+                LogState::Idle(idle) if due && !growing.is_empty() => {
                     let planned = std::mem::replace(&mut growing, Growing::new());
-                    reach(CrashPoint::Planned);
-                    Log::Committing(Box::pin(commit(idle, planned)))
+                    reach(Failpoint::Planned);
+                    LogState::Committing(Box::pin(commit(idle, planned)))
                 }
                 log => log,
             };
@@ -120,7 +120,7 @@ impl<L: StateLog> Committer<L> {
                     };
                 }
                 (idle, outcome) = log.committed() => {
-                    log = Log::Idle(idle);
+                    log = LogState::Idle(idle);
                     match outcome.too_slow {
                         Some((records, bytes)) => pace.too_slow(records, bytes),
                         None => pace.took(outcome.took),
@@ -129,11 +129,11 @@ impl<L: StateLog> Committer<L> {
                         return (log.idle(), error.into());
                     }
                 }
-                queued = intakes.receive(), if open && !growing.is_full(bounds) => match queued {
+                queued = writes.receive(), if open && !growing.is_full(bounds) => match queued {
                     Some(queued) => growing.take(queued, &mut state, bounds),
                     None => open = false,
                 },
-                () = growing.wait(), if !growing.is_due() && matches!(log, Log::Idle(_)) => {}
+                () = growing.wait(), if !growing.is_due() && matches!(log, LogState::Idle(_)) => {}
             }
         }
     }
@@ -141,20 +141,20 @@ impl<L: StateLog> Committer<L> {
 
 impl Growing {
     fn new() -> Growing {
-        Growing { planned: Planned::default(), deadline: None, waiting: Vec::new() }
+        Growing { planned: PlannedBatch::default(), deadline: None, waiting: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
         self.planned.batch.is_empty()
     }
 
-    fn take(&mut self, queued: Queued, state: &mut State, bounds: Bounds) {
-        let Queued { intake, durable, .. } = queued;
-        let of = intake.feed();
-        let tally = self.planned.take(intake, state);
+    fn take(&mut self, queued: ReceivedWrite, state: &mut State, bounds: BatchBounds) {
+        let ReceivedWrite { write, durable, .. } = queued;
+        let of = write.feed();
+        let counts = self.planned.take(write, state);
         if let Some((promoter, feed)) = of {
-            let Tally { published, dead_lettered, known, behind, before_start } = tally;
-            tracing::debug!(%promoter, %feed, published, dead_lettered, known, behind, before_start, "page taken");
+            let RowCounts { published, dead_lettered, duplicates, behind_cursor, before_start } = counts;
+            tracing::debug!(%promoter, %feed, published, dead_lettered, duplicates, behind_cursor, before_start, "page taken");
         }
         self.waiting.extend(durable);
         if !self.is_empty() {
@@ -162,7 +162,7 @@ impl Growing {
         }
     }
 
-    fn is_full(&self, bounds: Bounds) -> bool {
+    fn is_full(&self, bounds: BatchBounds) -> bool {
         let batch = &self.planned.batch;
         batch.records() >= bounds.events_max || batch.weight >= bounds.bytes_max
     }
@@ -180,27 +180,27 @@ impl Growing {
     }
 }
 
-impl<L> Log<L> {
+impl<L> LogState<L> {
     fn idle(self) -> Option<L> {
         match self {
-            Log::Idle(log) => Some(log),
-            Log::Committing(_) => None,
+            LogState::Idle(log) => Some(log),
+            LogState::Committing(_) => None,
         }
     }
 
     /// Until the transaction under way has ended; for ever when there is none.
-    async fn committed(&mut self) -> (L, Outcome) {
+    async fn committed(&mut self) -> (L, CommitOutcome) {
         match self {
-            Log::Committing(commit) => commit.await,
-            Log::Idle(_) => std::future::pending().await,
+            LogState::Committing(commit) => commit.await,
+            LogState::Idle(_) => std::future::pending().await,
         }
     }
 
     /// The log, once no transaction is under way.
-    async fn settled(self) -> (L, Option<Outcome>) {
+    async fn settled(self) -> (L, Option<CommitOutcome>) {
         match self {
-            Log::Idle(log) => (log, None),
-            Log::Committing(commit) => {
+            LogState::Idle(log) => (log, None),
+            LogState::Committing(commit) => {
                 let (log, outcome) = commit.await;
                 (log, Some(outcome))
             }
@@ -208,10 +208,10 @@ impl<L> Log<L> {
     }
 }
 
-impl Outcome {
+impl CommitOutcome {
     /// Counts what became durable, also where the rest did not.
-    fn conclude(self, totals: &Totals) -> Result<(), CommitError> {
-        self.committed.iter().for_each(|(tally, batch)| totals.add(*tally, batch));
+    fn conclude(self, totals: &CommitTotals) -> Result<(), CommitError> {
+        self.committed.iter().for_each(|(counts, batch)| totals.add(*counts, batch));
         self.result
     }
 }
@@ -223,9 +223,9 @@ fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
     }
 }
 
-async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, Outcome) {
+async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome) {
     let Growing { planned, mut waiting, .. } = growing;
-    let mut outcome = Outcome { committed: Vec::new(), too_slow: None, took: Duration::ZERO, result: Ok(()) };
+    let mut outcome = CommitOutcome { committed: Vec::new(), too_slow: None, took: Duration::ZERO, result: Ok(()) };
     // The last of them is the next.
     let mut parts = vec![planned];
     while let Some(part) = parts.pop() {
@@ -241,7 +241,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, Outcome) {
         let result = attempts(&mut log, part.batch.clone(), records, may_split).instrument(span).await;
         outcome.took = outcome.took.max(began.elapsed());
         match result {
-            Ok(()) => outcome.committed.push((part.tally(), part.batch)),
+            Ok(()) => outcome.committed.push((part.counts(), part.batch)),
             Err(CommitError::TooSlow(error)) if may_split => {
                 tracing::warn!(records, bytes, %error, remedy = REMEDY, "a transaction took too long: it is split");
                 outcome.too_slow = Some((records, bytes));

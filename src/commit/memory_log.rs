@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::crash_point::CrashPoint;
+use super::failpoint::Failpoint;
+use super::fault_script::FaultScript;
 use super::log::{CommitError, CommitLog, Lease, OpenError, Opened};
-use super::script::Script;
 use crate::model::age::AgeLimits;
 use crate::model::batch::{Batch, Event};
 use crate::model::dead_letter::DeadLetter;
@@ -16,7 +16,7 @@ use crate::model::state_record::{StateKey, StateValue};
 
 /// What survives a crash: the topics as a `read_committed` consumer sees them.
 #[derive(Default)]
-pub struct Durable {
+pub struct DurableTopics {
     pub events: Vec<Event>,
     pub dead_letters: Vec<DeadLetter>,
     /// The state topic after compaction, in bytes, so that its codec takes part.
@@ -27,27 +27,27 @@ pub struct Durable {
 }
 
 pub struct MemoryLog {
-    durable: Arc<Mutex<Durable>>,
-    script: Script,
+    durable: Arc<Mutex<DurableTopics>>,
+    script: FaultScript,
     epoch: u64,
 }
 
 impl MemoryLog {
-    pub fn new(durable: Arc<Mutex<Durable>>, script: Script) -> MemoryLog {
+    pub fn new(durable: Arc<Mutex<DurableTopics>>, script: FaultScript) -> MemoryLog {
         MemoryLog { durable, script, epoch: 0 }
     }
 
-    fn durable(&self) -> MutexGuard<'_, Durable> {
+    fn durable(&self) -> MutexGuard<'_, DurableTopics> {
         whole(&self.durable)
     }
 }
 
 /// A poisoned lock means that a test has failed already; its content is still whole.
-fn whole(durable: &Mutex<Durable>) -> MutexGuard<'_, Durable> {
+fn whole(durable: &Mutex<DurableTopics>) -> MutexGuard<'_, DurableTopics> {
     durable.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Durable {
+impl DurableTopics {
     fn write(&mut self, batch: &Batch, epoch: u64) -> Result<(), CommitError> {
         if self.epoch != epoch {
             return Err(CommitError::Reopen("fenced".into()));
@@ -77,7 +77,7 @@ impl CommitLog for MemoryLog {
             durable.epoch += 1;
             durable.epoch
         };
-        self.script.reach(CrashPoint::Fenced, fault).await;
+        self.script.reach(Failpoint::Fenced, fault).await;
         let mut state = State::default();
         for (key, value) in &self.durable().state {
             let stop = |error| OpenError::Stop(format!("{key}: {error}"));
@@ -86,7 +86,7 @@ impl CommitLog for MemoryLog {
             state.restore(key, Some(value));
         }
         state.restored();
-        self.script.reach(CrashPoint::Restored, fault).await;
+        self.script.reach(Failpoint::Restored, fault).await;
         self.script.opens(fault)?;
         Ok(Opened { state, lease: Lease::new(|_| true, CancellationToken::new()), age_limits: AgeLimits::default() })
     }

@@ -1,4 +1,4 @@
-//! From intakes to durable batches: one queue, one writer, one log.
+//! From writes to durable batches: one queue, one writer, one log.
 
 pub mod queue;
 
@@ -12,8 +12,8 @@ pub mod totals;
 
 pub mod log;
 
-pub mod script;
+pub mod fault_script;
 
 pub mod memory_log;
 
-pub mod crash_point;
+pub mod failpoint;

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use super::committer::Bounds;
+use super::committer::BatchBounds;
 
 /// A commit that is this quick shows that more would go.
 const QUICK: Duration = Duration::from_secs(3);
 
-pub(super) struct Pace {
-    configured: Bounds,
-    now: Bounds,
+pub(super) struct BatchPace {
+    configured: BatchBounds,
+    now: BatchBounds,
 }
 
-impl Pace {
-    pub fn new(configured: Bounds) -> Pace {
-        Pace { configured, now: configured }
+impl BatchPace {
+    pub fn new(configured: BatchBounds) -> BatchPace {
+        BatchPace { configured, now: configured }
     }
 
-    pub fn bounds(&self) -> Bounds {
+    pub fn bounds(&self) -> BatchBounds {
         self.now
     }
 
@@ -43,9 +43,9 @@ mod tests {
 
     #[test]
     fn bounds_shrink_below_what_was_too_much_and_grow_back_with_quick_commits() {
-        let configured = Bounds { linger: Duration::ZERO, events_max: 1000, bytes_max: 1 << 20 };
-        let of = |pace: &Pace| (pace.bounds().events_max, pace.bounds().bytes_max);
-        let mut pace = Pace::new(configured);
+        let configured = BatchBounds { linger: Duration::ZERO, events_max: 1000, bytes_max: 1 << 20 };
+        let of = |pace: &BatchPace| (pace.bounds().events_max, pace.bounds().bytes_max);
+        let mut pace = BatchPace::new(configured);
         pace.too_slow(800, 1 << 19);
         assert_eq!(of(&pace), (400, 1 << 18));
         pace.took(QUICK);

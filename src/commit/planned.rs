@@ -2,55 +2,55 @@
 //!
 //! # Why a batch may be split
 //!
-//! A batch is what some intakes have added to the state, one after the other. Had it been closed behind any of them, the
+//! A batch is what some writes have added to the state, one after the other. Had it been closed behind any of them, the
 //! log would have been given what stands before that place, and then the rest. So the parts, committed in this order, are
 //! a history that could have been without any split, whatever ends it in between: if only the first ones become
 //! durable, the log holds what a batch that was closed there would have left, and the pages of the others are asked for
-//! again. What must stay together (a page's events, dead letters, memory and cursor) comes from one intake, and
+//! again. What must stay together (a page's events, dead letters, memory and cursor) comes from one write, and
 //! is never split. And only a batch of which nothing was written is: one whose outcome is unknown is never tried again.
 
 use std::sync::Arc;
 
-use crate::model::batch::{Batch, Size};
-use crate::model::state::{Intake, State, Tally};
+use crate::model::batch::{Batch, BatchSize};
+use crate::model::state::{QueuedWrite, RowCounts, State};
 
 #[derive(Default)]
-pub(super) struct Planned {
+pub(super) struct PlannedBatch {
     pub batch: Arc<Batch>,
-    /// Where each intake ends that led to something, with what it was counted as.
-    ends: Vec<(Size, Tally)>,
+    /// Where each write ends that led to something, with what it was counted as.
+    ends: Vec<(BatchSize, RowCounts)>,
 }
 
-impl Planned {
-    /// Adds what `intake` leads to. Gives what it was counted as.
-    pub fn take(&mut self, intake: Intake, state: &mut State) -> Tally {
+impl PlannedBatch {
+    /// Adds what `write` leads to. Gives what it was counted as.
+    pub fn take(&mut self, write: QueuedWrite, state: &mut State) -> RowCounts {
         // Nobody shares a batch that still grows.
         let batch = Arc::make_mut(&mut self.batch);
-        let tally = state.take(intake, batch);
+        let counts = state.take(write, batch);
         let size = batch.size();
         match self.ends.last_mut() {
-            Some((end, sum)) if *end == size || *end == Size::default() => {
+            Some((end, sum)) if *end == size || *end == BatchSize::default() => {
                 *end = size;
-                *sum += tally;
+                *sum += counts;
             }
-            _ => self.ends.push((size, tally)),
+            _ => self.ends.push((size, counts)),
         }
-        tally
+        counts
     }
 
-    pub fn tally(&self) -> Tally {
-        let mut sum = Tally::default();
-        self.ends.iter().for_each(|(_, tally)| sum += *tally);
+    pub fn counts(&self) -> RowCounts {
+        let mut sum = RowCounts::default();
+        self.ends.iter().for_each(|(_, counts)| sum += *counts);
         sum
     }
 
-    /// Whether it is more than one intake's.
+    /// Whether it is more than one write's.
     pub fn may_be_halved(&self) -> bool {
         self.ends.len() > 1
     }
 
     /// Two parts of about the same size, in the order in which they have to be committed.
-    pub fn halved(mut self) -> [Planned; 2] {
+    pub fn halved(mut self) -> [PlannedBatch; 2] {
         let half = self.batch.weight / 2;
         let last = self.ends.len().saturating_sub(2);
         let middle = self.ends.iter().position(|(end, _)| end.weight >= half).unwrap_or(last).min(last);
@@ -58,6 +58,6 @@ impl Planned {
         let mut ends = self.ends.split_off(middle + 1);
         ends.iter_mut().for_each(|(end, _)| *end = end.behind(cut));
         let second = Arc::make_mut(&mut self.batch).split_off(cut);
-        [self, Planned { batch: Arc::new(second), ends }]
+        [self, PlannedBatch { batch: Arc::new(second), ends }]
     }
 }

@@ -1,79 +1,79 @@
 //! The bounded queue between those who ask the upstream and the one who writes.
 //!
-//! The bound is in bytes, not in intakes: a page may be tiny or as large as `http.response_max`. Who sends waits
+//! The bound is in bytes, not in writes: a page may be tiny or as large as `http.response_max`. Who sends waits
 //! while the queue is full, so a slow Kafka slows the polling instead of filling the memory.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::model::state::Intake;
+use crate::model::state::QueuedWrite;
 
 /// Permits are counted in this many bytes, so that their number stays within what a semaphore can count.
 const PERMIT_BYTES: usize = 1024;
 
 /// The other end is gone: the session is over, and nothing more will be written in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the intake queue is closed")]
+#[error("the write queue is closed")]
 pub struct Closed;
 
 #[derive(Clone)]
-pub struct IntakeSender {
-    intakes: mpsc::UnboundedSender<Queued>,
+pub struct WriteSender {
+    writes: mpsc::UnboundedSender<ReceivedWrite>,
     room: Arc<Semaphore>,
     permits_max: usize,
 }
 
-pub struct IntakeReceiver {
-    intakes: mpsc::UnboundedReceiver<Queued>,
+pub struct WriteReceiver {
+    writes: mpsc::UnboundedReceiver<ReceivedWrite>,
     room: Arc<Semaphore>,
 }
 
-/// An intake and its place in the queue, which is free again when this is dropped.
-pub struct Queued {
-    pub intake: Intake,
-    /// To be told once the log holds what came of the intake. It is dropped untold if that never happens in this session.
+/// A write and its place in the queue, which is free again when this is dropped.
+pub struct ReceivedWrite {
+    pub write: QueuedWrite,
+    /// To be told once the log holds what came of the write. It is dropped untold if that never happens in this session.
     pub durable: Option<oneshot::Sender<()>>,
     _room: OwnedSemaphorePermit,
 }
 
-/// A queue of about `bytes_max` bytes. An intake larger than the whole queue is let in when the queue is empty.
-pub fn intake_queue(bytes_max: usize) -> (IntakeSender, IntakeReceiver) {
+/// A queue of about `bytes_max` bytes. A write larger than the whole queue is let in when the queue is empty.
+pub fn write_queue(bytes_max: usize) -> (WriteSender, WriteReceiver) {
     let permits_max = (bytes_max / PERMIT_BYTES).clamp(1, u32::MAX as usize);
     let room = Arc::new(Semaphore::new(permits_max));
     // Unbounded in number, but every element holds a permit: the semaphore is the bound.
     let (sender, receiver) = mpsc::unbounded_channel();
-    (IntakeSender { intakes: sender, room: room.clone(), permits_max }, IntakeReceiver { intakes: receiver, room })
+    (WriteSender { writes: sender, room: room.clone(), permits_max }, WriteReceiver { writes: receiver, room })
 }
 
-impl IntakeSender {
-    pub async fn send(&self, intake: Intake) -> Result<(), Closed> {
-        self.put(intake, None).await
+impl WriteSender {
+    pub async fn send(&self, write: QueuedWrite) -> Result<(), Closed> {
+        self.put(write, None).await
     }
 
-    /// Sends an intake and waits until the log holds what came of it, and of all that were sent before.
-    pub async fn send_durably(&self, intake: Intake) -> Result<(), Closed> {
+    /// Sends a write and waits until the log holds what came of it, and of all that were sent before.
+    pub async fn send_durably(&self, write: QueuedWrite) -> Result<(), Closed> {
         let (tell, told) = oneshot::channel();
-        self.put(intake, Some(tell)).await?;
+        self.put(write, Some(tell)).await?;
         told.await.map_err(|_| Closed)
     }
 
-    async fn put(&self, intake: Intake, durable: Option<oneshot::Sender<()>>) -> Result<(), Closed> {
-        let permits = (intake.weight() / PERMIT_BYTES + 1).min(self.permits_max);
+    async fn put(&self, write: QueuedWrite, durable: Option<oneshot::Sender<()>>) -> Result<(), Closed> {
+        let permits = (write.weight() / PERMIT_BYTES + 1).min(self.permits_max);
         let permits = u32::try_from(permits).map_err(|_| Closed)?;
         let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
-        self.intakes.send(Queued { intake, durable, _room: room }).map_err(|_| Closed)
+        self.writes.send(ReceivedWrite { write, durable, _room: room }).map_err(|_| Closed)
     }
 }
 
-impl IntakeReceiver {
-    /// The next intake, or nothing when every sender is gone and the queue is empty.
-    pub async fn receive(&mut self) -> Option<Queued> {
-        self.intakes.recv().await
+impl WriteReceiver {
+    /// The next write, or nothing when every sender is gone and the queue is empty.
+    pub async fn receive(&mut self) -> Option<ReceivedWrite> {
+        self.writes.recv().await
     }
 }
 
-impl Drop for IntakeReceiver {
+impl Drop for WriteReceiver {
     /// Wakes those who wait for room: there will be none.
     fn drop(&mut self) {
         self.room.close();
@@ -84,13 +84,13 @@ impl Drop for IntakeReceiver {
 mod tests {
     use super::*;
 
-    fn small() -> Intake {
-        Intake::Begin(Vec::new())
+    fn small() -> QueuedWrite {
+        QueuedWrite::FirstCursors(Vec::new())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_queue_holds_its_sender_until_an_intake_is_done_with() {
-        let (sender, mut receiver) = intake_queue(PERMIT_BYTES);
+    async fn a_full_queue_holds_its_sender_until_a_write_is_done_with() {
+        let (sender, mut receiver) = write_queue(PERMIT_BYTES);
         sender.send(small()).await.unwrap();
         let waiting = tokio::spawn({
             let sender = sender.clone();
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_learns_that_the_session_is_over() {
-        let (sender, receiver) = intake_queue(PERMIT_BYTES);
+        let (sender, receiver) = write_queue(PERMIT_BYTES);
         sender.send(small()).await.unwrap();
         let waiting = tokio::spawn({
             let sender = sender.clone();

@@ -7,18 +7,18 @@ use std::sync::{Mutex, PoisonError};
 use crate::model::batch::Batch;
 use crate::model::feed::Feed;
 use crate::model::promoter::{AppId, Promoter};
-use crate::model::state::Tally;
+use crate::model::state::RowCounts;
 use crate::model::time::UnixTime;
 use crate::telemetry::sums::{DeadLetters, Told};
 
 /// Since the process began.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub struct CommitTotals {
     pub transactions: AtomicU64,
     pub published: AtomicU64,
     pub dead_lettered: AtomicU64,
-    pub known: AtomicU64,
-    pub behind: AtomicU64,
+    pub duplicates: AtomicU64,
+    pub behind_cursor: AtomicU64,
     pub before_start: AtomicU64,
     told: Told<6>,
     letters: DeadLetters,
@@ -26,19 +26,19 @@ pub struct Totals {
     idle_starts: Mutex<BTreeSet<AppId>>,
 }
 
-impl Totals {
+impl CommitTotals {
     /// A transaction has been committed.
-    pub(super) fn add(&self, tally: Tally, batch: &Batch) {
+    pub(super) fn add(&self, counts: RowCounts, batch: &Batch) {
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.published.fetch_add(tally.published, Ordering::Relaxed);
-        self.dead_lettered.fetch_add(tally.dead_lettered, Ordering::Relaxed);
-        self.known.fetch_add(tally.known, Ordering::Relaxed);
-        self.behind.fetch_add(tally.behind, Ordering::Relaxed);
-        self.before_start.fetch_add(tally.before_start, Ordering::Relaxed);
+        self.published.fetch_add(counts.published, Ordering::Relaxed);
+        self.dead_lettered.fetch_add(counts.dead_lettered, Ordering::Relaxed);
+        self.duplicates.fetch_add(counts.duplicates, Ordering::Relaxed);
+        self.behind_cursor.fetch_add(counts.behind_cursor, Ordering::Relaxed);
+        self.before_start.fetch_add(counts.before_start, Ordering::Relaxed);
         self.letters.count(&batch.dead_letters);
     }
 
-    /// How much has become durable since the last call: transactions, facts published, dead letters, facts that were known,
+    /// How much has become durable since the last call: transactions, facts published, dead letters, duplicates,
     /// behind the cursor, before the start.
     pub fn news(&self) -> [u64; 6] {
         self.told.news(self.counters())
@@ -61,13 +61,29 @@ impl Totals {
 
     /// Says all that has become durable, at the end.
     pub fn say_stopped(&self) {
-        let [transactions, published, dead_letters, known, behind, before_start] = self.counters();
+        let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = self.counters();
         let pipeline = "polls";
-        tracing::info!(pipeline, transactions, published, dead_letters, known, behind, before_start, "stopped");
+        tracing::info!(
+            pipeline,
+            transactions,
+            published,
+            dead_letters,
+            duplicates,
+            behind_cursor,
+            before_start,
+            "stopped"
+        );
     }
 
     fn counters(&self) -> [u64; 6] {
-        [&self.transactions, &self.published, &self.dead_lettered, &self.known, &self.behind, &self.before_start]
-            .map(|counter| counter.load(Ordering::Relaxed))
+        [
+            &self.transactions,
+            &self.published,
+            &self.dead_lettered,
+            &self.duplicates,
+            &self.behind_cursor,
+            &self.before_start,
+        ]
+        .map(|counter| counter.load(Ordering::Relaxed))
     }
 }

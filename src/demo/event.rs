@@ -131,7 +131,7 @@ mod tests {
     use crate::model::dead_letter::DeadLetter;
     use crate::model::fact::Fact;
     use crate::model::feed::Feed;
-    use crate::model::material::{Image, ImageKind, Material, MaterialResult, Outcome, Refusal};
+    use crate::model::material::{Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialResult};
     use crate::model::promoter::{IdKind, Promoter};
     use crate::model::row::{Payment, Touch};
     use crate::model::time::{UnixMillis, UnixTime};
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(shown(&bytes), ("00:00:00".into(), words.into()));
     }
 
-    fn reply(outcome: Outcome) -> (String, String) {
+    fn reply(outcome: MaterialOutcome) -> (String, String) {
         let [request_id, app_id, promoter_openid] = ["poster-1", "wx1", "o1"].map(str::to_owned);
         let result = MaterialResult { request_id, app_id, promoter_openid, outcome };
         let mut bytes = Vec::new();
@@ -222,12 +222,12 @@ mod tests {
         let tag = Some("#小程序://推广/1".to_owned());
         let material = Material { share_path: None, qrcode, tag, issued_at: MIDNIGHT.as_millis() };
         let words = "poster-1: short link #小程序://推广/1, QR code of 4 bytes, expires 2022-12-17";
-        assert_eq!(reply(Outcome::Succeeded(material)), ("00:00:00".into(), words.into()));
+        assert_eq!(reply(MaterialOutcome::Succeeded(material)), ("00:00:00".into(), words.into()));
     }
 
     #[test]
     fn a_reply_without_material_tells_why() {
-        let refused = Outcome::Rejected(Refusal::own("path is empty"));
+        let refused = MaterialOutcome::Rejected(MaterialRefusal::own("path is empty"));
         assert_eq!(reply(refused), (String::new(), "poster-1: REJECTED path is empty".into()));
     }
 

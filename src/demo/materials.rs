@@ -92,7 +92,7 @@ mod tests {
     use crate::avro::framing::Framing;
     use crate::avro::material::ResultEncoder;
     use crate::model::fact::Fact;
-    use crate::model::material::{MaterialResult, Outcome, Refusal};
+    use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialResult};
     use crate::model::promoter::{IdKind, Promoter};
     use crate::model::row::Touch;
     use crate::model::time::{UnixMillis, UnixTime};
@@ -108,7 +108,7 @@ mod tests {
 
     fn reply(request_id: &str) -> Decoded {
         let [request_id, app_id, promoter_openid] = [request_id, "wx1", "oA"].map(str::to_owned);
-        let outcome = Outcome::Failed(Refusal::own("any"));
+        let outcome = MaterialOutcome::Failed(MaterialRefusal::own("any"));
         let mut bytes = Vec::new();
         let result = MaterialResult { request_id, app_id, promoter_openid, outcome };
         ResultEncoder::new(Framing::SingleObject).encode(&result, &mut bytes).unwrap();

@@ -28,17 +28,17 @@ pub struct Batch {
 
 /// How much a batch holds of everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Size {
+pub struct BatchSize {
     pub events: usize,
     pub dead_letters: usize,
     pub state: usize,
     pub weight: usize,
 }
 
-impl Size {
+impl BatchSize {
     /// What of this is left behind `cut`.
-    pub fn behind(self, cut: Size) -> Size {
-        Size {
+    pub fn behind(self, cut: BatchSize) -> BatchSize {
+        BatchSize {
             events: self.events - cut.events,
             dead_letters: self.dead_letters - cut.dead_letters,
             state: self.state - cut.state,
@@ -48,13 +48,13 @@ impl Size {
 }
 
 impl Batch {
-    pub fn size(&self) -> Size {
+    pub fn size(&self) -> BatchSize {
         let (events, dead_letters, state) = (self.events.len(), self.dead_letters.len(), self.state.len());
-        Size { events, dead_letters, state, weight: self.weight }
+        BatchSize { events, dead_letters, state, weight: self.weight }
     }
 
     /// Keeps what it held when it was as large as `cut`, and gives the rest.
-    pub fn split_off(&mut self, cut: Size) -> Batch {
+    pub fn split_off(&mut self, cut: BatchSize) -> Batch {
         let weight = self.weight - cut.weight;
         self.weight = cut.weight;
         Batch {

@@ -11,23 +11,23 @@ pub const RAW_BYTES_MAX: usize = 512 * 1024;
 
 /// Where the bytes came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum DeadLetterSource {
     Feed(Feed),
     Commands,
     Registry,
 }
 
-impl Source {
+impl DeadLetterSource {
     pub fn name(self) -> &'static str {
         match self {
-            Source::Feed(feed) => feed.name(),
-            Source::Commands => "commands",
-            Source::Registry => "registry",
+            DeadLetterSource::Feed(feed) => feed.name(),
+            DeadLetterSource::Commands => "commands",
+            DeadLetterSource::Registry => "registry",
         }
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for DeadLetterSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -43,7 +43,7 @@ pub struct Origin {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    pub source: Source,
+    pub source: DeadLetterSource,
     /// A short code, stable for programs.
     pub reason: &'static str,
     pub detail: String,
@@ -64,7 +64,7 @@ impl DeadLetter {
         raw: Box<[u8]>,
         observed_at: UnixMillis,
     ) -> DeadLetter {
-        let source = Source::Feed(feed);
+        let source = DeadLetterSource::Feed(feed);
         let letter = DeadLetter { source, reason, detail, promoter: Some(promoter), origin: None, raw, observed_at };
         letter.cut_to(RAW_BYTES_MAX)
     }
@@ -77,7 +77,7 @@ impl DeadLetter {
         raw: Box<[u8]>,
         observed_at: UnixMillis,
     ) -> DeadLetter {
-        let (source, origin) = (Source::Commands, Some(origin));
+        let (source, origin) = (DeadLetterSource::Commands, Some(origin));
         let letter = DeadLetter { source, reason, detail, promoter: None, origin, raw, observed_at };
         letter.cut_to(RAW_BYTES_MAX)
     }

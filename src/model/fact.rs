@@ -12,7 +12,7 @@ use super::time::UnixTime;
 /// The upstream's number for no scene: a row says so or leaves the field out.
 const NO_SCENE: i64 = 0;
 
-/// What makes two sightings the same fact: the first 128 bits of a BLAKE3 hash.
+/// What makes two observed facts the same: the first 128 bits of a BLAKE3 hash.
 ///
 /// The hash is cryptographic because users control some of the hashed text: with a weaker one, a constructed
 /// collision would suppress somebody's commission.
@@ -62,7 +62,7 @@ pub enum OrderStatus {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum FactContent {
     Touch(Touch),
     /// `payment` is as the event shows it: `status_code` and `refunded_time` fit `status`.
     Order {
@@ -79,7 +79,7 @@ pub struct Fact {
     pub time: UnixTime,
     /// The feed whose memory it is looked up in: every refund in that of `refunds`, whichever feed met it.
     pub memory: Feed,
-    pub content: Content,
+    pub content: FactContent,
     /// The row's bytes as the upstream sent them, for the dead letters in case it can't be published.
     pub raw: Box<[u8]>,
 }
@@ -88,14 +88,14 @@ impl Fact {
     /// A touch, or nothing where the row has no `create_time` (the reader has refused such a row already).
     pub fn touch(promoter: &Promoter, touch: Touch, raw: Box<[u8]>) -> Option<Fact> {
         let time = touch.create_time?;
-        let id = Identity::new("touch", promoter)
+        let id = IdentityHasher::new("touch", promoter)
             .text(&touch.openid)
             .number(time.0)
             .optional_text(touch.path.as_deref())
             .optional_number(touch.scene.filter(|scene| *scene != NO_SCENE))
             .optional_text(touch.share_extra_info.as_deref())
             .finish();
-        Some(Fact { id, time, memory: Feed::Touches, content: Content::Touch(touch), raw })
+        Some(Fact { id, time, memory: Feed::Touches, content: FactContent::Touch(touch), raw })
     }
 
     /// The payment that a row of any status but an unknown one shows.
@@ -106,7 +106,7 @@ impl Fact {
             id,
             time: payment.paid_time,
             memory: Feed::Orders,
-            content: Content::Order { status: OrderStatus::Paid, touch, payment },
+            content: FactContent::Order { status: OrderStatus::Paid, touch, payment },
             raw,
         }
     }
@@ -122,7 +122,7 @@ impl Fact {
             id,
             time: payment.refunded_time.unwrap_or(payment.paid_time),
             memory: Feed::Refunds,
-            content: Content::Order { status: OrderStatus::Refunded, touch, payment },
+            content: FactContent::Order { status: OrderStatus::Refunded, touch, payment },
             raw,
         }
     }
@@ -130,8 +130,8 @@ impl Fact {
     /// Whether the row told when it happened.
     pub fn has_time(&self) -> bool {
         match &self.content {
-            Content::Order { status: OrderStatus::Refunded, payment, .. } => payment.refunded_time.is_some(),
-            Content::Touch(_) | Content::Order { .. } => true,
+            FactContent::Order { status: OrderStatus::Refunded, payment, .. } => payment.refunded_time.is_some(),
+            FactContent::Touch(_) | FactContent::Order { .. } => true,
         }
     }
 
@@ -142,7 +142,7 @@ impl Fact {
             id,
             time: payment.paid_time,
             memory: Feed::Orders,
-            content: Content::Order { status: OrderStatus::Unknown, touch, payment },
+            content: FactContent::Order { status: OrderStatus::Unknown, touch, payment },
             raw,
         }
     }
@@ -172,11 +172,11 @@ impl RefundMark {
 
 /// The identity of a row that can't be read: its bytes, per promoter, whichever feed meets them.
 pub fn dead_row_id(promoter: &Promoter, raw: &[u8]) -> FactId {
-    Identity::new("dead", promoter).bytes(raw).finish()
+    IdentityHasher::new("dead", promoter).bytes(raw).finish()
 }
 
-fn order_identity(status: &str, promoter: &Promoter, payment: &Payment) -> Identity {
-    let mut identity = Identity::new(status, promoter);
+fn order_identity(status: &str, promoter: &Promoter, payment: &Payment) -> IdentityHasher {
+    let mut identity = IdentityHasher::new(status, promoter);
     identity.text(&payment.mch_id).text(&payment.trade_no);
     identity
 }
@@ -185,34 +185,34 @@ fn order_identity(status: &str, promoter: &Promoter, payment: &Payment) -> Ident
 /// each optional field says whether it is there.
 ///
 /// The input is gathered first: hashing a few hundred bytes at once costs half of what hashing them in pieces does.
-struct Identity(SmallVec<[u8; IDENTITY_BYTES]>);
+struct IdentityHasher(SmallVec<[u8; IDENTITY_BYTES]>);
 
 /// Most identities are shorter, and take no allocation.
 const IDENTITY_BYTES: usize = 320;
 
-impl Identity {
-    fn new(kind: &str, promoter: &Promoter) -> Identity {
-        let mut identity = Identity(SmallVec::new());
+impl IdentityHasher {
+    fn new(kind: &str, promoter: &Promoter) -> IdentityHasher {
+        let mut identity = IdentityHasher(SmallVec::new());
         identity.text(kind).text(promoter.app_id()).text(promoter.promoter_id());
         identity
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Identity {
+    fn bytes(&mut self, bytes: &[u8]) -> &mut IdentityHasher {
         self.0.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self.0.extend_from_slice(bytes);
         self
     }
 
-    fn text(&mut self, text: &str) -> &mut Identity {
+    fn text(&mut self, text: &str) -> &mut IdentityHasher {
         self.bytes(text.as_bytes())
     }
 
-    fn number(&mut self, number: i64) -> &mut Identity {
+    fn number(&mut self, number: i64) -> &mut IdentityHasher {
         self.0.extend_from_slice(&number.to_le_bytes());
         self
     }
 
-    fn optional_text(&mut self, text: Option<&str>) -> &mut Identity {
+    fn optional_text(&mut self, text: Option<&str>) -> &mut IdentityHasher {
         self.0.push(u8::from(text.is_some()));
         match text {
             Some(text) => self.text(text),
@@ -220,7 +220,7 @@ impl Identity {
         }
     }
 
-    fn optional_number(&mut self, number: Option<i64>) -> &mut Identity {
+    fn optional_number(&mut self, number: Option<i64>) -> &mut IdentityHasher {
         self.0.push(u8::from(number.is_some()));
         match number {
             Some(number) => self.number(number),

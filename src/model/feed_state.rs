@@ -44,12 +44,12 @@ pub(super) struct Move {
 
 /// Whether something that is met was met before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meeting {
+pub(super) enum Dedup {
     /// To be published and remembered.
     New,
     /// Published before, and to be remembered again.
-    Renew,
-    Known,
+    Refresh,
+    Duplicate,
 }
 
 /// One `seen` record of the topic.
@@ -96,11 +96,11 @@ impl FeedState {
 
     /// What meeting `fact` means to the memory.
     ///
-    /// Something known is renewed where it would be forgotten while the upstream still shows it: an order that is shown
+    /// Something known is refreshed where it would be forgotten while the upstream still shows it: an order that is shown
     /// under a later date too, or an unreadable row that stays in view; that one only when half of its time has passed,
     /// to spare the topic, or when the end of the pull would forget it: a cursor that was long held up leaps.
-    pub fn meet(&self, feed: Feed, fact: Remembered) -> Meeting {
-        let Some(&known) = self.seen.get(&fact.id) else { return Meeting::New };
+    pub fn dedup(&self, feed: Feed, fact: Remembered) -> Dedup {
+        let Some(&known) = self.seen.get(&fact.id) else { return Dedup::New };
         let since_horizon = |time: u32| i64::from(time) - self.cursor.complete_before.0;
         let outlived = match feed {
             Feed::Orders => fact.time > known,
@@ -109,7 +109,7 @@ impl FeedState {
                 fact.time > known && (is_passed || since_horizon(known) * 2 < since_horizon(fact.time))
             }
         };
-        if outlived { Meeting::Renew } else { Meeting::Known }
+        if outlived { Dedup::Refresh } else { Dedup::Duplicate }
     }
 
     /// Takes a fact as known, for the longer of two times. [`settle`](Self::settle) writes it.
@@ -118,7 +118,7 @@ impl FeedState {
         *time = (*time).max(fact.time);
     }
 
-    /// Ends a harvest that has `added` to the memory: moves the cursor, and writes what the topic must know of it.
+    /// Ends a page that has `added` to the memory: moves the cursor, and writes what the topic must know of it.
     pub fn settle(
         &mut self,
         promoter: &Promoter,
@@ -132,7 +132,7 @@ impl FeedState {
         let horizon = self.cursor.complete_before;
         let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
         for fact in passed {
-            // It may have been renewed by the same harvest.
+            // It may have been refreshed by the same page.
             if self.seen.get(&fact.id).is_some_and(|time| i64::from(*time) < horizon.0) {
                 self.seen.remove(&fact.id);
             }

@@ -66,21 +66,21 @@ pub enum Conflict {
 pub struct Damaged;
 
 #[derive(Deserialize)]
-struct Head {
+struct FormatOnly {
     format: u32,
 }
 
 /// What stands under a fence's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FoundFence {
     Fence(Box<Fence>),
     /// Of a newer version, in this format.
     Newer(u32),
 }
 
-impl Found {
+impl FoundFence {
     pub fn is_confirmed(&self) -> bool {
-        matches!(self, Found::Fence(fence) if fence.confirmed)
+        matches!(self, FoundFence::Fence(fence) if fence.confirmed)
     }
 }
 
@@ -102,19 +102,19 @@ impl Fence {
         serde_json::to_vec(self).expect("a map with text keys, numbers and texts are always JSON")
     }
 
-    pub fn decode(value: &[u8]) -> Result<Found, Damaged> {
-        let Head { format } = serde_json::from_slice(value).map_err(|_| Damaged)?;
+    pub fn decode(value: &[u8]) -> Result<FoundFence, Damaged> {
+        let FormatOnly { format } = serde_json::from_slice(value).map_err(|_| Damaged)?;
         if format > FORMAT {
-            return Ok(Found::Newer(format));
+            return Ok(FoundFence::Newer(format));
         }
-        serde_json::from_slice(value).map(|fence| Found::Fence(Box::new(fence))).map_err(|_| Damaged)
+        serde_json::from_slice(value).map(|fence| FoundFence::Fence(Box::new(fence))).map_err(|_| Damaged)
     }
 
     /// Whether this fence may follow on `earlier`, which stands in a partition of the same topic.
-    pub fn check(&self, earlier: &Found) -> Result<(), Conflict> {
+    pub fn check(&self, earlier: &FoundFence) -> Result<(), Conflict> {
         let earlier = match earlier {
-            Found::Newer(format) => return Err(Conflict::Format(*format)),
-            Found::Fence(earlier) => earlier,
+            FoundFence::Newer(format) => return Err(Conflict::Format(*format)),
+            FoundFence::Fence(earlier) => earlier,
         };
         if earlier.connector != self.connector {
             return Err(Conflict::Name(earlier.connector.clone()));
@@ -130,8 +130,8 @@ impl Fence {
     }
 
     /// Keeps what `earlier` knows of apps that are not configured here: they may come back.
-    pub fn inherit(&mut self, earlier: &Found) {
-        let Found::Fence(earlier) = earlier else { return };
+    pub fn inherit(&mut self, earlier: &FoundFence) {
+        let FoundFence::Fence(earlier) = earlier else { return };
         for (app, kind) in &earlier.id_kinds {
             self.id_kinds.entry(app.clone()).or_insert(*kind);
         }
@@ -156,8 +156,8 @@ mod tests {
         }
     }
 
-    fn found(fence: Fence) -> Found {
-        Found::Fence(Box::new(fence))
+    fn found(fence: Fence) -> FoundFence {
+        FoundFence::Fence(Box::new(fence))
     }
 
     #[test]

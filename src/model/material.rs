@@ -24,18 +24,18 @@ pub struct MaterialResult {
     pub request_id: String,
     pub app_id: String,
     pub promoter_openid: String,
-    pub outcome: Outcome,
+    pub outcome: MaterialOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum MaterialOutcome {
     Succeeded(Material),
     /// The upstream refused, or stayed unable.
-    Failed(Refusal),
+    Failed(MaterialRefusal),
     /// The request as it stands can't be carried out.
-    Rejected(Refusal),
+    Rejected(MaterialRefusal),
     /// The deadline passed before the upstream had answered, or while the app was stopped.
-    Expired(Refusal),
+    Expired(MaterialRefusal),
 }
 
 /// Material in its final form. What was not asked for, or not given, is absent.
@@ -81,16 +81,16 @@ impl ImageKind {
 
 /// Why there is no material.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct MaterialRefusal {
     /// The upstream's, where it gave one.
     pub errcode: Option<i64>,
     /// The upstream's words, or the connector's.
     pub message: String,
 }
 
-impl Refusal {
+impl MaterialRefusal {
     /// One of the connector's own.
-    pub fn own(message: impl Into<String>) -> Refusal {
-        Refusal { errcode: None, message: message.into() }
+    pub fn own(message: impl Into<String>) -> MaterialRefusal {
+        MaterialRefusal { errcode: None, message: message.into() }
     }
 }

@@ -19,7 +19,7 @@ pub mod fact;
 
 pub mod dead_letter;
 
-pub mod harvest;
+pub mod page_facts;
 
 pub mod pages;
 
@@ -45,7 +45,7 @@ pub mod state_content;
 
 pub mod roster;
 
-pub mod turns;
+pub mod pacing;
 
 pub mod material;
 

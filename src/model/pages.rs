@@ -43,7 +43,7 @@ pub enum PagesFault {
 
 /// What to do after a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum AfterPage {
     /// Ask for the page of this `start_id`.
     Page(String),
     /// This was the last page, and rows moved: ask for the first one again.
@@ -109,7 +109,7 @@ impl Pages {
         head: PageHead,
         rows: impl Iterator<Item = RowOnPage>,
         completes: bool,
-    ) -> Result<Next, PagesFault> {
+    ) -> Result<AfterPage, PagesFault> {
         self.pages += 1;
         self.rows_read += head.count as u64;
         self.note(rows);
@@ -122,7 +122,7 @@ impl Pages {
             Some(_) if self.start_ids.len() + 1 >= PAGES_MAX => Err(PagesFault::WithoutEnd),
             Some(start_id) => {
                 self.start_ids.insert(start_id.clone());
-                Ok(Next::Page(start_id))
+                Ok(AfterPage::Page(start_id))
             }
             None if is_full(count) => Err(PagesFault::FullWithoutStartId),
             None => match total_cnt {
@@ -156,18 +156,18 @@ impl Pages {
         }
     }
 
-    fn end(&mut self, completes: bool) -> Result<Next, PagesFault> {
+    fn end(&mut self, completes: bool) -> Result<AfterPage, PagesFault> {
         self.readings += 1;
         if !(completes && self.moved) {
-            return Ok(Next::End);
+            return Ok(AfterPage::End);
         }
         if self.readings >= READINGS_MAX {
-            return if self.news || self.came_forward { Err(PagesFault::Unsettled) } else { Ok(Next::End) };
+            return if self.news || self.came_forward { Err(PagesFault::Unsettled) } else { Ok(AfterPage::End) };
         }
         self.rows_before.extend(self.rows.drain());
         self.start_ids.clear();
         (self.moved, self.news) = (false, false);
-        Ok(Next::Again)
+        Ok(AfterPage::Again)
     }
 
     pub fn pages(&self) -> u32 {
@@ -222,25 +222,25 @@ mod tests {
         start_id: Option<&str>,
         count: usize,
         numbers: &[u8],
-    ) -> Result<Next, PagesFault> {
+    ) -> Result<AfterPage, PagesFault> {
         let head = PageHead { total_cnt, start_id: start_id.map(str::to_owned), count };
         pages.take(head, rows(numbers, true), true)
     }
 
     /// One that calls itself full.
-    fn page(pages: &mut Pages, start_id: &str, numbers: &[u8]) -> Result<Next, PagesFault> {
+    fn page(pages: &mut Pages, start_id: &str, numbers: &[u8]) -> Result<AfterPage, PagesFault> {
         take(pages, Some(PAGE_ROWS), Some(start_id), numbers.len(), numbers)
     }
 
-    fn last(pages: &mut Pages, numbers: &[u8]) -> Result<Next, PagesFault> {
+    fn last(pages: &mut Pages, numbers: &[u8]) -> Result<AfterPage, PagesFault> {
         take(pages, Some(numbers.len() as i64), None, numbers.len(), numbers)
     }
 
     #[test]
     fn a_pull_ends_with_a_page_that_is_not_full() {
         let mut pages = Pages::default();
-        assert_eq!(page(&mut pages, "x", &[1, 2]), Ok(Next::Page("x".into())));
-        assert_eq!(last(&mut pages, &[3]), Ok(Next::End));
+        assert_eq!(page(&mut pages, "x", &[1, 2]), Ok(AfterPage::Page("x".into())));
+        assert_eq!(last(&mut pages, &[3]), Ok(AfterPage::End));
         assert_eq!((pages.pages(), pages.rows()), (2, 3));
     }
 
@@ -249,8 +249,8 @@ mod tests {
         for (total, start_id) in [(None, None), (Some(0), Some("y")), (Some(PAGE_ROWS), None), (Some(1200), Some("x"))]
         {
             let mut pages = Pages::default();
-            assert_eq!(page(&mut pages, "x", &[1]), Ok(Next::Page("x".into())));
-            assert_eq!(take(&mut pages, total, start_id, 0, &[]), Ok(Next::End), "{total:?} {start_id:?}");
+            assert_eq!(page(&mut pages, "x", &[1]), Ok(AfterPage::Page("x".into())));
+            assert_eq!(take(&mut pages, total, start_id, 0, &[]), Ok(AfterPage::End), "{total:?} {start_id:?}");
         }
     }
 
@@ -258,23 +258,23 @@ mod tests {
     fn an_empty_page_that_is_called_full_is_followed_while_its_start_id_is_new() {
         let mut pages = Pages::default();
         page(&mut pages, "x", &[1]).unwrap();
-        assert_eq!(page(&mut pages, "y", &[]), Ok(Next::Page("y".into())));
-        assert_eq!(last(&mut pages, &[2]), Ok(Next::End));
+        assert_eq!(page(&mut pages, "y", &[]), Ok(AfterPage::Page("y".into())));
+        assert_eq!(last(&mut pages, &[2]), Ok(AfterPage::End));
     }
 
     #[test]
     fn a_total_of_all_rows_ends_with_the_page_that_has_no_start_id() {
         let mut pages = Pages::default();
-        assert_eq!(take(&mut pages, Some(1200), Some("x"), 1000, &[1]), Ok(Next::Page("x".into())));
-        assert_eq!(take(&mut pages, Some(1200), None, 200, &[2]), Ok(Next::End));
+        assert_eq!(take(&mut pages, Some(1200), Some("x"), 1000, &[1]), Ok(AfterPage::Page("x".into())));
+        assert_eq!(take(&mut pages, Some(1200), None, 200, &[2]), Ok(AfterPage::End));
     }
 
     #[test]
     fn a_first_page_without_the_rows_it_counts_is_no_end() {
         let first = |total| take(&mut Pages::default(), total, None, 0, &[]);
         assert_eq!(first(Some(12)), Err(PagesFault::RowsMissing(12)));
-        assert_eq!(first(Some(0)), Ok(Next::End));
-        assert_eq!(first(None), Ok(Next::End));
+        assert_eq!(first(Some(0)), Ok(AfterPage::End));
+        assert_eq!(first(None), Ok(AfterPage::End));
     }
 
     #[test]
@@ -304,8 +304,8 @@ mod tests {
     #[test]
     fn a_full_page_whose_count_says_otherwise_is_followed() {
         let mut pages = Pages::default();
-        assert_eq!(take(&mut pages, Some(7), Some("x"), 1000, &[1]), Ok(Next::Page("x".into())));
-        assert_eq!(take(&mut pages, Some(7), Some("y"), 7, &[2]), Ok(Next::End));
+        assert_eq!(take(&mut pages, Some(7), Some("x"), 1000, &[1]), Ok(AfterPage::Page("x".into())));
+        assert_eq!(take(&mut pages, Some(7), Some("y"), 7, &[2]), Ok(AfterPage::End));
     }
 
     #[test]
@@ -313,13 +313,13 @@ mod tests {
         for (second, third) in [(&[3, 4], None), (&[2, 3], Some(&[2, 3])), (&[2, 4], Some(&[2, 3]))] {
             let mut pages = Pages::default();
             page(&mut pages, "x", &[1, 2]).unwrap();
-            assert_eq!(last(&mut pages, &[2, 3]), Ok(Next::Again));
+            assert_eq!(last(&mut pages, &[2, 3]), Ok(AfterPage::Again));
             page(&mut pages, "x", &[1, 2]).unwrap();
             let next = last(&mut pages, second);
-            assert_eq!(next, Ok(if third.is_some() { Next::Again } else { Next::End }), "{second:?}");
+            assert_eq!(next, Ok(if third.is_some() { AfterPage::Again } else { AfterPage::End }), "{second:?}");
             if let Some(third) = third {
                 page(&mut pages, "x", &[1, 2]).unwrap();
-                assert_eq!(last(&mut pages, third), Ok(Next::End));
+                assert_eq!(last(&mut pages, third), Ok(AfterPage::End));
             }
         }
     }
@@ -330,7 +330,7 @@ mod tests {
         for reading in 1..=3 {
             page(&mut pages, "x", &[1, 2]).unwrap();
             let next = last(&mut pages, &[2, 10 + reading]);
-            assert_eq!(next, if reading < 3 { Ok(Next::Again) } else { Err(PagesFault::Unsettled) });
+            assert_eq!(next, if reading < 3 { Ok(AfterPage::Again) } else { Err(PagesFault::Unsettled) });
         }
     }
 
@@ -340,7 +340,7 @@ mod tests {
         // is always on the other page.
         let pushed: [[&[u8]; 2]; 3] = [[&[1, 2], &[2, 3]], [&[5, 1], &[1, 2, 3]], [&[6, 5], &[5, 1, 2, 3]]];
         let shuffled: [[&[u8]; 2]; 3] = [[&[1, 2], &[2, 3]], [&[1, 3], &[3, 2]], [&[2, 1], &[3, 2]]];
-        for (readings, end) in [(pushed, Ok(Next::End)), (shuffled, Err(PagesFault::Unsettled))] {
+        for (readings, end) in [(pushed, Ok(AfterPage::End)), (shuffled, Err(PagesFault::Unsettled))] {
             let mut pages = Pages::default();
             for (number, [first, second]) in readings.into_iter().enumerate() {
                 let head = |start_id: Option<&str>, count| PageHead {
@@ -352,7 +352,7 @@ mod tests {
                 let passed = |row: &u8| RowOnPage { id: FactId([*row; 16]), passed: *row < 5, names: None };
                 pages.take(head(Some("x"), 2), first.iter().map(passed), true).unwrap();
                 let next = pages.take(head(None, second.len()), second.iter().map(passed), true);
-                assert_eq!(next, if number < 2 { Ok(Next::Again) } else { end.clone() });
+                assert_eq!(next, if number < 2 { Ok(AfterPage::Again) } else { end.clone() });
             }
         }
     }
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn rows_that_the_cursor_does_not_pass_keep_no_pull_from_its_end() {
         let mut pages = Pages::default();
-        for (new, next) in [(3, Next::Again), (4, Next::Again), (5, Next::End)] {
+        for (new, next) in [(3, AfterPage::Again), (4, AfterPage::Again), (5, AfterPage::End)] {
             page(&mut pages, "x", &[1, 2]).unwrap();
             let head = PageHead { count: 2, ..PageHead::default() };
             assert_eq!(pages.take(head, rows(&[2, new], false), true), Ok(next), "{new} is asked for again");
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_first_reading_whose_rows_moved_may_have_missed_the_only_row_that_the_cursor_passes() {
-        for (completes, next) in [(true, Next::Again), (false, Next::End)] {
+        for (completes, next) in [(true, AfterPage::Again), (false, AfterPage::End)] {
             let mut pages = Pages::default();
             let head = |start_id: Option<&str>| PageHead {
                 total_cnt: start_id.map(|_| PAGE_ROWS),
@@ -385,6 +385,6 @@ mod tests {
     fn a_row_that_stands_twice_on_one_page_has_not_moved() {
         let mut pages = Pages::default();
         page(&mut pages, "x", &[1, 1]).unwrap();
-        assert_eq!(last(&mut pages, &[2, 2]), Ok(Next::End));
+        assert_eq!(last(&mut pages, &[2, 2]), Ok(AfterPage::End));
     }
 }

@@ -1,23 +1,23 @@
 //! One pull: from the first question of a scope to the cursor's advance, as a machine without I/O.
 //!
 //! Whoever drives it asks what [`Pull::next_request`] says, gives each answer to [`Pull::take_page`], and hands the
-//! harvest on before it asks again. Between two pages a pull may lie still for any time (its interface is held, say) and
+//! page's facts on before it asks again. Between two pages a pull may lie still for any time (its interface is held, say) and
 //! go on behind its last page: what holds for rows that move between two pages ([`super::pages`]) does not depend on
 //! how much time passes there, and `as_of` stays that of the first call.
 
 use super::cursor::Cursor;
-use super::fact::{Content, OrderStatus, RefundMark};
-use super::harvest::{Advance, Harvest, RefundsMet, Sighting};
-use super::pages::{Names, Next, PageHead, Pages, PagesFault, RowOnPage};
+use super::fact::{FactContent, OrderStatus, RefundMark};
+use super::pacing::Pulled;
+use super::page_facts::{Advance, ObservedFact, PageFacts, RefundsMet};
+use super::pages::{AfterPage, Names, PageHead, Pages, PagesFault, RowOnPage};
 use super::promoter::Promoter;
 use super::row::ReadRow;
 use super::scope::{Scope, closes};
 use super::time::{Day, UnixMillis, UnixTime};
-use super::turns::Pulled;
 
 /// What to pull.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct PullJob {
     pub promoter: Promoter,
     pub scope: Scope,
     /// Of the scope's feed.
@@ -39,7 +39,7 @@ pub struct RefundsJob {
 
 /// One page to be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct PageRequest {
     pub scope: Scope,
     /// None for the first page.
     pub start_id: Option<String>,
@@ -47,7 +47,7 @@ pub struct Request {
 
 #[derive(Debug)]
 pub struct Pull {
-    job: Job,
+    job: PullJob,
     as_of: UnixTime,
     pages: Pages,
     start_id: Option<String>,
@@ -60,12 +60,12 @@ pub struct Pull {
 #[derive(Debug)]
 pub struct Taken {
     /// To be handed on whatever `step` is: what was read counts, though the cursor stays.
-    pub harvest: Harvest,
-    pub step: Result<Step, PagesFault>,
+    pub page_facts: PageFacts,
+    pub step: Result<PullStep, PagesFault>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PullStep {
     /// Ask the next request.
     GoOn,
     /// The scope was read to its end.
@@ -74,7 +74,7 @@ pub enum Step {
 
 impl Pull {
     /// `as_of` is "now" before the first call is sent.
-    pub fn new(job: Job, as_of: UnixTime) -> Pull {
+    pub fn new(job: PullJob, as_of: UnixTime) -> Pull {
         Pull { job, as_of, pages: Pages::default(), start_id: None, got_ahead: false, resumed: false }
     }
 
@@ -86,8 +86,8 @@ impl Pull {
         }
     }
 
-    pub fn next_request(&self) -> Request {
-        Request { scope: self.job.scope, start_id: self.start_id.clone() }
+    pub fn next_request(&self) -> PageRequest {
+        PageRequest { scope: self.job.scope, start_id: self.start_id.clone() }
     }
 
     /// Takes the answer to the request. `total_cnt` and `start_id` are the upstream's words.
@@ -101,30 +101,30 @@ impl Pull {
         let proves_no_end = self.is_resuming() && rows.is_empty();
         self.got_ahead = true;
         let head = PageHead { total_cnt, start_id, count: rows.len() };
-        let mut harvest = Harvest::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
+        let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
         let reached = self.reached();
         let completes = self.completes_something(reached);
-        harvest.heads_for = reached;
-        let step = match self.pages.take(head, rows_of(&self.job, &harvest, reached, completes), completes) {
-            Ok(Next::Page(start_id)) => {
+        page_facts.heads_for = reached;
+        let step = match self.pages.take(head, rows_of(&self.job, &page_facts, reached, completes), completes) {
+            Ok(AfterPage::Page(start_id)) => {
                 self.start_id = Some(start_id);
-                Ok(Step::GoOn)
+                Ok(PullStep::GoOn)
             }
-            Ok(Next::Again) => {
+            Ok(AfterPage::Again) => {
                 self.start_id = None;
-                Ok(Step::GoOn)
+                Ok(PullStep::GoOn)
             }
-            Ok(Next::End) if proves_no_end => {
+            Ok(AfterPage::End) if proves_no_end => {
                 self.begin_again();
-                Ok(Step::GoOn)
+                Ok(PullStep::GoOn)
             }
-            Ok(Next::End) => {
-                harvest.advance = Some(self.advance(reached));
-                Ok(Step::End(self.pulled(reached)))
+            Ok(AfterPage::End) => {
+                page_facts.advance = Some(self.advance(reached));
+                Ok(PullStep::End(self.pulled(reached)))
             }
             Err(fault) => Err(fault),
         };
-        Taken { harvest, step }
+        Taken { page_facts, step }
     }
 
     /// How long a `start_id` lives is not documented, so nothing behind one that has waited may be the end of the pages, or
@@ -197,22 +197,28 @@ impl Pull {
     }
 }
 
-fn rows_of(job: &Job, harvest: &Harvest, reached: UnixTime, completes: bool) -> impl Iterator<Item = RowOnPage> {
-    let passed = move |sighting: &Sighting| completes && is_passed(job.scope, sighting, reached);
-    let facts = harvest.sightings.iter().map(move |sighting| RowOnPage {
-        id: sighting.fact.id,
-        passed: passed(sighting),
-        names: names(job, sighting),
+fn rows_of(
+    job: &PullJob,
+    page_facts: &PageFacts,
+    reached: UnixTime,
+    completes: bool,
+) -> impl Iterator<Item = RowOnPage> {
+    let passed = move |observed: &ObservedFact| completes && is_passed(job.scope, observed, reached);
+    let facts = page_facts.facts.iter().map(move |observed| RowOnPage {
+        id: observed.fact.id,
+        passed: passed(observed),
+        names: names(job, observed),
     });
     // The time of an unreadable row is unknown.
-    let dead_rows = harvest.dead_rows.iter().map(move |row| RowOnPage { id: row.id, passed: completes, names: None });
+    let dead_rows =
+        page_facts.dead_rows.iter().map(move |row| RowOnPage { id: row.id, passed: completes, names: None });
     facts.chain(dead_rows)
 }
 
 /// A refund may be told its time between two pages, or show it no more. (In a pull of orders its payment shows that a row has
 /// moved.)
-fn names(job: &Job, Sighting { fact, .. }: &Sighting) -> Option<Names> {
-    let Content::Order { status, payment, .. } = &fact.content else { return None };
+fn names(job: &PullJob, ObservedFact { fact, .. }: &ObservedFact) -> Option<Names> {
+    let FactContent::Order { status, payment, .. } = &fact.content else { return None };
     if job.scope != Scope::Refunds || *status != OrderStatus::Refunded {
         return None;
     }
@@ -221,13 +227,13 @@ fn names(job: &Job, Sighting { fact, .. }: &Sighting) -> Option<Names> {
 }
 
 /// Whether a fact that the scope shows is passed by what its end completes; `reached` is where the cursor stands then.
-fn is_passed(scope: Scope, Sighting { fact, remembered }: &Sighting, reached: UnixTime) -> bool {
+fn is_passed(scope: Scope, ObservedFact { fact, remembered }: &ObservedFact, reached: UnixTime) -> bool {
     match (scope, &fact.content) {
         // It is shown as long as it is known, and told by whichever pull shows it first.
-        (Scope::Refunds, Content::Order { status: OrderStatus::Unknown, .. }) => false,
+        (Scope::Refunds, FactContent::Order { status: OrderStatus::Unknown, .. }) => false,
         (Scope::Touches { .. } | Scope::Refunds, _) => *remembered < reached,
         // It is listed under the day of its payment, of which UTC's is never the later one.
-        (Scope::History { .. }, Content::Order { payment, .. }) => {
+        (Scope::History { .. }, FactContent::Order { payment, .. }) => {
             Day::in_utc(payment.paid_time).beijing_start() < reached
         }
         (Scope::Day { .. } | Scope::History { .. }, _) => true,
@@ -242,7 +248,7 @@ mod tests {
     const NOW: UnixTime = UnixTime(1_668_657_600);
 
     fn pull() -> Pull {
-        let job = Job {
+        let job = PullJob {
             promoter: Promoter::from_key("wx1/o1").unwrap(),
             scope: Scope::Touches { begin: NOW.minus(6000), end: NOW },
             cursor: Cursor::begin(Feed::Touches, NOW.minus(6000)),
@@ -260,9 +266,9 @@ mod tests {
     fn only_the_last_page_advances_by_the_clock_of_the_first_answer() {
         let mut pull = pull();
         pull.hear(NOW.minus(10));
-        assert_eq!(take(&mut pull, Some("x")).harvest.advance, None);
+        assert_eq!(take(&mut pull, Some("x")).page_facts.advance, None);
         pull.hear(NOW.minus(100));
-        let advance = take(&mut pull, None).harvest.advance.unwrap();
+        let advance = take(&mut pull, None).page_facts.advance.unwrap();
         assert_eq!((advance.from, advance.to), (NOW.minus(6000), NOW.minus(610)));
     }
 
@@ -283,10 +289,10 @@ mod tests {
         take(&mut pull, Some("x")).step.unwrap();
         let mut pull = pull.held().unwrap();
         let taken = take(&mut pull, None);
-        assert_eq!((taken.step, taken.harvest.advance), (Ok(Step::GoOn), None));
+        assert_eq!((taken.step, taken.page_facts.advance), (Ok(PullStep::GoOn), None));
         assert_eq!(pull.next_request().start_id, None, "it is asked for from the beginning");
         take(&mut pull, Some("x")).step.unwrap();
-        let advance = take(&mut pull, None).harvest.advance.unwrap();
+        let advance = take(&mut pull, None).page_facts.advance.unwrap();
         assert_eq!(advance.to, NOW.minus(610), "in one go it is the end");
     }
 

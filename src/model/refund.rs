@@ -1,4 +1,4 @@
-//! Which sightings of refunds are one refund.
+//! Which observed facts are one refund.
 //!
 //! A row of status 2 tells when its refund happened, or does not, or does so only later. One order may be refunded up to
 //! fifty times, and only their times tell its refunds apart. So:
@@ -18,17 +18,17 @@
 //! under another one's, but as many events come out as times were told, and none comes twice.
 //!
 //! A refund without a time can't fall behind the cursor by its time. It is remembered from the moment at which it was
-//! observed, and renewed as long as it is shown; so are, in step with it, the marks that say what it is known by.
+//! observed, and refreshed as long as it is shown; so are, in step with it, the marks that say what it is known by.
 
 use std::collections::HashSet;
 
-use super::fact::{Content, FactId, RefundMark};
+use super::fact::{FactContent, FactId, RefundMark};
 use super::feed::Feed;
-use super::feed_state::{FeedState, Meeting};
-use super::harvest::Sighting;
+use super::feed_state::{Dedup, FeedState};
+use super::page_facts::ObservedFact;
 use super::promoter::Promoter;
 use super::row::Payment;
-use super::state::{Marks, Verdict};
+use super::state::{Disposition, Marks};
 use super::state_record::Remembered;
 use super::time::{UnixMillis, UnixTime};
 
@@ -41,37 +41,37 @@ pub(super) struct RefundsOfPage {
 }
 
 impl RefundsOfPage {
-    pub fn of(promoter: &Promoter, sightings: &[Sighting]) -> RefundsOfPage {
-        let refunds = || sightings.iter().filter(|sighting| sighting.fact.memory == Feed::Refunds);
-        let untimed = refunds().filter(|sighting| !sighting.fact.has_time()).map(|sighting| sighting.fact.id);
+    pub fn of(promoter: &Promoter, facts: &[ObservedFact]) -> RefundsOfPage {
+        let refunds = || facts.iter().filter(|observed| observed.fact.memory == Feed::Refunds);
+        let untimed = refunds().filter(|observed| !observed.fact.has_time()).map(|observed| observed.fact.id);
         let untimed: HashSet<FactId> = untimed.collect();
         if untimed.is_empty() {
             return RefundsOfPage::default();
         }
-        let timed = refunds().filter(|sighting| sighting.fact.has_time());
-        let timed = timed.filter_map(|sighting| Some(RefundMark::Untimed.id(promoter, payment(sighting)?)));
+        let timed = refunds().filter(|observed| observed.fact.has_time());
+        let timed = timed.filter_map(|observed| Some(RefundMark::Untimed.id(promoter, payment(observed)?)));
         RefundsOfPage { timed: timed.collect(), untimed }
     }
 }
 
 /// What becomes of a refund that a page showed, and what is to be remembered of it.
-pub(super) fn meet_refund(
+pub(super) fn dedup_refund(
     state: &FeedState,
     promoter: &Promoter,
-    sighting: &Sighting,
+    observed: &ObservedFact,
     page: &RefundsOfPage,
     observed_at: UnixMillis,
-) -> (Verdict, Marks) {
-    let Some(payment) = payment(sighting) else { return (Verdict::Behind, Marks::new()) };
-    let refund = Refund { state, promoter, payment, sighting, observed_at };
-    if sighting.fact.has_time() { refund.meet_timed(page) } else { refund.meet_untimed(page) }
+) -> (Disposition, Marks) {
+    let Some(payment) = payment(observed) else { return (Disposition::BehindCursor, Marks::new()) };
+    let refund = Refund { state, promoter, payment, observed, observed_at };
+    if observed.fact.has_time() { refund.dedup_timed(page) } else { refund.dedup_untimed(page) }
 }
 
 /// Only orders are refunded.
-fn payment(sighting: &Sighting) -> Option<&Payment> {
-    match &sighting.fact.content {
-        Content::Order { payment, .. } => Some(payment),
-        Content::Touch(_) => None,
+fn payment(observed: &ObservedFact) -> Option<&Payment> {
+    match &observed.fact.content {
+        FactContent::Order { payment, .. } => Some(payment),
+        FactContent::Touch(_) => None,
     }
 }
 
@@ -79,21 +79,21 @@ struct Refund<'a> {
     state: &'a FeedState,
     promoter: &'a Promoter,
     payment: &'a Payment,
-    sighting: &'a Sighting,
+    observed: &'a ObservedFact,
     observed_at: UnixMillis,
 }
 
 impl Refund<'_> {
-    fn meet_timed(&self, page: &RefundsOfPage) -> (Verdict, Marks) {
-        let Sighting { fact, remembered } = self.sighting;
+    fn dedup_timed(&self, page: &RefundsOfPage) -> (Disposition, Marks) {
+        let ObservedFact { fact, remembered } = self.observed;
         let untimed = RefundMark::Untimed.id(self.promoter, self.payment);
         // Once forgotten, it would be taken for the time of the one beside it as soon as that one is told its own.
         let beside = page.untimed.contains(&untimed).then(|| Remembered::new(fact.id, self.since()));
         let timed =
-            self.marks([RefundMark::Timed]).filter(|mark| self.state.meet(Feed::Refunds, *mark) != Meeting::Known);
+            self.marks([RefundMark::Timed]).filter(|mark| self.state.dedup(Feed::Refunds, *mark) != Dedup::Duplicate);
         if self.state.knows(fact.id) {
-            let renewed = beside.filter(|beside| self.state.meet(Feed::Refunds, *beside) == Meeting::Renew);
-            return (Verdict::Known, renewed.into_iter().chain(timed).collect());
+            let refreshed = beside.filter(|beside| self.state.dedup(Feed::Refunds, *beside) == Dedup::Refresh);
+            return (Disposition::Duplicate, refreshed.into_iter().chain(timed).collect());
         }
         let cursor = self.state.cursor();
         let is_behind = *remembered < cursor.complete_before;
@@ -101,36 +101,36 @@ impl Refund<'_> {
         let is_told = self.state.knows(untimed) && !page.untimed.contains(&untimed) && !self.knows(RefundMark::Told);
         if is_told {
             return (
-                Verdict::Known,
+                Disposition::Duplicate,
                 own.into_iter().chain(self.marks([RefundMark::Timed, RefundMark::Told])).collect(),
             );
         }
         match own {
-            _ if fact.time < cursor.start => (Verdict::BeforeStart, beside.into_iter().chain(timed).collect()),
-            None => (Verdict::Behind, beside.into_iter().chain(timed).collect()),
-            own => (Verdict::Publish, own.into_iter().chain(beside).chain(timed).collect()),
+            _ if fact.time < cursor.start => (Disposition::BeforeStart, beside.into_iter().chain(timed).collect()),
+            None => (Disposition::BehindCursor, beside.into_iter().chain(timed).collect()),
+            own => (Disposition::Publish, own.into_iter().chain(beside).chain(timed).collect()),
         }
     }
 
-    fn meet_untimed(&self, page: &RefundsOfPage) -> (Verdict, Marks) {
+    fn dedup_untimed(&self, page: &RefundsOfPage) -> (Disposition, Marks) {
         let [untimed, timed, told] =
             [RefundMark::Untimed, RefundMark::Timed, RefundMark::Told].map(|mark| self.knows(mark));
-        let is_one_of_the_timed = timed && !page.timed.contains(&self.sighting.fact.id);
+        let is_one_of_the_timed = timed && !page.timed.contains(&self.observed.fact.id);
         if untimed || told || is_one_of_the_timed {
-            return (Verdict::Known, self.renewed());
+            return (Disposition::Duplicate, self.refreshed());
         }
         let cursor = self.state.cursor();
         let is_history = !cursor.history_seen && self.payment.paid_time < cursor.start;
-        let verdict = if is_history { Verdict::BeforeStart } else { Verdict::Publish };
-        (verdict, self.marks([RefundMark::Untimed]).collect())
+        let disposition = if is_history { Disposition::BeforeStart } else { Disposition::Publish };
+        (disposition, self.marks([RefundMark::Untimed]).collect())
     }
 
-    /// Every mark that is known, once one of them is to be renewed: the mark that it was told its time must not be
+    /// Every mark that is known, once one of them is to be refreshed: the mark that it was told its time must not be
     /// forgotten before the refund itself is.
-    fn renewed(&self) -> Marks {
+    fn refreshed(&self) -> Marks {
         let all = [RefundMark::Untimed, RefundMark::Timed, RefundMark::Told];
         let known: Marks = self.marks(all).filter(|mark| self.state.knows(mark.id)).collect();
-        let is_due = known.iter().any(|mark| self.state.meet(Feed::Refunds, *mark) == Meeting::Renew);
+        let is_due = known.iter().any(|mark| self.state.dedup(Feed::Refunds, *mark) == Dedup::Refresh);
         if is_due { known } else { Marks::new() }
     }
 

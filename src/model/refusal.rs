@@ -10,13 +10,13 @@ use super::dead_letter::DeadLetter;
 /// topic, or too old. The log knows, and the state asks before it plans, so that what is refused is remembered in the
 /// transaction that says so. By default everything is taken.
 #[derive(Clone, Default)]
-pub struct Refusal(Option<Arc<Refuses>>);
+pub struct EventRefusal(Option<Arc<Refuses>>);
 
 type Refuses = dyn Fn(&Event) -> Option<DeadLetter> + Send + Sync;
 
-impl Refusal {
-    pub fn new(refuses: impl Fn(&Event) -> Option<DeadLetter> + Send + Sync + 'static) -> Refusal {
-        Refusal(Some(Arc::new(refuses)))
+impl EventRefusal {
+    pub fn new(refuses: impl Fn(&Event) -> Option<DeadLetter> + Send + Sync + 'static) -> EventRefusal {
+        EventRefusal(Some(Arc::new(refuses)))
     }
 
     pub(super) fn of(&self, event: &Event) -> Option<DeadLetter> {
@@ -24,7 +24,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Debug for Refusal {
+impl fmt::Debug for EventRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Refusal({})", if self.0.is_some() { "some" } else { "none" })
     }

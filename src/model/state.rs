@@ -11,7 +11,7 @@
 //!    chunk of memory is dropped only in a transaction that moves the cursor past all of it.
 //! 2. A fact before the cursor is never published. Of an order it is not the payment's time that is compared but the
 //!    last day under which the upstream may list it, of a refund without a time the moment it is observed.
-//! 3. What a batch holds is in the memory before the next intake is compared with it.
+//! 3. What a batch holds is in the memory before the next write is compared with it.
 
 use std::collections::HashMap;
 
@@ -21,77 +21,77 @@ use smallvec::{SmallVec, smallvec};
 use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
-use super::fact::{Content, FactId, dead_row_id};
+use super::fact::{FactContent, FactId, dead_row_id};
 use super::feed::Feed;
-use super::feed_state::{FeedState, Meeting, Move, push_state};
-use super::harvest::{Advance, DeadRow, Harvest, Sighting, fact_weight, listed_until};
+use super::feed_state::{Dedup, FeedState, Move, push_state};
+use super::page_facts::{Advance, DeadRow, ObservedFact, PageFacts, fact_weight, listed_until};
 use super::promoter::Promoter;
-use super::refund::{RefundsOfPage, meet_refund};
-use super::refusal::Refusal;
+use super::refund::{RefundsOfPage, dedup_refund};
+use super::refusal::EventRefusal;
 use super::state_record::{Remembered, StateKey, StateValue};
 use super::time::{UnixMillis, UnixTime};
-use super::unknown::{is_unknown, meet_unknown};
+use super::unknown::{dedup_unknown, is_unknown};
 
 /// Where a feed of a promoter begins.
 pub type FirstCursor = (Promoter, Feed, Cursor);
 
-/// What comes out of the intake queue.
+/// What comes out of the write queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Intake {
+pub enum QueuedWrite {
     /// First cursors, for feeds that have none, or only a memory that another feed keeps. Cursors of feeds that are
     /// polled stay as they are.
-    Begin(Vec<FirstCursor>),
-    Harvest(Harvest),
+    FirstCursors(Vec<FirstCursor>),
+    PageFacts(PageFacts),
 }
 
-impl Intake {
+impl QueuedWrite {
     /// Whose page it is, and of which feed.
     pub fn feed(&self) -> Option<(Promoter, Feed)> {
         match self {
-            Intake::Begin(_) => None,
-            Intake::Harvest(harvest) => Some((harvest.promoter.clone(), harvest.feed)),
+            QueuedWrite::FirstCursors(_) => None,
+            QueuedWrite::PageFacts(page_facts) => Some((page_facts.promoter.clone(), page_facts.feed)),
         }
     }
 
     /// About how many bytes of memory it holds.
     pub fn weight(&self) -> usize {
         match self {
-            Intake::Begin(cursors) => 64 + cursors.len() * 128,
-            Intake::Harvest(harvest) => harvest.weight(),
+            QueuedWrite::FirstCursors(cursors) => 64 + cursors.len() * 128,
+            QueuedWrite::PageFacts(page_facts) => page_facts.weight(),
         }
     }
 }
 
-/// What became of the rows of one intake.
+/// What became of the rows of one write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct RowCounts {
     pub published: u64,
     pub dead_lettered: u64,
     /// Published before.
-    pub known: u64,
+    pub duplicates: u64,
     /// Behind the cursor: can't be recognised, and is left alone.
-    pub behind: u64,
+    pub behind_cursor: u64,
     /// Older than `start_from`.
     pub before_start: u64,
 }
 
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Tally) {
+impl std::ops::AddAssign for RowCounts {
+    fn add_assign(&mut self, other: RowCounts) {
         self.published += other.published;
         self.dead_lettered += other.dead_lettered;
-        self.known += other.known;
-        self.behind += other.behind;
+        self.duplicates += other.duplicates;
+        self.behind_cursor += other.behind_cursor;
         self.before_start += other.before_start;
     }
 }
 
-impl Tally {
-    fn count(&mut self, verdict: Verdict) {
-        *match verdict {
-            Verdict::Publish => &mut self.published,
-            Verdict::Known => &mut self.known,
-            Verdict::Behind => &mut self.behind,
-            Verdict::BeforeStart => &mut self.before_start,
+impl RowCounts {
+    fn count(&mut self, disposition: Disposition) {
+        *match disposition {
+            Disposition::Publish => &mut self.published,
+            Disposition::Duplicate => &mut self.duplicates,
+            Disposition::BehindCursor => &mut self.behind_cursor,
+            Disposition::BeforeStart => &mut self.before_start,
         } += 1;
     }
 }
@@ -99,7 +99,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub struct State {
     promoters: HashMap<Promoter, [Option<FeedState>; 3], RandomState>,
-    refusal: Refusal,
+    refusal: EventRefusal,
 }
 
 impl State {
@@ -118,20 +118,20 @@ impl State {
     }
 
     /// From here on events are planned that `refusal` lets pass, and dead letters for the others.
-    pub fn refuse(&mut self, refusal: Refusal) {
+    pub fn refuse(&mut self, refusal: EventRefusal) {
         self.refusal = refusal;
     }
 
-    /// Plans an intake: adds what has to be written to `batch`, and takes it as known from here on.
-    pub fn take(&mut self, intake: Intake, batch: &mut Batch) -> Tally {
-        match intake {
-            Intake::Begin(cursors) => {
+    /// Plans a write: adds what has to be written to `batch`, and takes it as known from here on.
+    pub fn take(&mut self, write: QueuedWrite, batch: &mut Batch) -> RowCounts {
+        match write {
+            QueuedWrite::FirstCursors(cursors) => {
                 for (promoter, feed, cursor) in cursors {
                     self.begin(promoter, feed, cursor, batch);
                 }
-                Tally::default()
+                RowCounts::default()
             }
-            Intake::Harvest(harvest) => self.take_harvest(harvest, batch),
+            QueuedWrite::PageFacts(page_facts) => self.take_page_facts(page_facts, batch),
         }
     }
 
@@ -146,24 +146,24 @@ impl State {
         push_state(batch, StateKey::Cursor(promoter, feed), Some(StateValue::Cursor(cursor)));
     }
 
-    fn take_harvest(&mut self, harvest: Harvest, batch: &mut Batch) -> Tally {
-        let Harvest { promoter, feed, sightings, dead_rows, observed_at, heads_for, advance } = harvest;
-        let Some(feeds) = self.promoters.get_mut(&promoter) else { return Tally::default() };
+    fn take_page_facts(&mut self, page_facts: PageFacts, batch: &mut Batch) -> RowCounts {
+        let PageFacts { promoter, feed, facts, dead_rows, observed_at, heads_for, advance } = page_facts;
+        let Some(feeds) = self.promoters.get_mut(&promoter) else { return RowCounts::default() };
         if let Some(state) = &mut feeds[feed as usize] {
             state.head_for(heads_for);
         }
-        let mut page = Page {
+        let mut page = PageDedup {
             promoter: &promoter,
             feed,
             observed_at,
-            refunds: RefundsOfPage::of(&promoter, &sightings),
+            refunds: RefundsOfPage::of(&promoter, &facts),
             refusal: &self.refusal,
             feeds,
             batch,
             added: Default::default(),
-            tally: Tally::default(),
+            counts: RowCounts::default(),
         };
-        sightings.into_iter().for_each(|sighting| page.take(sighting));
+        facts.into_iter().for_each(|observed| page.take(observed));
         dead_rows.into_iter().for_each(|row| page.take_dead_row(row));
         page.settle(advance)
     }
@@ -203,35 +203,35 @@ const NO_CURSOR: Cursor =
     Cursor { start: UnixTime(i64::MAX), complete_before: UnixTime(i64::MAX), polled: false, history_seen: false };
 
 /// A page that is being taken.
-struct Page<'a> {
+struct PageDedup<'a> {
     promoter: &'a Promoter,
     /// Whose pull has brought it.
     feed: Feed,
     observed_at: UnixMillis,
     refunds: RefundsOfPage,
-    refusal: &'a Refusal,
+    refusal: &'a EventRefusal,
     feeds: &'a mut [Option<FeedState>; 3],
     batch: &'a mut Batch,
     /// What it adds to the memory of each feed.
     added: [Vec<Remembered>; 3],
-    tally: Tally,
+    counts: RowCounts,
 }
 
-impl Page<'_> {
-    fn take(&mut self, sighting: Sighting) {
-        let is_unknown = is_unknown(&sighting.fact);
-        let memory = if is_unknown { self.feed } else { sighting.fact.memory };
+impl PageDedup<'_> {
+    fn take(&mut self, observed: ObservedFact) {
+        let is_unknown = is_unknown(&observed.fact);
+        let memory = if is_unknown { self.feed } else { observed.fact.memory };
         let Some(state) = &self.feeds[memory as usize] else { return };
-        let (verdict, marks) = match memory {
-            _ if is_unknown => meet_unknown(self.feeds, self.feed, &sighting, self.observed_at),
-            Feed::Refunds => meet_refund(state, self.promoter, &sighting, &self.refunds, self.observed_at),
-            Feed::Touches | Feed::Orders => meet_fact(state, &sighting),
+        let (disposition, marks) = match memory {
+            _ if is_unknown => dedup_unknown(self.feeds, self.feed, &observed, self.observed_at),
+            Feed::Refunds => dedup_refund(state, self.promoter, &observed, &self.refunds, self.observed_at),
+            Feed::Touches | Feed::Orders => dedup_fact(state, &observed),
         };
         marks.into_iter().for_each(|mark| self.remember(memory, mark));
-        if verdict != Verdict::Publish {
-            return self.tally.count(verdict);
+        if disposition != Disposition::Publish {
+            return self.counts.count(disposition);
         }
-        let Sighting { fact, remembered } = sighting;
+        let ObservedFact { fact, remembered } = observed;
         // Events are large and seldom refused: each is made where it stays.
         self.batch.events.push(Event { promoter: self.promoter.clone(), fact, observed_at: self.observed_at });
         let Some(event) = self.batch.events.last() else { return };
@@ -239,7 +239,7 @@ impl Page<'_> {
             return self.take_refused(memory, remembered, letter);
         }
         self.batch.weight += fact_weight(&event.fact);
-        self.tally.count(Verdict::Publish);
+        self.counts.count(Disposition::Publish);
     }
 
     /// The row of the latest event, which its topic does not take, is a dead letter once, though it may show another fact as well, to
@@ -251,7 +251,7 @@ impl Page<'_> {
         let id = dead_row_id(self.promoter, &fact.raw);
         let is_known = self.is_known(id);
         self.remember(memory, Remembered::new(id, remembered));
-        if let Content::Order { payment, .. } = &fact.content {
+        if let FactContent::Order { payment, .. } = &fact.content {
             self.remember(Feed::Orders, Remembered::new(id, listed_until(payment.paid_time)));
         }
         self.put_dead_letter(letter, is_known);
@@ -263,7 +263,7 @@ impl Page<'_> {
         let is_known = self.is_known(id);
         let Some(state) = &self.feeds[self.feed as usize] else { return };
         let memory = Remembered::new(id, remembered.max(state.cursor().complete_before));
-        if state.meet(self.feed, memory) != Meeting::Known {
+        if state.dedup(self.feed, memory) != Dedup::Duplicate {
             self.remember(self.feed, memory);
         }
         self.put_dead_letter(letter, is_known);
@@ -282,31 +282,31 @@ impl Page<'_> {
 
     fn put_dead_letter(&mut self, letter: DeadLetter, is_known: bool) {
         if is_known {
-            self.tally.known += 1;
+            self.counts.duplicates += 1;
         } else {
-            self.tally.dead_lettered += 1;
+            self.counts.dead_lettered += 1;
             self.batch.weight += 256 + letter.raw.len();
             self.batch.dead_letters.push(letter);
         }
     }
 
-    fn settle(mut self, advance: Option<Advance>) -> Tally {
+    fn settle(mut self, advance: Option<Advance>) -> RowCounts {
         let moves = moves(self.feeds, self.feed, advance);
         for memory in Feed::ALL {
             let Some(state) = &mut self.feeds[memory as usize] else { continue };
             let added = std::mem::take(&mut self.added[memory as usize]);
             state.settle(self.promoter, memory, added, moves[memory as usize], self.batch);
         }
-        self.tally
+        self.counts
     }
 }
 
 /// What becomes of a fact that a page showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Disposition {
     Publish,
-    Known,
-    Behind,
+    Duplicate,
+    BehindCursor,
     BeforeStart,
 }
 
@@ -315,19 +315,19 @@ pub(super) enum Verdict {
 pub(super) type Marks = SmallVec<[Remembered; 3]>;
 
 /// What becomes of a touch or a payment, and what is to be remembered of it.
-pub(super) fn meet_fact(state: &FeedState, Sighting { fact, remembered }: &Sighting) -> (Verdict, Marks) {
+pub(super) fn dedup_fact(state: &FeedState, ObservedFact { fact, remembered }: &ObservedFact) -> (Disposition, Marks) {
     let cursor = state.cursor();
     if fact.time < cursor.start {
-        return (Verdict::BeforeStart, Marks::new());
+        return (Disposition::BeforeStart, Marks::new());
     }
     if *remembered < cursor.complete_before {
-        return (Verdict::Behind, Marks::new());
+        return (Disposition::BehindCursor, Marks::new());
     }
     let memory = Remembered::new(fact.id, *remembered);
-    match state.meet(fact.memory, memory) {
-        Meeting::New => (Verdict::Publish, smallvec![memory]),
-        Meeting::Renew => (Verdict::Known, smallvec![memory]),
-        Meeting::Known => (Verdict::Known, Marks::new()),
+    match state.dedup(fact.memory, memory) {
+        Dedup::New => (Disposition::Publish, smallvec![memory]),
+        Dedup::Refresh => (Disposition::Duplicate, smallvec![memory]),
+        Dedup::Duplicate => (Disposition::Duplicate, Marks::new()),
     }
 }
 

@@ -8,23 +8,23 @@
 //! | a key of no record of the connector | skipped, and told |
 //! | a key of the connector in a partition where nobody looks for it | skipped, and told |
 //! | a key of the connector with a value that can't be read | a reason to stop: what it knew may be published twice |
-//! | a key of the other lane (`answered/…`) | skipped |
+//! | a key of the other pipeline (`answered/…`) | skipped |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::fence::{Conflict, Fence, Found};
+use super::fence::{Conflict, Fence, FoundFence};
 use super::promoter::Promoter;
 use super::state::State;
-use super::state_record::{StateKey, StateValue, Unreadable};
+use super::state_record::{StateKey, StateValue, UnreadableState};
 
 /// How many records of a partition that don't belong there are kept apart. A topic with more of them is something else.
 pub const STRAYS_MAX: usize = 1000;
 /// How many more are noted, so that tombstones heal them too.
 const MORE_STRAYS_MAX: usize = 100_000;
 
-/// How far the requests for material are answered: records of the lane that answers them.
-const OTHER_LANE: &[u8] = b"answered/";
+/// How far the requests for material are answered: records of the pipeline that answers them.
+const OTHER_PIPELINE: &[u8] = b"answered/";
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,17 +37,17 @@ pub struct StatePlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
     pub place: StatePlace,
-    pub fault: Fault,
+    pub fault: StrayFault,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum StrayFault {
     #[error("the key is not one of a state record")]
     Key,
     #[error("the promoter belongs to partition {0}")]
     Partition(i32),
     #[error(transparent)]
-    Value(Unreadable),
+    Value(UnreadableState),
 }
 
 /// Why the topic can't be used, and the place of the record that says so.
@@ -61,15 +61,15 @@ pub enum Unusable {
         place.partition,
         place.offset
     )]
-    Damaged { place: StatePlace, fault: Unreadable },
+    Damaged { place: StatePlace, fault: UnreadableState },
     #[error("more than {STRAYS_MAX} records of a partition are not the connector's; is it the right topic?")]
     NotTheState,
 }
 
-pub struct Content {
+pub struct StateContent {
     state: State,
     /// By partition and connector, with the place of each.
-    fences: BTreeMap<(i32, String), (StatePlace, Found)>,
+    fences: BTreeMap<(i32, String), (StatePlace, FoundFence)>,
     /// By partition and connector: those whose last record is a tombstone.
     fences_taken_away: BTreeSet<(i32, String)>,
     /// By partition and key.
@@ -82,10 +82,10 @@ pub struct Content {
     fences_only: bool,
 }
 
-impl Content {
+impl StateContent {
     /// Of partitions whose state is wanted; `home` tells the one that a promoter belongs to.
-    pub fn new(home: impl Fn(&Promoter) -> i32 + Send + 'static) -> Content {
-        Content {
+    pub fn new(home: impl Fn(&Promoter) -> i32 + Send + 'static) -> StateContent {
+        StateContent {
             state: State::default(),
             fences: BTreeMap::new(),
             fences_taken_away: BTreeSet::new(),
@@ -97,15 +97,15 @@ impl Content {
     }
 
     /// Of partitions that somebody else owns.
-    pub fn fences_only() -> Content {
-        Content { fences_only: true, ..Content::new(|_| 0) }
+    pub fn fences_only() -> StateContent {
+        StateContent { fences_only: true, ..StateContent::new(|_| 0) }
     }
 
     /// Takes a record; those of one partition come in their order.
     pub fn take(&mut self, place: StatePlace, key: &[u8], value: Option<&[u8]>) {
         if let Some(connector) = Fence::connector_of(key) {
             self.take_fence(place, connector, key, value);
-        } else if !self.fences_only && !key.starts_with(OTHER_LANE) {
+        } else if !self.fences_only && !key.starts_with(OTHER_PIPELINE) {
             self.take_state(place, key, value);
         }
     }
@@ -120,7 +120,7 @@ impl Content {
                 self.fences_taken_away.insert(slot);
             }
             Some(Ok(found)) => drop(self.fences.insert(slot, (place, found))),
-            Some(Err(_)) => self.stray(place, key, Fault::Value(Unreadable::Value)),
+            Some(Err(_)) => self.stray(place, key, StrayFault::Value(UnreadableState::Value)),
         }
     }
 
@@ -129,18 +129,18 @@ impl Content {
         let decoded = match StateKey::decode(key) {
             Ok(decoded) => decoded,
             Err(_) if value.is_none() => return,
-            Err(_) => return self.stray(place, key, Fault::Key),
+            Err(_) => return self.stray(place, key, StrayFault::Key),
         };
         let home = (self.home)(decoded.promoter());
         if home != place.partition {
             if value.is_some() {
-                self.stray(place, key, Fault::Partition(home));
+                self.stray(place, key, StrayFault::Partition(home));
             }
             return;
         }
         match value.map(|value| StateValue::decode(&decoded, value)).transpose() {
             Ok(value) => self.state.restore(decoded, value),
-            Err(fault) => self.stray(place, key, Fault::Value(fault)),
+            Err(fault) => self.stray(place, key, StrayFault::Value(fault)),
         }
     }
 
@@ -154,7 +154,7 @@ impl Content {
         }
     }
 
-    fn stray(&mut self, place: StatePlace, key: &[u8], fault: Fault) {
+    fn stray(&mut self, place: StatePlace, key: &[u8], fault: StrayFault) {
         let strays = self.strays.entry(place.partition).or_default();
         if strays.len() < STRAYS_MAX {
             strays.insert(key.to_owned(), Stray { place, fault });
@@ -164,8 +164,8 @@ impl Content {
     }
 
     /// The fences of `connector`, one for each partition that has one.
-    pub fn fences_of(&self, connector: &str) -> impl Iterator<Item = (i32, &Found)> {
-        let of_it = move |((_, name), _): &(&(i32, String), &(StatePlace, Found))| name == connector;
+    pub fn fences_of(&self, connector: &str) -> impl Iterator<Item = (i32, &FoundFence)> {
+        let of_it = move |((_, name), _): &(&(i32, String), &(StatePlace, FoundFence))| name == connector;
         self.fences.iter().filter(of_it).map(|((partition, _), (_, found))| (*partition, found))
     }
 
@@ -180,8 +180,8 @@ impl Content {
             own.check(earlier).map_err(|conflict| Unusable::Conflict { place: *place, conflict })?;
         }
         let damaged = self.strays.values().flat_map(HashMap::values).filter_map(|stray| match &stray.fault {
-            Fault::Value(fault) => Some((stray.place, fault)),
-            Fault::Key | Fault::Partition(_) => None,
+            StrayFault::Value(fault) => Some((stray.place, fault)),
+            StrayFault::Key | StrayFault::Partition(_) => None,
         });
         if let Some((place, fault)) = damaged.min_by_key(|(place, _)| *place) {
             return Err(Unusable::Damaged { place, fault: fault.clone() });
@@ -191,7 +191,7 @@ impl Content {
 
     /// The state, when all of it was read, and the records that were skipped, in their order.
     pub fn finish(self) -> (State, Vec<Stray>) {
-        let Content { mut state, strays, .. } = self;
+        let StateContent { mut state, strays, .. } = self;
         state.restored();
         let mut strays: Vec<Stray> = strays.into_values().flat_map(HashMap::into_values).collect();
         strays.sort_by_key(|stray| stray.place);
@@ -236,8 +236,8 @@ mod tests {
     }
 
     /// Reads records of the promoter's partition, at offsets from 0 on.
-    fn read(records: &[(&str, Option<&[u8]>)]) -> Content {
-        let mut content = Content::new(|_| HOME);
+    fn read(records: &[(&str, Option<&[u8]>)]) -> StateContent {
+        let mut content = StateContent::new(|_| HOME);
         for (offset, (key, value)) in (0..).zip(records) {
             content.take(StatePlace { partition: HOME, offset }, key.as_bytes(), *value);
         }
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(content.check(&fence("a")), Ok(()));
         let (state, strays) = content.finish();
         assert!(knows_the_cursor(&state));
-        assert_eq!(strays, [Stray { place: StatePlace { partition: HOME, offset: 0 }, fault: Fault::Key }]);
+        assert_eq!(strays, [Stray { place: StatePlace { partition: HOME, offset: 0 }, fault: StrayFault::Key }]);
         let (_, strays) = read(&[("hello", Some(b"world")), ("hello", None)]).finish();
         assert_eq!(strays, []);
     }
@@ -269,12 +269,12 @@ mod tests {
     #[test]
     fn a_record_in_the_partition_of_others_is_skipped_and_told() {
         let (key, value) = cursor();
-        let mut content = Content::new(|_| HOME);
+        let mut content = StateContent::new(|_| HOME);
         content.take(StatePlace { partition: 2, offset: 9 }, key.as_bytes(), Some(&value));
         assert_eq!(content.check(&fence("a")), Ok(()));
         let (state, strays) = content.finish();
         assert!(!knows_the_cursor(&state));
-        assert_eq!(strays[0].fault, Fault::Partition(HOME));
+        assert_eq!(strays[0].fault, StrayFault::Partition(HOME));
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_the_lane_of_requests_are_left_to_it() {
+    fn records_of_the_pipeline_of_requests_are_left_to_it() {
         let (_, strays) = read(&[("answered/requests/3", Some(b"whatever"))]).finish();
         assert_eq!(strays, []);
     }
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_topic_of_something_else_is_told_and_takes_no_memory() {
-        let mut content = Content::new(|_| HOME);
+        let mut content = StateContent::new(|_| HOME);
         for offset in 0..5000 {
             content.take(StatePlace { partition: HOME, offset }, format!("{offset}").as_bytes(), Some(b""));
         }
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn however_many_strays_there_were_their_tombstones_heal() {
-        let mut content = Content::new(|_| HOME);
+        let mut content = StateContent::new(|_| HOME);
         for (offset, value) in
             (0..5000).map(|offset| (offset, Some(b"".as_slice()))).chain((5000..10_000).map(|offset| (offset, None)))
         {
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn of_partitions_of_others_only_the_fences_are_kept() {
         let (key, value) = cursor();
-        let mut content = Content::fences_only();
+        let mut content = StateContent::fences_only();
         content.take(StatePlace { partition: HOME, offset: 0 }, key.as_bytes(), Some(&value));
         content.take(StatePlace { partition: HOME, offset: 1 }, b"fence/b", Some(&fence("b").encode()));
         assert!(content.check(&fence("a")).is_err());

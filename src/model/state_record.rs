@@ -24,7 +24,7 @@ const CHUNK_NUMBER_MAX: u64 = 1 << 53;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StateKey {
     Cursor(Promoter, Feed),
-    /// The facts that one harvest added, numbered within the feed.
+    /// The facts that one page added, numbered within the feed.
     Seen(Promoter, Feed, u64),
 }
 
@@ -60,7 +60,7 @@ pub struct StateRecord {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableState {
     #[error("the key is not one of a state record")]
     Key,
     #[error("the value is damaged")]
@@ -83,22 +83,23 @@ impl StateKey {
         }
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<StateKey, Unreadable> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::Key)?;
+    pub fn decode(bytes: &[u8]) -> Result<StateKey, UnreadableState> {
+        let text = std::str::from_utf8(bytes).map_err(|_| UnreadableState::Key)?;
         let parts: Vec<&str> = text.split('/').collect();
-        let promoter = |app: &str, id: &str| Promoter::from_key(&format!("{app}/{id}")).map_err(|_| Unreadable::Key);
-        let feed = |name: &str| Feed::from_name(name).ok_or(Unreadable::Key);
+        let promoter =
+            |app: &str, id: &str| Promoter::from_key(&format!("{app}/{id}")).map_err(|_| UnreadableState::Key);
+        let feed = |name: &str| Feed::from_name(name).ok_or(UnreadableState::Key);
         let key = match parts[..] {
             ["cursor", app, id, name] => StateKey::Cursor(promoter(app, id)?, feed(name)?),
             ["seen", app, id, name, number] => {
                 let number = number.parse().ok().filter(|number| *number <= CHUNK_NUMBER_MAX);
-                let number = number.ok_or(Unreadable::Key)?;
+                let number = number.ok_or(UnreadableState::Key)?;
                 StateKey::Seen(promoter(app, id)?, feed(name)?, number)
             }
-            _ => return Err(Unreadable::Key),
+            _ => return Err(UnreadableState::Key),
         };
         // The number has other spellings, which are other keys to Kafka: their tombstones must take nothing away.
-        if key.encode() == text { Ok(key) } else { Err(Unreadable::Key) }
+        if key.encode() == text { Ok(key) } else { Err(UnreadableState::Key) }
     }
 }
 
@@ -126,16 +127,16 @@ impl StateValue {
     }
 
     /// Reads the value that stands under `key`.
-    pub fn decode(key: &StateKey, bytes: &[u8]) -> Result<StateValue, Unreadable> {
-        let (&version, rest) = bytes.split_first().ok_or(Unreadable::Value)?;
+    pub fn decode(key: &StateKey, bytes: &[u8]) -> Result<StateValue, UnreadableState> {
+        let (&version, rest) = bytes.split_first().ok_or(UnreadableState::Value)?;
         if version != VERSION {
-            return Err(Unreadable::Version(version));
+            return Err(UnreadableState::Version(version));
         }
         match key {
             StateKey::Cursor(..) => {
-                let (start, rest) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
-                let (complete_before, rest) = rest.split_first_chunk::<8>().ok_or(Unreadable::Value)?;
-                let &[polled @ (0 | 1), history_seen @ (0 | 1)] = rest else { return Err(Unreadable::Value) };
+                let (start, rest) = rest.split_first_chunk::<8>().ok_or(UnreadableState::Value)?;
+                let (complete_before, rest) = rest.split_first_chunk::<8>().ok_or(UnreadableState::Value)?;
+                let &[polled @ (0 | 1), history_seen @ (0 | 1)] = rest else { return Err(UnreadableState::Value) };
                 Ok(StateValue::Cursor(Cursor {
                     start: UnixTime(i64::from_be_bytes(*start)),
                     complete_before: UnixTime(i64::from_be_bytes(*complete_before)),
@@ -146,7 +147,7 @@ impl StateValue {
             StateKey::Seen(..) => {
                 let (facts, rest) = rest.as_chunks::<REMEMBERED_BYTES>();
                 if !rest.is_empty() {
-                    return Err(Unreadable::Value);
+                    return Err(UnreadableState::Value);
                 }
                 Ok(StateValue::Seen(facts.iter().map(read_remembered).collect()))
             }
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn a_newer_version_is_refused_by_name() {
         let key = StateKey::Cursor(promoter(), Feed::Orders);
-        assert_eq!(StateValue::decode(&key, &[9, 0, 0]), Err(Unreadable::Version(9)));
+        assert_eq!(StateValue::decode(&key, &[9, 0, 0]), Err(UnreadableState::Version(9)));
     }
 
     #[test]
@@ -186,7 +187,7 @@ mod tests {
         for key in
             ["seen/wx1/oABC/touches/007", "seen/wx1/oABC/touches/+7", "seen/wx1/oABC/touches/18446744073709551614"]
         {
-            assert_eq!(StateKey::decode(key.as_bytes()), Err(Unreadable::Key), "{key}");
+            assert_eq!(StateKey::decode(key.as_bytes()), Err(UnreadableState::Key), "{key}");
         }
     }
 

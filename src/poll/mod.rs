@@ -1,12 +1,12 @@
-//! When whom is asked: due work, lanes, and the polls themselves.
+//! When whom is asked: due work by interface, and the polls themselves.
 
 pub mod schedule;
 
-mod tally;
+mod minute_counts;
 
-pub mod lane;
+pub mod due_queue;
 
-pub mod lanes;
+pub mod due_queues;
 
 pub mod scheduler;
 

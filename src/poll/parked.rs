@@ -6,12 +6,12 @@ use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 
 #[derive(Debug, Default)]
-pub struct Parked {
+pub struct ParkedPromoters {
     /// By [`Feed`], which of a promoter's feeds are.
     feeds: HashMap<Promoter, [bool; Feed::ALL.len()]>,
 }
 
-impl Parked {
+impl ParkedPromoters {
     /// True where none of the promoter's feeds was parked before.
     pub fn park(&mut self, promoter: &Promoter, feed: Feed) -> bool {
         match self.feeds.get_mut(promoter) {
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_promoter_is_parked_with_its_first_feed_and_back_with_its_last() {
         let promoter = Promoter::new(&AppId::new("wx1").unwrap(), "oP").unwrap();
-        let mut parked = Parked::default();
+        let mut parked = ParkedPromoters::default();
         assert!(!parked.answered(&promoter, Feed::Touches));
         assert!(parked.park(&promoter, Feed::Touches));
         assert!(!parked.park(&promoter, Feed::Orders));

@@ -1,15 +1,15 @@
-//! One poll: drives a pull, page by page into the intake queue.
+//! One poll: drives a pull, page by page into the write queue.
 
 use tokio_util::sync::CancellationToken;
 
-use super::lane::Reach;
-use crate::commit::queue::{Closed, IntakeSender};
+use super::due_queue::Reach;
+use crate::commit::queue::{Closed, WriteSender};
+use crate::model::pacing::{Failed, PollRemedy, Pulled};
 use crate::model::pages::PagesFault;
 use crate::model::promoter::Promoter;
-use crate::model::pull::{Pull, Request, Step, Taken};
+use crate::model::pull::{PageRequest, Pull, PullStep, Taken};
 use crate::model::scope::Scope;
-use crate::model::state::Intake;
-use crate::model::turns::{Failed, Pulled, Remedy};
+use crate::model::state::QueuedWrite;
 use crate::upstream::client::{Answer, Client};
 use crate::upstream::error::{CallError, Cause};
 use crate::upstream::question::{Ask, Question};
@@ -42,7 +42,7 @@ pub async fn poll<T: Transport>(
     client: &Client<T>,
     pull: &mut Pull,
     reach: Reach,
-    queue: &IntakeSender,
+    queue: &WriteSender,
     cancel: &CancellationToken,
 ) -> Result<Polled, PollError> {
     let begun = client.local_now().as_seconds();
@@ -50,20 +50,20 @@ pub async fn poll<T: Transport>(
         let question = question(pull.promoter(), pull.next_request());
         let Answer { page, held, clock_skew_seconds, .. } = client.page(&question, cancel).await?;
         pull.hear(begun.plus(clock_skew_seconds));
-        let Taken { harvest, step } = pull.take_page(page.rows, page.total_cnt, page.start_id, client.local_now());
-        if !harvest.is_empty() {
-            queue.send(Intake::Harvest(harvest)).await?;
+        let Taken { page_facts, step } = pull.take_page(page.rows, page.total_cnt, page.start_id, client.local_now());
+        if !page_facts.is_empty() {
+            queue.send(QueuedWrite::PageFacts(page_facts)).await?;
         }
         drop(held);
         match (step?, reach) {
-            (Step::End(pulled), _) => return Ok(Polled::End(pulled)),
-            (Step::GoOn, Reach::OnePage) => return Ok(Polled::GoesOn),
-            (Step::GoOn, Reach::ToTheEnd) => {}
+            (PullStep::End(pulled), _) => return Ok(Polled::End(pulled)),
+            (PullStep::GoOn, Reach::OnePage) => return Ok(Polled::GoesOn),
+            (PullStep::GoOn, Reach::ToTheEnd) => {}
         }
     }
 }
 
-fn question(promoter: &Promoter, Request { scope, start_id }: Request) -> Question {
+fn question(promoter: &Promoter, PageRequest { scope, start_id }: PageRequest) -> Question {
     Question { promoter: promoter.clone(), ask: ask(scope), start_id }
 }
 
@@ -81,22 +81,22 @@ impl PollError {
     /// What the end of `pull` tells of its question.
     pub fn failed(&self, pull: &Pull) -> Failed {
         // How long a start_id lives is not documented: the refusal of an old one says nothing about the scope.
-        let remedy = if pull.is_resuming() { Remedy::Time } else { self.remedy() };
+        let remedy = if pull.is_resuming() { PollRemedy::Time } else { self.remedy() };
         Failed { scope: pull.scope(), as_of: pull.as_of(), remedy }
     }
 
-    fn remedy(&self) -> Remedy {
+    fn remedy(&self) -> PollRemedy {
         match self {
             PollError::Pages(_)
             | PollError::Call(CallError::RefuseRequest(_) | CallError::Unforeseen(_) | CallError::Unreadable(_)) => {
-                Remedy::AskLess
+                PollRemedy::AskLess
             }
-            PollError::Call(CallError::Exhausted { cause: Cause { errcode: None, .. }, .. }) => Remedy::Doubtful,
-            PollError::Call(CallError::Exhausted { .. } | CallError::TryLater(_)) => Remedy::Patience,
+            PollError::Call(CallError::Exhausted { cause: Cause { errcode: None, .. }, .. }) => PollRemedy::Doubtful,
+            PollError::Call(CallError::Exhausted { .. } | CallError::TryLater(_)) => PollRemedy::Patience,
             PollError::Closed(_)
             | PollError::Call(
                 CallError::ParkPromoter(_) | CallError::Held { .. } | CallError::ClientFault(_) | CallError::Cancelled,
-            ) => Remedy::Time,
+            ) => PollRemedy::Time,
         }
     }
 }
@@ -106,13 +106,13 @@ mod tests {
     use super::*;
     use crate::model::cursor::Cursor;
     use crate::model::feed::Feed;
-    use crate::model::pull::Job;
+    use crate::model::pull::PullJob;
     use crate::model::time::{UnixMillis, UnixTime};
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
 
     fn pull() -> Pull {
-        let job = Job {
+        let job = PullJob {
             promoter: Promoter::from_key("wx1/o1").unwrap(),
             scope: Scope::Touches { begin: NOW.minus(600), end: NOW },
             cursor: Cursor::begin(Feed::Touches, NOW.minus(600)),
@@ -133,12 +133,12 @@ mod tests {
         let refused = PollError::from(CallError::Unforeseen(cause()));
         let exhausted = PollError::from(CallError::Exhausted { attempts: 8, cause: cause() });
         let pull = pull();
-        assert_eq!(refused.failed(&pull).remedy, Remedy::AskLess);
-        assert_eq!(exhausted.failed(&pull).remedy, Remedy::Doubtful);
+        assert_eq!(refused.failed(&pull).remedy, PollRemedy::AskLess);
+        assert_eq!(exhausted.failed(&pull).remedy, PollRemedy::Doubtful);
         let pull = after_a_page(pull, "x");
-        assert_eq!(refused.failed(&pull).remedy, Remedy::AskLess);
+        assert_eq!(refused.failed(&pull).remedy, PollRemedy::AskLess);
         let pull = pull.held().unwrap();
-        assert_eq!(refused.failed(&pull).remedy, Remedy::Time);
-        assert_eq!(refused.failed(&after_a_page(pull, "y")).remedy, Remedy::AskLess);
+        assert_eq!(refused.failed(&pull).remedy, PollRemedy::Time);
+        assert_eq!(refused.failed(&after_a_page(pull, "y")).remedy, PollRemedy::AskLess);
     }
 }

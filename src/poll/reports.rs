@@ -17,16 +17,16 @@ use crate::upstream::error::CallError;
 /// Written by the scheduler of an app, read by whoever reports. Lives as long as the process.
 #[derive(Debug, Default)]
 pub struct Reports {
-    inner: Mutex<Inner>,
+    inner: Mutex<ReportSums>,
     calls: Told<1>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct ReportSums {
     /// Polls that read their scope to its end, since they were last taken.
     complete: u64,
     failures: BTreeMap<&'static str, Failures>,
-    progress: Progress,
+    progress: PollProgress,
 }
 
 /// Polls that failed for one cause since the sums were last taken.
@@ -39,7 +39,7 @@ pub struct Failures {
 
 /// How far an app's feeds are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct PollProgress {
     /// Of promoters; each counts.
     pub feeds: usize,
     /// Polls under way.
@@ -86,7 +86,7 @@ impl Reports {
         failures.error = error;
     }
 
-    pub(super) fn set_progress(&self, progress: Progress) {
+    pub(super) fn set_progress(&self, progress: PollProgress) {
         self.lock().progress = progress;
     }
 
@@ -95,11 +95,11 @@ impl Reports {
         std::mem::take(&mut self.lock().failures)
     }
 
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> PollProgress {
         self.lock().progress.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ReportSums> {
         // It is whole at any time.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

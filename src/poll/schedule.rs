@@ -10,12 +10,12 @@ use std::time::Duration;
 /// Entries ordered by when they are due; of several due at once the one that was put in first.
 #[derive(Debug)]
 pub struct Schedule<K> {
-    heap: BinaryHeap<Reverse<Entry<K>>>,
+    heap: BinaryHeap<Reverse<DueEntry<K>>>,
     puts: u64,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry<K> {
+struct DueEntry<K> {
     due: Duration,
     put: u64,
     key: K,
@@ -29,7 +29,7 @@ impl<K: Ord> Schedule<K> {
     /// Clocks are durations since some fixed moment.
     pub fn put(&mut self, key: K, due: Duration) {
         self.puts += 1;
-        self.heap.push(Reverse(Entry { due, put: self.puts, key }));
+        self.heap.push(Reverse(DueEntry { due, put: self.puts, key }));
     }
 
     /// Takes the entry that has been due longest at `clock`.

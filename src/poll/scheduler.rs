@@ -14,18 +14,18 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::lane::{Begun, Bounds, Entry, Reach};
-use super::lanes::Lanes;
-use super::parked::Parked;
+use super::due_queue::{Admission, Begun, PollBounds, Reach};
+use super::due_queues::DueQueues;
+use super::minute_counts::MinuteCounts;
+use super::parked::ParkedPromoters;
 use super::poller::{PollError, Polled, poll};
-use super::reports::{self, Late, Progress, Reports};
-use super::tally::Tally;
-use crate::commit::queue::IntakeSender;
+use super::reports::{self, Late, PollProgress, Reports};
+use crate::commit::queue::WriteSender;
 use crate::model::feed::Feed;
+use crate::model::pacing::{Pacing, PollSettings, Pulled};
 use crate::model::promoter::{AppId, Promoter};
-use crate::model::pull::{Job, Pull, RefundsJob};
+use crate::model::pull::{Pull, PullJob, RefundsJob};
 use crate::model::time::UnixTime;
-use crate::model::turns::{Pulled, Rules, Turns};
 use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
 use crate::upstream::error::CallError;
@@ -46,34 +46,34 @@ const REPORT_EVERY: Duration = Duration::from_secs(20);
 pub struct PolledFeed {
     pub promoter: Promoter,
     pub feed: Feed,
-    pub rules: Rules,
+    pub settings: PollSettings,
     /// For orders, where nothing polls refunds: their lateness in seconds.
     pub refunds_lateness: Option<i64>,
-    pub turns: Turns,
+    pub pacing: Pacing,
 }
 
 pub struct Scheduler<T> {
     app: AppId,
     client: Arc<Client<T>>,
-    queue: IntakeSender,
+    writes: WriteSender,
     cancel: CancellationToken,
     /// How long a promoter with a permanent error is left alone.
     parked_for: Duration,
     feeds: Vec<PolledFeed>,
-    lanes: Lanes<usize>,
-    polls: JoinSet<Ended>,
+    due_queues: DueQueues<usize>,
+    polls: JoinSet<EndedPoll>,
     /// Pulls to be taken up behind their last page.
     kept: HashMap<usize, Pull>,
     kept_max: usize,
-    parked: Parked,
+    parked: ParkedPromoters,
     /// By [`Feed`], in Unix seconds.
-    cursors: [Tally; Feed::ALL.len()],
+    cursors: [MinuteCounts; Feed::ALL.len()],
     reports: Arc<Reports>,
     began: Instant,
 }
 
 /// A poll that has ended.
-struct Ended {
+struct EndedPoll {
     index: usize,
     pull: Pull,
     result: Result<Polled, PollError>,
@@ -87,24 +87,25 @@ impl<T: Transport> Scheduler<T> {
         feeds: Vec<PolledFeed>,
         parked_for: Duration,
         reports: Arc<Reports>,
-        queue: IntakeSender,
+        writes: WriteSender,
         cancel: CancellationToken,
     ) -> Scheduler<T> {
         let began = Instant::now();
         let in_flight = client.in_flight();
-        let bounds = Bounds { polls: in_flight * POLLS_PER_CALL, to_the_end: in_flight.div_ceil(CALLS_PER_LONG_PULL) };
+        let bounds =
+            PollBounds { polls: in_flight * POLLS_PER_CALL, to_the_end: in_flight.div_ceil(CALLS_PER_LONG_PULL) };
         let mut scheduler = Scheduler {
             app,
             client,
-            queue,
+            writes,
             cancel,
             parked_for,
             feeds: Vec::new(),
-            lanes: Lanes::new(bounds, began),
+            due_queues: DueQueues::new(bounds, began),
             polls: JoinSet::new(),
             kept: HashMap::new(),
             kept_max: KEPT_PER_POLL * bounds.polls,
-            parked: Parked::default(),
+            parked: ParkedPromoters::default(),
             cursors: Default::default(),
             reports,
             began,
@@ -117,10 +118,10 @@ impl<T: Transport> Scheduler<T> {
     fn add(&mut self, feeds: Vec<PolledFeed>) {
         let (first, clock) = (self.feeds.len(), self.began.elapsed());
         for index in oldest_first(&feeds, self.client.now()) {
-            self.lanes[feeds[index].feed.interface()].put(first + index, clock);
+            self.due_queues[feeds[index].feed.interface()].put(first + index, clock);
         }
         for feed in &feeds {
-            self.cursors[feed.feed as usize].add(feed.turns.cursor.complete_before.0);
+            self.cursors[feed.feed as usize].add(feed.pacing.cursor.complete_before.0);
         }
         self.feeds.extend(feeds);
     }
@@ -144,7 +145,7 @@ impl<T: Transport> Scheduler<T> {
                     self.end_poll(ended.expect("nobody aborts a poll, and a panic ends the process"));
                 }
                 // The client, which holds the other end, is held here.
-                _ = changes.changed() => self.lanes.breakers_changed(),
+                _ = changes.changed() => self.due_queues.breakers_changed(),
                 feeds = &mut later, if !is_whole => {
                     is_whole = true;
                     self.add(feeds);
@@ -161,20 +162,20 @@ impl<T: Transport> Scheduler<T> {
     fn begin_due_polls(&mut self) -> Option<Duration> {
         let client = self.client.clone();
         let readiness = |interface| client.breakers().readiness(interface);
-        while let Some((index, reach)) = self.lanes.begin(self.began.elapsed(), readiness) {
+        while let Some((index, reach)) = self.due_queues.begin(self.began.elapsed(), readiness) {
             self.begin_poll(index, reach);
         }
-        self.lanes.next_begin(readiness)
+        self.due_queues.next_begin(readiness)
     }
 
     fn begin_poll(&mut self, index: usize, reach: Reach) {
         let mut pull = self.kept.remove(&index).unwrap_or_else(|| self.begin_pull(index));
         let PolledFeed { promoter, feed, .. } = &self.feeds[index];
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
-        let (client, queue, cancel) = (self.client.clone(), self.queue.clone(), self.cancel.clone());
+        let (client, writes, cancel) = (self.client.clone(), self.writes.clone(), self.cancel.clone());
         let polling = async move {
-            let result = poll(&client, &mut pull, reach, &queue, &cancel).await;
-            Ended { index, pull, result }
+            let result = poll(&client, &mut pull, reach, &writes, &cancel).await;
+            EndedPoll { index, pull, result }
         };
         self.polls.spawn(polling.instrument(span));
     }
@@ -183,33 +184,33 @@ impl<T: Transport> Scheduler<T> {
         let feed = &self.feeds[index];
         // "Now" is taken before the first call is sent.
         let now = self.client.now();
-        let scope = feed.turns.scope(feed.feed, feed.rules, now);
+        let scope = feed.pacing.scope(feed.feed, feed.settings, now);
         let refunds = |lateness| {
-            let ends_history = feed.turns.reads_the_rest(scope, feed.rules, now);
+            let ends_history = feed.pacing.reads_the_rest(scope, feed.settings, now);
             RefundsJob { lateness, ends_history }
         };
-        let job = Job {
+        let job = PullJob {
             promoter: feed.promoter.clone(),
             scope,
-            cursor: feed.turns.cursor,
-            lateness: feed.rules.lateness,
+            cursor: feed.pacing.cursor,
+            lateness: feed.settings.lateness,
             refunds: feed.refunds_lateness.map(refunds),
         };
         Pull::new(job, now)
     }
 
-    fn end_poll(&mut self, Ended { index, pull, result }: Ended) {
+    fn end_poll(&mut self, EndedPoll { index, pull, result }: EndedPoll) {
         let clock = self.began.elapsed();
         let interface = self.feeds[index].feed.interface();
-        let begun = self.lanes.ended(interface, index);
+        let begun = self.due_queues.ended(interface, index);
         match result {
             Ok(Polled::End(pulled)) => {
                 let due = self.pulled(index, pulled, clock);
-                self.lanes[interface].put(index, due);
+                self.due_queues[interface].put(index, due);
             }
             Ok(Polled::GoesOn) => {
                 self.keep(index, pull.held());
-                self.lanes[interface].put_further(index, begun);
+                self.due_queues[interface].put_further(index, begun);
             }
             Err(error) => self.failed(index, pull, begun, &error, clock),
         }
@@ -218,53 +219,53 @@ impl<T: Transport> Scheduler<T> {
     /// When the next turn comes.
     fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) -> Duration {
         self.reports.completed();
-        let PolledFeed { promoter, feed, rules, turns, .. } = &mut self.feeds[index];
+        let PolledFeed { promoter, feed, settings, pacing, .. } = &mut self.feeds[index];
         if self.parked.answered(promoter, *feed) {
             tracing::info!(app = %self.app, %promoter, "promoter answers again");
         }
         let cursors = &mut self.cursors[*feed as usize];
-        cursors.remove(turns.cursor.complete_before.0);
-        let due = turns.after(pulled, *rules, clock);
-        cursors.add(turns.cursor.complete_before.0);
+        cursors.remove(pacing.cursor.complete_before.0);
+        let due = pacing.after(pulled, *settings, clock);
+        cursors.add(pacing.cursor.complete_before.0);
         due
     }
 
     fn failed(&mut self, index: usize, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
-        let PolledFeed { promoter, feed, rules, turns, .. } = &mut self.feeds[index];
+        let PolledFeed { promoter, feed, settings, pacing, .. } = &mut self.feeds[index];
         if let Some(cause) = reports::cause(error) {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
         }
-        let lane = &mut self.lanes[feed.interface()];
+        let queue = &mut self.due_queues[feed.interface()];
         match error {
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
             PollError::Call(CallError::Held { answered, .. }) => match pull.held() {
                 Some(pull) => {
                     match answered {
-                        true => lane.put_refused(index, clock, begun),
-                        false => lane.put_further(index, begun),
+                        true => queue.put_refused(index, clock, begun),
+                        false => queue.put_further(index, begun),
                     }
                     self.keep(index, Some(pull));
                 }
                 // Others come first: what opened the breaker may be this one's alone.
-                None if *answered || begun.entry == Entry::Check => lane.put_doubtful(index, clock, begun),
+                None if *answered || begun.entry == Admission::Check => queue.put_doubtful(index, clock, begun),
                 // Behind those that have waited longer, as soon as the breaker lets it.
-                None => lane.put_late(index, clock, begun),
+                None => queue.put_late(index, clock, begun),
             },
             // The breaker says when it may be asked again, and not its usual pause.
             PollError::Call(CallError::Exhausted { .. }) if is_held(&self.client, *feed) => {
-                turns.after_failure(error.failed(&pull), *rules, clock);
-                lane.put_doubtful(index, clock, begun);
+                pacing.after_failure(error.failed(&pull), *settings, clock);
+                queue.put_doubtful(index, clock, begun);
                 self.keep(index, pull.interrupted());
             }
             PollError::Call(CallError::ParkPromoter(_)) => {
                 if self.parked.park(promoter, *feed) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
-                lane.put(index, clock + self.parked_for);
+                queue.put(index, clock + self.parked_for);
             }
             PollError::Pages(_) | PollError::Call(_) => {
-                lane.put_late(index, turns.after_failure(error.failed(&pull), *rules, clock), begun);
+                queue.put_late(index, pacing.after_failure(error.failed(&pull), *settings, clock), begun);
             }
         }
     }
@@ -278,17 +279,17 @@ impl<T: Transport> Scheduler<T> {
     }
 
     fn latest(&self, clock: Duration) -> Option<Late> {
-        let (due, index) = self.lanes.latest()?;
+        let (due, index) = self.due_queues.latest()?;
         let PolledFeed { promoter, feed, .. } = &self.feeds[index];
         Some(Late { promoter: promoter.clone(), feed: *feed, by: clock.saturating_sub(due) })
     }
 
     fn tell_progress(&self) {
         let clock = self.began.elapsed();
-        self.reports.set_progress(Progress {
+        self.reports.set_progress(PollProgress {
             feeds: self.feeds.len(),
-            polls: self.lanes.polls(),
-            overdue: self.lanes.overdue(clock),
+            polls: self.due_queues.polls(),
+            overdue: self.due_queues.overdue(clock),
             latest: self.latest(clock),
             parked: self.parked.promoters(),
             oldest: Feed::ALL.map(|feed| self.cursors[feed as usize].earliest().map(UnixTime)),
@@ -302,10 +303,10 @@ impl<T: Transport> Scheduler<T> {
 fn oldest_first(feeds: &[PolledFeed], now: UnixTime) -> Vec<usize> {
     let mut order: Vec<usize> = (0..feeds.len()).collect();
     order.sort_by_cached_key(|index| {
-        let PolledFeed { promoter, feed, turns, .. } = &feeds[*index];
+        let PolledFeed { promoter, feed, pacing, .. } = &feeds[*index];
         let mut shuffled = DefaultHasher::new();
         (promoter, feed, now.0).hash(&mut shuffled);
-        (turns.cursor.complete_before, shuffled.finish())
+        (pacing.cursor.complete_before, shuffled.finish())
     });
     order
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::material::{Verdict, accept, judge};
 use crate::model::feed::Interface;
-use crate::model::material::Outcome;
+use crate::model::material::MaterialOutcome;
 use crate::upstream::breaker::Held;
 use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
@@ -80,7 +80,7 @@ impl<T: Transport> CommandApp<T> {
     pub(super) fn judge(&self, result: Result<GivenMaterial, CallError>) -> Verdict {
         match result {
             Ok(given) => Verdict::Final(match accept(given, self.client.local_now()) {
-                Ok(material) => Outcome::Succeeded(material),
+                Ok(material) => MaterialOutcome::Succeeded(material),
                 Err(outcome) => outcome,
             }),
             Err(error) => judge(error),

@@ -16,7 +16,7 @@ use super::material::{ID_BYTES_MAX, Verdict, check};
 use crate::avro::material::{RequestDecoder, RequestError};
 use crate::commit::log::CommitError;
 use crate::model::dead_letter::{DeadLetter, Origin};
-use crate::model::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
+use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, MaterialResult};
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::upstream::breaker::Held;
@@ -182,25 +182,25 @@ impl<T: Transport> Executor<T> {
         checked.err().map(|outcome| reply(errand, outcome))
     }
 
-    fn check(&self, Errand { request, flaw }: &Errand, now: UnixMillis) -> Result<MaterialQuestion, Outcome> {
+    fn check(&self, Errand { request, flaw }: &Errand, now: UnixMillis) -> Result<MaterialQuestion, MaterialOutcome> {
         if let Some(flaw) = flaw {
-            return Err(Outcome::Rejected(Refusal::own(flaw)));
+            return Err(MaterialOutcome::Rejected(MaterialRefusal::own(flaw)));
         }
         check(request, |app| self.apps.contains_key(app), now).map_err(|outcome| match outcome {
-            Outcome::Expired(refusal) => self.expired(&request.app_id, refusal),
+            MaterialOutcome::Expired(refusal) => self.expired(&request.app_id, refusal),
             outcome => outcome,
         })
     }
 
     /// Too late for what `refusal` says; and where the app's requests wait, for what stops them all. Its code is not the
     /// answer to this request, so it stands in the words alone.
-    fn expired(&self, app_id: &str, Refusal { errcode, message }: Refusal) -> Outcome {
+    fn expired(&self, app_id: &str, MaterialRefusal { errcode, message }: MaterialRefusal) -> MaterialOutcome {
         let held = self.apps.get(app_id).and_then(CommandApp::held);
-        Outcome::Expired(match held {
+        MaterialOutcome::Expired(match held {
             Some(Held { hold, cause, .. }) => {
-                Refusal { errcode, message: format!("{message}; the app's requests wait ({hold}): {cause}") }
+                MaterialRefusal { errcode, message: format!("{message}; the app's requests wait ({hold}): {cause}") }
             }
-            None => Refusal { errcode, message },
+            None => MaterialRefusal { errcode, message },
         })
     }
 
@@ -235,13 +235,14 @@ impl<T: Transport> Executor<T> {
     }
 
     /// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
-    fn overdue(&self, app_id: &str, last: Option<Refusal>) -> Outcome {
+    fn overdue(&self, app_id: &str, last: Option<MaterialRefusal>) -> MaterialOutcome {
         let words = "the deadline passed before the upstream had answered";
         match last {
-            Some(Refusal { errcode, message }) => {
-                Outcome::Expired(Refusal { errcode, message: format!("{words}; before that: {message}") })
-            }
-            None => self.expired(app_id, Refusal::own(words)),
+            Some(MaterialRefusal { errcode, message }) => MaterialOutcome::Expired(MaterialRefusal {
+                errcode,
+                message: format!("{words}; before that: {message}"),
+            }),
+            None => self.expired(app_id, MaterialRefusal::own(words)),
         }
     }
 }
@@ -251,15 +252,15 @@ async fn ask<T: Transport>(
     app: &CommandApp<T>,
     question: &MaterialQuestion,
     left: Option<Duration>,
-    last: &mut Option<Refusal>,
+    last: &mut Option<MaterialRefusal>,
     cancel: &CancellationToken,
-) -> Option<(Outcome, Option<AnswerPermit>)> {
+) -> Option<(MaterialOutcome, Option<AnswerPermit>)> {
     let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
     let mut unable_since: Option<Instant> = None;
     loop {
         let Some(turned) = turn(app, question, unable_since, patience, cancel).await? else {
-            let refusal = last.take().unwrap_or_else(|| Refusal::own("the upstream gives no answers"));
-            return Some((Outcome::Failed(refusal), None));
+            let refusal = last.take().unwrap_or_else(|| MaterialRefusal::own("the upstream gives no answers"));
+            return Some((MaterialOutcome::Failed(refusal), None));
         };
         let (result, began, permit) = turned;
         match app.judge(result) {
@@ -267,7 +268,7 @@ async fn ask<T: Transport>(
             Verdict::Again(refusal) => {
                 let until = *unable_since.get_or_insert(began) + patience;
                 if Instant::now() + AGAIN_AFTER > until {
-                    return Some((Outcome::Failed(refusal), Some(permit)));
+                    return Some((MaterialOutcome::Failed(refusal), Some(permit)));
                 }
                 *last = Some(refusal);
                 drop(permit);
@@ -309,7 +310,7 @@ async fn turn<T: Transport>(
 
 /// Repeats the whole `request_id`, by which the requester knows it again. What else it repeats is bounded, also where that is
 /// why the request was refused.
-fn reply(Errand { request, .. }: &Errand, outcome: Outcome) -> Answer {
+fn reply(Errand { request, .. }: &Errand, outcome: MaterialOutcome) -> Answer {
     Answer::Reply(MaterialResult {
         request_id: request.request_id.clone(),
         app_id: bounded(&request.app_id),

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::model::material::{Image, ImageKind, Material, MaterialRequest, Outcome, Refusal};
+use crate::model::material::{Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialRequest};
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::time::UnixMillis;
 use crate::upstream::breaker::Hold;
@@ -26,11 +26,12 @@ pub fn check(
     request: &MaterialRequest,
     is_known_app: impl FnOnce(&str) -> bool,
     now: UnixMillis,
-) -> Result<MaterialQuestion, Outcome> {
-    let question = question(request, is_known_app).map_err(|message| Outcome::Rejected(Refusal::own(message)))?;
+) -> Result<MaterialQuestion, MaterialOutcome> {
+    let question =
+        question(request, is_known_app).map_err(|message| MaterialOutcome::Rejected(MaterialRefusal::own(message)))?;
     match request.deadline {
         Some(deadline) if deadline <= now => {
-            Err(Outcome::Expired(Refusal::own("deadline had passed when the request was read")))
+            Err(MaterialOutcome::Expired(MaterialRefusal::own("deadline had passed when the request was read")))
         }
         _ => Ok(question),
     }
@@ -90,8 +91,8 @@ fn env_version(text: Option<&str>, share_type: Option<u32>) -> Result<Option<Env
 }
 
 /// The material in its final form; the error is an outcome too.
-pub fn accept(given: GivenMaterial, now: UnixMillis) -> Result<Material, Outcome> {
-    let failed = |message: &str| Outcome::Failed(Refusal::own(message));
+pub fn accept(given: GivenMaterial, now: UnixMillis) -> Result<Material, MaterialOutcome> {
+    let failed = |message: &str| MaterialOutcome::Failed(MaterialRefusal::own(message));
     let GivenMaterial { share_path, qrcode, tag } = given;
     if share_path.is_none() && qrcode.is_none() && tag.is_none() {
         return Err(failed("the upstream's answer holds no material"));
@@ -130,23 +131,23 @@ fn image(text: &str) -> Result<Image, &'static str> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// That is the reply.
-    Final(Outcome),
+    Final(MaterialOutcome),
     /// The upstream was unable; it may be able to within the deadline.
-    Again(Refusal),
+    Again(MaterialRefusal),
     /// A breaker is open: nothing more may be asked until it lets calls pass. With the upstream's answer, where that is
     /// about this request: too fast is, and what stops the app is not.
-    Held(Option<Refusal>),
+    Held(Option<MaterialRefusal>),
     /// The lane ends; nobody replies.
     Cancelled,
 }
 
 pub fn judge(error: CallError) -> Verdict {
     match error {
-        CallError::RefuseRequest(cause) => Verdict::Final(Outcome::Rejected(refusal(cause))),
+        CallError::RefuseRequest(cause) => Verdict::Final(MaterialOutcome::Rejected(refusal(cause))),
         CallError::ParkPromoter(cause) | CallError::Unforeseen(cause) | CallError::ClientFault(cause) => {
-            Verdict::Final(Outcome::Failed(refusal(cause)))
+            Verdict::Final(MaterialOutcome::Failed(refusal(cause)))
         }
-        CallError::Unreadable(cause) => Verdict::Final(Outcome::Failed(refusal(cause))),
+        CallError::Unreadable(cause) => Verdict::Final(MaterialOutcome::Failed(refusal(cause))),
         CallError::TryLater(cause) | CallError::Exhausted { cause, .. } => Verdict::Again(refusal(cause)),
         CallError::Held { hold: Hold::Unanswered, cause, .. } => Verdict::Again(refusal(cause)),
         CallError::Held { hold: Hold::TooFast { .. } | Hold::RetryAfter(_), cause, answered: true } => {
@@ -157,8 +158,8 @@ pub fn judge(error: CallError) -> Verdict {
     }
 }
 
-fn refusal(Cause { errcode, text }: Cause) -> Refusal {
-    Refusal { errcode, message: text }
+fn refusal(Cause { errcode, text }: Cause) -> MaterialRefusal {
+    MaterialRefusal { errcode, message: text }
 }
 
 #[cfg(test)]

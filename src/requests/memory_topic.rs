@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::command::{Answer, Command, Place};
 use super::log::{AnswerBatch, CHUNK_MAX, Chunk, OpenedCommands, ReadAgain};
 use super::progress::{Progress, Restored};
-use crate::commit::crash_point::CrashPoint;
+use crate::commit::failpoint::Failpoint;
+use crate::commit::fault_script::FaultScript;
 use crate::commit::log::{CommitError, CommitLog, OpenError};
-use crate::commit::script::Script;
 
 /// What survives a crash: the records, how far they are answered, and their answers as a `read_committed` consumer sees
 /// them. Clones are the same topic.
@@ -174,12 +174,12 @@ impl Durable {
 /// The topic as one process opens it, and answers it.
 pub struct MemoryTopic {
     topic: Topic,
-    script: Script,
+    script: FaultScript,
     epoch: u64,
 }
 
 impl MemoryTopic {
-    pub fn new(topic: Topic, script: Script) -> MemoryTopic {
+    pub fn new(topic: Topic, script: FaultScript) -> MemoryTopic {
         MemoryTopic { topic, script, epoch: 0 }
     }
 }
@@ -194,9 +194,9 @@ impl CommitLog for MemoryTopic {
             durable.epoch += 1;
             durable.epoch
         });
-        self.script.reach(CrashPoint::CommandsFenced, fault).await;
+        self.script.reach(Failpoint::CommandsFenced, fault).await;
         let progress: Vec<Progress> = self.topic.progress().into_values().collect();
-        self.script.reach(CrashPoint::ProgressRead, fault).await;
+        self.script.reach(Failpoint::ProgressRead, fault).await;
         self.script.opens(fault)?;
         let revoked = CancellationToken::new();
         self.topic.with(|durable| durable.revoked = revoked.clone());

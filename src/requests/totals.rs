@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::command::Answer;
 use super::log::AnswerBatch;
-use crate::model::material::Outcome;
+use crate::model::material::MaterialOutcome;
 use crate::telemetry::sums::{DeadLetters, Told};
 
 /// Since the process began, but for what waits.
@@ -38,10 +38,10 @@ impl CommandTotals {
                 &self.dead_lettered
             }
             Answer::Reply(result) => match result.outcome {
-                Outcome::Succeeded(_) => &self.succeeded,
-                Outcome::Failed(_) => &self.failed,
-                Outcome::Rejected(_) => &self.rejected,
-                Outcome::Expired(_) => &self.expired,
+                MaterialOutcome::Succeeded(_) => &self.succeeded,
+                MaterialOutcome::Failed(_) => &self.failed,
+                MaterialOutcome::Rejected(_) => &self.rejected,
+                MaterialOutcome::Expired(_) => &self.expired,
             },
         };
         counter.fetch_add(1, Ordering::Relaxed);

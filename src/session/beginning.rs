@@ -13,16 +13,16 @@ use tokio::time::Instant;
 
 use super::{PolledApp, PolledPromoter, start_time};
 use crate::commit::log::Lease;
-use crate::commit::queue::{Closed, IntakeSender};
+use crate::commit::queue::{Closed, WriteSender};
 use crate::model::cursor::Cursor;
 use crate::model::feed::{Feed, StartFrom};
-use crate::model::state::{FirstCursor, Intake, State};
+use crate::model::pacing::Pacing;
+use crate::model::state::{FirstCursor, QueuedWrite, State};
 use crate::model::time::UnixTime;
-use crate::model::turns::Turns;
 use crate::poll::scheduler::PolledFeed;
 use crate::upstream::transport::Transport;
 
-/// How many first cursors go into one intake.
+/// How many first cursors go into one write.
 const CURSORS_MAX: usize = 1000;
 /// How long refunds that orders have met are remembered at least where nothing polls refunds, in seconds. An order is
 /// refunded within a year: a feed of refunds that is polled later knows then which of them are published.
@@ -75,7 +75,7 @@ impl Beginning {
     pub async fn made_durable<T: Transport>(
         self,
         app: &PolledApp<T>,
-        queue: &IntakeSender,
+        queue: &WriteSender,
     ) -> Result<(Vec<PolledFeed>, impl Future<Output = Vec<PolledFeed>>), Closed> {
         let Beginning { ready, waiting, since, .. } = self;
         let feeds = ready.made_durable(queue).await?;
@@ -117,7 +117,7 @@ impl Made {
         Made::of(waiting, app.client.now().minus(waited))
     }
 
-    async fn made_durable(self, queue: &IntakeSender) -> Result<Vec<PolledFeed>, Closed> {
+    async fn made_durable(self, queue: &WriteSender) -> Result<Vec<PolledFeed>, Closed> {
         begin(queue, &self.first_cursors).await?;
         Ok(self.feeds)
     }
@@ -175,24 +175,24 @@ impl PolledPromoter {
             polled.push(PolledFeed {
                 promoter: self.promoter.clone(),
                 feed,
-                rules: order.rules,
+                settings: order.settings,
                 refunds_lateness: (feed == Feed::Orders && refunds_met).then_some(refunds_lateness),
-                turns: Turns::new(cursor, order.rules),
+                pacing: Pacing::new(cursor, order.settings),
             });
         }
     }
 }
 
 /// Makes first cursors durable. Whoever wants to poll a feed that has none comes through here before.
-async fn begin(queue: &IntakeSender, first_cursors: &[FirstCursor]) -> Result<(), Closed> {
+async fn begin(queue: &WriteSender, first_cursors: &[FirstCursor]) -> Result<(), Closed> {
     let mut chunks = first_cursors.chunks(CURSORS_MAX).peekable();
     while let Some(chunk) = chunks.next() {
-        let intake = Intake::Begin(chunk.to_vec());
-        // Batches become durable one after the other, so the last intake speaks for all.
+        let write = QueuedWrite::FirstCursors(chunk.to_vec());
+        // Batches become durable one after the other, so the last write speaks for all.
         if chunks.peek().is_some() {
-            queue.send(intake).await?;
+            queue.send(write).await?;
         } else {
-            queue.send_durably(intake).await?;
+            queue.send_durably(write).await?;
         }
     }
     Ok(())

@@ -5,10 +5,10 @@ use std::ops::AddAssign;
 use tracing::field::display;
 
 use super::PolledApp;
-use crate::commit::totals::Totals;
+use crate::commit::totals::CommitTotals;
 use crate::model::feed::Feed;
 use crate::model::time::UnixTime;
-use crate::poll::reports::Progress;
+use crate::poll::reports::PollProgress;
 use crate::upstream::transport::Transport;
 
 /// Of all apps, since they were last asked.
@@ -19,26 +19,26 @@ struct Polls {
     calls: u64,
     /// Breakers that are not closed.
     held: usize,
-    progress: Progress,
+    progress: PollProgress,
 }
 
 /// Says what has become of the work since it was last said: with an upstream or a Kafka that is away it can't look like a
 /// quiet day.
-pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &Totals) {
+pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTotals) {
     let mut polls = Polls::default();
     for app in apps {
         app.summarise(&mut polls);
     }
-    let [transactions, published, dead_letters, known, behind, before_start] = totals.news();
-    let Polls { complete, failed, calls, held, progress: Progress { feeds, overdue, parked, oldest, .. } } = polls;
+    let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = totals.news();
+    let Polls { complete, failed, calls, held, progress: PollProgress { feeds, overdue, parked, oldest, .. } } = polls;
     let [oldest_touches, oldest_orders, oldest_refunds] = oldest.map(|oldest| oldest.map(display));
     tracing::info!(
         pipeline = "polls",
         transactions,
         published,
         dead_letters,
-        known,
-        behind,
+        duplicates,
+        behind_cursor,
         before_start,
         polls_ok = complete,
         polls_failed = failed,
@@ -84,8 +84,8 @@ impl<T: Transport> PolledApp<T> {
 }
 
 /// The progress of two apps together.
-impl AddAssign for Progress {
-    fn add_assign(&mut self, other: Progress) {
+impl AddAssign for PollProgress {
+    fn add_assign(&mut self, other: PollProgress) {
         self.feeds += other.feeds;
         self.polls += other.polls;
         self.overdue += other.overdue;

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
+use crate::commit::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::log::CommitLog;
-use crate::commit::memory_log::{Durable, MemoryLog};
-use crate::commit::script::{Fault, Script};
+use crate::commit::memory_log::{DurableTopics, MemoryLog};
 use crate::model::batch::Batch;
 use crate::model::cursor::Cursor;
 use crate::model::promoter::IdKind;
-use crate::model::state::Intake;
+use crate::model::state::QueuedWrite;
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::supervisor;
@@ -78,11 +78,11 @@ fn retry() -> RetrySettings {
     RetrySettings { initial, max: MINUTE, attempts: 3, jitter: 0.0 }
 }
 
-fn order(start_from: StartFrom) -> FeedOrder {
-    FeedOrder { rules: Rules { every: MINUTE, idle_every: MINUTE, lateness: 600 }, start_from }
+fn order(start_from: StartFrom) -> FeedPlan {
+    FeedPlan { settings: PollSettings { every: MINUTE, idle_every: MINUTE, lateness: 600 }, start_from }
 }
 
-fn promoter(feeds: [Option<FeedOrder>; 3]) -> PolledPromoter {
+fn promoter(feeds: [Option<FeedPlan>; 3]) -> PolledPromoter {
     let promoter = Promoter::from_key("wx1/o1").unwrap();
     PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now }
 }
@@ -110,7 +110,7 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
     };
     Session {
         apps: Arc::new(vec![app]),
-        bounds: Bounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
+        bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
         queue_bytes: 1 << 20,
         totals: Arc::default(),
     }
@@ -118,15 +118,15 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
 
 /// When the upstream is asked within `seconds`, while opening the log and committing to it go as `calls` say, one after
 /// the other, and then well.
-async fn asked(calls: Vec<(Duration, Fault)>, seconds: u64) -> Vec<Duration> {
+async fn asked(calls: Vec<(Duration, ScriptedFault)>, seconds: u64) -> Vec<Duration> {
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
     let session = session(&upstream, promoter([Some(order(StartFrom::Now)), None, None]));
-    let durable = Arc::new(Mutex::new(Durable::default()));
+    let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let calls = Arc::new(Mutex::new(calls.into_iter()));
     let make_log = || {
         let calls = calls.clone();
-        let decide = move || calls.lock().unwrap().next().unwrap_or((Duration::ZERO, Fault::None));
-        MemoryLog::new(durable.clone(), Script::new(decide, CancellationToken::new()))
+        let decide = move || calls.lock().unwrap().next().unwrap_or((Duration::ZERO, ScriptedFault::None));
+        MemoryLog::new(durable.clone(), FaultScript::new(decide, CancellationToken::new()))
     };
     let stop = CancellationToken::new();
     let end = async {
@@ -141,22 +141,22 @@ async fn asked(calls: Vec<(Duration, Fault)>, seconds: u64) -> Vec<Duration> {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_polled_before_its_first_cursor_is_durable() {
     let hour = Duration::from_secs(3600);
-    let asked = asked(vec![(Duration::ZERO, Fault::None), (hour, Fault::None)], 4000).await;
+    let asked = asked(vec![(Duration::ZERO, ScriptedFault::None), (hour, ScriptedFault::None)], 4000).await;
     assert!(asked.first().is_some_and(|first| *first >= hour && *first < hour + MINUTE), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_first_cursor_whose_commit_has_failed_lets_nothing_be_polled() {
-    let opened = (Duration::ZERO, Fault::None);
-    let lost = (2 * MINUTE, Fault::UnknownAborted);
+    let opened = (Duration::ZERO, ScriptedFault::None);
+    let lost = (2 * MINUTE, ScriptedFault::UnknownAborted);
     let asked = asked(vec![opened, lost, opened, lost], 600).await;
     assert!(asked.first().is_some_and(|first| *first >= 4 * MINUTE), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_before_the_first_cursors_are_durable_polls_nothing() {
-    let opened = (Duration::ZERO, Fault::None);
-    assert_eq!(asked(vec![opened, (MINUTE, Fault::None)], 30).await, [Duration::ZERO; 0]);
+    let opened = (Duration::ZERO, ScriptedFault::None);
+    assert_eq!(asked(vec![opened, (MINUTE, ScriptedFault::None)], 30).await, [Duration::ZERO; 0]);
 }
 
 #[test]
@@ -169,13 +169,13 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     assert!(polled[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
 
     let mut state = State::default();
-    state.take(Intake::Begin(first_cursors), &mut Batch::default());
+    state.take(QueuedWrite::FirstCursors(first_cursors), &mut Batch::default());
     let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
     let refunds = Some(order(StartFrom::Earliest));
     let later = promoter([None, orders, refunds]);
     later.prepare(later.cursors(&state), NOW, &mut first_cursors, &mut polled);
     assert_eq!(kinds(&first_cursors), [(Feed::Refunds, true)]);
-    assert_eq!(polled[1].turns.cursor.start, UnixTime::EARLIEST);
+    assert_eq!(polled[1].pacing.cursor.start, UnixTime::EARLIEST);
     assert_eq!(polled[0].refunds_lateness, None);
 }
 
@@ -186,7 +186,7 @@ async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
     let began = Cursor::begin(Feed::Touches, NOW);
     let mut state = State::default();
     let polled = promoter([Some(order(StartFrom::Now)); 3]);
-    let first = Intake::Begin(vec![(polled.promoter.clone(), Feed::Touches, began)]);
+    let first = QueuedWrite::FirstCursors(vec![(polled.promoter.clone(), Feed::Touches, began)]);
     state.take(first, &mut Batch::default());
     let lease = || Lease::new(|_| true, CancellationToken::new());
     for start_from in [StartFrom::Now, StartFrom::At(NOW)] {
@@ -207,14 +207,15 @@ async fn ten_minutes(answer: Option<&'static str>) -> Captured {
     ten_minutes_of([Some(order(StartFrom::Now)), None, None], answer).await
 }
 
-async fn ten_minutes_of(feeds: [Option<FeedOrder>; 3], answer: Option<&'static str>) -> Captured {
+async fn ten_minutes_of(feeds: [Option<FeedPlan>; 3], answer: Option<&'static str>) -> Captured {
     let began = tokio::time::Instant::now();
     let captured = Captured::start();
     let upstream = Same { began: tokio::time::Instant::now(), answer };
     let session = session(&upstream, promoter(feeds));
-    let durable = Arc::new(Mutex::new(Durable::default()));
+    let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let stop = CancellationToken::new();
-    let make_log = || MemoryLog::new(durable.clone(), Script::new(|| (Duration::ZERO, Fault::None), stop.clone()));
+    let make_log =
+        || MemoryLog::new(durable.clone(), FaultScript::new(|| (Duration::ZERO, ScriptedFault::None), stop.clone()));
     let end = async {
         tokio::time::sleep(10 * MINUTE + Duration::from_secs(1)).await;
         stop.cancel();
@@ -291,18 +292,18 @@ async fn only_what_begins_now_waits_for_the_upstreams_clock() {
         for has_cursor in [false, true] {
             let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
             let polled = promoter([Some(order(start_from)), None, None]);
-            let durable = Arc::new(Mutex::new(Durable::default()));
+            let durable = Arc::new(Mutex::new(DurableTopics::default()));
             if has_cursor {
                 let first = (polled.promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, NOW));
                 let mut batch = Batch::default();
-                State::default().take(Intake::Begin(vec![first]), &mut batch);
-                let mut log = MemoryLog::new(durable.clone(), Script::uneventful());
+                State::default().take(QueuedWrite::FirstCursors(vec![first]), &mut batch);
+                let mut log = MemoryLog::new(durable.clone(), FaultScript::uneventful());
                 log.open().await.unwrap();
                 log.commit(Arc::new(batch)).await.unwrap();
             }
             let session = session(&Unheard(upstream.clone()), polled);
             let stop = CancellationToken::new();
-            let make_log = || MemoryLog::new(durable.clone(), Script::uneventful());
+            let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
             let end = async {
                 tokio::time::sleep(5 * MINUTE).await;
                 stop.cancel();

@@ -86,7 +86,7 @@ fn new_partitions_only(context: &Context) -> Result<()> {
 /// Killed between writing its fences and comparing them, it has left its number in the new partitions.
 fn a_fence_of_nobody(context: &Context) -> Result<()> {
     let (simulator, config, holder) = raised(context)?;
-    let killed = context.connector("killed", &config, &[("PROMOTER_CRASH_AT", "fences_written")])?;
+    let killed = context.connector("killed", &config, &[("PROMOTER_FAILPOINT", "fences_written")])?;
     ends(&killed, &holder)?;
     let left = (PARTITIONS..6).map(|partition| fence_in(context, partition, context.topics().prefix()));
     ensure!(left.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some), "it has left a fence");

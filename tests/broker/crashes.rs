@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use promoter_connector::commit::crash_point::CrashPoint;
+use promoter_connector::commit::failpoint::Failpoint;
 
 use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
 use crate::harness::case::Case;
@@ -28,9 +28,9 @@ pub const CASES: &[Case] = &[
     Case::shared("crash: facts that appear during a downtime", facts_of_a_downtime),
 ];
 
-/// By the place in [`CrashPoint::POLLS`]: cases are plain functions.
+/// By the place in [`Failpoint::POLLS`]: cases are plain functions.
 fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
-    let point = CrashPoint::POLLS[POINT];
+    let point = Failpoint::POLLS[POINT];
     let simulator = lively(context, "6s")?;
     let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
 
@@ -39,10 +39,10 @@ fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
     wait_for_records(context, &first, "orders", 1)?;
     first.kill9()?;
     let at = match point {
-        CrashPoint::Fenced | CrashPoint::Restored => format!("{}:1", point.name()),
+        Failpoint::Fenced | Failpoint::Restored => format!("{}:1", point.name()),
         _ => format!("{}:2", point.name()),
     };
-    let second = context.connector("one", &config, &[("PROMOTER_CRASH_AT", &at)])?;
+    let second = context.connector("one", &config, &[("PROMOTER_FAILPOINT", &at)])?;
     let end = second.wait_exit(BOUND)?;
     ensure!(end.signal() == Some(SIGABRT), "{at}: the process was to die there, and ended with {end}");
 
@@ -59,7 +59,7 @@ fn crash_while_taking_over(context: &Context) -> Result<()> {
     wait_for_records(context, &first, "orders", 1)?;
     first.kill9()?;
     for point in ["records_sent", "records_acknowledged", "offsets_sent", "committed"] {
-        let dying = context.connector(point, &config, &[("PROMOTER_CRASH_AT", point)])?;
+        let dying = context.connector(point, &config, &[("PROMOTER_FAILPOINT", point)])?;
         let end = dying.wait_exit(BOUND)?;
         ensure!(end.signal() == Some(SIGABRT), "{point}: the process was to die there, and ended with {end}");
         ensure!(!dying.log()?.contains(OPEN), "{point}: nothing was polled");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use promoter_connector::model::material::{Material, MaterialResult, Outcome, Refusal};
+use promoter_connector::model::material::{Material, MaterialOutcome, MaterialRefusal, MaterialResult};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::requests::command::{Answer, Place};
 use serde_json::Value;
@@ -176,10 +176,10 @@ impl<'a> History<'a> {
         Ok(ended)
     }
 
-    fn check_flawed(&self, outcome: &Outcome) -> Judgement<Ended> {
+    fn check_flawed(&self, outcome: &MaterialOutcome) -> Judgement<Ended> {
         let (status, refusal, ended) = match outcome {
-            Outcome::Rejected(refusal) => ("REJECTED", refusal, Ended::RejectedUnasked),
-            Outcome::Expired(refusal) => ("EXPIRED", refusal, Ended::ExpiredUnread),
+            MaterialOutcome::Rejected(refusal) => ("REJECTED", refusal, Ended::RejectedUnasked),
+            MaterialOutcome::Expired(refusal) => ("EXPIRED", refusal, Ended::ExpiredUnread),
             _ => return Err("a flaw was not found".into()),
         };
         let End::Refused(expected, words) = self.planned.asked.end else {
@@ -190,21 +190,21 @@ impl<'a> History<'a> {
         self.unasked(ended)
     }
 
-    fn check_carried_out(&self, kind: Kind, outcome: &Outcome, at: UnixMillis) -> Judgement<Ended> {
+    fn check_carried_out(&self, kind: Kind, outcome: &MaterialOutcome, at: UnixMillis) -> Judgement<Ended> {
         let last = self.calls.iter().rev().find_map(|call| call.ended.as_ref());
         match (outcome, last) {
-            (Outcome::Succeeded(material), Some((given_at, Given::Content(given)))) => {
+            (MaterialOutcome::Succeeded(material), Some((given_at, Given::Content(given)))) => {
                 ensure(kind == Kind::Whole, || format!("{kind:?} has no material"))?;
                 self.check_material(material, given, *given_at)?;
                 Ok(Ended::Succeeded)
             }
-            (Outcome::Rejected(refusal), Some((_, Given::Refusal(LONG_PATH)))) => {
+            (MaterialOutcome::Rejected(refusal), Some((_, Given::Refusal(LONG_PATH)))) => {
                 ensure(kind == Kind::LongPath && refusal.errcode == Some(LONG_PATH), || {
                     "refused as what it is not".into()
                 })?;
                 Ok(Ended::RejectedByUpstream)
             }
-            (Outcome::Expired(refusal), _) => {
+            (MaterialOutcome::Expired(refusal), _) => {
                 self.check_overdue(at)?;
                 if refusal.message.starts_with(OVERDUE) {
                     self.first_given(refusal).ok_or("expired behind a cause that was never given")?;
@@ -214,12 +214,12 @@ impl<'a> History<'a> {
                 ensure(unread != waiting && refusal.errcode.is_none(), || "expired in other words".into())?;
                 Ok(if unread { Ended::ExpiredUnread } else { Ended::ExpiredWaiting })
             }
-            (Outcome::Failed(refusal), last) => self.check_failed(refusal, last.map(|(_, given)| given), at),
+            (MaterialOutcome::Failed(refusal), last) => self.check_failed(refusal, last.map(|(_, given)| given), at),
             _ => Err("not what was given last".into()),
         }
     }
 
-    fn check_failed(&self, refusal: &Refusal, last: Option<&Given>, at: UnixMillis) -> Judgement<Ended> {
+    fn check_failed(&self, refusal: &MaterialRefusal, last: Option<&Given>, at: UnixMillis) -> Judgement<Ended> {
         match refusal.errcode {
             Some(code) if code == UNAUTHORISED || UNFORESEEN.contains(&code) => {
                 ensure(last == Some(&Given::Refusal(code)), || format!("{code} was not given last"))?;
@@ -254,7 +254,7 @@ impl<'a> History<'a> {
     }
 
     /// The first time that the world gave the cause of this refusal to anybody of its app.
-    fn first_given(&self, refusal: &Refusal) -> Option<UnixMillis> {
+    fn first_given(&self, refusal: &MaterialRefusal) -> Option<UnixMillis> {
         let is_cause = |given: &Given| match (refusal.errcode, given) {
             // The token is refused, and then there is no other.
             (None, Given::Refusal(code)) if refusal.message.ends_with(SAME_TOKEN) => TOKEN_REFUSED.contains(code),

@@ -10,8 +10,8 @@ use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
 use promoter_connector::avro::registry::RegistryError;
 use promoter_connector::avro::schemas::RecordKind;
-use promoter_connector::commit::crash_point::CrashPoint;
-use promoter_connector::commit::script::{Fault, Script};
+use promoter_connector::commit::failpoint::Failpoint;
+use promoter_connector::commit::fault_script::{FaultScript, ScriptedFault};
 use promoter_connector::model::promoter::{AppId, IdKind};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::requests::command::Place;
@@ -218,29 +218,29 @@ fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
 }
 
 /// What befalls the topic, one call after the other.
-fn script(seed: u64, calm: Arc<AtomicBool>, crashed: CancellationToken) -> Script {
+fn script(seed: u64, calm: Arc<AtomicBool>, crashed: CancellationToken) -> FaultScript {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut aborts_to_come = 0;
     let decide = move || {
         let delay = Duration::from_millis(random.random_range(0..300));
         aborts_to_come = i32::max(aborts_to_come - 1, 0);
         let fault = match random.random_range(0..100) {
-            _ if calm.load(Ordering::Relaxed) => Fault::None,
-            _ if aborts_to_come > 0 => Fault::Aborted,
+            _ if calm.load(Ordering::Relaxed) => ScriptedFault::None,
+            _ if aborts_to_come > 0 => ScriptedFault::Aborted,
             // So many that the lane gives a batch up.
             0 => {
                 aborts_to_come = 8;
-                Fault::Aborted
+                ScriptedFault::Aborted
             }
-            1..6 => Fault::Aborted,
-            6..10 => Fault::UnknownCommitted,
-            10..14 => Fault::UnknownAborted,
-            14..18 => Fault::Crash(CrashPoint::COMMANDS[random.random_range(0..CrashPoint::COMMANDS.len())]),
-            _ => Fault::None,
+            1..6 => ScriptedFault::Aborted,
+            6..10 => ScriptedFault::UnknownCommitted,
+            10..14 => ScriptedFault::UnknownAborted,
+            14..18 => ScriptedFault::Crash(Failpoint::COMMANDS[random.random_range(0..Failpoint::COMMANDS.len())]),
+            _ => ScriptedFault::None,
         };
         (delay, fault)
     };
-    Script::new(decide, crashed)
+    FaultScript::new(decide, crashed)
 }
 
 fn is_everything_answered(scene: &Scene) -> bool {

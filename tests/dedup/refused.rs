@@ -9,7 +9,7 @@ use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::facts_log::records::{FactWriter, OldestAccepted, OldestEvents, SizeLimits};
 use promoter_connector::model::batch::{Batch, Event};
 use promoter_connector::model::fact::Fact;
-use promoter_connector::model::refusal::Refusal;
+use promoter_connector::model::refusal::EventRefusal;
 use proptest::prelude::*;
 
 use super::*;
@@ -58,25 +58,25 @@ impl Lives {
         let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
         let (writer, state, topic) = (Arc::new(writer), State::default(), vec![]);
         let mut lives = Lives { writer, state, topic, letters: 0, events: 0 };
-        lives.take_intake(Intake::Begin(cursors));
+        lives.take_write(QueuedWrite::FirstCursors(cursors));
         lives.restart();
         lives
     }
 
-    fn take_intake(&mut self, intake: Intake) -> Tally {
+    fn take_write(&mut self, write: QueuedWrite) -> RowCounts {
         let mut batch = Batch::default();
-        let tally = self.state.take(intake, &mut batch);
+        let counts = self.state.take(write, &mut batch);
         self.letters += written(&self.writer, &batch, "dead");
         self.events += written(&self.writer, &batch, "orders") + written(&self.writer, &batch, "touches");
         self.topic.extend(batch.state);
-        tally
+        counts
     }
 
-    fn take(&mut self, scope: Scope, row: ReadRow, to: Option<UnixTime>) -> Tally {
-        let mut harvest = Harvest::read(&promoter(), scope, NOON, NOON.as_millis(), vec![row]);
+    fn take(&mut self, scope: Scope, row: ReadRow, to: Option<UnixTime>) -> RowCounts {
+        let mut page_facts = PageFacts::read(&promoter(), scope, NOON, NOON.as_millis(), vec![row]);
         let from = self.state.cursor(&promoter(), scope.feed()).unwrap().complete_before;
-        harvest.advance = to.map(|to| Advance { from, to, refunds: None });
-        self.take_intake(Intake::Harvest(harvest))
+        page_facts.advance = to.map(|to| Advance { from, to, refunds: None });
+        self.take_write(QueuedWrite::PageFacts(page_facts))
     }
 
     fn restart(&mut self) {
@@ -84,7 +84,7 @@ impl Lives {
         self.topic.iter().for_each(|record| self.state.restore(record.key.clone(), record.value.clone()));
         self.state.restored();
         let writer = self.writer.clone();
-        self.state.refuse(Refusal::new(move |event| writer.refusal(event, || NOON.as_millis())));
+        self.state.refuse(EventRefusal::new(move |event| writer.refusal(event, || NOON.as_millis())));
     }
 }
 
@@ -108,7 +108,7 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
         for refunded in [Some(NOON.minus(60)), None] {
             for scopes in [[Scope::Refunds, today], [today, Scope::Refunds]] {
                 for restarts in [false, true] {
-                    // An untimed refund is as young as its sighting.
+                    // An untimed refund is as young as its observation.
                     if limit > LIMIT && refunded.is_none() {
                         continue;
                     }
@@ -121,8 +121,8 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
                         lives.restart();
                     }
                     for scope in [scopes[1], scopes[0], scopes[1]] {
-                        let tally = lives.take(scope, row(), None);
-                        assert_eq!((tally.dead_lettered, tally.published), (0, 0), "{scopes:?}");
+                        let counts = lives.take(scope, row(), None);
+                        assert_eq!((counts.dead_lettered, counts.published), (0, 0), "{scopes:?}");
                     }
                     assert_eq!((lives.letters, lives.events), (1, 0), "{scopes:?}, {refunded:?}, restart {restarts}");
                 }
@@ -135,8 +135,8 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
 fn what_its_topic_takes_beside_it_is_published() {
     let old = OldestAccepted { age: Some(Duration::from_secs(120)), learned: None };
     let mut lives = Lives::begin(writer(LIMIT, old), NOON.minus(3600));
-    let tally = lives.take(Scope::day(Day::in_beijing(NOON)), refunded_row("x", Some(NOON.minus(60))), None);
-    assert_eq!((tally.dead_lettered, tally.published), (1, 1), "the payment is too old, the refund is not");
+    let counts = lives.take(Scope::day(Day::in_beijing(NOON)), refunded_row("x", Some(NOON.minus(60))), None);
+    assert_eq!((counts.dead_lettered, counts.published), (1, 1), "the payment is too old, the refund is not");
     assert_eq!((lives.letters, lives.events), (1, 1));
 }
 

@@ -5,10 +5,12 @@ use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::ResultEncoder;
 use promoter_connector::avro::registry::Registry;
 use promoter_connector::avro::schemas::RecordKind;
-use promoter_connector::model::dead_letter::{DeadLetter, Origin, Source};
+use promoter_connector::model::dead_letter::{DeadLetter, DeadLetterSource, Origin};
 use promoter_connector::model::fact::Fact;
 use promoter_connector::model::feed::Feed;
-use promoter_connector::model::material::{Image, ImageKind, Material, MaterialResult, Outcome, Refusal};
+use promoter_connector::model::material::{
+    Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialResult,
+};
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::row::{Payment, Touch};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
@@ -141,7 +143,7 @@ fn letters(promoter: &Promoter) -> Vec<(DeadLetter, Json)> {
     let of_row =
         DeadLetter::of_row(Feed::Refunds, promoter.clone(), "not_json", "column 2".into(), raw.clone(), OBSERVED_AT);
     let of_record = DeadLetter {
-        source: Source::Registry,
+        source: DeadLetterSource::Registry,
         promoter: None,
         origin: Some(Origin { topic: "promoter.registry".into(), partition: 3, offset: 1 << 40 }),
         ..of_row.clone()
@@ -181,7 +183,7 @@ fn replies() -> [(MaterialResult, Json); 2] {
         promoter_openid: "oPROMOTER".into(),
         outcome,
     };
-    let refusal = Refusal { errcode: Some(103_006), message: "没有数据".into() };
+    let refusal = MaterialRefusal { errcode: Some(103_006), message: "没有数据".into() };
     let ids = json!({ "request_id": "request-1", "app_id": "wx0123456789abcdef", "promoter_openid": "oPROMOTER" });
     let (mut succeeded_json, mut failed_json) = (ids.clone(), ids);
     merge(
@@ -199,7 +201,10 @@ fn replies() -> [(MaterialResult, Json); 2] {
             "errcode": 103_006, "errmsg": "没有数据", "issued_at": null, "expires_at": null,
         }),
     );
-    [(result(Outcome::Succeeded(material)), succeeded_json), (result(Outcome::Failed(refusal)), failed_json)]
+    [
+        (result(MaterialOutcome::Succeeded(material)), succeeded_json),
+        (result(MaterialOutcome::Failed(refusal)), failed_json),
+    ]
 }
 
 fn merge(into: &mut Json, more: Json) {

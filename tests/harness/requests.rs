@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::{RequestEncoder, ResultEncoder};
-use promoter_connector::model::material::{MaterialRequest, MaterialResult, Outcome, Refusal};
+use promoter_connector::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, MaterialResult};
 use promoter_connector::model::time::UnixMillis;
 
 pub const AVRO: &str = "application/avro";
@@ -110,7 +110,7 @@ fn single_object(request: &MaterialRequest) -> Vec<u8> {
 /// A whole single object of another kind.
 fn a_reply() -> Vec<u8> {
     let [request_id, app_id, promoter_openid] = ["r", "a", "p"].map(str::to_owned);
-    let outcome = Outcome::Failed(Refusal::own("no request"));
+    let outcome = MaterialOutcome::Failed(MaterialRefusal::own("no request"));
     let mut bytes = Vec::new();
     let written = ResultEncoder::new(Framing::SingleObject)
         .encode(&MaterialResult { request_id, app_id, promoter_openid, outcome }, &mut bytes);

@@ -1,6 +1,6 @@
 //! Refunds over whole lives, polled or only met by orders.
 
-use promoter_connector::model::fact::{Content, OrderStatus};
+use promoter_connector::model::fact::{FactContent, OrderStatus};
 use promoter_connector::model::feed::StartFrom;
 use promoter_connector::model::time::{Day, UnixTime};
 
@@ -33,8 +33,8 @@ fn shown(call: &Call, row: String, paid: i64, is_one: bool) -> String {
 fn events(world: &World) -> Vec<(OrderStatus, i64)> {
     let durable = world.durable.lock().unwrap();
     let told = durable.events.iter().map(|event| match &event.fact.content {
-        Content::Order { status, payment, .. } => (*status, payment.status_code),
-        Content::Touch(_) => panic!("no touches are polled"),
+        FactContent::Order { status, payment, .. } => (*status, payment.status_code),
+        FactContent::Touch(_) => panic!("no touches are polled"),
     });
     told.collect()
 }

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use promoter_connector::commit::committer::Bounds;
-use promoter_connector::commit::memory_log::{Durable, MemoryLog};
-use promoter_connector::commit::script::Script;
-use promoter_connector::commit::totals::Totals;
+use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::fault_script::FaultScript;
+use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Interface, StartFrom};
+use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
-use promoter_connector::model::turns::Rules;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::HoldSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
@@ -105,9 +105,9 @@ impl Transport for Upstream {
 #[derive(Clone)]
 pub struct Setup {
     pub promoters: usize,
-    pub touches: Option<FeedOrder>,
-    pub orders: Option<FeedOrder>,
-    pub refunds: Option<FeedOrder>,
+    pub touches: Option<FeedPlan>,
+    pub orders: Option<FeedPlan>,
+    pub refunds: Option<FeedPlan>,
     pub budgets: BTreeMap<Interface, BudgetSettings>,
     pub in_flight: usize,
     pub latency: Duration,
@@ -128,14 +128,14 @@ impl Default for Setup {
 }
 
 /// Times in seconds.
-pub fn feed(every: u64, idle_every: u64, lateness: i64, start_from: StartFrom) -> FeedOrder {
+pub fn feed(every: u64, idle_every: u64, lateness: i64, start_from: StartFrom) -> FeedPlan {
     let (every, idle_every) = (Duration::from_secs(every), Duration::from_secs(idle_every));
-    FeedOrder { rules: Rules { every, idle_every, lateness }, start_from }
+    FeedPlan { settings: PollSettings { every, idle_every, lateness }, start_from }
 }
 
 pub struct World {
     upstream: Upstream,
-    pub durable: Arc<Mutex<Durable>>,
+    pub durable: Arc<Mutex<DurableTopics>>,
 }
 
 impl World {
@@ -153,11 +153,11 @@ impl World {
     pub async fn live(&self, setup: &Setup, seconds: i64) {
         let session = Session {
             apps: Arc::new(vec![self.polled_app(setup)]),
-            bounds: Bounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
+            bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
             queue_bytes: 16 << 20,
-            totals: Arc::new(Totals::default()),
+            totals: Arc::new(CommitTotals::default()),
         };
-        let make_log = || MemoryLog::new(self.durable.clone(), Script::uneventful());
+        let make_log = || MemoryLog::new(self.durable.clone(), FaultScript::uneventful());
         let stop = CancellationToken::new();
         let end = async {
             self.downtime(seconds).await;

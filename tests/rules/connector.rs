@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
-use promoter_connector::model::fact::{Content, Fact, OrderStatus};
+use promoter_connector::model::fact::{Fact, FactContent, OrderStatus};
 use promoter_connector::model::feed::Feed;
+use promoter_connector::model::pacing::{Failed, Pacing, PollRemedy, PollSettings};
 use promoter_connector::model::promoter::Promoter;
-use promoter_connector::model::pull::{Job, Pull, RefundsJob, Step as PullStep, Taken};
-use promoter_connector::model::state::{Intake, State};
+use promoter_connector::model::pull::{Pull, PullJob, PullStep, RefundsJob, Taken};
+use promoter_connector::model::state::{QueuedWrite, State};
 use promoter_connector::model::state_record::{StateKey, StateValue};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
-use promoter_connector::model::turns::{Failed, Remedy, Rules, Turns};
 
 use super::upstream::{HOUR, START, Upstream};
 
@@ -60,15 +60,15 @@ impl Durable {
 
 fn name(fact: &Fact) -> String {
     match &fact.content {
-        Content::Touch(touch) => format!("touch {}", touch.openid),
-        Content::Order { status: OrderStatus::Refunded, payment, .. } => format!("refunds {}", payment.trade_no),
-        Content::Order { payment, .. } => format!("payment {}", payment.trade_no),
+        FactContent::Touch(touch) => format!("touch {}", touch.openid),
+        FactContent::Order { status: OrderStatus::Refunded, payment, .. } => format!("refunds {}", payment.trade_no),
+        FactContent::Order { payment, .. } => format!("payment {}", payment.trade_no),
     }
 }
 
 /// What befalls one poll.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct PollStep {
     /// Seconds before it.
     pub pause: i64,
     pub feed: usize,
@@ -84,9 +84,9 @@ pub struct Step {
     pub reorder: Option<(usize, u64)>,
 }
 
-impl Step {
-    fn uneventful(feed: usize) -> Step {
-        Step { pause: 0, feed, ends_after: 1000, held: false, dies_after: None, page_pause: 0, reorder: None }
+impl PollStep {
+    fn uneventful(feed: usize) -> PollStep {
+        PollStep { pause: 0, feed, ends_after: 1000, held: false, dies_after: None, page_pause: 0, reorder: None }
     }
 }
 
@@ -96,7 +96,7 @@ pub struct Connector {
     polls_refunds: bool,
     pub durable: Durable,
     pub state: State,
-    turns: Vec<Turns>,
+    pacing: Vec<Pacing>,
     held: [Option<Pull>; 3],
     /// In which order the upstream shows its rows, by feed.
     order: [u64; 3],
@@ -111,7 +111,7 @@ impl Connector {
             polls_refunds,
             durable: Durable::default(),
             state: State::default(),
-            turns: Vec::new(),
+            pacing: Vec::new(),
             held: [None, None, None],
             order: [0; 3],
             now: START.0,
@@ -126,10 +126,10 @@ impl Connector {
         self.state = self.durable.restore();
         let begin = Feed::ALL.map(|feed| (self.promoter.clone(), feed, self.first_cursor(feed)));
         let mut batch = Batch::default();
-        self.state.take(Intake::Begin(begin.to_vec()), &mut batch);
+        self.state.take(QueuedWrite::FirstCursors(begin.to_vec()), &mut batch);
         self.durable.commit(batch);
-        let turns = Feed::ALL.map(|feed| Turns::new(self.state.cursor(&self.promoter, feed).unwrap(), rules(feed)));
-        self.turns = turns.to_vec();
+        let pacing = Feed::ALL.map(|feed| Pacing::new(self.state.cursor(&self.promoter, feed).unwrap(), rules(feed)));
+        self.pacing = pacing.to_vec();
     }
 
     fn first_cursor(&self, feed: Feed) -> Cursor {
@@ -141,21 +141,21 @@ impl Connector {
 
     fn begin_pull(&self, feed: Feed) -> Pull {
         let as_of = UnixTime(self.now);
-        let turns = &self.turns[feed as usize];
-        let scope = turns.scope(feed, rules(feed), as_of);
-        let ends_history = turns.reads_the_rest(scope, rules(feed), as_of);
+        let pacing = &self.pacing[feed as usize];
+        let scope = pacing.scope(feed, rules(feed), as_of);
+        let ends_history = pacing.reads_the_rest(scope, rules(feed), as_of);
         let refunds = RefundsJob { lateness: LATENESS[2], ends_history };
-        let job = Job {
+        let job = PullJob {
             promoter: self.promoter.clone(),
             scope,
-            cursor: turns.cursor,
+            cursor: pacing.cursor,
             lateness: LATENESS[feed as usize],
             refunds: (feed == Feed::Orders && !self.polls_refunds).then_some(refunds),
         };
         Pull::new(job, as_of)
     }
 
-    pub fn poll(&mut self, upstream: &Upstream, step: &Step) {
+    pub fn poll(&mut self, upstream: &Upstream, step: &PollStep) {
         let feed = Feed::ALL[step.feed];
         if feed == Feed::Refunds && !self.polls_refunds {
             return;
@@ -168,9 +168,10 @@ impl Connector {
             let call = usize::try_from(self.now).unwrap() * 100 + read;
             let page = upstream.page(&pull.next_request(), self.now, call, self.order[step.feed]);
             let observed_at = UnixMillis(self.now * 1000);
-            let Taken { harvest, step: went } = pull.take_page(page.rows, page.total_cnt, page.start_id, observed_at);
+            let Taken { page_facts, step: went } =
+                pull.take_page(page.rows, page.total_cnt, page.start_id, observed_at);
             let mut batch = Batch::default();
-            self.state.take(Intake::Harvest(harvest), &mut batch);
+            self.state.take(QueuedWrite::PageFacts(page_facts), &mut batch);
             if step.dies_after == Some(read - 1) {
                 // The batch is lost with the process.
                 return self.start();
@@ -182,24 +183,24 @@ impl Connector {
             let clock = Duration::from_secs(self.now.cast_unsigned());
             match went {
                 Ok(PullStep::End(pulled)) => {
-                    self.turns[step.feed].after(pulled, rules(feed), clock);
+                    self.pacing[step.feed].after(pulled, rules(feed), clock);
                     return;
                 }
-                Err(_) => return self.fail(&pull, Remedy::AskLess),
+                Err(_) => return self.fail(&pull, PollRemedy::AskLess),
                 Ok(PullStep::GoOn) if read < step.ends_after => self.now += step.page_pause,
                 Ok(PullStep::GoOn) if step.held => {
                     self.held[step.feed] = pull.held();
                     return;
                 }
-                Ok(PullStep::GoOn) => return self.fail(&pull, Remedy::Time),
+                Ok(PullStep::GoOn) => return self.fail(&pull, PollRemedy::Time),
             }
         }
     }
 
-    fn fail(&mut self, pull: &Pull, remedy: Remedy) {
+    fn fail(&mut self, pull: &Pull, remedy: PollRemedy) {
         let feed = pull.scope().feed();
         let failed = Failed { scope: pull.scope(), as_of: pull.as_of(), remedy };
-        self.turns[feed as usize].after_failure(failed, rules(feed), Duration::from_secs(self.now.cast_unsigned()));
+        self.pacing[feed as usize].after_failure(failed, rules(feed), Duration::from_secs(self.now.cast_unsigned()));
     }
 
     /// Polls until everything that was ever shown has passed the lateness.
@@ -208,12 +209,16 @@ impl Connector {
             self.now += 30 * HOUR;
             // Of orders as many days are open, or may close.
             for feed in [0, 0, 1, 1, 1, 1, 2] {
-                self.poll(upstream, &Step::uneventful(feed));
+                self.poll(upstream, &PollStep::uneventful(feed));
             }
         }
     }
 }
 
-fn rules(feed: Feed) -> Rules {
-    Rules { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: LATENESS[feed as usize] }
+fn rules(feed: Feed) -> PollSettings {
+    PollSettings {
+        every: Duration::from_secs(60),
+        idle_every: Duration::from_secs(900),
+        lateness: LATENESS[feed as usize],
+    }
 }

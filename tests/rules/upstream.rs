@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use promoter_connector::model::pull::Request;
+use promoter_connector::model::pull::PageRequest;
 use promoter_connector::model::row::{Payment, ReadRow, Row, RowFault, Touch};
 use promoter_connector::model::scope::Scope;
 use promoter_connector::model::time::{Day, UnixTime};
@@ -57,7 +57,7 @@ impl Listed {
     }
 
     /// Until when an order must be shown first, by what is promised.
-    pub fn latest_sighting(self, zone: Zone, paid: i64) -> i64 {
+    pub fn latest_observation(self, zone: Zone, paid: i64) -> i64 {
         let its = zone.day(UnixTime(paid));
         let first = if matches!(self, Listed::TheNextAlone) { its.next() } else { its };
         zone.end(first).0 + LATENESS[1]
@@ -187,7 +187,7 @@ pub struct Page {
 impl Upstream {
     /// One page at `now`: its rows in the order of the seed, in which late ones come before others and shift them. `call`
     /// makes a `start_id` new.
-    pub fn page(&self, request: &Request, now: i64, call: usize, order: u64) -> Page {
+    pub fn page(&self, request: &PageRequest, now: i64, call: usize, order: u64) -> Page {
         let number: usize = request.start_id.as_ref().map_or(0, |id| id.split('-').next().unwrap().parse().unwrap());
         let visible = self.rows.iter().filter(|shown| shown.visible <= now && self.matches(request.scope, shown));
         let mut rows: Vec<_> = visible.map(|shown| shown.read(now)).collect();

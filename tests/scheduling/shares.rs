@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use promoter_connector::commit::script::{Fault, Script};
+use promoter_connector::commit::fault_script::{FaultScript, ScriptedFault};
 use promoter_connector::model::feed::{Interface, StartFrom};
 use tokio_util::sync::CancellationToken;
 
@@ -136,13 +136,13 @@ const ROWS: i64 = 100;
 const ROW_BYTES: usize = 4000;
 
 /// A log that stands still for an hour, once it holds the first cursors.
-fn standing() -> Script {
+fn standing() -> FaultScript {
     let mut calls = 0;
     let decide = move || {
         calls += 1;
-        (Duration::from_secs(if calls > 2 { 3600 } else { 0 }), Fault::None)
+        (Duration::from_secs(if calls > 2 { 3600 } else { 0 }), ScriptedFault::None)
     };
-    Script::new(decide, CancellationToken::new())
+    FaultScript::new(decide, CancellationToken::new())
 }
 
 #[tokio::test(start_paused = true)]

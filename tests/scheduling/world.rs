@@ -7,19 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
-use promoter_connector::commit::committer::Bounds;
-use promoter_connector::commit::memory_log::{Durable, MemoryLog};
-use promoter_connector::commit::script::Script;
-use promoter_connector::commit::totals::Totals;
+use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::fault_script::FaultScript;
+use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Interface, StartFrom};
+use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
-use promoter_connector::model::turns::Rules;
 use promoter_connector::poll::reports::Reports;
 use promoter_connector::requests::command::{Command, Header, Place};
 use promoter_connector::requests::executor::{CommandApp, Executor, Reading};
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedOrder, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::HoldSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
@@ -37,7 +37,8 @@ pub const NO_DATA: &str = r#"{"errcode":103006}"#;
 pub const STOPPED: Duration = Duration::from_secs(300);
 pub const REQUESTED: Duration = Duration::from_secs(90);
 pub const TIMEOUT: Duration = Duration::from_secs(15);
-pub const BOUNDS: Bounds = Bounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 };
+pub const BOUNDS: BatchBounds =
+    BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 };
 pub const QUEUE_BYTES: usize = 16 << 20;
 
 /// One call that was made.
@@ -126,21 +127,21 @@ impl Transport for Upstream {
     }
 }
 
-pub fn order(every: u64, idle_every: u64, lateness: i64, start_from: StartFrom) -> FeedOrder {
+pub fn order(every: u64, idle_every: u64, lateness: i64, start_from: StartFrom) -> FeedPlan {
     let (every, idle_every) = (Duration::from_secs(every), Duration::from_secs(idle_every));
-    FeedOrder { rules: Rules { every, idle_every, lateness }, start_from }
+    FeedPlan { settings: PollSettings { every, idle_every, lateness }, start_from }
 }
 
 /// The defaults of the configuration, from now on.
-pub fn usual_touches() -> FeedOrder {
+pub fn usual_touches() -> FeedPlan {
     order(60, 900, 600, StartFrom::Now)
 }
 
-pub fn usual_orders() -> FeedOrder {
+pub fn usual_orders() -> FeedPlan {
     order(60, 900, 12 * 3600, StartFrom::Now)
 }
 
-pub fn usual_refunds() -> FeedOrder {
+pub fn usual_refunds() -> FeedPlan {
     order(3600, 6 * 3600, 7 * 86_400, StartFrom::Now)
 }
 
@@ -149,9 +150,9 @@ pub fn usual_refunds() -> FeedOrder {
 pub struct App {
     pub id: String,
     pub promoters: Vec<String>,
-    pub touches: Option<FeedOrder>,
-    pub orders: Option<FeedOrder>,
-    pub refunds: Option<FeedOrder>,
+    pub touches: Option<FeedPlan>,
+    pub orders: Option<FeedPlan>,
+    pub refunds: Option<FeedPlan>,
     pub budgets: BTreeMap<Interface, BudgetSettings>,
     pub in_flight: usize,
     pub spare_urls: Vec<String>,
@@ -253,7 +254,7 @@ fn request(number: usize, app: &str, promoter: &str) -> Command {
 
 pub struct World {
     upstream: Upstream,
-    durable: Arc<Mutex<Durable>>,
+    durable: Arc<Mutex<DurableTopics>>,
 }
 
 impl World {
@@ -268,11 +269,11 @@ impl World {
 
     /// One life of the process. Gives what its apps have to report.
     pub async fn live(&self, apps: &[App], seconds: u64) -> Vec<Arc<Reports>> {
-        self.live_with(apps, seconds, Script::uneventful).await
+        self.live_with(apps, seconds, FaultScript::uneventful).await
     }
 
     /// The same with a log that does what a script says.
-    pub async fn live_with(&self, apps: &[App], seconds: u64, script: fn() -> Script) -> Vec<Arc<Reports>> {
+    pub async fn live_with(&self, apps: &[App], seconds: u64, script: fn() -> FaultScript) -> Vec<Arc<Reports>> {
         let polled: Vec<_> = apps.iter().map(|app| app.polled(&self.upstream)).collect();
         let reports = polled.iter().map(|app| app.reports.clone()).collect();
         let asks = apps.iter().zip(&polled).filter(|(app, _)| app.requests > 0);
@@ -281,7 +282,7 @@ impl World {
             apps: Arc::new(polled),
             bounds: BOUNDS,
             queue_bytes: QUEUE_BYTES,
-            totals: Arc::new(Totals::default()),
+            totals: Arc::new(CommitTotals::default()),
         };
         let make_log = || MemoryLog::new(self.durable.clone(), script());
         let stop = CancellationToken::new();

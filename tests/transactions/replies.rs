@@ -4,7 +4,7 @@ use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::ResultEncoder;
 use promoter_connector::kafka::client::topics::AcceptedRecords;
 use promoter_connector::kafka::requests_log::records::ReplyWriter;
-use promoter_connector::model::material::{MaterialResult, Outcome, Refusal};
+use promoter_connector::model::material::{MaterialOutcome, MaterialRefusal, MaterialResult};
 use promoter_connector::requests::command::{Answer, Command, Header, Place};
 use promoter_connector::requests::log::AnswerBatch;
 use rdkafka::mocking::MockCoordinator;
@@ -19,7 +19,7 @@ fn two_answers() -> AnswerBatch {
         let headers = reply_topic.map(header).into_iter().collect();
         let command = Command { place, timestamp: UnixMillis(0), key: None, headers, value: None };
         let [request_id, app_id, promoter_openid] = ["r", "wx1", "oP"].map(str::to_owned);
-        let outcome = Outcome::Failed(Refusal::own("none"));
+        let outcome = MaterialOutcome::Failed(MaterialRefusal::own("none"));
         (Arc::new(command), Answer::Reply(MaterialResult { request_id, app_id, promoter_openid, outcome }))
     };
     AnswerBatch { answers: vec![answer(0, None), answer(1, Some("silent"))], ..AnswerBatch::default() }

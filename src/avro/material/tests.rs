@@ -2,7 +2,7 @@ use apache_avro::types::Value;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::material::{Image, ImageKind, Material, Refusal};
+use crate::model::material::{Image, ImageKind, Material, MaterialRefusal};
 
 const CONFLUENT: Framing = Framing::Confluent { schema_id: 7 };
 
@@ -182,7 +182,7 @@ fn a_schema_of_the_askers_own_is_matched_by_its_fields() {
     let RequestError::Unreadable(_) = decoder.decode_avro(b"\x00\x00\x00\x00\x09\x02x").unwrap_err() else { panic!() };
 }
 
-fn fields_of(outcome: Outcome) -> Vec<(String, Value)> {
+fn fields_of(outcome: MaterialOutcome) -> Vec<(String, Value)> {
     let result = MaterialResult { request_id: "r".into(), app_id: "a".into(), promoter_openid: "p".into(), outcome };
     let mut buffer = Vec::new();
     ResultEncoder::new(CONFLUENT).encode(&result, &mut buffer).unwrap();
@@ -210,7 +210,7 @@ fn material_is_written_with_its_image_and_thirty_days() {
         Material { share_path: Some("x?m".into()), qrcode: Some(image), tag: None, issued_at: UnixMillis(1000) };
     let null = || Value::Union(0, Box::new(Value::Null));
     assert_eq!(
-        fields_of(Outcome::Succeeded(material)),
+        fields_of(MaterialOutcome::Succeeded(material)),
         expected([
             Value::String("SUCCEEDED".into()),
             some(Value::String("x?m".into())),
@@ -228,11 +228,11 @@ fn material_is_written_with_its_image_and_thirty_days() {
 #[test]
 fn a_refusal_is_written_with_its_code_and_words() {
     let null = || Value::Union(0, Box::new(Value::Null));
-    let refusal = |errcode| Refusal { errcode, message: "no".into() };
+    let refusal = |errcode| MaterialRefusal { errcode, message: "no".into() };
     for (outcome, status, errcode) in [
-        (Outcome::Failed(refusal(Some(103_006))), Value::String("FAILED".into()), some(Value::Int(103_006))),
-        (Outcome::Rejected(refusal(None)), Value::String("REJECTED".into()), null()),
-        (Outcome::Expired(refusal(Some(i64::MAX))), Value::String("EXPIRED".into()), null()),
+        (MaterialOutcome::Failed(refusal(Some(103_006))), Value::String("FAILED".into()), some(Value::Int(103_006))),
+        (MaterialOutcome::Rejected(refusal(None)), Value::String("REJECTED".into()), null()),
+        (MaterialOutcome::Expired(refusal(Some(i64::MAX))), Value::String("EXPIRED".into()), null()),
     ] {
         let words = some(Value::String("no".into()));
         let values = [status, null(), null(), null(), null(), errcode, words, null(), null()];

@@ -1,12 +1,12 @@
 use std::sync::Mutex;
 
-use super::super::queue::intake_queue;
+use super::super::queue::write_queue;
 use super::*;
 use crate::commit::log::{OpenError, Opened};
 use crate::model::cursor::Cursor;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
-use crate::model::state::Intake;
+use crate::model::state::QueuedWrite;
 use crate::model::time::UnixTime;
 
 mod revocation;
@@ -56,29 +56,29 @@ impl CommitLog for SlowLog {
     async fn release(&mut self) {}
 }
 
-fn intake(first: usize, cursors: usize) -> Intake {
+fn write(first: usize, cursors: usize) -> QueuedWrite {
     let cursor = |number| {
         let promoter = Promoter::from_key(&format!("wx1/o{number}")).unwrap();
         (promoter, Feed::Touches, Cursor::begin(Feed::Touches, UnixTime(1_700_000_000)))
     };
-    Intake::Begin((first..first + cursors).map(cursor).collect())
+    QueuedWrite::FirstCursors((first..first + cursors).map(cursor).collect())
 }
 
-fn bounds() -> Bounds {
-    Bounds { linger: Duration::from_secs(1), events_max: 1000, bytes_max: 1 << 30 }
+fn bounds() -> BatchBounds {
+    BatchBounds { linger: Duration::from_secs(1), events_max: 1000, bytes_max: 1 << 30 }
 }
 
-/// Runs `waves` of intakes through a committer; each wave waits until the last one has been written.
+/// Runs `waves` of writes through a committer; each wave waits until the last one has been written.
 async fn run(waves: &[&[usize]], fails_after: usize) -> (Tried, Ended) {
     let tried = Tried::default();
     let log = SlowLog { tried: tried.clone(), fails_after };
-    let (sender, receiver) = intake_queue(1 << 30);
+    let (sender, receiver) = write_queue(1 << 30);
     let committer = Committer::new(log, State::default(), bounds(), Arc::default());
     let sending = async move {
         let mut number = 0;
         for wave in waves {
             for cursors in *wave {
-                sender.send(intake(number, *cursors)).await.unwrap();
+                sender.send(write(number, *cursors)).await.unwrap();
                 number += cursors;
             }
             tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -100,7 +100,7 @@ fn sizes(tried: &Tried) -> Vec<usize> {
 
 fn whole(cursors: usize) -> Vec<String> {
     let mut batch = Batch::default();
-    State::default().take(intake(0, cursors), &mut batch);
+    State::default().take(write(0, cursors), &mut batch);
     batch.state.iter().map(|record| record.key.encode()).collect()
 }
 
@@ -121,11 +121,11 @@ async fn what_comes_after_a_split_is_not_tried_at_the_same_size_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_from_one_intake_is_never_split() {
+async fn what_comes_from_one_write_is_never_split() {
     let (tried, ended) = run(&[&[10, 60, 10]], usize::MAX).await;
     assert!(matches!(ended, Ended::Reopen(_)), "{ended:?}");
     let sizes = sizes(&tried);
-    assert_eq!(sizes[..3], [80, 70, 10], "cut where an intake ends");
+    assert_eq!(sizes[..3], [80, 70, 10], "cut where a write ends");
     assert_eq!(sizes[3..], [60; ATTEMPTS_MAX as usize], "tried again as it is");
     assert_eq!(keys(&tried), whole(10));
 }

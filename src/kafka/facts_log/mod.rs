@@ -70,7 +70,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::records::{FactWriter, OldestEvents, Record, RecordClock};
 use self::state_topic::StateReader;
 use crate::avro::encode::Encoders;
-use crate::commit::crash_point::{CrashPoint, reach};
+use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
@@ -82,7 +82,7 @@ use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError,
 use crate::model::batch::Batch;
 use crate::model::fence::{self, Fence};
 use crate::model::promoter::IdKind;
-use crate::model::refusal::Refusal;
+use crate::model::refusal::EventRefusal;
 use crate::model::roster::Roster;
 use crate::model::state::State;
 use crate::model::state_content::Stray;
@@ -178,10 +178,10 @@ impl FactsLogOpener {
         let config = self.settings.producer_config(self.settings.transactional_id(), limits.smallest());
         let transactions = Transactions::open(config, &names.state, self.settings.tried_group(&self.settings.name))?;
         tracing::debug!("earlier writers are fenced");
-        reach(CrashPoint::Fenced);
+        reach(Failpoint::Fenced);
         let offsets = self.offsets(&assignment);
         let mut state = self.take_over(&transactions, &offsets, partitions)?;
-        reach(CrashPoint::Restored);
+        reach(Failpoint::Restored);
         let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
         let owns = move |promoter: &_| owned.contains(&partitioner::of(promoter, partitions));
         let lease = Lease::new(owns, assignment.revoked.clone());
@@ -252,7 +252,7 @@ impl FactsLogOpener {
         let new: Vec<i32> = owned.iter().copied().filter(|partition| !confirmed.contains(partition)).collect();
         let begun = |partition: i32| Fence { confirmed: confirmed.contains(&partition), ..fence.clone() };
         self.write_fences(owned, |partition| Some(begun(partition).encode()), transactions, offsets)?;
-        reach(CrashPoint::FencesWritten);
+        reach(Failpoint::FencesWritten);
         let compared = reader.read_to(begun).and_then(|()| reader.check(&fence));
         let compared = compared.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence, offsets) });
         if let Err(OpenError::Stop(_)) = &compared {
@@ -349,8 +349,8 @@ impl FactsLogOpener {
 }
 
 /// What the topics do not take by what is known of them now.
-fn refusal(writer: Arc<FactWriter>, clock: RecordClock) -> Refusal {
-    Refusal::new(move |event| writer.refusal(event, || clock()))
+fn refusal(writer: Arc<FactWriter>, clock: RecordClock) -> EventRefusal {
+    EventRefusal::new(move |event| writer.refusal(event, || clock()))
 }
 
 /// Records that were skipped do no harm, but somebody wrote them.

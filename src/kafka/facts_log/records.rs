@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::avro::encode::Encoders;
 use crate::model::batch::{Batch, Event};
 use crate::model::dead_letter::DeadLetter;
-use crate::model::fact::{Content, FactId, dead_row_id};
+use crate::model::fact::{FactContent, FactId, dead_row_id};
 use crate::model::feed::Feed;
 use crate::model::promoter::IdKind;
 use crate::model::row::{Payment, Touch};
@@ -247,8 +247,8 @@ fn length_max(event: &Event) -> usize {
         openid.len() + texts(&[path, share_extra_info, retail_id, extra_info])
     };
     let content = match &event.fact.content {
-        Content::Touch(touch) => of_touch(touch),
-        Content::Order { touch, payment, .. } => {
+        FactContent::Touch(touch) => of_touch(touch),
+        FactContent::Order { touch, payment, .. } => {
             let Payment { mch_id, trade_no, out_trade_no, .. } = payment;
             of_touch(touch) + mch_id.len() + trade_no.len() + texts(&[out_trade_no])
         }

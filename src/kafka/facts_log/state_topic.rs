@@ -27,7 +27,7 @@ use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::model::fence::Fence;
-use crate::model::state_content::{Content, StatePlace};
+use crate::model::state_content::{StateContent, StatePlace};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
@@ -42,7 +42,7 @@ pub(in crate::kafka) struct StateReader<'a> {
     revoked: &'a CancellationToken,
     consumer: LoggedConsumer,
     partitions: Vec<i32>,
-    content: Content,
+    content: StateContent,
 }
 
 /// Where each partition that is still read is read to.
@@ -63,7 +63,7 @@ impl<'a> StateReader<'a> {
         partitions_in_all: i32,
         revoked: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        let content = Content::new(move |promoter| partitioner::of(promoter, partitions_in_all));
+        let content = StateContent::new(move |promoter| partitioner::of(promoter, partitions_in_all));
         StateReader::open(settings, partitions.to_vec(), content, revoked)
     }
 
@@ -73,13 +73,13 @@ impl<'a> StateReader<'a> {
         partitions: Vec<i32>,
         revoked: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        StateReader::open(settings, partitions, Content::fences_only(), revoked)
+        StateReader::open(settings, partitions, StateContent::fences_only(), revoked)
     }
 
     fn open(
         settings: &'a Settings,
         partitions: Vec<i32>,
-        content: Content,
+        content: StateContent,
         revoked: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let topic = &settings.topics.state;
@@ -111,11 +111,11 @@ impl<'a> StateReader<'a> {
     }
 
     /// What was read so far.
-    pub fn content(&self) -> &Content {
+    pub fn content(&self) -> &StateContent {
         &self.content
     }
 
-    pub fn into_content(self) -> Content {
+    pub fn into_content(self) -> StateContent {
         self.content
     }
 

@@ -32,7 +32,7 @@ use self::reader::RequestReader;
 use self::records::{ClosedTopics, ReplyWriter};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
-use crate::commit::crash_point::{CrashPoint, reach};
+use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topics::{self, AcceptedRecords};
@@ -127,7 +127,7 @@ impl RequestsLogOpener {
         let config = self.settings.producer_config(self.settings.requests_transactional_id(), writer.smallest_limit());
         let group = self.settings.requests_group();
         let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
-        reach(CrashPoint::CommandsFenced);
+        reach(Failpoint::CommandsFenced);
         let mut chunks = ChunkReader::new(again::consumer(&self.settings)?, topic);
         let committed = progress::committed(chunks.consumer(), topic, &assignment.partitions)?;
         let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), committed };
@@ -137,7 +137,7 @@ impl RequestsLogOpener {
         let progress = progress::settle(&restored, &mut chunks, topic, &assignment.partitions, &revoked)?;
         let topics = (self.settings.topics.state.as_str(), topic.as_str());
         progress::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
-        reach(CrashPoint::ProgressRead);
+        reach(Failpoint::ProgressRead);
         let (reader, commands) = RequestReader::start(again::consumer(&self.settings)?, topic, &progress)?;
         let (again_reader, again) = Rereader::start(self.settings.clone(), chunks, IDLE_MAX)?;
         let clock = self.clock.clone();
@@ -172,7 +172,7 @@ impl RequestsSession {
         let committed_offset =
             |&(partition, offset): &(i32, i64)| CommittedOffset { partition, offset, metadata: String::new() };
         let committed = batch.positions.iter().map(committed_offset).collect();
-        reach(CrashPoint::Answered);
+        reach(Failpoint::Answered);
         let topic = self.writer.request_topic.clone();
         let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, committed };
         let now = (self.clock)();

@@ -35,7 +35,7 @@ use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::facts_log::records::Record;
 use crate::kafka::transaction::partition_session::StartError;
 use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
-use crate::model::fence::{Conflict, Fence, Found};
+use crate::model::fence::{Conflict, Fence, FoundFence};
 use crate::model::time::UnixMillis;
 use crate::requests::log::CHUNK_MAX;
 use crate::requests::progress::{Progress, Restored, position};
@@ -138,8 +138,8 @@ struct ConfirmedFences {
 impl ConfirmedFences {
     fn take(&mut self, connector: &str, value: Option<&[u8]>, own_name: &str) {
         // What can't be read is told by the polls.
-        let proves =
-            value.is_some_and(|value| !matches!(Fence::decode(value), Ok(Found::Fence(fence)) if !fence.confirmed));
+        let proves = value
+            .is_some_and(|value| !matches!(Fence::decode(value), Ok(FoundFence::Fence(fence)) if !fence.confirmed));
         match proves {
             _ if connector == own_name => self.has_own = proves,
             true => drop(self.others.insert(connector.to_owned())),

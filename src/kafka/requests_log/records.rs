@@ -12,7 +12,7 @@ use crate::avro::material::ResultEncoder;
 use crate::kafka::client::topics::AcceptedRecords;
 use crate::kafka::facts_log::records::{DeadLetterTopic, RECORD_OVERHEAD, Record};
 use crate::model::dead_letter::{DeadLetter, Origin};
-use crate::model::material::{MaterialResult, Outcome, Refusal};
+use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialResult};
 use crate::model::time::UnixMillis;
 use crate::requests::command::{Answer, CONTENT_TYPE, Command, Header, REPLY_TOPIC};
 use crate::requests::log::AnswerBatch;
@@ -143,7 +143,10 @@ impl ReplyWriter {
         }
         if buffer.len() + around > limit {
             let message = format!("the reply is {} bytes long, topic {topic} takes {limit}", buffer.len() + around);
-            let short = MaterialResult { outcome: Outcome::Failed(Refusal::own(message.clone())), ..result.clone() };
+            let short = MaterialResult {
+                outcome: MaterialOutcome::Failed(MaterialRefusal::own(message.clone())),
+                ..result.clone()
+            };
             if let Err(error) = self.results.encode(&short, buffer) {
                 return Ok(Some(self.unanswerable(command, "not_encodable", error.to_string(), now)));
             }
@@ -230,7 +233,7 @@ mod tests {
         let qrcode = Some(Image { kind: ImageKind::Png, bytes: vec![7; image_bytes] });
         let material = Material { share_path: None, qrcode, tag: None, issued_at: UnixMillis(0) };
         let [request_id, app_id, promoter_openid] = ["r", "wx1", "oP"].map(str::to_owned);
-        MaterialResult { request_id, app_id, promoter_openid, outcome: Outcome::Succeeded(material) }
+        MaterialResult { request_id, app_id, promoter_openid, outcome: MaterialOutcome::Succeeded(material) }
     }
 
     fn written(writer: &ReplyWriter, command: Command, answer: Answer) -> SentRecord {

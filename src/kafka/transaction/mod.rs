@@ -71,7 +71,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 pub use self::producer::STEP_MAX;
 use self::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
-use crate::commit::crash_point::{CrashPoint, reach};
+use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::ClientSetup;
@@ -233,14 +233,14 @@ fn commit(
     kafka.context().reset();
     kafka.begin_transaction().map_err(|error| reopen(producer, "begin", &error))?;
     write(&mut |record| producer.send(&record)).map_err(|error| abort(producer, "send", &error))?;
-    reach(CrashPoint::RecordsSent);
+    reach(Failpoint::RecordsSent);
     acknowledge(producer, offsets)?;
-    reach(CrashPoint::RecordsAcknowledged);
+    reach(Failpoint::RecordsAcknowledged);
     let began = Instant::now();
     send_offsets(producer, offsets)?;
-    reach(CrashPoint::OffsetsSent);
+    reach(Failpoint::OffsetsSent);
     retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen(producer, "commit", &error))?;
-    reach(CrashPoint::Committed);
+    reach(Failpoint::Committed);
     let took = began.elapsed();
     if took < RESENT_AFTER {
         return Ok(CommitAnswer::AtOnce);

@@ -186,7 +186,7 @@ fn avro(request: &MaterialRequest) -> Command {
     command(value, "application/avro")
 }
 
-async fn outcome(executor: &Executor<Upstream>, request: &MaterialRequest) -> Outcome {
+async fn outcome(executor: &Executor<Upstream>, request: &MaterialRequest) -> MaterialOutcome {
     match executor.answer(&avro(request), &CancellationToken::new()).await.unwrap().0 {
         Answer::Reply(result) => result.outcome,
         Answer::DeadLetter(letter) => panic!("{letter:?}"),
@@ -194,19 +194,22 @@ async fn outcome(executor: &Executor<Upstream>, request: &MaterialRequest) -> Ou
 }
 
 /// What comes of one request whose calls are answered with `codes`, and when they were made.
-async fn outcome_of(codes: impl IntoIterator<Item = i64>, deadline_seconds: Option<i64>) -> (Outcome, Vec<u64>) {
+async fn outcome_of(
+    codes: impl IntoIterator<Item = i64>,
+    deadline_seconds: Option<i64>,
+) -> (MaterialOutcome, Vec<u64>) {
     let upstream = Upstream::new(codes);
     let executor = executor([app("wx1", &upstream, 1)]);
     let outcome = outcome(&executor, &request("wx1", deadline_seconds)).await;
     (outcome, upstream.calls())
 }
 
-fn errcode(outcome: Outcome) -> (&'static str, Option<i64>) {
+fn errcode(outcome: MaterialOutcome) -> (&'static str, Option<i64>) {
     match outcome {
-        Outcome::Succeeded(_) => ("succeeded", None),
-        Outcome::Failed(refusal) => ("failed", refusal.errcode),
-        Outcome::Rejected(refusal) => ("rejected", refusal.errcode),
-        Outcome::Expired(refusal) => ("expired", refusal.errcode),
+        MaterialOutcome::Succeeded(_) => ("succeeded", None),
+        MaterialOutcome::Failed(refusal) => ("failed", refusal.errcode),
+        MaterialOutcome::Rejected(refusal) => ("rejected", refusal.errcode),
+        MaterialOutcome::Expired(refusal) => ("expired", refusal.errcode),
     }
 }
 
@@ -258,7 +261,9 @@ async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired_and_says_w
         let (asked, waited) = tokio::join!(outcome(&executor, &asked), outcome(&executor, &waited));
         let unread = outcome(&executor, &request("wx1", Some(20))).await;
         for outcome in [asked, waited, unread] {
-            let Outcome::Expired(Refusal { errcode: None, message }) = outcome else { panic!("{outcome:?}") };
+            let MaterialOutcome::Expired(MaterialRefusal { errcode: None, message }) = outcome else {
+                panic!("{outcome:?}")
+            };
             let words = format!("; the app's requests wait ({reason}): errcode {code}: no");
             assert!(message.ends_with(&words), "{message}");
         }
@@ -269,7 +274,7 @@ async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired_and_says_w
             UnixMillis(START.as_millis().0 + 1),
         );
         assert!(
-            matches!(other, Some(Answer::Reply(MaterialResult { outcome: Outcome::Rejected(_), .. }))),
+            matches!(other, Some(Answer::Reply(MaterialResult { outcome: MaterialOutcome::Rejected(_), .. }))),
             "{other:?}"
         );
     }
@@ -292,7 +297,7 @@ async fn a_deadline_that_passes_before_any_answer_is_expired() {
     let executor = executor([app("wx1", &upstream, 1)]);
     let words = "deadline had passed when the request was read";
     let unread = outcome(&executor, &request("wx1", Some(0))).await;
-    assert_eq!(unread, Outcome::Expired(Refusal::own(words)), "nothing has failed");
+    assert_eq!(unread, MaterialOutcome::Expired(MaterialRefusal::own(words)), "nothing has failed");
     assert!(upstream.calls().is_empty(), "no call is spent");
     let slow = MaterialRequest { deadline: Some(UnixMillis(START.as_millis().0 + 500)), ..request("wx1", None) };
     assert_eq!(errcode(outcome(&executor, &slow).await), ("expired", None));
@@ -417,7 +422,7 @@ async fn a_json_request_with_a_wrong_field_is_rejected_by_its_name() {
         executor.answer(&command(flawed.to_vec(), "Application/JSON"), &CancellationToken::new()).await.unwrap();
     let Answer::Reply(result) = answer else { panic!("{answer:?}") };
     assert_eq!([&*result.request_id, &*result.app_id, &*result.promoter_openid], ["r", "wx1", "oP"]);
-    assert_eq!(result.outcome, Outcome::Rejected(Refusal::own("path is not a text")));
+    assert_eq!(result.outcome, MaterialOutcome::Rejected(MaterialRefusal::own("path is not a text")));
 }
 
 /// A call that is never answered ends with the transport's time-out; no attempt begins whose pause is longer than what

@@ -9,9 +9,9 @@ use super::*;
 use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
 use crate::commit::committer::ATTEMPTS_MAX;
+use crate::commit::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::log::{CommitLog, OpenError};
-use crate::commit::script::{Fault, Script};
-use crate::model::material::{MaterialRequest, Outcome};
+use crate::model::material::{MaterialOutcome, MaterialRequest};
 use crate::model::promoter::{AppId, IdKind};
 use crate::model::time::UnixMillis;
 use crate::requests::command::Header;
@@ -103,10 +103,10 @@ fn answered(topic: &Topic) -> Vec<Place> {
 }
 
 /// The topic as a process opens it that meets these faults, one call after the other.
-fn log(topic: &Topic, faults: impl IntoIterator<Item = Fault>) -> MemoryTopic {
-    let mut faults: VecDeque<Fault> = faults.into_iter().collect();
-    let decide = move || (Duration::from_millis(5), faults.pop_front().unwrap_or(Fault::None));
-    MemoryTopic::new(topic.clone(), Script::new(decide, CancellationToken::new()))
+fn log(topic: &Topic, faults: impl IntoIterator<Item = ScriptedFault>) -> MemoryTopic {
+    let mut faults: VecDeque<ScriptedFault> = faults.into_iter().collect();
+    let decide = move || (Duration::from_millis(5), faults.pop_front().unwrap_or(ScriptedFault::None));
+    MemoryTopic::new(topic.clone(), FaultScript::new(decide, CancellationToken::new()))
 }
 
 fn command(place: Place, seconds: u64) -> Command {
@@ -219,7 +219,7 @@ proptest::proptest! {
         seconds in proptest::collection::vec(0..4u64, 1..60),
         faults in proptest::collection::vec(
             proptest::sample::select(
-                vec![Fault::None, Fault::Aborted, Fault::UnknownAborted, Fault::UnknownCommitted]), 0..30),
+                vec![ScriptedFault::None, ScriptedFault::Aborted, ScriptedFault::UnknownAborted, ScriptedFault::UnknownCommitted]), 0..30),
         concurrency in 1..8usize,
     ) {
         let topic = topic_holding(seconds);
@@ -291,8 +291,8 @@ async fn a_recall_ends_the_session_with_what_is_answered_committed() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_which_nothing_can_be_written_opens_the_topic_again() {
     let topic = topic_holding([0]);
-    let aborts = std::iter::repeat_n(Fault::Aborted, usize::try_from(ATTEMPTS_MAX).unwrap());
-    let log = log(&topic, [Fault::None].into_iter().chain(aborts));
+    let aborts = std::iter::repeat_n(ScriptedFault::Aborted, usize::try_from(ATTEMPTS_MAX).unwrap());
+    let log = log(&topic, [ScriptedFault::None].into_iter().chain(aborts));
     let (_, ended) = session(log, &executor(1), &CancellationToken::new()).await;
     assert_eq!(ended, Ended::Reopen("scripted abort".into()));
     calm_sessions(&topic, 1, Duration::from_secs(60)).await;

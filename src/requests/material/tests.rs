@@ -18,7 +18,7 @@ fn request() -> MaterialRequest {
     }
 }
 
-fn checked(request: &MaterialRequest) -> Result<MaterialQuestion, Outcome> {
+fn checked(request: &MaterialRequest) -> Result<MaterialQuestion, MaterialOutcome> {
     check(request, |app| app == "wx1", NOW)
 }
 
@@ -27,7 +27,7 @@ fn rejection(change: impl FnOnce(&mut MaterialRequest)) -> String {
     let mut request = request();
     change(&mut request);
     match checked(&request).unwrap_err() {
-        Outcome::Rejected(Refusal { errcode: None, message }) => message,
+        MaterialOutcome::Rejected(MaterialRefusal { errcode: None, message }) => message,
         other => panic!("{other:?}"),
     }
 }
@@ -72,11 +72,11 @@ fn other_versions_need_a_short_link() {
 fn a_deadline_that_has_come_has_passed() {
     let with = |deadline| checked(&MaterialRequest { deadline: Some(UnixMillis(deadline)), ..request() });
     assert!(with(NOW.0 + 1).is_ok());
-    assert!(matches!(with(NOW.0), Err(Outcome::Expired(_))));
-    assert!(matches!(with(i64::MIN), Err(Outcome::Expired(_))));
+    assert!(matches!(with(NOW.0), Err(MaterialOutcome::Expired(_))));
+    assert!(matches!(with(i64::MIN), Err(MaterialOutcome::Expired(_))));
     // What can't be carried out at all is told first.
     let broken = MaterialRequest { path: String::new(), deadline: Some(UnixMillis(0)), ..request() };
-    assert!(matches!(checked(&broken), Err(Outcome::Rejected(_))));
+    assert!(matches!(checked(&broken), Err(MaterialOutcome::Rejected(_))));
 }
 
 proptest! {
@@ -104,7 +104,7 @@ proptest! {
     #[test]
     fn any_qrcode_is_an_image_or_a_failure(text in "[ -~]{0,40}") {
         if let Err(outcome) = accept(GivenMaterial { qrcode: Some(text), ..GivenMaterial::default() }, NOW) {
-            prop_assert!(matches!(outcome, Outcome::Failed(_)));
+            prop_assert!(matches!(outcome, MaterialOutcome::Failed(_)));
         }
     }
 }
@@ -115,7 +115,7 @@ fn given_image(bytes: &[u8]) -> GivenMaterial {
 
 fn failure(given: GivenMaterial) -> String {
     match accept(given, NOW) {
-        Err(Outcome::Failed(Refusal { errcode: None, message })) => message,
+        Err(MaterialOutcome::Failed(MaterialRefusal { errcode: None, message })) => message,
         other => panic!("{other:?}"),
     }
 }
@@ -150,15 +150,15 @@ fn an_answer_without_material_is_a_failure() {
 #[test]
 fn every_class_of_error_has_its_verdict() {
     let cause = || Cause { errcode: Some(1), text: "no".into() };
-    let refusal = || Refusal { errcode: Some(1), message: "no".into() };
+    let refusal = || MaterialRefusal { errcode: Some(1), message: "no".into() };
     let held = |hold| CallError::Held { hold, cause: cause(), answered: true };
     let minute = Duration::from_secs(60);
     let table = [
-        (CallError::RefuseRequest(cause()), Verdict::Final(Outcome::Rejected(refusal()))),
-        (CallError::ParkPromoter(cause()), Verdict::Final(Outcome::Failed(refusal()))),
-        (CallError::Unforeseen(cause()), Verdict::Final(Outcome::Failed(refusal()))),
-        (CallError::ClientFault(cause()), Verdict::Final(Outcome::Failed(refusal()))),
-        (CallError::Unreadable(cause()), Verdict::Final(Outcome::Failed(refusal()))),
+        (CallError::RefuseRequest(cause()), Verdict::Final(MaterialOutcome::Rejected(refusal()))),
+        (CallError::ParkPromoter(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
+        (CallError::Unforeseen(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
+        (CallError::ClientFault(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
+        (CallError::Unreadable(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
         (CallError::TryLater(cause()), Verdict::Again(refusal())),
         (CallError::Exhausted { attempts: 8, cause: cause() }, Verdict::Again(refusal())),
         (held(Hold::Unanswered), Verdict::Again(refusal())),

@@ -46,9 +46,9 @@ impl Transport for Refunds {
 }
 
 /// One life of the process, which polls these feeds for so many days.
-async fn live(upstream: &Refunds, durable: &Arc<Mutex<Durable>>, feeds: [Option<FeedOrder>; 3], days: i64) {
+async fn live(upstream: &Refunds, durable: &Arc<Mutex<DurableTopics>>, feeds: [Option<FeedPlan>; 3], days: i64) {
     let session = session(upstream, promoter(feeds));
-    let make_log = || MemoryLog::new(durable.clone(), Script::uneventful());
+    let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
     let stop = CancellationToken::new();
     let end = async {
         tokio::time::sleep(Duration::from_secs((days * DAY).cast_unsigned())).await;
@@ -58,9 +58,9 @@ async fn live(upstream: &Refunds, durable: &Arc<Mutex<Durable>>, feeds: [Option<
     ended.unwrap();
 }
 
-fn hourly(start_from: StartFrom, lateness: i64) -> Option<FeedOrder> {
+fn hourly(start_from: StartFrom, lateness: i64) -> Option<FeedPlan> {
     let hour = Duration::from_secs(3600);
-    Some(FeedOrder { rules: Rules { every: hour, idle_every: hour, lateness }, start_from })
+    Some(FeedPlan { settings: PollSettings { every: hour, idle_every: hour, lateness }, start_from })
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use promoter_connector::commit::crash_point::CrashPoint;
+use promoter_connector::commit::failpoint::Failpoint;
 
 use super::answers::Answers;
 use super::judge::judge;
@@ -43,9 +43,9 @@ pub fn killed_twenty_times(context: &Context) -> Result<()> {
     judge(context, REQUESTS)
 }
 
-/// By the place in [`CrashPoint::COMMANDS`]: cases are plain functions. Nobody is polled, so nothing else is committed.
+/// By the place in [`Failpoint::COMMANDS`]: cases are plain functions. Nobody is polled, so nothing else is committed.
 pub fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
-    let point = CrashPoint::COMMANDS[POINT];
+    let point = Failpoint::COMMANDS[POINT];
     let simulator = prepare(context, "100ms")?;
     let config = config(context, "one", &simulator, "").replace("promoters = [\"oSimulated000001\"]", "promoters = []");
     put(context, 0..FEW_REQUESTS)?;
@@ -56,10 +56,10 @@ pub fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
     answers.wait_for(BETWEEN_KILLS, &[&first])?;
     first.kill9()?;
     let at = match point {
-        CrashPoint::CommandsFenced | CrashPoint::ProgressRead => format!("{}:1", point.name()),
+        Failpoint::CommandsFenced | Failpoint::ProgressRead => format!("{}:1", point.name()),
         _ => format!("{}:3", point.name()),
     };
-    let second = context.connector("one", &config, &[("PROMOTER_CRASH_AT", &at)])?;
+    let second = context.connector("one", &config, &[("PROMOTER_FAILPOINT", &at)])?;
     let end = second.wait_exit(BOUND)?;
     ensure!(end.signal() == Some(SIGABRT), "{at}: the process was to die there, and ended with {end}");
 

@@ -3,31 +3,34 @@
 use std::sync::Mutex;
 
 use super::super::*;
-use crate::commit::memory_log::{Durable, MemoryLog};
-use crate::commit::queue::intake_queue;
-use crate::commit::script::{Fault, Script};
+use crate::commit::fault_script::{FaultScript, ScriptedFault};
+use crate::commit::memory_log::{DurableTopics, MemoryLog};
+use crate::commit::queue::write_queue;
 use crate::model::cursor::Cursor;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
-use crate::model::state::Intake;
+use crate::model::state::QueuedWrite;
 use crate::model::time::UnixTime;
 
 /// How a session ends whose partitions are revoked after a second, while each commit takes `commit`.
 async fn revoked(commit: Duration) -> (bool, Ended) {
-    let script = Script::new(move || (commit, Fault::None), CancellationToken::new());
-    let mut log = MemoryLog::new(Arc::new(Mutex::new(Durable::default())), script);
+    let script = FaultScript::new(move || (commit, ScriptedFault::None), CancellationToken::new());
+    let mut log = MemoryLog::new(Arc::new(Mutex::new(DurableTopics::default())), script);
     log.open().await.unwrap();
-    let bounds = Bounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 };
-    let (queue, intakes) = intake_queue(1 << 20);
+    let bounds = BatchBounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 };
+    let (queue, writes) = write_queue(1 << 20);
     let first = Cursor::begin(Feed::Touches, UnixTime(0));
-    queue.send(Intake::Begin(vec![(Promoter::from_key("wx1/o1").unwrap(), Feed::Touches, first)])).await.unwrap();
+    queue
+        .send(QueuedWrite::FirstCursors(vec![(Promoter::from_key("wx1/o1").unwrap(), Feed::Touches, first)]))
+        .await
+        .unwrap();
     let revoked = CancellationToken::new();
     let revocation = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         revoked.cancel();
     };
     let committer = Committer::new(log, State::default(), bounds, Arc::default());
-    let ((log, ended), ()) = tokio::join!(committer.run(intakes, revoked.clone()), revocation);
+    let ((log, ended), ()) = tokio::join!(committer.run(writes, revoked.clone()), revocation);
     (log.is_some(), ended)
 }
 

@@ -76,7 +76,7 @@ async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
         if result.app_id != "wx2" {
             continue;
         }
-        assert!(matches!(result.outcome, Outcome::Expired(_)), "{result:?}");
+        assert!(matches!(result.outcome, MaterialOutcome::Expired(_)), "{result:?}");
         let late =
             (at - well.began).as_secs_f64() - deadline(usize::try_from(place.offset / 2).unwrap()).unwrap() as f64;
         assert!((0.0..8.0).contains(&late), "{place:?} is answered {late} s after its deadline");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Times are seconds since any fixed moment.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct MinuteCounts {
     by_minute: BTreeMap<i64, usize>,
 }
 
@@ -12,7 +12,7 @@ fn minute(seconds: i64) -> i64 {
     seconds.div_euclid(60)
 }
 
-impl Tally {
+impl MinuteCounts {
     pub fn add(&mut self, seconds: i64) {
         *self.by_minute.entry(minute(seconds)).or_default() += 1;
     }
@@ -43,13 +43,16 @@ mod tests {
 
     #[test]
     fn what_is_added_is_counted_by_its_minute_until_it_is_removed() {
-        let mut tally = Tally::default();
-        [-1, 59, 60, 61, 119].into_iter().for_each(|time| tally.add(time));
-        assert_eq!((tally.earliest(), tally.before(60), tally.before(119), tally.before(120)), (Some(-60), 2, 2, 5));
-        tally.remove(-1);
-        tally.remove(61);
-        assert_eq!((tally.earliest(), tally.before(120)), (Some(0), 3));
-        [59, 60, 119].into_iter().for_each(|time| tally.remove(time));
-        assert_eq!((tally.earliest(), tally.before(i64::MAX)), (None, 0));
+        let mut counts = MinuteCounts::default();
+        [-1, 59, 60, 61, 119].into_iter().for_each(|time| counts.add(time));
+        assert_eq!(
+            (counts.earliest(), counts.before(60), counts.before(119), counts.before(120)),
+            (Some(-60), 2, 2, 5)
+        );
+        counts.remove(-1);
+        counts.remove(61);
+        assert_eq!((counts.earliest(), counts.before(120)), (Some(0), 3));
+        [59, 60, 119].into_iter().for_each(|time| counts.remove(time));
+        assert_eq!((counts.earliest(), counts.before(i64::MAX)), (None, 0));
     }
 }

@@ -1,11 +1,11 @@
 //! The named places at which tests kill the process.
 //!
-//! In an ordinary build [`reach`] does nothing. With the feature `crash-points` the environment variable
-//! `PROMOTER_CRASH_AT=<name>[:<n>]` makes the process kill itself, without any clean-up, when it reaches that place
+//! In an ordinary build [`reach`] does nothing. With the feature `failpoints` the environment variable
+//! `PROMOTER_FAILPOINT=<name>[:<n>]` makes the process kill itself, without any clean-up, when it reaches that place
 //! for the n-th time (the first by default).
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CrashPoint {
+pub enum Failpoint {
     /// Earlier writers are fenced, nothing is read yet.
     Fenced,
     /// The fences are written, and not yet compared with those of others.
@@ -30,56 +30,56 @@ pub enum CrashPoint {
     Answered,
 }
 
-impl CrashPoint {
+impl Failpoint {
     /// Those of the polls, in their order.
-    pub const POLLS: [CrashPoint; 7] = [
-        CrashPoint::Fenced,
-        CrashPoint::Restored,
-        CrashPoint::Planned,
-        CrashPoint::RecordsSent,
-        CrashPoint::RecordsAcknowledged,
-        CrashPoint::OffsetsSent,
-        CrashPoint::Committed,
+    pub const POLLS: [Failpoint; 7] = [
+        Failpoint::Fenced,
+        Failpoint::Restored,
+        Failpoint::Planned,
+        Failpoint::RecordsSent,
+        Failpoint::RecordsAcknowledged,
+        Failpoint::OffsetsSent,
+        Failpoint::Committed,
     ];
 
     /// Those of the requests for material, in their order. The transaction is the same as that of the polls.
-    pub const COMMANDS: [CrashPoint; 7] = [
-        CrashPoint::CommandsFenced,
-        CrashPoint::ProgressRead,
-        CrashPoint::Answered,
-        CrashPoint::RecordsSent,
-        CrashPoint::RecordsAcknowledged,
-        CrashPoint::OffsetsSent,
-        CrashPoint::Committed,
+    pub const COMMANDS: [Failpoint; 7] = [
+        Failpoint::CommandsFenced,
+        Failpoint::ProgressRead,
+        Failpoint::Answered,
+        Failpoint::RecordsSent,
+        Failpoint::RecordsAcknowledged,
+        Failpoint::OffsetsSent,
+        Failpoint::Committed,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
-            CrashPoint::Fenced => "fenced",
-            CrashPoint::FencesWritten => "fences_written",
-            CrashPoint::Restored => "restored",
-            CrashPoint::Planned => "planned",
-            CrashPoint::RecordsSent => "records_sent",
-            CrashPoint::RecordsAcknowledged => "records_acknowledged",
-            CrashPoint::OffsetsSent => "offsets_sent",
-            CrashPoint::Committed => "committed",
-            CrashPoint::CommandsFenced => "commands_fenced",
-            CrashPoint::ProgressRead => "progress_read",
-            CrashPoint::Answered => "answered",
+            Failpoint::Fenced => "fenced",
+            Failpoint::FencesWritten => "fences_written",
+            Failpoint::Restored => "restored",
+            Failpoint::Planned => "planned",
+            Failpoint::RecordsSent => "records_sent",
+            Failpoint::RecordsAcknowledged => "records_acknowledged",
+            Failpoint::OffsetsSent => "offsets_sent",
+            Failpoint::Committed => "committed",
+            Failpoint::CommandsFenced => "commands_fenced",
+            Failpoint::ProgressRead => "progress_read",
+            Failpoint::Answered => "answered",
         }
     }
 }
 
-#[cfg(not(feature = "crash-points"))]
-pub fn reach(_point: CrashPoint) {}
+#[cfg(not(feature = "failpoints"))]
+pub fn reach(_point: Failpoint) {}
 
-#[cfg(feature = "crash-points")]
-pub fn reach(point: CrashPoint) {
+#[cfg(feature = "failpoints")]
+pub fn reach(point: Failpoint) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     static WANTED: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
-        let text = std::env::var("PROMOTER_CRASH_AT").ok()?;
+        let text = std::env::var("PROMOTER_FAILPOINT").ok()?;
         let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
         Some((name.to_owned(), count.parse().ok()?))
     });

@@ -11,7 +11,7 @@ use crate::model::cursor::Cursor;
 use crate::model::scope::{Scope, closes, first_day_not_closing};
 use crate::model::time::{Day, UnixTime};
 
-use super::Rules;
+use super::PollSettings;
 
 /// With more open days than this, one pull without a date is cheaper than a call for each day.
 const DATED_DAYS_MAX: i64 = 31;
@@ -21,35 +21,35 @@ const UNDATED_DOUBTS_MAX: u32 = 8;
 const DOUBTS_OF_TOO_MUCH: u32 = 4;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Days {
+pub(super) struct OpenDays {
     /// The open days that were asked for, in vain or not.
-    asked: BTreeMap<Day, Asked>,
+    asked: BTreeMap<Day, RequestedDay>,
     /// The closed ones behind the first open day.
     closed: BTreeSet<Day>,
     undated_doubts: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct RequestedDay {
     last: Duration,
     /// Whether it was ever read to its end.
     read: bool,
 }
 
-/// The pauses between two turns of a day, and the days that have one.
+/// The pauses between two pulls of a day, and the days that have one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Open {
+pub(super) struct OpenRange {
     first: Day,
     today: Day,
     pause_today: Duration,
     pause: Duration,
 }
 
-impl Open {
+impl OpenRange {
     /// `interval` is today's pause.
-    pub fn new(cursor: &Cursor, rules: Rules, interval: Duration, now: UnixTime) -> Open {
+    pub fn new(cursor: &Cursor, settings: PollSettings, interval: Duration, now: UnixTime) -> OpenRange {
         let first = cursor.first_open_day();
-        Open { first, today: Day::in_beijing(now).max(first), pause_today: interval, pause: rules.idle_every }
+        OpenRange { first, today: Day::in_beijing(now).max(first), pause_today: interval, pause: settings.idle_every }
     }
 
     fn days(self) -> impl Iterator<Item = Day> {
@@ -57,9 +57,9 @@ impl Open {
     }
 }
 
-impl Days {
+impl OpenDays {
     /// Among the open days it is the one that has waited longest; all of them where they are too many.
-    pub fn next(&self, open: Open, lateness: i64, now: UnixTime) -> Scope {
+    pub fn next(&self, open: OpenRange, lateness: i64, now: UnixTime) -> Scope {
         let until = first_day_not_closing(lateness, now);
         let are_many = open.today.days_since(open.first) > DATED_DAYS_MAX && until > open.first;
         if are_many && self.undated_doubts < UNDATED_DOUBTS_MAX {
@@ -74,13 +74,13 @@ impl Days {
     }
 
     /// When the next day is due.
-    pub fn due(&self, open: Open) -> Duration {
+    pub fn due(&self, open: OpenRange) -> Duration {
         self.due_first(open).1
     }
 
     /// A day was read to its end, and the cursor stands where that has moved it.
     pub fn read(&mut self, day: Day, cursor: &Cursor, lateness: i64, as_of: UnixTime, clock: Duration) {
-        self.asked.insert(day, Asked { last: clock, read: true });
+        self.asked.insert(day, RequestedDay { last: clock, read: true });
         if closes(day, lateness, as_of) {
             self.closed.insert(day);
         }
@@ -91,11 +91,11 @@ impl Days {
 
     /// A day was asked for in vain.
     pub fn failed(&mut self, day: Day, clock: Duration) {
-        self.asked.entry(day).or_insert(Asked { last: clock, read: false }).last = clock;
+        self.asked.entry(day).or_insert(RequestedDay { last: clock, read: false }).last = clock;
     }
 
     /// Whether every open day was read but this one.
-    pub fn are_read_but(&self, day: Day, open: Open) -> bool {
+    pub fn are_read_but(&self, day: Day, open: OpenRange) -> bool {
         let is_read = |other: &Day| self.asked.get(other).is_some_and(|asked| asked.read);
         open.days().all(|other| other == day || is_read(&other))
     }
@@ -113,7 +113,7 @@ impl Days {
     }
 
     /// The open day that is due first, and when; the earliest of several.
-    fn due_first(&self, open: Open) -> (Day, Duration) {
+    fn due_first(&self, open: OpenRange) -> (Day, Duration) {
         let mut best = (open.today, Duration::MAX);
         for day in open.days() {
             let pause = if day == open.today { open.pause_today } else { open.pause };

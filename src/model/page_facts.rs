@@ -1,7 +1,7 @@
 //! What one page brought.
 
 use super::dead_letter::DeadLetter;
-use super::fact::{Content, Fact, FactId, OrderStatus, dead_row_id};
+use super::fact::{Fact, FactContent, FactId, OrderStatus, dead_row_id};
 use super::feed::Feed;
 use super::promoter::Promoter;
 use super::row::{Payment, ReadRow, Row, Touch};
@@ -10,7 +10,7 @@ use super::time::{Day, UnixMillis, UnixTime};
 
 /// A fact that a page showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct ObservedFact {
     pub fact: Fact,
     /// The time under which it is remembered, and by which it is forgotten once the cursor has passed it: the fact's
     /// own; for a payment the Beijing midnight that ends the last day under which the upstream may list it; for a
@@ -46,10 +46,10 @@ pub struct RefundsMet {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Harvest {
+pub struct PageFacts {
     pub promoter: Promoter,
     pub feed: Feed,
-    pub sightings: Vec<Sighting>,
+    pub facts: Vec<ObservedFact>,
     pub dead_rows: Vec<DeadRow>,
     pub observed_at: UnixMillis,
     /// Where the cursor stands once its pull has been read to its end; at the beginning of time where it does not move.
@@ -58,7 +58,7 @@ pub struct Harvest {
     pub advance: Option<Advance>,
 }
 
-impl Harvest {
+impl PageFacts {
     /// Turns the rows of one page into facts, ordered by their time. `as_of` is the "now" of the pull.
     pub fn read(
         promoter: &Promoter,
@@ -66,11 +66,11 @@ impl Harvest {
         as_of: UnixTime,
         observed_at: UnixMillis,
         rows: Vec<ReadRow>,
-    ) -> Harvest {
-        let mut harvest = Harvest {
+    ) -> PageFacts {
+        let mut page_facts = PageFacts {
             promoter: promoter.clone(),
             feed: scope.feed(),
-            sightings: Vec::with_capacity(rows.len()),
+            facts: Vec::with_capacity(rows.len()),
             dead_rows: Vec::new(),
             observed_at,
             heads_for: UnixTime(i64::MIN),
@@ -80,11 +80,11 @@ impl Harvest {
             match content {
                 Ok(Row::Touch(touch)) => {
                     if let Some(fact) = Fact::touch(promoter, touch, raw) {
-                        harvest.see(scope, fact);
+                        page_facts.see(scope, fact);
                     }
                 }
-                Ok(Row::Order(touch, payment)) => harvest.read_order(scope, touch, payment, raw),
-                Err(fault) => harvest.dead_rows.push(DeadRow {
+                Ok(Row::Order(touch, payment)) => page_facts.read_order(scope, touch, payment, raw),
+                Err(fault) => page_facts.dead_rows.push(DeadRow {
                     id: dead_row_id(promoter, &raw),
                     remembered: dead_row_time(scope, as_of),
                     letter: DeadLetter::of_row(
@@ -98,9 +98,9 @@ impl Harvest {
                 }),
             }
         }
-        // By positions first: a sighting is too large to be moved more than once.
-        harvest.sightings.sort_by_cached_key(|sighting| (sighting.fact.time, order_of(&sighting.fact.content)));
-        harvest
+        // By positions first: an observed fact is too large to be moved more than once.
+        page_facts.facts.sort_by_cached_key(|observed| (observed.fact.time, order_of(&observed.fact.content)));
+        page_facts
     }
 
     /// A pull of refunds gives no payments: it sees a year of history, whose payments are long forgotten. A row of it whose
@@ -127,17 +127,17 @@ impl Harvest {
     }
 
     fn see(&mut self, scope: Scope, fact: Fact) {
-        self.sightings.push(Sighting { remembered: remembered_time(scope, &fact), fact });
+        self.facts.push(ObservedFact { remembered: remembered_time(scope, &fact), fact });
     }
 
     /// Whether it tells the committer anything.
     pub fn is_empty(&self) -> bool {
-        self.sightings.is_empty() && self.dead_rows.is_empty() && self.advance.is_none()
+        self.facts.is_empty() && self.dead_rows.is_empty() && self.advance.is_none()
     }
 
-    /// About how many bytes of memory the harvest holds.
+    /// About how many bytes of memory they hold.
     pub fn weight(&self) -> usize {
-        let facts: usize = self.sightings.iter().map(|sighting| fact_weight(&sighting.fact)).sum();
+        let facts: usize = self.facts.iter().map(|observed| fact_weight(&observed.fact)).sum();
         let dead: usize = self.dead_rows.iter().map(|row| 256 + row.letter.raw.len()).sum();
         256 + facts + dead
     }
@@ -145,13 +145,13 @@ impl Harvest {
 
 /// About how many bytes of memory a fact holds: its text stands in the raw row and again in the fields.
 pub fn fact_weight(fact: &Fact) -> usize {
-    size_of::<Sighting>() + 2 * fact.raw.len()
+    size_of::<ObservedFact>() + 2 * fact.raw.len()
 }
 
-fn order_of(content: &Content) -> u8 {
+fn order_of(content: &FactContent) -> u8 {
     match content {
-        Content::Order { status: OrderStatus::Refunded, .. } => 1,
-        Content::Touch(_) | Content::Order { .. } => 0,
+        FactContent::Order { status: OrderStatus::Refunded, .. } => 1,
+        FactContent::Touch(_) | FactContent::Order { .. } => 0,
     }
 }
 

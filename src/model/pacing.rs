@@ -11,15 +11,15 @@ use super::cursor::Cursor;
 use super::feed::Feed;
 use super::scope::Scope;
 use super::time::{Day, UnixTime};
-use days::{Days, Open};
+use open_days::{OpenDays, OpenRange};
 use windows::Windows;
 
-mod days;
+mod open_days;
 mod windows;
 
 /// How often one feed is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct PollSettings {
     pub every: Duration,
     pub idle_every: Duration,
     /// In seconds.
@@ -42,7 +42,7 @@ pub struct Pulled {
 
 /// What can help a pull that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
+pub enum PollRemedy {
     /// The same question later: the upstream was not able to answer, whatever the question was.
     Time,
     /// The same question later, for so the upstream has answered it: it is busy. But it may be so for ever, with this one.
@@ -60,7 +60,7 @@ pub struct Failed {
     pub scope: Scope,
     /// "Now" when its first call was sent.
     pub as_of: UnixTime,
-    pub remedy: Remedy,
+    pub remedy: PollRemedy,
 }
 
 /// After so many pulls in a row that the upstream has put off, the question may be what is wrong.
@@ -68,42 +68,42 @@ const PUT_OFF_MAX: u32 = 3;
 
 /// The pace of one feed of one promoter. Clocks are durations since some fixed moment.
 #[derive(Clone, Debug)]
-pub struct Turns {
+pub struct Pacing {
     pub cursor: Cursor,
     interval: Duration,
     /// How many pulls in a row the upstream has put off.
     put_off: u32,
     digest: Option<u64>,
     windows: Windows,
-    days: Days,
+    days: OpenDays,
 }
 
-impl Turns {
-    pub fn new(cursor: Cursor, rules: Rules) -> Turns {
-        let (windows, days) = (Windows::new(), Days::default());
-        Turns { cursor, interval: rules.every, put_off: 0, digest: None, windows, days }
+impl Pacing {
+    pub fn new(cursor: Cursor, settings: PollSettings) -> Pacing {
+        let (windows, days) = (Windows::new(), OpenDays::default());
+        Pacing { cursor, interval: settings.every, put_off: 0, digest: None, windows, days }
     }
 
     /// What to ask now.
-    pub fn scope(&self, feed: Feed, rules: Rules, now: UnixTime) -> Scope {
+    pub fn scope(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> Scope {
         match feed {
-            Feed::Touches => self.windows.next(&self.cursor, rules.lateness, now),
+            Feed::Touches => self.windows.next(&self.cursor, settings.lateness, now),
             Feed::Refunds => Scope::Refunds,
-            Feed::Orders => self.days.next(self.open(rules, now), rules.lateness, now),
+            Feed::Orders => self.days.next(self.open(settings, now), settings.lateness, now),
         }
     }
 
-    /// Whether all open days of orders have been read once a pull of `scope` is read to its end, since these turns began.
-    pub fn reads_the_rest(&self, scope: Scope, rules: Rules, now: UnixTime) -> bool {
+    /// Whether all open days of orders have been read once a pull of `scope` is read to its end, since this pacing began.
+    pub fn reads_the_rest(&self, scope: Scope, settings: PollSettings, now: UnixTime) -> bool {
         match scope {
-            Scope::Day { day, .. } => self.days.are_read_but(day, self.open(rules, now)),
+            Scope::Day { day, .. } => self.days.are_read_but(day, self.open(settings, now)),
             Scope::History { .. } => true,
             Scope::Touches { .. } | Scope::Refunds => false,
         }
     }
 
     /// Takes what a pull brought, and tells when the next turn comes.
-    pub fn after(&mut self, pulled: Pulled, rules: Rules, clock: Duration) -> Duration {
+    pub fn after(&mut self, pulled: Pulled, settings: PollSettings, clock: Duration) -> Duration {
         self.put_off = 0;
         self.cursor.complete_before = self.cursor.complete_before.max(pulled.reached);
         match pulled.scope {
@@ -111,14 +111,14 @@ impl Turns {
                 if self.windows.after(begin, end, pulled) {
                     return clock;
                 }
-                self.adapt_interval(pulled.digest, rules);
+                self.adapt_interval(pulled.digest, settings);
                 clock + self.interval
             }
             Scope::Refunds => {
-                self.adapt_interval(pulled.digest, rules);
+                self.adapt_interval(pulled.digest, settings);
                 // It reads all of a promoter's refunds each time, so it stretches with what that costs.
-                let cost = rules.every.saturating_mul(pulled.pages.max(1));
-                clock + self.interval.max(cost).min(rules.idle_every)
+                let cost = settings.every.saturating_mul(pulled.pages.max(1));
+                clock + self.interval.max(cost).min(settings.idle_every)
             }
             Scope::History { .. } => {
                 self.days.undated_read();
@@ -126,27 +126,27 @@ impl Turns {
             }
             Scope::Day { day, .. } => {
                 if day >= Day::in_beijing(pulled.as_of) {
-                    self.adapt_interval(pulled.digest, rules);
+                    self.adapt_interval(pulled.digest, settings);
                 }
-                self.days.read(day, &self.cursor, rules.lateness, pulled.as_of, clock);
-                self.days.due(self.open(rules, pulled.as_of)).max(clock)
+                self.days.read(day, &self.cursor, settings.lateness, pulled.as_of, clock);
+                self.days.due(self.open(settings, pulled.as_of)).max(clock)
             }
         }
     }
 
     /// Takes what a pull that failed tells of its question, and tells when the next turn comes: at the usual time.
-    pub fn after_failure(&mut self, failed: Failed, rules: Rules, clock: Duration) -> Duration {
+    pub fn after_failure(&mut self, failed: Failed, settings: PollSettings, clock: Duration) -> Duration {
         let usual = clock + self.interval;
         match (failed.scope, self.weighed(failed.remedy)) {
             // Windows soon grow again.
-            (Scope::Touches { begin, end }, Remedy::AskLess | Remedy::Doubtful) => {
+            (Scope::Touches { begin, end }, PollRemedy::AskLess | PollRemedy::Doubtful) => {
                 self.windows.ask_for_less(begin, end);
             }
-            (Scope::History { .. }, Remedy::AskLess) => self.days.undated_was_too_much(),
-            (Scope::History { .. }, Remedy::Doubtful) => self.days.undated_was_unanswered(),
+            (Scope::History { .. }, PollRemedy::AskLess) => self.days.undated_was_too_much(),
+            (Scope::History { .. }, PollRemedy::Doubtful) => self.days.undated_was_unanswered(),
             (Scope::Day { day, .. }, _) => {
                 self.days.failed(day, clock);
-                return self.days.due(self.open(rules, failed.as_of)).max(usual);
+                return self.days.due(self.open(settings, failed.as_of)).max(usual);
             }
             (Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds, _) => {}
         }
@@ -154,12 +154,12 @@ impl Turns {
     }
 
     /// Who is told to be patient for the fourth time in a row asks for less.
-    fn weighed(&mut self, remedy: Remedy) -> Remedy {
-        if remedy != Remedy::Patience {
+    fn weighed(&mut self, remedy: PollRemedy) -> PollRemedy {
+        if remedy != PollRemedy::Patience {
             return remedy;
         }
         self.put_off = self.put_off.saturating_add(1);
-        if self.put_off > PUT_OFF_MAX { Remedy::Doubtful } else { Remedy::Time }
+        if self.put_off > PUT_OFF_MAX { PollRemedy::Doubtful } else { PollRemedy::Time }
     }
 
     /// The usual time from one turn to the next.
@@ -167,14 +167,14 @@ impl Turns {
         self.interval
     }
 
-    fn open(&self, rules: Rules, now: UnixTime) -> Open {
-        Open::new(&self.cursor, rules, self.interval, now)
+    fn open(&self, settings: PollSettings, now: UnixTime) -> OpenRange {
+        OpenRange::new(&self.cursor, settings, self.interval, now)
     }
 
-    fn adapt_interval(&mut self, digest: u64, rules: Rules) {
+    fn adapt_interval(&mut self, digest: u64, settings: PollSettings) {
         let quiet = self.digest == Some(digest);
         self.digest = Some(digest);
-        self.interval = if quiet { (self.interval * 2).min(rules.idle_every) } else { rules.every };
+        self.interval = if quiet { (self.interval * 2).min(settings.idle_every) } else { settings.every };
     }
 }
 

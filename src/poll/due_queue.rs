@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
+use super::minute_counts::MinuteCounts;
 use super::schedule::Schedule;
-use super::tally::Tally;
 
 /// How far a poll may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Reach {
 
 /// As what a poll's first call passes the breakers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum Admission {
     /// As any number do.
     Call,
     /// It decides for all.
@@ -28,15 +28,15 @@ pub enum Entry {
 
 /// Where something waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
+enum WaitingIn {
     Schedule,
     Further,
     Doubtful,
 }
 
-/// Bounds of a lane.
+/// Bounds of a queue.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct PollBounds {
     /// Polls at once.
     pub polls: usize,
     /// Of these, such as read to the end. Few, so that each is read soon: many at once would share the budget, and what a
@@ -49,10 +49,10 @@ pub struct Bounds {
 pub struct Begun {
     pub due: Duration,
     pub reach: Reach,
-    pub entry: Entry,
+    pub entry: Admission,
 }
 
-pub struct Lane<K> {
+pub struct DueQueue<K> {
     schedule: Schedule<K>,
     /// Those whose last answer opened their breaker, or that had none while the upstream seemed dead; since when they wait.
     doubtful: VecDeque<(Duration, K)>,
@@ -64,20 +64,20 @@ pub struct Lane<K> {
     /// Since when those are due that began and came to nothing, where the schedule tells when they are tried again.
     late: HashMap<K, Duration>,
     /// Of all of these.
-    dues: Tally,
-    bounds: Bounds,
+    dues: MinuteCounts,
+    bounds: PollBounds,
 }
 
-impl<K: Copy + Eq + Hash + Ord> Lane<K> {
-    pub fn new(bounds: Bounds) -> Lane<K> {
-        Lane {
+impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
+    pub fn new(bounds: PollBounds) -> DueQueue<K> {
+        DueQueue {
             schedule: Schedule::new(),
             doubtful: VecDeque::new(),
             further: VecDeque::new(),
             begun: HashMap::new(),
             late: HashMap::new(),
             to_the_end: 0,
-            dues: Tally::default(),
+            dues: MinuteCounts::default(),
             bounds,
         }
     }
@@ -120,51 +120,51 @@ impl<K: Copy + Eq + Hash + Ord> Lane<K> {
     /// leaves the next one to the others: whose pages are read on always comes first, and would be refused each time.
     pub fn put_refused(&mut self, key: K, clock: Duration, begun: Begun) {
         match begun.entry {
-            Entry::Call => self.put_further(key, begun),
-            Entry::Probe | Entry::Check => self.put_doubtful(key, clock, begun),
+            Admission::Call => self.put_further(key, begun),
+            Admission::Probe | Admission::Check => self.put_doubtful(key, clock, begun),
         }
     }
 
     /// When the next poll is due that may begin as a call of that kind; nothing while there is no such work, or no room.
-    pub fn next_due(&self, entry: Entry) -> Option<Duration> {
+    pub fn next_due(&self, entry: Admission) -> Option<Duration> {
         if self.begun.len() >= self.bounds.polls {
             return None;
         }
-        let doubtful = self.doubtful.front().map(|(since, _)| *since).filter(|_| entry != Entry::Check);
-        let further = self.next_further().map(|(due, _)| due).filter(|_| entry != Entry::Check);
+        let doubtful = self.doubtful.front().map(|(since, _)| *since).filter(|_| entry != Admission::Check);
+        let further = self.next_further().map(|(due, _)| due).filter(|_| entry != Admission::Check);
         self.schedule.next_due().into_iter().chain(doubtful).chain(further).min()
     }
 
-    /// Since when that one is due that [`Lane::begin`] would take: by nothing else may lanes be compared, or one wins with
+    /// Since when that one is due that [`DueQueue::begin`] would take: by nothing else may queues be compared, or one wins with
     /// what it does not take, each time anew.
-    pub fn due(&self, clock: Duration, entry: Entry) -> Option<Duration> {
+    pub fn due(&self, clock: Duration, entry: Admission) -> Option<Duration> {
         self.next(clock, entry).map(|(due, _)| due)
     }
 
     /// A poll begins of what is due at `clock`.
-    pub fn begin(&mut self, clock: Duration, entry: Entry) -> Option<(K, Reach)> {
-        let (due, queue) = self.next(clock, entry)?;
-        let (key, reach) = match queue {
-            Queue::Further => (self.further.pop_front()?.1, Reach::ToTheEnd),
-            Queue::Doubtful => (self.doubtful.pop_front()?.1, Reach::OnePage),
-            Queue::Schedule => (self.schedule.take_due(clock)?, Reach::OnePage),
+    pub fn begin(&mut self, clock: Duration, entry: Admission) -> Option<(K, Reach)> {
+        let (due, waiting_in) = self.next(clock, entry)?;
+        let (key, reach) = match waiting_in {
+            WaitingIn::Further => (self.further.pop_front()?.1, Reach::ToTheEnd),
+            WaitingIn::Doubtful => (self.doubtful.pop_front()?.1, Reach::OnePage),
+            WaitingIn::Schedule => (self.schedule.take_due(clock)?, Reach::OnePage),
         };
         self.to_the_end += usize::from(reach == Reach::ToTheEnd);
         Some(self.begun(key, Begun { due, reach, entry }))
     }
 
     /// Which comes next, and since when it is due.
-    fn next(&self, clock: Duration, entry: Entry) -> Option<(Duration, Queue)> {
+    fn next(&self, clock: Duration, entry: Admission) -> Option<(Duration, WaitingIn)> {
         if self.begun.len() >= self.bounds.polls {
             return None;
         }
-        let scheduled = self.schedule.next_due().filter(|due| *due <= clock).map(|due| (due, Queue::Schedule));
-        let further = self.next_further().map(|(due, _)| (due, Queue::Further));
-        let doubtful = self.doubtful.front().map(|(since, _)| (*since, Queue::Doubtful));
+        let scheduled = self.schedule.next_due().filter(|due| *due <= clock).map(|due| (due, WaitingIn::Schedule));
+        let further = self.next_further().map(|(due, _)| (due, WaitingIn::Further));
+        let doubtful = self.doubtful.front().map(|(since, _)| (*since, WaitingIn::Doubtful));
         match entry {
-            Entry::Check => scheduled,
-            Entry::Probe => further.or(scheduled).or(doubtful),
-            Entry::Call => further.or(scheduled.into_iter().chain(doubtful).min_by_key(|(due, _)| *due)),
+            Admission::Check => scheduled,
+            Admission::Probe => further.or(scheduled).or(doubtful),
+            Admission::Call => further.or(scheduled.into_iter().chain(doubtful).min_by_key(|(due, _)| *due)),
         }
     }
 
@@ -212,104 +212,104 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn lane() -> Lane<u32> {
-        let mut lane = Lane::new(Bounds { polls: 9, to_the_end: 2 });
-        (0..5).for_each(|key| lane.put(key, SECOND));
-        lane
+    fn queue() -> DueQueue<u32> {
+        let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
+        (0..5).for_each(|key| queue.put(key, SECOND));
+        queue
     }
 
-    fn begin(lane: &mut Lane<u32>) -> Option<(u32, Reach)> {
-        lane.begin(9 * SECOND, Entry::Call)
+    fn begin(queue: &mut DueQueue<u32>) -> Option<(u32, Reach)> {
+        queue.begin(9 * SECOND, Admission::Call)
     }
 
     #[test]
     fn one_that_was_not_answered_is_the_probe_only_where_nobody_else_is_due() {
-        let mut lane = lane();
-        let begun = Begun { due: SECOND / 4, reach: OnePage, entry: Entry::Call };
-        (20..22).for_each(|key| lane.put_doubtful(key, SECOND / 2, begun));
+        let mut queue = queue();
+        let begun = Begun { due: SECOND / 4, reach: OnePage, entry: Admission::Call };
+        (20..22).for_each(|key| queue.put_doubtful(key, SECOND / 2, begun));
         for probe in [0, 1, 2, 3, 4, 20] {
-            assert_eq!(lane.begin(SECOND, Entry::Probe), Some((probe, OnePage)));
-            lane.ended(probe);
+            assert_eq!(queue.begin(SECOND, Admission::Probe), Some((probe, OnePage)));
+            queue.ended(probe);
         }
-        lane.put(0, SECOND);
-        assert_eq!(begin(&mut lane), Some((21, OnePage)), "it has waited longest");
+        queue.put(0, SECOND);
+        assert_eq!(begin(&mut queue), Some((21, OnePage)), "it has waited longest");
     }
 
     #[test]
     fn few_read_further_pages_at_once_and_the_others_wait_in_turn() {
-        let mut lane = lane();
+        let mut queue = queue();
         for key in 0..4 {
-            assert_eq!(begin(&mut lane), Some((key, OnePage)));
+            assert_eq!(begin(&mut queue), Some((key, OnePage)));
         }
         for key in 0..4 {
-            let begun = lane.ended(key);
-            lane.put_further(key, begun);
+            let begun = queue.ended(key);
+            queue.put_further(key, begun);
         }
-        assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
+        assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
         // First pages of others go on meanwhile.
-        assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((4, OnePage)), None]);
-        assert_eq!(lane.next_due(Entry::Call), None);
-        lane.ended(1);
-        assert_eq!(begin(&mut lane), Some((2, ToTheEnd)));
+        assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((4, OnePage)), None]);
+        assert_eq!(queue.next_due(Admission::Call), None);
+        queue.ended(1);
+        assert_eq!(begin(&mut queue), Some((2, ToTheEnd)));
     }
 
     #[test]
     fn one_that_is_interrupted_while_it_reads_on_goes_on_first() {
-        let mut lane = lane();
-        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut lane)).collect();
+        let mut queue = queue();
+        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut queue)).collect();
         for (key, _) in &begun[..3] {
-            let begun = lane.ended(*key);
-            lane.put_further(*key, begun);
+            let begun = queue.ended(*key);
+            queue.put_further(*key, begun);
         }
-        assert_eq!(begin(&mut lane), Some((0, ToTheEnd)));
-        let begun = lane.ended(0);
-        lane.put_further(0, begun);
-        assert_eq!([begin(&mut lane), begin(&mut lane)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
+        assert_eq!(begin(&mut queue), Some((0, ToTheEnd)));
+        let begun = queue.ended(0);
+        queue.put_further(0, begun);
+        assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
     }
 
     #[test]
     fn one_that_is_refused_as_the_probe_while_it_reads_on_leaves_the_next_one_to_another() {
-        let mut lane = lane();
-        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut lane)).collect();
+        let mut queue = queue();
+        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut queue)).collect();
         for (key, _) in &begun[..3] {
-            let begun = lane.ended(*key);
-            lane.put_further(*key, begun);
+            let begun = queue.ended(*key);
+            queue.put_further(*key, begun);
         }
-        lane.put(5, 2 * SECOND);
+        queue.put(5, 2 * SECOND);
         let probes = [(0, ToTheEnd), (1, ToTheEnd), (2, ToTheEnd), (5, OnePage), (0, OnePage), (1, OnePage)];
         for probe in probes {
-            assert_eq!(lane.begin(9 * SECOND, Entry::Probe), Some(probe));
-            let begun = lane.ended(probe.0);
-            lane.put_refused(probe.0, 9 * SECOND, begun);
+            assert_eq!(queue.begin(9 * SECOND, Admission::Probe), Some(probe));
+            let begun = queue.ended(probe.0);
+            queue.put_refused(probe.0, 9 * SECOND, begun);
         }
     }
 
     #[test]
     fn what_is_due_for_more_than_a_minute_and_not_polled_is_overdue() {
-        let mut lane = lane();
-        assert_eq!((lane.overdue(30 * SECOND), lane.overdue(180 * SECOND)), (0, 5));
-        begin(&mut lane);
-        assert_eq!((lane.overdue(180 * SECOND), lane.polls()), (5, 1), "it has only begun");
-        let begun = lane.ended(0);
-        assert_eq!((lane.overdue(180 * SECOND), lane.polls()), (4, 0));
-        lane.put_further(0, begun);
-        assert_eq!(lane.overdue(180 * SECOND), 5);
+        let mut queue = queue();
+        assert_eq!((queue.overdue(30 * SECOND), queue.overdue(180 * SECOND)), (0, 5));
+        begin(&mut queue);
+        assert_eq!((queue.overdue(180 * SECOND), queue.polls()), (5, 1), "it has only begun");
+        let begun = queue.ended(0);
+        assert_eq!((queue.overdue(180 * SECOND), queue.polls()), (4, 0));
+        queue.put_further(0, begun);
+        assert_eq!(queue.overdue(180 * SECOND), 5);
     }
 
     #[test]
     fn one_whose_polls_fail_is_due_since_it_was_however_often_it_is_tried() {
-        let mut lane = Lane::new(Bounds { polls: 9, to_the_end: 2 });
-        lane.put(7, SECOND);
+        let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
+        queue.put(7, SECOND);
         for minute in 1..4 {
             let clock = minute * 60 * SECOND;
-            assert_eq!(lane.begin(clock, Entry::Call), Some((7, OnePage)));
-            let begun = lane.ended(7);
-            lane.put_late(7, clock + 60 * SECOND, begun);
-            assert_eq!((lane.overdue(clock + 60 * SECOND), lane.latest()), (1, Some((SECOND, 7))));
+            assert_eq!(queue.begin(clock, Admission::Call), Some((7, OnePage)));
+            let begun = queue.ended(7);
+            queue.put_late(7, clock + 60 * SECOND, begun);
+            assert_eq!((queue.overdue(clock + 60 * SECOND), queue.latest()), (1, Some((SECOND, 7))));
         }
-        lane.begin(240 * SECOND, Entry::Call);
-        lane.ended(7);
-        lane.put(7, 300 * SECOND);
-        assert_eq!((lane.overdue(330 * SECOND), lane.latest()), (0, None));
+        queue.begin(240 * SECOND, Admission::Call);
+        queue.ended(7);
+        queue.put(7, 300 * SECOND);
+        assert_eq!((queue.overdue(330 * SECOND), queue.latest()), (0, None));
     }
 }
