@@ -203,16 +203,16 @@ mod tests {
 
     /// Looking at each of them each time would take days.
     #[test]
-    fn a_million_entries_behind_an_open_breaker_cost_nothing_to_keep_waiting() {
+    fn entries_behind_an_open_breaker_cost_nothing_to_keep_waiting_however_many_they_are() {
         let began = Instant::now();
         let mut queues = DueQueues::new(PollBounds { polls: 9, to_the_end: 1 }, began);
-        (0..1_500_000).for_each(|key| queues[GetRelation].put(key, SECOND));
+        (0..150_000).for_each(|key| queues[GetRelation].put(key, SECOND));
         let open = |_| Readiness::At(began + 300 * SECOND);
-        for tick in 0..1_000_000 {
+        for tick in 0..100_000 {
             assert_eq!(queues.begin(SECOND + tick * SECOND / 1000, open), None);
             assert_eq!(queues.next_begin(open), Some(300 * SECOND));
         }
-        assert_eq!(queues.overdue(3600 * SECOND), 1_500_000);
+        assert_eq!(queues.overdue(3600 * SECOND), 150_000);
         assert_eq!(queues.begin(301 * SECOND, |_| Readiness::Probe), Some((0, Reach::OnePage)));
     }
 }

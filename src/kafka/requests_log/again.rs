@@ -237,9 +237,8 @@ mod tests {
         assert_eq!(read(8, 10, BOUND), (vec![8, 9], 10));
         assert_eq!(read(2, 4, BOUND), (vec![2, 3], 4));
         // It can't be there yet, or any more.
-        let brief = Duration::from_millis(500);
-        assert_eq!(read(9, 12, brief), (vec![9], 10));
-        assert_eq!(read(50, 60, brief), (vec![], 50));
+        assert_eq!(read(9, 12, Duration::from_millis(500)), (vec![9], 10));
+        assert_eq!(read(50, 60, Duration::from_millis(50)), (vec![], 50));
         assert_eq!(read(0, 2, BOUND), (vec![0, 1], 2));
     }
 
