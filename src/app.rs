@@ -25,8 +25,8 @@ use crate::model::feed::{Feed, Interface};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::IdKind;
 use crate::model::time::UnixMillis;
-use crate::requests::executor::{CommandApp, Executor, SchemaSource};
-use crate::requests::lane::CommandLane;
+use crate::requests::executor::{Executor, MaterialApp, SchemaSource};
+use crate::requests::pipeline::RequestPipeline;
 use crate::retry::{JITTER, RetrySettings};
 use crate::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use crate::supervisor::{self, GivenUp};
@@ -55,11 +55,11 @@ pub struct Parts {
     /// By app id.
     pub id_kinds: HashMap<String, IdKind>,
     /// Absent where commands are off.
-    pub commands: Option<CommandParts>,
+    pub commands: Option<RequestParts>,
 }
 
 /// What the lane of the commands is made of.
-pub struct CommandParts {
+pub struct RequestParts {
     pub topics: RequestTopics,
     /// Calls at once, of each app.
     pub concurrency: usize,
@@ -118,7 +118,7 @@ pub fn build(config: &Config) -> anyhow::Result<Parts> {
         totals: Arc::default(),
     };
     let id_kinds = config.apps.iter().map(|app| (app.app_id.as_str().to_owned(), app.id_kind)).collect();
-    let commands = config.commands.enabled.then(|| CommandParts {
+    let commands = config.commands.enabled.then(|| RequestParts {
         topics: command_topics(&config.topics, &config.commands),
         concurrency: config.commands.concurrency,
     });
@@ -222,19 +222,19 @@ fn joined(failures: &[GivenUp]) -> anyhow::Error {
 }
 
 fn command_lane(
-    parts: CommandParts,
+    parts: RequestParts,
     schemas: Schemas,
     session: &Session<Http>,
     kafka: &Settings,
     encoders: &Arc<Encoders>,
     clock: &RecordClock,
-) -> (CommandLane<Http>, RequestsLog) {
-    let CommandParts { topics, concurrency } = parts;
-    let apps = session.apps.iter().map(|app| CommandApp::new(app.client.clone(), concurrency));
+) -> (RequestPipeline<Http>, RequestsLog) {
+    let RequestParts { topics, concurrency } = parts;
+    let apps = session.apps.iter().map(|app| MaterialApp::new(app.client.clone(), concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
     let registry = schemas.registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaSource>);
     let executor = Executor::new(apps, topics.requests.clone(), decoder, registry, supervisor::PATIENCE);
-    let lane = CommandLane { executor: Arc::new(executor), totals: Arc::default() };
+    let lane = RequestPipeline { executor: Arc::new(executor), totals: Arc::default() };
     let results = ResultEncoder::new(schemas.material_result);
     (lane, RequestsLog::new(kafka.clone(), topics, encoders.clone(), results, clock.clone()))
 }

@@ -30,9 +30,9 @@
 //! Requests for material take a way of their own, under the same supervisor and with the same kind of transaction:
 //!
 //! ```text
-//!   kafka::requests_log ──Command──> requests::listener ──> requests::executor ──> upstream::client ──HTTP──> upstream
+//!   kafka::requests_log ──Record──> requests::session ──> requests::executor ──> upstream::client ──HTTP──> upstream
 //!            ^                              │
-//!            └── one transaction { replies, dead letters, progress } ── answers
+//!            └── one transaction { replies, dead letters, offsets } ── answers
 //! ```
 //!
 //! # The modules, in the order in which data passes them
@@ -71,7 +71,7 @@
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
 //!    the table).
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
-//! 8. A reply, and that its request is answered, are written in one transaction ([`requests::progress`]).
+//! 8. A reply, and that its request is answered, are written in one transaction ([`model::request::answered_offsets`]).
 //! 9. Nothing is sent to the upstream past an open breaker: polls and requests ask the same ones ([`upstream::breaker`]).
 //! 10. There is no lock around the state, no store of our own, and no timer of ours that forgets.
 //! 11. A panic anywhere ends the process: a part that is half gone is worse than a start ([`telemetry::last_words`]).

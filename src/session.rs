@@ -38,7 +38,7 @@ use crate::model::state::{FirstCursor, State};
 use crate::model::time::UnixTime;
 use crate::poll::reports::Reports;
 use crate::poll::scheduler::Scheduler;
-use crate::supervisor::Lane;
+use crate::supervisor::Pipeline;
 use crate::upstream::client::Client;
 use crate::upstream::transport::Transport;
 
@@ -83,11 +83,11 @@ pub struct Session<T> {
     pub totals: Arc<CommitTotals>,
 }
 
-impl<T: Transport, L: StateLog> Lane<L> for Session<T> {
+impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
     const PIPELINE: &'static str = "polls";
 
     fn begins(&self, opened: &Opened, milliseconds: u64) {
-        let (pipeline, remembered) = (<Self as Lane<L>>::PIPELINE, opened.state.remembered());
+        let (pipeline, remembered) = (<Self as Pipeline<L>>::PIPELINE, opened.state.remembered());
         tracing::info!(pipeline, milliseconds, remembered, "log is open, polling begins");
     }
 

@@ -43,7 +43,7 @@ impl From<String> for GivenUp {
 }
 
 /// What is done with an open log, session after session.
-pub trait Lane<L: CommitLog> {
+pub trait Pipeline<L: CommitLog> {
     /// What the log calls it.
     const PIPELINE: &'static str;
 
@@ -62,35 +62,35 @@ pub trait Lane<L: CommitLog> {
     /// Says what has become of the work since it was last said.
     fn summarise(&self);
 
-    /// Says what became durable since the process began, now that the lane has ended in order.
+    /// Says what became durable since the process began, now that the pipeline has ended in order.
     fn say_stopped(&self);
 }
 
 /// Runs sessions until `stop` is cancelled and everything done is durable.
 pub async fn run<L: CommitLog>(
-    lane: &impl Lane<L>,
+    pipeline: &impl Pipeline<L>,
     make_log: impl FnMut() -> L,
     stop: &CancellationToken,
     patience: RetrySettings,
 ) -> Result<(), GivenUp> {
     tokio::select! {
-        ended = sessions(lane, make_log, stop, patience) => ended?,
-        () = summaries(lane) => unreachable!("the summaries have no end"),
+        ended = sessions(pipeline, make_log, stop, patience) => ended?,
+        () = summaries(pipeline) => unreachable!("the summaries have no end"),
     }
-    lane.say_stopped();
+    pipeline.say_stopped();
     Ok(())
 }
 
 /// Also while the log can't be opened: nothing stands still in silence.
-async fn summaries<L: CommitLog>(lane: &impl Lane<L>) {
+async fn summaries<L: CommitLog>(pipeline: &impl Pipeline<L>) {
     loop {
         tokio::time::sleep(SUMMARY_EVERY).await;
-        lane.summarise();
+        pipeline.summarise();
     }
 }
 
-async fn sessions<L: CommitLog, A: Lane<L>>(
-    lane: &A,
+async fn sessions<L: CommitLog, A: Pipeline<L>>(
+    pipeline: &A,
     mut make_log: impl FnMut() -> L,
     stop: &CancellationToken,
     patience: RetrySettings,
@@ -115,10 +115,10 @@ async fn sessions<L: CommitLog, A: Lane<L>>(
                 continue;
             }
         };
-        lane.begins(&opened, milliseconds(begun.elapsed()));
+        pipeline.begins(&opened, milliseconds(begun.elapsed()));
         opening.succeeded();
         let begun = Instant::now();
-        let (back, ended) = lane.run(log, opened, stop).await;
+        let (back, ended) = pipeline.run(log, opened, stop).await;
         log = back.unwrap_or_else(&mut make_log);
         log.release().await;
         if begun.elapsed() > RECOVERED_AFTER {
@@ -311,7 +311,7 @@ mod tests {
         ends: AtomicU64,
     }
 
-    impl Lane<Standby> for Asked {
+    impl Pipeline<Standby> for Asked {
         const PIPELINE: &'static str = "asked";
 
         fn begins(&self, _: &Opened, _: u64) {}

@@ -153,12 +153,12 @@ pub struct RequestEncoder(Encoder);
 
 impl RequestEncoder {
     pub fn new(framing: Framing) -> RequestEncoder {
-        RequestEncoder(Encoder::new::<RequestRecord>(framing))
+        RequestEncoder(Encoder::new::<EncodedRequest>(framing))
     }
 
     /// Writes `request`, framed, over what `buffer` held.
     pub fn encode(&self, request: &MaterialRequest, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let record = RequestRecord {
+        let record = EncodedRequest {
             request_id: &request.request_id,
             app_id: &request.app_id,
             promoter_openid: &request.promoter_openid,
@@ -175,7 +175,7 @@ impl RequestEncoder {
 
 positional_record! {
     RecordKind::MaterialRequest:
-    pub(super) struct RequestRecord<'a> {
+    pub(super) struct EncodedRequest<'a> {
         request_id: &'a str,
         app_id: &'a str,
         promoter_openid: &'a str,
@@ -193,18 +193,18 @@ pub struct ResultEncoder(Encoder);
 
 impl ResultEncoder {
     pub fn new(framing: Framing) -> ResultEncoder {
-        ResultEncoder(Encoder::new::<ResultRecord>(framing))
+        ResultEncoder(Encoder::new::<EncodedResult>(framing))
     }
 
     /// Writes `result`, framed, over what `buffer` held.
     pub fn encode(&self, result: &MaterialResult, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.0.encode(&ResultRecord::from(result), buffer)
+        self.0.encode(&EncodedResult::from(result), buffer)
     }
 }
 
 positional_record! {
     RecordKind::MaterialResult:
-    pub(super) struct ResultRecord<'a> {
+    pub(super) struct EncodedResult<'a> {
         request_id: &'a str,
         app_id: &'a str,
         promoter_openid: &'a str,
@@ -220,8 +220,8 @@ positional_record! {
     }
 }
 
-impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
-    fn from(result: &'a MaterialResult) -> ResultRecord<'a> {
+impl<'a> From<&'a MaterialResult> for EncodedResult<'a> {
+    fn from(result: &'a MaterialResult) -> EncodedResult<'a> {
         let (status, material, refusal) = match &result.outcome {
             MaterialOutcome::Succeeded(material) => ("SUCCEEDED", Some(material), None),
             MaterialOutcome::Failed(refusal) => ("FAILED", None, Some(refusal)),
@@ -229,7 +229,7 @@ impl<'a> From<&'a MaterialResult> for ResultRecord<'a> {
             MaterialOutcome::Expired(refusal) => ("EXPIRED", None, Some(refusal)),
         };
         let qrcode = material.and_then(|material| material.qrcode.as_ref());
-        ResultRecord {
+        EncodedResult {
             request_id: &result.request_id,
             app_id: &result.app_id,
             promoter_openid: &result.promoter_openid,

@@ -53,7 +53,7 @@ pub(super) use positional_record;
 mod tests {
     use apache_avro::Schema;
 
-    use super::super::material::{RequestRecord, ResultRecord};
+    use super::super::material::{EncodedRequest, EncodedResult};
     use super::super::records::{DeadLetterRecord, OrderRecord, TouchRecord};
     use super::*;
 
@@ -68,8 +68,8 @@ mod tests {
             names_of::<TouchRecord>(),
             names_of::<OrderRecord>(),
             names_of::<DeadLetterRecord>(),
-            names_of::<RequestRecord>(),
-            names_of::<ResultRecord>(),
+            names_of::<EncodedRequest>(),
+            names_of::<EncodedResult>(),
         ];
         for (kind, fields) in records {
             let Schema::Record(schema) = kind.schema() else { panic!("{kind} is no record") };

@@ -23,7 +23,7 @@ pub enum Failpoint {
     /// The broker has committed; nobody here knows it yet.
     Committed,
     /// Earlier writers of replies are fenced; how far requests are answered is not asked yet.
-    CommandsFenced,
+    RequestsFenced,
     /// It is read how far requests are answered; none is read yet.
     ProgressRead,
     /// Answers are there, their transaction is not begun.
@@ -43,8 +43,8 @@ impl Failpoint {
     ];
 
     /// Those of the requests for material, in their order. The transaction is the same as that of the polls.
-    pub const COMMANDS: [Failpoint; 7] = [
-        Failpoint::CommandsFenced,
+    pub const REQUESTS: [Failpoint; 7] = [
+        Failpoint::RequestsFenced,
         Failpoint::ProgressRead,
         Failpoint::Answered,
         Failpoint::RecordsSent,
@@ -63,7 +63,7 @@ impl Failpoint {
             Failpoint::RecordsAcknowledged => "records_acknowledged",
             Failpoint::OffsetsSent => "offsets_sent",
             Failpoint::Committed => "committed",
-            Failpoint::CommandsFenced => "commands_fenced",
+            Failpoint::RequestsFenced => "requests_fenced",
             Failpoint::ProgressRead => "progress_read",
             Failpoint::Answered => "answered",
         }

@@ -1,4 +1,4 @@
-//! What a lane asks of a log: all of a batch becomes durable, or none of it.
+//! What a pipeline asks of a log: all of a batch becomes durable, or none of it.
 
 use std::future::Future;
 use std::sync::Arc;

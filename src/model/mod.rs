@@ -49,4 +49,6 @@ pub mod pacing;
 
 pub mod material;
 
+pub mod request;
+
 pub mod age;

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::material::{Verdict, accept, judge};
+use super::material::{AfterCall, accept, after_failure};
 use crate::model::feed::Interface;
 use crate::model::material::MaterialOutcome;
 use crate::upstream::breaker::Held;
@@ -24,7 +24,7 @@ use crate::upstream::transport::Transport;
 const ROOM_MIN: usize = 256;
 
 /// An app that material can be asked for.
-pub struct CommandApp<T> {
+pub struct MaterialApp<T> {
     pub(super) client: Arc<Client<T>>,
     concurrency: usize,
     /// Its own places of those who call: an app whose host hangs takes none from another.
@@ -34,12 +34,12 @@ pub struct CommandApp<T> {
     answers: Arc<Semaphore>,
 }
 
-impl<T: Transport> CommandApp<T> {
+impl<T: Transport> MaterialApp<T> {
     /// `concurrency` bounds the calls at once; twice as many calls and answers without a transaction are in memory.
-    pub fn new(client: Arc<Client<T>>, concurrency: usize) -> CommandApp<T> {
+    pub fn new(client: Arc<Client<T>>, concurrency: usize) -> MaterialApp<T> {
         let calls = Semaphore::new(concurrency);
         let answers = Arc::new(Semaphore::new(2 * concurrency));
-        CommandApp { client, concurrency, calls, answers }
+        MaterialApp { client, concurrency, calls, answers }
     }
 
     /// Why nothing is asked for it at present.
@@ -77,13 +77,13 @@ impl<T: Transport> CommandApp<T> {
     }
 
     /// What a call has brought.
-    pub(super) fn judge(&self, result: Result<GivenMaterial, CallError>) -> Verdict {
+    pub(super) fn after(&self, result: Result<GivenMaterial, CallError>) -> AfterCall {
         match result {
-            Ok(given) => Verdict::Final(match accept(given, self.client.local_now()) {
+            Ok(given) => AfterCall::Final(match accept(given, self.client.local_now()) {
                 Ok(material) => MaterialOutcome::Succeeded(material),
                 Err(outcome) => outcome,
             }),
-            Err(error) => judge(error),
+            Err(error) => after_failure(error),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Carries commands out: reads one, checks it, asks the upstream, and answers.
+//! Carries requests out: reads one, checks it, asks the upstream, and answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use super::app::{AnswerPermit, CommandApp};
-use super::command::{Answer, Command};
-use super::lessons::Lessons;
-pub use super::lessons::{SchemaSource, Told};
-use super::material::{ID_BYTES_MAX, Verdict, check};
+pub use super::app::{AnswerPermit, MaterialApp};
+use super::material::{AfterCall, ID_BYTES_MAX, check};
+use super::schema_lookup::SchemaLookups;
+pub use super::schema_lookup::{SchemaFuture, SchemaSource};
 use crate::avro::material::{RequestDecoder, RequestError};
 use crate::commit::log::CommitError;
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, MaterialResult};
+use crate::model::request::record::{RequestAnswer, RequestRecord};
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::upstream::breaker::Held;
@@ -39,10 +39,10 @@ const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Lives as long as the process.
 pub struct Executor<T> {
-    apps: HashMap<String, CommandApp<T>>,
+    apps: HashMap<String, MaterialApp<T>>,
     request_topic: String,
     decoder: RequestDecoder,
-    lessons: Lessons,
+    lookups: SchemaLookups,
     pub(super) at_once: AtOnce,
 }
 
@@ -68,11 +68,11 @@ impl AtOnce {
     }
 }
 
-/// What a command says. The same bytes always say the same, so whose request it is never changes; but for a schema that
+/// What a request says. The same bytes always say the same, so whose request it is never changes; but for a schema that
 /// nobody has asked for yet.
 #[derive(Debug)]
-pub enum Reading {
-    Errand(Box<Errand>),
+pub enum DecodedRecord {
+    Request(Box<DecodedRequest>),
     /// It says nothing.
     DeadLetter(DeadLetter),
     /// The schema with this id has to be asked for first.
@@ -81,13 +81,13 @@ pub enum Reading {
 
 /// A request that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Errand {
+pub struct DecodedRequest {
     request: MaterialRequest,
     /// What is wrong with one of its fields, where that can't be read.
     flaw: Option<String>,
 }
 
-impl Errand {
+impl DecodedRequest {
     pub fn app_id(&self) -> &str {
         &self.request.app_id
     }
@@ -100,7 +100,7 @@ impl Errand {
 impl<T: Transport> Executor<T> {
     /// `registry` is asked for the schemas of others, with `patience`.
     pub fn new(
-        apps: impl IntoIterator<Item = CommandApp<T>>,
+        apps: impl IntoIterator<Item = MaterialApp<T>>,
         request_topic: String,
         decoder: RequestDecoder,
         registry: Option<Arc<dyn SchemaSource>>,
@@ -111,14 +111,14 @@ impl<T: Transport> Executor<T> {
             apps: apps.collect(),
             request_topic,
             decoder,
-            lessons: Lessons::new(registry, patience),
+            lookups: SchemaLookups::new(registry, patience),
             at_once: AtOnce(AtomicUsize::new(usize::MAX)),
         }
     }
 
     /// How many requests of the app may be in memory; nothing for one that is not known.
     pub fn room(&self, app_id: &str) -> Option<usize> {
-        self.apps.get(app_id).map(CommandApp::room)
+        self.apps.get(app_id).map(MaterialApp::room)
     }
 
     /// The local clock.
@@ -127,31 +127,31 @@ impl<T: Transport> Executor<T> {
         app.map_or_else(|| UnixMillis(jiff::Timestamp::now().as_millisecond()), |app| app.client.local_now())
     }
 
-    pub fn read(&self, command: &Command) -> Reading {
-        let dead = |reason, detail: String| Reading::DeadLetter(self.dead_letter(command, reason, detail));
-        let Some(value) = &command.value else { return dead("no_value", "the record has no value".into()) };
-        let (decoded, reason) = match command.is_json() {
+    pub fn read(&self, record: &RequestRecord) -> DecodedRecord {
+        let dead = |reason, detail: String| DecodedRecord::DeadLetter(self.dead_letter(record, reason, detail));
+        let Some(value) = &record.value else { return dead("no_value", "the record has no value".into()) };
+        let (decoded, reason) = match record.is_json() {
             true => (self.decoder.decode_json(value), "not_json"),
             false => (self.decoder.decode_avro(value), "not_avro"),
         };
         match decoded {
-            Ok(request) => Reading::Errand(Box::new(Errand { request, flaw: None })),
+            Ok(request) => DecodedRecord::Request(Box::new(DecodedRequest { request, flaw: None })),
             Err(RequestError::Flawed { request, flaw }) => {
-                Reading::Errand(Box::new(Errand { request: *request, flaw: Some(flaw) }))
+                DecodedRecord::Request(Box::new(DecodedRequest { request: *request, flaw: Some(flaw) }))
             }
-            Err(RequestError::UnknownSchema(id)) => Reading::UnknownSchema(id),
+            Err(RequestError::UnknownSchema(id)) => DecodedRecord::UnknownSchema(id),
             Err(error @ RequestError::Unreadable(_)) => dead(reason, error.to_string()),
         }
     }
 
     /// Asks the registry for a schema until it can answer. The error says why the schema will never be known.
     pub async fn learn(&self, id: i32) -> Result<(), String> {
-        self.lessons.learn(id, &self.decoder).await
+        self.lookups.learn(id, &self.decoder).await
     }
 
-    /// The id of the schema that a command is written in, where a registry has to tell it.
-    pub fn schema_id(&self, command: &Command) -> Option<i32> {
-        let value = command.value.as_deref().filter(|_| !command.is_json())?;
+    /// The id of the schema that a request is written in, where a registry has to tell it.
+    pub fn schema_id(&self, record: &RequestRecord) -> Option<i32> {
+        let value = record.value.as_deref().filter(|_| !record.is_json())?;
         RequestDecoder::schema_id(value)
     }
 
@@ -160,29 +160,33 @@ impl<T: Transport> Executor<T> {
         self.decoder.own_id()
     }
 
-    /// Of a command in a schema that will never be known, for this reason.
-    pub fn without_schema(&self, command: &Command, detail: String) -> DeadLetter {
-        self.dead_letter(command, "unknown_schema", detail)
+    /// Of a request in a schema that will never be known, for this reason.
+    pub fn without_schema(&self, record: &RequestRecord, detail: String) -> DeadLetter {
+        self.dead_letter(record, "unknown_schema", detail)
     }
 
-    fn dead_letter(&self, command: &Command, reason: &'static str, detail: String) -> DeadLetter {
+    fn dead_letter(&self, record: &RequestRecord, reason: &'static str, detail: String) -> DeadLetter {
         let origin = Origin {
             topic: self.request_topic.clone(),
-            partition: command.place.partition,
-            offset: command.place.offset,
+            partition: record.location.partition,
+            offset: record.location.offset,
         };
         let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
-        DeadLetter::of_command(origin, reason, detail, command.value.as_deref().unwrap_or_default().into(), now)
+        DeadLetter::of_command(origin, reason, detail, record.value.as_deref().unwrap_or_default().into(), now)
     }
 
     /// The answer where none of the upstream's is needed: there is a fault in the request, or its deadline has passed at
     /// `now`.
-    pub fn without_a_call(&self, errand: &Errand, now: UnixMillis) -> Option<Answer> {
-        let checked = self.check(errand, now);
-        checked.err().map(|outcome| reply(errand, outcome))
+    pub fn without_a_call(&self, request: &DecodedRequest, now: UnixMillis) -> Option<RequestAnswer> {
+        let checked = self.check(request, now);
+        checked.err().map(|outcome| reply(request, outcome))
     }
 
-    fn check(&self, Errand { request, flaw }: &Errand, now: UnixMillis) -> Result<MaterialQuestion, MaterialOutcome> {
+    fn check(
+        &self,
+        DecodedRequest { request, flaw }: &DecodedRequest,
+        now: UnixMillis,
+    ) -> Result<MaterialQuestion, MaterialOutcome> {
         if let Some(flaw) = flaw {
             return Err(MaterialOutcome::Rejected(MaterialRefusal::own(flaw)));
         }
@@ -195,7 +199,7 @@ impl<T: Transport> Executor<T> {
     /// Too late for what `refusal` says; and where the app's requests wait, for what stops them all. Its code is not the
     /// answer to this request, so it stands in the words alone.
     fn expired(&self, app_id: &str, MaterialRefusal { errcode, message }: MaterialRefusal) -> MaterialOutcome {
-        let held = self.apps.get(app_id).and_then(CommandApp::held);
+        let held = self.apps.get(app_id).and_then(MaterialApp::held);
         MaterialOutcome::Expired(match held {
             Some(Held { hold, cause, .. }) => {
                 MaterialRefusal { errcode, message: format!("{message}; the app's requests wait ({hold}): {cause}") }
@@ -207,17 +211,17 @@ impl<T: Transport> Executor<T> {
     /// Nothing where `cancel` came first.
     pub async fn carry_out(
         &self,
-        errand: &Errand,
+        request: &DecodedRequest,
         cancel: &CancellationToken,
-    ) -> Option<(Answer, Option<AnswerPermit>)> {
-        let app = self.apps.get(errand.app_id());
+    ) -> Option<(RequestAnswer, Option<AnswerPermit>)> {
+        let app = self.apps.get(request.app_id());
         let now = app.map_or_else(|| self.now(), |app| app.client.local_now());
-        let (question, app) = match (self.check(errand, now), app) {
+        let (question, app) = match (self.check(request, now), app) {
             (Ok(question), Some(app)) => (question, app),
             (Ok(_), None) => unreachable!("the check refuses an app that is not known"),
-            (Err(outcome), _) => return Some((reply(errand, outcome), None)),
+            (Err(outcome), _) => return Some((reply(request, outcome), None)),
         };
-        let left = errand.deadline().map(|deadline| {
+        let left = request.deadline().map(|deadline| {
             Duration::from_millis(deadline.0.saturating_sub(now.0).max(0).cast_unsigned()).min(FAR_AWAY)
         });
         let deadline = left.map(|left| Instant::now() + left);
@@ -229,9 +233,9 @@ impl<T: Transport> Executor<T> {
         };
         let (outcome, permit) = match answered {
             Ok(answered) => answered?,
-            Err(_) => (self.overdue(errand.app_id(), last), None),
+            Err(_) => (self.overdue(request.app_id(), last), None),
         };
-        Some((reply(errand, outcome), permit))
+        Some((reply(request, outcome), permit))
     }
 
     /// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
@@ -249,7 +253,7 @@ impl<T: Transport> Executor<T> {
 
 /// Asks until there is an outcome. `last` is why the last call could not carry the request out.
 async fn ask<T: Transport>(
-    app: &CommandApp<T>,
+    app: &MaterialApp<T>,
     question: &MaterialQuestion,
     left: Option<Duration>,
     last: &mut Option<MaterialRefusal>,
@@ -263,9 +267,9 @@ async fn ask<T: Transport>(
             return Some((MaterialOutcome::Failed(refusal), None));
         };
         let (result, began, permit) = turned;
-        match app.judge(result) {
-            Verdict::Final(outcome) => return Some((outcome, Some(permit))),
-            Verdict::Again(refusal) => {
+        match app.after(result) {
+            AfterCall::Final(outcome) => return Some((outcome, Some(permit))),
+            AfterCall::Again(refusal) => {
                 let until = *unable_since.get_or_insert(began) + patience;
                 if Instant::now() + AGAIN_AFTER > until {
                     return Some((MaterialOutcome::Failed(refusal), Some(permit)));
@@ -274,7 +278,7 @@ async fn ask<T: Transport>(
                 drop(permit);
                 cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
             }
-            Verdict::Held(refusal) => {
+            AfterCall::Held(refusal) => {
                 *last = refusal;
                 // It did answer; and while the app is held nobody asks, which must not use the patience up.
                 unable_since = None;
@@ -284,21 +288,21 @@ async fn ask<T: Transport>(
                     cancel.run_until_cancelled(tokio::time::sleep(ALONE_AGAIN_AFTER)).await?;
                 }
             }
-            Verdict::Cancelled => return None,
+            AfterCall::Cancelled => return None,
         }
     }
 }
 
-type Turned = (Result<GivenMaterial, CallError>, Instant, AnswerPermit);
+type MadeCall = (Result<GivenMaterial, CallError>, Instant, AnswerPermit);
 
 /// One call, or nothing where the patience came to its end while the upstream was not asked.
 async fn turn<T: Transport>(
-    app: &CommandApp<T>,
+    app: &MaterialApp<T>,
     question: &MaterialQuestion,
     unable_since: Option<Instant>,
     patience: Duration,
     cancel: &CancellationToken,
-) -> Option<Option<Turned>> {
+) -> Option<Option<MadeCall>> {
     let turn = cancel.run_until_cancelled(app.turn(question, unable_since, patience, cancel));
     match unable_since {
         Some(since) => {
@@ -310,8 +314,8 @@ async fn turn<T: Transport>(
 
 /// Repeats the whole `request_id`, by which the requester knows it again. What else it repeats is bounded, also where that is
 /// why the request was refused.
-fn reply(Errand { request, .. }: &Errand, outcome: MaterialOutcome) -> Answer {
-    Answer::Reply(MaterialResult {
+fn reply(DecodedRequest { request, .. }: &DecodedRequest, outcome: MaterialOutcome) -> RequestAnswer {
+    RequestAnswer::Reply(MaterialResult {
         request_id: request.request_id.clone(),
         app_id: bounded(&request.app_id),
         promoter_openid: bounded(&request.promoter_openid),

@@ -129,7 +129,7 @@ fn image(text: &str) -> Result<Image, &'static str> {
 
 /// What a call without an answer asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AfterCall {
     /// That is the reply.
     Final(MaterialOutcome),
     /// The upstream was unable; it may be able to within the deadline.
@@ -137,24 +137,24 @@ pub enum Verdict {
     /// A breaker is open: nothing more may be asked until it lets calls pass. With the upstream's answer, where that is
     /// about this request: too fast is, and what stops the app is not.
     Held(Option<MaterialRefusal>),
-    /// The lane ends; nobody replies.
+    /// The pipeline ends; nobody replies.
     Cancelled,
 }
 
-pub fn judge(error: CallError) -> Verdict {
+pub fn after_failure(error: CallError) -> AfterCall {
     match error {
-        CallError::RefuseRequest(cause) => Verdict::Final(MaterialOutcome::Rejected(refusal(cause))),
+        CallError::RefuseRequest(cause) => AfterCall::Final(MaterialOutcome::Rejected(refusal(cause))),
         CallError::ParkPromoter(cause) | CallError::Unforeseen(cause) | CallError::ClientFault(cause) => {
-            Verdict::Final(MaterialOutcome::Failed(refusal(cause)))
+            AfterCall::Final(MaterialOutcome::Failed(refusal(cause)))
         }
-        CallError::Unreadable(cause) => Verdict::Final(MaterialOutcome::Failed(refusal(cause))),
-        CallError::TryLater(cause) | CallError::Exhausted { cause, .. } => Verdict::Again(refusal(cause)),
-        CallError::Held { hold: Hold::Unanswered, cause, .. } => Verdict::Again(refusal(cause)),
+        CallError::Unreadable(cause) => AfterCall::Final(MaterialOutcome::Failed(refusal(cause))),
+        CallError::TryLater(cause) | CallError::Exhausted { cause, .. } => AfterCall::Again(refusal(cause)),
+        CallError::Held { hold: Hold::Unanswered, cause, .. } => AfterCall::Again(refusal(cause)),
         CallError::Held { hold: Hold::TooFast { .. } | Hold::RetryAfter(_), cause, answered: true } => {
-            Verdict::Held(Some(refusal(cause)))
+            AfterCall::Held(Some(refusal(cause)))
         }
-        CallError::Held { .. } => Verdict::Held(None),
-        CallError::Cancelled => Verdict::Cancelled,
+        CallError::Held { .. } => AfterCall::Held(None),
+        CallError::Cancelled => AfterCall::Cancelled,
     }
 }
 

@@ -1,20 +1,18 @@
 //! Requests for material: each record of the request topic gets exactly one committed reply, or one dead letter.
 //!
 //! ```text
-//!  request topic ─Command─> listener ─> executor: decode, check, gate, call ──> upstream
+//!  request topic ─RequestRecord─> session ─> executor: decode, check, gate, call ──> upstream
 //!        │                     ^  │                     │
-//!        └── read again ───────┤  └── Answered ─────────┘
+//!        └── read again ───────┤  └── RequestAnswer ─────┘
 //!            when there is     │
 //!            room for its app  └─ one transaction { replies, dead letters, progress } ─> log
-//!                                 (what is answered: a window for each app of each partition)
+//!                                 (what is answered: a tracker for each app of each partition)
 //! ```
 //!
-//! The lane has a consumer group, a producer and transactions of its own, so a reply never waits behind what was polled.
+//! The pipeline has a consumer group, a producer and transactions of its own, so a reply never waits behind what was polled.
 //! A crash between a call and its commit asks the upstream again: material is then made twice, and replied once.
 //!
 //! Nothing is kept free for it from polling: the upstream counts calls by interface, and no feed polls this one.
-
-pub mod command;
 
 pub mod material;
 
@@ -22,17 +20,9 @@ pub mod app;
 
 pub mod executor;
 
-pub mod window;
-
-pub mod strand;
-
-pub mod trail;
-
-pub mod progress;
-
 pub mod partition;
 
-pub mod rooms;
+pub mod memory_quota;
 
 pub mod log;
 
@@ -40,7 +30,8 @@ pub mod memory_topic;
 
 pub mod totals;
 
-pub mod listener;
+pub mod session;
 
-pub mod lane;
-mod lessons;
+pub mod pipeline;
+
+mod schema_lookup;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::command::{Command, Place};
-use super::progress::{Progress, ProgressRecord, position, strand_record, trail_records, window_record};
-use super::strand::{self, StrandNumber, StrandRecord, WindowKey};
-use super::trail::Trail;
-use super::window::{Window, WindowRecord};
+use crate::model::request::answered_offsets::{
+    AnsweredOffsets, OffsetRecord, bucket_record, fingerprint_records, position, tracker_record,
+};
+use crate::model::request::log_fingerprints::LogFingerprints;
+use crate::model::request::offset_tracker::{OffsetTracker, TrackerRecord};
+use crate::model::request::record::{RecordOffset, RequestRecord};
+use crate::model::request::schema_bucket::{self, BucketNumber, BucketRecord, TrackerKey};
 use crate::model::time::UnixMillis;
 
 /// How long a look through what is parked is rested from, at least, and by how much more than it took: deadlines are
@@ -21,26 +23,26 @@ pub struct Partition {
     number: i32,
     /// The offset that is read next.
     next: i64,
-    strands: BTreeMap<StrandNumber, Strand>,
+    buckets: BTreeMap<BucketNumber, SchemaBucket>,
     /// Those that are not written as they are.
-    unwritten: BTreeSet<StrandNumber>,
+    unwritten: BTreeSet<BucketNumber>,
     /// Where there are requests without an answer.
-    pub backlogs: BTreeMap<WindowKey, Backlog>,
-    trail: Trail,
+    pub backlogs: BTreeMap<TrackerKey, Backlog>,
+    fingerprints: LogFingerprints,
 }
 
-struct Strand {
-    record: StrandRecord,
-    /// No request behind it was ever one of the strand, as far as nothing waits.
+struct SchemaBucket {
+    record: BucketRecord,
+    /// No request behind it was ever one of the bucket, as far as nothing waits.
     last: i64,
-    /// The schema that is asked for, before which the strand can't be read on.
+    /// The schema that is asked for, before which the bucket can't be read on.
     asked: Option<i32>,
 }
 
 /// What of one app waits in one partition.
 #[derive(Default)]
 pub struct Backlog {
-    pub window: Window,
+    pub tracker: OffsetTracker,
     /// A look through the parked requests for deadlines that have passed.
     pub sweep: Option<Sweep>,
     /// No other one begins before.
@@ -48,7 +50,7 @@ pub struct Backlog {
     /// What was read again last was for a sweep.
     pub swept_last: bool,
     /// As it was written last.
-    written: Option<WindowRecord>,
+    written: Option<TrackerRecord>,
     /// What was written is of another log.
     is_stale: bool,
 }
@@ -81,28 +83,28 @@ impl Backlog {
     /// Begins one, where a deadline may have passed.
     pub fn begin_sweep(&mut self, time: UnixMillis, now: Instant, end: i64) {
         let rests = self.rests_until.is_some_and(|until| until > now);
-        let Some(next) = self.window.parked_from() else { return };
-        if self.sweep.is_none() && !rests && self.window.may_have_expired(time) {
-            self.window.forget_deadlines();
+        let Some(next) = self.tracker.parked_from() else { return };
+        if self.sweep.is_none() && !rests && self.tracker.may_have_expired(time) {
+            self.tracker.forget_deadlines();
             self.sweep = Some(Sweep { time, next, to: end, began: now });
         }
     }
 }
 
 impl Partition {
-    pub fn resume(progress: Progress) -> Partition {
-        let Progress { partition, next, windows, stale, strands, stale_strands, trail } = progress;
-        let backlog = |window: WindowRecord| Backlog {
-            window: Window::resume(&window),
-            written: Some(window),
+    pub fn resume(answered: AnsweredOffsets) -> Partition {
+        let AnsweredOffsets { partition, next, trackers, stale, buckets, stale_buckets, fingerprints } = answered;
+        let backlog = |tracker: TrackerRecord| Backlog {
+            tracker: OffsetTracker::resume(&tracker),
+            written: Some(tracker),
             ..Backlog::default()
         };
-        let mut backlogs: BTreeMap<WindowKey, Backlog> =
-            windows.into_iter().map(|(key, window)| (key, backlog(window))).collect();
+        let mut backlogs: BTreeMap<TrackerKey, Backlog> =
+            trackers.into_iter().map(|(key, tracker)| (key, backlog(tracker))).collect();
         stale.into_iter().for_each(|key| backlogs.entry(key).or_default().is_stale = true);
-        let strand = |record| Strand { record, last: next - 1, asked: None };
-        let strands = strands.into_iter().map(|(number, record)| (number, strand(record))).collect();
-        Partition { number: partition, next, strands, unwritten: stale_strands, backlogs, trail }
+        let bucket = |record| SchemaBucket { record, last: next - 1, asked: None };
+        let buckets = buckets.into_iter().map(|(number, record)| (number, bucket(record))).collect();
+        Partition { number: partition, next, buckets, unwritten: stale_buckets, backlogs, fingerprints }
     }
 
     /// The offset that is read next.
@@ -111,88 +113,88 @@ impl Partition {
     }
 
     /// Whether the record is new; then it counts as read from now on.
-    pub fn read(&mut self, command: &Command) -> bool {
-        let Place { offset, .. } = command.place;
+    pub fn read(&mut self, record: &RequestRecord) -> bool {
+        let RecordOffset { offset, .. } = record.location;
         let is_new = offset >= self.next;
         if is_new {
             self.next = offset.saturating_add(1);
-            self.trail.mark(offset, command.fingerprint());
+            self.fingerprints.add(offset, record.fingerprint());
         }
         is_new
     }
 
-    /// Where the request at `offset` in the schema with this id belongs, if that is a strand.
-    pub fn strand_of(&self, offset: i64, schema_id: Option<i32>) -> Option<StrandNumber> {
+    /// Where the request at `offset` in the schema with this id belongs, if that is a bucket.
+    pub fn bucket_of(&self, offset: i64, schema_id: Option<i32>) -> Option<BucketNumber> {
         let id = schema_id?;
-        let number = strand::number(id);
-        self.strands.get(&number).is_some_and(|strand| strand.record.holds(offset, id)).then_some(number)
+        let number = schema_bucket::number(id);
+        self.buckets.get(&number).is_some_and(|bucket| bucket.record.holds(offset, id)).then_some(number)
     }
 
-    /// Whether requests of the strand stand in the topic that nobody has looked at.
-    pub fn is_behind(&self, number: StrandNumber) -> bool {
-        self.strands.get(&number).is_some_and(|strand| strand.record.behind.is_some())
+    /// Whether requests of the bucket stand in the topic that nobody has looked at.
+    pub fn is_behind(&self, number: BucketNumber) -> bool {
+        self.buckets.get(&number).is_some_and(|bucket| bucket.record.behind.is_some())
     }
 
-    /// The strand has got the request at `offset`, which is none of those behind.
-    pub fn extend(&mut self, number: StrandNumber, offset: i64) {
-        if let Some(strand) = self.strands.get_mut(&number) {
-            strand.last = strand.last.max(offset);
+    /// The bucket has got the request at `offset`, which is none of those behind.
+    pub fn extend(&mut self, number: BucketNumber, offset: i64) {
+        if let Some(bucket) = self.buckets.get_mut(&number) {
+            bucket.last = bucket.last.max(offset);
         }
     }
 
     /// The request that was just read waits for its schema. `own` is the id of the connector's own.
     pub fn put_off(&mut self, offset: i64, schema_id: i32, own: Option<i32>) {
-        let number = strand::number(schema_id);
-        let begun = || Strand { record: StrandRecord::begin(offset, own), last: offset, asked: None };
-        self.strands.entry(number).or_insert_with(begun).record.put_off(offset, schema_id);
+        let number = schema_bucket::number(schema_id);
+        let begun = || SchemaBucket { record: BucketRecord::begin(offset, own), last: offset, asked: None };
+        self.buckets.entry(number).or_insert_with(begun).record.put_off(offset, schema_id);
         self.unwritten.insert(number);
     }
 
-    /// The strand can't be read on before this schema is known.
-    pub fn ask(&mut self, number: StrandNumber, schema_id: i32) {
-        if let Some(strand) = self.strands.get_mut(&number) {
-            strand.asked = Some(schema_id);
+    /// The bucket can't be read on before this schema is known.
+    pub fn ask(&mut self, number: BucketNumber, schema_id: i32) {
+        if let Some(bucket) = self.buckets.get_mut(&number) {
+            bucket.asked = Some(schema_id);
         }
     }
 
     /// Strands that wait for none of the schemas that are still asked for can be read on.
     pub fn go_on(&mut self, still_asked: &BTreeSet<i32>) {
-        for strand in self.strands.values_mut() {
-            strand.asked = strand.asked.filter(|asked| still_asked.contains(asked));
+        for bucket in self.buckets.values_mut() {
+            bucket.asked = bucket.asked.filter(|asked| still_asked.contains(asked));
         }
     }
 
-    /// The strands that can be read on, and from where.
-    pub fn readable_strands(&self) -> impl Iterator<Item = (StrandNumber, i64)> {
-        let readable = self.strands.iter().filter(|(_, strand)| strand.asked.is_none());
-        readable.filter_map(|(number, strand)| Some((*number, strand.record.behind?)))
+    /// The buckets that can be read on, and from where.
+    pub fn readable_buckets(&self) -> impl Iterator<Item = (BucketNumber, i64)> {
+        let readable = self.buckets.iter().filter(|(_, bucket)| bucket.asked.is_none());
+        readable.filter_map(|(number, bucket)| Some((*number, bucket.record.behind?)))
     }
 
-    /// The strand has been read to before `next`.
-    pub fn read_strand_to(&mut self, number: StrandNumber, next: i64) {
-        if let Some(strand) = self.strands.get_mut(&number) {
-            strand.record.behind = Some(next).filter(|next| *next < self.next);
-            strand.last = self.next - 1;
+    /// The bucket has been read to before `next`.
+    pub fn read_bucket_to(&mut self, number: BucketNumber, next: i64) {
+        if let Some(bucket) = self.buckets.get_mut(&number) {
+            bucket.record.behind = Some(next).filter(|next| *next < self.next);
+            bucket.last = self.next - 1;
             self.unwritten.insert(number);
         }
     }
 
-    /// Before which offset all requests of the strand, or of none, have been looked at.
-    pub fn end_of(&self, strand: Option<StrandNumber>) -> i64 {
-        let behind = strand.and_then(|number| self.strands.get(&number)?.record.behind);
+    /// Before which offset all requests of the bucket, or of none, have been looked at.
+    pub fn end_of(&self, bucket: Option<BucketNumber>) -> i64 {
+        let behind = bucket.and_then(|number| self.buckets.get(&number)?.record.behind);
         behind.unwrap_or(self.next)
     }
 
-    pub fn window(&mut self, key: &WindowKey) -> Option<&mut Window> {
-        self.backlogs.get_mut(key).map(|backlog| &mut backlog.window)
+    pub fn tracker(&mut self, key: &TrackerKey) -> Option<&mut OffsetTracker> {
+        self.backlogs.get_mut(key).map(|backlog| &mut backlog.tracker)
     }
 
-    /// The window of an app that has one, or is known.
-    pub fn window_for(&mut self, key: &WindowKey, is_known: bool) -> Option<&mut Window> {
+    /// The tracker of an app that has one, or is known.
+    pub fn tracker_for(&mut self, key: &TrackerKey, is_known: bool) -> Option<&mut OffsetTracker> {
         if is_known && !self.backlogs.contains_key(key) {
             self.backlogs.insert(key.clone(), Backlog::default());
         }
-        self.window(key)
+        self.tracker(key)
     }
 
     /// The offset of the first request without an answer.
@@ -200,48 +202,48 @@ impl Partition {
         self.first_but_of(None)
     }
 
-    /// The same of those that are not in this strand.
-    fn first_but_of(&self, but: Option<StrandNumber>) -> i64 {
-        let is_other = |strand: Option<StrandNumber>| but.is_none() || strand != but;
-        let others = self.backlogs.iter().filter(|(key, _)| is_other(key.strand));
-        let windows = others.filter_map(|(_, backlog)| backlog.window.first());
-        let strands = self.strands.iter().filter(|(number, _)| is_other(Some(**number)));
-        windows.chain(strands.filter_map(|(_, strand)| strand.record.behind)).fold(self.next, i64::min)
+    /// The same of those that are not in this bucket.
+    fn first_but_of(&self, but: Option<BucketNumber>) -> i64 {
+        let is_other = |bucket: Option<BucketNumber>| but.is_none() || bucket != but;
+        let others = self.backlogs.iter().filter(|(key, _)| is_other(key.bucket));
+        let trackers = others.filter_map(|(_, backlog)| backlog.tracker.first());
+        let buckets = self.buckets.iter().filter(|(number, _)| is_other(Some(**number)));
+        trackers.chain(buckets.filter_map(|(_, bucket)| bucket.record.behind)).fold(self.next, i64::min)
     }
 
-    /// Forgets the strands of which nothing waits, where none of their requests will be read again for anybody else.
-    fn end_strands(&mut self) {
+    /// Forgets the buckets of which nothing waits, where none of their requests will be read again for anybody else.
+    fn end_buckets(&mut self) {
         let waits = |number| {
-            let mut own = self.backlogs.iter().filter(|(key, _)| key.strand == Some(number));
-            self.is_behind(number) || own.any(|(_, backlog)| backlog.window.first().is_some())
+            let mut own = self.backlogs.iter().filter(|(key, _)| key.bucket == Some(number));
+            self.is_behind(number) || own.any(|(_, backlog)| backlog.tracker.first().is_some())
         };
-        let has_ended = |(number, strand): &(&StrandNumber, &Strand)| {
-            !waits(**number) && strand.last < self.first_but_of(Some(**number))
+        let has_ended = |(number, bucket): &(&BucketNumber, &SchemaBucket)| {
+            !waits(**number) && bucket.last < self.first_but_of(Some(**number))
         };
-        let ended: Vec<StrandNumber> = self.strands.iter().filter(has_ended).map(|(number, _)| *number).collect();
+        let ended: Vec<BucketNumber> = self.buckets.iter().filter(has_ended).map(|(number, _)| *number).collect();
         for number in ended {
-            self.strands.remove(&number);
+            self.buckets.remove(&number);
             self.unwritten.insert(number);
         }
     }
 
     /// What has changed since it was written last. Whatever is answered now must be written with it.
-    pub fn take_records(&mut self) -> Vec<ProgressRecord> {
-        self.end_strands();
+    pub fn take_records(&mut self) -> Vec<OffsetRecord> {
+        self.end_buckets();
         let mut records = vec![position(self.number, self.next)];
         for number in std::mem::take(&mut self.unwritten) {
-            let strand = self.strands.get(&number).map(|strand| &strand.record);
-            records.push(strand_record(self.number, number, strand));
+            let bucket = self.buckets.get(&number).map(|bucket| &bucket.record);
+            records.push(bucket_record(self.number, number, bucket));
         }
         for (key, backlog) in &mut self.backlogs {
-            let window = backlog.window.record();
-            if std::mem::take(&mut backlog.is_stale) || window != backlog.written {
-                records.push(window_record(self.number, key, window.as_ref()));
-                backlog.written = window;
+            let tracker = backlog.tracker.record();
+            if std::mem::take(&mut backlog.is_stale) || tracker != backlog.written {
+                records.push(tracker_record(self.number, key, tracker.as_ref()));
+                backlog.written = tracker;
             }
         }
         self.backlogs.retain(|_, backlog| backlog.written.is_some());
-        records.extend(trail_records(self.number, &mut self.trail));
+        records.extend(fingerprint_records(self.number, &mut self.fingerprints));
         records
     }
 }

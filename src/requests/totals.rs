@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::command::Answer;
 use super::log::AnswerBatch;
 use crate::model::material::MaterialOutcome;
+use crate::model::request::record::RequestAnswer;
 use crate::telemetry::sums::{DeadLetters, Told};
 
 /// Since the process began, but for what waits.
 #[derive(Debug, Default)]
-pub struct CommandTotals {
+pub struct RequestTotals {
     pub transactions: AtomicU64,
     pub succeeded: AtomicU64,
     pub failed: AtomicU64,
@@ -22,7 +22,7 @@ pub struct CommandTotals {
     letters: DeadLetters,
 }
 
-impl CommandTotals {
+impl RequestTotals {
     /// A transaction has been committed.
     pub(super) fn add(&self, batch: &AnswerBatch) {
         self.transactions.fetch_add(1, Ordering::Relaxed);
@@ -31,13 +31,13 @@ impl CommandTotals {
         }
     }
 
-    fn count(&self, answer: &Answer) {
+    fn count(&self, answer: &RequestAnswer) {
         let counter = match answer {
-            Answer::DeadLetter(letter) => {
+            RequestAnswer::DeadLetter(letter) => {
                 self.letters.count([letter]);
                 &self.dead_lettered
             }
-            Answer::Reply(result) => match result.outcome {
+            RequestAnswer::Reply(result) => match result.outcome {
                 MaterialOutcome::Succeeded(_) => &self.succeeded,
                 MaterialOutcome::Failed(_) => &self.failed,
                 MaterialOutcome::Rejected(_) => &self.rejected,

@@ -1,4 +1,4 @@
-//! Requests for material as they stand on their topic: whole ones in both forms, and every flaw that the lane must find.
+//! Requests for material as they stand on their topic: whole ones in both forms, and every flaw that the pipeline must find.
 
 use std::sync::LazyLock;
 

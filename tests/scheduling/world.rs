@@ -14,10 +14,10 @@ use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Interface, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::request::record::{Header, RecordOffset, RequestRecord};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::poll::reports::Reports;
-use promoter_connector::requests::command::{Command, Header, Place};
-use promoter_connector::requests::executor::{CommandApp, Executor, Reading};
+use promoter_connector::requests::executor::{DecodedRecord, Executor, MaterialApp};
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
@@ -225,26 +225,26 @@ impl App {
     /// Carries its requests out, until it is dropped.
     fn begin_requests(&self, client: Arc<Client<Upstream>>) -> JoinSet<()> {
         let decoder = RequestDecoder::new(Framing::SingleObject);
-        let app = CommandApp::new(client, 16);
+        let app = MaterialApp::new(client, 16);
         let executor = Arc::new(Executor::new([app], "requests".into(), decoder, None, self.retry));
         let mut requests = JoinSet::new();
         for (number, promoter) in self.promoters.iter().cycle().take(self.requests).enumerate() {
-            let (command, executor) = (request(number, &self.id, promoter), executor.clone());
+            let (record, executor) = (request(number, &self.id, promoter), executor.clone());
             requests.spawn(async move {
                 tokio::time::sleep(REQUESTED).await;
-                let Reading::Errand(errand) = executor.read(&command) else { panic!("it can be read") };
-                executor.carry_out(&errand, &CancellationToken::new()).await;
+                let DecodedRecord::Request(request) = executor.read(&record) else { panic!("it can be read") };
+                executor.carry_out(&request, &CancellationToken::new()).await;
             });
         }
         requests
     }
 }
 
-fn request(number: usize, app: &str, promoter: &str) -> Command {
+fn request(number: usize, app: &str, promoter: &str) -> RequestRecord {
     let json = format!(r#"{{"request_id":"{number}","app_id":"{app}","promoter_openid":"{promoter}","path":"a"}}"#);
     let content_type = Header { name: "content-type".into(), value: Some("application/json".into()) };
-    Command {
-        place: Place { partition: 0, offset: 0 },
+    RequestRecord {
+        location: RecordOffset { partition: 0, offset: 0 },
         timestamp: UnixMillis(0),
         key: None,
         headers: vec![content_type],

@@ -5,7 +5,7 @@ use promoter_connector::avro::material::ResultEncoder;
 use promoter_connector::kafka::client::topics::AcceptedRecords;
 use promoter_connector::kafka::requests_log::records::ReplyWriter;
 use promoter_connector::model::material::{MaterialOutcome, MaterialRefusal, MaterialResult};
-use promoter_connector::requests::command::{Answer, Command, Header, Place};
+use promoter_connector::model::request::record::{Header, RecordOffset, RequestAnswer, RequestRecord};
 use promoter_connector::requests::log::AnswerBatch;
 use rdkafka::mocking::MockCoordinator;
 
@@ -15,12 +15,12 @@ use crate::*;
 fn two_answers() -> AnswerBatch {
     let answer = |offset: i64, reply_topic: Option<&'static str>| {
         let header = |topic: &'static str| Header { name: "reply-topic".into(), value: Some(topic.as_bytes().into()) };
-        let place = Place { partition: 0, offset };
+        let location = RecordOffset { partition: 0, offset };
         let headers = reply_topic.map(header).into_iter().collect();
-        let command = Command { place, timestamp: UnixMillis(0), key: None, headers, value: None };
+        let record = RequestRecord { location, timestamp: UnixMillis(0), key: None, headers, value: None };
         let [request_id, app_id, promoter_openid] = ["r", "wx1", "oP"].map(str::to_owned);
         let outcome = MaterialOutcome::Failed(MaterialRefusal::own("none"));
-        (Arc::new(command), Answer::Reply(MaterialResult { request_id, app_id, promoter_openid, outcome }))
+        (Arc::new(record), RequestAnswer::Reply(MaterialResult { request_id, app_id, promoter_openid, outcome }))
     };
     AnswerBatch { answers: vec![answer(0, None), answer(1, Some("silent"))], ..AnswerBatch::default() }
 }

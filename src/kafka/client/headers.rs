@@ -8,7 +8,7 @@ use rdkafka::bindings::{rd_kafka_header_get_all, rd_kafka_message_headers};
 use rdkafka::error::IsError;
 use rdkafka::message::BorrowedMessage;
 
-use crate::requests::command::Header;
+use crate::model::request::record::Header;
 
 /// In their order; a name that is not UTF-8 has U+FFFD in place of what can't be read. rdkafka's own reading panics on
 /// such a name, which brokers take from anybody.

@@ -14,10 +14,10 @@ use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::{FactContent, FactId, dead_row_id};
 use crate::model::feed::Feed;
 use crate::model::promoter::IdKind;
+use crate::model::request::record::Header;
 use crate::model::row::{Payment, Touch};
 use crate::model::state_record::StateRecord;
 use crate::model::time::UnixMillis;
-use crate::requests::command::Header;
 
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::TopicNames;

@@ -16,7 +16,7 @@ use crate::commit::log::OpenError;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::requests::log::{CHUNK_BYTES_MAX, Chunk, ReadAgain};
+use crate::requests::log::{FETCH_BYTES_MAX, FetchRange, FetchedRange};
 
 /// Also the longest that the thread takes to stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -53,28 +53,28 @@ impl ChunkReader {
         most: usize,
         until: Instant,
         stop: &CancellationToken,
-    ) -> KafkaResult<Chunk> {
+    ) -> KafkaResult<FetchedRange> {
         self.seek(partition, from)?;
-        let mut chunk = Chunk { commands: Vec::new(), next: from };
+        let mut chunk = FetchedRange { records: Vec::new(), next: from };
         let mut bytes = 0;
-        while chunk.next < to && chunk.commands.len() < most && bytes < CHUNK_BYTES_MAX {
+        while chunk.next < to && chunk.records.len() < most && bytes < FETCH_BYTES_MAX {
             if stop.is_cancelled() || Instant::now() >= until {
                 break;
             }
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     let command = command(&message);
-                    if command.place.offset < from {
+                    if command.location.offset < from {
                         // `from` is beyond the end now, and librdkafka begins anew: there is nothing to be had.
                         break;
                     }
-                    if command.place.offset >= to {
+                    if command.location.offset >= to {
                         chunk.next = to;
                         break;
                     }
-                    chunk.next = command.place.offset + 1;
+                    chunk.next = command.location.offset + 1;
                     bytes += command.bytes();
-                    chunk.commands.push(command);
+                    chunk.records.push(command);
                 }
                 // Nothing but control records may stand before the end.
                 Some(Err(KafkaError::PartitionEOF(_))) => {
@@ -113,7 +113,7 @@ struct RereadingThread {
     /// Absent while nothing is to be read.
     chunks: Option<ChunkReader>,
     idle_max: Duration,
-    wished: mpsc::Receiver<ReadAgain>,
+    wished: mpsc::Receiver<FetchRange>,
     stop: CancellationToken,
     runtime: Handle,
 }
@@ -130,7 +130,7 @@ impl Rereader {
         settings: Settings,
         chunks: ChunkReader,
         idle_max: Duration,
-    ) -> Result<(Rereader, mpsc::Sender<ReadAgain>), OpenError> {
+    ) -> Result<(Rereader, mpsc::Sender<FetchRange>), OpenError> {
         let (wishes, wished) = mpsc::channel(1);
         let (stop, runtime) = (CancellationToken::new(), Handle::current());
         let (topic, chunks) = (chunks.topic.clone(), Some(chunks));
@@ -156,7 +156,7 @@ impl Drop for Rereader {
 impl RereadingThread {
     /// Until it is stopped, nobody wishes any more, or librdkafka can't go on.
     fn run(mut self) {
-        while let Some(ReadAgain { partition, from, to, most, chunk }) = self.next_wish() {
+        while let Some(FetchRange { partition, from, to, most, chunk }) = self.next_wish() {
             let chunks = match self.chunks.take().map_or_else(|| self.open(), Ok) {
                 Ok(chunks) => self.chunks.insert(chunks),
                 Err(error) => {
@@ -180,7 +180,7 @@ impl RereadingThread {
     }
 
     /// Nothing once there will be none.
-    fn next_wish(&mut self) -> Option<ReadAgain> {
+    fn next_wish(&mut self) -> Option<FetchRange> {
         let RereadingThread { chunks, idle_max, wished, stop, runtime, .. } = self;
         if chunks.is_some() {
             let soon = async { tokio::time::timeout(*idle_max, wished.recv()).await };
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use crate::kafka::client::mock_cluster::MockCluster;
     use crate::kafka::client::settings::tests::settings;
-    use crate::requests::log::CHUNK_MAX;
+    use crate::requests::log::FETCH_RECORDS_MAX;
 
     const BOUND: Duration = Duration::from_secs(10);
 
@@ -227,12 +227,13 @@ mod tests {
         let mut chunks = ChunkReader::new(consumer(&settings).unwrap(), "requests");
         let stop = CancellationToken::new();
         let mut read_most = |from, to, most, wait| {
-            let Chunk { commands, next } = chunks.read(1, from, to, most, Instant::now() + wait, &stop).unwrap();
-            (commands.iter().map(|command| command.place.offset).collect::<Vec<_>>(), next)
+            let FetchedRange { records: commands, next } =
+                chunks.read(1, from, to, most, Instant::now() + wait, &stop).unwrap();
+            (commands.iter().map(|command| command.location.offset).collect::<Vec<_>>(), next)
         };
         assert_eq!(read_most(0, 10, 2, BOUND), (vec![0, 1], 2));
         assert_eq!(read_most(2, 10, 3, BOUND), (vec![2, 3, 4], 5));
-        let mut read = |from, to, wait| read_most(from, to, CHUNK_MAX, wait);
+        let mut read = |from, to, wait| read_most(from, to, FETCH_RECORDS_MAX, wait);
         assert_eq!(read(3, 8, BOUND), (vec![3, 4, 5, 6, 7], 8));
         assert_eq!(read(8, 10, BOUND), (vec![8, 9], 10));
         assert_eq!(read(2, 4, BOUND), (vec![2, 3], 4));
@@ -258,8 +259,8 @@ mod tests {
         let (_reader, wishes) = Rereader::start(settings, chunks, Duration::ZERO).unwrap();
         for from in 0..3 {
             let (chunk, read) = tokio::sync::oneshot::channel();
-            wishes.send(ReadAgain { partition: 0, from, to: 3, most: 1, chunk }).await.unwrap();
-            let Chunk { commands, next } = read.await.unwrap();
+            wishes.send(FetchRange { partition: 0, from, to: 3, most: 1, chunk }).await.unwrap();
+            let FetchedRange { records: commands, next } = read.await.unwrap();
             assert_eq!((commands.len(), next), (1, from + 1));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

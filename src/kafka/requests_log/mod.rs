@@ -41,7 +41,7 @@ use crate::kafka::group::membership::Assignment;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
 use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions, Written};
-use crate::requests::log::{AnswerBatch, OpenedCommands};
+use crate::requests::log::{AnswerBatch, OpenedRequests};
 
 /// What the state topic takes at least, where it was not there yet when it was looked at.
 const STATE_BYTES_MIN: usize = 64 * 1024;
@@ -93,10 +93,10 @@ impl RequestsLog {
 }
 
 impl CommitLog for RequestsLog {
-    type Opened = OpenedCommands;
+    type Opened = OpenedRequests;
     type Batch = AnswerBatch;
 
-    async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
+    async fn open(&mut self) -> Result<OpenedRequests, OpenError> {
         let (prepared, started) = (self.parts.clone(), self.parts.clone());
         let prepare = || {
             let parts = prepared.clone();
@@ -121,13 +121,13 @@ impl RequestsLogOpener {
         learned: &LearnedLimits,
         told: &HashMap<String, AcceptedRecords>,
         assignment: Arc<Assignment>,
-    ) -> Result<(RequestsSession, OpenedCommands), StartError> {
+    ) -> Result<(RequestsSession, OpenedRequests), StartError> {
         let topic = &self.topics.requests;
         let writer = self.writer(learned, told);
         let config = self.settings.producer_config(self.settings.requests_transactional_id(), writer.smallest_limit());
         let group = self.settings.requests_group();
         let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
-        reach(Failpoint::CommandsFenced);
+        reach(Failpoint::RequestsFenced);
         let mut chunks = ChunkReader::new(again::consumer(&self.settings)?, topic);
         let committed = progress::committed(chunks.consumer(), topic, &assignment.partitions)?;
         let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), committed };
@@ -142,7 +142,7 @@ impl RequestsLogOpener {
         let (again_reader, again) = Rereader::start(self.settings.clone(), chunks, IDLE_MAX)?;
         let clock = self.clock.clone();
         let session = RequestsSession { transactions, writer, assignment, clock, _readers: (reader, again_reader) };
-        Ok((session, OpenedCommands { progress, commands, again, revoked }))
+        Ok((session, OpenedRequests { answered: progress, records: commands, again, revoked }))
     }
 
     fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, AcceptedRecords>) -> ReplyWriter {

@@ -36,9 +36,9 @@ use crate::kafka::facts_log::records::Record;
 use crate::kafka::transaction::partition_session::StartError;
 use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use crate::model::fence::{Conflict, Fence, FoundFence};
+use crate::model::request::answered_offsets::{AnsweredOffsets, RestoredOffsets, position};
 use crate::model::time::UnixMillis;
-use crate::requests::log::CHUNK_MAX;
-use crate::requests::progress::{Progress, Restored, position};
+use crate::requests::log::FETCH_RECORDS_MAX;
 
 /// The partition of the state topic in which the progress stands.
 pub(in crate::kafka) const STATE_PARTITION: i32 = 0;
@@ -91,7 +91,7 @@ pub(in crate::kafka) fn restore(
     transactions: &Transactions,
     offsets: &OwnedOffsets,
     cancel: &CancellationToken,
-) -> Result<Restored, StartError> {
+) -> Result<RestoredOffsets, StartError> {
     let topic = settings.topics.state.as_str();
     let reader: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
     wait_for(&reader, topic, cancel)?;
@@ -163,11 +163,11 @@ fn read_to(
     prefix: &str,
     barrier: &str,
     cancel: &CancellationToken,
-) -> Result<Restored, OpenError> {
+) -> Result<RestoredOffsets, OpenError> {
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, STATE_PARTITION, Offset::Beginning).map_err(failed)?;
     reader.assign(&assignment).map_err(failed)?;
-    let (mut restored, mut fences) = (Restored::default(), ConfirmedFences::default());
+    let (mut restored, mut fences) = (RestoredOffsets::default(), ConfirmedFences::default());
     let (mut is_passed, mut is_told) = (false, false);
     let mut progress = Instant::now();
     while progress.elapsed() < STALL_MAX {
@@ -209,13 +209,13 @@ fn read_to(
 pub(in crate::kafka) fn refuse_emptied(
     settings: &Settings,
     request_topic: &str,
-    restored: &Restored,
+    restored: &RestoredOffsets,
     committed: &[CommittedOffset],
 ) -> Result<(), OpenError> {
     let is_lost = |position: &&CommittedOffset| {
         position.offset > 0
             && !restored.is_taken_away(position.partition)
-            && matches!(restored.progress(position.partition), Ok(None))
+            && matches!(restored.answered(position.partition), Ok(None))
     };
     let Some(CommittedOffset { partition, offset, .. }) = committed.iter().find(is_lost) else { return Ok(()) };
     let (state, group) = (&settings.topics.state, settings.requests_group());
@@ -231,8 +231,8 @@ pub(in crate::kafka) fn refuse_emptied(
 /// later opening would take the state for one that was emptied. Blocks.
 pub(in crate::kafka) fn begin_anew(
     (state, request_topic): (&str, &str),
-    restored: &Restored,
-    progress: &[Progress],
+    restored: &RestoredOffsets,
+    progress: &[AnsweredOffsets],
     transactions: &Transactions,
     offsets: &OwnedOffsets,
 ) -> Result<(), TransactionError> {
@@ -252,9 +252,13 @@ pub(in crate::kafka) fn begin_anew(
     transactions.commit(|send| records.try_for_each(send), offsets).map(drop)
 }
 
-fn begun_anew(request_topic: &str, restored: &Restored, progress: &[Progress]) -> Vec<(String, Option<Vec<u8>>)> {
+fn begun_anew(
+    request_topic: &str,
+    restored: &RestoredOffsets,
+    progress: &[AnsweredOffsets],
+) -> Vec<(String, Option<Vec<u8>>)> {
     let begun = progress.iter().filter(|progress| restored.is_taken_away(progress.partition));
-    let record = |progress: &Progress| {
+    let record = |progress: &AnsweredOffsets| {
         let record = position(progress.partition, progress.next);
         (format!("{}{}", prefix(request_topic), record.key), record.value)
     };
@@ -263,20 +267,20 @@ fn begun_anew(request_topic: &str, restored: &Restored, progress: &[Progress]) -
 
 /// What is known of each partition, as far as its log is still the same. Blocks.
 pub(in crate::kafka) fn settle(
-    restored: &Restored,
+    restored: &RestoredOffsets,
     chunks: &mut ChunkReader,
     topic: &str,
     partitions: &[i32],
     stop: &CancellationToken,
-) -> Result<Vec<Progress>, OpenError> {
+) -> Result<Vec<AnsweredOffsets>, OpenError> {
     let patience = Instant::now() + SHORTER_MAX;
     let settled = partitions.iter().map(|partition| {
-        let known = restored.progress(*partition);
+        let known = restored.answered(*partition);
         let known =
             known.map_err(|error| OpenError::Stop(format!("how far {topic} is answered can't be read: {error}")))?;
         let (low, _) = watermarks(chunks, topic, *partition)?;
-        let Some(mut progress) = known else { return Ok(Progress::at(*partition, low)) };
-        let Some((last, fingerprint)) = progress.trail.last().filter(|(last, _)| *last >= low) else {
+        let Some(mut progress) = known else { return Ok(AnsweredOffsets::at(*partition, low)) };
+        let Some((last, fingerprint)) = progress.fingerprints.last().filter(|(last, _)| *last >= low) else {
             progress.settle(low, &BTreeMap::new());
             return Ok(progress);
         };
@@ -286,7 +290,7 @@ pub(in crate::kafka) fn settle(
             progress.next = progress.next.min(end).max(last + 1);
             return Ok(progress);
         }
-        let from = progress.trail.first_from(low).unwrap_or(low);
+        let from = progress.fingerprints.first_from(low).unwrap_or(low);
         let found = fingerprints(chunks, *partition, from, end.min(last + 1), stop)?;
         if let Some(offset) = progress.settle(low, &found) {
             tracing::error!(
@@ -335,12 +339,13 @@ fn fingerprints(
 ) -> Result<BTreeMap<i64, u64>, OpenError> {
     let mut found = BTreeMap::new();
     while from < to {
-        let chunk = chunks.read(partition, from, to, CHUNK_MAX, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
+        let chunk =
+            chunks.read(partition, from, to, FETCH_RECORDS_MAX, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
         if chunk.next <= from {
             return Err(OpenError::Again(format!("the requests of partition {partition} can't be read now")));
         }
         from = chunk.next;
-        found.extend(chunk.commands.iter().map(|command| (command.place.offset, command.fingerprint())));
+        found.extend(chunk.records.iter().map(|command| (command.location.offset, command.fingerprint())));
     }
     Ok(found)
 }
@@ -396,19 +401,19 @@ mod tests {
     fn a_partition_that_is_to_be_answered_again_is_so_once_though_compaction_forgets_who_wanted_it() {
         let settings = crate::kafka::client::settings::tests::settings(&[]);
         let committed = [CommittedOffset { partition: 3, offset: 7, metadata: String::new() }];
-        let refused = |restored: &Restored| refuse_emptied(&settings, "requests", restored, &committed).is_err();
-        let mut restored = Restored::default();
-        assert!(refused(&restored) && begun_anew("requests", &restored, &[Progress::at(3, 5)]).is_empty());
+        let refused = |restored: &RestoredOffsets| refuse_emptied(&settings, "requests", restored, &committed).is_err();
+        let mut restored = RestoredOffsets::default();
+        assert!(refused(&restored) && begun_anew("requests", &restored, &[AnsweredOffsets::at(3, 5)]).is_empty());
         restored.take("3", None);
         assert!(!refused(&restored));
-        let begun = begun_anew("requests", &restored, &[Progress::at(2, 0), Progress::at(3, 5)]);
+        let begun = begun_anew("requests", &restored, &[AnsweredOffsets::at(2, 0), AnsweredOffsets::at(3, 5)]);
         // All that compaction leaves.
-        let mut compacted = Restored::default();
+        let mut compacted = RestoredOffsets::default();
         begun.iter().for_each(|(key, value)| {
             compacted.take(key.strip_prefix(&prefix("requests")).unwrap(), value.as_deref());
         });
         assert!(!refused(&compacted));
-        assert_eq!(compacted.progress(3), Ok(Some(Progress::at(3, 5))));
-        assert_eq!(compacted.progress(2), Ok(None));
+        assert_eq!(compacted.answered(3), Ok(Some(AnsweredOffsets::at(3, 5))));
+        assert_eq!(compacted.answered(2), Ok(None));
     }
 }

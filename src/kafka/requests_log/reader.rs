@@ -15,18 +15,18 @@ use tokio_util::sync::CancellationToken;
 use crate::commit::log::OpenError;
 use crate::kafka::client::headers::headers;
 use crate::kafka::client::supplied::LoggedConsumer;
+use crate::model::request::answered_offsets::AnsweredOffsets;
+use crate::model::request::record::{RecordOffset, RequestRecord};
 use crate::model::time::UnixMillis;
-use crate::requests::command::{Command, Place};
-use crate::requests::progress::Progress;
 
 /// Also the longest that the reading thread takes to stop.
 const POLL: Duration = Duration::from_millis(100);
-/// Commands between the reader and the lane: the lane keeps those that it has begun, these only bridge a moment.
+/// Commands between the reader and the pipeline: the pipeline keeps those that it has begun, these only bridge a moment.
 const QUEUE_MAX: usize = 16;
 /// A full queue means that calls are under way; they take longer than this.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
-/// A thread that reads. It waits for the lane to take a command, so few are in memory.
+/// A thread that reads. It waits for the pipeline to take a command, so few are in memory.
 pub(in crate::kafka) struct RequestReader {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -36,10 +36,10 @@ impl RequestReader {
     pub fn start(
         consumer: LoggedConsumer,
         topic: &str,
-        progress: &[Progress],
-    ) -> Result<(RequestReader, mpsc::Receiver<Command>), OpenError> {
+        progress: &[AnsweredOffsets],
+    ) -> Result<(RequestReader, mpsc::Receiver<RequestRecord>), OpenError> {
         let mut assignment = TopicPartitionList::new();
-        for Progress { partition, next, .. } in progress {
+        for AnsweredOffsets { partition, next, .. } in progress {
             assignment.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(again)?;
         }
         consumer.assign(&assignment).map_err(again)?;
@@ -74,7 +74,7 @@ impl Drop for RequestReader {
 /// What the thread has.
 struct ReadingThread {
     consumer: LoggedConsumer,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<RequestRecord>,
     topic: String,
     /// The least offset that may come, by partition.
     next: HashMap<i32, i64>,
@@ -91,7 +91,8 @@ impl ReadingThread {
                 None => {}
                 Some(Ok(message)) => {
                     let command = command(&message);
-                    if self.is_of_another_log(command.place) || hand_over(command, &self.commands, &self.stop).is_err()
+                    if self.is_of_another_log(command.location)
+                        || hand_over(command, &self.commands, &self.stop).is_err()
                     {
                         return;
                     }
@@ -110,7 +111,7 @@ impl ReadingThread {
 
     /// Offsets that go back, or a topic that is there again, mean that it may have been made anew or has lost its tail:
     /// whoever opens it next compares.
-    fn is_of_another_log(&mut self, Place { partition, offset }: Place) -> bool {
+    fn is_of_another_log(&mut self, RecordOffset { partition, offset }: RecordOffset) -> bool {
         let next = self.next.entry(partition).or_insert(offset);
         let is_another = offset < *next || self.was_missing;
         if is_another {
@@ -136,8 +137,12 @@ fn is_missing(error: &KafkaError) -> bool {
 /// Nobody takes it any more.
 struct Unwanted;
 
-/// The lane's end of the queue may outlive the wish to stop, so this never waits without looking.
-fn hand_over(mut command: Command, commands: &mpsc::Sender<Command>, stop: &CancellationToken) -> Result<(), Unwanted> {
+/// The pipeline's end of the queue may outlive the wish to stop, so this never waits without looking.
+fn hand_over(
+    mut command: RequestRecord,
+    commands: &mpsc::Sender<RequestRecord>,
+    stop: &CancellationToken,
+) -> Result<(), Unwanted> {
     while let Err(refused) = commands.try_send(command) {
         let mpsc::error::TrySendError::Full(back) = refused else { return Err(Unwanted) };
         if stop.is_cancelled() {
@@ -149,9 +154,9 @@ fn hand_over(mut command: Command, commands: &mpsc::Sender<Command>, stop: &Canc
     Ok(())
 }
 
-pub(in crate::kafka) fn command(message: &BorrowedMessage<'_>) -> Command {
-    Command {
-        place: Place { partition: message.partition(), offset: message.offset() },
+pub(in crate::kafka) fn command(message: &BorrowedMessage<'_>) -> RequestRecord {
+    RequestRecord {
+        location: RecordOffset { partition: message.partition(), offset: message.offset() },
         timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or(0)),
         key: message.key().map(Bytes::copy_from_slice),
         headers: headers(message),

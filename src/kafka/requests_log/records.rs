@@ -13,10 +13,10 @@ use crate::kafka::client::topics::AcceptedRecords;
 use crate::kafka::facts_log::records::{DeadLetterTopic, RECORD_OVERHEAD, Record};
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialResult};
+use crate::model::request::answered_offsets::OffsetRecord;
+use crate::model::request::record::{CONTENT_TYPE, Header, REPLY_TOPIC, RequestAnswer, RequestRecord};
 use crate::model::time::UnixMillis;
-use crate::requests::command::{Answer, CONTENT_TYPE, Command, Header, REPLY_TOPIC};
 use crate::requests::log::AnswerBatch;
-use crate::requests::progress::ProgressRecord;
 
 /// Makes records of answers.
 pub struct ReplyWriter {
@@ -65,7 +65,7 @@ impl ReplyWriter {
     /// A topic has refused a record of the batch; where it is not known which, each that is not the connector's own may
     /// have. Replies go to the default topic instead from now on. False where there is no such topic.
     pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, error: &str) -> bool {
-        let replies = batch.answers.iter().filter(|(_, answer)| matches!(answer, Answer::Reply(_)));
+        let replies = batch.answers.iter().filter(|(_, answer)| matches!(answer, RequestAnswer::Reply(_)));
         let used: HashSet<&str> = replies.map(|(command, _)| self.destination(command).0).collect();
         let suspects = used.into_iter().filter(|used| topic.is_none_or(|topic| topic == *used));
         let suspects: Vec<&str> = suspects.filter(|suspect| *suspect != self.default_topic).collect();
@@ -108,8 +108,8 @@ impl ReplyWriter {
         let mut buffer = Vec::with_capacity(1024);
         for (command, answer) in &batch.answers {
             let letter = match answer {
-                Answer::DeadLetter(letter) => Some(letter.clone()),
-                Answer::Reply(result) => self.write_reply(command, result, now, &mut buffer, &mut send)?,
+                RequestAnswer::DeadLetter(letter) => Some(letter.clone()),
+                RequestAnswer::Reply(result) => self.write_reply(command, result, now, &mut buffer, &mut send)?,
             };
             if let Some(letter) = letter {
                 let to = DeadLetterTopic { topic: &self.dead_letters, limit: self.dead_letters_limit };
@@ -117,7 +117,7 @@ impl ReplyWriter {
             }
         }
         let prefix = progress::prefix(&self.request_topic);
-        for ProgressRecord { key, value } in &batch.progress {
+        for OffsetRecord { key, value } in &batch.offset_records {
             let key = format!("{prefix}{key}");
             let (partition, key) = (Some(STATE_PARTITION), Some(key.as_bytes()));
             let (topic, value) = (self.state.as_str(), value.as_deref());
@@ -129,7 +129,7 @@ impl ReplyWriter {
     /// A reply that does not fit becomes one that says so. Gives a dead letter where not even that fits.
     fn write_reply<E>(
         &self,
-        command: &Command,
+        command: &RequestRecord,
         result: &MaterialResult,
         now: UnixMillis,
         buffer: &mut Vec<u8>,
@@ -160,7 +160,7 @@ impl ReplyWriter {
     }
 
     /// The topic that the request asks for, where that is allowed and takes its reply, and the largest record there.
-    fn destination(&self, command: &Command) -> (&str, usize) {
+    fn destination(&self, command: &RequestRecord) -> (&str, usize) {
         let asked = command.header(REPLY_TOPIC).and_then(|name| self.reply_topics.get_key_value(name));
         let asked = asked.filter(|(topic, takes)| {
             !self.closed.contains(topic, Instant::now()) && (command.key.is_some() || !takes.keyed)
@@ -169,15 +169,21 @@ impl ReplyWriter {
         asked.or_else(default).map_or((&self.default_topic, usize::MAX), |(topic, takes)| (topic, takes.bytes))
     }
 
-    fn unanswerable(&self, command: &Command, reason: &'static str, detail: String, now: UnixMillis) -> DeadLetter {
-        let (partition, offset) = (command.place.partition, command.place.offset);
+    fn unanswerable(
+        &self,
+        command: &RequestRecord,
+        reason: &'static str,
+        detail: String,
+        now: UnixMillis,
+    ) -> DeadLetter {
+        let (partition, offset) = (command.location.partition, command.location.offset);
         let origin = Origin { topic: self.request_topic.clone(), partition, offset };
         DeadLetter::of_command(origin, reason, detail, command.value.as_deref().unwrap_or_default().into(), now)
     }
 }
 
 /// The request's own, but for the one that says how the value is written.
-fn reply_headers(command: &Command) -> Vec<Header> {
+fn reply_headers(command: &RequestRecord) -> Vec<Header> {
     let is_other = |header: &&Header| !header.name.eq_ignore_ascii_case(CONTENT_TYPE);
     let mut headers: Vec<Header> = command.headers.iter().filter(is_other).cloned().collect();
     headers.push(Header { name: CONTENT_TYPE.to_owned(), value: Some(Bytes::from_static(b"application/avro")) });
@@ -185,7 +191,7 @@ fn reply_headers(command: &Command) -> Vec<Header> {
 }
 
 /// What a reply takes beside its value. Each header has two lengths of at most five bytes.
-fn around(command: &Command, headers: &[Header]) -> usize {
+fn around(command: &RequestRecord, headers: &[Header]) -> usize {
     let of = |header: &Header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len) + 10;
     RECORD_OVERHEAD + command.key.as_ref().map_or(0, Bytes::len) + headers.iter().map(of).sum::<usize>()
 }
@@ -197,7 +203,7 @@ mod tests {
     use crate::avro::encode::Framings;
     use crate::avro::framing::Framing;
     use crate::model::material::{Image, ImageKind, Material};
-    use crate::requests::command::Place;
+    use crate::model::request::record::RecordOffset;
 
     /// Topic, key, headers and value of a record that was sent.
     type SentRecord = (String, Option<Vec<u8>>, Vec<Header>, Decoded);
@@ -223,10 +229,10 @@ mod tests {
         Header { name: name.into(), value: Some(Bytes::copy_from_slice(value.as_bytes())) }
     }
 
-    fn command(headers: Vec<Header>) -> Command {
-        let place = Place { partition: 3, offset: 9 };
+    fn command(headers: Vec<Header>) -> RequestRecord {
+        let location = RecordOffset { partition: 3, offset: 9 };
         let [key, value] = ["wx1/oP", "{}"].map(|text| Some(Bytes::from_static(text.as_bytes())));
-        Command { place, timestamp: UnixMillis(0), key, headers, value }
+        RequestRecord { location, timestamp: UnixMillis(0), key, headers, value }
     }
 
     fn result(image_bytes: usize) -> MaterialResult {
@@ -236,7 +242,7 @@ mod tests {
         MaterialResult { request_id, app_id, promoter_openid, outcome: MaterialOutcome::Succeeded(material) }
     }
 
-    fn written(writer: &ReplyWriter, command: Command, answer: Answer) -> SentRecord {
+    fn written(writer: &ReplyWriter, command: RequestRecord, answer: RequestAnswer) -> SentRecord {
         let batch = AnswerBatch { answers: vec![(Arc::new(command), answer)], ..AnswerBatch::default() };
         let mut sent = Vec::new();
         let send = |record: Record<'_>| {
@@ -252,7 +258,7 @@ mod tests {
     #[test]
     fn a_reply_has_the_key_and_the_headers_of_its_request() {
         let asked = vec![header("Content-Type", "application/json"), header("correlation-id", "7")];
-        let (topic, key, headers, value) = written(&writer(10_000), command(asked), Answer::Reply(result(10)));
+        let (topic, key, headers, value) = written(&writer(10_000), command(asked), RequestAnswer::Reply(result(10)));
         assert_eq!((topic.as_str(), key.as_deref()), ("results", Some(b"wx1/oP".as_slice())));
         assert_eq!(headers, [header("correlation-id", "7"), header("content-type", "application/avro")]);
         assert_eq!((value.text("request_id"), value.text("status")), (Some("r"), Some("SUCCEEDED")));
@@ -261,8 +267,8 @@ mod tests {
     #[test]
     fn how_far_requests_are_answered_stands_with_their_answers_under_the_name_of_their_topic() {
         let records = [("3", Some(vec![1, 2])), ("3/app/wx1", None)];
-        let records = records.map(|(key, value)| ProgressRecord { key: key.into(), value });
-        let batch = AnswerBatch { progress: records.to_vec(), ..AnswerBatch::default() };
+        let records = records.map(|(key, value)| OffsetRecord { key: key.into(), value });
+        let batch = AnswerBatch { offset_records: records.to_vec(), ..AnswerBatch::default() };
         let mut sent = Vec::new();
         let send = |record: Record<'_>| {
             let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
@@ -278,16 +284,16 @@ mod tests {
     fn only_a_listed_topic_can_be_asked_for() {
         for (asked, topic) in [("mine", "mine"), ("theirs", "results"), ("", "results")] {
             let command = command(vec![header("reply-topic", asked)]);
-            assert_eq!(written(&writer(10_000), command, Answer::Reply(result(10))).0, topic);
+            assert_eq!(written(&writer(10_000), command, RequestAnswer::Reply(result(10))).0, topic);
         }
     }
 
     #[test]
     fn a_compacted_topic_gets_no_reply_without_a_key() {
         let asking = || command(vec![header("reply-topic", "latest")]);
-        assert_eq!(written(&writer(10_000), asking(), Answer::Reply(result(10))).0, "latest");
-        let keyless = Command { key: None, ..asking() };
-        assert_eq!(written(&writer(10_000), keyless, Answer::Reply(result(10))).0, "results");
+        assert_eq!(written(&writer(10_000), asking(), RequestAnswer::Reply(result(10))).0, "latest");
+        let keyless = RequestRecord { key: None, ..asking() };
+        assert_eq!(written(&writer(10_000), keyless, RequestAnswer::Reply(result(10))).0, "results");
     }
 
     #[test]
@@ -295,7 +301,7 @@ mod tests {
         let writer = writer(10_000);
         let asking = |topic: &str| command(vec![header("reply-topic", topic)]);
         let batch = |topics: &[&str]| {
-            let answers = topics.iter().map(|topic| (Arc::new(asking(topic)), Answer::Reply(result(10))));
+            let answers = topics.iter().map(|topic| (Arc::new(asking(topic)), RequestAnswer::Reply(result(10))));
             AnswerBatch { answers: answers.collect(), ..AnswerBatch::default() }
         };
         let topics = || ["mine", "latest", "results"].map(|topic| writer.destination(&asking(topic)).0);
@@ -325,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_does_not_fit_says_so() {
-        let (topic, _, _, value) = written(&writer(1000), command(vec![]), Answer::Reply(result(1000)));
+        let (topic, _, _, value) = written(&writer(1000), command(vec![]), RequestAnswer::Reply(result(1000)));
         assert_eq!((topic.as_str(), value.text("status")), ("results", Some("FAILED")));
         let message = value.text("errmsg").unwrap();
         assert!(message.starts_with("the reply is ") && message.ends_with(", topic results takes 1000"), "{message}");
@@ -334,7 +340,7 @@ mod tests {
     #[test]
     fn where_not_even_that_fits_the_request_is_a_dead_letter() {
         let command = command(vec![header("large", &"x".repeat(1000))]);
-        let (topic, _, headers, value) = written(&writer(1000), command, Answer::Reply(result(10)));
+        let (topic, _, headers, value) = written(&writer(1000), command, RequestAnswer::Reply(result(10)));
         assert_eq!((topic.as_str(), headers.len()), ("dead-letters", 0));
         assert_eq!((value.text("reason"), value.text("topic")), (Some("too_large"), Some("requests")));
         assert_eq!(value.field("offset"), Some(&9.into()));

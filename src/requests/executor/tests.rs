@@ -1,4 +1,4 @@
-//! Commands against a scripted upstream, on paused time.
+//! Requests against a scripted upstream, on paused time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,8 +9,8 @@ use super::*;
 use crate::avro::framing::Framing;
 use crate::avro::material::RequestEncoder;
 use crate::model::promoter::{AppId, IdKind};
+use crate::model::request::record::{Header, RecordOffset};
 use crate::model::time::UnixTime;
-use crate::requests::command::{Header, Place};
 use crate::retry::JITTER;
 use crate::upstream::breaker::HoldSettings;
 use crate::upstream::buffer::Buffer;
@@ -19,25 +19,29 @@ use crate::upstream::token::TokenSource;
 use crate::upstream::transport::{Request, Response, TransportError};
 
 impl<T: Transport> Executor<T> {
-    /// A request's whole way, which the lane goes step by step.
+    /// A request's whole way, which the pipeline goes step by step.
     ///
     /// Nothing where `cancel` came first.
-    async fn answer(&self, command: &Command, cancel: &CancellationToken) -> Option<(Answer, Option<AnswerPermit>)> {
-        match cancel.run_until_cancelled(self.read_to_the_end(command)).await? {
-            Ok(errand) => self.carry_out(&errand, cancel).await,
-            Err(letter) => Some((Answer::DeadLetter(letter), None)),
+    async fn answer(
+        &self,
+        record: &RequestRecord,
+        cancel: &CancellationToken,
+    ) -> Option<(RequestAnswer, Option<AnswerPermit>)> {
+        match cancel.run_until_cancelled(self.read_to_the_end(record)).await? {
+            Ok(request) => self.carry_out(&request, cancel).await,
+            Err(letter) => Some((RequestAnswer::DeadLetter(letter), None)),
         }
     }
 
     /// Asks for the schema too, where it is not known.
-    async fn read_to_the_end(&self, command: &Command) -> Result<Box<Errand>, DeadLetter> {
+    async fn read_to_the_end(&self, record: &RequestRecord) -> Result<Box<DecodedRequest>, DeadLetter> {
         loop {
-            match self.read(command) {
-                Reading::Errand(errand) => return Ok(errand),
-                Reading::DeadLetter(letter) => return Err(letter),
-                Reading::UnknownSchema(id) => {
+            match self.read(record) {
+                DecodedRecord::Request(request) => return Ok(request),
+                DecodedRecord::DeadLetter(letter) => return Err(letter),
+                DecodedRecord::UnknownSchema(id) => {
                     let learned = self.learn(id).await;
-                    learned.map_err(|detail| self.without_schema(command, detail))?;
+                    learned.map_err(|detail| self.without_schema(record, detail))?;
                 }
             }
         }
@@ -133,11 +137,11 @@ fn retry() -> RetrySettings {
     }
 }
 
-fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
+fn app(id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstream> {
     app_trying(ATTEMPTS, id, upstream, concurrency)
 }
 
-fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
+fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstream> {
     let settings = ClientSettings {
         app_id: AppId::new(id).unwrap(),
         id_kind: IdKind::OpenId,
@@ -150,10 +154,10 @@ fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) 
         in_flight: 1,
         reading: Buffer::new(2 << 20),
     };
-    CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
+    MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }
 
-fn executor(apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Executor<Upstream> {
+fn executor(apps: impl IntoIterator<Item = MaterialApp<Upstream>>) -> Executor<Upstream> {
     let decoder = RequestDecoder::new(Framing::Confluent { schema_id: SCHEMA_ID });
     Executor::new(apps, "requests".into(), decoder, None, retry())
 }
@@ -169,10 +173,10 @@ fn request(app: &str, deadline_seconds: Option<i64>) -> MaterialRequest {
     }
 }
 
-fn command(value: Vec<u8>, content_type: &'static str) -> Command {
+fn record(value: Vec<u8>, content_type: &'static str) -> RequestRecord {
     let header = Header { name: "content-type".into(), value: Some(Bytes::from_static(content_type.as_bytes())) };
-    Command {
-        place: Place { partition: 2, offset: 5 },
+    RequestRecord {
+        location: RecordOffset { partition: 2, offset: 5 },
         timestamp: UnixMillis(0),
         key: None,
         headers: vec![header],
@@ -180,16 +184,16 @@ fn command(value: Vec<u8>, content_type: &'static str) -> Command {
     }
 }
 
-fn avro(request: &MaterialRequest) -> Command {
+fn avro(request: &MaterialRequest) -> RequestRecord {
     let mut value = Vec::new();
     RequestEncoder::new(Framing::Confluent { schema_id: SCHEMA_ID }).encode(request, &mut value).unwrap();
-    command(value, "application/avro")
+    record(value, "application/avro")
 }
 
 async fn outcome(executor: &Executor<Upstream>, request: &MaterialRequest) -> MaterialOutcome {
     match executor.answer(&avro(request), &CancellationToken::new()).await.unwrap().0 {
-        Answer::Reply(result) => result.outcome,
-        Answer::DeadLetter(letter) => panic!("{letter:?}"),
+        RequestAnswer::Reply(result) => result.outcome,
+        RequestAnswer::DeadLetter(letter) => panic!("{letter:?}"),
     }
 }
 
@@ -270,11 +274,11 @@ async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired_and_says_w
         assert_eq!(upstream.calls().len(), 1);
         // A fault of the request comes first, and what holds one app tells nothing of another.
         let other = executor.without_a_call(
-            &Errand { request: request("wx2", Some(0)), flaw: None },
+            &DecodedRequest { request: request("wx2", Some(0)), flaw: None },
             UnixMillis(START.as_millis().0 + 1),
         );
         assert!(
-            matches!(other, Some(Answer::Reply(MaterialResult { outcome: MaterialOutcome::Rejected(_), .. }))),
+            matches!(other, Some(RequestAnswer::Reply(MaterialResult { outcome: MaterialOutcome::Rejected(_), .. }))),
             "{other:?}"
         );
     }
@@ -358,19 +362,19 @@ async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_plac
     let upstream = Upstream::new([]);
     let executor = executor([app("wx1", &upstream, 3)]);
     let cancel = CancellationToken::new();
-    let command = avro(&request("wx1", None));
+    let record = avro(&request("wx1", None));
     let mut answers = Vec::new();
     for _ in 0..6 {
-        answers.push(executor.answer(&command, &cancel).await.unwrap());
+        answers.push(executor.answer(&record, &cancel).await.unwrap());
     }
-    let seventh = tokio::time::timeout(Duration::from_secs(60), executor.answer(&command, &cancel));
+    let seventh = tokio::time::timeout(Duration::from_secs(60), executor.answer(&record, &cancel));
     assert!(seventh.await.is_err(), "six answers wait to be committed");
     drop(answers);
     let mut asking = tokio::task::JoinSet::new();
     let executor = Arc::new(executor);
     for _ in 0..12 {
-        let (executor, command, cancel) = (executor.clone(), command.clone(), cancel.clone());
-        asking.spawn(async move { drop(executor.answer(&command, &cancel).await) });
+        let (executor, record, cancel) = (executor.clone(), record.clone(), cancel.clone());
+        asking.spawn(async move { drop(executor.answer(&record, &cancel).await) });
     }
     while asking.join_next().await.is_some() {}
     assert_eq!(upstream.in_flight_max(), 3);
@@ -382,8 +386,8 @@ async fn an_app_with_many_requests_takes_no_place_from_another() {
     let executor = Arc::new(executor([app("wx1", &busy, 2), app("wx2", &other, 2)]));
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..50 {
-        let (executor, command) = (executor.clone(), avro(&request("wx1", None)));
-        asking.spawn(async move { drop(executor.answer(&command, &CancellationToken::new()).await) });
+        let (executor, record) = (executor.clone(), avro(&request("wx1", None)));
+        asking.spawn(async move { drop(executor.answer(&record, &CancellationToken::new()).await) });
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let began = Instant::now();
@@ -397,19 +401,19 @@ async fn what_can_not_be_read_is_a_dead_letter_with_its_place() {
     let upstream = Upstream::new([]);
     let executor = executor([app("wx1", &upstream, 1)]);
     let foreign = [&[0, 0, 0, 0, 9][..], b"body"].concat();
-    let tombstone = Command { value: None, ..command(vec![], "application/avro") };
-    for (command, reason) in [
-        (command(b"{}".to_vec(), "application/json"), "not_json"),
-        (command(br#"{"request_id":"r","path":"a","path":"b"}"#.to_vec(), "application/json"), "not_json"),
-        (command(b"{}".to_vec(), "application/avro"), "not_avro"),
-        (command(foreign, "application/avro"), "unknown_schema"),
+    let tombstone = RequestRecord { value: None, ..record(vec![], "application/avro") };
+    for (record, reason) in [
+        (record(b"{}".to_vec(), "application/json"), "not_json"),
+        (record(br#"{"request_id":"r","path":"a","path":"b"}"#.to_vec(), "application/json"), "not_json"),
+        (record(b"{}".to_vec(), "application/avro"), "not_avro"),
+        (record(foreign, "application/avro"), "unknown_schema"),
         (tombstone, "no_value"),
     ] {
-        let (answer, _) = executor.answer(&command, &CancellationToken::new()).await.unwrap();
-        let Answer::DeadLetter(letter) = answer else { panic!("{answer:?}") };
+        let (answer, _) = executor.answer(&record, &CancellationToken::new()).await.unwrap();
+        let RequestAnswer::DeadLetter(letter) = answer else { panic!("{answer:?}") };
         let origin = Origin { topic: "requests".into(), partition: 2, offset: 5 };
         assert_eq!((letter.reason, letter.origin), (reason, Some(origin)));
-        assert_eq!(*letter.raw, *command.value.unwrap_or_default());
+        assert_eq!(*letter.raw, *record.value.unwrap_or_default());
     }
     assert!(upstream.calls().is_empty());
 }
@@ -419,8 +423,8 @@ async fn a_json_request_with_a_wrong_field_is_rejected_by_its_name() {
     let executor = executor([]);
     let flawed = br#"{"request_id":"r","app_id":"wx1","promoter_openid":"oP","path":7}"#;
     let (answer, _) =
-        executor.answer(&command(flawed.to_vec(), "Application/JSON"), &CancellationToken::new()).await.unwrap();
-    let Answer::Reply(result) = answer else { panic!("{answer:?}") };
+        executor.answer(&record(flawed.to_vec(), "Application/JSON"), &CancellationToken::new()).await.unwrap();
+    let RequestAnswer::Reply(result) = answer else { panic!("{answer:?}") };
     assert_eq!([&*result.request_id, &*result.app_id, &*result.promoter_openid], ["r", "wx1", "oP"]);
     assert_eq!(result.outcome, MaterialOutcome::Rejected(MaterialRefusal::own("path is not a text")));
 }
@@ -448,7 +452,7 @@ async fn a_reply_repeats_the_whole_request_id_and_no_more_of_other_ids_than_is_b
     let [request_id, app_id] = ["推".repeat(1000), "推".repeat(100)];
     let long = MaterialRequest { request_id, app_id, ..request("wx1", None) };
     let (answer, _) = executor.answer(&avro(&long), &CancellationToken::new()).await.unwrap();
-    let Answer::Reply(result) = answer else { panic!("{answer:?}") };
+    let RequestAnswer::Reply(result) = answer else { panic!("{answer:?}") };
     assert_eq!((result.request_id, result.app_id), ("推".repeat(1000), "推".repeat(85)));
     assert_eq!(errcode(result.outcome), ("rejected", None));
 }
@@ -458,11 +462,11 @@ async fn nobody_answers_once_the_lane_has_ended() {
     let upstream = Upstream::new([-1; 100]);
     let executor = executor([app("wx1", &upstream, 1)]);
     let cancel = CancellationToken::new();
-    let command = avro(&request("wx1", None));
+    let record = avro(&request("wx1", None));
     let ending = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         cancel.cancel();
     };
-    let (answer, ()) = tokio::join!(executor.answer(&command, &cancel), ending);
+    let (answer, ()) = tokio::join!(executor.answer(&record, &cancel), ending);
     assert!(answer.is_none());
 }

@@ -154,24 +154,27 @@ fn every_class_of_error_has_its_verdict() {
     let held = |hold| CallError::Held { hold, cause: cause(), answered: true };
     let minute = Duration::from_secs(60);
     let table = [
-        (CallError::RefuseRequest(cause()), Verdict::Final(MaterialOutcome::Rejected(refusal()))),
-        (CallError::ParkPromoter(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
-        (CallError::Unforeseen(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
-        (CallError::ClientFault(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
-        (CallError::Unreadable(cause()), Verdict::Final(MaterialOutcome::Failed(refusal()))),
-        (CallError::TryLater(cause()), Verdict::Again(refusal())),
-        (CallError::Exhausted { attempts: 8, cause: cause() }, Verdict::Again(refusal())),
-        (held(Hold::Unanswered), Verdict::Again(refusal())),
-        (held(Hold::TooFast { asked: None }), Verdict::Held(Some(refusal()))),
-        (held(Hold::RetryAfter(minute)), Verdict::Held(Some(refusal()))),
-        (CallError::Held { hold: Hold::TooFast { asked: None }, cause: cause(), answered: false }, Verdict::Held(None)),
-        (held(Hold::TokenRejected), Verdict::Held(None)),
-        (held(Hold::Stopped(StopReason::Credentials)), Verdict::Held(None)),
-        (held(Hold::QuotaSpent { day_left: minute }), Verdict::Held(None)),
-        (held(Hold::DailyBudget { day_left: minute }), Verdict::Held(None)),
-        (CallError::Cancelled, Verdict::Cancelled),
+        (CallError::RefuseRequest(cause()), AfterCall::Final(MaterialOutcome::Rejected(refusal()))),
+        (CallError::ParkPromoter(cause()), AfterCall::Final(MaterialOutcome::Failed(refusal()))),
+        (CallError::Unforeseen(cause()), AfterCall::Final(MaterialOutcome::Failed(refusal()))),
+        (CallError::ClientFault(cause()), AfterCall::Final(MaterialOutcome::Failed(refusal()))),
+        (CallError::Unreadable(cause()), AfterCall::Final(MaterialOutcome::Failed(refusal()))),
+        (CallError::TryLater(cause()), AfterCall::Again(refusal())),
+        (CallError::Exhausted { attempts: 8, cause: cause() }, AfterCall::Again(refusal())),
+        (held(Hold::Unanswered), AfterCall::Again(refusal())),
+        (held(Hold::TooFast { asked: None }), AfterCall::Held(Some(refusal()))),
+        (held(Hold::RetryAfter(minute)), AfterCall::Held(Some(refusal()))),
+        (
+            CallError::Held { hold: Hold::TooFast { asked: None }, cause: cause(), answered: false },
+            AfterCall::Held(None),
+        ),
+        (held(Hold::TokenRejected), AfterCall::Held(None)),
+        (held(Hold::Stopped(StopReason::Credentials)), AfterCall::Held(None)),
+        (held(Hold::QuotaSpent { day_left: minute }), AfterCall::Held(None)),
+        (held(Hold::DailyBudget { day_left: minute }), AfterCall::Held(None)),
+        (CallError::Cancelled, AfterCall::Cancelled),
     ];
     for (error, verdict) in table {
-        assert_eq!(judge(error), verdict);
+        assert_eq!(after_failure(error), verdict);
     }
 }

@@ -43,9 +43,9 @@ pub fn killed_twenty_times(context: &Context) -> Result<()> {
     judge(context, REQUESTS)
 }
 
-/// By the place in [`Failpoint::COMMANDS`]: cases are plain functions. Nobody is polled, so nothing else is committed.
+/// By the place in [`Failpoint::REQUESTS`]: cases are plain functions. Nobody is polled, so nothing else is committed.
 pub fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
-    let point = Failpoint::COMMANDS[POINT];
+    let point = Failpoint::REQUESTS[POINT];
     let simulator = prepare(context, "100ms")?;
     let config = config(context, "one", &simulator, "").replace("promoters = [\"oSimulated000001\"]", "promoters = []");
     put(context, 0..FEW_REQUESTS)?;
@@ -56,7 +56,7 @@ pub fn crash_at<const POINT: usize>(context: &Context) -> Result<()> {
     answers.wait_for(BETWEEN_KILLS, &[&first])?;
     first.kill9()?;
     let at = match point {
-        Failpoint::CommandsFenced | Failpoint::ProgressRead => format!("{}:1", point.name()),
+        Failpoint::RequestsFenced | Failpoint::ProgressRead => format!("{}:1", point.name()),
         _ => format!("{}:3", point.name()),
     };
     let second = context.connector("one", &config, &[("PROMOTER_FAILPOINT", &at)])?;

@@ -14,12 +14,12 @@ pub const BLOCK: i64 = 256;
 /// Blocks that are kept. A log that has lost more than they span is answered from its beginning.
 pub const SLOTS: i64 = 64;
 /// Of one record: its offset within the block, and its fingerprint.
-const MARK_BYTES: usize = 9;
+const FINGERPRINT_BYTES: usize = 9;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trail {
+pub struct LogFingerprints {
     /// Fingerprints by offset.
-    marks: BTreeMap<i64, u64>,
+    by_offset: BTreeMap<i64, u64>,
     /// Slots that are not written as they are.
     changed: BTreeSet<i64>,
 }
@@ -28,33 +28,33 @@ fn slot(offset: i64) -> i64 {
     offset.div_euclid(BLOCK).rem_euclid(SLOTS)
 }
 
-impl Trail {
-    pub fn mark(&mut self, offset: i64, fingerprint: u64) {
-        self.marks.insert(offset, fingerprint);
+impl LogFingerprints {
+    pub fn add(&mut self, offset: i64, fingerprint: u64) {
+        self.by_offset.insert(offset, fingerprint);
         self.changed.insert(slot(offset));
         // The slots of older blocks are taken.
         let oldest = (offset.div_euclid(BLOCK) - SLOTS + 1) * BLOCK;
-        if self.marks.first_key_value().is_some_and(|(first, _)| *first < oldest) {
-            self.marks = self.marks.split_off(&oldest);
+        if self.by_offset.first_key_value().is_some_and(|(first, _)| *first < oldest) {
+            self.by_offset = self.by_offset.split_off(&oldest);
         }
     }
 
     /// The last record that is known.
     pub fn last(&self) -> Option<(i64, u64)> {
-        self.marks.last_key_value().map(|(offset, mark)| (*offset, *mark))
+        self.by_offset.last_key_value().map(|(offset, fingerprint)| (*offset, *fingerprint))
     }
 
     /// The offset of the first record that is known at `low` or behind it.
     pub fn first_from(&self, low: i64) -> Option<i64> {
-        self.marks.range(low..).next().map(|(offset, _)| *offset)
+        self.by_offset.range(low..).next().map(|(offset, _)| *offset)
     }
 
     /// Where the log begins that is another now, if it does: `found` are fingerprints of what stands there, from `low`
     /// on. What has been deleted before `low` tells nothing.
     pub fn divergence(&self, low: i64, found: &BTreeMap<i64, u64>) -> Option<i64> {
         let mut same_until = low;
-        for (offset, mark) in self.marks.range(low..) {
-            if found.get(offset) != Some(mark) {
+        for (offset, fingerprint) in self.by_offset.range(low..) {
+            if found.get(offset) != Some(fingerprint) {
                 return Some(same_until);
             }
             same_until = offset + 1;
@@ -64,7 +64,7 @@ impl Trail {
 
     /// Forgets what stood at `end` and behind it.
     pub fn cut(&mut self, end: i64) {
-        let lost = self.marks.split_off(&end);
+        let lost = self.by_offset.split_off(&end);
         self.changed.extend(lost.keys().map(|offset| slot(*offset)));
     }
 
@@ -76,24 +76,24 @@ impl Trail {
 
     /// The last block that belongs there, which may stand where one was that is lost.
     fn encode(&self, in_slot: i64) -> Option<Vec<u8>> {
-        let last = self.marks.keys().rev().find(|offset| slot(**offset) == in_slot)?;
+        let last = self.by_offset.keys().rev().find(|offset| slot(**offset) == in_slot)?;
         let begin = last.div_euclid(BLOCK) * BLOCK;
-        let marks = self.marks.range(begin..begin + BLOCK);
+        let by_offset = self.by_offset.range(begin..begin + BLOCK);
         let mut bytes = begin.to_be_bytes().to_vec();
-        for (offset, mark) in marks {
+        for (offset, fingerprint) in by_offset {
             bytes.push(u8::try_from(offset - begin).unwrap_or(u8::MAX));
-            bytes.extend(mark.to_be_bytes());
+            bytes.extend(fingerprint.to_be_bytes());
         }
         Some(bytes)
     }
 
     /// Takes a block as it was written; nothing where it is damaged.
     pub fn restore(&mut self, bytes: &[u8]) -> Option<()> {
-        let (begin, marks) = bytes.split_first_chunk::<8>()?;
+        let (begin, by_offset) = bytes.split_first_chunk::<8>()?;
         let begin = i64::from_be_bytes(*begin);
-        let (marks, rest) = marks.as_chunks::<MARK_BYTES>();
-        for [offset, mark @ ..] in marks {
-            self.marks.insert(begin.checked_add(i64::from(*offset))?, u64::from_be_bytes(*mark));
+        let (by_offset, rest) = by_offset.as_chunks::<FINGERPRINT_BYTES>();
+        for [offset, fingerprint @ ..] in by_offset {
+            self.by_offset.insert(begin.checked_add(i64::from(*offset))?, u64::from_be_bytes(*fingerprint));
         }
         rest.is_empty().then_some(())
     }
@@ -105,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    fn written(trail: &mut Trail, slots: &mut BTreeMap<i64, Vec<u8>>) {
-        for (slot, value) in trail.take_changed() {
+    fn written(fingerprints: &mut LogFingerprints, slots: &mut BTreeMap<i64, Vec<u8>>) {
+        for (slot, value) in fingerprints.take_changed() {
             match value {
                 Some(value) => drop(slots.insert(slot, value)),
                 None => drop(slots.remove(&slot)),
@@ -114,36 +114,36 @@ mod tests {
         }
     }
 
-    fn restored(slots: &BTreeMap<i64, Vec<u8>>) -> Trail {
-        let mut trail = Trail::default();
-        slots.values().for_each(|bytes| trail.restore(bytes).unwrap());
-        trail
+    fn restored(slots: &BTreeMap<i64, Vec<u8>>) -> LogFingerprints {
+        let mut fingerprints = LogFingerprints::default();
+        slots.values().for_each(|bytes| fingerprints.restore(bytes).unwrap());
+        fingerprints
     }
 
-    fn number_of_blocks(trail: &Trail) -> i64 {
-        trail.last().map_or(0, |(offset, _)| offset.div_euclid(BLOCK))
+    fn number_of_blocks(fingerprints: &LogFingerprints) -> i64 {
+        fingerprints.last().map_or(0, |(offset, _)| offset.div_euclid(BLOCK))
     }
 
     #[test]
     fn as_many_blocks_are_kept_as_there_are_slots() {
-        let (mut trail, mut slots) = (Trail::default(), BTreeMap::new());
+        let (mut fingerprints, mut slots) = (LogFingerprints::default(), BTreeMap::new());
         for offset in 0..BLOCK * SLOTS * 2 + 7 {
-            trail.mark(offset, offset.cast_unsigned());
+            fingerprints.add(offset, offset.cast_unsigned());
             if offset % 100 == 0 {
-                written(&mut trail, &mut slots);
+                written(&mut fingerprints, &mut slots);
             }
         }
-        written(&mut trail, &mut slots);
+        written(&mut fingerprints, &mut slots);
         assert_eq!(i64::try_from(slots.len()).unwrap(), SLOTS);
-        let trail = restored(&slots);
+        let fingerprints = restored(&slots);
         let first = BLOCK * (SLOTS + 1);
-        assert_eq!((trail.first_from(0), trail.last().unwrap().0), (Some(first), BLOCK * SLOTS * 2 + 6));
+        assert_eq!((fingerprints.first_from(0), fingerprints.last().unwrap().0), (Some(first), BLOCK * SLOTS * 2 + 6));
     }
 
     #[test]
     fn a_damaged_block_is_told() {
-        assert_eq!(Trail::default().restore(&[0; 12]), None);
-        assert_eq!(Trail::default().restore(&[0; 3]), None);
+        assert_eq!(LogFingerprints::default().restore(&[0; 12]), None);
+        assert_eq!(LogFingerprints::default().restore(&[0; 3]), None);
     }
 
     proptest! {
@@ -154,37 +154,37 @@ mod tests {
             logs in prop::collection::vec((prop::collection::vec(1..400i64, 1..80), any::<prop::sample::Index>()), 1..5),
             writes_at_once in any::<bool>(),
         ) {
-            let (mut log, mut slots, mut trail) = (BTreeMap::new(), BTreeMap::new(), Trail::default());
+            let (mut log, mut slots, mut fingerprints) = (BTreeMap::new(), BTreeMap::new(), LogFingerprints::default());
             for (number, (gaps, cut)) in logs.into_iter().enumerate() {
                 let mut next = log.last_key_value().map_or(0, |(offset, _)| offset + 1);
                 for gap in gaps {
                     next += gap;
                     let fingerprint = u64::try_from(next).unwrap() * 10 + number as u64;
                     log.insert(next, fingerprint);
-                    trail.mark(next, fingerprint);
+                    fingerprints.add(next, fingerprint);
                 }
-                written(&mut trail, &mut slots);
-                trail = restored(&slots);
-                prop_assert_eq!(trail.divergence(0, &log), None);
+                written(&mut fingerprints, &mut slots);
+                fingerprints = restored(&slots);
+                prop_assert_eq!(fingerprints.divergence(0, &log), None);
                 // From there on every record is known.
-                let known = log.keys().rev().take_while(|offset| trail.marks.contains_key(offset)).last().copied();
-                let oldest = (number_of_blocks(&trail) - SLOTS + 1) * BLOCK;
+                let known = log.keys().rev().take_while(|offset| fingerprints.by_offset.contains_key(offset)).last().copied();
+                let oldest = (number_of_blocks(&fingerprints) - SLOTS + 1) * BLOCK;
                 prop_assert!(number > 0 || known.unwrap() <= oldest.max(0) + 400, "as many as there is room for");
                 let offsets: Vec<i64> = log.keys().copied().collect();
                 let lost = offsets[cut.index(offsets.len())];
                 log.split_off(&lost);
                 let last = log.keys().last().copied();
                 let same_until = last.map_or(0, |last| last + 1);
-                let found = trail.divergence(0, &log).unwrap();
+                let found = fingerprints.divergence(0, &log).unwrap();
                 prop_assert!(found <= same_until, "nothing is skipped");
                 if last >= known {
                     prop_assert_eq!(found, same_until, "and nothing is answered twice");
                 }
-                trail.cut(found);
+                fingerprints.cut(found);
                 log.split_off(&found);
                 if writes_at_once {
-                    written(&mut trail, &mut slots);
-                    trail = restored(&slots);
+                    written(&mut fingerprints, &mut slots);
+                    fingerprints = restored(&slots);
                 }
             }
         }

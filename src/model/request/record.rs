@@ -13,15 +13,15 @@ pub const REPLY_TOPIC: &str = "reply-topic";
 
 /// Where a record stands in the request topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct RecordOffset {
     pub partition: i32,
     pub offset: i64,
 }
 
 /// One record as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    pub place: Place,
+pub struct RequestRecord {
+    pub location: RecordOffset,
     /// The record's time.
     pub timestamp: UnixMillis,
     pub key: Option<Bytes>,
@@ -36,7 +36,7 @@ pub struct Header {
     pub value: Option<Bytes>,
 }
 
-impl Command {
+impl RequestRecord {
     /// The last header of this name, whatever its case, as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().rev().find(|header| header.name.eq_ignore_ascii_case(name))?;
@@ -65,13 +65,13 @@ impl Command {
     pub fn bytes(&self) -> usize {
         let of = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
         let headers = self.headers.iter().map(|header| header.name.len() + of(&header.value) + size_of::<Header>());
-        of(&self.key) + of(&self.value) + headers.sum::<usize>() + size_of::<Command>()
+        of(&self.key) + of(&self.value) + headers.sum::<usize>() + size_of::<RequestRecord>()
     }
 }
 
-/// What a command is answered with: one of both, exactly once.
+/// What a request is answered with: one of both, exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RequestAnswer {
     Reply(MaterialResult),
     DeadLetter(DeadLetter),
 }
@@ -80,14 +80,14 @@ pub enum Answer {
 mod tests {
     use super::*;
 
-    fn command(headers: &[(&str, &str)]) -> Command {
+    fn record(headers: &[(&str, &str)]) -> RequestRecord {
         let header = |(name, value): &(&str, &str)| Header {
             name: (*name).to_owned(),
             value: Some(Bytes::copy_from_slice(value.as_bytes())),
         };
-        let place = Place { partition: 0, offset: 0 };
-        Command {
-            place,
+        let location = RecordOffset { partition: 0, offset: 0 };
+        RequestRecord {
+            location,
             timestamp: UnixMillis(0),
             key: None,
             headers: headers.iter().map(header).collect(),
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn a_fingerprint_tells_records_apart() {
         let bytes = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
-        let one = Command { key: bytes("k"), value: bytes("v"), ..command(&[]) };
+        let one = RequestRecord { key: bytes("k"), value: bytes("v"), ..record(&[]) };
         assert_eq!(one.fingerprint(), one.clone().fingerprint());
         for other in [
-            Command { key: bytes("kv"), value: bytes(""), ..one.clone() },
-            Command { key: None, ..one.clone() },
-            Command { value: None, ..one.clone() },
-            Command { value: bytes(""), ..one.clone() },
-            Command { timestamp: UnixMillis(1), ..one.clone() },
+            RequestRecord { key: bytes("kv"), value: bytes(""), ..one.clone() },
+            RequestRecord { key: None, ..one.clone() },
+            RequestRecord { value: None, ..one.clone() },
+            RequestRecord { value: bytes(""), ..one.clone() },
+            RequestRecord { timestamp: UnixMillis(1), ..one.clone() },
         ] {
             assert_ne!(one.fingerprint(), other.fingerprint(), "{other:?}");
         }
@@ -113,11 +113,11 @@ mod tests {
 
     #[test]
     fn json_is_what_the_last_content_type_says_is_json() {
-        assert!(command(&[("content-type", "application/json")]).is_json());
-        assert!(command(&[("Content-Type", " Application/JSON ; charset=utf-8")]).is_json());
-        assert!(command(&[("content-type", "application/avro"), ("content-type", "application/json")]).is_json());
-        assert!(!command(&[("content-type", "application/json"), ("content-type", "application/avro")]).is_json());
-        assert!(!command(&[("content-type", "application/jsonl")]).is_json());
-        assert!(!command(&[]).is_json());
+        assert!(record(&[("content-type", "application/json")]).is_json());
+        assert!(record(&[("Content-Type", " Application/JSON ; charset=utf-8")]).is_json());
+        assert!(record(&[("content-type", "application/avro"), ("content-type", "application/json")]).is_json());
+        assert!(!record(&[("content-type", "application/json"), ("content-type", "application/avro")]).is_json());
+        assert!(!record(&[("content-type", "application/jsonl")]).is_json());
+        assert!(!record(&[]).is_json());
     }
 }

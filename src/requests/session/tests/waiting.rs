@@ -7,20 +7,21 @@ const FEW: usize = 200;
 const MANY: usize = 3000;
 
 /// One partition in which many requests of one app stand between few of another.
-fn topic_of_two(deadline_seconds: impl Fn(usize) -> Option<i64>) -> Topic {
-    let topic = Topic::new(1);
+fn topic_of_two(deadline_seconds: impl Fn(usize) -> Option<i64>) -> MemoryRequestTopic {
+    let topic = MemoryRequestTopic::new(1);
     for number in 0..MANY {
-        let place = |more: usize| Place { partition: 0, offset: i64::try_from(2 * number + more).unwrap() };
-        topic.put(request_for("wx2", place(0), "0", deadline_seconds(number)));
+        let location = |more: usize| RecordOffset { partition: 0, offset: i64::try_from(2 * number + more).unwrap() };
+        topic.put(request_for("wx2", location(0), "0", deadline_seconds(number)));
         if number % (MANY / FEW) == 0 {
-            topic.put(request_for("wx1", place(1), "0", None));
+            topic.put(request_for("wx1", location(1), "0", None));
         }
     }
     topic
 }
 
-fn answered_for(topic: &Topic, app: &str) -> usize {
-    let of_app = |answered: &Answered| matches!(&answered.answer, Answer::Reply(result) if result.app_id == app);
+fn answered_for(topic: &MemoryRequestTopic, app: &str) -> usize {
+    let of_app =
+        |answered: &CommittedAnswer| matches!(&answered.answer, RequestAnswer::Reply(result) if result.app_id == app);
     topic.answers().iter().filter(|answered| of_app(answered)).count()
 }
 
@@ -33,14 +34,14 @@ async fn as_many_requests_as_may_wait_for_one_app_no_other_waits_for_them() {
         calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
         assert_eq!((answered_for(&topic, "wx1"), answered_for(&topic, "wx2")), (FEW, 0));
         // What is kept of all that waits is small.
-        let window = &topic.progress()[&0].windows[&WindowKey::new(None, "wx2")];
-        assert_eq!((window.first, window.answered.len(), window.expired.steps().len()), (0, 0, 0));
+        let tracker = &topic.answered()[&0].trackers[&TrackerKey::new(None, "wx2")];
+        assert_eq!((tracker.first, tracker.answered.len(), tracker.expired.steps().len()), (0, 0, 0));
 
         // Another process goes on there, and so does the app in the end.
         ill.becomes(Health::Well);
         let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
         calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
-        assert_eq!(answered(&topic), topic.places());
+        assert_eq!(answered(&topic), topic.locations());
     }
 }
 
@@ -56,7 +57,7 @@ async fn an_app_that_is_well_again_is_given_what_has_waited_without_a_restart() 
     };
     let wanted = FEW + MANY;
     tokio::join!(calm_sessions_of(&topic, &executor, wanted, Duration::from_secs(3000)), recovering);
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,23 +72,23 @@ async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
         calm_sessions_of(&topic, &executor, usize::MAX, Duration::from_secs(seconds)).await;
     }
     assert_eq!(answered_for(&topic, "wx2"), with_deadline);
-    for Answered { place, answer, at, .. } in topic.answers() {
-        let Answer::Reply(result) = answer else { panic!("{answer:?}") };
+    for CommittedAnswer { location, answer, at, .. } in topic.answers() {
+        let RequestAnswer::Reply(result) = answer else { panic!("{answer:?}") };
         if result.app_id != "wx2" {
             continue;
         }
         assert!(matches!(result.outcome, MaterialOutcome::Expired(_)), "{result:?}");
         let late =
-            (at - well.began).as_secs_f64() - deadline(usize::try_from(place.offset / 2).unwrap()).unwrap() as f64;
-        assert!((0.0..8.0).contains(&late), "{place:?} is answered {late} s after its deadline");
+            (at - well.began).as_secs_f64() - deadline(usize::try_from(location.offset / 2).unwrap()).unwrap() as f64;
+        assert!((0.0..8.0).contains(&late), "{location:?} is answered {late} s after its deadline");
     }
-    let progress = topic.progress();
-    let window = &progress[&0].windows[&WindowKey::new(None, "wx2")];
-    assert!(window.answered.len() < 600 && window.expired.steps().len() < 20, "{window:?}");
+    let offsets = topic.answered();
+    let tracker = &offsets[&0].trackers[&TrackerKey::new(None, "wx2")];
+    assert!(tracker.answered.len() < 600 && tracker.expired.steps().len() < 20, "{tracker:?}");
     ill.becomes(Health::Well);
     let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
     calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,15 +99,15 @@ async fn an_app_that_is_taken_out_of_the_configuration_leaves_no_request_without
     calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
     let executor = executor_of([app("wx1", &well, 4)]);
     calm_sessions_of(&topic, &executor, FEW + MANY, Duration::from_secs(600)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
 async fn however_many_are_refused_behind_one_that_waits_it_is_answered_in_the_end() {
     let ill = Upstream::new(Health::Stopped);
-    let topic = Topic::new(2);
+    let topic = MemoryRequestTopic::new(2);
     let put = |partition: i32, offsets: std::ops::Range<i64>, path: &str| {
-        offsets.for_each(|offset| topic.put(request_for("wx2", Place { partition, offset }, path, None)));
+        offsets.for_each(|offset| topic.put(request_for("wx2", RecordOffset { partition, offset }, path, None)));
     };
     // They take all the room of their app, and leave none for those of the other partition.
     put(0, 0..300, "0");
@@ -120,7 +121,7 @@ async fn however_many_are_refused_behind_one_that_waits_it_is_answered_in_the_en
     };
     let executor = executor_of([app("wx2", &ill, 4)]);
     tokio::join!(calm_sessions_of(&topic, &executor, 2300, Duration::from_secs(3600)), later);
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,9 +129,9 @@ async fn what_has_waited_is_read_again_once() {
     let topic = topic_holding((0..MANY).map(|number| u64::from(number % 7 == 0)));
     topic.give_large_pieces();
     calm_sessions_of(&topic, &executor(16), MANY, Duration::from_secs(600)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
     let read_again = topic.read_again();
-    let distinct: BTreeSet<_> = read_again.iter().map(|place| (place.partition, place.offset)).collect();
+    let distinct: BTreeSet<_> = read_again.iter().map(|location| (location.partition, location.offset)).collect();
     assert!(distinct.len() > MANY / 2, "{} of {MANY} had no room", distinct.len());
     assert_eq!(read_again.len(), distinct.len());
 }

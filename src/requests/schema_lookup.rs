@@ -23,31 +23,31 @@ pub const REFUSED_MAX: Duration = Duration::from_secs(600);
 /// Tells the schemas of others.
 pub trait SchemaSource: Send + Sync {
     /// The text of the schema with this id, if there is one.
-    fn schema(&self, id: i32) -> Told<'_>;
+    fn schema(&self, id: i32) -> SchemaFuture<'_>;
 }
 
 /// What a [`SchemaSource`] says.
-pub type Told<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, RegistryError>> + Send + 'a>>;
+pub type SchemaFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, RegistryError>> + Send + 'a>>;
 
 impl SchemaSource for Registry {
-    fn schema(&self, id: i32) -> Told<'_> {
+    fn schema(&self, id: i32) -> SchemaFuture<'_> {
         Box::pin(self.schema(id))
     }
 }
 
 /// Lives as long as the process.
-pub(super) struct Lessons {
+pub(super) struct SchemaLookups {
     registry: Option<Arc<dyn SchemaSource>>,
     patience: RetrySettings,
-    asked: Mutex<Asked>,
+    asked: Mutex<LookupState>,
 }
 
 /// What came of asking for one id, for all that wait for it. The error says why it will never be known.
-type Lesson = Arc<OnceCell<Result<(), String>>>;
+type SharedLookup = Arc<OnceCell<Result<(), String>>>;
 
 #[derive(Default)]
-struct Asked {
-    under_way: HashMap<i32, Lesson>,
+struct LookupState {
+    under_way: HashMap<i32, SharedLookup>,
     outage: Option<Outage>,
 }
 
@@ -58,27 +58,27 @@ struct Outage {
     ids: BTreeSet<i32>,
 }
 
-impl Lessons {
+impl SchemaLookups {
     /// `registry` is asked with the pauses of `patience`.
-    pub fn new(registry: Option<Arc<dyn SchemaSource>>, patience: RetrySettings) -> Lessons {
+    pub fn new(registry: Option<Arc<dyn SchemaSource>>, patience: RetrySettings) -> SchemaLookups {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
-        Lessons { registry, patience, asked: Mutex::default() }
+        SchemaLookups { registry, patience, asked: Mutex::default() }
     }
 
     /// Has `decoder` learn the schema. What the registry knows must not become a dead letter because it was away, so this
     /// waits until it can answer, also where nobody has told it the new password yet.
     pub async fn learn(&self, id: i32, decoder: &RequestDecoder) -> Result<(), String> {
-        let lesson = self.lesson(id);
+        let lookup = self.lookup(id);
         // Where whoever asks gives up, the next one that waits goes on.
-        let learnt = lesson.get_or_init(|| self.ask(id, decoder)).await.clone();
-        self.asked().under_way.retain(|_, other| !Arc::ptr_eq(other, &lesson));
+        let learnt = lookup.get_or_init(|| self.ask(id, decoder)).await.clone();
+        self.asked().under_way.retain(|_, other| !Arc::ptr_eq(other, &lookup));
         learnt
     }
 
-    fn lesson(&self, id: i32) -> Lesson {
+    fn lookup(&self, id: i32) -> SharedLookup {
         let mut asked = self.asked();
         // Of those that were given up at a stop.
-        asked.under_way.retain(|_, lesson| Arc::strong_count(lesson) > 1);
+        asked.under_way.retain(|_, lookup| Arc::strong_count(lookup) > 1);
         asked.under_way.entry(id).or_default().clone()
     }
 
@@ -135,7 +135,7 @@ impl Lessons {
         asked.outage.take_if(|outage| outage.ids.is_empty());
     }
 
-    fn asked(&self) -> MutexGuard<'_, Asked> {
+    fn asked(&self) -> MutexGuard<'_, LookupState> {
         // It is whole at any time.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }

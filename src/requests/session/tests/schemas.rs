@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 use crate::avro::registry::{Registry, RegistryError};
-use crate::requests::executor::{SchemaSource, Told};
-use crate::requests::strand::StrandRecord;
+use crate::model::request::schema_bucket::BucketRecord;
+use crate::requests::executor::{SchemaFuture, SchemaSource};
 use crate::telemetry::captured::Captured;
 
 /// More than any app's room in memory.
@@ -21,14 +21,14 @@ struct Away {
 
 impl Away {
     /// A process that knows no schema of others yet.
-    fn executor(&self, apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Arc<Executor<Upstream>> {
+    fn executor(&self, apps: impl IntoIterator<Item = MaterialApp<Upstream>>) -> Arc<Executor<Upstream>> {
         let decoder = RequestDecoder::new(Framing::SingleObject);
         Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(self.clone())), PATIENCE))
     }
 }
 
 impl SchemaSource for Away {
-    fn schema(&self, _id: i32) -> Told<'_> {
+    fn schema(&self, _id: i32) -> SchemaFuture<'_> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(5)).await;
             self.asked.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +46,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// One session while `history` runs, and until it is over.
-async fn during(topic: &Topic, executor: &Arc<Executor<Upstream>>, history: impl Future<Output = ()>) {
+async fn during(topic: &MemoryRequestTopic, executor: &Arc<Executor<Upstream>>, history: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
     let history = async {
         history.await;
@@ -55,23 +55,23 @@ async fn during(topic: &Topic, executor: &Arc<Executor<Upstream>>, history: impl
     tokio::join!(session(log(topic, []), executor, &stop), history);
 }
 
-fn is_answered_to(topic: &Topic, wanted: usize) -> impl Fn() -> bool {
+fn is_answered_to(topic: &MemoryRequestTopic, wanted: usize) -> impl Fn() -> bool {
     move || topic.answers_count() >= wanted
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_is_away_holds_up_nothing_that_is_read_again() {
-    let topic = Topic::new(1);
+    let topic = MemoryRequestTopic::new(1);
     for offset in 0..MANY {
-        let place = Place { partition: 0, offset };
+        let location = RecordOffset { partition: 0, offset };
         let app = if offset % 2 == 0 { "wx1" } else { "wx2" };
-        topic.put(if offset % 100 == 3 { foreign(offset) } else { request_for(app, place, "0", None) });
+        topic.put(if offset % 100 == 3 { foreign(offset) } else { request_for(app, location, "0", None) });
     }
-    let foreign = topic.places().iter().filter(|place| place.offset % 100 == 3).count();
+    let foreign = topic.locations().iter().filter(|location| location.offset % 100 == 3).count();
     let [one, other] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
     let away = Away::default();
     let executor = away.executor([app("wx1", &one, 4), app("wx2", &other, 4)]);
-    let all = topic.places().len();
+    let all = topic.locations().len();
     during(&topic, &executor, async {
         until("requests of an app that is well are answered", is_answered_to(&topic, all / 2 - foreign)).await;
     })
@@ -85,26 +85,26 @@ async fn a_registry_that_is_away_holds_up_nothing_that_is_read_again() {
         until("and then the others", is_answered_to(&topic, all)).await;
     })
     .await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 /// They were read when they came, by a process that knew their schema; the next one does not.
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_read_again_after_a_restart_holds_up_nobody_else_and_is_answered_once() {
     for is_restarted in [false, true] {
-        let topic = Topic::new(1);
+        let topic = MemoryRequestTopic::new(1);
         for offset in 0..MANY {
-            let place = Place { partition: 0, offset };
+            let location = RecordOffset { partition: 0, offset };
             let deadline = (offset % 7 == 0).then_some(1);
             let app = if offset % 2 == 0 { "wx1" } else { "wx2" };
-            topic.put(if offset % 50 == 3 { foreign(offset) } else { request_for(app, place, "0", deadline) });
+            topic.put(if offset % 50 == 3 { foreign(offset) } else { request_for(app, location, "0", deadline) });
         }
-        let foreign = topic.places().iter().filter(|place| place.offset % 50 == 3).count();
+        let foreign = topic.locations().iter().filter(|location| location.offset % 50 == 3).count();
         let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
         let away = Away::default();
         away.is_back.store(true, Ordering::Relaxed);
         let executor = away.executor([app("wx1", &ill, 4), app("wx2", &well, 4)]);
-        let all = topic.places().len();
+        let all = topic.locations().len();
         during(&topic, &executor, async {
             until("the other app's", is_answered_to(&topic, all / 2 - foreign)).await;
         })
@@ -128,7 +128,7 @@ async fn what_can_not_be_read_again_after_a_restart_holds_up_nobody_else_and_is_
             tokio::time::sleep(Duration::from_millis(200)).await;
         })
         .await;
-        assert_eq!(answered(&topic), topic.places(), "{is_restarted}");
+        assert_eq!(answered(&topic), topic.locations(), "{is_restarted}");
     }
 }
 
@@ -136,9 +136,9 @@ async fn what_can_not_be_read_again_after_a_restart_holds_up_nobody_else_and_is_
 async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines_tell() {
     const WAITING: i64 = 700;
     let captured = Captured::start();
-    let topic = Topic::new(1);
+    let topic = MemoryRequestTopic::new(1);
     (0..WAITING).for_each(|offset| topic.put(foreign(offset)));
-    (WAITING..WAITING + 50).for_each(|offset| topic.put(command(Place { partition: 0, offset }, 0)));
+    (WAITING..WAITING + 50).for_each(|offset| topic.put(record(RecordOffset { partition: 0, offset }, 0)));
     let (away, well) = (Away::default(), Upstream::new(Health::Well));
     let executor = away.executor([app("wx1", &well, 4)]);
     let began = Instant::now();
@@ -149,10 +149,10 @@ async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines
         // The first pauses are shorter than the others.
         assert!(u128::from(asked) < began.elapsed().as_millis() / 50 + 20, "{asked} calls in {:?}", began.elapsed());
         away.is_back.store(true, Ordering::Relaxed);
-        until("all", is_answered_to(&topic, topic.places().len())).await;
+        until("all", is_answered_to(&topic, topic.locations().len())).await;
     })
     .await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
     assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
     assert_eq!(captured.events("the schema registry answers again").len(), 1);
 }
@@ -164,7 +164,7 @@ struct Scripted {
 }
 
 impl SchemaSource for Scripted {
-    fn schema(&self, id: i32) -> Told<'_> {
+    fn schema(&self, id: i32) -> SchemaFuture<'_> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
             (self.told)(self.began.elapsed().as_secs(), id)
@@ -173,7 +173,7 @@ impl SchemaSource for Scripted {
 }
 
 fn executor_told(
-    apps: impl IntoIterator<Item = CommandApp<Upstream>>,
+    apps: impl IntoIterator<Item = MaterialApp<Upstream>>,
     told: fn(u64, i32) -> Result<Option<String>, RegistryError>,
 ) -> Arc<Executor<Upstream>> {
     let registry = Scripted { began: Instant::now(), told };
@@ -190,23 +190,23 @@ fn refused() -> RegistryError {
     RegistryError::Denied { url: "u".into(), subject: "s".into() }
 }
 
-fn foreign_in(id: u8, offset: i64) -> Command {
-    let mut command = foreign(offset);
-    let mut value = command.value.unwrap().to_vec();
+fn foreign_in(id: u8, offset: i64) -> RequestRecord {
+    let mut record = foreign(offset);
+    let mut value = record.value.unwrap().to_vec();
     value[4] = id;
-    command.value = Some(value.into());
-    command
+    record.value = Some(value.into());
+    record
 }
 
 #[tokio::test(start_paused = true)]
 async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_little_is_kept() {
     const WAITING: i64 = 2500;
     const OTHERS: i64 = 50;
-    let (topic, well) = (Topic::new(2), Upstream::new(Health::Well));
+    let (topic, well) = (MemoryRequestTopic::new(2), Upstream::new(Health::Well));
     (0..WAITING).for_each(|offset| topic.put(foreign_in(u8::try_from(offset % 251).unwrap(), offset)));
     for (partition, first) in [(0, WAITING), (1, 0)] {
-        let places = (first..first + OTHERS).map(|offset| Place { partition, offset });
-        places.for_each(|place| topic.put(request_for("wx2", place, "0", None)));
+        let locations = (first..first + OTHERS).map(|offset| RecordOffset { partition, offset });
+        locations.for_each(|location| topic.put(request_for("wx2", location, "0", None)));
     }
     let others = usize::try_from(2 * OTHERS).unwrap();
     for _ in 0..2 {
@@ -215,20 +215,21 @@ async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_li
         let bound = Duration::from_secs(30);
         calm_sessions_of(&topic, &executor, others + 1, bound).await;
         assert_eq!(topic.answers_count(), others);
-        let progress = topic.progress().remove(&0).unwrap();
-        assert!(progress.windows.is_empty() && progress.strands.len() < 200, "{} strands", progress.strands.len());
+        let offsets = topic.answered().remove(&0).unwrap();
+        assert!(offsets.trackers.is_empty() && offsets.buckets.len() < 200, "{} buckets", offsets.buckets.len());
     }
     let executor = executor_told([app("wx1", &well, 16), app("wx2", &well, 4)], |seconds, id| match seconds {
         0..60 => Err(away()),
         _ if id % 4 == 0 => Ok(None),
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
     });
-    let all = topic.places().len();
+    let all = topic.locations().len();
     calm_sessions_of(&topic, &executor, all, Duration::from_secs(3600)).await;
-    assert_eq!(answered(&topic), topic.places());
-    let letters = topic.answers().iter().filter(|answered| matches!(answered.answer, Answer::DeadLetter(_))).count();
+    assert_eq!(answered(&topic), topic.locations());
+    let letters =
+        topic.answers().iter().filter(|answered| matches!(answered.answer, RequestAnswer::DeadLetter(_))).count();
     assert_eq!(letters, (0..WAITING).filter(|offset| offset % 251 % 4 == 0).count());
-    assert_eq!(topic.progress().remove(&0).unwrap().strands, [].into(), "nothing is kept of what is over");
+    assert_eq!(topic.answered().remove(&0).unwrap().buckets, [].into(), "nothing is kept of what is over");
 }
 
 /// All its requests wait in a schema that is known in the end, in a session or behind a restart.
@@ -236,10 +237,10 @@ async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_li
 async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() {
     const WAITING: i64 = 3000;
     let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
-    let topic = Topic::new(1);
+    let topic = MemoryRequestTopic::new(1);
     let of_other = |offset: i64| {
         let value = Bytes::from_static(b"\x00\x00\x00\x00\x09\x020\x06wx2\x02p\x02r");
-        Command { value: Some(value), ..foreign(offset) }
+        RequestRecord { value: Some(value), ..foreign(offset) }
     };
     (0..WAITING).for_each(|offset| topic.put(foreign(offset)));
     (WAITING..WAITING + 20).for_each(|offset| topic.put(of_other(offset)));
@@ -249,23 +250,23 @@ async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() 
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
     });
     calm_sessions_of(&topic, &executor, 20, Duration::from_secs(90)).await;
-    assert_eq!(answered(&topic), topic.places()[3000..], "the other app's");
-    let progress = topic.progress().remove(&0).unwrap();
-    let window = &progress.windows[&WindowKey::new(Some(9), "wx1")];
-    assert_eq!((progress.windows.len(), window.first, window.answered.len()), (1, 0, 0));
+    assert_eq!(answered(&topic), topic.locations()[3000..], "the other app's");
+    let offsets = topic.answered().remove(&0).unwrap();
+    let tracker = &offsets.trackers[&TrackerKey::new(Some(9), "wx1")];
+    assert_eq!((offsets.trackers.len(), tracker.first, tracker.answered.len()), (1, 0, 0));
     ill.becomes(Health::Well);
     let executor = executor_told(apps(), |seconds, _| match seconds {
         0..60 => Err(away()),
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
     });
     calm_sessions_of(&topic, &executor, 3020, Duration::from_secs(600)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobody_may_ask_for_waits() {
     let captured = Captured::start();
-    let (topic, well) = (Topic::new(1), Upstream::new(Health::Well));
+    let (topic, well) = (MemoryRequestTopic::new(1), Upstream::new(Health::Well));
     (0..300).for_each(|offset| topic.put(foreign_in(8, offset)));
     (300..600).for_each(|offset| topic.put(foreign(offset)));
     let executor = executor_told([app("wx1", &well, 4)], |seconds, id| match (id, seconds) {
@@ -278,13 +279,13 @@ async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobod
         assert_eq!(topic.answers_count(), 0);
         tokio::time::sleep(Duration::from_secs(60)).await;
         let reasons = topic.answers().into_iter().map(|answered| match answered.answer {
-            Answer::DeadLetter(letter) => letter.reason,
-            Answer::Reply(_) => "none",
+            RequestAnswer::DeadLetter(letter) => letter.reason,
+            RequestAnswer::Reply(_) => "none",
         });
         assert_eq!(reasons.collect::<Vec<_>>(), vec!["unknown_schema"; 300]);
     };
     tokio::join!(calm_sessions_of(&topic, &executor, 600, Duration::from_secs(4000)), watching);
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
     assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
     assert_eq!(captured.events("a schema is refused: requests in it are dead letters").len(), 1);
     assert_eq!(captured.events("the schema registry answers again").len(), 1);
@@ -304,28 +305,28 @@ async fn slow_registry() -> Registry {
 
 #[tokio::test]
 async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
-    let topic = Topic::new(1);
+    let topic = MemoryRequestTopic::new(1);
     (0..300).for_each(|offset| topic.put(foreign(offset)));
-    (300..310).for_each(|offset| topic.put(request_for("wx2", Place { partition: 0, offset }, "0", None)));
+    (300..310).for_each(|offset| topic.put(request_for("wx2", RecordOffset { partition: 0, offset }, "0", None)));
     let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
     let apps = [app("wx1", &ill, 4), app("wx2", &well, 4)];
     let decoder = RequestDecoder::new(Framing::SingleObject);
     let executor = Executor::new(apps, "requests".into(), decoder, Some(Arc::new(slow_registry().await)), PATIENCE);
     calm_sessions_of(&topic, &Arc::new(executor), 10, Duration::from_secs(5)).await;
-    assert_eq!(answered(&topic), topic.places()[300..], "the other app's");
+    assert_eq!(answered(&topic), topic.locations()[300..], "the other app's");
     let decoder = RequestDecoder::new(Framing::SingleObject);
     decoder.learn(9, FOREIGN_SCHEMA).unwrap();
     let apps = [app("wx1", &well, 4), app("wx2", &well, 4)];
     let executor = Executor::new(apps, "requests".into(), decoder, None, PATIENCE);
     calm_sessions_of(&topic, &Arc::new(executor), 310, Duration::from_secs(5)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost() {
-    let topic = Topic::new(1);
+    let topic = MemoryRequestTopic::new(1);
     for offset in 0..40 {
-        topic.put(if offset % 10 == 3 { foreign(offset) } else { command(Place { partition: 0, offset }, 0) });
+        topic.put(if offset % 10 == 3 { foreign(offset) } else { record(RecordOffset { partition: 0, offset }, 0) });
     }
     let upstream = Upstream::new(Health::Well);
     let with = |decoder: RequestDecoder| {
@@ -343,12 +344,12 @@ async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost()
         let ignorant = with(RequestDecoder::new(Framing::SingleObject));
         calm_sessions_of(&topic, &ignorant, usize::MAX, Duration::from_secs(10)).await;
         assert_eq!(topic.answers_count(), 36);
-        let strands = topic.progress().remove(&0).unwrap().strands;
-        assert_eq!(strands, [(9, StrandRecord::begin(3, None))].into());
+        let buckets = topic.answered().remove(&0).unwrap().buckets;
+        assert_eq!(buckets, [(9, BucketRecord::begin(3, None))].into());
     }
     let decoder = RequestDecoder::new(Framing::SingleObject);
     decoder.learn(9, FOREIGN_SCHEMA).unwrap();
     calm_sessions_of(&topic, &with(decoder), usize::MAX, Duration::from_secs(10)).await;
-    assert_eq!(answered(&topic), topic.places());
-    assert_eq!(topic.progress()[&0].strands, [].into());
+    assert_eq!(answered(&topic), topic.locations());
+    assert_eq!(topic.answered()[&0].buckets, [].into());
 }

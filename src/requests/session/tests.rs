@@ -1,4 +1,4 @@
-//! The lane on a topic in memory whose transactions fail before and after they count, on paused time.
+//! The pipeline on a topic in memory whose transactions fail before and after they count, on paused time.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -13,10 +13,10 @@ use crate::commit::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::log::{CommitLog, OpenError};
 use crate::model::material::{MaterialOutcome, MaterialRequest};
 use crate::model::promoter::{AppId, IdKind};
+use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
-use crate::requests::command::Header;
-use crate::requests::executor::CommandApp;
-use crate::requests::memory_topic::{Answered, MemoryTopic, Topic};
+use crate::requests::executor::MaterialApp;
+use crate::requests::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
 use crate::retry::{JITTER, RetrySettings};
 use crate::upstream::breaker::HoldSettings;
 use crate::upstream::buffer::Buffer;
@@ -85,39 +85,39 @@ impl Transport for Upstream {
     }
 }
 
-/// Commands whose calls take as many seconds as are given, over two partitions by turns, with gaps in the offsets.
-fn topic_holding(seconds: impl IntoIterator<Item = u64>) -> Topic {
-    let topic = Topic::new(2);
+/// Requests whose calls take as many seconds as are given, over two partitions by turns, with gaps in the offsets.
+fn topic_holding(seconds: impl IntoIterator<Item = u64>) -> MemoryRequestTopic {
+    let topic = MemoryRequestTopic::new(2);
     for (number, seconds) in seconds.into_iter().enumerate() {
         let partition = i32::try_from(number % 2).unwrap();
         let offset = i64::try_from(number / 2 + number / 10).unwrap();
-        topic.put(command(Place { partition, offset }, seconds));
+        topic.put(record(RecordOffset { partition, offset }, seconds));
     }
     topic
 }
 
-fn answered(topic: &Topic) -> Vec<Place> {
-    let mut answers: Vec<Place> = topic.answers().iter().map(|answered| answered.place).collect();
-    answers.sort_by_key(|place| (place.partition, place.offset));
+fn answered(topic: &MemoryRequestTopic) -> Vec<RecordOffset> {
+    let mut answers: Vec<RecordOffset> = topic.answers().iter().map(|answered| answered.location).collect();
+    answers.sort_by_key(|location| (location.partition, location.offset));
     answers
 }
 
 /// The topic as a process opens it that meets these faults, one call after the other.
-fn log(topic: &Topic, faults: impl IntoIterator<Item = ScriptedFault>) -> MemoryTopic {
+fn log(topic: &MemoryRequestTopic, faults: impl IntoIterator<Item = ScriptedFault>) -> MemoryAnswerLog {
     let mut faults: VecDeque<ScriptedFault> = faults.into_iter().collect();
     let decide = move || (Duration::from_millis(5), faults.pop_front().unwrap_or(ScriptedFault::None));
-    MemoryTopic::new(topic.clone(), FaultScript::new(decide, CancellationToken::new()))
+    MemoryAnswerLog::new(topic.clone(), FaultScript::new(decide, CancellationToken::new()))
 }
 
-fn command(place: Place, seconds: u64) -> Command {
-    command_for(place, &seconds.to_string())
+fn record(location: RecordOffset, seconds: u64) -> RequestRecord {
+    record_for(location, &seconds.to_string())
 }
 
-fn command_for(place: Place, path: &str) -> Command {
-    request_for("wx1", place, path, None)
+fn record_for(location: RecordOffset, path: &str) -> RequestRecord {
+    request_for("wx1", location, path, None)
 }
 
-fn request_for(app: &str, place: Place, path: &str, deadline_seconds: Option<i64>) -> Command {
+fn request_for(app: &str, location: RecordOffset, path: &str, deadline_seconds: Option<i64>) -> RequestRecord {
     let request = MaterialRequest {
         request_id: "r".into(),
         app_id: app.into(),
@@ -129,10 +129,10 @@ fn request_for(app: &str, place: Place, path: &str, deadline_seconds: Option<i64
     let mut value = Vec::new();
     RequestEncoder::new(Framing::SingleObject).encode(&request, &mut value).unwrap();
     let header = Header { name: "correlation-id".into(), value: Some(Bytes::from_static(b"c")) };
-    Command { place, timestamp: UnixMillis(0), key: None, headers: vec![header], value: Some(value.into()) }
+    RequestRecord { location, timestamp: UnixMillis(0), key: None, headers: vec![header], value: Some(value.into()) }
 }
 
-fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream> {
+fn app(id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstream> {
     let settings = ClientSettings {
         app_id: AppId::new(id).unwrap(),
         id_kind: IdKind::OpenId,
@@ -145,10 +145,10 @@ fn app(id: &str, upstream: &Upstream, concurrency: usize) -> CommandApp<Upstream
         reading: Buffer::new(2 << 20),
         budgets: [].into(),
     };
-    CommandApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
+    MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }
 
-fn executor_of(apps: impl IntoIterator<Item = CommandApp<Upstream>>) -> Arc<Executor<Upstream>> {
+fn executor_of(apps: impl IntoIterator<Item = MaterialApp<Upstream>>) -> Arc<Executor<Upstream>> {
     let decoder = RequestDecoder::new(Framing::SingleObject);
     Arc::new(Executor::new(apps, "requests".into(), decoder, None, PATIENCE))
 }
@@ -159,10 +159,10 @@ fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
 
 /// One session, until it ends.
 async fn session(
-    mut log: MemoryTopic,
+    mut log: MemoryAnswerLog,
     executor: &Arc<Executor<Upstream>>,
     stop: &CancellationToken,
-) -> (MemoryTopic, Ended) {
+) -> (MemoryAnswerLog, Ended) {
     let opened = loop {
         match log.open().await {
             Ok(opened) => break opened,
@@ -176,8 +176,8 @@ async fn session(
 
 /// Sessions until there are as many answers, or the bound is reached.
 async fn sessions(
-    topic: &Topic,
-    mut log: MemoryTopic,
+    topic: &MemoryRequestTopic,
+    mut log: MemoryAnswerLog,
     executor: &Arc<Executor<Upstream>>,
     wanted: usize,
     bound: Duration,
@@ -199,13 +199,18 @@ async fn sessions(
 }
 
 /// The same where no transaction fails.
-async fn calm_sessions_of(topic: &Topic, executor: &Arc<Executor<Upstream>>, wanted: usize, bound: Duration) {
+async fn calm_sessions_of(
+    topic: &MemoryRequestTopic,
+    executor: &Arc<Executor<Upstream>>,
+    wanted: usize,
+    bound: Duration,
+) {
     sessions(topic, log(topic, []), executor, wanted, bound).await;
 }
 
 /// Of a process of its own, until everything is answered or the bound is reached.
-async fn calm_sessions(topic: &Topic, concurrency: usize, bound: Duration) {
-    calm_sessions_of(topic, &executor(concurrency), topic.places().len(), bound).await;
+async fn calm_sessions(topic: &MemoryRequestTopic, concurrency: usize, bound: Duration) {
+    calm_sessions_of(topic, &executor(concurrency), topic.locations().len(), bound).await;
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -223,11 +228,11 @@ proptest::proptest! {
         concurrency in 1..8usize,
     ) {
         let topic = topic_holding(seconds);
-        let wanted = topic.places().len();
+        let wanted = topic.locations().len();
         block_on(async {
             sessions(&topic, log(&topic, faults), &executor(concurrency), wanted, Duration::from_secs(3600)).await;
         });
-        proptest::prop_assert_eq!(answered(&topic), topic.places());
+        proptest::prop_assert_eq!(answered(&topic), topic.locations());
     }
 }
 
@@ -235,44 +240,44 @@ proptest::proptest! {
 async fn a_slow_call_holds_up_nobody_within_the_span() {
     let topic = topic_holding([10].into_iter().chain(std::iter::repeat_n(0, 100)));
     calm_sessions(&topic, 4, Duration::from_secs(5)).await;
-    let places = topic.places();
-    assert_eq!(answered(&topic), places[1..], "all but the first, which was given up at the stop");
-    let progress = topic.progress();
-    let window = &progress[&0].windows[&WindowKey::new(None, "wx1")];
-    assert_eq!((window.first, window.answered.len(), progress[&1].windows.len()), (0, 50, 0));
+    let locations = topic.locations();
+    assert_eq!(answered(&topic), locations[1..], "all but the first, which was given up at the stop");
+    let offsets = topic.answered();
+    let tracker = &offsets[&0].trackers[&TrackerKey::new(None, "wx1")];
+    assert_eq!((tracker.first, tracker.answered.len(), offsets[&1].trackers.len()), (0, 50, 0));
     // And the next start answers only that one.
     calm_sessions(&topic, 4, Duration::from_secs(60)).await;
-    assert_eq!(answered(&topic), places);
+    assert_eq!(answered(&topic), locations);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
-    let span = super::super::window::SPAN;
-    let topic = Topic::new(1);
+    let span = crate::model::request::offset_tracker::SPAN;
+    let topic = MemoryRequestTopic::new(1);
     for number in 0..span + 50 {
-        let place = Place { partition: 0, offset: i64::try_from(number).unwrap() };
-        topic.put(command(place, if number == 0 { 100 } else { 0 }));
+        let location = RecordOffset { partition: 0, offset: i64::try_from(number).unwrap() };
+        topic.put(record(location, if number == 0 { 100 } else { 0 }));
     }
     calm_sessions(&topic, 16, Duration::from_secs(50)).await;
     assert_eq!(answered(&topic).len(), span - 1);
     calm_sessions(&topic, 16, Duration::from_secs(200)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_whose_window_is_full_holds_up_no_other() {
-    let span = super::super::window::SPAN;
-    let topic = Topic::new(2);
+    let span = crate::model::request::offset_tracker::SPAN;
+    let topic = MemoryRequestTopic::new(2);
     for (partition, number) in (0..2).flat_map(|partition| (0..2 * span).map(move |number| (partition, number))) {
-        let place = Place { partition, offset: i64::try_from(number).unwrap() };
-        topic.put(command(place, if (partition, number) == (0, 0) { 1000 } else { 0 }));
+        let location = RecordOffset { partition, offset: i64::try_from(number).unwrap() };
+        topic.put(record(location, if (partition, number) == (0, 0) { 1000 } else { 0 }));
     }
     calm_sessions(&topic, 16, Duration::from_secs(50)).await;
     let answers = answered(&topic);
-    let of = |partition| answers.iter().filter(|place| place.partition == partition).count();
+    let of = |partition| answers.iter().filter(|location| location.partition == partition).count();
     assert_eq!((of(0), of(1)), (span - 1, 2 * span));
     calm_sessions(&topic, 16, Duration::from_secs(2000)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
@@ -296,7 +301,7 @@ async fn a_batch_of_which_nothing_can_be_written_opens_the_topic_again() {
     let (_, ended) = session(log, &executor(1), &CancellationToken::new()).await;
     assert_eq!(ended, Ended::Reopen("scripted abort".into()));
     calm_sessions(&topic, 1, Duration::from_secs(60)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,15 +320,15 @@ async fn an_earlier_process_that_wakes_up_answers_nothing_more() {
     };
     let ((_, earlier), later) = tokio::join!(session(log(&topic, []), &first, &never), other);
     assert_eq!((earlier, later), (Ended::Reopen("fenced".into()), Ended::Drained));
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 /// As an requester writes it whose schema, of id 9, only a registry knows.
-fn foreign(offset: i64) -> Command {
+fn foreign(offset: i64) -> RequestRecord {
     let value = b"\x00\x00\x00\x00\x09\x020\x06wx1\x02p\x02r";
-    let place = Place { partition: 0, offset };
+    let location = RecordOffset { partition: 0, offset };
     let headers = vec![];
-    Command { place, timestamp: UnixMillis(0), key: None, headers, value: Some(Bytes::from_static(value)) }
+    RequestRecord { location, timestamp: UnixMillis(0), key: None, headers, value: Some(Bytes::from_static(value)) }
 }
 
 const FOREIGN_SCHEMA: &str = r#"{"type":"record","name":"Ask","fields":[
@@ -336,17 +341,18 @@ async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
         let topic = topic_holding(std::iter::repeat_n(0, 60));
         calm_sessions(&topic, 4, Duration::from_secs(60)).await;
         let before = answered(&topic);
-        assert_eq!(before, topic.places());
-        let kept: Vec<Place> = before.iter().copied().filter(|place| place.offset < lost_from).collect();
+        assert_eq!(before, topic.locations());
+        let kept: Vec<RecordOffset> = before.iter().copied().filter(|location| location.offset < lost_from).collect();
         (0..2).for_each(|partition| topic.cut(partition, lost_from));
         // Other records come to the same places, and some more.
         for (partition, offset) in (0..2).flat_map(|partition| (lost_from..40).map(move |offset| (partition, offset))) {
-            topic.put(command_for(Place { partition, offset }, "00"));
+            topic.put(record_for(RecordOffset { partition, offset }, "00"));
         }
         calm_sessions(&topic, 4, Duration::from_secs(60)).await;
-        let again: Vec<Place> = topic.places().into_iter().filter(|place| !kept.contains(place)).collect();
+        let again: Vec<RecordOffset> =
+            topic.locations().into_iter().filter(|location| !kept.contains(location)).collect();
         let mut expected = [before, again].concat();
-        expected.sort_by_key(|place| (place.partition, place.offset));
+        expected.sort_by_key(|location| (location.partition, location.offset));
         calm_sessions_of(&topic, &executor(4), expected.len(), Duration::from_secs(60)).await;
         assert_eq!(answered(&topic), expected);
     }
@@ -355,31 +361,31 @@ async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_is_no_request_later_when_its_schema_is_known() {
     let ill = Upstream::new(Health::Stopped);
-    let topic = Topic::new(1);
-    topic.put(command(Place { partition: 0, offset: 0 }, 0));
+    let topic = MemoryRequestTopic::new(1);
+    topic.put(record(RecordOffset { partition: 0, offset: 0 }, 0));
     topic.put(foreign(1));
     calm_sessions_of(&topic, &executor_of([app("wx1", &ill, 4)]), usize::MAX, Duration::from_secs(10)).await;
-    assert_eq!(answered(&topic), topic.places()[1..]);
+    assert_eq!(answered(&topic), topic.locations()[1..]);
 
     ill.becomes(Health::Well);
     let decoder = RequestDecoder::new(Framing::SingleObject);
     decoder.learn(9, FOREIGN_SCHEMA).unwrap();
     let executor = Arc::new(Executor::new([app("wx1", &ill, 4)], "requests".into(), decoder, None, PATIENCE));
     calm_sessions_of(&topic, &executor, usize::MAX, Duration::from_secs(60)).await;
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 /// Takes so many answers in a minute, and no more.
 struct Slow {
-    log: MemoryTopic,
+    log: MemoryAnswerLog,
     answers_max: usize,
 }
 
 impl CommitLog for Slow {
-    type Opened = OpenedCommands;
+    type Opened = OpenedRequests;
     type Batch = AnswerBatch;
 
-    async fn open(&mut self) -> Result<OpenedCommands, OpenError> {
+    async fn open(&mut self) -> Result<OpenedRequests, OpenError> {
         self.log.open().await
     }
 
@@ -414,7 +420,7 @@ async fn replies_that_a_log_is_too_slow_for_come_in_smaller_transactions() {
         };
         log = back.unwrap();
     }
-    assert_eq!(answered(&topic), topic.places());
+    assert_eq!(answered(&topic), topic.locations());
 }
 
 mod schemas;

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use promoter_connector::model::material::MaterialRequest;
+use promoter_connector::model::request::record::{CONTENT_TYPE, Header, RecordOffset, RequestRecord};
 use promoter_connector::model::time::UnixMillis;
-use promoter_connector::requests::command::{CONTENT_TYPE, Command, Header, Place};
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::simulator::Options;
 use promoter_connector::simulator::faults::{Fault, FaultRate, Level};
@@ -14,11 +14,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::upstream::Outage;
-use crate::requests::{AVRO, Asked, End, FLAWS_COUNT, JSON, asked};
+use crate::sample_requests::{AVRO, Asked, End, FLAWS_COUNT, JSON, asked};
 
 pub const START: UnixMillis = UnixMillis(1_700_000_000_000);
 const APPS: [&str; 3] = ["wx1", "wx2", "wx3"];
-/// A path the world takes no more: the lane knows no bound, so it has to ask.
+/// A path the world takes no more: the pipeline knows no bound, so it has to ask.
 const LONG_PATH_BYTES: usize = 1100;
 /// What the registry has the schemas of askers under.
 pub const FOREIGN_IDS: Range<i32> = 20..24;
@@ -46,11 +46,11 @@ pub struct Plan {
 #[derive(Clone, Copy)]
 pub struct Loss {
     pub at: Duration,
-    pub place: Place,
+    pub location: RecordOffset,
 }
 
 pub struct Planned {
-    pub place: Place,
+    pub location: RecordOffset,
     /// When it comes.
     pub at: Duration,
     pub asked: Asked,
@@ -66,7 +66,7 @@ pub enum Kind {
     /// Of a promoter who is not authorised.
     Stranger,
     LongPath,
-    /// The lane itself finds what is wrong with it.
+    /// The pipeline itself finds what is wrong with it.
     Flawed,
 }
 
@@ -82,12 +82,12 @@ impl Kind {
 }
 
 impl Planned {
-    pub fn command(&self) -> Command {
+    pub fn record(&self) -> RequestRecord {
         let content_type = self.asked.content_type.as_bytes().into();
         let header = Header { name: CONTENT_TYPE.to_owned(), value: Some(content_type) };
         let value = self.asked.value.clone().map(Into::into);
-        Command {
-            place: self.place,
+        RequestRecord {
+            location: self.location,
             timestamp: UnixMillis(START.0 + i64::try_from(self.at.as_millis()).unwrap()),
             key: None,
             headers: vec![header],
@@ -131,13 +131,13 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
         }
         let partition = random.random_range(0..partitions);
         let offset = &mut offsets[partition as usize];
-        // Control records, and what was compacted away, leave gaps; some are wider than a window.
+        // Control records, and what was compacted away, leave gaps; some are wider than a tracker.
         *offset += if random.random_bool(0.02) { 2000 } else { random.random_range(1..4) };
-        let place = Place { partition, offset: *offset };
+        let location = RecordOffset { partition, offset: *offset };
         let app = outage.as_ref().filter(|_| is_one_of_many).map(|outage| outage.app.clone());
         let asked = request(seed, number, at, app, &options, random);
-        let mut planned = Planned { place, at, kind: Kind::of(&asked), asked, is_lost: false, fingerprint: 0 };
-        planned.fingerprint = planned.command().fingerprint();
+        let mut planned = Planned { location, at, kind: Kind::of(&asked), asked, is_lost: false, fingerprint: 0 };
+        planned.fingerprint = planned.record().fingerprint();
         requests.push(planned);
     }
     let retry = RetrySettings {
@@ -168,7 +168,7 @@ fn estrange(seed: u64, quiet: Duration, requests: &mut [Planned]) -> Vec<Range<D
             let id = FOREIGN_IDS.start + random.random_range(0..FOREIGN_IDS.len() as i32);
             let body = planned.asked.value.take().expect("it has a value").split_off(SINGLE_OBJECT_HEADER_BYTES);
             planned.asked.value = Some([&[0], &id.to_be_bytes()[..], &body].concat());
-            planned.fingerprint = planned.command().fingerprint();
+            planned.fingerprint = planned.record().fingerprint();
         }
     }
     let mut times = [0.0; 4].map(|_| quiet.mul_f64(random.random_range(0.0..1.0)));
@@ -180,12 +180,12 @@ fn estrange(seed: u64, quiet: Duration, requests: &mut [Planned]) -> Vec<Range<D
 /// Some of the last records of a partition; others come to their places.
 fn lose(at: Duration, requests: &mut [Planned], offsets: &mut [i64], random: &mut ChaCha8Rng) -> Option<Loss> {
     let first = requests.len() - random.random_range(1..=requests.len().clamp(1, 20));
-    let place = requests.get(first)?.place;
-    for planned in requests.iter_mut().filter(|planned| planned.place.partition == place.partition) {
-        planned.is_lost = planned.place.offset >= place.offset;
+    let location = requests.get(first)?.location;
+    for planned in requests.iter_mut().filter(|planned| planned.location.partition == location.partition) {
+        planned.is_lost = planned.location.offset >= location.offset;
     }
-    offsets[place.partition as usize] = place.offset - 1;
-    Some(Loss { at, place })
+    offsets[location.partition as usize] = location.offset - 1;
+    Some(Loss { at, location })
 }
 
 fn options(seed: u64, random: &mut ChaCha8Rng) -> Options {
@@ -226,7 +226,7 @@ fn faults(random: &mut ChaCha8Rng) -> Vec<FaultRate> {
             faults.iter().filter(|_| random.random_bool(chance)).map(|fault| FaultRate { fault: *fault, rate }),
         );
     }
-    // So that the lane's patience comes to its end.
+    // So that the pipeline's patience comes to its end.
     let unable = [Fault::Busy, Fault::Error500, Fault::TryLater];
     if random.random_bool(0.1) {
         rates.push(FaultRate { fault: unable[random.random_range(0..unable.len())], rate: 0.95 });

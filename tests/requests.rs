@@ -1,37 +1,37 @@
-//! The lane of the requests for material on paused time against the simulated upstream, many seeds of it.
+//! The pipeline of the requests for material on paused time against the simulated upstream, many seeds of it.
 //!
-//! Everything is real but the network, Kafka and the clock: listener, windows, executor, client, tokens, retries and
+//! Everything is real but the network, Kafka and the clock: listener, trackers, executor, client, tokens, retries and
 //! supervisor run against a seeded world with every class of error, and a request topic in memory that aborts, loses
 //! answers, revocations and dies at its named points. Processes are killed between any two steps, or told to stop, and the
 //! next one goes on. In the end each request must have exactly one answer, and one that the world gave cause for.
 //!
 //! ```text
-//! cargo test --test commands                            # SIMULATION_SEEDS of them, 300 by default
-//! SIMULATION_SEED=17 cargo test --test commands         # one of them again
+//! cargo test --test requests                            # SIMULATION_SEEDS of them, 300 by default
+//! SIMULATION_SEED=17 cargo test --test requests         # one of them again
 //! ```
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod commands {
+mod requests {
     pub mod judge;
-    pub mod lives;
     pub mod plan;
+    pub mod process_runs;
     pub mod upstream;
 }
 #[path = "harness/requests.rs"]
-mod requests;
+mod sample_requests;
 #[path = "harness/seeds.rs"]
 mod seeds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commands::judge::{Ended, judge};
-use commands::lives::{Outcome, live};
-use commands::plan::Kind;
-use commands::upstream::Call;
 use promoter_connector::model::material::{self, MaterialRefusal};
+use promoter_connector::model::request::record::RequestAnswer;
 use promoter_connector::model::time::UnixMillis;
-use promoter_connector::requests::command::Answer;
+use requests::judge::{Ended, judge};
+use requests::plan::Kind;
+use requests::process_runs::{Outcome, run_seed};
+use requests::upstream::Call;
 
 /// So many seeds bring every fault and every end.
 const SEEDS: u64 = 300;
@@ -74,25 +74,28 @@ struct Judged {
 
 fn run(seed: u64) -> Result<Judged, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let outcome = runtime.block_on(live(seed))?;
+    let outcome = runtime.block_on(run_seed(seed))?;
     Ok(Judged { ends: judge(&outcome.requests, &outcome.answers, &outcome.calls)?, outcome })
 }
 
 #[test]
 fn whatever_happens_each_request_is_answered_once_and_as_the_world_gave_cause() {
-    let judged = seeds::each("commands", SEEDS, run);
+    let judged = seeds::each("requests", SEEDS, run);
     let mut ends: BTreeMap<Ended, usize> = BTreeMap::new();
-    let mut deaths: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut process_ends: BTreeMap<&str, usize> = BTreeMap::new();
     let mut struck: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for Judged { ends: of_seed, outcome } in &judged {
         of_seed.iter().for_each(|(ended, count)| *ends.entry(*ended).or_default() += count);
-        outcome.deaths.iter().for_each(|(death, count)| *deaths.entry(death).or_default() += count);
+        outcome
+            .process_ends
+            .iter()
+            .for_each(|(process_end, count)| *process_ends.entry(process_end).or_default() += count);
         for (path, outcomes) in &outcome.struck {
             let all = struck.entry(path.clone()).or_default();
             outcomes.iter().for_each(|(outcome, count)| *all.entry(outcome.clone()).or_default() += count);
         }
     }
-    println!("{} seeds, {ends:?}\nends of processes {deaths:?}\n{struck:#?}", judged.len());
+    println!("{} seeds, {ends:?}\nends of processes {process_ends:?}\n{struck:#?}", judged.len());
     if (judged.len() as u64) < SEEDS {
         return;
     }
@@ -111,8 +114,8 @@ fn whatever_is_wrong_with_one_answer_or_call_is_caught() {
     let of_kind = |kind| requests.iter().position(|planned| planned.kind == kind).expect("this seed has of each kind");
     let (flawed, whole) = (of_kind(Kind::Flawed), of_kind(Kind::Whole));
     assert!(requests.iter().all(|planned| !planned.is_lost), "this seed loses no request");
-    let at = |number: usize| answers.iter().position(|answer| answer.place == requests[number].place).unwrap();
-    let caught = |change: &dyn Fn(&mut Vec<_>, &mut commands::upstream::Calls)| {
+    let at = |number: usize| answers.iter().position(|answer| answer.location == requests[number].location).unwrap();
+    let caught = |change: &dyn Fn(&mut Vec<_>, &mut requests::upstream::Calls)| {
         let (mut answers, mut calls) = (answers.clone(), calls.clone());
         change(&mut answers, &mut calls);
         judge(&requests, &answers, &calls).is_err()
@@ -130,8 +133,10 @@ fn whatever_is_wrong_with_one_answer_or_call_is_caught() {
         "answers that were mixed up went unnoticed"
     );
     for errcode in [None, Some(-1), Some(103_006), Some(9_300_001), Some(48_001)] {
-        let failed = |answers: &mut Vec<commands::judge::Committed>| {
-            let Answer::Reply(result) = &mut answers[at(whole)].answer else { panic!("a whole request has a reply") };
+        let failed = |answers: &mut Vec<requests::judge::Committed>| {
+            let RequestAnswer::Reply(result) = &mut answers[at(whole)].answer else {
+                panic!("a whole request has a reply")
+            };
             result.outcome = material::MaterialOutcome::Failed(MaterialRefusal { errcode, message: "failed".into() });
         };
         assert!(caught(&|answers, _| failed(answers)), "a failure without a cause went unnoticed: {errcode:?}");

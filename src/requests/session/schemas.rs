@@ -1,4 +1,4 @@
-//! What waits for schemas ([`crate::requests::strand`]): asks for these, beside everything else, and reads on when they
+//! What waits for schemas ([`crate::model::request::schema_bucket`]): asks for these, beside everything else, and reads on when they
 //! are known.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Session;
-use super::again::ReadBack;
-use crate::requests::command::{Answer, Place};
-use crate::requests::executor::{Executor, Reading};
-use crate::requests::log::CommandLog;
-use crate::requests::strand::{StrandNumber, number};
+use super::AnsweringSession;
+use super::reread::RereadRecords;
+use crate::model::request::record::{RecordOffset, RequestAnswer};
+use crate::model::request::schema_bucket::{BucketNumber, number};
+use crate::requests::executor::{DecodedRecord, Executor};
+use crate::requests::log::AnswerLog;
 use crate::upstream::transport::Transport;
 
 /// How many schemas are asked for at once.
@@ -25,17 +25,17 @@ const BARREN_FOR: Duration = Duration::from_secs(60);
 
 /// The schemas that are asked for.
 #[derive(Default)]
-pub(super) struct Lessons {
+pub(super) struct PendingSchemas {
     /// Each ends with its id, and with the reason where no request can be read with it.
     pub running: JoinSet<(i32, Result<(), String>)>,
     asked: BTreeSet<i32>,
     /// Ids that no request can be read with: since when that is known, and why it is so.
     barren: BTreeMap<i32, (Instant, String)>,
-    /// Whether a window has met what it can't read.
+    /// Whether a tracker has met what it can't read.
     is_doubted: bool,
 }
 
-impl Lessons {
+impl PendingSchemas {
     pub fn asked_count(&self) -> usize {
         self.asked.len()
     }
@@ -48,7 +48,7 @@ impl Lessons {
         }
     }
 
-    /// A window can't read this any more. False where nobody can.
+    /// A tracker can't read this any more. False where nobody can.
     pub fn doubt<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) -> bool {
         let may_be_known = self.why_barren(id).is_none();
         if may_be_known {
@@ -75,56 +75,61 @@ impl Lessons {
     }
 }
 
-impl<L: CommandLog, T: Transport> Session<L, T> {
-    /// A request has come that nobody can read yet: it begins a strand, or the strand that it is in waits from here on.
-    pub(super) fn put_off(&mut self, Place { partition, offset }: Place, id: i32) {
+impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
+    /// A request has come that nobody can read yet: it begins a bucket, or the bucket that it is in waits from here on.
+    pub(super) fn put_off(&mut self, RecordOffset { partition, offset }: RecordOffset, id: i32) {
         let Some(partition) = self.partitions.get_mut(&partition) else { return };
         partition.put_off(offset, id, self.executor.own_schema_id());
-        if self.jobs.lessons.why_barren(id).is_none() {
+        if self.rereads.schemas.why_barren(id).is_none() {
             partition.ask(number(id), id);
-            self.jobs.lessons.ask(id, &self.executor);
+            self.rereads.schemas.ask(id, &self.executor);
         }
     }
 
-    /// Gives what was read again of a strand to its windows, as far as it can be read.
-    pub(super) fn read_on(&mut self, partition: i32, strand: StrandNumber, ReadBack { commands, mut next }: ReadBack) {
-        for (command, reading) in commands {
-            let offset = command.place.offset;
-            let schema_id = self.executor.schema_id(&command);
-            let found = self.partitions.get(&partition).and_then(|partition| partition.strand_of(offset, schema_id));
-            if found != Some(strand) {
+    /// Gives what was read again of a bucket to its trackers, as far as it can be read.
+    pub(super) fn read_on(
+        &mut self,
+        partition: i32,
+        bucket: BucketNumber,
+        RereadRecords { records, mut next }: RereadRecords,
+    ) {
+        for (record, reading) in records {
+            let offset = record.location.offset;
+            let schema_id = self.executor.schema_id(&record);
+            let found = self.partitions.get(&partition).and_then(|partition| partition.bucket_of(offset, schema_id));
+            if found != Some(bucket) {
                 continue;
             }
             match reading {
-                Reading::Errand(errand) => self.give(command, errand, Some(strand)),
-                Reading::DeadLetter(letter) => self.answer_at_once(command, Answer::DeadLetter(letter)),
-                Reading::UnknownSchema(id) => {
-                    if let Some(why) = self.jobs.lessons.why_barren(id) {
-                        let letter = self.executor.without_schema(&command, why.to_owned());
-                        self.answer_at_once(command, Answer::DeadLetter(letter));
+                DecodedRecord::Request(request) => self.give(record, request, Some(bucket)),
+                DecodedRecord::DeadLetter(letter) => self.answer_at_once(record, RequestAnswer::DeadLetter(letter)),
+                DecodedRecord::UnknownSchema(id) => {
+                    if let Some(why) = self.rereads.schemas.why_barren(id) {
+                        let letter = self.executor.without_schema(&record, why.to_owned());
+                        self.answer_at_once(record, RequestAnswer::DeadLetter(letter));
                         continue;
                     }
-                    self.jobs.lessons.ask(id, &self.executor);
+                    self.rereads.schemas.ask(id, &self.executor);
                     let partition = self.partitions.get_mut(&partition);
-                    partition.into_iter().for_each(|partition| partition.ask(strand, id));
+                    partition.into_iter().for_each(|partition| partition.ask(bucket, id));
                     next = offset;
                     break;
                 }
             }
         }
         let partition = self.partitions.get_mut(&partition);
-        partition.into_iter().for_each(|partition| partition.read_strand_to(strand, next));
+        partition.into_iter().for_each(|partition| partition.read_bucket_to(bucket, next));
     }
 
     /// The schema is known now, or it is known that no request can be read with it.
     pub(super) fn reconsider(&mut self, (id, learnt): (i32, Result<(), String>)) {
-        let lessons = &mut self.jobs.lessons;
-        lessons.end(id, learnt);
-        let is_doubted = std::mem::take(&mut lessons.is_doubted);
+        let schemas = &mut self.rereads.schemas;
+        schemas.end(id, learnt);
+        let is_doubted = std::mem::take(&mut schemas.is_doubted);
         for partition in self.partitions.values_mut() {
-            partition.go_on(&lessons.asked);
+            partition.go_on(&schemas.asked);
             let backlogs = partition.backlogs.values_mut().filter(|_| is_doubted);
-            backlogs.for_each(|backlog| backlog.window.reconsider());
+            backlogs.for_each(|backlog| backlog.tracker.reconsider());
         }
         self.look_back(false);
     }

@@ -13,11 +13,11 @@ use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::commit::failpoint::Failpoint;
 use promoter_connector::commit::fault_script::{FaultScript, ScriptedFault};
 use promoter_connector::model::promoter::{AppId, IdKind};
+use promoter_connector::model::request::record::RecordOffset;
 use promoter_connector::model::time::UnixMillis;
-use promoter_connector::requests::command::Place;
-use promoter_connector::requests::executor::{CommandApp, Executor, SchemaSource, Told};
-use promoter_connector::requests::lane::CommandLane;
-use promoter_connector::requests::memory_topic::{Answered, MemoryTopic, Topic};
+use promoter_connector::requests::executor::{Executor, MaterialApp, SchemaFuture, SchemaSource};
+use promoter_connector::requests::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
+use promoter_connector::requests::pipeline::RequestPipeline;
 use promoter_connector::simulator::{SharedWorld, SimulatedTransport, World};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::buffer::Buffer;
@@ -46,14 +46,14 @@ pub struct Outcome {
     /// The world's own count: outcomes by path.
     pub struck: BTreeMap<String, BTreeMap<String, u64>>,
     /// How often processes came to which end.
-    pub deaths: BTreeMap<&'static str, usize>,
+    pub process_ends: BTreeMap<&'static str, usize>,
 }
 
 struct Scene {
     plan: Plan,
     registry: Arc<SimulatedRegistry>,
     upstream: WatchedUpstream,
-    topic: Topic,
+    topic: MemoryRequestTopic,
     /// Nothing goes wrong any more.
     calm: Arc<AtomicBool>,
 }
@@ -65,7 +65,7 @@ struct SimulatedRegistry {
 }
 
 impl SchemaSource for SimulatedRegistry {
-    fn schema(&self, id: i32) -> Told<'_> {
+    fn schema(&self, id: i32) -> SchemaFuture<'_> {
         Box::pin(async move {
             sleep(Duration::from_millis(20)).await;
             if self.away.iter().any(|away| away.contains(&self.began.elapsed())) {
@@ -77,27 +77,27 @@ impl SchemaSource for SimulatedRegistry {
 }
 
 /// Lives through a seed. The error says what was not answered.
-pub async fn live(seed: u64) -> Result<Outcome, String> {
+pub async fn run_seed(seed: u64) -> Result<Outcome, String> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let plan = plan(seed, &mut random);
     let world = World::new(&plan.options, START).map_err(|error| error.to_string())?;
     let simulated = SimulatedTransport::new(SharedWorld::new(world), REQUEST_TIMEOUT);
     let upstream = WatchedUpstream { simulated, calls: Arc::default(), outage: plan.outage.clone() };
-    let topic = Topic::new(plan.partitions);
+    let topic = MemoryRequestTopic::new(plan.partitions);
     let began = Instant::now();
     let registry = Arc::new(SimulatedRegistry { began, away: plan.registry_away.clone() });
     let scene = Scene { plan, registry, upstream, topic, calm: Arc::default() };
     let revocations = random.random();
-    let deaths = tokio::select! {
+    let process_ends = tokio::select! {
         biased;
-        deaths = lives(&scene, &mut random) => deaths?,
+        process_ends = process_runs(&scene, &mut random) => process_ends?,
         () = around(&scene, revocations) => unreachable!("what happens around has no end"),
     };
     let time = |at: Instant| UnixMillis(START.0 + i64::try_from((at - began).as_millis()).unwrap());
     let committed = scene.topic.answers().into_iter();
     let answers = committed.map(|answered| {
-        let Answered { place, fingerprint, answer, at } = answered;
-        Committed { place, fingerprint, answer, at: time(at) }
+        let CommittedAnswer { location, fingerprint, answer, at } = answered;
+        Committed { location, fingerprint, answer, at: time(at) }
     });
     let now = scene.upstream.now();
     let statistics = scene.upstream.simulated.world().with(|world| world.statistics(now));
@@ -105,7 +105,7 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
         answers: answers.collect(),
         calls: scene.upstream.calls.lock().unwrap().clone(),
         struck: serde_json::from_value(statistics["calls"].clone()).map_err(|error| error.to_string())?,
-        deaths,
+        process_ends,
         requests: scene.plan.requests,
     })
 }
@@ -116,11 +116,11 @@ async fn around(scene: &Scene, seed: u64) {
     let coming = async {
         for planned in &scene.plan.requests {
             sleep_until(began + planned.at).await;
-            scene.topic.put(planned.command());
+            scene.topic.put(planned.record());
         }
     };
     let losing = async {
-        if let Some(Loss { at, place: Place { partition, offset } }) = scene.plan.loss {
+        if let Some(Loss { at, location: RecordOffset { partition, offset } }) = scene.plan.loss {
             sleep_until(began + at).await;
             scene.topic.cut(partition, offset);
         }
@@ -140,21 +140,21 @@ async fn around(scene: &Scene, seed: u64) {
     std::future::pending::<()>().await;
 }
 
-async fn lives(scene: &Scene, random: &mut ChaCha8Rng) -> Result<BTreeMap<&'static str, usize>, String> {
+async fn process_runs(scene: &Scene, random: &mut ChaCha8Rng) -> Result<BTreeMap<&'static str, usize>, String> {
     let began = Instant::now();
-    let mut deaths = BTreeMap::new();
+    let mut process_ends = BTreeMap::new();
     loop {
         let calm = scene.calm.load(Ordering::Relaxed);
-        let death = life(scene, random, calm).await?;
-        *deaths.entry(death).or_default() += 1;
+        let process_end = process_run(scene, random, calm).await?;
+        *process_ends.entry(process_end).or_default() += 1;
         if is_everything_answered(scene) {
-            return Ok(deaths);
+            return Ok(process_ends);
         }
         if began.elapsed() > scene.plan.options.quiet_after.unwrap_or_default() + SETTLE_MAX {
-            let answered: Vec<Place> = scene.topic.answers().iter().map(|answered| answered.place).collect();
-            let mut open = scene.topic.places();
-            open.retain(|place| !answered.contains(place));
-            return Err(format!("no answer to {open:?}, and none comes any more: {deaths:?}"));
+            let answered: Vec<RecordOffset> = scene.topic.answers().iter().map(|answered| answered.location).collect();
+            let mut open = scene.topic.locations();
+            open.retain(|location| !answered.contains(location));
+            return Err(format!("no answer to {open:?}, and none comes any more: {process_ends:?}"));
         }
         // Until somebody starts the next one.
         sleep(Duration::from_millis(random.random_range(0..60_000))).await;
@@ -162,13 +162,13 @@ async fn lives(scene: &Scene, random: &mut ChaCha8Rng) -> Result<BTreeMap<&'stat
 }
 
 /// One process. Tells what ended it; the error is an end that nothing explains.
-async fn life(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Result<&'static str, String> {
-    let lane = lane(scene);
+async fn process_run(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Result<&'static str, String> {
+    let pipeline = pipeline(scene);
     let (stop, crashed) = (CancellationToken::new(), CancellationToken::new());
     let mut scripts = ChaCha8Rng::seed_from_u64(random.random());
     let make_log = || {
         let script = script(scripts.random(), scene.calm.clone(), crashed.clone());
-        MemoryTopic::new(scene.topic.clone(), script)
+        MemoryAnswerLog::new(scene.topic.clone(), script)
     };
     let length = if calm { SETTLE_MAX } else { Duration::from_millis(random.random_range(1..600_000)) };
     let is_killed = random.random_bool(0.5);
@@ -184,8 +184,8 @@ async fn life(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Result<&'st
     };
     tokio::select! {
         biased;
-        death = end => Ok(death),
-        ended = supervisor::run(&lane, make_log, &stop, scene.plan.retry) => match ended {
+        process_end = end => Ok(process_end),
+        ended = supervisor::run(&pipeline, make_log, &stop, scene.plan.retry) => match ended {
             Ok(()) => Ok("stopped"),
             // A stop within a transaction that failed, or a first opening that failed for a minute.
             Err(_) if !calm => Ok("failed"),
@@ -194,7 +194,7 @@ async fn life(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Result<&'st
     }
 }
 
-fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
+fn pipeline(scene: &Scene) -> RequestPipeline<WatchedUpstream> {
     let Plan { options, retry, holds, concurrency, .. } = &scene.plan;
     let app = |id: &String| {
         let settings = ClientSettings {
@@ -209,12 +209,12 @@ fn lane(scene: &Scene) -> CommandLane<WatchedUpstream> {
             in_flight: 1,
             reading: Buffer::new(2 << 20),
         };
-        CommandApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)
+        MaterialApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)
     };
     let decoder = RequestDecoder::new(Framing::SingleObject);
     let registry: Option<Arc<dyn SchemaSource>> = Some(scene.registry.clone());
     let executor = Executor::new(options.apps.iter().map(app), REQUEST_TOPIC.into(), decoder, registry, *retry);
-    CommandLane { executor: Arc::new(executor), totals: Arc::default() }
+    RequestPipeline { executor: Arc::new(executor), totals: Arc::default() }
 }
 
 /// What befalls the topic, one call after the other.
@@ -227,7 +227,7 @@ fn script(seed: u64, calm: Arc<AtomicBool>, crashed: CancellationToken) -> Fault
         let fault = match random.random_range(0..100) {
             _ if calm.load(Ordering::Relaxed) => ScriptedFault::None,
             _ if aborts_to_come > 0 => ScriptedFault::Aborted,
-            // So many that the lane gives a batch up.
+            // So many that the pipeline gives a batch up.
             0 => {
                 aborts_to_come = 8;
                 ScriptedFault::Aborted
@@ -235,7 +235,7 @@ fn script(seed: u64, calm: Arc<AtomicBool>, crashed: CancellationToken) -> Fault
             1..6 => ScriptedFault::Aborted,
             6..10 => ScriptedFault::UnknownCommitted,
             10..14 => ScriptedFault::UnknownAborted,
-            14..18 => ScriptedFault::Crash(Failpoint::COMMANDS[random.random_range(0..Failpoint::COMMANDS.len())]),
+            14..18 => ScriptedFault::Crash(Failpoint::REQUESTS[random.random_range(0..Failpoint::REQUESTS.len())]),
             _ => ScriptedFault::None,
         };
         (delay, fault)
@@ -249,11 +249,13 @@ fn is_everything_answered(scene: &Scene) -> bool {
     }
     let answered: HashSet<(i32, i64, u64)> = scene.topic.answers().iter().map(key).collect();
     let mut asked = scene.plan.requests.iter().filter(|planned| !planned.is_lost);
-    asked.all(|Planned { place, fingerprint, .. }| answered.contains(&(place.partition, place.offset, *fingerprint)))
+    asked.all(|Planned { location, fingerprint, .. }| {
+        answered.contains(&(location.partition, location.offset, *fingerprint))
+    })
 }
 
-fn key(Answered { place, fingerprint, .. }: &Answered) -> (i32, i64, u64) {
-    (place.partition, place.offset, *fingerprint)
+fn key(CommittedAnswer { location, fingerprint, .. }: &CommittedAnswer) -> (i32, i64, u64) {
+    (location.partition, location.offset, *fingerprint)
 }
 
 async fn everything_is_answered(scene: &Scene) {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use promoter_connector::model::material::{Material, MaterialOutcome, MaterialRefusal, MaterialResult};
+use promoter_connector::model::request::record::{RecordOffset, RequestAnswer};
 use promoter_connector::model::time::UnixMillis;
-use promoter_connector::requests::command::{Answer, Place};
 use serde_json::Value;
 
 use super::plan::{Kind, Planned, START};
 use super::upstream::{Call, Calls, Given};
-use crate::requests::End;
+use crate::sample_requests::End;
 
 /// An upstream that stays unable is asked for a minute, and for ten where a deadline is further away; up to the pause
 /// before the call that would come after it.
@@ -33,10 +33,10 @@ const UNABLE: [i64; 5] = [-1, 103_009, 103_011, 103_012, 103_013];
 /// An answer with the time of its commit.
 #[derive(Clone)]
 pub struct Committed {
-    pub place: Place,
+    pub location: RecordOffset,
     /// Of the record at that place that it answers.
     pub fingerprint: u64,
-    pub answer: Answer,
+    pub answer: RequestAnswer,
     pub at: UnixMillis,
 }
 
@@ -80,7 +80,7 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Judgement<()> {
 pub fn judge(requests: &[Planned], answers: &[Committed], calls: &Calls) -> Judgement<BTreeMap<Ended, usize>> {
     let mut by_record: BTreeMap<(i32, i64, u64), Vec<&Committed>> = BTreeMap::new();
     for committed in answers {
-        let Place { partition, offset } = committed.place;
+        let RecordOffset { partition, offset } = committed.location;
         by_record.entry((partition, offset, committed.fingerprint)).or_default().push(committed);
     }
     ensure(calls.astray.is_empty(), || format!("calls for no request: {:?}", calls.astray))?;
@@ -93,8 +93,8 @@ pub fn judge(requests: &[Planned], answers: &[Committed], calls: &Calls) -> Judg
     }
     let mut ends = BTreeMap::new();
     for (number, planned) in requests.iter().enumerate() {
-        let Place { partition, offset } = planned.place;
-        let answers = by_record.remove(&(partition, offset, planned.command().fingerprint())).unwrap_or_default();
+        let RecordOffset { partition, offset } = planned.location;
+        let answers = by_record.remove(&(partition, offset, planned.record().fingerprint())).unwrap_or_default();
         if planned.is_lost && answers.is_empty() {
             continue;
         }
@@ -141,16 +141,16 @@ impl<'a> History<'a> {
         let late = self.calls.iter().find(|call| call.began > committed.at);
         ensure(late.is_none(), || format!("asked again when it was answered: {late:?}"))?;
         match &committed.answer {
-            Answer::DeadLetter(letter) => {
+            RequestAnswer::DeadLetter(letter) => {
                 ensure(self.planned.asked.end == End::DeadLetter(letter.reason), || "not this dead letter".into())?;
                 let origin = letter.origin.as_ref().map(|origin| (origin.partition, origin.offset));
-                let Place { partition, offset } = self.planned.place;
+                let RecordOffset { partition, offset } = self.planned.location;
                 ensure(origin == Some((partition, offset)), || "a dead letter of another place".into())?;
                 let raw = self.planned.asked.value.as_deref().unwrap_or_default();
                 ensure(*letter.raw == *raw, || "a dead letter with other bytes".into())?;
                 self.unasked(Ended::DeadLetter)
             }
-            Answer::Reply(result) => {
+            RequestAnswer::Reply(result) => {
                 self.check_echo(result)?;
                 match self.planned.kind {
                     Kind::Flawed => self.check_flawed(&result.outcome),

@@ -1,6 +1,6 @@
 //! What of one app's requests in one partition is answered.
 //!
-//! Requests of other apps stand between them and are none of a window's business: so each app has its own first request
+//! Requests of other apps stand between them and are none of a tracker's business: so each app has its own first request
 //! without an answer, and that of one whose upstream is away for days holds nobody else's. Of the requests behind the
 //! first, those that are answered are noted one by one, [`SPAN`] at most. What is more than an app's room in memory is
 //! *parked*: nothing is kept of it but the offset from which on the app's requests have to be read again.
@@ -13,14 +13,14 @@ use std::ops::Range;
 
 use crate::model::time::UnixMillis;
 
-/// How many requests behind the first without an answer may be begun or answered: the record of a window stays small.
+/// How many requests behind the first without an answer may be begun or answered: the record of a tracker stays small.
 pub const SPAN: usize = 1024;
 /// How many steps [`Expired`] may have. Each takes 16 bytes of the record.
 const STEPS_MAX: usize = 256;
 
-/// A window as it is kept.
+/// A tracker as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WindowRecord {
+pub struct TrackerRecord {
     /// The offset of the first request without an answer.
     pub first: i64,
     /// Behind it, and answered.
@@ -28,7 +28,7 @@ pub struct WindowRecord {
     pub expired: Expired,
 }
 
-impl WindowRecord {
+impl TrackerRecord {
     /// What stands at `end` or behind it is another log's.
     pub fn cut(&mut self, end: i64) {
         self.answered.split_off(&end);
@@ -37,7 +37,7 @@ impl WindowRecord {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Window {
+pub struct OffsetTracker {
     /// In memory, without an answer.
     open: BTreeSet<i64>,
     /// Answered, behind the first without an answer.
@@ -56,19 +56,19 @@ struct Parked {
     earliest: Option<UnixMillis>,
 }
 
-impl Window {
+impl OffsetTracker {
     /// Goes on where `record` was written: everything without an answer is read again.
-    pub fn resume(record: &WindowRecord) -> Window {
+    pub fn resume(record: &TrackerRecord) -> OffsetTracker {
         // Their deadlines are not known yet.
         let parked = Some(Parked { from: record.first, earliest: Some(UnixMillis(i64::MIN)) });
         let (answered, expired) = (record.answered.clone(), record.expired.clone());
-        Window { parked, answered, expired, ..Window::default() }
+        OffsetTracker { parked, answered, expired, ..OffsetTracker::default() }
     }
 
     /// Nothing where every request is answered.
-    pub fn record(&self) -> Option<WindowRecord> {
+    pub fn record(&self) -> Option<TrackerRecord> {
         let (answered, expired) = (self.answered.clone(), self.expired.clone());
-        Some(WindowRecord { first: self.first()?, answered, expired })
+        Some(TrackerRecord { first: self.first()?, answered, expired })
     }
 
     /// The offset of the first request without an answer.

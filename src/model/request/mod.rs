@@ -1,0 +1,15 @@
+//! Requests as records of a topic, and how far a partition of that topic is answered.
+//!
+//! A request topic is answered out of order: the offset that comes next says what has been read, and what of the records
+//! before it has no answer yet is the *metadata* that is committed with it ([`answered_offsets`]), app by app
+//! ([`offset_tracker`]).
+
+pub mod record;
+
+pub mod offset_tracker;
+
+pub mod schema_bucket;
+
+pub mod log_fingerprints;
+
+pub mod answered_offsets;

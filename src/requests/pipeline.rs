@@ -1,0 +1,40 @@
+//! The requests as a pipeline of the supervisor.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::executor::Executor;
+use super::log::{AnswerLog, OpenedRequests};
+use super::session;
+use super::totals::RequestTotals;
+use crate::commit::log::Ended;
+use crate::supervisor::Pipeline;
+use crate::upstream::transport::Transport;
+
+pub struct RequestPipeline<T> {
+    pub executor: Arc<Executor<T>>,
+    pub totals: Arc<RequestTotals>,
+}
+
+impl<T: Transport, L: AnswerLog> Pipeline<L> for RequestPipeline<T> {
+    const PIPELINE: &'static str = "requests";
+
+    fn begins(&self, opened: &OpenedRequests, milliseconds: u64) {
+        let (pipeline, partitions) = (<Self as Pipeline<L>>::PIPELINE, opened.answered.len());
+        tracing::info!(pipeline, milliseconds, partitions, "requests for material are taken");
+    }
+
+    async fn run(&self, log: L, opened: OpenedRequests, stop: &CancellationToken) -> (Option<L>, Ended) {
+        let (executor, totals) = (self.executor.clone(), self.totals.clone());
+        session::run(log, opened, executor, totals, stop).await
+    }
+
+    fn summarise(&self) {
+        self.totals.summarise();
+    }
+
+    fn say_stopped(&self) {
+        self.totals.say_stopped();
+    }
+}

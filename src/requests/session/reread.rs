@@ -1,0 +1,346 @@
+//! Reads again what was left in the topic: what is parked, when its app has room again or its deadline passes, and what
+//! waits for a schema.
+//!
+//! One piece at a time, by turns: as large as the backlog of one app may be, what is read again for it is bounded, and so
+//! is its share of the reading.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::AnsweringSession;
+use super::schemas::PendingSchemas;
+use crate::model::request::record::{RecordOffset, RequestRecord};
+use crate::model::request::schema_bucket::{BucketNumber, TrackerKey};
+use crate::model::time::UnixMillis;
+use crate::requests::executor::{DecodedRecord, DecodedRequest, Executor};
+use crate::requests::log::{AnswerLog, FETCH_RECORDS_MAX, FetchRange, FetchedRange};
+use crate::requests::partition::Sweep;
+use crate::upstream::transport::Transport;
+
+/// Before it is tried again where nothing could be read.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// How many pieces of one partition are read for one app before it is another's turn: going on where the last piece ended
+/// costs least.
+const IN_A_ROW_MAX: u32 = 16;
+
+/// What is read again, and what is to be.
+#[derive(Default)]
+pub(super) struct Rereads {
+    /// One at most.
+    pub running: JoinSet<(RereadJob, Option<RereadRecords>)>,
+    /// Whose turn it was last, and how often it was in a row.
+    last: Option<(i32, TrackerKey)>,
+    in_a_row: u32,
+    /// The bucket that was read on last,
+    last_bucket: Option<(i32, BucketNumber)>,
+    /// and whether nothing else was read again since.
+    bucket_was_last: bool,
+    /// Nothing is tried before.
+    stalled_until: Option<Instant>,
+    pub schemas: PendingSchemas,
+}
+
+/// Why something is read again.
+#[derive(Clone, Debug)]
+pub(super) struct RereadJob {
+    pub partition: i32,
+    kind: RereadPurpose,
+    from: i64,
+    to: i64,
+    /// Records, at least one.
+    most: usize,
+}
+
+#[derive(Clone, Debug)]
+enum RereadPurpose {
+    Bucket(BucketNumber),
+    /// For the room of an app.
+    CatchUp(TrackerKey),
+    /// For what has a deadline that has passed by a time.
+    Sweep(TrackerKey, UnixMillis),
+}
+
+/// Requests, with what they say, and up to where nothing else stands.
+pub(super) struct RereadRecords {
+    pub records: Vec<(RequestRecord, DecodedRecord)>,
+    pub next: i64,
+}
+
+/// What a request that was read again says to an app.
+enum Recognised {
+    Request(Box<DecodedRequest>),
+    Nothing,
+    /// It may be a request of the app; its schema is not known now.
+    Doubtful,
+}
+
+/// What to do with a request that was read again.
+enum CatchUpStep {
+    Skip,
+    Stop,
+    RequestAnswer(crate::model::request::record::RequestAnswer),
+    Begin,
+}
+
+impl Rereads {
+    fn start<T: Transport>(&mut self, job: RereadJob, executor: Arc<Executor<T>>, again: mpsc::Sender<FetchRange>) {
+        self.running.spawn(async move {
+            let read = read(&job, &executor, &again).await;
+            (job, read)
+        });
+    }
+}
+
+/// Nothing where nobody reads any more. Never waits for a schema: what has to wait for one must hold up nothing else.
+async fn read<T: Transport>(
+    job: &RereadJob,
+    executor: &Executor<T>,
+    again: &mpsc::Sender<FetchRange>,
+) -> Option<RereadRecords> {
+    let (chunk, answer) = oneshot::channel();
+    let RereadJob { partition, from, to, most, .. } = *job;
+    again.send(FetchRange { partition, from, to, most, chunk }).await.ok()?;
+    let FetchedRange { records, next } = answer.await.ok()?;
+    let read = |record: RequestRecord| {
+        let reading = executor.read(&record);
+        (record, reading)
+    };
+    Some(RereadRecords { records: records.into_iter().map(read).collect(), next })
+}
+
+impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
+    /// Begins to read something again, where that is due.
+    pub(super) fn look_back(&mut self, has_ended: bool) {
+        let now = Instant::now();
+        if has_ended || !self.rereads.running.is_empty() || self.rereads.stalled_until.is_some_and(|until| until > now)
+        {
+            return;
+        }
+        if let Some(job) = self.next_job(now) {
+            self.rereads.start(job, self.executor.clone(), self.again.clone());
+        }
+    }
+
+    /// Strands and what is parked take turns.
+    fn next_job(&mut self, now: Instant) -> Option<RereadJob> {
+        let bucket = self.bucket_job();
+        let job = match bucket {
+            Some(bucket) if self.rereads.bucket_was_last => self.tracker_job(now).or(Some(bucket)),
+            None => self.tracker_job(now),
+            bucket => bucket,
+        }?;
+        self.rereads.bucket_was_last = match job.kind {
+            RereadPurpose::Bucket(number) => {
+                self.rereads.last_bucket = Some((job.partition, number));
+                true
+            }
+            RereadPurpose::CatchUp(_) | RereadPurpose::Sweep(..) => false,
+        };
+        Some(job)
+    }
+
+    /// The next bucket that can be read on, by turns.
+    fn bucket_job(&self) -> Option<RereadJob> {
+        if !self.quotas.has_room_for_others() {
+            return None;
+        }
+        let buckets = || {
+            self.partitions.iter().flat_map(|(partition, buckets)| {
+                let to = buckets.next();
+                buckets.readable_buckets().map(move |(number, from)| (*partition, number, from, to))
+            })
+        };
+        let last = self.rereads.last_bucket;
+        let behind = buckets().find(|(partition, number, ..)| Some((*partition, *number)) > last);
+        let (partition, number, from, to) = behind.or_else(|| buckets().next())?;
+        Some(RereadJob { partition, kind: RereadPurpose::Bucket(number), from, to, most: FETCH_RECORDS_MAX })
+    }
+
+    fn tracker_job(&mut self, now: Instant) -> Option<RereadJob> {
+        let has_room = self.quotas.has_room_for_others();
+        let parked = self.partitions.iter().flat_map(|(number, partition)| {
+            let parked = partition.backlogs.iter().filter(|(_, backlog)| backlog.tracker.parked_from().is_some());
+            parked.map(|(key, _)| (*number, key.clone()))
+        });
+        let parked: BTreeSet<(i32, TrackerKey)> = parked.collect();
+        let last = self.rereads.last.clone();
+        let is_again = self.rereads.in_a_row < IN_A_ROW_MAX;
+        let same = parked.iter().filter(|key| is_again && Some(*key) == last.as_ref());
+        let behind = parked.iter().filter(|key| Some(*key) > last.as_ref());
+        let others = behind.chain(parked.iter().filter(|key| Some(*key) <= last.as_ref()));
+        for key in same.chain(others) {
+            if let Some(job) = self.job_for(key.0, &key.1, has_room, now) {
+                self.rereads.in_a_row = if Some(key) == last.as_ref() { self.rereads.in_a_row + 1 } else { 0 };
+                self.rereads.last = Some(key.clone());
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// A look for deadlines and the room of the app take turns.
+    fn job_for(&mut self, number: i32, key: &TrackerKey, has_room: bool, now: Instant) -> Option<RereadJob> {
+        let time = self.executor.now();
+        let room = self.executor.room(&key.app);
+        let has_place = match room {
+            Some(room) => self.quotas.is_half_empty(&key.app, room),
+            // Each is refused at once.
+            None => has_room,
+        };
+        let partition = self.partitions.get_mut(&number)?;
+        let end = partition.end_of(key.bucket);
+        let backlog = partition.backlogs.get_mut(key)?;
+        backlog.begin_sweep(time, now, end);
+        let sweep = backlog.sweep.filter(|_| has_room);
+        let catches_up = has_place && backlog.tracker.may_catch_up();
+        let sweeps = sweep.is_some() && !(catches_up && backlog.swept_last);
+        backlog.swept_last = sweeps;
+        let job = |kind, from, to, most| RereadJob { partition: number, kind, from, to, most };
+        match (sweep, sweeps) {
+            (Some(Sweep { time, next, to, .. }), true) => {
+                Some(job(RereadPurpose::Sweep(key.clone(), time), next, to, FETCH_RECORDS_MAX))
+            }
+            // No more than there is room for: what is read beyond it has to be read once more, and the next piece would not
+            // begin where this one ended, which costs the broker's answer to a new question.
+            _ if catches_up => {
+                let most =
+                    room.map_or(FETCH_RECORDS_MAX, |room| self.quotas.left(&key.app, room).clamp(1, FETCH_RECORDS_MAX));
+                Some(job(RereadPurpose::CatchUp(key.clone()), backlog.tracker.parked_from()?, end, most))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn take_back(&mut self, job: RereadJob, read: RereadRecords) {
+        if read.next <= job.from {
+            self.rereads.stalled_until = Some(Instant::now() + STALLED);
+        }
+        match &job.kind {
+            RereadPurpose::Bucket(number) => self.read_on(job.partition, *number, read),
+            RereadPurpose::CatchUp(key) => self.catch_up(&job, key, read),
+            RereadPurpose::Sweep(key, time) => self.sweep(&job, key, *time, read),
+        }
+    }
+
+    /// Of a request that was read again, what it says where that is a request of which this tracker tells.
+    fn request_of(&mut self, key: &TrackerKey, record: &RequestRecord, reading: DecodedRecord) -> Recognised {
+        let RecordOffset { partition, offset } = record.location;
+        let Some(partition) = self.partitions.get(&partition) else { return Recognised::Nothing };
+        if partition.bucket_of(offset, self.executor.schema_id(record)) != key.bucket {
+            return Recognised::Nothing;
+        }
+        match reading {
+            DecodedRecord::Request(request) if request.app_id() == key.app => Recognised::Request(request),
+            // What is no request was answered when it came.
+            DecodedRecord::Request(_) | DecodedRecord::DeadLetter(_) => Recognised::Nothing,
+            DecodedRecord::UnknownSchema(id) if self.rereads.schemas.doubt(id, &self.executor) => Recognised::Doubtful,
+            DecodedRecord::UnknownSchema(_) => Recognised::Nothing,
+        }
+    }
+
+    fn catch_up(&mut self, job: &RereadJob, key: &TrackerKey, RereadRecords { records, mut next }: RereadRecords) {
+        let time = self.executor.now();
+        for (record, reading) in records {
+            let offset = record.location.offset;
+            let request = match self.request_of(key, &record, reading) {
+                Recognised::Request(request) => request,
+                Recognised::Nothing => continue,
+                Recognised::Doubtful => {
+                    let partition = self.partitions.get_mut(&job.partition);
+                    let tracker = partition.and_then(|partition| partition.tracker(key));
+                    tracker.into_iter().for_each(|tracker| tracker.doubt(offset));
+                    continue;
+                }
+            };
+            match self.next_step(job, key, offset, &request, time) {
+                CatchUpStep::Skip => {}
+                CatchUpStep::RequestAnswer(answer) => self.answer_at_once(record, answer),
+                CatchUpStep::Begin => self.begin(record, request, key.clone()),
+                CatchUpStep::Stop => {
+                    next = offset;
+                    break;
+                }
+            }
+        }
+        let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
+        let end = partition.end_of(key.bucket);
+        partition.tracker(key).into_iter().for_each(|tracker| tracker.read_again(job.from..next, end));
+    }
+
+    fn next_step(
+        &mut self,
+        job: &RereadJob,
+        key: &TrackerKey,
+        offset: i64,
+        request: &DecodedRequest,
+        time: UnixMillis,
+    ) -> CatchUpStep {
+        let room = self.executor.room(&key.app);
+        let has_room = room.is_none_or(|room| self.quotas.has_room(&key.app, room));
+        let Some(partition) = self.partitions.get_mut(&job.partition) else { return CatchUpStep::Skip };
+        let end = partition.end_of(key.bucket);
+        let Some(tracker) = partition.tracker(key) else { return CatchUpStep::Skip };
+        // All that stands before it has been met.
+        tracker.read_again(job.from..offset, end);
+        if !tracker.is_unanswered(offset, request.deadline()) {
+            return CatchUpStep::Skip;
+        }
+        match self.executor.without_a_call(request, time) {
+            Some(answer) if tracker.answer_at_once(offset) => CatchUpStep::RequestAnswer(answer),
+            None if has_room && tracker.has_room_for(offset) => {
+                tracker.begin(offset);
+                CatchUpStep::Begin
+            }
+            _ => CatchUpStep::Stop,
+        }
+    }
+
+    /// Answers what has expired by `time`, and notes when the next does.
+    fn sweep(
+        &mut self,
+        job: &RereadJob,
+        key: &TrackerKey,
+        time: UnixMillis,
+        RereadRecords { records, next }: RereadRecords,
+    ) {
+        let mut from = job.from;
+        for (record, reading) in records {
+            let reread = self.request_of(key, &record, reading);
+            let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
+            let offset = record.location.offset;
+            let Some(backlog) = partition.backlogs.get_mut(key) else { return };
+            match reread {
+                Recognised::Nothing => {}
+                Recognised::Request(request) => {
+                    if !backlog.tracker.is_unanswered(offset, request.deadline()) {
+                        continue;
+                    }
+                    let has_passed = request.deadline().is_some_and(|deadline| deadline <= time);
+                    match self.executor.without_a_call(&request, time).filter(|_| has_passed) {
+                        Some(answer) if backlog.tracker.expire_one(offset) => self.answer_at_once(record, answer),
+                        _ => backlog.tracker.note_deadline(request.deadline()),
+                    }
+                }
+                // Nobody knows whether it has expired.
+                Recognised::Doubtful => {
+                    backlog.tracker.expire(from, offset, time);
+                    if !backlog.tracker.has_room_for_step() {
+                        backlog.tracker.note_deadline(Some(time));
+                        return backlog.end_sweep(Instant::now());
+                    }
+                    from = offset + 1;
+                }
+            }
+        }
+        let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
+        let Some(backlog) = partition.backlogs.get_mut(key) else { return };
+        backlog.tracker.expire(from, next, time);
+        backlog.swept(next, Instant::now());
+    }
+}
