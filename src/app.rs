@@ -21,7 +21,7 @@ use crate::kafka::client::tokens::TokenDistributor;
 use crate::kafka::facts_log::FactsLog;
 use crate::kafka::facts_log::records::RecordClock;
 use crate::kafka::requests_log::RequestsLog;
-use crate::model::feed::{Feed, Interface};
+use crate::model::feed::{Feed, Interface, PerFeed};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::IdKind;
 use crate::model::time::UnixMillis;
@@ -302,7 +302,7 @@ fn polled_app(config: &Config, app: &App, buffers: &Buffers, reading: &Buffer) -
 }
 
 fn polled_promoter(app: &App, entry: &PromoterEntry) -> PolledPromoter {
-    let order = |feed: Feed| {
+    let plan = |feed: Feed| {
         let settings = app.feeds.of(feed);
         entry.feeds.contains(&feed).then(|| FeedPlan {
             settings: rules(settings),
@@ -312,7 +312,7 @@ fn polled_promoter(app: &App, entry: &PromoterEntry) -> PolledPromoter {
     let refunds = app.feeds.of(Feed::Refunds);
     PolledPromoter {
         promoter: entry.promoter.clone(),
-        feeds: Feed::ALL.map(order),
+        feeds: PerFeed::new(plan),
         refunds_lateness: seconds(refunds.lateness),
         refunds_start: entry.start_from.unwrap_or(refunds.start_from),
     }

@@ -30,7 +30,7 @@ use crate::commit::log::{Ended, Lease, Opened, StateLog};
 use crate::commit::queue::{WriteSender, write_queue};
 use crate::commit::totals::CommitTotals;
 use crate::model::age::{AgeLimit, AgeLimits};
-use crate::model::feed::{Feed, StartFrom};
+use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::roster::Roster;
@@ -62,8 +62,8 @@ pub struct PolledApp<T> {
 #[derive(Clone, Debug)]
 pub struct PolledPromoter {
     pub promoter: Promoter,
-    /// By [`Feed`]; a feed that is absent is not polled.
-    pub feeds: [Option<FeedPlan>; 3],
+    /// A feed that is absent is not polled.
+    pub feeds: PerFeed<Option<FeedPlan>>,
     /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
     pub refunds_lateness: i64,
     pub refunds_start: StartFrom,
@@ -122,7 +122,7 @@ impl<T: Transport> Session<T> {
         let apps = self.apps.clone();
         Roster::new(move |visit| {
             for promoter in apps.iter().flat_map(|app| &app.promoters) {
-                let polled = Feed::ALL.into_iter().filter(|feed| promoter.feeds[*feed as usize].is_some());
+                let polled = Feed::ALL.into_iter().filter(|feed| promoter.feeds[*feed].is_some());
                 polled.for_each(|feed| visit(&promoter.promoter, feed));
             }
         })
@@ -184,7 +184,7 @@ impl PolledPromoter {
     /// began nobody knows any more, so that one never differs.
     fn idle_starts(&self, state: &State) -> impl Iterator<Item = (&Promoter, Feed, UnixTime)> {
         Feed::ALL.into_iter().filter_map(|feed| {
-            let start_from = self.feeds[feed as usize]?.start_from;
+            let start_from = self.feeds[feed]?.start_from;
             let began = state.cursor(&self.promoter, feed).filter(|cursor| cursor.polled)?.start;
             (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
         })

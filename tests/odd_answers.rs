@@ -12,7 +12,7 @@ use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::fault_script::FaultScript;
 use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
-use promoter_connector::model::feed::StartFrom;
+use promoter_connector::model::feed::{PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
@@ -122,7 +122,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
         client: Arc::new(Client::new(settings, upstream.clone())),
         promoters: vec![PolledPromoter {
             promoter: Promoter::new(&app, "oP").unwrap(),
-            feeds: [Some(touches), None, None],
+            feeds: PerFeed { touches: Some(touches), ..PerFeed::default() },
             refunds_lateness: 600,
             refunds_start: start_from,
         }],

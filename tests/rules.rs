@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<PollStep>> {
 
 /// Touches from a little before the start, each shown within the lateness; some of them unreadable or shown twice.
 fn touches() -> impl Strategy<Value = Vec<Shown>> {
-    let one = (-HOUR..4 * DAY, 0..=LATENESS[0], 0..20u32);
+    let one = (-HOUR..4 * DAY, 0..=LATENESS.touches, 0..20u32);
     proptest::collection::vec(one, 0..60).prop_map(|touches| {
         let mut rows = Vec::new();
         for (number, (offset, delay, kind)) in touches.into_iter().enumerate() {

@@ -27,7 +27,7 @@ use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::dead_letter::DeadLetter;
 use promoter_connector::model::fact::{FactContent, OrderStatus};
-use promoter_connector::model::feed::{Feed, StartFrom};
+use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::row::{Payment, Touch};
@@ -49,7 +49,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
 
 /// By feed, in seconds. Facts appear up to the whole of it, or die as unseen.
-type Lateness = [i64; 3];
+type Lateness = PerFeed<i64>;
 
 /// 2023-11-15 00:00 in UTC, eight hours into Beijing's day.
 const MIDNIGHT: i64 = 1_700_006_400;
@@ -68,11 +68,11 @@ fn start(random: &mut ChaCha8Rng) -> UnixMillis {
 
 fn lateness(random: &mut ChaCha8Rng) -> Lateness {
     let hours = |range: std::ops::Range<i64>, random: &mut ChaCha8Rng| random.random_range(range) * 1800;
-    [600, hours(1..6, random), hours(1..10, random)]
+    PerFeed { touches: 600, orders: hours(1..6, random), refunds: hours(1..10, random) }
 }
 
 fn world_options(seed: u64, lateness: Lateness, random: &mut ChaCha8Rng) -> Options {
-    let late_max = |feed: Feed| Duration::from_secs(lateness[feed as usize].cast_unsigned());
+    let late_max = |feed: Feed| Duration::from_secs(lateness[feed].cast_unsigned());
     let apps = ["wx1", "wx2"][..random.random_range(1..=2)].iter().map(|app| (*app).to_owned()).collect();
     Options {
         seed,
@@ -147,7 +147,7 @@ fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: St
         settings: PollSettings {
             every: Duration::from_secs(if feed == Feed::Refunds { 600 } else { 60 }),
             idle_every: Duration::from_secs(900),
-            lateness: lateness[feed as usize],
+            lateness: lateness[feed],
         },
         start_from,
     };
@@ -171,8 +171,8 @@ fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: St
         };
         let promoter = |id: &String| PolledPromoter {
             promoter: Promoter::new(&app, id).unwrap(),
-            feeds: Feed::ALL.map(|feed| Some(order(feed))),
-            refunds_lateness: lateness[2],
+            feeds: PerFeed::new(|feed| Some(order(feed))),
+            refunds_lateness: lateness.refunds,
             refunds_start: start_from,
         };
         PolledApp {

@@ -18,7 +18,7 @@ use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::facts_log::records::{FactWriter, OldestEvents, SizeLimits};
 use promoter_connector::model::age::AgeLimits;
 use promoter_connector::model::batch::Batch;
-use promoter_connector::model::feed::{Feed, StartFrom};
+use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::state::State;
@@ -123,7 +123,7 @@ fn app(base_url: &str) -> PolledApp<Http> {
     let polling = PollSettings { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
     let promoter = |number: u32| PolledPromoter {
         promoter: Promoter::new(&app, &format!("oSimulated{number:06}")).unwrap(),
-        feeds: Feed::ALL.map(|feed| {
+        feeds: PerFeed::new(|feed| {
             (feed == Feed::Touches).then_some(FeedPlan { settings: polling, start_from: StartFrom::Earliest })
         }),
         refunds_lateness: 0,

@@ -1,6 +1,7 @@
 //! What is polled for a promoter.
 
 use std::fmt;
+use std::ops::{Index, IndexMut};
 use std::str::FromStr;
 
 use crate::model::time::UnixTime;
@@ -43,6 +44,51 @@ impl Feed {
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// One value for each feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerFeed<T> {
+    pub touches: T,
+    pub orders: T,
+    pub refunds: T,
+}
+
+impl<T> PerFeed<T> {
+    pub fn new(mut of: impl FnMut(Feed) -> T) -> PerFeed<T> {
+        PerFeed { touches: of(Feed::Touches), orders: of(Feed::Orders), refunds: of(Feed::Refunds) }
+    }
+
+    /// In the order of [`Feed::ALL`].
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        [&self.touches, &self.orders, &self.refunds].into_iter()
+    }
+
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        [&mut self.touches, &mut self.orders, &mut self.refunds].into_iter()
+    }
+}
+
+impl<T> Index<Feed> for PerFeed<T> {
+    type Output = T;
+
+    fn index(&self, feed: Feed) -> &T {
+        match feed {
+            Feed::Touches => &self.touches,
+            Feed::Orders => &self.orders,
+            Feed::Refunds => &self.refunds,
+        }
+    }
+}
+
+impl<T> IndexMut<Feed> for PerFeed<T> {
+    fn index_mut(&mut self, feed: Feed) -> &mut T {
+        match feed {
+            Feed::Touches => &mut self.touches,
+            Feed::Orders => &mut self.orders,
+            Feed::Refunds => &mut self.refunds,
+        }
     }
 }
 

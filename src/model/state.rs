@@ -22,7 +22,7 @@ use super::batch::{Batch, Event};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
 use super::fact::{FactContent, FactId, dead_row_id};
-use super::feed::Feed;
+use super::feed::{Feed, PerFeed};
 use super::feed_state::{Dedup, FeedState, Move, push_state};
 use super::page_facts::{Advance, DeadRow, ObservedFact, PageFacts, fact_weight, listed_until};
 use super::promoter::Promoter;
@@ -98,23 +98,23 @@ impl RowCounts {
 
 #[derive(Debug, Default)]
 pub struct State {
-    promoters: HashMap<Promoter, [Option<FeedState>; 3], RandomState>,
+    promoters: HashMap<Promoter, PerFeed<Option<FeedState>>, RandomState>,
     refusal: EventRefusal,
 }
 
 impl State {
     pub fn cursor(&self, promoter: &Promoter, feed: Feed) -> Option<Cursor> {
-        self.promoters.get(promoter)?[feed as usize].as_ref().map(FeedState::cursor)
+        self.promoters.get(promoter)?[feed].as_ref().map(FeedState::cursor)
     }
 
     /// How many facts are remembered.
     pub fn remembered(&self) -> usize {
-        self.promoters.values().flatten().flatten().map(|state| state.remembered()).sum()
+        self.promoters.values().flat_map(PerFeed::values).flatten().map(|state| state.remembered()).sum()
     }
 
     /// How many records of the topic hold them.
     pub fn chunks(&self) -> usize {
-        self.promoters.values().flatten().flatten().map(|state| state.chunks()).sum()
+        self.promoters.values().flat_map(PerFeed::values).flatten().map(|state| state.chunks()).sum()
     }
 
     /// From here on events are planned that `refusal` lets pass, and dead letters for the others.
@@ -136,7 +136,7 @@ impl State {
     }
 
     fn begin(&mut self, promoter: Promoter, feed: Feed, cursor: Cursor, batch: &mut Batch) {
-        let slot = &mut self.promoters.entry(promoter.clone()).or_default()[feed as usize];
+        let slot = &mut self.promoters.entry(promoter.clone()).or_default()[feed];
         match slot {
             None => *slot = Some(FeedState::new(cursor)),
             // What is remembered stays.
@@ -149,7 +149,7 @@ impl State {
     fn take_page_facts(&mut self, page_facts: PageFacts, batch: &mut Batch) -> RowCounts {
         let PageFacts { promoter, feed, facts, dead_rows, observed_at, heads_for, advance } = page_facts;
         let Some(feeds) = self.promoters.get_mut(&promoter) else { return RowCounts::default() };
-        if let Some(state) = &mut feeds[feed as usize] {
+        if let Some(state) = &mut feeds[feed] {
             state.head_for(heads_for);
         }
         let mut page = PageDedup {
@@ -172,7 +172,7 @@ impl State {
     /// feed's `seen` records may come before its first cursor.
     pub fn restore(&mut self, key: StateKey, value: Option<StateValue>) {
         let (StateKey::Cursor(promoter, feed) | StateKey::Seen(promoter, feed, _)) = &key;
-        let slot = &mut self.promoters.entry(promoter.clone()).or_default()[*feed as usize];
+        let slot = &mut self.promoters.entry(promoter.clone()).or_default()[*feed];
         let state = slot.get_or_insert_with(|| FeedState::new(NO_CURSOR));
         match (key, value) {
             (StateKey::Cursor(..), Some(StateValue::Cursor(cursor))) => state.restore_cursor(cursor),
@@ -187,14 +187,14 @@ impl State {
 
     /// Ends a restore: what stands behind the cursors is forgotten, and so is a feed that has no cursor.
     pub fn restored(&mut self) {
-        for slot in self.promoters.values_mut().flatten() {
+        for slot in self.promoters.values_mut().flat_map(PerFeed::values_mut) {
             match slot {
                 Some(state) if state.cursor() == NO_CURSOR => *slot = None,
                 Some(state) => state.forget_facts(),
                 None => {}
             }
         }
-        self.promoters.retain(|_, feeds| feeds.iter().any(Option::is_some));
+        self.promoters.retain(|_, feeds| feeds.values().any(Option::is_some));
     }
 }
 
@@ -210,10 +210,10 @@ struct PageDedup<'a> {
     observed_at: UnixMillis,
     refunds: RefundsOfPage,
     refusal: &'a EventRefusal,
-    feeds: &'a mut [Option<FeedState>; 3],
+    feeds: &'a mut PerFeed<Option<FeedState>>,
     batch: &'a mut Batch,
     /// What it adds to the memory of each feed.
-    added: [Vec<Remembered>; 3],
+    added: PerFeed<Vec<Remembered>>,
     counts: RowCounts,
 }
 
@@ -221,7 +221,7 @@ impl PageDedup<'_> {
     fn take(&mut self, observed: ObservedFact) {
         let is_unknown = is_unknown(&observed.fact);
         let memory = if is_unknown { self.feed } else { observed.fact.memory };
-        let Some(state) = &self.feeds[memory as usize] else { return };
+        let Some(state) = &self.feeds[memory] else { return };
         let (disposition, marks) = match memory {
             _ if is_unknown => dedup_unknown(self.feeds, self.feed, &observed, self.observed_at),
             Feed::Refunds => dedup_refund(state, self.promoter, &observed, &self.refunds, self.observed_at),
@@ -261,7 +261,7 @@ impl PageDedup<'_> {
     /// that meets them remembers them itself, because the feeds forget at different times.
     fn take_dead_row(&mut self, DeadRow { id, remembered, letter }: DeadRow) {
         let is_known = self.is_known(id);
-        let Some(state) = &self.feeds[self.feed as usize] else { return };
+        let Some(state) = &self.feeds[self.feed] else { return };
         let memory = Remembered::new(id, remembered.max(state.cursor().complete_before));
         if state.dedup(self.feed, memory) != Dedup::Duplicate {
             self.remember(self.feed, memory);
@@ -270,13 +270,13 @@ impl PageDedup<'_> {
     }
 
     fn is_known(&self, id: FactId) -> bool {
-        self.feeds.iter().flatten().any(|state| state.knows(id))
+        self.feeds.values().flatten().any(|state| state.knows(id))
     }
 
     fn remember(&mut self, feed: Feed, fact: Remembered) {
-        if let Some(state) = &mut self.feeds[feed as usize] {
+        if let Some(state) = &mut self.feeds[feed] {
             state.remember(fact);
-            self.added[feed as usize].push(fact);
+            self.added[feed].push(fact);
         }
     }
 
@@ -293,9 +293,9 @@ impl PageDedup<'_> {
     fn settle(mut self, advance: Option<Advance>) -> RowCounts {
         let moves = moves(self.feeds, self.feed, advance);
         for memory in Feed::ALL {
-            let Some(state) = &mut self.feeds[memory as usize] else { continue };
-            let added = std::mem::take(&mut self.added[memory as usize]);
-            state.settle(self.promoter, memory, added, moves[memory as usize], self.batch);
+            let Some(state) = &mut self.feeds[memory] else { continue };
+            let added = std::mem::take(&mut self.added[memory]);
+            state.settle(self.promoter, memory, added, moves[memory], self.batch);
         }
         self.counts
     }
@@ -333,16 +333,16 @@ pub(super) fn dedup_fact(state: &FeedState, ObservedFact { fact, remembered }: &
 
 /// An advance counts only on the cursor it was built on. Any other would be a contradiction inside the connector,
 /// and standing still is then what loses nothing.
-fn moves(feeds: &[Option<FeedState>; 3], feed: Feed, advance: Option<Advance>) -> [Option<Move>; 3] {
-    let mut moves = [None; 3];
-    let of = |feed: Feed| feeds[feed as usize].as_ref().map(FeedState::cursor);
+fn moves(feeds: &PerFeed<Option<FeedState>>, feed: Feed, advance: Option<Advance>) -> PerFeed<Option<Move>> {
+    let mut moves = PerFeed::default();
+    let of = |feed: Feed| feeds[feed].as_ref().map(FeedState::cursor);
     let Some(Advance { from, to, refunds }) = advance else { return moves };
     if of(feed).is_some_and(|cursor| cursor.complete_before == from) {
-        moves[feed as usize] = Some(Move { to, ends_history: feed == Feed::Refunds });
+        moves[feed] = Some(Move { to, ends_history: feed == Feed::Refunds });
         if let (Some(met), Some(memory)) = (refunds, of(Feed::Refunds)) {
             // Of refunds that are polled, or were, only their own pull is the first.
             let ends_history = met.ends_history && !memory.polled;
-            moves[Feed::Refunds as usize] = Some(Move { to: met.to, ends_history });
+            moves.refunds = Some(Move { to: met.to, ends_history });
         }
     }
     moves

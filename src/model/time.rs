@@ -90,26 +90,27 @@ impl Day {
         UnixTime(self.next().0 * DAY_SECONDS)
     }
 
-    /// The day as the upstream's `date` parameter: the number yyyymmdd.
+    /// The day as the upstream's `date` parameter: the number yyyymmdd. 0 outside the years 0 to 9999, where no time of the
+    /// upstream lies.
     pub fn as_yyyymmdd(self) -> u32 {
-        // Howard Hinnant's civil-from-days algorithm; proleptic Gregorian calendar.
-        let shifted = self.0 + 719_468;
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        u32::try_from(year * 10_000 + month * 100 + day).unwrap_or(0)
+        let Some(date) = self.civil() else { return 0 };
+        let number = i32::from(date.year()) * 10_000 + i32::from(date.month()) * 100 + i32::from(date.day());
+        u32::try_from(number).unwrap_or(0)
+    }
+
+    fn civil(self) -> Option<jiff::civil::Date> {
+        let midnight = jiff::Timestamp::from_second(self.0.saturating_mul(DAY_SECONDS)).ok()?;
+        Some(jiff::tz::Offset::UTC.to_datetime(midnight).date())
     }
 }
 
 impl fmt::Display for Day {
+    /// `2022-11-17`, or how many days after 1970 it lies where it has no such form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.as_yyyymmdd();
-        write!(f, "{:04}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100)
+        match self.civil() {
+            Some(date) => write!(f, "{date}"),
+            None => write!(f, "{}d", self.0),
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 use smallvec::smallvec;
 
 use super::fact::{Fact, FactContent, OrderStatus};
-use super::feed::Feed;
+use super::feed::{Feed, PerFeed};
 use super::feed_state::{Dedup, FeedState};
 use super::page_facts::ObservedFact;
 use super::state::{Disposition, Marks, dedup_fact};
@@ -24,18 +24,18 @@ pub(super) fn is_unknown(fact: &Fact) -> bool {
 
 /// What becomes of such an order, and what the memory of `feed`, whose pull has shown it, is to hold of it.
 pub(super) fn dedup_unknown(
-    feeds: &[Option<FeedState>; 3],
+    feeds: &PerFeed<Option<FeedState>>,
     feed: Feed,
     observed: &ObservedFact,
     observed_at: UnixMillis,
 ) -> (Disposition, Marks) {
-    let Some(state) = &feeds[feed as usize] else { return (Disposition::BehindCursor, Marks::new()) };
+    let Some(state) = &feeds[feed] else { return (Disposition::BehindCursor, Marks::new()) };
     let (disposition, marks) = match feed {
-        Feed::Refunds => dedup_among_refunds(state, feeds[Feed::Orders as usize].as_ref(), observed, observed_at),
+        Feed::Refunds => dedup_among_refunds(state, feeds.orders.as_ref(), observed, observed_at),
         Feed::Touches | Feed::Orders => dedup_fact(state, observed),
     };
     match disposition {
-        Disposition::Publish if feeds.iter().flatten().any(|state| state.knows(observed.fact.id)) => {
+        Disposition::Publish if feeds.values().flatten().any(|state| state.knows(observed.fact.id)) => {
             (Disposition::Duplicate, marks)
         }
         disposition => (disposition, marks),

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use crate::model::feed::Feed;
+use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
 
 #[derive(Debug, Default)]
 pub struct ParkedPromoters {
-    /// By [`Feed`], which of a promoter's feeds are.
-    feeds: HashMap<Promoter, [bool; Feed::ALL.len()]>,
+    /// Which of a promoter's feeds are.
+    feeds: HashMap<Promoter, PerFeed<bool>>,
 }
 
 impl ParkedPromoters {
@@ -16,11 +16,11 @@ impl ParkedPromoters {
     pub fn park(&mut self, promoter: &Promoter, feed: Feed) -> bool {
         match self.feeds.get_mut(promoter) {
             Some(feeds) => {
-                feeds[feed as usize] = true;
+                feeds[feed] = true;
                 false
             }
             None => {
-                let feeds = Feed::ALL.map(|one| one == feed);
+                let feeds = PerFeed::new(|one| one == feed);
                 self.feeds.insert(promoter.clone(), feeds);
                 true
             }
@@ -30,8 +30,8 @@ impl ParkedPromoters {
     /// The feed was answered. True where it was the last of the promoter's that were parked.
     pub fn answered(&mut self, promoter: &Promoter, feed: Feed) -> bool {
         let Some(feeds) = self.feeds.get_mut(promoter) else { return false };
-        feeds[feed as usize] = false;
-        let over = !feeds.contains(&true);
+        feeds[feed] = false;
+        let over = !feeds.values().any(|is_parked| *is_parked);
         if over {
             self.feeds.remove(promoter);
         }

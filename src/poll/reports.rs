@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::model::feed::Feed;
+use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 use crate::poll::poller::PollError;
@@ -50,8 +50,8 @@ pub struct PollProgress {
     pub latest: Option<Late>,
     /// Promoters with a permanent error.
     pub parked: usize,
-    /// By [`Feed`]: the oldest cursor, rounded down to its minute.
-    pub oldest: [Option<UnixTime>; Feed::ALL.len()],
+    /// The oldest cursor, rounded down to its minute.
+    pub oldest: PerFeed<Option<UnixTime>>,
 }
 
 /// A feed that was polled in vain since it was due.

@@ -21,7 +21,7 @@ use super::parked::ParkedPromoters;
 use super::poller::{PollError, Polled, poll};
 use super::reports::{self, Late, PollProgress, Reports};
 use crate::commit::queue::WriteSender;
-use crate::model::feed::Feed;
+use crate::model::feed::{Feed, PerFeed};
 use crate::model::pacing::{Pacing, PollSettings, Pulled};
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::pull::{Pull, PullJob, RefundsJob};
@@ -66,8 +66,8 @@ pub struct Scheduler<T> {
     kept: HashMap<usize, Pull>,
     kept_max: usize,
     parked: ParkedPromoters,
-    /// By [`Feed`], in Unix seconds.
-    cursors: [MinuteCounts; Feed::ALL.len()],
+    /// Where the cursors stand, in Unix seconds.
+    cursors: PerFeed<MinuteCounts>,
     reports: Arc<Reports>,
     began: Instant,
 }
@@ -106,7 +106,7 @@ impl<T: Transport> Scheduler<T> {
             kept: HashMap::new(),
             kept_max: KEPT_PER_POLL * bounds.polls,
             parked: ParkedPromoters::default(),
-            cursors: Default::default(),
+            cursors: PerFeed::default(),
             reports,
             began,
         };
@@ -121,7 +121,7 @@ impl<T: Transport> Scheduler<T> {
             self.due_queues[feeds[index].feed.interface()].put(first + index, clock);
         }
         for feed in &feeds {
-            self.cursors[feed.feed as usize].add(feed.pacing.cursor.complete_before.0);
+            self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
         }
         self.feeds.extend(feeds);
     }
@@ -223,7 +223,7 @@ impl<T: Transport> Scheduler<T> {
         if self.parked.answered(promoter, *feed) {
             tracing::info!(app = %self.app, %promoter, "promoter answers again");
         }
-        let cursors = &mut self.cursors[*feed as usize];
+        let cursors = &mut self.cursors[*feed];
         cursors.remove(pacing.cursor.complete_before.0);
         let due = pacing.after(pulled, *settings, clock);
         cursors.add(pacing.cursor.complete_before.0);
@@ -292,7 +292,7 @@ impl<T: Transport> Scheduler<T> {
             overdue: self.due_queues.overdue(clock),
             latest: self.latest(clock),
             parked: self.parked.promoters(),
-            oldest: Feed::ALL.map(|feed| self.cursors[feed as usize].earliest().map(UnixTime)),
+            oldest: PerFeed::new(|feed| self.cursors[feed].earliest().map(UnixTime)),
         });
     }
 }

@@ -15,7 +15,7 @@ use super::{PolledApp, PolledPromoter, start_time};
 use crate::commit::log::Lease;
 use crate::commit::queue::{Closed, WriteSender};
 use crate::model::cursor::Cursor;
-use crate::model::feed::{Feed, StartFrom};
+use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::Pacing;
 use crate::model::state::{FirstCursor, QueuedWrite, State};
 use crate::model::time::UnixTime;
@@ -30,8 +30,8 @@ const REFUNDS_MEMORY: i64 = 366 * 24 * 3600;
 /// Why a first poll has failed before it could begin.
 const UNHEARD: &str = "clock_unheard";
 
-/// A promoter's cursors by [`Feed`].
-pub(super) type Cursors = [Option<Cursor>; 3];
+/// A promoter's cursors.
+pub(super) type Cursors = PerFeed<Option<Cursor>>;
 
 /// Of one app.
 pub(super) struct Beginning {
@@ -125,25 +125,25 @@ impl Made {
 
 impl PolledPromoter {
     pub(super) fn cursors(&self, state: &State) -> Cursors {
-        Feed::ALL.map(|feed| state.cursor(&self.promoter, feed))
+        PerFeed::new(|feed| state.cursor(&self.promoter, feed))
     }
 
     /// Whether it has a feed without a cursor that begins "now", or a memory of refunds that does.
     fn begins_now(&self, cursors: &Cursors) -> bool {
         let feed_begins = Feed::ALL.into_iter().any(|feed| {
-            let begun = cursors[feed as usize].is_some();
-            !begun && self.feeds[feed as usize].is_some_and(|order| order.start_from == StartFrom::Now)
+            let begun = cursors[feed].is_some();
+            !begun && self.feeds[feed].is_some_and(|plan| plan.start_from == StartFrom::Now)
         });
         feed_begins || (self.begins_memory(cursors) && self.refunds_start == StartFrom::Now)
     }
 
     /// Whether orders meet refunds that nobody polls.
     fn meets_refunds(&self) -> bool {
-        self.feeds[Feed::Orders as usize].is_some() && self.feeds[Feed::Refunds as usize].is_none()
+        self.feeds.orders.is_some() && self.feeds.refunds.is_none()
     }
 
     fn begins_memory(&self, cursors: &Cursors) -> bool {
-        self.meets_refunds() && cursors[Feed::Refunds as usize].is_none()
+        self.meets_refunds() && cursors.refunds.is_none()
     }
 
     /// Adds the first cursors that are missing beside the `cursors` it has, and the feeds to poll. Where a feed begins "now"
@@ -165,9 +165,9 @@ impl PolledPromoter {
         }
         let refunds_lateness = self.refunds_lateness.max(REFUNDS_MEMORY);
         for feed in Feed::ALL {
-            let Some(order) = self.feeds[feed as usize] else { continue };
-            let start = |now| start_time(order.start_from, now);
-            let cursor = match cursors[feed as usize] {
+            let Some(plan) = self.feeds[feed] else { continue };
+            let start = |now| start_time(plan.start_from, now);
+            let cursor = match cursors[feed] {
                 Some(cursor) if cursor.polled => cursor,
                 Some(memory) => begin(feed, Cursor::begin_with(memory, feed, start(memory.start))),
                 None => begin(feed, Cursor::begin(feed, start(now))),
@@ -175,9 +175,9 @@ impl PolledPromoter {
             polled.push(PolledFeed {
                 promoter: self.promoter.clone(),
                 feed,
-                settings: order.settings,
+                settings: plan.settings,
                 refunds_lateness: (feed == Feed::Orders && refunds_met).then_some(refunds_lateness),
-                pacing: Pacing::new(cursor, order.settings),
+                pacing: Pacing::new(cursor, plan.settings),
             });
         }
     }

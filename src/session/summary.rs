@@ -6,7 +6,7 @@ use tracing::field::display;
 
 use super::PolledApp;
 use crate::commit::totals::CommitTotals;
-use crate::model::feed::Feed;
+use crate::model::feed::PerFeed;
 use crate::model::time::UnixTime;
 use crate::poll::reports::PollProgress;
 use crate::upstream::transport::Transport;
@@ -31,7 +31,6 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
     }
     let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = totals.news();
     let Polls { complete, failed, calls, held, progress: PollProgress { feeds, overdue, parked, oldest, .. } } = polls;
-    let [oldest_touches, oldest_orders, oldest_refunds] = oldest.map(|oldest| oldest.map(display));
     tracing::info!(
         pipeline = "polls",
         transactions,
@@ -47,9 +46,9 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
         feeds,
         overdue,
         parked,
-        oldest_touches,
-        oldest_orders,
-        oldest_refunds,
+        oldest_touches = oldest.touches.map(display),
+        oldest_orders = oldest.orders.map(display),
+        oldest_refunds = oldest.refunds.map(display),
         "summary"
     );
     totals.tell_dead_letters();
@@ -91,6 +90,6 @@ impl AddAssign for PollProgress {
         self.overdue += other.overdue;
         self.parked += other.parked;
         let older = |one: Option<UnixTime>, other: Option<UnixTime>| one.into_iter().chain(other).min();
-        self.oldest = Feed::ALL.map(|feed| older(self.oldest[feed as usize], other.oldest[feed as usize]));
+        self.oldest = PerFeed::new(|feed| older(self.oldest[feed], other.oldest[feed]));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::beginning::Cursors;
 use super::*;
 use crate::commit::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::log::CommitLog;
@@ -78,11 +79,15 @@ fn retry() -> RetrySettings {
     RetrySettings { initial, max: MINUTE, attempts: 3, jitter: 0.0 }
 }
 
-fn order(start_from: StartFrom) -> FeedPlan {
+fn plan(start_from: StartFrom) -> FeedPlan {
     FeedPlan { settings: PollSettings { every: MINUTE, idle_every: MINUTE, lateness: 600 }, start_from }
 }
 
-fn promoter(feeds: [Option<FeedPlan>; 3]) -> PolledPromoter {
+fn touches_only(plan: FeedPlan) -> PerFeed<Option<FeedPlan>> {
+    PerFeed { touches: Some(plan), ..PerFeed::default() }
+}
+
+fn promoter(feeds: PerFeed<Option<FeedPlan>>) -> PolledPromoter {
     let promoter = Promoter::from_key("wx1/o1").unwrap();
     PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now }
 }
@@ -120,7 +125,7 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
 /// the other, and then well.
 async fn asked(calls: Vec<(Duration, ScriptedFault)>, seconds: u64) -> Vec<Duration> {
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
-    let session = session(&upstream, promoter([Some(order(StartFrom::Now)), None, None]));
+    let session = session(&upstream, promoter(touches_only(plan(StartFrom::Now))));
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let calls = Arc::new(Mutex::new(calls.into_iter()));
     let make_log = || {
@@ -162,8 +167,13 @@ async fn a_stop_before_the_first_cursors_are_durable_polls_nothing() {
 #[test]
 fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
-    let orders = Some(order(StartFrom::Now));
-    promoter([None, orders, None]).prepare([None; 3], NOW, &mut first_cursors, &mut polled);
+    let orders = Some(plan(StartFrom::Now));
+    promoter(PerFeed { orders, ..PerFeed::default() }).prepare(
+        Cursors::default(),
+        NOW,
+        &mut first_cursors,
+        &mut polled,
+    );
     let kinds = |cursors: &[FirstCursor]| cursors.iter().map(|(_, feed, at)| (*feed, at.polled)).collect::<Vec<_>>();
     assert_eq!(kinds(&first_cursors), [(Feed::Refunds, false), (Feed::Orders, true)]);
     assert!(polled[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
@@ -171,8 +181,8 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     let mut state = State::default();
     state.take(QueuedWrite::FirstCursors(first_cursors), &mut Batch::default());
     let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
-    let refunds = Some(order(StartFrom::Earliest));
-    let later = promoter([None, orders, refunds]);
+    let refunds = Some(plan(StartFrom::Earliest));
+    let later = promoter(PerFeed { orders, refunds, ..PerFeed::default() });
     later.prepare(later.cursors(&state), NOW, &mut first_cursors, &mut polled);
     assert_eq!(kinds(&first_cursors), [(Feed::Refunds, true)]);
     assert_eq!(polled[1].pacing.cursor.start, UnixTime::EARLIEST);
@@ -185,15 +195,15 @@ async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
     let began = Cursor::begin(Feed::Touches, NOW);
     let mut state = State::default();
-    let polled = promoter([Some(order(StartFrom::Now)); 3]);
+    let polled = promoter(PerFeed::new(|_| Some(plan(StartFrom::Now))));
     let first = QueuedWrite::FirstCursors(vec![(polled.promoter.clone(), Feed::Touches, began)]);
     state.take(first, &mut Batch::default());
     let lease = || Lease::new(|_| true, CancellationToken::new());
     for start_from in [StartFrom::Now, StartFrom::At(NOW)] {
-        session(&upstream, promoter([Some(order(start_from)); 3])).prepare(&state, &lease());
+        session(&upstream, promoter(PerFeed::new(|_| Some(plan(start_from))))).prepare(&state, &lease());
         assert_eq!(captured.events("start_from no longer acts"), [Value::Null; 0]);
     }
-    let session = session(&upstream, promoter([Some(order(StartFrom::Earliest)); 3]));
+    let session = session(&upstream, promoter(PerFeed::new(|_| Some(plan(StartFrom::Earliest)))));
     session.prepare(&state, &lease());
     session.prepare(&state, &lease());
     let [told] = &captured.events("start_from no longer acts")[..] else { panic!("once") };
@@ -204,10 +214,10 @@ async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
 
 /// What is logged within ten minutes.
 async fn ten_minutes(answer: Option<&'static str>) -> Captured {
-    ten_minutes_of([Some(order(StartFrom::Now)), None, None], answer).await
+    ten_minutes_of(touches_only(plan(StartFrom::Now)), answer).await
 }
 
-async fn ten_minutes_of(feeds: [Option<FeedPlan>; 3], answer: Option<&'static str>) -> Captured {
+async fn ten_minutes_of(feeds: PerFeed<Option<FeedPlan>>, answer: Option<&'static str>) -> Captured {
     let began = tokio::time::Instant::now();
     let captured = Captured::start();
     let upstream = Same { began: tokio::time::Instant::now(), answer };
@@ -291,7 +301,7 @@ async fn only_what_begins_now_waits_for_the_upstreams_clock() {
     for (start_from, is_polled) in [(StartFrom::Now, false), (StartFrom::At(NOW), true)] {
         for has_cursor in [false, true] {
             let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
-            let polled = promoter([Some(order(start_from)), None, None]);
+            let polled = promoter(touches_only(plan(start_from)));
             let durable = Arc::new(Mutex::new(DurableTopics::default()));
             if has_cursor {
                 let first = (polled.promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, NOW));
@@ -340,7 +350,7 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
     let limits = AgeLimits { touches: vec![limit], orders: Vec::new() };
     let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
     let told = |start_from, feed: Feed, polled: bool| {
-        let session = session(&upstream, promoter([Some(order(start_from)), None, None]));
+        let session = session(&upstream, promoter(touches_only(plan(start_from))));
         let start = start_time(start_from, NOW);
         let cursor = if polled { Cursor::begin(feed, start) } else { Cursor::memory(start) };
         session.too_early(&[(Promoter::from_key("wx1/o1").unwrap(), feed, cursor)], &limits)
@@ -356,7 +366,7 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
 
 #[tokio::test(start_paused = true)]
 async fn a_promoter_that_is_parked_is_named_once_whatever_is_polled_for_it() {
-    let captured = ten_minutes_of([Some(order(StartFrom::Now)); 3], Some(r#"{"errcode":103014}"#)).await;
+    let captured = ten_minutes_of(PerFeed::new(|_| Some(plan(StartFrom::Now))), Some(r#"{"errcode":103014}"#)).await;
     let parked = captured.events("promoter is parked");
     assert_eq!(parked.len(), 1, "{parked:?}");
     assert!(parked[0]["promoter"].as_str().unwrap().ends_with("o1"), "{parked:?}");

@@ -10,7 +10,7 @@ use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::fault_script::FaultScript;
 use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
-use promoter_connector::model::feed::{Interface, StartFrom};
+use promoter_connector::model::feed::{Interface, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
@@ -192,7 +192,7 @@ impl World {
         };
         let promoter = |number: usize| PolledPromoter {
             promoter: Promoter::new(&app, &format!("p{number:03}")).unwrap(),
-            feeds: [setup.touches, setup.orders, setup.refunds],
+            feeds: PerFeed { touches: setup.touches, orders: setup.orders, refunds: setup.refunds },
             refunds_lateness: 7 * DAY,
             refunds_start: StartFrom::Now,
         };

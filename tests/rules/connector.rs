@@ -6,7 +6,7 @@ use std::time::Duration;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::fact::{Fact, FactContent, OrderStatus};
-use promoter_connector::model::feed::Feed;
+use promoter_connector::model::feed::{Feed, PerFeed};
 use promoter_connector::model::pacing::{Failed, Pacing, PollRemedy, PollSettings};
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::pull::{Pull, PullJob, PullStep, RefundsJob, Taken};
@@ -17,7 +17,7 @@ use promoter_connector::model::time::{UnixMillis, UnixTime};
 use super::upstream::{HOUR, START, Upstream};
 
 /// By feed, in seconds.
-pub const LATENESS: [i64; 3] = [600, 12 * HOUR, 7 * 24 * HOUR];
+pub const LATENESS: PerFeed<i64> = PerFeed { touches: 600, orders: 12 * HOUR, refunds: 7 * 24 * HOUR };
 
 /// The topics.
 #[derive(Default)]
@@ -96,10 +96,10 @@ pub struct Connector {
     polls_refunds: bool,
     pub durable: Durable,
     pub state: State,
-    pacing: Vec<Pacing>,
-    held: [Option<Pull>; 3],
-    /// In which order the upstream shows its rows, by feed.
-    order: [u64; 3],
+    pacing: PerFeed<Pacing>,
+    held: PerFeed<Option<Pull>>,
+    /// In which order the upstream shows its rows.
+    order: PerFeed<u64>,
     pub now: i64,
 }
 
@@ -111,9 +111,9 @@ impl Connector {
             polls_refunds,
             durable: Durable::default(),
             state: State::default(),
-            pacing: Vec::new(),
-            held: [None, None, None],
-            order: [0; 3],
+            pacing: PerFeed::new(|feed| Pacing::new(Cursor::begin(feed, from), rules(feed))),
+            held: PerFeed::default(),
+            order: PerFeed::default(),
             now: START.0,
         };
         connector.start();
@@ -122,14 +122,13 @@ impl Connector {
 
     /// A process begins with what the topics hold.
     fn start(&mut self) {
-        self.held = [None, None, None];
+        self.held = PerFeed::default();
         self.state = self.durable.restore();
         let begin = Feed::ALL.map(|feed| (self.promoter.clone(), feed, self.first_cursor(feed)));
         let mut batch = Batch::default();
         self.state.take(QueuedWrite::FirstCursors(begin.to_vec()), &mut batch);
         self.durable.commit(batch);
-        let pacing = Feed::ALL.map(|feed| Pacing::new(self.state.cursor(&self.promoter, feed).unwrap(), rules(feed)));
-        self.pacing = pacing.to_vec();
+        self.pacing = PerFeed::new(|feed| Pacing::new(self.state.cursor(&self.promoter, feed).unwrap(), rules(feed)));
     }
 
     fn first_cursor(&self, feed: Feed) -> Cursor {
@@ -141,15 +140,15 @@ impl Connector {
 
     fn begin_pull(&self, feed: Feed) -> Pull {
         let as_of = UnixTime(self.now);
-        let pacing = &self.pacing[feed as usize];
+        let pacing = &self.pacing[feed];
         let scope = pacing.scope(feed, rules(feed), as_of);
         let ends_history = pacing.reads_the_rest(scope, rules(feed), as_of);
-        let refunds = RefundsJob { lateness: LATENESS[2], ends_history };
+        let refunds = RefundsJob { lateness: LATENESS.refunds, ends_history };
         let job = PullJob {
             promoter: self.promoter.clone(),
             scope,
             cursor: pacing.cursor,
-            lateness: LATENESS[feed as usize],
+            lateness: LATENESS[feed],
             refunds: (feed == Feed::Orders && !self.polls_refunds).then_some(refunds),
         };
         Pull::new(job, as_of)
@@ -160,13 +159,13 @@ impl Connector {
         if feed == Feed::Refunds && !self.polls_refunds {
             return;
         }
-        let held = self.held[step.feed].take();
+        let held = self.held[feed].take();
         // Once in a pull: were rows to move all the time, only the large number of them would show it.
         let reorder = step.reorder.filter(|_| held.is_none());
         let mut pull = held.unwrap_or_else(|| self.begin_pull(feed));
         for read in 1.. {
             let call = usize::try_from(self.now).unwrap() * 100 + read;
-            let page = upstream.page(&pull.next_request(), self.now, call, self.order[step.feed]);
+            let page = upstream.page(&pull.next_request(), self.now, call, self.order[feed]);
             let observed_at = UnixMillis(self.now * 1000);
             let Taken { page_facts, step: went } =
                 pull.take_page(page.rows, page.total_cnt, page.start_id, observed_at);
@@ -178,18 +177,18 @@ impl Connector {
             }
             self.durable.commit(batch);
             if let Some((_, order)) = reorder.filter(|(page, _)| *page == read) {
-                self.order[step.feed] = order;
+                self.order[feed] = order;
             }
             let clock = Duration::from_secs(self.now.cast_unsigned());
             match went {
                 Ok(PullStep::End(pulled)) => {
-                    self.pacing[step.feed].after(pulled, rules(feed), clock);
+                    self.pacing[feed].after(pulled, rules(feed), clock);
                     return;
                 }
                 Err(_) => return self.fail(&pull, PollRemedy::AskLess),
                 Ok(PullStep::GoOn) if read < step.ends_after => self.now += step.page_pause,
                 Ok(PullStep::GoOn) if step.held => {
-                    self.held[step.feed] = pull.held();
+                    self.held[feed] = pull.held();
                     return;
                 }
                 Ok(PullStep::GoOn) => return self.fail(&pull, PollRemedy::Time),
@@ -200,7 +199,7 @@ impl Connector {
     fn fail(&mut self, pull: &Pull, remedy: PollRemedy) {
         let feed = pull.scope().feed();
         let failed = Failed { scope: pull.scope(), as_of: pull.as_of(), remedy };
-        self.pacing[feed as usize].after_failure(failed, rules(feed), Duration::from_secs(self.now.cast_unsigned()));
+        self.pacing[feed].after_failure(failed, rules(feed), Duration::from_secs(self.now.cast_unsigned()));
     }
 
     /// Polls until everything that was ever shown has passed the lateness.
@@ -216,9 +215,5 @@ impl Connector {
 }
 
 fn rules(feed: Feed) -> PollSettings {
-    PollSettings {
-        every: Duration::from_secs(60),
-        idle_every: Duration::from_secs(900),
-        lateness: LATENESS[feed as usize],
-    }
+    PollSettings { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: LATENESS[feed] }
 }

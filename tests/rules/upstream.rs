@@ -60,7 +60,7 @@ impl Listed {
     pub fn latest_observation(self, zone: Zone, paid: i64) -> i64 {
         let its = zone.day(UnixTime(paid));
         let first = if matches!(self, Listed::TheNextAlone) { its.next() } else { its };
-        zone.end(first).0 + LATENESS[1]
+        zone.end(first).0 + LATENESS.orders
     }
 }
 
@@ -154,12 +154,12 @@ impl RefundPlan {
     /// of two whose time is never told is not to be told from the other.
     pub fn refunds(&self) -> impl Iterator<Item = RefundRow> {
         let time = self.paid + self.after;
-        let visible = |time: i64| (time + (self.late * LATENESS[2] as f64) as i64).max(self.shown_at);
+        let visible = |time: i64| (time + (self.late * LATENESS.refunds as f64) as i64).max(self.shown_at);
         let told_at = match self.told {
             _ if self.paid < START.0 => i64::MIN,
             Told::AtOnce => i64::MIN,
             // Of two, the time is told within the lateness, or it is behind.
-            Told::Later(after) if self.twice => (visible(time) + after).min(time + LATENESS[2] - DAY),
+            Told::Later(after) if self.twice => (visible(time) + after).min(time + LATENESS.refunds - DAY),
             Told::Later(after) => visible(time) + after,
             Told::Never if self.twice => i64::MIN,
             Told::Never => i64::MAX,

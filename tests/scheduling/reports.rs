@@ -15,9 +15,9 @@ async fn feeds_that_wait_for_their_turn_are_overdue_and_the_oldest_cursor_is_tol
     assert_eq!(progress.feeds, 300);
     // Twenty a minute are asked; at least those of the last minute or two are none.
     assert!((200..=290).contains(&progress.overdue), "{progress:?}");
-    let oldest = progress.oldest[Feed::Touches as usize].unwrap();
+    let oldest = progress.oldest[Feed::Touches].unwrap();
     assert!((START..START + 3600 - 600).contains(&oldest.0), "{oldest}");
-    assert_eq!(progress.oldest[Feed::Orders as usize], None);
+    assert_eq!(progress.oldest[Feed::Orders], None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -28,7 +28,7 @@ async fn a_cursor_that_moves_is_told_and_who_is_parked_is_counted() {
     let progress = reports[0].progress();
     assert_eq!((progress.parked, progress.overdue), (1, 0));
     let start = UnixTime((START - 2 * 86_400).div_euclid(60) * 60);
-    assert_eq!(progress.oldest[Feed::Touches as usize], Some(start), "of the one that is parked");
+    assert_eq!(progress.oldest[Feed::Touches], Some(start), "of the one that is parked");
 }
 
 #[tokio::test(start_paused = true)]

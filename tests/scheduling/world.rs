@@ -11,7 +11,7 @@ use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::fault_script::FaultScript;
 use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
-use promoter_connector::model::feed::{Interface, StartFrom};
+use promoter_connector::model::feed::{Interface, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::request::record::{Header, RecordOffset, RequestRecord};
@@ -209,7 +209,7 @@ impl App {
         };
         let promoter = |id: &String| PolledPromoter {
             promoter: Promoter::new(&app, id).unwrap(),
-            feeds: [self.touches, self.orders, self.refunds],
+            feeds: PerFeed { touches: self.touches, orders: self.orders, refunds: self.refunds },
             refunds_lateness: 7 * 86_400,
             refunds_start: StartFrom::Now,
         };

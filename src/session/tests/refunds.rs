@@ -46,7 +46,7 @@ impl Transport for Refunds {
 }
 
 /// One life of the process, which polls these feeds for so many days.
-async fn live(upstream: &Refunds, durable: &Arc<Mutex<DurableTopics>>, feeds: [Option<FeedPlan>; 3], days: i64) {
+async fn live(upstream: &Refunds, durable: &Arc<Mutex<DurableTopics>>, feeds: PerFeed<Option<FeedPlan>>, days: i64) {
     let session = session(upstream, promoter(feeds));
     let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
     let stop = CancellationToken::new();
@@ -69,9 +69,10 @@ async fn refunds_that_are_polled_later_are_published_from_their_own_start_on() {
     let upstream = Refunds { began: tokio::time::Instant::now(), times };
     let durable = Arc::default();
     let orders = hourly(StartFrom::Now, 12 * 3600);
-    live(&upstream, &durable, [None, orders, None], 30).await;
+    live(&upstream, &durable, PerFeed { orders, ..PerFeed::default() }, 30).await;
     assert_eq!(durable.lock().unwrap().events.len(), 0, "orders meet none of them");
-    live(&upstream, &durable, [None, orders, hourly(StartFrom::Earliest, 7 * DAY)], 3).await;
+    let refunds = hourly(StartFrom::Earliest, 7 * DAY);
+    live(&upstream, &durable, PerFeed { orders, refunds, ..PerFeed::default() }, 3).await;
     let published: Vec<i64> = durable.lock().unwrap().events.iter().map(|event| event.fact.time.0 - NOW.0).collect();
     assert_eq!(published, times);
 }
