@@ -30,11 +30,11 @@ use crate::requests::pipeline::RequestPipeline;
 use crate::retry::{JITTER, RetrySettings};
 use crate::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use crate::supervisor::{self, GivenUp};
-use crate::upstream::breaker::HoldSettings;
+use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::budget::BudgetSettings;
 use crate::upstream::buffer::{Buffer, Buffers};
 use crate::upstream::client::{Client, ClientSettings};
-use crate::upstream::http::{Http, HttpSettings};
+use crate::upstream::http::{HttpSettings, HttpTransport};
 use crate::upstream::token::{TokenSource, TokenUrl};
 use crate::upstream::upstream_clock;
 
@@ -50,7 +50,7 @@ const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 /// What stays the same over all sessions of a process.
 pub struct Parts {
-    pub session: Session<Http>,
+    pub session: Session<HttpTransport>,
     pub kafka: Settings,
     /// By app id.
     pub id_kinds: HashMap<String, IdKind>,
@@ -224,11 +224,11 @@ fn joined(failures: &[GivenUp]) -> anyhow::Error {
 fn command_lane(
     parts: RequestParts,
     schemas: Schemas,
-    session: &Session<Http>,
+    session: &Session<HttpTransport>,
     kafka: &Settings,
     encoders: &Arc<Encoders>,
     clock: &RecordClock,
-) -> (RequestPipeline<Http>, RequestsLog) {
+) -> (RequestPipeline<HttpTransport>, RequestsLog) {
     let RequestParts { topics, concurrency } = parts;
     let apps = session.apps.iter().map(|app| MaterialApp::new(app.client.clone(), concurrency));
     let decoder = RequestDecoder::new(schemas.material_request);
@@ -240,7 +240,7 @@ fn command_lane(
 }
 
 /// The local clock, set back where all upstreams show that it is ahead.
-fn record_clock(session: &Session<Http>) -> RecordClock {
+fn record_clock(session: &Session<HttpTransport>) -> RecordClock {
     let clients: Vec<_> = session.apps.iter().map(|app| app.client.clone()).collect();
     Arc::new(move || {
         let local = UnixMillis(jiff::Timestamp::now().as_millisecond());
@@ -249,7 +249,7 @@ fn record_clock(session: &Session<Http>) -> RecordClock {
 }
 
 /// Asks every app's token source once, and hears the upstream's clock. A failure is met again, and reported, by the first poll.
-async fn warm_up(session: &Session<Http>) {
+async fn warm_up(session: &Session<HttpTransport>) {
     let mut asking = tokio::task::JoinSet::new();
     for app in session.apps.iter() {
         let client = app.client.clone();
@@ -258,8 +258,13 @@ async fn warm_up(session: &Session<Http>) {
     while asking.join_next().await.is_some() {}
 }
 
-fn polled_app(config: &Config, app: &App, buffers: &Buffers, reading: &Buffer) -> anyhow::Result<PolledApp<Http>> {
-    let http = Http::new(HttpSettings {
+fn polled_app(
+    config: &Config,
+    app: &App,
+    buffers: &Buffers,
+    reading: &Buffer,
+) -> anyhow::Result<PolledApp<HttpTransport>> {
+    let http = HttpTransport::new(HttpSettings {
         timeout: config.http.timeout,
         response_max: config.http.response_max,
         buffers: buffers.clone(),
@@ -283,7 +288,7 @@ fn polled_app(config: &Config, app: &App, buffers: &Buffers, reading: &Buffer) -
             attempts: config.retry.attempts,
             jitter: JITTER,
         },
-        holds: HoldSettings {
+        breakers: BreakerSettings {
             too_fast: config.retry.too_fast,
             stopped: config.retry.stopped,
             unanswered: config.retry.max,

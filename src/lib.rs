@@ -8,7 +8,7 @@
 //!                                                                      │
 //!   ┌──────────────────────────────────────────────────────────────────┘
 //!   │  poll::scheduler (one for each app)                     upstream::client
-//!   │    due work ──Pull──> poll::poller ──Question──────> breakers, budget, token, host ──HTTP──> upstream
+//!   │    due work ──Pull──> poll::poller ──RowsRequest───> breakers, budget, token, host ──HTTP──> upstream
 //!   │        ^                │   ^                                  │
 //!   │        └── Pulled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
 //!   │                         │

@@ -213,7 +213,7 @@ mod tests {
     use crate::commit::log::{CommitError, Opened};
     use crate::model::batch::Batch;
     use crate::session::Session;
-    use crate::upstream::http::Http;
+    use crate::upstream::http::HttpTransport;
 
     /// A log that can't be opened.
     struct Unreachable;
@@ -233,7 +233,7 @@ mod tests {
         async fn release(&mut self) {}
     }
 
-    fn session() -> Session<Http> {
+    fn session() -> Session<HttpTransport> {
         Session {
             apps: Arc::default(),
             bounds: BatchBounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },

@@ -19,11 +19,11 @@ use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::HoldSettings;
+use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
-use promoter_connector::upstream::transport::{Request, Response, Transport, TransportError};
+use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +57,7 @@ impl Upstream {
         i64::try_from(self.began.elapsed().as_secs()).unwrap()
     }
 
-    fn answer(&self, request: &Request) -> String {
+    fn answer(&self, request: &HttpRequest) -> String {
         if !request.path.starts_with("/promoter/") {
             return r#"{"access_token":"T","expires_in":7200}"#.to_owned();
         }
@@ -75,7 +75,7 @@ impl Upstream {
 }
 
 impl Transport for Upstream {
-    fn send(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>> + Send {
+    fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send {
         let body = self.answer(&request).into();
         let reached = self.elapsed() >= self.unreachable;
         let date = Some((self.date)(UnixTime(START + self.elapsed())));
@@ -84,7 +84,7 @@ impl Transport for Upstream {
             if !reached {
                 return Err(TransportError::Connection("no route to host".to_owned()));
             }
-            Ok(Response { status: 200, body, date, retry_after: None })
+            Ok(HttpResponse { status: 200, body, date, retry_after: None })
         }
     }
 
@@ -107,7 +107,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
         spare_urls: vec![],
         token_source,
         retry: retry(),
-        holds: HoldSettings {
+        breakers: BreakerSettings {
             too_fast: Duration::from_secs(60),
             stopped: Duration::from_secs(300),
             unanswered: Duration::from_secs(30),

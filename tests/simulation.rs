@@ -39,11 +39,11 @@ use promoter_connector::simulator::faults::Level;
 use promoter_connector::simulator::options::Days;
 use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, SimulatedTransport, World};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::HoldSettings;
+use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
-use promoter_connector::upstream::transport::{Request, Response, Transport, TransportError};
+use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
@@ -111,7 +111,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn watch(&self, request: &Request) {
+    fn watch(&self, request: &HttpRequest) {
         let feed = match request.path {
             "/promoter/getrelation" => Feed::Touches,
             "/promoter/getorder" => Feed::Orders,
@@ -130,7 +130,7 @@ impl Watched {
 }
 
 impl Transport for Watched {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.watch(&request);
         self.upstream.send(request).await
     }
@@ -160,7 +160,7 @@ fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: St
             spare_urls: vec![],
             token_source: TokenSource::Stable(options.secret.clone().into()),
             retry: retry(),
-            holds: HoldSettings {
+            breakers: BreakerSettings {
                 too_fast: Duration::from_secs(60),
                 stopped: Duration::from_secs(300),
                 unanswered: retry().max,

@@ -26,10 +26,10 @@ use promoter_connector::model::time::UnixMillis;
 use promoter_connector::retry::{JITTER, RetrySettings};
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::HoldSettings;
+use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::buffer::{Buffer, Buffers};
 use promoter_connector::upstream::client::{Client, ClientSettings};
-use promoter_connector::upstream::http::{Http, HttpSettings};
+use promoter_connector::upstream::http::{HttpSettings, HttpTransport};
 use promoter_connector::upstream::token::TokenSource;
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +96,7 @@ fn drain(odd_rows: &str) -> Run {
     run
 }
 
-fn app(base_url: &str) -> PolledApp<Http> {
+fn app(base_url: &str) -> PolledApp<HttpTransport> {
     let app = AppId::new("wx_simulated").unwrap();
     let http = HttpSettings {
         timeout: Duration::from_secs(15),
@@ -111,7 +111,7 @@ fn app(base_url: &str) -> PolledApp<Http> {
         spare_urls: Vec::new(),
         token_source: TokenSource::Stable("simulated-secret".into()),
         retry: RetrySettings { jitter: JITTER, attempts: 8, ..supervisor::PATIENCE },
-        holds: HoldSettings {
+        breakers: BreakerSettings {
             too_fast: Duration::from_secs(60),
             stopped: Duration::from_secs(300),
             unanswered: Duration::from_secs(30),
@@ -130,7 +130,7 @@ fn app(base_url: &str) -> PolledApp<Http> {
         refunds_start: StartFrom::Earliest,
     };
     PolledApp {
-        client: Arc::new(Client::new(settings, Http::new(http).unwrap())),
+        client: Arc::new(Client::new(settings, HttpTransport::new(http).unwrap())),
         promoters: (1..=PROMOTERS).map(promoter).collect(),
         parked_for: Duration::from_secs(900),
         reports: Arc::default(),

@@ -18,7 +18,7 @@ use promoter_connector::model::state::{QueuedWrite, State};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{Options, SimRequest, World};
 use promoter_connector::upstream::transport::Method;
-use promoter_connector::upstream::wire::{PageAsked, RowKind, read_page};
+use promoter_connector::upstream::wire::{ExpectedPage, RowKind, read_page};
 use serde_json::{Value, json};
 
 use crate::median;
@@ -91,7 +91,7 @@ fn round(page: &Page) -> ([Duration; STEPS.len()], usize) {
     let promoter = Promoter::new(&AppId::new("wx_simulated").unwrap(), "oSimulated000001").unwrap();
     let encoders = Encoders::new(Framings::SINGLE_OBJECT);
     let latest = NOW.as_seconds();
-    let asked = PageAsked { kind: page.kind, promoter_id: promoter.promoter_id(), is_first: true };
+    let asked = ExpectedPage { kind: page.kind, promoter_id: promoter.promoter_id(), is_first: true };
     let parse = timed(|| {
         for _ in 0..PAGES {
             black_box(serde_json::from_slice::<Value>(black_box(&page.strict)).unwrap());

@@ -10,9 +10,9 @@ use crate::model::promoter::Promoter;
 use crate::model::pull::{PageRequest, Pull, PullStep, Taken};
 use crate::model::scope::Scope;
 use crate::model::state::QueuedWrite;
-use crate::upstream::client::{Answer, Client};
+use crate::upstream::client::{Client, RowsResponse};
 use crate::upstream::error::{CallError, Cause};
-use crate::upstream::question::{Ask, Question};
+use crate::upstream::rows_request::{RowsQuery, RowsRequest};
 use crate::upstream::transport::Transport;
 
 /// Why a poll ended without reading its scope to the end. What it had read is in the queue all the same; the cursor
@@ -47,14 +47,14 @@ pub async fn poll<T: Transport>(
 ) -> Result<Polled, PollError> {
     let begun = client.local_now().as_seconds();
     loop {
-        let question = question(pull.promoter(), pull.next_request());
-        let Answer { page, held, clock_skew_seconds, .. } = client.page(&question, cancel).await?;
+        let request = rows_request(pull.promoter(), pull.next_request());
+        let RowsResponse { page, guard, clock_skew_seconds, .. } = client.page(&request, cancel).await?;
         pull.hear(begun.plus(clock_skew_seconds));
         let Taken { page_facts, step } = pull.take_page(page.rows, page.total_cnt, page.start_id, client.local_now());
         if !page_facts.is_empty() {
             queue.send(QueuedWrite::PageFacts(page_facts)).await?;
         }
-        drop(held);
+        drop(guard);
         match (step?, reach) {
             (PullStep::End(pulled), _) => return Ok(Polled::End(pulled)),
             (PullStep::GoOn, Reach::OnePage) => return Ok(Polled::GoesOn),
@@ -63,17 +63,17 @@ pub async fn poll<T: Transport>(
     }
 }
 
-fn question(promoter: &Promoter, PageRequest { scope, start_id }: PageRequest) -> Question {
-    Question { promoter: promoter.clone(), ask: ask(scope), start_id }
+fn rows_request(promoter: &Promoter, PageRequest { scope, start_id }: PageRequest) -> RowsRequest {
+    RowsRequest { promoter: promoter.clone(), query: query(scope), start_id }
 }
 
 /// Whether the bounds of a window are inclusive is not documented, so it is asked for one second more on either side.
-fn ask(scope: Scope) -> Ask {
+fn query(scope: Scope) -> RowsQuery {
     match scope {
-        Scope::Touches { begin, end } => Ask::Touches { begin: begin.minus(1), end: end.plus(1) },
-        Scope::Day { day, .. } => Ask::Orders { date: Some(day) },
-        Scope::History { .. } => Ask::Orders { date: None },
-        Scope::Refunds => Ask::Refunds,
+        Scope::Touches { begin, end } => RowsQuery::Touches { begin: begin.minus(1), end: end.plus(1) },
+        Scope::Day { day, .. } => RowsQuery::Orders { date: Some(day) },
+        Scope::History { .. } => RowsQuery::Orders { date: None },
+        Scope::Refunds => RowsQuery::Refunds,
     }
 }
 
@@ -95,7 +95,10 @@ impl PollError {
             PollError::Call(CallError::Exhausted { .. } | CallError::TryLater(_)) => PollRemedy::Patience,
             PollError::Closed(_)
             | PollError::Call(
-                CallError::ParkPromoter(_) | CallError::Held { .. } | CallError::ClientFault(_) | CallError::Cancelled,
+                CallError::ParkPromoter(_)
+                | CallError::BreakerOpen { .. }
+                | CallError::ClientFault(_)
+                | CallError::Cancelled,
             ) => PollRemedy::Time,
         }
     }

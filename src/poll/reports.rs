@@ -117,7 +117,7 @@ pub fn cause(error: &PollError) -> Option<&'static str> {
             CallError::Unforeseen(_) => Some("undocumented"),
             CallError::ClientFault(_) => Some("client_fault"),
             CallError::Unreadable(_) => Some("unreadable"),
-            CallError::Held { .. } | CallError::Cancelled => None,
+            CallError::BreakerOpen { .. } | CallError::Cancelled => None,
         },
         PollError::Closed(_) => None,
     }

@@ -239,16 +239,16 @@ impl<T: Transport> Scheduler<T> {
         let queue = &mut self.due_queues[feed.interface()];
         match error {
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
-            PollError::Call(CallError::Held { answered, .. }) => match pull.held() {
+            PollError::Call(CallError::BreakerOpen { by_response, .. }) => match pull.held() {
                 Some(pull) => {
-                    match answered {
+                    match by_response {
                         true => queue.put_refused(index, clock, begun),
                         false => queue.put_further(index, begun),
                     }
                     self.keep(index, Some(pull));
                 }
                 // Others come first: what opened the breaker may be this one's alone.
-                None if *answered || begun.entry == Admission::Check => queue.put_doubtful(index, clock, begun),
+                None if *by_response || begun.entry == Admission::Check => queue.put_doubtful(index, clock, begun),
                 // Behind those that have waited longer, as soon as the breaker lets it.
                 None => queue.put_late(index, clock, begun),
             },

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::material::{AfterCall, accept, after_failure};
 use crate::model::feed::Interface;
 use crate::model::material::MaterialOutcome;
-use crate::upstream::breaker::Held;
+use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
 use crate::upstream::error::CallError;
-use crate::upstream::material::{GivenMaterial, MaterialQuestion};
+use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
 use crate::upstream::transport::Transport;
 
 /// Requests of an app in memory, at least.
@@ -43,9 +43,10 @@ impl<T: Transport> MaterialApp<T> {
     }
 
     /// Why nothing is asked for it at present.
-    pub(super) fn held(&self) -> Option<Held> {
-        let concerns = |held: &Held| held.interface.is_none_or(|interface| interface == Interface::GetShareMaterial);
-        self.client.breakers().held().into_iter().find(concerns)
+    pub(super) fn held(&self) -> Option<OpenBreaker> {
+        let concerns =
+            |held: &OpenBreaker| held.interface.is_none_or(|interface| interface == Interface::GetShareMaterial);
+        self.client.breakers().not_closed().into_iter().find(concerns)
     }
 
     /// How many of its requests may be in memory.
@@ -57,11 +58,11 @@ impl<T: Transport> MaterialApp<T> {
     /// `unable_since`, where the upstream has been unable before, or else from the call. Also tells when it began.
     pub(super) async fn turn(
         &self,
-        question: &MaterialQuestion,
+        question: &ShareMaterialRequest,
         unable_since: Option<Instant>,
         patience: Duration,
         cancel: &CancellationToken,
-    ) -> (Result<GivenMaterial, CallError>, Instant, AnswerPermit) {
+    ) -> (Result<ShareMaterial, CallError>, Instant, AnswerPermit) {
         let promoter_id = question.promoter.promoter_id();
         self.client.breakers().ready(Interface::GetShareMaterial, promoter_id).await;
         let permit = self.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
@@ -77,7 +78,7 @@ impl<T: Transport> MaterialApp<T> {
     }
 
     /// What a call has brought.
-    pub(super) fn after(&self, result: Result<GivenMaterial, CallError>) -> AfterCall {
+    pub(super) fn after(&self, result: Result<ShareMaterial, CallError>) -> AfterCall {
         match result {
             Ok(given) => AfterCall::Final(match accept(given, self.client.local_now()) {
                 Ok(material) => MaterialOutcome::Succeeded(material),

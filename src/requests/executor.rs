@@ -19,9 +19,9 @@ use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, 
 use crate::model::request::record::{RequestAnswer, RequestRecord};
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
-use crate::upstream::breaker::Held;
+use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::error::CallError;
-use crate::upstream::material::{GivenMaterial, MaterialQuestion};
+use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
 use crate::upstream::transport::Transport;
 
 /// How long an upstream that stays unable is asked again for a request without a deadline.
@@ -186,7 +186,7 @@ impl<T: Transport> Executor<T> {
         &self,
         DecodedRequest { request, flaw }: &DecodedRequest,
         now: UnixMillis,
-    ) -> Result<MaterialQuestion, MaterialOutcome> {
+    ) -> Result<ShareMaterialRequest, MaterialOutcome> {
         if let Some(flaw) = flaw {
             return Err(MaterialOutcome::Rejected(MaterialRefusal::own(flaw)));
         }
@@ -201,8 +201,8 @@ impl<T: Transport> Executor<T> {
     fn expired(&self, app_id: &str, MaterialRefusal { errcode, message }: MaterialRefusal) -> MaterialOutcome {
         let held = self.apps.get(app_id).and_then(MaterialApp::held);
         MaterialOutcome::Expired(match held {
-            Some(Held { hold, cause, .. }) => {
-                MaterialRefusal { errcode, message: format!("{message}; the app's requests wait ({hold}): {cause}") }
+            Some(OpenBreaker { reason, cause, .. }) => {
+                MaterialRefusal { errcode, message: format!("{message}; the app's requests wait ({reason}): {cause}") }
             }
             None => MaterialRefusal { errcode, message },
         })
@@ -254,7 +254,7 @@ impl<T: Transport> Executor<T> {
 /// Asks until there is an outcome. `last` is why the last call could not carry the request out.
 async fn ask<T: Transport>(
     app: &MaterialApp<T>,
-    question: &MaterialQuestion,
+    question: &ShareMaterialRequest,
     left: Option<Duration>,
     last: &mut Option<MaterialRefusal>,
     cancel: &CancellationToken,
@@ -293,12 +293,12 @@ async fn ask<T: Transport>(
     }
 }
 
-type MadeCall = (Result<GivenMaterial, CallError>, Instant, AnswerPermit);
+type MadeCall = (Result<ShareMaterial, CallError>, Instant, AnswerPermit);
 
 /// One call, or nothing where the patience came to its end while the upstream was not asked.
 async fn turn<T: Transport>(
     app: &MaterialApp<T>,
-    question: &MaterialQuestion,
+    question: &ShareMaterialRequest,
     unable_since: Option<Instant>,
     patience: Duration,
     cancel: &CancellationToken,

@@ -7,9 +7,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crate::model::material::{Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialRequest};
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::time::UnixMillis;
-use crate::upstream::breaker::Hold;
+use crate::upstream::breaker::OpenReason;
 use crate::upstream::error::{CallError, Cause};
-use crate::upstream::material::{EnvVersion, GivenMaterial, MaterialQuestion};
+use crate::upstream::material::{EnvVersion, ShareMaterial, ShareMaterialRequest};
 
 /// Official page: "no more than 80 characters", which sibling pages count in bytes of UTF-8; so do we, as a call that
 /// is refused is spent.
@@ -26,7 +26,7 @@ pub fn check(
     request: &MaterialRequest,
     is_known_app: impl FnOnce(&str) -> bool,
     now: UnixMillis,
-) -> Result<MaterialQuestion, MaterialOutcome> {
+) -> Result<ShareMaterialRequest, MaterialOutcome> {
     let question =
         question(request, is_known_app).map_err(|message| MaterialOutcome::Rejected(MaterialRefusal::own(message)))?;
     match request.deadline {
@@ -37,7 +37,10 @@ pub fn check(
     }
 }
 
-fn question(request: &MaterialRequest, is_known_app: impl FnOnce(&str) -> bool) -> Result<MaterialQuestion, String> {
+fn question(
+    request: &MaterialRequest,
+    is_known_app: impl FnOnce(&str) -> bool,
+) -> Result<ShareMaterialRequest, String> {
     if request.request_id.is_empty() {
         return Err("request_id is empty".into());
     }
@@ -56,7 +59,7 @@ fn question(request: &MaterialRequest, is_known_app: impl FnOnce(&str) -> bool) 
     title.iter().try_for_each(|text| at_most("title", text, TITLE_BYTES_MAX))?;
     let share_type = request.share_type.map(share_type).transpose()?;
     let env_version = env_version(given(&request.env_version).as_deref(), share_type)?;
-    Ok(MaterialQuestion { promoter, path: request.path.clone(), extra_info, title, share_type, env_version })
+    Ok(ShareMaterialRequest { promoter, path: request.path.clone(), extra_info, title, share_type, env_version })
 }
 
 /// Empty text counts as absent.
@@ -91,9 +94,9 @@ fn env_version(text: Option<&str>, share_type: Option<u32>) -> Result<Option<Env
 }
 
 /// The material in its final form; the error is an outcome too.
-pub fn accept(given: GivenMaterial, now: UnixMillis) -> Result<Material, MaterialOutcome> {
+pub fn accept(given: ShareMaterial, now: UnixMillis) -> Result<Material, MaterialOutcome> {
     let failed = |message: &str| MaterialOutcome::Failed(MaterialRefusal::own(message));
-    let GivenMaterial { share_path, qrcode, tag } = given;
+    let ShareMaterial { share_path, qrcode, tag } = given;
     if share_path.is_none() && qrcode.is_none() && tag.is_none() {
         return Err(failed("the upstream's answer holds no material"));
     }
@@ -149,11 +152,13 @@ pub fn after_failure(error: CallError) -> AfterCall {
         }
         CallError::Unreadable(cause) => AfterCall::Final(MaterialOutcome::Failed(refusal(cause))),
         CallError::TryLater(cause) | CallError::Exhausted { cause, .. } => AfterCall::Again(refusal(cause)),
-        CallError::Held { hold: Hold::Unanswered, cause, .. } => AfterCall::Again(refusal(cause)),
-        CallError::Held { hold: Hold::TooFast { .. } | Hold::RetryAfter(_), cause, answered: true } => {
-            AfterCall::Held(Some(refusal(cause)))
-        }
-        CallError::Held { .. } => AfterCall::Held(None),
+        CallError::BreakerOpen { reason: OpenReason::Unanswered, cause, .. } => AfterCall::Again(refusal(cause)),
+        CallError::BreakerOpen {
+            reason: OpenReason::TooFast { .. } | OpenReason::RetryAfter(_),
+            cause,
+            by_response: true,
+        } => AfterCall::Held(Some(refusal(cause))),
+        CallError::BreakerOpen { .. } => AfterCall::Held(None),
         CallError::Cancelled => AfterCall::Cancelled,
     }
 }

@@ -62,10 +62,10 @@ impl<T: Transport> PolledApp<T> {
             polls.failed += failures.polls;
             tracing::warn!(pipeline = "polls", %app, reason, polls = failures.polls, error = failures.error, "polls failed");
         }
-        for held in breakers.held() {
+        for open in breakers.not_closed() {
             polls.held += 1;
-            let (interface, seconds) = (held.interface.map(display), held.since.elapsed().as_secs());
-            tracing::warn!(%app, interface, reason = held.hold.name(), seconds, error = %held.cause, "upstream is not asked");
+            let (interface, seconds) = (open.interface.map(display), open.since.elapsed().as_secs());
+            tracing::warn!(%app, interface, reason = open.reason.name(), seconds, error = %open.cause, "upstream is not asked");
         }
         self.client.tell_oddities();
         let progress = self.reports.progress();

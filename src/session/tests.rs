@@ -18,11 +18,11 @@ use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::supervisor;
 use crate::telemetry::captured::Captured;
-use crate::upstream::breaker::HoldSettings;
+use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::buffer::Buffer;
 use crate::upstream::client::ClientSettings;
 use crate::upstream::token::TokenSource;
-use crate::upstream::transport::{Request, Response, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
 mod refunds;
 
@@ -37,14 +37,14 @@ struct Upstream {
 }
 
 impl Transport for Upstream {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = if request.path.starts_with("/promoter/") {
             self.asked.lock().unwrap().push(self.began.elapsed());
             r#"{"errcode":103006}"#
         } else {
             r#"{"access_token":"t","expires_in":7200}"#
         };
-        Ok(Response { status: 200, body: Bytes::from(body), date: None, retry_after: None })
+        Ok(HttpResponse { status: 200, body: Bytes::from(body), date: None, retry_after: None })
     }
 
     fn now(&self) -> UnixMillis {
@@ -60,13 +60,13 @@ struct Same {
 }
 
 impl Transport for Same {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let Some(answer) = self.answer else {
             return Err(TransportError::Connection("no such host is known".into()));
         };
         let token = r#"{"access_token":"t","expires_in":7200}"#;
         let body = Bytes::from(if request.path.starts_with("/promoter/") { answer } else { token });
-        Ok(Response { status: 200, body, date: None, retry_after: None })
+        Ok(HttpResponse { status: 200, body, date: None, retry_after: None })
     }
 
     fn now(&self) -> UnixMillis {
@@ -101,7 +101,7 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".to_owned().into()),
         retry: retry(),
-        holds: HoldSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
+        breakers: BreakerSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
         budgets: BTreeMap::new(),
         in_flight: 4,
         reading: Buffer::new(2 << 20),
@@ -284,7 +284,7 @@ async fn a_promoter_whose_polls_always_fail_is_named_with_how_long() {
 struct Unheard(Upstream);
 
 impl Transport for Unheard {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         match request.body.as_deref() {
             Some(b"{}") => Err(TransportError::Timeout),
             _ => self.0.send(request).await,

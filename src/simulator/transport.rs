@@ -8,7 +8,7 @@ use crate::model::time::UnixMillis;
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
 use crate::simulator::http::server::SharedWorld;
 use crate::upstream::packing::unpacked;
-use crate::upstream::transport::{Request, Response, Transport, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 /// Far above any body of the world, in bytes.
 const BODY_MAX: usize = 64 << 20;
@@ -34,7 +34,7 @@ impl SimulatedTransport {
         &self.world
     }
 
-    async fn play(&self, answer: SimResponse) -> Result<Response, TransportError> {
+    async fn play(&self, answer: SimResponse) -> Result<HttpResponse, TransportError> {
         if answer.delivery == Delivery::Hang || answer.after > self.timeout {
             tokio::time::sleep(self.timeout).await;
             return Err(TransportError::Timeout);
@@ -43,7 +43,7 @@ impl SimulatedTransport {
         match answer.delivery {
             Delivery::Whole => {
                 self.world.with(|world| world.delivered(answer.receipt));
-                Ok(Response {
+                Ok(HttpResponse {
                     status: answer.status,
                     body: unpacked(answer.body, BODY_MAX)?,
                     date: Some(answer.date),
@@ -57,7 +57,7 @@ impl SimulatedTransport {
 }
 
 impl Transport for SimulatedTransport {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let request = SimRequest {
             method: request.method,
             path: request.path.to_owned(),

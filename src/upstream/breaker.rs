@@ -29,20 +29,20 @@ use crate::model::feed::Interface;
 use crate::model::promoter::AppId;
 use crate::upstream::error::{CallError, Cause};
 
-pub use hold::{Hold, HoldSettings};
-use inner::Inner;
+use breaker_set::BreakerSet;
+pub use reason::{BreakerSettings, OpenReason};
+use refusals::PromoterHash;
 pub use state::Readiness;
-use state::{Breaker, Reason};
-use testimony::Whom;
+use state::{Breaker, OpenDetails};
 
-mod hold;
-mod inner;
+mod breaker_set;
 mod pass;
+mod reason;
+mod refusals;
 mod state;
-mod testimony;
 
-pub(super) use hold::news;
-pub(super) use pass::{Fault, Pass};
+pub(super) use pass::{CallRefusal, Pass};
+pub(super) use reason::evidence;
 
 /// So many token fetches in a row whose token was rejected, and the app's credentials count as wrong.
 const TOKEN_REJECTIONS_MAX: u32 = 3;
@@ -51,27 +51,27 @@ const DROPPED_PROBE_AGAIN: Duration = Duration::from_secs(5);
 
 pub struct Breakers {
     app_id: AppId,
-    settings: HoldSettings,
+    settings: BreakerSettings,
     /// Calls in a row without an answer that open a breaker.
     unanswered_max: u32,
-    inner: Mutex<Inner>,
+    set: Mutex<BreakerSet>,
     changed: watch::Sender<()>,
 }
 
 /// A breaker that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct OpenBreaker {
     /// Absent for the whole app.
     pub interface: Option<Interface>,
-    pub hold: Hold,
+    pub reason: OpenReason,
     pub cause: Cause,
     pub since: Instant,
 }
 
 impl Breakers {
     /// `unanswered_max` calls in a row without a readable answer open a breaker, spread over all hosts.
-    pub(super) fn new(app_id: AppId, settings: HoldSettings, unanswered_max: u32) -> Breakers {
-        Breakers { app_id, settings, unanswered_max, inner: Mutex::default(), changed: watch::Sender::default() }
+    pub(super) fn new(app_id: AppId, settings: BreakerSettings, unanswered_max: u32) -> Breakers {
+        Breakers { app_id, settings, unanswered_max, set: Mutex::default(), changed: watch::Sender::default() }
     }
 
     /// Whether a call of this interface may be made now. To be asked again when [`Breakers::changes`] tells of one.
@@ -87,9 +87,9 @@ impl Breakers {
     /// Waits until a call of this interface may be made that asks about this promoter. Many may wait, and only one of them
     /// becomes the probe.
     pub async fn ready(&self, interface: Interface, promoter_id: &str) {
-        let (mut changes, whom) = (self.changes(), Some(Whom::from(promoter_id)));
+        let (mut changes, promoter) = (self.changes(), Some(PromoterHash::from(promoter_id)));
         loop {
-            let readiness = self.lock().readiness(interface, whom, Instant::now());
+            let readiness = self.lock().readiness(interface, promoter, Instant::now());
             let until = match readiness {
                 Readiness::Closed | Readiness::Probe | Readiness::Check => return,
                 Readiness::At(until) => Some(until),
@@ -110,57 +110,57 @@ impl Breakers {
     }
 
     /// Every breaker that is not closed, with the reason.
-    pub fn held(&self) -> Vec<Held> {
-        let inner = self.lock();
+    pub fn not_closed(&self) -> Vec<OpenBreaker> {
+        let set = self.lock();
         let of = |interface, breaker: &Breaker| {
-            let Reason { hold, cause, since } = breaker.reason()?.clone();
-            Some(Held { interface, hold, cause, since })
+            let OpenDetails { reason, cause, since } = breaker.details()?.clone();
+            Some(OpenBreaker { interface, reason, cause, since })
         };
-        let interfaces = Interface::ALL.into_iter().filter_map(|one| of(Some(one), &inner.interfaces[one as usize]));
-        of(None, &inner.app).into_iter().chain(interfaces).collect()
+        let interfaces = Interface::ALL.into_iter().filter_map(|one| of(Some(one), &set.interfaces[one as usize]));
+        of(None, &set.app).into_iter().chain(interfaces).collect()
     }
 
     /// Lets a call pass that asks about this promoter: as the probe where one is due.
     pub(super) fn pass(&self, interface: Interface, promoter_id: &str) -> Result<Pass<'_>, CallError> {
-        let subject = (interface, Whom::from(promoter_id));
-        let mut inner = self.lock();
-        match inner.readiness(interface, None, Instant::now()) {
+        let target = (interface, PromoterHash::from(promoter_id));
+        let mut set = self.lock();
+        match set.readiness(interface, None, Instant::now()) {
             Readiness::Closed | Readiness::Probe => {}
-            Readiness::Check if !inner.was_refused(subject) => {}
-            Readiness::Check | Readiness::At(_) | Readiness::AfterProbe => return Err(inner.refusal(interface)),
+            Readiness::Check if !set.was_refused(target) => {}
+            Readiness::Check | Readiness::At(_) | Readiness::AfterProbe => return Err(set.open_error(interface)),
         }
-        let (probes_app, probes_interface) = inner.enter(interface);
-        drop(inner);
+        let (probes_app, probes_interface) = set.enter(interface);
+        drop(set);
         if probes_app || probes_interface {
             self.changed.send_replace(());
         }
-        Ok(Pass::new(self, subject, probes_app, probes_interface))
+        Ok(Pass::new(self, target, probes_app, probes_interface))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, BreakerSet> {
         // It is whole at any time.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn log_opened(&self, interface: Option<Interface>, hold: Hold, cause: &Cause) {
-        let (app, seconds) = (&self.app_id, self.settings.pause(hold).as_secs());
+    fn log_opened(&self, interface: Option<Interface>, reason: OpenReason, cause: &Cause) {
+        let (app, seconds) = (&self.app_id, self.settings.pause(reason).as_secs());
         match interface {
             // Its operator has to do something.
-            None if matches!(hold, Hold::Stopped(_)) => {
-                tracing::error!(%app, reason = %hold, seconds, error = %cause, "app is stopped, and probed from time to time");
+            None if matches!(reason, OpenReason::Stopped(_)) => {
+                tracing::error!(%app, %reason, seconds, error = %cause, "app is stopped, and probed from time to time");
             }
-            None => tracing::warn!(%app, reason = %hold, seconds, error = %cause, "app is held"),
+            None => tracing::warn!(%app, %reason, seconds, error = %cause, "app is held"),
             Some(interface) => {
-                tracing::warn!(%app, %interface, reason = %hold, seconds, error = %cause, "interface is held");
+                tracing::warn!(%app, %interface, %reason, seconds, error = %cause, "interface is held");
             }
         }
     }
 
-    fn log_closed(&self, interface: Option<Interface>, reason: &Reason) {
-        let (app, seconds, hold) = (&self.app_id, reason.since.elapsed().as_secs(), reason.hold);
+    fn log_closed(&self, interface: Option<Interface>, details: &OpenDetails) {
+        let (app, seconds, reason) = (&self.app_id, details.since.elapsed().as_secs(), details.reason);
         match interface {
-            None => tracing::info!(%app, reason = %hold, seconds, "app is served again"),
-            Some(interface) => tracing::info!(%app, %interface, reason = %hold, seconds, "interface is served again"),
+            None => tracing::info!(%app, %reason, seconds, "app is served again"),
+            Some(interface) => tracing::info!(%app, %interface, %reason, seconds, "interface is served again"),
         }
     }
 }

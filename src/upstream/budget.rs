@@ -38,13 +38,13 @@ pub enum Turn {
 }
 
 pub struct Budget {
-    pace: Option<Pace>,
+    pace: Option<MinuteLimiter>,
     per_day: u32,
-    day: StdMutex<Counted>,
+    day: StdMutex<DayCount>,
 }
 
 /// The calls of a day.
-struct Counted {
+struct DayCount {
     day: Day,
     spent: u32,
     /// The day that the clock was last set back from, and what was spent then: it may have been the right one.
@@ -54,8 +54,8 @@ struct Counted {
 impl Budget {
     pub fn new(settings: BudgetSettings) -> Budget {
         let day = Day::in_beijing(UnixTime::EARLIEST);
-        let day = StdMutex::new(Counted { day, spent: 0, left: (day, 0) });
-        Budget { pace: NonZeroU32::new(settings.per_minute).map(Pace::new), per_day: settings.per_day, day }
+        let day = StdMutex::new(DayCount { day, spent: 0, left: (day, 0) });
+        Budget { pace: NonZeroU32::new(settings.per_minute).map(MinuteLimiter::new), per_day: settings.per_day, day }
     }
 
     /// Whether the day has a call left.
@@ -97,13 +97,13 @@ impl Budget {
 }
 
 struct DayGuard<'a> {
-    counted: MutexGuard<'a, Counted>,
+    counted: MutexGuard<'a, DayCount>,
     per_day: u32,
 }
 
 impl DayGuard<'_> {
     fn left(&self) -> Result<(), DaySpent> {
-        let Counted { day, spent, .. } = *self.counted;
+        let DayCount { day, spent, .. } = *self.counted;
         if self.per_day != 0 && spent >= self.per_day {
             return Err(DaySpent { until: day.beijing_end() });
         }
@@ -120,7 +120,7 @@ impl DayGuard<'_> {
 /// A limiter with burst `b` and one cell every `T` lets at most `b + 60 s / T` calls into any window of sixty seconds: a
 /// full burst, then what is replenished. So with `b` a sixtieth of the budget, the rest is what is replenished in a
 /// minute. The least is one call a minute, where the two are one and the same.
-struct Pace {
+struct MinuteLimiter {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
     clock: TokioClock,
     /// Who waits holds this, so that turns are given in the order they were asked for.
@@ -129,8 +129,8 @@ struct Pace {
     kinds: [Mutex<()>; 2],
 }
 
-impl Pace {
-    fn new(per_minute: NonZeroU32) -> Pace {
+impl MinuteLimiter {
+    fn new(per_minute: NonZeroU32) -> MinuteLimiter {
         let burst = NonZeroU32::new(per_minute.get() / 60).unwrap_or(NonZeroU32::MIN);
         let replenished = (per_minute.get() - burst.get()).max(1);
         // Rounded up to the next nanosecond: rounding down would let one more into a minute.
@@ -138,7 +138,7 @@ impl Pace {
         let quota = Quota::with_period(Duration::from_nanos(nanos)).expect("at least 13 ns lie between two cells");
         let clock = TokioClock { origin: Instant::now() };
         let limiter = RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone());
-        Pace { limiter, clock, queue: Mutex::default(), kinds: Default::default() }
+        MinuteLimiter { limiter, clock, queue: Mutex::default(), kinds: Default::default() }
     }
 
     async fn turn<E>(&self, turn: Turn, may_go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {

@@ -1,6 +1,6 @@
 //! The upstream as one app sees it: a question in; a page, material or a reason out.
 //!
-//! A call passes the breakers, waits for its budget and for a place, gets the token, asks the current host, and is retried
+//! A call passes the breakers, waits for its budget and for a permit, gets the token, asks the current host, and is retried
 //! here where the reaction is to ask the same again. Everything else goes to the caller, cut by what the caller does about
 //! it.
 
@@ -11,19 +11,19 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::{Breakers, HoldSettings};
+use super::breaker::{BreakerSettings, Breakers};
 use super::budget::{Budget, BudgetSettings, Turn};
 use super::buffer::{Buffer, Room};
-use super::error::{Call, CallError, Cause, Reaction, reaction};
+use super::concurrency_limit::{ConcurrencyLimit, ConcurrencyPermit};
+use super::error::{CallError, CallKind, Cause, Reaction, reaction};
 use super::hosts::Hosts;
-use super::material::{GivenMaterial, MaterialQuestion, read_material};
-use super::oddities::{Account, Oddities};
-use super::places::{Place, Places};
-use super::question::Question;
-use super::token::{FailedFetch, Token, TokenError, TokenSource, Tokens};
-use super::transport::{Method, Request, Response, Transport, TransportError};
+use super::material::{ShareMaterial, ShareMaterialRequest, read_material};
+use super::oddities::{Oddities, OddityCounter};
+use super::rows_request::RowsRequest;
+use super::token::{AccessToken, AccessTokens, FailedFetch, TokenError, TokenSource};
+use super::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use super::upstream_clock::{Moment, UpstreamClock};
-use super::wire::{Envelope, Page, PageAsked, PageFault, read_page};
+use super::wire::{Envelope, ExpectedPage, PageFault, RowPage, read_page};
 use crate::model::feed::Interface;
 use crate::model::promoter::{AppId, IdKind};
 use crate::model::time::{UnixMillis, UnixTime};
@@ -52,7 +52,7 @@ pub struct ClientSettings {
     pub spare_urls: Vec<String>,
     pub token_source: TokenSource,
     pub retry: RetrySettings,
-    pub holds: HoldSettings,
+    pub breakers: BreakerSettings,
     /// An interface that is not named has no limit.
     pub budgets: BTreeMap<Interface, BudgetSettings>,
     /// Calls of polls at once, over all interfaces.
@@ -64,16 +64,16 @@ pub struct ClientSettings {
 
 /// What came of a question.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct RowsResponse {
     /// Empty where `no_data`.
-    pub page: Page,
+    pub page: RowPage,
     /// 103006: there is nothing, or the pages are over.
     pub no_data: bool,
     /// How far the upstream's clock was behind the local one when the answer came, in seconds: never above 0, and 0 without
     /// a `Date`. It holds the way of the answer too; [`Client::now`] does not.
     pub clock_skew_seconds: i64,
     /// What an answer with rows takes up until these are handed on.
-    pub held: Held,
+    pub guard: ResponseGuard,
 }
 
 /// What bounds the answers in memory: to be dropped when the rows of one are handed on, and not before.
@@ -81,17 +81,17 @@ pub struct Answer {
 /// Each part is waited for with those above it in hand, and with all of them room in the queue of the rows. Nobody waits for
 /// one that stands above what he has; and what empties the queue needs none of them. So those who wait get on.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct ResponseGuard {
     /// Of the call: another one is made in it.
-    _place: Option<Place>,
+    _place: Option<ConcurrencyPermit>,
     /// The answer's bytes, which take up room that other answers wait for (`http.buffered_max`).
     _body: Bytes,
     _reading: Option<Room>,
 }
 
-impl Held {
-    fn keep(&mut self, place: Option<Place>) {
-        self._place = place;
+impl ResponseGuard {
+    fn keep(&mut self, permit: Option<ConcurrencyPermit>) {
+        self._place = permit;
     }
 }
 
@@ -100,32 +100,32 @@ pub struct Client<T> {
     app_id: AppId,
     id_kind: IdKind,
     hosts: Hosts,
-    tokens: Tokens,
+    tokens: AccessTokens,
     retry: RetrySettings,
-    holds: HoldSettings,
+    breaker_settings: BreakerSettings,
     breakers: Breakers,
     budgets: BTreeMap<Interface, Budget>,
-    places: Places,
+    concurrency: ConcurrencyLimit,
     reading: Buffer,
     clock: UpstreamClock,
-    oddities: Account,
+    oddities: OddityCounter,
 }
 
 /// A failed attempt, with what the loop needs to go on.
-struct Failure {
+struct FailedAttempt {
     /// Which of the two calls of an attempt failed.
-    call: Call,
+    call: CallKind,
     reaction: Reaction,
     cause: Cause,
     retry_after: Option<Duration>,
     /// The token it was made with.
-    token: Option<Token>,
+    token: Option<AccessToken>,
     /// The number of the fetch that brought the token, or failed.
     fetch: u64,
 }
 
 /// A call to be made, and how its answer's body is read; the time is the later of the clocks known.
-struct Asked<'a, C> {
+struct ApiRequest<'a, C> {
     interface: Interface,
     /// The promoter that it asks about.
     promoter_id: &'a str,
@@ -139,20 +139,20 @@ struct Asked<'a, C> {
 type Read<'a, C> = dyn Fn(&[u8], UnixTime) -> Result<(Envelope, C), PageFault> + Sync + 'a;
 
 /// An answer that is none of a failure's.
-struct Answered<C> {
+struct ApiResponse<C> {
     /// Absent where the upstream says that there is no data.
     content: Option<C>,
     clock_skew_seconds: i64,
-    held: Held,
+    guard: ResponseGuard,
 }
 
 /// What an attempt ends with, besides an answer.
-enum Ended {
-    Failed(Failure),
+enum AttemptError {
+    Failed(FailedAttempt),
     /// Asking again would bring the same.
     Unreadable(Cause),
     /// Nothing was sent.
-    Held(CallError),
+    BreakerOpen(CallError),
 }
 
 /// Why the upstream's clock was not heard.
@@ -173,16 +173,16 @@ impl<T: Transport> Client<T> {
         Client {
             transport,
             hosts: Hosts::new(settings.base_url, settings.spare_urls),
-            tokens: Tokens::new(settings.app_id.clone(), settings.token_source),
-            breakers: Breakers::new(settings.app_id.clone(), settings.holds, unanswered_max),
+            tokens: AccessTokens::new(settings.app_id.clone(), settings.token_source),
+            breakers: Breakers::new(settings.app_id.clone(), settings.breakers, unanswered_max),
             clock: UpstreamClock::new(settings.app_id.clone()),
-            oddities: Account::new(settings.app_id.clone()),
+            oddities: OddityCounter::new(settings.app_id.clone()),
             app_id: settings.app_id,
             id_kind: settings.id_kind,
             retry: settings.retry,
-            holds: settings.holds,
+            breaker_settings: settings.breakers,
             budgets: budgets.collect(),
-            places: Places::new(settings.in_flight),
+            concurrency: ConcurrencyLimit::new(settings.in_flight),
             reading: settings.reading,
         }
     }
@@ -198,7 +198,7 @@ impl<T: Transport> Client<T> {
 
     /// How many calls of polls are made at once.
     pub fn in_flight(&self) -> usize {
-        self.places.in_flight()
+        self.concurrency.in_flight()
     }
 
     /// The earlier of the local clock and the upstream's, as far as its answers have shown that.
@@ -259,7 +259,7 @@ impl<T: Transport> Client<T> {
     /// Makes a call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a
     /// call for a token without credentials, which is refused and costs nobody's quota.
     async fn hear_clock(&self, base_url: &str) -> Result<(), Unheard> {
-        let request = Request {
+        let request = HttpRequest {
             method: Method::Post,
             base_url: base_url.to_owned(),
             path: "/cgi-bin/stable_token",
@@ -268,7 +268,7 @@ impl<T: Transport> Client<T> {
             body: Some(Bytes::from_static(b"{}")),
         };
         let sent = Moment::now(&self.transport);
-        let Response { status, date, .. } = self
+        let HttpResponse { status, date, .. } = self
             .transport
             .send(request)
             .await
@@ -284,49 +284,53 @@ impl<T: Transport> Client<T> {
     }
 
     /// Asks for one page. Ends with [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
-    pub async fn page(&self, question: &Question, cancel: &CancellationToken) -> Result<Answer, CallError> {
-        let page_asked = PageAsked {
-            kind: question.row_kind(),
-            promoter_id: question.promoter.promoter_id(),
-            is_first: question.start_id.is_none(),
+    pub async fn page(&self, request: &RowsRequest, cancel: &CancellationToken) -> Result<RowsResponse, CallError> {
+        let page_asked = ExpectedPage {
+            kind: request.row_kind(),
+            promoter_id: request.promoter.promoter_id(),
+            is_first: request.start_id.is_none(),
         };
         let read = move |body: &[u8], latest_now| read_page(body, page_asked, latest_now);
-        let turn = if question.start_id.is_some() { Turn::Further } else { Turn::First };
-        let (interface, body) = (question.interface(), question.body(self.id_kind));
-        let promoter_id = question.promoter.promoter_id();
-        let asked = Asked { interface, promoter_id, turn, body, patience: None, read: &read };
-        let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
-        let Answered { content, clock_skew_seconds, held } = answered;
+        let turn = if request.start_id.is_some() { Turn::Further } else { Turn::First };
+        let (interface, body) = (request.interface(), request.body(self.id_kind));
+        let promoter_id = request.promoter.promoter_id();
+        let asked = ApiRequest { interface, promoter_id, turn, body, patience: None, read: &read };
+        let answered = cancel.run_until_cancelled(self.call(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
+        let ApiResponse { content, clock_skew_seconds, guard } = answered;
         let (no_data, page) = (content.is_none(), content.unwrap_or_default());
-        self.oddities.add(&question.promoter, &page.oddities);
-        let held = if page.rows.is_empty() { Held::default() } else { held };
-        Ok(Answer { page, no_data, clock_skew_seconds, held })
+        self.oddities.add(&request.promoter, &page.oddities);
+        let guard = if page.rows.is_empty() { ResponseGuard::default() } else { guard };
+        Ok(RowsResponse { page, no_data, clock_skew_seconds, guard })
     }
 
     /// Asks for material. No attempt begins after `patience`; one under way ends first. Ends with
     /// [`CallError::Cancelled`] as soon as `cancel` is, whatever it is waiting for.
     pub async fn material(
         &self,
-        question: &MaterialQuestion,
+        request: &ShareMaterialRequest,
         patience: Instant,
         cancel: &CancellationToken,
-    ) -> Result<GivenMaterial, CallError> {
+    ) -> Result<ShareMaterial, CallError> {
         let read = |body: &[u8], _: UnixTime| read_material(body);
         let (interface, turn) = (Interface::GetShareMaterial, Turn::First);
-        let (promoter_id, body) = (question.promoter.promoter_id(), question.body());
-        let asked = Asked { interface, promoter_id, turn, body, patience: Some(patience), read: &read };
-        let answered = cancel.run_until_cancelled(self.ask(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
+        let (promoter_id, body) = (request.promoter.promoter_id(), request.body());
+        let asked = ApiRequest { interface, promoter_id, turn, body, patience: Some(patience), read: &read };
+        let answered = cancel.run_until_cancelled(self.call(&asked)).await.unwrap_or(Err(CallError::Cancelled))?;
         Ok(answered.content.expect("the table of reactions knows no missing data on this interface"))
     }
 
     /// One call with one token.
-    async fn attempt<C>(&self, asked: &Asked<'_, C>, calling: &mut Calling<'_>) -> Result<Answered<C>, Ended> {
+    async fn attempt<C>(
+        &self,
+        asked: &ApiRequest<'_, C>,
+        calling: &mut Calling<'_>,
+    ) -> Result<ApiResponse<C>, AttemptError> {
         let base_url = self.hosts.base_url(calling.host);
-        calling.pass.check().map_err(Ended::Held)?;
+        calling.pass.check().map_err(AttemptError::BreakerOpen)?;
         let token = self.tokens.get(&self.transport, &self.clock, base_url).await?;
         if calling.rejected.as_ref() == Some(&token) {
-            return Err(Ended::Failed(Failure {
-                call: Call::Token,
+            return Err(AttemptError::Failed(FailedAttempt {
+                call: CallKind::Token,
                 reaction: Reaction::RejectToken,
                 cause: Cause::unanswered("its source gives the rejected token again", &[]),
                 retry_after: None,
@@ -334,8 +338,8 @@ impl<T: Transport> Client<T> {
                 fetch: token.fetch(),
             }));
         }
-        self.count(asked.interface, calling).map_err(Ended::Held)?;
-        let request = Request {
+        self.count(asked.interface, calling).map_err(AttemptError::BreakerOpen)?;
+        let request = HttpRequest {
             method: Method::Post,
             base_url: base_url.to_owned(),
             path: asked.interface.path(),
@@ -353,15 +357,15 @@ impl<T: Transport> Client<T> {
                 let date = response.date.filter(|_| response.status == 200);
                 let clock_skew_seconds = date.map_or(0, |date| self.clock.note(sent, received, date));
                 let reading = self.room_to_read(asked.interface, response.body.len()).await;
-                let held = Held { _place: None, _body: response.body.clone(), _reading: reading };
-                self.judge(asked, token, response, self.clock.later(received.wall), clock_skew_seconds, held)
+                let guard = ResponseGuard { _place: None, _body: response.body.clone(), _reading: reading };
+                self.judge(asked, token, response, self.clock.later(received.wall), clock_skew_seconds, guard)
             }
             Err(error @ TransportError::TooLarge { .. }) => {
-                Err(Ended::Unreadable(Cause::unanswered(&error.to_string(), &[])))
+                Err(AttemptError::Unreadable(Cause::unanswered(&error.to_string(), &[])))
             }
             Err(error) => {
                 let cause = Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token));
-                Err(Ended::failed(asked.interface, Reaction::RetryTransport, cause, None, token))
+                Err(AttemptError::failed(asked.interface, Reaction::RetryTransport, cause, None, token))
             }
         }
     }
@@ -374,28 +378,28 @@ impl<T: Transport> Client<T> {
 
     fn judge<C>(
         &self,
-        asked: &Asked<'_, C>,
-        token: Token,
-        response: Response,
+        asked: &ApiRequest<'_, C>,
+        token: AccessToken,
+        response: HttpResponse,
         latest_now: UnixTime,
         clock_skew_seconds: i64,
-        held: Held,
-    ) -> Result<Answered<C>, Ended> {
-        let Response { status, body, retry_after, .. } = response;
+        guard: ResponseGuard,
+    ) -> Result<ApiResponse<C>, AttemptError> {
+        let HttpResponse { status, body, retry_after, .. } = response;
         let (envelope, content, fault) = match (asked.read)(&body, latest_now) {
             Ok((envelope, content)) => (Some(envelope), Some(content), None),
             Err(fault) if fault.is_lasting() && status == 200 => {
-                return Err(Ended::Unreadable(Cause::unanswered(&fault.to_string(), &[])));
+                return Err(AttemptError::Unreadable(Cause::unanswered(&fault.to_string(), &[])));
             }
             Err(fault) => (None, None, Some(fault)),
         };
         let errcode = envelope.as_ref().map(|envelope| envelope.errcode);
-        match (reaction(Call::Data(asked.interface), status, errcode), envelope) {
-            (Reaction::Read, _) => Ok(Answered { content, clock_skew_seconds, held }),
-            (Reaction::NoData, _) => Ok(Answered { content: None, clock_skew_seconds, held }),
+        match (reaction(CallKind::Data(asked.interface), status, errcode), envelope) {
+            (Reaction::Read, _) => Ok(ApiResponse { content, clock_skew_seconds, guard }),
+            (Reaction::NoData, _) => Ok(ApiResponse { content: None, clock_skew_seconds, guard }),
             (reaction, Some(envelope)) if envelope.errcode != 0 => {
                 let cause = self.cause(&envelope, status, &token);
-                Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))
+                Err(AttemptError::failed(asked.interface, reaction, cause, retry_after, token))
             }
             (reaction, _) => {
                 let text = match fault {
@@ -403,12 +407,12 @@ impl<T: Transport> Client<T> {
                     None => format!("HTTP {status}, which no answer of the upstream's has"),
                 };
                 let cause = Cause::unanswered(&text, &self.tokens.secrets(&token));
-                Err(Ended::failed(asked.interface, reaction, cause, retry_after, token))
+                Err(AttemptError::failed(asked.interface, reaction, cause, retry_after, token))
             }
         }
     }
 
-    fn cause(&self, envelope: &Envelope, status: u16, token: &Token) -> Cause {
+    fn cause(&self, envelope: &Envelope, status: u16, token: &AccessToken) -> Cause {
         let mut cause = Cause::answered(envelope, &self.tokens.secrets(token));
         if status != 200 {
             cause.text.push_str(&format!(" (HTTP {status})"));
@@ -417,24 +421,24 @@ impl<T: Transport> Client<T> {
     }
 }
 
-impl Ended {
+impl AttemptError {
     /// A data call was answered, or not, in a way that its reaction says.
     fn failed(
         interface: Interface,
         reaction: Reaction,
         cause: Cause,
         retry_after: Option<Duration>,
-        token: Token,
-    ) -> Ended {
-        let (call, fetch) = (Call::Data(interface), token.fetch());
-        Ended::Failed(Failure { call, reaction, cause, retry_after, token: Some(token), fetch })
+        token: AccessToken,
+    ) -> AttemptError {
+        let (call, fetch) = (CallKind::Data(interface), token.fetch());
+        AttemptError::Failed(FailedAttempt { call, reaction, cause, retry_after, token: Some(token), fetch })
     }
 }
 
-impl From<FailedFetch> for Ended {
-    fn from(FailedFetch { error, fetch }: FailedFetch) -> Ended {
+impl From<FailedFetch> for AttemptError {
+    fn from(FailedFetch { error, fetch }: FailedFetch) -> AttemptError {
         let TokenError { reaction, cause, retry_after } = error;
-        Ended::Failed(Failure { call: Call::Token, reaction, cause, retry_after, token: None, fetch })
+        AttemptError::Failed(FailedAttempt { call: CallKind::Token, reaction, cause, retry_after, token: None, fetch })
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::breaker::Hold;
+use super::breaker::OpenReason;
 use super::wire::Envelope;
 use crate::model::feed::Interface;
 
 /// Which call was answered: some codes mean something else on another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
+pub enum CallKind {
     Data(Interface),
     Token,
 }
@@ -70,7 +70,7 @@ pub enum Reaction {
 ///
 /// The upstream answers with HTTP 200 and a code in the body; another status comes from what stands before it, whatever
 /// its body says: a gateway's 403 with 103006 in it must not pass for "no data".
-pub fn reaction(call: Call, status: u16, errcode: Option<i64>) -> Reaction {
+pub fn reaction(call: CallKind, status: u16, errcode: Option<i64>) -> Reaction {
     match (status, errcode) {
         // The request had no Content-Length.
         (412, _) => Reaction::ClientFault,
@@ -80,12 +80,12 @@ pub fn reaction(call: Call, status: u16, errcode: Option<i64>) -> Reaction {
     }
 }
 
-fn reaction_to_errcode(call: Call, errcode: i64) -> Reaction {
+fn reaction_to_errcode(call: CallKind, errcode: i64) -> Reaction {
     match (errcode, call) {
         (-1, _) => Reaction::RetryBusy,
         (45009, _) => Reaction::QuotaSpent,
         (45011, _) => Reaction::TooFast,
-        (40001, Call::Token) | (40125 | 40002 | 40013 | 41002 | 41004 | 40243, _) => {
+        (40001, CallKind::Token) | (40125 | 40002 | 40013 | 41002 | 41004 | 40243, _) => {
             Reaction::StopApp(StopReason::Credentials)
         }
         (40164 | 61004 | 45035, _) => Reaction::StopApp(StopReason::IpNotAllowed),
@@ -93,9 +93,9 @@ fn reaction_to_errcode(call: Call, errcode: i64) -> Reaction {
         (41001 | 43002 | 43003 | 44002 | 47001 | 40066, _) => Reaction::ClientFault,
         (103009 | 103011 | 103012 | 103013, _) => Reaction::TryLater,
         // What follows speaks of a token, a promoter or a request's content; a token call has none of them.
-        (_, Call::Token) => Reaction::Unforeseen,
+        (_, CallKind::Token) => Reaction::Unforeseen,
         (40001 | 40014 | 42001, _) => Reaction::RejectToken,
-        (103006, Call::Data(Interface::GetRelation | Interface::GetOrder)) => Reaction::NoData,
+        (103006, CallKind::Data(Interface::GetRelation | Interface::GetOrder)) => Reaction::NoData,
         (103006 | 103014 | 103007 | 40003, _) => Reaction::ParkPromoter,
         (103001 | 103002 | 103004 | 103005, _) => Reaction::RefuseRequest,
         _ => Reaction::Unforeseen,
@@ -155,8 +155,8 @@ pub enum CallError {
     TryLater(Cause),
     /// A breaker is open: through the answer to this call (`answered`), or before it was sent. To be asked again when the
     /// breaker lets calls pass.
-    #[error("held ({hold}): {cause}")]
-    Held { hold: Hold, cause: Cause, answered: bool },
+    #[error("held ({reason}): {cause}")]
+    BreakerOpen { reason: OpenReason, cause: Cause, by_response: bool },
     #[error("given up after {attempts} attempts: {cause}")]
     Exhausted { attempts: u32, cause: Cause },
     #[error("undocumented: {0}")]
@@ -174,9 +174,9 @@ pub enum CallError {
 mod tests {
     use super::*;
 
-    const RELATION: Call = Call::Data(Interface::GetRelation);
-    const ORDER: Call = Call::Data(Interface::GetOrder);
-    const MATERIAL: Call = Call::Data(Interface::GetShareMaterial);
+    const RELATION: CallKind = CallKind::Data(Interface::GetRelation);
+    const ORDER: CallKind = CallKind::Data(Interface::GetOrder);
+    const MATERIAL: CallKind = CallKind::Data(Interface::GetShareMaterial);
 
     #[test]
     fn every_code_has_its_reaction_on_every_call() {
@@ -207,14 +207,14 @@ mod tests {
                 assert_eq!(reaction(RELATION, 200, Some(*code)), *on_data, "{code}");
                 assert_eq!(reaction(ORDER, 200, Some(*code)), *on_data, "{code}");
                 assert_eq!(reaction(MATERIAL, 200, Some(*code)), *on_material, "{code}");
-                assert_eq!(reaction(Call::Token, 200, Some(*code)), *on_token, "{code}");
+                assert_eq!(reaction(CallKind::Token, 200, Some(*code)), *on_token, "{code}");
             }
         }
     }
 
     #[test]
     fn what_stands_before_the_upstream_speaks_by_its_status() {
-        for call in [RELATION, ORDER, MATERIAL, Call::Token] {
+        for call in [RELATION, ORDER, MATERIAL, CallKind::Token] {
             for status in [201, 202, 203, 204, 206, 301, 302, 400, 403, 404, 429, 500, 502, 503, 504, 599] {
                 for errcode in [None, Some(0), Some(40001), Some(103_006), Some(40164)] {
                     assert_eq!(reaction(call, status, errcode), Reaction::RetryTransport, "{status} {errcode:?}");

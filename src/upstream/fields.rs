@@ -5,9 +5,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::loose_value::{LooseValue, Mismatch};
 use super::repair::read_loosely;
-use super::value::{Mismatch, Value};
-use super::wire::PageAsked;
+use super::wire::ExpectedPage;
 use crate::model::row::{Payment, Row, RowFault, Touch};
 use crate::model::time::UnixTime;
 
@@ -38,12 +38,12 @@ pub struct ReadFields {
 }
 
 /// Reads one element of a list. `latest_now` is the later of the clocks known.
-pub fn read_row(raw: &[u8], asked: PageAsked, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
+pub fn read_row(raw: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
     if raw.first() != Some(&b'{') {
         return Err(RowFault { reason: "not_an_object", detail: "the row is no JSON object".into() });
     }
     let read = |text: &str| {
-        let mut fields = Fields::default();
+        let mut fields = RowFields::default();
         fields.read(text)?;
         Ok(fields.row(asked, latest_now))
     };
@@ -107,22 +107,22 @@ fields! {
 
 /// A row's values by field. Of a field that stands there several times the last value counts that is not absent.
 #[derive(Default)]
-struct Fields<'a> {
-    values: [Value<'a>; Field::COUNT],
+struct RowFields<'a> {
+    values: [LooseValue<'a>; Field::COUNT],
     /// The official page's own sample carries `paid_time` twice: first the payment, then the refund.
-    first_paid_time: Option<Value<'a>>,
+    first_paid_time: Option<LooseValue<'a>>,
     unreadable: Vec<&'static str>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> RowFields<'a> {
     /// Takes the values of an object. They are put where they stay: as a whole they are too large to be handed about.
     fn read(&mut self, text: &'a str) -> Result<(), serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        deserializer.deserialize_map(FieldsVisitor(self))?;
+        deserializer.deserialize_map(RowFieldsVisitor(self))?;
         deserializer.end()
     }
 
-    fn put(&mut self, field: Field, value: Value<'a>) {
+    fn put(&mut self, field: Field, value: LooseValue<'a>) {
         if value.is_absent() || (field.is_time() && value.integer() == Ok(Some(0))) {
             return;
         }
@@ -144,7 +144,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn row(&mut self, asked: PageAsked, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
+    fn row(&mut self, asked: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
         self.settle_paid_time();
         let row = match asked.kind {
             RowKind::Touch => {
@@ -163,24 +163,24 @@ impl<'a> Fields<'a> {
     /// All but its time, which only a row of `getrelation` has to have.
     fn touch(&mut self) -> Result<Touch, RowFault> {
         Ok(Touch {
-            openid: self.required(Field::Openid, Value::text)?,
+            openid: self.required(Field::Openid, LooseValue::text)?,
             create_time: None,
-            path: self.optional(Field::Path, Value::text),
-            scene: self.optional(Field::Scene, Value::integer),
-            share_extra_info: self.optional(Field::ShareExtraInfo, Value::text),
-            role_id: self.optional(Field::RoleId, Value::integer),
-            retail_id: self.optional(Field::RetailId, Value::text),
-            extra_info: self.optional(Field::ExtraInfo, Value::text),
+            path: self.optional(Field::Path, LooseValue::text),
+            scene: self.optional(Field::Scene, LooseValue::integer),
+            share_extra_info: self.optional(Field::ShareExtraInfo, LooseValue::text),
+            role_id: self.optional(Field::RoleId, LooseValue::integer),
+            retail_id: self.optional(Field::RetailId, LooseValue::text),
+            extra_info: self.optional(Field::ExtraInfo, LooseValue::text),
         })
     }
 
     fn payment(&mut self, latest_now: UnixTime) -> Result<Payment, RowFault> {
         Ok(Payment {
-            mch_id: self.required(Field::MchId, Value::text)?,
-            trade_no: self.required(Field::TradeNo, Value::text)?,
-            out_trade_no: self.optional(Field::OutTradeNo, Value::text),
-            status_code: self.optional(Field::Status, Value::integer).unwrap_or(0),
-            paid_amount: self.required(Field::PaidAmount, Value::integer)?,
+            mch_id: self.required(Field::MchId, LooseValue::text)?,
+            trade_no: self.required(Field::TradeNo, LooseValue::text)?,
+            out_trade_no: self.optional(Field::OutTradeNo, LooseValue::text),
+            status_code: self.optional(Field::Status, LooseValue::integer).unwrap_or(0),
+            paid_amount: self.required(Field::PaidAmount, LooseValue::integer)?,
             paid_time: self.required_time(Field::PaidTime, latest_now)?,
             refunded_time: self.optional(Field::RefundedTime, |value| time(value, latest_now)),
         })
@@ -190,7 +190,7 @@ impl<'a> Fields<'a> {
     fn required<R>(
         &self,
         field: Field,
-        read: impl FnOnce(&Value<'a>) -> Result<Option<R>, Mismatch>,
+        read: impl FnOnce(&LooseValue<'a>) -> Result<Option<R>, Mismatch>,
     ) -> Result<R, RowFault> {
         let read = read(&self.values[field as usize]).map_err(|Mismatch| field.bad())?;
         read.ok_or_else(|| field.missing())
@@ -202,7 +202,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that a fact can do without: no fact is lost for it.
-    fn optional<R, E>(&mut self, field: Field, read: impl FnOnce(&Value<'a>) -> Result<Option<R>, E>) -> Option<R> {
+    fn optional<R, E>(
+        &mut self,
+        field: Field,
+        read: impl FnOnce(&LooseValue<'a>) -> Result<Option<R>, E>,
+    ) -> Option<R> {
         let read = read(&self.values[field as usize]);
         if read.is_err() {
             self.unreadable.push(field.name());
@@ -233,7 +237,7 @@ impl NoTime {
     }
 }
 
-fn time(value: &Value, latest_now: UnixTime) -> Result<Option<UnixTime>, NoTime> {
+fn time(value: &LooseValue, latest_now: UnixTime) -> Result<Option<UnixTime>, NoTime> {
     match value.integer().map_err(|Mismatch| NoTime::OtherKind)?.map(UnixTime) {
         Some(time) if time < TIME_MIN => Err(NoTime::TooEarly(time)),
         Some(time) if time > latest_now.plus(AHEAD_SECONDS_MAX) => Err(NoTime::Ahead(time)),
@@ -247,9 +251,9 @@ impl Field {
     }
 }
 
-struct FieldsVisitor<'f, 'de>(&'f mut Fields<'de>);
+struct RowFieldsVisitor<'f, 'de>(&'f mut RowFields<'de>);
 
-impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
+impl<'de> Visitor<'de> for RowFieldsVisitor<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -260,7 +264,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
         while let Some(KnownField(field)) = map.next_key()? {
             match field {
                 Some(field) => {
-                    let value = Value::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
+                    let value = LooseValue::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
                     self.0.put(field, value);
                 }
                 None => {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::buffer::{Buffer, Buffers, Room};
 use super::packing::unpacked;
-use super::transport::{Method, Request, Response, Transport, TransportError};
+use super::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use crate::model::feed::Interface;
 use crate::model::time::UnixMillis;
 use crate::web;
@@ -36,15 +36,15 @@ const IDLE_FOR: Duration = Duration::from_secs(50);
 
 /// One pool of connections. Follows no redirects: they would carry the token elsewhere. Certificates are checked
 /// against the system's roots, and never pinned (spec: they change without notice).
-pub struct Http {
+pub struct HttpTransport {
     client: reqwest::Client,
     response_max: usize,
     buffers: Buffers,
 }
 
-impl Http {
+impl HttpTransport {
     /// Fails where the system's TLS can't be set up.
-    pub fn new(settings: HttpSettings) -> Result<Http, TransportError> {
+    pub fn new(settings: HttpSettings) -> Result<HttpTransport, TransportError> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("promoter-connector/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -53,10 +53,10 @@ impl Http {
             .pool_idle_timeout(IDLE_FOR)
             .build()
             .map_err(described)?;
-        Ok(Http { client, response_max: settings.response_max, buffers: settings.buffers })
+        Ok(HttpTransport { client, response_max: settings.response_max, buffers: settings.buffers })
     }
 
-    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let buffer = self.buffer_for(request.path);
         let prepared = self.prepared(request)?;
         // While memory is short calls are late, rather than out of time half answered. The room is not kept: a host that
@@ -69,7 +69,7 @@ impl Http {
         let status = response.status().as_u16();
         let (body, room) = self.body(&mut response, buffer).await?;
         let body = self.content(body, room, buffer).await?;
-        Ok(Response { status, body, date, retry_after })
+        Ok(HttpResponse { status, body, date, retry_after })
     }
 
     fn room_at_once(&self) -> usize {
@@ -115,7 +115,7 @@ impl Http {
         if is_polled { &self.buffers.polls } else { &self.buffers.others }
     }
 
-    fn prepared(&self, request: Request) -> Result<reqwest::RequestBuilder, TransportError> {
+    fn prepared(&self, request: HttpRequest) -> Result<reqwest::RequestBuilder, TransportError> {
         let not_a_url = |_| TransportError::Connection("the address is not a URL".into());
         let mut url = Url::parse(&format!("{}{}", request.base_url, request.path)).map_err(not_a_url)?;
         if !request.query.is_empty() {
@@ -150,8 +150,8 @@ fn sensitive(value: &SecretString) -> Result<HeaderValue, TransportError> {
     Ok(value)
 }
 
-impl Transport for Http {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+impl Transport for HttpTransport {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.exchange(request).await
     }
 

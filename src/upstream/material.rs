@@ -5,15 +5,15 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use super::parts::PageFault;
+use super::loose_value::LooseValue;
+use super::raw_page::PageFault;
 use super::repair::{bare, read_loosely};
-use super::value::Value;
 use super::wire::Envelope;
 use crate::model::promoter::Promoter;
 
 /// A question whose limits have been checked. What is absent is left to the upstream's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MaterialQuestion {
+pub struct ShareMaterialRequest {
     pub promoter: Promoter,
     pub path: String,
     pub extra_info: Option<String>,
@@ -29,9 +29,9 @@ pub enum EnvVersion {
     Trial,
 }
 
-impl MaterialQuestion {
+impl ShareMaterialRequest {
     pub(super) fn body(&self) -> Bytes {
-        let body = Body {
+        let body = ShareMaterialBody {
             path: &self.path,
             openid: self.promoter.promoter_id(),
             extra_info: self.extra_info.as_deref(),
@@ -48,7 +48,7 @@ impl MaterialQuestion {
 
 /// Field names and types as on the official page.
 #[derive(Serialize)]
-struct Body<'a> {
+struct ShareMaterialBody<'a> {
     path: &'a str,
     openid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ struct Body<'a> {
 
 /// As the upstream gave it; empty text is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GivenMaterial {
+pub struct ShareMaterial {
     pub share_path: Option<String>,
     /// An image in base64, not yet decoded.
     pub qrcode: Option<String>,
@@ -72,44 +72,45 @@ pub struct GivenMaterial {
 
 /// Reads an answer. With an errcode other than 0 the material is empty: nothing else of the answer counts. One that has
 /// none of the fields is no answer, while a success with nothing in it is one.
-pub fn read_material(body: &[u8]) -> Result<(Envelope, GivenMaterial), PageFault> {
+pub fn read_material(body: &[u8]) -> Result<(Envelope, ShareMaterial), PageFault> {
     let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
-    let answer: Answer = read_loosely(bare(body), |text| serde_json::from_str(text)).map_err(unreadable)?;
+    let answer: ShareMaterialResponse =
+        read_loosely(bare(body), |text| serde_json::from_str(text)).map_err(unreadable)?;
     Ok((answer.envelope, answer.material))
 }
 
 #[derive(Default)]
-struct Answer {
+struct ShareMaterialResponse {
     envelope: Envelope,
-    material: GivenMaterial,
+    material: ShareMaterial,
 }
 
-impl<'de> Deserialize<'de> for Answer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Answer, D::Error> {
-        deserializer.deserialize_map(AnswerVisitor)
+impl<'de> Deserialize<'de> for ShareMaterialResponse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ShareMaterialResponse, D::Error> {
+        deserializer.deserialize_map(ShareMaterialVisitor)
     }
 }
 
-struct AnswerVisitor;
+struct ShareMaterialVisitor;
 
-impl<'de> Visitor<'de> for AnswerVisitor {
-    type Value = Answer;
+impl<'de> Visitor<'de> for ShareMaterialVisitor {
+    type Value = ShareMaterialResponse;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
-        let mut answer = Answer::default();
-        let mut errcode = Value::Absent;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ShareMaterialResponse, A::Error> {
+        let mut answer = ShareMaterialResponse::default();
+        let mut errcode = LooseValue::Absent;
         while let Some(name) = map.next_key::<String>()? {
             let text = match name.as_str() {
                 "errcode" => {
-                    errcode = Value::read(map.next_value::<&RawValue>()?).map_err(A::Error::custom)?;
+                    errcode = LooseValue::read(map.next_value::<&RawValue>()?).map_err(A::Error::custom)?;
                     continue;
                 }
                 "errmsg" => {
-                    let value = Value::read(map.next_value::<&RawValue>()?).map_err(A::Error::custom)?;
+                    let value = LooseValue::read(map.next_value::<&RawValue>()?).map_err(A::Error::custom)?;
                     answer.envelope.errmsg = value.text().ok().flatten().unwrap_or_default();
                     continue;
                 }
@@ -121,15 +122,15 @@ impl<'de> Visitor<'de> for AnswerVisitor {
                     continue;
                 }
             };
-            let value = Value::read(map.next_value::<&RawValue>()?).map_err(A::Error::custom)?;
+            let value = LooseValue::read(map.next_value::<&RawValue>()?).map_err(A::Error::custom)?;
             *text = value.text().map_err(|_| A::Error::custom(format!("{name} is no text")))?;
         }
-        if errcode.is_absent() && answer.material == GivenMaterial::default() {
+        if errcode.is_absent() && answer.material == ShareMaterial::default() {
             return Err(A::Error::custom("the answer has no field of one"));
         }
         answer.envelope.errcode = errcode.integer().map_err(|_| A::Error::custom("errcode is no number"))?.unwrap_or(0);
         if answer.envelope.errcode != 0 {
-            answer.material = GivenMaterial::default();
+            answer.material = ShareMaterial::default();
         }
         Ok(answer)
     }
@@ -142,8 +143,8 @@ mod tests {
 
     const SAMPLE: &[u8] = include_bytes!("../../tests/samples/getsharematerial-answer.json");
 
-    fn question() -> MaterialQuestion {
-        MaterialQuestion {
+    fn rows_request() -> ShareMaterialRequest {
+        ShareMaterialRequest {
             promoter: Promoter::from_key("wx1/oP").unwrap(),
             path: "pages/a".into(),
             extra_info: None,
@@ -155,13 +156,13 @@ mod tests {
 
     #[test]
     fn only_what_was_asked_for_is_sent() {
-        assert_eq!(question().body(), r#"{"path":"pages/a","openid":"oP"}"#);
-        let all = MaterialQuestion {
+        assert_eq!(rows_request().body(), r#"{"path":"pages/a","openid":"oP"}"#);
+        let all = ShareMaterialRequest {
             extra_info: Some("e".into()),
             title: Some("t".into()),
             share_type: Some(0),
             env_version: Some(EnvVersion::Trial),
-            ..question()
+            ..rows_request()
         };
         let ours: serde_json::Value = serde_json::from_slice(&all.body()).unwrap();
         let sample = include_str!("../../tests/samples/getsharematerial-request.json");
@@ -178,26 +179,26 @@ mod tests {
         let (envelope, material) = read_material(SAMPLE).unwrap();
         assert_eq!(envelope.errcode, 0);
         let text = || Some("xxxxx".to_owned());
-        assert_eq!(material, GivenMaterial { share_path: text(), qrcode: text(), tag: text() });
+        assert_eq!(material, ShareMaterial { share_path: text(), qrcode: text(), tag: text() });
     }
 
     #[test]
     fn a_success_with_nothing_in_it_is_an_answer() {
         let (envelope, material) = read_material(b"{\"errcode\":0,\"tag\":\"\"}\0").unwrap();
-        assert_eq!((envelope.errcode, material), (0, GivenMaterial::default()));
+        assert_eq!((envelope.errcode, material), (0, ShareMaterial::default()));
     }
 
     #[test]
     fn a_refusal_gives_nothing_but_its_code_and_words() {
         let (envelope, material) = read_material(br#"{"errcode":"103006","errmsg":"no rid: 1","tag":"x"}"#).unwrap();
         assert_eq!((envelope.errcode, envelope.errmsg.as_str()), (103_006, "no rid: 1"));
-        assert_eq!(material, GivenMaterial::default());
+        assert_eq!(material, ShareMaterial::default());
     }
 
     #[test]
     fn raw_control_characters_and_empty_texts_are_taken_as_elsewhere() {
         let (_, material) = read_material(b"\xEF\xBB\xBF{\"tag\":\"a\nb\",\"share_path\":\"\",\"new\":[1]}").unwrap();
-        assert_eq!(material, GivenMaterial { tag: Some("a\nb".into()), ..GivenMaterial::default() });
+        assert_eq!(material, ShareMaterial { tag: Some("a\nb".into()), ..ShareMaterial::default() });
         for body in [
             "",
             "<html>",

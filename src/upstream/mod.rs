@@ -1,21 +1,21 @@
 //! Talking to the upstream. The only user of reqwest towards WeChat.
 //!
 //! ```text
-//! Question ─> client ─(breakers, budget, place, token, host)─> transport ─bytes─> wire, material ─> Page, GivenMaterial
+//! RowsRequest ─> client ─(breakers, budget, permit, token, host)─> transport ─bytes─> wire, material ─> RowPage, ShareMaterial
 //!               ^                                  │
 //!               └── retry <── error: Reaction <────┘
 //! ```
 //!
 //! The modules stand in the order in which a call passes them.
 
-pub mod question;
+pub mod rows_request;
 
 pub mod material;
 
 pub mod breaker;
 pub mod budget;
+mod concurrency_limit;
 mod hosts;
-mod places;
 pub mod token;
 
 pub mod buffer;
@@ -25,11 +25,11 @@ pub mod transport;
 pub mod upstream_clock;
 
 mod fields;
+mod loose_value;
 pub mod oddities;
-mod parts;
+mod raw_page;
 mod repair;
 mod split;
-mod value;
 pub mod wire;
 
 pub mod error;

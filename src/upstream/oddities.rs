@@ -46,7 +46,7 @@ impl Oddities {
 
 /// The oddities of all pages of one app.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct OddityCounter {
     app: AppId,
     sums: Mutex<Sums>,
 }
@@ -59,9 +59,9 @@ struct Sums {
     news: Oddities,
 }
 
-impl Account {
-    pub fn new(app: AppId) -> Account {
-        Account { app, sums: Mutex::default() }
+impl OddityCounter {
+    pub fn new(app: AppId) -> OddityCounter {
+        OddityCounter { app, sums: Mutex::default() }
     }
 
     pub fn total(&self) -> Oddities {

@@ -14,7 +14,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 
 use super::fields::Field;
-use super::parts::{Head, PageFault, Parts, ROWS_MAX};
+use super::raw_page::{PageFault, PageHeader, ROWS_MAX, RawPage};
 use super::repair::{bare, repair};
 
 /// How far bracket matching may run past a mark, and how far a mark is looked for behind an end in doubt. With
@@ -22,15 +22,15 @@ use super::repair::{bare, repair};
 const LOOK_BEYOND: usize = 16 * 1024;
 
 /// The elements of the list named `list`, exactly as they came, and the rest of the page.
-pub fn split<'a>(page: &'a [u8], list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
+pub fn split<'a>(page: &'a [u8], list: &'static str) -> Result<(PageHeader, Vec<&'a [u8]>), PageFault> {
     let page = bare(page);
-    match std::str::from_utf8(page).ok().and_then(|text| Parts::read(text, list).ok()) {
-        Some(parts) => parts.finish(list),
+    match std::str::from_utf8(page).ok().and_then(|text| RawPage::read(text, list).ok()) {
+        Some(raw_page) => raw_page.finish(list),
         None => split_tolerantly(page, list),
     }
 }
 
-fn split_tolerantly<'a>(page: &'a [u8], list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
+fn split_tolerantly<'a>(page: &'a [u8], list: &'static str) -> Result<(PageHeader, Vec<&'a [u8]>), PageFault> {
     let mut rest = Vec::with_capacity(page.len().min(4096));
     let mut rows = Vec::new();
     match list_start(page, list) {
@@ -43,9 +43,9 @@ fn split_tolerantly<'a>(page: &'a [u8], list: &'static str) -> Result<(Head, Vec
         None => rest.extend_from_slice(page),
     }
     let rest = repair(&rest);
-    let parts = Parts::read(&rest, list).map_err(|error| PageFault::NotAnAnswer(error.to_string()))?;
-    match parts.finish(list)? {
-        (head, others) if others.is_empty() => Ok((head, rows)),
+    let raw_page = RawPage::read(&rest, list).map_err(|error| PageFault::NotAnAnswer(error.to_string()))?;
+    match raw_page.finish(list)? {
+        (header, others) if others.is_empty() => Ok((header, rows)),
         _ => Err(PageFault::List(list)),
     }
 }
@@ -165,7 +165,7 @@ fn starts_row(rest: &[u8]) -> bool {
 fn ends_list(rest: &[u8]) -> bool {
     match rest.trim_ascii_start().split_first() {
         Some((b'}', rest)) => rest.trim_ascii_start().is_empty(),
-        Some((b',', rest)) => name_before_colon(rest).is_some_and(|name| HEAD_NAMES.contains(&name)),
+        Some((b',', rest)) => name_before_colon(rest).is_some_and(|name| HEADER_NAMES.contains(&name)),
         _ => false,
     }
 }
@@ -181,7 +181,7 @@ fn leaves_a_page(rest: &[u8]) -> bool {
     }
 }
 
-const HEAD_NAMES: [&str; 4] = ["total_cnt", "start_id", "errcode", "errmsg"];
+const HEADER_NAMES: [&str; 4] = ["total_cnt", "start_id", "errcode", "errmsg"];
 /// No name of the upstream is longer.
 const NAME_BYTES_MAX: usize = 32;
 

@@ -38,7 +38,7 @@ pub enum TokenSource {
 }
 
 /// A source in use.
-enum Source {
+enum ActiveSource {
     Stable(SecretString),
     Classic(SecretString),
     File(TokenFile),
@@ -46,25 +46,25 @@ enum Source {
     Url(TokenUrl, Vec<SecretString>),
 }
 
-impl Source {
+impl ActiveSource {
     fn secrets(&self) -> &[SecretString] {
         match self {
-            Source::Stable(secret) | Source::Classic(secret) => std::slice::from_ref(secret),
-            Source::Url(_, secrets) => secrets,
-            Source::File(_) => &[],
+            ActiveSource::Stable(secret) | ActiveSource::Classic(secret) => std::slice::from_ref(secret),
+            ActiveSource::Url(_, secrets) => secrets,
+            ActiveSource::File(_) => &[],
         }
     }
 }
 
-impl From<TokenSource> for Source {
-    fn from(source: TokenSource) -> Source {
+impl From<TokenSource> for ActiveSource {
+    fn from(source: TokenSource) -> ActiveSource {
         match source {
-            TokenSource::Stable(secret) => Source::Stable(secret),
-            TokenSource::Classic(secret) => Source::Classic(secret),
-            TokenSource::File(path) => Source::File(TokenFile::new(path, FILE_PATIENCE)),
+            TokenSource::Stable(secret) => ActiveSource::Stable(secret),
+            TokenSource::Classic(secret) => ActiveSource::Classic(secret),
+            TokenSource::File(path) => ActiveSource::File(TokenFile::new(path, FILE_PATIENCE)),
             TokenSource::Url(address) => {
                 let secrets = address.secrets();
-                Source::Url(address, secrets)
+                ActiveSource::Url(address, secrets)
             }
         }
     }
@@ -88,12 +88,12 @@ const KEPT_FROM_URL: Duration = Duration::from_secs(60);
 
 /// A token in use. Shown by nothing: neither `Debug` nor an error has its text.
 #[derive(Clone)]
-pub struct Token {
+pub struct AccessToken {
     text: Arc<SecretString>,
     fetch: u64,
 }
 
-impl Token {
+impl AccessToken {
     pub(super) fn expose(&self) -> &str {
         self.text.expose_secret()
     }
@@ -105,15 +105,15 @@ impl Token {
 }
 
 /// Of texts alone: a source may give one token many times.
-impl PartialEq for Token {
-    fn eq(&self, other: &Token) -> bool {
+impl PartialEq for AccessToken {
+    fn eq(&self, other: &AccessToken) -> bool {
         self.expose() == other.expose()
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(***)")
+        f.write_str("AccessToken(***)")
     }
 }
 
@@ -130,12 +130,12 @@ pub struct TokenError {
 #[derive(Clone, Debug)]
 pub struct FailedFetch {
     pub error: TokenError,
-    /// As [`Token::fetch`].
+    /// As [`AccessToken::fetch`].
     pub fetch: u64,
 }
 
-struct Cached {
-    token: Token,
+struct CachedToken {
+    token: AccessToken,
     fetched: Instant,
     kept_for: Duration,
     /// It came back from its source after it had been rejected.
@@ -143,16 +143,16 @@ struct Cached {
 }
 
 #[derive(Default)]
-struct Cache {
-    current: Option<Cached>,
-    rejected: Option<Token>,
+struct TokenCache {
+    current: Option<CachedToken>,
+    rejected: Option<AccessToken>,
 }
 
 /// The tokens of one app.
-pub struct Tokens {
+pub struct AccessTokens {
     app_id: AppId,
-    source: Source,
-    cache: StdMutex<Cache>,
+    source: ActiveSource,
+    cache: StdMutex<TokenCache>,
     /// Held by the one who fetches.
     flight: Mutex<Flight>,
 }
@@ -165,9 +165,9 @@ struct Flight {
     fetches: u64,
 }
 
-impl Tokens {
-    pub fn new(app_id: AppId, source: TokenSource) -> Tokens {
-        Tokens { app_id, source: source.into(), cache: StdMutex::default(), flight: Mutex::default() }
+impl AccessTokens {
+    pub fn new(app_id: AppId, source: TokenSource) -> AccessTokens {
+        AccessTokens { app_id, source: source.into(), cache: StdMutex::default(), flight: Mutex::default() }
     }
 
     /// The cached token, or a new one. Of any number of callers one fetches, the others get what it got: also its error,
@@ -177,7 +177,7 @@ impl Tokens {
         transport: &T,
         clock: &UpstreamClock,
         base_url: &str,
-    ) -> Result<Token, FailedFetch> {
+    ) -> Result<AccessToken, FailedFetch> {
         if let Some(token) = self.cached() {
             return Ok(token);
         }
@@ -207,7 +207,7 @@ impl Tokens {
 
     /// To be called when the upstream has rejected `token`. Does nothing where another one is cached by now, or where
     /// the source has already given this one back after a rejection (until it is due anyway).
-    pub fn reject(&self, token: &Token) {
+    pub fn reject(&self, token: &AccessToken) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = &cache.current else { return };
         let asked_lately = current.came_back && current.fetched.elapsed() < KEPT_AT_LEAST;
@@ -217,33 +217,33 @@ impl Tokens {
         }
     }
 
-    fn cached(&self) -> Option<Token> {
+    fn cached(&self) -> Option<AccessToken> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let current = cache.current.as_ref()?;
         (current.fetched.elapsed() < current.kept_for).then(|| current.token.clone())
     }
 
-    fn keep(&self, fetched: fetch::Fetched, fetch: u64) -> Token {
-        let token = Token { text: Arc::new(fetched.text.into()), fetch };
+    fn keep(&self, fetched: fetch::Fetched, fetch: u64) -> AccessToken {
+        let token = AccessToken { text: Arc::new(fetched.text.into()), fetch };
         let kept_for = match (&self.source, fetched.life) {
             // What the file says of its life counts from when it was written, which nobody knows.
-            (Source::File(_), _) => KEPT_AT_LEAST,
+            (ActiveSource::File(_), _) => KEPT_AT_LEAST,
             (_, Some(life)) => life.min(LIFE_MAX).saturating_sub(MARGIN).max(KEPT_AT_LEAST),
             (_, None) => KEPT_FROM_URL,
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let came_back = cache.rejected.as_ref() == Some(&token);
-        cache.current = Some(Cached { token: token.clone(), fetched: fetched.asked, kept_for, came_back });
+        cache.current = Some(CachedToken { token: token.clone(), fetched: fetched.asked, kept_for, came_back });
         token
     }
 
     /// Whether the upstream's own hosts are asked for the token.
     pub(super) fn asks_upstream(&self) -> bool {
-        matches!(self.source, Source::Stable(_) | Source::Classic(_))
+        matches!(self.source, ActiveSource::Stable(_) | ActiveSource::Classic(_))
     }
 
     /// What must never be shown of this app: the token, its secret, or what its source is told.
-    pub(super) fn secrets<'a>(&'a self, token: &'a Token) -> Vec<&'a str> {
+    pub(super) fn secrets<'a>(&'a self, token: &'a AccessToken) -> Vec<&'a str> {
         let own = self.source.secrets().iter().map(ExposeSecret::expose_secret);
         std::iter::once(token.expose()).chain(own).collect()
     }

@@ -18,7 +18,7 @@ pub enum Method {
 }
 
 /// What is sent. The query may hold a token or a secret, so this has no `Debug`.
-pub struct Request {
+pub struct HttpRequest {
     pub method: Method,
     /// Scheme, host, port and an optional path prefix, without a trailing slash; or a whole URL.
     pub base_url: String,
@@ -33,7 +33,7 @@ pub struct Request {
 }
 
 /// What came back: any status, any body up to the configured bound.
-pub struct Response {
+pub struct HttpResponse {
     pub status: u16,
     /// Unpacked where it came packed. While it is held it may take up room that other answers wait for.
     pub body: Bytes,
@@ -55,7 +55,7 @@ pub enum TransportError {
 }
 
 pub trait Transport: Send + Sync + 'static {
-    fn send(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>> + Send;
+    fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send;
 
     /// The local wall clock, in milliseconds; a simulation has its own.
     fn now(&self) -> UnixMillis;

@@ -155,10 +155,10 @@ impl Heard {
     }
 
     /// What is to be said: what is wrong with the clocks, once, and once that it is over.
-    fn news(&mut self) -> [Option<News>; 2] {
+    fn news(&mut self) -> [Option<ClockNotice>; 2] {
         let belief = match self.belief {
-            Belief::Refused if !std::mem::replace(&mut self.said_refused, true) => Some(News::Refused),
-            Belief::Believed if std::mem::take(&mut self.said_refused) => Some(News::BelievedAgain),
+            Belief::Refused if !std::mem::replace(&mut self.said_refused, true) => Some(ClockNotice::Refused),
+            Belief::Believed if std::mem::take(&mut self.said_refused) => Some(ClockNotice::BelievedAgain),
             _ => None,
         };
         let Some(skew) = self.believed_skew() else {
@@ -166,8 +166,8 @@ impl Heard {
             return [belief, None];
         };
         let differ = match skew.abs() {
-            SKEW_SAID.. if !std::mem::replace(&mut self.said_skew, true) => Some(News::Differ(skew)),
-            ..=SKEW_OVER if std::mem::take(&mut self.said_skew) => Some(News::Agree),
+            SKEW_SAID.. if !std::mem::replace(&mut self.said_skew, true) => Some(ClockNotice::Differ(skew)),
+            ..=SKEW_OVER if std::mem::take(&mut self.said_skew) => Some(ClockNotice::Agree),
             _ => None,
         };
         [belief, differ]
@@ -175,7 +175,7 @@ impl Heard {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum News {
+enum ClockNotice {
     Refused,
     BelievedAgain,
     /// The upstream's clock is that many seconds ahead.
@@ -183,22 +183,22 @@ enum News {
     Agree,
 }
 
-impl News {
+impl ClockNotice {
     fn say(self, app: &AppId) {
         match self {
-            News::Refused => tracing::warn!(
+            ClockNotice::Refused => tracing::warn!(
                 %app,
                 "the upstream's date does not move with time and is not believed: now is this host's alone"
             ),
-            News::BelievedAgain => tracing::info!(%app, "the upstream's date is believed again"),
-            News::Differ(upstream_ahead_seconds) => {
+            ClockNotice::BelievedAgain => tracing::info!(%app, "the upstream's date is believed again"),
+            ClockNotice::Differ(upstream_ahead_seconds) => {
                 let follows = match upstream_ahead_seconds < 0 {
                     true => "the upstream's clock counts; should it be the wrong one, facts come that late",
                     false => "this host's clock counts, so facts come that late",
                 };
                 tracing::warn!(%app, upstream_ahead_seconds, follows, "the clocks of this host and the upstream differ");
             }
-            News::Agree => tracing::info!(%app, "the clocks of this host and the upstream agree again"),
+            ClockNotice::Agree => tracing::info!(%app, "the clocks of this host and the upstream agree again"),
         }
     }
 }
@@ -348,7 +348,7 @@ mod tests {
     }
 
     /// What is said after answers as those of [`skews`].
-    fn said(answers: &[(u64, i64)]) -> Vec<News> {
+    fn said(answers: &[(u64, i64)]) -> Vec<ClockNotice> {
         let (mut heard, began) = (Heard::default(), Instant::now());
         let news_after = |(at, ahead): &(u64, i64)| {
             let moment = moment(began, *at, 0);
@@ -362,21 +362,24 @@ mod tests {
     fn a_skew_is_said_once_and_once_that_it_is_over() {
         assert_eq!(said(&[(0, 60), (100, 60), (200, -60)]), []);
         let ahead = [(0, 28_800), (100, 28_800), (200, 28_805)];
-        assert_eq!(said(&ahead), [News::Differ(28_800)]);
+        assert_eq!(said(&ahead), [ClockNotice::Differ(28_800)]);
         // Corrected: a leap, believed once it is proven.
-        assert_eq!(said(&[&ahead[..], &[(300, 0), (361, 0), (500, 0)]].concat()), [News::Differ(28_800), News::Agree]);
+        assert_eq!(
+            said(&[&ahead[..], &[(300, 0), (361, 0), (500, 0)]].concat()),
+            [ClockNotice::Differ(28_800), ClockNotice::Agree]
+        );
         assert_eq!(
             said(&[(0, -90), (100, -70), (200, -45), (300, -70), (400, -45), (500, -20)]),
-            [News::Differ(-90), News::Agree]
+            [ClockNotice::Differ(-90), ClockNotice::Agree]
         );
     }
 
     #[test]
     fn a_date_that_stands_still_is_said_once_and_once_that_it_moves() {
         let still = [(0, 0), (35, -35), (70, -70), (200, -200), (400, -400)];
-        assert_eq!(said(&still), [News::Differ(-70), News::Refused]);
+        assert_eq!(said(&still), [ClockNotice::Differ(-70), ClockNotice::Refused]);
         let moves = [&still[..], &[(401, 0), (465, 0), (530, 0)]].concat();
-        assert_eq!(said(&moves), [News::Differ(-70), News::Refused, News::BelievedAgain]);
+        assert_eq!(said(&moves), [ClockNotice::Differ(-70), ClockNotice::Refused, ClockNotice::BelievedAgain]);
     }
 
     #[test]

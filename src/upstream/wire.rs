@@ -3,8 +3,8 @@
 pub use super::fields::RowKind;
 use super::fields::read_row;
 pub use super::oddities::Oddities;
-pub use super::parts::PageFault;
-use super::parts::Parts;
+pub use super::raw_page::PageFault;
+use super::raw_page::RawPage;
 use super::repair::{bare, read_loosely};
 use super::split::split;
 use crate::model::row::ReadRow;
@@ -12,7 +12,7 @@ use crate::model::time::UnixTime;
 
 /// One page of a pull. Both counts are the upstream's words, not computed here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct RowPage {
     pub rows: Vec<ReadRow>,
     /// Rows on this page (official page: `total_cnt`, in spite of its name), or of all pages: it is not certain.
     pub total_cnt: Option<i64>,
@@ -23,7 +23,7 @@ pub struct Page {
 
 /// What was asked for, as far as the reading of the answer depends on it.
 #[derive(Clone, Copy, Debug)]
-pub struct PageAsked<'a> {
+pub struct ExpectedPage<'a> {
     pub kind: RowKind,
     pub promoter_id: &'a str,
     /// A later page may well be empty; the first one is only where there is nothing.
@@ -51,9 +51,10 @@ fn list_name(kind: RowKind) -> &'static str {
 ///
 /// A row that can't be read is a fault in its own place. `latest_now` is the later of the clocks known: a row with a
 /// time more than a day after it is refused.
-pub fn read_page(body: &[u8], asked: PageAsked, latest_now: UnixTime) -> Result<(Envelope, Page), PageFault> {
-    let (head, elements) = split(body, list_name(asked.kind))?;
-    if let Some(total_cnt) = head.total_cnt.filter(|total_cnt| asked.is_first && elements.is_empty() && *total_cnt > 0)
+pub fn read_page(body: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Result<(Envelope, RowPage), PageFault> {
+    let (header, elements) = split(body, list_name(asked.kind))?;
+    if let Some(total_cnt) =
+        header.total_cnt.filter(|total_cnt| asked.is_first && elements.is_empty() && *total_cnt > 0)
     {
         return Err(PageFault::RowsMissing(total_cnt));
     }
@@ -63,16 +64,16 @@ pub fn read_page(body: &[u8], asked: PageAsked, latest_now: UnixTime) -> Result<
         ReadRow { raw: raw.into(), content }
     };
     let rows = elements.into_iter().map(&mut read).collect();
-    let envelope = Envelope { errcode: head.errcode, errmsg: head.errmsg };
-    Ok((envelope, Page { rows, total_cnt: head.total_cnt, start_id: head.start_id, oddities }))
+    let envelope = Envelope { errcode: header.errcode, errmsg: header.errmsg };
+    Ok((envelope, RowPage { rows, total_cnt: header.total_cnt, start_id: header.start_id, oddities }))
 }
 
 /// Reads only what every answer may say of its call, whatever it is an answer to.
 pub fn read_envelope(body: &[u8]) -> Result<Envelope, PageFault> {
     let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
-    let head =
-        read_loosely(bare(body), |text| Parts::read(text, "").map(|parts| parts.envelope())).map_err(unreadable)??;
-    Ok(Envelope { errcode: head.errcode, errmsg: head.errmsg })
+    let header = read_loosely(bare(body), |text| RawPage::read(text, "").map(|raw_page| raw_page.envelope()))
+        .map_err(unreadable)??;
+    Ok(Envelope { errcode: header.errcode, errmsg: header.errmsg })
 }
 
 #[cfg(test)]

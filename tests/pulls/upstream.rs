@@ -17,12 +17,12 @@ use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::HoldSettings;
+use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
 use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
-use promoter_connector::upstream::transport::{Request, Response, Transport, TransportError};
+use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +78,7 @@ struct Upstream {
 }
 
 impl Transport for Upstream {
-    fn send(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>> + Send {
+    fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send {
         let body: Value = serde_json::from_slice(&request.body.unwrap_or_default()).unwrap_or_default();
         let at = self.began.elapsed().as_secs_f64();
         let whom = body["openid"].as_str().unwrap_or_default().to_owned();
@@ -92,7 +92,7 @@ impl Transport for Upstream {
         let date = Some(UnixTime(call.now()));
         async move {
             tokio::time::sleep(self.latency).await;
-            Ok(Response { status: 200, body: Bytes::from(answer), date, retry_after: None })
+            Ok(HttpResponse { status: 200, body: Bytes::from(answer), date, retry_after: None })
         }
     }
 
@@ -181,7 +181,7 @@ impl World {
             spare_urls: vec![],
             token_source: TokenSource::Stable("secret".to_owned().into()),
             retry: retry(8),
-            holds: HoldSettings {
+            breakers: BreakerSettings {
                 too_fast: Duration::from_secs(60),
                 stopped: Duration::from_secs(300),
                 unanswered: Duration::from_secs(30),

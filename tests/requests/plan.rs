@@ -9,7 +9,7 @@ use promoter_connector::model::time::UnixMillis;
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::simulator::Options;
 use promoter_connector::simulator::faults::{Fault, FaultRate, Level};
-use promoter_connector::upstream::breaker::HoldSettings;
+use promoter_connector::upstream::breaker::BreakerSettings;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -29,7 +29,7 @@ const MANY: usize = 600;
 pub struct Plan {
     pub options: Options,
     pub retry: RetrySettings,
-    pub holds: HoldSettings,
+    pub holds: BreakerSettings,
     /// Calls of one app at once.
     pub concurrency: usize,
     pub partitions: i32,
@@ -146,7 +146,7 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
         attempts: random.random_range(1..=4),
         jitter: 0.0,
     };
-    let holds = HoldSettings {
+    let holds = BreakerSettings {
         too_fast: Duration::from_secs(random.random_range(5..60)),
         stopped: Duration::from_secs(random.random_range(10..300)),
         unanswered: retry.max,

@@ -204,7 +204,7 @@ fn pipeline(scene: &Scene) -> RequestPipeline<WatchedUpstream> {
             spare_urls: vec![],
             token_source: TokenSource::Stable(options.secret.clone().into()),
             retry: *retry,
-            holds: *holds,
+            breakers: *holds,
             budgets: BTreeMap::new(),
             in_flight: 1,
             reading: Buffer::new(2 << 20),

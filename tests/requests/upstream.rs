@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::simulator::SimulatedTransport;
-use promoter_connector::upstream::transport::{Request, Response, Transport, TransportError};
+use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use serde_json::Value;
 
 use super::plan::number_of;
@@ -95,11 +95,11 @@ impl Calls {
 }
 
 impl Transport for WatchedUpstream {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = request.body.clone().unwrap_or_default();
         let entry = self.calls.lock().unwrap().begin(request.path, &body, self.now());
         let answer = match &self.outage {
-            Some(outage) if outage.strikes(&entry, self.now()) => Ok(Response {
+            Some(outage) if outage.strikes(&entry, self.now()) => Ok(HttpResponse {
                 status: 200,
                 body: r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#.into(),
                 date: None,
@@ -116,8 +116,8 @@ impl Transport for WatchedUpstream {
     }
 }
 
-fn given(answer: &Result<Response, TransportError>) -> Given {
-    let Ok(Response { status: 200, body, .. }) = answer else { return Given::Nothing };
+fn given(answer: &Result<HttpResponse, TransportError>) -> Given {
+    let Ok(HttpResponse { status: 200, body, .. }) = answer else { return Given::Nothing };
     let end = body.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let Ok(json @ Value::Object(_)) = serde_json::from_slice::<Value>(&body[..end]) else { return Given::Nothing };
     if ["errcode", "share_path", "qrcode", "tag"].iter().all(|name| json[name].is_null())

@@ -21,12 +21,12 @@ use promoter_connector::requests::executor::{DecodedRecord, Executor, MaterialAp
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::HoldSettings;
+use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
 use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
-use promoter_connector::upstream::transport::{Request, Response, Transport, TransportError};
+use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -101,7 +101,7 @@ struct Upstream {
 }
 
 impl Transport for Upstream {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body: serde_json::Value = serde_json::from_slice(&request.body.unwrap_or_default()).unwrap_or_default();
         let whom = body["openid"].as_str().or(body["appid"].as_str()).unwrap_or_default().to_owned();
         let token = request.query.into_iter().find(|(name, _)| *name == "access_token").map(|(_, token)| token);
@@ -110,7 +110,7 @@ impl Transport for Upstream {
         let reply = (self.answers)(&call);
         self.calls.lock().unwrap().push(call);
         tokio::time::sleep(self.latency).await;
-        let response = |status, body, retry_after| Response { status, body, date: None, retry_after };
+        let response = |status, body, retry_after| HttpResponse { status, body, date: None, retry_after };
         match reply {
             Reply::Json(text) => Ok(response(200, Bytes::from(text), None)),
             Reply::Status(status, seconds) => Ok(response(status, Bytes::new(), seconds.map(Duration::from_secs))),
@@ -202,7 +202,11 @@ impl App {
             spare_urls: self.spare_urls.clone(),
             token_source: TokenSource::Stable("secret".to_owned().into()),
             retry: self.retry,
-            holds: HoldSettings { too_fast: Duration::from_secs(60), stopped: STOPPED, unanswered: self.retry.max },
+            breakers: BreakerSettings {
+                too_fast: Duration::from_secs(60),
+                stopped: STOPPED,
+                unanswered: self.retry.max,
+            },
             budgets: self.budgets.clone(),
             in_flight: self.in_flight,
             reading: Buffer::new(2 << 20),
@@ -232,7 +236,7 @@ impl App {
             let (record, executor) = (request(number, &self.id, promoter), executor.clone());
             requests.spawn(async move {
                 tokio::time::sleep(REQUESTED).await;
-                let DecodedRecord::Request(request) = executor.read(&record) else { panic!("it can be read") };
+                let DecodedRecord::HttpRequest(request) = executor.read(&record) else { panic!("it can be read") };
                 executor.carry_out(&request, &CancellationToken::new()).await;
             });
         }

@@ -12,11 +12,11 @@ use crate::model::promoter::{AppId, IdKind};
 use crate::model::request::record::{Header, RecordOffset};
 use crate::model::time::UnixTime;
 use crate::retry::JITTER;
-use crate::upstream::breaker::HoldSettings;
+use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::buffer::Buffer;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::token::TokenSource;
-use crate::upstream::transport::{Request, Response, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
 impl<T: Transport> Executor<T> {
     /// A request's whole way, which the pipeline goes step by step.
@@ -37,7 +37,7 @@ impl<T: Transport> Executor<T> {
     async fn read_to_the_end(&self, record: &RequestRecord) -> Result<Box<DecodedRequest>, DeadLetter> {
         loop {
             match self.read(record) {
-                DecodedRecord::Request(request) => return Ok(request),
+                DecodedRecord::HttpRequest(request) => return Ok(request),
                 DecodedRecord::DeadLetter(letter) => return Err(letter),
                 DecodedRecord::UnknownSchema(id) => {
                     let learned = self.learn(id).await;
@@ -99,8 +99,8 @@ impl Upstream {
 }
 
 impl Transport for Upstream {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let answer = |body: String| Response { status: 200, body: body.into(), date: None, retry_after: None };
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let answer = |body: String| HttpResponse { status: 200, body: body.into(), date: None, retry_after: None };
         if request.path == "/cgi-bin/stable_token" {
             return Ok(answer(r#"{"access_token":"t","expires_in":7200}"#.into()));
         }
@@ -149,7 +149,11 @@ fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) 
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".into()),
         retry: RetrySettings { attempts, ..retry() },
-        holds: HoldSettings { too_fast: Duration::from_secs(60), stopped: STOPPED, unanswered: Duration::from_secs(1) },
+        breakers: BreakerSettings {
+            too_fast: Duration::from_secs(60),
+            stopped: STOPPED,
+            unanswered: Duration::from_secs(1),
+        },
         budgets: [].into(),
         in_flight: 1,
         reading: Buffer::new(2 << 20),

@@ -18,7 +18,7 @@ fn request() -> MaterialRequest {
     }
 }
 
-fn checked(request: &MaterialRequest) -> Result<MaterialQuestion, MaterialOutcome> {
+fn checked(request: &MaterialRequest) -> Result<ShareMaterialRequest, MaterialOutcome> {
     check(request, |app| app == "wx1", NOW)
 }
 
@@ -103,17 +103,17 @@ proptest! {
 
     #[test]
     fn any_qrcode_is_an_image_or_a_failure(text in "[ -~]{0,40}") {
-        if let Err(outcome) = accept(GivenMaterial { qrcode: Some(text), ..GivenMaterial::default() }, NOW) {
+        if let Err(outcome) = accept(ShareMaterial { qrcode: Some(text), ..ShareMaterial::default() }, NOW) {
             prop_assert!(matches!(outcome, MaterialOutcome::Failed(_)));
         }
     }
 }
 
-fn given_image(bytes: &[u8]) -> GivenMaterial {
-    GivenMaterial { qrcode: Some(BASE64_STANDARD.encode(bytes)), ..GivenMaterial::default() }
+fn given_image(bytes: &[u8]) -> ShareMaterial {
+    ShareMaterial { qrcode: Some(BASE64_STANDARD.encode(bytes)), ..ShareMaterial::default() }
 }
 
-fn failure(given: GivenMaterial) -> String {
+fn failure(given: ShareMaterial) -> String {
     match accept(given, NOW) {
         Err(MaterialOutcome::Failed(MaterialRefusal { errcode: None, message })) => message,
         other => panic!("{other:?}"),
@@ -131,19 +131,19 @@ fn an_image_is_known_by_its_bytes() {
         // In lines, and without padding.
         let mut text = BASE64_STANDARD.encode(&bytes).replace('=', "");
         text.insert_str(8, "\r\n");
-        let given = GivenMaterial { qrcode: Some(text), ..GivenMaterial::default() };
+        let given = ShareMaterial { qrcode: Some(text), ..ShareMaterial::default() };
         assert_eq!(accept(given, NOW).unwrap(), material);
         assert_eq!(failure(given_image(&bytes[..bytes.len() - 1])), "the qrcode is damaged: the image has no end");
     }
     assert_eq!(failure(given_image(b"GIF89a")), "the qrcode is damaged: it is neither PNG nor JPEG");
-    let given = GivenMaterial { qrcode: Some("%%%".into()), ..GivenMaterial::default() };
+    let given = ShareMaterial { qrcode: Some("%%%".into()), ..ShareMaterial::default() };
     assert_eq!(failure(given), "the qrcode is damaged: it is no base64");
 }
 
 #[test]
 fn an_answer_without_material_is_a_failure() {
-    assert_eq!(failure(GivenMaterial::default()), "the upstream's answer holds no material");
-    let given = GivenMaterial { tag: Some("#short".into()), ..GivenMaterial::default() };
+    assert_eq!(failure(ShareMaterial::default()), "the upstream's answer holds no material");
+    let given = ShareMaterial { tag: Some("#short".into()), ..ShareMaterial::default() };
     assert_eq!(accept(given, NOW).unwrap().tag.as_deref(), Some("#short"));
 }
 
@@ -151,7 +151,7 @@ fn an_answer_without_material_is_a_failure() {
 fn every_class_of_error_has_its_verdict() {
     let cause = || Cause { errcode: Some(1), text: "no".into() };
     let refusal = || MaterialRefusal { errcode: Some(1), message: "no".into() };
-    let held = |hold| CallError::Held { hold, cause: cause(), answered: true };
+    let held = |reason| CallError::BreakerOpen { reason, cause: cause(), by_response: true };
     let minute = Duration::from_secs(60);
     let table = [
         (CallError::RefuseRequest(cause()), AfterCall::Final(MaterialOutcome::Rejected(refusal()))),
@@ -161,17 +161,17 @@ fn every_class_of_error_has_its_verdict() {
         (CallError::Unreadable(cause()), AfterCall::Final(MaterialOutcome::Failed(refusal()))),
         (CallError::TryLater(cause()), AfterCall::Again(refusal())),
         (CallError::Exhausted { attempts: 8, cause: cause() }, AfterCall::Again(refusal())),
-        (held(Hold::Unanswered), AfterCall::Again(refusal())),
-        (held(Hold::TooFast { asked: None }), AfterCall::Held(Some(refusal()))),
-        (held(Hold::RetryAfter(minute)), AfterCall::Held(Some(refusal()))),
+        (held(OpenReason::Unanswered), AfterCall::Again(refusal())),
+        (held(OpenReason::TooFast { asked: None }), AfterCall::Held(Some(refusal()))),
+        (held(OpenReason::RetryAfter(minute)), AfterCall::Held(Some(refusal()))),
         (
-            CallError::Held { hold: Hold::TooFast { asked: None }, cause: cause(), answered: false },
+            CallError::BreakerOpen { reason: OpenReason::TooFast { asked: None }, cause: cause(), by_response: false },
             AfterCall::Held(None),
         ),
-        (held(Hold::TokenRejected), AfterCall::Held(None)),
-        (held(Hold::Stopped(StopReason::Credentials)), AfterCall::Held(None)),
-        (held(Hold::QuotaSpent { day_left: minute }), AfterCall::Held(None)),
-        (held(Hold::DailyBudget { day_left: minute }), AfterCall::Held(None)),
+        (held(OpenReason::TokenRejected), AfterCall::Held(None)),
+        (held(OpenReason::Stopped(StopReason::Credentials)), AfterCall::Held(None)),
+        (held(OpenReason::QuotaSpent { day_left: minute }), AfterCall::Held(None)),
+        (held(OpenReason::DailyBudget { day_left: minute }), AfterCall::Held(None)),
         (CallError::Cancelled, AfterCall::Cancelled),
     ];
     for (error, verdict) in table {

@@ -18,11 +18,11 @@ use crate::model::time::UnixMillis;
 use crate::requests::executor::MaterialApp;
 use crate::requests::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
 use crate::retry::{JITTER, RetrySettings};
-use crate::upstream::breaker::HoldSettings;
+use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::buffer::Buffer;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::token::TokenSource;
-use crate::upstream::transport::{Request, Response, Transport, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: RetrySettings = RetrySettings {
@@ -60,8 +60,9 @@ impl Upstream {
 }
 
 impl Transport for Upstream {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let answer = |body: &'static str| Response { status: 200, body: body.into(), date: None, retry_after: None };
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let answer =
+            |body: &'static str| HttpResponse { status: 200, body: body.into(), date: None, retry_after: None };
         if request.path == "/cgi-bin/stable_token" {
             return Ok(answer(r#"{"access_token":"t","expires_in":7200}"#));
         }
@@ -140,7 +141,7 @@ fn app(id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstrea
         spare_urls: vec![],
         token_source: TokenSource::Stable("secret".into()),
         retry: PATIENCE,
-        holds: HoldSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
+        breakers: BreakerSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
         in_flight: 1,
         reading: Buffer::new(2 << 20),
         budgets: [].into(),

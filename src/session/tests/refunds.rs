@@ -27,7 +27,7 @@ impl Refunds {
 }
 
 impl Transport for Refunds {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let asked: Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap_or_default();
         let shown = if asked["status"] == 2 { self.shown() } else { Vec::new() };
         let answer = match request.path {
@@ -37,7 +37,7 @@ impl Transport for Refunds {
             path if path.starts_with("/promoter/") => serde_json::json!({"errcode": 103006}),
             _ => serde_json::json!({"access_token": "t", "expires_in": 7200}),
         };
-        Ok(Response { status: 200, body: Bytes::from(answer.to_string()), date: None, retry_after: None })
+        Ok(HttpResponse { status: 200, body: Bytes::from(answer.to_string()), date: None, retry_after: None })
     }
 
     fn now(&self) -> UnixMillis {

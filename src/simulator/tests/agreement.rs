@@ -9,7 +9,7 @@ use crate::model::fact::OrderStatus;
 use crate::model::row::{Payment, Row, Touch};
 use crate::simulator::obstacles::faults::Level;
 use crate::simulator::{Delivery, Options, ShownContent};
-use crate::upstream::wire::{PageAsked, RowKind, read_page};
+use crate::upstream::wire::{ExpectedPage, RowKind, read_page};
 
 /// One fact or unreadable row, as text that can be compared.
 fn word(promoter: &str, content: &ShownContent) -> String {
@@ -66,7 +66,7 @@ fn the_reader_reads_the_odd_and_the_dead_rows_as_the_truth_tells_them() {
                 for (path, kind, question, refunds_only) in questions {
                     let answer = client.post(path, &question);
                     assert_eq!(answer.delivery, Delivery::Whole);
-                    let asked = PageAsked { kind, promoter_id: &promoter, is_first: true };
+                    let asked = ExpectedPage { kind, promoter_id: &promoter, is_first: true };
                     let (_, page) = read_page(&answer.body, asked, client.now.as_seconds()).unwrap();
                     client.world.delivered(answer.receipt);
                     for row in page.rows {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::START;
 use crate::simulator::obstacles::faults::{Fault, FaultRate};
 use crate::simulator::{Options, SharedWorld, SimulatedTransport, World, serve, wall_clock};
-use crate::upstream::transport::{Method, Request, Transport, TransportError};
+use crate::upstream::transport::{HttpRequest, Method, Transport, TransportError};
 
 struct Server {
     address: String,
@@ -150,8 +150,8 @@ async fn a_hanging_call_does_not_hold_up_the_shutdown() {
     assert!(call.await.unwrap().is_err());
 }
 
-fn question() -> Request {
-    Request {
+fn question() -> HttpRequest {
+    HttpRequest {
         method: Method::Post,
         base_url: "http://simulated".to_owned(),
         path: "/promoter/getrelation",

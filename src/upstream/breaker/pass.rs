@@ -2,10 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::hold::{Hold, News};
-use super::inner::{AppClosed, Inner};
-use super::state::{Breaker, CallNumber, Reason};
-use super::testimony::{Subject, own};
+use super::breaker_set::{AppClosed, BreakerSet};
+use super::reason::{Evidence, OpenReason};
+use super::refusals::{CallTarget, narrowed};
+use super::state::{Breaker, CallNumber, OpenDetails};
 use super::{Breakers, DROPPED_PROBE_AGAIN, TOKEN_REJECTIONS_MAX};
 use crate::model::feed::Interface;
 use crate::upstream::error::{CallError, Cause, StopReason};
@@ -13,7 +13,7 @@ use crate::upstream::error::{CallError, Cause, StopReason};
 /// A call that the breakers have let pass, with its retries. Dropping it ends a probe's turn.
 pub struct Pass<'a> {
     breakers: &'a Breakers,
-    subject: Subject,
+    target: CallTarget,
     /// Of what it has sent last.
     call: CallNumber,
     probes_app: bool,
@@ -22,20 +22,20 @@ pub struct Pass<'a> {
 
 /// What an answer means for the call itself, besides what it tells the breakers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum CallRefusal {
     /// It waits until the breaker lets it pass.
-    Held(Hold),
+    BreakerOpen(OpenReason),
     /// Others are answered: it is its promoter's alone.
-    OfPromoter(Hold),
+    PromoterOnly(OpenReason),
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(breakers: &'a Breakers, subject: Subject, probes_app: bool, probes_interface: bool) -> Self {
-        Pass { breakers, subject, call: 0, probes_app, probes_interface }
+    pub(super) fn new(breakers: &'a Breakers, target: CallTarget, probes_app: bool, probes_interface: bool) -> Self {
+        Pass { breakers, target, call: 0, probes_app, probes_interface }
     }
 
     pub fn interface(&self) -> Interface {
-        self.subject.0
+        self.target.0
     }
 
     pub fn is_probe(&self) -> bool {
@@ -47,38 +47,38 @@ impl<'a> Pass<'a> {
         self.check_in(&self.breakers.lock())
     }
 
-    fn check_in(&self, inner: &Inner) -> Result<(), CallError> {
+    fn check_in(&self, set: &BreakerSet) -> Result<(), CallError> {
         // A breaker that it probes waits for it.
-        let app_lets = self.probes_app || inner.app.reason().is_none();
-        let interface_lets = self.probes_interface || inner.interfaces[self.interface() as usize].reason().is_none();
-        if app_lets && interface_lets { Ok(()) } else { Err(inner.refusal(self.interface())) }
+        let app_lets = self.probes_app || set.app.details().is_none();
+        let interface_lets = self.probes_interface || set.interfaces[self.interface() as usize].details().is_none();
+        if app_lets && interface_lets { Ok(()) } else { Err(set.open_error(self.interface())) }
     }
 
     /// To be called just before it is sent.
     pub fn sends(&mut self) -> Result<(), CallError> {
-        let mut inner = self.breakers.lock();
-        self.check_in(&inner)?;
-        inner.sent += 1;
-        self.call = inner.sent;
+        let mut set = self.breakers.lock();
+        self.check_in(&set)?;
+        set.sent += 1;
+        self.call = set.sent;
         Ok(())
     }
 
     /// An answer came.
-    pub fn note(&mut self, news: News, cause: &Cause) -> Option<Fault> {
-        match news {
-            News::Served => {
+    pub fn note(&mut self, evidence: Evidence, cause: &Cause) -> Option<CallRefusal> {
+        match evidence {
+            Evidence::Served => {
                 self.served();
                 None
             }
-            News::Nothing => None,
-            News::App(hold) => {
-                self.hold_app(hold, cause);
-                Some(Fault::Held(hold))
+            Evidence::Nothing => None,
+            Evidence::App(reason) => {
+                self.open_app(reason, cause);
+                Some(CallRefusal::BreakerOpen(reason))
             }
-            News::Accusation(hold) => Some(self.accuses(hold, cause)),
-            News::Interface(hold) => {
+            Evidence::AppSuspected(reason) => Some(self.suspect_app(reason, cause)),
+            Evidence::Interface(reason) => {
                 self.served_by_app();
-                Some(self.holds_interface(hold, cause))
+                Some(self.open_interface_as_told(reason, cause))
             }
         }
     }
@@ -86,95 +86,101 @@ impl<'a> Pass<'a> {
     /// App and interface have answered.
     pub fn served(&mut self) {
         self.served_by_app();
-        let closed = self.breakers.lock().interface_served(self.call, self.subject);
+        let closed = self.breakers.lock().interface_served(self.call, self.target);
         self.probes_interface = false;
-        if let Some(reason) = closed {
-            self.breakers.log_closed(Some(self.interface()), &reason);
+        if let Some(details) = closed {
+            self.breakers.log_closed(Some(self.interface()), &details);
             self.breakers.changed.send_replace(());
         }
     }
 
     fn served_by_app(&mut self) {
-        let closed = self.breakers.lock().app_served(self.call, self.subject, Instant::now());
+        let closed = self.breakers.lock().app_served(self.call, self.target, Instant::now());
         self.probes_app = false;
-        let Some(AppClosed { reason, interfaces }) = closed else { return };
-        self.breakers.log_closed(None, &reason);
+        let Some(AppClosed { details, interfaces }) = closed else { return };
+        self.breakers.log_closed(None, &details);
         for interface in interfaces {
-            self.breakers.log_opened(Some(interface), own(reason.hold), &reason.cause);
+            self.breakers.log_opened(Some(interface), narrowed(details.reason), &details.cause);
         }
         self.breakers.changed.send_replace(());
     }
 
     /// It was told that its app is stopped.
-    fn accuses(&mut self, hold: Hold, cause: &Cause) -> Fault {
-        let is_own = self.breakers.lock().is_own[self.interface() as usize];
-        if is_own { self.holds_interface(own(hold), cause) } else { self.blames(None, hold, cause) }
+    fn suspect_app(&mut self, reason: OpenReason, cause: &Cause) -> CallRefusal {
+        let interface_only = self.breakers.lock().interface_only[self.interface() as usize];
+        if interface_only {
+            self.open_interface_as_told(narrowed(reason), cause)
+        } else {
+            self.open_as_told(None, reason, cause)
+        }
     }
 
-    fn holds_interface(&mut self, hold: Hold, cause: &Cause) -> Fault {
-        self.blames(Some(self.interface()), hold, cause)
+    fn open_interface_as_told(&mut self, reason: OpenReason, cause: &Cause) -> CallRefusal {
+        self.open_as_told(Some(self.interface()), reason, cause)
     }
 
     /// Opens a breaker on its word, which counts only as far as it is not known to speak for its promoter alone.
-    fn blames(&mut self, interface: Option<Interface>, hold: Hold, cause: &Cause) -> Fault {
+    fn open_as_told(&mut self, interface: Option<Interface>, reason: OpenReason, cause: &Cause) -> CallRefusal {
         {
-            let inner = &mut *self.breakers.lock();
-            if inner.alone.is(self.subject, hold) {
-                return Fault::OfPromoter(hold);
+            let set = &mut *self.breakers.lock();
+            if set.promoter_only.concerns(self.target, reason) {
+                return CallRefusal::PromoterOnly(reason);
             }
-            let (breaker, against) = match interface {
-                None => (&inner.app, &mut inner.against_app),
-                Some(interface) => (&inner.interfaces[interface as usize], &mut inner.against[interface as usize]),
+            let (breaker, refusals) = match interface {
+                None => (&set.app, &mut set.app_refusals),
+                Some(interface) => {
+                    (&set.interfaces[interface as usize], &mut set.interface_refusals[interface as usize])
+                }
             };
-            against.says(self.subject, hold, breaker.reason().is_some() && breaker.opened_before(self.call));
+            refusals.add(self.target, reason, breaker.details().is_some() && breaker.opened_before(self.call));
         }
-        self.opens(interface, hold, cause);
-        Fault::Held(hold)
+        self.open(interface, reason, cause);
+        CallRefusal::BreakerOpen(reason)
     }
 
     /// Holds the interface without an answer of its own: `Retry-After` alone, or the configured calls of the day.
-    pub fn hold_interface(&mut self, hold: Hold, cause: &Cause) {
-        self.opens(Some(self.interface()), hold, cause);
+    pub fn open_interface(&mut self, reason: OpenReason, cause: &Cause) {
+        self.open(Some(self.interface()), reason, cause);
     }
 
     /// Without a token no call can be made.
-    pub fn hold_app(&mut self, hold: Hold, cause: &Cause) {
-        self.breakers.lock().against_app.becomes_general();
-        self.opens(None, hold, cause);
+    pub fn open_app(&mut self, reason: OpenReason, cause: &Cause) {
+        self.breakers.lock().app_refusals.concern_everyone();
+        self.open(None, reason, cause);
     }
 
     /// Nothing readable came back from the host of that number, which is one of so many.
     pub fn unanswered(&mut self, host: usize, hosts: usize, cause: &Cause) {
         let dead = {
-            let inner = &mut *self.breakers.lock();
-            let unanswered = &mut inner.unanswered[self.interface() as usize];
+            let set = &mut *self.breakers.lock();
+            let unanswered = &mut set.unanswered[self.interface() as usize];
             !unanswered.is_refuted(self.call) && unanswered.count(host, hosts, self.breakers.unanswered_max)
         };
         if dead {
-            self.opens(Some(self.interface()), Hold::Unanswered, cause);
+            self.open(Some(self.interface()), OpenReason::Unanswered, cause);
         }
     }
 
     /// A token fetch brought nothing readable; it is counted once, however many calls have waited for it.
     pub fn fetch_unanswered(&mut self, fetch: u64, host: usize, hosts: usize, cause: &Cause) {
         let dead = {
-            let inner = &mut *self.breakers.lock();
-            let first = fetch > inner.unanswered_fetch;
-            inner.unanswered_fetch = inner.unanswered_fetch.max(fetch);
-            first && inner.unanswered_fetches.count(host, hosts, self.breakers.unanswered_max)
+            let set = &mut *self.breakers.lock();
+            let first = fetch > set.unanswered_fetch;
+            set.unanswered_fetch = set.unanswered_fetch.max(fetch);
+            first && set.unanswered_fetches.count(host, hosts, self.breakers.unanswered_max)
         };
         if dead {
-            self.hold_app(Hold::Unanswered, cause);
+            self.open_app(OpenReason::Unanswered, cause);
         }
     }
 
     /// The token that `fetch` brought is rejected, after another one was: or it is the rejected one again.
-    pub fn token_rejected_again(&mut self, fetch: u64, cause: &Cause) -> Fault {
+    pub fn token_rejected_again(&mut self, fetch: u64, cause: &Cause) -> CallRefusal {
         let in_a_row = {
-            let inner = &mut *self.breakers.lock();
-            let is_news =
-                !inner.is_own[self.interface() as usize] && !inner.alone.is(self.subject, Hold::TokenRejected);
-            let (sent, rejections) = (inner.sent, &mut inner.rejections);
+            let set = &mut *self.breakers.lock();
+            let is_news = !set.interface_only[self.interface() as usize]
+                && !set.promoter_only.concerns(self.target, OpenReason::TokenRejected);
+            let (sent, rejections) = (set.sent, &mut set.rejections);
             if is_news && fetch > rejections.latest_fetch {
                 rejections.latest_fetch = fetch;
                 rejections.in_a_row += 1;
@@ -183,14 +189,17 @@ impl<'a> Pass<'a> {
             rejections.in_a_row
         };
         let stops = in_a_row >= TOKEN_REJECTIONS_MAX;
-        self.accuses(if stops { Hold::Stopped(StopReason::TokensRejected) } else { Hold::TokenRejected }, cause)
+        self.suspect_app(
+            if stops { OpenReason::Stopped(StopReason::TokensRejected) } else { OpenReason::TokenRejected },
+            cause,
+        )
     }
 
     /// The call ends, and what it probes is as unknown as before.
     pub fn undecided(&mut self) {
         self.end_probes(|breakers, breaker| {
-            let hold = breaker.reason().map(|reason| reason.hold);
-            Instant::now() + hold.map_or(DROPPED_PROBE_AGAIN, |hold| breakers.settings.pause_again(hold))
+            let reason = breaker.details().map(|details| details.reason);
+            Instant::now() + reason.map_or(DROPPED_PROBE_AGAIN, |reason| breakers.settings.pause_again(reason))
         });
     }
 
@@ -199,16 +208,16 @@ impl<'a> Pass<'a> {
             return;
         }
         {
-            let inner = &mut *self.breakers.lock();
+            let set = &mut *self.breakers.lock();
             let interface = self.interface() as usize;
             if self.probes_app {
-                inner.against_app.tells_nothing(self.interface());
+                set.app_refusals.add_inconclusive(self.interface());
             }
             if self.probes_interface {
-                inner.against[interface].tells_nothing(self.interface());
+                set.interface_refusals[interface].add_inconclusive(self.interface());
             }
-            let app = self.probes_app.then_some(&mut inner.app);
-            let interface = self.probes_interface.then_some(&mut inner.interfaces[interface]);
+            let app = self.probes_app.then_some(&mut set.app);
+            let interface = self.probes_interface.then_some(&mut set.interfaces[interface]);
             for breaker in app.into_iter().chain(interface) {
                 let at = at(self.breakers, breaker);
                 breaker.probe_again(at);
@@ -218,21 +227,21 @@ impl<'a> Pass<'a> {
         self.breakers.changed.send_replace(());
     }
 
-    fn opens(&mut self, interface: Option<Interface>, hold: Hold, cause: &Cause) {
+    fn open(&mut self, interface: Option<Interface>, reason: OpenReason, cause: &Cause) {
         let now = Instant::now();
-        let until = now + self.breakers.settings.pause(hold);
-        let reason = Reason { hold, cause: cause.clone(), since: now };
+        let until = now + self.breakers.settings.pause(reason);
+        let details = OpenDetails { reason, cause: cause.clone(), since: now };
         let is_told = {
-            let inner = &mut *self.breakers.lock();
+            let set = &mut *self.breakers.lock();
             let (breaker, probes) = match interface {
-                None => (&mut inner.app, &mut self.probes_app),
-                Some(interface) => (&mut inner.interfaces[interface as usize], &mut self.probes_interface),
+                None => (&mut set.app, &mut self.probes_app),
+                Some(interface) => (&mut set.interfaces[interface as usize], &mut self.probes_interface),
             };
             let is_news = std::mem::take(probes) || breaker.opened_before(self.call);
-            breaker.open(is_news, inner.sent, until, reason)
+            breaker.open(is_news, set.sent, until, details)
         };
         if is_told {
-            self.breakers.log_opened(interface, hold, cause);
+            self.breakers.log_opened(interface, reason, cause);
         }
         self.breakers.changed.send_replace(());
     }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::hold::Hold;
+use super::reason::OpenReason;
 use crate::upstream::error::Cause;
 
 /// Calls are numbered as they are sent, over all interfaces of an app. So "sent after" is exact, also within one instant.
 pub(super) type CallNumber = u64;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     #[default]
     Closed,
     /// Nothing passes before `until`; then one call does, as a probe.
@@ -22,8 +22,8 @@ enum State {
 
 /// Why a breaker is not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reason {
-    pub hold: Hold,
+pub(super) struct OpenDetails {
+    pub reason: OpenReason,
     pub cause: Cause,
     pub since: Instant,
 }
@@ -45,38 +45,38 @@ pub enum Readiness {
 
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    state: State,
+    state: BreakerState,
     /// The last call that was sent when the breaker opened: only later ones can close it.
     opened_after: CallNumber,
-    reason: Option<Reason>,
+    details: Option<OpenDetails>,
 }
 
 impl Breaker {
     /// `after` its time others come first.
     pub fn readiness(&self, now: Instant, after: Duration) -> Readiness {
         match self.state {
-            State::Closed => Readiness::Closed,
-            State::Open { until } if until + after > now => Readiness::At(until + after),
-            State::Open { .. } => Readiness::Probe,
-            State::HalfOpen => Readiness::AfterProbe,
+            BreakerState::Closed => Readiness::Closed,
+            BreakerState::Open { until } if until + after > now => Readiness::At(until + after),
+            BreakerState::Open { .. } => Readiness::Probe,
+            BreakerState::HalfOpen => Readiness::AfterProbe,
         }
     }
 
     /// Its operator would have to do something.
     pub fn is_stopped(&self) -> bool {
-        self.reason.as_ref().is_some_and(|reason| matches!(reason.hold, Hold::Stopped(_)))
+        self.details.as_ref().is_some_and(|details| matches!(details.reason, OpenReason::Stopped(_)))
     }
 
     /// Nothing while closed.
-    pub fn reason(&self) -> Option<&Reason> {
-        self.reason.as_ref()
+    pub fn details(&self) -> Option<&OpenDetails> {
+        self.details.as_ref()
     }
 
     /// A call is about to be made, which [`Breaker::readiness`] allows. True where it is the probe.
     pub fn enter(&mut self) -> bool {
-        let probes = matches!(self.state, State::Open { .. });
+        let probes = matches!(self.state, BreakerState::Open { .. });
         if probes {
-            self.state = State::HalfOpen;
+            self.state = BreakerState::HalfOpen;
         }
         probes
     }
@@ -90,40 +90,41 @@ impl Breaker {
     ///
     /// While a probe is under way only its own answer counts, or that of a call sent after the opening (`is_news`): an older
     /// call's answer tells what is known already, and must not end the probe's turn.
-    pub fn open(&mut self, is_news: bool, sent: CallNumber, until: Instant, reason: Reason) -> bool {
+    pub fn open(&mut self, is_news: bool, sent: CallNumber, until: Instant, details: OpenDetails) -> bool {
         match self.state {
-            State::Closed => {
-                (self.state, self.opened_after, self.reason) = (State::Open { until }, sent, Some(reason));
+            BreakerState::Closed => {
+                (self.state, self.opened_after, self.details) = (BreakerState::Open { until }, sent, Some(details));
                 true
             }
-            State::Open { until: before } if until > before => self.go_on(until, sent, reason),
-            State::HalfOpen if is_news => self.go_on(until, sent, reason),
-            State::Open { .. } | State::HalfOpen => false,
+            BreakerState::Open { until: before } if until > before => self.go_on(until, sent, details),
+            BreakerState::HalfOpen if is_news => self.go_on(until, sent, details),
+            BreakerState::Open { .. } | BreakerState::HalfOpen => false,
         }
     }
 
     /// It was never closed since it first opened, though perhaps for another reason.
-    fn go_on(&mut self, until: Instant, sent: CallNumber, reason: Reason) -> bool {
-        let before = self.reason.as_ref();
-        let since = before.map_or(reason.since, |before| before.since);
-        let is_another = before.is_none_or(|before| before.hold.name() != reason.hold.name());
-        (self.state, self.opened_after, self.reason) = (State::Open { until }, sent, Some(Reason { since, ..reason }));
+    fn go_on(&mut self, until: Instant, sent: CallNumber, details: OpenDetails) -> bool {
+        let before = self.details.as_ref();
+        let since = before.map_or(details.since, |before| before.since);
+        let is_another = before.is_none_or(|before| before.reason.name() != details.reason.name());
+        (self.state, self.opened_after, self.details) =
+            (BreakerState::Open { until }, sent, Some(OpenDetails { since, ..details }));
         is_another
     }
 
     /// `call` was answered well. Gives the reason that is over, where that closes the breaker.
-    pub fn served(&mut self, call: CallNumber) -> Option<Reason> {
-        if self.state == State::Closed || !self.opened_before(call) {
+    pub fn served(&mut self, call: CallNumber) -> Option<OpenDetails> {
+        if self.state == BreakerState::Closed || !self.opened_before(call) {
             return None;
         }
-        self.state = State::Closed;
-        self.reason.take()
+        self.state = BreakerState::Closed;
+        self.details.take()
     }
 
     /// The probe has ended without telling anything: the next one goes at `at`.
     pub fn probe_again(&mut self, at: Instant) {
-        if self.state == State::HalfOpen {
-            self.state = State::Open { until: at };
+        if self.state == BreakerState::HalfOpen {
+            self.state = BreakerState::Open { until: at };
         }
     }
 }
@@ -162,13 +163,13 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn reason(hold: Hold, since: Instant) -> Reason {
-        Reason { hold, cause: Cause { errcode: None, text: "as scripted".into() }, since }
+    fn details(reason: OpenReason, since: Instant) -> OpenDetails {
+        OpenDetails { reason, cause: Cause { errcode: None, text: "as scripted".into() }, since }
     }
 
     fn opened(now: Instant, sent: CallNumber) -> Breaker {
         let mut breaker = Breaker::default();
-        assert!(breaker.open(true, sent, now + MINUTE, reason(Hold::Unanswered, now)));
+        assert!(breaker.open(true, sent, now + MINUTE, details(OpenReason::Unanswered, now)));
         breaker
     }
 
@@ -202,10 +203,10 @@ mod tests {
     fn a_refusal_of_a_call_from_before_the_opening_prolongs_it_but_ends_no_probe() {
         let now = Instant::now();
         let mut breaker = opened(now, 5);
-        assert!(!breaker.open(false, 5, now + 2 * MINUTE, reason(Hold::Unanswered, now)));
+        assert!(!breaker.open(false, 5, now + 2 * MINUTE, details(OpenReason::Unanswered, now)));
         assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::At(now + 2 * MINUTE));
         breaker.enter();
-        breaker.open(false, 6, now + 9 * MINUTE, reason(Hold::Unanswered, now));
+        breaker.open(false, 6, now + 9 * MINUTE, details(OpenReason::Unanswered, now));
         assert_eq!(breaker.readiness(now, Duration::ZERO), Readiness::AfterProbe);
     }
 
@@ -215,11 +216,11 @@ mod tests {
         let mut breaker = opened(now, 5);
         breaker.enter();
         assert!(
-            breaker.open(true, 6, now + 3 * MINUTE, reason(Hold::TokenRejected, now + MINUTE)),
+            breaker.open(true, 6, now + 3 * MINUTE, details(OpenReason::TokenRejected, now + MINUTE)),
             "that is to be told"
         );
         assert_eq!(breaker.readiness(now + MINUTE, Duration::ZERO), Readiness::At(now + 3 * MINUTE));
-        assert_eq!(breaker.reason(), Some(&reason(Hold::TokenRejected, now)));
+        assert_eq!(breaker.details(), Some(&details(OpenReason::TokenRejected, now)));
     }
 
     #[test]

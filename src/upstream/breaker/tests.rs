@@ -1,19 +1,19 @@
 //! The breakers of an app, with calls that are only said to be made.
 
 use super::*;
-use crate::upstream::error::{Call, Reaction, StopReason};
+use crate::upstream::error::{CallKind, Reaction, StopReason};
 use Interface::{GetOrder, GetRelation, GetShareMaterial};
-use hold::News;
-use inner::TURN;
+use breaker_set::TURN;
+use reason::Evidence;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
-const SETTINGS: HoldSettings = HoldSettings {
+const SETTINGS: BreakerSettings = BreakerSettings {
     too_fast: Duration::from_secs(60),
     stopped: Duration::from_secs(300),
     unanswered: Duration::from_secs(30),
 };
-const STOPPED: Hold = Hold::Stopped(StopReason::IpNotAllowed);
+const STOPPED: OpenReason = OpenReason::Stopped(StopReason::IpNotAllowed);
 
 fn breakers() -> Breakers {
     Breakers::new(AppId::new("wx1").unwrap(), SETTINGS, 4)
@@ -48,11 +48,11 @@ async fn opens_after(breakers: &Breakers, interface: Interface) -> Duration {
 #[tokio::test(start_paused = true)]
 async fn what_holds_an_interface_holds_no_other_and_what_stops_the_app_holds_all() {
     let breakers = breakers();
-    sent(&breakers, GetOrder).note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
     assert!(is_held(&breakers, GetOrder) && !is_held(&breakers, GetRelation));
-    sent(&breakers, GetRelation).note(News::App(STOPPED), &cause());
+    sent(&breakers, GetRelation).note(Evidence::App(STOPPED), &cause());
     assert!(is_held(&breakers, GetRelation));
-    let held: Vec<_> = breakers.held().into_iter().map(|held| (held.interface, held.hold.name())).collect();
+    let held: Vec<_> = breakers.not_closed().into_iter().map(|held| (held.interface, held.reason.name())).collect();
     assert_eq!(held, [(None, "ip_not_allowed"), (Some(GetOrder), "too_fast")]);
     assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.stopped);
 }
@@ -61,7 +61,7 @@ async fn what_holds_an_interface_holds_no_other_and_what_stops_the_app_holds_all
 async fn answers_to_calls_from_before_the_opening_let_nobody_pass() {
     let breakers = breakers();
     let mut in_flight: Vec<_> = (0..96).map(|_| sent(&breakers, GetOrder)).collect();
-    in_flight.pop().unwrap().note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    in_flight.pop().unwrap().note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
     in_flight.drain(..50).for_each(|mut pass| pass.served());
     assert!(is_held(&breakers, GetOrder));
     assert!(in_flight.iter().all(|pass| pass.check().is_err()), "a retry, a further page");
@@ -75,27 +75,27 @@ async fn answers_to_calls_from_before_the_opening_let_nobody_pass() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_tells_nothing_is_repeated_after_the_breakers_own_pause() {
-    for (hold, pause) in [
+    for (reason, pause) in [
         (STOPPED, SETTINGS.stopped),
-        (Hold::Unanswered, SETTINGS.unanswered),
-        (Hold::TokenRejected, 5 * SECOND),
+        (OpenReason::Unanswered, SETTINGS.unanswered),
+        (OpenReason::TokenRejected, 5 * SECOND),
         // Until then midnight has passed.
-        (Hold::QuotaSpent { day_left: 10 * SECOND }, SETTINGS.stopped),
+        (OpenReason::QuotaSpent { day_left: 10 * SECOND }, SETTINGS.stopped),
     ] {
         let breakers = breakers();
-        sent(&breakers, GetOrder).note(News::App(hold), &cause());
+        sent(&breakers, GetOrder).note(Evidence::App(reason), &cause());
         breakers.ready(GetOrder, "oP").await;
         let mut probe = sent(&breakers, GetOrder);
-        probe.note(news(Reaction::RetryBusy, Call::Data(GetOrder), None, HOUR), &cause());
+        probe.note(evidence(Reaction::RetryBusy, CallKind::Data(GetOrder), None, HOUR), &cause());
         probe.undecided();
-        assert_eq!(opens_after(&breakers, GetRelation).await, pause, "{hold:?}");
+        assert_eq!(opens_after(&breakers, GetRelation).await, pause, "{reason:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_dropped_leaves_its_turn_to_another() {
     let breakers = breakers();
-    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
     breakers.ready(GetOrder, "oP").await;
     drop(sent(&breakers, GetOrder));
     assert_eq!(opens_after(&breakers, GetOrder).await, DROPPED_PROBE_AGAIN);
@@ -104,7 +104,7 @@ async fn a_probe_that_is_dropped_leaves_its_turn_to_another() {
 #[tokio::test(start_paused = true)]
 async fn of_all_who_wait_one_becomes_the_probe() {
     let breakers = breakers();
-    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
     let probes = std::sync::atomic::AtomicU32::new(0);
     let waiting = (0..50).map(|_| async {
         breakers.ready(GetOrder, "oP").await;
@@ -130,7 +130,7 @@ async fn next_probe(breakers: &Breakers) -> Interface {
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_tells_nothing_leaves_the_next_one_to_the_others() {
     let breakers = breakers();
-    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
     let mut probes = Vec::new();
     for _ in 0..9 {
         let interface = next_probe(&breakers).await;
@@ -145,39 +145,43 @@ async fn a_probe_that_tells_nothing_leaves_the_next_one_to_the_others() {
 #[tokio::test(start_paused = true)]
 async fn an_interface_that_alone_is_told_that_the_app_is_stopped_is_held_alone() {
     let breakers = breakers();
-    let fault = sent(&breakers, GetShareMaterial).note(News::Accusation(STOPPED), &cause());
-    assert_eq!(fault, Some(Fault::Held(STOPPED)));
-    assert!(breakers.held()[0].interface.is_none());
+    let fault = sent(&breakers, GetShareMaterial).note(Evidence::AppSuspected(STOPPED), &cause());
+    assert_eq!(fault, Some(CallRefusal::BreakerOpen(STOPPED)));
+    assert!(breakers.not_closed()[0].interface.is_none());
     assert_eq!(opens_after(&breakers, GetRelation).await, Duration::ZERO, "its answer decides");
     sent(&breakers, GetRelation).served();
     for round in 0..5 {
         assert!(!is_held(&breakers, GetRelation));
         breakers.ready(GetShareMaterial, "oP").await;
-        let fault = sent(&breakers, GetShareMaterial).note(News::Accusation(STOPPED), &cause());
-        assert_eq!(fault, Some(Fault::Held(STOPPED)));
+        let fault = sent(&breakers, GetShareMaterial).note(Evidence::AppSuspected(STOPPED), &cause());
+        assert_eq!(fault, Some(CallRefusal::BreakerOpen(STOPPED)));
         assert_eq!(breakers.readiness(GetShareMaterial) == Readiness::Check, round < 2, "others may check");
         let began = Instant::now();
         breakers.ready(GetShareMaterial, "oP").await;
         assert_eq!(began.elapsed(), SETTINGS.stopped + TURN);
     }
     sent(&breakers, GetShareMaterial).served();
-    assert!(breakers.held().is_empty());
+    assert!(breakers.not_closed().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself() {
-    for news in [News::Accusation(STOPPED), News::Interface(Hold::TooFast { asked: None })] {
+    for evidence in [Evidence::AppSuspected(STOPPED), Evidence::Interface(OpenReason::TooFast { asked: None })] {
         let breakers = breakers();
         let mut holds = 0;
-        while let Some(Fault::Held(_)) = sent_about(&breakers, GetRelation, "bad").note(news, &cause()) {
+        while let Some(CallRefusal::BreakerOpen(_)) = sent_about(&breakers, GetRelation, "bad").note(evidence, &cause())
+        {
             holds += 1;
             breakers.ready(GetRelation, "good").await;
             sent_about(&breakers, GetRelation, "good").served();
         }
-        assert_eq!(holds, if matches!(news, News::Accusation(_)) { 1 } else { 3 });
-        assert!(!is_held(&breakers, GetRelation) && breakers.held().is_empty());
+        assert_eq!(holds, if matches!(evidence, Evidence::AppSuspected(_)) { 1 } else { 3 });
+        assert!(!is_held(&breakers, GetRelation) && breakers.not_closed().is_empty());
         sent_about(&breakers, GetRelation, "bad").served();
-        assert!(matches!(sent_about(&breakers, GetRelation, "bad").note(news, &cause()), Some(Fault::Held(_))));
+        assert!(matches!(
+            sent_about(&breakers, GetRelation, "bad").note(evidence, &cause()),
+            Some(CallRefusal::BreakerOpen(_))
+        ));
     }
 }
 
@@ -186,10 +190,10 @@ async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself(
 async fn who_is_told_that_he_may_pass_may_pass() {
     let breakers = breakers();
     let mut late = sent_about(&breakers, GetShareMaterial, "late");
-    sent(&breakers, GetOrder).note(News::Interface(Hold::TooFast { asked: None }), &cause());
-    sent(&breakers, GetShareMaterial).note(News::Interface(Hold::TooFast { asked: None }), &cause());
-    late.note(News::Interface(Hold::TooFast { asked: None }), &cause());
-    sent(&breakers, GetRelation).note(News::Accusation(STOPPED), &cause());
+    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
+    sent(&breakers, GetShareMaterial).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
+    late.note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
+    sent(&breakers, GetRelation).note(Evidence::AppSuspected(STOPPED), &cause());
     for promoter in ["late", "oP", "another"] {
         breakers.ready(GetShareMaterial, promoter).await;
         assert!(breakers.pass(GetShareMaterial, promoter).is_ok(), "{promoter} was told so");
@@ -200,31 +204,31 @@ async fn who_is_told_that_he_may_pass_may_pass() {
 async fn what_stops_the_app_indeed_is_checked_by_few_and_then_costs_a_probe_a_pause() {
     let breakers = breakers();
     let mut calls = 0;
-    sent_about(&breakers, GetRelation, "0").note(News::Accusation(STOPPED), &cause());
+    sent_about(&breakers, GetRelation, "0").note(Evidence::AppSuspected(STOPPED), &cause());
     while breakers.readiness(GetRelation) == Readiness::Check || breakers.readiness(GetOrder) == Readiness::Check {
         calls += 1;
         let interface = if calls % 2 == 0 { GetRelation } else { GetOrder };
-        sent_about(&breakers, interface, &calls.to_string()).note(News::Accusation(STOPPED), &cause());
+        sent_about(&breakers, interface, &calls.to_string()).note(Evidence::AppSuspected(STOPPED), &cause());
         assert!(calls < 9);
     }
     assert_eq!(calls, 3);
     for promoter in 10..20 {
         assert_eq!(opens_after(&breakers, GetRelation).await.as_secs(), SETTINGS.stopped.as_secs());
-        sent_about(&breakers, GetRelation, &promoter.to_string()).note(News::Accusation(STOPPED), &cause());
+        sent_about(&breakers, GetRelation, &promoter.to_string()).note(Evidence::AppSuspected(STOPPED), &cause());
         assert!(is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
     }
     // When that is over it is over for all.
     breakers.ready(GetOrder, "good").await;
     sent_about(&breakers, GetOrder, "good").served();
-    assert!(breakers.held().is_empty());
+    assert!(breakers.not_closed().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_app_that_is_too_fast_for_an_interface_is_no_stopped_app() {
     let breakers = breakers();
-    sent(&breakers, GetOrder).note(News::App(STOPPED), &cause());
+    sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
     breakers.ready(GetOrder, "oP").await;
-    sent(&breakers, GetOrder).note(News::Interface(Hold::TooFast { asked: None }), &cause());
+    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
     assert!(!is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
 }
 
@@ -248,8 +252,8 @@ async fn a_token_that_two_hundred_calls_learn_of_is_one_rejection() {
 async fn a_token_that_was_good_meanwhile_begins_the_count_anew() {
     let breakers = breakers();
     for fetch in 1..20 {
-        let hold = sent(&breakers, GetRelation).token_rejected_again(fetch, &cause());
-        assert_eq!(hold, Fault::Held(Hold::TokenRejected));
+        let reason = sent(&breakers, GetRelation).token_rejected_again(fetch, &cause());
+        assert_eq!(reason, CallRefusal::BreakerOpen(OpenReason::TokenRejected));
         breakers.ready(GetRelation, "oP").await;
         sent(&breakers, GetRelation).served();
     }
@@ -292,28 +296,28 @@ async fn a_token_fetch_that_all_have_waited_for_is_one_without_an_answer() {
 #[test]
 fn nothing_that_the_upstream_asks_for_holds_longer_than_a_stop() {
     let days = 240 * HOUR;
-    for (hold, pause) in [
-        (Hold::RetryAfter(days), SETTINGS.stopped),
-        (Hold::RetryAfter(40 * SECOND), 40 * SECOND),
-        (Hold::RetryAfter(Duration::ZERO), SECOND),
-        (Hold::TooFast { asked: None }, SETTINGS.too_fast),
-        (Hold::TooFast { asked: Some(10 * SECOND) }, SETTINGS.too_fast),
-        (Hold::TooFast { asked: Some(90 * SECOND) }, 90 * SECOND),
-        (Hold::TooFast { asked: Some(days) }, SETTINGS.stopped),
-        (Hold::QuotaSpent { day_left: 12 * HOUR }, SETTINGS.stopped),
-        (Hold::QuotaSpent { day_left: 10 * SECOND }, 10 * SECOND),
+    for (reason, pause) in [
+        (OpenReason::RetryAfter(days), SETTINGS.stopped),
+        (OpenReason::RetryAfter(40 * SECOND), 40 * SECOND),
+        (OpenReason::RetryAfter(Duration::ZERO), SECOND),
+        (OpenReason::TooFast { asked: None }, SETTINGS.too_fast),
+        (OpenReason::TooFast { asked: Some(10 * SECOND) }, SETTINGS.too_fast),
+        (OpenReason::TooFast { asked: Some(90 * SECOND) }, 90 * SECOND),
+        (OpenReason::TooFast { asked: Some(days) }, SETTINGS.stopped),
+        (OpenReason::QuotaSpent { day_left: 12 * HOUR }, SETTINGS.stopped),
+        (OpenReason::QuotaSpent { day_left: 10 * SECOND }, 10 * SECOND),
         // Of a clock that is a year ahead.
-        (Hold::DailyBudget { day_left: 9000 * HOUR }, SETTINGS.stopped),
+        (OpenReason::DailyBudget { day_left: 9000 * HOUR }, SETTINGS.stopped),
     ] {
-        assert_eq!(SETTINGS.pause(hold), pause, "{hold:?}");
+        assert_eq!(SETTINGS.pause(reason), pause, "{reason:?}");
     }
 }
 
 #[test]
 fn every_reaction_tells_something_about_app_and_interface_or_nothing() {
     let asked = Some(SECOND);
-    let told = |reaction, call| news(reaction, call, asked, HOUR);
-    let data = Call::Data(GetOrder);
+    let told = |reaction, call| evidence(reaction, call, asked, HOUR);
+    let data = CallKind::Data(GetOrder);
     for reaction in [
         Reaction::Read,
         Reaction::NoData,
@@ -323,17 +327,28 @@ fn every_reaction_tells_something_about_app_and_interface_or_nothing() {
         Reaction::ClientFault,
         Reaction::Unforeseen,
     ] {
-        let no_token = News::App(Hold::NoToken);
-        assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Served, no_token), "{reaction:?}");
+        let no_token = Evidence::App(OpenReason::NoToken);
+        assert_eq!(
+            (told(reaction, data), told(reaction, CallKind::Token)),
+            (Evidence::Served, no_token),
+            "{reaction:?}"
+        );
     }
     for reaction in [Reaction::RetryBusy, Reaction::RetryTransport, Reaction::RejectToken] {
-        assert_eq!((told(reaction, data), told(reaction, Call::Token)), (News::Nothing, News::Nothing), "{reaction:?}");
+        assert_eq!(
+            (told(reaction, data), told(reaction, CallKind::Token)),
+            (Evidence::Nothing, Evidence::Nothing),
+            "{reaction:?}"
+        );
     }
     let stop = Reaction::StopApp(StopReason::IpNotAllowed);
-    assert_eq!((told(stop, data), told(stop, Call::Token)), (News::Accusation(STOPPED), News::App(STOPPED)));
-    let spent = Hold::QuotaSpent { day_left: HOUR };
-    assert_eq!(told(Reaction::QuotaSpent, data), News::Interface(spent));
+    assert_eq!(
+        (told(stop, data), told(stop, CallKind::Token)),
+        (Evidence::AppSuspected(STOPPED), Evidence::App(STOPPED))
+    );
+    let spent = OpenReason::QuotaSpent { day_left: HOUR };
+    assert_eq!(told(Reaction::QuotaSpent, data), Evidence::Interface(spent));
     // Every interface needs the token.
-    assert_eq!(told(Reaction::QuotaSpent, Call::Token), News::App(spent));
-    assert_eq!(told(Reaction::TooFast, data), News::Interface(Hold::TooFast { asked }));
+    assert_eq!(told(Reaction::QuotaSpent, CallKind::Token), Evidence::App(spent));
+    assert_eq!(told(Reaction::TooFast, data), Evidence::Interface(OpenReason::TooFast { asked }));
 }

@@ -1,19 +1,19 @@
-//! The way of one call: past the breakers, to its budget and a place, over its retries and hosts, to its end.
+//! The way of one call: past the breakers, to its budget and a permit, over its retries and hosts, to its end.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Answered, Asked, Client, Ended, Failure};
+use super::{ApiRequest, ApiResponse, AttemptError, Client, FailedAttempt};
 use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixTime};
 use crate::retry::{Attempts, Next};
-use crate::upstream::breaker::{Fault, Hold, Pass, news};
+use crate::upstream::breaker::{CallRefusal, OpenReason, Pass, evidence};
 use crate::upstream::budget::DaySpent;
-use crate::upstream::error::{Call, CallError, Cause, Reaction};
+use crate::upstream::concurrency_limit::ConcurrencyPermit;
+use crate::upstream::error::{CallError, CallKind, Cause, Reaction};
 use crate::upstream::hosts::Host;
-use crate::upstream::places::Place;
-use crate::upstream::token::Token;
+use crate::upstream::token::AccessToken;
 use crate::upstream::transport::Transport;
 
 /// How far a call has come.
@@ -24,50 +24,50 @@ pub(super) struct Calling<'a> {
     /// Why the latest attempt that may be repeated failed.
     failed: Option<Cause>,
     /// The token that was refused: it is not sent again.
-    pub(super) rejected: Option<Token>,
+    pub(super) rejected: Option<AccessToken>,
 }
 
 impl<T: Transport> Client<T> {
-    pub(super) async fn ask<C>(&self, asked: &Asked<'_, C>) -> Result<Answered<C>, CallError> {
+    pub(super) async fn call<C>(&self, asked: &ApiRequest<'_, C>) -> Result<ApiResponse<C>, CallError> {
         let pass = self.breakers.pass(asked.interface, asked.promoter_id)?;
         let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());
         let mut calling = Calling { pass, attempts, host, failed: None, rejected: None };
-        let answered = self.ask_until_final(asked, &mut calling).await;
+        let answered = self.call_until_final(asked, &mut calling).await;
         calling.pass.undecided();
         match (answered, calling.failed) {
             // It has failed as those calls have that made the upstream seem dead.
-            (Err(CallError::Held { hold: Hold::Unanswered, answered: false, .. }), Some(cause)) => {
+            (Err(CallError::BreakerOpen { reason: OpenReason::Unanswered, by_response: false, .. }), Some(cause)) => {
                 Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
             }
             (answered, _) => answered,
         }
     }
 
-    async fn ask_until_final<C>(
+    async fn call_until_final<C>(
         &self,
-        asked: &Asked<'_, C>,
+        asked: &ApiRequest<'_, C>,
         calling: &mut Calling<'_>,
-    ) -> Result<Answered<C>, CallError> {
+    ) -> Result<ApiResponse<C>, CallError> {
         loop {
-            let place = self.turn(asked, calling).await?;
+            let permit = self.turn(asked, calling).await?;
             // What a call takes is many times what a wait for it does, and far more may wait than call at once.
             let failure = match Box::pin(self.attempt(asked, calling)).await {
                 Ok(mut answered) => {
                     self.hosts.answered(calling.host);
                     calling.pass.served();
-                    answered.held.keep(place);
+                    answered.guard.keep(permit);
                     return Ok(answered);
                 }
-                Err(Ended::Unreadable(cause)) => {
+                Err(AttemptError::Unreadable(cause)) => {
                     calling.pass.served();
                     return Err(CallError::Unreadable(cause));
                 }
-                Err(Ended::Held(held)) => return Err(held),
-                Err(Ended::Failed(failure)) => failure,
+                Err(AttemptError::BreakerOpen(error)) => return Err(error),
+                Err(AttemptError::Failed(failure)) => failure,
             };
-            drop(place);
-            let news = news(failure.reaction, failure.call, failure.retry_after, self.day_left());
-            let fault = calling.pass.note(news, &failure.cause);
+            drop(permit);
+            let evidence = evidence(failure.reaction, failure.call, failure.retry_after, self.day_left());
+            let fault = calling.pass.note(evidence, &failure.cause);
             match failure.reaction {
                 Reaction::RetryTransport | Reaction::RetryBusy => self.pause(asked, calling, failure).await?,
                 Reaction::RejectToken if calling.rejected.is_none() && failure.token.is_some() => {
@@ -81,16 +81,20 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Waits until its call may be sent: for the budget without a place, and then for a place. What opens a breaker
+    /// Waits until its call may be sent: for the budget without a permit, and then for a permit. What opens a breaker
     /// meanwhile ends it.
-    async fn turn<C>(&self, asked: &Asked<'_, C>, calling: &mut Calling<'_>) -> Result<Option<Place>, CallError> {
+    async fn turn<C>(
+        &self,
+        asked: &ApiRequest<'_, C>,
+        calling: &mut Calling<'_>,
+    ) -> Result<Option<ConcurrencyPermit>, CallError> {
         if let Some(budget) = self.budgets.get(&asked.interface) {
             budget.left(self.now()).map_err(|spent| self.day_spent(calling, spent))?;
             budget.turn(asked.turn, || calling.pass.check()).await?;
         }
-        let place = self.places.take(asked.interface).await;
+        let permit = self.concurrency.acquire(asked.interface).await;
         calling.pass.check()?;
-        Ok(place)
+        Ok(permit)
     }
 
     /// To be called just before the call is sent, so that what is never sent is not counted.
@@ -101,10 +105,10 @@ impl<T: Transport> Client<T> {
     }
 
     fn day_spent(&self, calling: &mut Calling<'_>, DaySpent { until }: DaySpent) -> CallError {
-        let hold = Hold::DailyBudget { day_left: self.left_until(until) };
+        let reason = OpenReason::DailyBudget { day_left: self.left_until(until) };
         let cause = Cause::unanswered("the configured calls of the day are spent", &[]);
-        calling.pass.hold_interface(hold, &cause);
-        CallError::Held { hold, cause, answered: false }
+        calling.pass.open_interface(reason, &cause);
+        CallError::BreakerOpen { reason, cause, by_response: false }
     }
 
     fn day_left(&self) -> Duration {
@@ -118,24 +122,24 @@ impl<T: Transport> Client<T> {
     /// Waits until the same may be asked again, or tells why it may not.
     async fn pause<C>(
         &self,
-        Asked { interface, patience, .. }: &Asked<'_, C>,
+        ApiRequest { interface, patience, .. }: &ApiRequest<'_, C>,
         calling: &mut Calling<'_>,
-        failure: Failure,
+        failure: FailedAttempt,
     ) -> Result<(), CallError> {
         let asked = self.next_host(calling, &failure);
         let next = calling.attempts.failed(asked);
-        let Failure { call, cause, .. } = failure;
+        let FailedAttempt { call, cause, .. } = failure;
         calling.failed = Some(cause.clone());
         // Also where it was this very failure that has opened the breaker.
         calling.pass.check()?;
         match next {
             Next::Hold(delay) => {
-                let hold = Hold::RetryAfter(delay);
+                let reason = OpenReason::RetryAfter(delay);
                 match call {
-                    Call::Token => calling.pass.hold_app(hold, &cause),
-                    Call::Data(_) => calling.pass.hold_interface(hold, &cause),
+                    CallKind::Token => calling.pass.open_app(reason, &cause),
+                    CallKind::Data(_) => calling.pass.open_interface(reason, &cause),
                 }
-                Err(CallError::Held { hold, cause, answered: true })
+                Err(CallError::BreakerOpen { reason, cause, by_response: true })
             }
             // A probe is one call to each host: it is repeated after the breaker's pause, and not after a retry's.
             _ if calling.pass.is_probe() && calling.attempts.made() as usize >= self.hosts.count() => {
@@ -154,13 +158,13 @@ impl<T: Transport> Client<T> {
     }
 
     /// Turns to the host that is asked next, and tells how long it asks to be left alone.
-    fn next_host(&self, calling: &mut Calling<'_>, failure: &Failure) -> Option<Duration> {
+    fn next_host(&self, calling: &mut Calling<'_>, failure: &FailedAttempt) -> Option<Duration> {
         let host = calling.host;
         let (number, hosts) = (host.index(), self.hosts.count());
-        let asked = failure.retry_after.map(|asked| asked.min(self.holds.stopped));
+        let asked = failure.retry_after.map(|asked| asked.min(self.breaker_settings.stopped));
         let unanswered = failure.reaction == Reaction::RetryTransport;
         match failure.call {
-            Call::Token if !self.tokens.asks_upstream() => {
+            CallKind::Token if !self.tokens.asks_upstream() => {
                 if unanswered {
                     calling.pass.fetch_unanswered(failure.fetch, 0, 1, &failure.cause);
                 }
@@ -170,8 +174,8 @@ impl<T: Transport> Client<T> {
                 self.hosts.answered(host);
                 return asked;
             }
-            Call::Token => calling.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
-            Call::Data(_) => calling.pass.unanswered(number, hosts, &failure.cause),
+            CallKind::Token => calling.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
+            CallKind::Data(_) => calling.pass.unanswered(number, hosts, &failure.cause),
         }
         if let Some(asked) = asked {
             self.hosts.rest(host, asked);
@@ -180,9 +184,9 @@ impl<T: Transport> Client<T> {
         self.hosts.rests_for(calling.host)
     }
 
-    fn final_error(&self, calling: &mut Calling<'_>, fault: Option<Fault>, failure: Failure) -> CallError {
-        let Failure { call, reaction, cause, fetch, .. } = failure;
-        if matches!(call, Call::Data(_)) || self.tokens.asks_upstream() {
+    fn final_error(&self, calling: &mut Calling<'_>, fault: Option<CallRefusal>, failure: FailedAttempt) -> CallError {
+        let FailedAttempt { call, reaction, cause, fetch, .. } = failure;
+        if matches!(call, CallKind::Data(_)) || self.tokens.asks_upstream() {
             self.hosts.answered(calling.host);
         }
         let fault = match reaction {
@@ -190,12 +194,12 @@ impl<T: Transport> Client<T> {
             _ => fault,
         };
         match (fault, reaction) {
-            (Some(Fault::Held(hold)), _) => CallError::Held { hold, cause, answered: true },
+            (Some(CallRefusal::BreakerOpen(reason)), _) => CallError::BreakerOpen { reason, cause, by_response: true },
             // A request waits as for a stopped app: it may be mended.
-            (Some(Fault::OfPromoter(hold)), _) if calling.pass.interface() == Interface::GetShareMaterial => {
-                CallError::Held { hold, cause, answered: true }
+            (Some(CallRefusal::PromoterOnly(reason)), _) if calling.pass.interface() == Interface::GetShareMaterial => {
+                CallError::BreakerOpen { reason, cause, by_response: true }
             }
-            (Some(Fault::OfPromoter(_)), _) => CallError::ParkPromoter(cause),
+            (Some(CallRefusal::PromoterOnly(_)), _) => CallError::ParkPromoter(cause),
             (None, Reaction::ParkPromoter) => CallError::ParkPromoter(cause),
             (None, Reaction::RefuseRequest) => CallError::RefuseRequest(cause),
             (None, Reaction::TryLater) => CallError::TryLater(cause),

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::model::promoter::Promoter;
 use crate::model::time::{Day, UnixMillis};
-use crate::upstream::breaker::Hold;
+use crate::upstream::breaker::OpenReason;
 use crate::upstream::error::StopReason;
-use crate::upstream::question::Ask;
+use crate::upstream::rows_request::RowsQuery;
 use tokio::time::Instant;
 
 mod answers;
@@ -103,7 +103,7 @@ impl Upstream {
 }
 
 impl Transport for Upstream {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let is_token_call = Upstream::is_token_call(request.path);
         self.0.sent.lock().unwrap().push(Sent {
             base_url: request.base_url,
@@ -119,24 +119,24 @@ impl Transport for Upstream {
             false => ok(r#"{"errcode":0}"#),
         });
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let answer = |status, body: String| Response { status, body: body.into(), date: None, retry_after: None };
+        let answer = |status, body: String| HttpResponse { status, body: body.into(), date: None, retry_after: None };
         match step {
             Step::Body(status, body) => Ok(answer(status, body)),
             Step::RetryAfter(status, seconds) => {
-                Ok(Response { retry_after: Some(Duration::from_secs(seconds)), ..answer(status, "busy".into()) })
+                Ok(HttpResponse { retry_after: Some(Duration::from_secs(seconds)), ..answer(status, "busy".into()) })
             }
             Step::Dated { ahead, slow } => {
                 let date = self.now().as_seconds().plus(ahead);
                 tokio::time::sleep(Duration::from_secs(slow)).await;
-                Ok(Response { date: Some(date), ..answer(200, TOUCH.into()) })
+                Ok(HttpResponse { date: Some(date), ..answer(200, TOUCH.into()) })
             }
             Step::DatedByProxy { ahead } => {
                 let date = self.now().as_seconds().plus(ahead);
-                Ok(Response { date: Some(date), ..answer(502, "bad gateway".into()) })
+                Ok(HttpResponse { date: Some(date), ..answer(502, "bad gateway".into()) })
             }
             Step::DatedRefusal { ahead } => {
                 let date = self.now().as_seconds().plus(ahead);
-                Ok(Response { date: Some(date), ..answer(200, r#"{"errcode":41002}"#.into()) })
+                Ok(HttpResponse { date: Some(date), ..answer(200, r#"{"errcode":41002}"#.into()) })
             }
             Step::Fails(error) => Err(error),
             Step::Hangs => std::future::pending().await,
@@ -162,7 +162,7 @@ fn settings() -> ClientSettings {
             attempts: 3,
             jitter: 0.5,
         },
-        holds: HoldSettings {
+        breakers: BreakerSettings {
             too_fast: Duration::from_secs(60),
             stopped: STOPPED,
             unanswered: Duration::from_secs(30),
@@ -173,26 +173,26 @@ fn settings() -> ClientSettings {
     }
 }
 
-fn question(ask: Ask) -> Question {
-    Question { promoter: Promoter::new(&AppId::new("wx1").unwrap(), "oP").unwrap(), ask, start_id: None }
+fn rows_request(query: RowsQuery) -> RowsRequest {
+    RowsRequest { promoter: Promoter::new(&AppId::new("wx1").unwrap(), "oP").unwrap(), query, start_id: None }
 }
 
-fn touches() -> Question {
-    question(Ask::Touches { begin: UnixTime(1), end: UnixTime(2) })
+fn touches() -> RowsRequest {
+    rows_request(RowsQuery::Touches { begin: UnixTime(1), end: UnixTime(2) })
 }
 
-async fn ask_with(settings: ClientSettings, upstream: &Upstream) -> Result<Answer, CallError> {
+async fn ask_with(settings: ClientSettings, upstream: &Upstream) -> Result<RowsResponse, CallError> {
     Client::new(settings, upstream.clone()).page(&touches(), &CancellationToken::new()).await
 }
 
-async fn ask(data: impl IntoIterator<Item = Step>) -> Result<Answer, CallError> {
+async fn ask(data: impl IntoIterator<Item = Step>) -> Result<RowsResponse, CallError> {
     ask_with(settings(), &Upstream::new(data, [])).await
 }
 
 /// Asks `callers` times at once. Hands on at once what they get.
-async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<Page, CallError>> {
-    let (question, cancel) = (touches(), CancellationToken::new());
-    let calls = (0..callers).map(|_| client.page(&question, &cancel));
+async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<RowPage, CallError>> {
+    let (request, cancel) = (touches(), CancellationToken::new());
+    let calls = (0..callers).map(|_| client.page(&request, &cancel));
     let mut calls: Vec<_> = calls.map(Box::pin).collect();
     let mut results = Vec::new();
     std::future::poll_fn(|context| {

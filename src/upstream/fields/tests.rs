@@ -7,8 +7,8 @@ const NOW: UnixTime = UnixTime(1_700_000_000);
 /// A time in every test that does not matter.
 const T: i64 = 1_600_000_000;
 
-fn asked(kind: RowKind) -> PageAsked<'static> {
-    PageAsked { kind, promoter_id: "oP", is_first: true }
+fn asked(kind: RowKind) -> ExpectedPage<'static> {
+    ExpectedPage { kind, promoter_id: "oP", is_first: true }
 }
 
 fn read_touch(text: &str) -> Result<ReadFields, RowFault> {

@@ -18,24 +18,24 @@ async fn serve(router: Router) -> String {
     format!("http://{address}")
 }
 
-fn http() -> Http {
+fn http() -> HttpTransport {
     http_with(Duration::from_secs(20))
 }
 
-fn http_with(timeout: Duration) -> Http {
+fn http_with(timeout: Duration) -> HttpTransport {
     http_sharing(&Buffer::new(1 << 20), 1000, timeout)
 }
 
-fn http_sharing(buffer: &Buffer, response_max: usize, timeout: Duration) -> Http {
+fn http_sharing(buffer: &Buffer, response_max: usize, timeout: Duration) -> HttpTransport {
     http_in(Buffers { polls: buffer.clone(), others: buffer.clone() }, response_max, timeout)
 }
 
-fn http_in(buffers: Buffers, response_max: usize, timeout: Duration) -> Http {
-    Http::new(HttpSettings { timeout, response_max, buffers, idle_connections_max: 2 }).unwrap()
+fn http_in(buffers: Buffers, response_max: usize, timeout: Duration) -> HttpTransport {
+    HttpTransport::new(HttpSettings { timeout, response_max, buffers, idle_connections_max: 2 }).unwrap()
 }
 
-fn request(base_url: &str, body: Option<&'static str>) -> Request {
-    Request {
+fn request(base_url: &str, body: Option<&'static str>) -> HttpRequest {
+    HttpRequest {
         method: if body.is_some() { Method::Post } else { Method::Get },
         base_url: base_url.to_owned(),
         path: "/asked",
@@ -45,7 +45,7 @@ fn request(base_url: &str, body: Option<&'static str>) -> Request {
     }
 }
 
-async fn answer(router: Router) -> Result<Response, TransportError> {
+async fn answer(router: Router) -> Result<HttpResponse, TransportError> {
     http().send(request(&serve(router).await, None)).await
 }
 
@@ -172,10 +172,10 @@ async fn headers_of_the_request_are_sent() {
     let echo = async |headers: HeaderMap| headers["authorization"].to_str().unwrap().to_owned();
     let base_url = serve(Router::new().route("/asked", get(echo))).await;
     let headers = vec![("Authorization".to_owned(), "Bearer KEY".into())];
-    let response = http().send(Request { headers, ..request(&base_url, None) }).await.unwrap();
+    let response = http().send(HttpRequest { headers, ..request(&base_url, None) }).await.unwrap();
     assert_eq!(&*response.body, b"Bearer KEY");
     let headers = vec![("Authorization".to_owned(), "KEY\n".into())];
-    let error = http().send(Request { headers, ..request(&base_url, None) }).await.err().unwrap();
+    let error = http().send(HttpRequest { headers, ..request(&base_url, None) }).await.err().unwrap();
     assert!(!format!("{error} {error:?}").contains("KEY"), "{error}");
 }
 
@@ -228,7 +228,7 @@ async fn what_was_polled_and_is_not_handed_on_holds_up_no_material_and_no_token(
     let base_url = serve(Router::new().fallback(async || "x".repeat(MIB))).await;
     let buffers = Buffers::new(2 * MIB);
     let [polling, asking] = [0; 2].map(|_| http_in(buffers.clone(), MIB, Duration::from_secs(20)));
-    let to = |path| Request { path, ..request(&base_url, None) };
+    let to = |path| HttpRequest { path, ..request(&base_url, None) };
     let page = polling.send(to(Interface::GetOrder.path())).await.unwrap();
     let next = polling.send(to(Interface::GetRelation.path()));
     assert!(tokio::time::timeout(Duration::from_millis(300), next).await.is_err(), "there is no room for another page");

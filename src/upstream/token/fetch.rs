@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::file::TokenFile;
-use super::{Source, TokenError};
+use super::{ActiveSource, TokenError};
 use crate::model::promoter::AppId;
-use crate::upstream::error::{Call, Cause, Reaction, reaction};
+use crate::upstream::error::{CallKind, Cause, Reaction, reaction};
 use crate::upstream::repair::bare;
-use crate::upstream::transport::{Method, Request, Response, Transport};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
 use crate::upstream::upstream_clock::{Moment, UpstreamClock};
 use crate::upstream::wire::{Envelope, read_envelope};
 
@@ -27,7 +27,7 @@ pub struct Fetched {
 }
 
 pub async fn fetch<T: Transport>(
-    source: &Source,
+    source: &ActiveSource,
     app_id: &AppId,
     transport: &T,
     clock: &UpstreamClock,
@@ -35,37 +35,41 @@ pub async fn fetch<T: Transport>(
 ) -> Result<Fetched, TokenError> {
     let asked = Instant::now();
     let (text, life) = match source {
-        Source::Stable(secret) => ask_upstream(stable(app_id, secret, base_url), secret, transport, clock).await?,
-        Source::Classic(secret) => ask_upstream(classic(app_id, secret, base_url), secret, transport, clock).await?,
-        Source::Url(address, secrets) => {
+        ActiveSource::Stable(secret) => {
+            ask_upstream(stable(app_id, secret, base_url), secret, transport, clock).await?
+        }
+        ActiveSource::Classic(secret) => {
+            ask_upstream(classic(app_id, secret, base_url), secret, transport, clock).await?
+        }
+        ActiveSource::Url(address, secrets) => {
             let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
             let mut request = get(address.url.expose_secret().to_owned(), "", vec![]);
             request.headers = address.headers.clone();
             let answer = send(request, &secrets, transport).await?;
             read_answer(&answer, &secrets).or_else(|error| plain_answer(&answer).ok_or(error))?
         }
-        Source::File(file) => read_file(file).await?,
+        ActiveSource::File(file) => read_file(file).await?,
     };
     Ok(Fetched { text, life, asked })
 }
 
-fn stable(app_id: &AppId, secret: &SecretString, base_url: &str) -> Request {
+fn stable(app_id: &AppId, secret: &SecretString, base_url: &str) -> HttpRequest {
     #[derive(Serialize)]
-    struct Body<'a> {
+    struct StableTokenBody<'a> {
         grant_type: &'static str,
         appid: &'a str,
         secret: &'a str,
         /// Forcing would end the token that others hold, and is limited to 20 a day.
         force_refresh: bool,
     }
-    let body = Body {
+    let body = StableTokenBody {
         grant_type: "client_credential",
         appid: app_id.as_str(),
         secret: secret.expose_secret(),
         force_refresh: false,
     };
     let body = serde_json::to_vec(&body).expect("a flat struct of texts is always JSON");
-    Request {
+    HttpRequest {
         method: Method::Post,
         base_url: base_url.to_owned(),
         path: "/cgi-bin/stable_token",
@@ -75,7 +79,7 @@ fn stable(app_id: &AppId, secret: &SecretString, base_url: &str) -> Request {
     }
 }
 
-fn classic(app_id: &AppId, secret: &SecretString, base_url: &str) -> Request {
+fn classic(app_id: &AppId, secret: &SecretString, base_url: &str) -> HttpRequest {
     let query = vec![
         ("grant_type", "client_credential".to_owned()),
         ("appid", app_id.as_str().to_owned()),
@@ -84,13 +88,13 @@ fn classic(app_id: &AppId, secret: &SecretString, base_url: &str) -> Request {
     get(base_url.to_owned(), "/cgi-bin/token", query)
 }
 
-fn get(base_url: String, path: &'static str, query: Vec<(&'static str, String)>) -> Request {
-    Request { method: Method::Get, base_url, path, query, headers: vec![], body: None }
+fn get(base_url: String, path: &'static str, query: Vec<(&'static str, String)>) -> HttpRequest {
+    HttpRequest { method: Method::Get, base_url, path, query, headers: vec![], body: None }
 }
 
 /// Only the upstream's own `Date` tells its clock, so only these calls note it.
 async fn ask_upstream<T: Transport>(
-    request: Request,
+    request: HttpRequest,
     secret: &SecretString,
     transport: &T,
     clock: &UpstreamClock,
@@ -104,13 +108,13 @@ async fn ask_upstream<T: Transport>(
     read_answer(&answer, &secrets)
 }
 
-async fn send<T: Transport>(request: Request, secrets: &[&str], transport: &T) -> Result<Response, TokenError> {
+async fn send<T: Transport>(request: HttpRequest, secrets: &[&str], transport: &T) -> Result<HttpResponse, TokenError> {
     transport.send(request).await.map_err(|error| unreadable(&error.to_string(), secrets, None))
 }
 
-fn read_answer(answer: &Response, secrets: &[&str]) -> Result<(String, Option<Duration>), TokenError> {
+fn read_answer(answer: &HttpResponse, secrets: &[&str]) -> Result<(String, Option<Duration>), TokenError> {
     let envelope = read_envelope(&answer.body).ok();
-    let reaction = reaction(Call::Token, answer.status, envelope.as_ref().map(|envelope| envelope.errcode));
+    let reaction = reaction(CallKind::Token, answer.status, envelope.as_ref().map(|envelope| envelope.errcode));
     match (reaction, envelope) {
         (Reaction::Read, _) => {
             from_json(&answer.body).ok_or_else(|| unreadable("the answer has no access_token", secrets, None))
@@ -126,7 +130,7 @@ fn read_answer(answer: &Response, secrets: &[&str]) -> Result<(String, Option<Du
     }
 }
 
-fn plain_answer(answer: &Response) -> Option<(String, Option<Duration>)> {
+fn plain_answer(answer: &HttpResponse) -> Option<(String, Option<Duration>)> {
     (answer.status == 200).then(|| plain(&answer.body)).flatten().map(|text| (text, None))
 }
 
@@ -147,7 +151,7 @@ fn unreadable(text: &str, secrets: &[&str], retry_after: Option<Duration>) -> To
 
 fn from_json(bytes: &[u8]) -> Option<(String, Option<Duration>)> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct TokenResponse {
         access_token: String,
         expires_in: Option<Seconds>,
     }
@@ -157,7 +161,7 @@ fn from_json(bytes: &[u8]) -> Option<(String, Option<Duration>)> {
         Number(f64),
         Text(String),
     }
-    let answer: Answer = serde_json::from_slice(bare(bytes)).ok()?;
+    let answer: TokenResponse = serde_json::from_slice(bare(bytes)).ok()?;
     let seconds = match answer.expires_in {
         Some(Seconds::Number(number)) => Some(number),
         Some(Seconds::Text(text)) => text.trim().parse().ok(),

@@ -4,17 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::row::Row;
-use crate::upstream::parts::{ROWS_MAX, START_ID_BYTES_MAX};
+use crate::upstream::raw_page::{ROWS_MAX, START_ID_BYTES_MAX};
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
 const RELATION_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getrelation-answer.json");
 const ORDER_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getorder-answer.json");
 const MATERIAL_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getsharematerial-answer.json");
 
-const TOUCHES: PageAsked = PageAsked { kind: RowKind::Touch, promoter_id: "p", is_first: true };
-const ORDERS: PageAsked = PageAsked { kind: RowKind::Order, ..TOUCHES };
+const TOUCHES: ExpectedPage = ExpectedPage { kind: RowKind::Touch, promoter_id: "p", is_first: true };
+const ORDERS: ExpectedPage = ExpectedPage { kind: RowKind::Order, ..TOUCHES };
 
-fn touches(body: impl AsRef<[u8]>) -> Page {
+fn touches(body: impl AsRef<[u8]>) -> RowPage {
     read_page(body.as_ref(), TOUCHES, NOW).unwrap().1
 }
 
@@ -22,7 +22,7 @@ fn fault(body: impl AsRef<[u8]>) -> PageFault {
     read_page(body.as_ref(), TOUCHES, NOW).unwrap_err()
 }
 
-fn openids(page: &Page) -> Vec<String> {
+fn openids(page: &RowPage) -> Vec<String> {
     let openid = |row: &ReadRow| match &row.content {
         Ok(Row::Touch(touch) | Row::Order(touch, _)) => touch.openid.clone(),
         Err(fault) => format!("!{}", fault.reason),
@@ -80,9 +80,9 @@ fn the_raw_bytes_are_those_of_the_row_and_nothing_more() {
 #[test]
 fn a_list_that_is_absent_null_or_empty_has_no_rows() {
     for list in ["", r#","relation_list":null"#, r#","relation_list":"""#, r#","relation_list":[ ]"#] {
-        assert_eq!(touches(format!(r#"{{"errcode":0{list}}}"#)), Page::default(), "{list}");
+        assert_eq!(touches(format!(r#"{{"errcode":0{list}}}"#)), RowPage::default(), "{list}");
     }
-    assert_eq!(touches(r#"{"relation_list":[]}"#), Page::default());
+    assert_eq!(touches(r#"{"relation_list":[]}"#), RowPage::default());
 }
 
 /// Each of them would move the cursor if it passed for a page without rows.
@@ -130,7 +130,7 @@ fn rows_that_are_counted_and_not_there_are_missed_on_a_first_page() {
     for list in ["", r#""relation_list":null,"#, r#""relation_list":[],"#] {
         let body = format!(r#"{{"errcode":0,{list}"total_cnt":12}}"#);
         assert_eq!(fault(&body), PageFault::RowsMissing(12));
-        let later = read_page(body.as_bytes(), PageAsked { is_first: false, ..TOUCHES }, NOW).unwrap().1;
+        let later = read_page(body.as_bytes(), ExpectedPage { is_first: false, ..TOUCHES }, NOW).unwrap().1;
         assert_eq!((later.rows.len(), later.total_cnt), (0, Some(12)));
     }
     for total_cnt in ["0", "-1", "\"0\"", "null"] {
@@ -167,7 +167,7 @@ fn the_errcode_is_a_number_or_a_text_wherever_it_stands() {
     for body in [r#"{"errcode":40001,"errmsg":"no rid: 1"}"#, r#"{"errmsg":"no rid: 1","errcode":"40001"}"#] {
         let (envelope, page) = read_page(body.as_bytes(), ORDERS, NOW).unwrap();
         assert_eq!(envelope, Envelope { errcode: 40001, errmsg: "no rid: 1".into() });
-        assert_eq!(page, Page::default());
+        assert_eq!(page, RowPage::default());
     }
     assert_eq!(read_envelope(br#"{"errcode":-1}"#).unwrap().errcode, -1);
     assert!(matches!(read_envelope(br#"{"errcode":"x"}"#), Err(PageFault::NotAnAnswer(_))));

@@ -22,23 +22,23 @@ async fn a_page_is_asked_for_with_the_token_and_read() {
 #[tokio::test(start_paused = true)]
 async fn no_data_is_an_empty_answer() {
     let answer = ask([ok(NO_DATA)]).await.unwrap();
-    assert_eq!((answer.no_data, answer.page), (true, Page::default()));
+    assert_eq!((answer.no_data, answer.page), (true, RowPage::default()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_class_reaches_the_caller_as_its_reaction() {
-    let hold = |error: CallError| match error {
-        CallError::Held { hold, .. } => hold,
+    let reason = |error: CallError| match error {
+        CallError::BreakerOpen { reason, .. } => reason,
         other => panic!("{other}"),
     };
     assert!(matches!(ask([code(103007)]).await, Err(CallError::ParkPromoter(_))));
     assert!(matches!(ask([code(103001)]).await, Err(CallError::RefuseRequest(_))));
     assert!(matches!(ask([code(103009)]).await, Err(CallError::TryLater(_))));
-    assert_eq!(hold(ask([code(40125)]).await.unwrap_err()), Hold::Stopped(StopReason::Credentials));
-    assert_eq!(hold(ask([code(61004)]).await.unwrap_err()), Hold::Stopped(StopReason::IpNotAllowed));
-    assert_eq!(hold(ask([code(48001)]).await.unwrap_err()), Hold::Stopped(StopReason::NotOpened));
-    assert!(matches!(hold(ask([code(45009)]).await.unwrap_err()), Hold::QuotaSpent { .. }));
-    assert_eq!(hold(ask([code(45011)]).await.unwrap_err()), Hold::TooFast { asked: None });
+    assert_eq!(reason(ask([code(40125)]).await.unwrap_err()), OpenReason::Stopped(StopReason::Credentials));
+    assert_eq!(reason(ask([code(61004)]).await.unwrap_err()), OpenReason::Stopped(StopReason::IpNotAllowed));
+    assert_eq!(reason(ask([code(48001)]).await.unwrap_err()), OpenReason::Stopped(StopReason::NotOpened));
+    assert!(matches!(reason(ask([code(45009)]).await.unwrap_err()), OpenReason::QuotaSpent { .. }));
+    assert_eq!(reason(ask([code(45011)]).await.unwrap_err()), OpenReason::TooFast { asked: None });
     assert!(matches!(ask([code(47001)]).await, Err(CallError::ClientFault(_))));
     assert!(matches!(ask([Step::Body(412, String::new())]).await, Err(CallError::ClientFault(_))));
     let error = ask([code(424242)]).await.unwrap_err();
@@ -91,7 +91,7 @@ async fn what_is_no_answer_of_the_upstream_s_is_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn only_a_first_page_misses_the_rows_that_it_counts() {
     let empty = || ok(r#"{"errcode":0,"total_cnt":1000,"start_id":"2"}"#);
-    let later = Question { start_id: Some("1".into()), ..touches() };
+    let later = RowsRequest { start_id: Some("1".into()), ..touches() };
     let client = Client::new(settings(), Upstream::new([empty(), empty()], []));
     let cancel = CancellationToken::new();
     assert_eq!(client.page(&later, &cancel).await.unwrap().page.total_cnt, Some(1000));
@@ -131,7 +131,7 @@ async fn a_pause_longer_than_the_ceiling_holds_the_interface() {
         let upstream = Upstream::new([Step::RetryAfter(429, asked)], []);
         let client = Client::new(settings(), upstream.clone());
         let error = client.page(&touches(), &CancellationToken::new()).await.unwrap_err();
-        assert!(matches!(error, CallError::Held { hold: Hold::RetryAfter(_), .. }), "{error}");
+        assert!(matches!(error, CallError::BreakerOpen { reason: OpenReason::RetryAfter(_), .. }), "{error}");
         let began = Instant::now();
         client.breakers().ready(Interface::GetRelation, "oP").await;
         assert_eq!(began.elapsed().as_secs(), held);

@@ -14,13 +14,13 @@ async fn cancelling_ends_every_kind_of_wait_at_once() {
     ] {
         let cancel = CancellationToken::new();
         let client = Client::new(settings, Upstream::new(data, tokens));
-        let question = touches();
+        let request = touches();
         let start = Instant::now();
         let canceller = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             cancel.cancel();
         };
-        let (result, ()) = tokio::join!(client.page(&question, &cancel), canceller);
+        let (result, ()) = tokio::join!(client.page(&request, &cancel), canceller);
         assert_eq!(result.unwrap_err(), CallError::Cancelled, "{name}");
         assert!(start.elapsed() < Duration::from_millis(1100), "{name} took {:?}", start.elapsed());
     }
@@ -32,7 +32,7 @@ fn large_page() -> Step {
     ok(&format!(r#"{{"relation_list":[{}],"total_cnt":100,"errcode":0}}"#, &rows[1..]))
 }
 
-fn asking(client: &Arc<Client<Upstream>>) -> tokio::task::JoinHandle<Result<Answer, CallError>> {
+fn asking(client: &Arc<Client<Upstream>>) -> tokio::task::JoinHandle<Result<RowsResponse, CallError>> {
     let client = client.clone();
     tokio::spawn(async move { client.page(&touches(), &CancellationToken::new()).await })
 }
@@ -69,10 +69,10 @@ async fn nobody_calls_in_the_place_of_a_page_that_is_not_handed_on() {
     let waiting = asking(&client);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(upstream.data_calls(|_| ()).len(), 3);
-    // Another interface has places of its own, and an answer without rows is handed on as it is.
-    let orders = client.page(&question(Ask::Refunds), &CancellationToken::new()).await.unwrap();
+    // Another interface has permits of its own, and an answer without rows is handed on as it is.
+    let orders = client.page(&rows_request(RowsQuery::Refunds), &CancellationToken::new()).await.unwrap();
     assert_eq!(orders.page.rows.len(), 0);
-    client.page(&question(Ask::Refunds), &CancellationToken::new()).await.unwrap();
+    client.page(&rows_request(RowsQuery::Refunds), &CancellationToken::new()).await.unwrap();
     answers.pop();
     waiting.await.unwrap().unwrap();
 }
@@ -92,7 +92,7 @@ async fn calls_are_spaced_by_their_interface_s_budget() {
     // The other interface has no limit.
     let start = Instant::now();
     for _ in 0..5 {
-        client.page(&question(Ask::Refunds), &CancellationToken::new()).await.unwrap();
+        client.page(&rows_request(RowsQuery::Refunds), &CancellationToken::new()).await.unwrap();
     }
     assert!(start.elapsed() < Duration::from_millis(100));
 }
@@ -104,7 +104,8 @@ async fn a_spent_day_holds_the_interface_until_midnight_in_beijing() {
     let client = Client::new(ClientSettings { budgets, ..settings() }, upstream.clone());
     let cancel = CancellationToken::new();
     client.page(&touches(), &cancel).await.unwrap();
-    let Err(CallError::Held { hold: Hold::DailyBudget { day_left }, .. }) = client.page(&touches(), &cancel).await
+    let Err(CallError::BreakerOpen { reason: OpenReason::DailyBudget { day_left }, .. }) =
+        client.page(&touches(), &cancel).await
     else {
         panic!("not held")
     };
@@ -122,8 +123,8 @@ async fn a_spent_day_holds_the_interface_until_midnight_in_beijing() {
 #[tokio::test]
 async fn a_poll_that_waits_for_its_call_takes_little_memory() {
     let client = Client::new(settings(), Upstream::new([], []));
-    let (question, cancel) = (touches(), CancellationToken::new());
-    let page = client.page(&question, &cancel);
+    let (request, cancel) = (touches(), CancellationToken::new());
+    let page = client.page(&request, &cancel);
     let bytes = size_of_val(&page);
     assert!(bytes < 2048, "{bytes} bytes");
 }

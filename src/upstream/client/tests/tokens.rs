@@ -31,7 +31,7 @@ async fn a_token_rejected_twice_ends_the_call() {
 }
 
 fn rejected<P>(result: &Result<P, CallError>) -> bool {
-    matches!(result, Err(CallError::Held { hold: Hold::TokenRejected, .. }))
+    matches!(result, Err(CallError::BreakerOpen { reason: OpenReason::TokenRejected, .. }))
 }
 
 fn same_token() -> Step {
@@ -78,7 +78,11 @@ async fn fifty_callers_share_the_failure_of_one_token_call() {
     let upstream = Upstream::new([], [code(40013)]);
     let client = Client::new(settings(), upstream.clone());
     let results = together(&client, 50).await;
-    assert!(results.iter().all(|result| matches!(result, Err(CallError::Held { hold: Hold::Stopped(_), .. }))));
+    assert!(
+        results
+            .iter()
+            .all(|result| matches!(result, Err(CallError::BreakerOpen { reason: OpenReason::Stopped(_), .. })))
+    );
     assert_eq!(upstream.token_calls(), 1);
     // The failure is not remembered for those who ask later.
     client.breakers().ready(Interface::GetRelation, "oP").await;
@@ -174,7 +178,7 @@ async fn a_token_comes_from_a_url_as_json_or_alone() {
     let upstream = Upstream::new([], [code(40013)]);
     let url = TokenSource::Url("http://tokens.local/wx1?key=k".to_owned().into());
     let error = ask_with(ClientSettings { token_source: url, ..settings() }, &upstream).await;
-    assert!(matches!(error, Err(CallError::Held { hold: Hold::Stopped(StopReason::Credentials), .. })));
+    assert!(matches!(error, Err(CallError::BreakerOpen { reason: OpenReason::Stopped(StopReason::Credentials), .. })));
 }
 
 #[tokio::test]
@@ -231,7 +235,7 @@ async fn no_key_that_a_token_server_is_given_is_ever_in_an_error() {
 #[tokio::test(start_paused = true)]
 async fn neither_token_nor_secret_is_ever_in_an_error() {
     let echo = |secret: &str| ok(&format!(r#"{{"errcode":424242,"errmsg":"what is {secret}?"}}"#));
-    let shown = |error: Result<Answer, CallError>| {
+    let shown = |error: Result<RowsResponse, CallError>| {
         let error = error.unwrap_err();
         format!("{error} {error:?}")
     };

@@ -9,7 +9,7 @@ const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// A value as it stood in the text. Numbers keep their text: an order number of 28 digits must not be rounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum LooseValue<'a> {
     /// Not there, `null`, or `""`.
     #[default]
     Absent,
@@ -20,53 +20,53 @@ pub enum Value<'a> {
     Nested,
 }
 
-impl<'a> Value<'a> {
+impl<'a> LooseValue<'a> {
     /// Fails on a string whose escapes name no character (a lone surrogate).
-    pub fn read(raw: &'a RawValue) -> Result<Value<'a>, serde_json::Error> {
+    pub fn read(raw: &'a RawValue) -> Result<LooseValue<'a>, serde_json::Error> {
         let text = raw.get();
         Ok(match text.as_bytes().first() {
-            Some(b'"') if text.len() == 2 => Value::Absent,
-            Some(b'"') if text.contains('\\') => Value::Text(Cow::Owned(serde_json::from_str(text)?)),
-            Some(b'"') => Value::Text(Cow::Borrowed(&text[1..text.len() - 1])),
-            Some(b'n') | None => Value::Absent,
-            Some(b't') => Value::Bool(true),
-            Some(b'f') => Value::Bool(false),
-            Some(b'[' | b'{') => Value::Nested,
-            Some(_) => Value::Number(text),
+            Some(b'"') if text.len() == 2 => LooseValue::Absent,
+            Some(b'"') if text.contains('\\') => LooseValue::Text(Cow::Owned(serde_json::from_str(text)?)),
+            Some(b'"') => LooseValue::Text(Cow::Borrowed(&text[1..text.len() - 1])),
+            Some(b'n') | None => LooseValue::Absent,
+            Some(b't') => LooseValue::Bool(true),
+            Some(b'f') => LooseValue::Bool(false),
+            Some(b'[' | b'{') => LooseValue::Nested,
+            Some(_) => LooseValue::Number(text),
         })
     }
 
     pub fn is_absent(&self) -> bool {
-        *self == Value::Absent
+        *self == LooseValue::Absent
     }
 
     /// Whether it is there, as a text or a number, and says something else.
     pub fn is_other_than(&self, text: &str) -> bool {
         match self {
-            Value::Text(own) => own != text,
-            Value::Number(own) => *own != text,
-            Value::Absent | Value::Bool(_) | Value::Nested => false,
+            LooseValue::Text(own) => own != text,
+            LooseValue::Number(own) => *own != text,
+            LooseValue::Absent | LooseValue::Bool(_) | LooseValue::Nested => false,
         }
     }
 
     /// `Err` where something is there that is no text, number or truth value.
     pub fn text(&self) -> Result<Option<String>, Mismatch> {
         match self {
-            Value::Absent => Ok(None),
-            Value::Text(text) => Ok(Some(text.clone().into_owned())),
-            Value::Number(text) => Ok(Some((*text).to_owned())),
-            Value::Bool(value) => Ok(Some(value.to_string())),
-            Value::Nested => Err(Mismatch),
+            LooseValue::Absent => Ok(None),
+            LooseValue::Text(text) => Ok(Some(text.clone().into_owned())),
+            LooseValue::Number(text) => Ok(Some((*text).to_owned())),
+            LooseValue::Bool(value) => Ok(Some(value.to_string())),
+            LooseValue::Nested => Err(Mismatch),
         }
     }
 
     /// `Err` where something is there that is no whole number of 64 bits, as a number or as text.
     pub fn integer(&self) -> Result<Option<i64>, Mismatch> {
         match self {
-            Value::Absent => Ok(None),
-            Value::Text(text) => integer(text.trim()).map(Some).ok_or(Mismatch),
-            Value::Number(text) => integer(text).map(Some).ok_or(Mismatch),
-            Value::Bool(_) | Value::Nested => Err(Mismatch),
+            LooseValue::Absent => Ok(None),
+            LooseValue::Text(text) => integer(text.trim()).map(Some).ok_or(Mismatch),
+            LooseValue::Number(text) => integer(text).map(Some).ok_or(Mismatch),
+            LooseValue::Bool(_) | LooseValue::Nested => Err(Mismatch),
         }
     }
 }
@@ -88,14 +88,14 @@ fn integer(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Value<'_> {
-        Value::read(serde_json::from_str(text).unwrap()).unwrap()
+    fn read(text: &str) -> LooseValue<'_> {
+        LooseValue::read(serde_json::from_str(text).unwrap()).unwrap()
     }
 
     #[test]
     fn null_and_empty_text_are_absent() {
-        assert_eq!(read("null"), Value::Absent);
-        assert_eq!(read("\"\""), Value::Absent);
+        assert_eq!(read("null"), LooseValue::Absent);
+        assert_eq!(read("\"\""), LooseValue::Absent);
         assert_eq!(read("\" \"").text(), Ok(Some(" ".into())));
     }
 
@@ -122,6 +122,6 @@ mod tests {
     #[test]
     fn escapes_are_resolved_and_a_lone_surrogate_is_refused() {
         assert_eq!(read(r#""a\n\u4e2d\ud83d\ude00""#).text(), Ok(Some("a\n中😀".into())));
-        assert!(Value::read(serde_json::from_str(r#""\ud83d""#).unwrap()).is_err());
+        assert!(LooseValue::read(serde_json::from_str(r#""\ud83d""#).unwrap()).is_err());
     }
 }

@@ -13,15 +13,15 @@ const STATUS_REFUND_ACCEPTED: u32 = 2;
 
 /// One page of one promoter's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct RowsRequest {
     pub promoter: Promoter,
-    pub ask: Ask,
+    pub query: RowsQuery,
     /// As the page before gave it; absent for the first page.
     pub start_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum RowsQuery {
     /// Touches in a window of whole seconds. Whether the bounds are inclusive is not documented.
     Touches { begin: UnixTime, end: UnixTime },
     /// Orders by payment date, or all of them.
@@ -30,12 +30,12 @@ pub enum Ask {
     Refunds,
 }
 
-impl Question {
+impl RowsRequest {
     pub fn feed(&self) -> Feed {
-        match self.ask {
-            Ask::Touches { .. } => Feed::Touches,
-            Ask::Orders { .. } => Feed::Orders,
-            Ask::Refunds => Feed::Refunds,
+        match self.query {
+            RowsQuery::Touches { .. } => Feed::Touches,
+            RowsQuery::Orders { .. } => Feed::Orders,
+            RowsQuery::Refunds => Feed::Refunds,
         }
     }
 
@@ -44,14 +44,14 @@ impl Question {
     }
 
     pub(super) fn row_kind(&self) -> RowKind {
-        match self.ask {
-            Ask::Touches { .. } => RowKind::Touch,
-            Ask::Orders { .. } | Ask::Refunds => RowKind::Order,
+        match self.query {
+            RowsQuery::Touches { .. } => RowKind::Touch,
+            RowsQuery::Orders { .. } | RowsQuery::Refunds => RowKind::Order,
         }
     }
 
     pub(super) fn body(&self, id_kind: IdKind) -> Bytes {
-        let mut body = Body {
+        let mut body = RowsRequestBody {
             openid: self.promoter.promoter_id(),
             begin_time: None,
             end_time: None,
@@ -60,10 +60,10 @@ impl Question {
             start_id: self.start_id.as_deref(),
             need_unionid: (id_kind == IdKind::UnionId).then_some(1),
         };
-        match self.ask {
-            Ask::Touches { begin, end } => (body.begin_time, body.end_time) = (Some(begin.0), Some(end.0)),
-            Ask::Orders { date } => body.date = date.map(Day::as_yyyymmdd),
-            Ask::Refunds => body.status = Some(STATUS_REFUND_ACCEPTED),
+        match self.query {
+            RowsQuery::Touches { begin, end } => (body.begin_time, body.end_time) = (Some(begin.0), Some(end.0)),
+            RowsQuery::Orders { date } => body.date = date.map(Day::as_yyyymmdd),
+            RowsQuery::Refunds => body.status = Some(STATUS_REFUND_ACCEPTED),
         }
         serde_json::to_vec(&body).expect("a flat struct of texts and numbers is always JSON").into()
     }
@@ -71,7 +71,7 @@ impl Question {
 
 /// Field names and types as on the official page. What is not asked is left out.
 #[derive(Serialize)]
-struct Body<'a> {
+struct RowsRequestBody<'a> {
     openid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     begin_time: Option<i64>,
@@ -93,15 +93,15 @@ mod tests {
     use super::*;
     use crate::model::promoter::AppId;
 
-    fn asked(ask: Ask, start_id: Option<&str>, id_kind: IdKind) -> String {
+    fn asked(query: RowsQuery, start_id: Option<&str>, id_kind: IdKind) -> String {
         let promoter = Promoter::new(&AppId::new("wx1").unwrap(), "oP").unwrap();
-        let question = Question { promoter, ask, start_id: start_id.map(str::to_owned) };
-        String::from_utf8(question.body(id_kind).to_vec()).unwrap()
+        let request = RowsRequest { promoter, query, start_id: start_id.map(str::to_owned) };
+        String::from_utf8(request.body(id_kind).to_vec()).unwrap()
     }
 
     #[test]
     fn touches_are_asked_by_window() {
-        let ask = Ask::Touches { begin: UnixTime(1_668_614_400), end: UnixTime(1_668_666_429) };
+        let ask = RowsQuery::Touches { begin: UnixTime(1_668_614_400), end: UnixTime(1_668_666_429) };
         assert_eq!(
             asked(ask, None, IdKind::OpenId),
             r#"{"openid":"oP","begin_time":1668614400,"end_time":1668666429}"#
@@ -111,26 +111,26 @@ mod tests {
     #[test]
     fn orders_are_asked_by_a_date_that_is_a_number() {
         let date = Some(Day::in_beijing(UnixTime(1_668_614_400)));
-        assert_eq!(asked(Ask::Orders { date }, None, IdKind::OpenId), r#"{"openid":"oP","date":20221117}"#);
-        assert_eq!(asked(Ask::Orders { date: None }, None, IdKind::OpenId), r#"{"openid":"oP"}"#);
+        assert_eq!(asked(RowsQuery::Orders { date }, None, IdKind::OpenId), r#"{"openid":"oP","date":20221117}"#);
+        assert_eq!(asked(RowsQuery::Orders { date: None }, None, IdKind::OpenId), r#"{"openid":"oP"}"#);
     }
 
     #[test]
     fn refunds_are_asked_by_status_and_no_date() {
-        assert_eq!(asked(Ask::Refunds, None, IdKind::OpenId), r#"{"openid":"oP","status":2}"#);
+        assert_eq!(asked(RowsQuery::Refunds, None, IdKind::OpenId), r#"{"openid":"oP","status":2}"#);
     }
 
     #[test]
     fn a_start_id_is_text_and_unionids_are_asked_for_only_where_wanted() {
         assert_eq!(
-            asked(Ask::Refunds, Some("123"), IdKind::UnionId),
+            asked(RowsQuery::Refunds, Some("123"), IdKind::UnionId),
             r#"{"openid":"oP","status":2,"start_id":"123","need_unionid":1}"#
         );
     }
 
     #[test]
     fn every_name_asked_stands_on_the_official_page() {
-        let ours = asked(Ask::Touches { begin: UnixTime(1), end: UnixTime(2) }, Some("1"), IdKind::UnionId);
+        let ours = asked(RowsQuery::Touches { begin: UnixTime(1), end: UnixTime(2) }, Some("1"), IdKind::UnionId);
         let sample = include_str!("../../tests/samples/getrelation-request.json");
         let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
         let sample: serde_json::Value = serde_json::from_str(sample).unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::value::Value;
+use super::loose_value::LooseValue;
 
 /// Ten times what the official page allows.
 pub const ROWS_MAX: usize = 10_000;
@@ -45,7 +45,7 @@ fn not_an_answer(what: &str) -> PageFault {
 
 /// What stands beside the list.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct PageHeader {
     /// 0 where absent.
     pub errcode: i64,
     /// Only kept with an errcode other than 0. As long as the answer at most: to be bounded by whoever keeps it.
@@ -56,18 +56,18 @@ pub struct Head {
 
 /// A page as serde_json sees it.
 #[derive(Default)]
-pub struct Parts<'a> {
-    errcode: Value<'a>,
-    errmsg: Value<'a>,
-    total_cnt: Value<'a>,
-    start_id: Value<'a>,
-    list: List<'a>,
+pub struct RawPage<'a> {
+    errcode: LooseValue<'a>,
+    errmsg: LooseValue<'a>,
+    total_cnt: LooseValue<'a>,
+    start_id: LooseValue<'a>,
+    list: RawList<'a>,
     /// Whether a field that is not known holds an object or an array.
     holds_more: bool,
 }
 
 #[derive(Default)]
-enum List<'a> {
+enum RawList<'a> {
     #[default]
     None,
     Rows(Vec<&'a [u8]>),
@@ -75,17 +75,17 @@ enum List<'a> {
     Wrong,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RawPage<'a> {
     /// `list` is the name of the list to look for.
-    pub fn read(page: &'a str, list: &'static str) -> Result<Parts<'a>, serde_json::Error> {
+    pub fn read(page: &'a str, list: &'static str) -> Result<RawPage<'a>, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(page);
-        let parts = PartsSeed { list }.deserialize(&mut deserializer)?;
+        let page = RawPageSeed { list }.deserialize(&mut deserializer)?;
         deserializer.end()?;
-        Ok(parts)
+        Ok(page)
     }
 
     /// What the answer says about the call itself, whatever else it holds. An absent errcode is a success.
-    pub fn envelope(&self) -> Result<Head, PageFault> {
+    pub fn envelope(&self) -> Result<PageHeader, PageFault> {
         Ok(self.refusal()?.unwrap_or_default())
     }
 
@@ -93,13 +93,13 @@ impl<'a> Parts<'a> {
     ///
     /// It is an answer by what it says: at least one of its four parts has to be there. A gateway's own JSON has none of
     /// them, and would pass for a page without rows; so would an answer that is wrapped in something with an errcode.
-    pub fn finish(self, list: &'static str) -> Result<(Head, Vec<&'a [u8]>), PageFault> {
+    pub fn finish(self, list: &'static str) -> Result<(PageHeader, Vec<&'a [u8]>), PageFault> {
         if let Some(refusal) = self.refusal()? {
             return Ok((refusal, Vec::new()));
         }
         let total_cnt = self.total_cnt.integer().map_err(|_| not_an_answer("total_cnt is no number"))?;
         let start_id = self.start_id()?;
-        let says_rows = total_cnt.is_some() || start_id.is_some() || !matches!(self.list, List::None);
+        let says_rows = total_cnt.is_some() || start_id.is_some() || !matches!(self.list, RawList::None);
         if !says_rows && self.errcode.is_absent() {
             return Err(not_an_answer("it has no field of one"));
         }
@@ -107,26 +107,26 @@ impl<'a> Parts<'a> {
             return Err(not_an_answer("what it holds is wrapped in a field that is not known"));
         }
         let rows = match self.list {
-            List::None => Vec::new(),
-            List::Rows(rows) => rows,
-            List::TooManyRows => return Err(PageFault::TooManyRows),
-            List::Wrong => return Err(PageFault::List(list)),
+            RawList::None => Vec::new(),
+            RawList::Rows(rows) => rows,
+            RawList::TooManyRows => return Err(PageFault::TooManyRows),
+            RawList::Wrong => return Err(PageFault::List(list)),
         };
-        Ok((Head { total_cnt, start_id, ..Head::default() }, rows))
+        Ok((PageHeader { total_cnt, start_id, ..PageHeader::default() }, rows))
     }
 
-    fn refusal(&self) -> Result<Option<Head>, PageFault> {
+    fn refusal(&self) -> Result<Option<PageHeader>, PageFault> {
         let errcode = self.errcode.integer().map_err(|_| not_an_answer("errcode is no number"))?;
         let Some(errcode) = errcode.filter(|errcode| *errcode != 0) else { return Ok(None) };
         let errmsg = self.errmsg.text().ok().flatten().unwrap_or_default();
-        Ok(Some(Head { errcode, errmsg, ..Head::default() }))
+        Ok(Some(PageHeader { errcode, errmsg, ..PageHeader::default() }))
     }
 
     /// One of another kind than text or number says nothing: without it a full page fails the pull, and any other ends it.
     fn start_id(&self) -> Result<Option<String>, PageFault> {
         let start_id = match self.start_id {
-            Value::Text(_) | Value::Number(_) => self.start_id.text().ok().flatten(),
-            Value::Absent | Value::Bool(_) | Value::Nested => None,
+            LooseValue::Text(_) | LooseValue::Number(_) => self.start_id.text().ok().flatten(),
+            LooseValue::Absent | LooseValue::Bool(_) | LooseValue::Nested => None,
         };
         match start_id {
             Some(start_id) if start_id.len() > START_ID_BYTES_MAX => Err(PageFault::StartId),
@@ -135,109 +135,109 @@ impl<'a> Parts<'a> {
     }
 }
 
-struct PartsSeed {
+struct RawPageSeed {
     list: &'static str,
 }
 
-impl<'de> DeserializeSeed<'de> for PartsSeed {
-    type Value = Parts<'de>;
+impl<'de> DeserializeSeed<'de> for RawPageSeed {
+    type Value = RawPage<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawPage<'de>, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for PartsSeed {
-    type Value = Parts<'de>;
+impl<'de> Visitor<'de> for RawPageSeed {
+    type Value = RawPage<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts<'de>, A::Error> {
-        let mut parts = Parts::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawPage<'de>, A::Error> {
+        let mut page = RawPage::default();
         while let Some(name) = map.next_key::<String>()? {
             let slot = match name.as_str() {
-                "errcode" => &mut parts.errcode,
-                "errmsg" => &mut parts.errmsg,
-                "total_cnt" => &mut parts.total_cnt,
-                "start_id" => &mut parts.start_id,
+                "errcode" => &mut page.errcode,
+                "errmsg" => &mut page.errmsg,
+                "total_cnt" => &mut page.total_cnt,
+                "start_id" => &mut page.start_id,
                 name if name == self.list => {
-                    parts.list = match (parts.list, map.next_value()?) {
-                        (before, List::None) => before,
-                        (List::None, list) => list,
-                        _ => List::Wrong,
+                    page.list = match (page.list, map.next_value()?) {
+                        (before, RawList::None) => before,
+                        (RawList::None, list) => list,
+                        _ => RawList::Wrong,
                     };
                     continue;
                 }
                 _ => {
                     let other = map.next_value::<&RawValue>()?;
-                    parts.holds_more |= other.get().starts_with(['{', '[']);
+                    page.holds_more |= other.get().starts_with(['{', '[']);
                     continue;
                 }
             };
-            let value = Value::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
+            let value = LooseValue::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
             if !value.is_absent() {
                 *slot = value;
             }
         }
-        Ok(parts)
+        Ok(page)
     }
 }
 
-impl<'de> Deserialize<'de> for List<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<List<'de>, D::Error> {
-        deserializer.deserialize_any(ListVisitor)
+impl<'de> Deserialize<'de> for RawList<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawList<'de>, D::Error> {
+        deserializer.deserialize_any(RawListVisitor)
     }
 }
 
-struct ListVisitor;
+struct RawListVisitor;
 
-impl<'de> Visitor<'de> for ListVisitor {
-    type Value = List<'de>;
+impl<'de> Visitor<'de> for RawListVisitor {
+    type Value = RawList<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawList<'de>, A::Error> {
         let mut rows = Vec::new();
         while let Some(row) = seq.next_element::<&RawValue>()? {
             if rows.len() == ROWS_MAX {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                return Ok(List::TooManyRows);
+                return Ok(RawList::TooManyRows);
             }
             rows.push(row.get().as_bytes());
         }
-        Ok(List::Rows(rows))
+        Ok(RawList::Rows(rows))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawList<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(List::Wrong)
+        Ok(RawList::Wrong)
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<List<'de>, E> {
-        Ok(if text.is_empty() { List::None } else { List::Wrong })
+    fn visit_str<E>(self, text: &str) -> Result<RawList<'de>, E> {
+        Ok(if text.is_empty() { RawList::None } else { RawList::Wrong })
     }
 
-    fn visit_unit<E>(self) -> Result<List<'de>, E> {
-        Ok(List::None)
+    fn visit_unit<E>(self) -> Result<RawList<'de>, E> {
+        Ok(RawList::None)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<List<'de>, E> {
-        Ok(List::Wrong)
+    fn visit_bool<E>(self, _: bool) -> Result<RawList<'de>, E> {
+        Ok(RawList::Wrong)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<List<'de>, E> {
-        Ok(List::Wrong)
+    fn visit_i64<E>(self, _: i64) -> Result<RawList<'de>, E> {
+        Ok(RawList::Wrong)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<List<'de>, E> {
-        Ok(List::Wrong)
+    fn visit_u64<E>(self, _: u64) -> Result<RawList<'de>, E> {
+        Ok(RawList::Wrong)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<List<'de>, E> {
-        Ok(List::Wrong)
+    fn visit_f64<E>(self, _: f64) -> Result<RawList<'de>, E> {
+        Ok(RawList::Wrong)
     }
 }

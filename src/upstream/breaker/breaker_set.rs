@@ -7,16 +7,16 @@
 //! interface. Let an interface be well: whoever asks it is answered.
 //!
 //! 1. *An app's probe comes round.* Of the interfaces that want it, the one whose latest probe is the oldest goes first
-//!    ([`Inner::its_turn`]), so the well one has a turn after at most as many pauses as there are others, whatever these
+//!    ([`BreakerSet::its_turn`]), so the well one has a turn after at most as many pauses as there are others, whatever these
 //!    probes end with, and whether polls or requests send them.
 //! 2. *Its turn closes the app's breaker*: one good answer does. And those on whose word alone it was open pay for it. An
-//!    interface that was refused while this one never was is held by itself ([`Inner::app_served`]); whatever stops the app
+//!    interface that was refused while this one never was is held by itself ([`BreakerSet::app_served`]); whatever stops the app
 //!    on its word stops that interface alone until it is answered itself. So each other interface opens the app's breaker
 //!    at most once until it has been answered well; and as often as a promoter of this one is shown to speak for himself.
-//! 3. *Within an interface* a promoter who was refused while another is answered is [`Alone`] from then on: what he is
+//! 3. *Within an interface* a promoter who was refused while another is answered is [`PromoterOnly`] from then on: what he is
 //!    told concerns him until he is answered himself. So he opens a breaker at most once until then, or a few times where
 //!    it is a pace. Who was refused stands behind all others who are due, so others' turns come.
-//! 4. *None of this waits for a pause where the word of one can be checked at once* ([`Testimony::may_check`]): then a well
+//! 4. *None of this waits for a pause where the word of one can be checked at once* ([`Refusals::may_check`]): then a well
 //!    interface, and a well promoter, are held up for as long as one answer takes. What is not checked (a rejected token, a
 //!    pace, a quota) waits for its own pause.
 //!
@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::state::{Breaker, CallNumber, Readiness, Reason, Unanswered};
-use super::testimony::{Alone, Subject, Testimony, Whom, own};
+use super::refusals::{CallTarget, PromoterHash, PromoterOnly, Refusals, narrowed};
+use super::state::{Breaker, CallNumber, OpenDetails, Readiness, Unanswered};
 use crate::model::feed::Interface;
 use crate::upstream::error::CallError;
 
@@ -39,16 +39,16 @@ pub(super) const TURN: Duration = Duration::from_millis(200);
 const INTERFACES: usize = Interface::ALL.len();
 
 #[derive(Default)]
-pub(super) struct Inner {
+pub(super) struct BreakerSet {
     /// How many calls were sent so far.
     pub sent: CallNumber,
     pub app: Breaker,
     pub interfaces: [Breaker; INTERFACES],
-    pub against_app: Testimony,
-    pub against: [Testimony; INTERFACES],
+    pub app_refusals: Refusals,
+    pub interface_refusals: [Refusals; INTERFACES],
     /// Interfaces that are told what stops an app, while others show that it is not stopped. Over when they are answered.
-    pub is_own: [bool; INTERFACES],
-    pub alone: Alone,
+    pub interface_only: [bool; INTERFACES],
+    pub promoter_only: PromoterOnly,
     pub unanswered: [Unanswered; INTERFACES],
     pub unanswered_fetches: Unanswered,
     /// The latest token fetch that was counted as unanswered.
@@ -72,28 +72,28 @@ pub(super) struct Rejections {
 
 /// The app's breaker has closed.
 pub(super) struct AppClosed {
-    pub reason: Reason,
+    pub details: OpenDetails,
     /// What is held in its place.
     pub interfaces: Vec<Interface>,
 }
 
-impl Inner {
+impl BreakerSet {
     /// Whether a call may be made: of this promoter, where he is known.
-    pub fn readiness(&mut self, interface: Interface, whom: Option<Whom>, now: Instant) -> Readiness {
+    pub fn readiness(&mut self, interface: Interface, promoter: Option<PromoterHash>, now: Instant) -> Readiness {
         self.wanted[interface as usize] = true;
         // He was refused: others who wait for the same come first.
-        let was_refused = whom.is_some_and(|whom| self.was_refused((interface, whom)));
+        let was_refused = promoter.is_some_and(|promoter| self.was_refused((interface, promoter)));
         let patience = if was_refused { TURN } else { Duration::ZERO };
-        let checks = |testimony: &Testimony| testimony.may_check(interface) && !was_refused;
-        let of = |breaker: &Breaker, after, testimony, is_suspicion: bool| match breaker.readiness(now, after) {
-            Readiness::At(_) if is_suspicion && breaker.is_stopped() && checks(testimony) => Readiness::Check,
+        let checks = |refusals: &Refusals| refusals.may_check(interface) && !was_refused;
+        let of = |breaker: &Breaker, after, refusals, is_suspicion: bool| match breaker.readiness(now, after) {
+            Readiness::At(_) if is_suspicion && breaker.is_stopped() && checks(refusals) => Readiness::Check,
             readiness => readiness,
         };
-        let (breaker, testimony) = (&self.interfaces[interface as usize], &self.against[interface as usize]);
+        let (breaker, refusals) = (&self.interfaces[interface as usize], &self.interface_refusals[interface as usize]);
         let app_after = self.its_turn(interface) + patience;
         both(
-            of(&self.app, app_after, &self.against_app, true),
-            of(breaker, patience, testimony, self.is_own[interface as usize]),
+            of(&self.app, app_after, &self.app_refusals, true),
+            of(breaker, patience, refusals, self.interface_only[interface as usize]),
         )
     }
 
@@ -116,63 +116,68 @@ impl Inner {
     }
 
     /// Whether this promoter was refused since the app's or the interface's breaker opened.
-    pub fn was_refused(&self, subject: Subject) -> bool {
-        self.against_app.names(subject) || self.against[subject.0 as usize].names(subject)
+    pub fn was_refused(&self, target: CallTarget) -> bool {
+        self.app_refusals.contains(target) || self.interface_refusals[target.0 as usize].contains(target)
     }
 
     /// Why nothing may be asked: the app's reason before the interface's.
-    pub fn refusal(&self, interface: Interface) -> CallError {
-        let reason = self.app.reason().or(self.interfaces[interface as usize].reason());
-        let Reason { hold, cause, .. } = reason.expect("a breaker that is not closed has its reason").clone();
-        CallError::Held { hold, cause, answered: false }
+    pub fn open_error(&self, interface: Interface) -> CallError {
+        let details = self.app.details().or(self.interfaces[interface as usize].details());
+        let OpenDetails { reason, cause, .. } = details.expect("a breaker that is not closed has its details").clone();
+        CallError::BreakerOpen { reason, cause, by_response: false }
     }
 
     /// The app has answered this call. Where that closes its breaker, those who were refused are refuted. If one was on
     /// this interface, so was somebody who is well, or it has been mended: then nothing is known of the interfaces.
-    pub fn app_served(&mut self, call: CallNumber, (interface, whom): Subject, now: Instant) -> Option<AppClosed> {
+    pub fn app_served(
+        &mut self,
+        call: CallNumber,
+        (interface, promoter): CallTarget,
+        now: Instant,
+    ) -> Option<AppClosed> {
         self.unanswered_fetches.answered(call);
         if call > self.rejections.counted_after {
             self.rejections.in_a_row = 0;
         }
-        let reason = self.app.served(call)?;
-        let said = self.against_app.take();
-        let was_refused_here = said.keys().any(|(one, _)| *one == interface);
-        let mut closed = AppClosed { reason, interfaces: Vec::new() };
-        for ((one, other), hold) in said {
-            if one == interface && other != whom {
-                self.alone.refuted((one, other), hold);
+        let details = self.app.served(call)?;
+        let refused = self.app_refusals.take();
+        let was_refused_here = refused.keys().any(|(one, _)| *one == interface);
+        let mut closed = AppClosed { details, interfaces: Vec::new() };
+        for ((one, other), reason) in refused {
+            if one == interface && other != promoter {
+                self.promoter_only.add((one, other), reason);
             } else if !was_refused_here {
-                self.against[one as usize].says((one, other), hold, false);
-                self.holds_itself(one, now, &mut closed);
+                self.interface_refusals[one as usize].add((one, other), reason, false);
+                self.open_on_its_own(one, now, &mut closed);
             }
         }
         Some(closed)
     }
 
     /// It is probed at once: perhaps it has been mended meanwhile.
-    fn holds_itself(&mut self, interface: Interface, now: Instant, closed: &mut AppClosed) {
-        if std::mem::replace(&mut self.is_own[interface as usize], true) {
+    fn open_on_its_own(&mut self, interface: Interface, now: Instant, closed: &mut AppClosed) {
+        if std::mem::replace(&mut self.interface_only[interface as usize], true) {
             return;
         }
-        let hold = own(closed.reason.hold);
-        let reason = Reason { hold, cause: closed.reason.cause.clone(), since: now };
-        self.interfaces[interface as usize].open(false, self.sent, now, reason);
+        let reason = narrowed(closed.details.reason);
+        let details = OpenDetails { reason, cause: closed.details.cause.clone(), since: now };
+        self.interfaces[interface as usize].open(false, self.sent, now, details);
         closed.interfaces.push(interface);
     }
 
     /// The interface has answered this call.
-    pub fn interface_served(&mut self, call: CallNumber, subject: Subject) -> Option<Reason> {
-        let at = subject.0 as usize;
-        self.alone.answered(subject);
+    pub fn interface_served(&mut self, call: CallNumber, target: CallTarget) -> Option<OpenDetails> {
+        let at = target.0 as usize;
+        self.promoter_only.forget(target);
         self.unanswered[at].answered(call);
-        let reason = self.interfaces[at].served(call)?;
-        self.is_own[at] = false;
-        self.against[at]
+        let details = self.interfaces[at].served(call)?;
+        self.interface_only[at] = false;
+        self.interface_refusals[at]
             .take()
             .into_iter()
-            .filter(|(other, _)| *other != subject)
-            .for_each(|(other, hold)| self.alone.refuted(other, hold));
-        Some(reason)
+            .filter(|(other, _)| *other != target)
+            .for_each(|(other, reason)| self.promoter_only.add(other, reason));
+        Some(details)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::upstream::error::{Call, Reaction, StopReason};
+use crate::upstream::error::{CallKind, Reaction, StopReason};
 use crate::upstream::token::KEPT_AT_LEAST;
 
 /// How long what the upstream refuses is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HoldSettings {
+pub struct BreakerSettings {
     /// After 45011, unless the answer asks for more.
     pub too_fast: Duration,
     /// An app with wrong credentials, an interface without quota. Nothing that the upstream asks for holds longer.
@@ -19,7 +19,7 @@ pub struct HoldSettings {
 
 /// Why a breaker is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum OpenReason {
     /// The app's operator has to do something.
     Stopped(StopReason),
     /// The token was rejected, and so was the next one, or the next one is the same. Its source may have another any moment;
@@ -39,80 +39,80 @@ pub enum Hold {
     Unanswered,
 }
 
-impl Hold {
+impl OpenReason {
     pub fn name(self) -> &'static str {
         match self {
-            Hold::Stopped(reason) => reason.name(),
-            Hold::TokenRejected => "token_rejected",
-            Hold::NoToken => "no_token",
-            Hold::QuotaSpent { .. } => "quota_spent",
-            Hold::DailyBudget { .. } => "daily_budget",
-            Hold::TooFast { .. } => "too_fast",
-            Hold::RetryAfter(_) => "retry_after",
-            Hold::Unanswered => "unanswered",
+            OpenReason::Stopped(reason) => reason.name(),
+            OpenReason::TokenRejected => "token_rejected",
+            OpenReason::NoToken => "no_token",
+            OpenReason::QuotaSpent { .. } => "quota_spent",
+            OpenReason::DailyBudget { .. } => "daily_budget",
+            OpenReason::TooFast { .. } => "too_fast",
+            OpenReason::RetryAfter(_) => "retry_after",
+            OpenReason::Unanswered => "unanswered",
         }
     }
 }
 
-impl fmt::Display for Hold {
+impl fmt::Display for OpenReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl HoldSettings {
+impl BreakerSettings {
     /// How long nothing is asked, counted from the answer. At least a second, or a clock that is off would make it a busy
     /// loop.
-    pub(super) fn pause(&self, hold: Hold) -> Duration {
-        let pause = match hold {
-            Hold::Stopped(_) => self.stopped,
-            Hold::TokenRejected => KEPT_AT_LEAST,
+    pub(super) fn pause(&self, reason: OpenReason) -> Duration {
+        let pause = match reason {
+            OpenReason::Stopped(_) => self.stopped,
+            OpenReason::TokenRejected => KEPT_AT_LEAST,
             // A clock that is wrong today must not hold anything for longer than it is wrong. Looking at the day's budget
             // again costs no call.
-            Hold::QuotaSpent { day_left } | Hold::DailyBudget { day_left } => day_left.min(self.stopped),
-            Hold::TooFast { asked } => asked.unwrap_or_default().min(self.stopped).max(self.too_fast),
-            Hold::RetryAfter(asked) => asked.min(self.stopped),
-            Hold::Unanswered | Hold::NoToken => self.unanswered,
+            OpenReason::QuotaSpent { day_left } | OpenReason::DailyBudget { day_left } => day_left.min(self.stopped),
+            OpenReason::TooFast { asked } => asked.unwrap_or_default().min(self.stopped).max(self.too_fast),
+            OpenReason::RetryAfter(asked) => asked.min(self.stopped),
+            OpenReason::Unanswered | OpenReason::NoToken => self.unanswered,
         };
         pause.max(Duration::from_secs(1))
     }
 
     /// How long until the next probe where one has told nothing. By then midnight has passed.
-    pub(super) fn pause_again(&self, hold: Hold) -> Duration {
-        match hold {
-            Hold::QuotaSpent { .. } | Hold::DailyBudget { .. } => self.stopped,
-            _ => self.pause(hold),
+    pub(super) fn pause_again(&self, reason: OpenReason) -> Duration {
+        match reason {
+            OpenReason::QuotaSpent { .. } | OpenReason::DailyBudget { .. } => self.stopped,
+            _ => self.pause(reason),
         }
     }
 }
 
 /// What an answer tells about who was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Evidence {
     /// App and interface are served, whatever became of this call.
     Served,
     /// Nothing: another call has to tell.
     Nothing,
     /// No call can be made.
-    App(Hold),
+    App(OpenReason),
     /// No call can be made: so this one was told, which may be so for its interface or its promoter alone.
-    Accusation(Hold),
-    Interface(Hold),
+    AppSuspected(OpenReason),
+    Interface(OpenReason),
 }
 
 /// `asked` is the answer's `Retry-After`, `day_left` the time until midnight in Beijing.
-pub fn news(reaction: Reaction, call: Call, asked: Option<Duration>, day_left: Duration) -> News {
+pub fn evidence(reaction: Reaction, call: CallKind, asked: Option<Duration>, day_left: Duration) -> Evidence {
     // Every interface needs the token, so what holds its fetch holds the app.
-    let held = |hold| match call {
-        Call::Token => News::App(hold),
-        Call::Data(_) => News::Interface(hold),
+    let held = |reason| match call {
+        CallKind::Token => Evidence::App(reason),
+        CallKind::Data(_) => Evidence::Interface(reason),
     };
     match (reaction, call) {
-        (Reaction::StopApp(reason), Call::Token) => News::App(Hold::Stopped(reason)),
-        (Reaction::StopApp(reason), Call::Data(_)) => News::Accusation(Hold::Stopped(reason)),
-        (Reaction::QuotaSpent, _) => held(Hold::QuotaSpent { day_left }),
-        (Reaction::TooFast, _) => held(Hold::TooFast { asked }),
-        (Reaction::RetryBusy | Reaction::RetryTransport | Reaction::RejectToken, _) => News::Nothing,
+        (Reaction::StopApp(reason), CallKind::Token) => Evidence::App(OpenReason::Stopped(reason)),
+        (Reaction::StopApp(reason), CallKind::Data(_)) => Evidence::AppSuspected(OpenReason::Stopped(reason)),
+        (Reaction::QuotaSpent, _) => held(OpenReason::QuotaSpent { day_left }),
+        (Reaction::TooFast, _) => held(OpenReason::TooFast { asked }),
+        (Reaction::RetryBusy | Reaction::RetryTransport | Reaction::RejectToken, _) => Evidence::Nothing,
         (
             Reaction::Read
             | Reaction::NoData
@@ -123,8 +123,8 @@ pub fn news(reaction: Reaction, call: Call, asked: Option<Duration>, day_left: D
             | Reaction::Unforeseen,
             _,
         ) => match call {
-            Call::Data(_) => News::Served,
-            Call::Token => News::App(Hold::NoToken),
+            CallKind::Data(_) => Evidence::Served,
+            CallKind::Token => Evidence::App(OpenReason::NoToken),
         },
     }
 }
