@@ -236,7 +236,7 @@ impl App {
             let (record, executor) = (request(number, &self.id, promoter), executor.clone());
             requests.spawn(async move {
                 tokio::time::sleep(REQUESTED).await;
-                let DecodedRecord::HttpRequest(request) = executor.read(&record) else { panic!("it can be read") };
+                let DecodedRecord::Request(request) = executor.read(&record) else { panic!("it can be read") };
                 executor.carry_out(&request, &CancellationToken::new()).await;
             });
         }

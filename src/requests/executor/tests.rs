@@ -37,7 +37,7 @@ impl<T: Transport> Executor<T> {
     async fn read_to_the_end(&self, record: &RequestRecord) -> Result<Box<DecodedRequest>, DeadLetter> {
         loop {
             match self.read(record) {
-                DecodedRecord::HttpRequest(request) => return Ok(request),
+                DecodedRecord::Request(request) => return Ok(request),
                 DecodedRecord::DeadLetter(letter) => return Err(letter),
                 DecodedRecord::UnknownSchema(id) => {
                     let learned = self.learn(id).await;
