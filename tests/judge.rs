@@ -10,6 +10,7 @@ mod harness {
 
 use harness::facts::{published as found, shown};
 use harness::judge::{Sighting, judge};
+use promoter_connector::avro::schemas::RecordKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -133,24 +134,16 @@ fn a_dead_row_is_the_same_on_both_sides() {
 }
 
 #[test]
-fn every_field_of_a_fact_is_compared() {
+fn every_field_of_a_fact_is_compared_but_what_the_merchant_edits_and_the_connector_adds() {
     let right = found(&published_order()).unwrap().key;
-    let fields = "app_id promoter_openid openid create_time path scene share_extra_info mch_id trade_no out_trade_no \
-                  status status_code paid_amount paid_time refunded_time";
-    for field in fields.split_whitespace() {
+    let schema: Value = serde_json::from_str(RecordKind::Order.text()).unwrap();
+    for field in schema["fields"].as_array().unwrap() {
+        let field = field["name"].as_str().unwrap();
         let mut event = published_order();
+        assert!(event.get(field).is_some(), "the order of this test is without {field}");
         event[field] = if field.ends_with("_time") { json!("2020-01-01T00:00:00Z") } else { json!("other") };
-        assert_ne!(found(&event).unwrap().key, right, "{field}");
-    }
-}
-
-#[test]
-fn what_the_merchant_edits_and_the_connector_adds_is_not_compared() {
-    let right = found(&published_order()).unwrap().key;
-    for field in ["event_id", "id_kind", "role_id", "retail_id", "extra_info", "observed_at"] {
-        let mut event = published_order();
-        event[field] = json!("other");
-        assert_eq!(found(&event).unwrap().key, right, "{field}");
+        let is_left_out = ["event_id", "id_kind", "role_id", "retail_id", "extra_info", "observed_at"].contains(&field);
+        assert_eq!(found(&event).unwrap().key == right, is_left_out, "{field}");
     }
 }
 

@@ -24,9 +24,9 @@ use crate::app::{self, Parts, Schemas};
 use crate::config::Config;
 use crate::kafka::client::mock_cluster::MockCluster;
 use crate::kafka::client::settings::{RequestTopics, TopicPolicy};
+use crate::simulator::ledger::LedgerVerdict;
 use asking::{Asker, Asking};
 use consumer::Follower;
-use ledger::Verdict;
 use materials::Materials;
 use screen::Screen;
 use show::{Show, Sources};
@@ -35,7 +35,6 @@ use upstream::Upstream;
 mod asking;
 mod consumer;
 mod event;
-mod ledger;
 mod materials;
 mod screen;
 mod show;
@@ -60,7 +59,7 @@ pub struct Plan {
 
 /// How it ended.
 pub struct Outcome {
-    facts: Verdict,
+    facts: LedgerVerdict,
     materials: Materials,
 }
 

@@ -10,12 +10,13 @@ use tokio::time::{Instant, Interval, interval_at};
 
 use super::Outcome;
 use super::asking::Ask;
-use super::ledger::Ledger;
 use super::materials::Materials;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::reader::ReadRecord;
+use crate::simulator::fact_key::{published_key, shown_key};
+use crate::simulator::ledger::Ledger;
 use crate::simulator::{SharedWorld, wall_clock};
 
 const TOTALS_EVERY: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub struct Show {
     sources: Sources,
     decoder: Decoder,
     ledger: Ledger,
+    /// How many events and dead letters were read, repeated ones included.
+    published: u64,
     materials: Materials,
     began: Instant,
     totals: Interval,
@@ -47,6 +50,7 @@ impl Show {
             sources,
             decoder: Decoder::new([]),
             ledger: Ledger::default(),
+            published: 0,
             materials: Materials::default(),
             began,
             totals: interval_at(began + TOTALS_EVERY, TOTALS_EVERY),
@@ -72,7 +76,7 @@ impl Show {
     pub fn is_settled(&self) -> bool {
         let settlement = self.sources.world.with(|world| world.settlement(wall_clock(), None));
         let answered = self.sources.asked.is_empty() && self.materials.answered() == self.materials.asked();
-        settlement.settled && self.ledger.total() >= settlement.shown && answered
+        settlement.settled && self.published >= settlement.shown && answered
     }
 
     pub fn say(&mut self, text: &str) -> anyhow::Result<()> {
@@ -87,7 +91,9 @@ impl Show {
         self.print_totals()?;
         let materials = self.materials;
         self.screen.verdict(&materials.to_string(), materials.is_exact()).context("stdout")?;
-        let facts = self.ledger.verdict(&self.sources.world.with(|world| world.truth()));
+        let truth = self.sources.world.with(|world| world.truth());
+        truth.iter().filter_map(|shown| shown_key(&shown.to_json())).for_each(|key| self.ledger.show(key));
+        let facts = self.ledger.verdict();
         self.screen.verdict(&facts.to_string(), facts.is_exact()).context("stdout")?;
         Ok(Outcome { facts, materials })
     }
@@ -105,7 +111,11 @@ impl Show {
         let from_material = self.materials.touch(&event);
         match event.record {
             RecordKind::MaterialResult => self.materials.reply(&event),
-            _ => self.ledger.enter(&event),
+            record => {
+                self.published += 1;
+                let key = published_key(record, |name| event.field(name));
+                key.into_iter().for_each(|key| self.ledger.publish(key));
+            }
         }
         self.screen.event(&record.topic, &event, from_material).context("stdout")
     }

@@ -7,6 +7,8 @@
 //!  transport (paused time) ────┘        │               ├─ pages: which rows, on which page, in which words
 //!                                       │               ├─ obstacles: tokens, limits and faults before the data
 //!          World::delivered(receipt) <──┘               └─ truth: the facts that pages showed which arrived whole
+//!                                                               │
+//!  what a consumer read ── fact_key ──> ledger <── fact_key ────┘
 //! ```
 //!
 //! The world reads no clock and does no I/O. What happens to a promoter depends on the seed, on time, on how often that
@@ -35,6 +37,8 @@
 //! What one row shows: by date PAID, and REFUNDED too with status 2; asked for by status 2 without a date only REFUNDED;
 //! with an undocumented status UNKNOWN. A row that can't be read keeps its bytes for ever, so it is one dead letter.
 
+pub mod fact_key;
+pub mod ledger;
 pub mod options;
 
 mod exchange;

@@ -1,11 +1,13 @@
-//! Compares what the upstream showed with what a consumer found, as exact multisets.
+//! Compares what the upstream showed with what a consumer found: as exact multisets, by the ledger that the demo uses too,
+//! and the order of what was found.
 //!
 //! It knows nothing of facts: `facts.rs` turns both sides into the keys that are compared here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 
 use anyhow::{Result, bail};
+use promoter_connector::simulator::ledger::{Ledger, LedgerVerdict};
 
 /// How many of each kind a verdict prints.
 const SHOWN: usize = 5;
@@ -37,36 +39,25 @@ pub struct Verdict {
 
 /// `found` is in the order in which it was published, at least within each stream.
 pub fn judge(expected: impl IntoIterator<Item = String>, found: impl IntoIterator<Item = Sighting>) -> Verdict {
-    let mut verdict = Verdict::default();
-    // Expected minus found; a key that was never expected is not in it.
-    let mut balance: BTreeMap<String, i64> = BTreeMap::new();
-    for key in expected {
-        verdict.expected += 1;
-        *balance.entry(key).or_default() += 1;
-    }
+    let mut ledger = Ledger::default();
+    expected.into_iter().for_each(|key| ledger.show(key));
+    let mut misordered = Vec::new();
     // For each stream the latest time of the harvest it is in, and how many harvests may still come.
     let mut streams: HashMap<String, (i64, u32)> = HashMap::new();
     for sighting in found {
-        verdict.found += 1;
         let Sighting { key, stream, harvests, time } = sighting;
         let (latest, harvests_left) = streams.entry(stream).or_insert((time, harvests.saturating_sub(1)));
         if time < *latest && *harvests_left > 0 {
             *harvests_left -= 1;
             *latest = time;
         } else if time < *latest {
-            verdict.misordered.push(key.clone());
+            misordered.push(key.clone());
         }
         *latest = time.max(*latest);
-        match balance.get_mut(&key) {
-            Some(left) => *left -= 1,
-            None => verdict.foreign.push(key),
-        }
+        ledger.publish(key);
     }
-    for (key, left) in balance {
-        let side = if left > 0 { &mut verdict.missing } else { &mut verdict.twice };
-        side.extend((0..left.abs()).map(|_| key.clone()));
-    }
-    verdict
+    let LedgerVerdict { shown, published, missing, twice, never_shown } = ledger.verdict();
+    Verdict { expected: shown, found: published, missing, twice, foreign: never_shown, misordered }
 }
 
 impl Verdict {

@@ -162,11 +162,10 @@ impl<'a> History<'a> {
 
     fn check_echo(&self, result: &MaterialResult) -> Judgement<()> {
         let request = &self.planned.asked.request;
-        let echoed = [
-            (&result.request_id, &request.request_id),
-            (&result.app_id, &request.app_id),
-            (&result.promoter_openid, &request.promoter_openid),
-        ];
+        // The outcome is checked by itself; every other field is an echo.
+        let MaterialResult { request_id, app_id, promoter_openid, outcome: _ } = result;
+        let echoed =
+            [(request_id, &request.request_id), (app_id, &request.app_id), (promoter_openid, &request.promoter_openid)];
         ensure(echoed.iter().all(|(found, asked)| found == asked), || "the reply to another request".into())
     }
 
@@ -243,14 +242,16 @@ impl<'a> History<'a> {
 
     fn check_material(&self, material: &Material, given: &Value, given_at: UnixMillis) -> Judgement<()> {
         let text = |name: &str| given[name].as_str().map(str::to_owned);
-        let image = material.qrcode.as_ref().map(|image| BASE64_STANDARD.encode(&image.bytes));
-        ensure(material.share_path == text("share_path") && material.tag == text("tag"), || "other material".into())?;
+        // Each field is named, so that none is forgotten.
+        let Material { share_path, qrcode, tag, issued_at } = material;
+        let image = qrcode.as_ref().map(|image| BASE64_STANDARD.encode(&image.bytes));
+        ensure(*share_path == text("share_path") && *tag == text("tag"), || "other material".into())?;
         ensure(image == text("qrcode"), || "another image".into())?;
-        let kinds = [material.tag.is_some(), material.share_path.is_some(), material.qrcode.is_some()];
+        let kinds = [tag.is_some(), share_path.is_some(), qrcode.is_some()];
         let asked = self.planned.asked.request.share_type.unwrap_or(0);
         let all = [1, 2, 3].map(|kind| asked == 0 || asked == kind);
         ensure(kinds == all, || "another kind of material".into())?;
-        ensure(material.issued_at == given_at, || format!("issued when it was not given, at {given_at:?}"))
+        ensure(*issued_at == given_at, || format!("issued when it was not given, at {given_at:?}"))
     }
 
     /// The first time that the world gave the cause of this refusal to anybody of its app.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use promoter_connector::avro::decode::{Decoded, Decoder};
+use promoter_connector::avro::schemas::RecordKind;
 use serde_json::Value;
 
 use super::requests::{asked, headers, key};
@@ -15,11 +16,17 @@ use crate::harness::requests::{AVRO, End};
 
 /// Of a promoter without authorisation.
 const UNAUTHORISED: i64 = 103_006;
+/// What a reply with material brings.
+const BROUGHT: [&str; 6] = ["share_path", "qrcode", "qrcode_type", "tag", "issued_at", "expires_at"];
+/// What every reply says, and why it brings nothing.
+const SAID: [&str; 6] = ["request_id", "app_id", "promoter_openid", "status", "errcode", "errmsg"];
+
 /// Each of the `count` requests has one answer, and the right one. Requests are told apart by their headers, which come
 /// back; dead letters have none, and tell the place instead.
 pub fn judge(context: &Context, count: usize) -> Result<()> {
     let [requests, results, dead_letters] = ["material.requests", "material.results", "dead-letters"]
         .map(|name| read_all(context.bootstrap(), &context.topics().name(name)));
+    no_field_is_forgotten()?;
     let requests = requests?;
     ensure!(requests.len() == count, "{} requests stand on their topic", requests.len());
     // How many answers are missing to each request, by its number; too many are below 0.
@@ -46,6 +53,15 @@ pub fn judge(context: &Context, count: usize) -> Result<()> {
     }
     missing.retain(|_, count| *count != 0);
     ensure!(missing.is_empty(), "how many answers are missing to each request (too many: below 0): {missing:?}");
+    Ok(())
+}
+
+/// Every field of a reply is checked below, one by one.
+fn no_field_is_forgotten() -> Result<()> {
+    let schema: Value = serde_json::from_str(RecordKind::MaterialResult.text())?;
+    let fields = schema["fields"].as_array().context("the fields")?.iter().filter_map(|field| field["name"].as_str());
+    let unknown: Vec<_> = fields.filter(|name| !BROUGHT.contains(name) && !SAID.contains(name)).collect();
+    ensure!(unknown.is_empty(), "nothing here checks {unknown:?}");
     Ok(())
 }
 
@@ -83,7 +99,7 @@ fn check_reply(record: &Record, reply: &Decoded, number: usize) -> Result<()> {
 fn check_material(reply: &Decoded) -> Result<()> {
     ensure!(reply.text("status") == Some("SUCCEEDED"), "another status");
     ensure!(absent(reply, "errcode") && absent(reply, "errmsg"), "an error");
-    for name in ["share_path", "qrcode", "tag", "issued_at", "expires_at"] {
+    for name in BROUGHT {
         ensure!(!absent(reply, name), "no {name}");
     }
     ensure!(reply.text("qrcode_type") == Some("image/png"), "another type of image");
@@ -92,7 +108,7 @@ fn check_material(reply: &Decoded) -> Result<()> {
 
 fn check_refusal(reply: &Decoded, status: &str, words: &str) -> Result<()> {
     ensure!(reply.text("status") == Some(status), "not {status}");
-    for name in ["share_path", "qrcode", "qrcode_type", "tag", "issued_at", "expires_at"] {
+    for name in BROUGHT {
         ensure!(absent(reply, name), "{name} in a refusal");
     }
     let errcode = reply.field("errcode").and_then(Value::as_i64);
