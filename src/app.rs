@@ -19,8 +19,8 @@ use crate::config::{
 use crate::kafka::client::settings::{RequestTopics, Settings, TopicDefaults, TopicNames, TopicPolicy};
 use crate::kafka::client::tokens::TokenDistributor;
 use crate::kafka::facts_log::FactsLog;
-use crate::kafka::facts_log::records::RecordClock;
 use crate::kafka::requests_log::RequestsLog;
+use crate::kafka::transaction::record::RecordClock;
 use crate::model::feed::{Feed, Interface, PerFeed};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::IdKind;

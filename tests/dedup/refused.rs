@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::kafka::client::settings::TopicNames;
-use promoter_connector::kafka::facts_log::records::{FactWriter, OldestAccepted, OldestEvents, SizeLimits};
+use promoter_connector::kafka::facts_log::limits::{OldestEvents, SizeLimits};
+use promoter_connector::kafka::facts_log::records::FactWriter;
+use promoter_connector::kafka::transaction::limits::OldestAccepted;
 use promoter_connector::model::batch::{Batch, Event};
 use promoter_connector::model::fact::Fact;
 use promoter_connector::model::refusal::EventRefusal;
@@ -36,7 +38,7 @@ fn writer(limit: usize, oldest: OldestAccepted) -> FactWriter {
 /// How many records go to `topic`.
 fn written(writer: &FactWriter, batch: &Batch, topic: &str) -> usize {
     let mut records = 0;
-    let count = |record: promoter_connector::kafka::facts_log::records::Record<'_>| {
+    let count = |record: promoter_connector::kafka::transaction::record::Record<'_>| {
         records += usize::from(record.topic == topic);
         Ok::<(), ()>(())
     };

@@ -18,7 +18,11 @@ pub(super) mod lookup;
 
 pub mod topics;
 
-mod topic_settings;
+mod topic_counts;
+
+mod topic_creation;
+
+pub mod topic_settings;
 
 pub mod partitioner;
 

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::topics::{AcceptedRecords, TopicKind};
-use crate::kafka::facts_log::records::SizeLimits;
 use crate::model::age::AgeLimit;
 
 /// A dead letter and a record of the state must fit; below this they may not.
@@ -13,8 +11,41 @@ const RECORD_BYTES_MIN: usize = 64 * 1024;
 const UNTOLD: &str =
     "its settings are not told, and some would break what is promised; allow this user DESCRIBE_CONFIGS on it";
 
+/// The largest record, in bytes, that a broker takes that was never told otherwise.
+pub const RECORD_BYTES_DEFAULT: usize = 1_048_588;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kafka) enum TopicKind {
+    /// Records carry the time of a fact.
+    Events,
+    DeadLetters,
+    /// Requests and their replies.
+    Commands,
+    /// Replies on a topic that is somebody else's: never created.
+    OtherReplies,
+    /// A compacted table.
+    Table,
+    /// Such a one that the other log makes and checks: it may be missing yet.
+    OthersTable,
+}
+
+impl TopicKind {
+    pub fn is_made_here(self) -> bool {
+        !matches!(self, TopicKind::OtherReplies | TopicKind::OthersTable)
+    }
+}
+
+/// What a topic takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedRecords {
+    /// The largest record.
+    pub bytes: usize,
+    /// Only records with a key.
+    pub keyed: bool,
+}
+
 /// A topic that exists, as the brokers describe it.
-pub struct DescribedTopic<'a> {
+pub(in crate::kafka) struct DescribedTopic<'a> {
     pub topic: &'a str,
     pub kind: TopicKind,
     /// Of its partition with the fewest.
@@ -71,7 +102,7 @@ impl DescribedTopic<'_> {
 
     pub fn takes(&self) -> AcceptedRecords {
         let size = |name| self.setting(name).parse().ok();
-        let bytes = size("max.message.bytes").unwrap_or(SizeLimits::KAFKA_DEFAULT);
+        let bytes = size("max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
         // A batch must fit into a segment too.
         let bytes = size("segment.bytes").map_or(bytes, |segment: usize| bytes.min(segment));
         AcceptedRecords { bytes, keyed: self.is_compacted() }
@@ -208,7 +239,7 @@ mod tests {
         }
         let silent = DescribedTopic { settings: HashMap::new(), ..described(TopicKind::OtherReplies, 3, &[]) };
         assert_eq!(silent.findings().problems, Vec::<String>::new());
-        assert_eq!(silent.takes(), AcceptedRecords { bytes: SizeLimits::KAFKA_DEFAULT, keyed: false });
+        assert_eq!(silent.takes(), AcceptedRecords { bytes: RECORD_BYTES_DEFAULT, keyed: false });
     }
 
     #[test]

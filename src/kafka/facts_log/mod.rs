@@ -46,13 +46,17 @@
 //!
 //! A partition without a fence is the first start's, unless the group has offsets for it: those are committed with every
 //! transaction, and the first of them wrote the fence. Then the state was emptied or made anew, and the start stops. (That
-//! the whole topic is missing beside a registry is told by [`crate::kafka::client::topics`].) Kafka forgets the offsets of a group that
+//! the whole topic is missing beside a registry is told where the topics are made, in [`crate::kafka::client`].) Kafka forgets the offsets of a group that
 //! nobody has joined for `offsets.retention.minutes`, and with the registry's topic: whoever deletes both topics wants to
 //! begin anew, and may. Nor is it a sign that the last record under the fence's key is a tombstone: somebody has healed a
 //! damaged one, as the connector asked for. FactTopics that an operator has made before the first start have neither fences nor offsets.
 //!
 //! That there are events of an earlier life counts for nothing: their topics may be shared with another connector, and may
 //! outlive an operator's wish to begin anew.
+
+pub mod limits;
+
+mod topics;
 
 pub mod records;
 
@@ -67,17 +71,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::records::{FactWriter, OldestEvents, Record, RecordClock};
+use self::limits::OldestEvents;
+use self::records::FactWriter;
 use self::state_topic::StateReader;
+use self::topics::FactTopics;
 use crate::avro::encode::Encoders;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topics::{self, FactTopics};
 use crate::kafka::group::membership::Assignment;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
+use crate::kafka::transaction::record::{Record, RecordClock};
 use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use crate::model::batch::Batch;
 use crate::model::fence::{self, Fence};

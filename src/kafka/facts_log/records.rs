@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::avro::encode::Encoders;
 use crate::model::batch::{Batch, Event};
@@ -14,93 +13,19 @@ use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::{FactContent, FactId, dead_row_id};
 use crate::model::feed::Feed;
 use crate::model::promoter::IdKind;
-use crate::model::request::record::Header;
 use crate::model::row::{Payment, Touch};
 use crate::model::state_record::StateRecord;
 use crate::model::time::UnixMillis;
 
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::TopicNames;
-
-/// What a record of one entry costs besides its key and value: the batch's header (61 bytes) and its own fields.
-pub const RECORD_OVERHEAD: usize = 100;
+use crate::kafka::facts_log::limits::{OldestEvents, SizeLimits};
+use crate::kafka::transaction::dead_letters::DeadLetterTopic;
+use crate::kafka::transaction::limits::OldestAccepted;
+use crate::kafka::transaction::record::{RECORD_OVERHEAD, Record};
 
 /// What an event takes beside its texts and its key, at most: numbers, the lengths of texts, its id, its frame.
 const FIXED_BYTES_MAX: usize = 512;
-
-/// The largest record that each topic takes (`max.message.bytes`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SizeLimits {
-    pub touches: usize,
-    pub orders: usize,
-    pub dead_letters: usize,
-    pub state: usize,
-}
-
-impl SizeLimits {
-    /// What a broker takes that was never told otherwise.
-    pub const KAFKA_DEFAULT: usize = 1_048_588;
-
-    pub fn smallest(&self) -> usize {
-        self.touches.min(self.orders).min(self.dead_letters).min(self.state)
-    }
-
-    /// Each with the name of its topic.
-    pub fn by_topic<'a>(&'a mut self, names: &'a TopicNames) -> [(&'a str, &'a mut usize); 4] {
-        [
-            (&names.touches, &mut self.touches),
-            (&names.orders, &mut self.orders),
-            (&names.dead_letters, &mut self.dead_letters),
-            (&names.state, &mut self.state),
-        ]
-    }
-}
-
-/// The oldest record that a topic takes; by default any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OldestAccepted {
-    /// How old it may be when it is written, as the broker tells.
-    pub age: Option<Duration>,
-    /// The broker has refused one of an earlier time.
-    pub learned: Option<UnixMillis>,
-}
-
-impl OldestAccepted {
-    /// Whether a record may be of any time.
-    fn is_any(self) -> bool {
-        self == OldestAccepted::default()
-    }
-
-    /// The earliest time that is taken at `now`.
-    fn at(&self, now: UnixMillis) -> Option<UnixMillis> {
-        let milliseconds = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let told = self.age.map(|age| UnixMillis(now.0.saturating_sub(milliseconds(age))));
-        told.max(self.learned)
-    }
-}
-
-/// Of the topics of events, whose records carry the times of facts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OldestEvents {
-    pub touches: OldestAccepted,
-    pub orders: OldestAccepted,
-}
-
-/// Tells the latest time that a record may carry now. Kafka refuses one that is an hour ahead of the broker, and with it
-/// the whole transaction, again and again.
-pub type RecordClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
-
-/// One record on its way to the producer.
-pub struct Record<'a> {
-    pub topic: &'a str,
-    /// By the hash of the key, if not given.
-    pub partition: Option<i32>,
-    pub key: Option<&'a [u8]>,
-    pub headers: &'a [Header],
-    /// Nothing is a tombstone.
-    pub value: Option<&'a [u8]>,
-    pub timestamp: UnixMillis,
-}
 
 /// Makes records of batches.
 pub struct FactWriter {
@@ -254,43 +179,6 @@ fn length_max(event: &Event) -> usize {
         }
     };
     content + 2 * event.promoter.key().len() + FIXED_BYTES_MAX + RECORD_OVERHEAD
-}
-
-/// The topic of the dead letters, and the largest record that it takes.
-pub struct DeadLetterTopic<'a> {
-    pub topic: &'a str,
-    pub limit: usize,
-}
-
-impl DeadLetterTopic<'_> {
-    /// Dead letters must always fit: one that does not is cut further.
-    pub fn write<E>(
-        &self,
-        letter: &DeadLetter,
-        encoders: &Encoders,
-        now: UnixMillis,
-        buffer: &mut Vec<u8>,
-        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let key = letter.promoter.as_ref().map(|promoter| promoter.key().as_bytes());
-        let room = self.limit.saturating_sub(RECORD_OVERHEAD + key.map_or(0, <[u8]>::len));
-        let mut letter = letter.clone();
-        loop {
-            buffer.clear();
-            match encoders.dead_letter(&letter, buffer) {
-                Ok(()) if buffer.len() <= room || letter.is_smallest() => break,
-                Ok(()) => {
-                    let raw_bytes = letter.raw.len().saturating_sub(buffer.len() - room);
-                    letter = letter.cut_to(raw_bytes);
-                }
-                Err(error) => {
-                    tracing::error!(%error, reason = letter.reason, "dead letter can't be encoded");
-                    return Ok(());
-                }
-            }
-        }
-        send(Record { topic: self.topic, partition: None, key, headers: &[], value: Some(buffer), timestamp: now })
-    }
 }
 
 fn row_id(event: &Event) -> FactId {

@@ -12,6 +12,8 @@
 
 pub mod records;
 
+mod topics;
+
 mod progress;
 
 mod again;
@@ -35,11 +37,11 @@ use crate::avro::material::ResultEncoder;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
-use crate::kafka::client::topics::{self, AcceptedRecords};
-use crate::kafka::facts_log::records::{RecordClock, SizeLimits};
+use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
 use crate::kafka::group::membership::Assignment;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
+use crate::kafka::transaction::record::RecordClock;
 use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions, Written};
 use crate::requests::log::{AnswerBatch, OpenedRequests};
 
@@ -100,7 +102,7 @@ impl CommitLog for RequestsLog {
         let (prepared, started) = (self.parts.clone(), self.parts.clone());
         let prepare = || {
             let parts = prepared.clone();
-            async move { topics::prepare_requests(&parts.settings, &parts.topics).await }
+            async move { topics::prepare(&parts.settings, &parts.topics).await }
         };
         self.partitions.open(prepare, move |learned, told, assignment| started.start(learned, &told, assignment)).await
     }
@@ -158,7 +160,7 @@ impl RequestsLogOpener {
             reply_topics: topics.filter_map(takes).collect(),
             closed: self.closed.clone(),
             dead_letters: dead_letters.clone(),
-            dead_letters_limit: takes(dead_letters).map_or(SizeLimits::KAFKA_DEFAULT, |(_, takes)| takes.bytes),
+            dead_letters_limit: takes(dead_letters).map_or(RECORD_BYTES_DEFAULT, |(_, takes)| takes.bytes),
             state: self.settings.topics.state.clone(),
             state_limit: takes(&self.settings.topics.state).map_or(STATE_BYTES_MIN, |(_, takes)| takes.bytes),
             encoders: self.encoders.clone(),

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kafka::facts_log::records::OldestAccepted;
 use crate::model::time::UnixMillis;
 
 /// Below this nothing is halved any more.
@@ -14,6 +13,29 @@ const LIMIT_MIN: usize = 1024;
 const STEP_MIN: i64 = 60_000;
 /// A record that is less old is refused for another reason: the broker's clock is behind.
 const OLD_MIN: Duration = Duration::from_secs(3600);
+
+/// The oldest record that a topic takes; by default any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OldestAccepted {
+    /// How old it may be when it is written, as the broker tells.
+    pub age: Option<Duration>,
+    /// The broker has refused one of an earlier time.
+    pub learned: Option<UnixMillis>,
+}
+
+impl OldestAccepted {
+    /// Whether a record may be of any time.
+    pub(in crate::kafka) fn is_any(self) -> bool {
+        self == OldestAccepted::default()
+    }
+
+    /// The earliest time that is taken at `now`.
+    pub(in crate::kafka) fn at(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let milliseconds = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let told = self.age.map(|age| UnixMillis(now.0.saturating_sub(milliseconds(age))));
+        told.max(self.learned)
+    }
+}
 
 /// What is believed of each topic. A broker that goes on refusing what it says it takes is believed less and less: the
 /// largest size is halved with each refusal, and the oldest time moves on, until the broker tells another one.

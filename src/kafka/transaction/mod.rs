@@ -53,11 +53,15 @@
 //! broker refuse whatever is still on its way. Nothing need be read anew for that: what was committed is known, and
 //! whether this instance is still the owner is checked with the offsets.
 
+pub mod record;
+
+pub(super) mod dead_letters;
+
 mod producer;
 
 mod generation;
 
-pub(super) mod limits;
+pub mod limits;
 
 pub(super) mod partition_session;
 
@@ -75,8 +79,8 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::ClientSetup;
-use crate::kafka::facts_log::records::Record;
 use crate::kafka::group::membership::Assignment;
+use crate::kafka::transaction::record::Record;
 use crate::model::time::UnixMillis;
 
 /// librdkafka sends a request again when its connection broke or its time ran out; a commit that is answered within

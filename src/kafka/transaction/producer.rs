@@ -16,7 +16,7 @@ use crate::commit::log::OpenError;
 use crate::kafka::client::context::{self, LogContext};
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::{ClientSetup, Supplied};
-use crate::kafka::facts_log::records::Record;
+use crate::kafka::transaction::record::Record;
 use crate::model::time::{UnixMillis, UnixTime};
 
 /// How long one step is tried before it counts as failed.

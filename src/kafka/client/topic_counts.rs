@@ -1,0 +1,80 @@
+//! How many partitions the topics have that exist.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+
+use super::lookup::{LookupError, TopicCount, TopicLookup};
+use super::settings::Settings;
+use super::topic_settings::TopicKind;
+use crate::commit::log::OpenError;
+
+/// How long one question to a broker may take.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at topics that are waited for.
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+/// By the topics' names.
+pub(super) type TopicCounts = HashMap<String, TopicCount>;
+
+/// How many partitions each of the `wanted` topics has that exists. A missing right, and brokers that can't be asked, are
+/// errors, but for the topics of others.
+pub(super) async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<TopicCounts, OpenError> {
+    let wanted: Vec<(String, TopicKind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
+    let settings = settings.clone();
+    let counted = tokio::task::spawn_blocking(move || count_each(&settings, wanted));
+    counted.await.unwrap_or_else(|error| Err(OpenError::Again(format!("asking for topics: {error}"))))
+}
+
+/// Blocks.
+fn count_each(settings: &Settings, wanted: Vec<(String, TopicKind)>) -> Result<TopicCounts, OpenError> {
+    let lookup = TopicLookup::open(settings).map_err(again)?;
+    let mut counts = TopicCounts::new();
+    for (topic, kind) in wanted {
+        let count = count(&lookup, &topic, kind, CALL_TIMEOUT)?;
+        counts.extend(count.map(|count| (topic, count)));
+    }
+    Ok(counts)
+}
+
+/// What may not be looked at is as good as missing, where it is somebody else's.
+fn count(
+    lookup: &TopicLookup<'_>,
+    topic: &str,
+    kind: TopicKind,
+    bound: Duration,
+) -> Result<Option<TopicCount>, OpenError> {
+    match lookup.count(topic, "DESCRIBE", bound) {
+        Ok(count) => Ok(count),
+        Err(LookupError::Call(reason)) => Err(OpenError::Again(reason)),
+        Err(_) if kind == TopicKind::OtherReplies => Ok(None),
+        Err(LookupError::NoRight(reason)) => Err(OpenError::Stop(reason)),
+        Err(LookupError::Topic(reason)) => Err(OpenError::Again(reason)),
+    }
+}
+
+pub(super) fn again(error: KafkaError) -> OpenError {
+    OpenError::Again(format!("the topics can't be looked at: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::kafka::client::settings::tests::settings;
+
+    #[test]
+    fn without_a_broker_the_error_says_where_none_was_found() {
+        // The port of a service that nobody runs any more.
+        let settings = settings(&[("bootstrap.servers", "127.0.0.1:1")]);
+        let (lookup, began, bound) =
+            (TopicLookup::open(&settings).unwrap(), Instant::now(), Duration::from_millis(500));
+        let Err(OpenError::Again(reason)) = count(&lookup, "touches", TopicKind::Events, bound) else {
+            panic!("it may be tried again")
+        };
+        assert!(reason.contains("bootstrap.servers \"127.0.0.1:1\""), "{reason}");
+        assert!(began.elapsed() < CALL_TIMEOUT, "it does not wait for longer than it was told to");
+    }
+}

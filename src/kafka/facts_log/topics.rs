@@ -1,0 +1,65 @@
+//! The topics of the polls: what they must be like, and what they take.
+
+use crate::commit::log::OpenError;
+use crate::kafka::client::settings::{Settings, TopicNames};
+use crate::kafka::client::topic_settings::{RECORD_BYTES_DEFAULT, TopicAges, TopicKind};
+use crate::kafka::client::topics::{self, FoundTopics};
+use crate::kafka::facts_log::limits::SizeLimits;
+use crate::model::age::AgeLimits;
+
+/// What the topics are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FactTopics {
+    /// Partitions of the registry topic, and of the state topic.
+    pub partitions: i32,
+    pub limits: SizeLimits,
+    /// Of the topics of events.
+    pub touches: TopicAges,
+    pub orders: TopicAges,
+}
+
+/// Makes the topics what they have to be, or says everything that is wrong with them.
+pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
+    let names = &settings.topics;
+    let mut found = topics::find(settings, &kinds(names)).await?;
+    let partitions = |topic: &String| found.counts.get(topic).map(|count| count.partitions);
+    let (registry, state) = (partitions(&names.registry), partitions(&names.state));
+    if let (Some(registry), Some(state)) = (registry, state)
+        && registry != state
+    {
+        found.problems.push(format!(
+            "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
+             once promoters have been polled",
+            names.state, names.registry
+        ));
+    }
+    found.require_sound()?;
+    let FoundTopics { takes, ages, .. } = found;
+    let limit = |topic: &String| takes.get(topic).map_or(RECORD_BYTES_DEFAULT, |takes| takes.bytes);
+    let limits = SizeLimits {
+        touches: limit(&names.touches),
+        orders: limit(&names.orders),
+        dead_letters: limit(&names.dead_letters),
+        state: limit(&names.state),
+    };
+    let ages = |topic: &String| ages.get(topic).copied().unwrap_or_default();
+    let (touches, orders) = (ages(&names.touches), ages(&names.orders));
+    Ok(FactTopics { partitions: registry.unwrap_or(1), limits, touches, orders })
+}
+
+impl FactTopics {
+    /// How old a fact may be, for whoever decides where a feed begins.
+    pub fn age_limits(&self, names: &TopicNames) -> AgeLimits {
+        AgeLimits { touches: self.touches.limits(&names.touches), orders: self.orders.limits(&names.orders) }
+    }
+}
+
+fn kinds(names: &TopicNames) -> [(&str, TopicKind); 5] {
+    [
+        (&names.registry, TopicKind::Table),
+        (&names.state, TopicKind::Table),
+        (&names.touches, TopicKind::Events),
+        (&names.orders, TopicKind::Events),
+        (&names.dead_letters, TopicKind::DeadLetters),
+    ]
+}

@@ -1,0 +1,27 @@
+//! The topics of the requests: what they must be like, and what they take.
+
+use std::collections::HashMap;
+
+use crate::commit::log::OpenError;
+use crate::kafka::client;
+use crate::kafka::client::settings::{RequestTopics, Settings};
+use crate::kafka::client::topic_settings::{AcceptedRecords, TopicKind};
+
+/// Makes the topics what they have to be, or says everything that is wrong with them. Gives what each takes that
+/// exists, by name: a reply topic that is somebody else's may be missing.
+pub async fn prepare(
+    settings: &Settings,
+    topics: &RequestTopics,
+) -> Result<HashMap<String, AcceptedRecords>, OpenError> {
+    let mut wanted = vec![
+        (topics.requests.as_str(), TopicKind::Commands),
+        (topics.results.as_str(), TopicKind::Commands),
+        (settings.topics.dead_letters.as_str(), TopicKind::DeadLetters),
+        (settings.topics.state.as_str(), TopicKind::OthersTable),
+    ];
+    let others = topics.reply_topics.iter().map(String::as_str).filter(|topic| *topic != topics.results);
+    wanted.extend(others.map(|topic| (topic, TopicKind::OtherReplies)));
+    let found = client::topics::find(settings, &wanted).await?;
+    found.require_sound()?;
+    Ok(found.takes)
+}
