@@ -39,13 +39,23 @@ use crate::model::time::UnixTime;
 use crate::poll::reports::Reports;
 use crate::poll::scheduler::Scheduler;
 use crate::supervisor::Pipeline;
-use crate::upstream::client::Client;
+use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
 mod beginning;
+mod clocks;
 mod summary;
 
 use beginning::Beginning;
+
+/// An app as it is configured.
+#[derive(Clone, Debug)]
+pub struct AppSettings {
+    pub client: ClientSettings,
+    pub promoters: Vec<PolledPromoter>,
+    /// How long a promoter with a permanent error is left alone.
+    pub parked_for: Duration,
+}
 
 /// An app with its client and whom to poll for it.
 pub struct PolledApp<T> {
@@ -116,7 +126,16 @@ impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
     }
 }
 
+/// The write queue holds as much as a few batches, and at least this much.
+const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
+
 impl<T: Transport> Session<T> {
+    /// Polls `apps` and commits what that brings in batches within `bounds`.
+    pub fn new(apps: Vec<PolledApp<T>>, bounds: BatchBounds) -> Session<T> {
+        let queue_bytes = QUEUE_BYTES_MIN.max(2 * bounds.bytes_max);
+        Session { apps: Arc::new(apps), bounds, queue_bytes, totals: Arc::default() }
+    }
+
     /// Whom it polls, whoever owns them.
     pub fn roster(&self) -> Roster {
         let apps = self.apps.clone();
@@ -170,6 +189,12 @@ impl<T: Transport> Session<T> {
 }
 
 impl<T: Transport> PolledApp<T> {
+    /// A promoter with a permanent error is left alone for `parked_for`.
+    pub fn new(client: Client<T>, promoters: Vec<PolledPromoter>, parked_for: Duration) -> PolledApp<T> {
+        let (app, client) = (client.app_id().clone(), Arc::new(client));
+        PolledApp { app, client, promoters, parked_for, reports: Arc::default() }
+    }
+
     /// Polls until cancelled, each feed once its first cursor is durable.
     async fn poll(&self, beginning: Beginning, queue: WriteSender, end: CancellationToken) {
         let begun = end.run_until_cancelled(beginning.made_durable(self, &queue)).await;

@@ -20,7 +20,6 @@ use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
-use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -114,7 +113,6 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
         },
         budgets: BTreeMap::new(),
         in_flight: 4,
-        reading: Buffer::new(2 << 20),
     };
     let minute = Duration::from_secs(60);
     let touches = FeedPlan { settings: PollSettings { every: minute, idle_every: minute, lateness: 600 }, start_from };

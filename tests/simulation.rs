@@ -41,7 +41,6 @@ use promoter_connector::simulator::options::Days;
 use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, SimulatedTransport, World};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
-use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -168,7 +167,6 @@ fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: St
             },
             budgets: BTreeMap::new(),
             in_flight: 8,
-            reading: Buffer::new(2 << 20),
         };
         let promoter = |id: &String| PolledPromoter {
             promoter: Promoter::new(&app, id).unwrap(),

@@ -28,7 +28,7 @@ use promoter_connector::retry::{JITTER, RetrySettings};
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
-use promoter_connector::upstream::buffer::{Buffer, Buffers};
+use promoter_connector::upstream::buffer::Buffers;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::http::{HttpSettings, HttpTransport};
 use promoter_connector::upstream::token::TokenSource;
@@ -101,10 +101,11 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
     let app = AppId::new("wx_simulated").unwrap();
     let http = HttpSettings {
         timeout: Duration::from_secs(15),
+        in_flight: 64,
         response_max: 16 << 20,
-        buffers: Buffers::new(128 << 20),
-        idle_connections_max: 64,
+        buffered_max: 128 << 20,
     };
+    let buffers = Buffers::new(http.buffered_max);
     let settings = ClientSettings {
         app_id: app.clone(),
         id_kind: IdKind::OpenId,
@@ -119,7 +120,6 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
         },
         budgets: BTreeMap::new(),
         in_flight: 64,
-        reading: Buffer::new(2 << 20),
     };
     let polling = PollSettings { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
     let promoter = |number: u32| PolledPromoter {
@@ -131,7 +131,7 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
         refunds_start: StartFrom::Earliest,
     };
     PolledApp {
-        client: Arc::new(Client::new(settings, HttpTransport::new(http).unwrap())),
+        client: Arc::new(Client::new(settings, HttpTransport::new(http, buffers).unwrap())),
         promoters: (1..=PROMOTERS).map(promoter).collect(),
         parked_for: Duration::from_secs(900),
         reports: Arc::default(),

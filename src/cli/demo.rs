@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, duration, signals, stdout};
 use crate::demo::{self, Plan};
-use crate::telemetry::log;
+use crate::telemetry::log::{self, LogFormat, LogSettings};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -24,8 +25,8 @@ pub struct Options {
 /// once and everything asked for was answered once. Where nobody looks on any more it ends at once.
 pub fn run(options: &Options) -> Result<(), Failure> {
     // Only what needs attention: the events are what should be read.
-    let level = "warn".parse().expect("warn is a level");
-    log::start(&level, log::Format::Text)?;
+    let level = "warn".parse().context("warn is a level")?;
+    log::start(&LogSettings { level, format: LogFormat::Text })?;
     let plan = Plan { seed: options.seed.unwrap_or_else(|| rand::random::<u16>().into()), duration: options.duration };
     let runtime = super::runtime()?;
     let outcome = runtime.block_on(async {

@@ -15,8 +15,10 @@ use crate::app;
 use crate::avro::decode::{Decoded, Decoder};
 use crate::avro::framing::Framing;
 use crate::avro::material::RequestEncoder;
+use crate::avro::registry::RegistrySettings;
 use crate::avro::schemas::RecordKind;
-use crate::config::Asking;
+use crate::config::{RequestClientConfig, RequestSettings};
+use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::requests_log::request_client::RequestClient;
 use crate::model::material::MaterialRequest;
 use crate::model::time::UnixMillis;
@@ -76,12 +78,13 @@ pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
             "--show draws on a terminal, and stdout is none; --out FILE keeps the QR code".into(),
         ));
     }
-    let asking = Asking::load(path, &|name| std::env::var(name).ok())?;
-    log::start(&asking.log.level, asking.log.format)?;
-    if !asking.commands.enabled {
+    let config = RequestClientConfig::load(path, &|name| std::env::var(name).ok())?;
+    log::start(&config.log)?;
+    let RequestClientConfig { kafka, schema_registry, requests, .. } = config;
+    let Some(RequestSettings { topics, .. }) = requests else {
         return Err(Failure::Refused("commands.enabled is false: no connector of this configuration answers".into()));
-    }
-    let reply = ask(&asking, options)?;
+    };
+    let reply = ask(&kafka, schema_registry, &topics, options)?;
     let image = image(&reply)?;
     let kept = keep(image.as_deref(), options.out.as_deref());
     let is_kept = kept.as_ref().is_ok_and(|kept| *kept);
@@ -127,25 +130,25 @@ fn succeeded(reply: &Decoded) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ask(asking: &Asking, options: &Options) -> anyhow::Result<Decoded> {
+fn ask(
+    kafka: &Settings,
+    schema_registry: Option<RegistrySettings>,
+    topics: &RequestTopics,
+    options: &Options,
+) -> anyhow::Result<Decoded> {
     let until = Instant::now() + options.timeout;
-    let topics = app::command_topics(&asking.topics, &asking.commands);
-    let framings = async {
-        let framings = app::command_framings(asking.schema_registry.as_ref(), &topics);
-        tokio::time::timeout_at(until.into(), framings).await
-    };
-    let framings = super::runtime()?.block_on(framings);
-    let (requests, results) = framings.context("the schema registry gives no answer")??;
-    let result_id = match results {
+    let framings =
+        async { tokio::time::timeout_at(until.into(), app::material_framings(schema_registry, topics)).await };
+    let framings = super::runtime()?.block_on(framings).context("the schema registry gives no answer")??;
+    let result_id = match framings.result {
         Framing::Confluent { schema_id } => Some((schema_id, RecordKind::MaterialResult)),
         Framing::SingleObject => None,
     };
     let decoder = Decoder::new(result_id);
-    let settings = app::settings(&asking.connector, &asking.kafka, &asking.topics);
-    let client = RequestClient::open(&settings, &topics, until).map_err(anyhow::Error::msg)?;
+    let client = RequestClient::open(kafka, topics, until).map_err(anyhow::Error::msg)?;
     let request = request(options, until);
     let mut value = Vec::new();
-    RequestEncoder::new(requests).encode(&request, &mut value)?;
+    RequestEncoder::new(framings.request).encode(&request, &mut value)?;
     client.put(&format!("{}/{}", options.app, options.promoter), &value, until).map_err(anyhow::Error::msg)?;
     while let Some(reply) = client.next_reply(until + REPLY_GRACE).map_err(anyhow::Error::msg)? {
         // Others ask too, and their replies need not be readable here.

@@ -16,7 +16,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     // First of all: a signal counts from here on.
     runtime.block_on(async { signals::cancel_on_signal(stop.clone()).and_then(|()| signals::outlive_hangup()) })?;
     let config = prepare(path)?;
-    let result = runtime.block_on(app::run(&config, stop));
+    let result = runtime.block_on(app::run(config, stop));
     // Blocking calls into librdkafka may still be under way; nothing waits for them any more.
     runtime.shutdown_background();
     result.map_err(failure)
@@ -32,6 +32,6 @@ fn failure(error: anyhow::Error) -> Failure {
 /// Reads the configuration at `path` with the environment of this process, and starts logging as it says.
 pub fn prepare(path: &Path) -> Result<Config, Failure> {
     let config = Config::load(path, &|name| std::env::var(name).ok())?;
-    log::start(&config.log.level, config.log.format)?;
+    log::start(&config.log)?;
     Ok(config)
 }

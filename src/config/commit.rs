@@ -5,24 +5,15 @@ use std::time::Duration;
 use super::reader::quantity::{duration, size};
 use super::reader::section::Section;
 use super::reader::value::number;
+use crate::commit::committer::BatchBounds;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commit {
-    /// How long a transaction waits for more; at most 10 s, far below the broker's limit for an open one.
-    pub linger: Duration,
-    pub events_max: usize,
-    /// Of the encoded records.
-    pub bytes_max: usize,
-}
-
-impl Commit {
-    pub fn read(mut section: Section) -> Commit {
-        let commit = Commit {
-            linger: section.or("linger", Duration::from_millis(50), duration("0ms", "10s")),
-            events_max: section.or("events_max", 10_000, number(1..=1_000_000)),
-            bytes_max: section.or("bytes_max", 8 << 20, size("64KiB", "256MiB")),
-        };
-        section.end();
-        commit
-    }
+pub fn read(mut section: Section) -> BatchBounds {
+    let bounds = BatchBounds {
+        // Far below the broker's limit for an open transaction.
+        linger: section.or("linger", Duration::from_millis(50), duration("0ms", "10s")),
+        events_max: section.or("events_max", 10_000, number(1..=1_000_000)),
+        bytes_max: section.or("bytes_max", 8 << 20, size("64KiB", "256MiB")),
+    };
+    section.end();
+    bounds
 }

@@ -2,55 +2,50 @@
 
 use std::time::Duration;
 
-use super::reader::document::Value;
+use super::reader::document::TomlValue;
 use super::reader::problem::Mistake;
 use super::reader::quantity::duration;
 use super::reader::section::Section;
 use super::reader::value::{boolean, quoted};
-use crate::model::feed::{Feed, StartFrom};
+use crate::model::feed::{Feed, PerFeed, StartFrom};
+use crate::model::pacing::PollSettings;
+use crate::model::promoter::Promoter;
+use crate::session::{FeedPlan, PolledPromoter};
 
-/// How one feed of one app is polled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedSettings {
-    pub enabled: bool,
-    /// The pace of an active promoter; at least 100 ms.
-    pub every: Duration,
-    /// The pace that a quiet promoter slows down to; never shorter than `every`.
-    pub idle_every: Duration,
-    /// How far behind its cursor the feed still looks; at least 1 s. For orders, counted from the end of the day.
-    pub lateness: Duration,
-    pub start_from: StartFrom,
+/// How an app's feeds are polled for a promoter of whom nothing else is said.
+pub struct AppFeeds {
+    /// A feed that is absent is polled for nobody.
+    polled: PerFeed<Option<FeedPlan>>,
+    /// Polled or not.
+    refunds: FeedPlan,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Feeds {
-    pub touches: FeedSettings,
-    pub orders: FeedSettings,
-    pub refunds: FeedSettings,
-}
-
-impl Feeds {
-    pub fn of(&self, feed: Feed) -> &FeedSettings {
-        match feed {
-            Feed::Touches => &self.touches,
-            Feed::Orders => &self.orders,
-            Feed::Refunds => &self.refunds,
+impl AppFeeds {
+    /// What is polled for `promoter`: of the feeds that the app polls all, or those of `only`; from `start_from` on, or from
+    /// where the app's feeds begin.
+    pub fn polled_for(
+        &self,
+        promoter: Promoter,
+        only: Option<&[Feed]>,
+        start_from: Option<StartFrom>,
+    ) -> PolledPromoter {
+        let begun = |plan: FeedPlan| FeedPlan { start_from: start_from.unwrap_or(plan.start_from), ..plan };
+        let is_wanted = |feed: Feed| only.is_none_or(|only| only.contains(&feed));
+        let refunds = begun(self.refunds);
+        PolledPromoter {
+            promoter,
+            feeds: PerFeed::new(|feed| self.polled[feed].filter(|_| is_wanted(feed)).map(begun)),
+            refunds_lateness: refunds.settings.lateness,
+            refunds_start: refunds.start_from,
         }
     }
-
-    /// The feeds that are polled at all.
-    pub fn enabled(&self) -> impl Iterator<Item = Feed> {
-        Feed::ALL.into_iter().filter(|feed| self.of(*feed).enabled)
-    }
 }
 
-/// Settings while they are layered: where a feed starts may depend on another feed, so it is settled last.
-#[derive(Clone)]
-struct Draft {
+/// A feed's settings while they are layered: where it starts may depend on another feed, so it is settled last.
+#[derive(Clone, Copy)]
+struct FeedDraft {
     enabled: bool,
-    every: Duration,
-    idle_every: Duration,
-    lateness: Duration,
+    settings: PollSettings,
     start_from: Option<StartFrom>,
 }
 
@@ -58,80 +53,78 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-impl Draft {
-    fn default_of(feed: Feed) -> Draft {
+impl FeedDraft {
+    fn default_of(feed: Feed) -> FeedDraft {
         let (every, idle_every, lateness) = match feed {
             Feed::Touches => (MINUTE, 15 * MINUTE, 10 * MINUTE),
             Feed::Orders => (MINUTE, 15 * MINUTE, 12 * HOUR),
             Feed::Refunds => (HOUR, 6 * HOUR, 7 * DAY),
         };
-        Draft { enabled: true, every, idle_every, lateness, start_from: None }
+        let settings = PollSettings { every, idle_every, lateness: seconds(lateness) };
+        FeedDraft { enabled: true, settings, start_from: None }
     }
 
     /// What `section` says, over `base`.
-    fn read(mut section: Section, base: &Draft) -> Draft {
-        let draft = Draft {
-            enabled: section.or("enabled", base.enabled, boolean),
-            every: section.or("every", base.every, duration("100ms", "30d")),
-            idle_every: section.or("idle_every", base.idle_every, duration("100ms", "30d")),
-            lateness: section.or("lateness", base.lateness, duration("1s", "400d")),
-            start_from: section.optional("start_from", start_from).or(base.start_from),
+    fn read(mut section: Section, base: FeedDraft) -> FeedDraft {
+        let enabled = section.or("enabled", base.enabled, boolean);
+        let settings = PollSettings {
+            every: section.or("every", base.settings.every, duration("100ms", "30d")),
+            idle_every: section.or("idle_every", base.settings.idle_every, duration("100ms", "30d")),
+            lateness: section.or("lateness", base.settings.lateness, lateness),
         };
-        if (section.has("every") || section.has("idle_every")) && draft.idle_every < draft.every {
+        let start_from = section.optional("start_from", start_from).or(base.start_from);
+        if (section.has("every") || section.has("idle_every")) && settings.idle_every < settings.every {
             let what = "is shorter than every, the pace it is to slow down from";
             section.problem("idle_every", Mistake::new(what, "write one that is at least as long"));
         }
         section.end();
-        draft
-    }
-
-    fn settle(&self, start_from: StartFrom) -> FeedSettings {
-        let Draft { enabled, every, idle_every, lateness, .. } = *self;
-        FeedSettings { enabled, every, idle_every, lateness, start_from }
+        FeedDraft { enabled, settings, start_from }
     }
 }
 
 /// All feeds while they are layered.
-pub struct FeedDrafts {
-    touches: Draft,
-    orders: Draft,
-    refunds: Draft,
-}
+pub struct FeedDrafts(PerFeed<FeedDraft>);
 
 impl FeedDrafts {
     pub fn defaults() -> FeedDrafts {
-        FeedDrafts {
-            touches: Draft::default_of(Feed::Touches),
-            orders: Draft::default_of(Feed::Orders),
-            refunds: Draft::default_of(Feed::Refunds),
-        }
+        FeedDrafts(PerFeed::new(FeedDraft::default_of))
     }
 
     /// What `section` says, over `self`.
     pub fn overridden_by(&self, mut section: Section) -> FeedDrafts {
-        let drafts = FeedDrafts {
-            touches: Draft::read(section.section("touches"), &self.touches),
-            orders: Draft::read(section.section("orders"), &self.orders),
-            refunds: Draft::read(section.section("refunds"), &self.refunds),
-        };
+        let read = |feed: Feed| FeedDraft::read(section.section(feed.name()), self.0[feed]);
+        let drafts = FeedDrafts(PerFeed::new(read));
         section.end();
         drafts
     }
 
     /// Refunds start where orders do, unless they were told otherwise.
-    pub fn settle(&self) -> Feeds {
-        let orders_start = self.orders.start_from.unwrap_or(StartFrom::Now);
-        Feeds {
-            touches: self.touches.settle(self.touches.start_from.unwrap_or(StartFrom::Now)),
-            orders: self.orders.settle(orders_start),
-            refunds: self.refunds.settle(self.refunds.start_from.unwrap_or(orders_start)),
-        }
+    pub fn settle(&self) -> AppFeeds {
+        let plan = |feed: Feed| {
+            let own = self.0[feed].start_from;
+            let orders = (feed == Feed::Refunds).then(|| self.0[Feed::Orders].start_from).flatten();
+            let start_from = own.or(orders).unwrap_or(StartFrom::Now);
+            FeedPlan { settings: self.0[feed].settings, start_from }
+        };
+        let polled = PerFeed::new(|feed| self.0[feed].enabled.then(|| plan(feed)));
+        AppFeeds { polled, refunds: plan(Feed::Refunds) }
     }
 }
 
-fn start_from(value: &Value) -> Result<StartFrom, Mistake> {
+/// How far behind its cursor a feed still looks, in seconds; for orders, counted from the end of the day.
+fn lateness(value: &TomlValue) -> Result<i64, Mistake> {
+    duration("1s", "400d")(value).map(seconds)
+}
+
+/// Whole seconds, rounded up: a lateness is never cut short.
+fn seconds(duration: Duration) -> i64 {
+    let rounded = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i64::try_from(rounded).unwrap_or(i64::MAX)
+}
+
+fn start_from(value: &TomlValue) -> Result<StartFrom, Mistake> {
     let text = match value {
-        Value::Time(text) => text,
+        TomlValue::Time(text) => text,
         value => quoted(value)?,
     };
     text.parse().map_err(|_| Mistake::new("is no start", START_FROM_REMEDY))

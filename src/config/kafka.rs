@@ -1,48 +1,32 @@
 //! `[kafka]`: any librdkafka property, except where the promise of exactly once rests on the connector's own choice.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
-use super::reader::document::{Node, Value, join};
+use super::reader::document::{Node, TomlValue, join};
 use super::reader::problem::Mistake;
 use super::reader::secret;
 use super::reader::section::{Context, Section};
 use crate::kafka::client::properties::{self, Complaint};
 use crate::oauth::{self, Fault, Login};
 
-/// librdkafka's properties, as it spells them. They win over the connector's defaults.
-#[derive(Clone)]
-pub struct Kafka {
-    pub properties: Vec<(String, String)>,
-    /// Where brokers want tokens: the properties that say how these are come by are not among the others.
-    pub login: Option<Login>,
-}
-
-/// Names only: passwords and keys are among the values.
-impl fmt::Debug for Kafka {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.properties.iter().map(|(name, _)| name)).finish()
+/// librdkafka's properties, as it spells them; and how tokens are come by where brokers want some, the properties of which
+/// are not among the others.
+pub fn read(section: Section) -> (Vec<(String, String)>, Option<Login>) {
+    let mut entries = Vec::new();
+    flatten("", section.entries(), &mut entries);
+    if !entries.iter().any(|(name, _)| BOOTSTRAP.contains(&name.as_str())) {
+        let remedy = "write \"bootstrap.servers\" = \"host:9092\"";
+        section.problem(BOOTSTRAP[0], Mistake::new("is missing", remedy));
     }
-}
-
-impl Kafka {
-    pub fn read(section: Section) -> Kafka {
-        let mut entries = Vec::new();
-        flatten("", section.entries(), &mut entries);
-        if !entries.iter().any(|(name, _)| BOOTSTRAP.contains(&name.as_str())) {
-            let remedy = "write \"bootstrap.servers\" = \"host:9092\"";
-            section.problem(BOOTSTRAP[0], Mistake::new("is missing", remedy));
-        }
-        let mut reader = Reader { context: section.context(), properties: Vec::new(), lines: Vec::new() };
-        for (name, node) in entries {
-            reader.entry(&name, node);
-        }
-        let login = reader.login();
-        reader.ask_librdkafka();
-        Kafka { properties: reader.properties, login }
+    let mut reader = PropertyReader { context: section.context(), properties: Vec::new(), lines: Vec::new() };
+    for (name, node) in entries {
+        reader.entry(&name, node);
     }
+    let login = reader.login();
+    reader.ask_librdkafka();
+    (reader.properties, login)
 }
 
 /// The second is librdkafka's older name of the first.
@@ -82,22 +66,22 @@ fn flatten<'a>(path: &str, table: &'a [(String, Node)], entries: &mut Vec<(Strin
     for (key, node) in table {
         let name = join(path, key);
         match &node.value {
-            Value::Table(table) => flatten(&name, table, entries),
+            TomlValue::Table(table) => flatten(&name, table, entries),
             _ => entries.push((name, node)),
         }
     }
 }
 
-struct Reader<'a> {
+struct PropertyReader<'a> {
     context: &'a Context<'a>,
     properties: Vec<(String, String)>,
     /// Of each property.
     lines: Vec<usize>,
 }
 
-impl Reader<'_> {
+impl PropertyReader<'_> {
     fn entry(&mut self, name: &str, node: &Node) {
-        if matches!(node.value, Value::Reported) {
+        if matches!(node.value, TomlValue::Reported) {
             return;
         }
         match self.property(name, &node.value) {
@@ -109,7 +93,7 @@ impl Reader<'_> {
         }
     }
 
-    fn property(&self, name: &str, value: &Value) -> Result<(String, String), Mistake> {
+    fn property(&self, name: &str, value: &TomlValue) -> Result<(String, String), Mistake> {
         if let Some(secret_name) = name.strip_suffix("_file").filter(|name| SECRETS.contains(name)) {
             let read = if secret_name == "ssl.key.pem" { secret::from_file_of_lines } else { secret::from_file };
             let secret = read(value, self.context.directory)?;
@@ -117,10 +101,10 @@ impl Reader<'_> {
             return Ok((secret_name.to_owned(), secret.expose_secret().to_owned()));
         }
         let text = match value {
-            Value::Text(text) => text.clone(),
-            Value::Integer(integer) => integer.to_string(),
-            Value::Float(float) => float.to_string(),
-            Value::Boolean(boolean) => boolean.to_string(),
+            TomlValue::Text(text) => text.clone(),
+            TomlValue::Integer(integer) => integer.to_string(),
+            TomlValue::Float(float) => float.to_string(),
+            TomlValue::Boolean(boolean) => boolean.to_string(),
             _ => return Err(Mistake::new("is no property's value", "write a text, a number, true or false")),
         };
         self.refuse_second(name)?;

@@ -1,30 +1,22 @@
 //! `[log]`: how much is logged, and in which form.
 
-use super::reader::document::Value;
+use super::reader::document::TomlValue;
 use super::reader::problem::Mistake;
 use super::reader::section::Section;
 use super::reader::value::{text, word};
-use crate::telemetry::log::{Format, Level};
+use crate::telemetry::log::{LogFilter, LogFormat, LogSettings};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Log {
-    pub level: Level,
-    pub format: Format,
+pub fn read(mut section: Section) -> LogSettings {
+    let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let log = LogSettings {
+        level: section.or("level", LogFilter::default(), level),
+        format: section.or("format", LogFormat::default(), word(&formats)),
+    };
+    section.end();
+    log
 }
 
-impl Log {
-    pub fn read(mut section: Section) -> Log {
-        let formats = [("auto", Format::Auto), ("text", Format::Text), ("json", Format::Json)];
-        let log = Log {
-            level: section.or("level", Level::default(), level),
-            format: section.or("format", Format::default(), word(&formats)),
-        };
-        section.end();
-        log
-    }
-}
-
-fn level(value: &Value) -> Result<Level, Mistake> {
+fn level(value: &TomlValue) -> Result<LogFilter, Mistake> {
     let remedy = "write off, error, warn, info, debug or trace, or directives such as \"info,librdkafka=debug\"";
     text(value)?.parse().map_err(|_| Mistake::new("is no level", remedy))
 }

@@ -1,4 +1,5 @@
-//! The configuration, in two steps: the file's image (`document`), then what its sections mean.
+//! The configuration, in two steps: the file's image ([`reader`]), then what its sections mean: one file for each, which
+//! gives the settings of its subsystem as that subsystem defines them.
 //!
 //! Reading goes on after a mistake, so that every problem is reported at once. The result has no options left but
 //! for what can truly be absent, and later parts need not check anything again.
@@ -7,36 +8,31 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use feeds::FeedDrafts;
-use reader::document::{self, Table};
-use reader::environment::Lookup;
+use reader::document;
+use reader::environment::Environment;
 use reader::problem::{Mistake, Problems};
 use reader::secret;
 use reader::section::{Context, Section};
 
-pub use admin::Admin;
-pub use apps::App;
-pub use asking::Asking;
-pub use commands::Commands;
-pub use commit::Commit;
-pub use connector::Connector;
-pub use feeds::{FeedSettings, Feeds};
-pub use http::Http;
-pub use kafka::Kafka;
-pub use log::Log;
-pub use promoters::PromoterEntry;
-pub use quota::{InterfaceQuota, Quota};
+use crate::avro::registry::RegistrySettings;
+use crate::commit::committer::BatchBounds;
+use crate::kafka::client::settings::Settings;
+use crate::session::AppSettings;
+use crate::telemetry::log::LogSettings;
+use crate::upstream::http::HttpSettings;
+use apps::OfAllApps;
+use feeds::FeedDrafts;
+use retry::RetrySection;
+
+pub use commands::RequestSettings;
 pub use reader::problem::ConfigError;
-pub use retry::Retry;
-pub use schema_registry::{BasicAuth, SchemaRegistry};
-pub use token::TokenSource;
-pub use topics::{Retention, Topics};
+pub use reader::quantity::parse_duration;
+pub use request_client::RequestClientConfig;
 
 mod reader;
 
 mod admin;
 mod apps;
-mod asking;
 mod commands;
 mod commit;
 mod connector;
@@ -46,6 +42,7 @@ mod kafka;
 mod log;
 mod promoters;
 mod quota;
+mod request_client;
 mod retry;
 mod schema_registry;
 mod token;
@@ -54,23 +51,18 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
-pub use reader::quantity::parse_duration;
-
 /// Everything the connector is told. Its `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub connector: Connector,
-    pub kafka: Kafka,
-    pub topics: Topics,
-    pub schema_registry: Option<SchemaRegistry>,
-    /// At least one, each app once.
-    pub apps: Vec<App>,
-    pub commands: Commands,
-    pub commit: Commit,
-    pub retry: Retry,
-    pub http: Http,
-    pub admin: Admin,
-    pub log: Log,
+    pub kafka: Settings,
+    pub schema_registry: Option<RegistrySettings>,
+    /// At least one, each app once, with its promoters, each once.
+    pub apps: Vec<AppSettings>,
+    pub http: HttpSettings,
+    /// Absent where requests are not taken.
+    pub requests: Option<RequestSettings>,
+    pub commit: BatchBounds,
+    pub log: LogSettings,
 }
 
 /// A list of 100,000 promoters in the file itself has some three megabytes.
@@ -78,49 +70,69 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl Config {
     /// Reads the file at `path`. Relative paths in it begin in its directory; `environment` answers for `${NAME}`.
-    pub fn load(path: &Path, environment: Lookup) -> Result<Config, ConfigError> {
-        match read_file(path) {
-            Ok(text) => Config::parse(&text, path, environment),
-            Err(mistake) => {
-                let problems = Problems::default();
-                problems.add("", None, mistake);
-                Err(problems.into_error(path.to_owned()))
-            }
-        }
+    ///
+    /// # Errors
+    /// With every problem of the file.
+    pub fn load(path: &Path, environment: Environment) -> Result<Config, ConfigError> {
+        load(path, |text, problems| read(text, path, environment, problems, Config::read))
     }
 
     /// Reads `text` as if it stood in the file at `path`.
-    pub fn parse(text: &str, path: &Path, environment: Lookup) -> Result<Config, ConfigError> {
-        let directory = path.parent().unwrap_or(Path::new(""));
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path, environment: Environment) -> Result<Config, ConfigError> {
         let problems = Problems::default();
-        let config = Config::read(&document::parse(text, environment, &problems), directory, &problems);
-        config.filter(|_| problems.is_empty()).ok_or_else(|| problems.into_error(path.to_owned()))
+        let config = read(text, path, environment, &problems, Config::read);
+        without_problems(config, problems, path)
     }
 
     /// `None` only where a problem was reported; but a problem may also stand beside a result.
-    fn read(table: &Table, directory: &Path, problems: &Problems) -> Option<Config> {
-        if !problems.is_empty() && table.is_empty() {
-            // Not TOML: that everything is missing would be no news.
-            return None;
-        }
-        let context = Context { directory, problems };
-        let mut root = Section::root(table, &context);
-        let connector = Connector::read(root.section("connector"));
-        let kafka = Kafka::read(root.section("kafka"));
-        let topics = Topics::read(root.section("topics"));
-        let schema_registry = root.given("schema_registry").map(SchemaRegistry::read);
+    fn read(mut root: Section) -> Option<Config> {
+        let RequestClientConfig { kafka, schema_registry, requests, log } = RequestClientConfig::read(&mut root);
         let feeds = FeedDrafts::defaults().overridden_by(root.section("feeds"));
-        let apps = apps::read(&mut root, &feeds);
-        let commands = Commands::read(root.section("commands"), &topics);
-        let commit = Commit::read(root.section("commit"));
-        let retry = Retry::read(root.section("retry"));
-        let http = Http::read(root.section("http"));
-        let admin = Admin::read(root.section("admin"));
-        let log = Log::read(root.section("log"));
+        let commit = commit::read(root.section("commit"));
+        let retry = RetrySection::read(root.section("retry"));
+        let http = http::read(root.section("http"));
+        admin::check(root.section("admin"));
+        let apps = apps::read(&mut root, &OfAllApps { feeds, retry, in_flight: http.in_flight });
         root.end();
-        let apps = apps?;
-        Some(Config { connector, kafka, topics, schema_registry, apps, commands, commit, retry, http, admin, log })
+        Some(Config { kafka, schema_registry, apps: apps?, http, requests, commit, log })
     }
+}
+
+/// What `read` makes of the text of the file at `path`, or all that is wrong with it.
+fn load<C>(path: &Path, read: impl FnOnce(&str, &Problems) -> Option<C>) -> Result<C, ConfigError> {
+    let problems = Problems::default();
+    let config = match read_file(path) {
+        Ok(text) => read(&text, &problems),
+        Err(mistake) => {
+            problems.add("", None, mistake);
+            None
+        }
+    };
+    without_problems(config, problems, path)
+}
+
+fn without_problems<C>(config: Option<C>, problems: Problems, path: &Path) -> Result<C, ConfigError> {
+    config.filter(|_| problems.is_empty()).ok_or_else(|| problems.into_error(path.to_owned()))
+}
+
+/// What `meaning` makes of the root of the image of `text`.
+fn read<C>(
+    text: &str,
+    path: &Path,
+    environment: Environment,
+    problems: &Problems,
+    meaning: impl FnOnce(Section) -> Option<C>,
+) -> Option<C> {
+    let table = document::parse(text, environment, problems);
+    if !problems.is_empty() && table.is_empty() {
+        // Not TOML: that everything is missing would be no news.
+        return None;
+    }
+    let context = Context { directory: path.parent().unwrap_or(Path::new("")), problems };
+    meaning(Section::root(&table, &context))
 }
 
 fn read_file(path: &Path) -> Result<String, Mistake> {

@@ -5,24 +5,15 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use super::feeds::{Feeds, START_FROM_REMEDY};
-use super::reader::document::Value;
+use super::feeds::{AppFeeds, START_FROM_REMEDY};
+use super::reader::document::TomlValue;
 use super::reader::problem::Mistake;
 use super::reader::secret::{path, read_file};
 use super::reader::section::{Section, meant, nearest};
 use super::reader::value::text;
 use crate::model::feed::{Feed, StartFrom};
 use crate::model::promoter::{AppId, Promoter};
-
-/// A promoter that the configuration names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PromoterEntry {
-    pub promoter: Promoter,
-    /// What is polled for it: of the feeds that its app has enabled, all or those the file names.
-    pub feeds: Vec<Feed>,
-    /// Where its feeds begin, instead of where the app's do.
-    pub start_from: Option<StartFrom>,
-}
+use crate::session::PolledPromoter;
 
 /// A Mini Program has at most 100,000 promoters (official page), of some fifty bytes each.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -30,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const ROWS_REPORTED_MAX: usize = 20;
 
 /// Reads both keys of an app's section and reports every row that can't be read.
-pub fn read(section: &mut Section, app_id: &AppId, feeds: &Feeds) -> Vec<PromoterEntry> {
+pub fn read(section: &mut Section, app_id: &AppId, feeds: &AppFeeds) -> Vec<PolledPromoter> {
     let mut roll = Roll { app_id, feeds, entries: Vec::new(), places: HashMap::new() };
     for item in section.list("promoters", text) {
         match roll.met(&item.value, item.key.clone()) {
@@ -47,15 +38,15 @@ pub fn read(section: &mut Section, app_id: &AppId, feeds: &Feeds) -> Vec<Promote
     roll.entries
 }
 
-fn table(value: &Value, directory: &Path) -> Result<String, Mistake> {
+fn table(value: &TomlValue, directory: &Path) -> Result<String, Mistake> {
     read_file(&path(value, directory)?, FILE_BYTES_MAX, directory)
 }
 
 /// The promoters met so far, and where.
 struct Roll<'a> {
     app_id: &'a AppId,
-    feeds: &'a Feeds,
-    entries: Vec<PromoterEntry>,
+    feeds: &'a AppFeeds,
+    entries: Vec<PolledPromoter>,
     places: HashMap<Promoter, String>,
 }
 
@@ -72,9 +63,7 @@ impl Roll<'_> {
     }
 
     fn add(&mut self, promoter: Promoter, only: Option<&[Feed]>, start_from: Option<StartFrom>) {
-        let wanted = |feed: &Feed| only.is_none_or(|only| only.contains(feed));
-        let feeds = self.feeds.enabled().filter(wanted).collect();
-        self.entries.push(PromoterEntry { promoter, feeds, start_from });
+        self.entries.push(self.feeds.polled_for(promoter, only, start_from));
     }
 
     /// Adds the rows of a table; gives the mistakes of those that can't be read, each with its line.
@@ -215,10 +204,10 @@ mod tests {
         let (app_id, feeds) = (AppId::new("wx1").unwrap(), FeedDrafts::defaults().settle());
         let mut roll = Roll { app_id: &app_id, feeds: &feeds, entries: Vec::new(), places: HashMap::new() };
         let mistakes = roll.add_table(text);
-        let entry = |entry: &PromoterEntry| {
-            let feeds: Vec<&str> = entry.feeds.iter().map(|feed| feed.name()).collect();
-            let start = entry.start_from.map(|start| start.to_string()).unwrap_or_default();
-            format!("{} {} {start}", entry.promoter.promoter_id(), feeds.join("+"))
+        let entry = |entry: &PolledPromoter| {
+            let polled = Feed::ALL.into_iter().filter(|feed| entry.feeds[*feed].is_some());
+            let feeds: Vec<&str> = polled.map(Feed::name).collect();
+            format!("{} {} {}", entry.promoter.promoter_id(), feeds.join("+"), entry.refunds_start)
         };
         (roll.entries.iter().map(entry).collect(), mistakes.iter().map(Mistake::to_string).collect())
     }
@@ -227,14 +216,14 @@ mod tests {
     fn a_table_names_promoters_with_feeds_and_start() {
         let (entries, mistakes) = rows("promoter,feeds,start_from\noA,touches;refunds,earliest\noB, orders ,\noC\n");
         assert_eq!(mistakes, Vec::<String>::new());
-        assert_eq!(entries, ["oA touches+refunds earliest", "oB orders ", "oC touches+orders+refunds "]);
+        assert_eq!(entries, ["oA touches+refunds earliest", "oB orders now", "oC touches+orders+refunds now"]);
     }
 
     #[test]
     fn columns_may_be_missing_or_in_another_order() {
-        let (entries, mistakes) = rows("\u{feff}start_from,promoter\r\nnow,oA\r\n,oB\r\n");
+        let (entries, mistakes) = rows("\u{feff}start_from,promoter\r\nearliest,oA\r\n,oB\r\n");
         assert_eq!(mistakes, Vec::<String>::new());
-        assert_eq!(entries, ["oA touches+orders+refunds now", "oB touches+orders+refunds "]);
+        assert_eq!(entries, ["oA touches+orders+refunds earliest", "oB touches+orders+refunds now"]);
     }
 
     #[test]
@@ -242,7 +231,7 @@ mod tests {
         let table =
             "# ours\npromoter,feeds,start_from\n\noA\n# theirs\n\noA\noB,touchs\noC,,soon\n,touches\no D\noE,,,x\n";
         let (entries, mistakes) = rows(table);
-        assert_eq!(entries, ["oA touches+orders+refunds "]);
+        assert_eq!(entries, ["oA touches+orders+refunds now"]);
         assert_eq!(
             mistakes,
             [
@@ -299,7 +288,7 @@ mod tests {
     fn rows_are_counted_rightly_whatever_ends_and_fills_the_lines() {
         let table = "promoter,feeds\r\n\r\noA\r\n# theirs\r\n  \r\n\"oB\",\"touches;\r\norders\"\r\no C\r\n";
         let (entries, mistakes) = rows(table);
-        assert_eq!(entries, ["oA touches+orders+refunds ", "oB touches+orders "]);
+        assert_eq!(entries, ["oA touches+orders+refunds now", "oB touches+orders now"]);
         let lines: Vec<&str> =
             mistakes.iter().filter_map(|mistake| mistake.split_once(" h")).map(|(at, _)| at).collect();
         assert_eq!(lines, ["in its line 5", "in its line 8"]);

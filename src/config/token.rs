@@ -1,64 +1,54 @@
 //! `token` and `secret` of an app: where its access token comes from.
 
-use std::path::PathBuf;
-
 use secrecy::{ExposeSecret, SecretString};
 
-use super::reader::document::{Node, Value};
+use super::reader::document::{Node, TomlValue};
 use super::reader::problem::Mistake;
 use super::reader::secret::{self, path};
 use super::reader::section::Section;
 use super::reader::value::{whole_url, word};
+use crate::upstream::token::{TokenSource, TokenUrl};
 
-#[derive(Clone, Debug)]
-pub enum TokenSource {
-    /// `stable_token`, which several programs can ask for without harm.
-    Stable { secret: SecretString },
-    /// `token`, whose every fetch ends the last token's life.
-    Classic { secret: SecretString },
-    /// A file that another program keeps fresh; read again whenever a token is needed.
-    File { path: PathBuf },
-    /// An address that answers with the token, for companies with one token server; the address and the values of the
-    /// headers may hold a key.
-    Url { url: SecretString, headers: Vec<(String, SecretString)> },
-}
-
+/// The words of `token.source`.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum SourceWord {
     Stable,
     Classic,
     File,
     Url,
 }
 
-impl TokenSource {
-    /// Reads the keys `secret`, `secret_file` and `token` of an app. `None`: a problem was reported.
-    pub fn read(app: &mut Section) -> Option<TokenSource> {
-        let secret = app.secret("secret", "secret_file");
-        let mut token = app.section("token");
-        let kinds = [("stable", Kind::Stable), ("classic", Kind::Classic), ("file", Kind::File), ("url", Kind::Url)];
-        let kind = match token.has("source") {
-            true => token.optional("source", word(&kinds)),
-            false => token.optional("source", word(&kinds)).or(Some(Kind::Stable)),
-        };
-        let directory = app.context().directory;
-        let file = token.optional("path", |value| path(value, directory));
-        let url = token.optional("url", whole_url);
-        let headers = headers(token.section("headers"));
-        if let Some(kind) = kind {
-            report_key(&token, "path", kind == Kind::File, "source = \"file\"");
-            report_key(&token, "url", kind == Kind::Url, "source = \"url\"");
-            if kind != Kind::Url && token.has("headers") {
-                report_key(&token, "headers", false, "source = \"url\"");
-            }
+/// Reads the keys `secret`, `secret_file` and `token` of an app. `None`: a problem was reported.
+pub fn read(app: &mut Section) -> Option<TokenSource> {
+    let secret = app.secret("secret", "secret_file");
+    let mut token = app.section("token");
+    let kinds = [
+        ("stable", SourceWord::Stable),
+        ("classic", SourceWord::Classic),
+        ("file", SourceWord::File),
+        ("url", SourceWord::Url),
+    ];
+    let kind = match token.has("source") {
+        true => token.optional("source", word(&kinds)),
+        false => token.optional("source", word(&kinds)).or(Some(SourceWord::Stable)),
+    };
+    let directory = app.context().directory;
+    let file = token.optional("path", |value| path(value, directory));
+    let url = token.optional("url", whole_url);
+    let headers = headers(token.section("headers"));
+    if let Some(kind) = kind {
+        report_key(&token, "path", kind == SourceWord::File, "source = \"file\"");
+        report_key(&token, "url", kind == SourceWord::Url, "source = \"url\"");
+        if kind != SourceWord::Url && token.has("headers") {
+            report_key(&token, "headers", false, "source = \"url\"");
         }
-        token.end();
-        match kind? {
-            Kind::Stable => required_secret(app, secret).map(|secret| TokenSource::Stable { secret }),
-            Kind::Classic => required_secret(app, secret).map(|secret| TokenSource::Classic { secret }),
-            Kind::File => file.map(|path| TokenSource::File { path }),
-            Kind::Url => url.map(|url| TokenSource::Url { url, headers }),
-        }
+    }
+    token.end();
+    match kind? {
+        SourceWord::Stable => required_secret(app, secret).map(TokenSource::Stable),
+        SourceWord::Classic => required_secret(app, secret).map(TokenSource::Classic),
+        SourceWord::File => file.map(TokenSource::File),
+        SourceWord::Url => url.map(|url| TokenSource::Url(TokenUrl { url, headers })),
     }
 }
 
@@ -66,7 +56,7 @@ impl TokenSource {
 fn headers(section: Section) -> Vec<(String, SecretString)> {
     let entries = section.entries();
     let read = |(name, node): &(String, Node)| {
-        if matches!(node.value, Value::Reported) {
+        if matches!(node.value, TomlValue::Reported) {
             return None;
         }
         let value = header_name(name).and_then(|()| header_value(&node.value));
@@ -89,7 +79,7 @@ fn header_name(name: &str) -> Result<(), Mistake> {
     }
 }
 
-fn header_value(value: &Value) -> Result<SecretString, Mistake> {
+fn header_value(value: &TomlValue) -> Result<SecretString, Mistake> {
     let value = secret::from_value(value)?;
     match value.expose_secret().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         true => Ok(value),

@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, Parts, Schemas};
+use crate::app;
 use crate::config::Config;
 use crate::kafka::client::mock_cluster::MockCluster;
-use crate::kafka::client::settings::{RequestTopics, TopicPolicy};
+use crate::kafka::client::settings::{RequestTopics, Settings, TopicPolicy};
 use crate::simulator::ledger::LedgerVerdict;
 use asking::{Asker, Asking};
 use consumer::Follower;
@@ -46,6 +46,9 @@ const QUIET: Duration = Duration::from_secs(2);
 /// than any of its pauses.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Of each topic: a mock cluster answers no admin requests, so its topics are made here.
+const PARTITIONS: i32 = 3;
 
 const CONNECTOR: &str = include_str!("connector.toml");
 
@@ -75,19 +78,15 @@ pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Out
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;
     let mock_cluster = MockCluster::start().map_err(Error::msg)?;
-    let (parts, topics) = connector(&upstream, &mock_cluster)?;
+    let (config, topics) = connector(&upstream, &mock_cluster)?;
     introduce(&mut screen, plan, &upstream, &mock_cluster)?;
-    let (follower, records) = Follower::start(&parts.kafka, &topics.results);
-    let (asking, asked) = Asking::start(asker(&parts, &topics, &upstream));
+    let (follower, records) = Follower::start(&config.kafka, &topics.results);
+    let (asking, asked) = Asking::start(asker(&config.kafka, &topics, &upstream));
     let sources = Sources { records, asked, request_topic: topics.requests, world: upstream.world.clone() };
     let mut show = Show::new(screen, sources);
     let stop = CancellationToken::new();
-    let mut running = Running {
-        connector: tokio::spawn(app::run_parts(parts, Schemas::SINGLE_OBJECT, stop.clone())),
-        follower,
-        asking: Some(asking),
-        upstream,
-    };
+    let mut running =
+        Running { connector: tokio::spawn(app::run(config, stop.clone())), follower, asking: Some(asking), upstream };
 
     show.until(running.unless_broken(end_of(plan, interrupt))).await??;
     show.until(running.end_asking()).await??;
@@ -158,21 +157,21 @@ impl Running {
 }
 
 /// The connector as it is configured for the demo, and its topics, which are made.
-fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<(Parts, RequestTopics)> {
-    let config = config(&upstream.url, &mock_cluster.bootstrap_servers(), &upstream.facts_from.to_string())?;
-    let mut parts = app::build(&config)?;
-    parts.kafka.topic_policy = TopicPolicy::Trust;
-    let (names, commands) = (&parts.kafka.topics, app::command_topics(&config.topics, &config.commands));
+fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<(Config, RequestTopics)> {
+    let mut config = config(&upstream.url, &mock_cluster.bootstrap_servers(), &upstream.facts_from.to_string())?;
+    config.kafka.topic_policy = TopicPolicy::Trust;
+    let requests = config.requests.as_ref().context("the demo takes requests")?.topics.clone();
+    let names = &config.kafka.topics;
     let polled = [&names.touches, &names.orders, &names.dead_letters, &names.registry, &names.state];
-    for topic in polled.into_iter().chain([&commands.requests, &commands.results]) {
-        mock_cluster.create_topic(topic, config.topics.partitions).map_err(Error::msg)?;
+    for topic in polled.into_iter().chain([&requests.requests, &requests.results]) {
+        mock_cluster.create_topic(topic, PARTITIONS).map_err(Error::msg)?;
     }
-    Ok((parts, commands))
+    Ok((config, requests))
 }
 
-fn asker(parts: &Parts, topics: &RequestTopics, upstream: &Upstream) -> Asker {
+fn asker(settings: &Settings, topics: &RequestTopics, upstream: &Upstream) -> Asker {
     Asker {
-        settings: parts.kafka.clone(),
+        settings: settings.clone(),
         topic: topics.requests.clone(),
         app_id: upstream.app_id.clone(),
         promoters: upstream.asked_promoters.clone(),

@@ -19,7 +19,6 @@ use crate::retry::RetrySettings;
 use crate::supervisor;
 use crate::telemetry::captured::Captured;
 use crate::upstream::breaker::BreakerSettings;
-use crate::upstream::buffer::Buffer;
 use crate::upstream::client::ClientSettings;
 use crate::upstream::token::TokenSource;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
@@ -104,7 +103,6 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
         breakers: BreakerSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
         budgets: BTreeMap::new(),
         in_flight: 4,
-        reading: Buffer::new(2 << 20),
     };
     let app = PolledApp {
         app,

@@ -23,38 +23,45 @@ const FLUSH_MAX: Duration = Duration::from_secs(1);
 /// The way to stderr, once logging has been started.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
+/// How much is logged, and in which form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    pub level: LogFilter,
+    pub format: LogFormat,
+}
+
 /// What is logged: a level, or directives for parts of the program such as `info,librdkafka=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Level(String);
+pub struct LogFilter(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is neither a level nor a list of directives")]
-pub struct InvalidLevel;
+pub struct InvalidLogFilter;
 
-impl Default for Level {
-    fn default() -> Level {
-        Level("info".to_owned())
+impl Default for LogFilter {
+    fn default() -> LogFilter {
+        LogFilter("info".to_owned())
     }
 }
 
-impl FromStr for Level {
-    type Err = InvalidLevel;
+impl FromStr for LogFilter {
+    type Err = InvalidLogFilter;
 
-    fn from_str(text: &str) -> Result<Level, InvalidLevel> {
+    fn from_str(text: &str) -> Result<LogFilter, InvalidLogFilter> {
         // To the filter a lone word is a part of the program, logged in full: a misspelt level would be one too.
         let misspelt = |directive: &str| {
             let directive = directive.trim();
             directive.is_empty() || (!directive.contains('=') && directive.parse::<LevelFilter>().is_err())
         };
         if text.split(',').any(misspelt) || text.parse::<Targets>().is_err() {
-            return Err(InvalidLevel);
+            return Err(InvalidLogFilter);
         }
-        Ok(Level(text.to_owned()))
+        Ok(LogFilter(text.to_owned()))
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
@@ -62,24 +69,27 @@ pub enum Format {
     Json,
 }
 
-impl Format {
+impl LogFormat {
     fn is_json(self, terminal: bool) -> bool {
         match self {
-            Format::Auto => !terminal,
-            Format::Text => false,
-            Format::Json => true,
+            LogFormat::Auto => !terminal,
+            LogFormat::Text => false,
+            LogFormat::Json => true,
         }
     }
 }
 
-/// Sets logging up for the whole process; an error where that has been done before.
-pub fn start(level: &Level, format: Format) -> anyhow::Result<()> {
+/// Sets logging up for the whole process.
+///
+/// # Errors
+/// Where that has been done before, or stderr or a thread can't be had.
+pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
     let terminal = io::stderr().is_terminal();
-    let targets: Targets = level.0.parse().expect("a Level has been read as a filter before");
+    let targets: Targets = settings.level.0.parse().expect("a LogFilter has been read as a filter before");
     // What the formatter could not write it would print, and nothing else may wait for stderr.
     let builder =
         tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).log_internal_errors(false).with_writer(lines()?);
-    let started = if format.is_json(terminal) {
+    let started = if settings.format.is_json(terminal) {
         builder.json().flatten_event(true).with_current_span(false).finish().with(targets).try_init()
     } else if terminal {
         // The default colours respect NO_COLOR.
@@ -118,20 +128,20 @@ mod tests {
     #[test]
     fn levels_and_directives_are_accepted() {
         for text in ["info", "WARN", "off", "info,librdkafka=debug", "warn,promoter_connector::poll=trace"] {
-            assert!(text.parse::<Level>().is_ok(), "{text}");
+            assert!(text.parse::<LogFilter>().is_ok(), "{text}");
         }
     }
 
     #[test]
     fn a_misspelt_level_is_refused() {
         for text in ["", "inof", "info,", "info,librdkafka=loud", "librdkafka"] {
-            assert_eq!(text.parse::<Level>(), Err(InvalidLevel), "{text}");
+            assert_eq!(text.parse::<LogFilter>(), Err(InvalidLogFilter), "{text}");
         }
     }
 
     #[test]
     fn the_form_follows_the_terminal_unless_it_is_given() {
-        assert!(!Format::Auto.is_json(true) && Format::Auto.is_json(false));
-        assert!(Format::Json.is_json(true) && !Format::Text.is_json(false));
+        assert!(!LogFormat::Auto.is_json(true) && LogFormat::Auto.is_json(false));
+        assert!(LogFormat::Json.is_json(true) && !LogFormat::Text.is_json(false));
     }
 }

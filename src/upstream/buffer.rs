@@ -27,15 +27,23 @@ pub struct Buffers {
     pub polls: Buffer,
     /// For tokens and material.
     pub others: Buffer,
+    /// Beside these, for answers that are being read.
+    pub reading: Buffer,
 }
+
+/// Room for the bodies of answers that are being read or whose rows wait for the queue, of all apps: some full pages of 1000
+/// rows, so that nobody who may read waits for one who writes, and few, since rows take several times the memory of the bytes
+/// they were read from.
+const READING_BYTES: usize = 2 * 1024 * 1024;
 
 /// What the others have of it all: one part in so many.
 const OTHERS_SHARE: usize = 8;
 
 impl Buffers {
+    /// `bytes_max` is what bodies may take in all.
     pub fn new(bytes_max: usize) -> Buffers {
         let others = bytes_max / OTHERS_SHARE;
-        Buffers { polls: Buffer::new(bytes_max - others), others: Buffer::new(others) }
+        Buffers { polls: Buffer::new(bytes_max - others), others: Buffer::new(others), reading: Buffer::for_reading() }
     }
 }
 
@@ -47,6 +55,11 @@ impl Buffer {
     pub fn new(bytes_max: usize) -> Buffer {
         let permits_max = u32::try_from(bytes_max / PERMIT_BYTES).unwrap_or(u32::MAX).max(1);
         Buffer { free: Arc::new(Semaphore::new(permits_max as usize)), permits_max }
+    }
+
+    /// Room for answers that are being read: see [`READING_BYTES`].
+    pub fn for_reading() -> Buffer {
+        Buffer::new(READING_BYTES)
     }
 
     /// Waits for room of `bytes`, or for all there is where that is less.

@@ -57,9 +57,6 @@ pub struct ClientSettings {
     pub budgets: BTreeMap<Interface, BudgetSettings>,
     /// Calls of polls at once, over all interfaces.
     pub in_flight: usize,
-    /// Room for answers that are being read, and whose rows are not handed on yet: rows take several times the memory of
-    /// the bytes they were read from. Shared with the clients of other apps.
-    pub reading: Buffer,
 }
 
 /// What came of a question.
@@ -106,6 +103,7 @@ pub struct Client<T> {
     breakers: Breakers,
     budgets: BTreeMap<Interface, Budget>,
     concurrency: ConcurrencyLimit,
+    /// Room for answers that are being read, and whose rows are not handed on yet.
     reading: Buffer,
     clock: UpstreamClock,
     oddities: OddityCounter,
@@ -183,8 +181,13 @@ impl<T: Transport> Client<T> {
             breaker_settings: settings.breakers,
             budgets: budgets.collect(),
             concurrency: ConcurrencyLimit::new(settings.in_flight),
-            reading: settings.reading,
+            reading: Buffer::for_reading(),
         }
+    }
+
+    /// The client, with room for reading that it shares with those of other apps.
+    pub fn reading_in(self, reading: Buffer) -> Client<T> {
+        Client { reading, ..self }
     }
 
     pub fn app_id(&self) -> &AppId {

@@ -14,16 +14,16 @@ use crate::model::feed::Interface;
 use crate::model::time::UnixMillis;
 use crate::web;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
     /// For a whole exchange, from the connection to the last byte of the body.
     pub timeout: Duration,
+    /// Calls of one app's polls at once; so many idle connections are kept for each host.
+    pub in_flight: usize,
     /// Bytes of a body, at most, packed and unpacked.
     pub response_max: usize,
-    /// Where bodies find room, with those of other clients.
-    pub buffers: Buffers,
-    /// Idle connections that are kept for each host: as many as calls may be in flight.
-    pub idle_connections_max: usize,
+    /// Bytes of all bodies that are held at once, over all apps: what their [`Buffers`] are made of. At least one body fits.
+    pub buffered_max: usize,
 }
 
 /// An answer's texts are cut to this where they become part of an error.
@@ -43,17 +43,20 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// Fails where the system's TLS can't be set up.
-    pub fn new(settings: HttpSettings) -> Result<HttpTransport, TransportError> {
+    /// Bodies find room in `buffers`, with those of other clients.
+    ///
+    /// # Errors
+    /// Where the system's TLS can't be set up.
+    pub fn new(settings: HttpSettings, buffers: Buffers) -> Result<HttpTransport, TransportError> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("promoter-connector/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .timeout(settings.timeout)
-            .pool_max_idle_per_host(settings.idle_connections_max)
+            .pool_max_idle_per_host(settings.in_flight)
             .pool_idle_timeout(IDLE_FOR)
             .build()
             .map_err(described)?;
-        Ok(HttpTransport { client, response_max: settings.response_max, buffers: settings.buffers })
+        Ok(HttpTransport { client, response_max: settings.response_max, buffers })
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {

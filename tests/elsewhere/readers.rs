@@ -33,7 +33,8 @@ pub fn fastavro_reads_single_objects(python: &Python) -> Result<(), String> {
 
 pub fn confluent_kafka_reads_records_through_the_registry(python: &Python, apicurio: &Apicurio) -> Result<(), String> {
     let url = apicurio.url();
-    let registry = Registry::new(&url, None).map_err(|error| error.to_string())?;
+    let parsed: url::Url = url.parse().map_err(|error| format!("{url}: {error}"))?;
+    let registry = Registry::new(parsed.into()).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let framing = |kind: RecordKind| {
         let subject = format!("elsewhere.{kind}-value");

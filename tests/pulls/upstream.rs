@@ -19,7 +19,6 @@ use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
-use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -188,7 +187,6 @@ impl World {
             },
             budgets: setup.budgets.clone(),
             in_flight: setup.in_flight,
-            reading: Buffer::new(2 << 20),
         };
         let promoter = |number: usize| PolledPromoter {
             promoter: Promoter::new(&app, &format!("p{number:03}")).unwrap(),

@@ -20,7 +20,6 @@ use promoter_connector::requests::memory_topic::{CommittedAnswer, MemoryAnswerLo
 use promoter_connector::requests::pipeline::RequestPipeline;
 use promoter_connector::simulator::{SharedWorld, SimulatedTransport, World};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::Transport;
@@ -207,7 +206,6 @@ fn pipeline(scene: &Scene) -> RequestPipeline<WatchedUpstream> {
             breakers: *holds,
             budgets: BTreeMap::new(),
             in_flight: 1,
-            reading: Buffer::new(2 << 20),
         };
         MaterialApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)
     };

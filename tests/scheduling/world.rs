@@ -23,7 +23,6 @@ use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
-use promoter_connector::upstream::buffer::Buffer;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -209,7 +208,6 @@ impl App {
             },
             budgets: self.budgets.clone(),
             in_flight: self.in_flight,
-            reading: Buffer::new(2 << 20),
         };
         let promoter = |id: &String| PolledPromoter {
             promoter: Promoter::new(&app, id).unwrap(),

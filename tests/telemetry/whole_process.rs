@@ -56,7 +56,7 @@ fn flooding_process() {
     if std::env::var_os(PART).is_none() {
         return;
     }
-    log::start(&log::Level::default(), log::Format::Json).unwrap();
+    log::start(&log::LogSettings { format: log::LogFormat::Json, ..Default::default() }).unwrap();
     let text = "x".repeat(1024);
     for number in 0..FLOOD_LINES {
         tracing::info!(number, text, "flood");
@@ -93,7 +93,7 @@ fn panicking(directory: &std::path::Path, place: &str) -> Process {
 fn panicking_process() {
     let Some(place) = std::env::var_os(PART) else { return };
     last_words::exit_on_panic();
-    log::start(&log::Level::default(), log::Format::Json).unwrap();
+    log::start(&log::LogSettings { format: log::LogFormat::Json, ..Default::default() }).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match place.to_str() {
         Some("task") => drop(runtime.spawn(async { panic!("a defect that was made for a test") })),

@@ -66,18 +66,6 @@ impl Answer {
         self.body["schema"].as_str()
     }
 
-    pub fn is_compatible(&self) -> Result<bool, RegistryError> {
-        let verdict = self.body["is_compatible"].as_bool();
-        verdict.ok_or_else(|| self.stranger("its answer lacks is_compatible"))
-    }
-
-    /// Why a schema is not compatible.
-    pub fn reasons(&self) -> String {
-        let messages = self.body["messages"].as_array().into_iter().flatten();
-        let reasons: Vec<&str> = messages.filter_map(Json::as_str).collect();
-        if reasons.is_empty() { NO_REASON.to_owned() } else { bounded(&reasons.join("; ")) }
-    }
-
     pub fn refused(&self, subject: &str) -> RegistryError {
         RegistryError::Refused {
             url: self.url.clone(),

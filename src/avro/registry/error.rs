@@ -1,21 +1,9 @@
 //! What a registry can refuse, and why it can't be asked.
 
-/// Why there is no client for `schema_registry.url`. The texts repeat nothing of it: it might hold a password.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SetupError {
-    #[error("holds no URL")]
-    Empty,
-    #[error("URL number {0} can't be read")]
-    Syntax(usize),
-    #[error("URL number {0} is neither http nor https")]
-    Scheme(usize),
-    #[error("URL number {0} holds a user or a password: use `username` and `password` instead")]
-    Credentials(usize),
-    #[error("URL number {0} holds a query or a fragment")]
-    Query(usize),
-    #[error("TLS can't be set up: {0}")]
-    Tls(String),
-}
+/// There is no client for a registry.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS can't be set up")]
+pub struct SetupError(#[source] pub(super) reqwest::Error);
 
 /// What went wrong, cut by what the caller does: see [`RegistryError::is_retriable`]. What the texts repeat of
 /// the registry's own words is bounded.

@@ -1,8 +1,7 @@
-//! The calls to a schema registry that speaks Confluent's REST protocol: look up, register, check, and a schema by its
-//! id.
+//! The calls to a schema registry that speaks Confluent's REST protocol: look up, register, and a schema by its id.
 //!
-//! The first three are made when the connector starts, the last once for each schema of another's; none per record. reqwest is used here for a second time, beside
-//! `upstream/`: this is another host, with other credentials and other errors.
+//! The first two are made when the connector starts, the last once for each schema of another's; none per record. reqwest is
+//! used here for a second time, beside `upstream/`: this is another host, with other credentials and other errors.
 
 mod answer;
 mod endpoint;
@@ -26,18 +25,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
-/// What a registry says to a schema that it does not have to accept yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The subject has no schema so far. Not every registry tells this apart from `Compatible`.
-    First,
-    Compatible,
-    /// With the registry's reasons, as far as it gives any.
-    Incompatible(String),
+/// Where the registry is, and who asks it.
+#[derive(Clone, Debug)]
+pub struct RegistrySettings {
+    /// At least one, of http or https, tried in this order; their paths are kept.
+    pub urls: Vec<Url>,
+    pub credentials: Option<RegistryCredentials>,
+}
+
+/// At one URL, without credentials.
+impl From<Url> for RegistrySettings {
+    fn from(url: Url) -> RegistrySettings {
+        RegistrySettings { urls: vec![url], credentials: None }
+    }
 }
 
 /// Sent to every URL by HTTP basic authentication.
-pub struct Credentials {
+#[derive(Clone, Debug)]
+pub struct RegistryCredentials {
     pub username: String,
     pub password: SecretString,
 }
@@ -45,24 +50,23 @@ pub struct Credentials {
 /// A client of one registry, which may be reached under several URLs.
 pub struct Registry {
     client: Client,
-    /// Never empty.
-    urls: Vec<Url>,
-    credentials: Option<Credentials>,
+    settings: RegistrySettings,
 }
 
 impl Registry {
-    /// `urls` are separated by commas and tried in this order; their paths are kept. Certificates are checked
-    /// against the system's authorities.
-    pub fn new(urls: &str, credentials: Option<Credentials>) -> Result<Registry, SetupError> {
-        let urls = endpoint::parse_urls(urls)?;
+    /// Asks nobody yet. Certificates are checked against the system's authorities.
+    ///
+    /// # Errors
+    /// Where the system's TLS can't be set up.
+    pub fn new(settings: RegistrySettings) -> Result<Registry, SetupError> {
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(EXCHANGE_TIMEOUT)
             // A redirect could carry the credentials to another host.
             .redirect(redirect::Policy::none())
             .build()
-            .map_err(|error| SetupError::Tls(answer::cause(error)))?;
-        Ok(Registry { client, urls, credentials })
+            .map_err(SetupError)?;
+        Ok(Registry { client, settings })
     }
 
     /// The id under which records of `subject` (`<topic>-value`) are written with `schema`. Registers the text
@@ -98,15 +102,6 @@ impl Registry {
         answer.id()
     }
 
-    /// Whether the registry would take `schema` beside the latest one of `subject`. Changes nothing.
-    pub async fn check(&self, subject: &str, schema: &str) -> Result<Verdict, RegistryError> {
-        let answer = self.ask(Call::Check, subject, schema).await?;
-        if answer.is_not_found()? {
-            return Ok(Verdict::First);
-        }
-        Ok(if answer.is_compatible()? { Verdict::Compatible } else { Verdict::Incompatible(answer.reasons()) })
-    }
-
     /// The text of the schema with this id, if there is one.
     pub async fn schema(&self, id: i32) -> Result<Option<String>, RegistryError> {
         let request = |base: &Url| self.client.get(endpoint::schema_url(base, id));
@@ -128,7 +123,7 @@ impl Registry {
     /// Asks one URL after the other until one can answer. `subject` is what an error names.
     async fn ask_each(&self, subject: &str, request: impl Fn(&Url) -> RequestBuilder) -> Result<Answer, RegistryError> {
         let mut last = None;
-        for url in &self.urls {
+        for url in &self.settings.urls {
             match self.ask_at(url, request(url)).await {
                 Ok(answer) => match answer.judged(subject) {
                     Err(error) if error.is_retriable() => last = Some(error),
@@ -137,13 +132,14 @@ impl Registry {
                 Err(cause) => last = Some(RegistryError::Unavailable { url: url.to_string(), cause }),
             }
         }
-        Err(last.expect("a registry has at least one URL"))
+        let no_url = || RegistryError::Unavailable { url: String::new(), cause: "it has no URL".to_owned() };
+        Err(last.unwrap_or_else(no_url))
     }
 
     /// One exchange; the error is the reason why there is no answer.
     async fn ask_at(&self, base: &Url, request: RequestBuilder) -> Result<Answer, String> {
         let mut request = request.header("accept", CONTENT_TYPE);
-        if let Some(credentials) = &self.credentials {
+        if let Some(credentials) = &self.settings.credentials {
             request = request.basic_auth(&credentials.username, Some(credentials.password.expose_secret()));
         }
         Answer::read(base, request.send().await.map_err(answer::cause)?).await

@@ -46,7 +46,7 @@ impl FakeRegistry {
     }
 
     fn client(&self) -> Registry {
-        Registry::new(&self.url, None).unwrap()
+        registry_at(&[&self.url])
     }
 
     fn questions(&self) -> Vec<Question> {
@@ -56,6 +56,11 @@ impl FakeRegistry {
     fn paths(&self) -> Vec<String> {
         self.questions().into_iter().map(|question| question.path).collect()
     }
+}
+
+fn registry_at(urls: &[&str]) -> Registry {
+    let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
+    Registry::new(RegistrySettings { urls, credentials: None }).unwrap()
 }
 
 fn not_found() -> (u16, String) {
@@ -103,8 +108,9 @@ async fn a_schema_that_only_resembles_ours_is_not_taken_for_it() {
 #[tokio::test]
 async fn credentials_are_sent_and_their_refusal_is_final_and_silent_about_them() {
     let fake = FakeRegistry::answering(vec![id(7), (401, r#"{"message": "no user:hidden"}"#.into())]).await;
-    let credentials = Credentials { username: "user".into(), password: "hidden".into() };
-    let registry = Registry::new(&fake.url, Some(credentials)).unwrap();
+    let credentials = RegistryCredentials { username: "user".into(), password: "hidden".into() };
+    let settings = RegistrySettings { urls: vec![fake.url.parse().unwrap()], credentials: Some(credentials) };
+    let registry = Registry::new(settings).unwrap();
     registry.register(SUBJECT, SCHEMA).await.unwrap();
     // What `printf user:hidden | base64` prints.
     assert_eq!(fake.questions()[0].headers["authorization"], "Basic dXNlcjpoaWRkZW4=");
@@ -127,14 +133,14 @@ async fn a_missing_right_names_its_subject() {
 async fn the_next_url_is_asked_when_one_is_down_or_ailing() {
     let ailing = FakeRegistry::answering(vec![(503, "busy".into())]).await;
     let well = FakeRegistry::answering(vec![id(7)]).await;
-    let urls = [unused_url().await, ailing.url.clone(), well.url.clone()].join(",");
-    assert_eq!(Registry::new(&urls, None).unwrap().register(SUBJECT, SCHEMA).await, Ok(7));
+    let registry = registry_at(&[&unused_url().await, &ailing.url, &well.url]);
+    assert_eq!(registry.register(SUBJECT, SCHEMA).await, Ok(7));
     assert_eq!(ailing.paths().len(), 1);
 }
 
 #[tokio::test]
 async fn a_registry_that_is_down_everywhere_may_be_asked_again() {
-    let error = Registry::new(&unused_url().await, None).unwrap().register(SUBJECT, SCHEMA).await.unwrap_err();
+    let error = registry_at(&[&unused_url().await]).register(SUBJECT, SCHEMA).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
 }
@@ -148,7 +154,7 @@ async fn a_refusal_is_final_and_no_other_url_is_asked() {
     ])
     .await;
     let other = FakeRegistry::answering(vec![id(7)]).await;
-    let registry = Registry::new(&format!("{},{}", refusing.url, other.url), None).unwrap();
+    let registry = registry_at(&[&refusing.url, &other.url]);
 
     let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
     assert!(matches!(&error, RegistryError::Incompatible { subject, .. } if subject == SUBJECT), "{error}");
@@ -170,7 +176,6 @@ async fn what_is_no_registry_is_told_apart() {
         for error in [
             fake.client().look_up(SUBJECT, SCHEMA).await.unwrap_err(),
             fake.client().register(SUBJECT, SCHEMA).await.unwrap_err(),
-            fake.client().check(SUBJECT, SCHEMA).await.unwrap_err(),
         ] {
             assert!(matches!(error, RegistryError::Stranger { .. }), "{answer:?}: {error}");
         }
@@ -182,15 +187,4 @@ async fn an_answer_without_end_is_given_up() {
     let fake = FakeRegistry::answering(vec![(200, " ".repeat(answer::BODY_BYTES_MAX + 1))]).await;
     let error = fake.client().register(SUBJECT, SCHEMA).await.unwrap_err();
     assert!(error.to_string().contains("larger than 1048576 bytes"), "{error}");
-}
-
-#[tokio::test]
-async fn a_check_gives_the_verdict_and_its_reasons() {
-    let verdict = |compatible: bool| (200, json!({ "is_compatible": compatible, "messages": ["a", "b"] }).to_string());
-    let fake = FakeRegistry::answering(vec![not_found(), verdict(true), verdict(false)]).await;
-    let registry = fake.client();
-    assert_eq!(registry.check(SUBJECT, SCHEMA).await, Ok(Verdict::First));
-    assert_eq!(registry.check(SUBJECT, SCHEMA).await, Ok(Verdict::Compatible));
-    assert_eq!(registry.check(SUBJECT, SCHEMA).await, Ok(Verdict::Incompatible("a; b".into())));
-    assert_eq!(fake.paths()[0], "/compatibility/subjects/promoter.touches-value/versions/latest?verbose=true");
 }

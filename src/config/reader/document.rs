@@ -6,16 +6,16 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::environment::{Lookup, substitute};
+use super::environment::{Environment, substitute};
 use super::problem::{Mistake, Problems};
 
 /// A value and the line it stands in, counted from 1. Holds secrets: no `Debug`.
 pub struct Node {
     pub line: usize,
-    pub value: Value,
+    pub value: TomlValue,
 }
 
-pub enum Value {
+pub enum TomlValue {
     Text(String),
     Integer(i64),
     Float(f64),
@@ -32,8 +32,8 @@ pub enum Value {
 pub type Table = Vec<(String, Node)>;
 
 /// Reads `text`. Problems of its form and of the environment go to `problems`.
-pub fn parse(text: &str, lookup: Lookup, problems: &Problems) -> Table {
-    let reader = Reader { lines: Lines::of(text), lookup, problems };
+pub fn parse(text: &str, environment: Environment, problems: &Problems) -> Table {
+    let reader = ImageReader { lines: LineIndex::of(text), environment, problems };
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let line = error.span().map(|span| reader.lines.number(span.start));
@@ -59,13 +59,13 @@ fn mistake(error: &toml::de::Error, text: &str) -> Mistake {
     }
 }
 
-struct Reader<'a> {
-    lines: Lines,
-    lookup: Lookup<'a>,
+struct ImageReader<'a> {
+    lines: LineIndex,
+    environment: Environment<'a>,
     problems: &'a Problems,
 }
 
-impl Reader<'_> {
+impl ImageReader<'_> {
     fn table(&self, table: &DeTable, path: &str) -> Table {
         let mut entries: Table = table
             .iter()
@@ -83,36 +83,36 @@ impl Reader<'_> {
         let value = match value.get_ref() {
             DeValue::String(text) => self.text(text, path, line),
             DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-                Ok(integer) => Value::Integer(integer),
+                Ok(integer) => TomlValue::Integer(integer),
                 Err(_) => self.report(path, line, Mistake::new("is too large a number", "write a smaller one")),
             },
             DeValue::Float(float) => match float.as_str().parse() {
-                Ok(float) => Value::Float(float),
+                Ok(float) => TomlValue::Float(float),
                 Err(_) => self.report(path, line, Mistake::new("is not a number", "write one")),
             },
-            DeValue::Boolean(boolean) => Value::Boolean(*boolean),
-            DeValue::Datetime(time) => Value::Time(time.to_string()),
+            DeValue::Boolean(boolean) => TomlValue::Boolean(*boolean),
+            DeValue::Datetime(time) => TomlValue::Time(time.to_string()),
             DeValue::Array(items) => {
                 let read = |(index, item): (usize, &Spanned<DeValue>)| {
                     self.node(item, &format!("{path}[{index}]"), self.lines.number(item.span().start))
                 };
-                Value::List(items.iter().enumerate().map(read).collect())
+                TomlValue::List(items.iter().enumerate().map(read).collect())
             }
-            DeValue::Table(table) => Value::Table(self.table(table, path)),
+            DeValue::Table(table) => TomlValue::Table(self.table(table, path)),
         };
         Node { line, value }
     }
 
-    fn text(&self, text: &str, path: &str, line: usize) -> Value {
-        match substitute(text, self.lookup) {
-            Ok(text) => Value::Text(text),
+    fn text(&self, text: &str, path: &str, line: usize) -> TomlValue {
+        match substitute(text, self.environment) {
+            Ok(text) => TomlValue::Text(text),
             Err(mistake) => self.report(path, line, mistake),
         }
     }
 
-    fn report(&self, path: &str, line: usize, mistake: Mistake) -> Value {
+    fn report(&self, path: &str, line: usize, mistake: Mistake) -> TomlValue {
         self.problems.add(path, Some(line), mistake);
-        Value::Reported
+        TomlValue::Reported
     }
 }
 
@@ -122,13 +122,13 @@ pub fn join(path: &str, key: &str) -> String {
 }
 
 /// Where each line begins.
-struct Lines {
+struct LineIndex {
     starts: Vec<usize>,
 }
 
-impl Lines {
-    fn of(text: &str) -> Lines {
-        Lines { starts: std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect() }
+impl LineIndex {
+    fn of(text: &str) -> LineIndex {
+        LineIndex { starts: std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect() }
     }
 
     /// The line, counted from 1, that the byte at `offset` stands in.

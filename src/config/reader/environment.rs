@@ -3,12 +3,12 @@
 use super::problem::Mistake;
 
 /// Looks a variable of the environment up; `None` where it is not set.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Replaces each reference in `text`. What a variable holds is not looked at again, `$${` stands for `${`, and
 /// any other `$` for itself. As in a shell, the default counts for a variable that is unset or empty; without one such a
 /// variable is a mistake.
-pub fn substitute(text: &str, lookup: Lookup) -> Result<String, Mistake> {
+pub fn substitute(text: &str, environment: Environment) -> Result<String, Mistake> {
     if is_bare(text) {
         let remedy =
             "write ${NAME}; what is meant as it stands can come from a variable or, if it is a secret, from a file";
@@ -27,7 +27,7 @@ pub fn substitute(text: &str, lookup: Lookup) -> Result<String, Mistake> {
         result.push_str(before);
         let (inside, after) =
             reference.split_once('}').ok_or_else(|| Mistake::new("opens ${ and does not close it", CLOSE))?;
-        result.push_str(&resolve(inside, lookup)?);
+        result.push_str(&resolve(inside, environment)?);
         rest = after;
     }
     result.push_str(rest);
@@ -43,7 +43,7 @@ fn is_bare(text: &str) -> bool {
 
 const CLOSE: &str = "write ${NAME} or ${NAME:-default}, or $${ for the two characters themselves";
 
-fn resolve(reference: &str, lookup: Lookup) -> Result<String, Mistake> {
+fn resolve(reference: &str, environment: Environment) -> Result<String, Mistake> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
@@ -52,7 +52,7 @@ fn resolve(reference: &str, lookup: Lookup) -> Result<String, Mistake> {
     if name.is_empty() || !name.chars().all(legal) {
         return Err(Mistake::new("refers to a variable by an impossible name", CLOSE));
     }
-    let wrong = match lookup(name) {
+    let wrong = match environment(name) {
         Some(value) if !value.is_empty() => return Ok(value),
         Some(_) => "empty",
         None => "not set",

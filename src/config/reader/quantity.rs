@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 
-use super::document::Value;
+use super::document::TomlValue;
 use super::problem::Mistake;
 
 /// A duration from `least` to `most`, both written as they stand in a file.
-pub fn duration(least: &'static str, most: &'static str) -> impl Fn(&Value) -> Result<Duration, Mistake> {
+pub fn duration(least: &'static str, most: &'static str) -> impl Fn(&TomlValue) -> Result<Duration, Mistake> {
     move |value| {
         let bound = |text| parse_duration(text).expect("a bound in the source is a duration");
         let remedy = || format!("write a duration from \"{least}\" to \"{most}\"");
         let duration = match value {
-            Value::Text(text) => parse_duration(text),
+            TomlValue::Text(text) => parse_duration(text),
             _ => None,
         };
         match duration {
@@ -32,13 +32,13 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A size in bytes from `least` to `most`, both written as they stand in a file.
-pub fn size(least: &'static str, most: &'static str) -> impl Fn(&Value) -> Result<usize, Mistake> {
+pub fn size(least: &'static str, most: &'static str) -> impl Fn(&TomlValue) -> Result<usize, Mistake> {
     move |value| {
         let bound = |text| parse_size(text).expect("a bound in the source is a size");
         let remedy = || format!("write a size from \"{least}\" to \"{most}\"");
         let size = match value {
-            Value::Text(text) => parse_size(text),
-            Value::Integer(bytes) => usize::try_from(*bytes).ok(),
+            TomlValue::Text(text) => parse_size(text),
+            TomlValue::Integer(bytes) => usize::try_from(*bytes).ok(),
             _ => None,
         };
         match size {
@@ -113,10 +113,10 @@ mod tests {
 
     #[test]
     fn bounds_belong_to_the_range() {
-        let read = |text: &str| duration("100ms", "1h")(&Value::Text(text.into()));
+        let read = |text: &str| duration("100ms", "1h")(&TomlValue::Text(text.into()));
         assert!(read("100ms").is_ok() && read("1h").is_ok());
         assert!(read("99ms").is_err() && read("61m").is_err());
-        let read = |text: &str| size("64KiB", "1MiB")(&Value::Text(text.into()));
+        let read = |text: &str| size("64KiB", "1MiB")(&TomlValue::Text(text.into()));
         assert!(read("64KiB").is_ok() && read("1MiB").is_ok());
         assert!(read("65535").is_err() && read("1048577").is_err());
     }

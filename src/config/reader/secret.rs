@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::document::Value;
+use super::document::TomlValue;
 use super::problem::Mistake;
 use super::value::quoted;
 
 /// Far above any password, token or key; bounds what a wrong path can bring in.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-pub fn from_value(value: &Value) -> Result<SecretString, Mistake> {
+pub fn from_value(value: &TomlValue) -> Result<SecretString, Mistake> {
     match value {
-        Value::Text(text) if text.is_empty() => Err(Mistake::new("is empty", REMEDY)),
-        Value::Text(text) => Ok(text.as_str().into()),
+        TomlValue::Text(text) if text.is_empty() => Err(Mistake::new("is empty", REMEDY)),
+        TomlValue::Text(text) => Ok(text.as_str().into()),
         _ => Err(Mistake::new("is not text", REMEDY)),
     }
 }
@@ -25,7 +25,7 @@ const REMEDY: &str = "write \"${NAME}\", with NAME in the environment, or name a
 
 /// The secret of one line in the file that `value` names, without what editors put around it: a byte order mark before it,
 /// line ends after it.
-pub fn from_file(value: &Value, directory: &Path) -> Result<SecretString, Mistake> {
+pub fn from_file(value: &TomlValue, directory: &Path) -> Result<SecretString, Mistake> {
     let secret = lines_of_file(value, directory)?;
     if secret.contains(['\n', '\r']) {
         return Err(Mistake::new("names a file of several lines", "leave nothing in it but the secret, on one line"));
@@ -34,11 +34,11 @@ pub fn from_file(value: &Value, directory: &Path) -> Result<SecretString, Mistak
 }
 
 /// As [`from_file`], where the secret itself has lines, as a key in PEM has.
-pub fn from_file_of_lines(value: &Value, directory: &Path) -> Result<SecretString, Mistake> {
+pub fn from_file_of_lines(value: &TomlValue, directory: &Path) -> Result<SecretString, Mistake> {
     lines_of_file(value, directory).map(SecretString::from)
 }
 
-fn lines_of_file(value: &Value, directory: &Path) -> Result<String, Mistake> {
+fn lines_of_file(value: &TomlValue, directory: &Path) -> Result<String, Mistake> {
     let text = read_file(&path(value, directory)?, SECRET_BYTES_MAX, directory)?;
     match text.trim_end_matches(['\n', '\r']) {
         "" => Err(Mistake::new("names a file that is empty", "put the secret there")),
@@ -47,7 +47,7 @@ fn lines_of_file(value: &Value, directory: &Path) -> Result<String, Mistake> {
 }
 
 /// A path of the file system, which begins in `directory` where it is relative.
-pub fn path(value: &Value, directory: &Path) -> Result<PathBuf, Mistake> {
+pub fn path(value: &TomlValue, directory: &Path) -> Result<PathBuf, Mistake> {
     match quoted(value)? {
         "" => Err(Mistake::new("is not a path", "write the path of a file")),
         text => Ok(directory.join(text)),
@@ -68,7 +68,7 @@ pub fn read_file(path: &Path, bytes_max: u64, directory: &Path) -> Result<String
 }
 
 /// The path of a file or a directory that somebody else reads, where it can be opened.
-pub fn openable(value: &Value, directory: &Path) -> Result<PathBuf, Mistake> {
+pub fn openable(value: &TomlValue, directory: &Path) -> Result<PathBuf, Mistake> {
     let path = path(value, directory)?;
     match File::open(&path) {
         Ok(_) => Ok(path),

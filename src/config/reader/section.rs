@@ -7,7 +7,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::document::{Node, Table, Value, join};
+use super::document::{Node, Table, TomlValue, join};
 use super::problem::{Mistake, Problems};
 use super::secret;
 
@@ -65,12 +65,12 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key`, or `None` where it is absent or its mistake has been reported.
-    pub fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Value) -> Result<T, Mistake>) -> Option<T> {
+    pub fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&TomlValue) -> Result<T, Mistake>) -> Option<T> {
         let node = self.node(key)?;
         self.read(key, node, read)
     }
 
-    pub fn or<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Value) -> Result<T, Mistake>) -> T {
+    pub fn or<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&TomlValue) -> Result<T, Mistake>) -> T {
         self.optional(key, read).unwrap_or(default)
     }
 
@@ -79,7 +79,7 @@ impl<'a> Section<'a> {
         &mut self,
         key: &'static str,
         remedy: &str,
-        read: impl FnOnce(&Value) -> Result<T, Mistake>,
+        read: impl FnOnce(&TomlValue) -> Result<T, Mistake>,
     ) -> Option<T> {
         if !self.has(key) {
             self.problem(key, Mistake::new("is missing", remedy));
@@ -88,11 +88,11 @@ impl<'a> Section<'a> {
     }
 
     /// The readable items of a list; an absent list is empty. What is wrong is reported item by item.
-    pub fn list<T>(&mut self, key: &'static str, read: impl Fn(&Value) -> Result<T, Mistake>) -> Vec<Item<T>> {
+    pub fn list<T>(&mut self, key: &'static str, read: impl Fn(&TomlValue) -> Result<T, Mistake>) -> Vec<Item<T>> {
         let Some(node) = self.node(key) else { return Vec::new() };
         let items = match &node.value {
-            Value::List(items) => items,
-            Value::Reported => return Vec::new(),
+            TomlValue::List(items) => items,
+            TomlValue::Reported => return Vec::new(),
             _ => {
                 self.problem(key, Mistake::new("is not a list", format!("write {key} = [\"…\", \"…\"]")));
                 return Vec::new();
@@ -105,8 +105,8 @@ impl<'a> Section<'a> {
         items.iter().enumerate().filter_map(read_item).collect()
     }
 
-    fn read<T>(&self, key: &str, node: &Node, read: impl FnOnce(&Value) -> Result<T, Mistake>) -> Option<T> {
-        if matches!(node.value, Value::Reported) {
+    fn read<T>(&self, key: &str, node: &Node, read: impl FnOnce(&TomlValue) -> Result<T, Mistake>) -> Option<T> {
+        if matches!(node.value, TomlValue::Reported) {
             return None;
         }
         read(&node.value)
@@ -131,8 +131,8 @@ impl<'a> Section<'a> {
     pub fn section(&mut self, key: &'static str) -> Section<'a> {
         let node = self.node(key);
         let table = node.and_then(|node| match &node.value {
-            Value::Table(table) => Some(table),
-            Value::Reported => None,
+            TomlValue::Table(table) => Some(table),
+            TomlValue::Reported => None,
             _ => {
                 self.problem(key, Mistake::new("is not a table", format!("write {key} = {{ key = value }}")));
                 None
@@ -152,15 +152,15 @@ impl<'a> Section<'a> {
     pub fn sections(&mut self, key: &'static str) -> Option<Vec<Section<'a>>> {
         let Some(node) = self.node(key) else { return Some(Vec::new()) };
         let items = match &node.value {
-            Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Table(_))) => items,
-            Value::Reported => return None,
+            TomlValue::List(items) if items.iter().all(|item| matches!(item.value, TomlValue::Table(_))) => items,
+            TomlValue::Reported => return None,
             _ => {
                 self.problem(key, Mistake::new("is not a list of tables", format!("write it as [[{key}]]")));
                 return None;
             }
         };
         let section = |(index, item): (usize, &'a Node)| {
-            let Value::Table(table) = &item.value else { return None };
+            let TomlValue::Table(table) = &item.value else { return None };
             let path = join(&self.path, &format!("{key}[{index}]"));
             let line = Some(item.line);
             Some(Section { context: self.context, path, line, table: Some(table), known: Vec::new() })

@@ -7,18 +7,18 @@ use std::str::FromStr;
 use secrecy::SecretString;
 use url::Url;
 
-use super::document::Value;
+use super::document::TomlValue;
 use super::problem::Mistake;
 
 /// A text as it is written, though it may be empty.
-pub fn quoted(value: &Value) -> Result<&str, Mistake> {
+pub fn quoted(value: &TomlValue) -> Result<&str, Mistake> {
     match value {
-        Value::Text(text) => Ok(text),
+        TomlValue::Text(text) => Ok(text),
         _ => Err(Mistake::new("is not text", "write it in quotes")),
     }
 }
 
-pub fn text(value: &Value) -> Result<String, Mistake> {
+pub fn text(value: &TomlValue) -> Result<String, Mistake> {
     match quoted(value)? {
         text if text.trim().is_empty() => Err(Mistake::new("is empty", "write a text in quotes")),
         text => Ok(text.to_owned()),
@@ -26,24 +26,24 @@ pub fn text(value: &Value) -> Result<String, Mistake> {
 }
 
 /// A switch; also as text, which is how it comes from the environment.
-pub fn boolean(value: &Value) -> Result<bool, Mistake> {
+pub fn boolean(value: &TomlValue) -> Result<bool, Mistake> {
     let boolean = match value {
-        Value::Boolean(boolean) => Some(*boolean),
-        Value::Text(text) => text.parse().ok(),
+        TomlValue::Boolean(boolean) => Some(*boolean),
+        TomlValue::Text(text) => text.parse().ok(),
         _ => None,
     };
     boolean.ok_or_else(|| Mistake::new("is neither true nor false", "write true or false"))
 }
 
 /// A number within `range`; also as text, which is how it comes from the environment.
-pub fn number<T>(range: RangeInclusive<T>) -> impl Fn(&Value) -> Result<T, Mistake>
+pub fn number<T>(range: RangeInclusive<T>) -> impl Fn(&TomlValue) -> Result<T, Mistake>
 where
     T: TryFrom<i64> + FromStr + PartialOrd + Display,
 {
     move |value| {
         let number = match value {
-            Value::Integer(integer) => T::try_from(*integer).ok(),
-            Value::Text(text) => text.parse().ok(),
+            TomlValue::Integer(integer) => T::try_from(*integer).ok(),
+            TomlValue::Text(text) => text.parse().ok(),
             _ => None,
         };
         number.filter(|number| range.contains(number)).ok_or_else(|| {
@@ -54,7 +54,7 @@ where
 }
 
 /// One of the `words`, each with its meaning.
-pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<T, Mistake> {
+pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&TomlValue) -> Result<T, Mistake> {
     move |value| {
         let text = quoted(value)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
@@ -65,18 +65,25 @@ pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<T, Mista
     }
 }
 
-/// An http or https address to which paths are added: without credentials, query or fragment. A trailing slash is
-/// left out.
-pub fn base_url(value: &Value) -> Result<String, Mistake> {
-    let url = http_url(value)?;
+/// An http or https address to which paths are added: without credentials, query or fragment. Trailing slashes are left
+/// out, but for that of a URL without a path, which `Url` itself writes.
+pub fn base_url(value: &TomlValue) -> Result<Url, Mistake> {
+    let mut url = http_url(value)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Mistake::new("holds a query or a fragment", "end the URL before the ? or #"));
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// As [`base_url`], in text: paths follow it directly.
+pub fn base_url_text(value: &TomlValue) -> Result<String, Mistake> {
+    base_url(value).map(|url| url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// An http or https address, perhaps with a query; it may be a secret.
-pub fn whole_url(value: &Value) -> Result<SecretString, Mistake> {
+pub fn whole_url(value: &TomlValue) -> Result<SecretString, Mistake> {
     let url = http_url(value)?;
     match url.fragment() {
         Some(_) => Err(Mistake::new("holds a fragment", "end the URL before the #")),
@@ -84,7 +91,7 @@ pub fn whole_url(value: &Value) -> Result<SecretString, Mistake> {
     }
 }
 
-fn http_url(value: &Value) -> Result<Url, Mistake> {
+fn http_url(value: &TomlValue) -> Result<Url, Mistake> {
     let parsed = Url::parse(quoted(value)?).ok().filter(Url::has_host);
     let url = parsed.ok_or_else(|| Mistake::new("is not a URL", "write one such as \"https://host:8081/path\""))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -103,7 +110,7 @@ mod tests {
     use super::*;
 
     fn url(text: &str) -> Result<String, Mistake> {
-        base_url(&Value::Text(text.to_owned()))
+        base_url_text(&TomlValue::Text(text.to_owned()))
     }
 
     #[test]
@@ -122,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_whole_url_may_have_a_query() {
-        let whole = |text: &str| whole_url(&Value::Text(text.to_owned())).map(|url| url.expose_secret().to_owned());
+        let whole = |text: &str| whole_url(&TomlValue::Text(text.to_owned())).map(|url| url.expose_secret().to_owned());
         assert_eq!(whole("http://h/token/?app=wx1&key=a%2Fb").unwrap(), "http://h/token/?app=wx1&key=a%2Fb");
         for text in ["h", "ftp://h", "http://h#a", "http://u:p@h"] {
             assert!(whole(text).is_err(), "{text}");
@@ -131,12 +138,12 @@ mod tests {
 
     #[test]
     fn numbers_and_switches_may_come_as_text_from_the_environment() {
-        assert_eq!(number(1..=10)(&Value::Text("7".into())).unwrap(), 7);
-        assert_eq!(number(1..=10)(&Value::Integer(10)).unwrap(), 10);
-        assert!(number(1..=10)(&Value::Integer(11)).is_err());
-        assert!(number(1u16..=10)(&Value::Integer(-1)).is_err());
-        assert!(number(1..=10)(&Value::Float(2.5)).is_err());
-        assert!(boolean(&Value::Text("true".into())).unwrap());
-        assert!(boolean(&Value::Text("yes".into())).is_err());
+        assert_eq!(number(1..=10)(&TomlValue::Text("7".into())).unwrap(), 7);
+        assert_eq!(number(1..=10)(&TomlValue::Integer(10)).unwrap(), 10);
+        assert!(number(1..=10)(&TomlValue::Integer(11)).is_err());
+        assert!(number(1u16..=10)(&TomlValue::Integer(-1)).is_err());
+        assert!(number(1..=10)(&TomlValue::Float(2.5)).is_err());
+        assert!(boolean(&TomlValue::Text("true".into())).unwrap());
+        assert!(boolean(&TomlValue::Text("yes".into())).is_err());
     }
 }

@@ -7,24 +7,25 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::model::feed::{Feed, StartFrom};
+use crate::upstream::token::TokenSource;
 
 #[test]
 fn the_minimal_example_loads() {
     let config = load(&example("minimal.toml")).unwrap();
     let app = &config.apps[0];
-    assert_eq!(app.app_id.as_str(), "wx0123456789abcdef");
-    let TokenSource::Stable { secret } = &app.token else { panic!("{:?}", app.token) };
+    assert_eq!(app.client.app_id.as_str(), "wx0123456789abcdef");
+    let TokenSource::Stable(secret) = &app.client.token_source else { panic!("{app:?}") };
     assert_eq!(secret.expose_secret(), "from-environment");
     let promoters: Vec<&str> = app.promoters.iter().map(|entry| entry.promoter.promoter_id()).collect();
     assert_eq!(promoters, ["oABC", "oDEF"]);
     assert!(config.schema_registry.is_none());
-    assert!(!config.connector.instance_id.is_empty());
+    assert!(!config.kafka.instance_id.is_empty());
 }
 
 #[test]
 fn the_example_of_docker_compose_loads() {
     let config = load(&example("compose.toml")).unwrap();
-    assert_eq!(config.schema_registry.unwrap().urls, ["http://registry:8080/apis/ccompat/v7"]);
+    assert_eq!(registry_urls(&config), ["http://registry:8080/apis/ccompat/v7"]);
     assert_eq!(config.apps[0].promoters.len(), 5);
 }
 
@@ -48,17 +49,17 @@ fn what_is_off_in_the_full_example_is_right_too() {
         ("promoters.csv", "promoter,feeds,start_from\noGHI,touches,earliest\n"),
     ]);
     let config = files.load(&full_example_switched_on()).unwrap();
-    assert_eq!(config.connector.instance_id, "connector-1");
+    assert_eq!(config.kafka.instance_id, "connector-1");
     assert!(config.kafka.properties.contains(&("sasl.password".to_owned(), "one".to_owned())));
-    let basic_auth = config.schema_registry.unwrap().basic_auth.unwrap();
-    assert_eq!((basic_auth.username.as_str(), basic_auth.password.expose_secret()), ("connector", "two"));
-    assert_eq!(config.admin.token.unwrap().expose_secret(), "four");
+    let credentials = config.schema_registry.unwrap().credentials.unwrap();
+    assert_eq!((credentials.username.as_str(), credentials.password.expose_secret()), ("connector", "two"));
     let app = &config.apps[0];
-    let TokenSource::Stable { secret } = &app.token else { panic!("{:?}", app.token) };
+    let TokenSource::Stable(secret) = &app.client.token_source else { panic!("{app:?}") };
     assert_eq!(secret.expose_secret(), "three");
-    assert_eq!(app.feeds.touches.every, Duration::from_secs(30));
-    assert_eq!(app.promoters[2].feeds, [Feed::Touches]);
-    assert_eq!(app.promoters[2].start_from, Some(StartFrom::Earliest));
+    let every = |promoter: usize, feed: Feed| plan(&app.promoters[promoter], feed).map(|plan| plan.settings.every);
+    assert_eq!(every(0, Feed::Touches), Some(Duration::from_secs(30)));
+    assert_eq!(polled(&app.promoters[2]), [Feed::Touches]);
+    assert_eq!(plan(&app.promoters[2], Feed::Touches).unwrap().start_from, StartFrom::Earliest);
 }
 
 #[test]

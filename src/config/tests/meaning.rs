@@ -8,12 +8,19 @@ use super::*;
 use crate::model::feed::{Feed, StartFrom};
 use crate::model::promoter::IdKind;
 use crate::model::time::UnixTime;
+use crate::upstream::token::{TokenSource, TokenUrl};
+
+/// The promoter of a right file with `more` at its end.
+fn promoter_of(more: &str) -> PolledPromoter {
+    load(&with(&format!("promoters = [\"oA\"]\n{more}"))).unwrap().apps.remove(0).promoters.remove(0)
+}
 
 #[test]
 fn refunds_begin_where_orders_do_unless_told_otherwise() {
     let starts = |more: &str| {
-        let feeds = load(&with(more)).unwrap().apps.remove(0).feeds;
-        (feeds.orders.start_from, feeds.refunds.start_from)
+        let promoter = promoter_of(more);
+        let start = |feed: Feed| plan(&promoter, feed).unwrap().start_from;
+        (start(Feed::Orders), start(Feed::Refunds))
     };
     let time = StartFrom::At(UnixTime(1_668_614_400));
     assert_eq!(starts(""), (StartFrom::Now, StartFrom::Now));
@@ -36,10 +43,18 @@ fn refunds_begin_where_orders_do_unless_told_otherwise() {
 fn an_apps_feeds_win_over_those_of_all() {
     let more = "[apps.feeds.touches]\nevery = \"5m\"\n[apps.feeds.refunds]\nenabled = false\n\
                 [feeds.touches]\nevery = \"2m\"\nlateness = \"1h\"\n";
-    let app = load(&with(more)).unwrap().apps.remove(0);
-    assert_eq!(app.feeds.touches.every, Duration::from_secs(300));
-    assert_eq!(app.feeds.touches.lateness, Duration::from_secs(3600));
-    assert_eq!(app.feeds.enabled().collect::<Vec<_>>(), [Feed::Touches, Feed::Orders]);
+    let promoter = promoter_of(more);
+    let touches = plan(&promoter, Feed::Touches).unwrap().settings;
+    assert_eq!((touches.every, touches.lateness), (Duration::from_secs(300), 3600));
+    assert_eq!(polled(&promoter), [Feed::Touches, Feed::Orders]);
+}
+
+#[test]
+fn refunds_that_are_not_polled_are_remembered_as_they_would_be() {
+    let promoter = promoter_of("[feeds.refunds]\nenabled = false\nlateness = \"1500ms\"\nstart_from = \"earliest\"\n");
+    // Rounded up: a lateness is never cut short.
+    assert_eq!((promoter.refunds_lateness, promoter.refunds_start), (2, StartFrom::Earliest));
+    assert_eq!(polled(&promoter), [Feed::Touches, Feed::Orders]);
 }
 
 #[test]
@@ -51,10 +66,10 @@ fn the_promoters_of_both_sources_are_merged() {
         ["apps[0].promoters_file (line 7) in its line 3 is the same promoter as promoters[0]; remove one of them"]
     );
     let app = files.load(&with(&more.replace("oA", "oC"))).unwrap().apps.remove(0);
-    let entries: Vec<(&str, &[Feed])> =
-        app.promoters.iter().map(|entry| (entry.promoter.key(), entry.feeds.as_slice())).collect();
-    let both: &[Feed] = &[Feed::Touches, Feed::Orders];
-    assert_eq!(entries, [("wx1/oC", both), ("wx1/oB", &[Feed::Touches]), ("wx1/oA", both)]);
+    let entries: Vec<(&str, Vec<Feed>)> =
+        app.promoters.iter().map(|entry| (entry.promoter.key(), polled(entry))).collect();
+    let both = || vec![Feed::Touches, Feed::Orders];
+    assert_eq!(entries, [("wx1/oC", both()), ("wx1/oB", vec![Feed::Touches]), ("wx1/oA", both())]);
 }
 
 #[test]
@@ -99,18 +114,20 @@ fn urls_lose_their_trailing_slash() {
     let more = "base_url = \"http://127.0.0.1:8090/\"\nspare_urls = [\"https://h/x/\"]\nid_kind = \"unionid\"\n\
                 [schema_registry]\nurl = [\"http://a:1/apis/ccompat/v7/\", \"http://b:1\"]\n";
     let config = load(&with(more)).unwrap();
-    assert_eq!(config.apps[0].base_url, "http://127.0.0.1:8090");
-    assert_eq!(config.apps[0].spare_urls, ["https://h/x"]);
-    assert_eq!(config.apps[0].id_kind, IdKind::UnionId);
-    assert_eq!(config.schema_registry.unwrap().urls, ["http://a:1/apis/ccompat/v7", "http://b:1"]);
+    let client = &config.apps[0].client;
+    assert_eq!(client.base_url, "http://127.0.0.1:8090");
+    assert_eq!(client.spare_urls, ["https://h/x"]);
+    assert_eq!(client.id_kind, IdKind::UnionId);
+    assert_eq!(registry_urls(&config), ["http://a:1/apis/ccompat/v7", "http://b:1/"]);
 }
 
 #[test]
 fn a_token_from_elsewhere_needs_no_secret() {
     let text = |token: &str| format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\ntoken = {token}\n");
     let files = Files::with(&[]);
-    let token = files.load(&text("{ source = \"file\", path = \"token\" }")).unwrap().apps.remove(0).token;
-    let TokenSource::File { path } = token else { panic!("{token:?}") };
+    let token =
+        files.load(&text("{ source = \"file\", path = \"token\" }")).unwrap().apps.remove(0).client.token_source;
+    let TokenSource::File(path) = token else { panic!("{token:?}") };
     assert_eq!(path, files.directory.path().join("token"));
     assert_eq!(problems(&text("{ source = \"classic\" }")).len(), 1);
 }
@@ -120,8 +137,8 @@ fn a_token_server_is_asked_with_its_query_and_headers() {
     let text = |token: &str| format!("{KAFKA}[[apps]]\napp_id = \"wx1\"\ntoken = {token}\n");
     let url = "source = \"url\", url = \"http://h/token?app=wx1\"";
     let headers = "headers = { Authorization = \"Bearer k\", x-team = \"a\" }";
-    let token = load(&text(&format!("{{ {url}, {headers} }}"))).unwrap().apps.remove(0).token;
-    let TokenSource::Url { url: address, headers } = token else { panic!("{token:?}") };
+    let token = load(&text(&format!("{{ {url}, {headers} }}"))).unwrap().apps.remove(0).client.token_source;
+    let TokenSource::Url(TokenUrl { url: address, headers }) = token else { panic!("{token:?}") };
     assert_eq!(address.expose_secret(), "http://h/token?app=wx1");
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
     assert_eq!(headers, [("Authorization", "Bearer k"), ("x-team", "a")]);
@@ -158,8 +175,8 @@ fn a_secret_is_given_once() {
         ["apps[0].secret_file (line 5) names a file of several lines; leave nothing in it but the secret, on one line"]
     );
     for file in ["s3cr3t", "\u{feff}s3cr3t\n", "s3cr3t\r\n", "s3cr3t\n\n"] {
-        let token = Files::with(&[("s", file)]).load(&text).unwrap().apps.remove(0).token;
-        let TokenSource::Stable { secret } = token else { panic!("{token:?}") };
+        let token = Files::with(&[("s", file)]).load(&text).unwrap().apps.remove(0).client.token_source;
+        let TokenSource::Stable(secret) = token else { panic!("{token:?}") };
         assert_eq!(secret.expose_secret(), "s3cr3t", "{file:?}");
     }
     let empty = Files::with(&[("s", "\n")]);

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::model::feed::Feed;
+use crate::session::{FeedPlan, PolledPromoter};
 
 mod examples;
 mod meaning;
@@ -61,6 +63,20 @@ const APP: &str = "[[apps]]\napp_id = \"wx1\"\nsecret = \"s\"\n";
 /// A file that is right but for what `more` adds at its end.
 fn with(more: &str) -> String {
     format!("{KAFKA}{APP}{more}")
+}
+
+/// How a feed is polled for a promoter.
+fn plan(promoter: &PolledPromoter, feed: Feed) -> Option<FeedPlan> {
+    promoter.feeds[feed]
+}
+
+/// The feeds that are polled for a promoter.
+fn polled(promoter: &PolledPromoter) -> Vec<Feed> {
+    Feed::ALL.into_iter().filter(|feed| plan(promoter, *feed).is_some()).collect()
+}
+
+fn registry_urls(config: &Config) -> Vec<&str> {
+    config.schema_registry.iter().flat_map(|registry| &registry.urls).map(|url| url.as_str()).collect()
 }
 
 fn example(name: &str) -> String {

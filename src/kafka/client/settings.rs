@@ -61,12 +61,14 @@ pub struct Settings {
 }
 
 impl fmt::Debug for Settings {
-    /// Property values stay out: there are passwords among them.
+    /// Of the properties the names alone: there are passwords among the values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("name", &self.name)
             .field("instance_id", &self.instance_id)
             .field("topics", &self.topics)
+            .field("topic_policy", &self.topic_policy)
+            .field("properties", &self.properties.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,6 @@ use crate::model::request::record::{Header, RecordOffset};
 use crate::model::time::UnixTime;
 use crate::retry::JITTER;
 use crate::upstream::breaker::BreakerSettings;
-use crate::upstream::buffer::Buffer;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::token::TokenSource;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
@@ -156,7 +155,6 @@ fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) 
         },
         budgets: [].into(),
         in_flight: 1,
-        reading: Buffer::new(2 << 20),
     };
     MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }

@@ -19,7 +19,6 @@ use crate::requests::executor::MaterialApp;
 use crate::requests::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
 use crate::retry::{JITTER, RetrySettings};
 use crate::upstream::breaker::BreakerSettings;
-use crate::upstream::buffer::Buffer;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::token::TokenSource;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -143,7 +142,6 @@ fn app(id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstrea
         retry: PATIENCE,
         breakers: BreakerSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
         in_flight: 1,
-        reading: Buffer::new(2 << 20),
         budgets: [].into(),
     };
     MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)

@@ -169,7 +169,6 @@ fn settings() -> ClientSettings {
         },
         budgets: BTreeMap::new(),
         in_flight: 64,
-        reading: Buffer::new(2 << 20),
     }
 }
 

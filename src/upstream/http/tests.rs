@@ -27,11 +27,11 @@ fn http_with(timeout: Duration) -> HttpTransport {
 }
 
 fn http_sharing(buffer: &Buffer, response_max: usize, timeout: Duration) -> HttpTransport {
-    http_in(Buffers { polls: buffer.clone(), others: buffer.clone() }, response_max, timeout)
+    http_in(Buffers { polls: buffer.clone(), others: buffer.clone(), reading: buffer.clone() }, response_max, timeout)
 }
 
 fn http_in(buffers: Buffers, response_max: usize, timeout: Duration) -> HttpTransport {
-    HttpTransport::new(HttpSettings { timeout, response_max, buffers, idle_connections_max: 2 }).unwrap()
+    HttpTransport::new(HttpSettings { timeout, in_flight: 2, response_max, buffered_max: 0 }, buffers).unwrap()
 }
 
 fn request(base_url: &str, body: Option<&'static str>) -> HttpRequest {

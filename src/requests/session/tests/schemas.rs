@@ -294,7 +294,9 @@ async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobod
 /// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
 async fn slow_registry() -> Registry {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let registry = Registry::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+    let registry =
+        Registry::new(format!("http://{}", listener.local_addr().unwrap()).parse::<url::Url>().unwrap().into())
+            .unwrap();
     let answer = || async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         serde_json::json!({ "schema": FOREIGN_SCHEMA }).to_string()
@@ -331,7 +333,7 @@ async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost()
     let upstream = Upstream::new(Health::Well);
     let with = |decoder: RequestDecoder| {
         // The port of a service that nobody runs any more.
-        let registry = Registry::new("http://127.0.0.1:1", None).unwrap();
+        let registry = Registry::new("http://127.0.0.1:1".parse::<url::Url>().unwrap().into()).unwrap();
         Arc::new(Executor::new(
             [app("wx1", &upstream, 4)],
             "requests".into(),

@@ -42,7 +42,7 @@ async fn pages_that_are_not_handed_on_are_few_and_keep_only_pages_waiting() {
     let Step::Body(_, body) = large_page() else { unreachable!("it is one") };
     let upstream = Upstream::new((0..5).map(|_| large_page()).chain([ok(NO_DATA)]), []);
     let reading = Buffer::new(2 * body.len() + 2048);
-    let client = Arc::new(Client::new(ClientSettings { reading, ..settings() }, upstream.clone()));
+    let client = Arc::new(Client::new(settings(), upstream.clone()).reading_in(reading));
     let mut pages: Vec<_> = (0..5).map(|_| asking(&client)).collect();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(upstream.data_calls(|_| ()).len(), 5);

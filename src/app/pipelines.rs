@@ -1,0 +1,115 @@
+//! Both pipelines, polls and requests, to their end: where one ends the other stops, and what they failed of is told at once.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::kafka::facts_log::FactsLog;
+use crate::kafka::requests_log::RequestsLog;
+use crate::requests::pipeline::RequestPipeline;
+use crate::session::Session;
+use crate::supervisor::{self, GivenUp};
+use crate::upstream::http::HttpTransport;
+
+/// How long a stop may take to commit what was polled.
+const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// The configuration can't work with the brokers that it names: a fault of the same kind as those that are found without
+/// them.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(String);
+
+/// Runs until `stop` is cancelled, and then until what was polled and answered is durable.
+///
+/// # Errors
+/// What one or both have given up for; or that a stop took longer than [`STOP_MAX`].
+pub async fn run(
+    session: &Session<HttpTransport>,
+    facts_log: FactsLog,
+    requests: Option<(RequestPipeline<HttpTransport>, RequestsLog)>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    // Of the pipelines alone: one that ends stops the other, and nobody else.
+    let stop = stop.child_token();
+    let polls_checked = facts_log.topics_checked();
+    let requests_checked = requests.as_ref().map(|(_, log)| log.topics_checked());
+    let polling = async {
+        let polling = supervisor::run(session, || facts_log.clone(), &stop, supervisor::PATIENCE);
+        to_the_end(polling, &polls_checked, requests_checked.as_ref(), &stop).await
+    };
+    let answering = async {
+        let (Some((pipeline, log)), Some(checked)) = (&requests, &requests_checked) else { return Ok(()) };
+        let answering = supervisor::run(pipeline, || log.clone(), &stop, supervisor::PATIENCE);
+        to_the_end(answering, checked, Some(&polls_checked), &stop).await
+    };
+    tokio::select! {
+        (polled, answered) = async { tokio::join!(polling, answering) } => outcome(polled, answered),
+        () = stopping(&stop) => anyhow::bail!(
+            "what was polled could not be committed within {} s; it is polled again at the next start",
+            STOP_MAX.as_secs()
+        ),
+    }
+}
+
+/// A pipeline to its end, with which the other one stops. Its failure waits until the `other` one's topics have been looked
+/// at as its `own` have, so that every problem is told at once.
+async fn to_the_end(
+    pipeline: impl Future<Output = Result<(), GivenUp>>,
+    own: &CancellationToken,
+    other: Option<&CancellationToken>,
+    stop: &CancellationToken,
+) -> Result<(), GivenUp> {
+    let result = pipeline.await;
+    own.cancel();
+    if let (Err(_), Some(other)) = (&result, other) {
+        other.cancelled().await;
+    }
+    stop.cancel();
+    result
+}
+
+/// Until a stop has taken too long.
+async fn stopping(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tracing::info!("stopping: what was polled is committed first");
+    tokio::time::sleep(STOP_MAX).await;
+}
+
+fn outcome(polled: Result<(), GivenUp>, answered: Result<(), GivenUp>) -> anyhow::Result<()> {
+    let failures: Vec<GivenUp> = [polled.err(), answered.err()].into_iter().flatten().collect();
+    if failures.is_empty() { Ok(()) } else { Err(joined(&failures)) }
+}
+
+/// Each problem once: both pipelines use the topic of the dead letters, and complain of the same brokers. On one line, as
+/// the log has it.
+fn joined(failures: &[GivenUp]) -> anyhow::Error {
+    let failures_text: Vec<String> = failures.iter().map(GivenUp::to_string).collect();
+    let mut problems: Vec<&str> = Vec::new();
+    for problem in failures_text.iter().flat_map(|failure| failure.lines()) {
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    let reason = problems.join("; ");
+    match failures.iter().any(|failure| matches!(failure, GivenUp::Unfit(_))) {
+        true => Unfit(reason).into(),
+        false => anyhow::Error::msg(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_both_pipelines_say_is_one_line_with_each_problem_once() {
+        let failures = ["topic a is missing\ntopic d is missing", "topic d is missing\ntopic r is missing"];
+        let failures = failures.map(|problems| GivenUp::from(problems.to_owned()));
+        let told = joined(&failures);
+        assert_eq!(told.to_string(), "topic a is missing; topic d is missing; topic r is missing");
+        assert!(told.downcast_ref::<Unfit>().is_none());
+        let unfit = [&failures[..], &[GivenUp::Unfit("too long".into())]].concat();
+        assert!(joined(&unfit).downcast_ref::<Unfit>().is_some());
+    }
+}

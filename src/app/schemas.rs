@@ -1,0 +1,86 @@
+//! Which schemas the records of every topic are framed with.
+
+use crate::avro::encode::Framings;
+use crate::avro::framing::Framing;
+use crate::avro::registry::{Registry, RegistrySettings};
+use crate::avro::schemas::RecordKind;
+use crate::kafka::client::settings::{RequestTopics, TopicNames};
+use crate::supervisor;
+
+/// How the records of all topics are framed, and who knows the schemas of others.
+pub struct Schemas {
+    pub framings: Framings,
+    pub material: MaterialFramings,
+    /// Absent where records are framed by themselves.
+    pub registry: Option<Registry>,
+}
+
+/// How requests and replies are framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaterialFramings {
+    pub request: Framing,
+    pub result: Framing,
+}
+
+impl Schemas {
+    /// Registers the schemas of every topic under `<topic>-value` where there is a registry: its ids are part of every record
+    /// then. Those of requests and replies only where `requests` are taken.
+    ///
+    /// # Errors
+    /// Where the registry refuses, or can't be asked for a minute.
+    pub async fn resolve(
+        settings: Option<RegistrySettings>,
+        topics: &TopicNames,
+        requests: Option<&RequestTopics>,
+    ) -> anyhow::Result<Schemas> {
+        let Some(settings) = settings else {
+            let (framings, material) = (Framings::SINGLE_OBJECT, MaterialFramings::SINGLE_OBJECT);
+            return Ok(Schemas { framings, material, registry: None });
+        };
+        let registry = Registry::new(settings)?;
+        let framings = Framings {
+            touch: registered(&registry, &topics.touches, RecordKind::Touch).await?,
+            order: registered(&registry, &topics.orders, RecordKind::Order).await?,
+            dead_letter: registered(&registry, &topics.dead_letters, RecordKind::DeadLetter).await?,
+        };
+        let material = match requests {
+            Some(topics) => MaterialFramings::registered(&registry, topics).await?,
+            None => MaterialFramings::SINGLE_OBJECT,
+        };
+        Ok(Schemas { framings, material, registry: Some(registry) })
+    }
+}
+
+impl MaterialFramings {
+    /// Without a schema registry.
+    const SINGLE_OBJECT: MaterialFramings =
+        MaterialFramings { request: Framing::SingleObject, result: Framing::SingleObject };
+
+    async fn registered(registry: &Registry, topics: &RequestTopics) -> anyhow::Result<MaterialFramings> {
+        Ok(MaterialFramings {
+            request: registered(registry, &topics.requests, RecordKind::MaterialRequest).await?,
+            result: registered(registry, &topics.results, RecordKind::MaterialResult).await?,
+        })
+    }
+}
+
+/// How requests and replies are framed, for whoever asks for material.
+///
+/// # Errors
+/// As [`Schemas::resolve`].
+pub async fn material_framings(
+    settings: Option<RegistrySettings>,
+    topics: &RequestTopics,
+) -> anyhow::Result<MaterialFramings> {
+    match settings {
+        Some(settings) => MaterialFramings::registered(&Registry::new(settings)?, topics).await,
+        None => Ok(MaterialFramings::SINGLE_OBJECT),
+    }
+}
+
+async fn registered(registry: &Registry, topic: &str, kind: RecordKind) -> anyhow::Result<Framing> {
+    let subject = format!("{topic}-value");
+    let ask = || registry.resolve(&subject, kind.text());
+    let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
+    Ok(Framing::Confluent { schema_id })
+}

@@ -1,0 +1,35 @@
+//! What the clients of all apps know together: what time it is.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::Session;
+use crate::model::time::UnixMillis;
+use crate::upstream::transport::Transport;
+use crate::upstream::upstream_clock;
+
+/// How long the first token and the upstream's time may take, before the first cursor is set.
+const WARM_UP_MAX: Duration = Duration::from_secs(5);
+
+impl<T: Transport> Session<T> {
+    /// Asks every app's token source once, and hears the upstream's clock. A failure is met again, and reported, by the
+    /// first poll.
+    pub async fn warm_up(&self) {
+        let mut asking = JoinSet::new();
+        for app in self.apps.iter() {
+            let client = app.client.clone();
+            asking.spawn(async move { tokio::time::timeout(WARM_UP_MAX, client.warm_up()).await });
+        }
+        while asking.join_next().await.is_some() {}
+    }
+
+    /// The local clock, set back where all upstreams show that it is ahead.
+    pub fn clock(&self) -> impl Fn() -> UnixMillis + Send + Sync + 'static {
+        let clients: Vec<_> = self.apps.iter().map(|app| app.client.clone()).collect();
+        move || {
+            let local = UnixMillis(jiff::Timestamp::now().as_millisecond());
+            upstream_clock::set_back(local, clients.iter().filter_map(|client| client.upstream_skew_seconds()))
+        }
+    }
+}
