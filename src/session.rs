@@ -86,9 +86,12 @@ pub struct FeedPlan {
     pub start_from: StartFrom,
 }
 
+/// The pipeline of polls: what a session of it is made of, the same for each. It lives as long as the process; what one
+/// session holds is made in [`run`](Pipeline::run) and dropped there.
 pub struct Session<T> {
     pub apps: Arc<Vec<PolledApp<T>>>,
     pub bounds: BatchBounds,
+    /// Of the queue between the polls and the committer: about how many bytes of memory it holds at most.
     pub queue_bytes: usize,
     pub totals: Arc<CommitTotals>,
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use promoter_connector::commit::committer::BatchBounds;
-use promoter_connector::commit::fault_script::FaultScript;
-use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::testing::fault_script::FaultScript;
+use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;

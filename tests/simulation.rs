@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::failpoint::Failpoint;
-use promoter_connector::commit::fault_script::{FaultScript, ScriptedFault};
-use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
+use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::dead_letter::DeadLetter;
 use promoter_connector::model::fact::{FactContent, OrderStatus};

@@ -36,10 +36,14 @@ pub const REVOCATION_GRACE: Duration = Duration::from_secs(10);
 pub struct BatchBounds {
     /// How long a batch waits for more, from its first write on.
     pub linger: Duration,
+    /// Records of all kinds.
     pub events_max: usize,
+    /// Bytes of memory, about.
     pub bytes_max: usize,
 }
 
+/// The one writer of a session: owns the log and the [`State`], and nobody else changes either. It ends with the session;
+/// the next one has a committer and a state of its own, read from the topic.
 pub struct Committer<L> {
     log: L,
     state: State,
@@ -89,52 +93,45 @@ impl<L: StateLog> Committer<L> {
         let mut open = true;
         loop {
             let bounds = pace.bounds();
-            if !open && growing.is_empty() && matches!(log, LogState::Idle(_)) {
-                return (log.idle(), Ended::Drained);
-            }
-            if growing.is_empty() && matches!(log, LogState::Idle(_)) {
+            if log.is_idle() && growing.is_empty() {
+                if !open {
+                    return (log.idle(), Ended::Drained);
+                }
                 // What they wait for needed no record, or stands in a batch before.
                 tell(&mut growing.waiting);
             }
-            let due = !open || growing.is_full(bounds) || growing.is_due();
-            log = match log {
-                LogState::Idle(idle) if due && !growing.is_empty() => {
-                    let planned = std::mem::replace(&mut growing, Growing::new());
-                    reach(Failpoint::Planned);
-                    LogState::Committing(Box::pin(commit(idle, planned)))
-                }
-                log => log,
-            };
+            // Once the queue is closed there is nothing more to wait for.
+            if !open || growing.is_full(bounds) || growing.is_due() {
+                log = log.begin(&mut growing);
+            }
             tokio::select! {
+                // A revocation first, for its grace is short; then the end of a transaction, which lets the next one begin.
                 biased;
-                () = revoked.cancelled() => {
-                    return match tokio::time::timeout(REVOCATION_GRACE, log.settled()).await {
-                        Ok((log, Some(outcome))) => {
-                            (Some(log), outcome.conclude(&totals).map_or_else(Ended::from, |()| Ended::Revoked))
-                        }
-                        Ok((log, None)) => (Some(log), Ended::Revoked),
-                        // Nobody knows what becomes of it: this is no end in order.
-                        Err(_) => {
-                            (None, Ended::Reopen("a transaction did not end before its partitions were given back".into()))
-                        }
-                    };
-                }
+                () = revoked.cancelled() => return log.revoked(&totals).await,
                 (idle, outcome) = log.committed() => {
                     log = LogState::Idle(idle);
-                    match outcome.too_slow {
-                        Some((records, bytes)) => pace.too_slow(records, bytes),
-                        None => pace.took(outcome.took),
-                    }
+                    pace.learn(&outcome);
                     if let Err(error) = outcome.conclude(&totals) {
                         return (log.idle(), error.into());
                     }
                 }
+                // A full batch takes no more while the log is busy: then the queue fills, and its senders wait.
                 queued = writes.receive(), if open && !growing.is_full(bounds) => match queued {
                     Some(queued) => growing.take(queued, &mut state, bounds),
                     None => open = false,
                 },
-                () = growing.wait(), if !growing.is_due() && matches!(log, LogState::Idle(_)) => {}
+                // While a transaction is under way its end is what is waited for, whenever the batch is due.
+                () = growing.wait(), if !growing.is_due() && log.is_idle() => {}
             }
+        }
+    }
+}
+
+impl BatchPace {
+    fn learn(&mut self, outcome: &CommitOutcome) {
+        match outcome.too_slow {
+            Some((records, bytes)) => self.too_slow(records, bytes),
+            None => self.took(outcome.took),
         }
     }
 }
@@ -180,7 +177,38 @@ impl Growing {
     }
 }
 
+impl<L: StateLog> LogState<L> {
+    /// Begins the commit of what has grown, if there is anything and no other is under way.
+    fn begin(self, growing: &mut Growing) -> LogState<L> {
+        match self {
+            LogState::Idle(log) if !growing.is_empty() => {
+                let planned = std::mem::replace(growing, Growing::new());
+                reach(Failpoint::Planned);
+                LogState::Committing(Box::pin(commit(log, planned)))
+            }
+            state => state,
+        }
+    }
+}
+
 impl<L> LogState<L> {
+    fn is_idle(&self) -> bool {
+        matches!(self, LogState::Idle(_))
+    }
+
+    /// Ends because the partitions are to be given back: a transaction under way may still end, for a while. What has
+    /// grown beside it is dropped, and asked for again by the next owner.
+    async fn revoked(self, totals: &CommitTotals) -> (Option<L>, Ended) {
+        match tokio::time::timeout(REVOCATION_GRACE, self.settled()).await {
+            Ok((log, Some(outcome))) => {
+                (Some(log), outcome.conclude(totals).map_or_else(Ended::from, |()| Ended::Revoked))
+            }
+            Ok((log, None)) => (Some(log), Ended::Revoked),
+            // Nobody knows what becomes of it: this is no end in order.
+            Err(_) => (None, Ended::Reopen("a transaction did not end before its partitions were given back".into())),
+        }
+    }
+
     fn idle(self) -> Option<L> {
         match self {
             LogState::Idle(log) => Some(log),
@@ -223,6 +251,8 @@ fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
     }
 }
 
+/// Commits a batch: as a whole, or in parts where the log is too slow for that. Whoever waits for it is told once all of it is
+/// durable; after an error the rest of the parts is dropped.
 async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome) {
     let Growing { planned, mut waiting, .. } = growing;
     let mut outcome = CommitOutcome { committed: Vec::new(), too_slow: None, took: Duration::ZERO, result: Ok(()) };
@@ -260,6 +290,10 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
 
 /// Commits one batch, again and again while it is certain that nothing of it was written, [`ATTEMPTS_MAX`] times at most.
 /// `records` is how many it has, for the log. One that took too long is not tried again where it `may_split`.
+///
+/// # Errors
+///
+/// The last attempt's. An error that leaves the outcome open, or asks for an operator, is never followed by another attempt.
 pub async fn attempts<L: CommitLog>(
     log: &mut L,
     batch: Arc<L::Batch>,
@@ -269,6 +303,7 @@ pub async fn attempts<L: CommitLog>(
     let mut pause = ATTEMPT_PAUSE;
     for attempt in 1.. {
         let began = Instant::now();
+        // The same batch each time: the state is ahead of it already, and is not planned again.
         match log.commit(batch.clone()).await {
             Err(CommitError::TooSlow(error)) if may_split => return Err(CommitError::TooSlow(error)),
             Err(CommitError::NothingWritten(error) | CommitError::TooSlow(error)) if attempt < ATTEMPTS_MAX => {

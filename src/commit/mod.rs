@@ -12,8 +12,7 @@ pub mod totals;
 
 pub mod log;
 
-pub mod fault_script;
-
-pub mod memory_log;
-
 pub mod failpoint;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

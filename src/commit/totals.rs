@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::model::batch::Batch;
 use crate::model::feed::Feed;
@@ -53,7 +54,7 @@ impl CommitTotals {
     /// promoter and where it began.
     pub fn say_idle_starts<'a>(&self, app: &AppId, mut feeds: impl Iterator<Item = (&'a Promoter, Feed, UnixTime)>) {
         let Some((promoter, feed, began)) = feeds.next() else { return };
-        if self.idle_starts.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone()) {
+        if self.idle_starts.lock().insert(app.clone()) {
             let (pipeline, feeds) = ("polls", 1 + feeds.count());
             tracing::warn!(pipeline, %app, feeds, %promoter, %feed, %began, "start_from no longer acts");
         }

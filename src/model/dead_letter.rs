@@ -41,11 +41,15 @@ pub struct Origin {
     pub offset: i64,
 }
 
+/// A row or a record that could not be read or published, with its bytes and why: written in the transaction of what came
+/// with it, so that it holds up nothing and is lost no more than a fact is. A row is one once for its promoter, however
+/// often it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     pub source: DeadLetterSource,
     /// A short code, stable for programs.
     pub reason: &'static str,
+    /// For people: what is wrong. Never a secret.
     pub detail: String,
     pub promoter: Option<Promoter>,
     pub origin: Option<Origin>,

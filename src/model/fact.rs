@@ -61,6 +61,7 @@ pub enum OrderStatus {
     Unknown,
 }
 
+/// What a fact tells beside its identity and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FactContent {
     Touch(Touch),
@@ -72,6 +73,10 @@ pub enum FactContent {
     },
 }
 
+/// One thing that happened, published once: a touch, a payment, a refund, or an order in an unknown status. A row of the
+/// upstream shows one of them, or two: a refunded order shows its payment as well.
+///
+/// It takes about 300 bytes, so it is moved as seldom as can be: from the page into the batch, where it stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     pub id: FactId,

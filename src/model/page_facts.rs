@@ -45,6 +45,12 @@ pub struct RefundsMet {
     pub ends_history: bool,
 }
 
+/// What one page of a pull brought: its facts, the rows that can't be read, and on the last page the cursor's advance. All of
+/// it goes into one transaction, or none of it. The pages of a pull come to the committer in their order, or not at all, so
+/// the advance never comes without the facts that stand before it.
+///
+/// Of at most [`PAGE_ROWS`](super::pages::PAGE_ROWS) rows, as far as the upstream keeps to that; in bytes `http.response_max`
+/// bounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageFacts {
     pub promoter: Promoter,

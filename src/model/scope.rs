@@ -17,6 +17,8 @@ use super::cursor::Cursor;
 use super::feed::Feed;
 use super::time::{Day, UnixTime};
 
+/// What one pull asks for, from its first page to its last. It stays the same for the whole pull, whatever the clock says
+/// meanwhile; only its end may move the cursor of its [`feed`](Scope::feed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Touches from `begin` to `end`, both included.
@@ -46,7 +48,7 @@ impl Scope {
 
     /// Where the cursor stands after this scope was read to its end; never before `cursor`.
     ///
-    /// `as_of` is the earlier of the local clock and the upstream's when the first call was sent.
+    /// `lateness` is the feed's, in seconds. `as_of` is the earlier of the local clock and the upstream's when the first call was sent.
     pub fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> UnixTime {
         let settled = as_of.minus(lateness);
         let reached = match self {

@@ -96,6 +96,8 @@ impl RowCounts {
     }
 }
 
+/// The cursors and memories of all promoters that this instance owns. About 48 bytes for each fact that is remembered; it is
+/// bounded by what happens within the latenesses, for a cursor that moves lets go of what stands behind it.
 #[derive(Debug, Default)]
 pub struct State {
     promoters: HashMap<Promoter, PerFeed<Option<FeedState>>, RandomState>,

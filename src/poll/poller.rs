@@ -38,6 +38,11 @@ pub enum Polled {
 }
 
 /// Asks what the pull asks, as far as it may read, until it ends or can't go on.
+///
+/// # Errors
+///
+/// [`PollError::Call`] where a page had no answer that could be used, [`PollError::Pages`] where the pages make no sense
+/// together, [`PollError::Closed`] once the session is over. What was read before is in the queue all the same.
 pub async fn poll<T: Transport>(
     client: &Client<T>,
     pull: &mut Pull,
@@ -51,9 +56,11 @@ pub async fn poll<T: Transport>(
         let RowsResponse { page, guard, clock_skew_seconds, .. } = client.page(&request, cancel).await?;
         pull.hear(begun.plus(clock_skew_seconds));
         let Taken { page_facts, step } = pull.take_page(page.rows, page.total_cnt, page.start_id, client.local_now());
+        // Before the step is looked at: what was read counts, though the pull may fail with this very page.
         if !page_facts.is_empty() {
             queue.send(QueuedWrite::PageFacts(page_facts)).await?;
         }
+        // The page's rows are the queue's now, which counts them itself.
         drop(guard);
         match (step?, reach) {
             (PullStep::End(pulled), _) => return Ok(Polled::End(pulled)),

@@ -4,8 +4,9 @@
 //! counted would look like a quiet day. The sums keep the latest error of each cause.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
@@ -17,7 +18,7 @@ use crate::upstream::error::CallError;
 /// Written by the scheduler of an app, read by whoever reports. Lives as long as the process.
 #[derive(Debug, Default)]
 pub struct Reports {
-    inner: Mutex<ReportSums>,
+    sums: Mutex<ReportSums>,
     calls: Told<1>,
 }
 
@@ -64,12 +65,12 @@ pub struct Late {
 
 impl Reports {
     pub(super) fn completed(&self) {
-        self.lock().complete += 1;
+        self.sums.lock().complete += 1;
     }
 
     /// Polls that read their scope to its end, since the last call.
     pub fn take_complete(&self) -> u64 {
-        std::mem::take(&mut self.lock().complete)
+        std::mem::take(&mut self.sums.lock().complete)
     }
 
     /// How many calls were sent since this was last asked, where `sent` are all so far.
@@ -80,28 +81,23 @@ impl Reports {
 
     /// Counts a poll that failed.
     pub fn failed(&self, cause: &'static str, error: String) {
-        let mut inner = self.lock();
-        let failures = inner.failures.entry(cause).or_default();
+        let mut sums = self.sums.lock();
+        let failures = sums.failures.entry(cause).or_default();
         failures.polls += 1;
         failures.error = error;
     }
 
     pub(super) fn set_progress(&self, progress: PollProgress) {
-        self.lock().progress = progress;
+        self.sums.lock().progress = progress;
     }
 
     /// The sums by cause since they were last taken.
     pub fn take_failures(&self) -> BTreeMap<&'static str, Failures> {
-        std::mem::take(&mut self.lock().failures)
+        std::mem::take(&mut self.sums.lock().failures)
     }
 
     pub fn progress(&self) -> PollProgress {
-        self.lock().progress.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ReportSums> {
-        // It is whole at any time.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sums.lock().progress.clone()
     }
 }
 

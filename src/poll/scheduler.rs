@@ -52,6 +52,8 @@ pub struct PolledFeed {
     pub pacing: Pacing,
 }
 
+/// Polls the feeds of one app, for one session. It owns all that is due: one entry for each feed, either in a queue or with
+/// the poll that has begun, so no feed is ever polled twice at once. What it holds beside is only pace, and may be lost.
 pub struct Scheduler<T> {
     app: AppId,
     client: Arc<Client<T>>,
@@ -137,6 +139,7 @@ impl<T: Transport> Scheduler<T> {
         let mut report = tokio::time::interval(REPORT_EVERY);
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // Whatever woke it up may have made room or let a breaker pass, so each round begins what can begin.
             let next_begin = self.begin_due_polls();
             tokio::select! {
                 biased;
@@ -154,6 +157,7 @@ impl<T: Transport> Scheduler<T> {
                 () = until(self.began, next_begin) => {}
             }
         }
+        // Nothing is aborted: each poll ends at its next wait, and hands on what it has read.
         cancel.cancel();
         while self.polls.join_next().await.is_some() {}
     }

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::{AnswerBatch, FETCH_RECORDS_MAX, FetchRange, FetchedRange, OpenedRequests};
 use crate::commit::failpoint::Failpoint;
-use crate::commit::fault_script::FaultScript;
 use crate::commit::log::{CommitError, CommitLog, OpenError};
+use crate::commit::testing::fault_script::FaultScript;
 use crate::model::request::answered_offsets::{AnsweredOffsets, RestoredOffsets};
 use crate::model::request::record::{RecordOffset, RequestAnswer, RequestRecord};
 

@@ -26,6 +26,7 @@ pub mod memory_quota;
 
 pub mod log;
 
+#[cfg(any(test, feature = "testing"))]
 pub mod memory_topic;
 
 pub mod totals;

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::beginning::Cursors;
 use super::*;
-use crate::commit::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::log::CommitLog;
-use crate::commit::memory_log::{DurableTopics, MemoryLog};
+use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
+use crate::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use crate::model::batch::Batch;
 use crate::model::cursor::Cursor;
 use crate::model::promoter::IdKind;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use promoter_connector::commit::committer::BatchBounds;
-use promoter_connector::commit::fault_script::FaultScript;
-use promoter_connector::commit::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::testing::fault_script::FaultScript;
+use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Interface, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;

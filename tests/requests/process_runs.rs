@@ -11,7 +11,7 @@ use promoter_connector::avro::material::RequestDecoder;
 use promoter_connector::avro::registry::RegistryError;
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::commit::failpoint::Failpoint;
-use promoter_connector::commit::fault_script::{FaultScript, ScriptedFault};
+use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use promoter_connector::model::promoter::{AppId, IdKind};
 use promoter_connector::model::request::record::RecordOffset;
 use promoter_connector::model::time::UnixMillis;

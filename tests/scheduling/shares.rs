@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use promoter_connector::commit::fault_script::{FaultScript, ScriptedFault};
+use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use promoter_connector::model::feed::{Interface, StartFrom};
 use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 
 use super::super::*;
-use crate::commit::fault_script::{FaultScript, ScriptedFault};
-use crate::commit::memory_log::{DurableTopics, MemoryLog};
 use crate::commit::queue::write_queue;
+use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
+use crate::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use crate::model::cursor::Cursor;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::failpoint::Failpoint;
 use super::fault_script::FaultScript;
-use super::log::{CommitError, CommitLog, Lease, OpenError, Opened};
+use crate::commit::failpoint::Failpoint;
+use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::model::age::AgeLimits;
 use crate::model::batch::{Batch, Event};
 use crate::model::dead_letter::DeadLetter;

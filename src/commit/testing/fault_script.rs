@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::failpoint::Failpoint;
-use super::log::{CommitError, OpenError};
+use crate::commit::failpoint::Failpoint;
+use crate::commit::log::{CommitError, OpenError};
 
 /// What goes wrong with one call, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
