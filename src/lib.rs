@@ -65,7 +65,7 @@
 //!    ([`model::scope`]).
 //! 3. A pull's pages reach the committer in order, within one session, or not at all ([`session`]).
 //! 4. Only the current owner of a partition can write to it: older producers are fenced, older generations are refused
-//!    ([`kafka::group::membership`], [`kafka::transaction`]).
+//!    ([`kafka::group::member`], [`kafka::transaction`]).
 //! 5. Polling begins only when the state is whole, is this connector's, and holds the first cursors
 //!    ([`kafka::facts_log`], [`session`]).
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has

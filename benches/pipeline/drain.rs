@@ -16,7 +16,7 @@ use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, 
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::facts_log::limits::{OldestEvents, SizeLimits};
-use promoter_connector::kafka::facts_log::records::FactWriter;
+use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::model::age::AgeLimits;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};

@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka::client::settings::Settings;
-use crate::kafka::requests_log::entrance::RequestProducer;
+use crate::kafka::requests_log::request_producer::RequestProducer;
 
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(3);

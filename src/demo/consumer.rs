@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::client::reader::{ReadRecord, TopicReader};
 use crate::kafka::client::settings::Settings;
+use crate::kafka::client::topic_reader::{ReadRecord, TopicReader};
 
 /// Enough to read on while a slow terminal scrolls.
 const QUEUE: usize = 1024;

@@ -14,7 +14,7 @@ use super::materials::Materials;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;
-use crate::kafka::client::reader::ReadRecord;
+use crate::kafka::client::topic_reader::ReadRecord;
 use crate::simulator::fact_key::{published_key, shown_key};
 use crate::simulator::ledger::Ledger;
 use crate::simulator::{SharedWorld, wall_clock};

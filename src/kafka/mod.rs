@@ -1,9 +1,9 @@
 //! Kafka: the only user of rdkafka. Implements [`crate::commit::log::CommitLog`] with transactions.
 //!
 //! ```text
-//!  group::membership            transaction::partition_session
+//!  group::member                transaction::partition_session
 //!  ┌───────────┐ Assignment  ┌───────────────────┐ init, fence, read to it    ┌────────────────────────┐
-//!  │  member   │────────────>│ facts_log         │<───────────────────────────│ facts_log::state_topic │
+//!  │  member   │────────────>│ facts_log         │<───────────────────────────│ facts_log::state_reader│
 //!  │ (thread)  │ revoked     │   open / commit   │                            └────────────────────────┘
 //!  └───────────┘             └─────────┬─────────┘
 //!                                      │ Batch      ┌─────────────┐ begin, records, flush,

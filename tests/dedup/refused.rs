@@ -7,7 +7,7 @@ use std::time::Duration;
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::facts_log::limits::{OldestEvents, SizeLimits};
-use promoter_connector::kafka::facts_log::records::FactWriter;
+use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::kafka::transaction::limits::OldestAccepted;
 use promoter_connector::model::batch::{Batch, Event};
 use promoter_connector::model::fact::Fact;

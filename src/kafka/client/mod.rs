@@ -14,7 +14,7 @@ pub mod context;
 
 pub(super) mod rights;
 
-pub(super) mod lookup;
+pub(super) mod topic_lookup;
 
 pub mod topics;
 
@@ -28,6 +28,6 @@ pub mod partitioner;
 
 pub(super) mod headers;
 
-pub mod reader;
+pub mod topic_reader;
 
 pub mod mock_cluster;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
-use super::lookup::{LookupError, TopicCount, TopicLookup};
 use super::settings::Settings;
+use super::topic_lookup::{LookupError, TopicCount, TopicLookup};
 use super::topic_settings::TopicKind;
 use crate::commit::log::OpenError;
 

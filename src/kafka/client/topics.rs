@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
 
 use super::context::LogContext;
-use super::lookup::TopicCount;
 use super::settings::{Settings, TopicPolicy};
 use super::supplied::Supplied;
 use super::topic_counts::{CALL_TIMEOUT, TopicCounts, again, count_all};
 use super::topic_creation::create_missing;
+use super::topic_lookup::TopicCount;
 use super::topic_settings::{
     AcceptedRecords, DescribedTopic, RECORD_BYTES_DEFAULT, TopicAges, TopicFindings, TopicKind,
 };

@@ -58,9 +58,9 @@ pub mod limits;
 
 mod topics;
 
-pub mod records;
+pub mod writer;
 
-pub mod state_topic;
+pub mod state_reader;
 
 mod peers;
 
@@ -72,15 +72,15 @@ use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::limits::OldestEvents;
-use self::records::FactWriter;
-use self::state_topic::StateReader;
+use self::state_reader::StateReader;
 use self::topics::FactTopics;
+use self::writer::FactWriter;
 use crate::avro::encode::Encoders;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::membership::Assignment;
+use crate::kafka::group::member::Assignment;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
 use crate::kafka::transaction::record::{Record, RecordClock};
@@ -238,7 +238,7 @@ impl FactsLogOpener {
     ) -> Result<State, StartError> {
         let Assignment { partitions: owned, revoked, .. } = &*offsets.assignment;
         // Before anything is read: what is known of a partition now has left its fence in it already.
-        let worked_on = state_topic::worked_on(&self.settings, owned)?;
+        let worked_on = state_reader::worked_on(&self.settings, owned)?;
         let mut reader = StateReader::of_owned(&self.settings, owned, partitions, revoked)?;
         reader.read_to_end()?;
         let mut fence = self.fence(&offsets.assignment, partitions);
@@ -290,7 +290,7 @@ impl FactsLogOpener {
         let committed_offset = |partition: &i32| CommittedOffset {
             partition: *partition,
             offset: 0,
-            metadata: state_topic::WITHDRAWN.to_owned(),
+            metadata: state_reader::WITHDRAWN.to_owned(),
         };
         let offsets = OwnedOffsets {
             assignment: assignment.clone(),

@@ -12,7 +12,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use tokio_util::sync::CancellationToken;
 
-use super::state_topic;
+use super::state_reader;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::model::roster::{Difference, Roster};
@@ -57,7 +57,7 @@ pub(in crate::kafka) async fn watch(settings: Settings, roster: Roster, others: 
 
 /// The notes of the owners of `partitions`. The client lives only for the question.
 fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
-    let consumer: LoggedConsumer = state_topic::uncommitted(settings)?;
+    let consumer: LoggedConsumer = state_reader::uncommitted(settings)?;
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(&settings.topics.registry, *partition);

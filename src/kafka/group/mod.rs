@@ -1,9 +1,9 @@
 //! Who owns what: the instances of one connector share out partitions as members of a consumer group.
 
-mod member;
+mod member_id;
 
-pub mod membership;
+pub mod member;
 
 mod duplicate_instance;
 
-pub(super) mod joining;
+pub(super) mod membership;

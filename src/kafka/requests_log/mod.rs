@@ -2,7 +2,7 @@
 //!
 //! Opening it: (1) wait for an assignment; (2) `init_transactions`, which fences what ran under this `transactional.id`
 //! and ends what it left open; (3) write a record of its own to the state topic and read to it, which brings everything
-//! that was answered before (`command_progress`); (4) compare the request topic with it, which may be another log
+//! that was answered before ([`answered`]); (4) compare the request topic with it, which may be another log
 //! meanwhile, and write where partitions begin that are to be answered again; (5) read on from there. A transaction of an older generation that (3) did not see is refused its offsets,
 //! and with them its replies. Whatever goes wrong later, the session is dropped and opened again: what was read and not
 //! committed is read again.
@@ -10,17 +10,17 @@
 //! The offsets of the group carry no progress: they make the broker check the generation, and show how many requests
 //! wait.
 
-pub mod records;
+pub mod replies;
 
 mod topics;
 
-mod progress;
+mod answered;
 
-mod again;
+mod rereader;
 
-mod reader;
+mod request_reader;
 
-pub mod entrance;
+pub mod request_producer;
 
 pub mod request_client;
 
@@ -29,16 +29,16 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use self::again::{ChunkReader, IDLE_MAX, Rereader};
-use self::reader::RequestReader;
-use self::records::{ClosedTopics, ReplyWriter};
+use self::replies::{ClosedTopics, ReplyWriter};
+use self::request_reader::RequestReader;
+use self::rereader::{ChunkReader, IDLE_MAX, Rereader};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
-use crate::kafka::group::membership::Assignment;
+use crate::kafka::group::member::Assignment;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
 use crate::kafka::transaction::record::RecordClock;
@@ -130,17 +130,17 @@ impl RequestsLogOpener {
         let group = self.settings.requests_group();
         let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
         reach(Failpoint::RequestsFenced);
-        let mut chunks = ChunkReader::new(again::consumer(&self.settings)?, topic);
-        let committed = progress::committed(chunks.consumer(), topic, &assignment.partitions)?;
+        let mut chunks = ChunkReader::new(rereader::consumer(&self.settings)?, topic);
+        let committed = answered::committed(chunks.consumer(), topic, &assignment.partitions)?;
         let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), committed };
         let revoked = assignment.revoked.clone();
-        let restored = progress::restore(&self.settings, topic, &transactions, &offsets, &revoked)?;
-        progress::refuse_emptied(&self.settings, topic, &restored, &offsets.committed)?;
-        let progress = progress::settle(&restored, &mut chunks, topic, &assignment.partitions, &revoked)?;
+        let restored = answered::restore(&self.settings, topic, &transactions, &offsets, &revoked)?;
+        answered::refuse_emptied(&self.settings, topic, &restored, &offsets.committed)?;
+        let progress = answered::settle(&restored, &mut chunks, topic, &assignment.partitions, &revoked)?;
         let topics = (self.settings.topics.state.as_str(), topic.as_str());
-        progress::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
+        answered::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
         reach(Failpoint::ProgressRead);
-        let (reader, commands) = RequestReader::start(again::consumer(&self.settings)?, topic, &progress)?;
+        let (reader, commands) = RequestReader::start(rereader::consumer(&self.settings)?, topic, &progress)?;
         let (again_reader, again) = Rereader::start(self.settings.clone(), chunks, IDLE_MAX)?;
         let clock = self.clock.clone();
         let session = RequestsSession { transactions, writer, assignment, clock, _readers: (reader, again_reader) };

@@ -9,11 +9,11 @@ use rdkafka::error::RDKafkaErrorCode::OperationTimedOut;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::entrance::RequestProducer;
-use crate::kafka::client::lookup::{LookupError, TopicLookup};
+use super::request_producer::RequestProducer;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::client::topic_lookup::{LookupError, TopicLookup};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);

@@ -79,7 +79,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::ClientSetup;
-use crate::kafka::group::membership::Assignment;
+use crate::kafka::group::member::Assignment;
 use crate::kafka::transaction::record::Record;
 use crate::model::time::UnixMillis;
 

@@ -12,8 +12,8 @@ use super::{TransactionError, Written};
 use crate::commit::log::{CommitError, OpenError};
 use crate::kafka::client::rights::{self, Refusals};
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::joining::GroupMembership;
-use crate::kafka::group::membership::Assignment;
+use crate::kafka::group::member::Assignment;
+use crate::kafka::group::membership::GroupMembership;
 use crate::model::time::UnixMillis;
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.
@@ -81,7 +81,13 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         self.shared.topics_checked.clone()
     }
 
-    /// Prepares the topics, waits for partitions, and starts a session with them; `start` blocks.
+    /// Prepares the topics, waits for partitions, and starts a session with them; `start` blocks. The error says whether it
+    /// may be tried again.
+    ///
+    /// The order matters. What was held is let go first, or this process would wait for itself. The topics are prepared
+    /// before the group is joined: whoever can't work with them takes no partitions from those who can. And `start` gets what
+    /// the topics are like now, not what they were like before a long wait. Whatever fails once the assignment is in use,
+    /// ends in [`release`](Self::release), without which the group would wait at the next revocation.
     pub async fn open<P, F, R, E>(
         &mut self,
         prepare: impl Fn() -> F + Send,
@@ -94,31 +100,16 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         E: Into<StartError>,
     {
         self.release().await;
-        let mut prepared = prepare().await?;
+        let prepared = prepare().await?;
         self.shared.topics_checked.cancel();
         let began = Instant::now();
         let assignment = self.shared.membership.acquire(&self.shared.settings).await?;
-        if began.elapsed() > STALE_AFTER {
-            prepared = match prepare().await {
-                Ok(prepared) => prepared,
-                Err(error) => {
-                    self.release().await;
-                    return Err(error);
-                }
-            };
-        }
-        let started = tokio::task::spawn_blocking({
-            let (shared, assignment) = (self.shared.clone(), assignment.clone());
-            move || -> Result<(S, R), StartError> {
-                // A producer of its own would only fence the one of whoever comes next.
-                if assignment.revoked.is_cancelled() {
-                    return Err(OpenError::Again("the partitions were revoked before the log was open".into()).into());
-                }
-                start(&shared.limits, prepared, assignment).map_err(E::into)
-            }
-        });
-        let started = started.await.map_err(|error| OpenError::Again(format!("opening the log: {error}")));
-        match started.map_err(StartError::Open).and_then(|result| result) {
+        let prepared = if began.elapsed() > STALE_AFTER { prepare().await } else { Ok(prepared) };
+        let started = match prepared {
+            Ok(prepared) => self.start(prepared, &assignment, start).await,
+            Err(error) => Err(StartError::Open(error)),
+        };
+        match started {
             Ok((session, opened)) => {
                 self.session = Some(OpenSession { session: Arc::new(session), assignment });
                 Ok(opened)
@@ -129,6 +120,29 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
                 Err(error)
             }
         }
+    }
+
+    /// Runs `start` where it may block.
+    async fn start<P, R, E>(
+        &self,
+        prepared: P,
+        assignment: &Arc<Assignment>,
+        start: impl FnOnce(&LearnedLimits, P, Arc<Assignment>) -> Result<(S, R), E> + Send + 'static,
+    ) -> Result<(S, R), StartError>
+    where
+        P: Send + 'static,
+        R: Send + 'static,
+        E: Into<StartError>,
+    {
+        let (shared, assignment) = (self.shared.clone(), assignment.clone());
+        let started = tokio::task::spawn_blocking(move || {
+            // A producer of its own would only fence the one of whoever comes next.
+            if assignment.revoked.is_cancelled() {
+                return Err(OpenError::Again("the partitions were revoked before the log was open".into()).into());
+            }
+            start(&shared.limits, prepared, assignment).map_err(E::into)
+        });
+        started.await.unwrap_or_else(|error| Err(OpenError::Again(format!("opening the log: {error}")).into()))
     }
 
     fn judge_start(&self, failure: StartError, assignment: u64) -> OpenError {

@@ -125,40 +125,74 @@ impl<'a> StateReader<'a> {
         self.content.check(own).map_err(|unusable| OpenError::Stop(format!("topic {topic}: {unusable}")))
     }
 
+    /// Reads on until every barrier is passed.
+    ///
+    /// A record counts as progress, and so does a position that moves past its barrier, where nothing is left to read but
+    /// markers and aborted records. Positions are looked at only when nothing came: while records come they say as much.
     fn read(&mut self, mut barriers: Barriers) -> Result<(), OpenError> {
-        let topic = &self.settings.topics.state;
-        let mut progress = Instant::now();
-        let mut reported = Instant::now();
+        let mut stall = Stall::begin();
         while barriers.open() > 0 {
             if self.revoked.is_cancelled() {
                 return Err(OpenError::Again("the partitions were revoked during the restore".into()));
             }
-            match self.consumer.poll(POLL) {
-                Some(Ok(message)) => {
-                    progress = Instant::now();
-                    let place = StatePlace { partition: message.partition(), offset: message.offset() };
-                    self.content.take(place, message.key().unwrap_or_default(), message.payload());
-                    barriers.meet(&message);
-                    continue;
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
-                Some(Err(error)) if rights::may_not(&error) => {
-                    return Err(OpenError::Stop(rights::may_not_read(topic)));
-                }
-                Some(Err(error)) => self.consumer.context().error(&error, "reading the state topic"),
+            if self.take_next(&mut barriers)? {
+                stall = stall.ended();
+                continue;
             }
             if barriers.pass(&self.consumer)? {
-                progress = Instant::now();
+                stall = stall.ended();
             }
-            if progress.elapsed() > STALL_MAX {
-                return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end")));
+            stall.check(&self.settings.topics.state, barriers.open())?;
+        }
+        Ok(())
+    }
+
+    /// Takes one record, and says whether there was one. The error is for good; librdkafka recovers from all others by itself.
+    fn take_next(&mut self, barriers: &mut Barriers) -> Result<bool, OpenError> {
+        match self.consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                let place = StatePlace { partition: message.partition(), offset: message.offset() };
+                self.content.take(place, message.key().unwrap_or_default(), message.payload());
+                barriers.meet(&message);
+                return Ok(true);
             }
-            if progress.elapsed() > STALL_REPORT && reported.elapsed() > STALL_REPORT {
-                reported = Instant::now();
-                let partitions = barriers.open();
-                tracing::info!(topic, partitions, "waiting for an open transaction or an unreachable broker");
+            // The end may be that of what an open transaction lets be seen, below the barrier.
+            Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
+            Some(Err(error)) if rights::may_not(&error) => {
+                return Err(OpenError::Stop(rights::may_not_read(&self.settings.topics.state)));
             }
+            Some(Err(error)) => self.consumer.context().error(&error, "reading the state topic"),
+        }
+        Ok(false)
+    }
+}
+
+/// How long a reading has made no progress.
+struct Stall {
+    since: Instant,
+    reported: Instant,
+}
+
+impl Stall {
+    fn begin() -> Stall {
+        Stall { since: Instant::now(), reported: Instant::now() }
+    }
+
+    /// When it was last reported is kept: many short ones are not reported more often than a long one.
+    fn ended(self) -> Stall {
+        Stall { since: Instant::now(), ..self }
+    }
+
+    /// Says from time to time that it lasts. The error gives the reading up.
+    fn check(&mut self, topic: &str, partitions: usize) -> Result<(), OpenError> {
+        let lasted = self.since.elapsed();
+        if lasted > STALL_MAX {
+            return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end")));
+        }
+        if lasted > STALL_REPORT && self.reported.elapsed() > STALL_REPORT {
+            self.reported = Instant::now();
+            tracing::info!(topic, partitions, "waiting for an open transaction or an unreachable broker");
         }
         Ok(())
     }

@@ -25,8 +25,8 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use super::again::ChunkReader;
-use super::reader::again;
+use super::request_reader::again;
+use super::rereader::ChunkReader;
 use crate::commit::log::OpenError;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::rights;

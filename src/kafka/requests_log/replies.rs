@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::progress::{self, STATE_PARTITION};
+use super::answered::{self, STATE_PARTITION};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::kafka::client::topic_settings::AcceptedRecords;
@@ -117,7 +117,7 @@ impl ReplyWriter {
                 to.write(&letter, &self.encoders, now, &mut buffer, &mut send)?;
             }
         }
-        let prefix = progress::prefix(&self.request_topic);
+        let prefix = answered::prefix(&self.request_topic);
         for OffsetRecord { key, value } in &batch.offset_records {
             let key = format!("{prefix}{key}");
             let (partition, key) = (Some(STATE_PARTITION), Some(key.as_bytes()));

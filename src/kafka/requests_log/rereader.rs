@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::reader::{again, command};
+use super::request_reader::{again, command};
 use crate::commit::log::OpenError;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::Settings;

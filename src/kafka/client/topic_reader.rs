@@ -8,9 +8,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::lookup::TopicLookup;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
+use super::topic_lookup::TopicLookup;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
