@@ -175,6 +175,19 @@ impl fmt::Display for StartFrom {
 mod tests {
     use super::*;
 
+    /// Without a field a new feed does not compile; without its place here this does not.
+    #[test]
+    fn every_feed_has_its_field_and_its_place() {
+        let mut all = PerFeed::new(|feed| feed);
+        let PerFeed { touches, orders, refunds } = all;
+        assert_eq!([touches, orders, refunds], Feed::ALL);
+        assert!(all.values().eq(&Feed::ALL) && all.values_mut().map(|feed| *feed).eq(Feed::ALL));
+        for feed in Feed::ALL {
+            assert_eq!((all[feed], Feed::from_name(feed.name())), (feed, Some(feed)));
+            assert!(Interface::ALL.contains(&feed.interface()), "{feed}");
+        }
+    }
+
     #[test]
     fn a_start_is_now_the_earliest_or_a_time_with_its_offset() {
         assert_eq!("now".parse(), Ok(StartFrom::Now));
