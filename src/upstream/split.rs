@@ -109,36 +109,67 @@ fn cut_off() -> PageFault {
 
 /// Where the element that begins at `start` ends, without the white space behind it. Nothing where the page is over.
 fn element_end(page: &[u8], start: usize) -> Option<usize> {
-    let mut scan = Scan::default();
-    // The first mark, and the first end that bracket matching gives.
-    let mut mark = None;
-    let mut matched: Option<usize> = None;
+    let mut search = EndSearch { page, start, scan: Scan::default(), mark: None, matched: None };
     for at in start..page.len() {
-        if mark.or(matched).is_some_and(|found| at - found > LOOK_BEYOND) {
+        if search.is_beyond(at) {
             break;
         }
-        let byte = page[at];
-        if mark.is_none() && at > start {
-            mark = mark_at(page, start, at);
+        if let Some(end) = search.step(at) {
+            return Some(end);
         }
-        if let (Some(mark), Some(_)) = (mark, matched) {
+    }
+    search.mark.or(search.matched)
+}
+
+/// The search for an element's end, byte by byte. Both ends that are met are first ones: a mark, and what bracket matching
+/// gives. Where both are known the mark counts.
+struct EndSearch<'a> {
+    page: &'a [u8],
+    start: usize,
+    scan: Scan,
+    mark: Option<usize>,
+    matched: Option<usize>,
+}
+
+impl EndSearch<'_> {
+    /// Whether so much was looked at behind an end in doubt that it is taken.
+    fn is_beyond(&self, at: usize) -> bool {
+        self.mark.or(self.matched).is_some_and(|found| at - found > LOOK_BEYOND)
+    }
+
+    /// The element's end, where the byte at `at` settles it.
+    fn step(&mut self, at: usize) -> Option<usize> {
+        if self.mark.is_none() && at > self.start {
+            self.mark = mark_at(self.page, self.start, at);
+        }
+        if let (Some(mark), Some(_)) = (self.mark, self.matched) {
             return Some(mark);
         }
-        let ends = matched.is_none() && scan.is_outside() && scan.open.is_empty() && matches!(byte, b',' | b']');
-        if ends {
-            let end = trimmed(page, start, at);
-            let plausible = byte == b',' || leaves_a_page(&page[at + 1..]);
-            if mark == Some(end) || (plausible && is_json(&page[start..end])) {
+        if self.is_matched_at(at) {
+            let end = trimmed(self.page, self.start, at);
+            if self.mark == Some(end) || self.is_plausible(end, at) {
                 return Some(end);
             }
-            if mark.is_some() {
-                return mark;
+            if self.mark.is_some() {
+                return self.mark;
             }
-            matched = Some(end);
+            self.matched = Some(end);
         }
-        scan.step(byte);
+        self.scan.step(self.page[at]);
+        None
     }
-    mark.or(matched)
+
+    /// Whether bracket matching ends the element at this separator, for the first time.
+    fn is_matched_at(&self, at: usize) -> bool {
+        let is_closed = self.scan.is_outside() && self.scan.open.is_empty();
+        self.matched.is_none() && is_closed && matches!(self.page[at], b',' | b']')
+    }
+
+    /// Whether the element up to `end` is JSON, and what follows the separator at `at` can stand there.
+    fn is_plausible(&self, end: usize, at: usize) -> bool {
+        let goes_on = self.page[at] == b',' || leaves_a_page(&self.page[at + 1..]);
+        goes_on && is_json(&self.page[self.start..end])
+    }
 }
 
 /// The end of an element, where `at` is its last byte or the separator behind it and a mark follows.

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::*;
 use crate::model::promoter::Promoter;
 use crate::model::time::{Day, UnixMillis};
 use crate::upstream::breaker::OpenReason;
-use crate::upstream::error::StopReason;
+use crate::upstream::error::{Cause, Reaction, StopReason};
 use crate::upstream::rows_request::RowsQuery;
-use tokio::time::Instant;
+use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
 mod answers;
 mod clocks;

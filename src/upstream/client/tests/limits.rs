@@ -46,7 +46,7 @@ async fn pages_that_are_not_handed_on_are_few_and_keep_only_pages_waiting() {
     let mut pages: Vec<_> = (0..5).map(|_| asking(&client)).collect();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(upstream.data_calls(|_| ()).len(), 5);
-    assert!(asking(&client).await.unwrap().unwrap().no_data, "a short answer waits for nobody");
+    assert!(asking(&client).await.unwrap().unwrap().page.rows.is_empty(), "a short answer waits for nobody");
     for read_at_once in [2, 2, 1] {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let (read, waiting): (Vec<_>, Vec<_>) = pages.into_iter().partition(|page| page.is_finished());

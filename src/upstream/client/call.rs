@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ApiRequest, ApiResponse, AttemptError, Client, FailedAttempt};
+use super::Client;
+use super::attempt::{ApiRequest, ApiResponse, AttemptError, FailedAttempt};
 use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixTime};
 use crate::retry::{Attempts, Next};
@@ -17,7 +18,7 @@ use crate::upstream::token::AccessToken;
 use crate::upstream::transport::Transport;
 
 /// How far a call has come.
-pub(super) struct Calling<'a> {
+pub(super) struct CallProgress<'a> {
     pub(super) pass: Pass<'a>,
     attempts: Attempts,
     pub(super) host: Host,
@@ -28,16 +29,16 @@ pub(super) struct Calling<'a> {
 }
 
 impl<T: Transport> Client<T> {
-    pub(super) async fn call<C>(&self, asked: &ApiRequest<'_, C>) -> Result<ApiResponse<C>, CallError> {
-        let pass = self.breakers.pass(asked.interface, asked.promoter_id)?;
+    pub(super) async fn call<C>(&self, request: &ApiRequest<'_, C>) -> Result<ApiResponse<C>, CallError> {
+        let pass = self.breakers.pass(request.interface, request.promoter_id)?;
         let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());
-        let mut calling = Calling { pass, attempts, host, failed: None, rejected: None };
-        let answered = self.call_until_final(asked, &mut calling).await;
-        calling.pass.undecided();
-        match (answered, calling.failed) {
+        let mut progress = CallProgress { pass, attempts, host, failed: None, rejected: None };
+        let answered = self.call_until_final(request, &mut progress).await;
+        progress.pass.undecided();
+        match (answered, progress.failed) {
             // It has failed as those calls have that made the upstream seem dead.
             (Err(CallError::BreakerOpen { reason: OpenReason::Unanswered, by_response: false, .. }), Some(cause)) => {
-                Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
+                Err(CallError::Exhausted { attempts: progress.attempts.made(), cause })
             }
             (answered, _) => answered,
         }
@@ -45,39 +46,50 @@ impl<T: Transport> Client<T> {
 
     async fn call_until_final<C>(
         &self,
-        asked: &ApiRequest<'_, C>,
-        calling: &mut Calling<'_>,
+        request: &ApiRequest<'_, C>,
+        progress: &mut CallProgress<'_>,
     ) -> Result<ApiResponse<C>, CallError> {
         loop {
-            let permit = self.turn(asked, calling).await?;
+            let permit = self.turn(request, progress).await?;
             // What a call takes is many times what a wait for it does, and far more may wait than call at once.
-            let failure = match Box::pin(self.attempt(asked, calling)).await {
-                Ok(mut answered) => {
-                    self.hosts.answered(calling.host);
-                    calling.pass.served();
-                    answered.guard.keep(permit);
-                    return Ok(answered);
+            let failure = match Box::pin(self.attempt(request, progress, permit)).await {
+                Ok(response) => {
+                    self.hosts.answered(progress.host);
+                    progress.pass.served();
+                    return Ok(response);
                 }
                 Err(AttemptError::Unreadable(cause)) => {
-                    calling.pass.served();
+                    progress.pass.served();
                     return Err(CallError::Unreadable(cause));
                 }
                 Err(AttemptError::BreakerOpen(error)) => return Err(error),
-                Err(AttemptError::Failed(failure)) => failure,
+                Err(AttemptError::Failed(failure)) => self.react(request.interface, progress, failure)?,
             };
-            drop(permit);
-            let evidence = evidence(failure.reaction, failure.call, failure.retry_after, self.day_left());
-            let fault = calling.pass.note(evidence, &failure.cause);
-            match failure.reaction {
-                Reaction::RetryTransport | Reaction::RetryBusy => self.pause(asked, calling, failure).await?,
-                Reaction::RejectToken if calling.rejected.is_none() && failure.token.is_some() => {
-                    let interface = asked.interface;
-                    tracing::debug!(app = %self.app_id, %interface, error = %failure.cause, "token rejected");
-                    failure.token.iter().for_each(|token| self.tokens.reject(token));
-                    calling.rejected = failure.token;
-                }
-                _ => return Err(self.final_error(calling, fault, failure)),
+            // Outside of the match, which would keep the whole attempt in memory for the pause.
+            if let Some(failure) = failure {
+                self.pause(request, progress, failure).await?;
             }
+        }
+    }
+
+    /// Tells the breakers. The error ends the call; a failure that is given back is to be paused for before the next attempt.
+    fn react(
+        &self,
+        interface: Interface,
+        progress: &mut CallProgress<'_>,
+        failure: FailedAttempt,
+    ) -> Result<Option<FailedAttempt>, CallError> {
+        let evidence = evidence(failure.reaction, failure.call, failure.retry_after, self.day_left());
+        let refusal = progress.pass.note(evidence, &failure.cause);
+        match failure.reaction {
+            Reaction::RetryTransport | Reaction::RetryBusy => Ok(Some(failure)),
+            Reaction::RejectToken if progress.rejected.is_none() && failure.token.is_some() => {
+                tracing::debug!(app = %self.app_id, %interface, error = %failure.cause, "token rejected");
+                failure.token.iter().for_each(|token| self.tokens.reject(token));
+                progress.rejected = failure.token;
+                Ok(None)
+            }
+            _ => Err(self.final_error(progress, refusal, failure)),
         }
     }
 
@@ -85,29 +97,29 @@ impl<T: Transport> Client<T> {
     /// meanwhile ends it.
     async fn turn<C>(
         &self,
-        asked: &ApiRequest<'_, C>,
-        calling: &mut Calling<'_>,
+        request: &ApiRequest<'_, C>,
+        progress: &mut CallProgress<'_>,
     ) -> Result<Option<ConcurrencyPermit>, CallError> {
-        if let Some(budget) = self.budgets.get(&asked.interface) {
-            budget.left(self.now()).map_err(|spent| self.day_spent(calling, spent))?;
-            budget.turn(asked.turn, || calling.pass.check()).await?;
+        if let Some(budget) = self.budgets.get(&request.interface) {
+            budget.left(self.now()).map_err(|spent| self.day_spent(progress, spent))?;
+            budget.turn(request.turn, || progress.pass.check()).await?;
         }
-        let permit = self.concurrency.acquire(asked.interface).await;
-        calling.pass.check()?;
+        let permit = self.concurrency.acquire(request.interface).await;
+        progress.pass.check()?;
         Ok(permit)
     }
 
     /// To be called just before the call is sent, so that what is never sent is not counted.
-    pub(super) fn count(&self, interface: Interface, calling: &mut Calling<'_>) -> Result<(), CallError> {
-        calling.pass.sends()?;
+    pub(super) fn count(&self, interface: Interface, progress: &mut CallProgress<'_>) -> Result<(), CallError> {
+        progress.pass.sends()?;
         let Some(budget) = self.budgets.get(&interface) else { return Ok(()) };
-        budget.count(self.now()).map_err(|spent| self.day_spent(calling, spent))
+        budget.count(self.now()).map_err(|spent| self.day_spent(progress, spent))
     }
 
-    fn day_spent(&self, calling: &mut Calling<'_>, DaySpent { until }: DaySpent) -> CallError {
+    fn day_spent(&self, progress: &mut CallProgress<'_>, DaySpent { until }: DaySpent) -> CallError {
         let reason = OpenReason::DailyBudget { day_left: self.left_until(until) };
         let cause = Cause::unanswered("the configured calls of the day are spent", &[]);
-        calling.pass.open_interface(reason, &cause);
+        progress.pass.open_interface(reason, &cause);
         CallError::BreakerOpen { reason, cause, by_response: false }
     }
 
@@ -123,50 +135,50 @@ impl<T: Transport> Client<T> {
     async fn pause<C>(
         &self,
         ApiRequest { interface, patience, .. }: &ApiRequest<'_, C>,
-        calling: &mut Calling<'_>,
+        progress: &mut CallProgress<'_>,
         failure: FailedAttempt,
     ) -> Result<(), CallError> {
-        let asked = self.next_host(calling, &failure);
-        let next = calling.attempts.failed(asked);
+        let asked = self.next_host(progress, &failure);
+        let next = progress.attempts.failed(asked);
         let FailedAttempt { call, cause, .. } = failure;
-        calling.failed = Some(cause.clone());
+        progress.failed = Some(cause.clone());
         // Also where it was this very failure that has opened the breaker.
-        calling.pass.check()?;
+        progress.pass.check()?;
         match next {
             Next::Hold(delay) => {
                 let reason = OpenReason::RetryAfter(delay);
                 match call {
-                    CallKind::Token => calling.pass.open_app(reason, &cause),
-                    CallKind::Data(_) => calling.pass.open_interface(reason, &cause),
+                    CallKind::Token => progress.pass.open_app(reason, &cause),
+                    CallKind::Data(_) => progress.pass.open_interface(reason, &cause),
                 }
                 Err(CallError::BreakerOpen { reason, cause, by_response: true })
             }
             // A probe is one call to each host: it is repeated after the breaker's pause, and not after a retry's.
-            _ if calling.pass.is_probe() && calling.attempts.made() as usize >= self.hosts.count() => {
-                calling.pass.undecided();
-                Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
+            _ if progress.pass.is_probe() && progress.attempts.made() as usize >= self.hosts.count() => {
+                progress.pass.undecided();
+                Err(CallError::Exhausted { attempts: progress.attempts.made(), cause })
             }
             Next::RetryAfter(delay) if patience.is_none_or(|patience| Instant::now() + delay < patience) => {
                 tracing::debug!(app = %self.app_id, %interface, ?delay, error = %cause, "call is retried");
                 tokio::time::sleep(delay).await;
-                calling.pass.check()
+                progress.pass.check()
             }
             Next::RetryAfter(_) | Next::GiveUp => {
-                Err(CallError::Exhausted { attempts: calling.attempts.made(), cause })
+                Err(CallError::Exhausted { attempts: progress.attempts.made(), cause })
             }
         }
     }
 
     /// Turns to the host that is asked next, and tells how long it asks to be left alone.
-    fn next_host(&self, calling: &mut Calling<'_>, failure: &FailedAttempt) -> Option<Duration> {
-        let host = calling.host;
+    fn next_host(&self, progress: &mut CallProgress<'_>, failure: &FailedAttempt) -> Option<Duration> {
+        let host = progress.host;
         let (number, hosts) = (host.index(), self.hosts.count());
         let asked = failure.retry_after.map(|asked| asked.min(self.breaker_settings.stopped));
         let unanswered = failure.reaction == Reaction::RetryTransport;
         match failure.call {
             CallKind::Token if !self.tokens.asks_upstream() => {
                 if unanswered {
-                    calling.pass.fetch_unanswered(failure.fetch, 0, 1, &failure.cause);
+                    progress.pass.fetch_unanswered(failure.fetch, 0, 1, &failure.cause);
                 }
                 return asked;
             }
@@ -174,29 +186,36 @@ impl<T: Transport> Client<T> {
                 self.hosts.answered(host);
                 return asked;
             }
-            CallKind::Token => calling.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
-            CallKind::Data(_) => calling.pass.unanswered(number, hosts, &failure.cause),
+            CallKind::Token => progress.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
+            CallKind::Data(_) => progress.pass.unanswered(number, hosts, &failure.cause),
         }
         if let Some(asked) = asked {
             self.hosts.rest(host, asked);
         }
-        calling.host = self.hosts.after(host);
-        self.hosts.rests_for(calling.host)
+        progress.host = self.hosts.after(host);
+        self.hosts.rests_for(progress.host)
     }
 
-    fn final_error(&self, calling: &mut Calling<'_>, fault: Option<CallRefusal>, failure: FailedAttempt) -> CallError {
+    fn final_error(
+        &self,
+        progress: &mut CallProgress<'_>,
+        fault: Option<CallRefusal>,
+        failure: FailedAttempt,
+    ) -> CallError {
         let FailedAttempt { call, reaction, cause, fetch, .. } = failure;
         if matches!(call, CallKind::Data(_)) || self.tokens.asks_upstream() {
-            self.hosts.answered(calling.host);
+            self.hosts.answered(progress.host);
         }
         let fault = match reaction {
-            Reaction::RejectToken => Some(calling.pass.token_rejected_again(fetch, &cause)),
+            Reaction::RejectToken => Some(progress.pass.token_rejected_again(fetch, &cause)),
             _ => fault,
         };
         match (fault, reaction) {
             (Some(CallRefusal::BreakerOpen(reason)), _) => CallError::BreakerOpen { reason, cause, by_response: true },
             // A request waits as for a stopped app: it may be mended.
-            (Some(CallRefusal::PromoterOnly(reason)), _) if calling.pass.interface() == Interface::GetShareMaterial => {
+            (Some(CallRefusal::PromoterOnly(reason)), _)
+                if progress.pass.interface() == Interface::GetShareMaterial =>
+            {
                 CallError::BreakerOpen { reason, cause, by_response: true }
             }
             (Some(CallRefusal::PromoterOnly(_)), _) => CallError::ParkPromoter(cause),

@@ -1,0 +1,93 @@
+//! How a client comes to know the upstream's clock, before its first call and beside the token.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Client;
+use crate::upstream::error::Cause;
+use crate::upstream::token::TokenError;
+use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
+use crate::upstream::upstream_clock::Moment;
+
+/// The pauses between calls to a host that has not been heard yet, from the first to the longest.
+const HEAR_PAUSE: Duration = Duration::from_millis(500);
+const HEAR_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long a gateway that refuses such calls is asked.
+const REFUSED_MAX: Duration = Duration::from_secs(30);
+
+/// Why the upstream's clock was not heard.
+#[derive(Debug, thiserror::Error)]
+enum ClockUnheard {
+    /// Of the transport, fit for a log.
+    #[error("{0}")]
+    Unanswered(String),
+    #[error("HTTP {0}, which no answer of the upstream's has")]
+    Status(u16),
+}
+
+impl ClockUnheard {
+    /// Whether something answered that does not let this call through.
+    fn is_refused(&self) -> bool {
+        matches!(self, ClockUnheard::Status(401 | 403 | 404 | 405))
+    }
+}
+
+impl<T: Transport> Client<T> {
+    /// Fetches the token, once and without retries, and hears the upstream's clock: then the first cursor is set, and the
+    /// first window asked for, with both clocks known. Also what a check of the credentials does.
+    pub async fn warm_up(&self) -> Result<(), TokenError> {
+        let base_url = self.hosts.base_url(self.hosts.current());
+        let token = self.tokens.get(&self.transport, &self.clock, base_url);
+        let got =
+            if self.tokens.asks_upstream() { token.await } else { tokio::join!(token, self.hear_clock(base_url)).0 };
+        got.map(drop).map_err(|failed| failed.error)
+    }
+
+    /// Waits until the upstream has answered anything at all, however long that takes: its clock is known then, if it tells
+    /// it. Each call that has no answer is told to `failed`.
+    ///
+    /// What does not let this call through for [`REFUSED_MAX`] may still let others through, so it is taken for an answer.
+    pub async fn hear(&self, failed: impl Fn(&str)) {
+        let (mut host, mut pause) = (self.hosts.current(), HEAR_PAUSE);
+        let mut refused_since = None;
+        // Another call may have heard it meanwhile.
+        while self.upstream_skew_seconds().is_none() {
+            let Err(unheard) = self.hear_clock(self.hosts.base_url(host)).await else { return };
+            failed(&unheard.to_string());
+            refused_since = unheard.is_refused().then(|| refused_since.unwrap_or_else(Instant::now));
+            if refused_since.is_some_and(|since| since.elapsed() >= REFUSED_MAX) {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            (host, pause) = (self.hosts.after(host), (pause * 2).min(HEAR_PAUSE_MAX));
+        }
+    }
+
+    /// Makes a call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a
+    /// call for a token without credentials, which is refused and costs nobody's quota.
+    async fn hear_clock(&self, base_url: &str) -> Result<(), ClockUnheard> {
+        let request = HttpRequest {
+            method: Method::Post,
+            base_url: base_url.to_owned(),
+            path: "/cgi-bin/stable_token",
+            query: vec![],
+            headers: vec![],
+            body: Some(Bytes::from_static(b"{}")),
+        };
+        let sent = Moment::now(&self.transport);
+        let HttpResponse { status, date, .. } = self
+            .transport
+            .send(request)
+            .await
+            .map_err(|error| ClockUnheard::Unanswered(Cause::unanswered(&error.to_string(), &[]).text))?;
+        if status != 200 {
+            return Err(ClockUnheard::Status(status));
+        }
+        if let Some(date) = date {
+            self.clock.note(sent, Moment::now(&self.transport), date);
+        }
+        Ok(())
+    }
+}
