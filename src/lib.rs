@@ -3,36 +3,46 @@
 //!
 //! # The way of the data
 //!
+//! Two pipelines of the same five parts, source, breaker, work, batch and transaction. `app` makes both, and each runs under
+//! a supervisor of its own ([`supervisor::run`]), session after session; where one ends, the other stops.
+//!
+//! The polls, a [`session::Session`]:
+//!
 //! ```text
-//!  config ──> app (wiring) ──> supervisor: session after session ──> session
-//!                                                                      │
-//!   ┌──────────────────────────────────────────────────────────────────┘
+//!  config ──> app ──> app::pipelines ──> supervisor::run ──> session      (and again for the requests, below)
+//!                                                               │
+//!   ┌───────────────────────────────────────────────────────────┘
 //!   │  poll::scheduler (one for each app)                     upstream::client
 //!   │    due work ──Pull──> poll::poller ──RowsRequest───> breakers, budget, token, host ──HTTP──> upstream
 //!   │        ^                │   ^                                  │
-//!   │        └── Pulled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
+//!   │        └── Polled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
 //!   │                         │
-//!   │                         │ model::pull: what to ask next, when it ends, what the page brought (PageFacts:
-//!   │                         │ facts with identities, model::fact)
+//!   │                         │ model::pull: what to ask next, when it ends, what the page brought (PageFacts: facts
+//!   │                         │ with identities, model::fact, and a dead letter for each row that can't be read)
 //!   │                         v
 //!   │            [ commit::queue, bounded in bytes ]
-//!   │                         │
+//!   │                         │ QueuedWrite: page facts, or first cursors
 //!   │                         v
-//!   └─> commit::committer: State::take(write) -> Batch      all decisions, one writer (model::state)
-//!                             │
+//!   └─> commit::committer: State::take(write, &mut batch)   all decisions, one writer (model::state); a dead letter
+//!                             │                             for each event that the log refuses (model::refusal)
+//!                             │ Batch
 //!                             v
 //!       kafka::facts_log: one transaction { events, dead letters, state, offsets }
 //! ```
 //!
-//! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows stands in the
-//! compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
+//! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
+//! the compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
 //!
-//! Requests for material take a way of their own, under the same supervisor and with the same kind of transaction:
+//! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,
+//! through the same clients and breakers:
 //!
 //! ```text
-//!   kafka::requests_log ──Record──> requests::session ──> requests::executor ──> upstream::client ──HTTP──> upstream
-//!            ^                              │
-//!            └── one transaction { replies, dead letters, offsets } ── answers
+//!   kafka::requests_log ──RequestRecord──> requests::session ──> requests::executor ──> upstream::client ──HTTP──> upstream
+//!            ^                              │            ^              │ decode, check, call; a dead letter for each
+//!            │                              │            │              v record that can't be read
+//!            │                              │            └─ RequestAnswer: a reply or a dead letter
+//!            └── one transaction { replies, dead letters, offsets }
+//!                (a reply that can't be published is made a dead letter here)
 //! ```
 //!
 //! # The modules, in the order in which data passes them
@@ -41,9 +51,9 @@
 //! |---|---|
 //! | [`cli`] | commands, exit codes, signals |
 //! | [`config`] | the file, validated at once and as a whole |
-//! | [`app`] | the wiring; alone sees everything, decides nothing |
-//! | [`supervisor`] | session after session: recovery is start-up |
-//! | [`session`] | from an open log to its end; nothing of one session reaches the next |
+//! | [`app`] | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
+//! | [`supervisor`] | session after session of one pipeline: recovery is start-up |
+//! | [`session`] | one session of the polls, from an open log to its end; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
 //! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::registry`, `oauth` and `web` the only user of reqwest |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
