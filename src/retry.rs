@@ -26,7 +26,7 @@ pub struct RetrySettings {
 
 /// What comes after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextAttempt {
     RetryAfter(Duration),
     /// The other side asked for a pause that is too long to wait for here.
     Hold(Duration),
@@ -61,13 +61,13 @@ impl Attempts {
 
     /// To be called once for each attempt that failed. `asked` is the other side's `Retry-After`: it goes in place of
     /// the policy's delay.
-    pub fn failed(&mut self, asked: Option<Duration>) -> Next {
+    pub fn failed(&mut self, asked: Option<Duration>) -> NextAttempt {
         self.made += 1;
         match asked {
-            Some(asked) if asked > self.max => Next::Hold(asked),
-            _ if self.made >= self.allowed => Next::GiveUp,
-            Some(asked) => Next::RetryAfter(asked),
-            None => Next::RetryAfter(self.policy.next_backoff().map_or(self.max, |delay| delay.min(self.max))),
+            Some(asked) if asked > self.max => NextAttempt::Hold(asked),
+            _ if self.made >= self.allowed => NextAttempt::GiveUp,
+            Some(asked) => NextAttempt::RetryAfter(asked),
+            None => NextAttempt::RetryAfter(self.policy.next_backoff().map_or(self.max, |delay| delay.min(self.max))),
         }
     }
 }
@@ -84,7 +84,7 @@ mod tests {
     fn delays_double_with_jitter_and_never_pass_the_ceiling() {
         let mut attempts = Attempts::new(&settings(100));
         for attempt in 0..99 {
-            let Next::RetryAfter(delay) = attempts.failed(None) else { panic!("gave up early") };
+            let NextAttempt::RetryAfter(delay) = attempts.failed(None) else { panic!("gave up early") };
             let middle = 0.2 * 2f64.powi(attempt);
             let delay = delay.as_secs_f64();
             assert!(delay >= middle.min(30.0) * 0.49, "{attempt}: {delay}");
@@ -101,19 +101,19 @@ mod tests {
     #[test]
     fn attempts_are_bounded() {
         let mut attempts = Attempts::new(&settings(3));
-        assert!(matches!(attempts.failed(None), Next::RetryAfter(_)));
-        assert!(matches!(attempts.failed(Some(Duration::ZERO)), Next::RetryAfter(_)));
-        assert_eq!(attempts.failed(None), Next::GiveUp);
+        assert!(matches!(attempts.failed(None), NextAttempt::RetryAfter(_)));
+        assert!(matches!(attempts.failed(Some(Duration::ZERO)), NextAttempt::RetryAfter(_)));
+        assert_eq!(attempts.failed(None), NextAttempt::GiveUp);
         assert_eq!(attempts.made(), 3);
-        assert_eq!(Attempts::new(&settings(0)).failed(None), Next::GiveUp);
+        assert_eq!(Attempts::new(&settings(0)).failed(None), NextAttempt::GiveUp);
     }
 
     #[test]
     fn a_pause_that_is_asked_for_is_kept_or_becomes_a_hold() {
         let mut attempts = Attempts::new(&settings(8));
         let seconds = Duration::from_secs;
-        assert_eq!(attempts.failed(Some(seconds(30))), Next::RetryAfter(seconds(30)));
-        assert_eq!(attempts.failed(Some(seconds(31))), Next::Hold(seconds(31)));
-        assert_eq!(attempts.failed(Some(seconds(86_400))), Next::Hold(seconds(86_400)));
+        assert_eq!(attempts.failed(Some(seconds(30))), NextAttempt::RetryAfter(seconds(30)));
+        assert_eq!(attempts.failed(Some(seconds(31))), NextAttempt::Hold(seconds(31)));
+        assert_eq!(attempts.failed(Some(seconds(86_400))), NextAttempt::Hold(seconds(86_400)));
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::{CommitLog, Ended, OpenError};
-use crate::retry::{Attempts, JITTER, Next, RetrySettings};
+use crate::retry::{Attempts, JITTER, NextAttempt, RetrySettings};
 
 /// How long the very first opening is tried after it has failed once: at start a wrong address is more likely than a
 /// fault that passes. Waiting for something to own is no failure.
@@ -164,7 +164,7 @@ impl Opening {
         if !self.opened_once && first_failure.elapsed() >= FIRST_OPEN_MAX {
             return Err(format!("given up after {} s: {reason}", FIRST_OPEN_MAX.as_secs()));
         }
-        let Next::RetryAfter(pause) = self.attempts.failed(None) else { return Err(reason.to_owned()) };
+        let NextAttempt::RetryAfter(pause) = self.attempts.failed(None) else { return Err(reason.to_owned()) };
         let (pipeline, milliseconds) = (self.pipeline, milliseconds(pause));
         tracing::warn!(pipeline, error = reason, milliseconds, "the log is opened again");
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -194,7 +194,7 @@ pub async fn retried<R, E: Display, F: Future<Output = Result<R, E>>>(
         match call().await {
             Ok(result) => return Ok(result),
             Err(error) if may_pass(&error) && began.elapsed() < FIRST_OPEN_MAX => {
-                let Next::RetryAfter(pause) = attempts.failed(None) else { anyhow::bail!("{what}: {error}") };
+                let NextAttempt::RetryAfter(pause) = attempts.failed(None) else { anyhow::bail!("{what}: {error}") };
                 tracing::warn!(what, %error, "not to be had at start, asked again");
                 tokio::time::sleep(pause).await;
             }

@@ -25,7 +25,7 @@ const DARK: Rgb<u8> = Rgb([0; 3]);
 const LIGHT: Rgb<u8> = Rgb([255; 3]);
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DrawError {
     #[error("the image can't be decoded: {0}")]
     Undecodable(#[from] image::ImageError),
     #[error("the image needs a terminal with at least {needed} columns")]
@@ -36,7 +36,7 @@ pub enum Error {
 ///
 /// # Errors
 /// If it is neither PNG nor JPEG, damaged or too large, or if a QR code is wider than the terminal.
-pub fn draw(image: &[u8], columns: u16) -> Result<String, Error> {
+pub fn draw(image: &[u8], columns: u16) -> Result<String, DrawError> {
     let image = decode(image)?;
     let room = u32::from(columns).saturating_sub(2 * MARGIN);
     let drawing = match Code::find(&image) {
@@ -44,13 +44,13 @@ pub fn draw(image: &[u8], columns: u16) -> Result<String, Error> {
         None => scaled(image, room.max(1)),
     };
     if drawing.width() > room {
-        return Err(Error::TooNarrow { needed: drawing.width() + 2 * MARGIN });
+        return Err(DrawError::TooNarrow { needed: drawing.width() + 2 * MARGIN });
     }
     Ok(blocks(&framed(&drawing)))
 }
 
 /// The image on white.
-fn decode(bytes: &[u8]) -> Result<RgbImage, Error> {
+fn decode(bytes: &[u8]) -> Result<RgbImage, DrawError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);

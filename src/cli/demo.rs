@@ -11,7 +11,7 @@ use crate::demo::{self, Plan};
 use crate::telemetry::log::{self, LogFormat, LogSettings};
 
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub struct DemoOptions {
     /// The seed of the simulated world; the same seed gives the same world. Without it, by chance.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -23,7 +23,7 @@ pub struct Options {
 
 /// Runs for as long as `options` say, or until SIGTERM or SIGINT. An error unless everything shown was published
 /// once and everything asked for was answered once. Where nobody looks on any more it ends at once.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub fn run(options: &DemoOptions) -> Result<(), Failure> {
     // Only what needs attention: the events are what should be read.
     let level = "warn".parse().context("warn is a level")?;
     log::start(&LogSettings { level, format: LogFormat::Text })?;

@@ -28,13 +28,13 @@ use crate::telemetry::log;
 const REPLY_GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub enum MaterialCommand {
     /// Ask for a promoter's link, QR code and short link; a running connector carries it out.
-    Request(Box<Options>),
+    Request(Box<MaterialOptions>),
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub struct MaterialOptions {
     /// The appid of the Mini Program.
     #[arg(long, value_name = "APP_ID")]
     pub app: String,
@@ -71,8 +71,8 @@ pub struct Options {
 }
 
 /// Fails unless the reply says SUCCEEDED and holds all that was asked for. What came is shown in any case.
-pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
-    let Command::Request(options) = command;
+pub fn run(path: &Path, command: &MaterialCommand) -> Result<(), Failure> {
+    let MaterialCommand::Request(options) = command;
     if options.show && !std::io::stdout().is_terminal() {
         return Err(Failure::Refused(
             "--show draws on a terminal, and stdout is none; --out FILE keeps the QR code".into(),
@@ -108,7 +108,7 @@ pub fn run(path: &Path, command: &Command) -> Result<(), Failure> {
 }
 
 /// What was asked for by itself, and is not there.
-fn missing(reply: &Decoded, options: &Options) -> Option<&'static str> {
+fn missing(reply: &Decoded, options: &MaterialOptions) -> Option<&'static str> {
     let wants_image = options.out.is_some() || options.show;
     let kinds = [("tag", "short link", false), ("share_path", "path", false), ("qrcode", "QR code", wants_image)];
     let is_missing = |(number, (field, _, is_wanted)): &(i32, (&str, &str, bool))| {
@@ -134,7 +134,7 @@ fn ask(
     kafka: &Settings,
     schema_registry: Option<RegistrySettings>,
     topics: &RequestTopics,
-    options: &Options,
+    options: &MaterialOptions,
 ) -> anyhow::Result<Decoded> {
     let until = Instant::now() + options.timeout;
     let framings =
@@ -160,7 +160,7 @@ fn ask(
     bail!("no reply came to {} within {:?}; does a connector run?", topics.results, options.timeout)
 }
 
-fn request(options: &Options, until: Instant) -> MaterialRequest {
+fn request(options: &MaterialOptions, until: Instant) -> MaterialRequest {
     let left = until.saturating_duration_since(Instant::now());
     let left = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
     let deadline = jiff::Timestamp::now().as_millisecond().saturating_add(left);
@@ -189,7 +189,7 @@ fn columns() -> u16 {
     terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| width.0)
 }
 
-fn described(reply: &Decoded, image: Option<&[u8]>, is_kept: bool, options: &Options) -> String {
+fn described(reply: &Decoded, image: Option<&[u8]>, is_kept: bool, options: &MaterialOptions) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a String never fails.

@@ -38,12 +38,12 @@ pub enum Command {
     /// Run the connector until SIGTERM or SIGINT.
     Run,
     /// Serve the simulated upstream over HTTP.
-    Simulate(Box<simulate::Options>),
+    Simulate(Box<simulate::SimulateOptions>),
     /// Ask for material that a promoter shares.
     #[command(subcommand)]
-    Material(material::Command),
+    Material(material::MaterialCommand),
     /// Show everything in one process, with nothing to install.
-    Demo(demo::Options),
+    Demo(demo::DemoOptions),
 }
 
 /// Why a command ended without having done its work.
@@ -70,10 +70,14 @@ impl Failure {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a duration such as 30s or 5m")]
+pub struct InvalidDuration;
+
 /// A stretch of time as an argument, written as in the configuration; never none at all.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, InvalidDuration> {
     let duration = parse_duration(text).filter(|duration| !duration.is_zero());
-    duration.ok_or_else(|| "not a duration such as 30s or 5m".to_owned())
+    duration.ok_or(InvalidDuration)
 }
 
 /// The runtime of a command that runs until it is told to stop.
@@ -115,7 +119,7 @@ mod tests {
     #[test]
     fn an_image_is_no_part_of_a_json_object() {
         let line = "promoter-connector material request --app wx1 --promoter o1 --path p --show";
-        let Ok(Command::Material(material::Command::Request(options))) = command(line) else { panic!() };
+        let Ok(Command::Material(material::MaterialCommand::Request(options))) = command(line) else { panic!() };
         assert!(options.show && options.out.is_none());
         assert!(command(&format!("{line} --json")).is_err());
     }

@@ -11,7 +11,7 @@ use super::{Failure, signals, stdout};
 use crate::simulator::{self, SharedWorld, World, serve, wall_clock};
 
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub struct SimulateOptions {
     /// Where to listen; port 0 takes a free one. The address is printed once it listens.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: SocketAddr,
@@ -21,11 +21,11 @@ pub struct Options {
 }
 
 /// Serves until SIGTERM or SIGINT. Writes one line to stdout once it listens: `listening on http://<address>`.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub fn run(options: &SimulateOptions) -> Result<(), Failure> {
     Ok(super::runtime()?.block_on(simulate(options))?)
 }
 
-async fn simulate(options: &Options) -> anyhow::Result<()> {
+async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;
     let world = World::new(&options.world, wall_clock()).context("--app")?;

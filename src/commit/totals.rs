@@ -10,7 +10,7 @@ use crate::model::feed::Feed;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::state::RowCounts;
 use crate::model::time::UnixTime;
-use crate::telemetry::sums::{DeadLetters, Told};
+use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts};
 
 /// Since the process began.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub struct CommitTotals {
     pub duplicates: AtomicU64,
     pub behind_cursor: AtomicU64,
     pub before_start: AtomicU64,
-    told: Told<6>,
-    letters: DeadLetters,
+    told: CounterGrowth<6>,
+    letters: DeadLetterCounts,
     /// The apps of which it was said.
     idle_starts: Mutex<BTreeSet<AppId>>,
 }

@@ -9,7 +9,7 @@ use super::reader::problem::Mistake;
 use super::reader::secret;
 use super::reader::section::{Context, Section};
 use crate::kafka::client::properties::{self, Complaint};
-use crate::oauth::{self, Fault, Login};
+use crate::oauth::{self, Login, LoginProblem};
 
 /// librdkafka's properties, as it spells them; and how tokens are come by where brokers want some, the properties of which
 /// are not among the others.
@@ -132,7 +132,7 @@ impl PropertyReader<'_> {
     }
 
     /// What is missing is reported in the line that asks for it.
-    fn report(&self, Fault { property, what, remedy }: Fault) {
+    fn report(&self, LoginProblem { property, what, remedy }: LoginProblem) {
         let line = |wanted: &dyn Fn(&str) -> bool| {
             self.properties.iter().zip(&self.lines).find(|((name, _), _)| wanted(name)).map(|(_, line)| *line)
         };

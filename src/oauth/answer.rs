@@ -7,7 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use serde_json::{Map, Value as Json};
 
-use super::error::Cause;
+use super::error::IssueFault;
 use crate::model::time::UnixTime;
 
 /// How much of the endpoint's own words an error repeats, in characters.
@@ -15,7 +15,7 @@ const WORDS_CHARS_MAX: usize = 300;
 /// No token is believed to last longer: what says more, says it in milliseconds or means for ever.
 const LIFE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-pub(super) struct Answer {
+pub(super) struct TokenResponse {
     pub status: u16,
     pub body: Vec<u8>,
     /// When it was given, by the endpoint's own clock.
@@ -30,22 +30,22 @@ pub(super) struct Issued {
     pub life: Duration,
 }
 
-impl Answer {
+impl TokenResponse {
     /// The token, or why there is none. `secrets` must not be repeated in that.
-    pub fn token(&self, secrets: &[&str]) -> Result<Issued, Cause> {
+    pub fn token(&self, secrets: &[&str]) -> Result<Issued, IssueFault> {
         let body = serde_json::from_slice::<Map<String, Json>>(&self.body).ok();
         match self.status {
-            200..=299 => self.issued(&body.ok_or(Cause::NotJson)?),
-            300..=399 => Err(Cause::Elsewhere { status: self.status }),
-            status => Err(Cause::Refused { status, words: words(&body.unwrap_or_default(), secrets) }),
+            200..=299 => self.issued(&body.ok_or(IssueFault::NotJson)?),
+            300..=399 => Err(IssueFault::Elsewhere { status: self.status }),
+            status => Err(IssueFault::Refused { status, words: words(&body.unwrap_or_default(), secrets) }),
         }
     }
 
-    fn issued(&self, body: &Map<String, Json>) -> Result<Issued, Cause> {
+    fn issued(&self, body: &Map<String, Json>) -> Result<Issued, IssueFault> {
         let text = body.get("access_token").and_then(Json::as_str).filter(|text| !text.is_empty());
-        let text = text.ok_or(Cause::NoToken)?;
+        let text = text.ok_or(IssueFault::NoToken)?;
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Cause::Unusable);
+            return Err(IssueFault::Unusable);
         }
         let claims = claims(text).unwrap_or_default();
         let life = self.life(number(body.get("expires_in")), number(claims.get("exp")))?;
@@ -55,11 +55,11 @@ impl Answer {
 
     /// How long a token lasts that says `exp`, with `expires_in` beside it. Of two words the shorter one counts. `exp` is
     /// measured by the clock that it was set by, so that a wrong one of this machine does no harm.
-    fn life(&self, expires_in: Option<f64>, exp: Option<f64>) -> Result<Duration, Cause> {
+    fn life(&self, expires_in: Option<f64>, exp: Option<f64>) -> Result<Duration, IssueFault> {
         let until_exp = exp.map(|exp| exp - self.date.0 as f64);
-        let seconds = [expires_in, until_exp].into_iter().flatten().reduce(f64::min).ok_or(Cause::NoLife)?;
+        let seconds = [expires_in, until_exp].into_iter().flatten().reduce(f64::min).ok_or(IssueFault::NoLife)?;
         let life = Duration::try_from_secs_f64(seconds.min(LIFE_MAX.as_secs_f64())).unwrap_or_default();
-        if life.is_zero() { Err(Cause::Expired) } else { Ok(life) }
+        if life.is_zero() { Err(IssueFault::Expired) } else { Ok(life) }
     }
 }
 
@@ -104,8 +104,8 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000;
 
-    fn answer(status: u16, body: impl ToString) -> Result<Issued, Cause> {
-        Answer { status, body: body.to_string().into_bytes(), date: UnixTime(NOW) }.token(&["s3cret"])
+    fn answer(status: u16, body: impl ToString) -> Result<Issued, IssueFault> {
+        TokenResponse { status, body: body.to_string().into_bytes(), date: UnixTime(NOW) }.token(&["s3cret"])
     }
 
     fn jwt(claims: &Json) -> String {
@@ -113,7 +113,7 @@ mod tests {
         format!("{}.{}.c2lnbmF0dXJl", encoded(&json!({ "alg": "RS256" })), encoded(claims))
     }
 
-    fn life(body: &Json) -> Result<u64, Cause> {
+    fn life(body: &Json) -> Result<u64, IssueFault> {
         answer(200, body).map(|issued| issued.life.as_secs())
     }
 
@@ -130,11 +130,11 @@ mod tests {
     #[test]
     fn a_token_that_does_not_last_is_none() {
         let expired = jwt(&json!({ "exp": NOW - 1 }));
-        assert_eq!(life(&json!({ "access_token": expired, "expires_in": 300 })), Err(Cause::Expired));
-        assert_eq!(life(&json!({ "access_token": "opaque", "expires_in": 0 })), Err(Cause::Expired));
-        assert_eq!(life(&json!({ "access_token": "opaque", "expires_in": -1e300 })), Err(Cause::Expired));
-        assert_eq!(life(&json!({ "access_token": "opaque" })), Err(Cause::NoLife));
-        assert_eq!(life(&json!({ "access_token": jwt(&json!({})), "expires_in": "soon" })), Err(Cause::NoLife));
+        assert_eq!(life(&json!({ "access_token": expired, "expires_in": 300 })), Err(IssueFault::Expired));
+        assert_eq!(life(&json!({ "access_token": "opaque", "expires_in": 0 })), Err(IssueFault::Expired));
+        assert_eq!(life(&json!({ "access_token": "opaque", "expires_in": -1e300 })), Err(IssueFault::Expired));
+        assert_eq!(life(&json!({ "access_token": "opaque" })), Err(IssueFault::NoLife));
+        assert_eq!(life(&json!({ "access_token": jwt(&json!({})), "expires_in": "soon" })), Err(IssueFault::NoLife));
     }
 
     #[test]
@@ -150,20 +150,20 @@ mod tests {
     #[test]
     fn what_is_no_answer_of_a_token_endpoint_is_told() {
         let cause = |status, body: &str| answer(status, body).err().unwrap();
-        assert_eq!(cause(200, "<html>"), Cause::NotJson);
-        assert_eq!(cause(200, "[]"), Cause::NotJson);
+        assert_eq!(cause(200, "<html>"), IssueFault::NotJson);
+        assert_eq!(cause(200, "[]"), IssueFault::NotJson);
         for body in ["{}", r#"{"access_token": ""}"#, r#"{"access_token": 7}"#, r#"{"id_token": "a"}"#] {
-            assert_eq!(cause(200, body), Cause::NoToken, "{body}");
+            assert_eq!(cause(200, body), IssueFault::NoToken, "{body}");
         }
-        assert_eq!(cause(200, r#"{"access_token": "a b", "expires_in": 9}"#), Cause::Unusable);
-        assert_eq!(cause(200, "{\"access_token\": \"a\\u0000\", \"expires_in\": 9}"), Cause::Unusable);
-        assert_eq!(cause(302, ""), Cause::Elsewhere { status: 302 });
+        assert_eq!(cause(200, r#"{"access_token": "a b", "expires_in": 9}"#), IssueFault::Unusable);
+        assert_eq!(cause(200, "{\"access_token\": \"a\\u0000\", \"expires_in\": 9}"), IssueFault::Unusable);
+        assert_eq!(cause(302, ""), IssueFault::Elsewhere { status: 302 });
     }
 
     #[test]
     fn a_refusal_is_repeated_in_bounds_and_without_the_secret() {
         let refused = |status, body: &Json| match answer(status, body) {
-            Err(Cause::Refused { status, words }) => (status, words),
+            Err(IssueFault::Refused { status, words }) => (status, words),
             _ => panic!("it is a refusal"),
         };
         let body = json!({ "error": "invalid_client", "error_description": "s3cret\nis wrong" });

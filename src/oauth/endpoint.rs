@@ -10,10 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::form_urlencoded;
 
-use super::answer::Answer;
-use super::error::Cause;
+use super::answer::TokenResponse;
+use super::error::IssueFault;
 use super::login::ClientCredentials;
-use super::{IssueError, Token};
+use super::{BrokerToken, IssueError};
 use crate::model::time::UnixTime;
 use crate::web::{self, BodyError};
 
@@ -34,8 +34,11 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Nothing is connected to. The error says what is wrong with the authorities, or with TLS as such.
-    pub fn new(credentials: &ClientCredentials) -> Result<Endpoint, String> {
+    /// Nothing is connected to.
+    ///
+    /// # Errors
+    /// What is wrong with the authorities, or with TLS as such.
+    pub fn new(credentials: &ClientCredentials) -> Result<Endpoint, IssuerSetupError> {
         let mut builder = Client::builder()
             .user_agent(concat!("promoter-connector/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -46,36 +49,37 @@ impl Endpoint {
         if let Some(pem) = &credentials.authorities {
             builder = builder.tls_certs_only(certificates(pem)?);
         }
-        let client = builder.build().map_err(|error| format!("can't be used for TLS: {}", innermost(&error)))?;
+        let client = builder.build().map_err(IssuerSetupError::tls)?;
         // As librdkafka does it, without percent-encoding either of them first.
         let pair = format!("{}:{}", credentials.client_id, credentials.secret.expose_secret());
         let proof = BASE64_STANDARD.encode(pair).into();
         Ok(Endpoint { client, credentials: credentials.clone(), proof })
     }
 
-    pub async fn issue(&self) -> Result<Token, IssueError> {
+    pub async fn issue(&self) -> Result<BrokerToken, IssueError> {
         let asked = Instant::now();
         let (answer, retry_after) = self.exchange().await.map_err(|cause| self.error(cause, None))?;
         let secrets = [self.credentials.secret.expose_secret(), self.proof.expose_secret()];
         let issued = answer.token(&secrets).map_err(|cause| self.error(cause, retry_after))?;
         let principal = issued.subject.unwrap_or_else(|| self.credentials.client_id.clone());
-        Ok(Token::new(issued.text, principal, asked, issued.life))
+        Ok(BrokerToken::new(issued.text, principal, asked, issued.life))
     }
 
-    fn error(&self, cause: Cause, retry_after: Option<Duration>) -> IssueError {
+    fn error(&self, cause: IssueFault, retry_after: Option<Duration>) -> IssueError {
         IssueError { endpoint: self.credentials.endpoint.origin().ascii_serialization(), cause, retry_after }
     }
 
-    async fn exchange(&self) -> Result<(Answer, Option<Duration>), Cause> {
+    async fn exchange(&self) -> Result<(TokenResponse, Option<Duration>), IssueFault> {
         let mut proof = HeaderValue::from_str(&format!("Basic {}", self.proof.expose_secret()))
-            .map_err(|_| Cause::Connection("the credentials can't be sent".into()))?;
+            .map_err(|_| IssueFault::Connection("the credentials can't be sent".into()))?;
         proof.set_sensitive(true);
         let request = self.client.post(self.credentials.endpoint.clone()).header(AUTHORIZATION, proof);
         let request = request.header(ACCEPT, "application/json").header(CONTENT_TYPE, FORM).body(self.form());
         let response = request.send().await.map_err(described)?;
         let date = web::date(response.headers()).unwrap_or_else(SystemTime::now);
         let retry_after = web::retry_after(response.headers(), date);
-        let answer = Answer { status: response.status().as_u16(), body: body(response).await?, date: unix(date) };
+        let answer =
+            TokenResponse { status: response.status().as_u16(), body: body(response).await?, date: unix(date) };
         Ok((answer, retry_after))
     }
 
@@ -89,14 +93,14 @@ impl Endpoint {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn certificates(pem: &str) -> Result<Vec<Certificate>, String> {
+fn certificates(pem: &str) -> Result<Vec<Certificate>, IssuerSetupError> {
     let certificates = Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
-    if certificates.is_empty() { Err("holds no certificate in PEM".into()) } else { Ok(certificates) }
+    if certificates.is_empty() { Err(IssuerSetupError::NoCertificate) } else { Ok(certificates) }
 }
 
-async fn body(response: Response) -> Result<Vec<u8>, Cause> {
+async fn body(response: Response) -> Result<Vec<u8>, IssueFault> {
     web::body(response, BODY_BYTES_MAX).await.map_err(|error| match error {
-        BodyError::TooLarge => Cause::TooLarge { limit: BODY_BYTES_MAX },
+        BodyError::TooLarge => IssueFault::TooLarge { limit: BODY_BYTES_MAX },
         BodyError::Broken(error) => described(error),
     })
 }
@@ -106,11 +110,26 @@ fn unix(time: SystemTime) -> UnixTime {
     UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-fn described(error: reqwest::Error) -> Cause {
+fn described(error: reqwest::Error) -> IssueFault {
     if error.is_timeout() {
-        return Cause::Timeout;
+        return IssueFault::Timeout;
     }
-    Cause::Connection(innermost(&error.without_url()))
+    IssueFault::Connection(innermost(&error.without_url()))
+}
+
+/// Why the authorities of an endpoint can't be used; reads on from their property.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerSetupError {
+    #[error("holds no certificate in PEM")]
+    NoCertificate,
+    #[error("can't be used for TLS: {reason}")]
+    Tls { reason: String, source: reqwest::Error },
+}
+
+impl IssuerSetupError {
+    fn tls(source: reqwest::Error) -> IssuerSetupError {
+        IssuerSetupError::Tls { reason: innermost(&source), source }
+    }
 }
 
 /// What happened, bounded.

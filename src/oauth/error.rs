@@ -8,13 +8,13 @@ use std::time::Duration;
 pub struct IssueError {
     /// Scheme, host and port: the rest of a URL may hold a key.
     pub endpoint: String,
-    pub cause: Cause,
+    pub cause: IssueFault,
     /// The endpoint's own wish.
     pub retry_after: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
+pub enum IssueFault {
     #[error("no answer within the time limit")]
     Timeout,
     #[error("connection failed: {0}")]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{IssueError, Issuer, Token};
-use crate::retry::{Attempts, JITTER, Next, RetrySettings};
+use super::{BrokerToken, IssueError, Issuer};
+use crate::retry::{Attempts, JITTER, NextAttempt, RetrySettings};
 
 /// The part of its life after which a token is renewed: librdkafka's own choice. Brokers ask for a new proof after nine
 /// tenths of it, which finds the successor in place.
@@ -24,7 +24,7 @@ const PATIENCE: RetrySettings = RetrySettings {
 };
 
 /// Has a token issued, and each time its successor, and tells every outcome. Never ends.
-pub async fn keep(issuer: &impl Issuer, mut tell: impl FnMut(Result<Token, &IssueError>)) {
+pub async fn keep(issuer: &impl Issuer, mut tell: impl FnMut(Result<BrokerToken, &IssueError>)) {
     loop {
         let token = first_good(issuer, &mut tell).await;
         tracing::debug!(life_seconds = token.life.as_secs(), "kafka token issued");
@@ -34,7 +34,7 @@ pub async fn keep(issuer: &impl Issuer, mut tell: impl FnMut(Result<Token, &Issu
     }
 }
 
-async fn first_good(issuer: &impl Issuer, tell: &mut impl FnMut(Result<Token, &IssueError>)) -> Token {
+async fn first_good(issuer: &impl Issuer, tell: &mut impl FnMut(Result<BrokerToken, &IssueError>)) -> BrokerToken {
     let mut attempts = Attempts::new(&PATIENCE);
     loop {
         match issuer.issue().await {
@@ -53,10 +53,10 @@ async fn first_good(issuer: &impl Issuer, tell: &mut impl FnMut(Result<Token, &I
     }
 }
 
-fn pause(next: Next) -> Duration {
+fn pause(next: NextAttempt) -> Duration {
     match next {
-        Next::RetryAfter(pause) | Next::Hold(pause) => pause.min(PATIENCE.max),
-        Next::GiveUp => PATIENCE.max,
+        NextAttempt::RetryAfter(pause) | NextAttempt::Hold(pause) => pause.min(PATIENCE.max),
+        NextAttempt::GiveUp => PATIENCE.max,
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
-    use crate::oauth::error::Cause;
+    use crate::oauth::error::IssueFault;
 
     /// Gives these outcomes in turn, the last for ever: the life of a token in milliseconds, or the wish of a refusal.
     struct Scripted {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     impl Issuer for Scripted {
-        async fn issue(&self) -> Result<Token, IssueError> {
+        async fn issue(&self) -> Result<BrokerToken, IssueError> {
             let turn = {
                 let mut asked = self.asked.lock().unwrap();
                 asked.push(self.began.elapsed().as_millis());
@@ -97,11 +97,11 @@ mod tests {
             match self.outcomes[turn.min(self.outcomes.len() - 1)] {
                 Ok(life) => {
                     let text = format!("token-{turn}").into();
-                    Ok(Token::new(text, "me".into(), Instant::now(), Duration::from_millis(life)))
+                    Ok(BrokerToken::new(text, "me".into(), Instant::now(), Duration::from_millis(life)))
                 }
                 Err(wish) => Err(IssueError {
                     endpoint: "https://issuer".into(),
-                    cause: Cause::Timeout,
+                    cause: IssueFault::Timeout,
                     retry_after: wish.map(Duration::from_secs),
                 }),
             }

@@ -29,12 +29,12 @@ pub type Extension = (String, String);
 /// Where the tokens come from. Its `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Login {
-    pub(super) method: Method,
+    pub(super) method: LoginMethod,
     pub extensions: Vec<Extension>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Method {
+pub(super) enum LoginMethod {
     ClientCredentials(ClientCredentials),
     Unsecured(Unsecured),
 }
@@ -52,7 +52,7 @@ pub(super) struct ClientCredentials {
 
 /// What is wrong with a property, and what to do about it; both read on from its name. Without values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct LoginProblem {
     pub property: String,
     pub what: String,
     pub remedy: String,
@@ -83,11 +83,11 @@ fn is_read_here(name: &str) -> bool {
 
 impl Login {
     /// Reads the properties of a login by tokens, where one is asked for, or says everything that is wrong with them.
-    pub fn read(properties: Properties) -> Result<Option<Login>, Vec<Fault>> {
+    pub fn read(properties: Properties) -> Result<Option<Login>, Vec<LoginProblem>> {
         if !is_asked_for(properties) {
             return Login::unused(properties);
         }
-        let mut reader = Reader { properties, faults: Vec::new() };
+        let mut reader = LoginReader { properties, faults: Vec::new() };
         let method = reader.method();
         let extensions = match reader.given(EXTENSIONS) {
             Some(text) => reader.extensions(text),
@@ -98,33 +98,33 @@ impl Login {
     }
 
     /// Properties of a login that nobody asks for; two of them librdkafka takes in silence.
-    fn unused(properties: Properties) -> Result<Option<Login>, Vec<Fault>> {
+    fn unused(properties: Properties) -> Result<Option<Login>, Vec<LoginProblem>> {
         let unused = properties.iter().filter(|(name, _)| !is_librdkafkas(name, None));
-        let fault = |(name, _): &(String, String)| Fault {
+        let fault = |(name, _): &(String, String)| LoginProblem {
             property: name.clone(),
             what: "has no effect without sasl.mechanisms = \"OAUTHBEARER\"".into(),
             remedy: "write that beside it, or remove it".into(),
         };
-        let faults: Vec<Fault> = unused.map(fault).collect();
+        let faults: Vec<LoginProblem> = unused.map(fault).collect();
         if faults.is_empty() { Ok(None) } else { Err(faults) }
     }
 }
 
-struct Reader<'a> {
+struct LoginReader<'a> {
     properties: Properties<'a>,
-    faults: Vec<Fault>,
+    faults: Vec<LoginProblem>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> LoginReader<'a> {
     fn given(&self, name: &str) -> Option<&'a str> {
         self.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     fn fault(&mut self, property: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
-        self.faults.push(Fault { property: property.into(), what: what.into(), remedy: remedy.into() });
+        self.faults.push(LoginProblem { property: property.into(), what: what.into(), remedy: remedy.into() });
     }
 
-    fn method(&mut self) -> Option<(Method, Vec<Extension>)> {
+    fn method(&mut self) -> Option<(LoginMethod, Vec<Extension>)> {
         self.refuse_other_grants();
         let is_unsecured = self.is_unsecured()?;
         match self.given(METHOD).map(str::to_ascii_lowercase).as_deref() {
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
                 None
             }
             Some("oidc") => {
-                self.client_credentials().map(|credentials| (Method::ClientCredentials(credentials), vec![]))
+                self.client_credentials().map(|credentials| (LoginMethod::ClientCredentials(credentials), vec![]))
             }
             None | Some("default") if is_unsecured => self.unsecured(),
             None | Some("default") => {
@@ -203,9 +203,13 @@ impl<'a> Reader<'a> {
 
     /// Whether an endpoint can be made of them, which looks at the authorities.
     fn check(&mut self, authorities: &'static str, credentials: &ClientCredentials) {
-        let login = Login { method: Method::ClientCredentials(credentials.clone()), extensions: Vec::new() };
+        let login = Login { method: LoginMethod::ClientCredentials(credentials.clone()), extensions: Vec::new() };
         if let Err(what) = LoginIssuer::new(&login) {
-            self.fault(authorities, what, "name a file of certificates in PEM, or remove it to trust the system's");
+            self.fault(
+                authorities,
+                what.to_string(),
+                "name a file of certificates in PEM, or remove it to trust the system's",
+            );
         }
     }
 
@@ -222,7 +226,7 @@ impl<'a> Reader<'a> {
         Some(url)
     }
 
-    fn unsecured(&mut self) -> Option<(Method, Vec<Extension>)> {
+    fn unsecured(&mut self) -> Option<(LoginMethod, Vec<Extension>)> {
         self.refuse_beside(
             &[ENDPOINT, CLIENT_ID[0], CLIENT_ID[1], CLIENT_SECRET[0], CLIENT_SECRET[1], SCOPE],
             "\"oidc\"",
@@ -233,10 +237,10 @@ impl<'a> Reader<'a> {
             Ok((unsecured, extensions)) => {
                 let pairs = extensions.iter().map(|(key, value)| (key.as_str(), value.as_str()));
                 self.check_extensions(CONFIG, pairs);
-                Some((Method::Unsecured(unsecured), extensions))
+                Some((LoginMethod::Unsecured(unsecured), extensions))
             }
             Err(what) => {
-                self.fault(CONFIG, what, remedy);
+                self.fault(CONFIG, what.to_string(), remedy);
                 None
             }
         }

@@ -28,17 +28,18 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-pub use error::{Cause, IssueError};
+pub use endpoint::IssuerSetupError;
+pub use error::{IssueError, IssueFault};
 pub use keeper::keep;
-pub use login::{Fault, Login, is_librdkafkas};
+pub use login::{Login, LoginProblem, is_librdkafkas};
 
 use endpoint::Endpoint;
-use login::Method;
+use login::LoginMethod;
 use unsecured::Unsecured;
 
 /// A token, as long as it lasts. Its text is shown by nothing.
 #[derive(Clone)]
-pub struct Token {
+pub struct BrokerToken {
     /// Visible characters of ASCII.
     pub text: SecretString,
     /// Whom it is for, as librdkafka's log calls them; the broker goes by the token itself.
@@ -47,10 +48,10 @@ pub struct Token {
     life: Duration,
 }
 
-impl Token {
+impl BrokerToken {
     /// A token that lasts for `life` from `issued` on.
-    pub fn new(text: SecretString, principal: String, issued: Instant, life: Duration) -> Token {
-        Token { text, principal, ends: issued + life, life }
+    pub fn new(text: SecretString, principal: String, issued: Instant, life: Duration) -> BrokerToken {
+        BrokerToken { text, principal, ends: issued + life, life }
     }
 
     /// How much of its life is left; nothing once it has ended.
@@ -59,7 +60,7 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BrokerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").field("principal", &self.principal).field("life", &self.life).finish_non_exhaustive()
     }
@@ -68,32 +69,33 @@ impl fmt::Debug for Token {
 /// Makes tokens.
 pub trait Issuer {
     /// One new token. Takes a bounded time.
-    fn issue(&self) -> impl Future<Output = Result<Token, IssueError>> + Send;
+    fn issue(&self) -> impl Future<Output = Result<BrokerToken, IssueError>> + Send;
 }
 
 /// What a login's tokens come from.
-pub struct LoginIssuer(Source);
+pub struct LoginIssuer(TokenMaker);
 
-enum Source {
+enum TokenMaker {
     Endpoint(Endpoint),
     Unsecured(Unsecured),
 }
 
 impl LoginIssuer {
-    /// The error says why TLS can't be set up.
-    pub fn new(login: &Login) -> Result<LoginIssuer, String> {
+    /// # Errors
+    /// Why TLS can't be set up.
+    pub fn new(login: &Login) -> Result<LoginIssuer, IssuerSetupError> {
         Ok(LoginIssuer(match &login.method {
-            Method::ClientCredentials(credentials) => Source::Endpoint(Endpoint::new(credentials)?),
-            Method::Unsecured(unsecured) => Source::Unsecured(unsecured.clone()),
+            LoginMethod::ClientCredentials(credentials) => TokenMaker::Endpoint(Endpoint::new(credentials)?),
+            LoginMethod::Unsecured(unsecured) => TokenMaker::Unsecured(unsecured.clone()),
         }))
     }
 }
 
 impl Issuer for LoginIssuer {
-    async fn issue(&self) -> Result<Token, IssueError> {
+    async fn issue(&self) -> Result<BrokerToken, IssueError> {
         match &self.0 {
-            Source::Endpoint(endpoint) => endpoint.issue().await,
-            Source::Unsecured(unsecured) => Ok(unsecured.mint(jiff::Timestamp::now().as_millisecond())),
+            TokenMaker::Endpoint(endpoint) => endpoint.issue().await,
+            TokenMaker::Unsecured(unsecured) => Ok(unsecured.mint(jiff::Timestamp::now().as_millisecond())),
         }
     }
 }

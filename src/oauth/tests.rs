@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
-use super::error::Cause;
+use super::error::IssueFault;
 use super::*;
 
 const SECRET: &str = "s3cret:+/=";
@@ -133,12 +133,12 @@ impl FakeEndpoint {
         fake
     }
 
-    async fn issue(&self, more: &[(&str, &str)]) -> Result<Token, IssueError> {
+    async fn issue(&self, more: &[(&str, &str)]) -> Result<BrokerToken, IssueError> {
         issue(&properties(&self.url, more)).await
     }
 }
 
-async fn issue(properties: &[(String, String)]) -> Result<Token, IssueError> {
+async fn issue(properties: &[(String, String)]) -> Result<BrokerToken, IssueError> {
     let login = Login::read(properties).unwrap().unwrap();
     LoginIssuer::new(&login).unwrap().issue().await
 }
@@ -171,14 +171,14 @@ async fn a_refusal_names_the_endpoints_host_and_its_words_and_no_secret() {
 #[tokio::test]
 async fn a_redirect_is_not_followed_with_the_secret() {
     let endpoint = FakeEndpoint::answering(307, &[("location", "/elsewhere")], String::new()).await;
-    assert_eq!(endpoint.issue(&[]).await.unwrap_err().cause, Cause::Elsewhere { status: 307 });
+    assert_eq!(endpoint.issue(&[]).await.unwrap_err().cause, IssueFault::Elsewhere { status: 307 });
     assert_eq!(endpoint.asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn an_answer_is_read_in_bounds() {
     let endpoint = FakeEndpoint::answering(200, &[], "x".repeat(endpoint::BODY_BYTES_MAX + 1)).await;
-    assert_eq!(endpoint.issue(&[]).await.unwrap_err().cause, Cause::TooLarge { limit: endpoint::BODY_BYTES_MAX });
+    assert_eq!(endpoint.issue(&[]).await.unwrap_err().cause, IssueFault::TooLarge { limit: endpoint::BODY_BYTES_MAX });
 }
 
 #[tokio::test]

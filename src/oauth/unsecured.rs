@@ -10,7 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value as Json, json};
 use tokio::time::Instant;
 
-use super::Token;
+use super::BrokerToken;
 use super::login::Extension;
 
 /// librdkafka's default.
@@ -25,9 +25,24 @@ pub(super) struct Unsecured {
     life: Duration,
 }
 
+/// What is wrong with `sasl.oauthbearer.config`, by the number of its part and without values; reads on from its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UnsecuredConfigError {
+    #[error("has no name=value as part {0}")]
+    NoPair(usize),
+    #[error("has an empty value as part {0}")]
+    EmptyValue(usize),
+    #[error("has a name that is not known as part {0}")]
+    UnknownName(usize),
+    #[error("has no number of seconds as lifeSeconds")]
+    NoSeconds,
+    #[error("holds no principal")]
+    NoPrincipal,
+}
+
 impl Unsecured {
     /// Reads `sasl.oauthbearer.config`: pairs with a space between them. The error names the part at fault, and no value.
-    pub fn parse(config: &str) -> Result<(Unsecured, Vec<Extension>), String> {
+    pub fn parse(config: &str) -> Result<(Unsecured, Vec<Extension>), UnsecuredConfigError> {
         let mut read = Unsecured {
             principal_claim: "sub".into(),
             principal: String::new(),
@@ -37,11 +52,10 @@ impl Unsecured {
         };
         let mut extensions = Vec::new();
         for (number, pair) in config.split(' ').filter(|pair| !pair.is_empty()).enumerate() {
-            let (name, value) =
-                pair.split_once('=').ok_or_else(|| format!("has no name=value as part {}", number + 1))?;
+            let (name, value) = pair.split_once('=').ok_or(UnsecuredConfigError::NoPair(number + 1))?;
             let is_empty = value.is_empty() && !name.starts_with(EXTENSION);
             match name {
-                _ if is_empty => return Err(format!("has an empty value as part {}", number + 1)),
+                _ if is_empty => return Err(UnsecuredConfigError::EmptyValue(number + 1)),
                 "principalClaimName" => read.principal_claim = value.into(),
                 "principal" => read.principal = value.into(),
                 "scopeClaimName" => read.scope_claim = value.into(),
@@ -49,18 +63,18 @@ impl Unsecured {
                 "lifeSeconds" => read.life = life(value)?,
                 _ => match name.strip_prefix(EXTENSION) {
                     Some(key) => extensions.push((key.to_owned(), value.to_owned())),
-                    None => return Err(format!("has a name that is not known as part {}", number + 1)),
+                    None => return Err(UnsecuredConfigError::UnknownName(number + 1)),
                 },
             }
         }
         if read.principal.is_empty() {
-            return Err("holds no principal".into());
+            return Err(UnsecuredConfigError::NoPrincipal);
         }
         Ok((read, extensions))
     }
 
     /// A token from `now` on, in milliseconds since the epoch.
-    pub fn mint(&self, now: i64) -> Token {
+    pub fn mint(&self, now: i64) -> BrokerToken {
         // With its fraction: a token must last as long as it is believed to.
         let seconds = now as f64 / 1000.0;
         let mut claims = Map::new();
@@ -73,17 +87,15 @@ impl Unsecured {
         }
         let encoded = |json: Json| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let text = format!("{}.{}.", encoded(json!({ "alg": "none" })), encoded(Json::Object(claims)));
-        Token::new(text.into(), self.principal.clone(), Instant::now(), self.life)
+        BrokerToken::new(text.into(), self.principal.clone(), Instant::now(), self.life)
     }
 }
 
 const EXTENSION: &str = "extension_";
 
-fn life(seconds: &str) -> Result<Duration, String> {
+fn life(seconds: &str) -> Result<Duration, UnsecuredConfigError> {
     let seconds = seconds.parse().ok().filter(|seconds| (1..=i32::MAX.unsigned_abs()).contains(seconds));
-    seconds
-        .map(|seconds| Duration::from_secs(seconds.into()))
-        .ok_or_else(|| "has no number of seconds as lifeSeconds".into())
+    seconds.map(|seconds| Duration::from_secs(seconds.into())).ok_or(UnsecuredConfigError::NoSeconds)
 }
 
 #[cfg(test)]
@@ -121,7 +133,7 @@ mod tests {
     fn what_is_wrong_is_told_without_values() {
         for config in ["", "hidden", "principal=", "principal=a hidden=b", "principal=a lifeSeconds=hidden", "scope=a"]
         {
-            let error = Unsecured::parse(config).unwrap_err();
+            let error = Unsecured::parse(config).unwrap_err().to_string();
             assert!(!error.contains("hidden"), "{error}");
         }
         for life in ["0", "-1", "1.5", "2147483648"] {

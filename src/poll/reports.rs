@@ -12,14 +12,14 @@ use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 use crate::poll::poller::PollError;
-use crate::telemetry::sums::Told;
+use crate::telemetry::sums::CounterGrowth;
 use crate::upstream::error::CallError;
 
 /// Written by the scheduler of an app, read by whoever reports. Lives as long as the process.
 #[derive(Debug, Default)]
 pub struct Reports {
     sums: Mutex<ReportSums>,
-    calls: Told<1>,
+    calls: CounterGrowth<1>,
 }
 
 #[derive(Debug, Default)]

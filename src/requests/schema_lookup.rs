@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::avro::material::RequestDecoder;
 use crate::avro::registry::{Registry, RegistryError};
-use crate::retry::{Attempts, Next, RetrySettings};
+use crate::retry::{Attempts, NextAttempt, RetrySettings};
 
 /// How long a schema is asked for that is refused, by a lack of rights or by what is no registry: as long as an upstream is
 /// that stays unable. Then the requests in it are dead letters, in which somebody can find them.
@@ -99,7 +99,7 @@ impl SchemaLookups {
                         self.given_up(id, &error);
                         return Err(error.to_string());
                     }
-                    let Next::RetryAfter(pause) = attempts.failed(None) else { return Err(error.to_string()) };
+                    let NextAttempt::RetryAfter(pause) = attempts.failed(None) else { return Err(error.to_string()) };
                     tokio::time::sleep(pause).await;
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::log::AnswerBatch;
 use crate::model::material::MaterialOutcome;
 use crate::model::request::record::RequestAnswer;
-use crate::telemetry::sums::{DeadLetters, Told};
+use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts};
 
 /// Since the process began, but for what waits.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub struct RequestTotals {
     pub dead_lettered: AtomicU64,
     /// How many schemas a registry is asked for now.
     pub schemas_asked: AtomicU64,
-    told: Told<6>,
-    letters: DeadLetters,
+    told: CounterGrowth<6>,
+    letters: DeadLetterCounts,
 }
 
 impl RequestTotals {

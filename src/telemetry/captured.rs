@@ -1,8 +1,9 @@
 //! The log as a test sees it.
 
 use std::io::{self, Write};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
@@ -23,7 +24,7 @@ impl Captured {
     pub fn start() -> Captured {
         LazyLock::force(&OTHERS);
         let bytes = Arc::new(Mutex::new(Vec::new()));
-        let sink = Sink(bytes.clone());
+        let sink = CaptureSink(bytes.clone());
         let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_writer(move || sink.clone());
         let subscriber = builder.json().flatten_event(true).with_current_span(false).finish();
         Captured { bytes, _guard: tracing::subscriber::set_default(subscriber) }
@@ -31,18 +32,18 @@ impl Captured {
 
     /// The events so far that bear this message.
     pub fn events(&self, message: &str) -> Vec<Value> {
-        let text = String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(self.bytes.lock().clone()).unwrap();
         let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         events.filter(|event| event["message"] == message).collect()
     }
 }
 
 #[derive(Clone)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+struct CaptureSink(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Sink {
+impl Write for CaptureSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -9,11 +9,12 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What a waiting line costs beside its bytes.
@@ -31,19 +32,19 @@ thread_local! {
 
 /// The entrance of the queue. Putting a line there neither blocks nor fails.
 #[derive(Debug)]
-pub struct Lines {
+pub struct LogQueue {
     queue: Sender<Vec<u8>>,
-    shared: Arc<Shared>,
+    shared: Arc<QueueState>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    progress: Mutex<Progress>,
+struct QueueState {
+    progress: Mutex<QueueLoad>,
     settled: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Progress {
+struct QueueLoad {
     /// What waits, and what is being written.
     queued_bytes: usize,
     bytes_max: usize,
@@ -51,8 +52,8 @@ struct Progress {
     dropped: u64,
 }
 
-impl Lines {
-    /// Lines of at most `bytes_max` in all wait for `out`. `say` logs how many were dropped, on the thread that writes.
+impl LogQueue {
+    /// LogQueue of at most `bytes_max` in all wait for `out`. `say` logs how many were dropped, on the thread that writes.
     ///
     /// # Errors
     /// Where there is no thread to be had.
@@ -60,24 +61,24 @@ impl Lines {
         out: impl Write + Send + 'static,
         bytes_max: usize,
         say: impl Fn(u64) + Send + 'static,
-    ) -> io::Result<Lines> {
+    ) -> io::Result<LogQueue> {
         let (queue, lines) = mpsc::channel();
-        let progress = Mutex::new(Progress { bytes_max, ..Progress::default() });
-        let shared = Arc::new(Shared { progress, settled: Condvar::new() });
-        let writer = Writer { out, shared: shared.clone(), say, said: None, flows: false };
+        let progress = Mutex::new(QueueLoad { bytes_max, ..QueueLoad::default() });
+        let shared = Arc::new(QueueState { progress, settled: Condvar::new() });
+        let writer = LogWriter { out, shared: shared.clone(), say, said: None, flows: false };
         thread::Builder::new().name("log".into()).spawn(move || writer.run(&lines))?;
-        Ok(Lines { queue, shared })
+        Ok(LogQueue { queue, shared })
     }
 
     /// Waits until every line is written or dropped; false where some still wait after `bound`.
     pub fn flush(&self, bound: Duration) -> bool {
-        let waits = |progress: &mut Progress| progress.queued_bytes > 0;
-        let waited = self.shared.settled.wait_timeout_while(self.shared.progress(), bound, waits);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let waits = |progress: &mut QueueLoad| progress.queued_bytes > 0;
+        let mut progress = self.shared.progress.lock();
+        !self.shared.settled.wait_while_for(&mut progress, waits, bound).timed_out()
     }
 
     fn put(&self, line: &[u8]) {
-        let mut progress = self.shared.progress();
+        let mut progress = self.shared.progress.lock();
         let bytes = progress.queued_bytes + cost(line);
         if bytes > progress.bytes_max && !WRITES.get() {
             progress.dropped += 1;
@@ -91,7 +92,7 @@ impl Lines {
 }
 
 /// The subscriber writes each event at once and whole, with its line end.
-impl Write for &Lines {
+impl Write for &LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);
         Ok(line.len())
@@ -102,23 +103,18 @@ impl Write for &Lines {
     }
 }
 
-impl MakeWriter<'_> for &'static Lines {
-    type Writer = &'static Lines;
+impl MakeWriter<'_> for &'static LogQueue {
+    type Writer = &'static LogQueue;
 
-    fn make_writer(&self) -> &'static Lines {
+    fn make_writer(&self) -> &'static LogQueue {
         self
     }
 }
 
-impl Shared {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        // Its numbers are whole at any time.
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl QueueState {
     /// A line has left the queue.
     fn settle(&self, line: &[u8], written: bool) {
-        let mut progress = self.progress();
+        let mut progress = self.progress.lock();
         progress.queued_bytes -= cost(line);
         progress.dropped += u64::from(!written);
         drop(progress);
@@ -131,9 +127,9 @@ fn cost(line: &[u8]) -> usize {
 }
 
 /// The thread that writes.
-struct Writer<W, S> {
+struct LogWriter<W, S> {
     out: W,
-    shared: Arc<Shared>,
+    shared: Arc<QueueState>,
     say: S,
     /// When lines were last said to have been dropped.
     said: Option<Instant>,
@@ -141,7 +137,7 @@ struct Writer<W, S> {
     flows: bool,
 }
 
-impl<W: Write, S: Fn(u64)> Writer<W, S> {
+impl<W: Write, S: Fn(u64)> LogWriter<W, S> {
     /// Until the entrance of the queue is gone and it is empty.
     fn run(mut self, lines: &Receiver<Vec<u8>>) {
         WRITES.set(true);
@@ -157,7 +153,7 @@ impl<W: Write, S: Fn(u64)> Writer<W, S> {
     /// The next line. Where a count is still to be said, that is not left to a line that may never come.
     fn next(&self, lines: &Receiver<Vec<u8>>) -> Result<Vec<u8>, RecvTimeoutError> {
         match self.said {
-            Some(said) if self.flows && self.shared.progress().dropped > 0 => {
+            Some(said) if self.flows && self.shared.progress.lock().dropped > 0 => {
                 lines.recv_timeout(SAY_EVERY.saturating_sub(said.elapsed()))
             }
             _ => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -177,7 +173,7 @@ impl<W: Write, S: Fn(u64)> Writer<W, S> {
         if self.said.is_some_and(|said| said.elapsed() < SAY_EVERY) {
             return;
         }
-        let dropped = std::mem::take(&mut self.shared.progress().dropped);
+        let dropped = std::mem::take(&mut self.shared.progress.lock().dropped);
         if dropped > 0 {
             (self.say)(dropped);
             self.said = Some(Instant::now());
@@ -208,12 +204,12 @@ mod tests {
     const BYTES_MAX: usize = 2 * (8 + LINE_OVERHEAD);
 
     /// What a reader does with each write: takes some bytes, or fails. Without its next word, writing blocks.
-    struct Reader {
+    struct SlowReader {
         words: Receiver<io::Result<usize>>,
         read: Sender<Vec<u8>>,
     }
 
-    impl Write for Reader {
+    impl Write for SlowReader {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let most = self.words.recv().expect("the test says what the reader does")?;
             let taken = &bytes[..most.min(bytes.len())];
@@ -227,7 +223,7 @@ mod tests {
     }
 
     struct Pipe {
-        lines: Lines,
+        lines: LogQueue,
         words: Sender<io::Result<usize>>,
         read: Receiver<Vec<u8>>,
         said: Receiver<u64>,
@@ -236,8 +232,8 @@ mod tests {
     impl Pipe {
         fn new() -> Pipe {
             let ((words, answers), (taken, read), (say, said)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
-            let reader = Reader { words: answers, read: taken };
-            let lines = Lines::start(reader, BYTES_MAX, move |dropped| say.send(dropped).unwrap()).unwrap();
+            let reader = SlowReader { words: answers, read: taken };
+            let lines = LogQueue::start(reader, BYTES_MAX, move |dropped| say.send(dropped).unwrap()).unwrap();
             Pipe { lines, words, read, said }
         }
 
@@ -251,9 +247,9 @@ mod tests {
 
         /// Waits until lines up to `waiting` are all that is queued: a line leaves the queue a moment after it was written.
         fn settles_to(&self, waiting: &str) {
-            let more = |progress: &mut Progress| progress.queued_bytes > cost(waiting.as_bytes());
-            let waited = self.lines.shared.settled.wait_timeout_while(self.lines.shared.progress(), BOUND, more);
-            assert!(!waited.unwrap().1.timed_out());
+            let more = |progress: &mut QueueLoad| progress.queued_bytes > cost(waiting.as_bytes());
+            let mut progress = self.lines.shared.progress.lock();
+            assert!(!self.lines.shared.settled.wait_while_for(&mut progress, more, BOUND).timed_out());
         }
 
         fn takes(&self) -> String {

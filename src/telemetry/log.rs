@@ -13,7 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::lines::Lines;
+use super::lines::LogQueue;
 
 /// What waits for the log's reader: several thousand lines.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
@@ -21,7 +21,7 @@ const QUEUE_BYTES_MAX: usize = 1 << 20;
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// The way to stderr, once logging has been started.
-static LINES: OnceLock<Lines> = OnceLock::new();
+static LINES: OnceLock<LogQueue> = OnceLock::new();
 
 /// How much is logged, and in which form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,10 +114,11 @@ pub fn flush() {
 
 /// Standard error by a descriptor of its own: the standard library's handle is locked while a write is blocked, and whoever
 /// else prints there would wait for that lock.
-fn lines() -> anyhow::Result<&'static Lines> {
+fn lines() -> anyhow::Result<&'static LogQueue> {
     let stderr = io::stderr().as_fd().try_clone_to_owned().context("standard error can't be written to")?;
     let say = |lines| tracing::warn!(lines, "log lines were dropped");
-    let started = Lines::start(File::from(stderr), QUEUE_BYTES_MAX, say).context("there is no thread for the log")?;
+    let started =
+        LogQueue::start(File::from(stderr), QUEUE_BYTES_MAX, say).context("there is no thread for the log")?;
     Ok(LINES.get_or_init(|| started))
 }
 

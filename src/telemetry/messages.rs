@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
 /// A call of one of the macros.
-struct Call {
+struct MacroCall {
     place: String,
     level: &'static str,
     /// Its last text, if it has one.
@@ -23,7 +23,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
     files.into_iter().filter(|file| !file.ends_with("messages.rs")).chain(below).collect()
 }
 
-fn calls() -> Vec<Call> {
+fn calls() -> Vec<MacroCall> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut calls = Vec::new();
     for file in sources(&root) {
@@ -41,7 +41,7 @@ fn calls() -> Vec<Call> {
 }
 
 /// Reads up to the parenthesis that closes what stands before `behind`.
-fn call(place: &str, level: &'static str, behind: &str) -> Call {
+fn call(place: &str, level: &'static str, behind: &str) -> MacroCall {
     let (mut depth, mut message, mut fields) = (1, None, String::new());
     let mut rest = behind.chars();
     while let Some(character) = rest.next() {
@@ -54,12 +54,12 @@ fn call(place: &str, level: &'static str, behind: &str) -> Call {
         }
         fields.push(character);
     }
-    Call { place: place.to_owned(), level, message, fields }
+    MacroCall { place: place.to_owned(), level, message, fields }
 }
 
 #[test]
 fn messages_are_constant_and_lowercase_without_a_full_stop() {
-    for Call { place, message, .. } in calls() {
+    for MacroCall { place, message, .. } in calls() {
         let Some(message) = message else { continue };
         let begins_well = message.starts_with(|first: char| first.is_ascii_lowercase());
         assert!(begins_well && !message.ends_with('.') && !message.contains('{'), "{place}: {message}");
@@ -69,7 +69,7 @@ fn messages_are_constant_and_lowercase_without_a_full_stop() {
 #[test]
 fn a_message_has_one_level() {
     let mut levels = BTreeMap::new();
-    for Call { place, level, message, .. } in calls() {
+    for MacroCall { place, level, message, .. } in calls() {
         let Some(message) = message else { continue };
         let (first, elsewhere) = levels.entry(message.clone()).or_insert((level, place.clone()));
         assert_eq!(*first, level, "{message}: in {elsewhere} and in {place}");
@@ -78,7 +78,7 @@ fn a_message_has_one_level() {
 
 #[test]
 fn an_error_stands_in_the_field_error() {
-    for Call { place, fields, .. } in calls() {
+    for MacroCall { place, fields, .. } in calls() {
         for other in ["cause", "%reason", "?reason", "?error"] {
             let given_by = |field: &str| field.trim().starts_with(other);
             assert!(!fields.split(',').any(given_by) || place.ends_with("last_words.rs"), "{place}: {fields}");

@@ -1,33 +1,34 @@
 //! Sums that the log tells once in a while: what has come since they were last told.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::model::dead_letter::DeadLetter;
 
 /// Turns counters that only grow into what has come since they were last looked at.
 #[derive(Debug)]
-pub struct Told<const N: usize>(Mutex<[u64; N]>);
+pub struct CounterGrowth<const N: usize>(Mutex<[u64; N]>);
 
-impl<const N: usize> Default for Told<N> {
-    fn default() -> Told<N> {
-        Told(Mutex::new([0; N]))
+impl<const N: usize> Default for CounterGrowth<N> {
+    fn default() -> CounterGrowth<N> {
+        CounterGrowth(Mutex::new([0; N]))
     }
 }
 
-impl<const N: usize> Told<N> {
+impl<const N: usize> CounterGrowth<N> {
     /// How much each of the counters, which now stand so, has grown since the last call.
     pub fn news(&self, counters: [u64; N]) -> [u64; N] {
-        let last = std::mem::replace(&mut *lock(&self.0), counters);
+        let last = std::mem::replace(&mut *self.0.lock(), counters);
         std::array::from_fn(|at| counters[at] - last[at])
     }
 }
 
 /// Dead letters that are durable and not yet told, by source and reason. Both are closed lists of words.
 #[derive(Debug, Default)]
-pub struct DeadLetters(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
+pub struct DeadLetterCounts(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
 
-impl DeadLetters {
+impl DeadLetterCounts {
     /// Counts what has become durable, each with an event of its own at debug.
     pub fn count<'a>(&self, letters: impl IntoIterator<Item = &'a DeadLetter>) {
         for letter in letters {
@@ -35,7 +36,7 @@ impl DeadLetters {
             let promoter = promoter.as_ref().map(tracing::field::display);
             let offset = origin.as_ref().map(|origin| origin.offset);
             tracing::debug!(%source, reason, promoter, offset, detail, "dead letter");
-            *lock(&self.0).entry((source.name(), reason)).or_default() += 1;
+            *self.0.lock().entry((source.name(), reason)).or_default() += 1;
         }
     }
 
@@ -47,13 +48,8 @@ impl DeadLetters {
     }
 
     fn take(&self) -> BTreeMap<(&'static str, &'static str), u64> {
-        std::mem::take(&mut *lock(&self.0))
+        std::mem::take(&mut *self.0.lock())
     }
-}
-
-/// Numbers are whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -65,7 +61,7 @@ mod tests {
 
     #[test]
     fn counters_are_told_as_what_has_come() {
-        let told = Told::default();
+        let told = CounterGrowth::default();
         assert_eq!(told.news([3, 0]), [3, 0]);
         assert_eq!(told.news([3, 0]), [0, 0]);
         assert_eq!(told.news([10, 1]), [7, 1]);
@@ -77,7 +73,7 @@ mod tests {
             let promoter = Promoter::from_key("wx1/o1").unwrap();
             DeadLetter::of_row(feed, promoter, reason, String::new(), Box::default(), UnixMillis(0))
         };
-        let letters = DeadLetters::default();
+        let letters = DeadLetterCounts::default();
         letters.count(&[letter(Feed::Orders, "a"), letter(Feed::Touches, "a"), letter(Feed::Orders, "b")]);
         letters.count(&[letter(Feed::Orders, "a")]);
         let told = letters.take().into_iter().collect::<Vec<_>>();

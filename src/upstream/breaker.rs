@@ -147,11 +147,11 @@ impl Breakers {
         match interface {
             // Its operator has to do something.
             None if matches!(reason, OpenReason::Stopped(_)) => {
-                tracing::error!(%app, %reason, seconds, error = %cause, "app is stopped, and probed from time to time");
+                tracing::error!(%app, reason = %reason, seconds, error = %cause, "app is stopped, and probed from time to time");
             }
-            None => tracing::warn!(%app, %reason, seconds, error = %cause, "app is held"),
+            None => tracing::warn!(%app, reason = %reason, seconds, error = %cause, "app is held"),
             Some(interface) => {
-                tracing::warn!(%app, %interface, %reason, seconds, error = %cause, "interface is held");
+                tracing::warn!(%app, %interface, reason = %reason, seconds, error = %cause, "interface is held");
             }
         }
     }
@@ -159,8 +159,8 @@ impl Breakers {
     fn log_closed(&self, interface: Option<Interface>, details: &OpenDetails) {
         let (app, seconds, reason) = (&self.app_id, details.since.elapsed().as_secs(), details.reason);
         match interface {
-            None => tracing::info!(%app, %reason, seconds, "app is served again"),
-            Some(interface) => tracing::info!(%app, %interface, %reason, seconds, "interface is served again"),
+            None => tracing::info!(%app, reason = %reason, seconds, "app is served again"),
+            Some(interface) => tracing::info!(%app, %interface, reason = %reason, seconds, "interface is served again"),
         }
     }
 }

@@ -26,7 +26,7 @@ use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::oauth::{self, IssueError, Login, LoginIssuer, Token};
+use crate::oauth::{self, BrokerToken, IssueError, Login, LoginIssuer};
 
 /// A client of librdkafka's.
 pub trait NativeClient: Send + Sync + 'static {
@@ -57,7 +57,7 @@ struct TokenRecipients {
 #[derive(Default)]
 struct DistributorState {
     is_kept: bool,
-    token: Option<Token>,
+    token: Option<BrokerToken>,
     /// Why there is no newer token.
     failure: Option<CString>,
     clients: BTreeMap<u64, Weak<dyn NativeClient>>,
@@ -93,7 +93,7 @@ impl TokenDistributor {
 
     /// Starts the thread that keeps a token.
     fn keep(&self) -> Result<(), String> {
-        let issuer = LoginIssuer::new(&self.login)?;
+        let issuer = LoginIssuer::new(&self.login).map_err(|error| error.to_string())?;
         let (supply, end) = (self.supply.clone(), self.end.clone());
         // The runtime is made and dropped there: another one's worker must not drop any.
         let keeping = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -115,7 +115,7 @@ impl Drop for TokenDistributor {
 }
 
 impl DistributorState {
-    fn token_left(&self) -> Option<&Token> {
+    fn token_left(&self) -> Option<&BrokerToken> {
         self.token.as_ref().filter(|token| !token.left().is_zero())
     }
 }
@@ -133,7 +133,7 @@ impl TokenRecipients {
     }
 
     /// A failure takes no token away from anybody, and is told to the clients only when there is none any more.
-    fn take(&self, outcome: Result<Token, &IssueError>) {
+    fn take(&self, outcome: Result<BrokerToken, &IssueError>) {
         let mut state = self.state();
         match outcome {
             Ok(token) => {
@@ -150,7 +150,7 @@ impl TokenRecipients {
         }
     }
 
-    fn hand(&self, token: &Token, client: &Weak<dyn NativeClient>) {
+    fn hand(&self, token: &BrokerToken, client: &Weak<dyn NativeClient>) {
         let Some(client) = client.upgrade() else { return };
         if let Err(error) = self.set(token, &*client) {
             tracing::warn!(error, "a kafka client refuses its token");
@@ -161,7 +161,7 @@ impl TokenRecipients {
         unsafe_code,
         reason = "extensions, and a token without an event, are what rdkafka does not offer; argued below"
     )]
-    fn set(&self, token: &Token, client: &dyn NativeClient) -> Result<(), String> {
+    fn set(&self, token: &BrokerToken, client: &dyn NativeClient) -> Result<(), String> {
         let (text, principal) = (c_string(token.text.expose_secret()), c_string(&token.principal));
         let left = i64::try_from(token.left().as_millis()).unwrap_or(i64::MAX);
         let ends = jiff::Timestamp::now().as_millisecond().saturating_add(left);
@@ -218,7 +218,7 @@ mod tests {
     use crate::kafka::client::settings::Settings;
     use crate::kafka::client::settings::tests::settings;
     use crate::kafka::client::supplied::{LoggedConsumer, Supplied};
-    use crate::oauth::Cause;
+    use crate::oauth::IssueFault;
 
     fn login(properties: &[(&str, &str)]) -> Login {
         let mechanism = ("sasl.mechanisms", "OAUTHBEARER");
@@ -238,8 +238,8 @@ mod tests {
         Settings { tokens: Some(Arc::new(TokenDistributor::new(login))), ..settings(&properties) }
     }
 
-    fn token(life: Duration) -> Token {
-        Token::new("text".into(), "me".into(), Instant::now(), life)
+    fn token(life: Duration) -> BrokerToken {
+        BrokerToken::new("text".into(), "me".into(), Instant::now(), life)
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -298,7 +298,7 @@ mod tests {
             Arc::new(settings.reader_config().config.create_with_context(LogContext::default()).unwrap());
         let supply = TokenRecipients { extensions: Vec::new(), state: Mutex::default() };
         supply.state().clients.insert(1, Arc::downgrade(&client) as Weak<dyn NativeClient>);
-        let failed = IssueError { endpoint: "https://issuer".into(), cause: Cause::Timeout, retry_after: None };
+        let failed = IssueError { endpoint: "https://issuer".into(), cause: IssueFault::Timeout, retry_after: None };
         supply.take(Ok(token(HOUR)));
         supply.take(Err(&failed));
         assert_eq!(context::explained(&client, "timed out"), "timed out");

@@ -8,7 +8,7 @@ use super::Client;
 use super::attempt::{ApiRequest, ApiResponse, AttemptError, FailedAttempt};
 use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixTime};
-use crate::retry::{Attempts, Next};
+use crate::retry::{Attempts, NextAttempt};
 use crate::upstream::breaker::{CallRefusal, OpenReason, Pass, evidence};
 use crate::upstream::budget::DaySpent;
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
@@ -145,7 +145,7 @@ impl<T: Transport> Client<T> {
         // Also where it was this very failure that has opened the breaker.
         progress.pass.check()?;
         match next {
-            Next::Hold(delay) => {
+            NextAttempt::Hold(delay) => {
                 let reason = OpenReason::RetryAfter(delay);
                 match call {
                     CallKind::Token => progress.pass.open_app(reason, &cause),
@@ -158,12 +158,12 @@ impl<T: Transport> Client<T> {
                 progress.pass.undecided();
                 Err(CallError::Exhausted { attempts: progress.attempts.made(), cause })
             }
-            Next::RetryAfter(delay) if patience.is_none_or(|patience| Instant::now() + delay < patience) => {
+            NextAttempt::RetryAfter(delay) if patience.is_none_or(|patience| Instant::now() + delay < patience) => {
                 tracing::debug!(app = %self.app_id, %interface, ?delay, error = %cause, "call is retried");
                 tokio::time::sleep(delay).await;
                 progress.pass.check()
             }
-            Next::RetryAfter(_) | Next::GiveUp => {
+            NextAttempt::RetryAfter(_) | NextAttempt::GiveUp => {
                 Err(CallError::Exhausted { attempts: progress.attempts.made(), cause })
             }
         }
