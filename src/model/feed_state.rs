@@ -94,7 +94,7 @@ impl FeedState {
         self.seen.contains_key(&id)
     }
 
-    /// What meeting `fact` means to the memory.
+    /// Whether `fact` is new to the memory.
     ///
     /// Something known is refreshed where it would be forgotten while the upstream still shows it: an order that is shown
     /// under a later date too, or an unreadable row that stays in view; that one only when half of its time has passed,
