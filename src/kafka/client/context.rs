@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -42,7 +42,7 @@ impl LogContext {
 
     fn is_news(&self, kind: Option<RDKafkaErrorCode>) -> bool {
         let kind = kind.map(|code| code as i32);
-        let Ok(mut logged) = self.logged.lock() else { return true };
+        let mut logged = self.logged.lock();
         let repeated = logged.get(&kind).is_some_and(|at| at.elapsed() < REPEAT_AFTER);
         if !repeated {
             logged.insert(kind, Instant::now());
@@ -73,7 +73,7 @@ impl LogContext {
     /// librdkafka's own words on what fails: a call that fails in consequence tells no more than that it did.
     fn note(&self, words: &str) {
         let words: String = words.chars().take(CAUSE_CHARACTERS_MAX).collect();
-        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), words));
+        *self.cause.lock() = Some((Instant::now(), words));
     }
 
     /// A line of librdkafka's log. Some of them say alone why a connection ended, or which topic a transaction may not
@@ -86,7 +86,7 @@ impl LogContext {
 
     /// `error`, with librdkafka's last words behind it.
     pub fn explained(&self, error: impl Display) -> String {
-        match &*self.cause.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.cause.lock() {
             Some((at, cause)) if at.elapsed() < CAUSE_MAX => format!("{error}: {cause}"),
             _ => error.to_string(),
         }

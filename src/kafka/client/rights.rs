@@ -4,9 +4,9 @@
 //! unless it is so at the first opening.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// How long a topic may go on refusing this user's records.
@@ -21,13 +21,13 @@ pub struct Refusals(Mutex<HashMap<String, Instant>>);
 impl Refusals {
     /// The topic has refused a record at `now`. True once it has done so for longer than [`PATIENCE`].
     pub fn refused(&self, topic: &str, now: Instant) -> bool {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = self.0.lock();
         now.duration_since(*since.entry(topic.to_owned()).or_insert(now)) >= PATIENCE
     }
 
     /// The topics have taken records.
     pub fn taken(&self, topics: &BTreeSet<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|topic, _| !topics.contains(topic));
+        self.0.lock().retain(|topic, _| !topics.contains(topic));
     }
 }
 

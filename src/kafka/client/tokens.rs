@@ -18,8 +18,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::bindings as native;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
@@ -128,8 +129,7 @@ impl Drop for TokenSubscription {
 
 impl TokenRecipients {
     fn state(&self) -> MutexGuard<'_, DistributorState> {
-        // What is guarded is whole at any time, so a poisoned lock is as good as any.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A failure takes no token away from anybody, and is told to the clients only when there is none any more.

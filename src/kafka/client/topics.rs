@@ -4,8 +4,8 @@
 //! ([`crate::kafka::client::topic_settings`]), and what each log wants of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
 
 use super::context::LogContext;
@@ -119,7 +119,7 @@ async fn describe<'a>(
 /// Says each risk of a topic once for the whole process: topics are looked at with every opening.
 fn warn_once(risks: BTreeMap<String, Vec<&str>>) {
     static SAID: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut said = SAID.lock();
     for (risk, mut topics) in risks {
         topics.retain(|topic| said.insert((risk.clone(), (*topic).to_owned())));
         if !topics.is_empty() {

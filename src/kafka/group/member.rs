@@ -14,11 +14,12 @@
 //! On a revocation the callback cancels the lease and waits, for a bounded time, until whoever uses it has let go;
 //! only then does the member answer the group. If the wait is cut short, the generation still protects the topic.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
@@ -61,12 +62,16 @@ pub enum MembershipState {
     Failed(OpenError),
 }
 
+/// This process as a member of one group, which a thread of its own serves for as long as this value lives. The partitions
+/// that the group assigns come as [`Assignment`]s; one that is in use holds up the next rebalance, for [`RELEASE_WAIT`] at
+/// most, until it is [released](Self::release).
 pub struct GroupMember {
     shared: Arc<MemberThread>,
     observer: watch::Receiver<MembershipState>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What the membership thread, its consumer's callbacks and the observers share.
 struct MemberThread {
     log: LogContext,
     settings: Settings,
@@ -154,8 +159,7 @@ impl Drop for GroupMember {
 
 impl MemberThread {
     fn usage(&self) -> MutexGuard<'_, Usage> {
-        // The guarded numbers are whole at any time, so a poisoned lock is as good as any.
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.usage.lock()
     }
 
     fn subscribe(self: &Arc<MemberThread>) -> KafkaResult<Supplied<BaseConsumer<MemberContext>>> {
@@ -168,12 +172,15 @@ impl MemberThread {
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
     fn follow(self: Arc<MemberThread>, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
         while !self.stopped() {
+            // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
+            // and tells the group that this member lives.
             if let Some(Err(error)) = consumer.poll(POLL) {
                 consumer.context().judge(&error, "");
             }
             if !consumer.context().lost.load(Ordering::Relaxed) {
                 continue;
             }
+            // What was assigned is lost, whether or not a callback has said so.
             self.revoked();
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
             if duplicate_instance::lives(&self.settings, &self.group, || self.stopped()) && self.decides() {
@@ -182,6 +189,7 @@ impl MemberThread {
                     "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"
                 )));
             }
+            // A fenced consumer never joins again; another one does, under the same name.
             match self.subscribe() {
                 Ok(joined) => consumer = joined,
                 Err(error) => return self.fail(OpenError::Stop(format!("the group can't be joined again: {error}"))),
@@ -240,11 +248,11 @@ impl MemberThread {
         let previous = self.membership.send_replace(MembershipState::Waiting);
         let MembershipState::Assigned(assignment) = previous else { return };
         // Under the lock, so that `acquire` either sees the revocation or is waited for.
-        let usage = self.usage();
+        let mut usage = self.usage();
         assignment.revoked.cancel();
         tracing::info!(topic = self.topic, partitions = assignment.partitions.len(), "partitions revoked");
-        let waited = self.unused.wait_timeout_while(usage, RELEASE_WAIT, |usage| usage.in_use);
-        if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
+        let waited = self.unused.wait_while_for(&mut usage, |usage| usage.in_use, RELEASE_WAIT);
+        if waited.timed_out() && usage.in_use {
             tracing::warn!(topic = self.topic, "revocation went ahead of a transaction that did not end in time");
         }
     }

@@ -1,8 +1,9 @@
 //! The membership of this process on the partitions of one topic: joined once, taken up anew by every opening.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::member::{Assignment, GroupMember};
@@ -12,6 +13,9 @@ use crate::kafka::client::settings::Settings;
 /// How long a refused member waits to be told about the newer generation before it tries again with what it has.
 const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
 
+/// How this process belongs to a group, over all openings of a log. The group is joined by the first opening and not left by
+/// any: a later one takes up the assignment that there is, unless the broker has refused it. That says that a newer generation
+/// exists, of which the member has not heard yet, and so a newer assignment is waited for, [`REASSIGNMENT_WAIT`] at most.
 pub struct GroupMembership {
     group: String,
     topic: String,
@@ -31,7 +35,7 @@ impl GroupMembership {
         let join = async || GroupMember::join(settings, &self.group, &self.topic);
         let member = self.member.get_or_try_init(join).await;
         let member = member.map_err(|error| OpenError::Stop(format!("the group can't be joined: {error}")))?;
-        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = *self.refused.lock();
         if refused == 0 {
             return member.acquire(0).await;
         }
@@ -40,7 +44,7 @@ impl GroupMembership {
         match tokio::time::timeout(REASSIGNMENT_WAIT, member.acquire(refused)).await {
             Ok(acquired) => acquired,
             Err(_) => {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+                *self.refused.lock() = 0;
                 Err(OpenError::Again("no new assignment came after the last one was refused".into()))
             }
         }
@@ -48,7 +52,7 @@ impl GroupMembership {
 
     /// The broker has refused the assignment with this number: a newer generation may own the partitions.
     pub fn refuse(&self, number: u64) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = number;
+        *self.refused.lock() = number;
     }
 
     /// Says that nothing is written under the assignment any more.

@@ -1,10 +1,11 @@
 //! Answers as Kafka records.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::answered::{self, STATE_PARTITION};
 use crate::avro::encode::Encoders;
@@ -46,12 +47,12 @@ pub struct ClosedTopics(Mutex<HashMap<String, Option<Instant>>>);
 
 impl ClosedTopics {
     fn contains(&self, topic: &str, now: Instant) -> bool {
-        let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = self.0.lock();
         closed.get(topic).is_some_and(|until| until.is_none_or(|until| now < until))
     }
 
     fn close(&self, topic: &str, until: Option<Instant>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), until);
+        self.0.lock().insert(topic.to_owned(), until);
     }
 }
 

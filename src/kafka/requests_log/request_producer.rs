@@ -1,8 +1,8 @@
 //! Puts requests on the request topic, as any program does that asks for material.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -73,7 +73,7 @@ struct RequestContext {
 impl RequestContext {
     /// Of the last request.
     fn refusal(&self) -> Option<KafkaError> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.refusal.lock().take()
     }
 }
 
@@ -93,7 +93,7 @@ impl rdkafka::producer::ProducerContext for RequestContext {
 
     fn delivery(&self, result: &rdkafka::message::DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            *self.refusal.lock() = Some(error.clone());
         }
     }
 }

@@ -90,6 +90,7 @@ impl ReadingThread {
             match self.consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => {
+                    // Whoever opens the log anew compares it with what was answered; read on, it would be taken for the same.
                     let command = command(&message);
                     if self.is_of_another_log(command.location)
                         || hand_over(command, &self.commands, &self.stop).is_err()

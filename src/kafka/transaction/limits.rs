@@ -1,10 +1,10 @@
 //! What topics take, where a broker enforces less than it told: the largest records, and the oldest.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::time::UnixMillis;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Below this nothing is halved any more.
 const LIMIT_MIN: usize = 1024;
@@ -100,7 +100,7 @@ impl LearnedLimits {
 }
 
 fn whole<T>(beliefs: &Mutex<T>) -> MutexGuard<'_, T> {
-    beliefs.lock().unwrap_or_else(PoisonError::into_inner)
+    beliefs.lock()
 }
 
 #[cfg(test)]

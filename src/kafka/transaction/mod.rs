@@ -66,9 +66,10 @@ pub mod limits;
 pub(super) mod partition_session;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
@@ -172,7 +173,7 @@ impl Transactions {
         write: impl FnOnce(&mut dyn FnMut(Record<'_>) -> Result<(), KafkaError>) -> Result<(), KafkaError>,
         offsets: &OwnedOffsets,
     ) -> Result<Written, TransactionError> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next.lock();
         let producer = match std::mem::replace(&mut *next, NextProducer::Nothing) {
             NextProducer::Producer(producer) => producer,
             // It would fence the producer of whoever was given the partitions next, and be refused its offsets itself.
@@ -196,7 +197,7 @@ impl Transactions {
         };
         let result = commit(&producer, noted, offsets);
         let late = if result.is_ok() { Vec::new() } else { producer.kafka().context().late_topics() };
-        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = late;
+        *self.late.lock() = late;
         *next = match &result {
             Ok(CommitAnswer::AtOnce) => NextProducer::Producer(producer),
             Ok(CommitAnswer::Late)
@@ -218,7 +219,7 @@ impl Transactions {
 
     /// Where the last transaction has failed, the topics that have not acknowledged their records in time.
     pub fn late_topics(&self) -> Vec<String> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.late.lock().clone()
     }
 }
 

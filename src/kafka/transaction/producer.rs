@@ -1,11 +1,12 @@
 //! A transactional producer with the thread that serves its delivery reports.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -265,18 +266,18 @@ pub(in crate::kafka) struct Deliveries {
 
 impl Deliveries {
     pub fn reset(&self) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.refused.lock().clear();
     }
 
     /// The topics, since the last reset, of which records were sent and not acknowledged in their time.
     pub fn late_topics(&self) -> Vec<String> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.refused.lock();
         let late = refused.iter().filter(|record| record.is_late() || record.is_given_up());
         late.map(|record| record.topic.clone()).collect()
     }
 
     fn refuse(&self, record: RefusedRecord) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock();
         match refused.iter_mut().find(|earlier| earlier.topic == record.topic) {
             Some(earlier) if record.says_more_than(earlier) => *earlier = record,
             Some(_) => {}
@@ -286,7 +287,7 @@ impl Deliveries {
 
     /// The first since the last reset that says why.
     pub fn first_refusal(&self) -> Option<RefusedRecord> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.refused.lock();
         let more = |first: &RefusedRecord, next: &RefusedRecord| {
             // Where a topic refuses even what has the time of now, as the state's has, a clock is wrong: that others refuse
             // what is old tells nothing.
