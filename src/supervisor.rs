@@ -36,12 +36,6 @@ pub enum GivenUp {
     Failed(String),
 }
 
-impl From<String> for GivenUp {
-    fn from(reason: String) -> GivenUp {
-        GivenUp::Failed(reason)
-    }
-}
-
 /// What is done with an open log, session after session.
 pub trait Pipeline<L: CommitLog> {
     /// What the log calls it.
@@ -89,51 +83,64 @@ async fn summaries<L: CommitLog>(pipeline: &impl Pipeline<L>) {
     }
 }
 
-async fn sessions<L: CommitLog, A: Pipeline<L>>(
-    pipeline: &A,
+async fn sessions<L: CommitLog, P: Pipeline<L>>(
+    pipeline: &P,
     mut make_log: impl FnMut() -> L,
     stop: &CancellationToken,
     patience: RetrySettings,
 ) -> Result<(), GivenUp> {
     let mut log = make_log();
-    let mut opening = Opening::new(A::PIPELINE, patience);
-    loop {
-        let begun = Instant::now();
-        let Some(opened) = stop.run_until_cancelled(log.open()).await else {
-            log.release().await;
-            return Ok(());
-        };
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(OpenError::Stop(reason)) => return Err(reason.into()),
-            Err(OpenError::Unfit(reason)) => return Err(GivenUp::Unfit(reason)),
-            Err(OpenError::Again(reason)) => {
-                if begun.elapsed() > RECOVERED_AFTER {
-                    opening.recovered();
-                }
-                opening.failed(&reason, stop).await?;
-                continue;
-            }
-        };
-        pipeline.begins(&opened, milliseconds(begun.elapsed()));
-        opening.succeeded();
+    let mut opening = Opening::new(P::PIPELINE, patience);
+    while let Some(opened) = open(pipeline, &mut log, &mut opening, stop).await? {
         let begun = Instant::now();
         let (back, ended) = pipeline.run(log, opened, stop).await;
+        // One that is lost in its transaction is shut out by the next, which opens under the same name.
         log = back.unwrap_or_else(&mut make_log);
+        // Before any pause: whoever else could go on waits for it.
         log.release().await;
-        if begun.elapsed() > RECOVERED_AFTER {
-            opening.recovered();
-        }
+        opening.lasted(begun.elapsed());
         match ended {
             Ended::Drained | Ended::Revoked if stop.is_cancelled() => return Ok(()),
+            // Nothing has failed, so it is opened again at once, and waits there for something to own.
             Ended::Revoked => {}
             Ended::Drained => opening.failed("the session ended by itself", stop).await?,
             Ended::Reopen(reason) if stop.is_cancelled() => {
                 let unknown = "the last transaction failed, or nobody knows whether it did; the next start finds out";
-                return Err(format!("{unknown}: {reason}").into());
+                return Err(GivenUp::Failed(format!("{unknown}: {reason}")));
             }
             Ended::Reopen(reason) => opening.failed(&reason, stop).await?,
-            Ended::Stop(reason) => return Err(reason.into()),
+            Ended::Stop(reason) => return Err(GivenUp::Failed(reason)),
+        }
+    }
+    Ok(())
+}
+
+/// Opens the log, however often that is tried. Nothing where `stop` came first.
+async fn open<L: CommitLog, P: Pipeline<L>>(
+    pipeline: &P,
+    log: &mut L,
+    opening: &mut Opening,
+    stop: &CancellationToken,
+) -> Result<Option<L::Opened>, GivenUp> {
+    loop {
+        let begun = Instant::now();
+        let Some(opened) = stop.run_until_cancelled(log.open()).await else {
+            // The opening was dropped where it stood, and may own something already.
+            log.release().await;
+            return Ok(None);
+        };
+        match opened {
+            Ok(opened) => {
+                pipeline.begins(&opened, milliseconds(begun.elapsed()));
+                opening.succeeded();
+                return Ok(Some(opened));
+            }
+            Err(OpenError::Stop(reason)) => return Err(GivenUp::Failed(reason)),
+            Err(OpenError::Unfit(reason)) => return Err(GivenUp::Unfit(reason)),
+            Err(OpenError::Again(reason)) => {
+                opening.lasted(begun.elapsed());
+                opening.failed(&reason, stop).await?;
+            }
         }
     }
 }
@@ -159,12 +166,15 @@ impl Opening {
     }
 
     /// Waits before the next attempt. The error gives up.
-    async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), String> {
+    async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), GivenUp> {
         let first_failure = *self.first_failure.get_or_insert_with(Instant::now);
         if !self.opened_once && first_failure.elapsed() >= FIRST_OPEN_MAX {
-            return Err(format!("given up after {} s: {reason}", FIRST_OPEN_MAX.as_secs()));
+            let seconds = FIRST_OPEN_MAX.as_secs();
+            return Err(GivenUp::Failed(format!("given up after {seconds} s: {reason}")));
         }
-        let NextAttempt::RetryAfter(pause) = self.attempts.failed(None) else { return Err(reason.to_owned()) };
+        let NextAttempt::RetryAfter(pause) = self.attempts.failed(None) else {
+            return Err(GivenUp::Failed(reason.to_owned()));
+        };
         let (pipeline, milliseconds) = (self.pipeline, milliseconds(pause));
         tracing::warn!(pipeline, error = reason, milliseconds, "the log is opened again");
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -175,10 +185,13 @@ impl Opening {
         self.opened_once = true;
     }
 
-    /// What failed before was something else.
-    fn recovered(&mut self) {
-        self.attempts = Attempts::new(&self.patience);
-        self.first_failure = None;
+    /// A session, or an opening that waited for something to own, has ended after so long. If that was long enough, what
+    /// failed before was something else.
+    fn lasted(&mut self, duration: Duration) {
+        if duration > RECOVERED_AFTER {
+            self.attempts = Attempts::new(&self.patience);
+            self.first_failure = None;
+        }
     }
 }
 
@@ -246,7 +259,7 @@ mod tests {
     async fn a_log_that_never_opens_is_given_up_after_a_minute() {
         let began = Instant::now();
         let ended = run(&session(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
-        assert_eq!(ended, Err("given up after 60 s: nobody answers".to_owned().into()));
+        assert_eq!(ended, Err(GivenUp::Failed("given up after 60 s: nobody answers".into())));
         let most = FIRST_OPEN_MAX + PATIENCE.max;
         assert!((FIRST_OPEN_MAX..=most).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
@@ -277,7 +290,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_something_to_own_is_no_failure() {
         let ended = run(&session(), || Standby(false), &CancellationToken::new(), PATIENCE).await;
-        assert_eq!(ended, Err("taken over".to_owned().into()), "it was tried again");
+        assert_eq!(ended, Err(GivenUp::Failed("taken over".into())), "it was tried again");
     }
 
     /// A log that does not take a setting.
@@ -306,12 +319,12 @@ mod tests {
 
     /// Counts how often it was asked for a summary, and for its last word.
     #[derive(Default)]
-    struct Asked {
+    struct CountedPipeline {
         summaries: AtomicU64,
         ends: AtomicU64,
     }
 
-    impl Pipeline<Standby> for Asked {
+    impl Pipeline<Standby> for CountedPipeline {
         const PIPELINE: &'static str = "asked";
 
         fn begins(&self, _: &Opened, _: u64) {}
@@ -331,7 +344,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_minute_has_its_summary_also_while_the_log_is_not_open() {
-        let (asked, stop) = (Asked::default(), CancellationToken::new());
+        let (asked, stop) = (CountedPipeline::default(), CancellationToken::new());
         let stopping = async {
             tokio::time::sleep(Duration::from_secs(30 * 60 + 1)).await;
             stop.cancel();

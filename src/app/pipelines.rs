@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_both_pipelines_say_is_one_line_with_each_problem_once() {
         let failures = ["topic a is missing\ntopic d is missing", "topic d is missing\ntopic r is missing"];
-        let failures = failures.map(|problems| GivenUp::from(problems.to_owned()));
+        let failures = failures.map(|problems| GivenUp::Failed(problems.to_owned()));
         let told = joined(&failures);
         assert_eq!(told.to_string(), "topic a is missing; topic d is missing; topic r is missing");
         assert!(told.downcast_ref::<Unfit>().is_none());

@@ -5,11 +5,12 @@
 //! matched by their names.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
+use parking_lot::Mutex;
 use serde_bytes::Bytes;
 
 use super::decode::{Body, DETAIL_CHARS_MAX, DecodeError, Decoder};
@@ -86,7 +87,7 @@ impl RequestDecoder {
         if !flat::is_flat_record(&schema) {
             return Err(format!("its schema, of id {id}, is not a record of plain fields as that of requests is"));
         }
-        let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut foreign = self.foreign.lock();
         if foreign.len() >= FOREIGN_MAX {
             foreign.clear();
         }
@@ -95,7 +96,7 @@ impl RequestDecoder {
     }
 
     fn decode_foreign(&self, id: i32, framed: &[u8]) -> Result<MaterialRequest, RequestError> {
-        let schema = self.foreign.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let schema = self.foreign.lock().get(&id).cloned();
         let schema = schema.ok_or(RequestError::UnknownSchema(id))?;
         let Some((SchemaReference::Id(_), body)) = framing::split(framed) else {
             return Err(unreadable("its frame is broken"));

@@ -3,8 +3,6 @@
 //! While a transaction is under way the next batch grows beside it, so the log never waits for planning. `State`
 //! runs ahead of the log by those two batches; see [`crate::model::state`] for why that needs no way back.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::attempts::attempts;
 use super::failpoint::{Failpoint, reach};
-use super::log::{CommitError, CommitLog, Ended, StateLog};
+use super::log::{CommitError, Ended, StateLog};
+use super::log_state::{LogState, REVOCATION_GRACE, until};
 use super::pace::BatchPace;
 use super::planned::PlannedBatch;
 use super::queue::{ReceivedWrite, WriteReceiver};
@@ -22,14 +22,8 @@ use super::totals::CommitTotals;
 use crate::model::batch::Batch;
 use crate::model::state::{RowCounts, State};
 
-/// How often a batch is tried again before the log is opened anew.
-pub const ATTEMPTS_MAX: u32 = 5;
-/// The pause before the second attempt; each further one waits twice as long.
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
-/// How long a transaction under way is waited for when the lease is revoked.
-pub const REVOCATION_GRACE: Duration = Duration::from_secs(10);
 
 /// When writes stop being added to a batch.
 #[derive(Clone, Copy, Debug)]
@@ -68,14 +62,6 @@ struct CommitOutcome {
     too_slow: Option<(usize, usize)>,
     took: Duration,
     result: Result<(), CommitError>,
-}
-
-type CommitFuture<L> = Pin<Box<dyn Future<Output = (L, CommitOutcome)> + Send>>;
-
-/// Where the log is: at hand, or inside the transaction under way.
-enum LogState<L> {
-    Idle(L),
-    Committing(CommitFuture<L>),
 }
 
 impl<L: StateLog> Committer<L> {
@@ -170,16 +156,13 @@ impl Growing {
 
     /// Until the batch is due; for ever while it is empty.
     async fn wait(&self) {
-        match self.deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
+        until(self.deadline).await;
     }
 }
 
-impl<L: StateLog> LogState<L> {
+impl<L: StateLog> LogState<L, CommitOutcome> {
     /// Begins the commit of what has grown, if there is anything and no other is under way.
-    fn begin(self, growing: &mut Growing) -> LogState<L> {
+    fn begin(self, growing: &mut Growing) -> LogState<L, CommitOutcome> {
         match self {
             LogState::Idle(log) if !growing.is_empty() => {
                 let planned = std::mem::replace(growing, Growing::new());
@@ -188,12 +171,6 @@ impl<L: StateLog> LogState<L> {
             }
             state => state,
         }
-    }
-}
-
-impl<L> LogState<L> {
-    fn is_idle(&self) -> bool {
-        matches!(self, LogState::Idle(_))
     }
 
     /// Ends because the partitions are to be given back: a transaction under way may still end, for a while. What has
@@ -206,32 +183,6 @@ impl<L> LogState<L> {
             Ok((log, None)) => (Some(log), Ended::Revoked),
             // Nobody knows what becomes of it: this is no end in order.
             Err(_) => (None, Ended::Reopen("a transaction did not end before its partitions were given back".into())),
-        }
-    }
-
-    fn idle(self) -> Option<L> {
-        match self {
-            LogState::Idle(log) => Some(log),
-            LogState::Committing(_) => None,
-        }
-    }
-
-    /// Until the transaction under way has ended; for ever when there is none.
-    async fn committed(&mut self) -> (L, CommitOutcome) {
-        match self {
-            LogState::Committing(commit) => commit.await,
-            LogState::Idle(_) => std::future::pending().await,
-        }
-    }
-
-    /// The log, once no transaction is under way.
-    async fn settled(self) -> (L, Option<CommitOutcome>) {
-        match self {
-            LogState::Idle(log) => (log, None),
-            LogState::Committing(commit) => {
-                let (log, outcome) = commit.await;
-                (log, Some(outcome))
-            }
         }
     }
 }
@@ -286,39 +237,6 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
     }
     tell(&mut waiting);
     (log, outcome)
-}
-
-/// Commits one batch, again and again while it is certain that nothing of it was written, [`ATTEMPTS_MAX`] times at most.
-/// `records` is how many it has, for the log. One that took too long is not tried again where it `may_split`.
-///
-/// # Errors
-///
-/// The last attempt's. An error that leaves the outcome open, or asks for an operator, is never followed by another attempt.
-pub async fn attempts<L: CommitLog>(
-    log: &mut L,
-    batch: Arc<L::Batch>,
-    records: usize,
-    may_split: bool,
-) -> Result<(), CommitError> {
-    let mut pause = ATTEMPT_PAUSE;
-    for attempt in 1.. {
-        let began = Instant::now();
-        // The same batch each time: the state is ahead of it already, and is not planned again.
-        match log.commit(batch.clone()).await {
-            Err(CommitError::TooSlow(error)) if may_split => return Err(CommitError::TooSlow(error)),
-            Err(CommitError::NothingWritten(error) | CommitError::TooSlow(error)) if attempt < ATTEMPTS_MAX => {
-                tracing::warn!(attempt, records, %error, "transaction aborted, trying again");
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            result => {
-                let milliseconds = began.elapsed().as_secs_f64() * 1000.0;
-                tracing::debug!(attempt, records, milliseconds, committed = result.is_ok(), "transaction ended");
-                return result;
-            }
-        }
-    }
-    unreachable!("the loop ends in a return")
 }
 
 #[cfg(test)]

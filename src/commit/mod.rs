@@ -4,6 +4,10 @@ pub mod queue;
 
 pub mod committer;
 
+pub mod log_state;
+
+pub mod attempts;
+
 mod pace;
 
 mod planned;

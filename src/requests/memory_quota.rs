@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::request::schema_bucket::TrackerKey;
+use crate::model::request::offset_tracker::TrackerKey;
 
 /// Bytes of one app's requests; one request always fits.
 pub const ROOM_BYTES: usize = 4 * 1024 * 1024;

@@ -1,8 +1,10 @@
-//! A request topic in memory: what Kafka promises, without Kafka, and with every way in which it can fail at hand.
+//! A double for tests, in no build but theirs (feature `testing`): a request topic in memory. It keeps what Kafka
+//! promises, without Kafka, and has every way in which it can fail at hand.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -65,8 +67,7 @@ impl MemoryRequestTopic {
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut TopicContent) -> R) -> R {
-        // A poisoned lock means that a test has failed already; its content is still whole.
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock())
     }
 
     /// A record comes. Its partition is one of the topic's, its offset behind those before it.

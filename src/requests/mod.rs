@@ -14,25 +14,25 @@
 //!
 //! Nothing is kept free for it from polling: the upstream counts calls by interface, and no feed polls this one.
 
-pub mod material;
+mod material;
 
-pub mod app;
+mod app;
+
+mod schema_lookup;
 
 pub mod executor;
 
-pub mod partition;
+mod partition;
 
-pub mod memory_quota;
+mod memory_quota;
 
 pub mod log;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod memory_topic;
 
-pub mod totals;
+mod totals;
 
-pub mod session;
+mod session;
 
 pub mod pipeline;
-
-mod schema_lookup;

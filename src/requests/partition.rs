@@ -9,9 +9,9 @@ use crate::model::request::answered_offsets::{
     AnsweredOffsets, OffsetRecord, bucket_record, fingerprint_records, position, tracker_record,
 };
 use crate::model::request::log_fingerprints::LogFingerprints;
-use crate::model::request::offset_tracker::{OffsetTracker, TrackerRecord};
+use crate::model::request::offset_tracker::{OffsetTracker, TrackerKey, TrackerRecord};
 use crate::model::request::record::{RecordOffset, RequestRecord};
-use crate::model::request::schema_bucket::{self, BucketNumber, BucketRecord, TrackerKey};
+use crate::model::request::schema_bucket::{self, BucketNumber, BucketRecord};
 use crate::model::time::UnixMillis;
 
 /// How long a look through what is parked is rested from, at least, and by how much more than it took: deadlines are

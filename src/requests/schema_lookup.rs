@@ -6,9 +6,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -39,7 +40,7 @@ impl SchemaSource for Registry {
 pub(super) struct SchemaLookups {
     registry: Option<Arc<dyn SchemaSource>>,
     patience: RetrySettings,
-    asked: Mutex<LookupState>,
+    state: Mutex<LookupState>,
 }
 
 /// What came of asking for one id, for all that wait for it. The error says why it will never be known.
@@ -62,7 +63,7 @@ impl SchemaLookups {
     /// `registry` is asked with the pauses of `patience`.
     pub fn new(registry: Option<Arc<dyn SchemaSource>>, patience: RetrySettings) -> SchemaLookups {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
-        SchemaLookups { registry, patience, asked: Mutex::default() }
+        SchemaLookups { registry, patience, state: Mutex::default() }
     }
 
     /// Has `decoder` learn the schema. What the registry knows must not become a dead letter because it was away, so this
@@ -71,15 +72,15 @@ impl SchemaLookups {
         let lookup = self.lookup(id);
         // Where whoever asks gives up, the next one that waits goes on.
         let learnt = lookup.get_or_init(|| self.ask(id, decoder)).await.clone();
-        self.asked().under_way.retain(|_, other| !Arc::ptr_eq(other, &lookup));
+        self.state.lock().under_way.retain(|_, other| !Arc::ptr_eq(other, &lookup));
         learnt
     }
 
     fn lookup(&self, id: i32) -> SharedLookup {
-        let mut asked = self.asked();
+        let mut state = self.state.lock();
         // Of those that were given up at a stop.
-        asked.under_way.retain(|_, lookup| Arc::strong_count(lookup) > 1);
-        asked.under_way.entry(id).or_default().clone()
+        state.under_way.retain(|_, lookup| Arc::strong_count(lookup) > 1);
+        state.under_way.entry(id).or_default().clone()
     }
 
     async fn ask(&self, id: i32, decoder: &RequestDecoder) -> Result<(), String> {
@@ -107,8 +108,8 @@ impl SchemaLookups {
     }
 
     fn failed(&self, id: i32, error: &RegistryError) {
-        let mut asked = self.asked();
-        let outage = asked.outage.get_or_insert_with(|| {
+        let mut state = self.state.lock();
+        let outage = state.outage.get_or_insert_with(|| {
             tracing::warn!(%error, id, "the schema registry can't be asked: requests wait for their schemas");
             Outage { since: Instant::now(), ids: BTreeSet::new() }
         });
@@ -116,27 +117,22 @@ impl SchemaLookups {
     }
 
     fn answered(&self, id: i32) {
-        let mut asked = self.asked();
-        let Some(outage) = &mut asked.outage else { return };
+        let mut state = self.state.lock();
+        let Some(outage) = &mut state.outage else { return };
         outage.ids.remove(&id);
         if outage.ids.is_empty() {
             let seconds = outage.since.elapsed().as_secs();
             tracing::info!(seconds, "the schema registry answers again");
-            asked.outage = None;
+            state.outage = None;
         }
     }
 
     fn given_up(&self, id: i32, error: &RegistryError) {
         tracing::warn!(%error, id, "a schema is refused: requests in it are dead letters");
-        let mut asked = self.asked();
-        if let Some(outage) = &mut asked.outage {
+        let mut state = self.state.lock();
+        if let Some(outage) = &mut state.outage {
             outage.ids.remove(&id);
         }
-        asked.outage.take_if(|outage| outage.ids.is_empty());
-    }
-
-    fn asked(&self) -> MutexGuard<'_, LookupState> {
-        // It is whole at any time.
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        state.outage.take_if(|outage| outage.ids.is_empty());
     }
 }

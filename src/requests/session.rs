@@ -16,20 +16,22 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use self::reread::Rereads;
+use self::reread::{RereadJob, RereadRecords, Rereads};
 use super::executor::{AnswerPermit, DecodedRecord, DecodedRequest, Executor};
 use super::log::{AnswerBatch, AnswerLog, FetchRange, OpenedRequests};
 use super::memory_quota::{MemoryQuotas, QuotaOwner};
 use super::partition::Partition;
 use super::totals::RequestTotals;
-use crate::commit::committer::{REVOCATION_GRACE, attempts};
+use crate::commit::attempts::attempts;
 use crate::commit::log::{CommitError, Ended};
+use crate::commit::log_state::{LogState, REVOCATION_GRACE, until};
+use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::{RecordOffset, RequestAnswer, RequestRecord};
-use crate::model::request::schema_bucket::{BucketNumber, TrackerKey};
+use crate::model::request::schema_bucket::BucketNumber;
 use crate::upstream::transport::Transport;
 
 mod reread;
@@ -41,7 +43,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 struct EndedCall {
     record: Arc<RequestRecord>,
     key: TrackerKey,
-    /// Absent where the pipeline ended first.
+    /// Absent where the session ended first.
     answer: Option<(RequestAnswer, Option<AnswerPermit>)>,
 }
 
@@ -52,24 +54,33 @@ struct UncommittedAnswer {
     answer: RequestAnswer,
 }
 
-type Commit<L> = Pin<Box<dyn Future<Output = (L, Vec<QuotaOwner>, Arc<AnswerBatch>, Result<(), CommitError>)> + Send>>;
+/// How the transaction of a batch ended.
+struct AnswersOutcome {
+    batch: Arc<AnswerBatch>,
+    /// Of each answer of the batch, in its order.
+    owners: Vec<QuotaOwner>,
+    result: Result<(), CommitError>,
+}
 
 /// One session: from an open log to its end. Everything it holds is dropped with it.
-struct AnsweringSession<L, T> {
+struct AnsweringSession<T> {
     executor: Arc<Executor<T>>,
     totals: Arc<RequestTotals>,
+    records: mpsc::Receiver<RequestRecord>,
     partitions: BTreeMap<i32, Partition>,
     quotas: MemoryQuotas,
-    tasks: JoinSet<EndedCall>,
+    calls: JoinSet<EndedCall>,
     rereads: Rereads,
     again: mpsc::Sender<FetchRange>,
     gathered: Vec<UncommittedAnswer>,
     /// With the answers that were gathered.
     permits: Vec<AnswerPermit>,
-    /// Absent while a transaction commits.
-    log: Option<L>,
     /// Ends the calls.
     cancel: CancellationToken,
+    /// Why it ends as soon as what is gathered is durable.
+    ended: Option<Ended>,
+    /// By when the partitions have to be given back, since they are revoked.
+    give_back_by: Option<Instant>,
 }
 
 /// Runs until `stop` is cancelled, the partitions are revoked, or the log has to be opened again. Gives the log back
@@ -81,91 +92,85 @@ pub async fn run<L: AnswerLog, T: Transport>(
     totals: Arc<RequestTotals>,
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
-    let OpenedRequests { answered, mut records, again, revoked } = opened;
-    let partitions = answered.into_iter().map(|answered| (answered.partition, Partition::resume(answered)));
-    let session = AnsweringSession {
-        executor,
-        totals,
-        partitions: partitions.collect(),
-        quotas: MemoryQuotas::default(),
-        tasks: JoinSet::new(),
-        rereads: Rereads::default(),
-        again,
-        gathered: Vec::new(),
-        permits: Vec::new(),
-        log: Some(log),
-        cancel: CancellationToken::new(),
-    };
-    session.run(&mut records, &revoked, stop).await
+    let revoked = opened.revoked.clone();
+    AnsweringSession::new(opened, executor, totals).run(log, &revoked, stop).await
 }
 
-impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
-    async fn run(
+impl<T: Transport> AnsweringSession<T> {
+    fn new(opened: OpenedRequests, executor: Arc<Executor<T>>, totals: Arc<RequestTotals>) -> AnsweringSession<T> {
+        let OpenedRequests { answered, records, again, .. } = opened;
+        let partitions = answered.into_iter().map(|answered| (answered.partition, Partition::resume(answered)));
+        AnsweringSession {
+            executor,
+            totals,
+            records,
+            partitions: partitions.collect(),
+            quotas: MemoryQuotas::default(),
+            calls: JoinSet::new(),
+            rereads: Rereads::default(),
+            again,
+            gathered: Vec::new(),
+            permits: Vec::new(),
+            cancel: CancellationToken::new(),
+            ended: None,
+            give_back_by: None,
+        }
+    }
+
+    async fn run<L: AnswerLog>(
         mut self,
-        records: &mut mpsc::Receiver<RequestRecord>,
+        log: L,
         revoked: &CancellationToken,
         stop: &CancellationToken,
     ) -> (Option<L>, Ended) {
-        let mut commit: Option<Commit<L>> = None;
-        let mut ended = None;
-        let mut patience = None;
+        let mut log = LogState::Idle(log);
         let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if commit.is_none() {
-                let log = self.log.take().expect("the log is here while nothing commits");
-                if self.gathered.is_empty() {
-                    if let Some(ended) = ended {
-                        return (Some(log), ended);
-                    }
-                    self.log = Some(log);
-                } else {
-                    commit = Some(self.commit(log));
-                }
-            }
-            let may_gather = ended.is_none() && self.gathered.len() < self.executor.at_once.most();
-            let has_room = may_gather && self.quotas.has_room_for_others();
+            log = match log {
+                // Also after the end: an answer that is gathered has cost a call, and is not to be asked for again.
+                LogState::Idle(idle) if !self.gathered.is_empty() => LogState::Committing(self.commit(idle)),
+                LogState::Idle(idle) => match self.ended.take() {
+                    Some(ended) => return (Some(idle), ended),
+                    None => LogState::Idle(idle),
+                },
+                committing => committing,
+            };
+            // What has ended waits in its set while the next batch is full, and its permits with it: so a slow log slows the
+            // calls. Nothing is read meanwhile that might be answered at once.
+            let may_gather = self.ended.is_none() && self.gathered.len() < self.executor.at_once.most();
+            let may_read = may_gather && self.quotas.has_room_for_others();
+            // In this order, so that a transaction that has ended makes room first, and an end is seen before more is begun.
             tokio::select! {
                 biased;
-                (log, owners, batch, result) = finished(&mut commit) => {
-                    commit = None;
-                    if let Err(error) = result {
-                        return (Some(log), error.into());
-                    }
-                    self.log = Some(log);
-                    self.committed(&owners, &batch);
-                    self.look_back(ended.is_some());
-                }
-                () = stop.cancelled(), if ended.is_none() => ended = Some(self.stop_calls(Ended::Drained)),
-                () = revoked.cancelled(), if patience.is_none() => {
-                    patience = Some(Instant::now() + REVOCATION_GRACE);
-                    if ended.is_none() {
-                        ended = Some(self.stop_calls(Ended::Revoked));
+                (idle, outcome) = log.committed() => {
+                    log = LogState::Idle(idle);
+                    if let Err(error) = self.conclude(outcome) {
+                        return (log.idle(), error.into());
                     }
                 }
-                () = come(patience) => return (None, Ended::Revoked),
-                Some(task) = self.tasks.join_next(), if may_gather => {
-                    self.finish(task.expect("nobody aborts a task, and a panic ends the process"));
+                () = stop.cancelled(), if self.ended.is_none() => self.end(Ended::Drained),
+                // Also while it drains: whoever gets the partitions waits for no longer than the grace.
+                () = revoked.cancelled(), if self.give_back_by.is_none() => self.give_back(),
+                // The log is lost in its transaction. The next owner finds out what became of it.
+                () = until(self.give_back_by) => return (None, Ended::Revoked),
+                Some(call) = self.calls.join_next(), if may_gather => {
+                    self.finish(call.expect("nobody aborts a call before the end, and a panic ends the process"));
                 }
                 Some(read) = self.rereads.running.join_next(), if may_gather => {
-                    match read.expect("nobody aborts a job, and a panic ends the process") {
-                        (job, Some(read)) => {
-                            self.take_back(job, read);
-                            self.look_back(false);
-                        }
-                        (_, None) => ended = Some(self.stop_calls(unreadable())),
-                    }
+                    self.reread(read.expect("nobody aborts a job before the end, and a panic ends the process"));
                 }
-                Some(lookup) = self.rereads.schemas.running.join_next(), if ended.is_none() => {
+                Some(lookup) = self.rereads.schemas.running.join_next(), if self.ended.is_none() => {
                     self.reconsider(lookup.expect("nobody aborts a lookup before the end, and a panic ends the process"));
                 }
-                record = records.recv(), if has_room => match record {
+                record = self.records.recv(), if may_read => match record {
                     Some(record) => self.take(record),
-                    None => ended = Some(self.stop_calls(unreadable())),
+                    None => self.end(unreadable()),
                 },
-                _ = look.tick(), if ended.is_none() => {
+                // Deadlines pass while nothing else happens.
+                _ = look.tick(), if self.ended.is_none() => {
                     self.totals.schemas_asked.store(self.rereads.schemas.asked_count() as u64, Ordering::Relaxed);
-                    self.look_back(false);
+                    self.look_back();
                 }
             }
         }
@@ -231,7 +236,7 @@ impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
     fn begin(&mut self, record: RequestRecord, request: Box<DecodedRequest>, key: TrackerKey) {
         let (executor, cancel, record) = (self.executor.clone(), self.cancel.clone(), Arc::new(record));
         self.quotas.acquire(&QuotaOwner::App(key.clone()), record.bytes());
-        self.tasks.spawn(async move {
+        self.calls.spawn(async move {
             let answer = executor.carry_out(&request, &cancel).await;
             EndedCall { record, key, answer }
         });
@@ -247,7 +252,22 @@ impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
     }
 
     /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
-    fn commit(&mut self, mut log: L) -> Commit<L> {
+    fn commit<L: AnswerLog>(&mut self, mut log: L) -> Pin<Box<dyn Future<Output = (L, AnswersOutcome)> + Send>> {
+        let (batch, owners) = self.next_batch();
+        let records = batch.answers.len();
+        let span = tracing::info_span!("commit", pipeline = "requests", records);
+        let executor = self.executor.clone();
+        let committing = async move {
+            let result = attempts(&mut log, batch.clone(), records, records > 1).await;
+            executor.at_once.learn(&result, records);
+            (log, AnswersOutcome { batch, owners, result })
+        };
+        Box::pin(committing.instrument(span))
+    }
+
+    /// The answers that are gathered, and in the same batch what their partitions say of what is answered: they are one
+    /// fact.
+    fn next_batch(&mut self) -> (Arc<AnswerBatch>, Vec<QuotaOwner>) {
         let (mut answers, mut owners) = (Vec::new(), Vec::new());
         for UncommittedAnswer { record, owner, answer } in std::mem::take(&mut self.gathered) {
             answers.push((record, answer));
@@ -260,56 +280,52 @@ impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
             positions.push((number, partition.first()));
             offset_records.extend(partition.take_records());
         }
-        let batch = Arc::new(AnswerBatch { answers, offset_records, positions });
+        // The next calls may begin now, and not when the transaction has ended.
         self.permits.clear();
-        let records = batch.answers.len();
-        let span = tracing::info_span!("commit", pipeline = "requests", records);
-        let executor = self.executor.clone();
-        let committing = async move {
-            let result = attempts(&mut log, batch.clone(), records, records > 1).await;
-            executor.at_once.learn(&result, records);
-            (log, owners, batch, result)
-        };
-        Box::pin(committing.instrument(span))
+        (Arc::new(AnswerBatch { answers, offset_records, positions }), owners)
     }
 
-    fn committed(&mut self, owners: &[QuotaOwner], batch: &AnswerBatch) {
-        self.totals.add(batch);
-        for ((record, _), owner) in batch.answers.iter().zip(owners) {
+    /// Counts what became durable, and frees its memory. What did not is read again by the next session.
+    fn conclude(&mut self, AnswersOutcome { batch, owners, result }: AnswersOutcome) -> Result<(), CommitError> {
+        result?;
+        self.totals.add(&batch);
+        for ((record, _), owner) in batch.answers.iter().zip(&owners) {
             self.quotas.release(owner, record.bytes());
+        }
+        self.look_back();
+        Ok(())
+    }
+
+    /// What was read again has come, or nobody reads any more.
+    fn reread(&mut self, (job, read): (RereadJob, Option<RereadRecords>)) {
+        match read {
+            Some(read) => {
+                self.take_back(job, read);
+                self.look_back();
+            }
+            None => self.end(unreadable()),
         }
     }
 
-    /// Calls under way are given up: asked again later, their material is only made twice.
-    fn stop_calls(&mut self, ended: Ended) -> Ended {
+    fn give_back(&mut self) {
+        self.give_back_by = Some(Instant::now() + REVOCATION_GRACE);
+        if self.ended.is_none() {
+            self.end(Ended::Revoked);
+        }
+    }
+
+    /// Nothing more is begun. Calls under way are given up: asked again later, their material is only made twice.
+    fn end(&mut self, ended: Ended) {
         self.cancel.cancel();
-        self.tasks.abort_all();
+        self.calls.abort_all();
         self.rereads.running.abort_all();
         self.rereads.schemas.running.abort_all();
-        ended
+        self.ended = Some(ended);
     }
 }
 
 fn unreadable() -> Ended {
     Ended::Reopen("the requests can't be read any more".into())
-}
-
-/// For ever where there is no such time.
-async fn come(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// For ever where nothing commits.
-async fn finished<L>(
-    commit: &mut Option<Commit<L>>,
-) -> (L, Vec<QuotaOwner>, Arc<AnswerBatch>, Result<(), CommitError>) {
-    match commit {
-        Some(commit) => commit.await,
-        None => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

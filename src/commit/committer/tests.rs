@@ -2,7 +2,8 @@ use std::sync::Mutex;
 
 use super::super::queue::write_queue;
 use super::*;
-use crate::commit::log::{OpenError, Opened};
+use crate::commit::attempts::ATTEMPTS_MAX;
+use crate::commit::log::{CommitLog, OpenError, Opened};
 use crate::model::cursor::Cursor;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;

@@ -15,8 +15,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::log_fingerprints::LogFingerprints;
-use super::offset_tracker::{Expired, TrackerRecord};
-use super::schema_bucket::{BucketNumber, BucketRecord, TrackerKey};
+use super::offset_tracker::{Expired, TrackerKey, TrackerRecord};
+use super::schema_bucket::{BucketNumber, BucketRecord};
 
 const VERSION: u8 = 1;
 /// Neither an offset nor the id of a schema.

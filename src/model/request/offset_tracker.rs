@@ -11,12 +11,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::schema_bucket::BucketNumber;
 use crate::model::time::UnixMillis;
 
 /// How many requests behind the first without an answer may be begun or answered: the record of a tracker stays small.
 pub const SPAN: usize = 1024;
 /// How many steps [`Expired`] may have. Each takes 16 bytes of the record.
 const STEPS_MAX: usize = 256;
+
+/// Of whose requests in one partition a tracker tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TrackerKey {
+    /// Absent for what could be read when it came.
+    pub bucket: Option<BucketNumber>,
+    pub app: String,
+}
+
+impl TrackerKey {
+    pub fn new(bucket: Option<BucketNumber>, app: &str) -> TrackerKey {
+        TrackerKey { bucket, app: app.to_owned() }
+    }
+}
 
 /// A tracker as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! A request in a schema of its requester's can't be read before a registry has told the schema: nobody knows which app it is
 //! for, nor its deadline. As many as come meanwhile, nothing is kept of them but the offset of the first. From that one on
 //! the requests of the schema are a *bucket* of their own: they are read again in their order, once the schema is known,
-//! and given to trackers that no other requests share ([`TrackerKey`]).
+//! and given to trackers that no other requests share ([`super::offset_tracker::TrackerKey`]).
 //!
 //! # Why each request is answered once
 //!
@@ -28,20 +28,6 @@ pub type BucketNumber = u8;
 /// Where requests in the schema with this id wait.
 pub fn number(schema_id: i32) -> BucketNumber {
     u8::try_from(schema_id.rem_euclid(STRANDS)).unwrap_or(u8::MAX)
-}
-
-/// Of whose requests in one partition a tracker tells.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TrackerKey {
-    /// Absent for what could be read when it came.
-    pub bucket: Option<BucketNumber>,
-    pub app: String,
-}
-
-impl TrackerKey {
-    pub fn new(bucket: Option<BucketNumber>, app: &str) -> TrackerKey {
-        TrackerKey { bucket, app: app.to_owned() }
-    }
 }
 
 /// A bucket as it is kept.

@@ -56,9 +56,9 @@ const ATTEMPTS: u32 = 2;
 
 /// Answers from its script, and with material when that is over. Each answer takes a second.
 #[derive(Clone)]
-struct Upstream(Arc<Script>);
+struct ScriptedUpstream(Arc<UpstreamScript>);
 
-struct Script {
+struct UpstreamScript {
     began: Instant,
     codes: Mutex<VecDeque<i64>>,
     /// When each call came.
@@ -68,9 +68,9 @@ struct Script {
     hangs: Option<Duration>,
 }
 
-impl Upstream {
-    fn new(codes: impl IntoIterator<Item = i64>) -> Upstream {
-        Upstream(Arc::new(Script {
+impl ScriptedUpstream {
+    fn new(codes: impl IntoIterator<Item = i64>) -> ScriptedUpstream {
+        ScriptedUpstream(Arc::new(UpstreamScript {
             began: Instant::now(),
             codes: Mutex::new(codes.into_iter().collect()),
             calls: Mutex::default(),
@@ -79,9 +79,15 @@ impl Upstream {
         }))
     }
 
-    fn hanging(time_out: Duration) -> Upstream {
+    fn hanging(time_out: Duration) -> ScriptedUpstream {
         let (began, codes, calls) = (Instant::now(), Mutex::default(), Mutex::default());
-        Upstream(Arc::new(Script { began, codes, calls, in_flight: Mutex::default(), hangs: Some(time_out) }))
+        ScriptedUpstream(Arc::new(UpstreamScript {
+            began,
+            codes,
+            calls,
+            in_flight: Mutex::default(),
+            hangs: Some(time_out),
+        }))
     }
 
     fn now_seconds(&self) -> u64 {
@@ -97,7 +103,7 @@ impl Upstream {
     }
 }
 
-impl Transport for Upstream {
+impl Transport for ScriptedUpstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let answer = |body: String| HttpResponse { status: 200, body: body.into(), date: None, retry_after: None };
         if request.path == "/cgi-bin/stable_token" {
@@ -136,11 +142,16 @@ fn retry() -> RetrySettings {
     }
 }
 
-fn app(id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstream> {
+fn app(id: &str, upstream: &ScriptedUpstream, concurrency: usize) -> MaterialApp<ScriptedUpstream> {
     app_trying(ATTEMPTS, id, upstream, concurrency)
 }
 
-fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstream> {
+fn app_trying(
+    attempts: u32,
+    id: &str,
+    upstream: &ScriptedUpstream,
+    concurrency: usize,
+) -> MaterialApp<ScriptedUpstream> {
     let settings = ClientSettings {
         app_id: AppId::new(id).unwrap(),
         id_kind: IdKind::OpenId,
@@ -159,7 +170,7 @@ fn app_trying(attempts: u32, id: &str, upstream: &Upstream, concurrency: usize) 
     MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }
 
-fn executor(apps: impl IntoIterator<Item = MaterialApp<Upstream>>) -> Executor<Upstream> {
+fn executor(apps: impl IntoIterator<Item = MaterialApp<ScriptedUpstream>>) -> Executor<ScriptedUpstream> {
     let decoder = RequestDecoder::new(Framing::Confluent { schema_id: SCHEMA_ID });
     Executor::new(apps, "requests".into(), decoder, None, retry())
 }
@@ -192,7 +203,7 @@ fn avro(request: &MaterialRequest) -> RequestRecord {
     record(value, "application/avro")
 }
 
-async fn outcome(executor: &Executor<Upstream>, request: &MaterialRequest) -> MaterialOutcome {
+async fn outcome(executor: &Executor<ScriptedUpstream>, request: &MaterialRequest) -> MaterialOutcome {
     match executor.answer(&avro(request), &CancellationToken::new()).await.unwrap().0 {
         RequestAnswer::Reply(result) => result.outcome,
         RequestAnswer::DeadLetter(letter) => panic!("{letter:?}"),
@@ -204,7 +215,7 @@ async fn outcome_of(
     codes: impl IntoIterator<Item = i64>,
     deadline_seconds: Option<i64>,
 ) -> (MaterialOutcome, Vec<u64>) {
-    let upstream = Upstream::new(codes);
+    let upstream = ScriptedUpstream::new(codes);
     let executor = executor([app("wx1", &upstream, 1)]);
     let outcome = outcome(&executor, &request("wx1", deadline_seconds)).await;
     (outcome, upstream.calls())
@@ -261,7 +272,7 @@ async fn a_token_that_comes_back_after_its_rejection_stops_the_app_at_the_third_
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_app_is_stopped_until_its_deadline_is_expired_and_says_what_stops_it() {
     for (code, reason) in [(45_009, "quota_spent"), (40_125, "credentials")] {
-        let upstream = Upstream::new([code; 10]);
+        let upstream = ScriptedUpstream::new([code; 10]);
         let executor = executor([app("wx1", &upstream, 1)]);
         let (asked, waited) = (request("wx1", Some(30)), request("wx1", Some(30)));
         let (asked, waited) = tokio::join!(outcome(&executor, &asked), outcome(&executor, &waited));
@@ -299,7 +310,7 @@ async fn a_deadline_bounds_the_asking_and_says_what_failed_before() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_passes_before_any_answer_is_expired() {
-    let upstream = Upstream::new([]);
+    let upstream = ScriptedUpstream::new([]);
     let executor = executor([app("wx1", &upstream, 1)]);
     let words = "deadline had passed when the request was read";
     let unread = outcome(&executor, &request("wx1", Some(0))).await;
@@ -312,7 +323,7 @@ async fn a_deadline_that_passes_before_any_answer_is_expired() {
 #[tokio::test(start_paused = true)]
 async fn a_stopped_app_waits_and_is_probed_by_one_while_others_go_on() {
     for code in [45_009, 40_125, 48_001] {
-        let [spent, other] = [Upstream::new([code, code]), Upstream::new([])];
+        let [spent, other] = [ScriptedUpstream::new([code, code]), ScriptedUpstream::new([])];
         let executor = executor([app("wx1", &spent, 1), app("wx2", &other, 1)]);
         let began = Instant::now();
         let one = request("wx1", None);
@@ -351,7 +362,7 @@ async fn what_a_request_has_waited_for_a_stopped_app_is_no_asking() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_a_stopped_app_expires_and_says_what_failed_before() {
-    let upstream = Upstream::new([45_011; 100]);
+    let upstream = ScriptedUpstream::new([45_011; 100]);
     let executor = executor([app("wx1", &upstream, 1)]);
     let (asked, waited) = (request("wx1", Some(30)), request("wx1", Some(30)));
     let (asked, waited) = tokio::join!(outcome(&executor, &asked), outcome(&executor, &waited));
@@ -361,7 +372,7 @@ async fn a_request_that_waits_for_a_stopped_app_expires_and_says_what_failed_bef
 
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_places() {
-    let upstream = Upstream::new([]);
+    let upstream = ScriptedUpstream::new([]);
     let executor = executor([app("wx1", &upstream, 3)]);
     let cancel = CancellationToken::new();
     let record = avro(&request("wx1", None));
@@ -384,7 +395,7 @@ async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_plac
 
 #[tokio::test(start_paused = true)]
 async fn an_app_with_many_requests_takes_no_place_from_another() {
-    let [busy, other] = [Upstream::new([]), Upstream::new([])];
+    let [busy, other] = [ScriptedUpstream::new([]), ScriptedUpstream::new([])];
     let executor = Arc::new(executor([app("wx1", &busy, 2), app("wx2", &other, 2)]));
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..50 {
@@ -400,7 +411,7 @@ async fn an_app_with_many_requests_takes_no_place_from_another() {
 
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_read_is_a_dead_letter_with_its_place() {
-    let upstream = Upstream::new([]);
+    let upstream = ScriptedUpstream::new([]);
     let executor = executor([app("wx1", &upstream, 1)]);
     let foreign = [&[0, 0, 0, 0, 9][..], b"body"].concat();
     let tombstone = RequestRecord { value: None, ..record(vec![], "application/avro") };
@@ -435,7 +446,7 @@ async fn a_json_request_with_a_wrong_field_is_rejected_by_its_name() {
 /// is left, a second at most.
 #[tokio::test(start_paused = true)]
 async fn a_host_that_hangs_is_given_up_after_a_minute_whatever_the_attempts_of_a_call() {
-    let upstream = Upstream::hanging(Duration::from_secs(15));
+    let upstream = ScriptedUpstream::hanging(Duration::from_secs(15));
     let executor = executor([app_trying(1000, "wx1", &upstream, 1)]);
     for (deadline_seconds, expected, within) in
         [(None, "failed", 59..=75), (Some(100), "expired", 99..=100), (Some(100_000), "failed", 599..=615)]
@@ -461,7 +472,7 @@ async fn a_reply_repeats_the_whole_request_id_and_no_more_of_other_ids_than_is_b
 
 #[tokio::test(start_paused = true)]
 async fn nobody_answers_once_the_lane_has_ended() {
-    let upstream = Upstream::new([-1; 100]);
+    let upstream = ScriptedUpstream::new([-1; 100]);
     let executor = executor([app("wx1", &upstream, 1)]);
     let cancel = CancellationToken::new();
     let record = avro(&request("wx1", None));

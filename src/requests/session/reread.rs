@@ -14,11 +14,12 @@ use tokio::time::Instant;
 
 use super::AnsweringSession;
 use super::schemas::PendingSchemas;
+use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::{RecordOffset, RequestRecord};
-use crate::model::request::schema_bucket::{BucketNumber, TrackerKey};
+use crate::model::request::schema_bucket::BucketNumber;
 use crate::model::time::UnixMillis;
 use crate::requests::executor::{DecodedRecord, DecodedRequest, Executor};
-use crate::requests::log::{AnswerLog, FETCH_RECORDS_MAX, FetchRange, FetchedRange};
+use crate::requests::log::{FETCH_RECORDS_MAX, FetchRange, FetchedRange};
 use crate::requests::partition::Sweep;
 use crate::upstream::transport::Transport;
 
@@ -114,11 +115,13 @@ async fn read<T: Transport>(
     Some(RereadRecords { records: records.into_iter().map(read).collect(), next })
 }
 
-impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
+impl<T: Transport> AnsweringSession<T> {
     /// Begins to read something again, where that is due.
-    pub(super) fn look_back(&mut self, has_ended: bool) {
+    pub(super) fn look_back(&mut self) {
         let now = Instant::now();
-        if has_ended || !self.rereads.running.is_empty() || self.rereads.stalled_until.is_some_and(|until| until > now)
+        if self.ended.is_some()
+            || !self.rereads.running.is_empty()
+            || self.rereads.stalled_until.is_some_and(|until| until > now)
         {
             return;
         }

@@ -13,7 +13,6 @@ use super::reread::RereadRecords;
 use crate::model::request::record::{RecordOffset, RequestAnswer};
 use crate::model::request::schema_bucket::{BucketNumber, number};
 use crate::requests::executor::{DecodedRecord, Executor};
-use crate::requests::log::AnswerLog;
 use crate::upstream::transport::Transport;
 
 /// How many schemas are asked for at once.
@@ -75,7 +74,7 @@ impl PendingSchemas {
     }
 }
 
-impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
+impl<T: Transport> AnsweringSession<T> {
     /// A request has come that nobody can read yet: it begins a bucket, or the bucket that it is in waits from here on.
     pub(super) fn put_off(&mut self, RecordOffset { partition, offset }: RecordOffset, id: i32) {
         let Some(partition) = self.partitions.get_mut(&partition) else { return };
@@ -131,6 +130,6 @@ impl<L: AnswerLog, T: Transport> AnsweringSession<L, T> {
             let backlogs = partition.backlogs.values_mut().filter(|_| is_doubted);
             backlogs.for_each(|backlog| backlog.tracker.reconsider());
         }
-        self.look_back(false);
+        self.look_back();
     }
 }

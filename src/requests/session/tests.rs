@@ -8,11 +8,12 @@ use bytes::Bytes;
 use super::*;
 use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
-use crate::commit::committer::ATTEMPTS_MAX;
+use crate::commit::attempts::ATTEMPTS_MAX;
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use crate::model::material::{MaterialOutcome, MaterialRequest};
 use crate::model::promoter::{AppId, IdKind};
+use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
 use crate::requests::executor::MaterialApp;
@@ -33,7 +34,7 @@ const PATIENCE: RetrySettings = RetrySettings {
 
 /// Answers with material, at once or, where the path says so, after as many seconds; or as it is told to.
 #[derive(Clone)]
-struct Upstream {
+struct TimedUpstream {
     began: Instant,
     health: Arc<Mutex<Health>>,
 }
@@ -48,9 +49,9 @@ enum Health {
 
 const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
-impl Upstream {
-    fn new(health: Health) -> Upstream {
-        Upstream { began: Instant::now(), health: Arc::new(Mutex::new(health)) }
+impl TimedUpstream {
+    fn new(health: Health) -> TimedUpstream {
+        TimedUpstream { began: Instant::now(), health: Arc::new(Mutex::new(health)) }
     }
 
     fn becomes(&self, health: Health) {
@@ -58,7 +59,7 @@ impl Upstream {
     }
 }
 
-impl Transport for Upstream {
+impl Transport for TimedUpstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let answer =
             |body: &'static str| HttpResponse { status: 200, body: body.into(), date: None, retry_after: None };
@@ -132,7 +133,7 @@ fn request_for(app: &str, location: RecordOffset, path: &str, deadline_seconds: 
     RequestRecord { location, timestamp: UnixMillis(0), key: None, headers: vec![header], value: Some(value.into()) }
 }
 
-fn app(id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstream> {
+fn app(id: &str, upstream: &TimedUpstream, concurrency: usize) -> MaterialApp<TimedUpstream> {
     let settings = ClientSettings {
         app_id: AppId::new(id).unwrap(),
         id_kind: IdKind::OpenId,
@@ -147,19 +148,19 @@ fn app(id: &str, upstream: &Upstream, concurrency: usize) -> MaterialApp<Upstrea
     MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }
 
-fn executor_of(apps: impl IntoIterator<Item = MaterialApp<Upstream>>) -> Arc<Executor<Upstream>> {
+fn executor_of(apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>) -> Arc<Executor<TimedUpstream>> {
     let decoder = RequestDecoder::new(Framing::SingleObject);
     Arc::new(Executor::new(apps, "requests".into(), decoder, None, PATIENCE))
 }
 
-fn executor(concurrency: usize) -> Arc<Executor<Upstream>> {
-    executor_of([app("wx1", &Upstream::new(Health::Well), concurrency)])
+fn executor(concurrency: usize) -> Arc<Executor<TimedUpstream>> {
+    executor_of([app("wx1", &TimedUpstream::new(Health::Well), concurrency)])
 }
 
 /// One session, until it ends.
 async fn session(
     mut log: MemoryAnswerLog,
-    executor: &Arc<Executor<Upstream>>,
+    executor: &Arc<Executor<TimedUpstream>>,
     stop: &CancellationToken,
 ) -> (MemoryAnswerLog, Ended) {
     let opened = loop {
@@ -177,7 +178,7 @@ async fn session(
 async fn sessions(
     topic: &MemoryRequestTopic,
     mut log: MemoryAnswerLog,
-    executor: &Arc<Executor<Upstream>>,
+    executor: &Arc<Executor<TimedUpstream>>,
     wanted: usize,
     bound: Duration,
 ) {
@@ -200,7 +201,7 @@ async fn sessions(
 /// The same where no transaction fails.
 async fn calm_sessions_of(
     topic: &MemoryRequestTopic,
-    executor: &Arc<Executor<Upstream>>,
+    executor: &Arc<Executor<TimedUpstream>>,
     wanted: usize,
     bound: Duration,
 ) {
@@ -359,7 +360,7 @@ async fn a_topic_that_lost_its_tail_or_was_made_anew_is_answered_from_there() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_is_no_request_later_when_its_schema_is_known() {
-    let ill = Upstream::new(Health::Stopped);
+    let ill = TimedUpstream::new(Health::Stopped);
     let topic = MemoryRequestTopic::new(1);
     topic.put(record(RecordOffset { partition: 0, offset: 0 }, 0));
     topic.put(foreign(1));

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::super::*;
+use crate::commit::log::CommitLog;
 use crate::commit::queue::write_queue;
 use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::testing::memory_log::{DurableTopics, MemoryLog};

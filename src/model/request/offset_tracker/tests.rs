@@ -85,7 +85,7 @@ fn deadlines_that_have_passed_are_known_by_their_time() {
 
 /// What happens to a tracker, step by step.
 #[derive(Clone, Debug)]
-enum Step {
+enum TrackerStep {
     /// The next request comes, with a deadline or without.
     Comes(Option<i64>),
     CommittedAnswer(usize),
@@ -96,13 +96,13 @@ enum Step {
     Restart,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = TrackerStep> {
     prop_oneof![
-        4 => prop::option::of(0..200i64).prop_map(Step::Comes),
-        3 => (0..3usize).prop_map(Step::CommittedAnswer),
-        2 => (1..6i64).prop_map(Step::FetchRange),
-        2 => (0..40i64, any::<prop::sample::Index>()).prop_map(|(time, to)| Step::Swept(time, to)),
-        1 => Just(Step::Restart),
+        4 => prop::option::of(0..200i64).prop_map(TrackerStep::Comes),
+        3 => (0..3usize).prop_map(TrackerStep::CommittedAnswer),
+        2 => (1..6i64).prop_map(TrackerStep::FetchRange),
+        2 => (0..40i64, any::<prop::sample::Index>()).prop_map(|(time, to)| TrackerStep::Swept(time, to)),
+        1 => Just(TrackerStep::Restart),
     ]
 }
 
@@ -129,12 +129,12 @@ proptest! {
         let of = |deadlines: &[Option<i64>], offset: i64| {
             deadlines[usize::try_from(offset).unwrap()].map(UnixMillis)
         };
-        let finish = [Step::Restart].into_iter().chain((0..300).flat_map(|_| {
-            [Step::FetchRange(3), Step::CommittedAnswer(0)]
+        let finish = [TrackerStep::Restart].into_iter().chain((0..300).flat_map(|_| {
+            [TrackerStep::FetchRange(3), TrackerStep::CommittedAnswer(0)]
         }));
         for step in steps.into_iter().chain(finish) {
             match step {
-                Step::Comes(deadline) => {
+                TrackerStep::Comes(deadline) => {
                     let offset = end(&deadlines);
                     deadlines.push(deadline);
                     if held.len() < 3 && tracker.parked_from().is_none() && tracker.has_room() {
@@ -144,13 +144,13 @@ proptest! {
                         tracker.park(offset, of(&deadlines, offset));
                     }
                 }
-                Step::CommittedAnswer(which) if !held.is_empty() => {
+                TrackerStep::CommittedAnswer(which) if !held.is_empty() => {
                     let offset = held.swap_remove(which % held.len());
                     prop_assert!(answered.insert(offset), "{} is answered twice", offset);
                     tracker.answer(offset);
                 }
-                Step::CommittedAnswer(_) => {}
-                Step::FetchRange(count) => {
+                TrackerStep::CommittedAnswer(_) => {}
+                TrackerStep::FetchRange(count) => {
                     let Some(from) = tracker.parked_from() else { continue };
                     let mut to = (from + count).min(end(&deadlines));
                     for offset in from..to {
@@ -166,7 +166,7 @@ proptest! {
                     }
                     tracker.read_again(from..to, end(&deadlines));
                 }
-                Step::Swept(time, to) => {
+                TrackerStep::Swept(time, to) => {
                     now += time;
                     let Some(from) = tracker.parked_from() else { continue };
                     let to = from + i64::try_from(to.index(usize::try_from(end(&deadlines) - from).unwrap().max(1))).unwrap();
@@ -179,7 +179,7 @@ proptest! {
                     }
                     tracker.expire(from, to, UnixMillis(now));
                 }
-                Step::Restart => {
+                TrackerStep::Restart => {
                     held.clear();
                     tracker = tracker.record().map(|record| OffsetTracker::resume(&record)).unwrap_or_default();
                 }

@@ -14,20 +14,20 @@ const BOUND: Duration = Duration::from_secs(20);
 
 /// A registry on paused time that knows [`FOREIGN_SCHEMA`], and may be away.
 #[derive(Clone, Default)]
-struct Away {
+struct AbsentRegistry {
     is_back: Arc<AtomicBool>,
     asked: Arc<AtomicU64>,
 }
 
-impl Away {
+impl AbsentRegistry {
     /// A process that knows no schema of others yet.
-    fn executor(&self, apps: impl IntoIterator<Item = MaterialApp<Upstream>>) -> Arc<Executor<Upstream>> {
+    fn executor(&self, apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>) -> Arc<Executor<TimedUpstream>> {
         let decoder = RequestDecoder::new(Framing::SingleObject);
         Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(self.clone())), PATIENCE))
     }
 }
 
-impl SchemaSource for Away {
+impl SchemaSource for AbsentRegistry {
     fn schema(&self, _id: i32) -> SchemaFuture<'_> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -46,7 +46,11 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// One session while `history` runs, and until it is over.
-async fn during(topic: &MemoryRequestTopic, executor: &Arc<Executor<Upstream>>, history: impl Future<Output = ()>) {
+async fn during(
+    topic: &MemoryRequestTopic,
+    executor: &Arc<Executor<TimedUpstream>>,
+    history: impl Future<Output = ()>,
+) {
     let stop = CancellationToken::new();
     let history = async {
         history.await;
@@ -68,8 +72,8 @@ async fn a_registry_that_is_away_holds_up_nothing_that_is_read_again() {
         topic.put(if offset % 100 == 3 { foreign(offset) } else { request_for(app, location, "0", None) });
     }
     let foreign = topic.locations().iter().filter(|location| location.offset % 100 == 3).count();
-    let [one, other] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
-    let away = Away::default();
+    let [one, other] = [TimedUpstream::new(Health::Stopped), TimedUpstream::new(Health::Well)];
+    let away = AbsentRegistry::default();
     let executor = away.executor([app("wx1", &one, 4), app("wx2", &other, 4)]);
     let all = topic.locations().len();
     during(&topic, &executor, async {
@@ -100,8 +104,8 @@ async fn what_can_not_be_read_again_after_a_restart_holds_up_nobody_else_and_is_
             topic.put(if offset % 50 == 3 { foreign(offset) } else { request_for(app, location, "0", deadline) });
         }
         let foreign = topic.locations().iter().filter(|location| location.offset % 50 == 3).count();
-        let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
-        let away = Away::default();
+        let [ill, well] = [TimedUpstream::new(Health::Stopped), TimedUpstream::new(Health::Well)];
+        let away = AbsentRegistry::default();
         away.is_back.store(true, Ordering::Relaxed);
         let executor = away.executor([app("wx1", &ill, 4), app("wx2", &well, 4)]);
         let all = topic.locations().len();
@@ -139,7 +143,7 @@ async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines
     let topic = MemoryRequestTopic::new(1);
     (0..WAITING).for_each(|offset| topic.put(foreign(offset)));
     (WAITING..WAITING + 50).for_each(|offset| topic.put(record(RecordOffset { partition: 0, offset }, 0)));
-    let (away, well) = (Away::default(), Upstream::new(Health::Well));
+    let (away, well) = (AbsentRegistry::default(), TimedUpstream::new(Health::Well));
     let executor = away.executor([app("wx1", &well, 4)]);
     let began = Instant::now();
     during(&topic, &executor, async {
@@ -158,12 +162,12 @@ async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines
 }
 
 /// A registry on paused time.
-struct Scripted {
+struct ScriptedRegistry {
     began: Instant,
     told: fn(seconds: u64, id: i32) -> Result<Option<String>, RegistryError>,
 }
 
-impl SchemaSource for Scripted {
+impl SchemaSource for ScriptedRegistry {
     fn schema(&self, id: i32) -> SchemaFuture<'_> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -173,10 +177,10 @@ impl SchemaSource for Scripted {
 }
 
 fn executor_told(
-    apps: impl IntoIterator<Item = MaterialApp<Upstream>>,
+    apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>,
     told: fn(u64, i32) -> Result<Option<String>, RegistryError>,
-) -> Arc<Executor<Upstream>> {
-    let registry = Scripted { began: Instant::now(), told };
+) -> Arc<Executor<TimedUpstream>> {
+    let registry = ScriptedRegistry { began: Instant::now(), told };
     let patience = RetrySettings { initial: Duration::from_secs(5), max: Duration::from_secs(10), ..PATIENCE };
     let decoder = RequestDecoder::new(Framing::SingleObject);
     Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(registry)), patience))
@@ -202,7 +206,7 @@ fn foreign_in(id: u8, offset: i64) -> RequestRecord {
 async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_little_is_kept() {
     const WAITING: i64 = 2500;
     const OTHERS: i64 = 50;
-    let (topic, well) = (MemoryRequestTopic::new(2), Upstream::new(Health::Well));
+    let (topic, well) = (MemoryRequestTopic::new(2), TimedUpstream::new(Health::Well));
     (0..WAITING).for_each(|offset| topic.put(foreign_in(u8::try_from(offset % 251).unwrap(), offset)));
     for (partition, first) in [(0, WAITING), (1, 0)] {
         let locations = (first..first + OTHERS).map(|offset| RecordOffset { partition, offset });
@@ -236,7 +240,7 @@ async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_li
 #[tokio::test(start_paused = true)]
 async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() {
     const WAITING: i64 = 3000;
-    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let [ill, well] = [TimedUpstream::new(Health::Stopped), TimedUpstream::new(Health::Well)];
     let topic = MemoryRequestTopic::new(1);
     let of_other = |offset: i64| {
         let value = Bytes::from_static(b"\x00\x00\x00\x00\x09\x020\x06wx2\x02p\x02r");
@@ -266,7 +270,7 @@ async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() 
 #[tokio::test(start_paused = true)]
 async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobody_may_ask_for_waits() {
     let captured = Captured::start();
-    let (topic, well) = (MemoryRequestTopic::new(1), Upstream::new(Health::Well));
+    let (topic, well) = (MemoryRequestTopic::new(1), TimedUpstream::new(Health::Well));
     (0..300).for_each(|offset| topic.put(foreign_in(8, offset)));
     (300..600).for_each(|offset| topic.put(foreign(offset)));
     let executor = executor_told([app("wx1", &well, 4)], |seconds, id| match (id, seconds) {
@@ -310,7 +314,7 @@ async fn requests_whose_schema_was_asked_for_wait_in_the_room_of_their_app() {
     let topic = MemoryRequestTopic::new(1);
     (0..300).for_each(|offset| topic.put(foreign(offset)));
     (300..310).for_each(|offset| topic.put(request_for("wx2", RecordOffset { partition: 0, offset }, "0", None)));
-    let [ill, well] = [Upstream::new(Health::Stopped), Upstream::new(Health::Well)];
+    let [ill, well] = [TimedUpstream::new(Health::Stopped), TimedUpstream::new(Health::Well)];
     let apps = [app("wx1", &ill, 4), app("wx2", &well, 4)];
     let decoder = RequestDecoder::new(Framing::SingleObject);
     let executor = Executor::new(apps, "requests".into(), decoder, Some(Arc::new(slow_registry().await)), PATIENCE);
@@ -330,7 +334,7 @@ async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost()
     for offset in 0..40 {
         topic.put(if offset % 10 == 3 { foreign(offset) } else { record(RecordOffset { partition: 0, offset }, 0) });
     }
-    let upstream = Upstream::new(Health::Well);
+    let upstream = TimedUpstream::new(Health::Well);
     let with = |decoder: RequestDecoder| {
         // The port of a service that nobody runs any more.
         let registry = Registry::new("http://127.0.0.1:1".parse::<url::Url>().unwrap().into()).unwrap();

@@ -28,7 +28,7 @@ fn answered_for(topic: &MemoryRequestTopic, app: &str) -> usize {
 #[tokio::test(start_paused = true)]
 async fn as_many_requests_as_may_wait_for_one_app_no_other_waits_for_them() {
     for health in [Health::Stopped, Health::Hangs] {
-        let [well, ill] = [Upstream::new(Health::Well), Upstream::new(health)];
+        let [well, ill] = [TimedUpstream::new(Health::Well), TimedUpstream::new(health)];
         let topic = topic_of_two(|_| None);
         let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
         calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
@@ -47,7 +47,7 @@ async fn as_many_requests_as_may_wait_for_one_app_no_other_waits_for_them() {
 
 #[tokio::test(start_paused = true)]
 async fn an_app_that_is_well_again_is_given_what_has_waited_without_a_restart() {
-    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    let [well, ill] = [TimedUpstream::new(Health::Well), TimedUpstream::new(Health::Stopped)];
     let topic = topic_of_two(|_| None);
     let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
     let recovering = async {
@@ -62,7 +62,7 @@ async fn an_app_that_is_well_again_is_given_what_has_waited_without_a_restart() 
 
 #[tokio::test(start_paused = true)]
 async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
-    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    let [well, ill] = [TimedUpstream::new(Health::Well), TimedUpstream::new(Health::Stopped)];
     // Every third without a deadline; the others within the first hundred seconds.
     let deadline = |number: usize| (!number.is_multiple_of(3)).then(|| i64::try_from(number % 100).unwrap());
     let topic = topic_of_two(deadline);
@@ -93,7 +93,7 @@ async fn deadlines_pass_while_requests_wait_unread_also_over_a_restart() {
 
 #[tokio::test(start_paused = true)]
 async fn an_app_that_is_taken_out_of_the_configuration_leaves_no_request_without_a_reply() {
-    let [well, ill] = [Upstream::new(Health::Well), Upstream::new(Health::Stopped)];
+    let [well, ill] = [TimedUpstream::new(Health::Well), TimedUpstream::new(Health::Stopped)];
     let topic = topic_of_two(|_| None);
     let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
     calm_sessions_of(&topic, &executor, FEW, Duration::from_secs(10)).await;
@@ -104,7 +104,7 @@ async fn an_app_that_is_taken_out_of_the_configuration_leaves_no_request_without
 
 #[tokio::test(start_paused = true)]
 async fn however_many_are_refused_behind_one_that_waits_it_is_answered_in_the_end() {
-    let ill = Upstream::new(Health::Stopped);
+    let ill = TimedUpstream::new(Health::Stopped);
     let topic = MemoryRequestTopic::new(2);
     let put = |partition: i32, offsets: std::ops::Range<i64>, path: &str| {
         offsets.for_each(|offset| topic.put(request_for("wx2", RecordOffset { partition, offset }, path, None)));
