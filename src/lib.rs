@@ -62,6 +62,7 @@
 //! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
 //! | [`oauth`] | the tokens of brokers that want some; uses reqwest too |
+//! | `text` | what is done in one way to texts of others |
 //! | `web` | what these and the schema registry read of an answer over HTTP in one way |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
 //! | [`telemetry`] | the log that people read |
@@ -113,6 +114,8 @@ pub mod kafka;
 pub mod oauth;
 
 mod web;
+
+mod text;
 
 pub mod avro;
 

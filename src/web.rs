@@ -1,6 +1,5 @@
 //! What is read of an answer over HTTP in one way, whoever gave it.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use reqwest::Response;
@@ -43,14 +42,4 @@ pub fn retry_after(headers: &HeaderMap, date: SystemTime) -> Option<Duration> {
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
-}
-
-/// The innermost of an error's causes: the outer ones only say that a request failed, and where. Where there is but one,
-/// it may name the URL.
-pub fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

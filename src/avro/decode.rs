@@ -79,7 +79,7 @@ impl Decoder {
             Ok(Value::Record(fields)) => Ok((record, fields)),
             Ok(_) => Err(DecodeError::Malformed { record, detail: "not a record".into() }),
             Err(error) => {
-                let detail = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+                let detail = crate::text::bounded(&error.to_string(), DETAIL_CHARS_MAX).to_owned();
                 Err(DecodeError::Malformed { record, detail })
             }
         }

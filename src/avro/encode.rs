@@ -100,7 +100,7 @@ impl Encoder {
             Ok(_) => Ok(()),
             Err(error) => {
                 buffer.clear();
-                let detail = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+                let detail = crate::text::bounded(&error.to_string(), DETAIL_CHARS_MAX).to_owned();
                 Err(EncodeError { record: self.record, detail })
             }
         }

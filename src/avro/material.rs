@@ -146,7 +146,7 @@ fn unreadable(error: impl ToString) -> RequestError {
 
 /// Texts of apache-avro and of serde_json may quote what was read.
 fn bounded(text: String) -> String {
-    text.chars().take(DETAIL_CHARS_MAX).collect()
+    crate::text::bounded(&text, DETAIL_CHARS_MAX).to_owned()
 }
 
 /// Writes requests.

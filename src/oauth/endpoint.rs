@@ -134,5 +134,5 @@ impl IssuerSetupError {
 
 /// What happened, bounded.
 fn innermost(error: &reqwest::Error) -> String {
-    web::innermost(error).chars().take(CAUSE_CHARS_MAX).collect()
+    crate::text::bounded(&crate::text::innermost(error), CAUSE_CHARS_MAX).to_owned()
 }

@@ -19,7 +19,7 @@
 //! A probe that tells nothing (the upstream is busy) is repeated after the breaker's own pause, by whoever comes first
 //! then. One that is dropped (cancelled) leaves the turn to another one shortly after.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -138,8 +138,7 @@ impl Breakers {
     }
 
     fn lock(&self) -> MutexGuard<'_, BreakerSet> {
-        // It is whole at any time.
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+        self.set.lock()
     }
 
     fn log_opened(&self, interface: Option<Interface>, reason: OpenReason, cause: &Cause) {

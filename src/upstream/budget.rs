@@ -1,7 +1,7 @@
 //! How many calls of an interface an app may make: so many in a minute, so many in a day.
 
+use parking_lot::{Mutex as SyncMutex, MutexGuard};
 use std::num::NonZeroU32;
-use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -40,7 +40,7 @@ pub enum Turn {
 pub struct Budget {
     pace: Option<MinuteLimiter>,
     per_day: u32,
-    day: StdMutex<DayCount>,
+    day: SyncMutex<DayCount>,
 }
 
 /// The calls of a day.
@@ -54,7 +54,7 @@ struct DayCount {
 impl Budget {
     pub fn new(settings: BudgetSettings) -> Budget {
         let day = Day::in_beijing(UnixTime::EARLIEST);
-        let day = StdMutex::new(DayCount { day, spent: 0, left: (day, 0) });
+        let day = SyncMutex::new(DayCount { day, spent: 0, left: (day, 0) });
         Budget { pace: NonZeroU32::new(settings.per_minute).map(MinuteLimiter::new), per_day: settings.per_day, day }
     }
 
@@ -82,7 +82,7 @@ impl Budget {
     }
 
     fn day_of(&self, now: UnixTime) -> DayGuard<'_> {
-        let mut counted = self.day.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.day.lock();
         let today = Day::in_beijing(now);
         if counted.day < today {
             counted.spent = if counted.left.0 == today { counted.left.1 } else { 0 };
@@ -269,18 +269,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_begins_and_what_goes_on_take_turns() {
         let budget = Budget::new(BudgetSettings { per_minute: 60, per_day: 0 });
-        let turns = StdMutex::new(Vec::new());
+        let turns = SyncMutex::new(Vec::new());
         let wait = |turn| {
             let (budget, turns) = (&budget, &turns);
             async move {
                 budget.turn(turn, || Ok::<_, ()>(())).await.unwrap();
-                turns.lock().unwrap().push(turn);
+                turns.lock().push(turn);
             }
         };
         let begin = futures_util::future::join_all((0..50).map(|_| wait(Turn::First)));
         let go_on = futures_util::future::join_all((0..5).map(|_| wait(Turn::Further)));
         tokio::join!(begin, go_on);
-        let turns = turns.into_inner().unwrap();
+        let turns = turns.into_inner();
         let further = turns.iter().take(12).filter(|turn| **turn == Turn::Further).count();
         assert_eq!(further, 5, "{turns:?}");
     }

@@ -10,6 +10,7 @@ use super::repair::read_loosely;
 use super::wire::ExpectedPage;
 use crate::model::row::{Payment, Row, RowFault, Touch};
 use crate::model::time::UnixTime;
+use crate::text;
 
 /// How far ahead of both clocks a time may lie. A Kafka record's time must not be in the future, so a row from
 /// there is a broken row.
@@ -48,7 +49,7 @@ pub fn read_row(raw: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Result
         Ok(fields.row(asked, latest_now))
     };
     read_loosely(raw, read).unwrap_or_else(|error: serde_json::Error| {
-        let detail = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+        let detail = text::bounded(&error.to_string(), DETAIL_CHARS_MAX).to_owned();
         Err(RowFault { reason: "not_json", detail })
     })
 }

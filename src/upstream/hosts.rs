@@ -1,7 +1,7 @@
 //! Which of an app's hosts is asked: the first one, unless it failed lately and a spare one worked, or it asked to be left
 //! alone for a while.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -91,8 +91,7 @@ impl Hosts {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        // It is whole at any time.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

@@ -12,7 +12,7 @@ use super::packing::unpacked;
 use super::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use crate::model::feed::Interface;
 use crate::model::time::UnixMillis;
-use crate::web;
+use crate::{text, web};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -173,8 +173,8 @@ fn described(error: reqwest::Error) -> TransportError {
     if error.is_timeout() {
         return TransportError::Timeout;
     }
-    let text = web::innermost(&error.without_url());
-    TransportError::Connection(text.chars().take(ERROR_CHARS_MAX).collect())
+    let cause = text::innermost(&error.without_url());
+    TransportError::Connection(text::bounded(&cause, ERROR_CHARS_MAX).to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What rows say that is left out of their facts, or makes them doubtful: counted, and said once for each app.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fields::ReadFields;
 use crate::model::promoter::{AppId, Promoter};
@@ -102,6 +102,6 @@ impl OddityCounter {
     }
 
     fn sums(&self) -> MutexGuard<'_, Sums> {
-        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sums.lock()
     }
 }

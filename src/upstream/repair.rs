@@ -6,11 +6,11 @@
 
 use std::borrow::Cow;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+use crate::text::without_byte_order_mark;
 
 /// The body without what says nothing around its JSON: a byte order mark, and NULs and white space behind it.
 pub fn bare(body: &[u8]) -> &[u8] {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let body = without_byte_order_mark(body);
     let is_padding = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace();
     let padding = body.iter().rev().take_while(|byte| is_padding(byte)).count();
     &body[..body.len() - padding]

@@ -3,9 +3,10 @@
 //! A rejected token empties the cache only if it is still the cached one: a poll that learns late of an old token's end
 //! must not throw out its successor.
 
+use parking_lot::Mutex as SyncMutex;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -152,7 +153,7 @@ struct TokenCache {
 pub struct AccessTokens {
     app_id: AppId,
     source: ActiveSource,
-    cache: StdMutex<TokenCache>,
+    cache: SyncMutex<TokenCache>,
     /// Held by the one who fetches.
     flight: Mutex<Flight>,
 }
@@ -167,7 +168,7 @@ struct Flight {
 
 impl AccessTokens {
     pub fn new(app_id: AppId, source: TokenSource) -> AccessTokens {
-        AccessTokens { app_id, source: source.into(), cache: StdMutex::default(), flight: Mutex::default() }
+        AccessTokens { app_id, source: source.into(), cache: SyncMutex::default(), flight: Mutex::default() }
     }
 
     /// The cached token, or a new one. Of any number of callers one fetches, the others get what it got: also its error,
@@ -208,7 +209,7 @@ impl AccessTokens {
     /// To be called when the upstream has rejected `token`. Does nothing where another one is cached by now, or where
     /// the source has already given this one back after a rejection (until it is due anyway).
     pub fn reject(&self, token: &AccessToken) {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock();
         let Some(current) = &cache.current else { return };
         let asked_lately = current.came_back && current.fetched.elapsed() < KEPT_AT_LEAST;
         if current.token == *token && !asked_lately {
@@ -218,7 +219,7 @@ impl AccessTokens {
     }
 
     fn cached(&self) -> Option<AccessToken> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cache.lock();
         let current = cache.current.as_ref()?;
         (current.fetched.elapsed() < current.kept_for).then(|| current.token.clone())
     }
@@ -231,7 +232,7 @@ impl AccessTokens {
             (_, Some(life)) => life.min(LIFE_MAX).saturating_sub(MARGIN).max(KEPT_AT_LEAST),
             (_, None) => KEPT_FROM_URL,
         };
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock();
         let came_back = cache.rejected.as_ref() == Some(&token);
         cache.current = Some(CachedToken { token: token.clone(), fetched: fetched.asked, kept_for, came_back });
         token

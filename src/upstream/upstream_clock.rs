@@ -15,7 +15,7 @@
 //! A refusal that comes late delays facts for as long; one that comes too early, beside a clock of this host that is ahead,
 //! would lose them.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ impl UpstreamClock {
     /// Takes the `Date` of an answer to a call. Gives how far "now" lies behind the wall clock by this answer alone, in
     /// seconds: never above 0, and 0 where the `Date` is not believed.
     pub fn note(&self, sent: Moment, received: Moment, date: UnixTime) -> i64 {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock();
         heard.take(sent, received, date);
         heard.news().into_iter().flatten().for_each(|news| news.say(&self.app));
         match heard.belief {
@@ -76,7 +76,7 @@ impl UpstreamClock {
 
     /// How far the upstream's clock is ahead of the local one; nothing before the first answer, and where it is not believed.
     pub fn skew_seconds(&self) -> Option<i64> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).believed_skew()
+        self.heard.lock().believed_skew()
     }
 
     /// The earlier of the two clocks, when the local one shows `local`.

@@ -17,12 +17,11 @@ use crate::model::time::UnixMillis;
 /// The names of the fields; whatever else stands there is ignored, so that requesters can be ahead of this release.
 const NAMES: [&str; 9] =
     ["request_id", "app_id", "promoter_openid", "path", "extra_info", "title", "env_version", "share_type", "deadline"];
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Field names as in Avro; `deadline` as RFC 3339 or in milliseconds, and a number may stand as text. Without a readable
 /// `request_id`, or with a field twice, it is unreadable: nobody can be told which request it is.
 pub(super) fn decode(bytes: &[u8]) -> Result<MaterialRequest, RequestError> {
-    let text = String::from_utf8_lossy(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes));
+    let text = String::from_utf8_lossy(crate::text::without_byte_order_mark(bytes));
     let is_damaged = matches!(text, Cow::Owned(_));
     let Fields(raw) = serde_json::from_str(&text).map_err(unreadable)?;
     let fields = Reader { raw, is_damaged };

@@ -92,7 +92,7 @@ pub(super) fn cause(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer within the time limit".to_owned();
     }
-    bounded(&web::innermost(&error))
+    bounded(&crate::text::innermost(&error))
 }
 
 fn bounded(words: &str) -> String {

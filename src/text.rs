@@ -1,0 +1,44 @@
+//! What is done in one way to texts of others, wherever they end up.
+
+use std::error::Error;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The beginning of `text`, of at most `chars_max` characters.
+pub fn bounded(text: &str, chars_max: usize) -> &str {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+/// The innermost of an error's causes: the outer ones only say that something failed, and where. Where there is but one, it
+/// may name the URL.
+pub fn innermost(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// `bytes` behind their byte order mark, where they begin with one.
+pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_bounded_between_its_characters() {
+        assert_eq!((bounded("中文", 1), bounded("中文", 2), bounded("", 0)), ("中", "中文", ""));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_left_out_once() {
+        assert_eq!(without_byte_order_mark(b"\xEF\xBB\xBF\xEF\xBB\xBF{}"), b"\xEF\xBB\xBF{}");
+        assert_eq!(without_byte_order_mark(b"{}"), b"{}");
+    }
+}
