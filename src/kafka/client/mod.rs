@@ -4,19 +4,19 @@ pub mod settings;
 
 mod profiles;
 
-pub mod supplied;
+pub(super) mod supplied;
 
 pub mod tokens;
 
 pub mod properties;
 
-pub mod context;
+pub(super) mod context;
 
 pub(super) mod rights;
 
 pub(super) mod topic_lookup;
 
-pub mod topics;
+pub(super) mod topics;
 
 mod topic_counts;
 

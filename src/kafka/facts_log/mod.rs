@@ -60,7 +60,7 @@ mod topics;
 
 pub mod writer;
 
-pub mod state_reader;
+mod state_reader;
 
 mod peers;
 
