@@ -1,13 +1,17 @@
 //! Requests for material: each record of the request topic gets exactly one committed reply, or one dead letter.
 //!
 //! ```text
-//!  request topic ─RequestRecord─> session ─> executor: decode, check, gate, call ──> upstream
+//!  request topic ─RequestRecord─> session ─> executor: decode, check, breaker, call ──> upstream
 //!        │                     ^  │                     │
 //!        └── read again ───────┤  └── RequestAnswer ─────┘
 //!            when there is     │
 //!            room for its app  └─ one transaction { replies, dead letters, progress } ─> log
 //!                                 (what is answered: a tracker for each app of each partition)
 //! ```
+//!
+//! The same five parts as those of the polls: the source is the request topic ([`log`]), the breakers are the client's
+//! (`app`), the work is a call ([`executor`]), the batch is what has been answered meanwhile (`session`), and the
+//! transaction is the log's ([`crate::commit`]).
 //!
 //! The pipeline has a consumer group, a producer and transactions of its own, so a reply never waits behind what was polled.
 //! A crash between a call and its commit asks the upstream again: material is then made twice, and replied once.

@@ -33,7 +33,7 @@ impl TrackerKey {
     }
 }
 
-/// A tracker as it is kept.
+/// A tracker as it is kept on the state topic: what is committed beside the offset that is read next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrackerRecord {
     /// The offset of the first request without an answer.
@@ -51,6 +51,9 @@ impl TrackerRecord {
     }
 }
 
+/// Which of one app's requests in one partition are answered, begun, or parked, by their offsets. It holds no request, only
+/// numbers: [`SPAN`] offsets and [`STEPS_MAX`] steps at most, however many requests wait. [`record`](Self::record) is what of
+/// it is committed with the answers, and [`resume`](Self::resume) goes on from there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetTracker {
     /// In memory, without an answer.
