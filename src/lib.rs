@@ -62,6 +62,7 @@
 //! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
 //! | [`oauth`] | the tokens of brokers that want some; uses reqwest too |
+//! | `clock` | the wall clock of this host, read in one place |
 //! | `text` | what is done in one way to texts of others |
 //! | `web` | what these and the schema registry read of an answer over HTTP in one way |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
@@ -92,6 +93,8 @@ pub mod cli;
 pub mod config;
 
 pub mod app;
+
+mod clock;
 
 pub mod supervisor;
 

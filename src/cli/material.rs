@@ -163,7 +163,7 @@ fn ask(
 fn request(options: &MaterialOptions, until: Instant) -> MaterialRequest {
     let left = until.saturating_duration_since(Instant::now());
     let left = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
-    let deadline = jiff::Timestamp::now().as_millisecond().saturating_add(left);
+    let deadline = crate::clock::now().0.saturating_add(left);
     MaterialRequest {
         request_id: format!("{:032x}", rand::random::<u128>()),
         app_id: options.app.clone(),

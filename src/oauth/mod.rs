@@ -95,7 +95,7 @@ impl Issuer for LoginIssuer {
     async fn issue(&self) -> Result<BrokerToken, IssueError> {
         match &self.0 {
             TokenMaker::Endpoint(endpoint) => endpoint.issue().await,
-            TokenMaker::Unsecured(unsecured) => Ok(unsecured.mint(jiff::Timestamp::now().as_millisecond())),
+            TokenMaker::Unsecured(unsecured) => Ok(unsecured.mint(crate::clock::now().0)),
         }
     }
 }

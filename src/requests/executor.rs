@@ -124,7 +124,7 @@ impl<T: Transport> Executor<T> {
     /// The local clock.
     pub fn now(&self) -> UnixMillis {
         let app = self.apps.values().next();
-        app.map_or_else(|| UnixMillis(jiff::Timestamp::now().as_millisecond()), |app| app.client.local_now())
+        app.map_or_else(crate::clock::now, |app| app.client.local_now())
     }
 
     pub fn read(&self, record: &RequestRecord) -> DecodedRecord {
@@ -171,7 +171,7 @@ impl<T: Transport> Executor<T> {
             partition: record.location.partition,
             offset: record.location.offset,
         };
-        let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
+        let now = self.now();
         DeadLetter::of_command(origin, reason, detail, record.value.as_deref().unwrap_or_default().into(), now)
     }
 

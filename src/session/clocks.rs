@@ -28,7 +28,7 @@ impl<T: Transport> Session<T> {
     pub fn clock(&self) -> impl Fn() -> UnixMillis + Send + Sync + 'static {
         let clients: Vec<_> = self.apps.iter().map(|app| app.client.clone()).collect();
         move || {
-            let local = UnixMillis(jiff::Timestamp::now().as_millisecond());
+            let local = crate::clock::now();
             upstream_clock::set_back(local, clients.iter().filter_map(|client| client.upstream_skew_seconds()))
         }
     }

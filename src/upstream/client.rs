@@ -81,7 +81,7 @@ pub struct Client<T> {
 }
 
 /// A breaker opens after as many calls in a row without an answer as this many calls make attempts: so one promoter whose
-/// question kills the upstream's answer is not enough.
+/// request kills the upstream's answer is not enough.
 const UNANSWERED_CALLS: u32 = 2;
 
 impl<T: Transport> Client<T> {

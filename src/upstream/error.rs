@@ -153,7 +153,7 @@ pub enum CallError {
     RefuseRequest(Cause),
     #[error("to be tried later: {0}")]
     TryLater(Cause),
-    /// A breaker is open: through the answer to this call (`answered`), or before it was sent. To be asked again when the
+    /// A breaker is open: through the answer to this call (`by_response`), or before it was sent. To be asked again when the
     /// breaker lets calls pass.
     #[error("held ({reason}): {cause}")]
     BreakerOpen { reason: OpenReason, cause: Cause, by_response: bool },

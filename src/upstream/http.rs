@@ -1,6 +1,6 @@
 //! The transport over real HTTP.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -12,7 +12,7 @@ use super::packing::unpacked;
 use super::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use crate::model::feed::Interface;
 use crate::model::time::UnixMillis;
-use crate::{text, web};
+use crate::{clock, text, web};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -68,7 +68,7 @@ impl HttpTransport {
         let mut response = prepared.send().await.map_err(described)?;
         let date = web::date(response.headers());
         let retry_after = web::retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
-        let date = date.map(|date| unix_millis(date).as_seconds());
+        let date = date.map(|date| clock::unix_millis(date).as_seconds());
         let status = response.status().as_u16();
         let (body, room) = self.body(&mut response, buffer).await?;
         let body = self.content(body, room, buffer).await?;
@@ -159,13 +159,8 @@ impl Transport for HttpTransport {
     }
 
     fn now(&self) -> UnixMillis {
-        unix_millis(SystemTime::now())
+        clock::now()
     }
-}
-
-fn unix_millis(time: SystemTime) -> UnixMillis {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The error without its URL, which carries the token, and with its innermost cause, which says what happened.

@@ -11,7 +11,7 @@ use super::repair::{bare, read_loosely};
 use super::wire::Envelope;
 use crate::model::promoter::Promoter;
 
-/// A question whose limits have been checked. What is absent is left to the upstream's defaults.
+/// A request whose limits have been checked. What is absent is left to the upstream's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareMaterialRequest {
     pub promoter: Promoter,

@@ -30,7 +30,7 @@ pub enum PageFault {
 }
 
 impl PageFault {
-    /// Whether asking the same again would bring the same: then only another question helps.
+    /// Whether asking the same again would bring the same: then only another request helps.
     pub fn is_lasting(&self) -> bool {
         match self {
             PageFault::TooManyRows | PageFault::StartId => true,

@@ -164,7 +164,7 @@ impl TokenRecipients {
     fn set(&self, token: &BrokerToken, client: &dyn NativeClient) -> Result<(), String> {
         let (text, principal) = (c_string(token.text.expose_secret()), c_string(&token.principal));
         let left = i64::try_from(token.left().as_millis()).unwrap_or(i64::MAX);
-        let ends = jiff::Timestamp::now().as_millisecond().saturating_add(left);
+        let ends = crate::clock::now().0.saturating_add(left);
         let mut extensions: Vec<*const c_char> = self.extensions.iter().map(|text| text.as_ptr()).collect();
         let mut words = [0_u8; WORDS_BYTES];
         // SAFETY: the client's pointer is valid as long as the client, which is borrowed for the call, and librdkafka's clients

@@ -37,7 +37,6 @@ use crate::kafka::transaction::record::Record;
 use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use crate::model::fence::{Conflict, Fence, FoundFence};
 use crate::model::request::answered_offsets::{AnsweredOffsets, RestoredOffsets, position};
-use crate::model::time::UnixMillis;
 use crate::requests::log::FETCH_RECORDS_MAX;
 
 /// The partition of the state topic in which the progress stands.
@@ -104,7 +103,7 @@ pub(in crate::kafka) fn restore(
         headers: &[],
         // It tells nothing, and compaction takes it away.
         value: None,
-        timestamp: UnixMillis(jiff::Timestamp::now().as_millisecond()),
+        timestamp: crate::clock::now(),
     };
     transactions.commit(|send| send(record()), offsets)?;
     Ok(read_to(&reader, (topic, &settings.name), &prefix, &barrier, cancel)?)
@@ -240,7 +239,7 @@ pub(in crate::kafka) fn begin_anew(
     if begun.is_empty() {
         return Ok(());
     }
-    let timestamp = UnixMillis(jiff::Timestamp::now().as_millisecond());
+    let timestamp = crate::clock::now();
     let mut records = begun.iter().map(|(key, value)| Record {
         topic: state,
         partition: Some(STATE_PARTITION),

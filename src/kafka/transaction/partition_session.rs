@@ -14,7 +14,6 @@ use crate::kafka::client::rights::{self, Refusals};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::member::Assignment;
 use crate::kafka::group::membership::GroupMembership;
-use crate::model::time::UnixMillis;
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.
 const STALE_AFTER: Duration = Duration::from_secs(10);
@@ -212,7 +211,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
                 CommitError::Reopen(reason)
             }
             TransactionError::WrongTime { topic, time, reason } => {
-                let now = UnixMillis(jiff::Timestamp::now().as_millisecond());
+                let now = crate::clock::now();
                 self.shared.limits.refused_time(&topic, time, now);
                 CommitError::Reopen(format!("{reason}; is the clock of the broker, or of this host, wrong?"))
             }

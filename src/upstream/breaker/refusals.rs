@@ -1,6 +1,6 @@
 //! On whose word a breaker is open, and who has been shown to speak for himself alone.
 //!
-//! An answer that stops an app, or holds an interface, was given to one question about one promoter on one interface. What
+//! An answer that stops an app, or holds an interface, was given to one request about one promoter on one interface. What
 //! it says of all the others is a testimony, which good answers to others refute.
 
 use std::collections::HashMap;

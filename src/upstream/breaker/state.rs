@@ -142,7 +142,7 @@ impl Unanswered {
         self.last_answered = self.last_answered.max(call);
     }
 
-    /// Whether a call that was sent later than this one was answered: then it is this call's question that is not.
+    /// Whether a call that was sent later than this one was answered: then it is this call's request that is not.
     pub fn is_refuted(&self, call: CallNumber) -> bool {
         call < self.last_answered
     }
