@@ -38,7 +38,7 @@ use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::simulator::faults::Level;
 use promoter_connector::simulator::ledger::Ledger;
 use promoter_connector::simulator::options::Days;
-use promoter_connector::simulator::{Options, SharedWorld, Shown, ShownContent, SimulatedTransport, World};
+use promoter_connector::simulator::{SharedWorld, Shown, ShownContent, SimulatedTransport, World, WorldOptions};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::client::{Client, ClientSettings};
@@ -71,10 +71,10 @@ fn lateness(random: &mut ChaCha8Rng) -> Lateness {
     PerFeed { touches: 600, orders: hours(1..6, random), refunds: hours(1..10, random) }
 }
 
-fn world_options(seed: u64, lateness: Lateness, random: &mut ChaCha8Rng) -> Options {
+fn world_options(seed: u64, lateness: Lateness, random: &mut ChaCha8Rng) -> WorldOptions {
     let late_max = |feed: Feed| Duration::from_secs(lateness[feed].cast_unsigned());
     let apps = ["wx1", "wx2"][..random.random_range(1..=2)].iter().map(|app| (*app).to_owned()).collect();
-    Options {
+    WorldOptions {
         seed,
         apps,
         promoters: random.random_range(1..=2),
@@ -96,7 +96,7 @@ fn world_options(seed: u64, lateness: Lateness, random: &mut ChaCha8Rng) -> Opti
         restless: if random.random_bool(0.3) { 0.05 } else { 0.0 },
         dead_rows: 0.02,
         odd_rows: 0.1,
-        ..Options::default()
+        ..WorldOptions::default()
     }
 }
 
@@ -140,7 +140,12 @@ impl Transport for Watched {
     }
 }
 
-fn apps(options: &Options, watched: &Watched, lateness: Lateness, start_from: StartFrom) -> Vec<PolledApp<Watched>> {
+fn apps(
+    options: &WorldOptions,
+    watched: &Watched,
+    lateness: Lateness,
+    start_from: StartFrom,
+) -> Vec<PolledApp<Watched>> {
     let transport = &watched.upstream;
     let ids = transport.world().with(|world| world.promoter_ids());
     let order = |feed: Feed| FeedPlan {

@@ -16,7 +16,7 @@ use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::scope::Scope;
 use promoter_connector::model::state::{QueuedWrite, State};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
-use promoter_connector::simulator::{Options, SimRequest, World};
+use promoter_connector::simulator::{SimRequest, World, WorldOptions};
 use promoter_connector::upstream::transport::Method;
 use promoter_connector::upstream::wire::{ExpectedPage, RowKind, read_page};
 use serde_json::{Value, json};
@@ -150,12 +150,12 @@ fn timed(work: impl FnOnce()) -> Duration {
 
 /// A full page of the simulated upstream.
 fn body(interface: Interface, odd_rows: f64) -> Bytes {
-    let options = Options {
+    let options = WorldOptions {
         promoters: 1,
         history_touches: Some(2 * ROWS),
         history_orders: Some(2 * ROWS),
         odd_rows,
-        ..Options::plain()
+        ..WorldOptions::plain()
     };
     let mut world = World::new(&options, NOW).unwrap();
     let mut ask = |path: &str, query, body: Value| {

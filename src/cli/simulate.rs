@@ -17,7 +17,7 @@ pub struct SimulateOptions {
     pub listen: SocketAddr,
 
     #[command(flatten)]
-    pub world: simulator::Options,
+    pub world: simulator::WorldOptions,
 }
 
 /// Serves until SIGTERM or SIGINT. Writes one line to stdout once it listens: `listening on http://<address>`.

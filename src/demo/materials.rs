@@ -10,20 +10,20 @@ use crate::avro::schemas::RecordKind;
 /// Requests, by their `request_id`, and their replies.
 #[derive(Debug, Default)]
 pub struct Materials {
-    asked: BTreeMap<String, Asked>,
+    asked: BTreeMap<String, AskedMaterial>,
     /// Touches that came from the material of one of the requests.
     touches: u64,
 }
 
 #[derive(Debug)]
-struct Asked {
+struct AskedMaterial {
     ask: Ask,
     replies: u64,
 }
 
 impl Materials {
     pub fn ask(&mut self, ask: Ask) {
-        self.asked.insert(ask.poster.clone(), Asked { ask, replies: 0 });
+        self.asked.insert(ask.poster.clone(), AskedMaterial { ask, replies: 0 });
     }
 
     /// Counts a reply, unless it is to somebody else: the mock cluster is there for other programs too.
@@ -37,7 +37,7 @@ impl Materials {
     pub fn touch(&mut self, event: &Decoded) -> bool {
         let info = event.text("share_extra_info").filter(|_| event.record == RecordKind::Touch);
         let asked = info.and_then(|info| self.asked.get(info));
-        let comes_from_it = asked.is_some_and(|Asked { ask, .. }| {
+        let comes_from_it = asked.is_some_and(|AskedMaterial { ask, .. }| {
             event.text("promoter_openid") == Some(&ask.promoter) && event.text("path") == Some(&ask.path)
         });
         self.touches += u64::from(comes_from_it);

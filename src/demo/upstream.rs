@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::time::UnixTime;
-use crate::simulator::faults::{Fault, FaultRate};
-use crate::simulator::{Options, SharedWorld, World, serve, wall_clock};
+use crate::simulator::faults::{FaultRate, InjectedFault};
+use crate::simulator::{SharedWorld, World, WorldOptions, serve, wall_clock};
 
 /// A few facts a second among all promoters, each with a short past.
 const PROMOTERS: u32 = 20;
@@ -70,8 +70,8 @@ impl Upstream {
     }
 }
 
-fn options(seed: u64) -> Options {
-    Options {
+fn options(seed: u64) -> WorldOptions {
+    WorldOptions {
         seed,
         promoters: PROMOTERS,
         history: HISTORY,
@@ -87,7 +87,7 @@ fn options(seed: u64) -> Options {
         dead_rows: 0.02,
         // Faults that hold an interface for longer than a person likes to wait for the first event are left out.
         spell: Duration::from_secs(2),
-        fault: vec![FaultRate { fault: Fault::TooManyRequests, rate: 0.0 }],
-        ..Options::default()
+        fault: vec![FaultRate { fault: InjectedFault::TooManyRequests, rate: 0.0 }],
+        ..WorldOptions::default()
     }
 }

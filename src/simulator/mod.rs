@@ -54,7 +54,7 @@ mod world;
 pub use exchange::{Delivery, SimRequest, SimResponse};
 pub use http::server::{SharedWorld, serve, wall_clock};
 pub use obstacles::faults;
-pub use options::Options;
+pub use options::WorldOptions;
 pub use pages::page::Receipt;
 pub use transport::SimulatedTransport;
 pub use truth::{Shown, ShownContent};

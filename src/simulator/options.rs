@@ -33,7 +33,7 @@ pub enum Ids {
 /// The simulated upstream.
 #[derive(Args, Clone)]
 #[group(id = "world")]
-pub struct Options {
+pub struct WorldOptions {
     /// What decides everything that happens by chance.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -156,29 +156,32 @@ pub struct Options {
     pub spell: Duration,
 }
 
-impl std::fmt::Debug for Options {
+impl std::fmt::Debug for WorldOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("seed", &self.seed).field("promoters", &self.promoters).finish_non_exhaustive()
+        f.debug_struct("WorldOptions")
+            .field("seed", &self.seed)
+            .field("promoters", &self.promoters)
+            .finish_non_exhaustive()
     }
 }
 
-impl Default for Options {
+impl Default for WorldOptions {
     /// The defaults of the command line.
-    fn default() -> Options {
+    fn default() -> WorldOptions {
         #[derive(Parser)]
         #[command(no_binary_name = true)]
         struct Line {
             #[command(flatten)]
-            options: Options,
+            options: WorldOptions,
         }
         Line::try_parse_from::<[&str; 0], &str>([]).expect("every flag has a default that parses").options
     }
 }
 
-impl Options {
+impl WorldOptions {
     /// A world where nothing goes wrong and every row is plain, for benchmarks and as a start for single tests.
-    pub fn plain() -> Options {
-        Options {
+    pub fn plain() -> WorldOptions {
+        WorldOptions {
             late: 0.0,
             odd_rows: 0.0,
             dead_rows: 0.0,
@@ -186,7 +189,7 @@ impl Options {
             moving: Duration::ZERO,
             latency: Duration::ZERO,
             faults: Level::None,
-            ..Options::default()
+            ..WorldOptions::default()
         }
     }
 }
@@ -230,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_defaults_stay_below_the_lateness_of_the_connector() {
-        let options = Options::default();
+        let options = WorldOptions::default();
         assert!(options.late_max < Duration::from_secs(600));
         assert!(options.moving + options.late_max <= Duration::from_secs(600));
     }

@@ -9,7 +9,7 @@ use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::row::{Payment, Touch};
 use crate::model::time::UnixTime;
-use crate::simulator::facts::details::{Death, Drawer, TouchDetail};
+use crate::simulator::facts::details::{Drawer, RowDefect, TouchDetail};
 use crate::simulator::facts::promoters::{RefundFact, SimPromoter};
 use crate::simulator::pages::page::Paging;
 use crate::simulator::pages::rows::{Renderer, RowRef};
@@ -126,7 +126,7 @@ impl PromoterTruth<'_> {
         let first_shown = fact.shown.at()?;
         let time = UnixTime(i64::from(fact.time));
         let detail = self.drawer().touch(self.promoter, index);
-        let content = match detail.death {
+        let content = match detail.defect {
             Some(_) => self.dead(RowRef::Touch(index)),
             None => ShownContent::Touch(touch(&detail, Some(time))),
         };
@@ -144,7 +144,7 @@ impl PromoterTruth<'_> {
         }
         let detail = self.drawer().order(self.promoter, index);
         let paid_time = UnixTime(i64::from(fact.time));
-        if detail.touch.death.is_some() {
+        if detail.touch.defect.is_some() {
             let dead = |at| self.shown(paid_time, at, vec![Feed::Orders], self.dead(RowRef::Paid(index)));
             return fact.shown.at().map(dead).into_iter().collect();
         }
@@ -201,7 +201,7 @@ fn dead_bytes(paging: &Paging, promoter: &SimPromoter, row: RowRef) -> Box<[u8]>
 }
 
 fn touch(detail: &TouchDetail, create_time: Option<UnixTime>) -> Touch {
-    debug_assert!(detail.death != Some(Death::MissingOpenid), "dead rows are no facts");
+    debug_assert!(detail.defect != Some(RowDefect::MissingOpenid), "dead rows are no facts");
     Touch {
         openid: detail.openid.clone(),
         create_time,

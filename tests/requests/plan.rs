@@ -7,8 +7,8 @@ use promoter_connector::model::material::MaterialRequest;
 use promoter_connector::model::request::record::{CONTENT_TYPE, Header, RecordOffset, RequestRecord};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::simulator::Options;
-use promoter_connector::simulator::faults::{Fault, FaultRate, Level};
+use promoter_connector::simulator::WorldOptions;
+use promoter_connector::simulator::faults::{FaultRate, InjectedFault, Level};
 use promoter_connector::upstream::breaker::BreakerSettings;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -27,7 +27,7 @@ const SINGLE_OBJECT_HEADER_BYTES: usize = 10;
 const MANY: usize = 600;
 
 pub struct Plan {
-    pub options: Options,
+    pub options: WorldOptions,
     pub retry: RetrySettings,
     pub holds: BreakerSettings,
     /// Calls of one app at once.
@@ -188,8 +188,8 @@ fn lose(at: Duration, requests: &mut [Planned], offsets: &mut [i64], random: &mu
     Some(Loss { at, location })
 }
 
-fn options(seed: u64, random: &mut ChaCha8Rng) -> Options {
-    Options {
+fn options(seed: u64, random: &mut ChaCha8Rng) -> WorldOptions {
+    WorldOptions {
         seed,
         apps: APPS[..random.random_range(1..=3)].iter().map(|app| (*app).to_owned()).collect(),
         promoters: random.random_range(1..=3),
@@ -201,24 +201,30 @@ fn options(seed: u64, random: &mut ChaCha8Rng) -> Options {
         faults: Level::Many,
         fault: faults(random),
         spell: Duration::from_secs(random.random_range(10..120)),
-        ..Options::default()
+        ..WorldOptions::default()
     }
 }
 
 /// Of each fault some seeds have much more than usual.
 fn faults(random: &mut ChaCha8Rng) -> Vec<FaultRate> {
-    const SPELLS: [Fault; 6] =
-        [Fault::TooFast, Fault::Quota, Fault::Credentials, Fault::AddressRefused, Fault::Banned, Fault::Parked];
-    const STROKES: [Fault; 9] = [
-        Fault::Hang,
-        Fault::TooManyRequests,
-        Fault::TokenRejected,
-        Fault::TokenRevoked,
-        Fault::TokenError,
-        Fault::TryLater,
-        Fault::Unforeseen,
-        Fault::Slow,
-        Fault::Truncated,
+    const SPELLS: [InjectedFault; 6] = [
+        InjectedFault::TooFast,
+        InjectedFault::Quota,
+        InjectedFault::Credentials,
+        InjectedFault::AddressRefused,
+        InjectedFault::Banned,
+        InjectedFault::Parked,
+    ];
+    const STROKES: [InjectedFault; 9] = [
+        InjectedFault::Hang,
+        InjectedFault::TooManyRequests,
+        InjectedFault::TokenRejected,
+        InjectedFault::TokenRevoked,
+        InjectedFault::TokenError,
+        InjectedFault::TryLater,
+        InjectedFault::Unforeseen,
+        InjectedFault::Slow,
+        InjectedFault::Truncated,
     ];
     let mut rates = Vec::new();
     for (faults, chance, rate) in [(&SPELLS[..], 0.25, 0.3), (&STROKES[..], 0.1, 0.3)] {
@@ -227,7 +233,7 @@ fn faults(random: &mut ChaCha8Rng) -> Vec<FaultRate> {
         );
     }
     // So that the pipeline's patience comes to its end.
-    let unable = [Fault::Busy, Fault::Error500, Fault::TryLater];
+    let unable = [InjectedFault::Busy, InjectedFault::Error500, InjectedFault::TryLater];
     if random.random_bool(0.1) {
         rates.push(FaultRate { fault: unable[random.random_range(0..unable.len())], rate: 0.95 });
     }
@@ -240,7 +246,7 @@ fn request(
     number: usize,
     at: Duration,
     app: Option<String>,
-    options: &Options,
+    options: &WorldOptions,
     random: &mut ChaCha8Rng,
 ) -> Asked {
     let is_one_of_many = app.is_some();

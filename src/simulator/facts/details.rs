@@ -4,11 +4,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::promoters::SimPromoter;
-use crate::simulator::options::{Ids, Options};
+use crate::simulator::options::{Ids, WorldOptions};
 
 /// Why a row can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Death {
+pub enum RowDefect {
     MissingOpenid,
     EmptyOpenid,
     /// Without `create_time` (touch) or `paid_time` (order).
@@ -51,7 +51,7 @@ pub struct TouchDetail {
     pub share_extra_info: Vec<Piece>,
     /// Whether a row of an order tells when the user came.
     pub has_create_time: bool,
-    pub death: Option<Death>,
+    pub defect: Option<RowDefect>,
 }
 
 pub struct OrderDetail {
@@ -88,14 +88,14 @@ pub struct Drawer {
 }
 
 impl Drawer {
-    pub fn new(options: &Options) -> Drawer {
+    pub fn new(options: &WorldOptions) -> Drawer {
         Drawer { odd_rows: options.odd_rows, dead_rows: options.dead_rows, ids: options.ids }
     }
 
     pub fn touch(&self, promoter: &SimPromoter, index: usize) -> TouchDetail {
         let mut rng = promoter.seed.stream(2 * index as u64);
         let mut drawn = self.draw(&mut rng, index, false);
-        self.twist(&mut rng, &mut drawn);
+        self.add_oddities(&mut rng, &mut drawn);
         match promoter.shares.of(index) {
             None => drawn,
             Some(material) => TouchDetail {
@@ -111,9 +111,9 @@ impl Drawer {
         let refunds = promoter.orders[index].refund_count;
         let mut touch = self.draw(&mut rng, index, true);
         // A refund would change the bytes of an unreadable row, and make another dead letter of it.
-        touch.death = touch.death.filter(|_| refunds == 0);
+        touch.defect = touch.defect.filter(|_| refunds == 0);
         let odd = rng.random_bool(self.odd_rows);
-        let alone = touch.death.is_none() && refunds == 0;
+        let alone = touch.defect.is_none() && refunds == 0;
         let stem: u64 = rng.random_range(0..10_000_000_000_000);
         let mut detail = OrderDetail {
             touch_before: rng.random_range(1..86_400),
@@ -129,12 +129,12 @@ impl Drawer {
             hides_refund_time: odd && refunds == 1,
             touch,
         };
-        self.twist(&mut rng, &mut detail.touch);
+        self.add_oddities(&mut rng, &mut detail.touch);
         detail
     }
 
     /// What is odd about a row beside its texts. Drawn last, so that what was drawn before it stays the same.
-    fn twist(&self, rng: &mut ChaCha8Rng, touch: &mut TouchDetail) {
+    fn add_oddities(&self, rng: &mut ChaCha8Rng, touch: &mut TouchDetail) {
         touch.names_another = rng.random_bool(self.odd_rows / 4.0);
         if rng.random_bool(self.odd_rows / 4.0) {
             touch.scene = None;
@@ -163,7 +163,7 @@ impl Drawer {
             names_another: false,
             share_extra_info: share_extra_info(rng, odd, user),
             has_create_time: rng.random_bool(0.95),
-            death: dead.then(|| death(rng, order)),
+            defect: dead.then(|| defect(rng, order)),
         }
     }
 }
@@ -189,17 +189,17 @@ fn share_extra_info(rng: &mut ChaCha8Rng, odd: bool, user: u64) -> Vec<Piece> {
     pieces
 }
 
-fn death(rng: &mut ChaCha8Rng, order: bool) -> Death {
+fn defect(rng: &mut ChaCha8Rng, order: bool) -> RowDefect {
     match rng.random_range(0..9) {
-        0 => Death::MissingOpenid,
-        1 => Death::EmptyOpenid,
-        2 => Death::MissingTime,
-        3 => Death::UnreadableTime,
-        4 => Death::FutureTime,
-        5 if order => Death::MissingAmount,
-        6 => Death::NestedOpenid,
-        7 => Death::AncientTime,
-        _ => Death::BrokenSyntax,
+        0 => RowDefect::MissingOpenid,
+        1 => RowDefect::EmptyOpenid,
+        2 => RowDefect::MissingTime,
+        3 => RowDefect::UnreadableTime,
+        4 => RowDefect::FutureTime,
+        5 if order => RowDefect::MissingAmount,
+        6 => RowDefect::NestedOpenid,
+        7 => RowDefect::AncientTime,
+        _ => RowDefect::BrokenSyntax,
     }
 }
 

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::model::time::{Day, UnixTime};
 
 use super::shares::{SharedMaterial, Shares};
-use crate::simulator::options::{Bounds, Days, Options};
+use crate::simulator::options::{Bounds, Days, WorldOptions};
 use crate::simulator::seed::Seed;
 
 /// All times of facts are Unix seconds.
@@ -110,16 +110,16 @@ impl Traits {
 }
 
 /// Facts that come by chance: the time from one to the next is exponential.
-struct Source {
+struct FactSource {
     rng: ChaCha8Rng,
     /// Facts a second; 0 for none.
     rate: f64,
     next: f64,
 }
 
-impl Source {
-    fn new(seed: Seed, begin: f64, per_hour: f64) -> Source {
-        let mut source = Source { rng: seed.rng(), rate: per_hour / 3600.0, next: begin };
+impl FactSource {
+    fn new(seed: Seed, begin: f64, per_hour: f64) -> FactSource {
+        let mut source = FactSource { rng: seed.rng(), rate: per_hour / 3600.0, next: begin };
         source.step();
         source
     }
@@ -183,8 +183,8 @@ pub struct SimPromoter {
     pub shares: Shares,
     /// Data calls so far: the seed of what happens by chance within a call.
     pub calls: u64,
-    touch_source: Source,
-    order_source: Source,
+    touch_source: FactSource,
+    order_source: FactSource,
     /// What becomes of each fact; the times have generators of their own.
     rng: ChaCha8Rng,
     lateness: Lateness,
@@ -207,7 +207,7 @@ fn seconds(duration: std::time::Duration) -> u32 {
 }
 
 impl SimPromoter {
-    pub fn new(id: String, seed: Seed, options: &Options, start: UnixTime, facts_max: usize) -> SimPromoter {
+    pub fn new(id: String, seed: Seed, options: &WorldOptions, start: UnixTime, facts_max: usize) -> SimPromoter {
         let begin = start.minus(options.history.as_secs().cast_signed()).0.max(0);
         let pace = pace(seed);
         // An exact history replaces the flow of facts before the start.
@@ -221,8 +221,8 @@ impl SimPromoter {
             refunds: Vec::new(),
             shares: Shares::default(),
             calls: 0,
-            touch_source: Source::new(seed.text("touches"), touch_begin, options.touches_per_hour * pace),
-            order_source: Source::new(seed.text("orders"), order_begin, options.orders_per_hour * pace),
+            touch_source: FactSource::new(seed.text("touches"), touch_begin, options.touches_per_hour * pace),
+            order_source: FactSource::new(seed.text("orders"), order_begin, options.orders_per_hour * pace),
             rng: seed.text("fates").rng(),
             lateness: Lateness { share: options.late, seconds_max: seconds(options.late_max) },
             days: options.days,
@@ -356,7 +356,7 @@ mod tests {
 
     const START: UnixTime = UnixTime(1_750_000_000);
 
-    fn promoter(number: u64, options: &Options) -> SimPromoter {
+    fn promoter(number: u64, options: &WorldOptions) -> SimPromoter {
         SimPromoter::new("o".into(), Seed::new(number), options, START, 1_000_000)
     }
 
@@ -370,7 +370,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn the_facts_do_not_depend_on_how_often_one_looks(seed: u64, steps in proptest::collection::vec(1i64..2000, 1..20)) {
-            let options = Options::default();
+            let options = WorldOptions::default();
             let (mut often, mut once) = (promoter(seed, &options), promoter(seed, &options));
             let mut now = START;
             for step in steps {
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn facts_stand_in_the_order_of_their_times_and_appear_within_the_limit() {
-        let options = Options { late_max: Duration::from_secs(60), late: 0.5, ..Options::default() };
+        let options = WorldOptions { late_max: Duration::from_secs(60), late: 0.5, ..WorldOptions::default() };
         for seed in 0..20 {
             let mut promoter = promoter(seed, &options);
             promoter.advance(START.plus(3600));
@@ -397,13 +397,13 @@ mod tests {
     #[test]
     fn an_order_may_appear_until_its_lateness_after_the_end_of_its_day() {
         for days in [Days::Beijing, Days::Utc] {
-            let options = Options {
+            let options = WorldOptions {
                 late: 1.0,
                 orders_late_max: Some(Duration::from_secs(3600)),
                 refunds: 0.0,
                 orders_per_hour: 60.0,
                 days,
-                ..Options::default()
+                ..WorldOptions::default()
             };
             let mut promoter = promoter(4, &options);
             promoter.advance(START.plus(86_400));
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn an_exact_history_is_exact() {
-        let options = Options { history_touches: Some(1000), history_orders: Some(10), ..Options::plain() };
+        let options = WorldOptions { history_touches: Some(1000), history_orders: Some(10), ..WorldOptions::plain() };
         let promoter = promoter(3, &options);
         assert_eq!((promoter.touches.len(), promoter.orders.len()), (1000, 10));
         assert!(promoter.touches.iter().all(|touch| i64::from(touch.time) < START.0));
@@ -423,13 +423,13 @@ mod tests {
 
     #[test]
     fn nothing_happens_after_the_quiet_nor_beyond_the_bound() {
-        let options = Options { quiet_after: Some(Duration::from_secs(60)), ..Options::default() };
+        let options = WorldOptions { quiet_after: Some(Duration::from_secs(60)), ..WorldOptions::default() };
         for seed in 0..20 {
             let mut promoter = promoter(seed, &options);
             promoter.advance(START.plus(7200));
             assert!(times(&promoter).iter().all(|(time, _)| i64::from(*time) < START.0 + 60));
         }
-        let mut small = SimPromoter::new("o".into(), Seed::new(9), &Options::default(), START, 5);
+        let mut small = SimPromoter::new("o".into(), Seed::new(9), &WorldOptions::default(), START, 5);
         small.advance(START.plus(86_400));
         assert!(small.facts() <= 5 + 4, "an order may bring up to four refunds beyond the bound: {}", small.facts());
     }

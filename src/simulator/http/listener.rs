@@ -20,7 +20,7 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        (CuttableStream { stream, scissors: Scissors::default() }, address)
+        (CuttableStream { stream, cutter: ConnectionCutter::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -30,9 +30,9 @@ impl Listener for CuttableListener {
 
 /// Cuts the one connection that a request came on: nothing more is written, and the client sees a reset.
 #[derive(Clone, Default)]
-pub struct Scissors(Arc<AtomicBool>);
+pub struct ConnectionCutter(Arc<AtomicBool>);
 
-impl Scissors {
+impl ConnectionCutter {
     pub fn cut(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -45,20 +45,20 @@ impl Scissors {
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Scissors {
-    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Scissors {
-        stream.io().scissors.clone()
+impl Connected<IncomingStream<'_, CuttableListener>> for ConnectionCutter {
+    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> ConnectionCutter {
+        stream.io().cutter.clone()
     }
 }
 
 pub struct CuttableStream {
     stream: TcpStream,
-    scissors: Scissors,
+    cutter: ConnectionCutter,
 }
 
 impl Drop for CuttableStream {
     fn drop(&mut self) {
-        if self.scissors.check().is_err() {
+        if self.cutter.check().is_err() {
             // Without it the close would be an orderly end instead of a reset. Failing here changes only that.
             let _ = self.stream.set_zero_linger();
         }
@@ -71,19 +71,19 @@ impl AsyncRead for CuttableStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.scissors.check()?;
+        self.cutter.check()?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for CuttableStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.scissors.check()?;
+        self.cutter.check()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.scissors.check()?;
+        self.cutter.check()?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

@@ -18,7 +18,7 @@ use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::listener::{CuttableListener, Scissors};
+use super::listener::{ConnectionCutter, CuttableListener};
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
 use crate::simulator::world::World;
@@ -73,7 +73,7 @@ pub async fn serve(listener: TcpListener, world: SharedWorld, shutdown: Cancella
         .route("/_stats", get(stats))
         .fallback(upstream)
         .with_state(Served { world, shutdown: shutdown.clone() });
-    let service = router.into_make_service_with_connect_info::<Scissors>();
+    let service = router.into_make_service_with_connect_info::<ConnectionCutter>();
     let server = axum::serve(CuttableListener(listener), service)
         .with_graceful_shutdown(shutdown.clone().cancelled_owned())
         .into_future();
@@ -89,7 +89,7 @@ pub async fn serve(listener: TcpListener, world: SharedWorld, shutdown: Cancella
 
 async fn upstream(
     State(served): State<Served>,
-    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    ConnectInfo(cutter): ConnectInfo<ConnectionCutter>,
     request: Request,
 ) -> Response {
     let request = match read(request).await {
@@ -101,11 +101,11 @@ async fn upstream(
     tokio::select! {
         () = tokio::time::sleep(wait) => {}
         () = served.shutdown.cancelled() => {
-            scissors.cut();
+            cutter.cut();
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     }
-    play(&served.world, &scissors, answer)
+    play(&served.world, &cutter, answer)
 }
 
 /// What the upstream refuses before it looks: a body without a length (spec: 412), one that is too large.
@@ -127,7 +127,7 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
     url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
-fn play(world: &SharedWorld, scissors: &Scissors, answer: SimResponse) -> Response {
+fn play(world: &SharedWorld, cutter: &ConnectionCutter, answer: SimResponse) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = HeaderMap::new();
     let date = Duration::from_secs(u64::try_from(answer.date.0).unwrap_or(0));
@@ -151,7 +151,7 @@ fn play(world: &SharedWorld, scissors: &Scissors, answer: SimResponse) -> Respon
         }
         Delivery::Truncated(length) => broken(answer.body.slice(..length.min(answer.body.len()))),
         Delivery::Hang | Delivery::Reset => {
-            scissors.cut();
+            cutter.cut();
             Body::empty()
         }
     };

@@ -12,7 +12,7 @@ use crate::simulator::seed::Seed;
 
 /// One kind of fault. The value is the default rate with `--faults some` and `--faults many`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Fault {
+pub enum InjectedFault {
     /// HTTP 500.
     #[value(name = "error-500")]
     Error500,
@@ -79,23 +79,31 @@ pub enum Fault {
     TextPlain,
 }
 
-impl Fault {
+impl InjectedFault {
     fn default_rate(self, level: Level) -> f64 {
         let (some, many) = match self {
-            Fault::Error500 | Fault::Error502 | Fault::Reset | Fault::Truncated => (0.003, 0.02),
-            Fault::TooManyRequests | Fault::EmptyBody | Fault::HtmlBody | Fault::ForeignJson => (0.002, 0.01),
-            Fault::ListObject | Fault::RowsMissing => (0.001, 0.005),
-            Fault::Gzip | Fault::TrailingNul => (0.01, 0.05),
-            Fault::Hang | Fault::TokenRejected | Fault::Unforeseen | Fault::MissingStartId => (0.001, 0.005),
-            Fault::Slow | Fault::TooFast | Fault::Parked => (0.005, 0.02),
-            Fault::Busy => (0.01, 0.05),
-            Fault::TokenRevoked => (0.0005, 0.003),
-            Fault::TryLater => (0.003, 0.01),
-            Fault::RepeatingStartId | Fault::Quota | Fault::Endless => (0.002, 0.01),
-            Fault::TokenError => (0.02, 0.1),
-            Fault::Credentials | Fault::AddressRefused | Fault::Banned => (0.0, 0.005),
-            Fault::ErrcodeText => (0.1, 0.3),
-            Fault::TextPlain => (0.2, 0.5),
+            InjectedFault::Error500 | InjectedFault::Error502 | InjectedFault::Reset | InjectedFault::Truncated => {
+                (0.003, 0.02)
+            }
+            InjectedFault::TooManyRequests
+            | InjectedFault::EmptyBody
+            | InjectedFault::HtmlBody
+            | InjectedFault::ForeignJson => (0.002, 0.01),
+            InjectedFault::ListObject | InjectedFault::RowsMissing => (0.001, 0.005),
+            InjectedFault::Gzip | InjectedFault::TrailingNul => (0.01, 0.05),
+            InjectedFault::Hang
+            | InjectedFault::TokenRejected
+            | InjectedFault::Unforeseen
+            | InjectedFault::MissingStartId => (0.001, 0.005),
+            InjectedFault::Slow | InjectedFault::TooFast | InjectedFault::Parked => (0.005, 0.02),
+            InjectedFault::Busy => (0.01, 0.05),
+            InjectedFault::TokenRevoked => (0.0005, 0.003),
+            InjectedFault::TryLater => (0.003, 0.01),
+            InjectedFault::RepeatingStartId | InjectedFault::Quota | InjectedFault::Endless => (0.002, 0.01),
+            InjectedFault::TokenError => (0.02, 0.1),
+            InjectedFault::Credentials | InjectedFault::AddressRefused | InjectedFault::Banned => (0.0, 0.005),
+            InjectedFault::ErrcodeText => (0.1, 0.3),
+            InjectedFault::TextPlain => (0.2, 0.5),
         };
         match level {
             Level::None => 0.0,
@@ -120,7 +128,7 @@ pub enum Level {
 /// One `--fault name=rate`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FaultRate {
-    pub fault: Fault,
+    pub fault: InjectedFault,
     /// Share of the calls, or of the time for a spell: 0 to 1.
     pub rate: f64,
 }
@@ -130,8 +138,8 @@ impl FromStr for FaultRate {
 
     fn from_str(text: &str) -> Result<FaultRate, String> {
         let (name, rate) = text.split_once('=').ok_or("write it as name=rate, such as busy=0.05")?;
-        let fault = Fault::from_str(name, false).map_err(|_| {
-            let names: Vec<_> = Fault::value_variants().iter().map(|fault| fault.name()).collect();
+        let fault = InjectedFault::from_str(name, false).map_err(|_| {
+            let names: Vec<_> = InjectedFault::value_variants().iter().map(|fault| fault.name()).collect();
             format!("no fault is called {name:?}; there are {}", names.join(", "))
         })?;
         Ok(FaultRate { fault, rate: share(rate)? })
@@ -140,15 +148,15 @@ impl FromStr for FaultRate {
 
 /// The rates of all faults, and the seed that decides when they strike.
 pub struct Faults {
-    rates: [f64; Fault::COUNT],
+    rates: [f64; InjectedFault::COUNT],
     seed: Seed,
     spell_millis: i64,
     /// From here on nothing goes wrong any more.
     quiet_at: Option<UnixMillis>,
 }
 
-impl Fault {
-    const COUNT: usize = Fault::TextPlain as usize + 1;
+impl InjectedFault {
+    const COUNT: usize = InjectedFault::TextPlain as usize + 1;
 }
 
 impl Faults {
@@ -159,8 +167,8 @@ impl Faults {
         spell_millis: i64,
         quiet_at: Option<UnixMillis>,
     ) -> Faults {
-        let mut rates = [0.0; Fault::COUNT];
-        for fault in Fault::value_variants() {
+        let mut rates = [0.0; InjectedFault::COUNT];
+        for fault in InjectedFault::value_variants() {
             rates[*fault as usize] = fault.default_rate(level);
         }
         for FaultRate { fault, rate } in single {
@@ -179,13 +187,13 @@ impl Faults {
     }
 
     /// Whether a stroke hits the call that `call` is the seed of.
-    pub fn strikes(&self, fault: Fault, now: UnixMillis, call: Seed) -> bool {
+    pub fn strikes(&self, fault: InjectedFault, now: UnixMillis, call: Seed) -> bool {
         let rate = self.rates[fault as usize];
         rate > 0.0 && !self.quiet(now) && call.number(fault as u64).chance(rate)
     }
 
     /// Whether a spell holds for a subject at this time.
-    pub fn holds(&self, fault: Fault, now: UnixMillis, subject: &str) -> bool {
+    pub fn holds(&self, fault: InjectedFault, now: UnixMillis, subject: &str) -> bool {
         let rate = self.rates[fault as usize];
         if rate <= 0.0 || self.quiet(now) {
             return false;
@@ -210,8 +218,8 @@ mod tests {
     #[test]
     fn a_single_rate_wins_over_the_level() {
         let faults = Faults::new(Level::Many, &["busy=1".parse().unwrap()], Seed::new(1), 1000, None);
-        assert_eq!(faults.rates[Fault::Busy as usize], 1.0);
-        assert_eq!(faults.rates[Fault::Hang as usize], 0.005);
+        assert_eq!(faults.rates[InjectedFault::Busy as usize], 1.0);
+        assert_eq!(faults.rates[InjectedFault::Hang as usize], 0.005);
     }
 
     #[test]
@@ -226,7 +234,7 @@ mod tests {
     fn a_spell_holds_for_its_whole_slot_and_ends_with_the_quiet() {
         let rate = "parked=0.5".parse().unwrap();
         let faults = Faults::new(Level::None, &[rate], Seed::new(7), 1000, Some(UnixMillis(50_000)));
-        let held = |now| faults.holds(Fault::Parked, UnixMillis(now), "app/promoter");
+        let held = |now| faults.holds(InjectedFault::Parked, UnixMillis(now), "app/promoter");
         let slots: Vec<bool> = (0..50).map(|slot| held(slot * 1000)).collect();
         assert!(slots.contains(&true) && slots.contains(&false));
         assert!((0..50).all(|slot| held(slot * 1000 + 999) == slots[slot as usize]));

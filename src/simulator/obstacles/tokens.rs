@@ -12,7 +12,7 @@ const FORCED_APART_SECONDS: i64 = 30;
 /// Spec: about 2000 classic fetches a day.
 const CLASSIC_A_DAY: u32 = 2000;
 
-struct Token {
+struct IssuedToken {
     text: String,
     /// When it would end by itself: what `expires_in` counts to.
     ends: UnixTime,
@@ -38,8 +38,8 @@ pub struct Tokens {
     life: i64,
     made: u64,
     /// The newest last; those that died long ago are dropped.
-    stable: Vec<Token>,
-    classic: Vec<Token>,
+    stable: Vec<IssuedToken>,
+    classic: Vec<IssuedToken>,
     day: i64,
     forced_today: u32,
     forced_last: Option<UnixTime>,
@@ -114,12 +114,12 @@ impl Tokens {
         kill(&mut self.classic, now);
     }
 
-    fn make(&mut self, now: UnixTime) -> Token {
+    fn make(&mut self, now: UnixTime) -> IssuedToken {
         self.made += 1;
         let seed = self.seed.number(self.made);
         let letters: String = (0..8).map(|part| format!("{:016x}", seed.number(part).bits())).collect();
         let ends = now.plus(self.life);
-        Token { text: format!("{}_{letters}", self.made), ends, dies: ends }
+        IssuedToken { text: format!("{}_{letters}", self.made), ends, dies: ends }
     }
 
     fn turn_day(&mut self, now: UnixTime) {
@@ -130,14 +130,14 @@ impl Tokens {
     }
 }
 
-fn kill(tokens: &mut [Token], now: UnixTime) {
+fn kill(tokens: &mut [IssuedToken], now: UnixTime) {
     for token in tokens {
         token.dies = token.dies.min(now);
     }
 }
 
 /// Keeps the last few dead ones, so that 42001 can be told from 40001.
-fn forget(tokens: &mut Vec<Token>, now: UnixTime) {
+fn forget(tokens: &mut Vec<IssuedToken>, now: UnixTime) {
     let live = tokens.iter().filter(|token| token.dies > now).count();
     tokens.drain(..tokens.len().saturating_sub(live + 8));
 }

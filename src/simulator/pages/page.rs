@@ -11,7 +11,7 @@ use super::selection::{Order, Selection};
 use super::start_id::{self, Position, StartIdKey};
 use crate::simulator::facts::details::{Drawer, Merchant};
 use crate::simulator::facts::promoters::SimPromoter;
-use crate::simulator::options::{Days, Options};
+use crate::simulator::options::{Days, WorldOptions};
 use crate::simulator::seed::Seed;
 
 /// `total_cnt` of a full page, by the official page.
@@ -31,7 +31,7 @@ pub struct Receipt {
 
 /// Faults of a page as a whole.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Twist {
+pub struct PageFaults {
     pub repeats_start_id: bool,
     pub hides_start_id: bool,
     pub endless: bool,
@@ -67,7 +67,7 @@ struct Frame {
 }
 
 impl Paging {
-    pub fn new(options: &Options) -> Paging {
+    pub fn new(options: &WorldOptions) -> Paging {
         Paging {
             drawer: Drawer::new(options),
             page_rows: options.page_rows as usize,
@@ -81,7 +81,14 @@ impl Paging {
     }
 
     /// `now` in Unix seconds; `call` is the seed of what happens by chance within this call.
-    pub fn page(&self, promoter: &SimPromoter, question: &Question, now: u32, call: Seed, twist: Twist) -> Page {
+    pub fn page(
+        &self,
+        promoter: &SimPromoter,
+        question: &Question,
+        now: u32,
+        call: Seed,
+        page_faults: PageFaults,
+    ) -> Page {
         let key = StartIdKey::new(promoter.seed, &format!("{:?}", question.subject));
         let asked = match question.start_id {
             None => Some(Position::default()),
@@ -100,28 +107,28 @@ impl Paging {
             moving: self.moving,
             late_max: self.late_max,
         };
-        let order = if twist.restless { Order::New } else { Order::Usual };
+        let order = if page_faults.restless { Order::New } else { Order::Usual };
         let cut = selection.cut(position.offset, self.page_rows, self.duplicates, order, &mut rng);
         if cut.rows.is_empty() && (!self.loose || rng.random_bool(0.7)) {
             return Page::NoData;
         }
         // A full page is never known to be the last: the next one is then empty.
         let full = cut.rows.len() == self.page_rows;
-        let next = match (full, twist.endless && !cut.rows.is_empty() && !cut.more) {
+        let next = match (full, page_faults.endless && !cut.rows.is_empty() && !cut.more) {
             (_, true) => Some(Position { offset: 0, round: position.round + 1 }),
             (true, false) => Some(Position { offset: cut.passed, round: position.round }),
             (false, false) => None,
         };
         let start_id = match next {
-            Some(_) if twist.repeats_start_id && question.start_id.is_some() => question.start_id.flatten(),
+            Some(_) if page_faults.repeats_start_id && question.start_id.is_some() => question.start_id.flatten(),
             // A smaller page without one is the last, whatever it says of itself.
-            Some(_) if twist.hides_start_id && cut.rows.len() >= FULL_PAGE => None,
+            Some(_) if page_faults.hides_start_id && cut.rows.len() >= FULL_PAGE => None,
             Some(position) => Some(key.close(position)),
             // The official samples give one on a last page too.
             None => rng.random_bool(0.5).then(|| key.close(Position { offset: cut.passed, ..position })),
         };
         let total = if next.is_some() { FULL_PAGE } else { cut.rows.len() };
-        let frame = Frame { total, start_id, errcode_text: twist.errcode_text };
+        let frame = Frame { total, start_id, errcode_text: page_faults.errcode_text };
         let body = self.body(promoter, &question.subject, now, &cut.rows, &frame, &mut rng);
         Page::Rows { body, rows: cut.rows }
     }

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::simulator::facts::details::{Death, Drawer, Merchant, Piece, TouchDetail};
+use crate::simulator::facts::details::{Drawer, Merchant, Piece, RowDefect, TouchDetail};
 use crate::simulator::facts::promoters::SimPromoter;
 
 /// One line of a list.
@@ -88,7 +88,7 @@ impl Renderer<'_> {
     fn order(&self, out: &mut Vec<u8>, style: Style, order: usize, refund: Option<usize>) {
         let detail = self.drawer.order(self.promoter, order);
         let paid_time = i64::from(self.promoter.orders[order].time);
-        let death = detail.touch.death;
+        let defect = detail.touch.defect;
         let mut object = self.object(out, style, &detail.touch);
         let create_time = detail.touch.has_create_time.then_some(paid_time - detail.touch_before);
         object.touch(&detail.touch, create_time, false);
@@ -102,10 +102,10 @@ impl Renderer<'_> {
             (None, Some(code)) => object.number("status", code),
             (None, None) => object.number("status", 1),
         }
-        if death != Some(Death::MissingAmount) {
+        if defect != Some(RowDefect::MissingAmount) {
             object.number("paid_amount", detail.paid_amount);
         }
-        object.time("paid_time", paid_time, death);
+        object.time("paid_time", paid_time, defect);
         let refund = refund.map(|refund| &self.promoter.refunds[refund]);
         if let Some(refund) = refund.filter(|refund| !detail.hides_refund_time && refund.told_at <= self.now) {
             let key = if object.style.second_paid_time { "paid_time" } else { "refunded_time" };
@@ -116,7 +116,7 @@ impl Renderer<'_> {
 
     /// The part that all rows begin with. Dead rows are written in one style for ever.
     fn object<'a>(&self, out: &'a mut Vec<u8>, style: Style, detail: &TouchDetail) -> Object<'a> {
-        let dead = detail.death.is_some();
+        let dead = detail.defect.is_some();
         let merchant = if dead { self.first_merchant } else { self.merchant };
         let style = if dead { Style::default() } else { style };
         let mut object = Object { begin: out.len(), out, style };
@@ -144,20 +144,20 @@ struct Object<'a> {
 
 impl Object<'_> {
     fn touch(&mut self, detail: &TouchDetail, create_time: Option<i64>, time_is_needed: bool) {
-        match detail.death {
-            Some(Death::MissingOpenid) => {}
-            Some(Death::EmptyOpenid) => {
+        match detail.defect {
+            Some(RowDefect::MissingOpenid) => {}
+            Some(RowDefect::EmptyOpenid) => {
                 self.key("openid");
                 self.out.extend_from_slice(b"\"\"");
             }
-            Some(Death::NestedOpenid) => {
+            Some(RowDefect::NestedOpenid) => {
                 self.key("openid");
                 self.out.extend_from_slice(format!("{{\"id\":\"{}\"}}", detail.openid).as_bytes());
             }
             _ => self.text("openid", Some(&detail.openid)),
         }
         match create_time {
-            Some(time) if time_is_needed => self.time("create_time", time, detail.death),
+            Some(time) if time_is_needed => self.time("create_time", time, detail.defect),
             time => self.optional_number("create_time", time),
         }
         self.text("path", detail.path.as_deref());
@@ -236,16 +236,16 @@ impl Object<'_> {
     }
 
     /// The time without which the row can't be read.
-    fn time(&mut self, name: &str, time: i64, death: Option<Death>) {
-        match death {
-            Some(Death::MissingTime) => {}
-            Some(Death::UnreadableTime) => {
+    fn time(&mut self, name: &str, time: i64, defect: Option<RowDefect>) {
+        match defect {
+            Some(RowDefect::MissingTime) => {}
+            Some(RowDefect::UnreadableTime) => {
                 self.key(name);
                 self.out.extend_from_slice(b"\"soon\"");
             }
-            Some(Death::FutureTime) => self.number(name, time + 10 * 366 * 86_400),
-            Some(Death::AncientTime) => self.number(name, time / 1000),
-            Some(Death::BrokenSyntax) => {
+            Some(RowDefect::FutureTime) => self.number(name, time + 10 * 366 * 86_400),
+            Some(RowDefect::AncientTime) => self.number(name, time / 1000),
+            Some(RowDefect::BrokenSyntax) => {
                 self.key(name);
                 self.out.extend_from_slice(b",,");
             }

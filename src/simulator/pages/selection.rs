@@ -241,7 +241,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::simulator::options::Options;
+    use crate::simulator::options::WorldOptions;
     use crate::simulator::seed::Seed;
 
     const START: UnixTime = UnixTime(1_750_000_000);
@@ -257,7 +257,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn pages_show_each_resting_row_at_least_once(seed: u64, room in 4usize..40, duplicates in 0.0f64..0.5) {
-            let options = Options { history_touches: Some(300), touches_per_hour: 0.0, ..Options::plain() };
+            let options = WorldOptions { history_touches: Some(300), touches_per_hour: 0.0, ..WorldOptions::plain() };
             let promoter = SimPromoter::new("o".into(), Seed::new(seed), &options, START, 1_000_000);
             let subject = Subject::Touches { begin: None, end: None, scene: None, path: None };
             let drawer = Drawer::new(&options);

@@ -8,7 +8,7 @@ use super::client::Client;
 use crate::model::fact::OrderStatus;
 use crate::model::row::{Payment, Row, Touch};
 use crate::simulator::obstacles::faults::Level;
-use crate::simulator::{Delivery, Options, ShownContent};
+use crate::simulator::{Delivery, ShownContent, WorldOptions};
 use crate::upstream::wire::{ExpectedPage, RowKind, read_page};
 
 /// One fact or unreadable row, as text that can be compared.
@@ -42,7 +42,7 @@ fn contents(row: Row, refunds_only: bool) -> Vec<ShownContent> {
 #[test]
 fn the_reader_reads_the_odd_and_the_dead_rows_as_the_truth_tells_them() {
     for seed in 0..2 {
-        let options = Options {
+        let options = WorldOptions {
             seed,
             odd_rows: 0.4,
             dead_rows: 0.1,
@@ -52,7 +52,7 @@ fn the_reader_reads_the_odd_and_the_dead_rows_as_the_truth_tells_them() {
             refund_within: std::time::Duration::from_secs(3600),
             refunds: 0.5,
             faults: Level::None,
-            ..Options::default()
+            ..WorldOptions::default()
         };
         let mut client = Client::new(&options);
         let mut read = BTreeSet::new();

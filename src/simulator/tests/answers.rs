@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{Client, START};
-use crate::simulator::obstacles::faults::{Fault, FaultRate, Level};
-use crate::simulator::{Options, SimRequest, World};
+use crate::simulator::obstacles::faults::{FaultRate, InjectedFault, Level};
+use crate::simulator::{SimRequest, World, WorldOptions};
 use crate::upstream::transport::Method;
 
 const RELATION: &str = "/promoter/getrelation";
 const ORDER: &str = "/promoter/getorder";
 
 /// The bytes that each promoter gets when they are asked in this order, again and again.
-fn bodies(options: &Options, order: &[usize]) -> Vec<Vec<u8>> {
+fn bodies(options: &WorldOptions, order: &[usize]) -> Vec<Vec<u8>> {
     let mut client = Client::new(options);
     let ids = client.world.promoter_ids();
     let mut bodies = vec![Vec::new(); ids.len()];
@@ -35,20 +35,21 @@ fn bodies(options: &Options, order: &[usize]) -> Vec<Vec<u8>> {
 
 #[test]
 fn the_seed_decides_everything_whatever_the_order_of_the_promoters() {
-    let revoked = FaultRate { fault: Fault::TokenRevoked, rate: 0.0 };
-    let tokens = FaultRate { fault: Fault::TokenError, rate: 0.0 };
-    let options = Options { promoters: 5, faults: Level::Many, fault: vec![revoked, tokens], ..Options::default() };
+    let revoked = FaultRate { fault: InjectedFault::TokenRevoked, rate: 0.0 };
+    let tokens = FaultRate { fault: InjectedFault::TokenError, rate: 0.0 };
+    let options =
+        WorldOptions { promoters: 5, faults: Level::Many, fault: vec![revoked, tokens], ..WorldOptions::default() };
     let first = bodies(&options, &[0, 1, 2, 3, 4]);
     assert_eq!(first, bodies(&options, &[0, 1, 2, 3, 4]));
     assert_eq!(first, bodies(&options, &[4, 2, 0, 1, 3]));
-    assert_ne!(first, bodies(&Options { seed: 2, ..options }, &[0, 1, 2, 3, 4]));
+    assert_ne!(first, bodies(&WorldOptions { seed: 2, ..options }, &[0, 1, 2, 3, 4]));
 }
 
 #[test]
 fn a_latency_can_be_drawn_and_can_be_exact() {
     let latencies = |latency, latency_min| {
         let [latency, latency_min] = [latency, latency_min].map(Duration::from_millis);
-        let mut client = Client::new(&Options { latency, latency_min, ..Options::plain() });
+        let mut client = Client::new(&WorldOptions { latency, latency_min, ..WorldOptions::plain() });
         let id = client.world.promoter_ids().remove(0);
         (0..50).map(|_| client.post(RELATION, &json!({"openid": id})).after.as_millis()).collect::<Vec<_>>()
     };
@@ -61,7 +62,7 @@ fn a_latency_can_be_drawn_and_can_be_exact() {
 
 #[test]
 fn a_start_id_works_only_for_the_question_and_the_promoter_it_was_given_to() {
-    let mut client = Client::new(&Options { history_touches: Some(50), page_rows: 10, ..Options::plain() });
+    let mut client = Client::new(&WorldOptions { history_touches: Some(50), page_rows: 10, ..WorldOptions::plain() });
     let ids = client.world.promoter_ids();
     for id in &ids {
         let question = json!({"openid": id});
@@ -84,7 +85,8 @@ fn a_start_id_works_only_for_the_question_and_the_promoter_it_was_given_to() {
 
 #[test]
 fn a_last_page_that_is_full_is_followed_by_103006() {
-    let mut client = Client::new(&Options { history_touches: Some(1000), touches_per_hour: 0.0, ..Options::plain() });
+    let mut client =
+        Client::new(&WorldOptions { history_touches: Some(1000), touches_per_hour: 0.0, ..WorldOptions::plain() });
     let id = client.world.promoter_ids()[0].clone();
     let first: Value = serde_json::from_slice(&client.post(RELATION, &json!({"openid": id})).body).unwrap();
     assert_eq!((first["relation_list"].as_array().unwrap().len(), &first["total_cnt"]), (1000, &json!(1000)));
@@ -93,7 +95,7 @@ fn a_last_page_that_is_full_is_followed_by_103006() {
 
 #[test]
 fn wrong_calls_get_the_upstreams_errcodes() {
-    let mut client = Client::new(&Options { per_minute: 100, ..Options::plain() });
+    let mut client = Client::new(&WorldOptions { per_minute: 100, ..WorldOptions::plain() });
     let id = client.world.promoter_ids()[0].clone();
     assert_eq!(client.errcode(RELATION, &json!({"openid": "oStranger"})), 103_014);
     assert_eq!(client.errcode(RELATION, &json!({"openid": "oSimulated000021"})), 103_014);
@@ -113,7 +115,7 @@ fn wrong_calls_get_the_upstreams_errcodes() {
 
 #[test]
 fn wrong_credentials_are_told_apart() {
-    let mut world = World::new(&Options::plain(), START).unwrap();
+    let mut world = World::new(&WorldOptions::plain(), START).unwrap();
     let mut classic = |app: &str, secret: &str, grant: &str| {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let query = vec![pair("grant_type", grant), pair("appid", app), pair("secret", secret)];
@@ -127,14 +129,14 @@ fn wrong_credentials_are_told_apart() {
     assert_eq!(classic("wx_simulated", "", "client_credential"), Some(41004));
     assert_eq!(classic("wx_other", "simulated-secret", "client_credential"), Some(40013));
     assert_eq!(classic("wx_simulated", "simulated-secret", "password"), Some(40002));
-    let mut client = Client::new(&Options::plain());
+    let mut client = Client::new(&WorldOptions::plain());
     let body = json!({"grant_type": "client_credential", "appid": "wx_simulated", "secret": "wrong"});
     assert_eq!(client.errcode("/cgi-bin/stable_token", &body), 40125);
 }
 
 #[test]
 fn one_call_too_many_in_a_minute_is_too_fast_and_the_next_minute_is_not() {
-    let mut client = Client::new(&Options { per_minute: 3, ..Options::plain() });
+    let mut client = Client::new(&WorldOptions { per_minute: 3, ..WorldOptions::plain() });
     client.pass(60 - START.as_seconds().0 % 60);
     let id = client.world.promoter_ids()[0].clone();
     let codes: Vec<i64> = (0..4).map(|_| client.errcode(ORDER, &json!({"openid": id}))).collect();
@@ -146,8 +148,9 @@ fn one_call_too_many_in_a_minute_is_too_fast_and_the_next_minute_is_not() {
 
 #[test]
 fn an_edit_of_the_merchant_changes_old_rows_and_no_fact() {
-    let options = Options { edit_every: Duration::from_secs(600), history_touches: Some(30), ..Options::plain() };
-    let mut client = Client::new(&Options { touches_per_hour: 0.0, ..options });
+    let options =
+        WorldOptions { edit_every: Duration::from_secs(600), history_touches: Some(30), ..WorldOptions::plain() };
+    let mut client = Client::new(&WorldOptions { touches_per_hour: 0.0, ..options });
     let id = client.world.promoter_ids()[0].clone();
     let rows = |client: &mut Client| {
         let body: Value = serde_json::from_slice(&client.post(RELATION, &json!({"openid": id})).body).unwrap();
@@ -164,7 +167,7 @@ fn an_edit_of_the_merchant_changes_old_rows_and_no_fact() {
 
 #[test]
 fn material_and_the_list_of_promoters_are_there_too() {
-    let mut client = Client::new(&Options::plain());
+    let mut client = Client::new(&WorldOptions::plain());
     let id = client.world.promoter_ids()[0].clone();
     let path = "/promoter/getsharematerial";
     let answer = client.post(path, &json!({"openid": id, "path": "pages/a?b=1"}));

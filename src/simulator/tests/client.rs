@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::model::feed::Feed;
 use crate::model::time::{Day, UnixMillis, UnixTime};
-use crate::simulator::{Delivery, Options, SimRequest, SimResponse, World};
+use crate::simulator::{Delivery, SimRequest, SimResponse, World, WorldOptions};
 use crate::upstream::transport::Method;
 
 pub const START: UnixMillis = UnixMillis(1_750_000_000_000);
@@ -20,7 +20,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(options: &Options) -> Client {
+    pub fn new(options: &WorldOptions) -> Client {
         let mut client = Client { world: World::new(options, START).unwrap(), now: START, token: String::new() };
         client.refresh(&options.apps[0], &options.secret);
         client

@@ -5,26 +5,26 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use crate::simulator::obstacles::faults::{Fault, FaultRate, Level};
+use crate::simulator::obstacles::faults::{FaultRate, InjectedFault, Level};
 use crate::upstream::packing::unpacked;
 
 use super::client::Client;
-use crate::simulator::{Delivery, Options, SimResponse};
+use crate::simulator::{Delivery, SimResponse, WorldOptions};
 
 const RELATION: &str = "/promoter/getrelation";
 
-fn struck_by(fault: Fault) -> (Client, Value) {
+fn struck_by(fault: InjectedFault) -> (Client, Value) {
     // Of small pages nobody could tell that the start_id is missing.
-    let (touches, page_rows) = if fault == Fault::MissingStartId { (1500, 1000) } else { (50, 10) };
-    let options = Options {
+    let (touches, page_rows) = if fault == InjectedFault::MissingStartId { (1500, 1000) } else { (50, 10) };
+    let options = WorldOptions {
         history_touches: Some(touches),
         page_rows,
         quiet_after: Some(Duration::from_secs(600)),
-        ..Options::plain()
+        ..WorldOptions::plain()
     };
     let mut client = Client::new(&options);
     let token = client.token.clone();
-    client = Client::new(&Options { fault: vec![FaultRate { fault, rate: 1.0 }], ..options });
+    client = Client::new(&WorldOptions { fault: vec![FaultRate { fault, rate: 1.0 }], ..options });
     // The token of a world without faults is the same, since the seed is.
     client.token = token;
     let id = client.world.promoter_ids()[0].clone();
@@ -36,40 +36,42 @@ fn code(answer: &SimResponse) -> Option<i64> {
 }
 
 /// Whether an answer to the first page, or to a token, looks as its fault should.
-fn looks_right(fault: Fault, client: &mut Client, question: &Value, answer: &SimResponse) -> bool {
+fn looks_right(fault: InjectedFault, client: &mut Client, question: &Value, answer: &SimResponse) -> bool {
     let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
     let mut token = || {
         let body = json!({"grant_type": "client_credential", "appid": "wx_simulated", "secret": "simulated-secret"});
         client.post("/cgi-bin/stable_token", &body)
     };
     match fault {
-        Fault::Error500 => answer.status == 500,
-        Fault::Error502 => answer.status == 502,
-        Fault::TooManyRequests => answer.status == 429 && answer.retry_after.is_some(),
-        Fault::Hang => answer.delivery == Delivery::Hang,
-        Fault::Reset => answer.delivery == Delivery::Reset,
-        Fault::Slow => answer.after >= Duration::from_secs(1) && answer.delivery == Delivery::Whole,
-        Fault::EmptyBody => answer.status == 200 && answer.body.is_empty(),
-        Fault::HtmlBody => answer.status == 200 && answer.body.starts_with(b"<html>"),
-        Fault::ForeignJson => {
+        InjectedFault::Error500 => answer.status == 500,
+        InjectedFault::Error502 => answer.status == 502,
+        InjectedFault::TooManyRequests => answer.status == 429 && answer.retry_after.is_some(),
+        InjectedFault::Hang => answer.delivery == Delivery::Hang,
+        InjectedFault::Reset => answer.delivery == Delivery::Reset,
+        InjectedFault::Slow => answer.after >= Duration::from_secs(1) && answer.delivery == Delivery::Whole,
+        InjectedFault::EmptyBody => answer.status == 200 && answer.body.is_empty(),
+        InjectedFault::HtmlBody => answer.status == 200 && answer.body.starts_with(b"<html>"),
+        InjectedFault::ForeignJson => {
             let known = ["errcode", "total_cnt", "start_id", "relation_list"];
             answer.status == 200 && body.is_object() && known.iter().all(|name| body[name].is_null())
         }
-        Fault::ListObject => body["relation_list"].is_object(),
-        Fault::RowsMissing => {
+        InjectedFault::ListObject => body["relation_list"].is_object(),
+        InjectedFault::RowsMissing => {
             !body["total_cnt"].is_null() && body["relation_list"].as_array().is_none_or(Vec::is_empty)
         }
-        Fault::Gzip => {
+        InjectedFault::Gzip => {
             answer.is_packed && unpacked(answer.body.clone(), 1 << 20).is_ok_and(|body| body.starts_with(b"{"))
         }
-        Fault::TrailingNul => answer.body.ends_with(b"}\0\0"),
-        Fault::Truncated => matches!(answer.delivery, Delivery::Truncated(length) if length < answer.body.len()),
-        Fault::Busy => code(answer) == Some(-1),
-        Fault::TokenRejected => matches!(code(answer), Some(40001 | 40014 | 42001)),
-        Fault::TokenRevoked => code(answer) == Some(40001) && code(&token()).is_none(),
-        Fault::TryLater => matches!(code(answer), Some(103_009 | 103_011..=103_013)),
-        Fault::Unforeseen => matches!(code(answer), Some(9_300_001 | 61_007 | -605)),
-        Fault::RepeatingStartId => {
+        InjectedFault::TrailingNul => answer.body.ends_with(b"}\0\0"),
+        InjectedFault::Truncated => {
+            matches!(answer.delivery, Delivery::Truncated(length) if length < answer.body.len())
+        }
+        InjectedFault::Busy => code(answer) == Some(-1),
+        InjectedFault::TokenRejected => matches!(code(answer), Some(40001 | 40014 | 42001)),
+        InjectedFault::TokenRevoked => code(answer) == Some(40001) && code(&token()).is_none(),
+        InjectedFault::TryLater => matches!(code(answer), Some(103_009 | 103_011..=103_013)),
+        InjectedFault::Unforeseen => matches!(code(answer), Some(9_300_001 | 61_007 | -605)),
+        InjectedFault::RepeatingStartId => {
             let start_id = body["start_id"].clone();
             let mut question = question.clone();
             question["start_id"] = start_id.clone();
@@ -79,20 +81,22 @@ fn looks_right(fault: Fault, client: &mut Client, question: &Value, answer: &Sim
             let (asked, given) = (as_text(&start_id), as_text(&next["start_id"]));
             asked == given || same(&asked, &given) || same(&given, &asked)
         }
-        Fault::MissingStartId => body["total_cnt"] == 1000 && matches!(body["start_id"].as_str(), None | Some("")),
-        Fault::TokenError => {
+        InjectedFault::MissingStartId => {
+            body["total_cnt"] == 1000 && matches!(body["start_id"].as_str(), None | Some(""))
+        }
+        InjectedFault::TokenError => {
             let outcomes: Vec<_> = (0..40).map(|_| token()).collect();
             outcomes.iter().any(|token| code(token) == Some(-1)) && outcomes.iter().all(|token| !granted(token))
         }
-        Fault::TooFast => code(answer) == Some(45011),
-        Fault::Quota => code(answer) == Some(45009) && remaining(client) == Some(0),
-        Fault::Parked => matches!(code(answer), Some(103_014 | 103_007 | 40003)),
-        Fault::Endless => pulls_without_end(client, question),
-        Fault::Credentials => code(&token()) == Some(40125),
-        Fault::AddressRefused => code(&token()) == Some(40164),
-        Fault::Banned => matches!(code(answer), Some(48001 | 50002)),
-        Fault::ErrcodeText => body["errcode"] == "0",
-        Fault::TextPlain => answer.content_type.starts_with("text/plain"),
+        InjectedFault::TooFast => code(answer) == Some(45011),
+        InjectedFault::Quota => code(answer) == Some(45009) && remaining(client) == Some(0),
+        InjectedFault::Parked => matches!(code(answer), Some(103_014 | 103_007 | 40003)),
+        InjectedFault::Endless => pulls_without_end(client, question),
+        InjectedFault::Credentials => code(&token()) == Some(40125),
+        InjectedFault::AddressRefused => code(&token()) == Some(40164),
+        InjectedFault::Banned => matches!(code(answer), Some(48001 | 50002)),
+        InjectedFault::ErrcodeText => body["errcode"] == "0",
+        InjectedFault::TextPlain => answer.content_type.starts_with("text/plain"),
     }
 }
 
@@ -117,7 +121,7 @@ fn pulls_without_end(client: &mut Client, question: &Value) -> bool {
 
 #[test]
 fn each_fault_can_be_reached_and_ends_with_the_quiet() {
-    for fault in Fault::value_variants() {
+    for fault in InjectedFault::value_variants() {
         let (mut client, question) = struck_by(*fault);
         let answer = client.post(RELATION, &question);
         assert!(looks_right(*fault, &mut client, &question, &answer), "{fault:?}: {:?}", answer.body);
@@ -133,7 +137,7 @@ fn each_fault_can_be_reached_and_ends_with_the_quiet() {
 
 #[test]
 fn many_faults_leave_more_than_half_of_the_calls_alone() {
-    let mut client = Client::new(&Options { faults: Level::Many, ..Options::default() });
+    let mut client = Client::new(&WorldOptions { faults: Level::Many, ..WorldOptions::default() });
     let ids = client.world.promoter_ids();
     let (mut good, mut all) = (0, 0);
     for _ in 0..20 {

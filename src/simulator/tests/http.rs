@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::START;
-use crate::simulator::obstacles::faults::{Fault, FaultRate};
-use crate::simulator::{Options, SharedWorld, SimulatedTransport, World, serve, wall_clock};
+use crate::simulator::obstacles::faults::{FaultRate, InjectedFault};
+use crate::simulator::{SharedWorld, SimulatedTransport, World, WorldOptions, serve, wall_clock};
 use crate::upstream::transport::{HttpRequest, Method, Transport, TransportError};
 
 struct Server {
@@ -21,7 +21,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(options: &Options) -> Server {
+    async fn start(options: &WorldOptions) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();
@@ -56,16 +56,20 @@ impl Server {
     }
 }
 
-fn with_fault(fault: Fault) -> Options {
+fn with_fault(fault: InjectedFault) -> WorldOptions {
     let rate = FaultRate { fault, rate: 1.0 };
-    Options { history_touches: Some(50), fault: vec![rate], ..Options::plain() }
+    WorldOptions { history_touches: Some(50), fault: vec![rate], ..WorldOptions::plain() }
 }
 
 #[tokio::test]
 async fn what_was_served_stands_in_the_truth_and_is_settled() {
-    let options =
-        Options { history_touches: Some(50), touches_per_hour: 0.0, orders_per_hour: 0.0, ..Options::plain() };
-    let server = Server::start(&Options { promoters: 1, ..options }).await;
+    let options = WorldOptions {
+        history_touches: Some(50),
+        touches_per_hour: 0.0,
+        orders_per_hour: 0.0,
+        ..WorldOptions::plain()
+    };
+    let server = Server::start(&WorldOptions { promoters: 1, ..options }).await;
     let before: Value = serde_json::from_str(&server.text("/_settled").await).unwrap();
     assert_eq!((&before["settled"], &before["shown"]), (&json!(false), &json!(0)));
     assert_eq!(server.text("/_truth").await, "");
@@ -87,7 +91,7 @@ async fn what_was_served_stands_in_the_truth_and_is_settled() {
 
 #[tokio::test]
 async fn a_body_without_a_length_is_refused_with_412() {
-    let server = Server::start(&Options::plain()).await;
+    let server = Server::start(&WorldOptions::plain()).await;
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
     let head = "POST /promoter/getorder HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -99,7 +103,7 @@ async fn a_body_without_a_length_is_refused_with_412() {
 
 #[tokio::test]
 async fn a_request_larger_than_the_bound_is_refused() {
-    let server = Server::start(&Options::plain()).await;
+    let server = Server::start(&WorldOptions::plain()).await;
     let url = server.url("/promoter/getorder");
     let answer = server.client.post(url).body("x".repeat(65 * 1024)).send().await.unwrap();
     assert_eq!(answer.status(), 413);
@@ -108,11 +112,11 @@ async fn a_request_larger_than_the_bound_is_refused() {
 
 #[tokio::test]
 async fn a_truncated_answer_breaks_off_within_its_announced_length_and_shows_nothing() {
-    let server = Server::start(&Options::plain()).await;
+    let server = Server::start(&WorldOptions::plain()).await;
     let token = server.token().await;
     server.stop().await;
     // The seed gives the same first token in the world where every answer is cut; here it is first made by a call.
-    let server = Server::start(&with_fault(Fault::Truncated)).await;
+    let server = Server::start(&with_fault(InjectedFault::Truncated)).await;
     let body = json!({"grant_type": "client_credential", "appid": "wx_simulated", "secret": "simulated-secret"});
     let made = server.client.post(server.url("/cgi-bin/stable_token")).body(body.to_string()).send().await.unwrap();
     assert!(made.content_length().unwrap() > 100);
@@ -126,7 +130,7 @@ async fn a_truncated_answer_breaks_off_within_its_announced_length_and_shows_not
 
 #[tokio::test]
 async fn a_reset_gives_no_answer_at_all() {
-    let server = Server::start(&with_fault(Fault::Reset)).await;
+    let server = Server::start(&with_fault(InjectedFault::Reset)).await;
     let token = server.token().await;
     let error = server.touches(&token).await.unwrap_err();
     assert!(error.is_request() && !error.is_timeout(), "{error:?}");
@@ -135,7 +139,7 @@ async fn a_reset_gives_no_answer_at_all() {
 
 #[tokio::test]
 async fn a_hanging_call_does_not_hold_up_the_shutdown() {
-    let server = Server::start(&with_fault(Fault::Hang)).await;
+    let server = Server::start(&with_fault(InjectedFault::Hang)).await;
     let token = server.token().await;
     let url = server.url(&format!("/promoter/getrelation?access_token={token}"));
     let call = server.client.post(url).body("{}").timeout(Duration::from_secs(60)).send();
@@ -163,7 +167,7 @@ fn question() -> HttpRequest {
 
 #[tokio::test(start_paused = true)]
 async fn on_paused_time_a_hanging_call_ends_at_the_time_limit() {
-    let world = SharedWorld::new(World::new(&with_fault(Fault::Hang), START).unwrap());
+    let world = SharedWorld::new(World::new(&with_fault(InjectedFault::Hang), START).unwrap());
     let transport = SimulatedTransport::new(world, Duration::from_secs(15));
     assert_eq!(transport.now(), START);
     assert_eq!(transport.send(question()).await.err(), Some(TransportError::Timeout));
@@ -172,7 +176,7 @@ async fn on_paused_time_a_hanging_call_ends_at_the_time_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn on_paused_time_an_answer_carries_the_worlds_date_as_its_clock_shows_it() {
-    let options = Options { clock_skew: jiff::SignedDuration::from_secs(-90), ..Options::plain() };
+    let options = WorldOptions { clock_skew: jiff::SignedDuration::from_secs(-90), ..WorldOptions::plain() };
     let transport =
         SimulatedTransport::new(SharedWorld::new(World::new(&options, START).unwrap()), Duration::from_secs(15));
     tokio::time::advance(Duration::from_secs(30)).await;

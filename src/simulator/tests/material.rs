@@ -9,7 +9,7 @@ use super::client::{Client, START};
 use crate::model::row::Touch;
 use crate::simulator::obstacles::faults::Level;
 use crate::simulator::options::Bounds;
-use crate::simulator::{Options, Shown, ShownContent};
+use crate::simulator::{Shown, ShownContent, WorldOptions};
 
 const MATERIAL: &str = "/promoter/getsharematerial";
 
@@ -20,14 +20,14 @@ fn ask(client: &mut Client, promoter: &str, path: &str, extra_info: &str) {
 }
 
 /// Lively promoters, all of whose touches are plain.
-fn options(seed: u64) -> Options {
-    Options {
+fn options(seed: u64) -> WorldOptions {
+    WorldOptions {
         seed,
         promoters: 3,
         history: Duration::from_secs(600),
         touches_per_hour: 600.0,
         bounds: Bounds::Inclusive,
-        ..Options::plain()
+        ..WorldOptions::plain()
     }
 }
 
@@ -85,9 +85,13 @@ fn material_without_extra_info_gives_its_path_alone() {
 fn what_has_been_shown_never_changes() {
     let mut from_material = [0; 2];
     for seed in 0..2 {
-        let late =
-            Options { late: 0.5, late_max: Duration::from_secs(20), moving: Duration::from_secs(5), ..options(seed) };
-        let mut client = Client::new(&Options { odd_rows: 0.2, duplicates: 0.1, faults: Level::None, ..late });
+        let late = WorldOptions {
+            late: 0.5,
+            late_max: Duration::from_secs(20),
+            moving: Duration::from_secs(5),
+            ..options(seed)
+        };
+        let mut client = Client::new(&WorldOptions { odd_rows: 0.2, duplicates: 0.1, faults: Level::None, ..late });
         let from = START.as_seconds().minus(600);
         let mut read = BTreeSet::new();
         for step in 0..30 {

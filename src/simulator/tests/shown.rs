@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::client::{Client, START};
 use crate::model::time::Day;
 use crate::simulator::options::{Bounds, Days};
-use crate::simulator::{Options, ShownContent};
+use crate::simulator::{ShownContent, WorldOptions};
 
-fn lively(seed: u64) -> Options {
-    Options {
+fn lively(seed: u64) -> WorldOptions {
+    WorldOptions {
         seed,
         promoters: 5,
         touches_per_hour: 30.0,
@@ -25,7 +25,7 @@ fn lively(seed: u64) -> Options {
         page_rows: 7,
         quiet_after: Some(Duration::from_secs(3600)),
         faults: Level::None,
-        ..Options::default()
+        ..WorldOptions::default()
     }
 }
 
@@ -54,7 +54,7 @@ fn a_reader_who_reads_everything_reads_exactly_the_truth() {
 
 #[test]
 fn what_did_not_arrive_was_not_shown() {
-    let mut client = Client::new(&Options { history_touches: Some(50), ..Options::plain() });
+    let mut client = Client::new(&WorldOptions { history_touches: Some(50), ..WorldOptions::plain() });
     let promoter = client.world.promoter_ids()[0].clone();
     let answer = client.post("/promoter/getrelation", &serde_json::json!({"openid": promoter}));
     assert!(client.world.truth().is_empty());
@@ -64,13 +64,13 @@ fn what_did_not_arrive_was_not_shown() {
 
 #[test]
 fn a_late_fact_appears_later_and_a_quiet_world_tells_that_more_is_to_come() {
-    let options = Options {
+    let options = WorldOptions {
         promoters: 10,
         late: 1.0,
         history: Duration::ZERO,
         touches_per_hour: 600.0,
         quiet_after: Some(Duration::from_secs(60)),
-        ..Options::plain()
+        ..WorldOptions::plain()
     };
     let mut client = Client::new(&options);
     client.pass(60);
@@ -85,12 +85,12 @@ fn a_late_fact_appears_later_and_a_quiet_world_tells_that_more_is_to_come() {
 
 #[test]
 fn a_world_that_stands_still_shows_what_is_visible_and_nothing_new() {
-    let options = Options {
+    let options = WorldOptions {
         late: 0.5,
         touches_per_hour: 600.0,
         history: Duration::from_secs(600),
         fault: vec!["busy=1".parse().unwrap()],
-        ..Options::plain()
+        ..WorldOptions::plain()
     };
     let mut client = Client::new(&options);
     let promoter = client.world.promoter_ids()[0].clone();
@@ -108,7 +108,7 @@ fn a_world_that_stands_still_shows_what_is_visible_and_nothing_new() {
 
 #[test]
 fn a_dead_row_has_the_same_bytes_whenever_it_is_shown() {
-    let options = Options { dead_rows: 1.0, edit_every: Duration::from_secs(60), odd_rows: 0.5, ..lively(3) };
+    let options = WorldOptions { dead_rows: 1.0, edit_every: Duration::from_secs(60), odd_rows: 0.5, ..lively(3) };
     let mut client = Client::new(&options);
     let mut bodies = Vec::new();
     for _ in 0..3 {
@@ -142,8 +142,12 @@ fn a_dead_row_has_the_same_bytes_whenever_it_is_shown() {
 #[test]
 fn the_day_of_an_order_is_beijings_or_utcs_as_the_option_says() {
     for (days, is_beijing) in [(Days::Beijing, true), (Days::Utc, false)] {
-        let options =
-            Options { history_orders: Some(200), history: Duration::from_secs(3 * 86_400), days, ..Options::plain() };
+        let options = WorldOptions {
+            history_orders: Some(200),
+            history: Duration::from_secs(3 * 86_400),
+            days,
+            ..WorldOptions::plain()
+        };
         let mut client = Client::new(&options);
         let promoter = client.world.promoter_ids()[0].clone();
         let day = Day::in_beijing(START.as_seconds()).previous();
@@ -179,14 +183,14 @@ fn slow_pull(client: &mut Client, promoter: &str, seconds_a_page: i64) -> Vec<St
 fn young_rows_move_so_that_a_pull_shows_some_twice_and_misses_some_which_a_later_pull_shows() {
     let (mut twice, mut missed) = (0, 0);
     for seed in 0..3 {
-        let options = Options {
+        let options = WorldOptions {
             seed,
             page_rows: 10,
             history: Duration::from_secs(1200),
             touches_per_hour: 300.0,
             moving: Duration::from_secs(120),
             quiet_after: Some(Duration::from_secs(1)),
-            ..Options::plain()
+            ..WorldOptions::plain()
         };
         let mut client = Client::new(&options);
         client.pass(60);
@@ -209,9 +213,13 @@ fn young_rows_move_so_that_a_pull_shows_some_twice_and_misses_some_which_a_later
 #[test]
 fn the_ends_of_a_window_belong_to_it_or_not_as_the_option_says() {
     let rows = |bounds: Bounds| {
-        let options =
-            Options { history_touches: Some(100), history: Duration::from_secs(1000), bounds, ..Options::plain() };
-        let mut client = Client::new(&Options { touches_per_hour: 0.0, ..options });
+        let options = WorldOptions {
+            history_touches: Some(100),
+            history: Duration::from_secs(1000),
+            bounds,
+            ..WorldOptions::plain()
+        };
+        let mut client = Client::new(&WorldOptions { touches_per_hour: 0.0, ..options });
         let first = START.as_seconds().0 - 1000;
         // A touch every ten seconds: the window begins and ends with one.
         let question =

@@ -6,7 +6,7 @@ use super::World;
 use super::reply::Reply;
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::SimRequest;
-use crate::simulator::obstacles::faults::Fault;
+use crate::simulator::obstacles::faults::InjectedFault;
 use crate::simulator::obstacles::limits::DAILY_LIMIT;
 use crate::simulator::obstacles::tokens::{Granted, Tokens};
 use crate::simulator::seed::Seed;
@@ -26,7 +26,7 @@ impl World {
             Err(code) => return (Reply::errcode(code, call, false), call),
         };
         let path = body.get("cgi_path").and_then(Value::as_str).unwrap_or_default();
-        let spent = self.faults.holds(Fault::Quota, now, &format!("{}{path}", self.apps[app].id));
+        let spent = self.faults.holds(InjectedFault::Quota, now, &format!("{}{path}", self.apps[app].id));
         let used =
             if spent { DAILY_LIMIT } else { self.limits.used_today(now.as_seconds(), app, path).min(DAILY_LIMIT) };
         let quota = json!({
@@ -71,10 +71,16 @@ impl World {
     ) -> (Reply, Seed) {
         let app = self.apps.iter().position(|app| app.id.as_str() == app_id);
         let call = self.call(app, None);
-        if self.faults.strikes(Fault::TokenError, now, call) {
-            let faults = [Fault::Busy, Fault::Error500, Fault::Reset, Fault::EmptyBody, Fault::Hang];
+        if self.faults.strikes(InjectedFault::TokenError, now, call) {
+            let faults = [
+                InjectedFault::Busy,
+                InjectedFault::Error500,
+                InjectedFault::Reset,
+                InjectedFault::EmptyBody,
+                InjectedFault::Hang,
+            ];
             return match faults[(call.text("token").bits() % 5) as usize] {
-                Fault::Busy => (Reply::errcode(-1, call, false), call),
+                InjectedFault::Busy => (Reply::errcode(-1, call, false), call),
                 fault => (Reply::fault(fault, call), call),
             };
         }
@@ -84,8 +90,8 @@ impl World {
             None => Some(40013),
             Some(_) if secret.is_empty() => Some(41004),
             Some(_) if secret != self.secret => Some(wrong_secret),
-            Some(_) if self.faults.holds(Fault::Credentials, now, app_id) => Some(40125),
-            Some(_) if self.faults.holds(Fault::AddressRefused, now, app_id) => Some(40164),
+            Some(_) if self.faults.holds(InjectedFault::Credentials, now, app_id) => Some(40125),
+            Some(_) if self.faults.holds(InjectedFault::AddressRefused, now, app_id) => Some(40164),
             Some(_) => None,
         };
         let granted = match (refusal, app) {

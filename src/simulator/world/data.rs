@@ -8,23 +8,23 @@ use super::{MATERIAL, ORDER, RELATION, World};
 use crate::model::time::UnixMillis;
 use crate::simulator::exchange::SimRequest;
 use crate::simulator::facts::promoters::SimPromoter;
-use crate::simulator::obstacles::faults::Fault;
+use crate::simulator::obstacles::faults::InjectedFault;
 use crate::simulator::options::Ids;
-use crate::simulator::pages::page::{Page, Receipt, Twist};
+use crate::simulator::pages::page::{Page, PageFaults, Receipt};
 use crate::simulator::pages::question::{DataCall, Question};
 use crate::simulator::seed::Seed;
 use crate::upstream::transport::Method;
 
 /// Faults of the transport, in the order in which they are tried.
-const TRANSPORT: [Fault; 8] = [
-    Fault::Hang,
-    Fault::Reset,
-    Fault::Error500,
-    Fault::Error502,
-    Fault::TooManyRequests,
-    Fault::EmptyBody,
-    Fault::HtmlBody,
-    Fault::ForeignJson,
+const TRANSPORT: [InjectedFault; 8] = [
+    InjectedFault::Hang,
+    InjectedFault::Reset,
+    InjectedFault::Error500,
+    InjectedFault::Error502,
+    InjectedFault::TooManyRequests,
+    InjectedFault::EmptyBody,
+    InjectedFault::HtmlBody,
+    InjectedFault::ForeignJson,
 ];
 
 /// A data call that has passed all that stands before its data.
@@ -50,7 +50,7 @@ impl World {
             Ok(app) => Admitted { app, call },
             Err(reply) => return (*reply, call),
         };
-        let text = self.faults.strikes(Fault::ErrcodeText, now, call);
+        let text = self.faults.strikes(InjectedFault::ErrcodeText, now, call);
         let answer = match body {
             Err(_) => Err(47001),
             Ok(body) => match path {
@@ -72,11 +72,11 @@ impl World {
         call: Seed,
         path: &'static str,
     ) -> Result<usize, Box<Reply>> {
-        let strikes = |fault: &Fault| self.faults.strikes(*fault, now, call);
+        let strikes = |fault: &InjectedFault| self.faults.strikes(*fault, now, call);
         if let Some(fault) = TRANSPORT.into_iter().find(|fault| strikes(fault)) {
             return Err(Box::new(Reply::fault(fault, call)));
         }
-        let text = strikes(&Fault::ErrcodeText);
+        let text = strikes(&InjectedFault::ErrcodeText);
         let refuse = |code| Err(Box::new(Reply::errcode(code, call, text)));
         if request.method != Method::Post {
             return refuse(43002);
@@ -89,31 +89,31 @@ impl World {
             Err(code) => return refuse(code),
         };
         let pick = |codes: &[i64]| codes[(call.text("code").bits() % codes.len() as u64) as usize];
-        if strikes(&Fault::TokenRevoked) {
+        if strikes(&InjectedFault::TokenRevoked) {
             self.apps[app].tokens.revoke(now.as_seconds());
             return refuse(40001);
         }
-        if strikes(&Fault::TokenRejected) {
+        if strikes(&InjectedFault::TokenRejected) {
             return refuse(pick(&[40001, 40014, 42001]));
         }
         let name = self.apps[app].id.as_str();
-        if self.faults.holds(Fault::Banned, now, name) {
+        if self.faults.holds(InjectedFault::Banned, now, name) {
             return refuse(if self.apps[app].seed.text("ban").chance(0.5) { 48001 } else { 50002 });
         }
-        if self.faults.holds(Fault::Quota, now, &format!("{name}{path}")) {
+        if self.faults.holds(InjectedFault::Quota, now, &format!("{name}{path}")) {
             return refuse(45009);
         }
-        let too_fast = self.faults.holds(Fault::TooFast, now, &format!("{name}{path}"));
+        let too_fast = self.faults.holds(InjectedFault::TooFast, now, &format!("{name}{path}"));
         if !self.limits.admit(now.as_seconds(), app, path) || too_fast {
             return refuse(45011);
         }
-        if strikes(&Fault::Busy) {
+        if strikes(&InjectedFault::Busy) {
             return refuse(-1);
         }
-        if strikes(&Fault::TryLater) {
+        if strikes(&InjectedFault::TryLater) {
             return refuse(pick(&[103_009, 103_011, 103_012, 103_013]));
         }
-        if strikes(&Fault::Unforeseen) {
+        if strikes(&InjectedFault::Unforeseen) {
             return refuse(pick(&[9_300_001, 61_007, -605]));
         }
         Ok(app)
@@ -132,24 +132,24 @@ impl World {
         let index = self.known(now, *app, index, question.union_ids)?;
         let subject = format!("{}/{}", self.apps[*app].id, question.promoter_id);
         let strikes = |fault| self.faults.strikes(fault, now, *call);
-        if strikes(Fault::ListObject) {
-            return Ok(Reply::fault(Fault::ListObject, *call));
+        if strikes(InjectedFault::ListObject) {
+            return Ok(Reply::fault(InjectedFault::ListObject, *call));
         }
-        if question.start_id.is_none() && strikes(Fault::RowsMissing) {
-            return Ok(Reply::fault(Fault::RowsMissing, *call));
+        if question.start_id.is_none() && strikes(InjectedFault::RowsMissing) {
+            return Ok(Reply::fault(InjectedFault::RowsMissing, *call));
         }
-        let twist = Twist {
-            repeats_start_id: strikes(Fault::RepeatingStartId),
-            hides_start_id: strikes(Fault::MissingStartId),
-            endless: self.faults.holds(Fault::Endless, now, &subject),
-            errcode_text: strikes(Fault::ErrcodeText),
+        let page_faults = PageFaults {
+            repeats_start_id: strikes(InjectedFault::RepeatingStartId),
+            hides_start_id: strikes(InjectedFault::MissingStartId),
+            endless: self.faults.holds(InjectedFault::Endless, now, &subject),
+            errcode_text: strikes(InjectedFault::ErrcodeText),
             restless: !self.faults.quiet(now) && call.text("order").chance(self.restless),
         };
         let seconds = self.facts_until(now);
         let promoter = &mut self.apps[*app].promoters[index];
         promoter.advance(seconds);
         let seconds = u32::try_from(seconds.0).unwrap_or(u32::MAX);
-        match self.paging.page(promoter, question, seconds, *call, twist) {
+        match self.paging.page(promoter, question, seconds, *call, page_faults) {
             Page::NoData => Err(103_006),
             Page::BadStartId => Err(40097),
             Page::Rows { body, rows } => {
@@ -165,7 +165,7 @@ impl World {
         let right_ids = union_ids == (self.ids == Ids::Unionid);
         let index = index.filter(|index| right_ids && *index < self.apps[app].promoters.len()).ok_or(103_014)?;
         let promoter = &self.apps[app].promoters[index];
-        if self.faults.holds(Fault::Parked, now, &format!("{}/{}", self.apps[app].id, promoter.id)) {
+        if self.faults.holds(InjectedFault::Parked, now, &format!("{}/{}", self.apps[app].id, promoter.id)) {
             let codes = [103_014, 103_007, 40003];
             return Err(codes[(promoter.seed.text("parked").bits() % 3) as usize]);
         }

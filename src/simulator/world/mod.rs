@@ -22,10 +22,10 @@ use crate::model::promoter::{AppId, InvalidId};
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
 use crate::simulator::facts::promoters::SimPromoter;
-use crate::simulator::obstacles::faults::{Fault, Faults};
+use crate::simulator::obstacles::faults::{Faults, InjectedFault};
 use crate::simulator::obstacles::limits::Limits;
 use crate::simulator::obstacles::tokens::{Tokens, Worth};
-use crate::simulator::options::{Ids, Options};
+use crate::simulator::options::{Ids, WorldOptions};
 use crate::simulator::pages::page::{Paging, Receipt};
 use crate::simulator::pages::rows::RowRef;
 use crate::simulator::seed::Seed;
@@ -89,7 +89,7 @@ fn packed(body: &[u8]) -> Bytes {
 impl World {
     /// # Errors
     /// When an app id can't be one.
-    pub fn new(options: &Options, start: UnixMillis) -> Result<World, InvalidId> {
+    pub fn new(options: &WorldOptions, start: UnixMillis) -> Result<World, InvalidId> {
         let seed = Seed::new(options.seed);
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let quiet_at = options.quiet_after.map(|quiet| UnixMillis(start.0.saturating_add(millis(quiet))));
@@ -207,25 +207,25 @@ impl World {
     fn deliver(&mut self, now: UnixMillis, path: &'static str, reply: Reply, call: Seed) -> SimResponse {
         let mut rng = call.text("delivery").rng();
         let strikes = |fault| self.faults.strikes(fault, now, call);
-        let slow = if strikes(Fault::Slow) { rng.random_range(1000..5000) } else { 0 };
+        let slow = if strikes(InjectedFault::Slow) { rng.random_range(1000..5000) } else { 0 };
         let after = Duration::from_millis(slow + rng.random_range(self.latency.clone()));
-        let cut = reply.status == 200 && reply.body.len() > 1 && strikes(Fault::Truncated);
-        let content_type = if strikes(Fault::TextPlain) { PLAIN } else { reply.content_type };
-        let is_packed = reply.status == 200 && !reply.body.is_empty() && strikes(Fault::Gzip);
+        let cut = reply.status == 200 && reply.body.len() > 1 && strikes(InjectedFault::Truncated);
+        let content_type = if strikes(InjectedFault::TextPlain) { PLAIN } else { reply.content_type };
+        let is_packed = reply.status == 200 && !reply.body.is_empty() && strikes(InjectedFault::Gzip);
         let mut body = reply.body;
-        if strikes(Fault::TrailingNul) {
+        if strikes(InjectedFault::TrailingNul) {
             body = [&body[..], b"\0\0"].concat().into();
         }
         if is_packed {
             body = packed(&body);
         }
         let delivery = match reply.played {
-            Some(Fault::Hang) => Delivery::Hang,
+            Some(InjectedFault::Hang) => Delivery::Hang,
             Some(_) => Delivery::Reset,
             None if cut => Delivery::Truncated(rng.random_range(0..body.len())),
             None => Delivery::Whole,
         };
-        let outcome = if cut && reply.played.is_none() { Fault::Truncated.name() } else { reply.outcome };
+        let outcome = if cut && reply.played.is_none() { InjectedFault::Truncated.name() } else { reply.outcome };
         self.stats.count(path, outcome);
         SimResponse {
             status: reply.status,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::simulator::obstacles::faults::Fault;
+use crate::simulator::obstacles::faults::InjectedFault;
 use crate::simulator::pages::page::Receipt;
 use crate::simulator::seed::Seed;
 
@@ -15,7 +15,7 @@ pub struct Reply {
     /// For the statistics: an errcode or the name of a fault.
     pub outcome: String,
     /// A fault that is played instead of delivering the answer.
-    pub played: Option<Fault>,
+    pub played: Option<InjectedFault>,
 }
 
 /// What gateways say, and what they make of an answer.
@@ -58,23 +58,25 @@ impl Reply {
     }
 
     /// What a fault of the transport looks like.
-    pub fn fault(fault: Fault, call: Seed) -> Reply {
+    pub fn fault(fault: InjectedFault, call: Seed) -> Reply {
         const PAGE: &str = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
         let html = |status| Reply { status, content_type: HTML, ..Reply::success(PAGE) };
         let pick = |bodies: &[&'static str]| bodies[(call.text("body").bits() % bodies.len() as u64) as usize];
         let reply = match fault {
-            Fault::ForeignJson => Reply::success(pick(&FOREIGN)),
-            Fault::ListObject => Reply::success(r#"{"relation_list":{},"order_list":{},"total_cnt":0,"errcode":0}"#),
-            Fault::RowsMissing => Reply::success(pick(&ROWS_MISSING)),
-            Fault::Error500 => Reply { status: 500, content_type: PLAIN, ..Reply::success("internal error") },
-            Fault::Error502 => html(502),
-            Fault::HtmlBody => html(200),
-            Fault::TooManyRequests => {
+            InjectedFault::ForeignJson => Reply::success(pick(&FOREIGN)),
+            InjectedFault::ListObject => {
+                Reply::success(r#"{"relation_list":{},"order_list":{},"total_cnt":0,"errcode":0}"#)
+            }
+            InjectedFault::RowsMissing => Reply::success(pick(&ROWS_MISSING)),
+            InjectedFault::Error500 => Reply { status: 500, content_type: PLAIN, ..Reply::success("internal error") },
+            InjectedFault::Error502 => html(502),
+            InjectedFault::HtmlBody => html(200),
+            InjectedFault::TooManyRequests => {
                 Reply { status: 429, retry_after: Some(1 + call.bits() % 3), ..Reply::success("slow down") }
             }
             _ => Reply::success(Bytes::new()),
         };
-        let played = matches!(fault, Fault::Hang | Fault::Reset).then_some(fault);
+        let played = matches!(fault, InjectedFault::Hang | InjectedFault::Reset).then_some(fault);
         Reply { outcome: fault.name(), played, ..reply }
     }
 }
