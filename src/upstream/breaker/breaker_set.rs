@@ -16,7 +16,7 @@
 //! 3. *Within an interface* a promoter who was refused while another is answered is [`PromoterOnly`] from then on: what he is
 //!    told concerns him until he is answered himself. So he opens a breaker at most once until then, or a few times where
 //!    it is a pace. Who was refused stands behind all others who are due, so others' turns come.
-//! 4. *None of this waits for a pause where the word of one can be checked at once* ([`Refusals::may_check`]): then a well
+//! 4. *None of this waits for a pause where the word of one can be checked at once* ([`RefusedCalls::may_check`]): then a well
 //!    interface, and a well promoter, are held up for as long as one answer takes. What is not checked (a rejected token, a
 //!    pace, a quota) waits for its own pause.
 //!
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::refusals::{CallTarget, PromoterHash, PromoterOnly, Refusals, narrowed};
+use super::refusals::{CallTarget, PromoterHash, PromoterOnly, RefusedCalls, narrowed};
 use super::state::{Breaker, CallNumber, OpenDetails, Readiness, Unanswered};
 use crate::model::feed::Interface;
 use crate::upstream::error::CallError;
@@ -44,8 +44,8 @@ pub(super) struct BreakerSet {
     pub sent: CallNumber,
     pub app: Breaker,
     pub interfaces: [Breaker; INTERFACES],
-    pub app_refusals: Refusals,
-    pub interface_refusals: [Refusals; INTERFACES],
+    pub app_refusals: RefusedCalls,
+    pub interface_refusals: [RefusedCalls; INTERFACES],
     /// Interfaces that are told what stops an app, while others show that it is not stopped. Over when they are answered.
     pub interface_only: [bool; INTERFACES],
     pub promoter_only: PromoterOnly,
@@ -84,7 +84,7 @@ impl BreakerSet {
         // He was refused: others who wait for the same come first.
         let was_refused = promoter.is_some_and(|promoter| self.was_refused((interface, promoter)));
         let patience = if was_refused { TURN } else { Duration::ZERO };
-        let checks = |refusals: &Refusals| refusals.may_check(interface) && !was_refused;
+        let checks = |refusals: &RefusedCalls| refusals.may_check(interface) && !was_refused;
         let of = |breaker: &Breaker, after, refusals, is_suspicion: bool| match breaker.readiness(now, after) {
             Readiness::At(_) if is_suspicion && breaker.is_stopped() && checks(refusals) => Readiness::Check,
             readiness => readiness,

@@ -37,7 +37,7 @@ pub(super) type CallTarget = (Interface, PromoterHash);
 
 /// Whose calls have been refused since a breaker opened, and with what: the one that opened it, those in flight then, checks and probes.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
+pub(super) struct RefusedCalls {
     refused: HashMap<CallTarget, OpenReason>,
     /// Of those sent after the opening, how many were refused, and how many told nothing.
     confirmed: [usize; Interface::ALL.len()],
@@ -46,7 +46,7 @@ pub(super) struct Refusals {
     concerns_everyone: bool,
 }
 
-impl Refusals {
+impl RefusedCalls {
     /// `agrees` where the call was sent when others had said so.
     pub fn add(&mut self, target: CallTarget, reason: OpenReason, agrees: bool) {
         self.confirmed[target.0 as usize] += usize::from(agrees);
@@ -80,7 +80,7 @@ impl Refusals {
 
     /// What is refuted, or over, as it concerned everybody.
     pub fn take(&mut self) -> HashMap<CallTarget, OpenReason> {
-        let Refusals { refused, concerns_everyone, .. } = std::mem::take(self);
+        let RefusedCalls { refused, concerns_everyone, .. } = std::mem::take(self);
         if concerns_everyone { HashMap::new() } else { refused }
     }
 }
@@ -129,15 +129,15 @@ mod tests {
     use Interface::{GetOrder, GetRelation, GetShareMaterial};
 
     /// The first one has opened the breaker.
-    fn refused(by: &[(Interface, &str)]) -> Refusals {
-        let mut refusals = Refusals::default();
+    fn refused(by: &[(Interface, &str)]) -> RefusedCalls {
+        let mut refusals = RefusedCalls::default();
         for (number, (interface, promoter)) in by.iter().enumerate() {
             refusals.add((*interface, PromoterHash::from(*promoter)), OpenReason::TokenRejected, number > 0);
         }
         refusals
     }
 
-    fn may_check(refusals: &Refusals) -> [bool; 3] {
+    fn may_check(refusals: &RefusedCalls) -> [bool; 3] {
         [GetRelation, GetOrder, GetShareMaterial].map(|interface| refusals.may_check(interface))
     }
 

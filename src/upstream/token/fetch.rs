@@ -151,7 +151,7 @@ fn unreadable(text: &str, secrets: &[&str], retry_after: Option<Duration>) -> To
 
 fn from_json(bytes: &[u8]) -> Option<(String, Option<Duration>)> {
     #[derive(Deserialize)]
-    struct TokenResponse {
+    struct AccessTokenResponse {
         access_token: String,
         expires_in: Option<Seconds>,
     }
@@ -161,7 +161,7 @@ fn from_json(bytes: &[u8]) -> Option<(String, Option<Duration>)> {
         Number(f64),
         Text(String),
     }
-    let answer: TokenResponse = serde_json::from_slice(bare(bytes)).ok()?;
+    let answer: AccessTokenResponse = serde_json::from_slice(bare(bytes)).ok()?;
     let seconds = match answer.expires_in {
         Some(Seconds::Number(number)) => Some(number),
         Some(Seconds::Text(text)) => text.trim().parse().ok(),
