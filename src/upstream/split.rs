@@ -45,6 +45,8 @@ fn split_tolerantly<'a>(page: &'a [u8], list: &'static str) -> Result<(PageHeade
     let rest = repair(&rest);
     let raw_page = RawPage::read(&rest, list).map_err(|error| PageFault::NotAnAnswer(error.to_string()))?;
     match raw_page.finish(list)? {
+        // As of a page that is not broken: one with an errcode is read for nothing else.
+        (header, _) if header.errcode != 0 => Ok((header, Vec::new())),
         (header, others) if others.is_empty() => Ok((header, rows)),
         _ => Err(PageFault::List(list)),
     }

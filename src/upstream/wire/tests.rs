@@ -174,6 +174,13 @@ fn the_errcode_is_a_number_or_a_text_wherever_it_stands() {
 }
 
 #[test]
+fn with_an_errcode_the_rows_of_a_broken_page_do_not_count_either() {
+    let body = b"{\"relation_list\":[{\"openid\":\"u\x01\",\"create_time\":1600000000}],\"errcode\":103006}";
+    let (envelope, page) = read_page(body, TOUCHES, NOW).unwrap();
+    assert_eq!((envelope.errcode, page), (103006, RowPage::default()));
+}
+
+#[test]
 fn with_an_errcode_a_strange_list_does_not_matter() {
     let body = br#"{"relation_list":{},"errcode":45009}"#;
     assert_eq!(read_page(body, TOUCHES, NOW).unwrap().0.errcode, 45009);
