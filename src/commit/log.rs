@@ -10,7 +10,7 @@ use crate::model::batch::Batch;
 use crate::model::promoter::Promoter;
 use crate::model::state::State;
 
-/// The polls have one, which holds their state, and the commands have one, which holds how far they are answered. Each is
+/// The polls have one, which holds their state, and the requests have one, which holds how far they are answered. Each is
 /// implemented by Kafka's transactions, and in memory with failpoints for simulation.
 pub trait CommitLog: Send + 'static {
     /// What an open log hands over.

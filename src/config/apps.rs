@@ -49,7 +49,7 @@ fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId,
     let spare_urls = section.list("spare_urls", base_url_text).into_iter().map(|item| item.value).collect();
     let id_kind =
         section.or("id_kind", IdKind::OpenId, word(&[("openid", IdKind::OpenId), ("unionid", IdKind::UnionId)]));
-    // A wrong app_id is reported and ends the start; its promoters are still checked, under a stand-in.
+    // A wrong app_id is reported and ends the start; its promoters are still checked, under one in its place.
     let keyed_by = app_id.clone().unwrap_or_else(|| AppId::new("app").expect("a word is a legal id"));
     let promoters = promoters::read(&mut section, &keyed_by, &feeds);
     section.optional("discover", discover);

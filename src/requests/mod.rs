@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  request topic ─RequestRecord─> session ─> executor: decode, check, breaker, call ──> upstream
-//!        │                     ^  │                     │
-//!        └── read again ───────┤  └── RequestAnswer ─────┘
-//!            when there is     │
-//!            room for its app  └─ one transaction { replies, dead letters, progress } ─> log
-//!                                 (what is answered: a tracker for each app of each partition)
+//!        │                         ^  │                     │
+//!        └── read again ───────────┤  └── RequestAnswer ────┘
+//!            when there is room    │
+//!            for its app           └─ one transaction { replies, dead letters, offsets } ─> log
+//!                                     (what is answered: a tracker for each app of each partition)
 //! ```
 //!
 //! The same five parts as those of the polls: the source is the request topic ([`log`]), the breakers are the client's

@@ -157,7 +157,7 @@ impl Partition {
         }
     }
 
-    /// Strands that wait for none of the schemas that are still asked for can be read on.
+    /// Buckets that wait for none of the schemas that are still asked for can be read on.
     pub fn go_on(&mut self, still_asked: &BTreeSet<i32>) {
         for bucket in self.buckets.values_mut() {
             bucket.asked = bucket.asked.filter(|asked| still_asked.contains(asked));

@@ -60,7 +60,7 @@ impl Connector {
         self.process.terminate(STOP_BOUND)
     }
 
-    /// Its end by itself, as after a crash point or a wrong configuration.
+    /// Its end by itself, as after a failpoint or a wrong configuration.
     pub fn wait_exit(&self, bound: Duration) -> Result<ExitStatus> {
         self.process.wait_exit(bound)
     }

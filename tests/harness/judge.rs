@@ -16,9 +16,9 @@ const SHOWN: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     pub key: String,
-    /// Events of one stream stand in the order of their times, harvest by harvest.
+    /// Events of one stream stand in the order of their times, page by page.
     pub stream: String,
-    /// Of how many harvests the stream may consist, where a consumer can't tell them apart.
+    /// Of how many pages the stream may consist, where a consumer can't tell them apart.
     pub harvests: u32,
     pub time: i64,
 }
@@ -42,7 +42,7 @@ pub fn judge(expected: impl IntoIterator<Item = String>, found: impl IntoIterato
     let mut ledger = Ledger::default();
     expected.into_iter().for_each(|key| ledger.show(key));
     let mut misordered = Vec::new();
-    // For each stream the latest time of the harvest it is in, and how many harvests may still come.
+    // For each stream the latest time of the page it is in, and how many pages may still come.
     let mut streams: HashMap<String, (i64, u32)> = HashMap::new();
     for sighting in found {
         let Sighting { key, stream, harvests, time } = sighting;

@@ -16,7 +16,7 @@ pub struct TopicNames {
     pub state: String,
 }
 
-/// The topics of the commands.
+/// The topics of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestTopics {
     pub requests: String,
@@ -81,7 +81,7 @@ impl Settings {
         format!("{}{SEPARATOR}{}", self.name, self.instance_id)
     }
 
-    /// The consumer group of the commands.
+    /// The consumer group of the requests.
     pub fn requests_group(&self) -> String {
         format!("{}{SEPARATOR}commands", self.name)
     }

@@ -10,7 +10,7 @@
 //!
 //! # Why nobody waits for anybody
 //!
-//! TokenDistributor are issued in a thread with a runtime of its own: neither workers of another runtime that are all held up, nor their
+//! Tokens are issued in a thread with a runtime of its own: neither workers of another runtime that are all held up, nor their
 //! end, keep a token from the transactions that are still to be committed. What hands them over holds one lock, for as long as
 //! librdkafka copies a text for each client: that calls nothing of ours, neither back nor through an event, and takes no lock
 //! that librdkafka holds while it calls or joins us. The same lock is taken by whoever makes or drops a client, for a moment,

@@ -49,7 +49,7 @@
 //! the whole topic is missing beside a registry is told where the topics are made, in [`crate::kafka::client`].) Kafka forgets the offsets of a group that
 //! nobody has joined for `offsets.retention.minutes`, and with the registry's topic: whoever deletes both topics wants to
 //! begin anew, and may. Nor is it a sign that the last record under the fence's key is a tombstone: somebody has healed a
-//! damaged one, as the connector asked for. FactTopics that an operator has made before the first start have neither fences nor offsets.
+//! damaged one, as the connector asked for. Topics that an operator has made before the first start have neither fences nor offsets.
 //!
 //! That there are events of an earlier life counts for nothing: their topics may be shared with another connector, and may
 //! outlive an operator's wish to begin anew.
@@ -282,7 +282,7 @@ impl FactsLogOpener {
         reader.check(fence)
     }
 
-    /// AcceptedRecords the fence back from `partitions`. Should that fail, its tombstone is an operator's to write.
+    /// Takes the fence back from `partitions`. Should that fail, its tombstone is an operator's to write.
     fn withdraw(&self, fence: &Fence, partitions: &[i32], transactions: &Transactions, assignment: &Arc<Assignment>) {
         if partitions.is_empty() {
             return;

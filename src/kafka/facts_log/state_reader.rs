@@ -207,7 +207,7 @@ impl Barriers {
         }
     }
 
-    /// AcceptedRecords note of a record that was read.
+    /// Takes note of a record that was read.
     fn meet(&mut self, message: &BorrowedMessage<'_>) {
         match self {
             Barriers::Ends(open) => {

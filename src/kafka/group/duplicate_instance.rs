@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// librdkafka's `session.timeout.ms`, should it not be readable.
 const SESSION_DEFAULT: Duration = Duration::from_secs(45);
-/// How much longer than two sessions a rival is watched: a group that moved to another broker begins them anew.
+/// How much longer than two sessions a duplicate is watched: a group that moved to another broker begins them anew.
 const MARGIN: Duration = Duration::from_secs(5);
 /// Ends the member id that the group makes of an instance's name: a dash and a UUID.
 const SUFFIX_BYTES: usize = 37;

@@ -21,12 +21,12 @@ use crate::model::time::UnixMillis;
 
 /// Also the longest that the reading thread takes to stop.
 const POLL: Duration = Duration::from_millis(100);
-/// Commands between the reader and the pipeline: the pipeline keeps those that it has begun, these only bridge a moment.
+/// Requests between the reader and the pipeline: the pipeline keeps those that it has begun, these only bridge a moment.
 const QUEUE_MAX: usize = 16;
 /// A full queue means that calls are under way; they take longer than this.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
-/// A thread that reads. It waits for the pipeline to take a command, so few are in memory.
+/// A thread that reads. It waits for the pipeline to take a request, so few are in memory.
 pub(in crate::kafka) struct RequestReader {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,

@@ -130,7 +130,7 @@ impl<T: Transport> AnsweringSession<T> {
         }
     }
 
-    /// Strands and what is parked take turns.
+    /// Buckets and what is parked take turns.
     fn next_job(&mut self, now: Instant) -> Option<RereadJob> {
         let bucket = self.bucket_job();
         let job = match bucket {

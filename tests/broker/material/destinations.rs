@@ -56,7 +56,7 @@ pub fn too_large(context: &Context) -> Result<()> {
     let connector = context.connector("one", &config(context, "one", &simulator, &more), &[])?;
     ask(context, "too long", PATH, Some(("reply-topic", &small)))?;
     ask(context, "too long even to say so", PATH, Some(("reply-topic", &tiny)))?;
-    // The lane goes on behind both.
+    // The pipeline goes on behind both.
     let replies = replies_beyond(context, &small, 1)?;
     must_say_so(&replies[0], "too long", &small)?;
     ask(context, "short", SHORT_LINK, Some(("reply-topic", &small)))?;
