@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, signals, stdout};
-use crate::simulator::{self, SharedWorld, World, serve, wall_clock};
+use crate::clock;
+use crate::simulator::{self, SharedWorld, World, serve};
 
 #[derive(Clone, Debug, Args)]
 pub struct SimulateOptions {
@@ -28,7 +29,7 @@ pub fn run(options: &SimulateOptions) -> Result<(), Failure> {
 async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;
-    let world = World::new(&options.world, wall_clock()).context("--app")?;
+    let world = World::new(&options.world, clock::now()).context("--app")?;
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;

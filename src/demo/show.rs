@@ -14,10 +14,11 @@ use super::materials::Materials;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;
+use crate::clock;
 use crate::kafka::client::topic_reader::ReadRecord;
+use crate::simulator::SharedWorld;
 use crate::simulator::fact_key::{published_key, shown_key};
 use crate::simulator::ledger::Ledger;
-use crate::simulator::{SharedWorld, wall_clock};
 
 const TOTALS_EVERY: Duration = Duration::from_secs(5);
 
@@ -74,7 +75,7 @@ impl Show {
 
     /// Whether the upstream has shown all there is, as many facts have arrived, and every request has a reply.
     pub fn is_settled(&self) -> bool {
-        let settlement = self.sources.world.with(|world| world.settlement(wall_clock(), None));
+        let settlement = self.sources.world.with(|world| world.settlement(clock::now(), None));
         let answered = self.sources.asked.is_empty() && self.materials.answered() == self.materials.asked();
         settlement.settled && self.published >= settlement.shown && answered
     }
@@ -121,7 +122,7 @@ impl Show {
     }
 
     fn print_totals(&mut self) -> anyhow::Result<()> {
-        let shown = self.sources.world.with(|world| world.settlement(wall_clock(), None)).shown;
+        let shown = self.sources.world.with(|world| world.settlement(clock::now(), None)).shown;
         self.screen.totals(self.began.elapsed(), shown, &self.materials).context("stdout")
     }
 }

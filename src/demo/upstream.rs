@@ -7,9 +7,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::model::time::UnixTime;
 use crate::simulator::faults::{FaultRate, InjectedFault};
-use crate::simulator::{SharedWorld, World, WorldOptions, serve, wall_clock};
+use crate::simulator::{SharedWorld, World, WorldOptions, serve};
 
 /// A few facts a second among all promoters, each with a short past.
 const PROMOTERS: u32 = 20;
@@ -39,7 +40,7 @@ pub struct Upstream {
 impl Upstream {
     /// Listens on a free port of the loopback.
     pub async fn start(seed: u64) -> anyhow::Result<Upstream> {
-        let start = wall_clock();
+        let start = clock::now();
         let options = options(seed);
         let world = World::new(&options, start).context("the simulated world")?;
         let asked_promoters = world.liveliest(ASKED_PROMOTERS);
@@ -61,7 +62,7 @@ impl Upstream {
 
     /// From now on nothing new appears and nothing goes wrong.
     pub fn stand_still(&self) {
-        self.world.with(|world| world.stand_still(wall_clock()));
+        self.world.with(|world| world.stand_still(clock::now()));
     }
 
     pub async fn stop(self) -> anyhow::Result<()> {

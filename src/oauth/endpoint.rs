@@ -1,6 +1,6 @@
 //! A token endpoint over real HTTP.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +14,7 @@ use super::answer::TokenResponse;
 use super::error::IssueFault;
 use super::login::ClientCredentials;
 use super::{BrokerToken, IssueError};
-use crate::model::time::UnixTime;
+use crate::clock;
 use crate::web::{self, BodyError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -78,8 +78,11 @@ impl Endpoint {
         let response = request.send().await.map_err(described)?;
         let date = web::date(response.headers()).unwrap_or_else(SystemTime::now);
         let retry_after = web::retry_after(response.headers(), date);
-        let answer =
-            TokenResponse { status: response.status().as_u16(), body: body(response).await?, date: unix(date) };
+        let answer = TokenResponse {
+            status: response.status().as_u16(),
+            body: body(response).await?,
+            date: clock::unix_millis(date).as_seconds(),
+        };
         Ok((answer, retry_after))
     }
 
@@ -103,11 +106,6 @@ async fn body(response: Response) -> Result<Vec<u8>, IssueFault> {
         BodyError::TooLarge => IssueFault::TooLarge { limit: BODY_BYTES_MAX },
         BodyError::Broken(error) => described(error),
     })
-}
-
-fn unix(time: SystemTime) -> UnixTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 fn described(error: reqwest::Error) -> IssueFault {

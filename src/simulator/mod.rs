@@ -52,7 +52,7 @@ mod truth;
 mod world;
 
 pub use exchange::{Delivery, SimRequest, SimResponse};
-pub use http::server::{SharedWorld, serve, wall_clock};
+pub use http::server::{SharedWorld, serve};
 pub use obstacles::faults;
 pub use options::WorldOptions;
 pub use pages::page::Receipt;

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::error::RegistryError;
+use crate::text;
 use crate::web::{self, BodyError};
 
 /// Far above an answer that repeats one of our schemas.
@@ -92,12 +93,10 @@ pub(super) fn cause(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer within the time limit".to_owned();
     }
-    bounded(&crate::text::innermost(&error))
+    bounded(&text::innermost(&error))
 }
 
 fn bounded(words: &str) -> String {
-    match words.char_indices().nth(WORDS_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
-    }
+    let kept = text::bounded(words, WORDS_CHARS_MAX);
+    if kept.len() < words.len() { format!("{kept}…") } else { words.to_owned() }
 }

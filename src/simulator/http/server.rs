@@ -19,7 +19,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::listener::{ConnectionCutter, CuttableListener};
-use crate::model::time::{UnixMillis, UnixTime};
+use crate::clock;
+use crate::model::time::UnixTime;
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
 use crate::simulator::world::World;
 use crate::simulator::world::stats::TruthPosition;
@@ -56,12 +57,6 @@ struct Served {
     shutdown: CancellationToken,
 }
 
-/// The wall clock, in milliseconds.
-pub fn wall_clock() -> UnixMillis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 /// Serves until the shutdown, then gives open connections a few seconds.
 ///
 /// # Errors
@@ -96,7 +91,7 @@ async fn upstream(
         Ok(request) => request,
         Err(status) => return status.into_response(),
     };
-    let answer = served.world.with(|world| world.answer(wall_clock(), &request));
+    let answer = served.world.with(|world| world.answer(clock::now(), &request));
     let wait = if answer.delivery == Delivery::Hang { HANG } else { answer.after };
     tokio::select! {
         () = tokio::time::sleep(wait) => {}
@@ -207,13 +202,13 @@ async fn truth(State(served): State<Served>, uri: Uri) -> Response {
 
 async fn settled(State(served): State<Served>, uri: Uri) -> Response {
     match from_parameter(&uri) {
-        Ok(from) => json(&served.world.with(|world| world.settlement(wall_clock(), from))),
+        Ok(from) => json(&served.world.with(|world| world.settlement(clock::now(), from))),
         Err(refusal) => refusal.into_response(),
     }
 }
 
 async fn stats(State(served): State<Served>) -> Response {
-    json(&served.world.with(|world| world.statistics(wall_clock())))
+    json(&served.world.with(|world| world.statistics(clock::now())))
 }
 
 fn json(value: &impl serde::Serialize) -> Response {

@@ -9,8 +9,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::START;
+use crate::clock;
 use crate::simulator::obstacles::faults::{FaultRate, InjectedFault};
-use crate::simulator::{SharedWorld, SimulatedTransport, World, WorldOptions, serve, wall_clock};
+use crate::simulator::{SharedWorld, SimulatedTransport, World, WorldOptions, serve};
 use crate::upstream::transport::{HttpRequest, Method, Transport, TransportError};
 
 struct Server {
@@ -25,7 +26,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();
-        let world = SharedWorld::new(World::new(options, wall_clock()).unwrap());
+        let world = SharedWorld::new(World::new(options, clock::now()).unwrap());
         let task = tokio::spawn(serve(listener, world, shutdown.clone()));
         Server { address, shutdown, task, client: reqwest::Client::new() }
     }
