@@ -33,8 +33,8 @@ fn begun(start: UnixTime) -> State {
 }
 
 fn touch_row(time: UnixTime) -> ReadRow {
-    let touch = Touch { openid: "u".into(), create_time: Some(time), ..Touch::default() };
-    ReadRow { raw: b"{}".as_slice().into(), content: Ok(Row::Touch(touch)) }
+    let touch = Touch { openid: "u".into(), ..Touch::default() };
+    ReadRow { raw: b"{}".as_slice().into(), content: Ok(Row::Touch(time, touch)) }
 }
 
 fn order_row(paid: UnixTime, refunded: Option<UnixTime>) -> ReadRow {
@@ -42,6 +42,7 @@ fn order_row(paid: UnixTime, refunded: Option<UnixTime>) -> ReadRow {
         mch_id: "m".into(),
         trade_no: "t".into(),
         out_trade_no: None,
+        create_time: None,
         status_code: if refunded.is_some() { 2 } else { 1 },
         paid_amount: 100,
         paid_time: paid,

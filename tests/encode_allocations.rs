@@ -53,24 +53,20 @@ fn the_count_sees_an_allocation() {
 #[test]
 fn a_record_is_encoded_without_an_allocation() {
     let promoter = Promoter::new(&AppId::new("wx0123456789abcdef").unwrap(), "oABC").unwrap();
-    let touch = Touch {
-        openid: "oUSER".into(),
-        create_time: Some(UnixTime(1_668_614_400)),
-        path: Some("pages/index".into()),
-        scene: Some(1007),
-        ..Touch::default()
-    };
+    let touch =
+        Touch { openid: "oUSER".into(), path: Some("pages/index".into()), scene: Some(1007), ..Touch::default() };
     let payment = Payment {
         mch_id: "1230000109".into(),
         trade_no: "4200001".into(),
         out_trade_no: Some("A1".into()),
+        create_time: Some(UnixTime(1_668_614_400)),
         status_code: 2,
         paid_amount: 990,
         paid_time: UnixTime(1_668_614_400),
         refunded_time: Some(UnixTime(1_668_700_800)),
     };
     let facts = [
-        Fact::touch(&promoter, touch.clone(), Box::default()).unwrap(),
+        Fact::touch(&promoter, UnixTime(1_668_614_400), touch.clone(), Box::default()),
         Fact::refunded(&promoter, touch, payment, Box::default()),
     ];
     let now = UnixMillis(1_668_800_000_000);

@@ -15,7 +15,6 @@ mod upstream;
 use std::collections::BTreeMap;
 
 use connector::{Connector, LATENESS, PollStep};
-use promoter_connector::model::row::Row;
 use promoter_connector::model::time::UnixTime;
 use proptest::prelude::*;
 use upstream::{DAY, HOUR, Listed, RefundPlan, START, Shown, Told, Upstream, Zone, order, refund, touch};
@@ -49,7 +48,7 @@ fn touches() -> impl Strategy<Value = Vec<Shown>> {
         let mut rows = Vec::new();
         for (number, (offset, delay, kind)) in touches.into_iter().enumerate() {
             let time = START.0 + offset;
-            let shown = Shown { readable: kind != 0, ..Shown::new(time + delay, Row::Touch(touch(number, time))) };
+            let shown = Shown { readable: kind != 0, ..Shown::new(time + delay, touch(number, time)) };
             if kind == 1 {
                 rows.push(shown.clone());
             }

@@ -329,9 +329,12 @@ fn judge(outcome: &Outcome) -> Result<usize, String> {
     // A refund whose time is told later is one, published with it or without it.
     let told_later: HashSet<_> = outcome.shown.iter().filter(|shown| shown.told_later).map(expected_key).collect();
     for event in &durable.events {
-        let without_time = key(&event.promoter, &untimed(event.fact.content.clone()));
+        let without_time = key(&event.promoter, event.fact.time, &untimed(event.fact.content.clone()));
         let is_one_of_them = told_later.contains(&without_time);
-        ledger.publish(if is_one_of_them { without_time } else { key(&event.promoter, &event.fact.content) });
+        ledger.publish(match is_one_of_them {
+            true => without_time,
+            false => key(&event.promoter, event.fact.time, &event.fact.content),
+        });
     }
     for letter in &durable.dead_letters {
         let promoter = letter.promoter.as_ref().unwrap();
@@ -355,13 +358,13 @@ fn may_be_history(shown: &Shown, from: UnixTime) -> bool {
 
 fn expected_key(shown: &Shown) -> String {
     let content = match &shown.content {
-        ShownContent::Touch(touch) => FactContent::Touch(touch.clone()),
+        ShownContent::Touch(_, touch) => FactContent::Touch(touch.clone()),
         ShownContent::Order { status, touch, payment } => {
             FactContent::Order { status: *status, touch: touch.clone(), payment: payment.clone() }
         }
         ShownContent::DeadRow(raw) => return format!("{} dead {}", shown.promoter, String::from_utf8_lossy(raw)),
     };
-    key(&shown.promoter, &if shown.told_later { untimed(content) } else { content })
+    key(&shown.promoter, shown.time, &if shown.told_later { untimed(content) } else { content })
 }
 
 fn untimed(content: FactContent) -> FactContent {
@@ -373,11 +376,12 @@ fn untimed(content: FactContent) -> FactContent {
     }
 }
 
-/// Everything but what the merchant may edit: a field that is new is compared without another word.
-fn key(promoter: &Promoter, content: &FactContent) -> String {
+/// Everything but what the merchant may edit: a field that is new is compared without another word. An order carries its times
+/// itself, a touch is its fact's.
+fn key(promoter: &Promoter, time: UnixTime, content: &FactContent) -> String {
     let lasting = |touch: &Touch| Touch { role_id: None, retail_id: None, extra_info: None, ..touch.clone() };
     match content {
-        FactContent::Touch(touch) => format!("{promoter} {:?}", lasting(touch)),
+        FactContent::Touch(touch) => format!("{promoter} {time:?} {:?}", lasting(touch)),
         FactContent::Order { status, touch, payment } => {
             format!("{promoter} {status:?} {:?} {payment:?}", lasting(touch))
         }

@@ -140,7 +140,7 @@ impl<'a> OrderRecord<'a> {
             retail_id: touch.retail_id.as_deref(),
             extra_info: touch.extra_info.as_deref(),
             openid: &touch.openid,
-            create_time: touch.create_time.map(millis),
+            create_time: payment.create_time.map(millis),
             path: touch.path.as_deref(),
             scene: touch.scene,
             share_extra_info: touch.share_extra_info.as_deref(),

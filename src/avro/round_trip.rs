@@ -40,9 +40,8 @@ fn promoter() -> impl Strategy<Value = Promoter> {
 fn touch() -> impl Strategy<Value = Touch> {
     let merchant = (any::<Option<i64>>(), prop::option::of(text()), prop::option::of(text()));
     let way = (prop::option::of(text()), any::<Option<i64>>(), prop::option::of(text()));
-    (text(), prop::option::of(time()), merchant, way).prop_map(|(openid, create_time, merchant, way)| Touch {
+    (text(), merchant, way).prop_map(|(openid, merchant, way)| Touch {
         openid,
-        create_time,
         path: way.0,
         scene: way.1,
         share_extra_info: way.2,
@@ -54,11 +53,13 @@ fn touch() -> impl Strategy<Value = Touch> {
 
 fn payment() -> impl Strategy<Value = Payment> {
     let numbers = (text(), text(), prop::option::of(text()));
-    (numbers, any::<i64>(), any::<i64>(), time(), prop::option::of(time())).prop_map(
-        |(numbers, status_code, paid_amount, paid_time, refunded_time)| Payment {
+    let times = (prop::option::of(time()), time(), prop::option::of(time()));
+    (numbers, any::<i64>(), any::<i64>(), times).prop_map(
+        |(numbers, status_code, paid_amount, (create_time, paid_time, refunded_time))| Payment {
             mch_id: numbers.0,
             trade_no: numbers.1,
             out_trade_no: numbers.2,
+            create_time,
             status_code,
             paid_amount,
             paid_time,
@@ -70,10 +71,7 @@ fn payment() -> impl Strategy<Value = Payment> {
 type MakeFact = fn(&Promoter, Touch, Payment, Box<[u8]>) -> Fact;
 
 fn fact() -> impl Strategy<Value = (Promoter, Fact)> {
-    let touched: MakeFact = |promoter, touch, payment, raw| {
-        let touch = Touch { create_time: touch.create_time.or(Some(payment.paid_time)), ..touch };
-        Fact::touch(promoter, touch, raw).expect("create_time is there")
-    };
+    let touched: MakeFact = |promoter, touch, payment, raw| Fact::touch(promoter, payment.paid_time, touch, raw);
     let make = prop::sample::select(vec![touched, Fact::paid, Fact::refunded, Fact::unknown]);
     (promoter(), touch(), payment(), make).prop_map(|(promoter, touch, payment, make)| {
         let fact = make(&promoter, touch, payment, Box::default());
@@ -132,7 +130,7 @@ fn optional_string(text: &Option<String>) -> Value {
 fn expected_of_fact(promoter: &Promoter, fact: &Fact, observed_at: i64) -> Vec<(&'static str, Value)> {
     let (touch, create_time) = match &fact.content {
         FactContent::Touch(touch) => (touch, millis(fact.time)),
-        FactContent::Order { touch, .. } => (touch, optional(touch.create_time.map(millis))),
+        FactContent::Order { touch, payment, .. } => (touch, optional(payment.create_time.map(millis))),
     };
     let mut fields = vec![
         ("event_id", string(&fact.id.to_string())),

@@ -156,7 +156,6 @@ mod tests {
     fn touch() -> Touch {
         Touch {
             openid: "u".into(),
-            create_time: Some(MIDNIGHT),
             path: Some("pages/\u{1b}[2J".into()),
             scene: Some(1047),
             share_extra_info: Some("poster\r-1".into()),
@@ -169,6 +168,7 @@ mod tests {
             mch_id: "m".into(),
             trade_no: "t".into(),
             out_trade_no: None,
+            create_time: None,
             status_code,
             paid_amount: 1205,
             paid_time: MIDNIGHT.plus(61),
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_touch_tells_where_it_came_from_without_what_a_terminal_would_obey() {
-        let fact = Fact::touch(&promoter(), touch(), Box::default()).unwrap();
+        let fact = Fact::touch(&promoter(), MIDNIGHT, touch(), Box::default());
         let words = "touch pages/·[2J scene 1047 share_extra_info poster·-1";
         assert_eq!(line(&fact), ("00:00:00".into(), words.into()));
     }

@@ -118,9 +118,8 @@ mod tests {
     fn touch(promoter: &str, path: &str, info: &str) -> Decoded {
         let promoter = Promoter::from_key(promoter).unwrap();
         let [path, share_extra_info] = [path, info].map(|text| Some(text.to_owned()));
-        let touch =
-            Touch { openid: "u".into(), create_time: Some(UnixTime(1)), path, share_extra_info, ..Touch::default() };
-        let fact = Fact::touch(&promoter, touch, Box::default()).unwrap();
+        let touch = Touch { openid: "u".into(), path, share_extra_info, ..Touch::default() };
+        let fact = Fact::touch(&promoter, UnixTime(1), touch, Box::default());
         let (encoders, mut bytes) = (Encoders::new(Framings::SINGLE_OBJECT), Vec::new());
         encoders.fact(&fact, &promoter, IdKind::OpenId, UnixMillis(0), &mut bytes).unwrap();
         Decoder::new([]).decode(&bytes).unwrap()

@@ -64,13 +64,10 @@ pub enum OrderStatus {
 /// What a fact tells beside its identity and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FactContent {
+    /// The fact's time is its `create_time`.
     Touch(Touch),
     /// `payment` is as the event shows it: `status_code` and `refunded_time` fit `status`.
-    Order {
-        status: OrderStatus,
-        touch: Touch,
-        payment: Payment,
-    },
+    Order { status: OrderStatus, touch: Touch, payment: Payment },
 }
 
 /// One thing that happened, published once: a touch, a payment, a refund, or an order in an unknown status. A row of the
@@ -90,17 +87,16 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// A touch, or nothing where the row has no `create_time` (the reader has refused such a row already).
-    pub fn touch(promoter: &Promoter, touch: Touch, raw: Box<[u8]>) -> Option<Fact> {
-        let time = touch.create_time?;
+    /// The touch that a row of `getrelation` shows: the user entered at `create_time`.
+    pub fn touch(promoter: &Promoter, create_time: UnixTime, touch: Touch, raw: Box<[u8]>) -> Fact {
         let id = IdentityHasher::new("touch", promoter)
             .text(&touch.openid)
-            .number(time.0)
+            .number(create_time.0)
             .optional_text(touch.path.as_deref())
             .optional_number(touch.scene.filter(|scene| *scene != NO_SCENE))
             .optional_text(touch.share_extra_info.as_deref())
             .finish();
-        Some(Fact { id, time, memory: Feed::Touches, content: FactContent::Touch(touch), raw })
+        Fact { id, time: create_time, memory: Feed::Touches, content: FactContent::Touch(touch), raw }
     }
 
     /// The payment that a row of any status but an unknown one shows.
@@ -248,8 +244,8 @@ mod tests {
     fn a_touch_without_a_scene_is_the_same_as_one_of_scene_0() {
         let promoter = Promoter::from_key("wx1/oABC").unwrap();
         let id = |scene| {
-            let touch = Touch { openid: "u".into(), create_time: Some(UnixTime(1)), scene, ..Touch::default() };
-            Fact::touch(&promoter, touch, Box::default()).unwrap().id
+            let touch = Touch { openid: "u".into(), scene, ..Touch::default() };
+            Fact::touch(&promoter, UnixTime(1), touch, Box::default()).id
         };
         assert_eq!(id(None), id(Some(0)));
         assert_ne!(id(None), id(Some(1)));
@@ -259,24 +255,20 @@ mod tests {
     #[test]
     fn ids_never_change() {
         let promoter = Promoter::from_key("wx1/oABC").unwrap();
-        let touch = Touch {
-            openid: "oUSER".into(),
-            create_time: Some(UnixTime(1_668_614_400)),
-            path: Some("pages/index".into()),
-            scene: Some(1007),
-            ..Touch::default()
-        };
+        let touch =
+            Touch { openid: "oUSER".into(), path: Some("pages/index".into()), scene: Some(1007), ..Touch::default() };
         let payment = Payment {
             mch_id: "1230000109".into(),
             trade_no: "4200001".into(),
             out_trade_no: None,
+            create_time: None,
             status_code: 2,
             paid_amount: 990,
             paid_time: UnixTime(1_668_614_400),
             refunded_time: Some(UnixTime(1_668_700_800)),
         };
         let ids = [
-            Fact::touch(&promoter, touch.clone(), Box::default()).unwrap().id,
+            Fact::touch(&promoter, UnixTime(1_668_614_400), touch.clone(), Box::default()).id,
             Fact::paid(&promoter, touch.clone(), payment.clone(), Box::default()).id,
             Fact::refunded(&promoter, touch.clone(), payment.clone(), Box::default()).id,
             Fact::unknown(&promoter, touch, payment, Box::default()).id,

@@ -84,10 +84,8 @@ impl PageFacts {
         };
         for ReadRow { raw, content } in rows {
             match content {
-                Ok(Row::Touch(touch)) => {
-                    if let Some(fact) = Fact::touch(promoter, touch, raw) {
-                        page_facts.see(scope, fact);
-                    }
+                Ok(Row::Touch(create_time, touch)) => {
+                    page_facts.see(scope, Fact::touch(promoter, create_time, touch, raw));
                 }
                 Ok(Row::Order(touch, payment)) => page_facts.read_order(scope, touch, payment, raw),
                 Err(fault) => page_facts.dead_rows.push(DeadRow {

@@ -3,13 +3,12 @@
 use super::time::UnixTime;
 
 /// What a row says about the promoter and the user who came through the promoter's material.
-/// Both kinds of rows carry it. Text that the upstream left empty is absent.
+/// Both kinds of rows carry it. Text that the upstream left empty is absent. *When* the user came stands beside it: a row
+/// of `getrelation` always says so ([`Row::Touch`]), one of `getorder` not always ([`Payment::create_time`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touch {
     /// The user. Never empty.
     pub openid: String,
-    /// When the user entered. Always there in a row of `getrelation`, not always in one of `getorder`.
-    pub create_time: Option<UnixTime>,
     pub path: Option<String>,
     /// An open list of numbers.
     pub scene: Option<i64>,
@@ -27,6 +26,8 @@ pub struct Payment {
     pub mch_id: String,
     pub trade_no: String,
     pub out_trade_no: Option<String>,
+    /// When the user entered through the material.
+    pub create_time: Option<UnixTime>,
     /// The upstream's code: 1 paid, 2 refund accepted; 0 where the row has none.
     pub status_code: i64,
     /// In fen, a hundredth of a yuan.
@@ -38,7 +39,8 @@ pub struct Payment {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
-    Touch(Touch),
+    /// With its `create_time`: when the user entered.
+    Touch(UnixTime, Touch),
     Order(Touch, Payment),
 }
 

@@ -32,7 +32,8 @@ pub struct Shown {
 /// What the event says. `role_id`, `retail_id` and `extra_info` are left out: they are the merchant's latest words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShownContent {
-    Touch(Touch),
+    /// With its `create_time`.
+    Touch(UnixTime, Touch),
     Order {
         status: OrderStatus,
         touch: Touch,
@@ -52,9 +53,9 @@ impl Shown {
             "first_shown": self.first_shown.0,
             "feeds": self.feeds.iter().map(|feed| feed.name()).collect::<Vec<_>>(),
         });
-        let (kind, touch) = match &self.content {
-            ShownContent::Touch(touch) => ("touch", touch),
-            ShownContent::Order { touch, .. } => ("order", touch),
+        let (kind, create_time, touch) = match &self.content {
+            ShownContent::Touch(create_time, touch) => ("touch", Some(*create_time), touch),
+            ShownContent::Order { touch, payment, .. } => ("order", payment.create_time, touch),
             ShownContent::DeadRow(raw) => {
                 line["kind"] = "dead_row".into();
                 line["raw_base64"] = STANDARD.encode(raw).into();
@@ -62,6 +63,7 @@ impl Shown {
             }
         };
         line["kind"] = kind.into();
+        line["create_time"] = create_time.map(|time| time.0).into();
         write_touch(&mut line, touch);
         if let ShownContent::Order { status, payment, .. } = &self.content {
             line["status"] = status_name(*status).into();
@@ -73,17 +75,17 @@ impl Shown {
 
 /// Names every field, so that a new one is told, or left out, on purpose.
 fn write_touch(line: &mut Value, touch: &Touch) {
-    let Touch { openid, create_time, path, scene, share_extra_info, role_id: _, retail_id: _, extra_info: _ } = touch;
+    let Touch { openid, path, scene, share_extra_info, role_id: _, retail_id: _, extra_info: _ } = touch;
     line["openid"] = openid.as_str().into();
-    line["create_time"] = create_time.map(|time| time.0).into();
     line["path"] = path.as_deref().into();
     line["scene"] = (*scene).into();
     line["share_extra_info"] = share_extra_info.as_deref().into();
 }
 
-/// Names every field, too.
+/// Names every field, too. `create_time` is told of a touch as well.
 fn write_payment(line: &mut Value, payment: &Payment) {
-    let Payment { mch_id, trade_no, out_trade_no, status_code, paid_amount, paid_time, refunded_time } = payment;
+    let Payment { mch_id, trade_no, out_trade_no, create_time: _, status_code, paid_amount, paid_time, refunded_time } =
+        payment;
     line["mch_id"] = mch_id.as_str().into();
     line["trade_no"] = trade_no.as_str().into();
     line["out_trade_no"] = out_trade_no.as_deref().into();
@@ -128,7 +130,7 @@ impl PromoterTruth<'_> {
         let detail = self.drawer().touch(self.promoter, index);
         let content = match detail.defect {
             Some(_) => self.dead(RowRef::Touch(index)),
-            None => ShownContent::Touch(touch(&detail, Some(time))),
+            None => ShownContent::Touch(time, touch(&detail)),
         };
         Some(self.shown(time, first_shown, vec![Feed::Touches], content))
     }
@@ -148,11 +150,12 @@ impl PromoterTruth<'_> {
             let dead = |at| self.shown(paid_time, at, vec![Feed::Orders], self.dead(RowRef::Paid(index)));
             return fact.shown.at().map(dead).into_iter().collect();
         }
-        let touch = touch(&detail.touch, detail.touch.has_create_time.then(|| paid_time.minus(detail.touch_before)));
+        let touch = touch(&detail.touch);
         let payment = Payment {
             mch_id: detail.mch_id,
             trade_no: detail.trade_no,
             out_trade_no: detail.out_trade_no,
+            create_time: detail.touch.has_create_time.then(|| paid_time.minus(detail.touch_before)),
             status_code: detail.unknown_status.unwrap_or(1),
             paid_amount: detail.paid_amount,
             paid_time,
@@ -200,11 +203,10 @@ fn dead_bytes(paging: &Paging, promoter: &SimPromoter, row: RowRef) -> Box<[u8]>
     raw.into_boxed_slice()
 }
 
-fn touch(detail: &TouchDetail, create_time: Option<UnixTime>) -> Touch {
+fn touch(detail: &TouchDetail) -> Touch {
     debug_assert!(detail.defect != Some(RowDefect::MissingOpenid), "dead rows are no facts");
     Touch {
         openid: detail.openid.clone(),
-        create_time,
         path: detail.path.clone(),
         scene: detail.scene,
         share_extra_info: detail.repaired_share_extra_info(),

@@ -148,24 +148,16 @@ impl<'a> RowFields<'a> {
     fn row(&mut self, asked: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
         self.settle_paid_time();
         let row = match asked.kind {
-            RowKind::Touch => {
-                let create_time = Some(self.required_time(Field::CreateTime, latest_now)?);
-                Row::Touch(Touch { create_time, ..self.touch()? })
-            }
-            RowKind::Order => {
-                let create_time = self.optional(Field::CreateTime, |value| time(value, latest_now));
-                Row::Order(Touch { create_time, ..self.touch()? }, self.payment(latest_now)?)
-            }
+            RowKind::Touch => Row::Touch(self.required_time(Field::CreateTime, latest_now)?, self.touch()?),
+            RowKind::Order => Row::Order(self.touch()?, self.payment(latest_now)?),
         };
         let names_another = self.values[Field::PromoterOpenid as usize].is_other_than(asked.promoter_id);
         Ok(ReadFields { row, unreadable: std::mem::take(&mut self.unreadable), names_another })
     }
 
-    /// All but its time, which only a row of `getrelation` has to have.
     fn touch(&mut self) -> Result<Touch, RowFault> {
         Ok(Touch {
             openid: self.required(Field::Openid, LooseValue::text)?,
-            create_time: None,
             path: self.optional(Field::Path, LooseValue::text),
             scene: self.optional(Field::Scene, LooseValue::integer),
             share_extra_info: self.optional(Field::ShareExtraInfo, LooseValue::text),
@@ -180,6 +172,7 @@ impl<'a> RowFields<'a> {
             mch_id: self.required(Field::MchId, LooseValue::text)?,
             trade_no: self.required(Field::TradeNo, LooseValue::text)?,
             out_trade_no: self.optional(Field::OutTradeNo, LooseValue::text),
+            create_time: self.optional(Field::CreateTime, |value| time(value, latest_now)),
             status_code: self.optional(Field::Status, LooseValue::integer).unwrap_or(0),
             paid_amount: self.required(Field::PaidAmount, LooseValue::integer)?,
             paid_time: self.required_time(Field::PaidTime, latest_now)?,

@@ -158,7 +158,7 @@ proptest! {
         number in any::<i64>(), limit in 300usize..4000, is_order in any::<bool>(),
     ) {
         let touch = Touch {
-            openid: "u".into(), create_time: Some(NOON), path: Some(path), scene: Some(number), role_id: Some(number),
+            openid: "u".into(), path: Some(path), scene: Some(number), role_id: Some(number),
             extra_info: extra.clone(), retail_id: extra.clone(), share_extra_info: extra,
         };
         let ReadRow { content: Ok(Row::Order(_, payment)), .. } = order_row(NOON, Some(NOON)) else { panic!() };
@@ -166,7 +166,7 @@ proptest! {
         let fact = if is_order {
             Fact::refunded(&promoter(), touch, payment, Box::default())
         } else {
-            Fact::touch(&promoter(), touch, Box::default()).unwrap()
+            Fact::touch(&promoter(), NOON, touch, Box::default())
         };
         let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis() };
         let writer = writer(limit, OldestAccepted::default());

@@ -20,6 +20,7 @@ use crate::harness::apicurio::Apicurio;
 use crate::harness::python::Python;
 
 const OBSERVED_AT: UnixMillis = UnixMillis(1_668_700_000_123);
+const CREATE_TIME: UnixTime = UnixTime(1_668_614_400);
 
 pub fn fastavro_finds_our_fingerprints(python: &Python) -> Result<(), String> {
     let ours = RecordKind::ALL.map(|kind| (kind.name().to_owned(), Json::from(kind.fingerprint().to_string())));
@@ -82,7 +83,6 @@ fn samples(framings: Framings, of_replies: Framing) -> Result<(Vec<Vec<u8>>, Vec
 fn full_touch() -> Touch {
     Touch {
         openid: "oUSER".into(),
-        create_time: Some(UnixTime(1_668_614_400)),
         path: Some("pages/index?a=1".into()),
         scene: Some(1007),
         share_extra_info: Some("海报 🎈".into()),
@@ -98,14 +98,21 @@ fn facts(promoter: &Promoter) -> Vec<(Fact, Json)> {
         mch_id: "1230000109".into(),
         trade_no: "4200001".into(),
         out_trade_no: Some("A-1".into()),
+        create_time: Some(CREATE_TIME),
         status_code: 2,
         paid_amount: i64::MAX,
         paid_time: UnixTime(1_668_614_401),
         refunded_time: Some(UnixTime(1_668_614_402)),
     };
-    let strange =
-        Payment { out_trade_no: None, status_code: 7, paid_amount: -1, refunded_time: None, ..payment.clone() };
-    let touched = Fact::touch(promoter, full_touch(), Box::default()).expect("create_time is there");
+    let strange = Payment {
+        out_trade_no: None,
+        create_time: None,
+        status_code: 7,
+        paid_amount: -1,
+        refunded_time: None,
+        ..payment.clone()
+    };
+    let touched = Fact::touch(promoter, CREATE_TIME, full_touch(), Box::default());
     let refunded = Fact::refunded(promoter, full_touch(), payment, Box::default());
     let unknown = Fact::unknown(promoter, bare, strange, Box::default());
     let about_user = |fact: &Fact| {

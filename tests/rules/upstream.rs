@@ -101,8 +101,12 @@ impl Shown {
     }
 }
 
-pub fn touch(number: usize, time: i64) -> Touch {
-    Touch { openid: format!("u{number}"), create_time: Some(UnixTime(time)), ..Touch::default() }
+pub fn touch(number: usize, time: i64) -> Row {
+    Row::Touch(UnixTime(time), user(number))
+}
+
+fn user(number: usize) -> Touch {
+    Touch { openid: format!("u{number}"), ..Touch::default() }
 }
 
 pub fn order(number: usize, paid: i64) -> Row {
@@ -110,12 +114,13 @@ pub fn order(number: usize, paid: i64) -> Row {
         mch_id: "m".into(),
         trade_no: format!("t{number}"),
         out_trade_no: None,
+        create_time: Some(UnixTime(paid)),
         status_code: 1,
         paid_amount: 1,
         paid_time: UnixTime(paid),
         refunded_time: None,
     };
-    Row::Order(touch(number, paid), payment)
+    Row::Order(user(number), payment)
 }
 
 /// One refund of an order.
@@ -208,9 +213,7 @@ impl Upstream {
 
     fn matches(&self, scope: Scope, shown: &Shown) -> bool {
         match (scope, &shown.row) {
-            (Scope::Touches { begin, end }, Row::Touch(touch)) => {
-                touch.create_time.is_some_and(|time| begin <= time && time <= end)
-            }
+            (Scope::Touches { begin, end }, Row::Touch(time, _)) => begin <= *time && *time <= end,
             (Scope::Day { day, .. }, Row::Order(_, payment)) => {
                 shown.listed.under(day, self.zone.day(payment.paid_time))
             }
@@ -225,7 +228,7 @@ impl Upstream {
         let mut facts = BTreeMap::new();
         for shown in self.rows.iter().filter(|shown| shown.readable) {
             let (name, time) = match &shown.row {
-                Row::Touch(touch) => (format!("touch {}", touch.openid), touch.create_time.unwrap()),
+                Row::Touch(time, touch) => (format!("touch {}", touch.openid), *time),
                 Row::Order(_, payment) => match payment.refunded_time {
                     Some(refunded) => (format!("refunds {}", payment.trade_no), refunded),
                     None => (format!("payment {}", payment.trade_no), payment.paid_time),

@@ -26,7 +26,7 @@ fn bare(touch: Touch) -> Touch {
 
 fn contents(row: Row, refunds_only: bool) -> Vec<ShownContent> {
     let (touch, payment) = match row {
-        Row::Touch(touch) => return vec![ShownContent::Touch(bare(touch))],
+        Row::Touch(create_time, touch) => return vec![ShownContent::Touch(create_time, bare(touch))],
         Row::Order(touch, payment) => (bare(touch), payment),
     };
     let order = |status, payment| ShownContent::Order { status, touch: touch.clone(), payment };

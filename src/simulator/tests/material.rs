@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, START};
 use crate::model::row::Touch;
+use crate::model::time::UnixTime;
 use crate::simulator::obstacles::faults::Level;
 use crate::simulator::options::Bounds;
 use crate::simulator::{Shown, ShownContent, WorldOptions};
@@ -31,10 +32,12 @@ fn options(seed: u64) -> WorldOptions {
     }
 }
 
-fn touches(client: &mut Client, promoter: &str) -> Vec<Touch> {
+fn touches(client: &mut Client, promoter: &str) -> Vec<(UnixTime, Touch)> {
     client.touches(promoter, START.as_seconds().0 - 600);
     let of_promoter = |shown: Shown| match shown.content {
-        ShownContent::Touch(touch) if shown.promoter.promoter_id() == promoter => Some(touch),
+        ShownContent::Touch(create_time, touch) if shown.promoter.promoter_id() == promoter => {
+            Some((create_time, touch))
+        }
         _ => None,
     };
     client.world.truth().into_iter().filter_map(of_promoter).collect()
@@ -58,11 +61,12 @@ fn some_later_touches_of_the_promoter_come_from_the_material_and_nothing_else_ch
         }
         from_material += 1;
         let info = Some("poster-1".to_owned());
-        let expected = Touch { path: Some("pages/spring".into()), share_extra_info: info, ..plain.clone() };
-        assert_eq!(*touch, expected);
-        assert!(touch.create_time > Some(START.as_seconds()), "it came before the material: {touch:?}");
+        let (create_time, plain) = plain.clone();
+        let expected = Touch { path: Some("pages/spring".into()), share_extra_info: info, ..plain };
+        assert_eq!(*touch, (create_time, expected));
+        assert!(create_time > START.as_seconds(), "it came before the material: {touch:?}");
     }
-    let later = plain.iter().filter(|touch| touch.create_time > Some(START.as_seconds())).count();
+    let later = plain.iter().filter(|(create_time, _)| *create_time > START.as_seconds()).count();
     assert!(from_material > later / 4 && from_material < later, "{from_material} of {later}");
 }
 
@@ -72,7 +76,7 @@ fn material_without_extra_info_gives_its_path_alone() {
     let promoter = client.world.liveliest(1).remove(0);
     assert_eq!(client.errcode(MATERIAL, &json!({"openid": promoter, "path": "pages/bare"})), 0);
     client.pass(600);
-    let touches = touches(&mut client, &promoter);
+    let touches: Vec<_> = touches(&mut client, &promoter).into_iter().map(|(_, touch)| touch).collect();
     let from_material = |touch: &&Touch| touch.path.as_deref() == Some("pages/bare");
     assert!(touches.iter().filter(from_material).count() > 5);
     assert!(touches.iter().filter(from_material).all(|touch| touch.share_extra_info.is_none()));
@@ -122,7 +126,7 @@ fn touches_can_be_asked_for_by_the_path_of_the_material() {
     ask(&mut client, &promoter, "pages/spring", "poster-1");
     client.pass(600);
     let all = touches(&mut client, &promoter);
-    let expected = all.iter().filter(|touch| touch.path.as_deref() == Some("pages/spring")).count();
+    let expected = all.iter().filter(|(_, touch)| touch.path.as_deref() == Some("pages/spring")).count();
     let pages = client.pages("/promoter/getrelation", &json!({"openid": promoter, "path": "pages/spring"}));
     let rows: Vec<_> = pages.iter().flat_map(|page| &page.rows).collect();
     assert_eq!(rows.len(), expected);

@@ -59,7 +59,7 @@ fn what_did_not_arrive_was_not_shown() {
     let answer = client.post("/promoter/getrelation", &serde_json::json!({"openid": promoter}));
     assert!(client.world.truth().is_empty());
     client.world.delivered(answer.receipt);
-    assert_eq!(client.world.truth().iter().filter(|line| matches!(line.content, ShownContent::Touch(_))).count(), 50);
+    assert_eq!(client.world.truth().iter().filter(|line| matches!(line.content, ShownContent::Touch(..))).count(), 50);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn read_touch(text: &str) -> Result<ReadFields, RowFault> {
 
 fn touch(text: &str) -> Result<Touch, RowFault> {
     match read_touch(text)?.row {
-        Row::Touch(touch) => Ok(touch),
+        Row::Touch(_, touch) => Ok(touch),
         Row::Order(..) => panic!("a row of getrelation became an order"),
     }
 }
@@ -30,7 +30,7 @@ fn read_order(more: &str) -> Result<ReadFields, RowFault> {
 fn payment(more: &str) -> Result<Payment, RowFault> {
     match read_order(more)?.row {
         Row::Order(_, payment) => Ok(payment),
-        Row::Touch(_) => panic!("a row of getorder became a touch"),
+        Row::Touch(..) => panic!("a row of getorder became a touch"),
     }
 }
 
@@ -98,9 +98,10 @@ fn names_are_recognised_through_escapes() {
 
 #[test]
 fn empty_text_is_absent_and_numbers_and_texts_change_places() {
-    let row = touch(r#"{"openid":12345678901234567890123,"create_time":"1600000000","path":"","scene":"1007","retail_id":4.0,"role_id":1.0,"extra_info":true}"#).unwrap();
+    let read = read_touch(r#"{"openid":12345678901234567890123,"create_time":"1600000000","path":"","scene":"1007","retail_id":4.0,"role_id":1.0,"extra_info":true}"#).unwrap();
+    let Row::Touch(create_time, row) = read.row else { panic!("no touch") };
     assert_eq!(row.openid, "12345678901234567890123");
-    assert_eq!(row.create_time, Some(UnixTime(T)));
+    assert_eq!(create_time, UnixTime(T));
     assert_eq!((row.path, row.scene), (None, Some(1007)));
     assert_eq!((row.retail_id.as_deref(), row.role_id), (Some("4.0"), Some(1)));
     assert_eq!(row.extra_info.as_deref(), Some("true"));
@@ -142,13 +143,13 @@ fn a_needed_value_of_the_wrong_kind_names_the_field() {
 fn an_optional_field_that_cannot_be_read_is_absent_and_named() {
     let odd = r#""scene":"x","path":["a"],"role_id":18446744073709551615,"retail_id":{},"extra_info":[],"share_extra_info":{}"#;
     let read = read_touch(&format!(r#"{{"openid":"u","create_time":{T},{odd}}}"#)).unwrap();
-    let Row::Touch(row) = read.row else { panic!("no touch") };
-    assert_eq!(row, Touch { openid: "u".into(), create_time: Some(UnixTime(T)), ..Touch::default() });
+    let Row::Touch(create_time, row) = read.row else { panic!("no touch") };
+    assert_eq!((create_time, row), (UnixTime(T), Touch { openid: "u".into(), ..Touch::default() }));
     assert_eq!(read.unreadable, ["path", "scene", "share_extra_info", "role_id", "retail_id", "extra_info"]);
     let odd = r#","status":"paid","out_trade_no":[1],"create_time":"soon","refunded_time":{}"#;
     let read = read_order(&format!(r#","paid_time":{T}{odd}"#)).unwrap();
-    let Row::Order(touch, payment) = read.row else { panic!("no order") };
-    assert_eq!((touch.create_time, payment.out_trade_no, payment.refunded_time), (None, None, None));
+    let Row::Order(_, payment) = read.row else { panic!("no order") };
+    assert_eq!((payment.create_time, payment.out_trade_no, payment.refunded_time), (None, None, None));
     assert_eq!((payment.status_code, read.unreadable.len()), (0, 4));
 }
 
@@ -198,7 +199,7 @@ fn what_is_no_object_or_no_json_says_so() {
 fn a_row_with_broken_bytes_is_read_with_replacements() {
     let raw = b"{\"openid\":\"u\xff\",\"create_time\":1600000000,\"path\":\"a\nb\",\"extra_info\":\"\\ud83d\"}";
     let read = read_row(raw, asked(RowKind::Touch), NOW).unwrap();
-    let Row::Touch(row) = read.row else { panic!("the row was lost") };
+    let Row::Touch(_, row) = read.row else { panic!("the row was lost") };
     assert_eq!(row.openid, "u\u{FFFD}");
     assert_eq!(row.path.as_deref(), Some("a\nb"));
     assert_eq!(row.extra_info.as_deref(), Some("\u{FFFD}"));

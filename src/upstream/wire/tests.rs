@@ -24,7 +24,7 @@ fn fault(body: impl AsRef<[u8]>) -> PageFault {
 
 fn openids(page: &RowPage) -> Vec<String> {
     let openid = |row: &ReadRow| match &row.content {
-        Ok(Row::Touch(touch) | Row::Order(touch, _)) => touch.openid.clone(),
+        Ok(Row::Touch(_, touch) | Row::Order(touch, _)) => touch.openid.clone(),
         Err(fault) => format!("!{}", fault.reason),
     };
     page.rows.iter().map(openid).collect()
@@ -46,8 +46,8 @@ fn the_official_sample_of_touches_is_read() {
     assert_eq!((page.total_cnt, page.start_id.as_deref()), (Some(2), Some("2")));
     assert_eq!(page.rows.len(), 2);
     for row in &page.rows {
-        let Ok(Row::Touch(touch)) = &row.content else { panic!("{row:?}") };
-        assert_eq!(touch.create_time, Some(UnixTime(1_668_667_349)));
+        let Ok(Row::Touch(create_time, touch)) = &row.content else { panic!("{row:?}") };
+        assert_eq!(*create_time, UnixTime(1_668_667_349));
         assert_eq!((touch.scene, touch.role_id, touch.path.as_deref()), (Some(1077), Some(1), Some("pages/xxxxx")));
     }
 }
