@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::cursor::Cursor;
 use super::feed::Feed;
-use super::scope::Scope;
+use super::scope::{Completion, Scope};
 use super::time::{Day, UnixTime};
 use open_days::{OpenDays, OpenRange};
 use windows::Windows;
@@ -30,8 +30,8 @@ pub struct PollSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pulled {
     pub scope: Scope,
-    /// Where the cursor stands now.
-    pub reached: UnixTime,
+    /// What its end has completed.
+    pub completion: Completion,
     /// "Now" when its first call was sent.
     pub as_of: UnixTime,
     pub pages: u32,
@@ -105,7 +105,7 @@ impl Pacing {
     /// Takes what a pull brought, and tells when the next turn comes.
     pub fn after(&mut self, pulled: Pulled, settings: PollSettings, clock: Duration) -> Duration {
         self.put_off = 0;
-        self.cursor.complete_before = self.cursor.complete_before.max(pulled.reached);
+        self.cursor.complete_before = self.cursor.complete_before.max(pulled.completion.reached);
         match pulled.scope {
             Scope::Touches { begin, end } => {
                 if self.windows.after(begin, end, pulled) {
@@ -128,7 +128,7 @@ impl Pacing {
                 if day >= Day::in_beijing(pulled.as_of) {
                     self.adapt_interval(pulled.digest, settings);
                 }
-                self.days.read(day, &self.cursor, settings.lateness, pulled.as_of, clock);
+                self.days.read(day, pulled.completion.settles, &self.cursor, clock);
                 self.days.due(self.open(settings, pulled.as_of)).max(clock)
             }
         }

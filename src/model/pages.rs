@@ -103,12 +103,12 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Takes a page. `completes` is whether the end of the pull lets the cursor pass anything.
+    /// Takes a page. `settles` is whether the end of the pull lets the cursor pass anything, now or later.
     pub fn take(
         &mut self,
         head: PageHead,
         rows: impl Iterator<Item = RowOnPage>,
-        completes: bool,
+        settles: bool,
     ) -> Result<AfterPage, PagesFault> {
         self.pages += 1;
         self.rows_read += head.count as u64;
@@ -117,7 +117,7 @@ impl Pages {
         let repeats = start_id.as_ref().is_some_and(|start_id| self.start_ids.contains(start_id));
         match next_page(total_cnt, start_id, count) {
             // The page behind the last one may give the last `start_id` back.
-            Some(_) if repeats && count == 0 => self.end(completes),
+            Some(_) if repeats && count == 0 => self.end(settles),
             Some(start_id) if repeats => Err(PagesFault::StartIdRepeats(shortened(start_id))),
             Some(_) if self.start_ids.len() + 1 >= PAGES_MAX => Err(PagesFault::WithoutEnd),
             Some(start_id) => {
@@ -129,7 +129,7 @@ impl Pages {
                 Some(total) if self.start_ids.is_empty() && count == 0 && total > 0 => {
                     Err(PagesFault::RowsMissing(total))
                 }
-                _ => self.end(completes),
+                _ => self.end(settles),
             },
         }
     }
@@ -156,9 +156,9 @@ impl Pages {
         }
     }
 
-    fn end(&mut self, completes: bool) -> Result<AfterPage, PagesFault> {
+    fn end(&mut self, settles: bool) -> Result<AfterPage, PagesFault> {
         self.readings += 1;
-        if !(completes && self.moved) {
+        if !(settles && self.moved) {
             return Ok(AfterPage::End);
         }
         if self.readings >= READINGS_MAX {
@@ -369,15 +369,15 @@ mod tests {
 
     #[test]
     fn a_first_reading_whose_rows_moved_may_have_missed_the_only_row_that_the_cursor_passes() {
-        for (completes, next) in [(true, AfterPage::Again), (false, AfterPage::End)] {
+        for (settles, next) in [(true, AfterPage::Again), (false, AfterPage::End)] {
             let mut pages = Pages::default();
             let head = |start_id: Option<&str>| PageHead {
                 total_cnt: start_id.map(|_| PAGE_ROWS),
                 start_id: start_id.map(str::to_owned),
                 count: 2,
             };
-            pages.take(head(Some("x")), rows(&[1, 2], false), completes).unwrap();
-            assert_eq!(pages.take(head(None), rows(&[2, 3], false), completes), Ok(next));
+            pages.take(head(Some("x")), rows(&[1, 2], false), settles).unwrap();
+            assert_eq!(pages.take(head(None), rows(&[2, 3], false), settles), Ok(next));
         }
     }
 

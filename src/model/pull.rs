@@ -12,7 +12,7 @@ use super::page_facts::{Advance, ObservedFact, PageFacts, RefundsMet};
 use super::pages::{AfterPage, Names, PageHead, Pages, PagesFault, RowOnPage};
 use super::promoter::Promoter;
 use super::row::ReadRow;
-use super::scope::{Scope, closes};
+use super::scope::{Completion, Scope};
 use super::time::{Day, UnixMillis, UnixTime};
 
 /// What to pull.
@@ -102,10 +102,9 @@ impl Pull {
         self.got_ahead = true;
         let head = PageHead { total_cnt, start_id, count: rows.len() };
         let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
-        let reached = self.reached();
-        let completes = self.completes_something(reached);
-        page_facts.heads_for = reached;
-        let step = match self.pages.take(head, rows_of(&self.job, &page_facts, reached, completes), completes) {
+        let completion = self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of);
+        page_facts.heads_for = completion.reached;
+        let step = match self.pages.take(head, rows_of(&self.job, &page_facts, completion), completion.settles) {
             Ok(AfterPage::Page(start_id)) => {
                 self.start_id = Some(start_id);
                 Ok(PullStep::GoOn)
@@ -119,8 +118,8 @@ impl Pull {
                 Ok(PullStep::GoOn)
             }
             Ok(AfterPage::End) => {
-                page_facts.advance = Some(self.advance(reached));
-                Ok(PullStep::End(self.pulled(reached)))
+                page_facts.advance = Some(self.advance(completion.reached));
+                Ok(PullStep::End(self.pulled(completion)))
             }
             Err(fault) => Err(fault),
         };
@@ -134,18 +133,6 @@ impl Pull {
         self.start_id = None;
     }
 
-    /// Whether the end of the pull moves the cursor, or closes a day that the cursor passes together with those before it.
-    fn completes_something(&self, reached: UnixTime) -> bool {
-        match self.job.scope {
-            Scope::Day { day, .. } => closes(day, self.job.lateness, self.as_of),
-            _ => reached > self.job.cursor.complete_before,
-        }
-    }
-
-    fn reached(&self) -> UnixTime {
-        self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of)
-    }
-
     fn advance(&self, to: UnixTime) -> Advance {
         let met = |RefundsJob { lateness, ends_history }| RefundsMet {
             to: Scope::completes_refunds(to, lateness, self.as_of),
@@ -154,10 +141,10 @@ impl Pull {
         Advance { from: self.job.cursor.complete_before, to, refunds: self.job.refunds.map(met) }
     }
 
-    fn pulled(&self, reached: UnixTime) -> Pulled {
+    fn pulled(&self, completion: Completion) -> Pulled {
         Pulled {
             scope: self.job.scope,
-            reached,
+            completion,
             as_of: self.as_of,
             pages: self.pages.pages(),
             rows: self.pages.rows(),
@@ -200,18 +187,16 @@ impl Pull {
 fn rows_of(
     job: &PullJob,
     page_facts: &PageFacts,
-    reached: UnixTime,
-    completes: bool,
+    Completion { reached, settles }: Completion,
 ) -> impl Iterator<Item = RowOnPage> {
-    let passed = move |observed: &ObservedFact| completes && is_passed(job.scope, observed, reached);
+    let passed = move |observed: &ObservedFact| settles && is_passed(job.scope, observed, reached);
     let facts = page_facts.facts.iter().map(move |observed| RowOnPage {
         id: observed.fact.id,
         passed: passed(observed),
         names: names(job, observed),
     });
     // The time of an unreadable row is unknown.
-    let dead_rows =
-        page_facts.dead_rows.iter().map(move |row| RowOnPage { id: row.id, passed: completes, names: None });
+    let dead_rows = page_facts.dead_rows.iter().map(move |row| RowOnPage { id: row.id, passed: settles, names: None });
     facts.chain(dead_rows)
 }
 

@@ -32,6 +32,17 @@ pub enum Scope {
     Refunds,
 }
 
+/// What is complete once a scope was read to its end. The one place where a feed's lateness is weighed against the time at
+/// which a pull began: whoever comes later goes by this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Where the cursor of the scope's feed stands then; never before where it stood.
+    pub reached: UnixTime,
+    /// Whether anything is settled by it: the cursor moves, or a day has closed that the cursor passes together with those
+    /// before it.
+    pub settles: bool,
+}
+
 impl Scope {
     /// One day of orders, and no day after it is closed.
     pub fn day(day: Day) -> Scope {
@@ -46,21 +57,22 @@ impl Scope {
         }
     }
 
-    /// Where the cursor stands after this scope was read to its end; never before `cursor`.
+    /// What is complete after this scope was read to its end, where the feed stood at `cursor`.
     ///
     /// `lateness` is the feed's, in seconds. `as_of` is the earlier of the local clock and the upstream's when the first call was sent.
-    pub fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> UnixTime {
+    pub fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> Completion {
         let settled = as_of.minus(lateness);
+        let not_closing = first_day_not_closing(lateness, as_of);
         let reached = match self {
             Scope::Touches { begin, end } if begin <= cursor.complete_before => end.min(settled),
-            Scope::Day { day, until } if day == cursor.first_open_day() && closes(day, lateness, as_of) => {
-                until.beijing_start()
-            }
+            Scope::Day { day, until } if day == cursor.first_open_day() && day < not_closing => until.beijing_start(),
             Scope::Touches { .. } | Scope::Day { .. } => cursor.complete_before,
-            Scope::History { until } => until.min(first_day_not_closing(lateness, as_of)).beijing_start(),
+            Scope::History { until } => until.min(not_closing).beijing_start(),
             Scope::Refunds => settled,
         };
-        reached.max(cursor.complete_before)
+        let closes_day = matches!(self, Scope::Day { day, .. } if day < not_closing);
+        let reached = reached.max(cursor.complete_before);
+        Completion { reached, settles: closes_day || reached > cursor.complete_before }
     }
 
     /// Where the memory of refunds ends when nothing polls them and this scope of orders has moved the cursor of
@@ -72,12 +84,8 @@ impl Scope {
     }
 }
 
-/// Whether `day` is complete once it has been read at `as_of`.
-pub fn closes(day: Day, lateness: i64, as_of: UnixTime) -> bool {
-    day < first_day_not_closing(lateness, as_of)
-}
-
-/// The first day whose end, in UTC, lies less than the lateness before `as_of`.
+/// The first day whose end, in UTC, lies less than the lateness before `as_of`: those before it are complete once they have been
+/// read at `as_of`.
 pub fn first_day_not_closing(lateness: i64, as_of: UnixTime) -> Day {
     Day::in_utc(as_of.minus(lateness))
 }
@@ -99,9 +107,19 @@ mod tests {
         let cursor = cursor(yesterday.beijing_start());
         let scope = Scope::day(yesterday);
         let closing = EIGHT.plus(12 * HOUR);
-        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing), yesterday.beijing_end());
-        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing.minus(1)), cursor.complete_before);
-        assert_eq!(Scope::day(yesterday.next()).completes(&cursor, 12 * HOUR, closing), cursor.complete_before);
+        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing).reached, yesterday.beijing_end());
+        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing.minus(1)).reached, cursor.complete_before);
+        assert_eq!(Scope::day(yesterday.next()).completes(&cursor, 12 * HOUR, closing).reached, cursor.complete_before);
+    }
+
+    #[test]
+    fn a_day_that_closes_before_those_before_it_is_settled_and_the_cursor_stays() {
+        let day = Day::in_utc(EIGHT).previous();
+        let cursor = cursor(day.previous().beijing_start());
+        let completion = |as_of| Scope::day(day).completes(&cursor, HOUR, as_of);
+        let stays = |settles| Completion { reached: cursor.complete_before, settles };
+        assert_eq!(completion(EIGHT.plus(HOUR)), stays(true));
+        assert_eq!(completion(EIGHT.plus(HOUR - 1)), stays(false));
     }
 
     #[test]
@@ -110,7 +128,7 @@ mod tests {
         let until = day.next().next();
         let scope = Scope::Day { day, until };
         let cursor = cursor(day.beijing_start());
-        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(48 * HOUR)), until.beijing_start());
+        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(48 * HOUR)).reached, until.beijing_start());
     }
 
     #[test]
@@ -118,14 +136,14 @@ mod tests {
         let cursor = cursor(UnixTime::EARLIEST);
         let today = Day::in_utc(EIGHT);
         let scope = Scope::History { until: today };
-        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR)), today.beijing_start());
-        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR - 1)), today.previous().beijing_start());
+        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR)).reached, today.beijing_start());
+        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR - 1)).reached, today.previous().beijing_start());
     }
 
     #[test]
     fn a_window_that_begins_behind_the_cursor_moves_nothing() {
         let cursor = cursor(EIGHT);
         let scope = Scope::Touches { begin: EIGHT.plus(1), end: EIGHT.plus(HOUR) };
-        assert_eq!(scope.completes(&cursor, 600, EIGHT.plus(HOUR)), EIGHT);
+        assert_eq!(scope.completes(&cursor, 600, EIGHT.plus(HOUR)), Completion { reached: EIGHT, settles: false });
     }
 }

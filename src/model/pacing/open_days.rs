@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::cursor::Cursor;
-use crate::model::scope::{Scope, closes, first_day_not_closing};
+use crate::model::scope::{Scope, first_day_not_closing};
 use crate::model::time::{Day, UnixTime};
 
 use super::PollSettings;
@@ -78,10 +78,10 @@ impl OpenDays {
         self.due_first(open).1
     }
 
-    /// A day was read to its end, and the cursor stands where that has moved it.
-    pub fn read(&mut self, day: Day, cursor: &Cursor, lateness: i64, as_of: UnixTime, clock: Duration) {
+    /// A day was read to its end, which has closed it or not; the cursor stands where that has moved it.
+    pub fn read(&mut self, day: Day, is_closed: bool, cursor: &Cursor, clock: Duration) {
         self.asked.insert(day, RequestedDay { last: clock, read: true });
-        if closes(day, lateness, as_of) {
+        if is_closed {
             self.closed.insert(day);
         }
         let first = cursor.first_open_day();

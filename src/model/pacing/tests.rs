@@ -12,7 +12,12 @@ fn at(seconds: u64) -> Duration {
 }
 
 fn pulled(scope: Scope, digest: u64) -> Pulled {
-    Pulled { scope, reached: NOON.minus(600), as_of: NOON, pages: 1, rows: 1, digest }
+    Pulled { scope, completion: reached(NOON.minus(600)), as_of: NOON, pages: 1, rows: 1, digest }
+}
+
+/// The cursor stands there, and no day has closed.
+fn reached(reached: UnixTime) -> Completion {
+    Completion { reached, settles: false }
 }
 
 fn failed(scope: Scope, remedy: PollRemedy) -> Failed {
@@ -28,8 +33,8 @@ fn orders_behind(days: i64) -> Pacing {
 /// Asks for orders at noon, has them read, and tells the day that was asked for; nothing where it was no single day.
 fn read_orders(pacing: &mut Pacing, clock: Duration) -> Option<Day> {
     let scope = pacing.scope(Feed::Orders, ORDERS, NOON);
-    let reached = scope.completes(&pacing.cursor, ORDERS.lateness, NOON);
-    pacing.after(Pulled { reached, ..pulled(scope, 1) }, ORDERS, clock);
+    let completion = scope.completes(&pacing.cursor, ORDERS.lateness, NOON);
+    pacing.after(Pulled { completion, ..pulled(scope, 1) }, ORDERS, clock);
     match scope {
         Scope::Day { day, .. } => Some(day),
         _ => None,
@@ -53,7 +58,10 @@ fn slices_of_a_backfill_follow_each_other_without_a_pause_and_adapt() {
         let scope = pacing.scope(Feed::Touches, SETTINGS, NOON);
         let Scope::Touches { begin, end } = scope else { panic!("{scope:?}") };
         widths.push((end.0 - begin.0) / windows::SLICE_FIRST);
-        assert_eq!(pacing.after(Pulled { reached: end, pages, ..pulled(scope, 1) }, SETTINGS, at(5)), at(5));
+        assert_eq!(
+            pacing.after(Pulled { completion: reached(end), pages, ..pulled(scope, 1) }, SETTINGS, at(5)),
+            at(5)
+        );
     }
     assert_eq!(widths, [1, 2, 1]);
 }
@@ -63,7 +71,7 @@ fn of_the_open_days_today_is_read_often_and_the_others_at_the_idle_pace() {
     let today = Day::in_beijing(NOON);
     let yesterday = today.previous();
     let mut pacing = orders_behind(1);
-    let stays = |day| Pulled { reached: UnixTime(0), ..pulled(Scope::day(day), 1) };
+    let stays = |day| Pulled { completion: reached(UnixTime(0)), ..pulled(Scope::day(day), 1) };
     let scope = |pacing: &Pacing| pacing.scope(Feed::Orders, ORDERS, NOON);
     assert_eq!(scope(&pacing), Scope::day(yesterday));
     assert_eq!(pacing.after(stays(yesterday), ORDERS, at(10)), at(10));
@@ -131,7 +139,7 @@ fn what_is_put_off_again_and_again_is_asked_for_less_and_an_answer_begins_that_a
             pacing.after_failure(failed(scope, PollRemedy::Patience), SETTINGS, at(0));
         }
         let Scope::Touches { begin, end } = pacing.scope(Feed::Touches, SETTINGS, NOON) else { panic!("{scope:?}") };
-        pacing.after(Pulled { reached: begin, ..pulled(scope, 1) }, SETTINGS, at(0));
+        pacing.after(Pulled { completion: reached(begin), ..pulled(scope, 1) }, SETTINGS, at(0));
         (end.0 - begin.0) / HOUR
     };
     assert_eq!([widths(3), widths(3), widths(4)], [8, 8, 4]);

@@ -63,7 +63,7 @@ impl Windows {
     pub fn after(&mut self, begin: UnixTime, end: UnixTime, pulled: Pulled) -> bool {
         self.adapt(begin, pulled);
         let more = end < pulled.as_of;
-        self.read_to = (more && pulled.reached < end).then_some(end);
+        self.read_to = (more && pulled.completion.reached < end).then_some(end);
         more
     }
 
@@ -117,9 +117,9 @@ mod tests {
     fn read(windows: &mut Windows, cursor: &mut Cursor, rows: u64) -> i64 {
         let (begin, end) = window(windows, cursor);
         let scope = Scope::Touches { begin, end };
-        cursor.complete_before = scope.completes(cursor, LATENESS, NOON);
-        let reached = cursor.complete_before;
-        windows.after(begin, end, Pulled { scope, reached, as_of: NOON, pages: 1, rows, digest: 0 });
+        let completion = scope.completes(cursor, LATENESS, NOON);
+        cursor.complete_before = completion.reached;
+        windows.after(begin, end, Pulled { scope, completion, as_of: NOON, pages: 1, rows, digest: 0 });
         end.0 - begin.0
     }
 
@@ -182,11 +182,12 @@ mod tests {
                     read_to = cursor.complete_before;
                     continue;
                 }
-                let reached = scope.completes(&cursor, lateness, now);
+                let completion = scope.completes(&cursor, lateness, now);
+                let reached = completion.reached;
                 proptest::prop_assert!(cursor.complete_before <= reached && reached <= end.max(cursor.complete_before));
                 proptest::prop_assert!(reached <= now.minus(lateness).max(cursor.complete_before));
                 cursor.complete_before = reached;
-                windows.after(begin, end, Pulled { scope, reached, as_of: now, pages, rows, digest: 0 });
+                windows.after(begin, end, Pulled { scope, completion, as_of: now, pages, rows, digest: 0 });
                 read_to = end;
             }
         }
