@@ -5,6 +5,7 @@ use std::fmt;
 use super::feed::Feed;
 use super::promoter::Promoter;
 use super::time::UnixMillis;
+use crate::text;
 
 /// How many raw bytes a dead letter carries at most, so that it fits a topic of Kafka's default record size.
 pub const RAW_BYTES_MAX: usize = 512 * 1024;
@@ -94,7 +95,11 @@ impl DeadLetter {
         }
         if !self.detail.contains(CUT) {
             let hash = blake3::hash(&self.raw);
-            self.detail = format!("{}{CUT}{} bytes, blake3 {hash}", bounded(&self.detail), self.raw.len());
+            self.detail = format!(
+                "{}{CUT}{} bytes, blake3 {hash}",
+                text::bounded(&self.detail, DETAIL_CHARS_MAX),
+                self.raw.len()
+            );
         }
         self.raw = self.raw[..bytes_max].into();
         self
@@ -108,12 +113,8 @@ impl DeadLetter {
 
 /// Stands in the detail of a letter whose raw bytes are not all there.
 const CUT: &str = "; raw is cut, in full ";
-/// How many bytes of a detail are kept.
-const DETAIL_BYTES_MAX: usize = 1024;
-
-fn bounded(detail: &str) -> &str {
-    &detail[..detail.floor_char_boundary(DETAIL_BYTES_MAX)]
-}
+/// How many characters of a detail are kept beside it.
+const DETAIL_CHARS_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {

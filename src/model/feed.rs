@@ -128,6 +128,51 @@ impl fmt::Display for Interface {
     }
 }
 
+/// One value for each interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerInterface<T> {
+    pub get_relation: T,
+    pub get_order: T,
+    pub get_share_material: T,
+}
+
+impl<T> PerInterface<T> {
+    pub fn new(mut of: impl FnMut(Interface) -> T) -> PerInterface<T> {
+        PerInterface {
+            get_relation: of(Interface::GetRelation),
+            get_order: of(Interface::GetOrder),
+            get_share_material: of(Interface::GetShareMaterial),
+        }
+    }
+
+    /// In the order of [`Interface::ALL`].
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        [&self.get_relation, &self.get_order, &self.get_share_material].into_iter()
+    }
+}
+
+impl<T> Index<Interface> for PerInterface<T> {
+    type Output = T;
+
+    fn index(&self, interface: Interface) -> &T {
+        match interface {
+            Interface::GetRelation => &self.get_relation,
+            Interface::GetOrder => &self.get_order,
+            Interface::GetShareMaterial => &self.get_share_material,
+        }
+    }
+}
+
+impl<T> IndexMut<Interface> for PerInterface<T> {
+    fn index_mut(&mut self, interface: Interface) -> &mut T {
+        match interface {
+            Interface::GetRelation => &mut self.get_relation,
+            Interface::GetOrder => &mut self.get_order,
+            Interface::GetShareMaterial => &mut self.get_share_material,
+        }
+    }
+}
+
 /// Where a feed begins when nothing is known of it yet. Inclusive, by the fact's own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StartFrom {
@@ -186,6 +231,15 @@ mod tests {
             assert_eq!((all[feed], Feed::from_name(feed.name())), (feed, Some(feed)));
             assert!(Interface::ALL.contains(&feed.interface()), "{feed}");
         }
+    }
+
+    #[test]
+    fn every_interface_has_its_field_and_its_place() {
+        let all = PerInterface::new(|interface| interface);
+        let PerInterface { get_relation, get_order, get_share_material } = all;
+        assert_eq!([get_relation, get_order, get_share_material], Interface::ALL);
+        assert!(all.values().eq(&Interface::ALL));
+        assert!(Interface::ALL.into_iter().all(|interface| all[interface] == interface));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::collections::{HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::fact::FactId;
+use crate::text;
 
 /// How many rows the upstream puts on a page (official page).
 pub const PAGE_ROWS: i64 = 1000;
@@ -25,6 +26,8 @@ pub const PAGE_ROWS: i64 = 1000;
 pub const PAGES_MAX: usize = 1000;
 /// How often a pull with moving rows is read.
 pub const READINGS_MAX: u32 = 3;
+/// How many characters of a `start_id` stand in a log.
+const START_ID_CHARS_SHOWN: usize = 64;
 
 /// What is wrong with the pages: the pull fails, and nothing is advanced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +121,9 @@ impl Pages {
         match next_page(total_cnt, start_id, count) {
             // The page behind the last one may give the last `start_id` back.
             Some(_) if repeats && count == 0 => self.end(settles),
-            Some(start_id) if repeats => Err(PagesFault::StartIdRepeats(shortened(start_id))),
+            Some(start_id) if repeats => {
+                Err(PagesFault::StartIdRepeats(text::bounded(&start_id, START_ID_CHARS_SHOWN).to_owned()))
+            }
             Some(_) if self.start_ids.len() + 1 >= PAGES_MAX => Err(PagesFault::WithoutEnd),
             Some(start_id) => {
                 self.start_ids.insert(start_id.clone());
@@ -199,12 +204,6 @@ fn low_bits(id: FactId) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&id.0[..8]);
     u64::from_le_bytes(bytes)
-}
-
-/// A start_id as it may stand in a log.
-fn shortened(mut start_id: String) -> String {
-    start_id.truncate(start_id.floor_char_boundary(64));
-    start_id
 }
 
 #[cfg(test)]

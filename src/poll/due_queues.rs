@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::due_queue::{Admission, Begun, DueQueue, PollBounds, Reach};
-use crate::model::feed::Interface;
+use crate::model::feed::{Interface, PerInterface};
 use crate::upstream::breaker::Readiness;
 
 pub struct DueQueues<K> {
-    queues: [DueQueue<K>; Interface::ALL.len()],
+    queues: PerInterface<DueQueue<K>>,
     /// A poll has begun that is going to be the probe, unless somebody else is.
     probe_begun: bool,
     began: Instant,
@@ -24,20 +24,20 @@ impl<K> Index<Interface> for DueQueues<K> {
     type Output = DueQueue<K>;
 
     fn index(&self, interface: Interface) -> &DueQueue<K> {
-        &self.queues[interface as usize]
+        &self.queues[interface]
     }
 }
 
 impl<K> IndexMut<Interface> for DueQueues<K> {
     fn index_mut(&mut self, interface: Interface) -> &mut DueQueue<K> {
-        &mut self.queues[interface as usize]
+        &mut self.queues[interface]
     }
 }
 
 impl<K: Copy + Eq + Hash + Ord> DueQueues<K> {
     /// The bounds are those of each interface.
     pub fn new(bounds: PollBounds, began: Instant) -> DueQueues<K> {
-        DueQueues { queues: Interface::ALL.map(|_| DueQueue::new(bounds)), probe_begun: false, began }
+        DueQueues { queues: PerInterface::new(|_| DueQueue::new(bounds)), probe_begun: false, began }
     }
 
     /// Takes what has been due longest of all that may begin: a poll of it begins.
@@ -87,17 +87,17 @@ impl<K: Copy + Eq + Hash + Ord> DueQueues<K> {
     }
 
     pub fn polls(&self) -> usize {
-        self.queues.iter().map(DueQueue::polls).sum()
+        self.queues.values().map(DueQueue::polls).sum()
     }
 
     /// The one whose polls have come to nothing longest, and since when it is due.
     pub fn latest(&self) -> Option<(Duration, K)> {
-        self.queues.iter().filter_map(DueQueue::latest).min()
+        self.queues.values().filter_map(DueQueue::latest).min()
     }
 
     /// How many have been due for more than a minute, and were not polled to the end since.
     pub fn overdue(&self, clock: Duration) -> usize {
-        self.queues.iter().map(|queue| queue.overdue(clock)).sum()
+        self.queues.values().map(|queue| queue.overdue(clock)).sum()
     }
 }
 

@@ -116,7 +116,7 @@ impl Breakers {
             let OpenDetails { reason, cause, since } = breaker.details()?.clone();
             Some(OpenBreaker { interface, reason, cause, since })
         };
-        let interfaces = Interface::ALL.into_iter().filter_map(|one| of(Some(one), &set.interfaces[one as usize]));
+        let interfaces = Interface::ALL.into_iter().filter_map(|one| of(Some(one), &set.interfaces[one]));
         of(None, &set.app).into_iter().chain(interfaces).collect()
     }
 

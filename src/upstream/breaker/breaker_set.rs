@@ -29,36 +29,34 @@ use tokio::time::Instant;
 
 use super::refusals::{CallTarget, PromoterHash, PromoterOnly, RefusedCalls, narrowed};
 use super::state::{Breaker, CallNumber, OpenDetails, Readiness, Unanswered};
-use crate::model::feed::Interface;
+use crate::model::feed::{Interface, PerInterface};
 use crate::upstream::error::CallError;
 
 /// So long a probe is left to each of those whose turn comes before. They wait for the same moment, so it is only for them
 /// to be woken.
 pub(super) const TURN: Duration = Duration::from_millis(200);
 
-const INTERFACES: usize = Interface::ALL.len();
-
 #[derive(Default)]
 pub(super) struct BreakerSet {
     /// How many calls were sent so far.
     pub sent: CallNumber,
     pub app: Breaker,
-    pub interfaces: [Breaker; INTERFACES],
+    pub interfaces: PerInterface<Breaker>,
     pub app_refusals: RefusedCalls,
-    pub interface_refusals: [RefusedCalls; INTERFACES],
+    pub interface_refusals: PerInterface<RefusedCalls>,
     /// Interfaces that are told what stops an app, while others show that it is not stopped. Over when they are answered.
-    pub interface_only: [bool; INTERFACES],
+    pub interface_only: PerInterface<bool>,
     pub promoter_only: PromoterOnly,
-    pub unanswered: [Unanswered; INTERFACES],
+    pub unanswered: PerInterface<Unanswered>,
     pub unanswered_fetches: Unanswered,
     /// The latest token fetch that was counted as unanswered.
     pub unanswered_fetch: u64,
     pub rejections: Rejections,
     /// Whom anybody has wanted to call: nobody waits for the others.
-    wanted: [bool; INTERFACES],
+    wanted: PerInterface<bool>,
     /// How many probes of the app were sent so far, and which of them was an interface's latest.
     probes: u64,
-    latest_probe: [u64; INTERFACES],
+    latest_probe: PerInterface<u64>,
 }
 
 /// Tokens that were rejected, counted by the fetch that brought them: however many calls learn of one, it is one event.
@@ -80,7 +78,7 @@ pub(super) struct AppClosed {
 impl BreakerSet {
     /// Whether a call may be made: of this promoter, where he is known.
     pub fn readiness(&mut self, interface: Interface, promoter: Option<PromoterHash>, now: Instant) -> Readiness {
-        self.wanted[interface as usize] = true;
+        self.wanted[interface] = true;
         // He was refused: others who wait for the same come first.
         let was_refused = promoter.is_some_and(|promoter| self.was_refused((interface, promoter)));
         let patience = if was_refused { TURN } else { Duration::ZERO };
@@ -89,18 +87,18 @@ impl BreakerSet {
             Readiness::At(_) if is_suspicion && breaker.is_stopped() && checks(refusals) => Readiness::Check,
             readiness => readiness,
         };
-        let (breaker, refusals) = (&self.interfaces[interface as usize], &self.interface_refusals[interface as usize]);
+        let (breaker, refusals) = (&self.interfaces[interface], &self.interface_refusals[interface]);
         let app_after = self.its_turn(interface) + patience;
         both(
             of(&self.app, app_after, &self.app_refusals, true),
-            of(breaker, patience, refusals, self.interface_only[interface as usize]),
+            of(breaker, patience, refusals, self.interface_only[interface]),
         )
     }
 
     /// After the moment in which an app may be probed: so that the one whose latest probe is the oldest goes first.
     fn its_turn(&self, interface: Interface) -> Duration {
-        let latest = self.latest_probe[interface as usize];
-        let comes_before = |other: Interface| self.wanted[other as usize] && self.latest_probe[other as usize] < latest;
+        let latest = self.latest_probe[interface];
+        let comes_before = |other: Interface| self.wanted[other] && self.latest_probe[other] < latest;
         let before = Interface::ALL.into_iter().filter(|other| comes_before(*other)).count();
         TURN * u32::try_from(before).unwrap_or(u32::MAX)
     }
@@ -110,19 +108,19 @@ impl BreakerSet {
         let probes_app = self.app.enter();
         if probes_app {
             self.probes += 1;
-            self.latest_probe[interface as usize] = self.probes;
+            self.latest_probe[interface] = self.probes;
         }
-        (probes_app, self.interfaces[interface as usize].enter())
+        (probes_app, self.interfaces[interface].enter())
     }
 
     /// Whether this promoter was refused since the app's or the interface's breaker opened.
     pub fn was_refused(&self, target: CallTarget) -> bool {
-        self.app_refusals.contains(target) || self.interface_refusals[target.0 as usize].contains(target)
+        self.app_refusals.contains(target) || self.interface_refusals[target.0].contains(target)
     }
 
     /// Why nothing may be asked: the app's reason before the interface's.
     pub fn open_error(&self, interface: Interface) -> CallError {
-        let details = self.app.details().or(self.interfaces[interface as usize].details());
+        let details = self.app.details().or(self.interfaces[interface].details());
         let OpenDetails { reason, cause, .. } = details.expect("a breaker that is not closed has its details").clone();
         CallError::BreakerOpen { reason, cause, by_response: false }
     }
@@ -147,7 +145,7 @@ impl BreakerSet {
             if one == interface && other != promoter {
                 self.promoter_only.add((one, other), reason);
             } else if !was_refused_here {
-                self.interface_refusals[one as usize].add((one, other), reason, false);
+                self.interface_refusals[one].add((one, other), reason, false);
                 self.open_on_its_own(one, now, &mut closed);
             }
         }
@@ -156,23 +154,23 @@ impl BreakerSet {
 
     /// It is probed at once: perhaps it has been mended meanwhile.
     fn open_on_its_own(&mut self, interface: Interface, now: Instant, closed: &mut AppClosed) {
-        if std::mem::replace(&mut self.interface_only[interface as usize], true) {
+        if std::mem::replace(&mut self.interface_only[interface], true) {
             return;
         }
         let reason = narrowed(closed.details.reason);
         let details = OpenDetails { reason, cause: closed.details.cause.clone(), since: now };
-        self.interfaces[interface as usize].open(false, self.sent, now, details);
+        self.interfaces[interface].open(false, self.sent, now, details);
         closed.interfaces.push(interface);
     }
 
     /// The interface has answered this call.
     pub fn interface_served(&mut self, call: CallNumber, target: CallTarget) -> Option<OpenDetails> {
-        let at = target.0 as usize;
+        let interface = target.0;
         self.promoter_only.forget(target);
-        self.unanswered[at].answered(call);
-        let details = self.interfaces[at].served(call)?;
-        self.interface_only[at] = false;
-        self.interface_refusals[at]
+        self.unanswered[interface].answered(call);
+        let details = self.interfaces[interface].served(call)?;
+        self.interface_only[interface] = false;
+        self.interface_refusals[interface]
             .take()
             .into_iter()
             .filter(|(other, _)| *other != target)

@@ -50,7 +50,7 @@ impl<'a> Pass<'a> {
     fn check_in(&self, set: &BreakerSet) -> Result<(), CallError> {
         // A breaker that it probes waits for it.
         let app_lets = self.probes_app || set.app.details().is_none();
-        let interface_lets = self.probes_interface || set.interfaces[self.interface() as usize].details().is_none();
+        let interface_lets = self.probes_interface || set.interfaces[self.interface()].details().is_none();
         if app_lets && interface_lets { Ok(()) } else { Err(set.open_error(self.interface())) }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Pass<'a> {
 
     /// It was told that its app is stopped.
     fn suspect_app(&mut self, reason: OpenReason, cause: &Cause) -> CallRefusal {
-        let interface_only = self.breakers.lock().interface_only[self.interface() as usize];
+        let interface_only = self.breakers.lock().interface_only[self.interface()];
         if interface_only {
             self.open_interface_as_told(narrowed(reason), cause)
         } else {
@@ -128,9 +128,7 @@ impl<'a> Pass<'a> {
             }
             let (breaker, refusals) = match interface {
                 None => (&set.app, &mut set.app_refusals),
-                Some(interface) => {
-                    (&set.interfaces[interface as usize], &mut set.interface_refusals[interface as usize])
-                }
+                Some(interface) => (&set.interfaces[interface], &mut set.interface_refusals[interface]),
             };
             refusals.add(self.target, reason, breaker.details().is_some() && breaker.opened_before(self.call));
         }
@@ -153,7 +151,7 @@ impl<'a> Pass<'a> {
     pub fn unanswered(&mut self, host: usize, hosts: usize, cause: &Cause) {
         let dead = {
             let set = &mut *self.breakers.lock();
-            let unanswered = &mut set.unanswered[self.interface() as usize];
+            let unanswered = &mut set.unanswered[self.interface()];
             !unanswered.is_refuted(self.call) && unanswered.count(host, hosts, self.breakers.unanswered_max)
         };
         if dead {
@@ -178,7 +176,7 @@ impl<'a> Pass<'a> {
     pub fn token_rejected_again(&mut self, fetch: u64, cause: &Cause) -> CallRefusal {
         let in_a_row = {
             let set = &mut *self.breakers.lock();
-            let is_news = !set.interface_only[self.interface() as usize]
+            let is_news = !set.interface_only[self.interface()]
                 && !set.promoter_only.concerns(self.target, OpenReason::TokenRejected);
             let (sent, rejections) = (set.sent, &mut set.rejections);
             if is_news && fetch > rejections.latest_fetch {
@@ -209,12 +207,12 @@ impl<'a> Pass<'a> {
         }
         {
             let set = &mut *self.breakers.lock();
-            let interface = self.interface() as usize;
+            let interface = self.interface();
             if self.probes_app {
-                set.app_refusals.add_inconclusive(self.interface());
+                set.app_refusals.add_inconclusive(interface);
             }
             if self.probes_interface {
-                set.interface_refusals[interface].add_inconclusive(self.interface());
+                set.interface_refusals[interface].add_inconclusive(interface);
             }
             let app = self.probes_app.then_some(&mut set.app);
             let interface = self.probes_interface.then_some(&mut set.interfaces[interface]);
@@ -235,7 +233,7 @@ impl<'a> Pass<'a> {
             let set = &mut *self.breakers.lock();
             let (breaker, probes) = match interface {
                 None => (&mut set.app, &mut self.probes_app),
-                Some(interface) => (&mut set.interfaces[interface as usize], &mut self.probes_interface),
+                Some(interface) => (&mut set.interfaces[interface], &mut self.probes_interface),
             };
             let is_news = std::mem::take(probes) || breaker.opened_before(self.call);
             breaker.open(is_news, set.sent, until, details)

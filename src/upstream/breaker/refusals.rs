@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::reason::OpenReason;
-use crate::model::feed::Interface;
+use crate::model::feed::{Interface, PerInterface};
 use crate::upstream::error::StopReason;
 
 /// So many checks that agree are believed until the breaker's pause is over.
@@ -40,8 +40,8 @@ pub(super) type CallTarget = (Interface, PromoterHash);
 pub(super) struct RefusedCalls {
     refused: HashMap<CallTarget, OpenReason>,
     /// Of those sent after the opening, how many were refused, and how many told nothing.
-    confirmed: [usize; Interface::ALL.len()],
-    inconclusive: [usize; Interface::ALL.len()],
+    confirmed: PerInterface<usize>,
+    inconclusive: PerInterface<usize>,
     /// Known of everybody: without a token nobody is answered.
     concerns_everyone: bool,
 }
@@ -49,14 +49,14 @@ pub(super) struct RefusedCalls {
 impl RefusedCalls {
     /// `agrees` where the call was sent when others had said so.
     pub fn add(&mut self, target: CallTarget, reason: OpenReason, agrees: bool) {
-        self.confirmed[target.0 as usize] += usize::from(agrees);
+        self.confirmed[target.0] += usize::from(agrees);
         if self.refused.len() < REFUSED_MAX {
             self.refused.insert(target, reason);
         }
     }
 
     pub fn add_inconclusive(&mut self, interface: Interface) {
-        self.inconclusive[interface as usize] += 1;
+        self.inconclusive[interface] += 1;
     }
 
     pub fn concern_everyone(&mut self) {
@@ -73,9 +73,9 @@ impl RefusedCalls {
     /// So what is rightly open lets [`CHECKS`] calls through besides its probes, and one for each further interface, however
     /// long it is open; and as many for each interface that tell nothing.
     pub fn may_check(&self, interface: Interface) -> bool {
-        let (confirmed, all) = (self.confirmed[interface as usize], self.confirmed.iter().sum::<usize>());
+        let (confirmed, all) = (self.confirmed[interface], self.confirmed.values().sum::<usize>());
         let is_open_question = !self.concerns_everyone && !self.refused.is_empty() && (confirmed == 0 || all < CHECKS);
-        is_open_question && self.inconclusive[interface as usize] < CHECKS
+        is_open_question && self.inconclusive[interface] < CHECKS
     }
 
     /// What is refuted, or over, as it concerned everybody.
