@@ -11,6 +11,20 @@
 //!  what a consumer read ── fact_key ──> ledger <── fact_key ────┘
 //! ```
 //!
+//! | module | is |
+//! |---|---|
+//! | `options`, `arguments` | how the world is to be, as flags |
+//! | `exchange` | a request to the world and its answer |
+//! | `http`, `transport` | the two ways in: over HTTP, or as the connector's own transport |
+//! | `world` | the interfaces: what stands before the data, and which answer goes out |
+//! | `obstacles` | tokens, limits, faults |
+//! | `pages` | the data of one call |
+//! | `facts` | what there is to be shown, of one promoter |
+//! | `truth` | what was shown, and the judge of what a consumer read |
+//! | `seed` | chance that depends on names |
+//!
+//! `world` uses all of them; `truth` uses `pages`, for the bytes of unreadable rows, and both use `facts`.
+//!
 //! The world reads no clock and does no I/O. What happens to a promoter depends on the seed, on time, on how often that
 //! promoter was asked, and for which material; not on others. Only tokens and limits belong to an app, so what kills a
 //! token is shared.
@@ -37,14 +51,12 @@
 //! What one row shows: by date PAID, and REFUNDED too with status 2; asked for by status 2 without a date only REFUNDED;
 //! with an undocumented status UNKNOWN. A row that can't be read keeps its bytes for ever, so it is one dead letter.
 
-pub mod fact_key;
-pub mod ledger;
-pub mod options;
-
+mod arguments;
 mod exchange;
 mod facts;
 mod http;
 mod obstacles;
+pub mod options;
 mod pages;
 mod seed;
 mod transport;
@@ -52,14 +64,17 @@ mod truth;
 mod world;
 
 pub use exchange::{Delivery, SimRequest, SimResponse};
-pub use http::server::{SharedWorld, serve};
+pub use http::server::serve;
 pub use obstacles::faults;
 pub use options::WorldOptions;
 pub use pages::page::Receipt;
 pub use transport::SimulatedTransport;
-pub use truth::{Shown, ShownContent};
-pub use world::World;
-pub use world::stats::{Settlement, TruthPosition};
+pub use truth::shown::{Shown, ShownContent};
+pub use truth::{fact_key, ledger};
+pub use world::settlement::Settlement;
+pub use world::shared::SharedWorld;
+pub use world::shown_facts::TruthPosition;
+pub use world::state::World;
 
 #[cfg(test)]
 mod tests;

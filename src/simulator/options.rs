@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
-use crate::config::parse_duration;
-use crate::simulator::obstacles::faults::{FaultRate, Level, share};
+use crate::simulator::arguments::{duration, rate, share, signed_duration};
+use crate::simulator::obstacles::faults::{FaultRate, Level};
 
 /// Which day an order's payment belongs to. Not documented by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -194,42 +194,9 @@ impl WorldOptions {
     }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if (0.0..=1e6).contains(&rate) => Ok(rate),
-        _ => Err("write a number from 0 to 1000000".to_owned()),
-    }
-}
-
-/// Ten years: keeps every time of the world far from the ends of its types.
-const DURATION_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
-
-/// Written as in the configuration.
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = parse_duration(text).filter(|duration| *duration <= DURATION_MAX);
-    duration.ok_or_else(|| "write a duration such as 90s, 10m, 2h or 1d12h, at most ten years".to_owned())
-}
-
-fn signed_duration(text: &str) -> Result<jiff::SignedDuration, String> {
-    let (behind, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
-    let duration = jiff::SignedDuration::try_from(duration(text)?).expect("ten years fit in a signed duration");
-    Ok(if behind { -duration } else { duration })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_written_as_in_the_configuration() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("1d12h"), Ok(Duration::from_secs(36 * 3600)));
-        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        assert_eq!(signed_duration("-90s"), Ok(jiff::SignedDuration::from_secs(-90)));
-        assert!(duration("-1s").is_err() && duration("10").is_err() && duration("99999d").is_err());
-        assert!(signed_duration("--1s").is_err() && signed_duration("-").is_err());
-    }
 
     #[test]
     fn the_defaults_stay_below_the_lateness_of_the_connector() {

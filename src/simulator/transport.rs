@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::model::time::UnixMillis;
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
-use crate::simulator::http::server::SharedWorld;
+use crate::simulator::world::shared::SharedWorld;
 use crate::upstream::packing::unpacked;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 

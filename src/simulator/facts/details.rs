@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::promoters::SimPromoter;
+use super::promoter::SimPromoter;
 use crate::simulator::options::{Ids, WorldOptions};
 
 /// Why a row can't be read.

@@ -4,7 +4,6 @@
 //! a line), `/_settled?from=…` (whether all of it was), `/_stats` (calls and facts).
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -22,8 +21,8 @@ use super::listener::{ConnectionCutter, CuttableListener};
 use crate::clock;
 use crate::model::time::UnixTime;
 use crate::simulator::exchange::{Delivery, SimRequest, SimResponse};
-use crate::simulator::world::World;
-use crate::simulator::world::stats::TruthPosition;
+use crate::simulator::world::shared::SharedWorld;
+use crate::simulator::world::shown_facts::TruthPosition;
 use crate::upstream::transport::Method;
 
 /// The world's requests are small: a few parameters.
@@ -34,22 +33,6 @@ const HANG: Duration = Duration::from_secs(120);
 const GRACE: Duration = Duration::from_secs(5);
 /// Facts of one piece of `/_truth`: bounds its memory and the time for which the world is locked.
 const TRUTH_PLACES: usize = 2000;
-
-/// The one world that the server, a test or a demo share.
-#[derive(Clone)]
-pub struct SharedWorld(Arc<Mutex<World>>);
-
-impl SharedWorld {
-    pub fn new(world: World) -> SharedWorld {
-        SharedWorld(Arc::new(Mutex::new(world)))
-    }
-
-    /// Runs something with the world; it must not take long.
-    pub fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
-        // No step of the world leaves it half changed in a way that matters to the next call.
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 #[derive(Clone)]
 struct Served {

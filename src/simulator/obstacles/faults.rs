@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use crate::model::time::UnixMillis;
+use crate::simulator::arguments::{ArgumentError, share};
 use crate::simulator::seed::Seed;
 
 /// One kind of fault. The value is the default rate with `--faults some` and `--faults many`.
@@ -133,15 +134,28 @@ pub struct FaultRate {
     pub rate: f64,
 }
 
-impl FromStr for FaultRate {
-    type Err = String;
+/// Why a text is no rate of a fault.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FaultRateError {
+    #[error("write it as name=rate, such as busy=0.05")]
+    NoPair,
+    #[error("no fault is called {name:?}; there are {}", names().join(", "))]
+    UnknownFault { name: String },
+    #[error(transparent)]
+    Rate(#[from] ArgumentError),
+}
 
-    fn from_str(text: &str) -> Result<FaultRate, String> {
-        let (name, rate) = text.split_once('=').ok_or("write it as name=rate, such as busy=0.05")?;
-        let fault = InjectedFault::from_str(name, false).map_err(|_| {
-            let names: Vec<_> = InjectedFault::value_variants().iter().map(|fault| fault.name()).collect();
-            format!("no fault is called {name:?}; there are {}", names.join(", "))
-        })?;
+fn names() -> Vec<String> {
+    InjectedFault::value_variants().iter().map(|fault| fault.name()).collect()
+}
+
+impl FromStr for FaultRate {
+    type Err = FaultRateError;
+
+    fn from_str(text: &str) -> Result<FaultRate, FaultRateError> {
+        let (name, rate) = text.split_once('=').ok_or(FaultRateError::NoPair)?;
+        let unknown = |_| FaultRateError::UnknownFault { name: name.to_owned() };
+        let fault = InjectedFault::from_str(name, false).map_err(unknown)?;
         Ok(FaultRate { fault, rate: share(rate)? })
     }
 }
@@ -203,14 +217,6 @@ impl Faults {
     }
 }
 
-/// A number from 0 to 1.
-pub fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("write a number from 0 to 1".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_fault_is_told_the_names() {
-        let error = "buzy=1".parse::<FaultRate>().unwrap_err();
+        let error = "buzy=1".parse::<FaultRate>().unwrap_err().to_string();
         assert!(error.contains("busy") && error.contains("text-plain"), "{error}");
         assert!("busy=2".parse::<FaultRate>().is_err());
         assert!("busy".parse::<FaultRate>().is_err());

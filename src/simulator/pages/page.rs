@@ -10,7 +10,7 @@ use super::rows::{Renderer, RowRef};
 use super::selection::{Order, Selection};
 use super::start_id::{self, Position, StartIdKey};
 use crate::simulator::facts::details::{Drawer, Merchant};
-use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::facts::promoter::SimPromoter;
 use crate::simulator::options::{Days, WorldOptions};
 use crate::simulator::seed::Seed;
 

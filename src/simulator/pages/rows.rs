@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::simulator::facts::details::{Drawer, Merchant, Piece, RowDefect, TouchDetail};
-use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::facts::promoter::SimPromoter;
 
 /// One line of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,9 @@ use super::question::Subject;
 use super::rows::RowRef;
 use crate::model::time::{Day, UnixTime};
 use crate::simulator::facts::details::Drawer;
-use crate::simulator::facts::promoters::{Arrangement, OrderFact, SHUFFLED_BLOCK, SimPromoter};
+use crate::simulator::facts::fact::OrderFact;
+use crate::simulator::facts::promoter::SimPromoter;
+use crate::simulator::facts::traits::{Arrangement, SHUFFLED_BLOCK};
 use crate::simulator::options::Days;
 
 /// In seconds.

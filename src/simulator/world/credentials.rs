@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::World;
 use super::reply::Reply;
+use super::state::World;
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::SimRequest;
 use crate::simulator::obstacles::faults::InjectedFault;
@@ -13,12 +13,7 @@ use crate::simulator::seed::Seed;
 use crate::upstream::transport::Method;
 
 impl World {
-    pub(in crate::simulator) fn quota(
-        &mut self,
-        now: UnixMillis,
-        request: &SimRequest,
-        body: Map<String, Value>,
-    ) -> (Reply, Seed) {
+    pub(super) fn quota(&mut self, now: UnixMillis, request: &SimRequest, body: Map<String, Value>) -> (Reply, Seed) {
         let app = self.app_of_token(now, request);
         let call = self.call(app.as_ref().ok().copied(), None);
         let app = match app {
@@ -38,7 +33,7 @@ impl World {
         (Reply::success(quota.to_string()), call)
     }
 
-    pub(in crate::simulator) fn stable_token(
+    pub(super) fn stable_token(
         &mut self,
         now: UnixMillis,
         request: &SimRequest,
@@ -54,7 +49,7 @@ impl World {
         self.token(now, text("grant_type"), text("appid"), text("secret"), 40125, grant)
     }
 
-    pub(in crate::simulator) fn classic_token(&mut self, now: UnixMillis, request: &SimRequest) -> (Reply, Seed) {
+    pub(super) fn classic_token(&mut self, now: UnixMillis, request: &SimRequest) -> (Reply, Seed) {
         let text = |name: &str| request.parameter(name).unwrap_or_default();
         // A wrong secret is answered with 40001 here, unlike at the stable endpoint.
         self.token(now, text("grant_type"), text("appid"), text("secret"), 40001, |tokens, now| tokens.classic(now))

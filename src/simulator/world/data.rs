@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
+use super::paths::{MATERIAL, ORDER, RELATION};
 use super::registry;
 use super::reply::Reply;
-use super::{MATERIAL, ORDER, RELATION, World};
+use super::state::World;
 use crate::model::time::UnixMillis;
 use crate::simulator::exchange::SimRequest;
-use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::facts::promoter::SimPromoter;
 use crate::simulator::obstacles::faults::InjectedFault;
 use crate::simulator::options::Ids;
 use crate::simulator::pages::page::{Page, PageFaults, Receipt};
@@ -35,7 +36,7 @@ struct Admitted {
 
 impl World {
     /// A call of one of the `/promoter/` interfaces.
-    pub(in crate::simulator) fn data(
+    pub(super) fn data(
         &mut self,
         now: UnixMillis,
         request: &SimRequest,

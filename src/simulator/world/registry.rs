@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::simulator::facts::details::Merchant;
-use crate::simulator::facts::promoters::SimPromoter;
+use crate::simulator::facts::promoter::SimPromoter;
 use crate::simulator::options::Ids;
 
 /// Rows of a page at most (spec: up to 2000).

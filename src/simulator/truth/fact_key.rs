@@ -110,7 +110,7 @@ mod tests {
             assert_eq!(
                 &compared | &left_out,
                 fields,
-                "{record}: in src/simulator/fact_key.rs each field has its place"
+                "{record}: in src/simulator/truth/fact_key.rs each field has its place"
             );
         }
     }

@@ -1,23 +1,9 @@
-//! What was asked, how it was answered, and how much of what exists has been shown.
-
-use std::collections::BTreeMap;
+//! How much of what exists has been shown.
 
 use serde_json::{Value, json};
 
-use super::World;
-use crate::model::promoter::Promoter;
+use super::state::World;
 use crate::model::time::{UnixMillis, UnixTime};
-use crate::simulator::truth::{PromoterTruth, Shown};
-
-/// Calls by path and outcome: an errcode, or the name of the fault that struck.
-#[derive(Default)]
-pub(in crate::simulator) struct Stats(BTreeMap<&'static str, BTreeMap<String, u64>>);
-
-impl Stats {
-    pub fn count(&mut self, path: &'static str, outcome: String) {
-        *self.0.entry(path).or_default().entry(outcome).or_default() += 1;
-    }
-}
 
 /// How far the world has been seen. Facts are touches, payments and refunds, unreadable rows among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -30,14 +16,6 @@ pub struct Settlement {
     pub visible: u64,
     /// Those of the visible ones that some page showed.
     pub shown: u64,
-}
-
-/// Where a reader of the truth goes on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TruthPosition {
-    app: usize,
-    promoter: usize,
-    place: usize,
 }
 
 impl World {
@@ -71,37 +49,6 @@ impl World {
     /// What `/_stats` tells.
     pub fn statistics(&mut self, now: UnixMillis) -> Value {
         let facts = self.settlement(now, None);
-        json!({"calls": self.stats.0, "facts": facts})
-    }
-
-    /// Everything shown so far, in a fixed order: by app, promoter, kind and time.
-    pub fn truth(&self) -> Vec<Shown> {
-        let mut position = Some(TruthPosition::default());
-        let mut lines = Vec::new();
-        while let Some(at) = position {
-            let (page, next) = self.truth_page(at, usize::MAX);
-            lines.extend(page);
-            position = next;
-        }
-        lines
-    }
-
-    /// A part of the truth that covers about `places` facts, and where the next part begins.
-    pub fn truth_page(&self, at: TruthPosition, places: usize) -> (Vec<Shown>, Option<TruthPosition>) {
-        let Some(app) = self.apps.get(at.app) else {
-            return (Vec::new(), None);
-        };
-        let Some(promoter) = app.promoters.get(at.promoter) else {
-            return (Vec::new(), Some(TruthPosition { app: at.app + 1, ..TruthPosition::default() }));
-        };
-        let key = Promoter::new(&app.id, &promoter.id).expect("the simulator's ids are made of letters and digits");
-        let truth = PromoterTruth { paging: &self.paging, promoter, key };
-        let end = truth.places().min(at.place.saturating_add(places));
-        let lines = (at.place..end).flat_map(|place| truth.at(place)).collect();
-        let next = match end < truth.places() {
-            true => TruthPosition { place: end, ..at },
-            false => TruthPosition { promoter: at.promoter + 1, place: 0, ..at },
-        };
-        (lines, Some(next))
+        json!({"calls": self.calls, "facts": facts})
     }
 }
