@@ -24,10 +24,9 @@ use crate::app;
 use crate::config::Config;
 use crate::kafka::client::mock_cluster::MockCluster;
 use crate::kafka::client::settings::{RequestTopics, Settings, TopicPolicy};
-use crate::simulator::ledger::LedgerVerdict;
 use asking::{Asker, Asking};
 use consumer::Follower;
-use materials::Materials;
+use outcome::Outcome;
 use screen::Screen;
 use show::{Show, Sources};
 use upstream::Upstream;
@@ -36,6 +35,7 @@ mod asking;
 mod consumer;
 mod event;
 mod materials;
+mod outcome;
 mod screen;
 mod show;
 mod upstream;
@@ -58,19 +58,6 @@ pub struct Plan {
     pub seed: u64,
     /// Until interrupted, if absent.
     pub duration: Option<Duration>,
-}
-
-/// How it ended.
-pub struct Outcome {
-    facts: LedgerVerdict,
-    materials: Materials,
-}
-
-impl Outcome {
-    /// Whether each fact was published once, no other was, and each request was answered once.
-    pub fn is_exact(&self) -> bool {
-        self.facts.is_exact() && self.materials.is_exact()
-    }
 }
 
 /// Runs until the plan's end or until `interrupt` is cancelled, then settles what was shown and asked, and judges.

@@ -8,9 +8,9 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, interval_at};
 
-use super::Outcome;
 use super::asking::Ask;
 use super::materials::Materials;
+use super::outcome::Outcome;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;

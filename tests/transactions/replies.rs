@@ -1,15 +1,20 @@
 //! Transactions of replies, some of which go to topics of others.
 
+use std::sync::Arc;
+
+use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::ResultEncoder;
 use promoter_connector::kafka::client::topic_settings::AcceptedRecords;
 use promoter_connector::kafka::requests_log::replies::ReplyWriter;
+use promoter_connector::kafka::transaction::TransactionError;
 use promoter_connector::model::material::{MaterialOutcome, MaterialRefusal, MaterialResult};
 use promoter_connector::model::request::record::{Header, RecordOffset, RequestAnswer, RequestRecord};
+use promoter_connector::model::time::UnixMillis;
 use promoter_connector::requests::log::AnswerBatch;
-use rdkafka::mocking::MockCoordinator;
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 
-use crate::*;
+use crate::bench::Bench;
 
 /// Two requests are answered: one asks for its reply on a topic of its own.
 fn two_answers() -> AnswerBatch {

@@ -1,0 +1,209 @@
+//! Processes that run against a world and are killed, until everything has settled.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::failpoint::Failpoint;
+use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
+use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::totals::CommitTotals;
+use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
+use promoter_connector::model::pacing::PollSettings;
+use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::state_record::StateKey;
+use promoter_connector::model::time::UnixTime;
+use promoter_connector::retry::RetrySettings;
+use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
+use promoter_connector::simulator::{SharedWorld, Shown, SimulatedTransport, World, WorldOptions};
+use promoter_connector::supervisor;
+use promoter_connector::upstream::breaker::BreakerSettings;
+use promoter_connector::upstream::client::{Client, ClientSettings};
+use promoter_connector::upstream::token::TokenSource;
+use promoter_connector::upstream::transport::Transport;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio_util::sync::CancellationToken;
+
+use crate::watched::Watched;
+use crate::world::{Lateness, lateness, start, world_options};
+
+/// Simulated time within which everything must have been shown and published.
+const SETTLE_MAX: Duration = Duration::from_secs(3 * 24 * 3600);
+
+fn retry() -> RetrySettings {
+    RetrySettings { initial: Duration::from_millis(200), max: Duration::from_secs(30), attempts: 4, jitter: 0.0 }
+}
+
+fn apps(
+    options: &WorldOptions,
+    watched: &Watched,
+    lateness: Lateness,
+    start_from: StartFrom,
+) -> Vec<PolledApp<Watched>> {
+    let transport = &watched.upstream;
+    let ids = transport.world().with(|world| world.promoter_ids());
+    let order = |feed: Feed| FeedPlan {
+        settings: PollSettings {
+            every: Duration::from_secs(if feed == Feed::Refunds { 600 } else { 60 }),
+            idle_every: Duration::from_secs(900),
+            lateness: lateness[feed],
+        },
+        start_from,
+    };
+    let polled = |app: &String| {
+        let app = AppId::new(app).unwrap();
+        let settings = ClientSettings {
+            app_id: app.clone(),
+            id_kind: IdKind::OpenId,
+            base_url: "http://simulated".into(),
+            spare_urls: vec![],
+            token_source: TokenSource::Stable(options.secret.clone().into()),
+            retry: retry(),
+            breakers: BreakerSettings {
+                too_fast: Duration::from_secs(60),
+                stopped: Duration::from_secs(300),
+                unanswered: retry().max,
+            },
+            budgets: BTreeMap::new(),
+            in_flight: 8,
+        };
+        let promoter = |id: &String| PolledPromoter {
+            promoter: Promoter::new(&app, id).unwrap(),
+            feeds: PerFeed::new(|feed| Some(order(feed))),
+            refunds_lateness: lateness.refunds,
+            refunds_start: start_from,
+        };
+        PolledApp {
+            client: Arc::new(Client::new(settings, Watched { app: app.clone(), ..watched.clone() })),
+            promoters: ids.iter().map(promoter).collect(),
+            parked_for: Duration::from_secs(300),
+            reports: Arc::default(),
+            app,
+        }
+    };
+    options.apps.iter().map(polled).collect()
+}
+
+/// What befalls the log, one call after the other.
+fn script(seed: u64, calm: Arc<AtomicBool>, crashed: &CancellationToken) -> FaultScript {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let decide = move || {
+        let delay = Duration::from_millis(random.random_range(0..300));
+        let fault = match random.random_range(0..100) {
+            _ if calm.load(Ordering::Relaxed) => ScriptedFault::None,
+            0..5 => ScriptedFault::Aborted,
+            5..8 => ScriptedFault::UnknownCommitted,
+            8..11 => ScriptedFault::UnknownAborted,
+            11..16 => ScriptedFault::Crash(Failpoint::POLLS[random.random_range(0..Failpoint::POLLS.len())]),
+            _ => ScriptedFault::None,
+        };
+        (delay, fault)
+    };
+    FaultScript::new(decide, crashed.clone())
+}
+
+pub struct Outcome {
+    pub shown: Vec<Shown>,
+    pub durable: Arc<Mutex<DurableTopics>>,
+    pub from: UnixTime,
+    pub crashes: u64,
+    /// Feeds that were polled before their first cursor was durable.
+    pub early: Vec<StateKey>,
+}
+
+pub async fn live(seed: u64) -> Result<Outcome, String> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (start, lateness) = (start(&mut random), lateness(&mut random));
+    let options = world_options(seed, lateness, &mut random);
+    let world = SharedWorld::new(World::new(&options, start).map_err(|error| error.to_string())?);
+    let transport = SimulatedTransport::new(world.clone(), Duration::from_secs(15));
+    let (start_from, from) = if random.random_bool(0.5) {
+        (StartFrom::Earliest, UnixTime::EARLIEST)
+    } else {
+        (StartFrom::At(start.as_seconds()), start.as_seconds())
+    };
+    let durable = Arc::new(Mutex::new(DurableTopics::default()));
+    let watched = Watched {
+        upstream: transport.clone(),
+        app: AppId::new("none").unwrap(),
+        durable: durable.clone(),
+        begun: Arc::default(),
+        early: Arc::default(),
+    };
+    let calm = Arc::new(AtomicBool::new(false));
+    let began = tokio::time::Instant::now();
+    // Some go on being killed until the days have closed.
+    let lively = Duration::from_secs(if random.random_bool(0.1) { 12 * 3600 } else { 1800 });
+    let mut crashes = 0;
+    loop {
+        let settled = began.elapsed() >= options.quiet_after.unwrap_or_default() + lively;
+        calm.store(settled, Ordering::Relaxed);
+        let session = Session {
+            apps: Arc::new(apps(&options, &watched, lateness, start_from)),
+            bounds: BatchBounds {
+                linger: Duration::from_millis(50),
+                events_max: random.random_range(1..200),
+                bytes_max: 1 << 20,
+            },
+            queue_bytes: 1 << random.random_range(10..22),
+            totals: Arc::new(CommitTotals::default()),
+        };
+        let stop = CancellationToken::new();
+        let crashed = CancellationToken::new();
+        let scripts = AtomicU64::new(random.random());
+        let make_log = || {
+            let script = script(scripts.fetch_add(1, Ordering::Relaxed), calm.clone(), &crashed);
+            MemoryLog::new(durable.clone(), script)
+        };
+        // A kill between any two steps, beside the named points.
+        let life = if settled { SETTLE_MAX } else { Duration::from_secs(random.random_range(1..1800)) };
+        let end = async {
+            tokio::select! {
+                () = crashed.cancelled() => "crashed",
+                () = tokio::time::sleep(life) => "killed",
+                () = everything_is_published(&world, &transport, &session, from, settled) => {
+                    stop.cancel();
+                    std::future::pending().await
+                }
+            }
+        };
+        tokio::select! {
+            result = supervisor::run(&session, make_log, &stop, retry()) => {
+                result.map_err(|given_up| given_up.to_string())?;
+                let shown = world.with(|world| world.truth());
+                let early = watched.early.lock().unwrap().clone();
+                return Ok(Outcome { shown, durable: durable.clone(), from, crashes, early });
+            }
+            ended = end => {
+                crashes += 1;
+                if began.elapsed() > SETTLE_MAX {
+                    return Err(format!("{ended}, and never settled: {:?}",
+                        world.with(|world| world.settlement(transport.now(), Some(from)))));
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the world has shown all it has; what was shown last is then in the hands of the connector.
+async fn everything_is_published(
+    world: &SharedWorld,
+    transport: &SimulatedTransport,
+    session: &Session<Watched>,
+    from: UnixTime,
+    settled: bool,
+) {
+    if !settled {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let settlement = world.with(|world| world.settlement(transport.now(), Some(from)));
+        if settlement.settled && session.totals.transactions.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Whether the next transaction goes on with the same producer.
+
+use std::time::Duration;
+
+use promoter_connector::kafka::transaction::TransactionError;
+use rdkafka::types::RDKafkaApiKey::Produce;
+use rdkafka::types::RDKafkaRespErr::*;
+
+use crate::bench::Bench;
+
+#[test]
+fn after_a_commit_that_was_answered_at_once_the_producer_goes_on() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    assert_eq!(bench.commit(&transactions), Ok(()));
+    assert!(!bench.takes_a_new_producer(&transactions));
+}
+
+#[test]
+fn after_an_abort_the_next_transaction_has_a_new_producer() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    assert!(matches!(bench.commit(&transactions), Err(TransactionError::Refused { .. })));
+    assert!(bench.takes_a_new_producer(&transactions));
+}
+
+#[test]
+fn after_a_revocation_no_new_producer_is_made() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    assert!(matches!(bench.commit(&transactions), Err(TransactionError::Refused { .. })));
+    bench.offsets.assignment.revoked.cancel();
+    let Err(TransactionError::Reopen(reason)) = bench.commit(&transactions) else {
+        panic!("it must not fence whoever is next")
+    };
+    assert!(reason.contains("revoked"), "{reason}");
+}
+
+#[test]
+fn after_a_commit_that_may_have_been_sent_twice_the_next_transaction_has_a_new_producer() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.cluster.broker_round_trip_time(1, Duration::from_millis(1200)).unwrap();
+    assert_eq!(bench.commit(&transactions), Ok(()));
+    bench.cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    assert!(bench.takes_a_new_producer(&transactions));
+}
