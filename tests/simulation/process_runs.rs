@@ -180,8 +180,8 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
             ended = end => {
                 crashes += 1;
                 if began.elapsed() > SETTLE_MAX {
-                    return Err(format!("{ended}, and never settled: {:?}",
-                        world.with(|world| world.settlement(transport.now(), Some(from)))));
+                    let settlement = world.with(|world| world.settlement(transport.now(), Some(from)));
+                    return Err(format!("{ended}, and never settled: {settlement:?}"));
                 }
             }
         }
