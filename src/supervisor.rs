@@ -1,7 +1,7 @@
 //! Session after session, until told to stop. Recovery is start-up: whatever ends a session, the next one opens the
 //! log anew and knows only what the log holds.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::{CommitLog, Ended, OpenError};
 use crate::retry::{Attempts, JITTER, NextAttempt, RetrySettings};
+use crate::text::with_causes;
 
 /// How long the very first opening is tried after it has failed once: at start a wrong address is more likely than a
 /// fault that passes. Waiting for something to own is no failure.
@@ -196,8 +197,11 @@ impl Opening {
 }
 
 /// Calls again while the error may pass, for [`FIRST_OPEN_MAX`] at most. For what is needed at start.
-pub async fn retried<R, E: Display, F: Future<Output = Result<R, E>>>(
-    what: &str,
+///
+/// # Errors
+/// The last call's, in the context of `what`: one that does not pass, or did not in that time.
+pub async fn retried<R, E: Error + Send + Sync + 'static, F: Future<Output = Result<R, E>>>(
+    what: &'static str,
     mut call: impl FnMut() -> F,
     may_pass: impl Fn(&E) -> bool,
 ) -> anyhow::Result<R> {
@@ -207,11 +211,13 @@ pub async fn retried<R, E: Display, F: Future<Output = Result<R, E>>>(
         match call().await {
             Ok(result) => return Ok(result),
             Err(error) if may_pass(&error) && began.elapsed() < FIRST_OPEN_MAX => {
-                let NextAttempt::RetryAfter(pause) = attempts.failed(None) else { anyhow::bail!("{what}: {error}") };
-                tracing::warn!(what, %error, "not to be had at start, asked again");
+                let NextAttempt::RetryAfter(pause) = attempts.failed(None) else {
+                    return Err(anyhow::Error::new(error).context(what));
+                };
+                tracing::warn!(what, error = %with_causes(&error), "not to be had at start, asked again");
                 tokio::time::sleep(pause).await;
             }
-            Err(error) => anyhow::bail!("{what}: {error}"),
+            Err(error) => return Err(anyhow::Error::new(error).context(what)),
         }
     }
 }

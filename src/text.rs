@@ -22,6 +22,18 @@ pub fn innermost(error: &dyn Error) -> String {
     cause.to_string()
 }
 
+/// The error and all its causes, from the outermost on, as a line of the log has them: no `Display` repeats its source.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
 /// `bytes` behind their byte order mark, where they begin with one.
 pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
@@ -34,6 +46,20 @@ mod tests {
     #[test]
     fn a_text_is_bounded_between_its_characters() {
         assert_eq!((bounded("中文", 1), bounded("中文", 2), bounded("", 0)), ("中", "中文", ""));
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_from_the_outermost_on() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{text}")]
+        struct Told {
+            text: &'static str,
+            source: Option<Box<Told>>,
+        }
+        let innermost = Told { text: "refused", source: None };
+        let error = Told { text: "no answer", source: Some(Box::new(innermost)) };
+        assert_eq!(with_causes(&error), "no answer: refused");
+        assert_eq!(with_causes(&Told { text: "alone", source: None }), "alone");
     }
 
     #[test]

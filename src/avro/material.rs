@@ -33,7 +33,17 @@ pub enum RequestError {
     Unreadable(String),
     /// It is known which request this is, and which of its fields is wrong.
     #[error("{flaw}")]
-    Flawed { request: Box<MaterialRequest>, flaw: String },
+    Flawed { request: Box<MaterialRequest>, flaw: FieldFlaw },
+}
+
+/// Why a schema of others is none that requests can be read with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableSchema {
+    /// In apache-avro's words, bounded.
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("its schema, of id {0}, is not a record of plain fields as that of requests is")]
+    NotFlat(i32),
 }
 
 /// Reads requests. Any bytes give a request or an error.
@@ -81,11 +91,15 @@ impl RequestDecoder {
         json::decode(text)
     }
 
-    /// Takes the text of a schema that a registry has under `id`. The error says why requests can't be read with it.
-    pub fn learn(&self, id: i32, schema: &str) -> Result<(), String> {
-        let schema = Schema::parse_str(schema).map_err(|error| bounded(error.to_string()))?;
+    /// Takes the text of a schema that a registry has under `id`.
+    ///
+    /// # Errors
+    /// Where requests can't be read with it.
+    pub fn learn(&self, id: i32, schema: &str) -> Result<(), UnusableSchema> {
+        let schema = Schema::parse_str(schema);
+        let schema = schema.map_err(|error| UnusableSchema::Unreadable(bounded(error.to_string())))?;
         if !flat::is_flat_record(&schema) {
-            return Err(format!("its schema, of id {id}, is not a record of plain fields as that of requests is"));
+            return Err(UnusableSchema::NotFlat(id));
         }
         let mut foreign = self.foreign.lock();
         if foreign.len() >= FOREIGN_MAX {
@@ -250,6 +264,8 @@ impl<'a> From<&'a MaterialResult> for EncodedResult<'a> {
 
 mod flat;
 mod json;
+
+pub use json::FieldFlaw;
 
 #[cfg(test)]
 mod tests;

@@ -10,15 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::app::{AnswerPermit, MaterialApp};
 use super::material::{AfterCall, ID_BYTES_MAX, check};
-use super::schema_lookup::SchemaLookups;
 pub use super::schema_lookup::{SchemaFuture, SchemaSource};
-use crate::avro::material::{RequestDecoder, RequestError};
+use super::schema_lookup::{SchemaLookupError, SchemaLookups};
+use crate::avro::material::{FieldFlaw, RequestDecoder, RequestError};
 use crate::commit::log::CommitError;
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, MaterialResult};
 use crate::model::request::record::{RequestAnswer, RequestRecord};
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
+use crate::text::with_causes;
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::error::CallError;
 use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
@@ -84,7 +85,7 @@ pub enum DecodedRecord {
 pub struct DecodedRequest {
     request: MaterialRequest,
     /// What is wrong with one of its fields, where that can't be read.
-    flaw: Option<String>,
+    flaw: Option<FieldFlaw>,
 }
 
 impl DecodedRequest {
@@ -144,8 +145,11 @@ impl<T: Transport> Executor<T> {
         }
     }
 
-    /// Asks the registry for a schema until it can answer. The error says why the schema will never be known.
-    pub async fn learn(&self, id: i32) -> Result<(), String> {
+    /// Asks the registry for a schema until it can answer.
+    ///
+    /// # Errors
+    /// Where the schema will never be known.
+    pub(super) async fn learn(&self, id: i32) -> Result<(), SchemaLookupError> {
         self.lookups.learn(id, &self.decoder).await
     }
 
@@ -161,8 +165,8 @@ impl<T: Transport> Executor<T> {
     }
 
     /// Of a request in a schema that will never be known, for this reason.
-    pub fn without_schema(&self, record: &RequestRecord, detail: String) -> DeadLetter {
-        self.dead_letter(record, "unknown_schema", detail)
+    pub(super) fn without_schema(&self, record: &RequestRecord, reason: &SchemaLookupError) -> DeadLetter {
+        self.dead_letter(record, "unknown_schema", with_causes(reason))
     }
 
     fn dead_letter(&self, record: &RequestRecord, reason: &'static str, detail: String) -> DeadLetter {
@@ -188,7 +192,7 @@ impl<T: Transport> Executor<T> {
         now: UnixMillis,
     ) -> Result<ShareMaterialRequest, MaterialOutcome> {
         if let Some(flaw) = flaw {
-            return Err(MaterialOutcome::Rejected(MaterialRefusal::own(flaw)));
+            return Err(MaterialOutcome::Rejected(MaterialRefusal::own(flaw.to_string())));
         }
         check(request, |app| self.apps.contains_key(app), now).map_err(|outcome| match outcome {
             MaterialOutcome::Expired(refusal) => self.expired(&request.app_id, refusal),

@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::model::material::{Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialRequest};
-use crate::model::promoter::{AppId, Promoter};
+use crate::model::promoter::{AppId, InvalidId, Promoter};
 use crate::model::time::UnixMillis;
 use crate::upstream::breaker::OpenReason;
 use crate::upstream::error::{CallError, Cause};
@@ -21,14 +21,33 @@ pub const ID_BYTES_MAX: usize = 256;
 /// Official page: 0 gives all three kinds, 1 the short link, 2 the path, 3 the code.
 const SHARE_TYPE_MAX: u32 = 3;
 
+/// What is wrong with a request, in the words of its rejection.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum InvalidField {
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    #[error("{field} has {bytes} bytes of UTF-8, {bytes_max} are allowed")]
+    TooLong { field: &'static str, bytes: usize, bytes_max: usize },
+    #[error("{field} {invalid}")]
+    Id { field: &'static str, invalid: InvalidId },
+    #[error("app_id {0} is none of this connector's apps")]
+    UnknownApp(AppId),
+    #[error("share_type is {0}, 0 to {SHARE_TYPE_MAX} are allowed")]
+    ShareType(i32),
+    #[error("env_version is none of release, trial and develop")]
+    EnvVersion,
+    #[error("env_version trial and develop need a short link, which share_type 0 and 1 give")]
+    EnvVersionWithoutLink,
+}
+
 /// The question that carries the request out, or why none may be asked.
 pub fn check(
     request: &MaterialRequest,
     is_known_app: impl FnOnce(&str) -> bool,
     now: UnixMillis,
 ) -> Result<ShareMaterialRequest, MaterialOutcome> {
-    let question =
-        question(request, is_known_app).map_err(|message| MaterialOutcome::Rejected(MaterialRefusal::own(message)))?;
+    let rejected = |invalid: InvalidField| MaterialOutcome::Rejected(MaterialRefusal::own(invalid.to_string()));
+    let question = question(request, is_known_app).map_err(rejected)?;
     match request.deadline {
         Some(deadline) if deadline <= now => {
             Err(MaterialOutcome::Expired(MaterialRefusal::own("deadline had passed when the request was read")))
@@ -40,18 +59,19 @@ pub fn check(
 fn question(
     request: &MaterialRequest,
     is_known_app: impl FnOnce(&str) -> bool,
-) -> Result<ShareMaterialRequest, String> {
+) -> Result<ShareMaterialRequest, InvalidField> {
     if request.request_id.is_empty() {
-        return Err("request_id is empty".into());
+        return Err(InvalidField::Empty("request_id"));
     }
     at_most("request_id", &request.request_id, ID_BYTES_MAX)?;
-    let app = AppId::new(&request.app_id).map_err(|error| format!("app_id {error}"))?;
-    let promoter = Promoter::new(&app, &request.promoter_openid).map_err(|error| format!("promoter_openid {error}"))?;
+    let invalid_id = |field| move |invalid| InvalidField::Id { field, invalid };
+    let app = AppId::new(&request.app_id).map_err(invalid_id("app_id"))?;
+    let promoter = Promoter::new(&app, &request.promoter_openid).map_err(invalid_id("promoter_openid"))?;
     if !is_known_app(app.as_str()) {
-        return Err(format!("app_id {app} is none of this connector's apps"));
+        return Err(InvalidField::UnknownApp(app));
     }
     if request.path.is_empty() {
-        return Err("path is empty".into());
+        return Err(InvalidField::Empty("path"));
     }
     let extra_info = given(&request.extra_info);
     let title = given(&request.title);
@@ -67,40 +87,56 @@ fn given(text: &Option<String>) -> Option<String> {
     text.clone().filter(|text| !text.is_empty())
 }
 
-fn at_most(field: &str, text: &str, bytes_max: usize) -> Result<(), String> {
-    if text.len() <= bytes_max {
-        return Ok(());
+fn at_most(field: &'static str, text: &str, bytes_max: usize) -> Result<(), InvalidField> {
+    match text.len() {
+        bytes if bytes <= bytes_max => Ok(()),
+        bytes => Err(InvalidField::TooLong { field, bytes, bytes_max }),
     }
-    Err(format!("{field} has {} bytes of UTF-8, {bytes_max} are allowed", text.len()))
 }
 
-fn share_type(number: i32) -> Result<u32, String> {
+fn share_type(number: i32) -> Result<u32, InvalidField> {
     let kind = u32::try_from(number).ok().filter(|kind| *kind <= SHARE_TYPE_MAX);
-    kind.ok_or_else(|| format!("share_type is {number}, 0 to {SHARE_TYPE_MAX} are allowed"))
+    kind.ok_or(InvalidField::ShareType(number))
 }
 
 /// Official page: only short links lead to the other versions, and they come with share_type 0 (or none) and 1.
-fn env_version(text: Option<&str>, share_type: Option<u32>) -> Result<Option<EnvVersion>, String> {
+fn env_version(text: Option<&str>, share_type: Option<u32>) -> Result<Option<EnvVersion>, InvalidField> {
     let version = match text {
         None | Some("release") => return Ok(None),
         Some("develop") => EnvVersion::Develop,
         Some("trial") => EnvVersion::Trial,
-        Some(_) => return Err("env_version is none of release, trial and develop".into()),
+        Some(_) => return Err(InvalidField::EnvVersion),
     };
     if matches!(share_type, None | Some(0 | 1)) {
         return Ok(Some(version));
     }
-    Err("env_version trial and develop need a short link, which share_type 0 and 1 give".into())
+    Err(InvalidField::EnvVersionWithoutLink)
+}
+
+/// Why an answer without an error is no material, in the words of the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum InvalidMaterial {
+    #[error("the upstream's answer holds no material")]
+    Nothing,
+    #[error("the qrcode is damaged: it is no base64")]
+    NotBase64,
+    #[error("the qrcode is damaged: it is neither PNG nor JPEG")]
+    UnknownImage,
+    #[error("the qrcode is damaged: the image has no end")]
+    ImageWithoutEnd,
 }
 
 /// The material in its final form; the error is an outcome too.
 pub fn accept(given: ShareMaterial, now: UnixMillis) -> Result<Material, MaterialOutcome> {
-    let failed = |message: &str| MaterialOutcome::Failed(MaterialRefusal::own(message));
+    material(given, now).map_err(|invalid| MaterialOutcome::Failed(MaterialRefusal::own(invalid.to_string())))
+}
+
+fn material(given: ShareMaterial, now: UnixMillis) -> Result<Material, InvalidMaterial> {
     let ShareMaterial { share_path, qrcode, tag } = given;
     if share_path.is_none() && qrcode.is_none() && tag.is_none() {
-        return Err(failed("the upstream's answer holds no material"));
+        return Err(InvalidMaterial::Nothing);
     }
-    let qrcode = qrcode.map(|text| image(&text)).transpose().map_err(failed)?;
+    let qrcode = qrcode.map(|text| image(&text)).transpose()?;
     Ok(Material { share_path, qrcode, tag, issued_at: now })
 }
 
@@ -117,15 +153,15 @@ const JPEG_START: &[u8] = b"\xff\xd8\xff";
 const JPEG_END: &[u8] = b"\xff\xd9";
 
 /// What is neither a whole PNG nor a whole JPEG is no image: half a code that nobody can scan must not be handed out.
-fn image(text: &str) -> Result<Image, &'static str> {
+fn image(text: &str) -> Result<Image, InvalidMaterial> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let bytes = BASE64.decode(digits).map_err(|_| "the qrcode is damaged: it is no base64")?;
+    let bytes = BASE64.decode(digits).map_err(|_| InvalidMaterial::NotBase64)?;
     let kinds = [(ImageKind::Png, PNG_START, PNG_END), (ImageKind::Jpeg, JPEG_START, JPEG_END)];
     let Some((kind, start, end)) = kinds.into_iter().find(|(_, start, _)| bytes.starts_with(start)) else {
-        return Err("the qrcode is damaged: it is neither PNG nor JPEG");
+        return Err(InvalidMaterial::UnknownImage);
     };
     if !bytes[start.len()..].windows(end.len()).any(|window| window == end) {
-        return Err("the qrcode is damaged: the image has no end");
+        return Err(InvalidMaterial::ImageWithoutEnd);
     }
     Ok(Image { kind, bytes })
 }

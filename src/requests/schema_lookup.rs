@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::avro::material::RequestDecoder;
+use crate::avro::material::{RequestDecoder, UnusableSchema};
 use crate::avro::registry::{Registry, RegistryError};
 use crate::retry::{Attempts, NextAttempt, RetrySettings};
+use crate::text::with_causes;
 
 /// How long a schema is asked for that is refused, by a lack of rights or by what is no registry: as long as an upstream is
 /// that stays unable. Then the requests in it are dead letters, in which somebody can find them.
@@ -43,8 +44,20 @@ pub(super) struct SchemaLookups {
     state: Mutex<LookupState>,
 }
 
-/// What came of asking for one id, for all that wait for it. The error says why it will never be known.
-type SharedLookup = Arc<OnceCell<Result<(), String>>>;
+/// What came of asking for one id, for all that wait for it.
+type SharedLookup = Arc<OnceCell<Result<(), SchemaLookupError>>>;
+
+/// Why no request will be read with a schema. Those in it are dead letters; one that comes later asks again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaLookupError {
+    #[error("written with the schema id {0}, which no registry knows")]
+    Unknown(i32),
+    #[error(transparent)]
+    Unusable(#[from] UnusableSchema),
+    /// The registry does not tell it.
+    #[error(transparent)]
+    Untold(RegistryError),
+}
 
 #[derive(Default)]
 struct LookupState {
@@ -68,7 +81,10 @@ impl SchemaLookups {
 
     /// Has `decoder` learn the schema. What the registry knows must not become a dead letter because it was away, so this
     /// waits until it can answer, also where nobody has told it the new password yet.
-    pub async fn learn(&self, id: i32, decoder: &RequestDecoder) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// Where the schema will never be known.
+    pub async fn learn(&self, id: i32, decoder: &RequestDecoder) -> Result<(), SchemaLookupError> {
         let lookup = self.lookup(id);
         // Where whoever asks gives up, the next one that waits goes on.
         let learnt = lookup.get_or_init(|| self.ask(id, decoder)).await.clone();
@@ -83,24 +99,26 @@ impl SchemaLookups {
         state.under_way.entry(id).or_default().clone()
     }
 
-    async fn ask(&self, id: i32, decoder: &RequestDecoder) -> Result<(), String> {
-        let unknown = || format!("written with the schema id {id}, which no registry knows");
-        let registry = self.registry.as_ref().ok_or_else(unknown)?;
+    async fn ask(&self, id: i32, decoder: &RequestDecoder) -> Result<(), SchemaLookupError> {
+        let unknown = SchemaLookupError::Unknown(id);
+        let Some(registry) = &self.registry else { return Err(unknown) };
         let mut attempts = Attempts::new(&self.patience);
         let mut refused_since = None;
         loop {
             match registry.schema(id).await {
                 Ok(text) => {
                     self.answered(id);
-                    return text.ok_or_else(unknown).and_then(|text| decoder.learn(id, &text));
+                    return Ok(decoder.learn(id, &text.ok_or(unknown)?)?);
                 }
                 Err(error) => {
                     self.failed(id, &error);
                     if error.is_refusal() && refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_MAX {
                         self.given_up(id, &error);
-                        return Err(error.to_string());
+                        return Err(SchemaLookupError::Untold(error));
                     }
-                    let NextAttempt::RetryAfter(pause) = attempts.failed(None) else { return Err(error.to_string()) };
+                    let NextAttempt::RetryAfter(pause) = attempts.failed(None) else {
+                        return Err(SchemaLookupError::Untold(error));
+                    };
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -110,7 +128,7 @@ impl SchemaLookups {
     fn failed(&self, id: i32, error: &RegistryError) {
         let mut state = self.state.lock();
         let outage = state.outage.get_or_insert_with(|| {
-            tracing::warn!(%error, id, "the schema registry can't be asked: requests wait for their schemas");
+            tracing::warn!(error = %with_causes(error), id, "the schema registry can't be asked: requests wait for their schemas");
             Outage { since: Instant::now(), ids: BTreeSet::new() }
         });
         outage.ids.insert(id);
@@ -128,7 +146,7 @@ impl SchemaLookups {
     }
 
     fn given_up(&self, id: i32, error: &RegistryError) {
-        tracing::warn!(%error, id, "a schema is refused: requests in it are dead letters");
+        tracing::warn!(error = %with_causes(error), id, "a schema is refused: requests in it are dead letters");
         let mut state = self.state.lock();
         if let Some(outage) = &mut state.outage {
             outage.ids.remove(&id);

@@ -56,7 +56,7 @@ pub fn a_url_without_the_path_is_told_to_be_no_registry(apicurio: &Apicurio) -> 
     let url = apicurio.url().replace("/apis/ccompat/v7", "");
     let registry = registry_at(&url)?;
     let result = runtime()?.block_on(registry.resolve("pathless-value", RecordKind::Touch.text()));
-    expect(matches!(result, Err(RegistryError::Stranger { .. })), &result)
+    expect(matches!(result, Err(RegistryError::UnexpectedResponse { .. })), &result)
 }
 
 /// The registry accepts anything until it is told not to.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
-use promoter_connector::avro::registry::RegistryError;
+use promoter_connector::avro::registry::{ExchangeError, RegistryError};
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::commit::failpoint::Failpoint;
 use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
@@ -68,7 +68,10 @@ impl SchemaSource for SimulatedRegistry {
         Box::pin(async move {
             sleep(Duration::from_millis(20)).await;
             if self.away.iter().any(|away| away.contains(&self.began.elapsed())) {
-                return Err(RegistryError::Unavailable { url: "http://registry".into(), cause: "away".into() });
+                return Err(RegistryError::Unavailable {
+                    url: "http://registry".into(),
+                    cause: ExchangeError::Timeout,
+                });
             }
             Ok(FOREIGN_IDS.contains(&id).then(|| RecordKind::MaterialRequest.text().to_owned()))
         })

@@ -18,6 +18,21 @@ use crate::model::time::UnixMillis;
 const NAMES: [&str; 9] =
     ["request_id", "app_id", "promoter_openid", "path", "extra_info", "title", "env_version", "share_type", "deadline"];
 
+/// What is wrong with one field of a request, in the words of its rejection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldFlaw {
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{0} is not UTF-8")]
+    NotUtf8(&'static str),
+    #[error("{0} is not a text")]
+    NotText(&'static str),
+    #[error("{0} is not a whole number")]
+    NotWholeNumber(&'static str),
+    #[error("{0} is neither a time such as 2026-01-01T00:00:00+08:00 nor milliseconds since 1970")]
+    NotTime(&'static str),
+}
+
 /// Field names as in Avro; `deadline` as RFC 3339 or in milliseconds, and a number may stand as text. Without a readable
 /// `request_id`, or with a field twice, it is unreadable: nobody can be told which request it is.
 pub(super) fn decode(bytes: &[u8]) -> Result<MaterialRequest, RequestError> {
@@ -64,7 +79,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-/// Reads fields one by one. An error names the field.
+/// Reads fields one by one.
 struct Reader<'a> {
     raw: HashMap<&'static str, &'a RawValue>,
     /// Bytes that are no UTF-8 were replaced.
@@ -73,49 +88,46 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Whose request it is comes first: the reply to a flaw further on repeats it.
-    fn read_into(&self, request: &mut MaterialRequest) -> Result<(), String> {
+    fn read_into(&self, request: &mut MaterialRequest) -> Result<(), FieldFlaw> {
         request.app_id = self.needed("app_id")?;
         request.promoter_openid = self.needed("promoter_openid")?;
         request.path = self.needed("path")?;
         request.extra_info = self.text("extra_info")?;
         request.title = self.text("title")?;
         request.env_version = self.text("env_version")?;
-        request.share_type = self.share_type()?;
-        request.deadline = self.deadline()?;
+        request.share_type = self.whole_number("share_type")?;
+        request.deadline = self.time("deadline")?;
         Ok(())
     }
 
     /// The field as it is written; null counts as absent.
-    fn given(&self, name: &'static str) -> Result<Option<&str>, String> {
+    fn given(&self, name: &'static str) -> Result<Option<&str>, FieldFlaw> {
         let raw = self.raw.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
         match raw {
-            Some(raw) if self.is_damaged && raw.contains('\u{FFFD}') => Err(format!("{name} is not UTF-8")),
+            Some(raw) if self.is_damaged && raw.contains('\u{FFFD}') => Err(FieldFlaw::NotUtf8(name)),
             raw => Ok(raw),
         }
     }
 
-    fn text(&self, name: &'static str) -> Result<Option<String>, String> {
+    fn text(&self, name: &'static str) -> Result<Option<String>, FieldFlaw> {
         let Some(raw) = self.given(name)? else { return Ok(None) };
         // Half of a surrogate pair is no text either.
-        serde_json::from_str(raw).map(Some).map_err(|_| format!("{name} is not a text"))
+        serde_json::from_str(raw).map(Some).map_err(|_| FieldFlaw::NotText(name))
     }
 
-    fn needed(&self, name: &'static str) -> Result<String, String> {
-        self.text(name)?.ok_or_else(|| format!("{name} is missing"))
+    fn needed(&self, name: &'static str) -> Result<String, FieldFlaw> {
+        self.text(name)?.ok_or(FieldFlaw::Missing(name))
     }
 
-    fn share_type(&self) -> Result<Option<i32>, String> {
-        let Some(raw) = self.given("share_type")? else { return Ok(None) };
-        whole_number(raw).map(Some).ok_or_else(|| "share_type is not a whole number".to_owned())
+    fn whole_number(&self, name: &'static str) -> Result<Option<i32>, FieldFlaw> {
+        let Some(raw) = self.given(name)? else { return Ok(None) };
+        whole_number(raw).map(Some).ok_or(FieldFlaw::NotWholeNumber(name))
     }
 
-    fn deadline(&self) -> Result<Option<UnixMillis>, String> {
-        let Some(raw) = self.given("deadline")? else { return Ok(None) };
-        let time = || serde_json::from_str::<Cow<'_, str>>(raw).ok().and_then(|text| time(&text));
-        let deadline = whole_number(raw).map(UnixMillis).or_else(time);
-        deadline.map(Some).ok_or_else(|| {
-            "deadline is neither a time such as 2026-01-01T00:00:00+08:00 nor milliseconds since 1970".to_owned()
-        })
+    fn time(&self, name: &'static str) -> Result<Option<UnixMillis>, FieldFlaw> {
+        let Some(raw) = self.given(name)? else { return Ok(None) };
+        let written_out = || serde_json::from_str::<Cow<'_, str>>(raw).ok().and_then(|text| time(&text));
+        whole_number(raw).map(UnixMillis).or_else(written_out).map(Some).ok_or(FieldFlaw::NotTime(name))
     }
 }
 

@@ -4,7 +4,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value as Json;
 use url::Url;
 
-use super::error::RegistryError;
+use super::error::{ExchangeError, RegistryError};
 use crate::text;
 use crate::web::{self, BodyError};
 
@@ -22,11 +22,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub async fn read(url: &Url, response: Response) -> Result<Answer, String> {
+    /// # Errors
+    /// Where its body is too large, or breaks off.
+    pub async fn read(url: &Url, response: Response) -> Result<Answer, ExchangeError> {
         let status = response.status();
         let body = web::body(response, BODY_BYTES_MAX).await.map_err(|error| match error {
-            BodyError::TooLarge => format!("its answer is larger than {BODY_BYTES_MAX} bytes"),
-            BodyError::Broken(error) => cause(error),
+            BodyError::TooLarge => ExchangeError::TooLarge,
+            BodyError::Broken(error) => error.into(),
         })?;
         let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
         Ok(Answer { url: url.to_string(), status, body })
@@ -40,10 +42,10 @@ impl Answer {
             403 => Err(RegistryError::Denied { url: self.url, subject: subject.to_owned() }),
             409 => Err(RegistryError::Incompatible { subject: subject.to_owned(), words: self.words() }),
             408 | 429 | 500.. => {
-                let cause = format!("HTTP {}: {}", self.status.as_u16(), self.words());
+                let cause = ExchangeError::Unable { status: self.status.as_u16(), words: self.words() };
                 Err(RegistryError::Unavailable { url: self.url, cause })
             }
-            300..=399 => Err(self.stranger("it sends elsewhere: give the URL it sends to")),
+            300..=399 => Err(self.unexpected("it sends elsewhere: give the URL it sends to")),
             _ => Err(self.refused(subject)),
         }
     }
@@ -52,14 +54,14 @@ impl Answer {
     pub fn is_not_found(&self) -> Result<bool, RegistryError> {
         match self.status {
             StatusCode::NOT_FOUND if self.body["error_code"].is_i64() => Ok(true),
-            StatusCode::NOT_FOUND => Err(self.stranger("HTTP 404 without an error_code")),
+            StatusCode::NOT_FOUND => Err(self.unexpected("HTTP 404 without an error_code")),
             _ => Ok(false),
         }
     }
 
     pub fn id(&self) -> Result<i32, RegistryError> {
         let id = self.body["id"].as_i64().and_then(|id| i32::try_from(id).ok());
-        id.ok_or_else(|| self.stranger("its answer lacks the schema's id"))
+        id.ok_or_else(|| self.unexpected("its answer lacks the schema's id"))
     }
 
     /// The text of the schema that was found.
@@ -81,19 +83,21 @@ impl Answer {
         self.body["message"].as_str().map_or_else(|| NO_REASON.to_owned(), bounded)
     }
 
-    pub fn stranger(&self, cause: &str) -> RegistryError {
-        RegistryError::Stranger { url: self.url.clone(), cause: cause.to_owned() }
+    /// What no registry answers.
+    pub fn unexpected(&self, reason: &'static str) -> RegistryError {
+        RegistryError::UnexpectedResponse { url: self.url.clone(), reason }
     }
 }
 
 const NO_REASON: &str = "no reason given";
 
-/// What happened, bounded.
-pub(super) fn cause(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer within the time limit".to_owned();
+impl From<reqwest::Error> for ExchangeError {
+    fn from(error: reqwest::Error) -> ExchangeError {
+        match error.is_timeout() {
+            true => ExchangeError::Timeout,
+            false => ExchangeError::Connection(bounded(&text::innermost(&error))),
+        }
     }
-    bounded(&text::innermost(&error))
 }
 
 fn bounded(words: &str) -> String {

@@ -1,5 +1,7 @@
 //! What a registry can refuse, and why it can't be asked.
 
+use super::answer::BODY_BYTES_MAX;
+
 /// There is no client for a registry.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS can't be set up")]
@@ -10,8 +12,12 @@ pub struct SetupError(#[source] pub(super) reqwest::Error);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// None of the URLs gave an answer to go by; this is what the last one did.
-    #[error("the schema registry at {url} is not available: {cause}")]
-    Unavailable { url: String, cause: String },
+    #[error("the schema registry at {url} is not available")]
+    Unavailable {
+        url: String,
+        #[source]
+        cause: ExchangeError,
+    },
     /// Without the registry's own words, which may repeat the credentials.
     #[error("the schema registry at {url} refuses the credentials (HTTP 401)")]
     Unauthenticated { url: String },
@@ -23,8 +29,24 @@ pub enum RegistryError {
     #[error("the schema registry at {url} refuses the schema of {subject} (HTTP {status}): {words}")]
     Refused { url: String, subject: String, status: u16, words: String },
     /// Most often the URL lacks a path such as `/apis/ccompat/v7`.
-    #[error("what answers at {url} does not seem to be a schema registry: {cause}")]
-    Stranger { url: String, cause: String },
+    #[error("what answers at {url} does not seem to be a schema registry: {reason}")]
+    UnexpectedResponse { url: String, reason: &'static str },
+}
+
+/// Why one exchange brought no answer to go by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExchangeError {
+    #[error("no answer within the time limit")]
+    Timeout,
+    /// In the words of the innermost cause, bounded: the outer ones may name the URL.
+    #[error("{0}")]
+    Connection(String),
+    #[error("its answer is larger than {BODY_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("HTTP {status}: {words}")]
+    Unable { status: u16, words: String },
+    #[error("it has no URL")]
+    NoUrl,
 }
 
 impl RegistryError {

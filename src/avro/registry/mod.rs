@@ -18,7 +18,7 @@ use url::Url;
 
 use answer::Answer;
 use endpoint::Call;
-pub use error::{RegistryError, SetupError};
+pub use error::{ExchangeError, RegistryError, SetupError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one whole exchange with one of the URLs.
@@ -109,7 +109,10 @@ impl Registry {
         if answer.is_not_found()? {
             return Ok(None);
         }
-        answer.schema().map(|text| Some(text.to_owned())).ok_or_else(|| answer.stranger("its answer lacks the schema"))
+        answer
+            .schema()
+            .map(|text| Some(text.to_owned()))
+            .ok_or_else(|| answer.unexpected("its answer lacks the schema"))
     }
 
     async fn ask(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, RegistryError> {
@@ -132,17 +135,20 @@ impl Registry {
                 Err(cause) => last = Some(RegistryError::Unavailable { url: url.to_string(), cause }),
             }
         }
-        let no_url = || RegistryError::Unavailable { url: String::new(), cause: "it has no URL".to_owned() };
+        let no_url = || RegistryError::Unavailable { url: String::new(), cause: ExchangeError::NoUrl };
         Err(last.unwrap_or_else(no_url))
     }
 
-    /// One exchange; the error is the reason why there is no answer.
-    async fn ask_at(&self, base: &Url, request: RequestBuilder) -> Result<Answer, String> {
+    /// One exchange.
+    ///
+    /// # Errors
+    /// Where there is no answer, or none that can be read to its end.
+    async fn ask_at(&self, base: &Url, request: RequestBuilder) -> Result<Answer, ExchangeError> {
         let mut request = request.header("accept", CONTENT_TYPE);
         if let Some(credentials) = &self.settings.credentials {
             request = request.basic_auth(&credentials.username, Some(credentials.password.expose_secret()));
         }
-        Answer::read(base, request.send().await.map_err(answer::cause)?).await
+        Answer::read(base, request.send().await?).await
     }
 }
 

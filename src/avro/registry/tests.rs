@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::text::with_causes;
 
 const SUBJECT: &str = "promoter.touches-value";
 const SCHEMA: &str = r#"{"type": "string"}"#;
@@ -142,7 +143,8 @@ async fn the_next_url_is_asked_when_one_is_down_or_ailing() {
 async fn a_registry_that_is_down_everywhere_may_be_asked_again() {
     let error = registry_at(&[&unused_url().await]).register(SUBJECT, SCHEMA).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
-    assert!(error.to_string().contains("refused"), "{error}");
+    let words = with_causes(&error);
+    assert!(words.contains("refused"), "{words}");
 }
 
 #[tokio::test]
@@ -177,7 +179,7 @@ async fn what_is_no_registry_is_told_apart() {
             fake.client().look_up(SUBJECT, SCHEMA).await.unwrap_err(),
             fake.client().register(SUBJECT, SCHEMA).await.unwrap_err(),
         ] {
-            assert!(matches!(error, RegistryError::Stranger { .. }), "{answer:?}: {error}");
+            assert!(matches!(error, RegistryError::UnexpectedResponse { .. }), "{answer:?}: {error}");
         }
     }
 }
@@ -186,5 +188,6 @@ async fn what_is_no_registry_is_told_apart() {
 async fn an_answer_without_end_is_given_up() {
     let fake = FakeRegistry::answering(vec![(200, " ".repeat(answer::BODY_BYTES_MAX + 1))]).await;
     let error = fake.client().register(SUBJECT, SCHEMA).await.unwrap_err();
-    assert!(error.to_string().contains("larger than 1048576 bytes"), "{error}");
+    let words = with_causes(&error);
+    assert!(words.contains("larger than 1048576 bytes"), "{words}");
 }

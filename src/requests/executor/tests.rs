@@ -40,7 +40,7 @@ impl<T: Transport> Executor<T> {
                 DecodedRecord::DeadLetter(letter) => return Err(letter),
                 DecodedRecord::UnknownSchema(id) => {
                     let learned = self.learn(id).await;
-                    learned.map_err(|detail| self.without_schema(record, detail))?;
+                    learned.map_err(|reason| self.without_schema(record, &reason))?;
                 }
             }
         }

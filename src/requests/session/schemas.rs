@@ -13,6 +13,7 @@ use super::reread::RereadRecords;
 use crate::model::request::record::{RecordOffset, RequestAnswer};
 use crate::model::request::schema_bucket::{BucketNumber, number};
 use crate::requests::executor::{DecodedRecord, Executor};
+use crate::requests::schema_lookup::SchemaLookupError;
 use crate::upstream::transport::Transport;
 
 /// How many schemas are asked for at once.
@@ -26,10 +27,10 @@ const BARREN_FOR: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct PendingSchemas {
     /// Each ends with its id, and with the reason where no request can be read with it.
-    pub running: JoinSet<(i32, Result<(), String>)>,
+    pub running: JoinSet<(i32, Result<(), SchemaLookupError>)>,
     asked: BTreeSet<i32>,
     /// Ids that no request can be read with: since when that is known, and why it is so.
-    barren: BTreeMap<i32, (Instant, String)>,
+    barren: BTreeMap<i32, (Instant, SchemaLookupError)>,
     /// Whether a tracker has met what it can't read.
     is_doubted: bool,
 }
@@ -58,12 +59,12 @@ impl PendingSchemas {
     }
 
     /// Why no request can be read with the schema, where that is known.
-    fn why_barren(&self, id: i32) -> Option<&str> {
+    fn why_barren(&self, id: i32) -> Option<&SchemaLookupError> {
         let (since, why) = self.barren.get(&id)?;
         (since.elapsed() < BARREN_FOR).then_some(why)
     }
 
-    fn end(&mut self, id: i32, learnt: Result<(), String>) {
+    fn end(&mut self, id: i32, learnt: Result<(), SchemaLookupError>) {
         self.asked.remove(&id);
         if let Err(why) = learnt {
             if self.barren.len() >= BARREN_MAX {
@@ -104,7 +105,7 @@ impl<T: Transport> AnsweringSession<T> {
                 DecodedRecord::DeadLetter(letter) => self.answer_at_once(record, RequestAnswer::DeadLetter(letter)),
                 DecodedRecord::UnknownSchema(id) => {
                     if let Some(why) = self.rereads.schemas.why_barren(id) {
-                        let letter = self.executor.without_schema(&record, why.to_owned());
+                        let letter = self.executor.without_schema(&record, why);
                         self.answer_at_once(record, RequestAnswer::DeadLetter(letter));
                         continue;
                     }
@@ -121,7 +122,7 @@ impl<T: Transport> AnsweringSession<T> {
     }
 
     /// The schema is known now, or it is known that no request can be read with it.
-    pub(super) fn reconsider(&mut self, (id, learnt): (i32, Result<(), String>)) {
+    pub(super) fn reconsider(&mut self, (id, learnt): (i32, Result<(), SchemaLookupError>)) {
         let schemas = &mut self.rereads.schemas;
         schemas.end(id, learnt);
         let is_doubted = std::mem::take(&mut schemas.is_doubted);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::avro::registry::{Registry, RegistryError};
+use crate::avro::registry::{ExchangeError, Registry, RegistryError};
 use crate::model::request::schema_bucket::BucketRecord;
 use crate::requests::executor::{SchemaFuture, SchemaSource};
 use crate::telemetry::captured::Captured;
@@ -187,7 +187,7 @@ fn executor_told(
 }
 
 fn away() -> RegistryError {
-    RegistryError::Unavailable { url: "u".into(), cause: "c".into() }
+    RegistryError::Unavailable { url: "u".into(), cause: ExchangeError::Timeout }
 }
 
 fn refused() -> RegistryError {
