@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,12 +14,11 @@ use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
-use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -99,21 +98,7 @@ fn retry() -> RetrySettings {
 
 fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_from: StartFrom) -> PolledApp<Upstream> {
     let app = AppId::new(app).unwrap();
-    let settings = ClientSettings {
-        app_id: app.clone(),
-        id_kind: IdKind::OpenId,
-        base_url: "http://upstream".into(),
-        spare_urls: vec![],
-        token_source,
-        retry: retry(),
-        breakers: BreakerSettings {
-            too_fast: Duration::from_secs(60),
-            stopped: Duration::from_secs(300),
-            unanswered: Duration::from_secs(30),
-        },
-        budgets: BTreeMap::new(),
-        in_flight: 4,
-    };
+    let settings = ClientSettings { token_source, retry: retry(), ..ClientSettings::for_tests(app.as_str()) };
     let minute = Duration::from_secs(60);
     let touches = FeedPlan { settings: PollSettings { every: minute, idle_every: minute, lateness: 600 }, start_from };
     PolledApp {

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::asking::ask;
+use self::at_once::AtOnce;
 pub use super::app::{AnswerPermit, MaterialApp};
-use super::material::{AfterCall, ID_BYTES_MAX, check};
+use super::material::{ID_BYTES_MAX, check};
 pub use super::schema_lookup::{SchemaFuture, SchemaSource};
 use super::schema_lookup::{SchemaLookupError, SchemaLookups};
 use crate::avro::material::{FieldFlaw, RequestDecoder, RequestError};
-use crate::commit::log::CommitError;
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, MaterialResult};
 use crate::model::request::record::{RequestAnswer, RequestRecord};
@@ -21,52 +21,22 @@ use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::text::with_causes;
 use crate::upstream::breaker::OpenBreaker;
-use crate::upstream::error::CallError;
-use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
+use crate::upstream::material::ShareMaterialRequest;
 use crate::upstream::transport::Transport;
 
-/// How long an upstream that stays unable is asked again for a request without a deadline.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// And for one whose deadline is further away: nobody who stands behind it may wait longer.
-const PATIENCE_MAX: Duration = Duration::from_secs(600);
-/// Between two calls for one request; each has its own retries already.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Between two calls for a request that alone is refused as if its app were stopped.
-const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// What an operator can do about replies that take too long.
-const REMEDY: &str = "lower commands.concurrency, or raise \"transaction.timeout.ms\" in [kafka]";
 /// Beyond it, a clock that jumps would overflow; nobody waits that long.
 const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Lives as long as the process.
+mod asking;
+mod at_once;
+
+/// Carries out the requests of all apps. Lives as long as the process.
 pub struct Executor<T> {
     apps: HashMap<String, MaterialApp<T>>,
     request_topic: String,
     decoder: RequestDecoder,
     lookups: SchemaLookups,
     pub(super) at_once: AtOnce,
-}
-
-/// How many answers one transaction may hold: fewer than there are while the log is too slow for them.
-pub(super) struct AtOnce(AtomicUsize);
-
-impl AtOnce {
-    pub fn most(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// So many were committed, or were not.
-    pub fn learn(&self, result: &Result<(), CommitError>, answers: usize) {
-        let most = match result {
-            Ok(()) => self.most().saturating_add(self.most() / 4 + 1),
-            Err(CommitError::TooSlow(error)) => {
-                tracing::warn!(answers, %error, remedy = REMEDY, "replies took too long: fewer are sent at once");
-                (answers / 2).max(1)
-            }
-            Err(_) => return,
-        };
-        self.0.store(most, Ordering::Relaxed);
-    }
 }
 
 /// What a request says. The same bytes always say the same, so whose request it is never changes; but for a schema that
@@ -113,7 +83,7 @@ impl<T: Transport> Executor<T> {
             request_topic,
             decoder,
             lookups: SchemaLookups::new(registry, patience),
-            at_once: AtOnce(AtomicUsize::new(usize::MAX)),
+            at_once: AtOnce::default(),
         }
     }
 
@@ -252,67 +222,6 @@ impl<T: Transport> Executor<T> {
             }),
             None => self.expired(app_id, MaterialRefusal::own(words)),
         }
-    }
-}
-
-/// Asks until there is an outcome. `last` is why the last call could not carry the request out.
-async fn ask<T: Transport>(
-    app: &MaterialApp<T>,
-    question: &ShareMaterialRequest,
-    left: Option<Duration>,
-    last: &mut Option<MaterialRefusal>,
-    cancel: &CancellationToken,
-) -> Option<(MaterialOutcome, Option<AnswerPermit>)> {
-    let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
-    let mut unable_since: Option<Instant> = None;
-    loop {
-        let Some(turned) = turn(app, question, unable_since, patience, cancel).await? else {
-            let refusal = last.take().unwrap_or_else(|| MaterialRefusal::own("the upstream gives no answers"));
-            return Some((MaterialOutcome::Failed(refusal), None));
-        };
-        let (result, began, permit) = turned;
-        match app.after(result) {
-            AfterCall::Final(outcome) => return Some((outcome, Some(permit))),
-            AfterCall::Again(refusal) => {
-                let until = *unable_since.get_or_insert(began) + patience;
-                if Instant::now() + AGAIN_AFTER > until {
-                    return Some((MaterialOutcome::Failed(refusal), Some(permit)));
-                }
-                *last = Some(refusal);
-                drop(permit);
-                cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
-            }
-            AfterCall::Held(refusal) => {
-                *last = refusal;
-                // It did answer; and while the app is held nobody asks, which must not use the patience up.
-                unable_since = None;
-                drop(permit);
-                // Others are answered, so no breaker makes this one wait.
-                if app.is_open() {
-                    cancel.run_until_cancelled(tokio::time::sleep(ALONE_AGAIN_AFTER)).await?;
-                }
-            }
-            AfterCall::Cancelled => return None,
-        }
-    }
-}
-
-type MadeCall = (Result<ShareMaterial, CallError>, Instant, AnswerPermit);
-
-/// One call, or nothing where the patience came to its end while the upstream was not asked.
-async fn turn<T: Transport>(
-    app: &MaterialApp<T>,
-    question: &ShareMaterialRequest,
-    unable_since: Option<Instant>,
-    patience: Duration,
-    cancel: &CancellationToken,
-) -> Option<Option<MadeCall>> {
-    let turn = cancel.run_until_cancelled(app.turn(question, unable_since, patience, cancel));
-    match unable_since {
-        Some(since) => {
-            tokio::time::timeout_at(since + patience, turn).await.map_or(Some(None), |turned| turned.map(Some))
-        }
-        None => turn.await.map(Some),
     }
 }
 

@@ -3,38 +3,38 @@
 //! An answer is committed at once, with all that have come meanwhile; while one transaction commits, the next is
 //! gathered. Reading goes on whatever waits: a request whose app has no room left in memory is parked, which leaves its
 //! offset in that app's tracker, and is read again when the room is half empty (`reread`); one whose schema is not known
-//! yet begins a bucket, or waits in one ([`crate::model::request::schema_bucket`]), and is read again when the schema is known (`schemas`). So
-//! bounded are the requests in memory, app by app ([`super::memory_quota`]), what is noted of those that are answered out of
+//! yet begins a bucket, or waits in one ([`crate::model::request::schema_bucket`]), and is read again when the schema is known
+//! (`schemas`). What was read again goes the same ways (`returned`). So bounded are the requests in memory, app by app ([`super::memory_quota`]), what is noted of those that are answered out of
 //! order ([`crate::model::request::offset_tracker`]), and, by the permits that come with them, the answers of calls.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
+use self::batch::{AnswersOutcome, UncommittedAnswer};
 use self::reread::{RereadJob, RereadRecords, Rereads};
 use super::executor::{AnswerPermit, DecodedRecord, DecodedRequest, Executor};
-use super::log::{AnswerBatch, AnswerLog, FetchRange, OpenedRequests};
+use super::log::{AnswerLog, FetchRange, OpenedRequests};
 use super::memory_quota::{MemoryQuotas, QuotaOwner};
 use super::partition::Partition;
 use super::totals::RequestTotals;
-use crate::commit::attempts::attempts;
-use crate::commit::log::{CommitError, Ended};
+use crate::commit::log::Ended;
 use crate::commit::log_state::{LogState, REVOCATION_GRACE, until};
 use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::{RecordOffset, RequestAnswer, RequestRecord};
 use crate::model::request::schema_bucket::BucketNumber;
 use crate::upstream::transport::Transport;
 
+mod batch;
 mod reread;
+mod returned;
 mod schemas;
 
 /// How often it is looked whether something parked is to be read again, besides whenever a transaction has committed.
@@ -45,21 +45,6 @@ struct EndedCall {
     key: TrackerKey,
     /// Absent where the session ended first.
     answer: Option<(RequestAnswer, Option<AnswerPermit>)>,
-}
-
-/// An answer that no transaction holds yet.
-struct UncommittedAnswer {
-    record: Arc<RequestRecord>,
-    owner: QuotaOwner,
-    answer: RequestAnswer,
-}
-
-/// How the transaction of a batch ended.
-struct AnswersOutcome {
-    batch: Arc<AnswerBatch>,
-    /// Of each answer of the batch, in its order.
-    owners: Vec<QuotaOwner>,
-    result: Result<(), CommitError>,
 }
 
 /// One session: from an open log to its end. Everything it holds is dropped with it.
@@ -127,15 +112,12 @@ impl<T: Transport> AnsweringSession<T> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            log = match log {
-                // Also after the end: an answer that is gathered has cost a call, and is not to be asked for again.
-                LogState::Idle(idle) if !self.gathered.is_empty() => LogState::Committing(self.commit(idle)),
-                LogState::Idle(idle) => match self.ended.take() {
-                    Some(ended) => return (Some(idle), ended),
-                    None => LogState::Idle(idle),
-                },
-                committing => committing,
-            };
+            if let LogState::Idle(idle) = log {
+                log = match self.commit_or_end(idle) {
+                    ControlFlow::Continue(log) => log,
+                    ControlFlow::Break((idle, ended)) => return (Some(idle), ended),
+                };
+            }
             // What has ended waits in its set while the next batch is full, and its permits with it: so a slow log slows the
             // calls. Nothing is read meanwhile that might be answered at once.
             let may_gather = self.ended.is_none() && self.gathered.len() < self.executor.at_once.most();
@@ -154,14 +136,12 @@ impl<T: Transport> AnsweringSession<T> {
                 () = revoked.cancelled(), if self.give_back_by.is_none() => self.give_back(),
                 // The log is lost in its transaction. The next owner finds out what became of it.
                 () = until(self.give_back_by) => return (None, Ended::Revoked),
-                Some(call) = self.calls.join_next(), if may_gather => {
-                    self.finish(call.expect("nobody aborts a call before the end, and a panic ends the process"));
-                }
-                Some(read) = self.rereads.running.join_next(), if may_gather => {
-                    self.reread(read.expect("nobody aborts a job before the end, and a panic ends the process"));
-                }
+                // Before more is read: what these hold in memory is freed by nothing but their answers.
+                Some(call) = self.calls.join_next(), if may_gather => self.finish(joined(call)),
+                Some(read) = self.rereads.running.join_next(), if may_gather => self.reread(joined(read)),
+                // However full the next batch is: of itself a schema that is known answers nothing, and others may be asked for.
                 Some(lookup) = self.rereads.schemas.running.join_next(), if self.ended.is_none() => {
-                    self.reconsider(lookup.expect("nobody aborts a lookup before the end, and a panic ends the process"));
+                    self.reconsider(joined(lookup));
                 }
                 record = self.records.recv(), if may_read => match record {
                     Some(record) => self.take(record),
@@ -173,6 +153,18 @@ impl<T: Transport> AnsweringSession<T> {
                     self.look_back();
                 }
             }
+        }
+    }
+
+    /// Begins a transaction of what is gathered. Where nothing is, and the session has ended, it is over.
+    fn commit_or_end<L: AnswerLog>(&mut self, log: L) -> ControlFlow<(L, Ended), LogState<L, AnswersOutcome>> {
+        // Also after the end: an answer that is gathered has cost a call, and is not to be asked for again.
+        if !self.gathered.is_empty() {
+            return ControlFlow::Continue(LogState::Committing(self.commit(log)));
+        }
+        match self.ended.take() {
+            Some(ended) => ControlFlow::Break((log, ended)),
+            None => ControlFlow::Continue(LogState::Idle(log)),
         }
     }
 
@@ -251,51 +243,6 @@ impl<T: Transport> AnsweringSession<T> {
         self.gathered.push(UncommittedAnswer { record, owner: QuotaOwner::App(key), answer });
     }
 
-    /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
-    fn commit<L: AnswerLog>(&mut self, mut log: L) -> Pin<Box<dyn Future<Output = (L, AnswersOutcome)> + Send>> {
-        let (batch, owners) = self.next_batch();
-        let records = batch.answers.len();
-        let span = tracing::info_span!("commit", pipeline = "requests", records);
-        let executor = self.executor.clone();
-        let committing = async move {
-            let result = attempts(&mut log, batch.clone(), records, records > 1).await;
-            executor.at_once.learn(&result, records);
-            (log, AnswersOutcome { batch, owners, result })
-        };
-        Box::pin(committing.instrument(span))
-    }
-
-    /// The answers that are gathered, and in the same batch what their partitions say of what is answered: they are one
-    /// fact.
-    fn next_batch(&mut self) -> (Arc<AnswerBatch>, Vec<QuotaOwner>) {
-        let (mut answers, mut owners) = (Vec::new(), Vec::new());
-        for UncommittedAnswer { record, owner, answer } in std::mem::take(&mut self.gathered) {
-            answers.push((record, answer));
-            owners.push(owner);
-        }
-        let touched: BTreeSet<i32> = answers.iter().map(|(record, _)| record.location.partition).collect();
-        let (mut offset_records, mut positions) = (Vec::new(), Vec::new());
-        for number in touched {
-            let Some(partition) = self.partitions.get_mut(&number) else { continue };
-            positions.push((number, partition.first()));
-            offset_records.extend(partition.take_records());
-        }
-        // The next calls may begin now, and not when the transaction has ended.
-        self.permits.clear();
-        (Arc::new(AnswerBatch { answers, offset_records, positions }), owners)
-    }
-
-    /// Counts what became durable, and frees its memory. What did not is read again by the next session.
-    fn conclude(&mut self, AnswersOutcome { batch, owners, result }: AnswersOutcome) -> Result<(), CommitError> {
-        result?;
-        self.totals.add(&batch);
-        for ((record, _), owner) in batch.answers.iter().zip(&owners) {
-            self.quotas.release(owner, record.bytes());
-        }
-        self.look_back();
-        Ok(())
-    }
-
     /// What was read again has come, or nobody reads any more.
     fn reread(&mut self, (job, read): (RereadJob, Option<RereadRecords>)) {
         match read {
@@ -322,6 +269,13 @@ impl<T: Transport> AnsweringSession<T> {
         self.rereads.schemas.running.abort_all();
         self.ended = Some(ended);
     }
+}
+
+/// What ran beside the session until its own end.
+fn joined<R>(ended: Result<R, JoinError>) -> R {
+    ended.expect(
+        "nothing is aborted before the session ends, after which none is looked for, and a panic ends the process",
+    )
 }
 
 fn unreadable() -> Ended {

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use crate::model::batch::Batch;
 use crate::model::cursor::Cursor;
-use crate::model::promoter::IdKind;
 use crate::model::state::QueuedWrite;
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
@@ -20,7 +18,6 @@ use crate::supervisor;
 use crate::telemetry::captured::Captured;
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::ClientSettings;
-use crate::upstream::token::TokenSource;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
 mod refunds;
@@ -94,15 +91,9 @@ fn promoter(feeds: PerFeed<Option<FeedPlan>>) -> PolledPromoter {
 fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Session<T> {
     let app = AppId::new("wx1").unwrap();
     let settings = ClientSettings {
-        app_id: app.clone(),
-        id_kind: IdKind::OpenId,
-        base_url: "http://upstream".into(),
-        spare_urls: vec![],
-        token_source: TokenSource::Stable("secret".to_owned().into()),
         retry: retry(),
         breakers: BreakerSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
-        budgets: BTreeMap::new(),
-        in_flight: 4,
+        ..ClientSettings::for_tests(app.as_str())
     };
     let app = PolledApp {
         app,

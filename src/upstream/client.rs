@@ -31,6 +31,8 @@ use attempt::{ApiRequest, ApiResponse};
 mod attempt;
 mod call;
 mod clock;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
 
 pub use attempt::ResponseGuard;
 

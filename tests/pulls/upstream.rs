@@ -12,15 +12,13 @@ use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Interface, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
-use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
 use promoter_connector::upstream::client::{Client, ClientSettings};
-use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -174,19 +172,10 @@ impl World {
     fn polled_app(&self, setup: &Setup) -> PolledApp<Upstream> {
         let app = AppId::new("wx1").unwrap();
         let settings = ClientSettings {
-            app_id: app.clone(),
-            id_kind: IdKind::OpenId,
-            base_url: "http://upstream".into(),
-            spare_urls: vec![],
-            token_source: TokenSource::Stable("secret".to_owned().into()),
             retry: retry(8),
-            breakers: BreakerSettings {
-                too_fast: Duration::from_secs(60),
-                stopped: Duration::from_secs(300),
-                unanswered: Duration::from_secs(30),
-            },
             budgets: setup.budgets.clone(),
             in_flight: setup.in_flight,
+            ..ClientSettings::for_tests(app.as_str())
         };
         let promoter = |number: usize| PolledPromoter {
             promoter: Promoter::new(&app, &format!("p{number:03}")).unwrap(),

@@ -12,7 +12,6 @@ use promoter_connector::avro::registry::{ExchangeError, RegistryError};
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::commit::failpoint::Failpoint;
 use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
-use promoter_connector::model::promoter::{AppId, IdKind};
 use promoter_connector::model::request::record::RecordOffset;
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::requests::executor::{Executor, MaterialApp, SchemaFuture, SchemaSource};
@@ -200,15 +199,10 @@ fn pipeline(scene: &Scene) -> RequestPipeline<WatchedUpstream> {
     let Plan { options, retry, holds, concurrency, .. } = &scene.plan;
     let app = |id: &String| {
         let settings = ClientSettings {
-            app_id: AppId::new(id).unwrap(),
-            id_kind: IdKind::OpenId,
-            base_url: "http://simulated".into(),
-            spare_urls: vec![],
             token_source: TokenSource::Stable(options.secret.clone().into()),
             retry: *retry,
             breakers: *holds,
-            budgets: BTreeMap::new(),
-            in_flight: 1,
+            ..ClientSettings::for_tests(id)
         };
         MaterialApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)
     };

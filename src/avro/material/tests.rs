@@ -156,7 +156,7 @@ fn a_record_of_another_kind_is_no_request() {
 }
 
 #[test]
-fn a_schema_of_the_askers_own_is_matched_by_its_fields() {
+fn a_schema_of_the_requesters_own_is_matched_by_its_fields() {
     let decoder = RequestDecoder::new(CONFLUENT);
     // As a Java class has it that was written by hand: other order, other name, one field more and five fewer.
     let schema = r#"{"type":"record","name":"Ask","namespace":"shop","fields":[

@@ -9,6 +9,7 @@ use crate::session::{FeedPlan, PolledPromoter};
 mod examples;
 mod meaning;
 mod problems;
+mod properties;
 mod secrets;
 
 /// A directory with a configuration file and what it names.

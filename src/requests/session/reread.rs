@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -15,16 +14,13 @@ use tokio::time::Instant;
 use super::AnsweringSession;
 use super::schemas::PendingSchemas;
 use crate::model::request::offset_tracker::TrackerKey;
-use crate::model::request::record::{RecordOffset, RequestRecord};
+use crate::model::request::record::RequestRecord;
 use crate::model::request::schema_bucket::BucketNumber;
 use crate::model::time::UnixMillis;
-use crate::requests::executor::{DecodedRecord, DecodedRequest, Executor};
+use crate::requests::executor::{DecodedRecord, Executor};
 use crate::requests::log::{FETCH_RECORDS_MAX, FetchRange, FetchedRange};
 use crate::requests::partition::Sweep;
 use crate::upstream::transport::Transport;
-
-/// Before it is tried again where nothing could be read.
-const STALLED: Duration = Duration::from_secs(1);
 
 /// How many pieces of one partition are read for one app before it is another's turn: going on where the last piece ended
 /// costs least.
@@ -43,23 +39,23 @@ pub(super) struct Rereads {
     /// and whether nothing else was read again since.
     bucket_was_last: bool,
     /// Nothing is tried before.
-    stalled_until: Option<Instant>,
+    pub stalled_until: Option<Instant>,
     pub schemas: PendingSchemas,
 }
 
-/// Why something is read again.
+/// One piece of the topic that is read again, and why.
 #[derive(Clone, Debug)]
 pub(super) struct RereadJob {
     pub partition: i32,
-    kind: RereadPurpose,
-    from: i64,
+    pub purpose: RereadPurpose,
+    pub from: i64,
     to: i64,
     /// Records, at least one.
     most: usize,
 }
 
 #[derive(Clone, Debug)]
-enum RereadPurpose {
+pub(super) enum RereadPurpose {
     Bucket(BucketNumber),
     /// For the room of an app.
     CatchUp(TrackerKey),
@@ -71,22 +67,6 @@ enum RereadPurpose {
 pub(super) struct RereadRecords {
     pub records: Vec<(RequestRecord, DecodedRecord)>,
     pub next: i64,
-}
-
-/// What a request that was read again says to an app.
-enum Recognised {
-    Request(Box<DecodedRequest>),
-    Nothing,
-    /// It may be a request of the app; its schema is not known now.
-    Doubtful,
-}
-
-/// What to do with a request that was read again.
-enum CatchUpStep {
-    Skip,
-    Stop,
-    RequestAnswer(crate::model::request::record::RequestAnswer),
-    Begin,
 }
 
 impl Rereads {
@@ -138,7 +118,7 @@ impl<T: Transport> AnsweringSession<T> {
             None => self.tracker_job(now),
             bucket => bucket,
         }?;
-        self.rereads.bucket_was_last = match job.kind {
+        self.rereads.bucket_was_last = match job.purpose {
             RereadPurpose::Bucket(number) => {
                 self.rereads.last_bucket = Some((job.partition, number));
                 true
@@ -162,7 +142,7 @@ impl<T: Transport> AnsweringSession<T> {
         let last = self.rereads.last_bucket;
         let behind = buckets().find(|(partition, number, ..)| Some((*partition, *number)) > last);
         let (partition, number, from, to) = behind.or_else(|| buckets().next())?;
-        Some(RereadJob { partition, kind: RereadPurpose::Bucket(number), from, to, most: FETCH_RECORDS_MAX })
+        Some(RereadJob { partition, purpose: RereadPurpose::Bucket(number), from, to, most: FETCH_RECORDS_MAX })
     }
 
     fn tracker_job(&mut self, now: Instant) -> Option<RereadJob> {
@@ -204,7 +184,7 @@ impl<T: Transport> AnsweringSession<T> {
         let catches_up = has_place && backlog.tracker.may_catch_up();
         let sweeps = sweep.is_some() && !(catches_up && backlog.swept_last);
         backlog.swept_last = sweeps;
-        let job = |kind, from, to, most| RereadJob { partition: number, kind, from, to, most };
+        let job = |purpose, from, to, most| RereadJob { partition: number, purpose, from, to, most };
         match (sweep, sweeps) {
             (Some(Sweep { time, next, to, .. }), true) => {
                 Some(job(RereadPurpose::Sweep(key.clone(), time), next, to, FETCH_RECORDS_MAX))
@@ -218,132 +198,5 @@ impl<T: Transport> AnsweringSession<T> {
             }
             _ => None,
         }
-    }
-
-    pub(super) fn take_back(&mut self, job: RereadJob, read: RereadRecords) {
-        if read.next <= job.from {
-            self.rereads.stalled_until = Some(Instant::now() + STALLED);
-        }
-        match &job.kind {
-            RereadPurpose::Bucket(number) => self.read_on(job.partition, *number, read),
-            RereadPurpose::CatchUp(key) => self.catch_up(&job, key, read),
-            RereadPurpose::Sweep(key, time) => self.sweep(&job, key, *time, read),
-        }
-    }
-
-    /// Of a request that was read again, what it says where that is a request of which this tracker tells.
-    fn request_of(&mut self, key: &TrackerKey, record: &RequestRecord, reading: DecodedRecord) -> Recognised {
-        let RecordOffset { partition, offset } = record.location;
-        let Some(partition) = self.partitions.get(&partition) else { return Recognised::Nothing };
-        if partition.bucket_of(offset, self.executor.schema_id(record)) != key.bucket {
-            return Recognised::Nothing;
-        }
-        match reading {
-            DecodedRecord::Request(request) if request.app_id() == key.app => Recognised::Request(request),
-            // What is no request was answered when it came.
-            DecodedRecord::Request(_) | DecodedRecord::DeadLetter(_) => Recognised::Nothing,
-            DecodedRecord::UnknownSchema(id) if self.rereads.schemas.doubt(id, &self.executor) => Recognised::Doubtful,
-            DecodedRecord::UnknownSchema(_) => Recognised::Nothing,
-        }
-    }
-
-    fn catch_up(&mut self, job: &RereadJob, key: &TrackerKey, RereadRecords { records, mut next }: RereadRecords) {
-        let time = self.executor.now();
-        for (record, reading) in records {
-            let offset = record.location.offset;
-            let request = match self.request_of(key, &record, reading) {
-                Recognised::Request(request) => request,
-                Recognised::Nothing => continue,
-                Recognised::Doubtful => {
-                    let partition = self.partitions.get_mut(&job.partition);
-                    let tracker = partition.and_then(|partition| partition.tracker(key));
-                    tracker.into_iter().for_each(|tracker| tracker.doubt(offset));
-                    continue;
-                }
-            };
-            match self.next_step(job, key, offset, &request, time) {
-                CatchUpStep::Skip => {}
-                CatchUpStep::RequestAnswer(answer) => self.answer_at_once(record, answer),
-                CatchUpStep::Begin => self.begin(record, request, key.clone()),
-                CatchUpStep::Stop => {
-                    next = offset;
-                    break;
-                }
-            }
-        }
-        let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
-        let end = partition.end_of(key.bucket);
-        partition.tracker(key).into_iter().for_each(|tracker| tracker.read_again(job.from..next, end));
-    }
-
-    fn next_step(
-        &mut self,
-        job: &RereadJob,
-        key: &TrackerKey,
-        offset: i64,
-        request: &DecodedRequest,
-        time: UnixMillis,
-    ) -> CatchUpStep {
-        let room = self.executor.room(&key.app);
-        let has_room = room.is_none_or(|room| self.quotas.has_room(&key.app, room));
-        let Some(partition) = self.partitions.get_mut(&job.partition) else { return CatchUpStep::Skip };
-        let end = partition.end_of(key.bucket);
-        let Some(tracker) = partition.tracker(key) else { return CatchUpStep::Skip };
-        // All that stands before it has been met.
-        tracker.read_again(job.from..offset, end);
-        if !tracker.is_unanswered(offset, request.deadline()) {
-            return CatchUpStep::Skip;
-        }
-        match self.executor.without_a_call(request, time) {
-            Some(answer) if tracker.answer_at_once(offset) => CatchUpStep::RequestAnswer(answer),
-            None if has_room && tracker.has_room_for(offset) => {
-                tracker.begin(offset);
-                CatchUpStep::Begin
-            }
-            _ => CatchUpStep::Stop,
-        }
-    }
-
-    /// Answers what has expired by `time`, and notes when the next does.
-    fn sweep(
-        &mut self,
-        job: &RereadJob,
-        key: &TrackerKey,
-        time: UnixMillis,
-        RereadRecords { records, next }: RereadRecords,
-    ) {
-        let mut from = job.from;
-        for (record, reading) in records {
-            let reread = self.request_of(key, &record, reading);
-            let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
-            let offset = record.location.offset;
-            let Some(backlog) = partition.backlogs.get_mut(key) else { return };
-            match reread {
-                Recognised::Nothing => {}
-                Recognised::Request(request) => {
-                    if !backlog.tracker.is_unanswered(offset, request.deadline()) {
-                        continue;
-                    }
-                    let has_passed = request.deadline().is_some_and(|deadline| deadline <= time);
-                    match self.executor.without_a_call(&request, time).filter(|_| has_passed) {
-                        Some(answer) if backlog.tracker.expire_one(offset) => self.answer_at_once(record, answer),
-                        _ => backlog.tracker.note_deadline(request.deadline()),
-                    }
-                }
-                // Nobody knows whether it has expired.
-                Recognised::Doubtful => {
-                    backlog.tracker.expire(from, offset, time);
-                    if !backlog.tracker.has_room_for_step() {
-                        backlog.tracker.note_deadline(Some(time));
-                        return backlog.end_sweep(Instant::now());
-                    }
-                    from = offset + 1;
-                }
-            }
-        }
-        let Some(partition) = self.partitions.get_mut(&job.partition) else { return };
-        let Some(backlog) = partition.backlogs.get_mut(key) else { return };
-        backlog.tracker.expire(from, next, time);
-        backlog.swept(next, Instant::now());
     }
 }

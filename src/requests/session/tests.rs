@@ -1,10 +1,10 @@
 //! The pipeline on a topic in memory whose transactions fail before and after they count, on paused time.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 
+use self::timed_upstream::{Health, TimedUpstream};
 use super::*;
 use crate::avro::framing::Framing;
 use crate::avro::material::{RequestDecoder, RequestEncoder};
@@ -12,7 +12,6 @@ use crate::commit::attempts::ATTEMPTS_MAX;
 use crate::commit::log::{CommitLog, OpenError};
 use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use crate::model::material::{MaterialOutcome, MaterialRequest};
-use crate::model::promoter::{AppId, IdKind};
 use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
@@ -21,8 +20,6 @@ use crate::requests::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequ
 use crate::retry::{JITTER, RetrySettings};
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::{Client, ClientSettings};
-use crate::upstream::token::TokenSource;
-use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: RetrySettings = RetrySettings {
@@ -32,59 +29,7 @@ const PATIENCE: RetrySettings = RetrySettings {
     jitter: JITTER,
 };
 
-/// Answers with material, at once or, where the path says so, after as many seconds; or as it is told to.
-#[derive(Clone)]
-struct TimedUpstream {
-    began: Instant,
-    health: Arc<Mutex<Health>>,
-}
-
-#[derive(Clone, Copy)]
-enum Health {
-    Well,
-    /// Its secret is wrong.
-    Stopped,
-    Hangs,
-}
-
 const START: UnixMillis = UnixMillis(1_700_000_000_000);
-
-impl TimedUpstream {
-    fn new(health: Health) -> TimedUpstream {
-        TimedUpstream { began: Instant::now(), health: Arc::new(Mutex::new(health)) }
-    }
-
-    fn becomes(&self, health: Health) {
-        *self.health.lock().unwrap() = health;
-    }
-}
-
-impl Transport for TimedUpstream {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let answer =
-            |body: &'static str| HttpResponse { status: 200, body: body.into(), date: None, retry_after: None };
-        if request.path == "/cgi-bin/stable_token" {
-            return Ok(answer(r#"{"access_token":"t","expires_in":7200}"#));
-        }
-        let health = *self.health.lock().unwrap();
-        match health {
-            Health::Stopped => return Ok(answer(r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#)),
-            Health::Hangs => {
-                tokio::time::sleep(Duration::from_secs(15)).await;
-                return Err(TransportError::Timeout);
-            }
-            Health::Well => {}
-        }
-        let body: serde_json::Value = serde_json::from_slice(&request.body.unwrap()).unwrap();
-        let seconds = body["path"].as_str().unwrap().parse().unwrap();
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
-        Ok(answer(r##"{"tag":"#short"}"##))
-    }
-
-    fn now(&self) -> UnixMillis {
-        UnixMillis(START.0 + i64::try_from(self.began.elapsed().as_millis()).unwrap())
-    }
-}
 
 /// Requests whose calls take as many seconds as are given, over two partitions by turns, with gaps in the offsets.
 fn topic_holding(seconds: impl IntoIterator<Item = u64>) -> MemoryRequestTopic {
@@ -135,15 +80,9 @@ fn request_for(app: &str, location: RecordOffset, path: &str, deadline_seconds: 
 
 fn app(id: &str, upstream: &TimedUpstream, concurrency: usize) -> MaterialApp<TimedUpstream> {
     let settings = ClientSettings {
-        app_id: AppId::new(id).unwrap(),
-        id_kind: IdKind::OpenId,
-        base_url: "http://a".into(),
-        spare_urls: vec![],
-        token_source: TokenSource::Stable("secret".into()),
         retry: PATIENCE,
         breakers: BreakerSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
-        in_flight: 1,
-        budgets: [].into(),
+        ..ClientSettings::for_tests(id)
     };
     MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }
@@ -220,7 +159,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
     #[test]
-    fn every_command_is_answered_once_whatever_becomes_of_transactions(
+    fn every_request_is_answered_once_whatever_becomes_of_transactions(
         seconds in proptest::collection::vec(0..4u64, 1..60),
         faults in proptest::collection::vec(
             proptest::sample::select(
@@ -251,7 +190,7 @@ async fn a_slow_call_holds_up_nobody_within_the_span() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
+async fn no_request_is_begun_a_span_behind_one_without_an_answer() {
     let span = crate::model::request::offset_tracker::SPAN;
     let topic = MemoryRequestTopic::new(1);
     for number in 0..span + 50 {
@@ -265,7 +204,7 @@ async fn no_command_is_begun_a_span_behind_one_without_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_partition_whose_window_is_full_holds_up_no_other() {
+async fn a_partition_whose_tracker_is_full_holds_up_no_other() {
     let span = crate::model::request::offset_tracker::SPAN;
     let topic = MemoryRequestTopic::new(2);
     for (partition, number) in (0..2).flat_map(|partition| (0..2 * span).map(move |number| (partition, number))) {
@@ -281,7 +220,7 @@ async fn a_partition_whose_window_is_full_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recall_ends_the_session_with_what_is_answered_committed() {
+async fn a_revocation_ends_the_session_with_what_is_answered_committed() {
     let (topic, one) = (topic_holding([0, 0, 50, 50]), executor(4));
     let stop = CancellationToken::new();
     let revoking = async {
@@ -323,7 +262,7 @@ async fn an_earlier_process_that_wakes_up_answers_nothing_more() {
     assert_eq!(answered(&topic), topic.locations());
 }
 
-/// As an requester writes it whose schema, of id 9, only a registry knows.
+/// As a requester writes it whose schema, of id 9, only a registry knows.
 fn foreign(offset: i64) -> RequestRecord {
     let value = b"\x00\x00\x00\x00\x09\x020\x06wx1\x02p\x02r";
     let location = RecordOffset { partition: 0, offset };
@@ -375,53 +314,8 @@ async fn a_dead_letter_is_no_request_later_when_its_schema_is_known() {
     assert_eq!(answered(&topic), topic.locations());
 }
 
-/// Takes so many answers in a minute, and no more.
-struct Slow {
-    log: MemoryAnswerLog,
-    answers_max: usize,
-}
-
-impl CommitLog for Slow {
-    type Opened = OpenedRequests;
-    type Batch = AnswerBatch;
-
-    async fn open(&mut self) -> Result<OpenedRequests, OpenError> {
-        self.log.open().await
-    }
-
-    async fn commit(&mut self, batch: Arc<AnswerBatch>) -> Result<(), CommitError> {
-        if batch.answers.len() > self.answers_max {
-            tokio::time::sleep(MINUTE).await;
-            return Err(CommitError::TooSlow("scripted".into()));
-        }
-        self.log.commit(batch).await
-    }
-
-    async fn release(&mut self) {}
-}
-
-#[tokio::test(start_paused = true)]
-async fn replies_that_a_log_is_too_slow_for_come_in_smaller_transactions() {
-    let (topic, executor) = (topic_holding(std::iter::repeat_n(0, 200)), executor(16));
-    let stop = CancellationToken::new();
-    let mut log = Slow { log: log(&topic, []), answers_max: 4 };
-    let deadline = Instant::now() + 60 * MINUTE;
-    while topic.answers_count() < 200 && Instant::now() < deadline {
-        let opened = log.open().await.unwrap();
-        let watching = async {
-            while topic.answers_count() < 200 && Instant::now() < deadline {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-        let running = run(log, opened, executor.clone(), Arc::default(), &stop);
-        let (back, _) = tokio::select! {
-            ended = running => ended,
-            () = watching => break,
-        };
-        log = back.unwrap();
-    }
-    assert_eq!(answered(&topic), topic.locations());
-}
-
+mod registries;
 mod schemas;
+mod slow_log;
+mod timed_upstream;
 mod waiting;

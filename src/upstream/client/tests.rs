@@ -152,24 +152,10 @@ impl Transport for Upstream {
 
 fn settings() -> ClientSettings {
     ClientSettings {
-        app_id: AppId::new("wx1").unwrap(),
-        id_kind: IdKind::OpenId,
         base_url: "http://a".into(),
-        spare_urls: vec![],
         token_source: TokenSource::Stable(SECRET.into()),
-        retry: RetrySettings {
-            initial: Duration::from_millis(200),
-            max: Duration::from_secs(30),
-            attempts: 3,
-            jitter: 0.5,
-        },
-        breakers: BreakerSettings {
-            too_fast: Duration::from_secs(60),
-            stopped: STOPPED,
-            unanswered: Duration::from_secs(30),
-        },
-        budgets: BTreeMap::new(),
         in_flight: 64,
+        ..ClientSettings::for_tests("wx1")
     }
 }
 

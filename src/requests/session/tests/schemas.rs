@@ -1,41 +1,16 @@
 //! Requests whose schema only a registry knows, which is away for a while.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use super::registries::{AbsentRegistry, away, executor_told, refused, slow_registry};
 use super::*;
-use crate::avro::registry::{ExchangeError, Registry, RegistryError};
+use crate::avro::registry::{Registry, RegistryError};
 use crate::model::request::schema_bucket::BucketRecord;
-use crate::requests::executor::{SchemaFuture, SchemaSource};
 use crate::telemetry::captured::Captured;
 
 /// More than any app's room in memory.
 const MANY: i64 = 900;
 const BOUND: Duration = Duration::from_secs(20);
-
-/// A registry on paused time that knows [`FOREIGN_SCHEMA`], and may be away.
-#[derive(Clone, Default)]
-struct AbsentRegistry {
-    is_back: Arc<AtomicBool>,
-    asked: Arc<AtomicU64>,
-}
-
-impl AbsentRegistry {
-    /// A process that knows no schema of others yet.
-    fn executor(&self, apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>) -> Arc<Executor<TimedUpstream>> {
-        let decoder = RequestDecoder::new(Framing::SingleObject);
-        Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(self.clone())), PATIENCE))
-    }
-}
-
-impl SchemaSource for AbsentRegistry {
-    fn schema(&self, _id: i32) -> SchemaFuture<'_> {
-        Box::pin(async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            if self.is_back.load(Ordering::Relaxed) { Ok(Some(FOREIGN_SCHEMA.to_owned())) } else { Err(away()) }
-        })
-    }
-}
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + BOUND;
@@ -161,39 +136,6 @@ async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines
     assert_eq!(captured.events("the schema registry answers again").len(), 1);
 }
 
-/// A registry on paused time.
-struct ScriptedRegistry {
-    began: Instant,
-    told: fn(seconds: u64, id: i32) -> Result<Option<String>, RegistryError>,
-}
-
-impl SchemaSource for ScriptedRegistry {
-    fn schema(&self, id: i32) -> SchemaFuture<'_> {
-        Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            (self.told)(self.began.elapsed().as_secs(), id)
-        })
-    }
-}
-
-fn executor_told(
-    apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>,
-    told: fn(u64, i32) -> Result<Option<String>, RegistryError>,
-) -> Arc<Executor<TimedUpstream>> {
-    let registry = ScriptedRegistry { began: Instant::now(), told };
-    let patience = RetrySettings { initial: Duration::from_secs(5), max: Duration::from_secs(10), ..PATIENCE };
-    let decoder = RequestDecoder::new(Framing::SingleObject);
-    Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(registry)), patience))
-}
-
-fn away() -> RegistryError {
-    RegistryError::Unavailable { url: "u".into(), cause: ExchangeError::Timeout }
-}
-
-fn refused() -> RegistryError {
-    RegistryError::Denied { url: "u".into(), subject: "s".into() }
-}
-
 fn foreign_in(id: u8, offset: i64) -> RequestRecord {
     let mut record = foreign(offset);
     let mut value = record.value.unwrap().to_vec();
@@ -293,20 +235,6 @@ async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobod
     assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
     assert_eq!(captured.events("a schema is refused: requests in it are dead letters").len(), 1);
     assert_eq!(captured.events("the schema registry answers again").len(), 1);
-}
-
-/// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
-async fn slow_registry() -> Registry {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let registry =
-        Registry::new(format!("http://{}", listener.local_addr().unwrap()).parse::<url::Url>().unwrap().into())
-            .unwrap();
-    let answer = || async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        serde_json::json!({ "schema": FOREIGN_SCHEMA }).to_string()
-    };
-    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
-    registry
 }
 
 #[tokio::test]

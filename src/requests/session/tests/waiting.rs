@@ -1,5 +1,7 @@
 //! Far more requests of one app than have room in memory, and another app beside it.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const FEW: usize = 200;

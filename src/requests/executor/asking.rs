@@ -1,0 +1,82 @@
+//! Asks the upstream for one request, as often and as long as that makes sense.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::material::{MaterialOutcome, MaterialRefusal};
+use crate::requests::app::{AnswerPermit, MaterialApp};
+use crate::requests::material::AfterCall;
+use crate::upstream::error::CallError;
+use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
+use crate::upstream::transport::Transport;
+
+/// How long an upstream that stays unable is asked again for a request without a deadline.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// And for one whose deadline is further away: nobody who stands behind it may wait longer.
+const PATIENCE_MAX: Duration = Duration::from_secs(600);
+/// Between two calls for one request; each has its own retries already.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Between two calls for a request that alone is refused as if its app were stopped.
+const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Asks until there is an outcome. `last` is why the last call could not carry the request out.
+pub(super) async fn ask<T: Transport>(
+    app: &MaterialApp<T>,
+    question: &ShareMaterialRequest,
+    left: Option<Duration>,
+    last: &mut Option<MaterialRefusal>,
+    cancel: &CancellationToken,
+) -> Option<(MaterialOutcome, Option<AnswerPermit>)> {
+    let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
+    let mut unable_since: Option<Instant> = None;
+    loop {
+        let Some(turned) = turn(app, question, unable_since, patience, cancel).await? else {
+            let refusal = last.take().unwrap_or_else(|| MaterialRefusal::own("the upstream gives no answers"));
+            return Some((MaterialOutcome::Failed(refusal), None));
+        };
+        let (result, began, permit) = turned;
+        match app.after(result) {
+            AfterCall::Final(outcome) => return Some((outcome, Some(permit))),
+            AfterCall::Again(refusal) => {
+                let until = *unable_since.get_or_insert(began) + patience;
+                if Instant::now() + AGAIN_AFTER > until {
+                    return Some((MaterialOutcome::Failed(refusal), Some(permit)));
+                }
+                *last = Some(refusal);
+                drop(permit);
+                cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
+            }
+            AfterCall::Held(refusal) => {
+                *last = refusal;
+                // It did answer; and while the app is held nobody asks, which must not use the patience up.
+                unable_since = None;
+                drop(permit);
+                // Others are answered, so no breaker makes this one wait.
+                if app.is_open() {
+                    cancel.run_until_cancelled(tokio::time::sleep(ALONE_AGAIN_AFTER)).await?;
+                }
+            }
+            AfterCall::Cancelled => return None,
+        }
+    }
+}
+
+type MadeCall = (Result<ShareMaterial, CallError>, Instant, AnswerPermit);
+
+/// One call, or nothing where the patience came to its end while the upstream was not asked.
+async fn turn<T: Transport>(
+    app: &MaterialApp<T>,
+    question: &ShareMaterialRequest,
+    unable_since: Option<Instant>,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Option<Option<MadeCall>> {
+    let turn = cancel.run_until_cancelled(app.turn(question, unable_since, patience, cancel));
+    match unable_since {
+        Some(since) => {
+            tokio::time::timeout_at(since + patience, turn).await.map_or(Some(None), |turned| turned.map(Some))
+        }
+        None => turn.await.map(Some),
+    }
+}

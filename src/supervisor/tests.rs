@@ -1,0 +1,147 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::commit::committer::BatchBounds;
+use crate::commit::log::{CommitError, Opened};
+use crate::model::batch::Batch;
+use crate::session::Session;
+use crate::upstream::http::HttpTransport;
+
+/// A log that can't be opened.
+struct Unreachable;
+
+impl CommitLog for Unreachable {
+    type Opened = Opened;
+    type Batch = Batch;
+
+    async fn open(&mut self) -> Result<Opened, OpenError> {
+        Err(OpenError::Again("nobody answers".into()))
+    }
+
+    async fn commit(&mut self, _: Arc<Batch>) -> Result<(), CommitError> {
+        unreachable!("it was never opened")
+    }
+
+    async fn release(&mut self) {}
+}
+
+fn session() -> Session<HttpTransport> {
+    Session {
+        apps: Arc::default(),
+        bounds: BatchBounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },
+        queue_bytes: 1,
+        totals: Arc::default(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_never_opens_is_given_up_after_a_minute() {
+    let began = Instant::now();
+    let ended = run(&session(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
+    assert_eq!(ended, Err(GivenUp::Failed("given up after 60 s: nobody answers".into())));
+    let most = FIRST_OPEN_MAX + PATIENCE.max;
+    assert!((FIRST_OPEN_MAX..=most).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+/// One that is owned only after an hour, and can't be read when it is owned for the first time.
+struct Standby(bool);
+
+impl CommitLog for Standby {
+    type Opened = Opened;
+    type Batch = Batch;
+
+    async fn open(&mut self) -> Result<Opened, OpenError> {
+        if self.0 {
+            return Err(OpenError::Stop("taken over".into()));
+        }
+        self.0 = true;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        Err(OpenError::Again("its offsets are still held open".into()))
+    }
+
+    async fn commit(&mut self, _: Arc<Batch>) -> Result<(), CommitError> {
+        unreachable!("it was never opened")
+    }
+
+    async fn release(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_something_to_own_is_no_failure() {
+    let ended = run(&session(), || Standby(false), &CancellationToken::new(), PATIENCE).await;
+    assert_eq!(ended, Err(GivenUp::Failed("taken over".into())), "it was tried again");
+}
+
+/// A log that does not take a setting.
+struct Narrow;
+
+impl CommitLog for Narrow {
+    type Opened = Opened;
+    type Batch = Batch;
+
+    async fn open(&mut self) -> Result<Opened, OpenError> {
+        Err(OpenError::Unfit("too long".into()))
+    }
+
+    async fn commit(&mut self, _: Arc<Batch>) -> Result<(), CommitError> {
+        unreachable!("it was never opened")
+    }
+
+    async fn release(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setting_that_a_log_never_takes_is_a_fault_of_the_configuration() {
+    let ended = run(&session(), || Narrow, &CancellationToken::new(), PATIENCE).await;
+    assert_eq!(ended, Err(GivenUp::Unfit("too long".into())));
+}
+
+/// Counts how often it was asked for a summary, and for its last word.
+#[derive(Default)]
+struct CountedPipeline {
+    summaries: AtomicU64,
+    ends: AtomicU64,
+}
+
+impl Pipeline<Standby> for CountedPipeline {
+    const PIPELINE: &'static str = "asked";
+
+    fn begins(&self, _: &Opened, _: u64) {}
+
+    async fn run(&self, _: Standby, _: Opened, _: &CancellationToken) -> (Option<Standby>, Ended) {
+        unreachable!("the log is never opened")
+    }
+
+    fn summarise(&self) {
+        self.summaries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn say_stopped(&self) {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_minute_has_its_summary_also_while_the_log_is_not_open() {
+    let (asked, stop) = (CountedPipeline::default(), CancellationToken::new());
+    let stopping = async {
+        tokio::time::sleep(Duration::from_secs(30 * 60 + 1)).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(run(&asked, || Standby(false), &stop, PATIENCE), stopping);
+    assert_eq!(ended, Ok(()));
+    assert_eq!((asked.summaries.into_inner(), asked.ends.into_inner()), (30, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_first_opening_ends_in_order() {
+    let stop = CancellationToken::new();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stop.cancel();
+    };
+    let session = session();
+    let (ended, ()) = tokio::join!(run(&session, || Unreachable, &stop, PATIENCE), stopping);
+    assert_eq!(ended, Ok(()));
+}
