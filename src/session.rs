@@ -112,7 +112,7 @@ impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
         let beginnings = self.prepare(&state, &lease);
         let first_cursors = beginnings.iter().flat_map(Beginning::first_cursors);
         if let Some(reason) = self.too_early(first_cursors, &age_limits) {
-            return (Some(log), Ended::Stop(reason));
+            return (Some(log), Ended::Stop(reason.into()));
         }
         let committer = Committer::new(log, state, self.bounds, self.totals.clone());
         let committing = committer.run(writes, lease.revoked.clone());

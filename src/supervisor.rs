@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::log::{CommitLog, Ended, OpenError};
+use crate::commit::log::{CommitLog, Ended, LogError, OpenError};
 use crate::retry::{Attempts, JITTER, NextAttempt, RetrySettings};
 use crate::text::with_causes;
 
@@ -31,10 +31,17 @@ pub const PATIENCE: RetrySettings = RetrySettings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GivenUp {
     /// The configuration can't work with this log.
-    #[error("{0}")]
-    Unfit(String),
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Unfit(LogError),
+    /// Only an operator can help.
+    #[error(transparent)]
+    Failed(LogError),
+    /// The log could not be opened at start.
+    #[error("given up after {} s", FIRST_OPEN_MAX.as_secs())]
+    NeverOpened(#[source] LogError),
+    /// It was told to stop, and the end was not in order.
+    #[error("the last transaction failed, or nobody knows whether it did; the next start finds out")]
+    UnknownOutcome(#[source] LogError),
 }
 
 /// What is done with an open log, session after session.
@@ -104,12 +111,9 @@ async fn sessions<L: CommitLog, P: Pipeline<L>>(
             Ended::Drained | Ended::Revoked if stop.is_cancelled() => return Ok(()),
             // Nothing has failed, so it is opened again at once, and waits there for something to own.
             Ended::Revoked => {}
-            Ended::Drained => opening.failed("the session ended by itself", stop).await?,
-            Ended::Reopen(reason) if stop.is_cancelled() => {
-                let unknown = "the last transaction failed, or nobody knows whether it did; the next start finds out";
-                return Err(GivenUp::Failed(format!("{unknown}: {reason}")));
-            }
-            Ended::Reopen(reason) => opening.failed(&reason, stop).await?,
+            Ended::Drained => opening.failed("the session ended by itself".into(), stop).await?,
+            Ended::Reopen(reason) if stop.is_cancelled() => return Err(GivenUp::UnknownOutcome(reason)),
+            Ended::Reopen(reason) => opening.failed(reason, stop).await?,
             Ended::Stop(reason) => return Err(GivenUp::Failed(reason)),
         }
     }
@@ -140,7 +144,7 @@ async fn open<L: CommitLog, P: Pipeline<L>>(
             Err(OpenError::Unfit(reason)) => return Err(GivenUp::Unfit(reason)),
             Err(OpenError::Again(reason)) => {
                 opening.lasted(begun.elapsed());
-                opening.failed(&reason, stop).await?;
+                opening.failed(reason, stop).await?;
             }
         }
     }
@@ -167,17 +171,16 @@ impl Opening {
     }
 
     /// Waits before the next attempt. The error gives up.
-    async fn failed(&mut self, reason: &str, stop: &CancellationToken) -> Result<(), GivenUp> {
+    async fn failed(&mut self, reason: LogError, stop: &CancellationToken) -> Result<(), GivenUp> {
         let first_failure = *self.first_failure.get_or_insert_with(Instant::now);
         if !self.opened_once && first_failure.elapsed() >= FIRST_OPEN_MAX {
-            let seconds = FIRST_OPEN_MAX.as_secs();
-            return Err(GivenUp::Failed(format!("given up after {seconds} s: {reason}")));
+            return Err(GivenUp::NeverOpened(reason));
         }
         let NextAttempt::RetryAfter(pause) = self.attempts.failed(None) else {
-            return Err(GivenUp::Failed(reason.to_owned()));
+            return Err(GivenUp::Failed(reason));
         };
         let (pipeline, milliseconds) = (self.pipeline, milliseconds(pause));
-        tracing::warn!(pipeline, error = reason, milliseconds, "the log is opened again");
+        tracing::warn!(pipeline, error = reason.told(), milliseconds, "the log is opened again");
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::kafka::requests_log::RequestsLog;
 use crate::requests::pipeline::RequestPipeline;
 use crate::session::Session;
 use crate::supervisor::{self, GivenUp};
+use crate::text;
 use crate::upstream::http::HttpTransport;
 
 /// How long a stop may take to commit what was polled.
@@ -84,7 +85,7 @@ fn outcome(polled: Result<(), GivenUp>, answered: Result<(), GivenUp>) -> anyhow
 /// Each problem once: both pipelines use the topic of the dead letters, and complain of the same brokers. On one line, as
 /// the log has it.
 fn joined(failures: &[GivenUp]) -> anyhow::Error {
-    let failures_text: Vec<String> = failures.iter().map(GivenUp::to_string).collect();
+    let failures_text: Vec<String> = failures.iter().map(|failure| text::with_causes(failure)).collect();
     let mut problems: Vec<&str> = Vec::new();
     for problem in failures_text.iter().flat_map(|failure| failure.lines()) {
         if !problems.contains(&problem) {
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn what_both_pipelines_say_is_one_line_with_each_problem_once() {
         let failures = ["topic a is missing\ntopic d is missing", "topic d is missing\ntopic r is missing"];
-        let failures = failures.map(|problems| GivenUp::Failed(problems.to_owned()));
+        let failures = failures.map(|problems| GivenUp::Failed(problems.into()));
         let told = joined(&failures);
         assert_eq!(told.to_string(), "topic a is missing; topic d is missing; topic r is missing");
         assert!(told.downcast_ref::<Unfit>().is_none());

@@ -145,12 +145,12 @@ fn ask(
         Framing::SingleObject => None,
     };
     let decoder = Decoder::new(result_id);
-    let client = RequestClient::open(kafka, topics, until).map_err(anyhow::Error::msg)?;
+    let client = RequestClient::open(kafka, topics, until)?;
     let request = request(options, until);
     let mut value = Vec::new();
     RequestEncoder::new(framings.request).encode(&request, &mut value)?;
-    client.put(&format!("{}/{}", options.app, options.promoter), &value, until).map_err(anyhow::Error::msg)?;
-    while let Some(reply) = client.next_reply(until + REPLY_GRACE).map_err(anyhow::Error::msg)? {
+    client.put(&format!("{}/{}", options.app, options.promoter), &value, until)?;
+    while let Some(reply) = client.next_reply(until + REPLY_GRACE)? {
         // Others ask too, and their replies need not be readable here.
         let Ok(reply) = decoder.decode(&reply) else { continue };
         if reply.text("request_id") == Some(&request.request_id) {

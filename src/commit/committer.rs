@@ -224,6 +224,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
         match result {
             Ok(()) => outcome.committed.push((part.counts(), part.batch)),
             Err(CommitError::TooSlow(error)) if may_split => {
+                let error = error.told();
                 tracing::warn!(records, bytes, %error, remedy = REMEDY, "a transaction took too long: it is split");
                 outcome.too_slow = Some((records, bytes));
                 let [first, second] = part.halved();

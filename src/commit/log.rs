@@ -1,5 +1,7 @@
 //! What a pipeline asks of a log: all of a batch becomes durable, or none of it.
 
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use crate::model::age::AgeLimits;
 use crate::model::batch::Batch;
 use crate::model::promoter::Promoter;
 use crate::model::state::State;
+use crate::text;
 
 /// The polls have one, which holds their state, and the requests have one, which holds how far they are answered. Each is
 /// implemented by Kafka's transactions, and in memory with failpoints for simulation.
@@ -62,36 +65,99 @@ impl Lease {
     }
 }
 
+/// What a log says of a failure, with its causes. It is opaque: whoever uses a log need not know what it is made of, for what
+/// to do is told by the error that carries this.
+#[derive(Clone, Debug)]
+pub struct LogError(Arc<dyn Error + Send + Sync>);
+
+/// A failure that follows from another.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+struct CausedError {
+    what: String,
+    #[source]
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+impl LogError {
+    pub fn new(error: impl Error + Send + Sync + 'static) -> LogError {
+        LogError(Arc::new(error))
+    }
+
+    /// That `what` is so because of `cause`, whose `Display` must not repeat its own source.
+    pub fn because(what: impl Into<String>, cause: impl Error + Send + Sync + 'static) -> LogError {
+        LogError::new(CausedError { what: what.into(), cause: Box::new(cause) })
+    }
+
+    /// With its causes, for people.
+    pub fn told(&self) -> String {
+        text::with_causes(self)
+    }
+}
+
+impl From<String> for LogError {
+    fn from(text: String) -> LogError {
+        LogError(Box::<dyn Error + Send + Sync>::from(text).into())
+    }
+}
+
+impl From<&str> for LogError {
+    fn from(text: &str) -> LogError {
+        text.to_owned().into()
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for LogError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Two that tell people the same are the same.
+impl PartialEq for LogError {
+    fn eq(&self, other: &LogError) -> bool {
+        self.told() == other.told()
+    }
+}
+
+impl Eq for LogError {}
+
 /// Why a log could not be opened, cut by what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum OpenError {
     /// Open again after a while.
-    #[error("{0}")]
-    Again(String),
+    #[error(transparent)]
+    Again(LogError),
     /// A setting that this log will never take, which only the log could tell: the process stops as for any other wrong
     /// setting.
-    #[error("{0}")]
-    Unfit(String),
+    #[error(transparent)]
+    Unfit(LogError),
     /// Only an operator can help: the process stops.
-    #[error("{0}")]
-    Stop(String),
+    #[error(transparent)]
+    Stop(LogError),
 }
 
 /// Why a batch was not made durable, cut by what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// It is certain that nothing was written: commit the same batch again.
-    #[error("{0}")]
-    NothingWritten(String),
+    #[error(transparent)]
+    NothingWritten(LogError),
     /// It is certain that nothing was written, for it took too long: commit the same again, or less at once.
-    #[error("{0}")]
-    TooSlow(String),
+    #[error(transparent)]
+    TooSlow(LogError),
     /// The outcome is unknown, or someone else writes now: drop everything and open again.
-    #[error("{0}")]
-    Reopen(String),
+    #[error(transparent)]
+    Reopen(LogError),
     /// Only an operator can help: the process stops.
-    #[error("{0}")]
-    Stop(String),
+    #[error(transparent)]
+    Stop(LogError),
 }
 
 /// Why a session on an open log is over.
@@ -102,9 +168,9 @@ pub enum Ended {
     /// What was owned is to be given back.
     Revoked,
     /// The log has to be opened again.
-    Reopen(String),
+    Reopen(LogError),
     /// Only an operator can help.
-    Stop(String),
+    Stop(LogError),
 }
 
 impl From<CommitError> for Ended {
@@ -115,5 +181,20 @@ impl From<CommitError> for Ended {
             }
             CommitError::Stop(reason) => Ended::Stop(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_each_of_its_causes_once() {
+        let error =
+            OpenError::Again(LogError::because("topic a", LogError::because("unreadable", LogError::from("late"))));
+        assert_eq!(
+            (error.to_string().as_str(), text::with_causes(&error).as_str()),
+            ("topic a", "topic a: unreadable: late")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Error};
+use anyhow::Context;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -87,7 +87,7 @@ impl Asking {
 
 async fn ask_from_time_to_time(asker: Asker, asked: mpsc::Sender<Ask>, stop: CancellationToken) -> anyhow::Result<()> {
     let Asker { settings, topic, app_id, promoters } = asker;
-    let mut requests = spawn_blocking(move || RequestProducer::open(&settings, &topic)).await?.map_err(Error::msg)?;
+    let mut requests = spawn_blocking(move || RequestProducer::open(&settings, &topic)).await??;
     let mut ticks = interval_at(Instant::now() + FIRST_AFTER, EVERY);
     for number in 0..REQUESTS_MAX {
         let Some(ask) = Ask::new(&app_id, &promoters, number) else { break };
@@ -98,8 +98,7 @@ async fn ask_from_time_to_time(asker: Asker, asked: mpsc::Sender<Ask>, stop: Can
         requests = spawn_blocking(move || {
             requests.put(&ask.key(), "application/json", ask.to_json().as_bytes(), PUT_MAX).map(|()| requests)
         })
-        .await?
-        .map_err(Error::msg)?;
+        .await??;
     }
     stop.cancelled().await;
     Ok(())

@@ -42,9 +42,9 @@ fn follow(
 ) -> anyhow::Result<()> {
     let names = &settings.topics;
     let topics = [&names.touches, &names.orders, &names.dead_letters, results];
-    let reader = TopicReader::open(settings, &topics).map_err(Error::msg)?;
+    let reader = TopicReader::open(settings, &topics)?;
     let step = || -> anyhow::Result<()> {
-        if let Some(record) = reader.next(POLL).map_err(Error::msg)? {
+        if let Some(record) = reader.next(POLL)? {
             records.blocking_send(record).map_err(|_| Error::msg("nobody looks at what is read"))?;
         }
         Ok(())
@@ -52,9 +52,9 @@ fn follow(
     while !finish.is_cancelled() {
         step()?;
     }
-    let ends = reader.ends().map_err(Error::msg)?;
+    let ends = reader.ends()?;
     let deadline = Instant::now() + CATCH_UP_MAX;
-    while !reader.has_reached(&ends).map_err(Error::msg)? {
+    while !reader.has_reached(&ends)? {
         if Instant::now() > deadline {
             bail!("the topics were not read to their ends within {} s", CATCH_UP_MAX.as_secs());
         }

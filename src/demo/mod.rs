@@ -64,7 +64,7 @@ pub struct Plan {
 pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Outcome> {
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;
-    let mock_cluster = MockCluster::start().map_err(Error::msg)?;
+    let mock_cluster = MockCluster::start()?;
     let (config, topics) = connector(&upstream, &mock_cluster)?;
     introduce(&mut screen, plan, &upstream, &mock_cluster)?;
     let (follower, records) = Follower::start(&config.kafka, &topics.results);
@@ -151,7 +151,7 @@ fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<
     let names = &config.kafka.topics;
     let polled = [&names.touches, &names.orders, &names.dead_letters, &names.registry, &names.state];
     for topic in polled.into_iter().chain([&requests.requests, &requests.results]) {
-        mock_cluster.create_topic(topic, PARTITIONS).map_err(Error::msg)?;
+        mock_cluster.create_topic(topic, PARTITIONS)?;
     }
     Ok((config, requests))
 }

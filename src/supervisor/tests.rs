@@ -39,7 +39,9 @@ fn session() -> Session<HttpTransport> {
 async fn a_log_that_never_opens_is_given_up_after_a_minute() {
     let began = Instant::now();
     let ended = run(&session(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
-    assert_eq!(ended, Err(GivenUp::Failed("given up after 60 s: nobody answers".into())));
+    let given_up = ended.unwrap_err();
+    assert_eq!(given_up, GivenUp::NeverOpened("nobody answers".into()));
+    assert_eq!(with_causes(&given_up), "given up after 60 s: nobody answers");
     let most = FIRST_OPEN_MAX + PATIENCE.max;
     assert!((FIRST_OPEN_MAX..=most).contains(&began.elapsed()), "{:?}", began.elapsed());
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault_script::FaultScript;
 use crate::commit::failpoint::Failpoint;
-use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
+use crate::commit::log::{CommitError, CommitLog, Lease, LogError, OpenError, Opened};
 use crate::model::age::AgeLimits;
 use crate::model::batch::{Batch, Event};
 use crate::model::dead_letter::DeadLetter;
@@ -80,7 +80,7 @@ impl CommitLog for MemoryLog {
         self.script.reach(Failpoint::Fenced, fault).await;
         let mut state = State::default();
         for (key, value) in &self.durable().state {
-            let stop = |error| OpenError::Stop(format!("{key}: {error}"));
+            let stop = |error| OpenError::Stop(LogError::because(key, error));
             let key = StateKey::decode(key.as_bytes()).map_err(stop)?;
             let value = StateValue::decode(&key, value).map_err(stop)?;
             state.restore(key, Some(value));

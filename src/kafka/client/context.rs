@@ -1,7 +1,6 @@
 //! How librdkafka's own words come into our log and into our errors, bounded.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -9,6 +8,8 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::error::CallError;
 
 /// An error of the same kind within this time is not logged again.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
@@ -84,18 +85,21 @@ impl LogContext {
         }
     }
 
-    /// `error`, with librdkafka's last words behind it.
-    pub fn explained(&self, error: impl Display) -> String {
-        match &*self.cause.lock() {
-            Some((at, cause)) if at.elapsed() < CAUSE_MAX => format!("{error}: {cause}"),
-            _ => error.to_string(),
-        }
+    /// What librdkafka said last of what fails, unless that is too long ago to be the cause.
+    fn cause(&self) -> Option<String> {
+        let cause = self.cause.lock();
+        cause.as_ref().filter(|(at, _)| at.elapsed() < CAUSE_MAX).map(|(_, words)| words.clone())
+    }
+
+    /// A call's `error`, with librdkafka's last words behind it.
+    pub fn explained(&self, error: KafkaError) -> CallError {
+        CallError::explained(error, self.cause())
     }
 }
 
 /// `error` of a client's call, with librdkafka's last words, which a consumer hears only when it is polled. For a client
 /// that reads nothing.
-pub fn explained(consumer: &BaseConsumer<LogContext>, error: impl Display) -> String {
+pub fn explained(consumer: &BaseConsumer<LogContext>, error: KafkaError) -> CallError {
     let heard = Instant::now();
     while consumer.poll(HEAR).is_some() && heard.elapsed() < HEAR_MAX {}
     consumer.context().explained(error)
@@ -132,29 +136,38 @@ mod tests {
     #[test]
     fn a_cause_outlives_what_only_follows_from_it() {
         let context = LogContext::default();
-        assert_eq!(context.explained("timed out"), "timed out");
+        assert_eq!(context.cause(), None);
         context.error(&KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");
         context.error(&KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
         context.error(&KafkaError::PartitionEOF(0), "end");
         context.error(&KafkaError::Global(RDKafkaErrorCode::PartitionEOF), "end");
-        assert_eq!(context.explained("timed out"), "timed out: wrong password");
+        assert_eq!(context.cause().as_deref(), Some("wrong password"));
         let not_added =
             |topic, why| format!("[thrd:x]: Failed to add partition \"{topic}\" [0] to transaction: Broker: {why}");
         for (topic, why) in [("a", NOT_ATTEMPTED), ("touches", "Topic authorization failed"), ("state", NOT_ATTEMPTED)]
         {
             context.hear("ADDPARTS", &not_added(topic, why));
         }
-        assert!(context.explained("refused").contains("\"touches\""), "and not a bystander");
+        assert!(context.cause().is_some_and(|words| words.contains("\"touches\"")), "and not a bystander");
         context.note(&"x".repeat(2 * CAUSE_CHARACTERS_MAX));
-        assert_eq!(context.explained("").len(), 2 + CAUSE_CHARACTERS_MAX);
+        assert_eq!(context.cause().map(|words| words.len()), Some(CAUSE_CHARACTERS_MAX));
+    }
+
+    #[test]
+    fn a_calls_error_is_told_with_its_cause() {
+        let late = || KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
+        let context = LogContext::default();
+        let alone = context.explained(late()).to_string();
+        context.note("wrong password");
+        assert_eq!(context.explained(late()).to_string(), format!("{alone}: wrong password"));
     }
 
     #[test]
     fn only_who_is_in_a_group_misses_the_right_to_it() {
         let refused = KafkaError::Global(RDKafkaErrorCode::GroupAuthorizationFailed);
-        for (context, told) in [(LogContext::outside_groups(), "late"), (LogContext::default(), "late: no right")] {
+        for (context, told) in [(LogContext::outside_groups(), None), (LogContext::default(), Some("no right"))] {
             context.error(&refused, "no right");
-            assert_eq!(context.explained("late"), told);
+            assert_eq!(context.cause().as_deref(), told);
         }
     }
 }

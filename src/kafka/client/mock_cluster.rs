@@ -8,10 +8,20 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::context::LogContext;
+use super::error::ClientError;
 
 /// How long the first member of a group waits for others, in milliseconds: there will be none. A broker's default,
 /// and the mock's, is three seconds.
 const FIRST_JOIN_MILLISECONDS: i32 = 10;
+
+/// Why there is no mock cluster, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum MockClusterError {
+    #[error("librdkafka has no mock cluster")]
+    Missing,
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
 
 /// Lives as long as this value.
 pub struct MockCluster {
@@ -20,14 +30,14 @@ pub struct MockCluster {
 }
 
 impl MockCluster {
-    pub fn start() -> Result<MockCluster, String> {
+    pub fn start() -> Result<MockCluster, MockClusterError> {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
         let owner: BaseConsumer<LogContext> = config
             .create_with_context(LogContext::default())
-            .map_err(|error| format!("the mock cluster does not start: {error}"))?;
+            .map_err(|error| ClientError::new("the mock cluster does not start", error))?;
         if owner.client().mock_cluster().is_none() {
-            return Err("librdkafka has no mock cluster".into());
+            return Err(MockClusterError::Missing);
         }
         shorten_first_join(&owner);
         Ok(MockCluster { owner })
@@ -38,9 +48,10 @@ impl MockCluster {
         self.owner.client().mock_cluster().map(|cluster| cluster.bootstrap_servers()).unwrap_or_default()
     }
 
-    pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), String> {
-        let cluster = self.owner.client().mock_cluster().ok_or("the mock cluster has ended")?;
-        cluster.create_topic(topic, partitions, 1).map_err(|error| format!("topic {topic} can't be made: {error}"))
+    pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), MockClusterError> {
+        let cluster = self.owner.client().mock_cluster().ok_or(MockClusterError::Missing)?;
+        let created = cluster.create_topic(topic, partitions, 1);
+        Ok(created.map_err(|error| ClientError::new(format!("topic {topic} can't be made"), error))?)
     }
 }
 

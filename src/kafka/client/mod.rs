@@ -10,6 +10,8 @@ pub mod tokens;
 
 pub mod properties;
 
+pub mod error;
+
 pub(super) mod context;
 
 pub(super) mod rights;

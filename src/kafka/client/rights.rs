@@ -40,11 +40,11 @@ pub fn may_not_read(topic: &str) -> String {
     format!("topic {topic} may not be read; allow this user to READ it")
 }
 
-/// `reason` is what was said, should the topic not be known.
-pub fn may_not_write(topic: Option<&str>, reason: &str) -> String {
+/// The topic may not be known; why it may not be written is told with it.
+pub fn may_not_write(topic: Option<&str>) -> String {
     match topic {
-        Some(topic) => format!("topic {topic} may not be written; allow this user to WRITE it: {reason}"),
-        None => format!("a topic may not be written; allow this user to WRITE it: {reason}"),
+        Some(topic) => format!("topic {topic} may not be written; allow this user to WRITE it"),
+        None => "a topic may not be written; allow this user to WRITE it".to_owned(),
     }
 }
 

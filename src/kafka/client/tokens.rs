@@ -18,6 +18,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
+use std::io;
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -27,7 +28,7 @@ use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::oauth::{self, BrokerToken, IssueError, Login, LoginIssuer};
+use crate::oauth::{self, BrokerToken, IssueError, IssuerSetupError, Login, LoginIssuer};
 
 /// A client of librdkafka's.
 pub trait NativeClient: Send + Sync + 'static {
@@ -42,6 +43,21 @@ pub struct TokenDistributor {
     /// Of the thread that keeps a token.
     end: CancellationToken,
 }
+
+/// Why no token can be had, whoever asks.
+#[derive(Debug, thiserror::Error)]
+enum NoTokensError {
+    #[error(transparent)]
+    Issuer(#[from] IssuerSetupError),
+    /// Told with its cause, as rdkafka's errors are: it becomes one of them.
+    #[error("no thread for tokens: {0}")]
+    Thread(io::Error),
+}
+
+/// librdkafka takes a token from nobody that it can't use: its words on why.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+struct RefusedToken(String);
 
 /// A client's place among those that are handed tokens.
 pub struct TokenSubscription {
@@ -78,7 +94,7 @@ impl TokenDistributor {
     pub fn supply(self: &Arc<TokenDistributor>, client: Weak<dyn NativeClient>) -> KafkaResult<TokenSubscription> {
         let mut state = self.supply.state();
         if !state.is_kept {
-            self.keep().map_err(KafkaError::ClientCreation)?;
+            self.keep().map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
             state.is_kept = true;
         }
         state.last_number += 1;
@@ -93,8 +109,8 @@ impl TokenDistributor {
     }
 
     /// Starts the thread that keeps a token.
-    fn keep(&self) -> Result<(), String> {
-        let issuer = LoginIssuer::new(&self.login).map_err(|error| error.to_string())?;
+    fn keep(&self) -> Result<(), NoTokensError> {
+        let issuer = LoginIssuer::new(&self.login)?;
         let (supply, end) = (self.supply.clone(), self.end.clone());
         // The runtime is made and dropped there: another one's worker must not drop any.
         let keeping = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -105,7 +121,7 @@ impl TokenDistributor {
             Err(error) => tracing::error!(%error, "no kafka tokens: their runtime can't be made"),
         };
         let thread = std::thread::Builder::new().name("kafka-token".into()).spawn(keeping);
-        thread.map(drop).map_err(|error| format!("no thread for tokens: {error}"))
+        thread.map(drop).map_err(NoTokensError::Thread)
     }
 }
 
@@ -153,7 +169,7 @@ impl TokenRecipients {
     fn hand(&self, token: &BrokerToken, client: &Weak<dyn NativeClient>) {
         let Some(client) = client.upgrade() else { return };
         if let Err(error) = self.set(token, &*client) {
-            tracing::warn!(error, "a kafka client refuses its token");
+            tracing::warn!(%error, "a kafka client refuses its token");
         }
     }
 
@@ -161,7 +177,7 @@ impl TokenRecipients {
         unsafe_code,
         reason = "extensions, and a token without an event, are what rdkafka does not offer; argued below"
     )]
-    fn set(&self, token: &BrokerToken, client: &dyn NativeClient) -> Result<(), String> {
+    fn set(&self, token: &BrokerToken, client: &dyn NativeClient) -> Result<(), RefusedToken> {
         let (text, principal) = (c_string(token.text.expose_secret()), c_string(&token.principal));
         let left = i64::try_from(token.left().as_millis()).unwrap_or(i64::MAX);
         let ends = crate::clock::now().0.saturating_add(left);
@@ -184,7 +200,9 @@ impl TokenRecipients {
         };
         match refused {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-            _ => Err(CStr::from_bytes_until_nul(&words).unwrap_or_default().to_string_lossy().into_owned()),
+            _ => {
+                Err(RefusedToken(CStr::from_bytes_until_nul(&words).unwrap_or_default().to_string_lossy().into_owned()))
+            }
         }
     }
 }
@@ -210,6 +228,7 @@ mod tests {
 
     use rdkafka::admin::AdminClient;
     use rdkafka::consumer::BaseConsumer;
+    use rdkafka::error::RDKafkaErrorCode;
     use rdkafka::producer::{BaseProducer, DefaultProducerContext};
     use tokio::time::Instant;
 
@@ -242,6 +261,10 @@ mod tests {
         BrokerToken::new("text".into(), "me".into(), Instant::now(), life)
     }
 
+    fn late() -> KafkaError {
+        KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)
+    }
+
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
@@ -250,11 +273,11 @@ mod tests {
         let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
         let supply = &settings.tokens.as_ref().unwrap().supply;
         assert_eq!(supply.set(&token(HOUR), &*consumer), Ok(()));
-        assert!(supply.set(&token(Duration::ZERO), &*consumer).unwrap_err().contains("unexpired"));
+        assert!(supply.set(&token(Duration::ZERO), &*consumer).unwrap_err().to_string().contains("unexpired"));
         // What librdkafka itself refuses shows that it has seen it.
         let extensions = ["traceId", "1", "auth", "2"].map(c_string).to_vec();
         let refused = TokenRecipients { extensions, state: Mutex::default() };
-        assert!(refused.set(&token(HOUR), &*consumer).unwrap_err().contains("auth"));
+        assert!(refused.set(&token(HOUR), &*consumer).unwrap_err().to_string().contains("auth"));
     }
 
     #[test]
@@ -286,7 +309,7 @@ mod tests {
         let mut words = String::new();
         while !words.contains("no token from http://127.0.0.1:1: connection failed") {
             assert!(began.elapsed() < Duration::from_secs(20), "{words}");
-            words = context::explained(&consumer, "timed out");
+            words = context::explained(&consumer, late()).to_string();
         }
         assert!(!words.contains("hidden"), "{words}");
     }
@@ -301,10 +324,10 @@ mod tests {
         let failed = IssueError { endpoint: "https://issuer".into(), cause: IssueFault::Timeout, retry_after: None };
         supply.take(Ok(token(HOUR)));
         supply.take(Err(&failed));
-        assert_eq!(context::explained(&client, "timed out"), "timed out");
+        assert_eq!(context::explained(&client, late()), late().into());
         supply.take(Ok(token(Duration::from_millis(1))));
         std::thread::sleep(Duration::from_millis(2));
         supply.take(Err(&failed));
-        assert!(context::explained(&client, "timed out").contains("no token from https://issuer"));
+        assert!(context::explained(&client, late()).to_string().contains("no token from https://issuer"));
     }
 }

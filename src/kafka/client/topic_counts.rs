@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
+use super::error::ClientError;
 use super::settings::Settings;
 use super::topic_lookup::{LookupError, TopicCount, TopicLookup};
 use super::topic_settings::TopicKind;
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
 
 /// How long one question to a broker may take.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ pub(super) async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)])
     let wanted: Vec<(String, TopicKind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let settings = settings.clone();
     let counted = tokio::task::spawn_blocking(move || count_each(&settings, wanted));
-    counted.await.unwrap_or_else(|error| Err(OpenError::Again(format!("asking for topics: {error}"))))
+    counted.await.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("asking for topics", error))))
 }
 
 /// Blocks.
@@ -47,15 +48,15 @@ fn count(
 ) -> Result<Option<TopicCount>, OpenError> {
     match lookup.count(topic, "DESCRIBE", bound) {
         Ok(count) => Ok(count),
-        Err(LookupError::Call(reason)) => Err(OpenError::Again(reason)),
+        Err(LookupError::Call(error)) => Err(OpenError::Again(error.into())),
         Err(_) if kind == TopicKind::OtherReplies => Ok(None),
-        Err(LookupError::NoRight(reason)) => Err(OpenError::Stop(reason)),
-        Err(LookupError::Topic(reason)) => Err(OpenError::Again(reason)),
+        Err(error @ LookupError::NoRight { .. }) => Err(OpenError::Stop(LogError::new(error))),
+        Err(error @ LookupError::Topic { .. }) => Err(OpenError::Again(LogError::new(error))),
     }
 }
 
 pub(super) fn again(error: KafkaError) -> OpenError {
-    OpenError::Again(format!("the topics can't be looked at: {error}"))
+    OpenError::Again(ClientError::new("the topics can't be looked at", error).into())
 }
 
 #[cfg(test)]
@@ -74,6 +75,7 @@ mod tests {
         let Err(OpenError::Again(reason)) = count(&lookup, "touches", TopicKind::Events, bound) else {
             panic!("it may be tried again")
         };
+        let reason = reason.told();
         assert!(reason.contains("bootstrap.servers \"127.0.0.1:1\""), "{reason}");
         assert!(began.elapsed() < CALL_TIMEOUT, "it does not wait for longer than it was told to");
     }

@@ -9,7 +9,7 @@ use super::context::LogContext;
 use super::settings::{Settings, TopicDefaults, TopicNames};
 use super::topic_counts::{CALL_TIMEOUT, LOOK_PAUSE, TopicCounts, again, count_all};
 use super::topic_settings::TopicKind;
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
 
 /// How long a topic that was just created may take to show up.
 const APPEAR_MAX: Duration = Duration::from_secs(30);
@@ -120,11 +120,11 @@ async fn refuse_lost_state(
     let deadline = Instant::now() + SPREAD_MAX;
     while state_wanted && is_lost(counts) {
         if Instant::now() >= deadline {
-            return Err(OpenError::Stop(format!(
+            return Err(OpenError::Stop(LogError::from(format!(
                 "topic {state} does not exist, and topic {registry} does: what was published with it would be published \
                  again. Put topic {state} back. If nothing was ever published with topic {registry}, create topic {state} with \
                  as many partitions and cleanup.policy=compact; if everything may be published again, delete topic {registry}"
-            )));
+            ))));
         }
         tokio::time::sleep(LOOK_PAUSE).await;
         *counts = count_all(settings, wanted).await?;
@@ -134,7 +134,7 @@ async fn refuse_lost_state(
 
 /// What an operator has to change stops the start; everything else may pass.
 fn not_created(topic: &str, error: RDKafkaErrorCode) -> OpenError {
-    let text = format!("topic {topic} can't be created: {error}");
+    let reason = LogError::because(format!("topic {topic} can't be created"), error);
     match error {
         RDKafkaErrorCode::TopicAuthorizationFailed
         | RDKafkaErrorCode::ClusterAuthorizationFailed
@@ -142,8 +142,8 @@ fn not_created(topic: &str, error: RDKafkaErrorCode) -> OpenError {
         | RDKafkaErrorCode::InvalidTopic
         | RDKafkaErrorCode::InvalidPartitions
         | RDKafkaErrorCode::InvalidReplicationFactor
-        | RDKafkaErrorCode::InvalidConfig => OpenError::Stop(text),
-        _ => OpenError::Again(text),
+        | RDKafkaErrorCode::InvalidConfig => OpenError::Stop(reason),
+        _ => OpenError::Again(reason),
     }
 }
 

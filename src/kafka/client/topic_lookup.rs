@@ -1,6 +1,5 @@
 //! Looks at topics: whether they are there, with how many partitions, or what stands in the way.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -9,6 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::context::{self, LogContext};
+use super::error::ClientError;
 use super::settings::Settings;
 use super::supplied::{ClientSetup, LoggedConsumer};
 
@@ -21,18 +21,22 @@ pub struct TopicCount {
     pub replicas: usize,
 }
 
-/// What was refused, in words.
+/// What was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// The whole question, with librdkafka's words on why.
-    #[error("{0}")]
-    Call(String),
-    /// One topic, for want of rights.
-    #[error("{0}")]
-    NoRight(String),
+    #[error(transparent)]
+    Call(ClientError),
+    /// One topic, for want of `rights`.
+    #[error("topic {topic} may not be looked at; allow this user {rights} on it")]
+    NoRight { topic: String, rights: String },
     /// One topic, for another reason.
-    #[error("{0}")]
-    Topic(String),
+    #[error("topic {topic} can't be looked at")]
+    Topic {
+        topic: String,
+        #[source]
+        code: RDKafkaErrorCode,
+    },
 }
 
 /// The client that looks. All calls block.
@@ -68,7 +72,7 @@ impl<'a> TopicLookup<'a> {
 
     /// What there is of topic `name`, asked for `bound` at most. `rights` are those on it that are needed.
     pub fn count(&self, name: &str, rights: &str, bound: Duration) -> Result<Option<TopicCount>, LookupError> {
-        let failed = |error| LookupError::Call(self.failed("no topic can be looked at", &error));
+        let failed = |error| LookupError::Call(self.failed("no topic can be looked at", error));
         let metadata = self.consumer.fetch_metadata(Some(name), bound).map_err(failed)?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
         match topic.error() {
@@ -84,14 +88,10 @@ impl<'a> TopicLookup<'a> {
     }
 
     /// `what` has failed with `error`: with librdkafka's own words on the cause. For a client that reads nothing.
-    pub fn failed(&self, what: &str, error: &KafkaError) -> String {
-        let brokers = self.settings.bootstrap_servers();
-        explained(&self.consumer, format!("{what} through bootstrap.servers \"{brokers}\": {error}"))
+    pub fn failed(&self, what: &str, error: KafkaError) -> ClientError {
+        let what = format!("{what} through bootstrap.servers \"{}\"", self.settings.bootstrap_servers());
+        ClientError::new(what, context::explained(&self.consumer, error).hinted(hint))
     }
-}
-
-fn explained(consumer: &LoggedConsumer, failed: impl Display) -> String {
-    with_hint(context::explained(consumer, failed))
 }
 
 fn is_missing(error: RDKafkaRespErr) -> bool {
@@ -106,9 +106,9 @@ fn is_missing(error: RDKafkaRespErr) -> bool {
 fn refused(topic: &str, rights: &str, error: RDKafkaErrorCode) -> LookupError {
     match error {
         RDKafkaErrorCode::TopicAuthorizationFailed => {
-            LookupError::NoRight(format!("topic {topic} may not be looked at; allow this user {rights} on it"))
+            LookupError::NoRight { topic: topic.to_owned(), rights: rights.to_owned() }
         }
-        error => LookupError::Topic(format!("topic {topic} can't be looked at: {error}")),
+        code => LookupError::Topic { topic: topic.to_owned(), code },
     }
 }
 
@@ -116,35 +116,36 @@ fn refused(topic: &str, rights: &str, error: RDKafkaErrorCode) -> LookupError {
 const HUNG_UP: [&str; 3] = ["Disconnected", "Broken pipe", "Connection reset"];
 
 /// A broker that hangs up on a new client says no word about why; librdkafka guesses in some of the cases.
-fn with_hint(failed: String) -> String {
-    let hung_up = HUNG_UP.iter().any(|words| failed.contains(words));
-    if !hung_up || failed.contains("security.protocol") {
-        return failed;
-    }
-    failed + "; is security.protocol what that listener wants?"
+fn hint(told: &str) -> Option<&'static str> {
+    let hung_up = HUNG_UP.iter().any(|words| told.contains(words));
+    (hung_up && !told.contains("security.protocol")).then_some("; is security.protocol what that listener wants?")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::client::error::CallError;
+    use crate::text;
 
     #[test]
     fn a_topic_without_its_right_is_told_with_the_right_and_any_other_error_in_its_words() {
         let words = "topic t may not be looked at; allow this user DESCRIBE and READ on it";
         let denied = refused("t", "DESCRIBE and READ", RDKafkaErrorCode::TopicAuthorizationFailed);
-        assert_eq!(denied, LookupError::NoRight(words.into()));
-        let LookupError::Topic(told) = refused("t", "DESCRIBE", RDKafkaErrorCode::InvalidTopic) else {
-            panic!("no right")
-        };
+        assert_eq!(denied.to_string(), words);
+        let told = text::with_causes(&refused("t", "DESCRIBE", RDKafkaErrorCode::InvalidTopic));
         assert!(told.starts_with("topic t can't be looked at: ") && !told.contains("allow"), "{told}");
     }
 
     #[test]
     fn a_hang_up_without_a_word_hints_at_the_protocol_and_any_other_words_stand() {
-        let told = with_hint("no topic: Disconnected while requesting ApiVersion".into());
-        assert!(told.ends_with("is security.protocol what that listener wants?"), "{told}");
+        let told = |words: &str| {
+            let late = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
+            CallError::explained(late, Some(words.to_owned())).hinted(hint).to_string()
+        };
+        let hung_up = told("Disconnected while requesting ApiVersion");
+        assert!(hung_up.ends_with("ApiVersion; is security.protocol what that listener wants?"), "{hung_up}");
         for words in ["Connection refused", "Disconnected: verify that security.protocol is correct"] {
-            assert_eq!(with_hint(words.into()), words);
+            assert!(told(words).ends_with(words), "{words}");
         }
     }
 }

@@ -8,9 +8,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::error::ClientError;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
-use super::topic_lookup::TopicLookup;
+use super::topic_lookup::{LookupError, TopicLookup};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,6 +25,17 @@ pub struct ReadRecord {
     pub value: Option<Vec<u8>>,
 }
 
+/// Why topics can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicReadError {
+    #[error("topic {0} does not exist")]
+    Missing(String),
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
 /// All calls block.
 pub struct TopicReader {
     consumer: LoggedConsumer,
@@ -35,12 +47,12 @@ pub struct TopicEnds(HashMap<(String, i32), i64>);
 
 impl TopicReader {
     /// Reads `topics`, all of which exist, from their beginning.
-    pub fn open(settings: &Settings, topics: &[&str]) -> Result<TopicReader, String> {
+    pub fn open(settings: &Settings, topics: &[&str]) -> Result<TopicReader, TopicReadError> {
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let mut partitions = Vec::new();
         for &name in topics {
-            let count = lookup.count(name, "DESCRIBE and READ", CALL_TIMEOUT).map_err(|refused| refused.to_string())?;
-            let Some(count) = count else { return Err(format!("topic {name} does not exist")) };
+            let count = lookup.count(name, "DESCRIBE and READ", CALL_TIMEOUT)?;
+            let Some(count) = count else { return Err(TopicReadError::Missing(name.to_owned())) };
             partitions.extend((0..count.partitions).map(|partition| (name.to_owned(), partition)));
         }
         let consumer = lookup.into_consumer();
@@ -54,7 +66,7 @@ impl TopicReader {
 
     /// The next record, or nothing where none came within `wait`. An error is for good; faults that pass are
     /// logged.
-    pub fn next(&self, wait: Duration) -> Result<Option<ReadRecord>, String> {
+    pub fn next(&self, wait: Duration) -> Result<Option<ReadRecord>, ClientError> {
         match self.consumer.poll(wait) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Ok(message)) => Ok(Some(record(&message))),
@@ -67,7 +79,7 @@ impl TopicReader {
     }
 
     /// Where the partitions end now: an open transaction and what stands behind it are beyond the end.
-    pub fn ends(&self) -> Result<TopicEnds, String> {
+    pub fn ends(&self) -> Result<TopicEnds, ClientError> {
         let mut ends = HashMap::new();
         for (topic, partition) in &self.partitions {
             let (low, high) = self.consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT).map_err(failed)?;
@@ -79,7 +91,7 @@ impl TopicReader {
     }
 
     /// Whether everything below `ends` has been given out.
-    pub fn has_reached(&self, ends: &TopicEnds) -> Result<bool, String> {
+    pub fn has_reached(&self, ends: &TopicEnds) -> Result<bool, ClientError> {
         let positions = self.consumer.position().map_err(failed)?;
         Ok(ends.0.iter().all(|((topic, partition), end)| {
             let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());
@@ -105,6 +117,6 @@ fn record(message: &BorrowedMessage<'_>) -> ReadRecord {
     }
 }
 
-fn failed(error: KafkaError) -> String {
-    format!("the topics can't be read: {error}")
+fn failed(error: KafkaError) -> ClientError {
+    ClientError::new("the topics can't be read", error)
 }

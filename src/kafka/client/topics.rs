@@ -71,7 +71,7 @@ fn missing(wanted: &[(&str, TopicKind)], counts: &TopicCounts) -> Vec<String> {
 impl FoundTopics {
     /// Ends the start with all that an operator has to change.
     pub fn require_sound(&self) -> Result<(), OpenError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(OpenError::Stop(self.problems.join("\n"))) }
+        if self.problems.is_empty() { Ok(()) } else { Err(OpenError::Stop(self.problems.join("\n").into())) }
     }
 
     async fn check_settings(&mut self, settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<(), OpenError> {

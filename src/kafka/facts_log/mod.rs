@@ -92,6 +92,7 @@ use crate::model::refusal::EventRefusal;
 use crate::model::roster::Roster;
 use crate::model::state::State;
 use crate::model::state_content::Stray;
+use crate::text;
 
 /// How many stray records are told one by one.
 const STRAYS_TOLD: usize = 10;
@@ -299,7 +300,8 @@ impl FactsLogOpener {
         };
         if let Err(failure) = self.write_fences(partitions, |_| None, transactions, &offsets) {
             let (topic, key) = (&self.settings.topics.state, fence.key());
-            tracing::warn!(topic, key, error = %failure, "a fence could not be taken back; write a tombstone under its key");
+            let error = text::with_causes(&failure);
+            tracing::warn!(topic, key, %error, "a fence could not be taken back; write a tombstone under its key");
         }
     }
 
@@ -345,12 +347,13 @@ impl FactsLogOpener {
     fn refuse_emptied<'a>(&self, mut emptied: impl Iterator<Item = &'a i32>) -> Result<(), OpenError> {
         let Some(partition) = emptied.next() else { return Ok(()) };
         let (Settings { name, topics, .. }, registry) = (&self.settings, &self.settings.topics.registry);
-        Err(OpenError::Stop(format!(
+        let reason = format!(
             "topic {} partition {partition} holds nothing of connector {name}, though the group {name} has written for it: it \
              was emptied or made anew, and what is published is not known any more. Put its records back; or, to begin \
              anew and publish again what lies behind start_from, delete topic {registry} as well",
             topics.state
-        )))
+        );
+        Err(OpenError::Stop(reason.into()))
     }
 }
 

@@ -20,8 +20,9 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::partitioner;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
@@ -122,7 +123,9 @@ impl<'a> StateReader<'a> {
     /// Whether what was read so far is that of an owner with the fence `own`.
     pub fn check(&self, own: &Fence) -> Result<(), OpenError> {
         let topic = &self.settings.topics.state;
-        self.content.check(own).map_err(|unusable| OpenError::Stop(format!("topic {topic}: {unusable}")))
+        self.content
+            .check(own)
+            .map_err(|unusable| OpenError::Stop(LogError::because(format!("topic {topic}"), unusable)))
     }
 
     /// Reads on until every barrier is passed.
@@ -160,7 +163,7 @@ impl<'a> StateReader<'a> {
             Some(Err(KafkaError::PartitionEOF(_))) | None => {}
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
             Some(Err(error)) if rights::may_not(&error) => {
-                return Err(OpenError::Stop(rights::may_not_read(&self.settings.topics.state)));
+                return Err(OpenError::Stop(rights::may_not_read(&self.settings.topics.state).into()));
             }
             Some(Err(error)) => self.consumer.context().error(&error, "reading the state topic"),
         }
@@ -188,7 +191,7 @@ impl Stall {
     fn check(&mut self, topic: &str, partitions: usize) -> Result<(), OpenError> {
         let lasted = self.since.elapsed();
         if lasted > STALL_MAX {
-            return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end")));
+            return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end").into()));
         }
         if lasted > STALL_REPORT && self.reported.elapsed() > STALL_REPORT {
             self.reported = Instant::now();
@@ -285,5 +288,5 @@ pub(in crate::kafka) fn uncommitted(settings: &Settings) -> KafkaResult<LoggedCo
 }
 
 fn again(error: KafkaError) -> OpenError {
-    OpenError::Again(format!("the state topic can't be read: {error}"))
+    OpenError::Again(ClientError::new("the state topic can't be read", error).into())
 }

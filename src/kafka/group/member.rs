@@ -31,6 +31,7 @@ use super::duplicate_instance;
 use super::member_id::{self, MemberId};
 use crate::commit::log::OpenError;
 use crate::kafka::client::context::{self, LogContext};
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
 
@@ -185,14 +186,18 @@ impl MemberThread {
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
             if duplicate_instance::lives(&self.settings, &self.group, || self.stopped()) && self.decides() {
                 let instance = &self.settings.instance_id;
-                return self.fail(OpenError::Stop(format!(
+                let reason = format!(
                     "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"
-                )));
+                );
+                return self.fail(OpenError::Stop(reason.into()));
             }
             // A fenced consumer never joins again; another one does, under the same name.
             match self.subscribe() {
                 Ok(joined) => consumer = joined,
-                Err(error) => return self.fail(OpenError::Stop(format!("the group can't be joined again: {error}"))),
+                Err(error) => {
+                    let error = ClientError::new("the group can't be joined again", error);
+                    return self.fail(OpenError::Stop(error.into()));
+                }
             }
         }
     }
@@ -226,7 +231,7 @@ impl MemberThread {
         if self.usage().last_number > 0 {
             return self.log.error(error, reason);
         }
-        let told = |remedy| format!("the consumer group {} may not be joined; {remedy}", self.group);
+        let told = |remedy| format!("the consumer group {} may not be joined; {remedy}", self.group).into();
         self.fail(match remedy {
             Remedy::Settings(remedy) => OpenError::Unfit(told(remedy)),
             Remedy::Elsewhere(remedy) => OpenError::Stop(told(remedy)),

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::member::{Assignment, GroupMember};
 use crate::commit::log::OpenError;
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 
 /// How long a refused member waits to be told about the newer generation before it tries again with what it has.
@@ -34,7 +35,8 @@ impl GroupMembership {
     pub async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
         let join = async || GroupMember::join(settings, &self.group, &self.topic);
         let member = self.member.get_or_try_init(join).await;
-        let member = member.map_err(|error| OpenError::Stop(format!("the group can't be joined: {error}")))?;
+        let member =
+            member.map_err(|error| OpenError::Stop(ClientError::new("the group can't be joined", error).into()))?;
         let refused = *self.refused.lock();
         if refused == 0 {
             return member.acquire(0).await;

@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::request_reader::again;
 use super::rereader::ChunkReader;
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
@@ -121,7 +122,7 @@ fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &Cancellatio
             return Ok(());
         }
         if cancel.is_cancelled() || Instant::now() >= deadline {
-            return Err(OpenError::Again(format!("topic {topic} does not exist yet")));
+            return Err(OpenError::Again(format!("topic {topic} does not exist yet").into()));
         }
         std::thread::sleep(POLL);
     }
@@ -171,7 +172,9 @@ fn read_to(
     let mut progress = Instant::now();
     while progress.elapsed() < STALL_MAX {
         if is_passed {
-            let allowed = fences.allow().map_err(|conflict| OpenError::Stop(format!("topic {topic}: {conflict}")))?;
+            let allowed = fences
+                .allow()
+                .map_err(|conflict| OpenError::Stop(LogError::because(format!("topic {topic}"), conflict)))?;
             if allowed {
                 return Ok(restored);
             }
@@ -196,11 +199,13 @@ fn read_to(
             }
             Some(Err(KafkaError::PartitionEOF(_))) | None => {}
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(failed(error)),
-            Some(Err(error)) if rights::may_not(&error) => return Err(OpenError::Stop(rights::may_not_read(topic))),
+            Some(Err(error)) if rights::may_not(&error) => {
+                return Err(OpenError::Stop(rights::may_not_read(topic).into()));
+            }
             Some(Err(error)) => reader.context().error(&error, "reading how far requests are answered"),
         }
     }
-    Err(OpenError::Again(format!("topic {topic} could not be read to the record that was just written")))
+    Err(OpenError::Again(format!("topic {topic} could not be read to the record that was just written").into()))
 }
 
 /// Requests that the group has answered must be known: a state that was emptied, or made anew, would have them answered
@@ -218,12 +223,13 @@ pub(in crate::kafka) fn refuse_emptied(
     };
     let Some(CommittedOffset { partition, offset, .. }) = committed.iter().find(is_lost) else { return Ok(()) };
     let (state, group) = (&settings.topics.state, settings.requests_group());
-    Err(OpenError::Stop(format!(
+    let reason = format!(
         "topic {state} does not tell how far partition {partition} of {request_topic} is answered, though the group {group} \
          has come to offset {offset}: it was emptied or made anew. Put its records back; or, to have the requests answered \
          again that still stand there, write a tombstone under the key {}{partition} into its partition {STATE_PARTITION}",
         prefix(request_topic)
-    )))
+    );
+    Err(OpenError::Stop(reason.into()))
 }
 
 /// Writes where the partitions begin whose record somebody has taken away: compaction forgets that this was wanted, and a
@@ -275,8 +281,9 @@ pub(in crate::kafka) fn settle(
     let patience = Instant::now() + SHORTER_MAX;
     let settled = partitions.iter().map(|partition| {
         let known = restored.answered(*partition);
-        let known =
-            known.map_err(|error| OpenError::Stop(format!("how far {topic} is answered can't be read: {error}")))?;
+        let known = known.map_err(|error| {
+            OpenError::Stop(LogError::because(format!("how far {topic} is answered can't be read"), error))
+        })?;
         let (low, _) = watermarks(chunks, topic, *partition)?;
         let Some(mut progress) = known else { return Ok(AnsweredOffsets::at(*partition, low)) };
         let Some((last, fingerprint)) = progress.fingerprints.last().filter(|(last, _)| *last >= low) else {
@@ -341,7 +348,7 @@ fn fingerprints(
         let chunk =
             chunks.read(partition, from, to, FETCH_RECORDS_MAX, Instant::now() + CALL_TIMEOUT, stop).map_err(again)?;
         if chunk.next <= from {
-            return Err(OpenError::Again(format!("the requests of partition {partition} can't be read now")));
+            return Err(OpenError::Again(format!("the requests of partition {partition} can't be read now").into()));
         }
         from = chunk.next;
         found.extend(chunk.records.iter().map(|command| (command.location.offset, command.fingerprint())));
@@ -350,7 +357,7 @@ fn fingerprints(
 }
 
 fn failed(error: KafkaError) -> OpenError {
-    OpenError::Again(format!("how far requests are answered can't be read: {error}"))
+    OpenError::Again(ClientError::new("how far requests are answered can't be read", error).into())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::answered::{self, STATE_PARTITION};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
+use crate::commit::log::LogError;
 use crate::kafka::client::topic_settings::AcceptedRecords;
 use crate::kafka::transaction::dead_letters::DeadLetterTopic;
 use crate::kafka::transaction::record::{RECORD_OVERHEAD, Record};
@@ -66,12 +67,13 @@ impl ReplyWriter {
 
     /// A topic has refused a record of the batch; where it is not known which, each that is not the connector's own may
     /// have. Replies go to the default topic instead from now on. False where there is no such topic.
-    pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, error: &str) -> bool {
+    pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, reason: &LogError) -> bool {
         let replies = batch.answers.iter().filter(|(_, answer)| matches!(answer, RequestAnswer::Reply(_)));
         let used: HashSet<&str> = replies.map(|(command, _)| self.destination(command).0).collect();
         let suspects = used.into_iter().filter(|used| topic.is_none_or(|topic| topic == *used));
         let suspects: Vec<&str> = suspects.filter(|suspect| *suspect != self.default_topic).collect();
         for topic in &suspects {
+            let error = reason.told();
             tracing::error!(
                 topic,
                 error,
@@ -307,11 +309,11 @@ mod tests {
             AnswerBatch { answers: answers.collect(), ..AnswerBatch::default() }
         };
         let topics = || ["mine", "latest", "results"].map(|topic| writer.destination(&asking(topic)).0);
-        writer.refused(Some("results"), &batch(&["mine", "results"]), "no right");
+        writer.refused(Some("results"), &batch(&["mine", "results"]), &"no right".into());
         assert_eq!(topics(), ["mine", "latest", "results"]);
-        writer.refused(Some("mine"), &batch(&["mine", "latest"]), "no right");
+        writer.refused(Some("mine"), &batch(&["mine", "latest"]), &"no right".into());
         assert_eq!(topics(), ["results", "latest", "results"]);
-        writer.refused(None, &batch(&["latest", "results"]), "no right");
+        writer.refused(None, &batch(&["latest", "results"]), &"no right".into());
         assert_eq!(topics(), ["results", "results", "results"]);
     }
 

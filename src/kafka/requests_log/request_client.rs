@@ -9,19 +9,49 @@ use rdkafka::error::RDKafkaErrorCode::OperationTimedOut;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::request_producer::RequestProducer;
+use super::request_producer::{PutError, RequestProducer};
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::client::topic_lookup::{LookupError, TopicLookup};
+use crate::text;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
+/// What fails where the replies can't be had.
+const UNREAD: &str = "the replies can't be read";
 
 /// How long one call may take that has to be over by `until`.
 pub(in crate::kafka) fn left(until: Instant) -> Duration {
     // librdkafka takes none for "for ever" or for "not at all".
     until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), CALL_TIMEOUT)
+}
+
+/// Why nothing can be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// All that is wrong with the topics, one line each.
+    #[error("{}", lines(.0))]
+    Topics(Vec<TopicProblem>),
+    #[error("{}", rights::may_not_read(.0))]
+    NoRightToRead(String),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// What is wrong with one of the topics.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicProblem {
+    #[error("topic {0} does not exist; does a connector run?")]
+    Missing(String),
+    #[error(transparent)]
+    Refused(LookupError),
+}
+
+/// Each with its causes: an error has no more than one source.
+fn lines(problems: &[TopicProblem]) -> String {
+    problems.iter().map(|problem| text::with_causes(problem)).collect::<Vec<_>>().join("\n")
 }
 
 /// All calls block.
@@ -33,11 +63,11 @@ pub struct RequestClient {
 impl RequestClient {
     /// From here on no reply is missed, whenever it comes. Given up at `until`. What is in the way of asking or of
     /// reading the reply is found here, before anything is asked.
-    pub fn open(settings: &Settings, topics: &RequestTopics, until: Instant) -> Result<RequestClient, String> {
-        let failed = |error: KafkaError| format!("the replies can't be read: {error}");
+    pub fn open(settings: &Settings, topics: &RequestTopics, until: Instant) -> Result<RequestClient, AskError> {
+        let failed = |error| ClientError::new(UNREAD, error);
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let partitions = partitions(&lookup, topics, until)?;
-        let unread = |error| lookup.failed("the replies can't be read", &error);
+        let unread = |error| lookup.failed(UNREAD, error);
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
             // A number, and not "the end": that would be looked for later, when the reply may stand before it.
@@ -54,12 +84,12 @@ impl RequestClient {
     }
 
     /// Puts a request in Avro, and waits until it is acknowledged, or until `until`.
-    pub fn put(&self, key: &str, value: &[u8], until: Instant) -> Result<(), String> {
+    pub fn put(&self, key: &str, value: &[u8], until: Instant) -> Result<(), PutError> {
         self.requests.put(key, "application/avro", value, left(until))
     }
 
     /// The value of the next reply to anybody, or nothing where none came before `until`.
-    pub fn next_reply(&self, until: Instant) -> Result<Option<Vec<u8>>, String> {
+    pub fn next_reply(&self, until: Instant) -> Result<Option<Vec<u8>>, ClientError> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -68,7 +98,9 @@ impl RequestClient {
             match self.replies.poll(left) {
                 Some(Ok(message)) => return Ok(Some(message.payload().unwrap_or_default().to_vec())),
                 None | Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.to_string()),
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    return Err(ClientError::new(UNREAD, error));
+                }
                 Some(Err(error)) => self.replies.context().error(&error, "waiting for the reply"),
             }
         }
@@ -76,39 +108,41 @@ impl RequestClient {
 }
 
 /// How many the topic of the replies has. Tells all that is wrong with both topics.
-fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) -> Result<i32, String> {
+fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) -> Result<i32, AskError> {
     let mut problems = Vec::new();
     let mut look = |topic: &str, rights| match lookup.count(topic, rights, left(until)) {
         Ok(Some(count)) => Ok(count.partitions),
         Ok(None) => {
-            problems.push(format!("topic {topic} does not exist; does a connector run?"));
+            problems.push(TopicProblem::Missing(topic.to_owned()));
             Ok(0)
         }
-        Err(LookupError::NoRight(problem) | LookupError::Topic(problem)) => {
-            problems.push(problem);
+        Err(LookupError::Call(error)) => Err(error),
+        Err(refused) => {
+            problems.push(TopicProblem::Refused(refused));
             Ok(0)
         }
-        Err(LookupError::Call(reason)) => Err(reason),
     };
     look(&topics.requests, "DESCRIBE and WRITE")?;
     let partitions = look(&topics.results, "DESCRIBE and READ")?;
-    if problems.is_empty() { Ok(partitions) } else { Err(problems.join("\n")) }
+    if problems.is_empty() { Ok(partitions) } else { Err(AskError::Topics(problems)) }
 }
 
 /// Waits until each partition was read, if only to its end: a right that is missing is told by no other call. What
 /// comes meanwhile answers somebody else.
-fn read_once(lookup: &TopicLookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), String> {
+fn read_once(lookup: &TopicLookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), AskError> {
     let mut unread: HashSet<i32> = (0..partitions).collect();
     while !unread.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(lookup.failed("the replies can't be read", &KafkaError::Global(OperationTimedOut)));
+            return Err(lookup.failed(UNREAD, KafkaError::Global(OperationTimedOut)).into());
         }
         match lookup.consumer().poll(left.min(POLL)) {
             Some(Ok(message)) => drop(unread.remove(&message.partition())),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
-            Some(Err(error)) if rights::may_not(&error) => return Err(rights::may_not_read(topic)),
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.to_string()),
+            Some(Err(error)) if rights::may_not(&error) => return Err(AskError::NoRightToRead(topic.to_owned())),
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                return Err(ClientError::new(UNREAD, error).into());
+            }
             Some(Err(error)) => lookup.consumer().context().error(&error, "reading the replies"),
             None => {}
         }

@@ -12,7 +12,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::headers::headers;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::model::request::answered_offsets::AnsweredOffsets;
@@ -56,7 +57,7 @@ impl RequestReader {
         let thread = std::thread::Builder::new()
             .name("requests".into())
             .spawn(move || reading.run())
-            .map_err(|error| OpenError::Again(format!("no thread for reading requests: {error}")))?;
+            .map_err(|error| OpenError::Again(LogError::because("no thread for reading requests", error)))?;
         Ok((RequestReader { stop, thread: Some(thread) }, receiver))
     }
 }
@@ -166,5 +167,5 @@ pub(in crate::kafka) fn command(message: &BorrowedMessage<'_>) -> RequestRecord 
 }
 
 pub(in crate::kafka) fn again(error: KafkaError) -> OpenError {
-    OpenError::Again(format!("the request topic can't be read: {error}"))
+    OpenError::Again(ClientError::new("the request topic can't be read", error).into())
 }

@@ -12,11 +12,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::request_reader::{again, command};
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::requests::log::{FETCH_BYTES_MAX, FetchRange, FetchedRange};
+use crate::text;
 
 /// Also the longest that the thread takes to stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -138,7 +139,7 @@ impl Rereader {
         let thread = std::thread::Builder::new()
             .name("requests-again".into())
             .spawn(move || reading.run())
-            .map_err(|error| OpenError::Again(format!("no thread for reading requests again: {error}")))?;
+            .map_err(|error| OpenError::Again(LogError::because("no thread for reading requests again", error)))?;
         Ok((Rereader { stop, thread: Some(thread) }, wishes))
     }
 }
@@ -160,6 +161,7 @@ impl RereadingThread {
             let chunks = match self.chunks.take().map_or_else(|| self.open(), Ok) {
                 Ok(chunks) => self.chunks.insert(chunks),
                 Err(error) => {
+                    let error = text::with_causes(&error);
                     tracing::warn!(%error, "requests can't be read again");
                     return;
                 }

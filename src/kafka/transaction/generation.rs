@@ -13,7 +13,8 @@ use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::ClientSetup;
 
@@ -31,27 +32,26 @@ pub(in crate::kafka) fn require_checked(config: &ClientSetup, group: &str, topic
         return Ok(());
     }
     let producer = TransactionalProducer::open(config, topic)?;
-    let again = |error: rdkafka::error::KafkaError| OpenError::Again(format!("the brokers can't be tried: {error}"));
+    let again = |error| OpenError::Again(ClientError::new(UNTRIED, error).into());
     for attempt in 1.. {
         producer.kafka().begin_transaction().map_err(again)?;
         let refused = send_offsets_of_nobody(&producer, group, topic);
         retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)).map_err(again)?;
         match refused {
-            Ok(()) => return Err(OpenError::Stop(TOO_OLD.to_owned())),
+            Ok(()) => return Err(OpenError::Stop(TOO_OLD.into())),
             Err(RefusedOffsets {
                 code: RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration,
                 ..
             }) => break,
             Err(RefusedOffsets { code: RDKafkaErrorCode::GroupAuthorizationFailed, .. }) => {
-                return Err(OpenError::Stop(format!(
-                    "the consumer group {group} may not be written to; allow this user to READ it"
-                )));
+                let reason = format!("the consumer group {group} may not be written to; allow this user to READ it");
+                return Err(OpenError::Stop(reason.into()));
             }
             Err(RefusedOffsets { code: RDKafkaErrorCode::TopicAuthorizationFailed, .. }) => {
-                return Err(OpenError::Stop(rights::may_not_read(topic)));
+                return Err(OpenError::Stop(rights::may_not_read(topic).into()));
             }
             Err(refusal) if attempt >= ATTEMPTS_MAX => {
-                return Err(OpenError::Again(format!("the brokers can't be tried: {}", refusal.words)));
+                return Err(OpenError::Again(LogError::because(UNTRIED, refusal)));
             }
             Err(_) => {}
         }
@@ -63,6 +63,10 @@ pub(in crate::kafka) fn require_checked(config: &ClientSetup, group: &str, topic
 const TOO_OLD: &str = "the brokers do not look at the generation of a consumer group in a transaction, so they would let an \
                        instance write that was replaced; Kafka 2.5 or later is needed";
 
+const UNTRIED: &str = "the brokers can't be tried";
+
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
 struct RefusedOffsets {
     code: RDKafkaErrorCode,
     words: String,

@@ -77,12 +77,14 @@ use rdkafka::{Offset, TopicPartitionList};
 pub use self::producer::STEP_MAX;
 use self::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
 use crate::commit::failpoint::{Failpoint, reach};
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::ClientSetup;
 use crate::kafka::group::member::Assignment;
 use crate::kafka::transaction::record::Record;
 use crate::model::time::UnixMillis;
+use crate::text;
 
 /// librdkafka sends a request again when its connection broke or its time ran out; a commit that is answered within
 /// this time was at most sent again within it, and the broker works off what it has received far sooner.
@@ -92,29 +94,54 @@ pub const RESENT_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
     /// The abort succeeded and no commit was tried.
-    #[error("{0}")]
-    NothingWritten(String),
+    #[error(transparent)]
+    NothingWritten(LogError),
     /// The same, because the records were not acknowledged in their time.
-    #[error("{0}")]
-    TooSlow(String),
+    #[error(transparent)]
+    TooSlow(LogError),
     /// A member of a newer generation may own the partitions.
-    #[error("{0}")]
-    Revoked(String),
+    #[error(transparent)]
+    Revoked(LogError),
     /// This producer can't go on, or the outcome is unknown.
-    #[error("{0}")]
-    Reopen(String),
+    #[error(transparent)]
+    Reopen(LogError),
     /// Nothing was written: the topic refuses one of the records, and would again.
-    #[error("topic {topic}: {reason}")]
-    Refused { topic: String, reason: String },
+    #[error("topic {topic} refuses a record")]
+    Refused {
+        topic: String,
+        #[source]
+        reason: LogError,
+    },
     /// Nothing was written: the user may not write to the topic. Absent where librdkafka does not say to which.
-    #[error("{reason}")]
-    NotAllowed { topic: Option<String>, reason: String },
+    #[error("{}", rights::may_not_write(topic.as_deref()))]
+    NotAllowed {
+        topic: Option<String>,
+        #[source]
+        reason: LogError,
+    },
     /// Nothing was written: the broker takes no record that large on this topic.
-    #[error("topic {topic}: {reason}")]
-    TooLarge { topic: String, reason: String },
+    #[error("topic {topic} takes no record that large")]
+    TooLarge {
+        topic: String,
+        #[source]
+        reason: LogError,
+    },
     /// Nothing was written: the broker takes no record of this time on this topic.
-    #[error("topic {topic}: {reason}")]
-    WrongTime { topic: String, time: UnixMillis, reason: String },
+    #[error("topic {topic} takes no record of this time")]
+    WrongTime {
+        topic: String,
+        time: UnixMillis,
+        #[source]
+        reason: LogError,
+    },
+}
+
+/// The transaction failed, and so did its abort. It says both, though only the first led here: neither is a cause of the other.
+#[derive(Debug, thiserror::Error)]
+#[error("{}; then abort: {abort}", text::with_causes(failed))]
+struct AbortError {
+    failed: ClientError,
+    abort: KafkaError,
 }
 
 /// What is sent along with the records: offsets of partitions that are owned, under the assignment that says so.
@@ -183,7 +210,7 @@ impl Transactions {
                 ));
             }
             NextProducer::NewProducer => TransactionalProducer::open(&self.config, &self.topic)
-                .map_err(|error| TransactionError::Reopen(error.to_string()))?,
+                .map_err(|error| TransactionError::Reopen(LogError::new(error)))?,
             NextProducer::Nothing => return Err(TransactionError::Reopen("a transaction before it has failed".into())),
         };
         let mut written = Written::new();
@@ -236,15 +263,15 @@ fn commit(
 ) -> Result<CommitAnswer, TransactionError> {
     let kafka = producer.kafka();
     kafka.context().reset();
-    kafka.begin_transaction().map_err(|error| reopen(producer, "begin", &error))?;
-    write(&mut |record| producer.send(&record)).map_err(|error| abort(producer, "send", &error))?;
+    kafka.begin_transaction().map_err(|error| reopen(producer, "begin", error))?;
+    write(&mut |record| producer.send(&record)).map_err(|error| abort(producer, "send", error))?;
     reach(Failpoint::RecordsSent);
     acknowledge(producer, offsets)?;
     reach(Failpoint::RecordsAcknowledged);
     let began = Instant::now();
     send_offsets(producer, offsets)?;
     reach(Failpoint::OffsetsSent);
-    retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen(producer, "commit", &error))?;
+    retried(|| kafka.commit_transaction(CALL_TIMEOUT)).map_err(|error| reopen(producer, "commit", error))?;
     reach(Failpoint::Committed);
     let took = began.elapsed();
     if took < RESENT_AFTER {
@@ -257,14 +284,14 @@ fn commit(
 /// Waits until every record of the transaction is acknowledged or refused.
 fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Result<(), TransactionError> {
     if !producer.flush() {
-        let failure = abort(producer, "acknowledge", &KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+        let failure = abort(producer, "acknowledge", KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
         return Err(too_slow(failure));
     }
     let Some(refused) = producer.kafka().context().first_refusal() else { return Ok(()) };
     if refused.is_purged() {
-        return Err(purged(producer, offsets, &refused.error));
+        return Err(purged(producer, offsets, refused.error));
     }
-    let failure = abort(producer, &format!("topic {}", refused.topic), &refused.error);
+    let failure = abort(producer, &format!("topic {}", refused.topic), refused.error.clone());
     match failure {
         TransactionError::NothingWritten(reason) if refused.is_too_large() => {
             Err(TransactionError::TooLarge { topic: refused.topic, reason })
@@ -292,54 +319,54 @@ fn too_slow(failure: TransactionError) -> TransactionError {
 
 /// The records were thrown away because the transaction had failed before they could be sent. What for is told by the
 /// next call, which librdkafka refuses.
-fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: &KafkaError) -> TransactionError {
+fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: KafkaError) -> TransactionError {
     let list = offsets.list().unwrap_or_default();
     let refusal = producer.kafka().send_offsets_to_transaction(&list, &offsets.assignment.metadata, CALL_TIMEOUT);
-    let cause = refusal.err().unwrap_or_else(|| error.clone());
+    let cause = refusal.err().unwrap_or(error);
     let may_not = matches!(
         &cause,
         KafkaError::Transaction(cause) if cause.code() == RDKafkaErrorCode::TopicAuthorizationFailed
     );
-    if may_not { may_not_write(producer, &cause) } else { abort(producer, "adding topics", &cause) }
+    if may_not { may_not_write(producer, cause) } else { abort(producer, "adding topics", cause) }
 }
 
 /// Where no topic was added to the transaction, librdkafka still asks the broker to end it, and takes the refusal of that for
 /// fatal. Nothing was written in any case: no commit was tried, and the next transaction has a new producer, which ends
 /// what was left open.
-fn may_not_write(producer: &TransactionalProducer, cause: &KafkaError) -> TransactionError {
-    let reason = producer.explained(format!("adding topics: {cause}"));
+fn may_not_write(producer: &TransactionalProducer, cause: KafkaError) -> TransactionError {
+    let reason = LogError::from(producer.failed("adding topics", cause));
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
-        Err(error) if error.rdkafka_error_code().is_some_and(is_fenced) => reopen(producer, "adding topics", &error),
-        _ => TransactionError::NotAllowed { topic: rights::named(&reason).map(str::to_owned), reason },
+        Err(error) if error.rdkafka_error_code().is_some_and(is_fenced) => reopen(producer, "adding topics", error),
+        _ => TransactionError::NotAllowed { topic: rights::named(&reason.told()).map(str::to_owned), reason },
     }
 }
 
 fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Result<(), TransactionError> {
-    let offsets = owned.list().map_err(|error| abort(producer, "offsets", &error))?;
+    let offsets = owned.list().map_err(|error| abort(producer, "offsets", error))?;
     let metadata = &owned.assignment.metadata;
     let send = || producer.kafka().send_offsets_to_transaction(&offsets, metadata, CALL_TIMEOUT);
     let Err(error) = retried(send) else { return Ok(()) };
-    match abort(producer, "offsets", &error) {
+    match abort(producer, "offsets", error.clone()) {
         TransactionError::NothingWritten(reason) if is_older_generation(&error) => {
             Err(TransactionError::Revoked(reason))
         }
         TransactionError::NothingWritten(reason) if rights::may_not(&error) => {
-            Err(TransactionError::NothingWritten(format!("{}: {reason}", rights::may_not_read(&owned.topic))))
+            Err(TransactionError::NothingWritten(LogError::because(rights::may_not_read(&owned.topic), reason)))
         }
         failure => Err(failure),
     }
 }
 
 /// Ends the transaction without a trace. Gives what led here, cut by what is known now.
-fn abort(producer: &TransactionalProducer, step: &str, cause: &KafkaError) -> TransactionError {
-    if is_fatal(cause) {
+fn abort(producer: &TransactionalProducer, step: &str, cause: KafkaError) -> TransactionError {
+    if is_fatal(&cause) {
         return reopen(producer, step, cause);
     }
     // Before the abort, of which librdkafka may have something to say as well.
-    let reason = producer.explained(format!("{step}: {cause}"));
+    let failed = producer.failed(step, cause);
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
-        Ok(()) => TransactionError::NothingWritten(reason),
-        Err(error) => TransactionError::Reopen(format!("{reason}; then abort: {error}")),
+        Ok(()) => TransactionError::NothingWritten(failed.into()),
+        Err(abort) => TransactionError::Reopen(LogError::new(AbortError { failed, abort })),
     }
 }
 
@@ -357,8 +384,8 @@ impl OwnedOffsets {
     }
 }
 
-fn reopen(producer: &TransactionalProducer, step: &str, error: &KafkaError) -> TransactionError {
-    TransactionError::Reopen(producer.explained(format!("{step}: {error}")))
+fn reopen(producer: &TransactionalProducer, step: &str, error: KafkaError) -> TransactionError {
+    TransactionError::Reopen(producer.failed(step, error).into())
 }
 
 /// Whether the producer can't go on. A fenced one counts whatever else librdkafka says of the error: it reports some of

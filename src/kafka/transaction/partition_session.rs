@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::LearnedLimits;
 use super::{TransactionError, Written};
-use crate::commit::log::{CommitError, OpenError};
-use crate::kafka::client::rights::{self, Refusals};
+use crate::commit::log::{CommitError, LogError, OpenError};
+use crate::kafka::client::rights::Refusals;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::member::Assignment;
 use crate::kafka::group::membership::GroupMembership;
@@ -50,6 +50,11 @@ impl From<TransactionError> for StartError {
         StartError::Transaction(failure)
     }
 }
+
+/// A topic takes no record of this time. The guess at what to look at stands behind the causes, so they are told with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}; is the clock of the broker, or of this host, wrong?", .0.told())]
+struct SuspectClock(LogError);
 
 struct OpenSession<S> {
     session: Arc<S>,
@@ -137,19 +142,20 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         let started = tokio::task::spawn_blocking(move || {
             // A producer of its own would only fence the one of whoever comes next.
             if assignment.revoked.is_cancelled() {
-                return Err(OpenError::Again("the partitions were revoked before the log was open".into()).into());
+                let reason = LogError::from("the partitions were revoked before the log was open");
+                return Err(OpenError::Again(reason).into());
             }
             start(&shared.limits, prepared, assignment).map_err(E::into)
         });
-        started.await.unwrap_or_else(|error| Err(OpenError::Again(format!("opening the log: {error}")).into()))
+        started.await.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("opening the log", error)).into()))
     }
 
     fn judge_start(&self, failure: StartError, assignment: u64) -> OpenError {
         let failure = match failure {
             StartError::Open(error) => return error,
             // It may not write at all, and only an operator can allow it.
-            StartError::Transaction(TransactionError::NotAllowed { topic, reason }) => {
-                return OpenError::Stop(rights::may_not_write(topic.as_deref(), &reason));
+            StartError::Transaction(error @ TransactionError::NotAllowed { .. }) => {
+                return OpenError::Stop(LogError::new(error));
             }
             StartError::Transaction(failure) => failure,
         };
@@ -171,8 +177,8 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         };
         let session = session.clone();
         let result = tokio::task::spawn_blocking(move || commit(&session)).await;
-        let result =
-            result.unwrap_or_else(|error| Err(TransactionError::Reopen(format!("transaction thread: {error}"))));
+        let result = result
+            .unwrap_or_else(|error| Err(TransactionError::Reopen(LogError::because("transaction thread", error))));
         let written = result.map_err(|failure| self.judge(failure, assignment.number))?;
         self.shared.refusals.taken(&written);
         Ok(())
@@ -194,11 +200,11 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
             TransactionError::NothingWritten(reason) | TransactionError::Refused { reason, .. } => {
                 CommitError::NothingWritten(reason)
             }
-            TransactionError::NotAllowed { topic, reason } => match &topic {
-                Some(name) if self.shared.refusals.refused(name, Instant::now()) => {
-                    CommitError::Stop(rights::may_not_write(topic.as_deref(), &reason))
+            TransactionError::NotAllowed { ref topic, .. } => match topic {
+                Some(topic) if self.shared.refusals.refused(topic, Instant::now()) => {
+                    CommitError::Stop(LogError::new(failure))
                 }
-                _ => CommitError::NothingWritten(rights::may_not_write(topic.as_deref(), &reason)),
+                _ => CommitError::NothingWritten(LogError::new(failure)),
             },
             TransactionError::TooSlow(reason) => CommitError::TooSlow(reason),
             TransactionError::Reopen(reason) => CommitError::Reopen(reason),
@@ -213,7 +219,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
             TransactionError::WrongTime { topic, time, reason } => {
                 let now = crate::clock::now();
                 self.shared.limits.refused_time(&topic, time, now);
-                CommitError::Reopen(format!("{reason}; is the clock of the broker, or of this host, wrong?"))
+                CommitError::Reopen(LogError::new(SuspectClock(reason)))
             }
         }
     }

@@ -1,6 +1,5 @@
 //! A transactional producer with the thread that serves its delivery reports.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,8 +12,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::{self, LogContext};
+use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::{ClientSetup, Supplied};
 use crate::kafka::transaction::record::Record;
@@ -41,7 +41,7 @@ impl TransactionalProducer {
     pub fn open(config: &ClientSetup, topic: &str) -> Result<TransactionalProducer, OpenError> {
         let kafka: Supplied<BaseProducer<Deliveries>> = config
             .create_with_context(Deliveries::default())
-            .map_err(|error| OpenError::Stop(format!("the producer can't be made: {error}")))?;
+            .map_err(|error| OpenError::Stop(ClientError::new("the producer can't be made", error).into()))?;
         let kafka = Arc::new(kafka);
         let stop = Arc::new(AtomicBool::new(false));
         // Delivery reports are served by a thread of their own: the transaction calls block, and an abort would
@@ -56,39 +56,43 @@ impl TransactionalProducer {
                     }
                 }
             })
-            .map_err(|error| OpenError::Again(format!("no thread for delivery reports: {error}")))?;
+            .map_err(|error| OpenError::Again(LogError::because("no thread for delivery reports", error)))?;
         let producer = TransactionalProducer { kafka, stop, delivery_thread: Some(delivery_thread) };
         // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
         // Any question to a partition's leader connects one. If that fails, the next call says why.
         let _ = producer.kafka.client().fetch_watermarks(topic, 0, CALL_TIMEOUT);
         let taken = retried(|| producer.kafka.init_transactions(CALL_TIMEOUT));
-        taken.map_err(|error| producer.not_taken(config.get("transactional.id").unwrap_or_default(), &error))?;
+        taken.map_err(|error| producer.not_taken(config.get("transactional.id").unwrap_or_default(), error))?;
         Ok(producer)
     }
 
     /// What an operator has to change stops the process; everything else may pass.
-    fn not_taken(&self, id: &str, error: &KafkaError) -> OpenError {
+    fn not_taken(&self, id: &str, error: KafkaError) -> OpenError {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => OpenError::Stop(format!(
-                "transactional.id {id} may not be taken; allow this user to WRITE and DESCRIBE it"
-            )),
-            Some(RDKafkaErrorCode::ClusterAuthorizationFailed) => OpenError::Stop(format!(
-                "transactional.id {id} can't be taken: {error}; allow this user IDEMPOTENT_WRITE on the cluster"
-            )),
+            Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => OpenError::Stop(
+                format!("transactional.id {id} may not be taken; allow this user to WRITE and DESCRIBE it").into(),
+            ),
+            Some(RDKafkaErrorCode::ClusterAuthorizationFailed) => OpenError::Stop(
+                format!(
+                    "transactional.id {id} can't be taken: {error}; allow this user IDEMPOTENT_WRITE on the cluster"
+                )
+                .into(),
+            ),
             Some(RDKafkaErrorCode::InvalidTransactionTimeout) => OpenError::Unfit(
                 "kafka.\"transaction.timeout.ms\" is longer than the brokers' transaction.max.timeout.ms; shorten it"
                     .into(),
             ),
             Some(RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion) => {
-                OpenError::Stop(format!("the brokers know no transactions, which exactly once rests on: {error}"))
+                let what = "the brokers know no transactions, which exactly once rests on";
+                OpenError::Stop(ClientError::new(what, error).into())
             }
-            _ => OpenError::Again(self.explained(format!("transactional.id {id} can't be taken: {error}"))),
+            _ => OpenError::Again(self.failed(format!("transactional.id {id} can't be taken"), error).into()),
         }
     }
 
-    /// `error`, with what librdkafka said last of what fails.
-    pub fn explained(&self, error: impl Display) -> String {
-        self.kafka.context().log.explained(error)
+    /// `what` has failed with `error`: with what librdkafka said last of what fails.
+    pub fn failed(&self, what: impl Into<String>, error: KafkaError) -> ClientError {
+        ClientError::new(what, self.kafka.context().log.explained(error))
     }
 
     pub fn kafka(&self) -> &BaseProducer<Deliveries> {
