@@ -22,31 +22,33 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::committer::{BatchBounds, Committer};
 use crate::commit::log::{Ended, Lease, Opened, StateLog};
-use crate::commit::queue::{WriteSender, write_queue};
+use crate::commit::queue::write_queue;
 use crate::commit::totals::CommitTotals;
 use crate::model::age::{AgeLimit, AgeLimits};
 use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::roster::Roster;
-use crate::model::state::{FirstCursor, State};
+use crate::model::state::{Cursors, State};
 use crate::model::time::UnixTime;
 use crate::poll::reports::Reports;
-use crate::poll::scheduler::Scheduler;
 use crate::supervisor::Pipeline;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
 mod beginning;
 mod clocks;
+mod polls;
 mod summary;
 
 use beginning::Beginning;
+use polls::{PollContext, PromotersChange};
 
 /// An app as it is configured.
 #[derive(Clone, Debug)]
@@ -106,17 +108,16 @@ impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
 
     async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
         let Opened { state, lease, age_limits } = opened;
-        // Ends the polls, and only them: the committer drains what they brought.
-        let polls_end = stop.child_token();
-        let (queue, writes) = write_queue(self.queue_bytes);
-        let beginnings = self.prepare(&state, &lease);
-        let first_cursors = beginnings.iter().flat_map(Beginning::first_cursors);
-        if let Some(reason) = self.too_early(first_cursors, &age_limits) {
+        if let Some(reason) = self.too_early(&state, &lease, &age_limits) {
             return (Some(log), Ended::Stop(reason.into()));
         }
+        let (queue, writes) = write_queue(self.queue_bytes);
+        // Ends the polls, and only them: the committer drains what they brought.
+        let end = stop.child_token();
+        let context = PollContext { queue, age_limits: Arc::new(age_limits), totals: self.totals.clone(), end };
         let committer = Committer::new(log, state, self.bounds, self.totals.clone());
         let committing = committer.run(writes, lease.revoked.clone());
-        let polling = self.poll(beginnings, queue, polls_end);
+        let polling = self.poll(&lease, context);
         run_beside(committing, polling).await
     }
 
@@ -151,43 +152,28 @@ impl<T: Transport> Session<T> {
     }
 
     /// Polls until cancelled. Dropping the future ends the polls at once.
-    async fn poll(&self, beginnings: Vec<Beginning>, queue: WriteSender, end: CancellationToken) {
+    async fn poll(&self, lease: &Lease, context: PollContext) {
         let mut polling = JoinSet::new();
-        for (index, beginning) in beginnings.into_iter().enumerate() {
-            let (apps, queue, end) = (self.apps.clone(), queue.clone(), end.clone());
-            polling.spawn(async move { apps[index].poll(beginning, queue, end).await });
+        for (index, app) in self.apps.iter().enumerate() {
+            let (tell, changes) = mpsc::channel(1);
+            let polled = app.promoters.iter().filter(|promoter| lease.owns(&promoter.promoter)).cloned().collect();
+            let first = PromotersChange { polled, gone: vec![] };
+            tell.try_send(first).expect("a channel with room for one that holds none");
+            let (apps, context) = (self.apps.clone(), context.clone());
+            polling.spawn(async move { apps[index].poll(changes, context).await });
         }
         // The committer drains once every sender is gone.
-        drop(queue);
+        drop(context);
         while polling.join_next().await.is_some() {}
     }
 
     /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
     /// at before its first cursor is written, after which there is no way back.
-    fn too_early<'a>(
-        &self,
-        first_cursors: impl IntoIterator<Item = &'a FirstCursor>,
-        limits: &AgeLimits,
-    ) -> Option<String> {
-        first_cursors.into_iter().filter(|(.., cursor)| cursor.polled).find_map(|(promoter, feed, cursor)| {
-            let app = self.apps.iter().find(|app| app.app.as_str() == promoter.app_id())?;
-            let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, app.client.now())?;
-            Some(format!(
-                "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
-                 Change that setting, or start_from",
-                cursor.start
-            ))
+    fn too_early(&self, state: &State, lease: &Lease, limits: &AgeLimits) -> Option<String> {
+        self.apps.iter().find_map(|app| {
+            let mut owned = app.promoters.iter().filter(|promoter| lease.owns(&promoter.promoter));
+            owned.find_map(|promoter| app.too_early(promoter, state.cursors(&promoter.promoter), limits))
         })
-    }
-
-    /// What the polls of each app begin with.
-    fn prepare(&self, state: &State, lease: &Lease) -> Vec<Beginning> {
-        let prepared = self.apps.iter().map(|app| {
-            let idle_starts = app.promoters.iter().flat_map(|promoter| promoter.idle_starts(state));
-            self.totals.say_idle_starts(&app.app, idle_starts);
-            Beginning::of(app, state, lease)
-        });
-        prepared.collect()
     }
 }
 
@@ -198,22 +184,30 @@ impl<T: Transport> PolledApp<T> {
         PolledApp { app, client, promoters, parked_for, reports: Arc::default() }
     }
 
-    /// Polls until cancelled, each feed once its first cursor is durable.
-    async fn poll(&self, beginning: Beginning, queue: WriteSender, end: CancellationToken) {
-        let begun = end.run_until_cancelled(beginning.made_durable(self, &queue)).await;
-        let Some(Ok((feeds, later))) = begun else { return };
-        let (client, reports) = (self.client.clone(), self.reports.clone());
-        Scheduler::new(self.app.clone(), client, feeds, self.parked_for, reports, queue.clone(), end).run(later).await;
+    /// Why `promoter`, which has `cursors`, may not begin where it should.
+    fn too_early(&self, promoter: &PolledPromoter, cursors: Cursors, limits: &AgeLimits) -> Option<String> {
+        let now = self.client.now();
+        let mut beginning = Beginning::default();
+        beginning.add(promoter, cursors, now);
+        let mut begun = beginning.first_cursors.iter().filter(|(.., cursor)| cursor.polled);
+        begun.find_map(|(promoter, feed, cursor)| {
+            let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, now)?;
+            Some(format!(
+                "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
+                 Change that setting, or start_from",
+                cursor.start
+            ))
+        })
     }
 }
 
 impl PolledPromoter {
     /// The feeds that began elsewhere than `start_from` says now, each with where that was. What "now" was when a feed
     /// began nobody knows any more, so that one never differs.
-    fn idle_starts(&self, state: &State) -> impl Iterator<Item = (&Promoter, Feed, UnixTime)> {
+    fn idle_starts(&self, cursors: &Cursors) -> impl Iterator<Item = (&Promoter, Feed, UnixTime)> {
         Feed::ALL.into_iter().filter_map(|feed| {
             let start_from = self.feeds[feed]?.start_from;
-            let began = state.cursor(&self.promoter, feed).filter(|cursor| cursor.polled)?.start;
+            let began = cursors[feed].filter(|cursor| cursor.polled)?.start;
             (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
         })
     }

@@ -65,7 +65,7 @@ fn take(
     to: Option<UnixTime>,
 ) -> (RowCounts, Batch) {
     let mut page_facts = PageFacts::read(&promoter(), scope, as_of, UnixMillis(0), rows);
-    let from = state.cursor(&promoter(), scope.feed()).unwrap().complete_before;
+    let from = state.cursors(&promoter())[scope.feed()].unwrap().complete_before;
     page_facts.advance = to.map(|to| Advance { from, to, refunds: None });
     let mut batch = Batch::default();
     let counts = state.take(QueuedWrite::PageFacts(page_facts), &mut batch);
@@ -161,7 +161,7 @@ fn an_undated_pull_knows_what_a_dated_one_has_published_under_any_date() {
 fn refunds(state: &mut State, now: UnixTime, times: &[Option<UnixTime>]) -> u64 {
     let rows = times.iter().map(|time| ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(*time)) });
     let mut page_facts = PageFacts::read(&promoter(), Scope::Refunds, now, now.as_millis(), rows.collect());
-    let from = state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before;
+    let from = state.cursors(&promoter())[Feed::Refunds].unwrap().complete_before;
     page_facts.heads_for = from.max(now.minus(7 * DAY));
     page_facts.advance = Some(Advance { from, to: page_facts.heads_for, refunds: None });
     state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default()).published
@@ -269,7 +269,7 @@ fn a_pull_of_orders_does_not_end_the_first_pull_of_refunds() {
         }
         let mut page_facts =
             PageFacts::read(&promoter(), Scope::day(Day::in_beijing(NOON)), NOON, UnixMillis(0), vec![]);
-        let from = state.cursor(&promoter(), Feed::Orders).unwrap().complete_before;
+        let from = state.cursors(&promoter())[Feed::Orders].unwrap().complete_before;
         let to = from.plus(DAY);
         let met = RefundsMet { to: NOON.minus(366 * DAY), ends_history: true };
         page_facts.advance = Some(Advance { from, to, refunds: Some(met) });
@@ -297,7 +297,7 @@ fn page(pull: &mut Pull, state: &mut State, rows: &[(&str, Option<UnixTime>)], g
 fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved() {
     let mut state = begun(NOON.minus(40 * DAY));
     let pull = |state: &State| {
-        let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
+        let cursor = state.cursors(&promoter())[Feed::Refunds].unwrap();
         let lateness = 7 * DAY;
         let job = PullJob { promoter: promoter(), scope: Scope::Refunds, cursor, lateness, refunds: None };
         Pull::new(job, NOON)
@@ -320,13 +320,13 @@ fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved()
 #[test]
 fn two_refunds_of_an_order_on_two_pages_have_not_moved() {
     let mut state = begun(NOON.minus(40 * DAY));
-    let cursor = state.cursor(&promoter(), Feed::Refunds).unwrap();
+    let cursor = state.cursors(&promoter())[Feed::Refunds].unwrap();
     let job = PullJob { promoter: promoter(), scope: Scope::Refunds, cursor, lateness: 7 * DAY, refunds: None };
     let mut pull = Pull::new(job, NOON);
     let old = |days: i64| Some(NOON.minus(days * DAY));
     assert_eq!(page(&mut pull, &mut state, &[("x", old(30))], true), 1);
     assert_eq!(page(&mut pull, &mut state, &[("x", old(20))], false), 1);
-    assert_eq!(state.cursor(&promoter(), Feed::Refunds).unwrap().complete_before, NOON.minus(7 * DAY));
+    assert_eq!(state.cursors(&promoter())[Feed::Refunds].unwrap().complete_before, NOON.minus(7 * DAY));
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn an_advance_that_was_built_on_another_cursor_moves_nothing() {
     let mut page_facts = PageFacts::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![]);
     page_facts.advance = Some(Advance { from: NOON.minus(1), to: NOON.plus(DAY), refunds: None });
     state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default());
-    assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().complete_before, NOON);
+    assert_eq!(state.cursors(&promoter())[Feed::Touches].unwrap().complete_before, NOON);
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn refunds_that_are_polled_later_have_their_own_start_and_come_once_where_orders
 
     let mut batch = Batch::default();
     let start = NOON.minus(40 * DAY);
-    let memory = state.cursor(&promoter(), Feed::Refunds).unwrap();
+    let memory = state.cursors(&promoter())[Feed::Refunds].unwrap();
     let polled = Cursor::begin_with(memory, Feed::Refunds, start);
     state.take(QueuedWrite::FirstCursors(vec![(promoter(), Feed::Refunds, polled)]), &mut batch);
     assert_eq!(batch.state.len(), 1, "the first cursor is written");
@@ -418,7 +418,7 @@ fn a_first_cursor_that_exists_already_stays() {
     let later = Cursor::begin(Feed::Touches, NOON.plus(DAY));
     state.take(QueuedWrite::FirstCursors(vec![(promoter(), Feed::Touches, later)]), &mut batch);
     assert!(batch.is_empty());
-    assert_eq!(state.cursor(&promoter(), Feed::Touches).unwrap().start, NOON);
+    assert_eq!(state.cursors(&promoter())[Feed::Touches].unwrap().start, NOON);
 }
 
 /// As after a restart of a host whose clock has lost its battery: what it observes lies behind every cursor.

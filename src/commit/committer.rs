@@ -17,7 +17,7 @@ use super::log::{CommitError, Ended, StateLog};
 use super::log_state::{LogState, REVOCATION_GRACE, until};
 use super::pace::BatchPace;
 use super::planned::PlannedBatch;
-use super::queue::{ReceivedWrite, WriteReceiver};
+use super::queue::{Received, ReceivedWrite, WriteReceiver};
 use super::totals::CommitTotals;
 use crate::model::batch::Batch;
 use crate::model::state::{RowCounts, State};
@@ -103,7 +103,9 @@ impl<L: StateLog> Committer<L> {
                 }
                 // A full batch takes no more while the log is busy: then the queue fills, and its senders wait.
                 queued = writes.receive(), if open && !growing.is_full(bounds) => match queued {
-                    Some(queued) => growing.take(queued, &mut state, bounds),
+                    Some(Received::Write(write)) => growing.take(write, &mut state, bounds),
+                    // Whoever asked may be gone meanwhile.
+                    Some(Received::CursorsRequest(request)) => drop(request.reply.send(state.cursors_of(&request.promoters))),
                     None => open = false,
                 },
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::model::state::QueuedWrite;
+use crate::model::promoter::Promoter;
+use crate::model::state::{Cursors, QueuedWrite};
 
 /// Permits are counted in this many bytes, so that their number stays within what a semaphore can count.
 const PERMIT_BYTES: usize = 1024;
@@ -19,14 +20,27 @@ pub struct Closed;
 
 #[derive(Clone)]
 pub struct WriteSender {
-    writes: mpsc::UnboundedSender<ReceivedWrite>,
+    writes: mpsc::UnboundedSender<Received>,
     room: Arc<Semaphore>,
     permits_max: usize,
 }
 
 pub struct WriteReceiver {
-    writes: mpsc::UnboundedReceiver<ReceivedWrite>,
+    writes: mpsc::UnboundedReceiver<Received>,
     room: Arc<Semaphore>,
+}
+
+/// What comes out of the queue, in the order in which it was put in.
+pub enum Received {
+    Write(ReceivedWrite),
+    CursorsRequest(CursorsRequest),
+}
+
+/// Asks for the cursors of some promoters, as the writes before it leave them.
+pub struct CursorsRequest {
+    pub promoters: Vec<Promoter>,
+    /// To be told those of each promoter, in the order of `promoters`.
+    pub reply: oneshot::Sender<Vec<Cursors>>,
 }
 
 /// A write and its place in the queue, which is free again when this is dropped.
@@ -58,17 +72,30 @@ impl WriteSender {
         told.await.map_err(|_| Closed)
     }
 
+    /// The cursors of each of `promoters`, as all that was sent before leaves them. They may not be durable yet.
+    ///
+    /// # Errors
+    /// [`Closed`] once the session is over.
+    pub async fn cursors(&self, promoters: Vec<Promoter>) -> Result<Vec<Cursors>, Closed> {
+        let (reply, told) = oneshot::channel();
+        // Takes no room: whoever asks waits for the answer before it asks again.
+        let request = Received::CursorsRequest(CursorsRequest { promoters, reply });
+        self.writes.send(request).map_err(|_| Closed)?;
+        told.await.map_err(|_| Closed)
+    }
+
     async fn put(&self, write: QueuedWrite, durable: Option<oneshot::Sender<()>>) -> Result<(), Closed> {
         let permits = (write.weight() / PERMIT_BYTES + 1).min(self.permits_max);
         let permits = u32::try_from(permits).map_err(|_| Closed)?;
         let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
-        self.writes.send(ReceivedWrite { write, durable, _room: room }).map_err(|_| Closed)
+        let received = ReceivedWrite { write, durable, _room: room };
+        self.writes.send(Received::Write(received)).map_err(|_| Closed)
     }
 }
 
 impl WriteReceiver {
-    /// The next write, or nothing when every sender is gone and the queue is empty.
-    pub async fn receive(&mut self) -> Option<ReceivedWrite> {
+    /// What comes next, or nothing when every sender is gone and the queue is empty.
+    pub async fn receive(&mut self) -> Option<Received> {
         self.writes.recv().await
     }
 }

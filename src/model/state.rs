@@ -32,6 +32,9 @@ use super::state_record::{Remembered, StateKey, StateValue};
 use super::time::{UnixMillis, UnixTime};
 use super::unknown::{dedup_unknown, is_unknown};
 
+/// A promoter's cursors.
+pub type Cursors = PerFeed<Option<Cursor>>;
+
 /// Where a feed of a promoter begins.
 pub type FirstCursor = (Promoter, Feed, Cursor);
 
@@ -105,8 +108,14 @@ pub struct State {
 }
 
 impl State {
-    pub fn cursor(&self, promoter: &Promoter, feed: Feed) -> Option<Cursor> {
-        self.promoters.get(promoter)?[feed].as_ref().map(FeedState::cursor)
+    pub fn cursors(&self, promoter: &Promoter) -> Cursors {
+        let Some(feeds) = self.promoters.get(promoter) else { return Cursors::default() };
+        PerFeed::new(|feed| feeds[feed].as_ref().map(FeedState::cursor))
+    }
+
+    /// Of each of `promoters`, in their order.
+    pub fn cursors_of(&self, promoters: &[Promoter]) -> Vec<Cursors> {
+        promoters.iter().map(|promoter| self.cursors(promoter)).collect()
     }
 
     /// How many facts are remembered.

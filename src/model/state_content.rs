@@ -251,7 +251,7 @@ mod tests {
     }
 
     fn knows_the_cursor(state: &State) -> bool {
-        state.cursor(&promoter(), Feed::Touches).is_some()
+        state.cursors(&promoter())[Feed::Touches].is_some()
     }
 
     #[test]

@@ -186,6 +186,11 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         begun
     }
 
+    /// One that waits is not wanted any more, and late no longer. It is let go of when its turn comes.
+    pub fn give_up(&mut self, key: K) {
+        self.late.remove(&key);
+    }
+
     pub fn polls(&self) -> usize {
         self.begun.len()
     }

@@ -8,6 +8,10 @@ pub mod due_queue;
 
 pub mod due_queues;
 
+mod feed_slots;
+
+pub mod polled_feeds;
+
 pub mod scheduler;
 
 pub mod poller;

@@ -38,6 +38,11 @@ impl ParkedPromoters {
         over
     }
 
+    /// The promoter is not polled any more.
+    pub fn forget(&mut self, promoter: &Promoter) {
+        self.feeds.remove(promoter);
+    }
+
     pub fn promoters(&self) -> usize {
         self.feeds.len()
     }

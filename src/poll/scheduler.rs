@@ -4,7 +4,6 @@
 //! takes a place that another app waits for.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +15,10 @@ use tracing::Instrument;
 
 use super::due_queue::{Admission, Begun, PollBounds, Reach};
 use super::due_queues::DueQueues;
+use super::feed_slots::FeedSlots;
 use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
+use super::polled_feeds::{FeedsChange, FeedsChanges, UnderWay};
 use super::poller::{PollError, Polled, poll};
 use super::reports::{self, Late, PollProgress, Reports};
 use crate::commit::queue::WriteSender;
@@ -61,9 +62,13 @@ pub struct Scheduler<T> {
     cancel: CancellationToken,
     /// How long a promoter with a permanent error is left alone.
     parked_for: Duration,
-    feeds: Vec<PolledFeed>,
+    feeds: FeedSlots,
     due_queues: DueQueues<usize>,
     polls: JoinSet<EndedPoll>,
+    /// What ends a poll that is under way, by its feed.
+    ends: HashMap<usize, CancellationToken>,
+    /// Who waits for the polls of feeds that were given up.
+    leaving: HashMap<usize, UnderWay>,
     /// Pulls to be taken up behind their last page.
     kept: HashMap<usize, Pull>,
     kept_max: usize,
@@ -82,11 +87,10 @@ struct EndedPoll {
 }
 
 impl<T: Transport> Scheduler<T> {
-    /// Every feed is due at once, that with the oldest cursor first; the budgets spread the calls.
+    /// Polls nobody yet.
     pub fn new(
         app: AppId,
         client: Arc<Client<T>>,
-        feeds: Vec<PolledFeed>,
         parked_for: Duration,
         reports: Arc<Reports>,
         writes: WriteSender,
@@ -96,46 +100,31 @@ impl<T: Transport> Scheduler<T> {
         let in_flight = client.in_flight();
         let bounds =
             PollBounds { polls: in_flight * POLLS_PER_CALL, to_the_end: in_flight.div_ceil(CALLS_PER_LONG_PULL) };
-        let mut scheduler = Scheduler {
+        Scheduler {
             app,
             client,
             writes,
             cancel,
             parked_for,
-            feeds: Vec::new(),
+            feeds: FeedSlots::default(),
             due_queues: DueQueues::new(bounds, began),
             polls: JoinSet::new(),
+            ends: HashMap::new(),
+            leaving: HashMap::new(),
             kept: HashMap::new(),
             kept_max: KEPT_PER_POLL * bounds.polls,
             parked: ParkedPromoters::default(),
             cursors: PerFeed::default(),
             reports,
             began,
-        };
-        scheduler.add(feeds);
-        scheduler
+        }
     }
 
-    /// Takes feeds of which none is polled yet: each is due at once.
-    fn add(&mut self, feeds: Vec<PolledFeed>) {
-        let (first, clock) = (self.feeds.len(), self.began.elapsed());
-        for index in oldest_first(&feeds, self.client.now()) {
-            self.due_queues[feeds[index].feed.interface()].put(first + index, clock);
-        }
-        for feed in &feeds {
-            self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
-        }
-        self.feeds.extend(feeds);
-    }
-
-    /// Runs until cancelled, with the feeds of `later` from when they are there on; polls under way then end at their next
-    /// wait.
-    pub async fn run(mut self, later: impl Future<Output = Vec<PolledFeed>>) {
-        tokio::pin!(later);
-        let mut is_whole = false;
+    /// Runs until cancelled, with the feeds that `changes` adds and takes away; polls under way then end at their next wait.
+    pub async fn run(mut self, mut changes: FeedsChanges) {
         let cancel = self.cancel.clone();
         let client = self.client.clone();
-        let mut changes = client.breakers().changes();
+        let mut breakers = client.breakers().changes();
         let mut report = tokio::time::interval(REPORT_EVERY);
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -148,11 +137,8 @@ impl<T: Transport> Scheduler<T> {
                     self.end_poll(ended.expect("nobody aborts a poll, and a panic ends the process"));
                 }
                 // The client, which holds the other end, is held here.
-                _ = changes.changed() => self.due_queues.breakers_changed(),
-                feeds = &mut later, if !is_whole => {
-                    is_whole = true;
-                    self.add(feeds);
-                }
+                _ = breakers.changed() => self.due_queues.breakers_changed(),
+                Some(change) = changes.changes.recv() => self.change(change),
                 _ = report.tick() => self.tell_progress(),
                 () = until(self.began, next_begin) => {}
             }
@@ -162,12 +148,49 @@ impl<T: Transport> Scheduler<T> {
         while self.polls.join_next().await.is_some() {}
     }
 
+    fn change(&mut self, change: FeedsChange) {
+        match change {
+            FeedsChange::Add(feeds) => self.add(feeds),
+            FeedsChange::Remove(promoters, under_way) => {
+                promoters.iter().for_each(|promoter| self.remove(promoter, &under_way));
+            }
+        }
+    }
+
+    /// Each is due at once, that with the oldest cursor first; the budgets spread the calls.
+    fn add(&mut self, feeds: Vec<PolledFeed>) {
+        let clock = self.began.elapsed();
+        for feed in oldest_first(feeds, self.client.now()) {
+            let interface = feed.feed.interface();
+            self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
+            self.due_queues[interface].put(self.feeds.insert(feed), clock);
+        }
+    }
+
+    /// The queues let go of a feed when its turn comes.
+    fn remove(&mut self, promoter: &Promoter, under_way: &UnderWay) {
+        for index in self.feeds.give_up(promoter) {
+            let PolledFeed { feed, pacing, .. } = &self.feeds[index];
+            self.cursors[*feed].remove(pacing.cursor.complete_before.0);
+            self.due_queues[feed.interface()].give_up(index);
+            self.kept.remove(&index);
+            if let Some(end) = self.ends.get(&index) {
+                end.cancel();
+                self.leaving.insert(index, under_way.clone());
+            }
+        }
+        self.parked.forget(promoter);
+    }
+
     /// Tells when the next one may begin.
     fn begin_due_polls(&mut self) -> Option<Duration> {
         let client = self.client.clone();
         let readiness = |interface| client.breakers().readiness(interface);
         while let Some((index, reach)) = self.due_queues.begin(self.began.elapsed(), readiness) {
-            self.begin_poll(index, reach);
+            match self.feeds.is_given_up(index) {
+                true => self.let_go(index),
+                false => self.begin_poll(index, reach),
+            }
         }
         self.due_queues.next_begin(readiness)
     }
@@ -176,9 +199,10 @@ impl<T: Transport> Scheduler<T> {
         let mut pull = self.kept.remove(&index).unwrap_or_else(|| self.begin_pull(index));
         let PolledFeed { promoter, feed, .. } = &self.feeds[index];
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
-        let (client, writes, cancel) = (self.client.clone(), self.writes.clone(), self.cancel.clone());
+        let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
+        self.ends.insert(index, end.clone());
         let polling = async move {
-            let result = poll(&client, &mut pull, reach, &writes, &cancel).await;
+            let result = poll(&client, &mut pull, reach, &writes, &end).await;
             EndedPoll { index, pull, result }
         };
         self.polls.spawn(polling.instrument(span));
@@ -203,7 +227,18 @@ impl<T: Transport> Scheduler<T> {
         Pull::new(job, now)
     }
 
+    /// A feed that was given up has left its queue, and no poll of it is under way.
+    fn let_go(&mut self, index: usize) {
+        self.due_queues.ended(self.feeds[index].feed.interface(), index);
+        self.leaving.remove(&index);
+        self.feeds.free(index);
+    }
+
     fn end_poll(&mut self, EndedPoll { index, pull, result }: EndedPoll) {
+        self.ends.remove(&index);
+        if self.feeds.is_given_up(index) {
+            return self.let_go(index);
+        }
         let clock = self.began.elapsed();
         let interface = self.feeds[index].feed.interface();
         let begun = self.due_queues.ended(interface, index);
@@ -304,15 +339,13 @@ impl<T: Transport> Scheduler<T> {
 /// The order in which feeds are polled for the first time: so restarts starve nobody, however short the lives between
 /// them are. Of equally old cursors (a poll that finds nothing may leave its cursor where it was) others come first each
 /// time.
-fn oldest_first(feeds: &[PolledFeed], now: UnixTime) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..feeds.len()).collect();
-    order.sort_by_cached_key(|index| {
-        let PolledFeed { promoter, feed, pacing, .. } = &feeds[*index];
+fn oldest_first(mut feeds: Vec<PolledFeed>, now: UnixTime) -> Vec<PolledFeed> {
+    feeds.sort_by_cached_key(|PolledFeed { promoter, feed, pacing, .. }| {
         let mut shuffled = DefaultHasher::new();
         (promoter, feed, now.0).hash(&mut shuffled);
         (pacing.cursor.complete_before, shuffled.finish())
     });
-    order
+    feeds
 }
 
 fn is_held<T: Transport>(client: &Client<T>, feed: Feed) -> bool {

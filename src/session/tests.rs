@@ -4,7 +4,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::beginning::Cursors;
 use super::*;
 use crate::commit::log::CommitLog;
 use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
@@ -155,50 +154,67 @@ async fn a_stop_before_the_first_cursors_are_durable_polls_nothing() {
 
 #[test]
 fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
-    let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
+    let begun = |promoter: &PolledPromoter, state: &State| {
+        let mut beginning = Beginning::default();
+        beginning.add(promoter, state.cursors(&promoter.promoter), NOW);
+        beginning
+    };
     let orders = Some(plan(StartFrom::Now));
-    promoter(PerFeed { orders, ..PerFeed::default() }).prepare(
-        Cursors::default(),
-        NOW,
-        &mut first_cursors,
-        &mut polled,
-    );
-    let kinds = |cursors: &[FirstCursor]| cursors.iter().map(|(_, feed, at)| (*feed, at.polled)).collect::<Vec<_>>();
-    assert_eq!(kinds(&first_cursors), [(Feed::Refunds, false), (Feed::Orders, true)]);
-    assert!(polled[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
-
     let mut state = State::default();
-    state.take(QueuedWrite::FirstCursors(first_cursors), &mut Batch::default());
-    let (mut first_cursors, mut polled) = (Vec::new(), Vec::new());
+    let first = begun(&promoter(PerFeed { orders, ..PerFeed::default() }), &state);
+    let kinds = |beginning: &Beginning| {
+        let kinds = beginning.first_cursors.iter().map(|(_, feed, at)| (*feed, at.polled));
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&first), [(Feed::Refunds, false), (Feed::Orders, true)]);
+    assert!(first.feeds()[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
+
+    state.take(QueuedWrite::FirstCursors(first.first_cursors), &mut Batch::default());
     let refunds = Some(plan(StartFrom::Earliest));
-    let later = promoter(PerFeed { orders, refunds, ..PerFeed::default() });
-    later.prepare(later.cursors(&state), NOW, &mut first_cursors, &mut polled);
-    assert_eq!(kinds(&first_cursors), [(Feed::Refunds, true)]);
-    assert_eq!(polled[1].pacing.cursor.start, UnixTime::EARLIEST);
-    assert_eq!(polled[0].refunds_lateness, None);
+    let later = begun(&promoter(PerFeed { orders, refunds, ..PerFeed::default() }), &state);
+    assert_eq!(kinds(&later), [(Feed::Refunds, true)]);
+    assert_eq!(later.feeds()[1].pacing.cursor.start, UnixTime::EARLIEST);
+    assert_eq!(later.feeds()[0].refunds_lateness, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
     let captured = Captured::start();
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
-    let began = Cursor::begin(Feed::Touches, NOW);
-    let mut state = State::default();
-    let polled = promoter(PerFeed::new(|_| Some(plan(StartFrom::Now))));
-    let first = QueuedWrite::FirstCursors(vec![(polled.promoter.clone(), Feed::Touches, began)]);
-    state.take(first, &mut Batch::default());
-    let lease = || Lease::new(|_| true, CancellationToken::new());
+    let durable = durable_cursor(&promoter(PerFeed::default()).promoter).await;
+    let run = async |session: &Session<_>| {
+        let stop = CancellationToken::new();
+        let end = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            stop.cancel();
+        };
+        let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
+        let (ended, ()) = tokio::join!(supervisor::run(session, make_log, &stop, retry()), end);
+        ended.unwrap();
+    };
     for start_from in [StartFrom::Now, StartFrom::At(NOW)] {
-        session(&upstream, promoter(PerFeed::new(|_| Some(plan(start_from))))).prepare(&state, &lease());
+        run(&session(&upstream, promoter(touches_only(plan(start_from))))).await;
         assert_eq!(captured.events("start_from no longer acts"), [Value::Null; 0]);
     }
     let session = session(&upstream, promoter(PerFeed::new(|_| Some(plan(StartFrom::Earliest)))));
-    session.prepare(&state, &lease());
-    session.prepare(&state, &lease());
+    run(&session).await;
+    run(&session).await;
     let [told] = &captured.events("start_from no longer acts")[..] else { panic!("once") };
     assert_eq!((&told["level"], &told["app"], &told["feeds"]), (&"WARN".into(), &"wx1".into(), &1.into()));
     assert_eq!((&told["promoter"], &told["feed"]), (&"wx1/o1".into(), &"touches".into()));
     assert_eq!(told["began"], NOW.to_string());
+}
+
+/// The topics once touches of `promoter` have begun at [`NOW`].
+async fn durable_cursor(promoter: &Promoter) -> Arc<Mutex<DurableTopics>> {
+    let durable = Arc::new(Mutex::new(DurableTopics::default()));
+    let first = (promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, NOW));
+    let mut batch = Batch::default();
+    State::default().take(QueuedWrite::FirstCursors(vec![first]), &mut batch);
+    let mut log = MemoryLog::new(durable.clone(), FaultScript::uneventful());
+    log.open().await.unwrap();
+    log.commit(Arc::new(batch)).await.unwrap();
+    durable
 }
 
 /// What is logged within ten minutes.
@@ -291,15 +307,10 @@ async fn only_what_begins_now_waits_for_the_upstreams_clock() {
         for has_cursor in [false, true] {
             let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
             let polled = promoter(touches_only(plan(start_from)));
-            let durable = Arc::new(Mutex::new(DurableTopics::default()));
-            if has_cursor {
-                let first = (polled.promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, NOW));
-                let mut batch = Batch::default();
-                State::default().take(QueuedWrite::FirstCursors(vec![first]), &mut batch);
-                let mut log = MemoryLog::new(durable.clone(), FaultScript::uneventful());
-                log.open().await.unwrap();
-                log.commit(Arc::new(batch)).await.unwrap();
-            }
+            let durable = match has_cursor {
+                true => durable_cursor(&polled.promoter).await,
+                false => Arc::default(),
+            };
             let session = session(&Unheard(upstream.clone()), polled);
             let stop = CancellationToken::new();
             let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
@@ -338,19 +349,20 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
         AgeLimit { seconds: 86_400, set_by: "topic t keeps no records longer".into(), consequence: "gone".into() };
     let limits = AgeLimits { touches: vec![limit], orders: Vec::new() };
     let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
-    let told = |start_from, feed: Feed, polled: bool| {
-        let session = session(&upstream, promoter(touches_only(plan(start_from))));
-        let start = start_time(start_from, NOW);
-        let cursor = if polled { Cursor::begin(feed, start) } else { Cursor::memory(start) };
-        session.too_early(&[(Promoter::from_key("wx1/o1").unwrap(), feed, cursor)], &limits)
+    let limits = AgeLimits { orders: limits.touches.clone(), ..limits };
+    let told_of = |promoter: PolledPromoter| {
+        let lease = Lease::new(|_| true, CancellationToken::new());
+        session(&upstream, promoter).too_early(&State::default(), &lease, &limits)
     };
-    let reason = told(StartFrom::At(day_before(60)), Feed::Touches, true).unwrap();
+    let told = |start_from| told_of(promoter(touches_only(plan(start_from))));
+    let reason = told(StartFrom::At(day_before(60))).unwrap();
     assert!(reason.contains("wx1/o1") && reason.contains("topic t keeps no records longer than 86400 s"), "{reason}");
-    assert!(told(StartFrom::Earliest, Feed::Touches, true).is_some());
-    assert_eq!(told(StartFrom::Now, Feed::Touches, true), None);
-    assert_eq!(told(StartFrom::At(day_before(-60)), Feed::Touches, true), None);
-    assert_eq!(told(StartFrom::Earliest, Feed::Orders, true), None, "that topic keeps everything");
-    assert_eq!(told(StartFrom::Earliest, Feed::Touches, false), None, "nothing is published from a memory");
+    assert!(told(StartFrom::Earliest).is_some());
+    assert_eq!(told(StartFrom::Now), None);
+    assert_eq!(told(StartFrom::At(day_before(-60))), None);
+    let orders = promoter(PerFeed { orders: Some(plan(StartFrom::Now)), ..PerFeed::default() });
+    let memory = PolledPromoter { refunds_start: StartFrom::Earliest, ..orders };
+    assert_eq!(told_of(memory), None, "nothing is published from a memory");
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,7 +76,7 @@ impl Lives {
 
     fn take(&mut self, scope: Scope, row: ReadRow, to: Option<UnixTime>) -> RowCounts {
         let mut page_facts = PageFacts::read(&promoter(), scope, NOON, NOON.as_millis(), vec![row]);
-        let from = self.state.cursor(&promoter(), scope.feed()).unwrap().complete_before;
+        let from = self.state.cursors(&promoter())[scope.feed()].unwrap().complete_before;
         page_facts.advance = to.map(|to| Advance { from, to, refunds: None });
         self.take_write(QueuedWrite::PageFacts(page_facts))
     }

@@ -128,7 +128,7 @@ impl Connector {
         let mut batch = Batch::default();
         self.state.take(QueuedWrite::FirstCursors(begin.to_vec()), &mut batch);
         self.durable.commit(batch);
-        self.pacing = PerFeed::new(|feed| Pacing::new(self.state.cursor(&self.promoter, feed).unwrap(), rules(feed)));
+        self.pacing = PerFeed::new(|feed| Pacing::new(self.state.cursors(&self.promoter)[feed].unwrap(), rules(feed)));
     }
 
     fn first_cursor(&self, feed: Feed) -> Cursor {

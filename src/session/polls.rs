@@ -1,0 +1,168 @@
+//! The polls of one app, for one session: its scheduler, and whom that polls as promoters come and go.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::beginning::{Beginning, WaitingPromoter};
+use super::{PolledApp, PolledPromoter};
+use crate::commit::queue::{Closed, WriteSender};
+use crate::commit::totals::CommitTotals;
+use crate::model::age::AgeLimits;
+use crate::model::promoter::Promoter;
+use crate::poll::polled_feeds::{PolledFeeds, SchedulerGone, polled_feeds};
+use crate::poll::scheduler::Scheduler;
+use crate::upstream::transport::Transport;
+
+/// Why a first poll has failed before it could begin.
+const UNHEARD: &str = "clock_unheard";
+
+/// What changes of whom an app polls. Each promoter is named once.
+#[derive(Debug, Default)]
+pub(super) struct PromotersChange {
+    /// As they are polled from now on, whether they were before or not.
+    pub polled: Vec<PolledPromoter>,
+    /// Who is polled no longer.
+    pub gone: Vec<Promoter>,
+}
+
+/// What the polls of a session share.
+#[derive(Clone)]
+pub(super) struct PollContext {
+    pub queue: WriteSender,
+    pub age_limits: Arc<AgeLimits>,
+    pub totals: Arc<CommitTotals>,
+    /// Ends the polls.
+    pub end: CancellationToken,
+}
+
+/// The session is over: nothing is written any more, or nothing polled.
+struct Over;
+
+/// Keeps an app's scheduler polling those whom it is told to.
+struct Follower<'a, T> {
+    app: &'a PolledApp<T>,
+    context: PollContext,
+    feeds: PolledFeeds,
+    waiting: HashMap<Promoter, WaitingPromoter>,
+    /// Whether the upstream's clock is known, or was asked for in vain.
+    is_heard: bool,
+}
+
+/// Asking for the upstream's clock, if that has begun.
+type Hearing<'a> = Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>;
+
+impl<T: Transport> PolledApp<T> {
+    /// Polls until cancelled whom `changes` tell, each feed once its first cursor is durable.
+    pub(super) async fn poll(&self, changes: mpsc::Receiver<PromotersChange>, context: PollContext) {
+        let (feeds, feeds_changes) = polled_feeds();
+        let PollContext { queue, end, .. } = context.clone();
+        let scheduler =
+            Scheduler::new(self.app.clone(), self.client.clone(), self.parked_for, self.reports.clone(), queue, end);
+        let end = context.end.clone();
+        let follower = Follower { app: self, context, feeds, waiting: HashMap::new(), is_heard: false };
+        // With the follower goes its place at the queue, which has to be closed before what is in it is the last.
+        tokio::join!(scheduler.run(feeds_changes), end.run_until_cancelled(follower.follow(changes)));
+    }
+}
+
+impl<T: Transport> Follower<'_, T> {
+    /// Returns when nobody tells anything any more, or the session is over.
+    async fn follow(mut self, mut changes: mpsc::Receiver<PromotersChange>) -> Result<(), Over> {
+        let app = self.app;
+        let mut hearing: Hearing<'_> = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = heard(&mut hearing) => {
+                    hearing = None;
+                    self.heard().await?;
+                }
+                change = changes.recv() => match change {
+                    Some(change) => self.change(change).await?,
+                    None if self.waiting.is_empty() => return Ok(()),
+                    None => {
+                        heard(&mut hearing).await;
+                        return self.heard().await;
+                    }
+                },
+            }
+            // Asked for once, however many changes there are meanwhile.
+            if !self.waiting.is_empty() && hearing.is_none() {
+                let failed = |error: &str| app.reports.failed(UNHEARD, error.to_owned());
+                hearing = Some(Box::pin(app.client.hear(failed)));
+            }
+        }
+    }
+
+    /// Whoever was polled before stops first: a promoter's feed is never polled twice at once, and the cursors that are asked
+    /// for then are the last that its polls have moved.
+    async fn change(&mut self, PromotersChange { polled, gone }: PromotersChange) -> Result<(), Over> {
+        let promoters: Vec<Promoter> = polled.iter().map(|polled| polled.promoter.clone()).collect();
+        let mut changed = gone;
+        changed.extend(promoters.iter().cloned());
+        for promoter in &changed {
+            self.waiting.remove(promoter);
+        }
+        self.feeds.remove(changed).await?;
+        let cursors = self.context.queue.cursors(promoters).await?;
+        let polled: Vec<_> = polled.into_iter().zip(cursors).collect();
+        let idle_starts = polled.iter().flat_map(|(promoter, cursors)| promoter.idle_starts(cursors));
+        self.context.totals.say_idle_starts(&self.app.app, idle_starts);
+        let mut beginning = Beginning::default();
+        let now = self.app.client.now();
+        self.is_heard |= self.app.client.upstream_skew_seconds().is_some();
+        for (promoter, cursors) in polled {
+            if !self.is_heard && promoter.begins_now(&cursors) {
+                let waiting = WaitingPromoter::new(promoter, cursors);
+                self.waiting.insert(waiting.promoter().clone(), waiting);
+            } else if let Some(reason) = self.app.too_early(&promoter, cursors, &self.context.age_limits) {
+                tracing::warn!(app = %self.app.app, promoter = %promoter.promoter, reason, "promoter is not polled");
+            } else {
+                beginning.add(&promoter, cursors, now);
+            }
+        }
+        self.begin(beginning).await
+    }
+
+    /// The upstream's clock is known, or can't be.
+    async fn heard(&mut self) -> Result<(), Over> {
+        self.is_heard = true;
+        if self.app.client.upstream_skew_seconds().is_none() {
+            tracing::warn!(app = %self.app.app, "the upstream's clock is not known: feeds that begin now begin by this host's");
+        }
+        let now = self.app.client.now();
+        let mut beginning = Beginning::default();
+        self.waiting.drain().for_each(|(_, waiting)| waiting.begin(now, &mut beginning));
+        self.begin(beginning).await
+    }
+
+    async fn begin(&self, beginning: Beginning) -> Result<(), Over> {
+        let feeds = beginning.made_durable(&self.context.queue).await?;
+        Ok(self.feeds.add(feeds).await?)
+    }
+}
+
+/// Until what was begun has ended.
+async fn heard(hearing: &mut Hearing<'_>) {
+    match hearing {
+        Some(hearing) => hearing.await,
+        None => std::future::pending().await,
+    }
+}
+
+impl From<Closed> for Over {
+    fn from(_: Closed) -> Over {
+        Over
+    }
+}
+
+impl From<SchedulerGone> for Over {
+    fn from(_: SchedulerGone) -> Over {
+        Over
+    }
+}
