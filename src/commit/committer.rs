@@ -20,7 +20,8 @@ use super::planned::PlannedBatch;
 use super::queue::{Received, ReceivedWrite, WriteReceiver};
 use super::totals::CommitTotals;
 use crate::model::batch::Batch;
-use crate::model::state::{RowCounts, State};
+use crate::model::disposition::RowCounts;
+use crate::model::state::State;
 
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";

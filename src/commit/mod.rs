@@ -1,12 +1,12 @@
 //! From writes to durable batches: one queue, one writer, one log.
 
-pub mod queue;
+pub(crate) mod queue;
 
 pub mod committer;
 
-pub mod log_state;
+pub(crate) mod log_state;
 
-pub mod attempts;
+pub(crate) mod attempts;
 
 mod pace;
 

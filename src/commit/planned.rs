@@ -12,7 +12,8 @@
 use std::sync::Arc;
 
 use crate::model::batch::{Batch, BatchSize};
-use crate::model::state::{QueuedWrite, RowCounts, State};
+use crate::model::disposition::RowCounts;
+use crate::model::state::{QueuedWrite, State};
 
 #[derive(Default)]
 pub(super) struct PlannedBatch {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::model::batch::Batch;
+use crate::model::disposition::RowCounts;
 use crate::model::feed::Feed;
 use crate::model::promoter::{AppId, Promoter};
-use crate::model::state::RowCounts;
 use crate::model::time::UnixTime;
 use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts};
 

@@ -21,7 +21,7 @@ pub mod dead_letter;
 
 pub mod page_facts;
 
-pub mod pages;
+pub(crate) mod pages;
 
 pub mod pull;
 
@@ -37,13 +37,17 @@ pub mod refusal;
 
 mod unknown;
 
+pub mod disposition;
+
+mod page_dedup;
+
 pub mod state;
 
 pub mod fence;
 
-pub mod state_content;
+pub(crate) mod state_content;
 
-pub mod roster;
+pub(crate) mod roster;
 
 pub mod pacing;
 

@@ -22,13 +22,13 @@
 
 use std::collections::HashSet;
 
+use super::disposition::{Disposition, Marks};
 use super::fact::{FactContent, FactId, RefundMark};
 use super::feed::Feed;
 use super::feed_state::{Dedup, FeedState};
 use super::page_facts::ObservedFact;
 use super::promoter::Promoter;
 use super::row::Payment;
-use super::state::{Disposition, Marks};
 use super::state_record::Remembered;
 use super::time::{UnixMillis, UnixTime};
 

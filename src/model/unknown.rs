@@ -10,11 +10,11 @@
 
 use smallvec::smallvec;
 
+use super::disposition::{Disposition, Marks, dedup_fact};
 use super::fact::{Fact, FactContent, OrderStatus};
 use super::feed::{Feed, PerFeed};
 use super::feed_state::{Dedup, FeedState};
 use super::page_facts::ObservedFact;
-use super::state::{Disposition, Marks, dedup_fact};
 use super::state_record::Remembered;
 use super::time::UnixMillis;
 

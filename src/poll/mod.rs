@@ -1,21 +1,21 @@
 //! When whom is asked: due work by interface, and the polls themselves.
 
-pub mod schedule;
+mod schedule;
 
 mod minute_counts;
 
-pub mod due_queue;
+mod due_queue;
 
-pub mod due_queues;
+mod due_queues;
 
 mod feed_slots;
 
-pub mod polled_feeds;
+pub(crate) mod polled_feeds;
 
-pub mod scheduler;
+pub(crate) mod scheduler;
 
-pub mod poller;
+mod poller;
 
-pub mod parked;
+mod parked;
 
 pub mod reports;

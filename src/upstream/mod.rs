@@ -8,9 +8,9 @@
 //!
 //! The modules stand in the order in which a call passes them.
 
-pub mod rows_request;
+pub(crate) mod rows_request;
 
-pub mod material;
+pub(crate) mod material;
 
 pub mod breaker;
 pub mod budget;
@@ -20,18 +20,18 @@ pub mod token;
 
 pub mod buffer;
 pub mod http;
-pub mod packing;
+pub(crate) mod packing;
 pub mod transport;
-pub mod upstream_clock;
+pub(crate) mod upstream_clock;
 
 mod fields;
 mod loose_value;
-pub mod oddities;
+mod oddities;
 mod raw_page;
 mod repair;
 mod split;
 pub mod wire;
 
-pub mod error;
+pub(crate) mod error;
 
 pub mod client;

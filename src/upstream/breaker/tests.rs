@@ -6,6 +6,9 @@ use Interface::{GetOrder, GetRelation, GetShareMaterial};
 use breaker_set::TURN;
 use reason::Evidence;
 
+mod unanswered;
+mod word_of_one;
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const SETTINGS: BreakerSettings = BreakerSettings {
@@ -140,157 +143,6 @@ async fn a_probe_that_tells_nothing_leaves_the_next_one_to_the_others() {
     for round in probes.chunks(3) {
         assert!(Interface::ALL.iter().all(|interface| round.contains(interface)), "{probes:?}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_interface_that_alone_is_told_that_the_app_is_stopped_is_held_alone() {
-    let breakers = breakers();
-    let fault = sent(&breakers, GetShareMaterial).note(Evidence::AppSuspected(STOPPED), &cause());
-    assert_eq!(fault, Some(CallRefusal::BreakerOpen(STOPPED)));
-    assert!(breakers.not_closed()[0].interface.is_none());
-    assert_eq!(opens_after(&breakers, GetRelation).await, Duration::ZERO, "its answer decides");
-    sent(&breakers, GetRelation).served();
-    for round in 0..5 {
-        assert!(!is_held(&breakers, GetRelation));
-        breakers.ready(GetShareMaterial, "oP").await;
-        let fault = sent(&breakers, GetShareMaterial).note(Evidence::AppSuspected(STOPPED), &cause());
-        assert_eq!(fault, Some(CallRefusal::BreakerOpen(STOPPED)));
-        assert_eq!(breakers.readiness(GetShareMaterial) == Readiness::Check, round < 2, "others may check");
-        let began = Instant::now();
-        breakers.ready(GetShareMaterial, "oP").await;
-        assert_eq!(began.elapsed(), SETTINGS.stopped + TURN);
-    }
-    sent(&breakers, GetShareMaterial).served();
-    assert!(breakers.not_closed().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself() {
-    for evidence in [Evidence::AppSuspected(STOPPED), Evidence::Interface(OpenReason::TooFast { asked: None })] {
-        let breakers = breakers();
-        let mut holds = 0;
-        while let Some(CallRefusal::BreakerOpen(_)) = sent_about(&breakers, GetRelation, "bad").note(evidence, &cause())
-        {
-            holds += 1;
-            breakers.ready(GetRelation, "good").await;
-            sent_about(&breakers, GetRelation, "good").served();
-        }
-        assert_eq!(holds, if matches!(evidence, Evidence::AppSuspected(_)) { 1 } else { 3 });
-        assert!(!is_held(&breakers, GetRelation) && breakers.not_closed().is_empty());
-        sent_about(&breakers, GetRelation, "bad").served();
-        assert!(matches!(
-            sent_about(&breakers, GetRelation, "bad").note(evidence, &cause()),
-            Some(CallRefusal::BreakerOpen(_))
-        ));
-    }
-}
-
-/// Or he would ask again and again at once.
-#[tokio::test(start_paused = true)]
-async fn who_is_told_that_he_may_pass_may_pass() {
-    let breakers = breakers();
-    let mut late = sent_about(&breakers, GetShareMaterial, "late");
-    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    sent(&breakers, GetShareMaterial).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    late.note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    sent(&breakers, GetRelation).note(Evidence::AppSuspected(STOPPED), &cause());
-    for promoter in ["late", "oP", "another"] {
-        breakers.ready(GetShareMaterial, promoter).await;
-        assert!(breakers.pass(GetShareMaterial, promoter).is_ok(), "{promoter} was told so");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_stops_the_app_indeed_is_checked_by_few_and_then_costs_a_probe_a_pause() {
-    let breakers = breakers();
-    let mut calls = 0;
-    sent_about(&breakers, GetRelation, "0").note(Evidence::AppSuspected(STOPPED), &cause());
-    while breakers.readiness(GetRelation) == Readiness::Check || breakers.readiness(GetOrder) == Readiness::Check {
-        calls += 1;
-        let interface = if calls % 2 == 0 { GetRelation } else { GetOrder };
-        sent_about(&breakers, interface, &calls.to_string()).note(Evidence::AppSuspected(STOPPED), &cause());
-        assert!(calls < 9);
-    }
-    assert_eq!(calls, 3);
-    for promoter in 10..20 {
-        assert_eq!(opens_after(&breakers, GetRelation).await.as_secs(), SETTINGS.stopped.as_secs());
-        sent_about(&breakers, GetRelation, &promoter.to_string()).note(Evidence::AppSuspected(STOPPED), &cause());
-        assert!(is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
-    }
-    // When that is over it is over for all.
-    breakers.ready(GetOrder, "good").await;
-    sent_about(&breakers, GetOrder, "good").served();
-    assert!(breakers.not_closed().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_app_that_is_too_fast_for_an_interface_is_no_stopped_app() {
-    let breakers = breakers();
-    sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
-    breakers.ready(GetOrder, "oP").await;
-    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    assert!(!is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_two_hundred_calls_learn_of_is_one_rejection() {
-    let breakers = breakers();
-    let (kept, stopped) = (5 * SECOND, SETTINGS.stopped);
-    // That the app is stopped is checked once.
-    for (fetch, pause) in [(7, kept), (8, kept), (9, Duration::ZERO), (10, stopped), (11, stopped)] {
-        let mut calls = vec![sent_about(&breakers, GetRelation, &fetch.to_string())];
-        calls.extend((0..199).filter_map(|_| breakers.pass(GetRelation, "oP").ok()));
-        calls.iter_mut().for_each(|call| {
-            call.token_rejected_again(fetch, &cause());
-        });
-        drop(calls);
-        assert_eq!(opens_after(&breakers, GetRelation).await, pause, "{fetch}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_was_good_meanwhile_begins_the_count_anew() {
-    let breakers = breakers();
-    for fetch in 1..20 {
-        let reason = sent(&breakers, GetRelation).token_rejected_again(fetch, &cause());
-        assert_eq!(reason, CallRefusal::BreakerOpen(OpenReason::TokenRejected));
-        breakers.ready(GetRelation, "oP").await;
-        sent(&breakers, GetRelation).served();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn calls_in_a_row_without_an_answer_open_the_breaker_and_one_answer_begins_anew() {
-    let breakers = breakers();
-    (0..3).for_each(|_| sent(&breakers, GetOrder).unanswered(0, 1, &cause()));
-    sent(&breakers, GetOrder).served();
-    (0..3).for_each(|_| sent(&breakers, GetOrder).unanswered(0, 1, &cause()));
-    assert!(!is_held(&breakers, GetOrder));
-    sent(&breakers, GetOrder).unanswered(0, 1, &cause());
-    assert!(is_held(&breakers, GetOrder) && !is_held(&breakers, GetRelation));
-    assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.unanswered);
-}
-
-#[tokio::test(start_paused = true)]
-async fn questions_that_kill_their_answer_while_others_are_answered_open_no_breaker() {
-    let breakers = breakers();
-    for _ in 0..10 {
-        let mut slow: Vec<_> = (0..30).map(|_| sent(&breakers, GetOrder)).collect();
-        sent(&breakers, GetOrder).served();
-        slow.iter_mut().for_each(|pass| pass.unanswered(0, 1, &cause()));
-        assert!(!is_held(&breakers, GetOrder));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_fetch_that_all_have_waited_for_is_one_without_an_answer() {
-    let breakers = breakers();
-    for fetch in 1..=4 {
-        assert!(!is_held(&breakers, GetOrder));
-        let mut waited: Vec<_> = (0..64).map(|_| sent(&breakers, GetOrder)).collect();
-        waited.iter_mut().for_each(|pass| pass.fetch_unanswered(fetch, 0, 1, &cause()));
-    }
-    assert!(is_held(&breakers, GetOrder) && is_held(&breakers, GetRelation));
 }
 
 #[test]
