@@ -58,6 +58,7 @@
 //! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::registry`, `oauth` and `web` the only user of reqwest |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
 //! | [`model`] | the rules: plain data and plain functions, without I/O, clock or async |
+//! | [`registry`] | the promoters, as configuration, registry topic and discovery together say; rules like those of the model |
 //! | [`requests`] | requests for material: each answered exactly once |
 //! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
@@ -107,6 +108,8 @@ pub mod upstream;
 pub mod retry;
 
 pub mod model;
+
+pub mod registry;
 
 pub mod requests;
 

@@ -72,11 +72,15 @@ impl Decoder {
                 self.by_fingerprint.get(&fingerprint).ok_or(DecodeError::UnknownFingerprint(fingerprint))?
             }
         };
-        let record = *record;
+        Ok((*record, self.fields_of(*record, body)?))
+    }
+
+    /// Those of the body of a record of this kind.
+    pub(super) fn fields_of(&self, record: RecordKind, body: &[u8]) -> Result<Vec<(String, Value)>, DecodeError> {
         let mut body = Body(body);
         match self.readers[record as usize].read_value(&mut body) {
             Ok(_) if !body.0.is_empty() => Err(DecodeError::TooLong { record, count: body.0.len() }),
-            Ok(Value::Record(fields)) => Ok((record, fields)),
+            Ok(Value::Record(fields)) => Ok(fields),
             Ok(_) => Err(DecodeError::Malformed { record, detail: "not a record".into() }),
             Err(error) => {
                 let detail = crate::text::bounded(&error.to_string(), DETAIL_CHARS_MAX).to_owned();

@@ -4,25 +4,17 @@
 //! object, or as JSON. A schema id that is not this release's own names a schema of the requester's, whose fields are then
 //! matched by their names.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use apache_avro::Schema;
-use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
-use parking_lot::Mutex;
 use serde_bytes::Bytes;
 
-use super::decode::{Body, DETAIL_CHARS_MAX, DecodeError, Decoder};
 use super::encode::{EncodeError, Encoder};
 use super::framing::{self, Framing, SchemaReference};
+use super::json_object::FieldFlaw;
+use super::kind_decoder::{FieldsError, KindDecoder, UnusableSchema, bounded};
 use super::positional::positional_record;
 use super::schemas::RecordKind;
 use crate::model::material::{MaterialOutcome, MaterialRequest, MaterialResult};
 use crate::model::time::UnixMillis;
-
-/// How many schemas of others are kept: requesters are few, and each has a handful of them over the years.
-const FOREIGN_MAX: usize = 64;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -36,37 +28,27 @@ pub enum RequestError {
     Flawed { request: Box<MaterialRequest>, flaw: FieldFlaw },
 }
 
-/// Why a schema of others is none that requests can be read with.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableSchema {
-    /// In apache-avro's words, bounded.
-    #[error("{0}")]
-    Unreadable(String),
-    #[error("its schema, of id {0}, is not a record of plain fields as that of requests is")]
-    NotFlat(i32),
+impl From<FieldsError> for RequestError {
+    fn from(error: FieldsError) -> RequestError {
+        match error {
+            FieldsError::UnknownSchema(id) => RequestError::UnknownSchema(id),
+            FieldsError::Unreadable(words) => RequestError::Unreadable(words),
+        }
+    }
 }
 
 /// Reads requests. Any bytes give a request or an error.
-pub struct RequestDecoder {
-    decoder: Decoder,
-    own_id: Option<i32>,
-    foreign: Mutex<HashMap<i32, Arc<Schema>>>,
-}
+pub struct RequestDecoder(KindDecoder);
 
 impl RequestDecoder {
     /// `framing` is what this connector itself writes requests with.
     pub fn new(framing: Framing) -> RequestDecoder {
-        let own_id = match framing {
-            Framing::Confluent { schema_id } => Some(schema_id),
-            Framing::SingleObject => None,
-        };
-        let decoder = Decoder::new(own_id.map(|id| (id, RecordKind::MaterialRequest)));
-        RequestDecoder { decoder, own_id, foreign: Mutex::default() }
+        RequestDecoder(KindDecoder::new(RecordKind::MaterialRequest, framing))
     }
 
     /// The id of the schema that this connector itself writes requests with, where a registry has it.
     pub fn own_id(&self) -> Option<i32> {
-        self.own_id
+        self.0.own_id()
     }
 
     /// The id under which a registry has the schema of the request, where it is framed for one.
@@ -78,12 +60,7 @@ impl RequestDecoder {
     }
 
     pub fn decode_avro(&self, framed: &[u8]) -> Result<MaterialRequest, RequestError> {
-        match self.decoder.fields(framed) {
-            Ok((RecordKind::MaterialRequest, fields)) => request(fields),
-            Ok((other, _)) => Err(unreadable(format!("a {other}, where a {} belongs", RecordKind::MaterialRequest))),
-            Err(DecodeError::UnknownId(id)) => self.decode_foreign(id, framed),
-            Err(error) => Err(unreadable(error)),
-        }
+        request(self.0.fields(framed)?)
     }
 
     /// See [`json`]: a byte order mark is skipped, unknown fields are ignored.
@@ -96,37 +73,7 @@ impl RequestDecoder {
     /// # Errors
     /// Where requests can't be read with it.
     pub fn learn(&self, id: i32, schema: &str) -> Result<(), UnusableSchema> {
-        let schema = Schema::parse_str(schema);
-        let schema = schema.map_err(|error| UnusableSchema::Unreadable(bounded(error.to_string())))?;
-        if !flat::is_flat_record(&schema) {
-            return Err(UnusableSchema::NotFlat(id));
-        }
-        let mut foreign = self.foreign.lock();
-        if foreign.len() >= FOREIGN_MAX {
-            foreign.clear();
-        }
-        foreign.insert(id, Arc::new(schema));
-        Ok(())
-    }
-
-    fn decode_foreign(&self, id: i32, framed: &[u8]) -> Result<MaterialRequest, RequestError> {
-        let schema = self.foreign.lock().get(&id).cloned();
-        let schema = schema.ok_or(RequestError::UnknownSchema(id))?;
-        let Some((SchemaReference::Id(_), body)) = framing::split(framed) else {
-            return Err(unreadable("its frame is broken"));
-        };
-        let context = |error: apache_avro::Error| unreadable(format!("with the schema of id {id}: {error}"));
-        let reader = GenericDatumReader::builder(&schema)
-            .reader_schema(RecordKind::MaterialRequest.schema())
-            .human_readable(false)
-            .build()
-            .map_err(context)?;
-        let mut body = Body(body);
-        match reader.read_value(&mut body).map_err(context)? {
-            Value::Record(fields) if body.0.is_empty() => request(fields),
-            Value::Record(_) => Err(unreadable(format!("{} bytes too many", body.0.len()))),
-            _ => Err(unreadable("not a record")),
-        }
+        self.0.learn(id, schema)
     }
 }
 
@@ -156,11 +103,6 @@ fn request(fields: Vec<(String, Value)>) -> Result<MaterialRequest, RequestError
 
 fn unreadable(error: impl ToString) -> RequestError {
     RequestError::Unreadable(bounded(error.to_string()))
-}
-
-/// Texts of apache-avro and of serde_json may quote what was read.
-fn bounded(text: String) -> String {
-    crate::text::bounded(&text, DETAIL_CHARS_MAX).to_owned()
 }
 
 /// Writes requests.
@@ -262,10 +204,7 @@ impl<'a> From<&'a MaterialResult> for EncodedResult<'a> {
     }
 }
 
-mod flat;
 mod json;
-
-pub use json::FieldFlaw;
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,13 @@ mod records;
 pub mod encode;
 
 pub mod decode;
+mod flat;
+pub mod json_object;
+pub mod kind_decoder;
 
 pub mod material;
+
+pub mod promoter;
 
 pub mod registry;
 

@@ -54,6 +54,7 @@ mod tests {
     use apache_avro::Schema;
 
     use super::super::material::{EncodedRequest, EncodedResult};
+    use super::super::promoter::EncodedPromoter;
     use super::super::records::{DeadLetterRecord, OrderRecord, TouchRecord};
     use super::*;
 
@@ -70,6 +71,7 @@ mod tests {
             names_of::<DeadLetterRecord>(),
             names_of::<EncodedRequest>(),
             names_of::<EncodedResult>(),
+            names_of::<EncodedPromoter>(),
         ];
         for (kind, fields) in records {
             let Schema::Record(schema) = kind.schema() else { panic!("{kind} is no record") };

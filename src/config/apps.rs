@@ -10,6 +10,7 @@ use super::reader::value::{base_url_text, text, word};
 use super::retry::RetrySection;
 use super::{promoters, quota, token};
 use crate::model::promoter::{AppId, IdKind};
+use crate::registry::table::ConfiguredPromoter;
 use crate::session::AppSettings;
 use crate::upstream::client::ClientSettings;
 
@@ -36,12 +37,7 @@ pub fn read(root: &mut Section, of_all: &OfAllApps) -> Option<Vec<AppSettings>> 
 }
 
 fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId, String>) -> Option<AppSettings> {
-    let app_id = section.required("app_id", "write app_id = \"wx…\", the Mini Program's appid", app_id);
-    if let Some(app_id) = &app_id
-        && let Some(first) = paths.insert(app_id.clone(), section.path().to_owned())
-    {
-        section.problem("app_id", Mistake::new(format!("is the same as that of {first}"), "merge the two tables"));
-    }
+    let app_id = app_id_of(&mut section, paths);
     let feeds = of_all.feeds.overridden_by(section.section("feeds")).settle();
     let token_source = token::read(&mut section);
     let base_url_default = "https://api.weixin.qq.com".to_owned();
@@ -49,9 +45,10 @@ fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId,
     let spare_urls = section.list("spare_urls", base_url_text).into_iter().map(|item| item.value).collect();
     let id_kind =
         section.or("id_kind", IdKind::OpenId, word(&[("openid", IdKind::OpenId), ("unionid", IdKind::UnionId)]));
-    // A wrong app_id is reported and ends the start; its promoters are still checked, under one in its place.
-    let keyed_by = app_id.clone().unwrap_or_else(|| AppId::new("app").expect("a word is a legal id"));
-    let promoters = promoters::read(&mut section, &keyed_by, &feeds);
+    let configured = promoters::read(&mut section, &key_of(app_id.as_ref())).into_iter();
+    let promoters = configured
+        .map(|(promoter, ConfiguredPromoter { feeds: only, start_from })| feeds.polled_for(promoter, only, start_from))
+        .collect();
     section.optional("discover", discover);
     let budgets = quota::read(section.section("quota"));
     section.end();
@@ -60,6 +57,21 @@ fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId,
     let client =
         ClientSettings { app_id, id_kind, base_url, spare_urls, token_source, retry, breakers, budgets, in_flight };
     Some(AppSettings { client, promoters, parked_for })
+}
+
+/// The id of the app that `section` is about, which no app at `paths` has, where it now stands too.
+pub fn app_id_of(section: &mut Section, paths: &mut HashMap<AppId, String>) -> Option<AppId> {
+    let app_id = section.required("app_id", "write app_id = \"wx…\", the Mini Program's appid", app_id)?;
+    if let Some(first) = paths.insert(app_id.clone(), section.path().to_owned()) {
+        section.problem("app_id", Mistake::new(format!("is the same as that of {first}"), "merge the two tables"));
+    }
+    Some(app_id)
+}
+
+/// What the promoters of an app are keyed by. A wrong `app_id` is reported and ends the start; its promoters are still checked,
+/// under one in its place.
+pub fn key_of(app_id: Option<&AppId>) -> AppId {
+    app_id.cloned().unwrap_or_else(|| AppId::new("app").expect("a word is a legal id"))
 }
 
 fn app_id(value: &TomlValue) -> Result<AppId, Mistake> {

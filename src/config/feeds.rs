@@ -8,6 +8,7 @@ use super::reader::quantity::duration;
 use super::reader::section::Section;
 use super::reader::value::{boolean, quoted};
 use crate::model::feed::{Feed, PerFeed, StartFrom};
+use crate::model::feed_set::FeedSet;
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::Promoter;
 use crate::session::{FeedPlan, PolledPromoter};
@@ -21,16 +22,11 @@ pub struct AppFeeds {
 }
 
 impl AppFeeds {
-    /// What is polled for `promoter`: of the feeds that the app polls all, or those of `only`; from `start_from` on, or from
-    /// where the app's feeds begin.
-    pub fn polled_for(
-        &self,
-        promoter: Promoter,
-        only: Option<&[Feed]>,
-        start_from: Option<StartFrom>,
-    ) -> PolledPromoter {
+    /// What is polled for `promoter`: of the feeds that the app polls those of `only`, or all where it is empty; from
+    /// `start_from` on, or from where the app's feeds begin.
+    pub fn polled_for(&self, promoter: Promoter, only: FeedSet, start_from: Option<StartFrom>) -> PolledPromoter {
         let begun = |plan: FeedPlan| FeedPlan { start_from: start_from.unwrap_or(plan.start_from), ..plan };
-        let is_wanted = |feed: Feed| only.is_none_or(|only| only.contains(&feed));
+        let is_wanted = |feed: Feed| only.is_empty() || only.contains(feed);
         let refunds = begun(self.refunds);
         PolledPromoter {
             promoter,
@@ -38,6 +34,11 @@ impl AppFeeds {
             refunds_lateness: refunds.settings.lateness,
             refunds_start: refunds.start_from,
         }
+    }
+
+    /// The feeds that the app polls for whom nothing else is said.
+    pub fn polled(&self) -> FeedSet {
+        Feed::ALL.into_iter().filter(|feed| self.polled[*feed].is_some()).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use reader::document;
 use reader::environment::Environment;
-use reader::problem::{Mistake, Problems};
+use reader::problem::Problems;
 use reader::secret;
 use reader::section::{Context, Section};
 
@@ -25,8 +25,9 @@ use feeds::FeedDrafts;
 use retry::RetrySection;
 
 pub use commands::RequestSettings;
-pub use reader::problem::ConfigError;
+pub use reader::problem::{ConfigError, Mistake};
 pub use reader::quantity::parse_duration;
+pub use registry_client::{RegisteringApp, RegistryClientConfig};
 pub use request_client::RequestClientConfig;
 
 mod reader;
@@ -40,8 +41,10 @@ mod feeds;
 mod http;
 mod kafka;
 mod log;
+pub mod promoter_rows;
 mod promoters;
 mod quota;
+mod registry_client;
 mod request_client;
 mod retry;
 mod schema_registry;

@@ -3,29 +3,25 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use csv::StringRecord;
-
-use super::feeds::{AppFeeds, START_FROM_REMEDY};
+use super::promoter_rows::{NamedPromoter, PromoterRows, read_rows};
 use super::reader::document::TomlValue;
 use super::reader::problem::Mistake;
 use super::reader::secret::{path, read_file};
-use super::reader::section::{Section, meant, nearest};
+use super::reader::section::Section;
 use super::reader::value::text;
-use crate::model::feed::{Feed, StartFrom};
 use crate::model::promoter::{AppId, Promoter};
-use crate::session::PolledPromoter;
+use crate::registry::table::ConfiguredPromoter;
 
 /// A Mini Program has at most 100,000 promoters (official page), of some fifty bytes each.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// More rows than these are counted, not listed.
-const ROWS_REPORTED_MAX: usize = 20;
+const COLUMNS: &[&str] = &["promoter", "feeds", "start_from"];
 
 /// Reads both keys of an app's section and reports every row that can't be read.
-pub fn read(section: &mut Section, app_id: &AppId, feeds: &AppFeeds) -> Vec<PolledPromoter> {
-    let mut roll = Roll { app_id, feeds, entries: Vec::new(), places: HashMap::new() };
+pub fn read(section: &mut Section, app_id: &AppId) -> Vec<(Promoter, ConfiguredPromoter)> {
+    let mut roll = Roll { app_id, entries: Vec::new(), places: HashMap::new() };
     for item in section.list("promoters", text) {
         match roll.met(&item.value, item.key.clone()) {
-            Ok(promoter) => roll.add(promoter, None, None),
+            Ok(promoter) => roll.entries.push((promoter, ConfiguredPromoter::default())),
             Err(mistake) => section.problem_of_item(&item, mistake),
         }
     }
@@ -45,8 +41,7 @@ fn table(value: &TomlValue, directory: &Path) -> Result<String, Mistake> {
 /// The promoters met so far, and where.
 struct Roll<'a> {
     app_id: &'a AppId,
-    feeds: &'a AppFeeds,
-    entries: Vec<PolledPromoter>,
+    entries: Vec<(Promoter, ConfiguredPromoter)>,
     places: HashMap<Promoter, String>,
 }
 
@@ -62,149 +57,40 @@ impl Roll<'_> {
         Ok(promoter)
     }
 
-    fn add(&mut self, promoter: Promoter, only: Option<&[Feed]>, start_from: Option<StartFrom>) {
-        self.entries.push(self.feeds.polled_for(promoter, only, start_from));
-    }
-
     /// Adds the rows of a table; gives the mistakes of those that can't be read, each with its line.
     fn add_table(&mut self, text: &str) -> Vec<Mistake> {
-        let mut reader = csv::ReaderBuilder::new()
-            .comment(Some(b'#'))
-            .trim(csv::Trim::All)
-            .flexible(true)
-            .from_reader(text.as_bytes());
-        let columns = match reader.headers().map_err(|_| Mistake::new("can't be read", HEADER)).and_then(Columns::of) {
-            Ok(columns) => columns,
+        let mut accept =
+            |named: NamedPromoter<'_>| self.met(named.promoter_id, format!("line {} of promoters_file", named.line));
+        let PromoterRows { rows, faulty } = match read_rows(text, COLUMNS, &mut accept) {
+            Ok(rows) => rows,
             Err(mistake) => return vec![mistake],
         };
-        let (mut mistakes, mut bad_rows) = (Vec::new(), 0);
-        for record in reader.records() {
-            // The text is UTF-8 and rows may have any length, so nothing is left for the reader to refuse.
-            let Ok(record) = record else { continue };
-            let line = row_line(text, &record);
-            let Err(of_row) = self.add_row(&columns, &record, line) else { continue };
-            bad_rows += 1;
-            if bad_rows <= ROWS_REPORTED_MAX {
-                mistakes.extend(of_row.into_iter().map(|mistake| mistake.at(&format!("in its line {line}"))));
-            }
+        for (promoter, patch) in rows {
+            let start_from = patch.start_from.flatten();
+            self.entries.push((promoter, ConfiguredPromoter { feeds: patch.feeds.unwrap_or_default(), start_from }));
         }
-        if bad_rows > ROWS_REPORTED_MAX {
-            let more = bad_rows - ROWS_REPORTED_MAX;
-            mistakes.push(Mistake::new(format!("has {more} more rows that can't be read"), "correct these first"));
-        }
-        mistakes
-    }
-
-    /// Gives all that is wrong with the row.
-    fn add_row(&mut self, columns: &Columns, record: &StringRecord, line: usize) -> Result<(), Vec<Mistake>> {
-        if record.len() > columns.count {
-            return Err(vec![Mistake::new("has more cells than the header", "join the feeds by ;")]);
-        }
-        let cell = |column: Option<usize>| column.and_then(|at| record.get(at)).filter(|cell| !cell.is_empty());
-        let promoter_id = cell(Some(columns.promoter))
-            .ok_or_else(|| Mistake::new("has no promoter", "write the promoter's id or remove the row"));
-        let promoter = promoter_id.and_then(|id| self.met(id, format!("line {line} of promoters_file")));
-        let (only, mut mistakes) = cell(columns.feeds).map(feed_list).unzip();
-        let start_from = cell(columns.start_from).map(start).transpose();
-        match (promoter, start_from) {
-            (Ok(promoter), Ok(start_from)) if mistakes.as_ref().is_none_or(Vec::is_empty) => {
-                self.add(promoter, only.as_deref(), start_from);
-                Ok(())
-            }
-            (promoter, start_from) => {
-                let mistakes = mistakes.take().unwrap_or_default();
-                Err(promoter.err().into_iter().chain(mistakes).chain(start_from.err()).collect())
-            }
-        }
-    }
-}
-
-fn start(cell: &str) -> Result<StartFrom, Mistake> {
-    if Feed::from_name(cell).is_some() {
-        return Err(Mistake::new("has a feed in start_from", "join the feeds by ; in one cell"));
-    }
-    let what = || format!("has {} in start_from, which is no start", shown(cell));
-    cell.parse().map_err(|_| Mistake::new(what(), START_FROM_REMEDY))
-}
-
-/// The feeds of a cell, and what is wrong with its other words.
-fn feed_list(cell: &str) -> (Vec<Feed>, Vec<Mistake>) {
-    let names = Feed::ALL.map(Feed::name);
-    let (mut feeds, mut mistakes) = (Vec::new(), Vec::new());
-    for word in cell.split(';').map(str::trim) {
-        match (Feed::from_name(word), meant(word, &names)) {
-            (Some(feed), _) => feeds.push(feed),
-            (None, meant) => {
-                let what = format!("has {} in feeds, which is no feed", shown(word));
-                let join = || format!("join {} by ;", names.join(", "));
-                let remedy = meant.map_or_else(join, |meant| format!("did you mean {meant}?"));
-                mistakes.push(Mistake::new(what, remedy));
-            }
-        }
-    }
-    (feeds, mistakes)
-}
-
-/// Of a word that is quoted, in characters.
-const SHOWN_MAX: usize = 40;
-
-/// A word of the table, which holds no secrets: bounded, on one line.
-fn shown(word: &str) -> String {
-    match word.char_indices().nth(SHOWN_MAX) {
-        Some((end, _)) => format!("{:?}…", &word[..end]),
-        None => format!("{word:?}"),
-    }
-}
-
-/// The line that a row begins in: the reader's position lies before the comments and empty lines in front of it.
-fn row_line(text: &str, record: &StringRecord) -> usize {
-    let Some(position) = record.position() else { return 0 };
-    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let before = text.get(at..).unwrap_or_default().lines();
-    let skipped = before.take_while(|line| line.is_empty() || line.starts_with('#')).count();
-    usize::try_from(position.line()).unwrap_or(usize::MAX).saturating_add(skipped)
-}
-
-const HEADER: &str = "begin it with the line promoter,feeds,start_from";
-
-/// Where the columns stand.
-struct Columns {
-    promoter: usize,
-    feeds: Option<usize>,
-    start_from: Option<usize>,
-    count: usize,
-}
-
-impl Columns {
-    fn of(header: &StringRecord) -> Result<Columns, Mistake> {
-        let at = |name: &str| header.iter().position(|column| column == name);
-        let promoter = at("promoter").ok_or_else(|| Mistake::new("has no column promoter", HEADER))?;
-        let known = ["promoter", "feeds", "start_from"];
-        let column_problem = |(index, column): (usize, &str)| {
-            if !known.contains(&column) {
-                return Some(Mistake::new(format!("has an unknown column {column}"), nearest(column, &known)));
-            }
-            let repeated = at(column) != Some(index);
-            repeated.then(|| Mistake::new(format!("has the column {column} twice"), "remove one of them"))
-        };
-        match header.iter().enumerate().find_map(column_problem) {
-            Some(mistake) => Err(mistake),
-            None => Ok(Columns { promoter, feeds: at("feeds"), start_from: at("start_from"), count: header.len() }),
-        }
+        let more = faulty.more();
+        let placed = faulty.told.into_iter().map(|(line, mistake)| mistake.at(&format!("in its line {line}")));
+        let more =
+            (more > 0).then(|| Mistake::new(format!("has {more} more rows that can't be read"), "correct these first"));
+        placed.chain(more).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::feeds::FeedDrafts;
+    use super::super::feeds::{FeedDrafts, START_FROM_REMEDY};
+    use super::super::promoter_rows::{HEADER, ROWS_REPORTED_MAX};
     use super::*;
+    use crate::model::feed::Feed;
 
     /// What the table gives: entries as `id feeds start`, and problems.
     fn rows(text: &str) -> (Vec<String>, Vec<String>) {
         let (app_id, feeds) = (AppId::new("wx1").unwrap(), FeedDrafts::defaults().settle());
-        let mut roll = Roll { app_id: &app_id, feeds: &feeds, entries: Vec::new(), places: HashMap::new() };
+        let mut roll = Roll { app_id: &app_id, entries: Vec::new(), places: HashMap::new() };
         let mistakes = roll.add_table(text);
-        let entry = |entry: &PolledPromoter| {
+        let entry = |(promoter, configured): &(Promoter, ConfiguredPromoter)| {
+            let entry = feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from);
             let polled = Feed::ALL.into_iter().filter(|feed| entry.feeds[*feed].is_some());
             let feeds: Vec<&str> = polled.map(Feed::name).collect();
             format!("{} {} {}", entry.promoter.promoter_id(), feeds.join("+"), entry.refunds_start)
@@ -276,12 +162,6 @@ mod tests {
                 "in its line 4 is the same promoter as line 3 of promoters_file; remove one of them",
             ]
         );
-    }
-
-    #[test]
-    fn a_word_is_quoted_on_one_line_and_in_part() {
-        assert_eq!(shown("a\nb"), "\"a\\nb\"");
-        assert_eq!(shown(&"é".repeat(100)), format!("\"{}\"…", "é".repeat(SHOWN_MAX)));
     }
 
     #[test]

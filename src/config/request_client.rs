@@ -38,7 +38,7 @@ impl RequestClientConfig {
 
     fn parse(text: &str, path: &Path, environment: Environment, problems: &Problems) -> Option<RequestClientConfig> {
         read(text, path, environment, problems, |mut root| {
-            problems.keep_sections(&SECTIONS);
+            problems.keep_below(&SECTIONS);
             Some(RequestClientConfig::read(&mut root))
         })
     }

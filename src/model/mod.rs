@@ -9,6 +9,8 @@ pub mod promoter;
 
 pub mod feed;
 
+pub mod feed_set;
+
 pub mod cursor;
 
 pub mod scope;

@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::avro::material::{RequestDecoder, UnusableSchema};
+use crate::avro::kind_decoder::UnusableSchema;
+use crate::avro::material::RequestDecoder;
 use crate::avro::registry::{Registry, RegistryError};
 use crate::retry::{Attempts, NextAttempt, RetrySettings};
 use crate::text::with_causes;

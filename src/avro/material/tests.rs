@@ -2,6 +2,7 @@ use apache_avro::types::Value;
 use proptest::prelude::*;
 
 use super::*;
+use crate::avro::decode::Decoder;
 use crate::model::material::{Image, ImageKind, Material, MaterialRefusal};
 
 const CONFLUENT: Framing = Framing::Confluent { schema_id: 7 };

@@ -64,11 +64,15 @@ impl Problems {
         self.list.borrow_mut().push(Problem { path: path.into(), line, mistake });
     }
 
-    /// Forgets what is wrong in other sections than these; what is wrong with the file as a whole stays.
-    pub fn keep_sections(&self, sections: &[&str]) {
-        let is_kept =
-            |path: &str| path.is_empty() || path.split(['.', '[']).next().is_some_and(|it| sections.contains(&it));
-        self.list.borrow_mut().retain(|problem| is_kept(&problem.path));
+    /// Forgets what is wrong elsewhere than under these keys, such as `topics` or `apps.promoters` (of any app); what is wrong
+    /// with the file as a whole stays.
+    pub fn keep_below(&self, keys: &[&str]) {
+        self.list.borrow_mut().retain(|problem| {
+            let path = without_indices(&problem.path);
+            let is_below =
+                |key: &&str| path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            path.is_empty() || keys.iter().any(is_below)
+        });
     }
 
     pub fn is_empty(&self) -> bool {
@@ -81,6 +85,13 @@ impl Problems {
         problems.sort_by_key(|problem| problem.line);
         ConfigError { file, problems }
     }
+}
+
+/// `apps[1].promoters[2]` as `apps.promoters`.
+fn without_indices(path: &str) -> String {
+    let mut keys = path.split('[');
+    let first = keys.next().unwrap_or_default().to_owned();
+    keys.fold(first, |path, part| path + part.split_once(']').map_or("", |(_, rest)| rest))
 }
 
 /// Every problem of a configuration. The text has one line for each, with its key path, its line, what is wrong

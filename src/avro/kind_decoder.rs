@@ -1,0 +1,152 @@
+//! Reads the records of one kind that others write too: in this release's schema, or in one of the writer's own, which a
+//! registry has under an id, and whose fields are then matched by their names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
+use parking_lot::Mutex;
+
+use super::decode::{Body, DETAIL_CHARS_MAX, DecodeError, Decoder};
+use super::flat;
+use super::framing::{self, Framing, SchemaReference};
+use super::schemas::RecordKind;
+
+/// How many schemas of others are kept: writers are few, and each has a handful of them over the years.
+const FOREIGN_MAX: usize = 64;
+
+/// Why a schema of others is none that records can be read with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableSchema {
+    /// In apache-avro's words, bounded.
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("its schema, of id {0}, is not a record of plain fields, and lists of texts, as ours are")]
+    NotFlat(i32),
+}
+
+/// Why a record gives no fields.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FieldsError {
+    /// The schema with this id is not known yet: see [`KindDecoder::learn`].
+    UnknownSchema(i32),
+    /// In words, bounded.
+    Unreadable(String),
+}
+
+pub(super) struct KindDecoder {
+    kind: RecordKind,
+    decoder: Decoder,
+    own_id: Option<i32>,
+    foreign: Mutex<HashMap<i32, WriterSchema>>,
+}
+
+/// What stands in a registry under an id.
+#[derive(Clone)]
+enum WriterSchema {
+    /// This release's own, under whatever subject.
+    Own,
+    Foreign(Arc<Schema>),
+}
+
+impl KindDecoder {
+    /// `framing` is what this process itself writes such records with.
+    pub fn new(kind: RecordKind, framing: Framing) -> KindDecoder {
+        let own_id = match framing {
+            Framing::Confluent { schema_id } => Some(schema_id),
+            Framing::SingleObject => None,
+        };
+        let decoder = Decoder::new(own_id.map(|id| (id, kind)));
+        KindDecoder { kind, decoder, own_id, foreign: Mutex::default() }
+    }
+
+    /// The id of the schema that this process itself writes such records with, where a registry has it.
+    pub fn own_id(&self) -> Option<i32> {
+        self.own_id
+    }
+
+    /// The fields of a record of this kind, framed in either way.
+    pub fn fields(&self, framed: &[u8]) -> Result<Vec<(String, Value)>, FieldsError> {
+        match self.decoder.fields(framed) {
+            Ok((kind, fields)) if kind == self.kind => Ok(fields),
+            Ok((other, _)) => Err(unreadable(format!("a {other}, where a {} belongs", self.kind))),
+            Err(DecodeError::UnknownId(id)) => self.foreign_fields(id, framed),
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+
+    /// Takes the text of a schema that a registry has under `id`.
+    ///
+    /// # Errors
+    /// Where records can't be read with it.
+    pub fn learn(&self, id: i32, text: &str) -> Result<(), UnusableSchema> {
+        let schema = self.writer_schema(id, text)?;
+        let mut foreign = self.foreign.lock();
+        if foreign.len() >= FOREIGN_MAX {
+            foreign.clear();
+        }
+        foreign.insert(id, schema);
+        Ok(())
+    }
+
+    fn writer_schema(&self, id: i32, text: &str) -> Result<WriterSchema, UnusableSchema> {
+        let unreadable = |error: apache_avro::Error| UnusableSchema::Unreadable(bounded(error.to_string()));
+        let schema = Schema::parse_str(text).map_err(unreadable)?;
+        if schema == *self.kind.schema() {
+            return Ok(WriterSchema::Own);
+        }
+        if !flat::is_flat_record(&schema) {
+            return Err(UnusableSchema::NotFlat(id));
+        }
+        Ok(WriterSchema::Foreign(Arc::new(schema)))
+    }
+
+    fn foreign_fields(&self, id: i32, framed: &[u8]) -> Result<Vec<(String, Value)>, FieldsError> {
+        let schema = self.foreign.lock().get(&id).cloned();
+        let schema = schema.ok_or(FieldsError::UnknownSchema(id))?;
+        let Some((SchemaReference::Id(_), body)) = framing::split(framed) else {
+            return Err(unreadable("its frame is broken"));
+        };
+        match schema {
+            WriterSchema::Own => self.decoder.fields_of(self.kind, body).map_err(unreadable),
+            WriterSchema::Foreign(schema) => self.resolved(&schema, body).map_err(|error| match error {
+                Resolution::Avro(error) => unreadable(format!("with the schema of id {id}: {error}")),
+                Resolution::TooLong(count) => unreadable(format!("{count} bytes too many")),
+                Resolution::NoRecord => unreadable("not a record"),
+            }),
+        }
+    }
+
+    /// The fields of this release's schema, as a record in another one gives them.
+    fn resolved(&self, schema: &Schema, body: &[u8]) -> Result<Vec<(String, Value)>, Resolution> {
+        let reader = GenericDatumReader::builder(schema)
+            .reader_schema(self.kind.schema())
+            .human_readable(false)
+            .build()
+            .map_err(Resolution::Avro)?;
+        let mut body = Body(body);
+        match reader.read_value(&mut body).map_err(Resolution::Avro)? {
+            Value::Record(fields) if body.0.is_empty() => Ok(fields),
+            Value::Record(_) => Err(Resolution::TooLong(body.0.len())),
+            _ => Err(Resolution::NoRecord),
+        }
+    }
+}
+
+/// Why a record in a schema of its writer's gives none of ours.
+enum Resolution {
+    Avro(apache_avro::Error),
+    TooLong(usize),
+    NoRecord,
+}
+
+fn unreadable(error: impl ToString) -> FieldsError {
+    FieldsError::Unreadable(bounded(error.to_string()))
+}
+
+/// Texts of apache-avro and of serde_json may quote what was read.
+pub(super) fn bounded(text: String) -> String {
+    crate::text::bounded(&text, DETAIL_CHARS_MAX).to_owned()
+}

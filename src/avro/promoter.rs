@@ -1,0 +1,273 @@
+//! Records of the registry of promoters: from bytes to what they register, and back.
+//!
+//! Other systems write them too, in three shapes as requests come: framed for a schema registry, as an Avro single object, or as
+//! JSON. The key says whose record it is, and the value must say the same.
+
+use std::collections::BTreeMap;
+
+use apache_avro::types::Value;
+
+use super::encode::{EncodeError, Encoder};
+use super::framing::Framing;
+use super::json_object::{FieldFlaw, JsonText};
+use super::kind_decoder::{FieldsError, KindDecoder, UnusableSchema, bounded};
+use super::positional::positional_record;
+use super::schemas::RecordKind;
+use crate::model::feed::{Feed, InvalidStartFrom, StartFrom};
+use crate::model::feed_set::{FeedSet, UnknownFeed};
+use crate::model::promoter::{AppId, InvalidId, Promoter};
+use crate::model::time::UnixMillis;
+use crate::registry::record::{PromoterPatch, PromoterRecord};
+use crate::registry::tags::{InvalidTags, Tags};
+
+/// A record of the registry topic as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct RegistryRecord<'a> {
+    pub key: Option<&'a [u8]>,
+    /// Absent in a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The value says of itself that it is JSON.
+    pub is_json: bool,
+    pub timestamp: UnixMillis,
+}
+
+/// Why a record registers nothing: it changes nothing then.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PromoterError {
+    /// A registry may know it: see [`PromoterDecoder::learn`].
+    #[error("written with the schema id {0}, which is not known")]
+    UnknownSchema(i32),
+    #[error("its key is not app_id/promoter_openid")]
+    Key,
+    #[error("{0}")]
+    NotAvro(String),
+    #[error("{0}")]
+    NotJson(String),
+    #[error(transparent)]
+    Flawed(#[from] PromoterFlaw),
+    #[error("its key is of {key}, and its value of {value}")]
+    OfAnother { key: Promoter, value: Promoter },
+}
+
+/// Which of its fields is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PromoterFlaw {
+    #[error(transparent)]
+    Field(#[from] FieldFlaw),
+    #[error("app_id {0}")]
+    AppId(InvalidId),
+    #[error("promoter_openid {0}")]
+    PromoterId(InvalidId),
+    #[error("feeds: {0}")]
+    Feeds(#[from] UnknownFeed),
+    #[error("start_from {0}")]
+    StartFrom(#[from] InvalidStartFrom),
+    #[error("tags {0}")]
+    Tags(#[from] InvalidTags),
+}
+
+impl PromoterError {
+    /// A short code, stable for programs: the reason of its dead letter.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            PromoterError::UnknownSchema(_) => "unknown_schema",
+            PromoterError::Key => "invalid_key",
+            PromoterError::NotAvro(_) => "not_avro",
+            PromoterError::NotJson(_) => "not_json",
+            PromoterError::Flawed(_) => "invalid_field",
+            PromoterError::OfAnother { .. } => "key_mismatch",
+        }
+    }
+}
+
+/// Reads records of the registry. Any bytes give a promoter or an error.
+pub struct PromoterDecoder(KindDecoder);
+
+impl PromoterDecoder {
+    /// `framing` is what this process itself writes such records with.
+    pub fn new(framing: Framing) -> PromoterDecoder {
+        PromoterDecoder(KindDecoder::new(RecordKind::Promoter, framing))
+    }
+
+    /// Takes the text of a schema that a registry has under `id`.
+    ///
+    /// # Errors
+    /// Where records can't be read with it.
+    pub fn learn(&self, id: i32, schema: &str) -> Result<(), UnusableSchema> {
+        self.0.learn(id, schema)
+    }
+
+    /// Whom the record is about, and what it registers; nothing where it deregisters.
+    ///
+    /// # Errors
+    /// Where it can't be read, or does not agree with itself.
+    pub fn decode(&self, record: RegistryRecord<'_>) -> Result<(Promoter, Option<PromoterRecord>), PromoterError> {
+        let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
+        let promoter = key.and_then(|key| Promoter::from_key(key).ok()).ok_or(PromoterError::Key)?;
+        let Some(value) = record.value else { return Ok((promoter, None)) };
+        let stated = match record.is_json {
+            true => PromoterStatement::from_json(value)?,
+            false => stated(self.0.fields(value)?)?,
+        };
+        if stated.promoter != promoter {
+            return Err(PromoterError::OfAnother { key: promoter, value: stated.promoter });
+        }
+        let written_at = stated.updated_at.filter(|time| time.0 != 0).unwrap_or(record.timestamp);
+        Ok((promoter, Some(stated.patch.applied_to(None, written_at))))
+    }
+}
+
+impl From<FieldsError> for PromoterError {
+    fn from(error: FieldsError) -> PromoterError {
+        match error {
+            FieldsError::UnknownSchema(id) => PromoterError::UnknownSchema(id),
+            FieldsError::Unreadable(words) => PromoterError::NotAvro(words),
+        }
+    }
+}
+
+/// What a value says of a promoter: fields that it lacks are no part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromoterStatement {
+    pub promoter: Promoter,
+    pub patch: PromoterPatch,
+    pub updated_at: Option<UnixMillis>,
+}
+
+const JSON_NAMES: [&str; 7] = ["app_id", "promoter_openid", "feeds", "start_from", "paused", "tags", "updated_at"];
+
+impl PromoterStatement {
+    /// Field names as in Avro. What stands there as null is none, and is said to be none.
+    ///
+    /// # Errors
+    /// Where it is no JSON object, or one of its fields is wrong.
+    pub fn from_json(bytes: &[u8]) -> Result<PromoterStatement, PromoterError> {
+        let text = JsonText::new(bytes);
+        let fields = text.object(&JSON_NAMES).map_err(|error| PromoterError::NotJson(bounded(error.to_string())))?;
+        let field = |flaw: FieldFlaw| PromoterFlaw::Field(flaw);
+        let (app_id, promoter_id) =
+            (fields.needed("app_id").map_err(field)?, fields.needed("promoter_openid").map_err(field)?);
+        let promoter = promoter(&app_id, &promoter_id)?;
+        let mut patch = PromoterPatch::default();
+        if fields.has("feeds") {
+            patch.feeds = Some(feed_set(&fields.texts("feeds").map_err(field)?.unwrap_or_default())?);
+        }
+        if fields.has("start_from") {
+            patch.start_from = Some(start_from(fields.text("start_from").map_err(field)?.as_deref())?);
+        }
+        if fields.has("paused") {
+            patch.paused = Some(fields.boolean("paused").map_err(field)?.unwrap_or_default());
+        }
+        if fields.has("tags") {
+            let tags = fields.named_texts("tags").map_err(field)?.unwrap_or_default();
+            patch.tags = Some(Tags::new(tags).map_err(PromoterFlaw::from)?);
+        }
+        let updated_at = fields.time("updated_at").map_err(field)?;
+        Ok(PromoterStatement { promoter, patch, updated_at })
+    }
+}
+
+fn promoter(app_id: &str, promoter_id: &str) -> Result<Promoter, PromoterFlaw> {
+    let app_id = AppId::new(app_id).map_err(PromoterFlaw::AppId)?;
+    Promoter::new(&app_id, promoter_id).map_err(PromoterFlaw::PromoterId)
+}
+
+fn feed_set(words: &[String]) -> Result<FeedSet, PromoterFlaw> {
+    Ok(FeedSet::from_words(words.iter().map(String::as_str))?)
+}
+
+/// A text that is empty counts as absent.
+fn start_from(text: Option<&str>) -> Result<Option<StartFrom>, PromoterFlaw> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    Ok(text.map(str::parse).transpose()?)
+}
+
+/// The statement of a record in Avro, which has every field.
+fn stated(fields: Vec<(String, Value)>) -> Result<PromoterStatement, PromoterError> {
+    let (mut app_id, mut promoter_id) = (String::new(), String::new());
+    let (mut patch, mut updated_at) = (PromoterPatch::default(), None);
+    for (name, value) in fields {
+        let value = match value {
+            Value::Union(_, value) => *value,
+            value => value,
+        };
+        match (name.as_str(), value) {
+            ("app_id", Value::String(text)) => app_id = text,
+            ("promoter_openid", Value::String(text)) => promoter_id = text,
+            ("feeds", Value::Array(items)) => patch.feeds = Some(feed_set(&texts(items)?)?),
+            ("start_from", Value::String(text)) => patch.start_from = Some(start_from(Some(&text))?),
+            ("paused", Value::Boolean(paused)) => patch.paused = Some(paused),
+            ("tags", Value::Map(entries)) => {
+                let (names, values): (Vec<String>, Vec<Value>) = entries.into_iter().unzip();
+                let tags = Tags::new(names.into_iter().zip(texts(values)?)).map_err(PromoterFlaw::from)?;
+                patch.tags = Some(tags);
+            }
+            ("updated_at", Value::TimestampMillis(millis)) => updated_at = Some(UnixMillis(millis)),
+            (_, Value::Null) => {}
+            (name, _) => return Err(PromoterError::NotAvro(format!("{name} is of another type"))),
+        }
+    }
+    Ok(PromoterStatement { promoter: promoter(&app_id, &promoter_id)?, patch, updated_at })
+}
+
+fn texts(values: Vec<Value>) -> Result<Vec<String>, PromoterError> {
+    let text = |value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(PromoterError::NotAvro("a collection holds something else than texts".to_owned())),
+    };
+    values.into_iter().map(text).collect()
+}
+
+/// Writes records of the registry.
+pub struct PromoterEncoder(Encoder);
+
+impl PromoterEncoder {
+    pub fn new(framing: Framing) -> PromoterEncoder {
+        PromoterEncoder(Encoder::new::<EncodedPromoter>(framing))
+    }
+
+    /// Writes `record`, framed, over what `buffer` held.
+    pub fn encode(
+        &self,
+        promoter: &Promoter,
+        record: &PromoterRecord,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let start_from = record.start_from.map(|start| start.to_string());
+        let encoded = EncodedPromoter {
+            app_id: promoter.app_id(),
+            promoter_openid: promoter.promoter_id(),
+            feeds: record.feeds.iter().map(word).collect(),
+            start_from: start_from.as_deref(),
+            paused: record.paused,
+            tags: record.tags.iter().collect(),
+            updated_at: record.updated_at.0,
+        };
+        self.0.encode(&encoded, buffer)
+    }
+}
+
+/// The word for a feed in records.
+pub fn word(feed: Feed) -> &'static str {
+    match feed {
+        Feed::Touches => "TOUCHES",
+        Feed::Orders => "ORDERS",
+        Feed::Refunds => "REFUNDS",
+    }
+}
+
+positional_record! {
+    RecordKind::Promoter:
+    pub(super) struct EncodedPromoter<'a> {
+        app_id: &'a str,
+        promoter_openid: &'a str,
+        feeds: Vec<&'static str>,
+        start_from: Option<&'a str>,
+        paused: bool,
+        tags: BTreeMap<&'a str, &'a str>,
+        updated_at: i64,
+    }
+}
+
+#[cfg(test)]
+mod tests;

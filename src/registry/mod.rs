@@ -1,0 +1,16 @@
+//! The registry of promoters: who is polled, as the configuration, the records of the registry topic and discovery together
+//! say. Plain data and plain functions: what reads the topic and the files calls them.
+//!
+//! ```text
+//!   configuration ──ConfiguredPromoter──┐
+//!   promoter.registry ──PromoterRecord──┼─> SourceUpdate ─> PromoterTable::apply ─> TableChange
+//!   discovery ──────────Tags────────────┘
+//! ```
+
+pub mod tags;
+
+pub mod record;
+
+mod packed_start;
+
+pub mod table;

@@ -1,0 +1,47 @@
+//! A start in one word: a table holds two of them for each promoter.
+
+use crate::model::feed::StartFrom;
+use crate::model::time::UnixTime;
+
+/// Nothing, or a start. No time lies before [`UnixTime::EARLIEST`], so what does can stand for the others.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct PackedStart(i64);
+
+const NOTHING: i64 = 0;
+const NOW: i64 = 1;
+const EARLIEST: i64 = 2;
+
+impl From<Option<StartFrom>> for PackedStart {
+    fn from(start: Option<StartFrom>) -> PackedStart {
+        PackedStart(match start {
+            None => NOTHING,
+            Some(StartFrom::Now) => NOW,
+            Some(StartFrom::Earliest) => EARLIEST,
+            Some(StartFrom::At(time)) => time.max(UnixTime::EARLIEST).0,
+        })
+    }
+}
+
+impl From<PackedStart> for Option<StartFrom> {
+    fn from(PackedStart(start): PackedStart) -> Option<StartFrom> {
+        match start {
+            NOTHING => None,
+            NOW => Some(StartFrom::Now),
+            EARLIEST => Some(StartFrom::Earliest),
+            time => Some(StartFrom::At(UnixTime(time))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_read_back_as_it_was_packed() {
+        let times = [UnixTime::EARLIEST, UnixTime(1_668_614_400), UnixTime(i64::MAX)].map(StartFrom::At);
+        for start in [StartFrom::Now, StartFrom::Earliest].into_iter().chain(times).map(Some).chain([None]) {
+            assert_eq!(Option::<StartFrom>::from(PackedStart::from(start)), start);
+        }
+    }
+}
