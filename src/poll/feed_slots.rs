@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::scheduler::PolledFeed;
+use super::polled_feeds::PolledFeed;
 use crate::model::promoter::Promoter;
 
 /// The slots of one promoter, one for each feed.

@@ -1,11 +1,57 @@
-//! The hold on a running scheduler: who is polled from now on, and who no longer.
+//! What is polled, and the hold on a running scheduler: who is polled from now on, and who no longer.
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tokio::sync::mpsc;
 
-use super::scheduler::PolledFeed;
+use crate::model::feed::Feed;
+use crate::model::pacing::{Pacing, PollSettings};
 use crate::model::promoter::Promoter;
+use crate::model::pull::{Pull, PullJob, RefundsJob};
+use crate::model::time::UnixTime;
+
+/// One feed of one promoter, with its cursor.
+#[derive(Debug)]
+pub struct PolledFeed {
+    pub promoter: Promoter,
+    pub feed: Feed,
+    pub settings: PollSettings,
+    /// For orders, where nothing polls refunds: their lateness in seconds.
+    pub refunds_lateness: Option<i64>,
+    pub pacing: Pacing,
+}
+
+impl PolledFeed {
+    /// What to pull at its next turn. `now` is taken before the first call is sent.
+    pub(super) fn begin_pull(&self, now: UnixTime) -> Pull {
+        let scope = self.pacing.scope(self.feed, self.settings, now);
+        let refunds = |lateness| {
+            let ends_history = self.pacing.reads_the_rest(scope, self.settings, now);
+            RefundsJob { lateness, ends_history }
+        };
+        let job = PullJob {
+            promoter: self.promoter.clone(),
+            scope,
+            cursor: self.pacing.cursor,
+            lateness: self.settings.lateness,
+            refunds: self.refunds_lateness.map(refunds),
+        };
+        Pull::new(job, now)
+    }
+}
+
+/// The order in which feeds are polled for the first time: so restarts starve nobody, however short the lives between
+/// them are. Of equally old cursors (a poll that finds nothing may leave its cursor where it was) others come first each
+/// time.
+pub(super) fn oldest_first(mut feeds: Vec<PolledFeed>, now: UnixTime) -> Vec<PolledFeed> {
+    feeds.sort_by_cached_key(|PolledFeed { promoter, feed, pacing, .. }| {
+        let mut shuffled = DefaultHasher::new();
+        (promoter, feed, now.0).hash(&mut shuffled);
+        (pacing.cursor.complete_before, shuffled.finish())
+    });
+    feeds
+}
 
 /// So many changes wait for their scheduler at most; each may be of many promoters.
 const CHANGES_MAX: usize = 16;

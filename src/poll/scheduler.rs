@@ -4,7 +4,6 @@
 //! takes a place that another app waits for.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +17,14 @@ use super::due_queues::DueQueues;
 use super::feed_slots::FeedSlots;
 use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
-use super::polled_feeds::{FeedsChange, FeedsChanges, UnderWay};
+use super::polled_feeds::{FeedsChange, FeedsChanges, PolledFeed, UnderWay, oldest_first};
 use super::poller::{PollError, Polled, poll};
 use super::reports::{self, Late, PollProgress, Reports};
 use crate::commit::queue::WriteSender;
 use crate::model::feed::{Feed, PerFeed};
-use crate::model::pacing::{Pacing, PollSettings, Pulled};
+use crate::model::pacing::Pulled;
 use crate::model::promoter::{AppId, Promoter};
-use crate::model::pull::{Pull, PullJob, RefundsJob};
+use crate::model::pull::Pull;
 use crate::model::time::UnixTime;
 use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
@@ -41,17 +40,6 @@ const CALLS_PER_LONG_PULL: usize = 4;
 const KEPT_PER_POLL: usize = 2;
 /// How old the figures for a report may be.
 const REPORT_EVERY: Duration = Duration::from_secs(20);
-
-/// One feed of one promoter, with its cursor.
-#[derive(Debug)]
-pub struct PolledFeed {
-    pub promoter: Promoter,
-    pub feed: Feed,
-    pub settings: PollSettings,
-    /// For orders, where nothing polls refunds: their lateness in seconds.
-    pub refunds_lateness: Option<i64>,
-    pub pacing: Pacing,
-}
 
 /// Polls the feeds of one app, for one session. It owns all that is due: one entry for each feed, either in a queue or with
 /// the poll that has begun, so no feed is ever polled twice at once. What it holds beside is only pace, and may be lost.
@@ -196,7 +184,7 @@ impl<T: Transport> Scheduler<T> {
     }
 
     fn begin_poll(&mut self, index: usize, reach: Reach) {
-        let mut pull = self.kept.remove(&index).unwrap_or_else(|| self.begin_pull(index));
+        let mut pull = self.kept.remove(&index).unwrap_or_else(|| self.feeds[index].begin_pull(self.client.now()));
         let PolledFeed { promoter, feed, .. } = &self.feeds[index];
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
@@ -206,25 +194,6 @@ impl<T: Transport> Scheduler<T> {
             EndedPoll { index, pull, result }
         };
         self.polls.spawn(polling.instrument(span));
-    }
-
-    fn begin_pull(&self, index: usize) -> Pull {
-        let feed = &self.feeds[index];
-        // "Now" is taken before the first call is sent.
-        let now = self.client.now();
-        let scope = feed.pacing.scope(feed.feed, feed.settings, now);
-        let refunds = |lateness| {
-            let ends_history = feed.pacing.reads_the_rest(scope, feed.settings, now);
-            RefundsJob { lateness, ends_history }
-        };
-        let job = PullJob {
-            promoter: feed.promoter.clone(),
-            scope,
-            cursor: feed.pacing.cursor,
-            lateness: feed.settings.lateness,
-            refunds: feed.refunds_lateness.map(refunds),
-        };
-        Pull::new(job, now)
     }
 
     /// A feed that was given up has left its queue, and no poll of it is under way.
@@ -334,18 +303,6 @@ impl<T: Transport> Scheduler<T> {
             oldest: PerFeed::new(|feed| self.cursors[feed].earliest().map(UnixTime)),
         });
     }
-}
-
-/// The order in which feeds are polled for the first time: so restarts starve nobody, however short the lives between
-/// them are. Of equally old cursors (a poll that finds nothing may leave its cursor where it was) others come first each
-/// time.
-fn oldest_first(mut feeds: Vec<PolledFeed>, now: UnixTime) -> Vec<PolledFeed> {
-    feeds.sort_by_cached_key(|PolledFeed { promoter, feed, pacing, .. }| {
-        let mut shuffled = DefaultHasher::new();
-        (promoter, feed, now.0).hash(&mut shuffled);
-        (pacing.cursor.complete_before, shuffled.finish())
-    });
-    feeds
 }
 
 fn is_held<T: Transport>(client: &Client<T>, feed: Feed) -> bool {

@@ -18,7 +18,7 @@ use crate::model::pacing::Pacing;
 use crate::model::promoter::Promoter;
 use crate::model::state::{Cursors, FirstCursor, QueuedWrite};
 use crate::model::time::UnixTime;
-use crate::poll::scheduler::PolledFeed;
+use crate::poll::polled_feeds::PolledFeed;
 
 /// How many first cursors go into one write.
 const CURSORS_MAX: usize = 1000;
