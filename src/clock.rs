@@ -8,7 +8,12 @@ use crate::model::time::UnixMillis;
 
 /// Now; it may be set, and may be wrong.
 pub fn now() -> UnixMillis {
-    unix_millis(SystemTime::now())
+    unix_millis(system_time())
+}
+
+/// The same, to compare with what the standard library's time was made of.
+pub fn system_time() -> SystemTime {
+    SystemTime::now()
 }
 
 /// `time` in milliseconds; 0 before 1970.

@@ -12,6 +12,11 @@ pub fn bounded(text: &str, chars_max: usize) -> &str {
     }
 }
 
+/// The beginning of `text`, of at most `bytes_max` bytes of UTF-8: for what others bound so.
+pub fn bounded_in_bytes(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
 /// The innermost of an error's causes: the outer ones only say that something failed, and where. Where there is but one, it
 /// may name the URL.
 pub fn innermost(error: &dyn Error) -> String {
@@ -46,6 +51,10 @@ mod tests {
     #[test]
     fn a_text_is_bounded_between_its_characters() {
         assert_eq!((bounded("中文", 1), bounded("中文", 2), bounded("", 0)), ("中", "中文", ""));
+        assert_eq!(
+            (bounded_in_bytes("中文", 5), bounded_in_bytes("中文", 6), bounded_in_bytes("", 9)),
+            ("中", "中文", "")
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::Response;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
+use crate::clock;
+
 /// Why a body was not read to its end.
 pub enum BodyError {
     TooLarge,
@@ -31,13 +33,16 @@ pub fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(header(headers, DATE)?).ok()
 }
 
-/// How long it wishes to be left alone: seconds, or an HTTP date, which counts from the answer's own `date`.
-pub fn retry_after(headers: &HeaderMap, date: SystemTime) -> Option<Duration> {
+/// How long it wishes to be left alone: seconds, or an HTTP date, which counts from when the answer was made, and from the
+/// local clock where that is not told.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = header(headers, RETRY_AFTER)?;
-    match text.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(date).unwrap_or_default()),
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
     }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let made = date(headers).unwrap_or_else(clock::system_time);
+    Some(until.duration_since(made).unwrap_or_default())
 }
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

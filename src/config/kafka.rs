@@ -182,10 +182,19 @@ fn path_text(path: PathBuf) -> Result<String, Mistake> {
 
 /// Refuses what would break the connector's promise, with the reason.
 fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
-    let reason = match name {
-        "bootstrap.servers" | "metadata.broker.list" if value.split(',').any(|broker| broker.trim().is_empty()) => {
-            return Err(Mistake::new("names no broker, or an empty one", "write \"host:9092,host:9092\""));
-        }
+    let names_brokers = matches!(name, "bootstrap.servers" | "metadata.broker.list");
+    if names_brokers && value.split(',').any(|broker| broker.trim().is_empty()) {
+        return Err(Mistake::new("names no broker, or an empty one", "write \"host:9092,host:9092\""));
+    }
+    match broken_promise(name, value) {
+        Some(reason) => Err(Mistake::new(format!("can't be set here: {reason}"), "remove it")),
+        None => Ok(()),
+    }
+}
+
+/// Which promise the connector could not keep with this property, if there is one.
+fn broken_promise(name: &str, value: &str) -> Option<&'static str> {
+    Some(match name {
         "transactional.id" => {
             "it is made of connector.name and connector.instance_id, so that a new start fences the last"
         }
@@ -223,9 +232,8 @@ fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
         "allow.auto.create.topics" if value != "false" => {
             "a topic with a misspelt name would come to be, with settings that nobody chose"
         }
-        _ => return Ok(()),
-    };
-    Err(Mistake::new(format!("can't be set here: {reason}"), "remove it"))
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -24,17 +24,16 @@ use apps::OfAllApps;
 use feeds::FeedDrafts;
 use retry::RetrySection;
 
-pub use commands::RequestSettings;
 pub use reader::problem::{ConfigError, Mistake};
 pub use reader::quantity::parse_duration;
 pub use registry_client::{RegisteringApp, RegistryClientConfig};
 pub use request_client::RequestClientConfig;
+pub use requests::RequestSettings;
 
 mod reader;
 
 mod admin;
 mod apps;
-mod commands;
 mod commit;
 mod connector;
 mod feeds;
@@ -46,6 +45,7 @@ mod promoters;
 mod quota;
 mod registry_client;
 mod request_client;
+mod requests;
 mod retry;
 mod schema_registry;
 mod token;

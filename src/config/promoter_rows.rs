@@ -12,6 +12,7 @@ use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
 use crate::registry::record::PromoterPatch;
 use crate::registry::tags::Tags;
+use crate::text::bounded;
 
 /// More rows than these are counted, not listed.
 pub const ROWS_REPORTED_MAX: usize = 20;
@@ -189,15 +190,14 @@ fn feed_set(cell: &str, note: &mut impl FnMut(Mistake)) -> FeedSet {
     known.collect()
 }
 
-/// Of a word that is quoted, in characters.
-const SHOWN_MAX: usize = 40;
+/// Of a word that is quoted.
+const SHOWN_CHARS_MAX: usize = 40;
 
 /// A word of the table, which holds no secrets: bounded, on one line.
 fn shown(word: &str) -> String {
-    match word.char_indices().nth(SHOWN_MAX) {
-        Some((end, _)) => format!("{:?}…", &word[..end]),
-        None => format!("{word:?}"),
-    }
+    let shown = bounded(word, SHOWN_CHARS_MAX);
+    let more = if shown.len() < word.len() { "…" } else { "" };
+    format!("{shown:?}{more}")
 }
 
 /// The line that a row begins in: the reader's position lies before the comments and empty lines in front of it.
@@ -281,6 +281,6 @@ mod tests {
     #[test]
     fn a_word_is_quoted_on_one_line_and_in_part() {
         assert_eq!(shown("a\nb"), "\"a\\nb\"");
-        assert_eq!(shown(&"é".repeat(100)), format!("\"{}\"…", "é".repeat(SHOWN_MAX)));
+        assert_eq!(shown(&"é".repeat(100)), format!("\"{}\"…", "é".repeat(SHOWN_CHARS_MAX)));
     }
 }

@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::commands::{self, RequestSettings};
 use super::reader::environment::Environment;
 use super::reader::problem::{ConfigError, Problems};
 use super::reader::section::Section;
+use super::requests::{self, RequestSettings};
 use super::topics::TopicsSection;
 use super::{connector, kafka, load, log, read, schema_registry};
 use crate::avro::registry::RegistrySettings;
@@ -48,7 +48,7 @@ impl RequestClientConfig {
         let (properties, login) = kafka::read(root.section("kafka"));
         let topics = TopicsSection::read(root.section("topics"));
         let schema_registry = root.given("schema_registry").map(schema_registry::read);
-        let requests = commands::read(root.section("commands"), &topics);
+        let requests = requests::read(root.section("commands"), &topics);
         let log = log::read(root.section("log"));
         let tokens = login.map(|login| Arc::new(TokenDistributor::new(login)));
         let TopicsSection { names: topics, policy: topic_policy, .. } = topics;

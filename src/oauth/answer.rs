@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::error::IssueFault;
 use crate::model::time::UnixTime;
+use crate::text::bounded;
 
 /// How much of the endpoint's own words an error repeats, in characters.
 const WORDS_CHARS_MAX: usize = 300;
@@ -91,8 +92,7 @@ fn words(body: &Map<String, Json>, secrets: &[&str]) -> String {
     if words.is_empty() {
         return "no reason given".into();
     }
-    let shown = words.chars().map(|character| if character.is_control() { ' ' } else { character });
-    shown.take(WORDS_CHARS_MAX).collect()
+    bounded(&words, WORDS_CHARS_MAX).replace(char::is_control, " ")
 }
 
 #[cfg(test)]

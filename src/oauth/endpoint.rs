@@ -1,6 +1,6 @@
 //! A token endpoint over real HTTP.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -76,13 +76,10 @@ impl Endpoint {
         let request = self.client.post(self.credentials.endpoint.clone()).header(AUTHORIZATION, proof);
         let request = request.header(ACCEPT, "application/json").header(CONTENT_TYPE, FORM).body(self.form());
         let response = request.send().await.map_err(described)?;
-        let date = web::date(response.headers()).unwrap_or_else(SystemTime::now);
-        let retry_after = web::retry_after(response.headers(), date);
-        let answer = TokenResponse {
-            status: response.status().as_u16(),
-            body: body(response).await?,
-            date: clock::unix_millis(date).as_seconds(),
-        };
+        let date = web::date(response.headers()).map_or_else(clock::now, clock::unix_millis);
+        let retry_after = web::retry_after(response.headers());
+        let answer =
+            TokenResponse { status: response.status().as_u16(), body: body(response).await?, date: date.as_seconds() };
         Ok((answer, retry_after))
     }
 

@@ -20,7 +20,7 @@ use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, 
 use crate::model::request::record::{RequestAnswer, RequestRecord};
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
-use crate::text::with_causes;
+use crate::text::{bounded_in_bytes, with_causes};
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::material::ShareMaterialRequest;
 use crate::upstream::transport::Transport;
@@ -231,14 +231,10 @@ impl<T: Transport> Executor<T> {
 fn reply(DecodedRequest { request, .. }: &DecodedRequest, outcome: MaterialOutcome) -> RequestAnswer {
     RequestAnswer::Reply(MaterialResult {
         request_id: request.request_id.clone(),
-        app_id: bounded(&request.app_id),
-        promoter_openid: bounded(&request.promoter_openid),
+        app_id: bounded_in_bytes(&request.app_id, ID_BYTES_MAX).to_owned(),
+        promoter_openid: bounded_in_bytes(&request.promoter_openid, ID_BYTES_MAX).to_owned(),
         outcome,
     })
-}
-
-fn bounded(text: &str) -> String {
-    text[..text.floor_char_boundary(ID_BYTES_MAX)].to_owned()
 }
 
 #[cfg(test)]

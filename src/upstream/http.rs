@@ -1,6 +1,6 @@
 //! The transport over real HTTP.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -66,9 +66,8 @@ impl HttpTransport {
         // does not answer must leave it to the others.
         drop(buffer.room(self.room_at_once()).await);
         let mut response = prepared.send().await.map_err(described)?;
-        let date = web::date(response.headers());
-        let retry_after = web::retry_after(response.headers(), date.unwrap_or_else(SystemTime::now));
-        let date = date.map(|date| clock::unix_millis(date).as_seconds());
+        let retry_after = web::retry_after(response.headers());
+        let date = web::date(response.headers()).map(|date| clock::unix_millis(date).as_seconds());
         let status = response.status().as_u16();
         let (body, room) = self.body(&mut response, buffer).await?;
         let body = self.content(body, room, buffer).await?;
