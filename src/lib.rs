@@ -50,8 +50,8 @@
 //! | module | is |
 //! |---|---|
 //! | [`cli`] | commands, exit codes, signals |
-//! | [`config`] | the file, validated at once and as a whole |
-//! | [`app`] | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
+//! | `config` | the file, validated at once and as a whole |
+//! | `app` | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
 //! | [`supervisor`] | session after session of one pipeline: recovery is start-up |
 //! | [`session`] | one session of the polls, from an open log to its end; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
@@ -62,14 +62,14 @@
 //! | [`requests`] | requests for material: each answered exactly once |
 //! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
-//! | [`oauth`] | the tokens of brokers that want some; uses reqwest too |
+//! | `oauth` | the tokens of brokers that want some; uses reqwest too |
 //! | `clock` | the wall clock of this host, read in one place |
 //! | `text` | what is done in one way to texts of others |
 //! | `web` | what these and the schema registry read of an answer over HTTP in one way |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
 //! | [`telemetry`] | the log that people read |
 //! | [`simulator`] | the upstream as it really behaves, seeded: for the demo, for tests, for users' own consumers |
-//! | [`demo`] | simulator, mock cluster, connector and a judging consumer in one process |
+//! | `demo` | simulator, mock cluster, connector and a judging consumer in one process |
 //!
 //! # What always holds
 //!
@@ -91,9 +91,9 @@
 
 pub mod cli;
 
-pub mod config;
+mod config;
 
-pub mod app;
+mod app;
 
 mod clock;
 
@@ -117,7 +117,7 @@ pub mod commit;
 
 pub mod kafka;
 
-pub mod oauth;
+mod oauth;
 
 mod web;
 
@@ -129,4 +129,4 @@ pub mod telemetry;
 
 pub mod simulator;
 
-pub mod demo;
+mod demo;

@@ -75,6 +75,7 @@ pub async fn run<L: CommitLog>(
     stop: &CancellationToken,
     patience: RetrySettings,
 ) -> Result<(), GivenUp> {
+    // Beside the sessions, and no part of them: a summary has to come while one hangs in its opening, too.
     tokio::select! {
         ended = sessions(pipeline, make_log, stop, patience) => ended?,
         () = summaries(pipeline) => unreachable!("the summaries have no end"),
@@ -106,12 +107,15 @@ async fn sessions<L: CommitLog, P: Pipeline<L>>(
         log = back.unwrap_or_else(&mut make_log);
         // Before any pause: whoever else could go on waits for it.
         log.release().await;
+        // Before it is judged: a session that had recovered owes nothing to the failures before it.
         opening.lasted(begun.elapsed());
         match ended {
             Ended::Drained | Ended::Revoked if stop.is_cancelled() => return Ok(()),
             // Nothing has failed, so it is opened again at once, and waits there for something to own.
             Ended::Revoked => {}
+            // Nobody told it to: with a pause, or one that ends as soon as it begins would be opened without end.
             Ended::Drained => opening.failed("the session ended by itself".into(), stop).await?,
+            // Not opened once more to find out: whoever stops the process waits, and the next start looks anyway.
             Ended::Reopen(reason) if stop.is_cancelled() => return Err(GivenUp::UnknownOutcome(reason)),
             Ended::Reopen(reason) => opening.failed(reason, stop).await?,
             Ended::Stop(reason) => return Err(GivenUp::Failed(reason)),
@@ -129,6 +133,7 @@ async fn open<L: CommitLog, P: Pipeline<L>>(
 ) -> Result<Option<L::Opened>, GivenUp> {
     loop {
         let begun = Instant::now();
+        // A standby waits in here for hours, so a stop does not wait for it.
         let Some(opened) = stop.run_until_cancelled(log.open()).await else {
             // The opening was dropped where it stood, and may own something already.
             log.release().await;
@@ -143,6 +148,7 @@ async fn open<L: CommitLog, P: Pipeline<L>>(
             Err(OpenError::Stop(reason)) => return Err(GivenUp::Failed(reason)),
             Err(OpenError::Unfit(reason)) => return Err(GivenUp::Unfit(reason)),
             Err(OpenError::Again(reason)) => {
+                // Waiting for something to own is a part of it, and no failure, however long it took.
                 opening.lasted(begun.elapsed());
                 opening.failed(reason, stop).await?;
             }

@@ -7,13 +7,13 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, parse_duration};
 
-pub mod blocks;
+mod blocks;
 pub mod demo;
 pub mod material;
 pub mod run;
-pub mod signals;
+mod signals;
 pub mod simulate;
-pub mod stdout;
+mod stdout;
 
 /// Publishes WeChat promoter touches, orders and refunds to Kafka, each fact exactly once.
 #[derive(Debug, Parser)]
@@ -75,13 +75,13 @@ impl Failure {
 pub struct InvalidDuration;
 
 /// A stretch of time as an argument, written as in the configuration; never none at all.
-pub fn duration(text: &str) -> Result<Duration, InvalidDuration> {
+fn duration(text: &str) -> Result<Duration, InvalidDuration> {
     let duration = parse_duration(text).filter(|duration| !duration.is_zero());
     duration.ok_or(InvalidDuration)
 }
 
 /// The runtime of a command that runs until it is told to stop.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 

@@ -30,7 +30,7 @@ fn failure(error: anyhow::Error) -> Failure {
 }
 
 /// Reads the configuration at `path` with the environment of this process, and starts logging as it says.
-pub fn prepare(path: &Path) -> Result<Config, Failure> {
+fn prepare(path: &Path) -> Result<Config, Failure> {
     let config = Config::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
     Ok(config)

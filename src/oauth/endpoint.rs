@@ -10,10 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::form_urlencoded;
 
+use super::BrokerToken;
 use super::answer::TokenResponse;
-use super::error::IssueFault;
+use super::error::{IssueError, IssueFault};
 use super::login::ClientCredentials;
-use super::{BrokerToken, IssueError};
 use crate::clock;
 use crate::web::{self, BodyError};
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{BrokerToken, IssueError, Issuer};
+use super::error::IssueError;
+use super::{BrokerToken, Issuer};
 use crate::retry::{Attempts, JITTER, NextAttempt, RetrySettings};
 
 /// The part of its life after which a token is renewed: librdkafka's own choice. Brokers ask for a new proof after nine

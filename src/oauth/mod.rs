@@ -14,7 +14,7 @@
 
 mod answer;
 mod endpoint;
-mod error;
+pub mod error;
 mod keeper;
 mod login;
 #[cfg(test)]
@@ -29,11 +29,11 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub use endpoint::IssuerSetupError;
-pub use error::{IssueError, IssueFault};
 pub use keeper::keep;
 pub use login::{Login, LoginProblem, is_librdkafkas};
 
 use endpoint::Endpoint;
+use error::IssueError;
 use login::LoginMethod;
 use unsecured::Unsecured;
 

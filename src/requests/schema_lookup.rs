@@ -113,6 +113,7 @@ impl SchemaLookups {
                 }
                 Err(error) => {
                     self.failed(id, &error);
+                    // From the first refusal on, though it be away in between: what is only away is waited for without end.
                     if error.is_refusal() && refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_MAX {
                         self.given_up(id, &error);
                         return Err(SchemaLookupError::Untold(error));

@@ -2,12 +2,12 @@
 
 pub mod last_words;
 pub mod log;
-pub mod sums;
+pub(crate) mod sums;
 
 mod lines;
 
 #[cfg(test)]
-pub mod captured;
+pub(crate) mod captured;
 
 #[cfg(test)]
 mod messages;

@@ -28,7 +28,8 @@ use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::oauth::{self, BrokerToken, IssueError, IssuerSetupError, Login, LoginIssuer};
+use crate::oauth::error::IssueError;
+use crate::oauth::{self, BrokerToken, IssuerSetupError, Login, LoginIssuer};
 
 /// A client of librdkafka's.
 pub trait NativeClient: Send + Sync + 'static {
@@ -237,7 +238,7 @@ mod tests {
     use crate::kafka::client::settings::Settings;
     use crate::kafka::client::settings::tests::settings;
     use crate::kafka::client::supplied::{LoggedConsumer, Supplied};
-    use crate::oauth::IssueFault;
+    use crate::oauth::error::IssueFault;
 
     fn login(properties: &[(&str, &str)]) -> Login {
         let mechanism = ("sasl.mechanisms", "OAUTHBEARER");

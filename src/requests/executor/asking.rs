@@ -39,11 +39,13 @@ pub(super) async fn ask<T: Transport>(
         match app.after(result) {
             AfterCall::Final(outcome) => return Some((outcome, Some(permit))),
             AfterCall::Again(refusal) => {
+                // Counted from the first call that failed: while it waited for its turn nobody was asked.
                 let until = *unable_since.get_or_insert(began) + patience;
                 if Instant::now() + AGAIN_AFTER > until {
                     return Some((MaterialOutcome::Failed(refusal), Some(permit)));
                 }
                 *last = Some(refusal);
+                // There is no answer that it would be kept for, and others may call meanwhile.
                 drop(permit);
                 cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
             }

@@ -157,6 +157,7 @@ impl<T: Transport> AnsweringSession<T> {
         let same = parked.iter().filter(|key| is_again && Some(*key) == last.as_ref());
         let behind = parked.iter().filter(|key| Some(*key) > last.as_ref());
         let others = behind.chain(parked.iter().filter(|key| Some(*key) <= last.as_ref()));
+        // By turns, as some have nothing to do at the moment: what is asked first is whether there is a piece to read at all.
         for key in same.chain(others) {
             if let Some(job) = self.job_for(key.0, &key.1, has_room, now) {
                 self.rereads.in_a_row = if Some(key) == last.as_ref() { self.rereads.in_a_row + 1 } else { 0 };

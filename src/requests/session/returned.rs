@@ -69,6 +69,7 @@ impl<T: Transport> AnsweringSession<T> {
             let request = match self.request_of(key, &record, reading) {
                 Recognised::Request(request) => request,
                 Recognised::Nothing => continue,
+                // Passed over rather than waited for: those behind it are of an app that is well.
                 Recognised::Doubtful => {
                     let partition = self.partitions.get_mut(&job.partition);
                     let tracker = partition.and_then(|partition| partition.tracker(key));
@@ -80,6 +81,7 @@ impl<T: Transport> AnsweringSession<T> {
                 CatchUpStep::Skip => {}
                 CatchUpStep::Answer(answer) => self.answer_at_once(record, answer),
                 CatchUpStep::Begin => self.begin(record, request, key.clone()),
+                // The room is full. The next piece begins at this one, when the room is half empty again.
                 CatchUpStep::Stop => {
                     next = offset;
                     break;

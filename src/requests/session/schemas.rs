@@ -98,6 +98,7 @@ impl<T: Transport> AnsweringSession<T> {
             let schema_id = self.executor.schema_id(&record);
             let found = self.partitions.get(&partition).and_then(|partition| partition.bucket_of(offset, schema_id));
             if found != Some(bucket) {
+                // Another bucket's, or an app's: whoever keeps its place reads it again.
                 continue;
             }
             match reading {
@@ -109,6 +110,7 @@ impl<T: Transport> AnsweringSession<T> {
                         self.answer_at_once(record, RequestAnswer::DeadLetter(letter));
                         continue;
                     }
+                    // The bucket waits here. What was read behind it is dropped: kept, it would be without a bound.
                     self.rereads.schemas.ask(id, &self.executor);
                     let partition = self.partitions.get_mut(&partition);
                     partition.into_iter().for_each(|partition| partition.ask(bucket, id));
