@@ -15,11 +15,11 @@ use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;
-use promoter_connector::kafka::facts_log::limits::{OldestEvents, SizeLimits};
+use promoter_connector::kafka::facts_log::limits::SizeLimits;
 use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::model::age::AgeLimits;
 use promoter_connector::model::batch::Batch;
-use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
+use promoter_connector::model::feed::{Feed, PerEventTopic, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::state::State;
@@ -146,23 +146,16 @@ struct EncodingLog {
 
 impl EncodingLog {
     fn new() -> EncodingLog {
-        let topic = |name: &str| format!("promoter.{name}");
-        let topics = TopicNames {
-            touches: topic("touches"),
-            orders: topic("orders"),
-            dead_letters: topic("dead-letters"),
-            registry: topic("registry"),
-            state: topic("state"),
-        };
+        let topics = TopicNames::new(|topic| format!("promoter.{topic}"));
         let limit = SizeLimits::KAFKA_DEFAULT;
-        let limits = SizeLimits { touches: limit, orders: limit, dead_letters: limit, state: limit };
+        let limits = SizeLimits { events: PerEventTopic::new(|_| limit), dead_letters: limit, state: limit };
         let encoders = Arc::new(Encoders::new(Framings::SINGLE_OBJECT));
         let writer = FactWriter {
             topics,
             encoders,
             id_kinds: HashMap::new(),
             limits,
-            oldest: OldestEvents::default(),
+            oldest: PerEventTopic::default(),
             state_partitions: 12,
         };
         EncodingLog { writer: Arc::new(writer) }

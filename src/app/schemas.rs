@@ -39,8 +39,8 @@ impl Schemas {
         };
         let registry = Registry::new(settings)?;
         let framings = Framings {
-            touch: registered(&registry, &topics.touches, RecordKind::Touch).await?,
-            order: registered(&registry, &topics.orders, RecordKind::Order).await?,
+            touch: registered(&registry, &topics.events.touches, RecordKind::Touch).await?,
+            order: registered(&registry, &topics.events.orders, RecordKind::Order).await?,
             dead_letter: registered(&registry, &topics.dead_letters, RecordKind::DeadLetter).await?,
         };
         let material = match requests {

@@ -29,7 +29,7 @@ pub fn read(mut section: Section, topics: &TopicsSection) -> Option<RequestSetti
 /// A reply among the connector's own records would be read as something else.
 fn reply_topic(value: &TomlValue, topics: &TopicsSection) -> Result<String, Mistake> {
     let name = topic_name(value)?;
-    let own = topics.by_key().into_iter().find(|(_, own)| *own == name);
+    let own = topics.by_key().find(|(_, own)| **own == name);
     match own {
         Some((key, _)) if key != "material_results" => {
             Err(Mistake::new(format!("is the connector's own topic, topics.{key}"), "name a topic that takes replies"))

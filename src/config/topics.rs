@@ -9,6 +9,7 @@ use super::reader::quantity::duration;
 use super::reader::section::Section;
 use super::reader::value::{boolean, number, quoted};
 use crate::kafka::client::settings::{TopicDefaults, TopicNames, TopicPolicy};
+use crate::model::feed::{EventTopic, PerEventTopic};
 
 /// What the section says; the topics of requests count only where requests are taken.
 pub struct TopicsSection {
@@ -22,12 +23,11 @@ impl TopicsSection {
     pub fn read(mut section: Section) -> TopicsSection {
         let prefix = section.or("prefix", "promoter".to_owned(), prefix);
         let mut named = |key, rest| section.or(key, format!("{prefix}.{rest}"), topic_name);
-        let (touches, orders) = (named("touches", "touches"), named("orders", "orders"));
+        let events = PerEventTopic::new(|topic| named(topic.name(), topic.name()));
         let material_requests = named("material_requests", "material.requests");
         let material_results = named("material_results", "material.results");
         let names = TopicNames {
-            touches,
-            orders,
+            events,
             dead_letters: named("dead_letters", "dead-letters"),
             registry: named("registry", "registry"),
             state: named("state", "state"),
@@ -39,17 +39,16 @@ impl TopicsSection {
     }
 
     /// Every topic with the key of its name.
-    pub fn by_key(&self) -> [(&'static str, &str); 7] {
-        let TopicNames { touches, orders, dead_letters, registry, state } = &self.names;
-        [
-            ("touches", touches),
-            ("orders", orders),
+    pub fn by_key(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let TopicNames { events, dead_letters, registry, state } = &self.names;
+        let others = [
             ("material_requests", &self.material_requests),
             ("material_results", &self.material_results),
             ("dead_letters", dead_letters),
             ("registry", registry),
             ("state", state),
-        ]
+        ];
+        EventTopic::ALL.into_iter().map(|topic| (topic.name(), &events[topic])).chain(others)
     }
 
     fn report_shared_names(&self, section: &Section) {

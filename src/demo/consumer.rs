@@ -41,7 +41,8 @@ fn follow(
     finish: &CancellationToken,
 ) -> anyhow::Result<()> {
     let names = &settings.topics;
-    let topics = [&names.touches, &names.orders, &names.dead_letters, results];
+    let read = names.events.values().chain([&names.dead_letters]).map(String::as_str);
+    let topics: Vec<&str> = read.chain([results]).collect();
     let reader = TopicReader::open(settings, &topics)?;
     let step = || -> anyhow::Result<()> {
         if let Some(record) = reader.next(POLL)? {

@@ -149,8 +149,7 @@ fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<
     config.kafka.topic_policy = TopicPolicy::Trust;
     let requests = config.requests.as_ref().context("the demo takes requests")?.topics.clone();
     let names = &config.kafka.topics;
-    let polled = [&names.touches, &names.orders, &names.dead_letters, &names.registry, &names.state];
-    for topic in polled.into_iter().chain([&requests.requests, &requests.results]) {
+    for topic in names.all().chain([&requests.requests, &requests.results]) {
         mock_cluster.create_topic(topic, PARTITIONS)?;
     }
     Ok((config, requests))

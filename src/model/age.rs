@@ -1,6 +1,6 @@
 //! How old a fact may be for its topic to take it and to keep it.
 
-use super::feed::Feed;
+use super::feed::{Feed, PerEventTopic};
 use super::time::UnixTime;
 
 /// A bound on the age of the facts of one topic.
@@ -15,19 +15,13 @@ pub struct AgeLimit {
 
 /// The bounds of the topics of events; several may be set for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AgeLimits {
-    pub touches: Vec<AgeLimit>,
-    pub orders: Vec<AgeLimit>,
-}
+pub struct AgeLimits(pub PerEventTopic<Vec<AgeLimit>>);
 
 impl AgeLimits {
     /// The bound that facts of `feed` would pass, if it began at `begin` now.
     pub fn passed(&self, feed: Feed, begin: UnixTime, now: UnixTime) -> Option<&AgeLimit> {
-        let limits = match feed {
-            Feed::Touches => &self.touches,
-            Feed::Orders | Feed::Refunds => &self.orders,
-        };
-        limits.iter().filter(|limit| now.0.saturating_sub(begin.0) > limit.seconds).min_by_key(|limit| limit.seconds)
+        let passed = |limit: &&AgeLimit| now.0.saturating_sub(begin.0) > limit.seconds;
+        self.0[feed.topic()].iter().filter(passed).min_by_key(|limit| limit.seconds)
     }
 }
 
@@ -38,7 +32,7 @@ mod tests {
     #[test]
     fn a_feed_may_begin_no_earlier_than_its_topic_reaches_back() {
         let limit = |seconds| AgeLimit { seconds, set_by: String::new(), consequence: String::new() };
-        let limits = AgeLimits { touches: vec![limit(200), limit(100)], orders: Vec::new() };
+        let limits = AgeLimits(PerEventTopic { touches: vec![limit(200), limit(100)], orders: Vec::new() });
         let passed = |feed, begin| limits.passed(feed, UnixTime(begin), UnixTime(1000)).map(|limit| limit.seconds);
         assert_eq!(passed(Feed::Touches, 900), None);
         assert_eq!(passed(Feed::Touches, 899), Some(100));

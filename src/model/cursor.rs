@@ -1,6 +1,6 @@
 //! How far a feed is complete.
 
-use super::feed::Feed;
+use super::feed::{Feed, PulledBy};
 use super::time::{Day, UnixTime};
 
 /// Everything of the feed before `complete_before` is settled: it has been published, or it came later than the
@@ -29,9 +29,9 @@ impl Cursor {
     /// Whether the upstream's `date` is Beijing's day or UTC's is not documented, so orders begin with the earlier
     /// of the two days that hold `start`, which is UTC's.
     pub fn begin(feed: Feed, start: UnixTime) -> Cursor {
-        let complete_before = match feed {
-            Feed::Touches | Feed::Refunds => start,
-            Feed::Orders => Day::in_utc(start).beijing_start(),
+        let complete_before = match feed.pulled_by() {
+            PulledBy::Window | PulledBy::Promoter => start,
+            PulledBy::Day => Day::in_utc(start).beijing_start(),
         };
         Cursor { start, complete_before, polled: true, history_seen: false }
     }

@@ -1,10 +1,10 @@
 //! What is polled for a promoter.
 
 use std::fmt;
-use std::ops::{Index, IndexMut};
 use std::str::FromStr;
 
-use crate::model::time::UnixTime;
+use super::per::one_value_for_each;
+use super::time::UnixTime;
 
 /// One thing polled for one promoter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,9 +17,12 @@ pub enum Feed {
     Refunds,
 }
 
-impl Feed {
-    pub const ALL: [Feed; 3] = [Feed::Touches, Feed::Orders, Feed::Refunds];
+one_value_for_each! {
+    /// One value for each feed.
+    PerFeed of Feed { touches: Touches, orders: Orders, refunds: Refunds }
+}
 
+impl Feed {
     pub fn name(self) -> &'static str {
         match self {
             Feed::Touches => "touches",
@@ -39,56 +42,39 @@ impl Feed {
             Feed::Orders | Feed::Refunds => Interface::GetOrder,
         }
     }
+
+    /// Where the events of its facts go.
+    pub fn topic(self) -> EventTopic {
+        match self {
+            Feed::Touches => EventTopic::Touches,
+            Feed::Orders | Feed::Refunds => EventTopic::Orders,
+        }
+    }
+
+    /// Which stretch of a promoter's time one pull of it covers.
+    pub fn pulled_by(self) -> PulledBy {
+        match self {
+            Feed::Touches => PulledBy::Window,
+            Feed::Orders => PulledBy::Day,
+            Feed::Refunds => PulledBy::Promoter,
+        }
+    }
+}
+
+/// Which stretch of a promoter's time one pull covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PulledBy {
+    /// Seconds that the pull names.
+    Window,
+    /// A day by the calendar of the upstream, or all of them.
+    Day,
+    /// All of it, in each pull.
+    Promoter,
 }
 
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// One value for each feed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PerFeed<T> {
-    pub touches: T,
-    pub orders: T,
-    pub refunds: T,
-}
-
-impl<T> PerFeed<T> {
-    pub fn new(mut of: impl FnMut(Feed) -> T) -> PerFeed<T> {
-        PerFeed { touches: of(Feed::Touches), orders: of(Feed::Orders), refunds: of(Feed::Refunds) }
-    }
-
-    /// In the order of [`Feed::ALL`].
-    pub fn values(&self) -> impl Iterator<Item = &T> {
-        [&self.touches, &self.orders, &self.refunds].into_iter()
-    }
-
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        [&mut self.touches, &mut self.orders, &mut self.refunds].into_iter()
-    }
-}
-
-impl<T> Index<Feed> for PerFeed<T> {
-    type Output = T;
-
-    fn index(&self, feed: Feed) -> &T {
-        match feed {
-            Feed::Touches => &self.touches,
-            Feed::Orders => &self.orders,
-            Feed::Refunds => &self.refunds,
-        }
-    }
-}
-
-impl<T> IndexMut<Feed> for PerFeed<T> {
-    fn index_mut(&mut self, feed: Feed) -> &mut T {
-        match feed {
-            Feed::Touches => &mut self.touches,
-            Feed::Orders => &mut self.orders,
-            Feed::Refunds => &mut self.refunds,
-        }
     }
 }
 
@@ -102,8 +88,6 @@ pub enum Interface {
 }
 
 impl Interface {
-    pub const ALL: [Interface; 3] = [Interface::GetRelation, Interface::GetOrder, Interface::GetShareMaterial];
-
     pub fn name(self) -> &'static str {
         match self {
             Interface::GetRelation => "getrelation",
@@ -128,47 +112,34 @@ impl fmt::Display for Interface {
     }
 }
 
-/// One value for each interface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PerInterface<T> {
-    pub get_relation: T,
-    pub get_order: T,
-    pub get_share_material: T,
-}
-
-impl<T> PerInterface<T> {
-    pub fn new(mut of: impl FnMut(Interface) -> T) -> PerInterface<T> {
-        PerInterface {
-            get_relation: of(Interface::GetRelation),
-            get_order: of(Interface::GetOrder),
-            get_share_material: of(Interface::GetShareMaterial),
-        }
-    }
-
-    /// In the order of [`Interface::ALL`].
-    pub fn values(&self) -> impl Iterator<Item = &T> {
-        [&self.get_relation, &self.get_order, &self.get_share_material].into_iter()
+one_value_for_each! {
+    /// One value for each interface.
+    PerInterface of Interface {
+        get_relation: GetRelation,
+        get_order: GetOrder,
+        get_share_material: GetShareMaterial
     }
 }
 
-impl<T> Index<Interface> for PerInterface<T> {
-    type Output = T;
-
-    fn index(&self, interface: Interface) -> &T {
-        match interface {
-            Interface::GetRelation => &self.get_relation,
-            Interface::GetOrder => &self.get_order,
-            Interface::GetShareMaterial => &self.get_share_material,
-        }
-    }
+/// A topic of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventTopic {
+    Touches,
+    /// Payments and refunds.
+    Orders,
 }
 
-impl<T> IndexMut<Interface> for PerInterface<T> {
-    fn index_mut(&mut self, interface: Interface) -> &mut T {
-        match interface {
-            Interface::GetRelation => &mut self.get_relation,
-            Interface::GetOrder => &mut self.get_order,
-            Interface::GetShareMaterial => &mut self.get_share_material,
+one_value_for_each! {
+    /// One value for each topic of events.
+    PerEventTopic of EventTopic { touches: Touches, orders: Orders }
+}
+
+impl EventTopic {
+    /// Its key in the configuration, and what its usual name ends with.
+    pub fn name(self) -> &'static str {
+        match self {
+            EventTopic::Touches => "touches",
+            EventTopic::Orders => "orders",
         }
     }
 }
@@ -220,26 +191,11 @@ impl fmt::Display for StartFrom {
 mod tests {
     use super::*;
 
-    /// Without a field a new feed does not compile; without its place here this does not.
     #[test]
-    fn every_feed_has_its_field_and_its_place() {
-        let mut all = PerFeed::new(|feed| feed);
-        let PerFeed { touches, orders, refunds } = all;
-        assert_eq!([touches, orders, refunds], Feed::ALL);
-        assert!(all.values().eq(&Feed::ALL) && all.values_mut().map(|feed| *feed).eq(Feed::ALL));
+    fn every_feed_is_found_by_its_name() {
         for feed in Feed::ALL {
-            assert_eq!((all[feed], Feed::from_name(feed.name())), (feed, Some(feed)));
-            assert!(Interface::ALL.contains(&feed.interface()), "{feed}");
+            assert_eq!(Feed::from_name(feed.name()), Some(feed));
         }
-    }
-
-    #[test]
-    fn every_interface_has_its_field_and_its_place() {
-        let all = PerInterface::new(|interface| interface);
-        let PerInterface { get_relation, get_order, get_share_material } = all;
-        assert_eq!([get_relation, get_order, get_share_material], Interface::ALL);
-        assert!(all.values().eq(&Interface::ALL));
-        assert!(Interface::ALL.into_iter().all(|interface| all[interface] == interface));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use super::batch::Batch;
 use super::cursor::Cursor;
 use super::fact::FactId;
-use super::feed::Feed;
+use super::feed::{Feed, PulledBy};
 use super::promoter::Promoter;
 use super::state_record::{Remembered, StateKey, StateRecord, StateValue};
 use super::time::UnixTime;
@@ -102,9 +102,9 @@ impl FeedState {
     pub fn dedup(&self, feed: Feed, fact: Remembered) -> Dedup {
         let Some(&known) = self.seen.get(&fact.id) else { return Dedup::New };
         let since_horizon = |time: u32| i64::from(time) - self.cursor.complete_before.0;
-        let outlived = match feed {
-            Feed::Orders => fact.time > known,
-            Feed::Touches | Feed::Refunds => {
+        let outlived = match feed.pulled_by() {
+            PulledBy::Day => fact.time > known,
+            PulledBy::Window | PulledBy::Promoter => {
                 let is_passed = i64::from(known) < self.heads_for.0;
                 fact.time > known && (is_passed || since_horizon(known) * 2 < since_horizon(fact.time))
             }

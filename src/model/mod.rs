@@ -3,6 +3,8 @@
 //! Nothing in this directory does I/O, reads a clock, or is async. Time is an argument. The modules stand in
 //! the order in which the data flows through them.
 
+pub(crate) mod per;
+
 pub mod time;
 
 pub mod promoter;

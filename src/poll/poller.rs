@@ -116,7 +116,10 @@ mod tests {
     use super::*;
     use crate::model::cursor::Cursor;
     use crate::model::feed::Feed;
+    use crate::model::pacing::{Pacing, PollSettings};
+    use crate::model::page_facts::PageFacts;
     use crate::model::pull::PullJob;
+    use crate::model::row::{Payment, ReadRow, Row, Touch};
     use crate::model::time::{UnixMillis, UnixTime};
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
@@ -150,5 +153,43 @@ mod tests {
         let pull = pull.held().unwrap();
         assert_eq!(refused.failed(&pull).remedy, PollRemedy::Time);
         assert_eq!(refused.failed(&after_a_page(pull, "y")).remedy, PollRemedy::AskLess);
+    }
+
+    /// Some row of a pull of it.
+    fn row(feed: Feed) -> ReadRow {
+        let order = |status_code| {
+            let payment = Payment {
+                mch_id: "m".into(),
+                trade_no: "t".into(),
+                out_trade_no: None,
+                create_time: None,
+                status_code,
+                paid_amount: 1,
+                paid_time: NOW,
+                refunded_time: None,
+            };
+            Row::Order(Touch::default(), payment)
+        };
+        let content = match feed {
+            Feed::Touches => Row::Touch(NOW, Touch::default()),
+            Feed::Orders => order(1),
+            Feed::Refunds => order(2),
+        };
+        ReadRow { raw: Box::default(), content: Ok(content) }
+    }
+
+    /// Otherwise its pulls would move, and its facts would be compared with, what is known of another feed.
+    #[test]
+    fn every_feed_is_asked_for_and_remembered_as_itself() {
+        let every = std::time::Duration::from_secs(60);
+        let settings = PollSettings { every, idle_every: every, lateness: 600 };
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        for feed in Feed::ALL {
+            let scope = Pacing::new(Cursor::begin(feed, NOW.minus(600)), settings).scope(feed, settings, NOW);
+            let request = rows_request(&promoter, PageRequest { scope, start_id: None });
+            let page = PageFacts::read(&promoter, scope, NOW, UnixMillis(0), vec![row(feed)]);
+            assert_eq!([scope.feed(), request.feed(), page.feed], [feed; 3]);
+            assert!(page.facts.iter().any(|observed| observed.fact.memory == feed), "{feed}: {:?}", page.facts);
+        }
     }
 }

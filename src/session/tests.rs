@@ -12,6 +12,7 @@ use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use crate::model::batch::Batch;
 use crate::model::cursor::Cursor;
+use crate::model::feed::PerEventTopic;
 use crate::model::state::QueuedWrite;
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
@@ -250,9 +251,9 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
     let limit =
         AgeLimit { seconds: 86_400, set_by: "topic t keeps no records longer".into(), consequence: "gone".into() };
-    let limits = AgeLimits { touches: vec![limit], orders: Vec::new() };
+    let limits = vec![limit];
     let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
-    let limits = AgeLimits { orders: limits.touches.clone(), ..limits };
+    let limits = AgeLimits(PerEventTopic::new(|_| limits.clone()));
     let told_of = |promoter: PolledPromoter| {
         let lease = Lease::new(|_| true, CancellationToken::new());
         session(&upstream, promoter).too_early(&State::default(), &lease, &limits)

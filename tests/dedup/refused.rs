@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::kafka::client::settings::TopicNames;
-use promoter_connector::kafka::facts_log::limits::{OldestEvents, SizeLimits};
+use promoter_connector::kafka::facts_log::limits::SizeLimits;
 use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::kafka::transaction::limits::OldestAccepted;
 use promoter_connector::model::batch::{Batch, Event};
 use promoter_connector::model::fact::Fact;
+use promoter_connector::model::feed::PerEventTopic;
 use promoter_connector::model::refusal::EventRefusal;
 use proptest::prelude::*;
 
@@ -20,17 +21,11 @@ const LIMIT: usize = 2000;
 
 fn writer(limit: usize, oldest: OldestAccepted) -> FactWriter {
     FactWriter {
-        topics: TopicNames {
-            touches: "touches".into(),
-            orders: "orders".into(),
-            dead_letters: "dead".into(),
-            registry: "registry".into(),
-            state: "state".into(),
-        },
+        topics: TopicNames::new(str::to_owned),
         encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
         id_kinds: HashMap::new(),
-        limits: SizeLimits { touches: limit, orders: limit, dead_letters: 1_000_000, state: 1_000_000 },
-        oldest: OldestEvents { touches: oldest, orders: oldest },
+        limits: SizeLimits { events: PerEventTopic::new(|_| limit), dead_letters: 1_000_000, state: 1_000_000 },
+        oldest: PerEventTopic::new(|_| oldest),
         state_partitions: 1,
     }
 }
@@ -68,7 +63,7 @@ impl Lives {
     fn take_write(&mut self, write: QueuedWrite) -> RowCounts {
         let mut batch = Batch::default();
         let counts = self.state.take(write, &mut batch);
-        self.letters += written(&self.writer, &batch, "dead");
+        self.letters += written(&self.writer, &batch, "dead-letters");
         self.events += written(&self.writer, &batch, "orders") + written(&self.writer, &batch, "touches");
         self.topic.extend(batch.state);
         counts
@@ -147,7 +142,7 @@ fn what_has_grown_too_old_since_it_was_planned_is_a_dead_letter_all_the_same() {
     let mut state = begun(NOON.minus(3600));
     let (_, batch) = take(&mut state, window(NOON), NOON, vec![touch_row(NOON.minus(60))], None);
     let old = OldestAccepted { age: Some(Duration::from_secs(30)), learned: None };
-    let counts = ["touches", "dead"].map(|topic| written(&writer(LIMIT, old), &batch, topic));
+    let counts = ["touches", "dead-letters"].map(|topic| written(&writer(LIMIT, old), &batch, topic));
     assert_eq!((batch.events.len(), counts), (1, [0, 1]));
 }
 
@@ -172,6 +167,6 @@ proptest! {
         let writer = writer(limit, OldestAccepted::default());
         let refused = writer.refusal(&event, || NOON.as_millis()).is_some();
         let batch = Batch { events: vec![event], ..Batch::default() };
-        prop_assert_eq!(written(&writer, &batch, "dead"), usize::from(refused));
+        prop_assert_eq!(written(&writer, &batch, "dead-letters"), usize::from(refused));
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPolicy};
-use promoter_connector::kafka::facts_log::limits::{OldestEvents, SizeLimits};
+use promoter_connector::kafka::facts_log::limits::SizeLimits;
 use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::kafka::group::member::GroupMember;
 use promoter_connector::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
-use promoter_connector::model::feed::Feed;
+use promoter_connector::model::feed::{Feed, PerEventTopic};
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::state_record::{StateKey, StateRecord, StateValue};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
@@ -64,15 +64,8 @@ impl Bench {
 
     /// On a cluster whose first broker leads all that the connector needs.
     pub fn on(cluster: MockCluster<'static, DefaultProducerContext>, properties: &[(&str, &str)]) -> Bench {
-        let name = |topic: &str| format!("promoter.{topic}");
-        let topics = TopicNames {
-            touches: name("touches"),
-            orders: name("orders"),
-            dead_letters: name("dead-letters"),
-            registry: name("registry"),
-            state: name("state"),
-        };
-        for topic in [&topics.touches, &topics.orders, &topics.dead_letters, &topics.registry, &topics.state] {
+        let topics = TopicNames::new(|topic| format!("promoter.{topic}"));
+        for topic in topics.all() {
             cluster.create_topic(topic, 1, 1).unwrap();
             cluster.partition_leader(topic, 0, Some(1)).unwrap();
         }
@@ -97,8 +90,8 @@ impl Bench {
             topics,
             encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
             id_kinds: HashMap::new(),
-            limits: SizeLimits { touches: size, orders: size, dead_letters: size, state: size },
-            oldest: OldestEvents::default(),
+            limits: SizeLimits { events: PerEventTopic::new(|_| size), dead_letters: size, state: size },
+            oldest: PerEventTopic::default(),
             state_partitions: 1,
         };
         Bench { cluster, settings, offsets, writer, _member: member }

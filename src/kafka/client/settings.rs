@@ -5,15 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tokens::TokenDistributor;
+use crate::model::feed::PerEventTopic;
 
 /// The topics, by what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicNames {
-    pub touches: String,
-    pub orders: String,
+    pub events: PerEventTopic<String>,
     pub dead_letters: String,
     pub registry: String,
     pub state: String,
+}
+
+impl TopicNames {
+    /// What `name` makes of the usual end of each name.
+    pub fn new(name: impl Fn(&str) -> String) -> TopicNames {
+        TopicNames {
+            events: PerEventTopic::new(|topic| name(topic.name())),
+            dead_letters: name("dead-letters"),
+            registry: name("registry"),
+            state: name("state"),
+        }
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        self.events.values().chain([&self.dead_letters, &self.registry, &self.state])
+    }
 }
 
 /// The topics of the requests.
@@ -111,19 +127,12 @@ pub(in crate::kafka) mod tests {
     /// Settings with `properties`, for topics that are checked and not made.
     pub fn settings(properties: &[(&str, &str)]) -> Settings {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-        let name = |topic: &str| format!("promoter.{topic}");
         Settings {
             properties: properties.iter().map(owned).collect(),
             tokens: None,
             name: "connector".into(),
             instance_id: "one".into(),
-            topics: TopicNames {
-                touches: name("touches"),
-                orders: name("orders"),
-                dead_letters: name("dead-letters"),
-                registry: name("registry"),
-                state: name("state"),
-            },
+            topics: TopicNames::new(|topic| format!("promoter.{topic}")),
             topic_policy: TopicPolicy::Check,
         }
     }

@@ -2,13 +2,12 @@
 
 use crate::kafka::client::settings::TopicNames;
 use crate::kafka::client::topic_settings::RECORD_BYTES_DEFAULT;
-use crate::kafka::transaction::limits::OldestAccepted;
+use crate::model::feed::PerEventTopic;
 
 /// The largest record that each topic takes (`max.message.bytes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeLimits {
-    pub touches: usize,
-    pub orders: usize,
+    pub events: PerEventTopic<usize>,
     pub dead_letters: usize,
     pub state: usize,
 }
@@ -18,23 +17,14 @@ impl SizeLimits {
     pub const KAFKA_DEFAULT: usize = RECORD_BYTES_DEFAULT;
 
     pub fn smallest(&self) -> usize {
-        self.touches.min(self.orders).min(self.dead_letters).min(self.state)
+        let all = self.events.values().chain([&self.dead_letters, &self.state]);
+        all.copied().min().unwrap_or(Self::KAFKA_DEFAULT)
     }
 
     /// Each with the name of its topic.
-    pub fn by_topic<'a>(&'a mut self, names: &'a TopicNames) -> [(&'a str, &'a mut usize); 4] {
-        [
-            (&names.touches, &mut self.touches),
-            (&names.orders, &mut self.orders),
-            (&names.dead_letters, &mut self.dead_letters),
-            (&names.state, &mut self.state),
-        ]
+    pub fn by_topic<'a>(&'a mut self, names: &'a TopicNames) -> impl Iterator<Item = (&'a str, &'a mut usize)> {
+        let names = names.events.values().chain([&names.dead_letters, &names.state]);
+        let limits = self.events.values_mut().chain([&mut self.dead_letters, &mut self.state]);
+        names.map(String::as_str).zip(limits)
     }
-}
-
-/// Of the topics of events, whose records carry the times of facts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OldestEvents {
-    pub touches: OldestAccepted,
-    pub orders: OldestAccepted,
 }

@@ -71,7 +71,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::limits::OldestEvents;
 use self::state_reader::StateReader;
 use self::topics::FactTopics;
 use self::writer::FactWriter;
@@ -86,6 +85,7 @@ use crate::kafka::transaction::partition_session::{PartitionSession, StartError}
 use crate::kafka::transaction::record::{Record, RecordClock};
 use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
 use crate::model::batch::Batch;
+use crate::model::feed::PerEventTopic;
 use crate::model::fence::{self, Fence};
 use crate::model::promoter::IdKind;
 use crate::model::refusal::EventRefusal;
@@ -178,7 +178,7 @@ impl FactsLogOpener {
         assignment: Arc<Assignment>,
     ) -> Result<(FactsSession, Opened), StartError> {
         let names = &self.settings.topics;
-        let FactTopics { partitions, mut limits, touches, orders } = topics;
+        let FactTopics { partitions, mut limits, ages } = topics;
         for (topic, limit) in limits.by_topic(names) {
             *limit = learned.limit(topic, *limit);
         }
@@ -197,10 +197,9 @@ impl FactsLogOpener {
             encoders: self.encoders.clone(),
             id_kinds: self.id_kinds.clone(),
             limits,
-            oldest: OldestEvents {
-                touches: learned.oldest(&names.touches, touches.taken.map(|taken| taken.age)),
-                orders: learned.oldest(&names.orders, orders.taken.map(|taken| taken.age)),
-            },
+            oldest: PerEventTopic::new(|topic| {
+                learned.oldest(&names.events[topic], ages[topic].taken.map(|taken| taken.age))
+            }),
             state_partitions: partitions,
         });
         let clock = self.clock.clone();

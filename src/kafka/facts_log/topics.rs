@@ -6,6 +6,7 @@ use crate::kafka::client::topic_settings::{RECORD_BYTES_DEFAULT, TopicAges, Topi
 use crate::kafka::client::topics::{self, FoundTopics};
 use crate::kafka::facts_log::limits::SizeLimits;
 use crate::model::age::AgeLimits;
+use crate::model::feed::PerEventTopic;
 
 /// What the topics are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +14,7 @@ pub struct FactTopics {
     /// Partitions of the registry topic, and of the state topic.
     pub partitions: i32,
     pub limits: SizeLimits,
-    /// Of the topics of events.
-    pub touches: TopicAges,
-    pub orders: TopicAges,
+    pub ages: PerEventTopic<TopicAges>,
 }
 
 /// Makes the topics what they have to be, or says everything that is wrong with them.
@@ -37,29 +36,24 @@ pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
     let FoundTopics { takes, ages, .. } = found;
     let limit = |topic: &String| takes.get(topic).map_or(RECORD_BYTES_DEFAULT, |takes| takes.bytes);
     let limits = SizeLimits {
-        touches: limit(&names.touches),
-        orders: limit(&names.orders),
+        events: PerEventTopic::new(|topic| limit(&names.events[topic])),
         dead_letters: limit(&names.dead_letters),
         state: limit(&names.state),
     };
-    let ages = |topic: &String| ages.get(topic).copied().unwrap_or_default();
-    let (touches, orders) = (ages(&names.touches), ages(&names.orders));
-    Ok(FactTopics { partitions: registry.unwrap_or(1), limits, touches, orders })
+    let ages = PerEventTopic::new(|topic| ages.get(&names.events[topic]).copied().unwrap_or_default());
+    Ok(FactTopics { partitions: registry.unwrap_or(1), limits, ages })
 }
 
 impl FactTopics {
     /// How old a fact may be, for whoever decides where a feed begins.
     pub fn age_limits(&self, names: &TopicNames) -> AgeLimits {
-        AgeLimits { touches: self.touches.limits(&names.touches), orders: self.orders.limits(&names.orders) }
+        AgeLimits(PerEventTopic::new(|topic| self.ages[topic].limits(&names.events[topic])))
     }
 }
 
-fn kinds(names: &TopicNames) -> [(&str, TopicKind); 5] {
-    [
-        (&names.registry, TopicKind::Table),
-        (&names.state, TopicKind::Table),
-        (&names.touches, TopicKind::Events),
-        (&names.orders, TopicKind::Events),
-        (&names.dead_letters, TopicKind::DeadLetters),
-    ]
+fn kinds(names: &TopicNames) -> Vec<(&str, TopicKind)> {
+    let tables = [(&names.registry, TopicKind::Table), (&names.state, TopicKind::Table)];
+    let events = names.events.values().map(|name| (name, TopicKind::Events));
+    let all = tables.into_iter().chain(events).chain([(&names.dead_letters, TopicKind::DeadLetters)]);
+    all.map(|(name, kind)| (name.as_str(), kind)).collect()
 }

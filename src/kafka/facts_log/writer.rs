@@ -11,7 +11,7 @@ use crate::avro::encode::Encoders;
 use crate::model::batch::{Batch, Event};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::{FactContent, FactId, dead_row_id};
-use crate::model::feed::Feed;
+use crate::model::feed::PerEventTopic;
 use crate::model::promoter::IdKind;
 use crate::model::row::{Payment, Touch};
 use crate::model::state_record::StateRecord;
@@ -19,7 +19,7 @@ use crate::model::time::UnixMillis;
 
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::TopicNames;
-use crate::kafka::facts_log::limits::{OldestEvents, SizeLimits};
+use crate::kafka::facts_log::limits::SizeLimits;
 use crate::kafka::transaction::dead_letters::DeadLetterTopic;
 use crate::kafka::transaction::limits::OldestAccepted;
 use crate::kafka::transaction::record::{RECORD_OVERHEAD, Record};
@@ -34,7 +34,7 @@ pub struct FactWriter {
     /// By app id. An app that is not listed speaks in openids.
     pub id_kinds: HashMap<String, IdKind>,
     pub limits: SizeLimits,
-    pub oldest: OldestEvents,
+    pub oldest: PerEventTopic<OldestAccepted>,
     pub state_partitions: i32,
 }
 
@@ -94,11 +94,8 @@ impl FactWriter {
     }
 
     fn destination(&self, event: &Event) -> Destination<'_> {
-        let (topic, limit, oldest) = match event.fact.memory {
-            Feed::Touches => (&self.topics.touches, self.limits.touches, self.oldest.touches),
-            Feed::Orders | Feed::Refunds => (&self.topics.orders, self.limits.orders, self.oldest.orders),
-        };
-        Destination { topic, limit, oldest }
+        let topic = event.fact.memory.topic();
+        Destination { topic: &self.topics.events[topic], limit: self.limits.events[topic], oldest: self.oldest[topic] }
     }
 
     fn encode(&self, event: &Event, to: Destination<'_>, buffer: &mut Vec<u8>) -> Result<(), Unpublishable> {
