@@ -108,6 +108,7 @@ impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
 
     async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
         let Opened { state, lease, age_limits } = opened;
+        // Before anything is written: a first cursor stays, whatever start_from says later.
         if let Some(reason) = self.too_early(&state, &lease, &age_limits) {
             return (Some(log), Ended::Stop(reason.into()));
         }
@@ -225,7 +226,9 @@ fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {
 async fn run_beside<R>(work: impl Future<Output = R>, beside: impl Future<Output = ()>) -> R {
     tokio::pin!(work, beside);
     tokio::select! {
+        // The log failed, or what was owned is to be given back: the polls are dropped where they stand.
         result = &mut work => return result,
+        // The polls were told to stop, and have handed on what they had: it becomes durable before the end.
         () = &mut beside => {}
     }
     work.await

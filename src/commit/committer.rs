@@ -79,6 +79,7 @@ impl<L: StateLog> Committer<L> {
         let mut pace = BatchPace::new(bounds);
         let mut open = true;
         loop {
+            // They shrink while the log is slow. What has grown beyond them meanwhile goes as it is.
             let bounds = pace.bounds();
             if log.is_idle() && growing.is_empty() {
                 if !open {
@@ -143,6 +144,7 @@ impl Growing {
             tracing::debug!(%promoter, %feed, published, dead_lettered, duplicates, behind_cursor, before_start, "page taken");
         }
         self.waiting.extend(durable);
+        // A write that led to nothing new has nothing to wait for.
         if !self.is_empty() {
             self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
         }
@@ -234,6 +236,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
                 parts.extend([second, first]);
             }
             Err(error) => {
+                // The parts behind it are not tried: what they hold was planned on top of this one.
                 outcome.result = Err(error);
                 return (log, outcome);
             }

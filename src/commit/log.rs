@@ -23,10 +23,16 @@ pub trait CommitLog: Send + 'static {
 
     /// Waits until this instance owns something, shuts out whoever wrote before, and reads what was written. Everything
     /// committed before it returns is handed over, and nothing can be committed by an earlier owner any more.
+    ///
+    /// # Errors
+    /// [`OpenError`], by which the supervisor opens again after a while, or the process stops.
     fn open(&mut self) -> impl Future<Output = Result<Self::Opened, OpenError>> + Send;
 
     /// Makes the batch durable, all or nothing. Only between [`open`](Self::open) and an error other than
     /// [`CommitError::NothingWritten`] or [`CommitError::TooSlow`].
+    ///
+    /// # Errors
+    /// [`CommitError`], by whether it is certain that nothing was written.
     fn commit(&mut self, batch: Arc<Self::Batch>) -> impl Future<Output = Result<(), CommitError>> + Send;
 
     /// Gives back what was owned. Nothing is written after it until the next [`open`](Self::open).

@@ -18,6 +18,7 @@ const PERMIT_BYTES: usize = 1024;
 #[error("the write queue is closed")]
 pub struct Closed;
 
+/// Where polls put what they bring. The committer drains once the last of its clones is dropped.
 #[derive(Clone)]
 pub struct WriteSender {
     writes: mpsc::UnboundedSender<Received>,
@@ -25,6 +26,7 @@ pub struct WriteSender {
     permits_max: usize,
 }
 
+/// The committer's end. Once it is dropped every send fails.
 pub struct WriteReceiver {
     writes: mpsc::UnboundedReceiver<Received>,
     room: Arc<Semaphore>,
@@ -61,11 +63,18 @@ pub fn write_queue(bytes_max: usize) -> (WriteSender, WriteReceiver) {
 }
 
 impl WriteSender {
+    /// Sends a write, and waits for room before. Whether the log ever holds what comes of it is not told.
+    ///
+    /// # Errors
+    /// [`Closed`] once the session is over.
     pub async fn send(&self, write: QueuedWrite) -> Result<(), Closed> {
         self.put(write, None).await
     }
 
     /// Sends a write and waits until the log holds what came of it, and of all that were sent before.
+    ///
+    /// # Errors
+    /// [`Closed`] once the session is over: whether the log holds it is not known then.
     pub async fn send_durably(&self, write: QueuedWrite) -> Result<(), Closed> {
         let (tell, told) = oneshot::channel();
         self.put(write, Some(tell)).await?;

@@ -15,6 +15,8 @@ pub struct Event {
     pub observed_at: UnixMillis,
 }
 
+/// What one transaction writes. The committer bounds it, by records and by bytes.
+///
 /// The offsets that a Kafka transaction also carries are not listed here: they say which generation of the group
 /// writes, not what it writes, so the log adds them itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -52,10 +52,12 @@ pub struct DeadLetter {
     pub reason: &'static str,
     /// For people: what is wrong. Never a secret.
     pub detail: String,
+    /// Of a row: whom it was asked for.
     pub promoter: Option<Promoter>,
     pub origin: Option<Origin>,
     /// At most [`RAW_BYTES_MAX`] bytes.
     pub raw: Box<[u8]>,
+    /// When it was read, by this host's clock.
     pub observed_at: UnixMillis,
 }
 

@@ -102,6 +102,10 @@ impl Fence {
         serde_json::to_vec(self).expect("a map with text keys, numbers and texts are always JSON")
     }
 
+    /// Reads the value that stands under a fence's key.
+    ///
+    /// # Errors
+    /// [`Damaged`] where it is no fence of any version.
     pub fn decode(value: &[u8]) -> Result<FoundFence, Damaged> {
         let FormatOnly { format } = serde_json::from_slice(value).map_err(|_| Damaged)?;
         if format > FORMAT {
@@ -111,6 +115,9 @@ impl Fence {
     }
 
     /// Whether this fence may follow on `earlier`, which stands in a partition of the same topic.
+    ///
+    /// # Errors
+    /// The [`Conflict`] for which it may not.
     pub fn check(&self, earlier: &FoundFence) -> Result<(), Conflict> {
         let earlier = match earlier {
             FoundFence::Newer(format) => return Err(Conflict::Format(*format)),

@@ -20,9 +20,11 @@ mod windows;
 /// How often one feed is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PollSettings {
+    /// From one turn to the next while something happens.
     pub every: Duration,
+    /// The longest that this stretches to while nothing does; of orders also the pace of open days before today.
     pub idle_every: Duration,
-    /// In seconds.
+    /// How long after it happened a fact may come to be shown, in seconds; an order after the end of its day.
     pub lateness: i64,
 }
 

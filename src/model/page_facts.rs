@@ -57,6 +57,7 @@ pub struct PageFacts {
     pub feed: Feed,
     pub facts: Vec<ObservedFact>,
     pub dead_rows: Vec<DeadRow>,
+    /// When its answer was read, by this host's clock.
     pub observed_at: UnixMillis,
     /// Where the cursor stands once its pull has been read to its end; at the beginning of time where it does not move.
     pub heads_for: UnixTime,

@@ -37,6 +37,8 @@ fn check_id(text: &str) -> Result<(), InvalidId> {
 }
 
 impl AppId {
+    /// # Errors
+    /// [`InvalidId`] where the text can't be an id.
     pub fn new(text: &str) -> Result<AppId, InvalidId> {
         check_id(text)?;
         Ok(AppId(text.into()))
@@ -78,12 +80,17 @@ pub struct Promoter {
 }
 
 impl Promoter {
+    /// # Errors
+    /// [`InvalidId`] where `promoter_id` can't be one.
     pub fn new(app: &AppId, promoter_id: &str) -> Result<Promoter, InvalidId> {
         check_id(promoter_id)?;
         Ok(Promoter { key: format!("{app}/{promoter_id}").into() })
     }
 
     /// Reads a Kafka key back.
+    ///
+    /// # Errors
+    /// [`InvalidId`] where it is not two ids with a slash between them.
     pub fn from_key(key: &str) -> Result<Promoter, InvalidId> {
         let (app, promoter_id) = key.split_once('/').ok_or(InvalidId::Empty)?;
         check_id(app)?;

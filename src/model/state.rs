@@ -62,8 +62,11 @@ impl QueuedWrite {
     }
 }
 
-/// The cursors and memories of all promoters that this instance owns. About 48 bytes for each fact that is remembered; it is
-/// bounded by what happens within the latenesses, for a cursor that moves lets go of what stands behind it.
+/// The cursors and memories of all promoters that this instance owns. The committer alone has it, so there is no lock around it:
+/// [`take`](State::take) decides of each page what is published, and [`restore`](State::restore) reads it back at a start.
+///
+/// About 48 bytes for each fact that is remembered. That is bounded by what happens within the latenesses, for a cursor that
+/// moves lets go of what stands behind it.
 #[derive(Debug, Default)]
 pub struct State {
     promoters: HashMap<Promoter, PerFeed<Option<FeedState>>, RandomState>,

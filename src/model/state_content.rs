@@ -175,6 +175,9 @@ impl StateContent {
     }
 
     /// Whether an owner that leaves the fence `own` may use what was read.
+    ///
+    /// # Errors
+    /// [`Unusable`]: a fence that contradicts it, a damaged record, or more strays than a topic of the state has.
     pub fn check(&self, own: &Fence) -> Result<(), Unusable> {
         for (place, earlier) in self.fences.values() {
             own.check(earlier).map_err(|conflict| Unusable::Conflict { place: *place, conflict })?;

@@ -21,6 +21,7 @@ const REMEMBERED_BYTES: usize = 20;
 /// Far more chunks than a feed can fill: a key with a higher number is a stray, and no next chunk has to be numbered behind it.
 const CHUNK_NUMBER_MAX: u64 = 1 << 53;
 
+/// What a record of the topic tells of: as in the table above.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StateKey {
     Cursor(Promoter, Feed),
@@ -28,6 +29,7 @@ pub enum StateKey {
     Seen(Promoter, Feed, u64),
 }
 
+/// What a record says; of which kind, its key tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateValue {
     Cursor(Cursor),
@@ -59,6 +61,7 @@ pub struct StateRecord {
     pub value: Option<StateValue>,
 }
 
+/// Why a record of the topic can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableState {
     #[error("the key is not one of a state record")]
@@ -83,6 +86,10 @@ impl StateKey {
         }
     }
 
+    /// Reads a key of the topic.
+    ///
+    /// # Errors
+    /// [`UnreadableState::Key`] for every other key, and for one of these in another spelling.
     pub fn decode(bytes: &[u8]) -> Result<StateKey, UnreadableState> {
         let text = std::str::from_utf8(bytes).map_err(|_| UnreadableState::Key)?;
         let parts: Vec<&str> = text.split('/').collect();
@@ -127,6 +134,9 @@ impl StateValue {
     }
 
     /// Reads the value that stands under `key`.
+    ///
+    /// # Errors
+    /// [`UnreadableState::Version`] for what a newer version wrote, [`UnreadableState::Value`] for what is damaged.
     pub fn decode(key: &StateKey, bytes: &[u8]) -> Result<StateValue, UnreadableState> {
         let (&version, rest) = bytes.split_first().ok_or(UnreadableState::Value)?;
         if version != VERSION {

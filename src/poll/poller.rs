@@ -50,6 +50,7 @@ pub async fn poll<T: Transport>(
     queue: &WriteSender,
     cancel: &CancellationToken,
 ) -> Result<Polled, PollError> {
+    // Of before the call: what the upstream comes to show after that need not be in its answer.
     let begun = client.local_now().as_seconds();
     loop {
         let request = rows_request(pull.promoter(), pull.next_request());
@@ -62,6 +63,7 @@ pub async fn poll<T: Transport>(
         }
         // The page's rows are the queue's now, which counts them itself.
         drop(guard);
+        // One that may not read on yet leaves its place to others, and is taken up behind this page.
         match (step?, reach) {
             (PullStep::End(pulled), _) => return Ok(Polled::End(pulled)),
             (PullStep::GoOn, Reach::OnePage) => return Ok(Polled::GoesOn),

@@ -114,11 +114,13 @@ impl<T: Transport> Scheduler<T> {
         let client = self.client.clone();
         let mut breakers = client.breakers().changes();
         let mut report = tokio::time::interval(REPORT_EVERY);
+        // Late figures are told once, and not once for each time that was missed.
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Whatever woke it up may have made room or let a breaker pass, so each round begins what can begin.
             let next_begin = self.begin_due_polls();
             tokio::select! {
+                // A stop first, whatever else is ready: nothing more begins then.
                 biased;
                 () = cancel.cancelled() => break,
                 Some(ended) = self.polls.join_next() => {

@@ -49,6 +49,8 @@ const TOKEN_REJECTIONS_MAX: u32 = 3;
 /// After a probe that was dropped another one may go.
 const DROPPED_PROBE_AGAIN: Duration = Duration::from_secs(5);
 
+/// The breakers of one app, its own and one for each interface. They live as long as the app's client, and both pipelines ask
+/// the same ones.
 pub struct Breakers {
     app_id: AppId,
     settings: BreakerSettings,
@@ -121,6 +123,9 @@ impl Breakers {
     }
 
     /// Lets a call pass that asks about this promoter: as the probe where one is due.
+    ///
+    /// # Errors
+    /// [`CallError::BreakerOpen`], with what opened the breaker.
     pub(super) fn pass(&self, interface: Interface, promoter_id: &str) -> Result<Pass<'_>, CallError> {
         let target = (interface, PromoterHash::from(promoter_id));
         let mut set = self.lock();

@@ -37,6 +37,7 @@ pub enum Turn {
     Further,
 }
 
+/// The calls of one interface of one app: over all its polls and requests, and over all sessions.
 pub struct Budget {
     pace: Option<MinuteLimiter>,
     per_day: u32,
@@ -59,12 +60,18 @@ impl Budget {
     }
 
     /// Whether the day has a call left.
+    ///
+    /// # Errors
+    /// [`DaySpent`] where it has none.
     pub fn left(&self, now: UnixTime) -> Result<(), DaySpent> {
         self.day_of(now).left()
     }
 
     /// Waits until the minute has a call left. `may_go_on` is asked whenever it is the first in the queue, so that those
     /// behind it do not wait for one who would not call any more.
+    ///
+    /// # Errors
+    /// That of `may_go_on`, which ends the wait.
     pub async fn turn<E>(&self, turn: Turn, may_go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {
         match &self.pace {
             Some(pace) => pace.turn(turn, may_go_on).await,
@@ -73,6 +80,9 @@ impl Budget {
     }
 
     /// To be called just before a call is sent: only what is sent is counted.
+    ///
+    /// # Errors
+    /// [`DaySpent`] where the day has no call left: then it is not sent.
     pub fn count(&self, now: UnixTime) -> Result<(), DaySpent> {
         // Others were counted while this one waited, and midnight may have passed.
         let mut day = self.day_of(now);

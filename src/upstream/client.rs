@@ -65,6 +65,8 @@ pub struct RowsResponse {
     pub guard: ResponseGuard,
 }
 
+/// The one way to the upstream for one app, for polls and requests alike. It lives as long as the process: its breakers,
+/// budgets, token and clock outlive every session.
 pub struct Client<T> {
     transport: T,
     app_id: AppId,

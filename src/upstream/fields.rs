@@ -39,6 +39,9 @@ pub struct ReadFields {
 }
 
 /// Reads one element of a list. `latest_now` is the later of the clocks known.
+///
+/// # Errors
+/// [`RowFault`] where a field is missing or wrong without which there is no fact. An optional one is only noted.
 pub fn read_row(raw: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
     if raw.first() != Some(&b'{') {
         return Err(RowFault { reason: "not_an_object", detail: "the row is no JSON object".into() });

@@ -21,7 +21,8 @@ pub enum LooseValue<'a> {
 }
 
 impl<'a> LooseValue<'a> {
-    /// Fails on a string whose escapes name no character (a lone surrogate).
+    /// # Errors
+    /// On a string whose escapes name no character (a lone surrogate).
     pub fn read(raw: &'a RawValue) -> Result<LooseValue<'a>, serde_json::Error> {
         let text = raw.get();
         Ok(match text.as_bytes().first() {
@@ -49,7 +50,8 @@ impl<'a> LooseValue<'a> {
         }
     }
 
-    /// `Err` where something is there that is no text, number or truth value.
+    /// # Errors
+    /// [`Mismatch`] where something is there that is no text, number or truth value.
     pub fn text(&self) -> Result<Option<String>, Mismatch> {
         match self {
             LooseValue::Absent => Ok(None),
@@ -60,7 +62,8 @@ impl<'a> LooseValue<'a> {
         }
     }
 
-    /// `Err` where something is there that is no whole number of 64 bits, as a number or as text.
+    /// # Errors
+    /// [`Mismatch`] where something is there that is no whole number of 64 bits, as a number or as text.
     pub fn integer(&self) -> Result<Option<i64>, Mismatch> {
         match self {
             LooseValue::Absent => Ok(None),

@@ -72,6 +72,9 @@ pub struct ShareMaterial {
 
 /// Reads an answer. With an errcode other than 0 the material is empty: nothing else of the answer counts. One that has
 /// none of the fields is no answer, while a success with nothing in it is one.
+///
+/// # Errors
+/// [`PageFault::NotAnAnswer`].
 pub fn read_material(body: &[u8]) -> Result<(Envelope, ShareMaterial), PageFault> {
     let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
     let answer: ShareMaterialResponse =

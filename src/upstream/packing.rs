@@ -11,6 +11,9 @@ use super::transport::TransportError;
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 
 /// The body as it was before it was packed, of `bytes_max` bytes at most; any other body as it is.
+///
+/// # Errors
+/// [`TransportError::Connection`] where it can't be unpacked, [`TransportError::TooLarge`] where it would be larger.
 pub fn unpacked(body: Bytes, bytes_max: usize) -> Result<Bytes, TransportError> {
     if !body.starts_with(&GZIP) {
         return Ok(body);

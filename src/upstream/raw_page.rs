@@ -77,6 +77,9 @@ enum RawList<'a> {
 
 impl<'a> RawPage<'a> {
     /// `list` is the name of the list to look for.
+    ///
+    /// # Errors
+    /// Where the page is no strict JSON, or no object.
     pub fn read(page: &'a str, list: &'static str) -> Result<RawPage<'a>, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(page);
         let page = RawPageSeed { list }.deserialize(&mut deserializer)?;
@@ -85,6 +88,9 @@ impl<'a> RawPage<'a> {
     }
 
     /// What the answer says about the call itself, whatever else it holds. An absent errcode is a success.
+    ///
+    /// # Errors
+    /// [`PageFault::NotAnAnswer`] where the errcode is no number.
     pub fn envelope(&self) -> Result<PageHeader, PageFault> {
         Ok(self.refusal()?.unwrap_or_default())
     }
@@ -93,6 +99,9 @@ impl<'a> RawPage<'a> {
     ///
     /// It is an answer by what it says: at least one of its four parts has to be there. A gateway's own JSON has none of
     /// them, and would pass for a page without rows; so would an answer that is wrapped in something with an errcode.
+    ///
+    /// # Errors
+    /// [`PageFault`]: it is no answer, or its list, its rows or its `start_id` are not as they may be.
     pub fn finish(self, list: &'static str) -> Result<(PageHeader, Vec<&'a [u8]>), PageFault> {
         if let Some(refusal) = self.refusal()? {
             return Ok((refusal, Vec::new()));

@@ -17,6 +17,9 @@ pub fn bare(body: &[u8]) -> &[u8] {
 }
 
 /// Reads a text as it is, or repaired where it can't be read so.
+///
+/// # Errors
+/// What `read` says of the repaired text.
 pub fn read_loosely<R, E>(raw: &[u8], read: impl Fn(&str) -> Result<R, E>) -> Result<R, E> {
     match std::str::from_utf8(raw).ok().and_then(|text| read(text).ok()) {
         Some(read) => Ok(read),

@@ -22,6 +22,9 @@ use super::repair::{bare, repair};
 const LOOK_BEYOND: usize = 16 * 1024;
 
 /// The elements of the list named `list`, exactly as they came, and the rest of the page.
+///
+/// # Errors
+/// [`PageFault`] where it is no answer, was cut off, or holds more than may be held.
 pub fn split<'a>(page: &'a [u8], list: &'static str) -> Result<(PageHeader, Vec<&'a [u8]>), PageFault> {
     let page = bare(page);
     match std::str::from_utf8(page).ok().and_then(|text| RawPage::read(text, list).ok()) {

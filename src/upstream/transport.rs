@@ -54,7 +54,12 @@ pub enum TransportError {
     TooLarge { limit: usize },
 }
 
+/// One exchange after another, over HTTP or in a simulation.
 pub trait Transport: Send + Sync + 'static {
+    /// Sends one request and waits for its answer, of whatever status.
+    ///
+    /// # Errors
+    /// [`TransportError`] where no whole answer came.
     fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send;
 
     /// The local wall clock, in milliseconds; a simulation has its own.

@@ -51,6 +51,9 @@ fn list_name(kind: RowKind) -> &'static str {
 ///
 /// A row that can't be read is a fault in its own place. `latest_now` is the later of the clocks known: a row with a
 /// time more than a day after it is refused.
+///
+/// # Errors
+/// [`PageFault`] where the answer as a whole can't be taken apart: nothing of it counts then.
 pub fn read_page(body: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Result<(Envelope, RowPage), PageFault> {
     let (header, elements) = split(body, list_name(asked.kind))?;
     if let Some(total_cnt) =
@@ -69,6 +72,9 @@ pub fn read_page(body: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Resu
 }
 
 /// Reads only what every answer may say of its call, whatever it is an answer to.
+///
+/// # Errors
+/// [`PageFault::NotAnAnswer`].
 pub fn read_envelope(body: &[u8]) -> Result<Envelope, PageFault> {
     let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
     let header = read_loosely(bare(body), |text| RawPage::read(text, "").map(|raw_page| raw_page.envelope()))

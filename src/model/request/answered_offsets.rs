@@ -169,7 +169,10 @@ impl RestoredOffsets {
         self.taken_away.contains(&partition)
     }
 
-    /// Nothing where nothing of the partition was ever answered.
+    /// How far the partition is answered; nothing where nothing of it ever was.
+    ///
+    /// # Errors
+    /// [`UnreadableOffsets`] for a record of it that is damaged, or written by a newer version.
     pub fn answered(&self, partition: i32) -> Result<Option<AnsweredOffsets>, UnreadableOffsets> {
         let key = partition.to_string();
         let Some(value) = self.records.get(&key) else { return Ok(None) };

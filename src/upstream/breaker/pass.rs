@@ -42,7 +42,10 @@ impl<'a> Pass<'a> {
         self.probes_app || self.probes_interface
     }
 
-    /// To be asked after every wait: fails where a breaker has opened meanwhile.
+    /// To be asked after every wait.
+    ///
+    /// # Errors
+    /// [`CallError::BreakerOpen`] where a breaker has opened meanwhile.
     pub fn check(&self) -> Result<(), CallError> {
         self.check_in(&self.breakers.lock())
     }
@@ -55,6 +58,9 @@ impl<'a> Pass<'a> {
     }
 
     /// To be called just before it is sent.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check): then it is not sent.
     pub fn sends(&mut self) -> Result<(), CallError> {
         let mut set = self.breakers.lock();
         self.check_in(&set)?;

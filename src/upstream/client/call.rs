@@ -110,6 +110,9 @@ impl<T: Transport> Client<T> {
     }
 
     /// To be called just before the call is sent, so that what is never sent is not counted.
+    ///
+    /// # Errors
+    /// [`CallError::BreakerOpen`] where a breaker has opened, also because the day's calls are spent: then it is not sent.
     pub(super) fn count(&self, interface: Interface, progress: &mut CallProgress<'_>) -> Result<(), CallError> {
         progress.pass.sends()?;
         let Some(budget) = self.budgets.get(&interface) else { return Ok(()) };

@@ -37,6 +37,9 @@ impl ClockUnheard {
 impl<T: Transport> Client<T> {
     /// Fetches the token, once and without retries, and hears the upstream's clock: then the first cursor is set, and the
     /// first window asked for, with both clocks known. Also what a check of the credentials does.
+    ///
+    /// # Errors
+    /// [`TokenError`] where there is no token to be had. That the clock was not heard is none.
     pub async fn warm_up(&self) -> Result<(), TokenError> {
         let base_url = self.hosts.base_url(self.hosts.current());
         let token = self.tokens.get(&self.transport, &self.clock, base_url);

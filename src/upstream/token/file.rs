@@ -27,6 +27,9 @@ impl TokenFile {
     }
 
     /// The file's bytes, [`FILE_BYTES_MAX`] at most.
+    ///
+    /// # Errors
+    /// The file system's; `TimedOut` where this read or an earlier one does not come back within the time limit.
     pub async fn read(&self) -> io::Result<Vec<u8>> {
         let Ok(reading) = self.idle.clone().try_acquire_owned() else {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "an earlier read of it has not come back"));
