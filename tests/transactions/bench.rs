@@ -10,7 +10,9 @@ use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPol
 use promoter_connector::kafka::facts_log::limits::SizeLimits;
 use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::kafka::group::member::GroupMember;
-use promoter_connector::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions};
+use promoter_connector::kafka::transaction::Transactions;
+use promoter_connector::kafka::transaction::error::TransactionError;
+use promoter_connector::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::feed::{Feed, PerEventTopic};

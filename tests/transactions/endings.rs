@@ -1,6 +1,6 @@
 //! How a transaction ends: its commit or its abort.
 
-use promoter_connector::kafka::transaction::TransactionError;
+use promoter_connector::kafka::transaction::error::TransactionError;
 use rdkafka::types::RDKafkaApiKey::{EndTxn, Produce};
 use rdkafka::types::RDKafkaRespErr::*;
 

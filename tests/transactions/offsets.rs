@@ -1,6 +1,6 @@
 //! Offsets that are refused.
 
-use promoter_connector::kafka::transaction::TransactionError;
+use promoter_connector::kafka::transaction::error::TransactionError;
 use rdkafka::types::RDKafkaApiKey::{AddOffsetsToTxn, TxnOffsetCommit};
 use rdkafka::types::RDKafkaRespErr::*;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promoter_connector::kafka::transaction::TransactionError;
+use promoter_connector::kafka::transaction::error::TransactionError;
 use rdkafka::types::RDKafkaApiKey::Produce;
 use rdkafka::types::RDKafkaRespErr::*;
 

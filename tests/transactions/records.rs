@@ -1,6 +1,6 @@
 //! Records that are refused, by what for.
 
-use promoter_connector::kafka::transaction::TransactionError;
+use promoter_connector::kafka::transaction::error::TransactionError;
 use promoter_connector::model::time::UnixTime;
 use rdkafka::types::RDKafkaApiKey::{AddPartitionsToTxn, Produce};
 use rdkafka::types::RDKafkaRespErr::*;

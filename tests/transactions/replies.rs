@@ -7,7 +7,7 @@ use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::ResultEncoder;
 use promoter_connector::kafka::client::topic_settings::AcceptedRecords;
 use promoter_connector::kafka::requests_log::replies::ReplyWriter;
-use promoter_connector::kafka::transaction::TransactionError;
+use promoter_connector::kafka::transaction::error::TransactionError;
 use promoter_connector::model::material::{MaterialOutcome, MaterialRefusal, MaterialResult};
 use promoter_connector::model::request::record::{Header, RecordOffset, RequestAnswer, RequestRecord};
 use promoter_connector::model::time::UnixMillis;

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use promoter_connector::kafka::transaction::TransactionError;
+use promoter_connector::kafka::transaction::error::TransactionError;
 use promoter_connector::model::batch::Batch;
 
 use crate::bench::{Bench, batch, commit, commit_batch};

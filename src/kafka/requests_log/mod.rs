@@ -39,10 +39,12 @@ use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
 use crate::kafka::group::member::Assignment;
+use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
+use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
 use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
 use crate::kafka::transaction::record::RecordClock;
-use crate::kafka::transaction::{CommittedOffset, OwnedOffsets, TransactionError, Transactions, Written};
+use crate::kafka::transaction::{Transactions, Written};
 use crate::requests::log::{AnswerBatch, OpenedRequests};
 
 /// What the state topic takes at least, where it was not there yet when it was looked at.

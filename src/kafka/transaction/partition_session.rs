@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::Written;
+use super::error::TransactionError;
 use super::limits::LearnedLimits;
-use super::{TransactionError, Written};
 use crate::commit::log::{CommitError, LogError, OpenError};
 use crate::kafka::client::rights::Refusals;
 use crate::kafka::client::settings::Settings;

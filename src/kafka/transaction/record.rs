@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rdkafka::error::KafkaResult;
+
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
 
@@ -19,6 +21,9 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     pub timestamp: UnixMillis,
 }
+
+/// Takes the records of a transaction one by one, until it refuses one.
+pub type RecordSink<'a> = &'a mut dyn FnMut(Record<'_>) -> KafkaResult<()>;
 
 /// Tells the latest time that a record may carry now. Kafka refuses one that is an hour ahead of the broker, and with it
 /// the whole transaction, again and again.
