@@ -79,7 +79,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::member::Assignment;
+use crate::kafka::group::assignment::Assignment;
 use crate::kafka::transaction::Transactions;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;

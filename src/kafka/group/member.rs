@@ -15,105 +15,49 @@
 //! only then does the member answer the group. If the wait is cut short, the generation still protects the topic.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::assignment::{Assignment, MembershipState};
+use super::callbacks::MemberContext;
 use super::duplicate_instance;
-use super::member_id::{self, MemberId};
+use super::shared_membership::SharedMembership;
 use crate::commit::log::OpenError;
-use crate::kafka::client::context::{self, LogContext};
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
 
-/// How long a revocation waits for the transaction under way; well below `max.poll.interval.ms`.
-const RELEASE_WAIT: Duration = Duration::from_secs(20);
+/// Also the longest that the thread takes to stop.
 const POLL: Duration = Duration::from_millis(100);
 
-/// What the group has given to this instance, from one rebalance to the next.
-pub struct Assignment {
-    /// Counts the assignments of this process.
-    pub number: u64,
-    /// Partitions of the group's topic.
-    pub partitions: Vec<i32>,
-    /// Of the generation in which they were assigned.
-    pub metadata: ConsumerGroupMetadata,
-    /// What the same metadata says.
-    pub member: MemberId,
-    /// Cancelled when the partitions are to be given back.
-    pub revoked: CancellationToken,
-}
-
-/// What an observer of the group sees.
-#[derive(Clone)]
-pub enum MembershipState {
-    /// Joining, or between two assignments.
-    Waiting,
-    Assigned(Arc<Assignment>),
-    /// Out for good: only a new process can join again.
-    Failed(OpenError),
-}
-
 /// This process as a member of one group, which a thread of its own serves for as long as this value lives. The partitions
-/// that the group assigns come as [`Assignment`]s; one that is in use holds up the next rebalance, for [`RELEASE_WAIT`] at
+/// that the group assigns come as [`Assignment`]s; one that is in use holds up the next rebalance, for a bounded time at
 /// most, until it is [released](Self::release).
 pub struct GroupMember {
-    shared: Arc<MemberThread>,
+    shared: Arc<SharedMembership>,
     observer: watch::Receiver<MembershipState>,
+    stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What the membership thread, its consumer's callbacks and the observers share.
-struct MemberThread {
-    log: LogContext,
-    settings: Settings,
-    group: String,
-    topic: String,
-    membership: watch::Sender<MembershipState>,
-    /// The number of the last assignment, and whether it is in use.
-    usage: Mutex<Usage>,
-    unused: Condvar,
-    stop: AtomicBool,
-}
-
-#[derive(Default)]
-struct Usage {
-    last_number: u64,
-    in_use: bool,
 }
 
 impl GroupMember {
     /// Joins `group` on `topic`, in a thread of its own.
     pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<GroupMember> {
-        let (membership, observer) = watch::channel(MembershipState::Waiting);
-        let shared = Arc::new(MemberThread {
-            log: LogContext::default(),
-            settings: settings.clone(),
-            group: group.to_owned(),
-            topic: topic.to_owned(),
-            membership,
-            usage: Mutex::default(),
-            unused: Condvar::new(),
-            stop: AtomicBool::new(false),
-        });
-        let consumer = shared.subscribe()?;
+        let (shared, observer) = SharedMembership::new(group, topic);
+        let (shared, stop) = (Arc::new(shared), CancellationToken::new());
+        let (settings, group) = (settings.clone(), group.to_owned());
+        let serving = MemberThread { settings, group, shared: shared.clone(), stop: stop.clone() };
+        let consumer = serving.subscribe()?;
         let thread = std::thread::Builder::new()
             .name("membership".into())
-            .spawn({
-                let shared = shared.clone();
-                move || shared.follow(consumer)
-            })
+            .spawn(move || serving.run(consumer))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(GroupMember { shared, observer, thread: Some(thread) })
+        Ok(GroupMember { shared, observer, stop, thread: Some(thread) })
     }
 
     /// Waits for an assignment with partitions whose number is above `after`, and marks it as in use. The error
@@ -125,9 +69,9 @@ impl GroupMember {
                 MembershipState::Assigned(assignment)
                     if assignment.number > after && !assignment.partitions.is_empty() =>
                 {
-                    let mut usage = self.shared.usage();
-                    if !assignment.revoked.is_cancelled() {
-                        usage.in_use = true;
+                    let is_owned = self.shared.begin_use(&assignment);
+                    // One that was revoked meanwhile is followed by another, or by none.
+                    if is_owned {
                         return Ok(assignment);
                     }
                 }
@@ -142,15 +86,14 @@ impl GroupMember {
 
     /// Says that nothing is written under the assignment any more.
     pub fn release(&self) {
-        self.shared.usage().in_use = false;
-        self.shared.unused.notify_all();
+        self.shared.release();
     }
 }
 
 impl Drop for GroupMember {
     fn drop(&mut self) {
         self.release();
-        self.shared.stop.store(true, Ordering::Relaxed);
+        self.stop.cancel();
         if let Some(thread) = self.thread.take() {
             // A panic in the thread has been reported by the panic hook already.
             let _ = thread.join();
@@ -158,45 +101,50 @@ impl Drop for GroupMember {
     }
 }
 
-impl MemberThread {
-    fn usage(&self) -> MutexGuard<'_, Usage> {
-        self.usage.lock()
-    }
+/// What the thread has that serves the membership.
+struct MemberThread {
+    settings: Settings,
+    group: String,
+    shared: Arc<SharedMembership>,
+    stop: CancellationToken,
+}
 
-    fn subscribe(self: &Arc<MemberThread>) -> KafkaResult<Supplied<BaseConsumer<MemberContext>>> {
+impl MemberThread {
+    fn subscribe(&self) -> KafkaResult<Supplied<BaseConsumer<MemberContext>>> {
         let consumer: Supplied<BaseConsumer<MemberContext>> =
-            self.settings.member_config(&self.group).create_with_context(MemberContext::of(self))?;
-        consumer.subscribe(&[&self.topic])?;
+            self.settings.member_config(&self.group).create_with_context(MemberContext::of(&self.shared))?;
+        consumer.subscribe(&[&self.shared.topic])?;
         Ok(consumer)
     }
 
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
-    fn follow(self: Arc<MemberThread>, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
-        while !self.stopped() {
+    fn run(self, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
+        while !self.stop.is_cancelled() {
             // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
             // and tells the group that this member lives.
             if let Some(Err(error)) = consumer.poll(POLL) {
                 consumer.context().judge(&error, "");
             }
-            if !consumer.context().lost.load(Ordering::Relaxed) {
+            if !consumer.context().is_lost() {
                 continue;
             }
-            // What was assigned is lost, whether or not a callback has said so.
-            self.revoked();
+            // What was assigned is lost, whether or not a callback has said so. Whoever writes under it has to let go before
+            // this process may join again and be given the same partitions.
+            self.shared.revoked();
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
-            if duplicate_instance::lives(&self.settings, &self.group, || self.stopped()) && self.decides() {
+            if duplicate_instance::lives(&self.settings, &self.group, || self.stop.is_cancelled()) && self.decides() {
                 let instance = &self.settings.instance_id;
                 let reason = format!(
                     "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"
                 );
-                return self.fail(OpenError::Stop(reason.into()));
+                return self.shared.fail(OpenError::Stop(reason.into()));
             }
             // A fenced consumer never joins again; another one does, under the same name.
             match self.subscribe() {
                 Ok(joined) => consumer = joined,
                 Err(error) => {
                     let error = ClientError::new("the group can't be joined again", error);
-                    return self.fail(OpenError::Stop(error.into()));
+                    return self.shared.fail(OpenError::Stop(error.into()));
                 }
             }
         }
@@ -207,142 +155,5 @@ impl MemberThread {
     /// place again.
     fn decides(&self) -> bool {
         self.group == self.settings.name
-    }
-
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn fail(&self, reason: OpenError) {
-        if let MembershipState::Assigned(assignment) = &*self.membership.borrow() {
-            assignment.revoked.cancel();
-        }
-        self.membership.send_if_modified(|membership| {
-            let first = !matches!(membership, MembershipState::Failed(_));
-            if first {
-                *membership = MembershipState::Failed(reason);
-            }
-            first
-        });
-    }
-
-    /// The group can't be joined. At start that never worked, and there is a `remedy`; later it may pass.
-    fn refused(&self, error: &KafkaError, reason: &str, remedy: &Remedy) {
-        if self.usage().last_number > 0 {
-            return self.log.error(error, reason);
-        }
-        let told = |remedy| format!("the consumer group {} may not be joined; {remedy}", self.group).into();
-        self.fail(match remedy {
-            Remedy::Settings(remedy) => OpenError::Unfit(told(remedy)),
-            Remedy::Elsewhere(remedy) => OpenError::Stop(told(remedy)),
-        });
-    }
-
-    fn assigned(&self, partitions: Vec<i32>, metadata: ConsumerGroupMetadata, member: MemberId) {
-        let number = {
-            let mut usage = self.usage();
-            usage.last_number += 1;
-            usage.last_number
-        };
-        tracing::info!(topic = self.topic, partitions = partitions.len(), "partitions assigned");
-        let assignment = Assignment { number, partitions, metadata, member, revoked: CancellationToken::new() };
-        self.membership.send_replace(MembershipState::Assigned(Arc::new(assignment)));
-    }
-
-    fn revoked(&self) {
-        let previous = self.membership.send_replace(MembershipState::Waiting);
-        let MembershipState::Assigned(assignment) = previous else { return };
-        // Under the lock, so that `acquire` either sees the revocation or is waited for.
-        let mut usage = self.usage();
-        assignment.revoked.cancel();
-        tracing::info!(topic = self.topic, partitions = assignment.partitions.len(), "partitions revoked");
-        let waited = self.unused.wait_while_for(&mut usage, |usage| usage.in_use, RELEASE_WAIT);
-        if waited.timed_out() && usage.in_use {
-            tracing::warn!(topic = self.topic, "revocation went ahead of a transaction that did not end in time");
-        }
-    }
-}
-
-/// The context of the group member's consumer.
-struct MemberContext {
-    shared: Arc<MemberThread>,
-    /// The consumer can't go on: it was fenced, or failed for good.
-    lost: AtomicBool,
-}
-
-impl MemberContext {
-    fn of(shared: &Arc<MemberThread>) -> MemberContext {
-        MemberContext { shared: shared.clone(), lost: AtomicBool::new(false) }
-    }
-
-    fn judge(&self, error: &KafkaError, reason: &str) {
-        let lost = matches!(error, KafkaError::MessageConsumptionFatal(_))
-            || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
-        if lost {
-            self.lost.store(true, Ordering::Relaxed);
-        } else if let Some(remedy) = error.rdkafka_error_code().and_then(remedy) {
-            self.shared.refused(error, reason, &remedy);
-        } else {
-            self.shared.log.error(error, reason);
-        }
-    }
-}
-
-/// What an operator has to change where the broker refuses to let a member into its group.
-#[derive(Debug, PartialEq, Eq)]
-enum Remedy {
-    /// In the settings of this connector.
-    Settings(&'static str),
-    Elsewhere(&'static str),
-}
-
-fn remedy(code: RDKafkaErrorCode) -> Option<Remedy> {
-    match code {
-        RDKafkaErrorCode::GroupAuthorizationFailed => Some(Remedy::Elsewhere("allow this user to READ it")),
-        RDKafkaErrorCode::InvalidSessionTimeout => Some(Remedy::Settings(
-            "kafka.\"session.timeout.ms\" is not between the brokers' group.min.session.timeout.ms and \
-             group.max.session.timeout.ms",
-        )),
-        RDKafkaErrorCode::InconsistentGroupProtocol => Some(Remedy::Elsewhere(
-            "its members are not instances of this connector; give it a connector.name of its own",
-        )),
-        _ => None,
-    }
-}
-
-impl ClientContext for MemberContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.judge(&error, reason);
-    }
-}
-
-impl ConsumerContext for MemberContext {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // After an error librdkafka takes all partitions back as well.
-        if let Rebalance::Revoke(_) | Rebalance::Error(_) = rebalance {
-            self.shared.revoked();
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Assign(partitions) = rebalance else { return };
-        // Membership alone is wanted here; who wants the records reads them with a consumer of its own.
-        if let Err(error) = consumer.pause(partitions) {
-            self.shared.log.error(&error, "pausing the assigned partitions");
-        }
-        let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
-        let Some(metadata) = consumer.group_metadata() else {
-            return self.shared.fail(OpenError::Stop("the group gave an assignment without metadata".into()));
-        };
-        // Asked after the metadata was taken: what has no generation now may have had none then.
-        match member_id::of(consumer) {
-            Some(member) => self.shared.assigned(numbers, metadata, member),
-            // It joins again, and is then given another assignment.
-            None => tracing::warn!(topic = self.shared.topic, "the group has moved on before its assignment was taken"),
-        }
     }
 }

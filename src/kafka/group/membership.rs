@@ -6,7 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use super::member::{Assignment, GroupMember};
+use super::assignment::Assignment;
+use super::member::GroupMember;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;

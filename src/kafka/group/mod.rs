@@ -2,6 +2,12 @@
 
 mod member_id;
 
+pub mod assignment;
+
+mod shared_membership;
+
+mod callbacks;
+
 pub mod member;
 
 mod duplicate_instance;

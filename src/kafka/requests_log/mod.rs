@@ -38,7 +38,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
-use crate::kafka::group::member::Assignment;
+use crate::kafka::group::assignment::Assignment;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};

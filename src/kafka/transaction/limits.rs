@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::model::time::UnixMillis;
-use parking_lot::{Mutex, MutexGuard};
 
 /// Below this nothing is halved any more.
 const LIMIT_MIN: usize = 1024;
@@ -61,14 +62,14 @@ struct LearnedTime {
 impl LearnedLimits {
     /// A record that should have fitted was refused.
     pub fn refused(&self, topic: &str) {
-        if let Some(size) = whole(&self.sizes).get_mut(topic) {
+        if let Some(size) = self.sizes.lock().get_mut(topic) {
             size.limit = (size.limit / 2).max(LIMIT_MIN.min(size.told));
         }
     }
 
     /// What may be sent to `topic`, of which the broker tells now that it takes `told` bytes.
     pub fn limit(&self, topic: &str, told: usize) -> usize {
-        let mut sizes = whole(&self.sizes);
+        let mut sizes = self.sizes.lock();
         let size = sizes.entry(topic.to_owned()).or_insert(LearnedSize { told, limit: told });
         if size.told != told {
             *size = LearnedSize { told, limit: told };
@@ -79,7 +80,7 @@ impl LearnedLimits {
     /// At `now` the broker has refused a record of the time `refused` for its time, though it should have taken it. Its
     /// clock may be ahead of ours, so what is a little younger is believed to be refused as well.
     pub fn refused_time(&self, topic: &str, refused: UnixMillis, now: UnixMillis) {
-        let mut times = whole(&self.times);
+        let mut times = self.times.lock();
         let time = times.entry(topic.to_owned()).or_default();
         let old = time.told.map_or(OLD_MIN, |told| (told / 2).min(OLD_MIN));
         if u128::try_from(now.0.saturating_sub(refused.0)).is_ok_and(|age| age > old.as_millis()) {
@@ -90,17 +91,13 @@ impl LearnedLimits {
 
     /// The oldest record that may be sent to `topic`, of which the broker tells now that it may be as old as `told`.
     pub fn oldest(&self, topic: &str, told: Option<Duration>) -> OldestAccepted {
-        let mut times = whole(&self.times);
+        let mut times = self.times.lock();
         let time = times.entry(topic.to_owned()).or_insert(LearnedTime { told, ..LearnedTime::default() });
         if time.told != told {
             *time = LearnedTime { told, ..LearnedTime::default() };
         }
         OldestAccepted { age: told, learned: time.learned }
     }
-}
-
-fn whole<T>(beliefs: &Mutex<T>) -> MutexGuard<'_, T> {
-    beliefs.lock()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::group::member::Assignment;
+use crate::kafka::group::assignment::Assignment;
 
 /// What is sent along with the records: offsets of partitions that are owned, under the assignment that says so.
 pub struct OwnedOffsets {

@@ -13,7 +13,7 @@ use super::limits::LearnedLimits;
 use crate::commit::log::{CommitError, LogError, OpenError};
 use crate::kafka::client::rights::Refusals;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::member::Assignment;
+use crate::kafka::group::assignment::Assignment;
 use crate::kafka::group::membership::GroupMembership;
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.

@@ -45,11 +45,7 @@ impl TransactionalProducer {
             .name("deliveries".into())
             .spawn({
                 let (kafka, stop) = (kafka.clone(), stop.clone());
-                move || {
-                    while !stop.load(Ordering::Relaxed) {
-                        kafka.poll(DELIVERY_POLL);
-                    }
-                }
+                move || serve_deliveries(&kafka, &stop)
             })
             .map_err(|error| OpenError::Again(LogError::because("no thread for delivery reports", error)))?;
         let producer = TransactionalProducer { kafka, stop, delivery_thread: Some(delivery_thread) };
@@ -143,6 +139,13 @@ impl Drop for TransactionalProducer {
             // A panic in the thread has been reported by the panic hook already.
             let _ = thread.join();
         }
+    }
+}
+
+fn serve_deliveries(kafka: &BaseProducer<Deliveries>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        // One event each; the flag is all that is shared with the producer's end, which waits for this thread.
+        kafka.poll(DELIVERY_POLL);
     }
 }
 
