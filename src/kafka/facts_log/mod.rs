@@ -62,67 +62,32 @@ pub mod writer;
 
 mod state_reader;
 
+mod takeover;
+
 mod peers;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod opener;
+
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::runtime::Handle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
-use self::state_reader::StateReader;
-use self::topics::FactTopics;
-use self::writer::FactWriter;
+use self::opener::{FactsLogOpener, FactsSession};
 use crate::avro::encode::Encoders;
-use crate::commit::failpoint::{Failpoint, reach};
-use crate::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
-use crate::kafka::client::partitioner;
+use crate::commit::log::{CommitError, CommitLog, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::assignment::Assignment;
-use crate::kafka::transaction::Transactions;
-use crate::kafka::transaction::error::TransactionError;
-use crate::kafka::transaction::limits::LearnedLimits;
-use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
-use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
-use crate::kafka::transaction::record::{Record, RecordClock};
+use crate::kafka::transaction::partition_session::PartitionSession;
+use crate::kafka::transaction::record::RecordClock;
 use crate::model::batch::Batch;
-use crate::model::feed::PerEventTopic;
-use crate::model::fence::{self, Fence};
 use crate::model::promoter::IdKind;
-use crate::model::refusal::EventRefusal;
 use crate::model::roster::Roster;
-use crate::model::state::State;
-use crate::model::state_content::Stray;
-use crate::text;
-
-/// How many stray records are told one by one.
-const STRAYS_TOLD: usize = 10;
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
 pub struct FactsLog {
-    parts: Arc<FactsLogOpener>,
+    opener: Arc<FactsLogOpener>,
     partitions: PartitionSession<FactsSession>,
-}
-
-struct FactsLogOpener {
-    settings: Settings,
-    encoders: Arc<Encoders>,
-    id_kinds: HashMap<String, IdKind>,
-    clock: RecordClock,
-    roster: Roster,
-    openings: AtomicU64,
-}
-
-/// One life of the log.
-struct FactsSession {
-    transactions: Transactions,
-    writer: Arc<FactWriter>,
-    offsets: OwnedOffsets,
-    clock: RecordClock,
-    /// Ends the watch over the other instances.
-    _watch: DropGuard,
 }
 
 impl FactsLog {
@@ -135,8 +100,8 @@ impl FactsLog {
     ) -> FactsLog {
         let partitions =
             PartitionSession::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
-        let parts = FactsLogOpener { settings, encoders, id_kinds, clock, roster, openings: AtomicU64::new(0) };
-        FactsLog { parts: Arc::new(parts), partitions }
+        let opener = FactsLogOpener::new(settings, encoders, id_kinds, clock, roster);
+        FactsLog { opener: Arc::new(opener), partitions }
     }
 
     /// Cancelled once the topics have been found to be as they must be.
@@ -150,226 +115,19 @@ impl CommitLog for FactsLog {
     type Batch = Batch;
 
     async fn open(&mut self) -> Result<Opened, OpenError> {
-        let (prepared, started) = (self.parts.clone(), self.parts.clone());
+        let (prepared, started) = (self.opener.clone(), self.opener.clone());
         let prepare = || {
-            let parts = prepared.clone();
-            async move { topics::prepare(&parts.settings).await }
+            let opener = prepared.clone();
+            async move { topics::prepare(&opener.settings).await }
         };
         self.partitions.open(prepare, move |limits, topics, assignment| started.start(limits, topics, assignment)).await
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
-        let commit = move |session: &FactsSession| {
-            let now = (session.clock)();
-            session.transactions.commit(|send| session.writer.write(&batch, now, send), &session.offsets)
-        };
-        self.partitions.commit(commit).await
+        self.partitions.commit(move |session: &FactsSession| session.commit(&batch)).await
     }
 
     async fn release(&mut self) {
         self.partitions.release().await;
-    }
-}
-
-impl FactsLogOpener {
-    /// The order at opening. Blocks.
-    fn start(
-        &self,
-        learned: &LearnedLimits,
-        topics: FactTopics,
-        assignment: Arc<Assignment>,
-    ) -> Result<(FactsSession, Opened), StartError> {
-        let names = &self.settings.topics;
-        let FactTopics { partitions, mut limits, ages } = topics;
-        for (topic, limit) in limits.by_topic(names) {
-            *limit = learned.limit(topic, *limit);
-        }
-        let config = self.settings.producer_config(self.settings.transactional_id(), limits.smallest());
-        let transactions = Transactions::open(config, &names.state, self.settings.tried_group(&self.settings.name))?;
-        tracing::debug!("earlier writers are fenced");
-        reach(Failpoint::Fenced);
-        let offsets = self.offsets(&assignment);
-        let mut state = self.take_over(&transactions, &offsets, partitions)?;
-        reach(Failpoint::Restored);
-        let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
-        let owns = move |promoter: &_| owned.contains(&partitioner::of(promoter, partitions));
-        let lease = Lease::new(owns, assignment.revoked.clone());
-        let writer = Arc::new(FactWriter {
-            topics: names.clone(),
-            encoders: self.encoders.clone(),
-            id_kinds: self.id_kinds.clone(),
-            limits,
-            oldest: PerEventTopic::new(|topic| {
-                learned.oldest(&names.events[topic], ages[topic].taken.map(|taken| taken.age))
-            }),
-            state_partitions: partitions,
-        });
-        let clock = self.clock.clone();
-        state.refuse(refusal(writer.clone(), clock.clone()));
-        let _watch = self.watch_others(&offsets.assignment, partitions);
-        let opened = Opened { state, lease, age_limits: topics.age_limits(names) };
-        Ok((FactsSession { transactions, writer, offsets, clock, _watch }, opened))
-    }
-
-    /// Says, as long as the guard lives, which other instances know other promoters.
-    fn watch_others(&self, assignment: &Assignment, partitions: i32) -> DropGuard {
-        let end = CancellationToken::new();
-        let others = (0..partitions).filter(|partition| !assignment.partitions.contains(partition)).collect();
-        Handle::current().spawn(peers::watch(self.settings.clone(), self.roster.clone(), others, end.clone()));
-        end.drop_guard()
-    }
-
-    /// Of the registry, whose reader reads all of it: they only say who writes. The first one has the note of whom this
-    /// instance polls, for the others.
-    fn offsets(&self, assignment: &Arc<Assignment>) -> OwnedOffsets {
-        let committed_offset =
-            |partition: &i32| CommittedOffset { partition: *partition, offset: 0, metadata: String::new() };
-        let mut committed: Vec<CommittedOffset> = assignment.partitions.iter().map(committed_offset).collect();
-        if let Some(first) = committed.first_mut() {
-            first.metadata = self.roster.note(&self.settings.instance_id);
-        }
-        OwnedOffsets { assignment: assignment.clone(), topic: self.settings.topics.registry.clone(), committed }
-    }
-
-    /// Steps 2 to 6.
-    fn take_over(
-        &self,
-        transactions: &Transactions,
-        offsets: &OwnedOffsets,
-        partitions: i32,
-    ) -> Result<State, StartError> {
-        let Assignment { partitions: owned, revoked, .. } = &*offsets.assignment;
-        // Before anything is read: what is known of a partition now has left its fence in it already.
-        let worked_on = state_reader::worked_on(&self.settings, owned)?;
-        let mut reader = StateReader::of_owned(&self.settings, owned, partitions, revoked)?;
-        reader.read_to_end()?;
-        let mut fence = self.fence(&offsets.assignment, partitions);
-        reader.check(&fence)?;
-        let name = &self.settings.name;
-        let (mut fenced, mut confirmed) = (HashSet::new(), HashSet::new());
-        for (partition, earlier) in reader.content().fences_of(name) {
-            fenced.insert(partition);
-            if earlier.is_confirmed() {
-                confirmed.insert(partition);
-            }
-            fence.inherit(earlier);
-        }
-        let is_emptied =
-            |partition: &&i32| !fenced.contains(partition) && !reader.content().is_fence_taken_away(**partition, name);
-        self.refuse_emptied(worked_on.iter().filter(is_emptied))?;
-        let new: Vec<i32> = owned.iter().copied().filter(|partition| !confirmed.contains(partition)).collect();
-        let begun = |partition: i32| Fence { confirmed: confirmed.contains(&partition), ..fence.clone() };
-        self.write_fences(owned, |partition| Some(begun(partition).encode()), transactions, offsets)?;
-        reach(Failpoint::FencesWritten);
-        let compared = reader.read_to(begun).and_then(|()| reader.check(&fence));
-        let compared = compared.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence, offsets) });
-        if let Err(OpenError::Stop(_)) = &compared {
-            self.withdraw(&fence, &new, transactions, &offsets.assignment);
-        }
-        compared?;
-        if !new.is_empty() {
-            self.write_fences(&new, |_| Some(fence.encode()), transactions, offsets)?;
-        }
-        let (state, strays) = reader.into_content().finish();
-        tell(&self.settings.topics.state, &strays);
-        Ok(state)
-    }
-
-    /// Step 5.
-    fn check_others(&self, fence: &Fence, offsets: &OwnedOffsets) -> Result<(), OpenError> {
-        let Assignment { partitions: owned, revoked, .. } = &*offsets.assignment;
-        let others = (0..fence.partitions).filter(|partition| !owned.contains(partition)).collect();
-        let mut reader = StateReader::of_others(&self.settings, others, revoked)?;
-        reader.read_to_end()?;
-        reader.check(fence)
-    }
-
-    /// Takes the fence back from `partitions`. Should that fail, its tombstone is an operator's to write.
-    fn withdraw(&self, fence: &Fence, partitions: &[i32], transactions: &Transactions, assignment: &Arc<Assignment>) {
-        if partitions.is_empty() {
-            return;
-        }
-        let committed_offset = |partition: &i32| CommittedOffset {
-            partition: *partition,
-            offset: 0,
-            metadata: state_reader::WITHDRAWN.to_owned(),
-        };
-        let offsets = OwnedOffsets {
-            assignment: assignment.clone(),
-            topic: self.settings.topics.registry.clone(),
-            committed: partitions.iter().map(committed_offset).collect(),
-        };
-        if let Err(failure) = self.write_fences(partitions, |_| None, transactions, &offsets) {
-            let (topic, key) = (&self.settings.topics.state, fence.key());
-            let error = text::with_causes(&failure);
-            tracing::warn!(topic, key, %error, "a fence could not be taken back; write a tombstone under its key");
-        }
-    }
-
-    fn fence(&self, assignment: &Assignment, partitions: i32) -> Fence {
-        Fence {
-            format: fence::FORMAT,
-            connector: self.settings.name.clone(),
-            partitions,
-            id_kinds: self.id_kinds.iter().map(|(app, kind)| (app.clone(), *kind)).collect::<BTreeMap<_, _>>(),
-            generation: assignment.member.generation,
-            member: assignment.member.member.clone(),
-            transactional_id: self.settings.transactional_id(),
-            opening: self.openings.fetch_add(1, Ordering::Relaxed),
-            confirmed: true,
-        }
-    }
-
-    /// Into each of `partitions`, with `offsets`; no value is a tombstone.
-    fn write_fences(
-        &self,
-        partitions: &[i32],
-        value: impl Fn(i32) -> Option<Vec<u8>>,
-        transactions: &Transactions,
-        offsets: &OwnedOffsets,
-    ) -> Result<(), TransactionError> {
-        let (key, now) = (Fence::key_of(&self.settings.name), (self.clock)());
-        let values: Vec<(i32, Option<Vec<u8>>)> = partitions.iter().map(|part| (*part, value(*part))).collect();
-        let write = |send: &mut dyn FnMut(Record<'_>) -> _| {
-            values.iter().try_for_each(|(partition, value)| {
-                send(Record {
-                    topic: &self.settings.topics.state,
-                    partition: Some(*partition),
-                    key: Some(key.as_bytes()),
-                    headers: &[],
-                    value: value.as_deref(),
-                    timestamp: now,
-                })
-            })
-        };
-        transactions.commit(write, offsets).map(drop)
-    }
-
-    fn refuse_emptied<'a>(&self, mut emptied: impl Iterator<Item = &'a i32>) -> Result<(), OpenError> {
-        let Some(partition) = emptied.next() else { return Ok(()) };
-        let (Settings { name, topics, .. }, registry) = (&self.settings, &self.settings.topics.registry);
-        let reason = format!(
-            "topic {} partition {partition} holds nothing of connector {name}, though the group {name} has written for it: it \
-             was emptied or made anew, and what is published is not known any more. Put its records back; or, to begin \
-             anew and publish again what lies behind start_from, delete topic {registry} as well",
-            topics.state
-        );
-        Err(OpenError::Stop(reason.into()))
-    }
-}
-
-/// What the topics do not take by what is known of them now.
-fn refusal(writer: Arc<FactWriter>, clock: RecordClock) -> EventRefusal {
-    EventRefusal::new(move |event| writer.refusal(event, || clock()))
-}
-
-/// Records that were skipped do no harm, but somebody wrote them.
-fn tell(topic: &str, strays: &[Stray]) {
-    for Stray { place, fault } in strays.iter().take(STRAYS_TOLD) {
-        let (partition, offset) = (place.partition, place.offset);
-        tracing::error!(topic, partition, offset, error = %fault, "a stray record of the state is skipped; write a tombstone under its key");
-    }
-    if strays.len() > STRAYS_TOLD {
-        tracing::error!(topic, records = strays.len() - STRAYS_TOLD, "more stray records of the state are skipped");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Opening it: (1) wait for an assignment; (2) `init_transactions`, which fences what ran under this `transactional.id`
 //! and ends what it left open; (3) write a record of its own to the state topic and read to it, which brings everything
-//! that was answered before ([`answered`]); (4) compare the request topic with it, which may be another log
+//! that was answered before ([`restored`]); (4) compare the request topic with it, which may be another log
 //! meanwhile, and write where partitions begin that are to be answered again; (5) read on from there. A transaction of an older generation that (3) did not see is refused its offsets,
 //! and with them its replies. Whatever goes wrong later, the session is dropped and opened again: what was read and not
 //! committed is read again.
@@ -12,13 +12,21 @@
 
 pub mod replies;
 
+mod closed_topics;
+
 mod topics;
+
+mod request_reader;
+
+mod chunk_reader;
 
 mod answered;
 
-mod rereader;
+mod restored;
 
-mod request_reader;
+mod comparison;
+
+mod rereader;
 
 pub mod request_producer;
 
@@ -29,9 +37,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use self::replies::{ClosedTopics, ReplyWriter};
+use self::chunk_reader::ChunkReader;
+use self::closed_topics::ClosedTopics;
+use self::comparison::Comparison;
+use self::replies::ReplyWriter;
 use self::request_reader::RequestReader;
-use self::rereader::{ChunkReader, IDLE_MAX, Rereader};
+use self::rereader::{IDLE_MAX, Rereader};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commit::failpoint::{Failpoint, reach};
@@ -132,21 +143,22 @@ impl RequestsLogOpener {
         let group = self.settings.requests_group();
         let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
         reach(Failpoint::RequestsFenced);
-        let mut chunks = ChunkReader::new(rereader::consumer(&self.settings)?, topic);
+        let mut chunks = ChunkReader::new(chunk_reader::consumer(&self.settings)?, topic);
         let committed = answered::committed(chunks.consumer(), topic, &assignment.partitions)?;
         let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), committed };
         let revoked = assignment.revoked.clone();
-        let restored = answered::restore(&self.settings, topic, &transactions, &offsets, &revoked)?;
+        let restored = restored::restore(&self.settings, topic, &transactions, &offsets, &revoked)?;
         answered::refuse_emptied(&self.settings, topic, &restored, &offsets.committed)?;
-        let progress = answered::settle(&restored, &mut chunks, topic, &assignment.partitions, &revoked)?;
+        let mut comparison = Comparison { topic, restored: &restored, chunks: &mut chunks, stop: &revoked };
+        let progress = comparison.settle(&assignment.partitions)?;
         let topics = (self.settings.topics.state.as_str(), topic.as_str());
         answered::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
         reach(Failpoint::ProgressRead);
-        let (reader, commands) = RequestReader::start(rereader::consumer(&self.settings)?, topic, &progress)?;
+        let (reader, records) = RequestReader::start(chunk_reader::consumer(&self.settings)?, topic, &progress)?;
         let (again_reader, again) = Rereader::start(self.settings.clone(), chunks, IDLE_MAX)?;
         let clock = self.clock.clone();
         let session = RequestsSession { transactions, writer, assignment, clock, _readers: (reader, again_reader) };
-        Ok((session, OpenedRequests { answered: progress, records: commands, again, revoked }))
+        Ok((session, OpenedRequests { answered: progress, records, again, revoked }))
     }
 
     fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, AcceptedRecords>) -> ReplyWriter {

@@ -28,7 +28,7 @@ const QUEUE_MAX: usize = 16;
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
 /// A thread that reads. It waits for the pipeline to take a request, so few are in memory.
-pub(in crate::kafka) struct RequestReader {
+pub struct RequestReader {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -44,11 +44,11 @@ impl RequestReader {
             assignment.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(again)?;
         }
         consumer.assign(&assignment).map_err(again)?;
-        let (commands, receiver) = mpsc::channel(QUEUE_MAX);
+        let (records, receiver) = mpsc::channel(QUEUE_MAX);
         let stop = CancellationToken::new();
         let reading = ReadingThread {
             consumer,
-            commands,
+            records,
             topic: topic.to_owned(),
             next: progress.iter().map(|progress| (progress.partition, progress.next)).collect(),
             was_missing: false,
@@ -75,7 +75,7 @@ impl Drop for RequestReader {
 /// What the thread has.
 struct ReadingThread {
     consumer: LoggedConsumer,
-    commands: mpsc::Sender<RequestRecord>,
+    records: mpsc::Sender<RequestRecord>,
     topic: String,
     /// The least offset that may come, by partition.
     next: HashMap<i32, i64>,
@@ -92,9 +92,8 @@ impl ReadingThread {
                 None => {}
                 Some(Ok(message)) => {
                     // Whoever opens the log anew compares it with what was answered; read on, it would be taken for the same.
-                    let command = command(&message);
-                    if self.is_of_another_log(command.location)
-                        || hand_over(command, &self.commands, &self.stop).is_err()
+                    let record = request_record(&message);
+                    if self.is_of_another_log(record.location) || hand_over(record, &self.records, &self.stop).is_err()
                     {
                         return;
                     }
@@ -141,22 +140,23 @@ struct Unwanted;
 
 /// The pipeline's end of the queue may outlive the wish to stop, so this never waits without looking.
 fn hand_over(
-    mut command: RequestRecord,
-    commands: &mpsc::Sender<RequestRecord>,
+    mut record: RequestRecord,
+    records: &mpsc::Sender<RequestRecord>,
     stop: &CancellationToken,
 ) -> Result<(), Unwanted> {
-    while let Err(refused) = commands.try_send(command) {
+    while let Err(refused) = records.try_send(record) {
         let mpsc::error::TrySendError::Full(back) = refused else { return Err(Unwanted) };
         if stop.is_cancelled() {
             return Err(Unwanted);
         }
-        command = back;
+        record = back;
         std::thread::sleep(FULL_PAUSE);
     }
     Ok(())
 }
 
-pub(in crate::kafka) fn command(message: &BorrowedMessage<'_>) -> RequestRecord {
+/// As the pipeline takes it.
+pub fn request_record(message: &BorrowedMessage<'_>) -> RequestRecord {
     RequestRecord {
         location: RecordOffset { partition: message.partition(), offset: message.offset() },
         timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or(0)),
@@ -166,6 +166,6 @@ pub(in crate::kafka) fn command(message: &BorrowedMessage<'_>) -> RequestRecord 
     }
 }
 
-pub(in crate::kafka) fn again(error: KafkaError) -> OpenError {
+pub fn again(error: KafkaError) -> OpenError {
     OpenError::Again(ClientError::new("the request topic can't be read", error).into())
 }

@@ -1,0 +1,259 @@
+//! Reads from the state topic how far requests are answered.
+//!
+//! Opening writes first and reads then: a record of its own, in a transaction with the offsets of the assignment. What an
+//! earlier owner could still commit has passed the broker's check of its generation, which comes after all its records
+//! are acknowledged, before this owner was assigned anything: so it stands below the own record, and a transaction that is
+//! still open there holds the reader until it ends. No end of a partition is asked for, which a broker that leads since a
+//! moment might tell wrong.
+//!
+//! # Why two connectors never answer the same requests
+//!
+//! Connectors of two names are in two groups, whose generations tell nothing about each other: what keeps them apart are the
+//! fences in the partitions of the state, which the polls leave there ([`crate::kafka::facts_log`]). So no request is
+//! answered before this connector's own fence stands confirmed in the partition that is read here: then its polls have met
+//! no other's, and whoever comes later finds it. At every start but the first it has been there before.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+
+use super::answered::{STATE_PARTITION, prefix};
+use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::rights;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::transaction::Transactions;
+use crate::kafka::transaction::offsets::OwnedOffsets;
+use crate::kafka::transaction::partition_session::StartError;
+use crate::kafka::transaction::record::Record;
+use crate::model::fence::{Conflict, Fence, FoundFence};
+use crate::model::request::answered_offsets::RestoredOffsets;
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+/// How long the state topic may take to be made.
+const APPEAR_MAX: Duration = Duration::from_secs(30);
+/// How long reading may go without progress: an open transaction of another instance holds it for that one's
+/// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
+const STALL_MAX: Duration = Duration::from_secs(16 * 60);
+/// After so long a wait for the polls it is said.
+const WAIT_TOLD: Duration = Duration::from_secs(10);
+
+/// Everything that is known of the answers to requests on `request_topic`. Blocks.
+pub fn restore(
+    settings: &Settings,
+    request_topic: &str,
+    transactions: &Transactions,
+    offsets: &OwnedOffsets,
+    cancel: &CancellationToken,
+) -> Result<RestoredOffsets, StartError> {
+    let topic = settings.topics.state.as_str();
+    let reader: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).map_err(failed)?;
+    wait_for(&reader, topic, cancel)?;
+    let prefix = prefix(request_topic);
+    let barrier = format!("{prefix}opened/{:032x}", rand::random::<u128>());
+    let record = || Record {
+        topic,
+        partition: Some(STATE_PARTITION),
+        key: Some(barrier.as_bytes()),
+        headers: &[],
+        // It tells nothing, and compaction takes it away.
+        value: None,
+        timestamp: crate::clock::now(),
+    };
+    transactions.commit(|send| send(record()), offsets)?;
+    let reading = Reading { reader, topic, own_name: &settings.name, prefix, barrier, cancel };
+    Ok(reading.run()?)
+}
+
+/// The polls make the topic, or say why it is missing.
+fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &CancellationToken) -> Result<(), OpenError> {
+    let deadline = Instant::now() + APPEAR_MAX;
+    loop {
+        let metadata = reader.fetch_metadata(Some(topic), CALL_TIMEOUT).map_err(failed)?;
+        let is_there =
+            |found: &MetadataTopic| found.name() == topic && found.error().is_none() && !found.partitions().is_empty();
+        if metadata.topics().iter().any(is_there) {
+            return Ok(());
+        }
+        if cancel.is_cancelled() || Instant::now() >= deadline {
+            return Err(OpenError::Again(format!("topic {topic} does not exist yet").into()));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The fences in the partition, as far as it is read, that are confirmed.
+#[derive(Default)]
+struct ConfirmedFences {
+    others: BTreeSet<String>,
+    has_own: bool,
+}
+
+impl ConfirmedFences {
+    fn take(&mut self, connector: &str, value: Option<&[u8]>, own_name: &str) {
+        // What can't be read is told by the polls.
+        let proves = value
+            .is_some_and(|value| !matches!(Fence::decode(value), Ok(FoundFence::Fence(fence)) if !fence.confirmed));
+        match proves {
+            _ if connector == own_name => self.has_own = proves,
+            true => drop(self.others.insert(connector.to_owned())),
+            false => drop(self.others.remove(connector)),
+        }
+    }
+
+    /// Whether requests may be answered. The error names another connector, which answers them.
+    fn allow(&self) -> Result<bool, Conflict> {
+        match self.others.first() {
+            Some(other) => Err(Conflict::Name(other.clone())),
+            None => Ok(self.has_own),
+        }
+    }
+}
+
+/// A reading of the partition, from its beginning to the record that was just written.
+struct Reading<'a> {
+    reader: LoggedConsumer,
+    topic: &'a str,
+    own_name: &'a str,
+    /// What the keys begin with that count.
+    prefix: String,
+    /// The key of that record.
+    barrier: String,
+    cancel: &'a CancellationToken,
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct PartitionContent {
+    restored: RestoredOffsets,
+    fences: ConfirmedFences,
+    /// The record that was just written was read: nothing of an earlier owner can come any more.
+    is_passed: bool,
+}
+
+impl Reading<'_> {
+    /// Stops where the topic is another connector's, which answers the same requests.
+    fn run(&self) -> Result<RestoredOffsets, OpenError> {
+        self.assign().map_err(failed)?;
+        let mut content = PartitionContent::default();
+        let mut is_told = false;
+        let mut progress = Instant::now();
+        while progress.elapsed() < STALL_MAX {
+            if content.is_passed {
+                // Whose the topic is may be told only later: the polls begin beside this, and confirm their fence when they
+                // have compared it with all others.
+                if content.fences.allow().map_err(|conflict| self.conflict(conflict))? {
+                    return Ok(content.restored);
+                }
+                if progress.elapsed() > WAIT_TOLD && !std::mem::replace(&mut is_told, true) {
+                    let topic = self.topic;
+                    tracing::info!(topic, "requests wait until the polls have made the state topic this connector's");
+                }
+            }
+            if self.cancel.is_cancelled() {
+                return Err(OpenError::Again("the partitions were revoked while their progress was read".into()));
+            }
+            if self.take_next(&mut content)? {
+                progress = Instant::now();
+            }
+        }
+        let topic = self.topic;
+        Err(OpenError::Again(format!("topic {topic} could not be read to the record that was just written").into()))
+    }
+
+    fn assign(&self) -> KafkaResult<()> {
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(self.topic, STATE_PARTITION, Offset::Beginning)?;
+        self.reader.assign(&assignment)
+    }
+
+    /// Takes one record, and says whether there was one. The error is for good; librdkafka recovers from all others by itself.
+    fn take_next(&self, content: &mut PartitionContent) -> Result<bool, OpenError> {
+        match self.reader.poll(POLL) {
+            Some(Ok(message)) => {
+                self.take(&message, content);
+                return Ok(true);
+            }
+            // The end may be that of what an open transaction lets be seen, below the barrier.
+            Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(failed(error)),
+            Some(Err(error)) if rights::may_not(&error) => {
+                return Err(OpenError::Stop(rights::may_not_read(self.topic).into()));
+            }
+            Some(Err(error)) => self.reader.context().error(&error, "reading how far requests are answered"),
+        }
+        Ok(false)
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>, content: &mut PartitionContent) {
+        let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
+        content.is_passed |= key == Some(&self.barrier);
+        if let Some(connector) = message.key().and_then(Fence::connector_of) {
+            content.fences.take(connector, message.payload(), self.own_name);
+        }
+        if let Some(key) = key.and_then(|key| key.strip_prefix(&self.prefix)) {
+            content.restored.take(key, message.payload());
+        }
+    }
+
+    fn conflict(&self, conflict: Conflict) -> OpenError {
+        OpenError::Stop(LogError::because(format!("topic {}", self.topic), conflict))
+    }
+}
+
+fn failed(error: KafkaError) -> OpenError {
+    OpenError::Again(ClientError::new("how far requests are answered can't be read", error).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fence::FORMAT;
+
+    fn fence(connector: &str, confirmed: bool) -> Vec<u8> {
+        Fence {
+            format: FORMAT,
+            connector: connector.into(),
+            partitions: 3,
+            id_kinds: [].into(),
+            generation: 1,
+            member: "m".into(),
+            transactional_id: "t".into(),
+            opening: 0,
+            confirmed,
+        }
+        .encode()
+    }
+
+    #[test]
+    fn requests_are_answered_by_whose_fence_is_confirmed() {
+        const BEGUN: Option<bool> = Some(false);
+        const CONFIRMED: Option<bool> = Some(true);
+        for (records, allowed) in [
+            (&[][..], Ok(false)),
+            (&[("own", BEGUN)], Ok(false)),
+            (&[("own", BEGUN), ("own", CONFIRMED)], Ok(true)),
+            (&[("own", CONFIRMED), ("own", None)], Ok(false)),
+            (&[("own", BEGUN), ("other", BEGUN)], Ok(false)),
+            (&[("other", BEGUN), ("own", CONFIRMED)], Ok(true)),
+            (&[("other", CONFIRMED)], Err(())),
+            (&[("other", CONFIRMED), ("own", BEGUN)], Err(())),
+            (&[("other", CONFIRMED), ("other", None), ("own", CONFIRMED)], Ok(true)),
+        ] {
+            let mut fences = ConfirmedFences::default();
+            for (connector, confirmed) in records {
+                fences.take(connector, confirmed.map(|confirmed| fence(connector, confirmed)).as_deref(), "own");
+            }
+            assert_eq!(fences.allow().map_err(drop), allowed, "{records:?}");
+        }
+    }
+}
