@@ -14,6 +14,8 @@ use super::time::{Day, UnixTime};
 use open_days::{OpenDays, OpenRange};
 use windows::Windows;
 
+pub mod fact_rate;
+pub mod intervals;
 mod open_days;
 mod windows;
 

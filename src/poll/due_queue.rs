@@ -4,8 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
+use super::call_budget::{CallBudget, CallFor};
 use super::minute_counts::MinuteCounts;
 use super::schedule::Schedule;
+use super::usual_turns::{MayCome, NextTurn, UsualTurns};
+use crate::model::pacing::fact_rate::FactRate;
+use crate::model::pacing::intervals::{Brought, IntervalBounds, Intervals, RateClass, Shortage};
+use crate::upstream::budget::CallRates;
 
 /// How far a poll may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +32,10 @@ pub enum Admission {
 }
 
 /// Where something waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum WaitingIn {
     Schedule,
+    Usual(NextTurn),
     Further,
     Doubtful,
 }
@@ -53,7 +59,12 @@ pub struct Begun {
 }
 
 pub struct DueQueue<K> {
+    /// Those that come at a time of their own: slices of a backfill, what has failed, other days than today.
     schedule: Schedule<K>,
+    /// Those that come as often as facts do.
+    usual: UsualTurns<K>,
+    intervals: Intervals,
+    budget: CallBudget,
     /// Those whose last answer opened their breaker, or that had none while the upstream seemed dead; since when they wait.
     doubtful: VecDeque<(Duration, K)>,
     /// Those that have further pages to read, and when they were due.
@@ -72,6 +83,9 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     pub fn new(bounds: PollBounds) -> DueQueue<K> {
         DueQueue {
             schedule: Schedule::new(),
+            usual: UsualTurns::new(),
+            intervals: Intervals::default(),
+            budget: CallBudget::default(),
             doubtful: VecDeque::new(),
             further: VecDeque::new(),
             begun: HashMap::new(),
@@ -82,9 +96,46 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         }
     }
 
+    /// A feed of which nothing is known joins those that share the budget.
+    pub fn join(&mut self, bounds: IntervalBounds) -> RateClass {
+        self.intervals.join(bounds)
+    }
+
+    /// Takes what a poll has brought, and gives the feed's class from then on.
+    pub fn learn(&mut self, class: RateClass, rate: &mut FactRate, brought: Brought) -> RateClass {
+        self.intervals.learn(class, rate, brought)
+    }
+
+    /// The usual pause of a class.
+    pub fn interval(&self, class: RateClass) -> Duration {
+        self.intervals.interval(class)
+    }
+
+    /// Where the budget is less than all feeds need, however quiet they are.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.intervals.shortage()
+    }
+
+    /// How many calls may be made from now on.
+    pub fn set_rates(&mut self, rates: CallRates, clock: Duration) {
+        if self.budget.set(rates, clock) {
+            self.intervals.spread(self.budget.for_usual_turns(clock));
+        }
+    }
+
+    /// A poll made so many calls more than its first one.
+    pub fn spent_further(&mut self, calls: u32, clock: Duration) {
+        self.budget.spend(calls, CallFor::Other, clock);
+    }
+
     pub fn put(&mut self, key: K, due: Duration) {
         self.dues.add(seconds(due));
         self.schedule.put(key, due);
+    }
+
+    /// Puts one to its usual turn, which is counted from `clock`.
+    pub fn put_usual(&mut self, key: K, class: RateClass, clock: Duration) {
+        self.usual.put(key, class, clock);
     }
 
     /// Puts back one whose poll came to nothing. It stays due since it was, whenever it is tried again.
@@ -132,7 +183,9 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         }
         let doubtful = self.doubtful.front().map(|(since, _)| *since).filter(|_| entry != Admission::Check);
         let further = self.next_further().map(|(due, _)| due).filter(|_| entry != Admission::Check);
-        self.schedule.next_due().into_iter().chain(doubtful).chain(further).min()
+        let usual = self.usual.next_at(&self.intervals, self.may_come());
+        let next = self.schedule.next_due().into_iter().chain(usual).chain(doubtful).chain(further).min();
+        next.map(|due| due.max(self.budget.ready()))
     }
 
     /// Since when that one is due that [`DueQueue::begin`] would take: by nothing else may queues be compared, or one wins with
@@ -148,24 +201,50 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
             WaitingIn::Further => (self.further.pop_front()?.1, Reach::ToTheEnd),
             WaitingIn::Doubtful => (self.doubtful.pop_front()?.1, Reach::OnePage),
             WaitingIn::Schedule => (self.schedule.take_due(clock)?, Reach::OnePage),
+            WaitingIn::Usual(turn) => (self.usual.take(turn)?, Reach::OnePage),
         };
+        let made_for = match waiting_in {
+            WaitingIn::Usual(_) => {
+                self.dues.add(seconds(due));
+                CallFor::UsualTurn
+            }
+            WaitingIn::Schedule | WaitingIn::Further | WaitingIn::Doubtful => CallFor::Other,
+        };
+        self.budget.spend(1, made_for, clock);
         self.to_the_end += usize::from(reach == Reach::ToTheEnd);
         Some(self.begun(key, Begun { due, reach, entry }))
     }
 
     /// Which comes next, and since when it is due.
     fn next(&self, clock: Duration, entry: Admission) -> Option<(Duration, WaitingIn)> {
-        if self.begun.len() >= self.bounds.polls {
+        if self.begun.len() >= self.bounds.polls || self.budget.ready() > clock {
             return None;
         }
-        let scheduled = self.schedule.next_due().filter(|due| *due <= clock).map(|due| (due, WaitingIn::Schedule));
+        let turn = self.next_turn(clock);
         let further = self.next_further().map(|(due, _)| (due, WaitingIn::Further));
         let doubtful = self.doubtful.front().map(|(since, _)| (*since, WaitingIn::Doubtful));
         match entry {
-            Admission::Check => scheduled,
-            Admission::Probe => further.or(scheduled).or(doubtful),
-            Admission::Call => further.or(scheduled.into_iter().chain(doubtful).min_by_key(|(due, _)| *due)),
+            Admission::Check => turn,
+            Admission::Probe => further.or(turn).or(doubtful),
+            Admission::Call => further.or(turn.into_iter().chain(doubtful).min_by_key(|(due, _)| *due)),
         }
+    }
+
+    /// Of those with a time of their own and those with a usual turn, the one who has waited longest in proportion to his
+    /// interval; for the former that is the one of a feed of which nothing is known, from when they are due on.
+    fn next_turn(&self, clock: Duration) -> Option<(Duration, WaitingIn)> {
+        let scheduled = self.schedule.next_due().filter(|due| *due <= clock);
+        let usual = self.usual.next(clock, &self.intervals, self.may_come());
+        let waited = |due: Duration| 1.0 + (clock - due).as_secs_f64() / self.intervals.mean_seconds();
+        match (scheduled, usual) {
+            (Some(due), Some(turn)) if turn.waited > waited(due) => Some((turn.due, WaitingIn::Usual(turn))),
+            (Some(due), _) => Some((due, WaitingIn::Schedule)),
+            (None, turn) => turn.map(|turn| (turn.due, WaitingIn::Usual(turn))),
+        }
+    }
+
+    fn may_come(&self) -> MayCome {
+        if self.budget.is_known() { MayCome::AfterEvery } else { MayCome::WhenDue }
     }
 
     fn begun(&mut self, key: K, begun: Begun) -> (K, Reach) {
@@ -202,7 +281,8 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
 
     /// How many have been due for more than a minute, and were not polled to the end since.
     pub fn overdue(&self, clock: Duration) -> usize {
-        self.dues.before(seconds(clock) - 60)
+        let usual = self.usual.due_before(clock.saturating_sub(Duration::from_secs(60)), &self.intervals);
+        self.dues.before(seconds(clock) - 60) + usual
     }
 }
 
@@ -211,110 +291,4 @@ fn seconds(clock: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use Reach::{OnePage, ToTheEnd};
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn queue() -> DueQueue<u32> {
-        let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
-        (0..5).for_each(|key| queue.put(key, SECOND));
-        queue
-    }
-
-    fn begin(queue: &mut DueQueue<u32>) -> Option<(u32, Reach)> {
-        queue.begin(9 * SECOND, Admission::Call)
-    }
-
-    #[test]
-    fn one_that_was_not_answered_is_the_probe_only_where_nobody_else_is_due() {
-        let mut queue = queue();
-        let begun = Begun { due: SECOND / 4, reach: OnePage, entry: Admission::Call };
-        (20..22).for_each(|key| queue.put_doubtful(key, SECOND / 2, begun));
-        for probe in [0, 1, 2, 3, 4, 20] {
-            assert_eq!(queue.begin(SECOND, Admission::Probe), Some((probe, OnePage)));
-            queue.ended(probe);
-        }
-        queue.put(0, SECOND);
-        assert_eq!(begin(&mut queue), Some((21, OnePage)), "it has waited longest");
-    }
-
-    #[test]
-    fn few_read_further_pages_at_once_and_the_others_wait_in_turn() {
-        let mut queue = queue();
-        for key in 0..4 {
-            assert_eq!(begin(&mut queue), Some((key, OnePage)));
-        }
-        for key in 0..4 {
-            let begun = queue.ended(key);
-            queue.put_further(key, begun);
-        }
-        assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
-        // First pages of others go on meanwhile.
-        assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((4, OnePage)), None]);
-        assert_eq!(queue.next_due(Admission::Call), None);
-        queue.ended(1);
-        assert_eq!(begin(&mut queue), Some((2, ToTheEnd)));
-    }
-
-    #[test]
-    fn one_that_is_interrupted_while_it_reads_on_goes_on_first() {
-        let mut queue = queue();
-        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut queue)).collect();
-        for (key, _) in &begun[..3] {
-            let begun = queue.ended(*key);
-            queue.put_further(*key, begun);
-        }
-        assert_eq!(begin(&mut queue), Some((0, ToTheEnd)));
-        let begun = queue.ended(0);
-        queue.put_further(0, begun);
-        assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
-    }
-
-    #[test]
-    fn one_that_is_refused_as_the_probe_while_it_reads_on_leaves_the_next_one_to_another() {
-        let mut queue = queue();
-        let begun: Vec<_> = std::iter::from_fn(|| begin(&mut queue)).collect();
-        for (key, _) in &begun[..3] {
-            let begun = queue.ended(*key);
-            queue.put_further(*key, begun);
-        }
-        queue.put(5, 2 * SECOND);
-        let probes = [(0, ToTheEnd), (1, ToTheEnd), (2, ToTheEnd), (5, OnePage), (0, OnePage), (1, OnePage)];
-        for probe in probes {
-            assert_eq!(queue.begin(9 * SECOND, Admission::Probe), Some(probe));
-            let begun = queue.ended(probe.0);
-            queue.put_refused(probe.0, 9 * SECOND, begun);
-        }
-    }
-
-    #[test]
-    fn what_is_due_for_more_than_a_minute_and_not_polled_is_overdue() {
-        let mut queue = queue();
-        assert_eq!((queue.overdue(30 * SECOND), queue.overdue(180 * SECOND)), (0, 5));
-        begin(&mut queue);
-        assert_eq!((queue.overdue(180 * SECOND), queue.polls()), (5, 1), "it has only begun");
-        let begun = queue.ended(0);
-        assert_eq!((queue.overdue(180 * SECOND), queue.polls()), (4, 0));
-        queue.put_further(0, begun);
-        assert_eq!(queue.overdue(180 * SECOND), 5);
-    }
-
-    #[test]
-    fn one_whose_polls_fail_is_due_since_it_was_however_often_it_is_tried() {
-        let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
-        queue.put(7, SECOND);
-        for minute in 1..4 {
-            let clock = minute * 60 * SECOND;
-            assert_eq!(queue.begin(clock, Admission::Call), Some((7, OnePage)));
-            let begun = queue.ended(7);
-            queue.put_late(7, clock + 60 * SECOND, begun);
-            assert_eq!((queue.overdue(clock + 60 * SECOND), queue.latest()), (1, Some((SECOND, 7))));
-        }
-        queue.begin(240 * SECOND, Admission::Call);
-        queue.ended(7);
-        queue.put(7, 300 * SECOND);
-        assert_eq!((queue.overdue(330 * SECOND), queue.latest()), (0, None));
-    }
-}
+mod tests;

@@ -4,7 +4,13 @@ mod schedule;
 
 mod minute_counts;
 
-mod due_queue;
+mod call_pace;
+
+mod call_budget;
+
+mod usual_turns;
+
+pub mod due_queue;
 
 mod due_queues;
 

@@ -21,6 +21,20 @@ pub struct BudgetSettings {
     pub per_day: u32,
 }
 
+/// At how many calls a second a budget is spent evenly; nothing where it has no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CallRates {
+    pub minute: Option<f64>,
+    /// What is left of the day, over the time that is left of it.
+    pub day: Option<f64>,
+}
+
+impl CallRates {
+    pub fn least(self) -> Option<f64> {
+        self.minute.into_iter().chain(self.day).min_by(f64::total_cmp)
+    }
+}
+
 /// The calls of the day are spent until `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DaySpent {
@@ -79,6 +93,11 @@ impl Budget {
         }
     }
 
+    /// At how many calls a second it is spent evenly from now on.
+    pub fn rates(&self, now: UnixTime) -> CallRates {
+        CallRates { minute: self.pace.as_ref().map(MinuteLimiter::rate), day: self.day_of(now).rate(now) }
+    }
+
     /// To be called just before a call is sent: only what is sent is counted.
     ///
     /// # Errors
@@ -120,19 +139,32 @@ impl DayGuard<'_> {
         Ok(())
     }
 
+    fn rate(&self, now: UnixTime) -> Option<f64> {
+        let DayCount { day, spent, .. } = *self.counted;
+        let seconds = day.beijing_end().0.saturating_sub(now.0).max(1);
+        (self.per_day != 0).then(|| f64::from(self.per_day.saturating_sub(spent)) / seconds as f64)
+    }
+
     fn count(&mut self) {
         self.counted.spent = self.counted.spent.saturating_add(1);
     }
 }
 
+/// A burst is what comes in a tenth of a second: so no second differs from another by more.
+const BURSTS_PER_MINUTE: u32 = 600;
+
 /// Spaces calls so that no window of sixty seconds holds more than `per_minute` of them.
 ///
 /// A limiter with burst `b` and one cell every `T` lets at most `b + 60 s / T` calls into any window of sixty seconds: a
-/// full burst, then what is replenished. So with `b` a sixtieth of the budget, the rest is what is replenished in a
+/// full burst, then what is replenished. So with `b` a small part of the budget, the rest is what is replenished in a
 /// minute. The least is one call a minute, where the two are one and the same.
+///
+/// What is left of a budget that is spent all the time is that part of it.
 struct MinuteLimiter {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
     clock: TokioClock,
+    /// From one cell to the next.
+    period: Duration,
     /// Who waits holds this, so that turns are given in the order they were asked for.
     queue: Mutex<()>,
     /// By [`Turn`]. Of each kind only the first one stands in the queue.
@@ -141,14 +173,20 @@ struct MinuteLimiter {
 
 impl MinuteLimiter {
     fn new(per_minute: NonZeroU32) -> MinuteLimiter {
-        let burst = NonZeroU32::new(per_minute.get() / 60).unwrap_or(NonZeroU32::MIN);
+        let burst = NonZeroU32::new(per_minute.get() / BURSTS_PER_MINUTE).unwrap_or(NonZeroU32::MIN);
         let replenished = (per_minute.get() - burst.get()).max(1);
         // Rounded up to the next nanosecond: rounding down would let one more into a minute.
         let nanos = 60_000_000_000u64.div_ceil(u64::from(replenished));
-        let quota = Quota::with_period(Duration::from_nanos(nanos)).expect("at least 13 ns lie between two cells");
+        let period = Duration::from_nanos(nanos);
+        let quota = Quota::with_period(period).expect("at least 13 ns lie between two cells");
         let clock = TokioClock { origin: Instant::now() };
         let limiter = RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone());
-        MinuteLimiter { limiter, clock, queue: Mutex::default(), kinds: Default::default() }
+        MinuteLimiter { limiter, clock, period, queue: Mutex::default(), kinds: Default::default() }
+    }
+
+    /// Calls a second in the long run.
+    fn rate(&self) -> f64 {
+        1.0 / self.period.as_secs_f64()
     }
 
     async fn turn<E>(&self, turn: Turn, may_go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {

@@ -1,0 +1,85 @@
+//! The calls that polls of one interface may make: at which pace they begin, and how many are left for usual turns.
+
+use std::time::Duration;
+
+use super::call_pace::CallPace;
+use crate::upstream::budget::CallRates;
+
+/// How often intervals follow what was learnt.
+const SPREAD_EVERY: Duration = Duration::from_secs(1);
+/// How much the latest second tells of the calls that are made beside usual turns.
+const BESIDE_WEIGHT: f64 = 1.0 / 32.0;
+/// Usual turns keep at least this part of a budget, whatever is made beside them.
+const USUAL_PART: f64 = 0.5;
+/// Calls of a minute that may come together, in seconds of its rate: so much late a loop may be without losing calls, and no
+/// second differs from another by more.
+const MINUTE_TOGETHER: f64 = 0.1;
+/// Calls of a day that may come together: those of a small fleet's start.
+const DAY_TOGETHER: f64 = 60.0;
+
+/// Clocks are durations since some fixed moment.
+#[derive(Debug, Default)]
+pub struct CallBudget {
+    rates: CallRates,
+    minute: CallPace,
+    day: CallPace,
+    /// Calls a second beside usual turns,
+    beside: f64,
+    /// and how many have been made since intervals were spread last.
+    made_beside: u32,
+    spread_again: Duration,
+}
+
+/// What a call is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFor {
+    UsualTurn,
+    /// A backfill, another day than today, a further page, or once more what has failed.
+    Other,
+}
+
+impl CallBudget {
+    /// True where intervals are to be spread again: the budget is another, or they have not been for a while.
+    pub fn set(&mut self, rates: CallRates, clock: Duration) -> bool {
+        let is_same = differ_little(rates.least(), self.rates.least());
+        if self.rates != rates {
+            self.rates = rates;
+            self.minute.set(rates.minute, rates.minute.map_or(1.0, |rate| rate * MINUTE_TOGETHER));
+            self.day.set(rates.day, DAY_TOGETHER);
+        }
+        !is_same || clock >= self.spread_again
+    }
+
+    pub fn is_known(&self) -> bool {
+        self.rates.least().is_some()
+    }
+
+    /// When the next poll may begin.
+    pub fn ready(&self) -> Duration {
+        self.minute.ready().max(self.day.ready())
+    }
+
+    pub fn spend(&mut self, calls: u32, made_for: CallFor, clock: Duration) {
+        self.minute.spend(calls, clock);
+        self.day.spend(calls, clock);
+        if made_for == CallFor::Other {
+            self.made_beside = self.made_beside.saturating_add(calls);
+        }
+    }
+
+    /// The calls a second for usual turns; nothing where no budget is known.
+    pub fn for_usual_turns(&mut self, clock: Duration) -> Option<f64> {
+        let passed = clock.saturating_sub(self.spread_again) + SPREAD_EVERY;
+        let made = f64::from(std::mem::take(&mut self.made_beside)) / passed.as_secs_f64();
+        self.beside += (made - self.beside) * (BESIDE_WEIGHT * passed.as_secs_f64()).min(1.0);
+        self.spread_again = clock + SPREAD_EVERY;
+        self.rates.least().map(|rate| (rate - self.beside).max(rate * USUAL_PART))
+    }
+}
+
+fn differ_little(one: Option<f64>, other: Option<f64>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => (one / other - 1.0).abs() < 0.01,
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}

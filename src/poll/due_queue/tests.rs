@@ -1,0 +1,105 @@
+use super::*;
+use Reach::{OnePage, ToTheEnd};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn queue() -> DueQueue<u32> {
+    let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
+    (0..5).for_each(|key| queue.put(key, SECOND));
+    queue
+}
+
+fn begin(queue: &mut DueQueue<u32>) -> Option<(u32, Reach)> {
+    queue.begin(9 * SECOND, Admission::Call)
+}
+
+#[test]
+fn one_that_was_not_answered_is_the_probe_only_where_nobody_else_is_due() {
+    let mut queue = queue();
+    let begun = Begun { due: SECOND / 4, reach: OnePage, entry: Admission::Call };
+    (20..22).for_each(|key| queue.put_doubtful(key, SECOND / 2, begun));
+    for probe in [0, 1, 2, 3, 4, 20] {
+        assert_eq!(queue.begin(SECOND, Admission::Probe), Some((probe, OnePage)));
+        queue.ended(probe);
+    }
+    queue.put(0, SECOND);
+    assert_eq!(begin(&mut queue), Some((21, OnePage)), "it has waited longest");
+}
+
+#[test]
+fn few_read_further_pages_at_once_and_the_others_wait_in_turn() {
+    let mut queue = queue();
+    for key in 0..4 {
+        assert_eq!(begin(&mut queue), Some((key, OnePage)));
+    }
+    for key in 0..4 {
+        let begun = queue.ended(key);
+        queue.put_further(key, begun);
+    }
+    assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
+    // First pages of others go on meanwhile.
+    assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((4, OnePage)), None]);
+    assert_eq!(queue.next_due(Admission::Call), None);
+    queue.ended(1);
+    assert_eq!(begin(&mut queue), Some((2, ToTheEnd)));
+}
+
+#[test]
+fn one_that_is_interrupted_while_it_reads_on_goes_on_first() {
+    let mut queue = queue();
+    let begun: Vec<_> = std::iter::from_fn(|| begin(&mut queue)).collect();
+    for (key, _) in &begun[..3] {
+        let begun = queue.ended(*key);
+        queue.put_further(*key, begun);
+    }
+    assert_eq!(begin(&mut queue), Some((0, ToTheEnd)));
+    let begun = queue.ended(0);
+    queue.put_further(0, begun);
+    assert_eq!([begin(&mut queue), begin(&mut queue)], [Some((0, ToTheEnd)), Some((1, ToTheEnd))]);
+}
+
+#[test]
+fn one_that_is_refused_as_the_probe_while_it_reads_on_leaves_the_next_one_to_another() {
+    let mut queue = queue();
+    let begun: Vec<_> = std::iter::from_fn(|| begin(&mut queue)).collect();
+    for (key, _) in &begun[..3] {
+        let begun = queue.ended(*key);
+        queue.put_further(*key, begun);
+    }
+    queue.put(5, 2 * SECOND);
+    let probes = [(0, ToTheEnd), (1, ToTheEnd), (2, ToTheEnd), (5, OnePage), (0, OnePage), (1, OnePage)];
+    for probe in probes {
+        assert_eq!(queue.begin(9 * SECOND, Admission::Probe), Some(probe));
+        let begun = queue.ended(probe.0);
+        queue.put_refused(probe.0, 9 * SECOND, begun);
+    }
+}
+
+#[test]
+fn what_is_due_for_more_than_a_minute_and_not_polled_is_overdue() {
+    let mut queue = queue();
+    assert_eq!((queue.overdue(30 * SECOND), queue.overdue(180 * SECOND)), (0, 5));
+    begin(&mut queue);
+    assert_eq!((queue.overdue(180 * SECOND), queue.polls()), (5, 1), "it has only begun");
+    let begun = queue.ended(0);
+    assert_eq!((queue.overdue(180 * SECOND), queue.polls()), (4, 0));
+    queue.put_further(0, begun);
+    assert_eq!(queue.overdue(180 * SECOND), 5);
+}
+
+#[test]
+fn one_whose_polls_fail_is_due_since_it_was_however_often_it_is_tried() {
+    let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
+    queue.put(7, SECOND);
+    for minute in 1..4 {
+        let clock = minute * 60 * SECOND;
+        assert_eq!(queue.begin(clock, Admission::Call), Some((7, OnePage)));
+        let begun = queue.ended(7);
+        queue.put_late(7, clock + 60 * SECOND, begun);
+        assert_eq!((queue.overdue(clock + 60 * SECOND), queue.latest()), (1, Some((SECOND, 7))));
+    }
+    queue.begin(240 * SECOND, Admission::Call);
+    queue.ended(7);
+    queue.put(7, 300 * SECOND);
+    assert_eq!((queue.overdue(330 * SECOND), queue.latest()), (0, None));
+}
