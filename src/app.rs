@@ -32,7 +32,7 @@ use crate::upstream::http::{HttpSettings, HttpTransport};
 use schemas::Schemas;
 
 pub use pipelines::Unfit;
-pub use schemas::material_framings;
+pub use schemas::{material_framings, promoter_framing};
 
 mod pipelines;
 mod schemas;

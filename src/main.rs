@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use promoter_connector::cli::{Cli, Command, demo, material, run, simulate};
+use promoter_connector::cli::{Cli, Command, demo, material, promoters, run, simulate};
 use promoter_connector::telemetry::{last_words, log};
 
 mod memory;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Run => run::run(&cli.config),
         Command::Simulate(options) => simulate::run(options),
         Command::Material(command) => material::run(&cli.config, command),
+        Command::Promoters(command) => promoters::run(&cli.config, command),
         Command::Demo(options) => demo::run(options),
     };
     log::flush();

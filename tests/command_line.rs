@@ -1,5 +1,8 @@
 //! What the process answers the shell.
 
+#[path = "command_line/promoters.rs"]
+mod promoters;
+
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 

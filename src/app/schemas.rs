@@ -78,6 +78,17 @@ pub async fn material_framings(
     }
 }
 
+/// How records of the registry of promoters are framed, for whoever writes some on `topic`.
+///
+/// # Errors
+/// As [`Schemas::resolve`].
+pub async fn promoter_framing(settings: Option<RegistrySettings>, topic: &str) -> anyhow::Result<Framing> {
+    match settings {
+        Some(settings) => registered(&Registry::new(settings)?, topic, RecordKind::Promoter).await,
+        None => Ok(Framing::SingleObject),
+    }
+}
+
 async fn registered(registry: &Registry, topic: &str, kind: RecordKind) -> anyhow::Result<Framing> {
     let subject = format!("{topic}-value");
     let ask = || registry.resolve(&subject, kind.text());

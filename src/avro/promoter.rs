@@ -37,6 +37,9 @@ pub enum PromoterError {
     /// A registry may know it: see [`PromoterDecoder::learn`].
     #[error("written with the schema id {0}, which is not known")]
     UnknownSchema(i32),
+    /// In a schema that nobody knows, or that no record can be read with.
+    #[error("{0}")]
+    WithoutSchema(String),
     #[error("its key is not app_id/promoter_openid")]
     Key,
     #[error("{0}")]
@@ -70,7 +73,7 @@ impl PromoterError {
     /// A short code, stable for programs: the reason of its dead letter.
     pub fn reason(&self) -> &'static str {
         match self {
-            PromoterError::UnknownSchema(_) => "unknown_schema",
+            PromoterError::UnknownSchema(_) | PromoterError::WithoutSchema(_) => "unknown_schema",
             PromoterError::Key => "invalid_key",
             PromoterError::NotAvro(_) => "not_avro",
             PromoterError::NotJson(_) => "not_json",

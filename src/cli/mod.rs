@@ -10,6 +10,7 @@ use crate::config::{ConfigError, parse_duration};
 mod blocks;
 pub mod demo;
 pub mod material;
+pub mod promoters;
 pub mod run;
 mod signals;
 pub mod simulate;
@@ -42,6 +43,9 @@ pub enum Command {
     /// Ask for material that a promoter shares.
     #[command(subcommand)]
     Material(material::MaterialCommand),
+    /// Say who is polled: look at the registry of promoters, and change it.
+    #[command(subcommand)]
+    Promoters(Box<promoters::PromotersCommand>),
     /// Show everything in one process, with nothing to install.
     Demo(demo::DemoOptions),
 }

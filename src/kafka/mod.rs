@@ -12,7 +12,7 @@
 //! ```
 //!
 //! `requests_log` stands on the same `group` and `transaction`, with the request topic in place of the registry and replies in
-//! place of events.
+//! place of events. `registry_topic` is what the commands use that register promoters: no group, no transaction.
 
 pub mod client;
 
@@ -23,3 +23,5 @@ pub mod transaction;
 pub mod facts_log;
 
 pub mod requests_log;
+
+pub mod registry_topic;

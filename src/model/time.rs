@@ -45,6 +45,11 @@ impl UnixMillis {
     pub fn as_seconds(self) -> UnixTime {
         UnixTime(self.0.div_euclid(1000))
     }
+
+    /// Written out, as far as the years of RFC 3339 go; the number of milliseconds beyond.
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |time| time.to_string())
+    }
 }
 
 /// A calendar day, counted in days since 1970-01-01.

@@ -16,6 +16,8 @@ pub(super) mod context;
 
 pub(super) mod rights;
 
+pub mod acknowledged_producer;
+
 pub(super) mod topic_lookup;
 
 pub(super) mod topics;

@@ -4,6 +4,8 @@
 //! The properties go from the settings to the client without a detour: rdkafka shows the secrets of a client's
 //! configuration masked, so one configuration must never be made from what another one shows.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 
 use super::settings::Settings;
@@ -97,6 +99,14 @@ impl Settings {
         self.config(&[("message.timeout.ms", "10000")], &fixed)
     }
 
+    /// For records of the registry, each once. A record that is not acknowledged within `bound` is given up.
+    pub fn registry_producer_config(&self, bound: Duration) -> ClientSetup {
+        let bound = bound.as_millis().max(1).to_string();
+        let fixed =
+            [("enable.idempotence", "true"), ("partitioner", "murmur2_random"), ("message.timeout.ms", bound.as_str())];
+        self.config(&[("compression.type", "lz4")], &fixed)
+    }
+
     /// For reading requests as far as they are committed, and how far they are answered. It is no member of the group,
     /// whose offsets it only asks for; as a `read_committed` reader it is told them when no transaction holds them open.
     pub fn requests_reader_config(&self) -> ClientSetup {
@@ -117,13 +127,14 @@ mod tests {
     use super::*;
     use crate::kafka::client::settings::tests::settings;
 
-    fn every_config(settings: &Settings) -> [ClientSetup; 6] {
+    fn every_config(settings: &Settings) -> [ClientSetup; 7] {
         [
             settings.plain_config(),
             settings.producer_config(settings.transactional_id(), BATCH_BYTES),
             settings.member_config("group"),
             settings.reader_config(),
             settings.request_producer_config(),
+            settings.registry_producer_config(Duration::from_secs(1)),
             settings.requests_reader_config(),
         ]
     }

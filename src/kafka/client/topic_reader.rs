@@ -9,9 +9,13 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::ClientError;
+use super::headers::headers;
+use super::rights;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
 use super::topic_lookup::{LookupError, TopicLookup};
+use crate::model::request::record::Header;
+use crate::model::time::UnixMillis;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -23,6 +27,9 @@ pub struct ReadRecord {
     pub key: Option<Vec<u8>>,
     /// Absent in a tombstone.
     pub value: Option<Vec<u8>>,
+    pub headers: Vec<Header>,
+    /// The record's time; 0 where it has none.
+    pub timestamp: UnixMillis,
 }
 
 /// Why topics can't be read.
@@ -62,6 +69,11 @@ impl TopicReader {
         }
         consumer.assign(&assignment).map_err(failed)?;
         Ok(TopicReader { consumer, partitions })
+    }
+
+    /// Of all topics together.
+    pub fn partition_count(&self) -> usize {
+        self.partitions.len()
     }
 
     /// The next record, or nothing where none came within `wait`. An error is for good; faults that pass are
@@ -104,6 +116,7 @@ impl TopicReader {
 fn is_final(error: &KafkaError) -> bool {
     // Records were deleted before they were read.
     matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || rights::may_not(error)
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset)
 }
 
@@ -114,6 +127,8 @@ fn record(message: &BorrowedMessage<'_>) -> ReadRecord {
         offset: message.offset(),
         key: message.key().map(<[u8]>::to_owned),
         value: message.payload().map(<[u8]>::to_owned),
+        headers: headers(message),
+        timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or_default()),
     }
 }
 

@@ -9,7 +9,8 @@ use rdkafka::error::RDKafkaErrorCode::OperationTimedOut;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::request_producer::{PutError, RequestProducer};
+use super::request_producer::RequestProducer;
+use crate::kafka::client::acknowledged_producer::PutError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::{RequestTopics, Settings};

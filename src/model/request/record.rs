@@ -36,17 +36,27 @@ pub struct Header {
     pub value: Option<Bytes>,
 }
 
+/// The last of the `headers` of this name, whatever its case, as text.
+fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
+    let header = headers.iter().rev().find(|header| header.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(header.value.as_deref()?).ok()
+}
+
+/// Whether `headers` say that the value beside them is JSON.
+pub fn is_json(headers: &[Header]) -> bool {
+    let media_type = header(headers, CONTENT_TYPE).and_then(|value| value.split(';').next());
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+}
+
 impl RequestRecord {
     /// The last header of this name, whatever its case, as text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let header = self.headers.iter().rev().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value.as_deref()?).ok()
+        header(&self.headers, name)
     }
 
     /// Whether the value says of itself that it is JSON.
     pub fn is_json(&self) -> bool {
-        let media_type = self.header(CONTENT_TYPE).and_then(|value| value.split(';').next());
-        media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+        is_json(&self.headers)
     }
 
     /// Tells this record from any other that may stand at its place.

@@ -1,0 +1,117 @@
+//! `promoters add|remove|pause|resume`: changes of promoters that are named one by one.
+
+use std::fmt::Write;
+
+use anyhow::anyhow;
+use serde::Serialize;
+
+use super::names::{self, GivenStart};
+use super::plan::{Counts, Outcome, Plan};
+use super::registry_view::RegistryView;
+use super::write::write;
+use super::{AddOptions, ChangeOptions, ChangeOutput};
+use crate::cli::{Failure, stdout};
+use crate::config::RegistryClientConfig;
+use crate::model::promoter::Promoter;
+use crate::registry::record::PromoterPatch;
+use crate::registry::tags::Tags;
+
+/// Why a promoter that was removed is polled all the same.
+const STILL_CONFIGURED: &str =
+    "goes on being polled: the configuration names it, in promoters or promoters_file of its app; remove it there";
+
+pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Failure> {
+    let tags = Tags::new(options.tags.iter().map(|(name, text)| (name, text)))
+        .map_err(|error| Failure::Refused(format!("the tags {error}")))?;
+    let patch = PromoterPatch {
+        feeds: options.feeds,
+        start_from: options.start_from.map(|GivenStart(start)| start),
+        paused: options.paused.then_some(true),
+        tags: (!tags.is_empty()).then_some(tags),
+    };
+    let change = Change::prepare(config, &options.change)?;
+    change.carry_out(|plan, view, promoter| {
+        let now = crate::clock::now();
+        plan.register(view, promoter.clone(), patch.clone(), now)
+    })
+}
+
+pub fn remove(config: RegistryClientConfig, options: &ChangeOptions) -> Result<(), Failure> {
+    let change = Change::prepare(config, options)?;
+    change.carry_out(|plan, view, promoter| plan.deregister(view, promoter.clone()))
+}
+
+/// Sets whether the promoters are `paused`, each of which some source has to know.
+pub fn pause(config: RegistryClientConfig, options: &ChangeOptions, paused: bool) -> Result<(), Failure> {
+    let change = Change::prepare(config, options)?;
+    if let Some(unknown) = change.promoters.iter().find(|promoter| change.view.table.get(promoter).is_none()) {
+        let advice = "nothing is written; promoters add registers it, and with --paused does not poll it";
+        return Err(anyhow!("{unknown} is neither registered nor configured: {advice}").into());
+    }
+    let patch = PromoterPatch { paused: Some(paused), ..PromoterPatch::default() };
+    change.carry_out(|plan, view, promoter| {
+        // A promoter that only the configuration names is polled without a record.
+        let is_idle = !paused && view.table.registered(promoter).is_none();
+        if is_idle {
+            return plan.leave();
+        }
+        plan.register(view, promoter.clone(), patch.clone(), crate::clock::now())
+    })
+}
+
+/// A command with what it rests on.
+struct Change {
+    view: RegistryView,
+    promoters: Vec<Promoter>,
+    output: ChangeOutput,
+}
+
+impl Change {
+    fn prepare(config: RegistryClientConfig, options: &ChangeOptions) -> Result<Change, Failure> {
+        let promoters = names::promoters(&options.promoters, &config.apps)?;
+        let view = RegistryView::read(config, options.bound.until())?;
+        Ok(Change { view, promoters, output: options.output })
+    }
+
+    /// Plans for each promoter, writes, and says what was done.
+    fn carry_out(self, plan_for: impl Fn(&mut Plan, &RegistryView, &Promoter) -> Outcome) -> Result<(), Failure> {
+        let (mut plan, mut told) = (Plan::default(), String::new());
+        let mut still_configured = Vec::new();
+        for promoter in &self.promoters {
+            let outcome = plan_for(&mut plan, &self.view, promoter);
+            let is_removal = matches!(outcome, Outcome::Removed | Outcome::NotRegistered);
+            let is_configured = self.view.table.get(promoter).is_some_and(|merged| merged.is_configured);
+            // Writing to a String never fails.
+            let _ = writeln!(told, "{promoter} {outcome}");
+            if is_removal && is_configured {
+                let _ = writeln!(told, "{promoter} {STILL_CONFIGURED}");
+                still_configured.push(promoter.key());
+            }
+        }
+        if !self.output.dry_run {
+            write(&self.view, &plan)?;
+        }
+        let report = ChangeReport { dry_run: self.output.dry_run, counts: plan.counts, still_configured };
+        Ok(stdout::print(&if self.output.json { report.json() } else { told + report.note() })?)
+    }
+}
+
+/// What was done, for programs.
+#[derive(Serialize)]
+struct ChangeReport<'a> {
+    dry_run: bool,
+    #[serde(flatten)]
+    counts: Counts,
+    /// Those that were removed and are polled all the same.
+    still_configured: Vec<&'a str>,
+}
+
+impl ChangeReport<'_> {
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    fn note(&self) -> &'static str {
+        if self.dry_run { "dry run: nothing was written\n" } else { "" }
+    }
+}

@@ -1,0 +1,112 @@
+//! `promoters import`: registers the promoters of a file, all of them or none.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, Read};
+
+use serde::Serialize;
+
+use super::import_file::{ImportedFile, read_file};
+use super::plan::{Counts, Plan};
+use super::registry_view::RegistryView;
+use super::write::write;
+use super::{FileFormat, ImportOptions, names};
+use crate::cli::{Failure, stdout};
+use crate::config::RegistryClientConfig;
+use crate::config::promoter_rows::FaultyRows;
+use crate::telemetry::last_words;
+
+/// A million promoters in JSON take some two hundred megabytes.
+const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+pub fn run(config: RegistryClientConfig, options: &ImportOptions) -> Result<(), Failure> {
+    if let Some(app) = &options.app {
+        names::app(app, &config.apps)?;
+    }
+    let text = text(options)?;
+    let format = options.format.unwrap_or_else(|| format(options, &text));
+    let file = read_file(&text, format, options.app.as_deref(), &config.apps);
+    let ImportedFile { rows, faulty } = file.map_err(|mistake| refused(options, &mistake))?;
+    tell(&faulty);
+    if faulty.count > 0 && !options.skip_faulty {
+        let count = faulty.count;
+        let refusal = format!("{count} of its lines are faulty: nothing is written; --skip-faulty leaves them out");
+        return Err(refused(options, &refusal));
+    }
+    let view = RegistryView::read(config, options.bound.until())?;
+    let (mut plan, now) = (Plan::default(), crate::clock::now());
+    for (promoter, patch) in rows {
+        plan.register(&view, promoter, patch, now);
+    }
+    if !options.output.dry_run {
+        write(&view, &plan)?;
+    }
+    let report = ImportReport { dry_run: options.output.dry_run, counts: plan.counts, faulty: faulty.count };
+    Ok(stdout::print(&if options.output.json { report.json() } else { report.text() })?)
+}
+
+fn refused(options: &ImportOptions, reason: &dyn std::fmt::Display) -> Failure {
+    Failure::Refused(format!("{} {reason}", options.file.display()))
+}
+
+fn text(options: &ImportOptions) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = if options.file.as_os_str() == "-" {
+        io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(&options.file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+    };
+    match read {
+        Ok(length) if length as u64 > FILE_BYTES_MAX => {
+            Err(refused(options, &format_args!("has more than {FILE_BYTES_MAX} bytes; import it in parts")))
+        }
+        Ok(_) => String::from_utf8(bytes).map_err(|_| refused(options, &"is not UTF-8; save it in that encoding")),
+        Err(error) => Err(refused(options, &format_args!("can't be read: {error}"))),
+    }
+}
+
+/// What the file's name says, or its first character.
+fn format(options: &ImportOptions, text: &str) -> FileFormat {
+    match options.file.extension().and_then(|extension| extension.to_str()) {
+        Some("csv") => FileFormat::Csv,
+        Some("jsonl" | "ndjson" | "json") => FileFormat::Jsonl,
+        _ if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') => FileFormat::Jsonl,
+        _ => FileFormat::Csv,
+    }
+}
+
+/// Says on stderr what is wrong with the first faulty lines, and how many more there are.
+fn tell(faulty: &FaultyRows) {
+    for (line, mistake) in &faulty.told {
+        last_words::say(&format_args!("line {line} {mistake}"));
+    }
+    if faulty.more() > 0 {
+        last_words::say(&format_args!("{} more lines are faulty", faulty.more()));
+    }
+}
+
+/// What was done.
+#[derive(Serialize)]
+struct ImportReport {
+    dry_run: bool,
+    #[serde(flatten)]
+    counts: Counts,
+    /// Lines that were left out.
+    faulty: usize,
+}
+
+impl ImportReport {
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    fn text(&self) -> String {
+        let Counts { added, changed, unchanged, .. } = self.counts;
+        let mut text = format!("added {added}, changed {changed}, unchanged {unchanged}");
+        if self.faulty > 0 {
+            // Writing to a String never fails.
+            let _ = write!(text, ", left out {}", self.faulty);
+        }
+        text + if self.dry_run { "\ndry run: nothing was written\n" } else { "\n" }
+    }
+}

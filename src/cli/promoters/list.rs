@@ -1,0 +1,197 @@
+//! `promoters list`: who is polled, as configuration and registry together say, and which of them said what.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::registry_view::RegistryView;
+use super::{ListOptions, names};
+use crate::avro::promoter::word;
+use crate::cli::{Failure, stdout};
+use crate::config::RegistryClientConfig;
+use crate::model::feed_set::FeedSet;
+use crate::model::promoter::Promoter;
+use crate::registry::table::{MergedPromoter, PromoterSource, Sourced};
+use crate::telemetry::last_words;
+
+/// How much text is made before it is printed.
+const PRINTED_BYTES: usize = 1 << 16;
+
+pub fn run(config: RegistryClientConfig, options: &ListOptions) -> Result<(), Failure> {
+    if let Some(app) = &options.app {
+        names::app(app, &config.apps)?;
+    }
+    let view = RegistryView::read(config, options.bound.until())?;
+    let listed = Listed::of(&view, options);
+    if options.json {
+        listed.print_json(&view)?;
+    } else {
+        listed.print_text(&view)?;
+    }
+    view.tell_unreadable();
+    listed.tell_counts(&view);
+    Ok(())
+}
+
+/// What the list shows, in the order of the keys.
+struct Listed<'a> {
+    rows: Vec<(&'a Promoter, MergedPromoter<'a>)>,
+    /// How many there are, of the app that was asked for.
+    all: usize,
+    is_cut: bool,
+}
+
+impl<'a> Listed<'a> {
+    fn of(view: &'a RegistryView, options: &ListOptions) -> Listed<'a> {
+        let is_wanted = |promoter: &Promoter| options.app.as_ref().is_none_or(|app| promoter.app_id() == app);
+        let mut rows: Vec<_> = view.table.iter().filter(|(promoter, _)| is_wanted(promoter)).collect();
+        let all = rows.len();
+        if let Some(after) = &options.after {
+            rows.retain(|(promoter, _)| promoter.key() > after.as_str());
+        }
+        rows.sort_unstable_by_key(|(promoter, _)| *promoter);
+        let is_cut = options.limit.is_some_and(|limit| limit < rows.len());
+        rows.truncate(options.limit.unwrap_or(usize::MAX));
+        Listed { rows, all, is_cut }
+    }
+
+    fn print_json(&self, view: &RegistryView) -> anyhow::Result<()> {
+        let mut text = String::new();
+        for (promoter, merged) in &self.rows {
+            text += &serde_json::to_string(&JsonRow::of(view, promoter, merged))?;
+            text.push('\n');
+            print_full(&mut text)?;
+        }
+        stdout::print(&text)
+    }
+
+    fn print_text(&self, view: &RegistryView) -> anyhow::Result<()> {
+        let width = self.rows.iter().map(|(promoter, _)| promoter.key().len()).max().unwrap_or(0).max("promoter".len());
+        let mut text = String::new();
+        if !self.rows.is_empty() {
+            text += &format!("{:width$}  {}\n", "promoter", Line::header());
+        }
+        for (promoter, merged) in &self.rows {
+            // Writing to a String never fails.
+            let _ = writeln!(text, "{:width$}  {}", promoter.key(), Line::of(view, promoter, merged));
+            print_full(&mut text)?;
+        }
+        stdout::print(&text)
+    }
+
+    fn tell_counts(&self, view: &RegistryView) {
+        let shown = self.rows.len();
+        if self.is_cut
+            && let Some((last, _)) = self.rows.last()
+        {
+            last_words::say(&format_args!("{shown} of {} promoters; go on with --after {last}", self.all));
+        } else {
+            last_words::say(&format_args!("{shown} of {} promoters", self.all));
+        }
+        let strange = self.rows.iter().filter(|(promoter, _)| !view.is_of_configured_app(promoter)).count();
+        if strange > 0 {
+            last_words::say(&format_args!("{strange} of them are of apps that are not configured here"));
+        }
+    }
+}
+
+/// Prints what has become long, so that a list of a million is never all in memory.
+fn print_full(text: &mut String) -> anyhow::Result<()> {
+    if text.len() >= PRINTED_BYTES {
+        stdout::print(text)?;
+        text.clear();
+    }
+    Ok(())
+}
+
+/// Whether the promoter is polled where this configuration runs.
+fn state(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> &'static str {
+    match (view.is_of_configured_app(promoter), merged.is_paused.value) {
+        (false, _) => "unknown_app",
+        (true, true) => "paused",
+        (true, false) => "polled",
+    }
+}
+
+/// The feeds that are polled, and who says so: where nobody does, those of the app.
+fn feeds(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> Sourced<FeedSet> {
+    if merged.feeds.source.is_some() {
+        return merged.feeds;
+    }
+    let app = view.config.apps.iter().find(|app| app.app_id.as_str() == promoter.app_id());
+    Sourced { value: app.map_or(FeedSet::default(), |app| app.feeds), source: None }
+}
+
+fn source_name(source: Option<PromoterSource>) -> &'static str {
+    source.map_or("default", PromoterSource::name)
+}
+
+/// The columns behind the promoter.
+struct Line([String; 4]);
+
+impl Line {
+    fn header() -> Line {
+        Line(["state", "feeds", "start_from", "known by"].map(str::to_owned))
+    }
+
+    fn of(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> Line {
+        let feeds = feeds(view, promoter, merged);
+        let start_from = merged.start_from.value.map_or_else(|| "-".to_owned(), |start| start.to_string());
+        let sources: Vec<&str> = merged.sources().map(PromoterSource::name).collect();
+        Line([
+            state(view, promoter, merged).to_owned(),
+            format!("{} ({})", feeds.value, source_name(feeds.source)),
+            format!("{start_from} ({})", source_name(merged.start_from.source)),
+            sources.join(", "),
+        ])
+    }
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [state, feeds, start_from, known_by] = &self.0;
+        write!(f, "{state:11}  {feeds:41}  {start_from:36}  {known_by}")
+    }
+}
+
+#[derive(Serialize)]
+struct JsonRow<'a> {
+    app_id: &'a str,
+    promoter_openid: &'a str,
+    state: &'static str,
+    feeds: JsonField<Vec<&'static str>>,
+    start_from: JsonField<Option<String>>,
+    paused: JsonField<bool>,
+    tags: JsonField<BTreeMap<&'a str, &'a str>>,
+    sources: Vec<&'static str>,
+    /// Of the registry's record.
+    updated_at: Option<String>,
+}
+
+/// A value, and who says so.
+#[derive(Serialize)]
+struct JsonField<T> {
+    value: T,
+    source: &'static str,
+}
+
+impl<'a> JsonRow<'a> {
+    fn of(view: &RegistryView, promoter: &'a Promoter, merged: &MergedPromoter<'a>) -> JsonRow<'a> {
+        let feeds = feeds(view, promoter, merged);
+        JsonRow {
+            app_id: promoter.app_id(),
+            promoter_openid: promoter.promoter_id(),
+            state: state(view, promoter, merged),
+            feeds: JsonField { value: feeds.value.iter().map(word).collect(), source: source_name(feeds.source) },
+            start_from: JsonField {
+                value: merged.start_from.value.map(|start| start.to_string()),
+                source: source_name(merged.start_from.source),
+            },
+            paused: JsonField { value: merged.is_paused.value, source: source_name(merged.is_paused.source) },
+            tags: JsonField { value: merged.tags.value.iter().collect(), source: source_name(merged.tags.source) },
+            sources: merged.sources().map(PromoterSource::name).collect(),
+            updated_at: merged.updated_at.map(|time| time.rfc3339()),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a command is going to write, made of what is registered before anything is written; and what it says of that.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::registry_view::RegistryView;
+use crate::model::promoter::Promoter;
+use crate::model::time::UnixMillis;
+use crate::registry::record::{PromoterPatch, PromoterRecord};
+
+/// What becomes of one promoter's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Added,
+    Changed,
+    /// It says what it should already: nothing is written.
+    Unchanged,
+    Removed,
+    /// There is none to remove: nothing is written.
+    NotRegistered,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Added => "added",
+            Outcome::Changed => "changed",
+            Outcome::Unchanged => "unchanged: it is registered like that already",
+            Outcome::Removed => "removed",
+            Outcome::NotRegistered => "not registered: there is nothing to remove",
+        })
+    }
+}
+
+/// How many promoters met with each outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub added: usize,
+    pub changed: usize,
+    pub unchanged: usize,
+    pub removed: usize,
+    pub not_registered: usize,
+}
+
+impl Counts {
+    fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Added => &mut self.added,
+            Outcome::Changed => &mut self.changed,
+            Outcome::Unchanged => &mut self.unchanged,
+            Outcome::Removed => &mut self.removed,
+            Outcome::NotRegistered => &mut self.not_registered,
+        } += 1;
+    }
+}
+
+/// A record, or the tombstone of one.
+pub type PlannedWrite = (Promoter, Option<PromoterRecord>);
+
+#[derive(Default)]
+pub struct Plan {
+    pub writes: Vec<PlannedWrite>,
+    pub counts: Counts,
+}
+
+impl Plan {
+    /// Changes the promoter's record by `patch`, or makes one.
+    pub fn register(
+        &mut self,
+        view: &RegistryView,
+        promoter: Promoter,
+        patch: PromoterPatch,
+        now: UnixMillis,
+    ) -> Outcome {
+        let before = view.table.registered(&promoter);
+        let after = patch.applied_to(before.as_ref(), now);
+        let outcome = match before {
+            None => Outcome::Added,
+            // What stands on top of it can't be read, and is to go.
+            Some(_) if view.is_unreadable(&promoter) => Outcome::Changed,
+            Some(before) if before.says_as(&after) => Outcome::Unchanged,
+            Some(_) => Outcome::Changed,
+        };
+        if outcome != Outcome::Unchanged {
+            self.writes.push((promoter, Some(after)));
+        }
+        self.counts.count(outcome);
+        outcome
+    }
+
+    /// Nothing has to change for a promoter.
+    pub fn leave(&mut self) -> Outcome {
+        self.counts.count(Outcome::Unchanged);
+        Outcome::Unchanged
+    }
+
+    /// Takes the promoter's record away, also one that can't be read.
+    pub fn deregister(&mut self, view: &RegistryView, promoter: Promoter) -> Outcome {
+        let is_there = view.table.registered(&promoter).is_some() || view.is_unreadable(&promoter);
+        let outcome = if is_there { Outcome::Removed } else { Outcome::NotRegistered };
+        if is_there {
+            self.writes.push((promoter, None));
+        }
+        self.counts.count(outcome);
+        outcome
+    }
+}

@@ -1,0 +1,135 @@
+//! What is known of all promoters at one moment: the configuration, and the registry topic read to its end.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+
+use super::unreadable::UnreadableRecords;
+use crate::avro::framing::Framing;
+use crate::avro::promoter::{PromoterDecoder, PromoterError, RegistryRecord};
+use crate::avro::registry::Registry;
+use crate::cli;
+use crate::config::RegistryClientConfig;
+use crate::kafka::client::partitioner;
+use crate::kafka::client::topic_reader::ReadRecord;
+use crate::kafka::registry_topic::reader::RegistryReader;
+use crate::model::promoter::Promoter;
+use crate::model::request::record::is_json;
+use crate::registry::record::PromoterRecord;
+use crate::registry::table::{PromoterTable, SourceUpdate};
+use crate::supervisor;
+use crate::text::with_causes;
+
+pub struct RegistryView {
+    pub config: RegistryClientConfig,
+    pub table: PromoterTable,
+    pub unreadable: UnreadableRecords,
+    /// Of the registry topic.
+    pub partitions: i32,
+    /// What is done with the view has to be over by then.
+    pub until: Instant,
+}
+
+impl RegistryView {
+    /// Blocks until the topic is read to where it ends now.
+    ///
+    /// # Errors
+    /// Where that does not come to its end by `until`, or a schema registry that has to tell a schema does not.
+    pub fn read(config: RegistryClientConfig, until: Instant) -> anyhow::Result<RegistryView> {
+        let reader = RegistryReader::open(&config.kafka, until)?;
+        let mut decoder = LearningDecoder::new(&config, until)?;
+        let (mut table, mut unreadable) = (configured(&config), UnreadableRecords::default());
+        while let Some(record) = reader.next_record()? {
+            match decoder.decode(&record)? {
+                Ok((promoter, _)) if !reader.is_in_place(&promoter, record.partition) => unreadable.misplaced(&record),
+                Ok((promoter, said)) => {
+                    unreadable.heal(&record);
+                    table.apply(&promoter, SourceUpdate::Registry(said));
+                }
+                Err(error) => unreadable.add(&record, error.reason(), with_causes(&error)),
+            }
+        }
+        Ok(RegistryView { table, unreadable, partitions: reader.partitions(), until, config })
+    }
+
+    /// Says on stderr which records change nothing.
+    pub fn tell_unreadable(&self) {
+        self.unreadable.tell(&self.config.kafka.topics.registry);
+    }
+
+    /// Whether the last record of the promoter can't be read.
+    pub fn is_unreadable(&self, promoter: &Promoter) -> bool {
+        self.unreadable.holds(partitioner::of(promoter, self.partitions), promoter.key())
+    }
+
+    pub fn is_of_configured_app(&self, promoter: &Promoter) -> bool {
+        self.config.apps.iter().any(|app| app.app_id.as_str() == promoter.app_id())
+    }
+}
+
+fn configured(config: &RegistryClientConfig) -> PromoterTable {
+    let mut table = PromoterTable::default();
+    for (promoter, configured) in config.apps.iter().flat_map(|app| &app.promoters) {
+        table.apply(promoter, SourceUpdate::Configuration(Some(*configured)));
+    }
+    table
+}
+
+/// Reads records, and asks the schema registry for the schemas that they are written in.
+struct LearningDecoder {
+    decoder: PromoterDecoder,
+    registry: Option<Registry>,
+    /// Ids that no record can be read with, and why.
+    barren: HashMap<i32, String>,
+    runtime: Runtime,
+    until: Instant,
+}
+
+type Decoded = Result<(Promoter, Option<PromoterRecord>), PromoterError>;
+
+impl LearningDecoder {
+    fn new(config: &RegistryClientConfig, until: Instant) -> anyhow::Result<LearningDecoder> {
+        let registry = config.schema_registry.clone().map(Registry::new).transpose()?;
+        let decoder = PromoterDecoder::new(Framing::SingleObject);
+        Ok(LearningDecoder { decoder, registry, barren: HashMap::new(), runtime: cli::runtime()?, until })
+    }
+
+    /// The inner error is the record's own, the outer one ends the reading.
+    fn decode(&mut self, record: &ReadRecord) -> anyhow::Result<Decoded> {
+        let whole = RegistryRecord {
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            is_json: is_json(&record.headers),
+            timestamp: record.timestamp,
+        };
+        let decoded = self.decoder.decode(whole);
+        let Err(PromoterError::UnknownSchema(id)) = decoded else { return Ok(decoded) };
+        if !self.barren.contains_key(&id) {
+            self.learn(id)?;
+        }
+        Ok(match self.barren.get(&id) {
+            Some(why) => Err(PromoterError::WithoutSchema(why.clone())),
+            None => self.decoder.decode(whole),
+        })
+    }
+
+    fn learn(&mut self, id: i32) -> anyhow::Result<()> {
+        let learnt = match self.schema(id)? {
+            Some(text) => self.decoder.learn(id, &text).map_err(|error| with_causes(&error)),
+            None => Err(format!("written with the schema id {id}, which no schema registry knows")),
+        };
+        if let Err(why) = learnt {
+            self.barren.insert(id, why);
+        }
+        Ok(())
+    }
+
+    fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
+        let Some(registry) = &self.registry else { return Ok(None) };
+        let asking = supervisor::retried("schema registry", || registry.schema(id), |error| error.is_retriable());
+        let asking = async { tokio::time::timeout_at(self.until.into(), asking).await };
+        self.runtime.block_on(asking).context("the schema registry gives no answer")?
+    }
+}

@@ -1,0 +1,124 @@
+//! The records of the registry topic that change nothing because they can't be read.
+
+use std::collections::BTreeMap;
+
+use crate::kafka::client::topic_reader::ReadRecord;
+use crate::telemetry::last_words;
+use crate::text;
+
+/// How many are kept, and how many told.
+const KEPT_MAX: usize = 10_000;
+const TOLD_MAX: usize = 20;
+/// How many characters of a key are told.
+const KEY_CHARS_MAX: usize = 80;
+
+const WRONG_PARTITION: &str = "its key belongs to another partition; its writer has to partition by murmur2, as Java clients do \
+                               (librdkafka: partitioner=murmur2_random)";
+
+/// One that is followed by a readable record with its key is none of them any more.
+#[derive(Default)]
+pub struct UnreadableRecords {
+    /// By partition and key.
+    kept: BTreeMap<(i32, Vec<u8>), UnreadableRecord>,
+    /// How many there are beyond these.
+    more: usize,
+}
+
+struct UnreadableRecord {
+    offset: i64,
+    /// A short code.
+    reason: &'static str,
+    detail: String,
+}
+
+impl UnreadableRecords {
+    pub fn count(&self) -> usize {
+        self.kept.len() + self.more
+    }
+
+    /// Whether one stands in the partition under the key.
+    pub fn holds(&self, partition: i32, key: &str) -> bool {
+        !self.kept.is_empty() && self.kept.contains_key(&(partition, key.as_bytes().to_vec()))
+    }
+
+    pub fn add(&mut self, record: &ReadRecord, reason: &'static str, detail: String) {
+        let place = place(record);
+        if self.kept.len() >= KEPT_MAX && !self.kept.contains_key(&place) {
+            self.more += 1;
+            return;
+        }
+        self.kept.insert(place, UnreadableRecord { offset: record.offset, reason, detail });
+    }
+
+    /// A readable record takes away what stood under its key.
+    pub fn heal(&mut self, record: &ReadRecord) {
+        if !self.kept.is_empty() {
+            self.kept.remove(&place(record));
+        }
+    }
+
+    /// In this partition nobody sees it who owns the promoter. A tombstone takes away what stands there, too.
+    pub fn misplaced(&mut self, record: &ReadRecord) {
+        let is_healed = record.value.is_none() && self.kept.remove(&place(record)).is_some();
+        if !is_healed {
+            self.add(record, "wrong_partition", WRONG_PARTITION.to_owned());
+        }
+    }
+
+    /// Says the first of them on stderr, and how many there are.
+    pub fn tell(&self, topic: &str) {
+        for ((partition, key), UnreadableRecord { offset, reason, detail }) in self.kept.iter().take(TOLD_MAX) {
+            let key = String::from_utf8_lossy(key);
+            let key = text::bounded(&key, KEY_CHARS_MAX);
+            let place = format!("topic {topic} partition {partition} offset {offset}");
+            last_words::say(&format_args!("{place}, key {key:?}, changes nothing: {reason}: {detail}"));
+        }
+        if self.count() > TOLD_MAX {
+            last_words::say(&format_args!("{} records of topic {topic} in all change nothing", self.count()));
+        }
+    }
+}
+
+fn place(record: &ReadRecord) -> (i32, Vec<u8>) {
+    (record.partition, record.key.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::UnixMillis;
+
+    fn record(partition: i32, offset: i64, value: Option<&[u8]>) -> ReadRecord {
+        ReadRecord {
+            topic: "promoter.registry".into(),
+            partition,
+            offset,
+            key: Some(b"wx1/o1".to_vec()),
+            value: value.map(<[u8]>::to_owned),
+            headers: Vec::new(),
+            timestamp: UnixMillis(0),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_forgotten_once_a_readable_record_follows_it() {
+        let mut unreadable = UnreadableRecords::default();
+        unreadable.add(&record(0, 1, Some(b"?")), "not_avro", String::new());
+        unreadable.add(&record(0, 2, Some(b"!")), "not_avro", String::new());
+        assert_eq!(unreadable.count(), 1, "one key, one record");
+        unreadable.heal(&record(1, 3, None));
+        assert_eq!(unreadable.count(), 1, "of another partition");
+        unreadable.heal(&record(0, 4, None));
+        assert_eq!(unreadable.count(), 0);
+    }
+
+    #[test]
+    fn what_stands_in_the_wrong_partition_is_taken_away_by_a_tombstone_there() {
+        let mut unreadable = UnreadableRecords::default();
+        unreadable.misplaced(&record(0, 1, Some(b"?")));
+        unreadable.misplaced(&record(0, 2, None));
+        assert_eq!(unreadable.count(), 0);
+        unreadable.misplaced(&record(0, 3, None));
+        assert_eq!(unreadable.count(), 1, "whoever deregisters there is told");
+    }
+}

@@ -1,0 +1,53 @@
+//! Writes what was planned.
+
+use anyhow::Context;
+
+use super::plan::{Plan, PlannedWrite};
+use super::progress::WriteProgress;
+use super::registry_view::RegistryView;
+use crate::avro::framing::Framing;
+use crate::avro::promoter::PromoterEncoder;
+use crate::kafka::registry_topic::writer::RegistryWriter;
+use crate::{app, cli};
+
+/// How many records are put between two looks at how many are taken.
+const LOOK_EVERY: usize = 1_000;
+
+/// Blocks until all of `plan` is acknowledged.
+///
+/// # Errors
+/// Where that does not come about in the view's time; the text then says how many records are written.
+pub fn write(view: &RegistryView, plan: &Plan) -> anyhow::Result<()> {
+    if plan.writes.is_empty() {
+        return Ok(());
+    }
+    let encoder = PromoterEncoder::new(framing(view)?);
+    let writer = RegistryWriter::open(&view.config.kafka, view.partitions, view.until)?;
+    write_all(&writer, &encoder, &plan.writes).with_context(|| {
+        let (written, all) = (writer.acknowledged(), plan.writes.len());
+        format!("{written} of {all} records are known to be written; the same command again writes what is missing")
+    })
+}
+
+/// The schema is registered under the topic's subject, where there is a registry for schemas.
+fn framing(view: &RegistryView) -> anyhow::Result<Framing> {
+    let (settings, topic) = (view.config.schema_registry.clone(), &view.config.kafka.topics.registry);
+    let framing = async { tokio::time::timeout_at(view.until.into(), app::promoter_framing(settings, topic)).await };
+    cli::runtime()?.block_on(framing).context("the schema registry gives no answer")?
+}
+
+fn write_all(writer: &RegistryWriter, encoder: &PromoterEncoder, writes: &[PlannedWrite]) -> anyhow::Result<()> {
+    let progress = WriteProgress::of(writes.len());
+    let mut value = Vec::new();
+    for (index, (promoter, record)) in writes.iter().enumerate() {
+        if let Some(record) = record {
+            encoder.encode(promoter, record, &mut value)?;
+        }
+        writer.put(promoter, record.as_ref().map(|_| value.as_slice()))?;
+        if index % LOOK_EVERY == 0 {
+            progress.written(writer.acknowledged());
+        }
+    }
+    writer.finish(writes.len() as u64, |written| progress.written(written))?;
+    Ok(())
+}

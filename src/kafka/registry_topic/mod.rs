@@ -1,0 +1,5 @@
+//! The registry topic as the commands use it: read to its end, and written outside transactions.
+
+pub mod reader;
+
+pub mod writer;

@@ -1,0 +1,77 @@
+//! Writes records of the registry topic: each once, in the partition of its promoter, acknowledged by all in-sync replicas.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::producer::BaseRecord;
+
+use crate::kafka::client::acknowledged_producer::{AcknowledgedProducer, PutError, QueueRoom};
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::partitioner;
+use crate::kafka::client::settings::Settings;
+use crate::model::promoter::Promoter;
+
+/// What the topic takes.
+const RECORD: &str = "record";
+/// How long a full queue, or one that empties, is waited for at once.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
+
+/// Why records were not written, or not all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryWriteError {
+    #[error(transparent)]
+    Put(#[from] PutError),
+    #[error("topic {0} did not take all records in time")]
+    TooLate(String),
+}
+
+/// Of a registry topic that exists. All calls block.
+pub struct RegistryWriter {
+    producer: AcknowledgedProducer,
+    partitions: i32,
+    until: Instant,
+}
+
+impl RegistryWriter {
+    /// Of the topic's `partitions`. What is not acknowledged by `until` counts as not written.
+    pub fn open(settings: &Settings, partitions: i32, until: Instant) -> Result<RegistryWriter, ClientError> {
+        let bound = until.saturating_duration_since(Instant::now());
+        let setup = settings.registry_producer_config(bound);
+        let producer = AcknowledgedProducer::open(&setup, &settings.topics.registry)?;
+        Ok(RegistryWriter { producer, partitions, until })
+    }
+
+    /// Puts a record, or a tombstone; waits only where many are under way.
+    pub fn put(&self, promoter: &Promoter, value: Option<&[u8]>) -> Result<(), RegistryWriteError> {
+        loop {
+            let mut record = BaseRecord::to(self.producer.topic())
+                .key(promoter.key())
+                .partition(partitioner::of(promoter, self.partitions));
+            record.payload = value;
+            match self.producer.send(record, RECORD)? {
+                QueueRoom::Taken => return Ok(self.producer.serve(Duration::ZERO, RECORD)?),
+                QueueRoom::Full => self.wait()?,
+            }
+        }
+    }
+
+    /// How many records the topic has taken.
+    pub fn acknowledged(&self) -> u64 {
+        self.producer.acknowledged()
+    }
+
+    /// Waits until the topic has taken `records`, all that were put; `progress` is told meanwhile how many it has.
+    pub fn finish(&self, records: u64, mut progress: impl FnMut(u64)) -> Result<(), RegistryWriteError> {
+        while self.acknowledged() < records {
+            self.wait()?;
+            progress(self.acknowledged());
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<(), RegistryWriteError> {
+        if Instant::now() >= self.until {
+            return Err(RegistryWriteError::TooLate(self.producer.topic().to_owned()));
+        }
+        Ok(self.producer.serve(ROOM_WAIT, RECORD)?)
+    }
+}
