@@ -4,6 +4,7 @@
 //! `PROMOTER_FAILPOINT=<name>[:<n>]` makes the process kill itself, without any clean-up, when it reaches that place
 //! for the n-th time (the first by default).
 
+/// A place at which a test may kill the process: between two steps that must not be half done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failpoint {
     /// Earlier writers are fenced, nothing is read yet.

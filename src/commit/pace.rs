@@ -7,6 +7,7 @@ use super::committer::BatchBounds;
 /// A commit that is this quick shows that more would go.
 const QUICK: Duration = Duration::from_secs(3);
 
+/// The bounds of the next batch: never above those that are configured.
 pub(super) struct BatchPace {
     configured: BatchBounds,
     now: BatchBounds,

@@ -15,6 +15,7 @@ use crate::model::batch::{Batch, BatchSize};
 use crate::model::disposition::RowCounts;
 use crate::model::state::{QueuedWrite, State};
 
+/// A batch, and where in it each of its writes ends: it may be cut there.
 #[derive(Default)]
 pub(super) struct PlannedBatch {
     pub batch: Arc<Batch>,

@@ -21,6 +21,7 @@ const SILENT_MOVE: i64 = 3600;
 /// Facts in one record of the topic: about 20 kB, which every topic takes.
 const CHUNK_FACTS_MAX: usize = 1000;
 
+/// One feed of one promoter: its cursor, and its memory of what was published at or after it. About 48 bytes for each fact.
 #[derive(Debug)]
 pub(super) struct FeedState {
     cursor: Cursor,

@@ -19,6 +19,7 @@ pub const FORMAT: u32 = 1;
 
 const PREFIX: &str = "fence/";
 
+/// The record by which an owner says, in each partition that it takes over, whose the state in it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
     pub format: u32,

@@ -27,6 +27,7 @@ pub struct MaterialResult {
     pub outcome: MaterialOutcome,
 }
 
+/// How a request ended. Each ends in one of these ways, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MaterialOutcome {
     Succeeded(Material),
@@ -58,12 +59,14 @@ impl Material {
 
 const VALID_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 
+/// A QR code, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     pub kind: ImageKind,
     pub bytes: Vec<u8>,
 }
 
+/// What an image's own bytes say that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageKind {
     Png,

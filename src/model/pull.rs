@@ -45,6 +45,8 @@ pub struct PageRequest {
     pub start_id: Option<String>,
 }
 
+/// A pull under way. It holds 64 bits of each row that it has read, [`PAGES_MAX`](super::pages::PAGES_MAX) pages at most, and
+/// no row itself.
 #[derive(Debug)]
 pub struct Pull {
     job: PullJob,
@@ -64,6 +66,7 @@ pub struct Taken {
     pub step: Result<PullStep, PagesFault>,
 }
 
+/// What comes after a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullStep {
     /// Ask the next request.

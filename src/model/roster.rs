@@ -23,6 +23,7 @@ pub const NAMED_MAX: usize = 10;
 
 type Visit = dyn Fn(&mut dyn FnMut(&Promoter, Feed)) + Send + Sync;
 
+/// Which feeds of which promoters one instance polls, with the sketch by which it is compared with another's.
 #[derive(Clone)]
 pub struct Roster {
     /// Goes through all pairs: a list of its own would be as long as the configuration.

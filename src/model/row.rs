@@ -37,6 +37,7 @@ pub struct Payment {
     pub refunded_time: Option<UnixTime>,
 }
 
+/// A row that can be read, by the interface that shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
     /// With its `create_time`: when the user entered.

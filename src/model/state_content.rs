@@ -40,6 +40,7 @@ pub struct Stray {
     pub fault: StrayFault,
 }
 
+/// What is wrong with a record that doesn't belong there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StrayFault {
     #[error("the key is not one of a state record")]
@@ -66,6 +67,8 @@ pub enum Unusable {
     NotTheState,
 }
 
+/// What was read of the state topic so far: the state of partitions, whose they are, and what does not belong there. Of the
+/// latter no more is held than [`STRAYS_MAX`] records of each partition, and hashes of the keys of others.
 pub struct StateContent {
     state: State,
     /// By partition and connector, with the place of each.

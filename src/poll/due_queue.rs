@@ -58,6 +58,7 @@ pub struct Begun {
     pub entry: Admission,
 }
 
+/// All that is due of one interface, each once: in the schedule, behind others, or with the poll that has begun.
 pub struct DueQueue<K> {
     /// Those that come at a time of their own: slices of a backfill, what has failed, other days than today.
     schedule: Schedule<K>,

@@ -13,6 +13,7 @@ use super::due_queue::{Admission, Begun, DueQueue, PollBounds, Reach};
 use crate::model::feed::{Interface, PerInterface};
 use crate::upstream::breaker::Readiness;
 
+/// What is due of one app, by interface: each has places of its own for polls under way.
 pub struct DueQueues<K> {
     queues: PerInterface<DueQueue<K>>,
     /// A poll has begun that is going to be the probe, unless somebody else is.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
 
+/// The promoters of one app with a permanent error: no more than are polled.
 #[derive(Debug, Default)]
 pub struct ParkedPromoters {
     /// Which of a promoter's feeds are.

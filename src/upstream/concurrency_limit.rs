@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::feed::Interface;
 
+/// The permits of one app's polls.
 pub struct ConcurrencyLimit {
     in_flight: usize,
     app: Arc<Semaphore>,

@@ -14,6 +14,7 @@ use crate::model::feed::Interface;
 use crate::model::time::UnixMillis;
 use crate::{clock, text, web};
 
+/// How the upstream is called, and how much of its answers is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
     /// For a whole exchange, from the connection to the last byte of the body.

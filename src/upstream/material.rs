@@ -23,6 +23,7 @@ pub struct ShareMaterialRequest {
     pub env_version: Option<EnvVersion>,
 }
 
+/// Of which version of the Mini Program the material is; without one it is the released one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnvVersion {
     Develop,

@@ -20,6 +20,7 @@ pub struct RowsRequest {
     pub start_id: Option<String>,
 }
 
+/// Which of a promoter's rows are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowsQuery {
     /// Touches in a window of whole seconds. Whether the bounds are inclusive is not documented.

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 
 use crate::model::time::{UnixMillis, UnixTime};
 
+/// The methods that the upstream knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,

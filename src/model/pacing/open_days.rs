@@ -20,6 +20,7 @@ const DATED_DAYS_MAX: i64 = 31;
 const UNDATED_DOUBTS_MAX: u32 = 8;
 const DOUBTS_OF_TOO_MUCH: u32 = 4;
 
+/// When which open day was asked for last, and which are closed though the cursor has not passed them yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenDays {
     /// The open days that were asked for, in vain or not.

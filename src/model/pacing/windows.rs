@@ -30,6 +30,7 @@ const CALM: u32 = 8;
 /// By how much a part of the latest touches grows when it brought few.
 const PART_GROWTH: i64 = 4;
 
+/// How long the next window of touches is, and where it begins.
 #[derive(Clone, Debug)]
 pub(super) struct Windows {
     slice: i64,

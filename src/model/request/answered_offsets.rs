@@ -47,6 +47,7 @@ pub struct OffsetRecord {
     pub value: Option<Vec<u8>>,
 }
 
+/// Why it can't be told how far a partition is answered, with the key of the record that is to blame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableOffsets {
     #[error("the record {0} is damaged; write a tombstone over it to have its requests answered again")]

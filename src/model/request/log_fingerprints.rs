@@ -16,6 +16,7 @@ pub const SLOTS: i64 = 64;
 /// Of one record: its offset within the block, and its fingerprint.
 const FINGERPRINT_BYTES: usize = 9;
 
+/// Fingerprints of the last records of one partition that were read: those of [`SLOTS`] blocks of [`BLOCK`] offsets at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFingerprints {
     /// Fingerprints by offset.

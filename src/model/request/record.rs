@@ -30,6 +30,7 @@ pub struct RequestRecord {
     pub value: Option<Bytes>,
 }
 
+/// A header of a record; one without a value is not one that is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub name: String,

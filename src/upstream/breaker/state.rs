@@ -43,6 +43,7 @@ pub enum Readiness {
     AfterProbe,
 }
 
+/// A breaker of an app or of one of its interfaces.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: BreakerState,

@@ -19,6 +19,7 @@ use crate::upstream::wire::{Envelope, read_envelope};
 /// Spec: tokens of 512 characters and more are seen.
 const TOKEN_BYTES_MAX: usize = 4096;
 
+/// A token as its source gave it.
 pub struct Fetched {
     pub text: String,
     /// What the source says is left of its life, from when it was asked.
