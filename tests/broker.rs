@@ -19,6 +19,7 @@ mod broker {
     pub mod outages;
     pub mod placement;
     mod producer;
+    pub mod registry;
     mod request_client;
     pub mod secured;
     pub mod sharing;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 
 use broker::{
     age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement,
-    secured, sharing, start_up, stopping, throttled, tokens, too_large, versions, zombies,
+    registry, secured, sharing, start_up, stopping, throttled, tokens, too_large, versions, zombies,
 };
 use harness::case;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         elsewhere::CASES,
         material::CASES,
         placement::CASES,
+        registry::CASES,
         too_large::CASES,
         secured::CASES,
         tokens::CASES,

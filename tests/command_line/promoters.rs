@@ -1,6 +1,8 @@
 //! `promoters`: what it answers the shell, with librdkafka's mock cluster for a broker. What a real one makes of it is in
 //! `tests/broker/registry.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
