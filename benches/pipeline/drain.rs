@@ -15,6 +15,7 @@ use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;
+use promoter_connector::kafka::client::topic_settings::RECORD_BYTES_DEFAULT;
 use promoter_connector::kafka::facts_log::limits::SizeLimits;
 use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::model::age::AgeLimits;
@@ -147,7 +148,7 @@ struct EncodingLog {
 impl EncodingLog {
     fn new() -> EncodingLog {
         let topics = TopicNames::new(|topic| format!("promoter.{topic}"));
-        let limit = SizeLimits::KAFKA_DEFAULT;
+        let limit = RECORD_BYTES_DEFAULT;
         let limits = SizeLimits { events: PerEventTopic::new(|_| limit), dead_letters: limit, state: limit };
         let encoders = Arc::new(Encoders::new(Framings::SINGLE_OBJECT));
         let writer = FactWriter {

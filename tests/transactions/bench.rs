@@ -7,6 +7,7 @@ use std::time::Duration;
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPolicy};
+use promoter_connector::kafka::client::topic_settings::RECORD_BYTES_DEFAULT;
 use promoter_connector::kafka::facts_log::limits::SizeLimits;
 use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::kafka::group::member::GroupMember;
@@ -87,7 +88,7 @@ impl Bench {
         let committed = vec![CommittedOffset { partition: 0, offset: 0, metadata: "noted".into() }];
         let assignment = joined.unwrap().unwrap();
         let offsets = OwnedOffsets { assignment, topic: topics.registry.clone(), committed };
-        let size = SizeLimits::KAFKA_DEFAULT;
+        let size = RECORD_BYTES_DEFAULT;
         let writer = FactWriter {
             topics,
             encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),

@@ -13,7 +13,7 @@ use crate::model::request::record::Header;
 /// In their order; a name that is not UTF-8 has U+FFFD in place of what can't be read. rdkafka's own reading panics on
 /// such a name, which brokers take from anybody.
 #[allow(unsafe_code, reason = "two calls into librdkafka that rdkafka makes only with a panic on other people's bytes")]
-pub(in crate::kafka) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
+pub fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
     let mut list = ptr::null_mut();
     // SAFETY: the message is borrowed for the call, and owns the headers that the list points to.
     if unsafe { rd_kafka_message_headers(message.ptr(), &raw mut list) }.is_error() {

@@ -6,11 +6,11 @@ mod profiles;
 
 pub(super) mod supplied;
 
-pub mod tokens;
+pub(crate) mod tokens;
 
-pub mod properties;
+pub(crate) mod properties;
 
-pub mod error;
+pub(super) mod error;
 
 pub(super) mod context;
 
@@ -32,6 +32,6 @@ pub mod partitioner;
 
 pub(super) mod headers;
 
-pub mod topic_reader;
+pub(crate) mod topic_reader;
 
 pub mod mock_cluster;

@@ -18,8 +18,8 @@ use super::tokens::{NativeClient, TokenDistributor, TokenSubscription};
 /// A client's configuration, and what it gets its tokens from: absent where it has other means, or none.
 #[derive(Clone)]
 pub struct ClientSetup {
-    pub(in crate::kafka) config: ClientConfig,
-    pub(in crate::kafka) tokens: Option<Arc<TokenDistributor>>,
+    pub config: ClientConfig,
+    pub tokens: Option<Arc<TokenDistributor>>,
 }
 
 impl ClientSetup {

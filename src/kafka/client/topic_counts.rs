@@ -12,16 +12,16 @@ use super::topic_settings::TopicKind;
 use crate::commit::log::{LogError, OpenError};
 
 /// How long one question to a broker may take.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at topics that are waited for.
-pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(50);
+pub const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// By the topics' names.
-pub(super) type TopicCounts = HashMap<String, TopicCount>;
+pub type TopicCounts = HashMap<String, TopicCount>;
 
 /// How many partitions each of the `wanted` topics has that exists. A missing right, and brokers that can't be asked, are
 /// errors, but for the topics of others.
-pub(super) async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<TopicCounts, OpenError> {
+pub async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<TopicCounts, OpenError> {
     let wanted: Vec<(String, TopicKind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let settings = settings.clone();
     let counted = tokio::task::spawn_blocking(move || count_each(&settings, wanted));
@@ -55,7 +55,7 @@ fn count(
     }
 }
 
-pub(super) fn again(error: KafkaError) -> OpenError {
+pub fn again(error: KafkaError) -> OpenError {
     OpenError::Again(ClientError::new("the topics can't be looked at", error).into())
 }
 

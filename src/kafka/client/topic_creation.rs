@@ -22,7 +22,7 @@ const SPREAD_MAX: Duration = Duration::from_secs(3);
 /// The order matters. Before anything is made, a lost state is told from a first start, which could not be done any more
 /// once it was made anew. Of the topics that are made the registry is the last: where it stands, the state has been there,
 /// also if this process is killed between the two. And what was made is waited for, because it is checked next.
-pub(super) async fn create_missing(
+pub async fn create_missing(
     admin: &AdminClient<LogContext>,
     settings: &Settings,
     defaults: &TopicDefaults,
@@ -68,7 +68,7 @@ fn configured<'a>(new: NewTopic<'a>, kind: TopicKind, retention: &'a str) -> New
             new.set("cleanup.policy", "delete").set("retention.ms", retention).set("retention.bytes", "-1")
         }
         // Nothing that waits, and nothing that has to be looked at, may be gone before somebody comes.
-        TopicKind::DeadLetters | TopicKind::Commands | TopicKind::OtherReplies => {
+        TopicKind::DeadLetters | TopicKind::RequestsAndReplies | TopicKind::OtherReplies => {
             new.set("cleanup.policy", "delete").set("retention.ms", "-1").set("retention.bytes", "-1")
         }
     }

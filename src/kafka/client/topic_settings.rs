@@ -19,8 +19,8 @@ pub(in crate::kafka) enum TopicKind {
     /// Records carry the time of a fact.
     Events,
     DeadLetters,
-    /// Requests and their replies.
-    Commands,
+    /// Each stands for itself: none takes the place of another.
+    RequestsAndReplies,
     /// Replies on a topic that is somebody else's: never created.
     OtherReplies,
     /// A compacted table.
@@ -45,7 +45,7 @@ pub struct AcceptedRecords {
 }
 
 /// A topic that exists, as the brokers describe it.
-pub(in crate::kafka) struct DescribedTopic<'a> {
+pub(super) struct DescribedTopic<'a> {
     pub topic: &'a str,
     pub kind: TopicKind,
     /// Of its partition with the fewest.
@@ -149,7 +149,7 @@ impl DescribedTopic<'_> {
             TopicKind::Events | TopicKind::DeadLetters if self.is_compacted() => {
                 Some("set it to delete, for compaction leaves only the last record of each promoter")
             }
-            TopicKind::Commands if self.is_compacted() => {
+            TopicKind::RequestsAndReplies if self.is_compacted() => {
                 Some("it must be delete, or one request of a promoter takes away another")
             }
             _ => None,
@@ -218,9 +218,13 @@ mod tests {
 
     #[test]
     fn a_topic_as_it_should_be_is_no_matter() {
-        for kind in
-            [TopicKind::Events, TopicKind::DeadLetters, TopicKind::Commands, TopicKind::OtherReplies, TopicKind::Table]
-        {
+        for kind in [
+            TopicKind::Events,
+            TopicKind::DeadLetters,
+            TopicKind::RequestsAndReplies,
+            TopicKind::OtherReplies,
+            TopicKind::Table,
+        ] {
             assert_eq!(described(kind, 3, &[]).findings(), TopicFindings::default());
             assert_eq!(described(kind, 3, &[]).ages(), TopicAges::default());
         }
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_not_told_is_a_missing_right_and_no_setting() {
-        for kind in [TopicKind::Events, TopicKind::DeadLetters, TopicKind::Commands, TopicKind::Table] {
+        for kind in [TopicKind::Events, TopicKind::DeadLetters, TopicKind::RequestsAndReplies, TopicKind::Table] {
             let silent = DescribedTopic { settings: HashMap::new(), ..described(kind, 3, &[]) };
             let TopicFindings { problems, .. } = silent.findings();
             assert_eq!(problems.len(), 1, "{problems:?}");

@@ -20,7 +20,7 @@ use super::topic_settings::{
 use crate::commit::log::OpenError;
 
 /// What there is of the topics that are wanted, after those that could be were created.
-pub(in crate::kafka) struct FoundTopics {
+pub struct FoundTopics {
     pub counts: TopicCounts,
     pub takes: HashMap<String, AcceptedRecords>,
     pub ages: HashMap<String, TopicAges>,
@@ -30,10 +30,7 @@ pub(in crate::kafka) struct FoundTopics {
 
 /// Makes the `wanted` topics that are missing, where that is wished, and looks at all of them. The order matters: what is
 /// described must be there, and what is missing can only be told once everything that could be was made.
-pub(in crate::kafka) async fn find(
-    settings: &Settings,
-    wanted: &[(&str, TopicKind)],
-) -> Result<FoundTopics, OpenError> {
+pub async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
     let mut counts = count_all(settings, wanted).await?;
     if let TopicPolicy::Create(defaults) = &settings.topic_policy {
         create_missing(&*admin(settings)?, settings, defaults, wanted, &mut counts).await?;

@@ -1,7 +1,6 @@
 //! What the topics of the polls take.
 
 use crate::kafka::client::settings::TopicNames;
-use crate::kafka::client::topic_settings::RECORD_BYTES_DEFAULT;
 use crate::model::feed::PerEventTopic;
 
 /// The largest record that each topic takes (`max.message.bytes`).
@@ -13,12 +12,8 @@ pub struct SizeLimits {
 }
 
 impl SizeLimits {
-    /// What a broker takes that was never told otherwise.
-    pub const KAFKA_DEFAULT: usize = RECORD_BYTES_DEFAULT;
-
     pub fn smallest(&self) -> usize {
-        let all = self.events.values().chain([&self.dead_letters, &self.state]);
-        all.copied().min().unwrap_or(Self::KAFKA_DEFAULT)
+        self.events.values().copied().fold(self.dead_letters.min(self.state), usize::min)
     }
 
     /// Each with the name of its topic.

@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 ///
 /// A note counts when it is found a second time: the first look may come before the new owner of a partition has replaced
 /// what the last one had noted.
-pub(in crate::kafka) async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: CancellationToken) {
+pub async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: CancellationToken) {
     if others.is_empty() {
         return;
     }

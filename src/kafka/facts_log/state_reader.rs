@@ -38,7 +38,7 @@ const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const STALL_REPORT: Duration = Duration::from_secs(10);
 
 /// One reading of some partitions. All calls block, and end when the partitions are revoked.
-pub(in crate::kafka) struct StateReader<'a> {
+pub struct StateReader<'a> {
     settings: &'a Settings,
     revoked: &'a CancellationToken,
     consumer: LoggedConsumer,
@@ -257,11 +257,11 @@ fn ends(settings: &Settings, partitions: &[i32]) -> Result<HashMap<i32, i64>, Op
 }
 
 /// Stands with the offset of a partition whose fence was taken back: nothing else was ever written for it.
-pub(in crate::kafka) const WITHDRAWN: &str = "withdrawn";
+pub const WITHDRAWN: &str = "withdrawn";
 
 /// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
 /// committed with every transaction, the first of which writes the fences.
-pub(in crate::kafka) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
+pub fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(&settings.topics.registry, *partition);
@@ -281,7 +281,7 @@ pub(in crate::kafka) fn worked_on(settings: &Settings, partitions: &[i32]) -> Re
 }
 
 /// A client that is told of things as they are, whatever transactions are open.
-pub(in crate::kafka) fn uncommitted(settings: &Settings) -> KafkaResult<LoggedConsumer> {
+pub fn uncommitted(settings: &Settings) -> KafkaResult<LoggedConsumer> {
     let mut config = settings.reader_config();
     config.set("isolation.level", "read_uncommitted");
     config.create_with_context(LogContext::default())

@@ -15,7 +15,7 @@ pub struct MemberId {
 
 /// The member that `consumer` is now; nothing while it is none.
 #[allow(unsafe_code, reason = "getters of librdkafka that rdkafka does not offer, argued below")]
-pub(in crate::kafka) fn of<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<MemberId> {
+pub fn of<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<MemberId> {
     use rdkafka::bindings as native;
     // SAFETY: the client's pointer is valid as long as the client, which is borrowed for the call. The metadata is a copy of
     // librdkafka's own, made by the first call, checked not to be null, and destroyed here; the text of the id is a part of

@@ -2,7 +2,7 @@
 
 mod member_id;
 
-pub mod assignment;
+pub(super) mod assignment;
 
 mod shared_membership;
 

@@ -28,9 +28,9 @@ mod comparison;
 
 mod rereader;
 
-pub mod request_producer;
+pub(crate) mod request_producer;
 
-pub mod request_client;
+pub(crate) mod request_client;
 
 use std::collections::HashMap;
 use std::sync::Arc;

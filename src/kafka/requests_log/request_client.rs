@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(100);
 const UNREAD: &str = "the replies can't be read";
 
 /// How long one call may take that has to be over by `until`.
-pub(in crate::kafka) fn left(until: Instant) -> Duration {
+fn left(until: Instant) -> Duration {
     // librdkafka takes none for "for ever" or for "not at all".
     until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), CALL_TIMEOUT)
 }

@@ -14,8 +14,8 @@ pub async fn prepare(
     topics: &RequestTopics,
 ) -> Result<HashMap<String, AcceptedRecords>, OpenError> {
     let mut wanted = vec![
-        (topics.requests.as_str(), TopicKind::Commands),
-        (topics.results.as_str(), TopicKind::Commands),
+        (topics.requests.as_str(), TopicKind::RequestsAndReplies),
+        (topics.results.as_str(), TopicKind::RequestsAndReplies),
         (settings.topics.dead_letters.as_str(), TopicKind::DeadLetters),
         (settings.topics.state.as_str(), TopicKind::OthersTable),
     ];

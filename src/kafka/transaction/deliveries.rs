@@ -14,7 +14,7 @@ use crate::model::time::{UnixMillis, UnixTime};
 
 /// Why a record was not taken.
 #[derive(Clone, Debug)]
-pub(super) struct RefusedRecord {
+pub struct RefusedRecord {
     pub topic: String,
     pub error: KafkaError,
     /// Of the record, to the second; of several that were refused for their time, the earliest.
@@ -88,7 +88,7 @@ impl RefusedRecord {
 
 /// Collects what became of the records of one transaction.
 #[derive(Default)]
-pub(super) struct Deliveries {
+pub struct Deliveries {
     log: LogContext,
     /// Since the last reset, one for each topic: the first that says why.
     refused: Mutex<Vec<RefusedRecord>>,

@@ -26,7 +26,7 @@ const ATTEMPTS_MAX: u32 = 5;
 
 /// Tries the brokers once for the whole process, with a producer of its own: the offsets may be sent twice, and must not
 /// reach the transaction of another. `config` is that of a transactional producer, and `topic` one that `group` reads.
-pub(super) fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result<(), OpenError> {
+pub fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result<(), OpenError> {
     static CHECKED: AtomicBool = AtomicBool::new(false);
     if CHECKED.load(Ordering::Relaxed) {
         return Ok(());

@@ -20,7 +20,7 @@ use crate::kafka::group::membership::GroupMembership;
 const STALE_AFTER: Duration = Duration::from_secs(10);
 
 /// Lives as long as the process; clones share everything but the session.
-pub(in crate::kafka) struct PartitionSession<S> {
+pub struct PartitionSession<S> {
     shared: Arc<ProcessPart>,
     session: Option<OpenSession<S>>,
 }
@@ -34,7 +34,7 @@ struct ProcessPart {
 }
 
 /// Why a session did not start.
-pub(in crate::kafka) enum StartError {
+pub enum StartError {
     Open(OpenError),
     /// Its first transaction failed.
     Transaction(TransactionError),

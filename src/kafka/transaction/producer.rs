@@ -16,15 +16,15 @@ use crate::kafka::client::error::ClientError;
 use crate::kafka::client::supplied::{ClientSetup, Supplied};
 
 /// How long one step is tried before it counts as failed.
-pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
+pub const STEP_MAX: Duration = Duration::from_secs(60);
 /// How long a single call blocks.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the delivery thread waits for the next report: also the longest it takes to stop.
 const DELIVERY_POLL: Duration = Duration::from_millis(200);
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// All calls block.
-pub(super) struct TransactionalProducer {
+pub struct TransactionalProducer {
     kafka: Arc<Supplied<BaseProducer<Deliveries>>>,
     stop: Arc<AtomicBool>,
     delivery_thread: Option<JoinHandle<()>>,
@@ -150,7 +150,7 @@ fn serve_deliveries(kafka: &BaseProducer<Deliveries>, stop: &AtomicBool) {
 }
 
 /// Calls again while the error is retriable, for [`STEP_MAX`] at most.
-pub(super) fn retried(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
+pub fn retried(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
     let deadline = Instant::now() + STEP_MAX;
     let mut pause = Duration::from_millis(20);
     loop {

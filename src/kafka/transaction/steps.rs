@@ -28,13 +28,13 @@ struct AbortError {
 }
 
 /// When the answer to a commit came.
-pub(super) enum CommitAnswer {
+pub enum CommitAnswer {
     AtOnce,
     Late,
 }
 
 /// All of the steps, for the records that `write` hands over.
-pub(super) fn commit(
+pub fn commit(
     producer: &TransactionalProducer,
     write: impl FnOnce(RecordSink<'_>) -> KafkaResult<()>,
     offsets: &OwnedOffsets,
