@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::avro::framing::Framing;
 
-    const IDS: [(i32, RecordKind); 6] = [
+    const IDS: [(i32, RecordKind); RecordKind::ALL.len()] = [
         (1, RecordKind::Touch),
         (2, RecordKind::Order),
         (3, RecordKind::MaterialRequest),

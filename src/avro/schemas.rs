@@ -7,52 +7,55 @@ use apache_avro::Schema;
 use apache_avro::rabin::Rabin;
 use serde_json::Value as Json;
 
-/// A kind of record that goes over a topic, each with its own schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RecordKind {
-    Touch,
-    Order,
-    MaterialRequest,
-    MaterialResult,
-    DeadLetter,
-    Promoter,
+/// Declares the kinds of records, each once: its variant, the full name of its Avro record, and its file in `schemas/`. So
+/// none can be left out of [`RecordKind::ALL`], by whose order what is made of each schema is found.
+macro_rules! record_kinds {
+    ($($kind:ident: $name:literal in $file:literal,)*) => {
+        /// A kind of record that goes over a topic, each with its own schema.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum RecordKind {
+            $($kind,)*
+        }
+
+        impl RecordKind {
+            pub const ALL: [RecordKind; [$($name),*].len()] = [$(RecordKind::$kind),*];
+
+            /// The full name of the Avro record.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(RecordKind::$kind => $name,)*
+                }
+            }
+
+            /// The schema as it stands in `schemas/`. This text is what a registry gets: a re-serialised schema would
+            /// lose attributes.
+            pub fn text(self) -> &'static str {
+                match self {
+                    $(RecordKind::$kind => include_str!(concat!("../../schemas/", $file)),)*
+                }
+            }
+
+            /// As it stood in the last release, which consumers out there were built with.
+            #[cfg(test)]
+            fn released(self) -> &'static str {
+                match self {
+                    $(RecordKind::$kind => include_str!(concat!("../../schemas/released/", $file)),)*
+                }
+            }
+        }
+    };
+}
+
+record_kinds! {
+    Touch: "promoter.Touch" in "touch.avsc",
+    Order: "promoter.Order" in "order.avsc",
+    MaterialRequest: "promoter.MaterialRequest" in "material-request.avsc",
+    MaterialResult: "promoter.MaterialResult" in "material-result.avsc",
+    DeadLetter: "promoter.DeadLetter" in "dead-letter.avsc",
+    Promoter: "promoter.Promoter" in "promoter.avsc",
 }
 
 impl RecordKind {
-    pub const ALL: [RecordKind; 6] = [
-        RecordKind::Touch,
-        RecordKind::Order,
-        RecordKind::MaterialRequest,
-        RecordKind::MaterialResult,
-        RecordKind::DeadLetter,
-        RecordKind::Promoter,
-    ];
-
-    /// The full name of the Avro record.
-    pub fn name(self) -> &'static str {
-        match self {
-            RecordKind::Touch => "promoter.Touch",
-            RecordKind::Order => "promoter.Order",
-            RecordKind::MaterialRequest => "promoter.MaterialRequest",
-            RecordKind::MaterialResult => "promoter.MaterialResult",
-            RecordKind::DeadLetter => "promoter.DeadLetter",
-            RecordKind::Promoter => "promoter.Promoter",
-        }
-    }
-
-    /// The schema as it stands in `schemas/`. This text is what a registry gets: a re-serialised schema would
-    /// lose attributes.
-    pub fn text(self) -> &'static str {
-        match self {
-            RecordKind::Touch => include_str!("../../schemas/touch.avsc"),
-            RecordKind::Order => include_str!("../../schemas/order.avsc"),
-            RecordKind::MaterialRequest => include_str!("../../schemas/material-request.avsc"),
-            RecordKind::MaterialResult => include_str!("../../schemas/material-result.avsc"),
-            RecordKind::DeadLetter => include_str!("../../schemas/dead-letter.avsc"),
-            RecordKind::Promoter => include_str!("../../schemas/promoter.avsc"),
-        }
-    }
-
     pub fn fingerprint(self) -> Fingerprint {
         PARSED[self as usize].fingerprint
     }
@@ -134,18 +137,6 @@ mod tests {
 
     use super::*;
 
-    /// The texts of the last release, which consumers out there were built with.
-    fn released(kind: RecordKind) -> &'static str {
-        match kind {
-            RecordKind::Touch => include_str!("../../schemas/released/touch.avsc"),
-            RecordKind::Order => include_str!("../../schemas/released/order.avsc"),
-            RecordKind::MaterialRequest => include_str!("../../schemas/released/material-request.avsc"),
-            RecordKind::MaterialResult => include_str!("../../schemas/released/material-result.avsc"),
-            RecordKind::DeadLetter => include_str!("../../schemas/released/dead-letter.avsc"),
-            RecordKind::Promoter => include_str!("../../schemas/released/promoter.avsc"),
-        }
-    }
-
     /// Both directions, and the logical types, which apache-avro does not compare.
     fn check_compatible(old: &str, new: &str) -> Result<(), String> {
         let schemas = [old, new].map(|text| parse(text).unwrap());
@@ -188,7 +179,7 @@ mod tests {
     #[test]
     fn every_schema_reads_what_the_released_one_wrote_and_the_other_way_round() {
         for kind in RecordKind::ALL {
-            assert_eq!(check_compatible(released(kind), kind.text()), Ok(()), "{kind}");
+            assert_eq!(check_compatible(kind.released(), kind.text()), Ok(()), "{kind}");
         }
     }
 
@@ -249,7 +240,7 @@ mod tests {
     /// Made with fastavro 1.13.1: `fingerprint(to_parsing_canonical_form(json.load(file)), "CRC-64-AVRO")`.
     #[test]
     fn fingerprints_are_those_that_fastavro_finds() {
-        let expected = [
+        let expected: [_; RecordKind::ALL.len()] = [
             (RecordKind::Touch, "09ffd4cbe3583819"),
             (RecordKind::Order, "3f632d74f263d5b2"),
             (RecordKind::MaterialRequest, "c426e544e66bfef8"),

@@ -96,6 +96,14 @@ impl Interface {
         }
     }
 
+    /// Whether feeds are polled by it; else it is called where somebody asks for what it gives.
+    pub fn is_polled(self) -> bool {
+        match self {
+            Interface::GetRelation | Interface::GetOrder => true,
+            Interface::GetShareMaterial => false,
+        }
+    }
+
     /// The path below the host, which is also the `cgi_path` of a quota question.
     pub fn path(self) -> &'static str {
         match self {
@@ -196,6 +204,11 @@ mod tests {
         for feed in Feed::ALL {
             assert_eq!(Feed::from_name(feed.name()), Some(feed));
         }
+    }
+
+    #[test]
+    fn what_feeds_call_is_polled() {
+        assert!(Feed::ALL.into_iter().all(|feed| feed.interface().is_polled()));
     }
 
     #[test]

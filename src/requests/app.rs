@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::material::{AfterCall, accept, after_failure};
-use crate::model::feed::Interface;
 use crate::model::material::MaterialOutcome;
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::breaker::Readiness;
@@ -45,7 +44,7 @@ impl<T: Transport> MaterialApp<T> {
     /// Why nothing is asked for it at present.
     pub(super) fn held(&self) -> Option<OpenBreaker> {
         let concerns =
-            |held: &OpenBreaker| held.interface.is_none_or(|interface| interface == Interface::GetShareMaterial);
+            |held: &OpenBreaker| held.interface.is_none_or(|interface| interface == ShareMaterialRequest::INTERFACE);
         self.client.breakers().not_closed().into_iter().find(concerns)
     }
 
@@ -64,7 +63,7 @@ impl<T: Transport> MaterialApp<T> {
         cancel: &CancellationToken,
     ) -> (Result<ShareMaterial, CallError>, Instant, AnswerPermit) {
         let promoter_id = question.promoter.promoter_id();
-        self.client.breakers().ready(Interface::GetShareMaterial, promoter_id).await;
+        self.client.breakers().ready(ShareMaterialRequest::INTERFACE, promoter_id).await;
         let permit = self.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
         let _call = self.calls.acquire().await.expect("nothing closes the semaphore");
         let began = Instant::now();
@@ -74,7 +73,7 @@ impl<T: Transport> MaterialApp<T> {
 
     /// Whether any number of calls may be made now.
     pub(super) fn is_open(&self) -> bool {
-        self.client.breakers().readiness(Interface::GetShareMaterial) == Readiness::Closed
+        self.client.breakers().readiness(ShareMaterialRequest::INTERFACE) == Readiness::Closed
     }
 
     /// What a call has brought.

@@ -188,7 +188,7 @@ impl<T: Transport> Client<T> {
         cancel: &CancellationToken,
     ) -> Result<ShareMaterial, CallError> {
         let read = |body: &[u8], _: UnixTime| read_material(body);
-        let (interface, turn) = (Interface::GetShareMaterial, Turn::First);
+        let (interface, turn) = (ShareMaterialRequest::INTERFACE, Turn::First);
         let (promoter_id, body) = (request.promoter.promoter_id(), request.body());
         let api_request = ApiRequest { interface, promoter_id, turn, body, patience: Some(patience), read: &read };
         let response =

@@ -95,7 +95,7 @@ fn reaction_to_errcode(call: CallKind, errcode: i64) -> Reaction {
         // What follows speaks of a token, a promoter or a request's content; a token call has none of them.
         (_, CallKind::Token) => Reaction::Unforeseen,
         (40001 | 40014 | 42001, _) => Reaction::RejectToken,
-        (103006, CallKind::Data(Interface::GetRelation | Interface::GetOrder)) => Reaction::NoData,
+        (103006, CallKind::Data(interface)) if interface.is_polled() => Reaction::NoData,
         (103006 | 103014 | 103007 | 40003, _) => Reaction::ParkPromoter,
         (103001 | 103002 | 103004 | 103005, _) => Reaction::RefuseRequest,
         _ => Reaction::Unforeseen,
@@ -174,17 +174,13 @@ pub enum CallError {
 mod tests {
     use super::*;
 
-    const RELATION: CallKind = CallKind::Data(Interface::GetRelation);
-    const ORDER: CallKind = CallKind::Data(Interface::GetOrder);
-    const MATERIAL: CallKind = CallKind::Data(Interface::GetShareMaterial);
-
     #[test]
     fn every_code_has_its_reaction_on_every_call() {
         use Reaction::*;
         let credentials = StopApp(StopReason::Credentials);
         let ip = StopApp(StopReason::IpNotAllowed);
         let not_opened = StopApp(StopReason::NotOpened);
-        // Codes; then the reaction on getrelation and getorder, on getsharematerial, on a token call.
+        // Codes; then the reaction on what is polled, on getsharematerial, on a token call.
         let table: &[(&[i64], Reaction, Reaction, Reaction)] = &[
             (&[0], Read, Read, Read),
             (&[103006], NoData, ParkPromoter, Unforeseen),
@@ -204,9 +200,10 @@ mod tests {
         ];
         for (codes, on_data, on_material, on_token) in table {
             for code in *codes {
-                assert_eq!(reaction(RELATION, 200, Some(*code)), *on_data, "{code}");
-                assert_eq!(reaction(ORDER, 200, Some(*code)), *on_data, "{code}");
-                assert_eq!(reaction(MATERIAL, 200, Some(*code)), *on_material, "{code}");
+                for interface in Interface::ALL {
+                    let expected = if interface.is_polled() { on_data } else { on_material };
+                    assert_eq!(reaction(CallKind::Data(interface), 200, Some(*code)), *expected, "{interface} {code}");
+                }
                 assert_eq!(reaction(CallKind::Token, 200, Some(*code)), *on_token, "{code}");
             }
         }
@@ -214,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_stands_before_the_upstream_speaks_by_its_status() {
-        for call in [RELATION, ORDER, MATERIAL, CallKind::Token] {
+        for call in Interface::ALL.map(CallKind::Data).into_iter().chain([CallKind::Token]) {
             for status in [201, 202, 203, 204, 206, 301, 302, 400, 403, 404, 429, 500, 502, 503, 504, 599] {
                 for errcode in [None, Some(0), Some(40001), Some(103_006), Some(40164)] {
                     assert_eq!(reaction(call, status, errcode), Reaction::RetryTransport, "{status} {errcode:?}");

@@ -9,6 +9,7 @@ use super::loose_value::LooseValue;
 use super::raw_page::PageFault;
 use super::repair::{bare, read_loosely};
 use super::wire::Envelope;
+use crate::model::feed::Interface;
 use crate::model::promoter::Promoter;
 
 /// A request whose limits have been checked. What is absent is left to the upstream's defaults.
@@ -31,6 +32,9 @@ pub enum EnvVersion {
 }
 
 impl ShareMaterialRequest {
+    /// What it is sent to, by whose breakers and budget.
+    pub const INTERFACE: Interface = Interface::GetShareMaterial;
+
     pub(super) fn body(&self) -> Bytes {
         let body = ShareMaterialBody {
             path: &self.path,

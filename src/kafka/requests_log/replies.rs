@@ -48,7 +48,7 @@ impl ReplyWriter {
     /// A topic has refused a record of the batch; where it is not known which, each that is not the connector's own may
     /// have. Replies go to the default topic instead from now on. False where there is no such topic.
     pub fn refused(&self, topic: Option<&str>, batch: &AnswerBatch, reason: &LogError) -> bool {
-        let replies = batch.answers.iter().filter(|(_, answer)| matches!(answer, RequestAnswer::Reply(_)));
+        let replies = batch.answers.iter().filter(|(_, answer)| !matches!(answer, RequestAnswer::DeadLetter(_)));
         let used: HashSet<&str> = replies.map(|(request, _)| self.destination(request).0).collect();
         let suspects = used.into_iter().filter(|used| topic.is_none_or(|topic| topic == *used));
         let suspects: Vec<&str> = suspects.filter(|suspect| *suspect != self.default_topic).collect();

@@ -10,3 +10,16 @@ pub const QUOTA: &str = "/cgi-bin/openapi/quota/get";
 
 /// Each is counted under its name, all others as one.
 pub const COUNTED: [&str; 7] = [RELATION, ORDER, MATERIAL, PROMOTER, STABLE_TOKEN, CLASSIC_TOKEN, QUOTA];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::feed::Interface;
+
+    #[test]
+    fn the_world_has_every_interface_that_is_called() {
+        for interface in Interface::ALL {
+            assert!(COUNTED.contains(&interface.path()), "{interface}");
+        }
+    }
+}

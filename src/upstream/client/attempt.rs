@@ -150,8 +150,7 @@ impl<T: Transport> Client<T> {
 
     /// Waits until an answer of a poll may be read.
     async fn room_to_read(&self, interface: Interface, bytes: usize) -> Option<Room> {
-        let is_poll = interface != Interface::GetShareMaterial;
-        if is_poll && bytes > READ_AT_ONCE { Some(self.reading.room(bytes).await) } else { None }
+        if interface.is_polled() && bytes > READ_AT_ONCE { Some(self.reading.room(bytes).await) } else { None }
     }
 
     fn failure(

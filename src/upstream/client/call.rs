@@ -215,13 +215,11 @@ impl<T: Transport> Client<T> {
         };
         match (fault, reaction) {
             (Some(CallRefusal::BreakerOpen(reason)), _) => CallError::BreakerOpen { reason, cause, by_response: true },
-            // A request waits as for a stopped app: it may be mended.
-            (Some(CallRefusal::PromoterOnly(reason)), _)
-                if progress.pass.interface() == Interface::GetShareMaterial =>
-            {
-                CallError::BreakerOpen { reason, cause, by_response: true }
+            (Some(CallRefusal::PromoterOnly(_)), _) if progress.pass.interface().is_polled() => {
+                CallError::ParkPromoter(cause)
             }
-            (Some(CallRefusal::PromoterOnly(_)), _) => CallError::ParkPromoter(cause),
+            // A request waits as for a stopped app: it may be mended.
+            (Some(CallRefusal::PromoterOnly(reason)), _) => CallError::BreakerOpen { reason, cause, by_response: true },
             (None, Reaction::ParkPromoter) => CallError::ParkPromoter(cause),
             (None, Reaction::RefuseRequest) => CallError::RefuseRequest(cause),
             (None, Reaction::TryLater) => CallError::TryLater(cause),
