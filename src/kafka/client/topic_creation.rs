@@ -101,6 +101,7 @@ async fn wait_for(
 ) -> Result<(), OpenError> {
     let deadline = Instant::now() + APPEAR_MAX;
     while made.iter().any(|topic| !counts.contains_key(*topic)) && Instant::now() < deadline {
+        // The controller has made them; which broker is asked next, and whether it has heard of them, nobody knows.
         tokio::time::sleep(LOOK_PAUSE).await;
         *counts = count_all(settings, wanted).await?;
     }

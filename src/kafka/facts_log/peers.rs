@@ -36,6 +36,7 @@ pub async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: Ca
     let asked = Arc::new((settings, others));
     let (mut told, mut last) = (HashSet::new(), HashSet::new());
     for pause in FIRST_LOOKS.into_iter().chain(std::iter::repeat(LOOK_EVERY)) {
+        // The pause first: what is found at once is mostly what an earlier owner has left.
         if end.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
@@ -43,6 +44,7 @@ pub async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: Ca
         let notes = tokio::task::spawn_blocking(move || notes(&asked.0, &asked.1)).await;
         // Whoever can't be asked now is asked again.
         let notes: HashSet<String> = notes.into_iter().flatten().flatten().collect();
+        // What two looks have found is no leftover. It is told once, for it stays until somebody changes a configuration.
         for note in notes.intersection(&last) {
             if let Some(difference) = roster.difference(note)
                 && difference.instance != own

@@ -131,13 +131,14 @@ impl<'a> StateReader<'a> {
     /// Reads on until every barrier is passed.
     ///
     /// A record counts as progress, and so does a position that moves past its barrier, where nothing is left to read but
-    /// markers and aborted records. Positions are looked at only when nothing came: while records come they say as much.
+    /// markers and aborted records.
     fn read(&mut self, mut barriers: Barriers) -> Result<(), OpenError> {
         let mut stall = Stall::begin();
         while barriers.open() > 0 {
             if self.revoked.is_cancelled() {
                 return Err(OpenError::Again("the partitions were revoked during the restore".into()));
             }
+            // While records come the barriers are met by them, and asking for positions would only cost.
             if self.take_next(&mut barriers)? {
                 stall = stall.ended();
                 continue;

@@ -98,11 +98,13 @@ impl ReadingThread {
                         return;
                     }
                 }
+                // The thread ends, and the queue with it: so the pipeline learns of it, and opens the log anew.
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     self.consumer.context().error(&error, "reading requests");
                     return;
                 }
                 Some(Err(error)) => {
+                    // librdkafka reads on as soon as the topic is there again, and says nothing when it is.
                     self.was_missing |= is_missing(&error);
                     self.consumer.context().error(&error, "reading requests");
                 }
@@ -149,6 +151,7 @@ fn hand_over(
         if stop.is_cancelled() {
             return Err(Unwanted);
         }
+        // Nothing is polled meanwhile, which costs nothing: this consumer is no member of a group that would miss it.
         record = back;
         std::thread::sleep(FULL_PAUSE);
     }

@@ -84,6 +84,7 @@ fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &Cancellatio
         if metadata.topics().iter().any(is_there) {
             return Ok(());
         }
+        // Both pipelines open at once, so at a first start the polls may be about to make it.
         if cancel.is_cancelled() || Instant::now() >= deadline {
             return Err(OpenError::Again(format!("topic {topic} does not exist yet").into()));
         }
