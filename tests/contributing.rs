@@ -1,8 +1,8 @@
-//! What CONTRIBUTING.md names is there.
+//! What CONTRIBUTING.md names is there, and what its map says is so.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const TEXT: &str = include_str!("../CONTRIBUTING.md");
 const ROOTS: [&str; 6] = ["src/", "tests/", "schemas/", "config/", ".ci/", ".github/"];
@@ -33,11 +33,46 @@ fn every_test_that_a_recipe_names_is_there() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The boundaries that the map names: a library, or a directory, and who alone may name it.
+#[test]
+fn each_library_is_named_in_its_own_directories_and_imports_point_downwards() {
+    let within = |place: &Path, roots: &[&str]| roots.iter().any(|root| place.starts_with(root));
+    let mut crossings = Vec::new();
+    for (place, text) in sources(Path::new("src")) {
+        let lines = || text.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+        let mut check = |word: &str, allowed: bool| {
+            crossings.extend(
+                lines().filter(|line| !allowed && line.contains(word)).map(|line| (place.clone(), line.to_owned())),
+            );
+        };
+        check("rdkafka::", within(&place, &["src/kafka"]));
+        check("apache_avro::", within(&place, &["src/avro"]));
+        check("backoff::", within(&place, &["src/retry.rs"]));
+        let http = ["src/upstream", "src/oauth", "src/avro/registry", "src/web.rs", "src/simulator/tests"];
+        check("reqwest::", within(&place, &http));
+        for neighbour in ["upstream", "poll"] {
+            check(&format!("crate::{neighbour}::"), !within(&place, &["src/kafka", "src/model", "src/commit"]));
+        }
+        for outer in ["kafka", "commit", "requests", "session", "supervisor", "config", "avro", "clock"] {
+            check(&format!("crate::{outer}::"), !within(&place, &["src/model"]));
+        }
+    }
+    assert!(crossings.is_empty(), "{crossings:#?}");
+}
+
 fn files(directory: &Path) -> Vec<String> {
+    sources(directory).into_iter().map(|(_, text)| text).collect()
+}
+
+/// Each file of Rust with its text.
+fn sources(directory: &Path) -> Vec<(PathBuf, String)> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let read = |path: std::path::PathBuf| match path.extension() {
-        _ if path.is_dir() => files(&path),
-        Some(extension) if extension == "rs" => vec![std::fs::read_to_string(&path).unwrap()],
+    let read = |path: PathBuf| match path.extension() {
+        _ if path.is_dir() => sources(&path),
+        Some(extension) if extension == "rs" => {
+            let text = std::fs::read_to_string(&path).unwrap();
+            vec![(path, text)]
+        }
         _ => Vec::new(),
     };
     entries.flat_map(read).collect()

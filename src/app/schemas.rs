@@ -5,6 +5,7 @@ use crate::avro::framing::Framing;
 use crate::avro::registry::{Registry, RegistrySettings};
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
+use crate::model::feed::PerEventTopic;
 use crate::supervisor;
 
 /// How the records of all topics are framed, and who knows the schemas of others.
@@ -38,9 +39,11 @@ impl Schemas {
             return Ok(Schemas { framings, material, registry: None });
         };
         let registry = Registry::new(settings)?;
+        // Without a rest, so that a new topic is registered, too.
+        let PerEventTopic { touches, orders } = &topics.events;
         let framings = Framings {
-            touch: registered(&registry, &topics.events.touches, RecordKind::Touch).await?,
-            order: registered(&registry, &topics.events.orders, RecordKind::Order).await?,
+            touch: registered(&registry, touches, RecordKind::Touch).await?,
+            order: registered(&registry, orders, RecordKind::Order).await?,
             dead_letter: registered(&registry, &topics.dead_letters, RecordKind::DeadLetter).await?,
         };
         let material = match requests {

@@ -165,13 +165,22 @@ fn length_max(event: &Event) -> usize {
     let texts =
         |texts: &[&Option<String>]| texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum::<usize>();
     let of_touch = |touch: &Touch| {
-        let Touch { openid, path, share_extra_info, retail_id, extra_info, .. } = touch;
+        let Touch { openid, path, scene: _, share_extra_info, role_id: _, retail_id, extra_info } = touch;
         openid.len() + texts(&[path, share_extra_info, retail_id, extra_info])
     };
     let content = match &event.fact.content {
         FactContent::Touch(touch) => of_touch(touch),
         FactContent::Order { touch, payment, .. } => {
-            let Payment { mch_id, trade_no, out_trade_no, .. } = payment;
+            let Payment {
+                mch_id,
+                trade_no,
+                out_trade_no,
+                create_time: _,
+                status_code: _,
+                paid_amount: _,
+                paid_time: _,
+                refunded_time: _,
+            } = payment;
             of_touch(touch) + mch_id.len() + trade_no.len() + texts(&[out_trade_no])
         }
     };
