@@ -62,11 +62,11 @@ pub enum PromoterFlaw {
     #[error("promoter_openid {0}")]
     PromoterId(InvalidId),
     #[error("feeds: {0}")]
-    Feeds(#[from] UnknownFeed),
+    Feeds(UnknownFeed),
     #[error("start_from {0}")]
-    StartFrom(#[from] InvalidStartFrom),
+    StartFrom(InvalidStartFrom),
     #[error("tags {0}")]
-    Tags(#[from] InvalidTags),
+    Tags(InvalidTags),
 }
 
 impl PromoterError {
@@ -163,7 +163,7 @@ impl PromoterStatement {
         }
         if fields.has("tags") {
             let tags = fields.named_texts("tags").map_err(field)?.unwrap_or_default();
-            patch.tags = Some(Tags::new(tags).map_err(PromoterFlaw::from)?);
+            patch.tags = Some(Tags::new(tags).map_err(PromoterFlaw::Tags)?);
         }
         let updated_at = fields.time("updated_at").map_err(field)?;
         Ok(PromoterStatement { promoter, patch, updated_at })
@@ -176,13 +176,13 @@ fn promoter(app_id: &str, promoter_id: &str) -> Result<Promoter, PromoterFlaw> {
 }
 
 fn feed_set(words: &[String]) -> Result<FeedSet, PromoterFlaw> {
-    Ok(FeedSet::from_words(words.iter().map(String::as_str))?)
+    FeedSet::from_words(words.iter().map(String::as_str)).map_err(PromoterFlaw::Feeds)
 }
 
 /// A text that is empty counts as absent.
 fn start_from(text: Option<&str>) -> Result<Option<StartFrom>, PromoterFlaw> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
-    Ok(text.map(str::parse).transpose()?)
+    text.map(str::parse).transpose().map_err(PromoterFlaw::StartFrom)
 }
 
 /// The statement of a record in Avro, which has every field.
@@ -202,7 +202,7 @@ fn stated(fields: Vec<(String, Value)>) -> Result<PromoterStatement, PromoterErr
             ("paused", Value::Boolean(paused)) => patch.paused = Some(paused),
             ("tags", Value::Map(entries)) => {
                 let (names, values): (Vec<String>, Vec<Value>) = entries.into_iter().unzip();
-                let tags = Tags::new(names.into_iter().zip(texts(values)?)).map_err(PromoterFlaw::from)?;
+                let tags = Tags::new(names.into_iter().zip(texts(values)?)).map_err(PromoterFlaw::Tags)?;
                 patch.tags = Some(tags);
             }
             ("updated_at", Value::TimestampMillis(millis)) => updated_at = Some(UnixMillis(millis)),

@@ -1,4 +1,4 @@
-//! `promoters`: who is registered, and changes of that. A running connector follows the registry topic by itself.
+//! `promoters`: who is registered, and changes of that.
 //!
 //! Every command reads the registry to its end first, so that what it writes rests on what is there, and counts exactly.
 
@@ -108,7 +108,7 @@ pub struct ImportOptions {
     /// How the file is written; without it, what its name or its first character says.
     #[arg(long, value_enum)]
     pub format: Option<FileFormat>,
-    /// The app of the rows that name none.
+    /// The app of the rows of a CSV that name none.
     #[arg(long, value_name = "APP_ID")]
     pub app: Option<String>,
     /// Leave faulty lines out and register the others.

@@ -19,6 +19,7 @@ use crate::harness::consumer::read_all;
 use crate::harness::context::Context;
 
 mod framed;
+mod rights;
 
 const PARTITIONS: i32 = 3;
 const PROMOTERS: usize = 1_000;
@@ -28,16 +29,21 @@ pub const CASES: &[Case] = &[
     Case::shared("registry: what was not committed registers nobody, and a stray partition is told", strays),
     Case::shared("registry: records of others are read in both framings and in JSON", framed::read)
         .with(&[Apicurio::available]),
+    Case::secured("registry: a right that is missing is named", rights::are_named),
 ];
 
 /// A configuration of one app, and the registry topic.
 fn prepare(context: &Context, more: &str) -> Result<String> {
+    let bootstrap = format!("kafka.\"bootstrap.servers\" = \"{}\"", context.bootstrap());
+    prepare_with(context, &format!("{bootstrap}\n{more}"))
+}
+
+/// The same where `more` says how the broker is reached, too.
+fn prepare_with(context: &Context, more: &str) -> Result<String> {
     let topic = context.topics().create("registry", PARTITIONS, &[("cleanup.policy", "compact")])?;
     let prefix = topic.strip_suffix(".registry").context("the prefix of the topics")?;
-    let config = format!(
-        "kafka.\"bootstrap.servers\" = \"{}\"\ntopics.prefix = \"{prefix}\"\n{more}\n[[apps]]\napp_id = \"wx1\"\npromoters = [\"oConfigured\"]\n",
-        context.bootstrap()
-    );
+    let app = "[[apps]]\napp_id = \"wx1\"\npromoters = [\"oConfigured\"]\n";
+    let config = format!("topics.prefix = \"{prefix}\"\n{more}\n{app}");
     std::fs::write(context.directory().join("connector.toml"), config)?;
     Ok(topic)
 }

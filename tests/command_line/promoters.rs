@@ -224,6 +224,7 @@ fn what_others_write_is_read_and_what_can_not_be_read_is_told_and_breaks_nothing
     place.put("wx1/oJson", Some(&value("oJson")), json);
     place.put("wx1/oOther", Some(&value("oJson")), json);
     place.put("wx1/oBytes", Some("?"), None);
+    place.put("wx1/oField", Some(&value("oField").replace("orders", "order")), json);
     place.put("wx9/oStrange", Some("{\"app_id\":\"wx9\",\"promoter_openid\":\"oStrange\"}"), json);
     let answer = place.promoters(&["list"]);
     assert_eq!(answer.code, Some(0));
@@ -231,6 +232,7 @@ fn what_others_write_is_read_and_what_can_not_be_read_is_told_and_breaks_nothing
     for words in [
         "key \"wx1/oOther\", changes nothing: key_mismatch: its key is of wx1/oOther, and its value of wx1/oJson",
         "key \"wx1/oBytes\", changes nothing: not_avro: ",
+        "key \"wx1/oField\", changes nothing: invalid_field: feeds: \"order\" is no feed\n",
         "1 of them are of apps that are not configured here",
         "3 of 3 promoters",
     ] {
@@ -239,7 +241,7 @@ fn what_others_write_is_read_and_what_can_not_be_read_is_told_and_breaks_nothing
     assert_eq!(place.promoters(&["export"]).code, Some(1), "an export that lacks something is not whole");
     // Whoever registers or removes them has healed them.
     assert_eq!(place.object(&["add", "oOther"])["added"], 1);
-    assert_eq!(place.object(&["remove", "oBytes"])["removed"], 1);
+    assert_eq!(place.object(&["remove", "oBytes", "oField"])["removed"], 2);
     assert!(!place.promoters(&["list"]).told.contains("changes nothing"));
 }
 

@@ -92,7 +92,7 @@ impl Change {
             write(&self.view, &plan)?;
         }
         let report = ChangeReport { dry_run: self.output.dry_run, counts: plan.counts, still_configured };
-        Ok(stdout::print(&if self.output.json { report.json() } else { told + report.note() })?)
+        Ok(stdout::print(&if self.output.json { report.json()? } else { told + report.note() })?)
     }
 }
 
@@ -107,8 +107,8 @@ struct ChangeReport<'a> {
 }
 
 impl ChangeReport<'_> {
-    fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default() + "\n"
+    fn json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
     }
 
     fn note(&self) -> &'static str {

@@ -91,7 +91,8 @@ impl MoreColumns {
 
 fn tags_cell(record: &PromoterRecord) -> String {
     let tags: BTreeMap<&str, &str> = record.tags.iter().collect();
-    if tags.is_empty() { String::new() } else { serde_json::to_string(&tags).unwrap_or_default() }
+    // A map of texts is always JSON.
+    if tags.is_empty() { String::new() } else { serde_json::json!(tags).to_string() }
 }
 
 fn print_csv(records: &[(&Promoter, PromoterRecord)], has_apps: bool) -> anyhow::Result<()> {

@@ -42,7 +42,7 @@ pub fn run(config: RegistryClientConfig, options: &ImportOptions) -> Result<(), 
         write(&view, &plan)?;
     }
     let report = ImportReport { dry_run: options.output.dry_run, counts: plan.counts, faulty: faulty.count };
-    Ok(stdout::print(&if options.output.json { report.json() } else { report.text() })?)
+    Ok(stdout::print(&if options.output.json { report.json()? } else { report.text() })?)
 }
 
 fn refused(options: &ImportOptions, reason: &dyn std::fmt::Display) -> Failure {
@@ -96,8 +96,8 @@ struct ImportReport {
 }
 
 impl ImportReport {
-    fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default() + "\n"
+    fn json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
     }
 
     fn text(&self) -> String {

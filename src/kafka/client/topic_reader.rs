@@ -1,6 +1,6 @@
 //! Reads whole topics as an outside consumer does: read_committed, from the beginning, without a group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -82,12 +82,19 @@ impl TopicReader {
         match self.consumer.poll(wait) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Ok(message)) => Ok(Some(record(&message))),
+            Some(Err(error)) if rights::may_not(&error) => Err(ClientError::new(self.may_not_read(), error)),
             Some(Err(error)) if is_final(&error) => Err(failed(error)),
             Some(Err(error)) => {
                 self.consumer.context().error(&error, "reading");
                 Ok(None)
             }
         }
+    }
+
+    /// That a right is missing. Which topic's is not told.
+    fn may_not_read(&self) -> String {
+        let topics: BTreeSet<&str> = self.partitions.iter().map(|(topic, _)| topic.as_str()).collect();
+        rights::may_not_read(&topics.into_iter().collect::<Vec<_>>().join(", "))
     }
 
     /// Where the partitions end now: an open transaction and what stands behind it are beyond the end.
@@ -116,7 +123,6 @@ impl TopicReader {
 fn is_final(error: &KafkaError) -> bool {
     // Records were deleted before they were read.
     matches!(error, KafkaError::MessageConsumptionFatal(_))
-        || rights::may_not(error)
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset)
 }
 

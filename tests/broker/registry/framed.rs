@@ -91,7 +91,7 @@ fn others_bytes(id: &str) -> Result<Vec<u8>> {
 }
 
 /// As a Java program partitions.
-fn put(context: &Context, topic: &str, id: &str, value: Vec<u8>, is_json: bool) -> Result<()> {
+pub fn put(context: &Context, topic: &str, id: &str, value: Vec<u8>, is_json: bool) -> Result<()> {
     let producer: BaseProducer = client::config(context.bootstrap()).set("partitioner", "murmur2_random").create()?;
     let key = format!("wx1/{id}");
     let mut record = BaseRecord::to(topic).key(&key).payload(&value);
