@@ -48,11 +48,15 @@ impl Place {
     }
 
     fn promoters(&self, arguments: &[&str]) -> Answer {
+        self.promoters_within("30s", arguments)
+    }
+
+    fn promoters_within(&self, timeout: &str, arguments: &[&str]) -> Answer {
         let config = self.directory.path().join("connector.toml");
         let output = Command::new(env!("CARGO_BIN_EXE_promoter-connector"))
             .arg("promoters")
             .args(arguments)
-            .args(["--timeout", "30s", "--config"])
+            .args(["--timeout", timeout, "--config"])
             .arg(config)
             .env_remove("NOT_SET_ANYWHERE")
             .current_dir(self.directory.path())
@@ -280,6 +284,20 @@ fn what_can_not_be_meant_ends_with_2_before_a_broker_is_asked() {
         assert!(answer.told.contains(words), "{arguments:?}: {}", answer.told);
     }
     assert!(began.elapsed() < BOUND);
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_told_in_the_time_that_is_given() {
+    let place = Place::new(ONE_APP);
+    // The port of a service that nobody runs any more.
+    let kafka = "[kafka]\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n";
+    place.file("connector.toml", &(kafka.to_owned() + ONE_APP));
+    let began = Instant::now();
+    let answer = place.promoters_within("2s", &["add", "oA"]);
+    let took = began.elapsed();
+    assert_eq!(answer.code, Some(1), "{}", answer.told);
+    assert!(answer.told.contains("127.0.0.1:1"), "{}", answer.told);
+    assert!((Duration::from_secs(1)..Duration::from_secs(6)).contains(&took), "{took:?}: {}", answer.told);
 }
 
 #[test]

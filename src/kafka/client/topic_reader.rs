@@ -17,7 +17,8 @@ use super::topic_lookup::{LookupError, TopicLookup};
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a question to the brokers may take, for whoever need not be done sooner.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRecord {
@@ -47,18 +48,19 @@ pub enum TopicReadError {
 pub struct TopicReader {
     consumer: LoggedConsumer,
     partitions: Vec<(String, i32)>,
+    call_timeout: Duration,
 }
 
 /// The end of each partition, as a read_committed consumer sees it.
 pub struct TopicEnds(HashMap<(String, i32), i64>);
 
 impl TopicReader {
-    /// Reads `topics`, all of which exist, from their beginning.
-    pub fn open(settings: &Settings, topics: &[&str]) -> Result<TopicReader, TopicReadError> {
+    /// Reads `topics`, all of which exist, from their beginning. Each question to the brokers may take `call_timeout`.
+    pub fn open(settings: &Settings, topics: &[&str], call_timeout: Duration) -> Result<TopicReader, TopicReadError> {
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let mut partitions = Vec::new();
         for &name in topics {
-            let count = lookup.count(name, "DESCRIBE and READ", CALL_TIMEOUT)?;
+            let count = lookup.count(name, "DESCRIBE and READ", call_timeout)?;
             let Some(count) = count else { return Err(TopicReadError::Missing(name.to_owned())) };
             partitions.extend((0..count.partitions).map(|partition| (name.to_owned(), partition)));
         }
@@ -68,7 +70,7 @@ impl TopicReader {
             assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(TopicReader { consumer, partitions })
+        Ok(TopicReader { consumer, partitions, call_timeout })
     }
 
     /// Of all topics together.
@@ -101,7 +103,7 @@ impl TopicReader {
     pub fn ends(&self) -> Result<TopicEnds, ClientError> {
         let mut ends = HashMap::new();
         for (topic, partition) in &self.partitions {
-            let (low, high) = self.consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT).map_err(failed)?;
+            let (low, high) = self.consumer.fetch_watermarks(topic, *partition, self.call_timeout).map_err(failed)?;
             if high > low {
                 ends.insert((topic.clone(), *partition), high);
             }

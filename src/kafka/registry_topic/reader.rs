@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::{ReadRecord, TopicEnds, TopicReadError, TopicReader};
+use crate::kafka::client::topic_reader::{CALL_TIMEOUT, ReadRecord, TopicEnds, TopicReadError, TopicReader};
 use crate::model::promoter::Promoter;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -46,7 +46,9 @@ impl RegistryReader {
     /// Given up at `until`.
     pub fn open(settings: &Settings, until: Instant) -> Result<RegistryReader, RegistryReadError> {
         let topic = settings.topics.registry.clone();
-        let reader = TopicReader::open(settings, &[&topic])?;
+        // librdkafka takes none for "for ever".
+        let left = until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), CALL_TIMEOUT);
+        let reader = TopicReader::open(settings, &[&topic], left)?;
         let ends = reader.ends()?;
         Ok(RegistryReader { reader, ends, topic, until })
     }
