@@ -50,7 +50,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`cli`] | commands, exit codes, signals |
-//! | [`config`] | the file, validated at once and as a whole |
+//! | `config` | the file, validated at once and as a whole |
 //! | `app` | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
 //! | [`supervisor`] | session after session of one pipeline: recovery is start-up |
 //! | [`session`] | one session of the polls, from an open log to its end; nothing of one session reaches the next |
@@ -91,7 +91,7 @@
 
 pub mod cli;
 
-pub mod config;
+mod config;
 
 mod app;
 
