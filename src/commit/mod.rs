@@ -1,5 +1,7 @@
 //! From writes to durable batches: one queue, one writer, one log.
 
+pub(crate) mod under_way;
+
 pub(crate) mod queue;
 
 pub mod committer;

@@ -74,7 +74,7 @@ fn displaced_in_one_group(context: &Context) -> Result<()> {
     let rival: BaseConsumer = client::config(context.bootstrap())
         .set("group.id", format!("{}:commands", context.topics().prefix()))
         .set("group.instance.id", "one")
-        .set("partition.assignment.strategy", "range")
+        .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", "3000")
         .set("heartbeat.interval.ms", "500")
         .set("enable.auto.commit", "false")

@@ -84,10 +84,11 @@ impl Bench {
         };
         let member = GroupMember::join(&settings, &settings.name, &topics.registry).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire(0)).await });
+        let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire()).await });
         let committed = vec![CommittedOffset { partition: 0, offset: 0, metadata: "noted".into() }];
-        let assignment = joined.unwrap().unwrap();
-        let offsets = OwnedOffsets { assignment, topic: topics.registry.clone(), committed };
+        joined.unwrap().unwrap();
+        let owner = member.current().unwrap();
+        let offsets = OwnedOffsets { owner, topic: topics.registry.clone(), committed };
         let size = RECORD_BYTES_DEFAULT;
         let writer = FactWriter {
             topics,

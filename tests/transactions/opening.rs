@@ -54,7 +54,7 @@ fn brokers_without_transactions_are_told_to_be_none_to_work_with() {
 #[test]
 fn a_member_has_a_generation_and_an_id() {
     let bench = Bench::new();
-    let member = &bench.offsets.assignment.member;
+    let member = &bench.offsets.owner.member;
     assert!(member.generation >= 0 && !member.member.is_empty(), "{member:?}");
 }
 
@@ -64,7 +64,7 @@ fn a_group_that_may_not_be_joined_is_named() {
     bench.errors(JoinGroup, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 3]);
     let member = GroupMember::join(&bench.settings, "another", &bench.settings.topics.registry).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire(0)).await });
+    let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire()).await });
     let refused = joined.unwrap().err().unwrap();
     assert!(refused.to_string().contains("group another may not be joined"), "{refused}");
 }

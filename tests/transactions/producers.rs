@@ -31,7 +31,7 @@ fn after_a_revocation_no_new_producer_is_made() {
     let transactions = bench.open();
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
     assert!(matches!(bench.commit(&transactions), Err(TransactionError::Refused { .. })));
-    bench.offsets.assignment.revoked.cancel();
+    bench.offsets.owner.lost.cancel();
     let Err(TransactionError::Reopen(reason)) = bench.commit(&transactions) else {
         panic!("it must not fence whoever is next")
     };

@@ -74,11 +74,16 @@ impl Settings {
             ("group.id", group),
             // A restarted instance takes its own place again at once, instead of waiting until its former self times out.
             ("group.instance.id", &self.instance_id),
-            // All partitions change hands together, which is what ownership expects.
-            ("partition.assignment.strategy", "range"),
+            // What stays is not taken away for a moment when something else moves.
+            ("partition.assignment.strategy", "cooperative-sticky"),
             ("auto.offset.reset", "earliest"),
         ];
-        self.config(&[("session.timeout.ms", "15000")], &[&NO_OFFSETS[..], &fixed].concat())
+        let defaults = [
+            ("session.timeout.ms", "15000"),
+            // How late the others may hear that one has come or gone, and what moves stands still for so long.
+            ("heartbeat.interval.ms", "500"),
+        ];
+        self.config(&defaults, &[&NO_OFFSETS[..], &fixed].concat())
     }
 
     /// For reading what is committed.

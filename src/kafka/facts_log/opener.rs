@@ -16,7 +16,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{Lease, Opened};
 use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::assignment::Assignment;
+use crate::kafka::group::whole_assignment::Assignment;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
@@ -87,8 +87,13 @@ impl FactsLogOpener {
         reach(Failpoint::Fenced);
         let offsets = self.offsets(&assignment);
         let own = self.fence(&assignment, partitions);
-        let takeover =
-            Takeover { settings: &self.settings, transactions: &transactions, offsets: &offsets, clock: &self.clock };
+        let takeover = Takeover {
+            settings: &self.settings,
+            transactions: &transactions,
+            offsets: &offsets,
+            clock: &self.clock,
+            assignment: &assignment,
+        };
         let mut state = takeover.run(own)?;
         reach(Failpoint::Restored);
         let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
@@ -97,7 +102,7 @@ impl FactsLogOpener {
         let writer = Arc::new(self.writer(learned, &FactTopics { limits, ..topics }));
         let clock = self.clock.clone();
         state.refuse(refusal(writer.clone(), clock.clone()));
-        let _watch = self.watch_others(&offsets.assignment, partitions);
+        let _watch = self.watch_others(&assignment, partitions);
         let opened = Opened { state, lease, age_limits: topics.age_limits(names) };
         Ok((FactsSession { transactions, writer, offsets, clock, _watch }, opened))
     }
@@ -127,14 +132,14 @@ impl FactsLogOpener {
 
     /// Of the registry, whose reader reads all of it: they only say who writes. The first one has the note of whom this
     /// instance polls, for the others.
-    fn offsets(&self, assignment: &Arc<Assignment>) -> OwnedOffsets {
+    fn offsets(&self, assignment: &Assignment) -> OwnedOffsets {
         let committed_offset =
             |partition: &i32| CommittedOffset { partition: *partition, offset: 0, metadata: String::new() };
         let mut committed: Vec<CommittedOffset> = assignment.partitions.iter().map(committed_offset).collect();
         if let Some(first) = committed.first_mut() {
             first.metadata = self.roster.note(&self.settings.instance_id);
         }
-        OwnedOffsets { assignment: assignment.clone(), topic: self.settings.topics.registry.clone(), committed }
+        OwnedOffsets { owner: assignment.snapshot.clone(), topic: self.settings.topics.registry.clone(), committed }
     }
 
     /// The own fence, confirmed, before it has inherited anything.
@@ -144,8 +149,8 @@ impl FactsLogOpener {
             connector: self.settings.name.clone(),
             partitions,
             id_kinds: self.id_kinds.iter().map(|(app, kind)| (app.clone(), *kind)).collect(),
-            generation: assignment.member.generation,
-            member: assignment.member.member.clone(),
+            generation: assignment.snapshot.member.generation,
+            member: assignment.snapshot.member.member.clone(),
             transactional_id: self.settings.transactional_id(),
             opening: self.openings.fetch_add(1, Ordering::Relaxed),
             confirmed: true,

@@ -7,7 +7,7 @@ use super::state_reader::{self, StateReader};
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::assignment::Assignment;
+use crate::kafka::group::whole_assignment::Assignment;
 use crate::kafka::transaction::Transactions;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
@@ -25,6 +25,7 @@ const STRAYS_TOLD: usize = 10;
 pub struct Takeover<'a> {
     pub settings: &'a Settings,
     pub transactions: &'a Transactions,
+    pub assignment: &'a Assignment,
     /// Of all the partitions that are taken over.
     pub offsets: &'a OwnedOffsets,
     pub clock: &'a RecordClock,
@@ -54,7 +55,7 @@ impl FoundFences {
 impl Takeover<'_> {
     /// Steps 2 to 6, with `fence` as the own one, confirmed.
     pub fn run(&self, mut fence: Fence) -> Result<State, StartError> {
-        let Assignment { partitions: owned, revoked, .. } = &*self.offsets.assignment;
+        let Assignment { partitions: owned, revoked, .. } = self.assignment;
         // Before anything is read: what is known of a partition now has left its fence in it already.
         let worked_on = state_reader::worked_on(self.settings, owned)?;
         let mut reader = StateReader::of_owned(self.settings, owned, fence.partitions, revoked)?;
@@ -87,7 +88,7 @@ impl Takeover<'_> {
 
     /// Step 5.
     fn check_others(&self, fence: &Fence) -> Result<(), OpenError> {
-        let Assignment { partitions: owned, revoked, .. } = &*self.offsets.assignment;
+        let Assignment { partitions: owned, revoked, .. } = self.assignment;
         let others = (0..fence.partitions).filter(|partition| !owned.contains(partition)).collect();
         let mut reader = StateReader::of_others(self.settings, others, revoked)?;
         reader.read_to_end()?;
@@ -105,7 +106,7 @@ impl Takeover<'_> {
             metadata: state_reader::WITHDRAWN.to_owned(),
         };
         let offsets = OwnedOffsets {
-            assignment: self.offsets.assignment.clone(),
+            owner: self.offsets.owner.clone(),
             topic: self.offsets.topic.clone(),
             committed: partitions.iter().map(committed_offset).collect(),
         };

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
 
 use super::member_id;
-use super::shared_membership::{SharedMembership, remedy};
-use crate::commit::log::OpenError;
+use super::refusal::remedy;
+use super::shared_membership::{Membership, SharedMembership};
 use crate::kafka::client::context;
 
 /// The context of the group member's consumer.
@@ -42,6 +44,33 @@ impl MemberContext {
             self.shared.log.error(error, reason);
         }
     }
+
+    /// The group adds `added`, none where only its generation has moved.
+    ///
+    /// As what it is a member is asked first, while librdkafka waits for the answer and joins nothing.
+    fn assign(&self, consumer: &BaseConsumer<Self>, added: &TopicPartitionList) {
+        let now = membership(consumer);
+        self.tell(consumer.incremental_assign(added), "taking the assigned partitions");
+        // Membership alone is wanted here; who wants the records reads them with a consumer of its own.
+        self.tell(consumer.pause(added), "pausing the assigned partitions");
+        self.shared.assigned(&numbers(added), now);
+    }
+
+    /// The group takes `removed` back; the answer lets it.
+    fn revoke(&self, consumer: &BaseConsumer<Self>, removed: &TopicPartitionList) {
+        let is_lost = consumer.assignment_lost();
+        match membership(consumer) {
+            Some(now) if !is_lost => self.shared.revoked(&numbers(removed), now),
+            _ => self.shared.lost(&numbers(removed)),
+        }
+        self.tell(consumer.incremental_unassign(removed), "giving back the revoked partitions");
+    }
+
+    fn tell(&self, result: Result<(), KafkaError>, what: &str) {
+        if let Err(error) = result {
+            self.shared.log.error(&error, what);
+        }
+    }
 }
 
 impl ClientContext for MemberContext {
@@ -55,28 +84,23 @@ impl ClientContext for MemberContext {
 }
 
 impl ConsumerContext for MemberContext {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // After an error librdkafka takes all partitions back as well.
-        if let Rebalance::Revoke(_) | Rebalance::Error(_) = rebalance {
-            self.shared.revoked();
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
+            // After an error librdkafka takes all partitions back as well.
+            _ => self.revoke(consumer, partitions),
         }
     }
+}
 
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Assign(partitions) = rebalance else { return };
-        // Membership alone is wanted here; who wants the records reads them with a consumer of its own.
-        if let Err(error) = consumer.pause(partitions) {
-            self.shared.log.error(&error, "pausing the assigned partitions");
-        }
-        let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
-        let Some(metadata) = consumer.group_metadata() else {
-            return self.shared.fail(OpenError::Stop("the group gave an assignment without metadata".into()));
-        };
-        // Asked after the metadata was taken: what has no generation now may have had none then.
-        match member_id::of(consumer) {
-            Some(member) => self.shared.assigned(numbers, metadata, member),
-            // It joins again, and is then given another assignment.
-            None => tracing::warn!(topic = self.shared.topic, "the group has moved on before its assignment was taken"),
-        }
-    }
+/// Nothing while it is no member. A membership can be lost in a callback but not begin there, so asked in this order the id is
+/// that of the metadata, or there is none.
+fn membership(consumer: &BaseConsumer<MemberContext>) -> Option<Membership> {
+    let metadata = consumer.group_metadata()?;
+    let member = member_id::of(consumer)?;
+    Some(Membership { metadata: Arc::new(metadata), member })
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions.elements().iter().map(|element| element.partition()).collect()
 }

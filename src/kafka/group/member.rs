@@ -1,18 +1,4 @@
-//! Who owns what: membership in a consumer group on one topic.
-//!
-//! Partition *p* of `promoter.registry` is owned by the group's member that it is assigned to; its owner polls the
-//! promoters of *p* and writes partition *p* of `promoter.state`. In the same way, in a group of their own, the members
-//! share the partitions of the request topic, whose owner answers what stands in them. What an owner writes carries the group metadata of
-//! the generation in which it became the owner, so the broker refuses a zombie of an older one.
-//!
-//! The metadata is taken when the assignment is handed over, in the rebalance callback, and never asked for later:
-//! a member that was thrown out rejoins in librdkafka's background, and would then get the metadata of a generation
-//! in which it no longer owns what it writes. The broker checks the generation, not the partitions. And it checks nothing
-//! at all where the metadata has no generation, as that of a consumer outside of any group: a member that has lost its
-//! generation before the callback could take it is handed no assignment.
-//!
-//! On a revocation the callback cancels the lease and waits, for a bounded time, until whoever uses it has let go;
-//! only then does the member answer the group. If the wait is cut short, the generation still protects the topic.
+//! This process as a member of one group, and the thread that serves it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,80 +6,62 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use super::assignment::{Assignment, MembershipState};
 use super::callbacks::MemberContext;
+use super::changes::MembershipChanges;
 use super::duplicate_instance;
 use super::shared_membership::SharedMembership;
+use super::snapshot::MembershipSnapshot;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
 
-/// Also the longest that the thread takes to stop.
+/// Also the longest that the thread takes to hear that it is to stop.
 const POLL: Duration = Duration::from_millis(100);
 
-/// This process as a member of one group, which a thread of its own serves for as long as this value lives. The partitions
-/// that the group assigns come as [`Assignment`]s; one that is in use holds up the next rebalance, for a bounded time at
-/// most, until it is [released](Self::release).
+/// This process as a member of one group, which a thread of its own serves for as long as this value lives.
 pub struct GroupMember {
     shared: Arc<SharedMembership>,
-    observer: watch::Receiver<MembershipState>,
-    stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl GroupMember {
     /// Joins `group` on `topic`, in a thread of its own.
     pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<GroupMember> {
-        let (shared, observer) = SharedMembership::new(group, topic);
-        let (shared, stop) = (Arc::new(shared), CancellationToken::new());
+        let shared = Arc::new(SharedMembership::new(group, topic));
         let (settings, group) = (settings.clone(), group.to_owned());
-        let serving = MemberThread { settings, group, shared: shared.clone(), stop: stop.clone() };
+        let serving = MemberThread { settings, group, shared: shared.clone() };
         let consumer = serving.subscribe()?;
         let thread = std::thread::Builder::new()
             .name("membership".into())
             .spawn(move || serving.run(consumer))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(GroupMember { shared, observer, stop, thread: Some(thread) })
+        Ok(GroupMember { shared, thread: Some(thread) })
     }
 
-    /// Waits for an assignment with partitions whose number is above `after`, and marks it as in use. The error
-    /// says why there will never be one.
-    pub async fn acquire(&self, after: u64) -> Result<Arc<Assignment>, OpenError> {
-        let mut observer = self.observer.clone();
-        loop {
-            match observer.borrow_and_update().clone() {
-                MembershipState::Assigned(assignment)
-                    if assignment.number > after && !assignment.partitions.is_empty() =>
-                {
-                    let is_owned = self.shared.begin_use(&assignment);
-                    // One that was revoked meanwhile is followed by another, or by none.
-                    if is_owned {
-                        return Ok(assignment);
-                    }
-                }
-                MembershipState::Failed(reason) => return Err(reason),
-                MembershipState::Assigned(_) | MembershipState::Waiting => {}
-            }
-            if observer.changed().await.is_err() {
-                return Err(OpenError::Stop("the membership thread has ended".into()));
-            }
-        }
+    /// Waits until something is owned, and ends the subscription that there may be. The error says why there will never be
+    /// anything.
+    pub async fn acquire(&self) -> Result<MembershipChanges, OpenError> {
+        let mut changes = MembershipChanges::subscribe(&self.shared);
+        changes.owning().await?;
+        Ok(changes)
     }
 
-    /// Says that nothing is written under the assignment any more.
-    pub fn release(&self) {
-        self.shared.release();
+    /// The latest snapshot; none while this process is no member.
+    pub fn current(&self) -> Option<Arc<MembershipSnapshot>> {
+        self.shared.current()
+    }
+
+    /// Waits until the latest snapshot is not `than`; the error says that there will never be another.
+    pub async fn changed(&self, than: &Arc<MembershipSnapshot>) -> Result<(), OpenError> {
+        self.shared.changed(than).await
     }
 }
 
 impl Drop for GroupMember {
     fn drop(&mut self) {
-        self.release();
-        self.stop.cancel();
+        self.shared.stop.cancel();
         if let Some(thread) = self.thread.take() {
             // A panic in the thread has been reported by the panic hook already.
             let _ = thread.join();
@@ -106,7 +74,6 @@ struct MemberThread {
     settings: Settings,
     group: String,
     shared: Arc<SharedMembership>,
-    stop: CancellationToken,
 }
 
 impl MemberThread {
@@ -119,7 +86,8 @@ impl MemberThread {
 
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
     fn run(self, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
-        while !self.stop.is_cancelled() {
+        let stop = &self.shared.stop;
+        while !stop.is_cancelled() {
             // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
             // and tells the group that this member lives.
             if let Some(Err(error)) = consumer.poll(POLL) {
@@ -128,11 +96,11 @@ impl MemberThread {
             if !consumer.context().is_lost() {
                 continue;
             }
-            // What was assigned is lost, whether or not a callback has said so. Whoever writes under it has to let go before
-            // this process may join again and be given the same partitions.
-            self.shared.revoked();
+            // What was assigned is lost, whether or not a callback has said so: of a fenced consumer librdkafka takes it back
+            // without one.
+            self.shared.lost_all();
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
-            if duplicate_instance::lives(&self.settings, &self.group, || self.stop.is_cancelled()) && self.decides() {
+            if duplicate_instance::lives(&self.settings, &self.group, || stop.is_cancelled()) && self.decides() {
                 let instance = &self.settings.instance_id;
                 let reason = format!(
                     "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"

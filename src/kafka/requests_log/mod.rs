@@ -49,7 +49,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
-use crate::kafka::group::assignment::Assignment;
+use crate::kafka::group::whole_assignment::Assignment;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
@@ -145,7 +145,7 @@ impl RequestsLogOpener {
         reach(Failpoint::RequestsFenced);
         let mut chunks = ChunkReader::new(chunk_reader::consumer(&self.settings)?, topic);
         let committed = answered::committed(chunks.consumer(), topic, &assignment.partitions)?;
-        let offsets = OwnedOffsets { assignment: assignment.clone(), topic: topic.clone(), committed };
+        let offsets = OwnedOffsets { owner: assignment.snapshot.clone(), topic: topic.clone(), committed };
         let revoked = assignment.revoked.clone();
         let restored = restored::restore(&self.settings, topic, &transactions, &offsets, &revoked)?;
         answered::refuse_emptied(&self.settings, topic, &restored, &offsets.committed)?;
@@ -190,7 +190,7 @@ impl RequestsSession {
         let committed = batch.positions.iter().map(committed_offset).collect();
         reach(Failpoint::Answered);
         let topic = self.writer.request_topic.clone();
-        let offsets = OwnedOffsets { assignment: self.assignment.clone(), topic, committed };
+        let offsets = OwnedOffsets { owner: self.assignment.snapshot.clone(), topic, committed };
         let now = (self.clock)();
         let result = self.transactions.commit(|send| self.writer.write(batch, now, send), &offsets);
         match result {

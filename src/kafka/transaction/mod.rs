@@ -5,7 +5,7 @@
 //! 1. `begin_transaction`.
 //! 2. Send the records: events, dead letters and state; or replies and dead letters.
 //! 3. Wait until every one of them is acknowledged.
-//! 4. `send_offsets_to_transaction`, with the group metadata of the assignment.
+//! 4. `send_offsets_to_transaction`, with the group metadata of the owner.
 //! 5. `commit_transaction`.
 //!
 //! The offsets of the registry carry no progress (nothing of it is consumed by them); they make the broker check the
@@ -150,7 +150,7 @@ impl Transactions {
         match next {
             NextProducer::Producer(producer) => Ok(producer),
             // It would fence the producer of whoever was given the partitions next, and be refused its offsets itself.
-            NextProducer::NewProducer if offsets.assignment.revoked.is_cancelled() => {
+            NextProducer::NewProducer if offsets.owner.lost.is_cancelled() => {
                 Err(TransactionError::Reopen("the partitions were revoked before the transaction began".into()))
             }
             NextProducer::NewProducer => TransactionalProducer::open(&self.config, &self.topic)

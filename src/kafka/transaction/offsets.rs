@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::group::assignment::Assignment;
+use crate::kafka::group::snapshot::MembershipSnapshot;
 
-/// What is sent along with the records: offsets of partitions that are owned, under the assignment that says so.
+/// What is sent along with the records: offsets of partitions that are owned, in the name of whom they are.
 pub struct OwnedOffsets {
-    pub assignment: Arc<Assignment>,
+    pub owner: Arc<MembershipSnapshot>,
     /// The topic that is assigned.
     pub topic: String,
     pub committed: Vec<CommittedOffset>,

@@ -13,8 +13,7 @@ use super::limits::LearnedLimits;
 use crate::commit::log::{CommitError, LogError, OpenError};
 use crate::kafka::client::rights::Refusals;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::assignment::Assignment;
-use crate::kafka::group::membership::GroupMembership;
+use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.
 const STALE_AFTER: Duration = Duration::from_secs(10);
@@ -27,7 +26,7 @@ pub struct PartitionSession<S> {
 
 struct ProcessPart {
     settings: Settings,
-    membership: GroupMembership,
+    assignments: WholeAssignments,
     limits: LearnedLimits,
     refusals: Refusals,
     topics_checked: CancellationToken,
@@ -73,7 +72,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
     pub fn new(settings: Settings, group: String, topic: String) -> PartitionSession<S> {
         let shared = ProcessPart {
             settings,
-            membership: GroupMembership::new(group, topic),
+            assignments: WholeAssignments::new(group, topic),
             limits: LearnedLimits::default(),
             refusals: Refusals::default(),
             topics_checked: CancellationToken::new(),
@@ -108,7 +107,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         let prepared = prepare().await?;
         self.shared.topics_checked.cancel();
         let began = Instant::now();
-        let assignment = self.shared.membership.acquire(&self.shared.settings).await?;
+        let assignment = self.shared.assignments.acquire(&self.shared.settings).await?;
         let prepared = if began.elapsed() > STALE_AFTER { prepare().await } else { Ok(prepared) };
         let started = match prepared {
             Ok(prepared) => self.start(prepared, &assignment, start).await,
@@ -120,7 +119,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
                 Ok(opened)
             }
             Err(failure) => {
-                let error = self.judge_start(failure, assignment.number);
+                let error = self.judge_start(failure, &assignment);
                 self.release().await;
                 Err(error)
             }
@@ -151,7 +150,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         started.await.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("opening the log", error)).into()))
     }
 
-    fn judge_start(&self, failure: StartError, assignment: u64) -> OpenError {
+    fn judge_start(&self, failure: StartError, assignment: &Assignment) -> OpenError {
         let failure = match failure {
             StartError::Open(error) => return error,
             // It may not write at all, and only an operator can allow it.
@@ -180,7 +179,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         let result = tokio::task::spawn_blocking(move || commit(&session)).await;
         let result = result
             .unwrap_or_else(|error| Err(TransactionError::Reopen(LogError::because("transaction thread", error))));
-        let written = result.map_err(|failure| self.judge(failure, assignment.number))?;
+        let written = result.map_err(|failure| self.judge(failure, assignment))?;
         self.shared.refusals.taken(&written);
         Ok(())
     }
@@ -193,10 +192,10 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
                 tracing::error!(%error, "closing the producer");
             }
         }
-        self.shared.membership.release();
+        self.shared.assignments.release();
     }
 
-    fn judge(&self, failure: TransactionError, assignment: u64) -> CommitError {
+    fn judge(&self, failure: TransactionError, assignment: &Assignment) -> CommitError {
         match failure {
             TransactionError::NothingWritten(reason) | TransactionError::Refused { reason, .. } => {
                 CommitError::NothingWritten(reason)
@@ -210,7 +209,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
             TransactionError::TooSlow(reason) => CommitError::TooSlow(reason),
             TransactionError::Reopen(reason) => CommitError::Reopen(reason),
             TransactionError::Revoked(reason) => {
-                self.shared.membership.refuse(assignment);
+                self.shared.assignments.refuse(assignment);
                 CommitError::Reopen(reason)
             }
             TransactionError::TooLarge { topic, reason } => {

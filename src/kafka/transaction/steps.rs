@@ -99,7 +99,7 @@ fn too_slow(failure: TransactionError) -> TransactionError {
 /// next call, which librdkafka refuses.
 fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: KafkaError) -> TransactionError {
     let list = offsets.list().unwrap_or_default();
-    let refusal = producer.kafka().send_offsets_to_transaction(&list, &offsets.assignment.metadata, CALL_TIMEOUT);
+    let refusal = producer.kafka().send_offsets_to_transaction(&list, &offsets.owner.metadata, CALL_TIMEOUT);
     let cause = refusal.err().unwrap_or(error);
     let may_not = matches!(
         &cause,
@@ -121,7 +121,7 @@ fn may_not_write(producer: &TransactionalProducer, cause: KafkaError) -> Transac
 
 fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Result<(), TransactionError> {
     let offsets = owned.list().map_err(|error| abort(producer, "offsets", error))?;
-    let metadata = &owned.assignment.metadata;
+    let metadata = &owned.owner.metadata;
     let send = || producer.kafka().send_offsets_to_transaction(&offsets, metadata, CALL_TIMEOUT);
     let Err(error) = retried(send) else { return Ok(()) };
     match abort(producer, "offsets", error.clone()) {

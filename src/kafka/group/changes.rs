@@ -1,0 +1,120 @@
+//! What comes and goes of the partitions, as the one who works with them is told it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::shared_membership::{MembershipState, SharedMembership, ended};
+use super::snapshot::Standing;
+use crate::commit::log::OpenError;
+use crate::commit::under_way::{UnderWay, under_way};
+
+/// Partitions with the numbers of their assignments.
+pub type NumberedPartitions = Vec<(i32, u64)>;
+
+pub enum AssignmentChange {
+    Assigned(NumberedPartitions),
+    /// They are to be given back. The group gets its answer once nobody holds the [`UnderWay`] any more, or after a bounded
+    /// time; until then they may still be written for, under the metadata of the latest snapshot. Where they are lost already,
+    /// nobody waits.
+    Revoked(NumberedPartitions, UnderWay),
+}
+
+/// The changes from one subscription on. The first one has all that is owned by then. Only one subscription is served at a time,
+/// the latest, and no revocation waits for one that is dropped.
+///
+/// Nothing is queued: each change is the difference between what was told and what is the case. So one who is slow misses nothing
+/// but detours, and a partition that has come and gone meanwhile is never heard of.
+pub struct MembershipChanges {
+    shared: Arc<SharedMembership>,
+    observer: watch::Receiver<MembershipState>,
+    number: u64,
+    told: BTreeMap<i32, u64>,
+}
+
+impl MembershipChanges {
+    pub(super) fn subscribe(shared: &Arc<SharedMembership>) -> MembershipChanges {
+        let (number, observer) = shared.subscribe();
+        MembershipChanges { shared: shared.clone(), observer, number, told: BTreeMap::new() }
+    }
+
+    /// The next change, waiting for one if need be; the error when there will never be one. What was told before is lost with it.
+    /// May be dropped and called again.
+    pub async fn next(&mut self) -> Result<AssignmentChange, OpenError> {
+        loop {
+            self.observer.mark_unchanged();
+            if let Some(change) = self.take()? {
+                return Ok(change);
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// Until something is owned.
+    pub(super) async fn owning(&mut self) -> Result<(), OpenError> {
+        let owns = |state: &MembershipState| match &state.standing {
+            Standing::Member(snapshot) => !snapshot.partitions.is_empty(),
+            Standing::Failed(_) => true,
+            Standing::NoMember => false,
+        };
+        match self.observer.wait_for(owns).await {
+            Ok(state) => match &state.standing {
+                Standing::Failed(reason) => Err(reason.clone()),
+                Standing::NoMember | Standing::Member(_) => Ok(()),
+            },
+            Err(_) => Err(ended()),
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), OpenError> {
+        self.observer.changed().await.map_err(|_| ended())
+    }
+
+    fn take(&mut self) -> Result<Option<AssignmentChange>, OpenError> {
+        let (number, told) = (self.number, &mut self.told);
+        self.shared.with_state(|state| {
+            if state.subscription != Some(number) {
+                return Err(OpenError::Again("the partitions have been acquired anew".into()));
+            }
+            state.next_change(told)
+        })
+    }
+}
+
+impl Drop for MembershipChanges {
+    fn drop(&mut self) {
+        self.shared.unsubscribe(self.number);
+    }
+}
+
+impl MembershipState {
+    /// What is to be told next to one who knows what was `told`.
+    fn next_change(&mut self, told: &mut BTreeMap<i32, u64>) -> Result<Option<AssignmentChange>, OpenError> {
+        let stays = match &self.standing {
+            Standing::Failed(reason) => return Err(reason.clone()),
+            Standing::NoMember => BTreeMap::new(),
+            Standing::Member(snapshot) => {
+                let mut stays = snapshot.partitions.clone();
+                stays.retain(|partition, _| !self.revoking.contains(partition));
+                stays
+            }
+        };
+        let gone: NumberedPartitions = difference(told, &stays);
+        // Whoever knows nothing of what is revoked holds nothing up.
+        let revocation = self.under_way.take();
+        if !gone.is_empty() {
+            told.retain(|partition, number| stays.get(partition) == Some(number));
+            return Ok(Some(AssignmentChange::Revoked(gone, revocation.unwrap_or_else(|| under_way().0))));
+        }
+        let come = difference(&stays, told);
+        *told = stays;
+        Ok((!come.is_empty()).then_some(AssignmentChange::Assigned(come)))
+    }
+}
+
+/// What is in `these` and not in `those`.
+fn difference(these: &BTreeMap<i32, u64>, those: &BTreeMap<i32, u64>) -> NumberedPartitions {
+    let missing = |(partition, number): &(&i32, &u64)| those.get(*partition) != Some(*number);
+    these.iter().filter(missing).map(|(partition, number)| (*partition, *number)).collect()
+}
