@@ -141,6 +141,7 @@ fn promoters_are_added_changed_paused_and_removed_and_each_is_counted() {
     assert_eq!(configured["sources"], serde_json::json!(["configuration", "registry"]));
     assert_eq!(configured["feeds"]["source"], "default");
 
+    assert_eq!(place.shown(&["pause", "oA"]), "wx1/oA paused already\n");
     assert_eq!(place.object(&["resume", "oA", "oB"])["changed"], 1);
     let removed = place.object(&["remove", "oA", "oNobody", "oConfigured"]);
     assert_eq!((&removed["removed"], &removed["not_registered"]), (&2.into(), &1.into()));

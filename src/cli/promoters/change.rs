@@ -30,15 +30,14 @@ pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Fai
         tags: (!tags.is_empty()).then_some(tags),
     };
     let change = Change::prepare(config, &options.change)?;
-    change.carry_out(|plan, view, promoter| {
-        let now = crate::clock::now();
-        plan.register(view, promoter.clone(), patch.clone(), now)
+    change.carry_out(Outcome::word, |plan, view, promoter| {
+        plan.register(view, promoter.clone(), patch.clone(), crate::clock::now())
     })
 }
 
 pub fn remove(config: RegistryClientConfig, options: &ChangeOptions) -> Result<(), Failure> {
     let change = Change::prepare(config, options)?;
-    change.carry_out(|plan, view, promoter| plan.deregister(view, promoter.clone()))
+    change.carry_out(Outcome::word, |plan, view, promoter| plan.deregister(view, promoter.clone()))
 }
 
 /// Sets whether the promoters are `paused`, each of which some source has to know.
@@ -49,7 +48,13 @@ pub fn pause(config: RegistryClientConfig, options: &ChangeOptions, paused: bool
         return Err(anyhow!("{unknown} is neither registered nor configured: {advice}").into());
     }
     let patch = PromoterPatch { paused: Some(paused), ..PromoterPatch::default() };
-    change.carry_out(|plan, view, promoter| {
+    let word = |outcome| match (paused, outcome) {
+        (true, Outcome::Unchanged) => "paused already",
+        (true, _) => "paused",
+        (false, Outcome::Unchanged) => "not paused: there is nothing to resume",
+        (false, _) => "resumed",
+    };
+    change.carry_out(word, |plan, view, promoter| {
         // A promoter that only the configuration names is polled without a record.
         let is_idle = !paused && view.table.registered(promoter).is_none();
         if is_idle {
@@ -73,8 +78,12 @@ impl Change {
         Ok(Change { view, promoters, output: options.output })
     }
 
-    /// Plans for each promoter, writes, and says what was done.
-    fn carry_out(self, plan_for: impl Fn(&mut Plan, &RegistryView, &Promoter) -> Outcome) -> Result<(), Failure> {
+    /// Plans for each promoter, writes, and says what was done, in the words for each outcome.
+    fn carry_out(
+        self,
+        word: impl Fn(Outcome) -> &'static str,
+        plan_for: impl Fn(&mut Plan, &RegistryView, &Promoter) -> Outcome,
+    ) -> Result<(), Failure> {
         let (mut plan, mut told) = (Plan::default(), String::new());
         let mut still_configured = Vec::new();
         for promoter in &self.promoters {
@@ -82,7 +91,7 @@ impl Change {
             let is_removal = matches!(outcome, Outcome::Removed | Outcome::NotRegistered);
             let is_configured = self.view.table.get(promoter).is_some_and(|merged| merged.is_configured);
             // Writing to a String never fails.
-            let _ = writeln!(told, "{promoter} {outcome}");
+            let _ = writeln!(told, "{promoter} {}", word(outcome));
             if is_removal && is_configured {
                 let _ = writeln!(told, "{promoter} {STILL_CONFIGURED}");
                 still_configured.push(promoter.key());

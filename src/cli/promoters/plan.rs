@@ -1,7 +1,5 @@
 //! What a command is going to write, made of what is registered before anything is written; and what it says of that.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use super::registry_view::RegistryView;
@@ -21,15 +19,16 @@ pub enum Outcome {
     NotRegistered,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Outcome {
+    /// For whoever adds or removes.
+    pub fn word(self) -> &'static str {
+        match self {
             Outcome::Added => "added",
             Outcome::Changed => "changed",
             Outcome::Unchanged => "unchanged: it is registered like that already",
             Outcome::Removed => "removed",
             Outcome::NotRegistered => "not registered: there is nothing to remove",
-        })
+        }
     }
 }
 

@@ -27,7 +27,8 @@ pub fn are_named(context: &Context) -> Result<()> {
             Ok(told.contains(words).then_some(()))
         })
     };
-    let allow = |operation| rights::allow(context.bootstrap(), SCRAM_USER, &[operation], TOPIC, &[topic.clone()]);
+    let allow =
+        |operation| rights::allow(context.bootstrap(), SCRAM_USER, &[operation], TOPIC, std::slice::from_ref(&topic));
     says(&["list"], &format!("topic {topic} may not be looked at; allow this user DESCRIBE and READ on it"))?;
     allow(DESCRIBE)?;
     says(&["list"], &format!("topic {topic} may not be read; allow this user to READ it"))?;
