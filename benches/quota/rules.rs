@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
+use promoter_connector::model::pacing::PollTurn;
 use promoter_connector::model::pacing::fact_rate::FactRate;
 use promoter_connector::model::pacing::intervals::{Brought, IntervalBounds, RateClass};
 use promoter_connector::model::time::UnixTime;
@@ -57,7 +58,8 @@ impl Rule for ByFactRate {
         self.queue.ended(promoter);
         let (class, rate) = &mut self.feeds[promoter as usize];
         *class = self.queue.learn(*class, rate, Brought { facts, covered, calls: 1 });
-        self.queue.put_usual(promoter, *class, clock);
+        let turn = PollTurn::Usual { since: clock, earliest: clock, latest: Duration::MAX };
+        self.queue.put_turn(promoter, *class, turn, clock);
     }
 }
 

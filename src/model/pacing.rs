@@ -1,9 +1,9 @@
 //! When a feed's next turn comes, and what it asks.
 //!
 //! What stands here is only a matter of pace: it lives in memory, starts anew with each session, and nothing is lost
-//! or published twice by getting it wrong. Quiet promoters stretch towards `idle_every`, and a change brings them back
-//! to `every` at once. A backfill goes in slices without a pause between them. What fails is asked for less, where a
-//! smaller question could have been answered.
+//! or published twice by getting it wrong. How often a feed is polled follows from how often facts come to it
+//! ([`fact_rate`]) and from what the calls of all feeds may come to ([`intervals`]). A backfill goes in slices without a pause
+//! between them. What fails is asked for less, where a smaller question could have been answered.
 
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use super::cursor::Cursor;
 use super::feed::Feed;
 use super::scope::{Completion, Scope};
 use super::time::{Day, UnixTime};
+use fact_rate::FactRate;
+use intervals::{Brought, IntervalBounds};
 use open_days::{OpenDays, OpenRange};
 use windows::Windows;
 
@@ -40,8 +42,46 @@ pub struct Pulled {
     pub as_of: UnixTime,
     pub pages: u32,
     pub rows: u64,
-    /// Changes when the rows change.
-    pub digest: u64,
+    /// How many different rows it has shown.
+    pub shown: u64,
+    /// How many of these the cursor does not pass: the next pull shows them again.
+    pub kept: u64,
+}
+
+/// When a feed's next turn comes. Clocks are durations since some fixed moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollTurn {
+    /// Then, whatever comes to it: there is more to be read.
+    At(Duration),
+    /// As often as facts come, within bounds that are its own.
+    Usual {
+        /// From when on its interval is counted.
+        since: Duration,
+        earliest: Duration,
+        latest: Duration,
+    },
+}
+
+impl PollTurn {
+    /// When it comes, where feeds with its rate are polled at `interval`.
+    pub fn due(self, interval: Duration) -> Duration {
+        match self {
+            PollTurn::At(due) => due,
+            PollTurn::Usual { since, earliest, latest } => (since + interval).min(latest).max(earliest),
+        }
+    }
+
+    fn usual(clock: Duration) -> PollTurn {
+        PollTurn::Usual { since: clock, earliest: clock, latest: Duration::MAX }
+    }
+}
+
+/// What follows from a pull that was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AfterPull {
+    pub turn: PollTurn,
+    /// What the feed's rate is learnt from, if anything.
+    pub brought: Option<Brought>,
 }
 
 /// What can help a pull that failed.
@@ -68,24 +108,38 @@ pub struct Failed {
 }
 
 /// After so many pulls in a row that the upstream has put off, the question may be what is wrong.
-const PUT_OFF_MAX: u32 = 3;
+const PUT_OFF_MAX: u8 = 3;
 
 /// The pace of one feed of one promoter. Clocks are durations since some fixed moment.
 #[derive(Clone, Debug)]
 pub struct Pacing {
     pub cursor: Cursor,
-    interval: Duration,
+    pub rate: FactRate,
     /// How many pulls in a row the upstream has put off.
-    put_off: u32,
-    digest: Option<u64>,
+    put_off: u8,
+    seen: Option<Seen>,
     windows: Windows,
     days: OpenDays,
 }
 
+/// What the latest pull that tells of the present has seen.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    to: UnixTime,
+    /// How many rows a pull after it shows again.
+    again: u32,
+}
+
+impl PollSettings {
+    pub fn bounds(self) -> IntervalBounds {
+        IntervalBounds { every: self.every, idle_every: self.idle_every.max(self.every) }
+    }
+}
+
 impl Pacing {
-    pub fn new(cursor: Cursor, settings: PollSettings) -> Pacing {
+    pub fn new(cursor: Cursor) -> Pacing {
         let (windows, days) = (Windows::new(), OpenDays::default());
-        Pacing { cursor, interval: settings.every, put_off: 0, digest: None, windows, days }
+        Pacing { cursor, rate: FactRate::default(), put_off: 0, seen: None, windows, days }
     }
 
     /// What to ask now.
@@ -107,40 +161,53 @@ impl Pacing {
     }
 
     /// Takes what a pull brought, and tells when the next turn comes.
-    pub fn after(&mut self, pulled: Pulled, settings: PollSettings, clock: Duration) -> Duration {
+    pub fn after(&mut self, pulled: Pulled, settings: PollSettings, clock: Duration) -> AfterPull {
         self.put_off = 0;
+        let brought = self.brought(pulled);
         self.cursor.complete_before = self.cursor.complete_before.max(pulled.completion.reached);
-        match pulled.scope {
-            Scope::Touches { begin, end } => {
-                if self.windows.after(begin, end, pulled) {
-                    return clock;
-                }
-                self.adapt_interval(pulled.digest, settings);
-                clock + self.interval
-            }
+        let turn = match pulled.scope {
+            Scope::Touches { begin, end } if self.windows.after(begin, end, pulled) => PollTurn::At(clock),
+            Scope::Touches { .. } => PollTurn::usual(clock),
             Scope::Refunds => {
-                self.adapt_interval(pulled.digest, settings);
                 // It reads all of a promoter's refunds each time, so it stretches with what that costs.
-                let cost = settings.every.saturating_mul(pulled.pages.max(1));
-                clock + self.interval.max(cost).min(settings.idle_every)
+                let cost = settings.every.saturating_mul(pulled.pages.max(1)).min(settings.idle_every);
+                PollTurn::Usual { since: clock, earliest: clock + cost, latest: clock + settings.idle_every }
             }
             Scope::History { .. } => {
                 self.days.undated_read();
-                clock
+                PollTurn::At(clock)
             }
             Scope::Day { day, .. } => {
-                if day >= Day::in_beijing(pulled.as_of) {
-                    self.adapt_interval(pulled.digest, settings);
-                }
                 self.days.read(day, pulled.completion.settles, &self.cursor, clock);
-                self.days.due(self.open(settings, pulled.as_of)).max(clock)
+                self.days.turn(self.open(settings, pulled.as_of), clock)
             }
-        }
+        };
+        AfterPull { turn, brought }
+    }
+
+    /// What a pull shows that none before it had; nothing where it tells nothing of the present.
+    fn brought(&mut self, Pulled { scope, as_of, pages, shown, kept, .. }: Pulled) -> Option<Brought> {
+        let again = self.seen.map_or(0, |seen| u64::from(seen.again));
+        let (from, to, before, again) = match scope {
+            Scope::Touches { begin, end } => {
+                // Of the latest touches that are read in parts, each shows others.
+                let before = if begin > self.cursor.complete_before { 0 } else { again };
+                (begin, end.min(as_of), before, kept)
+            }
+            Scope::Day { day, .. } if day >= Day::in_beijing(as_of) => (day.beijing_start(), as_of, again, kept),
+            // The first one shows a history.
+            Scope::Refunds if self.seen.is_none() => (as_of, as_of, shown, shown),
+            Scope::Refunds => (as_of, as_of, again, shown),
+            Scope::Day { .. } | Scope::History { .. } => return None,
+        };
+        let from = self.seen.map_or(from, |seen| if scope == Scope::Refunds { seen.to } else { seen.to.max(from) });
+        self.seen = Some(Seen { to, again: u32::try_from(again).unwrap_or(u32::MAX) });
+        let covered = Duration::from_secs(to.0.saturating_sub(from.0).max(0).cast_unsigned());
+        Some(Brought { facts: shown.saturating_sub(before), covered, calls: pages })
     }
 
     /// Takes what a pull that failed tells of its question, and tells when the next turn comes: at the usual time.
-    pub fn after_failure(&mut self, failed: Failed, settings: PollSettings, clock: Duration) -> Duration {
-        let usual = clock + self.interval;
+    pub fn after_failure(&mut self, failed: Failed, clock: Duration) -> PollTurn {
         match (failed.scope, self.weighed(failed.remedy)) {
             // Windows soon grow again.
             (Scope::Touches { begin, end }, PollRemedy::AskLess | PollRemedy::Doubtful) => {
@@ -148,13 +215,10 @@ impl Pacing {
             }
             (Scope::History { .. }, PollRemedy::AskLess) => self.days.undated_was_too_much(),
             (Scope::History { .. }, PollRemedy::Doubtful) => self.days.undated_was_unanswered(),
-            (Scope::Day { day, .. }, _) => {
-                self.days.failed(day, clock);
-                return self.days.due(self.open(settings, failed.as_of)).max(usual);
-            }
+            (Scope::Day { day, .. }, _) => self.days.failed(day, clock),
             (Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds, _) => {}
         }
-        usual
+        PollTurn::usual(clock)
     }
 
     /// Who is told to be patient for the fourth time in a row asks for less.
@@ -166,19 +230,8 @@ impl Pacing {
         if self.put_off > PUT_OFF_MAX { PollRemedy::Doubtful } else { PollRemedy::Time }
     }
 
-    /// The usual time from one turn to the next.
-    pub fn interval(&self) -> Duration {
-        self.interval
-    }
-
     fn open(&self, settings: PollSettings, now: UnixTime) -> OpenRange {
-        OpenRange::new(&self.cursor, settings, self.interval, now)
-    }
-
-    fn adapt_interval(&mut self, digest: u64, settings: PollSettings) {
-        let quiet = self.digest == Some(digest);
-        self.digest = Some(digest);
-        self.interval = if quiet { (self.interval * 2).min(settings.idle_every) } else { settings.every };
+        OpenRange::new(&self.cursor, settings, now)
     }
 }
 

@@ -102,7 +102,9 @@ pub struct Pages {
     /// Whether this reading brought a row that no reading before it had, and that the cursor is to pass.
     news: bool,
     rows_read: u64,
-    digest: u64,
+    /// Rows that differ, of all readings; and those of them that the cursor is to pass.
+    shown: u64,
+    passed: u64,
 }
 
 impl Pages {
@@ -155,7 +157,8 @@ impl Pages {
                 first.insert(number);
                 self.came_forward |= before.is_some_and(|before| number < before);
                 if before.is_none() {
-                    self.digest ^= id;
+                    self.shown += 1;
+                    self.passed += u64::from(passed);
                 }
             }
         }
@@ -183,9 +186,14 @@ impl Pages {
         self.rows_read
     }
 
-    /// Changes when the set of rows changes.
-    pub fn digest(&self) -> u64 {
-        self.digest
+    /// How many different rows there were.
+    pub fn shown(&self) -> u64 {
+        self.shown
+    }
+
+    /// How many of these the cursor does not pass.
+    pub fn kept(&self) -> u64 {
+        self.shown - self.passed
     }
 }
 

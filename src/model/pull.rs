@@ -151,7 +151,8 @@ impl Pull {
             as_of: self.as_of,
             pages: self.pages.pages(),
             rows: self.pages.rows(),
-            digest: self.pages.digest(),
+            shown: self.pages.shown(),
+            kept: self.pages.kept(),
         }
     }
 
@@ -161,6 +162,11 @@ impl Pull {
 
     pub fn scope(&self) -> Scope {
         self.job.scope
+    }
+
+    /// How many pages were read.
+    pub fn pages(&self) -> u32 {
+        self.pages.pages()
     }
 
     pub fn as_of(&self) -> UnixTime {

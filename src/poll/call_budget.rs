@@ -67,6 +67,12 @@ impl CallBudget {
         }
     }
 
+    /// The poll that has begun makes no call.
+    pub fn give_back(&mut self) {
+        self.minute.give_back();
+        self.day.give_back();
+    }
+
     /// The calls a second for usual turns; nothing where no budget is known.
     pub fn for_usual_turns(&mut self, clock: Duration) -> Option<f64> {
         let passed = clock.saturating_sub(self.spread_again) + SPREAD_EVERY;

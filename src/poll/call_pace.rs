@@ -27,6 +27,11 @@ impl CallPace {
         self.next.saturating_sub(self.early)
     }
 
+    /// A call that was spent is not made.
+    pub fn give_back(&mut self) {
+        self.next = self.next.saturating_sub(self.spacing);
+    }
+
     pub fn spend(&mut self, calls: u32, clock: Duration) {
         self.next = self.next.max(clock).saturating_add(self.spacing.saturating_mul(calls));
     }

@@ -8,6 +8,7 @@ use super::call_budget::{CallBudget, CallFor};
 use super::minute_counts::MinuteCounts;
 use super::schedule::Schedule;
 use super::usual_turns::{MayCome, NextTurn, UsualTurns};
+use crate::model::pacing::PollTurn;
 use crate::model::pacing::fact_rate::FactRate;
 use crate::model::pacing::intervals::{Brought, IntervalBounds, Intervals, RateClass, Shortage};
 use crate::upstream::budget::CallRates;
@@ -97,7 +98,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         }
     }
 
-    /// A feed of which nothing is known joins those that share the budget.
+    /// A feed joins those that share the budget.
     pub fn join(&mut self, bounds: IntervalBounds) -> RateClass {
         self.intervals.join(bounds)
     }
@@ -107,9 +108,9 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         self.intervals.learn(class, rate, brought)
     }
 
-    /// The usual pause of a class.
-    pub fn interval(&self, class: RateClass) -> Duration {
-        self.intervals.interval(class)
+    /// A feed is polled no more.
+    pub fn leave(&mut self, class: RateClass) {
+        self.intervals.leave(class);
     }
 
     /// Where the budget is less than all feeds need, however quiet they are.
@@ -124,9 +125,12 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         }
     }
 
-    /// A poll made so many calls more than its first one.
-    pub fn spent_further(&mut self, calls: u32, clock: Duration) {
-        self.budget.spend(calls, CallFor::Other, clock);
+    /// A poll has made so many calls, of which one was counted when it began.
+    pub fn spent(&mut self, calls: u32, clock: Duration) {
+        match calls.checked_sub(1) {
+            Some(further) => self.budget.spend(further, CallFor::Other, clock),
+            None => self.budget.give_back(),
+        }
     }
 
     pub fn put(&mut self, key: K, due: Duration) {
@@ -134,15 +138,26 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         self.schedule.put(key, due);
     }
 
-    /// Puts one to its usual turn, which is counted from `clock`.
-    pub fn put_usual(&mut self, key: K, class: RateClass, clock: Duration) {
-        self.usual.put(key, class, clock);
+    /// Puts one back, at `clock`, to when its next turn comes.
+    pub fn put_turn(&mut self, key: K, class: RateClass, turn: PollTurn, clock: Duration) {
+        let due = turn.due(self.intervals.interval(class));
+        match turn {
+            PollTurn::Usual { since, earliest, latest } if since == clock && (earliest..latest).contains(&due) => {
+                self.usual.put(key, class, clock);
+            }
+            PollTurn::Usual { .. } | PollTurn::At(_) => self.put(key, due.max(clock)),
+        }
     }
 
     /// Puts back one whose poll came to nothing. It stays due since it was, whenever it is tried again.
     pub fn put_late(&mut self, key: K, again: Duration, begun: Begun) {
         self.is_late(key, begun);
         self.schedule.put(key, again);
+    }
+
+    /// The same, to be tried again when its next turn comes.
+    pub fn put_late_turn(&mut self, key: K, class: RateClass, turn: PollTurn, begun: Begun) {
+        self.put_late(key, turn.due(self.intervals.interval(class)), begun);
     }
 
     /// Puts back, at `clock`, one whose question was refused in a way that holds others too, or not answered while the

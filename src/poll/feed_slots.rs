@@ -10,6 +10,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::polled_feeds::PolledFeed;
+use crate::model::pacing::intervals::RateClass;
 use crate::model::promoter::Promoter;
 
 /// The slots of one promoter, one for each feed.
@@ -18,27 +19,41 @@ pub(super) type PromoterSlots = SmallVec<[usize; 3]>;
 /// A feed that is given up keeps its slot, which nobody else can take, until the queues have let go of it too.
 #[derive(Default)]
 pub(super) struct FeedSlots {
-    slots: Slab<PolledFeed>,
+    slots: Slab<Slot>,
     /// The slots by the hash of their promoter, which stands in the slot itself: a map would hold it once more.
     by_promoter: HashTable<usize>,
     hasher: RandomState,
     given_up: HashSet<usize>,
 }
 
+struct Slot {
+    feed: PolledFeed,
+    /// Where the queue of its interface counts it.
+    class: RateClass,
+}
+
 impl FeedSlots {
-    pub fn insert(&mut self, feed: PolledFeed) -> usize {
+    pub fn insert(&mut self, feed: PolledFeed, class: RateClass) -> usize {
         let hash = self.hasher.hash_one(&feed.promoter);
-        let slot = self.slots.insert(feed);
+        let slot = self.slots.insert(Slot { feed, class });
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_promoter.insert_unique(hash, slot, |slot| hasher.hash_one(&slots[*slot].promoter));
+        self.by_promoter.insert_unique(hash, slot, |slot| hasher.hash_one(&slots[*slot].feed.promoter));
         slot
+    }
+
+    pub fn class(&self, slot: usize) -> RateClass {
+        self.slots[slot].class
+    }
+
+    pub fn set_class(&mut self, slot: usize, class: RateClass) {
+        self.slots[slot].class = class;
     }
 
     /// Gives up all feeds of a promoter.
     pub fn give_up(&mut self, promoter: &Promoter) -> PromoterSlots {
         let hash = self.hasher.hash_one(promoter);
         let mut given_up = PromoterSlots::new();
-        while let Ok(entry) = self.by_promoter.find_entry(hash, |slot| self.slots[*slot].promoter == *promoter) {
+        while let Ok(entry) = self.by_promoter.find_entry(hash, |slot| self.slots[*slot].feed.promoter == *promoter) {
             given_up.push(entry.remove().0);
         }
         self.given_up.extend(&given_up);
@@ -66,13 +81,13 @@ impl Index<usize> for FeedSlots {
     type Output = PolledFeed;
 
     fn index(&self, slot: usize) -> &PolledFeed {
-        &self.slots[slot]
+        &self.slots[slot].feed
     }
 }
 
 impl IndexMut<usize> for FeedSlots {
     fn index_mut(&mut self, slot: usize) -> &mut PolledFeed {
-        &mut self.slots[slot]
+        &mut self.slots[slot].feed
     }
 }
 
@@ -83,34 +98,37 @@ mod tests {
     use super::*;
     use crate::model::cursor::Cursor;
     use crate::model::feed::Feed;
+    use crate::model::pacing::intervals::{IntervalBounds, Intervals};
     use crate::model::pacing::{Pacing, PollSettings};
     use crate::model::time::UnixTime;
 
     fn feed(key: &str, feed: Feed) -> PolledFeed {
         let minute = Duration::from_secs(60);
         let settings = PollSettings { every: minute, idle_every: minute, lateness: 600 };
-        let pacing = Pacing::new(Cursor::begin(feed, UnixTime(0)), settings);
+        let pacing = Pacing::new(Cursor::begin(feed, UnixTime(0)));
         PolledFeed { promoter: Promoter::from_key(key).unwrap(), feed, settings, refunds_lateness: None, pacing }
     }
 
     #[test]
     fn a_slot_that_is_given_up_is_nobody_elses_before_it_is_free() {
         let mut slots = FeedSlots::default();
+        let minute = Duration::from_secs(60);
+        let class = Intervals::default().join(IntervalBounds { every: minute, idle_every: minute });
         let all: Vec<usize> = ["wx1/a", "wx1/b"]
             .into_iter()
             .flat_map(|key| Feed::ALL.map(|of| feed(key, of)))
-            .map(|feed| slots.insert(feed))
+            .map(|feed| slots.insert(feed, class))
             .collect();
         let promoter = Promoter::from_key("wx1/a").unwrap();
         let mut given_up = slots.give_up(&promoter);
         given_up.sort_unstable();
         assert_eq!(given_up.as_slice(), &all[..3]);
         assert_eq!((slots.len(), slots.give_up(&promoter).len()), (3, 0));
-        let again = slots.insert(feed("wx1/a", Feed::Touches));
+        let again = slots.insert(feed("wx1/a", Feed::Touches), class);
         assert!(!all.contains(&again) && slots.is_given_up(all[0]) && !slots.is_given_up(again));
         slots.free(all[0]);
         slots.free(again);
         assert_eq!(slots[again].promoter, promoter, "it was not given up");
-        assert_eq!(slots.insert(feed("wx1/c", Feed::Touches)), all[0]);
+        assert_eq!(slots.insert(feed("wx1/c", Feed::Touches), class), all[0]);
     }
 }

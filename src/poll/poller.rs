@@ -187,7 +187,7 @@ mod tests {
         let settings = PollSettings { every, idle_every: every, lateness: 600 };
         let promoter = Promoter::from_key("wx1/o1").unwrap();
         for feed in Feed::ALL {
-            let scope = Pacing::new(Cursor::begin(feed, NOW.minus(600)), settings).scope(feed, settings, NOW);
+            let scope = Pacing::new(Cursor::begin(feed, NOW.minus(600))).scope(feed, settings, NOW);
             let request = rows_request(&promoter, PageRequest { scope, start_id: None });
             let page = PageFacts::read(&promoter, scope, NOW, UnixMillis(0), vec![row(feed)]);
             assert_eq!([scope.feed(), request.feed(), page.feed], [feed; 3]);

@@ -21,8 +21,8 @@ use super::polled_feeds::{FeedsChange, FeedsChanges, PolledFeed, UnderWay, oldes
 use super::poller::{PollError, Polled, poll};
 use super::reports::{self, Late, PollProgress, Reports};
 use crate::commit::queue::WriteSender;
-use crate::model::feed::{Feed, PerFeed};
-use crate::model::pacing::Pulled;
+use crate::model::feed::{Feed, Interface, PerFeed};
+use crate::model::pacing::{AfterPull, Pulled};
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::pull::Pull;
 use crate::model::time::UnixTime;
@@ -71,6 +71,8 @@ pub struct Scheduler<T> {
 struct EndedPoll {
     index: usize,
     pull: Pull,
+    /// Pages that were read.
+    pages: u32,
     result: Result<Polled, PollError>,
 }
 
@@ -153,7 +155,8 @@ impl<T: Transport> Scheduler<T> {
         for feed in oldest_first(feeds, self.client.now()) {
             let interface = feed.feed.interface();
             self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
-            self.due_queues[interface].put(self.feeds.insert(feed), clock);
+            let class = self.due_queues[interface].join(feed.settings.bounds());
+            self.due_queues[interface].put(self.feeds.insert(feed, class), clock);
         }
     }
 
@@ -163,6 +166,7 @@ impl<T: Transport> Scheduler<T> {
             let PolledFeed { feed, pacing, .. } = &self.feeds[index];
             self.cursors[*feed].remove(pacing.cursor.complete_before.0);
             self.due_queues[feed.interface()].give_up(index);
+            self.due_queues[feed.interface()].leave(self.feeds.class(index));
             self.kept.remove(&index);
             if let Some(end) = self.ends.get(&index) {
                 end.cancel();
@@ -175,6 +179,10 @@ impl<T: Transport> Scheduler<T> {
     /// Tells when the next one may begin.
     fn begin_due_polls(&mut self) -> Option<Duration> {
         let client = self.client.clone();
+        let clock = self.began.elapsed();
+        for interface in Interface::ALL {
+            self.due_queues[interface].set_rates(client.call_rates(interface), clock);
+        }
         let readiness = |interface| client.breakers().readiness(interface);
         while let Some((index, reach)) = self.due_queues.begin(self.began.elapsed(), readiness) {
             match self.feeds.is_given_up(index) {
@@ -192,20 +200,24 @@ impl<T: Transport> Scheduler<T> {
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
         self.ends.insert(index, end.clone());
         let polling = async move {
+            let before = pull.pages();
             let result = poll(&client, &mut pull, reach, &writes, &end).await;
-            EndedPoll { index, pull, result }
+            let pages = pull.pages().saturating_sub(before);
+            EndedPoll { index, pull, pages, result }
         };
         self.polls.spawn(polling.instrument(span));
     }
 
     /// A feed that was given up has left its queue, and no poll of it is under way.
     fn let_go(&mut self, index: usize) {
-        self.due_queues.ended(self.feeds[index].feed.interface(), index);
+        let interface = self.feeds[index].feed.interface();
+        self.due_queues.ended(interface, index);
+        self.due_queues[interface].spent(0, self.began.elapsed());
         self.leaving.remove(&index);
         self.feeds.free(index);
     }
 
-    fn end_poll(&mut self, EndedPoll { index, pull, result }: EndedPoll) {
+    fn end_poll(&mut self, EndedPoll { index, pull, pages, result }: EndedPoll) {
         self.ends.remove(&index);
         if self.feeds.is_given_up(index) {
             return self.let_go(index);
@@ -213,11 +225,9 @@ impl<T: Transport> Scheduler<T> {
         let clock = self.began.elapsed();
         let interface = self.feeds[index].feed.interface();
         let begun = self.due_queues.ended(interface, index);
+        self.due_queues[interface].spent(calls(pages, &result), clock);
         match result {
-            Ok(Polled::End(pulled)) => {
-                let due = self.pulled(index, pulled, clock);
-                self.due_queues[interface].put(index, due);
-            }
+            Ok(Polled::End(pulled)) => self.pulled(index, pulled, clock),
             Ok(Polled::GoesOn) => {
                 self.keep(index, pull.held());
                 self.due_queues[interface].put_further(index, begun);
@@ -226,22 +236,26 @@ impl<T: Transport> Scheduler<T> {
         }
     }
 
-    /// When the next turn comes.
-    fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) -> Duration {
+    fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) {
         self.reports.completed();
+        let class = self.feeds.class(index);
         let PolledFeed { promoter, feed, settings, pacing, .. } = &mut self.feeds[index];
         if self.parked.answered(promoter, *feed) {
             tracing::info!(app = %self.app, %promoter, "promoter answers again");
         }
         let cursors = &mut self.cursors[*feed];
         cursors.remove(pacing.cursor.complete_before.0);
-        let due = pacing.after(pulled, *settings, clock);
+        let AfterPull { turn, brought } = pacing.after(pulled, *settings, clock);
         cursors.add(pacing.cursor.complete_before.0);
-        due
+        let queue = &mut self.due_queues[feed.interface()];
+        let class = brought.map_or(class, |brought| queue.learn(class, &mut pacing.rate, brought));
+        queue.put_turn(index, class, turn, clock);
+        self.feeds.set_class(index, class);
     }
 
     fn failed(&mut self, index: usize, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
-        let PolledFeed { promoter, feed, settings, pacing, .. } = &mut self.feeds[index];
+        let class = self.feeds.class(index);
+        let PolledFeed { promoter, feed, pacing, .. } = &mut self.feeds[index];
         if let Some(cause) = reports::cause(error) {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
@@ -264,7 +278,7 @@ impl<T: Transport> Scheduler<T> {
             },
             // The breaker says when it may be asked again, and not its usual pause.
             PollError::Call(CallError::Exhausted { .. }) if is_held(&self.client, *feed) => {
-                pacing.after_failure(error.failed(&pull), *settings, clock);
+                pacing.after_failure(error.failed(&pull), clock);
                 queue.put_doubtful(index, clock, begun);
                 self.keep(index, pull.interrupted());
             }
@@ -275,7 +289,8 @@ impl<T: Transport> Scheduler<T> {
                 queue.put(index, clock + self.parked_for);
             }
             PollError::Pages(_) | PollError::Call(_) => {
-                queue.put_late(index, pacing.after_failure(error.failed(&pull), *settings, clock), begun);
+                let turn = pacing.after_failure(error.failed(&pull), clock);
+                queue.put_late_turn(index, class, turn, begun);
             }
         }
     }
@@ -304,6 +319,14 @@ impl<T: Transport> Scheduler<T> {
             parked: self.parked.promoters(),
             oldest: PerFeed::new(|feed| self.cursors[feed].earliest().map(UnixTime)),
         });
+    }
+}
+
+/// How many calls a poll has made. The one that failed was made, too, but where it was held back.
+fn calls(pages: u32, result: &Result<Polled, PollError>) -> u32 {
+    match result {
+        Ok(_) | Err(PollError::Pages(_) | PollError::Call(CallError::BreakerOpen { by_response: false, .. })) => pages,
+        Err(_) => pages.saturating_add(1),
     }
 }
 

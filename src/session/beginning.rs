@@ -104,7 +104,7 @@ impl Beginning {
                 feed,
                 settings: plan.settings,
                 refunds_lateness: (feed == Feed::Orders && refunds_met).then_some(refunds_lateness),
-                pacing: Pacing::new(cursor, plan.settings),
+                pacing: Pacing::new(cursor),
             });
         }
     }

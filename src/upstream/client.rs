@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{BreakerSettings, Breakers};
-use super::budget::{Budget, BudgetSettings, Turn};
+use super::budget::{Budget, BudgetSettings, CallRates, Turn};
 use super::buffer::Buffer;
 use super::concurrency_limit::ConcurrencyLimit;
 use super::error::CallError;
@@ -126,6 +126,11 @@ impl<T: Transport> Client<T> {
     /// How many calls of polls are made at once.
     pub fn in_flight(&self) -> usize {
         self.concurrency.in_flight()
+    }
+
+    /// At how many calls a second the budget of an interface is spent evenly from now on.
+    pub fn call_rates(&self, interface: Interface) -> CallRates {
+        self.budgets.get(&interface).map_or_else(CallRates::default, |budget| budget.rates(self.now()))
     }
 
     /// The earlier of the local clock and the upstream's, as far as its answers have shown that.

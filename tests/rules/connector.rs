@@ -111,7 +111,7 @@ impl Connector {
             polls_refunds,
             durable: Durable::default(),
             state: State::default(),
-            pacing: PerFeed::new(|feed| Pacing::new(Cursor::begin(feed, from), rules(feed))),
+            pacing: PerFeed::new(|feed| Pacing::new(Cursor::begin(feed, from))),
             held: PerFeed::default(),
             order: PerFeed::default(),
             now: START.0,
@@ -128,7 +128,7 @@ impl Connector {
         let mut batch = Batch::default();
         self.state.take(QueuedWrite::FirstCursors(begin.to_vec()), &mut batch);
         self.durable.commit(batch);
-        self.pacing = PerFeed::new(|feed| Pacing::new(self.state.cursors(&self.promoter)[feed].unwrap(), rules(feed)));
+        self.pacing = PerFeed::new(|feed| Pacing::new(self.state.cursors(&self.promoter)[feed].unwrap()));
     }
 
     fn first_cursor(&self, feed: Feed) -> Cursor {
@@ -199,7 +199,7 @@ impl Connector {
     fn fail(&mut self, pull: &Pull, remedy: PollRemedy) {
         let feed = pull.scope().feed();
         let failed = Failed { scope: pull.scope(), as_of: pull.as_of(), remedy };
-        self.pacing[feed].after_failure(failed, rules(feed), Duration::from_secs(self.now.cast_unsigned()));
+        self.pacing[feed].after_failure(failed, Duration::from_secs(self.now.cast_unsigned()));
     }
 
     /// Polls until everything that was ever shown has passed the lateness.

@@ -66,9 +66,9 @@ pub struct MeanRate {
     seconds: f64,
 }
 
-/// Where nothing is known yet, a feed brings a fact a day.
-const UNKNOWN_SECONDS: f64 = 86_400.0;
-/// What this many feeds have brought within the long memory is remembered at least.
+/// Where nothing is known yet, a feed brings a fact an hour: it is polled often until it turns out to be quiet.
+const UNKNOWN_SECONDS: f64 = 3600.0;
+/// What so many feeds have brought within the long memory is remembered at least.
 const FEEDS_MIN: u32 = 8;
 
 impl Default for MeanRate {

@@ -101,7 +101,7 @@ impl Intervals {
         rate.learn(brought.facts, brought.covered);
         of_group.mean.learn(brought.facts, brought.covered, of_group.feeds.iter().sum());
         let cost = &mut of_group.cost[number];
-        *cost += (brought.calls as f32 - *cost) * COST_WEIGHT;
+        *cost += (brought.calls.max(1) as f32 - *cost) * COST_WEIGHT;
         let learned = RateClass { class: class_of(rate.per_second(of_group.mean.per_second())), ..class };
         *self.feeds(class) -= 1;
         *self.feeds(learned) += 1;
@@ -207,3 +207,6 @@ fn class_of(rate: f32) -> u8 {
 fn rate_of(class: usize) -> f64 {
     f64::from(SLOWEST + class as f32 / CLASSES_PER_OCTAVE).exp2()
 }
+
+#[cfg(test)]
+mod tests;

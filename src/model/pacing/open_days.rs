@@ -1,8 +1,8 @@
 //! Which orders one pull asks for: those of one date, or of all dates at once.
 //!
-//! Each open day has its turn: today often, the others at the idle pace, and one that fails as one that does not. A day
-//! that was read after its time to close is closed, whatever stands before it; the cursor passes it when all days before
-//! it are. Until then that is known in memory only: after a restart it is read once more, and brings nothing new.
+//! Each open day has its turn: today as often as facts come, the others at the idle pace, and one that fails as one that does
+//! not. A day that was read after its time to close is closed, whatever stands before it; the cursor passes it when all days
+//! before it are. Until then that is known in memory only: after a restart it is read once more, and brings nothing new.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::model::cursor::Cursor;
 use crate::model::scope::{Scope, first_day_not_closing};
 use crate::model::time::{Day, UnixTime};
 
-use super::PollSettings;
+use super::{PollSettings, PollTurn};
 
 /// With more open days than this, one pull without a date is cheaper than a call for each day.
 const DATED_DAYS_MAX: i64 = 31;
@@ -47,10 +47,9 @@ pub(super) struct OpenRange {
 }
 
 impl OpenRange {
-    /// `interval` is today's pause.
-    pub fn new(cursor: &Cursor, settings: PollSettings, interval: Duration, now: UnixTime) -> OpenRange {
-        let first = cursor.first_open_day();
-        OpenRange { first, today: Day::in_beijing(now).max(first), pause_today: interval, pause: settings.idle_every }
+    pub fn new(cursor: &Cursor, settings: PollSettings, now: UnixTime) -> OpenRange {
+        let (first, pause_today, pause) = (cursor.first_open_day(), settings.every, settings.idle_every);
+        OpenRange { first, today: Day::in_beijing(now).max(first), pause_today, pause }
     }
 
     fn days(self) -> impl Iterator<Item = Day> {
@@ -74,9 +73,14 @@ impl OpenDays {
         Scope::Day { day, until }
     }
 
-    /// When the next day is due.
-    pub fn due(&self, open: OpenRange) -> Duration {
-        self.due_first(open).1
+    /// When the next turn comes: today's as often as facts come, but for another day when that one is due.
+    pub fn turn(&self, open: OpenRange, clock: Duration) -> PollTurn {
+        let others = open.days().filter(|day| *day < open.today && !self.closed.contains(day));
+        let latest = others.map(|day| self.due(day, open.pause)).min().unwrap_or(Duration::MAX);
+        match self.asked.get(&open.today) {
+            Some(today) if latest > clock => PollTurn::Usual { since: today.last, earliest: clock, latest },
+            _ => PollTurn::At(clock),
+        }
     }
 
     /// A day was read to its end, which has closed it or not; the cursor stands where that has moved it.
@@ -118,11 +122,15 @@ impl OpenDays {
         let mut best = (open.today, Duration::MAX);
         for day in open.days() {
             let pause = if day == open.today { open.pause_today } else { open.pause };
-            let due = self.asked.get(&day).map_or(Duration::ZERO, |asked| asked.last + pause);
+            let due = self.due(day, pause);
             if due < best.1 && !self.closed.contains(&day) {
                 best = (day, due);
             }
         }
         best
+    }
+
+    fn due(&self, day: Day, pause: Duration) -> Duration {
+        self.asked.get(&day).map_or(Duration::ZERO, |asked| asked.last + pause)
     }
 }

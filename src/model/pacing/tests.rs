@@ -11,8 +11,18 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn pulled(scope: Scope, digest: u64) -> Pulled {
-    Pulled { scope, completion: reached(NOON.minus(600)), as_of: NOON, pages: 1, rows: 1, digest }
+/// The turn that comes as often as facts do, from `clock` on.
+fn usual(clock: Duration) -> PollTurn {
+    PollTurn::Usual { since: clock, earliest: clock, latest: Duration::MAX }
+}
+
+/// The same, but for another day that is due then.
+fn usual_until(clock: Duration, latest: Duration) -> PollTurn {
+    PollTurn::Usual { since: clock, earliest: clock, latest }
+}
+
+fn pulled(scope: Scope) -> Pulled {
+    Pulled { scope, completion: reached(NOON.minus(600)), as_of: NOON, pages: 1, rows: 1, shown: 1, kept: 0 }
 }
 
 /// The cursor stands there, and no day has closed.
@@ -27,41 +37,70 @@ fn failed(scope: Scope, remedy: PollRemedy) -> Failed {
 /// Orders whose first open day is `days` before today.
 fn orders_behind(days: i64) -> Pacing {
     let first = Day::in_beijing(NOON.minus(days * DAY)).beijing_start();
-    Pacing::new(Cursor { start: first, complete_before: first, polled: true, history_seen: false }, ORDERS)
+    Pacing::new(Cursor { start: first, complete_before: first, polled: true, history_seen: false })
 }
 
 /// Asks for orders at noon, has them read, and tells the day that was asked for; nothing where it was no single day.
 fn read_orders(pacing: &mut Pacing, clock: Duration) -> Option<Day> {
     let scope = pacing.scope(Feed::Orders, ORDERS, NOON);
     let completion = scope.completes(&pacing.cursor, ORDERS.lateness, NOON);
-    pacing.after(Pulled { completion, ..pulled(scope, 1) }, ORDERS, clock);
+    pacing.after(Pulled { completion, ..pulled(scope) }, ORDERS, clock);
     match scope {
         Scope::Day { day, .. } => Some(day),
         _ => None,
     }
 }
 
+/// Polls at these times of touches that show so many rows, of which the cursor passes some; tells what each brought.
+fn brought(pacing: &mut Pacing, polls: &[(i64, u64, u64)]) -> Vec<(u64, u64)> {
+    let mut learnt = Vec::new();
+    for (seconds, shown, kept) in polls {
+        let now = NOON.plus(*seconds);
+        let scope = pacing.scope(Feed::Touches, SETTINGS, now);
+        let completion = scope.completes(&pacing.cursor, 600, now);
+        let pulled = Pulled { scope, completion, as_of: now, pages: 1, rows: *shown, shown: *shown, kept: *kept };
+        let brought = pacing.after(pulled, SETTINGS, at(0)).brought.unwrap();
+        learnt.push((brought.facts, brought.covered.as_secs()));
+    }
+    learnt
+}
+
 #[test]
-fn a_quiet_feed_stretches_to_its_ceiling_and_a_change_brings_it_back() {
-    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON), SETTINGS);
-    let scope = Scope::Touches { begin: NOON, end: NOON };
-    let waits: Vec<_> = (0..6).map(|_| pacing.after(pulled(scope, 7), SETTINGS, at(0)).as_secs()).collect();
-    assert_eq!(waits, [60, 120, 240, 480, 900, 900]);
-    assert_eq!(pacing.after(pulled(scope, 8), SETTINGS, at(0)).as_secs(), 60);
+fn what_a_pull_shows_again_is_nothing_new() {
+    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(600)));
+    let polls = [(0, 3, 3), (60, 3, 2), (120, 4, 4), (900, 4, 0), (960, 1, 1)];
+    assert_eq!(brought(&mut pacing, &polls), [(3, 600), (0, 60), (2, 60), (0, 780), (1, 60)]);
+}
+
+#[test]
+fn a_slice_of_a_backfill_tells_the_rate_of_its_own_time() {
+    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(100 * HOUR)));
+    assert_eq!(brought(&mut pacing, &[(0, 48, 0)]), [(48, 24 * 3600)]);
+}
+
+#[test]
+fn the_history_of_refunds_tells_no_rate_and_other_days_than_today_neither() {
+    let mut pacing = Pacing::new(Cursor::begin(Feed::Refunds, NOON));
+    let mut refunds = |shown, as_of| {
+        let pulled = Pulled { shown, kept: 0, as_of, ..pulled(Scope::Refunds) };
+        let brought = pacing.after(pulled, SETTINGS, at(0)).brought.unwrap();
+        (brought.facts, brought.covered.as_secs())
+    };
+    assert_eq!([refunds(500, NOON), refunds(502, NOON.plus(HOUR))], [(0, 0), (2, 3600)]);
+    let yesterday = Scope::day(Day::in_beijing(NOON).previous());
+    assert_eq!(orders_behind(1).after(pulled(yesterday), ORDERS, at(0)).brought, None);
 }
 
 #[test]
 fn slices_of_a_backfill_follow_each_other_without_a_pause_and_adapt() {
-    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)), SETTINGS);
+    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)));
     let mut widths = Vec::new();
     for pages in [1, 3, 1] {
         let scope = pacing.scope(Feed::Touches, SETTINGS, NOON);
         let Scope::Touches { begin, end } = scope else { panic!("{scope:?}") };
         widths.push((end.0 - begin.0) / windows::SLICE_FIRST);
-        assert_eq!(
-            pacing.after(Pulled { completion: reached(end), pages, ..pulled(scope, 1) }, SETTINGS, at(5)),
-            at(5)
-        );
+        let pulled = Pulled { completion: reached(end), pages, ..pulled(scope) };
+        assert_eq!(pacing.after(pulled, SETTINGS, at(5)).turn, PollTurn::At(at(5)));
     }
     assert_eq!(widths, [1, 2, 1]);
 }
@@ -71,15 +110,17 @@ fn of_the_open_days_today_is_read_often_and_the_others_at_the_idle_pace() {
     let today = Day::in_beijing(NOON);
     let yesterday = today.previous();
     let mut pacing = orders_behind(1);
-    let stays = |day| Pulled { completion: reached(UnixTime(0)), ..pulled(Scope::day(day), 1) };
+    let stays = |day| Pulled { completion: reached(UnixTime(0)), ..pulled(Scope::day(day)) };
     let scope = |pacing: &Pacing| pacing.scope(Feed::Orders, ORDERS, NOON);
     assert_eq!(scope(&pacing), Scope::day(yesterday));
-    assert_eq!(pacing.after(stays(yesterday), ORDERS, at(10)), at(10));
+    assert_eq!(pacing.after(stays(yesterday), ORDERS, at(10)).turn, PollTurn::At(at(10)));
     assert_eq!(scope(&pacing), Scope::day(today));
-    assert_eq!(pacing.after(stays(today), ORDERS, at(11)), at(71));
+    assert_eq!(pacing.after(stays(today), ORDERS, at(11)).turn, usual_until(at(11), at(910)));
     assert_eq!(scope(&pacing), Scope::day(today));
-    assert_eq!(pacing.after(stays(today), ORDERS, at(900)), at(910));
+    assert_eq!(pacing.after(stays(today), ORDERS, at(900)).turn, usual_until(at(900), at(910)));
     assert_eq!(scope(&pacing), Scope::day(yesterday));
+    let turn = PollTurn::Usual { since: at(900), earliest: at(911), latest: at(1811) };
+    assert_eq!(pacing.after(stays(yesterday), ORDERS, at(911)).turn, turn, "counted from when today was read");
 }
 
 #[test]
@@ -87,14 +128,13 @@ fn a_day_that_always_fails_waits_its_turn_and_the_cursor_passes_the_closed_ones_
     let today = Day::in_beijing(NOON);
     let mut pacing = orders_behind(5);
     let bad = pacing.cursor.first_open_day();
-    let due =
-        pacing.after_failure(failed(pacing.scope(Feed::Orders, ORDERS, NOON), PollRemedy::AskLess), ORDERS, at(1));
-    assert_eq!(due, at(61), "the others are due, but a failure is followed by a pause");
+    let turn = pacing.after_failure(failed(pacing.scope(Feed::Orders, ORDERS, NOON), PollRemedy::AskLess), at(1));
+    assert_eq!(turn, usual(at(1)), "the others are due, but a failure is followed by a pause");
     let read: Vec<_> = (0..5).filter_map(|_| read_orders(&mut pacing, at(61))).collect();
     assert_eq!(read, (1..=5).rev().map(|back| Day::in_beijing(NOON.minus((back - 1) * DAY))).collect::<Vec<_>>());
     assert_eq!(pacing.cursor.first_open_day(), bad);
     assert_eq!(pacing.scope(Feed::Orders, ORDERS, NOON), Scope::day(today), "closed days are not read again");
-    assert_eq!(pacing.after_failure(failed(Scope::day(today), PollRemedy::Time), ORDERS, at(900)), at(960));
+    assert_eq!(pacing.after_failure(failed(Scope::day(today), PollRemedy::Time), at(900)), usual(at(900)));
     assert_eq!(read_orders(&mut pacing, at(1000)), Some(bad));
     assert_eq!(pacing.cursor.first_open_day(), today.previous(), "the first day that has not closed");
 }
@@ -105,7 +145,7 @@ fn many_open_days_are_one_pull_without_a_date_until_that_has_failed_twice() {
     let undated = Scope::History { until: Day::in_beijing(NOON).previous() };
     for remedy in [PollRemedy::AskLess, PollRemedy::Time, PollRemedy::Time, PollRemedy::AskLess] {
         assert_eq!(pacing.scope(Feed::Orders, ORDERS, NOON), undated);
-        pacing.after_failure(failed(undated, remedy), ORDERS, at(0));
+        pacing.after_failure(failed(undated, remedy), at(0));
     }
     let read: Vec<_> = (0..40).filter_map(|_| read_orders(&mut pacing, at(1))).collect();
     assert_eq!(read.len(), 40);
@@ -115,31 +155,31 @@ fn many_open_days_are_one_pull_without_a_date_until_that_has_failed_twice() {
 
 #[test]
 fn a_window_that_is_too_much_is_halved_and_time_heals_the_rest() {
-    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)), SETTINGS);
+    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)));
     let width = |pacing: &Pacing| match pacing.scope(Feed::Touches, SETTINGS, NOON) {
         Scope::Touches { begin, end } => end.0 - begin.0,
         other => panic!("{other:?}"),
     };
     let before = width(&pacing);
-    assert_eq!(
-        pacing.after_failure(failed(pacing.scope(Feed::Touches, SETTINGS, NOON), PollRemedy::Time), SETTINGS, at(0)),
-        at(60)
-    );
+    let fail = |pacing: &mut Pacing, remedy| {
+        pacing.after_failure(failed(pacing.scope(Feed::Touches, SETTINGS, NOON), remedy), at(0))
+    };
+    assert_eq!(fail(&mut pacing, PollRemedy::Time), usual(at(0)));
     assert_eq!(width(&pacing), before);
-    pacing.after_failure(failed(pacing.scope(Feed::Touches, SETTINGS, NOON), PollRemedy::AskLess), SETTINGS, at(0));
+    fail(&mut pacing, PollRemedy::AskLess);
     assert_eq!(width(&pacing), before / 2);
 }
 
 #[test]
 fn what_is_put_off_again_and_again_is_asked_for_less_and_an_answer_begins_that_anew() {
-    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(8 * HOUR)), SETTINGS);
+    let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(8 * HOUR)));
     let mut widths = |failures: usize| {
         let scope = pacing.scope(Feed::Touches, SETTINGS, NOON);
         for _ in 0..failures {
-            pacing.after_failure(failed(scope, PollRemedy::Patience), SETTINGS, at(0));
+            pacing.after_failure(failed(scope, PollRemedy::Patience), at(0));
         }
         let Scope::Touches { begin, end } = pacing.scope(Feed::Touches, SETTINGS, NOON) else { panic!("{scope:?}") };
-        pacing.after(Pulled { completion: reached(begin), ..pulled(scope, 1) }, SETTINGS, at(0));
+        pacing.after(Pulled { completion: reached(begin), ..pulled(scope) }, SETTINGS, at(0));
         (end.0 - begin.0) / HOUR
     };
     assert_eq!([widths(3), widths(3), widths(4)], [8, 8, 4]);
@@ -150,7 +190,7 @@ fn the_open_days_are_read_once_each_of_them_was_read_to_its_end() {
     let mut pacing = orders_behind(2);
     let scope = |pacing: &Pacing| pacing.scope(Feed::Orders, ORDERS, NOON);
     let reads_the_rest = |pacing: &Pacing| pacing.reads_the_rest(scope(pacing), ORDERS, NOON);
-    pacing.after_failure(failed(scope(&pacing), PollRemedy::AskLess), ORDERS, at(1));
+    pacing.after_failure(failed(scope(&pacing), PollRemedy::AskLess), at(1));
     for clock in [2, 3] {
         assert!(!reads_the_rest(&pacing));
         read_orders(&mut pacing, at(clock));
@@ -167,8 +207,9 @@ fn the_open_days_are_read_once_each_of_them_was_read_to_its_end() {
 
 #[test]
 fn refunds_stretch_with_the_pages_they_cost() {
-    let mut pacing = Pacing::new(Cursor::begin(Feed::Refunds, NOON), SETTINGS);
-    let pages = |pages, digest| Pulled { pages, ..pulled(Scope::Refunds, digest) };
-    assert_eq!(pacing.after(pages(4, 1), SETTINGS, at(0)), at(240));
-    assert_eq!(pacing.after(pages(100, 2), SETTINGS, at(0)), at(900));
+    let mut pacing = Pacing::new(Cursor::begin(Feed::Refunds, NOON));
+    let mut due = |pages, interval| {
+        pacing.after(Pulled { pages, ..pulled(Scope::Refunds) }, SETTINGS, at(0)).turn.due(at(interval))
+    };
+    assert_eq!([due(4, 60), due(4, 300), due(100, 60), due(1, 2000)], [at(240), at(300), at(900), at(900)]);
 }

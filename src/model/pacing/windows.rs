@@ -120,7 +120,7 @@ mod tests {
         let scope = Scope::Touches { begin, end };
         let completion = scope.completes(cursor, LATENESS, NOON);
         cursor.complete_before = completion.reached;
-        windows.after(begin, end, Pulled { scope, completion, as_of: NOON, pages: 1, rows, digest: 0 });
+        windows.after(begin, end, Pulled { scope, completion, as_of: NOON, pages: 1, rows, shown: rows, kept: 0 });
         end.0 - begin.0
     }
 
@@ -188,7 +188,7 @@ mod tests {
                 proptest::prop_assert!(cursor.complete_before <= reached && reached <= end.max(cursor.complete_before));
                 proptest::prop_assert!(reached <= now.minus(lateness).max(cursor.complete_before));
                 cursor.complete_before = reached;
-                windows.after(begin, end, Pulled { scope, completion, as_of: now, pages, rows, digest: 0 });
+                windows.after(begin, end, Pulled { scope, completion, as_of: now, pages, rows, shown: rows, kept: 0 });
                 read_to = end;
             }
         }
