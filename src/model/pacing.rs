@@ -16,6 +16,7 @@ use intervals::{Brought, IntervalBounds};
 use open_days::{OpenDays, OpenRange};
 use windows::Windows;
 
+pub mod call_pace;
 pub mod fact_rate;
 pub mod intervals;
 mod open_days;

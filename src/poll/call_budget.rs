@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call_pace::CallPace;
+use crate::model::pacing::call_pace::CallPace;
 use crate::upstream::budget::CallRates;
 
 /// How often intervals follow what was learnt.

@@ -4,8 +4,6 @@ mod schedule;
 
 mod minute_counts;
 
-mod call_pace;
-
 mod call_budget;
 
 mod usual_turns;

@@ -10,7 +10,7 @@ use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixTime};
 use crate::retry::{Attempts, NextAttempt};
 use crate::upstream::breaker::{CallRefusal, OpenReason, Pass, evidence};
-use crate::upstream::budget::DaySpent;
+use crate::upstream::budget::{Budget, DaySpent};
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
 use crate::upstream::error::{CallError, CallKind, Cause, Reaction};
 use crate::upstream::hosts::Host;
@@ -81,6 +81,9 @@ impl<T: Transport> Client<T> {
     ) -> Result<Option<FailedAttempt>, CallError> {
         let evidence = evidence(failure.reaction, failure.call, failure.retry_after, self.day_left());
         let refusal = progress.pass.note(evidence, &failure.cause);
+        if failure.reaction == Reaction::TooFast && !matches!(refusal, Some(CallRefusal::PromoterOnly(_))) {
+            self.too_fast(interface);
+        }
         match failure.reaction {
             Reaction::RetryTransport | Reaction::RetryBusy => Ok(Some(failure)),
             Reaction::RejectToken if progress.rejected.is_none() && failure.token.is_some() => {
@@ -117,6 +120,18 @@ impl<T: Transport> Client<T> {
         progress.pass.sends()?;
         let Some(budget) = self.budgets.get(&interface) else { return Ok(()) };
         budget.count(self.now()).map_err(|spent| self.day_spent(progress, spent))
+    }
+
+    fn too_fast(&self, interface: Interface) {
+        let slower = self.budgets.get(&interface).and_then(Budget::too_fast);
+        if let Some(calls_a_second) = slower {
+            let per_minute = (calls_a_second * 60.0).round();
+            tracing::warn!(
+                app = %self.app_id, %interface, per_minute,
+                "calls are too fast: they come more slowly for the next hours. Others may call for this app, or its \
+                 quota is smaller than configured",
+            );
+        }
     }
 
     fn day_spent(&self, progress: &mut CallProgress<'_>, DaySpent { until }: DaySpent) -> CallError {
