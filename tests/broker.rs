@@ -16,6 +16,7 @@ mod broker {
     pub mod lifetime;
     pub mod log;
     pub mod material;
+    pub mod membership;
     pub mod outages;
     pub mod placement;
     mod producer;
@@ -37,8 +38,8 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, outages, placement,
-    registry, secured, sharing, start_up, stopping, throttled, tokens, too_large, versions, zombies,
+    age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, membership, outages,
+    placement, registry, secured, sharing, start_up, stopping, throttled, tokens, too_large, versions, zombies,
 };
 use harness::case;
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         outages::CASES,
         zombies::CASES,
         sharing::CASES,
+        membership::CASES,
         stopping::CASES,
         start_up::CASES,
         elsewhere::CASES,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -10,8 +10,11 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use super::callbacks::MemberContext;
 use super::changes::MembershipChanges;
 use super::duplicate_instance;
-use super::shared_membership::SharedMembership;
+use super::group_members::GroupMembers;
+use super::member_id;
+use super::shared_membership::{RELEASE_WAIT, SharedMembership};
 use super::snapshot::MembershipSnapshot;
+use super::timeouts;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
@@ -19,6 +22,11 @@ use crate::kafka::client::supplied::Supplied;
 
 /// Also the longest that the thread takes to hear that it is to stop.
 const POLL: Duration = Duration::from_millis(100);
+/// How long the brokers may take to tell who is in the group when this process leaves it.
+const ASK_MAX: Duration = Duration::from_secs(1);
+/// How long leaving may take: as long as a member that is being told of a rebalance may take to answer it.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
+const LEAVE_POLL: Duration = Duration::from_millis(10);
 
 /// This process as a member of one group, which a thread of its own serves for as long as this value lives.
 pub struct GroupMember {
@@ -29,7 +37,8 @@ pub struct GroupMember {
 impl GroupMember {
     /// Joins `group` on `topic`, in a thread of its own.
     pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<GroupMember> {
-        let shared = Arc::new(SharedMembership::new(group, topic));
+        let may_miss_generations = timeouts::may_rebalance_without(settings, group, RELEASE_WAIT);
+        let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations));
         let (settings, group) = (settings.clone(), group.to_owned());
         let serving = MemberThread { settings, group, shared: shared.clone() };
         let consumer = serving.subscribe()?;
@@ -114,6 +123,33 @@ impl MemberThread {
                     let error = ClientError::new("the group can't be joined again", error);
                     return self.shared.fail(OpenError::Stop(error.into()));
                 }
+            }
+        }
+        self.leave(&consumer);
+    }
+
+    /// Leaves the group, so that others take over at once and not after a session's time-out.
+    ///
+    /// A member of a fixed name does not leave when its consumer is closed, but when it unsubscribes before. Where nobody else is
+    /// there to take over, or nobody tells, it stays: it is given its partitions back at once when it starts again, while an
+    /// empty group lets its first member wait (`group.initial.rebalance.delay.ms`).
+    fn leave(&self, consumer: &BaseConsumer<MemberContext>) {
+        let is_member = || member_id::of(consumer).is_some();
+        let instance_id = &self.settings.instance_id;
+        let has_others = || {
+            let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
+            members.is_ok_and(|members| members.has_others_than(instance_id))
+        };
+        if consumer.context().is_lost() || !is_member() || !has_others() {
+            return;
+        }
+        consumer.unsubscribe();
+        let deadline = Instant::now() + LEAVE_MAX;
+        // The callback that gives everything back runs in a poll. When it has been answered librdkafka sends that this member
+        // leaves, and forgets its id; the end of the consumer waits until it is sent.
+        while is_member() && Instant::now() < deadline {
+            if let Some(Err(error)) = consumer.poll(LEAVE_POLL) {
+                consumer.context().judge(&error, "");
             }
         }
     }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::member_id::MemberId;
 
 /// What the callbacks have told of the partitions so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OwnedPartitions {
+    /// Whether the group may have had a generation without this member's knowledge.
+    may_miss_generations: bool,
     /// In whose name they are numbered; nothing while this process is no member.
     member: Option<MemberId>,
     /// All that librdkafka holds.
@@ -15,6 +17,10 @@ pub struct OwnedPartitions {
 }
 
 impl OwnedPartitions {
+    pub fn new(may_miss_generations: bool) -> OwnedPartitions {
+        OwnedPartitions { may_miss_generations, member: None, numbered: BTreeMap::new(), last_number: 0 }
+    }
+
     /// The group has added `partitions`, none among them, to what `now` holds.
     pub fn add(&mut self, now: Option<MemberId>, partitions: &[i32]) {
         self.continue_as(now);
@@ -31,13 +37,14 @@ impl OwnedPartitions {
 
     /// Whether what is held under the numbers so far was held without a break until the generation of `now`.
     ///
-    /// It was if that is the generation of the numbers or the very next one. To be in the next one, this member has taken part
-    /// in its joining, and said then what it holds, which the group therefore gave to nobody else. Of a generation in between it
-    /// may have known nothing; partitions may have been given to others, who wrote in them.
+    /// It was if this member has taken part in the joining of each generation since, and said then what it holds, which the group
+    /// therefore gave to nobody else. Where it may miss one, that is certain of the very next generation only: in one between,
+    /// partitions may have been given to others, who wrote in them.
     pub fn is_continued_by(&self, now: &MemberId) -> bool {
         self.member.as_ref().is_some_and(|before| {
             let passed = now.generation.checked_sub(before.generation);
-            before.member == now.member && matches!(passed, Some(0 | 1))
+            let is_certain = |passed| passed <= 1 || !self.may_miss_generations;
+            before.member == now.member && passed.is_some_and(|passed| passed >= 0 && is_certain(passed))
         })
     }
 
@@ -83,7 +90,10 @@ mod tests {
 
     /// Three partitions, numbered from 1, in generation 5.
     fn three() -> OwnedPartitions {
-        let mut owned = OwnedPartitions::default();
+        three_of(OwnedPartitions::new(true))
+    }
+
+    fn three_of(mut owned: OwnedPartitions) -> OwnedPartitions {
         owned.add(member("a", 5), &[0, 1, 2]);
         assert_eq!(numbers(&owned), [(0, 1), (1, 2), (2, 3)]);
         owned
@@ -112,6 +122,15 @@ mod tests {
         owned.add(member("a", 7), &[]);
         assert_eq!(numbers(&owned), [(0, 4), (1, 5), (2, 6)]);
         assert!(!owned.is_continued_by(&MemberId { generation: 6, member: "a".into() }), "no generation comes back");
+    }
+
+    #[test]
+    fn a_generation_that_was_broken_off_takes_nothing_from_a_member_that_misses_none() {
+        let mut owned = three_of(OwnedPartitions::new(false));
+        owned.add(member("a", 7), &[]);
+        assert_eq!(numbers(&owned), [(0, 1), (1, 2), (2, 3)]);
+        owned.add(member("a", 6), &[]);
+        assert_eq!(numbers(&owned), [(0, 4), (1, 5), (2, 6)], "no generation comes back");
     }
 
     #[test]

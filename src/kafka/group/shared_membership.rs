@@ -19,7 +19,7 @@ use crate::commit::under_way::{Settled, UnderWay, under_way};
 use crate::kafka::client::context::LogContext;
 
 /// How long a revocation waits for what is under way; well below `max.poll.interval.ms`.
-const RELEASE_WAIT: Duration = Duration::from_secs(20);
+pub const RELEASE_WAIT: Duration = Duration::from_secs(20);
 
 /// What the membership thread, its consumer's callbacks and the subscriber share.
 pub struct SharedMembership {
@@ -44,7 +44,6 @@ pub struct MembershipState {
     last_subscription: u64,
 }
 
-#[derive(Default)]
 struct Owned {
     partitions: OwnedPartitions,
     /// Of the snapshots from here to the loss of the membership.
@@ -61,7 +60,8 @@ pub struct Membership {
 
 impl SharedMembership {
     /// Of a process that has not joined yet.
-    pub fn new(group: &str, topic: &str) -> SharedMembership {
+    pub fn new(group: &str, topic: &str, may_miss_generations: bool) -> SharedMembership {
+        let partitions = OwnedPartitions::new(may_miss_generations);
         let state = MembershipState {
             standing: Standing::NoMember,
             revoking: Vec::new(),
@@ -75,7 +75,7 @@ impl SharedMembership {
             topic: topic.to_owned(),
             stop: CancellationToken::new(),
             state: watch::Sender::new(state),
-            owned: Mutex::default(),
+            owned: Mutex::new(Owned { partitions, lost: CancellationToken::new() }),
         }
     }
 

@@ -1,0 +1,64 @@
+//! Who is in a group, as the broker tells it.
+
+use std::time::Duration;
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::KafkaResult;
+
+/// Ends the member id that the group makes of an instance's name: a dash and a UUID.
+const SUFFIX_BYTES: usize = 37;
+
+/// What the members of a group are called.
+pub struct GroupMembers {
+    ids: Vec<String>,
+}
+
+impl GroupMembers {
+    /// Asks each broker, for `bound` at most.
+    pub fn ask<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
+        let groups = client.fetch_group_list(Some(group), bound)?;
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        Ok(GroupMembers { ids: members.map(|member| member.id().to_owned()).collect() })
+    }
+
+    /// Whether there is one of this instance's name.
+    pub fn has(&self, instance_id: &str) -> bool {
+        self.ids.iter().any(|id| instance_of(id) == Some(instance_id))
+    }
+
+    /// Whether there is one of another name.
+    pub fn has_others_than(&self, instance_id: &str) -> bool {
+        self.ids.iter().any(|id| instance_of(id) != Some(instance_id))
+    }
+}
+
+fn instance_of(member_id: &str) -> Option<&str> {
+    member_id.get(..member_id.len().checked_sub(SUFFIX_BYTES)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+
+    fn of(names: &[&str]) -> GroupMembers {
+        GroupMembers { ids: names.iter().map(|name| format!("{name}-{UUID}")).collect() }
+    }
+
+    #[test]
+    fn an_instance_is_told_from_one_whose_name_begins_alike() {
+        assert!(of(&["one"]).has("one"));
+        assert!(!of(&["one-2"]).has("one"));
+        assert!(of(&["one-2"]).has("one-2"));
+        assert!(!GroupMembers { ids: vec!["one".into()] }.has("one"));
+    }
+
+    #[test]
+    fn others_are_those_of_another_name() {
+        assert!(!of(&[]).has_others_than("one"));
+        assert!(!of(&["one"]).has_others_than("one"));
+        assert!(of(&["one", "two"]).has_others_than("one"));
+        assert!(GroupMembers { ids: vec!["a consumer of another kind".into()] }.has_others_than("one"));
+    }
+}

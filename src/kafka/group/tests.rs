@@ -1,0 +1,198 @@
+//! What a subscriber sees of what the callbacks tell, without a broker.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+
+use super::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
+use super::member_id::MemberId;
+use super::shared_membership::{Membership, SharedMembership};
+use super::waiting;
+use crate::commit::log::OpenError;
+use crate::commit::under_way::UnderWay;
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::settings::tests::settings;
+use crate::kafka::client::supplied::LoggedConsumer;
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// The member "a" in this generation.
+fn a(generation: i32) -> Membership {
+    let config = settings(&[("bootstrap.servers", "127.0.0.1:1")]).member_config("group");
+    let consumer: LoggedConsumer = config.create_with_context(LogContext::default()).unwrap();
+    let metadata = Arc::new(consumer.group_metadata().unwrap());
+    Membership { metadata, member: MemberId { generation, member: "a".into() } }
+}
+
+/// The member "a" of generation 5 with the partitions 0, 1 and 2, numbered from 1, and one who has been told so.
+fn of_three() -> (Arc<SharedMembership>, MembershipChanges) {
+    let shared = Arc::new(SharedMembership::new("group", "topic", true));
+    shared.assigned(&[0, 1, 2], Some(a(5)));
+    let mut changes = MembershipChanges::subscribe(&shared);
+    assert_eq!(assigned(&mut changes), [(0, 1), (1, 2), (2, 3)]);
+    (shared, changes)
+}
+
+/// The callback that revokes `removed` in this generation.
+fn revoke(shared: &Arc<SharedMembership>, removed: &'static [i32], generation: i32) -> JoinHandle<()> {
+    let (shared, now) = (shared.clone(), a(generation));
+    thread::spawn(move || shared.revoked(removed, now))
+}
+
+fn next(changes: &mut MembershipChanges) -> Result<AssignmentChange, OpenError> {
+    waiting::block_on(changes.next(), BOUND).expect("there is a change")
+}
+
+fn assigned(changes: &mut MembershipChanges) -> NumberedPartitions {
+    match next(changes) {
+        Ok(AssignmentChange::Assigned(partitions)) => partitions,
+        Ok(AssignmentChange::Revoked(partitions, _)) => panic!("{partitions:?} revoked"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn revoked(changes: &mut MembershipChanges) -> (NumberedPartitions, UnderWay) {
+    match next(changes) {
+        Ok(AssignmentChange::Revoked(partitions, under_way)) => (partitions, under_way),
+        Ok(AssignmentChange::Assigned(partitions)) => panic!("{partitions:?} assigned"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn is_told_nothing(changes: &mut MembershipChanges) -> bool {
+    waiting::block_on(changes.next(), Duration::ZERO).is_none()
+}
+
+/// The generation and the partitions of the latest snapshot.
+fn snapshot(shared: &SharedMembership) -> Option<(i32, Vec<(i32, u64)>)> {
+    let snapshot = shared.current()?;
+    let partitions = snapshot.partitions.iter().map(|(partition, number)| (*partition, *number)).collect();
+    Some((snapshot.member.generation, partitions))
+}
+
+#[test]
+fn a_revocation_waits_for_what_is_under_way_which_may_be_written_in_the_new_generation() {
+    let (shared, mut changes) = of_three();
+    let callback = revoke(&shared, &[1], 6);
+    let (gone, under_way) = revoked(&mut changes);
+    assert_eq!(gone, [(1, 2)]);
+    assert_eq!(snapshot(&shared), Some((6, vec![(0, 1), (1, 2), (2, 3)])));
+    assert!(is_told_nothing(&mut changes) && !callback.is_finished());
+    drop(under_way);
+    callback.join().unwrap();
+    assert_eq!(snapshot(&shared), Some((6, vec![(0, 1), (2, 3)])));
+    assert!(is_told_nothing(&mut changes), "what stays is no news");
+}
+
+#[test]
+fn a_revocation_waits_for_nobody_where_nobody_subscribes_or_the_subscriber_goes() {
+    let (shared, changes) = of_three();
+    let callback = revoke(&shared, &[1], 6);
+    drop(changes);
+    callback.join().unwrap();
+    revoke(&shared, &[2], 7).join().unwrap();
+    assert_eq!(snapshot(&shared), Some((7, vec![(0, 1)])));
+}
+
+#[test]
+fn a_revocation_is_not_held_up_by_a_subscriber_who_never_heard_of_the_partitions() {
+    let (shared, mut changes) = of_three();
+    shared.assigned(&[3], Some(a(6)));
+    let callback = revoke(&shared, &[3], 7);
+    let waited = waiting::block_on(changes.next(), Duration::from_millis(1));
+    // Whether the callback or the subscriber came first, nothing stays to be told of.
+    if let Some(Ok(AssignmentChange::Assigned(seen))) = waited {
+        assert_eq!(seen, [(3, 4)]);
+        drop(revoked(&mut changes));
+    }
+    assert!(is_told_nothing(&mut changes));
+    callback.join().unwrap();
+    assert_eq!(snapshot(&shared), Some((7, vec![(0, 1), (1, 2), (2, 3)])));
+}
+
+#[test]
+fn a_generation_that_moves_is_another_snapshot_and_no_change() {
+    let (shared, mut changes) = of_three();
+    let before = shared.current().unwrap();
+    shared.assigned(&[], Some(a(5)));
+    assert!(waiting::block_on(shared.changed(&before), Duration::ZERO).is_none(), "nothing is new");
+    shared.assigned(&[], Some(a(6)));
+    assert!(matches!(waiting::block_on(shared.changed(&before), Duration::ZERO), Some(Ok(()))));
+    assert!(is_told_nothing(&mut changes));
+    assert!(!before.lost.is_cancelled());
+}
+
+#[test]
+fn a_lost_membership_has_no_snapshot_and_what_comes_back_is_another_assignment() {
+    let (shared, mut changes) = of_three();
+    let before = shared.current().unwrap();
+    shared.lost(&[0, 1, 2]);
+    assert!(shared.current().is_none() && before.lost.is_cancelled());
+    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+    shared.assigned(&[0, 1, 2], Some(a(9)));
+    assert_eq!(assigned(&mut changes), [(0, 4), (1, 5), (2, 6)]);
+    assert!(!shared.current().unwrap().lost.is_cancelled());
+}
+
+#[test]
+fn one_who_is_slow_is_told_the_loss_before_the_new_assignment() {
+    let (shared, mut changes) = of_three();
+    shared.lost_all();
+    shared.assigned(&[2], Some(a(9)));
+    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+    assert_eq!(assigned(&mut changes), [(2, 4)]);
+}
+
+#[test]
+fn a_revocation_after_a_generation_that_may_have_been_missed_is_a_loss() {
+    let (shared, mut changes) = of_three();
+    // It waits for nobody: others may have had the partitions already.
+    shared.revoked(&[1], a(7));
+    assert!(shared.current().is_none());
+    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+    shared.assigned(&[], Some(a(7)));
+    assert_eq!(assigned(&mut changes), [(0, 4), (2, 5)]);
+}
+
+#[test]
+fn an_assignment_that_the_group_has_moved_on_from_is_none() {
+    let (shared, mut changes) = of_three();
+    shared.assigned(&[3], None);
+    assert!(shared.current().is_none());
+    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+}
+
+#[test]
+fn a_subscription_ends_the_one_before_and_begins_with_all_that_is_owned() {
+    let (shared, mut first) = of_three();
+    let mut second = MembershipChanges::subscribe(&shared);
+    assert!(matches!(next(&mut first), Err(OpenError::Again(_))));
+    drop(first);
+    assert_eq!(assigned(&mut second), [(0, 1), (1, 2), (2, 3)]);
+    let callback = revoke(&shared, &[0], 6);
+    assert_eq!(revoked(&mut second).0, [(0, 1)]);
+    callback.join().unwrap();
+}
+
+#[test]
+fn the_end_of_a_membership_ends_the_wait_of_a_revocation() {
+    let (shared, mut changes) = of_three();
+    let callback = revoke(&shared, &[0], 6);
+    let (_, _under_way) = revoked(&mut changes);
+    shared.stop.cancel();
+    callback.join().unwrap();
+}
+
+#[test]
+fn a_membership_that_failed_says_why_and_has_no_snapshot_any_more() {
+    let (shared, mut changes) = of_three();
+    let before = shared.current().unwrap();
+    shared.fail(OpenError::Stop("first".into()));
+    shared.fail(OpenError::Stop("second".into()));
+    let reason = |result: Result<(), OpenError>| result.unwrap_err().to_string();
+    assert_eq!(reason(next(&mut changes).map(drop)), "first");
+    assert_eq!(reason(waiting::block_on(shared.changed(&before), BOUND).unwrap()), "first");
+    assert!(shared.current().is_none() && before.lost.is_cancelled());
+}
