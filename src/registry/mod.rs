@@ -13,4 +13,6 @@ pub mod record;
 
 mod packed_start;
 
+mod packed_map;
+
 pub mod table;

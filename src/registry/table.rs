@@ -15,10 +15,7 @@
 //! What counts of a source is the last that it said, so it does not matter in which order the sources speak, nor how often
 //! one repeats itself. For the last row a tombstone is remembered like a record.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-
+use super::packed_map::PackedMap;
 use super::packed_start::PackedStart;
 use super::record::PromoterRecord;
 use super::tags::Tags;
@@ -131,13 +128,13 @@ impl MergedPromoter<'_> {
 /// tags.
 #[derive(Clone, Default)]
 pub struct PromoterTable {
-    entries: HashMap<Promoter, Entry, RandomState>,
+    entries: PackedMap<Entry>,
 }
 
 impl PromoterTable {
     /// Takes what a source says of a promoter.
     pub fn apply(&mut self, promoter: &Promoter, update: SourceUpdate) -> TableChange {
-        let entry = self.entries.entry(promoter.clone()).or_default();
+        let entry = self.entries.entry(promoter);
         let before = entry.effective();
         entry.take(update);
         let after = entry.effective();
