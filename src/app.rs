@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::avro::encode::Encoders;
 use crate::avro::material::{RequestDecoder, ResultEncoder};
+use crate::avro::schema_lookup::SchemaSource;
 use crate::config::{Config, RequestSettings};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::FactsLog;
@@ -22,7 +23,7 @@ use crate::kafka::facts_log::FactsLog;
 use crate::kafka::requests_log::RequestsLog;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::promoter::IdKind;
-use crate::requests::executor::{Executor, MaterialApp, SchemaSource};
+use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
 use crate::session::{AppSettings, PolledApp, Session};
 use crate::supervisor;

@@ -21,6 +21,7 @@ mod broker {
     pub mod placement;
     mod producer;
     pub mod registry;
+    pub mod registry_follower;
     mod request_client;
     pub mod secured;
     pub mod sharing;
@@ -39,7 +40,8 @@ use std::process::ExitCode;
 
 use broker::{
     age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, membership, outages,
-    placement, registry, secured, sharing, start_up, stopping, throttled, tokens, too_large, versions, zombies,
+    placement, registry, registry_follower, secured, sharing, start_up, stopping, throttled, tokens, too_large,
+    versions, zombies,
 };
 use harness::case;
 
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         material::CASES,
         placement::CASES,
         registry::CASES,
+        registry_follower::CASES,
         too_large::CASES,
         secured::CASES,
         tokens::CASES,

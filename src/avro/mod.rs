@@ -20,5 +20,7 @@ pub mod promoter;
 
 pub mod registry;
 
+pub mod schema_lookup;
+
 #[cfg(test)]
 mod round_trip;

@@ -89,6 +89,20 @@ impl DeadLetter {
         letter.cut_to(RAW_BYTES_MAX)
     }
 
+    /// A record of the registry topic, whose key may tell a promoter. Bytes beyond [`RAW_BYTES_MAX`] are cut.
+    pub fn of_registration(
+        origin: Origin,
+        promoter: Option<Promoter>,
+        reason: &'static str,
+        detail: String,
+        raw: Box<[u8]>,
+        observed_at: UnixMillis,
+    ) -> DeadLetter {
+        let (source, origin) = (DeadLetterSource::Registry, Some(origin));
+        let letter = DeadLetter { source, reason, detail, promoter, origin, raw, observed_at };
+        letter.cut_to(RAW_BYTES_MAX)
+    }
+
     /// The same letter with at most `bytes_max` raw bytes. What is cut for the first time tells its full length and
     /// hash in `detail`; one that was cut before tells them already.
     pub fn cut_to(mut self, bytes_max: usize) -> DeadLetter {

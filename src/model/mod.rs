@@ -9,6 +9,8 @@ pub mod time;
 
 pub mod promoter;
 
+pub mod shard;
+
 pub mod feed;
 
 pub mod feed_set;

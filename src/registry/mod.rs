@@ -11,6 +11,10 @@ pub mod tags;
 
 pub mod record;
 
+pub mod event;
+
+pub mod compacted_events;
+
 mod packed_start;
 
 mod packed_map;

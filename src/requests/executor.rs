@@ -11,10 +11,9 @@ use self::asking::ask;
 use self::at_once::AtOnce;
 pub use super::app::{AnswerPermit, MaterialApp};
 use super::material::{ID_BYTES_MAX, check};
-pub use super::schema_lookup::{SchemaFuture, SchemaSource};
-use super::schema_lookup::{SchemaLookupError, SchemaLookups};
 use crate::avro::json_object::FieldFlaw;
 use crate::avro::material::{RequestDecoder, RequestError};
+use crate::avro::schema_lookup::{SchemaLookupError, SchemaLookups, SchemaSource};
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, MaterialResult};
 use crate::model::request::record::{RequestAnswer, RequestRecord};
@@ -83,7 +82,7 @@ impl<T: Transport> Executor<T> {
             apps: apps.collect(),
             request_topic,
             decoder,
-            lookups: SchemaLookups::new(registry, patience),
+            lookups: SchemaLookups::new("requests", registry, patience),
             at_once: AtOnce::default(),
         }
     }
@@ -121,7 +120,7 @@ impl<T: Transport> Executor<T> {
     /// # Errors
     /// Where the schema will never be known.
     pub(super) async fn learn(&self, id: i32) -> Result<(), SchemaLookupError> {
-        self.lookups.learn(id, &self.decoder).await
+        self.lookups.learn(id, |text| self.decoder.learn(id, text)).await
     }
 
     /// The id of the schema that a request is written in, where a registry has to tell it.

@@ -22,8 +22,6 @@ mod material;
 
 mod app;
 
-mod schema_lookup;
-
 pub mod executor;
 
 mod partition;

@@ -151,7 +151,7 @@ fn strays(context: &Context) -> Result<()> {
     let (list, told) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     ensure!(output.status.success() && list.contains("wx1/oCommitted"), "{list}{told}");
     ensure!(!list.contains("wx1/oAborted") && !list.contains("wx1/oStray"), "{list}");
-    ensure!(told.contains("key \"wx1/oStray\", changes nothing: wrong_partition: "), "{told}");
+    ensure!(told.contains("key \"wx1/oStray\", changes nothing: misplaced: "), "{told}");
     ensure!(promoters(context, &["export"])?.status.code() == Some(1), "an export that lacks one says so");
     Ok(())
 }

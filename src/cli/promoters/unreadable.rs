@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::kafka::client::topic_reader::ReadRecord;
+use crate::registry::event::{MISPLACED, MISPLACED_DETAIL};
 use crate::telemetry::last_words;
 use crate::text;
 
@@ -11,9 +12,6 @@ const KEPT_MAX: usize = 10_000;
 const TOLD_MAX: usize = 20;
 /// How many characters of a key are told.
 const KEY_CHARS_MAX: usize = 80;
-
-const WRONG_PARTITION: &str = "its key belongs to another partition; its writer has to partition by murmur2, as Java clients do \
-                               (librdkafka: partitioner=murmur2_random)";
 
 /// One that is followed by a readable record with its key is none of them any more.
 #[derive(Default)]
@@ -61,7 +59,7 @@ impl UnreadableRecords {
     pub fn misplaced(&mut self, record: &ReadRecord) {
         let is_healed = record.value.is_none() && self.kept.remove(&place(record)).is_some();
         if !is_healed {
-            self.add(record, "wrong_partition", WRONG_PARTITION.to_owned());
+            self.add(record, MISPLACED, MISPLACED_DETAIL.to_owned());
         }
     }
 

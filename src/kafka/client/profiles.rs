@@ -98,6 +98,24 @@ impl Settings {
         self.committed_config(&self.name, &fixed)
     }
 
+    /// For following the registry topic. It is no member of the group, which is named because a consumer has to name one.
+    pub fn follower_config(&self) -> ClientSetup {
+        let fixed = [
+            ("enable.partition.eof", "true"),
+            // Of a topic that was made anew everything is read: what counts is the last that is said of each promoter.
+            ("auto.offset.reset", "earliest"),
+            // How long the broker waits where nothing comes; what comes is answered at once.
+            ("fetch.wait.max.ms", "500"),
+            ("fetch.min.bytes", "1"),
+            // However many promoters are registered, few of their records wait in memory, in each partition.
+            ("queued.min.messages", "10000"),
+            ("queued.max.messages.kbytes", "2048"),
+            // And once these are taken the next are fetched soon.
+            ("fetch.queue.backoff.ms", "10"),
+        ];
+        self.committed_config(&self.name, &fixed)
+    }
+
     /// For putting one request, once.
     pub fn request_producer_config(&self) -> ClientSetup {
         let fixed = [("enable.idempotence", "true"), ("partitioner", "murmur2_random")];
@@ -132,12 +150,13 @@ mod tests {
     use super::*;
     use crate::kafka::client::settings::tests::settings;
 
-    fn every_config(settings: &Settings) -> [ClientSetup; 7] {
+    fn every_config(settings: &Settings) -> [ClientSetup; 8] {
         [
             settings.plain_config(),
             settings.producer_config(settings.transactional_id(), BATCH_BYTES),
             settings.member_config("group"),
             settings.reader_config(),
+            settings.follower_config(),
             settings.request_producer_config(),
             settings.registry_producer_config(Duration::from_secs(1)),
             settings.requests_reader_config(),
@@ -173,6 +192,7 @@ mod tests {
         assert_eq!(producer.get("transactional.id"), Some("connector:one:commands"));
         assert_eq!(producer.get("partitioner"), Some("murmur2_random"));
         assert_eq!(settings.reader_config().get("isolation.level"), Some("read_committed"));
+        assert_eq!(settings.follower_config().get("isolation.level"), Some("read_committed"));
         assert_eq!(settings.requests_reader_config().get("isolation.level"), Some("read_committed"));
         assert_eq!(settings.member_config("x").get("enable.auto.commit"), Some("false"));
     }

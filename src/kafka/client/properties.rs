@@ -62,8 +62,12 @@ fn refused_together(properties: &[(String, String)]) -> Vec<KafkaError> {
     };
     let producers =
         [settings.producer_config(settings.transactional_id(), BATCH_BYTES), settings.request_producer_config()];
-    let consumers =
-        [settings.member_config(&settings.name), settings.reader_config(), settings.requests_reader_config()];
+    let consumers = [
+        settings.member_config(&settings.name),
+        settings.reader_config(),
+        settings.follower_config(),
+        settings.requests_reader_config(),
+    ];
     let producers = producers.iter().filter_map(|config| config.create::<BaseProducer>().err());
     producers.chain(consumers.iter().filter_map(|config| config.create::<BaseConsumer>().err())).collect()
 }

@@ -103,6 +103,18 @@ fn is_missing(error: RDKafkaRespErr) -> bool {
     )
 }
 
+/// Whether a reading has met with `error` because its topic is not there.
+pub fn is_missing_in(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
+
 fn refused(topic: &str, rights: &str, error: RDKafkaErrorCode) -> LookupError {
     match error {
         RDKafkaErrorCode::TopicAuthorizationFailed => {

@@ -1,5 +1,23 @@
-//! The registry topic as the commands use it: read to its end, and written outside transactions.
+//! The registry topic: as the commands use it, read to its end and written outside transactions; and as a running instance
+//! follows it, shard by shard.
+//!
+//! ```text
+//!                        RegistryFollower::follow ──> what stands there
+//!                             │
+//!  registry topic ──────> following ─────────────────> FollowedEvents: what comes later
+//!   (one consumer,            │   │
+//!    one thread)              │   └─ followed_shard: to which of both a record belongs, and whether there is room
+//!                             └───── event_reader: bytes → RegistryEvent, or the schema that it takes
+//! ```
 
 pub mod reader;
 
 pub mod writer;
+
+mod event_reader;
+
+mod followed_shard;
+
+mod following;
+
+pub mod follower;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::headers::headers;
 use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::client::topic_lookup;
 use crate::model::request::answered_offsets::AnsweredOffsets;
 use crate::model::request::record::{RecordOffset, RequestRecord};
 use crate::model::time::UnixMillis;
@@ -105,7 +106,7 @@ impl ReadingThread {
                 }
                 Some(Err(error)) => {
                     // librdkafka reads on as soon as the topic is there again, and says nothing when it is.
-                    self.was_missing |= is_missing(&error);
+                    self.was_missing |= topic_lookup::is_missing_in(&error);
                     self.consumer.context().error(&error, "reading requests");
                 }
             }
@@ -124,17 +125,6 @@ impl ReadingThread {
         *next = offset + 1;
         is_another
     }
-}
-
-fn is_missing(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-        )
-    )
 }
 
 /// Nobody takes it any more.

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::AnsweringSession;
 use super::reread::RereadRecords;
+use crate::avro::schema_lookup::SchemaLookupError;
 use crate::model::request::record::{RecordOffset, RequestAnswer};
 use crate::model::request::schema_bucket::{BucketNumber, number};
 use crate::requests::executor::{DecodedRecord, Executor};
-use crate::requests::schema_lookup::SchemaLookupError;
 use crate::upstream::transport::Transport;
 
 /// How many schemas are asked for at once.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 use crate::avro::registry::{ExchangeError, Registry, RegistryError};
-use crate::requests::executor::{SchemaFuture, SchemaSource};
+use crate::avro::schema_lookup::{SchemaFuture, SchemaSource};
 
 /// A registry on paused time that knows [`FOREIGN_SCHEMA`], and may be away.
 #[derive(Clone, Default)]

@@ -1,4 +1,4 @@
-//! Schemas of others, which a registry is asked for: each id by one call at a time, however many requests wait for it.
+//! Schemas of others, which a registry is asked for: each id by one call at a time, however many records wait for it.
 //!
 //! A registry that is away for an hour is told in one line when that begins and in one when it is over; how many schemas
 //! are asked for stands in the minute's. What it refuses to tell while it answers is given up after [`REFUSED_MAX`].
@@ -13,14 +13,13 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::avro::kind_decoder::UnusableSchema;
-use crate::avro::material::RequestDecoder;
-use crate::avro::registry::{Registry, RegistryError};
+use super::kind_decoder::UnusableSchema;
+use super::registry::{Registry, RegistryError};
 use crate::retry::{Attempts, NextAttempt, RetrySettings};
 use crate::text::with_causes;
 
 /// How long a schema is asked for that is refused, by a lack of rights or by what is no registry: as long as an upstream is
-/// that stays unable. Then the requests in it are dead letters, in which somebody can find them.
+/// that stays unable. Then the records in it are dead letters, in which somebody can find them.
 pub const REFUSED_MAX: Duration = Duration::from_secs(600);
 
 /// Tells the schemas of others.
@@ -38,8 +37,10 @@ impl SchemaSource for Registry {
     }
 }
 
-/// Lives as long as the process.
-pub(super) struct SchemaLookups {
+/// Those for the records of one topic.
+pub struct SchemaLookups {
+    /// What waits for a schema, in a word for the log.
+    records: &'static str,
     registry: Option<Arc<dyn SchemaSource>>,
     patience: RetrySettings,
     state: Mutex<LookupState>,
@@ -48,7 +49,7 @@ pub(super) struct SchemaLookups {
 /// What came of asking for one id, for all that wait for it.
 type SharedLookup = Arc<OnceCell<Result<(), SchemaLookupError>>>;
 
-/// Why no request will be read with a schema. Those in it are dead letters; one that comes later asks again.
+/// Why no record will be read with a schema. Those in it are dead letters; one that comes later asks again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaLookupError {
     #[error("written with the schema id {0}, which no registry knows")]
@@ -74,21 +75,29 @@ struct Outage {
 }
 
 impl SchemaLookups {
-    /// `registry` is asked with the pauses of `patience`.
-    pub fn new(registry: Option<Arc<dyn SchemaSource>>, patience: RetrySettings) -> SchemaLookups {
+    /// Of `records` that the log calls so. `registry` is asked with the pauses of `patience`.
+    pub fn new(
+        records: &'static str,
+        registry: Option<Arc<dyn SchemaSource>>,
+        patience: RetrySettings,
+    ) -> SchemaLookups {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
-        SchemaLookups { registry, patience, state: Mutex::default() }
+        SchemaLookups { records, registry, patience, state: Mutex::default() }
     }
 
-    /// Has `decoder` learn the schema. What the registry knows must not become a dead letter because it was away, so this
+    /// Has a decoder `learn` the text of the schema. What the registry knows must not become a dead letter because it was away, so this
     /// waits until it can answer, also where nobody has told it the new password yet.
     ///
     /// # Errors
     /// Where the schema will never be known.
-    pub async fn learn(&self, id: i32, decoder: &RequestDecoder) -> Result<(), SchemaLookupError> {
+    pub async fn learn(
+        &self,
+        id: i32,
+        learn: impl Fn(&str) -> Result<(), UnusableSchema>,
+    ) -> Result<(), SchemaLookupError> {
         let lookup = self.lookup(id);
         // Where whoever asks gives up, the next one that waits goes on.
-        let learnt = lookup.get_or_init(|| self.ask(id, decoder)).await.clone();
+        let learnt = lookup.get_or_init(|| self.ask(id, learn)).await.clone();
         self.state.lock().under_way.retain(|_, other| !Arc::ptr_eq(other, &lookup));
         learnt
     }
@@ -100,7 +109,7 @@ impl SchemaLookups {
         state.under_way.entry(id).or_default().clone()
     }
 
-    async fn ask(&self, id: i32, decoder: &RequestDecoder) -> Result<(), SchemaLookupError> {
+    async fn ask(&self, id: i32, learn: impl Fn(&str) -> Result<(), UnusableSchema>) -> Result<(), SchemaLookupError> {
         let unknown = SchemaLookupError::Unknown(id);
         let Some(registry) = &self.registry else { return Err(unknown) };
         let mut attempts = Attempts::new(&self.patience);
@@ -109,7 +118,7 @@ impl SchemaLookups {
             match registry.schema(id).await {
                 Ok(text) => {
                     self.answered(id);
-                    return Ok(decoder.learn(id, &text.ok_or(unknown)?)?);
+                    return Ok(learn(&text.ok_or(unknown)?)?);
                 }
                 Err(error) => {
                     self.failed(id, &error);
@@ -130,7 +139,8 @@ impl SchemaLookups {
     fn failed(&self, id: i32, error: &RegistryError) {
         let mut state = self.state.lock();
         let outage = state.outage.get_or_insert_with(|| {
-            tracing::warn!(error = %with_causes(error), id, "the schema registry can't be asked: requests wait for their schemas");
+            let (error, records) = (with_causes(error), self.records);
+            tracing::warn!(error, id, "the schema registry can't be asked: {records} wait for their schemas");
             Outage { since: Instant::now(), ids: BTreeSet::new() }
         });
         outage.ids.insert(id);
@@ -148,7 +158,8 @@ impl SchemaLookups {
     }
 
     fn given_up(&self, id: i32, error: &RegistryError) {
-        tracing::warn!(error = %with_causes(error), id, "a schema is refused: requests in it are dead letters");
+        let (error, records) = (with_causes(error), self.records);
+        tracing::warn!(error, id, "a schema is refused: {records} in it are dead letters");
         let mut state = self.state.lock();
         if let Some(outage) = &mut state.outage {
             outage.ids.remove(&id);

@@ -1,0 +1,156 @@
+//! How a running instance follows the registry: the partitions of its shards, from their beginning on.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rdkafka::error::KafkaError;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::event_reader::EventReader;
+use super::following::Following;
+use crate::avro::framing::Framing;
+use crate::avro::schema_lookup::{SchemaLookups, SchemaSource};
+use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::settings::Settings;
+use crate::model::shard::AssignedShard;
+use crate::registry::event::RegistryEvent;
+use crate::retry::{JITTER, RetrySettings};
+
+/// The longest that the thread takes to stop. What comes, and the end of a partition, end the waiting.
+const POLL: Duration = Duration::from_millis(100);
+/// The pauses between the questions to a schema registry that is away.
+const PATIENCE: RetrySettings = RetrySettings {
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(10),
+    attempts: u32::MAX,
+    jitter: JITTER,
+};
+
+/// Follows the partitions of the registry topic of those shards that this instance has: with one thread, and one read_committed
+/// consumer outside of any group. Dropping it ends both.
+pub struct RegistryFollower {
+    following: Arc<Following>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is said in the shards that are followed, from where their initial readings ended on.
+pub struct FollowedEvents(Arc<Following>);
+
+impl RegistryFollower {
+    /// Of the registry topic, which has `partitions`. `schemas` tells the schemas of others, asked on `runtime`; `framing` is what
+    /// this process itself writes such records with.
+    ///
+    /// # Errors
+    /// Where there can be no consumer, or no thread.
+    pub fn start(
+        settings: &Settings,
+        schemas: Option<Arc<dyn SchemaSource>>,
+        framing: Framing,
+        partitions: i32,
+        runtime: Handle,
+    ) -> Result<(RegistryFollower, FollowedEvents), ClientError> {
+        let failed = |error| ClientError::new("the registry can't be followed", error);
+        let consumer = settings.follower_config().create_with_context(LogContext::outside_groups()).map_err(failed)?;
+        let topic = settings.topics.registry.clone();
+        let reader = EventReader::new(framing, topic.clone(), partitions);
+        let lookups = SchemaLookups::new("registrations", schemas, PATIENCE);
+        let following = Arc::new(Following::new(consumer, topic, reader, lookups, runtime));
+        let (reading, stop) = (following.clone(), CancellationToken::new());
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("registry".into())
+            .spawn(move || read(&reading, &stopped))
+            .map_err(|error| failed(KafkaError::ClientCreation(error.to_string())))?;
+        let events = FollowedEvents(following.clone());
+        Ok((RegistryFollower { following, stop, thread: Some(thread) }, events))
+    }
+
+    /// Reads the partition of the shard from its beginning. Resolves with everything that stands there, up to where it ended
+    /// when this was asked: of each promoter the last that was said, tombstones among them, and each record that can't be read. What
+    /// comes later comes out of [`FollowedEvents`], and not before this has resolved.
+    ///
+    /// It waits for schemas as long as their registry is away. Where it is dropped before it has resolved, the shard is
+    /// left.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where the topic, or the right to read it, is missing. [`OpenError::Again`] where the shard was left
+    /// meanwhile.
+    pub fn follow(&self, shard: AssignedShard) -> BoxFuture<'static, Result<Vec<RegistryEvent>, OpenError>> {
+        let mut untaken = UntakenShard { following: self.following.clone(), shard, is_taken: false };
+        let content = self.following.expect(shard);
+        let following = self.following.clone();
+        let beginning = self.following.runtime.spawn_blocking(move || following.begin(shard));
+        Box::pin(async move {
+            let begun = beginning.await;
+            begun.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("reading the registry", error))))?;
+            let left = || OpenError::Again("the shard was left while its registry was read".into());
+            let events = content.await.map_err(|_| left())??;
+            untaken.take();
+            Ok(events)
+        })
+    }
+
+    /// Ends the following of the shard: nothing of it comes out of [`FollowedEvents`] any more.
+    pub fn leave(&self, shard: AssignedShard) {
+        self.following.leave(shard);
+    }
+}
+
+impl Drop for RegistryFollower {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread has been reported by the panic hook already.
+            let _ = thread.join();
+        }
+        self.following.leave_all();
+    }
+}
+
+impl FollowedEvents {
+    /// What has been said in one shard since it was asked last, in order; at most about a thousand records. May be dropped and
+    /// called again. Waits for ever once the [`RegistryFollower`] is gone.
+    pub async fn next(&mut self) -> (AssignedShard, Vec<RegistryEvent>) {
+        self.0.next().await
+    }
+}
+
+/// A shard whose initial content nobody has taken yet.
+struct UntakenShard {
+    following: Arc<Following>,
+    shard: AssignedShard,
+    is_taken: bool,
+}
+
+impl UntakenShard {
+    fn take(&mut self) {
+        self.is_taken = true;
+        self.following.taken(self.shard);
+    }
+}
+
+impl Drop for UntakenShard {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.following.leave(self.shard);
+        }
+    }
+}
+
+/// Until it is stopped.
+fn read(following: &Arc<Following>, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        match following.consumer.poll(POLL) {
+            None => {}
+            Some(Ok(message)) => following.take(&message),
+            Some(Err(KafkaError::PartitionEOF(partition))) => following.met_end(partition),
+            Some(Err(error)) => following.failed(error),
+        }
+    }
+}

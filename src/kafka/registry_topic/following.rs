@@ -1,0 +1,350 @@
+//! The shards that are followed, with the one consumer that reads their partitions.
+//!
+//! A partition is read only while its records can be taken. While they can't, because nobody takes what came before or a schema
+//! has to be learnt first, it is taken away from the consumer, and given back to it at the offset that comes next: so it holds
+//! up no other partition, and nothing of it waits in memory meanwhile. What the consumer is assigned changes under the lock on
+//! the shards alone, so that it always reads those that are not held.
+//!
+//! **Where the initial reading ends.** The end is asked as a read_committed client is told it: an open transaction and what
+//! stands behind it are beyond it, and are followed. It is reached by the records themselves, or, where markers of
+//! transactions, aborted records or the gaps of compaction stand before it, by the position. A position is believed only
+//! when the consumer has met the partition's end: until then it may be that of an earlier reading.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::event_reader::{EventReader, SchemaNeeded};
+use super::followed_shard::FollowedShard;
+use crate::avro::promoter::RegistryRecord;
+use crate::avro::schema_lookup::{SchemaLookupError, SchemaLookups};
+use crate::commit::log::OpenError;
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::headers::headers;
+use crate::kafka::client::rights;
+use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::client::topic_lookup;
+use crate::kafka::client::topic_reader::CALL_TIMEOUT;
+use crate::model::request::record::is_json;
+use crate::model::shard::AssignedShard;
+use crate::model::time::UnixMillis;
+use crate::registry::event::RegistryEvent;
+use crate::text::with_causes;
+
+/// How long it is believed that a schema is not to be had: until then the records in it ask for it no more.
+const UNTOLD_FOR: Duration = Duration::from_secs(60);
+/// How many such schemas are kept: any bytes may look as if they were written in one.
+const UNTOLD_MAX: usize = 1000;
+
+/// What stands in the partition of a shard, or why it can't be read.
+pub(super) type InitialContent = Result<Vec<RegistryEvent>, OpenError>;
+
+pub(super) struct Following {
+    pub consumer: LoggedConsumer,
+    pub topic: String,
+    pub reader: EventReader,
+    pub lookups: SchemaLookups,
+    pub runtime: Handle,
+    shards: Mutex<FollowedShards>,
+    /// Later events have arrived.
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct FollowedShards {
+    /// By the number of their partition.
+    followed: HashMap<i32, Followed>,
+    /// The partitions with later events, in the order in which these arrived. Some may have been left, or taken, since.
+    ready: VecDeque<i32>,
+    /// Schemas that are not to be had, and why; since when.
+    untold: HashMap<i32, (String, Instant)>,
+}
+
+struct Followed {
+    assigned: AssignedShard,
+    /// To be told what stands there.
+    content: Option<oneshot::Sender<InitialContent>>,
+    /// Whether it was taken by whoever asked; what comes later is given out only then.
+    is_taken: bool,
+    shard: FollowedShard,
+    /// Why the consumer does not read the partition now.
+    held: Option<Hold>,
+}
+
+enum Hold {
+    /// Where it ends is not known yet.
+    Unbegun,
+    /// Nobody takes what came before.
+    Full,
+    /// The next record needs a schema, which this asks for.
+    Schema { _asking: AbortOnDropHandle<()> },
+}
+
+impl Following {
+    pub fn new(
+        consumer: LoggedConsumer,
+        topic: String,
+        reader: EventReader,
+        lookups: SchemaLookups,
+        runtime: Handle,
+    ) -> Following {
+        Following { consumer, topic, reader, lookups, runtime, shards: Mutex::default(), arrived: Notify::new() }
+    }
+
+    /// Puts the shard among those that are followed, in place of an earlier assignment of it. Nothing is read before
+    /// [`begin`](Self::begin).
+    pub fn expect(&self, assigned: AssignedShard) -> oneshot::Receiver<InitialContent> {
+        let (content, receiver) = oneshot::channel();
+        let (shard, held) = (FollowedShard::new(0, i64::MAX), Some(Hold::Unbegun));
+        let followed = Followed { assigned, content: Some(content), is_taken: false, shard, held };
+        let mut shards = self.shards.lock();
+        if let Some(before) = shards.followed.insert(assigned.shard.0, followed) {
+            self.stop_reading(&before);
+        }
+        receiver
+    }
+
+    /// Asks where the partition ends, and begins to read it. Blocks.
+    pub fn begin(&self, assigned: AssignedShard) -> Result<(), OpenError> {
+        let partition = assigned.shard.0;
+        let ends = self.consumer.fetch_watermarks(&self.topic, partition, CALL_TIMEOUT);
+        let (beginning, end) = ends.map_err(|error| self.failure(error))?;
+        let mut shards = self.shards.lock();
+        // It may have been left meanwhile.
+        let Some(followed) = shards.of(assigned) else { return Ok(()) };
+        followed.shard = FollowedShard::new(beginning, end);
+        self.read_on(followed).map_err(|error| self.failure(error))?;
+        followed.pass(beginning);
+        Ok(())
+    }
+
+    /// What stands in the partition of the shard was taken.
+    pub fn taken(&self, assigned: AssignedShard) {
+        let mut shards = self.shards.lock();
+        let Some(followed) = shards.of(assigned) else { return };
+        followed.is_taken = true;
+        if followed.shard.has_later() {
+            self.tell(&mut shards, assigned.shard.0);
+        }
+    }
+
+    /// Ends the following of the shard, unless it has been assigned anew.
+    pub fn leave(&self, assigned: AssignedShard) {
+        let mut shards = self.shards.lock();
+        if shards.of(assigned).is_some() {
+            self.forget(&mut shards, assigned.shard.0);
+        }
+    }
+
+    /// Ends the following of all.
+    pub fn leave_all(&self) {
+        self.shards.lock().followed.clear();
+    }
+
+    /// The later events of one shard, waiting for some if need be.
+    pub async fn next(&self) -> (AssignedShard, Vec<RegistryEvent>) {
+        loop {
+            if let Some(events) = self.take_later() {
+                return events;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    fn take_later(&self) -> Option<(AssignedShard, Vec<RegistryEvent>)> {
+        let mut shards = self.shards.lock();
+        while let Some(partition) = shards.ready.pop_front() {
+            let Some(followed) = shards.followed.get_mut(&partition) else { continue };
+            if !followed.is_taken || !followed.shard.has_later() {
+                continue;
+            }
+            let events = followed.shard.later();
+            if matches!(followed.held, Some(Hold::Full)) {
+                self.go_on(followed);
+            }
+            return Some((followed.assigned, events));
+        }
+        None
+    }
+
+    /// Takes a record that the consumer gives.
+    pub fn take(self: &Arc<Self>, message: &BorrowedMessage<'_>) {
+        let (partition, offset) = (message.partition(), message.offset());
+        let mut shards = self.shards.lock();
+        let FollowedShards { followed, untold, .. } = &mut *shards;
+        // It was polled before the partition was left, or held.
+        let is_read = |followed: &&mut Followed| followed.held.is_none() && offset >= followed.shard.next();
+        let Some(followed) = followed.get_mut(&partition).filter(is_read) else { return };
+        followed.pass(offset);
+        if !followed.shard.has_room() {
+            return self.hold(followed, Hold::Full);
+        }
+        let headers = headers(message);
+        let record = RegistryRecord {
+            key: message.key(),
+            value: message.payload(),
+            is_json: is_json(&headers),
+            timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or_default()),
+        };
+        match self.reader.read(followed.assigned.shard, offset, record, |id| why_untold(untold, id)) {
+            Ok(event) => followed.shard.take(offset, event),
+            Err(SchemaNeeded(id)) => return self.ask(followed, offset, id),
+        }
+        followed.pass(offset + 1);
+        if followed.is_taken && followed.shard.has_later() {
+            self.tell(&mut shards, partition);
+        }
+    }
+
+    /// The consumer has met the end of the partition.
+    pub fn met_end(&self, partition: i32) {
+        let mut shards = self.shards.lock();
+        let is_reading = |followed: &&mut Followed| followed.held.is_none() && followed.shard.is_reading();
+        let Some(followed) = shards.followed.get_mut(&partition).filter(is_reading) else { return };
+        let position = self.consumer.position().ok().and_then(|positions| {
+            positions.find_partition(&self.topic, partition).and_then(|element| element.offset().to_raw())
+        });
+        position.into_iter().for_each(|position| followed.pass(position));
+    }
+
+    /// The consumer could not read. What passes is logged; what does not ends the initial readings, for whose shard it is about
+    /// is not told.
+    pub fn failed(&self, error: KafkaError) {
+        self.consumer.context().error(&error, "reading the registry topic");
+        let failure = match &error {
+            KafkaError::MessageConsumptionFatal(_) => self.failure(error),
+            _ if rights::may_not(&error) || topic_lookup::is_missing_in(&error) => self.failure(error),
+            _ => return,
+        };
+        let mut shards = self.shards.lock();
+        let reading = shards.followed.iter_mut().filter(|(_, followed)| followed.shard.is_reading());
+        let mut ended = Vec::new();
+        for (partition, followed) in reading {
+            followed.answer(Err(failure.clone()));
+            ended.push(*partition);
+        }
+        ended.into_iter().for_each(|partition| self.forget(&mut shards, partition));
+    }
+
+    /// Why the topic can't be read, by what to do.
+    fn failure(&self, error: KafkaError) -> OpenError {
+        let topic = &self.topic;
+        if rights::may_not(&error) {
+            return OpenError::Stop(rights::may_not_read(topic).into());
+        }
+        if topic_lookup::is_missing_in(&error) {
+            return OpenError::Stop(format!("topic {topic} does not exist").into());
+        }
+        let cause = self.consumer.context().explained(error);
+        OpenError::Again(ClientError::new(format!("topic {topic} can't be read"), cause).into())
+    }
+
+    /// Asks for the schema that the next record of the partition needs.
+    fn ask(self: &Arc<Self>, followed: &mut Followed, offset: i64, id: i32) {
+        let (topic, partition) = (&self.topic, followed.assigned.shard.0);
+        tracing::info!(topic, partition, offset, id, "a registration waits for its schema");
+        let (following, assigned) = (self.clone(), followed.assigned);
+        let asking = self.runtime.spawn(async move {
+            let learn = |text: &str| following.reader.learn(id, text);
+            let learnt = following.lookups.learn(id, learn).await;
+            following.told(assigned, id, learnt);
+        });
+        self.hold(followed, Hold::Schema { _asking: AbortOnDropHandle::new(asking) });
+    }
+
+    /// The schema with this `id` is known, or will not be.
+    fn told(&self, assigned: AssignedShard, id: i32, learnt: Result<(), SchemaLookupError>) {
+        let mut shards = self.shards.lock();
+        if let Err(error) = learnt {
+            if shards.untold.len() >= UNTOLD_MAX {
+                shards.untold.clear();
+            }
+            shards.untold.insert(id, (with_causes(&error), Instant::now()));
+        }
+        if let Some(followed) = shards.of(assigned) {
+            self.go_on(followed);
+        }
+    }
+
+    fn tell(&self, shards: &mut FollowedShards, partition: i32) {
+        if !shards.ready.contains(&partition) {
+            shards.ready.push_back(partition);
+        }
+        self.arrived.notify_one();
+    }
+
+    fn forget(&self, shards: &mut FollowedShards, partition: i32) {
+        if let Some(followed) = shards.followed.remove(&partition) {
+            self.stop_reading(&followed);
+        }
+    }
+
+    fn hold(&self, followed: &mut Followed, hold: Hold) {
+        self.stop_reading(followed);
+        followed.held = Some(hold);
+    }
+
+    fn go_on(&self, followed: &mut Followed) {
+        if let Err(error) = self.read_on(followed) {
+            let (topic, partition) = (&self.topic, followed.assigned.shard.0);
+            tracing::error!(topic, partition, %error, "the registry can't be followed");
+        }
+    }
+
+    /// The consumer reads the partition from the offset that comes next.
+    fn read_on(&self, followed: &mut Followed) -> KafkaResult<()> {
+        let mut assignment = TopicPartitionList::new();
+        let next = Offset::Offset(followed.shard.next());
+        assignment.add_partition_offset(&self.topic, followed.assigned.shard.0, next)?;
+        self.consumer.incremental_assign(&assignment)?;
+        followed.held = None;
+        Ok(())
+    }
+
+    /// The consumer reads the partition no more, if it did.
+    fn stop_reading(&self, followed: &Followed) {
+        if followed.held.is_some() {
+            return;
+        }
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition(&self.topic, followed.assigned.shard.0);
+        if let Err(error) = self.consumer.incremental_unassign(&assignment) {
+            let (topic, partition) = (&self.topic, followed.assigned.shard.0);
+            tracing::error!(topic, partition, %error, "a partition of the registry can't be given back");
+        }
+    }
+}
+
+impl FollowedShards {
+    /// The shard, where this assignment of it is followed.
+    fn of(&mut self, assigned: AssignedShard) -> Option<&mut Followed> {
+        self.followed.get_mut(&assigned.shard.0).filter(|followed| followed.assigned == assigned)
+    }
+}
+
+impl Followed {
+    /// Everything below `position` was taken.
+    fn pass(&mut self, position: i64) {
+        let Some(events) = self.shard.finished_at(position) else { return };
+        self.answer(Ok(events));
+    }
+
+    /// Whoever gives up waiting for it also leaves the shard, so it is no matter whether somebody hears it.
+    fn answer(&mut self, content: InitialContent) {
+        let _ = self.content.take().map(|sender| sender.send(content));
+    }
+}
+
+fn why_untold(untold: &HashMap<i32, (String, Instant)>, id: i32) -> Option<String> {
+    let (why, since) = untold.get(&id)?;
+    (since.elapsed() < UNTOLD_FOR).then(|| why.clone())
+}

@@ -1,0 +1,53 @@
+//! What the registry topic says, record by record.
+
+use super::record::PromoterRecord;
+use crate::model::dead_letter::DeadLetter;
+use crate::model::promoter::Promoter;
+
+/// The reason of a record that stands in a partition where nobody looks for its promoter.
+pub const MISPLACED: &str = "misplaced";
+/// Why that is so, for people.
+pub const MISPLACED_DETAIL: &str = "its key belongs to another partition; its writer has to partition by murmur2, as Java clients do \
+                                    (librdkafka: partitioner=murmur2_random)";
+
+/// One record of the registry topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryEvent {
+    /// What it says of a promoter, in place of all that was said before; nothing where it deregisters.
+    Said { promoter: Promoter, record: Option<PromoterRecord> },
+    /// It changes nothing.
+    Unreadable {
+        /// Where it stands in its partition.
+        offset: i64,
+        /// Boxed, for it is large and rare.
+        letter: Box<DeadLetter>,
+    },
+}
+
+impl RegistryEvent {
+    /// Of whom it says something.
+    pub fn promoter(&self) -> Option<&Promoter> {
+        match self {
+            RegistryEvent::Said { promoter, .. } => Some(promoter),
+            RegistryEvent::Unreadable { .. } => None,
+        }
+    }
+
+    /// The raw bytes that it carries: none of a record that says something.
+    pub fn raw_bytes(&self) -> usize {
+        match self {
+            RegistryEvent::Said { .. } => 0,
+            RegistryEvent::Unreadable { letter, .. } => letter.raw.len(),
+        }
+    }
+
+    /// The same with at most `bytes_max` raw bytes.
+    pub fn cut_to(self, bytes_max: usize) -> RegistryEvent {
+        match self {
+            RegistryEvent::Unreadable { offset, letter } => {
+                RegistryEvent::Unreadable { offset, letter: Box::new(letter.cut_to(bytes_max)) }
+            }
+            said @ RegistryEvent::Said { .. } => said,
+        }
+    }
+}
