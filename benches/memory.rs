@@ -18,7 +18,7 @@ use promoter_connector::model::feed::Feed;
 use promoter_connector::model::page_facts::{Advance, ObservedFact, PageFacts};
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::row::Touch;
-use promoter_connector::model::state::{QueuedWrite, State};
+use promoter_connector::model::state::State;
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 
 /// The system's allocator, with a count of the bytes that are held.
@@ -92,7 +92,7 @@ fn halved(facts: u64) -> State {
 fn begin(state: &mut State, number: u64) -> Promoter {
     let promoter = promoter(number);
     let first = vec![(promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, UnixTime(0)))];
-    state.take(QueuedWrite::FirstCursors(first), &mut Batch::default());
+    state.begin(first, &mut Batch::default());
     promoter
 }
 
@@ -118,5 +118,5 @@ fn take(state: &mut State, promoter: &Promoter, seconds: std::ops::Range<u64>, a
         heads_for: advance.map_or(UnixTime(i64::MIN), |advance| advance.to),
         advance,
     };
-    state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default());
+    state.take(page_facts, &mut Batch::default());
 }

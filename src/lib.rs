@@ -6,11 +6,6 @@
 //! Two pipelines of the same five parts, source, breaker, work, batch and transaction. `app` makes both, and each runs under
 //! a supervisor of its own ([`supervisor::run`]), session after session; where one ends, the other stops.
 //!
-//! | | source | breaker | work | batch | transaction |
-//! |---|---|---|---|---|---|
-//! | polls | `poll::scheduler` | [`upstream::breaker`] | `poll::poller` | `commit::committer` | [`kafka::facts_log`] |
-//! | requests | [`kafka::requests_log`] | the same ones | `requests::executor` | `requests::session` | [`kafka::requests_log`] |
-//!
 //! The polls, a [`session::Session`]:
 //!
 //! ```text
@@ -33,7 +28,6 @@
 //!                             │ Batch
 //!                             v
 //!       kafka::facts_log: one transaction { events, dead letters, state, offsets }
-//!            (an event that its topic takes no more by then is made a dead letter here)
 //! ```
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
@@ -45,14 +39,11 @@
 //! ```text
 //!   kafka::requests_log ──RequestRecord──> requests::session ──> requests::executor ──> upstream::client ──HTTP──> upstream
 //!            ^                              │            ^              │ decode, check, call; a dead letter for each
-//!            │                              │            │              v record that can't be read, or has no schema
+//!            │                              │            │              v record that can't be read
 //!            │                              │            └─ RequestAnswer: a reply or a dead letter
-//!            └── one transaction { replies, dead letters, answered offsets, offsets }
+//!            └── one transaction { replies, dead letters, offsets }
 //!                (a reply that can't be published is made a dead letter here)
 //! ```
-//!
-//! What waits for room, or for a schema, is read again later (`requests::session`). Which requests are answered stands in the
-//! state topic, too ([`model::request::answered_offsets`]).
 //!
 //! # The modules, in the order in which data passes them
 //!
@@ -69,7 +60,7 @@
 //! | [`model`] | the rules: plain data and plain functions, without I/O, clock or async |
 //! | [`registry`] | the promoters, as configuration, registry topic and discovery together say; rules like those of the model |
 //! | [`requests`] | requests for material: each answered exactly once |
-//! | [`commit`] | queue, committer, and the log as a trait; for tests one in memory |
+//! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
 //! | `oauth` | the tokens of brokers that want some; uses reqwest too |
 //! | `clock` | the wall clock of this host, read in one place |
@@ -88,7 +79,7 @@
 //! 3. A pull's pages reach the committer in order, within one session, or not at all ([`session`]).
 //! 4. Only the current owner of a partition can write to it: older producers are fenced, older generations are refused
 //!    ([`kafka::group::member`], [`kafka::transaction`]).
-//! 5. A feed is polled only when the state is whole, is this connector's, and holds the feed's first cursor
+//! 5. Polling begins only when the state is whole, is this connector's, and holds the first cursors
 //!    ([`kafka::facts_log`], [`session`]).
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
 //!    the table).

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::committer::{BatchBounds, Committer};
-use crate::commit::log::{Ended, Lease, Opened, StateLog};
+use crate::commit::log::{Ended, Opened, ShardOwnership, StateLog};
 use crate::commit::queue::write_queue;
 use crate::commit::totals::CommitTotals;
 use crate::model::age::{AgeLimit, AgeLimits};
@@ -35,7 +35,8 @@ use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::roster::Roster;
-use crate::model::state::{Cursors, State};
+use crate::model::shards::Shards;
+use crate::model::state::Cursors;
 use crate::model::time::UnixTime;
 use crate::poll::reports::Reports;
 use crate::supervisor::Pipeline;
@@ -45,10 +46,12 @@ use crate::upstream::transport::Transport;
 mod beginning;
 mod clocks;
 mod polls;
+mod shard_coordinator;
 mod summary;
 
 use beginning::Beginning;
-use polls::{PollContext, PromotersChange};
+use polls::PollContext;
+use shard_coordinator::ShardCoordinator;
 
 /// An app as it is configured.
 #[derive(Clone, Debug)]
@@ -101,25 +104,26 @@ pub struct Session<T> {
 impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
     const PIPELINE: &'static str = "polls";
 
-    fn begins(&self, opened: &Opened, milliseconds: u64) {
-        let (pipeline, remembered) = (<Self as Pipeline<L>>::PIPELINE, opened.state.remembered());
-        tracing::info!(pipeline, milliseconds, remembered, "log is open, polling begins");
+    /// Polling begins shard by shard, and is told so.
+    fn begins(&self, _: &Opened, milliseconds: u64) {
+        tracing::debug!(pipeline = "polls", milliseconds, "earlier writers of this name are shut out");
     }
 
     async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
-        let Opened { state, lease, age_limits } = opened;
-        // Before anything is written: a first cursor stays, whatever start_from says later.
-        if let Some(reason) = self.too_early(&state, &lease, &age_limits) {
-            return (Some(log), Ended::Stop(reason.into()));
-        }
+        let Opened { partitions, age_limits, mut ownership } = opened;
         let (queue, writes) = write_queue(self.queue_bytes);
         // Ends the polls, and only them: the committer drains what they brought.
         let end = stop.child_token();
-        let context = PollContext { queue, age_limits: Arc::new(age_limits), totals: self.totals.clone(), end };
-        let committer = Committer::new(log, state, self.bounds, self.totals.clone());
-        let committing = committer.run(writes, lease.revoked.clone());
-        let polling = self.poll(&lease, context);
-        run_beside(committing, polling).await
+        let (age_limits, totals) = (Arc::new(age_limits), self.totals.clone());
+        let context = PollContext { queue, partitions, age_limits, totals, end };
+        let committer = Committer::new(log, Shards::new(partitions), self.bounds, self.totals.clone());
+        let mut failed = None;
+        let polling = async { failed = self.poll(&mut *ownership, context).await };
+        let (log, ended) = run_beside(committer.run(writes), polling).await;
+        match (failed, ended) {
+            (Some(failed), Ended::Drained) => (log, failed),
+            (_, ended) => (log, ended),
+        }
     }
 
     fn summarise(&self) {
@@ -152,29 +156,23 @@ impl<T: Transport> Session<T> {
         })
     }
 
-    /// Polls until cancelled. Dropping the future ends the polls at once.
-    async fn poll(&self, lease: &Lease, context: PollContext) {
-        let mut polling = JoinSet::new();
-        for (index, app) in self.apps.iter().enumerate() {
+    /// Polls the shards that are this instance's until cancelled, or until something ends the session: then it tells what.
+    /// Dropping the future ends the polls at once.
+    async fn poll(&self, ownership: &mut dyn ShardOwnership, context: PollContext) -> Option<Ended> {
+        let (mut polling, mut followers) = (JoinSet::new(), Vec::new());
+        for index in 0..self.apps.len() {
             let (tell, changes) = mpsc::channel(1);
-            let polled = app.promoters.iter().filter(|promoter| lease.owns(&promoter.promoter)).cloned().collect();
-            let first = PromotersChange { polled, gone: vec![] };
-            tell.try_send(first).expect("a channel with room for one that holds none");
             let (apps, context) = (self.apps.clone(), context.clone());
             polling.spawn(async move { apps[index].poll(changes, context).await });
+            followers.push(tell);
         }
-        // The committer drains once every sender is gone.
-        drop(context);
+        let end = context.end.clone();
+        // With the coordinator goes the last sender but those of the polls: the committer drains once every one is gone.
+        let coordinator = ShardCoordinator::new(self, ownership, followers, context);
+        let failed = end.run_until_cancelled(coordinator.run()).await;
+        end.cancel();
         while polling.join_next().await.is_some() {}
-    }
-
-    /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
-    /// at before its first cursor is written, after which there is no way back.
-    fn too_early(&self, state: &State, lease: &Lease, limits: &AgeLimits) -> Option<String> {
-        self.apps.iter().find_map(|app| {
-            let mut owned = app.promoters.iter().filter(|promoter| lease.owns(&promoter.promoter));
-            owned.find_map(|promoter| app.too_early(promoter, state.cursors(&promoter.promoter), limits))
-        })
+        failed
     }
 }
 

@@ -15,7 +15,7 @@ use promoter_connector::model::page_facts::{Advance, PageFacts};
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::row::{Payment, ReadRow, Row, RowFault, Touch};
 use promoter_connector::model::scope::Scope;
-use promoter_connector::model::state::{QueuedWrite, State};
+use promoter_connector::model::state::State;
 use promoter_connector::model::state_record::{StateKey, StateValue};
 use promoter_connector::model::time::{Day, UnixMillis, UnixTime};
 
@@ -30,7 +30,7 @@ fn promoter() -> Promoter {
 fn begun(start: UnixTime) -> State {
     let mut state = State::default();
     let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
-    state.take(QueuedWrite::FirstCursors(cursors), &mut Batch::default());
+    state.begin(cursors, &mut Batch::default());
     state
 }
 
@@ -70,7 +70,7 @@ fn take(
     let from = state.cursors(&promoter())[scope.feed()].unwrap().complete_before;
     page_facts.advance = to.map(|to| Advance { from, to, refunds: None });
     let mut batch = Batch::default();
-    let counts = state.take(QueuedWrite::PageFacts(page_facts), &mut batch);
+    let counts = state.take(page_facts, &mut batch);
     (counts, batch)
 }
 
@@ -189,7 +189,7 @@ fn an_advance_that_was_built_on_another_cursor_moves_nothing() {
     let mut state = begun(NOON);
     let mut page_facts = PageFacts::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![]);
     page_facts.advance = Some(Advance { from: NOON.minus(1), to: NOON.plus(DAY), refunds: None });
-    state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default());
+    state.take(page_facts, &mut Batch::default());
     assert_eq!(state.cursors(&promoter())[Feed::Touches].unwrap().complete_before, NOON);
 }
 
@@ -225,7 +225,7 @@ fn refunds_that_are_polled_later_have_their_own_start_and_come_once_where_orders
         (promoter(), Feed::Orders, Cursor::begin(Feed::Orders, NOON.minus(30 * DAY))),
         (promoter(), Feed::Refunds, Cursor::memory(NOON.minus(30 * DAY))),
     ];
-    state.take(QueuedWrite::FirstCursors(first), &mut Batch::default());
+    state.begin(first, &mut Batch::default());
     let met = || order_row(NOON.minus(60), Some(NOON));
     assert_eq!(take(&mut state, Scope::day(Day::in_beijing(NOON)), NOON, vec![met()], None).0.published, 2);
 
@@ -233,7 +233,7 @@ fn refunds_that_are_polled_later_have_their_own_start_and_come_once_where_orders
     let start = NOON.minus(40 * DAY);
     let memory = state.cursors(&promoter())[Feed::Refunds].unwrap();
     let polled = Cursor::begin_with(memory, Feed::Refunds, start);
-    state.take(QueuedWrite::FirstCursors(vec![(promoter(), Feed::Refunds, polled)]), &mut batch);
+    state.begin(vec![(promoter(), Feed::Refunds, polled)], &mut batch);
     assert_eq!(batch.state.len(), 1, "the first cursor is written");
     let refund = |days: i64| order_row(NOON.minus(60 * DAY), Some(NOON.minus(days * DAY)));
     let rows = vec![refund(41), refund(39), refund(20), met()];
@@ -246,7 +246,7 @@ fn a_first_cursor_that_exists_already_stays() {
     let mut state = begun(NOON);
     let mut batch = Batch::default();
     let later = Cursor::begin(Feed::Touches, NOON.plus(DAY));
-    state.take(QueuedWrite::FirstCursors(vec![(promoter(), Feed::Touches, later)]), &mut batch);
+    state.begin(vec![(promoter(), Feed::Touches, later)], &mut batch);
     assert!(batch.is_empty());
     assert_eq!(state.cursors(&promoter())[Feed::Touches].unwrap().start, NOON);
 }

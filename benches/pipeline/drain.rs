@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::committer::BatchBounds;
-use promoter_connector::commit::log::{CommitError, CommitLog, Lease, OpenError, Opened};
+use promoter_connector::commit::log::{CommitError, CommitLog, OpenError, Opened};
+use promoter_connector::commit::testing::memory_group::MemoryGroup;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::client::topic_settings::RECORD_BYTES_DEFAULT;
@@ -23,7 +24,6 @@ use promoter_connector::model::batch::Batch;
 use promoter_connector::model::feed::{Feed, PerEventTopic, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
-use promoter_connector::model::state::State;
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::retry::{JITTER, RetrySettings};
 use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
@@ -140,6 +140,9 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
     }
 }
 
+/// Of the registry and the state that would be there.
+const PARTITIONS: i32 = 12;
+
 /// Makes every record that Kafka would get, and drops it.
 struct EncodingLog {
     writer: Arc<FactWriter>,
@@ -157,7 +160,7 @@ impl EncodingLog {
             id_kinds: HashMap::new(),
             limits,
             oldest: PerEventTopic::default(),
-            state_partitions: 12,
+            state_partitions: PARTITIONS,
         };
         EncodingLog { writer: Arc::new(writer) }
     }
@@ -168,8 +171,8 @@ impl CommitLog for EncodingLog {
     type Batch = Batch;
 
     async fn open(&mut self) -> Result<Opened, OpenError> {
-        let lease = Lease::new(|_| true, CancellationToken::new());
-        Ok(Opened { state: State::default(), lease, age_limits: AgeLimits::default() })
+        let ownership = MemoryGroup::of_one("bench", PARTITIONS).join("bench", Arc::default());
+        Ok(Opened { partitions: PARTITIONS, age_limits: AgeLimits::default(), ownership })
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {

@@ -14,7 +14,7 @@ use promoter_connector::model::feed::{Feed, Interface};
 use promoter_connector::model::page_facts::PageFacts;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::scope::Scope;
-use promoter_connector::model::state::{QueuedWrite, State};
+use promoter_connector::model::state::State;
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{SimRequest, World, WorldOptions};
 use promoter_connector::upstream::transport::Method;
@@ -130,7 +130,7 @@ fn round(page: &Page) -> ([Duration; STEPS.len()], usize) {
 
 fn take(states: &mut [State], pages: Vec<PageFacts>, batches: &mut [Batch]) {
     for ((state, page_facts), batch) in states.iter_mut().zip(pages).zip(batches) {
-        black_box(state.take(QueuedWrite::PageFacts(page_facts), batch));
+        black_box(state.take(page_facts, batch));
     }
 }
 
@@ -138,7 +138,7 @@ fn take(states: &mut [State], pages: Vec<PageFacts>, batches: &mut [Batch]) {
 fn begun(promoter: &Promoter) -> State {
     let mut state = State::default();
     let first = Feed::ALL.map(|feed| (promoter.clone(), feed, Cursor::begin(feed, UnixTime::EARLIEST)));
-    state.take(QueuedWrite::FirstCursors(first.into()), &mut Batch::default());
+    state.begin(first.into(), &mut Batch::default());
     state
 }
 

@@ -8,20 +8,21 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::attempts::attempts;
 use super::failpoint::{Failpoint, reach};
 use super::log::{CommitError, Ended, StateLog};
-use super::log_state::{LogState, REVOCATION_GRACE, until};
+use super::log_state::{LogState, until};
 use super::pace::BatchPace;
 use super::planned::PlannedBatch;
 use super::queue::{Received, ReceivedWrite, WriteReceiver};
 use super::totals::CommitTotals;
+use super::under_way::UnderWay;
 use crate::model::batch::Batch;
 use crate::model::disposition::RowCounts;
-use crate::model::state::State;
+use crate::model::shard::AssignedShard;
+use crate::model::shards::Shards;
 
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
@@ -37,11 +38,11 @@ pub struct BatchBounds {
     pub bytes_max: usize,
 }
 
-/// The one writer of a session: owns the log and the [`State`], and nobody else changes either. It ends with the session;
-/// the next one has a committer and a state of its own, read from the topic.
+/// The one writer of a session: owns the log and the states of all [`Shards`], and nobody else changes either. It ends with the
+/// session; the next one has a committer and states of its own, read from the topic.
 pub struct Committer<L> {
     log: L,
-    state: State,
+    shards: Shards,
     bounds: BatchBounds,
     totals: Arc<CommitTotals>,
 }
@@ -53,6 +54,8 @@ struct Growing {
     deadline: Option<Instant>,
     /// Who wants to know when it is durable.
     waiting: Vec<oneshot::Sender<()>>,
+    /// Of shards that are given back when it is durable.
+    closing: Vec<UnderWay>,
 }
 
 /// How the commit of a planned batch went.
@@ -66,14 +69,14 @@ struct CommitOutcome {
 }
 
 impl<L: StateLog> Committer<L> {
-    pub fn new(log: L, state: State, bounds: BatchBounds, totals: Arc<CommitTotals>) -> Committer<L> {
-        Committer { log, state, bounds, totals }
+    /// Shards come through the queue; `shards` has those that are there from the beginning.
+    pub fn new(log: L, shards: Shards, bounds: BatchBounds, totals: Arc<CommitTotals>) -> Committer<L> {
+        Committer { log, shards, bounds, totals }
     }
 
-    /// Writes until the queue is closed and drained, the lease is revoked, or the log fails. Gives the log back,
-    /// unless it is lost in a transaction that did not end in time.
-    pub async fn run(self, mut writes: WriteReceiver, revoked: CancellationToken) -> (Option<L>, Ended) {
-        let Committer { log, mut state, bounds, totals } = self;
+    /// Writes until the queue is closed and drained, or the log fails. Gives the log back.
+    pub async fn run(self, mut writes: WriteReceiver) -> (Option<L>, Ended) {
+        let Committer { log, mut shards, bounds, totals } = self;
         let mut log = LogState::Idle(log);
         let mut growing = Growing::new();
         let mut pace = BatchPace::new(bounds);
@@ -87,15 +90,15 @@ impl<L: StateLog> Committer<L> {
                 }
                 // What they wait for needed no record, or stands in a batch before.
                 tell(&mut growing.waiting);
+                growing.closing.clear();
             }
             // Once the queue is closed there is nothing more to wait for.
             if !open || growing.is_full(bounds) || growing.is_due() {
                 log = log.begin(&mut growing);
             }
             tokio::select! {
-                // A revocation first, for its grace is short; then the end of a transaction, which lets the next one begin.
+                // The end of a transaction first, which lets the next one begin.
                 biased;
-                () = revoked.cancelled() => return log.revoked(&totals).await,
                 (idle, outcome) = log.committed() => {
                     log = LogState::Idle(idle);
                     pace.learn(&outcome);
@@ -105,9 +108,13 @@ impl<L: StateLog> Committer<L> {
                 }
                 // A full batch takes no more while the log is busy: then the queue fills, and its senders wait.
                 queued = writes.receive(), if open && !growing.is_full(bounds) => match queued {
-                    Some(Received::Write(write)) => growing.take(write, &mut state, bounds),
+                    Some(Received::Write(write)) => growing.take(write, &mut shards, bounds),
                     // Whoever asked may be gone meanwhile.
-                    Some(Received::CursorsRequest(request)) => drop(request.reply.send(state.cursors_of(&request.promoters))),
+                    Some(Received::CursorsRequest(request)) => drop(request.reply.send(shards.cursors_of(&request.promoters))),
+                    Some(Received::ShardsOpened(opened)) => {
+                        opened.into_iter().for_each(|(assigned, state)| shards.open(assigned, state));
+                    }
+                    Some(Received::ShardsClosed(closed, under_way)) => growing.close(&closed, under_way, &mut shards),
                     None => open = false,
                 },
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.
@@ -128,17 +135,17 @@ impl BatchPace {
 
 impl Growing {
     fn new() -> Growing {
-        Growing { planned: PlannedBatch::default(), deadline: None, waiting: Vec::new() }
+        Growing { planned: PlannedBatch::default(), deadline: None, waiting: Vec::new(), closing: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
         self.planned.batch.is_empty()
     }
 
-    fn take(&mut self, queued: ReceivedWrite, state: &mut State, bounds: BatchBounds) {
+    fn take(&mut self, queued: ReceivedWrite, shards: &mut Shards, bounds: BatchBounds) {
         let ReceivedWrite { write, durable, .. } = queued;
         let of = write.feed();
-        let counts = self.planned.take(write, state);
+        let counts = self.planned.take(write, shards);
         if let Some((promoter, feed)) = of {
             let RowCounts { published, dead_lettered, duplicates, behind_cursor, before_start } = counts;
             tracing::debug!(%promoter, %feed, published, dead_lettered, duplicates, behind_cursor, before_start, "page taken");
@@ -147,6 +154,16 @@ impl Growing {
         // A write that led to nothing new has nothing to wait for.
         if !self.is_empty() {
             self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
+        }
+    }
+
+    /// Plans no more of these shards. What is planned of them is committed without waiting for more: whoever gets them next
+    /// waits for that.
+    fn close(&mut self, closed: &[AssignedShard], under_way: UnderWay, shards: &mut Shards) {
+        closed.iter().for_each(|assigned| shards.close(*assigned));
+        self.closing.push(under_way);
+        if !self.is_empty() {
+            self.deadline = Some(Instant::now());
         }
     }
 
@@ -177,19 +194,6 @@ impl<L: StateLog> LogState<L, CommitOutcome> {
             state => state,
         }
     }
-
-    /// Ends because the partitions are to be given back: a transaction under way may still end, for a while. What has
-    /// grown beside it is dropped, and asked for again by the next owner.
-    async fn revoked(self, totals: &CommitTotals) -> (Option<L>, Ended) {
-        match tokio::time::timeout(REVOCATION_GRACE, self.settled()).await {
-            Ok((log, Some(outcome))) => {
-                (Some(log), outcome.conclude(totals).map_or_else(Ended::from, |()| Ended::Revoked))
-            }
-            Ok((log, None)) => (Some(log), Ended::Revoked),
-            // Nobody knows what becomes of it: this is no end in order.
-            Err(_) => (None, Ended::Reopen("a transaction did not end before its partitions were given back".into())),
-        }
-    }
 }
 
 impl CommitOutcome {
@@ -210,7 +214,8 @@ fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
 /// Commits a batch: as a whole, or in parts where the log is too slow for that. Whoever waits for it is told once all of it is
 /// durable; after an error the rest of the parts is dropped.
 async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome) {
-    let Growing { planned, mut waiting, .. } = growing;
+    // Shards that are closing wait for all of it: dropped at the end.
+    let Growing { planned, mut waiting, closing: _closing, .. } = growing;
     let mut outcome = CommitOutcome { committed: Vec::new(), too_slow: None, took: Duration::ZERO, result: Ok(()) };
     // The last of them is the next.
     let mut parts = vec![planned];
@@ -234,6 +239,17 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
                 outcome.too_slow = Some((records, bytes));
                 let [first, second] = part.halved();
                 parts.extend([second, first]);
+            }
+            Err(CommitError::ShardsLost(lost)) => {
+                tracing::info!(
+                    records,
+                    shards = lost.len(),
+                    "shards are not owned any more: what was not written of them is left to their owners"
+                );
+                let left = part.without(&lost);
+                if !left.batch.is_empty() {
+                    parts.push(left);
+                }
             }
             Err(error) => {
                 // The parts behind it are not tried: what they hold was planned on top of this one.

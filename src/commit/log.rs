@@ -5,11 +5,14 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use super::queue::FenceSender;
+use super::under_way::UnderWay;
 use crate::model::age::AgeLimits;
 use crate::model::batch::Batch;
-use crate::model::promoter::Promoter;
+use crate::model::shard::AssignedShard;
 use crate::model::state::State;
 use crate::text;
 
@@ -46,29 +49,37 @@ impl<L: CommitLog<Opened = Opened, Batch = Batch>> StateLog for L {}
 
 /// What an open log of the polls hands over.
 pub struct Opened {
-    pub state: State,
-    pub lease: Lease,
+    /// Of the registry, and of the state.
+    pub partitions: i32,
     /// How old facts may be that the log takes and keeps.
     pub age_limits: AgeLimits,
+    /// Which shards are this instance's, from now on.
+    pub ownership: Box<dyn ShardOwnership>,
 }
 
-/// The right to poll some promoters and to write for them.
-#[derive(Clone)]
-pub struct Lease {
-    owns: Arc<dyn Fn(&Promoter) -> bool + Send + Sync>,
-    /// Cancelled when the right is to be given back. What is under way may still be finished: the log waits for
-    /// [`CommitLog::release`] for a bounded time.
-    pub revoked: CancellationToken,
+/// Which shards are this instance's, from one opening of the log to the next. Dropping it gives all of them up.
+pub trait ShardOwnership: Send + Sync {
+    /// The next change, waiting for one if need be. May be dropped and called again.
+    fn next(&mut self) -> BoxFuture<'_, OwnershipChange>;
+
+    /// Shuts out whoever owned these shards before, and reads what was written of them: everything committed before it returns
+    /// is handed over, and nothing can be committed by an earlier owner any more. It ends early once `given_up` is cancelled.
+    fn restore(
+        &self,
+        shards: Vec<AssignedShard>,
+        fences: FenceSender,
+        given_up: CancellationToken,
+    ) -> BoxFuture<'static, Result<Vec<(AssignedShard, State)>, OpenError>>;
 }
 
-impl Lease {
-    pub fn new(owns: impl Fn(&Promoter) -> bool + Send + Sync + 'static, revoked: CancellationToken) -> Lease {
-        Lease { owns: Arc::new(owns), revoked }
-    }
-
-    pub fn owns(&self, promoter: &Promoter) -> bool {
-        (self.owns)(promoter)
-    }
+/// What has become of the shards of this instance.
+pub enum OwnershipChange {
+    /// They are this instance's.
+    Assigned(Vec<AssignedShard>),
+    /// They are to be given back: nobody else gets them before the [`UnderWay`] is dropped, which is waited for for a while.
+    Revoked(Vec<AssignedShard>, UnderWay),
+    /// There will be no further change.
+    Failed(OpenError),
 }
 
 /// What a log says of a failure, with its causes. It is opaque: whoever uses a log need not know what it is made of, for what
@@ -158,6 +169,10 @@ pub enum CommitError {
     /// It is certain that nothing was written, for it took too long: commit the same again, or less at once.
     #[error(transparent)]
     TooSlow(LogError),
+    /// It is certain that nothing was written, for these shards are not this instance's any more: drop what is theirs, and
+    /// commit the rest.
+    #[error("{} shards are not owned any more", .0.len())]
+    ShardsLost(Vec<AssignedShard>),
     /// The outcome is unknown, or someone else writes now: drop everything and open again.
     #[error(transparent)]
     Reopen(LogError),
@@ -185,6 +200,7 @@ impl From<CommitError> for Ended {
             CommitError::NothingWritten(reason) | CommitError::TooSlow(reason) | CommitError::Reopen(reason) => {
                 Ended::Reopen(reason)
             }
+            CommitError::ShardsLost(_) => Ended::Reopen(error.to_string().into()),
             CommitError::Stop(reason) => Ended::Stop(reason),
         }
     }

@@ -37,17 +37,6 @@ impl<L, R> LogState<L, R> {
             LogState::Idle(_) => std::future::pending().await,
         }
     }
-
-    /// The log, once no transaction is under way, with the outcome of the one that was.
-    pub async fn settled(self) -> (L, Option<R>) {
-        match self {
-            LogState::Idle(log) => (log, None),
-            LogState::Committing(commit) => {
-                let (log, outcome) = commit.await;
-                (log, Some(outcome))
-            }
-        }
-    }
 }
 
 /// Until that time has come; for ever where there is none.

@@ -13,37 +13,50 @@ use std::sync::Arc;
 
 use crate::model::batch::{Batch, BatchSize};
 use crate::model::disposition::RowCounts;
-use crate::model::state::{QueuedWrite, State};
+use crate::model::queued_write::QueuedWrite;
+use crate::model::shard::AssignedShard;
+use crate::model::shards::{Shards, WriteShards};
 
 /// A batch, and where in it each of its writes ends: it may be cut there.
 #[derive(Default)]
 pub(super) struct PlannedBatch {
     pub batch: Arc<Batch>,
-    /// Where each write ends that led to something, with what it was counted as.
-    ends: Vec<(BatchSize, RowCounts)>,
+    ends: Vec<WriteEnd>,
+}
+
+/// Where a write ends that led to something.
+struct WriteEnd {
+    size: BatchSize,
+    /// What it was counted as, and those behind it that led to nothing.
+    counts: RowCounts,
+    shards: WriteShards,
 }
 
 impl PlannedBatch {
     /// Adds what `write` leads to. Gives what it was counted as.
-    pub fn take(&mut self, write: QueuedWrite, state: &mut State) -> RowCounts {
+    pub fn take(&mut self, write: QueuedWrite, state: &mut Shards) -> RowCounts {
         // Nobody shares a batch that still grows.
         let batch = Arc::make_mut(&mut self.batch);
-        let counts = state.take(write, batch);
+        let (counts, shards) = state.take(write, batch);
+        for shard in &shards {
+            if !batch.shards.contains(shard) {
+                batch.shards.push(*shard);
+            }
+        }
         let size = batch.size();
         match self.ends.last_mut() {
-            Some((end, sum)) if *end == size || *end == BatchSize::default() => {
-                *end = size;
-                *sum += counts;
+            Some(end) if end.size == size => end.counts += counts,
+            // So far there was nothing to write.
+            Some(end) if end.size == BatchSize::default() => {
+                *end = WriteEnd { size, counts: sum([end.counts, counts]), shards };
             }
-            _ => self.ends.push((size, counts)),
+            _ => self.ends.push(WriteEnd { size, counts, shards }),
         }
         counts
     }
 
     pub fn counts(&self) -> RowCounts {
-        let mut sum = RowCounts::default();
-        self.ends.iter().for_each(|(_, counts)| sum += *counts);
-        sum
+        sum(self.ends.iter().map(|end| end.counts))
     }
 
     /// Whether it is more than one write's.
@@ -55,11 +68,62 @@ impl PlannedBatch {
     pub fn halved(mut self) -> [PlannedBatch; 2] {
         let half = self.batch.weight / 2;
         let last = self.ends.len().saturating_sub(2);
-        let middle = self.ends.iter().position(|(end, _)| end.weight >= half).unwrap_or(last).min(last);
-        let cut = self.ends[middle].0;
-        let mut ends = self.ends.split_off(middle + 1);
-        ends.iter_mut().for_each(|(end, _)| *end = end.behind(cut));
-        let second = Arc::make_mut(&mut self.batch).split_off(cut);
-        [self, PlannedBatch { batch: Arc::new(second), ends }]
+        let middle = self.ends.iter().position(|end| end.size.weight >= half).unwrap_or(last).min(last);
+        let second = self.split_off(middle + 1);
+        [self, second]
     }
+
+    /// What is left without the writes of shards that are not this instance's any more: whoever has them now asks for the same
+    /// again. Writes of other shards know nothing of these.
+    pub fn without(self, lost: &[AssignedShard]) -> PlannedBatch {
+        let Batch { events, dead_letters, state, fences, .. } = Arc::unwrap_or_clone(self.batch);
+        let (mut events, mut dead_letters) = (events.into_iter(), dead_letters.into_iter());
+        let (mut state, mut fences) = (state.into_iter(), fences.into_iter());
+        let (mut left, mut ends, mut cut) = (Batch::default(), Vec::new(), BatchSize::default());
+        for end in self.ends {
+            let size = end.size.behind(cut);
+            cut = end.size;
+            let of_write = Batch {
+                events: events.by_ref().take(size.events).collect(),
+                dead_letters: dead_letters.by_ref().take(size.dead_letters).collect(),
+                state: state.by_ref().take(size.state).collect(),
+                fences: fences.by_ref().take(size.fences).collect(),
+                shards: Vec::new(),
+                weight: size.weight,
+            };
+            if !end.shards.iter().any(|shard| lost.contains(shard)) {
+                left.append(of_write);
+                ends.push(WriteEnd { size: left.size(), ..end });
+            }
+        }
+        let mut left = PlannedBatch { batch: Arc::new(left), ends };
+        left.tell_shards();
+        left
+    }
+
+    /// Keeps the first writes, and gives the others.
+    fn split_off(&mut self, writes: usize) -> PlannedBatch {
+        let cut = self.ends[writes - 1].size;
+        let mut ends = self.ends.split_off(writes);
+        ends.iter_mut().for_each(|end| end.size = end.size.behind(cut));
+        let batch = Arc::make_mut(&mut self.batch).split_off(cut);
+        let mut second = PlannedBatch { batch: Arc::new(batch), ends };
+        self.tell_shards();
+        second.tell_shards();
+        second
+    }
+
+    /// Tells the batch whose it is.
+    fn tell_shards(&mut self) {
+        let mut shards: Vec<AssignedShard> = self.ends.iter().flat_map(|end| end.shards.iter().copied()).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        Arc::make_mut(&mut self.batch).shards = shards;
+    }
+}
+
+fn sum(counts: impl IntoIterator<Item = RowCounts>) -> RowCounts {
+    let mut sum = RowCounts::default();
+    counts.into_iter().for_each(|counts| sum += counts);
+    sum
 }

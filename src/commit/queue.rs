@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::under_way::UnderWay;
+use crate::model::batch::FenceRecord;
 use crate::model::promoter::Promoter;
-use crate::model::state::{Cursors, QueuedWrite};
+use crate::model::queued_write::QueuedWrite;
+use crate::model::shard::AssignedShard;
+use crate::model::state::{Cursors, State};
 
 /// Permits are counted in this many bytes, so that their number stays within what a semaphore can count.
 const PERMIT_BYTES: usize = 1024;
@@ -17,6 +21,20 @@ const PERMIT_BYTES: usize = 1024;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the write queue is closed")]
 pub struct Closed;
+
+/// Puts fences into the queue, and nothing else.
+#[derive(Clone)]
+pub struct FenceSender(WriteSender);
+
+impl FenceSender {
+    /// Returns when the log holds them.
+    ///
+    /// # Errors
+    /// [`Closed`] once the session is over.
+    pub async fn write(&self, fences: Vec<FenceRecord>) -> Result<(), Closed> {
+        self.0.send_durably(QueuedWrite::Fences(fences)).await
+    }
+}
 
 /// Where polls put what they bring. The committer drains once the last of its clones is dropped.
 #[derive(Clone)]
@@ -36,6 +54,10 @@ pub struct WriteReceiver {
 pub enum Received {
     Write(ReceivedWrite),
     CursorsRequest(CursorsRequest),
+    /// Shards whose states were read whole: what is written of them is planned from here on.
+    ShardsOpened(Vec<(AssignedShard, State)>),
+    /// Shards that are given back. The sender is to be dropped once all that was written of them before is durable.
+    ShardsClosed(Vec<AssignedShard>, UnderWay),
 }
 
 /// Asks for the cursors of some promoters, as the writes before it leave them.
@@ -71,6 +93,10 @@ impl WriteSender {
         self.put(write, None).await
     }
 
+    pub fn fences(&self) -> FenceSender {
+        FenceSender(self.clone())
+    }
+
     /// Sends a write and waits until the log holds what came of it, and of all that were sent before.
     ///
     /// # Errors
@@ -91,6 +117,24 @@ impl WriteSender {
         let request = Received::CursorsRequest(CursorsRequest { promoters, reply });
         self.writes.send(request).map_err(|_| Closed)?;
         told.await.map_err(|_| Closed)
+    }
+
+    /// From here on writes of these shards count.
+    ///
+    /// # Errors
+    /// [`Closed`] once the session is over.
+    pub fn open_shards(&self, opened: Vec<(AssignedShard, State)>) -> Result<(), Closed> {
+        // Takes no room: the states are there already.
+        self.writes.send(Received::ShardsOpened(opened)).map_err(|_| Closed)
+    }
+
+    /// From here on writes of these shards come to nothing. `under_way` is dropped once those sent before are durable, or the
+    /// session is over.
+    ///
+    /// # Errors
+    /// [`Closed`] once the session is over.
+    pub fn close_shards(&self, closed: Vec<AssignedShard>, under_way: UnderWay) -> Result<(), Closed> {
+        self.writes.send(Received::ShardsClosed(closed, under_way)).map_err(|_| Closed)
     }
 
     async fn put(&self, write: QueuedWrite, durable: Option<oneshot::Sender<()>>) -> Result<(), Closed> {

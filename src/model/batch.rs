@@ -3,6 +3,7 @@
 use super::dead_letter::DeadLetter;
 use super::fact::Fact;
 use super::promoter::Promoter;
+use super::shard::AssignedShard;
 use super::state_record::StateRecord;
 use super::time::UnixMillis;
 
@@ -15,6 +16,15 @@ pub struct Event {
     pub observed_at: UnixMillis,
 }
 
+/// A record that says whose a shard is, or takes that back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FenceRecord {
+    pub assigned: AssignedShard,
+    pub key: String,
+    /// Nothing for a fence that is taken back.
+    pub value: Option<Vec<u8>>,
+}
+
 /// What one transaction writes. The committer bounds it, by records and by bytes.
 ///
 /// The offsets that a Kafka transaction also carries are not listed here: they say which generation of the group
@@ -24,6 +34,9 @@ pub struct Batch {
     pub events: Vec<Event>,
     pub dead_letters: Vec<DeadLetter>,
     pub state: Vec<StateRecord>,
+    pub fences: Vec<FenceRecord>,
+    /// Whose all of these are, each once: it may be written only as long as they are this instance's.
+    pub shards: Vec<AssignedShard>,
     /// About how many bytes of memory it holds.
     pub weight: usize,
 }
@@ -34,6 +47,7 @@ pub struct BatchSize {
     pub events: usize,
     pub dead_letters: usize,
     pub state: usize,
+    pub fences: usize,
     pub weight: usize,
 }
 
@@ -44,6 +58,7 @@ impl BatchSize {
             events: self.events - cut.events,
             dead_letters: self.dead_letters - cut.dead_letters,
             state: self.state - cut.state,
+            fences: self.fences - cut.fences,
             weight: self.weight - cut.weight,
         }
     }
@@ -52,10 +67,10 @@ impl BatchSize {
 impl Batch {
     pub fn size(&self) -> BatchSize {
         let (events, dead_letters, state) = (self.events.len(), self.dead_letters.len(), self.state.len());
-        BatchSize { events, dead_letters, state, weight: self.weight }
+        BatchSize { events, dead_letters, state, fences: self.fences.len(), weight: self.weight }
     }
 
-    /// Keeps what it held when it was as large as `cut`, and gives the rest.
+    /// Keeps what it held when it was as large as `cut`, and gives the rest. Both have the shards of the whole.
     pub fn split_off(&mut self, cut: BatchSize) -> Batch {
         let weight = self.weight - cut.weight;
         self.weight = cut.weight;
@@ -63,8 +78,19 @@ impl Batch {
             events: self.events.split_off(cut.events),
             dead_letters: self.dead_letters.split_off(cut.dead_letters),
             state: self.state.split_off(cut.state),
+            fences: self.fences.split_off(cut.fences),
+            shards: self.shards.clone(),
             weight,
         }
+    }
+
+    /// Adds what `other` holds.
+    pub fn append(&mut self, mut other: Batch) {
+        self.events.append(&mut other.events);
+        self.dead_letters.append(&mut other.dead_letters);
+        self.state.append(&mut other.state);
+        self.fences.append(&mut other.fences);
+        self.weight += other.weight;
     }
 
     pub fn is_empty(&self) -> bool {
@@ -72,6 +98,6 @@ impl Batch {
     }
 
     pub fn records(&self) -> usize {
-        self.events.len() + self.dead_letters.len() + self.state.len()
+        self.events.len() + self.dead_letters.len() + self.state.len() + self.fences.len()
     }
 }

@@ -49,6 +49,10 @@ mod page_dedup;
 
 pub mod state;
 
+pub mod queued_write;
+
+pub mod shards;
+
 pub mod fence;
 
 pub(crate) mod state_content;

@@ -35,34 +35,7 @@ pub type Cursors = PerFeed<Option<Cursor>>;
 /// Where a feed of a promoter begins.
 pub type FirstCursor = (Promoter, Feed, Cursor);
 
-/// What comes out of the write queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueuedWrite {
-    /// First cursors, for feeds that have none, or only a memory that another feed keeps. Cursors of feeds that are
-    /// polled stay as they are.
-    FirstCursors(Vec<FirstCursor>),
-    PageFacts(PageFacts),
-}
-
-impl QueuedWrite {
-    /// Whose page it is, and of which feed.
-    pub fn feed(&self) -> Option<(Promoter, Feed)> {
-        match self {
-            QueuedWrite::FirstCursors(_) => None,
-            QueuedWrite::PageFacts(page_facts) => Some((page_facts.promoter.clone(), page_facts.feed)),
-        }
-    }
-
-    /// About how many bytes of memory it holds.
-    pub fn weight(&self) -> usize {
-        match self {
-            QueuedWrite::FirstCursors(cursors) => 64 + cursors.len() * 128,
-            QueuedWrite::PageFacts(page_facts) => page_facts.weight(),
-        }
-    }
-}
-
-/// The cursors and memories of all promoters that this instance owns. The committer alone has it, so there is no lock around it:
+/// The cursors and memories of all promoters of a shard. The committer alone has it, so there is no lock around it:
 /// [`take`](State::take) decides of each page what is published, and [`restore`](State::restore) reads it back at a start.
 ///
 /// About 48 bytes for each fact that is remembered. That is bounded by what happens within the latenesses, for a cursor that
@@ -99,20 +72,14 @@ impl State {
         self.refusal = refusal;
     }
 
-    /// Plans a write: adds what has to be written to `batch`, and takes it as known from here on.
-    pub fn take(&mut self, write: QueuedWrite, batch: &mut Batch) -> RowCounts {
-        match write {
-            QueuedWrite::FirstCursors(cursors) => {
-                for (promoter, feed, cursor) in cursors {
-                    self.begin(promoter, feed, cursor, batch);
-                }
-                RowCounts::default()
-            }
-            QueuedWrite::PageFacts(page_facts) => self.take_page_facts(page_facts, batch),
+    /// Plans first cursors: adds what has to be written to `batch`, and takes it as known from here on.
+    pub fn begin(&mut self, first_cursors: Vec<FirstCursor>, batch: &mut Batch) {
+        for (promoter, feed, cursor) in first_cursors {
+            self.begin_feed(promoter, feed, cursor, batch);
         }
     }
 
-    fn begin(&mut self, promoter: Promoter, feed: Feed, cursor: Cursor, batch: &mut Batch) {
+    fn begin_feed(&mut self, promoter: Promoter, feed: Feed, cursor: Cursor, batch: &mut Batch) {
         let slot = &mut self.promoters.entry(promoter.clone()).or_default()[feed];
         match slot {
             None => *slot = Some(FeedState::new(cursor)),
@@ -123,7 +90,8 @@ impl State {
         push_state(batch, StateKey::Cursor(promoter, feed), Some(StateValue::Cursor(cursor)));
     }
 
-    fn take_page_facts(&mut self, page_facts: PageFacts, batch: &mut Batch) -> RowCounts {
+    /// Plans a page: adds what has to be written to `batch`, and takes it as known from here on.
+    pub fn take(&mut self, page_facts: PageFacts, batch: &mut Batch) -> RowCounts {
         match self.promoters.get_mut(&page_facts.promoter) {
             Some(feeds) => take_page(page_facts, feeds, &self.refusal, batch),
             None => RowCounts::default(),

@@ -15,6 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::fence::{Conflict, Fence, FoundFence};
 use super::promoter::Promoter;
+use super::shard::Shard;
 use super::state::State;
 use super::state_record::{StateKey, StateValue, UnreadableState};
 
@@ -70,7 +71,7 @@ pub enum Unusable {
 /// What was read of the state topic so far: the state of partitions, whose they are, and what does not belong there. Of the
 /// latter no more is held than [`STRAYS_MAX`] records of each partition, and hashes of the keys of others.
 pub struct StateContent {
-    state: State,
+    states: HashMap<Shard, State>,
     /// By partition and connector, with the place of each.
     fences: BTreeMap<(i32, String), (StatePlace, FoundFence)>,
     /// By partition and connector: those whose last record is a tombstone.
@@ -80,16 +81,16 @@ pub struct StateContent {
     /// Hashes of the keys that are not kept, up to as many as are noted; behind that nothing heals.
     more_strays: HashSet<u64>,
     /// The partition that a promoter belongs to.
-    home: Box<dyn Fn(&Promoter) -> i32 + Send>,
+    home: Box<dyn Fn(&Promoter) -> Shard + Send>,
     /// Whether only the fences are wanted.
     fences_only: bool,
 }
 
 impl StateContent {
     /// Of partitions whose state is wanted; `home` tells the one that a promoter belongs to.
-    pub fn new(home: impl Fn(&Promoter) -> i32 + Send + 'static) -> StateContent {
+    pub fn new(home: impl Fn(&Promoter) -> Shard + Send + 'static) -> StateContent {
         StateContent {
-            state: State::default(),
+            states: HashMap::new(),
             fences: BTreeMap::new(),
             fences_taken_away: BTreeSet::new(),
             strays: BTreeMap::new(),
@@ -101,7 +102,7 @@ impl StateContent {
 
     /// Of partitions that somebody else owns.
     pub fn fences_only() -> StateContent {
-        StateContent { fences_only: true, ..StateContent::new(|_| 0) }
+        StateContent { fences_only: true, ..StateContent::new(|_| Shard(0)) }
     }
 
     /// Takes a record; those of one partition come in their order.
@@ -135,14 +136,14 @@ impl StateContent {
             Err(_) => return self.stray(place, key, StrayFault::Key),
         };
         let home = (self.home)(decoded.promoter());
-        if home != place.partition {
+        if home.0 != place.partition {
             if value.is_some() {
-                self.stray(place, key, StrayFault::Partition(home));
+                self.stray(place, key, StrayFault::Partition(home.0));
             }
             return;
         }
         match value.map(|value| StateValue::decode(&decoded, value)).transpose() {
-            Ok(value) => self.state.restore(decoded, value),
+            Ok(value) => self.states.entry(home).or_default().restore(decoded, value),
             Err(fault) => self.stray(place, key, StrayFault::Value(fault)),
         }
     }
@@ -195,13 +196,14 @@ impl StateContent {
         if self.more_strays.is_empty() { Ok(()) } else { Err(Unusable::NotTheState) }
     }
 
-    /// The state, when all of it was read, and the records that were skipped, in their order.
-    pub fn finish(self) -> (State, Vec<Stray>) {
-        let StateContent { mut state, strays, .. } = self;
-        state.restored();
+    /// The state of each shard of which something is known, when all of it was read, and the records that were skipped, in
+    /// their order.
+    pub fn finish(self) -> (HashMap<Shard, State>, Vec<Stray>) {
+        let StateContent { mut states, strays, .. } = self;
+        states.values_mut().for_each(State::restored);
         let mut strays: Vec<Stray> = strays.into_values().flat_map(HashMap::into_values).collect();
         strays.sort_by_key(|stray| stray.place);
-        (state, strays)
+        (states, strays)
     }
 }
 

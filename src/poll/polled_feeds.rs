@@ -1,10 +1,10 @@
 //! What is polled, and the hold on a running scheduler: who is polled from now on, and who no longer.
 
-use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tokio::sync::mpsc;
 
+use crate::commit::under_way::{UnderWay, under_way};
 use crate::model::feed::Feed;
 use crate::model::pacing::{Pacing, PollSettings};
 use crate::model::promoter::Promoter;
@@ -64,9 +64,6 @@ pub(super) enum FeedsChange {
     Remove(Vec<Promoter>, UnderWay),
 }
 
-/// Held by whatever is still under way of something that is to end.
-pub(super) type UnderWay = mpsc::Sender<Infallible>;
-
 /// Adds feeds to a scheduler and takes them away. Whoever holds it has to see that no feed is there twice.
 #[derive(Clone, Debug)]
 pub struct PolledFeeds {
@@ -104,10 +101,9 @@ impl PolledFeeds {
     /// # Errors
     /// [`SchedulerGone`] once the session is over.
     pub async fn remove(&self, promoters: Vec<Promoter>) -> Result<(), SchedulerGone> {
-        let (under_way, mut ended) = mpsc::channel(1);
+        let (under_way, mut ended) = under_way();
         self.changes.send(FeedsChange::Remove(promoters, under_way)).await.map_err(|_| SchedulerGone)?;
-        // Nothing ever comes: it ends when the last of its senders is dropped.
-        ended.recv().await;
+        ended.wait().await;
         Ok(())
     }
 }

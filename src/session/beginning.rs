@@ -16,7 +16,9 @@ use crate::model::cursor::Cursor;
 use crate::model::feed::{Feed, StartFrom};
 use crate::model::pacing::Pacing;
 use crate::model::promoter::Promoter;
-use crate::model::state::{Cursors, FirstCursor, QueuedWrite};
+use crate::model::queued_write::QueuedWrite;
+use crate::model::shard::Shard;
+use crate::model::state::{Cursors, FirstCursor};
 use crate::model::time::UnixTime;
 use crate::poll::polled_feeds::PolledFeed;
 
@@ -65,16 +67,20 @@ impl Beginning {
     ///
     /// # Errors
     /// [`Closed`] once the session is over.
-    pub async fn made_durable(self, queue: &WriteSender) -> Result<Vec<PolledFeed>, Closed> {
-        let mut chunks = self.first_cursors.chunks(CURSORS_MAX).peekable();
-        while let Some(chunk) = chunks.next() {
-            let write = QueuedWrite::FirstCursors(chunk.to_vec());
-            // Batches become durable one after the other, so the last write speaks for all.
-            if chunks.peek().is_some() {
-                queue.send(write).await?;
-            } else {
-                queue.send_durably(write).await?;
-            }
+    pub async fn made_durable(mut self, queue: &WriteSender, partitions: i32) -> Result<Vec<PolledFeed>, Closed> {
+        // Each write is of one shard: should that be lost meanwhile, the others' are written all the same.
+        let shard = |(promoter, ..): &FirstCursor| Shard::of(promoter, partitions);
+        self.first_cursors.sort_by_key(shard);
+        let of_shards = self.first_cursors.chunk_by(|one, other| shard(one) == shard(other));
+        let writes = of_shards.flat_map(|first_cursors| first_cursors.chunks(CURSORS_MAX));
+        let mut writes: Vec<_> = writes.map(|chunk| QueuedWrite::FirstCursors(chunk.to_vec())).collect();
+        // Batches become durable one after the other, so the last write speaks for all.
+        let last = writes.pop();
+        for write in writes {
+            queue.send(write).await?;
+        }
+        if let Some(last) = last {
+            queue.send_durably(last).await?;
         }
         Ok(self.feeds)
     }

@@ -12,6 +12,7 @@ use super::beginning::{Beginning, WaitingPromoter};
 use super::{PolledApp, PolledPromoter};
 use crate::commit::queue::{Closed, WriteSender};
 use crate::commit::totals::CommitTotals;
+use crate::commit::under_way::UnderWay;
 use crate::model::age::AgeLimits;
 use crate::model::promoter::Promoter;
 use crate::poll::polled_feeds::{PolledFeeds, SchedulerGone, polled_feeds};
@@ -28,12 +29,16 @@ pub(super) struct PromotersChange {
     pub polled: Vec<PolledPromoter>,
     /// Who is polled no longer.
     pub gone: Vec<Promoter>,
+    /// Dropped when that is so.
+    pub under_way: Option<UnderWay>,
 }
 
 /// What the polls of a session share.
 #[derive(Clone)]
 pub(super) struct PollContext {
     pub queue: WriteSender,
+    /// Of the registry, and of the state.
+    pub partitions: i32,
     pub age_limits: Arc<AgeLimits>,
     pub totals: Arc<CommitTotals>,
     /// Ends the polls.
@@ -101,7 +106,7 @@ impl<T: Transport> Follower<'_, T> {
 
     /// Whoever was polled before stops first: a promoter's feed is never polled twice at once, and the cursors that are asked
     /// for then are the last that its polls have moved.
-    async fn change(&mut self, PromotersChange { polled, gone }: PromotersChange) -> Result<(), Over> {
+    async fn change(&mut self, PromotersChange { polled, gone, under_way }: PromotersChange) -> Result<(), Over> {
         let promoters: Vec<Promoter> = polled.iter().map(|polled| polled.promoter.clone()).collect();
         let mut changed = gone;
         changed.extend(promoters.iter().cloned());
@@ -109,6 +114,7 @@ impl<T: Transport> Follower<'_, T> {
             self.waiting.remove(promoter);
         }
         self.feeds.remove(changed).await?;
+        drop(under_way);
         let cursors = self.context.queue.cursors(promoters).await?;
         let polled: Vec<_> = polled.into_iter().zip(cursors).collect();
         let idle_starts = polled.iter().flat_map(|(promoter, cursors)| promoter.idle_starts(cursors));
@@ -142,7 +148,7 @@ impl<T: Transport> Follower<'_, T> {
     }
 
     async fn begin(&self, beginning: Beginning) -> Result<(), Over> {
-        let feeds = beginning.made_durable(&self.context.queue).await?;
+        let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
         Ok(self.feeds.add(feeds).await?)
     }
 }

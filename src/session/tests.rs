@@ -13,7 +13,7 @@ use crate::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use crate::model::batch::Batch;
 use crate::model::cursor::Cursor;
 use crate::model::feed::PerEventTopic;
-use crate::model::state::QueuedWrite;
+use crate::model::state::State;
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::supervisor;
@@ -151,7 +151,7 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     assert_eq!(kinds(&first), [(Feed::Refunds, false), (Feed::Orders, true)]);
     assert!(first.feeds()[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
 
-    state.take(QueuedWrite::FirstCursors(first.first_cursors), &mut Batch::default());
+    state.begin(first.first_cursors, &mut Batch::default());
     let refunds = Some(plan(StartFrom::Earliest));
     let later = begun(&promoter(PerFeed { orders, refunds, ..PerFeed::default() }), &state);
     assert_eq!(kinds(&later), [(Feed::Refunds, true)]);
@@ -192,7 +192,7 @@ async fn durable_cursor(promoter: &Promoter) -> Arc<Mutex<DurableTopics>> {
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let first = (promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, NOW));
     let mut batch = Batch::default();
-    State::default().take(QueuedWrite::FirstCursors(vec![first]), &mut batch);
+    State::default().begin(vec![first], &mut batch);
     let mut log = MemoryLog::new(durable.clone(), FaultScript::uneventful());
     log.open().await.unwrap();
     log.commit(Arc::new(batch)).await.unwrap();
@@ -255,8 +255,7 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
     let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
     let limits = AgeLimits(PerEventTopic::new(|_| limits.clone()));
     let told_of = |promoter: PolledPromoter| {
-        let lease = Lease::new(|_| true, CancellationToken::new());
-        session(&upstream, promoter).too_early(&State::default(), &lease, &limits)
+        session(&upstream, promoter.clone()).apps[0].too_early(&promoter, Cursors::default(), &limits)
     };
     let told = |start_from| told_of(promoter(touches_only(plan(start_from))));
     let reason = told(StartFrom::At(day_before(60))).unwrap();

@@ -1,9 +1,9 @@
 //! Every record stands in the partition of its promoter.
 
 use anyhow::{Context as _, Result, ensure};
-use promoter_connector::kafka::client::partitioner;
 use promoter_connector::model::fence::Fence;
 use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::shard::Shard;
 use promoter_connector::model::state_record::StateKey;
 
 use super::world::{PROMOTERS, SETTLE, lively};
@@ -31,7 +31,7 @@ fn places(context: &Context) -> Result<()> {
                 "state" => StateKey::decode(key)?.promoter().clone(),
                 _ => Promoter::from_key(&record.key_text())?,
             };
-            let place = partitioner::of(&promoter, PARTITIONS);
+            let place = Shard::of(&promoter, PARTITIONS).0;
             ensure!(record.partition == place, "{topic}: {promoter} belongs to {place}, not to {}", record.partition);
         }
     }

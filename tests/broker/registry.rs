@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
-use promoter_connector::kafka::client::partitioner;
 use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::shard::Shard;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
@@ -93,7 +93,7 @@ fn commands(context: &Context) -> Result<()> {
     ensure!(records.len() == PROMOTERS, "each is written once, not {} times", records.len());
     for record in &records {
         let promoter = Promoter::from_key(&record.key_text())?;
-        ensure!(record.partition == partitioner::of(&promoter, PARTITIONS), "{promoter} stands where it belongs");
+        ensure!(record.partition == Shard::of(&promoter, PARTITIONS).0, "{promoter} stands where it belongs");
     }
 
     ensure!(count(context, "changed", &["pause", "o0001", "o0002"])? == 2, "two are paused");
@@ -137,7 +137,7 @@ fn strays(context: &Context) -> Result<()> {
         producer.send(record).map_err(|(error, _)| error)?;
         Ok(())
     };
-    let place = |id: &str| anyhow::Ok(partitioner::of(&Promoter::from_key(&format!("wx1/{id}"))?, PARTITIONS));
+    let place = |id: &str| anyhow::Ok(Shard::of(&Promoter::from_key(&format!("wx1/{id}"))?, PARTITIONS).0);
     producer.begin_transaction()?;
     send("oAborted", place("oAborted")?)?;
     producer.flush(BOUND)?;

@@ -12,7 +12,7 @@ fn refunds(state: &mut State, now: UnixTime, times: &[Option<UnixTime>]) -> u64 
     let from = state.cursors(&promoter())[Feed::Refunds].unwrap().complete_before;
     page_facts.heads_for = from.max(now.minus(7 * DAY));
     page_facts.advance = Some(Advance { from, to: page_facts.heads_for, refunds: None });
-    state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default()).published
+    state.take(page_facts, &mut Batch::default()).published
 }
 
 /// A refund of an order that was paid ten days before noon.
@@ -48,7 +48,7 @@ fn a_refund_without_its_time_carries_the_moment_it_was_observed() {
     let rows = vec![ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(None)) }];
     let page_facts = PageFacts::read(&promoter(), Scope::Refunds, NOON, NOON.as_millis(), rows);
     let mut batch = Batch::default();
-    state.take(QueuedWrite::PageFacts(page_facts), &mut batch);
+    state.take(page_facts, &mut batch);
     assert_eq!(batch.events[0].fact.time, NOON);
 }
 
@@ -121,7 +121,7 @@ fn a_pull_of_orders_does_not_end_the_first_pull_of_refunds() {
         let to = from.plus(DAY);
         let met = RefundsMet { to: NOON.minus(366 * DAY), ends_history: true };
         page_facts.advance = Some(Advance { from, to, refunds: Some(met) });
-        state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default());
+        state.take(page_facts, &mut Batch::default());
         // Paid ten days ago: history for a first pull.
         assert_eq!(refunds(&mut state, NOON, &[None]), u64::from(ends_own));
     }
@@ -137,7 +137,7 @@ fn page(pull: &mut Pull, state: &mut State, rows: &[(&str, Option<UnixTime>)], g
     let (total, start_id) = if goes_on { (1000, Some("next".to_owned())) } else { (rows.len() as i64, None) };
     let taken = pull.take_page(rows.iter().map(row).collect(), Some(total), start_id, NOON.as_millis());
     taken.step.unwrap();
-    state.take(QueuedWrite::PageFacts(taken.page_facts), &mut Batch::default()).published
+    state.take(taken.page_facts, &mut Batch::default()).published
 }
 
 /// With its time one takes another place among the rows, and one that was behind it is missed.
@@ -196,7 +196,7 @@ fn what_stays_in_view_is_remembered_over_a_leap_of_the_cursor() {
         let row = || vec![ReadRow { raw: b"{}".as_slice().into(), content: Ok(refund_row(None)) }];
         let met = NOON.plus(first_met * DAY);
         let page_facts = PageFacts::read(&promoter(), Scope::Refunds, met, met.as_millis(), row());
-        assert_eq!(state.take(QueuedWrite::PageFacts(page_facts), &mut Batch::default()).published, 1);
+        assert_eq!(state.take(page_facts, &mut Batch::default()).published, 1);
         let again = (20..60).map(|day| refunds(&mut state, NOON.plus(day * DAY), &[None])).sum::<u64>();
         assert_eq!(again, 0, "first met on day {first_met}");
     }

@@ -55,25 +55,23 @@ impl Lives {
         let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
         let (writer, state, topic) = (Arc::new(writer), State::default(), vec![]);
         let mut lives = Lives { writer, state, topic, letters: 0, events: 0 };
-        lives.take_write(QueuedWrite::FirstCursors(cursors));
+        let mut batch = Batch::default();
+        lives.state.begin(cursors, &mut batch);
+        lives.topic.extend(batch.state);
         lives.restart();
         lives
-    }
-
-    fn take_write(&mut self, write: QueuedWrite) -> RowCounts {
-        let mut batch = Batch::default();
-        let counts = self.state.take(write, &mut batch);
-        self.letters += written(&self.writer, &batch, "dead-letters");
-        self.events += written(&self.writer, &batch, "orders") + written(&self.writer, &batch, "touches");
-        self.topic.extend(batch.state);
-        counts
     }
 
     fn take(&mut self, scope: Scope, row: ReadRow, to: Option<UnixTime>) -> RowCounts {
         let mut page_facts = PageFacts::read(&promoter(), scope, NOON, NOON.as_millis(), vec![row]);
         let from = self.state.cursors(&promoter())[scope.feed()].unwrap().complete_before;
         page_facts.advance = to.map(|to| Advance { from, to, refunds: None });
-        self.take_write(QueuedWrite::PageFacts(page_facts))
+        let mut batch = Batch::default();
+        let counts = self.state.take(page_facts, &mut batch);
+        self.letters += written(&self.writer, &batch, "dead-letters");
+        self.events += written(&self.writer, &batch, "orders") + written(&self.writer, &batch, "touches");
+        self.topic.extend(batch.state);
+        counts
     }
 
     fn restart(&mut self) {

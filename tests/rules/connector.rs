@@ -10,7 +10,7 @@ use promoter_connector::model::feed::{Feed, PerFeed};
 use promoter_connector::model::pacing::{Failed, Pacing, PollRemedy, PollSettings};
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::pull::{Pull, PullJob, PullStep, RefundsJob, Taken};
-use promoter_connector::model::state::{QueuedWrite, State};
+use promoter_connector::model::state::State;
 use promoter_connector::model::state_record::{StateKey, StateValue};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 
@@ -126,7 +126,7 @@ impl Connector {
         self.state = self.durable.restore();
         let begin = Feed::ALL.map(|feed| (self.promoter.clone(), feed, self.first_cursor(feed)));
         let mut batch = Batch::default();
-        self.state.take(QueuedWrite::FirstCursors(begin.to_vec()), &mut batch);
+        self.state.begin(begin.to_vec(), &mut batch);
         self.durable.commit(batch);
         self.pacing = PerFeed::new(|feed| Pacing::new(self.state.cursors(&self.promoter)[feed].unwrap()));
     }
@@ -170,7 +170,7 @@ impl Connector {
             let Taken { page_facts, step: went } =
                 pull.take_page(page.rows, page.total_cnt, page.start_id, observed_at);
             let mut batch = Batch::default();
-            self.state.take(QueuedWrite::PageFacts(page_facts), &mut batch);
+            self.state.take(page_facts, &mut batch);
             if step.dies_after == Some(read - 1) {
                 // The batch is lost with the process.
                 return self.start();

@@ -1,4 +1,5 @@
-//! Processes that run against a world and are killed, until everything has settled.
+//! Processes that run against a world and are killed, alone or as a fleet whose shards are moved about, until everything has
+//! settled.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,11 +9,13 @@ use std::time::Duration;
 use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::failpoint::Failpoint;
 use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
-use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::testing::memory_group::MemoryGroup;
+use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog, PARTITIONS};
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::shard::Shard;
 use promoter_connector::model::state_record::StateKey;
 use promoter_connector::model::time::UnixTime;
 use promoter_connector::retry::RetrySettings;
@@ -25,6 +28,7 @@ use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::Transport;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::watched::Watched;
@@ -37,6 +41,7 @@ fn retry() -> RetrySettings {
     RetrySettings { initial: Duration::from_millis(200), max: Duration::from_secs(30), attempts: 4, jitter: 0.0 }
 }
 
+/// The apps of one process, with clients of its own.
 fn apps(
     options: &WorldOptions,
     watched: &Watched,
@@ -114,6 +119,23 @@ pub struct Outcome {
     pub early: Vec<StateKey>,
 }
 
+/// What all processes of a seed share.
+struct Surroundings {
+    options: WorldOptions,
+    world: SharedWorld,
+    lateness: Lateness,
+    start_from: StartFrom,
+    from: UnixTime,
+    watched: Watched,
+    group: MemoryGroup,
+    calm: Arc<AtomicBool>,
+    began: Instant,
+    /// Until when processes are killed and shards moved.
+    lively: Duration,
+    crashes: AtomicU64,
+    transactions: AtomicU64,
+}
+
 pub async fn live(seed: u64) -> Result<Outcome, String> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (start, lateness) = (start(&mut random), lateness(&mut random));
@@ -125,24 +147,99 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     } else {
         (StartFrom::At(start.as_seconds()), start.as_seconds())
     };
-    let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let watched = Watched {
-        upstream: transport.clone(),
+        upstream: transport,
         app: AppId::new("none").unwrap(),
-        durable: durable.clone(),
+        durable: Arc::default(),
         begun: Arc::default(),
         early: Arc::default(),
     };
-    let calm = Arc::new(AtomicBool::new(false));
-    let began = tokio::time::Instant::now();
     // Some go on being killed until the days have closed.
     let lively = Duration::from_secs(if random.random_bool(0.1) { 12 * 3600 } else { 1800 });
-    let mut crashes = 0;
-    loop {
-        let settled = began.elapsed() >= options.quiet_after.unwrap_or_default() + lively;
-        calm.store(settled, Ordering::Relaxed);
-        let session = Session {
-            apps: Arc::new(apps(&options, &watched, lateness, start_from)),
+    let lively = options.quiet_after.unwrap_or_default() + lively;
+    let group = MemoryGroup::of_one(INSTANCES[0], PARTITIONS);
+    let around = Surroundings {
+        options,
+        world,
+        lateness,
+        start_from,
+        from,
+        watched,
+        group,
+        calm: Arc::default(),
+        began: Instant::now(),
+        lively,
+        crashes: AtomicU64::new(0),
+        transactions: AtomicU64::new(0),
+    };
+    let instances = if random.random_bool(0.5) { 1 } else { INSTANCES.len() };
+    let running = INSTANCES[..instances].iter().map(|instance| around.lives(instance, random.random()));
+    let running = futures_util::future::try_join_all(running);
+    if instances > 1 {
+        let (ended, ()) = tokio::join!(running, around.move_shards(random.random()));
+        ended?;
+    } else {
+        running.await?;
+    }
+    let shown = around.world.with(|world| world.truth());
+    let early = around.watched.early.lock().unwrap().clone();
+    Ok(Outcome { shown, durable: around.watched.durable, from, crashes: around.crashes.into_inner(), early })
+}
+
+/// The processes of a fleet.
+const INSTANCES: [&str; 2] = ["one", "two"];
+
+impl Surroundings {
+    fn is_settled(&self) -> bool {
+        self.began.elapsed() >= self.lively
+    }
+
+    /// One process after the other of an instance, each killed, until the last one ends in order.
+    async fn lives(&self, instance: &str, seed: u64) -> Result<(), String> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        loop {
+            let settled = self.is_settled();
+            self.calm.fetch_or(settled, Ordering::Relaxed);
+            let session = self.session(&mut random);
+            let stop = CancellationToken::new();
+            let crashed = CancellationToken::new();
+            let scripts = AtomicU64::new(random.random());
+            let make_log = || {
+                let script = script(scripts.fetch_add(1, Ordering::Relaxed), self.calm.clone(), &crashed);
+                MemoryLog::shared(self.watched.durable.clone(), script, instance, &self.group)
+            };
+            // A kill between any two steps, beside the named points.
+            let life = if settled { SETTLE_MAX } else { Duration::from_secs(random.random_range(1..1800)) };
+            let end = async {
+                tokio::select! {
+                    () = crashed.cancelled() => "crashed",
+                    () = tokio::time::sleep(life) => "killed",
+                    () = self.everything_is_published(&session, settled) => {
+                        stop.cancel();
+                        std::future::pending().await
+                    }
+                }
+            };
+            tokio::select! {
+                result = supervisor::run(&session, make_log, &stop, retry()) => {
+                    return result.map_err(|given_up| given_up.to_string());
+                }
+                ended = end => {
+                    self.crashes.fetch_add(1, Ordering::Relaxed);
+                    self.transactions.fetch_add(session.totals.transactions.load(Ordering::Relaxed), Ordering::Relaxed);
+                    if self.began.elapsed() > SETTLE_MAX {
+                        let now = self.watched.upstream.now();
+                        let settlement = self.world.with(|world| world.settlement(now, Some(self.from)));
+                        return Err(format!("{ended}, and never settled: {settlement:?}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn session(&self, random: &mut ChaCha8Rng) -> Session<Watched> {
+        Session {
+            apps: Arc::new(apps(&self.options, &self.watched, self.lateness, self.start_from)),
             bounds: BatchBounds {
                 linger: Duration::from_millis(50),
                 events_max: random.random_range(1..200),
@@ -150,60 +247,36 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
             },
             queue_bytes: 1 << random.random_range(10..22),
             totals: Arc::new(CommitTotals::default()),
-        };
-        let stop = CancellationToken::new();
-        let crashed = CancellationToken::new();
-        let scripts = AtomicU64::new(random.random());
-        let make_log = || {
-            let script = script(scripts.fetch_add(1, Ordering::Relaxed), calm.clone(), &crashed);
-            MemoryLog::new(durable.clone(), script)
-        };
-        // A kill between any two steps, beside the named points.
-        let life = if settled { SETTLE_MAX } else { Duration::from_secs(random.random_range(1..1800)) };
-        let end = async {
-            tokio::select! {
-                () = crashed.cancelled() => "crashed",
-                () = tokio::time::sleep(life) => "killed",
-                () = everything_is_published(&world, &transport, &session, from, settled) => {
-                    stop.cancel();
-                    std::future::pending().await
-                }
-            }
-        };
-        tokio::select! {
-            result = supervisor::run(&session, make_log, &stop, retry()) => {
-                result.map_err(|given_up| given_up.to_string())?;
-                let shown = world.with(|world| world.truth());
-                let early = watched.early.lock().unwrap().clone();
-                return Ok(Outcome { shown, durable: durable.clone(), from, crashes, early });
-            }
-            ended = end => {
-                crashes += 1;
-                if began.elapsed() > SETTLE_MAX {
-                    let settlement = world.with(|world| world.settlement(transport.now(), Some(from)));
-                    return Err(format!("{ended}, and never settled: {settlement:?}"));
-                }
+        }
+    }
+
+    /// Moves shards between the instances as long as it is lively: in order, or as from one that is thought dead.
+    async fn move_shards(&self, seed: u64) {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        while !self.is_settled() {
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..120_000))).await;
+            let shard = Shard(random.random_range(0..PARTITIONS));
+            let to = INSTANCES[random.random_range(0..INSTANCES.len())];
+            match random.random_bool(0.7) {
+                true => self.group.hand_over(shard, to).await,
+                false => self.group.take_away(shard, to),
             }
         }
     }
-}
 
-/// Waits until the world has shown all it has; what was shown last is then in the hands of the connector.
-async fn everything_is_published(
-    world: &SharedWorld,
-    transport: &SimulatedTransport,
-    session: &Session<Watched>,
-    from: UnixTime,
-    settled: bool,
-) {
-    if !settled {
-        return std::future::pending().await;
-    }
-    loop {
-        tokio::time::sleep(Duration::from_secs(600)).await;
-        let settlement = world.with(|world| world.settlement(transport.now(), Some(from)));
-        if settlement.settled && session.totals.transactions.load(Ordering::Relaxed) > 0 {
-            return;
+    /// Waits until the world has shown all it has; what was shown last is then in the hands of the connector.
+    async fn everything_is_published(&self, session: &Session<Watched>, settled: bool) {
+        if !settled {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            let now = self.watched.upstream.now();
+            let settlement = self.world.with(|world| world.settlement(now, Some(self.from)));
+            let here = session.totals.transactions.load(Ordering::Relaxed);
+            if settlement.settled && here + self.transactions.load(Ordering::Relaxed) > 0 {
+                return;
+            }
         }
     }
 }

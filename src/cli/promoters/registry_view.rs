@@ -12,11 +12,11 @@ use crate::avro::promoter::{PromoterDecoder, PromoterError, RegistryRecord};
 use crate::avro::registry::Registry;
 use crate::cli;
 use crate::config::RegistryClientConfig;
-use crate::kafka::client::partitioner;
 use crate::kafka::client::topic_reader::ReadRecord;
 use crate::kafka::registry_topic::reader::RegistryReader;
 use crate::model::promoter::Promoter;
 use crate::model::request::record::is_json;
+use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;
 use crate::registry::table::{PromoterTable, SourceUpdate};
 use crate::supervisor;
@@ -61,7 +61,7 @@ impl RegistryView {
 
     /// Whether the last record of the promoter can't be read.
     pub fn is_unreadable(&self, promoter: &Promoter) -> bool {
-        self.unreadable.holds(partitioner::of(promoter, self.partitions), promoter.key())
+        self.unreadable.holds(Shard::of(promoter, self.partitions).0, promoter.key())
     }
 
     pub fn is_of_configured_app(&self, promoter: &Promoter) -> bool {

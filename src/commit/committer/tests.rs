@@ -1,16 +1,20 @@
 use std::sync::Mutex;
 
+use tokio_util::sync::CancellationToken;
+
 use super::super::queue::write_queue;
 use super::*;
 use crate::commit::attempts::ATTEMPTS_MAX;
-use crate::commit::log::{CommitLog, OpenError, Opened};
+use crate::commit::log::{CommitLog, OpenError, Opened, OwnershipChange};
 use crate::model::cursor::Cursor;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
-use crate::model::state::QueuedWrite;
+use crate::model::queued_write::QueuedWrite;
+use crate::model::shard::Shard;
+use crate::model::state::State;
 use crate::model::time::UnixTime;
 
-mod revocation;
+mod shards;
 
 /// More records than this in one transaction take too long.
 const MOST: usize = 50;
@@ -69,12 +73,19 @@ fn bounds() -> BatchBounds {
     BatchBounds { linger: Duration::from_secs(1), events_max: 1000, bytes_max: 1 << 30 }
 }
 
+/// All promoters are in it.
+fn one_shard() -> Shards {
+    let mut shards = Shards::new(1);
+    shards.open(AssignedShard { shard: Shard(0), number: 1 }, State::default());
+    shards
+}
+
 /// Runs `waves` of writes through a committer; each wave waits until the last one has been written.
 async fn run(waves: &[&[usize]], fails_after: usize) -> (Tried, Ended) {
     let tried = Tried::default();
     let log = SlowLog { tried: tried.clone(), fails_after };
     let (sender, receiver) = write_queue(1 << 30);
-    let committer = Committer::new(log, State::default(), bounds(), Arc::default());
+    let committer = Committer::new(log, one_shard(), bounds(), Arc::default());
     let sending = async move {
         let mut number = 0;
         for wave in waves {
@@ -85,7 +96,7 @@ async fn run(waves: &[&[usize]], fails_after: usize) -> (Tried, Ended) {
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
     };
-    let ((_, ended), ()) = tokio::join!(committer.run(receiver, CancellationToken::new()), sending);
+    let ((_, ended), ()) = tokio::join!(committer.run(receiver), sending);
     (tried, ended)
 }
 
@@ -101,7 +112,7 @@ fn sizes(tried: &Tried) -> Vec<usize> {
 
 fn whole(cursors: usize) -> Vec<String> {
     let mut batch = Batch::default();
-    State::default().take(write(0, cursors), &mut batch);
+    one_shard().take(write(0, cursors), &mut batch);
     batch.state.iter().map(|record| record.key.encode()).collect()
 }
 

@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio_util::sync::CancellationToken;
-
 use super::fault_script::FaultScript;
+use super::memory_group::MemoryGroup;
 use crate::commit::failpoint::Failpoint;
-use crate::commit::log::{CommitError, CommitLog, Lease, LogError, OpenError, Opened};
+use crate::commit::log::{CommitError, CommitLog, LogError, OpenError, Opened};
 use crate::model::age::AgeLimits;
 use crate::model::batch::{Batch, Event};
 use crate::model::dead_letter::DeadLetter;
+use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::model::state_record::{StateKey, StateValue};
+
+/// Of the registry and the state that the log stands for.
+pub const PARTITIONS: i32 = 3;
 
 /// What survives a crash: the topics as a `read_committed` consumer sees them.
 #[derive(Default)]
@@ -22,19 +25,32 @@ pub struct DurableTopics {
     /// The state topic after compaction, in bytes, so that its codec takes part.
     pub state: HashMap<String, Vec<u8>>,
     pub commits: u64,
-    /// Whoever opened last; an earlier one is refused.
-    epoch: u64,
+    /// Whoever opened last of each instance; an earlier one is refused.
+    epochs: HashMap<String, u64>,
 }
 
 pub struct MemoryLog {
     durable: Arc<Mutex<DurableTopics>>,
     script: FaultScript,
     epoch: u64,
+    instance: String,
+    group: MemoryGroup,
 }
 
 impl MemoryLog {
+    /// Of the only instance.
     pub fn new(durable: Arc<Mutex<DurableTopics>>, script: FaultScript) -> MemoryLog {
-        MemoryLog { durable, script, epoch: 0 }
+        MemoryLog::shared(durable, script, "alone", &MemoryGroup::of_one("alone", PARTITIONS))
+    }
+
+    /// Of one instance of `group`.
+    pub fn shared(
+        durable: Arc<Mutex<DurableTopics>>,
+        script: FaultScript,
+        instance: &str,
+        group: &MemoryGroup,
+    ) -> MemoryLog {
+        MemoryLog { durable, script, epoch: 0, instance: instance.to_owned(), group: group.clone() }
     }
 
     fn durable(&self) -> MutexGuard<'_, DurableTopics> {
@@ -48,8 +64,8 @@ fn whole(durable: &Mutex<DurableTopics>) -> MutexGuard<'_, DurableTopics> {
 }
 
 impl DurableTopics {
-    fn write(&mut self, batch: &Batch, epoch: u64) -> Result<(), CommitError> {
-        if self.epoch != epoch {
+    fn write(&mut self, batch: &Batch, instance: &str, epoch: u64) -> Result<(), CommitError> {
+        if self.epochs.get(instance) != Some(&epoch) {
             return Err(CommitError::Reopen("fenced".into()));
         }
         self.events.extend(batch.events.iter().cloned());
@@ -64,6 +80,19 @@ impl DurableTopics {
         self.commits += 1;
         Ok(())
     }
+
+    /// What a restore reads, by shard.
+    pub(super) fn states(&self) -> Result<HashMap<Shard, State>, OpenError> {
+        let mut states: HashMap<Shard, State> = HashMap::new();
+        for (key, value) in &self.state {
+            let stop = |error| OpenError::Stop(LogError::because(key, error));
+            let key = StateKey::decode(key.as_bytes()).map_err(stop)?;
+            let value = StateValue::decode(&key, value).map_err(stop)?;
+            states.entry(Shard::of(key.promoter(), PARTITIONS)).or_default().restore(key, Some(value));
+        }
+        states.values_mut().for_each(State::restored);
+        Ok(states)
+    }
 }
 
 impl CommitLog for MemoryLog {
@@ -74,27 +103,27 @@ impl CommitLog for MemoryLog {
         let fault = self.script.next().await;
         self.epoch = {
             let mut durable = self.durable();
-            durable.epoch += 1;
-            durable.epoch
+            let epoch = durable.epochs.entry(self.instance.clone()).or_default();
+            *epoch += 1;
+            *epoch
         };
         self.script.reach(Failpoint::Fenced, fault).await;
-        let mut state = State::default();
-        for (key, value) in &self.durable().state {
-            let stop = |error| OpenError::Stop(LogError::because(key, error));
-            let key = StateKey::decode(key.as_bytes()).map_err(stop)?;
-            let value = StateValue::decode(&key, value).map_err(stop)?;
-            state.restore(key, Some(value));
-        }
-        state.restored();
         self.script.reach(Failpoint::Restored, fault).await;
         self.script.opens(fault)?;
-        Ok(Opened { state, lease: Lease::new(|_| true, CancellationToken::new()), age_limits: AgeLimits::default() })
+        let ownership = self.group.join(&self.instance, self.durable.clone());
+        Ok(Opened { partitions: PARTITIONS, age_limits: AgeLimits::default(), ownership })
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
-        let (durable, epoch) = (&self.durable, self.epoch);
-        self.script.commit(|| whole(durable).write(&batch, epoch)).await
+        let MemoryLog { durable, epoch, instance, group, script } = self;
+        let write = |lost: Vec<AssignedShard>| match lost.is_empty() {
+            true => whole(durable).write(&batch, instance, *epoch),
+            false => Err(CommitError::ShardsLost(lost)),
+        };
+        script.commit(|| group.write(instance, &batch.shards, write)).await
     }
 
-    async fn release(&mut self) {}
+    async fn release(&mut self) {
+        self.group.leave(&self.instance);
+    }
 }

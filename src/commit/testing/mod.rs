@@ -2,4 +2,6 @@
 
 pub mod fault_script;
 
+pub mod memory_group;
+
 pub mod memory_log;

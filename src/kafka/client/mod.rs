@@ -28,8 +28,6 @@ mod topic_creation;
 
 pub mod topic_settings;
 
-pub mod partitioner;
-
 pub(super) mod headers;
 
 pub(crate) mod topic_reader;

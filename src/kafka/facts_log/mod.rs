@@ -3,26 +3,35 @@
 //! # The order at opening
 //!
 //! 1. `init_transactions`, which fences what ran under this `transactional.id` and ends what it left open.
-//! 2. Read the partitions of the state that are taken over to their ends, and look at the fences in them. Whatever says
-//!    that they are another connector's, or were laid out for another number of partitions, or that an app spoke in
-//!    the other kind of ids, stops the process here, before it has left a trace.
-//! 3. One transaction, which writes a **fence** to each of them, with the offsets of the assignment. It proves before
+//!
+//! Then, for the shards that the group has assigned, together at the start and beside the running ones later:
+//!
+//! 2. Read their partitions of the state to their ends, and look at the fences in them. Whatever says that they are another
+//!    connector's, or were laid out for another number of partitions, or that an app spoke in the other kind of ids, stops
+//!    the process here, before it has left a trace in them.
+//! 3. One transaction, which writes a **fence** to each of them, with their offsets in the group. It proves before
 //!    anything is polled that this instance may write, and that its generation is the group's.
 //! 4. Read on until the own fence is met, and look at the fences again.
 //! 5. Where a partition had no **confirmed** fence of this connector, look at those of all the other partitions.
 //! 6. Confirm the fences in those partitions, in another transaction.
 //!
+//! The transactions of (3) and (6) are the committer's, who has the one producer: the fences come to it through its queue
+//! ([`crate::commit::queue`]) and stand between, or among, the records of shards that run.
+//!
 //! If (4) or (5) finds that somebody else was there at the same time, the fences of (3) are taken back from the partitions
 //! that had no confirmed one before, so that whoever was first can go on, and does not find them at its next opening.
 //!
-//! # Why the state is whole then
+//! # Why the state of a shard is whole then
 //!
-//! What any earlier owner of a partition got committed stands below the fence. Its records were acknowledged before its
-//! offsets were checked ([`crate::kafka::transaction`]); that check passed under an older generation, or for the member whose place
-//! in the group this one has taken, so before this one had its assignment; and the fence was written after that. An earlier transaction that is still open holds the
+//! What any earlier owner of its partition got committed stands below the fence. Its records were acknowledged before its
+//! offsets were checked ([`crate::kafka::transaction`]); that check passed under a generation in which the group had not given
+//! the shard to this instance yet ([`crate::kafka::group`]), or for the member whose place in the group this one has taken, so
+//! before this one had it assigned; and the fence was written after that. An earlier transaction that is still open holds the
 //! `read_committed` reader below the fence until it ends. One that is checked later is refused. And the reader has passed
 //! the fence only when it has read it: no leader that was replaced without knowing it can show that record. So what was
-//! read up to there is everything that was ever committed, and nothing of an earlier owner can follow.
+//! read up to there is everything that was ever committed, and nothing of an earlier owner can follow. That holds for this
+//! process as an earlier owner, too: what it planned of the shard under an earlier assignment has another number, and is not
+//! committed any more ([`opener::FactsSession::commit`]).
 //!
 //! # Why nobody works with another number of partitions
 //!
@@ -39,8 +48,9 @@
 //! one was compared, and as nothing is polled before (6), all that an owner ever wrote stands behind a confirmed one.
 //!
 //! Partitions that are added while instances run bring a rebalance, as soon as a member has looked at the topics again
-//! (`topic.metadata.refresh.interval.ms`), and with it an opening of each instance: all of them stop. Until then they go
-//! on as before, which doubles nothing.
+//! (`topic.metadata.refresh.interval.ms`). Whoever is assigned one of them opens the log anew, counts as many as there are now,
+//! and stops; and what it had goes to the others with the new ones, until all have stopped. Until then they go on as before,
+//! which doubles nothing.
 //!
 //! # A state that is gone
 //!
@@ -64,6 +74,8 @@ mod state_reader;
 
 mod takeover;
 
+mod ownership;
+
 mod peers;
 
 mod opener;
@@ -77,6 +89,7 @@ use self::opener::{FactsLogOpener, FactsSession};
 use crate::avro::encode::Encoders;
 use crate::commit::log::{CommitError, CommitLog, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
+use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::transaction::partition_session::PartitionSession;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::batch::Batch;
@@ -87,7 +100,7 @@ use crate::model::roster::Roster;
 #[derive(Clone)]
 pub struct FactsLog {
     opener: Arc<FactsLogOpener>,
-    partitions: PartitionSession<FactsSession>,
+    partitions: PartitionSession<FactsSession, Arc<GroupMembership>>,
 }
 
 impl FactsLog {
@@ -120,7 +133,7 @@ impl CommitLog for FactsLog {
             let opener = prepared.clone();
             async move { topics::prepare(&opener.settings).await }
         };
-        self.partitions.open(prepare, move |limits, topics, assignment| started.start(limits, topics, assignment)).await
+        self.partitions.open(prepare, move |limits, topics, held| started.start(limits, topics, held)).await
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {

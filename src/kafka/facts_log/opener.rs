@@ -1,27 +1,30 @@
 //! Opens one life of the log, in the order that [`super`] argues for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::peers;
-use super::takeover::Takeover;
+use super::ownership::FactsOwnership;
 use super::topics::FactTopics;
 use super::writer::FactWriter;
+use super::{peers, state_reader};
 use crate::avro::encode::Encoders;
 use crate::commit::failpoint::{Failpoint, reach};
-use crate::commit::log::{Lease, Opened};
-use crate::kafka::client::partitioner;
+use crate::commit::log::{LogError, Opened};
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::whole_assignment::Assignment;
+use crate::kafka::group::changes::MembershipChanges;
+use crate::kafka::group::member_id::MemberId;
+use crate::kafka::group::membership::GroupMembership;
+use crate::kafka::group::snapshot::MembershipSnapshot;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
 use crate::kafka::transaction::partition_session::StartError;
-use crate::kafka::transaction::record::RecordClock;
+use crate::kafka::transaction::record::{RecordClock, RecordSink};
 use crate::kafka::transaction::{Transactions, Written};
 use crate::model::batch::Batch;
 use crate::model::feed::PerEventTopic;
@@ -29,6 +32,7 @@ use crate::model::fence::{self, Fence};
 use crate::model::promoter::IdKind;
 use crate::model::refusal::EventRefusal;
 use crate::model::roster::Roster;
+use crate::model::shard::AssignedShard;
 
 /// What every opening of the log needs, the same for each.
 pub struct FactsLogOpener {
@@ -40,21 +44,75 @@ pub struct FactsLogOpener {
     openings: AtomicU64,
 }
 
+/// How long the generation that follows on a refused one is waited for. A member hears of it with its next heartbeat.
+const GENERATION_WAIT: Duration = Duration::from_secs(60);
+
 /// One life of the log.
 pub struct FactsSession {
     transactions: Transactions,
     writer: Arc<FactWriter>,
-    offsets: OwnedOffsets,
+    membership: Arc<GroupMembership>,
+    /// Of whom this instance polls, for the others.
+    note: String,
     clock: RecordClock,
     /// Ends the watch over the other instances.
     _watch: DropGuard,
 }
 
 impl FactsSession {
-    /// Blocks.
+    /// Writes in the name of the latest snapshot of the membership. That was published before the transaction begins, so where
+    /// the broker takes its generation for the current one just before the commit, every shard that it has is still this
+    /// instance's; and the batch has no other. Blocks.
+    ///
+    /// # Errors
+    /// [`TransactionError::ShardsLost`] where the batch has shards that are not owned any more, or not as they were assigned
+    /// when it was planned. Where the generation has moved meanwhile nothing was written, and the next one is waited for.
     pub fn commit(&self, batch: &Batch) -> Result<Written, TransactionError> {
+        let Some(owner) = self.membership.current() else {
+            return Err(TransactionError::ShardsLost(batch.shards.clone()));
+        };
+        let is_lost = |assigned: &&AssignedShard| !owner.owns(assigned.shard.0, assigned.number);
+        let lost: Vec<AssignedShard> = batch.shards.iter().filter(is_lost).copied().collect();
+        if !lost.is_empty() {
+            return Err(TransactionError::ShardsLost(lost));
+        }
         let now = (self.clock)();
-        self.transactions.commit(|send| self.writer.write(batch, now, send), &self.offsets)
+        let write = |send: RecordSink<'_>| self.writer.write(batch, now, send);
+        self.transactions.commit(write, &self.offsets(batch, owner.clone())).map_err(|error| match error {
+            TransactionError::Revoked(reason) => self.wait_for_another(&owner, reason),
+            // It may not take over a shard at all, and only an operator can allow it.
+            error @ TransactionError::NotAllowed { .. } if !batch.fences.is_empty() => {
+                TransactionError::Final(LogError::new(error))
+            }
+            error => error,
+        })
+    }
+
+    /// What was refused as of an older generation is tried again under the next one.
+    fn wait_for_another(&self, refused: &Arc<MembershipSnapshot>, reason: LogError) -> TransactionError {
+        let another = async { tokio::time::timeout(GENERATION_WAIT, self.membership.changed(refused)).await };
+        match Handle::current().block_on(another) {
+            Ok(Ok(())) => TransactionError::NothingWritten(reason),
+            // The membership tells by itself why it is over.
+            Ok(Err(_)) | Err(_) => TransactionError::Reopen(reason),
+        }
+    }
+
+    /// Of the registry, whose reader reads all of it: they say who writes, and whom this instance polls. Only those of shards
+    /// that are written to: an offset says that the shard has a fence.
+    fn offsets(&self, batch: &Batch, owner: Arc<MembershipSnapshot>) -> OwnedOffsets {
+        let is_withdrawn =
+            |shard| batch.fences.iter().any(|fence| fence.assigned.shard == shard && fence.value.is_none());
+        let committed_offset = |AssignedShard { shard, .. }: &AssignedShard| CommittedOffset {
+            partition: shard.0,
+            offset: 0,
+            metadata: if is_withdrawn(*shard) { state_reader::WITHDRAWN.to_owned() } else { self.note.clone() },
+        };
+        OwnedOffsets {
+            owner,
+            topic: self.writer.topics.registry.clone(),
+            committed: batch.shards.iter().map(committed_offset).collect(),
+        }
     }
 }
 
@@ -69,12 +127,12 @@ impl FactsLogOpener {
         FactsLogOpener { settings, encoders, id_kinds, clock, roster, openings: AtomicU64::new(0) }
     }
 
-    /// The order at opening. Blocks.
+    /// Step 1 of the order at opening. The others are taken for the shards as they are assigned. Blocks.
     pub fn start(
-        &self,
+        self: Arc<Self>,
         learned: &LearnedLimits,
         topics: FactTopics,
-        assignment: Arc<Assignment>,
+        (membership, changes): (Arc<GroupMembership>, MembershipChanges),
     ) -> Result<(FactsSession, Opened), StartError> {
         let names = &self.settings.topics;
         let (partitions, mut limits) = (topics.partitions, topics.limits);
@@ -85,26 +143,15 @@ impl FactsLogOpener {
         let transactions = Transactions::open(config, &names.state, self.settings.tried_group(&self.settings.name))?;
         tracing::debug!("earlier writers are fenced");
         reach(Failpoint::Fenced);
-        let offsets = self.offsets(&assignment);
-        let own = self.fence(&assignment, partitions);
-        let takeover = Takeover {
-            settings: &self.settings,
-            transactions: &transactions,
-            offsets: &offsets,
-            clock: &self.clock,
-            assignment: &assignment,
-        };
-        let mut state = takeover.run(own)?;
-        reach(Failpoint::Restored);
-        let owned: HashSet<i32> = assignment.partitions.iter().copied().collect();
-        let owns = move |promoter: &_| owned.contains(&partitioner::of(promoter, partitions));
-        let lease = Lease::new(owns, assignment.revoked.clone());
         let writer = Arc::new(self.writer(learned, &FactTopics { limits, ..topics }));
         let clock = self.clock.clone();
-        state.refuse(refusal(writer.clone(), clock.clone()));
-        let _watch = self.watch_others(&assignment, partitions);
-        let opened = Opened { state, lease, age_limits: topics.age_limits(names) };
-        Ok((FactsSession { transactions, writer, offsets, clock, _watch }, opened))
+        let note = self.roster.note(&self.settings.instance_id);
+        let _watch = self.watch_others(partitions);
+        let age_limits = topics.age_limits(names);
+        let refusal = refusal(writer.clone(), clock.clone());
+        let session = FactsSession { transactions, writer, membership: membership.clone(), note, clock, _watch };
+        let ownership = Box::new(FactsOwnership { opener: self, membership, changes, partitions, refusal });
+        Ok((session, Opened { partitions, age_limits, ownership }))
     }
 
     /// Writes what the topics take, by what they tell and by what they have refused.
@@ -123,34 +170,22 @@ impl FactsLogOpener {
     }
 
     /// Says, as long as the guard lives, which other instances know other promoters.
-    fn watch_others(&self, assignment: &Assignment, partitions: i32) -> DropGuard {
+    fn watch_others(&self, partitions: i32) -> DropGuard {
         let end = CancellationToken::new();
-        let others = (0..partitions).filter(|partition| !assignment.partitions.contains(partition)).collect();
-        Handle::current().spawn(peers::watch(self.settings.clone(), self.roster.clone(), others, end.clone()));
+        let watch = peers::watch(self.settings.clone(), self.roster.clone(), (0..partitions).collect(), end.clone());
+        Handle::current().spawn(watch);
         end.drop_guard()
     }
 
-    /// Of the registry, whose reader reads all of it: they only say who writes. The first one has the note of whom this
-    /// instance polls, for the others.
-    fn offsets(&self, assignment: &Assignment) -> OwnedOffsets {
-        let committed_offset =
-            |partition: &i32| CommittedOffset { partition: *partition, offset: 0, metadata: String::new() };
-        let mut committed: Vec<CommittedOffset> = assignment.partitions.iter().map(committed_offset).collect();
-        if let Some(first) = committed.first_mut() {
-            first.metadata = self.roster.note(&self.settings.instance_id);
-        }
-        OwnedOffsets { owner: assignment.snapshot.clone(), topic: self.settings.topics.registry.clone(), committed }
-    }
-
     /// The own fence, confirmed, before it has inherited anything.
-    fn fence(&self, assignment: &Assignment, partitions: i32) -> Fence {
+    pub fn fence(&self, member: &MemberId, partitions: i32) -> Fence {
         Fence {
             format: fence::FORMAT,
             connector: self.settings.name.clone(),
             partitions,
             id_kinds: self.id_kinds.iter().map(|(app, kind)| (app.clone(), *kind)).collect(),
-            generation: assignment.snapshot.member.generation,
-            member: assignment.snapshot.member.member.clone(),
+            generation: member.generation,
+            member: member.member.clone(),
             transactional_id: self.settings.transactional_id(),
             opening: self.openings.fetch_add(1, Ordering::Relaxed),
             confirmed: true,

@@ -23,11 +23,11 @@ use tokio_util::sync::CancellationToken;
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
-use crate::kafka::client::partitioner;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::model::fence::Fence;
+use crate::model::shard::Shard;
 use crate::model::state_content::{StateContent, StatePlace};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ impl<'a> StateReader<'a> {
         partitions_in_all: i32,
         revoked: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        let content = StateContent::new(move |promoter| partitioner::of(promoter, partitions_in_all));
+        let content = StateContent::new(move |promoter| Shard::of(promoter, partitions_in_all));
         StateReader::open(settings, partitions.to_vec(), content, revoked)
     }
 

@@ -1,34 +1,34 @@
-//! The state of the partitions that this instance was given: read, fenced, and compared with everybody else's. The numbers
-//! are those of the steps that [`super`] argues for.
+//! The state of shards that this instance was assigned: read, fenced, and compared with everybody else's, beside the shards
+//! that it has. The numbers are those of the steps that [`super`] argues for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::state_reader::{self, StateReader};
 use crate::commit::failpoint::{Failpoint, reach};
-use crate::commit::log::OpenError;
+use crate::commit::log::{LogError, OpenError};
+use crate::commit::queue::FenceSender;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::whole_assignment::Assignment;
-use crate::kafka::transaction::Transactions;
-use crate::kafka::transaction::error::TransactionError;
-use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
-use crate::kafka::transaction::partition_session::StartError;
-use crate::kafka::transaction::record::{Record, RecordClock, RecordSink};
+use crate::model::batch::FenceRecord;
 use crate::model::fence::Fence;
+use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::model::state_content::Stray;
-use crate::text;
 
 /// How many stray records are told one by one.
 const STRAYS_TOLD: usize = 10;
 
-/// Of the partitions of one assignment. All calls block.
+/// Of shards that were assigned together. All calls block.
 pub struct Takeover<'a> {
     pub settings: &'a Settings,
-    pub transactions: &'a Transactions,
-    pub assignment: &'a Assignment,
-    /// Of all the partitions that are taken over.
-    pub offsets: &'a OwnedOffsets,
-    pub clock: &'a RecordClock,
+    pub shards: &'a [AssignedShard],
+    /// To the one writer, which puts them into transactions of their own or into those of other shards.
+    pub fences: &'a FenceSender,
+    pub runtime: &'a Handle,
+    /// Cancelled when the shards are to be given back.
+    pub given_up: &'a CancellationToken,
 }
 
 /// What the owned partitions have of this connector's fences.
@@ -54,91 +54,84 @@ impl FoundFences {
 
 impl Takeover<'_> {
     /// Steps 2 to 6, with `fence` as the own one, confirmed.
-    pub fn run(&self, mut fence: Fence) -> Result<State, StartError> {
-        let Assignment { partitions: owned, revoked, .. } = self.assignment;
+    pub fn run(&self, mut fence: Fence) -> Result<Vec<(AssignedShard, State)>, OpenError> {
+        let owned: Vec<i32> = self.shards.iter().map(|assigned| assigned.shard.0).collect();
         // Before anything is read: what is known of a partition now has left its fence in it already.
-        let worked_on = state_reader::worked_on(self.settings, owned)?;
-        let mut reader = StateReader::of_owned(self.settings, owned, fence.partitions, revoked)?;
+        let worked_on = state_reader::worked_on(self.settings, &owned)?;
+        let mut reader = StateReader::of_owned(self.settings, &owned, fence.partitions, self.given_up)?;
         // (2)
         reader.read_to_end()?;
         reader.check(&fence)?;
         let found = FoundFences::new(&reader, &self.settings.name);
         reader.content().fences_of(&self.settings.name).for_each(|(_, earlier)| fence.inherit(earlier));
         self.refuse_emptied(&worked_on, &found, &reader)?;
-        let new: Vec<i32> = owned.iter().copied().filter(|partition| !found.confirmed.contains(partition)).collect();
+        let is_new = |assigned: &&AssignedShard| !found.confirmed.contains(&assigned.shard.0);
+        let new: Vec<AssignedShard> = self.shards.iter().filter(is_new).copied().collect();
         // (3)
         let begun = |partition: i32| Fence { confirmed: found.confirmed.contains(&partition), ..fence.clone() };
-        self.write_fences(owned, |partition| Some(begun(partition).encode()), self.offsets)?;
+        self.write_fences(self.shards, |shard| Some(begun(shard.0).encode()))?;
         reach(Failpoint::FencesWritten);
         // (4) and (5)
         let compared = reader.read_to(begun).and_then(|()| reader.check(&fence));
-        let compared = compared.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence) });
+        let compared = compared.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence, &owned) });
         if let Err(OpenError::Stop(_)) = &compared {
             self.withdraw(&fence, &new);
         }
         compared?;
         // (6)
         if !new.is_empty() {
-            self.write_fences(&new, |_| Some(fence.encode()), self.offsets)?;
+            self.write_fences(&new, |_| Some(fence.encode()))?;
         }
-        let (state, strays) = reader.into_content().finish();
+        let (states, strays) = reader.into_content().finish();
         tell(&self.settings.topics.state, &strays);
-        Ok(state)
+        reach(Failpoint::Restored);
+        Ok(self.with_states(states))
+    }
+
+    /// Each with its state; nothing is known yet of a new one.
+    fn with_states(&self, mut states: HashMap<Shard, State>) -> Vec<(AssignedShard, State)> {
+        let state = |assigned: &AssignedShard| (*assigned, states.remove(&assigned.shard).unwrap_or_default());
+        self.shards.iter().map(state).collect()
     }
 
     /// Step 5.
-    fn check_others(&self, fence: &Fence) -> Result<(), OpenError> {
-        let Assignment { partitions: owned, revoked, .. } = self.assignment;
+    fn check_others(&self, fence: &Fence, owned: &[i32]) -> Result<(), OpenError> {
         let others = (0..fence.partitions).filter(|partition| !owned.contains(partition)).collect();
-        let mut reader = StateReader::of_others(self.settings, others, revoked)?;
+        let mut reader = StateReader::of_others(self.settings, others, self.given_up)?;
         reader.read_to_end()?;
         reader.check(fence)
     }
 
-    /// Takes the fence back from `partitions`. Should that fail, its tombstone is an operator's to write.
-    fn withdraw(&self, fence: &Fence, partitions: &[i32]) {
-        if partitions.is_empty() {
+    /// Takes the fence back from `shards`. Should that fail, its tombstone is an operator's to write.
+    fn withdraw(&self, fence: &Fence, shards: &[AssignedShard]) {
+        if shards.is_empty() {
             return;
         }
-        let committed_offset = |partition: &i32| CommittedOffset {
-            partition: *partition,
-            offset: 0,
-            metadata: state_reader::WITHDRAWN.to_owned(),
-        };
-        let offsets = OwnedOffsets {
-            owner: self.offsets.owner.clone(),
-            topic: self.offsets.topic.clone(),
-            committed: partitions.iter().map(committed_offset).collect(),
-        };
-        if let Err(failure) = self.write_fences(partitions, |_| None, &offsets) {
+        if let Err(error) = self.write_fences(shards, |_| None) {
             let (topic, key) = (&self.settings.topics.state, fence.key());
-            let error = text::with_causes(&failure);
             tracing::warn!(topic, key, %error, "a fence could not be taken back; write a tombstone under its key");
         }
     }
 
-    /// Into each of `partitions`, with `offsets`; no value is a tombstone.
+    /// Into each of `shards`, durably; no value is a tombstone. A failure of the log itself is told by its writer.
     fn write_fences(
         &self,
-        partitions: &[i32],
-        value: impl Fn(i32) -> Option<Vec<u8>>,
-        offsets: &OwnedOffsets,
-    ) -> Result<(), TransactionError> {
-        let (key, now) = (Fence::key_of(&self.settings.name), (self.clock)());
-        let values: Vec<(i32, Option<Vec<u8>>)> = partitions.iter().map(|part| (*part, value(*part))).collect();
-        let write = |send: RecordSink<'_>| {
-            values.iter().try_for_each(|(partition, value)| {
-                send(Record {
-                    topic: &self.settings.topics.state,
-                    partition: Some(*partition),
-                    key: Some(key.as_bytes()),
-                    headers: &[],
-                    value: value.as_deref(),
-                    timestamp: now,
-                })
-            })
+        shards: &[AssignedShard],
+        value: impl Fn(Shard) -> Option<Vec<u8>>,
+    ) -> Result<(), OpenError> {
+        let key = Fence::key_of(&self.settings.name);
+        let record = |assigned: &AssignedShard| FenceRecord {
+            assigned: *assigned,
+            key: key.clone(),
+            value: value(assigned.shard),
         };
-        self.transactions.commit(write, offsets).map(drop)
+        let records = shards.iter().map(record).collect();
+        let written = self.given_up.run_until_cancelled(self.fences.write(records));
+        match self.runtime.block_on(written) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(closed)) => Err(OpenError::Again(LogError::because("the fences can't be written", closed))),
+            None => Err(OpenError::Again("the partitions were revoked before the log was open".into())),
+        }
     }
 
     /// Stops where the group has written for a partition that holds nothing of this connector, unless somebody has taken its

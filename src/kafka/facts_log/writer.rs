@@ -8,16 +8,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::avro::encode::Encoders;
-use crate::model::batch::{Batch, Event};
+use crate::model::batch::{Batch, Event, FenceRecord};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::{FactContent, FactId, dead_row_id};
 use crate::model::feed::PerEventTopic;
 use crate::model::promoter::IdKind;
 use crate::model::row::{Payment, Touch};
+use crate::model::shard::Shard;
 use crate::model::state_record::StateRecord;
 use crate::model::time::UnixMillis;
 
-use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::TopicNames;
 use crate::kafka::facts_log::limits::SizeLimits;
 use crate::kafka::transaction::dead_letters::DeadLetterTopic;
@@ -61,6 +61,16 @@ impl FactWriter {
         }
         for record in &batch.state {
             self.write_state(record, now, &mut send)?;
+        }
+        for FenceRecord { assigned, key, value } in &batch.fences {
+            send(Record {
+                topic: &self.topics.state,
+                partition: Some(assigned.shard.0),
+                key: Some(key.as_bytes()),
+                headers: &[],
+                value: value.as_deref(),
+                timestamp: now,
+            })?;
         }
         Ok(())
     }
@@ -132,7 +142,7 @@ impl FactWriter {
         let value = record.value.as_ref().map(|value| value.encode());
         send(Record {
             topic: &self.topics.state,
-            partition: Some(partitioner::of(record.key.promoter(), self.state_partitions)),
+            partition: Some(Shard::of(record.key.promoter(), self.state_partitions).0),
             key: Some(key.as_bytes()),
             headers: &[],
             value: value.as_deref(),

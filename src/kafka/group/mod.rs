@@ -41,7 +41,7 @@
 //! taken its place), there is no snapshot until librdkafka has joined again, and nobody is waited for: the broker refuses what is
 //! under way. Metadata without a generation, as that of a consumer outside of any group, is never used: the broker checks nothing then.
 
-mod member_id;
+pub(super) mod member_id;
 
 pub mod snapshot;
 

@@ -32,6 +32,8 @@ pub struct WholeAssignments {
     membership: Arc<GroupMembership>,
     /// Ends what watches over the assignment in use.
     watch: Mutex<Option<DropGuard>>,
+    /// In whose name the latest assignment is written for.
+    latest: Mutex<Option<Arc<MembershipSnapshot>>>,
     /// The last that the broker refused: only a later one counts.
     refused: Mutex<Option<Arc<MembershipSnapshot>>>,
 }
@@ -40,7 +42,7 @@ impl WholeAssignments {
     /// In `group`, on the partitions of `topic`. Nobody joins before the first [`acquire`](Self::acquire).
     pub fn new(group: String, topic: String) -> WholeAssignments {
         let membership = Arc::new(GroupMembership::new(group, topic));
-        WholeAssignments { membership, watch: Mutex::default(), refused: Mutex::default() }
+        WholeAssignments { membership, watch: Mutex::default(), latest: Mutex::default(), refused: Mutex::default() }
     }
 
     /// The current assignment, waiting for one if need be. It is in use until [`release`](Self::release).
@@ -52,15 +54,16 @@ impl WholeAssignments {
             self.outlive(&refused).await?;
         }
         let (snapshot, changes) = self.owning(changes).await?;
+        *self.latest.lock() = Some(snapshot.clone());
         let partitions = snapshot.partitions.keys().copied().collect();
         let assignment = Arc::new(Assignment { partitions, snapshot, revoked: CancellationToken::new() });
         self.watch(assignment.clone(), changes);
         Ok(assignment)
     }
 
-    /// The broker has refused the assignment: a newer generation may own the partitions.
-    pub fn refuse(&self, assignment: &Assignment) {
-        *self.refused.lock() = Some(assignment.snapshot.clone());
+    /// The broker has refused the latest assignment: a newer generation may own the partitions.
+    pub fn refuse(&self) {
+        *self.refused.lock() = self.latest.lock().clone();
     }
 
     /// Says that nothing is written under the assignment any more.

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::kafka::client::error::ClientError;
-use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::topic_reader::{CALL_TIMEOUT, ReadRecord, TopicEnds, TopicReadError, TopicReader};
 use crate::model::promoter::Promoter;
+use crate::model::shard::Shard;
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -75,6 +75,6 @@ impl RegistryReader {
 
     /// Whether a record of `promoter` belongs to `partition`: elsewhere whoever owns the promoter does not see it.
     pub fn is_in_place(&self, promoter: &Promoter, partition: i32) -> bool {
-        partitioner::of(promoter, self.partitions()) == partition
+        Shard::of(promoter, self.partitions()).0 == partition
     }
 }

@@ -6,9 +6,9 @@ use rdkafka::producer::BaseRecord;
 
 use crate::kafka::client::acknowledged_producer::{AcknowledgedProducer, PutError, QueueRoom};
 use crate::kafka::client::error::ClientError;
-use crate::kafka::client::partitioner;
 use crate::kafka::client::settings::Settings;
 use crate::model::promoter::Promoter;
+use crate::model::shard::Shard;
 
 /// What the topic takes.
 const RECORD: &str = "record";
@@ -45,7 +45,7 @@ impl RegistryWriter {
         loop {
             let mut record = BaseRecord::to(self.producer.topic())
                 .key(promoter.key())
-                .partition(partitioner::of(promoter, self.partitions));
+                .partition(Shard::of(promoter, self.partitions).0);
             record.payload = value;
             match self.producer.send(record, RECORD)? {
                 QueueRoom::Taken => return Ok(self.producer.serve(Duration::ZERO, RECORD)?),

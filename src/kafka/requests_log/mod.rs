@@ -49,7 +49,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
-use crate::kafka::group::whole_assignment::Assignment;
+use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
@@ -65,7 +65,7 @@ const STATE_BYTES_MIN: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct RequestsLog {
     parts: Arc<RequestsLogOpener>,
-    partitions: PartitionSession<RequestsSession>,
+    partitions: PartitionSession<RequestsSession, WholeAssignments>,
 }
 
 struct RequestsLogOpener {
@@ -137,6 +137,10 @@ impl RequestsLogOpener {
         told: &HashMap<String, AcceptedRecords>,
         assignment: Arc<Assignment>,
     ) -> Result<(RequestsSession, OpenedRequests), StartError> {
+        // A producer of its own would only fence the one of whoever comes next.
+        if assignment.revoked.is_cancelled() {
+            return Err(OpenError::Again("the partitions were revoked before the log was open".into()).into());
+        }
         let topic = &self.topics.requests;
         let writer = self.writer(learned, told);
         let config = self.settings.producer_config(self.settings.requests_transactional_id(), writer.smallest_limit());

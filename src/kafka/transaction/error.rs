@@ -2,6 +2,7 @@
 
 use crate::commit::log::LogError;
 use crate::kafka::client::rights;
+use crate::model::shard::AssignedShard;
 use crate::model::time::UnixMillis;
 
 /// What the failed transaction means to whoever wanted it.
@@ -19,6 +20,12 @@ pub enum TransactionError {
     /// This producer can't go on, or the outcome is unknown.
     #[error(transparent)]
     Reopen(LogError),
+    /// Nothing was written, and only an operator can help.
+    #[error(transparent)]
+    Final(LogError),
+    /// Nothing was written: these shards are not owned any more.
+    #[error("{} shards are not owned any more", .0.len())]
+    ShardsLost(Vec<AssignedShard>),
     /// Nothing was written: the topic refuses one of the records, and would again.
     #[error("topic {topic} refuses a record")]
     Refused {

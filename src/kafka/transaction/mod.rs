@@ -175,6 +175,8 @@ impl NextProducer {
                 TransactionError::NothingWritten(_)
                 | TransactionError::TooSlow(_)
                 | TransactionError::Refused { .. }
+                | TransactionError::Final(_)
+                | TransactionError::ShardsLost(_)
                 | TransactionError::NotAllowed { .. },
             ) => NextProducer::NewProducer,
             Err(

@@ -13,20 +13,80 @@ use super::limits::LearnedLimits;
 use crate::commit::log::{CommitError, LogError, OpenError};
 use crate::kafka::client::rights::Refusals;
 use crate::kafka::client::settings::Settings;
+use crate::kafka::group::changes::MembershipChanges;
+use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.
 const STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// Lives as long as the process; clones share everything but the session.
-pub struct PartitionSession<S> {
-    shared: Arc<ProcessPart>,
-    session: Option<OpenSession<S>>,
+/// How a session has the partitions that its group gives to this process.
+pub trait Holding: Send + Sync + 'static {
+    /// What it is given when it starts.
+    type Held: Send + 'static;
+
+    /// In `group`, on the partitions of `topic`.
+    fn new(group: String, topic: String) -> Self;
+
+    /// Waits until something is owned.
+    fn acquire(&self, settings: &Settings) -> impl Future<Output = Result<Self::Held, OpenError>> + Send;
+
+    /// The broker has refused what was written in the name of what was acquired last.
+    fn refused(&self);
+
+    /// Nothing is written for what was acquired last any more.
+    fn release(&self);
 }
 
-struct ProcessPart {
+/// All that is owned as one, until that changes.
+impl Holding for WholeAssignments {
+    type Held = Arc<Assignment>;
+
+    fn new(group: String, topic: String) -> WholeAssignments {
+        WholeAssignments::new(group, topic)
+    }
+
+    async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
+        WholeAssignments::acquire(self, settings).await
+    }
+
+    fn refused(&self) {
+        self.refuse();
+    }
+
+    fn release(&self) {
+        WholeAssignments::release(self);
+    }
+}
+
+/// What comes and goes while the session runs: with the membership that tells in whose name to write.
+impl Holding for Arc<GroupMembership> {
+    type Held = (Arc<GroupMembership>, MembershipChanges);
+
+    fn new(group: String, topic: String) -> Arc<GroupMembership> {
+        Arc::new(GroupMembership::new(group, topic))
+    }
+
+    async fn acquire(&self, settings: &Settings) -> Result<(Arc<GroupMembership>, MembershipChanges), OpenError> {
+        Ok((self.clone(), GroupMembership::acquire(self, settings).await?))
+    }
+
+    /// Whoever writes waits for the newer generation itself.
+    fn refused(&self) {}
+
+    /// With the changes.
+    fn release(&self) {}
+}
+
+/// Lives as long as the process; clones share everything but the session.
+pub struct PartitionSession<S, H> {
+    shared: Arc<ProcessPart<H>>,
+    session: Option<Arc<S>>,
+}
+
+struct ProcessPart<H> {
     settings: Settings,
-    assignments: WholeAssignments,
+    holding: H,
     limits: LearnedLimits,
     refusals: Refusals,
     topics_checked: CancellationToken,
@@ -56,23 +116,18 @@ impl From<TransactionError> for StartError {
 #[error("{}; is the clock of the broker, or of this host, wrong?", .0.told())]
 struct SuspectClock(LogError);
 
-struct OpenSession<S> {
-    session: Arc<S>,
-    assignment: Arc<Assignment>,
-}
-
-impl<S> Clone for PartitionSession<S> {
-    fn clone(&self) -> PartitionSession<S> {
+impl<S, H> Clone for PartitionSession<S, H> {
+    fn clone(&self) -> PartitionSession<S, H> {
         PartitionSession { shared: self.shared.clone(), session: None }
     }
 }
 
-impl<S: Send + Sync + 'static> PartitionSession<S> {
+impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
     /// Of the partitions of `topic`, as a member of `group`.
-    pub fn new(settings: Settings, group: String, topic: String) -> PartitionSession<S> {
+    pub fn new(settings: Settings, group: String, topic: String) -> PartitionSession<S, H> {
         let shared = ProcessPart {
             settings,
-            assignments: WholeAssignments::new(group, topic),
+            holding: H::new(group, topic),
             limits: LearnedLimits::default(),
             refusals: Refusals::default(),
             topics_checked: CancellationToken::new(),
@@ -95,7 +150,7 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
     pub async fn open<P, F, R, E>(
         &mut self,
         prepare: impl Fn() -> F + Send,
-        start: impl FnOnce(&LearnedLimits, P, Arc<Assignment>) -> Result<(S, R), E> + Send + 'static,
+        start: impl FnOnce(&LearnedLimits, P, H::Held) -> Result<(S, R), E> + Send + 'static,
     ) -> Result<R, OpenError>
     where
         P: Send + 'static,
@@ -107,19 +162,19 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         let prepared = prepare().await?;
         self.shared.topics_checked.cancel();
         let began = Instant::now();
-        let assignment = self.shared.assignments.acquire(&self.shared.settings).await?;
+        let held = self.shared.holding.acquire(&self.shared.settings).await?;
         let prepared = if began.elapsed() > STALE_AFTER { prepare().await } else { Ok(prepared) };
         let started = match prepared {
-            Ok(prepared) => self.start(prepared, &assignment, start).await,
+            Ok(prepared) => self.start(prepared, held, start).await,
             Err(error) => Err(StartError::Open(error)),
         };
         match started {
             Ok((session, opened)) => {
-                self.session = Some(OpenSession { session: Arc::new(session), assignment });
+                self.session = Some(Arc::new(session));
                 Ok(opened)
             }
             Err(failure) => {
-                let error = self.judge_start(failure, &assignment);
+                let error = self.judge_start(failure);
                 self.release().await;
                 Err(error)
             }
@@ -130,27 +185,20 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
     async fn start<P, R, E>(
         &self,
         prepared: P,
-        assignment: &Arc<Assignment>,
-        start: impl FnOnce(&LearnedLimits, P, Arc<Assignment>) -> Result<(S, R), E> + Send + 'static,
+        held: H::Held,
+        start: impl FnOnce(&LearnedLimits, P, H::Held) -> Result<(S, R), E> + Send + 'static,
     ) -> Result<(S, R), StartError>
     where
         P: Send + 'static,
         R: Send + 'static,
         E: Into<StartError>,
     {
-        let (shared, assignment) = (self.shared.clone(), assignment.clone());
-        let started = tokio::task::spawn_blocking(move || {
-            // A producer of its own would only fence the one of whoever comes next.
-            if assignment.revoked.is_cancelled() {
-                let reason = LogError::from("the partitions were revoked before the log was open");
-                return Err(OpenError::Again(reason).into());
-            }
-            start(&shared.limits, prepared, assignment).map_err(E::into)
-        });
+        let shared = self.shared.clone();
+        let started = tokio::task::spawn_blocking(move || start(&shared.limits, prepared, held).map_err(E::into));
         started.await.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("opening the log", error)).into()))
     }
 
-    fn judge_start(&self, failure: StartError, assignment: &Assignment) -> OpenError {
+    fn judge_start(&self, failure: StartError) -> OpenError {
         let failure = match failure {
             StartError::Open(error) => return error,
             // It may not write at all, and only an operator can allow it.
@@ -159,10 +207,11 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
             }
             StartError::Transaction(failure) => failure,
         };
-        match self.judge(failure, assignment) {
+        match self.judge(failure) {
             CommitError::NothingWritten(reason) | CommitError::TooSlow(reason) | CommitError::Reopen(reason) => {
                 OpenError::Again(reason)
             }
+            lost @ CommitError::ShardsLost(_) => OpenError::Again(LogError::new(lost)),
             CommitError::Stop(reason) => OpenError::Stop(reason),
         }
     }
@@ -172,30 +221,30 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
         &self,
         commit: impl FnOnce(&S) -> Result<Written, TransactionError> + Send + 'static,
     ) -> Result<(), CommitError> {
-        let Some(OpenSession { session, assignment }) = &self.session else {
+        let Some(session) = &self.session else {
             return Err(CommitError::Reopen("the log is not open".into()));
         };
         let session = session.clone();
         let result = tokio::task::spawn_blocking(move || commit(&session)).await;
         let result = result
             .unwrap_or_else(|error| Err(TransactionError::Reopen(LogError::because("transaction thread", error))));
-        let written = result.map_err(|failure| self.judge(failure, assignment))?;
+        let written = result.map_err(|failure| self.judge(failure))?;
         self.shared.refusals.taken(&written);
         Ok(())
     }
 
     pub async fn release(&mut self) {
-        if let Some(OpenSession { session, .. }) = self.session.take() {
+        if let Some(session) = self.session.take() {
             // The end of a session blocks until its threads have ended.
             let dropped = tokio::task::spawn_blocking(move || drop(session)).await;
             if let Err(error) = dropped {
                 tracing::error!(%error, "closing the producer");
             }
         }
-        self.shared.assignments.release();
+        self.shared.holding.release();
     }
 
-    fn judge(&self, failure: TransactionError, assignment: &Assignment) -> CommitError {
+    fn judge(&self, failure: TransactionError) -> CommitError {
         match failure {
             TransactionError::NothingWritten(reason) | TransactionError::Refused { reason, .. } => {
                 CommitError::NothingWritten(reason)
@@ -207,9 +256,11 @@ impl<S: Send + Sync + 'static> PartitionSession<S> {
                 _ => CommitError::NothingWritten(LogError::new(failure)),
             },
             TransactionError::TooSlow(reason) => CommitError::TooSlow(reason),
+            TransactionError::Final(reason) => CommitError::Stop(reason),
+            TransactionError::ShardsLost(lost) => CommitError::ShardsLost(lost),
             TransactionError::Reopen(reason) => CommitError::Reopen(reason),
             TransactionError::Revoked(reason) => {
-                self.shared.assignments.refuse(assignment);
+                self.shared.holding.refused();
                 CommitError::Reopen(reason)
             }
             TransactionError::TooLarge { topic, reason } => {

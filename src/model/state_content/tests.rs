@@ -30,7 +30,7 @@ fn fence(connector: &str) -> Fence {
 
 /// Reads records of the promoter's partition, at offsets from 0 on.
 fn read(records: &[(&str, Option<&[u8]>)]) -> StateContent {
-    let mut content = StateContent::new(|_| HOME);
+    let mut content = StateContent::new(|_| Shard(HOME));
     for (offset, (key, value)) in (0..).zip(records) {
         content.take(StatePlace { partition: HOME, offset }, key.as_bytes(), *value);
     }
@@ -43,8 +43,8 @@ fn cursor() -> (String, Vec<u8>) {
     (key.encode(), value.encode())
 }
 
-fn knows_the_cursor(state: &State) -> bool {
-    state.cursors(&promoter())[Feed::Touches].is_some()
+fn knows_the_cursor(states: &HashMap<Shard, State>) -> bool {
+    states.get(&Shard(HOME)).is_some_and(|state| state.cursors(&promoter()).touches.is_some())
 }
 
 #[test]
@@ -52,8 +52,8 @@ fn a_stray_record_is_skipped_and_told_and_its_tombstone_heals() {
     let (key, value) = cursor();
     let content = read(&[("hello", Some(b"world")), (&key, Some(&value))]);
     assert_eq!(content.check(&fence("a")), Ok(()));
-    let (state, strays) = content.finish();
-    assert!(knows_the_cursor(&state));
+    let (states, strays) = content.finish();
+    assert!(knows_the_cursor(&states));
     assert_eq!(strays, [Stray { place: StatePlace { partition: HOME, offset: 0 }, fault: StrayFault::Key }]);
     let (_, strays) = read(&[("hello", Some(b"world")), ("hello", None)]).finish();
     assert_eq!(strays, []);
@@ -62,11 +62,11 @@ fn a_stray_record_is_skipped_and_told_and_its_tombstone_heals() {
 #[test]
 fn a_record_in_the_partition_of_others_is_skipped_and_told() {
     let (key, value) = cursor();
-    let mut content = StateContent::new(|_| HOME);
+    let mut content = StateContent::new(|_| Shard(HOME));
     content.take(StatePlace { partition: 2, offset: 9 }, key.as_bytes(), Some(&value));
     assert_eq!(content.check(&fence("a")), Ok(()));
-    let (state, strays) = content.finish();
-    assert!(!knows_the_cursor(&state));
+    let (states, strays) = content.finish();
+    assert!(!knows_the_cursor(&states));
     assert_eq!(strays[0].fault, StrayFault::Partition(HOME));
 }
 
@@ -119,7 +119,7 @@ fn a_fence_that_was_taken_away_is_told_from_one_that_never_was() {
 
 #[test]
 fn a_topic_of_something_else_is_told_and_takes_no_memory() {
-    let mut content = StateContent::new(|_| HOME);
+    let mut content = StateContent::new(|_| Shard(HOME));
     for offset in 0..5000 {
         content.take(StatePlace { partition: HOME, offset }, format!("{offset}").as_bytes(), Some(b""));
     }
@@ -129,7 +129,7 @@ fn a_topic_of_something_else_is_told_and_takes_no_memory() {
 
 #[test]
 fn however_many_strays_there_were_their_tombstones_heal() {
-    let mut content = StateContent::new(|_| HOME);
+    let mut content = StateContent::new(|_| Shard(HOME));
     for (offset, value) in
         (0..5000).map(|offset| (offset, Some(b"".as_slice()))).chain((5000..10_000).map(|offset| (offset, None)))
     {
@@ -145,6 +145,6 @@ fn of_partitions_of_others_only_the_fences_are_kept() {
     content.take(StatePlace { partition: HOME, offset: 0 }, key.as_bytes(), Some(&value));
     content.take(StatePlace { partition: HOME, offset: 1 }, b"fence/b", Some(&fence("b").encode()));
     assert!(content.check(&fence("a")).is_err());
-    let (state, strays) = content.finish();
-    assert!(!knows_the_cursor(&state) && strays.is_empty());
+    let (states, strays) = content.finish();
+    assert!(!knows_the_cursor(&states) && strays.is_empty());
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use promoter_connector::kafka::client::partitioner;
 use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::shard::Shard;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::{PARTITIONS, fence_in, lived, stops};
@@ -25,7 +25,7 @@ pub fn stray_records(context: &Context) -> Result<()> {
     // Behind every number that the connector has used.
     let promoter = Promoter::from_key("wx_simulated/oSimulated000001")?;
     let key = format!("seen/{promoter}/touches/999999");
-    let home = partitioner::of(&promoter, PARTITIONS);
+    let home = Shard::of(&promoter, PARTITIONS).0;
     put(home, &key, Some("damaged"))?;
     let damaged = context.connector("damaged", &config, &[])?;
     stops(&damaged, &format!("the record at partition {home} offset"))?;

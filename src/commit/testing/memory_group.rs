@@ -1,0 +1,167 @@
+//! Who owns which shards of a log in memory: what a consumer group does, without Kafka, and moved about as a test likes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::memory_log::DurableTopics;
+use crate::commit::log::{OpenError, OwnershipChange, ShardOwnership};
+use crate::commit::queue::FenceSender;
+use crate::commit::under_way::under_way;
+use crate::model::shard::{AssignedShard, Shard};
+use crate::model::state::State;
+
+/// How long a revocation waits for whoever owns a shard.
+const RELEASE_WAIT: Duration = Duration::from_secs(20);
+
+/// The group of all instances. Clones are the same group.
+#[derive(Clone, Default)]
+pub struct MemoryGroup(Arc<Mutex<Members>>);
+
+#[derive(Default)]
+struct Members {
+    owners: BTreeMap<Shard, Owner>,
+    /// Those whose logs are open.
+    open: HashMap<String, mpsc::UnboundedSender<OwnershipChange>>,
+    last_number: u64,
+}
+
+struct Owner {
+    instance: String,
+    number: u64,
+}
+
+impl MemoryGroup {
+    /// A group of one instance, which owns every shard of `partitions` as soon as it is there.
+    pub fn of_one(instance: &str, partitions: i32) -> MemoryGroup {
+        let group = MemoryGroup::default();
+        (0..partitions).for_each(|partition| group.take_away(Shard(partition), instance));
+        group
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        // A poisoned lock means that a test has failed already.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a shard to another instance, in order: whoever owns it is asked, and waited for.
+    pub async fn hand_over(&self, shard: Shard, to: &str) {
+        let settled = {
+            let members = self.members();
+            members.owners.get(&shard).and_then(|Owner { instance, number }| {
+                let (held, settled) = under_way();
+                let revoked = OwnershipChange::Revoked(vec![AssignedShard { shard, number: *number }], held);
+                members.open.get(instance)?.send(revoked).ok().map(|()| settled)
+            })
+        };
+        if let Some(mut settled) = settled {
+            let _ = tokio::time::timeout(RELEASE_WAIT, settled.wait()).await;
+        }
+        self.members().give(shard, to);
+    }
+
+    /// Gives a shard to another instance at once: whoever owned it hears of that afterwards.
+    pub fn take_away(&self, shard: Shard, to: &str) {
+        let mut members = self.members();
+        let lost = members.owners.remove(&shard);
+        members.give(shard, to);
+        if let Some(Owner { instance, number }) = lost
+            && let Some(changes) = members.open.get(&instance)
+        {
+            let lost = vec![AssignedShard { shard, number }];
+            let _ = changes.send(OwnershipChange::Revoked(lost, under_way().0));
+        }
+    }
+
+    /// The instance has opened its log: what it owns is assigned to it anew.
+    pub fn join(&self, instance: &str, durable: Arc<Mutex<DurableTopics>>) -> Box<dyn ShardOwnership> {
+        let mut members = self.members();
+        let (sender, changes) = mpsc::unbounded_channel();
+        members.open.insert(instance.to_owned(), sender);
+        let owned = members.owners.iter().filter(|(_, owner)| owner.instance == instance);
+        let owned: Vec<Shard> = owned.map(|(shard, _)| *shard).collect();
+        let assigned: Vec<_> = owned.into_iter().map(|shard| members.number(shard, instance)).collect();
+        members.tell(instance, OwnershipChange::Assigned(assigned));
+        Box::new(MemoryOwnership { changes, durable })
+    }
+
+    pub(super) fn leave(&self, instance: &str) {
+        self.members().open.remove(instance);
+    }
+
+    /// Which of `shards` the instance does not own any more, as `write` is to be told before it writes: nobody gets any of
+    /// them meanwhile.
+    pub(super) fn write<R>(
+        &self,
+        instance: &str,
+        shards: &[AssignedShard],
+        write: impl FnOnce(Vec<AssignedShard>) -> R,
+    ) -> R {
+        let members = self.members();
+        let is_owned = |assigned: &&AssignedShard| {
+            members
+                .owners
+                .get(&assigned.shard)
+                .is_some_and(|owner| owner.instance == instance && owner.number == assigned.number)
+        };
+        write(shards.iter().filter(|assigned| !is_owned(assigned)).copied().collect())
+    }
+}
+
+impl Members {
+    fn give(&mut self, shard: Shard, to: &str) {
+        let assigned = self.number(shard, to);
+        self.tell(to, OwnershipChange::Assigned(vec![assigned]));
+    }
+
+    fn number(&mut self, shard: Shard, to: &str) -> AssignedShard {
+        self.last_number += 1;
+        let number = self.last_number;
+        self.owners.insert(shard, Owner { instance: to.to_owned(), number });
+        AssignedShard { shard, number }
+    }
+
+    fn tell(&self, instance: &str, change: OwnershipChange) {
+        if let Some(changes) = self.open.get(instance) {
+            let _ = changes.send(change);
+        }
+    }
+}
+
+struct MemoryOwnership {
+    changes: mpsc::UnboundedReceiver<OwnershipChange>,
+    durable: Arc<Mutex<DurableTopics>>,
+}
+
+impl ShardOwnership for MemoryOwnership {
+    fn next(&mut self) -> BoxFuture<'_, OwnershipChange> {
+        Box::pin(async {
+            match self.changes.recv().await {
+                Some(change) => change,
+                // Another opening of the same instance has taken its place.
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn restore(
+        &self,
+        shards: Vec<AssignedShard>,
+        _: FenceSender,
+        _: CancellationToken,
+    ) -> BoxFuture<'static, Result<Vec<(AssignedShard, State)>, OpenError>> {
+        // Read when it is polled first: whoever owned them before may write until they are assigned, and not later.
+        let durable = self.durable.clone();
+        Box::pin(async move {
+            let mut states = durable.lock().unwrap_or_else(PoisonError::into_inner).states()?;
+            Ok(shards
+                .into_iter()
+                .map(|assigned| (assigned, states.remove(&assigned.shard).unwrap_or_default()))
+                .collect())
+        })
+    }
+}

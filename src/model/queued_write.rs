@@ -1,0 +1,37 @@
+//! What is on its way to the one writer.
+
+use super::batch::FenceRecord;
+use super::feed::Feed;
+use super::page_facts::PageFacts;
+use super::promoter::Promoter;
+use super::state::FirstCursor;
+
+/// What comes out of the write queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueuedWrite {
+    /// First cursors, for feeds that have none, or only a memory that another feed keeps. Cursors of feeds that are
+    /// polled stay as they are.
+    FirstCursors(Vec<FirstCursor>),
+    PageFacts(PageFacts),
+    /// Of shards that are taken over: whose they are.
+    Fences(Vec<FenceRecord>),
+}
+
+impl QueuedWrite {
+    /// Whose page it is, and of which feed.
+    pub fn feed(&self) -> Option<(Promoter, Feed)> {
+        match self {
+            QueuedWrite::FirstCursors(_) | QueuedWrite::Fences(_) => None,
+            QueuedWrite::PageFacts(page_facts) => Some((page_facts.promoter.clone(), page_facts.feed)),
+        }
+    }
+
+    /// About how many bytes of memory it holds.
+    pub fn weight(&self) -> usize {
+        match self {
+            QueuedWrite::FirstCursors(cursors) => 64 + cursors.len() * 128,
+            QueuedWrite::Fences(fences) => 64 + fences.len() * 1024,
+            QueuedWrite::PageFacts(page_facts) => page_facts.weight(),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Takes up the shards that are assigned to this instance, and hands over those that are revoked, while it polls the others.
+//!
+//! ```text
+//!  assigned ──> restore, beside what runs ──> the committer knows the shard ──> its promoters are polled
+//!  revoked  ──> its polls end ──> what they brought is durable, and the committer forgets the shard ──> given back
+//! ```
+//!
+//! Whatever goes through the queue does so in this order, so the committer never meets a page of a shard before its state, and
+//! has met the last one when the shard is closed. A shard that is revoked while it is still being restored was polled by
+//! nobody here.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::polls::{PollContext, PromotersChange};
+use super::{PolledPromoter, Session};
+use crate::commit::log::{Ended, OpenError, OwnershipChange, ShardOwnership};
+use crate::commit::under_way::{self, UnderWay};
+use crate::model::shard::{AssignedShard, Shard};
+use crate::model::state::State;
+use crate::upstream::transport::Transport;
+
+type Restored = Result<Vec<(AssignedShard, State)>, OpenError>;
+
+/// One restore, of shards that were assigned together.
+struct Opening {
+    shards: Vec<AssignedShard>,
+    began: Instant,
+    given_up: CancellationToken,
+}
+
+pub(super) struct ShardCoordinator<'a, T> {
+    session: &'a Session<T>,
+    ownership: &'a mut dyn ShardOwnership,
+    /// The followers of the apps, in the order of the session's.
+    followers: Vec<mpsc::Sender<PromotersChange>>,
+    context: PollContext,
+    /// By number.
+    openings: Vec<(u64, Opening)>,
+    restores: JoinSet<(u64, Restored)>,
+    last_number: u64,
+}
+
+impl<'a, T: Transport> ShardCoordinator<'a, T> {
+    pub fn new(
+        session: &'a Session<T>,
+        ownership: &'a mut dyn ShardOwnership,
+        followers: Vec<mpsc::Sender<PromotersChange>>,
+        context: PollContext,
+    ) -> ShardCoordinator<'a, T> {
+        let (openings, restores) = (Vec::new(), JoinSet::new());
+        ShardCoordinator { session, ownership, followers, context, openings, restores, last_number: 0 }
+    }
+
+    /// Runs until something ends the session.
+    pub async fn run(mut self) -> Ended {
+        loop {
+            let ended = tokio::select! {
+                // A revocation before a shard is taken up: the group waits for it.
+                biased;
+                change = self.ownership.next() => match change {
+                    OwnershipChange::Assigned(shards) => self.begin(shards),
+                    OwnershipChange::Revoked(shards, under_way) => self.hand_over(&shards, under_way).await,
+                    OwnershipChange::Failed(error) => Err(ended(error)),
+                },
+                Some(restored) = self.restores.join_next() => {
+                    let (number, restored) = restored.expect("nobody aborts a restore, and a panic ends the process");
+                    self.take_up(number, restored).await
+                }
+            };
+            if let Err(ended) = ended {
+                return ended;
+            }
+        }
+    }
+
+    fn begin(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {
+        if shards.is_empty() {
+            return Ok(());
+        }
+        self.last_number += 1;
+        let (number, given_up) = (self.last_number, CancellationToken::new());
+        let restore = self.ownership.restore(shards.clone(), self.context.queue.fences(), given_up.clone());
+        self.restores.spawn(async move { (number, restore.await) });
+        self.openings.push((number, Opening { shards, began: Instant::now(), given_up }));
+        Ok(())
+    }
+
+    async fn take_up(&mut self, number: u64, restored: Restored) -> Result<(), Ended> {
+        // One that was given up has begun anew with what is left of it.
+        let Some(at) = self.openings.iter().position(|(one, _)| *one == number) else { return Ok(()) };
+        let (_, Opening { began, shards, .. }) = self.openings.swap_remove(at);
+        let states = restored.map_err(ended)?;
+        if let Some(reason) = self.too_early(&states) {
+            return Err(Ended::Stop(reason.into()));
+        }
+        let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
+        self.context.queue.open_shards(states).map_err(|_| over())?;
+        self.say_open(shards.len(), remembered, began.elapsed());
+        self.tell(&shards, None).await
+    }
+
+    /// Ends the polls of these shards; `under_way` is dropped when all that they have brought is durable.
+    async fn hand_over(&mut self, revoked: &[AssignedShard], under_way: UnderWay) -> Result<(), Ended> {
+        let is_revoked = |assigned: &AssignedShard| revoked.contains(assigned);
+        let (given_up, going_on): (Vec<_>, Vec<_>) = std::mem::take(&mut self.openings)
+            .into_iter()
+            .partition(|(_, opening)| opening.shards.iter().any(is_revoked));
+        self.openings = going_on;
+        for (_, Opening { shards, given_up, .. }) in given_up {
+            given_up.cancel();
+            self.begin(shards.into_iter().filter(|assigned| !is_revoked(assigned)).collect())?;
+        }
+        let (polls, mut ended) = under_way::under_way();
+        self.tell(revoked, Some(polls)).await?;
+        ended.wait().await;
+        self.context.queue.close_shards(revoked.to_vec(), under_way).map_err(|_| over())
+    }
+
+    /// Tells each app its promoters in these shards: that they are polled from now on, or no longer, where somebody waits for
+    /// the end of their polls.
+    async fn tell(&self, shards: &[AssignedShard], gone: Option<UnderWay>) -> Result<(), Ended> {
+        for (app, follower) in self.session.apps.iter().zip(&self.followers) {
+            let owned = app.promoters.iter().filter(|promoter| self.is_in(promoter, shards));
+            let change = match &gone {
+                None => PromotersChange { polled: owned.cloned().collect(), ..PromotersChange::default() },
+                Some(under_way) => PromotersChange {
+                    gone: owned.map(|promoter| promoter.promoter.clone()).collect(),
+                    under_way: Some(under_way.clone()),
+                    ..PromotersChange::default()
+                },
+            };
+            follower.send(change).await.map_err(|_| over())?;
+        }
+        Ok(())
+    }
+
+    fn is_in(&self, promoter: &PolledPromoter, shards: &[AssignedShard]) -> bool {
+        let shard = Shard::of(&promoter.promoter, self.context.partitions);
+        shards.iter().any(|assigned| assigned.shard == shard)
+    }
+
+    /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
+    /// at before its first cursor is written, after which there is no way back.
+    fn too_early(&self, states: &[(AssignedShard, State)]) -> Option<String> {
+        self.session.apps.iter().find_map(|app| {
+            app.promoters.iter().find_map(|promoter| {
+                let shard = Shard::of(&promoter.promoter, self.context.partitions);
+                let (_, state) = states.iter().find(|(assigned, _)| assigned.shard == shard)?;
+                app.too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits)
+            })
+        })
+    }
+
+    fn say_open(&self, shards: usize, remembered: usize, took: Duration) {
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(pipeline = "polls", shards, milliseconds, remembered, "log is open, polling begins");
+    }
+}
+
+fn ended(error: OpenError) -> Ended {
+    match error {
+        OpenError::Again(reason) => Ended::Reopen(reason),
+        OpenError::Unfit(reason) | OpenError::Stop(reason) => Ended::Stop(reason),
+    }
+}
+
+/// The committer or the polls have ended first, and tell why themselves.
+fn over() -> Ended {
+    Ended::Drained
+}
