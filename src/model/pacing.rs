@@ -5,6 +5,7 @@
 //! ([`fact_rate`]) and from what the calls of all feeds may come to ([`intervals`]). A backfill goes in slices without a pause
 //! between them. What fails is asked for less, where a smaller question could have been answered.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::cursor::Cursor;
@@ -126,9 +127,22 @@ pub struct Pacing {
 /// What the latest pull that tells of the present has seen.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    to: UnixTime,
+    /// In Unix seconds: half of what a time takes, until 2106.
+    to: NonZeroU32,
     /// How many rows a pull after it shows again.
     again: u32,
+}
+
+impl Seen {
+    fn new(to: UnixTime, again: u64) -> Seen {
+        let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let to = NonZeroU32::new(bounded(to.0.max(0).cast_unsigned())).unwrap_or(NonZeroU32::MIN);
+        Seen { to, again: bounded(again) }
+    }
+
+    fn to(self) -> UnixTime {
+        UnixTime(i64::from(self.to.get()))
+    }
 }
 
 impl PollSettings {
@@ -201,8 +215,8 @@ impl Pacing {
             Scope::Refunds => (as_of, as_of, again, shown),
             Scope::Day { .. } | Scope::History { .. } => return None,
         };
-        let from = self.seen.map_or(from, |seen| if scope == Scope::Refunds { seen.to } else { seen.to.max(from) });
-        self.seen = Some(Seen { to, again: u32::try_from(again).unwrap_or(u32::MAX) });
+        let from = self.seen.map_or(from, |seen| if scope == Scope::Refunds { seen.to() } else { seen.to().max(from) });
+        self.seen = Some(Seen::new(to, again));
         let covered = Duration::from_secs(to.0.saturating_sub(from.0).max(0).cast_unsigned());
         Some(Brought { facts: shown.saturating_sub(before), covered, calls: pages })
     }

@@ -89,3 +89,41 @@ fn differ_little(one: Option<f64>, other: Option<f64>) -> bool {
         (one, other) => one.is_none() && other.is_none(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn polls_begin_at_the_pace_of_the_minute_or_the_day_whichever_is_less() {
+        let mut budget = CallBudget::default();
+        assert!(!budget.is_known());
+        budget.set(CallRates { minute: Some(100.0), day: Some(1.0) }, at(0));
+        assert!(budget.is_known());
+        budget.spend(DAY_TOGETHER as u32 + 5, CallFor::UsualTurn, at(0));
+        assert_eq!(budget.ready(), at(6), "those of the day that may come together, and six that may not");
+        budget.give_back();
+        assert_eq!(budget.ready(), at(5));
+    }
+
+    #[test]
+    fn what_is_called_beside_usual_turns_leaves_them_less_but_half_at_least() {
+        let mut budget = CallBudget::default();
+        budget.set(CallRates { minute: Some(10.0), day: None }, at(0));
+        assert_eq!(budget.for_usual_turns(at(0)), Some(10.0));
+        let mut spend = |calls, seconds: std::ops::Range<u64>| {
+            let left = seconds.map(|second| {
+                budget.spend(calls, CallFor::Other, at(second));
+                budget.for_usual_turns(at(second)).unwrap()
+            });
+            left.last().unwrap()
+        };
+        assert!((6.5..7.5).contains(&spend(3, 1..200)));
+        assert_eq!(spend(9, 200..400), 5.0);
+        assert!(spend(0, 400..600) > 9.9);
+    }
+}

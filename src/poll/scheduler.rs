@@ -22,7 +22,8 @@ use super::poller::{PollError, Polled, poll};
 use super::reports::{self, Late, PollProgress, Reports};
 use crate::commit::queue::WriteSender;
 use crate::commit::under_way::UnderWay;
-use crate::model::feed::{Feed, Interface, PerFeed};
+use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
+use crate::model::pacing::intervals::Shortage;
 use crate::model::pacing::{AfterPull, Pulled};
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::pull::Pull;
@@ -62,6 +63,8 @@ pub struct Scheduler<T> {
     kept: HashMap<usize, Pull>,
     kept_max: usize,
     parked: ParkedPromoters,
+    /// Whose budget is known to be too small.
+    short: PerInterface<bool>,
     /// Where the cursors stand, in Unix seconds.
     cursors: PerFeed<MinuteCounts>,
     reports: Arc<Reports>,
@@ -105,6 +108,7 @@ impl<T: Transport> Scheduler<T> {
             kept: HashMap::new(),
             kept_max: KEPT_PER_POLL * bounds.polls,
             parked: ParkedPromoters::default(),
+            short: PerInterface::new(|_| false),
             cursors: PerFeed::default(),
             reports,
             began,
@@ -132,7 +136,10 @@ impl<T: Transport> Scheduler<T> {
                 // The client, which holds the other end, is held here.
                 _ = breakers.changed() => self.due_queues.breakers_changed(),
                 Some(change) = changes.changes.recv() => self.change(change),
-                _ = report.tick() => self.tell_progress(),
+                _ = report.tick() => {
+                    self.tell_progress();
+                    self.tell_shortage();
+                }
                 () = until(self.began, next_begin) => {}
             }
         }
@@ -308,6 +315,20 @@ impl<T: Transport> Scheduler<T> {
         let (due, index) = self.due_queues.latest()?;
         let PolledFeed { promoter, feed, .. } = &self.feeds[index];
         Some(Late { promoter: promoter.clone(), feed: *feed, by: clock.saturating_sub(due) })
+    }
+
+    /// Says once of each interface that its budget is too small for all feeds, however quiet they are.
+    fn tell_shortage(&mut self) {
+        for interface in Interface::ALL {
+            let Some(Shortage { needed, budget }) = self.due_queues[interface].shortage() else { continue };
+            if !std::mem::replace(&mut self.short[interface], true) {
+                let per_minute = |calls: f64| (calls * 60.0).round();
+                tracing::warn!(
+                    app = %self.app, %interface, needed_per_minute = per_minute(needed), budget_per_minute = per_minute(budget),
+                    "the budget is too small to poll everybody each idle_every: all wait longer, in the same proportion",
+                );
+            }
+        }
     }
 
     fn tell_progress(&self) {

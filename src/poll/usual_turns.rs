@@ -156,3 +156,70 @@ fn microseconds(clock: Duration) -> u64 {
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::pacing::fact_rate::FactRate;
+    use crate::model::pacing::intervals::{Brought, IntervalBounds};
+
+    const BOUNDS: IntervalBounds =
+        IntervalBounds { every: Duration::from_secs(60), idle_every: Duration::from_secs(900) };
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Feeds of two rates, the one a fact a minute and the other none in a week; with the classes of both.
+    fn intervals() -> (Intervals, RateClass, RateClass) {
+        let mut intervals = Intervals::default();
+        let mut class_with = |facts| {
+            let class = intervals.join(BOUNDS);
+            let brought = Brought { facts, covered: Duration::from_secs(7 * 86_400), calls: 1 };
+            intervals.learn(class, &mut FactRate::default(), brought)
+        };
+        let (busy, quiet) = (class_with(7 * 1440), class_with(0));
+        intervals.spread(None);
+        (intervals, busy, quiet)
+    }
+
+    fn all(turns: &mut UsualTurns<char>, intervals: &Intervals, clock: u64, may_come: MayCome) -> String {
+        let next = || turns.next(at(clock), intervals, may_come).and_then(|turn| turns.take(turn));
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn who_has_waited_longest_in_proportion_to_his_interval_comes_first() {
+        let (intervals, busy, quiet) = intervals();
+        let mut turns = UsualTurns::new();
+        [('a', quiet, 0), ('b', quiet, 400), ('c', busy, 800), ('d', busy, 900)]
+            .into_iter()
+            .for_each(|(key, class, since)| turns.put(key, class, at(since)));
+        assert_eq!(turns.next_at(&intervals, MayCome::WhenDue).map(|due| due.as_secs()), Some(855));
+        assert_eq!(all(&mut turns, &intervals, 850, MayCome::WhenDue), "");
+        assert_eq!(turns.due_before(at(1000), &intervals), 3);
+        assert_eq!(all(&mut turns, &intervals, 1000, MayCome::WhenDue), "cda");
+    }
+
+    #[test]
+    fn where_there_are_calls_to_be_spent_nobody_comes_before_every() {
+        let (intervals, busy, quiet) = intervals();
+        let mut turns = UsualTurns::new();
+        [('a', quiet, 0), ('b', busy, 30), ('c', quiet, 50)]
+            .into_iter()
+            .for_each(|(key, class, since)| turns.put(key, class, at(since)));
+        assert_eq!(all(&mut turns, &intervals, 59, MayCome::AfterEvery), "");
+        assert_eq!(turns.next_at(&intervals, MayCome::AfterEvery).map(|at| at.as_secs()), Some(60));
+        assert_eq!(all(&mut turns, &intervals, 100, MayCome::AfterEvery), "ba");
+    }
+
+    #[test]
+    fn a_budget_that_grows_acts_at_once_on_all_that_wait() {
+        let (mut intervals, _, quiet) = intervals();
+        let mut turns = UsualTurns::new();
+        turns.put('a', quiet, at(0));
+        assert_eq!(all(&mut turns, &intervals, 100, MayCome::WhenDue), "");
+        intervals.spread(Some(10.0));
+        assert_eq!(all(&mut turns, &intervals, 100, MayCome::WhenDue), "a");
+    }
+}

@@ -103,3 +103,53 @@ fn one_whose_polls_fail_is_due_since_it_was_however_often_it_is_tried() {
     queue.put(7, 300 * SECOND);
     assert_eq!((queue.overdue(330 * SECOND), queue.latest()), (0, None));
 }
+
+const BOUNDS: IntervalBounds = IntervalBounds { every: Duration::from_secs(60), idle_every: Duration::from_secs(900) };
+
+/// One that comes as often as facts do was polled at the start.
+fn usual(queue: &mut DueQueue<u32>, key: u32) -> RateClass {
+    let class = queue.join(BOUNDS);
+    let turn = PollTurn::Usual { since: Duration::ZERO, earliest: Duration::ZERO, latest: Duration::MAX };
+    queue.put_turn(key, class, turn, Duration::ZERO);
+    class
+}
+
+#[test]
+fn usual_turns_and_those_with_a_time_of_their_own_wait_for_each_other_in_proportion() {
+    let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
+    queue.set_rates(CallRates::default(), Duration::ZERO);
+    let class = usual(&mut queue, 7);
+    let due = PollTurn::At(90 * SECOND);
+    [1, 2].into_iter().for_each(|key| queue.put_turn(key, class, due, Duration::ZERO));
+    assert_eq!(queue.next_due(Admission::Call).map(|due| due.as_secs()), Some(60));
+    assert_eq!(queue.begin(59 * SECOND, Admission::Call), None);
+    let begun: Vec<_> = std::iter::from_fn(|| queue.begin(100 * SECOND, Admission::Call)).map(|(key, _)| key).collect();
+    assert_eq!(begun, [7, 1, 2], "the first one is late for longer");
+    assert_eq!(queue.overdue(200 * SECOND), 3);
+}
+
+#[test]
+fn a_turn_that_another_days_comes_before_has_a_time_of_its_own() {
+    let mut queue = DueQueue::new(PollBounds { polls: 9, to_the_end: 2 });
+    queue.set_rates(CallRates::default(), Duration::ZERO);
+    let class = queue.join(BOUNDS);
+    let turn = PollTurn::Usual { since: Duration::ZERO, earliest: Duration::ZERO, latest: 30 * SECOND };
+    queue.put_turn(5, class, turn, Duration::ZERO);
+    assert_eq!(queue.next_due(Admission::Call), Some(30 * SECOND));
+    assert_eq!(queue.begin(30 * SECOND, Admission::Probe), Some((5, OnePage)));
+}
+
+#[test]
+fn polls_begin_evenly_and_pay_for_their_further_pages() {
+    let mut queue = queue();
+    queue.set_rates(CallRates { minute: Some(1.0), day: None }, Duration::ZERO);
+    assert_eq!(queue.begin(9 * SECOND, Admission::Call), Some((0, OnePage)));
+    assert_eq!((queue.begin(9 * SECOND, Admission::Call), queue.next_due(Admission::Call)), (None, Some(10 * SECOND)));
+    queue.ended(0);
+    queue.spent(4, 10 * SECOND);
+    assert_eq!(queue.next_due(Admission::Call), Some(13 * SECOND));
+    assert_eq!(queue.begin(13 * SECOND, Admission::Call), Some((1, OnePage)));
+    queue.ended(1);
+    queue.spent(0, 13 * SECOND);
+    assert_eq!(queue.next_due(Admission::Call), Some(13 * SECOND), "its call was not made");
+}
