@@ -1,5 +1,7 @@
 //! How fresh a fleet is within a quota: the bench of that name, smaller, with bounds that leave room for chance.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 #[path = "../benches/quota/fleet.rs"]
 mod fleet;
 #[path = "../benches/quota/rules.rs"]

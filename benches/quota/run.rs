@@ -48,8 +48,9 @@ pub fn run(rule: &mut dyn Rule, fleet: &mut Fleet, per_minute: u32, from: u64, e
     let mut under_way: VecDeque<PollUnderWay> = VecDeque::new();
     let mut clock = Duration::ZERO;
     while clock.as_secs() < end {
-        while let Some(poll) = under_way.pop_front_if(|poll| poll.ends <= clock) {
+        while let Some(poll) = under_way.front().filter(|poll| poll.ends <= clock) {
             rule.ended(poll.promoter, poll.facts, poll.covered, clock);
+            under_way.pop_front();
         }
         while let Some(promoter) = rule.begin(clock) {
             let number = promoter as usize;

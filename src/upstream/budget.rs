@@ -58,12 +58,22 @@ struct DayCount {
     spent: u32,
     /// The day that the clock was last set back from, and what was spent then: it may have been the right one.
     left: (Day, u32),
+    /// Since when calls of this day are counted: from its beginning on, or since the process began.
+    since: UnixTime,
+    /// What the upstream has borne on the day on which it said last that no more is left.
+    borne: Option<(Day, f64)>,
 }
+
+/// So many calls of a day tell how many are borne.
+const TELLING_CALLS: u32 = 100;
+/// By how much more is tried with each day on which all went well.
+const DAILY_GROWTH: f64 = 1.1;
 
 impl Budget {
     pub fn new(settings: BudgetSettings) -> Budget {
         let day = Day::in_beijing(UnixTime::EARLIEST);
-        let day = SyncMutex::new(DayCount { day, spent: 0, left: (day, 0) });
+        let since = UnixTime::EARLIEST;
+        let day = SyncMutex::new(DayCount { day, spent: 0, left: (day, 0), since, borne: None });
         Budget { minute: MinuteLimiter::new(settings.per_minute), per_day: settings.per_day, day }
     }
 
@@ -102,6 +112,12 @@ impl Budget {
         Ok(())
     }
 
+    /// The upstream says that the day's calls are spent. Gives how many it bears in a day, as far as that is told by those that
+    /// were counted: from the next day on they are spread over the day, and each day a few more are tried.
+    pub fn quota_spent(&self, now: UnixTime) -> Option<f64> {
+        self.day_of(now).quota_spent(now)
+    }
+
     /// The upstream says that calls come too fast. Gives at how many a second they come from now on, where that is less than
     /// before.
     pub fn too_fast(&self) -> Option<f64> {
@@ -112,6 +128,9 @@ impl Budget {
         let mut counted = self.day.lock();
         let today = Day::in_beijing(now);
         if counted.day < today {
+            // What was sent today before the process began is not known.
+            let is_first = counted.since == UnixTime::EARLIEST;
+            counted.since = if is_first { now } else { today.beijing_start() };
             counted.spent = if counted.left.0 == today { counted.left.1 } else { 0 };
         } else if counted.day > today {
             counted.left = (counted.day, counted.spent);
@@ -138,9 +157,27 @@ impl DayGuard<'_> {
     }
 
     fn rate(&self, now: UnixTime) -> Option<f64> {
-        let DayCount { day, spent, .. } = *self.counted;
+        let DayCount { day, spent, borne, .. } = *self.counted;
+        let borne = borne.filter(|(learnt, _)| *learnt < day).map(|(learnt, calls)| {
+            let days = i32::try_from(day.days_since(learnt) - 1).unwrap_or(i32::MAX);
+            calls * DAILY_GROWTH.powi(days)
+        });
+        let configured = (self.per_day != 0).then(|| f64::from(self.per_day));
+        let calls = configured.into_iter().chain(borne).min_by(f64::total_cmp)?;
         let seconds = day.beijing_end().0.saturating_sub(now.0).max(1);
-        (self.per_day != 0).then(|| f64::from(self.per_day.saturating_sub(spent)) / seconds as f64)
+        // Where nothing is left of it, it is not this that tells when the next call may be made.
+        Some((calls - f64::from(spent)) / seconds as f64).filter(|rate| *rate > 0.0)
+    }
+
+    fn quota_spent(&mut self, now: UnixTime) -> Option<f64> {
+        let DayCount { day, spent, since, borne, .. } = *self.counted;
+        if spent < TELLING_CALLS || borne.is_some_and(|(learnt, _)| learnt == day) {
+            return None;
+        }
+        let seconds = |from: UnixTime| now.0.saturating_sub(from.0).max(1) as f64;
+        let calls = f64::from(spent) * seconds(day.beijing_start()) / seconds(since);
+        self.counted.borne = Some((day, calls));
+        Some(calls)
     }
 
     fn count(&mut self) {

@@ -154,3 +154,28 @@ async fn calls_that_are_too_fast_come_at_the_pace_that_was_borne_and_slowly_fast
     assert!((1.04..1.07).contains(&later[0]) && (1.6..2.0).contains(&later[1]), "{later:?}");
     assert_eq!(budget.rates(NOON).minute.unwrap(), full);
 }
+
+#[test]
+fn a_quota_that_is_spent_tells_how_many_calls_a_day_bears_and_each_day_a_few_more_are_tried() {
+    let budget = Budget::new(BudgetSettings { per_minute: 0, per_day: 0 });
+    (0..500).for_each(|_| budget.count(NOON).unwrap());
+    let evening = NOON.plus(6 * 3600);
+    // Counted for a third of the day so far.
+    assert_eq!(budget.quota_spent(evening), Some(1500.0));
+    assert_eq!((budget.quota_spent(evening), budget.rates(evening).day), (None, None));
+    let midnight = Day::in_beijing(NOON).beijing_end();
+    let a_day = |now| budget.rates(now).day.unwrap() * 86_400.0;
+    assert!((a_day(midnight) - 1500.0).abs() < 1.0);
+    assert!((a_day(midnight.plus(86_400)) - 1650.0).abs() < 1.0);
+    let spent = budget.quota_spent(midnight.plus(86_400));
+    assert_eq!(spent, None, "a few calls tell nothing");
+}
+
+#[test]
+fn a_day_is_spent_evenly_over_what_is_left_of_it() {
+    let budget = Budget::new(BudgetSettings { per_minute: 0, per_day: 1000 });
+    (0..200).for_each(|_| budget.count(NOON).unwrap());
+    assert_eq!(budget.rates(NOON).day, Some(800.0 / (12.0 * 3600.0)));
+    (0..800).for_each(|_| budget.count(NOON).unwrap());
+    assert_eq!(budget.rates(NOON).day, None, "the day's end tells when the next one may be made");
+}

@@ -10,7 +10,7 @@ use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixTime};
 use crate::retry::{Attempts, NextAttempt};
 use crate::upstream::breaker::{CallRefusal, OpenReason, Pass, evidence};
-use crate::upstream::budget::{Budget, DaySpent};
+use crate::upstream::budget::DaySpent;
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
 use crate::upstream::error::{CallError, CallKind, Cause, Reaction};
 use crate::upstream::hosts::Host;
@@ -81,8 +81,8 @@ impl<T: Transport> Client<T> {
     ) -> Result<Option<FailedAttempt>, CallError> {
         let evidence = evidence(failure.reaction, failure.call, failure.retry_after, self.day_left());
         let refusal = progress.pass.note(evidence, &failure.cause);
-        if failure.reaction == Reaction::TooFast && !matches!(refusal, Some(CallRefusal::PromoterOnly(_))) {
-            self.too_fast(interface);
+        if !matches!(refusal, Some(CallRefusal::PromoterOnly(_))) {
+            self.correct_budget(interface, failure.reaction);
         }
         match failure.reaction {
             Reaction::RetryTransport | Reaction::RetryBusy => Ok(Some(failure)),
@@ -122,15 +122,23 @@ impl<T: Transport> Client<T> {
         budget.count(self.now()).map_err(|spent| self.day_spent(progress, spent))
     }
 
-    fn too_fast(&self, interface: Interface) {
-        let slower = self.budgets.get(&interface).and_then(Budget::too_fast);
-        if let Some(calls_a_second) = slower {
-            let per_minute = (calls_a_second * 60.0).round();
-            tracing::warn!(
-                app = %self.app_id, %interface, per_minute,
-                "calls are too fast: they come more slowly for the next hours. Others may call for this app, or its \
-                 quota is smaller than configured",
-            );
+    /// Where more is called than the upstream bears: its quota is smaller than configured, or others call for this app, too.
+    fn correct_budget(&self, interface: Interface, reaction: Reaction) {
+        let Some(budget) = self.budgets.get(&interface) else { return };
+        let app = &self.app_id;
+        match reaction {
+            Reaction::TooFast => {
+                if let Some(calls_a_second) = budget.too_fast() {
+                    let per_minute = (calls_a_second * 60.0).round();
+                    tracing::warn!(%app, %interface, per_minute, "calls are too fast: for some hours they come more slowly");
+                }
+            }
+            Reaction::QuotaSpent => {
+                if let Some(per_day) = budget.quota_spent(self.now()).map(f64::round) {
+                    tracing::warn!(%app, %interface, per_day, "the day's quota is spent: from tomorrow on it is spread over the day");
+                }
+            }
+            _ => {}
         }
     }
 
