@@ -84,7 +84,7 @@ fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result
 /// Asks the upstream for material by the clients of the polls, whose breakers it shares.
 fn executor(settings: &RequestSettings, schemas: Schemas, session: &Session<HttpTransport>) -> Executor<HttpTransport> {
     let apps = session.apps.iter().map(|app| MaterialApp::new(app.client.clone(), settings.concurrency));
-    let registry = schemas.registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaSource>);
+    let registry = schemas.schema_registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaSource>);
     let decoder = RequestDecoder::new(schemas.material.request);
     Executor::new(apps, settings.topics.requests.clone(), decoder, registry, supervisor::PATIENCE)
 }

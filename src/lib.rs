@@ -55,7 +55,7 @@
 //! | [`supervisor`] | session after session of one pipeline: recovery is start-up |
 //! | [`session`] | one session of the polls, from an open log to its end; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
-//! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::registry`, `oauth` and `web` the only user of reqwest |
+//! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::schema_registry`, `oauth` and `web` the only user of reqwest |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
 //! | [`model`] | the rules: plain data and plain functions, without I/O, clock or async |
 //! | [`registry`] | the promoters, as configuration, registry topic and discovery together say; rules like those of the model |

@@ -48,7 +48,7 @@ fn each_library_is_named_in_its_own_directories_and_imports_point_downwards() {
         check("rdkafka::", within(&place, &["src/kafka"]));
         check("apache_avro::", within(&place, &["src/avro"]));
         check("backoff::", within(&place, &["src/retry.rs"]));
-        let http = ["src/upstream", "src/oauth", "src/avro/registry", "src/web.rs", "src/simulator/tests"];
+        let http = ["src/upstream", "src/oauth", "src/avro/schema_registry", "src/web.rs", "src/simulator/tests"];
         check("reqwest::", within(&place, &http));
         for neighbour in ["upstream", "poll"] {
             check(&format!("crate::{neighbour}::"), !within(&place, &["src/kafka", "src/model", "src/commit"]));

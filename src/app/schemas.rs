@@ -2,7 +2,7 @@
 
 use crate::avro::encode::Framings;
 use crate::avro::framing::Framing;
-use crate::avro::registry::{Registry, RegistrySettings};
+use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
 use crate::model::feed::PerEventTopic;
@@ -13,7 +13,7 @@ pub struct Schemas {
     pub framings: Framings,
     pub material: MaterialFramings,
     /// Absent where records are framed by themselves.
-    pub registry: Option<Registry>,
+    pub schema_registry: Option<SchemaRegistry>,
 }
 
 /// How requests and replies are framed.
@@ -30,15 +30,15 @@ impl Schemas {
     /// # Errors
     /// Where the registry refuses, or can't be asked for a minute.
     pub async fn resolve(
-        settings: Option<RegistrySettings>,
+        settings: Option<SchemaRegistrySettings>,
         topics: &TopicNames,
         requests: Option<&RequestTopics>,
     ) -> anyhow::Result<Schemas> {
         let Some(settings) = settings else {
             let (framings, material) = (Framings::SINGLE_OBJECT, MaterialFramings::SINGLE_OBJECT);
-            return Ok(Schemas { framings, material, registry: None });
+            return Ok(Schemas { framings, material, schema_registry: None });
         };
-        let registry = Registry::new(settings)?;
+        let registry = SchemaRegistry::new(settings)?;
         // Without a rest, so that a new topic is registered, too.
         let PerEventTopic { touches, orders } = &topics.events;
         let framings = Framings {
@@ -50,7 +50,7 @@ impl Schemas {
             Some(topics) => MaterialFramings::registered(&registry, topics).await?,
             None => MaterialFramings::SINGLE_OBJECT,
         };
-        Ok(Schemas { framings, material, registry: Some(registry) })
+        Ok(Schemas { framings, material, schema_registry: Some(registry) })
     }
 }
 
@@ -59,7 +59,7 @@ impl MaterialFramings {
     const SINGLE_OBJECT: MaterialFramings =
         MaterialFramings { request: Framing::SingleObject, result: Framing::SingleObject };
 
-    async fn registered(registry: &Registry, topics: &RequestTopics) -> anyhow::Result<MaterialFramings> {
+    async fn registered(registry: &SchemaRegistry, topics: &RequestTopics) -> anyhow::Result<MaterialFramings> {
         Ok(MaterialFramings {
             request: registered(registry, &topics.requests, RecordKind::MaterialRequest).await?,
             result: registered(registry, &topics.results, RecordKind::MaterialResult).await?,
@@ -72,11 +72,11 @@ impl MaterialFramings {
 /// # Errors
 /// As [`Schemas::resolve`].
 pub async fn material_framings(
-    settings: Option<RegistrySettings>,
+    settings: Option<SchemaRegistrySettings>,
     topics: &RequestTopics,
 ) -> anyhow::Result<MaterialFramings> {
     match settings {
-        Some(settings) => MaterialFramings::registered(&Registry::new(settings)?, topics).await,
+        Some(settings) => MaterialFramings::registered(&SchemaRegistry::new(settings)?, topics).await,
         None => Ok(MaterialFramings::SINGLE_OBJECT),
     }
 }
@@ -85,14 +85,14 @@ pub async fn material_framings(
 ///
 /// # Errors
 /// As [`Schemas::resolve`].
-pub async fn promoter_framing(settings: Option<RegistrySettings>, topic: &str) -> anyhow::Result<Framing> {
+pub async fn promoter_framing(settings: Option<SchemaRegistrySettings>, topic: &str) -> anyhow::Result<Framing> {
     match settings {
-        Some(settings) => registered(&Registry::new(settings)?, topic, RecordKind::Promoter).await,
+        Some(settings) => registered(&SchemaRegistry::new(settings)?, topic, RecordKind::Promoter).await,
         None => Ok(Framing::SingleObject),
     }
 }
 
-async fn registered(registry: &Registry, topic: &str, kind: RecordKind) -> anyhow::Result<Framing> {
+async fn registered(registry: &SchemaRegistry, topic: &str, kind: RecordKind) -> anyhow::Result<Framing> {
     let subject = format!("{topic}-value");
     let ask = || registry.resolve(&subject, kind.text());
     let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;

@@ -18,7 +18,7 @@ pub mod material;
 
 pub mod promoter;
 
-pub mod registry;
+pub mod schema_registry;
 
 pub mod schema_lookup;
 

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::kind_decoder::UnusableSchema;
-use super::registry::{Registry, RegistryError};
+use super::schema_registry::{SchemaRegistry, SchemaRegistryError};
 use crate::retry::{Attempts, NextAttempt, RetrySettings};
 use crate::text::with_causes;
 
@@ -29,9 +29,9 @@ pub trait SchemaSource: Send + Sync {
 }
 
 /// What a [`SchemaSource`] says.
-pub type SchemaFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, RegistryError>> + Send + 'a>>;
+pub type SchemaFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, SchemaRegistryError>> + Send + 'a>>;
 
-impl SchemaSource for Registry {
+impl SchemaSource for SchemaRegistry {
     fn schema(&self, id: i32) -> SchemaFuture<'_> {
         Box::pin(self.schema(id))
     }
@@ -58,7 +58,7 @@ pub enum SchemaLookupError {
     Unusable(#[from] UnusableSchema),
     /// The registry does not tell it.
     #[error(transparent)]
-    Untold(RegistryError),
+    Untold(SchemaRegistryError),
 }
 
 #[derive(Default)]
@@ -136,7 +136,7 @@ impl SchemaLookups {
         }
     }
 
-    fn failed(&self, id: i32, error: &RegistryError) {
+    fn failed(&self, id: i32, error: &SchemaRegistryError) {
         let mut state = self.state.lock();
         let outage = state.outage.get_or_insert_with(|| {
             let (error, records) = (with_causes(error), self.records);
@@ -157,7 +157,7 @@ impl SchemaLookups {
         }
     }
 
-    fn given_up(&self, id: i32, error: &RegistryError) {
+    fn given_up(&self, id: i32, error: &SchemaRegistryError) {
         let (error, records) = (with_causes(error), self.records);
         tracing::warn!(error, id, "a schema is refused: {records} in it are dead letters");
         let mut state = self.state.lock();

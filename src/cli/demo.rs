@@ -7,7 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, duration, signals, stdout};
-use crate::demo::{self, Plan};
+use crate::demo::{self, DemoPlan};
 use crate::telemetry::log::{self, LogFormat, LogSettings};
 
 #[derive(Clone, Debug, Args)]
@@ -27,7 +27,8 @@ pub fn run(options: &DemoOptions) -> Result<(), Failure> {
     // Only what needs attention: the events are what should be read.
     let level = "warn".parse().context("warn is a level")?;
     log::start(&LogSettings { level, format: LogFormat::Text })?;
-    let plan = Plan { seed: options.seed.unwrap_or_else(|| rand::random::<u16>().into()), duration: options.duration };
+    let plan =
+        DemoPlan { seed: options.seed.unwrap_or_else(|| rand::random::<u16>().into()), duration: options.duration };
     let runtime = super::runtime()?;
     let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();

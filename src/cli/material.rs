@@ -15,7 +15,7 @@ use crate::app;
 use crate::avro::decode::{Decoded, Decoder};
 use crate::avro::framing::Framing;
 use crate::avro::material::RequestEncoder;
-use crate::avro::registry::RegistrySettings;
+use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::avro::schemas::RecordKind;
 use crate::config::{RequestClientConfig, RequestSettings};
 use crate::kafka::client::settings::{RequestTopics, Settings};
@@ -132,7 +132,7 @@ fn succeeded(reply: &Decoded) -> anyhow::Result<()> {
 
 fn ask(
     kafka: &Settings,
-    schema_registry: Option<RegistrySettings>,
+    schema_registry: Option<SchemaRegistrySettings>,
     topics: &RequestTopics,
     options: &MaterialOptions,
 ) -> anyhow::Result<Decoded> {

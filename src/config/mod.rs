@@ -14,7 +14,7 @@ use reader::problem::Problems;
 use reader::secret;
 use reader::section::{Context, Section};
 
-use crate::avro::registry::RegistrySettings;
+use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::commit::committer::BatchBounds;
 use crate::kafka::client::settings::Settings;
 use crate::session::AppSettings;
@@ -58,7 +58,7 @@ mod tests;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub kafka: Settings,
-    pub schema_registry: Option<RegistrySettings>,
+    pub schema_registry: Option<SchemaRegistrySettings>,
     /// At least one, each app once, with its promoters, each once.
     pub apps: Vec<AppSettings>,
     pub http: HttpSettings,

@@ -74,7 +74,7 @@ pub fn read_rows<'t>(
     for record in reader.records() {
         // The text is UTF-8 and rows may have any length, so nothing is left for the reader to refuse.
         let Ok(record) = record else { continue };
-        let row = Row { columns: &columns, record: &record, line: row_line(text, &record) };
+        let row = PromoterRow { columns: &columns, record: &record, line: row_line(text, &record) };
         match row.read(accept) {
             Ok(read) => rows.rows.push(read),
             Err(mistakes) => rows.faulty.add(row.line, mistakes),
@@ -83,13 +83,13 @@ pub fn read_rows<'t>(
     Ok(rows)
 }
 
-struct Row<'a> {
+struct PromoterRow<'a> {
     columns: &'a Columns,
     record: &'a StringRecord,
     line: usize,
 }
 
-impl Row<'_> {
+impl PromoterRow<'_> {
     /// Gives all that is wrong with the row.
     fn read(
         &self,

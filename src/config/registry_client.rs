@@ -11,7 +11,7 @@ use super::reader::problem::{ConfigError, Mistake, Problems};
 use super::reader::section::Section;
 use super::topics::TopicsSection;
 use super::{apps, connector, kafka, load, log, promoters, read, schema_registry};
-use crate::avro::registry::RegistrySettings;
+use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::tokens::TokenDistributor;
 use crate::model::feed_set::FeedSet;
@@ -37,7 +37,7 @@ const KEYS: [&str; 10] = [
 #[derive(Clone, Debug)]
 pub struct RegistryClientConfig {
     pub kafka: Settings,
-    pub schema_registry: Option<RegistrySettings>,
+    pub schema_registry: Option<SchemaRegistrySettings>,
     pub log: LogSettings,
     /// At least one, each once.
     pub apps: Vec<RegisteringApp>,

@@ -10,7 +10,7 @@ use super::reader::section::Section;
 use super::requests::{self, RequestSettings};
 use super::topics::TopicsSection;
 use super::{connector, kafka, load, log, read, schema_registry};
-use crate::avro::registry::RegistrySettings;
+use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::tokens::TokenDistributor;
 use crate::telemetry::log::LogSettings;
@@ -21,7 +21,7 @@ const SECTIONS: [&str; 6] = ["connector", "kafka", "topics", "schema_registry", 
 #[derive(Clone, Debug)]
 pub struct RequestClientConfig {
     pub kafka: Settings,
-    pub schema_registry: Option<RegistrySettings>,
+    pub schema_registry: Option<SchemaRegistrySettings>,
     /// Absent where requests are not taken.
     pub requests: Option<RequestSettings>,
     pub log: LogSettings,

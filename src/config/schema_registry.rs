@@ -6,9 +6,9 @@ use super::reader::document::TomlValue;
 use super::reader::problem::Mistake;
 use super::reader::section::Section;
 use super::reader::value::{base_url, text};
-use crate::avro::registry::{RegistryCredentials, RegistrySettings};
+use crate::avro::schema_registry::{SchemaRegistryCredentials, SchemaRegistrySettings};
 
-pub fn read(mut section: Section) -> RegistrySettings {
+pub fn read(mut section: Section) -> SchemaRegistrySettings {
     let urls = section.required("url", "write url = \"http://host:8081\", or leave out the whole section", urls);
     let username = section.optional("username", text);
     let password = section.secret("password", "password_file");
@@ -22,8 +22,9 @@ pub fn read(mut section: Section) -> RegistrySettings {
         section.problem("password", Mistake::new("is missing beside the username", remedy));
     }
     section.end();
-    let credentials = username.zip(password).map(|(username, password)| RegistryCredentials { username, password });
-    RegistrySettings { urls: urls.unwrap_or_default(), credentials }
+    let credentials =
+        username.zip(password).map(|(username, password)| SchemaRegistryCredentials { username, password });
+    SchemaRegistrySettings { urls: urls.unwrap_or_default(), credentials }
 }
 
 /// One URL, or a list of them.

@@ -17,20 +17,20 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long the rest may take to read.
 const CATCH_UP_MAX: Duration = Duration::from_secs(20);
 
-pub struct Follower {
+pub struct DemoConsumer {
     pub thread: JoinHandle<anyhow::Result<()>>,
     /// Cancelled when nothing more is written: it reads to the end, then ends.
     pub finish: CancellationToken,
 }
 
-impl Follower {
+impl DemoConsumer {
     /// Reads events, dead letters and the replies in the topic `results` from the beginning.
-    pub fn start(settings: &Settings, results: &str) -> (Follower, mpsc::Receiver<ReadRecord>) {
+    pub fn start(settings: &Settings, results: &str) -> (DemoConsumer, mpsc::Receiver<ReadRecord>) {
         let (sender, records) = mpsc::channel(QUEUE);
         let finish = CancellationToken::new();
         let (settings, results, finished) = (settings.clone(), results.to_owned(), finish.clone());
         let thread = spawn_blocking(move || follow(&settings, &results, &sender, &finished));
-        (Follower { thread, finish }, records)
+        (DemoConsumer { thread, finish }, records)
     }
 }
 

@@ -25,8 +25,8 @@ use crate::config::Config;
 use crate::kafka::client::mock_cluster::MockCluster;
 use crate::kafka::client::settings::{RequestTopics, Settings, TopicPolicy};
 use asking::{Asker, Asking};
-use consumer::Follower;
-use outcome::Outcome;
+use consumer::DemoConsumer;
+use outcome::DemoOutcome;
 use screen::Screen;
 use show::{Show, Sources};
 use upstream::Upstream;
@@ -54,26 +54,26 @@ const CONNECTOR: &str = include_str!("connector.toml");
 
 /// What the demo is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct DemoPlan {
     pub seed: u64,
     /// Until interrupted, if absent.
     pub duration: Option<Duration>,
 }
 
 /// Runs until the plan's end or until `interrupt` is cancelled, then settles what was shown and asked, and judges.
-pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Outcome> {
+pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result<DemoOutcome> {
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;
     let mock_cluster = MockCluster::start()?;
     let (config, topics) = connector(&upstream, &mock_cluster)?;
     introduce(&mut screen, plan, &upstream, &mock_cluster)?;
-    let (follower, records) = Follower::start(&config.kafka, &topics.results);
+    let (consumer, records) = DemoConsumer::start(&config.kafka, &topics.results);
     let (asking, asked) = Asking::start(asker(&config.kafka, &topics, &upstream));
     let sources = Sources { records, asked, request_topic: topics.requests, world: upstream.world.clone() };
     let mut show = Show::new(screen, sources);
     let stop = CancellationToken::new();
     let mut running =
-        Running { connector: tokio::spawn(app::run(config, stop.clone())), follower, asking: Some(asking), upstream };
+        Running { connector: tokio::spawn(app::run(config, stop.clone())), consumer, asking: Some(asking), upstream };
 
     show.until(running.unless_broken(end_of(plan, interrupt))).await??;
     show.until(running.end_asking()).await??;
@@ -85,14 +85,14 @@ pub async fn run(plan: Plan, interrupt: CancellationToken) -> anyhow::Result<Out
     }
     stop.cancel();
     show.until(&mut running.connector).await?.context("the connector died")??;
-    running.follower.finish.cancel();
-    show.until(&mut running.follower.thread).await?.context("the consumer died")??;
+    running.consumer.finish.cancel();
+    show.until(&mut running.consumer.thread).await?.context("the consumer died")??;
     let outcome = show.verdict().await?;
     running.upstream.stop().await?;
     Ok(outcome)
 }
 
-async fn end_of(plan: Plan, interrupt: CancellationToken) {
+async fn end_of(plan: DemoPlan, interrupt: CancellationToken) {
     match plan.duration {
         Some(duration) => {
             let lively = sleep(duration - QUIET.min(duration / 2));
@@ -106,7 +106,7 @@ async fn end_of(plan: Plan, interrupt: CancellationToken) {
 /// What runs beside the screen.
 struct Running {
     connector: JoinHandle<anyhow::Result<()>>,
-    follower: Follower,
+    consumer: DemoConsumer,
     /// Until no more is asked for.
     asking: Option<Asking>,
     upstream: Upstream,
@@ -131,7 +131,7 @@ impl Running {
         let (part, ended) = tokio::select! {
             () = wait => return Ok(()),
             ended = &mut self.connector => ("connector", ended),
-            ended = &mut self.follower.thread => ("consumer", ended),
+            ended = &mut self.consumer.thread => ("consumer", ended),
             ended = asking => ("program that asks for material", ended),
             ended = &mut self.upstream.server => ("simulated upstream", ended),
         };
@@ -176,7 +176,7 @@ fn config(upstream: &str, mock_cluster: &str, start: &str) -> anyhow::Result<Con
 
 fn introduce(
     screen: &mut Screen<std::io::Stdout>,
-    plan: Plan,
+    plan: DemoPlan,
     upstream: &Upstream,
     mock_cluster: &MockCluster,
 ) -> anyhow::Result<()> {

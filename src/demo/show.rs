@@ -10,7 +10,7 @@ use tokio::time::{Instant, Interval, interval_at};
 
 use super::asking::Ask;
 use super::materials::Materials;
-use super::outcome::Outcome;
+use super::outcome::DemoOutcome;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;
@@ -85,7 +85,7 @@ impl Show {
     }
 
     /// Takes what is still on its way from the consumer, which has ended, and judges.
-    pub async fn verdict(mut self) -> anyhow::Result<Outcome> {
+    pub async fn verdict(mut self) -> anyhow::Result<DemoOutcome> {
         while let Some(record) = self.sources.records.recv().await {
             self.record(&record)?;
         }
@@ -96,7 +96,7 @@ impl Show {
         truth.iter().filter_map(|shown| shown_key(&shown.to_json())).for_each(|key| self.ledger.show(key));
         let facts = self.ledger.verdict();
         self.screen.verdict(&facts.to_string(), facts.is_exact()).context("stdout")?;
-        Ok(Outcome { facts, materials })
+        Ok(DemoOutcome { facts, materials })
     }
 
     fn ask(&mut self, ask: Ask) -> anyhow::Result<()> {

@@ -49,7 +49,7 @@ pub(super) struct PollContext {
 struct Over;
 
 /// Keeps an app's scheduler polling those whom it is told to.
-struct Follower<'a, T> {
+struct PromotersFollower<'a, T> {
     app: &'a PolledApp<T>,
     context: PollContext,
     feeds: PolledFeeds,
@@ -69,13 +69,13 @@ impl<T: Transport> PolledApp<T> {
         let scheduler =
             Scheduler::new(self.app.clone(), self.client.clone(), self.parked_for, self.reports.clone(), queue, end);
         let end = context.end.clone();
-        let follower = Follower { app: self, context, feeds, waiting: HashMap::new(), is_heard: false };
+        let follower = PromotersFollower { app: self, context, feeds, waiting: HashMap::new(), is_heard: false };
         // With the follower goes its place at the queue, which has to be closed before what is in it is the last.
         tokio::join!(scheduler.run(feeds_changes), end.run_until_cancelled(follower.follow(changes)));
     }
 }
 
-impl<T: Transport> Follower<'_, T> {
+impl<T: Transport> PromotersFollower<'_, T> {
     /// Returns when nobody tells anything any more, or the session is over.
     async fn follow(mut self, mut changes: mpsc::Receiver<PromotersChange>) -> Result<(), Over> {
         let app = self.app;

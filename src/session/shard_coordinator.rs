@@ -27,7 +27,7 @@ use crate::upstream::transport::Transport;
 type Restored = Result<Vec<(AssignedShard, State)>, OpenError>;
 
 /// One restore, of shards that were assigned together.
-struct Opening {
+struct ShardRestore {
     shards: Vec<AssignedShard>,
     began: Instant,
     given_up: CancellationToken,
@@ -40,7 +40,7 @@ pub(super) struct ShardCoordinator<'a, T> {
     followers: Vec<mpsc::Sender<PromotersChange>>,
     context: PollContext,
     /// By number.
-    openings: Vec<(u64, Opening)>,
+    restores_under_way: Vec<(u64, ShardRestore)>,
     restores: JoinSet<(u64, Restored)>,
     last_number: u64,
 }
@@ -52,8 +52,8 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         followers: Vec<mpsc::Sender<PromotersChange>>,
         context: PollContext,
     ) -> ShardCoordinator<'a, T> {
-        let (openings, restores) = (Vec::new(), JoinSet::new());
-        ShardCoordinator { session, ownership, followers, context, openings, restores, last_number: 0 }
+        let (restores_under_way, restores) = (Vec::new(), JoinSet::new());
+        ShardCoordinator { session, ownership, followers, context, restores_under_way, restores, last_number: 0 }
     }
 
     /// Runs until something ends the session.
@@ -86,14 +86,14 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         let (number, given_up) = (self.last_number, CancellationToken::new());
         let restore = self.ownership.restore(shards.clone(), self.context.queue.fences(), given_up.clone());
         self.restores.spawn(async move { (number, restore.await) });
-        self.openings.push((number, Opening { shards, began: Instant::now(), given_up }));
+        self.restores_under_way.push((number, ShardRestore { shards, began: Instant::now(), given_up }));
         Ok(())
     }
 
     async fn take_up(&mut self, number: u64, restored: Restored) -> Result<(), Ended> {
         // One that was given up has begun anew with what is left of it.
-        let Some(at) = self.openings.iter().position(|(one, _)| *one == number) else { return Ok(()) };
-        let (_, Opening { began, shards, .. }) = self.openings.swap_remove(at);
+        let Some(at) = self.restores_under_way.iter().position(|(one, _)| *one == number) else { return Ok(()) };
+        let (_, ShardRestore { began, shards, .. }) = self.restores_under_way.swap_remove(at);
         let states = restored.map_err(ended)?;
         if let Some(reason) = self.too_early(&states) {
             return Err(Ended::Stop(reason.into()));
@@ -107,11 +107,11 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// Ends the polls of these shards; `under_way` is dropped when all that they have brought is durable.
     async fn hand_over(&mut self, revoked: &[AssignedShard], under_way: UnderWay) -> Result<(), Ended> {
         let is_revoked = |assigned: &AssignedShard| revoked.contains(assigned);
-        let (given_up, going_on): (Vec<_>, Vec<_>) = std::mem::take(&mut self.openings)
+        let (given_up, going_on): (Vec<_>, Vec<_>) = std::mem::take(&mut self.restores_under_way)
             .into_iter()
-            .partition(|(_, opening)| opening.shards.iter().any(is_revoked));
-        self.openings = going_on;
-        for (_, Opening { shards, given_up, .. }) in given_up {
+            .partition(|(_, restore)| restore.shards.iter().any(is_revoked));
+        self.restores_under_way = going_on;
+        for (_, ShardRestore { shards, given_up, .. }) in given_up {
             given_up.cancel();
             self.begin(shards.into_iter().filter(|assigned| !is_revoked(assigned)).collect())?;
         }

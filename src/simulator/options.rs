@@ -170,11 +170,11 @@ impl Default for WorldOptions {
     fn default() -> WorldOptions {
         #[derive(Parser)]
         #[command(no_binary_name = true)]
-        struct Line {
+        struct DefaultArguments {
             #[command(flatten)]
             options: WorldOptions,
         }
-        Line::try_parse_from::<[&str; 0], &str>([]).expect("every flag has a default that parses").options
+        DefaultArguments::try_parse_from::<[&str; 0], &str>([]).expect("every flag has a default that parses").options
     }
 }
 

@@ -12,10 +12,10 @@ const SPARE_FOR: Duration = Duration::from_secs(600);
 /// Never empty: the first host, then the spare ones.
 pub struct Hosts {
     base_urls: Vec<String>,
-    seen: Mutex<Seen>,
+    seen: Mutex<HostsState>,
 }
 
-struct Seen {
+struct HostsState {
     /// The spare host in use, and until when.
     spare: Option<(usize, Instant)>,
     /// By host: until when it asked to be left alone.
@@ -36,7 +36,7 @@ impl Hosts {
     pub fn new(first: String, spare_urls: Vec<String>) -> Hosts {
         let base_urls: Vec<_> = std::iter::once(first).chain(spare_urls).collect();
         let base_urls: Vec<_> = base_urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
-        let seen = Seen { spare: None, rests_until: vec![None; base_urls.len()] };
+        let seen = HostsState { spare: None, rests_until: vec![None; base_urls.len()] };
         Hosts { base_urls, seen: Mutex::new(seen) }
     }
 
@@ -84,13 +84,13 @@ impl Hosts {
     }
 
     /// The first one from `from` on that does not rest; where all do, the one that rests the shortest.
-    fn awake_from(&self, seen: &Seen, from: usize) -> Host {
+    fn awake_from(&self, seen: &HostsState, from: usize) -> Host {
         let now = Instant::now();
         let in_turn = (0..self.count()).map(|step| (from + step) % self.count());
         Host(in_turn.min_by_key(|host| seen.rests_until[*host].filter(|until| *until > now)).unwrap_or(0))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, HostsState> {
         self.seen.lock()
     }
 }

@@ -3,7 +3,7 @@
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::ResultEncoder;
-use promoter_connector::avro::registry::Registry;
+use promoter_connector::avro::schema_registry::SchemaRegistry;
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::model::dead_letter::{DeadLetter, DeadLetterSource, Origin};
 use promoter_connector::model::fact::Fact;
@@ -35,7 +35,7 @@ pub fn fastavro_reads_single_objects(python: &Python) -> Result<(), String> {
 pub fn confluent_kafka_reads_records_through_the_registry(python: &Python, apicurio: &Apicurio) -> Result<(), String> {
     let url = apicurio.url();
     let parsed: url::Url = url.parse().map_err(|error| format!("{url}: {error}"))?;
-    let registry = Registry::new(parsed.into()).map_err(|error| error.to_string())?;
+    let registry = SchemaRegistry::new(parsed.into()).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let framing = |kind: RecordKind| {
         let subject = format!("elsewhere.{kind}-value");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use promoter_connector::avro::registry::{Registry, RegistryError};
+use promoter_connector::avro::schema_registry::{SchemaRegistry, SchemaRegistryError};
 use promoter_connector::avro::schemas::RecordKind;
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -46,7 +46,7 @@ pub fn an_incompatible_schema_is_refused_by_name(apicurio: &Apicurio) -> Result<
         registry.resolve(subject, &extended).await?;
         Ok(error)
     })?;
-    let named = matches!(&error, Err(RegistryError::Incompatible { subject: named, .. }) if named == subject);
+    let named = matches!(&error, Err(SchemaRegistryError::Incompatible { subject: named, .. }) if named == subject);
     expect(named, &error)?;
     let words = error.map_err(|error| error.to_string());
     expect(matches!(&words, Err(words) if words.contains("/fields/")), &words)
@@ -56,7 +56,7 @@ pub fn a_url_without_the_path_is_told_to_be_no_registry(apicurio: &Apicurio) -> 
     let url = apicurio.url().replace("/apis/ccompat/v7", "");
     let registry = registry_at(&url)?;
     let result = runtime()?.block_on(registry.resolve("pathless-value", RecordKind::Touch.text()));
-    expect(matches!(result, Err(RegistryError::UnexpectedResponse { .. })), &result)
+    expect(matches!(result, Err(SchemaRegistryError::UnexpectedResponse { .. })), &result)
 }
 
 /// The registry accepts anything until it is told not to.
@@ -70,14 +70,17 @@ async fn demand_backward_compatibility(apicurio: &Apicurio, subject: &str) {
     assert!(response.is_ok_and(|response| response.status().is_success()), "the compatibility rule can't be set");
 }
 
-fn with<T>(apicurio: &Apicurio, work: impl AsyncFnOnce(Registry) -> Result<T, RegistryError>) -> Result<T, String> {
+fn with<T>(
+    apicurio: &Apicurio,
+    work: impl AsyncFnOnce(SchemaRegistry) -> Result<T, SchemaRegistryError>,
+) -> Result<T, String> {
     let registry = registry_at(&apicurio.url())?;
     runtime()?.block_on(work(registry)).map_err(|error| error.to_string())
 }
 
-fn registry_at(url: &str) -> Result<Registry, String> {
+fn registry_at(url: &str) -> Result<SchemaRegistry, String> {
     let url: url::Url = url.parse().map_err(|error| format!("{url}: {error}"))?;
-    Registry::new(url.into()).map_err(|error| error.to_string())
+    SchemaRegistry::new(url.into()).map_err(|error| error.to_string())
 }
 
 fn runtime() -> Result<Runtime, String> {

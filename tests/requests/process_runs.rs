@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
-use promoter_connector::avro::registry::{ExchangeError, RegistryError};
 use promoter_connector::avro::schema_lookup::{SchemaFuture, SchemaSource};
+use promoter_connector::avro::schema_registry::{ExchangeError, SchemaRegistryError};
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::commit::failpoint::Failpoint;
 use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
@@ -68,7 +68,7 @@ impl SchemaSource for SimulatedRegistry {
         Box::pin(async move {
             sleep(Duration::from_millis(20)).await;
             if self.away.iter().any(|away| away.contains(&self.began.elapsed())) {
-                return Err(RegistryError::Unavailable {
+                return Err(SchemaRegistryError::Unavailable {
                     url: "http://registry".into(),
                     cause: ExchangeError::Timeout,
                 });

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use serde::Serialize;
 
 use super::names::{self, GivenStart};
-use super::plan::{Counts, Outcome, Plan};
+use super::plan::{ChangeOutcome, ChangePlan, Counts};
 use super::registry_view::RegistryView;
 use super::write::write;
 use super::{AddOptions, ChangeOptions, ChangeOutput};
@@ -30,14 +30,14 @@ pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Fai
         tags: (!tags.is_empty()).then_some(tags),
     };
     let change = Change::prepare(config, &options.change)?;
-    change.carry_out(Outcome::word, |plan, view, promoter| {
+    change.carry_out(ChangeOutcome::word, |plan, view, promoter| {
         plan.register(view, promoter.clone(), patch.clone(), crate::clock::now())
     })
 }
 
 pub fn remove(config: RegistryClientConfig, options: &ChangeOptions) -> Result<(), Failure> {
     let change = Change::prepare(config, options)?;
-    change.carry_out(Outcome::word, |plan, view, promoter| plan.deregister(view, promoter.clone()))
+    change.carry_out(ChangeOutcome::word, |plan, view, promoter| plan.deregister(view, promoter.clone()))
 }
 
 /// Sets whether the promoters are `paused`, each of which some source has to know.
@@ -49,9 +49,9 @@ pub fn pause(config: RegistryClientConfig, options: &ChangeOptions, paused: bool
     }
     let patch = PromoterPatch { paused: Some(paused), ..PromoterPatch::default() };
     let word = |outcome| match (paused, outcome) {
-        (true, Outcome::Unchanged) => "paused already",
+        (true, ChangeOutcome::Unchanged) => "paused already",
         (true, _) => "paused",
-        (false, Outcome::Unchanged) => "not paused: there is nothing to resume",
+        (false, ChangeOutcome::Unchanged) => "not paused: there is nothing to resume",
         (false, _) => "resumed",
     };
     change.carry_out(word, |plan, view, promoter| {
@@ -81,14 +81,14 @@ impl Change {
     /// Plans for each promoter, writes, and says what was done, in the words for each outcome.
     fn carry_out(
         self,
-        word: impl Fn(Outcome) -> &'static str,
-        plan_for: impl Fn(&mut Plan, &RegistryView, &Promoter) -> Outcome,
+        word: impl Fn(ChangeOutcome) -> &'static str,
+        plan_for: impl Fn(&mut ChangePlan, &RegistryView, &Promoter) -> ChangeOutcome,
     ) -> Result<(), Failure> {
-        let (mut plan, mut told) = (Plan::default(), String::new());
+        let (mut plan, mut told) = (ChangePlan::default(), String::new());
         let mut still_configured = Vec::new();
         for promoter in &self.promoters {
             let outcome = plan_for(&mut plan, &self.view, promoter);
-            let is_removal = matches!(outcome, Outcome::Removed | Outcome::NotRegistered);
+            let is_removal = matches!(outcome, ChangeOutcome::Removed | ChangeOutcome::NotRegistered);
             let is_configured = self.view.table.get(promoter).is_some_and(|merged| merged.is_configured);
             // Writing to a String never fails.
             let _ = writeln!(told, "{promoter} {}", word(outcome));

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use serde::Serialize;
 
 use super::import_file::{ImportedFile, read_file};
-use super::plan::{Counts, Plan};
+use super::plan::{ChangePlan, Counts};
 use super::registry_view::RegistryView;
 use super::write::write;
 use super::{FileFormat, ImportOptions, names};
@@ -34,7 +34,7 @@ pub fn run(config: RegistryClientConfig, options: &ImportOptions) -> Result<(), 
         return Err(refused(options, &refusal));
     }
     let view = RegistryView::read(config, options.bound.until())?;
-    let (mut plan, now) = (Plan::default(), crate::clock::now());
+    let (mut plan, now) = (ChangePlan::default(), crate::clock::now());
     for (promoter, patch) in rows {
         plan.register(&view, promoter, patch, now);
     }

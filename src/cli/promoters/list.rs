@@ -70,11 +70,11 @@ impl<'a> Listed<'a> {
         let width = self.rows.iter().map(|(promoter, _)| promoter.key().len()).max().unwrap_or(0).max("promoter".len());
         let mut text = String::new();
         if !self.rows.is_empty() {
-            text += &format!("{:width$}  {}\n", "promoter", Line::header());
+            text += &format!("{:width$}  {}\n", "promoter", PromoterLine::header());
         }
         for (promoter, merged) in &self.rows {
             // Writing to a String never fails.
-            let _ = writeln!(text, "{:width$}  {}", promoter.key(), Line::of(view, promoter, merged));
+            let _ = writeln!(text, "{:width$}  {}", promoter.key(), PromoterLine::of(view, promoter, merged));
             print_full(&mut text)?;
         }
         stdout::print(&text)
@@ -128,18 +128,18 @@ fn source_name(source: Option<PromoterSource>) -> &'static str {
 }
 
 /// The columns behind the promoter.
-struct Line([String; 4]);
+struct PromoterLine([String; 4]);
 
-impl Line {
-    fn header() -> Line {
-        Line(["state", "feeds", "start_from", "known by"].map(str::to_owned))
+impl PromoterLine {
+    fn header() -> PromoterLine {
+        PromoterLine(["state", "feeds", "start_from", "known by"].map(str::to_owned))
     }
 
-    fn of(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> Line {
+    fn of(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> PromoterLine {
         let feeds = feeds(view, promoter, merged);
         let start_from = merged.start_from.value.map_or_else(|| "-".to_owned(), |start| start.to_string());
         let sources: Vec<&str> = merged.sources().map(PromoterSource::name).collect();
-        Line([
+        PromoterLine([
             state(view, promoter, merged).to_owned(),
             format!("{} ({})", feeds.value, source_name(feeds.source)),
             format!("{start_from} ({})", source_name(merged.start_from.source)),
@@ -148,7 +148,7 @@ impl Line {
     }
 }
 
-impl std::fmt::Display for Line {
+impl std::fmt::Display for PromoterLine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [state, feeds, start_from, known_by] = &self.0;
         write!(f, "{state:11}  {feeds:41}  {start_from:36}  {known_by}")

@@ -9,7 +9,7 @@ use crate::registry::record::{PromoterPatch, PromoterRecord};
 
 /// What becomes of one promoter's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChangeOutcome {
     Added,
     Changed,
     /// It says what it should already: nothing is written.
@@ -19,15 +19,15 @@ pub enum Outcome {
     NotRegistered,
 }
 
-impl Outcome {
+impl ChangeOutcome {
     /// For whoever adds or removes.
     pub fn word(self) -> &'static str {
         match self {
-            Outcome::Added => "added",
-            Outcome::Changed => "changed",
-            Outcome::Unchanged => "unchanged: it is registered like that already",
-            Outcome::Removed => "removed",
-            Outcome::NotRegistered => "not registered: there is nothing to remove",
+            ChangeOutcome::Added => "added",
+            ChangeOutcome::Changed => "changed",
+            ChangeOutcome::Unchanged => "unchanged: it is registered like that already",
+            ChangeOutcome::Removed => "removed",
+            ChangeOutcome::NotRegistered => "not registered: there is nothing to remove",
         }
     }
 }
@@ -43,13 +43,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn count(&mut self, outcome: Outcome) {
+    fn count(&mut self, outcome: ChangeOutcome) {
         *match outcome {
-            Outcome::Added => &mut self.added,
-            Outcome::Changed => &mut self.changed,
-            Outcome::Unchanged => &mut self.unchanged,
-            Outcome::Removed => &mut self.removed,
-            Outcome::NotRegistered => &mut self.not_registered,
+            ChangeOutcome::Added => &mut self.added,
+            ChangeOutcome::Changed => &mut self.changed,
+            ChangeOutcome::Unchanged => &mut self.unchanged,
+            ChangeOutcome::Removed => &mut self.removed,
+            ChangeOutcome::NotRegistered => &mut self.not_registered,
         } += 1;
     }
 }
@@ -58,12 +58,12 @@ impl Counts {
 pub type PlannedWrite = (Promoter, Option<PromoterRecord>);
 
 #[derive(Default)]
-pub struct Plan {
+pub struct ChangePlan {
     pub writes: Vec<PlannedWrite>,
     pub counts: Counts,
 }
 
-impl Plan {
+impl ChangePlan {
     /// Changes the promoter's record by `patch`, or makes one.
     pub fn register(
         &mut self,
@@ -71,17 +71,17 @@ impl Plan {
         promoter: Promoter,
         patch: PromoterPatch,
         now: UnixMillis,
-    ) -> Outcome {
+    ) -> ChangeOutcome {
         let before = view.table.registered(&promoter);
         let after = patch.applied_to(before.as_ref(), now);
         let outcome = match before {
-            None => Outcome::Added,
+            None => ChangeOutcome::Added,
             // What stands on top of it can't be read, and is to go.
-            Some(_) if view.is_unreadable(&promoter) => Outcome::Changed,
-            Some(before) if before.says_as(&after) => Outcome::Unchanged,
-            Some(_) => Outcome::Changed,
+            Some(_) if view.is_unreadable(&promoter) => ChangeOutcome::Changed,
+            Some(before) if before.says_as(&after) => ChangeOutcome::Unchanged,
+            Some(_) => ChangeOutcome::Changed,
         };
-        if outcome != Outcome::Unchanged {
+        if outcome != ChangeOutcome::Unchanged {
             self.writes.push((promoter, Some(after)));
         }
         self.counts.count(outcome);
@@ -89,15 +89,15 @@ impl Plan {
     }
 
     /// Nothing has to change for a promoter.
-    pub fn leave(&mut self) -> Outcome {
-        self.counts.count(Outcome::Unchanged);
-        Outcome::Unchanged
+    pub fn leave(&mut self) -> ChangeOutcome {
+        self.counts.count(ChangeOutcome::Unchanged);
+        ChangeOutcome::Unchanged
     }
 
     /// Takes the promoter's record away, also one that can't be read.
-    pub fn deregister(&mut self, view: &RegistryView, promoter: Promoter) -> Outcome {
+    pub fn deregister(&mut self, view: &RegistryView, promoter: Promoter) -> ChangeOutcome {
         let is_there = view.table.registered(&promoter).is_some() || view.is_unreadable(&promoter);
-        let outcome = if is_there { Outcome::Removed } else { Outcome::NotRegistered };
+        let outcome = if is_there { ChangeOutcome::Removed } else { ChangeOutcome::NotRegistered };
         if is_there {
             self.writes.push((promoter, None));
         }

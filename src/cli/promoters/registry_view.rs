@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::unreadable::UnreadableRecords;
 use crate::avro::framing::Framing;
 use crate::avro::promoter::{PromoterDecoder, PromoterError, RegistryRecord};
-use crate::avro::registry::Registry;
+use crate::avro::schema_registry::SchemaRegistry;
 use crate::cli;
 use crate::config::RegistryClientConfig;
 use crate::kafka::client::topic_reader::ReadRecord;
@@ -80,24 +80,24 @@ fn configured(config: &RegistryClientConfig) -> PromoterTable {
 /// Reads records, and asks the schema registry for the schemas that they are written in.
 struct LearningDecoder {
     decoder: PromoterDecoder,
-    registry: Option<Registry>,
+    schema_registry: Option<SchemaRegistry>,
     /// Ids that no record can be read with, and why.
     barren: HashMap<i32, String>,
     runtime: Runtime,
     until: Instant,
 }
 
-type Decoded = Result<(Promoter, Option<PromoterRecord>), PromoterError>;
+type DecodedPromoter = Result<(Promoter, Option<PromoterRecord>), PromoterError>;
 
 impl LearningDecoder {
     fn new(config: &RegistryClientConfig, until: Instant) -> anyhow::Result<LearningDecoder> {
-        let registry = config.schema_registry.clone().map(Registry::new).transpose()?;
+        let schema_registry = config.schema_registry.clone().map(SchemaRegistry::new).transpose()?;
         let decoder = PromoterDecoder::new(Framing::SingleObject);
-        Ok(LearningDecoder { decoder, registry, barren: HashMap::new(), runtime: cli::runtime()?, until })
+        Ok(LearningDecoder { decoder, schema_registry, barren: HashMap::new(), runtime: cli::runtime()?, until })
     }
 
     /// The inner error is the record's own, the outer one ends the reading.
-    fn decode(&mut self, record: &ReadRecord) -> anyhow::Result<Decoded> {
+    fn decode(&mut self, record: &ReadRecord) -> anyhow::Result<DecodedPromoter> {
         let whole = RegistryRecord {
             key: record.key.as_deref(),
             value: record.value.as_deref(),
@@ -127,7 +127,7 @@ impl LearningDecoder {
     }
 
     fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
-        let Some(registry) = &self.registry else { return Ok(None) };
+        let Some(registry) = &self.schema_registry else { return Ok(None) };
         let asking = supervisor::retried("schema registry", || registry.schema(id), |error| error.is_retriable());
         let asking = async { tokio::time::timeout_at(self.until.into(), asking).await };
         self.runtime.block_on(asking).context("the schema registry gives no answer")?

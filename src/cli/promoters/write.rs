@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use super::plan::{Plan, PlannedWrite};
+use super::plan::{ChangePlan, PlannedWrite};
 use super::progress::WriteProgress;
 use super::registry_view::RegistryView;
 use crate::avro::framing::Framing;
@@ -17,7 +17,7 @@ const LOOK_EVERY: usize = 1_000;
 ///
 /// # Errors
 /// Where that does not come about in the view's time; the text then says how many records are written.
-pub fn write(view: &RegistryView, plan: &Plan) -> anyhow::Result<()> {
+pub fn write(view: &RegistryView, plan: &ChangePlan) -> anyhow::Result<()> {
     if plan.writes.is_empty() {
         return Ok(());
     }

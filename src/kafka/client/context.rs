@@ -9,7 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::error::CallError;
+use super::error::KafkaCallError;
 
 /// An error of the same kind within this time is not logged again.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
@@ -92,14 +92,14 @@ impl LogContext {
     }
 
     /// A call's `error`, with librdkafka's last words behind it.
-    pub fn explained(&self, error: KafkaError) -> CallError {
-        CallError::explained(error, self.cause())
+    pub fn explained(&self, error: KafkaError) -> KafkaCallError {
+        KafkaCallError::explained(error, self.cause())
     }
 }
 
 /// `error` of a client's call, with librdkafka's last words, which a consumer hears only when it is polled. For a client
 /// that reads nothing.
-pub fn explained(consumer: &BaseConsumer<LogContext>, error: KafkaError) -> CallError {
+pub fn explained(consumer: &BaseConsumer<LogContext>, error: KafkaError) -> KafkaCallError {
     let heard = Instant::now();
     while consumer.poll(HEAR).is_some() && heard.elapsed() < HEAR_MAX {}
     consumer.context().explained(error)

@@ -14,11 +14,11 @@ pub struct ClientError {
     what: String,
     /// Boxed, for it is large and rare.
     #[source]
-    cause: Box<CallError>,
+    cause: Box<KafkaCallError>,
 }
 
 impl ClientError {
-    pub fn new(what: impl Into<String>, cause: impl Into<CallError>) -> ClientError {
+    pub fn new(what: impl Into<String>, cause: impl Into<KafkaCallError>) -> ClientError {
         ClientError { what: what.into(), cause: Box::new(cause.into()) }
     }
 }
@@ -31,7 +31,7 @@ impl From<ClientError> for LogError {
 
 /// What librdkafka tells of a call that has failed: the end of the causes, since rdkafka shows those of its error with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallError {
+pub struct KafkaCallError {
     error: KafkaError,
     /// librdkafka's own words on why: the call's error may say no more than that it failed.
     words: Option<String>,
@@ -39,25 +39,25 @@ pub struct CallError {
     hint: Option<&'static str>,
 }
 
-impl From<KafkaError> for CallError {
-    fn from(error: KafkaError) -> CallError {
-        CallError { error, words: None, hint: None }
+impl From<KafkaError> for KafkaCallError {
+    fn from(error: KafkaError) -> KafkaCallError {
+        KafkaCallError { error, words: None, hint: None }
     }
 }
 
-impl CallError {
+impl KafkaCallError {
     /// With what librdkafka said last of what fails, if it said anything.
-    pub fn explained(error: KafkaError, words: Option<String>) -> CallError {
-        CallError { error, words, hint: None }
+    pub fn explained(error: KafkaError, words: Option<String>) -> KafkaCallError {
+        KafkaCallError { error, words, hint: None }
     }
 
     /// With the guess that `guess` makes at what is told.
-    pub fn hinted(self, guess: impl FnOnce(&str) -> Option<&'static str>) -> CallError {
-        CallError { hint: guess(&self.to_string()), ..self }
+    pub fn hinted(self, guess: impl FnOnce(&str) -> Option<&'static str>) -> KafkaCallError {
+        KafkaCallError { hint: guess(&self.to_string()), ..self }
     }
 }
 
-impl fmt::Display for CallError {
+impl fmt::Display for KafkaCallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)?;
         if let Some(words) = &self.words {
@@ -67,4 +67,4 @@ impl fmt::Display for CallError {
     }
 }
 
-impl std::error::Error for CallError {}
+impl std::error::Error for KafkaCallError {}

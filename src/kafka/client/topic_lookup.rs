@@ -136,7 +136,7 @@ fn hint(told: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::client::error::CallError;
+    use crate::kafka::client::error::KafkaCallError;
     use crate::text;
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
     fn a_hang_up_without_a_word_hints_at_the_protocol_and_any_other_words_stand() {
         let told = |words: &str| {
             let late = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
-            CallError::explained(late, Some(words.to_owned())).hinted(hint).to_string()
+            KafkaCallError::explained(late, Some(words.to_owned())).hinted(hint).to_string()
         };
         let hung_up = told("Disconnected while requesting ApiVersion");
         assert!(hung_up.ends_with("ApiVersion; is security.protocol what that listener wants?"), "{hung_up}");

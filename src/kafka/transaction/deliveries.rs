@@ -8,7 +8,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
 use crate::kafka::client::context::{self, LogContext};
-use crate::kafka::client::error::CallError;
+use crate::kafka::client::error::KafkaCallError;
 use crate::kafka::client::rights;
 use crate::model::time::{UnixMillis, UnixTime};
 
@@ -96,7 +96,7 @@ pub struct Deliveries {
 
 impl Deliveries {
     /// `error` of a call, with what librdkafka said last of what fails.
-    pub fn explained(&self, error: KafkaError) -> CallError {
+    pub fn explained(&self, error: KafkaError) -> KafkaCallError {
         self.log.explained(error)
     }
 

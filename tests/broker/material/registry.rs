@@ -7,7 +7,7 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use promoter_connector::avro::decode::{Decoded, Decoder};
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestEncoder;
-use promoter_connector::avro::registry::Registry;
+use promoter_connector::avro::schema_registry::SchemaRegistry;
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::model::material::MaterialRequest;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -42,7 +42,7 @@ pub fn framed_for_a_registry(context: &Context) -> Result<()> {
     let more = format!("schema_registry.url = \"{}\"", apicurio.url());
     let connector = context.connector("one", &config(context, "one", &simulator, &more), &[])?;
     connector.wait_logged(TAKEN, 1, BOUND)?;
-    let registry = Registry::new(apicurio.url().parse::<url::Url>()?.into())?;
+    let registry = SchemaRegistry::new(apicurio.url().parse::<url::Url>()?.into())?;
     let subject = |topic: &str| format!("{}-value", context.topics().name(topic));
     let id_of = |topic: &str, kind: RecordKind| {
         let id = block_on(registry.look_up(&subject(topic), kind.text()))?;

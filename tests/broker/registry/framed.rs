@@ -6,7 +6,7 @@ use apache_avro::types::{Record as AvroRecord, Value as AvroValue};
 use apache_avro::writer::datum::GenericDatumWriter;
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::promoter::PromoterEncoder;
-use promoter_connector::avro::registry::Registry;
+use promoter_connector::avro::schema_registry::SchemaRegistry;
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::time::UnixMillis;
@@ -38,7 +38,7 @@ const UNKNOWN_ID: i32 = 1_000_000;
 pub fn read(context: &Context) -> Result<()> {
     let apicurio = Apicurio::start().map_err(|error| anyhow!(error))?;
     let topic = prepare(context, &format!("schema_registry.url = \"{}\"", apicurio.url()))?;
-    let registry = Registry::new(apicurio.url().parse::<url::Url>()?.into())?;
+    let registry = SchemaRegistry::new(apicurio.url().parse::<url::Url>()?.into())?;
     let subject = format!("{topic}-value");
     shown(context, &["add", "oOurs", "--feeds", "orders"])?;
     let own_id = block_on(registry.look_up(&subject, RecordKind::Promoter.text()))?;

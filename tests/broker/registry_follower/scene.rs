@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::{Context as _, Result};
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::promoter::PromoterEncoder;
-use promoter_connector::avro::registry::{ExchangeError, RegistryError};
 use promoter_connector::avro::schema_lookup::{SchemaFuture, SchemaSource};
+use promoter_connector::avro::schema_registry::{ExchangeError, SchemaRegistryError};
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPolicy};
@@ -58,7 +58,7 @@ impl SchemaSource for ScriptedSchemas {
             AWAY_ID if self.is_back.load(Ordering::Relaxed) => Ok(Some(RecordKind::Promoter.text().to_owned())),
             AWAY_ID => {
                 self.asked_in_vain.fetch_add(1, Ordering::Relaxed);
-                Err(RegistryError::Unavailable { url: "registry".into(), cause: ExchangeError::Timeout })
+                Err(SchemaRegistryError::Unavailable { url: "registry".into(), cause: ExchangeError::Timeout })
             }
             _ => Ok(None),
         };

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::avro::registry::{ExchangeError, Registry, RegistryError};
 use crate::avro::schema_lookup::{SchemaFuture, SchemaSource};
+use crate::avro::schema_registry::{ExchangeError, SchemaRegistry, SchemaRegistryError};
 
 /// A registry on paused time that knows [`FOREIGN_SCHEMA`], and may be away.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ impl SchemaSource for AbsentRegistry {
 /// A registry on paused time.
 struct ScriptedRegistry {
     began: Instant,
-    told: fn(seconds: u64, id: i32) -> Result<Option<String>, RegistryError>,
+    told: fn(seconds: u64, id: i32) -> Result<Option<String>, SchemaRegistryError>,
 }
 
 impl SchemaSource for ScriptedRegistry {
@@ -48,7 +48,7 @@ impl SchemaSource for ScriptedRegistry {
 
 pub(super) fn executor_told(
     apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>,
-    told: fn(u64, i32) -> Result<Option<String>, RegistryError>,
+    told: fn(u64, i32) -> Result<Option<String>, SchemaRegistryError>,
 ) -> Arc<Executor<TimedUpstream>> {
     let registry = ScriptedRegistry { began: Instant::now(), told };
     let patience = RetrySettings { initial: Duration::from_secs(5), max: Duration::from_secs(10), ..PATIENCE };
@@ -56,19 +56,19 @@ pub(super) fn executor_told(
     Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(registry)), patience))
 }
 
-pub(super) fn away() -> RegistryError {
-    RegistryError::Unavailable { url: "u".into(), cause: ExchangeError::Timeout }
+pub(super) fn away() -> SchemaRegistryError {
+    SchemaRegistryError::Unavailable { url: "u".into(), cause: ExchangeError::Timeout }
 }
 
-pub(super) fn refused() -> RegistryError {
-    RegistryError::Denied { url: "u".into(), subject: "s".into() }
+pub(super) fn refused() -> SchemaRegistryError {
+    SchemaRegistryError::Denied { url: "u".into(), subject: "s".into() }
 }
 
 /// A registry that knows [`FOREIGN_SCHEMA`], and takes a while to tell it.
-pub(super) async fn slow_registry() -> Registry {
+pub(super) async fn slow_registry() -> SchemaRegistry {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let registry =
-        Registry::new(format!("http://{}", listener.local_addr().unwrap()).parse::<url::Url>().unwrap().into())
+        SchemaRegistry::new(format!("http://{}", listener.local_addr().unwrap()).parse::<url::Url>().unwrap().into())
             .unwrap();
     let answer = || async {
         tokio::time::sleep(Duration::from_millis(300)).await;

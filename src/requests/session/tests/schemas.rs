@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::registries::{AbsentRegistry, away, executor_told, refused, slow_registry};
 use super::*;
-use crate::avro::registry::{Registry, RegistryError};
+use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistryError};
 use crate::model::request::schema_bucket::BucketRecord;
 use crate::telemetry::captured::Captured;
 
@@ -217,7 +217,7 @@ async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobod
     (300..600).for_each(|offset| topic.put(foreign(offset)));
     let executor = executor_told([app("wx1", &well, 4)], |seconds, id| match (id, seconds) {
         (8, _) => Err(refused()),
-        (_, 0..3600) => Err(RegistryError::Unauthenticated { url: "u".into() }),
+        (_, 0..3600) => Err(SchemaRegistryError::Unauthenticated { url: "u".into() }),
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
     });
     let watching = async {
@@ -265,7 +265,7 @@ async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost()
     let upstream = TimedUpstream::new(Health::Well);
     let with = |decoder: RequestDecoder| {
         // The port of a service that nobody runs any more.
-        let registry = Registry::new("http://127.0.0.1:1".parse::<url::Url>().unwrap().into()).unwrap();
+        let registry = SchemaRegistry::new("http://127.0.0.1:1".parse::<url::Url>().unwrap().into()).unwrap();
         Arc::new(Executor::new(
             [app("wx1", &upstream, 4)],
             "requests".into(),

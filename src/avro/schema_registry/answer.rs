@@ -4,7 +4,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value as Json;
 use url::Url;
 
-use super::error::{ExchangeError, RegistryError};
+use super::error::{ExchangeError, SchemaRegistryError};
 use crate::text;
 use crate::web::{self, BodyError};
 
@@ -35,15 +35,15 @@ impl Answer {
     }
 
     /// The answer, if it is one to go on with: a success, or that something was not found.
-    pub fn judged(self, subject: &str) -> Result<Answer, RegistryError> {
+    pub fn judged(self, subject: &str) -> Result<Answer, SchemaRegistryError> {
         match self.status.as_u16() {
             200..=299 | 404 => Ok(self),
-            401 => Err(RegistryError::Unauthenticated { url: self.url }),
-            403 => Err(RegistryError::Denied { url: self.url, subject: subject.to_owned() }),
-            409 => Err(RegistryError::Incompatible { subject: subject.to_owned(), words: self.words() }),
+            401 => Err(SchemaRegistryError::Unauthenticated { url: self.url }),
+            403 => Err(SchemaRegistryError::Denied { url: self.url, subject: subject.to_owned() }),
+            409 => Err(SchemaRegistryError::Incompatible { subject: subject.to_owned(), words: self.words() }),
             408 | 429 | 500.. => {
                 let cause = ExchangeError::Unable { status: self.status.as_u16(), words: self.words() };
-                Err(RegistryError::Unavailable { url: self.url, cause })
+                Err(SchemaRegistryError::Unavailable { url: self.url, cause })
             }
             300..=399 => Err(self.unexpected("it sends elsewhere: give the URL it sends to")),
             _ => Err(self.refused(subject)),
@@ -51,7 +51,7 @@ impl Answer {
     }
 
     /// Whether the registry itself, and not something else that answers there, says that it has no such thing.
-    pub fn is_not_found(&self) -> Result<bool, RegistryError> {
+    pub fn is_not_found(&self) -> Result<bool, SchemaRegistryError> {
         match self.status {
             StatusCode::NOT_FOUND if self.body["error_code"].is_i64() => Ok(true),
             StatusCode::NOT_FOUND => Err(self.unexpected("HTTP 404 without an error_code")),
@@ -59,7 +59,7 @@ impl Answer {
         }
     }
 
-    pub fn id(&self) -> Result<i32, RegistryError> {
+    pub fn id(&self) -> Result<i32, SchemaRegistryError> {
         let id = self.body["id"].as_i64().and_then(|id| i32::try_from(id).ok());
         id.ok_or_else(|| self.unexpected("its answer lacks the schema's id"))
     }
@@ -69,8 +69,8 @@ impl Answer {
         self.body["schema"].as_str()
     }
 
-    pub fn refused(&self, subject: &str) -> RegistryError {
-        RegistryError::Refused {
+    pub fn refused(&self, subject: &str) -> SchemaRegistryError {
+        SchemaRegistryError::Refused {
             url: self.url.clone(),
             subject: subject.to_owned(),
             status: self.status.as_u16(),
@@ -84,8 +84,8 @@ impl Answer {
     }
 
     /// What no registry answers.
-    pub fn unexpected(&self, reason: &'static str) -> RegistryError {
-        RegistryError::UnexpectedResponse { url: self.url.clone(), reason }
+    pub fn unexpected(&self, reason: &'static str) -> SchemaRegistryError {
+        SchemaRegistryError::UnexpectedResponse { url: self.url.clone(), reason }
     }
 }
 

@@ -18,7 +18,7 @@ use url::Url;
 
 use answer::Answer;
 use endpoint::Call;
-pub use error::{ExchangeError, RegistryError, SetupError};
+pub use error::{ExchangeError, SchemaRegistryError, SetupError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one whole exchange with one of the URLs.
@@ -27,38 +27,38 @@ const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// Where the registry is, and who asks it.
 #[derive(Clone, Debug)]
-pub struct RegistrySettings {
+pub struct SchemaRegistrySettings {
     /// At least one, of http or https, tried in this order; their paths are kept.
     pub urls: Vec<Url>,
-    pub credentials: Option<RegistryCredentials>,
+    pub credentials: Option<SchemaRegistryCredentials>,
 }
 
 /// At one URL, without credentials.
-impl From<Url> for RegistrySettings {
-    fn from(url: Url) -> RegistrySettings {
-        RegistrySettings { urls: vec![url], credentials: None }
+impl From<Url> for SchemaRegistrySettings {
+    fn from(url: Url) -> SchemaRegistrySettings {
+        SchemaRegistrySettings { urls: vec![url], credentials: None }
     }
 }
 
 /// Sent to every URL by HTTP basic authentication.
 #[derive(Clone, Debug)]
-pub struct RegistryCredentials {
+pub struct SchemaRegistryCredentials {
     pub username: String,
     pub password: SecretString,
 }
 
 /// A client of one registry, which may be reached under several URLs.
-pub struct Registry {
+pub struct SchemaRegistry {
     client: Client,
-    settings: RegistrySettings,
+    settings: SchemaRegistrySettings,
 }
 
-impl Registry {
+impl SchemaRegistry {
     /// Asks nobody yet. Certificates are checked against the system's authorities.
     ///
     /// # Errors
     /// Where the system's TLS can't be set up.
-    pub fn new(settings: RegistrySettings) -> Result<Registry, SetupError> {
+    pub fn new(settings: SchemaRegistrySettings) -> Result<SchemaRegistry, SetupError> {
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(EXCHANGE_TIMEOUT)
@@ -66,12 +66,12 @@ impl Registry {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(SetupError)?;
-        Ok(Registry { client, settings })
+        Ok(SchemaRegistry { client, settings })
     }
 
     /// The id under which records of `subject` (`<topic>-value`) are written with `schema`. Registers the text
     /// where the registry does not know it yet.
-    pub async fn resolve(&self, subject: &str, schema: &str) -> Result<i32, RegistryError> {
+    pub async fn resolve(&self, subject: &str, schema: &str) -> Result<i32, SchemaRegistryError> {
         match self.look_up(subject, schema).await? {
             Some(id) => Ok(id),
             None => self.register(subject, schema).await,
@@ -82,7 +82,7 @@ impl Registry {
     ///
     /// Some registries find a schema that differs in what they leave out of a comparison, be it a `doc` or a
     /// logical type, and some hand a text back without its white space. So the texts are compared as JSON.
-    pub async fn look_up(&self, subject: &str, schema: &str) -> Result<Option<i32>, RegistryError> {
+    pub async fn look_up(&self, subject: &str, schema: &str) -> Result<Option<i32>, SchemaRegistryError> {
         let answer = self.ask(Call::LookUp, subject, schema).await?;
         if answer.is_not_found()? {
             return Ok(None);
@@ -94,7 +94,7 @@ impl Registry {
     }
 
     /// Puts `schema` under `subject` and returns its id, which is the old one where it is there already.
-    pub async fn register(&self, subject: &str, schema: &str) -> Result<i32, RegistryError> {
+    pub async fn register(&self, subject: &str, schema: &str) -> Result<i32, SchemaRegistryError> {
         let answer = self.ask(Call::Register, subject, schema).await?;
         if answer.is_not_found()? {
             return Err(answer.refused(subject));
@@ -103,7 +103,7 @@ impl Registry {
     }
 
     /// The text of the schema with this id, if there is one.
-    pub async fn schema(&self, id: i32) -> Result<Option<String>, RegistryError> {
+    pub async fn schema(&self, id: i32) -> Result<Option<String>, SchemaRegistryError> {
         let request = |base: &Url| self.client.get(endpoint::schema_url(base, id));
         let answer = self.ask_each(&format!("id {id}"), request).await?;
         if answer.is_not_found()? {
@@ -115,7 +115,7 @@ impl Registry {
             .ok_or_else(|| answer.unexpected("its answer lacks the schema"))
     }
 
-    async fn ask(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, RegistryError> {
+    async fn ask(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, SchemaRegistryError> {
         let body = json!({ "schema": schema }).to_string();
         let request = |base: &Url| {
             self.client.post(call.url(base, subject)).header("content-type", CONTENT_TYPE).body(body.clone())
@@ -124,7 +124,11 @@ impl Registry {
     }
 
     /// Asks one URL after the other until one can answer. `subject` is what an error names.
-    async fn ask_each(&self, subject: &str, request: impl Fn(&Url) -> RequestBuilder) -> Result<Answer, RegistryError> {
+    async fn ask_each(
+        &self,
+        subject: &str,
+        request: impl Fn(&Url) -> RequestBuilder,
+    ) -> Result<Answer, SchemaRegistryError> {
         let mut last = None;
         for url in &self.settings.urls {
             match self.ask_at(url, request(url)).await {
@@ -132,10 +136,10 @@ impl Registry {
                     Err(error) if error.is_retriable() => last = Some(error),
                     judged => return judged,
                 },
-                Err(cause) => last = Some(RegistryError::Unavailable { url: url.to_string(), cause }),
+                Err(cause) => last = Some(SchemaRegistryError::Unavailable { url: url.to_string(), cause }),
             }
         }
-        let no_url = || RegistryError::Unavailable { url: String::new(), cause: ExchangeError::NoUrl };
+        let no_url = || SchemaRegistryError::Unavailable { url: String::new(), cause: ExchangeError::NoUrl };
         Err(last.unwrap_or_else(no_url))
     }
 

@@ -46,7 +46,7 @@ impl FakeRegistry {
         fake
     }
 
-    fn client(&self) -> Registry {
+    fn client(&self) -> SchemaRegistry {
         registry_at(&[&self.url])
     }
 
@@ -59,9 +59,9 @@ impl FakeRegistry {
     }
 }
 
-fn registry_at(urls: &[&str]) -> Registry {
+fn registry_at(urls: &[&str]) -> SchemaRegistry {
     let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
-    Registry::new(RegistrySettings { urls, credentials: None }).unwrap()
+    SchemaRegistry::new(SchemaRegistrySettings { urls, credentials: None }).unwrap()
 }
 
 fn not_found() -> (u16, String) {
@@ -109,14 +109,14 @@ async fn a_schema_that_only_resembles_ours_is_not_taken_for_it() {
 #[tokio::test]
 async fn credentials_are_sent_and_their_refusal_is_final_and_silent_about_them() {
     let fake = FakeRegistry::answering(vec![id(7), (401, r#"{"message": "no user:hidden"}"#.into())]).await;
-    let credentials = RegistryCredentials { username: "user".into(), password: "hidden".into() };
-    let settings = RegistrySettings { urls: vec![fake.url.parse().unwrap()], credentials: Some(credentials) };
-    let registry = Registry::new(settings).unwrap();
+    let credentials = SchemaRegistryCredentials { username: "user".into(), password: "hidden".into() };
+    let settings = SchemaRegistrySettings { urls: vec![fake.url.parse().unwrap()], credentials: Some(credentials) };
+    let registry = SchemaRegistry::new(settings).unwrap();
     registry.register(SUBJECT, SCHEMA).await.unwrap();
     // What `printf user:hidden | base64` prints.
     assert_eq!(fake.questions()[0].headers["authorization"], "Basic dXNlcjpoaWRkZW4=");
     let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
-    assert!(matches!(error, RegistryError::Unauthenticated { .. }), "{error}");
+    assert!(matches!(error, SchemaRegistryError::Unauthenticated { .. }), "{error}");
     assert!(!error.is_retriable());
     assert!(!format!("{error} {error:?}").contains("hidden"));
 }
@@ -159,12 +159,12 @@ async fn a_refusal_is_final_and_no_other_url_is_asked() {
     let registry = registry_at(&[&refusing.url, &other.url]);
 
     let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
-    assert!(matches!(&error, RegistryError::Incompatible { subject, .. } if subject == SUBJECT), "{error}");
+    assert!(matches!(&error, SchemaRegistryError::Incompatible { subject, .. } if subject == SUBJECT), "{error}");
     assert!(error.to_string().len() < 700, "{error}");
     assert!(!error.is_retriable());
 
     let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
-    assert!(matches!(&error, RegistryError::Refused { status: 422, .. }), "{error}");
+    assert!(matches!(&error, SchemaRegistryError::Refused { status: 422, .. }), "{error}");
     assert!(error.to_string().ends_with("Invalid schema"), "{error}");
     assert!(other.paths().is_empty());
 }
@@ -179,7 +179,7 @@ async fn what_is_no_registry_is_told_apart() {
             fake.client().look_up(SUBJECT, SCHEMA).await.unwrap_err(),
             fake.client().register(SUBJECT, SCHEMA).await.unwrap_err(),
         ] {
-            assert!(matches!(error, RegistryError::UnexpectedResponse { .. }), "{answer:?}: {error}");
+            assert!(matches!(error, SchemaRegistryError::UnexpectedResponse { .. }), "{answer:?}: {error}");
         }
     }
 }

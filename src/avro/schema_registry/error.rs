@@ -7,10 +7,10 @@ use super::answer::BODY_BYTES_MAX;
 #[error("TLS can't be set up")]
 pub struct SetupError(#[source] pub(super) reqwest::Error);
 
-/// What went wrong, cut by what the caller does: see [`RegistryError::is_retriable`]. What the texts repeat of
+/// What went wrong, cut by what the caller does: see [`SchemaRegistryError::is_retriable`]. What the texts repeat of
 /// the registry's own words is bounded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
+pub enum SchemaRegistryError {
     /// None of the URLs gave an answer to go by; this is what the last one did.
     #[error("the schema registry at {url} is not available")]
     Unavailable {
@@ -49,15 +49,15 @@ pub enum ExchangeError {
     NoUrl,
 }
 
-impl RegistryError {
+impl SchemaRegistryError {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_retriable(&self) -> bool {
-        matches!(self, RegistryError::Unavailable { .. })
+        matches!(self, SchemaRegistryError::Unavailable { .. })
     }
 
     /// Whether it is this call that is refused: the registry, or what stands in its place, can answer, and does not ask who
     /// calls.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, RegistryError::Unavailable { .. } | RegistryError::Unauthenticated { .. })
+        !matches!(self, SchemaRegistryError::Unavailable { .. } | SchemaRegistryError::Unauthenticated { .. })
     }
 }
