@@ -6,44 +6,75 @@
 //! Two pipelines of the same five parts, source, breaker, work, batch and transaction. `app` makes both, and each runs under
 //! a supervisor of its own ([`supervisor::run`]), session after session; where one ends, the other stops.
 //!
-//! The polls, a [`session::Session`]:
+//! ```text
+//!  config ──> app ──> app::pipelines ──> supervisor::run ──┬──> the polls:    session::Session
+//!                                                          └──> the requests: requests::pipeline::RequestPipeline
+//! ```
+//!
+//! A session runs from one opening of its log ([`commit::log::CommitLog::open`]) to what ends it ([`commit::log::Ended`]): it
+//! was told to stop, and what was done is durable; or the log has to be opened again, with which the next session begins; or
+//! only an operator can help, and the process stops; or, of the requests, what the group has given to this instance changes.
+//!
+//! The polls, a [`session::Session`]. Opening their log hands over how many shards there are in all, how old facts may be, and
+//! who tells which shards are this instance's ([`commit::log::Opened`]). The shards come and go while the session runs (below).
 //!
 //! ```text
-//!  config ──> app ──> app::pipelines ──> supervisor::run ──> session      (and again for the requests, below)
-//!                                                               │
-//!   ┌───────────────────────────────────────────────────────────┘
-//!   │  poll::scheduler (one for each app)                     upstream::client
-//!   │    due work ──Pull──> poll::poller ──RowsRequest───> breakers, budget, token, host ──HTTP──> upstream
-//!   │        ^                │   ^                                  │
-//!   │        └── Polled ──────┘   └────────── page of rows ──────────┘ wire: bytes → rows
-//!   │                         │
-//!   │                         │ model::pull: what to ask next, when it ends, what the page brought (PageFacts: facts
-//!   │                         │ with identities, model::fact, and a dead letter for each row that can't be read)
-//!   │                         v
-//!   │            [ commit::queue, bounded in bytes ]
-//!   │                         │ QueuedWrite: page facts, or first cursors
-//!   │                         v
-//!   └─> commit::committer: State::take(write, &mut batch)   all decisions, one writer (model::state); a dead letter
-//!                             │                             for each event that the log refuses (model::refusal)
-//!                             │ Batch
-//!                             v
-//!       kafka::facts_log: one transaction { events, dead letters, state, offsets }
+//!  session::shard_coordinator ──whom to poll──> session::polls (one for each app) ──first cursors──┐
+//!                                                 │                                                │
+//!   ┌─── feeds, once their first cursors are durable                                               │
+//!   v                                                                                              │
+//!  poll::scheduler (one for each app) <──ready, changed── upstream::breaker                        │
+//!    due work ──Pull──> poll::poller ──RowsRequest──> upstream::client: breakers, budget,          │
+//!        ^                │   ^                         token, host ──> HTTP                       │
+//!        └── Polled ──────┘   └─── page of rows ────────┘ wire: bytes → rows                       │
+//!                         │                                                                        │
+//!                         │ model::pull: what to ask next, when it ends, what the page brought     │
+//!                         │ (PageFacts: facts with identities, model::fact, and a dead letter for  │
+//!                         v each row that can't be read)                                           │
+//!            [ commit::queue, bounded in bytes ] <─────────────────────────────────────────────────┘
+//!                         │ QueuedWrite: page facts, first cursors, or the fences of shards that come
+//!                         v
+//!        commit::committer: Shards::take(write, &mut batch)   all decisions, one writer (model::shards, model::state);
+//!                         │                                   a dead letter for each event that the log refuses
+//!                         │ Batch                             (model::refusal)
+//!                         v
+//!        kafka::facts_log: one transaction { events, dead letters, state, offsets }
 //! ```
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
 //! the compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
 //!
-//! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,
-//! through the same clients and breakers:
+//! Instances share the promoters out in shards ([`model::shard`]): one is a partition of `promoter.registry`, and that of
+//! `promoter.state` with the same number. Each comes and goes as a whole, beside those that stay: a rebalance ends no session of
+//! the polls.
 //!
 //! ```text
-//!   kafka::requests_log ──RequestRecord──> requests::session ──> requests::executor ──> upstream::client ──HTTP──> upstream
-//!            ^                              │            ^              │ decode, check, call; a dead letter for each
-//!            │                              │            │              v record that can't be read
-//!            │                              │            └─ RequestAnswer: a reply or a dead letter
-//!            └── one transaction { replies, dead letters, offsets }
-//!                (a reply that can't be published is made a dead letter here)
+//!  kafka::group ──> kafka::facts_log::ownership ──OwnershipChange──> session::shard_coordinator
+//!                   (a commit::log::ShardOwnership)
+//!
+//!    assigned ──> kafka::facts_log::takeover: its state is read, ──> the committer knows it ──> its promoters are polled
+//!                 fenced, and compared with the others'
+//!    revoked ───> its polls end ──> what they brought is durable, and the committer forgets it ──> it is given back
 //! ```
+//!
+//! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,
+//! through the same clients and breakers. Opening their log hands over how far each partition is answered, the records from
+//! there on, and who reads some of them again ([`requests::log::OpenedRequests`]).
+//!
+//! ```text
+//!  kafka::requests_log ──RequestRecord──> requests::session ──> requests::executor ──> requests::app ──> upstream::client
+//!    │   ^    ^                            │   │   ^   ^         │ decode, check        waits at the      breakers, budget,
+//!    │   │    └── FetchRange: when there   │   │   │   │         │                      breakers          token, host ──> HTTP
+//!    │   │        is room for its app, or ─┘   │   │   │         └── schemas of others ──> avro::registry
+//!    │   │        its schema is known          │   │   │
+//!    └───│─────── read again ──────────────────│───┘   └── RequestAnswer: a reply, or a dead letter for a record that
+//!        │                                     │           can't be read
+//!        └── one transaction { replies, dead letters, how far it is answered, offsets }
+//!            (a reply that can't be published is made a dead letter here)
+//! ```
+//!
+//! How far the requests are answered stands in `promoter.state` too; the offsets, of both pipelines, only make the broker check
+//! who writes ([`kafka::transaction`]).
 //!
 //! # The modules, in the order in which data passes them
 //!
@@ -53,7 +84,7 @@
 //! | `config` | the file, validated at once and as a whole |
 //! | `app` | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
 //! | [`supervisor`] | session after session of one pipeline: recovery is start-up |
-//! | [`session`] | one session of the polls, from an open log to its end; nothing of one session reaches the next |
+//! | [`session`] | the polls, from an open log to its end, as shards come and go; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
 //! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::schema_registry`, `oauth` and `web` the only user of reqwest |
 //! | [`retry`] | the one policy of retries; the only user of backoff |
@@ -76,16 +107,21 @@
 //! 1. A fact and the memory of it are written in one transaction ([`model::state`]).
 //! 2. A cursor moves only when a pull was read to its end, and never beyond what the upstream had to show by then
 //!    ([`model::scope`]).
-//! 3. A pull's pages reach the committer in order, within one session, or not at all ([`session`]).
-//! 4. Only the current owner of a partition can write to it: older producers are fenced, older generations are refused
-//!    ([`kafka::group::member`], [`kafka::transaction`]).
-//! 5. Polling begins only when the state is whole, is this connector's, and holds the first cursors
+//! 3. A pull's pages reach the committer in order, within one session and one assignment of their shard, or not at all
+//!    ([`session`], [`model::shards`]).
+//! 4. Only the current owner of a partition can write to it: older producers of its name are fenced, older generations are
+//!    refused, and what was planned under an earlier assignment of a shard is dropped ([`kafka::group`], [`kafka::transaction`],
+//!    [`commit::log::CommitError::ShardsLost`]).
+//! 5. A promoter is polled only when the state of its shard is whole and this connector's, and holds the first cursors
 //!    ([`kafka::facts_log`], [`session`]).
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
 //!    the table).
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
 //! 8. A reply, and that its request is answered, are written in one transaction ([`model::request::answered_offsets`]).
-//! 9. Nothing is sent to the upstream past an open breaker: polls and requests ask the same ones ([`upstream::breaker`]).
+//! 9. No call for data is sent to the upstream past an open breaker, and no token is fetched for one: polls and requests ask
+//!    the same ones ([`upstream::breaker`]). Two things are sent past them, since they tell a breaker nothing and use no quota
+//!    of data: the first token at the start, and what makes a host tell its clock ([`upstream::client::Client::warm_up`],
+//!    [`hear`](upstream::client::Client::hear)).
 //! 10. There is no lock around the state, no store of our own, and no timer of ours that forgets.
 //! 11. A panic anywhere ends the process: a part that is half gone is worse than a start ([`telemetry::last_words`]).
 

@@ -1,17 +1,20 @@
-//! One session: from an open log to its end.
+//! One session of the polls: from an open log to its end.
 //!
 //! ```text
-//!   open the log ─> State, Lease
+//!   open the log ─> Opened
 //!        │
-//!        ├─ (1) first cursors for feeds that have none ──┐
-//!        ├─ (2) a scheduler for each app ── page facts ───┤ queue ──> committer ──> log
-//!        │                                               │
-//!        └─ ends when: cancelled, revoked, or the log has to be opened again
+//!        │   for each shard that comes, while the others are polled (shard_coordinator):
+//!        ├─ (1) its state, and first cursors for feeds that have none ──┐
+//!        ├─ (2) its feeds, to the scheduler of each app ── page facts ──┤ queue ──> committer ──> log
+//!        │                                                              │
+//!        └─ ends when: cancelled, or the log has to be opened again, or only an operator can help
 //! ```
 //!
 //! Everything a session holds is made when it begins and dropped when it ends: the queue, the schedulers, the polls
-//! under way, the state. So nothing of one session can reach the log of the next; in particular, a page whose earlier
-//! pages were dropped with an aborted batch can't move the cursor past them.
+//! under way, the states of shards. So nothing of one session can reach the log of the next; in particular, a page whose
+//! earlier pages were dropped with an aborted batch can't move the cursor past them. Nor can it where its shard was lost and has
+//! come back within the session: the state is read anew, under another number
+//! ([`AssignedShard`](crate::model::shard::AssignedShard)), and what was planned under the old one is dropped.
 //!
 //! A feed is polled only when its first cursor is durable: (2) begins when the log holds (1). The cursor is what
 //! `start_from = "now"` came to. Were a feed polled before that, and the process killed, the next start would take a later

@@ -5,9 +5,12 @@
 //!        │                         ^  │                     │
 //!        └── read again ───────────┤  └── RequestAnswer ────┘
 //!            when there is room    │
-//!            for its app           └─ one transaction { replies, dead letters, offsets } ─> log
+//!            for its app           └─ one transaction { replies, dead letters, how far it is answered, offsets } ─> log
 //!                                     (what is answered: a tracker for each app of each partition)
 //! ```
+//!
+//! How far the requests are answered is written to `promoter.state`, and read from there alone. The offsets carry no progress:
+//! the broker checks with them who answers, and they show how many requests wait.
 //!
 //! The same five parts as those of the polls: the source is the request topic ([`log`]), the breakers are the client's
 //! (`app`), the work is a call ([`executor`]), the batch is what has been answered meanwhile (`session`), and the

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow};
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 
 use super::availability::{Brokers, Unavailable, must_run_everything};
 use super::context::Context;
@@ -83,7 +83,19 @@ pub fn main(cases: impl IntoIterator<Item = Case>) -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // The shared broker stops here and takes its files along.
     drop(stock);
-    conclusion.exit_code()
+    match &arguments.filter {
+        Some(filter) if !arguments.list && is_empty(&conclusion) => {
+            eprintln!("no case has \"{filter}\" in its name");
+            ExitCode::FAILURE
+        }
+        _ => conclusion.exit_code(),
+    }
+}
+
+/// Whether there was nothing to run: a name that is misspelt must not pass for a case that has passed.
+fn is_empty(conclusion: &Conclusion) -> bool {
+    let Conclusion { num_passed, num_failed, num_ignored, num_measured, .. } = conclusion;
+    num_passed + num_failed + num_ignored + num_measured == 0
 }
 
 /// Brokers, looked for only when the first case needs one: listing the cases fetches nothing.

@@ -3,14 +3,14 @@
 //! # The order of steps
 //!
 //! 1. `begin_transaction`.
-//! 2. Send the records: events, dead letters and state; or replies and dead letters.
+//! 2. Send the records: events, dead letters and state; or replies, dead letters, and how far requests are answered.
 //! 3. Wait until every one of them is acknowledged.
 //! 4. `send_offsets_to_transaction`, with the group metadata of the owner.
 //! 5. `commit_transaction`.
 //!
-//! The offsets of the registry carry no progress (nothing of it is consumed by them); they make the broker check the
-//! generation. Those of the request topic are the progress. Both come *after* the records and just before the commit,
-//! because then a transaction that an older generation could still get through has all its records below the end to
+//! The offsets carry no progress: nothing of the registry is consumed by them, and how far requests are answered stands in the
+//! state topic. They make the broker check the generation. They come *after* the records and just before the commit, because
+//! then a transaction that an older generation could still get through has all its records below the end to
 //! which a new owner reads the state topic: the check passed while the older generation was current, so before the new
 //! owner was assigned anything, and the records were acknowledged before the check. A transaction that is checked later
 //! is refused.
