@@ -2,7 +2,7 @@
 //! decides nothing.
 //!
 //! ```text
-//!  config ──> schemas ──> polls: an HTTP client for each app, a session ──> facts log ────┐
+//!  config ──> schemas ──> polls: an HTTP client for each app ──> facts log ───────────────┐
 //!                           │ clients                                                     ├──> pipelines, to their end
 //!                           └─> requests: an executor over the same clients ─> requests log┘
 //! ```
@@ -19,13 +19,12 @@ use crate::avro::schema_lookup::SchemaSource;
 use crate::config::{Config, RequestSettings};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::FactsLog;
-
 use crate::kafka::requests_log::RequestsLog;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::promoter::IdKind;
 use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
-use crate::session::{AppSettings, PolledApp, Session};
+use crate::session::{AppSettings, PollPipeline, PolledApp};
 use crate::supervisor;
 use crate::upstream::buffer::Buffers;
 use crate::upstream::client::Client;
@@ -45,27 +44,27 @@ mod schemas;
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let Config { kafka, schema_registry, apps, http, requests, commit, .. } = config;
     let id_kinds = id_kinds(&apps);
-    let session = Session::new(polled_apps(apps, http)?, commit);
-    say_starting(&kafka, &session);
+    let polls = PollPipeline::new(polled_apps(apps, http)?, commit);
+    say_starting(&kafka, &polls);
 
     let request_topics = requests.as_ref().map(|requests| &requests.topics);
     let schemas = Schemas::resolve(schema_registry, &kafka.topics, request_topics);
     let Some(schemas) = stop.run_until_cancelled(schemas).await.transpose()? else { return Ok(()) };
-    stop.run_until_cancelled(session.warm_up()).await;
+    stop.run_until_cancelled(polls.warm_up()).await;
 
-    let clock: RecordClock = Arc::new(session.clock());
+    let clock: RecordClock = Arc::new(polls.clock());
     let encoders = Arc::new(Encoders::new(schemas.framings));
     let requests = requests.map(|requests| {
         let results = ResultEncoder::new(schemas.material.result);
-        let executor = Arc::new(executor(&requests, schemas, &session));
+        let executor = Arc::new(executor(&requests, schemas, &polls));
         let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone());
         (RequestPipeline { executor, totals: Arc::default() }, log)
     });
-    let facts_log = FactsLog::new(kafka, encoders, id_kinds, clock, session.roster());
-    pipelines::run(&session, facts_log, requests, &stop).await
+    let facts_log = FactsLog::new(kafka, encoders, id_kinds, clock, polls.roster());
+    pipelines::run(&polls, facts_log, requests, &stop).await
 }
 
-/// By app id.
+/// Which kind of promoter id each app has in its state, by app id.
 fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
     apps.iter().map(|AppSettings { client, .. }| (client.app_id.as_str().to_owned(), client.id_kind)).collect()
 }
@@ -82,21 +81,25 @@ fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result
 }
 
 /// Asks the upstream for material by the clients of the polls, whose breakers it shares.
-fn executor(settings: &RequestSettings, schemas: Schemas, session: &Session<HttpTransport>) -> Executor<HttpTransport> {
-    let apps = session.apps.iter().map(|app| MaterialApp::new(app.client.clone(), settings.concurrency));
+fn executor(
+    settings: &RequestSettings,
+    schemas: Schemas,
+    polls: &PollPipeline<HttpTransport>,
+) -> Executor<HttpTransport> {
+    let apps = polls.apps.iter().map(|app| MaterialApp::new(app.client.clone(), settings.concurrency));
     let registry = schemas.schema_registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaSource>);
     let decoder = RequestDecoder::new(schemas.material.request);
     Executor::new(apps, settings.topics.requests.clone(), decoder, registry, supervisor::PATIENCE)
 }
 
 /// The first line of the log, before anything is waited for.
-fn say_starting(kafka: &Settings, session: &Session<HttpTransport>) {
+fn say_starting(kafka: &Settings, polls: &PollPipeline<HttpTransport>) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         name = kafka.name,
         instance = kafka.instance_id,
-        apps = session.apps.len(),
-        promoters = session.apps.iter().map(|app| app.promoters.len()).sum::<usize>(),
+        apps = polls.apps.len(),
+        promoters = polls.apps.iter().map(|app| app.promoters.len()).sum::<usize>(),
         bootstrap = kafka.bootstrap_servers(),
         "starting"
     );

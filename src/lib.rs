@@ -7,7 +7,7 @@
 //! a supervisor of its own ([`supervisor::run`]), session after session; where one ends, the other stops.
 //!
 //! ```text
-//!  config ──> app ──> app::pipelines ──> supervisor::run ──┬──> the polls:    session::Session
+//!  config ──> app ──> app::pipelines ──> supervisor::run ──┬──> the polls:    session::PollPipeline
 //!                                                          └──> the requests: requests::pipeline::RequestPipeline
 //! ```
 //!
@@ -15,8 +15,9 @@
 //! was told to stop, and what was done is durable; or the log has to be opened again, with which the next session begins; or
 //! only an operator can help, and the process stops; or, of the requests, what the group has given to this instance changes.
 //!
-//! The polls, a [`session::Session`]. Opening their log hands over how many shards there are in all, how old facts may be, and
-//! who tells which shards are this instance's ([`commit::log::Opened`]). The shards come and go while the session runs (below).
+//! The polls, a [`session::PollPipeline`]. Opening their log hands over how many shards there are in all, how old facts may
+//! be, and who tells which shards are this instance's ([`commit::log::Opened`]). Shards come and go while a session runs
+//! (below).
 //!
 //! ```text
 //!  session::shard_coordinator ──whom to poll──> session::polls (one for each app) ──first cursors──┐
@@ -65,7 +66,7 @@
 //!  kafka::requests_log ──RequestRecord──> requests::session ──> requests::executor ──> requests::app ──> upstream::client
 //!    │   ^    ^                            │   │   ^   ^         │ decode, check        waits at the      breakers, budget,
 //!    │   │    └── FetchRange: when there   │   │   │   │         │                      breakers          token, host ──> HTTP
-//!    │   │        is room for its app, or ─┘   │   │   │         └── schemas of others ──> avro::registry
+//!    │   │        is room for its app, or ─┘   │   │   │         └── schemas of others ──> avro::schema_registry
 //!    │   │        its schema is known          │   │   │
 //!    └───│─────── read again ──────────────────│───┘   └── RequestAnswer: a reply, or a dead letter for a record that
 //!        │                                     │           can't be read

@@ -96,7 +96,7 @@ pub struct FeedPlan {
 
 /// The pipeline of polls: what a session of it is made of, the same for each. It lives as long as the process; what one
 /// session holds is made in [`run`](Pipeline::run) and dropped there.
-pub struct Session<T> {
+pub struct PollPipeline<T> {
     pub apps: Arc<Vec<PolledApp<T>>>,
     pub bounds: BatchBounds,
     /// Of the queue between the polls and the committer: about how many bytes of memory it holds at most.
@@ -104,7 +104,7 @@ pub struct Session<T> {
     pub totals: Arc<CommitTotals>,
 }
 
-impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
+impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
     const PIPELINE: &'static str = "polls";
 
     /// Polling begins shard by shard, and is told so.
@@ -141,11 +141,11 @@ impl<T: Transport, L: StateLog> Pipeline<L> for Session<T> {
 /// The write queue holds as much as a few batches, and at least this much.
 const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 
-impl<T: Transport> Session<T> {
+impl<T: Transport> PollPipeline<T> {
     /// Polls `apps` and commits what that brings in batches within `bounds`.
-    pub fn new(apps: Vec<PolledApp<T>>, bounds: BatchBounds) -> Session<T> {
+    pub fn new(apps: Vec<PolledApp<T>>, bounds: BatchBounds) -> PollPipeline<T> {
         let queue_bytes = QUEUE_BYTES_MIN.max(2 * bounds.bytes_max);
-        Session { apps: Arc::new(apps), bounds, queue_bytes, totals: Arc::default() }
+        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals: Arc::default() }
     }
 
     /// Whom it polls, whoever owns them.

@@ -17,7 +17,7 @@ use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
@@ -130,7 +130,7 @@ async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> DurableTopics 
     for app in &apps {
         let _ = app.client.warm_up().await;
     }
-    let session = Session {
+    let pipeline = PollPipeline {
         apps: Arc::new(apps),
         bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
         queue_bytes: 1 << 20,
@@ -143,7 +143,7 @@ async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> DurableTopics 
         tokio::time::sleep(Duration::from_secs(u64::try_from(seconds).unwrap())).await;
         stop.cancel();
     };
-    let (result, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
+    let (result, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), end);
     result.unwrap();
     std::mem::take(&mut *durable.lock().unwrap())
 }

@@ -26,7 +26,7 @@ use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::retry::{JITTER, RetrySettings};
-use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::buffer::Buffers;
@@ -68,7 +68,7 @@ struct Run {
 fn drain(odd_rows: &str) -> Run {
     let upstream = Upstream::start(odd_rows);
     let totals = Arc::new(CommitTotals::default());
-    let session = Session {
+    let pipeline = PollPipeline {
         apps: Arc::new(vec![app(&upstream.url)]),
         // The configuration's defaults.
         bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
@@ -89,7 +89,7 @@ fn drain(odd_rows: &str) -> Run {
             stop.cancel();
             run
         };
-        let running = supervisor::run(&session, EncodingLog::new, &stop, supervisor::PATIENCE);
+        let running = supervisor::run(&pipeline, EncodingLog::new, &stop, supervisor::PATIENCE);
         let (run, ended) = tokio::join!(all_published, running);
         ended.unwrap();
         run

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kafka::facts_log::FactsLog;
 use crate::kafka::requests_log::RequestsLog;
 use crate::requests::pipeline::RequestPipeline;
-use crate::session::Session;
+use crate::session::PollPipeline;
 use crate::supervisor::{self, GivenUp};
 use crate::text;
 use crate::upstream::http::HttpTransport;
@@ -26,7 +26,7 @@ pub struct Unfit(String);
 /// # Errors
 /// What one or both have given up for; or that a stop took longer than [`STOP_MAX`].
 pub async fn run(
-    session: &Session<HttpTransport>,
+    polls: &PollPipeline<HttpTransport>,
     facts_log: FactsLog,
     requests: Option<(RequestPipeline<HttpTransport>, RequestsLog)>,
     stop: &CancellationToken,
@@ -36,7 +36,7 @@ pub async fn run(
     let polls_checked = facts_log.topics_checked();
     let requests_checked = requests.as_ref().map(|(_, log)| log.topics_checked());
     let polling = async {
-        let polling = supervisor::run(session, || facts_log.clone(), &stop, supervisor::PATIENCE);
+        let polling = supervisor::run(polls, || facts_log.clone(), &stop, supervisor::PATIENCE);
         to_the_end(polling, &polls_checked, requests_checked.as_ref(), &stop).await
     };
     let answering = async {

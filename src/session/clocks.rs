@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Session;
+use super::PollPipeline;
 use crate::model::time::UnixMillis;
 use crate::upstream::transport::Transport;
 use crate::upstream::upstream_clock;
@@ -12,7 +12,7 @@ use crate::upstream::upstream_clock;
 /// How long the first token and the upstream's time may take, before the first cursor is set.
 const WARM_UP_MAX: Duration = Duration::from_secs(5);
 
-impl<T: Transport> Session<T> {
+impl<T: Transport> PollPipeline<T> {
     /// Asks every app's token source once, and hears the upstream's clock. A failure is met again, and reported, by the
     /// first poll.
     pub async fn warm_up(&self) {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::polls::{PollContext, PromotersChange};
-use super::{PolledPromoter, Session};
+use super::{PollPipeline, PolledPromoter};
 use crate::commit::log::{Ended, OpenError, OwnershipChange, ShardOwnership};
 use crate::commit::under_way::{self, UnderWay};
 use crate::model::shard::{AssignedShard, Shard};
@@ -34,9 +34,9 @@ struct ShardRestore {
 }
 
 pub(super) struct ShardCoordinator<'a, T> {
-    session: &'a Session<T>,
+    pipeline: &'a PollPipeline<T>,
     ownership: &'a mut dyn ShardOwnership,
-    /// The followers of the apps, in the order of the session's.
+    /// The followers of the apps, in the order of the pipeline's.
     followers: Vec<mpsc::Sender<PromotersChange>>,
     context: PollContext,
     /// By number.
@@ -47,13 +47,13 @@ pub(super) struct ShardCoordinator<'a, T> {
 
 impl<'a, T: Transport> ShardCoordinator<'a, T> {
     pub fn new(
-        session: &'a Session<T>,
+        pipeline: &'a PollPipeline<T>,
         ownership: &'a mut dyn ShardOwnership,
         followers: Vec<mpsc::Sender<PromotersChange>>,
         context: PollContext,
     ) -> ShardCoordinator<'a, T> {
         let (restores_under_way, restores) = (Vec::new(), JoinSet::new());
-        ShardCoordinator { session, ownership, followers, context, restores_under_way, restores, last_number: 0 }
+        ShardCoordinator { pipeline, ownership, followers, context, restores_under_way, restores, last_number: 0 }
     }
 
     /// Runs until something ends the session.
@@ -124,7 +124,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// Tells each app its promoters in these shards: that they are polled from now on, or no longer, where somebody waits for
     /// the end of their polls.
     async fn tell(&self, shards: &[AssignedShard], gone: Option<UnderWay>) -> Result<(), Ended> {
-        for (app, follower) in self.session.apps.iter().zip(&self.followers) {
+        for (app, follower) in self.pipeline.apps.iter().zip(&self.followers) {
             let owned = app.promoters.iter().filter(|promoter| self.is_in(promoter, shards));
             let change = match &gone {
                 None => PromotersChange { polled: owned.cloned().collect(), ..PromotersChange::default() },
@@ -147,7 +147,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
     /// at before its first cursor is written, after which there is no way back.
     fn too_early(&self, states: &[(AssignedShard, State)]) -> Option<String> {
-        self.session.apps.iter().find_map(|app| {
+        self.pipeline.apps.iter().find_map(|app| {
             app.promoters.iter().find_map(|promoter| {
                 let shard = Shard::of(&promoter.promoter, self.context.partitions);
                 let (_, state) = states.iter().find(|(assigned, _)| assigned.shard == shard)?;

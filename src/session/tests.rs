@@ -69,7 +69,7 @@ fn promoter(feeds: PerFeed<Option<FeedPlan>>) -> PolledPromoter {
     PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now }
 }
 
-fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Session<T> {
+fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> PollPipeline<T> {
     let app = AppId::new("wx1").unwrap();
     let settings = ClientSettings {
         retry: retry(),
@@ -83,7 +83,7 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
         parked_for: MINUTE,
         reports: Arc::default(),
     };
-    Session {
+    PollPipeline {
         apps: Arc::new(vec![app]),
         bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
         queue_bytes: 1 << 20,
@@ -95,7 +95,7 @@ fn session<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Sess
 /// the other, and then well.
 async fn asked(calls: Vec<(Duration, ScriptedFault)>, seconds: u64) -> Vec<Duration> {
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
-    let session = session(&upstream, promoter(touches_only(plan(StartFrom::Now))));
+    let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let calls = Arc::new(Mutex::new(calls.into_iter()));
     let make_log = || {
@@ -108,7 +108,7 @@ async fn asked(calls: Vec<(Duration, ScriptedFault)>, seconds: u64) -> Vec<Durat
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         stop.cancel();
     };
-    let (_, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
+    let (_, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), end);
     let asked = upstream.asked.lock().unwrap();
     asked.clone()
 }
@@ -164,23 +164,23 @@ async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
     let captured = Captured::start();
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
     let durable = durable_cursor(&promoter(PerFeed::default()).promoter).await;
-    let run = async |session: &Session<_>| {
+    let run = async |pipeline: &PollPipeline<_>| {
         let stop = CancellationToken::new();
         let end = async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             stop.cancel();
         };
         let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
-        let (ended, ()) = tokio::join!(supervisor::run(session, make_log, &stop, retry()), end);
+        let (ended, ()) = tokio::join!(supervisor::run(pipeline, make_log, &stop, retry()), end);
         ended.unwrap();
     };
     for start_from in [StartFrom::Now, StartFrom::At(NOW)] {
-        run(&session(&upstream, promoter(touches_only(plan(start_from))))).await;
+        run(&pipeline(&upstream, promoter(touches_only(plan(start_from))))).await;
         assert_eq!(captured.events("start_from no longer acts"), [Value::Null; 0]);
     }
-    let session = session(&upstream, promoter(PerFeed::new(|_| Some(plan(StartFrom::Earliest)))));
-    run(&session).await;
-    run(&session).await;
+    let pipeline = pipeline(&upstream, promoter(PerFeed::new(|_| Some(plan(StartFrom::Earliest)))));
+    run(&pipeline).await;
+    run(&pipeline).await;
     let [told] = &captured.events("start_from no longer acts")[..] else { panic!("once") };
     assert_eq!((&told["level"], &told["app"], &told["feeds"]), (&"WARN".into(), &"wx1".into(), &1.into()));
     assert_eq!((&told["promoter"], &told["feed"]), (&"wx1/o1".into(), &"touches".into()));
@@ -226,14 +226,14 @@ async fn only_what_begins_now_waits_for_the_upstreams_clock() {
                 true => durable_cursor(&polled.promoter).await,
                 false => Arc::default(),
             };
-            let session = session(&Unheard(upstream.clone()), polled);
+            let pipeline = pipeline(&Unheard(upstream.clone()), polled);
             let stop = CancellationToken::new();
             let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
             let end = async {
                 tokio::time::sleep(5 * MINUTE).await;
                 stop.cancel();
             };
-            let (ended, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
+            let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), end);
             ended.unwrap();
             let asked = upstream.asked.lock().unwrap().first().copied();
             let at_once = asked.is_some_and(|asked| asked < Duration::from_secs(1));
@@ -255,7 +255,7 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
     let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
     let limits = AgeLimits(PerEventTopic::new(|_| limits.clone()));
     let told_of = |promoter: PolledPromoter| {
-        session(&upstream, promoter.clone()).apps[0].too_early(&promoter, Cursors::default(), &limits)
+        pipeline(&upstream, promoter.clone()).apps[0].too_early(&promoter, Cursors::default(), &limits)
     };
     let told = |start_from| told_of(promoter(touches_only(plan(start_from))));
     let reason = told(StartFrom::At(day_before(60))).unwrap();

@@ -5,7 +5,7 @@ use super::*;
 use crate::commit::committer::BatchBounds;
 use crate::commit::log::{CommitError, Opened};
 use crate::model::batch::Batch;
-use crate::session::Session;
+use crate::session::PollPipeline;
 use crate::upstream::http::HttpTransport;
 
 /// A log that can't be opened.
@@ -26,8 +26,8 @@ impl CommitLog for Unreachable {
     async fn release(&mut self) {}
 }
 
-fn session() -> Session<HttpTransport> {
-    Session {
+fn pipeline() -> PollPipeline<HttpTransport> {
+    PollPipeline {
         apps: Arc::default(),
         bounds: BatchBounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },
         queue_bytes: 1,
@@ -38,7 +38,7 @@ fn session() -> Session<HttpTransport> {
 #[tokio::test(start_paused = true)]
 async fn a_log_that_never_opens_is_given_up_after_a_minute() {
     let began = Instant::now();
-    let ended = run(&session(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
+    let ended = run(&pipeline(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
     let given_up = ended.unwrap_err();
     assert_eq!(given_up, GivenUp::NeverOpened("nobody answers".into()));
     assert_eq!(with_causes(&given_up), "given up after 60 s: nobody answers");
@@ -71,7 +71,7 @@ impl CommitLog for Standby {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_something_to_own_is_no_failure() {
-    let ended = run(&session(), || Standby(false), &CancellationToken::new(), PATIENCE).await;
+    let ended = run(&pipeline(), || Standby(false), &CancellationToken::new(), PATIENCE).await;
     assert_eq!(ended, Err(GivenUp::Failed("taken over".into())), "it was tried again");
 }
 
@@ -95,7 +95,7 @@ impl CommitLog for Narrow {
 
 #[tokio::test(start_paused = true)]
 async fn a_setting_that_a_log_never_takes_is_a_fault_of_the_configuration() {
-    let ended = run(&session(), || Narrow, &CancellationToken::new(), PATIENCE).await;
+    let ended = run(&pipeline(), || Narrow, &CancellationToken::new(), PATIENCE).await;
     assert_eq!(ended, Err(GivenUp::Unfit("too long".into())));
 }
 
@@ -143,7 +143,7 @@ async fn a_stop_before_the_first_opening_ends_in_order() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         stop.cancel();
     };
-    let session = session();
-    let (ended, ()) = tokio::join!(run(&session, || Unreachable, &stop, PATIENCE), stopping);
+    let pipeline = pipeline();
+    let (ended, ()) = tokio::join!(run(&pipeline, || Unreachable, &stop, PATIENCE), stopping);
     assert_eq!(ended, Ok(()));
 }

@@ -15,7 +15,7 @@ use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::budget::BudgetSettings;
 use promoter_connector::upstream::client::{Client, ClientSettings};
@@ -148,7 +148,7 @@ impl World {
 
     /// One life of the process, of so many seconds.
     pub async fn live(&self, setup: &Setup, seconds: i64) {
-        let session = Session {
+        let pipeline = PollPipeline {
             apps: Arc::new(vec![self.polled_app(setup)]),
             bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
             queue_bytes: 16 << 20,
@@ -160,7 +160,7 @@ impl World {
             self.downtime(seconds).await;
             stop.cancel();
         };
-        let (result, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry(3)), end);
+        let (result, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry(3)), end);
         result.unwrap();
     }
 

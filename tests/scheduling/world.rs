@@ -19,7 +19,7 @@ use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::poll::reports::Reports;
 use promoter_connector::requests::executor::{DecodedRecord, Executor, MaterialApp};
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
@@ -280,7 +280,7 @@ impl World {
         let reports = polled.iter().map(|app| app.reports.clone()).collect();
         let asks = apps.iter().zip(&polled).filter(|(app, _)| app.requests > 0);
         let _requests: Vec<_> = asks.map(|(app, polled)| app.begin_requests(polled.client.clone())).collect();
-        let session = Session {
+        let pipeline = PollPipeline {
             apps: Arc::new(polled),
             bounds: BOUNDS,
             queue_bytes: QUEUE_BYTES,
@@ -292,7 +292,7 @@ impl World {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             stop.cancel();
         };
-        let (result, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, apps[0].retry), end);
+        let (result, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, apps[0].retry), end);
         result.unwrap();
         reports
     }

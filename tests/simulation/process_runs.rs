@@ -19,7 +19,7 @@ use promoter_connector::model::shard::Shard;
 use promoter_connector::model::state_record::StateKey;
 use promoter_connector::model::time::UnixTime;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PolledApp, PolledPromoter, Session};
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
 use promoter_connector::simulator::{SharedWorld, Shown, SimulatedTransport, World, WorldOptions};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
@@ -200,7 +200,7 @@ impl Surroundings {
         loop {
             let settled = self.is_settled();
             self.calm.fetch_or(settled, Ordering::Relaxed);
-            let session = self.session(&mut random);
+            let pipeline = self.pipeline(&mut random);
             let stop = CancellationToken::new();
             let crashed = CancellationToken::new();
             let scripts = AtomicU64::new(random.random());
@@ -214,19 +214,19 @@ impl Surroundings {
                 tokio::select! {
                     () = crashed.cancelled() => "crashed",
                     () = tokio::time::sleep(life) => "killed",
-                    () = self.everything_is_published(&session, settled) => {
+                    () = self.everything_is_published(&pipeline, settled) => {
                         stop.cancel();
                         std::future::pending().await
                     }
                 }
             };
             tokio::select! {
-                result = supervisor::run(&session, make_log, &stop, retry()) => {
+                result = supervisor::run(&pipeline, make_log, &stop, retry()) => {
                     return result.map_err(|given_up| given_up.to_string());
                 }
                 ended = end => {
                     self.crashes.fetch_add(1, Ordering::Relaxed);
-                    self.transactions.fetch_add(session.totals.transactions.load(Ordering::Relaxed), Ordering::Relaxed);
+                    self.transactions.fetch_add(pipeline.totals.transactions.load(Ordering::Relaxed), Ordering::Relaxed);
                     if self.began.elapsed() > SETTLE_MAX {
                         let now = self.watched.upstream.now();
                         let settlement = self.world.with(|world| world.settlement(now, Some(self.from)));
@@ -237,8 +237,8 @@ impl Surroundings {
         }
     }
 
-    fn session(&self, random: &mut ChaCha8Rng) -> Session<Watched> {
-        Session {
+    fn pipeline(&self, random: &mut ChaCha8Rng) -> PollPipeline<Watched> {
+        PollPipeline {
             apps: Arc::new(apps(&self.options, &self.watched, self.lateness, self.start_from)),
             bounds: BatchBounds {
                 linger: Duration::from_millis(50),
@@ -265,7 +265,7 @@ impl Surroundings {
     }
 
     /// Waits until the world has shown all it has; what was shown last is then in the hands of the connector.
-    async fn everything_is_published(&self, session: &Session<Watched>, settled: bool) {
+    async fn everything_is_published(&self, pipeline: &PollPipeline<Watched>, settled: bool) {
         if !settled {
             return std::future::pending().await;
         }
@@ -273,7 +273,7 @@ impl Surroundings {
             tokio::time::sleep(Duration::from_secs(600)).await;
             let now = self.watched.upstream.now();
             let settlement = self.world.with(|world| world.settlement(now, Some(self.from)));
-            let here = session.totals.transactions.load(Ordering::Relaxed);
+            let here = pipeline.totals.transactions.load(Ordering::Relaxed);
             if settlement.settled && here + self.transactions.load(Ordering::Relaxed) > 0 {
                 return;
             }

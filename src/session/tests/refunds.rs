@@ -47,14 +47,14 @@ impl Transport for Refunds {
 
 /// One life of the process, which polls these feeds for so many days.
 async fn live(upstream: &Refunds, durable: &Arc<Mutex<DurableTopics>>, feeds: PerFeed<Option<FeedPlan>>, days: i64) {
-    let session = session(upstream, promoter(feeds));
+    let pipeline = pipeline(upstream, promoter(feeds));
     let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());
     let stop = CancellationToken::new();
     let end = async {
         tokio::time::sleep(Duration::from_secs((days * DAY).cast_unsigned())).await;
         stop.cancel();
     };
-    let (ended, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
+    let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), end);
     ended.unwrap();
 }
 

@@ -33,7 +33,7 @@ async fn ten_minutes_of(feeds: PerFeed<Option<FeedPlan>>, answer: Option<&'stati
     let began = tokio::time::Instant::now();
     let captured = Captured::start();
     let upstream = Same { began: tokio::time::Instant::now(), answer };
-    let session = session(&upstream, promoter(feeds));
+    let pipeline = pipeline(&upstream, promoter(feeds));
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let stop = CancellationToken::new();
     let make_log =
@@ -42,7 +42,7 @@ async fn ten_minutes_of(feeds: PerFeed<Option<FeedPlan>>, answer: Option<&'stati
         tokio::time::sleep(10 * MINUTE + Duration::from_secs(1)).await;
         stop.cancel();
     };
-    let (ended, ()) = tokio::join!(supervisor::run(&session, make_log, &stop, retry()), end);
+    let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), end);
     assert_eq!(ended, Ok(()));
     assert!(began.elapsed() < 10 * MINUTE + Duration::from_secs(2), "a stop is heeded at once");
     captured
