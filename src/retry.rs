@@ -28,8 +28,8 @@ pub struct RetrySettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAttempt {
     RetryAfter(Duration),
-    /// The other side asked for a pause that is too long to wait for here.
-    Hold(Duration),
+    /// The other side asked for a delay that is too long to wait for here.
+    DelayTooLong(Duration),
     GiveUp,
 }
 
@@ -64,7 +64,7 @@ impl Attempts {
     pub fn failed(&mut self, asked: Option<Duration>) -> NextAttempt {
         self.made += 1;
         match asked {
-            Some(asked) if asked > self.max => NextAttempt::Hold(asked),
+            Some(asked) if asked > self.max => NextAttempt::DelayTooLong(asked),
             _ if self.made >= self.allowed => NextAttempt::GiveUp,
             Some(asked) => NextAttempt::RetryAfter(asked),
             None => NextAttempt::RetryAfter(self.policy.next_backoff().map_or(self.max, |delay| delay.min(self.max))),
@@ -113,7 +113,7 @@ mod tests {
         let mut attempts = Attempts::new(&settings(8));
         let seconds = Duration::from_secs;
         assert_eq!(attempts.failed(Some(seconds(30))), NextAttempt::RetryAfter(seconds(30)));
-        assert_eq!(attempts.failed(Some(seconds(31))), NextAttempt::Hold(seconds(31)));
-        assert_eq!(attempts.failed(Some(seconds(86_400))), NextAttempt::Hold(seconds(86_400)));
+        assert_eq!(attempts.failed(Some(seconds(31))), NextAttempt::DelayTooLong(seconds(31)));
+        assert_eq!(attempts.failed(Some(seconds(86_400))), NextAttempt::DelayTooLong(seconds(86_400)));
     }
 }

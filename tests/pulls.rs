@@ -224,7 +224,7 @@ async fn a_pull_that_the_days_budget_cuts_goes_on_the_next_day_behind_its_last_p
     world.live(&setup, 12 * DAY).await;
     let pages = pages_asked(&world);
     assert_eq!(pages.len(), 20 * 30, "every backlog is read to its end");
-    // Only a pull that was held before its last page, which is empty, begins again: nothing behind a start_id that has
+    // Only a pull that was interrupted before its last page, which is empty, begins again: nothing behind a start_id that has
     // waited proves no end.
     let calls: usize = pages.values().sum();
     assert!(calls < pages.len() + 3 * 30, "{calls} calls for {} pages", pages.len());
@@ -249,15 +249,16 @@ async fn a_pull_that_is_too_fast_goes_on_after_a_minute_behind_its_last_page() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_id_that_has_grown_too_old_begins_its_pull_again() {
-    let held = std::sync::atomic::AtomicBool::new(false);
+    let was_refused = std::sync::atomic::AtomicBool::new(false);
     let random = std::sync::Mutex::new(ChaCha8Rng::seed_from_u64(1));
-    // After the hold no start_id from before it is known any more.
+    // After that pause no start_id from before it is known any more.
     let epoch = move |call: &Call| i64::from(call.at > 30.0);
     let world = World::new(move |call| {
         let known = call
             .start_id()
             .map(|start_id| start_id.split_once('-').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap());
-        if known.as_ref().is_some_and(|(_, page)| page == "5") && !held.swap(true, std::sync::atomic::Ordering::Relaxed)
+        if known.as_ref().is_some_and(|(_, page)| page == "5")
+            && !was_refused.swap(true, std::sync::atomic::Ordering::Relaxed)
         {
             return errcode(45_011);
         }

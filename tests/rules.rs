@@ -1,6 +1,6 @@
 //! The promise as a property of the rules alone: nothing that shows up within the lateness is lost, nothing is
 //! published twice, over any interleaving of late rows, duplicates, moving and growing pages, polls that fail or are
-//! held, and restarts.
+//! suspended, and restarts.
 //!
 //! No clock, no I/O: a small upstream as a list of rows with the time from which they are shown (`rules/upstream.rs`),
 //! the real rules (`Turns`, `Pull`, `State`), and a map as the state topic (`rules/connector.rs`).
@@ -25,11 +25,11 @@ fn step() -> impl Strategy<Value = PollStep> {
     let ends = prop_oneof![3 => Just(1000usize), 1 => 1..4usize];
     let reorder = prop_oneof![4 => Just(None), 1 => (1..4usize, any::<u64>()).prop_map(Some)];
     (pause, 0..3usize, ends, any::<bool>(), dies, 0..120i64, reorder).prop_map(
-        |(pause, feed, ends_after, held, dies_after, page_pause, reorder)| PollStep {
+        |(pause, feed, ends_after, suspended, dies_after, page_pause, reorder)| PollStep {
             pause,
             feed,
             ends_after,
-            held,
+            suspended,
             dies_after,
             page_pause,
             reorder,

@@ -78,7 +78,7 @@ impl fmt::Display for Feed {
     }
 }
 
-/// An interface of the upstream that the connector calls; quotas and holds are counted by it.
+/// An interface of the upstream that the connector calls; quotas and breakers are counted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Interface {
     GetRelation,

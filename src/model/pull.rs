@@ -1,7 +1,7 @@
 //! One pull: from the first question of a scope to the cursor's advance, as a machine without I/O.
 //!
 //! Whoever drives it asks what [`Pull::next_request`] says, gives each answer to [`Pull::take_page`], and hands the
-//! page's facts on before it asks again. Between two pages a pull may lie still for any time (its interface is held, say) and
+//! page's facts on before it asks again. Between two pages a pull may lie still for any time (its breaker is open, say) and
 //! go on behind its last page: what holds for rows that move between two pages ([`super::pages`]) does not depend on
 //! how much time passes there, and `as_of` stays that of the first call.
 
@@ -180,16 +180,16 @@ impl Pull {
     }
 
     /// The pull as it can be taken up again, where pages were read.
-    pub fn held(mut self) -> Option<Pull> {
+    pub fn suspended(mut self) -> Option<Pull> {
         self.got_ahead = false;
         self.resumed = true;
         self.start_id.is_some().then_some(self)
     }
 
-    /// As [`Pull::held`], where the page that was asked for may be what stopped it: it must have got ahead since it was
+    /// As [`Pull::suspended`], where the page that was asked for may be what stopped it: it must have got ahead since it was
     /// taken up.
     pub fn interrupted(self) -> Option<Pull> {
-        if self.got_ahead { self.held() } else { None }
+        if self.got_ahead { self.suspended() } else { None }
     }
 }
 
@@ -268,10 +268,10 @@ mod tests {
 
     #[test]
     fn a_held_pull_goes_on_behind_its_last_page_however_often_it_is_held() {
-        assert!(pull().held().is_none(), "no page was read");
+        assert!(pull().suspended().is_none(), "no page was read");
         let mut pull = pull();
         take(&mut pull, Some("x")).step.unwrap();
-        let pull = pull.held().unwrap().held().unwrap();
+        let pull = pull.suspended().unwrap().suspended().unwrap();
         assert_eq!(pull.next_request().start_id.as_deref(), Some("x"));
         assert!(pull.is_resuming());
     }
@@ -281,7 +281,7 @@ mod tests {
         let mut pull = pull();
         pull.hear(NOW.minus(10));
         take(&mut pull, Some("x")).step.unwrap();
-        let mut pull = pull.held().unwrap();
+        let mut pull = pull.suspended().unwrap();
         let taken = take(&mut pull, None);
         assert_eq!((taken.step, taken.page_facts.advance), (Ok(PullStep::GoOn), None));
         assert_eq!(pull.next_request().start_id, None, "it is asked for from the beginning");

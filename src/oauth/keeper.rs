@@ -56,7 +56,7 @@ async fn first_good(issuer: &impl Issuer, tell: &mut impl FnMut(Result<BrokerTok
 
 fn pause(next: NextAttempt) -> Duration {
     match next {
-        NextAttempt::RetryAfter(pause) | NextAttempt::Hold(pause) => pause.min(PATIENCE.max),
+        NextAttempt::RetryAfter(pause) | NextAttempt::DelayTooLong(pause) => pause.min(PATIENCE.max),
         NextAttempt::GiveUp => PATIENCE.max,
     }
 }

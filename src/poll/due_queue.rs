@@ -47,7 +47,7 @@ pub struct PollBounds {
     /// Polls at once.
     pub polls: usize,
     /// Of these, such as read to the end. Few, so that each is read soon: many at once would share the budget, and what a
-    /// day's end or a hold interrupts would be much.
+    /// day's end or an open breaker interrupts would be much.
     pub to_the_end: usize,
 }
 
@@ -160,7 +160,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         self.put_late(key, turn.due(self.intervals.interval(class)), begun);
     }
 
-    /// Puts back, at `clock`, one whose question was refused in a way that holds others too, or not answered while the
+    /// Puts back, at `clock`, one whose question was refused in a way that opens a breaker, or not answered while the
     /// upstream seems dead. It begins as soon as its breaker lets it, but becomes the probe only where nobody else is due: or
     /// a few who are always refused would keep all others waiting.
     pub fn put_doubtful(&mut self, key: K, clock: Duration, begun: Begun) {
@@ -183,7 +183,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         }
     }
 
-    /// Puts back, at `clock`, one that has further pages, and was refused in a way that holds others too. As the probe it
+    /// Puts back, at `clock`, one that has further pages, and was refused in a way that opens a breaker. As the probe it
     /// leaves the next one to the others: whose pages are read on always comes first, and would be refused each time.
     pub fn put_refused(&mut self, key: K, clock: Duration, begun: Begun) {
         match begun.entry {

@@ -1,4 +1,4 @@
-//! What is polled, and the hold on a running scheduler: who is polled from now on, and who no longer.
+//! What is polled, and the handle of a running scheduler: who is polled from now on, and who no longer.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

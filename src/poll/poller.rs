@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(exhausted.failed(&pull).remedy, PollRemedy::Doubtful);
         let pull = after_a_page(pull, "x");
         assert_eq!(refused.failed(&pull).remedy, PollRemedy::AskLess);
-        let pull = pull.held().unwrap();
+        let pull = pull.suspended().unwrap();
         assert_eq!(refused.failed(&pull).remedy, PollRemedy::Time);
         assert_eq!(refused.failed(&after_a_page(pull, "y")).remedy, PollRemedy::AskLess);
     }

@@ -237,7 +237,7 @@ impl<T: Transport> Scheduler<T> {
         match result {
             Ok(Polled::End(pulled)) => self.pulled(index, pulled, clock),
             Ok(Polled::GoesOn) => {
-                self.keep(index, pull.held());
+                self.keep(index, pull.suspended());
                 self.due_queues[interface].put_further(index, begun);
             }
             Err(error) => self.failed(index, pull, begun, &error, clock),
@@ -271,7 +271,7 @@ impl<T: Transport> Scheduler<T> {
         let queue = &mut self.due_queues[feed.interface()];
         match error {
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
-            PollError::Call(CallError::BreakerOpen { by_response, .. }) => match pull.held() {
+            PollError::Call(CallError::BreakerOpen { by_response, .. }) => match pull.suspended() {
                 Some(pull) => {
                     match by_response {
                         true => queue.put_refused(index, clock, begun),
@@ -285,7 +285,7 @@ impl<T: Transport> Scheduler<T> {
                 None => queue.put_late(index, clock, begun),
             },
             // The breaker says when it may be asked again, and not its usual pause.
-            PollError::Call(CallError::Exhausted { .. }) if is_held(&self.client, *feed) => {
+            PollError::Call(CallError::Exhausted { .. }) if is_breaker_open(&self.client, *feed) => {
                 pacing.after_failure(error.failed(&pull), clock);
                 queue.put_doubtful(index, clock, begun);
                 self.keep(index, pull.interrupted());
@@ -344,7 +344,7 @@ impl<T: Transport> Scheduler<T> {
     }
 }
 
-/// How many calls a poll has made. The one that failed was made, too, but where it was held back.
+/// How many calls a poll has made. The one that failed was made, too, but where a breaker stopped it.
 fn calls(pages: u32, result: &Result<Polled, PollError>) -> u32 {
     match result {
         Ok(_) | Err(PollError::Pages(_) | PollError::Call(CallError::BreakerOpen { by_response: false, .. })) => pages,
@@ -352,7 +352,7 @@ fn calls(pages: u32, result: &Result<Polled, PollError>) -> u32 {
     }
 }
 
-fn is_held<T: Transport>(client: &Client<T>, feed: Feed) -> bool {
+fn is_breaker_open<T: Transport>(client: &Client<T>, feed: Feed) -> bool {
     client.breakers().readiness(feed.interface()) != Readiness::Closed
 }
 

@@ -42,9 +42,9 @@ impl<T: Transport> MaterialApp<T> {
     }
 
     /// Why nothing is asked for it at present.
-    pub(super) fn held(&self) -> Option<OpenBreaker> {
+    pub(super) fn open_breaker(&self) -> Option<OpenBreaker> {
         let concerns =
-            |held: &OpenBreaker| held.interface.is_none_or(|interface| interface == ShareMaterialRequest::INTERFACE);
+            |open: &OpenBreaker| open.interface.is_none_or(|interface| interface == ShareMaterialRequest::INTERFACE);
         self.client.breakers().not_closed().into_iter().find(concerns)
     }
 

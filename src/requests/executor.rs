@@ -173,8 +173,8 @@ impl<T: Transport> Executor<T> {
     /// Too late for what `refusal` says; and where the app's requests wait, for what stops them all. Its code is not the
     /// answer to this request, so it stands in the words alone.
     fn expired(&self, app_id: &str, MaterialRefusal { errcode, message }: MaterialRefusal) -> MaterialOutcome {
-        let held = self.apps.get(app_id).and_then(MaterialApp::held);
-        MaterialOutcome::Expired(match held {
+        let open_breaker = self.apps.get(app_id).and_then(MaterialApp::open_breaker);
+        MaterialOutcome::Expired(match open_breaker {
             Some(OpenBreaker { reason, cause, .. }) => {
                 MaterialRefusal { errcode, message: format!("{message}; the app's requests wait ({reason}): {cause}") }
             }

@@ -175,7 +175,7 @@ pub enum AfterCall {
     Again(MaterialRefusal),
     /// A breaker is open: nothing more may be asked until it lets calls pass. With the upstream's answer, where that is
     /// about this request: too fast is, and what stops the app is not.
-    Held(Option<MaterialRefusal>),
+    BreakerOpen(Option<MaterialRefusal>),
     /// The pipeline ends; nobody replies.
     Cancelled,
 }
@@ -193,8 +193,8 @@ pub fn after_failure(error: CallError) -> AfterCall {
             reason: OpenReason::TooFast { .. } | OpenReason::RetryAfter(_),
             cause,
             by_response: true,
-        } => AfterCall::Held(Some(refusal(cause))),
-        CallError::BreakerOpen { .. } => AfterCall::Held(None),
+        } => AfterCall::BreakerOpen(Some(refusal(cause))),
+        CallError::BreakerOpen { .. } => AfterCall::BreakerOpen(None),
         CallError::Cancelled => AfterCall::Cancelled,
     }
 }

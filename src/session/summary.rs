@@ -18,7 +18,7 @@ struct Polls {
     failed: u64,
     calls: u64,
     /// Breakers that are not closed.
-    held: usize,
+    breakers_open: usize,
     progress: PollProgress,
 }
 
@@ -30,7 +30,8 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
         app.summarise(&mut polls);
     }
     let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = totals.news();
-    let Polls { complete, failed, calls, held, progress: PollProgress { feeds, overdue, parked, oldest, .. } } = polls;
+    let Polls { complete, failed, calls, breakers_open, progress: PollProgress { feeds, overdue, parked, oldest, .. } } =
+        polls;
     tracing::info!(
         pipeline = "polls",
         transactions,
@@ -42,7 +43,7 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
         polls_ok = complete,
         polls_failed = failed,
         calls,
-        held,
+        breakers_open,
         feeds,
         overdue,
         parked,
@@ -63,7 +64,7 @@ impl<T: Transport> PolledApp<T> {
             tracing::warn!(pipeline = "polls", %app, reason, polls = failures.polls, error = failures.error, "polls failed");
         }
         for open in breakers.not_closed() {
-            polls.held += 1;
+            polls.breakers_open += 1;
             let (interface, seconds) = (open.interface.map(display), open.since.elapsed().as_secs());
             tracing::warn!(%app, interface, reason = open.reason.name(), seconds, error = %open.cause, "upstream is not asked");
         }

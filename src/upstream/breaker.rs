@@ -12,7 +12,7 @@
 //! sends: so retries, further pages, and what has waited for its budget meanwhile, end where the breaker has opened. The
 //! breakers of an app live as long as its client, and stay open over a session's end.
 //!
-//! One answer that stops an app is checked by others at once. Where they are answered well it holds only the interface that
+//! One answer that stops an app is checked by others at once. Where they are answered well it stops only the interface that
 //! was told so, or only the promoter who was asked about: so the app's polls go on where one request is refused, or one
 //! account is frozen. A probe of the app comes round over the interfaces.
 //!
@@ -153,9 +153,9 @@ impl Breakers {
             None if matches!(reason, OpenReason::Stopped(_)) => {
                 tracing::error!(%app, reason = %reason, seconds, error = %cause, "app is stopped, and probed from time to time");
             }
-            None => tracing::warn!(%app, reason = %reason, seconds, error = %cause, "app is held"),
+            None => tracing::warn!(%app, reason = %reason, seconds, error = %cause, "breaker of the app opens"),
             Some(interface) => {
-                tracing::warn!(%app, %interface, reason = %reason, seconds, error = %cause, "interface is held");
+                tracing::warn!(%app, %interface, reason = %reason, seconds, error = %cause, "breaker of the interface opens");
             }
         }
     }

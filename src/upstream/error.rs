@@ -155,7 +155,7 @@ pub enum CallError {
     TryLater(Cause),
     /// A breaker is open: through the answer to this call (`by_response`), or before it was sent. To be asked again when the
     /// breaker lets calls pass.
-    #[error("held ({reason}): {cause}")]
+    #[error("breaker open ({reason}): {cause}")]
     BreakerOpen { reason: OpenReason, cause: Cause, by_response: bool },
     #[error("given up after {attempts} attempts: {cause}")]
     Exhausted { attempts: u32, cause: Cause },

@@ -21,8 +21,8 @@ const EXPIRED: [&str; 2] = ["deadline had passed", "deadline passed before the u
 /// A promoter without authorisation.
 const UNAUTHORISED: i64 = 103_006;
 const LONG_PATH: i64 = 103_005;
-/// Codes that hold the app's requests for longer than any pause between two calls.
-const HOLDS: [i64; 4] = [45_009, 45_011, 48_001, 50_002];
+/// Codes that open a breaker of the app's requests for longer than any pause between two calls.
+const OPENS_BREAKER: [i64; 4] = [45_009, 45_011, 48_001, 50_002];
 const SAME_TOKEN: &str = "its source gives the rejected token again";
 const TOKEN_REFUSED: [i64; 3] = [40_001, 40_014, 42_001];
 /// Codes that no document names.
@@ -266,12 +266,12 @@ impl<'a> History<'a> {
         asked.filter(|(_, given)| is_cause(given)).map(|(at, _)| *at).min()
     }
 
-    /// Since when the world was asked in vain: while the request was there, and not held by an answer to itself.
+    /// Since when the world was asked in vain: while the request was there, and no breaker open by an answer to itself.
     fn first_unable(&self) -> Option<UnixMillis> {
         let came = UnixMillis(START.0 + i64::try_from(self.planned.at.as_millis()).unwrap());
-        let is_hold = |given: &Given| matches!(given, Given::Refusal(code) if HOLDS.contains(code));
+        let opens_breaker = |given: &Given| matches!(given, Given::Refusal(code) if OPENS_BREAKER.contains(code));
         let own = self.calls.iter().filter_map(|call| call.ended.as_ref());
-        let since = own.filter(|(_, given)| is_hold(given)).map(|(at, _)| *at).max().unwrap_or(came).max(came);
+        let since = own.filter(|(_, given)| opens_breaker(given)).map(|(at, _)| *at).max().unwrap_or(came).max(came);
         let is_unable = |given: &Given| match given {
             Given::Content(_) => false,
             Given::Refusal(code) => UNABLE.contains(code),

@@ -29,7 +29,7 @@ const MANY: usize = 600;
 pub struct Plan {
     pub options: WorldOptions,
     pub retry: RetrySettings,
-    pub holds: BreakerSettings,
+    pub breakers: BreakerSettings,
     /// Calls of one app at once.
     pub concurrency: usize,
     pub partitions: i32,
@@ -146,14 +146,14 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
         attempts: random.random_range(1..=4),
         jitter: 0.0,
     };
-    let holds = BreakerSettings {
+    let breakers = BreakerSettings {
         too_fast: Duration::from_secs(random.random_range(5..60)),
         stopped: Duration::from_secs(random.random_range(10..300)),
         unanswered: retry.max,
     };
     let concurrency = random.random_range(1..=8);
     let registry_away = estrange(seed, quiet, &mut requests);
-    Plan { options, retry, holds, concurrency, partitions, outage, loss, registry_away, requests }
+    Plan { options, retry, breakers, concurrency, partitions, outage, loss, registry_away, requests }
 }
 
 /// In some seeds many requests are in schemas of their askers, and the registry that has these is away twice.

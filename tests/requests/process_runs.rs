@@ -197,12 +197,12 @@ async fn process_run(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Resu
 }
 
 fn pipeline(scene: &Scene) -> RequestPipeline<WatchedUpstream> {
-    let Plan { options, retry, holds, concurrency, .. } = &scene.plan;
+    let Plan { options, retry, breakers, concurrency, .. } = &scene.plan;
     let app = |id: &String| {
         let settings = ClientSettings {
             token_source: TokenSource::Stable(options.secret.clone().into()),
             retry: *retry,
-            breakers: *holds,
+            breakers: *breakers,
             ..ClientSettings::for_tests(id)
         };
         MaterialApp::new(Arc::new(Client::new(settings, scene.upstream.clone())), *concurrency)

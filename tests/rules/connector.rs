@@ -74,8 +74,8 @@ pub struct PollStep {
     pub feed: usize,
     /// Pages read before the poll ends early; most polls have fewer.
     pub ends_after: usize,
-    /// Whether it is held then, to be taken up later, or fails.
-    pub held: bool,
+    /// Whether it is suspended then, to be taken up later, or fails.
+    pub suspended: bool,
     /// Pages committed before the process dies, if it dies.
     pub dies_after: Option<usize>,
     /// Seconds between two pages.
@@ -86,7 +86,7 @@ pub struct PollStep {
 
 impl PollStep {
     fn uneventful(feed: usize) -> PollStep {
-        PollStep { pause: 0, feed, ends_after: 1000, held: false, dies_after: None, page_pause: 0, reorder: None }
+        PollStep { pause: 0, feed, ends_after: 1000, suspended: false, dies_after: None, page_pause: 0, reorder: None }
     }
 }
 
@@ -97,7 +97,7 @@ pub struct Connector {
     pub durable: Durable,
     pub state: State,
     pacing: PerFeed<Pacing>,
-    held: PerFeed<Option<Pull>>,
+    suspended: PerFeed<Option<Pull>>,
     /// In which order the upstream shows its rows.
     order: PerFeed<u64>,
     pub now: i64,
@@ -112,7 +112,7 @@ impl Connector {
             durable: Durable::default(),
             state: State::default(),
             pacing: PerFeed::new(|feed| Pacing::new(Cursor::begin(feed, from))),
-            held: PerFeed::default(),
+            suspended: PerFeed::default(),
             order: PerFeed::default(),
             now: START.0,
         };
@@ -122,7 +122,7 @@ impl Connector {
 
     /// A process begins with what the topics hold.
     fn start(&mut self) {
-        self.held = PerFeed::default();
+        self.suspended = PerFeed::default();
         self.state = self.durable.restore();
         let begin = Feed::ALL.map(|feed| (self.promoter.clone(), feed, self.first_cursor(feed)));
         let mut batch = Batch::default();
@@ -159,10 +159,10 @@ impl Connector {
         if feed == Feed::Refunds && !self.polls_refunds {
             return;
         }
-        let held = self.held[feed].take();
+        let suspended = self.suspended[feed].take();
         // Once in a pull: were rows to move all the time, only the large number of them would show it.
-        let reorder = step.reorder.filter(|_| held.is_none());
-        let mut pull = held.unwrap_or_else(|| self.begin_pull(feed));
+        let reorder = step.reorder.filter(|_| suspended.is_none());
+        let mut pull = suspended.unwrap_or_else(|| self.begin_pull(feed));
         for read in 1.. {
             let call = usize::try_from(self.now).unwrap() * 100 + read;
             let page = upstream.page(&pull.next_request(), self.now, call, self.order[feed]);
@@ -187,8 +187,8 @@ impl Connector {
                 }
                 Err(_) => return self.fail(&pull, PollRemedy::AskLess),
                 Ok(PullStep::GoOn) if read < step.ends_after => self.now += step.page_pause,
-                Ok(PullStep::GoOn) if step.held => {
-                    self.held[feed] = pull.held();
+                Ok(PullStep::GoOn) if step.suspended => {
+                    self.suspended[feed] = pull.suspended();
                     return;
                 }
                 Ok(PullStep::GoOn) => return self.fail(&pull, PollRemedy::Time),

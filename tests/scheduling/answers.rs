@@ -57,7 +57,7 @@ async fn an_app_that_is_served_again_goes_on_with_all_its_promoters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spent_quota_holds_its_interface_only_and_is_probed() {
+async fn a_spent_quota_stops_its_interface_only_and_is_probed() {
     let world =
         world(&["a", "b", "c"], 3000, |call| if call.path.ends_with("getorder") { errcode(45009) } else { calm(call) })
             .await;
@@ -67,7 +67,7 @@ async fn a_spent_quota_holds_its_interface_only_and_is_probed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_fast_holds_its_interface_for_a_minute() {
+async fn too_fast_stops_its_interface_for_a_minute() {
     let world = world(&["a"], 600, |call| {
         if call.path.ends_with("getrelation") && call.at < 10.0 { errcode(45011) } else { calm(call) }
     })

@@ -1,4 +1,4 @@
-//! Pulls of many pages: few at once, and none of them begins again because it was held.
+//! Pulls of many pages: few at once, and none of them begins again because it was interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -60,7 +60,7 @@ async fn pulls_that_the_days_end_interrupts_go_on_the_next_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pulls_that_are_too_fast_go_on_behind_the_hold() {
+async fn pulls_that_are_too_fast_go_on_behind_the_open_breaker() {
     for in_flight in [1, 16] {
         let minute = Mutex::new((0, 0));
         let world = World::new(move |call| {

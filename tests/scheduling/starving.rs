@@ -91,7 +91,7 @@ async fn an_interface_that_is_not_opened_holds_up_no_other() {
 async fn a_promoter_whose_account_is_frozen_holds_up_no_other() {
     for code in CODES {
         let world = live(&app(), move |call| if call.whom == "p007" { errcode(code) } else { calm(call) }).await;
-        // A pace and a quota hold their interface, until it is shown that they are his alone.
+        // A pace and a quota stop their interface, until it is shown that they are his alone.
         let gap = if matches!(code, 45009 | 45011) { 3.0 * STOPPED.as_secs_f64() + GAP } else { GAP };
         assert_asked(&world, (0..PROMOTERS).filter(|one| *one != 7), gap, &format!("{code}"));
         assert!(world.touches().len() > POLLS * 8 / 10, "{code}: {}", world.touches().len());

@@ -49,9 +49,9 @@ pub(super) async fn ask<T: Transport>(
                 drop(permit);
                 cancel.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await?;
             }
-            AfterCall::Held(refusal) => {
+            AfterCall::BreakerOpen(refusal) => {
                 *last = refusal;
-                // It did answer; and while the app is held nobody asks, which must not use the patience up.
+                // It did answer; and while a breaker is open nobody calls, which must not use the patience up.
                 unable_since = None;
                 drop(permit);
                 // Others are answered, so no breaker makes this one wait.

@@ -151,7 +151,7 @@ fn an_answer_without_material_is_a_failure() {
 fn every_class_of_error_has_its_verdict() {
     let cause = || Cause { errcode: Some(1), text: "no".into() };
     let refusal = || MaterialRefusal { errcode: Some(1), message: "no".into() };
-    let held = |reason| CallError::BreakerOpen { reason, cause: cause(), by_response: true };
+    let breaker_open = |reason| CallError::BreakerOpen { reason, cause: cause(), by_response: true };
     let minute = Duration::from_secs(60);
     let table = [
         (CallError::RefuseRequest(cause()), AfterCall::Final(MaterialOutcome::Rejected(refusal()))),
@@ -161,17 +161,17 @@ fn every_class_of_error_has_its_verdict() {
         (CallError::Unreadable(cause()), AfterCall::Final(MaterialOutcome::Failed(refusal()))),
         (CallError::TryLater(cause()), AfterCall::Again(refusal())),
         (CallError::Exhausted { attempts: 8, cause: cause() }, AfterCall::Again(refusal())),
-        (held(OpenReason::Unanswered), AfterCall::Again(refusal())),
-        (held(OpenReason::TooFast { asked: None }), AfterCall::Held(Some(refusal()))),
-        (held(OpenReason::RetryAfter(minute)), AfterCall::Held(Some(refusal()))),
+        (breaker_open(OpenReason::Unanswered), AfterCall::Again(refusal())),
+        (breaker_open(OpenReason::TooFast { asked: None }), AfterCall::BreakerOpen(Some(refusal()))),
+        (breaker_open(OpenReason::RetryAfter(minute)), AfterCall::BreakerOpen(Some(refusal()))),
         (
             CallError::BreakerOpen { reason: OpenReason::TooFast { asked: None }, cause: cause(), by_response: false },
-            AfterCall::Held(None),
+            AfterCall::BreakerOpen(None),
         ),
-        (held(OpenReason::TokenRejected), AfterCall::Held(None)),
-        (held(OpenReason::Stopped(StopReason::Credentials)), AfterCall::Held(None)),
-        (held(OpenReason::QuotaSpent { day_left: minute }), AfterCall::Held(None)),
-        (held(OpenReason::DailyBudget { day_left: minute }), AfterCall::Held(None)),
+        (breaker_open(OpenReason::TokenRejected), AfterCall::BreakerOpen(None)),
+        (breaker_open(OpenReason::Stopped(StopReason::Credentials)), AfterCall::BreakerOpen(None)),
+        (breaker_open(OpenReason::QuotaSpent { day_left: minute }), AfterCall::BreakerOpen(None)),
+        (breaker_open(OpenReason::DailyBudget { day_left: minute }), AfterCall::BreakerOpen(None)),
         (CallError::Cancelled, AfterCall::Cancelled),
     ];
     for (error, verdict) in table {

@@ -54,7 +54,7 @@ async fn a_quiet_day_is_told_as_one() {
     let summaries = captured.events("summary");
     assert_eq!(summaries.len(), 10);
     let sum = |field: &str| summaries.iter().map(|summary| summary[field].as_u64().unwrap()).sum::<u64>();
-    let quiet = ["published", "dead_letters", "polls_failed", "held", "overdue", "parked"].map(sum);
+    let quiet = ["published", "dead_letters", "polls_failed", "breakers_open", "overdue", "parked"].map(sum);
     assert_eq!(quiet, [0; 6]);
     // One a minute, of one page each.
     assert!((9..=11).contains(&sum("polls_ok")) && sum("calls") >= sum("polls_ok"), "{summaries:?}");
@@ -73,7 +73,7 @@ async fn an_upstream_that_can_not_be_reached_never_looks_like_a_quiet_day() {
     let summaries = captured.events("summary");
     assert_eq!(summaries.len(), 10);
     for summary in &summaries {
-        assert!(summary["polls_failed"] != 0 || summary["held"] != 0, "{summary}");
+        assert!(summary["polls_failed"] != 0 || summary["breakers_open"] != 0, "{summary}");
         assert_eq!(summary["polls_ok"], 0, "{summary}");
     }
     let told = [captured.events("polls failed"), captured.events("upstream is not asked")].concat();

@@ -10,7 +10,7 @@
 //!    ([`BreakerSet::its_turn`]), so the well one has a turn after at most as many pauses as there are others, whatever these
 //!    probes end with, and whether polls or requests send them.
 //! 2. *Its turn closes the app's breaker*: one good answer does. And those on whose word alone it was open pay for it. An
-//!    interface that was refused while this one never was is held by itself ([`BreakerSet::app_served`]); whatever stops the app
+//!    interface that was refused while this one never was is stopped by itself ([`BreakerSet::app_served`]); whatever stops the app
 //!    on its word stops that interface alone until it is answered itself. So each other interface opens the app's breaker
 //!    at most once until it has been answered well; and as often as a promoter of this one is shown to speak for himself.
 //! 3. *Within an interface* a promoter who was refused while another is answered is [`PromoterOnly`] from then on: what he is
@@ -72,7 +72,7 @@ pub(super) struct Rejections {
 /// The app's breaker has closed.
 pub(super) struct AppClosed {
     pub details: OpenDetails,
-    /// What is held in its place.
+    /// What is stopped in its place.
     pub interfaces: Vec<Interface>,
 }
 

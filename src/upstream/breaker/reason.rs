@@ -1,4 +1,4 @@
-//! Which hold follows from which answer, and for how long.
+//! Which breaker opens after which answer, and for how long.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::upstream::token::KEPT_AT_LEAST;
 pub struct BreakerSettings {
     /// After 45011, unless the answer asks for more.
     pub too_fast: Duration,
-    /// An app with wrong credentials, an interface without quota. Nothing that the upstream asks for holds longer.
+    /// An app with wrong credentials, an interface without quota. Nothing that the upstream asks for lasts longer.
     pub stopped: Duration,
     /// An upstream that gives no answers at all.
     pub unanswered: Duration,
@@ -67,7 +67,7 @@ impl BreakerSettings {
         let pause = match reason {
             OpenReason::Stopped(_) => self.stopped,
             OpenReason::TokenRejected => KEPT_AT_LEAST,
-            // A clock that is wrong today must not hold anything for longer than it is wrong. Looking at the day's budget
+            // A clock that is wrong today must not stop anything for longer than it is wrong. Looking at the day's budget
             // again costs no call.
             OpenReason::QuotaSpent { day_left } | OpenReason::DailyBudget { day_left } => day_left.min(self.stopped),
             OpenReason::TooFast { asked } => asked.unwrap_or_default().min(self.stopped).max(self.too_fast),
@@ -102,16 +102,16 @@ pub enum Evidence {
 
 /// `asked` is the answer's `Retry-After`, `day_left` the time until midnight in Beijing.
 pub fn evidence(reaction: Reaction, call: CallKind, asked: Option<Duration>, day_left: Duration) -> Evidence {
-    // Every interface needs the token, so what holds its fetch holds the app.
-    let held = |reason| match call {
+    // Every interface needs the token, so what stops its fetch stops the app.
+    let opened = |reason| match call {
         CallKind::Token => Evidence::App(reason),
         CallKind::Data(_) => Evidence::Interface(reason),
     };
     match (reaction, call) {
         (Reaction::StopApp(reason), CallKind::Token) => Evidence::App(OpenReason::Stopped(reason)),
         (Reaction::StopApp(reason), CallKind::Data(_)) => Evidence::AppSuspected(OpenReason::Stopped(reason)),
-        (Reaction::QuotaSpent, _) => held(OpenReason::QuotaSpent { day_left }),
-        (Reaction::TooFast, _) => held(OpenReason::TooFast { asked }),
+        (Reaction::QuotaSpent, _) => opened(OpenReason::QuotaSpent { day_left }),
+        (Reaction::TooFast, _) => opened(OpenReason::TooFast { asked }),
         (Reaction::RetryBusy | Reaction::RetryTransport | Reaction::RejectToken, _) => Evidence::Nothing,
         (
             Reaction::Read

@@ -85,7 +85,7 @@ impl RefusedCalls {
     }
 }
 
-/// Who was refused while others on the same interface were answered: with which hold's name, and how often in a row since
+/// Who was refused while others on the same interface were answered: with which reason's name, and how often in a row since
 /// he was answered himself.
 #[derive(Debug, Default)]
 pub(super) struct PromoterOnly(HashMap<CallTarget, (&'static str, u32)>);
@@ -104,7 +104,7 @@ impl PromoterOnly {
         self.0.remove(&target);
     }
 
-    /// Whether this hold, if his word were believed, would only be his.
+    /// Whether this breaker, if his word were believed, would open for him alone.
     pub fn concerns(&self, target: CallTarget, reason: OpenReason) -> bool {
         let times = match reason {
             OpenReason::TooFast { .. } | OpenReason::QuotaSpent { .. } => PACE_REFUTED_TIMES,

@@ -37,7 +37,7 @@ fn sent_about<'a>(breakers: &'a Breakers, interface: Interface, promoter: &str) 
     pass
 }
 
-fn is_held(breakers: &Breakers, interface: Interface) -> bool {
+fn is_open(breakers: &Breakers, interface: Interface) -> bool {
     breakers.pass(interface, "oP").is_err()
 }
 
@@ -52,11 +52,12 @@ async fn opens_after(breakers: &Breakers, interface: Interface) -> Duration {
 async fn what_holds_an_interface_holds_no_other_and_what_stops_the_app_holds_all() {
     let breakers = breakers();
     sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    assert!(is_held(&breakers, GetOrder) && !is_held(&breakers, GetRelation));
+    assert!(is_open(&breakers, GetOrder) && !is_open(&breakers, GetRelation));
     sent(&breakers, GetRelation).note(Evidence::App(STOPPED), &cause());
-    assert!(is_held(&breakers, GetRelation));
-    let held: Vec<_> = breakers.not_closed().into_iter().map(|held| (held.interface, held.reason.name())).collect();
-    assert_eq!(held, [(None, "ip_not_allowed"), (Some(GetOrder), "too_fast")]);
+    assert!(is_open(&breakers, GetRelation));
+    let not_closed: Vec<_> =
+        breakers.not_closed().into_iter().map(|open| (open.interface, open.reason.name())).collect();
+    assert_eq!(not_closed, [(None, "ip_not_allowed"), (Some(GetOrder), "too_fast")]);
     assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.stopped);
 }
 
@@ -66,14 +67,14 @@ async fn answers_to_calls_from_before_the_opening_let_nobody_pass() {
     let mut in_flight: Vec<_> = (0..96).map(|_| sent(&breakers, GetOrder)).collect();
     in_flight.pop().unwrap().note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
     in_flight.drain(..50).for_each(|mut pass| pass.served());
-    assert!(is_held(&breakers, GetOrder));
+    assert!(is_open(&breakers, GetOrder));
     assert!(in_flight.iter().all(|pass| pass.check().is_err()), "a retry, a further page");
     assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.too_fast);
     let mut probe = sent(&breakers, GetOrder);
     in_flight.iter_mut().for_each(Pass::served);
-    assert!(is_held(&breakers, GetOrder), "the probe is still under way");
+    assert!(is_open(&breakers, GetOrder), "the probe is still under way");
     probe.served();
-    assert!(!is_held(&breakers, GetOrder));
+    assert!(!is_open(&breakers, GetOrder));
 }
 
 #[tokio::test(start_paused = true)]

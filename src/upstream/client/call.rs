@@ -171,7 +171,7 @@ impl<T: Transport> Client<T> {
         // Also where it was this very failure that has opened the breaker.
         progress.pass.check()?;
         match next {
-            NextAttempt::Hold(delay) => {
+            NextAttempt::DelayTooLong(delay) => {
                 let reason = OpenReason::RetryAfter(delay);
                 match call {
                     CallKind::Token => progress.pass.open_app(reason, &cause),

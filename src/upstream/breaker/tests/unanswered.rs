@@ -35,9 +35,9 @@ async fn calls_in_a_row_without_an_answer_open_the_breaker_and_one_answer_begins
     (0..3).for_each(|_| sent(&breakers, GetOrder).unanswered(0, 1, &cause()));
     sent(&breakers, GetOrder).served();
     (0..3).for_each(|_| sent(&breakers, GetOrder).unanswered(0, 1, &cause()));
-    assert!(!is_held(&breakers, GetOrder));
+    assert!(!is_open(&breakers, GetOrder));
     sent(&breakers, GetOrder).unanswered(0, 1, &cause());
-    assert!(is_held(&breakers, GetOrder) && !is_held(&breakers, GetRelation));
+    assert!(is_open(&breakers, GetOrder) && !is_open(&breakers, GetRelation));
     assert_eq!(opens_after(&breakers, GetOrder).await, SETTINGS.unanswered);
 }
 
@@ -48,7 +48,7 @@ async fn questions_that_kill_their_answer_while_others_are_answered_open_no_brea
         let mut slow: Vec<_> = (0..30).map(|_| sent(&breakers, GetOrder)).collect();
         sent(&breakers, GetOrder).served();
         slow.iter_mut().for_each(|pass| pass.unanswered(0, 1, &cause()));
-        assert!(!is_held(&breakers, GetOrder));
+        assert!(!is_open(&breakers, GetOrder));
     }
 }
 
@@ -56,9 +56,9 @@ async fn questions_that_kill_their_answer_while_others_are_answered_open_no_brea
 async fn a_token_fetch_that_all_have_waited_for_is_one_without_an_answer() {
     let breakers = breakers();
     for fetch in 1..=4 {
-        assert!(!is_held(&breakers, GetOrder));
+        assert!(!is_open(&breakers, GetOrder));
         let mut waited: Vec<_> = (0..64).map(|_| sent(&breakers, GetOrder)).collect();
         waited.iter_mut().for_each(|pass| pass.fetch_unanswered(fetch, 0, 1, &cause()));
     }
-    assert!(is_held(&breakers, GetOrder) && is_held(&breakers, GetRelation));
+    assert!(is_open(&breakers, GetOrder) && is_open(&breakers, GetRelation));
 }

@@ -11,7 +11,7 @@ async fn an_interface_that_alone_is_told_that_the_app_is_stopped_is_held_alone()
     assert_eq!(opens_after(&breakers, GetRelation).await, Duration::ZERO, "its answer decides");
     sent(&breakers, GetRelation).served();
     for round in 0..5 {
-        assert!(!is_held(&breakers, GetRelation));
+        assert!(!is_open(&breakers, GetRelation));
         breakers.ready(GetShareMaterial, "oP").await;
         let fault = sent(&breakers, GetShareMaterial).note(Evidence::AppSuspected(STOPPED), &cause());
         assert_eq!(fault, Some(CallRefusal::BreakerOpen(STOPPED)));
@@ -28,15 +28,15 @@ async fn an_interface_that_alone_is_told_that_the_app_is_stopped_is_held_alone()
 async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself() {
     for evidence in [Evidence::AppSuspected(STOPPED), Evidence::Interface(OpenReason::TooFast { asked: None })] {
         let breakers = breakers();
-        let mut holds = 0;
+        let mut openings = 0;
         while let Some(CallRefusal::BreakerOpen(_)) = sent_about(&breakers, GetRelation, "bad").note(evidence, &cause())
         {
-            holds += 1;
+            openings += 1;
             breakers.ready(GetRelation, "good").await;
             sent_about(&breakers, GetRelation, "good").served();
         }
-        assert_eq!(holds, if matches!(evidence, Evidence::AppSuspected(_)) { 1 } else { 3 });
-        assert!(!is_held(&breakers, GetRelation) && breakers.not_closed().is_empty());
+        assert_eq!(openings, if matches!(evidence, Evidence::AppSuspected(_)) { 1 } else { 3 });
+        assert!(!is_open(&breakers, GetRelation) && breakers.not_closed().is_empty());
         sent_about(&breakers, GetRelation, "bad").served();
         assert!(matches!(
             sent_about(&breakers, GetRelation, "bad").note(evidence, &cause()),
@@ -75,7 +75,7 @@ async fn what_stops_the_app_indeed_is_checked_by_few_and_then_costs_a_probe_a_pa
     for promoter in 10..20 {
         assert_eq!(opens_after(&breakers, GetRelation).await.as_secs(), SETTINGS.stopped.as_secs());
         sent_about(&breakers, GetRelation, &promoter.to_string()).note(Evidence::AppSuspected(STOPPED), &cause());
-        assert!(is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
+        assert!(is_open(&breakers, GetRelation) && is_open(&breakers, GetOrder));
     }
     // When that is over it is over for all.
     breakers.ready(GetOrder, "good").await;
@@ -89,5 +89,5 @@ async fn an_app_that_is_too_fast_for_an_interface_is_no_stopped_app() {
     sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
     breakers.ready(GetOrder, "oP").await;
     sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    assert!(!is_held(&breakers, GetRelation) && is_held(&breakers, GetOrder));
+    assert!(!is_open(&breakers, GetRelation) && is_open(&breakers, GetOrder));
 }

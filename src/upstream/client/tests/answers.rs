@@ -126,14 +126,14 @@ async fn a_pause_asked_for_is_kept_in_place_of_our_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_longer_than_the_ceiling_holds_the_interface() {
-    for (asked, held) in [(31, 31), (7200, STOPPED.as_secs())] {
+    for (asked, pause) in [(31, 31), (7200, STOPPED.as_secs())] {
         let upstream = Upstream::new([Step::RetryAfter(429, asked)], []);
         let client = Client::new(settings(), upstream.clone());
         let error = client.page(&touches(), &CancellationToken::new()).await.unwrap_err();
         assert!(matches!(error, CallError::BreakerOpen { reason: OpenReason::RetryAfter(_), .. }), "{error}");
         let began = Instant::now();
         client.breakers().ready(Interface::GetRelation, "oP").await;
-        assert_eq!(began.elapsed().as_secs(), held);
+        assert_eq!(began.elapsed().as_secs(), pause);
     }
 }
 

@@ -98,7 +98,7 @@ async fn calls_are_spaced_by_their_interface_s_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spent_day_holds_the_interface_until_midnight_in_beijing() {
+async fn a_spent_day_stops_the_interface_until_midnight_in_beijing() {
     let upstream = Upstream::new([], []);
     let budgets = [(Interface::GetRelation, BudgetSettings { per_minute: 0, per_day: 1 })].into();
     let client = Client::new(ClientSettings { budgets, ..settings() }, upstream.clone());
@@ -107,7 +107,7 @@ async fn a_spent_day_holds_the_interface_until_midnight_in_beijing() {
     let Err(CallError::BreakerOpen { reason: OpenReason::DailyBudget { day_left }, .. }) =
         client.page(&touches(), &cancel).await
     else {
-        panic!("not held")
+        panic!("no breaker is open")
     };
     let midnight = Day::in_beijing(START).beijing_end();
     assert_eq!(day_left.as_secs(), u64::try_from(midnight.0 - START.0).unwrap());

@@ -152,9 +152,9 @@ async fn a_stable_token_with_its_least_life_is_not_asked_for_on_every_call() {
 #[tokio::test(start_paused = true)]
 async fn token_calls_go_through_the_same_table_and_retries() {
     for (tokens, expected) in [
-        (vec![code(40164)], "held (ip_not_allowed): errcode 40164: no rid: 1"),
-        (vec![code(40001)], "held (credentials): errcode 40001: no rid: 1"),
-        (vec![code(45009)], "held (quota_spent): errcode 45009: no rid: 1"),
+        (vec![code(40164)], "breaker open (ip_not_allowed): errcode 40164: no rid: 1"),
+        (vec![code(40001)], "breaker open (credentials): errcode 40001: no rid: 1"),
+        (vec![code(45009)], "breaker open (quota_spent): errcode 45009: no rid: 1"),
     ] {
         let upstream = Upstream::new([], tokens);
         assert_eq!(ask_with(settings(), &upstream).await.unwrap_err().to_string(), expected);
