@@ -8,8 +8,13 @@ use promoter_connector::registry::event::RegistryEvent;
 
 use self::scene::{AWAY_ID, Scene, TOLD_ID, UNKNOWN_ID, id_in, json, letters, of, said};
 use super::producer::Transactional;
+use super::secured::sasl_properties;
+use super::world::BOUND;
 use crate::harness::case::Case;
 use crate::harness::context::Context;
+use crate::harness::rights::{self, DESCRIBE, READ, TOPIC};
+use crate::harness::security::{PASSWORD, SCRAM_USER};
+use crate::harness::wait::wait_until;
 
 mod scene;
 
@@ -23,6 +28,7 @@ pub const CASES: &[Case] = &[
     Case::shared("registry follower: a schema that is not to be had yet holds up its own shard alone", schema_is_away),
     Case::shared("registry follower: many changes wait until they are taken, and none is lost", many_changes),
     Case::shared("registry follower: a topic that is missing is named", missing_topic),
+    Case::secured("registry follower: a right that is missing is named", missing_rights),
 ];
 
 fn shard_is_read(context: &Context) -> Result<()> {
@@ -164,4 +170,22 @@ fn missing_topic(context: &Context) -> Result<()> {
         }
         other => bail!("{other:?}"),
     }
+}
+
+fn missing_rights(context: &Context) -> Result<()> {
+    let mut scene = Scene::open(context)?;
+    let properties = sasl_properties(context, "SCRAM-SHA-512", "scram", PASSWORD)?;
+    let id = id_in(0, 0);
+    scene.put(0, &id, None)?;
+    scene.restart_as(properties.into_iter().map(|(name, value)| (name.to_string(), value)).collect())?;
+    let topics = std::slice::from_ref(&scene.topic);
+    for right in [DESCRIBE, READ] {
+        let Err(OpenError::Stop(error)) = scene.try_follow(0, 1)? else { bail!("it is read without {right:?}") };
+        let words = format!("topic {} may not be read; allow this user to READ it", scene.topic);
+        ensure!(error.to_string() == words, "{error}");
+        rights::allow(context.bootstrap(), SCRAM_USER, &[right], TOPIC, topics)?;
+    }
+    // A right that was given is known to the broker a moment later.
+    wait_until("the shard is read", BOUND, || Ok(scene.try_follow(0, 1)?.ok().map(|content| content.len())))?;
+    Ok(())
 }

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_reader::EventReader;
 use super::following::Following;
+use super::registry_consumer::RegistryConsumer;
 use crate::avro::framing::Framing;
 use crate::avro::schema_lookup::{SchemaLookups, SchemaSource};
 use crate::commit::log::{LogError, OpenError};
-use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::model::shard::AssignedShard;
@@ -32,7 +32,7 @@ const PATIENCE: RetrySettings = RetrySettings {
 };
 
 /// Follows the partitions of the registry topic of those shards that this instance has: with one thread, and one read_committed
-/// consumer outside of any group. Dropping it ends both.
+/// consumer outside of any group. Dropping it ends the thread and leaves all shards.
 pub struct RegistryFollower {
     following: Arc<Following>,
     stop: CancellationToken,
@@ -56,11 +56,10 @@ impl RegistryFollower {
         runtime: Handle,
     ) -> Result<(RegistryFollower, FollowedEvents), ClientError> {
         let failed = |error| ClientError::new("the registry can't be followed", error);
-        let consumer = settings.follower_config().create_with_context(LogContext::outside_groups()).map_err(failed)?;
-        let topic = settings.topics.registry.clone();
-        let reader = EventReader::new(framing, topic.clone(), partitions);
+        let consumer = RegistryConsumer::new(settings).map_err(failed)?;
+        let reader = EventReader::new(framing, settings.topics.registry.clone(), partitions);
         let lookups = SchemaLookups::new("registrations", schemas, PATIENCE);
-        let following = Arc::new(Following::new(consumer, topic, reader, lookups, runtime));
+        let following = Arc::new(Following::new(consumer, reader, lookups, runtime));
         let (reading, stop) = (following.clone(), CancellationToken::new());
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()

@@ -15,25 +15,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::event_reader::{EventReader, SchemaNeeded};
 use super::followed_shard::FollowedShard;
+use super::registry_consumer::RegistryConsumer;
 use crate::avro::promoter::RegistryRecord;
 use crate::avro::schema_lookup::{SchemaLookupError, SchemaLookups};
 use crate::commit::log::OpenError;
-use crate::kafka::client::error::ClientError;
 use crate::kafka::client::headers::headers;
-use crate::kafka::client::rights;
-use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::client::topic_lookup;
-use crate::kafka::client::topic_reader::CALL_TIMEOUT;
 use crate::model::request::record::is_json;
 use crate::model::shard::AssignedShard;
 use crate::model::time::UnixMillis;
@@ -49,11 +43,10 @@ const UNTOLD_MAX: usize = 1000;
 pub(super) type InitialContent = Result<Vec<RegistryEvent>, OpenError>;
 
 pub(super) struct Following {
-    pub consumer: LoggedConsumer,
-    pub topic: String,
-    pub reader: EventReader,
-    pub lookups: SchemaLookups,
+    pub consumer: RegistryConsumer,
     pub runtime: Handle,
+    reader: EventReader,
+    lookups: SchemaLookups,
     shards: Mutex<FollowedShards>,
     /// Later events have arrived.
     arrived: Notify,
@@ -90,14 +83,8 @@ enum Hold {
 }
 
 impl Following {
-    pub fn new(
-        consumer: LoggedConsumer,
-        topic: String,
-        reader: EventReader,
-        lookups: SchemaLookups,
-        runtime: Handle,
-    ) -> Following {
-        Following { consumer, topic, reader, lookups, runtime, shards: Mutex::default(), arrived: Notify::new() }
+    pub fn new(consumer: RegistryConsumer, reader: EventReader, lookups: SchemaLookups, runtime: Handle) -> Following {
+        Following { consumer, runtime, reader, lookups, shards: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Puts the shard among those that are followed, in place of an earlier assignment of it. Nothing is read before
@@ -115,14 +102,13 @@ impl Following {
 
     /// Asks where the partition ends, and begins to read it. Blocks.
     pub fn begin(&self, assigned: AssignedShard) -> Result<(), OpenError> {
-        let partition = assigned.shard.0;
-        let ends = self.consumer.fetch_watermarks(&self.topic, partition, CALL_TIMEOUT);
-        let (beginning, end) = ends.map_err(|error| self.failure(error))?;
+        let is_wanted = || self.shards.lock().of(assigned).is_some();
+        let (beginning, end) = self.consumer.ends(assigned.shard.0, is_wanted)?;
         let mut shards = self.shards.lock();
         // It may have been left meanwhile.
         let Some(followed) = shards.of(assigned) else { return Ok(()) };
         followed.shard = FollowedShard::new(beginning, end);
-        self.read_on(followed).map_err(|error| self.failure(error))?;
+        self.read_on(followed).map_err(|error| self.consumer.failure(error))?;
         followed.pass(beginning);
         Ok(())
     }
@@ -147,7 +133,7 @@ impl Following {
 
     /// Ends the following of all.
     pub fn leave_all(&self) {
-        self.shards.lock().followed.clear();
+        self.shards.lock().followed.drain().for_each(|(_, followed)| self.stop_reading(&followed));
     }
 
     /// The later events of one shard, waiting for some if need be.
@@ -210,21 +196,13 @@ impl Following {
         let mut shards = self.shards.lock();
         let is_reading = |followed: &&mut Followed| followed.held.is_none() && followed.shard.is_reading();
         let Some(followed) = shards.followed.get_mut(&partition).filter(is_reading) else { return };
-        let position = self.consumer.position().ok().and_then(|positions| {
-            positions.find_partition(&self.topic, partition).and_then(|element| element.offset().to_raw())
-        });
-        position.into_iter().for_each(|position| followed.pass(position));
+        self.consumer.position(partition).into_iter().for_each(|position| followed.pass(position));
     }
 
     /// The consumer could not read. What passes is logged; what does not ends the initial readings, for whose shard it is about
     /// is not told.
     pub fn failed(&self, error: KafkaError) {
-        self.consumer.context().error(&error, "reading the registry topic");
-        let failure = match &error {
-            KafkaError::MessageConsumptionFatal(_) => self.failure(error),
-            _ if rights::may_not(&error) || topic_lookup::is_missing_in(&error) => self.failure(error),
-            _ => return,
-        };
+        let Some(failure) = self.consumer.judge(error) else { return };
         let mut shards = self.shards.lock();
         let reading = shards.followed.iter_mut().filter(|(_, followed)| followed.shard.is_reading());
         let mut ended = Vec::new();
@@ -235,22 +213,9 @@ impl Following {
         ended.into_iter().for_each(|partition| self.forget(&mut shards, partition));
     }
 
-    /// Why the topic can't be read, by what to do.
-    fn failure(&self, error: KafkaError) -> OpenError {
-        let topic = &self.topic;
-        if rights::may_not(&error) {
-            return OpenError::Stop(rights::may_not_read(topic).into());
-        }
-        if topic_lookup::is_missing_in(&error) {
-            return OpenError::Stop(format!("topic {topic} does not exist").into());
-        }
-        let cause = self.consumer.context().explained(error);
-        OpenError::Again(ClientError::new(format!("topic {topic} can't be read"), cause).into())
-    }
-
     /// Asks for the schema that the next record of the partition needs.
     fn ask(self: &Arc<Self>, followed: &mut Followed, offset: i64, id: i32) {
-        let (topic, partition) = (&self.topic, followed.assigned.shard.0);
+        let (topic, partition) = (self.consumer.topic(), followed.assigned.shard.0);
         tracing::info!(topic, partition, offset, id, "a registration waits for its schema");
         let (following, assigned) = (self.clone(), followed.assigned);
         let asking = self.runtime.spawn(async move {
@@ -270,7 +235,9 @@ impl Following {
             }
             shards.untold.insert(id, (with_causes(&error), Instant::now()));
         }
-        if let Some(followed) = shards.of(assigned) {
+        if let Some(followed) = shards.of(assigned)
+            && matches!(followed.held, Some(Hold::Schema { .. }))
+        {
             self.go_on(followed);
         }
     }
@@ -295,17 +262,14 @@ impl Following {
 
     fn go_on(&self, followed: &mut Followed) {
         if let Err(error) = self.read_on(followed) {
-            let (topic, partition) = (&self.topic, followed.assigned.shard.0);
+            let (topic, partition) = (self.consumer.topic(), followed.assigned.shard.0);
             tracing::error!(topic, partition, %error, "the registry can't be followed");
         }
     }
 
     /// The consumer reads the partition from the offset that comes next.
     fn read_on(&self, followed: &mut Followed) -> KafkaResult<()> {
-        let mut assignment = TopicPartitionList::new();
-        let next = Offset::Offset(followed.shard.next());
-        assignment.add_partition_offset(&self.topic, followed.assigned.shard.0, next)?;
-        self.consumer.incremental_assign(&assignment)?;
+        self.consumer.read_from(followed.assigned.shard.0, followed.shard.next())?;
         followed.held = None;
         Ok(())
     }
@@ -315,10 +279,8 @@ impl Following {
         if followed.held.is_some() {
             return;
         }
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition(&self.topic, followed.assigned.shard.0);
-        if let Err(error) = self.consumer.incremental_unassign(&assignment) {
-            let (topic, partition) = (&self.topic, followed.assigned.shard.0);
+        let (topic, partition) = (self.consumer.topic(), followed.assigned.shard.0);
+        if let Err(error) = self.consumer.stop_reading(partition) {
             tracing::error!(topic, partition, %error, "a partition of the registry can't be given back");
         }
     }

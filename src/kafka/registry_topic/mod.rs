@@ -5,7 +5,7 @@
 //!                        RegistryFollower::follow ──> what stands there
 //!                             │
 //!  registry topic ──────> following ─────────────────> FollowedEvents: what comes later
-//!   (one consumer,            │   │
+//!   (registry_consumer,       │   │
 //!    one thread)              │   └─ followed_shard: to which of both a record belongs, and whether there is room
 //!                             └───── event_reader: bytes → RegistryEvent, or the schema that it takes
 //! ```
@@ -15,6 +15,8 @@ pub mod reader;
 pub mod writer;
 
 mod event_reader;
+
+mod registry_consumer;
 
 mod followed_shard;
 

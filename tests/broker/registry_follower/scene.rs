@@ -70,14 +70,20 @@ impl Scene {
     pub fn open(context: &Context) -> Result<Scene> {
         let topic = context.topics().create("registry", PARTITIONS, &[("cleanup.policy", "compact")])?;
         let (runtime, schemas) = (Runtime::new()?, Arc::new(ScriptedSchemas::default()));
-        let (follower, events) = start(context, &topic, schemas.clone(), &runtime)?;
+        let (follower, events) = start(open_listener(context), &topic, schemas.clone(), &runtime)?;
         let producer = client::config(context.bootstrap()).create()?;
         Ok(Scene { topic, follower, events, schemas, producer, runtime })
     }
 
     /// Follows another topic.
     pub fn restart_on(&mut self, context: &Context, topic: &str) -> Result<()> {
-        (self.follower, self.events) = start(context, topic, self.schemas.clone(), &self.runtime)?;
+        (self.follower, self.events) = start(open_listener(context), topic, self.schemas.clone(), &self.runtime)?;
+        Ok(())
+    }
+
+    /// Follows the same topic as somebody else.
+    pub fn restart_as(&mut self, properties: Vec<(String, String)>) -> Result<()> {
+        (self.follower, self.events) = start(properties, &self.topic, self.schemas.clone(), &self.runtime)?;
         Ok(())
     }
 
@@ -160,16 +166,21 @@ impl Scene {
     }
 }
 
+/// That asks nobody who is there.
+fn open_listener(context: &Context) -> Vec<(String, String)> {
+    vec![("bootstrap.servers".to_owned(), context.bootstrap().to_owned())]
+}
+
 fn start(
-    context: &Context,
+    properties: Vec<(String, String)>,
     topic: &str,
     schemas: Arc<ScriptedSchemas>,
     runtime: &Runtime,
 ) -> Result<(RegistryFollower, FollowedEvents)> {
     let settings = Settings {
-        properties: vec![("bootstrap.servers".to_owned(), context.bootstrap().to_owned())],
+        properties,
         tokens: None,
-        name: context.topics().prefix().to_owned(),
+        name: "follower".to_owned(),
         instance_id: "one".to_owned(),
         topics: TopicNames { registry: topic.to_owned(), ..TopicNames::default() },
         topic_policy: TopicPolicy::Check,
