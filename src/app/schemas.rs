@@ -5,7 +5,7 @@ use crate::avro::framing::Framing;
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
-use crate::model::feed::PerEventTopic;
+use crate::model::feed::{EventTopic, PerEventTopic};
 use crate::supervisor;
 
 /// How the records of all topics are framed, and who knows the schemas of others.
@@ -39,13 +39,12 @@ impl Schemas {
             return Ok(Schemas { framings, material, schema_registry: None });
         };
         let registry = SchemaRegistry::new(settings)?;
-        // Without a rest, so that a new topic is registered, too.
-        let PerEventTopic { touches, orders } = &topics.events;
-        let framings = Framings {
-            touch: registered(&registry, touches, RecordKind::Touch).await?,
-            order: registered(&registry, orders, RecordKind::Order).await?,
-            dead_letter: registered(&registry, &topics.dead_letters, RecordKind::DeadLetter).await?,
-        };
+        let mut events = PerEventTopic::new(|_| Framing::SingleObject);
+        for topic in EventTopic::ALL {
+            events[topic] = registered(&registry, &topics.events[topic], RecordKind::of_events(topic)).await?;
+        }
+        let dead_letter = registered(&registry, &topics.dead_letters, RecordKind::DeadLetter).await?;
+        let framings = Framings { events, dead_letter };
         let material = match requests {
             Some(topics) => MaterialFramings::registered(&registry, topics).await?,
             None => MaterialFramings::SINGLE_OBJECT,

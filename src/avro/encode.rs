@@ -4,10 +4,11 @@ use apache_avro::writer::datum::GenericDatumWriter;
 
 use super::framing::Framing;
 use super::positional::PositionalRecord;
-use super::records::{Circumstances, DeadLetterRecord, EventRecord, OrderRecord, TouchRecord};
+use super::records::{Circumstances, DeadLetterRecord, EventRecord};
 use super::schemas::RecordKind;
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::Fact;
+use crate::model::feed::PerEventTopic;
 use crate::model::promoter::{IdKind, Promoter};
 use crate::model::time::UnixMillis;
 
@@ -25,34 +26,39 @@ const DETAIL_CHARS_MAX: usize = 300;
 /// How the topics of the polled facts are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framings {
-    pub touch: Framing,
-    pub order: Framing,
+    pub events: PerEventTopic<Framing>,
     pub dead_letter: Framing,
 }
 
 impl Framings {
     /// Without a schema registry.
-    pub const SINGLE_OBJECT: Framings =
-        Framings { touch: Framing::SingleObject, order: Framing::SingleObject, dead_letter: Framing::SingleObject };
+    pub const SINGLE_OBJECT: Framings = Framings {
+        events: PerEventTopic { touches: Framing::SingleObject, orders: Framing::SingleObject },
+        dead_letter: Framing::SingleObject,
+    };
 }
 
 /// The encoders of what a poll can bring. Schemas are resolved here, once, and not per record.
+///
+/// The frame of an event is that of its topic, whatever the topic's records have in common with another's: each is registered
+/// under its own subject, whose schema id may be another one.
 pub struct Encoders {
-    touch: Encoder,
-    order: Encoder,
+    events: PerEventTopic<Encoder>,
     dead_letter: Encoder,
 }
 
 impl Encoders {
     pub fn new(framings: Framings) -> Encoders {
         Encoders {
-            touch: Encoder::new::<TouchRecord>(framings.touch),
-            order: Encoder::new::<OrderRecord>(framings.order),
+            events: PerEventTopic::new(|topic| Encoder::of(RecordKind::of_events(topic), framings.events[topic])),
             dead_letter: Encoder::new::<DeadLetterRecord>(framings.dead_letter),
         }
     }
 
     /// Writes the event of `fact`, framed, over what `buffer` held. `observed_at` is when the row was read.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; `buffer` is empty then.
     pub fn fact(
         &self,
         fact: &Fact,
@@ -63,13 +69,17 @@ impl Encoders {
     ) -> Result<(), EncodeError> {
         let event_id = fact.id.hex();
         let circumstances = Circumstances { event_id: event_id.as_str(), promoter, id_kind, observed_at };
+        let encoder = &self.events[fact.memory.topic()];
         match EventRecord::of(fact, circumstances) {
-            EventRecord::Touch(record) => self.touch.encode(&record, buffer),
-            EventRecord::Order(record) => self.order.encode(&record, buffer),
+            EventRecord::Touch(record) => encoder.encode(&record, buffer),
+            EventRecord::Order(record) => encoder.encode(&record, buffer),
         }
     }
 
     /// Writes `letter`, framed, over what `buffer` held.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; `buffer` is empty then.
     pub fn dead_letter(&self, letter: &DeadLetter, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.dead_letter.encode(&DeadLetterRecord::from(letter), buffer)
     }
@@ -84,7 +94,10 @@ pub(super) struct Encoder {
 
 impl Encoder {
     pub(super) fn new<R: PositionalRecord>(framing: Framing) -> Encoder {
-        let record = R::KIND;
+        Encoder::of(R::KIND, framing)
+    }
+
+    fn of(record: RecordKind, framing: Framing) -> Encoder {
         let writer = GenericDatumWriter::builder(record.schema())
             .human_readable(false)
             .build()
@@ -92,7 +105,8 @@ impl Encoder {
         Encoder { record, header: framing.header(record.fingerprint()), writer }
     }
 
-    /// After an error `buffer` is empty: half a record is nothing to send.
+    /// # Errors
+    /// Where the schema refuses the record. `buffer` is empty then: half a record is nothing to send.
     pub(super) fn encode(&self, record: &impl PositionalRecord, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
         buffer.clear();
         buffer.extend_from_slice(&self.header);

@@ -9,14 +9,16 @@ use super::framing::Framing;
 use super::schemas::RecordKind;
 use crate::model::dead_letter::{DeadLetter, DeadLetterSource, Origin};
 use crate::model::fact::{Fact, FactContent, OrderStatus};
-use crate::model::feed::Feed;
+use crate::model::feed::{Feed, PerEventTopic};
 use crate::model::promoter::{AppId, IdKind, Promoter};
 use crate::model::row::{Payment, Touch};
 use crate::model::time::{UnixMillis, UnixTime};
 
 const CONFLUENT: Framings = Framings {
-    touch: Framing::Confluent { schema_id: 11 },
-    order: Framing::Confluent { schema_id: 12 },
+    events: PerEventTopic {
+        touches: Framing::Confluent { schema_id: 11 },
+        orders: Framing::Confluent { schema_id: 12 },
+    },
     dead_letter: Framing::Confluent { schema_id: i32::MAX },
 };
 const IDS: [(i32, RecordKind); 3] =

@@ -7,6 +7,8 @@ use apache_avro::Schema;
 use apache_avro::rabin::Rabin;
 use serde_json::Value as Json;
 
+use crate::model::feed::EventTopic;
+
 /// Declares the kinds of records, each once: its variant, the full name of its Avro record, and its file in `schemas/`. So
 /// none can be left out of [`RecordKind::ALL`], by whose order what is made of each schema is found.
 macro_rules! record_kinds {
@@ -56,6 +58,14 @@ record_kinds! {
 }
 
 impl RecordKind {
+    /// What the events of a topic are.
+    pub fn of_events(topic: EventTopic) -> RecordKind {
+        match topic {
+            EventTopic::Touches => RecordKind::Touch,
+            EventTopic::Orders => RecordKind::Order,
+        }
+    }
+
     pub fn fingerprint(self) -> Fingerprint {
         PARSED[self as usize].fingerprint
     }

@@ -32,6 +32,8 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
     let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = totals.news();
     let Polls { complete, failed, calls, breakers_open, progress: PollProgress { feeds, overdue, parked, oldest, .. } } =
         polls;
+    // Without a rest, so that a new feed is told, too.
+    let PerFeed { touches, orders, refunds } = oldest;
     tracing::info!(
         pipeline = "polls",
         transactions,
@@ -47,9 +49,9 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
         feeds,
         overdue,
         parked,
-        oldest_touches = oldest.touches.map(display),
-        oldest_orders = oldest.orders.map(display),
-        oldest_refunds = oldest.refunds.map(display),
+        oldest_touches = touches.map(display),
+        oldest_orders = orders.map(display),
+        oldest_refunds = refunds.map(display),
         "summary"
     );
     totals.tell_dead_letters();

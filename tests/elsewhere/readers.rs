@@ -7,7 +7,7 @@ use promoter_connector::avro::schema_registry::SchemaRegistry;
 use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::model::dead_letter::{DeadLetter, DeadLetterSource, Origin};
 use promoter_connector::model::fact::Fact;
-use promoter_connector::model::feed::Feed;
+use promoter_connector::model::feed::{Feed, PerEventTopic};
 use promoter_connector::model::material::{
     Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialResult,
 };
@@ -43,8 +43,7 @@ pub fn confluent_kafka_reads_records_through_the_registry(python: &Python, apicu
         Ok::<Framing, String>(Framing::Confluent { schema_id })
     };
     let framings = Framings {
-        touch: framing(RecordKind::Touch)?,
-        order: framing(RecordKind::Order)?,
+        events: PerEventTopic { touches: framing(RecordKind::Touch)?, orders: framing(RecordKind::Order)? },
         dead_letter: framing(RecordKind::DeadLetter)?,
     };
     let (records, expected) = samples(framings, framing(RecordKind::MaterialResult)?)?;

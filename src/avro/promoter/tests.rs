@@ -51,6 +51,17 @@ fn as_json(promoter: &Promoter, record: &PromoterRecord) -> String {
     .to_string()
 }
 
+#[test]
+fn the_schema_tells_the_word_of_every_feed() {
+    let schema: serde_json::Value = serde_json::from_str(RecordKind::Promoter.text()).unwrap();
+    let fields = schema["fields"].as_array().unwrap();
+    let doc = fields.iter().find(|field| field["name"] == "feeds").unwrap()["doc"].as_str().unwrap();
+    let told: Vec<&str> = doc.split(|character: char| !character.is_ascii_alphabetic()).collect();
+    for feed in Feed::ALL {
+        assert!(told.contains(&word(feed)), "{feed}: {doc}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_record_is_read_back_as_it_was(promoter in any_promoter(), record in any_record()) {
