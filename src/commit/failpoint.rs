@@ -31,6 +31,8 @@ pub enum Failpoint {
     Answered,
 }
 
+/// For tests that kill at each of them.
+#[cfg(any(test, feature = "testing"))]
 impl Failpoint {
     /// Those of the polls, in their order.
     pub const POLLS: [Failpoint; 7] = [
@@ -53,7 +55,10 @@ impl Failpoint {
         Failpoint::OffsetsSent,
         Failpoint::Committed,
     ];
+}
 
+impl Failpoint {
+    /// As the environment variable names it.
     pub fn name(self) -> &'static str {
         match self {
             Failpoint::Fenced => "fenced",

@@ -55,7 +55,9 @@ impl<W: Write> Screen<W> {
     /// A request that is being put on `topic`.
     pub fn ask(&mut self, topic: &str, ask: &Ask) -> io::Result<()> {
         let words = format!("{}: asks for material for {}", ask.poster, ask.path);
-        let line = columns(&clock(jiff::Timestamp::now()), topic, &ask.promoter, &words);
+        // Where the clock is set to no year that can be shown, that of 1970 does no harm.
+        let now = jiff::Timestamp::from_millisecond(crate::clock::now().0).unwrap_or_default();
+        let line = columns(&clock(now), topic, &ask.promoter, &words);
         self.coloured(MATERIAL, &line)
     }
 

@@ -16,7 +16,7 @@ use super::concurrency_limit::ConcurrencyLimit;
 use super::error::CallError;
 use super::hosts::Hosts;
 use super::material::{ShareMaterial, ShareMaterialRequest, read_material};
-use super::oddities::{Oddities, OddityCounter};
+use super::oddities::OddityCounter;
 use super::rows_request::RowsRequest;
 use super::token::{AccessTokens, TokenSource};
 use super::transport::Transport;
@@ -146,11 +146,6 @@ impl<T: Transport> Client<T> {
     /// How far the upstream's clock is ahead of the local one; nothing before the first answer.
     pub fn upstream_skew_seconds(&self) -> Option<i64> {
         self.clock.skew_seconds()
-    }
-
-    /// What was odd about the rows of all pages since the process began.
-    pub fn oddities(&self) -> Oddities {
-        self.oddities.total()
     }
 
     /// Says what has been odd about rows since it was last said.

@@ -64,6 +64,7 @@ impl OddityCounter {
         OddityCounter { app, sums: Mutex::default() }
     }
 
+    #[cfg(any(test, feature = "testing"))]
     pub fn total(&self) -> Oddities {
         self.sums().total.clone()
     }

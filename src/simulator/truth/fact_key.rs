@@ -2,7 +2,7 @@
 //!
 //! A key is a JSON array of the fields that a fact consists of: so texts with any character in them stay apart, and a
 //! person can read what is missing. Times in it are Unix seconds, bytes are base64. What a merchant may edit later is left
-//! out, and so is what the connector adds by itself: [`LEFT_OUT`]. A field that is not there is as good as null.
+//! out, and so is what the connector adds by itself (`LEFT_OUT`). A field that is not there is as good as null.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -19,7 +19,8 @@ const RAW: &str = "raw";
 const RAW_IN_TRUTH: &str = "raw_base64";
 
 /// The fields of events and dead letters that are no part of a key.
-pub const LEFT_OUT: [&str; 12] = [
+#[cfg(test)]
+const LEFT_OUT: [&str; 12] = [
     // What the connector adds.
     "event_id",
     "id_kind",

@@ -103,6 +103,7 @@ impl World {
     }
 
     /// The ids of the promoters of every app that have facts.
+    #[cfg(any(test, feature = "testing"))]
     pub fn promoter_ids(&self) -> Vec<String> {
         self.apps
             .first()

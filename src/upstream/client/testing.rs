@@ -1,13 +1,21 @@
-//! The settings of an app that tests call the upstream for.
+//! The settings of an app that tests call the upstream for, and what only they ask its client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ClientSettings;
+use super::{Client, ClientSettings};
 use crate::model::promoter::{AppId, IdKind};
 use crate::retry::{JITTER, RetrySettings};
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::token::TokenSource;
+use crate::upstream::wire::Oddities;
+
+impl<T> Client<T> {
+    /// What was odd about the rows of all pages since the process began.
+    pub fn oddities(&self) -> Oddities {
+        self.oddities.total()
+    }
+}
 
 impl ClientSettings {
     /// Of the app `app_id`, with one host and without budgets. A test names what it is about, and leaves the rest.
