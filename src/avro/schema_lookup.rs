@@ -85,8 +85,8 @@ impl SchemaLookups {
         SchemaLookups { records, registry, patience, state: Mutex::default() }
     }
 
-    /// Has a decoder `learn` the text of the schema. What the registry knows must not become a dead letter because it was away, so this
-    /// waits until it can answer, also where nobody has told it the new password yet.
+    /// Has a decoder `learn` the text of the schema. What the registry knows must not become a dead letter because it
+    /// was away, so this waits until it can answer, also where nobody has told it the new password yet.
     ///
     /// # Errors
     /// Where the schema will never be known.

@@ -83,10 +83,10 @@ impl PageDedup<'_> {
         self.counts.count(Disposition::Publish);
     }
 
-    /// The row of the latest event, which its topic does not take, is a dead letter once, though it may show another fact as well, to
-    /// another feed: a payment to orders, and its refund to refunds. The fact itself is known from here on, so only the
-    /// other one can bring the row again. Its feed knows the row for as long as it might publish that: orders a payment until
-    /// the last of its days has closed.
+    /// The row of the latest event, which its topic does not take, is a dead letter once, though it may show another
+    /// fact as well, to another feed: a payment to orders, and its refund to refunds. The fact itself is known from
+    /// here on, so only the other one can bring the row again. Its feed knows the row for as long as it might publish
+    /// that: orders a payment until the last of its days has closed.
     fn take_refused(&mut self, memory: Feed, remembered: UnixTime, letter: DeadLetter) {
         let Some(Event { fact, .. }) = self.batch.events.pop() else { return };
         let id = dead_row_id(self.promoter, &fact.raw);

@@ -59,7 +59,8 @@ impl Scope {
 
     /// What is complete after this scope was read to its end, where the feed stood at `cursor`.
     ///
-    /// `lateness` is the feed's, in seconds. `as_of` is the earlier of the local clock and the upstream's when the first call was sent.
+    /// `lateness` is the feed's, in seconds. `as_of` is the earlier of the local clock and the upstream's when the
+    /// first call was sent.
     pub fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> Completion {
         let settled = as_of.minus(lateness);
         let not_closing = first_day_not_closing(lateness, as_of);

@@ -2,10 +2,11 @@
 //!
 //! An answer is committed at once, with all that have come meanwhile; while one transaction commits, the next is
 //! gathered. Reading goes on whatever waits: a request whose app has no room left in memory is parked, which leaves its
-//! offset in that app's tracker, and is read again when the room is half empty (`reread`); one whose schema is not known
-//! yet begins a bucket, or waits in one ([`crate::model::request::schema_bucket`]), and is read again when the schema is known
-//! (`schemas`). What was read again goes the same ways (`returned`). So bounded are the requests in memory, app by app ([`super::memory_quota`]), what is noted of those that are answered out of
-//! order ([`crate::model::request::offset_tracker`]), and, by the permits that come with them, the answers of calls.
+//! offset in that app's tracker, and is read again when the room is half empty (`reread`); one whose schema is not
+//! known yet begins a bucket, or waits in one ([`crate::model::request::schema_bucket`]), and is read again when the
+//! schema is known (`schemas`). What was read again goes the same ways (`returned`). So bounded are the requests in
+//! memory, app by app ([`super::memory_quota`]), what is noted of those that are answered out of order
+//! ([`crate::model::request::offset_tracker`]), and, by the permits that come with them, the answers of calls.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

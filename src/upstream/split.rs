@@ -5,9 +5,9 @@
 //! UTF-8 leaves the others whole.
 //!
 //! A quote too many turns strings inside out, and bracket matching runs past the row. What brings it back is a *mark*:
-//! the start of another row (`{"` and a field's name) after a comma, or the list's end with the page's end or a field of
-//! the page after it. An unescaped quote after a bracket can't stand inside a string, so no string holds a mark by what users write
-//! into it. An element ends at the first mark unless it is JSON beyond it.
+//! the start of another row (`{"` and a field's name) after a comma, or the list's end with the page's end or a field
+//! of the page after it. An unescaped quote after a bracket can't stand inside a string, so no string holds a mark by
+//! what users write into it. An element ends at the first mark unless it is JSON beyond it.
 
 use std::ops::Range;
 

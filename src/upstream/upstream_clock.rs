@@ -29,7 +29,8 @@ use super::transport::Transport;
 const DEPARTURE_MAX: i64 = 30;
 /// How far, in seconds, a `Date` in doubt may come to lie from where it should have moved since the doubt began.
 const APART_MAX: i64 = 300;
-/// A `Date` that has moved along for so long is that of a clock. Longer than [`DEPARTURE_MAX`], or one that stands still would pass.
+/// A `Date` that has moved along for so long is that of a clock. Longer than [`DEPARTURE_MAX`], or one that stands
+/// still would pass.
 const PROOF: Duration = Duration::from_secs(60);
 /// From this skew on, in seconds, it is said.
 const SKEW_SAID: i64 = 61;

@@ -2,19 +2,20 @@
 //!
 //! librdkafka asks for a token by an event, which a client hears when it is polled; rdkafka calls
 //! `ClientContext::generate_oauth_token` for it. That is not waited for here, since many of our clients are first asked
-//! something and polled later, or never (an admin client): the call would wait for a connection, the connection for a token,
-//! and the token for a poll after the call. Whoever was asked for a token inside of a poll would also hold up that client
-//! until the endpoint answers. Instead each token is handed to all clients as soon as it is issued, and to each new client at once:
-//! librdkafka takes one at any time and from any thread, keeps it, and lets the connections go on that have waited for it.
-//! So a client that is made before there is a token comes up with the first one.
+//! something and polled later, or never (an admin client): the call would wait for a connection, the connection for a
+//! token, and the token for a poll after the call. Whoever was asked for a token inside of a poll would also hold up
+//! that client until the endpoint answers. Instead each token is handed to all clients as soon as it is issued, and to
+//! each new client at once: librdkafka takes one at any time and from any thread, keeps it, and lets the connections go
+//! on that have waited for it. So a client that is made before there is a token comes up with the first one.
 //!
 //! # Why nobody waits for anybody
 //!
-//! Tokens are issued in a thread with a runtime of its own: neither workers of another runtime that are all held up, nor their
-//! end, keep a token from the transactions that are still to be committed. What hands them over holds one lock, for as long as
-//! librdkafka copies a text for each client: that calls nothing of ours, neither back nor through an event, and takes no lock
-//! that librdkafka holds while it calls or joins us. The same lock is taken by whoever makes or drops a client, for a moment,
-//! before librdkafka is told to end it. So no client ends while it is handed a token, and none ends on the thread that hands it over.
+//! Tokens are issued in a thread with a runtime of its own: neither workers of another runtime that are all held up,
+//! nor their end, keep a token from the transactions that are still to be committed. What hands them over holds one
+//! lock, for as long as librdkafka copies a text for each client: that calls nothing of ours, neither back nor through
+//! an event, and takes no lock that librdkafka holds while it calls or joins us. The same lock is taken by whoever
+//! makes or drops a client, for a moment, before librdkafka is told to end it. So no client ends while it is handed a
+//! token, and none ends on the thread that hands it over.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};

@@ -6,40 +6,43 @@
 //!
 //! # What an owner may write
 //!
-//! Each callback of librdkafka leaves a [snapshot](snapshot::MembershipSnapshot): the partitions that this process owns, and the
-//! metadata that says which member it is, in which generation of its group. Whatever is written for a partition goes in a
-//! transaction with offsets under the metadata of a snapshot that has it. The broker takes these only if that generation is the
-//! group's and that member is in it. It does not look whether the member owns the partitions: with current metadata it was seen to
-//! take offsets of a partition that somebody else owned. So everything rests on this: **a snapshot of a generation has no partition that
-//! the same generation has given to another member**.
+//! Each callback of librdkafka leaves a [snapshot](snapshot::MembershipSnapshot): the partitions that this process
+//! owns, and the metadata that says which member it is, in which generation of its group. Whatever is written for a
+//! partition goes in a transaction with offsets under the metadata of a snapshot that has it. The broker takes these
+//! only if that generation is the group's and that member is in it. It does not look whether the member owns the
+//! partitions: with current metadata it was seen to take offsets of a partition that somebody else owned. So everything
+//! rests on this: **a snapshot of a generation has no partition that the same generation has given to another member**.
 //!
-//! The assignor is cooperative-sticky. At each joining every member says what it owns, and whoever computes the assignment of the new
-//! generation gives what one member says it owns to no other: it is taken away from its owner in this generation, and given on in a
-//! later one, for which that owner has to join again. librdkafka lets a member join again after the callback that takes the partitions
-//! away has been answered, and not before. Therefore:
+//! The assignor is cooperative-sticky. At each joining every member says what it owns, and whoever computes the
+//! assignment of the new generation gives what one member says it owns to no other: it is taken away from its owner in
+//! this generation, and given on in a later one, for which that owner has to join again. librdkafka lets a member join
+//! again after the callback that takes the partitions away has been answered, and not before. Therefore:
 //!
 //! - *A partition that stays* is this member's in the new generation, and goes on under its metadata. It keeps its number.
-//! - *A partition that is taken away* is nobody else's until this member joins again. While the callback waits for what is under way
-//!   (for a bounded time, [`changes`]), it stands in the snapshot, which has the metadata of the new generation already: the older ones
-//!   are refused from the moment at which the group moves on. A wait that is cut short does no harm: what is written after it under
-//!   the old snapshot is refused once the partition is another's.
-//! - *A partition that comes* was nobody's: its last owner has answered, or is no member any more, and what that one writes is refused.
+//! - *A partition that is taken away* is nobody else's until this member joins again. While the callback waits for what
+//!   is under way (for a bounded time, [`changes`]), it stands in the snapshot, which has the metadata of the new
+//!   generation already: the older ones are refused from the moment at which the group moves on. A wait that is cut
+//!   short does no harm: what is written after it under the old snapshot is refused once the partition is another's.
+//! - *A partition that comes* was nobody's: its last owner has answered, or is no member any more, and what that one
+//!   writes is refused.
 //!
-//! The metadata is taken in the callback and never asked for later. There librdkafka waits for the answer; it can lose the membership
-//! meanwhile, but not take up another one. Outside, a member that was thrown out joins again in librdkafka's background, and would be
-//! told the metadata of a generation in which it no longer owns what it writes.
+//! The metadata is taken in the callback and never asked for later. There librdkafka waits for the answer; it can lose
+//! the membership meanwhile, but not take up another one. Outside, a member that was thrown out joins again in
+//! librdkafka's background, and would be told the metadata of a generation in which it no longer owns what it writes.
 //!
-//! What was said at the joining counts only if it was heard. The group goes on without a member that does not join within
-//! `max.poll.interval.ms`, and keeps one of a fixed name for its session, with what that one said last, which may lack what it was given
-//! since. Such a generation can give its partitions to others, and the member may come back without having noticed. With the
-//! defaults that can't happen ([`timeouts`] says why). Where the settings leave it possible, what is owned carries over only from a
-//! generation to the very next one, which this member has joined itself: after a gap everything counts as newly assigned, as it does
-//! after a loss or under another id, and is read again by whoever writes it. That costs something where the gap is only a
-//! joining that was broken off by the next one, and so is not done by default.
+//! What was said at the joining counts only if it was heard. The group goes on without a member that does not join
+//! within `max.poll.interval.ms`, and keeps one of a fixed name for its session, with what that one said last, which
+//! may lack what it was given since. Such a generation can give its partitions to others, and the member may come back
+//! without having noticed. With the defaults that can't happen ([`timeouts`] says why). Where the settings leave it
+//! possible, what is owned carries over only from a generation to the very next one, which this member has joined
+//! itself: after a gap everything counts as newly assigned, as it does after a loss or under another id, and is read
+//! again by whoever writes it. That costs something where the gap is only a joining that was broken off by the next
+//! one, and so is not done by default.
 //!
-//! When the membership is lost (the session is over, the broker knows the member or its generation no more, another process has
-//! taken its place), there is no snapshot until librdkafka has joined again, and nobody is waited for: the broker refuses what is
-//! under way. Metadata without a generation, as that of a consumer outside of any group, is never used: the broker checks nothing then.
+//! When the membership is lost (the session is over, the broker knows the member or its generation no more, another
+//! process has taken its place), there is no snapshot until librdkafka has joined again, and nobody is waited for: the
+//! broker refuses what is under way. Metadata without a generation, as that of a consumer outside of any group, is
+//! never used: the broker checks nothing then.
 
 pub(super) mod member_id;
 

@@ -17,9 +17,10 @@ pub fn session(settings: &Settings, group: &str) -> Duration {
 
 /// Whether a group may rebalance without a member that stays in it, and whose callbacks take `callback` at most.
 ///
-/// While it waits for a member, that one either lets a session pass without a heartbeat, and is no member any more; or it is told by a
-/// heartbeat to join, which librdkafka does within a second, unless it waits for a callback. So a group whose wait is longer than a
-/// callback with a session before and after it is always joined in time. A third session makes up for that second and for the network.
+/// While it waits for a member, that one either lets a session pass without a heartbeat, and is no member any more; or
+/// it is told by a heartbeat to join, which librdkafka does within a second, unless it waits for a callback. So a group
+/// whose wait is longer than a callback with a session before and after it is always joined in time. A third session
+/// makes up for that second and for the network.
 pub fn may_rebalance_without(settings: &Settings, group: &str, callback: Duration) -> bool {
     let rebalance = milliseconds(&settings.member_config(group), "max.poll.interval.ms").unwrap_or(REBALANCE_DEFAULT);
     rebalance <= 3 * session(settings, group) + callback

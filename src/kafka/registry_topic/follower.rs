@@ -70,9 +70,9 @@ impl RegistryFollower {
         Ok((RegistryFollower { following, stop, thread: Some(thread) }, events))
     }
 
-    /// Reads the partition of the shard from its beginning. Resolves with everything that stands there, up to where it ended
-    /// when this was asked: of each promoter the last that was said, tombstones among them, and each record that can't be read. What
-    /// comes later comes out of [`FollowedEvents`], and not before this has resolved.
+    /// Reads the partition of the shard from its beginning. Resolves with everything that stands there, up to where it
+    /// ended when this was asked: of each promoter the last that was said, tombstones among them, and each record that
+    /// can't be read. What comes later comes out of [`FollowedEvents`], and not before this has resolved.
     ///
     /// It waits for schemas as long as their registry is away. Where it is dropped before it has resolved, the shard is
     /// left.

@@ -2,10 +2,10 @@
 //!
 //! Opening it: (1) wait for an assignment; (2) `init_transactions`, which fences what ran under this `transactional.id`
 //! and ends what it left open; (3) write a record of its own to the state topic and read to it, which brings everything
-//! that was answered before ([`restored`]); (4) compare the request topic with it, which may be another log
-//! meanwhile, and write where partitions begin that are to be answered again; (5) read on from there. A transaction of an older generation that (3) did not see is refused its offsets,
-//! and with them its replies. Whatever goes wrong later, the session is dropped and opened again: what was read and not
-//! committed is read again.
+//! that was answered before ([`restored`]); (4) compare the request topic with it, which may be another log meanwhile,
+//! and write where partitions begin that are to be answered again; (5) read on from there. A transaction of an older
+//! generation that (3) did not see is refused its offsets, and with them its replies. Whatever goes wrong later, the
+//! session is dropped and opened again: what was read and not committed is read again.
 //!
 //! The offsets of the group carry no progress: they make the broker check the generation, and show how many requests
 //! wait.

@@ -47,11 +47,12 @@
 //! # When a producer is given up
 //!
 //! librdkafka does not number its transactions for the broker (KIP-890). An EndTxn that it has sent twice, because the
-//! answer to the first was lost, could arrive so late that it ends a later transaction of the same producer, half written;
-//! offsets that it has sent twice could take a later transaction's place. So a producer goes on only after offsets and a
-//! commit that were answered at once. After an abort, and after a commit that took as long as sending it twice takes (`RESENT_AFTER`), the next transaction has a new producer, whose `init` makes the
-//! broker refuse whatever is still on its way. Nothing need be read anew for that: what was committed is known, and
-//! whether this instance is still the owner is checked with the offsets.
+//! answer to the first was lost, could arrive so late that it ends a later transaction of the same producer, half
+//! written; offsets that it has sent twice could take a later transaction's place. So a producer goes on only after
+//! offsets and a commit that were answered at once. After an abort, and after a commit that took as long as sending it
+//! twice takes (`RESENT_AFTER`), the next transaction has a new producer, whose `init` makes the broker refuse whatever
+//! is still on its way. Nothing need be read anew for that: what was committed is known, and whether this instance is
+//! still the owner is checked with the offsets.
 
 pub mod record;
 

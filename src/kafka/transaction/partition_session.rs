@@ -1,5 +1,5 @@
-//! What this process holds of one topic's partitions, from one opening to the next: a membership of their group, and a session with
-//! its producer. The polls have one, and the requests have one.
+//! What this process holds of one topic's partitions, from one opening to the next: a membership of their group, and a
+//! session with its producer. The polls have one, and the requests have one.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ const PATIENCE_MAX: Duration = Duration::from_secs(600);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Between two calls for a request that alone is refused as if its app were stopped.
 const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// Asks until there is an outcome. `last` is why the last call could not carry the request out.
 pub(super) async fn ask<T: Transport>(
     app: &MaterialApp<T>,

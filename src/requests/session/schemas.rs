@@ -1,5 +1,5 @@
-//! What waits for schemas ([`crate::model::request::schema_bucket`]): asks for these, beside everything else, and reads on when they
-//! are known.
+//! What waits for schemas ([`crate::model::request::schema_bucket`]): asks for these, beside everything else, and reads
+//! on when they are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -35,7 +35,8 @@ impl From<&str> for PromoterHash {
 /// What a call was about.
 pub(super) type CallTarget = (Interface, PromoterHash);
 
-/// Whose calls have been refused since a breaker opened, and with what: the one that opened it, those in flight then, checks and probes.
+/// Whose calls have been refused since a breaker opened, and with what: the one that opened it, those in flight then,
+/// checks and probes.
 #[derive(Debug, Default)]
 pub(super) struct RefusedCalls {
     refused: HashMap<CallTarget, OpenReason>,

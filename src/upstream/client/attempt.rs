@@ -21,6 +21,7 @@ use crate::upstream::wire::{Envelope, PageFault};
 /// An answer of at most so many bytes is read whatever others wait for: what it says about the call itself is heard at
 /// once, and its rows are few.
 const READ_AT_ONCE: usize = 16 * 1024;
+
 /// What bounds the responses in memory: to be dropped when the rows of one are handed on, and not before.
 ///
 /// Each part is waited for with those above it in hand, and with all of them room in the queue of the rows. Nobody waits for
