@@ -14,8 +14,10 @@ const USUAL_PART: f64 = 0.5;
 /// Calls of a minute that may come together, in seconds of its rate: so much late a loop may be without losing calls, and no
 /// second differs from another by more.
 const MINUTE_TOGETHER: f64 = 0.1;
-/// Calls of a day that may come together: those of a small fleet's start.
+/// Calls of a day that may come together: those of a small fleet's start, but no large part of the day's.
 const DAY_TOGETHER: f64 = 60.0;
+const DAY_PARTS: f64 = 20.0;
+const DAY_SECONDS: f64 = 86_400.0;
 
 /// Clocks are durations since some fixed moment.
 #[derive(Debug, Default)]
@@ -45,7 +47,7 @@ impl CallBudget {
         if self.rates != rates {
             self.rates = rates;
             self.minute.set(rates.minute, rates.minute.map_or(1.0, |rate| rate * MINUTE_TOGETHER));
-            self.day.set(rates.day, DAY_TOGETHER);
+            self.day.set(rates.day, rates.day.map_or(1.0, day_together));
         }
         !is_same || clock >= self.spread_again
     }
@@ -81,6 +83,10 @@ impl CallBudget {
         self.spread_again = clock + SPREAD_EVERY;
         self.rates.least().map(|rate| (rate - self.beside).max(rate * USUAL_PART))
     }
+}
+
+fn day_together(rate: f64) -> f64 {
+    (rate * DAY_SECONDS / DAY_PARTS).min(DAY_TOGETHER)
 }
 
 fn differ_little(one: Option<f64>, other: Option<f64>) -> bool {
