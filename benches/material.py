@@ -5,7 +5,7 @@
 
 rate    requests that wait in their topic, with an upstream that answers at once, and with one that takes 100 ms: answers a
         second. With 16 calls in flight the second can't be faster than 160.
-delay   one request at a time: from the asker's hand to the reply in the hand of a read_committed consumer, without the
+delay   one request at a time: from the requester's hand to the reply in the hand of a read_committed consumer, without the
         time that the upstream takes.
 memory  few requests that wait, and a million, with an upstream that takes 5 s: resident memory.
 

@@ -19,7 +19,7 @@ pub const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
-/// The pauses between openings of the log, and between questions that the start depends on.
+/// The pauses between openings of the log, and between calls that the start depends on.
 pub const PATIENCE: RetrySettings = RetrySettings {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(10),

@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-#[path = "pulls/asking_less.rs"]
-mod asking_less;
 #[path = "pulls/refunds.rs"]
 mod refunds;
+#[path = "pulls/smaller_requests.rs"]
+mod smaller_requests;
 #[path = "pulls/upstream.rs"]
 mod upstream;
 

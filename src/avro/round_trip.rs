@@ -85,7 +85,7 @@ fn dead_letter() -> impl Strategy<Value = DeadLetter> {
     let sources = [
         DeadLetterSource::Feed(Feed::Touches),
         DeadLetterSource::Feed(Feed::Refunds),
-        DeadLetterSource::Commands,
+        DeadLetterSource::Requests,
         DeadLetterSource::Registry,
     ];
     let origin =

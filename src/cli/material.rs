@@ -1,4 +1,4 @@
-//! `material request`: puts a request on the command topic and waits for its reply.
+//! `material request`: puts a request on the request topic and waits for its reply.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -84,7 +84,7 @@ pub fn run(path: &Path, command: &MaterialCommand) -> Result<(), Failure> {
     let Some(RequestSettings { topics, .. }) = requests else {
         return Err(Failure::Refused("commands.enabled is false: no connector of this configuration answers".into()));
     };
-    let reply = ask(&kafka, schema_registry, &topics, options)?;
+    let reply = request_reply(&kafka, schema_registry, &topics, options)?;
     let image = image(&reply)?;
     let kept = keep(image.as_deref(), options.out.as_deref());
     let is_kept = kept.as_ref().is_ok_and(|kept| *kept);
@@ -130,7 +130,7 @@ fn succeeded(reply: &Decoded) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ask(
+fn request_reply(
     kafka: &Settings,
     schema_registry: Option<SchemaRegistrySettings>,
     topics: &RequestTopics,

@@ -3,27 +3,27 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::asking::Ask;
+use super::requester::DemoRequest;
 use crate::avro::decode::Decoded;
 use crate::avro::schemas::RecordKind;
 
 /// Requests, by their `request_id`, and their replies.
 #[derive(Debug, Default)]
 pub struct Materials {
-    asked: BTreeMap<String, AskedMaterial>,
+    asked: BTreeMap<String, RequestedMaterial>,
     /// Touches that came from the material of one of the requests.
     touches: u64,
 }
 
 #[derive(Debug)]
-struct AskedMaterial {
-    ask: Ask,
+struct RequestedMaterial {
+    request: DemoRequest,
     replies: u64,
 }
 
 impl Materials {
-    pub fn ask(&mut self, ask: Ask) {
-        self.asked.insert(ask.poster.clone(), AskedMaterial { ask, replies: 0 });
+    pub fn request(&mut self, request: DemoRequest) {
+        self.asked.insert(request.poster.clone(), RequestedMaterial { request, replies: 0 });
     }
 
     /// Counts a reply, unless it is to somebody else: the mock cluster is there for other programs too.
@@ -37,8 +37,8 @@ impl Materials {
     pub fn touch(&mut self, event: &Decoded) -> bool {
         let info = event.text("share_extra_info").filter(|_| event.record == RecordKind::Touch);
         let asked = info.and_then(|info| self.asked.get(info));
-        let comes_from_it = asked.is_some_and(|AskedMaterial { ask, .. }| {
-            event.text("promoter_openid") == Some(&ask.promoter) && event.text("path") == Some(&ask.path)
+        let comes_from_it = asked.is_some_and(|RequestedMaterial { request, .. }| {
+            event.text("promoter_openid") == Some(&request.promoter) && event.text("path") == Some(&request.path)
         });
         self.touches += u64::from(comes_from_it);
         comes_from_it
@@ -53,7 +53,7 @@ impl Materials {
     }
 
     fn with_replies(&self, wanted: impl Fn(u64) -> bool) -> Vec<&str> {
-        self.asked.values().filter(|asked| wanted(asked.replies)).map(|asked| asked.ask.poster.as_str()).collect()
+        self.asked.values().filter(|asked| wanted(asked.replies)).map(|asked| asked.request.poster.as_str()).collect()
     }
 
     fn unanswered(&self) -> Vec<&str> {
@@ -101,7 +101,7 @@ mod tests {
         let mut materials = Materials::default();
         for poster in posters {
             let [app_id, promoter, poster, path] = ["wx1", "oA", poster, "pages/poster"].map(str::to_owned);
-            materials.ask(Ask { app_id, promoter, poster, path });
+            materials.request(DemoRequest { app_id, promoter, poster, path });
         }
         materials
     }

@@ -2,7 +2,7 @@
 //! and a consumer that prints what arrives and judges it, in one process.
 //!
 //! ```text
-//!                                          asking ── requests for material ──┐
+//!                                       requester ── requests for material ──┐
 //!                                                                            v
 //!  upstream (HTTP) <── polls ── connector ── transactions ──────────> mock cluster ── read_committed ──> consumer
 //!      │           <── calls ──                                                                             │
@@ -24,18 +24,18 @@ use crate::app;
 use crate::config::Config;
 use crate::kafka::client::mock_cluster::MockCluster;
 use crate::kafka::client::settings::{RequestTopics, Settings, TopicPolicy};
-use asking::{Asker, Asking};
 use consumer::DemoConsumer;
 use outcome::DemoOutcome;
+use requester::{DemoRequester, RequesterTask};
 use screen::Screen;
 use show::{Show, Sources};
 use upstream::Upstream;
 
-mod asking;
 mod consumer;
 mod event;
 mod materials;
 mod outcome;
+mod requester;
 mod screen;
 mod show;
 mod upstream;
@@ -68,15 +68,19 @@ pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result
     let (config, topics) = connector(&upstream, &mock_cluster)?;
     introduce(&mut screen, plan, &upstream, &mock_cluster)?;
     let (consumer, records) = DemoConsumer::start(&config.kafka, &topics.results);
-    let (asking, asked) = Asking::start(asker(&config.kafka, &topics, &upstream));
-    let sources = Sources { records, asked, request_topic: topics.requests, world: upstream.world.clone() };
+    let (requester_task, requested) = RequesterTask::start(requester(&config.kafka, &topics, &upstream));
+    let sources = Sources { records, requested, request_topic: topics.requests, world: upstream.world.clone() };
     let mut show = Show::new(screen, sources);
     let stop = CancellationToken::new();
-    let mut running =
-        Running { connector: tokio::spawn(app::run(config, stop.clone())), consumer, asking: Some(asking), upstream };
+    let mut running = Running {
+        connector: tokio::spawn(app::run(config, stop.clone())),
+        consumer,
+        requester: Some(requester_task),
+        upstream,
+    };
 
     show.until(running.unless_broken(end_of(plan, interrupt))).await??;
-    show.until(running.end_asking()).await??;
+    show.until(running.end_requests()).await??;
     running.upstream.stand_still();
     show.say("-- the upstream stands still; what it has shown and what was asked for is published to the end")?;
     let deadline = Instant::now() + SETTLE_MAX;
@@ -108,23 +112,23 @@ struct Running {
     connector: JoinHandle<anyhow::Result<()>>,
     consumer: DemoConsumer,
     /// Until no more is asked for.
-    asking: Option<Asking>,
+    requester: Option<RequesterTask>,
     upstream: Upstream,
 }
 
 impl Running {
     /// When it returns, every request has been put.
-    async fn end_asking(&mut self) -> anyhow::Result<()> {
-        let Some(asking) = self.asking.take() else { return Ok(()) };
-        asking.stop.cancel();
-        asking.task.await.context("the program that asks for material died")?
+    async fn end_requests(&mut self) -> anyhow::Result<()> {
+        let Some(requester) = self.requester.take() else { return Ok(()) };
+        requester.stop.cancel();
+        requester.task.await.context("the program that asks for material died")?
     }
 
     /// Waits, unless one of the parts ends before it is told to.
     async fn unless_broken(&mut self, wait: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let asking = async {
-            match &mut self.asking {
-                Some(asking) => (&mut asking.task).await,
+        let requests = async {
+            match &mut self.requester {
+                Some(requester) => (&mut requester.task).await,
                 None => std::future::pending().await,
             }
         };
@@ -132,7 +136,7 @@ impl Running {
             () = wait => return Ok(()),
             ended = &mut self.connector => ("connector", ended),
             ended = &mut self.consumer.thread => ("consumer", ended),
-            ended = asking => ("program that asks for material", ended),
+            ended = requests => ("program that asks for material", ended),
             ended = &mut self.upstream.server => ("simulated upstream", ended),
         };
         match ended {
@@ -155,8 +159,8 @@ fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<
     Ok((config, requests))
 }
 
-fn asker(settings: &Settings, topics: &RequestTopics, upstream: &Upstream) -> Asker {
-    Asker {
+fn requester(settings: &Settings, topics: &RequestTopics, upstream: &Upstream) -> DemoRequester {
+    DemoRequester {
         settings: settings.clone(),
         topic: topics.requests.clone(),
         app_id: upstream.app_id.clone(),

@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use super::asking::Ask;
 use super::event::{Kind, clock, printable, time, words};
 use super::materials::Materials;
+use super::requester::DemoRequest;
 use crate::avro::decode::Decoded;
 
 const DIM: &str = "2";
@@ -53,11 +53,11 @@ impl<W: Write> Screen<W> {
     }
 
     /// A request that is being put on `topic`.
-    pub fn ask(&mut self, topic: &str, ask: &Ask) -> io::Result<()> {
-        let words = format!("{}: asks for material for {}", ask.poster, ask.path);
+    pub fn request(&mut self, topic: &str, request: &DemoRequest) -> io::Result<()> {
+        let words = format!("{}: asks for material for {}", request.poster, request.path);
         // Where the clock is set to no year that can be shown, that of 1970 does no harm.
         let now = jiff::Timestamp::from_millisecond(crate::clock::now().0).unwrap_or_default();
-        let line = columns(&clock(now), topic, &ask.promoter, &words);
+        let line = columns(&clock(now), topic, &request.promoter, &words);
         self.coloured(MATERIAL, &line)
     }
 

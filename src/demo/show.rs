@@ -8,9 +8,9 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, interval_at};
 
-use super::asking::Ask;
 use super::materials::Materials;
 use super::outcome::DemoOutcome;
+use super::requester::DemoRequest;
 use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;
@@ -26,7 +26,7 @@ const TOTALS_EVERY: Duration = Duration::from_secs(5);
 pub struct Sources {
     pub records: mpsc::Receiver<ReadRecord>,
     /// Requests for material, each there before its reply.
-    pub asked: mpsc::Receiver<Ask>,
+    pub requested: mpsc::Receiver<DemoRequest>,
     pub request_topic: String,
     pub world: SharedWorld,
 }
@@ -67,7 +67,7 @@ impl Show {
                 biased;
                 result = &mut end => return Ok(result),
                 _ = self.totals.tick() => self.print_totals()?,
-                Some(ask) = self.sources.asked.recv() => self.ask(ask)?,
+                Some(request) = self.sources.requested.recv() => self.request(request)?,
                 Some(record) = self.sources.records.recv() => self.record(&record)?,
             }
         }
@@ -76,7 +76,7 @@ impl Show {
     /// Whether the upstream has shown all there is, as many facts have arrived, and every request has a reply.
     pub fn is_settled(&self) -> bool {
         let settlement = self.sources.world.with(|world| world.settlement(clock::now(), None));
-        let answered = self.sources.asked.is_empty() && self.materials.answered() == self.materials.asked();
+        let answered = self.sources.requested.is_empty() && self.materials.answered() == self.materials.asked();
         settlement.settled && self.published >= settlement.shown && answered
     }
 
@@ -99,9 +99,9 @@ impl Show {
         Ok(DemoOutcome { facts, materials })
     }
 
-    fn ask(&mut self, ask: Ask) -> anyhow::Result<()> {
-        self.screen.ask(&self.sources.request_topic, &ask).context("stdout")?;
-        self.materials.ask(ask);
+    fn request(&mut self, request: DemoRequest) -> anyhow::Result<()> {
+        self.screen.request(&self.sources.request_topic, &request).context("stdout")?;
+        self.materials.request(request);
         Ok(())
     }
 

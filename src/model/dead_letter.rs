@@ -14,7 +14,7 @@ pub const RAW_BYTES_MAX: usize = 512 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeadLetterSource {
     Feed(Feed),
-    Commands,
+    Requests,
     Registry,
 }
 
@@ -22,7 +22,7 @@ impl DeadLetterSource {
     pub fn name(self) -> &'static str {
         match self {
             DeadLetterSource::Feed(feed) => feed.name(),
-            DeadLetterSource::Commands => "commands",
+            DeadLetterSource::Requests => "commands",
             DeadLetterSource::Registry => "registry",
         }
     }
@@ -77,14 +77,14 @@ impl DeadLetter {
     }
 
     /// A record of the request topic. Bytes beyond [`RAW_BYTES_MAX`] are cut.
-    pub fn of_command(
+    pub fn of_request(
         origin: Origin,
         reason: &'static str,
         detail: String,
         raw: Box<[u8]>,
         observed_at: UnixMillis,
     ) -> DeadLetter {
-        let (source, origin) = (DeadLetterSource::Commands, Some(origin));
+        let (source, origin) = (DeadLetterSource::Requests, Some(origin));
         let letter = DeadLetter { source, reason, detail, promoter: None, origin, raw, observed_at };
         letter.cut_to(RAW_BYTES_MAX)
     }

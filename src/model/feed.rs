@@ -83,7 +83,7 @@ impl fmt::Display for Feed {
 pub enum Interface {
     GetRelation,
     GetOrder,
-    /// Called on command only; no feed polls it.
+    /// Called for requests alone; no feed polls it.
     GetShareMaterial,
 }
 
@@ -104,7 +104,7 @@ impl Interface {
         }
     }
 
-    /// The path below the host, which is also the `cgi_path` of a quota question.
+    /// The path below the host, which is also the `cgi_path` of a quota request.
     pub fn path(self) -> &'static str {
         match self {
             Interface::GetRelation => "/promoter/getrelation",

@@ -3,7 +3,7 @@
 //! What stands here is only a matter of pace: it lives in memory, starts anew with each session, and nothing is lost
 //! or published twice by getting it wrong. How often a feed is polled follows from how often facts come to it
 //! ([`fact_rate`]) and from what the calls of all feeds may come to ([`intervals`]). A backfill goes in slices without a pause
-//! between them. What fails is asked for less, where a smaller question could have been answered.
+//! between them. What fails is asked for less, where a smaller request could have been answered.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -89,12 +89,12 @@ pub struct AfterPull {
 /// What can help a pull that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollRemedy {
-    /// The same question later: the upstream was not able to answer, whatever the question was.
+    /// The same request later: the upstream was not able to answer, whatever the request was.
     Time,
-    /// The same question later, for so the upstream has answered it: it is busy. But it may be so for ever, with this one.
+    /// The same request later, for so the upstream has answered it: it is busy. But it may be so for ever, with this one.
     Patience,
-    /// A smaller question: this one was refused, or its answer was too much or made no sense.
-    AskLess,
+    /// A smaller request: this one was refused, or its answer was too much or made no sense.
+    SmallerRequest,
     /// One or the other: nothing readable came back, from an upstream that is out of order, or because the answer is cut
     /// off or takes too long.
     Doubtful,
@@ -109,7 +109,7 @@ pub struct Failed {
     pub remedy: PollRemedy,
 }
 
-/// After so many pulls in a row that the upstream has put off, the question may be what is wrong.
+/// After so many pulls in a row that the upstream has put off, the request may be what is wrong.
 const PUT_OFF_MAX: u8 = 3;
 
 /// The pace of one feed of one promoter. Clocks are durations since some fixed moment.
@@ -221,14 +221,14 @@ impl Pacing {
         Some(Brought { facts: shown.saturating_sub(before), covered, calls: pages })
     }
 
-    /// Takes what a pull that failed tells of its question, and tells when the next turn comes: at the usual time.
+    /// Takes what a pull that failed tells of its request, and tells when the next turn comes: at the usual time.
     pub fn after_failure(&mut self, failed: Failed, clock: Duration) -> PollTurn {
         match (failed.scope, self.weighed(failed.remedy)) {
             // Windows soon grow again.
-            (Scope::Touches { begin, end }, PollRemedy::AskLess | PollRemedy::Doubtful) => {
+            (Scope::Touches { begin, end }, PollRemedy::SmallerRequest | PollRemedy::Doubtful) => {
                 self.windows.ask_for_less(begin, end);
             }
-            (Scope::History { .. }, PollRemedy::AskLess) => self.days.undated_was_too_much(),
+            (Scope::History { .. }, PollRemedy::SmallerRequest) => self.days.undated_was_too_much(),
             (Scope::History { .. }, PollRemedy::Doubtful) => self.days.undated_was_unanswered(),
             (Scope::Day { day, .. }, _) => self.days.failed(day, clock),
             (Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds, _) => {}

@@ -1,4 +1,4 @@
-//! One pull: from the first question of a scope to the cursor's advance, as a machine without I/O.
+//! One pull: from the first request of a scope to the cursor's advance, as a machine without I/O.
 //!
 //! Whoever drives it asks what [`Pull::next_request`] says, gives each answer to [`Pull::take_page`], and hands the
 //! page's facts on before it asks again. Between two pages a pull may lie still for any time (its breaker is open, say) and

@@ -160,7 +160,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         self.put_late(key, turn.due(self.intervals.interval(class)), begun);
     }
 
-    /// Puts back, at `clock`, one whose question was refused in a way that opens a breaker, or not answered while the
+    /// Puts back, at `clock`, one whose request was refused in a way that opens a breaker, or not answered while the
     /// upstream seems dead. It begins as soon as its breaker lets it, but becomes the probe only where nobody else is due: or
     /// a few who are always refused would keep all others waiting.
     pub fn put_doubtful(&mut self, key: K, clock: Duration, begun: Begun) {

@@ -87,7 +87,7 @@ fn query(scope: Scope) -> RowsQuery {
 }
 
 impl PollError {
-    /// What the end of `pull` tells of its question.
+    /// What the end of `pull` tells of its request.
     pub fn failed(&self, pull: &Pull) -> Failed {
         // How long a start_id lives is not documented: the refusal of an old one says nothing about the scope.
         let remedy = if pull.is_resuming() { PollRemedy::Time } else { self.remedy() };
@@ -98,7 +98,7 @@ impl PollError {
         match self {
             PollError::Pages(_)
             | PollError::Call(CallError::RefuseRequest(_) | CallError::Unforeseen(_) | CallError::Unreadable(_)) => {
-                PollRemedy::AskLess
+                PollRemedy::SmallerRequest
             }
             PollError::Call(CallError::Exhausted { cause: Cause { errcode: None, .. }, .. }) => PollRemedy::Doubtful,
             PollError::Call(CallError::Exhausted { .. } | CallError::TryLater(_)) => PollRemedy::Patience,
@@ -143,18 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_question_is_asked_smaller_but_not_when_its_start_id_may_be_too_old() {
+    fn a_refused_request_is_made_smaller_but_not_when_its_start_id_may_be_too_old() {
         let cause = || Cause { errcode: None, text: String::new() };
         let refused = PollError::from(CallError::Unforeseen(cause()));
         let exhausted = PollError::from(CallError::Exhausted { attempts: 8, cause: cause() });
         let pull = pull();
-        assert_eq!(refused.failed(&pull).remedy, PollRemedy::AskLess);
+        assert_eq!(refused.failed(&pull).remedy, PollRemedy::SmallerRequest);
         assert_eq!(exhausted.failed(&pull).remedy, PollRemedy::Doubtful);
         let pull = after_a_page(pull, "x");
-        assert_eq!(refused.failed(&pull).remedy, PollRemedy::AskLess);
+        assert_eq!(refused.failed(&pull).remedy, PollRemedy::SmallerRequest);
         let pull = pull.suspended().unwrap();
         assert_eq!(refused.failed(&pull).remedy, PollRemedy::Time);
-        assert_eq!(refused.failed(&after_a_page(pull, "y")).remedy, PollRemedy::AskLess);
+        assert_eq!(refused.failed(&after_a_page(pull, "y")).remedy, PollRemedy::SmallerRequest);
     }
 
     /// Some row of a pull of it.

@@ -41,7 +41,7 @@ impl<T: Transport> MaterialApp<T> {
         MaterialApp { client, concurrency, calls, answers }
     }
 
-    /// Why nothing is asked for it at present.
+    /// Why no call is made for it at present.
     pub(super) fn open_breaker(&self) -> Option<OpenBreaker> {
         let concerns =
             |open: &OpenBreaker| open.interface.is_none_or(|interface| interface == ShareMaterialRequest::INTERFACE);
@@ -57,18 +57,18 @@ impl<T: Transport> MaterialApp<T> {
     /// `unable_since`, where the upstream has been unable before, or else from the call. Also tells when it began.
     pub(super) async fn turn(
         &self,
-        question: &ShareMaterialRequest,
+        upstream_request: &ShareMaterialRequest,
         unable_since: Option<Instant>,
         patience: Duration,
         cancel: &CancellationToken,
     ) -> (Result<ShareMaterial, CallError>, Instant, AnswerPermit) {
-        let promoter_id = question.promoter.promoter_id();
+        let promoter_id = upstream_request.promoter.promoter_id();
         self.client.breakers().ready(ShareMaterialRequest::INTERFACE, promoter_id).await;
         let permit = self.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
         let _call = self.calls.acquire().await.expect("nothing closes the semaphore");
         let began = Instant::now();
         let until = unable_since.unwrap_or(began) + patience;
-        (self.client.material(question, until, cancel).await, began, permit)
+        (self.client.material(upstream_request, until, cancel).await, began, permit)
     }
 
     /// Whether any number of calls may be made now.

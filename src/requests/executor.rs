@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::asking::ask;
 use self::at_once::AtOnce;
+use self::upstream_calls::call_upstream;
 pub use super::app::{AnswerPermit, MaterialApp};
 use super::material::{ID_BYTES_MAX, check};
 use crate::avro::json_object::FieldFlaw;
@@ -27,8 +27,8 @@ use crate::upstream::transport::Transport;
 /// Beyond it, a clock that jumps would overflow; nobody waits that long.
 const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
 
-mod asking;
 mod at_once;
+mod upstream_calls;
 
 /// Carries out the requests of all apps. Lives as long as the process.
 pub struct Executor<T> {
@@ -146,7 +146,7 @@ impl<T: Transport> Executor<T> {
             offset: record.location.offset,
         };
         let now = self.now();
-        DeadLetter::of_command(origin, reason, detail, record.value.as_deref().unwrap_or_default().into(), now)
+        DeadLetter::of_request(origin, reason, detail, record.value.as_deref().unwrap_or_default().into(), now)
     }
 
     /// The answer where none of the upstream's is needed: there is a fault in the request, or its deadline has passed at
@@ -190,8 +190,8 @@ impl<T: Transport> Executor<T> {
     ) -> Option<(RequestAnswer, Option<AnswerPermit>)> {
         let app = self.apps.get(request.app_id());
         let now = app.map_or_else(|| self.now(), |app| app.client.local_now());
-        let (question, app) = match (self.check(request, now), app) {
-            (Ok(question), Some(app)) => (question, app),
+        let (upstream_request, app) = match (self.check(request, now), app) {
+            (Ok(upstream_request), Some(app)) => (upstream_request, app),
             (Ok(_), None) => unreachable!("the check refuses an app that is not known"),
             (Err(outcome), _) => return Some((reply(request, outcome), None)),
         };
@@ -200,10 +200,10 @@ impl<T: Transport> Executor<T> {
         });
         let deadline = left.map(|left| Instant::now() + left);
         let mut last = None;
-        let asking = ask(app, &question, left, &mut last, cancel);
+        let calls = call_upstream(app, &upstream_request, left, &mut last, cancel);
         let answered = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, asking).await,
-            None => Ok(asking.await),
+            Some(deadline) => tokio::time::timeout_at(deadline, calls).await,
+            None => Ok(calls.await),
         };
         let (outcome, permit) = match answered {
             Ok(answered) => answered?,
@@ -212,7 +212,7 @@ impl<T: Transport> Executor<T> {
         Some((reply(request, outcome), permit))
     }
 
-    /// The deadline came while the request was waiting or asking. `last` is why the upstream could not carry it out.
+    /// The deadline came before the request was answered. `last` is why the upstream could not carry it out.
     fn overdue(&self, app_id: &str, last: Option<MaterialRefusal>) -> MaterialOutcome {
         let words = "the deadline passed before the upstream had answered";
         match last {

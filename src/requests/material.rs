@@ -40,23 +40,23 @@ enum InvalidField {
     EnvVersionWithoutLink,
 }
 
-/// The question that carries the request out, or why none may be asked.
+/// The call that carries the request out, or why none may be made.
 pub fn check(
     request: &MaterialRequest,
     is_known_app: impl FnOnce(&str) -> bool,
     now: UnixMillis,
 ) -> Result<ShareMaterialRequest, MaterialOutcome> {
     let rejected = |invalid: InvalidField| MaterialOutcome::Rejected(MaterialRefusal::own(invalid.to_string()));
-    let question = question(request, is_known_app).map_err(rejected)?;
+    let upstream_request = upstream_request(request, is_known_app).map_err(rejected)?;
     match request.deadline {
         Some(deadline) if deadline <= now => {
             Err(MaterialOutcome::Expired(MaterialRefusal::own("deadline had passed when the request was read")))
         }
-        _ => Ok(question),
+        _ => Ok(upstream_request),
     }
 }
 
-fn question(
+fn upstream_request(
     request: &MaterialRequest,
     is_known_app: impl FnOnce(&str) -> bool,
 ) -> Result<ShareMaterialRequest, InvalidField> {
@@ -173,7 +173,7 @@ pub enum AfterCall {
     Final(MaterialOutcome),
     /// The upstream was unable; it may be able to within the deadline.
     Again(MaterialRefusal),
-    /// A breaker is open: nothing more may be asked until it lets calls pass. With the upstream's answer, where that is
+    /// A breaker is open: no more calls may be made until it lets them pass. With the upstream's answer, where that is
     /// about this request: too fast is, and what stops the app is not.
     BreakerOpen(Option<MaterialRefusal>),
     /// The pipeline ends; nobody replies.

@@ -1,4 +1,4 @@
-//! One question to the world and its answer, without any HTTP library.
+//! One request to the world and its answer, without any HTTP library.
 
 use std::time::Duration;
 

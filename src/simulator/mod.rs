@@ -36,7 +36,7 @@
 //! | order of rows | ascending, descending or mixed within blocks, by promoter |
 //! | rows that move while paging | those that appeared within `--moving` stand last, in another order at each call |
 //! | ends of a window | each end inclusive or not by promoter (`--bounds`) |
-//! | `start_id` | number or text by promoter; sometimes there on a last page; refused (40097) with any other question |
+//! | `start_id` | number or text by promoter; sometimes there on a last page; refused (40097) with any other request |
 //! | no data | 103006, an empty list, or null |
 //! | a refunded order | its row turns to status 2; several refunds are several rows; the row of status 1 may stay beside them |
 //! | the refund's time | `refunded_time`, or a second `paid_time`, another choice at each call; now and then none |

@@ -20,7 +20,7 @@ use crate::harness::wait::wait_until;
 pub fn names_the_right_that_is_missing(context: &Context) -> Result<()> {
     let topic = |name: &str| context.topics().name(name);
     let (requests, results) = (topic("material.requests"), topic("material.results"));
-    let config = config(context, "asker", &sasl_properties(context, "SCRAM-SHA-512", "scram", PASSWORD)?)?;
+    let config = config(context, "requester", &sasl_properties(context, "SCRAM-SHA-512", "scram", PASSWORD)?)?;
     let says = |words: &[String]| -> Result<String> {
         // A right that was given is known to the broker a moment later.
         wait_until(&format!("{words:?} is said"), BOUND, || {
@@ -57,7 +57,7 @@ pub type History<'a> = (&'a str, Vec<(&'a str, String)>, &'a str);
 /// The cause of a connection that fails is in the last line.
 pub fn tells_causes(context: &Context, histories: &[History<'_>]) -> Result<()> {
     let start =
-        |(name, properties, _): &History<'_>| ask(&config(context, &format!("asker-{name}"), properties)?, "8s");
+        |(name, properties, _): &History<'_>| ask(&config(context, &format!("requester-{name}"), properties)?, "8s");
     let started = histories.iter().map(start).collect::<Result<Vec<Child>>>()?;
     for (child, (name, _, words)) in started.into_iter().zip(histories) {
         let Output { status, stderr, .. } = child.wait_with_output()?;

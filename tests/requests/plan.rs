@@ -20,7 +20,7 @@ pub const START: UnixMillis = UnixMillis(1_700_000_000_000);
 const APPS: [&str; 3] = ["wx1", "wx2", "wx3"];
 /// A path the world takes no more: the pipeline knows no bound, so it has to ask.
 const LONG_PATH_BYTES: usize = 1100;
-/// What the registry has the schemas of askers under.
+/// What the registry has the schemas of requesters under.
 pub const FOREIGN_IDS: Range<i32> = 20..24;
 const SINGLE_OBJECT_HEADER_BYTES: usize = 10;
 /// More than twice what one app may have in memory.
@@ -156,7 +156,7 @@ pub fn plan(seed: u64, random: &mut ChaCha8Rng) -> Plan {
     Plan { options, retry, breakers, concurrency, partitions, outage, loss, registry_away, requests }
 }
 
-/// In some seeds many requests are in schemas of their askers, and the registry that has these is away twice.
+/// In some seeds many requests are in schemas of their requesters, and the registry that has these is away twice.
 fn estrange(seed: u64, quiet: Duration, requests: &mut [Planned]) -> Vec<Range<Duration>> {
     let mut random = ChaCha8Rng::seed_from_u64(!seed);
     if random.random_bool(0.5) {

@@ -57,7 +57,7 @@ struct Scene {
     calm: Arc<AtomicBool>,
 }
 
-/// Has the schemas of askers, and is away for a while.
+/// Has the schemas of requesters, and is away for a while.
 struct SimulatedRegistry {
     began: Instant,
     away: Vec<Range<Duration>>,

@@ -185,7 +185,7 @@ impl Connector {
                     self.pacing[feed].after(pulled, rules(feed), clock);
                     return;
                 }
-                Err(_) => return self.fail(&pull, PollRemedy::AskLess),
+                Err(_) => return self.fail(&pull, PollRemedy::SmallerRequest),
                 Ok(PullStep::GoOn) if read < step.ends_after => self.now += step.page_pause,
                 Ok(PullStep::GoOn) if step.suspended => {
                     self.suspended[feed] = pull.suspended();

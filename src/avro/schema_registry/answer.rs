@@ -35,7 +35,7 @@ impl Answer {
     }
 
     /// The answer, if it is one to go on with: a success, or that something was not found.
-    pub fn judged(self, subject: &str) -> Result<Answer, SchemaRegistryError> {
+    pub fn classified(self, subject: &str) -> Result<Answer, SchemaRegistryError> {
         match self.status.as_u16() {
             200..=299 | 404 => Ok(self),
             401 => Err(SchemaRegistryError::Unauthenticated { url: self.url }),

@@ -83,7 +83,7 @@ impl SchemaRegistry {
     /// Some registries find a schema that differs in what they leave out of a comparison, be it a `doc` or a
     /// logical type, and some hand a text back without its white space. So the texts are compared as JSON.
     pub async fn look_up(&self, subject: &str, schema: &str) -> Result<Option<i32>, SchemaRegistryError> {
-        let answer = self.ask(Call::LookUp, subject, schema).await?;
+        let answer = self.post(Call::LookUp, subject, schema).await?;
         if answer.is_not_found()? {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ impl SchemaRegistry {
 
     /// Puts `schema` under `subject` and returns its id, which is the old one where it is there already.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<i32, SchemaRegistryError> {
-        let answer = self.ask(Call::Register, subject, schema).await?;
+        let answer = self.post(Call::Register, subject, schema).await?;
         if answer.is_not_found()? {
             return Err(answer.refused(subject));
         }
@@ -105,7 +105,7 @@ impl SchemaRegistry {
     /// The text of the schema with this id, if there is one.
     pub async fn schema(&self, id: i32) -> Result<Option<String>, SchemaRegistryError> {
         let request = |base: &Url| self.client.get(endpoint::schema_url(base, id));
-        let answer = self.ask_each(&format!("id {id}"), request).await?;
+        let answer = self.send_to_each(&format!("id {id}"), request).await?;
         if answer.is_not_found()? {
             return Ok(None);
         }
@@ -115,26 +115,26 @@ impl SchemaRegistry {
             .ok_or_else(|| answer.unexpected("its answer lacks the schema"))
     }
 
-    async fn ask(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, SchemaRegistryError> {
+    async fn post(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, SchemaRegistryError> {
         let body = json!({ "schema": schema }).to_string();
         let request = |base: &Url| {
             self.client.post(call.url(base, subject)).header("content-type", CONTENT_TYPE).body(body.clone())
         };
-        self.ask_each(subject, request).await
+        self.send_to_each(subject, request).await
     }
 
-    /// Asks one URL after the other until one can answer. `subject` is what an error names.
-    async fn ask_each(
+    /// Sends to one URL after the other until one can answer. `subject` is what an error names.
+    async fn send_to_each(
         &self,
         subject: &str,
         request: impl Fn(&Url) -> RequestBuilder,
     ) -> Result<Answer, SchemaRegistryError> {
         let mut last = None;
         for url in &self.settings.urls {
-            match self.ask_at(url, request(url)).await {
-                Ok(answer) => match answer.judged(subject) {
+            match self.send(url, request(url)).await {
+                Ok(answer) => match answer.classified(subject) {
                     Err(error) if error.is_retriable() => last = Some(error),
-                    judged => return judged,
+                    classified => return classified,
                 },
                 Err(cause) => last = Some(SchemaRegistryError::Unavailable { url: url.to_string(), cause }),
             }
@@ -147,7 +147,7 @@ impl SchemaRegistry {
     ///
     /// # Errors
     /// Where there is no answer, or none that can be read to its end.
-    async fn ask_at(&self, base: &Url, request: RequestBuilder) -> Result<Answer, ExchangeError> {
+    async fn send(&self, base: &Url, request: RequestBuilder) -> Result<Answer, ExchangeError> {
         let mut request = request.header("accept", CONTENT_TYPE);
         if let Some(credentials) = &self.settings.credentials {
             request = request.basic_auth(&credentials.username, Some(credentials.password.expose_secret()));

@@ -16,7 +16,7 @@ const SCHEMA: &str = r#"{"type": "string"}"#;
 
 /// What a fake registry was asked.
 #[derive(Clone, Debug)]
-struct Question {
+struct RecordedRequest {
     path: String,
     headers: HeaderMap,
     body: Json,
@@ -25,7 +25,7 @@ struct Question {
 #[derive(Clone)]
 struct FakeRegistry {
     url: String,
-    questions: Arc<Mutex<Vec<Question>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl FakeRegistry {
@@ -33,13 +33,13 @@ impl FakeRegistry {
     async fn answering(answers: Vec<(u16, String)>) -> FakeRegistry {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let fake = FakeRegistry { url, questions: Arc::default() };
-        let questions = Arc::clone(&fake.questions);
+        let fake = FakeRegistry { url, requests: Arc::default() };
+        let requests = Arc::clone(&fake.requests);
         let answer = move |uri: Uri, headers: HeaderMap, body: Bytes| {
-            let mut questions = questions.lock().unwrap();
-            let (status, text) = answers[questions.len().min(answers.len() - 1)].clone();
+            let mut requests = requests.lock().unwrap();
+            let (status, text) = answers[requests.len().min(answers.len() - 1)].clone();
             let body = serde_json::from_slice(&body).unwrap();
-            questions.push(Question { path: uri.to_string(), headers, body });
+            requests.push(RecordedRequest { path: uri.to_string(), headers, body });
             async move { (StatusCode::from_u16(status).unwrap(), text) }
         };
         tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
@@ -50,12 +50,12 @@ impl FakeRegistry {
         registry_at(&[&self.url])
     }
 
-    fn questions(&self) -> Vec<Question> {
-        self.questions.lock().unwrap().clone()
+    fn requests(&self) -> Vec<RecordedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
     fn paths(&self) -> Vec<String> {
-        self.questions().into_iter().map(|question| question.path).collect()
+        self.requests().into_iter().map(|request| request.path).collect()
     }
 }
 
@@ -86,10 +86,10 @@ async fn an_unknown_schema_is_looked_up_and_then_registered() {
     let fake = FakeRegistry::answering(vec![not_found(), id(7)]).await;
     assert_eq!(fake.client().resolve(SUBJECT, SCHEMA).await, Ok(7));
     assert_eq!(fake.paths(), ["/subjects/promoter.touches-value", "/subjects/promoter.touches-value/versions"]);
-    for question in fake.questions() {
-        assert_eq!(question.body, json!({ "schema": SCHEMA }));
-        assert_eq!(question.headers["content-type"], "application/vnd.schemaregistry.v1+json");
-        assert!(!question.headers.contains_key("authorization"));
+    for request in fake.requests() {
+        assert_eq!(request.body, json!({ "schema": SCHEMA }));
+        assert_eq!(request.headers["content-type"], "application/vnd.schemaregistry.v1+json");
+        assert!(!request.headers.contains_key("authorization"));
     }
 }
 
@@ -114,7 +114,7 @@ async fn credentials_are_sent_and_their_refusal_is_final_and_silent_about_them()
     let registry = SchemaRegistry::new(settings).unwrap();
     registry.register(SUBJECT, SCHEMA).await.unwrap();
     // What `printf user:hidden | base64` prints.
-    assert_eq!(fake.questions()[0].headers["authorization"], "Basic dXNlcjpoaWRkZW4=");
+    assert_eq!(fake.requests()[0].headers["authorization"], "Basic dXNlcjpoaWRkZW4=");
     let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
     assert!(matches!(error, SchemaRegistryError::Unauthenticated { .. }), "{error}");
     assert!(!error.is_retriable());

@@ -42,7 +42,7 @@ impl Settings {
         ClientSetup { config, tokens: self.tokens.clone() }
     }
 
-    /// For admin requests and offset questions.
+    /// For admin requests and offset requests.
     pub fn plain_config(&self) -> ClientSetup {
         self.config(&[], &[])
     }

@@ -11,7 +11,7 @@ use super::topic_lookup::{LookupError, TopicCount, TopicLookup};
 use super::topic_settings::TopicKind;
 use crate::commit::log::{LogError, OpenError};
 
-/// How long one question to a broker may take.
+/// How long one request to a broker may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at topics that are waited for.
 pub const LOOK_PAUSE: Duration = Duration::from_millis(50);

@@ -24,7 +24,7 @@ pub struct TopicCount {
 /// What was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// The whole question, with librdkafka's words on why.
+    /// The whole call, with librdkafka's words on why.
     #[error(transparent)]
     Call(ClientError),
     /// One topic, for want of `rights`.

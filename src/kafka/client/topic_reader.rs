@@ -17,7 +17,7 @@ use super::topic_lookup::{LookupError, TopicLookup};
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
 
-/// How long a question to the brokers may take, for whoever need not be done sooner.
+/// How long a request to the brokers may take, for whoever need not be done sooner.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct TopicReader {
 pub struct TopicEnds(HashMap<(String, i32), i64>);
 
 impl TopicReader {
-    /// Reads `topics`, all of which exist, from their beginning. Each question to the brokers may take `call_timeout`.
+    /// Reads `topics`, all of which exist, from their beginning. Each request to the brokers may take `call_timeout`.
     pub fn open(settings: &Settings, topics: &[&str], call_timeout: Duration) -> Result<TopicReader, TopicReadError> {
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let mut partitions = Vec::new();

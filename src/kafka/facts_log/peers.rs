@@ -57,7 +57,7 @@ pub async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: Ca
     }
 }
 
-/// The notes of the owners of `partitions`. The client lives only for the question.
+/// The notes of the owners of `partitions`. The client lives only for the request.
 fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
     let consumer: LoggedConsumer = state_reader::uncommitted(settings)?;
     let mut asked = TopicPartitionList::new();

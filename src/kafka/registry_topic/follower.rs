@@ -23,7 +23,7 @@ use crate::retry::{JITTER, RetrySettings};
 
 /// The longest that the thread takes to stop. What comes, and the end of a partition, end the waiting.
 const POLL: Duration = Duration::from_millis(100);
-/// The pauses between the questions to a schema registry that is away.
+/// The pauses between the requests to a schema registry that is away.
 const PATIENCE: RetrySettings = RetrySettings {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(10),

@@ -162,7 +162,7 @@ impl ReplyWriter {
     ) -> DeadLetter {
         let (partition, offset) = (request.location.partition, request.location.offset);
         let origin = Origin { topic: self.request_topic.clone(), partition, offset };
-        DeadLetter::of_command(origin, reason, detail, request.value.as_deref().unwrap_or_default().into(), now)
+        DeadLetter::of_request(origin, reason, detail, request.value.as_deref().unwrap_or_default().into(), now)
     }
 }
 

@@ -29,9 +29,9 @@ fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), CALL_TIMEOUT)
 }
 
-/// Why nothing can be asked for.
+/// Why no request can be put.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum RequestClientError {
     /// All that is wrong with the topics, one line each.
     #[error("{}", lines(.0))]
     Topics(Vec<TopicProblem>),
@@ -62,9 +62,13 @@ pub struct RequestClient {
 }
 
 impl RequestClient {
-    /// From here on no reply is missed, whenever it comes. Given up at `until`. What is in the way of asking or of
-    /// reading the reply is found here, before anything is asked.
-    pub fn open(settings: &Settings, topics: &RequestTopics, until: Instant) -> Result<RequestClient, AskError> {
+    /// From here on no reply is missed, whenever it comes. Given up at `until`. What is in the way of the request or of
+    /// reading the reply is found here, before it is put.
+    pub fn open(
+        settings: &Settings,
+        topics: &RequestTopics,
+        until: Instant,
+    ) -> Result<RequestClient, RequestClientError> {
         let failed = |error| ClientError::new(UNREAD, error);
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let partitions = partitions(&lookup, topics, until)?;
@@ -109,7 +113,7 @@ impl RequestClient {
 }
 
 /// How many the topic of the replies has. Tells all that is wrong with both topics.
-fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) -> Result<i32, AskError> {
+fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) -> Result<i32, RequestClientError> {
     let mut problems = Vec::new();
     let mut look = |topic: &str, rights| match lookup.count(topic, rights, left(until)) {
         Ok(Some(count)) => Ok(count.partitions),
@@ -125,12 +129,12 @@ fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) 
     };
     look(&topics.requests, "DESCRIBE and WRITE")?;
     let partitions = look(&topics.results, "DESCRIBE and READ")?;
-    if problems.is_empty() { Ok(partitions) } else { Err(AskError::Topics(problems)) }
+    if problems.is_empty() { Ok(partitions) } else { Err(RequestClientError::Topics(problems)) }
 }
 
 /// Waits until each partition was read, if only to its end: a right that is missing is told by no other call. What
 /// comes meanwhile answers somebody else.
-fn read_once(lookup: &TopicLookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), AskError> {
+fn read_once(lookup: &TopicLookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), RequestClientError> {
     let mut unread: HashSet<i32> = (0..partitions).collect();
     while !unread.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
@@ -140,7 +144,9 @@ fn read_once(lookup: &TopicLookup<'_>, topic: &str, partitions: i32, until: Inst
         match lookup.consumer().poll(left.min(POLL)) {
             Some(Ok(message)) => drop(unread.remove(&message.partition())),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
-            Some(Err(error)) if rights::may_not(&error) => return Err(AskError::NoRightToRead(topic.to_owned())),
+            Some(Err(error)) if rights::may_not(&error) => {
+                return Err(RequestClientError::NoRightToRead(topic.to_owned()));
+            }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 return Err(ClientError::new(UNREAD, error).into());
             }

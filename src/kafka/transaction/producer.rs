@@ -50,7 +50,7 @@ impl TransactionalProducer {
             .map_err(|error| OpenError::Again(LogError::because("no thread for delivery reports", error)))?;
         let producer = TransactionalProducer { kafka, stop, delivery_thread: Some(delivery_thread) };
         // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
-        // Any question to a partition's leader connects one. If that fails, the next call says why.
+        // Any request to a partition's leader connects one. If that fails, the next call says why.
         let _ = producer.kafka.client().fetch_watermarks(topic, 0, CALL_TIMEOUT);
         let taken = retried(|| producer.kafka.init_transactions(CALL_TIMEOUT));
         taken.map_err(|error| producer.not_taken(config.get("transactional.id").unwrap_or_default(), error))?;

@@ -128,7 +128,8 @@ fn a_day_that_always_fails_waits_its_turn_and_the_cursor_passes_the_closed_ones_
     let today = Day::in_beijing(NOON);
     let mut pacing = orders_behind(5);
     let bad = pacing.cursor.first_open_day();
-    let turn = pacing.after_failure(failed(pacing.scope(Feed::Orders, ORDERS, NOON), PollRemedy::AskLess), at(1));
+    let turn =
+        pacing.after_failure(failed(pacing.scope(Feed::Orders, ORDERS, NOON), PollRemedy::SmallerRequest), at(1));
     assert_eq!(turn, usual(at(1)), "the others are due, but a failure is followed by a pause");
     let read: Vec<_> = (0..5).filter_map(|_| read_orders(&mut pacing, at(61))).collect();
     assert_eq!(read, (1..=5).rev().map(|back| Day::in_beijing(NOON.minus((back - 1) * DAY))).collect::<Vec<_>>());
@@ -143,7 +144,7 @@ fn a_day_that_always_fails_waits_its_turn_and_the_cursor_passes_the_closed_ones_
 fn many_open_days_are_one_pull_without_a_date_until_that_has_failed_twice() {
     let mut pacing = orders_behind(40);
     let undated = Scope::History { until: Day::in_beijing(NOON).previous() };
-    for remedy in [PollRemedy::AskLess, PollRemedy::Time, PollRemedy::Time, PollRemedy::AskLess] {
+    for remedy in [PollRemedy::SmallerRequest, PollRemedy::Time, PollRemedy::Time, PollRemedy::SmallerRequest] {
         assert_eq!(pacing.scope(Feed::Orders, ORDERS, NOON), undated);
         pacing.after_failure(failed(undated, remedy), at(0));
     }
@@ -166,7 +167,7 @@ fn a_window_that_is_too_much_is_halved_and_time_heals_the_rest() {
     };
     assert_eq!(fail(&mut pacing, PollRemedy::Time), usual(at(0)));
     assert_eq!(width(&pacing), before);
-    fail(&mut pacing, PollRemedy::AskLess);
+    fail(&mut pacing, PollRemedy::SmallerRequest);
     assert_eq!(width(&pacing), before / 2);
 }
 
@@ -190,7 +191,7 @@ fn the_open_days_are_read_once_each_of_them_was_read_to_its_end() {
     let mut pacing = orders_behind(2);
     let scope = |pacing: &Pacing| pacing.scope(Feed::Orders, ORDERS, NOON);
     let reads_the_rest = |pacing: &Pacing| pacing.reads_the_rest(scope(pacing), ORDERS, NOON);
-    pacing.after_failure(failed(scope(&pacing), PollRemedy::AskLess), at(1));
+    pacing.after_failure(failed(scope(&pacing), PollRemedy::SmallerRequest), at(1));
     for clock in [2, 3] {
         assert!(!reads_the_rest(&pacing));
         read_orders(&mut pacing, at(clock));

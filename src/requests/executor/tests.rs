@@ -154,13 +154,13 @@ async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_plac
     let seventh = tokio::time::timeout(Duration::from_secs(60), executor.answer(&record, &cancel));
     assert!(seventh.await.is_err(), "six answers wait to be committed");
     drop(answers);
-    let mut asking = tokio::task::JoinSet::new();
+    let mut answering = tokio::task::JoinSet::new();
     let executor = Arc::new(executor);
     for _ in 0..12 {
         let (executor, record, cancel) = (executor.clone(), record.clone(), cancel.clone());
-        asking.spawn(async move { drop(executor.answer(&record, &cancel).await) });
+        answering.spawn(async move { drop(executor.answer(&record, &cancel).await) });
     }
-    while asking.join_next().await.is_some() {}
+    while answering.join_next().await.is_some() {}
     assert_eq!(upstream.in_flight_max(), 3);
 }
 
@@ -168,10 +168,10 @@ async fn no_more_calls_are_made_at_once_than_allowed_and_answers_keep_their_plac
 async fn an_app_with_many_requests_takes_no_place_from_another() {
     let [busy, other] = [ScriptedUpstream::new([]), ScriptedUpstream::new([])];
     let executor = Arc::new(executor([app("wx1", &busy, 2), app("wx2", &other, 2)]));
-    let mut asking = tokio::task::JoinSet::new();
+    let mut answering = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let (executor, record) = (executor.clone(), avro(&request("wx1", None)));
-        asking.spawn(async move { drop(executor.answer(&record, &CancellationToken::new()).await) });
+        answering.spawn(async move { drop(executor.answer(&record, &CancellationToken::new()).await) });
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let began = Instant::now();

@@ -63,7 +63,11 @@ fn other_versions_need_a_short_link() {
         let of = |word: &str| checked(&MaterialRequest { env_version: Some(word.into()), share_type, ..request() });
         assert_eq!(of("release").unwrap().env_version, None);
         for (word, version) in [("trial", EnvVersion::Trial), ("develop", EnvVersion::Develop)] {
-            assert_eq!(of(word).is_ok_and(|question| question.env_version == Some(version)), allowed, "{share_type:?}");
+            assert_eq!(
+                of(word).is_ok_and(|upstream_request| upstream_request.env_version == Some(version)),
+                allowed,
+                "{share_type:?}"
+            );
         }
     }
 }
@@ -90,14 +94,14 @@ proptest! {
         let request = MaterialRequest {
             path: path.unwrap_or_default(), extra_info, title, env_version, share_type, ..request()
         };
-        if let Ok(question) = checked(&request) {
-            prop_assert!(!question.path.is_empty());
-            prop_assert!(question.extra_info.as_ref().is_none_or(|text| text.len() <= 80));
-            prop_assert!(question.title.as_ref().is_none_or(|text| text.len() <= 20));
-            prop_assert!(question.share_type.is_none_or(|kind| kind <= 3));
-            prop_assert_eq!(question.share_type.map(u32::cast_signed), request.share_type);
-            prop_assert_eq!(question.extra_info.unwrap_or_default(), request.extra_info.unwrap_or_default());
-            prop_assert_eq!(question.title.unwrap_or_default(), request.title.unwrap_or_default());
+        if let Ok(upstream_request) = checked(&request) {
+            prop_assert!(!upstream_request.path.is_empty());
+            prop_assert!(upstream_request.extra_info.as_ref().is_none_or(|text| text.len() <= 80));
+            prop_assert!(upstream_request.title.as_ref().is_none_or(|text| text.len() <= 20));
+            prop_assert!(upstream_request.share_type.is_none_or(|kind| kind <= 3));
+            prop_assert_eq!(upstream_request.share_type.map(u32::cast_signed), request.share_type);
+            prop_assert_eq!(upstream_request.extra_info.unwrap_or_default(), request.extra_info.unwrap_or_default());
+            prop_assert_eq!(upstream_request.title.unwrap_or_default(), request.title.unwrap_or_default());
         }
     }
 

@@ -191,7 +191,7 @@ impl<T: Transport> AnsweringSession<T> {
                 Some(job(RereadPurpose::Sweep(key.clone(), time), next, to, FETCH_RECORDS_MAX))
             }
             // No more than there is room for: what is read beyond it has to be read once more, and the next piece would not
-            // begin where this one ended, which costs the broker's answer to a new question.
+            // begin where this one ended, which costs the broker's answer to a new request.
             _ if catches_up => {
                 let most =
                     room.map_or(FETCH_RECORDS_MAX, |room| self.quotas.left(&key.app, room).clamp(1, FETCH_RECORDS_MAX));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// An upstream that answers every question so, or not at all.
+/// An upstream that answers every request so, or not at all.
 #[derive(Clone)]
 struct Same {
     began: tokio::time::Instant,

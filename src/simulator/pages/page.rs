@@ -5,7 +5,7 @@ use std::io::Write;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::question::{Question, Subject};
+use super::data_request::{DataRequest, Subject};
 use super::rows::{Renderer, RowRef};
 use super::selection::{Order, Selection};
 use super::start_id::{self, Position, StartIdKey};
@@ -84,13 +84,13 @@ impl Paging {
     pub fn page(
         &self,
         promoter: &SimPromoter,
-        question: &Question,
+        request: &DataRequest,
         now: u32,
         call: Seed,
         page_faults: PageFaults,
     ) -> Page {
-        let key = StartIdKey::new(promoter.seed, &format!("{:?}", question.subject));
-        let asked = match question.start_id {
+        let key = StartIdKey::new(promoter.seed, &format!("{:?}", request.subject));
+        let asked = match request.start_id {
             None => Some(Position::default()),
             Some(number) => number.and_then(|number| key.open(number)),
         };
@@ -101,7 +101,7 @@ impl Paging {
         let selection = Selection {
             drawer: &self.drawer,
             promoter,
-            subject: &question.subject,
+            subject: &request.subject,
             days: self.days,
             now,
             moving: self.moving,
@@ -120,7 +120,7 @@ impl Paging {
             (false, false) => None,
         };
         let start_id = match next {
-            Some(_) if page_faults.repeats_start_id && question.start_id.is_some() => question.start_id.flatten(),
+            Some(_) if page_faults.repeats_start_id && request.start_id.is_some() => request.start_id.flatten(),
             // A smaller page without one is the last, whatever it says of itself.
             Some(_) if page_faults.hides_start_id && cut.rows.len() >= FULL_PAGE => None,
             Some(position) => Some(key.close(position)),
@@ -129,7 +129,7 @@ impl Paging {
         };
         let total = if next.is_some() { FULL_PAGE } else { cut.rows.len() };
         let frame = Frame { total, start_id, errcode_text: page_faults.errcode_text };
-        let body = self.body(promoter, &question.subject, now, &cut.rows, &frame, &mut rng);
+        let body = self.body(promoter, &request.subject, now, &cut.rows, &frame, &mut rng);
         Page::Rows { body, rows: cut.rows }
     }
 

@@ -1,4 +1,4 @@
-//! Which rows answer a question at one moment, in which order, and which of them stand on one page.
+//! Which rows answer a request at one moment, in which order, and which of them stand on one page.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::question::Subject;
+use super::data_request::Subject;
 use super::rows::RowRef;
 use crate::model::time::{Day, UnixTime};
 use crate::simulator::facts::details::Drawer;
@@ -80,7 +80,7 @@ impl Selection<'_> {
         cut
     }
 
-    /// The indexes of the facts that the question's time covers.
+    /// The indexes of the facts that the request's time covers.
     fn range(&self) -> Range<usize> {
         match self.subject {
             Subject::Touches { begin, end, .. } => {
@@ -117,7 +117,7 @@ impl Selection<'_> {
         }
     }
 
-    /// The visible rows of one fact that fit the question, each with the moment at which it appeared.
+    /// The visible rows of one fact that fit the request, each with the moment at which it appeared.
     fn rows_at(&self, index: usize) -> impl Iterator<Item = (RowRef, u32)> {
         let (first, refunds) = match self.subject {
             Subject::Touches { .. } => (self.touch_row(index), 0..0),

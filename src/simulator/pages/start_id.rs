@@ -15,13 +15,13 @@ pub struct Position {
     pub round: u32,
 }
 
-/// The key is of one question of one promoter: a `start_id` of another does not open with it.
+/// The key is of one request of one promoter: a `start_id` of another does not open with it.
 #[derive(Clone, Copy)]
 pub struct StartIdKey(u64);
 
 impl StartIdKey {
-    pub fn new(promoter: Seed, question: &str) -> StartIdKey {
-        StartIdKey(promoter.text("start_id").text(question).bits() >> (64 - KEY_BITS))
+    pub fn new(promoter: Seed, request: &str) -> StartIdKey {
+        StartIdKey(promoter.text("start_id").text(request).bits() >> (64 - KEY_BITS))
     }
 
     pub fn close(self, position: Position) -> u64 {
@@ -60,7 +60,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn only_the_same_question_opens_a_start_id(seed: u64, offset in 0usize..1 << 24, round in 0u32..1 << 14) {
+        fn only_the_same_request_opens_a_start_id(seed: u64, offset in 0usize..1 << 24, round in 0u32..1 << 14) {
             let position = Position { offset, round };
             let key = StartIdKey::new(Seed::new(seed), "touches 1 2");
             let number = key.close(position);

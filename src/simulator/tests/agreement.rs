@@ -58,13 +58,13 @@ fn the_reader_reads_the_odd_and_the_dead_rows_as_the_truth_tells_them() {
         let mut read = BTreeSet::new();
         for _ in 0..3 {
             for promoter in client.world.promoter_ids() {
-                let questions = [
+                let requests = [
                     ("/promoter/getrelation", RowKind::Touch, json!({"openid": promoter}), false),
                     ("/promoter/getorder", RowKind::Order, json!({"openid": promoter}), false),
                     ("/promoter/getorder", RowKind::Order, json!({"openid": promoter, "status": 2}), true),
                 ];
-                for (path, kind, question, refunds_only) in questions {
-                    let answer = client.post(path, &question);
+                for (path, kind, request, refunds_only) in requests {
+                    let answer = client.post(path, &request);
                     assert_eq!(answer.delivery, Delivery::Whole);
                     let asked = ExpectedPage { kind, promoter_id: &promoter, is_first: true };
                     let (_, page) = read_page(&answer.body, asked, client.now.as_seconds()).unwrap();

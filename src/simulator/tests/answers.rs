@@ -1,4 +1,4 @@
-//! The same questions have the same answers; wrong questions have the upstream's errcodes.
+//! The same requests have the same answers; wrong requests have the upstream's errcodes.
 
 use std::time::Duration;
 
@@ -61,12 +61,12 @@ fn a_latency_can_be_drawn_and_can_be_exact() {
 }
 
 #[test]
-fn a_start_id_works_only_for_the_question_and_the_promoter_it_was_given_to() {
+fn a_start_id_works_only_for_the_request_and_the_promoter_it_was_given_to() {
     let mut client = Client::new(&WorldOptions { history_touches: Some(50), page_rows: 10, ..WorldOptions::plain() });
     let ids = client.world.promoter_ids();
     for id in &ids {
-        let question = json!({"openid": id});
-        let first: Value = serde_json::from_slice(&client.post(RELATION, &question).body).unwrap();
+        let request = json!({"openid": id});
+        let first: Value = serde_json::from_slice(&client.post(RELATION, &request).body).unwrap();
         assert_eq!(first["total_cnt"], 1000, "more pages follow");
         let start_id = &first["start_id"];
         assert_eq!(client.errcode(RELATION, &json!({"openid": id, "start_id": start_id})), 0);

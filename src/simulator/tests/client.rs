@@ -55,12 +55,12 @@ impl Client {
         body["errcode"].as_i64().unwrap_or(0)
     }
 
-    /// All pages of a question, in their order. Faults must be off.
-    pub fn pages(&mut self, path: &str, question: &Value) -> Vec<Page> {
-        let mut question = question.clone();
+    /// All pages of a request, in their order. Faults must be off.
+    pub fn pages(&mut self, path: &str, request: &Value) -> Vec<Page> {
+        let mut request = request.clone();
         let mut pages = Vec::new();
         loop {
-            let answer = self.post(path, &question);
+            let answer = self.post(path, &request);
             assert_eq!(answer.delivery, Delivery::Whole);
             let body = answer.body.clone();
             self.world.delivered(answer.receipt);
@@ -72,14 +72,14 @@ impl Client {
             if total < 1000 {
                 return pages;
             }
-            question["start_id"] = start_id;
+            request["start_id"] = start_id;
             assert!(pages.len() < 10_000, "the pull has no end");
         }
     }
 
     pub fn touches(&mut self, promoter: &str, from: i64) -> Vec<Page> {
-        let question = json!({"openid": promoter, "begin_time": from - 1, "end_time": self.now.as_seconds().0 + 1});
-        self.pages("/promoter/getrelation", &question)
+        let request = json!({"openid": promoter, "begin_time": from - 1, "end_time": self.now.as_seconds().0 + 1});
+        self.pages("/promoter/getrelation", &request)
     }
 
     pub fn orders(&mut self, promoter: &str, day: Day) -> Vec<Page> {

@@ -36,7 +36,7 @@ fn code(answer: &SimResponse) -> Option<i64> {
 }
 
 /// Whether an answer to the first page, or to a token, looks as its fault should.
-fn looks_right(fault: InjectedFault, client: &mut Client, question: &Value, answer: &SimResponse) -> bool {
+fn looks_right(fault: InjectedFault, client: &mut Client, request: &Value, answer: &SimResponse) -> bool {
     let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
     let mut token = || {
         let body = json!({"grant_type": "client_credential", "appid": "wx_simulated", "secret": "simulated-secret"});
@@ -73,9 +73,9 @@ fn looks_right(fault: InjectedFault, client: &mut Client, question: &Value, answ
         InjectedFault::Unforeseen => matches!(code(answer), Some(9_300_001 | 61_007 | -605)),
         InjectedFault::RepeatingStartId => {
             let start_id = body["start_id"].clone();
-            let mut question = question.clone();
-            question["start_id"] = start_id.clone();
-            let next: Value = serde_json::from_slice(&client.post(RELATION, &question).body).unwrap();
+            let mut request = request.clone();
+            request["start_id"] = start_id.clone();
+            let next: Value = serde_json::from_slice(&client.post(RELATION, &request).body).unwrap();
             let as_text = |value: &Value| value.to_string().replace('"', "").replace("p-", "");
             let same = |hex: &str, number: &str| u64::from_str_radix(hex, 16).ok() == number.parse::<u64>().ok();
             let (asked, given) = (as_text(&start_id), as_text(&next["start_id"]));
@@ -91,7 +91,7 @@ fn looks_right(fault: InjectedFault, client: &mut Client, question: &Value, answ
         InjectedFault::TooFast => code(answer) == Some(45011),
         InjectedFault::Quota => code(answer) == Some(45009) && remaining(client) == Some(0),
         InjectedFault::Parked => matches!(code(answer), Some(103_014 | 103_007 | 40003)),
-        InjectedFault::Endless => pulls_without_end(client, question),
+        InjectedFault::Endless => pulls_without_end(client, request),
         InjectedFault::Credentials => code(&token()) == Some(40125),
         InjectedFault::AddressRefused => code(&token()) == Some(40164),
         InjectedFault::Banned => matches!(code(answer), Some(48001 | 50002)),
@@ -109,12 +109,12 @@ fn remaining(client: &mut Client) -> Option<i64> {
     serde_json::from_slice::<Value>(&answer.body).ok()?["quota"]["remain"].as_i64()
 }
 
-fn pulls_without_end(client: &mut Client, question: &Value) -> bool {
-    let mut question = question.clone();
+fn pulls_without_end(client: &mut Client, request: &Value) -> bool {
+    let mut request = request.clone();
     let mut seen = std::collections::HashSet::new();
     (0..100).all(|_| {
-        let body: Value = serde_json::from_slice(&client.post(RELATION, &question).body).unwrap();
-        question["start_id"] = body["start_id"].clone();
+        let body: Value = serde_json::from_slice(&client.post(RELATION, &request).body).unwrap();
+        request["start_id"] = body["start_id"].clone();
         body["total_cnt"] == 1000 && seen.insert(body["start_id"].to_string())
     })
 }
@@ -122,15 +122,15 @@ fn pulls_without_end(client: &mut Client, question: &Value) -> bool {
 #[test]
 fn each_fault_can_be_reached_and_ends_with_the_quiet() {
     for fault in InjectedFault::value_variants() {
-        let (mut client, question) = struck_by(*fault);
-        let answer = client.post(RELATION, &question);
-        assert!(looks_right(*fault, &mut client, &question, &answer), "{fault:?}: {:?}", answer.body);
+        let (mut client, request) = struck_by(*fault);
+        let answer = client.post(RELATION, &request);
+        assert!(looks_right(*fault, &mut client, &request, &answer), "{fault:?}: {:?}", answer.body);
         client.pass(600);
         client.refresh("wx_simulated", "simulated-secret");
-        let answer = client.post(RELATION, &question);
+        let answer = client.post(RELATION, &request);
         assert!(answer.delivery == Delivery::Whole && answer.status == 200, "{fault:?} goes on");
         assert_eq!(code(&answer), Some(0), "{fault:?} goes on");
-        let rows: usize = client.pages(RELATION, &question).iter().map(|page| page.rows.len()).sum();
+        let rows: usize = client.pages(RELATION, &request).iter().map(|page| page.rows.len()).sum();
         assert!(rows >= 50, "{fault:?}: {rows} rows");
     }
 }

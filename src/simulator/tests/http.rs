@@ -155,7 +155,7 @@ async fn a_hanging_call_does_not_hold_up_the_shutdown() {
     assert!(call.await.unwrap().is_err());
 }
 
-fn question() -> HttpRequest {
+fn page_request() -> HttpRequest {
     HttpRequest {
         method: Method::Post,
         base_url: "http://simulated".to_owned(),
@@ -171,7 +171,7 @@ async fn on_paused_time_a_hanging_call_ends_at_the_time_limit() {
     let world = SharedWorld::new(World::new(&with_fault(InjectedFault::Hang), START).unwrap());
     let transport = SimulatedTransport::new(world, Duration::from_secs(15));
     assert_eq!(transport.now(), START);
-    assert_eq!(transport.send(question()).await.err(), Some(TransportError::Timeout));
+    assert_eq!(transport.send(page_request()).await.err(), Some(TransportError::Timeout));
     assert_eq!(transport.now().0, START.0 + 15_000);
 }
 
@@ -181,7 +181,7 @@ async fn on_paused_time_an_answer_carries_the_worlds_date_as_its_clock_shows_it(
     let transport =
         SimulatedTransport::new(SharedWorld::new(World::new(&options, START).unwrap()), Duration::from_secs(15));
     tokio::time::advance(Duration::from_secs(30)).await;
-    let answer = transport.send(question()).await.ok().unwrap();
+    let answer = transport.send(page_request()).await.ok().unwrap();
     assert_eq!(answer.date, Some(START.as_seconds().minus(60)));
     assert!(answer.body.starts_with(b"{\"errcode\":40001"));
 }

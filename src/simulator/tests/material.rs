@@ -16,8 +16,8 @@ const MATERIAL: &str = "/promoter/getsharematerial";
 
 /// Without the QR code, which takes most of the time.
 fn ask(client: &mut Client, promoter: &str, path: &str, extra_info: &str) {
-    let question = json!({"openid": promoter, "path": path, "extra_info": extra_info, "share_type": 2});
-    assert_eq!(client.errcode(MATERIAL, &question), 0);
+    let request = json!({"openid": promoter, "path": path, "extra_info": extra_info, "share_type": 2});
+    assert_eq!(client.errcode(MATERIAL, &request), 0);
 }
 
 /// Lively promoters, all of whose touches are plain.

@@ -94,8 +94,8 @@ fn a_world_that_stands_still_shows_what_is_visible_and_nothing_new() {
     };
     let mut client = Client::new(&options);
     let promoter = client.world.promoter_ids()[0].clone();
-    let question = serde_json::json!({"openid": promoter});
-    assert_eq!(client.errcode("/promoter/getrelation", &question), -1);
+    let request = serde_json::json!({"openid": promoter});
+    assert_eq!(client.errcode("/promoter/getrelation", &request), -1);
     client.world.stand_still(client.now);
     let before = client.world.settlement(client.now, None);
     assert!(before.shown == 0 && before.visible > 0 && before.visible < before.existing && !before.settled);
@@ -165,16 +165,16 @@ fn the_day_of_an_order_is_beijings_or_utcs_as_the_option_says() {
 
 /// Reads all touches page by page, with time passing between the pages.
 fn slow_pull(client: &mut Client, promoter: &str, seconds_a_page: i64) -> Vec<String> {
-    let mut question = serde_json::json!({"openid": promoter});
+    let mut request = serde_json::json!({"openid": promoter});
     let mut users = Vec::new();
     loop {
-        let body: Value = serde_json::from_slice(&client.post("/promoter/getrelation", &question).body).unwrap();
+        let body: Value = serde_json::from_slice(&client.post("/promoter/getrelation", &request).body).unwrap();
         let rows = body["relation_list"].as_array().into_iter().flatten();
         users.extend(rows.map(|row| row["openid"].as_str().unwrap().to_owned()));
         if body["total_cnt"] != 1000 {
             return users;
         }
-        question["start_id"] = body["start_id"].clone();
+        request["start_id"] = body["start_id"].clone();
         client.pass(seconds_a_page);
     }
 }
@@ -222,10 +222,10 @@ fn the_ends_of_a_window_belong_to_it_or_not_as_the_option_says() {
         let mut client = Client::new(&WorldOptions { touches_per_hour: 0.0, ..options });
         let first = START.as_seconds().0 - 1000;
         // A touch every ten seconds: the window begins and ends with one.
-        let question =
+        let request =
             |promoter| serde_json::json!({"openid": promoter, "begin_time": first + 100, "end_time": first + 200});
         let ids = client.world.promoter_ids();
-        let counts = ids.iter().map(|id| client.pages("/promoter/getrelation", &question(id))[0].rows.len());
+        let counts = ids.iter().map(|id| client.pages("/promoter/getrelation", &request(id))[0].rows.len());
         counts.collect::<BTreeSet<usize>>()
     };
     assert_eq!(rows(Bounds::Inclusive), [11].into());

@@ -11,8 +11,8 @@ use crate::simulator::exchange::SimRequest;
 use crate::simulator::facts::promoter::SimPromoter;
 use crate::simulator::obstacles::faults::InjectedFault;
 use crate::simulator::options::Ids;
+use crate::simulator::pages::data_request::{DataCall, DataRequest};
 use crate::simulator::pages::page::{Page, PageFaults, Receipt};
-use crate::simulator::pages::question::{DataCall, Question};
 use crate::simulator::seed::Seed;
 use crate::upstream::transport::Method;
 
@@ -55,8 +55,8 @@ impl World {
         let answer = match body {
             Err(_) => Err(47001),
             Ok(body) => match path {
-                RELATION => self.page(now, &admitted, promoter, &Question::read(DataCall::Relation, &body)),
-                ORDER => self.page(now, &admitted, promoter, &Question::read(DataCall::Order, &body)),
+                RELATION => self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Relation, &body)),
+                ORDER => self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Order, &body)),
                 MATERIAL => self.material(now, &admitted, promoter, &body),
                 _ => self.registered(now, &admitted, &body),
             },
@@ -125,18 +125,18 @@ impl World {
         now: UnixMillis,
         Admitted { app, call }: &Admitted,
         index: Option<usize>,
-        question: &Question,
+        request: &DataRequest,
     ) -> Result<Reply, i64> {
-        if question.promoter_id.is_empty() {
+        if request.promoter_id.is_empty() {
             return Err(40003);
         }
-        let index = self.known(now, *app, index, question.union_ids)?;
-        let subject = format!("{}/{}", self.apps[*app].id, question.promoter_id);
+        let index = self.known(now, *app, index, request.union_ids)?;
+        let subject = format!("{}/{}", self.apps[*app].id, request.promoter_id);
         let strikes = |fault| self.faults.strikes(fault, now, *call);
         if strikes(InjectedFault::ListObject) {
             return Ok(Reply::fault(InjectedFault::ListObject, *call));
         }
-        if question.start_id.is_none() && strikes(InjectedFault::RowsMissing) {
+        if request.start_id.is_none() && strikes(InjectedFault::RowsMissing) {
             return Ok(Reply::fault(InjectedFault::RowsMissing, *call));
         }
         let page_faults = PageFaults {
@@ -150,11 +150,11 @@ impl World {
         let promoter = &mut self.apps[*app].promoters[index];
         promoter.advance(seconds);
         let seconds = u32::try_from(seconds.0).unwrap_or(u32::MAX);
-        match self.paging.page(promoter, question, seconds, *call, page_faults) {
+        match self.paging.page(promoter, request, seconds, *call, page_faults) {
             Page::NoData => Err(103_006),
             Page::BadStartId => Err(40097),
             Page::Rows { body, rows } => {
-                let refunds_only = question.refunds_only();
+                let refunds_only = request.refunds_only();
                 let receipt = Receipt { app: *app, promoter: index, refunds_only, answered_at: seconds, rows };
                 Ok(Reply { receipt, ..Reply::success(body) })
             }

@@ -25,7 +25,7 @@ pub(super) struct App {
     calls: u64,
 }
 
-/// Pure with respect to time and transport: no clock, no I/O. The same seed, and the same questions at the same
+/// Pure with respect to time and transport: no clock, no I/O. The same seed, and the same requests at the same
 /// times, give the same answers.
 pub struct World {
     pub(super) apps: Vec<App>,

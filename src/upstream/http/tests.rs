@@ -119,14 +119,14 @@ async fn raw(head: &'static str, again: Option<&'static str>) -> String {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
-        let mut question = [0; 1024];
-        let _ = connection.read(&mut question).await;
+        let mut received = [0; 1024];
+        let _ = connection.read(&mut received).await;
         let mut sent = connection.write_all(head.as_bytes()).await;
         while let (Some(again), Ok(())) = (again, &sent) {
             sent = connection.write_all(again.as_bytes()).await;
         }
         // Silence, until the other side has gone.
-        let _ = connection.read(&mut question).await;
+        let _ = connection.read(&mut received).await;
     });
     format!("http://{address}")
 }
@@ -227,13 +227,13 @@ async fn what_was_polled_and_is_not_handed_on_holds_up_no_material_and_no_token(
     const MIB: usize = 1 << 20;
     let base_url = serve(Router::new().fallback(async || "x".repeat(MIB))).await;
     let buffers = Buffers::new(2 * MIB);
-    let [polling, asking] = [0; 2].map(|_| http_in(buffers.clone(), MIB, Duration::from_secs(20)));
+    let [polling, calling] = [0; 2].map(|_| http_in(buffers.clone(), MIB, Duration::from_secs(20)));
     let to = |path| HttpRequest { path, ..request(&base_url, None) };
     let page = polling.send(to(Interface::GetOrder.path())).await.unwrap();
     let next = polling.send(to(Interface::GetRelation.path()));
     assert!(tokio::time::timeout(Duration::from_millis(300), next).await.is_err(), "there is no room for another page");
     for path in [Interface::GetShareMaterial.path(), "/cgi-bin/stable_token"] {
-        let answered = tokio::time::timeout(Duration::from_secs(10), asking.send(to(path))).await;
+        let answered = tokio::time::timeout(Duration::from_secs(10), calling.send(to(path))).await;
         assert_eq!(answered.expect("nothing holds it up").unwrap().body.len(), MIB);
     }
     drop(page);

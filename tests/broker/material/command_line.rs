@@ -9,7 +9,7 @@ use crate::harness::connector::BINARY;
 use crate::harness::context::Context;
 
 /// Where requests and replies stand, and nothing else.
-fn asker_config(context: &Context) -> Result<String> {
+fn requester_config(context: &Context) -> Result<String> {
     let requests = context.topics().name("material.requests");
     let prefix = requests.strip_suffix(".material.requests").context("the prefix of the topics")?;
     let bootstrap = context.bootstrap();
@@ -21,11 +21,11 @@ pub fn asks_and_shows_the_reply(context: &Context) -> Result<()> {
     let connector = context.connector("one", &config(context, "one", &simulator, ""), &[])?;
     let directory = context.directory();
     // Whoever asks needs no app's secret, and none of what else a connector is told.
-    std::fs::write(directory.join("asker.toml"), asker_config(context)?)?;
+    std::fs::write(directory.join("requester.toml"), requester_config(context)?)?;
     let command = |arguments: &[&str]| {
         let mut command = Command::new(BINARY);
         command.args(["material", "request", "--app", "wx_simulated", "--path", "pages/index", "--timeout", "60s"]);
-        command.arg("--config").arg(directory.join("asker.toml")).args(arguments).current_dir(directory);
+        command.arg("--config").arg(directory.join("requester.toml")).args(arguments).current_dir(directory);
         command
     };
     let ask = |arguments: &[&str]| command(arguments).output().context("the command does not start");

@@ -20,9 +20,9 @@ use crate::harness::consumer::{Record, read_all, read_until};
 use crate::harness::context::Context;
 use crate::harness::wait::block_on;
 
-/// As an asker has it that was written by hand: another name and order, a field more with its default, and of the
+/// As a requester has it that was written by hand: another name and order, a field more with its default, and of the
 /// optional ones only one.
-const ASKERS_OWN: &str = r#"{
+const REQUESTERS_OWN: &str = r#"{
     "type": "record", "name": "Ask", "namespace": "shop", "fields": [
         {"name": "path", "type": "string"},
         {"name": "shop", "type": "long", "default": 0},
@@ -50,15 +50,15 @@ pub fn framed_for_a_registry(context: &Context) -> Result<()> {
     };
 
     let own_id = id_of("material.requests", RecordKind::MaterialRequest)?;
-    let askers_id = block_on(registry.register(&subject("material.requests"), ASKERS_OWN))?;
-    ensure!(own_id != askers_id, "the asker's schema is another");
+    let requesters_id = block_on(registry.register(&subject("material.requests"), REQUESTERS_OWN))?;
+    ensure!(own_id != requesters_id, "the requester's schema is another");
     let framed = |schema_id| framed(&request("ours"), Framing::Confluent { schema_id });
     put(
         context,
         &[
             framed(own_id)?,
-            [header(askers_id), askers_bytes("theirs", "short")?].concat(),
-            [header(askers_id), askers_bytes("theirs, refused", "a title that is too long")?].concat(),
+            [header(requesters_id), requesters_bytes("theirs", "short")?].concat(),
+            [header(requesters_id), requesters_bytes("theirs, refused", "a title that is too long")?].concat(),
             framed(UNKNOWN_ID)?,
         ],
     )?;
@@ -98,8 +98,8 @@ fn header(schema_id: i32) -> Vec<u8> {
     [[0].as_slice(), &schema_id.to_be_bytes()].concat()
 }
 
-fn askers_bytes(id: &str, title: &str) -> Result<Vec<u8>> {
-    let schema = Schema::parse_str(ASKERS_OWN)?;
+fn requesters_bytes(id: &str, title: &str) -> Result<Vec<u8>> {
+    let schema = Schema::parse_str(REQUESTERS_OWN)?;
     let request = request(id);
     let mut record = AvroRecord::new(&schema).context("the schema is one of a record")?;
     record.put("path", request.path);

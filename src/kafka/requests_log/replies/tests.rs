@@ -92,21 +92,21 @@ fn only_a_listed_topic_can_be_asked_for() {
 
 #[test]
 fn a_compacted_topic_gets_no_reply_without_a_key() {
-    let asking = || request(vec![header("reply-topic", "latest")]);
-    assert_eq!(written(&writer(10_000), asking(), RequestAnswer::Reply(result(10))).0, "latest");
-    let keyless = RequestRecord { key: None, ..asking() };
+    let request_to_latest = || request(vec![header("reply-topic", "latest")]);
+    assert_eq!(written(&writer(10_000), request_to_latest(), RequestAnswer::Reply(result(10))).0, "latest");
+    let keyless = RequestRecord { key: None, ..request_to_latest() };
     assert_eq!(written(&writer(10_000), keyless, RequestAnswer::Reply(result(10))).0, "results");
 }
 
 #[test]
 fn a_topic_that_has_refused_a_reply_gets_none_any_more() {
     let writer = writer(10_000);
-    let asking = |topic: &str| request(vec![header("reply-topic", topic)]);
+    let request_to = |topic: &str| request(vec![header("reply-topic", topic)]);
     let batch = |topics: &[&str]| {
-        let answers = topics.iter().map(|topic| (Arc::new(asking(topic)), RequestAnswer::Reply(result(10))));
+        let answers = topics.iter().map(|topic| (Arc::new(request_to(topic)), RequestAnswer::Reply(result(10))));
         AnswerBatch { answers: answers.collect(), ..AnswerBatch::default() }
     };
-    let topics = || ["mine", "latest", "results"].map(|topic| writer.destination(&asking(topic)).0);
+    let topics = || ["mine", "latest", "results"].map(|topic| writer.destination(&request_to(topic)).0);
     writer.refused(Some("results"), &batch(&["mine", "results"]), &"no right".into());
     assert_eq!(topics(), ["mine", "latest", "results"]);
     writer.refused(Some("mine"), &batch(&["mine", "latest"]), &"no right".into());

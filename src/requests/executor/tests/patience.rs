@@ -33,7 +33,7 @@ async fn an_upstream_that_is_unable_is_asked_again_for_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_bounds_the_asking_and_says_what_failed_before() {
+async fn a_deadline_bounds_the_calls_and_says_what_failed_before() {
     let (outcome, calls) = outcome_of([-1; 1000], Some(20)).await;
     assert_eq!(errcode(outcome), ("expired", Some(-1)));
     assert!((12..=20).contains(calls.last().unwrap()), "{calls:?}");

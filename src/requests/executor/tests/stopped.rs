@@ -67,7 +67,7 @@ async fn a_stopped_app_waits_and_is_probed_by_one_while_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_request_has_waited_for_a_stopped_app_is_no_asking() {
+async fn what_a_request_has_waited_for_a_stopped_app_is_no_call() {
     // Unable before the quota is spent and for two calls behind it, of which the second has two attempts.
     let codes = [-1, -1, 45_009, 103_009, -1, -1];
     let (outcome, calls) = outcome_of(codes, None).await;

@@ -42,7 +42,7 @@ async fn calls_in_a_row_without_an_answer_open_the_breaker_and_one_answer_begins
 }
 
 #[tokio::test(start_paused = true)]
-async fn questions_that_kill_their_answer_while_others_are_answered_open_no_breaker() {
+async fn requests_that_kill_their_answer_while_others_are_answered_open_no_breaker() {
     let breakers = breakers();
     for _ in 0..10 {
         let mut slow: Vec<_> = (0..30).map(|_| sent(&breakers, GetOrder)).collect();

@@ -32,7 +32,7 @@ fn large_page() -> Step {
     ok(&format!(r#"{{"relation_list":[{}],"total_cnt":100,"errcode":0}}"#, &rows[1..]))
 }
 
-fn asking(client: &Arc<Client<Upstream>>) -> tokio::task::JoinHandle<Result<RowsResponse, CallError>> {
+fn page_call(client: &Arc<Client<Upstream>>) -> tokio::task::JoinHandle<Result<RowsResponse, CallError>> {
     let client = client.clone();
     tokio::spawn(async move { client.page(&touches(), &CancellationToken::new()).await })
 }
@@ -43,10 +43,10 @@ async fn pages_that_are_not_handed_on_are_few_and_keep_only_pages_waiting() {
     let upstream = Upstream::new((0..5).map(|_| large_page()).chain([ok(NO_DATA)]), []);
     let reading = Buffer::new(2 * body.len() + 2048);
     let client = Arc::new(Client::new(settings(), upstream.clone()).reading_in(reading));
-    let mut pages: Vec<_> = (0..5).map(|_| asking(&client)).collect();
+    let mut pages: Vec<_> = (0..5).map(|_| page_call(&client)).collect();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(upstream.data_calls(|_| ()).len(), 5);
-    assert!(asking(&client).await.unwrap().unwrap().page.rows.is_empty(), "a short answer waits for nobody");
+    assert!(page_call(&client).await.unwrap().unwrap().page.rows.is_empty(), "a short answer waits for nobody");
     for read_at_once in [2, 2, 1] {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let (read, waiting): (Vec<_>, Vec<_>) = pages.into_iter().partition(|page| page.is_finished());
@@ -64,9 +64,9 @@ async fn nobody_calls_in_the_place_of_a_page_that_is_not_handed_on() {
     let client = Arc::new(Client::new(ClientSettings { in_flight: 4, ..settings() }, upstream.clone()));
     let mut answers = Vec::new();
     for _ in 0..3 {
-        answers.push(asking(&client).await.unwrap().unwrap());
+        answers.push(page_call(&client).await.unwrap().unwrap());
     }
-    let waiting = asking(&client);
+    let waiting = page_call(&client);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(upstream.data_calls(|_| ()).len(), 3);
     // Another interface has permits of its own, and an answer without rows is handed on as it is.

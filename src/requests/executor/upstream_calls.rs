@@ -1,4 +1,4 @@
-//! Asks the upstream for one request, as often and as long as that makes sense.
+//! Calls the upstream for one request, as often and as long as that makes sense.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::upstream::error::CallError;
 use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
 use crate::upstream::transport::Transport;
 
-/// How long an upstream that stays unable is asked again for a request without a deadline.
+/// How long an upstream that stays unable is called again for a request without a deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// And for one whose deadline is further away: nobody who stands behind it may wait longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(600);
@@ -21,10 +21,10 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Between two calls for a request that alone is refused as if its app were stopped.
 const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
-/// Asks until there is an outcome. `last` is why the last call could not carry the request out.
-pub(super) async fn ask<T: Transport>(
+/// Calls until there is an outcome. `last` is why the last call could not carry the request out.
+pub(super) async fn call_upstream<T: Transport>(
     app: &MaterialApp<T>,
-    question: &ShareMaterialRequest,
+    upstream_request: &ShareMaterialRequest,
     left: Option<Duration>,
     last: &mut Option<MaterialRefusal>,
     cancel: &CancellationToken,
@@ -32,7 +32,7 @@ pub(super) async fn ask<T: Transport>(
     let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
     let mut unable_since: Option<Instant> = None;
     loop {
-        let Some(turned) = turn(app, question, unable_since, patience, cancel).await? else {
+        let Some(turned) = turn(app, upstream_request, unable_since, patience, cancel).await? else {
             let refusal = last.take().unwrap_or_else(|| MaterialRefusal::own("the upstream gives no answers"));
             return Some((MaterialOutcome::Failed(refusal), None));
         };
@@ -40,7 +40,7 @@ pub(super) async fn ask<T: Transport>(
         match app.after(result) {
             AfterCall::Final(outcome) => return Some((outcome, Some(permit))),
             AfterCall::Again(refusal) => {
-                // Counted from the first call that failed: while it waited for its turn nobody was asked.
+                // Counted from the first call that failed: while it waited for its turn nobody was called.
                 let until = *unable_since.get_or_insert(began) + patience;
                 if Instant::now() + AGAIN_AFTER > until {
                     return Some((MaterialOutcome::Failed(refusal), Some(permit)));
@@ -67,15 +67,15 @@ pub(super) async fn ask<T: Transport>(
 
 type MadeCall = (Result<ShareMaterial, CallError>, Instant, AnswerPermit);
 
-/// One call, or nothing where the patience came to its end while the upstream was not asked.
+/// One call, or nothing where the patience came to its end while the upstream was not called.
 async fn turn<T: Transport>(
     app: &MaterialApp<T>,
-    question: &ShareMaterialRequest,
+    upstream_request: &ShareMaterialRequest,
     unable_since: Option<Instant>,
     patience: Duration,
     cancel: &CancellationToken,
 ) -> Option<Option<MadeCall>> {
-    let turn = cancel.run_until_cancelled(app.turn(question, unable_since, patience, cancel));
+    let turn = cancel.run_until_cancelled(app.turn(upstream_request, unable_since, patience, cancel));
     match unable_since {
         Some(since) => {
             tokio::time::timeout_at(since + patience, turn).await.map_or(Some(None), |turned| turned.map(Some))

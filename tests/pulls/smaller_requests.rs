@@ -1,4 +1,4 @@
-//! Questions that are never answered well, and the smaller ones that are asked in their place.
+//! Requests that are never answered well, and the smaller ones that are made in their place.
 
 use super::*;
 

@@ -24,7 +24,7 @@ pub enum Subject {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct DataRequest {
     pub promoter_id: String,
     pub union_ids: bool,
     pub subject: Subject,
@@ -39,9 +39,9 @@ pub enum DataCall {
     Order,
 }
 
-impl Question {
+impl DataRequest {
     /// Numbers may come as text and text as numbers; what is empty or null counts as absent.
-    pub fn read(call: DataCall, body: &Map<String, Value>) -> Question {
+    pub fn read(call: DataCall, body: &Map<String, Value>) -> DataRequest {
         let text = |name: &str| match body.get(name) {
             Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),
@@ -63,7 +63,7 @@ impl Question {
                 out_trade_no: text("out_trade_no"),
             },
         };
-        Question {
+        DataRequest {
             promoter_id: text("openid").unwrap_or_default(),
             union_ids: number("need_unionid") == Some(1),
             subject,

@@ -23,7 +23,7 @@ const QUEUE: usize = 1;
 
 /// One request for material.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct DemoRequest {
     pub app_id: String,
     pub promoter: String,
     /// Names the poster that the material is for: it is both `request_id` and `extra_info`, so that the eye can follow it
@@ -32,10 +32,10 @@ pub struct Ask {
     pub path: String,
 }
 
-impl Ask {
-    fn new(app_id: &str, promoters: &[String], number: usize) -> Option<Ask> {
+impl DemoRequest {
+    fn new(app_id: &str, promoters: &[String], number: usize) -> Option<DemoRequest> {
         let promoter = promoters.get(number.checked_rem(promoters.len())?)?;
-        Some(Ask {
+        Some(DemoRequest {
             app_id: app_id.to_owned(),
             promoter: promoter.clone(),
             poster: format!("poster-{}", number + 1),
@@ -60,7 +60,7 @@ impl Ask {
 }
 
 /// For whom material is asked, and where.
-pub struct Asker {
+pub struct DemoRequester {
     pub settings: Settings,
     /// The request topic, which exists.
     pub topic: String,
@@ -69,34 +69,38 @@ pub struct Asker {
     pub promoters: Vec<String>,
 }
 
-pub struct Asking {
+pub struct RequesterTask {
     pub task: JoinHandle<anyhow::Result<()>>,
     /// Cancelled when no more is to be asked for; the task then ends.
     pub stop: CancellationToken,
 }
 
-impl Asking {
+impl RequesterTask {
     /// The receiver gets each request just before it is put, so before its reply can be there.
-    pub fn start(asker: Asker) -> (Asking, mpsc::Receiver<Ask>) {
-        let (sender, asked) = mpsc::channel(QUEUE);
+    pub fn start(requester: DemoRequester) -> (RequesterTask, mpsc::Receiver<DemoRequest>) {
+        let (sender, requested) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(ask_from_time_to_time(asker, sender, stop.clone()));
-        (Asking { task, stop }, asked)
+        let task = tokio::spawn(request_from_time_to_time(requester, sender, stop.clone()));
+        (RequesterTask { task, stop }, requested)
     }
 }
 
-async fn ask_from_time_to_time(asker: Asker, asked: mpsc::Sender<Ask>, stop: CancellationToken) -> anyhow::Result<()> {
-    let Asker { settings, topic, app_id, promoters } = asker;
+async fn request_from_time_to_time(
+    requester: DemoRequester,
+    requested: mpsc::Sender<DemoRequest>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let DemoRequester { settings, topic, app_id, promoters } = requester;
     let mut requests = spawn_blocking(move || RequestProducer::open(&settings, &topic)).await??;
     let mut ticks = interval_at(Instant::now() + FIRST_AFTER, EVERY);
     for number in 0..REQUESTS_MAX {
-        let Some(ask) = Ask::new(&app_id, &promoters, number) else { break };
+        let Some(request) = DemoRequest::new(&app_id, &promoters, number) else { break };
         if stop.run_until_cancelled(ticks.tick()).await.is_none() {
             return Ok(());
         }
-        asked.send(ask.clone()).await.context("nobody looks at what is asked for")?;
+        requested.send(request.clone()).await.context("nobody looks at what is asked for")?;
         requests = spawn_blocking(move || {
-            requests.put(&ask.key(), "application/json", ask.to_json().as_bytes(), PUT_MAX).map(|()| requests)
+            requests.put(&request.key(), "application/json", request.to_json().as_bytes(), PUT_MAX).map(|()| requests)
         })
         .await??;
     }
@@ -114,8 +118,8 @@ mod tests {
     #[test]
     fn a_request_is_what_the_connector_reads() {
         let promoters = ["oA".to_owned(), "oB".to_owned()];
-        let ask = Ask::new("wx1", &promoters, 2).unwrap();
-        let read = RequestDecoder::new(Framing::SingleObject).decode_json(ask.to_json().as_bytes()).unwrap();
+        let request = DemoRequest::new("wx1", &promoters, 2).unwrap();
+        let read = RequestDecoder::new(Framing::SingleObject).decode_json(request.to_json().as_bytes()).unwrap();
         let expected = MaterialRequest {
             request_id: "poster-3".into(),
             app_id: "wx1".into(),
@@ -125,6 +129,6 @@ mod tests {
             ..MaterialRequest::default()
         };
         assert_eq!(read, expected);
-        assert_eq!(Ask::new("wx1", &[], 0), None);
+        assert_eq!(DemoRequest::new("wx1", &[], 0), None);
     }
 }
