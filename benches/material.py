@@ -43,7 +43,7 @@ def arguments():
     return parser.parse_args()
 
 
-class Lane:
+class RequestClient:
     """The topics of one connector, from the side of those who ask."""
 
     def __init__(self, bootstrap, name):
@@ -62,7 +62,7 @@ class Lane:
         })  # fmt: skip
         self.consumer.assign([TopicPartition(self.results, partition, 0) for partition in range(PARTITIONS)])
 
-    def ask(self, number):
+    def put_one(self, number):
         """Hands one request to the producer."""
         promoter = f"oSimulated{number % PROMOTERS + 1:06}"
         request = {
@@ -80,7 +80,7 @@ class Lane:
     def put(self, count):
         """So many requests, which are there when this returns."""
         for number in range(count):
-            self.ask(number)
+            self.put_one(number)
             self.producer.poll(0)
         if self.producer.flush(60) > 0:
             raise SystemExit("the broker does not take the requests")
@@ -117,15 +117,15 @@ def rate(directory, bootstrap, options):
         rounds = []
         for number in range(options.rounds):
             name = f"rate{latency}-{number}"
-            lane = Lane(bootstrap, name)
-            lane.put(count)
+            client = RequestClient(bootstrap, name)
+            client.put(count)
             upstream = Upstream(directory, f"upstream-{name}", PROMOTERS, f"--latency-min={latency}ms")
             connector = Connector(directory, name, configuration(bootstrap, upstream.url, name, 0, WITHOUT_BRAKES))
             begin, _ = connector.logged(TAKEN)
             replies, last = [], begin
             # Whatever comes too often would come soon.
             while len(replies) < count or time.time() - last < 2:
-                message = lane.reply(0.5)
+                message = client.reply(0.5)
                 if message is not None:
                     replies.append(message)
                     last = time.time()
@@ -146,16 +146,16 @@ def rate(directory, bootstrap, options):
 def delay(directory, bootstrap, options):
     print(f"\ndelay: one request at a time, {options.every:.0f} ms apart or more, an upstream that takes "
           f"{options.upstream} ms", flush=True)  # fmt: skip
-    lane = Lane(bootstrap, "delay")
+    client = RequestClient(bootstrap, "delay")
     upstream = Upstream(directory, "upstream-delay", PROMOTERS, f"--latency-min={options.upstream}ms")
     connector = Connector(directory, "delay", configuration(bootstrap, upstream.url, "delay", 0, WITHOUT_BRAKES))
     connector.logged(TAKEN)
     warm_up, delays, replies = 50, [], []
     for number in range(warm_up + options.delays):
         begin = time.perf_counter()
-        lane.ask(number)
-        lane.producer.poll(0)
-        message = lane.reply(30)
+        client.put_one(number)
+        client.producer.poll(0)
+        message = client.reply(30)
         passed = (time.perf_counter() - begin) * 1000
         if message is None or dict(message.headers())["number"] != str(number).encode():
             raise SystemExit(f"no reply to request {number}, or another's")
@@ -163,7 +163,7 @@ def delay(directory, bootstrap, options):
         if number >= warm_up:
             delays.append(passed - options.upstream)
         time.sleep(max(0, options.every - passed) / 1000)
-    lane.producer.flush(30)
+    client.producer.flush(30)
     Judge().check(replies, warm_up + options.delays)
     cuts = statistics.quantiles(delays, n=100, method="inclusive")
     print(f"beyond the upstream's own {options.upstream} ms: p50 {cuts[49]:.1f} ms, p90 {cuts[89]:.1f} ms, "
@@ -176,8 +176,8 @@ def memory(directory, bootstrap, options):
     for count in (10, options.waiting):
         print(f"\nmemory: {count} requests that wait, an upstream that takes 5 s", flush=True)
         name = f"memory{count}"
-        lane = Lane(bootstrap, name)
-        lane.put(count)
+        client = RequestClient(bootstrap, name)
+        client.put(count)
         upstream = Upstream(directory, f"upstream-{name}", PROMOTERS, "--latency-min=5s")
         connector = Connector(directory, name, configuration(bootstrap, upstream.url, name, 0, WITHOUT_BRAKES))
         begin, _ = connector.logged(TAKEN)

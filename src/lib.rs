@@ -101,7 +101,7 @@
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
 //! | [`telemetry`] | the log that people read |
 //! | [`simulator`] | the upstream as it really behaves, seeded: for the demo, for tests, for users' own consumers |
-//! | `demo` | simulator, mock cluster, connector and a judging consumer in one process |
+//! | `demo` | simulator, mock cluster, connector and a checking consumer in one process |
 //!
 //! # What always holds
 //!

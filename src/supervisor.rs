@@ -107,7 +107,7 @@ async fn sessions<L: CommitLog, P: Pipeline<L>>(
         log = back.unwrap_or_else(&mut make_log);
         // Before any pause: whoever else could go on waits for it.
         log.release().await;
-        // Before it is judged: a session that had recovered owes nothing to the failures before it.
+        // Before its end is classified: a session that had recovered owes nothing to the failures before it.
         opening.lasted(begun.elapsed());
         match ended {
             Ended::Drained | Ended::Revoked if stop.is_cancelled() => return Ok(()),

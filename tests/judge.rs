@@ -9,27 +9,27 @@ mod harness {
 }
 
 use harness::facts::{published as found, shown};
-use harness::judge::{Sighting, judge};
+use harness::judge::{PublishedEvent, judge};
 use promoter_connector::avro::schemas::RecordKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn sighting(stream: &str, time: i64, key: &str) -> Sighting {
-    Sighting { key: key.to_owned(), stream: stream.to_owned(), harvests: 1, time }
+fn published_event(stream: &str, time: i64, key: &str) -> PublishedEvent {
+    PublishedEvent { key: key.to_owned(), stream: stream.to_owned(), pages_max: 1, time }
 }
 
-fn keys(sightings: &[Sighting]) -> Vec<String> {
-    sightings.iter().map(|sighting| sighting.key.clone()).collect()
+fn keys(events: &[PublishedEvent]) -> Vec<String> {
+    events.iter().map(|event| event.key.clone()).collect()
 }
 
 /// Some facts of several streams, each stream in the order of its times, all keys different.
-fn facts() -> impl Strategy<Value = Vec<Sighting>> {
+fn facts() -> impl Strategy<Value = Vec<PublishedEvent>> {
     proptest::collection::vec((0..4_u8, 0..3_i64), 2..60).prop_map(|steps| {
         let mut clocks = [0; 4];
         let facts = steps.into_iter().enumerate().map(|(index, (stream, step))| {
             let clock = &mut clocks[usize::from(stream)];
             *clock += step;
-            sighting(&format!("stream {stream}"), *clock, &format!("fact {index}"))
+            published_event(&format!("stream {stream}"), *clock, &format!("fact {index}"))
         });
         facts.collect()
     })
@@ -37,7 +37,7 @@ fn facts() -> impl Strategy<Value = Vec<Sighting>> {
 
 #[test]
 fn what_was_shown_once_and_found_once_is_exact() {
-    let found = [sighting("a", 1, "x"), sighting("b", 0, "y"), sighting("a", 1, "z")];
+    let found = [published_event("a", 1, "x"), published_event("b", 0, "y"), published_event("a", 1, "z")];
     let verdict = judge(keys(&found), found);
     assert!(verdict.is_exact());
     assert_eq!(verdict.to_string(), "shown 3, published 3, missing 0, twice 0, foreign 0, misordered 0");
@@ -45,8 +45,8 @@ fn what_was_shown_once_and_found_once_is_exact() {
 }
 
 #[test]
-fn a_stream_of_two_harvests_may_step_back_once() {
-    let of_two = |time, key| Sighting { harvests: 2, ..sighting("a", time, key) };
+fn a_stream_of_two_pages_may_step_back_once() {
+    let of_two = |time, key| PublishedEvent { pages_max: 2, ..published_event("a", time, key) };
     let found = [of_two(1, "v"), of_two(5, "w"), of_two(2, "x"), of_two(3, "y")];
     assert!(judge(keys(&found), found.clone()).is_exact());
     let found: Vec<_> = found.into_iter().chain([of_two(2, "z")]).collect();
@@ -61,7 +61,8 @@ fn nothing_shown_proves_nothing() {
 #[test]
 fn the_verdict_names_the_first_few_of_each_fault() {
     let missing = (0..7).map(|index| format!("lost {index}"));
-    let verdict = judge(missing.chain(["x".to_owned()]), [sighting("a", 5, "x"), sighting("a", 4, "alien")]);
+    let verdict =
+        judge(missing.chain(["x".to_owned()]), [published_event("a", 5, "x"), published_event("a", 4, "alien")]);
     assert_eq!(
         verdict.must_be_exact().expect_err("it is not exact").to_string(),
         "shown 8, published 2, missing 7, twice 0, foreign 1, misordered 1\n  missing: lost 0\n  missing: lost 1\n  \
@@ -73,8 +74,8 @@ fn the_verdict_names_the_first_few_of_each_fault() {
 #[test]
 fn one_fact_shown_twice_must_be_found_twice() {
     let shown = || ["x".to_owned(), "x".to_owned()];
-    assert!(judge(shown(), [sighting("a", 1, "x"), sighting("a", 1, "x")]).is_exact());
-    assert_eq!(judge(shown(), [sighting("a", 1, "x")]).missing, ["x"]);
+    assert!(judge(shown(), [published_event("a", 1, "x"), published_event("a", 1, "x")]).is_exact());
+    assert_eq!(judge(shown(), [published_event("a", 1, "x")]).missing, ["x"]);
 }
 
 fn shown_order() -> Value {
@@ -98,9 +99,9 @@ fn published_order() -> Value {
 
 #[test]
 fn an_order_is_the_same_on_both_sides() {
-    let sighting = found(&published_order()).unwrap();
-    assert_eq!(sighting.key, shown(&shown_order()).unwrap());
-    assert_eq!(sighting.time, 1_668_700_000);
+    let order = found(&published_order()).unwrap();
+    assert_eq!(order.key, shown(&shown_order()).unwrap());
+    assert_eq!(order.time, 1_668_700_000);
 }
 
 #[test]
@@ -210,7 +211,7 @@ proptest! {
     fn a_fact_behind_a_later_one_of_its_stream_is_misordered(found in facts(), at in any::<prop::sample::Index>()) {
         let mut mutated = found.clone();
         let moved = mutated.remove(at.index(found.len()));
-        mutated.push(Sighting { time: moved.time, ..moved.clone() });
+        mutated.push(PublishedEvent { time: moved.time, ..moved.clone() });
         let later = found.iter().any(|other| other.stream == moved.stream && other.time > moved.time);
         let verdict = judge(keys(&found), mutated);
         let expected = if later { vec![moved.key] } else { vec![] };

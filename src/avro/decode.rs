@@ -203,9 +203,9 @@ mod tests {
     fn a_record_of_an_unknown_schema_says_which() {
         let decoder = Decoder::new(IDS);
         assert_eq!(decoder.decode(&[0, 0, 0, 0, 7, 1]), Err(DecodeError::UnknownId(7)));
-        let stranger = Fingerprint([9; 8]);
-        let record = Framing::SingleObject.header(stranger);
-        assert_eq!(decoder.decode(&record), Err(DecodeError::UnknownFingerprint(stranger)));
+        let unknown = Fingerprint([9; 8]);
+        let record = Framing::SingleObject.header(unknown);
+        assert_eq!(decoder.decode(&record), Err(DecodeError::UnknownFingerprint(unknown)));
         assert_eq!(decoder.decode(b"{}"), Err(DecodeError::NoFrame));
     }
 

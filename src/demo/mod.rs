@@ -1,5 +1,5 @@
 //! The demo: the simulated upstream over HTTP, a mock cluster as the broker, the real connector, a program that asks for material,
-//! and a consumer that prints what arrives and judges it, in one process.
+//! and a consumer that prints what arrives and compares it with what was shown, in one process.
 //!
 //! ```text
 //!                                       requester ── requests for material ──┐
@@ -60,7 +60,7 @@ pub struct DemoPlan {
     pub duration: Option<Duration>,
 }
 
-/// Runs until the plan's end or until `interrupt` is cancelled, then settles what was shown and asked, and judges.
+/// Runs until the plan's end or until `interrupt` is cancelled, then settles what was shown and asked, and gives the verdict.
 pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result<DemoOutcome> {
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;

@@ -84,7 +84,7 @@ impl Show {
         self.screen.text(text).context("stdout")
     }
 
-    /// Takes what is still on its way from the consumer, which has ended, and judges.
+    /// Takes what is still on its way from the consumer, which has ended, and gives the verdict.
     pub async fn verdict(mut self) -> anyhow::Result<DemoOutcome> {
         while let Some(record) = self.sources.records.recv().await {
             self.record(&record)?;

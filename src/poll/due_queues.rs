@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_an_open_breaker_one_probe_begins_and_the_other_lane_goes_on() {
+    fn behind_an_open_breaker_one_probe_begins_and_the_other_interface_goes_on() {
         let mut queues = queues(9);
         let half = |interface| if interface == GetRelation { Readiness::Probe } else { Readiness::Closed };
         assert_eq!(all(&mut queues, half), [0, 10, 11, 12]);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_app_that_is_probed_the_lane_that_has_waited_longest_sends_the_probe() {
+    fn of_an_app_that_is_probed_the_interface_that_has_waited_longest_sends_the_probe() {
         let mut queues = queues(9);
         assert_eq!(all(&mut queues, |_| Readiness::Probe), [0]);
         // It told nothing, and stands behind the others now.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_whose_probes_are_refused_leaves_the_next_one_to_the_other_whatever_else_waits_in_it() {
+    fn an_interface_whose_probes_are_refused_leaves_the_next_one_to_the_other_whatever_else_waits_in_it() {
         let mut queues = DueQueues::new(PollBounds { polls: 9, to_the_end: 1 }, Instant::now());
         [99, 10, 11].into_iter().for_each(|key| queues[GetOrder].put(key, SECOND));
         let begun = std::iter::from_fn(|| queues.begin(SECOND, closed)).count();

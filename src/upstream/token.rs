@@ -118,7 +118,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Why there is no token, judged by the same table as every other answer.
+/// Why there is no token, classified by the same table as every other answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no token: {cause}")]
 pub struct TokenError {

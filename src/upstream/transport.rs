@@ -1,4 +1,4 @@
-//! One HTTP exchange with the upstream, without any judgement of what came back.
+//! One HTTP exchange with the upstream, without any classification of what came back.
 //!
 //! The seam is here, so that tokens, retries, error classes and the reading of rows are the same code over
 //! real HTTP and in the simulation on paused time.

@@ -34,13 +34,13 @@ pub const CASES: &[Case] = &[
 fn shard_is_read(context: &Context) -> Result<()> {
     let mut scene = Scene::open(context)?;
     let [changed, told, as_json, gone, broken, unknown] = [0, 1, 2, 3, 4, 5].map(|number| id_in(0, number));
-    let stranger = id_in(1, 0);
+    let misplaced = id_in(1, 0);
     scene.put(0, &changed, Some(&scene.single_object(&changed, false)?))?;
     scene.put(0, &told, Some(&scene.framed(&told, TOLD_ID)?))?;
     scene.put_json(0, &as_json, &json(&as_json))?;
     scene.put(0, &gone, Some(&scene.own(&gone)?))?;
     scene.put(0, &broken, Some(b"broken"))?;
-    scene.put(0, &stranger, Some(&scene.own(&stranger)?))?;
+    scene.put(0, &misplaced, Some(&scene.own(&misplaced)?))?;
     scene.put(0, &unknown, Some(&scene.framed(&unknown, UNKNOWN_ID)?))?;
     scene.put(0, &gone, None)?;
     scene.put(0, &changed, Some(&scene.single_object(&changed, true)?))?;
@@ -48,7 +48,7 @@ fn shard_is_read(context: &Context) -> Result<()> {
     let content = scene.follow(0, 1)?;
     let expected = [(changed.clone(), Some(true)), (told, Some(false)), (as_json, Some(false)), (gone, None)];
     ensure!(said(&content) == expected, "{content:?}");
-    let expected = [(4, "not_avro", &broken), (5, "misplaced", &stranger), (6, "unknown_schema", &unknown)]
+    let expected = [(4, "not_avro", &broken), (5, "misplaced", &misplaced), (6, "unknown_schema", &unknown)]
         .map(|(offset, reason, id)| (offset, reason.to_owned(), id.clone()));
     ensure!(letters(&content) == expected, "{content:?}");
     let raw = content.iter().map(RegistryEvent::raw_bytes).sum::<usize>();

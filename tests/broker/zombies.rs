@@ -71,7 +71,7 @@ fn displaced_in_one_group(context: &Context) -> Result<()> {
     connector.wait_logged(OPEN, 1, BOUND)?;
     connector.wait_logged(TAKEN, 1, BOUND)?;
     // A process of its name that it has displaced in the other group, where that one ends of it.
-    let rival: BaseConsumer = client::config(context.bootstrap())
+    let displaced: BaseConsumer = client::config(context.bootstrap())
         .set("group.id", format!("{}:commands", context.topics().prefix()))
         .set("group.instance.id", "one")
         .set("partition.assignment.strategy", "cooperative-sticky")
@@ -79,10 +79,10 @@ fn displaced_in_one_group(context: &Context) -> Result<()> {
         .set("heartbeat.interval.ms", "500")
         .set("enable.auto.commit", "false")
         .create()?;
-    rival.subscribe(&[&context.topics().name("material.requests")])?;
+    displaced.subscribe(&[&context.topics().name("material.requests")])?;
     wait_until("it has its place again", BOUND, || {
         connector.must_run()?;
-        rival.poll(Duration::from_millis(100));
+        displaced.poll(Duration::from_millis(100));
         Ok((connector.log()?.matches(TAKEN).count() == 2).then_some(()))
     })?;
     connector.must_run()

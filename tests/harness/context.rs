@@ -13,7 +13,7 @@ use super::connector::Connector;
 use super::consumer::{Record, read_all};
 use super::directory;
 use super::facts;
-use super::judge::{Sighting, Verdict, judge};
+use super::judge::{PublishedEvent, Verdict, judge};
 use super::kafka::Broker;
 use super::simulator::Simulator;
 use super::topics::Topics;
@@ -89,14 +89,14 @@ feeds.refunds = {{ every = "1s", idle_every = "2s" }}
     }
 
     /// All that a read_committed consumer finds in the topics of this case: events and dead letters.
-    pub fn published(&self) -> Result<Vec<Sighting>> {
-        let mut sightings = Vec::new();
+    pub fn published(&self) -> Result<Vec<PublishedEvent>> {
+        let mut published = Vec::new();
         for topic in ["touches", "orders", "dead-letters"] {
             for event in self.decoded(topic)? {
-                sightings.push(facts::published(&event)?);
+                published.push(facts::published(&event)?);
             }
         }
-        Ok(sightings)
+        Ok(published)
     }
 
     /// The committed records of `<prefix>.<topic>`, decoded.

@@ -9,7 +9,7 @@ use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::simulator::fact_key::{published_key, shown_key};
 use serde_json::{Value, json};
 
-use super::judge::Sighting;
+use super::judge::PublishedEvent;
 
 /// The key of a line of the simulator's `/_truth`.
 pub fn shown(line: &Value) -> Result<String> {
@@ -18,7 +18,7 @@ pub fn shown(line: &Value) -> Result<String> {
 
 /// The key and place of a decoded record of `promoter.touches`, `promoter.orders` or `promoter.dead-letters`: its
 /// fields as JSON, times as RFC 3339, bytes as text or as `{"base64": …}`.
-pub fn published(event: &Value) -> Result<Sighting> {
+pub fn published(event: &Value) -> Result<PublishedEvent> {
     if event.get("raw").is_some() {
         return dead_letter(event);
     }
@@ -37,10 +37,15 @@ pub fn published(event: &Value) -> Result<Sighting> {
     };
     // What one page brought a promoter was observed at one moment. Orders and refunds are polled side by side, and at the
     // start one day of orders follows the other at once: so a page of each may be observed in the same millisecond.
-    let harvests = if is_order { 3 } else { 1 };
+    let pages_max = if is_order { 3 } else { 1 };
     let stream = json!([is_order, event["app_id"], event["promoter_openid"], event["observed_at"]]).to_string();
     let key = key(if is_order { RecordKind::Order } else { RecordKind::Touch }, event)?;
-    Ok(Sighting { key, stream, harvests, time: time.with_context(|| format!("an event without its time: {event}"))? })
+    Ok(PublishedEvent {
+        key,
+        stream,
+        pages_max,
+        time: time.with_context(|| format!("an event without its time: {event}"))?,
+    })
 }
 
 fn key(record: RecordKind, event: &Value) -> Result<String> {
@@ -54,16 +59,16 @@ fn observed(event: &Value) -> Result<i64> {
 }
 
 /// Dead letters have no time of their own, so no order either.
-fn dead_letter(event: &Value) -> Result<Sighting> {
+fn dead_letter(event: &Value) -> Result<PublishedEvent> {
     if !event["raw"].is_string() && !event["raw"]["base64"].is_string() {
         bail!("a dead letter without its bytes: {event}");
     }
     let key = key(RecordKind::DeadLetter, event)?;
-    Ok(Sighting { key, stream: "dead letters".to_owned(), harvests: 1, time: 0 })
+    Ok(PublishedEvent { key, stream: "dead letters".to_owned(), pages_max: 1, time: 0 })
 }
 
 /// The touch that became a dead letter, as if it had been published: its row has the plain form.
-pub fn touch_in_dead_letter(letter: &Value) -> Result<Sighting> {
+pub fn touch_in_dead_letter(letter: &Value) -> Result<PublishedEvent> {
     let bytes = match (&letter["raw"], &letter["raw"]["base64"]) {
         (Value::String(text), _) => text.clone().into_bytes(),
         (_, base64) => BASE64_STANDARD.decode(base64.as_str().context("bytes")?)?,
@@ -72,7 +77,7 @@ pub fn touch_in_dead_letter(letter: &Value) -> Result<Sighting> {
     touch["kind"] = json!("touch");
     touch["app_id"] = letter["app_id"].clone();
     touch["promoter_openid"] = letter["promoter_openid"].clone();
-    Ok(Sighting { key: shown(&touch)?, ..published(letter)? })
+    Ok(PublishedEvent { key: shown(&touch)?, ..published(letter)? })
 }
 
 /// The upstream knows whole seconds only, so a fraction is a fault.

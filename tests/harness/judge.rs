@@ -14,12 +14,12 @@ const SHOWN: usize = 5;
 
 /// One published event, as the judge looks at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct PublishedEvent {
     pub key: String,
     /// Events of one stream stand in the order of their times, page by page.
     pub stream: String,
     /// Of how many pages the stream may consist, where a consumer can't tell them apart.
-    pub harvests: u32,
+    pub pages_max: u32,
     pub time: i64,
 }
 
@@ -38,17 +38,17 @@ pub struct Verdict {
 }
 
 /// `found` is in the order in which it was published, at least within each stream.
-pub fn judge(expected: impl IntoIterator<Item = String>, found: impl IntoIterator<Item = Sighting>) -> Verdict {
+pub fn judge(expected: impl IntoIterator<Item = String>, found: impl IntoIterator<Item = PublishedEvent>) -> Verdict {
     let mut ledger = Ledger::default();
     expected.into_iter().for_each(|key| ledger.show(key));
     let mut misordered = Vec::new();
     // For each stream the latest time of the page it is in, and how many pages may still come.
     let mut streams: HashMap<String, (i64, u32)> = HashMap::new();
-    for sighting in found {
-        let Sighting { key, stream, harvests, time } = sighting;
-        let (latest, harvests_left) = streams.entry(stream).or_insert((time, harvests.saturating_sub(1)));
-        if time < *latest && *harvests_left > 0 {
-            *harvests_left -= 1;
+    for event in found {
+        let PublishedEvent { key, stream, pages_max, time } = event;
+        let (latest, pages_left) = streams.entry(stream).or_insert((time, pages_max.saturating_sub(1)));
+        if time < *latest && *pages_left > 0 {
+            *pages_left -= 1;
             *latest = time;
         } else if time < *latest {
             misordered.push(key.clone());

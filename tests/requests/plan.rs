@@ -64,7 +64,7 @@ pub struct Planned {
 pub enum Kind {
     Whole,
     /// Of a promoter who is not authorised.
-    Stranger,
+    Unauthorised,
     LongPath,
     /// The pipeline itself finds what is wrong with it.
     Flawed,
@@ -75,7 +75,7 @@ impl Kind {
         match asked.end {
             End::Succeeded if asked.request.path.len() >= LONG_PATH_BYTES => Kind::LongPath,
             End::Succeeded => Kind::Whole,
-            End::Refused("FAILED", _) => Kind::Stranger,
+            End::Refused("FAILED", _) => Kind::Unauthorised,
             End::Refused(..) | End::DeadLetter(_) => Kind::Flawed,
         }
     }
@@ -279,10 +279,10 @@ fn request(
         deadline,
         ..MaterialRequest::default()
     };
-    let stranger = promoter > options.promoters;
+    let is_unauthorised = promoter > options.promoters;
     let asked = asked(request, if random.random_bool(0.5) { JSON } else { AVRO }, flaw);
     match asked.end {
-        End::Succeeded if stranger => Asked { end: End::Refused("FAILED", ""), ..asked },
+        End::Succeeded if is_unauthorised => Asked { end: End::Refused("FAILED", ""), ..asked },
         _ => asked,
     }
 }

@@ -52,7 +52,7 @@ impl LogContext {
     }
 
     /// A client's error. librdkafka recovers by itself from those that it reports this way; what a call returns
-    /// is judged where it is called.
+    /// is classified where it is called.
     pub fn error(&self, error: &KafkaError, reason: &str) {
         let kind = error.rdkafka_error_code();
         // A reading that has come to an end; librdkafka tells it in either form.

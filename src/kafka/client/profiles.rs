@@ -47,7 +47,7 @@ impl Settings {
         self.config(&[], &[])
     }
 
-    /// For a transactional producer. `limit` is the smallest `max.message.bytes` of its topics: a broker judges by it
+    /// For a transactional producer. `limit` is the smallest `max.message.bytes` of its topics: a broker decides by it
     /// the size of the whole batch that a produce request holds for a partition.
     pub fn producer_config(&self, transactional_id: String, limit: usize) -> ClientSetup {
         let defaults = [

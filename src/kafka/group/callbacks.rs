@@ -33,7 +33,7 @@ impl MemberContext {
     }
 
     /// Takes note of what an error means to the membership.
-    pub fn judge(&self, error: &KafkaError, reason: &str) {
+    pub fn classify(&self, error: &KafkaError, reason: &str) {
         let lost = matches!(error, KafkaError::MessageConsumptionFatal(_))
             || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
         if lost {
@@ -79,7 +79,7 @@ impl ClientContext for MemberContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.judge(&error, reason);
+        self.classify(&error, reason);
     }
 }
 

@@ -100,7 +100,7 @@ impl MemberThread {
             // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
             // and tells the group that this member lives.
             if let Some(Err(error)) = consumer.poll(POLL) {
-                consumer.context().judge(&error, "");
+                consumer.context().classify(&error, "");
             }
             if !consumer.context().is_lost() {
                 continue;
@@ -149,7 +149,7 @@ impl MemberThread {
         // leaves, and forgets its id; the end of the consumer waits until it is sent.
         while is_member() && Instant::now() < deadline {
             if let Some(Err(error)) = consumer.poll(LEAVE_POLL) {
-                consumer.context().judge(&error, "");
+                consumer.context().classify(&error, "");
             }
         }
     }

@@ -202,7 +202,7 @@ impl Following {
     /// The consumer could not read. What passes is logged; what does not ends the initial readings, for whose shard it is about
     /// is not told.
     pub fn failed(&self, error: KafkaError) {
-        let Some(failure) = self.consumer.judge(error) else { return };
+        let Some(failure) = self.consumer.classify(error) else { return };
         let mut shards = self.shards.lock();
         let reading = shards.followed.iter_mut().filter(|(_, followed)| followed.shard.is_reading());
         let mut ended = Vec::new();

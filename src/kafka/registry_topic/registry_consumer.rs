@@ -90,7 +90,7 @@ impl RegistryConsumer {
     }
 
     /// Logs what a poll has failed with. Where it is for good, says what to do about it: of which partition is not told.
-    pub fn judge(&self, error: KafkaError) -> Option<OpenError> {
+    pub fn classify(&self, error: KafkaError) -> Option<OpenError> {
         self.consumer.context().error(&error, "reading the registry topic");
         let is_final = matches!(error, KafkaError::MessageConsumptionFatal(_))
             || rights::may_not(&error)

@@ -174,7 +174,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
                 Ok(opened)
             }
             Err(failure) => {
-                let error = self.judge_start(failure);
+                let error = self.classify_start(failure);
                 self.release().await;
                 Err(error)
             }
@@ -198,7 +198,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         started.await.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("opening the log", error)).into()))
     }
 
-    fn judge_start(&self, failure: StartError) -> OpenError {
+    fn classify_start(&self, failure: StartError) -> OpenError {
         let failure = match failure {
             StartError::Open(error) => return error,
             // It may not write at all, and only an operator can allow it.
@@ -207,7 +207,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
             }
             StartError::Transaction(failure) => failure,
         };
-        match self.judge(failure) {
+        match self.classify(failure) {
             CommitError::NothingWritten(reason) | CommitError::TooSlow(reason) | CommitError::Reopen(reason) => {
                 OpenError::Again(reason)
             }
@@ -228,7 +228,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         let result = tokio::task::spawn_blocking(move || commit(&session)).await;
         let result = result
             .unwrap_or_else(|error| Err(TransactionError::Reopen(LogError::because("transaction thread", error))));
-        let written = result.map_err(|failure| self.judge(failure))?;
+        let written = result.map_err(|failure| self.classify(failure))?;
         self.shared.refusals.taken(&written);
         Ok(())
     }
@@ -244,7 +244,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         self.shared.holding.release();
     }
 
-    fn judge(&self, failure: TransactionError) -> CommitError {
+    fn classify(&self, failure: TransactionError) -> CommitError {
         match failure {
             TransactionError::NothingWritten(reason) | TransactionError::Refused { reason, .. } => {
                 CommitError::NothingWritten(reason)

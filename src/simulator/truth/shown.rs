@@ -14,7 +14,7 @@ use crate::model::time::UnixTime;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     pub promoter: Promoter,
-    /// The fact's own time, by which `start_from` judges; of an unreadable row the time it stands under.
+    /// The fact's own time, by which `start_from` decides; of an unreadable row the time it stands under.
     pub time: UnixTime,
     /// When a page first showed it. Later than the fact by more than a feed's lateness, the connector may leave it alone.
     pub first_shown: UnixTime,

@@ -43,7 +43,7 @@ impl World {
         let force = body.get("force_refresh").and_then(Value::as_bool).unwrap_or(false);
         let grant = move |tokens: &mut Tokens, now| tokens.stable(now, force);
         if request.method != Method::Post {
-            let call = self.stranger();
+            let call = self.call_without_app();
             return (Reply::errcode(43002, call, false), call);
         }
         self.token(now, text("grant_type"), text("appid"), text("secret"), 40125, grant)

@@ -23,7 +23,7 @@ impl World {
             Some(STABLE_TOKEN) => self.stable_token(now, request, &body.unwrap_or_default()),
             Some(CLASSIC_TOKEN) => self.classic_token(now, request),
             _ => {
-                let call = self.stranger();
+                let call = self.call_without_app();
                 (Reply::errcode(40066, call, false), call)
             }
         };

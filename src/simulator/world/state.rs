@@ -46,7 +46,7 @@ pub struct World {
     pub(super) clock_skew_millis: i64,
     /// For calls that belong to no app.
     seed: Seed,
-    strangers: u64,
+    calls_without_app: u64,
 }
 
 fn whole_millis(duration: Duration) -> u64 {
@@ -93,7 +93,7 @@ impl World {
             latency: whole_millis(options.latency_min)..=whole_millis(options.latency.max(options.latency_min)),
             clock_skew_millis: i64::try_from(options.clock_skew.as_millis()).unwrap_or(0),
             seed,
-            strangers: 0,
+            calls_without_app: 0,
         })
     }
 
@@ -144,7 +144,7 @@ impl World {
     /// The seed of one call: of its promoter where there is one, so that other promoters' calls change nothing.
     pub(super) fn call(&mut self, app: Option<usize>, promoter: Option<usize>) -> Seed {
         let Some(app) = app.map(|app| &mut self.apps[app]) else {
-            return self.stranger();
+            return self.call_without_app();
         };
         match promoter.and_then(|promoter| app.promoters.get_mut(promoter)) {
             Some(promoter) => {
@@ -158,8 +158,8 @@ impl World {
         }
     }
 
-    pub(super) fn stranger(&mut self) -> Seed {
-        self.strangers += 1;
-        self.seed.text("stranger").number(self.strangers)
+    pub(super) fn call_without_app(&mut self) -> Seed {
+        self.calls_without_app += 1;
+        self.seed.text("stranger").number(self.calls_without_app)
     }
 }

@@ -36,7 +36,7 @@ use crate::upstream::error::CallError;
 /// to be woken.
 pub(super) const TURN: Duration = Duration::from_millis(200);
 
-/// The breakers of one app, and what is remembered of its calls to judge the next ones by.
+/// The breakers of one app, and what is remembered of its calls to classify the next ones by.
 #[derive(Default)]
 pub(super) struct BreakerSet {
     /// How many calls were sent so far.

@@ -46,8 +46,8 @@ pub fn two_names_at_once(context: &Context) -> Result<()> {
     ensure!(polling.len() < 2, "both have polled");
     let owner = polling.first().copied().unwrap_or(&names[0]);
     for partition in 0..PARTITIONS {
-        let stranger = names.iter().find(|name| *name != owner).context("there are two")?;
-        ensure!(fence_in(context, partition, stranger)?.is_none(), "{stranger} has left a fence in {partition}");
+        let other = names.iter().find(|name| *name != owner).context("there are two")?;
+        ensure!(fence_in(context, partition, other)?.is_none(), "{other} has left a fence in {partition}");
     }
     let again = context.connector("again", &config(owner), &[])?;
     context.settle(&simulator, SETTLE)?;

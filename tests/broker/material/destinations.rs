@@ -85,12 +85,12 @@ pub fn a_limit_is_lowered_meanwhile(context: &Context) -> Result<()> {
     let replies = replies_beyond(context, &results, 2)?;
     let behind = replies.iter().find(|reply| reply.text("request_id") == Some("behind"));
     must_say_so(behind.context("no reply")?, "behind", &results)?;
-    ensure!(openings(&connector)? == 2, "the lane was opened again, once");
+    ensure!(openings(&connector)? == 2, "the pipeline was opened again, once");
 
     ask(context, "short", SHORT_LINK, None)?;
     let replies = replies_beyond(context, &results, 3)?;
     let short = replies.iter().find(|reply| reply.text("request_id") == Some("short")).context("no reply")?;
-    ensure!(replies.len() == 3 && short.text("status") == Some("SUCCEEDED"), "the lane goes on: {replies:?}");
+    ensure!(replies.len() == 3 && short.text("status") == Some("SUCCEEDED"), "the pipeline goes on: {replies:?}");
     connector.must_run()
 }
 
@@ -110,7 +110,7 @@ pub fn what_other_topics_do_not_take(context: &Context) -> Result<()> {
         connector.log()?.contains("a topic of commands.reply_topics does not exist"),
         "the log tells of the topic that is missing"
     );
-    ensure!(openings(&connector)? == 1, "no topic of somebody else made the lane open again");
+    ensure!(openings(&connector)? == 1, "no topic of somebody else made the pipeline open again");
     ensure!(connector.terminate()?.success(), "it ends in order");
     ensure!(ids(&read_all(context.bootstrap(), &latest)?)? == ["with a key"], "on the compacted topic");
     ensure!(ids(&read_all(context.bootstrap(), &results)?)? == ["nowhere", "without a key"], "on the usual topic");
