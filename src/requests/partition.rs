@@ -189,12 +189,9 @@ impl Partition {
         self.backlogs.get_mut(key).map(|backlog| &mut backlog.tracker)
     }
 
-    /// The tracker of an app that has one, or is known.
-    pub fn tracker_for(&mut self, key: &TrackerKey, is_known: bool) -> Option<&mut OffsetTracker> {
-        if is_known && !self.backlogs.contains_key(key) {
-            self.backlogs.insert(key.clone(), Backlog::default());
-        }
-        self.tracker(key)
+    /// The tracker of an app, which begins here where it has none.
+    pub fn tracker_or_new(&mut self, key: &TrackerKey) -> &mut OffsetTracker {
+        &mut self.backlogs.entry(key.clone()).or_default().tracker
     }
 
     /// The offset of the first request without an answer.

@@ -196,28 +196,28 @@ impl<T: Transport> AnsweringSession<T> {
         let Some(partition) = self.partitions.get_mut(&partition) else { return };
         let key = TrackerKey::new(bucket, request.app_id());
         let room = self.executor.room(&key.app);
-        let answer = self.executor.without_a_call(&request, self.executor.now());
-        let Some(tracker) = partition.tracker_for(&key, room.is_some()) else {
-            let answer = answer.expect("the check refuses an app that is not known");
-            return self.answer_at_once(record, answer);
+        let Some(answer) = self.executor.without_a_call(&request, self.executor.now()) else {
+            let tracker = partition.tracker_or_new(&key);
+            let has_room = tracker.parked_from().is_none()
+                && tracker.has_room()
+                && room.is_none_or(|room| self.quotas.has_room(&key.app, room));
+            if !has_room {
+                return tracker.park(offset, request.deadline());
+            }
+            tracker.begin(offset);
+            return self.begin(record, request, key);
         };
-        let has_room = tracker.parked_from().is_none()
-            && tracker.has_room()
-            && room.is_none_or(|room| self.quotas.has_room(&key.app, room));
-        match answer {
-            Some(answer) => {
-                if tracker.answer_at_once(offset) {
-                    self.answer_at_once(record, answer);
-                } else {
-                    tracker.park(offset, request.deadline());
-                }
-            }
-            None if has_room => {
-                tracker.begin(offset);
-                self.begin(record, request, key);
-            }
-            None => tracker.park(offset, request.deadline()),
+        // An app that is not known has a tracker only where requests of it wait from a time when it was.
+        let tracker = match room {
+            Some(_) => Some(partition.tracker_or_new(&key)),
+            None => partition.tracker(&key),
+        };
+        if let Some(tracker) = tracker
+            && !tracker.answer_at_once(offset)
+        {
+            return tracker.park(offset, request.deadline());
         }
+        self.answer_at_once(record, answer);
     }
 
     fn answer_at_once(&mut self, record: RequestRecord, answer: RequestAnswer) {

@@ -24,15 +24,15 @@ const FLUSH_MAX: Duration = Duration::from_secs(1);
 static LINES: OnceLock<LogQueue> = OnceLock::new();
 
 /// How much is logged, and in which form.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LogSettings {
     pub level: LogFilter,
     pub format: LogFormat,
 }
 
 /// What is logged: a level, or directives for parts of the program such as `info,librdkafka=debug`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter(String);
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogFilter(Targets);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is neither a level nor a list of directives")]
@@ -40,7 +40,7 @@ pub struct InvalidLogFilter;
 
 impl Default for LogFilter {
     fn default() -> LogFilter {
-        LogFilter("info".to_owned())
+        LogFilter(Targets::new().with_default(LevelFilter::INFO))
     }
 }
 
@@ -53,10 +53,10 @@ impl FromStr for LogFilter {
             let directive = directive.trim();
             directive.is_empty() || (!directive.contains('=') && directive.parse::<LevelFilter>().is_err())
         };
-        if text.split(',').any(misspelt) || text.parse::<Targets>().is_err() {
+        if text.split(',').any(misspelt) {
             return Err(InvalidLogFilter);
         }
-        Ok(LogFilter(text.to_owned()))
+        text.parse().map(LogFilter).map_err(|_| InvalidLogFilter)
     }
 }
 
@@ -85,7 +85,7 @@ impl LogFormat {
 /// Where that has been done before, or stderr or a thread can't be had.
 pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
     let terminal = io::stderr().is_terminal();
-    let targets: Targets = settings.level.0.parse().expect("a LogFilter has been read as a filter before");
+    let LogFilter(targets) = settings.level.clone();
     // What the formatter could not write it would print, and nothing else may wait for stderr.
     let builder =
         tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).log_internal_errors(false).with_writer(lines()?);

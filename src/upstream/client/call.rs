@@ -247,11 +247,12 @@ impl<T: Transport> Client<T> {
             (None, Reaction::RefuseRequest) => CallError::RefuseRequest(cause),
             (None, Reaction::TryLater) => CallError::TryLater(cause),
             (None, Reaction::ClientFault) => CallError::ClientFault(cause),
-            (None, Reaction::Unforeseen) => CallError::Unforeseen(cause),
-            // What holds has its fault, and the loop deals with the rest: an answer is no failure, and a retry is not final.
+            // Beside what is unforeseen none of these ends a call so: what opens a breaker has its refusal, an answer is no
+            // failure, and a retry is not final. Should one come here all the same, then nobody has foreseen it.
             (
                 None,
-                Reaction::StopApp(_)
+                Reaction::Unforeseen
+                | Reaction::StopApp(_)
                 | Reaction::QuotaSpent
                 | Reaction::TooFast
                 | Reaction::RejectToken
@@ -259,7 +260,7 @@ impl<T: Transport> Client<T> {
                 | Reaction::NoData
                 | Reaction::RetryBusy
                 | Reaction::RetryTransport,
-            ) => unreachable!("{reaction:?} does not end a call so"),
+            ) => CallError::Unforeseen(cause),
         }
     }
 }
