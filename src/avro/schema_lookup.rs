@@ -75,7 +75,7 @@ struct Outage {
 }
 
 impl SchemaLookups {
-    /// Of `records` that the log calls so. `registry` is asked with the pauses of `patience`.
+    /// Of the `records` that the log names so. `registry` is asked with the pauses of `patience`.
     pub fn new(
         records: &'static str,
         registry: Option<Arc<dyn SchemaSource>>,
@@ -140,7 +140,7 @@ impl SchemaLookups {
         let mut state = self.state.lock();
         let outage = state.outage.get_or_insert_with(|| {
             let (error, records) = (with_causes(error), self.records);
-            tracing::warn!(error, id, "the schema registry can't be asked: {records} wait for their schemas");
+            tracing::warn!(error, id, records, "the schema registry can't be asked: records wait for their schemas");
             Outage { since: Instant::now(), ids: BTreeSet::new() }
         });
         outage.ids.insert(id);
@@ -159,7 +159,7 @@ impl SchemaLookups {
 
     fn given_up(&self, id: i32, error: &SchemaRegistryError) {
         let (error, records) = (with_causes(error), self.records);
-        tracing::warn!(error, id, "a schema is refused: {records} in it are dead letters");
+        tracing::warn!(error, id, records, "a schema is refused: records in it are dead letters");
         let mut state = self.state.lock();
         if let Some(outage) = &mut state.outage {
             outage.ids.remove(&id);

@@ -132,7 +132,7 @@ async fn however_many_wait_for_a_schema_others_go_on_one_call_asks_and_two_lines
     })
     .await;
     assert_eq!(answered(&topic), topic.locations());
-    assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
+    assert_eq!(captured.events("the schema registry can't be asked: records wait for their schemas").len(), 1);
     assert_eq!(captured.events("the schema registry answers again").len(), 1);
 }
 
@@ -232,8 +232,8 @@ async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobod
     };
     tokio::join!(calm_sessions_of(&topic, &executor, 600, Duration::from_secs(4000)), watching);
     assert_eq!(answered(&topic), topic.locations());
-    assert_eq!(captured.events("the schema registry can't be asked: requests wait for their schemas").len(), 1);
-    assert_eq!(captured.events("a schema is refused: requests in it are dead letters").len(), 1);
+    assert_eq!(captured.events("the schema registry can't be asked: records wait for their schemas").len(), 1);
+    assert_eq!(captured.events("a schema is refused: records in it are dead letters").len(), 1);
     assert_eq!(captured.events("the schema registry answers again").len(), 1);
 }
 
