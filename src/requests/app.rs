@@ -55,7 +55,7 @@ impl<T: Transport> MaterialApp<T> {
 
     /// Waits for its turn and makes one call, with that client's retries until `patience` has passed; it counts from
     /// `unable_since`, where the upstream has been unable before, or else from the call. Also tells when it began.
-    pub(super) async fn turn(
+    pub(super) async fn call_in_turn(
         &self,
         upstream_request: &ShareMaterialRequest,
         unable_since: Option<Instant>,

@@ -160,11 +160,11 @@ impl<T: Transport> Executor<T> {
         &self,
         DecodedRequest { request, flaw }: &DecodedRequest,
         now: UnixMillis,
-    ) -> Result<ShareMaterialRequest, MaterialOutcome> {
+    ) -> Result<(&MaterialApp<T>, ShareMaterialRequest), MaterialOutcome> {
         if let Some(flaw) = flaw {
             return Err(MaterialOutcome::Rejected(MaterialRefusal::own(flaw.to_string())));
         }
-        check(request, |app| self.apps.contains_key(app), now).map_err(|outcome| match outcome {
+        check(request, |app_id| self.apps.get(app_id), now).map_err(|outcome| match outcome {
             MaterialOutcome::Expired(refusal) => self.expired(&request.app_id, refusal),
             outcome => outcome,
         })
@@ -188,12 +188,10 @@ impl<T: Transport> Executor<T> {
         request: &DecodedRequest,
         cancel: &CancellationToken,
     ) -> Option<(RequestAnswer, Option<AnswerPermit>)> {
-        let app = self.apps.get(request.app_id());
-        let now = app.map_or_else(|| self.now(), |app| app.client.local_now());
-        let (upstream_request, app) = match (self.check(request, now), app) {
-            (Ok(upstream_request), Some(app)) => (upstream_request, app),
-            (Ok(_), None) => unreachable!("the check refuses an app that is not known"),
-            (Err(outcome), _) => return Some((reply(request, outcome), None)),
+        let now = self.apps.get(request.app_id()).map_or_else(|| self.now(), |app| app.client.local_now());
+        let (app, upstream_request) = match self.check(request, now) {
+            Ok(checked) => checked,
+            Err(outcome) => return Some((reply(request, outcome), None)),
         };
         let left = request.deadline().map(|deadline| {
             Duration::from_millis(deadline.0.saturating_sub(now.0).max(0).cast_unsigned()).min(FAR_AWAY)

@@ -40,36 +40,37 @@ enum InvalidField {
     EnvVersionWithoutLink,
 }
 
-/// The call that carries the request out, or why none may be made.
-pub fn check(
+/// The app of the request, as `known_app` finds it by its id, and the call that carries the request out.
+///
+/// # Errors
+/// The outcome, which needs no call: something in the request is wrong, or its deadline has passed at `now`.
+pub fn check<A>(
     request: &MaterialRequest,
-    is_known_app: impl FnOnce(&str) -> bool,
+    known_app: impl FnOnce(&str) -> Option<A>,
     now: UnixMillis,
-) -> Result<ShareMaterialRequest, MaterialOutcome> {
+) -> Result<(A, ShareMaterialRequest), MaterialOutcome> {
     let rejected = |invalid: InvalidField| MaterialOutcome::Rejected(MaterialRefusal::own(invalid.to_string()));
-    let upstream_request = upstream_request(request, is_known_app).map_err(rejected)?;
+    let checked = upstream_request(request, known_app).map_err(rejected)?;
     match request.deadline {
         Some(deadline) if deadline <= now => {
             Err(MaterialOutcome::Expired(MaterialRefusal::own("deadline had passed when the request was read")))
         }
-        _ => Ok(upstream_request),
+        _ => Ok(checked),
     }
 }
 
-fn upstream_request(
+fn upstream_request<A>(
     request: &MaterialRequest,
-    is_known_app: impl FnOnce(&str) -> bool,
-) -> Result<ShareMaterialRequest, InvalidField> {
+    known_app: impl FnOnce(&str) -> Option<A>,
+) -> Result<(A, ShareMaterialRequest), InvalidField> {
     if request.request_id.is_empty() {
         return Err(InvalidField::Empty("request_id"));
     }
     at_most("request_id", &request.request_id, ID_BYTES_MAX)?;
     let invalid_id = |field| move |invalid| InvalidField::Id { field, invalid };
-    let app = AppId::new(&request.app_id).map_err(invalid_id("app_id"))?;
-    let promoter = Promoter::new(&app, &request.promoter_openid).map_err(invalid_id("promoter_openid"))?;
-    if !is_known_app(app.as_str()) {
-        return Err(InvalidField::UnknownApp(app));
-    }
+    let app_id = AppId::new(&request.app_id).map_err(invalid_id("app_id"))?;
+    let promoter = Promoter::new(&app_id, &request.promoter_openid).map_err(invalid_id("promoter_openid"))?;
+    let Some(app) = known_app(app_id.as_str()) else { return Err(InvalidField::UnknownApp(app_id)) };
     if request.path.is_empty() {
         return Err(InvalidField::Empty("path"));
     }
@@ -79,7 +80,8 @@ fn upstream_request(
     title.iter().try_for_each(|text| at_most("title", text, TITLE_BYTES_MAX))?;
     let share_type = request.share_type.map(share_type).transpose()?;
     let env_version = env_version(given(&request.env_version).as_deref(), share_type)?;
-    Ok(ShareMaterialRequest { promoter, path: request.path.clone(), extra_info, title, share_type, env_version })
+    let path = request.path.clone();
+    Ok((app, ShareMaterialRequest { promoter, path, extra_info, title, share_type, env_version }))
 }
 
 /// Empty text counts as absent.

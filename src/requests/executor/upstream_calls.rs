@@ -21,7 +21,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Between two calls for a request that alone is refused as if its app were stopped.
 const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
-/// Calls until there is an outcome. `last` is why the last call could not carry the request out.
+/// Calls until there is an outcome; nothing where `cancel` came first. `last` is why the last call could not carry the
+/// request out.
 pub(super) async fn call_upstream<T: Transport>(
     app: &MaterialApp<T>,
     upstream_request: &ShareMaterialRequest,
@@ -32,11 +33,14 @@ pub(super) async fn call_upstream<T: Transport>(
     let patience = left.map_or(PATIENCE, |_| PATIENCE_MAX);
     let mut unable_since: Option<Instant> = None;
     loop {
-        let Some(turned) = turn(app, upstream_request, unable_since, patience, cancel).await? else {
-            let refusal = last.take().unwrap_or_else(|| MaterialRefusal::own("the upstream gives no answers"));
-            return Some((MaterialOutcome::Failed(refusal), None));
+        let (result, began, permit) = match call_once(app, upstream_request, unable_since, patience, cancel).await {
+            CallTurn::Called(made) => made,
+            CallTurn::OutOfPatience => {
+                let refusal = last.take().unwrap_or_else(|| MaterialRefusal::own("the upstream gives no answers"));
+                return Some((MaterialOutcome::Failed(refusal), None));
+            }
+            CallTurn::Cancelled => return None,
         };
-        let (result, began, permit) = turned;
         match app.after(result) {
             AfterCall::Final(outcome) => return Some((outcome, Some(permit))),
             AfterCall::Again(refusal) => {
@@ -67,19 +71,29 @@ pub(super) async fn call_upstream<T: Transport>(
 
 type MadeCall = (Result<ShareMaterial, CallError>, Instant, AnswerPermit);
 
-/// One call, or nothing where the patience came to its end while the upstream was not called.
-async fn turn<T: Transport>(
+/// What has come of waiting to call.
+enum CallTurn {
+    Called(MadeCall),
+    /// The patience came to its end while the upstream was not called.
+    OutOfPatience,
+    Cancelled,
+}
+
+async fn call_once<T: Transport>(
     app: &MaterialApp<T>,
     upstream_request: &ShareMaterialRequest,
     unable_since: Option<Instant>,
     patience: Duration,
     cancel: &CancellationToken,
-) -> Option<Option<MadeCall>> {
-    let turn = cancel.run_until_cancelled(app.turn(upstream_request, unable_since, patience, cancel));
-    match unable_since {
-        Some(since) => {
-            tokio::time::timeout_at(since + patience, turn).await.map_or(Some(None), |turned| turned.map(Some))
-        }
-        None => turn.await.map(Some),
+) -> CallTurn {
+    let call = cancel.run_until_cancelled(app.call_in_turn(upstream_request, unable_since, patience, cancel));
+    let made = match unable_since {
+        Some(since) => tokio::time::timeout_at(since + patience, call).await,
+        None => Ok(call.await),
+    };
+    match made {
+        Ok(Some(made)) => CallTurn::Called(made),
+        Ok(None) => CallTurn::Cancelled,
+        Err(_) => CallTurn::OutOfPatience,
     }
 }

@@ -19,7 +19,7 @@ fn request() -> MaterialRequest {
 }
 
 fn checked(request: &MaterialRequest) -> Result<ShareMaterialRequest, MaterialOutcome> {
-    check(request, |app| app == "wx1", NOW)
+    check(request, |app| (app == "wx1").then_some(()), NOW).map(|((), upstream_request)| upstream_request)
 }
 
 /// The message of a rejection.
