@@ -173,6 +173,9 @@ impl AccessTokens {
 
     /// The cached token, or a new one. Of any number of callers one fetches, the others get what it got: also its error,
     /// so that a dead source is not asked by each of them in turn.
+    ///
+    /// # Errors
+    /// [`FailedFetch`] with the source's error, which each of those who waited gets.
     pub async fn get<T: Transport>(
         &self,
         transport: &T,

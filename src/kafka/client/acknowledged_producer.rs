@@ -45,6 +45,9 @@ pub(in crate::kafka) struct AcknowledgedProducer {
 
 impl AcknowledgedProducer {
     /// Of the topic `name`, which exists.
+    ///
+    /// # Errors
+    /// [`ClientError`] where librdkafka makes no producer of `setup`.
     pub fn open(setup: &ClientSetup, name: &str) -> Result<AcknowledgedProducer, ClientError> {
         let producer = setup
             .create_with_context(DeliveryContext::default())
@@ -57,6 +60,9 @@ impl AcknowledgedProducer {
     }
 
     /// Hands the record to librdkafka, unless its queue is full. `what` is what the topic takes, in a word.
+    ///
+    /// # Errors
+    /// [`PutError`] where librdkafka takes no such record, or nothing any more. That its queue is full is none.
     pub fn send(&self, record: BaseRecord<'_, str, [u8]>, what: &str) -> Result<QueueRoom, PutError> {
         match self.producer.send(record) {
             Ok(()) => Ok(QueueRoom::Taken),
@@ -65,13 +71,20 @@ impl AcknowledgedProducer {
         }
     }
 
-    /// Serves what was acknowledged, for `wait` at most. The error is why a record was refused.
+    /// Serves what was acknowledged, for `wait` at most.
+    ///
+    /// # Errors
+    /// [`PutError`], why a record was refused, which may be an earlier one.
     pub fn serve(&self, wait: Duration, what: &str) -> Result<(), PutError> {
         self.producer.poll(wait);
         self.refusal().map_or(Ok(()), |error| Err(self.failed(error, what)))
     }
 
     /// Waits until all that was sent is acknowledged, for `bound` at most.
+    ///
+    /// # Errors
+    /// [`PutError`], why a record was refused, or that some are still under way: nobody knows then whether they are
+    /// taken.
     pub fn flush(&self, bound: Duration, what: &str) -> Result<(), PutError> {
         let flushed = self.producer.flush(bound);
         // That nothing is under way any more need not mean that it was taken.

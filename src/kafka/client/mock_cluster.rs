@@ -30,6 +30,8 @@ pub struct MockCluster {
 }
 
 impl MockCluster {
+    /// # Errors
+    /// [`MockClusterError`] where this librdkafka has none, or no client can be made.
     pub fn start() -> Result<MockCluster, MockClusterError> {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
@@ -48,6 +50,8 @@ impl MockCluster {
         self.owner.client().mock_cluster().map(|cluster| cluster.bootstrap_servers()).unwrap_or_default()
     }
 
+    /// # Errors
+    /// [`MockClusterError`] where the cluster takes no such topic.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), MockClusterError> {
         let cluster = self.owner.client().mock_cluster().ok_or(MockClusterError::Missing)?;
         let created = cluster.create_topic(topic, partitions, 1);

@@ -23,6 +23,8 @@ pub struct ClientSetup {
 }
 
 impl ClientSetup {
+    /// # Errors
+    /// Where librdkafka takes the configuration for none, or there is no thread for its tokens.
     pub fn create_with_context<X, C>(&self, context: X) -> KafkaResult<Supplied<C>>
     where
         X: ClientContext,

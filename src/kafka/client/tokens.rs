@@ -93,6 +93,10 @@ impl TokenDistributor {
     }
 
     /// Gives `client` each token from now on, and the one that there is, until the place is dropped: before the client is.
+    ///
+    /// # Errors
+    /// Where the tokens' source can't be asked at all: there is no thread, or no HTTP client. That it gives none now is
+    /// told to the client later.
     pub fn supply(self: &Arc<TokenDistributor>, client: Weak<dyn NativeClient>) -> KafkaResult<TokenSubscription> {
         let mut state = self.supply.state();
         if !state.is_kept {

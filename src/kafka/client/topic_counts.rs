@@ -19,8 +19,11 @@ pub const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// By the topics' names.
 pub type TopicCounts = HashMap<String, TopicCount>;
 
-/// How many partitions each of the `wanted` topics has that exists. A missing right, and brokers that can't be asked, are
-/// errors, but for the topics of others.
+/// How many partitions each of the `wanted` topics has that exists.
+///
+/// # Errors
+/// [`OpenError::Stop`] where a right is missing, and [`OpenError::Again`] where the brokers can't be asked; but for the
+/// topics of others.
 pub async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<TopicCounts, OpenError> {
     let wanted: Vec<(String, TopicKind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let settings = settings.clone();

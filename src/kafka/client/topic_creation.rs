@@ -16,12 +16,15 @@ const APPEAR_MAX: Duration = Duration::from_secs(30);
 /// How long one broker may know of a topic that another one has not heard of.
 const SPREAD_MAX: Duration = Duration::from_secs(3);
 
-/// Makes those of the `wanted` topics that are missing and made here, and brings `counts` up to date. The error says which
-/// can't be made, or that a state was lost.
+/// Makes those of the `wanted` topics that are missing and made here, and brings `counts` up to date.
 ///
 /// The order matters. Before anything is made, a lost state is told from a first start, which could not be done any more
 /// once it was made anew. Of the topics that are made the registry is the last: where it stands, the state has been there,
 /// also if this process is killed between the two. And what was made is waited for, because it is checked next.
+///
+/// # Errors
+/// [`OpenError::Stop`] where a state was lost, or a topic can't be made as it must be; [`OpenError::Again`] where the
+/// brokers can't be asked, or do not show in time what was made.
 pub async fn create_missing(
     admin: &AdminClient<LogContext>,
     settings: &Settings,

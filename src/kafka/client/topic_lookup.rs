@@ -46,11 +46,16 @@ pub struct TopicLookup<'a> {
 }
 
 impl<'a> TopicLookup<'a> {
+    /// # Errors
+    /// Where librdkafka makes no client of the settings.
     pub fn open(settings: &'a Settings) -> KafkaResult<TopicLookup<'a>> {
         TopicLookup::with(settings, settings.plain_config())
     }
 
     /// The same with a client that reads afterwards.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
     pub fn of_reader(settings: &'a Settings) -> KafkaResult<TopicLookup<'a>> {
         TopicLookup::with(settings, settings.reader_config())
     }
@@ -71,6 +76,10 @@ impl<'a> TopicLookup<'a> {
     }
 
     /// What there is of topic `name`, asked for `bound` at most. `rights` are those on it that are needed.
+    ///
+    /// # Errors
+    /// [`LookupError`], by whether the brokers can't be asked at all, or refuse this topic. That there is none is no
+    /// error.
     pub fn count(&self, name: &str, rights: &str, bound: Duration) -> Result<Option<TopicCount>, LookupError> {
         let failed = |error| LookupError::Call(self.failed("no topic can be looked at", error));
         let metadata = self.consumer.fetch_metadata(Some(name), bound).map_err(failed)?;

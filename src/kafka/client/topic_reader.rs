@@ -56,6 +56,9 @@ pub struct TopicEnds(HashMap<(String, i32), i64>);
 
 impl TopicReader {
     /// Reads `topics`, all of which exist, from their beginning. Each request to the brokers may take `call_timeout`.
+    ///
+    /// # Errors
+    /// [`TopicReadError`] where a topic is missing or refused, or the brokers do not answer in time.
     pub fn open(settings: &Settings, topics: &[&str], call_timeout: Duration) -> Result<TopicReader, TopicReadError> {
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let mut partitions = Vec::new();
@@ -78,8 +81,10 @@ impl TopicReader {
         self.partitions.len()
     }
 
-    /// The next record, or nothing where none came within `wait`. An error is for good; faults that pass are
-    /// logged.
+    /// The next record, or nothing where none came within `wait`.
+    ///
+    /// # Errors
+    /// [`ClientError`] where nothing more can be read: it is for good. Faults that pass are logged.
     pub fn next(&self, wait: Duration) -> Result<Option<ReadRecord>, ClientError> {
         match self.consumer.poll(wait) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
@@ -100,6 +105,9 @@ impl TopicReader {
     }
 
     /// Where the partitions end now: an open transaction and what stands behind it are beyond the end.
+    ///
+    /// # Errors
+    /// [`ClientError`] where a partition's leader does not answer within the call's time.
     pub fn ends(&self) -> Result<TopicEnds, ClientError> {
         let mut ends = HashMap::new();
         for (topic, partition) in &self.partitions {
@@ -112,6 +120,9 @@ impl TopicReader {
     }
 
     /// Whether everything below `ends` has been given out.
+    ///
+    /// # Errors
+    /// [`ClientError`] where librdkafka does not tell its positions.
     pub fn has_reached(&self, ends: &TopicEnds) -> Result<bool, ClientError> {
         let positions = self.consumer.position().map_err(failed)?;
         Ok(ends.0.iter().all(|((topic, partition), end)| {

@@ -30,6 +30,10 @@ pub struct FoundTopics {
 
 /// Makes the `wanted` topics that are missing, where that is wished, and looks at all of them. The order matters: what is
 /// described must be there, and what is missing can only be told once everything that could be was made.
+///
+/// # Errors
+/// [`OpenError`] where the topics can't be asked for or made. What is wrong with those that are there stands among
+/// [`FoundTopics::problems`].
 pub async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
     let mut counts = count_all(settings, wanted).await?;
     if let TopicPolicy::Create(defaults) = &settings.topic_policy {
@@ -67,6 +71,9 @@ fn missing(wanted: &[(&str, TopicKind)], counts: &TopicCounts) -> Vec<String> {
 
 impl FoundTopics {
     /// Ends the start with all that an operator has to change.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] with every problem, one a line.
     pub fn require_sound(&self) -> Result<(), OpenError> {
         if self.problems.is_empty() { Ok(()) } else { Err(OpenError::Stop(self.problems.join("\n").into())) }
     }

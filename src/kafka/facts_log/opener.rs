@@ -128,6 +128,9 @@ impl FactsLogOpener {
     }
 
     /// Step 1 of the order at opening. The others are taken for the shards as they are assigned. Blocks.
+    ///
+    /// # Errors
+    /// [`StartError`] where the producer can't be had; by that whether it is tried again.
     pub fn start(
         self: Arc<Self>,
         learned: &LearnedLimits,

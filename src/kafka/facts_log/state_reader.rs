@@ -58,6 +58,9 @@ enum Barriers {
 
 impl<'a> StateReader<'a> {
     /// Of partitions that are owned, of `partitions_in_all`.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where librdkafka can't begin to read.
     pub fn of_owned(
         settings: &'a Settings,
         partitions: &[i32],
@@ -69,6 +72,9 @@ impl<'a> StateReader<'a> {
     }
 
     /// Of partitions that others own: only their fences are kept.
+    ///
+    /// # Errors
+    /// As [`of_owned`](Self::of_owned).
     pub fn of_others(
         settings: &'a Settings,
         partitions: Vec<i32>,
@@ -97,12 +103,19 @@ impl<'a> StateReader<'a> {
     }
 
     /// Reads on to where the partitions end now.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where the topic can't be read, nothing comes for too long, or the partitions are revoked
+    /// meanwhile.
     pub fn read_to_end(&mut self) -> Result<(), OpenError> {
         let ends = ends(self.settings, &self.partitions)?;
         self.read(Barriers::Ends(ends))
     }
 
     /// Reads on until the fence that `own` tells for a partition was read in each of them.
+    ///
+    /// # Errors
+    /// As [`read_to_end`](Self::read_to_end).
     pub fn read_to(&mut self, own: impl Fn(i32) -> Fence) -> Result<(), OpenError> {
         let fences: Vec<_> = self.partitions.iter().map(|partition| (*partition, own(*partition))).collect();
         let Some((_, fence)) = fences.first() else { return Ok(()) };
@@ -121,6 +134,9 @@ impl<'a> StateReader<'a> {
     }
 
     /// Whether what was read so far is that of an owner with the fence `own`.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where it is another's, was laid out in another way, or can't be understood.
     pub fn check(&self, own: &Fence) -> Result<(), OpenError> {
         let topic = &self.settings.topics.state;
         self.content
@@ -262,6 +278,10 @@ pub const WITHDRAWN: &str = "withdrawn";
 
 /// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
 /// committed with every transaction, the first of which writes the fences.
+///
+/// # Errors
+/// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
+/// was never worked on.
 pub fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
@@ -282,6 +302,9 @@ pub fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, Op
 }
 
 /// A client that is told of things as they are, whatever transactions are open.
+///
+/// # Errors
+/// Where librdkafka makes no client of the settings.
 pub fn uncommitted(settings: &Settings) -> KafkaResult<LoggedConsumer> {
     let mut config = settings.reader_config();
     config.set("isolation.level", "read_uncommitted");

@@ -54,6 +54,10 @@ impl FoundFences {
 
 impl Takeover<'_> {
     /// Steps 2 to 6, with `fence` as the own one, confirmed.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where the state is not this connector's to go on with, and [`OpenError::Again`] where it
+    /// can't be read or fenced now, or is given up meanwhile.
     pub fn run(&self, mut fence: Fence) -> Result<Vec<(AssignedShard, State)>, OpenError> {
         let owned: Vec<i32> = self.shards.iter().map(|assigned| assigned.shard.0).collect();
         // Before anything is read: what is known of a partition now has left its fence in it already.

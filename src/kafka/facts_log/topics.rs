@@ -17,7 +17,11 @@ pub struct FactTopics {
     pub ages: PerEventTopic<TopicAges>,
 }
 
-/// Makes the topics what they have to be, or says everything that is wrong with them.
+/// Makes the topics what they have to be.
+///
+/// # Errors
+/// [`OpenError::Stop`] with everything that an operator has to change, and [`OpenError::Again`] where the brokers can't
+/// be asked.
 pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
     let names = &settings.topics;
     let mut found = topics::find(settings, &kinds(names)).await?;

@@ -40,6 +40,9 @@ pub struct FactWriter {
 
 impl FactWriter {
     /// Hands every record of the batch to `send`, until it fails. No timestamp is later than `now`.
+    ///
+    /// # Errors
+    /// That of `send`.
     pub fn write<E>(
         &self,
         batch: &Batch,

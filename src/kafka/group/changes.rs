@@ -39,8 +39,11 @@ impl MembershipChanges {
         MembershipChanges { shared: shared.clone(), observer, number, told: BTreeMap::new() }
     }
 
-    /// The next change, waiting for one if need be; the error when there will never be one. What was told before is lost with it.
-    /// May be dropped and called again.
+    /// The next change, waiting for one if need be. May be dropped and called again.
+    ///
+    /// # Errors
+    /// Why there will never be another: the membership is over, or a later subscription is served. What was told before is
+    /// lost with it.
     pub async fn next(&mut self) -> Result<AssignmentChange, OpenError> {
         loop {
             self.observer.mark_unchanged();
@@ -52,6 +55,9 @@ impl MembershipChanges {
     }
 
     /// Until something is owned.
+    ///
+    /// # Errors
+    /// Why nothing will ever be owned.
     pub(super) async fn owning(&mut self) -> Result<(), OpenError> {
         let owns = |state: &MembershipState| match &state.standing {
             Standing::Member(snapshot) => !snapshot.partitions.is_empty(),

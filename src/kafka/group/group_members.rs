@@ -15,6 +15,9 @@ pub struct GroupMembers {
 
 impl GroupMembers {
     /// Asks each broker, for `bound` at most.
+    ///
+    /// # Errors
+    /// Where a broker does not answer in time, or refuses to tell.
     pub fn ask<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
         let groups = client.fetch_group_list(Some(group), bound)?;
         let members = groups.groups().iter().flat_map(|group| group.members());

@@ -36,6 +36,10 @@ pub struct GroupMember {
 
 impl GroupMember {
     /// Joins `group` on `topic`, in a thread of its own.
+    ///
+    /// # Errors
+    /// Where librdkafka makes no consumer of the settings, or there is no thread. That the group lets nobody in is told
+    /// later, by [`acquire`](Self::acquire).
     pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<GroupMember> {
         let may_miss_generations = timeouts::may_rebalance_without(settings, group, RELEASE_WAIT);
         let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations));
@@ -49,8 +53,10 @@ impl GroupMember {
         Ok(GroupMember { shared, thread: Some(thread) })
     }
 
-    /// Waits until something is owned, and ends the subscription that there may be. The error says why there will never be
-    /// anything.
+    /// Waits until something is owned, and ends the subscription that there may be.
+    ///
+    /// # Errors
+    /// Why there will never be anything.
     pub async fn acquire(&self) -> Result<MembershipChanges, OpenError> {
         let mut changes = MembershipChanges::subscribe(&self.shared);
         changes.owning().await?;
@@ -62,7 +68,10 @@ impl GroupMember {
         self.shared.current()
     }
 
-    /// Waits until the latest snapshot is not `than`; the error says that there will never be another.
+    /// Waits until the latest snapshot is not `than`.
+    ///
+    /// # Errors
+    /// Why there will never be another.
     pub async fn changed(&self, than: &Arc<MembershipSnapshot>) -> Result<(), OpenError> {
         self.shared.changed(than).await
     }

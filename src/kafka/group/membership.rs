@@ -24,8 +24,10 @@ impl GroupMembership {
         GroupMembership { group, topic, member: OnceCell::new() }
     }
 
-    /// Joins, unless that is done, and waits until something is owned. Ends the subscription that there may be. The error says why
-    /// there will never be anything.
+    /// Joins, unless that is done, and waits until something is owned. Ends the subscription that there may be.
+    ///
+    /// # Errors
+    /// Why the group can't be joined, or there will never be anything.
     pub async fn acquire(&self, settings: &Settings) -> Result<MembershipChanges, OpenError> {
         let join = async || GroupMember::join(settings, &self.group, &self.topic);
         let member = self.member.get_or_try_init(join).await;
@@ -38,8 +40,11 @@ impl GroupMembership {
         self.member.get()?.current()
     }
 
-    /// Waits until the latest snapshot is not `than`, as the broker has refused its generation; the error says that there will
-    /// never be another. A member hears of a newer generation with its next heartbeat.
+    /// Waits until the latest snapshot is not `than`, as the broker has refused its generation. A member hears of a
+    /// newer generation with its next heartbeat.
+    ///
+    /// # Errors
+    /// Why there will never be another.
     pub async fn changed(&self, than: &Arc<MembershipSnapshot>) -> Result<(), OpenError> {
         match self.member.get() {
             Some(member) => member.changed(than).await,

@@ -87,7 +87,10 @@ impl SharedMembership {
         }
     }
 
-    /// Waits until the latest snapshot is not `than`; the error says that there will never be another.
+    /// Waits until the latest snapshot is not `than`.
+    ///
+    /// # Errors
+    /// Why there will never be another.
     pub async fn changed(&self, than: &Arc<MembershipSnapshot>) -> Result<(), OpenError> {
         let is_another = |state: &MembershipState| match &state.standing {
             Standing::Member(snapshot) => !Arc::ptr_eq(snapshot, than),

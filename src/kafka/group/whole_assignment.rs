@@ -46,6 +46,10 @@ impl WholeAssignments {
     }
 
     /// The current assignment, waiting for one if need be. It is in use until [`release`](Self::release).
+    ///
+    /// # Errors
+    /// [`OpenError`] where the group can't be joined, or gives nothing any more; [`OpenError::Again`] where it was
+    /// refused and no other assignment comes.
     pub async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
         self.release();
         let refused = self.refused.lock().clone();

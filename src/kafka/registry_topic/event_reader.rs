@@ -39,6 +39,10 @@ impl EventReader {
     }
 
     /// What the record at `offset` of `shard` says. `untold` says why a schema will not be known.
+    ///
+    /// # Errors
+    /// [`SchemaNeeded`] where it can only be read once a schema is known. That it can't be read at all is no error, but
+    /// an event.
     pub fn read(
         &self,
         shard: Shard,

@@ -101,6 +101,9 @@ impl Following {
     }
 
     /// Asks where the partition ends, and begins to read it. Blocks.
+    ///
+    /// # Errors
+    /// [`OpenError`] where the partition can't be asked for or read. That the shard was left meanwhile is none.
     pub fn begin(&self, assigned: AssignedShard) -> Result<(), OpenError> {
         let is_wanted = || self.shards.lock().of(assigned).is_some();
         let (beginning, end) = self.consumer.ends(assigned.shard.0, is_wanted)?;

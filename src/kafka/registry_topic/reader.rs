@@ -44,6 +44,9 @@ pub struct RegistryReader {
 
 impl RegistryReader {
     /// Given up at `until`.
+    ///
+    /// # Errors
+    /// [`RegistryReadError`] where the topic is missing or refused, or the brokers do not answer in time.
     pub fn open(settings: &Settings, until: Instant) -> Result<RegistryReader, RegistryReadError> {
         let topic = settings.topics.registry.clone();
         // librdkafka takes none for "for ever".
@@ -54,6 +57,9 @@ impl RegistryReader {
     }
 
     /// The next record, or nothing where there are no more. What is written meanwhile may come along.
+    ///
+    /// # Errors
+    /// [`RegistryReadError`] where it can't be read on, or its end is not reached in time.
     pub fn next_record(&self) -> Result<Option<ReadRecord>, RegistryReadError> {
         loop {
             if let Some(record) = self.reader.next(POLL)? {

@@ -25,6 +25,8 @@ pub(super) struct RegistryConsumer {
 }
 
 impl RegistryConsumer {
+    /// # Errors
+    /// Where librdkafka makes no client of the settings.
     pub fn new(settings: &Settings) -> KafkaResult<RegistryConsumer> {
         let consumer = settings.follower_config().create_with_context(LogContext::outside_groups())?;
         Ok(RegistryConsumer { consumer, topic: settings.topics.registry.clone() })
@@ -35,11 +37,17 @@ impl RegistryConsumer {
     }
 
     /// What comes next, waited for at most so long.
+    ///
+    /// # Errors
+    /// What librdkafka says; it goes on by itself after most of it.
     pub fn poll(&self, wait: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
         self.consumer.poll(wait)
     }
 
     /// Reads the partition from `offset` on.
+    ///
+    /// # Errors
+    /// Where librdkafka takes no such partition or offset.
     pub fn read_from(&self, partition: i32, offset: i64) -> KafkaResult<()> {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
@@ -47,6 +55,9 @@ impl RegistryConsumer {
     }
 
     /// Reads the partition, which it did, no more.
+    ///
+    /// # Errors
+    /// Where it was not read.
     pub fn stop_reading(&self, partition: i32) -> KafkaResult<()> {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition(&self.topic, partition);
@@ -61,6 +72,10 @@ impl RegistryConsumer {
 
     /// Where the partition begins and ends, as a read_committed client sees it. A leader that moves meanwhile is waited for, as long
     /// as `is_wanted` says. Blocks.
+    ///
+    /// # Errors
+    /// [`OpenError`] where a right or the partition is missing, or no leader answers in time, or none is waited for any
+    /// more.
     pub fn ends(&self, partition: i32, is_wanted: impl Fn() -> bool) -> Result<(i64, i64), OpenError> {
         let until = Instant::now() + CALL_TIMEOUT;
         loop {

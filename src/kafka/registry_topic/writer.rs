@@ -33,6 +33,9 @@ pub struct RegistryWriter {
 
 impl RegistryWriter {
     /// Of the topic's `partitions`. What is not acknowledged by `until` counts as not written.
+    ///
+    /// # Errors
+    /// [`ClientError`] where librdkafka makes no producer of the settings.
     pub fn open(settings: &Settings, partitions: i32, until: Instant) -> Result<RegistryWriter, ClientError> {
         let bound = until.saturating_duration_since(Instant::now());
         let setup = settings.registry_producer_config(bound);
@@ -41,6 +44,9 @@ impl RegistryWriter {
     }
 
     /// Puts a record, or a tombstone; waits only where many are under way.
+    ///
+    /// # Errors
+    /// [`RegistryWriteError`] where the topic refuses a record, be it an earlier one, or the time is over.
     pub fn put(&self, promoter: &Promoter, value: Option<&[u8]>) -> Result<(), RegistryWriteError> {
         loop {
             let mut record = BaseRecord::to(self.producer.topic())
@@ -60,6 +66,9 @@ impl RegistryWriter {
     }
 
     /// Waits until the topic has taken `records`, all that were put; `progress` is told meanwhile how many it has.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put): nobody knows then which of the records that are not acknowledged are taken.
     pub fn finish(&self, records: u64, mut progress: impl FnMut(u64)) -> Result<(), RegistryWriteError> {
         while self.acknowledged() < records {
             self.wait()?;

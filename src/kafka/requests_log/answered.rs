@@ -30,6 +30,9 @@ pub fn prefix(request_topic: &str) -> String {
 
 /// The offsets that are committed for the partitions, which are sent again with the barrier: they only show how many
 /// requests wait. Told when no transaction holds them open.
+///
+/// # Errors
+/// [`OpenError::Again`] where the group's offsets can't be asked for.
 pub fn committed(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
@@ -53,6 +56,9 @@ pub fn committed(
 
 /// Requests that the group has answered must be known: a state that was emptied, or made anew, would have them answered
 /// again. Kafka forgets the offsets of a partition with its topic, so those of a request topic that was made anew tell nothing.
+///
+/// # Errors
+/// [`OpenError::Stop`] where that is so, with what to do.
 pub fn refuse_emptied(
     settings: &Settings,
     request_topic: &str,
@@ -77,6 +83,9 @@ pub fn refuse_emptied(
 
 /// Writes where the partitions begin whose record somebody has taken away: compaction forgets that this was wanted, and a
 /// later opening would take the state for one that was emptied. Blocks.
+///
+/// # Errors
+/// [`TransactionError`], as [`Transactions::commit`].
 pub fn begin_anew(
     (state, request_topic): (&str, &str),
     restored: &RestoredOffsets,

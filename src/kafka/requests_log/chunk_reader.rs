@@ -42,6 +42,9 @@ impl ChunkReader {
 
     /// The records of `partition` in the `range` of offsets, or the first `most` of them, or as many as make a chunk. What can't
     /// be read until `until` comes is left out, and the chunk ends before it.
+    ///
+    /// # Errors
+    /// Where the consumer can't go on. Faults that pass are logged, and the chunk ends before what they kept back.
     pub fn read(
         &mut self,
         partition: i32,
@@ -101,6 +104,9 @@ impl ChunkReader {
 }
 
 /// A consumer of the request topic that says where it ends.
+///
+/// # Errors
+/// [`OpenError::Again`] where librdkafka makes no consumer of the settings.
 pub fn consumer(settings: &Settings) -> Result<LoggedConsumer, OpenError> {
     let mut config = settings.requests_reader_config();
     config.set("enable.partition.eof", "true");

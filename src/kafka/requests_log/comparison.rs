@@ -27,6 +27,10 @@ pub struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// What is known of each partition, as far as its log is still the same.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where what is known can't be understood, and [`OpenError::Again`] where the request topic
+    /// can't be read now.
     pub fn settle(&mut self, partitions: &[i32]) -> Result<Vec<AnsweredOffsets>, OpenError> {
         // One patience for all of them: they lie on the same brokers.
         let patience = Instant::now() + SHORTER_MAX;

@@ -83,6 +83,9 @@ impl ReplyWriter {
     }
 
     /// Hands one record for each answer to `send`, and how far requests are answered with them, until it fails.
+    ///
+    /// # Errors
+    /// That of `send`.
     pub fn write<E>(
         &self,
         batch: &AnswerBatch,

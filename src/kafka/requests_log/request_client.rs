@@ -64,6 +64,9 @@ pub struct RequestClient {
 impl RequestClient {
     /// From here on no reply is missed, whenever it comes. Given up at `until`. What is in the way of the request or of
     /// reading the reply is found here, before it is put.
+    ///
+    /// # Errors
+    /// All that is in the way of a request or of reading its reply, found before anything is put.
     pub fn open(
         settings: &Settings,
         topics: &RequestTopics,
@@ -89,11 +92,17 @@ impl RequestClient {
     }
 
     /// Puts a request in Avro, and waits until it is acknowledged, or until `until`.
+    ///
+    /// # Errors
+    /// [`PutError`] where the topic refuses it, or nobody knows whether it is taken.
     pub fn put(&self, key: &str, value: &[u8], until: Instant) -> Result<(), PutError> {
         self.requests.put(key, "application/avro", value, left(until))
     }
 
     /// The value of the next reply to anybody, or nothing where none came before `until`.
+    ///
+    /// # Errors
+    /// [`ClientError`] where nothing more can be read.
     pub fn next_reply(&self, until: Instant) -> Result<Option<Vec<u8>>, ClientError> {
         loop {
             let left = until.saturating_duration_since(Instant::now());

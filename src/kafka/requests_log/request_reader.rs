@@ -35,6 +35,8 @@ pub struct RequestReader {
 }
 
 impl RequestReader {
+    /// # Errors
+    /// [`OpenError::Again`] where librdkafka can't begin to read, or there is no thread.
     pub fn start(
         consumer: LoggedConsumer,
         topic: &str,

@@ -40,6 +40,9 @@ pub struct Rereader {
 
 impl Rereader {
     /// To be called where there is a runtime. `idle_max` is how long a consumer is kept that nobody needs.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where there is no thread.
     pub fn start(
         settings: Settings,
         chunks: ChunkReader,

@@ -48,6 +48,9 @@ const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const WAIT_TOLD: Duration = Duration::from_secs(10);
 
 /// Everything that is known of the answers to requests on `request_topic`. Blocks.
+///
+/// # Errors
+/// [`StartError`] where the topic is not there, can't be read or written now, or is another connector's.
 pub fn restore(
     settings: &Settings,
     request_topic: &str,

@@ -7,8 +7,12 @@ use crate::kafka::client;
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, TopicKind};
 
-/// Makes the topics what they have to be, or says everything that is wrong with them. Gives what each takes that
-/// exists, by name: a reply topic that is somebody else's may be missing.
+/// Makes the topics what they have to be. Gives what each takes that exists, by name: a reply topic that is somebody
+/// else's may be missing.
+///
+/// # Errors
+/// [`OpenError::Stop`] with everything that an operator has to change, and [`OpenError::Again`] where the brokers can't
+/// be asked.
 pub async fn prepare(
     settings: &Settings,
     topics: &RequestTopics,

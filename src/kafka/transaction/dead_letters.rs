@@ -13,6 +13,9 @@ pub struct DeadLetterTopic<'a> {
 
 impl DeadLetterTopic<'_> {
     /// Dead letters must always fit: one that does not is cut further.
+    ///
+    /// # Errors
+    /// That of `send`.
     pub fn write<E>(
         &self,
         letter: &DeadLetter,

@@ -26,6 +26,10 @@ const ATTEMPTS_MAX: u32 = 5;
 
 /// Tries the brokers once for the whole process, with a producer of its own: the offsets may be sent twice, and must not
 /// reach the transaction of another. `config` is that of a transactional producer, and `topic` one that `group` reads.
+///
+/// # Errors
+/// [`OpenError::Stop`] where the brokers do not look at generations, or a right is missing; [`OpenError::Again`] where
+/// they can't be tried now.
 pub fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result<(), OpenError> {
     static CHECKED: AtomicBool = AtomicBool::new(false);
     if CHECKED.load(Ordering::Relaxed) {

@@ -113,6 +113,10 @@ enum NextProducer {
 impl Transactions {
     /// Fences every earlier producer of the same `transactional.id`, and ends what it left open. `topic` is one that the
     /// producer may ask about. The brokers must look at the generations of `group`; nothing leaves that untried.
+    ///
+    /// # Errors
+    /// [`OpenError`], by whether it may pass, is a setting that the brokers never take ([`OpenError::Unfit`]), or is an
+    /// operator's to allow ([`OpenError::Stop`]).
     pub fn open(config: ClientSetup, topic: &str, group: Option<&str>) -> Result<Transactions, OpenError> {
         if let Some(group) = group {
             generation::require_checked(&config, group, topic)?;
@@ -123,6 +127,10 @@ impl Transactions {
     }
 
     /// `write` hands every record of the transaction to the sender that it is given, until that fails.
+    ///
+    /// # Errors
+    /// [`TransactionError`], by the table above. After one that is not followed by a transaction each further call
+    /// fails, and the log has to be opened anew.
     pub fn commit(
         &self,
         write: impl FnOnce(RecordSink<'_>) -> KafkaResult<()>,

@@ -25,6 +25,9 @@ pub struct CommittedOffset {
 
 impl OwnedOffsets {
     /// As librdkafka takes them.
+    ///
+    /// # Errors
+    /// Where librdkafka takes no such offset.
     pub(super) fn list(&self) -> KafkaResult<TopicPartitionList> {
         let mut offsets = TopicPartitionList::new();
         for CommittedOffset { partition, offset, metadata } in &self.committed {

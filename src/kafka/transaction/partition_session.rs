@@ -140,13 +140,15 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         self.shared.topics_checked.clone()
     }
 
-    /// Prepares the topics, waits for partitions, and starts a session with them; `start` blocks. The error says whether it
-    /// may be tried again.
+    /// Prepares the topics, waits for partitions, and starts a session with them; `start` blocks.
     ///
     /// The order matters. What was held is let go first, or this process would wait for itself. The topics are prepared
     /// before the group is joined: whoever can't work with them takes no partitions from those who can. And `start` gets what
     /// the topics are like now, not what they were like before a long wait. Whatever fails once the assignment is in use,
     /// ends in [`release`](Self::release), without which the group would wait at the next revocation.
+    ///
+    /// # Errors
+    /// [`OpenError`] of `prepare`, of the holding, or of `start`: by it whether this may be tried again.
     pub async fn open<P, F, R, E>(
         &mut self,
         prepare: impl Fn() -> F + Send,
@@ -217,6 +219,10 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
     }
 
     /// `commit` blocks.
+    ///
+    /// # Errors
+    /// [`CommitError`], by whether it is certain that nothing was written. Where the log is not open that is
+    /// [`CommitError::Reopen`].
     pub async fn commit(
         &self,
         commit: impl FnOnce(&S) -> Result<Written, TransactionError> + Send + 'static,

@@ -33,6 +33,10 @@ pub struct TransactionalProducer {
 impl TransactionalProducer {
     /// Makes a producer, fences every earlier one of the same `transactional.id`, and ends what it left open.
     /// `topic` is one that it may ask about.
+    ///
+    /// # Errors
+    /// [`OpenError`]: a missing right and brokers without transactions stop the process, a time-out that is too long
+    /// for them is unfit, and everything else may pass.
     pub fn open(config: &ClientSetup, topic: &str) -> Result<TransactionalProducer, OpenError> {
         let kafka: Supplied<BaseProducer<Deliveries>> = config
             .create_with_context(Deliveries::default())
@@ -91,6 +95,9 @@ impl TransactionalProducer {
     }
 
     /// Hands a record over, waiting for room in the queue.
+    ///
+    /// # Errors
+    /// Where the queue stays full, or librdkafka takes no such record.
     pub fn send(&self, record: &Record<'_>) -> Result<(), KafkaError> {
         let seconds = usize::try_from(record.timestamp.as_seconds().0).unwrap_or_default();
         let mut message: BaseRecord<'_, [u8], [u8], usize> =
@@ -150,6 +157,9 @@ fn serve_deliveries(kafka: &BaseProducer<Deliveries>, stop: &AtomicBool) {
 }
 
 /// Calls again while the error is retriable, for [`STEP_MAX`] at most.
+///
+/// # Errors
+/// The last one: it is not retriable, or the time is over.
 pub fn retried(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
     let deadline = Instant::now() + STEP_MAX;
     let mut pause = Duration::from_millis(20);

@@ -34,6 +34,9 @@ pub enum CommitAnswer {
 }
 
 /// All of the steps, for the records that `write` hands over.
+///
+/// # Errors
+/// [`TransactionError`], by the step that failed and how: see the table in [`super`].
 pub fn commit(
     producer: &TransactionalProducer,
     write: impl FnOnce(RecordSink<'_>) -> KafkaResult<()>,

@@ -78,6 +78,9 @@ impl MinuteLimiter {
     }
 
     /// As [`super::Budget::turn`].
+    ///
+    /// # Errors
+    /// That of `may_go_on`, which is asked while it waits.
     pub async fn turn<E>(&self, turn: Turn, may_go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {
         let _first_of_its_kind = self.kinds[turn as usize].lock().await;
         let _first = self.queue.lock().await;

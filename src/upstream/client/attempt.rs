@@ -91,6 +91,9 @@ enum UnexpectedResponse {
 
 impl<T: Transport> Client<T> {
     /// One call with one token, within the `permit`, which is given back with the response or with the failure.
+    ///
+    /// # Errors
+    /// [`AttemptError`], by whether it failed, can't be read, or was not sent at all.
     pub(super) async fn attempt<C>(
         &self,
         request: &ApiRequest<'_, C>,

@@ -29,6 +29,8 @@ pub(super) struct CallProgress<'a> {
 }
 
 impl<T: Transport> Client<T> {
+    /// # Errors
+    /// [`CallError`], by what the caller does about it: what a repetition may mend was repeated before.
     pub(super) async fn call<C>(&self, request: &ApiRequest<'_, C>) -> Result<ApiResponse<C>, CallError> {
         let pass = self.breakers.pass(request.interface, request.promoter_id)?;
         let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());

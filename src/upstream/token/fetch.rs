@@ -27,6 +27,8 @@ pub struct Fetched {
     pub asked: Instant,
 }
 
+/// # Errors
+/// [`TokenError`] where the source gives none, or what it gives can't be read.
 pub async fn fetch<T: Transport>(
     source: &ActiveSource,
     app_id: &AppId,
