@@ -38,7 +38,7 @@ struct Upstream {
     local_ahead: i64,
     /// What the `Date` says at a time.
     date: fn(UnixTime) -> UnixTime,
-    /// Stands in place of an answer to a question about touches, by the seconds since the start.
+    /// Stands in place of an answer to a request for touches, by the seconds since the start.
     instead: fn(i64) -> Option<&'static str>,
     /// More fields of every row.
     more: &'static str,

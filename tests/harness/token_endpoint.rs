@@ -20,7 +20,7 @@ use super::security::{AUDIENCE, Security};
 
 pub const CLIENT_ID: &str = "connector";
 pub const SCOPE: &str = "kafka:all";
-/// For one client's question and its answer.
+/// For one client's request and its answer.
 const EXCHANGE_BOUND: Duration = Duration::from_secs(5);
 
 /// Ends when it is dropped.
@@ -47,9 +47,9 @@ struct Shared {
 pub struct Seen {
     /// The tokens, in the order of their ends.
     pub issued: Vec<String>,
-    /// Questions of a client that it does not know.
+    /// Requests of a client that it does not know.
     pub refused: usize,
-    /// Questions while it was away.
+    /// Requests while it was away.
     pub lost: usize,
 }
 
@@ -120,7 +120,7 @@ impl Shared {
     fn exchange(&self, stream: TcpStream) -> Result<()> {
         stream.set_read_timeout(Some(EXCHANGE_BOUND))?;
         let mut stream = BufReader::new(self.tls.accept(stream)?);
-        let (head, body) = question(&mut stream)?;
+        let (head, body) = read_request(&mut stream)?;
         let (status, answer) = self.answer(&head, &body)?;
         let text = answer.to_string();
         let length = text.len();
@@ -167,7 +167,7 @@ impl Shared {
 }
 
 /// The head and the body of a request.
-fn question(stream: &mut impl BufRead) -> Result<(String, String)> {
+fn read_request(stream: &mut impl BufRead) -> Result<(String, String)> {
     let mut head = String::new();
     while stream.read_line(&mut head)? > 2 {}
     let lengths = head

@@ -112,6 +112,6 @@ fn no_secret_is_shown_by_problems_wherever_it_was_written() {
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains(PLANTED), "{more}: {shown}");
     };
-    // librdkafka judges the properties, which takes its time and no processor.
+    // librdkafka checks the properties, which takes its time and no processor.
     std::thread::scope(|scope| misplaced.iter().for_each(|more| drop(scope.spawn(|| look(more)))));
 }

@@ -16,7 +16,7 @@ use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::client::topic_lookup;
 use crate::kafka::client::topic_reader::CALL_TIMEOUT;
 
-/// Between two questions where a partition ends.
+/// Between two requests where a partition ends.
 const ENDS_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct RegistryConsumer {
