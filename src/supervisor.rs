@@ -69,6 +69,9 @@ pub trait Pipeline<L: CommitLog> {
 }
 
 /// Runs sessions until `stop` is cancelled and everything done is durable.
+///
+/// # Errors
+/// [`GivenUp`], why there is no next session.
 pub async fn run<L: CommitLog>(
     pipeline: &impl Pipeline<L>,
     make_log: impl FnMut() -> L,

@@ -58,12 +58,16 @@ impl Decoder {
         }
     }
 
+    /// # Errors
+    /// [`DecodeError`] where it is not framed, its schema is none of these, or its body is not of that schema.
     pub fn decode(&self, framed: &[u8]) -> Result<Decoded, DecodeError> {
         let (record, fields) = self.fields(framed)?;
         let fields = fields.into_iter().map(|(name, value)| (name, json(value))).collect();
         Ok(Decoded { record, fields })
     }
 
+    /// # Errors
+    /// As [`decode`](Self::decode).
     pub(super) fn fields(&self, framed: &[u8]) -> Result<(RecordKind, Vec<(String, Value)>), DecodeError> {
         let (reference, body) = framing::split(framed).ok_or(DecodeError::NoFrame)?;
         let record = match reference {
@@ -76,6 +80,9 @@ impl Decoder {
     }
 
     /// Those of the body of a record of this kind.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the body is none of that kind, or goes on behind it.
     pub(super) fn fields_of(&self, record: RecordKind, body: &[u8]) -> Result<Vec<(String, Value)>, DecodeError> {
         let mut body = Body(body);
         match self.readers[record as usize].read_value(&mut body) {

@@ -117,36 +117,53 @@ impl JsonObject<'_> {
         serde_json::from_str(raw).map(Some).map_err(|_| flaw)
     }
 
+    /// # Errors
+    /// [`FieldFlaw`] where something else stands there.
     pub fn text(&self, name: &'static str) -> Result<Option<String>, FieldFlaw> {
         // Half of a surrogate pair is no text either.
         self.parsed(name, FieldFlaw::NotText(name))
     }
 
+    /// # Errors
+    /// [`FieldFlaw`] where something else stands there, or nothing.
     pub fn needed(&self, name: &'static str) -> Result<String, FieldFlaw> {
         self.text(name)?.ok_or(FieldFlaw::Missing(name))
     }
 
+    /// # Errors
+    /// [`FieldFlaw`] where something else stands there.
     pub fn texts(&self, name: &'static str) -> Result<Option<Vec<String>>, FieldFlaw> {
         self.parsed(name, FieldFlaw::NotTexts(name))
     }
 
+    /// # Errors
+    /// [`FieldFlaw`] where something else stands there.
     pub fn named_texts(&self, name: &'static str) -> Result<Option<BTreeMap<String, String>>, FieldFlaw> {
         self.parsed(name, FieldFlaw::NotNamedTexts(name))
     }
 
     /// Written as a boolean, or as a text that is one.
+    ///
+    /// # Errors
+    /// [`FieldFlaw`] where something else stands there.
     pub fn boolean(&self, name: &'static str) -> Result<Option<bool>, FieldFlaw> {
         let Some(raw) = self.given(name)? else { return Ok(None) };
         boolean_or_number(raw).map(Some).ok_or(FieldFlaw::NotBoolean(name))
     }
 
     /// Written as a number, or as a text that is one.
+    ///
+    /// # Errors
+    /// [`FieldFlaw`] where something else stands there, or a number that is not of 32 bits.
     pub fn whole_number(&self, name: &'static str) -> Result<Option<i32>, FieldFlaw> {
         let Some(raw) = self.given(name)? else { return Ok(None) };
         boolean_or_number(raw).map(Some).ok_or(FieldFlaw::NotWholeNumber(name))
     }
 
     /// RFC 3339, or milliseconds.
+    ///
+    /// # Errors
+    /// [`FieldFlaw`] where something else stands there.
     pub fn time(&self, name: &'static str) -> Result<Option<UnixMillis>, FieldFlaw> {
         let Some(raw) = self.given(name)? else { return Ok(None) };
         let written_out = || serde_json::from_str::<Cow<'_, str>>(raw).ok().and_then(|text| time(&text));

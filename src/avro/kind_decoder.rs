@@ -68,6 +68,9 @@ impl KindDecoder {
     }
 
     /// The fields of a record of this kind, framed in either way.
+    ///
+    /// # Errors
+    /// [`FieldsError`], by whether a registry may know its schema, or nobody can read it.
     pub fn fields(&self, framed: &[u8]) -> Result<Vec<(String, Value)>, FieldsError> {
         match self.decoder.fields(framed) {
             Ok((kind, fields)) if kind == self.kind => Ok(fields),

@@ -59,11 +59,16 @@ impl RequestDecoder {
         }
     }
 
+    /// # Errors
+    /// [`RequestError`], by whether nobody can read it, a registry may know its schema, or one of its fields is wrong.
     pub fn decode_avro(&self, framed: &[u8]) -> Result<MaterialRequest, RequestError> {
         request(self.0.fields(framed)?)
     }
 
     /// See [`json`]: a byte order mark is skipped, unknown fields are ignored.
+    ///
+    /// # Errors
+    /// [`RequestError`], by whether nobody can read it, or one of its fields is wrong.
     pub fn decode_json(&self, text: &[u8]) -> Result<MaterialRequest, RequestError> {
         json::decode(text)
     }
@@ -114,6 +119,9 @@ impl RequestEncoder {
     }
 
     /// Writes `request`, framed, over what `buffer` held.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; `buffer` is empty then.
     pub fn encode(&self, request: &MaterialRequest, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
         let record = EncodedRequest {
             request_id: &request.request_id,
@@ -154,6 +162,9 @@ impl ResultEncoder {
     }
 
     /// Writes `result`, framed, over what `buffer` held.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; `buffer` is empty then.
     pub fn encode(&self, result: &MaterialResult, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.0.encode(&EncodedResult::from(result), buffer)
     }

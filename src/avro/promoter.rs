@@ -230,6 +230,9 @@ impl PromoterEncoder {
     }
 
     /// Writes `record`, framed, over what `buffer` held.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; `buffer` is empty then.
     pub fn encode(
         &self,
         promoter: &Promoter,

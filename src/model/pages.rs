@@ -109,6 +109,9 @@ pub struct Pages {
 
 impl Pages {
     /// Takes a page. `settles` is whether the end of the pull lets the cursor pass anything, now or later.
+    ///
+    /// # Errors
+    /// [`PagesFault`] where the pages do not follow on each other: the pull is of no use then.
     pub fn take(
         &mut self,
         head: PageHead,

@@ -33,6 +33,9 @@ pub(super) struct Issued {
 
 impl TokenResponse {
     /// The token, or why there is none. `secrets` must not be repeated in that.
+    ///
+    /// # Errors
+    /// Why there is none.
     pub fn token(&self, secrets: &[&str]) -> Result<Issued, IssueFault> {
         let body = serde_json::from_slice::<Map<String, Json>>(&self.body).ok();
         match self.status {

@@ -56,6 +56,8 @@ impl Endpoint {
         Ok(Endpoint { client, credentials: credentials.clone(), proof })
     }
 
+    /// # Errors
+    /// [`IssueError`] where the endpoint can't be reached, or gives no token.
     pub async fn issue(&self) -> Result<BrokerToken, IssueError> {
         let asked = Instant::now();
         let (answer, retry_after) = self.exchange().await.map_err(|cause| self.error(cause, None))?;

@@ -84,7 +84,10 @@ fn is_read_here(name: &str) -> bool {
 }
 
 impl Login {
-    /// Reads the properties of a login by tokens, where one is asked for, or says everything that is wrong with them.
+    /// Reads the properties of a login by tokens, where one is asked for.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
     pub fn read(properties: Properties) -> Result<Option<Login>, Vec<LoginProblem>> {
         if !is_asked_for(properties) {
             return Login::unused(properties);

@@ -41,7 +41,10 @@ pub(super) enum UnsecuredConfigError {
 }
 
 impl Unsecured {
-    /// Reads `sasl.oauthbearer.config`: pairs with a space between them. The error names the part at fault, and no value.
+    /// Reads `sasl.oauthbearer.config`: pairs with a space between them.
+    ///
+    /// # Errors
+    /// [`UnsecuredConfigError`] with the part at fault, and no value.
     pub fn parse(config: &str) -> Result<(Unsecured, Vec<Extension>), UnsecuredConfigError> {
         let mut read = Unsecured {
             principal_claim: "sub".into(),

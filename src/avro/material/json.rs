@@ -10,6 +10,9 @@ const NAMES: [&str; 9] =
 
 /// Field names as in Avro; `deadline` as RFC 3339 or in milliseconds, and a number may stand as text. Without a readable
 /// `request_id`, or with a field twice, it is unreadable: nobody can be told which request it is.
+///
+/// # Errors
+/// [`RequestError`], by whether nobody can read it, or one of its fields is wrong.
 pub(super) fn decode(bytes: &[u8]) -> Result<MaterialRequest, RequestError> {
     let text = JsonText::new(bytes);
     let fields = text.object(&NAMES).map_err(unreadable)?;

@@ -35,6 +35,9 @@ impl Answer {
     }
 
     /// The answer, if it is one to go on with: a success, or that something was not found.
+    ///
+    /// # Errors
+    /// [`SchemaRegistryError`], by its status: whether it may pass, and who has to change what.
     pub fn classified(self, subject: &str) -> Result<Answer, SchemaRegistryError> {
         match self.status.as_u16() {
             200..=299 | 404 => Ok(self),
@@ -51,6 +54,9 @@ impl Answer {
     }
 
     /// Whether the registry itself, and not something else that answers there, says that it has no such thing.
+    ///
+    /// # Errors
+    /// Where something else answers there.
     pub fn is_not_found(&self) -> Result<bool, SchemaRegistryError> {
         match self.status {
             StatusCode::NOT_FOUND if self.body["error_code"].is_i64() => Ok(true),
@@ -59,6 +65,8 @@ impl Answer {
         }
     }
 
+    /// # Errors
+    /// Where the answer has none.
     pub fn id(&self) -> Result<i32, SchemaRegistryError> {
         let id = self.body["id"].as_i64().and_then(|id| i32::try_from(id).ok());
         id.ok_or_else(|| self.unexpected("its answer lacks the schema's id"))

@@ -71,6 +71,10 @@ impl SchemaRegistry {
 
     /// The id under which records of `subject` (`<topic>-value`) are written with `schema`. Registers the text
     /// where the registry does not know it yet.
+    ///
+    /// # Errors
+    /// [`SchemaRegistryError`] where no URL answers, or the registry refuses: [`SchemaRegistryError::is_retriable`]
+    /// tells whether that may pass.
     pub async fn resolve(&self, subject: &str, schema: &str) -> Result<i32, SchemaRegistryError> {
         match self.look_up(subject, schema).await? {
             Some(id) => Ok(id),
@@ -82,6 +86,9 @@ impl SchemaRegistry {
     ///
     /// Some registries find a schema that differs in what they leave out of a comparison, be it a `doc` or a
     /// logical type, and some hand a text back without its white space. So the texts are compared as JSON.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
     pub async fn look_up(&self, subject: &str, schema: &str) -> Result<Option<i32>, SchemaRegistryError> {
         let answer = self.post(Call::LookUp, subject, schema).await?;
         if answer.is_not_found()? {
@@ -94,6 +101,9 @@ impl SchemaRegistry {
     }
 
     /// Puts `schema` under `subject` and returns its id, which is the old one where it is there already.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve); also where the schema is incompatible with those before it.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<i32, SchemaRegistryError> {
         let answer = self.post(Call::Register, subject, schema).await?;
         if answer.is_not_found()? {
@@ -103,6 +113,9 @@ impl SchemaRegistry {
     }
 
     /// The text of the schema with this id, if there is one.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
     pub async fn schema(&self, id: i32) -> Result<Option<String>, SchemaRegistryError> {
         let request = |base: &Url| self.client.get(endpoint::schema_url(base, id));
         let answer = self.send_to_each(&format!("id {id}"), request).await?;

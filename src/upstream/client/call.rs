@@ -52,7 +52,7 @@ impl<T: Transport> Client<T> {
         progress: &mut CallProgress<'_>,
     ) -> Result<ApiResponse<C>, CallError> {
         loop {
-            let permit = self.turn(request, progress).await?;
+            let permit = self.wait_for_turn(request, progress).await?;
             // What a call takes is many times what a wait for it does, and far more may wait than call at once.
             let failure = match Box::pin(self.attempt(request, progress, permit)).await {
                 Ok(response) => {
@@ -100,7 +100,7 @@ impl<T: Transport> Client<T> {
 
     /// Waits until its call may be sent: for the budget without a permit, and then for a permit. What opens a breaker
     /// meanwhile ends it.
-    async fn turn<C>(
+    async fn wait_for_turn<C>(
         &self,
         request: &ApiRequest<'_, C>,
         progress: &mut CallProgress<'_>,
