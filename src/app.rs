@@ -18,7 +18,7 @@ use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::schema_lookup::SchemaSource;
 use crate::config::{Config, RequestSettings};
 use crate::kafka::client::settings::Settings;
-use crate::kafka::facts_log::FactsLog;
+use crate::kafka::facts_log::{FactsLog, Registrations};
 use crate::kafka::requests_log::RequestsLog;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::promoter::IdKind;
@@ -56,11 +56,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let encoders = Arc::new(Encoders::new(schemas.framings));
     let requests = requests.map(|requests| {
         let results = ResultEncoder::new(schemas.material.result);
-        let executor = Arc::new(executor(&requests, schemas, &polls));
+        let decoder = RequestDecoder::new(schemas.material.request);
+        let executor = Arc::new(executor(&requests, decoder, schemas.source.clone(), &polls));
         let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone());
         (RequestPipeline { executor, totals: Arc::default() }, log)
     });
-    let facts_log = FactsLog::new(kafka, encoders, id_kinds, clock, polls.roster());
+    let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
+    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, polls.roster());
     pipelines::run(&polls, facts_log, requests, &stop).await
 }
 
@@ -72,10 +74,10 @@ fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
 /// Each app with connections of its own; the memory for answers is one for all.
 fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp<HttpTransport>>> {
     let buffers = Buffers::new(settings.buffered_max);
-    let polled_app = |AppSettings { client, promoters, parked_for }| {
+    let polled_app = |AppSettings { client, feeds, promoters, parked_for }| {
         let http = HttpTransport::new(settings, buffers.clone()).context("the HTTP client can't be made")?;
         let client = Client::new(client, http).reading_in(buffers.reading.clone());
-        Ok(PolledApp::new(client, promoters, parked_for))
+        Ok(PolledApp::new(client, feeds, promoters, parked_for))
     };
     apps.into_iter().map(polled_app).collect()
 }
@@ -83,13 +85,12 @@ fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result
 /// Asks the upstream for material by the clients of the polls, whose breakers it shares.
 fn executor(
     settings: &RequestSettings,
-    schemas: Schemas,
+    decoder: RequestDecoder,
+    schemas: Option<Arc<dyn SchemaSource>>,
     polls: &PollPipeline<HttpTransport>,
 ) -> Executor<HttpTransport> {
     let apps = polls.apps.iter().map(|app| MaterialApp::new(app.client.clone(), settings.concurrency));
-    let registry = schemas.schema_registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaSource>);
-    let decoder = RequestDecoder::new(schemas.material.request);
-    Executor::new(apps, settings.topics.requests.clone(), decoder, registry, supervisor::PATIENCE)
+    Executor::new(apps, settings.topics.requests.clone(), decoder, schemas, supervisor::PATIENCE)
 }
 
 /// The first line of the log, before anything is waited for.

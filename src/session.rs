@@ -42,16 +42,21 @@ use crate::model::shards::Shards;
 use crate::model::state::Cursors;
 use crate::model::time::UnixTime;
 use crate::poll::reports::Reports;
+use crate::registry::table::ConfiguredPromoter;
 use crate::supervisor::Pipeline;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
+
+pub mod app_feeds;
 
 mod beginning;
 mod clocks;
 mod polls;
 mod shard_coordinator;
+mod shard_promoters;
 mod summary;
 
+use app_feeds::AppFeeds;
 use beginning::Beginning;
 use polls::PollContext;
 use shard_coordinator::ShardCoordinator;
@@ -60,7 +65,8 @@ use shard_coordinator::ShardCoordinator;
 #[derive(Clone, Debug)]
 pub struct AppSettings {
     pub client: ClientSettings,
-    pub promoters: Vec<PolledPromoter>,
+    pub feeds: AppFeeds,
+    pub promoters: Vec<(Promoter, ConfiguredPromoter)>,
     /// How long a promoter with a permanent error is left alone.
     pub parked_for: Duration,
 }
@@ -69,7 +75,9 @@ pub struct AppSettings {
 pub struct PolledApp<T> {
     pub app: AppId,
     pub client: Arc<Client<T>>,
-    pub promoters: Vec<PolledPromoter>,
+    pub feeds: AppFeeds,
+    /// Those that the configuration names. The registry may name others, and say other things of these.
+    pub promoters: Vec<(Promoter, ConfiguredPromoter)>,
     /// How long a promoter with a permanent error is left alone.
     pub parked_for: Duration,
     /// What its polls tell a report.
@@ -152,7 +160,7 @@ impl<T: Transport> PollPipeline<T> {
     pub fn roster(&self) -> Roster {
         let apps = self.apps.clone();
         Roster::new(move |visit| {
-            for promoter in apps.iter().flat_map(|app| &app.promoters) {
+            for promoter in apps.iter().flat_map(PolledApp::configured) {
                 let polled = Feed::ALL.into_iter().filter(|feed| promoter.feeds[*feed].is_some());
                 polled.for_each(|feed| visit(&promoter.promoter, feed));
             }
@@ -181,9 +189,21 @@ impl<T: Transport> PollPipeline<T> {
 
 impl<T: Transport> PolledApp<T> {
     /// A promoter with a permanent error is left alone for `parked_for`.
-    pub fn new(client: Client<T>, promoters: Vec<PolledPromoter>, parked_for: Duration) -> PolledApp<T> {
+    pub fn new(
+        client: Client<T>,
+        feeds: AppFeeds,
+        promoters: Vec<(Promoter, ConfiguredPromoter)>,
+        parked_for: Duration,
+    ) -> PolledApp<T> {
         let (app, client) = (client.app_id().clone(), Arc::new(client));
-        PolledApp { app, client, promoters, parked_for, reports: Arc::default() }
+        PolledApp { app, client, feeds, promoters, parked_for, reports: Arc::default() }
+    }
+
+    /// As the configuration alone has them.
+    fn configured(&self) -> impl Iterator<Item = PolledPromoter> {
+        self.promoters.iter().map(|(promoter, ConfiguredPromoter { feeds, start_from })| {
+            self.feeds.polled_for(promoter.clone(), *feeds, *start_from)
+        })
     }
 
     /// Why `promoter`, which has `cursors`, may not begin where it should.

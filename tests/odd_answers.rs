@@ -16,8 +16,10 @@ use promoter_connector::model::feed::{PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
+use promoter_connector::registry::table::ConfiguredPromoter;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
+use promoter_connector::session::app_feeds::AppFeeds;
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::token::TokenSource;
@@ -103,12 +105,8 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
     let touches = FeedPlan { settings: PollSettings { every: minute, idle_every: minute, lateness: 600 }, start_from };
     PolledApp {
         client: Arc::new(Client::new(settings, upstream.clone())),
-        promoters: vec![PolledPromoter {
-            promoter: Promoter::new(&app, "oP").unwrap(),
-            feeds: PerFeed { touches: Some(touches), ..PerFeed::default() },
-            refunds_lateness: 600,
-            refunds_start: start_from,
-        }],
+        feeds: AppFeeds { polled: PerFeed { touches: Some(touches), ..PerFeed::default() }, refunds: touches },
+        promoters: vec![(Promoter::new(&app, "oP").unwrap(), ConfiguredPromoter::default())],
         parked_for: Duration::from_secs(900),
         reports: Arc::default(),
         app,

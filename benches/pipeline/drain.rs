@@ -25,8 +25,10 @@ use promoter_connector::model::feed::{Feed, PerEventTopic, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::UnixMillis;
+use promoter_connector::registry::table::ConfiguredPromoter;
 use promoter_connector::retry::{JITTER, RetrySettings};
-use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
+use promoter_connector::session::app_feeds::AppFeeds;
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::buffer::Buffers;
@@ -123,16 +125,12 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
         in_flight: 64,
     };
     let polling = PollSettings { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
-    let promoter = |number: u32| PolledPromoter {
-        promoter: Promoter::new(&app, &format!("oSimulated{number:06}")).unwrap(),
-        feeds: PerFeed::new(|feed| {
-            (feed == Feed::Touches).then_some(FeedPlan { settings: polling, start_from: StartFrom::Earliest })
-        }),
-        refunds_lateness: 0,
-        refunds_start: StartFrom::Earliest,
-    };
+    let plan = FeedPlan { settings: polling, start_from: StartFrom::Earliest };
+    let promoter =
+        |number: u32| (Promoter::new(&app, &format!("oSimulated{number:06}")).unwrap(), ConfiguredPromoter::default());
     PolledApp {
         client: Arc::new(Client::new(settings, HttpTransport::new(http, buffers).unwrap())),
+        feeds: AppFeeds { polled: PerFeed::new(|feed| (feed == Feed::Touches).then_some(plan)), refunds: plan },
         promoters: (1..=PROMOTERS).map(promoter).collect(),
         parked_for: Duration::from_secs(900),
         reports: Arc::default(),

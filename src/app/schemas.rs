@@ -1,7 +1,10 @@
 //! Which schemas the records of every topic are framed with.
 
+use std::sync::Arc;
+
 use crate::avro::encode::Framings;
 use crate::avro::framing::Framing;
+use crate::avro::schema_lookup::SchemaSource;
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
@@ -12,8 +15,10 @@ use crate::supervisor;
 pub struct Schemas {
     pub framings: Framings,
     pub material: MaterialFramings,
+    /// Of the registry of promoters.
+    pub promoter: Framing,
     /// Absent where records are framed by themselves.
-    pub schema_registry: Option<SchemaRegistry>,
+    pub source: Option<Arc<dyn SchemaSource>>,
 }
 
 /// How requests and replies are framed.
@@ -36,7 +41,7 @@ impl Schemas {
     ) -> anyhow::Result<Schemas> {
         let Some(settings) = settings else {
             let (framings, material) = (Framings::SINGLE_OBJECT, MaterialFramings::SINGLE_OBJECT);
-            return Ok(Schemas { framings, material, schema_registry: None });
+            return Ok(Schemas { framings, material, promoter: Framing::SingleObject, source: None });
         };
         let registry = SchemaRegistry::new(settings)?;
         let mut events = PerEventTopic::new(|_| Framing::SingleObject);
@@ -49,7 +54,8 @@ impl Schemas {
             Some(topics) => MaterialFramings::registered(&registry, topics).await?,
             None => MaterialFramings::SINGLE_OBJECT,
         };
-        Ok(Schemas { framings, material, schema_registry: Some(registry) })
+        let promoter = registered(&registry, &topics.registry, RecordKind::Promoter).await?;
+        Ok(Schemas { framings, material, promoter, source: Some(Arc::new(registry)) })
     }
 }
 

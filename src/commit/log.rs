@@ -14,6 +14,7 @@ use crate::model::age::AgeLimits;
 use crate::model::batch::Batch;
 use crate::model::shard::AssignedShard;
 use crate::model::state::State;
+use crate::registry::event::RegistryEvent;
 use crate::text;
 
 /// The polls have one, which holds their state, and the requests have one, which holds how far they are answered. Each is
@@ -69,13 +70,23 @@ pub trait ShardOwnership: Send + Sync {
         shards: Vec<AssignedShard>,
         fences: FenceSender,
         given_up: CancellationToken,
-    ) -> BoxFuture<'static, Result<Vec<(AssignedShard, State)>, OpenError>>;
+    ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>>;
+}
+
+/// A shard that may be polled.
+pub struct RestoredShard {
+    pub assigned: AssignedShard,
+    pub state: State,
+    /// All that the registry says in it.
+    pub registered: Vec<RegistryEvent>,
 }
 
 /// What has become of the shards of this instance.
 pub enum OwnershipChange {
     /// They are this instance's.
     Assigned(Vec<AssignedShard>),
+    /// The registry has said this in a shard that was restored.
+    Registered(AssignedShard, Vec<RegistryEvent>),
     /// They are to be given back: nobody else gets them before the [`UnderWay`] is dropped, which is waited for for a while.
     Revoked(Vec<AssignedShard>, UnderWay),
     /// There will be no further change.

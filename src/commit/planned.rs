@@ -76,9 +76,9 @@ impl PlannedBatch {
     /// What is left without the writes of shards that are not this instance's any more: whoever has them now asks for the same
     /// again. Writes of other shards know nothing of these.
     pub fn without(self, lost: &[AssignedShard]) -> PlannedBatch {
-        let Batch { events, dead_letters, state, fences, .. } = Arc::unwrap_or_clone(self.batch);
+        let Batch { events, dead_letters, state, shard_records, .. } = Arc::unwrap_or_clone(self.batch);
         let (mut events, mut dead_letters) = (events.into_iter(), dead_letters.into_iter());
-        let (mut state, mut fences) = (state.into_iter(), fences.into_iter());
+        let (mut state, mut shard_records) = (state.into_iter(), shard_records.into_iter());
         let (mut left, mut ends, mut cut) = (Batch::default(), Vec::new(), BatchSize::default());
         for end in self.ends {
             let size = end.size.behind(cut);
@@ -87,7 +87,7 @@ impl PlannedBatch {
                 events: events.by_ref().take(size.events).collect(),
                 dead_letters: dead_letters.by_ref().take(size.dead_letters).collect(),
                 state: state.by_ref().take(size.state).collect(),
-                fences: fences.by_ref().take(size.fences).collect(),
+                shard_records: shard_records.by_ref().take(size.shard_records).collect(),
                 shards: Vec::new(),
                 weight: size.weight,
             };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::under_way::UnderWay;
-use crate::model::batch::FenceRecord;
+use crate::model::batch::ShardRecord;
 use crate::model::promoter::Promoter;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::AssignedShard;
@@ -31,8 +31,8 @@ impl FenceSender {
     ///
     /// # Errors
     /// [`Closed`] once the session is over.
-    pub async fn write(&self, fences: Vec<FenceRecord>) -> Result<(), Closed> {
-        self.0.send_durably(QueuedWrite::Fences(fences)).await
+    pub async fn write(&self, fences: Vec<ShardRecord>) -> Result<(), Closed> {
+        self.0.send_durably(QueuedWrite::ShardRecords(fences)).await
     }
 }
 

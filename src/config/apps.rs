@@ -10,7 +10,6 @@ use super::reader::value::{base_url_text, text, word};
 use super::retry::RetrySection;
 use super::{promoters, quota, token};
 use crate::model::promoter::{AppId, IdKind};
-use crate::registry::table::ConfiguredPromoter;
 use crate::session::AppSettings;
 use crate::upstream::client::ClientSettings;
 
@@ -45,10 +44,7 @@ fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId,
     let spare_urls = section.list("spare_urls", base_url_text).into_iter().map(|item| item.value).collect();
     let id_kind =
         section.or("id_kind", IdKind::OpenId, word(&[("openid", IdKind::OpenId), ("unionid", IdKind::UnionId)]));
-    let configured = promoters::read(&mut section, &key_of(app_id.as_ref())).into_iter();
-    let promoters = configured
-        .map(|(promoter, ConfiguredPromoter { feeds: only, start_from })| feeds.polled_for(promoter, only, start_from))
-        .collect();
+    let promoters = promoters::read(&mut section, &key_of(app_id.as_ref()));
     section.optional("discover", discover);
     let budgets = quota::read(section.section("quota"));
     section.end();
@@ -56,7 +52,7 @@ fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId,
     let (app_id, token_source, in_flight) = (app_id?, token_source?, of_all.in_flight);
     let client =
         ClientSettings { app_id, id_kind, base_url, spare_urls, token_source, retry, breakers, budgets, in_flight };
-    Some(AppSettings { client, promoters, parked_for })
+    Some(AppSettings { client, feeds, promoters, parked_for })
 }
 
 /// The id of the app that `section` is about, which no app at `paths` has, where it now stands too.

@@ -97,7 +97,7 @@ fn read_apps(root: &mut Section) -> Option<Vec<RegisteringApp>> {
 
 fn read_app(mut section: Section, feeds: &FeedDrafts, paths: &mut HashMap<AppId, String>) -> Option<RegisteringApp> {
     let app_id = apps::app_id_of(&mut section, paths);
-    let feeds = feeds.overridden_by(section.section("feeds")).settle().polled();
+    let feeds = feeds.overridden_by(section.section("feeds")).settle().names();
     let promoters = promoters::read(&mut section, &apps::key_of(app_id.as_ref()));
     Some(RegisteringApp { app_id: app_id?, feeds, promoters })
 }

@@ -211,7 +211,7 @@ mod tests {
     async fn the_connector_polls_every_promoter_of_the_simulated_upstream() {
         let upstream = Upstream::start(1).await.unwrap();
         let config = config(&upstream.url, "localhost:1", &upstream.facts_from.to_string()).unwrap();
-        let polled = config.apps.iter().flat_map(|app| &app.promoters).map(|entry| entry.promoter.promoter_id());
+        let polled = config.apps.iter().flat_map(|app| &app.promoters).map(|(promoter, _)| promoter.promoter_id());
         let polled: Vec<String> = polled.map(str::to_owned).collect();
         assert_eq!(polled, upstream.world.with(|world| world.promoter_ids()));
     }

@@ -16,12 +16,12 @@ pub struct Event {
     pub observed_at: UnixMillis,
 }
 
-/// A record that says whose a shard is, or takes that back.
+/// A record of a shard itself: whose it is, or how far its registry is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FenceRecord {
+pub struct ShardRecord {
     pub assigned: AssignedShard,
     pub key: String,
-    /// Nothing for a fence that is taken back.
+    /// Nothing for one that is taken back: a fence.
     pub value: Option<Vec<u8>>,
 }
 
@@ -34,7 +34,7 @@ pub struct Batch {
     pub events: Vec<Event>,
     pub dead_letters: Vec<DeadLetter>,
     pub state: Vec<StateRecord>,
-    pub fences: Vec<FenceRecord>,
+    pub shard_records: Vec<ShardRecord>,
     /// Whose all of these are, each once: it may be written only as long as they are this instance's.
     pub shards: Vec<AssignedShard>,
     /// About how many bytes of memory it holds.
@@ -47,7 +47,7 @@ pub struct BatchSize {
     pub events: usize,
     pub dead_letters: usize,
     pub state: usize,
-    pub fences: usize,
+    pub shard_records: usize,
     pub weight: usize,
 }
 
@@ -58,7 +58,7 @@ impl BatchSize {
             events: self.events - cut.events,
             dead_letters: self.dead_letters - cut.dead_letters,
             state: self.state - cut.state,
-            fences: self.fences - cut.fences,
+            shard_records: self.shard_records - cut.shard_records,
             weight: self.weight - cut.weight,
         }
     }
@@ -67,7 +67,7 @@ impl BatchSize {
 impl Batch {
     pub fn size(&self) -> BatchSize {
         let (events, dead_letters, state) = (self.events.len(), self.dead_letters.len(), self.state.len());
-        BatchSize { events, dead_letters, state, fences: self.fences.len(), weight: self.weight }
+        BatchSize { events, dead_letters, state, shard_records: self.shard_records.len(), weight: self.weight }
     }
 
     /// Keeps what it held when it was as large as `cut`, and gives the rest. Both have the shards of the whole.
@@ -78,7 +78,7 @@ impl Batch {
             events: self.events.split_off(cut.events),
             dead_letters: self.dead_letters.split_off(cut.dead_letters),
             state: self.state.split_off(cut.state),
-            fences: self.fences.split_off(cut.fences),
+            shard_records: self.shard_records.split_off(cut.shard_records),
             shards: self.shards.clone(),
             weight,
         }
@@ -89,7 +89,7 @@ impl Batch {
         self.events.append(&mut other.events);
         self.dead_letters.append(&mut other.dead_letters);
         self.state.append(&mut other.state);
-        self.fences.append(&mut other.fences);
+        self.shard_records.append(&mut other.shard_records);
         self.weight += other.weight;
     }
 
@@ -98,6 +98,6 @@ impl Batch {
     }
 
     pub fn records(&self) -> usize {
-        self.events.len() + self.dead_letters.len() + self.state.len() + self.fences.len()
+        self.events.len() + self.dead_letters.len() + self.state.len() + self.shard_records.len()
     }
 }

@@ -1,9 +1,11 @@
 //! What is on its way to the one writer.
 
-use super::batch::FenceRecord;
+use super::batch::ShardRecord;
+use super::dead_letter::DeadLetter;
 use super::feed::Feed;
 use super::page_facts::PageFacts;
 use super::promoter::Promoter;
+use super::shard::AssignedShard;
 use super::state::FirstCursor;
 
 /// What comes out of the write queue.
@@ -14,14 +16,18 @@ pub enum QueuedWrite {
     FirstCursors(Vec<FirstCursor>),
     PageFacts(PageFacts),
     /// Of shards that are taken over: whose they are.
-    Fences(Vec<FenceRecord>),
+    ShardRecords(Vec<ShardRecord>),
+    /// Records of the registry that can't be read, of one shard, with their offsets in order.
+    UnreadableRegistrations(AssignedShard, Vec<(i64, DeadLetter)>),
 }
 
 impl QueuedWrite {
     /// Whose page it is, and of which feed.
     pub fn feed(&self) -> Option<(Promoter, Feed)> {
         match self {
-            QueuedWrite::FirstCursors(_) | QueuedWrite::Fences(_) => None,
+            QueuedWrite::FirstCursors(_) | QueuedWrite::ShardRecords(_) | QueuedWrite::UnreadableRegistrations(..) => {
+                None
+            }
             QueuedWrite::PageFacts(page_facts) => Some((page_facts.promoter.clone(), page_facts.feed)),
         }
     }
@@ -30,7 +36,10 @@ impl QueuedWrite {
     pub fn weight(&self) -> usize {
         match self {
             QueuedWrite::FirstCursors(cursors) => 64 + cursors.len() * 128,
-            QueuedWrite::Fences(fences) => 64 + fences.len() * 1024,
+            QueuedWrite::ShardRecords(fences) => 64 + fences.len() * 1024,
+            QueuedWrite::UnreadableRegistrations(_, letters) => {
+                64 + letters.iter().map(|(_, letter)| 256 + letter.raw.len()).sum::<usize>()
+            }
             QueuedWrite::PageFacts(page_facts) => page_facts.weight(),
         }
     }

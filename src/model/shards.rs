@@ -74,10 +74,18 @@ impl Shards {
                 }
                 (RowCounts::default(), shards)
             }
-            QueuedWrite::Fences(fences) => {
-                let shards = fences.iter().map(|fence| fence.assigned).collect();
-                batch.fences.extend(fences);
+            QueuedWrite::ShardRecords(records) => {
+                let shards = records.iter().map(|fence| fence.assigned).collect();
+                batch.shard_records.extend(records);
                 (RowCounts::default(), shards)
+            }
+            QueuedWrite::UnreadableRegistrations(assigned, letters) => {
+                match self.states.get_mut(&assigned.shard).filter(|(number, _)| *number == assigned.number) {
+                    Some((_, state)) => {
+                        (state.take_registrations(assigned, letters, batch), WriteShards::from_elem(assigned, 1))
+                    }
+                    None => Default::default(),
+                }
             }
         }
     }
@@ -93,6 +101,7 @@ impl Shards {
 mod tests {
     use super::*;
     use crate::model::cursor::Cursor;
+    use crate::model::dead_letter::DeadLetter;
     use crate::model::feed::Feed;
     use crate::model::time::UnixTime;
 
@@ -132,5 +141,35 @@ mod tests {
         assert_eq!(planned(&mut shards).as_slice(), [assigned(2)]);
         shards.close(assigned(2));
         assert!(planned(&mut shards).is_empty());
+    }
+
+    #[test]
+    fn a_registration_that_can_not_be_read_is_a_dead_letter_once_however_often_the_registry_is_read() {
+        let assigned = AssignedShard { shard: Shard(0), number: 1 };
+        let letter = |offset: i64| {
+            let raw = Vec::from(offset.to_string());
+            let letter = DeadLetter::of_row(
+                Feed::Touches,
+                Promoter::from_key("wx1/o1").unwrap(),
+                "not_json",
+                String::new(),
+                raw.into(),
+                UnixTime(5).as_millis(),
+            );
+            (offset, letter)
+        };
+        let mut batch = Batch::default();
+        let mut read = |offsets: &[i64]| {
+            let mut shards = Shards::new(1);
+            let mut state = State::default();
+            // As the state topic has it.
+            let last = batch.shard_records.last().and_then(|record| record.value.clone());
+            state.restore_registry_read(last.as_deref());
+            shards.open(assigned, state);
+            let letters = offsets.iter().map(|offset| letter(*offset)).collect();
+            shards.take(QueuedWrite::UnreadableRegistrations(assigned, letters), &mut batch).0.dead_lettered
+        };
+        assert_eq!((read(&[3, 7]), read(&[3, 7]), read(&[3, 7, 8])), (2, 0, 1));
+        assert_eq!(batch.dead_letters.len(), 3);
     }
 }

@@ -17,8 +17,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::batch::Batch;
+use super::batch::{Batch, ShardRecord};
 use super::cursor::Cursor;
+use super::dead_letter::DeadLetter;
 use super::disposition::RowCounts;
 use super::feed::{Feed, PerFeed};
 use super::feed_state::{FeedState, push_state};
@@ -26,6 +27,7 @@ use super::page_dedup::take_page;
 use super::page_facts::PageFacts;
 use super::promoter::Promoter;
 use super::refusal::EventRefusal;
+use super::shard::AssignedShard;
 use super::state_record::{StateKey, StateValue};
 use super::time::UnixTime;
 
@@ -44,7 +46,12 @@ pub type FirstCursor = (Promoter, Feed, Cursor);
 pub struct State {
     promoters: HashMap<Promoter, PerFeed<Option<FeedState>>, RandomState>,
     refusal: EventRefusal,
+    /// Records of the registry's partition that can't be read and stand below this offset are among the dead letters.
+    registry_read: i64,
 }
+
+/// Under which the offset stands in the shard's partition of the state.
+pub const REGISTRY_READ_KEY: &str = "registry-read";
 
 impl State {
     pub fn cursors(&self, promoter: &Promoter) -> Cursors {
@@ -96,6 +103,38 @@ impl State {
             Some(feeds) => take_page(page_facts, feeds, &self.refusal, batch),
             None => RowCounts::default(),
         }
+    }
+
+    /// Makes dead letters of records of the registry that can't be read, each once though the registry is read anew by each
+    /// owner.
+    pub fn take_registrations(
+        &mut self,
+        assigned: AssignedShard,
+        letters: Vec<(i64, DeadLetter)>,
+        batch: &mut Batch,
+    ) -> RowCounts {
+        let mut counts = RowCounts::default();
+        for (offset, letter) in letters {
+            if offset < self.registry_read {
+                continue;
+            }
+            self.registry_read = offset + 1;
+            counts.dead_lettered += 1;
+            batch.weight += 256 + letter.raw.len();
+            batch.dead_letters.push(letter);
+        }
+        if counts.dead_lettered > 0 {
+            let value = Some(self.registry_read.to_string().into_bytes());
+            batch.shard_records.push(ShardRecord { assigned, key: REGISTRY_READ_KEY.to_owned(), value });
+        }
+        counts
+    }
+
+    /// Takes the value of the record under [`REGISTRY_READ_KEY`]. One that can't be read tells nothing: then some letters come
+    /// twice.
+    pub fn restore_registry_read(&mut self, value: Option<&[u8]>) {
+        let text = value.and_then(|value| std::str::from_utf8(value).ok());
+        self.registry_read = text.and_then(|text| text.parse().ok()).unwrap_or(0);
     }
 
     /// Takes a record read from the topic. Records of one key come in the order in which they were written; a

@@ -16,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::fence::{Conflict, Fence, FoundFence};
 use super::promoter::Promoter;
 use super::shard::Shard;
-use super::state::State;
+use super::state::{REGISTRY_READ_KEY, State};
 use super::state_record::{StateKey, StateValue, UnreadableState};
 
 /// How many records of a partition that don't belong there are kept apart. A topic with more of them is something else.
@@ -109,6 +109,8 @@ impl StateContent {
     pub fn take(&mut self, place: StatePlace, key: &[u8], value: Option<&[u8]>) {
         if let Some(connector) = Fence::connector_of(key) {
             self.take_fence(place, connector, key, value);
+        } else if !self.fences_only && key == REGISTRY_READ_KEY.as_bytes() {
+            self.states.entry(Shard(place.partition)).or_default().restore_registry_read(value);
         } else if !self.fences_only && !key.starts_with(OTHER_PIPELINE) {
             self.take_state(place, key, value);
         }

@@ -33,6 +33,12 @@ pub(super) struct PromotersChange {
     pub under_way: Option<UnderWay>,
 }
 
+impl PromotersChange {
+    pub fn is_empty(&self) -> bool {
+        self.polled.is_empty() && self.gone.is_empty()
+    }
+}
+
 /// What the polls of a session share.
 #[derive(Clone)]
 pub(super) struct PollContext {

@@ -16,15 +16,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::PollPipeline;
 use super::polls::{PollContext, PromotersChange};
-use super::{PollPipeline, PolledPromoter};
-use crate::commit::log::{Ended, OpenError, OwnershipChange, ShardOwnership};
+use super::shard_promoters::{AppChanges, ShardPromoters, UnreadableRegistrations};
+use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::under_way::{self, UnderWay};
+use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
+use crate::registry::event::RegistryEvent;
 use crate::upstream::transport::Transport;
 
-type Restored = Result<Vec<(AssignedShard, State)>, OpenError>;
+type Restored = Result<Vec<RestoredShard>, OpenError>;
 
 /// One restore, of shards that were assigned together.
 struct ShardRestore {
@@ -39,6 +42,7 @@ pub(super) struct ShardCoordinator<'a, T> {
     /// The followers of the apps, in the order of the pipeline's.
     followers: Vec<mpsc::Sender<PromotersChange>>,
     context: PollContext,
+    promoters: ShardPromoters,
     /// By number.
     restores_under_way: Vec<(u64, ShardRestore)>,
     restores: JoinSet<(u64, Restored)>,
@@ -52,8 +56,17 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         followers: Vec<mpsc::Sender<PromotersChange>>,
         context: PollContext,
     ) -> ShardCoordinator<'a, T> {
-        let (restores_under_way, restores) = (Vec::new(), JoinSet::new());
-        ShardCoordinator { pipeline, ownership, followers, context, restores_under_way, restores, last_number: 0 }
+        let (restores_under_way, restores, promoters) = (Vec::new(), JoinSet::new(), ShardPromoters::default());
+        ShardCoordinator {
+            pipeline,
+            ownership,
+            followers,
+            context,
+            promoters,
+            restores_under_way,
+            restores,
+            last_number: 0,
+        }
     }
 
     /// Runs until something ends the session.
@@ -65,6 +78,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                 change = self.ownership.next() => match change {
                     OwnershipChange::Assigned(shards) => self.begin(shards),
                     OwnershipChange::Revoked(shards, under_way) => self.hand_over(&shards, under_way).await,
+                    OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
                     OwnershipChange::Failed(error) => Err(ended(error)),
                 },
                 Some(restored) = self.restores.join_next() => {
@@ -94,14 +108,37 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         // One that was given up has begun anew with what is left of it.
         let Some(at) = self.restores_under_way.iter().position(|(one, _)| *one == number) else { return Ok(()) };
         let (_, ShardRestore { began, shards, .. }) = self.restores_under_way.swap_remove(at);
-        let states = restored.map_err(ended)?;
-        if let Some(reason) = self.too_early(&states) {
+        let (mut states, mut registered) = (Vec::new(), Vec::new());
+        for RestoredShard { assigned, state, registered: events } in restored.map_err(ended)? {
+            states.push((assigned, state));
+            registered.push((assigned, events));
+        }
+        let unreadable = self.promoters.open(&self.pipeline.apps, self.context.partitions, registered);
+        let changes = self.promoters.polled(&self.pipeline.apps, &shards);
+        if let Some(reason) = self.too_early(&states, &changes) {
             return Err(Ended::Stop(reason.into()));
         }
         let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
         self.context.queue.open_shards(states).map_err(|_| over())?;
+        for (assigned, letters) in unreadable {
+            self.write_unreadable(assigned, letters).await?;
+        }
         self.say_open(shards.len(), remembered, began.elapsed());
-        self.tell(&shards, None).await
+        self.tell(changes, None).await
+    }
+
+    /// Acts on what the registry has said in a shard.
+    async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Ended> {
+        let (changes, unreadable) = self.promoters.take(&self.pipeline.apps, assigned, events);
+        self.write_unreadable(assigned, unreadable).await?;
+        self.tell(changes, None).await
+    }
+
+    async fn write_unreadable(&self, assigned: AssignedShard, letters: UnreadableRegistrations) -> Result<(), Ended> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        self.context.queue.send(QueuedWrite::UnreadableRegistrations(assigned, letters)).await.map_err(|_| over())
     }
 
     /// Ends the polls of these shards; `under_way` is dropped when all that they have brought is durable.
@@ -116,39 +153,28 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             self.begin(shards.into_iter().filter(|assigned| !is_revoked(assigned)).collect())?;
         }
         let (polls, mut ended) = under_way::under_way();
-        self.tell(revoked, Some(polls)).await?;
+        let gone = self.promoters.close(&self.pipeline.apps, revoked);
+        self.tell(gone, Some(polls)).await?;
         ended.wait().await;
         self.context.queue.close_shards(revoked.to_vec(), under_way).map_err(|_| over())
     }
 
-    /// Tells each app its promoters in these shards: that they are polled from now on, or no longer, where somebody waits for
-    /// the end of their polls.
-    async fn tell(&self, shards: &[AssignedShard], gone: Option<UnderWay>) -> Result<(), Ended> {
-        for (app, follower) in self.pipeline.apps.iter().zip(&self.followers) {
-            let owned = app.promoters.iter().filter(|promoter| self.is_in(promoter, shards));
-            let change = match &gone {
-                None => PromotersChange { polled: owned.cloned().collect(), ..PromotersChange::default() },
-                Some(under_way) => PromotersChange {
-                    gone: owned.map(|promoter| promoter.promoter.clone()).collect(),
-                    under_way: Some(under_way.clone()),
-                    ..PromotersChange::default()
-                },
-            };
-            follower.send(change).await.map_err(|_| over())?;
+    /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it.
+    async fn tell(&self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Ended> {
+        for (change, follower) in changes.into_iter().zip(&self.followers) {
+            if !change.is_empty() {
+                let change = PromotersChange { under_way: under_way.clone(), ..change };
+                follower.send(change).await.map_err(|_| over())?;
+            }
         }
         Ok(())
     }
 
-    fn is_in(&self, promoter: &PolledPromoter, shards: &[AssignedShard]) -> bool {
-        let shard = Shard::of(&promoter.promoter, self.context.partitions);
-        shards.iter().any(|assigned| assigned.shard == shard)
-    }
-
     /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
     /// at before its first cursor is written, after which there is no way back.
-    fn too_early(&self, states: &[(AssignedShard, State)]) -> Option<String> {
-        self.pipeline.apps.iter().find_map(|app| {
-            app.promoters.iter().find_map(|promoter| {
+    fn too_early(&self, states: &[(AssignedShard, State)], changes: &AppChanges) -> Option<String> {
+        self.pipeline.apps.iter().zip(changes).find_map(|(app, change)| {
+            change.polled.iter().find_map(|promoter| {
                 let shard = Shard::of(&promoter.promoter, self.context.partitions);
                 let (_, state) = states.iter().find(|(assigned, _)| assigned.shard == shard)?;
                 app.too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits)

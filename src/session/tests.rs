@@ -23,6 +23,7 @@ use crate::upstream::client::ClientSettings;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
 mod refunds;
+mod registered;
 mod told;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
@@ -76,10 +77,14 @@ fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Pol
         breakers: BreakerSettings { too_fast: MINUTE, stopped: MINUTE, unanswered: MINUTE },
         ..ClientSettings::for_tests(app.as_str())
     };
+    let refunds = PollSettings { every: MINUTE, idle_every: MINUTE, lateness: promoter.refunds_lateness };
+    let refunds = FeedPlan { settings: refunds, start_from: promoter.refunds_start };
+    let feeds = AppFeeds { polled: promoter.feeds, refunds };
     let app = PolledApp {
         app,
         client: Arc::new(Client::new(settings, upstream.clone())),
-        promoters: vec![promoter],
+        feeds,
+        promoters: vec![(promoter.promoter, ConfiguredPromoter::default())],
         parked_for: MINUTE,
         reports: Arc::default(),
     };

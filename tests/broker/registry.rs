@@ -20,6 +20,7 @@ use crate::harness::context::Context;
 
 mod framed;
 mod rights;
+mod running;
 
 const PARTITIONS: i32 = 3;
 const PROMOTERS: usize = 1_000;
@@ -29,6 +30,7 @@ pub const CASES: &[Case] = &[
     Case::shared("registry: what was not committed registers nobody, and a stray partition is told", strays),
     Case::shared("registry: records of others are read in both framings and in JSON", framed::read)
         .with(&[Apicurio::available]),
+    Case::shared("registry: who is registered while instances run is polled within seconds", running::are_polled),
     Case::secured("registry: a right that is missing is named", rights::are_named),
 ];
 

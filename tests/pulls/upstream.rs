@@ -14,8 +14,10 @@ use promoter_connector::model::feed::{Interface, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
+use promoter_connector::registry::table::ConfiguredPromoter;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
+use promoter_connector::session::app_feeds::AppFeeds;
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::budget::BudgetSettings;
 use promoter_connector::upstream::client::{Client, ClientSettings};
@@ -177,14 +179,16 @@ impl World {
             in_flight: setup.in_flight,
             ..ClientSettings::for_tests(app.as_str())
         };
-        let promoter = |number: usize| PolledPromoter {
-            promoter: Promoter::new(&app, &format!("p{number:03}")).unwrap(),
-            feeds: PerFeed { touches: setup.touches, orders: setup.orders, refunds: setup.refunds },
-            refunds_lateness: 7 * DAY,
-            refunds_start: StartFrom::Now,
-        };
+        let promoter =
+            |number: usize| (Promoter::new(&app, &format!("p{number:03}")).unwrap(), ConfiguredPromoter::default());
+        let hour = Duration::from_secs(3600);
+        let refunds = PollSettings { every: hour, idle_every: hour, lateness: 7 * DAY };
         PolledApp {
             client: Arc::new(Client::new(settings, Upstream { latency: setup.latency, ..self.upstream.clone() })),
+            feeds: AppFeeds {
+                polled: PerFeed { touches: setup.touches, orders: setup.orders, refunds: setup.refunds },
+                refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
+            },
             promoters: (0..setup.promoters).map(promoter).collect(),
             parked_for: Duration::from_secs(900),
             reports: Arc::default(),

@@ -17,9 +17,11 @@ use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::request::record::{Header, RecordOffset, RequestRecord};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::poll::reports::Reports;
+use promoter_connector::registry::table::ConfiguredPromoter;
 use promoter_connector::requests::executor::{DecodedRecord, Executor, MaterialApp};
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
+use promoter_connector::session::app_feeds::AppFeeds;
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::budget::BudgetSettings;
@@ -209,14 +211,18 @@ impl App {
             budgets: self.budgets.clone(),
             in_flight: self.in_flight,
         };
-        let promoter = |id: &String| PolledPromoter {
-            promoter: Promoter::new(&app, id).unwrap(),
-            feeds: PerFeed { touches: self.touches, orders: self.orders, refunds: self.refunds },
-            refunds_lateness: 7 * 86_400,
-            refunds_start: StartFrom::Now,
+        let promoter = |id: &String| (Promoter::new(&app, id).unwrap(), ConfiguredPromoter::default());
+        let refunds = PollSettings {
+            every: Duration::from_secs(3600),
+            idle_every: Duration::from_secs(3600),
+            lateness: 7 * 86_400,
         };
         PolledApp {
             client: Arc::new(Client::new(settings, upstream.clone())),
+            feeds: AppFeeds {
+                polled: PerFeed { touches: self.touches, orders: self.orders, refunds: self.refunds },
+                refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
+            },
             promoters: self.promoters.iter().map(promoter).collect(),
             parked_for: Duration::from_secs(900),
             reports: Arc::default(),

@@ -18,8 +18,10 @@ use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::shard::Shard;
 use promoter_connector::model::state_record::StateKey;
 use promoter_connector::model::time::UnixTime;
+use promoter_connector::registry::table::ConfiguredPromoter;
 use promoter_connector::retry::RetrySettings;
-use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp, PolledPromoter};
+use promoter_connector::session::app_feeds::AppFeeds;
+use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::simulator::{SharedWorld, Shown, SimulatedTransport, World, WorldOptions};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::breaker::BreakerSettings;
@@ -75,14 +77,10 @@ fn apps(
             budgets: BTreeMap::new(),
             in_flight: 8,
         };
-        let promoter = |id: &String| PolledPromoter {
-            promoter: Promoter::new(&app, id).unwrap(),
-            feeds: PerFeed::new(|feed| Some(order(feed))),
-            refunds_lateness: lateness.refunds,
-            refunds_start: start_from,
-        };
+        let promoter = |id: &String| (Promoter::new(&app, id).unwrap(), ConfiguredPromoter::default());
         PolledApp {
             client: Arc::new(Client::new(settings, Watched { app: app.clone(), ..watched.clone() })),
+            feeds: AppFeeds { polled: PerFeed::new(|feed| Some(order(feed))), refunds: order(Feed::Refunds) },
             promoters: ids.iter().map(promoter).collect(),
             parked_for: Duration::from_secs(300),
             reports: Arc::default(),

@@ -8,12 +8,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::memory_log::DurableTopics;
-use crate::commit::log::{OpenError, OwnershipChange, ShardOwnership};
+use super::memory_log::{DurableTopics, PARTITIONS};
+use crate::commit::log::{OpenError, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::queue::FenceSender;
 use crate::commit::under_way::under_way;
+use crate::model::promoter::Promoter;
 use crate::model::shard::{AssignedShard, Shard};
-use crate::model::state::State;
+use crate::registry::event::RegistryEvent;
+use crate::registry::record::PromoterRecord;
 
 /// How long a revocation waits for whoever owns a shard.
 const RELEASE_WAIT: Duration = Duration::from_secs(20);
@@ -28,6 +30,8 @@ struct Members {
     /// Those whose logs are open.
     open: HashMap<String, mpsc::UnboundedSender<OwnershipChange>>,
     last_number: u64,
+    /// What the registry says, in order.
+    registry: Vec<(Promoter, Option<PromoterRecord>)>,
 }
 
 struct Owner {
@@ -41,6 +45,26 @@ impl MemoryGroup {
         let group = MemoryGroup::default();
         (0..partitions).for_each(|partition| group.take_away(Shard(partition), instance));
         group
+    }
+
+    /// Says something of a promoter in the registry, whose owner hears of it.
+    pub fn register(&self, promoter: &Promoter, record: Option<PromoterRecord>) {
+        let mut members = self.members();
+        members.registry.push((promoter.clone(), record.clone()));
+        let shard = Shard::of(promoter, PARTITIONS);
+        let said = RegistryEvent::Said { promoter: promoter.clone(), record };
+        if let Some(Owner { instance, number }) = members.owners.get(&shard) {
+            let assigned = AssignedShard { shard, number: *number };
+            members.tell(instance, OwnershipChange::Registered(assigned, vec![said]));
+        }
+    }
+
+    fn said_in(&self, shard: Shard) -> Vec<RegistryEvent> {
+        let members = self.members();
+        let of_shard = members.registry.iter().filter(|(promoter, _)| Shard::of(promoter, PARTITIONS) == shard);
+        of_shard
+            .map(|(promoter, record)| RegistryEvent::Said { promoter: promoter.clone(), record: record.clone() })
+            .collect()
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
@@ -86,7 +110,7 @@ impl MemoryGroup {
         let owned: Vec<Shard> = owned.map(|(shard, _)| *shard).collect();
         let assigned: Vec<_> = owned.into_iter().map(|shard| members.number(shard, instance)).collect();
         members.tell(instance, OwnershipChange::Assigned(assigned));
-        Box::new(MemoryOwnership { changes, durable })
+        Box::new(MemoryOwnership { changes, durable, group: self.clone() })
     }
 
     pub(super) fn leave(&self, instance: &str) {
@@ -135,6 +159,7 @@ impl Members {
 struct MemoryOwnership {
     changes: mpsc::UnboundedReceiver<OwnershipChange>,
     durable: Arc<Mutex<DurableTopics>>,
+    group: MemoryGroup,
 }
 
 impl ShardOwnership for MemoryOwnership {
@@ -153,15 +178,16 @@ impl ShardOwnership for MemoryOwnership {
         shards: Vec<AssignedShard>,
         _: FenceSender,
         _: CancellationToken,
-    ) -> BoxFuture<'static, Result<Vec<(AssignedShard, State)>, OpenError>> {
+    ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>> {
         // Read when it is polled first: whoever owned them before may write until they are assigned, and not later.
-        let durable = self.durable.clone();
+        let (durable, registry) = (self.durable.clone(), self.group.clone());
         Box::pin(async move {
             let mut states = durable.lock().unwrap_or_else(PoisonError::into_inner).states()?;
-            Ok(shards
-                .into_iter()
-                .map(|assigned| (assigned, states.remove(&assigned.shard).unwrap_or_default()))
-                .collect())
+            let restored = |assigned: AssignedShard| {
+                let registered = registry.said_in(assigned.shard);
+                RestoredShard { assigned, state: states.remove(&assigned.shard).unwrap_or_default(), registered }
+            };
+            Ok(shards.into_iter().map(restored).collect())
         })
     }
 }

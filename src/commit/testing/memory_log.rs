@@ -8,7 +8,7 @@ use super::memory_group::MemoryGroup;
 use crate::commit::failpoint::Failpoint;
 use crate::commit::log::{CommitError, CommitLog, LogError, OpenError, Opened};
 use crate::model::age::AgeLimits;
-use crate::model::batch::{Batch, Event};
+use crate::model::batch::{Batch, Event, ShardRecord};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
@@ -24,6 +24,8 @@ pub struct DurableTopics {
     pub dead_letters: Vec<DeadLetter>,
     /// The state topic after compaction, in bytes, so that its codec takes part.
     pub state: HashMap<String, Vec<u8>>,
+    /// Whose the shards are, and how far their registry is read; not restored.
+    pub shard_records: HashMap<(Shard, String), Option<Vec<u8>>>,
     pub commits: u64,
     /// Whoever opened last of each instance; an earlier one is refused.
     epochs: HashMap<String, u64>,
@@ -70,6 +72,9 @@ impl DurableTopics {
         }
         self.events.extend(batch.events.iter().cloned());
         self.dead_letters.extend(batch.dead_letters.iter().cloned());
+        for ShardRecord { assigned, key, value } in &batch.shard_records {
+            self.shard_records.insert((assigned.shard, key.clone()), value.clone());
+        }
         for record in &batch.state {
             let key = record.key.encode();
             match &record.value {

@@ -16,7 +16,7 @@ fn the_minimal_example_loads() {
     assert_eq!(app.client.app_id.as_str(), "wx0123456789abcdef");
     let TokenSource::Stable(secret) = &app.client.token_source else { panic!("{app:?}") };
     assert_eq!(secret.expose_secret(), "from-environment");
-    let promoters: Vec<&str> = app.promoters.iter().map(|entry| entry.promoter.promoter_id()).collect();
+    let promoters: Vec<&str> = app.promoters.iter().map(|(promoter, _)| promoter.promoter_id()).collect();
     assert_eq!(promoters, ["oABC", "oDEF"]);
     assert!(config.schema_registry.is_none());
     assert!(!config.kafka.instance_id.is_empty());
@@ -56,10 +56,10 @@ fn what_is_off_in_the_full_example_is_right_too() {
     let app = &config.apps[0];
     let TokenSource::Stable(secret) = &app.client.token_source else { panic!("{app:?}") };
     assert_eq!(secret.expose_secret(), "three");
-    let every = |promoter: usize, feed: Feed| plan(&app.promoters[promoter], feed).map(|plan| plan.settings.every);
+    let every = |promoter: usize, feed: Feed| plan(&promoters_of(app)[promoter], feed).map(|plan| plan.settings.every);
     assert_eq!(every(0, Feed::Touches), Some(Duration::from_secs(30)));
-    assert_eq!(polled(&app.promoters[2]), [Feed::Touches]);
-    assert_eq!(plan(&app.promoters[2], Feed::Touches).unwrap().start_from, StartFrom::Earliest);
+    assert_eq!(polled(&promoters_of(app)[2]), [Feed::Touches]);
+    assert_eq!(plan(&promoters_of(app)[2], Feed::Touches).unwrap().start_from, StartFrom::Earliest);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::upstream::token::{TokenSource, TokenUrl};
 
 /// The promoter of a right file with `more` at its end.
 fn promoter_of(more: &str) -> PolledPromoter {
-    load(&with(&format!("promoters = [\"oA\"]\n{more}"))).unwrap().apps.remove(0).promoters.remove(0)
+    promoters_of(&load(&with(&format!("promoters = [\"oA\"]\n{more}"))).unwrap().apps[0]).remove(0)
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn the_promoters_of_both_sources_are_merged() {
         ["apps[0].promoters_file (line 7) in its line 3 is the same promoter as promoters[0]; remove one of them"]
     );
     let app = files.load(&with(&more.replace("oA", "oC"))).unwrap().apps.remove(0);
-    let entries: Vec<(&str, Vec<Feed>)> =
-        app.promoters.iter().map(|entry| (entry.promoter.key(), polled(entry))).collect();
+    let entries: Vec<(String, Vec<Feed>)> =
+        promoters_of(&app).iter().map(|entry| (entry.promoter.key().to_owned(), polled(entry))).collect();
     let both = || vec![Feed::Touches, Feed::Orders];
-    assert_eq!(entries, [("wx1/oC", both()), ("wx1/oB", vec![Feed::Touches]), ("wx1/oA", both())]);
+    assert_eq!(entries, [("wx1/oC".into(), both()), ("wx1/oB".into(), vec![Feed::Touches]), ("wx1/oA".into(), both())]);
 }
 
 #[test]

@@ -76,6 +76,15 @@ fn polled(promoter: &PolledPromoter) -> Vec<Feed> {
     Feed::ALL.into_iter().filter(|feed| plan(promoter, *feed).is_some()).collect()
 }
 
+/// The promoters of an app as the configuration alone has them polled.
+fn promoters_of(app: &AppSettings) -> Vec<PolledPromoter> {
+    let polled = app
+        .promoters
+        .iter()
+        .map(|(promoter, configured)| app.feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from));
+    polled.collect()
+}
+
 fn registry_urls(config: &Config) -> Vec<&str> {
     config.schema_registry.iter().flat_map(|registry| &registry.urls).map(|url| url.as_str()).collect()
 }

@@ -88,6 +88,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::opener::{FactsLogOpener, FactsSession};
 use crate::avro::encode::Encoders;
+use crate::avro::framing::Framing;
+use crate::avro::schema_lookup::SchemaSource;
 use crate::commit::log::{CommitError, CommitLog, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::membership::GroupMembership;
@@ -96,6 +98,15 @@ use crate::kafka::transaction::record::RecordClock;
 use crate::model::batch::Batch;
 use crate::model::promoter::IdKind;
 use crate::model::roster::Roster;
+
+/// How the records of the registry are read.
+#[derive(Clone)]
+pub struct Registrations {
+    /// Who tells the schemas of others.
+    pub schemas: Option<Arc<dyn SchemaSource>>,
+    /// What this connector's own commands write them with.
+    pub framing: Framing,
+}
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
@@ -108,13 +119,14 @@ impl FactsLog {
     pub fn new(
         settings: Settings,
         encoders: Arc<Encoders>,
+        registrations: Registrations,
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
         roster: Roster,
     ) -> FactsLog {
         let partitions =
             PartitionSession::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
-        let opener = FactsLogOpener::new(settings, encoders, id_kinds, clock, roster);
+        let opener = FactsLogOpener::new(settings, encoders, registrations, id_kinds, clock, roster);
         FactsLog { opener: Arc::new(opener), partitions }
     }
 

@@ -8,18 +8,20 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::Registrations;
 use super::ownership::FactsOwnership;
 use super::topics::FactTopics;
 use super::writer::FactWriter;
 use super::{peers, state_reader};
 use crate::avro::encode::Encoders;
 use crate::commit::failpoint::{Failpoint, reach};
-use crate::commit::log::{LogError, Opened};
+use crate::commit::log::{LogError, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::changes::MembershipChanges;
 use crate::kafka::group::member_id::MemberId;
 use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::group::snapshot::MembershipSnapshot;
+use crate::kafka::registry_topic::follower::RegistryFollower;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
@@ -38,6 +40,7 @@ use crate::model::shard::AssignedShard;
 pub struct FactsLogOpener {
     pub settings: Settings,
     encoders: Arc<Encoders>,
+    registrations: Registrations,
     id_kinds: HashMap<String, IdKind>,
     clock: RecordClock,
     roster: Roster,
@@ -81,7 +84,7 @@ impl FactsSession {
         self.transactions.commit(write, &self.offsets(batch, owner.clone())).map_err(|error| match error {
             TransactionError::Revoked(reason) => self.wait_for_another(&owner, reason),
             // It may not take over a shard at all, and only an operator can allow it.
-            error @ TransactionError::NotAllowed { .. } if !batch.fences.is_empty() => {
+            error @ TransactionError::NotAllowed { .. } if !batch.shard_records.is_empty() => {
                 TransactionError::Final(LogError::new(error))
             }
             error => error,
@@ -102,7 +105,7 @@ impl FactsSession {
     /// that are written to: an offset says that the shard has a fence.
     fn offsets(&self, batch: &Batch, owner: Arc<MembershipSnapshot>) -> OwnedOffsets {
         let is_withdrawn =
-            |shard| batch.fences.iter().any(|fence| fence.assigned.shard == shard && fence.value.is_none());
+            |shard| batch.shard_records.iter().any(|record| record.assigned.shard == shard && record.value.is_none());
         let committed_offset = |AssignedShard { shard, .. }: &AssignedShard| CommittedOffset {
             partition: shard.0,
             offset: 0,
@@ -120,11 +123,12 @@ impl FactsLogOpener {
     pub fn new(
         settings: Settings,
         encoders: Arc<Encoders>,
+        registrations: Registrations,
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
         roster: Roster,
     ) -> FactsLogOpener {
-        FactsLogOpener { settings, encoders, id_kinds, clock, roster, openings: AtomicU64::new(0) }
+        FactsLogOpener { settings, encoders, registrations, id_kinds, clock, roster, openings: AtomicU64::new(0) }
     }
 
     /// Step 1 of the order at opening. The others are taken for the shards as they are assigned. Blocks.
@@ -153,7 +157,12 @@ impl FactsLogOpener {
         let age_limits = topics.age_limits(names);
         let refusal = refusal(writer.clone(), clock.clone());
         let session = FactsSession { transactions, writer, membership: membership.clone(), note, clock, _watch };
-        let ownership = Box::new(FactsOwnership { opener: self, membership, changes, partitions, refusal });
+        let Registrations { schemas, framing } = self.registrations.clone();
+        let runtime = Handle::current();
+        let (registry, registered) = RegistryFollower::start(&self.settings, schemas, framing, partitions, runtime)
+            .map_err(|error| OpenError::Again(error.into()))?;
+        let ownership = FactsOwnership { opener: self, membership, changes, partitions, refusal, registry, registered };
+        let ownership = Box::new(ownership);
         Ok((session, Opened { partitions, age_limits, ownership }))
     }
 

@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::opener::FactsLogOpener;
 use super::takeover::Takeover;
-use crate::commit::log::{LogError, OpenError, OwnershipChange, ShardOwnership};
+use crate::commit::log::{LogError, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::queue::FenceSender;
 use crate::kafka::group::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
 use crate::kafka::group::membership::GroupMembership;
+use crate::kafka::registry_topic::follower::{FollowedEvents, RegistryFollower};
 use crate::model::fence::Fence;
 use crate::model::refusal::EventRefusal;
 use crate::model::shard::{AssignedShard, Shard};
-use crate::model::state::State;
 
 pub(super) struct FactsOwnership {
     pub opener: Arc<FactsLogOpener>,
@@ -25,6 +25,8 @@ pub(super) struct FactsOwnership {
     pub partitions: i32,
     /// What the topics do not take.
     pub refusal: EventRefusal,
+    pub registry: RegistryFollower,
+    pub registered: FollowedEvents,
 }
 
 impl FactsOwnership {
@@ -43,12 +45,19 @@ impl FactsOwnership {
 impl ShardOwnership for FactsOwnership {
     fn next(&mut self) -> BoxFuture<'_, OwnershipChange> {
         Box::pin(async {
-            match self.changes.next().await {
-                Ok(AssignmentChange::Assigned(partitions)) => OwnershipChange::Assigned(shards(partitions)),
-                Ok(AssignmentChange::Revoked(partitions, under_way)) => {
-                    OwnershipChange::Revoked(shards(partitions), under_way)
-                }
-                Err(error) => OwnershipChange::Failed(error),
+            tokio::select! {
+                // What is to be given back first, for the group waits for it.
+                biased;
+                change = self.changes.next() => match change {
+                    Ok(AssignmentChange::Assigned(partitions)) => OwnershipChange::Assigned(shards(partitions)),
+                    Ok(AssignmentChange::Revoked(partitions, under_way)) => {
+                        let revoked = shards(partitions);
+                        revoked.iter().for_each(|assigned| self.registry.leave(*assigned));
+                        OwnershipChange::Revoked(revoked, under_way)
+                    }
+                    Err(error) => OwnershipChange::Failed(error),
+                },
+                (assigned, events) = self.registered.next() => OwnershipChange::Registered(assigned, events),
             }
         })
     }
@@ -58,11 +67,12 @@ impl ShardOwnership for FactsOwnership {
         shards: Vec<AssignedShard>,
         fences: FenceSender,
         given_up: CancellationToken,
-    ) -> BoxFuture<'static, Result<Vec<(AssignedShard, State)>, OpenError>> {
+    ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>> {
         let fence = match self.fence(&shards) {
             Ok(fence) => fence,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
+        let registered: Vec<_> = shards.iter().map(|assigned| self.registry.follow(*assigned)).collect();
         let (opener, refusal, runtime) = (self.opener.clone(), self.refusal.clone(), Handle::current());
         let restoring = tokio::task::spawn_blocking(move || {
             let takeover = Takeover {
@@ -77,7 +87,12 @@ impl ShardOwnership for FactsOwnership {
             Ok(states)
         });
         Box::pin(async move {
-            restoring.await.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("opening the log", error))))
+            let states = restoring.await;
+            let states =
+                states.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("opening the log", error))));
+            let (states, registered) = (states?, futures_util::future::try_join_all(registered).await?);
+            let restored = states.into_iter().zip(registered);
+            Ok(restored.map(|((assigned, state), registered)| RestoredShard { assigned, state, registered }).collect())
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{LogError, OpenError};
 use crate::commit::queue::FenceSender;
 use crate::kafka::client::settings::Settings;
-use crate::model::batch::FenceRecord;
+use crate::model::batch::ShardRecord;
 use crate::model::fence::Fence;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
@@ -124,7 +124,7 @@ impl Takeover<'_> {
         value: impl Fn(Shard) -> Option<Vec<u8>>,
     ) -> Result<(), OpenError> {
         let key = Fence::key_of(&self.settings.name);
-        let record = |assigned: &AssignedShard| FenceRecord {
+        let record = |assigned: &AssignedShard| ShardRecord {
             assigned: *assigned,
             key: key.clone(),
             value: value(assigned.shard),

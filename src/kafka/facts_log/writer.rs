@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::avro::encode::Encoders;
-use crate::model::batch::{Batch, Event, FenceRecord};
+use crate::model::batch::{Batch, Event, ShardRecord};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::{FactContent, FactId, dead_row_id};
 use crate::model::feed::PerEventTopic;
@@ -65,7 +65,7 @@ impl FactWriter {
         for record in &batch.state {
             self.write_state(record, now, &mut send)?;
         }
-        for FenceRecord { assigned, key, value } in &batch.fences {
+        for ShardRecord { assigned, key, value } in &batch.shard_records {
             send(Record {
                 topic: &self.topics.state,
                 partition: Some(assigned.shard.0),

@@ -1,0 +1,36 @@
+//! What an app polls for its promoters.
+
+use super::{FeedPlan, PolledPromoter};
+use crate::model::feed::{Feed, PerFeed, StartFrom};
+use crate::model::feed_set::FeedSet;
+use crate::model::promoter::Promoter;
+
+/// How an app's feeds are polled for a promoter of whom nothing else is said.
+#[derive(Clone, Copy, Debug)]
+pub struct AppFeeds {
+    /// A feed that is absent is polled for nobody.
+    pub polled: PerFeed<Option<FeedPlan>>,
+    /// Polled or not.
+    pub refunds: FeedPlan,
+}
+
+impl AppFeeds {
+    /// What is polled for `promoter`: of the feeds that the app polls those of `only`, or all where it is empty; from
+    /// `start_from` on, or from where the app's feeds begin.
+    pub fn polled_for(&self, promoter: Promoter, only: FeedSet, start_from: Option<StartFrom>) -> PolledPromoter {
+        let begun = |plan: FeedPlan| FeedPlan { start_from: start_from.unwrap_or(plan.start_from), ..plan };
+        let is_wanted = |feed: Feed| only.is_empty() || only.contains(feed);
+        let refunds = begun(self.refunds);
+        PolledPromoter {
+            promoter,
+            feeds: PerFeed::new(|feed| self.polled[feed].filter(|_| is_wanted(feed)).map(begun)),
+            refunds_lateness: refunds.settings.lateness,
+            refunds_start: refunds.start_from,
+        }
+    }
+
+    /// The feeds that the app polls for whom nothing else is said.
+    pub fn names(&self) -> FeedSet {
+        Feed::ALL.into_iter().filter(|feed| self.polled[*feed].is_some()).collect()
+    }
+}

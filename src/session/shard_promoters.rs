@@ -1,0 +1,148 @@
+//! Who is polled in the shards of this instance, as the configuration and the registry say together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::polls::PromotersChange;
+use super::{PolledApp, PolledPromoter};
+use crate::model::dead_letter::DeadLetter;
+use crate::model::promoter::Promoter;
+use crate::model::shard::{AssignedShard, Shard};
+use crate::registry::event::RegistryEvent;
+use crate::registry::table::{EffectivePromoter, PromoterTable, SourceUpdate, TableChange};
+
+/// How many apps are named that the registry knows and the configuration doesn't.
+const UNKNOWN_APPS_MAX: usize = 100;
+
+/// One table for each shard, for they come and go as a whole.
+#[derive(Default)]
+pub(super) struct ShardPromoters {
+    tables: HashMap<AssignedShard, PromoterTable>,
+    unknown_apps: HashSet<String>,
+}
+
+/// What changes for each app of a session, in their order.
+pub(super) type AppChanges = Vec<PromotersChange>;
+
+/// Records of the registry that can't be read, with their offsets.
+pub(super) type UnreadableRegistrations = Vec<(i64, DeadLetter)>;
+
+impl ShardPromoters {
+    /// Takes up shards, of `partitions` in all, in which the registry says what `registered` tells. Gives what can't be read
+    /// of that.
+    pub fn open<T>(
+        &mut self,
+        apps: &[PolledApp<T>],
+        partitions: i32,
+        registered: Vec<(AssignedShard, Vec<RegistryEvent>)>,
+    ) -> Vec<(AssignedShard, UnreadableRegistrations)> {
+        let mut tables: HashMap<Shard, (AssignedShard, PromoterTable)> =
+            registered.iter().map(|(assigned, _)| (assigned.shard, (*assigned, PromoterTable::default()))).collect();
+        for (promoter, configured) in apps.iter().flat_map(|app| &app.promoters) {
+            if let Some((_, table)) = tables.get_mut(&Shard::of(promoter, partitions)) {
+                table.apply(promoter, SourceUpdate::Configuration(Some(*configured)));
+            }
+        }
+        self.tables.extend(tables.into_values());
+        let unreadable = registered.into_iter().map(|(assigned, events)| {
+            let (_, unreadable) = self.take(apps, assigned, events);
+            (assigned, unreadable)
+        });
+        unreadable.collect()
+    }
+
+    /// Whom to poll in shards that were taken up.
+    pub fn polled<T>(&self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
+        let mut changes = AppChanges::new();
+        changes.resize_with(apps.len(), PromotersChange::default);
+        for (promoter, merged) in shards.iter().filter_map(|shard| self.tables.get(shard)).flat_map(PromoterTable::iter)
+        {
+            let is_paused = merged.is_paused.value;
+            let effective =
+                EffectivePromoter { feeds: merged.feeds.value, start_from: merged.start_from.value, is_paused };
+            if let Some((index, polled)) = polled(apps, promoter, effective) {
+                changes[index].polled.push(polled);
+            }
+        }
+        changes
+    }
+
+    /// Drops shards that are given back. Gives whom they had.
+    pub fn close<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
+        let mut changes = AppChanges::new();
+        changes.resize_with(apps.len(), PromotersChange::default);
+        for table in shards.iter().filter_map(|shard| self.tables.remove(shard)) {
+            for (promoter, _) in table.iter() {
+                if let Some(index) = app_of(apps, promoter) {
+                    changes[index].gone.push(promoter.clone());
+                }
+            }
+        }
+        changes
+    }
+
+    /// Takes what the registry says of promoters of a shard. Nothing comes of a shard that is not there any more.
+    pub fn take<T>(
+        &mut self,
+        apps: &[PolledApp<T>],
+        assigned: AssignedShard,
+        events: Vec<RegistryEvent>,
+    ) -> (AppChanges, UnreadableRegistrations) {
+        // The last word on each counts.
+        let (mut last, mut unreadable) = (HashMap::new(), UnreadableRegistrations::new());
+        let Some(table) = self.tables.get_mut(&assigned) else { return Default::default() };
+        for event in events {
+            match event {
+                RegistryEvent::Said { promoter, record } => {
+                    match table.apply(&promoter, SourceUpdate::Registry(record)) {
+                        TableChange::Unchanged => {}
+                        TableChange::Added(effective) | TableChange::Changed { to: effective, .. } => {
+                            last.insert(promoter, Some(effective));
+                        }
+                        TableChange::Removed(_) => drop(last.insert(promoter, None)),
+                    }
+                }
+                RegistryEvent::Unreadable { offset, letter } => unreadable.push((offset, *letter)),
+            }
+        }
+        unreadable.sort_by_key(|(offset, _)| *offset);
+        (self.changes(apps, last), unreadable)
+    }
+
+    fn changes<T>(&mut self, apps: &[PolledApp<T>], last: HashMap<Promoter, Option<EffectivePromoter>>) -> AppChanges {
+        let mut changes = AppChanges::new();
+        changes.resize_with(apps.len(), PromotersChange::default);
+        for (promoter, effective) in last {
+            let Some(index) = app_of(apps, &promoter) else {
+                self.say_unknown(promoter.app_id());
+                continue;
+            };
+            match effective.and_then(|effective| polled(apps, &promoter, effective)) {
+                Some((_, polled)) => changes[index].polled.push(polled),
+                None => changes[index].gone.push(promoter),
+            }
+        }
+        changes
+    }
+
+    /// Once for each app.
+    fn say_unknown(&mut self, app: &str) {
+        if self.unknown_apps.len() < UNKNOWN_APPS_MAX && self.unknown_apps.insert(app.to_owned()) {
+            tracing::warn!(app, "the registry names promoters of an app that is not configured: they are not polled");
+        }
+    }
+}
+
+fn app_of<T>(apps: &[PolledApp<T>], promoter: &Promoter) -> Option<usize> {
+    apps.iter().position(|app| app.app.as_str() == promoter.app_id())
+}
+
+/// The promoter as its app polls it, unless it is paused or nobody's.
+fn polled<T>(
+    apps: &[PolledApp<T>],
+    promoter: &Promoter,
+    effective: EffectivePromoter,
+) -> Option<(usize, PolledPromoter)> {
+    let EffectivePromoter { feeds, start_from, is_paused } = effective;
+    let index = app_of(apps, promoter).filter(|_| !is_paused)?;
+    Some((index, apps[index].feeds.polled_for(promoter.clone(), feeds, start_from)))
+}
