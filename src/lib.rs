@@ -46,16 +46,16 @@
 //! the compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
 //!
 //! Instances share the promoters out in shards ([`model::shard`]): one is a partition of `promoter.registry`, and that of
-//! `promoter.state` with the same number. Each comes and goes as a whole, beside those that stay: a rebalance ends no session of
-//! the polls.
+//! `promoter.state` with the same number. Each comes and goes as a whole, beside those that stay: a rebalance ends no
+//! session of the polls.
 //!
 //! ```text
 //!  kafka::group ──> kafka::facts_log::ownership ──OwnershipChange──> session::shard_coordinator
 //!                   (a commit::log::ShardOwnership)
 //!
-//!    assigned ──> kafka::facts_log::takeover: its state is read, ──> the committer knows it ──> its promoters are polled
-//!                 fenced, and compared with the others'
+//!    assigned ──> facts_log::takeover reads, fences and compares its state ──> the committer knows it ──> it is polled
 //!    revoked ───> its polls end ──> what they brought is durable, and the committer forgets it ──> it is given back
+//!    lost ──────> the same, but nobody waits: what is still planned of it is dropped
 //! ```
 //!
 //! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,

@@ -21,8 +21,10 @@ pub struct DemoOptions {
     pub duration: Option<Duration>,
 }
 
-/// Runs for as long as `options` say, or until SIGTERM or SIGINT. An error unless everything shown was published
-/// once and everything asked for was answered once. Where nobody looks on any more it ends at once.
+/// Runs for as long as `options` say, or until SIGTERM or SIGINT. Where nobody looks on any more it ends at once.
+///
+/// # Errors
+/// [`Failure`] unless everything shown was published once, and everything asked for was answered once.
 pub fn run(options: &DemoOptions) -> Result<(), Failure> {
     // Only what needs attention: the events are what should be read.
     let level = "warn".parse().context("warn is a level")?;

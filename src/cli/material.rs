@@ -70,7 +70,10 @@ pub struct MaterialOptions {
     pub json: bool,
 }
 
-/// Fails unless the reply says SUCCEEDED and holds all that was asked for. What came is shown in any case.
+/// Puts one request and waits for its reply; what came is shown in any case.
+///
+/// # Errors
+/// [`Failure`] unless the reply says SUCCEEDED and holds all that was asked for.
 pub fn run(path: &Path, command: &MaterialCommand) -> Result<(), Failure> {
     let MaterialCommand::Request(options) = command;
     if options.show && !std::io::stdout().is_terminal() {

@@ -10,6 +10,9 @@ use crate::config::Config;
 use crate::telemetry::log;
 
 /// Runs until SIGTERM or SIGINT, and then until what was polled is durable.
+///
+/// # Errors
+/// [`Failure`], by whether the configuration is at fault or something else has failed.
 pub fn run(path: &Path) -> Result<(), Failure> {
     let runtime = super::runtime()?;
     let stop = CancellationToken::new();

@@ -13,6 +13,9 @@ use crate::telemetry::last_words;
 const ONE_SIGNAL: Duration = Duration::from_millis(250);
 
 /// Cancels `stop` at the first signal, and exits with 1 at the second.
+///
+/// # Errors
+/// Where the system takes no handler for the signals.
 pub fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -36,6 +39,9 @@ pub fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
 
 /// Keeps SIGHUP, which a terminal sends when it is closed, and with which operators ask daemons to look at their
 /// configuration, from ending the process.
+///
+/// # Errors
+/// Where the system takes no handler for the signal.
 pub fn outlive_hangup() -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {

@@ -22,6 +22,9 @@ pub struct SimulateOptions {
 }
 
 /// Serves until SIGTERM or SIGINT. Writes one line to stdout once it listens: `listening on http://<address>`.
+///
+/// # Errors
+/// [`Failure`] where the options are wrong, or nothing can listen on the address.
 pub fn run(options: &SimulateOptions) -> Result<(), Failure> {
     Ok(super::runtime()?.block_on(simulate(options))?)
 }

@@ -5,6 +5,9 @@ use std::io::{self, ErrorKind, Write};
 use anyhow::Context;
 
 /// Writes `text` at once. A reader that has gone away has read enough: that is no failure.
+///
+/// # Errors
+/// Where it can't be written for another reason.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

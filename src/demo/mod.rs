@@ -61,6 +61,9 @@ pub struct DemoPlan {
 }
 
 /// Runs until the plan's end or until `interrupt` is cancelled, then settles what was shown and asked, and gives the verdict.
+///
+/// # Errors
+/// Where a part of it fails; a verdict that is bad is no error.
 pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result<DemoOutcome> {
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;

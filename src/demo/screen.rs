@@ -41,18 +41,26 @@ impl Screen<io::Stdout> {
 }
 
 impl<W: Write> Screen<W> {
+    /// # Errors
+    /// Where it can't be written.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{text}")?;
         self.out.flush()
     }
 
     /// The names of the columns.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
     pub fn head(&mut self) -> io::Result<()> {
         let line = columns("UTC+8", "topic", "promoter", "what happened");
         self.coloured(BOLD, &line)
     }
 
     /// A request that is being put on `topic`.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
     pub fn request(&mut self, topic: &str, request: &DemoRequest) -> io::Result<()> {
         let words = format!("{}: asks for material for {}", request.poster, request.path);
         // Where the clock is set to no year that can be shown, that of 1970 does no harm.
@@ -62,6 +70,9 @@ impl<W: Write> Screen<W> {
     }
 
     /// `from_material`: whether it is a touch that came from material which was asked for.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
     pub fn event(&mut self, topic: &str, event: &Decoded, from_material: bool) -> io::Result<()> {
         let kind = Kind::of(event);
         let (count, colour) = match kind {
@@ -81,6 +92,9 @@ impl<W: Write> Screen<W> {
     }
 
     /// The line of totals. `shown` is how many facts the upstream has shown.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
     pub fn totals(&mut self, running: Duration, shown: u64, materials: &Materials) -> io::Result<()> {
         let Totals { touches, payments, refunds, others, dead_letters } = self.totals;
         let published = touches + payments + refunds + others + dead_letters;
@@ -94,6 +108,8 @@ impl<W: Write> Screen<W> {
         self.coloured(DIM, &line)
     }
 
+    /// # Errors
+    /// As [`text`](Self::text).
     pub fn verdict(&mut self, text: &str, exact: bool) -> io::Result<()> {
         self.coloured(if exact { GREEN } else { RED }, text)
     }

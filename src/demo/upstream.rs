@@ -39,6 +39,9 @@ pub struct Upstream {
 
 impl Upstream {
     /// Listens on a free port of the loopback.
+    ///
+    /// # Errors
+    /// Where there is no such port.
     pub async fn start(seed: u64) -> anyhow::Result<Upstream> {
         let start = clock::now();
         let options = options(seed);

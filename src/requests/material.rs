@@ -128,7 +128,10 @@ enum InvalidMaterial {
     ImageWithoutEnd,
 }
 
-/// The material in its final form; the error is an outcome too.
+/// The material in its final form.
+///
+/// # Errors
+/// The outcome of an answer that is no material, or whose image is damaged.
 pub fn accept(given: ShareMaterial, now: UnixMillis) -> Result<Material, MaterialOutcome> {
     material(given, now).map_err(|invalid| MaterialOutcome::Failed(MaterialRefusal::own(invalid.to_string())))
 }

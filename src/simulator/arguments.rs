@@ -23,11 +23,17 @@ pub enum ArgumentError {
 }
 
 /// A number from 0 to 1.
+///
+/// # Errors
+/// [`ArgumentError`] where it is none.
 pub fn share(text: &str) -> Result<f64, ArgumentError> {
     number(text, 1.0).ok_or(ArgumentError::Share)
 }
 
 /// A number of facts in an hour.
+///
+/// # Errors
+/// [`ArgumentError`] where it is none.
 pub fn rate(text: &str) -> Result<f64, ArgumentError> {
     number(text, RATE_MAX).ok_or(ArgumentError::Rate)
 }
@@ -37,11 +43,17 @@ fn number(text: &str, most: f64) -> Option<f64> {
 }
 
 /// Written as in the configuration.
+///
+/// # Errors
+/// [`ArgumentError`] where it is none.
 pub fn duration(text: &str) -> Result<Duration, ArgumentError> {
     parse_duration(text).filter(|duration| *duration <= DURATION_MAX).ok_or(ArgumentError::Duration)
 }
 
 /// The same with a minus before it, if it counts backwards.
+///
+/// # Errors
+/// [`ArgumentError`] where it is none.
 pub fn signed_duration(text: &str) -> Result<SignedDuration, ArgumentError> {
     let (is_behind, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
     let duration = SignedDuration::try_from(duration(text)?).map_err(|_| ArgumentError::Duration)?;

@@ -20,6 +20,8 @@ use crate::registry::tags::Tags;
 const STILL_CONFIGURED: &str =
     "goes on being polled: the configuration names it, in promoters or promoters_file of its app; remove it there";
 
+/// # Errors
+/// [`Failure`] where a name is wrong, or the topic can't be read or does not take all of them.
 pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Failure> {
     let tags = Tags::new(options.tags.iter().map(|(name, text)| (name, text)))
         .map_err(|error| Failure::Refused(format!("the tags {error}")))?;
@@ -35,12 +37,17 @@ pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Fai
     })
 }
 
+/// # Errors
+/// As [`add`].
 pub fn remove(config: RegistryClientConfig, options: &ChangeOptions) -> Result<(), Failure> {
     let change = Change::prepare(config, options)?;
     change.carry_out(ChangeOutcome::word, |plan, view, promoter| plan.deregister(view, promoter.clone()))
 }
 
 /// Sets whether the promoters are `paused`, each of which some source has to know.
+///
+/// # Errors
+/// As [`add`]; and where no source knows one of them.
 pub fn pause(config: RegistryClientConfig, options: &ChangeOptions, paused: bool) -> Result<(), Failure> {
     let change = Change::prepare(config, options)?;
     if let Some(unknown) = change.promoters.iter().find(|promoter| change.view.table.get(promoter).is_none()) {

@@ -19,6 +19,8 @@ use crate::registry::record::PromoterRecord;
 /// How many records are written to stdout at once.
 const PRINTED_RECORDS: usize = 1_000;
 
+/// # Errors
+/// [`Failure`] where the topic can't be read to its end, or nobody takes what is written.
 pub fn run(config: RegistryClientConfig, options: &ExportOptions) -> Result<(), Failure> {
     if let Some(app) = &options.app {
         names::app(app, &config.apps)?;

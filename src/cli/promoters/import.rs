@@ -19,6 +19,9 @@ use crate::telemetry::last_words;
 /// A million promoters in JSON take some two hundred megabytes.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
+/// # Errors
+/// [`Failure`] where lines of the file are wrong and none is to be left out, before anything is written; or where the
+/// topic can't be read or does not take all of them.
 pub fn run(config: RegistryClientConfig, options: &ImportOptions) -> Result<(), Failure> {
     if let Some(app) = &options.app {
         names::app(app, &config.apps)?;

@@ -18,6 +18,8 @@ use crate::telemetry::last_words;
 /// How much text is made before it is printed.
 const PRINTED_BYTES: usize = 1 << 16;
 
+/// # Errors
+/// [`Failure`] where the topic can't be read to its end, or nobody takes what is written.
 pub fn run(config: RegistryClientConfig, options: &ListOptions) -> Result<(), Failure> {
     if let Some(app) = &options.app {
         names::app(app, &config.apps)?;

@@ -16,6 +16,9 @@ const KNOWN_MAX: usize = 10;
 pub struct GivenStart(pub Option<StartFrom>);
 
 /// Feeds joined by commas or semicolons; none stands for what the configuration says.
+///
+/// # Errors
+/// [`UnknownFeed`] with the first word that is none.
 pub fn feeds(text: &str) -> Result<FeedSet, UnknownFeed> {
     match text {
         DEFAULT => Ok(FeedSet::default()),
@@ -23,6 +26,8 @@ pub fn feeds(text: &str) -> Result<FeedSet, UnknownFeed> {
     }
 }
 
+/// # Errors
+/// [`InvalidStartFrom`] where it is none.
 pub fn start_from(text: &str) -> Result<GivenStart, InvalidStartFrom> {
     match text {
         DEFAULT => Ok(GivenStart(None)),
@@ -34,12 +39,17 @@ pub fn start_from(text: &str) -> Result<GivenStart, InvalidStartFrom> {
 #[error("is not a name and a text joined by =")]
 pub struct InvalidTag;
 
+/// # Errors
+/// [`InvalidTag`] where it is none.
 pub fn tag(text: &str) -> Result<(String, String), InvalidTag> {
     let (name, text) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(InvalidTag)?;
     Ok((name.to_owned(), text.to_owned()))
 }
 
 /// The promoters of these names, each once: `APP_ID/ID`, or the id alone where there is but one app.
+///
+/// # Errors
+/// [`Failure`] where a name is none of a promoter, or of an app that is not configured.
 pub fn promoters(names: &[String], apps: &[RegisteringApp]) -> Result<Vec<Promoter>, Failure> {
     let mut promoters = Vec::with_capacity(names.len());
     for name in names {
@@ -64,6 +74,9 @@ fn promoter(name: &str, apps: &[RegisteringApp]) -> Result<Promoter, Failure> {
 }
 
 /// The app of this id, which is configured.
+///
+/// # Errors
+/// [`Failure`] where it is not configured.
 pub fn app<'a>(name: &str, apps: &'a [RegisteringApp]) -> Result<&'a AppId, Failure> {
     let found = apps.iter().map(|app| &app.app_id).find(|app_id| app_id.as_str() == name);
     found.ok_or_else(|| Failure::Refused(unknown_app(name, apps)))

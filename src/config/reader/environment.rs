@@ -8,6 +8,9 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Replaces each reference in `text`. What a variable holds is not looked at again, `$${` stands for `${`, and
 /// any other `$` for itself. As in a shell, the default counts for a variable that is unset or empty; without one such a
 /// variable is a mistake.
+///
+/// # Errors
+/// [`Mistake`] where a variable is missing, a reference has no end, or its braces are missing.
 pub fn substitute(text: &str, environment: Environment) -> Result<String, Mistake> {
     if is_bare(text) {
         let remedy =

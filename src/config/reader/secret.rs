@@ -13,6 +13,8 @@ use super::value::quoted;
 /// Far above any password, token or key; bounds what a wrong path can bring in.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
+/// # Errors
+/// [`Mistake`] where it is no text, or an empty one.
 pub fn from_value(value: &TomlValue) -> Result<SecretString, Mistake> {
     match value {
         TomlValue::Text(text) if text.is_empty() => Err(Mistake::new("is empty", REMEDY)),
@@ -25,6 +27,9 @@ const REMEDY: &str = "write \"${NAME}\", with NAME in the environment, or name a
 
 /// The secret of one line in the file that `value` names, without what editors put around it: a byte order mark before it,
 /// line ends after it.
+///
+/// # Errors
+/// [`Mistake`] where there is no such file, or it holds no secret or more than one line.
 pub fn from_file(value: &TomlValue, directory: &Path) -> Result<SecretString, Mistake> {
     let secret = lines_of_file(value, directory)?;
     if secret.contains(['\n', '\r']) {
@@ -47,6 +52,9 @@ fn lines_of_file(value: &TomlValue, directory: &Path) -> Result<String, Mistake>
 }
 
 /// A path of the file system, which begins in `directory` where it is relative.
+///
+/// # Errors
+/// [`Mistake`] where it is no text, or an empty one.
 pub fn path(value: &TomlValue, directory: &Path) -> Result<PathBuf, Mistake> {
     match quoted(value)? {
         "" => Err(Mistake::new("is not a path", "write the path of a file")),
