@@ -33,7 +33,8 @@
 //!                         │ (PageFacts: facts with identities, model::fact, and a dead letter for  │
 //!                         v each row that can't be read)                                           │
 //!            [ commit::queue, bounded in bytes ] <─────────────────────────────────────────────────┘
-//!                         │ QueuedWrite: page facts, first cursors, or the fences of shards that come
+//!                         │ QueuedWrite: page facts, first cursors; fences of shards that come, and what
+//!                         │ of the registry can't be read, as dead letters
 //!                         v
 //!        commit::committer: Shards::take(write, &mut batch)   all decisions, one writer (model::shards, model::state);
 //!                         │                                   a dead letter for each event that the log refuses
@@ -50,12 +51,14 @@
 //! session of the polls.
 //!
 //! ```text
-//!  kafka::group ──> kafka::facts_log::ownership ──OwnershipChange──> session::shard_coordinator
-//!                   (a commit::log::ShardOwnership)
+//!  kafka::group ───────────┬──> kafka::facts_log::ownership ──OwnershipChange──> session::shard_coordinator
+//!  kafka::registry_topic ──┘    (a commit::log::ShardOwnership)
 //!
-//!    assigned ──> facts_log::takeover reads, fences and compares its state ──> the committer knows it ──> it is polled
-//!    revoked ───> its polls end ──> what they brought is durable, and the committer forgets it ──> it is given back
-//!    lost ──────> the same, but nobody waits: what is still planned of it is dropped
+//!    assigned ───> facts_log::takeover reads, fences and compares its state, and the registry is read ──> the committer
+//!                  knows it ──> it is polled, as configuration and registry say together (session::shard_promoters)
+//!    registered ─> who is polled changes
+//!    revoked ────> its polls end ──> what they brought is durable, and the committer forgets it ──> it is given back
+//!    lost ───────> the same, but nobody waits: what is still planned of it is dropped
 //! ```
 //!
 //! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,
