@@ -181,7 +181,9 @@ impl NextProducer {
             Ok(CommitAnswer::AtOnce) => NextProducer::Producer(producer),
             Ok(CommitAnswer::Late)
             | Err(
-                TransactionError::NothingWritten(_)
+                // Whoever goes on under the next generation does so with a new one.
+                TransactionError::Revoked(_)
+                | TransactionError::NothingWritten(_)
                 | TransactionError::TooSlow(_)
                 | TransactionError::Refused { .. }
                 | TransactionError::Final(_)
@@ -189,10 +191,7 @@ impl NextProducer {
                 | TransactionError::NotAllowed { .. },
             ) => NextProducer::NewProducer,
             Err(
-                TransactionError::Revoked(_)
-                | TransactionError::Reopen(_)
-                | TransactionError::TooLarge { .. }
-                | TransactionError::WrongTime { .. },
+                TransactionError::Reopen(_) | TransactionError::TooLarge { .. } | TransactionError::WrongTime { .. },
             ) => NextProducer::Nothing,
         }
     }
