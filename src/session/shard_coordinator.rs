@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::PollPipeline;
 use super::polls::{PollContext, PromotersChange};
@@ -33,7 +33,8 @@ type Restored = Result<Vec<RestoredShard>, OpenError>;
 struct ShardRestore {
     shards: Vec<AssignedShard>,
     began: Instant,
-    given_up: CancellationToken,
+    /// Whatever drops it gives the restore up: no end of a session waits for one.
+    given_up: DropGuard,
 }
 
 pub(super) struct ShardCoordinator<'a, T> {
@@ -100,7 +101,8 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         let (number, given_up) = (self.last_number, CancellationToken::new());
         let restore = self.ownership.restore(shards.clone(), self.context.queue.fences(), given_up.clone());
         self.restores.spawn(async move { (number, restore.await) });
-        self.restores_under_way.push((number, ShardRestore { shards, began: Instant::now(), given_up }));
+        let restore = ShardRestore { shards, began: Instant::now(), given_up: given_up.drop_guard() };
+        self.restores_under_way.push((number, restore));
         Ok(())
     }
 
@@ -149,7 +151,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             .partition(|(_, restore)| restore.shards.iter().any(is_revoked));
         self.restores_under_way = going_on;
         for (_, ShardRestore { shards, given_up, .. }) in given_up {
-            given_up.cancel();
+            drop(given_up);
             self.begin(shards.into_iter().filter(|assigned| !is_revoked(assigned)).collect())?;
         }
         let (polls, mut ended) = under_way::under_way();
