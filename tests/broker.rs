@@ -12,6 +12,7 @@ mod broker {
     pub mod crashes;
     pub mod elsewhere;
     pub mod fencing;
+    pub mod fleet;
     pub mod isolation;
     pub mod lifetime;
     pub mod log;
@@ -39,9 +40,9 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    age, barrier, belonging, crashes, elsewhere, fencing, isolation, lifetime, log, material, membership, outages,
-    placement, registry, registry_follower, secured, sharing, start_up, stopping, throttled, tokens, too_large,
-    versions, zombies,
+    age, barrier, belonging, crashes, elsewhere, fencing, fleet, isolation, lifetime, log, material, membership,
+    outages, placement, registry, registry_follower, secured, sharing, start_up, stopping, throttled, tokens,
+    too_large, versions, zombies,
 };
 use harness::case;
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         outages::CASES,
         zombies::CASES,
         sharing::CASES,
+        fleet::CASES,
         membership::CASES,
         stopping::CASES,
         start_up::CASES,
