@@ -94,7 +94,8 @@ fn apps(
 fn script(seed: u64, calm: Arc<AtomicBool>, crashed: &CancellationToken) -> FaultScript {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let decide = move || {
-        let delay = Duration::from_millis(random.random_range(0..300));
+        let slow = random.random_bool(0.1);
+        let delay = Duration::from_millis(random.random_range(0..if slow { 8_000 } else { 300 }));
         let fault = match random.random_range(0..100) {
             _ if calm.load(Ordering::Relaxed) => ScriptedFault::None,
             0..5 => ScriptedFault::Aborted,
@@ -155,6 +156,10 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     // Some go on being killed until the days have closed.
     let lively = Duration::from_secs(if random.random_bool(0.1) { 12 * 3600 } else { 1800 });
     let lively = options.quiet_after.unwrap_or_default() + lively;
+    let instances = if random.random_bool(0.2) { 1 } else { random.random_range(2..=INSTANCES.len()) };
+    // Some fleets are never at rest.
+    let pause = Duration::from_millis([1_000, 5_000, 30_000, 120_000][random.random_range(0..4)]);
+    let pause = if lively > Duration::from_secs(3600) { Duration::from_secs(120) } else { pause };
     let group = MemoryGroup::of_one(INSTANCES[0], PARTITIONS);
     let around = Surroundings {
         options,
@@ -170,11 +175,12 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
         crashes: AtomicU64::new(0),
         transactions: AtomicU64::new(0),
     };
-    let instances = if random.random_bool(0.5) { 1 } else { INSTANCES.len() };
     let running = INSTANCES[..instances].iter().map(|instance| around.lives(instance, random.random()));
     let running = futures_util::future::try_join_all(running);
     if instances > 1 {
-        let (ended, ()) = tokio::join!(running, around.move_shards(random.random()));
+        let fleet = &INSTANCES[..instances];
+        let movers = [random.random(), random.random()].map(|seed| around.move_shards(seed, fleet, pause));
+        let (ended, _) = tokio::join!(running, futures_util::future::join_all(movers));
         ended?;
     } else {
         running.await?;
@@ -185,7 +191,7 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
 }
 
 /// The processes of a fleet.
-const INSTANCES: [&str; 2] = ["one", "two"];
+const INSTANCES: [&str; 4] = ["one", "two", "three", "four"];
 
 impl Surroundings {
     fn is_settled(&self) -> bool {
@@ -248,16 +254,31 @@ impl Surroundings {
         }
     }
 
-    /// Moves shards between the instances as long as it is lively: in order, or as from one that is thought dead.
-    async fn move_shards(&self, seed: u64) {
+    /// Moves shards between the instances of `fleet` as long as it is lively: in order, in order but without patience, or as from
+    /// one that is thought dead; some go back at once.
+    async fn move_shards(&self, seed: u64, fleet: &[&str], pause: Duration) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         while !self.is_settled() {
-            tokio::time::sleep(Duration::from_millis(random.random_range(0..120_000))).await;
+            tokio::time::sleep(pause.mul_f64(random.random_range(0.0..1.0))).await;
             let shard = Shard(random.random_range(0..PARTITIONS));
-            let to = INSTANCES[random.random_range(0..INSTANCES.len())];
-            match random.random_bool(0.7) {
-                true => self.group.hand_over(shard, to).await,
-                false => self.group.take_away(shard, to),
+            let to = fleet[random.random_range(0..fleet.len())];
+            match random.random_range(0..10) {
+                0..4 => self.group.hand_over(shard, to).await,
+                4..6 => {
+                    let patience = Duration::from_millis(random.random_range(0..500));
+                    self.group.hand_over_within(patience, shard, to).await;
+                }
+                6 => self.group.take_away(shard, to),
+                7 => {
+                    let deaf = Duration::from_millis(random.random_range(0..20_000));
+                    self.group.take_away_unheard(shard, to, deaf).await;
+                }
+                _ => {
+                    let owner = self.group.owner(shard).unwrap_or_else(|| to.to_owned());
+                    self.group.take_away(shard, to);
+                    tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
+                    self.group.take_away(shard, &owner);
+                }
             }
         }
     }

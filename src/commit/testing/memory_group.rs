@@ -8,12 +8,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::memory_log::{DurableTopics, PARTITIONS};
-use crate::commit::log::{OpenError, OwnershipChange, RestoredShard, ShardOwnership};
+use super::memory_log::{DurableTopics, PARTITIONS, whole};
+use crate::commit::log::{LogError, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::queue::FenceSender;
-use crate::commit::under_way::under_way;
+use crate::commit::under_way::{Settled, under_way};
+use crate::model::batch::ShardRecord;
 use crate::model::promoter::Promoter;
 use crate::model::shard::{AssignedShard, Shard};
+use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
 use crate::registry::record::PromoterRecord;
 
@@ -32,6 +34,8 @@ struct Members {
     last_number: u64,
     /// What the registry says, in order.
     registry: Vec<(Promoter, Option<PromoterRecord>)>,
+    /// What was taken away from whom, where that one has not heard of it yet.
+    untold: Vec<(String, AssignedShard)>,
 }
 
 struct Owner {
@@ -74,37 +78,46 @@ impl MemoryGroup {
 
     /// Gives a shard to another instance, in order: whoever owns it is asked, and waited for.
     pub async fn hand_over(&self, shard: Shard, to: &str) {
-        let settled = {
-            let members = self.members();
-            members.owners.get(&shard).and_then(|Owner { instance, number }| {
-                let (held, settled) = under_way();
-                let revoked = OwnershipChange::Revoked(vec![AssignedShard { shard, number: *number }], held);
-                members.open.get(instance)?.send(revoked).ok().map(|()| settled)
-            })
-        };
+        self.hand_over_within(RELEASE_WAIT, shard, to).await;
+    }
+
+    /// As [`hand_over`](Self::hand_over), and whoever owns it is waited for that long at most. Nothing happens to a shard that
+    /// goes elsewhere meanwhile.
+    pub async fn hand_over_within(&self, patience: Duration, shard: Shard, to: &str) {
+        let Some((number, settled)) = self.members().revoke(shard) else { return };
         if let Some(mut settled) = settled {
-            let _ = tokio::time::timeout(RELEASE_WAIT, settled.wait()).await;
+            let _ = tokio::time::timeout(patience, settled.wait()).await;
         }
-        self.members().give(shard, to);
+        let mut members = self.members();
+        if members.owners.get(&shard).is_some_and(|owner| owner.number == number) {
+            members.give(shard, to);
+        }
     }
 
     /// Gives a shard to another instance at once: whoever owned it hears of that afterwards.
     pub fn take_away(&self, shard: Shard, to: &str) {
         let mut members = self.members();
-        let lost = members.owners.remove(&shard);
-        members.give(shard, to);
-        if let Some(Owner { instance, number }) = lost
-            && let Some(changes) = members.open.get(&instance)
-        {
-            let lost = vec![AssignedShard { shard, number }];
-            let _ = changes.send(OwnershipChange::Revoked(lost, under_way().0));
-        }
+        members.take_away(shard, to);
+        members.tell_losses(None);
+    }
+
+    /// As [`take_away`](Self::take_away), but whoever owned it hears nothing before that time is over, or it is given something.
+    pub async fn take_away_unheard(&self, shard: Shard, to: &str, deaf: Duration) {
+        self.members().take_away(shard, to);
+        tokio::time::sleep(deaf).await;
+        self.members().tell_losses(None);
+    }
+
+    /// Who owns a shard.
+    pub fn owner(&self, shard: Shard) -> Option<String> {
+        self.members().owners.get(&shard).map(|owner| owner.instance.clone())
     }
 
     /// The instance has opened its log: what it owns is assigned to it anew.
     pub fn join(&self, instance: &str, durable: Arc<Mutex<DurableTopics>>) -> Box<dyn ShardOwnership> {
         let mut members = self.members();
         let (sender, changes) = mpsc::unbounded_channel();
+        members.untold.retain(|(loser, _)| loser != instance);
         members.open.insert(instance.to_owned(), sender);
         let owned = members.owners.iter().filter(|(_, owner)| owner.instance == instance);
         let owned: Vec<Shard> = owned.map(|(shard, _)| *shard).collect();
@@ -137,7 +150,34 @@ impl MemoryGroup {
 }
 
 impl Members {
+    /// Asks whoever owns the shard to give it back, once. Tells the number that it is owned by, and what to wait for, if anybody is
+    /// there.
+    fn revoke(&mut self, shard: Shard) -> Option<(u64, Option<Settled>)> {
+        let Owner { instance, number } = self.owners.get(&shard)?;
+        let (held, settled) = under_way();
+        let revoked = OwnershipChange::Revoked(vec![AssignedShard { shard, number: *number }], held);
+        let asked = self.open.get(instance).and_then(|changes| changes.send(revoked).ok());
+        Some((*number, asked.map(|()| settled)))
+    }
+
+    fn take_away(&mut self, shard: Shard, to: &str) {
+        if let Some(Owner { instance, number }) = self.owners.remove(&shard) {
+            self.untold.push((instance, AssignedShard { shard, number }));
+        }
+        self.give(shard, to);
+    }
+
+    /// Tells whoever has lost something, or only `instance`.
+    fn tell_losses(&mut self, instance: Option<&str>) {
+        let is_told = |(loser, _): &mut (String, AssignedShard)| instance.is_none_or(|instance| instance == loser);
+        let told: Vec<_> = self.untold.extract_if(.., is_told).collect();
+        for (loser, lost) in told {
+            self.tell(&loser, OwnershipChange::Revoked(vec![lost], under_way().0));
+        }
+    }
+
     fn give(&mut self, shard: Shard, to: &str) {
+        self.tell_losses(Some(to));
         let assigned = self.number(shard, to);
         self.tell(to, OwnershipChange::Assigned(vec![assigned]));
     }
@@ -176,18 +216,36 @@ impl ShardOwnership for MemoryOwnership {
     fn restore(
         &self,
         shards: Vec<AssignedShard>,
-        _: FenceSender,
-        _: CancellationToken,
+        fences: FenceSender,
+        given_up: CancellationToken,
     ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>> {
-        // Read when it is polled first: whoever owned them before may write until they are assigned, and not later.
         let (durable, registry) = (self.durable.clone(), self.group.clone());
+        // A few milliseconds to a few seconds, another each time.
+        let milliseconds = shards.first().map_or(0, |assigned| assigned.number * 7919 % 700);
         Box::pin(async move {
-            let mut states = durable.lock().unwrap_or_else(PoisonError::into_inner).states()?;
-            let restored = |assigned: AssignedShard| {
-                let registered = registry.said_in(assigned.shard);
-                RestoredShard { assigned, state: states.remove(&assigned.shard).unwrap_or_default(), registered }
+            let restored = async {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                let fence =
+                    |assigned: &AssignedShard| ShardRecord { assigned: *assigned, key: "fence".into(), value: None };
+                let written = fences.write(shards.iter().map(fence).collect()).await;
+                written.map_err(|closed| OpenError::Again(LogError::new(closed)))?;
+                drop(fences);
+                tokio::time::sleep(Duration::from_millis(milliseconds / 7)).await;
+                let found = whole(&durable).behind_fences(&shards)?;
+                match found {
+                    Some(states) => {
+                        let restored = |(assigned, state): (AssignedShard, State)| {
+                            let registered = registry.said_in(assigned.shard);
+                            RestoredShard { assigned, state, registered }
+                        };
+                        Ok(states.into_iter().map(restored).collect())
+                    }
+                    // One that was not written is never met.
+                    None => std::future::pending().await,
+                }
             };
-            Ok(shards.into_iter().map(restored).collect())
+            let given_up = given_up.run_until_cancelled(restored).await;
+            given_up.unwrap_or_else(|| Err(OpenError::Again("given up".into())))
         })
     }
 }

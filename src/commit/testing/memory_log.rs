@@ -29,6 +29,8 @@ pub struct DurableTopics {
     pub commits: u64,
     /// Whoever opened last of each instance; an earlier one is refused.
     epochs: HashMap<String, u64>,
+    /// The state of each shard as it was below the fence of its latest owner.
+    fenced: HashMap<Shard, (AssignedShard, HashMap<String, Vec<u8>>)>,
 }
 
 pub struct MemoryLog {
@@ -61,7 +63,7 @@ impl MemoryLog {
 }
 
 /// A poisoned lock means that a test has failed already; its content is still whole.
-fn whole(durable: &Mutex<DurableTopics>) -> MutexGuard<'_, DurableTopics> {
+pub(super) fn whole(durable: &Mutex<DurableTopics>) -> MutexGuard<'_, DurableTopics> {
     durable.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -69,6 +71,12 @@ impl DurableTopics {
     fn write(&mut self, batch: &Batch, instance: &str, epoch: u64) -> Result<(), CommitError> {
         if self.epochs.get(instance) != Some(&epoch) {
             return Err(CommitError::Reopen("fenced".into()));
+        }
+        for fence in &batch.shard_records {
+            let shard = fence.assigned.shard;
+            let below = self.state.iter().filter(|(key, _)| shard_of(key) == Some(shard));
+            let below = below.map(|(key, value)| (key.clone(), value.clone())).collect();
+            self.fenced.insert(shard, (fence.assigned, below));
         }
         self.events.extend(batch.events.iter().cloned());
         self.dead_letters.extend(batch.dead_letters.iter().cloned());
@@ -86,18 +94,36 @@ impl DurableTopics {
         Ok(())
     }
 
-    /// What a restore reads, by shard.
-    pub(super) fn states(&self) -> Result<HashMap<Shard, State>, OpenError> {
-        let mut states: HashMap<Shard, State> = HashMap::new();
-        for (key, value) in &self.state {
-            let stop = |error| OpenError::Stop(LogError::because(key, error));
-            let key = StateKey::decode(key.as_bytes()).map_err(stop)?;
-            let value = StateValue::decode(&key, value).map_err(stop)?;
-            states.entry(Shard::of(key.promoter(), PARTITIONS)).or_default().restore(key, Some(value));
+    /// What stands below the fences of these shards, if all of them were written.
+    pub(super) fn behind_fences(
+        &self,
+        shards: &[AssignedShard],
+    ) -> Result<Option<Vec<(AssignedShard, State)>>, OpenError> {
+        let mut states = Vec::new();
+        for assigned in shards {
+            let Some((_, below)) = self.fenced.get(&assigned.shard).filter(|(fence, _)| fence == assigned) else {
+                return Ok(None);
+            };
+            states.push((*assigned, restored(below)?));
         }
-        states.values_mut().for_each(State::restored);
-        Ok(states)
+        Ok(Some(states))
     }
+}
+
+fn shard_of(key: &str) -> Option<Shard> {
+    StateKey::decode(key.as_bytes()).ok().map(|key| Shard::of(key.promoter(), PARTITIONS))
+}
+
+fn restored(records: &HashMap<String, Vec<u8>>) -> Result<State, OpenError> {
+    let mut state = State::default();
+    for (key, value) in records {
+        let stop = |error| OpenError::Stop(LogError::because(key, error));
+        let key = StateKey::decode(key.as_bytes()).map_err(stop)?;
+        let value = StateValue::decode(&key, value).map_err(stop)?;
+        state.restore(key, Some(value));
+    }
+    state.restored();
+    Ok(state)
 }
 
 impl CommitLog for MemoryLog {
