@@ -105,6 +105,7 @@ impl MemberThread {
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
     fn run(self, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
         let stop = &self.shared.stop;
+        self.rejoin_where_replaced(&consumer);
         while !stop.is_cancelled() {
             // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
             // and tells the group that this member lives.
@@ -135,6 +136,32 @@ impl MemberThread {
             }
         }
         self.leave(&consumer);
+    }
+
+    /// A member of a fixed name that is back within its session is given what its name has in the current generation, without a new
+    /// one. What its predecessor was giving back when it ended is nobody's then: the next generation, which was to give it on, would
+    /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again.
+    fn rejoin_where_replaced(&self, consumer: &BaseConsumer<MemberContext>) {
+        let is_member = || member_id::of(consumer).is_some();
+        let poll_while = |wanted: &dyn Fn() -> bool| {
+            let deadline = Instant::now() + LEAVE_MAX;
+            while wanted() && Instant::now() < deadline && !self.shared.stop.is_cancelled() {
+                if let Some(Err(error)) = consumer.poll(LEAVE_POLL) {
+                    consumer.context().classify(&error, "");
+                }
+            }
+        };
+        let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
+        let name = &self.settings.instance_id;
+        if !members.is_ok_and(|members| members.has(name) && members.has_others_than(name)) {
+            return;
+        }
+        poll_while(&|| !is_member());
+        consumer.unsubscribe();
+        poll_while(&is_member);
+        if let Err(error) = consumer.subscribe(&[&self.shared.topic]) {
+            self.shared.log.error(&error, "joining again");
+        }
     }
 
     /// Leaves the group, so that others take over at once and not after a session's time-out.
