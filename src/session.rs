@@ -129,7 +129,7 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
         let context = PollContext { queue, partitions, age_limits, totals, end };
         let committer = Committer::new(log, Shards::new(partitions), self.bounds, self.totals.clone());
         let mut failed = None;
-        let polling = async { failed = self.poll(&mut *ownership, context).await };
+        let polling = self.poll(&mut *ownership, context, &mut failed);
         let (log, ended) = run_beside(committer.run(writes), polling).await;
         match (failed, ended) {
             (Some(failed), Ended::Drained) => (log, failed),
@@ -167,9 +167,9 @@ impl<T: Transport> PollPipeline<T> {
         })
     }
 
-    /// Polls the shards that are this instance's until cancelled, or until something ends the session: then it tells what.
-    /// Dropping the future ends the polls at once.
-    async fn poll(&self, ownership: &mut dyn ShardOwnership, context: PollContext) -> Option<Ended> {
+    /// Polls the shards that are this instance's until cancelled, or until something ends the session: then `failed` tells
+    /// what, before the committer can have drained. Dropping the future ends the polls at once.
+    async fn poll(&self, ownership: &mut dyn ShardOwnership, context: PollContext, failed: &mut Option<Ended>) {
         let (mut polling, mut followers) = (JoinSet::new(), Vec::new());
         for index in 0..self.apps.len() {
             let (tell, changes) = mpsc::channel(1);
@@ -180,10 +180,9 @@ impl<T: Transport> PollPipeline<T> {
         let end = context.end.clone();
         // With the coordinator goes the last sender but those of the polls: the committer drains once every one is gone.
         let coordinator = ShardCoordinator::new(self, ownership, followers, context);
-        let failed = end.run_until_cancelled(coordinator.run()).await;
+        *failed = end.run_until_cancelled(coordinator.run()).await;
         end.cancel();
         while polling.join_next().await.is_some() {}
-        failed
     }
 }
 

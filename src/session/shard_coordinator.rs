@@ -173,12 +173,16 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     }
 
     /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
-    /// at before its first cursor is written, after which there is no way back.
+    /// at before its first cursor is written, after which there is no way back. Only where the configuration says where it
+    /// begins: what the registry says may stop nobody else, and is looked at by the app itself.
     fn too_early(&self, states: &[(AssignedShard, State)], changes: &AppChanges) -> Option<String> {
         self.pipeline.apps.iter().zip(changes).find_map(|(app, change)| {
             change.polled.iter().find_map(|promoter| {
                 let shard = Shard::of(&promoter.promoter, self.context.partitions);
-                let (_, state) = states.iter().find(|(assigned, _)| assigned.shard == shard)?;
+                let (assigned, state) = states.iter().find(|(assigned, _)| assigned.shard == shard)?;
+                if !self.promoters.begins_as_configured(*assigned, &promoter.promoter) {
+                    return None;
+                }
                 app.too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits)
             })
         })

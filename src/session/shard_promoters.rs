@@ -8,7 +8,7 @@ use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::registry::event::RegistryEvent;
-use crate::registry::table::{EffectivePromoter, PromoterTable, SourceUpdate, TableChange};
+use crate::registry::table::{EffectivePromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange};
 
 /// How many apps are named that the registry knows and the configuration doesn't.
 const UNKNOWN_APPS_MAX: usize = 100;
@@ -42,20 +42,26 @@ impl ShardPromoters {
                 table.apply(promoter, SourceUpdate::Configuration(Some(*configured)));
             }
         }
+        let mut unreadable = Vec::new();
+        for (assigned, events) in registered {
+            let Some((_, table)) = tables.get_mut(&assigned.shard) else { continue };
+            // Whom to poll is told once all that is said of them is known.
+            unreadable.push((assigned, apply(table, events, |_, _| {})));
+        }
         self.tables.extend(tables.into_values());
-        let unreadable = registered.into_iter().map(|(assigned, events)| {
-            let (_, unreadable) = self.take(apps, assigned, events);
-            (assigned, unreadable)
-        });
-        unreadable.collect()
+        unreadable
     }
 
     /// Whom to poll in shards that were taken up.
-    pub fn polled<T>(&self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
+    pub fn polled<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = AppChanges::new();
         changes.resize_with(apps.len(), PromotersChange::default);
-        for (promoter, merged) in shards.iter().filter_map(|shard| self.tables.get(shard)).flat_map(PromoterTable::iter)
-        {
+        let mut unknown_apps = HashSet::new();
+        let tables = shards.iter().filter_map(|shard| self.tables.get(shard));
+        for (promoter, merged) in tables.flat_map(PromoterTable::iter) {
+            if app_of(apps, promoter).is_none() && unknown_apps.len() < UNKNOWN_APPS_MAX {
+                unknown_apps.insert(promoter.app_id().to_owned());
+            }
             let is_paused = merged.is_paused.value;
             let effective =
                 EffectivePromoter { feeds: merged.feeds.value, start_from: merged.start_from.value, is_paused };
@@ -63,6 +69,7 @@ impl ShardPromoters {
                 changes[index].polled.push(polled);
             }
         }
+        unknown_apps.iter().for_each(|app| self.say_unknown(app));
         changes
     }
 
@@ -87,25 +94,20 @@ impl ShardPromoters {
         assigned: AssignedShard,
         events: Vec<RegistryEvent>,
     ) -> (AppChanges, UnreadableRegistrations) {
-        // The last word on each counts.
-        let (mut last, mut unreadable) = (HashMap::new(), UnreadableRegistrations::new());
         let Some(table) = self.tables.get_mut(&assigned) else { return Default::default() };
-        for event in events {
-            match event {
-                RegistryEvent::Said { promoter, record } => {
-                    match table.apply(&promoter, SourceUpdate::Registry(record)) {
-                        TableChange::Unchanged => {}
-                        TableChange::Added(effective) | TableChange::Changed { to: effective, .. } => {
-                            last.insert(promoter, Some(effective));
-                        }
-                        TableChange::Removed(_) => drop(last.insert(promoter, None)),
-                    }
-                }
-                RegistryEvent::Unreadable { offset, letter } => unreadable.push((offset, *letter)),
-            }
-        }
-        unreadable.sort_by_key(|(offset, _)| *offset);
+        // The last word on each counts.
+        let mut last = HashMap::new();
+        let unreadable = apply(table, events, |promoter, effective| {
+            last.insert(promoter, effective);
+        });
         (self.changes(apps, last), unreadable)
+    }
+
+    /// Whether the promoter, of one of these shards, begins where the configuration says: not the registry, which others may
+    /// write.
+    pub fn begins_as_configured(&self, assigned: AssignedShard, promoter: &Promoter) -> bool {
+        let merged = self.tables.get(&assigned).and_then(|table| table.get(promoter));
+        merged.is_some_and(|merged| merged.is_configured && merged.start_from.source != Some(PromoterSource::Registry))
     }
 
     fn changes<T>(&mut self, apps: &[PolledApp<T>], last: HashMap<Promoter, Option<EffectivePromoter>>) -> AppChanges {
@@ -130,6 +132,30 @@ impl ShardPromoters {
             tracing::warn!(app, "the registry names promoters of an app that is not configured: they are not polled");
         }
     }
+}
+
+/// Applies what the registry says to a table, and tells whoever is polled otherwise from then on; nothing for no longer. Gives
+/// what can't be read, in the order of the partition.
+fn apply(
+    table: &mut PromoterTable,
+    events: Vec<RegistryEvent>,
+    mut tell: impl FnMut(Promoter, Option<EffectivePromoter>),
+) -> UnreadableRegistrations {
+    let mut unreadable = UnreadableRegistrations::new();
+    for event in events {
+        match event {
+            RegistryEvent::Said { promoter, record } => match table.apply(&promoter, SourceUpdate::Registry(record)) {
+                TableChange::Unchanged => {}
+                TableChange::Added(effective) | TableChange::Changed { to: effective, .. } => {
+                    tell(promoter, Some(effective));
+                }
+                TableChange::Removed(_) => tell(promoter, None),
+            },
+            RegistryEvent::Unreadable { offset, letter } => unreadable.push((offset, *letter)),
+        }
+    }
+    unreadable.sort_by_key(|(offset, _)| *offset);
+    unreadable
 }
 
 fn app_of<T>(apps: &[PolledApp<T>], promoter: &Promoter) -> Option<usize> {

@@ -22,6 +22,7 @@ use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::ClientSettings;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
+mod ended;
 mod refunds;
 mod registered;
 mod told;

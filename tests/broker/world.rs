@@ -19,7 +19,7 @@ pub const BOUND: Duration = Duration::from_secs(60);
 /// From the last fact or fault of the world to its last event on Kafka.
 pub const SETTLE: Duration = Duration::from_secs(90);
 /// What the log says once the state is read and polling begins.
-pub const OPEN: &str = "log is open";
+pub const OPEN: &str = "log is open, polling begins";
 
 /// Late rows, edits, refunds, duplicates and moving pages, all within seconds; faults that pass.
 const LIVELY: &[&str] = &[
