@@ -16,13 +16,13 @@ use super::log::{CommitError, Ended, StateLog};
 use super::log_state::{LogState, until};
 use super::pace::BatchPace;
 use super::planned::PlannedBatch;
-use super::queue::{Received, ReceivedWrite, WriteReceiver};
+use super::queue::{Received, ReceivedWrite, WriteOutcome, WriteReceiver};
 use super::totals::CommitTotals;
 use super::under_way::UnderWay;
 use crate::model::batch::Batch;
 use crate::model::disposition::RowCounts;
 use crate::model::shard::AssignedShard;
-use crate::model::shards::Shards;
+use crate::model::shards::{Shards, WriteShards};
 
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
@@ -52,10 +52,17 @@ struct Growing {
     planned: PlannedBatch,
     /// When it stops waiting for more; set by its first write.
     deadline: Option<Instant>,
-    /// Who wants to know when it is durable.
-    waiting: Vec<oneshot::Sender<()>>,
+    /// Who wants to know what has become of their writes.
+    waiting: Vec<WaitingWrite>,
     /// Of shards that are given back when it is durable.
     closing: Vec<UnderWay>,
+}
+
+/// A write whose end somebody waits for.
+struct WaitingWrite {
+    outcome: oneshot::Sender<WriteOutcome>,
+    /// None where they were not there when it was planned.
+    shards: WriteShards,
 }
 
 /// How the commit of a planned batch went.
@@ -64,6 +71,8 @@ struct CommitOutcome {
     committed: Vec<(RowCounts, Arc<Batch>)>,
     /// Records and bytes of the smallest part that the log was too slow for.
     too_slow: Option<(usize, usize)>,
+    /// Shards whose part was dropped, for they are not this instance's any more.
+    lost: Vec<AssignedShard>,
     took: Duration,
     result: Result<(), CommitError>,
 }
@@ -89,7 +98,7 @@ impl<L: StateLog> Committer<L> {
                     return (log.idle(), Ended::Drained);
                 }
                 // What they wait for needed no record, or stands in a batch before.
-                tell(&mut growing.waiting);
+                tell(&mut growing.waiting, &[]);
                 growing.closing.clear();
             }
             // Once the queue is closed there is nothing more to wait for.
@@ -102,6 +111,7 @@ impl<L: StateLog> Committer<L> {
                 (idle, outcome) = log.committed() => {
                     log = LogState::Idle(idle);
                     pace.learn(&outcome);
+                    growing.lose(&outcome.lost, &mut shards);
                     if let Err(error) = outcome.conclude(&totals) {
                         return (log.idle(), error.into());
                     }
@@ -143,14 +153,14 @@ impl Growing {
     }
 
     fn take(&mut self, queued: ReceivedWrite, shards: &mut Shards, bounds: BatchBounds) {
-        let ReceivedWrite { write, durable, .. } = queued;
+        let ReceivedWrite { write, outcome, .. } = queued;
         let of = write.feed();
-        let counts = self.planned.take(write, shards);
+        let (counts, planned_in) = self.planned.take(write, shards);
         if let Some((promoter, feed)) = of {
             let RowCounts { published, dead_lettered, duplicates, behind_cursor, before_start } = counts;
             tracing::debug!(%promoter, %feed, published, dead_lettered, duplicates, behind_cursor, before_start, "page taken");
         }
-        self.waiting.extend(durable);
+        self.waiting.extend(outcome.map(|outcome| WaitingWrite { outcome, shards: planned_in }));
         // A write that led to nothing new has nothing to wait for.
         if !self.is_empty() {
             self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
@@ -164,6 +174,20 @@ impl Growing {
         self.closing.push(under_way);
         if !self.is_empty() {
             self.deadline = Some(Instant::now());
+        }
+    }
+
+    /// Drops what was planned of shards that were lost meanwhile, and plans no more of them.
+    fn lose(&mut self, lost: &[AssignedShard], shards: &mut Shards) {
+        if lost.is_empty() {
+            return;
+        }
+        lost.iter().for_each(|assigned| shards.close(*assigned));
+        self.planned = std::mem::take(&mut self.planned).without(lost);
+        let mut of_lost: Vec<WaitingWrite> = self.waiting.extract_if(.., |waiting| waiting.is_of(lost)).collect();
+        tell(&mut of_lost, lost);
+        if self.is_empty() {
+            self.deadline = None;
         }
     }
 
@@ -204,10 +228,19 @@ impl CommitOutcome {
     }
 }
 
-fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
+impl WaitingWrite {
+    /// Whether one of `lost` is among its shards.
+    fn is_of(&self, lost: &[AssignedShard]) -> bool {
+        self.shards.iter().any(|shard| lost.contains(shard))
+    }
+}
+
+/// Tells everybody that their writes are durable, but for those of `lost` shards and of such as were not there.
+fn tell(waiting: &mut Vec<WaitingWrite>, lost: &[AssignedShard]) {
     for waiting in waiting.drain(..) {
+        let is_lost = waiting.shards.is_empty() || waiting.is_of(lost);
         // Whoever waited may have been told to stop meanwhile.
-        let _ = waiting.send(());
+        let _ = waiting.outcome.send(if is_lost { WriteOutcome::ShardLost } else { WriteOutcome::Durable });
     }
 }
 
@@ -216,7 +249,8 @@ fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
 async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome) {
     // Shards that are closing wait for all of it: dropped at the end.
     let Growing { planned, mut waiting, closing: _closing, .. } = growing;
-    let mut outcome = CommitOutcome { committed: Vec::new(), too_slow: None, took: Duration::ZERO, result: Ok(()) };
+    let mut outcome =
+        CommitOutcome { committed: Vec::new(), too_slow: None, lost: Vec::new(), took: Duration::ZERO, result: Ok(()) };
     // The last of them is the next.
     let mut parts = vec![planned];
     while let Some(part) = parts.pop() {
@@ -247,6 +281,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
                     "shards are not owned any more: what was not written of them is left to their owners"
                 );
                 let left = part.without(&lost);
+                outcome.lost.extend(lost);
                 if !left.batch.is_empty() {
                     parts.push(left);
                 }
@@ -258,7 +293,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
             }
         }
     }
-    tell(&mut waiting);
+    tell(&mut waiting, &outcome.lost);
     (log, outcome)
 }
 

@@ -33,8 +33,8 @@ struct WriteEnd {
 }
 
 impl PlannedBatch {
-    /// Adds what `write` leads to. Gives what it was counted as.
-    pub fn take(&mut self, write: QueuedWrite, state: &mut Shards) -> RowCounts {
+    /// Adds what `write` leads to. Gives what it was counted as, and its shards: none where they are not there.
+    pub fn take(&mut self, write: QueuedWrite, state: &mut Shards) -> (RowCounts, WriteShards) {
         // Nobody shares a batch that still grows.
         let batch = Arc::make_mut(&mut self.batch);
         let (counts, shards) = state.take(write, batch);
@@ -48,11 +48,11 @@ impl PlannedBatch {
             Some(end) if end.size == size => end.counts += counts,
             // So far there was nothing to write.
             Some(end) if end.size == BatchSize::default() => {
-                *end = WriteEnd { size, counts: sum([end.counts, counts]), shards };
+                *end = WriteEnd { size, counts: sum([end.counts, counts]), shards: shards.clone() };
             }
-            _ => self.ends.push(WriteEnd { size, counts, shards }),
+            _ => self.ends.push(WriteEnd { size, counts, shards: shards.clone() }),
         }
-        counts
+        (counts, shards)
     }
 
     pub fn counts(&self) -> RowCounts {

@@ -22,16 +22,25 @@ const PERMIT_BYTES: usize = 1024;
 #[error("the write queue is closed")]
 pub struct Closed;
 
+/// What has become of a write whose end was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// The log holds what came of it, and of all that were sent before.
+    Durable,
+    /// It came to nothing, or part of it: a shard of it is not this instance's any more.
+    ShardLost,
+}
+
 /// Puts fences into the queue, and nothing else.
 #[derive(Clone)]
 pub struct FenceSender(WriteSender);
 
 impl FenceSender {
-    /// Returns when the log holds them.
+    /// Returns when the log holds them, or never will.
     ///
     /// # Errors
     /// [`Closed`] once the session is over.
-    pub async fn write(&self, fences: Vec<ShardRecord>) -> Result<(), Closed> {
+    pub async fn write(&self, fences: Vec<ShardRecord>) -> Result<WriteOutcome, Closed> {
         self.0.send_durably(QueuedWrite::ShardRecords(fences)).await
     }
 }
@@ -70,8 +79,8 @@ pub struct CursorsRequest {
 /// A write and its place in the queue, which is free again when this is dropped.
 pub struct ReceivedWrite {
     pub write: QueuedWrite,
-    /// To be told once the log holds what came of the write. It is dropped untold if that never happens in this session.
-    pub durable: Option<oneshot::Sender<()>>,
+    /// To be told what has become of the write. It is dropped untold if nobody knows before the session is over.
+    pub outcome: Option<oneshot::Sender<WriteOutcome>>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -97,11 +106,12 @@ impl WriteSender {
         FenceSender(self.clone())
     }
 
-    /// Sends a write and waits until the log holds what came of it, and of all that were sent before.
+    /// Sends a write and waits until the log holds what came of it, and of all that were sent before; or until it is known that
+    /// it will not.
     ///
     /// # Errors
     /// [`Closed`] once the session is over: whether the log holds it is not known then.
-    pub async fn send_durably(&self, write: QueuedWrite) -> Result<(), Closed> {
+    pub async fn send_durably(&self, write: QueuedWrite) -> Result<WriteOutcome, Closed> {
         let (tell, told) = oneshot::channel();
         self.put(write, Some(tell)).await?;
         told.await.map_err(|_| Closed)
@@ -137,11 +147,11 @@ impl WriteSender {
         self.writes.send(Received::ShardsClosed(closed, under_way)).map_err(|_| Closed)
     }
 
-    async fn put(&self, write: QueuedWrite, durable: Option<oneshot::Sender<()>>) -> Result<(), Closed> {
+    async fn put(&self, write: QueuedWrite, outcome: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Closed> {
         let permits = (write.weight() / PERMIT_BYTES + 1).min(self.permits_max);
         let permits = u32::try_from(permits).map_err(|_| Closed)?;
         let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
-        let received = ReceivedWrite { write, durable, _room: room };
+        let received = ReceivedWrite { write, outcome, _room: room };
         self.writes.send(Received::Write(received)).map_err(|_| Closed)
     }
 }

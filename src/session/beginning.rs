@@ -6,12 +6,13 @@
 //! answer either. It begins where "now" was when it began to wait. Promoters whose cursors are there, or begin at a time
 //! that was named, are polled meanwhile.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{PolledPromoter, start_time};
-use crate::commit::queue::{Closed, WriteSender};
+use crate::commit::queue::{Closed, WriteOutcome, WriteSender};
 use crate::model::cursor::Cursor;
 use crate::model::feed::{Feed, StartFrom};
 use crate::model::pacing::Pacing;
@@ -63,25 +64,22 @@ impl WaitingPromoter {
 }
 
 impl Beginning {
-    /// The feeds to poll, once their first cursors are durable.
+    /// The feeds to poll, once their first cursors are durable; without those of shards that are lost meanwhile.
     ///
     /// # Errors
     /// [`Closed`] once the session is over.
     pub async fn made_durable(mut self, queue: &WriteSender, partitions: i32) -> Result<Vec<PolledFeed>, Closed> {
-        // Each write is of one shard: should that be lost meanwhile, the others' are written all the same.
-        let shard = |(promoter, ..): &FirstCursor| Shard::of(promoter, partitions);
+        // Each write is of one shard: should that be lost, the others' are written all the same.
+        let shard_of = |promoter: &Promoter| Shard::of(promoter, partitions);
+        let shard = |(promoter, ..): &FirstCursor| shard_of(promoter);
         self.first_cursors.sort_by_key(shard);
         let of_shards = self.first_cursors.chunk_by(|one, other| shard(one) == shard(other));
-        let writes = of_shards.flat_map(|first_cursors| first_cursors.chunks(CURSORS_MAX));
-        let mut writes: Vec<_> = writes.map(|chunk| QueuedWrite::FirstCursors(chunk.to_vec())).collect();
-        // Batches become durable one after the other, so the last write speaks for all.
-        let last = writes.pop();
-        for write in writes {
-            queue.send(write).await?;
-        }
-        if let Some(last) = last {
-            queue.send_durably(last).await?;
-        }
+        let writing = of_shards.map(|first_cursors| written(first_cursors, queue));
+        let outcomes = futures_util::future::try_join_all(writing).await?;
+        let of_shards = self.first_cursors.chunk_by(|one, other| shard(one) == shard(other));
+        let lost = of_shards.zip(outcomes).filter(|(_, outcome)| *outcome == WriteOutcome::ShardLost);
+        let lost: HashSet<Shard> = lost.filter_map(|(first_cursors, _)| first_cursors.first().map(shard)).collect();
+        self.feeds.retain(|feed| !lost.contains(&shard_of(&feed.promoter)));
         Ok(self.feeds)
     }
 
@@ -119,6 +117,20 @@ impl Beginning {
     pub fn feeds(&self) -> &[PolledFeed] {
         &self.feeds
     }
+}
+
+/// Writes the first cursors of one shard, and waits for them.
+async fn written(first_cursors: &[FirstCursor], queue: &WriteSender) -> Result<WriteOutcome, Closed> {
+    let mut chunks = first_cursors.chunks(CURSORS_MAX).peekable();
+    while let Some(chunk) = chunks.next() {
+        let write = QueuedWrite::FirstCursors(chunk.to_vec());
+        // Batches become durable one after the other, so the last write speaks for all of the shard.
+        match chunks.peek() {
+            Some(_) => queue.send(write).await?,
+            None => return queue.send_durably(write).await,
+        }
+    }
+    Ok(WriteOutcome::Durable)
 }
 
 impl PolledPromoter {

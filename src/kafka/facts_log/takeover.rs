@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::state_reader::{self, StateReader};
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{LogError, OpenError};
-use crate::commit::queue::FenceSender;
+use crate::commit::queue::{Closed, FenceSender, WriteOutcome};
 use crate::kafka::client::settings::Settings;
 use crate::model::batch::ShardRecord;
 use crate::model::fence::Fence;
@@ -130,10 +130,18 @@ impl Takeover<'_> {
             value: value(assigned.shard),
         };
         let records = shards.iter().map(record).collect();
-        let written = self.given_up.run_until_cancelled(self.fences.write(records));
-        match self.runtime.block_on(written) {
+        let written = async {
+            match self.fences.write(records).await? {
+                WriteOutcome::Durable => Ok(()),
+                // Whoever has lost a shard is told so next, and gives this up.
+                WriteOutcome::ShardLost => std::future::pending().await,
+            }
+        };
+        match self.runtime.block_on(self.given_up.run_until_cancelled(written)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(closed)) => Err(OpenError::Again(LogError::because("the fences can't be written", closed))),
+            Some(Err(closed @ Closed)) => {
+                Err(OpenError::Again(LogError::because("the fences can't be written", closed)))
+            }
             None => Err(OpenError::Again("the partitions were revoked before the log was open".into())),
         }
     }

@@ -113,3 +113,26 @@ async fn a_shard_of_which_nothing_is_planned_is_given_back_at_once() {
     let ((_, ended), ()) = tokio::join!(committer.run(writes), writing);
     assert_eq!(ended, Ended::Drained);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_write_is_told_when_its_shard_is_lost_whichever_batch_it_stands_in() {
+    let (world, committer) = World::open().await;
+    let (queue, writes) = write_queue(1 << 20);
+    let (lost, kept) = (world.assigned[0], world.assigned[1]);
+    let writing = async {
+        let ((of_lost, of_kept), ()) = tokio::join!(
+            async { tokio::join!(queue.send_durably(write_of(lost)), queue.send_durably(write_of(kept))) },
+            async {
+                // The first batch is under way, and another grows beside it.
+                tokio::time::sleep(COMMIT / 3).await;
+                world.group.take_away(lost.shard, "two");
+            }
+        );
+        assert_eq!((of_lost, of_kept), (Ok(WriteOutcome::ShardLost), Ok(WriteOutcome::Durable)));
+        assert_eq!(queue.send_durably(write_of(lost)).await, Ok(WriteOutcome::ShardLost), "it is not there any more");
+        drop(queue);
+    };
+    let ((_, ended), ()) = tokio::join!(committer.run(writes), writing);
+    assert_eq!(ended, Ended::Drained);
+    assert_eq!((world.durable(lost), world.durable(kept)), (0, 10));
+}
