@@ -24,8 +24,8 @@ use crate::kafka::transaction::record::RecordClock;
 use crate::model::promoter::IdKind;
 use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
+use crate::retry;
 use crate::session::{AppSettings, PollPipeline, PolledApp};
-use crate::supervisor;
 use crate::upstream::buffer::Buffers;
 use crate::upstream::client::Client;
 use crate::upstream::http::{HttpSettings, HttpTransport};
@@ -90,7 +90,7 @@ fn executor(
     polls: &PollPipeline<HttpTransport>,
 ) -> Executor<HttpTransport> {
     let apps = polls.apps.iter().map(|app| MaterialApp::new(app.client.clone(), settings.concurrency));
-    Executor::new(apps, settings.topics.requests.clone(), decoder, schemas, supervisor::PATIENCE)
+    Executor::new(apps, settings.topics.requests.clone(), decoder, schemas, retry::PATIENCE)
 }
 
 /// The first line of the log, before anything is waited for.

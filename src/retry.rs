@@ -24,6 +24,15 @@ pub struct RetrySettings {
     pub jitter: f64,
 }
 
+/// The pauses of whoever can't do without the other side: between openings of the log, between calls that the start depends on,
+/// and to a schema registry that is away.
+pub const PATIENCE: RetrySettings = RetrySettings {
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(10),
+    attempts: u32::MAX,
+    jitter: JITTER,
+};
+
 /// What comes after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAttempt {

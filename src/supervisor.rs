@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::{CommitLog, Ended, LogError, OpenError};
-use crate::retry::{Attempts, JITTER, NextAttempt, RetrySettings};
+use crate::retry::{Attempts, NextAttempt, PATIENCE, RetrySettings};
 use crate::text::with_causes;
 
 /// How long the very first opening is tried after it has failed once: at start a wrong address is more likely than a
@@ -18,14 +18,6 @@ pub const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
-
-/// The pauses between openings of the log, and between calls that the start depends on.
-pub const PATIENCE: RetrySettings = RetrySettings {
-    initial: Duration::from_millis(200),
-    max: Duration::from_secs(10),
-    attempts: u32::MAX,
-    jitter: JITTER,
-};
 
 /// Why there is no next session, for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

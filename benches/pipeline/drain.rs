@@ -26,7 +26,7 @@ use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::registry::table::ConfiguredPromoter;
-use promoter_connector::retry::{JITTER, RetrySettings};
+use promoter_connector::retry::{JITTER, PATIENCE, RetrySettings};
 use promoter_connector::session::app_feeds::AppFeeds;
 use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::supervisor;
@@ -91,7 +91,7 @@ fn drain(odd_rows: &str) -> Run {
             stop.cancel();
             run
         };
-        let running = supervisor::run(&pipeline, EncodingLog::new, &stop, supervisor::PATIENCE);
+        let running = supervisor::run(&pipeline, EncodingLog::new, &stop, PATIENCE);
         let (run, ended) = tokio::join!(all_published, running);
         ended.unwrap();
         run
@@ -115,7 +115,7 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
         base_url: base_url.to_owned(),
         spare_urls: Vec::new(),
         token_source: TokenSource::Stable("simulated-secret".into()),
-        retry: RetrySettings { jitter: JITTER, attempts: 8, ..supervisor::PATIENCE },
+        retry: RetrySettings { jitter: JITTER, attempts: 8, ..PATIENCE },
         breakers: BreakerSettings {
             too_fast: Duration::from_secs(60),
             stopped: Duration::from_secs(300),

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kafka::facts_log::FactsLog;
 use crate::kafka::requests_log::RequestsLog;
 use crate::requests::pipeline::RequestPipeline;
+use crate::retry::PATIENCE;
 use crate::session::PollPipeline;
 use crate::supervisor::{self, GivenUp};
 use crate::text;
@@ -36,12 +37,12 @@ pub async fn run(
     let polls_checked = facts_log.topics_checked();
     let requests_checked = requests.as_ref().map(|(_, log)| log.topics_checked());
     let polling = async {
-        let polling = supervisor::run(polls, || facts_log.clone(), &stop, supervisor::PATIENCE);
+        let polling = supervisor::run(polls, || facts_log.clone(), &stop, PATIENCE);
         to_the_end(polling, &polls_checked, requests_checked.as_ref(), &stop).await
     };
     let answering = async {
         let (Some((pipeline, log)), Some(checked)) = (&requests, &requests_checked) else { return Ok(()) };
-        let answering = supervisor::run(pipeline, || log.clone(), &stop, supervisor::PATIENCE);
+        let answering = supervisor::run(pipeline, || log.clone(), &stop, PATIENCE);
         to_the_end(answering, checked, Some(&polls_checked), &stop).await
     };
     tokio::select! {

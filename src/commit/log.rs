@@ -205,6 +205,15 @@ pub enum Ended {
     Stop(LogError),
 }
 
+impl From<OpenError> for Ended {
+    fn from(error: OpenError) -> Ended {
+        match error {
+            OpenError::Again(reason) => Ended::Reopen(reason),
+            OpenError::Unfit(reason) | OpenError::Stop(reason) => Ended::Stop(reason),
+        }
+    }
+}
+
 impl From<CommitError> for Ended {
     fn from(error: CommitError) -> Ended {
         match error {

@@ -113,6 +113,12 @@ pub struct MergedPromoter<'a> {
 }
 
 impl MergedPromoter<'_> {
+    /// What is polled, whoever said so.
+    pub fn effective(&self) -> EffectivePromoter {
+        let MergedPromoter { feeds, start_from, is_paused, .. } = self;
+        EffectivePromoter { feeds: feeds.value, start_from: start_from.value, is_paused: is_paused.value }
+    }
+
     /// Those that know the promoter.
     pub fn sources(&self) -> impl Iterator<Item = PromoterSource> {
         let known = [
@@ -225,8 +231,7 @@ impl Entry {
     }
 
     fn effective(&self) -> Option<EffectivePromoter> {
-        let MergedPromoter { feeds, start_from, is_paused, .. } = self.merged()?;
-        Some(EffectivePromoter { feeds: feeds.value, start_from: start_from.value, is_paused: is_paused.value })
+        Some(self.merged()?.effective())
     }
 
     fn merged(&self) -> Option<MergedPromoter<'_>> {

@@ -80,7 +80,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                     OwnershipChange::Assigned(shards) => self.begin(shards),
                     OwnershipChange::Revoked(shards, under_way) => self.hand_over(&shards, under_way).await,
                     OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
-                    OwnershipChange::Failed(error) => Err(ended(error)),
+                    OwnershipChange::Failed(error) => Err(error.into()),
                 },
                 Some(restored) = self.restores.join_next() => {
                     let (number, restored) = restored.expect("nobody aborts a restore, and a panic ends the process");
@@ -111,7 +111,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         let Some(at) = self.restores_under_way.iter().position(|(one, _)| *one == number) else { return Ok(()) };
         let (_, ShardRestore { began, shards, .. }) = self.restores_under_way.swap_remove(at);
         let (mut states, mut registered) = (Vec::new(), Vec::new());
-        for RestoredShard { assigned, state, registered: events } in restored.map_err(ended)? {
+        for RestoredShard { assigned, state, registered: events } in restored? {
             states.push((assigned, state));
             registered.push((assigned, events));
         }
@@ -191,13 +191,6 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     fn say_open(&self, shards: usize, remembered: usize, took: Duration) {
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(pipeline = "polls", shards, milliseconds, remembered, "log is open, polling begins");
-    }
-}
-
-fn ended(error: OpenError) -> Ended {
-    match error {
-        OpenError::Again(reason) => Ended::Reopen(reason),
-        OpenError::Unfit(reason) | OpenError::Stop(reason) => Ended::Stop(reason),
     }
 }
 

@@ -17,8 +17,12 @@ const UNKNOWN_APPS_MAX: usize = 100;
 #[derive(Default)]
 pub(super) struct ShardPromoters {
     tables: HashMap<AssignedShard, PromoterTable>,
-    unknown_apps: HashSet<String>,
+    unknown_apps: UnknownApps,
 }
+
+/// Apps that the registry knows and the configuration doesn't, as far as they were named.
+#[derive(Default)]
+struct UnknownApps(HashSet<String>);
 
 /// What changes for each app of a session, in their order.
 pub(super) type AppChanges = Vec<PromotersChange>;
@@ -54,29 +58,20 @@ impl ShardPromoters {
 
     /// Whom to poll in shards that were taken up.
     pub fn polled<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
-        let mut changes = AppChanges::new();
-        changes.resize_with(apps.len(), PromotersChange::default);
-        let mut unknown_apps = HashSet::new();
+        let mut changes = unchanged(apps);
         let tables = shards.iter().filter_map(|shard| self.tables.get(shard));
         for (promoter, merged) in tables.flat_map(PromoterTable::iter) {
-            if app_of(apps, promoter).is_none() && unknown_apps.len() < UNKNOWN_APPS_MAX {
-                unknown_apps.insert(promoter.app_id().to_owned());
-            }
-            let is_paused = merged.is_paused.value;
-            let effective =
-                EffectivePromoter { feeds: merged.feeds.value, start_from: merged.start_from.value, is_paused };
-            if let Some((index, polled)) = polled(apps, promoter, effective) {
-                changes[index].polled.push(polled);
+            match app_of(apps, promoter) {
+                Some(index) => changes[index].polled.extend(polled(&apps[index], promoter, merged.effective())),
+                None => self.unknown_apps.say(promoter.app_id()),
             }
         }
-        unknown_apps.iter().for_each(|app| self.say_unknown(app));
         changes
     }
 
     /// Drops shards that are given back. Gives whom they had.
     pub fn close<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
-        let mut changes = AppChanges::new();
-        changes.resize_with(apps.len(), PromotersChange::default);
+        let mut changes = unchanged(apps);
         for table in shards.iter().filter_map(|shard| self.tables.remove(shard)) {
             for (promoter, _) in table.iter() {
                 if let Some(index) = app_of(apps, promoter) {
@@ -111,27 +106,34 @@ impl ShardPromoters {
     }
 
     fn changes<T>(&mut self, apps: &[PolledApp<T>], last: HashMap<Promoter, Option<EffectivePromoter>>) -> AppChanges {
-        let mut changes = AppChanges::new();
-        changes.resize_with(apps.len(), PromotersChange::default);
+        let mut changes = unchanged(apps);
         for (promoter, effective) in last {
             let Some(index) = app_of(apps, &promoter) else {
-                self.say_unknown(promoter.app_id());
+                self.unknown_apps.say(promoter.app_id());
                 continue;
             };
-            match effective.and_then(|effective| polled(apps, &promoter, effective)) {
-                Some((_, polled)) => changes[index].polled.push(polled),
+            match effective.and_then(|effective| polled(&apps[index], &promoter, effective)) {
+                Some(polled) => changes[index].polled.push(polled),
                 None => changes[index].gone.push(promoter),
             }
         }
         changes
     }
+}
 
+impl UnknownApps {
     /// Once for each app.
-    fn say_unknown(&mut self, app: &str) {
-        if self.unknown_apps.len() < UNKNOWN_APPS_MAX && self.unknown_apps.insert(app.to_owned()) {
+    fn say(&mut self, app: &str) {
+        if !self.0.contains(app) && self.0.len() < UNKNOWN_APPS_MAX {
+            self.0.insert(app.to_owned());
             tracing::warn!(app, "the registry names promoters of an app that is not configured: they are not polled");
         }
     }
+}
+
+/// Nothing, for each of `apps`.
+fn unchanged<T>(apps: &[PolledApp<T>]) -> AppChanges {
+    apps.iter().map(|_| PromotersChange::default()).collect()
 }
 
 /// Applies what the registry says to a table, and tells whoever is polled otherwise from then on; nothing for no longer. Gives
@@ -162,13 +164,8 @@ fn app_of<T>(apps: &[PolledApp<T>], promoter: &Promoter) -> Option<usize> {
     apps.iter().position(|app| app.app.as_str() == promoter.app_id())
 }
 
-/// The promoter as its app polls it, unless it is paused or nobody's.
-fn polled<T>(
-    apps: &[PolledApp<T>],
-    promoter: &Promoter,
-    effective: EffectivePromoter,
-) -> Option<(usize, PolledPromoter)> {
+/// The promoter as its app polls it, unless it is paused.
+fn polled<T>(app: &PolledApp<T>, promoter: &Promoter, effective: EffectivePromoter) -> Option<PolledPromoter> {
     let EffectivePromoter { feeds, start_from, is_paused } = effective;
-    let index = app_of(apps, promoter).filter(|_| !is_paused)?;
-    Some((index, apps[index].feeds.polled_for(promoter.clone(), feeds, start_from)))
+    (!is_paused).then(|| app.feeds.polled_for(promoter.clone(), feeds, start_from))
 }

@@ -25,11 +25,7 @@ fn records_that_are_not_delivered_in_time_leave_nothing() {
     thread::scope(|scope| {
         let committing = scope.spawn(|| commit(&transactions, &bench.writer, &bench.offsets));
         // Until the records have timed out; the abort then waits for the broker.
-        let patience = std::time::Instant::now();
-        while patience.elapsed() < Duration::from_secs(4) {
-            assert!(!committing.is_finished(), "an abort needs a broker");
-            thread::sleep(Duration::from_millis(20));
-        }
+        goes_on(&committing, Duration::from_secs(4), "an abort needs a broker");
         bench.cluster.broker_up(1).unwrap();
         let result = committing.join().unwrap();
         assert!(matches!(result, Err(TransactionError::TooSlow(_) | TransactionError::Reopen(_))), "{result:?}");
@@ -45,12 +41,17 @@ fn a_transaction_outlasts_a_broker_that_is_away_for_a_while() {
     thread::scope(|scope| {
         let committing = scope.spawn(|| commit(&transactions, &bench.writer, &bench.offsets));
         // Long enough for the records to wait, short of any time-out.
-        let patience = std::time::Instant::now();
-        while patience.elapsed() < Duration::from_secs(2) {
-            assert!(!committing.is_finished(), "nothing can be committed without a broker");
-            thread::sleep(Duration::from_millis(20));
-        }
+        goes_on(&committing, Duration::from_secs(2), "nothing can be committed without a broker");
         bench.cluster.broker_up(1).unwrap();
         assert_eq!(committing.join().unwrap(), Ok(()));
     });
+}
+
+/// Whether it goes on for that long, because of `why`.
+fn goes_on<T>(committing: &thread::ScopedJoinHandle<'_, T>, long: Duration, why: &str) {
+    let began = std::time::Instant::now();
+    while began.elapsed() < long {
+        assert!(!committing.is_finished(), "{why}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -83,6 +83,7 @@ mod opener;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 
@@ -126,7 +127,8 @@ impl FactsLog {
     ) -> FactsLog {
         let partitions =
             PartitionSession::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
-        let opener = FactsLogOpener::new(settings, encoders, registrations, id_kinds, clock, roster);
+        let openings = AtomicU64::new(0);
+        let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, roster, openings };
         FactsLog { opener: Arc::new(opener), partitions }
     }
 

@@ -39,12 +39,12 @@ use crate::model::shard::AssignedShard;
 /// What every opening of the log needs, the same for each.
 pub struct FactsLogOpener {
     pub settings: Settings,
-    encoders: Arc<Encoders>,
-    registrations: Registrations,
-    id_kinds: HashMap<String, IdKind>,
-    clock: RecordClock,
-    roster: Roster,
-    openings: AtomicU64,
+    pub encoders: Arc<Encoders>,
+    pub registrations: Registrations,
+    pub id_kinds: HashMap<String, IdKind>,
+    pub clock: RecordClock,
+    pub roster: Roster,
+    pub openings: AtomicU64,
 }
 
 /// How long the generation that follows on a refused one is waited for. A member hears of it with its next heartbeat.
@@ -120,17 +120,6 @@ impl FactsSession {
 }
 
 impl FactsLogOpener {
-    pub fn new(
-        settings: Settings,
-        encoders: Arc<Encoders>,
-        registrations: Registrations,
-        id_kinds: HashMap<String, IdKind>,
-        clock: RecordClock,
-        roster: Roster,
-    ) -> FactsLogOpener {
-        FactsLogOpener { settings, encoders, registrations, id_kinds, clock, roster, openings: AtomicU64::new(0) }
-    }
-
     /// Step 1 of the order at opening. The others are taken for the shards as they are assigned. Blocks.
     ///
     /// # Errors

@@ -19,18 +19,10 @@ use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::model::shard::AssignedShard;
 use crate::registry::event::RegistryEvent;
-use crate::retry::{JITTER, RetrySettings};
+use crate::retry::PATIENCE;
 
 /// The longest that the thread takes to stop. What comes, and the end of a partition, end the waiting.
 const POLL: Duration = Duration::from_millis(100);
-/// The pauses between the requests to a schema registry that is away.
-const PATIENCE: RetrySettings = RetrySettings {
-    initial: Duration::from_millis(200),
-    max: Duration::from_secs(10),
-    attempts: u32::MAX,
-    jitter: JITTER,
-};
-
 /// Follows the partitions of the registry topic of those shards that this instance has: with one thread, and one read_committed
 /// consumer outside of any group. Dropping it ends the thread and leaves all shards.
 pub struct RegistryFollower {

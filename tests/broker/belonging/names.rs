@@ -14,7 +14,15 @@ use crate::harness::client;
 use crate::harness::consumer::{read_all, read_until};
 use crate::harness::context::Context;
 use crate::harness::requests::{JSON, json};
+use crate::harness::simulator::Simulator;
 use crate::harness::wait::wait_until;
+
+/// The configuration of the case's connector under another name, on the same topics.
+fn config_named(context: &Context, simulator: &Simulator, name: &str) -> String {
+    let config = context.config(simulator.url(), PROMOTERS, "");
+    let own = format!("connector = {{ name = \"{}\"", context.topics().prefix());
+    config.replace(&own, &format!("connector = {{ name = \"{name}\""))
+}
 
 pub fn two_names_at_once(context: &Context) -> Result<()> {
     for topic in ["registry", "state"] {
@@ -22,9 +30,7 @@ pub fn two_names_at_once(context: &Context) -> Result<()> {
     }
     let simulator = lively(context, "2s")?;
     let names = ["first", "second"].map(|name| format!("{}-{name}", context.topics().prefix()));
-    let config = context.config(simulator.url(), PROMOTERS, "");
-    let own = format!("connector = {{ name = \"{}\"", context.topics().prefix());
-    let config = |name: &str| config.replace(&own, &format!("connector = {{ name = \"{name}\""));
+    let config = |name: &str| config_named(context, &simulator, name);
     let start = |name: &String| context.connector(name, &config(name), &[]);
     let both = [start(&names[0])?, start(&names[1])?];
     // Each of them either polls or has stopped.
@@ -71,9 +77,7 @@ pub fn two_names_at_once_with_requests(context: &Context) -> Result<()> {
 
     let simulator = lively(context, "2s")?;
     let names = ["first", "second"].map(|name| format!("{}-{name}", context.topics().prefix()));
-    let config = context.config(simulator.url(), PROMOTERS, "");
-    let own = format!("connector = {{ name = \"{}\"", context.topics().prefix());
-    let config = |name: &str| config.replace(&own, &format!("connector = {{ name = \"{name}\""));
+    let config = |name: &str| config_named(context, &simulator, name);
     let start = |name: &String| context.connector(name, &config(name), &[]);
     let both = [start(&names[0])?, start(&names[1])?];
     let results = context.topics().name("material.results");
