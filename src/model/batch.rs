@@ -2,6 +2,7 @@
 
 use super::dead_letter::DeadLetter;
 use super::fact::Fact;
+use super::fence::Fence;
 use super::promoter::Promoter;
 use super::shard::AssignedShard;
 use super::state_record::StateRecord;
@@ -23,6 +24,12 @@ pub struct ShardRecord {
     pub key: String,
     /// Nothing for one that is taken back: a fence.
     pub value: Option<Vec<u8>>,
+}
+
+impl ShardRecord {
+    pub fn is_fence(&self) -> bool {
+        Fence::connector_of(self.key.as_bytes()).is_some()
+    }
 }
 
 /// What one transaction writes. The committer bounds it, by records and by bytes.
@@ -93,11 +100,33 @@ impl Batch {
         self.weight += other.weight;
     }
 
+    /// Whether it takes a shard over, or gives that up again.
+    pub fn has_fences(&self) -> bool {
+        self.shard_records.iter().any(ShardRecord::is_fence)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.records() == 0
     }
 
     pub fn records(&self) -> usize {
         self.events.len() + self.dead_letters.len() + self.state.len() + self.shard_records.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::shard::Shard;
+    use crate::model::state::REGISTRY_READ_KEY;
+
+    #[test]
+    fn only_fences_take_a_shard_over() {
+        let of = |key: String| {
+            let assigned = AssignedShard { shard: Shard(0), number: 1 };
+            Batch { shard_records: vec![ShardRecord { assigned, key, value: None }], ..Batch::default() }.has_fences()
+        };
+        assert!(of(Fence::key_of("shop")));
+        assert!(!of(REGISTRY_READ_KEY.to_owned()), "how far the registry is read");
     }
 }

@@ -84,7 +84,7 @@ impl FactsSession {
         self.transactions.commit(write, &self.offsets(batch, owner.clone())).map_err(|error| match error {
             TransactionError::Revoked(reason) => self.wait_for_another(&owner, reason),
             // It may not take over a shard at all, and only an operator can allow it.
-            error @ TransactionError::NotAllowed { .. } if !batch.shard_records.is_empty() => {
+            error @ TransactionError::NotAllowed { .. } if batch.has_fences() => {
                 TransactionError::Final(LogError::new(error))
             }
             error => error,
