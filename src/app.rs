@@ -8,15 +8,20 @@
 //! ```
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::admin::observed::ObservedConnector;
+use crate::admin::routes;
+use crate::admin::server::AdminPort;
 use crate::avro::encode::Encoders;
 use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::schema_lookup::SchemaSource;
 use crate::config::{Config, RequestSettings};
+use crate::kafka::client::pulse;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::{FactsLog, Registrations};
 use crate::kafka::requests_log::RequestsLog;
@@ -24,8 +29,10 @@ use crate::kafka::transaction::record::RecordClock;
 use crate::model::promoter::IdKind;
 use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
+use crate::requests::totals::RequestTotals;
 use crate::retry;
 use crate::session::{AppSettings, PollPipeline, PolledApp};
+use crate::text;
 use crate::upstream::buffer::Buffers;
 use crate::upstream::client::Client;
 use crate::upstream::http::{HttpSettings, HttpTransport};
@@ -42,10 +49,22 @@ mod schemas;
 /// # Errors
 /// [`Unfit`] where the configuration can't work with the brokers that it names; anything else is what it has failed of.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let Config { kafka, schema_registry, apps, http, requests, commit, .. } = config;
+    let Config { kafka, schema_registry, apps, http, requests, commit, admin, .. } = config;
     let id_kinds = id_kinds(&apps);
     let polls = PollPipeline::new(polled_apps(apps, http)?, commit);
+    let request_totals: Arc<RequestTotals> = Arc::default();
+    request_totals.replies.know_apps(polls.apps.iter().map(|app| app.app.as_str().to_owned()).collect());
     say_starting(&kafka, &polls);
+    let observed = ObservedConnector {
+        name: kafka.name.clone(),
+        instance: kafka.instance_id.clone(),
+        apps: polls.apps.clone(),
+        polls: polls.totals.clone(),
+        requests: requests.is_some().then(|| request_totals.clone()),
+        stop: stop.clone(),
+    };
+    // Before anything is waited for, and to the very end: whoever looks sees what it waits for.
+    let _observing = observe(observed, &kafka, admin.listen).await?;
 
     let request_topics = requests.as_ref().map(|requests| &requests.topics);
     let schemas = Schemas::resolve(schema_registry, &kafka.topics, request_topics);
@@ -58,12 +77,33 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         let results = ResultEncoder::new(schemas.material.result);
         let decoder = RequestDecoder::new(schemas.material.request);
         let executor = Arc::new(executor(&requests, decoder, schemas.source.clone(), &polls));
-        let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone());
-        (RequestPipeline { executor, totals: Arc::default() }, log)
+        let health = request_totals.health.clone();
+        let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone(), health);
+        (RequestPipeline { executor, totals: request_totals.clone() }, log)
     });
     let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
-    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, polls.roster());
+    let health = polls.totals.health.clone();
+    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, polls.roster(), health);
     pipelines::run(&polls, facts_log, requests, &stop).await
+}
+
+/// Asks the brokers whether they are there, and answers at the admin port, as long as the guard lives.
+async fn observe(
+    observed: ObservedConnector,
+    kafka: &Settings,
+    listen: Option<SocketAddr>,
+) -> anyhow::Result<DropGuard> {
+    let end = CancellationToken::new();
+    let polls = Some(observed.polls.health.clone());
+    let requests = observed.requests.as_ref().map(|requests| requests.health.clone());
+    let pipelines = polls.into_iter().chain(requests).collect();
+    tokio::spawn(pulse::watch(kafka.clone(), pipelines, end.clone()));
+    if let Some(listen) = listen {
+        let port = AdminPort::open(listen).await.map_err(|error| Unfit(text::with_causes(&error)))?;
+        tracing::info!(address = %port.address(), "admin port is open");
+        tokio::spawn(port.serve(routes::router(Arc::new(observed)), end.clone()));
+    }
+    Ok(end.drop_guard())
 }
 
 /// Which kind of promoter id each app has in its state, by app id.
@@ -72,7 +112,7 @@ fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
 }
 
 /// Each app with connections of its own; the memory for answers is one for all.
-fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp<HttpTransport>>> {
+pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp<HttpTransport>>> {
     let buffers = Buffers::new(settings.buffered_max);
     let polled_app = |AppSettings { client, feeds, promoters, parked_for }| {
         let http = HttpTransport::new(settings, buffers.clone()).context("the HTTP client can't be made")?;

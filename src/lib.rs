@@ -87,6 +87,7 @@
 //! | [`cli`] | commands, exit codes, signals |
 //! | `config` | the file, validated at once and as a whole |
 //! | `app` | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
+//! | `admin` | the admin port: probes, metrics, status and its page, over HTTP; reads what the others have noted, and changes nothing |
 //! | [`supervisor`] | session after session of one pipeline: recovery is start-up |
 //! | [`session`] | the polls, from an open log to its end, as shards come and go; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
@@ -102,7 +103,7 @@
 //! | `text` | what is done in one way to texts of others |
 //! | `web` | what these and the schema registry read of an answer over HTTP in one way |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
-//! | [`telemetry`] | the log that people read |
+//! | [`telemetry`] | the log that people read, and how each pipeline is |
 //! | [`simulator`] | the upstream as it really behaves, seeded: for the demo, for tests, for users' own consumers |
 //! | `demo` | simulator, mock cluster, connector and a checking consumer in one process |
 //!
@@ -134,6 +135,8 @@ pub mod cli;
 mod config;
 
 mod app;
+
+mod admin;
 
 mod clock;
 

@@ -44,6 +44,7 @@ use crate::model::time::UnixTime;
 use crate::poll::reports::Reports;
 use crate::registry::table::ConfiguredPromoter;
 use crate::supervisor::Pipeline;
+use crate::telemetry::health::PipelineHealth;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
@@ -123,6 +124,7 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
     async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {
         let Opened { partitions, age_limits, mut ownership } = opened;
         let (queue, writes) = write_queue(self.queue_bytes);
+        self.totals.figures.watch_queue(queue.gauge());
         // Ends the polls, and only them: the committer drains what they brought.
         let end = stop.child_token();
         let (age_limits, totals) = (Arc::new(age_limits), self.totals.clone());
@@ -131,10 +133,15 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
         let mut failed = None;
         let polling = self.poll(&mut *ownership, context, &mut failed);
         let (log, ended) = run_beside(committer.run(writes), polling).await;
+        self.totals.figures.shards.clear();
         match (failed, ended) {
             (Some(failed), Ended::Drained) => (log, failed),
             (_, ended) => (log, ended),
         }
+    }
+
+    fn health(&self) -> &PipelineHealth {
+        &self.totals.health
     }
 
     fn summarise(&self) {

@@ -10,11 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::{CommitLog, Ended, LogError, OpenError};
 use crate::retry::{Attempts, NextAttempt, PATIENCE, RetrySettings};
+use crate::telemetry::health::{PipelineHealth, SessionEnd, TURN_EVERY};
 use crate::text::with_causes;
 
-/// How long the very first opening is tried after it has failed once: at start a wrong address is more likely than a
-/// fault that passes. Waiting for something to own is no failure.
-pub const FIRST_OPEN_MAX: Duration = Duration::from_secs(60);
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
@@ -28,9 +26,6 @@ pub enum GivenUp {
     /// Only an operator can help.
     #[error(transparent)]
     Failed(LogError),
-    /// The log could not be opened at start.
-    #[error("given up after {} s", FIRST_OPEN_MAX.as_secs())]
-    NeverOpened(#[source] LogError),
     /// It was told to stop, and the end was not in order.
     #[error("the last transaction failed, or nobody knows whether it did; the next start finds out")]
     UnknownOutcome(#[source] LogError),
@@ -53,6 +48,9 @@ pub trait Pipeline<L: CommitLog> {
         stop: &CancellationToken,
     ) -> impl Future<Output = (Option<L>, Ended)> + Send;
 
+    /// Where it notes how it is.
+    fn health(&self) -> &PipelineHealth;
+
     /// Says what has become of the work since it was last said.
     fn summarise(&self);
 
@@ -74,6 +72,8 @@ pub async fn run<L: CommitLog>(
     tokio::select! {
         ended = sessions(pipeline, make_log, stop, patience) => ended?,
         () = summaries(pipeline) => unreachable!("the summaries have no end"),
+        // In the very task of the sessions: while that hangs in one of them, nothing is noted.
+        () = turns(pipeline.health()) => unreachable!("the turns have no end"),
     }
     pipeline.say_stopped();
     Ok(())
@@ -87,6 +87,14 @@ async fn summaries<L: CommitLog>(pipeline: &impl Pipeline<L>) {
     }
 }
 
+/// Notes that the loop turns.
+async fn turns(health: &PipelineHealth) {
+    loop {
+        health.turned();
+        tokio::time::sleep(TURN_EVERY).await;
+    }
+}
+
 async fn sessions<L: CommitLog, P: Pipeline<L>>(
     pipeline: &P,
     mut make_log: impl FnMut() -> L,
@@ -94,10 +102,11 @@ async fn sessions<L: CommitLog, P: Pipeline<L>>(
     patience: RetrySettings,
 ) -> Result<(), GivenUp> {
     let mut log = make_log();
-    let mut opening = Opening::new(P::PIPELINE, patience);
+    let mut opening = Opening::new(P::PIPELINE, patience, pipeline.health());
     while let Some(opened) = open(pipeline, &mut log, &mut opening, stop).await? {
         let begun = Instant::now();
         let (back, ended) = pipeline.run(log, opened, stop).await;
+        pipeline.health().session_ended(session_end(&ended));
         // One that is lost in its transaction is shut out by the next, which opens under the same name.
         log = back.unwrap_or_else(&mut make_log);
         // Before any pause: whoever else could go on waits for it.
@@ -123,7 +132,7 @@ async fn sessions<L: CommitLog, P: Pipeline<L>>(
 async fn open<L: CommitLog, P: Pipeline<L>>(
     pipeline: &P,
     log: &mut L,
-    opening: &mut Opening,
+    opening: &mut Opening<'_>,
     stop: &CancellationToken,
 ) -> Result<Option<L::Opened>, GivenUp> {
     loop {
@@ -137,12 +146,13 @@ async fn open<L: CommitLog, P: Pipeline<L>>(
         match opened {
             Ok(opened) => {
                 pipeline.begins(&opened, milliseconds(begun.elapsed()));
-                opening.succeeded();
+                pipeline.health().opened();
                 return Ok(Some(opened));
             }
             Err(OpenError::Stop(reason)) => return Err(GivenUp::Failed(reason)),
             Err(OpenError::Unfit(reason)) => return Err(GivenUp::Unfit(reason)),
             Err(OpenError::Again(reason)) => {
+                pipeline.health().session_ended(SessionEnd::NotOpened);
                 // Waiting for something to own is a part of it, and no failure, however long it took.
                 opening.lasted(begun.elapsed());
                 opening.failed(reason, stop).await?;
@@ -151,43 +161,45 @@ async fn open<L: CommitLog, P: Pipeline<L>>(
     }
 }
 
+fn session_end(ended: &Ended) -> SessionEnd {
+    match ended {
+        Ended::Drained => SessionEnd::Stopped,
+        Ended::Revoked => SessionEnd::Revoked,
+        Ended::Reopen(_) => SessionEnd::Reopened,
+        Ended::Stop(_) => SessionEnd::Failed,
+    }
+}
+
 /// A number of 64 bits: the log would show a longer one as text.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Pauses between openings, and the bound on the first.
-struct Opening {
+/// Pauses between openings, however many there are: brokers that are away come back, and a process that ended meanwhile would
+/// be started again to wait for them all the same.
+struct Opening<'a> {
     pipeline: &'static str,
     patience: RetrySettings,
     attempts: Attempts,
-    first_failure: Option<Instant>,
-    opened_once: bool,
+    health: &'a PipelineHealth,
 }
 
-impl Opening {
-    fn new(pipeline: &'static str, patience: RetrySettings) -> Opening {
+impl Opening<'_> {
+    fn new<'a>(pipeline: &'static str, patience: RetrySettings, health: &'a PipelineHealth) -> Opening<'a> {
         let patience = RetrySettings { attempts: u32::MAX, ..patience };
-        Opening { pipeline, patience, attempts: Attempts::new(&patience), first_failure: None, opened_once: false }
+        Opening { pipeline, patience, attempts: Attempts::new(&patience), health }
     }
 
     /// Waits before the next attempt. The error gives up.
     async fn failed(&mut self, reason: LogError, stop: &CancellationToken) -> Result<(), GivenUp> {
-        let first_failure = *self.first_failure.get_or_insert_with(Instant::now);
-        if !self.opened_once && first_failure.elapsed() >= FIRST_OPEN_MAX {
-            return Err(GivenUp::NeverOpened(reason));
-        }
         let NextAttempt::RetryAfter(pause) = self.attempts.failed(None) else {
             return Err(GivenUp::Failed(reason));
         };
-        let (pipeline, milliseconds) = (self.pipeline, milliseconds(pause));
-        tracing::warn!(pipeline, error = reason.told(), milliseconds, "the log is opened again");
+        let (pipeline, milliseconds, error) = (self.pipeline, milliseconds(pause), reason.told());
+        tracing::warn!(pipeline, error, milliseconds, "the log is opened again");
+        self.health.troubled(error, pause);
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         Ok(())
-    }
-
-    fn succeeded(&mut self) {
-        self.opened_once = true;
     }
 
     /// A session, or an opening that waited for something to own, has ended after so long. If that was long enough, what
@@ -195,12 +207,14 @@ impl Opening {
     fn lasted(&mut self, duration: Duration) {
         if duration > RECOVERED_AFTER {
             self.attempts = Attempts::new(&self.patience);
-            self.first_failure = None;
         }
     }
 }
 
-/// Calls again while the error may pass, for [`FIRST_OPEN_MAX`] at most. For what is needed at start.
+/// How long a command waits for what it needs.
+pub const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Calls again while the error may pass, for `at_most` so long. For what is needed at start.
 ///
 /// # Errors
 /// The last call's, in the context of `what`: one that does not pass, or did not in that time.
@@ -208,13 +222,14 @@ pub async fn retried<R, E: Error + Send + Sync + 'static, F: Future<Output = Res
     what: &'static str,
     mut call: impl FnMut() -> F,
     may_pass: impl Fn(&E) -> bool,
+    at_most: Duration,
 ) -> anyhow::Result<R> {
     let began = Instant::now();
     let mut attempts = Attempts::new(&PATIENCE);
     loop {
         match call().await {
             Ok(result) => return Ok(result),
-            Err(error) if may_pass(&error) && began.elapsed() < FIRST_OPEN_MAX => {
+            Err(error) if may_pass(&error) && began.elapsed() < at_most => {
                 let NextAttempt::RetryAfter(pause) = attempts.failed(None) else {
                     return Err(anyhow::Error::new(error).context(what));
                 };

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
 mod broker {
+    pub mod admin;
     pub mod age;
     pub mod barrier;
     pub mod belonging;
@@ -40,7 +41,7 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    age, barrier, belonging, crashes, elsewhere, fencing, fleet, isolation, lifetime, log, material, membership,
+    admin, age, barrier, belonging, crashes, elsewhere, fencing, fleet, isolation, lifetime, log, material, membership,
     outages, placement, registry, registry_follower, secured, sharing, start_up, stopping, throttled, tokens,
     too_large, versions, zombies,
 };
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         age::CASES,
         versions::CASES,
         throttled::CASES,
+        admin::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

@@ -12,6 +12,7 @@ mod harness {
 }
 
 mod telemetry {
+    mod admin;
     mod log;
     mod whole_process;
 }

@@ -15,12 +15,14 @@ use crate::upstream::http::HttpTransport;
 
 /// How long a stop may take to commit what was polled.
 const STOP_MAX: Duration = Duration::from_secs(20);
+/// How long a failure waits for what the other pipeline finds: the brokers may be away for that one.
+const OTHER_CHECKED_MAX: Duration = Duration::from_secs(60);
 
 /// The configuration can't work with the brokers that it names: a fault of the same kind as those that are found without
 /// them.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unfit(String);
+pub struct Unfit(pub String);
 
 /// Runs until `stop` is cancelled, and then until what was polled and answered is durable.
 ///
@@ -65,7 +67,7 @@ async fn to_the_end(
     let result = pipeline.await;
     own.cancel();
     if let (Err(_), Some(other)) = (&result, other) {
-        other.cancelled().await;
+        let _ = tokio::time::timeout(OTHER_CHECKED_MAX, other.cancelled()).await;
     }
     stop.cancel();
     result

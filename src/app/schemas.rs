@@ -1,6 +1,7 @@
 //! Which schemas the records of every topic are framed with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::avro::encode::Framings;
 use crate::avro::framing::Framing;
@@ -9,7 +10,10 @@ use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
 use crate::model::feed::{EventTopic, PerEventTopic};
-use crate::supervisor;
+use crate::supervisor::{self, COMMAND_PATIENCE};
+
+/// What the connector needs it waits for, as it does for the brokers.
+const WHILE_IT_RUNS: Duration = Duration::MAX;
 
 /// How the records of all topics are framed, and who knows the schemas of others.
 pub struct Schemas {
@@ -33,7 +37,7 @@ impl Schemas {
     /// then. Those of requests and replies only where `requests` are taken.
     ///
     /// # Errors
-    /// Where the registry refuses, or can't be asked for a minute.
+    /// Where the registry refuses. One that is away is waited for.
     pub async fn resolve(
         settings: Option<SchemaRegistrySettings>,
         topics: &TopicNames,
@@ -46,15 +50,16 @@ impl Schemas {
         let registry = SchemaRegistry::new(settings)?;
         let mut events = PerEventTopic::new(|_| Framing::SingleObject);
         for topic in EventTopic::ALL {
-            events[topic] = registered(&registry, &topics.events[topic], RecordKind::of_events(topic)).await?;
+            events[topic] =
+                registered(&registry, &topics.events[topic], RecordKind::of_events(topic), WHILE_IT_RUNS).await?;
         }
-        let dead_letter = registered(&registry, &topics.dead_letters, RecordKind::DeadLetter).await?;
+        let dead_letter = registered(&registry, &topics.dead_letters, RecordKind::DeadLetter, WHILE_IT_RUNS).await?;
         let framings = Framings { events, dead_letter };
         let material = match requests {
-            Some(topics) => MaterialFramings::registered(&registry, topics).await?,
+            Some(topics) => MaterialFramings::registered(&registry, topics, WHILE_IT_RUNS).await?,
             None => MaterialFramings::SINGLE_OBJECT,
         };
-        let promoter = registered(&registry, &topics.registry, RecordKind::Promoter).await?;
+        let promoter = registered(&registry, &topics.registry, RecordKind::Promoter, WHILE_IT_RUNS).await?;
         Ok(Schemas { framings, material, promoter, source: Some(Arc::new(registry)) })
     }
 }
@@ -64,10 +69,14 @@ impl MaterialFramings {
     const SINGLE_OBJECT: MaterialFramings =
         MaterialFramings { request: Framing::SingleObject, result: Framing::SingleObject };
 
-    async fn registered(registry: &SchemaRegistry, topics: &RequestTopics) -> anyhow::Result<MaterialFramings> {
+    async fn registered(
+        registry: &SchemaRegistry,
+        topics: &RequestTopics,
+        patience: Duration,
+    ) -> anyhow::Result<MaterialFramings> {
         Ok(MaterialFramings {
-            request: registered(registry, &topics.requests, RecordKind::MaterialRequest).await?,
-            result: registered(registry, &topics.results, RecordKind::MaterialResult).await?,
+            request: registered(registry, &topics.requests, RecordKind::MaterialRequest, patience).await?,
+            result: registered(registry, &topics.results, RecordKind::MaterialResult, patience).await?,
         })
     }
 }
@@ -75,13 +84,13 @@ impl MaterialFramings {
 /// How requests and replies are framed, for whoever asks for material.
 ///
 /// # Errors
-/// As [`Schemas::resolve`].
+/// Where the registry refuses, or can't be asked for a minute.
 pub async fn material_framings(
     settings: Option<SchemaRegistrySettings>,
     topics: &RequestTopics,
 ) -> anyhow::Result<MaterialFramings> {
     match settings {
-        Some(settings) => MaterialFramings::registered(&SchemaRegistry::new(settings)?, topics).await,
+        Some(settings) => MaterialFramings::registered(&SchemaRegistry::new(settings)?, topics, COMMAND_PATIENCE).await,
         None => Ok(MaterialFramings::SINGLE_OBJECT),
     }
 }
@@ -89,17 +98,24 @@ pub async fn material_framings(
 /// How records of the registry of promoters are framed, for whoever writes some on `topic`.
 ///
 /// # Errors
-/// As [`Schemas::resolve`].
+/// Where the registry refuses, or can't be asked for a minute.
 pub async fn promoter_framing(settings: Option<SchemaRegistrySettings>, topic: &str) -> anyhow::Result<Framing> {
     match settings {
-        Some(settings) => registered(&SchemaRegistry::new(settings)?, topic, RecordKind::Promoter).await,
+        Some(settings) => {
+            registered(&SchemaRegistry::new(settings)?, topic, RecordKind::Promoter, COMMAND_PATIENCE).await
+        }
         None => Ok(Framing::SingleObject),
     }
 }
 
-async fn registered(registry: &SchemaRegistry, topic: &str, kind: RecordKind) -> anyhow::Result<Framing> {
+async fn registered(
+    registry: &SchemaRegistry,
+    topic: &str,
+    kind: RecordKind,
+    patience: Duration,
+) -> anyhow::Result<Framing> {
     let subject = format!("{topic}-value");
     let ask = || registry.resolve(&subject, kind.text());
-    let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable()).await?;
+    let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable(), patience).await?;
     Ok(Framing::Confluent { schema_id })
 }

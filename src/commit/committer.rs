@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::attempts::attempts;
 use super::failpoint::{Failpoint, reach};
+use super::feed_rows::FeedRows;
 use super::log::{CommitError, Ended, StateLog};
 use super::log_state::{LogState, until};
 use super::pace::BatchPace;
@@ -68,7 +69,7 @@ struct WaitingWrite {
 /// How the commit of a planned batch went.
 struct CommitOutcome {
     /// What became durable, in as many transactions.
-    committed: Vec<(RowCounts, Arc<Batch>)>,
+    committed: Vec<(FeedRows, Arc<Batch>)>,
     /// Records and bytes of the smallest part that the log was too slow for.
     too_slow: Option<(usize, usize)>,
     /// Shards whose part was dropped, for they are not this instance's any more.
@@ -91,6 +92,7 @@ impl<L: StateLog> Committer<L> {
         let mut pace = BatchPace::new(bounds);
         let mut open = true;
         loop {
+            totals.health.work_waits(!log.is_idle() || !growing.is_empty());
             // They shrink while the log is slow. What has grown beyond them meanwhile goes as it is.
             let bounds = pace.bounds();
             if log.is_idle() && growing.is_empty() {
@@ -223,7 +225,7 @@ impl<L: StateLog> LogState<L, CommitOutcome> {
 impl CommitOutcome {
     /// Counts what became durable, also where the rest did not.
     fn conclude(self, totals: &CommitTotals) -> Result<(), CommitError> {
-        self.committed.iter().for_each(|(counts, batch)| totals.add(*counts, batch));
+        self.committed.iter().for_each(|(rows, batch)| totals.add(rows, batch));
         self.result
     }
 }
@@ -266,7 +268,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
         let result = attempts(&mut log, part.batch.clone(), records, may_split).instrument(span).await;
         outcome.took = outcome.took.max(began.elapsed());
         match result {
-            Ok(()) => outcome.committed.push((part.counts(), part.batch)),
+            Ok(()) => outcome.committed.push((part.rows(), part.batch)),
             Err(CommitError::TooSlow(error)) if may_split => {
                 let error = error.told();
                 tracing::warn!(records, bytes, %error, remedy = REMEDY, "a transaction took too long: it is split");

@@ -12,9 +12,13 @@ pub(crate) mod attempts;
 
 mod pace;
 
+mod feed_rows;
+
 mod planned;
 
 pub mod totals;
+
+pub(crate) mod figures;
 
 pub mod log;
 

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use super::feed_rows::FeedRows;
 use crate::model::batch::{Batch, BatchSize};
 use crate::model::disposition::RowCounts;
 use crate::model::queued_write::QueuedWrite;
@@ -28,7 +29,7 @@ pub(super) struct PlannedBatch {
 struct WriteEnd {
     size: BatchSize,
     /// What it was counted as, and those behind it that led to nothing.
-    counts: RowCounts,
+    rows: FeedRows,
     shards: WriteShards,
 }
 
@@ -37,7 +38,9 @@ impl PlannedBatch {
     pub fn take(&mut self, write: QueuedWrite, state: &mut Shards) -> (RowCounts, WriteShards) {
         // Nobody shares a batch that still grows.
         let batch = Arc::make_mut(&mut self.batch);
+        let of = write.feed();
         let (counts, shards) = state.take(write, batch);
+        let rows = FeedRows::of_write(of, counts);
         for shard in &shards {
             if !batch.shards.contains(shard) {
                 batch.shards.push(*shard);
@@ -45,18 +48,21 @@ impl PlannedBatch {
         }
         let size = batch.size();
         match self.ends.last_mut() {
-            Some(end) if end.size == size => end.counts += counts,
+            Some(end) if end.size == size => end.rows.add(rows),
             // So far there was nothing to write.
             Some(end) if end.size == BatchSize::default() => {
-                *end = WriteEnd { size, counts: sum([end.counts, counts]), shards: shards.clone() };
+                end.rows.add(rows);
+                (end.size, end.shards) = (size, shards.clone());
             }
-            _ => self.ends.push(WriteEnd { size, counts, shards: shards.clone() }),
+            _ => self.ends.push(WriteEnd { size, rows, shards: shards.clone() }),
         }
         (counts, shards)
     }
 
-    pub fn counts(&self) -> RowCounts {
-        sum(self.ends.iter().map(|end| end.counts))
+    pub fn rows(&self) -> FeedRows {
+        let mut rows = FeedRows::default();
+        self.ends.iter().for_each(|end| rows.add(end.rows.clone()));
+        rows
     }
 
     /// Whether it is more than one write's.
@@ -120,10 +126,4 @@ impl PlannedBatch {
         shards.dedup();
         Arc::make_mut(&mut self.batch).shards = shards;
     }
-}
-
-fn sum(counts: impl IntoIterator<Item = RowCounts>) -> RowCounts {
-    let mut sum = RowCounts::default();
-    counts.into_iter().for_each(|counts| sum += counts);
-    sum
 }

@@ -3,7 +3,7 @@
 //! The bound is in bytes, not in writes: a page may be tiny or as large as `http.response_max`. Who sends waits
 //! while the queue is full, so a slow Kafka slows the polling instead of filling the memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -59,6 +59,21 @@ pub struct WriteReceiver {
     room: Arc<Semaphore>,
 }
 
+/// How full a queue is, for whoever looks.
+#[derive(Debug)]
+pub struct QueueGauge {
+    room: Weak<Semaphore>,
+    permits_max: usize,
+}
+
+impl QueueGauge {
+    /// About how many bytes it holds, and may hold at most. One that is gone holds nothing.
+    pub fn bytes(&self) -> (usize, usize) {
+        let free = self.room.upgrade().map_or(self.permits_max, |room| room.available_permits());
+        (self.permits_max.saturating_sub(free) * PERMIT_BYTES, self.permits_max * PERMIT_BYTES)
+    }
+}
+
 /// What comes out of the queue, in the order in which it was put in.
 pub enum Received {
     Write(ReceivedWrite),
@@ -100,6 +115,10 @@ impl WriteSender {
     /// [`Closed`] once the session is over.
     pub async fn send(&self, write: QueuedWrite) -> Result<(), Closed> {
         self.put(write, None).await
+    }
+
+    pub fn gauge(&self) -> QueueGauge {
+        QueueGauge { room: Arc::downgrade(&self.room), permits_max: self.permits_max }
     }
 
     pub fn fences(&self) -> FenceSender {
@@ -188,6 +207,8 @@ mod tests {
         });
         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
         assert!(!waiting.is_finished());
+        let gauge = sender.gauge();
+        assert_eq!(gauge.bytes(), (PERMIT_BYTES, PERMIT_BYTES));
         drop(receiver.receive().await);
         assert_eq!(waiting.await.unwrap(), Ok(()));
     }

@@ -1,16 +1,19 @@
 //! Counters of what became durable, and what the log says of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::feed_rows::FeedRows;
+use super::figures::CommitFigures;
 use crate::model::batch::Batch;
-use crate::model::disposition::RowCounts;
 use crate::model::feed::Feed;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::time::UnixTime;
-use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts};
+use crate::telemetry::health::PipelineHealth;
+use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts, DeadLetterSums};
 
 /// Since the process began.
 #[derive(Debug, Default)]
@@ -21,6 +24,9 @@ pub struct CommitTotals {
     pub duplicates: AtomicU64,
     pub behind_cursor: AtomicU64,
     pub before_start: AtomicU64,
+    /// Of the polls.
+    pub health: Arc<PipelineHealth>,
+    pub figures: CommitFigures,
     told: CounterGrowth<6>,
     letters: DeadLetterCounts,
     /// The apps of which it was said.
@@ -29,7 +35,8 @@ pub struct CommitTotals {
 
 impl CommitTotals {
     /// A transaction has been committed.
-    pub(super) fn add(&self, counts: RowCounts, batch: &Batch) {
+    pub(super) fn add(&self, rows: &FeedRows, batch: &Batch) {
+        let counts = rows.total();
         self.transactions.fetch_add(1, Ordering::Relaxed);
         self.published.fetch_add(counts.published, Ordering::Relaxed);
         self.dead_lettered.fetch_add(counts.dead_lettered, Ordering::Relaxed);
@@ -37,12 +44,18 @@ impl CommitTotals {
         self.behind_cursor.fetch_add(counts.behind_cursor, Ordering::Relaxed);
         self.before_start.fetch_add(counts.before_start, Ordering::Relaxed);
         self.letters.count(&batch.dead_letters);
+        self.figures.add(rows, batch);
     }
 
     /// How much has become durable since the last call: transactions, facts published, dead letters, duplicates,
     /// behind the cursor, before the start.
     pub fn news(&self) -> [u64; 6] {
         self.told.news(self.counters())
+    }
+
+    /// The dead letters that became durable, by source and reason.
+    pub fn dead_letters(&self) -> DeadLetterSums {
+        self.letters.all()
     }
 
     /// Says which dead letters have become durable since it was last said.

@@ -14,6 +14,7 @@ use reader::problem::Problems;
 use reader::secret;
 use reader::section::{Context, Section};
 
+use crate::admin::AdminSettings;
 use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::commit::committer::BatchBounds;
 use crate::kafka::client::settings::Settings;
@@ -65,6 +66,7 @@ pub struct Config {
     /// Absent where requests are not taken.
     pub requests: Option<RequestSettings>,
     pub commit: BatchBounds,
+    pub admin: AdminSettings,
     pub log: LogSettings,
 }
 
@@ -97,10 +99,10 @@ impl Config {
         let commit = commit::read(root.section("commit"));
         let retry = RetrySection::read(root.section("retry"));
         let http = http::read(root.section("http"));
-        admin::check(root.section("admin"));
+        let admin = admin::read(root.section("admin"));
         let apps = apps::read(&mut root, &OfAllApps { feeds, retry, in_flight: http.in_flight });
         root.end();
-        Some(Config { kafka, schema_registry, apps: apps?, http, requests, commit, log })
+        Some(Config { kafka, schema_registry, apps: apps?, http, requests, commit, admin, log })
     }
 }
 

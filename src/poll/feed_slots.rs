@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::freshness::FeedStanding;
 use super::polled_feeds::PolledFeed;
 use crate::model::pacing::intervals::RateClass;
 use crate::model::promoter::Promoter;
@@ -30,12 +31,13 @@ struct Slot {
     feed: PolledFeed,
     /// Where the queue of its interface counts it.
     class: RateClass,
+    standing: FeedStanding,
 }
 
 impl FeedSlots {
-    pub fn insert(&mut self, feed: PolledFeed, class: RateClass) -> usize {
+    pub fn insert(&mut self, feed: PolledFeed, class: RateClass, standing: FeedStanding) -> usize {
         let hash = self.hasher.hash_one(&feed.promoter);
-        let slot = self.slots.insert(Slot { feed, class });
+        let slot = self.slots.insert(Slot { feed, class, standing });
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_promoter.insert_unique(hash, slot, |slot| hasher.hash_one(&slots[*slot].feed.promoter));
         slot
@@ -49,6 +51,15 @@ impl FeedSlots {
         self.slots[slot].class = class;
     }
 
+    pub fn standing(&self, slot: usize) -> FeedStanding {
+        self.slots[slot].standing
+    }
+
+    /// Gives the one before.
+    pub fn set_standing(&mut self, slot: usize, standing: FeedStanding) -> FeedStanding {
+        std::mem::replace(&mut self.slots[slot].standing, standing)
+    }
+
     /// Gives up all feeds of a promoter.
     pub fn give_up(&mut self, promoter: &Promoter) -> PromoterSlots {
         let hash = self.hasher.hash_one(promoter);
@@ -58,6 +69,17 @@ impl FeedSlots {
         }
         self.given_up.extend(&given_up);
         given_up
+    }
+
+    /// Of one promoter.
+    pub fn of(&self, promoter: &Promoter) -> PromoterSlots {
+        let hash = self.hasher.hash_one(promoter);
+        self.by_promoter.iter_hash(hash).copied().filter(|slot| self.slots[*slot].feed.promoter == *promoter).collect()
+    }
+
+    /// Those that are polled, in the order of their slots, from one on.
+    pub fn polled_from(&self, from: usize) -> impl Iterator<Item = usize> {
+        (from..self.slots.capacity()).filter(|slot| self.slots.contains(*slot) && !self.is_given_up(*slot))
     }
 
     pub fn is_given_up(&self, slot: usize) -> bool {
@@ -117,18 +139,18 @@ mod tests {
         let all: Vec<usize> = ["wx1/a", "wx1/b"]
             .into_iter()
             .flat_map(|key| Feed::ALL.map(|of| feed(key, of)))
-            .map(|feed| slots.insert(feed, class))
+            .map(|feed| slots.insert(feed, class, FeedStanding::Parked))
             .collect();
         let promoter = Promoter::from_key("wx1/a").unwrap();
         let mut given_up = slots.give_up(&promoter);
         given_up.sort_unstable();
         assert_eq!(given_up.as_slice(), &all[..3]);
         assert_eq!((slots.len(), slots.give_up(&promoter).len()), (3, 0));
-        let again = slots.insert(feed("wx1/a", Feed::Touches), class);
+        let again = slots.insert(feed("wx1/a", Feed::Touches), class, FeedStanding::Parked);
         assert!(!all.contains(&again) && slots.is_given_up(all[0]) && !slots.is_given_up(again));
         slots.free(all[0]);
         slots.free(again);
         assert_eq!(slots[again].promoter, promoter, "it was not given up");
-        assert_eq!(slots.insert(feed("wx1/c", Feed::Touches), class), all[0]);
+        assert_eq!(slots.insert(feed("wx1/c", Feed::Touches), class, FeedStanding::Parked), all[0]);
     }
 }

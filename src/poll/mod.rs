@@ -22,4 +22,10 @@ mod poller;
 
 mod parked;
 
+pub(crate) mod freshness;
+
+pub(crate) mod inquiry;
+
+mod answers;
+
 pub mod reports;

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::freshness::{FeedStanding, Freshness, FreshnessFigures};
+use super::inquiry::{FeedsFilter, FeedsPage, InquiryDesk, PolledFeedView};
 use crate::model::feed::{Feed, PerFeed};
+use crate::model::per::one_value_for_each;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 use crate::poll::poller::PollError;
@@ -20,6 +23,48 @@ use crate::upstream::error::CallError;
 pub struct Reports {
     sums: Mutex<ReportSums>,
     calls: CounterGrowth<1>,
+    freshness: Mutex<Freshness>,
+    pub(super) desk: InquiryDesk,
+    /// Since the process began.
+    ends: Mutex<PerFeed<PerPollEnd<u64>>>,
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollEnd {
+    /// What it asked was read to its end.
+    Complete,
+    Failed,
+    /// Its promoter can't be polled.
+    Parked,
+    /// A breaker holds it.
+    Held,
+}
+
+one_value_for_each! {
+    /// One value for each way in which a poll ends.
+    PerPollEnd of PollEnd { complete: Complete, failed: Failed, parked: Parked, held: Held }
+}
+
+impl PollEnd {
+    pub fn name(self) -> &'static str {
+        match self {
+            PollEnd::Complete => "complete",
+            PollEnd::Failed => "failed",
+            PollEnd::Parked => "parked",
+            PollEnd::Held => "held",
+        }
+    }
+
+    /// Of a poll that failed; nothing of one that was told to end.
+    pub(super) fn of(error: &PollError) -> Option<PollEnd> {
+        match error {
+            PollError::Call(CallError::ParkPromoter(_)) => Some(PollEnd::Parked),
+            PollError::Call(CallError::BreakerOpen { .. }) => Some(PollEnd::Held),
+            PollError::Call(CallError::Cancelled) | PollError::Closed(_) => None,
+            PollError::Call(_) | PollError::Pages(_) => Some(PollEnd::Failed),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +111,40 @@ pub struct Late {
 impl Reports {
     pub(super) fn completed(&self) {
         self.sums.lock().complete += 1;
+    }
+
+    pub(super) fn ended(&self, feed: Feed, end: PollEnd) {
+        self.ends.lock()[feed][end] += 1;
+    }
+
+    /// How the polls of each feed have ended so far.
+    pub fn ends(&self) -> PerFeed<PerPollEnd<u64>> {
+        *self.ends.lock()
+    }
+
+    /// A feed stands otherwise than before; nothing before it comes, and nothing after it has gone.
+    pub(super) fn stands(&self, feed: Feed, before: Option<FeedStanding>, after: Option<FeedStanding>) {
+        self.freshness.lock().stands(feed, before, after);
+    }
+
+    /// Nothing is polled any more.
+    pub(super) fn forget_standings(&self) {
+        *self.freshness.lock() = Freshness::default();
+    }
+
+    /// How fresh a feed is, of which each promoter was to be polled at `promised`.
+    pub fn freshness(&self, feed: Feed, promised: Duration, now: UnixTime) -> FreshnessFigures {
+        self.freshness.lock().figures(feed, promised, now)
+    }
+
+    /// Feeds that are polled now, from a place on, so many at most; nothing where nobody polls.
+    pub async fn polled_feeds(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
+        self.desk.page(filter, from, limit).await
+    }
+
+    /// How the feeds of a promoter are polled; nothing where nobody polls.
+    pub async fn feeds_of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
+        self.desk.of(promoter).await
     }
 
     /// Polls that read their scope to its end, since the last call.

@@ -15,11 +15,12 @@ use tracing::Instrument;
 use super::due_queue::{Admission, Begun, PollBounds, Reach};
 use super::due_queues::DueQueues;
 use super::feed_slots::FeedSlots;
+use super::freshness::FeedStanding;
 use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
 use super::polled_feeds::{FeedsChange, FeedsChanges, PolledFeed, oldest_first};
 use super::poller::{PollError, Polled, poll};
-use super::reports::{self, Late, PollProgress, Reports};
+use super::reports::{self, Late, PollEnd, PollProgress, Reports};
 use crate::commit::queue::WriteSender;
 use crate::commit::under_way::UnderWay;
 use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
@@ -52,11 +53,11 @@ pub struct Scheduler<T> {
     cancel: CancellationToken,
     /// How long a promoter with a permanent error is left alone.
     parked_for: Duration,
-    feeds: FeedSlots,
+    pub(super) feeds: FeedSlots,
     due_queues: DueQueues<usize>,
     polls: JoinSet<EndedPoll>,
     /// What ends a poll that is under way, by its feed.
-    ends: HashMap<usize, CancellationToken>,
+    pub(super) ends: HashMap<usize, CancellationToken>,
     /// Who waits for the polls of feeds that were given up.
     leaving: HashMap<usize, UnderWay>,
     /// Pulls to be taken up behind their last page.
@@ -120,6 +121,7 @@ impl<T: Transport> Scheduler<T> {
         let cancel = self.cancel.clone();
         let client = self.client.clone();
         let mut breakers = client.breakers().changes();
+        let mut inquiries = self.reports.desk.open();
         let mut report = tokio::time::interval(REPORT_EVERY);
         // Late figures are told once, and not once for each time that was missed.
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,6 +138,7 @@ impl<T: Transport> Scheduler<T> {
                 // The client, which holds the other end, is held here.
                 _ = breakers.changed() => self.due_queues.breakers_changed(),
                 Some(change) = changes.changes.recv() => self.change(change),
+                Some(inquiry) = inquiries.recv() => self.answer(inquiry),
                 _ = report.tick() => {
                     self.tell_progress();
                     self.tell_shortage();
@@ -160,11 +163,14 @@ impl<T: Transport> Scheduler<T> {
     /// Each is due at once, that with the oldest cursor first; the budgets spread the calls.
     fn add(&mut self, feeds: Vec<PolledFeed>) {
         let clock = self.began.elapsed();
-        for feed in oldest_first(feeds, self.client.now()) {
+        let now = self.client.now();
+        for feed in oldest_first(feeds, now) {
             let interface = feed.feed.interface();
+            let standing = FeedStanding::before_first_poll(&feed, now);
+            self.reports.stands(feed.feed, None, Some(standing));
             self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
             let class = self.due_queues[interface].join(feed.settings.bounds());
-            self.due_queues[interface].put(self.feeds.insert(feed, class), clock);
+            self.due_queues[interface].put(self.feeds.insert(feed, class, standing), clock);
         }
     }
 
@@ -173,6 +179,7 @@ impl<T: Transport> Scheduler<T> {
         for index in self.feeds.give_up(promoter) {
             let PolledFeed { feed, pacing, .. } = &self.feeds[index];
             self.cursors[*feed].remove(pacing.cursor.complete_before.0);
+            self.reports.stands(*feed, Some(self.feeds.standing(index)), None);
             self.due_queues[feed.interface()].give_up(index);
             self.due_queues[feed.interface()].leave(self.feeds.class(index));
             self.kept.remove(&index);
@@ -246,6 +253,7 @@ impl<T: Transport> Scheduler<T> {
 
     fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) {
         self.reports.completed();
+        self.reports.ended(self.feeds[index].feed, PollEnd::Complete);
         let class = self.feeds.class(index);
         let PolledFeed { promoter, feed, settings, pacing, .. } = &mut self.feeds[index];
         if self.parked.answered(promoter, *feed) {
@@ -259,6 +267,16 @@ impl<T: Transport> Scheduler<T> {
         let class = brought.map_or(class, |brought| queue.learn(class, &mut pacing.rate, brought));
         queue.put_turn(index, class, turn, clock);
         self.feeds.set_class(index, class);
+        self.stands(index, self.feeds.standing(index).after(&pulled, &self.feeds[index]));
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.client.local_now().as_seconds()
+    }
+
+    fn stands(&mut self, index: usize, standing: FeedStanding) {
+        let before = self.feeds.set_standing(index, standing);
+        self.reports.stands(self.feeds[index].feed, Some(before), Some(standing));
     }
 
     fn failed(&mut self, index: usize, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
@@ -267,6 +285,9 @@ impl<T: Transport> Scheduler<T> {
         if let Some(cause) = reports::cause(error) {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
+        }
+        if let Some(end) = PollEnd::of(error) {
+            self.reports.ended(*feed, end);
         }
         let queue = &mut self.due_queues[feed.interface()];
         match error {
@@ -295,6 +316,7 @@ impl<T: Transport> Scheduler<T> {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
                 queue.put(index, clock + self.parked_for);
+                self.stands(index, FeedStanding::Parked);
             }
             PollError::Pages(_) | PollError::Call(_) => {
                 let turn = pacing.after_failure(error.failed(&pull), clock);
@@ -341,6 +363,12 @@ impl<T: Transport> Scheduler<T> {
             parked: self.parked.promoters(),
             oldest: PerFeed::new(|feed| self.cursors[feed].earliest().map(UnixTime)),
         });
+    }
+}
+
+impl<T> Drop for Scheduler<T> {
+    fn drop(&mut self) {
+        self.reports.forget_standings();
     }
 }
 

@@ -36,7 +36,9 @@ pub mod log;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory_topic;
 
-mod totals;
+pub(crate) mod totals;
+
+pub(crate) mod reply_figures;
 
 mod session;
 

@@ -10,6 +10,7 @@ use super::session;
 use super::totals::RequestTotals;
 use crate::commit::log::Ended;
 use crate::supervisor::Pipeline;
+use crate::telemetry::health::PipelineHealth;
 use crate::upstream::transport::Transport;
 
 pub struct RequestPipeline<T> {
@@ -22,12 +23,17 @@ impl<T: Transport, L: AnswerLog> Pipeline<L> for RequestPipeline<T> {
 
     fn begins(&self, opened: &OpenedRequests, milliseconds: u64) {
         let (pipeline, partitions) = (<Self as Pipeline<L>>::PIPELINE, opened.answered.len());
+        self.totals.health.works();
         tracing::info!(pipeline, milliseconds, partitions, "requests for material are taken");
     }
 
     async fn run(&self, log: L, opened: OpenedRequests, stop: &CancellationToken) -> (Option<L>, Ended) {
         let (executor, totals) = (self.executor.clone(), self.totals.clone());
         session::run(log, opened, executor, totals, stop).await
+    }
+
+    fn health(&self) -> &PipelineHealth {
+        &self.totals.health
     }
 
     fn summarise(&self) {

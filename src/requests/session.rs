@@ -113,6 +113,7 @@ impl<T: Transport> AnsweringSession<T> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.totals.health.work_waits(!log.is_idle() || !self.gathered.is_empty());
             if let LogState::Idle(idle) = log {
                 log = match self.commit_or_end(idle) {
                     ControlFlow::Continue(log) => log,

@@ -1,11 +1,14 @@
 //! Counters of the answers that became durable, and what the log says of them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::log::AnswerBatch;
+use super::reply_figures::ReplyFigures;
 use crate::model::material::MaterialOutcome;
 use crate::model::request::record::RequestAnswer;
-use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts};
+use crate::telemetry::health::PipelineHealth;
+use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts, DeadLetterSums};
 
 /// Since the process began, but for what waits.
 #[derive(Debug, Default)]
@@ -18,6 +21,9 @@ pub struct RequestTotals {
     pub dead_lettered: AtomicU64,
     /// How many schemas a registry is asked for now.
     pub schemas_asked: AtomicU64,
+    /// Of the requests.
+    pub health: Arc<PipelineHealth>,
+    pub replies: ReplyFigures,
     told: CounterGrowth<6>,
     letters: DeadLetterCounts,
 }
@@ -26,8 +32,9 @@ impl RequestTotals {
     /// A transaction has been committed.
     pub(super) fn add(&self, batch: &AnswerBatch) {
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        for (_, answer) in &batch.answers {
+        for (record, answer) in &batch.answers {
             self.count(answer);
+            self.replies.count(record, answer);
         }
     }
 
@@ -45,6 +52,11 @@ impl RequestTotals {
             },
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The dead letters that became durable, by source and reason.
+    pub fn dead_letters(&self) -> DeadLetterSums {
+        self.letters.all()
     }
 
     /// Says what has become durable since it was last said.

@@ -73,6 +73,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// Runs until something ends the session.
     pub async fn run(mut self) -> Ended {
         loop {
+            self.note_shards();
             let ended = tokio::select! {
                 // A revocation before a shard is taken up: the group waits for it.
                 biased;
@@ -91,6 +92,11 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                 return ended;
             }
         }
+    }
+
+    fn note_shards(&self) {
+        let restoring = self.restores_under_way.iter().map(|(_, restore)| restore.shards.len()).sum();
+        self.context.totals.figures.shards.set(self.context.partitions, restoring, self.promoters.shards());
     }
 
     fn begin(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {
@@ -126,7 +132,10 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             self.write_unreadable(assigned, letters).await?;
         }
         self.say_open(shards.len(), remembered, began.elapsed());
-        self.tell(changes, None).await
+        self.tell(changes, None).await?;
+        self.context.totals.figures.shards.restored(began.elapsed());
+        self.context.totals.health.works();
+        Ok(())
     }
 
     /// Acts on what the registry has said in a shard.

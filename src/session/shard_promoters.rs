@@ -69,6 +69,11 @@ impl ShardPromoters {
         changes
     }
 
+    /// How many shards were taken up.
+    pub fn shards(&self) -> usize {
+        self.tables.len()
+    }
+
     /// Drops shards that are given back. Gives whom they had.
     pub fn close<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);

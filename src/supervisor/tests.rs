@@ -36,14 +36,18 @@ fn pipeline() -> PollPipeline<HttpTransport> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_never_opens_is_given_up_after_a_minute() {
-    let began = Instant::now();
-    let ended = run(&pipeline(), || Unreachable, &CancellationToken::new(), PATIENCE).await;
-    let given_up = ended.unwrap_err();
-    assert_eq!(given_up, GivenUp::NeverOpened("nobody answers".into()));
-    assert_eq!(with_causes(&given_up), "given up after 60 s: nobody answers");
-    let most = FIRST_OPEN_MAX + PATIENCE.max;
-    assert!((FIRST_OPEN_MAX..=most).contains(&began.elapsed()), "{:?}", began.elapsed());
+async fn a_log_that_can_not_be_opened_is_opened_again_for_days_and_says_so() {
+    let (pipeline, stop) = (pipeline(), CancellationToken::new());
+    let looking = async {
+        tokio::time::sleep(Duration::from_secs(2 * 24 * 3600)).await;
+        let health = pipeline.totals.health.snapshot();
+        stop.cancel();
+        health
+    };
+    let (ended, health) = tokio::join!(run(&pipeline, || Unreachable, &stop, PATIENCE), looking);
+    assert_eq!(ended, Ok(()));
+    assert_eq!(health.trouble.map(|trouble| trouble.error), Some("nobody answers".to_owned()));
+    assert!(health.is_turning);
 }
 
 /// One that is owned only after an hour, and can't be read when it is owned for the first time.
@@ -104,6 +108,7 @@ async fn a_setting_that_a_log_never_takes_is_a_fault_of_the_configuration() {
 struct CountedPipeline {
     summaries: AtomicU64,
     ends: AtomicU64,
+    health: PipelineHealth,
 }
 
 impl Pipeline<Standby> for CountedPipeline {
@@ -113,6 +118,10 @@ impl Pipeline<Standby> for CountedPipeline {
 
     async fn run(&self, _: Standby, _: Opened, _: &CancellationToken) -> (Option<Standby>, Ended) {
         unreachable!("the log is never opened")
+    }
+
+    fn health(&self) -> &PipelineHealth {
+        &self.health
     }
 
     fn summarise(&self) {

@@ -50,6 +50,15 @@ struct QueueLoad {
     bytes_max: usize,
     /// Since they were last said.
     dropped: u64,
+    /// Since the process began.
+    dropped_in_all: u64,
+}
+
+impl QueueLoad {
+    fn drop_line(&mut self) {
+        self.dropped += 1;
+        self.dropped_in_all += 1;
+    }
 }
 
 impl LogQueue {
@@ -70,6 +79,11 @@ impl LogQueue {
         Ok(LogQueue { queue, shared })
     }
 
+    /// How many lines were dropped since it began.
+    pub fn dropped(&self) -> u64 {
+        self.shared.progress.lock().dropped_in_all
+    }
+
     /// Waits until every line is written or dropped; false where some still wait after `bound`.
     pub fn flush(&self, bound: Duration) -> bool {
         let waits = |progress: &mut QueueLoad| progress.queued_bytes > 0;
@@ -81,12 +95,12 @@ impl LogQueue {
         let mut progress = self.shared.progress.lock();
         let bytes = progress.queued_bytes + cost(line);
         if bytes > progress.bytes_max && !WRITES.get() {
-            progress.dropped += 1;
+            progress.drop_line();
             return;
         }
         match self.queue.send(line.to_vec()) {
             Ok(()) => progress.queued_bytes = bytes,
-            Err(_) => progress.dropped += 1,
+            Err(_) => progress.drop_line(),
         }
     }
 }
@@ -116,7 +130,9 @@ impl QueueState {
     fn settle(&self, line: &[u8], written: bool) {
         let mut progress = self.progress.lock();
         progress.queued_bytes -= cost(line);
-        progress.dropped += u64::from(!written);
+        if !written {
+            progress.drop_line();
+        }
         drop(progress);
         self.settled.notify_all();
     }

@@ -13,6 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::event_counts::EventCounter;
 use super::lines::LogQueue;
 
 /// What waits for the log's reader: several thousand lines.
@@ -90,12 +91,12 @@ pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
     let builder =
         tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).log_internal_errors(false).with_writer(lines()?);
     let started = if settings.format.is_json(terminal) {
-        builder.json().flatten_event(true).with_current_span(false).finish().with(targets).try_init()
+        builder.json().flatten_event(true).with_current_span(false).finish().with(EventCounter).with(targets).try_init()
     } else if terminal {
         // The default colours respect NO_COLOR.
-        builder.finish().with(targets).try_init()
+        builder.finish().with(EventCounter).with(targets).try_init()
     } else {
-        builder.with_ansi(false).finish().with(targets).try_init()
+        builder.with_ansi(false).finish().with(EventCounter).with(targets).try_init()
     };
     started.context("logging can't be started")
 }
@@ -103,6 +104,11 @@ pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
 /// Whether there is a log to write to.
 pub fn is_started() -> bool {
     LINES.get().is_some()
+}
+
+/// How many lines were dropped since the process began.
+pub fn dropped() -> u64 {
+    LINES.get().map_or(0, LogQueue::dropped)
 }
 
 /// Gives the log's reader a moment to take what waits for it.

@@ -1,5 +1,8 @@
 //! What the process tells about itself.
 
+pub mod buckets;
+pub mod event_counts;
+pub mod health;
 pub mod last_words;
 pub mod log;
 pub(crate) mod sums;

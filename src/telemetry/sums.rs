@@ -26,7 +26,14 @@ impl<const N: usize> CounterGrowth<N> {
 
 /// Dead letters that are durable and not yet told, by source and reason. Both are closed lists of words.
 #[derive(Debug, Default)]
-pub struct DeadLetterCounts(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
+pub struct DeadLetterCounts {
+    untold: Mutex<DeadLetterSums>,
+    /// Since the process began.
+    all: Mutex<DeadLetterSums>,
+}
+
+/// By source and reason.
+pub type DeadLetterSums = BTreeMap<(&'static str, &'static str), u64>;
 
 impl DeadLetterCounts {
     /// Counts what has become durable, each with an event of its own at debug.
@@ -36,7 +43,9 @@ impl DeadLetterCounts {
             let promoter = promoter.as_ref().map(tracing::field::display);
             let offset = origin.as_ref().map(|origin| origin.offset);
             tracing::debug!(%source, reason, promoter, offset, detail, "dead letter");
-            *self.0.lock().entry((source.name(), reason)).or_default() += 1;
+            let kind = (source.name(), *reason);
+            *self.untold.lock().entry(kind).or_default() += 1;
+            *self.all.lock().entry(kind).or_default() += 1;
         }
     }
 
@@ -47,8 +56,13 @@ impl DeadLetterCounts {
         }
     }
 
-    fn take(&self) -> BTreeMap<(&'static str, &'static str), u64> {
-        std::mem::take(&mut *self.0.lock())
+    /// All since the process began.
+    pub fn all(&self) -> DeadLetterSums {
+        self.all.lock().clone()
+    }
+
+    fn take(&self) -> DeadLetterSums {
+        std::mem::take(&mut *self.untold.lock())
     }
 }
 
@@ -79,5 +93,6 @@ mod tests {
         let told = letters.take().into_iter().collect::<Vec<_>>();
         assert_eq!(told, [(("orders", "a"), 2), (("orders", "b"), 1), (("touches", "a"), 1)]);
         assert!(letters.take().is_empty());
+        assert_eq!(letters.all().values().sum::<u64>(), 4);
     }
 }

@@ -68,6 +68,15 @@ pub struct OpenBreaker {
     pub reason: OpenReason,
     pub cause: Cause,
     pub since: Instant,
+    /// When the next probe goes; nothing while one is under way.
+    pub next_probe: Option<Instant>,
+}
+
+impl OpenBreaker {
+    /// How long until the next probe goes; nothing while one is under way.
+    pub fn next_probe_in(&self) -> Option<Duration> {
+        self.next_probe.map(|next| next.saturating_duration_since(Instant::now()))
+    }
 }
 
 impl Breakers {
@@ -116,7 +125,7 @@ impl Breakers {
         let set = self.lock();
         let of = |interface, breaker: &Breaker| {
             let OpenDetails { reason, cause, since } = breaker.details()?.clone();
-            Some(OpenBreaker { interface, reason, cause, since })
+            Some(OpenBreaker { interface, reason, cause, since, next_probe: breaker.next_probe() })
         };
         let interfaces = Interface::ALL.into_iter().filter_map(|one| of(Some(one), &set.interfaces[one]));
         of(None, &set.app).into_iter().chain(interfaces).collect()

@@ -35,6 +35,15 @@ pub struct DaySpent {
     pub until: UnixTime,
 }
 
+/// The calls of a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayUsage {
+    /// As configured; 0 for no limit.
+    pub limit: u32,
+    /// That this process has made since the day began, or since the process did.
+    pub spent: u32,
+}
+
 /// Who waits for a turn: of these two, each gets every second one while both wait. So pulls that go on do not wait behind
 /// all that begin, and neither the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +106,11 @@ impl Budget {
     /// At how many calls a second it is spent evenly from now on.
     pub fn rates(&self, now: UnixTime) -> CallRates {
         CallRates { minute: self.minute.rate(), day: self.day_of(now).rate(now) }
+    }
+
+    /// How far the day is spent.
+    pub fn usage(&self, now: UnixTime) -> DayUsage {
+        DayUsage { limit: self.per_day, spent: self.day_of(now).counted.spent }
     }
 
     /// To be called just before a call is sent: only what is sent is counted.

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{BreakerSettings, Breakers};
-use super::budget::{Budget, BudgetSettings, CallRates, Turn};
+use super::budget::{Budget, BudgetSettings, CallRates, DayUsage, Turn};
 use super::buffer::Buffer;
+use super::call_counts::CallCounts;
 use super::concurrency_limit::ConcurrencyLimit;
 use super::error::CallError;
 use super::hosts::Hosts;
@@ -82,6 +83,7 @@ pub struct Client<T> {
     reading: Buffer,
     clock: UpstreamClock,
     oddities: OddityCounter,
+    calls: CallCounts,
 }
 
 /// A breaker opens after as many calls in a row without an answer as this many calls make attempts: so one promoter whose
@@ -106,6 +108,7 @@ impl<T: Transport> Client<T> {
             budgets: budgets.collect(),
             concurrency: ConcurrencyLimit::new(settings.in_flight),
             reading: Buffer::for_reading(),
+            calls: CallCounts::default(),
         }
     }
 
@@ -126,6 +129,26 @@ impl<T: Transport> Client<T> {
     /// How many calls of polls are made at once.
     pub fn in_flight(&self) -> usize {
         self.concurrency.in_flight()
+    }
+
+    /// How many calls of polls are in flight now.
+    pub fn calls_in_flight(&self) -> usize {
+        self.concurrency.in_use()
+    }
+
+    /// What has become of its calls.
+    pub fn calls(&self) -> &CallCounts {
+        &self.calls
+    }
+
+    /// How many calls of an interface the day allows, 0 for any number, and how many this process has made of them.
+    pub fn day_usage(&self, interface: Interface) -> DayUsage {
+        self.budgets.get(&interface).map_or_else(DayUsage::default, |budget| budget.usage(self.now()))
+    }
+
+    /// How its tokens were had, and how long the one in use is kept.
+    pub fn tokens(&self) -> &AccessTokens {
+        &self.tokens
     }
 
     /// At how many calls a second the budget of an interface is spent evenly from now on.

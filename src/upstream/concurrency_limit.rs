@@ -42,6 +42,11 @@ impl ConcurrencyLimit {
         self.in_flight
     }
 
+    /// How many permits are held.
+    pub fn in_use(&self) -> usize {
+        self.in_flight.saturating_sub(self.app.available_permits())
+    }
+
     /// Waits for a permit; nothing for an interface that polls do not call.
     ///
     /// The interface's permit comes first: so those of an interface that is full wait without a permit of the app.

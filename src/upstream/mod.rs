@@ -19,6 +19,7 @@ mod hosts;
 pub mod token;
 
 pub mod buffer;
+pub mod call_counts;
 pub mod http;
 pub(crate) mod packing;
 pub mod transport;

@@ -7,6 +7,7 @@ use parking_lot::Mutex as SyncMutex;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use super::error::{Cause, Reaction};
 use super::transport::Transport;
 use super::upstream_clock::UpstreamClock;
+use crate::model::per::one_value_for_each;
 use crate::model::promoter::AppId;
 
 mod address;
@@ -143,6 +145,30 @@ struct CachedToken {
     came_back: bool,
 }
 
+/// How a token was had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchOutcome {
+    New,
+    /// The one that was had before.
+    Same,
+    Failed,
+}
+
+one_value_for_each! {
+    /// One value for each way in which a fetch ends.
+    PerFetchOutcome of FetchOutcome { new: New, same: Same, failed: Failed }
+}
+
+impl FetchOutcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            FetchOutcome::New => "new",
+            FetchOutcome::Same => "same",
+            FetchOutcome::Failed => "failed",
+        }
+    }
+}
+
 #[derive(Default)]
 struct TokenCache {
     current: Option<CachedToken>,
@@ -156,6 +182,8 @@ pub struct AccessTokens {
     cache: SyncMutex<TokenCache>,
     /// Held by the one who fetches.
     flight: Mutex<Flight>,
+    /// Since the process began.
+    pub fetches: PerFetchOutcome<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -168,7 +196,13 @@ struct Flight {
 
 impl AccessTokens {
     pub fn new(app_id: AppId, source: TokenSource) -> AccessTokens {
-        AccessTokens { app_id, source: source.into(), cache: SyncMutex::default(), flight: Mutex::default() }
+        AccessTokens {
+            app_id,
+            source: source.into(),
+            cache: SyncMutex::default(),
+            flight: Mutex::default(),
+            fetches: PerFetchOutcome::new(|_| AtomicU64::default()),
+        }
     }
 
     /// The cached token, or a new one. Of any number of callers one fetches, the others get what it got: also its error,
@@ -202,6 +236,7 @@ impl AccessTokens {
                 Ok(self.keep(fetched, flight.fetches))
             }
             Err(error) => {
+                self.fetches.failed.fetch_add(1, Ordering::Relaxed);
                 let failed = FailedFetch { error, fetch: flight.fetches };
                 flight.failed = Some((Instant::now(), failed.clone()));
                 Err(failed)
@@ -221,6 +256,13 @@ impl AccessTokens {
         }
     }
 
+    /// How long the token in use is kept before another one is asked for; nothing where there is none.
+    pub fn kept_for(&self) -> Option<Duration> {
+        let cache = self.cache.lock();
+        let current = cache.current.as_ref()?;
+        Some(current.kept_for.saturating_sub(current.fetched.elapsed())).filter(|left| !left.is_zero())
+    }
+
     fn cached(&self) -> Option<AccessToken> {
         let cache = self.cache.lock();
         let current = cache.current.as_ref()?;
@@ -237,6 +279,8 @@ impl AccessTokens {
         };
         let mut cache = self.cache.lock();
         let came_back = cache.rejected.as_ref() == Some(&token);
+        let is_same = came_back || cache.current.as_ref().is_some_and(|current| current.token == token);
+        self.fetches[if is_same { FetchOutcome::Same } else { FetchOutcome::New }].fetch_add(1, Ordering::Relaxed);
         cache.current = Some(CachedToken { token: token.clone(), fetched: fetched.asked, kept_for, came_back });
         token
     }

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is async and nothing sleeps for luck: each wait is for a condition, with a bound.
 
+pub mod admin_port;
 pub mod apicurio;
 pub mod availability;
 pub mod case;

@@ -17,13 +17,13 @@ use crate::harness::{directory, wait::wait_until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_promoter-connector");
 /// Neither a broker nor an upstream answers there.
-const CONFIG: &str = "[kafka]\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n\
+pub const CONFIG: &str = "[kafka]\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n\
                       [[apps]]\napp_id = \"wx1\"\nsecret = \"s\"\nbase_url = \"http://127.0.0.1:1\"\n\
-                      promoters = [\"oA\"]\n";
+                      promoters = [\"oA\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 /// Some hundred lines a second.
 const LOUD: &str = "[kafka]\ndebug = \"all\"\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n\
                     [[apps]]\napp_id = \"wx1\"\nsecret = \"s\"\nbase_url = \"http://127.0.0.1:1\"\n\
-                    promoters = [\"oA\"]\n[log]\nlevel = \"trace\"\nformat = \"json\"\n";
+                    promoters = [\"oA\"]\n[admin]\nlisten = \"off\"\n[log]\nlevel = \"trace\"\nformat = \"json\"\n";
 
 /// `run`, and the directory of its files.
 fn command(config: &str) -> (Command, TempDir) {
@@ -48,12 +48,12 @@ fn piped(config: &str) -> (Process, PipeReader, TempDir) {
     (process, reader, directory)
 }
 
-fn started(config: &str) -> (Process, TempDir) {
+pub fn started(config: &str) -> (Process, TempDir) {
     let (command, directory) = command(config);
     (Process::start("connector", &command, directory.path()).unwrap(), directory)
 }
 
-fn wait_logged(process: &Process, text: &str) {
+pub fn wait_logged(process: &Process, text: &str) {
     wait_until(&format!("the log says {text:?}"), BOUND, || {
         process.must_run()?;
         Ok(process.errors()?.contains(text).then_some(()))

@@ -19,7 +19,7 @@ use crate::model::request::record::is_json;
 use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;
 use crate::registry::table::{PromoterTable, SourceUpdate};
-use crate::supervisor;
+use crate::supervisor::{self, COMMAND_PATIENCE};
 use crate::text::with_causes;
 
 pub struct RegistryView {
@@ -128,7 +128,8 @@ impl LearningDecoder {
 
     fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
         let Some(registry) = &self.schema_registry else { return Ok(None) };
-        let asking = supervisor::retried("schema registry", || registry.schema(id), |error| error.is_retriable());
+        let ask = || registry.schema(id);
+        let asking = supervisor::retried("schema registry", ask, |error| error.is_retriable(), COMMAND_PATIENCE);
         let asking = async { tokio::time::timeout_at(self.until.into(), asking).await };
         self.runtime.block_on(asking).context("the schema registry gives no answer")?
     }

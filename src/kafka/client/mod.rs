@@ -18,6 +18,8 @@ pub(super) mod rights;
 
 pub mod acknowledged_producer;
 
+pub mod pulse;
+
 pub(super) mod topic_lookup;
 
 pub(super) mod topics;

@@ -99,6 +99,7 @@ use crate::kafka::transaction::record::RecordClock;
 use crate::model::batch::Batch;
 use crate::model::promoter::IdKind;
 use crate::model::roster::Roster;
+use crate::telemetry::health::PipelineHealth;
 
 /// How the records of the registry are read.
 #[derive(Clone)]
@@ -124,9 +125,10 @@ impl FactsLog {
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
         roster: Roster,
+        health: Arc<PipelineHealth>,
     ) -> FactsLog {
-        let partitions =
-            PartitionSession::new(settings.clone(), settings.name.clone(), settings.topics.registry.clone());
+        let (group, topic) = (settings.name.clone(), settings.topics.registry.clone());
+        let partitions = PartitionSession::new(settings.clone(), group, topic, health);
         let openings = AtomicU64::new(0);
         let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, roster, openings };
         FactsLog { opener: Arc::new(opener), partitions }

@@ -65,6 +65,11 @@ impl WholeAssignments {
         Ok(assignment)
     }
 
+    /// Whether the group has taken this process in, whatever it has given to it.
+    pub fn is_member(&self) -> bool {
+        self.membership.current().is_some()
+    }
+
     /// The broker has refused the latest assignment: a newer generation may own the partitions.
     pub fn refuse(&self) {
         *self.refused.lock() = self.latest.lock().clone();

@@ -57,6 +57,7 @@ use crate::kafka::transaction::partition_session::{PartitionSession, StartError}
 use crate::kafka::transaction::record::RecordClock;
 use crate::kafka::transaction::{Transactions, Written};
 use crate::requests::log::{AnswerBatch, OpenedRequests};
+use crate::telemetry::health::PipelineHealth;
 
 /// What the state topic takes at least, where it was not there yet when it was looked at.
 const STATE_BYTES_MIN: usize = 64 * 1024;
@@ -94,8 +95,10 @@ impl RequestsLog {
         encoders: Arc<Encoders>,
         results: ResultEncoder,
         clock: RecordClock,
+        health: Arc<PipelineHealth>,
     ) -> RequestsLog {
-        let partitions = PartitionSession::new(settings.clone(), settings.requests_group(), topics.requests.clone());
+        let (group, topic) = (settings.requests_group(), topics.requests.clone());
+        let partitions = PartitionSession::new(settings.clone(), group, topic, health);
         let (results, closed) = (Arc::new(results), Arc::default());
         let parts = RequestsLogOpener { settings, topics, encoders, results, clock, closed };
         RequestsLog { parts: Arc::new(parts), partitions }

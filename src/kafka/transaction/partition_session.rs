@@ -16,9 +16,12 @@ use crate::kafka::client::settings::Settings;
 use crate::kafka::group::changes::MembershipChanges;
 use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
+use crate::telemetry::health::{PipelineHealth, TransactionOutcome};
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.
 const STALE_AFTER: Duration = Duration::from_secs(10);
+/// How often one that waits for partitions looks whether it is in the group by now.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How a session has the partitions that its group gives to this process.
 pub trait Holding: Send + Sync + 'static {
@@ -30,6 +33,9 @@ pub trait Holding: Send + Sync + 'static {
 
     /// Waits until something is owned.
     fn acquire(&self, settings: &Settings) -> impl Future<Output = Result<Self::Held, OpenError>> + Send;
+
+    /// Whether the group has taken this process in, whatever it has given to it.
+    fn is_member(&self) -> bool;
 
     /// The broker has refused what was written in the name of what was acquired last.
     fn refused(&self);
@@ -48,6 +54,10 @@ impl Holding for WholeAssignments {
 
     async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
         WholeAssignments::acquire(self, settings).await
+    }
+
+    fn is_member(&self) -> bool {
+        WholeAssignments::is_member(self)
     }
 
     fn refused(&self) {
@@ -71,6 +81,10 @@ impl Holding for Arc<GroupMembership> {
         Ok((self.clone(), GroupMembership::acquire(self, settings).await?))
     }
 
+    fn is_member(&self) -> bool {
+        self.current().is_some()
+    }
+
     /// Whoever writes waits for the newer generation itself.
     fn refused(&self) {}
 
@@ -90,6 +104,7 @@ struct ProcessPart<H> {
     limits: LearnedLimits,
     refusals: Refusals,
     topics_checked: CancellationToken,
+    health: Arc<PipelineHealth>,
 }
 
 /// Why a session did not start.
@@ -123,14 +138,20 @@ impl<S, H> Clone for PartitionSession<S, H> {
 }
 
 impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
-    /// Of the partitions of `topic`, as a member of `group`.
-    pub fn new(settings: Settings, group: String, topic: String) -> PartitionSession<S, H> {
+    /// Of the partitions of `topic`, as a member of `group`. That the brokers answer is noted in `health`.
+    pub fn new(
+        settings: Settings,
+        group: String,
+        topic: String,
+        health: Arc<PipelineHealth>,
+    ) -> PartitionSession<S, H> {
         let shared = ProcessPart {
             settings,
             holding: H::new(group, topic),
             limits: LearnedLimits::default(),
             refusals: Refusals::default(),
             topics_checked: CancellationToken::new(),
+            health,
         };
         PartitionSession { shared: Arc::new(shared), session: None }
     }
@@ -163,8 +184,9 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         self.release().await;
         let prepared = prepare().await?;
         self.shared.topics_checked.cancel();
+        self.shared.health.answered();
         let began = Instant::now();
-        let held = self.shared.holding.acquire(&self.shared.settings).await?;
+        let held = self.acquire().await?;
         let prepared = if began.elapsed() > STALE_AFTER { prepare().await } else { Ok(prepared) };
         let started = match prepared {
             Ok(prepared) => self.start(prepared, held, start).await,
@@ -173,6 +195,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         match started {
             Ok((session, opened)) => {
                 self.session = Some(Arc::new(session));
+                self.shared.health.answered();
                 Ok(opened)
             }
             Err(failure) => {
@@ -180,6 +203,23 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
                 self.release().await;
                 Err(error)
             }
+        }
+    }
+
+    /// Waits until something is owned, and notes meanwhile that this process stands by.
+    async fn acquire(&self) -> Result<H::Held, OpenError> {
+        let ProcessPart { settings, holding, health, .. } = &*self.shared;
+        let standing_by = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                if holding.is_member() {
+                    health.stands_by();
+                }
+            }
+        };
+        tokio::select! {
+            held = holding.acquire(settings) => held,
+            () = standing_by => unreachable!("it looks on without end"),
         }
     }
 
@@ -230,10 +270,13 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         let Some(session) = &self.session else {
             return Err(CommitError::Reopen("the log is not open".into()));
         };
-        let session = session.clone();
+        let (session, began) = (session.clone(), Instant::now());
         let result = tokio::task::spawn_blocking(move || commit(&session)).await;
         let result = result
             .unwrap_or_else(|error| Err(TransactionError::Reopen(LogError::because("transaction thread", error))));
+        if let Some(outcome) = outcome(&result) {
+            self.shared.health.transaction(outcome, began.elapsed());
+        }
         let written = result.map_err(|failure| self.classify(failure))?;
         self.shared.refusals.taken(&written);
         Ok(())
@@ -279,5 +322,24 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
                 CommitError::Reopen(LogError::new(SuspectClock(reason)))
             }
         }
+    }
+}
+
+/// How a transaction ended; nothing where none was begun.
+fn outcome(result: &Result<Written, TransactionError>) -> Option<TransactionOutcome> {
+    match result {
+        Ok(_) => Some(TransactionOutcome::Committed),
+        Err(TransactionError::ShardsLost(_)) => None,
+        Err(TransactionError::Revoked(_)) => Some(TransactionOutcome::Fenced),
+        Err(TransactionError::Reopen(_)) => Some(TransactionOutcome::Unknown),
+        Err(
+            TransactionError::NothingWritten(_)
+            | TransactionError::Refused { .. }
+            | TransactionError::NotAllowed { .. }
+            | TransactionError::TooSlow(_)
+            | TransactionError::Final(_)
+            | TransactionError::TooLarge { .. }
+            | TransactionError::WrongTime { .. },
+        ) => Some(TransactionOutcome::Aborted),
     }
 }

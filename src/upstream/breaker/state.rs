@@ -73,6 +73,14 @@ impl Breaker {
         self.details.as_ref()
     }
 
+    /// When the next probe goes, where it is open.
+    pub fn next_probe(&self) -> Option<Instant> {
+        match self.state {
+            BreakerState::Open { until } => Some(until),
+            BreakerState::Closed | BreakerState::HalfOpen => None,
+        }
+    }
+
     /// A call is about to be made, which [`Breaker::readiness`] allows. True where it is the probe.
     pub fn enter(&mut self) -> bool {
         let probes = matches!(self.state, BreakerState::Open { .. });

@@ -11,6 +11,7 @@ use crate::model::feed::Interface;
 use crate::model::time::UnixTime;
 use crate::upstream::budget::Turn;
 use crate::upstream::buffer::Room;
+use crate::upstream::call_counts::CallClass;
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
 use crate::upstream::error::{CallError, CallKind, Cause, Reaction, reaction};
 use crate::upstream::token::{AccessToken, FailedFetch, TokenError};
@@ -116,7 +117,25 @@ impl<T: Transport> Client<T> {
             body: Some(request.body.clone()),
         };
         let sent = Moment::now(&self.transport);
-        match self.transport.send(http_request).await {
+        let response = self.transport.send(http_request).await;
+        self.calls.took(request.interface, sent.running.elapsed());
+        let outcome = self.answered(request, token, sent, response, permit).await;
+        if let Some(class) = call_class(&outcome) {
+            self.calls.answered(request.interface, class);
+        }
+        outcome
+    }
+
+    /// What a call has come to that was sent.
+    async fn answered<C>(
+        &self,
+        request: &ApiRequest<'_, C>,
+        token: AccessToken,
+        sent: Moment,
+        response: Result<HttpResponse, TransportError>,
+        permit: Option<ConcurrencyPermit>,
+    ) -> Result<ApiResponse<C>, AttemptError> {
+        match response {
             Ok(response) => self.received(request, token, sent, response, permit).await,
             Err(error @ TransportError::TooLarge { .. }) => {
                 Err(AttemptError::Unreadable(Cause::unanswered(&error.to_string(), &[])))
@@ -180,6 +199,16 @@ impl<T: Transport> Client<T> {
             }
         };
         AttemptError::failed(interface, reaction, cause, retry_after, token)
+    }
+}
+
+/// How a call was answered; nothing where it was not sent.
+fn call_class<C>(outcome: &Result<ApiResponse<C>, AttemptError>) -> Option<CallClass> {
+    match outcome {
+        Ok(_) => Some(CallClass::Ok),
+        Err(AttemptError::Failed(failure)) => Some(failure.reaction.into()),
+        Err(AttemptError::Unreadable(_)) => Some(CallClass::Unreadable),
+        Err(AttemptError::BreakerOpen(_)) => None,
     }
 }
 

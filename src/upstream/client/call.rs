@@ -107,7 +107,9 @@ impl<T: Transport> Client<T> {
     ) -> Result<Option<ConcurrencyPermit>, CallError> {
         if let Some(budget) = self.budgets.get(&request.interface) {
             budget.left(self.now()).map_err(|spent| self.day_spent(progress, spent))?;
+            let began = Instant::now();
             budget.turn(request.turn, || progress.pass.check()).await?;
+            self.calls.waited(request.interface, began.elapsed());
         }
         let permit = self.concurrency.acquire(request.interface).await;
         progress.pass.check()?;

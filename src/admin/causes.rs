@@ -1,0 +1,320 @@
+//! Why something stands still, or is about to: one list, made by one function, from which page, API and log tell. So they can't
+//! disagree.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::holds::{AppStop, Hold, Open, classify};
+use super::observed::{ObservedApp, ObservedConnector};
+use crate::clock;
+use crate::model::feed::Feed;
+use crate::model::promoter::AppId;
+use crate::model::time::{UnixMillis, UnixTime};
+use crate::poll::freshness::FreshnessFigures;
+use crate::poll::reports::Late;
+use crate::telemetry::health::HealthSnapshot;
+use crate::upstream::breaker::OpenBreaker;
+
+/// How long something may wait to be committed, in milliseconds, before that is told.
+const UNCOMMITTED_MAX: i64 = 60_000;
+
+/// One cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatusCause {
+    /// One of a closed list.
+    pub code: &'static str,
+    pub severity: Severity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<&'static str>,
+    /// The upstream's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errcode: Option<i64>,
+    /// In the words of whoever refuses, with the upstream's `rid`.
+    pub text: String,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<String>,
+    pub affects: String,
+    pub action: &'static str,
+}
+
+/// How bad it is. Of the first comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Somebody has to do something.
+    Stopped,
+    /// Something is behind, or held.
+    Late,
+    /// To be known: nothing is behind for it.
+    Note,
+}
+
+impl StatusCause {
+    fn new(code: &'static str, severity: Severity, action: &'static str) -> StatusCause {
+        StatusCause {
+            code,
+            severity,
+            app: None,
+            interface: None,
+            pipeline: None,
+            errcode: None,
+            text: String::new(),
+            since: None,
+            next_try: None,
+            affects: String::new(),
+            action,
+        }
+    }
+}
+
+/// All of them now, the worst first.
+pub fn causes(observed: &ObservedConnector) -> Vec<StatusCause> {
+    let mut causes = of_kafka(&observed.pipelines());
+    for app in observed.apps.iter() {
+        let open = app.client.breakers().not_closed();
+        let of_breakers: Vec<StatusCause> = open.iter().map(|open| of_breaker(&app.app, open)).collect();
+        // What the breakers tell is why its feeds are late.
+        let is_explained = !of_breakers.is_empty() || !causes.is_empty();
+        causes.extend(of_breakers);
+        causes.extend(of_feeds(app, is_explained));
+    }
+    causes.sort_by_key(|cause| cause.severity);
+    causes
+}
+
+fn of_kafka(pipelines: &[(&'static str, HealthSnapshot)]) -> Vec<StatusCause> {
+    pipelines.iter().filter_map(|(pipeline, health)| of_pipeline(pipeline, health)).collect()
+}
+
+/// The one that explains the others.
+fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<StatusCause> {
+    let waits_too_long = |since: &UnixMillis| clock::now().0.saturating_sub(since.0) > UNCOMMITTED_MAX;
+    let cause = if let Some(trouble) = &health.trouble {
+        StatusCause {
+            text: trouble.error.clone(),
+            since: Some(trouble.since.rfc3339()),
+            next_try: Some(trouble.next_try.rfc3339()),
+            ..StatusCause::new("log_not_open", Severity::Stopped, "do what the text says; else look at the brokers")
+        }
+    } else if let (Some(silence), false) = (health.silent_for, health.is_answered()) {
+        StatusCause {
+            text: health.unanswered.clone().unwrap_or_else(|| "the brokers do not answer".to_owned()),
+            since: Some(ago(silence)),
+            ..StatusCause::new(
+                "kafka_silent",
+                Severity::Stopped,
+                "look at the brokers, and at the way to bootstrap.servers",
+            )
+        }
+    } else {
+        let since = health.waits_since.filter(waits_too_long)?;
+        StatusCause {
+            text: "nothing was committed since, though something waits for it".to_owned(),
+            since: Some(since.rfc3339()),
+            ..StatusCause::new("not_committed", Severity::Late, "look at the brokers: replicas in sync, disks, rights")
+        }
+    };
+    let affects = match pipeline {
+        "polls" => "all promoters of this instance",
+        _ => "all requests for material that this instance answers",
+    };
+    Some(StatusCause { pipeline: Some(pipeline), affects: affects.to_owned(), ..cause })
+}
+
+fn of_breaker(app: &AppId, open: &OpenBreaker) -> StatusCause {
+    let (code, severity, action) = match classify(open) {
+        Open::Stop(stop) => (stop.code(), Severity::Stopped, stop.action()),
+        Open::Hold(hold) => (hold.code(), Severity::Late, hold.action()),
+    };
+    let next_try = open.next_probe_in().map(|pause| clock::unix_millis(clock::system_time() + pause).rfc3339());
+    let affects = match open.interface {
+        None => format!("everything of app {app}"),
+        Some(interface) => format!("{interface} of app {app}"),
+    };
+    StatusCause {
+        app: Some(app.as_str().to_owned()),
+        interface: open.interface.map(|interface| interface.name()),
+        errcode: open.cause.errcode,
+        text: open.cause.text.clone(),
+        since: Some(ago(open.since.elapsed())),
+        next_try,
+        affects,
+        ..StatusCause::new(code, severity, action)
+    }
+}
+
+impl AppStop {
+    pub fn code(self) -> &'static str {
+        match self {
+            AppStop::Credentials => "app_stopped_credentials",
+            AppStop::Ip => "app_stopped_ip",
+            AppStop::NotOpened => "app_stopped_not_opened",
+            AppStop::Token => "app_stopped_token",
+        }
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            AppStop::Credentials => "correct app_id and secret, and see that the account is not frozen",
+            AppStop::Ip => "add the address that the text names to the app's IP allow-list",
+            AppStop::NotOpened => "have the promoter interface opened for this app",
+            AppStop::Token => "see who else fetches tokens of this app, or what its token source says",
+        }
+    }
+}
+
+impl Hold {
+    pub fn code(self) -> &'static str {
+        match self {
+            Hold::Quota => "interface_held_quota",
+            Hold::TooFast => "interface_held_too_fast",
+            Hold::RetryAfter => "interface_held_retry_after",
+            Hold::Budget => "interface_held_budget",
+            Hold::Transport => "interface_held_transport",
+            Hold::Stopped => "interface_held_stopped",
+        }
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            Hold::Quota => {
+                "wait for midnight in Beijing, raise the app's quota, or poll less often (every, idle_every)"
+            }
+            Hold::TooFast => "it goes on by itself; lower per_minute in [apps.quota] if it comes again",
+            Hold::RetryAfter => "it goes on by itself, when the upstream asks for it",
+            Hold::Budget => "wait for midnight in Beijing, or raise per_day in [apps.quota]",
+            Hold::Transport => {
+                "look at the way to the upstream: base_url, name service, firewall; or the upstream is down"
+            }
+            Hold::Stopped => "have this interface opened for the app",
+        }
+    }
+}
+
+fn of_feeds(app: &ObservedApp, is_explained: bool) -> Vec<StatusCause> {
+    let now = app.client.local_now().as_seconds();
+    let latest = app.reports.progress().latest;
+    let of_feed = |feed: Feed| {
+        let settings = app.feeds.polled[feed]?.settings;
+        let figures = app.reports.freshness(feed, settings.idle_every, now);
+        let late = (figures.late > 0 && !is_explained).then(|| late(app, feed, &figures, latest.as_ref(), now));
+        Some([late, (figures.parked > 0).then(|| parked(app, feed, figures.parked))])
+    };
+    Feed::ALL.into_iter().filter_map(of_feed).flatten().flatten().collect()
+}
+
+fn late(
+    app: &ObservedApp,
+    feed: Feed,
+    FreshnessFigures { late, oldest, .. }: &FreshnessFigures,
+    latest: Option<&Late>,
+    now: UnixTime,
+) -> StatusCause {
+    let worst = latest.filter(|latest| latest.feed == feed).map(|latest| format!(", longest {}", latest.promoter));
+    StatusCause {
+        app: Some(app.app.as_str().to_owned()),
+        text: format!("{feed} are read later than promised"),
+        since: oldest.map(|oldest| oldest.min(now).as_millis().rfc3339()),
+        affects: format!("{late} promoters{}", worst.unwrap_or_default()),
+        ..StatusCause::new(
+            "late",
+            Severity::Late,
+            "see whether the budget is too small for all promoters (quota), or their polls fail (log: polls failed)",
+        )
+    }
+}
+
+fn parked(app: &ObservedApp, feed: Feed, count: usize) -> StatusCause {
+    StatusCause {
+        app: Some(app.app.as_str().to_owned()),
+        text: format!(
+            "the upstream refuses the {feed} of these promoters for good: they may not have authorised the app"
+        ),
+        affects: format!("{count} promoters"),
+        ..StatusCause::new(
+            "parked",
+            Severity::Note,
+            "ask them to authorise, or remove them; they are tried from time to time",
+        )
+    }
+}
+
+fn ago(duration: Duration) -> String {
+    let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    UnixMillis(clock::now().0.saturating_sub(milliseconds)).rfc3339()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::model::feed::Interface;
+    use crate::telemetry::health::{LogTrouble, WorkStanding};
+    use crate::upstream::breaker::OpenReason;
+    use crate::upstream::error::{Cause, StopReason};
+
+    fn health() -> HealthSnapshot {
+        HealthSnapshot {
+            is_turning: true,
+            silent_for: Some(Duration::ZERO),
+            unanswered: None,
+            standing: WorkStanding::Working,
+            trouble: None,
+            last_commit: None,
+            waits_since: None,
+        }
+    }
+
+    fn code(health: HealthSnapshot) -> Option<&'static str> {
+        of_pipeline("polls", &health).map(|cause| cause.code)
+    }
+
+    #[test]
+    fn of_a_pipeline_the_cause_is_told_that_explains_the_others() {
+        let (since, next_try) = (UnixMillis(0), UnixMillis(5000));
+        let trouble = Some(LogTrouble { since, next_try, error: "refused".into() });
+        let silent_for = Some(Duration::from_secs(61));
+        let waits_since = Some(UnixMillis(0));
+        assert_eq!(code(health()), None);
+        assert_eq!(code(HealthSnapshot { waits_since: Some(clock::now()), ..health() }), None, "for a moment");
+        assert_eq!(code(HealthSnapshot { waits_since, ..health() }), Some("not_committed"));
+        assert_eq!(code(HealthSnapshot { waits_since, silent_for, ..health() }), Some("kafka_silent"));
+        let all = HealthSnapshot { waits_since, silent_for, trouble, ..health() };
+        let cause = of_pipeline("polls", &all).unwrap();
+        assert_eq!((cause.code, cause.text.as_str()), ("log_not_open", "refused"));
+        assert_eq!(cause.next_try.as_deref(), Some("1970-01-01T00:00:05Z"));
+    }
+
+    #[test]
+    fn a_breaker_is_told_with_the_upstreams_words_and_what_to_do() {
+        let app = AppId::new("wx1").unwrap();
+        let cause = Cause { errcode: Some(40164), text: "invalid ip 203.0.113.7 rid: x".into() };
+        let reason = OpenReason::Stopped(StopReason::IpNotAllowed);
+        let next_probe = Some(Instant::now() + Duration::from_secs(60));
+        let open = OpenBreaker { interface: None, reason, cause, since: Instant::now(), next_probe };
+        let told = of_breaker(&app, &open);
+        assert_eq!((told.code, told.severity, told.errcode), ("app_stopped_ip", Severity::Stopped, Some(40164)));
+        assert!(told.text.contains("203.0.113.7 rid") && told.action.contains("allow-list"), "{told:?}");
+        assert!(told.next_try > told.since, "{told:?}");
+        let open = OpenBreaker { interface: Some(Interface::GetOrder), reason: OpenReason::Unanswered, ..open };
+        let told = of_breaker(&app, &open);
+        assert_eq!((told.code, told.affects.as_str()), ("interface_held_transport", "getorder of app wx1"));
+    }
+
+    #[test]
+    fn each_code_is_told_apart() {
+        let stops = AppStop::ALL.map(AppStop::code);
+        let holds = Hold::ALL.map(Hold::code);
+        let codes: std::collections::BTreeSet<_> = stops.iter().chain(&holds).collect();
+        assert_eq!(codes.len(), stops.len() + holds.len());
+    }
+}

@@ -1,0 +1,131 @@
+//! What keeps an app from being called, in the few words that people and alerts go by.
+
+use crate::model::feed::Interface;
+use crate::upstream::breaker::{OpenBreaker, OpenReason};
+use crate::upstream::error::StopReason;
+
+/// Why nothing can be called for an app until somebody has done something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppStop {
+    Credentials,
+    Ip,
+    NotOpened,
+    Token,
+}
+
+impl AppStop {
+    pub const ALL: [AppStop; 4] = [AppStop::Credentials, AppStop::Ip, AppStop::NotOpened, AppStop::Token];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            AppStop::Credentials => "credentials",
+            AppStop::Ip => "ip",
+            AppStop::NotOpened => "not_opened",
+            AppStop::Token => "token",
+        }
+    }
+}
+
+/// Why an interface is not called for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    Quota,
+    TooFast,
+    RetryAfter,
+    Budget,
+    Transport,
+    /// It alone is told what stops an app.
+    Stopped,
+}
+
+impl Hold {
+    pub const ALL: [Hold; 6] =
+        [Hold::Quota, Hold::TooFast, Hold::RetryAfter, Hold::Budget, Hold::Transport, Hold::Stopped];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Hold::Quota => "quota",
+            Hold::TooFast => "too_fast",
+            Hold::RetryAfter => "retry_after",
+            Hold::Budget => "budget",
+            Hold::Transport => "transport",
+            Hold::Stopped => "stopped",
+        }
+    }
+}
+
+/// What an open breaker stands for.
+pub enum Open {
+    Stop(AppStop),
+    Hold(Hold),
+}
+
+/// What an app's or an interface's breaker stands for. An interface by itself is held by what would stop an app.
+pub fn classify(breaker: &OpenBreaker) -> Open {
+    let stop = match breaker.reason {
+        OpenReason::Stopped(StopReason::Credentials) => AppStop::Credentials,
+        OpenReason::Stopped(StopReason::IpNotAllowed) => AppStop::Ip,
+        OpenReason::Stopped(StopReason::NotOpened) => AppStop::NotOpened,
+        OpenReason::Stopped(StopReason::TokensRejected) | OpenReason::TokenRejected | OpenReason::NoToken => {
+            AppStop::Token
+        }
+        OpenReason::QuotaSpent { .. } => return Open::Hold(Hold::Quota),
+        OpenReason::DailyBudget { .. } => return Open::Hold(Hold::Budget),
+        OpenReason::TooFast { .. } => return Open::Hold(Hold::TooFast),
+        OpenReason::RetryAfter(_) => return Open::Hold(Hold::RetryAfter),
+        OpenReason::Unanswered => return Open::Hold(Hold::Transport),
+    };
+    if breaker.interface.is_some() { Open::Hold(Hold::Stopped) } else { Open::Stop(stop) }
+}
+
+/// Why the app is stopped, where its own breaker says so.
+pub fn stops(open: &[OpenBreaker]) -> Option<AppStop> {
+    open.iter().find_map(|breaker| match classify(breaker) {
+        Open::Stop(stop) => Some(stop),
+        Open::Hold(_) => None,
+    })
+}
+
+/// Why an interface is held, by itself or with all of the app's.
+pub fn holds(open: &[OpenBreaker], interface: Interface) -> Vec<Hold> {
+    let of_it = |breaker: &&OpenBreaker| breaker.interface.is_none_or(|one| one == interface);
+    let hold = |breaker: &OpenBreaker| match classify(breaker) {
+        Open::Hold(hold) => Some(hold),
+        Open::Stop(_) => None,
+    };
+    open.iter().filter(of_it).filter_map(hold).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::upstream::error::Cause;
+
+    fn open(interface: Option<Interface>, reason: OpenReason) -> OpenBreaker {
+        let cause = Cause { errcode: None, text: String::new() };
+        OpenBreaker { interface, reason, cause, since: Instant::now(), next_probe: None }
+    }
+
+    #[test]
+    fn what_stops_an_app_holds_no_interface_and_what_holds_an_app_holds_all_of_them() {
+        let stopped = [open(None, OpenReason::Stopped(StopReason::IpNotAllowed))];
+        assert_eq!((stops(&stopped), holds(&stopped, Interface::GetOrder)), (Some(AppStop::Ip), vec![]));
+        let silent = [open(None, OpenReason::Unanswered)];
+        assert_eq!(stops(&silent), None);
+        assert!(Interface::ALL.into_iter().all(|interface| holds(&silent, interface) == [Hold::Transport]));
+    }
+
+    #[test]
+    fn an_interface_is_held_by_itself() {
+        let open = [
+            open(Some(Interface::GetOrder), OpenReason::TooFast { asked: None }),
+            open(Some(Interface::GetRelation), OpenReason::Stopped(StopReason::NotOpened)),
+        ];
+        assert_eq!(stops(&open), None);
+        assert_eq!(holds(&open, Interface::GetOrder), [Hold::TooFast]);
+        assert_eq!(holds(&open, Interface::GetRelation), [Hold::Stopped]);
+        assert_eq!(holds(&open, Interface::GetShareMaterial), []);
+    }
+}

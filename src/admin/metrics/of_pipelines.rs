@@ -1,0 +1,73 @@
+//! Of the pipelines: what they commit, and how they stand to the brokers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::catalogue as metric;
+use super::samples::Samples;
+use crate::admin::observed::ObservedConnector;
+use crate::commit::figures::ShardFigures;
+use crate::model::feed::Feed;
+use crate::model::time::UnixMillis;
+use crate::requests::reply_figures::{ReplyFigures, ReplyStatus};
+use crate::telemetry::health::{PipelineHealth, SessionEnd, TransactionOutcome};
+use crate::telemetry::sums::DeadLetterSums;
+
+pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
+    let polls = &observed.polls;
+    add_health("polls", &polls.health, samples);
+    let (held, limit) = polls.figures.queue_bytes();
+    samples.count(&metric::QUEUE_BYTES, &["polls"], held as u64);
+    samples.count(&metric::QUEUE_LIMIT, &["polls"], limit as u64);
+    add_shards(&polls.figures.shards, samples);
+    for feed in Feed::ALL {
+        samples.buckets(&metric::FACT_AGE, &[feed.name()], polls.figures.fact_ages[feed].snapshot());
+        samples.buckets(&metric::OBSERVED_TO_COMMITTED, &[feed.name()], polls.figures.commit_delays[feed].snapshot());
+    }
+    add_dead_letters(&polls.dead_letters(), samples);
+    if let Some(requests) = &observed.requests {
+        add_health("requests", &requests.health, samples);
+        add_replies(&requests.replies, samples);
+        add_dead_letters(&requests.dead_letters(), samples);
+    }
+}
+
+fn add_health(pipeline: &str, health: &PipelineHealth, samples: &mut Samples) {
+    for outcome in TransactionOutcome::ALL {
+        let count = health.transactions[outcome].load(Ordering::Relaxed);
+        samples.count(&metric::TRANSACTIONS, &[pipeline, outcome.name()], count);
+    }
+    samples.buckets(&metric::TRANSACTION_DURATION, &[pipeline], health.transaction_durations.snapshot());
+    for end in SessionEnd::ALL {
+        samples.count(&metric::SESSIONS, &[pipeline, end.name()], health.sessions[end].load(Ordering::Relaxed));
+    }
+    let snapshot = health.snapshot();
+    let seconds = |time: Option<UnixMillis>| time.map_or(0.0, |time| time.0 as f64 / 1000.0);
+    samples.number(&metric::LAST_COMMIT, &[pipeline], seconds(snapshot.last_commit));
+    samples.number(&metric::OLDEST_WAITING, &[pipeline], seconds(snapshot.waits_since));
+    samples.flag(&metric::KAFKA_UP, &[pipeline], snapshot.is_answered());
+}
+
+fn add_shards(shards: &ShardFigures, samples: &mut Samples) {
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    samples.count(&metric::PARTITIONS, &[], load(&shards.partitions));
+    samples.count(&metric::PARTITIONS_OWNED, &["restoring"], load(&shards.restoring));
+    samples.count(&metric::PARTITIONS_OWNED, &["polling"], load(&shards.polling));
+    samples.number(&metric::RESTORE_DURATION, &[], load(&shards.restore_milliseconds) as f64 / 1000.0);
+}
+
+fn add_replies(replies: &ReplyFigures, samples: &mut Samples) {
+    for (app, counts) in replies.of_apps() {
+        for status in ReplyStatus::ALL {
+            samples.count(&metric::REQUESTS, &[&app, status.name()], counts[status]);
+        }
+    }
+    for status in ReplyStatus::ALL {
+        samples.buckets(&metric::REQUEST_DURATION, &[status.name()], replies.durations[status].snapshot());
+    }
+}
+
+fn add_dead_letters(letters: &DeadLetterSums, samples: &mut Samples) {
+    for ((source, reason), count) in letters {
+        samples.count(&metric::DEAD_LETTERS, &[source, reason], *count);
+    }
+}

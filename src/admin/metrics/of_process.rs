@@ -1,0 +1,17 @@
+//! Of the process as a whole.
+
+use super::catalogue::{BUILD_INFO, LOG_DROPPED, LOG_EVENTS};
+use super::samples::Samples;
+use crate::telemetry::{event_counts, log};
+
+/// Of what was built, where whoever built it has said so.
+const COMMIT: Option<&str> = option_env!("PROMOTER_CONNECTOR_COMMIT");
+
+pub fn add(samples: &mut Samples) {
+    samples.flag(&BUILD_INFO, &[env!("CARGO_PKG_VERSION"), COMMIT.unwrap_or("unknown")], true);
+    for level in event_counts::LEVELS {
+        let name = level.as_str().to_ascii_lowercase();
+        samples.count(&LOG_EVENTS, &[&name], event_counts::events(level));
+    }
+    samples.count(&LOG_DROPPED, &[], log::dropped());
+}

@@ -1,0 +1,31 @@
+//! The admin port: what the process tells of itself to probes, to Prometheus and to people. It reads what the pipelines have
+//! noted, waits for none of them, and changes nothing.
+//!
+//! ```text
+//!  pipelines, clients ──note──> totals, health, reports, breakers <──look── observed ──> probes, metrics
+//! ```
+
+use std::net::SocketAddr;
+
+pub mod observed;
+pub mod routes;
+pub mod server;
+
+mod causes;
+mod holds;
+mod host;
+mod metrics;
+mod page;
+mod probes;
+mod promoters;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+/// Where it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Absent where it is closed.
+    pub listen: Option<SocketAddr>,
+}

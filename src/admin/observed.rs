@@ -1,0 +1,37 @@
+//! What is looked at: the parts of the connector that note how they are.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::commit::totals::CommitTotals;
+use crate::requests::totals::RequestTotals;
+use crate::session::PolledApp;
+use crate::telemetry::health::{HealthSnapshot, PipelineHealth};
+use crate::upstream::http::HttpTransport;
+
+/// An app, as it really runs.
+pub type ObservedApp = PolledApp<HttpTransport>;
+
+/// All that the admin port reads.
+pub struct ObservedConnector {
+    /// The connector's.
+    pub name: String,
+    pub instance: String,
+    pub apps: Arc<Vec<ObservedApp>>,
+    pub polls: Arc<CommitTotals>,
+    /// Absent where requests are not taken.
+    pub requests: Option<Arc<RequestTotals>>,
+    /// Cancelled when the connector stops.
+    pub stop: CancellationToken,
+}
+
+impl ObservedConnector {
+    /// The pipelines by name, as they are now.
+    pub fn pipelines(&self) -> Vec<(&'static str, HealthSnapshot)> {
+        let polls = Some(("polls", &*self.polls.health));
+        let requests = self.requests.as_ref().map(|requests| ("requests", &*requests.health));
+        let snapshot = |(name, health): (_, &PipelineHealth)| (name, health.snapshot());
+        polls.into_iter().chain(requests).map(snapshot).collect()
+    }
+}

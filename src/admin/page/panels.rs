@@ -1,0 +1,249 @@
+//! What stands on the page.
+
+use maud::{Markup, html};
+
+use crate::admin::causes::{Severity, StatusCause};
+use crate::admin::promoters::{Explanation, FeedAnswer};
+use crate::admin::status::{FeedStatus, Status};
+
+/// How much older than promised the worst may be, in seconds, before it is late; and how much before it is far too late.
+const WORST_LATE: i64 = 60;
+const WORST_FAR: i64 = 300;
+
+pub fn all(status: &Status, parked: &[FeedAnswer]) -> Markup {
+    html! {
+        (causes(&status.causes))
+        (fresh(&status.feeds))
+        div class="panels" {
+            (needs_you(parked))
+            (quota(status))
+            (kafka(status))
+            (dead_letters(status))
+        }
+    }
+}
+
+pub fn since(status: &Status) -> Markup {
+    let late: usize = status.feeds.iter().map(|feed| feed.late).sum();
+    let all: usize = status.feeds.iter().map(|feed| feed.late + feed.on_time).sum();
+    html! {
+        @if late > 0 { " " (late) " of " (all) }
+        @if let Some(since) = &status.since { " since " (since) }
+    }
+}
+
+fn causes(causes: &[StatusCause]) -> Markup {
+    html! {
+        section aria-labelledby="why" {
+            h2 id="why" { "Why" }
+            @if causes.is_empty() { p { "Nothing stands in the way." } }
+            ul { @for cause in causes { li { (one_cause(cause)) } } }
+        }
+    }
+}
+
+fn one_cause(cause: &StatusCause) -> Markup {
+    let (sign, class) = match cause.severity {
+        Severity::Stopped => ("✗", "stopped"),
+        Severity::Late => ("▲", "late"),
+        Severity::Note => ("·", "quiet"),
+    };
+    html! {
+        strong class=(class) { (sign) " " (cause.code) }
+        dl {
+            dt { "affects" } dd { (cause.affects) }
+            dt { "told" } dd { @if let Some(errcode) = cause.errcode { (errcode) ": " } (cause.text) }
+            @if let Some(since) = &cause.since { dt { "since" } dd { (since) } }
+            @if let Some(next_try) = &cause.next_try { dt { "next try" } dd { (next_try) } }
+            dt { "do" } dd { (cause.action) }
+        }
+    }
+}
+
+fn fresh(feeds: &[FeedStatus]) -> Markup {
+    html! {
+        section aria-labelledby="fresh" tabindex="0" {
+            h2 id="fresh" { "Fresh" }
+            table {
+                thead { tr { @for title in ["app", "feed", "worst", "p95", "promised", "on time", "late", "backfilling", "parked"] {
+                    th scope="col" { (title) }
+                } } }
+                tbody { @for feed in feeds { tr {
+                    td { (feed.app) }
+                    td { (feed.feed) }
+                    td { (worst(feed)) }
+                    td { (seconds(feed.p95_seconds)) }
+                    td { (duration(feed.promised_seconds.cast_signed())) }
+                    td { (feed.on_time) }
+                    td { (feed.late) }
+                    td { (feed.backfilling) }
+                    td { (feed.parked) }
+                } } }
+            }
+        }
+    }
+}
+
+fn worst(feed: &FeedStatus) -> Markup {
+    let Some(worst) = feed.worst_seconds else { return html! { "–" } };
+    let promised = feed.promised_seconds.cast_signed();
+    let (sign, class) = match worst {
+        _ if worst > promised.saturating_mul(2).saturating_add(WORST_FAR) => ("✗", "stopped"),
+        _ if worst > promised.saturating_add(WORST_LATE) => ("▲", "late"),
+        _ => ("✓", "well"),
+    };
+    html! { span class=(class) { (sign) " " (duration(worst)) } }
+}
+
+fn needs_you(parked: &[FeedAnswer]) -> Markup {
+    html! {
+        section aria-labelledby="needs" {
+            h2 id="needs" { "Needs you" }
+            @if parked.is_empty() { p { "No promoter is parked." } }
+            ul { @for feed in parked { li { (id(&feed.promoter)) " " (feed.feed) " is parked" } } }
+        }
+    }
+}
+
+fn quota(status: &Status) -> Markup {
+    html! {
+        section aria-labelledby="quota" tabindex="0" {
+            h2 id="quota" { "Calls today" }
+            table {
+                thead { tr { th scope="col" { "app" } th scope="col" { "interface" } th scope="col" { "used" } th scope="col" { "of" } } }
+                tbody { @for quota in &status.quota { tr {
+                    td { (quota.app) }
+                    td { (quota.interface) }
+                    td { (quota.used) }
+                    td { @match quota.limit { Some(limit) => (limit), None => "–" } }
+                } } }
+            }
+        }
+    }
+}
+
+fn kafka(status: &Status) -> Markup {
+    html! {
+        section aria-labelledby="kafka" {
+            h2 id="kafka" { "Kafka" }
+            dl {
+                @for pipeline in &status.pipelines {
+                    dt { (pipeline.pipeline) }
+                    dd {
+                        @if pipeline.kafka_up { span class="well" { "✓ answers" } } @else { span class="stopped" { "✗ does not answer" } }
+                        @if let Some(commit) = &pipeline.last_commit { ", last commit " (commit) }
+                        @if let Some(waits) = &pipeline.waits_since { ", waits since " (waits) }
+                    }
+                }
+                dt { "partitions" }
+                dd { (status.partitions.polling) " of " (status.partitions.all) " polled here, " (status.partitions.restoring) " restoring" }
+            }
+        }
+    }
+}
+
+fn dead_letters(status: &Status) -> Markup {
+    html! {
+        section aria-labelledby="dead" {
+            h2 id="dead" { "Dead letters since the start" }
+            @if status.dead_letters.is_empty() { p { "None." } }
+            dl { @for letters in &status.dead_letters { dt { (letters.source) " " (letters.reason) } dd { (letters.count) } } }
+        }
+    }
+}
+
+pub fn explained(explanation: &Explanation) -> Markup {
+    html! {
+        section aria-labelledby="promoter" tabindex="0" {
+            h2 id="promoter" { (id(&explanation.promoter)) }
+            p { (explanation.text) }
+            table {
+                thead { tr { @for title in ["feed", "state", "read to", "complete before", "now"] { th scope="col" { (title) } } } }
+                tbody { @for feed in &explanation.feeds { tr {
+                    td { (feed.feed) }
+                    td { (feed.state) }
+                    td { (feed.read_to.as_deref().unwrap_or("–")) }
+                    td { (feed.complete_before) }
+                    td { @if feed.is_polled_now { "is polled" } @else { "waits for its turn" } }
+                } } }
+            }
+        }
+        (causes(&explanation.causes))
+    }
+}
+
+pub fn not_found() -> Markup {
+    html! { section { p { "No app of that name is configured, or that is no id of a promoter. Write APP/ID." } } }
+}
+
+/// What the switch hides.
+fn id(promoter: &str) -> Markup {
+    html! { span class="id" { (promoter) } span class="masked" { "hidden" } }
+}
+
+fn seconds(seconds: Option<i64>) -> String {
+    seconds.map_or_else(|| "–".to_owned(), duration)
+}
+
+/// In the largest unit that leaves a whole number above one.
+fn duration(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        ..7200 => format!("{}m", seconds / 60),
+        ..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_is_text_and_nothing_else() {
+        let hostile = "<script>alert(1)</script>";
+        let cause = StatusCause {
+            code: "late",
+            severity: Severity::Late,
+            app: None,
+            interface: None,
+            pipeline: None,
+            errcode: Some(1),
+            text: hostile.to_owned(),
+            since: None,
+            next_try: None,
+            affects: hostile.to_owned(),
+            action: "look",
+        };
+        let page = causes(&[cause]).into_string();
+        assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");
+        assert!(!id("wx1/<b>").into_string().contains("<b>"));
+    }
+
+    #[test]
+    fn an_age_has_the_unit_that_people_say_it_in() {
+        let told = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(duration);
+        assert_eq!(told, ["0s", "119s", "2m", "119m", "2h", "47h", "2d"]);
+    }
+
+    #[test]
+    fn the_worst_is_told_by_a_word_a_sign_and_a_colour() {
+        let feed = |worst_seconds| FeedStatus {
+            app: "wx1".into(),
+            feed: "orders",
+            promised_seconds: 900,
+            worst_seconds,
+            p95_seconds: None,
+            on_time: 0,
+            late: 0,
+            backfilling: 0,
+            parked: 0,
+            backfill_remaining_seconds: None,
+        };
+        for (seconds, sign) in [(Some(960), "✓ 16m"), (Some(961), "▲ 16m"), (Some(2101), "✗ 35m"), (None, "–")]
+        {
+            let told = worst(&feed(seconds)).into_string();
+            assert!(told.contains(sign), "{told}");
+        }
+    }
+}

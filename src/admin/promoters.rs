@@ -1,0 +1,192 @@
+//! `/api/v1/promoters` and `/api/v1/promoters/{app}/{id}`: who is polled by this instance, and why one is where he is.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::causes::{StatusCause, causes};
+use super::observed::{ObservedApp, ObservedConnector};
+use super::probes::json;
+use crate::clock;
+use crate::model::feed::Feed;
+use crate::model::promoter::Promoter;
+use crate::poll::freshness::FeedState;
+use crate::poll::inquiry::{FeedsFilter, FeedsPage, PolledFeedView};
+
+/// Feeds of an answer, unless fewer are asked for.
+const LIMIT_MAX: usize = 500;
+
+/// Of those that the page shows.
+const SHOWN_MAX: usize = 20;
+
+/// Which feeds are asked for. All of them where nothing is said.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromotersQuery {
+    app: Option<String>,
+    feed: Option<String>,
+    state: Option<String>,
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+/// Times are RFC 3339.
+#[derive(Debug, Serialize)]
+struct PromotersAnswer {
+    as_of: String,
+    feeds: Vec<FeedAnswer>,
+    /// To be given as `after`; absent behind the last page. A page may be empty before it is the last: each looks at a bounded
+    /// number of feeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct FeedAnswer {
+    pub promoter: String,
+    pub feed: &'static str,
+    pub state: &'static str,
+    /// Up to when it is read.
+    pub read_to: Option<String>,
+    /// The cursor: all before it is settled.
+    pub complete_before: String,
+    pub is_polled_now: bool,
+    pub promised_seconds: Option<u64>,
+}
+
+/// Why a promoter is where he is.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    pub promoter: String,
+    pub as_of: String,
+    /// What is known, as a sentence.
+    pub text: &'static str,
+    pub feeds: Vec<FeedAnswer>,
+    /// Of the connector's causes those that concern this promoter.
+    pub causes: Vec<StatusCause>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalAnswer {
+    error: String,
+}
+
+/// What is asked for can't be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidQuery {
+    #[error("feed: write touches, orders or refunds")]
+    Feed,
+    #[error("state: write on_time, late, backfilling or parked")]
+    State,
+    #[error("after: write what an answer gave as next")]
+    After,
+}
+
+pub async fn promoters(State(observed): State<Arc<ObservedConnector>>, query: Query<PromotersQuery>) -> Response {
+    match page(&observed, query.0).await {
+        Ok(answer) => json(StatusCode::OK, &answer),
+        Err(error) => json(StatusCode::BAD_REQUEST, &RefusalAnswer { error: error.to_string() }),
+    }
+}
+
+pub async fn explain(
+    State(observed): State<Arc<ObservedConnector>>,
+    Path((app, id)): Path<(String, String)>,
+) -> Response {
+    match explanation_of(&observed, &app, &id).await {
+        Some(explanation) => json(StatusCode::OK, &explanation),
+        None => {
+            let error = "the app is not configured, or that is no id of a promoter".to_owned();
+            json(StatusCode::NOT_FOUND, &RefusalAnswer { error })
+        }
+    }
+}
+
+/// Nothing where the app is not configured, or `id` can't be a promoter's.
+pub async fn explanation_of(observed: &ObservedConnector, app: &str, id: &str) -> Option<Explanation> {
+    let app = observed.apps.iter().find(|configured| configured.app.as_str() == app)?;
+    let promoter = Promoter::new(&app.app, id).ok()?;
+    Some(explanation(observed, app, promoter).await)
+}
+
+/// The first few that are parked.
+pub async fn parked(observed: &ObservedConnector) -> Vec<FeedAnswer> {
+    let query = PromotersQuery {
+        state: Some(FeedState::Parked.name().to_owned()),
+        limit: Some(SHOWN_MAX),
+        ..PromotersQuery::default()
+    };
+    page(observed, query).await.map_or_else(|_| Vec::new(), |answer| answer.feeds)
+}
+
+async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<PromotersAnswer, InvalidQuery> {
+    let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
+    let filter = FeedsFilter {
+        feed: query.feed.map(|name| Feed::from_name(&name).ok_or(InvalidQuery::Feed)).transpose()?,
+        state: query.state.map(|name| FeedState::from_name(&name).ok_or(InvalidQuery::State)).transpose()?,
+    };
+    let (first, from) = query.after.map(|after| place(observed, &after)).transpose()?.unwrap_or((0, 0));
+    let is_asked = |app: &ObservedApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());
+    let mut answer = PromotersAnswer { as_of: clock::now().rfc3339(), feeds: Vec::new(), next: None };
+    for (number, app) in observed.apps.iter().enumerate().skip(first).filter(|(_, app)| is_asked(app)) {
+        let from = if number == first { from } else { 0 };
+        let left = limit - answer.feeds.len();
+        let FeedsPage { feeds, next } = app.reports.polled_feeds(filter, from, left).await.unwrap_or_default();
+        answer.feeds.extend(feeds.into_iter().map(|feed| feed_answer(app, feed)));
+        // One that is full ends where its app does, too: the next one begins with the next app.
+        if let Some(next) = next {
+            answer.next = Some(format!("{}/{next}", app.app));
+            return Ok(answer);
+        }
+        if answer.feeds.len() >= limit {
+            answer.next = observed.apps.get(number + 1).map(|app| format!("{}/0", app.app));
+            return Ok(answer);
+        }
+    }
+    Ok(answer)
+}
+
+/// The app and the place in it that an earlier answer has named.
+fn place(observed: &ObservedConnector, after: &str) -> Result<(usize, usize), InvalidQuery> {
+    let found = after.split_once('/').and_then(|(app, place)| {
+        let number = observed.apps.iter().position(|one| one.app.as_str() == app)?;
+        Some((number, place.parse().ok()?))
+    });
+    found.ok_or(InvalidQuery::After)
+}
+
+async fn explanation(observed: &ObservedConnector, app: &ObservedApp, promoter: Promoter) -> Explanation {
+    let feeds = app.reports.feeds_of(promoter.clone()).await;
+    let text = match &feeds {
+        None => "this instance polls nobody now",
+        Some(feeds) if feeds.is_empty() => {
+            "this instance does not poll this promoter: another one does, or nobody has registered it, or it is paused"
+        }
+        Some(_) => "this instance polls this promoter",
+    };
+    let concerns = |cause: &StatusCause| cause.app.as_ref().is_none_or(|named: &String| named == app.app.as_str());
+    Explanation {
+        promoter: promoter.key().to_owned(),
+        as_of: clock::now().rfc3339(),
+        text,
+        feeds: feeds.into_iter().flatten().map(|feed| feed_answer(app, feed)).collect(),
+        causes: causes(observed).into_iter().filter(concerns).collect(),
+    }
+}
+
+fn feed_answer(app: &ObservedApp, view: PolledFeedView) -> FeedAnswer {
+    let PolledFeedView { promoter, feed, state, read_to, cursor, is_polled_now } = view;
+    FeedAnswer {
+        promoter: promoter.key().to_owned(),
+        feed: feed.name(),
+        state: state.name(),
+        read_to: read_to.map(|time| time.as_millis().rfc3339()),
+        complete_before: cursor.as_millis().rfc3339(),
+        is_polled_now,
+        promised_seconds: app.feeds.polled[feed].map(|plan| plan.settings.idle_every.as_secs()),
+    }
+}

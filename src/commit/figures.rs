@@ -1,0 +1,112 @@
+//! What the polls' commits come to, for whoever looks: kept beside what the log tells of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::feed_rows::FeedRows;
+use super::queue::QueueGauge;
+use crate::clock;
+use crate::model::batch::Batch;
+use crate::model::disposition::RowCounts;
+use crate::model::feed::{Feed, PerFeed};
+use crate::model::time::UnixMillis;
+use crate::telemetry::buckets::{BucketCounts, LONG};
+
+/// A fact that was older than this when it was seen, in milliseconds, is of a past that is read: what consumers wait for is what
+/// happens now.
+const LIVE_MAX: i64 = 24 * 3600 * 1000;
+
+/// Since the process began, but for what is the case now.
+#[derive(Debug)]
+pub struct CommitFigures {
+    /// By app and feed; the apps are those that are configured.
+    rows: Mutex<BTreeMap<(String, Feed), RowCounts>>,
+    /// From when a fact happened until it was durable.
+    pub fact_ages: PerFeed<BucketCounts>,
+    /// From when a fact was seen until it was durable.
+    pub commit_delays: PerFeed<BucketCounts>,
+    pub shards: ShardFigures,
+    queue: Mutex<Option<QueueGauge>>,
+}
+
+/// Shards, as they are now.
+#[derive(Debug, Default)]
+pub struct ShardFigures {
+    /// There are in all.
+    pub partitions: AtomicU64,
+    /// That are being taken over.
+    pub restoring: AtomicU64,
+    /// That are polled.
+    pub polling: AtomicU64,
+    /// How many milliseconds the latest restore took.
+    pub restore_milliseconds: AtomicU64,
+}
+
+impl Default for CommitFigures {
+    fn default() -> CommitFigures {
+        CommitFigures {
+            rows: Mutex::default(),
+            fact_ages: PerFeed::new(|_| BucketCounts::new(LONG)),
+            commit_delays: PerFeed::new(|_| BucketCounts::new(LONG)),
+            shards: ShardFigures::default(),
+            queue: Mutex::default(),
+        }
+    }
+}
+
+impl CommitFigures {
+    /// A transaction has been committed.
+    pub(super) fn add(&self, rows: &FeedRows, batch: &Batch) {
+        let mut sums = self.rows.lock();
+        for (app, feed, counts) in rows.of_feeds() {
+            *sums.entry((app.to_owned(), feed)).or_default() += counts;
+        }
+        drop(sums);
+        let now = clock::now();
+        let since = |time: UnixMillis| Duration::from_millis(now.0.saturating_sub(time.0).max(0).cast_unsigned());
+        for event in &batch.events {
+            let (feed, happened) = (event.fact.memory, event.fact.time.as_millis());
+            if event.observed_at.0.saturating_sub(happened.0) < LIVE_MAX {
+                self.fact_ages[feed].add_duration(since(happened));
+                self.commit_delays[feed].add_duration(since(event.observed_at));
+            }
+        }
+    }
+
+    /// What became of the rows of a feed of an app.
+    pub fn rows(&self, app: &str, feed: Feed) -> RowCounts {
+        self.rows.lock().get(&(app.to_owned(), feed)).copied().unwrap_or_default()
+    }
+
+    /// From now on this is the queue.
+    pub fn watch_queue(&self, gauge: QueueGauge) {
+        *self.queue.lock() = Some(gauge);
+    }
+
+    /// About how many bytes the queue holds, and may hold at most.
+    pub fn queue_bytes(&self) -> (usize, usize) {
+        self.queue.lock().as_ref().map_or((0, 0), QueueGauge::bytes)
+    }
+}
+
+impl ShardFigures {
+    pub fn set(&self, partitions: i32, restoring: usize, polling: usize) {
+        self.partitions.store(u64::try_from(partitions).unwrap_or(0), Ordering::Relaxed);
+        self.restoring.store(restoring as u64, Ordering::Relaxed);
+        self.polling.store(polling as u64, Ordering::Relaxed);
+    }
+
+    pub fn restored(&self, took: Duration) {
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.restore_milliseconds.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// The session is over: nothing is polled any more.
+    pub fn clear(&self) {
+        self.restoring.store(0, Ordering::Relaxed);
+        self.polling.store(0, Ordering::Relaxed);
+    }
+}

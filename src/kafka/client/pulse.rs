@@ -1,0 +1,64 @@
+//! Whether the brokers are there, asked by whoever has nothing else to ask them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{self, LogContext};
+use super::error::{ClientError, KafkaCallError};
+use super::settings::Settings;
+use super::supplied::LoggedConsumer;
+use super::topic_counts::CALL_TIMEOUT;
+use crate::commit::log::LogError;
+use crate::telemetry::health::PipelineHealth;
+
+/// How long nothing may have been heard of the brokers before they are asked.
+const QUIET: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Asks the brokers whenever a pipeline has not heard of them for [`QUIET`], until `end`. An answer counts for all: they use the same
+/// brokers.
+pub async fn watch(settings: Settings, pipelines: Vec<Arc<PipelineHealth>>, end: CancellationToken) {
+    let mut client = None;
+    while end.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        let is_quiet =
+            |health: &Arc<PipelineHealth>| health.snapshot().silent_for.is_none_or(|silence| silence >= QUIET);
+        if !pipelines.iter().any(is_quiet) {
+            continue;
+        }
+        let (asked, settings) = (client.take(), settings.clone());
+        let asking = tokio::task::spawn_blocking(move || ask(asked, &settings));
+        match end.run_until_cancelled(asking).await {
+            Some(Ok((asked, answer))) => {
+                client = asked;
+                pipelines.iter().for_each(|health| note(health, &answer));
+            }
+            // A panic ends the process by itself.
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
+fn note(health: &PipelineHealth, answer: &Result<(), ClientError>) {
+    match answer {
+        Ok(()) => health.answered(),
+        Err(error) => health.unanswered(LogError::new(error.clone()).told()),
+    }
+}
+
+/// Asks for the registry's topic. The client is made when it is needed first, and kept. Blocks.
+fn ask(client: Option<LoggedConsumer>, settings: &Settings) -> (Option<LoggedConsumer>, Result<(), ClientError>) {
+    let what = || format!("the brokers do not answer through bootstrap.servers \"{}\"", settings.bootstrap_servers());
+    let made = client.map_or_else(|| settings.plain_config().create_with_context(LogContext::outside_groups()), Ok);
+    let client: LoggedConsumer = match made {
+        Ok(client) => client,
+        Err(error) => return (None, Err(ClientError::new(what(), KafkaCallError::from(error)))),
+    };
+    let answer = client.fetch_metadata(Some(&settings.topics.registry), CALL_TIMEOUT).map(drop);
+    let answer = answer.map_err(|error| ClientError::new(what(), context::explained(&client, error)));
+    // What librdkafka has told meanwhile, which waits until somebody polls.
+    while client.poll(Duration::ZERO).is_some() {}
+    (Some(client), answer)
+}

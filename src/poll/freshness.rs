@@ -1,0 +1,259 @@
+//! How fresh an app's feeds are, over all promoters: kept as polls end, so that whoever looks walks over nobody.
+//!
+//! It follows from polls that were read to their end, and never from facts: a promoter to whom nothing comes is as fresh as his
+//! last poll.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::feed::{Feed, PerFeed};
+use crate::model::pacing::Pulled;
+use crate::model::time::UnixTime;
+use crate::poll::polled_feeds::PolledFeed;
+
+/// How much longer than was promised a poll may take to come about, in seconds, before its feed is late.
+const LATE_AFTER: i64 = 60;
+
+/// How one feed of one promoter stands. Times are Unix seconds, which take half of what a time does, until 2106.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FeedStanding {
+    /// Up to when it is read.
+    ReadTo(u32),
+    /// Where the cursor stands of one that has a past to read first.
+    Backfilling(u32),
+    /// Its promoter can't be polled.
+    Parked,
+}
+
+/// How a feed stands, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedState {
+    OnTime,
+    /// Read longer ago than was promised.
+    Late,
+    Backfilling,
+    Parked,
+}
+
+impl FeedState {
+    pub const ALL: [FeedState; 4] = [FeedState::OnTime, FeedState::Late, FeedState::Backfilling, FeedState::Parked];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            FeedState::OnTime => "on_time",
+            FeedState::Late => "late",
+            FeedState::Backfilling => "backfilling",
+            FeedState::Parked => "parked",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<FeedState> {
+        FeedState::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+impl FeedStanding {
+    /// Of a feed that nobody here has polled to the present yet.
+    pub fn before_first_poll(feed: &PolledFeed, now: UnixTime) -> FeedStanding {
+        let PolledFeed { feed, settings, pacing, .. } = feed;
+        match pacing.is_backfilling(*feed, *settings, now) {
+            true => FeedStanding::Backfilling(seconds(pacing.cursor.complete_before)),
+            false => FeedStanding::ReadTo(seconds(pacing.read_before(*feed, *settings, now))),
+        }
+    }
+
+    /// Of a feed one of whose pulls was read to its end, which the pacing of `feed` knows already.
+    pub fn after(self, pulled: &Pulled, feed: &PolledFeed) -> FeedStanding {
+        match self {
+            _ if pulled.reaches_present() => FeedStanding::ReadTo(seconds(pulled.as_of)),
+            FeedStanding::Backfilling(_) => FeedStanding::Backfilling(seconds(feed.pacing.cursor.complete_before)),
+            FeedStanding::ReadTo(_) => self,
+            FeedStanding::Parked => FeedStanding::before_first_poll(feed, pulled.as_of),
+        }
+    }
+}
+
+impl FeedStanding {
+    /// As of `now`, where it was to be polled at `promised`.
+    pub fn state(self, promised: Duration, now: UnixTime) -> FeedState {
+        match self {
+            FeedStanding::ReadTo(at) if at < late_before(promised, now) => FeedState::Late,
+            FeedStanding::ReadTo(_) => FeedState::OnTime,
+            FeedStanding::Backfilling(_) => FeedState::Backfilling,
+            FeedStanding::Parked => FeedState::Parked,
+        }
+    }
+
+    /// Up to when it is read, where that is known.
+    pub fn read_to(self) -> Option<UnixTime> {
+        match self {
+            FeedStanding::ReadTo(at) => Some(time(at)),
+            FeedStanding::Backfilling(_) | FeedStanding::Parked => None,
+        }
+    }
+}
+
+/// Who was read before that is late.
+fn late_before(promised: Duration, now: UnixTime) -> u32 {
+    let promised = i64::try_from(promised.as_secs()).unwrap_or(i64::MAX);
+    seconds(now.minus(promised.saturating_add(LATE_AFTER)))
+}
+
+fn seconds(time: UnixTime) -> u32 {
+    u32::try_from(time.0.max(0)).unwrap_or(u32::MAX)
+}
+
+/// Of one app, by feed.
+#[derive(Debug, Default)]
+pub(super) struct Freshness(PerFeed<FeedFreshness>);
+
+/// How many stand where. Few times are different, however many feeds there are: all have had their turn within an interval.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct FeedFreshness {
+    read_to: BTreeMap<u32, usize>,
+    backfilling: BTreeMap<u32, usize>,
+    parked: usize,
+}
+
+/// How fresh one feed of an app is, over all promoters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FreshnessFigures {
+    pub on_time: usize,
+    /// Read longer ago than was promised.
+    pub late: usize,
+    pub backfilling: usize,
+    pub parked: usize,
+    /// Up to when the one is read that was read longest ago, of those on time and late.
+    pub oldest: Option<UnixTime>,
+    /// The same of the others: nineteen in twenty were read later.
+    pub p95: Option<UnixTime>,
+    /// The oldest cursor of those that have a past to read.
+    pub backfill_from: Option<UnixTime>,
+}
+
+impl FreshnessFigures {
+    /// How many stand so.
+    pub fn count(&self, state: FeedState) -> usize {
+        match state {
+            FeedState::OnTime => self.on_time,
+            FeedState::Late => self.late,
+            FeedState::Backfilling => self.backfilling,
+            FeedState::Parked => self.parked,
+        }
+    }
+}
+
+impl Freshness {
+    /// A feed stands otherwise than before; nothing before it comes, and nothing after it has gone.
+    pub fn stands(&mut self, feed: Feed, before: Option<FeedStanding>, after: Option<FeedStanding>) {
+        let freshness = &mut self.0[feed];
+        after.into_iter().for_each(|standing| freshness.enter(standing));
+        before.into_iter().for_each(|standing| freshness.leave(standing));
+    }
+
+    /// As of `now`, where each promoter was to be polled at `promised`.
+    pub fn figures(&self, feed: Feed, promised: Duration, now: UnixTime) -> FreshnessFigures {
+        let FeedFreshness { read_to, backfilling, parked } = &self.0[feed];
+        let late = read_to.range(..late_before(promised, now)).map(|(_, count)| count).sum();
+        let of_both: usize = read_to.values().sum();
+        let first = |counts: &BTreeMap<u32, usize>| counts.keys().next().copied().map(time);
+        FreshnessFigures {
+            on_time: of_both - late,
+            late,
+            backfilling: backfilling.values().sum(),
+            parked: *parked,
+            oldest: first(read_to),
+            p95: behind(read_to, of_both / 20),
+            backfill_from: first(backfilling),
+        }
+    }
+}
+
+impl FeedFreshness {
+    fn enter(&mut self, standing: FeedStanding) {
+        match standing {
+            FeedStanding::ReadTo(at) => *self.read_to.entry(at).or_default() += 1,
+            FeedStanding::Backfilling(at) => *self.backfilling.entry(at).or_default() += 1,
+            FeedStanding::Parked => self.parked += 1,
+        }
+    }
+
+    fn leave(&mut self, standing: FeedStanding) {
+        match standing {
+            FeedStanding::ReadTo(at) => take_out(&mut self.read_to, at),
+            FeedStanding::Backfilling(at) => take_out(&mut self.backfilling, at),
+            FeedStanding::Parked => self.parked = self.parked.saturating_sub(1),
+        }
+    }
+}
+
+fn take_out(counts: &mut BTreeMap<u32, usize>, at: u32) {
+    match counts.get_mut(&at) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(counts.remove(&at)),
+    }
+}
+
+/// The time of the one behind the first so many.
+fn behind(counts: &BTreeMap<u32, usize>, first: usize) -> Option<UnixTime> {
+    let mut passed = 0;
+    counts.iter().find_map(|(at, count)| {
+        passed += count;
+        (passed > first).then_some(time(*at))
+    })
+}
+
+fn time(seconds: u32) -> UnixTime {
+    UnixTime(i64::from(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FeedStanding::{Backfilling, Parked, ReadTo};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn figures(freshness: &Freshness, now: i64) -> FreshnessFigures {
+        freshness.figures(Feed::Touches, MINUTE, UnixTime(now))
+    }
+
+    #[test]
+    fn who_was_read_longer_ago_than_promised_is_late_and_the_others_of_the_past_and_parked_stand_apart() {
+        let mut freshness = Freshness::default();
+        for standing in [ReadTo(1000), ReadTo(1001), Backfilling(5), Backfilling(9), Parked] {
+            freshness.stands(Feed::Touches, None, Some(standing));
+        }
+        let now = figures(&freshness, 1121);
+        assert_eq!((now.on_time, now.late, now.backfilling, now.parked), (1, 1, 2, 1));
+        assert_eq!((now.oldest, now.backfill_from), (Some(UnixTime(1000)), Some(UnixTime(5))));
+        freshness.stands(Feed::Touches, Some(ReadTo(1000)), Some(ReadTo(1120)));
+        freshness.stands(Feed::Touches, Some(Backfilling(5)), Some(Parked));
+        freshness.stands(Feed::Touches, Some(Parked), None);
+        let then = figures(&freshness, 1121);
+        assert_eq!((then.on_time, then.late, then.backfilling, then.parked), (2, 0, 1, 1));
+        assert_eq!((then.oldest, then.backfill_from), (Some(UnixTime(1001)), Some(UnixTime(9))));
+        assert_eq!(freshness.figures(Feed::Orders, MINUTE, UnixTime(1121)), FreshnessFigures::default());
+    }
+
+    #[test]
+    fn nineteen_in_twenty_are_read_later_than_their_figure_tells() {
+        let mut freshness = Freshness::default();
+        (1000..1100).for_each(|at| freshness.stands(Feed::Touches, None, Some(ReadTo(at))));
+        assert_eq!(figures(&freshness, 1100).p95, Some(UnixTime(1005)));
+    }
+
+    /// A walk over all of them for each look would take minutes.
+    #[test]
+    fn a_million_feeds_are_looked_at_as_quickly_as_few() {
+        let mut freshness = Freshness::default();
+        let standing = |number: u32| ReadTo(1_000_000 + number % 900);
+        (0..1_000_000).for_each(|number| freshness.stands(Feed::Touches, None, Some(standing(number))));
+        for look in 0..1000 {
+            let now = figures(&freshness, 1_000_899 + look);
+            assert_eq!((now.on_time + now.late, now.oldest), (1_000_000, Some(UnixTime(1_000_000))));
+        }
+        (0..1_000_000).for_each(|number| freshness.stands(Feed::Touches, Some(standing(number)), None));
+        assert_eq!(figures(&freshness, 0), FreshnessFigures::default());
+    }
+}

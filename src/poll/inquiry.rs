@@ -1,0 +1,95 @@
+//! Questions to a scheduler about whom it polls, which it answers between two polls. Each costs it little, however many there are.
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::freshness::FeedState;
+use crate::model::feed::Feed;
+use crate::model::promoter::Promoter;
+use crate::model::time::UnixTime;
+
+/// Questions that wait; whoever asks beyond that is told nothing.
+const INQUIRIES_MAX: usize = 16;
+/// So many feeds are looked at for one answer at most.
+pub(super) const LOOKED_AT_MAX: usize = 20_000;
+
+/// How one feed of a promoter is polled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolledFeedView {
+    pub promoter: Promoter,
+    pub feed: Feed,
+    pub state: FeedState,
+    /// Up to when it is read, where that is known.
+    pub read_to: Option<UnixTime>,
+    /// How far it is complete: the horizon of what is recognised.
+    pub cursor: UnixTime,
+    /// Whether a poll of it is under way.
+    pub is_polled_now: bool,
+}
+
+/// Which feeds are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedsFilter {
+    pub feed: Option<Feed>,
+    pub state: Option<FeedState>,
+}
+
+impl FeedsFilter {
+    pub(super) fn takes(&self, feed: Feed, state: FeedState) -> bool {
+        self.feed.is_none_or(|wanted| wanted == feed) && self.state.is_none_or(|wanted| wanted == state)
+    }
+}
+
+/// Some of the feeds that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedsPage {
+    pub feeds: Vec<PolledFeedView>,
+    /// Where the next page begins, where there may be one.
+    pub next: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum Inquiry {
+    /// Those from a place on, so many at most.
+    Page {
+        filter: FeedsFilter,
+        from: usize,
+        limit: usize,
+        reply: oneshot::Sender<FeedsPage>,
+    },
+    Of {
+        promoter: Promoter,
+        reply: oneshot::Sender<Vec<PolledFeedView>>,
+    },
+}
+
+/// Where a scheduler is asked as long as it runs.
+#[derive(Debug, Default)]
+pub(super) struct InquiryDesk(Mutex<Option<mpsc::Sender<Inquiry>>>);
+
+impl InquiryDesk {
+    /// A scheduler begins to answer, and the one before it is asked no more.
+    pub fn open(&self) -> mpsc::Receiver<Inquiry> {
+        let (sender, inquiries) = mpsc::channel(INQUIRIES_MAX);
+        *self.0.lock() = Some(sender);
+        inquiries
+    }
+
+    /// Nothing where nobody answers.
+    pub async fn page(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Inquiry::Page { filter, from, limit, reply })?;
+        answer.await.ok()
+    }
+
+    /// Nothing where nobody answers.
+    pub async fn of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Inquiry::Of { promoter, reply })?;
+        answer.await.ok()
+    }
+
+    fn ask(&self, inquiry: Inquiry) -> Option<()> {
+        self.0.lock().as_ref()?.try_send(inquiry).ok()
+    }
+}

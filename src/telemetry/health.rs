@@ -1,0 +1,323 @@
+//! How a pipeline is, as it says itself: what probes, metrics and the status page tell of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::buckets::{BucketCounts, QUICK};
+use crate::clock;
+use crate::model::per::one_value_for_each;
+use crate::model::time::UnixMillis;
+
+/// A pipeline says at least this often that its loop turns.
+pub const TURN_EVERY: Duration = Duration::from_secs(5);
+/// One that has not said so for this long hangs: far longer than anything it may do without waiting.
+const TURN_MAX: Duration = Duration::from_secs(60);
+/// Brokers that have not answered for this long are silent.
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Of one pipeline, over all its sessions: written where something happens, read by whoever asks. Lives as long as the
+/// process.
+#[derive(Debug)]
+pub struct PipelineHealth {
+    state: Mutex<HealthState>,
+    /// Since the process began.
+    pub transactions: PerTransactionOutcome<AtomicU64>,
+    pub transaction_durations: BucketCounts,
+    /// Since the process began.
+    pub sessions: PerSessionEnd<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct HealthState {
+    turned: Instant,
+    answered: Option<Instant>,
+    unanswered: Option<String>,
+    standing: WorkStanding,
+    trouble: Option<LogTrouble>,
+    last_commit: Option<UnixMillis>,
+    waits_since: Option<UnixMillis>,
+}
+
+/// How far a pipeline has come. It never goes back: what happens later is no matter of its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkStanding {
+    /// It has not worked yet.
+    #[default]
+    Starting,
+    /// It is a member of its group, which has given it nothing so far.
+    Standby,
+    /// What it was given first is restored.
+    Working,
+}
+
+/// Why the log is not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogTrouble {
+    /// When it failed first.
+    pub since: UnixMillis,
+    /// When it is opened again.
+    pub next_try: UnixMillis,
+    /// How it failed last.
+    pub error: String,
+}
+
+/// The health of a pipeline at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthSnapshot {
+    pub is_turning: bool,
+    /// How long ago the brokers answered it last; nothing where they never did.
+    pub silent_for: Option<Duration>,
+    /// Why they have not answered since.
+    pub unanswered: Option<String>,
+    pub standing: WorkStanding,
+    pub trouble: Option<LogTrouble>,
+    pub last_commit: Option<UnixMillis>,
+    /// Since when there is something to commit and nothing was; nothing where nothing waits.
+    pub waits_since: Option<UnixMillis>,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionOutcome {
+    Committed,
+    /// It is certain that nothing was written.
+    Aborted,
+    /// Nobody knows; the next opening finds out.
+    Unknown,
+    /// An older generation wrote it, which the brokers refuse.
+    Fenced,
+}
+
+one_value_for_each! {
+    /// One value for each outcome of a transaction.
+    PerTransactionOutcome of TransactionOutcome {
+        committed: Committed, aborted: Aborted, unknown: Unknown, fenced: Fenced
+    }
+}
+
+impl TransactionOutcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            TransactionOutcome::Committed => "committed",
+            TransactionOutcome::Aborted => "aborted",
+            TransactionOutcome::Unknown => "unknown",
+            TransactionOutcome::Fenced => "fenced",
+        }
+    }
+}
+
+/// Why a session ended, or did not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The log could not be opened.
+    NotOpened,
+    /// It was told to stop.
+    Stopped,
+    /// What was owned was to be given back.
+    Revoked,
+    /// The log has to be opened again.
+    Reopened,
+    /// Only an operator can help.
+    Failed,
+}
+
+one_value_for_each! {
+    /// One value for each end of a session.
+    PerSessionEnd of SessionEnd {
+        not_opened: NotOpened, stopped: Stopped, revoked: Revoked, reopened: Reopened, failed: Failed
+    }
+}
+
+impl SessionEnd {
+    pub fn name(self) -> &'static str {
+        match self {
+            SessionEnd::NotOpened => "not_opened",
+            SessionEnd::Stopped => "stopped",
+            SessionEnd::Revoked => "revoked",
+            SessionEnd::Reopened => "reopened",
+            SessionEnd::Failed => "failed",
+        }
+    }
+}
+
+impl Default for PipelineHealth {
+    fn default() -> PipelineHealth {
+        let state = HealthState {
+            turned: Instant::now(),
+            answered: None,
+            unanswered: None,
+            standing: WorkStanding::default(),
+            trouble: None,
+            last_commit: None,
+            waits_since: None,
+        };
+        PipelineHealth {
+            state: Mutex::new(state),
+            transactions: PerTransactionOutcome::new(|_| AtomicU64::default()),
+            transaction_durations: BucketCounts::new(QUICK),
+            sessions: PerSessionEnd::new(|_| AtomicU64::default()),
+        }
+    }
+}
+
+impl PipelineHealth {
+    /// Its loop has turned; to be said each [`TURN_EVERY`].
+    pub fn turned(&self) {
+        self.state.lock().turned = Instant::now();
+    }
+
+    /// The brokers have answered anything at all.
+    pub fn answered(&self) {
+        self.state.lock().heard();
+    }
+
+    /// The brokers were asked and have not answered.
+    pub fn unanswered(&self, error: String) {
+        self.state.lock().unanswered = Some(error);
+    }
+
+    /// A transaction has ended, which took so long. What was written is durable where it is committed.
+    pub fn transaction(&self, outcome: TransactionOutcome, took: Duration) {
+        self.transactions[outcome].fetch_add(1, Ordering::Relaxed);
+        self.transaction_durations.add_duration(took);
+        if outcome == TransactionOutcome::Committed {
+            let mut state = self.state.lock();
+            state.heard();
+            (state.last_commit, state.waits_since) = (Some(clock::now()), None);
+        }
+    }
+
+    /// Whether there is anything to commit, now that something may have changed about that.
+    pub fn work_waits(&self, waits: bool) {
+        let mut state = self.state.lock();
+        state.waits_since = waits.then(|| state.waits_since.unwrap_or_else(clock::now));
+    }
+
+    /// A session has ended, or did not begin.
+    pub fn session_ended(&self, end: SessionEnd) {
+        self.sessions[end].fetch_add(1, Ordering::Relaxed);
+        self.work_waits(false);
+    }
+
+    /// It is a member of its group, and owns nothing.
+    pub fn stands_by(&self) {
+        let mut state = self.state.lock();
+        state.trouble = None;
+        if state.standing == WorkStanding::Starting {
+            state.standing = WorkStanding::Standby;
+        }
+    }
+
+    /// The log is open.
+    pub fn opened(&self) {
+        self.state.lock().trouble = None;
+    }
+
+    /// What it was given is restored: it works.
+    pub fn works(&self) {
+        self.state.lock().standing = WorkStanding::Working;
+    }
+
+    /// The log can't be opened, or has to be opened again, which is done after `pause`.
+    pub fn troubled(&self, error: String, pause: Duration) {
+        let now = clock::now();
+        let next_try = clock::unix_millis(clock::system_time() + pause);
+        let mut state = self.state.lock();
+        let since = state.trouble.as_ref().map_or(now, |trouble| trouble.since);
+        state.trouble = Some(LogTrouble { since, next_try, error });
+    }
+
+    pub fn snapshot(&self) -> HealthSnapshot {
+        let HealthState { turned, answered, unanswered, standing, trouble, last_commit, waits_since } =
+            &*self.state.lock();
+        HealthSnapshot {
+            is_turning: turned.elapsed() < TURN_MAX,
+            silent_for: answered.map(|answered| answered.elapsed()),
+            unanswered: unanswered.clone(),
+            standing: *standing,
+            trouble: trouble.clone(),
+            last_commit: *last_commit,
+            waits_since: *waits_since,
+        }
+    }
+}
+
+impl HealthState {
+    fn heard(&mut self) {
+        (self.answered, self.unanswered) = (Some(Instant::now()), None);
+    }
+}
+
+impl HealthSnapshot {
+    /// Whether the brokers have answered lately.
+    pub fn is_answered(&self) -> bool {
+        self.silent_for.is_some_and(|silence| silence < SILENCE_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn brokers_are_silent_a_minute_after_their_last_answer_and_a_loop_hangs_that_has_not_turned_for_one() {
+        let health = PipelineHealth::default();
+        assert!(!health.snapshot().is_answered(), "they never answered");
+        health.answered();
+        tokio::time::advance(Duration::from_secs(59)).await;
+        let before = health.snapshot();
+        assert!(before.is_answered() && before.is_turning);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let after = health.snapshot();
+        assert!(!after.is_answered() && !after.is_turning);
+        health.transaction(TransactionOutcome::Committed, Duration::ZERO);
+        health.turned();
+        let again = health.snapshot();
+        assert!(again.is_answered() && again.is_turning && again.last_commit.is_some());
+    }
+
+    #[test]
+    fn work_waits_since_it_came_or_since_the_last_commit() {
+        let health = PipelineHealth::default();
+        let waits_since = || health.snapshot().waits_since;
+        health.work_waits(true);
+        let since = waits_since();
+        assert!(since.is_some());
+        health.transaction(TransactionOutcome::Aborted, Duration::ZERO);
+        health.work_waits(true);
+        assert_eq!(waits_since(), since);
+        health.transaction(TransactionOutcome::Committed, Duration::ZERO);
+        assert_eq!(waits_since(), None, "what is left has not waited yet");
+        health.work_waits(true);
+        health.session_ended(SessionEnd::Reopened);
+        assert_eq!(waits_since(), None);
+    }
+
+    #[test]
+    fn who_has_worked_once_is_not_starting_any_more() {
+        let health = PipelineHealth::default();
+        let standing = || health.snapshot().standing;
+        assert_eq!(standing(), WorkStanding::Starting);
+        health.stands_by();
+        assert_eq!(standing(), WorkStanding::Standby);
+        health.works();
+        health.stands_by();
+        assert_eq!(standing(), WorkStanding::Working);
+    }
+
+    #[test]
+    fn trouble_is_told_since_it_began_with_its_latest_words_until_it_is_over() {
+        let health = PipelineHealth::default();
+        health.troubled("refused".into(), Duration::ZERO);
+        let first = health.snapshot().trouble.unwrap();
+        health.troubled("late".into(), Duration::from_secs(9));
+        let then = health.snapshot().trouble.unwrap();
+        assert_eq!((then.since, then.error.as_str()), (first.since, "late"));
+        assert!(then.next_try.0 >= then.since.0 + 9000);
+        health.opened();
+        assert_eq!(health.snapshot().trouble, None);
+    }
+}
