@@ -19,6 +19,7 @@ mod harness {
     pub mod kafka;
     mod old_kafka;
     mod process;
+    mod proxy;
     mod security;
     mod wait;
 }

@@ -5,6 +5,7 @@
 //!  config ──> schemas ──> polls: an HTTP client for each app ──> facts log ───────────────┐
 //!                           │ clients                                                     ├──> pipelines, to their end
 //!                           └─> requests: an executor over the same clients ─> requests log┘
+//!  reload, beside them: whom the configuration names from now on ──> polls
 //! ```
 
 use std::collections::HashMap;
@@ -12,7 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::observed::ObservedConnector;
 use crate::admin::routes;
@@ -31,6 +34,7 @@ use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
 use crate::requests::totals::RequestTotals;
 use crate::retry;
+use crate::session::configured::roster;
 use crate::session::{AppSettings, PollPipeline, PolledApp};
 use crate::text;
 use crate::upstream::buffer::Buffers;
@@ -39,16 +43,19 @@ use crate::upstream::http::{HttpSettings, HttpTransport};
 use schemas::Schemas;
 
 pub use pipelines::Unfit;
+pub use reload::ReloadSource;
 pub use schemas::{material_framings, promoter_framing};
 
 mod pipelines;
+mod reload;
 mod schemas;
 
-/// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
+/// Runs the connector until `stop` is cancelled, and then until what was polled is durable. Where there is a `reload`, whom the
+/// configuration names is read again meanwhile.
 ///
 /// # Errors
 /// [`Unfit`] where the configuration can't work with the brokers that it names; anything else is what it has failed of.
-pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(config: Config, reload: Option<ReloadSource>, stop: CancellationToken) -> anyhow::Result<()> {
     let Config { kafka, schema_registry, apps, http, requests, commit, admin, .. } = config;
     let id_kinds = id_kinds(&apps);
     let polls = PollPipeline::new(polled_apps(apps, http)?, commit);
@@ -65,6 +72,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     };
     // Before anything is waited for, and to the very end: whoever looks sees what it waits for.
     let _observing = observe(observed, &kafka, admin.listen).await?;
+    let (tell_roster, latest_roster) = watch::channel(roster(&polls.apps));
+    let reload = reload.map(|source| tokio::spawn(reload::run(source, polls.apps.clone(), tell_roster)));
+    let _reload = reload.map(AbortOnDropHandle::new);
 
     let request_topics = requests.as_ref().map(|requests| &requests.topics);
     let schemas = Schemas::resolve(schema_registry, &kafka.topics, request_topics);
@@ -83,7 +93,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     });
     let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
     let health = polls.totals.health.clone();
-    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, polls.roster(), health);
+    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, latest_roster, health);
     pipelines::run(&polls, facts_log, requests, &stop).await
 }
 
@@ -140,7 +150,7 @@ fn say_starting(kafka: &Settings, polls: &PollPipeline<HttpTransport>) {
         name = kafka.name,
         instance = kafka.instance_id,
         apps = polls.apps.len(),
-        promoters = polls.apps.iter().map(|app| app.promoters.len()).sum::<usize>(),
+        promoters = polls.apps.iter().map(|app| app.promoters.latest().promoters.len()).sum::<usize>(),
         bootstrap = kafka.bootstrap_servers(),
         "starting"
     );

@@ -57,6 +57,7 @@
 //!    assigned ───> facts_log::takeover reads, fences and compares its state, and the registry is read ──> the committer
 //!                  knows it ──> it is polled, as configuration and registry say together (session::shard_promoters)
 //!    registered ─> who is polled changes
+//!    configured ─> the configuration was read again (app::reload): who is polled changes where it says so
 //!    revoked ────> its polls end ──> what they brought is durable, and the committer forgets it ──> it is given back
 //!    lost ───────> the same, but nobody waits: what is still planned of it is dropped
 //! ```
@@ -85,7 +86,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`cli`] | commands, exit codes, signals |
-//! | `config` | the file, validated at once and as a whole |
+//! | `config` | the file, validated at once and as a whole, at the start and whenever it is read again |
 //! | `app` | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
 //! | `admin` | the admin port: probes, metrics, status and its page, over HTTP; reads what the others have noted, and changes nothing |
 //! | [`supervisor`] | session after session of one pipeline: recovery is start-up |

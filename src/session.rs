@@ -37,7 +37,6 @@ use crate::model::age::{AgeLimit, AgeLimits};
 use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::{AppId, Promoter};
-use crate::model::roster::Roster;
 use crate::model::shards::Shards;
 use crate::model::state::Cursors;
 use crate::model::time::UnixTime;
@@ -49,6 +48,7 @@ use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
 pub mod app_feeds;
+pub mod configured;
 
 mod beginning;
 mod clocks;
@@ -59,6 +59,7 @@ mod summary;
 
 use app_feeds::AppFeeds;
 use beginning::Beginning;
+use configured::ConfiguredPromoters;
 use polls::PollContext;
 use shard_coordinator::ShardCoordinator;
 
@@ -78,7 +79,7 @@ pub struct PolledApp<T> {
     pub client: Arc<Client<T>>,
     pub feeds: AppFeeds,
     /// Those that the configuration names. The registry may name others, and say other things of these.
-    pub promoters: Vec<(Promoter, ConfiguredPromoter)>,
+    pub promoters: ConfiguredPromoters,
     /// How long a promoter with a permanent error is left alone.
     pub parked_for: Duration,
     /// What its polls tell a report.
@@ -163,17 +164,6 @@ impl<T: Transport> PollPipeline<T> {
         PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals: Arc::default() }
     }
 
-    /// Whom it polls, whoever owns them.
-    pub fn roster(&self) -> Roster {
-        let apps = self.apps.clone();
-        Roster::new(move |visit| {
-            for promoter in apps.iter().flat_map(PolledApp::configured) {
-                let polled = Feed::ALL.into_iter().filter(|feed| promoter.feeds[*feed].is_some());
-                polled.for_each(|feed| visit(&promoter.promoter, feed));
-            }
-        })
-    }
-
     /// Polls the shards that are this instance's until cancelled, or until something ends the session: then `failed` tells
     /// what, before the committer can have drained. Dropping the future ends the polls at once.
     async fn poll(&self, ownership: &mut dyn ShardOwnership, context: PollContext, failed: &mut Option<Ended>) {
@@ -202,14 +192,7 @@ impl<T: Transport> PolledApp<T> {
         parked_for: Duration,
     ) -> PolledApp<T> {
         let (app, client) = (client.app_id().clone(), Arc::new(client));
-        PolledApp { app, client, feeds, promoters, parked_for, reports: Arc::default() }
-    }
-
-    /// As the configuration alone has them.
-    fn configured(&self) -> impl Iterator<Item = PolledPromoter> {
-        self.promoters.iter().map(|(promoter, ConfiguredPromoter { feeds, start_from })| {
-            self.feeds.polled_for(promoter.clone(), *feeds, *start_from)
-        })
+        PolledApp { app, client, feeds, promoters: promoters.into(), parked_for, reports: Arc::default() }
     }
 
     /// Why `promoter`, which has `cursors`, may not begin where it should.

@@ -106,7 +106,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
     PolledApp {
         client: Arc::new(Client::new(settings, upstream.clone())),
         feeds: AppFeeds { polled: PerFeed { touches: Some(touches), ..PerFeed::default() }, refunds: touches },
-        promoters: vec![(Promoter::new(&app, "oP").unwrap(), ConfiguredPromoter::default())],
+        promoters: vec![(Promoter::new(&app, "oP").unwrap(), ConfiguredPromoter::default())].into(),
         parked_for: Duration::from_secs(900),
         reports: Arc::default(),
         app,

@@ -131,7 +131,7 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
     PolledApp {
         client: Arc::new(Client::new(settings, HttpTransport::new(http, buffers).unwrap())),
         feeds: AppFeeds { polled: PerFeed::new(|feed| (feed == Feed::Touches).then_some(plan)), refunds: plan },
-        promoters: (1..=PROMOTERS).map(promoter).collect(),
+        promoters: (1..=PROMOTERS).map(promoter).collect::<Vec<_>>().into(),
         parked_for: Duration::from_secs(900),
         reports: Arc::default(),
         app,

@@ -1,9 +1,9 @@
-//! SIGTERM and SIGINT: the first asks for a stop in order, the second ends the process. SIGHUP does not end a service.
+//! SIGTERM and SIGINT: the first asks for a stop in order, the second ends the process. SIGHUP ends no service.
 
 use std::process;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::last_words;
@@ -37,17 +37,11 @@ pub fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps SIGHUP, which a terminal sends when it is closed, and with which operators ask daemons to look at their
-/// configuration, from ending the process.
+/// Keeps SIGHUP, which a terminal sends when it is closed, from ending the process, and tells of each: with it operators ask
+/// daemons to read their configuration again.
 ///
 /// # Errors
 /// Where the system takes no handler for the signal.
-pub fn outlive_hangup() -> anyhow::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            tracing::info!("hangup signal ignored: the configuration is read at start");
-        }
-    });
-    Ok(())
+pub fn hangups() -> anyhow::Result<Signal> {
+    Ok(signal(SignalKind::hangup())?)
 }

@@ -32,6 +32,8 @@ pub fn run(options: &SimulateOptions) -> Result<(), Failure> {
 async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;
+    // There is nothing to be read again.
+    let _hangups = signals::hangups()?;
     let world = World::new(&options.world, clock::now()).context("--app")?;
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {}", options.listen))?;

@@ -4,6 +4,7 @@
 //! Reading goes on after a mistake, so that every problem is reported at once. The result has no options left but
 //! for what can truly be absent, and later parts need not check anything again.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -27,9 +28,12 @@ use retry::RetrySection;
 
 pub use reader::problem::{ConfigError, Mistake};
 pub use reader::quantity::parse_duration;
+pub use reader::watched_file::WatchedFile;
 pub use registry_client::{RegisteringApp, RegistryClientConfig};
+pub use reload::{ConfigFile, ConfigReading};
 pub use request_client::RequestClientConfig;
 pub use requests::RequestSettings;
+pub use setting_marks::SettingMarks;
 
 mod reader;
 
@@ -45,10 +49,12 @@ pub mod promoter_rows;
 mod promoters;
 mod quota;
 mod registry_client;
+mod reload;
 mod request_client;
 mod requests;
 mod retry;
 mod schema_registry;
+mod setting_marks;
 mod token;
 mod topics;
 
@@ -136,7 +142,8 @@ fn read<C>(
         // Not TOML: that everything is missing would be no news.
         return None;
     }
-    let context = Context { directory: path.parent().unwrap_or(Path::new("")), problems };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let context = Context { directory, problems, tables: RefCell::default() };
     meaning(Section::root(&table, &context))
 }
 

@@ -1,14 +1,14 @@
 //! The promoters of an app: `promoters` and the table in `promoters_file`, merged.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::promoter_rows::{NamedPromoter, PromoterRows, read_rows};
 use super::reader::document::TomlValue;
 use super::reader::problem::Mistake;
 use super::reader::secret::{path, read_file};
-use super::reader::section::Section;
+use super::reader::section::{Context, Section};
 use super::reader::value::text;
+use super::reader::watched_file::WatchedFile;
 use crate::model::promoter::{AppId, Promoter};
 use crate::registry::table::ConfiguredPromoter;
 
@@ -25,8 +25,8 @@ pub fn read(section: &mut Section, app_id: &AppId) -> Vec<(Promoter, ConfiguredP
             Err(mistake) => section.problem_of_item(&item, mistake),
         }
     }
-    let directory = section.context().directory;
-    if let Some(text) = section.optional("promoters_file", |value| table(value, directory)) {
+    let context = section.context();
+    if let Some(text) = section.optional("promoters_file", |value| table(value, context)) {
         for mistake in roll.add_table(&text) {
             section.problem("promoters_file", mistake);
         }
@@ -34,8 +34,11 @@ pub fn read(section: &mut Section, app_id: &AppId) -> Vec<(Promoter, ConfiguredP
     roll.entries
 }
 
-fn table(value: &TomlValue, directory: &Path) -> Result<String, Mistake> {
-    read_file(&path(value, directory)?, FILE_BYTES_MAX, directory)
+fn table(value: &TomlValue, context: &Context) -> Result<String, Mistake> {
+    let path = path(value, context.directory)?;
+    // Before it is read: what is written meanwhile makes it another one.
+    context.tables.borrow_mut().push(WatchedFile::look(path.clone()));
+    read_file(&path, FILE_BYTES_MAX, context.directory)
 }
 
 /// The promoters met so far, and where.

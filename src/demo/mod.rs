@@ -76,7 +76,7 @@ pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result
     let mut show = Show::new(screen, sources);
     let stop = CancellationToken::new();
     let mut running = Running {
-        connector: tokio::spawn(app::run(config, stop.clone())),
+        connector: tokio::spawn(app::run(config, None, stop.clone())),
         consumer,
         requester: Some(requester_task),
         upstream,

@@ -20,3 +20,5 @@ mod packed_start;
 mod packed_map;
 
 pub mod table;
+
+pub mod configured;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::PollPipeline;
+use super::configured::ConfigurationFollower;
 use super::polls::{PollContext, PromotersChange};
 use super::shard_promoters::{AppChanges, ShardPromoters, UnreadableRegistrations};
 use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
@@ -43,6 +44,7 @@ pub(super) struct ShardCoordinator<'a, T> {
     /// The followers of the apps, in the order of the pipeline's.
     followers: Vec<mpsc::Sender<PromotersChange>>,
     context: PollContext,
+    configured: ConfigurationFollower,
     promoters: ShardPromoters,
     /// By number.
     restores_under_way: Vec<(u64, ShardRestore)>,
@@ -58,11 +60,13 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         context: PollContext,
     ) -> ShardCoordinator<'a, T> {
         let (restores_under_way, restores, promoters) = (Vec::new(), JoinSet::new(), ShardPromoters::default());
+        let configured = ConfigurationFollower::new(&pipeline.apps);
         ShardCoordinator {
             pipeline,
             ownership,
             followers,
             context,
+            configured,
             promoters,
             restores_under_way,
             restores,
@@ -87,6 +91,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                     let (number, restored) = restored.expect("nobody aborts a restore, and a panic ends the process");
                     self.take_up(number, restored).await
                 }
+                () = self.configured.changed() => self.reconfigure().await,
             };
             if let Err(ended) = ended {
                 return ended;
@@ -121,7 +126,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             states.push((assigned, state));
             registered.push((assigned, events));
         }
-        let unreadable = self.promoters.open(&self.pipeline.apps, self.context.partitions, registered);
+        let unreadable = self.promoters.open(self.configured.promoters(), self.context.partitions, registered);
         let changes = self.promoters.polled(&self.pipeline.apps, &shards);
         if let Some(reason) = self.too_early(&states, &changes) {
             return Err(Ended::Stop(reason.into()));
@@ -142,6 +147,13 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Ended> {
         let (changes, unreadable) = self.promoters.take(&self.pipeline.apps, assigned, events);
         self.write_unreadable(assigned, unreadable).await?;
+        self.tell(changes, None).await
+    }
+
+    /// Acts on what the configuration says otherwise than before.
+    async fn reconfigure(&mut self) -> Result<(), Ended> {
+        let updates = self.configured.take();
+        let changes = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
         self.tell(changes, None).await
     }
 
@@ -182,10 +194,12 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     }
 
     /// Why a feed that begins now may not begin where it should: its topic would not take or not keep its facts. Looked
-    /// at before its first cursor is written, after which there is no way back. Only where the configuration says where it
-    /// begins: what the registry says may stop nobody else, and is looked at by the app itself.
+    /// at before its first cursor is written, after which there is no way back. Only where the configuration of the start says
+    /// where it begins: what the registry says, or is read while others are polled, may stop nobody else, and is looked at by the
+    /// app itself.
     fn too_early(&self, states: &[(AssignedShard, State)], changes: &AppChanges) -> Option<String> {
-        self.pipeline.apps.iter().zip(changes).find_map(|(app, change)| {
+        let apps = self.pipeline.apps.iter().zip(changes).enumerate();
+        apps.filter(|(index, _)| !self.configured.is_reloaded(*index)).find_map(|(_, (app, change))| {
             change.polled.iter().find_map(|promoter| {
                 let shard = Shard::of(&promoter.promoter, self.context.partitions);
                 let (assigned, state) = states.iter().find(|(assigned, _)| assigned.shard == shard)?;

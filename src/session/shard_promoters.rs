@@ -8,7 +8,9 @@ use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::registry::event::RegistryEvent;
-use crate::registry::table::{EffectivePromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange};
+use crate::registry::table::{
+    ConfiguredPromoter, EffectivePromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange,
+};
 
 /// How many apps are named that the registry knows and the configuration doesn't.
 const UNKNOWN_APPS_MAX: usize = 100;
@@ -31,17 +33,17 @@ pub(super) type AppChanges = Vec<PromotersChange>;
 pub(super) type UnreadableRegistrations = Vec<(i64, DeadLetter)>;
 
 impl ShardPromoters {
-    /// Takes up shards, of `partitions` in all, in which the registry says what `registered` tells. Gives what can't be read
-    /// of that.
-    pub fn open<T>(
+    /// Takes up shards, of `partitions` in all, where the configuration names `configured`, and the registry says in them what
+    /// `registered` tells. Gives what can't be read of that.
+    pub fn open<'a>(
         &mut self,
-        apps: &[PolledApp<T>],
+        configured: impl Iterator<Item = &'a (Promoter, ConfiguredPromoter)>,
         partitions: i32,
         registered: Vec<(AssignedShard, Vec<RegistryEvent>)>,
     ) -> Vec<(AssignedShard, UnreadableRegistrations)> {
         let mut tables: HashMap<Shard, (AssignedShard, PromoterTable)> =
             registered.iter().map(|(assigned, _)| (assigned.shard, (*assigned, PromoterTable::default()))).collect();
-        for (promoter, configured) in apps.iter().flat_map(|app| &app.promoters) {
+        for (promoter, configured) in configured {
             if let Some((_, table)) = tables.get_mut(&Shard::of(promoter, partitions)) {
                 table.apply(promoter, SourceUpdate::Configuration(Some(*configured)));
             }
@@ -103,6 +105,26 @@ impl ShardPromoters {
         (self.changes(apps, last), unreadable)
     }
 
+    /// Takes what a source says of promoters, each named once, wherever `partitions` in all place them. Nothing comes of those
+    /// in shards that are not there.
+    pub fn update<T>(
+        &mut self,
+        apps: &[PolledApp<T>],
+        partitions: i32,
+        updates: Vec<(Promoter, SourceUpdate)>,
+    ) -> AppChanges {
+        let tables = self.tables.iter_mut().map(|(assigned, table)| (assigned.shard, table));
+        let mut tables: HashMap<Shard, &mut PromoterTable> = tables.collect();
+        let mut changed = HashMap::new();
+        for (promoter, update) in updates {
+            let Some(table) = tables.get_mut(&Shard::of(&promoter, partitions)) else { continue };
+            if let Some(effective) = polled_from_now_on(table.apply(&promoter, update)) {
+                changed.insert(promoter, effective);
+            }
+        }
+        self.changes(apps, changed)
+    }
+
     /// Whether the promoter, of one of these shards, begins where the configuration says: not the registry, which others may
     /// write.
     pub fn begins_as_configured(&self, assigned: AssignedShard, promoter: &Promoter) -> bool {
@@ -151,18 +173,26 @@ fn apply(
     let mut unreadable = UnreadableRegistrations::new();
     for event in events {
         match event {
-            RegistryEvent::Said { promoter, record } => match table.apply(&promoter, SourceUpdate::Registry(record)) {
-                TableChange::Unchanged => {}
-                TableChange::Added(effective) | TableChange::Changed { to: effective, .. } => {
-                    tell(promoter, Some(effective));
+            RegistryEvent::Said { promoter, record } => {
+                let change = table.apply(&promoter, SourceUpdate::Registry(record));
+                if let Some(effective) = polled_from_now_on(change) {
+                    tell(promoter, effective);
                 }
-                TableChange::Removed(_) => tell(promoter, None),
-            },
+            }
             RegistryEvent::Unreadable { offset, letter } => unreadable.push((offset, *letter)),
         }
     }
     unreadable.sort_by_key(|(offset, _)| *offset);
     unreadable
+}
+
+/// How a promoter is polled from now on, where that is otherwise than before; nothing within for no longer.
+fn polled_from_now_on(change: TableChange) -> Option<Option<EffectivePromoter>> {
+    match change {
+        TableChange::Unchanged => None,
+        TableChange::Added(effective) | TableChange::Changed { to: effective, .. } => Some(Some(effective)),
+        TableChange::Removed(_) => Some(None),
+    }
 }
 
 fn app_of<T>(apps: &[PolledApp<T>], promoter: &Promoter) -> Option<usize> {

@@ -25,6 +25,7 @@ use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 mod ended;
 mod refunds;
 mod registered;
+mod reloaded;
 mod told;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
@@ -85,7 +86,7 @@ fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Pol
         app,
         client: Arc::new(Client::new(settings, upstream.clone())),
         feeds,
-        promoters: vec![(promoter.promoter, ConfiguredPromoter::default())],
+        promoters: vec![(promoter.promoter, ConfiguredPromoter::default())].into(),
         parked_for: MINUTE,
         reports: Arc::default(),
     };

@@ -50,6 +50,11 @@ impl Connector {
         self.process.resume()
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) -> Result<()> {
+        self.process.hang_up()
+    }
+
     /// SIGTERM, without waiting for what it does.
     pub fn ask_to_end(&self) -> Result<()> {
         self.process.ask_to_end()

@@ -16,6 +16,7 @@ use super::directory;
 use super::distribution::Distribution;
 use super::old_kafka::OldBroker;
 use super::process::Process;
+use super::proxy::{Detour, DetourListeners};
 use super::security::Security;
 use super::wait::wait_until;
 
@@ -23,6 +24,8 @@ use super::wait::wait_until;
 const START_BOUND: Duration = Duration::from_secs(90);
 /// A broker that is given runs already.
 const GIVEN_BOUND: Duration = Duration::from_secs(10);
+/// As many cases at once can cut the network.
+const DETOURS: usize = 2;
 /// Another process may take a free port between the look at it and the broker's start.
 const START_ATTEMPTS: usize = 3;
 
@@ -100,6 +103,12 @@ impl Broker {
         self.process(Process::resume)
     }
 
+    /// A way to it that this process is the only one to be given.
+    pub fn detour(&self) -> Result<Detour> {
+        let detour = self.own()?.detours.lock().expect("no holder of this lock panics").pop();
+        detour.context("there are not so many detours")
+    }
+
     /// Whether it answers within `bound`.
     pub fn answers(&self, bound: Duration) -> Result<bool> {
         let consumer: BaseConsumer = client::config(self.bootstrap()).create()?;
@@ -135,6 +144,8 @@ pub struct OwnBroker {
     // Before the directory: it has to be dead before its files go.
     process: Mutex<Option<Process>>,
     security: Option<Security>,
+    /// Those that nobody has taken.
+    detours: Mutex<Vec<Detour>>,
     directory: TempDir,
 }
 
@@ -154,7 +165,9 @@ impl OwnBroker {
         let directory = directory::temporary("kafka")?;
         let (port, controller_port) = (free_port()?, free_port()?);
         let data = directory.path().join("data");
-        let mut text = server_properties(port, controller_port);
+        let detour = |_| Ok(Detour { from: free_port()?, to: free_port()? });
+        let detours = (0..DETOURS).map(detour).collect::<Result<Vec<_>>>()?;
+        let mut text = server_properties(port, controller_port, &detours);
         text.push_str(&format!("log.dirs={}\n", data.display()));
         let security = match secured {
             true => {
@@ -171,7 +184,8 @@ impl OwnBroker {
         fs::write(directory.path().join("server.properties"), text).context("server.properties can't be written")?;
         let bootstrap = format!("127.0.0.1:{port}");
         let process = Mutex::new(None);
-        let broker = OwnBroker { distribution: distribution.clone(), bootstrap, process, security, directory };
+        let (distribution, detours) = (distribution.clone(), Mutex::new(detours));
+        let broker = OwnBroker { distribution, bootstrap, process, security, detours, directory };
         broker.format()?;
         broker.run()?;
         broker.wait_ready()?;
@@ -245,16 +259,18 @@ pub fn free_port() -> Result<u16> {
 
 /// Everything that makes a broker slow by default is made quick: rebalances, sessions, the end of abandoned
 /// transactions, compaction, its own topics.
-fn server_properties(port: u16, controller_port: u16) -> String {
+fn server_properties(port: u16, controller_port: u16, detours: &[Detour]) -> String {
+    let DetourListeners { listened, advertised, protocols } = DetourListeners::of(detours);
     format!(
         "\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{listened}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
+inter.broker.listener.name=PLAINTEXT
 auto.create.topics.enable=false
 default.replication.factor=1
 offsets.topic.replication.factor=1

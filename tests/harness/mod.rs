@@ -18,6 +18,7 @@ pub mod judge;
 pub mod kafka;
 pub mod old_kafka;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod requests;
 pub mod rights;

@@ -99,7 +99,7 @@ impl Process {
         self.wait_exit(bound)
     }
 
-    /// SIGHUP, as from a terminal that is closed.
+    /// SIGHUP, as from a terminal that is closed, or from whoever wants a configuration to be read again.
     pub fn hang_up(&self) -> Result<()> {
         self.signal(Signal::HUP)
     }

@@ -189,7 +189,7 @@ impl World {
                 polled: PerFeed { touches: setup.touches, orders: setup.orders, refunds: setup.refunds },
                 refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
             },
-            promoters: (0..setup.promoters).map(promoter).collect(),
+            promoters: (0..setup.promoters).map(promoter).collect::<Vec<_>>().into(),
             parked_for: Duration::from_secs(900),
             reports: Arc::default(),
             app,

@@ -223,7 +223,7 @@ impl App {
                 polled: PerFeed { touches: self.touches, orders: self.orders, refunds: self.refunds },
                 refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
             },
-            promoters: self.promoters.iter().map(promoter).collect(),
+            promoters: self.promoters.iter().map(promoter).collect::<Vec<_>>().into(),
             parked_for: Duration::from_secs(900),
             reports: Arc::default(),
             app,

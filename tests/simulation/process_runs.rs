@@ -81,7 +81,7 @@ fn apps(
         PolledApp {
             client: Arc::new(Client::new(settings, Watched { app: app.clone(), ..watched.clone() })),
             feeds: AppFeeds { polled: PerFeed::new(|feed| Some(order(feed))), refunds: order(Feed::Refunds) },
-            promoters: ids.iter().map(promoter).collect(),
+            promoters: ids.iter().map(promoter).collect::<Vec<_>>().into(),
             parked_for: Duration::from_secs(300),
             reports: Arc::default(),
             app,
@@ -224,10 +224,12 @@ impl Surroundings {
                     }
                 }
             };
+            let mut reloads = ChaCha8Rng::seed_from_u64(random.random());
             tokio::select! {
                 result = supervisor::run(&pipeline, make_log, &stop, retry()) => {
                     return result.map_err(|given_up| given_up.to_string());
                 }
+                () = self.reload(&pipeline.apps, &mut reloads) => unreachable!("it has no end"),
                 ended = end => {
                     self.crashes.fetch_add(1, Ordering::Relaxed);
                     self.transactions.fetch_add(pipeline.totals.transactions.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -252,6 +254,20 @@ impl Surroundings {
             queue_bytes: 1 << random.random_range(10..22),
             totals: Arc::new(CommitTotals::default()),
         }
+    }
+
+    /// Has the configuration name now these, now those promoters, in some lives as long as there is life in the fleet.
+    async fn reload(&self, apps: &[PolledApp<Watched>], random: &mut ChaCha8Rng) {
+        let all: Vec<_> = apps.iter().map(|app| app.promoters.latest()).collect();
+        while !self.is_settled() && random.random_bool(0.9) {
+            tokio::time::sleep(Duration::from_secs(random.random_range(1..600))).await;
+            let share = if self.is_settled() { 1.0 } else { random.random_range(0.0..=1.0) };
+            for (app, all) in apps.iter().zip(&all) {
+                let named = all.promoters.iter().filter(|_| random.random_bool(share));
+                app.promoters.replace(named.cloned().collect());
+            }
+        }
+        std::future::pending().await
     }
 
     /// Moves shards between the instances of `fleet` as long as it is lively: in order, in order but without patience, or as from

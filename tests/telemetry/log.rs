@@ -88,11 +88,23 @@ fn a_log_whose_reader_has_gone_away_is_no_reason_to_end_and_none_to_stay() {
 }
 
 #[test]
-fn a_hangup_ends_nothing() {
+fn a_hangup_ends_nothing_and_has_the_configuration_read_again() {
     let (process, _directory) = started(CONFIG);
     wait_logged(&process, "starting");
     process.hang_up().unwrap();
-    wait_logged(&process, "hangup signal ignored");
+    wait_logged(&process, "the configuration was read again");
+    assert_eq!(process.terminate(BOUND).unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_hangup_does_not_end_the_simulated_upstream() {
+    let directory = directory::temporary("simulator").unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["simulate", "--listen", "127.0.0.1:0"]);
+    let process = Process::start("simulator", &command, directory.path()).unwrap();
+    let listens = || Ok(process.output()?.contains("listening on").then_some(()));
+    wait_until("it listens", BOUND, listens).unwrap();
+    process.hang_up().unwrap();
     assert_eq!(process.terminate(BOUND).unwrap().code(), Some(0));
 }
 

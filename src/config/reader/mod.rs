@@ -14,3 +14,5 @@ pub mod quantity;
 pub mod section;
 
 pub mod value;
+
+pub mod watched_file;

@@ -11,7 +11,7 @@ use super::problem::Mistake;
 use super::value::quoted;
 
 /// Far above any password, token or key; bounds what a wrong path can bring in.
-const SECRET_BYTES_MAX: u64 = 64 * 1024;
+pub const BYTES_MAX: u64 = 64 * 1024;
 
 /// # Errors
 /// [`Mistake`] where it is no text, or an empty one.
@@ -44,7 +44,7 @@ pub fn from_file_of_lines(value: &TomlValue, directory: &Path) -> Result<SecretS
 }
 
 fn lines_of_file(value: &TomlValue, directory: &Path) -> Result<String, Mistake> {
-    let text = read_file(&path(value, directory)?, SECRET_BYTES_MAX, directory)?;
+    let text = read_file(&path(value, directory)?, BYTES_MAX, directory)?;
     match text.trim_end_matches(['\n', '\r']) {
         "" => Err(Mistake::new("names a file that is empty", "put the secret there")),
         lines => Ok(lines.to_owned()),

@@ -3,6 +3,7 @@
 //! Asking for a key makes it known; what was never asked for is an unknown key at the end. A mistake is reported
 //! and reading goes on with the default, which is harmless: a file with any problem gives no configuration.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -10,12 +11,15 @@ use secrecy::SecretString;
 use super::document::{Node, Table, TomlValue, join};
 use super::problem::{Mistake, Problems};
 use super::secret;
+use super::watched_file::WatchedFile;
 
 /// What all sections of one file share.
 pub struct Context<'a> {
     /// The directory of the file: relative paths in it begin there.
     pub directory: &'a Path,
     pub problems: &'a Problems,
+    /// The tables that were read beside the file, as they were just before.
+    pub tables: RefCell<Vec<WatchedFile>>,
 }
 
 /// One value of a list.

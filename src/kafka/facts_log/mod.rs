@@ -85,6 +85,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::opener::{FactsLogOpener, FactsSession};
@@ -124,7 +125,7 @@ impl FactsLog {
         registrations: Registrations,
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
-        roster: Roster,
+        roster: watch::Receiver<Roster>,
         health: Arc<PipelineHealth>,
     ) -> FactsLog {
         let (group, topic) = (settings.name.clone(), settings.topics.registry.clone());

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Registrations;
@@ -43,7 +44,8 @@ pub struct FactsLogOpener {
     pub registrations: Registrations,
     pub id_kinds: HashMap<String, IdKind>,
     pub clock: RecordClock,
-    pub roster: Roster,
+    /// The latest.
+    pub roster: watch::Receiver<Roster>,
     pub openings: AtomicU64,
 }
 
@@ -55,8 +57,9 @@ pub struct FactsSession {
     transactions: Transactions,
     writer: Arc<FactWriter>,
     membership: Arc<GroupMembership>,
-    /// Of whom this instance polls, for the others.
-    note: String,
+    /// Whom this instance polls, for the others.
+    roster: watch::Receiver<Roster>,
+    instance_id: String,
     clock: RecordClock,
     /// Ends the watch over the other instances.
     _watch: DropGuard,
@@ -106,10 +109,11 @@ impl FactsSession {
     fn offsets(&self, batch: &Batch, owner: Arc<MembershipSnapshot>) -> OwnedOffsets {
         let is_withdrawn =
             |shard| batch.shard_records.iter().any(|record| record.assigned.shard == shard && record.value.is_none());
+        let note = self.roster.borrow().note(&self.instance_id);
         let committed_offset = |AssignedShard { shard, .. }: &AssignedShard| CommittedOffset {
             partition: shard.0,
             offset: 0,
-            metadata: if is_withdrawn(*shard) { state_reader::WITHDRAWN.to_owned() } else { self.note.clone() },
+            metadata: if is_withdrawn(*shard) { state_reader::WITHDRAWN.to_owned() } else { note.clone() },
         };
         OwnedOffsets {
             owner,
@@ -141,11 +145,12 @@ impl FactsLogOpener {
         reach(Failpoint::Fenced);
         let writer = Arc::new(self.writer(learned, &FactTopics { limits, ..topics }));
         let clock = self.clock.clone();
-        let note = self.roster.note(&self.settings.instance_id);
+        let (roster, instance_id) = (self.roster.clone(), self.settings.instance_id.clone());
         let _watch = self.watch_others(partitions);
         let age_limits = topics.age_limits(names);
         let refusal = refusal(writer.clone(), clock.clone());
-        let session = FactsSession { transactions, writer, membership: membership.clone(), note, clock, _watch };
+        let held = membership.clone();
+        let session = FactsSession { transactions, writer, membership: held, roster, instance_id, clock, _watch };
         let Registrations { schemas, framing } = self.registrations.clone();
         let runtime = Handle::current();
         let (registry, registered) = RegistryFollower::start(&self.settings, schemas, framing, partitions, runtime)

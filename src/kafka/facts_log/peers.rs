@@ -10,6 +10,7 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::state_reader;
@@ -28,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 ///
 /// A note counts when it is found a second time: the first look may come before the new owner of a partition has replaced
 /// what the last one had noted.
-pub async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: CancellationToken) {
+pub async fn watch(settings: Settings, roster: Receiver<Roster>, others: Vec<i32>, end: CancellationToken) {
     if others.is_empty() {
         return;
     }
@@ -44,6 +45,7 @@ pub async fn watch(settings: Settings, roster: Roster, others: Vec<i32>, end: Ca
         let notes = tokio::task::spawn_blocking(move || notes(&asked.0, &asked.1)).await;
         // Whoever can't be asked now is asked again.
         let notes: HashSet<String> = notes.into_iter().flatten().flatten().collect();
+        let roster = roster.borrow().clone();
         // What two looks have found is no leftover. It is told once, for it stays until somebody changes a configuration.
         for note in notes.intersection(&last) {
             if let Some(difference) = roster.difference(note)

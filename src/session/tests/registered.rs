@@ -1,17 +1,20 @@
 //! Promoters that the registry names while a session runs.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::commit::testing::memory_group::MemoryGroup;
 use crate::commit::testing::memory_log::PARTITIONS;
 use crate::registry::record::PromoterRecord;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// Has no data, and notes who is asked for when.
+/// Has no data, and notes who is asked for when, and from when on.
 #[derive(Clone)]
-struct NotingUpstream {
+pub(super) struct NotingUpstream {
     began: tokio::time::Instant,
     asked: Arc<Mutex<Vec<(String, Duration)>>>,
+    begin_times: Arc<Mutex<HashMap<String, i64>>>,
 }
 
 impl Transport for NotingUpstream {
@@ -19,6 +22,8 @@ impl Transport for NotingUpstream {
         let body = if request.path.starts_with("/promoter/") {
             let asked: Value = serde_json::from_slice(request.body.as_deref().unwrap()).unwrap();
             let openid = asked["openid"].as_str().unwrap().to_owned();
+            let begin_time = asked["begin_time"].as_i64().unwrap();
+            self.begin_times.lock().unwrap().entry(openid.clone()).or_insert(begin_time);
             self.asked.lock().unwrap().push((openid, self.began.elapsed()));
             r#"{"errcode":0,"total_cnt":0}"#
         } else {
@@ -33,14 +38,25 @@ impl Transport for NotingUpstream {
 }
 
 impl NotingUpstream {
-    /// When `openid` was asked for between two times.
-    fn asked(&self, openid: &str, from: Duration, to: Duration) -> usize {
+    /// When `openid` was asked for.
+    pub(super) fn turns(&self, openid: &str) -> Vec<Duration> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|(of, _)| of == openid).map(|(_, at)| *at).collect()
+    }
+
+    /// Since when the first call for `openid` has asked.
+    pub(super) fn first_begin_time(&self, openid: &str) -> UnixTime {
+        UnixTime(self.begin_times.lock().unwrap()[openid])
+    }
+
+    /// How often `openid` was asked for between two times.
+    pub(super) fn asked(&self, openid: &str, from: Duration, to: Duration) -> usize {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|(of, at)| of == openid && (from..to).contains(at)).count()
     }
 }
 
-fn key(openid: &str) -> Promoter {
+pub(super) fn key(openid: &str) -> Promoter {
     Promoter::from_key(&format!("wx1/{openid}")).unwrap()
 }
 
@@ -50,13 +66,22 @@ fn paused() -> PromoterRecord {
 
 /// A session whose configuration names `o1`, polled each minute, while `registering` runs.
 async fn live(group: &MemoryGroup, registering: impl Future<Output = ()>) -> NotingUpstream {
-    let upstream = NotingUpstream { began: tokio::time::Instant::now(), asked: Arc::default() };
+    live_configured(group, async move |_: &ConfiguredPromoters| registering.await).await
+}
+
+/// As [`live`], where what runs meanwhile can change whom the configuration names.
+pub(super) async fn live_configured(
+    group: &MemoryGroup,
+    acts: impl AsyncFnOnce(&ConfiguredPromoters),
+) -> NotingUpstream {
+    let upstream =
+        NotingUpstream { began: tokio::time::Instant::now(), asked: Arc::default(), begin_times: Arc::default() };
     let polls = pipeline(&upstream, promoter(touches_only(plan(StartFrom::At(NOW)))));
     let stop = CancellationToken::new();
     let make_log = || MemoryLog::shared(Arc::default(), FaultScript::uneventful(), "one", group);
     let running = supervisor::run(&polls, make_log, &stop, retry());
     let (ended, ()) = tokio::join!(running, async {
-        registering.await;
+        acts(&polls.apps[0].promoters).await;
         stop.cancel();
     });
     ended.unwrap();

@@ -1,0 +1,151 @@
+//! The configuration is read again while the connector runs: on a hangup signal at once, and where one of its files has changed.
+//!
+//! Whom it names acts then, without a pause for anybody whom it names as before. All else that has changed is named, and acts
+//! after a restart. A file with any fault changes nothing at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+
+use crate::config::{ConfigFile, ConfigReading, SettingMarks, WatchedFile};
+use crate::model::roster::Roster;
+use crate::session::configured::{ListChange, roster};
+use crate::session::{AppSettings, PolledApp};
+use crate::upstream::transport::Transport;
+
+/// Between two looks at the files. A changed one is read at the second look that finds it the same: who writes it where it
+/// stands is through with it by then.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A file system that does not answer is told of after that.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// So many settings are named, and the others counted.
+const NAMED_MAX: usize = 20;
+
+/// What the connector began with, and who asks for it to be read again.
+pub struct ReloadSource {
+    pub file: ConfigFile,
+    /// As they were when it was read.
+    pub files: Vec<WatchedFile>,
+    pub marks: SettingMarks,
+    pub hangups: Signal,
+}
+
+/// What reads it again, and acts on it.
+struct Reload<T> {
+    file: ConfigFile,
+    files: FileLooks,
+    /// What the process runs with.
+    at_start: SettingMarks,
+    /// The settings that were named last.
+    told: Vec<String>,
+    apps: Arc<Vec<PolledApp<T>>>,
+    roster: watch::Sender<Roster>,
+}
+
+/// When changed files are read.
+struct FileLooks {
+    read: Vec<WatchedFile>,
+    last: Vec<WatchedFile>,
+}
+
+/// Has no end. Whom `apps` poll by the configuration alone is told to `roster`.
+pub async fn run<T: Transport>(source: ReloadSource, apps: Arc<Vec<PolledApp<T>>>, roster: watch::Sender<Roster>) {
+    let ReloadSource { file, files, marks, mut hangups } = source;
+    let mut reload = Reload { file, files: FileLooks::of(files), at_start: marks, told: Vec::new(), apps, roster };
+    loop {
+        let is_asked = tokio::select! {
+            Some(()) = hangups.recv() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
+        let mut working = tokio::task::spawn_blocking(move || {
+            match is_asked {
+                true => reload.read(is_asked),
+                false => reload.look(),
+            }
+            reload
+        });
+        // Only one goes to the file system at a time, whatever becomes of it there.
+        let answer = match tokio::time::timeout(ANSWER_MAX, &mut working).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                tracing::warn!("the files of the configuration do not answer: what changes in them does not act");
+                working.await
+            }
+        };
+        reload = answer.expect("a panic ends the process, and nobody aborts it");
+    }
+}
+
+impl<T> Reload<T> {
+    fn look(&mut self) {
+        if self.files.are_to_be_read(self.files.read.iter().map(WatchedFile::again).collect()) {
+            self.read(false);
+        }
+    }
+
+    /// Where somebody has asked for it, he is told in any case.
+    fn read(&mut self, is_asked: bool) {
+        let ConfigReading { files, outcome } = self.file.read();
+        self.files = FileLooks::of(files);
+        match outcome {
+            Ok((config, marks)) => {
+                let changed = self.at_start.changed(&marks);
+                let change = self.take(config.apps, &changed);
+                if is_asked || !change.is_empty() {
+                    self.say_promoters(change);
+                }
+                self.say_settings(changed, is_asked);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the configuration can't be read again: the promoters stay as they were");
+            }
+        }
+    }
+
+    /// Whom it names from now on. Those of an app whose ids are of another kind are left alone: they are no ids of what runs.
+    fn take(&self, apps: Vec<AppSettings>, changed: &[String]) -> ListChange {
+        let mut change = ListChange::default();
+        for AppSettings { client, promoters, .. } in apps {
+            let is_other_kind = changed.contains(&format!("apps[{}].id_kind", client.app_id));
+            let app = self.apps.iter().find(|app| app.app == client.app_id && !is_other_kind);
+            change += app.map(|app| app.promoters.replace(promoters)).unwrap_or_default();
+        }
+        if !change.is_empty() {
+            self.roster.send_replace(roster(&self.apps));
+        }
+        change
+    }
+
+    fn say_promoters(&self, ListChange { added, changed, removed }: ListChange) {
+        let promoters: usize = self.apps.iter().map(|app| app.promoters.latest().promoters.len()).sum();
+        tracing::info!(added, changed, removed, promoters, "the configuration was read again");
+    }
+
+    /// Names the settings that act after a restart, unless they were.
+    fn say_settings(&mut self, changed: Vec<String>, is_asked: bool) {
+        if !changed.is_empty() && (is_asked || changed != self.told) {
+            let more = changed.len().saturating_sub(NAMED_MAX);
+            let settings = changed[..changed.len() - more].join(", ");
+            tracing::warn!(settings, more, "settings have changed that act only after a restart");
+        }
+        self.told = changed;
+    }
+}
+
+impl FileLooks {
+    fn of(read: Vec<WatchedFile>) -> FileLooks {
+        FileLooks { last: read.clone(), read }
+    }
+
+    /// Takes what a look has found: whether they have changed since they were read, and not since the last look.
+    fn are_to_be_read(&mut self, now: Vec<WatchedFile>) -> bool {
+        let is_settled = now == self.last && now != self.read;
+        self.last = now;
+        is_settled
+    }
+}
+
+#[cfg(test)]
+mod tests;
