@@ -11,9 +11,11 @@ mod broker {
     pub mod barrier;
     pub mod belonging;
     pub mod crashes;
+    pub mod cut_off;
     pub mod elsewhere;
     pub mod fencing;
     pub mod fleet;
+    pub mod identities;
     pub mod isolation;
     pub mod lifetime;
     pub mod log;
@@ -41,9 +43,9 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    admin, age, barrier, belonging, crashes, elsewhere, fencing, fleet, isolation, lifetime, log, material, membership,
-    outages, placement, registry, registry_follower, secured, sharing, start_up, stopping, throttled, tokens,
-    too_large, versions, zombies,
+    admin, age, barrier, belonging, crashes, cut_off, elsewhere, fencing, fleet, identities, isolation, lifetime, log,
+    material, membership, outages, placement, registry, registry_follower, secured, sharing, start_up, stopping,
+    throttled, tokens, too_large, versions, zombies,
 };
 use harness::case;
 
@@ -60,6 +62,8 @@ fn main() -> ExitCode {
         zombies::CASES,
         sharing::CASES,
         fleet::CASES,
+        identities::CASES,
+        cut_off::CASES,
         membership::CASES,
         stopping::CASES,
         start_up::CASES,

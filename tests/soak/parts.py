@@ -1,0 +1,166 @@
+"""What the soak runs share: the processes, which can't outlive the script, the world that they make, and the configuration."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+def enter_environment():
+    """Runs the script again in an environment that has its packages."""
+    home = TARGET / "soak-python"
+    python = home / "bin" / "python"
+    if Path(sys.prefix) == home:
+        return
+    if not (home / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
+        requirements = Path(__file__).with_name("requirements.txt")
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        (home / "installed").touch()
+    os.execv(python, [python, *sys.argv])
+
+
+# The child's group holds a watcher of this script's end of a pipe: however the script ends, the group is killed.
+LEASH = 'exec 3<&0; (cat <&3; kill -s KILL -- -$$) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
+
+
+class Child:
+    """A process whose output goes to a file, and that can't outlive this script."""
+
+    def __init__(self, directory, name, *command, leash=("sh", "-c", LEASH, "child")):
+        self.name, self.log = name, directory / f"{name}.log"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*leash, *command], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, process_group=0
+            )
+
+    def wait_for(self, pattern, seconds):
+        """The first group of `pattern` in the log."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = re.search(pattern, self.text())
+            if found:
+                return found[1]
+            self.must_run()
+            time.sleep(0.05)
+        raise SystemExit(f"{self.name} does not say {pattern}\n{self.tail()}")
+
+    def must_run(self):
+        if self.process.poll() is not None:
+            raise SystemExit(f"{self.name} ended by itself with {self.process.returncode}\n{self.tail()}")
+
+    def kill9(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def end(self):
+        """The leash does it, or the program itself when its input ends. One that stands still is killed all the same."""
+        self.process.stdin.close()
+        self.process.wait()
+
+    def terminate(self, seconds):
+        self.send(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def tail(self):
+        return "\n".join(self.text().splitlines()[-30:])
+
+
+class World:
+    """A real Kafka and the simulated upstream, and whatever else of a run is started beside them."""
+
+    def __init__(self, directory, release):
+        profile = "release" if release else "debug"
+        build = ["cargo", "build", "--bin", "promoter-connector", "--example", "broker"]
+        subprocess.run(build + ["--release"] * release, cwd=ROOT, check=True)
+        self.directory, self.binary = directory, TARGET / profile / "promoter-connector"
+        self.broker_binary = TARGET / profile / "examples" / "broker"
+        self.children = {}
+
+    def start(self, name, *command, **how):
+        self.children[name] = Child(self.directory, name, *command, **how)
+        return self.children[name]
+
+    def begin(self, *flags):
+        """Starts the broker, and the upstream with `flags`."""
+        # It ends with its input by itself, and takes its files along.
+        broker = self.start("broker", self.broker_binary, leash=())
+        self.bootstrap = broker.wait_for(r"bootstrap\.servers = (\S+)\n", 120)
+        simulator = self.start("simulator", self.binary, "simulate", "--listen=127.0.0.1:0", *flags)
+        self.upstream = simulator.wait_for(r"(http://127\.0\.0\.1:\d+)\n", 60)
+
+    def connector(self, instance):
+        return self.start(instance, self.binary, "run", "--config", self.directory / f"{instance}.toml")
+
+    def ask(self, path):
+        with urllib.request.urlopen(f"{self.upstream}/{path}", timeout=60) as answer:
+            return answer.read()
+
+    def settlement(self):
+        """What the upstream has shown, and whether that is everything."""
+        return json.loads(self.ask("_stats"))["facts"]
+
+    def end(self):
+        for child in reversed(self.children.values()):
+            child.end()
+
+
+def promoter_id(number):
+    return f"oSimulated{number:06}"
+
+
+def configuration(world, instance, partitions, promoters, pace=1, more=""):
+    """Everything as in life, only quicker: the world lasts minutes, so nothing may wait for hours. `promoters` are lines of
+    the app; `pace` is how many times slower than once a second a busy promoter is polled."""
+    return f"""
+[connector]
+instance_id = "{instance}"
+[kafka]
+"bootstrap.servers" = "{world.bootstrap}"
+{more}
+[topics]
+partitions = {partitions}
+replication = 1
+[[apps]]
+app_id = "wx_simulated"
+secret = "simulated-secret"
+base_url = "{world.upstream}"
+{promoters}
+[feeds.touches]
+every = "{pace}s"
+idle_every = "{5 * pace}s"
+start_from = "earliest"
+[feeds.orders]
+every = "{2 * pace}s"
+idle_every = "{10 * pace}s"
+start_from = "earliest"
+[feeds.refunds]
+every = "{10 * pace}s"
+idle_every = "{20 * pace}s"
+[retry]
+max = "2s"
+parked = "5s"
+stopped = "5s"
+too_fast = "5s"
+[http]
+timeout = "3s"
+[admin]
+listen = "off"
+"""
