@@ -10,9 +10,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context;
+use futures_util::future::Either;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -27,8 +29,10 @@ use crate::config::{Config, RequestSettings};
 use crate::kafka::client::pulse;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::{FactsLog, Registrations};
+use crate::kafka::group::observer::{LogObservers, OwnershipObserver};
 use crate::kafka::requests_log::RequestsLog;
 use crate::kafka::transaction::record::RecordClock;
+use crate::model::feed::Interface;
 use crate::model::promoter::IdKind;
 use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
@@ -37,9 +41,11 @@ use crate::retry;
 use crate::session::configured::roster;
 use crate::session::{AppSettings, PollPipeline, PolledApp};
 use crate::text;
+use crate::upstream::budget_shares::BudgetShares;
 use crate::upstream::buffer::Buffers;
 use crate::upstream::client::Client;
 use crate::upstream::http::{HttpSettings, HttpTransport};
+use crate::upstream::material::ShareMaterialRequest;
 use schemas::Schemas;
 
 pub use pipelines::Unfit;
@@ -83,18 +89,30 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
 
     let clock: RecordClock = Arc::new(polls.clock());
     let encoders = Arc::new(Encoders::new(schemas.framings));
+    let clients = || polls.apps.iter().map(|app| app.client.clone());
+    let observer = |is_shared: fn(Interface) -> bool| -> OwnershipObserver {
+        let shares = BudgetShares::new(clients(), is_shared);
+        Arc::new(move |owned| shares.own(owned))
+    };
     let requests = requests.map(|requests| {
         let results = ResultEncoder::new(schemas.material.result);
         let decoder = RequestDecoder::new(schemas.material.request);
         let executor = Arc::new(executor(&requests, decoder, schemas.source.clone(), &polls));
-        let health = request_totals.health.clone();
-        let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone(), health);
+        let ownership = observer(|interface| interface == ShareMaterialRequest::INTERFACE);
+        let observers = LogObservers { health: request_totals.health.clone(), ownership };
+        let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone(), observers);
         (RequestPipeline { executor, totals: request_totals.clone() }, log)
     });
     let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
-    let health = polls.totals.health.clone();
-    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, latest_roster, health);
-    pipelines::run(&polls, facts_log, requests, &stop).await
+    let observers = LogObservers { health: polls.totals.health.clone(), ownership: observer(Interface::is_polled) };
+    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, latest_roster, observers);
+    let quotas = futures_util::future::join_all(polls.apps.iter().map(|app| app.client.keep_quotas()));
+    let pipelines = pin!(pipelines::run(&polls, facts_log, requests, &stop));
+    // Quotas are kept as long as these run.
+    match futures_util::future::select(pipelines, pin!(quotas)).await {
+        Either::Left((result, _)) => result,
+        Either::Right((_, pipelines)) => pipelines.await,
+    }
 }
 
 /// Asks the brokers whether they are there, and answers at the admin port, as long as the guard lives.

@@ -125,9 +125,10 @@
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
 //! 8. A reply, and that its request is answered, are written in one transaction ([`model::request::answered_offsets`]).
 //! 9. No call for data is sent to the upstream past an open breaker, and no token is fetched for one: polls and requests ask
-//!    the same ones ([`upstream::breaker`]). Two things are sent past them, since they tell a breaker nothing and use no quota
-//!    of data: the first token at the start, and what makes a host tell its clock ([`upstream::client::Client::warm_up`],
-//!    [`hear`](upstream::client::Client::hear)).
+//!    the same ones ([`upstream::breaker`]). Three things are sent past them, since they use no quota of data: the first token at
+//!    the start, what makes a host tell its clock ([`upstream::client::Client::warm_up`],
+//!    [`hear`](upstream::client::Client::hear)), and the question for the quota of an interface, which no app is asked that is
+//!    stopped ([`keep_quotas`](upstream::client::Client::keep_quotas)).
 //! 10. There is no lock around the state, no store of our own, and no timer of ours that forgets.
 //! 11. A panic anywhere ends the process: a part that is half gone is worse than a start ([`telemetry::last_words`]).
 

@@ -9,7 +9,7 @@ use promoter_connector::model::pacing::fact_rate::FactRate;
 use promoter_connector::model::pacing::intervals::{Brought, IntervalBounds, RateClass};
 use promoter_connector::model::time::UnixTime;
 use promoter_connector::poll::due_queue::{Admission, DueQueue, PollBounds};
-use promoter_connector::upstream::budget::{Budget, BudgetSettings};
+use promoter_connector::upstream::budget::{Budget, BudgetSettings, CallRates};
 
 /// Of every feed.
 pub const BOUNDS: IntervalBounds =
@@ -46,7 +46,9 @@ impl ByFactRate {
 
 impl Rule for ByFactRate {
     fn begin(&mut self, clock: Duration) -> Option<u32> {
-        self.queue.set_rates(self.budget.rates(UnixTime::EARLIEST), clock);
+        let rates = self.budget.rates(UnixTime::EARLIEST);
+        // The day has as many calls as its minutes.
+        self.queue.set_rates(CallRates { day: rates.minute, day_at_once: f64::MAX, ..rates }, clock);
         self.queue.begin(clock, Admission::Call).map(|(promoter, _)| promoter)
     }
 

@@ -177,7 +177,6 @@ impl Hold {
             Hold::Quota => "interface_held_quota",
             Hold::TooFast => "interface_held_too_fast",
             Hold::RetryAfter => "interface_held_retry_after",
-            Hold::Budget => "interface_held_budget",
             Hold::Transport => "interface_held_transport",
             Hold::Stopped => "interface_held_stopped",
         }
@@ -190,7 +189,6 @@ impl Hold {
             }
             Hold::TooFast => "it goes on by itself; lower per_minute in [apps.quota] if it comes again",
             Hold::RetryAfter => "it goes on by itself, when the upstream asks for it",
-            Hold::Budget => "wait for midnight in Beijing, or raise per_day in [apps.quota]",
             Hold::Transport => {
                 "look at the way to the upstream: base_url, name service, firewall; or the upstream is down"
             }

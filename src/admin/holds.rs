@@ -32,22 +32,19 @@ pub enum Hold {
     Quota,
     TooFast,
     RetryAfter,
-    Budget,
     Transport,
     /// It alone is told what stops an app.
     Stopped,
 }
 
 impl Hold {
-    pub const ALL: [Hold; 6] =
-        [Hold::Quota, Hold::TooFast, Hold::RetryAfter, Hold::Budget, Hold::Transport, Hold::Stopped];
+    pub const ALL: [Hold; 5] = [Hold::Quota, Hold::TooFast, Hold::RetryAfter, Hold::Transport, Hold::Stopped];
 
     pub fn name(self) -> &'static str {
         match self {
             Hold::Quota => "quota",
             Hold::TooFast => "too_fast",
             Hold::RetryAfter => "retry_after",
-            Hold::Budget => "budget",
             Hold::Transport => "transport",
             Hold::Stopped => "stopped",
         }
@@ -70,7 +67,6 @@ pub fn classify(breaker: &OpenBreaker) -> Open {
             AppStop::Token
         }
         OpenReason::QuotaSpent { .. } => return Open::Hold(Hold::Quota),
-        OpenReason::DailyBudget { .. } => return Open::Hold(Hold::Budget),
         OpenReason::TooFast { .. } => return Open::Hold(Hold::TooFast),
         OpenReason::RetryAfter(_) => return Open::Hold(Hold::RetryAfter),
         OpenReason::Unanswered => return Open::Hold(Hold::Transport),

@@ -11,6 +11,8 @@ pub mod promoter;
 
 pub mod shard;
 
+pub mod quota_share;
+
 pub mod feed;
 
 pub mod feed_set;

@@ -19,6 +19,7 @@ use windows::Windows;
 
 pub mod call_pace;
 pub mod fact_rate;
+pub mod fleet_cost;
 mod freshness;
 pub mod intervals;
 mod open_days;

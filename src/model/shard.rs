@@ -5,6 +5,7 @@
 //! the topics with others written from Java. Event topics are partitioned by librdkafka's `murmur2_random`; the state is
 //! written with explicit partitions, because its keys are not promoters: this is the same hash for it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::promoter::Promoter;
@@ -20,6 +21,14 @@ pub struct AssignedShard {
     pub shard: Shard,
     /// Counts the assignments of this process.
     pub number: u64,
+}
+
+/// Which partitions of a topic are this process's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedShards {
+    pub owned: BTreeSet<i32>,
+    /// How many there are; 0 as long as that is not known.
+    pub in_all: usize,
 }
 
 impl Shard {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::pacing::call_pace::CallPace;
+use crate::model::pacing::intervals::BudgetUse;
 use crate::upstream::budget::CallRates;
 
 /// How often intervals follow what was learnt.
@@ -14,7 +15,7 @@ const USUAL_PART: f64 = 0.5;
 /// Calls of a minute that may come together, in seconds of its rate: so much late a loop may be without losing calls, and no
 /// second differs from another by more.
 const MINUTE_TOGETHER: f64 = 0.1;
-/// Calls of a day that may come together: those of a small fleet's start, but no large part of the day's.
+/// Calls of a day that may come together, where so many are kept: of a small fleet all, but no large part of the day's.
 const DAY_TOGETHER: f64 = 60.0;
 const DAY_PARTS: f64 = 20.0;
 const DAY_SECONDS: f64 = 86_400.0;
@@ -44,16 +45,22 @@ impl CallBudget {
     /// True where intervals are to be spread again: the budget is another, or they have not been for a while.
     pub fn set(&mut self, rates: CallRates, clock: Duration) -> bool {
         let is_same = differ_little(rates.least(), self.rates.least());
-        if self.rates != rates {
-            self.rates = rates;
-            self.minute.set(rates.minute, rates.minute.map_or(1.0, |rate| rate * MINUTE_TOGETHER));
-            self.day.set(rates.day, rates.day.map_or(1.0, day_together));
+        if self.rates.minute != rates.minute {
+            self.minute.set(rates.minute, rates.minute.map_or(1.0, |rate| rate * MINUTE_TOGETHER), clock);
         }
+        if self.rates.day != rates.day {
+            self.day.set(rates.day, rates.day.map_or(1.0, day_together), clock);
+        }
+        if rates.day.is_some() {
+            self.day.hold_down_to(rates.day_at_once, clock);
+        }
+        self.rates = rates;
         !is_same || clock >= self.spread_again
     }
 
-    pub fn is_known(&self) -> bool {
-        self.rates.least().is_some()
+    /// A minute's limit says how fast calls may come, and not how many there are: only a day's does.
+    pub fn intended_use(&self) -> BudgetUse {
+        if self.rates.day.is_some() { BudgetUse::Spend } else { BudgetUse::Bound }
     }
 
     /// When the next poll may begin.
@@ -107,19 +114,22 @@ mod tests {
     #[test]
     fn polls_begin_at_the_pace_of_the_minute_or_the_day_whichever_is_less() {
         let mut budget = CallBudget::default();
-        assert!(!budget.is_known());
-        budget.set(CallRates { minute: Some(100.0), day: Some(1.0) }, at(0));
-        assert!(budget.is_known());
+        budget.set(CallRates { minute: Some(100.0), ..CallRates::default() }, at(0));
+        assert_eq!(budget.intended_use(), BudgetUse::Bound);
+        budget.set(CallRates { minute: Some(100.0), day: Some(1.0), day_at_once: 1000.0 }, at(0));
+        assert_eq!(budget.intended_use(), BudgetUse::Spend);
         budget.spend(DAY_TOGETHER as u32 + 5, CallFor::UsualTurn, at(0));
         assert_eq!(budget.ready(), at(6), "those of the day that may come together, and six that may not");
         budget.give_back();
         assert_eq!(budget.ready(), at(5));
+        budget.set(CallRates { minute: Some(100.0), day: Some(1.0), day_at_once: -9.0 }, at(0));
+        assert_eq!(budget.ready(), at(10), "so many are owed");
     }
 
     #[test]
     fn what_is_called_beside_usual_turns_leaves_them_less_but_half_at_least() {
         let mut budget = CallBudget::default();
-        budget.set(CallRates { minute: Some(10.0), day: None }, at(0));
+        budget.set(CallRates { minute: Some(10.0), ..CallRates::default() }, at(0));
         assert_eq!(budget.for_usual_turns(at(0)), Some(10.0));
         let mut spend = |calls, seconds: std::ops::Range<u64>| {
             let left = seconds.map(|second| {

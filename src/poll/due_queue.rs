@@ -121,7 +121,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     /// How many calls may be made from now on.
     pub fn set_rates(&mut self, rates: CallRates, clock: Duration) {
         if self.budget.set(rates, clock) {
-            self.intervals.spread(self.budget.for_usual_turns(clock));
+            self.intervals.spread(self.budget.for_usual_turns(clock), self.budget.intended_use());
         }
     }
 
@@ -260,7 +260,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     }
 
     fn may_come(&self) -> MayCome {
-        if self.budget.is_known() { MayCome::AfterEvery } else { MayCome::WhenDue }
+        if self.intervals.spends() { MayCome::AfterEvery } else { MayCome::WhenDue }
     }
 
     fn begun(&mut self, key: K, begun: Begun) -> (K, Reach) {

@@ -161,7 +161,7 @@ fn seconds(microseconds: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::model::pacing::fact_rate::FactRate;
-    use crate::model::pacing::intervals::{Brought, IntervalBounds};
+    use crate::model::pacing::intervals::{Brought, BudgetUse, IntervalBounds};
 
     const BOUNDS: IntervalBounds =
         IntervalBounds { every: Duration::from_secs(60), idle_every: Duration::from_secs(900) };
@@ -179,7 +179,7 @@ mod tests {
             intervals.learn(class, &mut FactRate::default(), brought)
         };
         let (busy, quiet) = (class_with(7 * 1440), class_with(0));
-        intervals.spread(None);
+        intervals.spread(None, BudgetUse::Spend);
         (intervals, busy, quiet)
     }
 
@@ -219,7 +219,7 @@ mod tests {
         let mut turns = UsualTurns::new();
         turns.put('a', quiet, at(0));
         assert_eq!(all(&mut turns, &intervals, 100, MayCome::WhenDue), "");
-        intervals.spread(Some(10.0));
+        intervals.spread(Some(10.0), BudgetUse::Spend);
         assert_eq!(all(&mut turns, &intervals, 100, MayCome::WhenDue), "a");
     }
 }

@@ -115,6 +115,37 @@ impl Breakers {
         }
     }
 
+    /// Whether the app's own breaker is not closed.
+    pub(super) fn is_app_open(&self) -> bool {
+        self.lock().app.details().is_some()
+    }
+
+    /// Since when the interface's breaker is open because its quota is spent, if it is.
+    pub(super) fn lacks_quota_since(&self, interface: Interface) -> Option<Instant> {
+        let set = self.lock();
+        let breaker = &set.interfaces[interface];
+        breaker.details().filter(|_| breaker.lacks_quota()).map(|details| details.since)
+    }
+
+    /// The upstream tells whether there is quota, while it is taken to be spent: then a probe may go at once, else none before
+    /// midnight.
+    pub(super) fn quota_told(&self, interface: Interface, is_left: bool, day_left: Duration) {
+        let pause = if is_left { Duration::ZERO } else { day_left };
+        self.probe_for_quota(interface, |now, _| now + pause);
+    }
+
+    /// Nobody tells whether there is quota: a probe has to, after the usual pause, or before where it was to go before.
+    pub(super) fn quota_untold(&self, interface: Interface) {
+        self.probe_for_quota(interface, |now, until| until.min(now + self.settings.stopped));
+    }
+
+    fn probe_for_quota(&self, interface: Interface, at: impl FnOnce(Instant, Instant) -> Instant) {
+        let changes = self.lock().interfaces[interface].probe_for_quota(Instant::now(), at);
+        if changes {
+            self.changed.send_replace(());
+        }
+    }
+
     /// How many calls were sent so far.
     pub fn sent(&self) -> u64 {
         self.lock().sent

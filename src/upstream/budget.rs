@@ -1,18 +1,57 @@
-//! How many calls of an interface an app may make: so many in a minute, so many in a day.
+//! How many calls of an interface an app may make: so many in a minute, so many in a day. Of these this instance makes its
+//! share.
+//!
+//! # Why all instances together never make more
+//!
+//! At every moment the shares of all instances come to 1 at most: a share is lowered before whoever gets the difference can
+//! hear of it. An instance earns calls at its share of the budget's pace, and spends what it has earned.
+//!
+//! *The day.* What is spent on a day was earned on it, and all together earn no more than the budget ([`day_budget`]). A
+//! process begins with nothing, so a restart repeats nothing.
+//!
+//! *The minute.* Let the budget be `B` calls a minute, and an instance's share come to `q` of them. It keeps at most `k` calls
+//! that are earned and not spent, `k` being a small part of `q`, but a whole call at least; and it earns `q - k` in a minute
+//! ([`minute_budget`]). In any sixty seconds it spends what it kept at their beginning, and what it earned in them. So:
+//!
+//! 1. While nothing moves, all together spend at most the sum of `k + (q - k)`, which is the sum of `q`, which is `B`.
+//! 2. A share that grows brings no call at once: the calls that it allows to be kept have to be earned first. One that shrinks
+//!    takes what may not be kept any more. So a move of a share from one instance to another changes nothing in (1), as long
+//!    as both still make calls.
+//! 3. Where an instance goes altogether, the whole call that it kept at least goes as well, and the others earn more by as
+//!    much: within the next sixty seconds that may be one call too many. It had a shard, and whoever takes a shard over pays
+//!    one call for it, before its next one. The same pays for the process that was there before a start.
+//!
+//! With fewer calls a minute than there are shards, an instance's share may be less than a call. Then it makes one in several
+//! minutes, and only over these the calls of all are no more than the budget.
 
-use parking_lot::{Mutex as SyncMutex, MutexGuard};
+use parking_lot::Mutex as SyncMutex;
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
+use crate::model::pacing::fleet_cost::DailyCalls;
+use crate::model::quota_share::Share;
 use crate::model::time::{Day, UnixTime};
-use minute_limiter::MinuteLimiter;
+use crate::upstream::quota_answer::DailyQuota;
+use day_budget::DayBudget;
+use minute_budget::MinuteBudget;
 
-mod minute_limiter;
+mod day_budget;
+mod minute_budget;
 
-/// As configured for one interface of one app. 0 is no limit.
+/// As configured for one interface of one app, over all instances. 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BudgetSettings {
     pub per_minute: u32,
-    /// A day begins at midnight in Beijing, as the upstream's quota does. What an earlier run has spent is not known.
+    /// A day begins at midnight in Beijing, as the upstream's quota does.
     pub per_day: u32,
+}
+
+impl BudgetSettings {
+    pub fn daily_calls(self) -> DailyCalls {
+        let known = |calls: u32| (calls != 0).then(|| f64::from(calls));
+        DailyCalls { by_minute: known(self.per_minute).map(|calls| calls * 1440.0), by_day: known(self.per_day) }
+    }
 }
 
 /// At how many calls a second a budget is spent evenly; nothing where it has no limit.
@@ -21,6 +60,8 @@ pub struct CallRates {
     pub minute: Option<f64>,
     /// What is left of the day, over the time that is left of it.
     pub day: Option<f64>,
+    /// How many calls of the day may be made at once, where that has a limit; below 0 where calls are owed.
+    pub day_at_once: f64,
 }
 
 impl CallRates {
@@ -29,10 +70,10 @@ impl CallRates {
     }
 }
 
-/// The calls of the day are spent until `until`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DaySpent {
-    pub until: UnixTime,
+/// Calls of the same app that no instance has made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OtherCallers {
+    pub per_day: f64,
 }
 
 /// The calls of a day.
@@ -56,146 +97,138 @@ pub enum Turn {
 
 /// The calls of one interface of one app: over all its polls and requests, and over all sessions.
 pub struct Budget {
-    minute: MinuteLimiter,
-    per_day: u32,
-    day: SyncMutex<DayCount>,
+    paces: SyncMutex<Paces>,
+    origin: Instant,
+    /// Tells whoever waits that the share is another.
+    changed: Notify,
+    /// Who waits holds this, so that turns are given in the order they were asked for.
+    queue: Mutex<()>,
+    /// By [`Turn`]. Of each kind only the first one stands in the queue.
+    kinds: [Mutex<()>; 2],
 }
 
-/// The calls of a day.
-struct DayCount {
+struct Paces {
+    minute: MinuteBudget,
+    day: DayBudget,
+}
+
+/// A call that may be made. One that is dropped unsent costs the day nothing.
+#[must_use]
+pub struct BudgetedCall<'a> {
+    budget: &'a Budget,
+    /// On which it was taken.
     day: Day,
-    spent: u32,
-    /// The day that the clock was last set back from, and what was spent then: it may have been the right one.
-    left: (Day, u32),
-    /// Since when calls of this day are counted: from its beginning on, or since the process began.
-    since: UnixTime,
-    /// What the upstream has borne on the day on which it said last that no more is left.
-    borne: Option<(Day, f64)>,
+    is_sent: bool,
 }
-
-/// So many calls of a day tell how many are borne.
-const TELLING_CALLS: u32 = 100;
-/// By how much more is tried with each day on which all went well.
-const DAILY_GROWTH: f64 = 1.1;
 
 impl Budget {
+    /// The whole of it is this instance's, until it is told otherwise.
     pub fn new(settings: BudgetSettings) -> Budget {
-        let day = Day::in_beijing(UnixTime::EARLIEST);
-        let since = UnixTime::EARLIEST;
-        let day = SyncMutex::new(DayCount { day, spent: 0, left: (day, 0), since, borne: None });
-        Budget { minute: MinuteLimiter::new(settings.per_minute), per_day: settings.per_day, day }
+        let (minute, day) = (MinuteBudget::new(settings.per_minute), DayBudget::new(settings.per_day));
+        let (changed, queue, kinds) = (Notify::new(), Mutex::default(), Default::default());
+        Budget { paces: SyncMutex::new(Paces { minute, day }), origin: Instant::now(), changed, queue, kinds }
     }
 
-    /// Whether the day has a call left.
-    ///
-    /// # Errors
-    /// [`DaySpent`] where it has none.
-    pub fn left(&self, now: UnixTime) -> Result<(), DaySpent> {
-        self.day_of(now).left()
+    /// This share is the instance's from now on, with `taken_over` shards that were somebody else's.
+    pub fn set_share(&self, share: Share, taken_over: u32) {
+        let clock = self.origin.elapsed();
+        {
+            let Paces { minute, day } = &mut *self.paces.lock();
+            minute.set_share(share, taken_over, clock);
+            day.set_share(share, clock);
+        }
+        self.changed.notify_waiters();
     }
 
-    /// Waits until the minute has a call left. `may_go_on` is asked whenever it is the first in the queue, so that those
+    /// Waits until minute and day have a call left. `may_go_on` is asked whenever it is the first in the queue, so that those
     /// behind it do not wait for one who would not call any more.
     ///
     /// # Errors
     /// That of `may_go_on`, which ends the wait.
-    pub async fn turn<E>(&self, turn: Turn, may_go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {
-        self.minute.turn(turn, may_go_on).await
+    pub async fn turn<E>(
+        &self,
+        turn: Turn,
+        now: impl Fn() -> UnixTime,
+        may_go_on: impl Fn() -> Result<(), E>,
+    ) -> Result<BudgetedCall<'_>, E> {
+        let _first_of_its_kind = self.kinds[turn as usize].lock().await;
+        let _first = self.queue.lock().await;
+        loop {
+            may_go_on()?;
+            // It hears of what changes from here on.
+            let changed = self.changed.notified();
+            match self.take(now()) {
+                Ok(call) => return Ok(call),
+                Err(ready) => tokio::select! {
+                    () = tokio::time::sleep_until(self.origin + ready) => {}
+                    () = changed => {}
+                },
+            }
+        }
     }
 
     /// At how many calls a second it is spent evenly from now on.
     pub fn rates(&self, now: UnixTime) -> CallRates {
-        CallRates { minute: self.minute.rate(), day: self.day_of(now).rate(now) }
+        let clock = self.origin.elapsed();
+        let Paces { minute, day } = &mut *self.paces.lock();
+        let of_day = day.rate(now, clock);
+        let (rate, at_once) = of_day.unzip();
+        CallRates { minute: minute.rate(clock), day: rate, day_at_once: at_once.unwrap_or_default() }
     }
 
     /// How far the day is spent.
     pub fn usage(&self, now: UnixTime) -> DayUsage {
-        DayUsage { limit: self.per_day, spent: self.day_of(now).counted.spent }
+        self.paces.lock().day.usage(now, self.origin.elapsed())
     }
 
-    /// To be called just before a call is sent: only what is sent is counted.
-    ///
-    /// # Errors
-    /// [`DaySpent`] where the day has no call left: then it is not sent.
-    pub fn count(&self, now: UnixTime) -> Result<(), DaySpent> {
-        // Others were counted while this one waited, and midnight may have passed.
-        let mut day = self.day_of(now);
-        day.left()?;
-        day.count();
-        self.minute.count();
-        Ok(())
-    }
-
-    /// The upstream says that the day's calls are spent. Gives how many it bears in a day, as far as that is told by those that
-    /// were counted: from the next day on they are spread over the day, and each day a few more are tried.
+    /// The upstream says that the day's calls are spent. Gives how many it bears in a day, of all instances, as far as that is
+    /// told by those that were counted: from the next day on they are spread over the day, and each day a few more are tried.
     pub fn quota_spent(&self, now: UnixTime) -> Option<f64> {
-        self.day_of(now).quota_spent(now)
+        self.paces.lock().day.quota_spent(now, self.origin.elapsed())
     }
 
-    /// The upstream says that calls come too fast. Gives at how many a second they come from now on, where that is less than
-    /// before.
+    /// The upstream tells how much is used of how many calls a day, by all who call for this app. What is left of it is spread over
+    /// what is left of the day. Tells of others who call for the app, the first time that they are noticed.
+    pub fn quota_told(&self, quota: DailyQuota, now: UnixTime) -> Option<OtherCallers> {
+        self.paces.lock().day.quota_told(quota, now, self.origin.elapsed())
+    }
+
+    /// The upstream says that calls come too fast. Gives at how many a second they come from here from now on, where that is
+    /// less than before.
     pub fn too_fast(&self) -> Option<f64> {
-        self.minute.too_fast()
+        self.paces.lock().minute.too_fast(self.origin.elapsed())
     }
 
-    fn day_of(&self, now: UnixTime) -> DayGuard<'_> {
-        let mut counted = self.day.lock();
-        let today = Day::in_beijing(now);
-        if counted.day < today {
-            // What was sent today before the process began is not known.
-            let is_first = counted.since == UnixTime::EARLIEST;
-            counted.since = if is_first { now } else { today.beijing_start() };
-            counted.spent = if counted.left.0 == today { counted.left.1 } else { 0 };
-        } else if counted.day > today {
-            counted.left = (counted.day, counted.spent);
+    /// Takes a call of those that may be made now, or tells when one may.
+    fn take(&self, now: UnixTime) -> Result<BudgetedCall<'_>, Duration> {
+        let clock = self.origin.elapsed();
+        let Paces { minute, day } = &mut *self.paces.lock();
+        let ready = minute.ready(clock).max(day.ready(now, clock));
+        if ready > clock {
+            return Err(ready);
         }
-        // A day that lies ahead was a clock's mistake. What was sent by then was sent today: so a clock that is set back
-        // does not open a spent day again.
-        counted.day = today;
-        DayGuard { counted, per_day: self.per_day }
+        minute.take(clock);
+        day.take(clock);
+        Ok(BudgetedCall { budget: self, day: day.day(), is_sent: false })
     }
 }
 
-struct DayGuard<'a> {
-    counted: MutexGuard<'a, DayCount>,
-    per_day: u32,
+impl BudgetedCall<'_> {
+    /// To be called just before it is sent: only what is sent is counted.
+    pub fn sends(mut self, now: UnixTime) {
+        let clock = self.budget.origin.elapsed();
+        let Paces { minute, day } = &mut *self.budget.paces.lock();
+        minute.count(clock);
+        day.count(now, clock);
+        self.is_sent = true;
+    }
 }
 
-impl DayGuard<'_> {
-    fn left(&self) -> Result<(), DaySpent> {
-        let DayCount { day, spent, .. } = *self.counted;
-        if self.per_day != 0 && spent >= self.per_day {
-            return Err(DaySpent { until: day.beijing_end() });
+impl Drop for BudgetedCall<'_> {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            self.budget.paces.lock().day.give_back(self.day);
         }
-        Ok(())
-    }
-
-    fn rate(&self, now: UnixTime) -> Option<f64> {
-        let DayCount { day, spent, borne, .. } = *self.counted;
-        let borne = borne.filter(|(learnt, _)| *learnt < day).map(|(learnt, calls)| {
-            let days = i32::try_from(day.days_since(learnt) - 1).unwrap_or(i32::MAX);
-            calls * DAILY_GROWTH.powi(days)
-        });
-        let configured = (self.per_day != 0).then(|| f64::from(self.per_day));
-        let calls = configured.into_iter().chain(borne).min_by(f64::total_cmp)?;
-        let seconds = day.beijing_end().0.saturating_sub(now.0).max(1);
-        // Where nothing is left of it, it is not this that tells when the next call may be made.
-        Some((calls - f64::from(spent)) / seconds as f64).filter(|rate| *rate > 0.0)
-    }
-
-    fn quota_spent(&mut self, now: UnixTime) -> Option<f64> {
-        let DayCount { day, spent, since, borne, .. } = *self.counted;
-        if spent < TELLING_CALLS || borne.is_some_and(|(learnt, _)| learnt == day) {
-            return None;
-        }
-        let seconds = |from: UnixTime| now.0.saturating_sub(from.0).max(1) as f64;
-        let calls = f64::from(spent) * seconds(day.beijing_start()) / seconds(since);
-        self.counted.borne = Some((day, calls));
-        Some(calls)
-    }
-
-    fn count(&mut self) {
-        self.counted.spent = self.counted.spent.saturating_add(1);
     }
 }
 

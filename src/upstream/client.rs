@@ -25,6 +25,7 @@ use super::upstream_clock::UpstreamClock;
 use super::wire::{ExpectedPage, RowPage, read_page};
 use crate::model::feed::Interface;
 use crate::model::promoter::{AppId, IdKind};
+use crate::model::quota_share::Share;
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::retry::RetrySettings;
 use attempt::{ApiRequest, ApiResponse};
@@ -32,6 +33,7 @@ use attempt::{ApiRequest, ApiResponse};
 mod attempt;
 mod call;
 mod clock;
+mod quota;
 #[cfg(any(test, feature = "testing"))]
 mod testing;
 
@@ -154,6 +156,13 @@ impl<T: Transport> Client<T> {
     /// At how many calls a second the budget of an interface is spent evenly from now on.
     pub fn call_rates(&self, interface: Interface) -> CallRates {
         self.budgets.get(&interface).map_or_else(CallRates::default, |budget| budget.rates(self.now()))
+    }
+
+    /// This share of the interface's budget is the instance's from now on, with `taken_over` shards that were somebody else's.
+    pub fn set_share(&self, interface: Interface, share: Share, taken_over: u32) {
+        if let Some(budget) = self.budgets.get(&interface) {
+            budget.set_share(share, taken_over);
+        }
     }
 
     /// The earlier of the local clock and the upstream's, as far as its answers have shown that.

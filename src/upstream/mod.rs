@@ -14,6 +14,7 @@ pub(crate) mod material;
 
 pub mod breaker;
 pub mod budget;
+pub(crate) mod budget_shares;
 mod concurrency_limit;
 mod hosts;
 pub mod token;
@@ -28,6 +29,7 @@ pub(crate) mod upstream_clock;
 mod fields;
 mod loose_value;
 mod oddities;
+mod quota_answer;
 mod raw_page;
 mod repair;
 mod split;

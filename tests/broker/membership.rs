@@ -175,7 +175,7 @@ impl<'a> Group<'a> {
             topics: TopicNames { registry: self.topic.clone(), ..TopicNames::default() },
             topic_policy: TopicPolicy::Check,
         };
-        let member = GroupMember::join(&settings, &self.name, &self.topic)?;
+        let member = GroupMember::join(&settings, &self.name, &self.topic, Arc::new(|_| {}))?;
         Ok(Member { member, changes: None, owned: BTreeMap::new(), runtime: runtime()? })
     }
 

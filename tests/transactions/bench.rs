@@ -82,7 +82,7 @@ impl Bench {
             topics: topics.clone(),
             topic_policy: TopicPolicy::Trust,
         };
-        let member = GroupMember::join(&settings, &settings.name, &topics.registry).unwrap();
+        let member = GroupMember::join(&settings, &settings.name, &topics.registry, Arc::new(|_| {})).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire()).await });
         let committed = vec![CommittedOffset { partition: 0, offset: 0, metadata: "noted".into() }];

@@ -1,5 +1,7 @@
 //! How a producer is opened, and who is told what when it can't be.
 
+use std::sync::Arc;
+
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::kafka::group::member::GroupMember;
 use rdkafka::types::RDKafkaApiKey::{
@@ -62,7 +64,8 @@ fn a_member_has_a_generation_and_an_id() {
 fn a_group_that_may_not_be_joined_is_named() {
     let bench = Bench::new();
     bench.errors(JoinGroup, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 3]);
-    let member = GroupMember::join(&bench.settings, "another", &bench.settings.topics.registry).unwrap();
+    let member =
+        GroupMember::join(&bench.settings, "another", &bench.settings.topics.registry, Arc::new(|_| {})).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire()).await });
     let refused = joined.unwrap().err().unwrap();

@@ -95,12 +95,12 @@ use crate::avro::schema_lookup::SchemaSource;
 use crate::commit::log::{CommitError, CommitLog, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::membership::GroupMembership;
+use crate::kafka::group::observer::LogObservers;
 use crate::kafka::transaction::partition_session::PartitionSession;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::batch::Batch;
 use crate::model::promoter::IdKind;
 use crate::model::roster::Roster;
-use crate::telemetry::health::PipelineHealth;
 
 /// How the records of the registry are read.
 #[derive(Clone)]
@@ -119,6 +119,7 @@ pub struct FactsLog {
 }
 
 impl FactsLog {
+    /// `observers` hear how it fares, and which shards are this instance's.
     pub fn new(
         settings: Settings,
         encoders: Arc<Encoders>,
@@ -126,10 +127,10 @@ impl FactsLog {
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
         roster: watch::Receiver<Roster>,
-        health: Arc<PipelineHealth>,
+        observers: LogObservers,
     ) -> FactsLog {
         let (group, topic) = (settings.name.clone(), settings.topics.registry.clone());
-        let partitions = PartitionSession::new(settings.clone(), group, topic, health);
+        let partitions = PartitionSession::new(settings.clone(), group, topic, observers);
         let openings = AtomicU64::new(0);
         let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, roster, openings };
         FactsLog { opener: Arc::new(opener), partitions }

@@ -12,6 +12,7 @@ use super::changes::MembershipChanges;
 use super::duplicate_instance;
 use super::group_members::GroupMembers;
 use super::member_id;
+use super::observer::OwnershipObserver;
 use super::shared_membership::{RELEASE_WAIT, SharedMembership};
 use super::snapshot::MembershipSnapshot;
 use super::timeouts;
@@ -24,6 +25,8 @@ use crate::kafka::client::supplied::Supplied;
 const POLL: Duration = Duration::from_millis(100);
 /// How long the brokers may take to tell who is in the group when this process leaves it.
 const ASK_MAX: Duration = Duration::from_secs(1);
+/// How often partitions are counted, once that has worked.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// How long leaving may take: as long as a member that is being told of a rebalance may take to answer it.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
 const LEAVE_POLL: Duration = Duration::from_millis(10);
@@ -35,14 +38,19 @@ pub struct GroupMember {
 }
 
 impl GroupMember {
-    /// Joins `group` on `topic`, in a thread of its own.
+    /// Joins `group` on `topic`, in a thread of its own. `observer` hears of all that comes and goes.
     ///
     /// # Errors
     /// Where librdkafka makes no consumer of the settings, or there is no thread. That the group lets nobody in is told
     /// later, by [`acquire`](Self::acquire).
-    pub fn join(settings: &Settings, group: &str, topic: &str) -> KafkaResult<GroupMember> {
+    pub fn join(
+        settings: &Settings,
+        group: &str,
+        topic: &str,
+        observer: OwnershipObserver,
+    ) -> KafkaResult<GroupMember> {
         let may_miss_generations = timeouts::may_rebalance_without(settings, group, RELEASE_WAIT);
-        let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations));
+        let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations, observer));
         let (settings, group) = (settings.clone(), group.to_owned());
         let serving = MemberThread { settings, group, shared: shared.clone() };
         let consumer = serving.subscribe()?;
@@ -105,8 +113,12 @@ impl MemberThread {
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
     fn run(self, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
         let stop = &self.shared.stop;
+        let mut count_again = Instant::now();
         self.rejoin_where_replaced(&consumer);
         while !stop.is_cancelled() {
+            if count_again <= Instant::now() {
+                count_again = Instant::now() + self.count(&consumer);
+            }
             // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
             // and tells the group that this member lives.
             if let Some(Err(error)) = consumer.poll(POLL) {
@@ -136,6 +148,21 @@ impl MemberThread {
             }
         }
         self.leave(&consumer);
+    }
+
+    /// Learns how many partitions there are, and tells when to look again.
+    fn count(&self, consumer: &BaseConsumer<MemberContext>) -> Duration {
+        match consumer.fetch_metadata(Some(&self.shared.topic), ASK_MAX) {
+            Ok(metadata) => {
+                let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+                self.shared.counted(partitions);
+                if partitions == 0 { ASK_MAX } else { COUNT_EVERY }
+            }
+            Err(error) => {
+                self.shared.log.error(&error, "counting the partitions");
+                ASK_MAX
+            }
+        }
     }
 
     /// A member of a fixed name that is back within its session is given what its name has in the current generation, without a new

@@ -6,6 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::changes::MembershipChanges;
 use super::member::GroupMember;
+use super::observer::OwnershipObserver;
 use super::snapshot::MembershipSnapshot;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
@@ -15,13 +16,14 @@ use crate::kafka::client::settings::Settings;
 pub struct GroupMembership {
     group: String,
     topic: String,
+    observer: OwnershipObserver,
     member: OnceCell<GroupMember>,
 }
 
 impl GroupMembership {
     /// In `group`, on the partitions of `topic`. Nobody joins before the first [`acquire`](Self::acquire).
-    pub fn new(group: String, topic: String) -> GroupMembership {
-        GroupMembership { group, topic, member: OnceCell::new() }
+    pub fn new(group: String, topic: String, observer: OwnershipObserver) -> GroupMembership {
+        GroupMembership { group, topic, observer, member: OnceCell::new() }
     }
 
     /// Joins, unless that is done, and waits until something is owned. Ends the subscription that there may be.
@@ -29,7 +31,7 @@ impl GroupMembership {
     /// # Errors
     /// Why the group can't be joined, or there will never be anything.
     pub async fn acquire(&self, settings: &Settings) -> Result<MembershipChanges, OpenError> {
-        let join = async || GroupMember::join(settings, &self.group, &self.topic);
+        let join = async || GroupMember::join(settings, &self.group, &self.topic, self.observer.clone());
         let member = self.member.get_or_try_init(join).await;
         let unjoined = |error| OpenError::Stop(ClientError::new("the group can't be joined", error).into());
         member.map_err(unjoined)?.acquire().await

@@ -56,6 +56,8 @@ mod refusal;
 
 mod timeouts;
 
+pub mod observer;
+
 mod shared_membership;
 
 pub mod changes;

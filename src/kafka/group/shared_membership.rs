@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::member_id::MemberId;
+use super::observer::{ObservedOwnership, OwnershipObserver};
 use super::owned_partitions::OwnedPartitions;
 use super::refusal::Remedy;
 use super::snapshot::{MembershipSnapshot, Standing};
@@ -48,6 +49,8 @@ struct Owned {
     partitions: OwnedPartitions,
     /// Of the snapshots from here to the loss of the membership.
     lost: CancellationToken,
+    /// Of what is owned and not being given back.
+    observed: ObservedOwnership,
 }
 
 /// This process as a member, as a callback finds it.
@@ -60,7 +63,7 @@ pub struct Membership {
 
 impl SharedMembership {
     /// Of a process that has not joined yet.
-    pub fn new(group: &str, topic: &str, may_miss_generations: bool) -> SharedMembership {
+    pub fn new(group: &str, topic: &str, may_miss_generations: bool, observer: OwnershipObserver) -> SharedMembership {
         let partitions = OwnedPartitions::new(may_miss_generations);
         let state = MembershipState {
             standing: Standing::NoMember,
@@ -75,7 +78,11 @@ impl SharedMembership {
             topic: topic.to_owned(),
             stop: CancellationToken::new(),
             state: watch::Sender::new(state),
-            owned: Mutex::new(Owned { partitions, lost: CancellationToken::new() }),
+            owned: Mutex::new(Owned {
+                partitions,
+                lost: CancellationToken::new(),
+                observed: ObservedOwnership::new(observer),
+            }),
         }
     }
 
@@ -136,7 +143,11 @@ impl SharedMembership {
 
     /// Ends the membership for good. Only the first reason counts: what comes later follows from it.
     pub fn fail(&self, reason: OpenError) {
-        self.owned.lock().lost.cancel();
+        {
+            let mut owned = self.owned.lock();
+            owned.lost.cancel();
+            owned.observed.own(std::iter::empty());
+        }
         self.state.send_if_modified(|state| {
             let is_first = !matches!(state.standing, Standing::Failed(_));
             if is_first {
@@ -165,7 +176,7 @@ impl SharedMembership {
         let partitions = owned.partitions.numbered().len();
         tracing::info!(topic = self.topic, partitions, added = added.len(), "partitions assigned");
         if let Some(now) = now {
-            return self.publish(&owned, now, None);
+            return self.publish(&mut owned, now, None);
         }
         // It joins again, and is then given another assignment.
         tracing::warn!(topic = self.topic, "the group has moved on before its assignment was taken");
@@ -187,7 +198,7 @@ impl SharedMembership {
         }
         let mut owned = self.owned.lock();
         owned.partitions.remove(Some(now.member.clone()), removed);
-        self.publish(&owned, now, None);
+        self.publish(&mut owned, now, None);
     }
 
     /// Publishes that `removed` is to be given back, in a snapshot that still has it. Nothing if it may not be this member's any
@@ -200,7 +211,7 @@ impl SharedMembership {
         owned.partitions.add(Some(now.member.clone()), &[]);
         tracing::info!(topic = self.topic, partitions = removed.len(), "partitions revoked");
         let (under_way, settled) = under_way();
-        self.publish(&owned, now, Some((removed, under_way)));
+        self.publish(&mut owned, now, Some((removed, under_way)));
         Some(settled)
     }
 
@@ -218,9 +229,15 @@ impl SharedMembership {
         self.lost(&held);
     }
 
-    fn publish(&self, owned: &Owned, now: Membership, revocation: Option<(&[i32], UnderWay)>) {
+    /// So many partitions the topic has.
+    pub fn counted(&self, partitions: usize) {
+        self.owned.lock().observed.count(partitions);
+    }
+
+    fn publish(&self, owned: &mut Owned, now: Membership, revocation: Option<(&[i32], UnderWay)>) {
         let partitions = owned.partitions.numbered();
         let (revoking, under_way) = revocation.map_or((Vec::new(), None), |(gone, held)| (gone.to_vec(), Some(held)));
+        owned.observed.own(partitions.keys().copied().filter(|partition| !revoking.contains(partition)));
         self.state.send_modify(|state| {
             state.revoking = revoking;
             // Nobody is there who could drop it.
@@ -240,6 +257,7 @@ impl SharedMembership {
 
     fn publish_loss(&self, owned: &mut Owned) {
         std::mem::take(&mut owned.lost).cancel();
+        owned.observed.own(std::iter::empty());
         self.state.send_modify(|state| {
             (state.revoking, state.under_way) = (Vec::new(), None);
             if let Standing::Member(_) = state.standing {

@@ -28,7 +28,7 @@ fn a(generation: i32) -> Membership {
 
 /// The member "a" of generation 5 with the partitions 0, 1 and 2, numbered from 1, and one who has been told so.
 fn of_three() -> (Arc<SharedMembership>, MembershipChanges) {
-    let shared = Arc::new(SharedMembership::new("group", "topic", true));
+    let shared = Arc::new(SharedMembership::new("group", "topic", true, Arc::new(|_| {})));
     shared.assigned(&[0, 1, 2], Some(a(5)));
     let mut changes = MembershipChanges::subscribe(&shared);
     assert_eq!(assigned(&mut changes), [(0, 1), (1, 2), (2, 3)]);

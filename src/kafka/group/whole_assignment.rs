@@ -8,6 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::changes::{AssignmentChange, MembershipChanges};
 use super::membership::GroupMembership;
+use super::observer::OwnershipObserver;
 use super::snapshot::MembershipSnapshot;
 use crate::commit::log::OpenError;
 use crate::kafka::client::settings::Settings;
@@ -40,8 +41,8 @@ pub struct WholeAssignments {
 
 impl WholeAssignments {
     /// In `group`, on the partitions of `topic`. Nobody joins before the first [`acquire`](Self::acquire).
-    pub fn new(group: String, topic: String) -> WholeAssignments {
-        let membership = Arc::new(GroupMembership::new(group, topic));
+    pub fn new(group: String, topic: String, observer: OwnershipObserver) -> WholeAssignments {
+        let membership = Arc::new(GroupMembership::new(group, topic, observer));
         WholeAssignments { membership, watch: Mutex::default(), latest: Mutex::default(), refused: Mutex::default() }
     }
 

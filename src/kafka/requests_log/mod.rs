@@ -49,6 +49,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{CommitError, CommitLog, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
+use crate::kafka::group::observer::LogObservers;
 use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
@@ -57,7 +58,6 @@ use crate::kafka::transaction::partition_session::{PartitionSession, StartError}
 use crate::kafka::transaction::record::RecordClock;
 use crate::kafka::transaction::{Transactions, Written};
 use crate::requests::log::{AnswerBatch, OpenedRequests};
-use crate::telemetry::health::PipelineHealth;
 
 /// What the state topic takes at least, where it was not there yet when it was looked at.
 const STATE_BYTES_MIN: usize = 64 * 1024;
@@ -89,16 +89,17 @@ struct RequestsSession {
 }
 
 impl RequestsLog {
+    /// `observers` hear how it fares, and which partitions of the request topic are this instance's.
     pub fn new(
         settings: Settings,
         topics: RequestTopics,
         encoders: Arc<Encoders>,
         results: ResultEncoder,
         clock: RecordClock,
-        health: Arc<PipelineHealth>,
+        observers: LogObservers,
     ) -> RequestsLog {
         let (group, topic) = (settings.requests_group(), topics.requests.clone());
-        let partitions = PartitionSession::new(settings.clone(), group, topic, health);
+        let partitions = PartitionSession::new(settings.clone(), group, topic, observers);
         let (results, closed) = (Arc::new(results), Arc::default());
         let parts = RequestsLogOpener { settings, topics, encoders, results, clock, closed };
         RequestsLog { parts: Arc::new(parts), partitions }

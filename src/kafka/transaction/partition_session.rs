@@ -15,6 +15,7 @@ use crate::kafka::client::rights::Refusals;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::changes::MembershipChanges;
 use crate::kafka::group::membership::GroupMembership;
+use crate::kafka::group::observer::{LogObservers, OwnershipObserver};
 use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
 use crate::telemetry::health::{PipelineHealth, TransactionOutcome};
 
@@ -28,8 +29,8 @@ pub trait Holding: Send + Sync + 'static {
     /// What it is given when it starts.
     type Held: Send + 'static;
 
-    /// In `group`, on the partitions of `topic`.
-    fn new(group: String, topic: String) -> Self;
+    /// In `group`, on the partitions of `topic`; `observer` hears of all that comes and goes.
+    fn new(group: String, topic: String, observer: OwnershipObserver) -> Self;
 
     /// Waits until something is owned.
     fn acquire(&self, settings: &Settings) -> impl Future<Output = Result<Self::Held, OpenError>> + Send;
@@ -48,8 +49,8 @@ pub trait Holding: Send + Sync + 'static {
 impl Holding for WholeAssignments {
     type Held = Arc<Assignment>;
 
-    fn new(group: String, topic: String) -> WholeAssignments {
-        WholeAssignments::new(group, topic)
+    fn new(group: String, topic: String, observer: OwnershipObserver) -> WholeAssignments {
+        WholeAssignments::new(group, topic, observer)
     }
 
     async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
@@ -73,8 +74,8 @@ impl Holding for WholeAssignments {
 impl Holding for Arc<GroupMembership> {
     type Held = (Arc<GroupMembership>, MembershipChanges);
 
-    fn new(group: String, topic: String) -> Arc<GroupMembership> {
-        Arc::new(GroupMembership::new(group, topic))
+    fn new(group: String, topic: String, observer: OwnershipObserver) -> Arc<GroupMembership> {
+        Arc::new(GroupMembership::new(group, topic, observer))
     }
 
     async fn acquire(&self, settings: &Settings) -> Result<(Arc<GroupMembership>, MembershipChanges), OpenError> {
@@ -138,16 +139,12 @@ impl<S, H> Clone for PartitionSession<S, H> {
 }
 
 impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
-    /// Of the partitions of `topic`, as a member of `group`. That the brokers answer is noted in `health`.
-    pub fn new(
-        settings: Settings,
-        group: String,
-        topic: String,
-        health: Arc<PipelineHealth>,
-    ) -> PartitionSession<S, H> {
+    /// Of the partitions of `topic`, as a member of `group`. That the brokers answer, and what is owned, is noted.
+    pub fn new(settings: Settings, group: String, topic: String, observers: LogObservers) -> PartitionSession<S, H> {
+        let LogObservers { health, ownership } = observers;
         let shared = ProcessPart {
             settings,
-            holding: H::new(group, topic),
+            holding: H::new(group, topic, ownership),
             limits: LearnedLimits::default(),
             refusals: Refusals::default(),
             topics_checked: CancellationToken::new(),

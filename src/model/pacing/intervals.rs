@@ -19,7 +19,7 @@ const CLASSES_PER_OCTAVE: f32 = 2.0;
 const SLOWEST: f32 = -23.0;
 /// The pause at most, as a part of `idle_every`: what is left is for those who wait when their time has come.
 const IDLE_PART: f64 = 0.95;
-/// Where no budget is known, that many seconds between two facts are worth a poll each `every`, and rarer ones less.
+/// Where no budget is to be spent, that many seconds between two facts are worth a poll each `every`, and rarer ones less.
 const UNBUDGETED: f64 = 3600.0;
 /// Steps that bring the scale within a thousandth of a percent of the right one.
 const BISECTIONS: u32 = 40;
@@ -55,11 +55,21 @@ pub struct Shortage {
     pub budget: f64,
 }
 
+/// What a budget is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetUse {
+    /// It is known to be there, and what is not spent of it is lost.
+    Spend,
+    /// Nobody knows how many calls there are: it only keeps them from being more than that.
+    Bound,
+}
+
 /// The intervals of all feeds that share a budget.
 #[derive(Debug, Default)]
 pub struct Intervals {
     groups: Vec<Group>,
     shortage: Option<Shortage>,
+    spends: bool,
 }
 
 /// Feeds with the same bounds.
@@ -78,15 +88,31 @@ impl Intervals {
     /// The class of a feed with these bounds of which nothing is known; it is counted from now on. Of different bounds there
     /// are few.
     pub fn join(&mut self, bounds: IntervalBounds) -> RateClass {
+        let group = self.group_of(bounds);
+        let mean = self.groups[usize::from(group)].mean.per_second();
+        self.count(group, mean, 1)
+    }
+
+    /// The class of so many feeds with these bounds whose facts come at a known rate a second; they are counted from now on.
+    pub fn join_at(&mut self, bounds: IntervalBounds, rate: f32, feeds: u32) -> RateClass {
+        let group = self.group_of(bounds);
+        self.count(group, rate, feeds)
+    }
+
+    fn count(&mut self, group: u8, rate: f32, feeds: u32) -> RateClass {
+        let class = RateClass { group, class: class_of(rate) };
+        let counted = self.feeds(class);
+        *counted = counted.saturating_add(feeds);
+        class
+    }
+
+    fn group_of(&mut self, bounds: IntervalBounds) -> u8 {
         let known = self.groups.iter().position(|group| group.bounds == bounds);
         let index = known.unwrap_or_else(|| {
             self.groups.push(Group::new(bounds));
             self.groups.len() - 1
         });
-        let group = u8::try_from(index).expect("bounds are settings of an app's three feeds");
-        let class = class_of(self.groups[index].mean.per_second());
-        self.groups[index].feeds[usize::from(class)] += 1;
-        RateClass { group, class }
+        u8::try_from(index).expect("bounds are settings of an app's three feeds")
     }
 
     /// A feed is polled no more.
@@ -113,10 +139,13 @@ impl Intervals {
         &mut self.groups[group].feeds[class]
     }
 
-    /// Spreads a budget, in calls a second, over all feeds; nothing where none is known.
-    pub fn spread(&mut self, budget: Option<f64>) {
-        self.shortage = None;
-        let Some(budget) = budget else { return self.groups.iter_mut().for_each(Group::unbudgeted) };
+    /// Spreads a budget, in calls a second, over all feeds; nothing where there is none.
+    pub fn spread(&mut self, budget: Option<f64>, budget_use: BudgetUse) {
+        (self.shortage, self.spends) = (None, false);
+        self.groups.iter_mut().for_each(Group::unbudgeted);
+        let is_free = |budget: &f64| budget_use == BudgetUse::Bound && self.calls_now() <= *budget;
+        let Some(budget) = budget.filter(|budget| !is_free(budget)) else { return };
+        self.spends = true;
         let needed = self.calls(f64::INFINITY);
         if needed > budget {
             self.shortage = Some(Shortage { needed, budget });
@@ -139,6 +168,16 @@ impl Intervals {
     /// Calls a second.
     fn calls(&self, scale: f64) -> f64 {
         self.groups.iter().map(|group| group.calls(scale)).sum()
+    }
+
+    /// Calls a second at the intervals as they are.
+    fn calls_now(&self) -> f64 {
+        self.groups.iter().map(Group::calls_now).sum()
+    }
+
+    /// Whether all of the budget is to be used: where somebody would have to wait for his interval, he need not.
+    pub fn spends(&self) -> bool {
+        self.spends
     }
 
     /// Whether the feeds need more calls than there are, however quiet they are: then everybody waits longer, in proportion.
@@ -186,7 +225,16 @@ impl Group {
     }
 
     fn calls(&self, scale: f64) -> f64 {
-        let calls_of = |class| f64::from(self.feeds[class]) * f64::from(self.cost[class]) / self.seconds(class, scale);
+        self.calls_at(|class| self.seconds(class, scale))
+    }
+
+    fn calls_now(&self) -> f64 {
+        self.calls_at(|class| self.interval[class])
+    }
+
+    /// Calls a second of all that are counted, at these intervals.
+    fn calls_at(&self, seconds: impl Fn(usize) -> f64) -> f64 {
+        let calls_of = |class| f64::from(self.feeds[class]) * f64::from(self.cost[class]) / seconds(class);
         (0..CLASSES).filter(|class| self.feeds[*class] > 0).map(calls_of).sum()
     }
 

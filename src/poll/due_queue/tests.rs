@@ -142,7 +142,7 @@ fn a_turn_that_another_days_comes_before_has_a_time_of_its_own() {
 #[test]
 fn polls_begin_evenly_and_pay_for_their_further_pages() {
     let mut queue = queue();
-    queue.set_rates(CallRates { minute: Some(1.0), day: None }, Duration::ZERO);
+    queue.set_rates(CallRates { minute: Some(1.0), ..CallRates::default() }, Duration::ZERO);
     assert_eq!(queue.begin(9 * SECOND, Admission::Call), Some((0, OnePage)));
     assert_eq!((queue.begin(9 * SECOND, Admission::Call), queue.next_due(Admission::Call)), (None, Some(10 * SECOND)));
     queue.ended(0);

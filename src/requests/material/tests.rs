@@ -175,7 +175,7 @@ fn every_class_of_error_has_its_verdict() {
         (breaker_open(OpenReason::TokenRejected), AfterCall::BreakerOpen(None)),
         (breaker_open(OpenReason::Stopped(StopReason::Credentials)), AfterCall::BreakerOpen(None)),
         (breaker_open(OpenReason::QuotaSpent { day_left: minute }), AfterCall::BreakerOpen(None)),
-        (breaker_open(OpenReason::DailyBudget { day_left: minute }), AfterCall::BreakerOpen(None)),
+        (breaker_open(OpenReason::QuotaSpent { day_left: minute }), AfterCall::BreakerOpen(None)),
         (CallError::Cancelled, AfterCall::Cancelled),
     ];
     for (error, verdict) in table {

@@ -142,7 +142,7 @@ impl<'a> Pass<'a> {
         CallRefusal::BreakerOpen(reason)
     }
 
-    /// Holds the interface without an answer of its own: `Retry-After` alone, or the configured calls of the day.
+    /// Holds the interface without an answer of its own: for `Retry-After` alone.
     pub fn open_interface(&mut self, reason: OpenReason, cause: &Cause) {
         self.open(Some(self.interface()), reason, cause);
     }

@@ -29,8 +29,6 @@ pub enum OpenReason {
     NoToken,
     /// 45009. `day_left` is the time until midnight in Beijing: the quota may be raised before, so it is tried before.
     QuotaSpent { day_left: Duration },
-    /// The configured calls of the day are made.
-    DailyBudget { day_left: Duration },
     /// 45011, with the answer's `Retry-After`.
     TooFast { asked: Option<Duration> },
     /// No answer but a `Retry-After` that is too long to be waited for by one call.
@@ -46,7 +44,6 @@ impl OpenReason {
             OpenReason::TokenRejected => "token_rejected",
             OpenReason::NoToken => "no_token",
             OpenReason::QuotaSpent { .. } => "quota_spent",
-            OpenReason::DailyBudget { .. } => "daily_budget",
             OpenReason::TooFast { .. } => "too_fast",
             OpenReason::RetryAfter(_) => "retry_after",
             OpenReason::Unanswered => "unanswered",
@@ -67,9 +64,8 @@ impl BreakerSettings {
         let pause = match reason {
             OpenReason::Stopped(_) => self.stopped,
             OpenReason::TokenRejected => KEPT_AT_LEAST,
-            // A clock that is wrong today must not stop anything for longer than it is wrong. Looking at the day's budget
-            // again costs no call.
-            OpenReason::QuotaSpent { day_left } | OpenReason::DailyBudget { day_left } => day_left.min(self.stopped),
+            // A clock that is wrong today must not stop anything for longer than it is wrong.
+            OpenReason::QuotaSpent { day_left } => day_left.min(self.stopped),
             OpenReason::TooFast { asked } => asked.unwrap_or_default().min(self.stopped).max(self.too_fast),
             OpenReason::RetryAfter(asked) => asked.min(self.stopped),
             OpenReason::Unanswered | OpenReason::NoToken => self.unanswered,
@@ -80,7 +76,7 @@ impl BreakerSettings {
     /// How long until the next probe where one has told nothing. By then midnight has passed.
     pub(super) fn pause_again(&self, reason: OpenReason) -> Duration {
         match reason {
-            OpenReason::QuotaSpent { .. } | OpenReason::DailyBudget { .. } => self.stopped,
+            OpenReason::QuotaSpent { .. } => self.stopped,
             _ => self.pause(reason),
         }
     }

@@ -130,6 +130,22 @@ impl Breaker {
         self.details.take()
     }
 
+    pub fn lacks_quota(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| matches!(details.reason, OpenReason::QuotaSpent { .. }))
+    }
+
+    /// Where the quota is what it is open for, the next probe goes when `at` tells, by what time it is and when it was to go. True
+    /// where that changes anything: it is not so while one is under way, nor of one that may go already.
+    pub fn probe_for_quota(&mut self, now: Instant, at: impl FnOnce(Instant, Instant) -> Instant) -> bool {
+        let BreakerState::Open { until } = self.state else { return false };
+        let at = at(now, until);
+        let changes = self.lacks_quota() && until > now && until != at;
+        if changes {
+            self.state = BreakerState::Open { until: at };
+        }
+        changes
+    }
+
     /// The probe has ended without telling anything: the next one goes at `at`.
     pub fn probe_again(&mut self, at: Instant) {
         if self.state == BreakerState::HalfOpen {

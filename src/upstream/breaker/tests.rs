@@ -160,7 +160,7 @@ fn nothing_that_the_upstream_asks_for_holds_longer_than_a_stop() {
         (OpenReason::QuotaSpent { day_left: 12 * HOUR }, SETTINGS.stopped),
         (OpenReason::QuotaSpent { day_left: 10 * SECOND }, 10 * SECOND),
         // Of a clock that is a year ahead.
-        (OpenReason::DailyBudget { day_left: 9000 * HOUR }, SETTINGS.stopped),
+        (OpenReason::QuotaSpent { day_left: 9000 * HOUR }, SETTINGS.stopped),
     ] {
         assert_eq!(SETTINGS.pause(reason), pause, "{reason:?}");
     }

@@ -1,21 +1,21 @@
-use std::time::Duration;
-
-use tokio::time::Instant;
+//! The budget of an instance that has all of it.
 
 use super::*;
 
+mod fleet;
+
 const NOON: UnixTime = UnixTime(1_668_614_400 + 12 * 3600);
 
-async fn take(budget: &Budget, now: UnixTime) -> Result<(), DaySpent> {
-    budget.turn(Turn::First, || budget.left(now)).await?;
-    budget.count(now)
+async fn call(budget: &Budget, now: UnixTime) {
+    let Ok(call) = budget.turn(Turn::First, || now, || Ok::<_, ()>(())).await else { unreachable!("it may go on") };
+    call.sends(now);
 }
 
 async fn times_of(budget: &Budget, calls: usize) -> Vec<Duration> {
     let start = Instant::now();
     let mut times = Vec::new();
     for _ in 0..calls {
-        take(budget, NOON).await.unwrap();
+        call(budget, NOON).await;
         times.push(start.elapsed());
     }
     times
@@ -44,58 +44,53 @@ async fn no_limit_waits_for_nothing() {
     assert_eq!(times_of(&budget, 1000).await.last(), Some(&Duration::ZERO));
 }
 
-fn two_a_day() -> Budget {
-    Budget::new(BudgetSettings { per_minute: 0, per_day: 2 })
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn per_day(calls: u32) -> Budget {
+    Budget::new(BudgetSettings { per_minute: 0, per_day: calls })
 }
 
-#[test]
-fn a_day_that_is_spent_lasts_until_midnight_in_beijing() {
-    let budget = two_a_day();
-    let midnight = Day::in_beijing(NOON).beijing_end();
-    assert_eq!([budget.count(NOON), budget.count(NOON)], [Ok(()), Ok(())]);
-    assert_eq!(budget.count(NOON), Err(DaySpent { until: midnight }));
-    assert_eq!(budget.left(midnight.minus(1)), Err(DaySpent { until: midnight }));
-    assert_eq!(budget.count(midnight), Ok(()));
-}
-
-#[test]
-fn a_clock_that_is_set_back_does_not_open_a_spent_day_again() {
-    let budget = two_a_day();
-    assert_eq!([budget.count(NOON), budget.count(NOON)], [Ok(()), Ok(())]);
-    assert!(budget.left(NOON.minus(24 * 3600)).is_err());
-}
-
-#[test]
-fn a_clock_that_was_behind_once_does_not_open_a_spent_day_again() {
-    let budget = two_a_day();
-    assert_eq!([budget.count(NOON), budget.count(NOON)], [Ok(()), Ok(())]);
-    assert!(budget.left(NOON.minus(24 * 3600)).is_err());
-    assert!(budget.left(NOON).is_err());
-    assert!(budget.left(NOON.plus(24 * 3600)).is_ok());
-}
-
-#[test]
-fn a_clock_that_was_ahead_once_holds_no_later_day() {
-    let budget = Budget::new(BudgetSettings { per_minute: 0, per_day: 1000 });
-    budget.count(NOON.plus(365 * 86_400)).unwrap();
-    for day in 0..20 {
-        let now = NOON.plus(day * 86_400);
-        assert!((0..100).all(|_| budget.count(now).is_ok()), "day {day}");
-    }
-}
-
-#[test]
-fn waiting_for_a_call_that_is_never_made_costs_no_day() {
-    let budget = two_a_day();
-    assert!((0..100).all(|_| budget.left(NOON).is_ok()));
+/// How many calls may be made at once.
+fn at_once(budget: &Budget, now: UnixTime) -> usize {
+    let calls = std::iter::from_fn(|| budget.take(now).ok());
+    calls.take(5000).map(|call| call.sends(now)).count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_call_of_a_day_goes_to_one_of_those_who_wait_for_it() {
-    let budget = Budget::new(BudgetSettings { per_minute: 1, per_day: 2 });
-    take(&budget, NOON).await.unwrap();
-    let (first, second) = tokio::join!(take(&budget, NOON), take(&budget, NOON));
-    assert!(first.is_ok() && second.is_err());
+async fn calls_of_a_day_are_earned_as_it_passes_and_kept_until_its_end() {
+    let budget = per_day(2400);
+    assert_eq!(at_once(&budget, NOON), 0, "what was spent before this process began is not known");
+    tokio::time::advance(HOUR / 2).await;
+    assert_eq!((at_once(&budget, NOON.plus(1800)), at_once(&budget, NOON.plus(1800))), (50, 0));
+    tokio::time::advance(3 * HOUR).await;
+    assert_eq!(at_once(&budget, NOON.plus(12_600)), 300);
+    tokio::time::advance(3 * HOUR).await;
+    let midnight = Day::in_beijing(NOON).beijing_end();
+    assert_eq!(at_once(&budget, midnight), 0, "the next day begins with nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_to_and_fro_earns_no_call() {
+    let budget = per_day(2400);
+    at_once(&budget, NOON);
+    for hour in 0..100 {
+        tokio::time::advance(HOUR / 100).await;
+        at_once(&budget, NOON.plus(hour % 2 * 86_400));
+    }
+    assert!(at_once(&budget, NOON) <= 1);
+    tokio::time::advance(HOUR).await;
+    assert_eq!(at_once(&budget, NOON), 100, "and holds no later one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_sent_costs_no_day() {
+    let budget = per_day(24);
+    at_once(&budget, NOON);
+    tokio::time::advance(HOUR).await;
+    for _ in 0..100 {
+        assert!(budget.take(NOON).is_ok());
+    }
+    assert_eq!(at_once(&budget, NOON), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +100,7 @@ async fn what_begins_and_what_goes_on_take_turns() {
     let wait = |turn| {
         let (budget, turns) = (&budget, &turns);
         async move {
-            budget.turn(turn, || Ok::<_, ()>(())).await.unwrap();
+            let _call = budget.turn(turn, || NOON, || Ok::<_, ()>(())).await.ok();
             turns.lock().push(turn);
         }
     };
@@ -120,10 +115,10 @@ async fn what_begins_and_what_goes_on_take_turns() {
 #[tokio::test(start_paused = true)]
 async fn those_who_would_not_call_any_more_leave_the_queue_at_once() {
     let budget = Budget::new(BudgetSettings { per_minute: 1, per_day: 0 });
-    take(&budget, NOON).await.unwrap();
+    call(&budget, NOON).await;
     let open = std::sync::atomic::AtomicBool::new(false);
     let check = || if open.load(std::sync::atomic::Ordering::Relaxed) { Err(()) } else { Ok(()) };
-    let waiting = futures_util::future::join_all((0..50).map(|_| budget.turn(Turn::First, check)));
+    let waiting = futures_util::future::join_all((0..50).map(|_| budget.turn(Turn::First, || NOON, check)));
     let opening = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         open.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -155,27 +150,43 @@ async fn calls_that_are_too_fast_come_at_the_pace_that_was_borne_and_slowly_fast
     assert_eq!(budget.rates(NOON).minute.unwrap(), full);
 }
 
-#[test]
-fn a_quota_that_is_spent_tells_how_many_calls_a_day_bears_and_each_day_a_few_more_are_tried() {
-    let budget = Budget::new(BudgetSettings { per_minute: 0, per_day: 0 });
-    (0..500).for_each(|_| budget.count(NOON).unwrap());
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_spent_tells_how_many_calls_a_day_bears_and_each_day_a_few_more_are_tried() {
+    let budget = Budget::new(BudgetSettings::default());
+    for _ in 0..500 {
+        call(&budget, NOON).await;
+    }
+    tokio::time::advance(6 * HOUR).await;
     let evening = NOON.plus(6 * 3600);
     // Counted for a third of the day so far.
     assert_eq!(budget.quota_spent(evening), Some(1500.0));
     assert_eq!((budget.quota_spent(evening), budget.rates(evening).day), (None, None));
     let midnight = Day::in_beijing(NOON).beijing_end();
-    let a_day = |now| budget.rates(now).day.unwrap() * 86_400.0;
+    let a_day = |now| budget.rates(now).day.unwrap() * 86_400.0 / 0.98;
     assert!((a_day(midnight) - 1500.0).abs() < 1.0);
     assert!((a_day(midnight.plus(86_400)) - 1650.0).abs() < 1.0);
     let spent = budget.quota_spent(midnight.plus(86_400));
     assert_eq!(spent, None, "a few calls tell nothing");
 }
 
-#[test]
-fn a_day_is_spent_evenly_over_what_is_left_of_it() {
-    let budget = Budget::new(BudgetSettings { per_minute: 0, per_day: 1000 });
-    (0..200).for_each(|_| budget.count(NOON).unwrap());
-    assert_eq!(budget.rates(NOON).day, Some(800.0 / (12.0 * 3600.0)));
-    (0..800).for_each(|_| budget.count(NOON).unwrap());
-    assert_eq!(budget.rates(NOON).day, None, "the day's end tells when the next one may be made");
+#[tokio::test(start_paused = true)]
+async fn what_a_half_of_the_calls_was_spent_of_tells_the_whole() {
+    let budget = Budget::new(BudgetSettings::default());
+    budget.set_share(Share::of_parts(1, 2), 1);
+    for _ in 0..500 {
+        call(&budget, NOON).await;
+    }
+    tokio::time::advance(6 * HOUR).await;
+    assert_eq!(budget.quota_spent(NOON.plus(6 * 3600)), Some(3000.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_is_spent_evenly_over_what_is_left_of_it() {
+    let budget = per_day(86_400);
+    at_once(&budget, NOON);
+    tokio::time::advance(2 * HOUR).await;
+    let now = NOON.plus(2 * 3600);
+    let CallRates { day, day_at_once, .. } = budget.rates(now);
+    assert!((day.unwrap() - 0.98 * (1.0 + 7200.0 / 36_000.0)).abs() < 1e-6, "{day:?}");
+    assert!((day_at_once - 7200.0).abs() < 1e-6, "{day_at_once}");
 }

@@ -107,7 +107,7 @@ impl<T: Transport> Client<T> {
         if progress.rejected.as_ref() == Some(&token) {
             return Err(AttemptError::rejected_again(&token));
         }
-        self.count(request.interface, progress).map_err(AttemptError::BreakerOpen)?;
+        self.count(progress).map_err(AttemptError::BreakerOpen)?;
         let http_request = HttpRequest {
             method: Method::Post,
             base_url: base_url.to_owned(),

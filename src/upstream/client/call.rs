@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::Client;
 use super::attempt::{ApiRequest, ApiResponse, AttemptError, FailedAttempt};
 use crate::model::feed::Interface;
-use crate::model::time::{Day, UnixTime};
+use crate::model::time::Day;
 use crate::retry::{Attempts, NextAttempt};
 use crate::upstream::breaker::{CallRefusal, OpenReason, Pass, evidence};
-use crate::upstream::budget::DaySpent;
+use crate::upstream::budget::BudgetedCall;
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
 use crate::upstream::error::{CallError, CallKind, Cause, Reaction};
 use crate::upstream::hosts::Host;
@@ -22,6 +22,8 @@ pub(super) struct CallProgress<'a> {
     pub(super) pass: Pass<'a>,
     attempts: Attempts,
     pub(super) host: Host,
+    /// What the next one may spend, where its interface has a budget.
+    budgeted: Option<BudgetedCall<'a>>,
     /// Why the latest attempt that may be repeated failed.
     failed: Option<Cause>,
     /// The token that was refused: it is not sent again.
@@ -34,7 +36,7 @@ impl<T: Transport> Client<T> {
     pub(super) async fn call<C>(&self, request: &ApiRequest<'_, C>) -> Result<ApiResponse<C>, CallError> {
         let pass = self.breakers.pass(request.interface, request.promoter_id)?;
         let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());
-        let mut progress = CallProgress { pass, attempts, host, failed: None, rejected: None };
+        let mut progress = CallProgress { pass, attempts, host, budgeted: None, failed: None, rejected: None };
         let answered = self.call_until_final(request, &mut progress).await;
         progress.pass.undecided();
         match (answered, progress.failed) {
@@ -46,10 +48,10 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    async fn call_until_final<C>(
-        &self,
+    async fn call_until_final<'a, C>(
+        &'a self,
         request: &ApiRequest<'_, C>,
-        progress: &mut CallProgress<'_>,
+        progress: &mut CallProgress<'a>,
     ) -> Result<ApiResponse<C>, CallError> {
         loop {
             let permit = self.wait_for_turn(request, progress).await?;
@@ -100,16 +102,16 @@ impl<T: Transport> Client<T> {
 
     /// Waits until its call may be sent: for the budget without a permit, and then for a permit. What opens a breaker
     /// meanwhile ends it.
-    async fn wait_for_turn<C>(
-        &self,
+    async fn wait_for_turn<'a, C>(
+        &'a self,
         request: &ApiRequest<'_, C>,
-        progress: &mut CallProgress<'_>,
+        progress: &mut CallProgress<'a>,
     ) -> Result<Option<ConcurrencyPermit>, CallError> {
         if let Some(budget) = self.budgets.get(&request.interface) {
-            budget.left(self.now()).map_err(|spent| self.day_spent(progress, spent))?;
             let began = Instant::now();
-            budget.turn(request.turn, || progress.pass.check()).await?;
+            let call = budget.turn(request.turn, || self.now(), || progress.pass.check()).await?;
             self.calls.waited(request.interface, began.elapsed());
+            progress.budgeted = Some(call);
         }
         let permit = self.concurrency.acquire(request.interface).await;
         progress.pass.check()?;
@@ -119,11 +121,13 @@ impl<T: Transport> Client<T> {
     /// To be called just before the call is sent, so that what is never sent is not counted.
     ///
     /// # Errors
-    /// [`CallError::BreakerOpen`] where a breaker has opened, also because the day's calls are spent: then it is not sent.
-    pub(super) fn count(&self, interface: Interface, progress: &mut CallProgress<'_>) -> Result<(), CallError> {
+    /// [`CallError::BreakerOpen`] where a breaker has opened: then it is not sent.
+    pub(super) fn count(&self, progress: &mut CallProgress<'_>) -> Result<(), CallError> {
         progress.pass.sends()?;
-        let Some(budget) = self.budgets.get(&interface) else { return Ok(()) };
-        budget.count(self.now()).map_err(|spent| self.day_spent(progress, spent))
+        if let Some(call) = progress.budgeted.take() {
+            call.sends(self.now());
+        }
+        Ok(())
     }
 
     /// Where more is called than the upstream bears: its quota is smaller than configured, or others call for this app, too.
@@ -146,19 +150,11 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    fn day_spent(&self, progress: &mut CallProgress<'_>, DaySpent { until }: DaySpent) -> CallError {
-        let reason = OpenReason::DailyBudget { day_left: self.left_until(until) };
-        let cause = Cause::unanswered("the configured calls of the day are spent", &[]);
-        progress.pass.open_interface(reason, &cause);
-        CallError::BreakerOpen { reason, cause, by_response: false }
-    }
-
-    fn day_left(&self) -> Duration {
-        self.left_until(Day::in_beijing(self.now()).beijing_end())
-    }
-
-    fn left_until(&self, time: UnixTime) -> Duration {
-        Duration::from_secs(time.0.saturating_sub(self.now().0).max(0).cast_unsigned())
+    /// Until midnight in Beijing.
+    pub(super) fn day_left(&self) -> Duration {
+        let now = self.now();
+        let midnight = Day::in_beijing(now).beijing_end();
+        Duration::from_secs(midnight.0.saturating_sub(now.0).max(0).cast_unsigned())
     }
 
     /// Waits until the same may be asked again, or tells why it may not.

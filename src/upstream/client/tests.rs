@@ -9,6 +9,7 @@ use crate::model::promoter::Promoter;
 use crate::model::time::{Day, UnixMillis};
 use crate::upstream::breaker::OpenReason;
 use crate::upstream::error::{Cause, Reaction, StopReason};
+use crate::upstream::quota_answer;
 use crate::upstream::rows_request::RowsQuery;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
@@ -16,6 +17,7 @@ mod answers;
 mod clocks;
 mod limits;
 mod material;
+mod quota;
 mod tokens;
 
 const START: UnixTime = UnixTime(1_700_000_000);
@@ -71,6 +73,7 @@ struct Inner {
     start: Instant,
     data: Mutex<VecDeque<Step>>,
     tokens: Mutex<VecDeque<Step>>,
+    quotas: Mutex<VecDeque<Step>>,
     sent: Mutex<Vec<Sent>>,
 }
 
@@ -80,12 +83,24 @@ impl Upstream {
             start: Instant::now(),
             data: Mutex::new(data.into_iter().collect()),
             tokens: Mutex::new(tokens.into_iter().collect()),
+            quotas: Mutex::default(),
             sent: Mutex::default(),
         }))
     }
 
+    /// What it answers to whoever asks for a quota; without a script, that nobody may.
+    fn telling(self, quotas: impl IntoIterator<Item = Step>) -> Upstream {
+        self.0.quotas.lock().unwrap().extend(quotas);
+        self
+    }
+
     fn is_token_call(path: &str) -> bool {
-        !path.starts_with("/promoter/")
+        !path.starts_with("/promoter/") && path != quota_answer::PATH
+    }
+
+    fn quota_calls(&self) -> Vec<Duration> {
+        let sent = self.0.sent.lock().unwrap();
+        sent.iter().filter(|sent| sent.path == quota_answer::PATH).map(|sent| sent.at).collect()
     }
 
     fn token_calls(&self) -> usize {
@@ -94,7 +109,7 @@ impl Upstream {
 
     fn data_calls<F: Fn(&Sent) -> R, R>(&self, show: F) -> Vec<R> {
         let sent = self.0.sent.lock().unwrap();
-        sent.iter().filter(|sent| !Upstream::is_token_call(sent.path)).map(show).collect()
+        sent.iter().filter(|sent| sent.path.starts_with("/promoter/")).map(show).collect()
     }
 
     /// Which tokens the data calls carried.
@@ -113,9 +128,15 @@ impl Transport for Upstream {
             body: String::from_utf8(request.body.unwrap_or_default().to_vec()).unwrap(),
             at: self.0.start.elapsed(),
         });
-        let script = if is_token_call { &self.0.tokens } else { &self.0.data };
+        let is_quota_call = request.path == quota_answer::PATH;
+        let script = match is_token_call {
+            true => &self.0.tokens,
+            false if is_quota_call => &self.0.quotas,
+            false => &self.0.data,
+        };
         let step = script.lock().unwrap().pop_front().unwrap_or_else(|| match is_token_call {
             true => ok(&format!(r#"{{"access_token":"token-{}","expires_in":7200}}"#, self.token_calls())),
+            false if is_quota_call => code(48001),
             false if request.path == Interface::GetRelation.path() => ok(TOUCH),
             false => ok(r#"{"errcode":0}"#),
         });

@@ -6,11 +6,7 @@ const BOUNDS: IntervalBounds = IntervalBounds { every: Duration::from_secs(60), 
 
 /// Feeds counted as such whose facts come so many seconds apart.
 fn counted(intervals: &mut Intervals, seconds: f32, feeds: u32) -> RateClass {
-    let joined = intervals.join(BOUNDS);
-    intervals.leave(joined);
-    let class = RateClass { class: class_of(1.0 / seconds), ..joined };
-    *intervals.feeds(class) += feeds;
-    class
+    intervals.join_at(BOUNDS, 1.0 / seconds, feeds)
 }
 
 /// Polls a second of everybody.
@@ -25,7 +21,7 @@ fn polls(intervals: &Intervals) -> f64 {
 fn intervals_go_with_the_root_of_the_rate() {
     let mut intervals = Intervals::default();
     let [rare, often] = [400_000.0, 100_000.0].map(|seconds| counted(&mut intervals, seconds, 100));
-    intervals.spread(Some(1.0));
+    intervals.spread(Some(1.0), BudgetUse::Spend);
     let ratio = intervals.interval(rare).as_secs_f64() / intervals.interval(often).as_secs_f64();
     assert!((1.95..2.05).contains(&ratio), "{ratio}");
 }
@@ -45,7 +41,7 @@ fn a_poll_that_costs_four_calls_comes_half_as_often() {
 fn with_more_calls_than_are_needed_everybody_is_polled_each_every() {
     let mut intervals = Intervals::default();
     let classes = [600.0, 30_000.0, 800_000.0].map(|seconds| counted(&mut intervals, seconds, 1000));
-    intervals.spread(Some(51.0));
+    intervals.spread(Some(51.0), BudgetUse::Spend);
     assert!(classes.iter().all(|class| intervals.interval(*class) == BOUNDS.every));
 }
 
@@ -53,11 +49,11 @@ fn with_more_calls_than_are_needed_everybody_is_polled_each_every() {
 fn where_the_budget_is_less_than_the_quietest_need_all_have_the_longest_interval_and_it_is_said() {
     let mut intervals = Intervals::default();
     let classes = [600.0, 800_000.0].map(|seconds| counted(&mut intervals, seconds, 4500));
-    intervals.spread(Some(5.0));
+    intervals.spread(Some(5.0), BudgetUse::Spend);
     let shortage = intervals.shortage().unwrap();
     assert!((shortage.needed - 9000.0 / (IDLE * IDLE_PART)).abs() < 0.01 && shortage.budget == 5.0, "{shortage:?}");
     assert!(classes.iter().all(|class| intervals.interval(*class).as_secs_f64() == IDLE * IDLE_PART));
-    intervals.spread(Some(50.0));
+    intervals.spread(Some(50.0), BudgetUse::Spend);
     assert_eq!(intervals.shortage(), None);
 }
 
@@ -66,10 +62,23 @@ fn without_a_budget_the_quiet_are_polled_less() {
     let mut intervals = Intervals::default();
     let seconds = [600.0, 3600.0, 4.0 * 3600.0, 30.0 * 86_400.0];
     let classes = seconds.map(|seconds| counted(&mut intervals, seconds, 1));
-    intervals.spread(None);
+    intervals.spread(None, BudgetUse::Spend);
     let found = classes.map(|class| intervals.interval(class).as_secs_f64());
     assert_eq!((found[0], found[3]), (EVERY, IDLE * IDLE_PART));
     assert!((0.9..1.1).contains(&(found[1] / 60.0)) && (0.9..1.1).contains(&(found[2] / 120.0)), "{found:?}");
+}
+
+#[test]
+fn a_budget_that_only_bounds_is_not_spent_on_the_quiet_but_where_it_is_scarce() {
+    let mut intervals = Intervals::default();
+    let quiet = counted(&mut intervals, 30.0 * 86_400.0, 9000);
+    intervals.spread(Some(1000.0), BudgetUse::Bound);
+    assert_eq!((intervals.interval(quiet).as_secs_f64(), intervals.spends()), (IDLE * IDLE_PART, false));
+    let busy = counted(&mut intervals, 600.0, 9000);
+    assert_eq!(intervals.interval(busy), BOUNDS.every);
+    intervals.spread(Some(100.0), BudgetUse::Bound);
+    assert!(intervals.spends() && intervals.interval(busy) > BOUNDS.every);
+    assert!((99.0..=100.0).contains(&polls(&intervals)));
 }
 
 #[test]
@@ -95,7 +104,7 @@ proptest::proptest! {
             feeds.iter().map(|(seconds, feeds)| counted(&mut intervals, *seconds as f32, *feeds)).collect();
         let all: u32 = feeds.iter().map(|(_, feeds)| feeds).sum();
         let budget = part * f64::from(all.max(1)) / EVERY;
-        intervals.spread(Some(budget));
+        intervals.spread(Some(budget), BudgetUse::Spend);
         classes.sort_by_key(|class| std::cmp::Reverse(class.class));
         let found: Vec<_> = classes.iter().map(|class| intervals.interval(*class)).collect();
         proptest::prop_assert!(found.is_sorted(), "{found:?}");

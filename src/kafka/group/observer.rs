@@ -1,0 +1,45 @@
+//! Who hears at once which partitions are this process's.
+
+use std::sync::Arc;
+
+use crate::model::shard::OwnedShards;
+use crate::telemetry::health::PipelineHealth;
+
+/// Told in librdkafka's callbacks, before the group is answered: so it must not block. What is taken away is told before anybody
+/// else can be given it, and what comes once it is nobody else's.
+pub type OwnershipObserver = Arc<dyn Fn(&OwnedShards) + Send + Sync>;
+
+/// Who hears of a log on Kafka.
+pub struct LogObservers {
+    pub health: Arc<PipelineHealth>,
+    pub ownership: OwnershipObserver,
+}
+
+/// Tells one observer, each time that something has changed.
+pub(super) struct ObservedOwnership {
+    observer: OwnershipObserver,
+    told: OwnedShards,
+}
+
+impl ObservedOwnership {
+    /// Nothing is owned, and nothing told yet.
+    pub fn new(observer: OwnershipObserver) -> ObservedOwnership {
+        ObservedOwnership { observer, told: OwnedShards::default() }
+    }
+
+    pub fn own(&mut self, owned: impl Iterator<Item = i32>) {
+        self.change(OwnedShards { owned: owned.collect(), in_all: self.told.in_all });
+    }
+
+    /// So many partitions there are.
+    pub fn count(&mut self, in_all: usize) {
+        self.change(OwnedShards { in_all, ..self.told.clone() });
+    }
+
+    fn change(&mut self, owned: OwnedShards) {
+        if owned != self.told {
+            self.told = owned;
+            (self.observer)(&self.told);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The pace of an interface's calls over the day: this instance's share of it, and what the upstream's own answers correct.
+
+use std::time::Duration;
+
+use crate::model::pacing::call_pace::CallPace;
+use crate::model::quota_share::Share;
+use crate::model::time::{Day, UnixTime};
+use crate::upstream::budget::{DayUsage, OtherCallers};
+use crate::upstream::quota_answer::DailyQuota;
+
+/// So many calls of a day tell how many are borne.
+const TELLING_CALLS: u32 = 100;
+/// What others call is told by so many seconds, and by so many times as much as could be one's own.
+const TELLING_SECONDS: f64 = 200.0;
+const CLEARLY_MORE: f64 = 1.2;
+/// By how much more is tried with each day on which all went well.
+const DAILY_GROWTH: f64 = 1.1;
+/// Polls begin at such a part of the pace: what is left is for further pages and repetitions, which nobody can foresee.
+const POLLS_PART: f64 = 0.98;
+const DAY_SECONDS: f64 = 86_400.0;
+
+/// Calls are earned as the day passes, and those that were not spent are kept until its end. What is spent was earned
+/// before, by whoever spends it: so nobody need know what others have spent, nor what was spent before a restart, and the
+/// day's calls are never more than `per_day`, over all instances together. Clocks are durations since some fixed moment.
+pub(super) struct DayBudget {
+    /// Of the app; 0 is no limit.
+    per_day: u32,
+    share: Share,
+    day: Day,
+    pace: CallPace,
+    counted: CountedCalls,
+    /// What the upstream has borne of the app on the day on which it said last that no more is left.
+    borne: Option<(Day, f64)>,
+    told: Option<ToldQuota>,
+    others_noticed: bool,
+}
+
+/// What the upstream has told of the app's quota.
+#[derive(Clone, Copy)]
+struct ToldQuota {
+    on: Day,
+    quota: DailyQuota,
+    clock: Duration,
+    /// What was counted here by then.
+    counted: CountedCalls,
+    /// What others call for the app, in calls a second.
+    others: f64,
+    /// What is left for this connector, in calls a second until the end of that day.
+    rate: f64,
+}
+
+/// What this instance has called on a day.
+#[derive(Clone, Copy)]
+struct CountedCalls {
+    sent: u32,
+    /// For how many seconds this has been the whole budget's: an hour of half of it is half an hour.
+    seconds: f64,
+    until: Duration,
+}
+
+impl DayBudget {
+    /// The whole of it is this instance's, until it is told otherwise.
+    pub fn new(per_day: u32) -> DayBudget {
+        let counted = CountedCalls { sent: 0, seconds: 0.0, until: Duration::ZERO };
+        let day = Day::in_beijing(UnixTime::EARLIEST);
+        let pace = CallPace::default();
+        let (share, others_noticed) = (Share::ALL, false);
+        let mut budget = DayBudget { per_day, share, day, pace, counted, borne: None, told: None, others_noticed };
+        budget.follow(Duration::ZERO);
+        budget.pace.hold_down_to(0.0, Duration::ZERO);
+        budget
+    }
+
+    pub fn set_share(&mut self, share: Share, clock: Duration) {
+        self.counted.pass(self.share, clock);
+        self.share = share;
+        self.follow(clock);
+    }
+
+    /// When the next call may be made.
+    pub fn ready(&mut self, now: UnixTime, clock: Duration) -> Duration {
+        self.turn_to(now, clock);
+        self.pace.ready()
+    }
+
+    pub fn take(&mut self, clock: Duration) {
+        self.pace.spend(1, clock);
+    }
+
+    /// A call that was taken on that day is not sent.
+    pub fn give_back(&mut self, day: Day) {
+        if self.day == day {
+            self.pace.give_back();
+        }
+    }
+
+    pub fn day(&self) -> Day {
+        self.day
+    }
+
+    pub fn usage(&mut self, now: UnixTime, clock: Duration) -> DayUsage {
+        self.turn_to(now, clock);
+        DayUsage { limit: self.per_day, spent: self.counted.sent }
+    }
+
+    /// A call is sent.
+    pub fn count(&mut self, now: UnixTime, clock: Duration) {
+        self.turn_to(now, clock);
+        self.counted.sent = self.counted.sent.saturating_add(1);
+    }
+
+    /// At how many calls a second polls begin, and how many of them may at once; nothing where the day has no limit.
+    pub fn rate(&mut self, now: UnixTime, clock: Duration) -> Option<(f64, f64)> {
+        self.turn_to(now, clock);
+        let earning = self.share.of(self.earning()?);
+        let kept = self.pace.earned(clock);
+        let left = self.day.beijing_end().0.saturating_sub(now.0).max(1) as f64;
+        Some(((earning + kept.max(0.0) / left) * POLLS_PART, kept))
+    }
+
+    /// As [`super::Budget::quota_spent`].
+    pub fn quota_spent(&mut self, now: UnixTime, clock: Duration) -> Option<f64> {
+        self.turn_to(now, clock);
+        self.counted.pass(self.share, clock);
+        let CountedCalls { sent, seconds, .. } = self.counted;
+        if sent < TELLING_CALLS || self.borne.is_some_and(|(learnt, _)| learnt == self.day) {
+            return None;
+        }
+        let passed = now.0.saturating_sub(self.day.beijing_start().0).max(1) as f64;
+        let calls = f64::from(sent) * passed / seconds.max(1.0);
+        self.borne = Some((self.day, calls));
+        Some(calls)
+    }
+
+    /// As [`super::Budget::quota_told`].
+    pub fn quota_told(&mut self, quota: DailyQuota, now: UnixTime, clock: Duration) -> Option<OtherCallers> {
+        self.turn_to(now, clock);
+        self.counted.pass(self.share, clock);
+        let others = self.others(quota, clock);
+        let seconds = self.day.beijing_end().0.saturating_sub(now.0).max(1) as f64;
+        let left = (quota.left() as f64 - others * seconds).max(0.0);
+        let kept = if self.earning().is_some() { self.pace.earned(clock) } else { 0.0 };
+        let kept = kept.min(self.share.of(left));
+        // What is kept of it need not be earned any more.
+        let rate = (left - self.share.whole_of(kept.max(0.0))).max(0.0) / seconds;
+        self.told = Some(ToldQuota { on: self.day, quota, clock, counted: self.counted, others, rate });
+        self.follow(clock);
+        self.pace.hold_down_to(kept, clock);
+        let is_news = others > 0.0 && !std::mem::replace(&mut self.others_noticed, others > 0.0);
+        is_news.then_some(OtherCallers { per_day: others * DAY_SECONDS })
+    }
+
+    /// What others have called for the app since the quota was told last, in calls a second. What other instances have called
+    /// is not known here: as much as this one has, for each part of the budget. So only what is clearly more counts.
+    fn others(&self, quota: DailyQuota, clock: Duration) -> f64 {
+        let Some(told) = self.told else { return 0.0 };
+        let seconds = clock.saturating_sub(told.clock).as_secs_f64();
+        let shared = self.counted.seconds - told.counted.seconds;
+        if told.on != self.day || seconds < TELLING_SECONDS || shared <= 0.0 {
+            return told.others;
+        }
+        let used = quota.used.saturating_sub(told.quota.used) as f64;
+        let ours = f64::from(self.counted.sent - told.counted.sent) * seconds / shared;
+        if used > ours * CLEARLY_MORE + f64::from(TELLING_CALLS) { (used - ours) / seconds } else { 0.0 }
+    }
+
+    /// Calls of the app a second that are earned; nothing where nobody knows how many there are.
+    fn earning(&self) -> Option<f64> {
+        let configured = (self.per_day != 0).then(|| f64::from(self.per_day) / DAY_SECONDS);
+        let found = match self.told {
+            Some(told) if told.on == self.day => Some(told.rate),
+            Some(told) => Some((told.quota.limit as f64 / DAY_SECONDS - told.others).max(0.0)),
+            None => self.borne_a_day().map(|calls| calls / DAY_SECONDS),
+        };
+        configured.into_iter().chain(found).min_by(f64::total_cmp)
+    }
+
+    fn borne_a_day(&self) -> Option<f64> {
+        let (learnt, calls) = self.borne.filter(|(learnt, _)| *learnt < self.day)?;
+        let days = i32::try_from(self.day.days_since(learnt) - 1).unwrap_or(i32::MAX);
+        Some(calls * DAILY_GROWTH.powi(days))
+    }
+
+    /// Another day begins with nothing, whichever it is: so a clock that is set to and fro earns nothing by it.
+    fn turn_to(&mut self, now: UnixTime, clock: Duration) {
+        let today = Day::in_beijing(now);
+        if self.day != today {
+            self.day = today;
+            self.counted = CountedCalls { sent: 0, seconds: 0.0, until: clock };
+            self.follow(clock);
+            self.pace.hold_down_to(0.0, clock);
+        }
+    }
+
+    fn follow(&mut self, clock: Duration) {
+        self.pace.set(self.earning().map(|calls| self.share.of(calls)), f64::MAX, clock);
+    }
+}
+
+impl CountedCalls {
+    fn pass(&mut self, share: Share, clock: Duration) {
+        self.seconds += share.of(clock.saturating_sub(self.until).as_secs_f64());
+        self.until = clock;
+    }
+}

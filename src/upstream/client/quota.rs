@@ -1,0 +1,89 @@
+//! What the upstream says of its quotas: asked now and then, and often while one is spent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Client;
+use crate::model::feed::Interface;
+use crate::upstream::budget::{Budget, OtherCallers};
+use crate::upstream::error::Cause;
+use crate::upstream::quota_answer::{self, DailyQuota};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
+
+/// How often it is asked while there is quota: to know how much, and whether others use it.
+const ASK_EVERY: Duration = Duration::from_secs(3600);
+
+/// Why the upstream has not told a quota, fit for a log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unheard(Cause);
+
+impl<T: Transport> Client<T> {
+    /// Asks for the quota of each interface that has a budget, for ever: each hour, and where it is spent each `stopped`.
+    /// Budgets and breakers follow what is told. Nobody is asked while the app's own breaker is not closed.
+    pub async fn keep_quotas(&self) {
+        let mut changes = self.breakers.changes();
+        let mut asked: BTreeMap<Interface, Instant> = BTreeMap::new();
+        loop {
+            for (interface, budget) in &self.budgets {
+                let is_due = asked.get(interface).is_none_or(|at| self.is_quota_due(*interface, *at));
+                if is_due && !self.breakers.is_app_open() {
+                    asked.insert(*interface, Instant::now());
+                    self.learn_quota(*interface, budget).await;
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.breaker_settings.stopped) => {}
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    /// Whether it is to be asked again, when it was asked last at that time.
+    fn is_quota_due(&self, interface: Interface, asked: Instant) -> bool {
+        match self.breakers.lacks_quota_since(interface) {
+            Some(since) => asked < since || asked.elapsed() >= self.breaker_settings.stopped,
+            None => asked.elapsed() >= ASK_EVERY,
+        }
+    }
+
+    async fn learn_quota(&self, interface: Interface, budget: &Budget) {
+        let app = &self.app_id;
+        let quota = match self.quota(interface).await {
+            Ok(quota) => quota,
+            Err(error) => {
+                tracing::debug!(%app, %interface, %error, "the quota is not told");
+                // As long as nobody tells, a call of data has to try.
+                return self.breakers.quota_untold(interface);
+            }
+        };
+        let DailyQuota { limit, used } = quota;
+        tracing::debug!(%app, %interface, limit, used, "the quota is told");
+        self.breakers.quota_told(interface, quota.left() > 0, self.day_left());
+        if let Some(OtherCallers { per_day }) = budget.quota_told(quota, self.now()) {
+            let per_day = per_day.round();
+            tracing::warn!(%app, %interface, per_day, limit, "others call for this app, too: what they use is left to them");
+        }
+    }
+
+    async fn quota(&self, interface: Interface) -> Result<DailyQuota, Unheard> {
+        let base_url = self.hosts.base_url(self.hosts.current());
+        let token = self.tokens.get(&self.transport, &self.clock, base_url).await;
+        let token = token.map_err(|failed| Unheard(failed.error.cause))?;
+        let unheard = |error: &dyn std::error::Error| {
+            Unheard(Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token)))
+        };
+        let request = HttpRequest {
+            method: Method::Post,
+            base_url: base_url.to_owned(),
+            path: quota_answer::PATH,
+            query: vec![("access_token", token.expose().to_owned())],
+            headers: vec![],
+            body: Some(quota_answer::request_body(interface)),
+        };
+        let HttpResponse { body, .. } = self.transport.send(request).await.map_err(|error| unheard(&error))?;
+        quota_answer::read(&body).map_err(|error| unheard(&error))
+    }
+}

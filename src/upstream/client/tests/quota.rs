@@ -1,0 +1,96 @@
+//! What the upstream tells of its quota, and what follows from it.
+
+use super::*;
+use crate::telemetry::captured::Captured;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn told(limit: u64, used: u64) -> Step {
+    ok(&format!(r#"{{"errcode":0,"quota":{{"daily_limit":{limit},"used":{used}}}}}"#))
+}
+
+fn client(upstream: &Upstream, per_day: u32) -> Client<Upstream> {
+    let budgets = [(Interface::GetRelation, BudgetSettings { per_minute: 0, per_day })].into();
+    Client::new(ClientSettings { budgets, ..settings() }, upstream.clone())
+}
+
+/// Calls as soon as that may be, for so long. Gives when calls of data were sent.
+async fn call_for(client: &Client<Upstream>, upstream: &Upstream, time: Duration) -> Vec<Duration> {
+    let calling = async {
+        loop {
+            client.breakers().ready(Interface::GetRelation, "oP").await;
+            // Refused or not.
+            let _ = client.page(&touches(), &CancellationToken::new()).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    };
+    let both = async { tokio::join!(calling, client.keep_quotas()) };
+    assert!(tokio::time::timeout(time, both).await.is_err(), "neither ends");
+    upstream.data_calls(|sent| sent.at)
+}
+
+fn within(calls: &[Duration], from: Duration, to: Duration) -> usize {
+    calls.iter().filter(|at| (from..to).contains(at)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_quota_is_asked_for_and_no_call_of_data_tries_before_there_is_some() {
+    let spent = (0..6).map(|_| told(1000, 1000));
+    let answers = [code(-1)].into_iter().chain(spent).chain([told(2_000_000, 1000)]);
+    let upstream = Upstream::new([code(45009)], []).telling(answers);
+    let calls = call_for(&client(&upstream, 0), &upstream, 2 * HOUR).await;
+    let asked = upstream.quota_calls();
+    assert!(asked[1] < Duration::from_secs(1), "as soon as it is refused: {asked:?}");
+    assert!((asked[7] - asked[6]).abs_diff(STOPPED) < Duration::from_secs(1), "{asked:?}");
+    assert_eq!(within(&calls, Duration::from_secs(1), asked[7]), 0, "{calls:?}");
+    assert!(within(&calls, asked[7], asked[7] + Duration::from_secs(120)) > 0, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_stays_spent_is_tried_again_at_midnight() {
+    let midnight = Duration::from_secs(Day::in_beijing(START).beijing_end().0.abs_diff(START.0));
+    // Once at the start and once for the refusal, and then each five minutes.
+    let readings = midnight.as_secs() / STOPPED.as_secs() + 2;
+    let spent = (0..readings).map(|_| told(1_000_000, 1_000_000));
+    let upstream = Upstream::new([code(45009)], []).telling(spent.chain([told(1_000_000, 0)]));
+    let calls = call_for(&client(&upstream, 0), &upstream, midnight + HOUR).await;
+    assert_eq!(within(&calls, Duration::from_secs(1), midnight), 0, "{calls:?}");
+    assert!(within(&calls, midnight, midnight + HOUR) > 0, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_tells_the_quota_a_call_of_data_tries_after_the_usual_pause() {
+    let upstream = Upstream::new([code(45009), code(45009)], []);
+    let calls = call_for(&client(&upstream, 0), &upstream, HOUR).await;
+    assert!((calls[1] - calls[0]).abs_diff(STOPPED) < Duration::from_secs(61), "{calls:?}");
+    assert!(calls.len() > 30, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_at_the_start_is_spread_over_what_is_left_of_the_day() {
+    let left = Day::in_beijing(START).beijing_end().0.abs_diff(START.0);
+    let upstream = Upstream::new([], []).telling([told(1_000_000, 1_000_000 - left)]);
+    let client = client(&upstream, 0);
+    assert_eq!(client.call_rates(Interface::GetRelation).day, None);
+    assert!(tokio::time::timeout(Duration::from_secs(1), client.keep_quotas()).await.is_err());
+    let rate = client.call_rates(Interface::GetRelation).day.unwrap();
+    assert!((0.97..=1.0).contains(&rate), "{rate}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_who_call_for_the_app_are_told_once_and_left_their_room() {
+    let captured = Captured::start();
+    let readings = (0..20).map(|hour| told(1_000_000, hour * 20_000));
+    let upstream = Upstream::new([], []).telling(readings);
+    let client = client(&upstream, 0);
+    call_for(&client, &upstream, 3 * HOUR + Duration::from_secs(60)).await;
+    let [said] = &captured.events("others call for this app, too: what they use is left to them")[..] else {
+        panic!("once")
+    };
+    let others = said["per_day"].as_f64().unwrap() / 24.0;
+    assert!((19_500.0..20_000.0).contains(&others), "{others}, of 20,000 an hour less 60 of its own");
+    let left = Day::in_beijing(START).beijing_end().0.abs_diff(START.0) as f64 - 10_800.0;
+    let rate = client.call_rates(Interface::GetRelation).day.unwrap();
+    let expected = 940_000.0 / left - others / 3600.0;
+    assert!((rate / expected / 0.98 - 1.0).abs() < 0.02, "{rate} beside {expected}");
+}
