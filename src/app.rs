@@ -50,7 +50,7 @@ use schemas::Schemas;
 
 pub use pipelines::Unfit;
 pub use reload::ReloadSource;
-pub use schemas::{material_framings, promoter_framing};
+pub use schemas::{TopicSchema, material_framings, promoter_framing, topic_schemas};
 
 mod pipelines;
 mod reload;
@@ -135,7 +135,7 @@ async fn observe(
 }
 
 /// Which kind of promoter id each app has in its state, by app id.
-fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
+pub fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
     apps.iter().map(|AppSettings { client, .. }| (client.app_id.as_str().to_owned(), client.id_kind)).collect()
 }
 

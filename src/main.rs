@@ -1,7 +1,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use promoter_connector::cli::{Cli, Command, demo, material, promoters, run, simulate};
+use promoter_connector::cli::{
+    Cli, Command, Failure, check, completions, demo, man, material, promoters, run, schemas, simulate, status, tail,
+    topics, verify,
+};
 use promoter_connector::telemetry::{last_words, log};
 
 mod memory;
@@ -12,16 +15,26 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Command::Run => run::run(&cli.config),
+        Command::Check(options) => check::run(&cli.config, options),
+        Command::Topics(command) => topics::run(&cli.config, command),
+        Command::Schemas(command) => schemas::run(&cli.config, command),
+        Command::Status(options) => status::run(&cli.config, options),
+        Command::Verify(options) => verify::run(&cli.config, options),
+        Command::Tail(options) => tail::run(&cli.config, options),
         Command::Simulate(options) => simulate::run(options),
         Command::Material(command) => material::run(&cli.config, command),
         Command::Promoters(command) => promoters::run(&cli.config, command),
         Command::Demo(options) => demo::run(options),
+        Command::Completions(options) => completions::run(options),
+        Command::Man(options) => man::run(options),
     };
     log::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             match cli.command {
+                // It is told already, where reports are.
+                _ if matches!(failure, Failure::Found { .. }) => {}
                 Command::Run => last_words::give_up(&failure, failure.exit_code()),
                 // Somebody waits for the answer, and does not read it as a log.
                 _ => last_words::say(&failure),

@@ -10,6 +10,7 @@ mod broker {
     pub mod age;
     pub mod barrier;
     pub mod belonging;
+    pub mod commands;
     pub mod crashes;
     pub mod cut_off;
     pub mod elsewhere;
@@ -43,9 +44,9 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    admin, age, barrier, belonging, crashes, cut_off, elsewhere, fencing, fleet, identities, isolation, lifetime, log,
-    material, membership, outages, placement, registry, registry_follower, secured, sharing, start_up, stopping,
-    throttled, tokens, too_large, versions, zombies,
+    admin, age, barrier, belonging, commands, crashes, cut_off, elsewhere, fencing, fleet, identities, isolation,
+    lifetime, log, material, membership, outages, placement, registry, registry_follower, secured, sharing, start_up,
+    stopping, throttled, tokens, too_large, versions, zombies,
 };
 use harness::case;
 
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         versions::CASES,
         throttled::CASES,
         admin::CASES,
+        commands::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

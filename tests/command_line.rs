@@ -1,7 +1,11 @@
 //! What the process answers the shell.
 
+#[path = "command_line/check.rs"]
+mod check;
 #[path = "command_line/promoters.rs"]
 mod promoters;
+#[path = "command_line/schemas.rs"]
+mod schemas;
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -47,6 +51,30 @@ fn help_and_version_end_with_0() {
     for arguments in [&["--help"][..], &["--version"], &["run", "--help"]] {
         assert_eq!(promoter_connector(arguments).status.code(), Some(0), "{arguments:?}");
     }
+}
+
+#[test]
+fn the_version_tells_what_kafka_is_spoken_to_with() {
+    let version = String::from_utf8(promoter_connector(&["--version"]).stdout).unwrap();
+    let (own, library) = version.trim().split_once(" (librdkafka ").unwrap();
+    assert_eq!(own, concat!("promoter-connector ", env!("CARGO_PKG_VERSION")));
+    assert!(library.starts_with("2.") && library.ends_with(')'), "{version}");
+}
+
+#[test]
+fn every_command_is_completed_and_has_a_manual_page() {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = String::from_utf8(promoter_connector(&["completions", shell]).stdout).unwrap();
+        for word in ["check", "dead-letters", "--dry-run"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let page = String::from_utf8(promoter_connector(&["man"]).stdout).unwrap();
+    assert!(page.contains(".TH") && page.contains("promoter\\-connector\\-check"), "{page}");
+    let directory = tempfile::tempdir().unwrap();
+    let written = promoter_connector(&["man", "--out", directory.path().to_str().unwrap()]);
+    assert_eq!(written.status.code(), Some(0));
+    assert!(directory.path().join("promoter-connector-topics-plan.1").exists());
 }
 
 #[test]

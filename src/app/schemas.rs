@@ -1,5 +1,6 @@
 //! Which schemas the records of every topic are framed with.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,20 +49,44 @@ impl Schemas {
             return Ok(Schemas { framings, material, promoter: Framing::SingleObject, source: None });
         };
         let registry = SchemaRegistry::new(settings)?;
-        let mut events = PerEventTopic::new(|_| Framing::SingleObject);
-        for topic in EventTopic::ALL {
-            events[topic] =
-                registered(&registry, &topics.events[topic], RecordKind::of_events(topic), WHILE_IT_RUNS).await?;
+        let mut framings = HashMap::new();
+        for TopicSchema { topic, kind } in topic_schemas(topics, requests) {
+            framings.insert(topic, registered(&registry, topic, kind, WHILE_IT_RUNS).await?);
         }
-        let dead_letter = registered(&registry, &topics.dead_letters, RecordKind::DeadLetter, WHILE_IT_RUNS).await?;
-        let framings = Framings { events, dead_letter };
-        let material = match requests {
-            Some(topics) => MaterialFramings::registered(&registry, topics, WHILE_IT_RUNS).await?,
-            None => MaterialFramings::SINGLE_OBJECT,
-        };
-        let promoter = registered(&registry, &topics.registry, RecordKind::Promoter, WHILE_IT_RUNS).await?;
+        let of = |topic: &String| framings.get(topic.as_str()).copied().unwrap_or(Framing::SingleObject);
+        let events = PerEventTopic::new(|topic| of(&topics.events[topic]));
+        let material = requests.map_or(MaterialFramings::SINGLE_OBJECT, |topics| MaterialFramings {
+            request: of(&topics.requests),
+            result: of(&topics.results),
+        });
+        let (framings, promoter) = (Framings { events, dead_letter: of(&topics.dead_letters) }, of(&topics.registry));
         Ok(Schemas { framings, material, promoter, source: Some(Arc::new(registry)) })
     }
+}
+
+/// Which records a topic holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSchema<'a> {
+    pub topic: &'a str,
+    pub kind: RecordKind,
+}
+
+impl TopicSchema<'_> {
+    /// Under which a registry has the schema.
+    pub fn subject(&self) -> String {
+        format!("{}-value", self.topic)
+    }
+}
+
+/// Of every topic whose records are in Avro; those of requests and replies only where `requests` are taken.
+pub fn topic_schemas<'a>(topics: &'a TopicNames, requests: Option<&'a RequestTopics>) -> Vec<TopicSchema<'a>> {
+    let events = EventTopic::ALL.map(|topic| (&topics.events[topic], RecordKind::of_events(topic)));
+    let of_requests = requests.into_iter().flat_map(|topics| {
+        [(&topics.requests, RecordKind::MaterialRequest), (&topics.results, RecordKind::MaterialResult)]
+    });
+    let others = [(&topics.dead_letters, RecordKind::DeadLetter), (&topics.registry, RecordKind::Promoter)];
+    let all = events.into_iter().chain(others).chain(of_requests);
+    all.map(|(topic, kind)| TopicSchema { topic, kind }).collect()
 }
 
 impl MaterialFramings {
@@ -114,7 +139,7 @@ async fn registered(
     kind: RecordKind,
     patience: Duration,
 ) -> anyhow::Result<Framing> {
-    let subject = format!("{topic}-value");
+    let subject = TopicSchema { topic, kind }.subject();
     let ask = || registry.resolve(&subject, kind.text());
     let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable(), patience).await?;
     Ok(Framing::Confluent { schema_id })

@@ -62,8 +62,7 @@ impl Decoder {
     /// [`DecodeError`] where it is not framed, its schema is none of these, or its body is not of that schema.
     pub fn decode(&self, framed: &[u8]) -> Result<Decoded, DecodeError> {
         let (record, fields) = self.fields(framed)?;
-        let fields = fields.into_iter().map(|(name, value)| (name, json(value))).collect();
-        Ok(Decoded { record, fields })
+        Ok(Decoded::new(record, fields))
     }
 
     /// # Errors
@@ -118,9 +117,21 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    pub(super) fn new(record: RecordKind, fields: Vec<(String, Value)>) -> Decoded {
+        Decoded { record, fields: fields.into_iter().map(|(name, value)| (name, json(value))).collect() }
+    }
+
     /// Times are RFC 3339 text; bytes are text where they are UTF-8, else `{"base64": "…"}`; an absent value is null.
     pub fn field(&self, name: &str) -> Option<&Json> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+
+    /// The field where it holds bytes.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        match self.field(name)? {
+            Json::String(text) => Some(text.clone().into_bytes()),
+            field => BASE64_STANDARD.decode(field["base64"].as_str()?).ok(),
+        }
     }
 
     /// The field where it holds text.

@@ -9,7 +9,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use parking_lot::Mutex;
 
-use super::decode::{Body, DETAIL_CHARS_MAX, DecodeError, Decoder};
+use super::decode::{Body, DETAIL_CHARS_MAX, DecodeError, Decoded, Decoder};
 use super::flat;
 use super::framing::{self, Framing, SchemaReference};
 use super::schemas::RecordKind;
@@ -29,14 +29,14 @@ pub enum UnusableSchema {
 
 /// Why a record gives no fields.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum FieldsError {
+pub enum FieldsError {
     /// The schema with this id is not known yet: see [`KindDecoder::learn`].
     UnknownSchema(i32),
     /// In words, bounded.
     Unreadable(String),
 }
 
-pub(super) struct KindDecoder {
+pub struct KindDecoder {
     kind: RecordKind,
     decoder: Decoder,
     own_id: Option<i32>,
@@ -67,11 +67,19 @@ impl KindDecoder {
         self.own_id
     }
 
-    /// The fields of a record of this kind, framed in either way.
+    /// A record of this kind for people, framed in either way.
     ///
     /// # Errors
     /// [`FieldsError`], by whether a registry may know its schema, or nobody can read it.
-    pub fn fields(&self, framed: &[u8]) -> Result<Vec<(String, Value)>, FieldsError> {
+    pub fn decode(&self, framed: &[u8]) -> Result<Decoded, FieldsError> {
+        self.fields(framed).map(|fields| Decoded::new(self.kind, fields))
+    }
+
+    /// The fields of a record of this kind, framed in either way.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(super) fn fields(&self, framed: &[u8]) -> Result<Vec<(String, Value)>, FieldsError> {
         match self.decoder.fields(framed) {
             Ok((kind, fields)) if kind == self.kind => Ok(fields),
             Ok((other, _)) => Err(unreadable(format!("a {other}, where a {} belongs", self.kind))),

@@ -37,6 +37,13 @@ macro_rules! record_kinds {
                 }
             }
 
+            /// The name of its file in `schemas/`.
+            pub fn file(self) -> &'static str {
+                match self {
+                    $(RecordKind::$kind => $file,)*
+                }
+            }
+
             /// As it stood in the last release, which consumers out there were built with.
             #[cfg(test)]
             fn released(self) -> &'static str {
@@ -85,6 +92,13 @@ impl fmt::Display for RecordKind {
 /// (little-endian). Shown in hex in that order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 8]);
+
+impl Fingerprint {
+    /// The same as a number, as the Avro specification computes it.
+    pub fn crc64(self) -> u64 {
+        u64::from_le_bytes(self.0)
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -260,6 +274,8 @@ mod tests {
         ];
         for (kind, fingerprint) in expected {
             assert_eq!(kind.fingerprint().to_string(), fingerprint, "{kind}");
+            let reversed = u64::from_str_radix(fingerprint, 16).unwrap().swap_bytes();
+            assert_eq!(kind.fingerprint().crc64(), reversed, "{kind}");
         }
     }
 }

@@ -1,24 +1,40 @@
 //! The command line: what can be asked, and what the process answers the shell.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, parse_duration};
+use crate::kafka::client::library_version;
 
 mod blocks;
+pub mod check;
+pub mod completions;
 pub mod demo;
+mod learning_decoder;
+pub mod man;
 pub mod material;
 pub mod promoters;
 pub mod run;
+pub mod schemas;
 mod signals;
 pub mod simulate;
+pub mod status;
 mod stdout;
+pub mod tail;
+mod times;
+pub mod topics;
+pub mod verify;
+
+/// This program's, and that of what it speaks to Kafka with.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (librdkafka {})", env!("CARGO_PKG_VERSION"), library_version()));
 
 /// Publishes WeChat promoter touches, orders and refunds to Kafka, each fact exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "promoter-connector", version, about)]
+#[command(name = "promoter-connector", version = VERSION.as_str(), about)]
 pub struct Cli {
     /// The configuration file.
     #[arg(
@@ -38,6 +54,20 @@ pub struct Cli {
 pub enum Command {
     /// Run the connector until SIGTERM or SIGINT.
     Run,
+    /// Do what run does first, and stop: say every problem at once, and what to do about each.
+    Check(check::CheckOptions),
+    /// The topics: what is missing or differs, and making those that are missing.
+    #[command(subcommand)]
+    Topics(topics::TopicsCommand),
+    /// The Avro schemas of the records: which there are, and what a schema registry has of them.
+    #[command(subcommand)]
+    Schemas(schemas::SchemasCommand),
+    /// Compare what the upstream shows of a promoter with what is published.
+    Verify(verify::VerifyOptions),
+    /// Say how far the facts of everybody are published, as it stands in Kafka, whether instances run or not.
+    Status(status::StatusOptions),
+    /// Show the records of a topic as they come, decoded, as far as they are committed.
+    Tail(tail::TailOptions),
     /// Serve the simulated upstream over HTTP.
     Simulate(Box<simulate::SimulateOptions>),
     /// Ask for material that a promoter shares.
@@ -48,6 +78,10 @@ pub enum Command {
     Promoters(Box<promoters::PromotersCommand>),
     /// Show everything in one process, with nothing to install.
     Demo(demo::DemoOptions),
+    /// Print what a shell completes this program's arguments with.
+    Completions(completions::CompletionsOptions),
+    /// Print this program's manual page.
+    Man(man::ManOptions),
 }
 
 /// Why a command ended without having done its work.
@@ -62,6 +96,12 @@ pub enum Failure {
     /// It failed while it ran.
     #[error("{0:#}")]
     Running(#[from] anyhow::Error),
+    /// What was found stands on stdout, and is not as it should be.
+    #[error("what was found is not as it should be")]
+    Found {
+        /// What the shell is told.
+        exit_code: u8,
+    },
 }
 
 impl Failure {
@@ -70,6 +110,7 @@ impl Failure {
         match self {
             Failure::Config(_) | Failure::Refused(_) => 2,
             Failure::Running(_) => 1,
+            Failure::Found { exit_code } => *exit_code,
         }
     }
 }

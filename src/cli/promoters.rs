@@ -20,7 +20,7 @@ mod list;
 mod names;
 mod plan;
 mod progress;
-mod registry_view;
+pub(super) mod registry_view;
 mod unreadable;
 mod write;
 
@@ -146,7 +146,7 @@ pub struct TimeBound {
 }
 
 impl TimeBound {
-    fn until(self) -> Instant {
+    pub(super) fn until(self) -> Instant {
         Instant::now() + self.timeout
     }
 }

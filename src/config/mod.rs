@@ -100,7 +100,7 @@ impl Config {
 
     /// `None` only where a problem was reported; but a problem may also stand beside a result.
     fn read(mut root: Section) -> Option<Config> {
-        let RequestClientConfig { kafka, schema_registry, requests, log } = RequestClientConfig::read(&mut root);
+        let RequestClientConfig { kafka, schema_registry, requests, log, .. } = RequestClientConfig::read(&mut root);
         let feeds = FeedDrafts::defaults().overridden_by(root.section("feeds"));
         let commit = commit::read(root.section("commit"));
         let retry = RetrySection::read(root.section("retry"));

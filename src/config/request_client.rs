@@ -1,5 +1,5 @@
-//! What config for material needs: where requests and replies stand. The rest of the file is somebody else's, as are the
-//! secrets of the apps, which need not be there.
+//! What of the configuration the commands need that have to do with Kafka alone: where the topics stand. The rest of the file is
+//! somebody else's, as are the secrets of the apps, which need not be there.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::requests::{self, RequestSettings};
 use super::topics::TopicsSection;
 use super::{connector, kafka, load, log, read, schema_registry};
 use crate::avro::schema_registry::SchemaRegistrySettings;
-use crate::kafka::client::settings::Settings;
+use crate::kafka::client::settings::{Settings, TopicDefaults};
 use crate::kafka::client::tokens::TokenDistributor;
 use crate::telemetry::log::LogSettings;
 
@@ -25,6 +25,8 @@ pub struct RequestClientConfig {
     /// Absent where requests are not taken.
     pub requests: Option<RequestSettings>,
     pub log: LogSettings,
+    /// How topics are made, also where `run` makes none.
+    pub topic_defaults: TopicDefaults,
 }
 
 impl RequestClientConfig {
@@ -51,9 +53,9 @@ impl RequestClientConfig {
         let requests = requests::read(root.section("commands"), &topics);
         let log = log::read(root.section("log"));
         let tokens = login.map(|login| Arc::new(TokenDistributor::new(login)));
-        let TopicsSection { names: topics, policy: topic_policy, .. } = topics;
+        let TopicsSection { names: topics, policy: topic_policy, defaults: topic_defaults, .. } = topics;
         let kafka = Settings { properties, tokens, name, instance_id, topics, topic_policy };
-        RequestClientConfig { kafka, schema_registry, requests, log }
+        RequestClientConfig { kafka, schema_registry, requests, log, topic_defaults }
     }
 }
 #[cfg(test)]

@@ -15,6 +15,8 @@ use crate::model::feed::{EventTopic, PerEventTopic};
 pub struct TopicsSection {
     pub names: TopicNames,
     pub policy: TopicPolicy,
+    /// How topics are made, also where `policy` is to make none.
+    pub defaults: TopicDefaults,
     pub material_requests: String,
     pub material_results: String,
 }
@@ -32,7 +34,8 @@ impl TopicsSection {
             registry: named("registry", "registry"),
             state: named("state", "state"),
         };
-        let topics = TopicsSection { names, policy: policy(&mut section), material_requests, material_results };
+        let (policy, defaults) = policy(&mut section);
+        let topics = TopicsSection { names, policy, defaults, material_requests, material_results };
         topics.report_shared_names(&section);
         section.end();
         topics
@@ -64,14 +67,15 @@ impl TopicsSection {
 }
 
 /// How topics are created is read, and checked, also where none is.
-fn policy(section: &mut Section) -> TopicPolicy {
+fn policy(section: &mut Section) -> (TopicPolicy, TopicDefaults) {
     let create = section.or("create", true, boolean);
     let defaults = TopicDefaults {
         partitions: section.or("partitions", 12, number(1..=10_000)),
         replication: section.or("replication", -1, replication),
         retention: section.or("retention", None, retention),
     };
-    if create { TopicPolicy::Create(defaults) } else { TopicPolicy::Check }
+    let policy = if create { TopicPolicy::Create(defaults.clone()) } else { TopicPolicy::Check };
+    (policy, defaults)
 }
 
 /// Kafka's limit for the name of a topic.

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::{CALL_TIMEOUT, ReadRecord, TopicReader};
+use crate::kafka::client::topic_reader::{CALL_TIMEOUT, ReadFrom, ReadRecord, TopicReader};
 
 /// Enough to read on while a slow terminal scrolls.
 const QUEUE: usize = 1024;
@@ -43,7 +43,7 @@ fn follow(
     let names = &settings.topics;
     let read = names.events.values().chain([&names.dead_letters]).map(String::as_str);
     let topics: Vec<&str> = read.chain([results]).collect();
-    let reader = TopicReader::open(settings, &topics, CALL_TIMEOUT)?;
+    let reader = TopicReader::open(settings, &topics, ReadFrom::Beginning, CALL_TIMEOUT)?;
     let step = || -> anyhow::Result<()> {
         if let Some(record) = reader.next(POLL)? {
             records.blocking_send(record).map_err(|_| Error::msg("nobody looks at what is read"))?;

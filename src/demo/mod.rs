@@ -32,7 +32,7 @@ use show::{Show, Sources};
 use upstream::Upstream;
 
 mod consumer;
-mod event;
+pub(crate) mod event;
 mod materials;
 mod outcome;
 mod requester;

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! `requests_log` stands on the same `group` and `transaction`, with the request topic in place of the registry and replies in
-//! place of events. `registry_topic` is what the commands use that register promoters: no group, no transaction.
+//! place of events. `inspection` looks at what both would meet with, and leaves no trace. `registry_topic` is what the commands use that register promoters: no group, no transaction.
 
 pub mod client;
 
@@ -25,3 +25,7 @@ pub mod facts_log;
 pub mod requests_log;
 
 pub mod registry_topic;
+
+pub mod all_topics;
+
+pub mod inspection;

@@ -20,6 +20,17 @@ const NO_SCENE: i64 = 0;
 pub struct FactId(pub [u8; 16]);
 
 impl FactId {
+    /// Reads it back from [`hex`](Self::hex).
+    pub fn from_hex(text: &str) -> Option<FactId> {
+        let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
+        let mut id = [0; 16];
+        for (byte, [high, low]) in id.iter_mut().zip(digits.as_chunks::<2>().0) {
+            let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+            *byte = value(*high)? << 4 | value(*low)?;
+        }
+        Some(FactId(id))
+    }
+
     /// As text: 32 hex digits in lower case.
     pub fn hex(self) -> HexId {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
@@ -249,6 +260,15 @@ mod tests {
         };
         assert_eq!(id(None), id(Some(0)));
         assert_ne!(id(None), id(Some(1)));
+    }
+
+    #[test]
+    fn an_id_is_read_back_from_its_text() {
+        let id = dead_row_id(&Promoter::from_key("wx1/oABC").unwrap(), b"{");
+        assert_eq!(FactId::from_hex(id.hex().as_str()), Some(id));
+        for text in ["", "1166d742696535ca380a25ea7f2d4e3", "1166d742696535ca380a25ea7f2d4e3g"] {
+            assert_eq!(FactId::from_hex(text), None, "{text}");
+        }
     }
 
     /// An identity that changed would publish again all that is remembered.

@@ -82,8 +82,18 @@ pub struct StateContent {
     more_strays: HashSet<u64>,
     /// The partition that a promoter belongs to.
     home: Box<dyn Fn(&Promoter) -> Shard + Send>,
-    /// Whether only the fences are wanted.
-    fences_only: bool,
+    kept: KeptContent,
+}
+
+/// What a reading is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeptContent {
+    /// Everything.
+    States,
+    /// Whether everything could be used: the fences, and what is wrong.
+    Faults,
+    /// The fences alone.
+    Fences,
 }
 
 impl StateContent {
@@ -96,22 +106,29 @@ impl StateContent {
             strays: BTreeMap::new(),
             more_strays: HashSet::new(),
             home: Box::new(home),
-            fences_only: false,
+            kept: KeptContent::States,
         }
     }
 
     /// Of partitions that somebody else owns.
     pub fn fences_only() -> StateContent {
-        StateContent { fences_only: true, ..StateContent::new(|_| Shard(0)) }
+        StateContent { kept: KeptContent::Fences, ..StateContent::new(|_| Shard(0)) }
+    }
+
+    /// Of partitions of which is only asked whether their owner could use them: however much they hold, little is held of it.
+    pub fn faults_only(home: impl Fn(&Promoter) -> Shard + Send + 'static) -> StateContent {
+        StateContent { kept: KeptContent::Faults, ..StateContent::new(home) }
     }
 
     /// Takes a record; those of one partition come in their order.
     pub fn take(&mut self, place: StatePlace, key: &[u8], value: Option<&[u8]>) {
         if let Some(connector) = Fence::connector_of(key) {
             self.take_fence(place, connector, key, value);
-        } else if !self.fences_only && key == REGISTRY_READ_KEY.as_bytes() {
-            self.states.entry(Shard(place.partition)).or_default().restore_registry_read(value);
-        } else if !self.fences_only && !key.starts_with(OTHER_PIPELINE) {
+        } else if self.kept == KeptContent::Fences || key.starts_with(OTHER_PIPELINE) {
+            // Somebody else's.
+        } else if key == REGISTRY_READ_KEY.as_bytes() {
+            self.take_registry_read(place, value);
+        } else {
             self.take_state(place, key, value);
         }
     }
@@ -130,6 +147,12 @@ impl StateContent {
         }
     }
 
+    fn take_registry_read(&mut self, place: StatePlace, value: Option<&[u8]>) {
+        if self.kept == KeptContent::States {
+            self.states.entry(Shard(place.partition)).or_default().restore_registry_read(value);
+        }
+    }
+
     fn take_state(&mut self, place: StatePlace, key: &[u8], value: Option<&[u8]>) {
         self.heal(place, key);
         let decoded = match StateKey::decode(key) {
@@ -145,7 +168,10 @@ impl StateContent {
             return;
         }
         match value.map(|value| StateValue::decode(&decoded, value)).transpose() {
-            Ok(value) => self.states.entry(home).or_default().restore(decoded, value),
+            Ok(value) if self.kept == KeptContent::States => {
+                self.states.entry(home).or_default().restore(decoded, value);
+            }
+            Ok(_) => {}
             Err(fault) => self.stray(place, key, StrayFault::Value(fault)),
         }
     }

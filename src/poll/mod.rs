@@ -18,7 +18,7 @@ pub(crate) mod polled_feeds;
 
 pub(crate) mod scheduler;
 
-mod poller;
+pub(crate) mod poller;
 
 mod parked;
 

@@ -72,7 +72,8 @@ pub async fn poll<T: Transport>(
     }
 }
 
-fn rows_request(promoter: &Promoter, PageRequest { scope, start_id }: PageRequest) -> RowsRequest {
+/// What one page of a pull asks.
+pub fn rows_request(promoter: &Promoter, PageRequest { scope, start_id }: PageRequest) -> RowsRequest {
     RowsRequest { promoter: promoter.clone(), query: query(scope), start_id }
 }
 

@@ -94,7 +94,7 @@ pub(super) fn grant(context: &Context, user: &str) -> Result<()> {
 }
 
 /// The same without these operations on the resources of these names.
-fn grant_without(context: &Context, user: &str, without: &[(Operation, &str)]) -> Result<()> {
+pub(super) fn grant_without(context: &Context, user: &str, without: &[(Operation, &str)]) -> Result<()> {
     let allow = |operations: &[Operation], kind, names: &[String]| -> Result<()> {
         for name in names {
             let allowed = operations.iter().filter(|operation| !without.contains(&(**operation, name)));

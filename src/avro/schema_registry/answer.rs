@@ -72,6 +72,22 @@ impl Answer {
         id.ok_or_else(|| self.unexpected("its answer lacks the schema's id"))
     }
 
+    /// Nothing where the schemas are compatible; else the registry's words on why not.
+    ///
+    /// # Errors
+    /// Where the answer does not tell.
+    pub fn incompatibility(&self) -> Result<Option<String>, SchemaRegistryError> {
+        match self.body["is_compatible"].as_bool() {
+            Some(true) => Ok(None),
+            Some(false) => {
+                let reasons = self.body["messages"].as_array().into_iter().flatten().filter_map(Json::as_str);
+                let reasons = reasons.collect::<Vec<_>>().join("; ");
+                Ok(Some(if reasons.is_empty() { NO_REASON.to_owned() } else { bounded(&reasons) }))
+            }
+            None => Err(self.unexpected("its answer does not tell whether the schemas are compatible")),
+        }
+    }
+
     /// The text of the schema that was found.
     pub fn schema(&self) -> Option<&str> {
         self.body["schema"].as_str()

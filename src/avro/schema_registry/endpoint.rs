@@ -6,6 +6,8 @@ use url::Url;
 pub(super) enum Call {
     LookUp,
     Register,
+    /// Whether a schema could follow on the last one of its subject.
+    Compare,
 }
 
 /// The URL of the schema with this id, below `base`.
@@ -25,6 +27,12 @@ impl Call {
         match self {
             Call::LookUp => below(base, &["subjects", subject]),
             Call::Register => below(base, &["subjects", subject, "versions"]),
+            Call::Compare => {
+                let mut url = below(base, &["compatibility", "subjects", subject, "versions", "latest"]);
+                // With the reasons.
+                url.set_query(Some("verbose=true"));
+                url
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The calls to a schema registry that speaks Confluent's REST protocol: look up, register, and a schema by its id.
+//! The calls to a schema registry that speaks Confluent's REST protocol: look up, register, compare, and a schema by its id.
 //!
-//! The first two are made when the connector starts, the last once for each schema of another's; none per record. reqwest is
+//! The first two are made when the connector starts, a comparison where somebody asks beforehand, the last once for each schema
+//! of another's; none per record. reqwest is
 //! used here for a second time, beside `upstream/`: this is another host, with other credentials and other errors.
 
 mod answer;
@@ -38,6 +39,19 @@ impl From<Url> for SchemaRegistrySettings {
     fn from(url: Url) -> SchemaRegistrySettings {
         SchemaRegistrySettings { urls: vec![url], credentials: None }
     }
+}
+
+/// What would come of registering a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriedSchema {
+    /// It is there, under this id.
+    Registered(i32),
+    /// It would be the first of its subject.
+    New,
+    /// It would follow on the last of its subject.
+    Compatible,
+    /// The registry would refuse it, with these words.
+    Incompatible(String),
 }
 
 /// Sent to every URL by HTTP basic authentication.
@@ -110,6 +124,21 @@ impl SchemaRegistry {
             return Err(answer.refused(subject));
         }
         answer.id()
+    }
+
+    /// Whether `schema` could be registered under `subject`. Nothing is registered.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub async fn try_register(&self, subject: &str, schema: &str) -> Result<TriedSchema, SchemaRegistryError> {
+        if let Some(id) = self.look_up(subject, schema).await? {
+            return Ok(TriedSchema::Registered(id));
+        }
+        let answer = self.post(Call::Compare, subject, schema).await?;
+        if answer.is_not_found()? {
+            return Ok(TriedSchema::New);
+        }
+        Ok(answer.incompatibility()?.map_or(TriedSchema::Compatible, TriedSchema::Incompatible))
     }
 
     /// The text of the schema with this id, if there is one.

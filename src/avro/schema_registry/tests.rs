@@ -191,3 +191,31 @@ async fn an_answer_without_end_is_given_up() {
     let words = with_causes(&error);
     assert!(words.contains("larger than 1048576 bytes"), "{words}");
 }
+
+#[tokio::test]
+async fn whether_a_schema_would_be_taken_is_told_and_none_is_registered() {
+    let comparison = |body: &str| (200, body.to_owned());
+    for (answers, tried) in [
+        (vec![found(7, SCHEMA)], TriedSchema::Registered(7)),
+        (vec![not_found()], TriedSchema::New),
+        (vec![not_found(), comparison(r#"{"is_compatible": true}"#)], TriedSchema::Compatible),
+        (
+            vec![not_found(), comparison(r#"{"is_compatible": false, "messages": ["a", "b"]}"#)],
+            TriedSchema::Incompatible("a; b".into()),
+        ),
+        (
+            vec![not_found(), comparison(r#"{"is_compatible": false}"#)],
+            TriedSchema::Incompatible("no reason given".into()),
+        ),
+    ] {
+        let fake = FakeRegistry::answering(answers).await;
+        assert_eq!(fake.client().try_register(SUBJECT, SCHEMA).await, Ok(tried));
+        let compare = format!("/compatibility/subjects/{SUBJECT}/versions/latest?verbose=true");
+        let paths = fake.paths();
+        assert_eq!(paths[0], format!("/subjects/{SUBJECT}"));
+        assert!(paths[1..].iter().all(|path| *path == compare), "{paths:?}");
+    }
+    let fake = FakeRegistry::answering(vec![not_found(), comparison("{}")]).await;
+    let error = fake.client().try_register(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(matches!(error, SchemaRegistryError::UnexpectedResponse { .. }), "{error}");
+}

@@ -10,9 +10,8 @@ use super::{ListOptions, names};
 use crate::avro::promoter::word;
 use crate::cli::{Failure, stdout};
 use crate::config::RegistryClientConfig;
-use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
-use crate::registry::table::{MergedPromoter, PromoterSource, Sourced};
+use crate::registry::table::{MergedPromoter, PromoterSource};
 use crate::telemetry::last_words;
 
 /// How much text is made before it is printed.
@@ -116,15 +115,6 @@ fn state(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) 
     }
 }
 
-/// The feeds that are polled, and who says so: where nobody does, those of the app.
-fn feeds(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> Sourced<FeedSet> {
-    if merged.feeds.source.is_some() {
-        return merged.feeds;
-    }
-    let app = view.config.apps.iter().find(|app| app.app_id.as_str() == promoter.app_id());
-    Sourced { value: app.map_or(FeedSet::default(), |app| app.feeds), source: None }
-}
-
 fn source_name(source: Option<PromoterSource>) -> &'static str {
     source.map_or("default", PromoterSource::name)
 }
@@ -138,7 +128,7 @@ impl PromoterLine {
     }
 
     fn of(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> PromoterLine {
-        let feeds = feeds(view, promoter, merged);
+        let feeds = view.feeds(promoter, merged);
         let start_from = merged.start_from.value.map_or_else(|| "-".to_owned(), |start| start.to_string());
         let sources: Vec<&str> = merged.sources().map(PromoterSource::name).collect();
         PromoterLine([
@@ -180,7 +170,7 @@ struct JsonField<T> {
 
 impl<'a> JsonRow<'a> {
     fn of(view: &RegistryView, promoter: &'a Promoter, merged: &MergedPromoter<'a>) -> JsonRow<'a> {
-        let feeds = feeds(view, promoter, merged);
+        let feeds = view.feeds(promoter, merged);
         JsonRow {
             app_id: promoter.app_id(),
             promoter_openid: promoter.promoter_id(),

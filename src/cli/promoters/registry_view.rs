@@ -14,11 +14,12 @@ use crate::cli;
 use crate::config::RegistryClientConfig;
 use crate::kafka::client::topic_reader::ReadRecord;
 use crate::kafka::registry_topic::reader::RegistryReader;
+use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
 use crate::model::request::record::is_json;
 use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;
-use crate::registry::table::{PromoterTable, SourceUpdate};
+use crate::registry::table::{MergedPromoter, PromoterTable, SourceUpdate, Sourced};
 use crate::supervisor::{self, COMMAND_PATIENCE};
 use crate::text::with_causes;
 
@@ -62,6 +63,15 @@ impl RegistryView {
     /// Whether the last record of the promoter can't be read.
     pub fn is_unreadable(&self, promoter: &Promoter) -> bool {
         self.unreadable.holds(Shard::of(promoter, self.partitions).0, promoter.key())
+    }
+
+    /// The feeds that are polled, and who says so: where nobody does, those of the app.
+    pub fn feeds(&self, promoter: &Promoter, merged: &MergedPromoter<'_>) -> Sourced<FeedSet> {
+        if merged.feeds.source.is_some() {
+            return merged.feeds;
+        }
+        let app = self.config.apps.iter().find(|app| app.app_id.as_str() == promoter.app_id());
+        Sourced { value: app.map_or(FeedSet::default(), |app| app.feeds), source: None }
     }
 
     pub fn is_of_configured_app(&self, promoter: &Promoter) -> bool {

@@ -102,6 +102,13 @@ pub struct ConfigError {
     problems: Vec<Problem>,
 }
 
+impl ConfigError {
+    /// Each problem in its words.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(Problem::to_string)
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.problems.len();

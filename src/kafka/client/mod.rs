@@ -2,7 +2,7 @@
 
 pub mod settings;
 
-mod profiles;
+pub(super) mod profiles;
 
 pub(super) mod supplied;
 
@@ -16,6 +16,8 @@ pub(super) mod context;
 
 pub(super) mod rights;
 
+pub(super) mod granted_rights;
+
 pub mod acknowledged_producer;
 
 pub mod pulse;
@@ -24,9 +26,9 @@ pub(super) mod topic_lookup;
 
 pub(super) mod topics;
 
-mod topic_counts;
+pub(super) mod topic_counts;
 
-mod topic_creation;
+pub(super) mod topic_creation;
 
 pub mod topic_settings;
 
@@ -34,4 +36,11 @@ pub(super) mod headers;
 
 pub(crate) mod topic_reader;
 
+pub(crate) mod whole_topic;
+
 pub mod mock_cluster;
+
+/// The version of librdkafka that is built in.
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

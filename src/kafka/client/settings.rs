@@ -107,6 +107,11 @@ impl Settings {
         format!("{}{SEPARATOR}commands", self.transactional_id())
     }
 
+    /// Of whoever only tries whether transactions work.
+    pub fn probe_transactional_id(&self) -> String {
+        format!("{}{SEPARATOR}check", self.transactional_id())
+    }
+
     /// `group`, where the brokers have to show that they look at its generations.
     pub fn tried_group<'a>(&self, group: &'a str) -> Option<&'a str> {
         (self.topic_policy != TopicPolicy::Trust).then_some(group)
@@ -144,14 +149,16 @@ pub(in crate::kafka) mod tests {
     #[test]
     fn no_two_connectors_or_instances_share_an_id_whatever_their_names() {
         let names = ["shop", "shop-eu", "b", "b-commands", "b.commands", "commands"];
-        let instances = ["eu-1", "1", "commands", "1-commands", "x"];
+        let instances = ["eu-1", "1", "commands", "1-commands", "check", "x"];
         let mut ids = std::collections::HashSet::new();
         let mut groups = std::collections::HashSet::new();
         for name in names {
             assert!(groups.insert(named(name, "x").requests_group()) && groups.insert(name.to_owned()), "{name}");
             for instance in instances {
                 let settings = named(name, instance);
-                for id in [settings.transactional_id(), settings.requests_transactional_id()] {
+                let own =
+                    [Settings::transactional_id, Settings::requests_transactional_id, Settings::probe_transactional_id];
+                for id in own.map(|id| id(&settings)) {
                     assert!(ids.insert(id.clone()), "{id} is made twice");
                 }
             }

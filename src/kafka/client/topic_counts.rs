@@ -22,8 +22,8 @@ pub type TopicCounts = HashMap<String, TopicCount>;
 /// How many partitions each of the `wanted` topics has that exists.
 ///
 /// # Errors
-/// [`OpenError::Stop`] where a right is missing, and [`OpenError::Again`] where the brokers can't be asked; but for the
-/// topics of others.
+/// [`OpenError::Stop`] with every right that is missing, and [`OpenError::Again`] where the brokers can't be asked; but for
+/// the topics of others.
 pub async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<TopicCounts, OpenError> {
     let wanted: Vec<(String, TopicKind)> = wanted.iter().map(|(topic, kind)| ((*topic).to_owned(), *kind)).collect();
     let settings = settings.clone();
@@ -34,12 +34,16 @@ pub async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Res
 /// Blocks.
 fn count_each(settings: &Settings, wanted: Vec<(String, TopicKind)>) -> Result<TopicCounts, OpenError> {
     let lookup = TopicLookup::open(settings).map_err(again)?;
-    let mut counts = TopicCounts::new();
+    let (mut counts, mut denied) = (TopicCounts::new(), Vec::new());
     for (topic, kind) in wanted {
-        let count = count(&lookup, &topic, kind, CALL_TIMEOUT)?;
-        counts.extend(count.map(|count| (topic, count)));
+        match count(&lookup, &topic, kind, CALL_TIMEOUT) {
+            Ok(count) => counts.extend(count.map(|count| (topic, count))),
+            // The other topics may lack rights, too.
+            Err(OpenError::Stop(reason)) => denied.push(reason.told()),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(counts)
+    if denied.is_empty() { Ok(counts) } else { Err(OpenError::Stop(denied.join("\n").into())) }
 }
 
 /// What may not be looked at is as good as missing, where it is somebody else's.

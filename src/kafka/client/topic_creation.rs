@@ -1,4 +1,4 @@
-//! Makes the topics that are missing.
+//! Makes the topics that are missing, or asks whether they would be made.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,32 @@ const APPEAR_MAX: Duration = Duration::from_secs(30);
 /// How long one broker may know of a topic that another one has not heard of.
 const SPREAD_MAX: Duration = Duration::from_secs(3);
 
+/// A topic as it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedTopic {
+    pub name: String,
+    pub partitions: i32,
+    /// −1 is the broker's default.
+    pub replication: i32,
+    /// As the broker calls them.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// What would come of making the topics that are missing.
+#[derive(Debug, Default)]
+pub struct TriedTopics {
+    /// Those that would be made.
+    pub planned: Vec<PlannedTopic>,
+    /// What an operator has to change before.
+    pub problems: Vec<String>,
+}
+
+/// A topic that the brokers do not make.
+struct RefusedTopic {
+    name: String,
+    error: RDKafkaErrorCode,
+}
+
 /// Makes those of the `wanted` topics that are missing and made here, and brings `counts` up to date.
 ///
 /// The order matters. Before anything is made, a lost state is told from a first start, which could not be done any more
@@ -23,7 +49,7 @@ const SPREAD_MAX: Duration = Duration::from_secs(3);
 /// also if this process is killed between the two. And what was made is waited for, because it is checked next.
 ///
 /// # Errors
-/// [`OpenError::Stop`] where a state was lost, or a topic can't be made as it must be; [`OpenError::Again`] where the
+/// [`OpenError::Stop`] where a state was lost, or topics can't be made as they must be; [`OpenError::Again`] where the
 /// brokers can't be asked, or do not show in time what was made.
 pub async fn create_missing(
     admin: &AdminClient<LogContext>,
@@ -33,27 +59,61 @@ pub async fn create_missing(
     counts: &mut TopicCounts,
 ) -> Result<(), OpenError> {
     refuse_lost_state(settings, wanted, counts).await?;
-    let retention = retention_text(defaults);
-    let made_here: Vec<_> = wanted.iter().copied().filter(|(_, kind)| kind.is_made_here()).collect();
-    let missing = made_here.iter().filter(|(topic, _)| !counts.contains_key(*topic));
-    let partitions = |kind| {
-        if kind == TopicKind::Table { table_partitions(settings, defaults, counts) } else { defaults.partitions }
-    };
-    let missing: Vec<NewTopic<'_>> = missing
-        .map(|(topic, kind)| {
-            let new = NewTopic::new(topic, partitions(*kind), TopicReplication::Fixed(defaults.replication));
-            configured(new, *kind, &retention)
-        })
-        .collect();
+    let missing = missing(settings, defaults, wanted, counts);
     if missing.is_empty() {
         return Ok(());
     }
     let (registry, others): (Vec<_>, Vec<_>) =
         missing.into_iter().partition(|topic| topic.name == settings.topics.registry);
-    create(admin, &others).await?;
-    create(admin, &registry).await?;
-    let made: Vec<&str> = made_here.iter().map(|(topic, _)| *topic).collect();
+    require_created(create(admin, &others, false).await?)?;
+    require_created(create(admin, &registry, false).await?)?;
+    let made: Vec<&str> = wanted.iter().filter(|(_, kind)| kind.is_made_here()).map(|(topic, _)| *topic).collect();
     wait_for(&made, settings, wanted, counts).await
+}
+
+/// Asks the brokers whether they would make what [`create_missing`] makes. Nothing is made.
+///
+/// # Errors
+/// [`OpenError::Again`] where they can't be asked.
+pub async fn try_missing(
+    admin: &AdminClient<LogContext>,
+    settings: &Settings,
+    defaults: &TopicDefaults,
+    wanted: &[(&str, TopicKind)],
+    counts: &mut TopicCounts,
+) -> Result<TriedTopics, OpenError> {
+    let mut problems = match refuse_lost_state(settings, wanted, counts).await {
+        Err(OpenError::Stop(reason)) => vec![reason.told()],
+        looked => looked.map(|()| Vec::new())?,
+    };
+    let planned = missing(settings, defaults, wanted, counts);
+    for refused in create(admin, &planned, true).await? {
+        match refused.into_error() {
+            OpenError::Stop(reason) => problems.push(reason.told()),
+            passing => return Err(passing),
+        }
+    }
+    Ok(TriedTopics { planned, problems })
+}
+
+/// Those of the `wanted` topics that are made here and not there.
+fn missing(
+    settings: &Settings,
+    defaults: &TopicDefaults,
+    wanted: &[(&str, TopicKind)],
+    counts: &TopicCounts,
+) -> Vec<PlannedTopic> {
+    let is_missing = |(topic, kind): &&(&str, TopicKind)| kind.is_made_here() && !counts.contains_key(*topic);
+    let planned = |(topic, kind): &(&str, TopicKind)| PlannedTopic {
+        name: (*topic).to_owned(),
+        partitions: match kind {
+            TopicKind::Table => table_partitions(settings, defaults, counts),
+            _ => defaults.partitions,
+        },
+        replication: defaults.replication,
+        settings: made_with(*kind, defaults),
+    };
+    wanted.iter().filter(is_missing).map(planned).collect()
 }
 
 /// The registry and the state have as many partitions as whichever of them is there already.
@@ -63,35 +123,59 @@ fn table_partitions(settings: &Settings, defaults: &TopicDefaults, counts: &Topi
     existing.map_or(defaults.partitions, |count| count.partitions)
 }
 
-/// `retention` is that of events.
-fn configured<'a>(new: NewTopic<'a>, kind: TopicKind, retention: &'a str) -> NewTopic<'a> {
-    match kind {
-        TopicKind::Table | TopicKind::OthersTable => new.set("cleanup.policy", "compact"),
-        TopicKind::Events => {
-            new.set("cleanup.policy", "delete").set("retention.ms", retention).set("retention.bytes", "-1")
-        }
+fn made_with(kind: TopicKind, defaults: &TopicDefaults) -> Vec<(&'static str, String)> {
+    let retention = match kind {
+        TopicKind::Table | TopicKind::OthersTable => return vec![("cleanup.policy", "compact".to_owned())],
+        TopicKind::Events => retention_text(defaults),
         // Nothing that waits, and nothing that has to be looked at, may be gone before somebody comes.
-        TopicKind::DeadLetters | TopicKind::RequestsAndReplies | TopicKind::OtherReplies => {
-            new.set("cleanup.policy", "delete").set("retention.ms", "-1").set("retention.bytes", "-1")
-        }
+        TopicKind::DeadLetters | TopicKind::RequestsAndReplies | TopicKind::OtherReplies => "-1".to_owned(),
+    };
+    vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", retention), ("retention.bytes", "-1".to_owned())]
+}
+
+impl PlannedTopic {
+    fn as_new(&self) -> NewTopic<'_> {
+        let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(self.replication));
+        self.settings.iter().fold(new, |new, (name, value)| new.set(name, value))
     }
 }
 
-async fn create(admin: &AdminClient<LogContext>, topics: &[NewTopic<'_>]) -> Result<(), OpenError> {
+/// Gives those that are not made; `only_tried` makes none. One that another instance has made meanwhile is made.
+async fn create(
+    admin: &AdminClient<LogContext>,
+    topics: &[PlannedTopic],
+    only_tried: bool,
+) -> Result<Vec<RefusedTopic>, OpenError> {
     if topics.is_empty() {
         // librdkafka refuses to make nothing.
-        return Ok(());
+        return Ok(Vec::new());
     }
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT));
-    for result in admin.create_topics(topics, &options).await.map_err(again)? {
+    let options = options.validate_only(only_tried);
+    let topics: Vec<NewTopic<'_>> = topics.iter().map(PlannedTopic::as_new).collect();
+    let mut refused = Vec::new();
+    for result in admin.create_topics(&topics, &options).await.map_err(again)? {
         match result {
-            Ok(topic) => tracing::info!(topic, "topic created"),
-            // Another instance was faster.
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, error)) => return Err(not_created(&topic, error)),
+            Ok(topic) if !only_tried => tracing::info!(topic, "topic created"),
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, error)) => refused.push(RefusedTopic { name, error }),
         }
     }
-    Ok(())
+    Ok(refused)
+}
+
+/// # Errors
+/// [`OpenError::Stop`] with all that an operator has to change; [`OpenError::Again`] where it may pass.
+fn require_created(refused: Vec<RefusedTopic>) -> Result<(), OpenError> {
+    let mut reasons = Vec::new();
+    let mut passing = Ok(());
+    for refused in refused {
+        match refused.into_error() {
+            OpenError::Stop(reason) => reasons.push(reason.told()),
+            error => passing = Err(error),
+        }
+    }
+    if reasons.is_empty() { passing } else { Err(OpenError::Stop(reasons.join("\n").into())) }
 }
 
 /// Looks until all of the topics that were `made` are known, for [`APPEAR_MAX`] at most: what is still missing then is told
@@ -136,18 +220,21 @@ async fn refuse_lost_state(
     Ok(())
 }
 
-/// What an operator has to change stops the start; everything else may pass.
-fn not_created(topic: &str, error: RDKafkaErrorCode) -> OpenError {
-    let reason = LogError::because(format!("topic {topic} can't be created"), error);
-    match error {
-        RDKafkaErrorCode::TopicAuthorizationFailed
-        | RDKafkaErrorCode::ClusterAuthorizationFailed
-        | RDKafkaErrorCode::PolicyViolation
-        | RDKafkaErrorCode::InvalidTopic
-        | RDKafkaErrorCode::InvalidPartitions
-        | RDKafkaErrorCode::InvalidReplicationFactor
-        | RDKafkaErrorCode::InvalidConfig => OpenError::Stop(reason),
-        _ => OpenError::Again(reason),
+impl RefusedTopic {
+    /// What an operator has to change stops the start; everything else may pass.
+    fn into_error(self) -> OpenError {
+        let RefusedTopic { name, error } = self;
+        let reason = LogError::because(format!("topic {name} can't be created"), error);
+        match error {
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::PolicyViolation
+            | RDKafkaErrorCode::InvalidTopic
+            | RDKafkaErrorCode::InvalidPartitions
+            | RDKafkaErrorCode::InvalidReplicationFactor
+            | RDKafkaErrorCode::InvalidConfig => OpenError::Stop(reason),
+            _ => OpenError::Again(reason),
+        }
     }
 }
 

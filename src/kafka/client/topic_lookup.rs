@@ -96,6 +96,17 @@ impl<'a> TopicLookup<'a> {
         }
     }
 
+    /// The ids of the brokers, asked for `bound` at most. `topic` is asked about beside, for whoever asks about none asks about
+    /// all there are.
+    ///
+    /// # Errors
+    /// [`LookupError::Call`].
+    pub fn brokers(&self, topic: &str, bound: Duration) -> Result<Vec<i32>, LookupError> {
+        let failed = |error| LookupError::Call(self.failed("no broker answers", error));
+        let metadata = self.consumer.fetch_metadata(Some(topic), bound).map_err(failed)?;
+        Ok(metadata.brokers().iter().map(|broker| broker.id()).collect())
+    }
+
     /// `what` has failed with `error`: with librdkafka's own words on the cause. For a client that reads nothing.
     pub fn failed(&self, what: &str, error: KafkaError) -> ClientError {
         let what = format!("{what} through bootstrap.servers \"{}\"", self.settings.bootstrap_servers());

@@ -1,10 +1,10 @@
-//! Reads whole topics as an outside consumer does: read_committed, from the beginning, without a group.
+//! Reads topics as an outside consumer does: read_committed, without a group, from the beginning or from later on.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -33,6 +33,16 @@ pub struct ReadRecord {
     pub timestamp: UnixMillis,
 }
 
+/// Where reading begins in each partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    Beginning,
+    /// Behind what is there now.
+    End,
+    /// With the first record of this time or a later one, in the order of the partition.
+    Time(UnixMillis),
+}
+
 /// Why topics can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicReadError {
@@ -42,6 +52,8 @@ pub enum TopicReadError {
     Lookup(#[from] LookupError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error("topic {0} could not be read to its end in time")]
+    TooLate(String),
 }
 
 /// All calls block.
@@ -55,25 +67,75 @@ pub struct TopicReader {
 pub struct TopicEnds(HashMap<(String, i32), i64>);
 
 impl TopicReader {
-    /// Reads `topics`, all of which exist, from their beginning. Each request to the brokers may take `call_timeout`.
+    /// Reads `topics`, all of which exist. Each request to the brokers may take `call_timeout`.
     ///
     /// # Errors
     /// [`TopicReadError`] where a topic is missing or refused, or the brokers do not answer in time.
-    pub fn open(settings: &Settings, topics: &[&str], call_timeout: Duration) -> Result<TopicReader, TopicReadError> {
+    pub fn open(
+        settings: &Settings,
+        topics: &[&str],
+        from: ReadFrom,
+        call_timeout: Duration,
+    ) -> Result<TopicReader, TopicReadError> {
+        TopicReader::open_some(settings, topics, |_, _| true, from, call_timeout)
+    }
+
+    /// The same of one partition of one topic, which `partition` tells where it has so many.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_partition(
+        settings: &Settings,
+        topic: &str,
+        partition: impl Fn(i32) -> i32,
+        from: ReadFrom,
+        call_timeout: Duration,
+    ) -> Result<TopicReader, TopicReadError> {
+        let is_wanted = |number, count| number == partition(count);
+        TopicReader::open_some(settings, &[topic], is_wanted, from, call_timeout)
+    }
+
+    /// `is_wanted` is asked with the number of a partition, and how many there are.
+    fn open_some(
+        settings: &Settings,
+        topics: &[&str],
+        is_wanted: impl Fn(i32, i32) -> bool,
+        from: ReadFrom,
+        call_timeout: Duration,
+    ) -> Result<TopicReader, TopicReadError> {
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
         let mut partitions = Vec::new();
         for &name in topics {
             let count = lookup.count(name, "DESCRIBE and READ", call_timeout)?;
             let Some(count) = count else { return Err(TopicReadError::Missing(name.to_owned())) };
-            partitions.extend((0..count.partitions).map(|partition| (name.to_owned(), partition)));
+            let wanted = (0..count.partitions).filter(|partition| is_wanted(*partition, count.partitions));
+            partitions.extend(wanted.map(|partition| (name.to_owned(), partition)));
         }
-        let consumer = lookup.into_consumer();
+        let reader = TopicReader { consumer: lookup.into_consumer(), partitions, call_timeout };
+        let assignment = reader.assignment(from).map_err(failed)?;
+        reader.consumer.assign(&assignment).map_err(failed)?;
+        Ok(reader)
+    }
+
+    /// Each partition with the offset at which its reading begins.
+    fn assignment(&self, from: ReadFrom) -> KafkaResult<TopicPartitionList> {
         let mut assignment = TopicPartitionList::new();
-        for (topic, partition) in &partitions {
-            assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(failed)?;
+        for (topic, partition) in &self.partitions {
+            let offset = match from {
+                ReadFrom::Beginning => Offset::Beginning,
+                // A number, and not "the end": that would be looked for later, when more has come.
+                ReadFrom::End => {
+                    Offset::Offset(self.consumer.fetch_watermarks(topic, *partition, self.call_timeout)?.1)
+                }
+                ReadFrom::Time(time) => Offset::Offset(time.0),
+            };
+            assignment.add_partition_offset(topic, *partition, offset)?;
         }
-        consumer.assign(&assignment).map_err(failed)?;
-        Ok(TopicReader { consumer, partitions, call_timeout })
+        match from {
+            // What has no such record begins at its end.
+            ReadFrom::Time(_) => self.consumer.offsets_for_times(assignment, self.call_timeout),
+            ReadFrom::Beginning | ReadFrom::End => Ok(assignment),
+        }
     }
 
     /// Of all topics together.

@@ -86,11 +86,31 @@ impl TopicAges {
     }
 }
 
+/// What an operator has to change about a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicProblem {
+    /// With the topic.
+    pub text: String,
+    /// The topic, and the setting that mends it, such as `cleanup.policy=compact`.
+    pub mended_by: Option<(String, String)>,
+}
+
+impl From<String> for TopicProblem {
+    fn from(text: String) -> TopicProblem {
+        TopicProblem { text, mended_by: None }
+    }
+}
+
+/// The command of Kafka's own tools that gives `topic` the `setting`, such as `cleanup.policy=compact`.
+pub fn mending_command(bootstrap: &str, topic: &str, setting: &str) -> String {
+    format!("kafka-configs --bootstrap-server {bootstrap} --alter --topic {topic} --add-config {setting}")
+}
+
 /// What is wrong with a topic, and what is risky.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TopicFindings {
     /// The promise would be broken: the start stops.
-    pub problems: Vec<String>,
+    pub problems: Vec<TopicProblem>,
     /// A fault of brokers could break it. Each goes for many topics, so it names none.
     pub risks: Vec<String>,
 }
@@ -98,6 +118,10 @@ pub struct TopicFindings {
 impl DescribedTopic<'_> {
     fn setting(&self, name: &str) -> &str {
         self.settings.get(name).map_or("", String::as_str)
+    }
+
+    pub fn cleanup_policy(&self) -> &str {
+        self.setting("cleanup.policy")
     }
 
     pub fn takes(&self) -> AcceptedRecords {
@@ -135,35 +159,39 @@ impl DescribedTopic<'_> {
         match self.kind {
             // Somebody else's: replies are sent there as if it had Kafka's defaults.
             TopicKind::OtherReplies => TopicFindings { problems: Vec::new(), risks: vec![UNTOLD.to_owned()] },
-            _ => TopicFindings { problems: vec![format!("topic {}: {UNTOLD}", self.topic)], risks: Vec::new() },
+            _ => TopicFindings { problems: vec![format!("topic {}: {UNTOLD}", self.topic).into()], risks: Vec::new() },
         }
     }
 
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<TopicProblem> {
         let DescribedTopic { topic, kind, .. } = *self;
         let policy = self.setting("cleanup.policy");
         let cleaned = match kind {
             TopicKind::Table if policy != "compact" => {
-                Some("it must be exactly compact, or the connector forgets what it has published")
+                Some(("compact", "it must be exactly compact, or the connector forgets what it has published"))
             }
             TopicKind::Events | TopicKind::DeadLetters if self.is_compacted() => {
-                Some("set it to delete, for compaction leaves only the last record of each promoter")
+                Some(("delete", "set it to delete, for compaction leaves only the last record of each promoter"))
             }
             TopicKind::RequestsAndReplies if self.is_compacted() => {
-                Some("it must be delete, or one request of a promoter takes away another")
+                Some(("delete", "it must be delete, or one request of a promoter takes away another"))
             }
             _ => None,
         };
-        let mut problems: Vec<String> = cleaned.iter().map(|why| self.has("cleanup.policy", why)).collect();
+        let mut problems: Vec<TopicProblem> =
+            cleaned.iter().map(|(value, why)| self.has("cleanup.policy", why, value)).collect();
         if kind == TopicKind::Events && self.setting("message.timestamp.type") != "CreateTime" {
-            problems
-                .push(self.has("message.timestamp.type", "set it to CreateTime, for records carry their fact's time"));
+            let why = "set it to CreateTime, for records carry their fact's time";
+            problems.push(self.has("message.timestamp.type", why, "CreateTime"));
         }
         let bytes = self.takes().bytes;
         if matches!(kind, TopicKind::DeadLetters | TopicKind::Table) && bytes < RECORD_BYTES_MIN {
-            problems.push(format!(
-                "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
-            ));
+            problems.push(TopicProblem {
+                text: format!(
+                    "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
+                ),
+                mended_by: Some((topic.to_owned(), format!("max.message.bytes={RECORD_BYTES_DEFAULT}"))),
+            });
         }
         problems
     }
@@ -193,8 +221,11 @@ impl DescribedTopic<'_> {
         risks
     }
 
-    fn has(&self, setting: &str, why: &str) -> String {
-        format!("topic {} has {setting}={}; {why}", self.topic, self.setting(setting))
+    fn has(&self, setting: &str, why: &str, wanted: &str) -> TopicProblem {
+        TopicProblem {
+            text: format!("topic {} has {setting}={}; {why}", self.topic, self.setting(setting)),
+            mended_by: Some((self.topic.to_owned(), format!("{setting}={wanted}"))),
+        }
     }
 }
 

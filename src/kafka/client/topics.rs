@@ -12,20 +12,29 @@ use super::context::LogContext;
 use super::settings::{Settings, TopicPolicy};
 use super::supplied::Supplied;
 use super::topic_counts::{CALL_TIMEOUT, TopicCounts, again, count_all};
-use super::topic_creation::create_missing;
+use super::topic_creation::{PlannedTopic, TriedTopics, create_missing, try_missing};
 use super::topic_lookup::TopicCount;
 use super::topic_settings::{
-    AcceptedRecords, DescribedTopic, RECORD_BYTES_DEFAULT, TopicAges, TopicFindings, TopicKind,
+    AcceptedRecords, DescribedTopic, RECORD_BYTES_DEFAULT, TopicAges, TopicFindings, TopicKind, TopicProblem,
 };
 use crate::commit::log::OpenError;
 
 /// What there is of the topics that are wanted, after those that could be were created.
+#[derive(Default)]
 pub struct FoundTopics {
     pub counts: TopicCounts,
     pub takes: HashMap<String, AcceptedRecords>,
     pub ages: HashMap<String, TopicAges>,
     /// What an operator has to change before anything may be written.
-    pub problems: Vec<String>,
+    pub problems: Vec<TopicProblem>,
+    /// Of the topics that are described, as the brokers have it.
+    pub cleanup_policies: HashMap<String, String>,
+    /// What a fault of brokers could break, each with the topics that it goes for.
+    pub risks: BTreeMap<String, Vec<String>>,
+    /// Topics of others that are not there for replies.
+    pub missing_replies: Vec<String>,
+    /// Those that are not there yet and would be made. None where all that could be were.
+    pub planned: Vec<PlannedTopic>,
 }
 
 /// Makes the `wanted` topics that are missing, where that is wished, and looks at all of them. The order matters: what is
@@ -39,13 +48,25 @@ pub async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<F
     if let TopicPolicy::Create(defaults) = &settings.topic_policy {
         create_missing(&*admin(settings)?, settings, defaults, wanted, &mut counts).await?;
     }
-    let unchecked = AcceptedRecords { bytes: RECORD_BYTES_DEFAULT, keyed: false };
-    let takes = counts.keys().map(|topic| (topic.clone(), unchecked)).collect();
-    let problems = missing(wanted, &counts);
-    let mut found = FoundTopics { counts, takes, ages: HashMap::new(), problems };
-    if settings.topic_policy != TopicPolicy::Trust {
-        found.check_settings(settings, wanted).await?;
-    }
+    FoundTopics::look(settings, wanted, counts).await
+}
+
+/// The same without making any: what would be made is planned, and why it would not be stands among the problems.
+///
+/// # Errors
+/// [`OpenError`] where the topics can't be asked for.
+pub async fn inspect(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
+    let mut counts = count_all(settings, wanted).await?;
+    let TriedTopics { planned, problems } = match &settings.topic_policy {
+        TopicPolicy::Create(defaults) => {
+            try_missing(&*admin(settings)?, settings, defaults, wanted, &mut counts).await?
+        }
+        TopicPolicy::Check | TopicPolicy::Trust => TriedTopics::default(),
+    };
+    let is_planned = |topic: &str| planned.iter().any(|planned| planned.name == topic);
+    let there: Vec<_> = wanted.iter().copied().filter(|(topic, _)| !is_planned(topic)).collect();
+    let mut found = FoundTopics { planned, ..FoundTopics::look(settings, &there, counts).await? };
+    found.problems.extend(problems.into_iter().map(TopicProblem::from));
     Ok(found)
 }
 
@@ -53,29 +74,57 @@ fn admin(settings: &Settings) -> Result<Supplied<AdminClient<LogContext>>, OpenE
     settings.plain_config().create_with_context(LogContext::default()).map_err(again)
 }
 
-/// What is wrong with the `wanted` topics that do not exist.
-fn missing(wanted: &[(&str, TopicKind)], counts: &TopicCounts) -> Vec<String> {
-    let mut problems = Vec::new();
-    for (topic, kind) in wanted.iter().filter(|(topic, _)| !counts.contains_key(*topic)) {
-        match kind {
-            TopicKind::OtherReplies => tracing::error!(
+impl FoundTopics {
+    /// Those that are there, and what is wrong with those that are not.
+    async fn look(
+        settings: &Settings,
+        wanted: &[(&str, TopicKind)],
+        counts: TopicCounts,
+    ) -> Result<FoundTopics, OpenError> {
+        let unchecked = AcceptedRecords { bytes: RECORD_BYTES_DEFAULT, keyed: false };
+        let takes = counts.keys().map(|topic| (topic.clone(), unchecked)).collect();
+        let mut found = FoundTopics { counts, takes, ..FoundTopics::default() };
+        found.note_missing(wanted);
+        if settings.topic_policy != TopicPolicy::Trust {
+            found.check_settings(settings, wanted).await?;
+        }
+        Ok(found)
+    }
+
+    /// Says what is risky; each risk of a topic once for the whole process.
+    pub fn say_risks(&self) {
+        for topic in &self.missing_replies {
+            tracing::error!(
                 topic,
                 "a topic of commands.reply_topics does not exist or may not be described: replies that ask for it go to the topic of results"
-            ),
-            TopicKind::OthersTable => {}
-            _ => problems.push(format!("topic {topic} does not exist; create it, or set topics.create = true")),
+            );
         }
+        warn_once(&self.risks);
     }
-    problems
-}
 
-impl FoundTopics {
     /// Ends the start with all that an operator has to change.
     ///
     /// # Errors
     /// [`OpenError::Stop`] with every problem, one a line.
     pub fn require_sound(&self) -> Result<(), OpenError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(OpenError::Stop(self.problems.join("\n").into())) }
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        let problems: Vec<&str> = self.problems.iter().map(|problem| problem.text.as_str()).collect();
+        Err(OpenError::Stop(problems.join("\n").into()))
+    }
+
+    /// Takes note of the `wanted` topics that do not exist.
+    fn note_missing(&mut self, wanted: &[(&str, TopicKind)]) {
+        for (topic, kind) in wanted.iter().filter(|(topic, _)| !self.counts.contains_key(*topic)) {
+            match kind {
+                TopicKind::OtherReplies => self.missing_replies.push((*topic).to_owned()),
+                TopicKind::OthersTable => {}
+                _ => self
+                    .problems
+                    .push(format!("topic {topic} does not exist; create it, or set topics.create = true").into()),
+            }
+        }
     }
 
     async fn check_settings(&mut self, settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<(), OpenError> {
@@ -86,15 +135,16 @@ impl FoundTopics {
     }
 
     fn take(&mut self, described: &[DescribedTopic<'_>]) {
-        let mut topics_at_risk: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for topic in described {
             let TopicFindings { problems, risks } = topic.findings();
             self.problems.extend(problems);
-            risks.into_iter().for_each(|risk| topics_at_risk.entry(risk).or_default().push(topic.topic));
+            for risk in risks {
+                self.risks.entry(risk).or_default().push(topic.topic.to_owned());
+            }
+            self.cleanup_policies.insert(topic.topic.to_owned(), topic.cleanup_policy().to_owned());
             self.takes.insert(topic.topic.to_owned(), topic.takes());
             self.ages.insert(topic.topic.to_owned(), topic.ages());
         }
-        warn_once(topics_at_risk);
     }
 }
 
@@ -120,14 +170,15 @@ async fn describe<'a>(
     Ok(topics.iter().zip(answers).map(described).collect())
 }
 
-/// Says each risk of a topic once for the whole process: topics are looked at with every opening.
-fn warn_once(risks: BTreeMap<String, Vec<&str>>) {
+/// Topics are looked at with every opening.
+fn warn_once(risks: &BTreeMap<String, Vec<String>>) {
     static SAID: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock();
-    for (risk, mut topics) in risks {
-        topics.retain(|topic| said.insert((risk.clone(), (*topic).to_owned())));
-        if !topics.is_empty() {
-            tracing::warn!(risk, topics = topics.join(", "), "topics are less safe than they could be");
+    for (risk, topics) in risks {
+        let is_new = |topic: &&String| said.insert((risk.clone(), (*topic).clone()));
+        let new: Vec<&str> = topics.iter().filter(is_new).map(String::as_str).collect();
+        if !new.is_empty() {
+            tracing::warn!(risk, topics = new.join(", "), "topics are less safe than they could be");
         }
     }
 }

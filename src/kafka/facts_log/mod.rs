@@ -67,7 +67,7 @@
 
 pub mod limits;
 
-mod topics;
+pub(super) mod topics;
 
 pub mod writer;
 
@@ -80,6 +80,8 @@ mod ownership;
 mod peers;
 
 mod opener;
+
+pub(super) mod inspection;
 
 use std::collections::HashMap;
 use std::sync::Arc;

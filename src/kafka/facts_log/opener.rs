@@ -185,17 +185,29 @@ impl FactsLogOpener {
 
     /// The own fence, confirmed, before it has inherited anything.
     pub fn fence(&self, member: &MemberId, partitions: i32) -> Fence {
-        Fence {
-            format: fence::FORMAT,
-            connector: self.settings.name.clone(),
-            partitions,
-            id_kinds: self.id_kinds.iter().map(|(app, kind)| (app.clone(), *kind)).collect(),
-            generation: member.generation,
-            member: member.member.clone(),
-            transactional_id: self.settings.transactional_id(),
-            opening: self.openings.fetch_add(1, Ordering::Relaxed),
-            confirmed: true,
-        }
+        let opening = self.openings.fetch_add(1, Ordering::Relaxed);
+        own_fence(&self.settings, &self.id_kinds, member, partitions, opening)
+    }
+}
+
+/// The fence of a connector with these settings, confirmed.
+pub fn own_fence(
+    settings: &Settings,
+    id_kinds: &HashMap<String, IdKind>,
+    member: &MemberId,
+    partitions: i32,
+    opening: u64,
+) -> Fence {
+    Fence {
+        format: fence::FORMAT,
+        connector: settings.name.clone(),
+        partitions,
+        id_kinds: id_kinds.iter().map(|(app, kind)| (app.clone(), *kind)).collect(),
+        generation: member.generation,
+        member: member.member.clone(),
+        transactional_id: settings.transactional_id(),
+        opening,
+        confirmed: true,
     }
 }
 

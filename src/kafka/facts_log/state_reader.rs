@@ -83,6 +83,19 @@ impl<'a> StateReader<'a> {
         StateReader::open(settings, partitions, StateContent::fences_only(), revoked)
     }
 
+    /// Of all partitions, to tell whether they could be taken over: little is held of what they hold.
+    ///
+    /// # Errors
+    /// As [`of_owned`](Self::of_owned).
+    pub fn of_inspected(
+        settings: &'a Settings,
+        partitions: i32,
+        given_up: &'a CancellationToken,
+    ) -> Result<StateReader<'a>, OpenError> {
+        let content = StateContent::faults_only(move |promoter| Shard::of(promoter, partitions));
+        StateReader::open(settings, (0..partitions).collect(), content, given_up)
+    }
+
     fn open(
         settings: &'a Settings,
         partitions: Vec<i32>,

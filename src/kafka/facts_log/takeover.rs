@@ -31,16 +31,17 @@ pub struct Takeover<'a> {
     pub given_up: &'a CancellationToken,
 }
 
-/// What the owned partitions have of this connector's fences.
-struct FoundFences {
+/// What some partitions have of this connector's fences.
+pub struct FoundFences {
     /// Those that have one.
     fenced: HashSet<i32>,
     /// Those whose one is confirmed.
-    confirmed: HashSet<i32>,
+    pub confirmed: HashSet<i32>,
 }
 
 impl FoundFences {
-    fn new(reader: &StateReader<'_>, name: &str) -> FoundFences {
+    /// Those of the connector `name` in what was read so far.
+    pub fn new(reader: &StateReader<'_>, name: &str) -> FoundFences {
         let (mut fenced, mut confirmed) = (HashSet::new(), HashSet::new());
         for (partition, earlier) in reader.content().fences_of(name) {
             fenced.insert(partition);
@@ -68,7 +69,7 @@ impl Takeover<'_> {
         reader.check(&fence)?;
         let found = FoundFences::new(&reader, &self.settings.name);
         reader.content().fences_of(&self.settings.name).for_each(|(_, earlier)| fence.inherit(earlier));
-        self.refuse_emptied(&worked_on, &found, &reader)?;
+        refuse_emptied(self.settings, &worked_on, &found, &reader)?;
         let is_new = |assigned: &&AssignedShard| !found.confirmed.contains(&assigned.shard.0);
         let new: Vec<AssignedShard> = self.shards.iter().filter(is_new).copied().collect();
         // (3)
@@ -145,28 +146,31 @@ impl Takeover<'_> {
             None => Err(OpenError::Again("the partitions were revoked before the log was open".into())),
         }
     }
+}
 
-    /// Stops where the group has written for a partition that holds nothing of this connector, unless somebody has taken its
-    /// fence away on purpose.
-    fn refuse_emptied(
-        &self,
-        worked_on: &[i32],
-        found: &FoundFences,
-        reader: &StateReader<'_>,
-    ) -> Result<(), OpenError> {
-        let Settings { name, topics, .. } = self.settings;
-        let is_emptied = |partition: &&i32| {
-            !found.fenced.contains(partition) && !reader.content().is_fence_taken_away(**partition, name)
-        };
-        let Some(partition) = worked_on.iter().find(is_emptied) else { return Ok(()) };
-        let reason = format!(
-            "topic {} partition {partition} holds nothing of connector {name}, though the group {name} has written for it: it \
-             was emptied or made anew, and what is published is not known any more. Put its records back; or, to begin \
-             anew and publish again what lies behind start_from, delete topic {} as well",
-            topics.state, topics.registry
-        );
-        Err(OpenError::Stop(reason.into()))
-    }
+/// Stops where the group has written for a partition that holds nothing of this connector, unless somebody has taken its
+/// fence away on purpose.
+///
+/// # Errors
+/// [`OpenError::Stop`] with what to do.
+pub fn refuse_emptied(
+    settings: &Settings,
+    worked_on: &[i32],
+    found: &FoundFences,
+    reader: &StateReader<'_>,
+) -> Result<(), OpenError> {
+    let Settings { name, topics, .. } = settings;
+    let is_emptied = |partition: &&i32| {
+        !found.fenced.contains(partition) && !reader.content().is_fence_taken_away(**partition, name)
+    };
+    let Some(partition) = worked_on.iter().find(is_emptied) else { return Ok(()) };
+    let reason = format!(
+        "topic {} partition {partition} holds nothing of connector {name}, though the group {name} has written for it: it \
+         was emptied or made anew, and what is published is not known any more. Put its records back; or, to begin \
+         anew and publish again what lies behind start_from, delete topic {} as well",
+        topics.state, topics.registry
+    );
+    Err(OpenError::Stop(reason.into()))
 }
 
 /// Records that were skipped do no harm, but somebody wrote them.

@@ -25,17 +25,8 @@ pub struct FactTopics {
 pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
     let names = &settings.topics;
     let mut found = topics::find(settings, &kinds(names)).await?;
-    let partitions = |topic: &String| found.counts.get(topic).map(|count| count.partitions);
-    let (registry, state) = (partitions(&names.registry), partitions(&names.state));
-    if let (Some(registry), Some(state)) = (registry, state)
-        && registry != state
-    {
-        found.problems.push(format!(
-            "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
-             once promoters have been polled",
-            names.state, names.registry
-        ));
-    }
+    let partitions = compare_tables(&mut found, names);
+    found.say_risks();
     found.require_sound()?;
     let FoundTopics { takes, ages, .. } = found;
     let limit = |topic: &String| takes.get(topic).map_or(RECORD_BYTES_DEFAULT, |takes| takes.bytes);
@@ -45,7 +36,24 @@ pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
         state: limit(&names.state),
     };
     let ages = PerEventTopic::new(|topic| ages.get(&names.events[topic]).copied().unwrap_or_default());
-    Ok(FactTopics { partitions: registry.unwrap_or(1), limits, ages })
+    Ok(FactTopics { partitions: partitions.unwrap_or(1), limits, ages })
+}
+
+/// How many partitions the registry has, where it is there. That the state has as many is a problem where it is not so.
+pub fn compare_tables(found: &mut FoundTopics, names: &TopicNames) -> Option<i32> {
+    let partitions = |topic: &String| found.counts.get(topic).map(|count| count.partitions);
+    let (registry, state) = (partitions(&names.registry), partitions(&names.state));
+    if let (Some(registry), Some(state)) = (registry, state)
+        && registry != state
+    {
+        let problem = format!(
+            "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
+             once promoters have been polled",
+            names.state, names.registry
+        );
+        found.problems.push(problem.into());
+    }
+    registry
 }
 
 impl FactTopics {
@@ -55,7 +63,8 @@ impl FactTopics {
     }
 }
 
-fn kinds(names: &TopicNames) -> Vec<(&str, TopicKind)> {
+/// The topics of the polls.
+pub fn kinds(names: &TopicNames) -> Vec<(&str, TopicKind)> {
     let tables = [(&names.registry, TopicKind::Table), (&names.state, TopicKind::Table)];
     let events = names.events.values().map(|name| (name, TopicKind::Events));
     let all = tables.into_iter().chain(events).chain([(&names.dead_letters, TopicKind::DeadLetters)]);

@@ -11,7 +11,12 @@ const SUFFIX_BYTES: usize = 37;
 /// What the members of a group are called.
 pub struct GroupMembers {
     ids: Vec<String>,
+    /// How they share out what they own; empty while they do so.
+    protocol: String,
 }
+
+/// How instances share out partitions.
+const PROTOCOL: &str = "cooperative-sticky";
 
 impl GroupMembers {
     /// Asks each broker, for `bound` at most.
@@ -21,7 +26,17 @@ impl GroupMembers {
     pub fn ask<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
         let groups = client.fetch_group_list(Some(group), bound)?;
         let members = groups.groups().iter().flat_map(|group| group.members());
-        Ok(GroupMembers { ids: members.map(|member| member.id().to_owned()).collect() })
+        let protocol = groups.groups().first().map_or("", |group| group.protocol());
+        Ok(GroupMembers { ids: members.map(|member| member.id().to_owned()).collect(), protocol: protocol.to_owned() })
+    }
+
+    pub fn count(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether they are something else than instances, which no instance can join.
+    pub fn are_foreign(&self) -> bool {
+        !self.ids.is_empty() && !self.protocol.is_empty() && self.protocol != PROTOCOL
     }
 
     /// Whether there is one of this instance's name.
@@ -46,7 +61,7 @@ mod tests {
     const UUID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
     fn of(names: &[&str]) -> GroupMembers {
-        GroupMembers { ids: names.iter().map(|name| format!("{name}-{UUID}")).collect() }
+        GroupMembers { ids: names.iter().map(|name| format!("{name}-{UUID}")).collect(), protocol: PROTOCOL.into() }
     }
 
     #[test]
@@ -54,7 +69,7 @@ mod tests {
         assert!(of(&["one"]).has("one"));
         assert!(!of(&["one-2"]).has("one"));
         assert!(of(&["one-2"]).has("one-2"));
-        assert!(!GroupMembers { ids: vec!["one".into()] }.has("one"));
+        assert!(!GroupMembers { ids: vec!["one".into()], ..of(&[]) }.has("one"));
     }
 
     #[test]
@@ -62,6 +77,14 @@ mod tests {
         assert!(!of(&[]).has_others_than("one"));
         assert!(!of(&["one"]).has_others_than("one"));
         assert!(of(&["one", "two"]).has_others_than("one"));
-        assert!(GroupMembers { ids: vec!["a consumer of another kind".into()] }.has_others_than("one"));
+        assert!(GroupMembers { ids: vec!["a consumer of another kind".into()], ..of(&[]) }.has_others_than("one"));
+    }
+
+    #[test]
+    fn who_shares_out_in_another_way_is_no_instance() {
+        let sharing = |names: &[&str], protocol: &str| GroupMembers { protocol: protocol.into(), ..of(names) };
+        assert!(sharing(&["one"], "range").are_foreign());
+        assert!(!sharing(&["one"], PROTOCOL).are_foreign() && !sharing(&["one"], "").are_foreign());
+        assert!(!sharing(&[], "range").are_foreign());
     }
 }

@@ -52,9 +52,9 @@ mod owned_partitions;
 
 mod waiting;
 
-mod refusal;
+pub(super) mod refusal;
 
-mod timeouts;
+pub(super) mod timeouts;
 
 pub mod observer;
 
@@ -64,7 +64,7 @@ pub mod changes;
 
 mod callbacks;
 
-mod group_members;
+pub(super) mod group_members;
 
 mod duplicate_instance;
 

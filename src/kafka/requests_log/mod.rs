@@ -14,7 +14,7 @@ pub mod replies;
 
 mod closed_topics;
 
-mod topics;
+pub(super) mod topics;
 
 mod request_reader;
 

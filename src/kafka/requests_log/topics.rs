@@ -17,6 +17,14 @@ pub async fn prepare(
     settings: &Settings,
     topics: &RequestTopics,
 ) -> Result<HashMap<String, AcceptedRecords>, OpenError> {
+    let found = client::topics::find(settings, &kinds(settings, topics)).await?;
+    found.say_risks();
+    found.require_sound()?;
+    Ok(found.takes)
+}
+
+/// The topics of the requests, and those of the polls that they use.
+pub fn kinds<'a>(settings: &'a Settings, topics: &'a RequestTopics) -> Vec<(&'a str, TopicKind)> {
     let mut wanted = vec![
         (topics.requests.as_str(), TopicKind::RequestsAndReplies),
         (topics.results.as_str(), TopicKind::RequestsAndReplies),
@@ -25,7 +33,5 @@ pub async fn prepare(
     ];
     let others = topics.reply_topics.iter().map(String::as_str).filter(|topic| *topic != topics.results);
     wanted.extend(others.map(|topic| (topic, TopicKind::OtherReplies)));
-    let found = client::topics::find(settings, &wanted).await?;
-    found.require_sound()?;
-    Ok(found.takes)
+    wanted
 }

@@ -35,18 +35,28 @@ pub fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result
     if CHECKED.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let producer = TransactionalProducer::open(config, topic)?;
+    try_brokers(&TransactionalProducer::open(config, topic)?, group, topic)?;
+    CHECKED.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Tries them in transactions of `producer` that are aborted.
+///
+/// # Errors
+/// As [`require_checked`].
+pub fn try_brokers(producer: &TransactionalProducer, group: &str, topic: &str) -> Result<(), OpenError> {
     let again = |error| OpenError::Again(ClientError::new(UNTRIED, error).into());
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         producer.kafka().begin_transaction().map_err(again)?;
-        let refused = send_offsets_of_nobody(&producer, group, topic);
+        let refused = send_offsets_of_nobody(producer, group, topic);
         retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)).map_err(again)?;
         match refused {
             Ok(()) => return Err(OpenError::Stop(TOO_OLD.into())),
             Err(RefusedOffsets {
                 code: RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration,
                 ..
-            }) => break,
+            }) => return Ok(()),
             Err(RefusedOffsets { code: RDKafkaErrorCode::GroupAuthorizationFailed, .. }) => {
                 let reason = format!("the consumer group {group} may not be written to; allow this user to READ it");
                 return Err(OpenError::Stop(reason.into()));
@@ -57,11 +67,9 @@ pub fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result
             Err(refusal) if attempt >= ATTEMPTS_MAX => {
                 return Err(OpenError::Again(LogError::because(UNTRIED, refusal)));
             }
-            Err(_) => {}
+            Err(_) => attempt += 1,
         }
     }
-    CHECKED.store(true, Ordering::Relaxed);
-    Ok(())
 }
 
 const TOO_OLD: &str = "the brokers do not look at the generation of a consumer group in a transaction, so they would let an \

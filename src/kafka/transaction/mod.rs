@@ -68,6 +68,8 @@ mod producer;
 
 mod generation;
 
+pub(super) mod probe;
+
 mod steps;
 
 pub mod limits;

@@ -23,6 +23,25 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const DELIVERY_POLL: Duration = Duration::from_millis(200);
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
+/// Why there is no producer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProducerError {
+    /// Only an operator can allow it.
+    #[error("transactional.id {0} may not be taken; allow this user to WRITE and DESCRIBE it")]
+    IdDenied(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+impl From<ProducerError> for OpenError {
+    fn from(error: ProducerError) -> OpenError {
+        match error {
+            ProducerError::Open(error) => error,
+            denied @ ProducerError::IdDenied(_) => OpenError::Stop(LogError::new(denied)),
+        }
+    }
+}
+
 /// All calls block.
 pub struct TransactionalProducer {
     kafka: Arc<Supplied<BaseProducer<Deliveries>>>,
@@ -35,9 +54,9 @@ impl TransactionalProducer {
     /// `topic` is one that it may ask about.
     ///
     /// # Errors
-    /// [`OpenError`]: a missing right and brokers without transactions stop the process, a time-out that is too long
+    /// [`ProducerError`]: a missing right and brokers without transactions stop the process, a time-out that is too long
     /// for them is unfit, and everything else may pass.
-    pub fn open(config: &ClientSetup, topic: &str) -> Result<TransactionalProducer, OpenError> {
+    pub fn open(config: &ClientSetup, topic: &str) -> Result<TransactionalProducer, ProducerError> {
         let kafka: Supplied<BaseProducer<Deliveries>> = config
             .create_with_context(Deliveries::default())
             .map_err(|error| OpenError::Stop(ClientError::new("the producer can't be made", error).into()))?;
@@ -62,11 +81,11 @@ impl TransactionalProducer {
     }
 
     /// What an operator has to change stops the process; everything else may pass.
-    fn not_taken(&self, id: &str, error: KafkaError) -> OpenError {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => OpenError::Stop(
-                format!("transactional.id {id} may not be taken; allow this user to WRITE and DESCRIBE it").into(),
-            ),
+    fn not_taken(&self, id: &str, error: KafkaError) -> ProducerError {
+        ProducerError::Open(match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => {
+                return ProducerError::IdDenied(id.to_owned());
+            }
             Some(RDKafkaErrorCode::ClusterAuthorizationFailed) => OpenError::Stop(
                 format!(
                     "transactional.id {id} can't be taken: {error}; allow this user IDEMPOTENT_WRITE on the cluster"
@@ -82,7 +101,7 @@ impl TransactionalProducer {
                 OpenError::Stop(ClientError::new(what, error).into())
             }
             _ => OpenError::Again(self.failed(format!("transactional.id {id} can't be taken"), error).into()),
-        }
+        })
     }
 
     /// `what` has failed with `error`: with what librdkafka said last of what fails.

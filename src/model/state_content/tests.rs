@@ -148,3 +148,18 @@ fn of_partitions_of_others_only_the_fences_are_kept() {
     let (states, strays) = content.finish();
     assert!(!knows_the_cursor(&states) && strays.is_empty());
 }
+
+#[test]
+fn whether_a_state_could_be_used_is_told_without_holding_it() {
+    let (key, value) = cursor();
+    let mut content = StateContent::faults_only(|_| Shard(HOME));
+    let records: [(&[u8], &[u8]); 3] =
+        [(key.as_bytes(), &value), (REGISTRY_READ_KEY.as_bytes(), b"7"), (b"answered/requests/0", b"?")];
+    for (offset, (key, value)) in (0..).zip(records) {
+        content.take(StatePlace { partition: HOME, offset }, key, Some(value));
+    }
+    assert_eq!(content.check(&fence("a")), Ok(()));
+    content.take(StatePlace { partition: HOME, offset: 3 }, key.as_bytes(), Some(b"?"));
+    assert!(matches!(content.check(&fence("a")), Err(Unusable::Damaged { .. })));
+    assert!(content.finish().0.is_empty());
+}

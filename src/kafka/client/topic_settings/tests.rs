@@ -34,11 +34,30 @@ fn what_is_not_told_is_a_missing_right_and_no_setting() {
         let silent = DescribedTopic { settings: HashMap::new(), ..described(kind, 3, &[]) };
         let TopicFindings { problems, .. } = silent.findings();
         assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].contains("DESCRIBE_CONFIGS") && !problems[0].contains("cleanup.policy"), "{problems:?}");
+        let told = &problems[0].text;
+        assert!(told.contains("DESCRIBE_CONFIGS") && !told.contains("cleanup.policy"), "{problems:?}");
     }
     let silent = DescribedTopic { settings: HashMap::new(), ..described(TopicKind::OtherReplies, 3, &[]) };
-    assert_eq!(silent.findings().problems, Vec::<String>::new());
+    assert_eq!(silent.findings().problems, []);
     assert_eq!(silent.takes(), AcceptedRecords { bytes: RECORD_BYTES_DEFAULT, keyed: false });
+}
+
+#[test]
+fn what_is_wrong_is_told_with_the_setting_that_mends_it() {
+    for (kind, changed, mended) in [
+        (TopicKind::Table, ("cleanup.policy", "compact,delete"), "cleanup.policy=compact"),
+        (TopicKind::Events, ("cleanup.policy", "compact"), "cleanup.policy=delete"),
+        (TopicKind::RequestsAndReplies, ("cleanup.policy", "compact"), "cleanup.policy=delete"),
+        (TopicKind::Events, ("message.timestamp.type", "LogAppendTime"), "message.timestamp.type=CreateTime"),
+        (TopicKind::DeadLetters, ("max.message.bytes", "2000"), "max.message.bytes=1048588"),
+    ] {
+        let TopicFindings { problems, .. } = described(kind, 3, &[changed]).findings();
+        let [problem] = &problems[..] else { panic!("{changed:?}: {problems:?}") };
+        assert!(problem.text.starts_with(&format!("topic t has {}={}", changed.0, changed.1)), "{problem:?}");
+        assert_eq!(problem.mended_by, Some(("t".to_owned(), mended.to_owned())));
+        let (name, value) = mended.split_once('=').unwrap();
+        assert_eq!(described(kind, 3, &[(name, value)]).findings().problems, []);
+    }
 }
 
 #[test]

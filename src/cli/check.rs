@@ -1,0 +1,106 @@
+//! `check`: what `run` would meet with at its start. The same code looks at the same things, and changes none.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+
+use self::brokers::CheckedBrokers;
+use self::finding::{Finding, Verdict};
+use self::report::{Report, counted};
+use super::{Failure, duration};
+use crate::app;
+use crate::avro::schema_registry::SchemaRegistrySettings;
+use crate::config::{Config, RequestClientConfig, RequestSettings};
+use crate::kafka::client::settings::Settings;
+use crate::kafka::inspection::Inspection;
+
+mod apps;
+mod brokers;
+mod counted_transport;
+mod finding;
+mod report;
+mod schemas;
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckOptions {
+    /// Print what was found as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Look at the configuration and the files that it names, and ask nobody.
+    #[arg(long)]
+    pub offline: bool,
+    /// How long the state may take to be read.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    pub timeout: Duration,
+}
+
+/// Prints all that was found.
+///
+/// # Errors
+/// [`Failure::Found`] where `run` would not start, or would wait: with 2 where somebody has to change something, and with 1
+/// where somebody could not be asked.
+pub fn run(path: &Path, options: &CheckOptions) -> Result<(), Failure> {
+    let report = if options.offline {
+        Report::new(configuration(path).0)
+    } else {
+        let runtime = super::runtime()?;
+        let report = runtime.block_on(everything(path, options.timeout));
+        // What was given up on may still wait for brokers; nobody waits for it.
+        runtime.shutdown_background();
+        report
+    };
+    report.print(options.json)?;
+    match report.exit_code() {
+        0 => Ok(()),
+        exit_code => Err(Failure::Found { exit_code }),
+    }
+}
+
+/// What is wrong with the configuration; and the whole of it where nothing is.
+fn configuration(path: &Path) -> (Vec<Finding>, Option<Config>) {
+    const SUBJECT: &str = "configuration";
+    match Config::load(path, &|name| std::env::var(name).ok()) {
+        Ok(config) => {
+            let promoters = config.apps.iter().map(|app| app.promoters.len()).sum::<usize>();
+            let apps = counted(config.apps.len() as u64, "app");
+            let text = format!("{apps}, {}", counted(promoters as u64, "promoter"));
+            (vec![Finding::new(SUBJECT, Verdict::Sound, text)], Some(config))
+        }
+        Err(error) => (error.problems().map(|problem| Finding::new(SUBJECT, Verdict::Wrong, problem)).collect(), None),
+    }
+}
+
+/// What is to be known of the brokers and the schema registry, where that much of the configuration can be read.
+fn brokers(
+    path: &Path,
+    config: Option<&Config>,
+) -> Option<(Settings, Option<SchemaRegistrySettings>, Option<RequestSettings>)> {
+    if let Some(Config { kafka, schema_registry, requests, .. }) = config {
+        return Some((kafka.clone(), schema_registry.clone(), requests.clone()));
+    }
+    let client = RequestClientConfig::load(path, &|name| std::env::var(name).ok()).ok()?;
+    Some((client.kafka, client.schema_registry, client.requests))
+}
+
+async fn everything(path: &Path, timeout: Duration) -> Report {
+    let (mut findings, config) = configuration(path);
+    // What is wrong with an app keeps nobody from asking the brokers.
+    let Some((kafka, schema_registry, requests)) = brokers(path, config.as_ref()) else {
+        return Report::new(findings);
+    };
+    let (apps, http) = config.map(|config| (config.apps, config.http)).unzip();
+    let apps = apps.unwrap_or_default();
+    let request_topics = requests.map(|requests| requests.topics);
+    let inspection = Inspection::new(kafka.clone(), request_topics.clone(), app::id_kinds(&apps));
+    let brokers = CheckedBrokers { inspection: &inspection, timeout };
+    let (brokers, schemas, apps) = tokio::join!(
+        brokers.findings(),
+        schemas::findings(schema_registry, &kafka.topics, request_topics.as_ref()),
+        apps::check(&apps, http),
+    );
+    findings.extend(brokers.into_iter().chain(schemas));
+    let mut report = Report::new(findings);
+    apps.into_iter().for_each(|app| report.add_app(app));
+    report
+}

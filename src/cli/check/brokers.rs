@@ -1,0 +1,154 @@
+//! What is found at the brokers: whether they let the connector in, its topics, rights, transactions, group and state.
+
+use std::time::{Duration, Instant};
+
+use super::finding::{Finding, Verdict};
+use super::report::counted;
+use crate::kafka::all_topics::{FoundTopics, PlannedTopic};
+use crate::kafka::client::topic_settings::{TopicProblem, mending_command};
+use crate::kafka::inspection::{InspectedGroup, InspectedState, Inspection, TriedTransaction};
+
+/// How many stray records are told one by one.
+const STRAYS_TOLD: usize = 10;
+
+pub struct CheckedBrokers<'a> {
+    pub inspection: &'a Inspection,
+    /// For reading the state.
+    pub timeout: Duration,
+}
+
+impl CheckedBrokers<'_> {
+    /// One thing after the other, as far as it can be looked at.
+    pub async fn findings(&self) -> Vec<Finding> {
+        let began = Instant::now();
+        let brokers = match self.inspection.brokers().await {
+            Ok(brokers) => brokers,
+            Err(error) => return Finding::of_opening("kafka", &error),
+        };
+        let text = format!("{} in the cluster", counted(brokers.len() as u64, "broker"));
+        let mut findings = vec![Finding::new("kafka", Verdict::Sound, text).took(began.elapsed())];
+        let began = Instant::now();
+        let found = match self.inspection.topics().await {
+            Ok(found) => found,
+            Err(error) => {
+                findings.extend(Finding::of_opening("topics", &error));
+                return findings;
+            }
+        };
+        findings.extend(of_topics(&found, self.inspection.bootstrap_servers(), began.elapsed()));
+        findings.extend(self.of_rights(&found).await);
+        findings.extend(self.of_transaction(&found).await);
+        if let Some(broker) = brokers.first() {
+            findings.extend(self.of_group(*broker).await);
+        }
+        findings.extend(self.of_state(&found).await);
+        findings
+    }
+
+    async fn of_rights(&self, found: &FoundTopics) -> Vec<Finding> {
+        let began = Instant::now();
+        match self.inspection.missing_rights(found).await {
+            Ok(missing) if missing.is_empty() => {
+                vec![Finding::new("rights", Verdict::Sound, "nothing is denied on the topics").took(began.elapsed())]
+            }
+            Ok(missing) => missing.into_iter().map(|text| Finding::new("rights", Verdict::Wrong, text)).collect(),
+            // A start does not ask for them: it would be told the first time that it is refused.
+            Err(error) => as_warnings(Finding::of_opening("rights", &error)),
+        }
+    }
+
+    async fn of_transaction(&self, found: &FoundTopics) -> Vec<Finding> {
+        const SUBJECT: &str = "transactions";
+        let began = Instant::now();
+        match self.inspection.transaction(found).await {
+            Ok(TriedTransaction::Works) => {
+                vec![Finding::new(SUBJECT, Verdict::Sound, "work (one was tried and aborted)").took(began.elapsed())]
+            }
+            Ok(TriedTransaction::IdDenied(words)) => {
+                let text = format!("not tried: {words}, to have them tried");
+                vec![Finding::new(SUBJECT, Verdict::Warning, text)]
+            }
+            Err(error) => Finding::of_opening(SUBJECT, &error),
+        }
+    }
+
+    async fn of_group(&self, broker: i32) -> Vec<Finding> {
+        let began = Instant::now();
+        match self.inspection.group(broker).await {
+            Ok(InspectedGroup { instances, problems }) if problems.is_empty() => {
+                let text = format!("{} in it now", counted(instances as u64, "instance"));
+                vec![Finding::new("group", Verdict::Sound, text).took(began.elapsed())]
+            }
+            Ok(InspectedGroup { problems, .. }) => {
+                problems.into_iter().map(|problem| Finding::new("group", Verdict::Wrong, problem)).collect()
+            }
+            Err(error) => Finding::of_opening("group", &error),
+        }
+    }
+
+    /// Only where the topics are as they must be: else it would be looked for in the wrong place.
+    async fn of_state(&self, found: &FoundTopics) -> Vec<Finding> {
+        if !found.problems.is_empty() {
+            return vec![Finding::new(
+                "state",
+                Verdict::Warning,
+                "not looked at before the topics are as they must be",
+            )];
+        }
+        let began = Instant::now();
+        let inspected = match self.inspection.state(found, self.timeout).await {
+            Ok(Some(inspected)) => inspected,
+            Ok(None) => return vec![Finding::new("state", Verdict::Sound, "this would be the first start")],
+            Err(error) => return Finding::of_opening("state", &error),
+        };
+        let InspectedState { is_new, strays } = inspected;
+        let text = if is_new { "new: nobody has polled with it yet" } else { "whole, and this connector's" };
+        let told = strays.iter().take(STRAYS_TOLD).map(|stray| {
+            let (partition, offset) = (stray.place.partition, stray.place.offset);
+            let text = format!("partition {partition} offset {offset} is skipped: {}", stray.fault);
+            Finding::new("state", Verdict::Warning, text).fixed_by("write a tombstone under its key")
+        });
+        let more = strays.len().saturating_sub(STRAYS_TOLD);
+        let more =
+            (more > 0).then(|| Finding::new("state", Verdict::Warning, format!("{more} more records are skipped")));
+        let sound = Finding::new("state", Verdict::Sound, text).took(began.elapsed());
+        std::iter::once(sound).chain(told).chain(more).collect()
+    }
+}
+
+fn of_topics(found: &FoundTopics, bootstrap: &str, took: Duration) -> Vec<Finding> {
+    const SUBJECT: &str = "topics";
+    let mut findings: Vec<Finding> =
+        found.problems.iter().map(|problem| of_problem(SUBJECT, problem, bootstrap)).collect();
+    if findings.is_empty() {
+        findings.push(Finding::new(SUBJECT, Verdict::Sound, in_words(found)).took(took));
+    }
+    let risks = found.risks.iter().map(|(risk, topics)| format!("{risk}: {}", topics.join(", ")));
+    let replies = found.missing_replies.iter().map(|topic| {
+        format!(
+            "topic {topic} of commands.reply_topics does not exist: replies that ask for it go to the topic of results"
+        )
+    });
+    findings.extend(risks.chain(replies).map(|text| Finding::new(SUBJECT, Verdict::Warning, text)));
+    findings
+}
+
+fn of_problem(subject: &str, TopicProblem { text, mended_by }: &TopicProblem, bootstrap: &str) -> Finding {
+    let finding = Finding::new(subject, Verdict::Wrong, text);
+    match mended_by {
+        Some((topic, setting)) => finding.fixed_by(mending_command(bootstrap, topic, setting)),
+        None => finding,
+    }
+}
+
+fn in_words(found: &FoundTopics) -> String {
+    let planned: Vec<&str> = found.planned.iter().map(|PlannedTopic { name, .. }| name.as_str()).collect();
+    match (found.counts.len(), planned.len()) {
+        (there, 0) => format!("{there} are there, as they must be"),
+        (there, missing) => format!("{there} are there, {missing} would be made: {}", planned.join(", ")),
+    }
+}
+
+fn as_warnings(findings: Vec<Finding>) -> Vec<Finding> {
+    findings.into_iter().map(|finding| Finding { verdict: Verdict::Warning, ..finding }).collect()
+}

@@ -1,0 +1,55 @@
+//! What is found at the schema registry: whether every schema is there, or could be registered.
+
+use std::time::Instant;
+
+use super::finding::{Finding, Verdict};
+use crate::app::{TopicSchema, topic_schemas};
+use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistryError, SchemaRegistrySettings, TriedSchema};
+use crate::kafka::client::settings::{RequestTopics, TopicNames};
+use crate::text::with_causes;
+
+const SUBJECT: &str = "schemas";
+
+/// Nothing where there is no registry.
+pub async fn findings(
+    settings: Option<SchemaRegistrySettings>,
+    topics: &TopicNames,
+    requests: Option<&RequestTopics>,
+) -> Vec<Finding> {
+    let Some(settings) = settings else { return Vec::new() };
+    let registry = match SchemaRegistry::new(settings) {
+        Ok(registry) => registry,
+        Err(error) => return vec![Finding::new(SUBJECT, Verdict::Wrong, with_causes(&error))],
+    };
+    let (began, mut findings, mut new) = (Instant::now(), Vec::new(), 0);
+    let schemas = topic_schemas(topics, requests);
+    for schema in &schemas {
+        let TopicSchema { kind, .. } = schema;
+        match registry.try_register(&schema.subject(), kind.text()).await {
+            Ok(TriedSchema::Registered(_)) => {}
+            Ok(TriedSchema::New | TriedSchema::Compatible) => new += 1,
+            Ok(TriedSchema::Incompatible(words)) => findings.push(incompatible(schema, &words)),
+            Err(error) => {
+                findings.push(failed(&error));
+                // It would say the same of the others.
+                break;
+            }
+        }
+    }
+    if findings.is_empty() {
+        let text = format!("{} are registered, {new} would be", schemas.len() - new);
+        findings.push(Finding::new(SUBJECT, Verdict::Sound, text).took(began.elapsed()));
+    }
+    findings
+}
+
+fn incompatible(schema: &TopicSchema<'_>, words: &str) -> Finding {
+    let text = format!("{} would be refused as incompatible with an earlier one: {words}", schema.subject());
+    Finding::new(SUBJECT, Verdict::Wrong, text)
+        .fixed_by("look at who registered it; or give the topics names of their own by topics.prefix")
+}
+
+fn failed(error: &SchemaRegistryError) -> Finding {
+    let verdict = if error.is_retriable() { Verdict::Unanswered } else { Verdict::Wrong };
+    Finding::new(SUBJECT, verdict, with_causes(error))
+}

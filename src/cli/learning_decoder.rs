@@ -1,0 +1,92 @@
+//! Decodes the records of one kind, in whatever schema of a registry they are written.
+
+use std::collections::HashMap;
+
+use tokio::runtime::Handle;
+
+use crate::avro::decode::Decoded;
+use crate::avro::framing::Framing;
+use crate::avro::kind_decoder::{FieldsError, KindDecoder};
+use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
+use crate::avro::schemas::RecordKind;
+use crate::supervisor::{self, COMMAND_PATIENCE};
+use crate::text::with_causes;
+
+/// What a record holds, or why that can't be told.
+pub type LearntValue = Result<Option<Decoded>, String>;
+
+/// How many ids that no record can be read with are kept in mind.
+const BARREN_MAX: usize = 1_000;
+
+pub struct RecordDecoder {
+    decoder: KindDecoder,
+    schema_registry: Option<SchemaRegistry>,
+    /// Ids that no record can be read with, and why.
+    barren: HashMap<i32, String>,
+    runtime: Handle,
+}
+
+impl RecordDecoder {
+    /// `runtime` is where a registry is asked.
+    ///
+    /// # Errors
+    /// Where there is no client for the registry.
+    pub fn new(
+        kind: RecordKind,
+        schema_registry: Option<SchemaRegistrySettings>,
+        runtime: Handle,
+    ) -> anyhow::Result<RecordDecoder> {
+        let schema_registry = schema_registry.map(SchemaRegistry::new).transpose()?;
+        let decoder = KindDecoder::new(kind, Framing::SingleObject);
+        Ok(RecordDecoder { decoder, schema_registry, barren: HashMap::new(), runtime })
+    }
+
+    /// Blocks while a registry is asked for a schema.
+    ///
+    /// # Errors
+    /// The outer one ends the reading: the registry gives no answer. The inner one is the record's own.
+    pub fn decode(&mut self, value: Option<&[u8]>) -> anyhow::Result<LearntValue> {
+        let Some(value) = value else { return Ok(Ok(None)) };
+        let id = match self.decoder.decode(value) {
+            Ok(decoded) => return Ok(Ok(Some(decoded))),
+            Err(FieldsError::Unreadable(why)) => return Ok(Err(why)),
+            Err(FieldsError::UnknownSchema(id)) => id,
+        };
+        if !self.barren.contains_key(&id) {
+            self.learn(id)?;
+        }
+        if let Some(why) = self.barren.get(&id) {
+            return Ok(Err(why.clone()));
+        }
+        Ok(match self.decoder.decode(value) {
+            Ok(decoded) => Ok(Some(decoded)),
+            Err(FieldsError::Unreadable(why)) => Err(why),
+            Err(FieldsError::UnknownSchema(id)) => Err(format!("written with the schema id {id}, which is unknown")),
+        })
+    }
+
+    fn learn(&mut self, id: i32) -> anyhow::Result<()> {
+        let learnt = match self.schema(id)? {
+            Some(text) => self.decoder.learn(id, &text).map_err(|error| with_causes(&error)),
+            None => Err(format!("written with the schema id {id}, which no schema registry knows")),
+        };
+        if let Err(why) = learnt {
+            if self.barren.len() >= BARREN_MAX {
+                self.barren.clear();
+            }
+            self.barren.insert(id, why);
+        }
+        Ok(())
+    }
+
+    fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
+        let Some(registry) = &self.schema_registry else { return Ok(None) };
+        let asking = supervisor::retried(
+            "schema registry",
+            || registry.schema(id),
+            |error| error.is_retriable(),
+            COMMAND_PATIENCE,
+        );
+        self.runtime.block_on(asking)
+    }
+}

@@ -1,0 +1,109 @@
+//! `verify`: what the upstream shows of a promoter, against what stands in the topics.
+//!
+//! Only what must be published is compared: facts from where the feed began to where it is complete, as its cursor says. What
+//! is younger than the lateness may come yet.
+
+use std::path::Path;
+
+use anyhow::Context;
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use self::comparison::{Comparison, compare};
+use self::judged::JudgedFeed;
+use self::published::Published;
+use self::shown::Shown;
+use super::promoters::TimeBound;
+use super::{Failure, signals, stdout};
+use crate::config::Config;
+use crate::model::feed::Feed;
+use crate::model::promoter::{InvalidId, Promoter};
+use crate::model::time::UnixTime;
+use crate::telemetry::{last_words, log};
+
+mod comparison;
+mod judged;
+mod published;
+mod report;
+mod shown;
+
+#[derive(Clone, Debug, Args)]
+pub struct VerifyOptions {
+    /// Whom it is about.
+    #[arg(long, value_name = "APP_ID/ID", value_parser = promoter)]
+    pub promoter: Promoter,
+    /// Facts of this time and later: RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: UnixTime,
+    /// Facts before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: UnixTime,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub bound: TimeBound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a time with its offset such as 2026-01-01T00:00:00+08:00")]
+pub struct InvalidTime;
+
+fn promoter(text: &str) -> Result<Promoter, InvalidId> {
+    Promoter::from_key(text)
+}
+
+/// A fraction of a second belongs to the next whole one.
+fn time(text: &str) -> Result<UnixTime, InvalidTime> {
+    let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTime)?;
+    Ok(UnixTime(time.as_second() + i64::from(time.subsec_nanosecond() > 0)))
+}
+
+/// Prints what differs.
+///
+/// # Errors
+/// [`Failure::Found`] with 1 where anything is missing, too much or different; else why it can't be told.
+pub fn run(path: &Path, options: &VerifyOptions) -> Result<(), Failure> {
+    let config = Config::load(path, &|name| std::env::var(name).ok())?;
+    log::start(&config.log)?;
+    let runtime = super::runtime()?;
+    let stop = CancellationToken::new();
+    let comparison = runtime.block_on(async {
+        signals::cancel_on_signal(stop.clone())?;
+        stop.run_until_cancelled(verify(&config, options)).await.context("stopped by a signal")?
+    });
+    runtime.shutdown_background();
+    let comparison = match comparison {
+        Err(error) => return Err(error.downcast::<UnknownApp>().map_or_else(Failure::Running, UnknownApp::failure)),
+        Ok(comparison) => comparison,
+    };
+    stdout::print(&if options.json { comparison.json()? } else { comparison.text() })?;
+    if comparison.is_exact() { Ok(()) } else { Err(Failure::Found { exit_code: 1 }) }
+}
+
+/// The promoter is of no app of the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("app {0} is not configured here")]
+struct UnknownApp(String);
+
+impl UnknownApp {
+    fn failure(self) -> Failure {
+        Failure::Refused(self.to_string())
+    }
+}
+
+async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Comparison> {
+    let VerifyOptions { promoter, from, to, .. } = options;
+    let until = options.bound.until();
+    let app = config.apps.iter().find(|app| app.client.app_id.as_str() == promoter.app_id());
+    let app = app.with_context(|| UnknownApp(promoter.app_id().to_owned()))?;
+    let published = Published { kafka: config.kafka.clone(), schema_registry: config.schema_registry.clone(), until };
+    let cursors = published.cursors(promoter).await?;
+    let judged: Vec<JudgedFeed> =
+        Feed::ALL.into_iter().filter_map(|feed| JudgedFeed::new(feed, cursors[feed]?, *from, *to)).collect();
+    let calls: u64 = judged.iter().map(JudgedFeed::calls_min).sum();
+    last_words::say(&format_args!("{promoter}: costs {calls} calls or more, as pages go"));
+    let shown = Shown::new(app, config.http)?.facts(promoter, &judged).await?;
+    let events = published.facts(promoter, &judged).await?;
+    Ok(compare(promoter, &judged, shown, events))
+}

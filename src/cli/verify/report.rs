@@ -1,0 +1,98 @@
+//! What a comparison says, for people or for programs.
+
+use std::fmt::Write;
+
+use serde_json::{Value as Json, json};
+
+use super::comparison::{ComparedFact, ComparedOrder, Comparison};
+use super::judged::JudgedTimes;
+use crate::cli::times::in_beijing;
+use crate::model::feed::Feed;
+
+/// How many facts of each kind are told one by one for people.
+const TOLD_MAX: usize = 50;
+
+impl Comparison {
+    /// # Errors
+    /// Where it makes no JSON, which no comparison does.
+    pub fn json(&self) -> anyhow::Result<String> {
+        let facts = |facts: &[ComparedFact]| facts.iter().map(fact_json).collect::<Vec<Json>>();
+        let different = self.different.iter();
+        let report = json!({
+            "promoter": self.promoter,
+            "judged": self.judged.iter().map(JudgedTimes::from).collect::<Vec<_>>(),
+            "calls": self.calls,
+            "shown": self.shown,
+            "published": self.published,
+            "missing": facts(&self.missing),
+            "extra": facts(&self.extra),
+            "twice": facts(&self.twice),
+            "different": different
+                .map(|(shown, published)| json!({"shown": fact_json(shown), "published": fact_json(published)}))
+                .collect::<Vec<_>>(),
+            "dead_letters": self.dead_letters,
+        });
+        Ok(serde_json::to_string(&report)? + "\n")
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String never fails.
+        for feed in &self.judged {
+            let (from, to) = (in_beijing(feed.from.as_millis()), in_beijing(feed.to.as_millis()));
+            let _ = writeln!(text, "{}: from {from} to {to}", feed.feed);
+        }
+        if self.judged.is_empty() {
+            text += "nothing to compare: no feed has begun before, or is complete so far\n";
+        }
+        let _ = writeln!(text, "upstream {}, topics {} ({} calls)", self.shown, self.published, self.calls);
+        for (name, facts) in [("missing", &self.missing), ("extra", &self.extra), ("twice", &self.twice)] {
+            told(&mut text, facts.len(), facts.iter().map(|fact| format!("{name:9} {}", in_words(fact))));
+        }
+        let different = self.different.iter();
+        let lines = different
+            .map(|(shown, published)| format!("different {}, published as {}", in_words(shown), in_words(published)));
+        told(&mut text, self.different.len(), lines);
+        let _ = writeln!(
+            text,
+            "missing {}, extra {}, twice {}, different {}; dead letters {} (not counted as missing)",
+            self.missing.len(),
+            self.extra.len(),
+            self.twice.len(),
+            self.different.len(),
+            self.dead_letters
+        );
+        text
+    }
+}
+
+fn told(text: &mut String, all: usize, lines: impl Iterator<Item = String>) {
+    for line in lines.take(TOLD_MAX) {
+        let _ = writeln!(text, "{line}");
+    }
+    if all > TOLD_MAX {
+        let _ = writeln!(text, "          and {} more", all - TOLD_MAX);
+    }
+}
+
+fn in_words(ComparedFact { id, feed, time, order }: &ComparedFact) -> String {
+    let time = time.map_or_else(|| "without its time".to_owned(), |time| in_beijing(time.as_millis()));
+    match order {
+        Some(ComparedOrder { status, mch_id, trade_no, paid_amount, .. }) => {
+            format!("{status} {paid_amount} fen {mch_id}/{trade_no} {time} {id}")
+        }
+        None => format!("{} {time} {id}", if *feed == Feed::Touches { "touch" } else { feed.name() }),
+    }
+}
+
+fn fact_json(ComparedFact { id, feed, time, order }: &ComparedFact) -> Json {
+    let order = order.as_ref().map(|ComparedOrder { status, mch_id, trade_no, paid_amount, paid_time }| {
+        json!({
+            "status": status, "mch_id": mch_id, "trade_no": trade_no, "paid_amount": paid_amount,
+            "paid_time": paid_time.to_string(),
+        })
+    });
+    json!({
+        "event_id": id.to_string(), "feed": feed.name(), "time": time.map(|time| time.to_string()), "order": order,
+    })
+}

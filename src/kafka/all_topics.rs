@@ -1,0 +1,41 @@
+//! The topics of both logs together, for whoever looks at them or makes them before a start.
+
+use super::client::settings::{RequestTopics, Settings};
+use super::client::topic_settings::TopicKind;
+use super::client::topics;
+use super::{facts_log, requests_log};
+use crate::commit::log::OpenError;
+
+pub use super::client::topic_creation::PlannedTopic;
+pub use super::client::topics::FoundTopics;
+
+/// Looks at them, and makes none: what would be made is planned.
+///
+/// # Errors
+/// [`OpenError`] where they can't be asked for.
+pub async fn inspect(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
+    let mut found = topics::inspect(settings, &wanted(settings, requests)).await?;
+    facts_log::topics::compare_tables(&mut found, &settings.topics);
+    Ok(found)
+}
+
+/// Makes those that are missing, where the settings say so, and looks at all.
+///
+/// # Errors
+/// [`OpenError`] where they can't be asked for or made.
+pub async fn make(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
+    let mut found = topics::find(settings, &wanted(settings, requests)).await?;
+    facts_log::topics::compare_tables(&mut found, &settings.topics);
+    Ok(found)
+}
+
+/// Each once: of those that both use, what the polls want of it counts.
+fn wanted<'a>(settings: &'a Settings, requests: Option<&'a RequestTopics>) -> Vec<(&'a str, TopicKind)> {
+    let mut wanted = facts_log::topics::kinds(&settings.topics);
+    if let Some(requests) = requests {
+        let mut of_requests = requests_log::topics::kinds(settings, requests);
+        of_requests.retain(|(topic, _)| wanted.iter().all(|(known, _)| known != topic));
+        wanted.extend(of_requests);
+    }
+    wanted
+}

@@ -1,0 +1,79 @@
+//! Reads one topic, or one of its partitions, to where it ends now.
+
+use std::time::{Duration, Instant};
+
+use super::settings::Settings;
+use super::topic_reader::{CALL_TIMEOUT, ReadFrom, ReadRecord, TopicEnds, TopicReadError, TopicReader};
+use crate::model::promoter::Promoter;
+use crate::model::shard::Shard;
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// Gives the committed records one by one. All calls block.
+pub struct WholeTopic {
+    reader: TopicReader,
+    ends: TopicEnds,
+    topic: String,
+    until: Instant,
+}
+
+impl WholeTopic {
+    /// From its beginning. Given up at `until`.
+    ///
+    /// # Errors
+    /// [`TopicReadError`] where the topic is missing or refused, or the brokers do not answer in time.
+    pub fn open(settings: &Settings, topic: &str, until: Instant) -> Result<WholeTopic, TopicReadError> {
+        let reader = TopicReader::open(settings, &[topic], ReadFrom::Beginning, left(until))?;
+        WholeTopic::to_end(reader, topic, until)
+    }
+
+    /// The partition in which the records of `promoter` stand. Given up at `until`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_promoter(
+        settings: &Settings,
+        topic: &str,
+        promoter: &Promoter,
+        from: ReadFrom,
+        until: Instant,
+    ) -> Result<WholeTopic, TopicReadError> {
+        let home = |partitions| Shard::of(promoter, partitions).0;
+        let reader = TopicReader::open_partition(settings, topic, home, from, left(until))?;
+        WholeTopic::to_end(reader, topic, until)
+    }
+
+    fn to_end(reader: TopicReader, topic: &str, until: Instant) -> Result<WholeTopic, TopicReadError> {
+        let ends = reader.ends()?;
+        Ok(WholeTopic { reader, ends, topic: topic.to_owned(), until })
+    }
+
+    /// The next record, or nothing where there are no more. What is written meanwhile may come along.
+    ///
+    /// # Errors
+    /// [`TopicReadError`] where it can't be read on, or its end is not reached in time.
+    pub fn next_record(&self) -> Result<Option<ReadRecord>, TopicReadError> {
+        loop {
+            if let Some(record) = self.reader.next(POLL)? {
+                return Ok(Some(record));
+            }
+            if self.reader.has_reached(&self.ends)? {
+                return Ok(None);
+            }
+            if Instant::now() >= self.until {
+                return Err(TopicReadError::TooLate(self.topic.clone()));
+            }
+        }
+    }
+
+    /// How many of the topic's are read.
+    pub fn partitions(&self) -> i32 {
+        i32::try_from(self.reader.partition_count()).unwrap_or(i32::MAX)
+    }
+}
+
+/// How long one request to the brokers may take.
+fn left(until: Instant) -> Duration {
+    // librdkafka takes none for "for ever".
+    until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), CALL_TIMEOUT)
+}

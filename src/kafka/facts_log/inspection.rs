@@ -1,0 +1,49 @@
+//! Whether a start could take the state over: what the order at opening looks at in steps 2 and 5 ([`super`]), of all
+//! partitions at once, without a fence and without the group.
+
+use std::collections::HashMap;
+
+use tokio_util::sync::CancellationToken;
+
+use super::opener::own_fence;
+use super::state_reader::{self, StateReader};
+use super::takeover::{FoundFences, refuse_emptied};
+use crate::commit::log::OpenError;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::group::member_id::MemberId;
+use crate::model::promoter::IdKind;
+use crate::model::state_content::Stray;
+
+/// A state that this connector could take over.
+#[derive(Debug)]
+pub struct InspectedState {
+    /// Nobody has polled with it yet.
+    pub is_new: bool,
+    /// Records that somebody else has written, and that are skipped.
+    pub strays: Vec<Stray>,
+}
+
+/// Reads the state of all `partitions` to their ends, unless `given_up` before. Blocks.
+///
+/// # Errors
+/// [`OpenError::Stop`] where it is not this connector's to go on with, and [`OpenError::Again`] where it can't be read to
+/// its end now.
+pub fn inspect(
+    settings: &Settings,
+    id_kinds: &HashMap<String, IdKind>,
+    partitions: i32,
+    given_up: &CancellationToken,
+) -> Result<InspectedState, OpenError> {
+    let all: Vec<i32> = (0..partitions).collect();
+    // Before anything is read: what is known of a partition now has left its fence in it already.
+    let worked_on = state_reader::worked_on(settings, &all)?;
+    let mut reader = StateReader::of_inspected(settings, partitions, given_up)?;
+    reader.read_to_end()?;
+    let nobody = MemberId { generation: 0, member: String::new() };
+    reader.check(&own_fence(settings, id_kinds, &nobody, partitions, 0))?;
+    let found = FoundFences::new(&reader, &settings.name);
+    refuse_emptied(settings, &worked_on, &found, &reader)?;
+    let is_new = found.confirmed.is_empty();
+    let (_, strays) = reader.into_content().finish();
+    Ok(InspectedState { is_new, strays })
+}
