@@ -18,16 +18,25 @@ mod topics;
 mod verify;
 
 pub const CASES: &[Case] = &[
-    Case::shared("check: a start that would work is told so, before the first and beside a running one", check::sound),
-    Case::shared("check: everything that would stop a start is told at once", check::all_at_once),
-    Case::shared("check: a state that is another connector's is told", check::another_connector),
-    Case::secured("check: rights that are missing are named together", check::rights),
-    Case::shared("topics: what is missing is planned and made, and what differs told with its mend", topics::made),
-    Case::shared("schemas: a real registry has what is registered, and takes no other", schemas::registered)
+    Case::shared(
+        "commands: check: a start that would work is told so, before the first and beside a running one",
+        check::sound,
+    ),
+    Case::shared("commands: check: everything that would stop a start is told at once", check::all_at_once),
+    Case::shared("commands: check: a state that is another connector's is told", check::another_connector),
+    Case::secured("commands: check: rights that are missing are named together", check::rights),
+    Case::shared(
+        "commands: topics: what is missing is planned and made, and what differs told with its mend",
+        topics::made,
+    ),
+    Case::shared("commands: schemas: a real registry has what is registered, and takes no other", schemas::registered)
         .with(&[Apicurio::available]),
-    Case::shared("tail: records are shown as they are committed, and it ends in order", tail::shown),
-    Case::shared("status: the progress of all is told while no instance runs", status::told_without_instances),
-    Case::shared("verify: gaps, doubles and strangers are found, and nothing else", verify::differences),
+    Case::shared("commands: tail: records are shown as they are committed, and it ends in order", tail::shown),
+    Case::shared(
+        "commands: status: the progress of all is told while no instance runs",
+        status::told_without_instances,
+    ),
+    Case::shared("commands: verify: gaps, doubles and strangers are found, and nothing else", verify::differences),
 ];
 
 /// What a command said.
