@@ -35,6 +35,8 @@ def arguments():
 WITHOUT_BRAKES = """
 [apps.quota]
 getrelation = { per_minute = 0 }
+[poll]
+catch_up_spread = "36500d"
 [feeds.touches]
 start_from = "earliest"
 [feeds.orders]

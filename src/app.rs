@@ -62,7 +62,7 @@ mod schemas;
 /// # Errors
 /// [`Unfit`] where the configuration can't work with the brokers that it names; anything else is what it has failed of.
 pub async fn run(config: Config, reload: Option<ReloadSource>, stop: CancellationToken) -> anyhow::Result<()> {
-    let Config { kafka, schema_registry, apps, http, requests, commit, admin, .. } = config;
+    let Config { kafka, schema_registry, apps, http, requests, commit, user_ids, admin, .. } = config;
     let id_kinds = id_kinds(&apps);
     let polls = PollPipeline::new(polled_apps(apps, http)?, commit);
     let request_totals: Arc<RequestTotals> = Arc::default();
@@ -88,7 +88,7 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
     stop.run_until_cancelled(polls.warm_up()).await;
 
     let clock: RecordClock = Arc::new(polls.clock());
-    let encoders = Arc::new(Encoders::new(schemas.framings));
+    let encoders = Arc::new(Encoders::new(schemas.framings).showing(user_ids));
     let clients = || polls.apps.iter().map(|app| app.client.clone());
     let observer = |is_shared: fn(Interface) -> bool| -> OwnershipObserver {
         let shares = BudgetShares::new(clients(), is_shared);
@@ -142,10 +142,10 @@ pub fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
 /// Each app with connections of its own; the memory for answers is one for all.
 pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp<HttpTransport>>> {
     let buffers = Buffers::new(settings.buffered_max);
-    let polled_app = |AppSettings { client, feeds, promoters, parked_for }| {
+    let polled_app = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread }| {
         let http = HttpTransport::new(settings, buffers.clone()).context("the HTTP client can't be made")?;
         let client = Client::new(client, http).reading_in(buffers.reading.clone());
-        Ok(PolledApp::new(client, feeds, promoters, parked_for))
+        Ok(PolledApp::new(client, feeds, promoters, parked_for, catch_up_spread))
     };
     apps.into_iter().map(polled_app).collect()
 }

@@ -103,6 +103,7 @@
 //! | `clock` | the wall clock of this host, read in one place |
 //! | `text` | what is done in one way to texts of others |
 //! | `web` | what these and the schema registry read of an answer over HTTP in one way |
+//! | [`user_ids`] | users' ids as records show them; the only user of hmac and sha2 |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
 //! | [`telemetry`] | the log that people read, and how each pipeline is |
 //! | [`simulator`] | the upstream as it really behaves, seeded: for the demo, for tests, for users' own consumers |
@@ -167,6 +168,8 @@ mod oauth;
 mod web;
 
 mod text;
+
+pub mod user_ids;
 
 pub mod avro;
 

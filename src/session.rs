@@ -71,6 +71,8 @@ pub struct AppSettings {
     pub promoters: Vec<(Promoter, ConfiguredPromoter)>,
     /// How long a promoter with a permanent error is left alone.
     pub parked_for: Duration,
+    /// How far apart the cursors of a backfill may be.
+    pub catch_up_spread: Duration,
 }
 
 /// An app with its client and whom to poll for it.
@@ -82,6 +84,8 @@ pub struct PolledApp<T> {
     pub promoters: ConfiguredPromoters,
     /// How long a promoter with a permanent error is left alone.
     pub parked_for: Duration,
+    /// How far apart the cursors of a backfill may be.
+    pub catch_up_spread: Duration,
     /// What its polls tell a report.
     pub reports: Arc<Reports>,
 }
@@ -184,15 +188,25 @@ impl<T: Transport> PollPipeline<T> {
 }
 
 impl<T: Transport> PolledApp<T> {
-    /// A promoter with a permanent error is left alone for `parked_for`.
+    /// A promoter with a permanent error is left alone for `parked_for`; in a backfill cursors keep within `catch_up_spread` of
+    /// each other.
     pub fn new(
         client: Client<T>,
         feeds: AppFeeds,
         promoters: Vec<(Promoter, ConfiguredPromoter)>,
         parked_for: Duration,
+        catch_up_spread: Duration,
     ) -> PolledApp<T> {
         let (app, client) = (client.app_id().clone(), Arc::new(client));
-        PolledApp { app, client, feeds, promoters: promoters.into(), parked_for, reports: Arc::default() }
+        PolledApp {
+            app,
+            client,
+            feeds,
+            promoters: promoters.into(),
+            parked_for,
+            catch_up_spread,
+            reports: Arc::default(),
+        }
     }
 
     /// Why `promoter`, which has `cursors`, may not begin where it should.

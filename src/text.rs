@@ -17,6 +17,14 @@ pub fn bounded_in_bytes(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
+/// Writes bytes as hex digits in lower case, two for each; as many as `digits` takes.
+pub fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+}
+
 /// The innermost of an error's causes: the outer ones only say that something failed, and where. Where there is but one, it
 /// may name the URL.
 pub fn innermost(error: &dyn Error) -> String {

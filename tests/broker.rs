@@ -35,6 +35,7 @@ mod broker {
     pub mod throttled;
     pub mod tokens;
     pub mod too_large;
+    pub mod user_ids;
     pub mod versions;
     mod world;
     pub mod zombies;
@@ -46,7 +47,7 @@ use std::process::ExitCode;
 use broker::{
     admin, age, barrier, belonging, commands, crashes, cut_off, elsewhere, fencing, fleet, identities, isolation,
     lifetime, log, material, membership, outages, placement, registry, registry_follower, secured, sharing, start_up,
-    stopping, throttled, tokens, too_large, versions, zombies,
+    stopping, throttled, tokens, too_large, user_ids, versions, zombies,
 };
 use harness::case;
 
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         registry::CASES,
         registry_follower::CASES,
         too_large::CASES,
+        user_ids::CASES,
         secured::CASES,
         tokens::CASES,
         age::CASES,

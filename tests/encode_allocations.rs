@@ -16,6 +16,7 @@ use promoter_connector::model::feed::Feed;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
 use promoter_connector::model::row::{Payment, Touch};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
+use promoter_connector::user_ids::{PseudonymKey, UserIds};
 
 /// The system's allocator, with a count of what this thread asked of it.
 struct Counting;
@@ -73,13 +74,16 @@ fn a_record_is_encoded_without_an_allocation() {
     let raw = b"{".as_slice().into();
     let letter = DeadLetter::of_row(Feed::Touches, promoter.clone(), "not_json", "column 2".into(), raw, now);
 
-    let encoders = Encoders::new(Framings::SINGLE_OBJECT);
-    let mut buffer = Vec::with_capacity(1024);
-    let count = allocations(|| {
-        for fact in &facts {
-            encoders.fact(fact, &promoter, IdKind::OpenId, now, &mut buffer).unwrap();
-        }
-        encoders.dead_letter(&letter, &mut buffer).unwrap();
-    });
-    assert_eq!(count, 0);
+    let key = PseudonymKey::new(&"0123456789abcdef".into()).unwrap();
+    for user_ids in [UserIds::Plain, UserIds::Pseudonyms(key)] {
+        let encoders = Encoders::new(Framings::SINGLE_OBJECT).showing(user_ids);
+        let mut buffer = Vec::with_capacity(1024);
+        let count = allocations(|| {
+            for fact in &facts {
+                encoders.fact(fact, &promoter, IdKind::OpenId, now, &mut buffer).unwrap();
+            }
+            encoders.dead_letter(&letter, &mut buffer).unwrap();
+        });
+        assert_eq!(count, 0);
+    }
 }

@@ -108,6 +108,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
         feeds: AppFeeds { polled: PerFeed { touches: Some(touches), ..PerFeed::default() }, refunds: touches },
         promoters: vec![(Promoter::new(&app, "oP").unwrap(), ConfiguredPromoter::default())].into(),
         parked_for: Duration::from_secs(900),
+        catch_up_spread: Duration::from_secs(6 * 3600),
         reports: Arc::default(),
         app,
     }

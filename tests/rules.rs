@@ -24,8 +24,9 @@ fn step() -> impl Strategy<Value = PollStep> {
     let dies = prop_oneof![4 => Just(None), 1 => (0..4usize).prop_map(Some)];
     let ends = prop_oneof![3 => Just(1000usize), 1 => 1..4usize];
     let reorder = prop_oneof![4 => Just(None), 1 => (1..4usize, any::<u64>()).prop_map(Some)];
-    (pause, 0..3usize, ends, any::<bool>(), dies, 0..120i64, reorder).prop_map(
-        |(pause, feed, ends_after, suspended, dies_after, page_pause, reorder)| PollStep {
+    let ahead = prop_oneof![1 => Just(None), 1 => (1..5 * DAY).prop_map(Some)];
+    (pause, 0..3usize, ends, any::<bool>(), dies, 0..120i64, reorder, ahead).prop_map(
+        |(pause, feed, ends_after, suspended, dies_after, page_pause, reorder, ahead)| PollStep {
             pause,
             feed,
             ends_after,
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = PollStep> {
             dies_after,
             page_pause,
             reorder,
+            ahead,
         },
     )
 }

@@ -5,6 +5,7 @@
 
 mod scheduling {
     mod answers;
+    mod backfills;
     mod breakers;
     mod long_pulls;
     mod reports;

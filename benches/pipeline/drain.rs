@@ -133,6 +133,7 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
         feeds: AppFeeds { polled: PerFeed::new(|feed| (feed == Feed::Touches).then_some(plan)), refunds: plan },
         promoters: (1..=PROMOTERS).map(promoter).collect::<Vec<_>>().into(),
         parked_for: Duration::from_secs(900),
+        catch_up_spread: Duration::from_secs(100 * 366 * 86_400),
         reports: Arc::default(),
         app,
     }

@@ -11,6 +11,7 @@ use crate::model::fact::Fact;
 use crate::model::feed::PerEventTopic;
 use crate::model::promoter::{IdKind, Promoter};
 use crate::model::time::UnixMillis;
+use crate::user_ids::UserIds;
 
 /// A record that its schema refuses: a fault of this program, as the wire shapes are made for their schemas.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,7 @@ impl Framings {
 pub struct Encoders {
     events: PerEventTopic<Encoder>,
     dead_letter: Encoder,
+    user_ids: UserIds,
 }
 
 impl Encoders {
@@ -52,7 +54,13 @@ impl Encoders {
         Encoders {
             events: PerEventTopic::new(|topic| Encoder::of(RecordKind::of_events(topic), framings.events[topic])),
             dead_letter: Encoder::new::<DeadLetterRecord>(framings.dead_letter),
+            user_ids: UserIds::Plain,
         }
+    }
+
+    /// Events and dead letters show users' ids so.
+    pub fn showing(self, user_ids: UserIds) -> Encoders {
+        Encoders { user_ids, ..self }
     }
 
     /// Writes the event of `fact`, framed, over what `buffer` held. `observed_at` is when the row was read.
@@ -70,13 +78,19 @@ impl Encoders {
         let event_id = fact.id.hex();
         let circumstances = Circumstances { event_id: event_id.as_str(), promoter, id_kind, observed_at };
         let encoder = &self.events[fact.memory.topic()];
-        match EventRecord::of(fact, circumstances) {
+        let user_id = self.user_ids.shown(fact.user_id());
+        match EventRecord::of(fact, circumstances, user_id.as_str()) {
             EventRecord::Touch(record) => encoder.encode(&record, buffer),
             EventRecord::Order(record) => encoder.encode(&record, buffer),
         }
     }
 
-    /// Writes `letter`, framed, over what `buffer` held.
+    /// The letter as it may be written. To be asked once, before it is cut: of bytes that are not all there nothing can be told.
+    pub fn shown(&self, letter: &DeadLetter) -> DeadLetter {
+        self.user_ids.shown_in(letter)
+    }
+
+    /// Writes `letter`, which is as it may be [shown](Encoders::shown), framed, over what `buffer` held.
     ///
     /// # Errors
     /// [`EncodeError`]; `buffer` is empty then.
@@ -125,6 +139,43 @@ impl Encoder {
 mod tests {
     use super::super::positional::positional_record;
     use super::*;
+    use crate::avro::decode::Decoder;
+    use crate::model::row::{Payment, Touch};
+    use crate::model::time::UnixTime;
+    use crate::user_ids::PseudonymKey;
+
+    #[test]
+    fn a_users_pseudonym_joins_touches_with_orders_and_changes_no_event_id() {
+        let promoter = Promoter::from_key("wx1/oP").unwrap();
+        let touch = Touch { openid: "oUSER".into(), ..Touch::default() };
+        let payment = Payment {
+            mch_id: "m".into(),
+            trade_no: "t".into(),
+            out_trade_no: None,
+            create_time: None,
+            status_code: 1,
+            paid_amount: 1,
+            paid_time: UnixTime(2),
+            refunded_time: None,
+        };
+        let entered = Fact::touch(&promoter, UnixTime(1), touch.clone(), Box::default());
+        let facts = [entered, Fact::paid(&promoter, touch, payment, Box::default())];
+        let shown = |user_ids: UserIds| {
+            let encoders = Encoders::new(Framings::SINGLE_OBJECT).showing(user_ids);
+            facts.each_ref().map(|fact| {
+                let mut buffer = Vec::new();
+                encoders.fact(fact, &promoter, IdKind::OpenId, UnixMillis(0), &mut buffer).unwrap();
+                let event = serde_json::to_value(Decoder::new([]).decode(&buffer).unwrap()).unwrap();
+                ["openid", "event_id", "promoter_openid"].map(|name| event[name].as_str().unwrap().to_owned())
+            })
+        };
+        let key = UserIds::Pseudonyms(PseudonymKey::new(&"0123456789abcdef".into()).unwrap());
+        let pseudonym = key.shown("oUSER").as_str().to_owned();
+        let (plain, pseudonyms) = (shown(UserIds::Plain), shown(key));
+        assert_eq!(plain.each_ref().map(|event| event[0].as_str()), ["oUSER"; 2]);
+        assert_eq!(pseudonyms.each_ref().map(|event| event[0].as_str()), [pseudonym.as_str(); 2]);
+        assert_eq!(plain.map(|event| event[1..].to_vec()), pseudonyms.map(|event| event[1..].to_vec()));
+    }
 
     #[test]
     fn a_record_that_its_schema_refuses_is_a_short_error_and_leaves_nothing() {

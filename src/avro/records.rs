@@ -47,11 +47,12 @@ pub(super) enum EventRecord<'a> {
 }
 
 impl<'a> EventRecord<'a> {
-    pub fn of(fact: &'a Fact, circumstances: Circumstances<'a>) -> EventRecord<'a> {
+    /// The user is shown as `user_id`.
+    pub fn of(fact: &'a Fact, circumstances: Circumstances<'a>, user_id: &'a str) -> EventRecord<'a> {
         match &fact.content {
-            FactContent::Touch(touch) => EventRecord::Touch(TouchRecord::of(fact.time, touch, circumstances)),
+            FactContent::Touch(touch) => EventRecord::Touch(TouchRecord::of(fact.time, touch, user_id, circumstances)),
             FactContent::Order { status, touch, payment } => {
-                EventRecord::Order(OrderRecord::of(*status, touch, payment, circumstances))
+                EventRecord::Order(OrderRecord::of(*status, touch, user_id, payment, circumstances))
             }
         }
     }
@@ -78,7 +79,7 @@ positional_record! {
 
 impl<'a> TouchRecord<'a> {
     /// `time` is the fact's, which for a touch is `create_time`.
-    fn of(time: UnixTime, touch: &'a Touch, circumstances: Circumstances<'a>) -> TouchRecord<'a> {
+    fn of(time: UnixTime, touch: &'a Touch, user_id: &'a str, circumstances: Circumstances<'a>) -> TouchRecord<'a> {
         TouchRecord {
             event_id: circumstances.event_id,
             app_id: circumstances.promoter.app_id(),
@@ -87,7 +88,7 @@ impl<'a> TouchRecord<'a> {
             role_id: touch.role_id,
             retail_id: touch.retail_id.as_deref(),
             extra_info: touch.extra_info.as_deref(),
-            openid: &touch.openid,
+            openid: user_id,
             create_time: millis(time),
             path: touch.path.as_deref(),
             scene: touch.scene,
@@ -128,6 +129,7 @@ impl<'a> OrderRecord<'a> {
     fn of(
         status: OrderStatus,
         touch: &'a Touch,
+        user_id: &'a str,
         payment: &'a Payment,
         circumstances: Circumstances<'a>,
     ) -> OrderRecord<'a> {
@@ -139,7 +141,7 @@ impl<'a> OrderRecord<'a> {
             role_id: touch.role_id,
             retail_id: touch.retail_id.as_deref(),
             extra_info: touch.extra_info.as_deref(),
-            openid: &touch.openid,
+            openid: user_id,
             create_time: payment.create_time.map(millis),
             path: touch.path.as_deref(),
             scene: touch.scene,

@@ -1,6 +1,7 @@
 //! `[[apps]]`: each Mini Program with its credentials, its promoters and what is polled for them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::feeds::FeedDrafts;
 use super::reader::document::TomlValue;
@@ -19,6 +20,8 @@ pub struct OfAllApps {
     pub retry: RetrySection,
     /// Calls of one app's polls at once.
     pub in_flight: usize,
+    /// How far apart the cursors of a backfill may be.
+    pub catch_up_spread: Duration,
 }
 
 /// Reads all apps. `None`: a problem was reported, or is among the problems of another section.
@@ -52,7 +55,7 @@ fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId,
     let (app_id, token_source, in_flight) = (app_id?, token_source?, of_all.in_flight);
     let client =
         ClientSettings { app_id, id_kind, base_url, spare_urls, token_source, retry, breakers, budgets, in_flight };
-    Some(AppSettings { client, feeds, promoters, parked_for })
+    Some(AppSettings { client, feeds, promoters, parked_for, catch_up_spread: of_all.catch_up_spread })
 }
 
 /// The id of the app that `section` is about, which no app at `paths` has, where it now stands too.

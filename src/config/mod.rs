@@ -22,6 +22,7 @@ use crate::kafka::client::settings::Settings;
 use crate::session::AppSettings;
 use crate::telemetry::log::LogSettings;
 use crate::upstream::http::HttpSettings;
+use crate::user_ids::UserIds;
 use apps::OfAllApps;
 use feeds::FeedDrafts;
 use retry::RetrySection;
@@ -45,9 +46,11 @@ mod feeds;
 mod http;
 mod kafka;
 mod log;
+mod poll;
 pub mod promoter_rows;
 mod promoters;
 mod quota;
+mod records;
 mod registry_client;
 mod reload;
 mod request_client;
@@ -73,6 +76,8 @@ pub struct Config {
     pub requests: Option<RequestSettings>,
     pub commit: BatchBounds,
     pub admin: AdminSettings,
+    /// How records show users' ids.
+    pub user_ids: UserIds,
     pub log: LogSettings,
 }
 
@@ -106,9 +111,12 @@ impl Config {
         let retry = RetrySection::read(root.section("retry"));
         let http = http::read(root.section("http"));
         let admin = admin::read(root.section("admin"));
-        let apps = apps::read(&mut root, &OfAllApps { feeds, retry, in_flight: http.in_flight });
+        let user_ids = records::read(root.section("records"));
+        let catch_up_spread = poll::read(root.section("poll"));
+        let of_all = OfAllApps { feeds, retry, in_flight: http.in_flight, catch_up_spread };
+        let apps = apps::read(&mut root, &of_all);
         root.end();
-        Some(Config { kafka, schema_registry, apps: apps?, http, requests, commit, admin, log })
+        Some(Config { kafka, schema_registry, apps: apps?, http, requests, commit, admin, user_ids: user_ids?, log })
     }
 }
 

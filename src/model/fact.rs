@@ -8,6 +8,7 @@ use super::feed::Feed;
 use super::promoter::Promoter;
 use super::row::{Payment, Touch};
 use super::time::UnixTime;
+use crate::text;
 
 /// The upstream's number for no scene: a row says so or leaves the field out.
 const NO_SCENE: i64 = 0;
@@ -33,11 +34,8 @@ impl FactId {
 
     /// As text: 32 hex digits in lower case.
     pub fn hex(self) -> HexId {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut digits = [0; 32];
-        for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(self.0) {
-            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-        }
+        text::write_hex(&self.0, &mut digits);
         HexId(digits)
     }
 }
@@ -136,6 +134,13 @@ impl Fact {
             memory: Feed::Refunds,
             content: FactContent::Order { status: OrderStatus::Refunded, touch, payment },
             raw,
+        }
+    }
+
+    /// The user whom it is about.
+    pub fn user_id(&self) -> &str {
+        match &self.content {
+            FactContent::Touch(touch) | FactContent::Order { touch, .. } => &touch.openid,
         }
     }
 

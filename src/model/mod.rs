@@ -20,6 +20,7 @@ pub mod feed_set;
 pub mod cursor;
 
 pub mod scope;
+pub mod scope_bound;
 
 pub mod row;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::cursor::Cursor;
 use super::feed::Feed;
 use super::scope::{Completion, Scope};
+use super::scope_bound::ScopeBound;
 use super::time::{Day, UnixTime};
 use fact_rate::FactRate;
 use intervals::{Brought, IntervalBounds};
@@ -18,6 +19,7 @@ use open_days::{OpenDays, OpenRange};
 use windows::Windows;
 
 pub mod call_pace;
+pub mod catch_up;
 pub mod fact_rate;
 pub mod fleet_cost;
 mod freshness;
@@ -166,6 +168,25 @@ impl Pacing {
             Feed::Refunds => Scope::Refunds,
             Feed::Orders => self.days.next(self.open(settings, now), settings.lateness, now),
         }
+    }
+
+    /// The same, where nothing may be taken that happened at `bound` or later. What reaches beyond it has to keep to it.
+    pub fn bounded_scope(
+        &self,
+        feed: Feed,
+        settings: PollSettings,
+        now: UnixTime,
+        bound: UnixTime,
+    ) -> (Scope, Option<ScopeBound>) {
+        let scope = self.scope(feed, settings, now);
+        let days_before = || self.days.next_day(self.open(settings, now).until(bound));
+        let less = match scope {
+            Scope::Touches { begin, end } if begin < bound && bound < end => Scope::Touches { begin, end: bound },
+            Scope::History { until } if bound < until.beijing_start() => days_before(),
+            Scope::Day { .. } => return (days_before(), None),
+            Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds => return (scope, None),
+        };
+        (scope, Some(ScopeBound { before: bound, less }))
     }
 
     /// Whether all open days of orders have been read once a pull of `scope` is read to its end, since this pacing began.

@@ -207,6 +207,11 @@ fn next_page(total_cnt: Option<i64>, start_id: Option<String>, count: usize) -> 
     start_id.filter(|_| is_full(count) || total_cnt.is_some_and(|total| total >= PAGE_ROWS))
 }
 
+/// Whether a page is the only one.
+pub(super) fn is_whole(head: &PageHead) -> bool {
+    next_page(head.total_cnt, head.start_id.clone(), head.count).is_none() && !is_full(head.count)
+}
+
 fn is_full(count: usize) -> bool {
     i64::try_from(count).is_ok_and(|count| count >= PAGE_ROWS)
 }

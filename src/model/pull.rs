@@ -9,10 +9,11 @@ use super::cursor::Cursor;
 use super::fact::{FactContent, OrderStatus, RefundMark};
 use super::pacing::Pulled;
 use super::page_facts::{Advance, ObservedFact, PageFacts, RefundsMet};
-use super::pages::{AfterPage, Names, PageHead, Pages, PagesFault, RowOnPage};
+use super::pages::{AfterPage, Names, PageHead, Pages, PagesFault, RowOnPage, is_whole};
 use super::promoter::Promoter;
 use super::row::ReadRow;
 use super::scope::{Completion, Scope};
+use super::scope_bound::{ReadPart, ScopeBound};
 use super::time::{Day, UnixMillis, UnixTime};
 
 /// What to pull.
@@ -51,6 +52,10 @@ pub struct PageRequest {
 pub struct Pull {
     job: PullJob,
     as_of: UnixTime,
+    /// Until the first page is read.
+    bound: Option<ScopeBound>,
+    /// Pages of which nothing was taken.
+    given_up: u32,
     pages: Pages,
     start_id: Option<String>,
     /// Whether a page was taken since it began or was taken up again.
@@ -71,6 +76,8 @@ pub struct Taken {
 pub enum PullStep {
     /// Ask the next request.
     GoOn,
+    /// Ask the next request, which is for less, in the place of this one.
+    AskLess,
     /// The scope was read to its end.
     End(Pulled),
 }
@@ -78,7 +85,13 @@ pub enum PullStep {
 impl Pull {
     /// `as_of` is "now" before the first call is sent.
     pub fn new(job: PullJob, as_of: UnixTime) -> Pull {
-        Pull { job, as_of, pages: Pages::default(), start_id: None, got_ahead: false, resumed: false }
+        let (bound, pages) = (None, Pages::default());
+        Pull { job, as_of, bound, given_up: 0, pages, start_id: None, got_ahead: false, resumed: false }
+    }
+
+    /// Its scope reaches beyond a bound that it has to keep to.
+    pub fn bounded_by(self, bound: Option<ScopeBound>) -> Pull {
+        Pull { bound, ..self }
     }
 
     /// Corrects "now" by the clock that the first answer shows: what the upstream makes visible after `as_of` is left to
@@ -96,7 +109,7 @@ impl Pull {
     /// Takes the answer to the request. `total_cnt` and `start_id` are the upstream's words.
     pub fn take_page(
         &mut self,
-        rows: Vec<ReadRow>,
+        mut rows: Vec<ReadRow>,
         total_cnt: Option<i64>,
         start_id: Option<String>,
         observed_at: UnixMillis,
@@ -104,6 +117,15 @@ impl Pull {
         let proves_no_end = self.is_resuming() && rows.is_empty();
         self.got_ahead = true;
         let head = PageHead { total_cnt, start_id, count: rows.len() };
+        if let Some(bound) = self.bound.take() {
+            match bound.part(self.job.scope, &self.job.cursor, rows, is_whole(&head)) {
+                Some(ReadPart { scope, rows: taken }) => {
+                    self.shorten(scope);
+                    rows = taken;
+                }
+                None => return self.ask_less(bound.less, observed_at),
+            }
+        }
         let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
         let completion = self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of);
         page_facts.heads_for = completion.reached;
@@ -127,6 +149,21 @@ impl Pull {
             Err(fault) => Err(fault),
         };
         Taken { page_facts, step }
+    }
+
+    fn ask_less(&mut self, less: Scope, observed_at: UnixMillis) -> Taken {
+        self.given_up += 1;
+        self.shorten(less);
+        let page_facts = PageFacts::read(&self.job.promoter, less, self.as_of, observed_at, Vec::new());
+        Taken { page_facts, step: Ok(PullStep::AskLess) }
+    }
+
+    /// Whatever was left out of the scope is as good as not asked for.
+    fn shorten(&mut self, scope: Scope) {
+        if let Some(refunds) = self.job.refunds.as_mut().filter(|_| scope != self.job.scope) {
+            refunds.ends_history = false;
+        }
+        self.job.scope = scope;
     }
 
     /// How long a `start_id` lives is not documented, so nothing behind one that has waited may be the end of the pages, or
@@ -164,9 +201,9 @@ impl Pull {
         self.job.scope
     }
 
-    /// How many pages were read.
+    /// How many pages were read, those of which nothing was taken included.
     pub fn pages(&self) -> u32 {
-        self.pages.pages()
+        self.given_up + self.pages.pages()
     }
 
     pub fn as_of(&self) -> UnixTime {

@@ -14,7 +14,7 @@
 //! closes by its end in UTC.
 
 use super::cursor::Cursor;
-use super::feed::Feed;
+use super::feed::{Feed, PulledBy};
 use super::time::{Day, UnixTime};
 
 /// What one pull asks for, from its first page to its last. It stays the same for the whole pull, whatever the clock says
@@ -82,6 +82,16 @@ impl Scope {
     pub fn completes_refunds(orders_complete_before: UnixTime, lateness: i64, as_of: UnixTime) -> UnixTime {
         let day_before = Day::in_beijing(orders_complete_before).previous().beijing_start();
         day_before.min(as_of.minus(lateness))
+    }
+}
+
+/// Before when, at `as_of`, the upstream shows everything of a feed, so that its cursor can come to there; `lateness` is the
+/// feed's, in seconds. Nothing for one that is no stretch of time, but read as a whole in each pull.
+pub fn settled(feed: Feed, lateness: i64, as_of: UnixTime) -> Option<UnixTime> {
+    match feed.pulled_by() {
+        PulledBy::Window => Some(as_of.minus(lateness)),
+        PulledBy::Day => Some(first_day_not_closing(lateness, as_of).beijing_start()),
+        PulledBy::Promoter => None,
     }
 }
 

@@ -14,6 +14,9 @@ impl UnixTime {
     /// The first instant the promoter API knows anything about (2022-01-01, Beijing): what `earliest` means.
     pub const EARLIEST: UnixTime = UnixTime(1_640_966_400);
 
+    /// Later than anything.
+    pub const MAX: UnixTime = UnixTime(i64::MAX);
+
     pub fn plus(self, seconds: i64) -> UnixTime {
         UnixTime(self.0.saturating_add(seconds))
     }

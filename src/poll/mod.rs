@@ -14,6 +14,8 @@ mod due_queues;
 
 mod feed_slots;
 
+mod catching_up;
+
 pub(crate) mod polled_feeds;
 
 pub(crate) mod scheduler;

@@ -23,9 +23,9 @@ pub struct PolledFeed {
 }
 
 impl PolledFeed {
-    /// What to pull at its next turn. `now` is taken before the first call is sent.
-    pub(super) fn begin_pull(&self, now: UnixTime) -> Pull {
-        let scope = self.pacing.scope(self.feed, self.settings, now);
+    /// What to pull at its next turn, without what happened at `bound` or later, as far as that can be told. `now` is taken before the first call is sent.
+    pub(super) fn begin_pull(&self, now: UnixTime, bound: UnixTime) -> Pull {
+        let (scope, bound) = self.pacing.bounded_scope(self.feed, self.settings, now, bound);
         let refunds = |lateness| {
             let ends_history = self.pacing.reads_the_rest(scope, self.settings, now);
             RefundsJob { lateness, ends_history }
@@ -37,7 +37,7 @@ impl PolledFeed {
             lateness: self.settings.lateness,
             refunds: self.refunds_lateness.map(refunds),
         };
-        Pull::new(job, now)
+        Pull::new(job, now).bounded_by(bound)
     }
 }
 

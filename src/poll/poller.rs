@@ -67,7 +67,7 @@ pub async fn poll<T: Transport>(
         match (step?, reach) {
             (PullStep::End(pulled), _) => return Ok(Polled::End(pulled)),
             (PullStep::GoOn, Reach::OnePage) => return Ok(Polled::GoesOn),
-            (PullStep::GoOn, Reach::ToTheEnd) => {}
+            (PullStep::AskLess, _) | (PullStep::GoOn, Reach::ToTheEnd) => {}
         }
     }
 }

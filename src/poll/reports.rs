@@ -96,6 +96,10 @@ pub struct PollProgress {
     pub latest: Option<Late>,
     /// Promoters with a permanent error.
     pub parked: usize,
+    /// Feeds whose cursors are far behind.
+    pub catching_up: usize,
+    /// How many of these wait for slower ones.
+    pub held_back: usize,
     /// The oldest cursor, rounded down to its minute.
     pub oldest: PerFeed<Option<UnixTime>>,
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::catching_up::CatchingUp;
 use super::due_queue::{Admission, Begun, PollBounds, Reach};
 use super::due_queues::DueQueues;
 use super::feed_slots::FeedSlots;
@@ -20,11 +21,10 @@ use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
 use super::polled_feeds::{FeedsChange, FeedsChanges, PolledFeed, oldest_first};
 use super::poller::{PollError, Polled, poll};
-use super::reports::{self, Late, PollEnd, PollProgress, Reports};
+use super::reports::{self, PollEnd, Reports};
 use crate::commit::queue::WriteSender;
 use crate::commit::under_way::UnderWay;
 use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
-use crate::model::pacing::intervals::Shortage;
 use crate::model::pacing::{AfterPull, Pulled};
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::pull::Pull;
@@ -33,6 +33,8 @@ use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
 use crate::upstream::error::CallError;
 use crate::upstream::transport::Transport;
+
+mod progress;
 
 /// Polls of an interface at once, for each call in flight. More than one, since a poll that pauses before a retry or waits
 /// for its budget makes no call; bounded, since each has its pages' rows in memory.
@@ -64,6 +66,7 @@ pub struct Scheduler<T> {
     kept: HashMap<usize, Pull>,
     kept_max: usize,
     parked: ParkedPromoters,
+    catching_up: CatchingUp,
     /// Whose budget is known to be too small.
     short: PerInterface<bool>,
     /// Where the cursors stand, in Unix seconds.
@@ -82,11 +85,12 @@ struct EndedPoll {
 }
 
 impl<T: Transport> Scheduler<T> {
-    /// Polls nobody yet.
+    /// Polls nobody yet. In a backfill cursors keep within `catch_up_spread` of each other.
     pub fn new(
         app: AppId,
         client: Arc<Client<T>>,
         parked_for: Duration,
+        catch_up_spread: Duration,
         reports: Arc<Reports>,
         writes: WriteSender,
         cancel: CancellationToken,
@@ -109,6 +113,7 @@ impl<T: Transport> Scheduler<T> {
             kept: HashMap::new(),
             kept_max: KEPT_PER_POLL * bounds.polls,
             parked: ParkedPromoters::default(),
+            catching_up: CatchingUp::new(catch_up_spread),
             short: PerInterface::new(|_| false),
             cursors: PerFeed::default(),
             reports,
@@ -162,15 +167,16 @@ impl<T: Transport> Scheduler<T> {
 
     /// Each is due at once, that with the oldest cursor first; the budgets spread the calls.
     fn add(&mut self, feeds: Vec<PolledFeed>) {
-        let clock = self.began.elapsed();
-        let now = self.client.now();
+        let (clock, now) = (self.began.elapsed(), self.client.now());
         for feed in oldest_first(feeds, now) {
             let interface = feed.feed.interface();
             let standing = FeedStanding::before_first_poll(&feed, now);
             self.reports.stands(feed.feed, None, Some(standing));
             self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
             let class = self.due_queues[interface].join(feed.settings.bounds());
-            self.due_queues[interface].put(self.feeds.insert(feed, class, standing), clock);
+            let index = self.feeds.insert(feed, class, standing);
+            self.catching_up.add(index, &self.feeds[index], now);
+            self.due_queues[interface].put(index, clock);
         }
     }
 
@@ -183,6 +189,10 @@ impl<T: Transport> Scheduler<T> {
             self.due_queues[feed.interface()].give_up(index);
             self.due_queues[feed.interface()].leave(self.feeds.class(index));
             self.kept.remove(&index);
+            if self.catching_up.leave(index, *feed) {
+                // No queue has it.
+                self.feeds.free(index);
+            }
             if let Some(end) = self.ends.get(&index) {
                 end.cancel();
                 self.leaving.insert(index, under_way.clone());
@@ -195,6 +205,9 @@ impl<T: Transport> Scheduler<T> {
     fn begin_due_polls(&mut self) -> Option<Duration> {
         let client = self.client.clone();
         let clock = self.began.elapsed();
+        while let Some((index, interface)) = self.catching_up.let_go() {
+            self.due_queues[interface].put(index, clock);
+        }
         for interface in Interface::ALL {
             self.due_queues[interface].set_rates(client.call_rates(interface), clock);
         }
@@ -209,7 +222,9 @@ impl<T: Transport> Scheduler<T> {
     }
 
     fn begin_poll(&mut self, index: usize, reach: Reach) {
-        let mut pull = self.kept.remove(&index).unwrap_or_else(|| self.feeds[index].begin_pull(self.client.now()));
+        let Some(mut pull) = self.kept.remove(&index).or_else(|| self.begin_pull(index)) else {
+            return self.take_back(index);
+        };
         let PolledFeed { promoter, feed, .. } = &self.feeds[index];
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
@@ -223,11 +238,22 @@ impl<T: Transport> Scheduler<T> {
         self.polls.spawn(polling.instrument(span));
     }
 
-    /// A feed that was given up has left its queue, and no poll of it is under way.
-    fn let_go(&mut self, index: usize) {
+    /// Nothing where it waits for slower ones.
+    fn begin_pull(&mut self, index: usize) -> Option<Pull> {
+        let (feed, now) = (&self.feeds[index], self.client.now());
+        Some(feed.begin_pull(now, self.catching_up.bound(index, feed, now)?))
+    }
+
+    /// A feed has left its queue, and no poll of it begins.
+    fn take_back(&mut self, index: usize) {
         let interface = self.feeds[index].feed.interface();
         self.due_queues.ended(interface, index);
         self.due_queues[interface].spent(0, self.began.elapsed());
+    }
+
+    /// A feed that was given up has left its queue, and no poll of it is under way.
+    fn let_go(&mut self, index: usize) {
+        self.take_back(index);
         self.leaving.remove(&index);
         self.feeds.free(index);
     }
@@ -254,6 +280,7 @@ impl<T: Transport> Scheduler<T> {
     fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) {
         self.reports.completed();
         self.reports.ended(self.feeds[index].feed, PollEnd::Complete);
+        let as_of = pulled.as_of;
         let class = self.feeds.class(index);
         let PolledFeed { promoter, feed, settings, pacing, .. } = &mut self.feeds[index];
         if self.parked.answered(promoter, *feed) {
@@ -267,6 +294,7 @@ impl<T: Transport> Scheduler<T> {
         let class = brought.map_or(class, |brought| queue.learn(class, &mut pacing.rate, brought));
         queue.put_turn(index, class, turn, clock);
         self.feeds.set_class(index, class);
+        self.catching_up.read(index, &self.feeds[index], as_of);
         self.stands(index, self.feeds.standing(index).after(&pulled, &self.feeds[index]));
     }
 
@@ -289,6 +317,7 @@ impl<T: Transport> Scheduler<T> {
         if let Some(end) = PollEnd::of(error) {
             self.reports.ended(*feed, end);
         }
+        self.catching_up.failed(index, *feed, error);
         let queue = &mut self.due_queues[feed.interface()];
         match error {
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
@@ -331,38 +360,6 @@ impl<T: Transport> Scheduler<T> {
         if let Some(pull) = pull.filter(|_| self.kept.len() < self.kept_max) {
             self.kept.insert(index, pull);
         }
-    }
-
-    fn latest(&self, clock: Duration) -> Option<Late> {
-        let (due, index) = self.due_queues.latest()?;
-        let PolledFeed { promoter, feed, .. } = &self.feeds[index];
-        Some(Late { promoter: promoter.clone(), feed: *feed, by: clock.saturating_sub(due) })
-    }
-
-    /// Says once of each interface that its budget is too small for all feeds, however quiet they are.
-    fn tell_shortage(&mut self) {
-        for interface in Interface::ALL {
-            let Some(Shortage { needed, budget }) = self.due_queues[interface].shortage() else { continue };
-            if !std::mem::replace(&mut self.short[interface], true) {
-                let per_minute = |calls: f64| (calls * 60.0).round();
-                tracing::warn!(
-                    app = %self.app, %interface, needed_per_minute = per_minute(needed), budget_per_minute = per_minute(budget),
-                    "the budget is too small to poll everybody each idle_every: all wait longer, in the same proportion",
-                );
-            }
-        }
-    }
-
-    fn tell_progress(&self) {
-        let clock = self.began.elapsed();
-        self.reports.set_progress(PollProgress {
-            feeds: self.feeds.len(),
-            polls: self.due_queues.polls(),
-            overdue: self.due_queues.overdue(clock),
-            latest: self.latest(clock),
-            parked: self.parked.promoters(),
-            oldest: PerFeed::new(|feed| self.cursors[feed].earliest().map(UnixTime)),
-        });
     }
 }
 

@@ -72,8 +72,8 @@ impl<T: Transport> PolledApp<T> {
     pub(super) async fn poll(&self, changes: mpsc::Receiver<PromotersChange>, context: PollContext) {
         let (feeds, feeds_changes) = polled_feeds();
         let PollContext { queue, end, .. } = context.clone();
-        let scheduler =
-            Scheduler::new(self.app.clone(), self.client.clone(), self.parked_for, self.reports.clone(), queue, end);
+        let (app, client, reports) = (self.app.clone(), self.client.clone(), self.reports.clone());
+        let scheduler = Scheduler::new(app, client, self.parked_for, self.catch_up_spread, reports, queue, end);
         let end = context.end.clone();
         let follower = PromotersFollower { app: self, context, feeds, waiting: HashMap::new(), is_heard: false };
         // With the follower goes its place at the queue, which has to be closed before what is in it is the last.

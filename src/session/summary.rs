@@ -30,8 +30,8 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
         app.summarise(&mut polls);
     }
     let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = totals.news();
-    let Polls { complete, failed, calls, breakers_open, progress: PollProgress { feeds, overdue, parked, oldest, .. } } =
-        polls;
+    let Polls { complete, failed, calls, breakers_open, progress } = polls;
+    let PollProgress { feeds, overdue, parked, catching_up, held_back, oldest, .. } = progress;
     // Without a rest, so that a new feed is told, too.
     let PerFeed { touches, orders, refunds } = oldest;
     tracing::info!(
@@ -49,6 +49,8 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
         feeds,
         overdue,
         parked,
+        catching_up,
+        held_back,
         oldest_touches = touches.map(display),
         oldest_orders = orders.map(display),
         oldest_refunds = refunds.map(display),
@@ -92,6 +94,8 @@ impl AddAssign for PollProgress {
         self.polls += other.polls;
         self.overdue += other.overdue;
         self.parked += other.parked;
+        self.catching_up += other.catching_up;
+        self.held_back += other.held_back;
         let older = |one: Option<UnixTime>, other: Option<UnixTime>| one.into_iter().chain(other).min();
         self.oldest = PerFeed::new(|feed| older(self.oldest[feed], other.oldest[feed]));
     }

@@ -88,6 +88,7 @@ fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Pol
         feeds,
         promoters: vec![(promoter.promoter, ConfiguredPromoter::default())].into(),
         parked_for: MINUTE,
+        catch_up_spread: Duration::from_secs(6 * 3600),
         reports: Arc::default(),
     };
     PollPipeline {

@@ -13,6 +13,7 @@ use promoter_connector::model::batch::{Batch, Event};
 use promoter_connector::model::fact::Fact;
 use promoter_connector::model::feed::PerEventTopic;
 use promoter_connector::model::refusal::EventRefusal;
+use promoter_connector::user_ids::{PseudonymKey, UserIds};
 use proptest::prelude::*;
 
 use super::*;
@@ -91,6 +92,29 @@ fn refunded_row(path: &str, refunded: Option<UnixTime>) -> ReadRow {
     let touch = Touch { openid: "u".into(), path: Some(path.into()), ..Touch::default() };
     let content = Ok(Row::Order(touch, Payment { refunded_time: refunded, ..payment }));
     ReadRow { raw: path.as_bytes().into(), content }
+}
+
+#[test]
+fn a_row_that_its_topic_does_not_take_tells_no_users_id_where_they_are_pseudonyms() {
+    let touch = Touch { openid: "oUSER".into(), path: Some("x".repeat(LIMIT)), ..Touch::default() };
+    let raw = br#"{"openid":"oUSER","create_time":1,"unionid":"oUSER"}"#.as_slice().into();
+    let fact = Fact::touch(&promoter(), NOON, touch, raw);
+    let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis() };
+    let batch = Batch { events: vec![event], ..Batch::default() };
+    let tells_it = |user_ids: UserIds| {
+        let encoders = Encoders::new(Framings::SINGLE_OBJECT).showing(user_ids);
+        let writer = FactWriter { encoders: Arc::new(encoders), ..writer(LIMIT, OldestAccepted::default()) };
+        let mut values = Vec::new();
+        let take = |record: promoter_connector::kafka::transaction::record::Record<'_>| {
+            values.push(record.value.unwrap().to_vec());
+            Ok::<(), ()>(())
+        };
+        writer.write(&batch, NOON.as_millis(), take).unwrap();
+        assert_eq!(values.len(), 1, "one dead letter");
+        values[0].windows(5).any(|bytes| bytes == b"oUSER")
+    };
+    let pseudonyms = UserIds::Pseudonyms(PseudonymKey::new(&"0123456789abcdef".into()).unwrap());
+    assert_eq!([tells_it(UserIds::Plain), tells_it(pseudonyms)], [true, false]);
 }
 
 #[test]

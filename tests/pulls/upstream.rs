@@ -191,6 +191,7 @@ impl World {
             },
             promoters: (0..setup.promoters).map(promoter).collect::<Vec<_>>().into(),
             parked_for: Duration::from_secs(900),
+            catch_up_spread: Duration::from_secs(6 * 3600),
             reports: Arc::default(),
             app,
         }

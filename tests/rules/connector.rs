@@ -82,11 +82,22 @@ pub struct PollStep {
     pub page_pause: i64,
     /// Behind which page the upstream's rows take another order, and which.
     pub reorder: Option<(usize, u64)>,
+    /// How far beyond its cursor a pull that begins may take rows, in seconds, where others hold it back.
+    pub ahead: Option<i64>,
 }
 
 impl PollStep {
     fn uneventful(feed: usize) -> PollStep {
-        PollStep { pause: 0, feed, ends_after: 1000, suspended: false, dies_after: None, page_pause: 0, reorder: None }
+        PollStep {
+            pause: 0,
+            feed,
+            ends_after: 1000,
+            suspended: false,
+            dies_after: None,
+            page_pause: 0,
+            reorder: None,
+            ahead: None,
+        }
     }
 }
 
@@ -138,10 +149,11 @@ impl Connector {
         }
     }
 
-    fn begin_pull(&self, feed: Feed) -> Pull {
+    fn begin_pull(&self, feed: Feed, ahead: Option<i64>) -> Pull {
         let as_of = UnixTime(self.now);
         let pacing = &self.pacing[feed];
-        let scope = pacing.scope(feed, rules(feed), as_of);
+        let bound = ahead.map_or(UnixTime::MAX, |ahead| pacing.cursor.complete_before.plus(ahead));
+        let (scope, bound) = pacing.bounded_scope(feed, rules(feed), as_of, bound);
         let ends_history = pacing.reads_the_rest(scope, rules(feed), as_of);
         let refunds = RefundsJob { lateness: LATENESS.refunds, ends_history };
         let job = PullJob {
@@ -151,7 +163,7 @@ impl Connector {
             lateness: LATENESS[feed],
             refunds: (feed == Feed::Orders && !self.polls_refunds).then_some(refunds),
         };
-        Pull::new(job, as_of)
+        Pull::new(job, as_of).bounded_by(bound)
     }
 
     pub fn poll(&mut self, upstream: &Upstream, step: &PollStep) {
@@ -162,7 +174,7 @@ impl Connector {
         let suspended = self.suspended[feed].take();
         // Once in a pull: were rows to move all the time, only the large number of them would show it.
         let reorder = step.reorder.filter(|_| suspended.is_none());
-        let mut pull = suspended.unwrap_or_else(|| self.begin_pull(feed));
+        let mut pull = suspended.unwrap_or_else(|| self.begin_pull(feed, step.ahead));
         for read in 1.. {
             let call = usize::try_from(self.now).unwrap() * 100 + read;
             let page = upstream.page(&pull.next_request(), self.now, call, self.order[feed]);
@@ -186,6 +198,7 @@ impl Connector {
                     return;
                 }
                 Err(_) => return self.fail(&pull, PollRemedy::SmallerRequest),
+                Ok(PullStep::AskLess) => {}
                 Ok(PullStep::GoOn) if read < step.ends_after => self.now += step.page_pause,
                 Ok(PullStep::GoOn) if step.suspended => {
                     self.suspended[feed] = pull.suspended();

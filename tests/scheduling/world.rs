@@ -156,6 +156,7 @@ pub struct App {
     pub refunds: Option<FeedPlan>,
     pub budgets: BTreeMap<Interface, BudgetSettings>,
     pub in_flight: usize,
+    pub catch_up_spread: Duration,
     pub spare_urls: Vec<String>,
     pub retry: RetrySettings,
     /// Requests for material of the first promoters that come after [`REQUESTED`], each without a deadline.
@@ -173,6 +174,7 @@ impl App {
             refunds: None,
             budgets: BTreeMap::new(),
             in_flight: 64,
+            catch_up_spread: Duration::from_secs(6 * 3600),
             spare_urls: vec![],
             retry: RetrySettings {
                 initial: Duration::from_millis(200),
@@ -225,6 +227,7 @@ impl App {
             },
             promoters: self.promoters.iter().map(promoter).collect::<Vec<_>>().into(),
             parked_for: Duration::from_secs(900),
+            catch_up_spread: self.catch_up_spread,
             reports: Arc::default(),
             app,
         }
@@ -307,6 +310,12 @@ impl World {
     pub fn calls(&self, path: &str) -> Vec<Call> {
         let calls = self.upstream.calls.lock().unwrap();
         calls.iter().filter(|call| call.path.ends_with(path)).cloned().collect()
+    }
+
+    /// The promoter and the time of each event, in the order in which they were published.
+    pub fn events(&self) -> Vec<(String, i64)> {
+        let durable = self.durable.lock().unwrap();
+        durable.events.iter().map(|event| (event.promoter.promoter_id().to_owned(), event.fact.time.0)).collect()
     }
 
     pub fn touches(&self) -> Vec<Call> {

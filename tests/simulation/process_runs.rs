@@ -83,6 +83,7 @@ fn apps(
             feeds: AppFeeds { polled: PerFeed::new(|feed| Some(order(feed))), refunds: order(Feed::Refunds) },
             promoters: ids.iter().map(promoter).collect::<Vec<_>>().into(),
             parked_for: Duration::from_secs(300),
+            catch_up_spread: Duration::from_secs(6 * 3600),
             reports: Arc::default(),
             app,
         }

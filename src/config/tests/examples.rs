@@ -82,6 +82,8 @@ fn every_key_stands_in_the_full_example() {
         ("commands", "enabled concurrency reply_topics"),
         ("commit", "linger events_max bytes_max"),
         ("retry", "initial max attempts too_fast parked stopped"),
+        ("poll", "catch_up_spread"),
+        ("records", "user_ids"),
         ("http", "timeout in_flight response_max"),
         ("admin", "listen token_file"),
         ("log", "level format"),

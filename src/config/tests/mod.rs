@@ -10,6 +10,7 @@ mod examples;
 mod meaning;
 mod problems;
 mod properties;
+mod records;
 mod secrets;
 
 /// A directory with a configuration file and what it names.

@@ -20,6 +20,9 @@ const SECRETS_EVERYWHERE: &str = r#"
 url = "http://localhost:8081"
 username = "u"
 password = "Pl4nted"
+[records]
+user_ids = "hmac-sha256"
+user_ids_key = "0123456789 Pl4nted"
 [admin]
 token = "${PLANTED}"
 [[apps]]
@@ -104,6 +107,7 @@ fn no_secret_is_shown_by_problems_wherever_it_was_written() {
     ];
     let twice = SECRETS_EVERYWHERE
         .replace("secret_file = \"secret\"", "secret_file = \"Pl4nted\"\nsecret = \"Pl4nted\"")
+        .replace("\"hmac-sha256\"", "\"Pl4nted\"")
         // It belongs to a login that is not asked for.
         .replace("[schema_registry]", "\"sasl.oauthbearer.client.secret\" = \"Pl4nted\"\n[schema_registry]")
         .replace("password = \"Pl4nted\"\n[admin]", "password = \"Pl4nted\"\npassword_file = \"Pl4nted\"\n[admin]");

@@ -17,6 +17,7 @@ use crate::model::row::{Payment, Touch};
 use crate::model::shard::Shard;
 use crate::model::state_record::StateRecord;
 use crate::model::time::UnixMillis;
+use crate::user_ids::PSEUDONYM_LENGTH;
 
 use crate::kafka::client::settings::TopicNames;
 use crate::kafka::facts_log::limits::SizeLimits;
@@ -179,7 +180,7 @@ fn length_max(event: &Event) -> usize {
         |texts: &[&Option<String>]| texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum::<usize>();
     let of_touch = |touch: &Touch| {
         let Touch { openid, path, scene: _, share_extra_info, role_id: _, retail_id, extra_info } = touch;
-        openid.len() + texts(&[path, share_extra_info, retail_id, extra_info])
+        openid.len().max(PSEUDONYM_LENGTH) + texts(&[path, share_extra_info, retail_id, extra_info])
     };
     let content = match &event.fact.content {
         FactContent::Touch(touch) => of_touch(touch),

@@ -26,7 +26,7 @@ impl DeadLetterTopic<'_> {
     ) -> Result<(), E> {
         let key = letter.promoter.as_ref().map(|promoter| promoter.key().as_bytes());
         let room = self.limit.saturating_sub(RECORD_OVERHEAD + key.map_or(0, <[u8]>::len));
-        let mut letter = letter.clone();
+        let mut letter = encoders.shown(letter);
         loop {
             buffer.clear();
             match encoders.dead_letter(&letter, buffer) {

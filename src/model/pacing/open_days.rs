@@ -19,6 +19,8 @@ const DATED_DAYS_MAX: i64 = 31;
 /// for one by one.
 const UNDATED_DOUBTS_MAX: u32 = 8;
 const DOUBTS_OF_TOO_MUCH: u32 = 4;
+/// So many days are read one by one once one was asked for in place of all, before all are asked for again.
+const DAYS_IN_A_ROW: u8 = 8;
 
 /// When which open day was asked for last, and which are closed though the cursor has not passed them yet.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,8 @@ pub(super) struct OpenDays {
     /// The closed ones behind the first open day.
     closed: BTreeSet<Day>,
     undated_doubts: u32,
+    /// Days that were read since all of them were asked for.
+    in_a_row: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,8 @@ struct RequestedDay {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenRange {
     first: Day,
+    /// The last one that is looked at, today or earlier.
+    last: Day,
     today: Day,
     pause_today: Duration,
     pause: Duration,
@@ -49,11 +55,17 @@ pub(super) struct OpenRange {
 impl OpenRange {
     pub fn new(cursor: &Cursor, settings: PollSettings, now: UnixTime) -> OpenRange {
         let (first, pause_today, pause) = (cursor.first_open_day(), settings.every, settings.idle_every);
-        OpenRange { first, today: Day::in_beijing(now).max(first), pause_today, pause }
+        let today = Day::in_beijing(now).max(first);
+        OpenRange { first, last: today, today, pause_today, pause }
+    }
+
+    /// Those that end by then; the first one in any case.
+    pub fn until(self, bound: UnixTime) -> OpenRange {
+        OpenRange { last: self.last.min(Day::in_beijing(bound).previous()).max(self.first), ..self }
     }
 
     fn days(self) -> impl Iterator<Item = Day> {
-        std::iter::successors(Some(self.first), |day| Some(day.next())).take_while(move |day| *day <= self.today)
+        std::iter::successors(Some(self.first), |day| Some(day.next())).take_while(move |day| *day <= self.last)
     }
 }
 
@@ -62,9 +74,15 @@ impl OpenDays {
     pub fn next(&self, open: OpenRange, lateness: i64, now: UnixTime) -> Scope {
         let until = first_day_not_closing(lateness, now);
         let are_many = open.today.days_since(open.first) > DATED_DAYS_MAX && until > open.first;
-        if are_many && self.undated_doubts < UNDATED_DOUBTS_MAX {
+        let are_asked_for = self.undated_doubts < UNDATED_DOUBTS_MAX && self.in_a_row == 0;
+        if are_many && are_asked_for {
             return Scope::History { until };
         }
+        self.next_day(open)
+    }
+
+    /// Of these the one that has waited longest.
+    pub fn next_day(&self, open: OpenRange) -> Scope {
         let (day, _) = self.due_first(open);
         let mut until = day.next();
         while self.closed.contains(&until) {
@@ -85,6 +103,7 @@ impl OpenDays {
 
     /// A day was read to its end, which has closed it or not; the cursor stands where that has moved it.
     pub fn read(&mut self, day: Day, is_closed: bool, cursor: &Cursor, clock: Duration) {
+        self.in_a_row = (self.in_a_row + 1) % DAYS_IN_A_ROW;
         self.asked.insert(day, RequestedDay { last: clock, read: true });
         if is_closed {
             self.closed.insert(day);
@@ -106,7 +125,7 @@ impl OpenDays {
     }
 
     pub fn undated_read(&mut self) {
-        self.undated_doubts = 0;
+        (self.undated_doubts, self.in_a_row) = (0, 0);
     }
 
     pub fn undated_was_too_much(&mut self) {
@@ -119,7 +138,7 @@ impl OpenDays {
 
     /// The open day that is due first, and when; the earliest of several.
     fn due_first(&self, open: OpenRange) -> (Day, Duration) {
-        let mut best = (open.today, Duration::MAX);
+        let mut best = (open.last, Duration::MAX);
         for day in open.days() {
             let pause = if day == open.today { open.pause_today } else { open.pause };
             let due = self.due(day, pause);

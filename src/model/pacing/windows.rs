@@ -62,13 +62,17 @@ impl Windows {
 
     /// Takes a window that was read to its `end`. True when it did not reach to now.
     pub fn after(&mut self, begin: UnixTime, end: UnixTime, pulled: Pulled) -> bool {
-        self.adapt(begin, pulled);
+        self.adapt(begin, end, pulled);
         let more = end < pulled.as_of;
         self.read_to = (more && pulled.completion.reached < end).then_some(end);
         more
     }
 
-    fn adapt(&mut self, begin: UnixTime, pulled: Pulled) {
+    fn adapt(&mut self, begin: UnixTime, end: UnixTime, pulled: Pulled) {
+        // Others have cut it short: where there are rows no more can be read at once.
+        if self.part.is_none() && end < begin.plus(self.slice).min(pulled.as_of) {
+            self.slice = (end.0 - begin.0).max(SLICE_MIN);
+        }
         if pulled.pages > 1 {
             self.slice = self.slice.min((self.slice / 2).max(SLICE_MIN));
         } else if pulled.rows < ROWS_FEW {
@@ -129,6 +133,20 @@ mod tests {
         let windows = Windows { slice: 60, ..Windows::new() };
         assert_eq!(window(&windows, &cursor(600)), (NOON.minus(600), NOON));
         assert_eq!(window(&windows, &cursor(6000)), (NOON.minus(6000), NOON.minus(5940)));
+    }
+
+    #[test]
+    fn a_slice_that_was_cut_short_is_followed_by_one_of_its_length_and_grows_where_it_brings_nothing() {
+        let (mut windows, cursor) = (Windows::new(), cursor(10_000 * HOUR));
+        let mut cut = |rows| {
+            let (begin, end) = (cursor.complete_before, cursor.complete_before.plus(6 * HOUR));
+            let scope = Scope::Touches { begin, end };
+            let completion = scope.completes(&cursor, LATENESS, NOON);
+            let pulled = Pulled { scope, completion, as_of: NOON, pages: 1, rows, shown: rows, kept: 0 };
+            assert!(windows.after(begin, end, pulled));
+            windows.slice / HOUR
+        };
+        assert_eq!([cut(ROWS_FEW), cut(1), cut(1), cut(0)], [6, 12, 12, 48]);
     }
 
     #[test]

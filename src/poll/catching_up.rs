@@ -1,0 +1,72 @@
+//! The backfills of one app: which of its feeds wait for slower ones.
+//!
+//! They are those of one instance, over all its shards: of the cursors of others it knows nothing.
+
+use std::time::Duration;
+
+use super::polled_feeds::PolledFeed;
+use super::poller::PollError;
+use crate::model::feed::{Feed, Interface, PerFeed};
+use crate::model::pacing::catch_up::CatchUp;
+use crate::model::scope::settled;
+use crate::model::time::UnixTime;
+use crate::upstream::error::CallError;
+
+pub(super) struct CatchingUp {
+    groups: PerFeed<CatchUp<usize>>,
+}
+
+impl CatchingUp {
+    /// Cursors keep within `spread` of each other, which is rounded down to seconds.
+    pub fn new(spread: Duration) -> CatchingUp {
+        let spread = i64::try_from(spread.as_secs()).unwrap_or(i64::MAX);
+        CatchingUp { groups: PerFeed::new(|feed| CatchUp::new(feed, spread)) }
+    }
+
+    pub fn add(&mut self, slot: usize, polled: &PolledFeed, now: UnixTime) {
+        let settled = settled(polled.feed, polled.settings.lateness, now);
+        self.groups[polled.feed].meet(slot, polled.pacing.cursor.complete_before, settled);
+    }
+
+    /// Until when the next pull of a feed may read; nothing where it has to wait until [`CatchingUp::let_go`] gives it.
+    pub fn bound(&mut self, slot: usize, polled: &PolledFeed, now: UnixTime) -> Option<UnixTime> {
+        self.add(slot, polled, now);
+        self.groups[polled.feed].bound(slot)
+    }
+
+    /// A pull was read to its end, which has moved the cursor or not. It began at `as_of`.
+    pub fn read(&mut self, slot: usize, polled: &PolledFeed, as_of: UnixTime) {
+        let settled = settled(polled.feed, polled.settings.lateness, as_of);
+        self.groups[polled.feed].read(slot, polled.pacing.cursor.complete_before, settled);
+    }
+
+    pub fn failed(&mut self, slot: usize, feed: Feed, error: &PollError) {
+        match error {
+            // Of the feed itself that says nothing: a breaker holds up the whole group.
+            PollError::Closed(_)
+            | PollError::Call(CallError::Cancelled | CallError::BreakerOpen { by_response: false, .. }) => {}
+            PollError::Call(CallError::ParkPromoter(_)) => self.groups[feed].stand_still(slot),
+            PollError::Pages(_) | PollError::Call(_) => self.groups[feed].in_vain(slot),
+        }
+    }
+
+    /// A feed is polled no more. True where it waited, so that no queue has it.
+    pub fn leave(&mut self, slot: usize, feed: Feed) -> bool {
+        self.groups[feed].leave(slot)
+    }
+
+    /// One that need not wait any more, and the interface that it is polled by.
+    pub fn let_go(&mut self) -> Option<(usize, Interface)> {
+        Feed::ALL.into_iter().find_map(|feed| Some((self.groups[feed].let_go()?, feed.interface())))
+    }
+
+    /// How many feeds are far behind.
+    pub fn feeds(&self) -> usize {
+        self.groups.values().map(CatchUp::members).sum()
+    }
+
+    /// How many of them wait.
+    pub fn held_back(&self) -> usize {
+        self.groups.values().map(CatchUp::held_back).sum()
+    }
+}
