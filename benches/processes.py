@@ -24,13 +24,13 @@ PLAIN = ["--faults=none", "--latency=0ms", "--late=0", "--moving=0s", "--duplica
 PLAIN += ["--touches-per-hour=0", "--orders-per-hour=0"]
 
 
-def configuration(bootstrap, upstream, name, promoters, more=""):
+def configuration(bootstrap, upstream, name, promoters, more="", instance="bench"):
     """Of one app, whose first `promoters` are polled. `more` begins with what belongs to the app."""
     names = ", ".join(f'"oSimulated{number:06}"' for number in range(1, promoters + 1))
     return f"""
 [connector]
 name = "{name}"
-instance_id = "bench"
+instance_id = "{instance}"
 [kafka]
 "bootstrap.servers" = "{bootstrap}"
 [topics]
