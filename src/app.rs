@@ -28,6 +28,7 @@ use crate::avro::schema_lookup::SchemaSource;
 use crate::config::{Config, RequestSettings};
 use crate::kafka::client::pulse;
 use crate::kafka::client::settings::Settings;
+use crate::kafka::facts_log::peers::Agreement;
 use crate::kafka::facts_log::{FactsLog, Registrations};
 use crate::kafka::group::observer::{LogObservers, OwnershipObserver};
 use crate::kafka::requests_log::RequestsLog;
@@ -52,6 +53,7 @@ pub use pipelines::Unfit;
 pub use reload::ReloadSource;
 pub use schemas::{TopicSchema, material_framings, promoter_framing, topic_schemas};
 
+mod agreed;
 mod pipelines;
 mod reload;
 mod schemas;
@@ -62,6 +64,7 @@ mod schemas;
 /// # Errors
 /// [`Unfit`] where the configuration can't work with the brokers that it names; anything else is what it has failed of.
 pub async fn run(config: Config, reload: Option<ReloadSource>, stop: CancellationToken) -> anyhow::Result<()> {
+    let digest = agreed::digest(&config);
     let Config { kafka, schema_registry, apps, http, requests, commit, user_ids, admin, .. } = config;
     let id_kinds = id_kinds(&apps);
     let polls = PollPipeline::new(polled_apps(apps, http)?, commit);
@@ -105,7 +108,8 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
     });
     let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
     let observers = LogObservers { health: polls.totals.health.clone(), ownership: observer(Interface::is_polled) };
-    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, latest_roster, observers);
+    let agreement = Agreement { roster: latest_roster, digest };
+    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, agreement, observers);
     let quotas = futures_util::future::join_all(polls.apps.iter().map(|app| app.client.keep_quotas()));
     let pipelines = pin!(pipelines::run(&polls, facts_log, requests, &stop));
     // Quotas are kept as long as these run.

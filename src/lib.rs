@@ -55,7 +55,8 @@
 //!  kafka::registry_topic ──┘    (a commit::log::ShardOwnership)
 //!
 //!    assigned ───> facts_log::takeover reads, fences and compares its state, and the registry is read ──> the committer
-//!                  knows it ──> it is polled, as configuration and registry say together (session::shard_promoters)
+//!                  knows it ──> it is polled, as configuration and registry say together (session::shard_promoters);
+//!                  what fails and may pass is tried again, and nothing that runs hears of it (session::restores)
 //!    registered ─> who is polled changes
 //!    configured ─> the configuration was read again (app::reload): who is polled changes where it says so
 //!    revoked ────> its polls end ──> what they brought is durable, and the committer forgets it ──> it is given back

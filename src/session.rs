@@ -53,6 +53,7 @@ pub mod configured;
 mod beginning;
 mod clocks;
 mod polls;
+mod restores;
 mod shard_coordinator;
 mod shard_promoters;
 mod summary;

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
 mod broker {
+    pub mod abandoned;
     pub mod admin;
     pub mod age;
     pub mod barrier;
@@ -45,9 +46,9 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    admin, age, barrier, belonging, commands, crashes, cut_off, elsewhere, fencing, fleet, identities, isolation,
-    lifetime, log, material, membership, outages, placement, registry, registry_follower, secured, sharing, start_up,
-    stopping, throttled, tokens, too_large, user_ids, versions, zombies,
+    abandoned, admin, age, barrier, belonging, commands, crashes, cut_off, elsewhere, fencing, fleet, identities,
+    isolation, lifetime, log, material, membership, outages, placement, registry, registry_follower, secured, sharing,
+    start_up, stopping, throttled, tokens, too_large, user_ids, versions, zombies,
 };
 use harness::case;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         zombies::CASES,
         sharing::CASES,
         fleet::CASES,
+        abandoned::CASES,
         identities::CASES,
         cut_off::CASES,
         membership::CASES,

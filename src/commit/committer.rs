@@ -51,7 +51,7 @@ pub struct Committer<L> {
 /// A batch that grows.
 struct Growing {
     planned: PlannedBatch,
-    /// When it stops waiting for more; set by its first write.
+    /// When it stops waiting for more: a linger after its first write, and at once where somebody waits for one.
     deadline: Option<Instant>,
     /// Who wants to know what has become of their writes.
     waiting: Vec<WaitingWrite>,
@@ -162,10 +162,12 @@ impl Growing {
             let RowCounts { published, dead_lettered, duplicates, behind_cursor, before_start } = counts;
             tracing::debug!(%promoter, %feed, published, dead_lettered, duplicates, behind_cursor, before_start, "page taken");
         }
+        // Nobody is kept waiting for more.
+        let due = Instant::now() + if outcome.is_some() { Duration::ZERO } else { bounds.linger };
         self.waiting.extend(outcome.map(|outcome| WaitingWrite { outcome, shards: planned_in }));
         // A write that led to nothing new has nothing to wait for.
         if !self.is_empty() {
-            self.deadline.get_or_insert_with(|| Instant::now() + bounds.linger);
+            self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
         }
     }
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::FenceSender;
@@ -63,19 +64,20 @@ pub trait ShardOwnership: Send + Sync {
     /// The next change, waiting for one if need be. May be dropped and called again.
     fn next(&mut self) -> BoxFuture<'_, OwnershipChange>;
 
-    /// Shuts out whoever owned these shards before, and reads what was written of them: everything committed before it returns
-    /// is handed over, and nothing can be committed by an earlier owner any more. It ends early once `given_up` is cancelled.
-    fn restore(
-        &self,
-        shards: Vec<AssignedShard>,
-        fences: FenceSender,
-        given_up: CancellationToken,
-    ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>>;
+    /// Shuts out whoever owned these shards before, and reads what was written of them: everything committed before a shard is
+    /// told is handed over with it, and nothing can be committed of it by an earlier owner any more. Each is told by itself,
+    /// when it is known; those that have failed may be asked for again. It ends early once `given_up` is cancelled.
+    fn restore(&self, shards: Vec<AssignedShard>, fences: FenceSender, given_up: CancellationToken) -> Restores;
 }
+
+/// One of shards that are restored together. Where it is dropped, nothing of it is read any more.
+pub type Restore = BoxFuture<'static, (AssignedShard, Result<RestoredShard, OpenError>)>;
+
+/// Each shard once, as it is known. [`OpenError::Again`] where the same may be asked for again, while others are polled.
+pub type Restores = FuturesUnordered<Restore>;
 
 /// A shard that may be polled.
 pub struct RestoredShard {
-    pub assigned: AssignedShard,
     pub state: State,
     /// All that the registry says in it.
     pub registered: Vec<RegistryEvent>,

@@ -62,6 +62,8 @@ pub(crate) mod state_content;
 
 pub(crate) mod roster;
 
+pub(crate) mod configuration_digest;
+
 pub mod pacing;
 
 pub mod material;

@@ -62,6 +62,11 @@ impl Roster {
         format!("{VERSION} {instance} {} {}", self.sketch.pairs, BASE64_STANDARD.encode(bytes))
     }
 
+    /// The instance that has written `note`; nothing where the text is no note.
+    pub fn instance_of(note: &str) -> Option<&str> {
+        read_note(note).map(|(instance, _)| instance)
+    }
+
     /// How the roster in `note` differs; nothing where it doesn't, or the text is no note.
     pub fn difference(&self, note: &str) -> Option<Difference> {
         let (instance, theirs) = read_note(note)?;

@@ -1,4 +1,5 @@
-//! What a reading of the state topic brings: the state, the fences, and what does not belong there.
+//! What a reading of the state topic brings: the state, the fences, and what does not belong there. Each partition is judged
+//! and given out by itself, when it was read whole.
 //!
 //! Of each key only the last record counts, as after compaction. So whatever somebody has written into the topic is
 //! healed by a tombstone under its key.
@@ -78,8 +79,8 @@ pub struct StateContent {
     fences_taken_away: BTreeSet<(i32, String)>,
     /// By partition and key.
     strays: BTreeMap<i32, HashMap<Vec<u8>, Stray>>,
-    /// Hashes of the keys that are not kept, up to as many as are noted; behind that nothing heals.
-    more_strays: HashSet<u64>,
+    /// By partition: hashes of the keys that are not kept, up to as many as are noted; behind that nothing heals.
+    more_strays: HashMap<i32, HashSet<u64>>,
     /// The partition that a promoter belongs to.
     home: Box<dyn Fn(&Promoter) -> Shard + Send>,
     kept: KeptContent,
@@ -104,7 +105,7 @@ impl StateContent {
             fences: BTreeMap::new(),
             fences_taken_away: BTreeSet::new(),
             strays: BTreeMap::new(),
-            more_strays: HashSet::new(),
+            more_strays: HashMap::new(),
             home: Box::new(home),
             kept: KeptContent::States,
         }
@@ -181,8 +182,8 @@ impl StateContent {
         if let Some(strays) = self.strays.get_mut(&place.partition) {
             strays.remove(key);
         }
-        if !self.more_strays.is_empty() && self.more_strays.len() < MORE_STRAYS_MAX {
-            self.more_strays.remove(&hash(place.partition, key));
+        if let Some(more) = self.more_strays.get_mut(&place.partition).filter(|more| more.len() < MORE_STRAYS_MAX) {
+            more.remove(&hash(key));
         }
     }
 
@@ -190,8 +191,11 @@ impl StateContent {
         let strays = self.strays.entry(place.partition).or_default();
         if strays.len() < STRAYS_MAX {
             strays.insert(key.to_owned(), Stray { place, fault });
-        } else if self.more_strays.len() < MORE_STRAYS_MAX {
-            self.more_strays.insert(hash(place.partition, key));
+            return;
+        }
+        let more = self.more_strays.entry(place.partition).or_default();
+        if more.len() < MORE_STRAYS_MAX {
+            more.insert(hash(key));
         }
     }
 
@@ -201,43 +205,51 @@ impl StateContent {
         self.fences.iter().filter(of_it).map(|((partition, _), (_, found))| (*partition, found))
     }
 
+    /// The fence of `connector` in `partition`.
+    pub fn fence_of(&self, connector: &str, partition: i32) -> Option<&FoundFence> {
+        self.fences.get(&(partition, connector.to_owned())).map(|(_, found)| found)
+    }
+
     /// Whether somebody took the fence of `connector` away from `partition`, which is no sign that the state was emptied.
     pub fn is_fence_taken_away(&self, partition: i32, connector: &str) -> bool {
         self.fences_taken_away.contains(&(partition, connector.to_owned()))
     }
 
-    /// Whether an owner that leaves the fence `own` may use what was read.
+    /// Whether an owner that leaves the fence `own` may use what was read of `partition`.
     ///
     /// # Errors
-    /// [`Unusable`]: a fence that contradicts it, a damaged record, or more strays than a topic of the state has.
-    pub fn check(&self, own: &Fence) -> Result<(), Unusable> {
-        for (place, earlier) in self.fences.values() {
+    /// [`Unusable`]: a fence that contradicts it, a damaged record, or more strays than a partition of the state has.
+    pub fn check(&self, own: &Fence, partition: i32) -> Result<(), Unusable> {
+        let is_there = |((at, _), _): &(&(i32, String), &(StatePlace, FoundFence))| *at == partition;
+        for (_, (place, earlier)) in self.fences.iter().filter(is_there) {
             own.check(earlier).map_err(|conflict| Unusable::Conflict { place: *place, conflict })?;
         }
-        let damaged = self.strays.values().flat_map(HashMap::values).filter_map(|stray| match &stray.fault {
+        let strays = self.strays.get(&partition).into_iter().flat_map(HashMap::values);
+        let damaged = strays.filter_map(|stray| match &stray.fault {
             StrayFault::Value(fault) => Some((stray.place, fault)),
             StrayFault::Key | StrayFault::Partition(_) => None,
         });
         if let Some((place, fault)) = damaged.min_by_key(|(place, _)| *place) {
             return Err(Unusable::Damaged { place, fault: fault.clone() });
         }
-        if self.more_strays.is_empty() { Ok(()) } else { Err(Unusable::NotTheState) }
+        let has_more = self.more_strays.get(&partition).is_some_and(|more| !more.is_empty());
+        if has_more { Err(Unusable::NotTheState) } else { Ok(()) }
     }
 
-    /// The state of each shard of which something is known, when all of it was read, and the records that were skipped, in
-    /// their order.
-    pub fn finish(self) -> (HashMap<Shard, State>, Vec<Stray>) {
-        let StateContent { mut states, strays, .. } = self;
-        states.values_mut().for_each(State::restored);
-        let mut strays: Vec<Stray> = strays.into_values().flat_map(HashMap::into_values).collect();
+    /// Gives up what is known of `partition`, all of which was read: its state, and the records that were skipped, in their
+    /// order.
+    pub fn finish(&mut self, partition: i32) -> (State, Vec<Stray>) {
+        let mut state = self.states.remove(&Shard(partition)).unwrap_or_default();
+        state.restored();
+        let mut strays: Vec<Stray> = self.strays.remove(&partition).unwrap_or_default().into_values().collect();
         strays.sort_by_key(|stray| stray.place);
-        (states, strays)
+        (state, strays)
     }
 }
 
-fn hash(partition: i32, key: &[u8]) -> u64 {
+fn hash(key: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (partition, key).hash(&mut hasher);
+    key.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -7,36 +7,23 @@
 //!
 //! Whatever goes through the queue does so in this order, so the committer never meets a page of a shard before its state, and
 //! has met the last one when the shard is closed. A shard that is revoked while it is still being restored was polled by
-//! nobody here.
-
-use std::time::Duration;
+//! nobody here. Of shards that were assigned together each is polled as soon as it is whole, and what can't be restored now
+//! is tried again beside those that are.
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::PollPipeline;
 use super::configured::ConfigurationFollower;
 use super::polls::{PollContext, PromotersChange};
+use super::restores::{Reading, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{AppChanges, ShardPromoters, UnreadableRegistrations};
-use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
+use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::under_way::{self, UnderWay};
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
 use crate::upstream::transport::Transport;
-
-type Restored = Result<Vec<RestoredShard>, OpenError>;
-
-/// One restore, of shards that were assigned together.
-struct ShardRestore {
-    shards: Vec<AssignedShard>,
-    began: Instant,
-    /// Whatever drops it gives the restore up: no end of a session waits for one.
-    given_up: DropGuard,
-}
 
 pub(super) struct ShardCoordinator<'a, T> {
     pipeline: &'a PollPipeline<T>,
@@ -46,10 +33,7 @@ pub(super) struct ShardCoordinator<'a, T> {
     context: PollContext,
     configured: ConfigurationFollower,
     promoters: ShardPromoters,
-    /// By number.
-    restores_under_way: Vec<(u64, ShardRestore)>,
-    restores: JoinSet<(u64, Restored)>,
-    last_number: u64,
+    restores: ShardRestores,
 }
 
 impl<'a, T: Transport> ShardCoordinator<'a, T> {
@@ -59,19 +43,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         followers: Vec<mpsc::Sender<PromotersChange>>,
         context: PollContext,
     ) -> ShardCoordinator<'a, T> {
-        let (restores_under_way, restores, promoters) = (Vec::new(), JoinSet::new(), ShardPromoters::default());
+        let (restores, promoters) = (ShardRestores::default(), ShardPromoters::default());
         let configured = ConfigurationFollower::new(&pipeline.apps);
-        ShardCoordinator {
-            pipeline,
-            ownership,
-            followers,
-            context,
-            configured,
-            promoters,
-            restores_under_way,
-            restores,
-            last_number: 0,
-        }
+        ShardCoordinator { pipeline, ownership, followers, context, configured, promoters, restores }
     }
 
     /// Runs until something ends the session.
@@ -82,15 +56,19 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                 // A revocation before a shard is taken up: the group waits for it.
                 biased;
                 change = self.ownership.next() => match change {
-                    OwnershipChange::Assigned(shards) => self.begin(shards),
+                    OwnershipChange::Assigned(shards) => self.restore(shards),
                     OwnershipChange::Revoked(shards, under_way) => self.hand_over(&shards, under_way).await,
                     OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
                     OwnershipChange::Failed(error) => Err(error.into()),
                 },
-                Some(restored) = self.restores.join_next() => {
-                    let (number, restored) = restored.expect("nobody aborts a restore, and a panic ends the process");
-                    self.take_up(number, restored).await
-                }
+                event = self.restores.next() => match event {
+                    RestoreEvent::Whole(shards) => self.take_up(shards).await,
+                    RestoreEvent::Due => {
+                        self.restores.begin_due(reading(&*self.ownership, &self.context));
+                        Ok(())
+                    }
+                    RestoreEvent::Failed(error) => Err(error.into()),
+                },
                 () = self.configured.changed() => self.reconfigure().await,
             };
             if let Err(ended) = ended {
@@ -100,29 +78,21 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     }
 
     fn note_shards(&self) {
-        let restoring = self.restores_under_way.iter().map(|(_, restore)| restore.shards.len()).sum();
-        self.context.totals.figures.shards.set(self.context.partitions, restoring, self.promoters.shards());
+        let figures = &self.context.totals.figures.shards;
+        figures.set(self.context.partitions, self.restores.shards(), self.promoters.shards());
     }
 
-    fn begin(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {
-        if shards.is_empty() {
-            return Ok(());
+    fn restore(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {
+        if !shards.is_empty() {
+            self.restores.begin(shards, reading(&*self.ownership, &self.context));
         }
-        self.last_number += 1;
-        let (number, given_up) = (self.last_number, CancellationToken::new());
-        let restore = self.ownership.restore(shards.clone(), self.context.queue.fences(), given_up.clone());
-        self.restores.spawn(async move { (number, restore.await) });
-        let restore = ShardRestore { shards, began: Instant::now(), given_up: given_up.drop_guard() };
-        self.restores_under_way.push((number, restore));
         Ok(())
     }
 
-    async fn take_up(&mut self, number: u64, restored: Restored) -> Result<(), Ended> {
-        // One that was given up has begun anew with what is left of it.
-        let Some(at) = self.restores_under_way.iter().position(|(one, _)| *one == number) else { return Ok(()) };
-        let (_, ShardRestore { began, shards, .. }) = self.restores_under_way.swap_remove(at);
-        let (mut states, mut registered) = (Vec::new(), Vec::new());
-        for RestoredShard { assigned, state, registered: events } in restored? {
+    async fn take_up(&mut self, whole: WholeShards) -> Result<(), Ended> {
+        let (mut shards, mut states, mut registered) = (Vec::new(), Vec::new(), Vec::new());
+        for (assigned, RestoredShard { state, registered: events }) in whole {
+            shards.push(assigned);
             states.push((assigned, state));
             registered.push((assigned, events));
         }
@@ -136,9 +106,14 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         for (assigned, letters) in unreadable {
             self.write_unreadable(assigned, letters).await?;
         }
-        self.say_open(shards.len(), remembered, began.elapsed());
+        let progress = self.restores.opened(&shards, remembered);
+        if let Some(progress) = &progress {
+            progress.say();
+        }
         self.tell(changes, None).await?;
-        self.context.totals.figures.shards.restored(began.elapsed());
+        if let Some(RestoreProgress { left: 0, began, .. }) = progress {
+            self.context.totals.figures.shards.restored(began.elapsed());
+        }
         self.context.totals.health.works();
         Ok(())
     }
@@ -157,7 +132,11 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         self.tell(changes, None).await
     }
 
-    async fn write_unreadable(&self, assigned: AssignedShard, letters: UnreadableRegistrations) -> Result<(), Ended> {
+    async fn write_unreadable(
+        &mut self,
+        assigned: AssignedShard,
+        letters: UnreadableRegistrations,
+    ) -> Result<(), Ended> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -166,15 +145,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
 
     /// Ends the polls of these shards; `under_way` is dropped when all that they have brought is durable.
     async fn hand_over(&mut self, revoked: &[AssignedShard], under_way: UnderWay) -> Result<(), Ended> {
-        let is_revoked = |assigned: &AssignedShard| revoked.contains(assigned);
-        let (given_up, going_on): (Vec<_>, Vec<_>) = std::mem::take(&mut self.restores_under_way)
-            .into_iter()
-            .partition(|(_, restore)| restore.shards.iter().any(is_revoked));
-        self.restores_under_way = going_on;
-        for (_, ShardRestore { shards, given_up, .. }) in given_up {
-            drop(given_up);
-            self.begin(shards.into_iter().filter(|assigned| !is_revoked(assigned)).collect())?;
-        }
+        self.restores.give_up(revoked, reading(&*self.ownership, &self.context));
         let (polls, mut ended) = under_way::under_way();
         let gone = self.promoters.close(&self.pipeline.apps, revoked);
         self.tell(gone, Some(polls)).await?;
@@ -183,7 +154,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     }
 
     /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it.
-    async fn tell(&self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Ended> {
+    async fn tell(&mut self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Ended> {
         for (change, follower) in changes.into_iter().zip(&self.followers) {
             if !change.is_empty() {
                 let change = PromotersChange { under_way: under_way.clone(), ..change };
@@ -210,11 +181,29 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             })
         })
     }
+}
 
-    fn say_open(&self, shards: usize, remembered: usize, took: Duration) {
-        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(pipeline = "polls", shards, milliseconds, remembered, "log is open, polling begins");
+impl RestoreProgress {
+    /// Shards are polled from now on.
+    fn say(&self) {
+        let RestoreProgress { opened: shards, left, remembered, began } = *self;
+        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match left {
+            0 => tracing::info!(pipeline = "polls", shards, milliseconds, remembered, "log is open, polling begins"),
+            _ => tracing::info!(
+                pipeline = "polls",
+                shards,
+                left,
+                milliseconds,
+                "shards are polled, others are being restored"
+            ),
+        }
     }
+}
+
+/// Begins an attempt to restore shards.
+fn reading(ownership: &dyn ShardOwnership, context: &PollContext) -> impl Fn(Vec<AssignedShard>) -> Reading {
+    move |shards| Reading::begin(ownership, shards, context.queue.fences())
 }
 
 /// The committer or the polls have ended first, and tell why themselves.

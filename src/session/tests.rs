@@ -14,6 +14,7 @@ use crate::model::batch::Batch;
 use crate::model::cursor::Cursor;
 use crate::model::feed::PerEventTopic;
 use crate::model::state::State;
+use crate::model::state_record::{StateKey, StateValue};
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
 use crate::supervisor;
@@ -23,9 +24,11 @@ use crate::upstream::client::ClientSettings;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
 mod ended;
+mod handed_over;
 mod refunds;
 mod registered;
 mod reloaded;
+mod restored;
 mod told;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
@@ -171,7 +174,7 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
 async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
     let captured = Captured::start();
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
-    let durable = durable_cursor(&promoter(PerFeed::default()).promoter).await;
+    let durable = durable_cursor(&promoter(PerFeed::default()).promoter);
     let run = async |pipeline: &PollPipeline<_>| {
         let stop = CancellationToken::new();
         let end = async {
@@ -196,15 +199,12 @@ async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
 }
 
 /// The topics once touches of `promoter` have begun at [`NOW`].
-async fn durable_cursor(promoter: &Promoter) -> Arc<Mutex<DurableTopics>> {
-    let durable = Arc::new(Mutex::new(DurableTopics::default()));
-    let first = (promoter.clone(), Feed::Touches, Cursor::begin(Feed::Touches, NOW));
-    let mut batch = Batch::default();
-    State::default().begin(vec![first], &mut batch);
-    let mut log = MemoryLog::new(durable.clone(), FaultScript::uneventful());
-    log.open().await.unwrap();
-    log.commit(Arc::new(batch)).await.unwrap();
-    durable
+fn durable_cursor(promoter: &Promoter) -> Arc<Mutex<DurableTopics>> {
+    let key = StateKey::Cursor(promoter.clone(), Feed::Touches);
+    let value = StateValue::Cursor(Cursor::begin(Feed::Touches, NOW));
+    let mut durable = DurableTopics::default();
+    durable.state.insert(key.encode(), value.encode());
+    Arc::new(Mutex::new(durable))
 }
 
 /// Answers what is asked about promoters, without a `Date`; the call that asks for nothing but one has no answer.
@@ -231,7 +231,7 @@ async fn only_what_begins_now_waits_for_the_upstreams_clock() {
             let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
             let polled = promoter(touches_only(plan(start_from)));
             let durable = match has_cursor {
-                true => durable_cursor(&polled.promoter).await,
+                true => durable_cursor(&polled.promoter),
                 false => Arc::default(),
             };
             let pipeline = pipeline(&Unheard(upstream.clone()), polled);

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::abandoned::held;
 use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively};
 use crate::harness::case::Case;
 use crate::harness::connector::Connector;
@@ -151,9 +152,10 @@ fn stopped_while_it_restores(context: &Context) -> Result<()> {
     let simulator = lively(context, "10s")?;
     let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}");
     let config = |name| context.config_of(name, simulator.url(), PROMOTERS, &more);
-    // It dies with its records in the state topic, and with its transaction open.
-    let one = context.connector("one", &config("one"), &[("PROMOTER_FAILPOINT", "records_acknowledged:12")])?;
-    one.wait_exit(BOUND)?;
+    let one = context.connector("one", &config("one"), &[])?;
+    one.wait_logged(OPEN, 1, BOUND)?;
+    one.kill9()?;
+    let _holder = held(context)?;
     let two = context.connector("two", &config("two"), &[])?;
     two.wait_logged("waiting for an open transaction", 1, BOUND)?;
     let began = Instant::now();

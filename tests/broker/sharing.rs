@@ -12,9 +12,14 @@ use crate::harness::wait::wait_until;
 /// Begins the line about instances that are configured with different promoters.
 const OTHER_PROMOTERS: &str = "another instance is configured with other promoters";
 
+/// Begins the line about instances that are configured otherwise.
+const OTHERWISE: &str = "another instance is configured otherwise";
+const STANDBY: &str = "standby: there are more instances than partitions";
+
 pub const CASES: &[Case] = &[
     Case::shared("sharing: a second instance takes its part, and gives it back", a_second_instance_comes_and_goes),
-    Case::shared("sharing: instances with different promoters say so", different_promoters_are_told),
+    Case::shared("sharing: instances with different promoters or settings say so", differences_are_told),
+    Case::shared("sharing: an instance too many stands by, says so once, and takes over", one_too_many),
 ];
 
 fn a_second_instance_comes_and_goes(context: &Context) -> Result<()> {
@@ -47,12 +52,13 @@ fn a_second_instance_comes_and_goes(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn different_promoters_are_told(context: &Context) -> Result<()> {
+fn differences_are_told(context: &Context) -> Result<()> {
     let simulator = lively(context, "1s")?;
     let config = |instance, promoters| context.config_of(instance, simulator.url(), promoters, QUICK_GROUP);
     let one = context.connector("one", &config("one", PROMOTERS), &[])?;
     one.wait_logged(OPEN, 1, BOUND)?;
-    let two = context.connector("two", &config("two", PROMOTERS - 1), &[])?;
+    let lateness = |config: String| config.replace("feeds.touches = {", "feeds.touches = { lateness = \"11m\",");
+    let two = context.connector("two", &lateness(config("two", PROMOTERS - 1)), &[])?;
     two.wait_logged(OPEN, 1, BOUND)?;
     for (connector, other, named) in [(&one, "two", "wx_simulated/oSimulated000012"), (&two, "one", "")] {
         connector.wait_logged(OTHER_PROMOTERS, 1, BOUND)?;
@@ -60,8 +66,35 @@ fn different_promoters_are_told(context: &Context) -> Result<()> {
         let line = log.lines().find(|line| line.contains(OTHER_PROMOTERS)).context("it is there")?;
         let line: Value = serde_json::from_str(line)?;
         ensure!(line["other_instance"] == other && line["unknown_there"] == named, "{line}");
+        connector.wait_logged(OTHERWISE, 1, BOUND)?;
+        let log = connector.log()?;
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(OTHERWISE)).collect();
+        let line: Value = serde_json::from_str(lines[0])?;
+        ensure!(lines.len() == 1 && line["other_instance"] == other, "{lines:?}");
+        ensure!(line["level"] == "WARN" && line["sections"] == "feeds.touches", "{line}");
     }
     Ok(())
+}
+
+fn one_too_many(context: &Context) -> Result<()> {
+    let simulator = lively(context, "1s")?;
+    let config = |instance| {
+        let config = context.config_of(instance, simulator.url(), PROMOTERS, QUICK_GROUP);
+        format!("{}\ncommands = {{ enabled = false }}", config.replace("partitions = 3", "partitions = 1"))
+    };
+    let one = context.connector("one", &config("one"), &[])?;
+    one.wait_logged(OPEN, 1, BOUND)?;
+    let two = context.connector("two", &config("two"), &[])?;
+    two.wait_logged(STANDBY, 1, BOUND)?;
+    ensure!(one.terminate()?.success(), "the first instance ends in order");
+    two.wait_logged(OPEN, 1, BOUND)?;
+    let log = two.log()?;
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(STANDBY)).collect();
+    let line: Value = serde_json::from_str(lines[0])?;
+    ensure!(lines.len() == 1 && line["partitions"] == 1 && line["instances"] == 2, "{lines:?}");
+    ensure!(!one.log()?.contains(STANDBY), "the first one has all");
+    context.settle(&simulator, SETTLE)?;
+    two.must_run()
 }
 
 /// What the last line of a log says was published.

@@ -9,13 +9,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::memory_log::{DurableTopics, PARTITIONS, whole};
-use crate::commit::log::{LogError, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
+use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
 use crate::commit::under_way::{Settled, under_way};
 use crate::model::batch::ShardRecord;
 use crate::model::promoter::Promoter;
 use crate::model::shard::{AssignedShard, Shard};
-use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
 use crate::registry::record::PromoterRecord;
 
@@ -36,6 +35,8 @@ struct Members {
     registry: Vec<(Promoter, Option<PromoterRecord>)>,
     /// What was taken away from whom, where that one has not heard of it yet.
     untold: Vec<(String, AssignedShard)>,
+    /// How often a shard was begun to be restored, of each assignment.
+    attempts: HashMap<AssignedShard, u64>,
 }
 
 struct Owner {
@@ -160,6 +161,13 @@ impl Members {
         Some((*number, asked.map(|()| settled)))
     }
 
+    /// Counts an attempt to restore the shard.
+    fn attempt(&mut self, assigned: AssignedShard) -> u64 {
+        let attempts = self.attempts.entry(assigned).or_default();
+        *attempts += 1;
+        *attempts
+    }
+
     fn take_away(&mut self, shard: Shard, to: &str) {
         if let Some(Owner { instance, number }) = self.owners.remove(&shard) {
             self.untold.push((instance, AssignedShard { shard, number }));
@@ -213,39 +221,52 @@ impl ShardOwnership for MemoryOwnership {
         })
     }
 
-    fn restore(
-        &self,
-        shards: Vec<AssignedShard>,
-        fences: FenceSender,
-        given_up: CancellationToken,
-    ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>> {
-        let (durable, registry) = (self.durable.clone(), self.group.clone());
-        // A few milliseconds to a few seconds, another each time.
-        let milliseconds = shards.first().map_or(0, |assigned| assigned.number * 7919 % 700);
-        Box::pin(async move {
-            let restored = async {
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                let fence =
-                    |assigned: &AssignedShard| ShardRecord { assigned: *assigned, key: "fence".into(), value: None };
-                let written = fences.write(shards.iter().map(fence).collect()).await;
-                written.map_err(|closed| OpenError::Again(LogError::new(closed)))?;
-                drop(fences);
-                tokio::time::sleep(Duration::from_millis(milliseconds / 7)).await;
-                let found = whole(&durable).behind_fences(&shards)?;
-                match found {
-                    Some(states) => {
-                        let restored = |(assigned, state): (AssignedShard, State)| {
-                            let registered = registry.said_in(assigned.shard);
-                            RestoredShard { assigned, state, registered }
-                        };
-                        Ok(states.into_iter().map(restored).collect())
-                    }
-                    // One that was not written is never met.
-                    None => std::future::pending().await,
-                }
+    fn restore(&self, shards: Vec<AssignedShard>, fences: FenceSender, given_up: CancellationToken) -> Restores {
+        let restore = |assigned: AssignedShard| {
+            let restoring = self.restoring(assigned, fences.clone());
+            let given_up = given_up.clone();
+            let restore = async move {
+                let restored = given_up.run_until_cancelled(restoring).await;
+                (assigned, restored.unwrap_or_else(|| Err(OpenError::Again("given up".into()))))
             };
-            let given_up = given_up.run_until_cancelled(restored).await;
-            given_up.unwrap_or_else(|| Err(OpenError::Again("given up".into())))
-        })
+            Box::pin(restore) as Restore
+        };
+        shards.into_iter().map(restore).collect()
+    }
+}
+
+impl MemoryOwnership {
+    /// A few milliseconds to a few seconds, another each time; some fail once or twice, at one step or another.
+    fn restoring(
+        &self,
+        assigned: AssignedShard,
+        fences: FenceSender,
+    ) -> impl Future<Output = Result<RestoredShard, OpenError>> + Send + use<> {
+        let (durable, registry) = (self.durable.clone(), self.group.clone());
+        let attempt = registry.members().attempt(assigned);
+        let milliseconds = assigned.number * 7919 % 700;
+        let fails = |step: u64| assigned.number.wrapping_mul(31).wrapping_add(step * 7) % 11 < 2 && attempt <= step;
+        let (before, behind) = (fails(1), fails(2));
+        async move {
+            let failed = || OpenError::Again("scripted".into());
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            if before {
+                return Err(failed());
+            }
+            let fence = ShardRecord { assigned, key: "fence".into(), value: None };
+            let written = fences.write(vec![fence]).await;
+            written.map_err(|closed| OpenError::Again(LogError::new(closed)))?;
+            drop(fences);
+            tokio::time::sleep(Duration::from_millis(milliseconds / 7)).await;
+            if behind {
+                return Err(failed());
+            }
+            let found = whole(&durable).behind_fence(assigned)?;
+            match found {
+                Some(state) => Ok(RestoredShard { state, registered: registry.said_in(assigned.shard) }),
+                // One that was not written is never met.
+                None => std::future::pending().await,
+            }
+        }
     }
 }

@@ -72,6 +72,9 @@ impl DurableTopics {
         if self.epochs.get(instance) != Some(&epoch) {
             return Err(CommitError::Reopen("fenced".into()));
         }
+        if let Some(shard) = untold_shard(batch) {
+            return Err(CommitError::Stop(format!("a batch has records of {shard:?} and does not tell it").into()));
+        }
         for fence in &batch.shard_records {
             let shard = fence.assigned.shard;
             let below = self.state.iter().filter(|(key, _)| shard_of(key) == Some(shard));
@@ -94,20 +97,20 @@ impl DurableTopics {
         Ok(())
     }
 
-    /// What stands below the fences of these shards, if all of them were written.
-    pub(super) fn behind_fences(
-        &self,
-        shards: &[AssignedShard],
-    ) -> Result<Option<Vec<(AssignedShard, State)>>, OpenError> {
-        let mut states = Vec::new();
-        for assigned in shards {
-            let Some((_, below)) = self.fenced.get(&assigned.shard).filter(|(fence, _)| fence == assigned) else {
-                return Ok(None);
-            };
-            states.push((*assigned, restored(below)?));
-        }
-        Ok(Some(states))
+    /// What stands below the fence of this shard, if it was written.
+    pub(super) fn behind_fence(&self, assigned: AssignedShard) -> Result<Option<State>, OpenError> {
+        let fenced = self.fenced.get(&assigned.shard).filter(|(fence, _)| *fence == assigned);
+        fenced.map(|(_, below)| restored(below)).transpose()
     }
+}
+
+/// A shard of which the batch has records though it does not tell it: nobody would notice that it is not owned any more.
+fn untold_shard(batch: &Batch) -> Option<Shard> {
+    let events = batch.events.iter().map(|event| &event.promoter);
+    let promoters = events.chain(batch.state.iter().map(|record| record.key.promoter()));
+    let of_promoters = promoters.map(|promoter| Shard::of(promoter, PARTITIONS));
+    let mut all = of_promoters.chain(batch.shard_records.iter().map(|record| record.assigned.shard));
+    all.find(|shard| !batch.shards.iter().any(|told| told.shard == *shard))
 }
 
 fn shard_of(key: &str) -> Option<Shard> {

@@ -97,6 +97,12 @@ impl Settings {
         format!("{}{SEPARATOR}{}", self.name, self.instance_id)
     }
 
+    /// The instance of this connector that writes what it polls under this id; nothing where it is no such id.
+    pub fn instance_of<'a>(&self, transactional_id: &'a str) -> Option<&'a str> {
+        let instance = transactional_id.strip_prefix(&self.name)?.strip_prefix(SEPARATOR)?;
+        (!instance.is_empty() && !instance.contains(SEPARATOR)).then_some(instance)
+    }
+
     /// The consumer group of the requests.
     pub fn requests_group(&self) -> String {
         format!("{}{SEPARATOR}commands", self.name)
@@ -144,6 +150,18 @@ pub(in crate::kafka) mod tests {
 
     fn named(name: &str, instance_id: &str) -> Settings {
         Settings { name: name.into(), instance_id: instance_id.into(), ..settings(&[]) }
+    }
+
+    #[test]
+    fn the_instance_of_an_id_is_told_only_for_the_polls_of_the_same_connector() {
+        let shop = named("shop", "one");
+        assert_eq!(shop.instance_of(&shop.transactional_id()), Some("one"));
+        assert_eq!(shop.instance_of(&named("shop", "eu-2").transactional_id()), Some("eu-2"));
+        for other in [named("shop-eu", "one"), named("sho", "one")] {
+            assert_eq!(shop.instance_of(&other.transactional_id()), None);
+        }
+        assert_eq!(shop.instance_of(&shop.requests_transactional_id()), None);
+        assert_eq!(shop.instance_of("shop:"), None);
     }
 
     #[test]

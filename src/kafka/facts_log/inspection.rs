@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
 use super::opener::own_fence;
-use super::state_reader::{self, StateReader};
-use super::takeover::{FoundFences, refuse_emptied};
+use super::state_ends;
+use super::state_reader::StateReader;
+use super::takeover::refuse_emptied;
 use crate::commit::log::OpenError;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::member_id::MemberId;
+use crate::model::fence::FoundFence;
 use crate::model::promoter::IdKind;
 use crate::model::state_content::Stray;
 
@@ -36,14 +38,18 @@ pub fn inspect(
 ) -> Result<InspectedState, OpenError> {
     let all: Vec<i32> = (0..partitions).collect();
     // Before anything is read: what is known of a partition now has left its fence in it already.
-    let worked_on = state_reader::worked_on(settings, &all)?;
+    let worked_on = state_ends::worked_on(settings, &all)?;
     let mut reader = StateReader::of_inspected(settings, partitions, given_up)?;
     reader.read_to_end()?;
     let nobody = MemberId { generation: 0, member: String::new() };
-    reader.check(&own_fence(settings, id_kinds, &nobody, partitions, 0))?;
-    let found = FoundFences::new(&reader, &settings.name);
-    refuse_emptied(settings, &worked_on, &found, &reader)?;
-    let is_new = found.confirmed.is_empty();
-    let (_, strays) = reader.into_content().finish();
+    let own = own_fence(settings, id_kinds, &nobody, partitions, 0);
+    all.iter().try_for_each(|partition| reader.check(&own, *partition))?;
+    all.iter().try_for_each(|partition| refuse_emptied(settings, &worked_on, reader.content(), *partition))?;
+    let fence_of = |partition: &i32| reader.content().fence_of(&settings.name, *partition);
+    let is_new = !all.iter().filter_map(fence_of).any(FoundFence::is_confirmed);
+    let mut strays = Vec::new();
+    for partition in all {
+        strays.extend(reader.finish(partition)?.1);
+    }
     Ok(InspectedState { is_new, strays })
 }

@@ -4,22 +4,34 @@
 //!
 //! 1. `init_transactions`, which fences what ran under this `transactional.id` and ends what it left open.
 //!
-//! Then, for the shards that the group has assigned, together at the start and beside the running ones later:
+//! Then, for each shard that the group has assigned, beside the running ones:
 //!
-//! 2. Read their partitions of the state to their ends, and look at the fences in them. Whatever says that they are another
-//!    connector's, or were laid out for another number of partitions, or that an app spoke in the other kind of ids, stops
-//!    the process here, before it has left a trace in them.
-//! 3. One transaction, which writes a **fence** to each of them, with their offsets in the group. It proves before
+//! 2. Read its partition of the state to its end, and look at the fences in it. Whatever says that it is another
+//!    connector's, or was laid out for another number of partitions, or that an app spoke in the other kind of ids, stops
+//!    the process here, before it has left a trace in it.
+//! 3. One transaction, which writes a **fence** to it, with its offset in the group. It proves before
 //!    anything is polled that this instance may write, and that its generation is the group's.
-//! 4. Read on until the own fence is met, and look at the fences again.
-//! 5. Where a partition had no **confirmed** fence of this connector, look at those of all the other partitions.
-//! 6. Confirm the fences in those partitions, in another transaction.
+//! 4. Read on until the own fence is met, and look at the fences again. If it had a **confirmed** fence of this connector by
+//!    (2), it is handed over: it is polled from here on, whatever others that were assigned with it are waiting for.
+//! 5. Where it had none, look at the fences of all the other partitions.
+//! 6. Confirm its fence, in another transaction, and hand it over.
+//!
+//! Shards that were assigned together are read together, by one consumer, and each goes its way when it has come to its end.
+//! Those without a confirmed fence, which are the first start's, wait for each other: (3) begins when all of the shards that
+//! were assigned with them have passed (2), and (5) when all of them have passed (4). So where one of them belongs to somebody
+//! else, no trace is left in the others.
+//!
+//! What fails in a way that may pass is tried again, for the shards that were not handed over
+//! ([`ShardOwnership::restore`](crate::commit::log::ShardOwnership::restore)): it begins with (2) and writes another fence,
+//! behind which the argument is the same.
 //!
 //! The transactions of (3) and (6) are the committer's, who has the one producer: the fences come to it through its queue
-//! ([`crate::commit::queue`]) and stand between, or among, the records of shards that run.
+//! ([`crate::commit::queue`]) and stand between, or among, the records of shards that run. A reading that is held up by what an
+//! instance that is gone has left open ends that ([`takeover`]).
 //!
 //! If (4) or (5) finds that somebody else was there at the same time, the fences of (3) are taken back from the partitions
-//! that had no confirmed one before, so that whoever was first can go on, and does not find them at its next opening.
+//! that had no confirmed one before, so that whoever was first can go on, and does not find them at its next opening. In one
+//! that had, the own fence says nothing that the one before did not.
 //!
 //! # Why the state of a shard is whole then
 //!
@@ -71,13 +83,17 @@ pub(super) mod topics;
 
 pub mod writer;
 
+mod barriers;
+
+mod state_ends;
+
 mod state_reader;
 
 mod takeover;
 
 mod ownership;
 
-mod peers;
+pub mod peers;
 
 mod opener;
 
@@ -87,10 +103,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::opener::{FactsLogOpener, FactsSession};
+use self::peers::Agreement;
 use crate::avro::encode::Encoders;
 use crate::avro::framing::Framing;
 use crate::avro::schema_lookup::SchemaSource;
@@ -102,7 +118,6 @@ use crate::kafka::transaction::partition_session::PartitionSession;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::batch::Batch;
 use crate::model::promoter::IdKind;
-use crate::model::roster::Roster;
 
 /// How the records of the registry are read.
 #[derive(Clone)]
@@ -128,13 +143,13 @@ impl FactsLog {
         registrations: Registrations,
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
-        roster: watch::Receiver<Roster>,
+        agreement: Agreement,
         observers: LogObservers,
     ) -> FactsLog {
         let (group, topic) = (settings.name.clone(), settings.topics.registry.clone());
         let partitions = PartitionSession::new(settings.clone(), group, topic, observers);
         let openings = AtomicU64::new(0);
-        let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, roster, openings };
+        let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, agreement, openings };
         FactsLog { opener: Arc::new(opener), partitions }
     }
 

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Registrations;
 use super::ownership::FactsOwnership;
+use super::peers::Agreement;
 use super::topics::FactTopics;
 use super::writer::FactWriter;
-use super::{peers, state_reader};
+use super::{peers, state_ends};
 use crate::avro::encode::Encoders;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{LogError, OpenError, Opened};
@@ -34,7 +34,6 @@ use crate::model::feed::PerEventTopic;
 use crate::model::fence::{self, Fence};
 use crate::model::promoter::IdKind;
 use crate::model::refusal::EventRefusal;
-use crate::model::roster::Roster;
 use crate::model::shard::AssignedShard;
 
 /// What every opening of the log needs, the same for each.
@@ -44,8 +43,7 @@ pub struct FactsLogOpener {
     pub registrations: Registrations,
     pub id_kinds: HashMap<String, IdKind>,
     pub clock: RecordClock,
-    /// The latest.
-    pub roster: watch::Receiver<Roster>,
+    pub agreement: Agreement,
     pub openings: AtomicU64,
 }
 
@@ -57,8 +55,8 @@ pub struct FactsSession {
     transactions: Transactions,
     writer: Arc<FactWriter>,
     membership: Arc<GroupMembership>,
-    /// Whom this instance polls, for the others.
-    roster: watch::Receiver<Roster>,
+    /// What the others are told of this instance.
+    agreement: Agreement,
     instance_id: String,
     clock: RecordClock,
     /// Ends the watch over the other instances.
@@ -109,11 +107,11 @@ impl FactsSession {
     fn offsets(&self, batch: &Batch, owner: Arc<MembershipSnapshot>) -> OwnedOffsets {
         let is_withdrawn =
             |shard| batch.shard_records.iter().any(|record| record.assigned.shard == shard && record.value.is_none());
-        let note = self.roster.borrow().note(&self.instance_id);
+        let note = self.agreement.note(&self.instance_id);
         let committed_offset = |AssignedShard { shard, .. }: &AssignedShard| CommittedOffset {
             partition: shard.0,
             offset: 0,
-            metadata: if is_withdrawn(*shard) { state_reader::WITHDRAWN.to_owned() } else { note.clone() },
+            metadata: if is_withdrawn(*shard) { state_ends::WITHDRAWN.to_owned() } else { note.clone() },
         };
         OwnedOffsets {
             owner,
@@ -145,12 +143,12 @@ impl FactsLogOpener {
         reach(Failpoint::Fenced);
         let writer = Arc::new(self.writer(learned, &FactTopics { limits, ..topics }));
         let clock = self.clock.clone();
-        let (roster, instance_id) = (self.roster.clone(), self.settings.instance_id.clone());
+        let (agreement, instance_id) = (self.agreement.clone(), self.settings.instance_id.clone());
         let _watch = self.watch_others(partitions);
         let age_limits = topics.age_limits(names);
         let refusal = refusal(writer.clone(), clock.clone());
         let held = membership.clone();
-        let session = FactsSession { transactions, writer, membership: held, roster, instance_id, clock, _watch };
+        let session = FactsSession { transactions, writer, membership: held, agreement, instance_id, clock, _watch };
         let Registrations { schemas, framing } = self.registrations.clone();
         let runtime = Handle::current();
         let (registry, registered) = RegistryFollower::start(&self.settings, schemas, framing, partitions, runtime)
@@ -178,7 +176,7 @@ impl FactsLogOpener {
     /// Says, as long as the guard lives, which other instances know other promoters.
     fn watch_others(&self, partitions: i32) -> DropGuard {
         let end = CancellationToken::new();
-        let watch = peers::watch(self.settings.clone(), self.roster.clone(), (0..partitions).collect(), end.clone());
+        let watch = peers::watch(self.settings.clone(), self.agreement.clone(), (0..partitions).collect(), end.clone());
         Handle::current().spawn(watch);
         end.drop_guard()
     }

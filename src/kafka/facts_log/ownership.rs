@@ -1,14 +1,17 @@
 //! Which shards the group has given to this instance, and how they are taken over.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::opener::FactsLogOpener;
-use super::takeover::Takeover;
-use crate::commit::log::{LogError, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
+use super::takeover::{RestoredState, Takeover};
+use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
 use crate::kafka::group::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
 use crate::kafka::group::membership::GroupMembership;
@@ -16,6 +19,7 @@ use crate::kafka::registry_topic::follower::{FollowedEvents, RegistryFollower};
 use crate::model::fence::Fence;
 use crate::model::refusal::EventRefusal;
 use crate::model::shard::{AssignedShard, Shard};
+use crate::registry::event::RegistryEvent;
 
 pub(super) struct FactsOwnership {
     pub opener: Arc<FactsLogOpener>,
@@ -29,16 +33,67 @@ pub(super) struct FactsOwnership {
     pub registered: FollowedEvents,
 }
 
+/// What the takeover finds of one shard.
+type StateReceiver = oneshot::Receiver<RestoredState>;
+
 impl FactsOwnership {
-    /// The own fence for `shards`, confirmed, before it has inherited anything.
-    fn fence(&self, shards: &[AssignedShard]) -> Result<Fence, OpenError> {
-        if shards.iter().any(|assigned| assigned.shard.0 >= self.partitions) {
-            // The next opening counts them anew, and compares that with the fences.
-            return Err(OpenError::Again("the registry has got more partitions than the log was opened with".into()));
+    /// Those that are assigned, unless the registry has got more partitions than the log was opened with: then the next opening
+    /// counts them anew, and compares that with the fences.
+    fn assigned(&self, partitions: NumberedPartitions) -> OwnershipChange {
+        match partitions.iter().any(|(partition, _)| *partition >= self.partitions) {
+            true => OwnershipChange::Failed(OpenError::Again(
+                "the registry has got more partitions than the log was opened with".into(),
+            )),
+            false => OwnershipChange::Assigned(shards(partitions)),
         }
+    }
+
+    /// The own fence, confirmed, before it has inherited anything.
+    fn fence(&self) -> Result<Fence, OpenError> {
         let lost = || OpenError::Again("the partitions were lost before the log was open".into());
         let owner = self.membership.current().ok_or_else(lost)?;
         Ok(self.opener.fence(&owner.member, self.partitions))
+    }
+
+    /// Takes the shards over where that may block, and tells of each by itself.
+    fn take_over(
+        &self,
+        shards: Vec<AssignedShard>,
+        fence: Fence,
+        fences: FenceSender,
+        given_up: CancellationToken,
+    ) -> Vec<StateReceiver> {
+        let (untold, told): (HashMap<_, _>, Vec<_>) = shards
+            .iter()
+            .map(|assigned| {
+                let (tell, told) = oneshot::channel();
+                ((*assigned, tell), told)
+            })
+            .unzip();
+        let (opener, refusal, runtime) = (self.opener.clone(), self.refusal.clone(), Handle::current());
+        tokio::task::spawn_blocking(move || {
+            let untold = RefCell::new(untold);
+            let tell = |assigned: AssignedShard, restored: RestoredState| {
+                let restored = restored.map(|mut state| {
+                    state.refuse(refusal.clone());
+                    state
+                });
+                // Whoever waited may have given up.
+                untold.borrow_mut().remove(&assigned).map(|waiting| waiting.send(restored));
+            };
+            let takeover = Takeover {
+                settings: &opener.settings,
+                shards: &shards,
+                fences: &fences,
+                runtime: &runtime,
+                given_up: &given_up,
+                tell: &tell,
+            };
+            if let Err(error) = takeover.run(fence) {
+                shards.iter().for_each(|assigned| tell(*assigned, Err(error.clone())));
+            }
+        });
+        told
     }
 }
 
@@ -49,7 +104,7 @@ impl ShardOwnership for FactsOwnership {
                 // What is to be given back first, for the group waits for it.
                 biased;
                 change = self.changes.next() => match change {
-                    Ok(AssignmentChange::Assigned(partitions)) => OwnershipChange::Assigned(shards(partitions)),
+                    Ok(AssignmentChange::Assigned(partitions)) => self.assigned(partitions),
                     Ok(AssignmentChange::Revoked(partitions, under_way)) => {
                         let revoked = shards(partitions);
                         revoked.iter().for_each(|assigned| self.registry.leave(*assigned));
@@ -62,39 +117,34 @@ impl ShardOwnership for FactsOwnership {
         })
     }
 
-    fn restore(
-        &self,
-        shards: Vec<AssignedShard>,
-        fences: FenceSender,
-        given_up: CancellationToken,
-    ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>> {
-        let fence = match self.fence(&shards) {
+    fn restore(&self, shards: Vec<AssignedShard>, fences: FenceSender, given_up: CancellationToken) -> Restores {
+        let fence = match self.fence() {
             Ok(fence) => fence,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
+            Err(error) => return shards.into_iter().map(|assigned| failed(assigned, error.clone())).collect(),
         };
-        let registered: Vec<_> = shards.iter().map(|assigned| self.registry.follow(*assigned)).collect();
-        let (opener, refusal, runtime) = (self.opener.clone(), self.refusal.clone(), Handle::current());
-        let restoring = tokio::task::spawn_blocking(move || {
-            let takeover = Takeover {
-                settings: &opener.settings,
-                shards: &shards,
-                fences: &fences,
-                runtime: &runtime,
-                given_up: &given_up,
-            };
-            let mut states = takeover.run(fence)?;
-            states.iter_mut().for_each(|(_, state)| state.refuse(refusal.clone()));
-            Ok(states)
+        let told = self.take_over(shards.clone(), fence, fences, given_up);
+        let restored = shards.into_iter().zip(told).map(|(assigned, told)| {
+            let registered = self.registry.follow(assigned);
+            Box::pin(async move { (assigned, whole(told, registered).await) }) as Restore
         });
-        Box::pin(async move {
-            let states = restoring.await;
-            let states =
-                states.unwrap_or_else(|error| Err(OpenError::Again(LogError::because("opening the log", error))));
-            let (states, registered) = (states?, futures_util::future::try_join_all(registered).await?);
-            let restored = states.into_iter().zip(registered);
-            Ok(restored.map(|((assigned, state), registered)| RestoredShard { assigned, state, registered }).collect())
-        })
+        restored.collect()
     }
+}
+
+/// A shard once both halves of it are there. That of the registry is taken last: what is said from then on is told by itself, and
+/// comes to nothing where the shard is not there.
+async fn whole(
+    told: StateReceiver,
+    registered: BoxFuture<'static, Result<Vec<RegistryEvent>, OpenError>>,
+) -> Result<RestoredShard, OpenError> {
+    // A panic of the takeover ends the process.
+    let ended = |error| OpenError::Again(LogError::because("opening the log", error));
+    let state = told.await.unwrap_or_else(|error| Err(ended(error)))?;
+    Ok(RestoredShard { state, registered: registered.await? })
+}
+
+fn failed(assigned: AssignedShard, error: OpenError) -> Restore {
+    Box::pin(std::future::ready((assigned, Err(error))))
 }
 
 fn shards(partitions: NumberedPartitions) -> Vec<AssignedShard> {

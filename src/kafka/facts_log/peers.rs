@@ -1,7 +1,8 @@
-//! Whether the other instances of the connector know the same promoters.
+//! Whether the other instances of the connector know the same promoters, and are configured alike where that matters.
 //!
-//! Each transaction carries offsets, and one of them a note of what its instance polls ([`crate::model::roster`]). Kafka
-//! keeps the last one of every partition for whoever asks. An instance that owns nothing writes no note.
+//! Each transaction carries offsets, and one of them a note of what its instance polls ([`crate::model::roster`]), and of its
+//! configuration ([`crate::model::configuration_digest`]). Kafka keeps the last one of every partition for whoever asks. An
+//! instance that owns nothing writes no note.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use rdkafka::error::KafkaResult;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::state_reader;
+use super::state_ends;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
+use crate::model::configuration_digest::ConfigurationDigest;
 use crate::model::roster::{Difference, Roster};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,18 +26,42 @@ const FIRST_LOOKS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Says of every other instance that polls something else what the difference is, once, until `end`. `others` are the
+/// What the instances compare with each other.
+#[derive(Clone)]
+pub struct Agreement {
+    /// The latest.
+    pub roster: Receiver<Roster>,
+    pub digest: ConfigurationDigest,
+}
+
+impl Agreement {
+    /// A text of less than 600 bytes. The name holds no white space.
+    pub(super) fn note(&self, instance: &str) -> String {
+        format!("{} {}", self.roster.borrow().note(instance), self.digest)
+    }
+
+    /// The sections in which the configuration of the instance that has written `note` is another; none where it tells of none.
+    fn differing(&self, note: &str) -> Vec<&str> {
+        let theirs = note.split(' ').nth(DIGEST_AT).map(ConfigurationDigest::read).unwrap_or_default();
+        self.digest.differing(&theirs)
+    }
+}
+
+/// The place of the digest in a note: behind what the roster says.
+const DIGEST_AT: usize = 4;
+
+/// Says of every other instance that polls something else, or is configured otherwise, what the difference is, once, until `end`. `others` are the
 /// partitions of the registry that this instance does not own.
 ///
 /// A note counts when it is found a second time: the first look may come before the new owner of a partition has replaced
 /// what the last one had noted.
-pub async fn watch(settings: Settings, roster: Receiver<Roster>, others: Vec<i32>, end: CancellationToken) {
+pub async fn watch(settings: Settings, agreement: Agreement, others: Vec<i32>, end: CancellationToken) {
     if others.is_empty() {
         return;
     }
     let own = settings.instance_id.clone();
     let asked = Arc::new((settings, others));
-    let (mut told, mut last) = (HashSet::new(), HashSet::new());
+    let (mut told, mut told_sections, mut last) = (HashSet::new(), HashSet::new(), HashSet::new());
     for pause in FIRST_LOOKS.into_iter().chain(std::iter::repeat(LOOK_EVERY)) {
         // The pause first: what is found at once is mostly what an earlier owner has left.
         if end.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -45,15 +71,15 @@ pub async fn watch(settings: Settings, roster: Receiver<Roster>, others: Vec<i32
         let notes = tokio::task::spawn_blocking(move || notes(&asked.0, &asked.1)).await;
         // Whoever can't be asked now is asked again.
         let notes: HashSet<String> = notes.into_iter().flatten().flatten().collect();
-        let roster = roster.borrow().clone();
+        let roster = agreement.roster.borrow().clone();
         // What two looks have found is no leftover. It is told once, for it stays until somebody changes a configuration.
         for note in notes.intersection(&last) {
-            if let Some(difference) = roster.difference(note)
-                && difference.instance != own
-                && told.insert(note.clone())
-            {
-                tell(&difference);
+            let Some(instance) = Roster::instance_of(note).filter(|instance| *instance != own) else { continue };
+            if !told.insert(note.clone()) {
+                continue;
             }
+            roster.difference(note).iter().for_each(tell);
+            tell_sections(instance, &agreement.differing(note), &mut told_sections);
         }
         last = notes;
     }
@@ -61,7 +87,7 @@ pub async fn watch(settings: Settings, roster: Receiver<Roster>, others: Vec<i32
 
 /// The notes of the owners of `partitions`. The client lives only for the request.
 fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
-    let consumer: LoggedConsumer = state_reader::uncommitted(settings)?;
+    let consumer: LoggedConsumer = state_ends::uncommitted(settings)?;
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(&settings.topics.registry, *partition);
@@ -79,4 +105,16 @@ fn tell(Difference { instance, unknown_there, feeds_here, feeds_there }: &Differ
         feeds_there,
         "another instance is configured with other promoters; one whose partition's owner does not know it is not polled"
     );
+}
+
+/// Once for each instance and its sections, whomever it polls meanwhile.
+fn tell_sections(instance: &str, sections: &[&str], told: &mut HashSet<(String, String)>) {
+    let sections = sections.join(", ");
+    if !sections.is_empty() && told.insert((instance.to_owned(), sections.clone())) {
+        tracing::warn!(
+            other_instance = instance,
+            sections,
+            "another instance is configured otherwise: what is published of a promoter depends on which of them has it"
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! Reading the state back, from one barrier to the next.
+//! Reading the state back, each partition from one barrier to the next.
 //!
 //! The reader is `read_committed` and reads each partition from its beginning. It knows two barriers:
 //!
@@ -11,53 +11,48 @@
 //!
 //! What the second one makes sure is argued in [`crate::kafka::facts_log`].
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
+use super::barriers::{Barrier, Stall};
+use super::state_ends::{self, CALL_TIMEOUT, again};
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
-use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::model::fence::Fence;
 use crate::model::shard::Shard;
-use crate::model::state_content::{StateContent, StatePlace};
+use crate::model::state::State;
+use crate::model::state_content::{StateContent, StatePlace, Stray};
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
-/// How long a restore may go without progress. An open transaction of another instance holds it for that one's
-/// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
-const STALL_MAX: Duration = Duration::from_secs(16 * 60);
-const STALL_REPORT: Duration = Duration::from_secs(10);
 
-/// One reading of some partitions. All calls block, and end when the partitions are revoked.
+/// One reading of some partitions. All calls block, and end when the reading is given up.
 pub struct StateReader<'a> {
     settings: &'a Settings,
-    revoked: &'a CancellationToken,
+    given_up: &'a CancellationToken,
     consumer: LoggedConsumer,
-    partitions: Vec<i32>,
+    /// Where each partition is read to; nothing where it has come there.
+    barriers: BTreeMap<i32, Option<Barrier>>,
+    /// Partitions that have come to their barriers without having been told so.
+    reached: Vec<i32>,
     content: StateContent,
+    stall: Stall,
 }
 
-/// Where each partition that is still read is read to.
-enum Barriers {
-    Ends(HashMap<i32, i64>),
-    /// The record under `key` that is expected in each.
-    Fences {
-        open: HashMap<i32, Vec<u8>>,
-        key: Vec<u8>,
-    },
-}
+/// Partitions whose ends nobody could tell.
+pub type UnknownEnds = Vec<(i32, OpenError)>;
 
 impl<'a> StateReader<'a> {
-    /// Of partitions that are owned, of `partitions_in_all`.
+    /// Of partitions that are owned, of `partitions_in_all`, to where they end now. Tells those that can't be read now: they
+    /// are left out.
     ///
     /// # Errors
     /// [`OpenError::Again`] where librdkafka can't begin to read.
@@ -65,76 +60,109 @@ impl<'a> StateReader<'a> {
         settings: &'a Settings,
         partitions: &[i32],
         partitions_in_all: i32,
-        revoked: &'a CancellationToken,
-    ) -> Result<StateReader<'a>, OpenError> {
+        given_up: &'a CancellationToken,
+    ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
         let content = StateContent::new(move |promoter| Shard::of(promoter, partitions_in_all));
-        StateReader::open(settings, partitions.to_vec(), content, revoked)
+        StateReader::open(settings, partitions, content, given_up)
     }
 
     /// Of partitions that others own: only their fences are kept.
     ///
     /// # Errors
-    /// As [`of_owned`](Self::of_owned).
+    /// As [`of_owned`](Self::of_owned), and where one of them can't be read now.
     pub fn of_others(
         settings: &'a Settings,
-        partitions: Vec<i32>,
-        revoked: &'a CancellationToken,
+        partitions: &[i32],
+        given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        StateReader::open(settings, partitions, StateContent::fences_only(), revoked)
+        StateReader::of_all(settings, partitions, StateContent::fences_only(), given_up)
     }
 
     /// Of all partitions, to tell whether they could be taken over: little is held of what they hold.
     ///
     /// # Errors
-    /// As [`of_owned`](Self::of_owned).
+    /// As [`of_others`](Self::of_others).
     pub fn of_inspected(
         settings: &'a Settings,
         partitions: i32,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let content = StateContent::faults_only(move |promoter| Shard::of(promoter, partitions));
-        StateReader::open(settings, (0..partitions).collect(), content, given_up)
+        StateReader::of_all(settings, &(0..partitions).collect::<Vec<_>>(), content, given_up)
+    }
+
+    /// Of partitions that are wanted together.
+    fn of_all(
+        settings: &'a Settings,
+        partitions: &[i32],
+        content: StateContent,
+        given_up: &'a CancellationToken,
+    ) -> Result<StateReader<'a>, OpenError> {
+        let (reader, unknown) = StateReader::open(settings, partitions, content, given_up)?;
+        match unknown.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(reader),
+        }
     }
 
     fn open(
         settings: &'a Settings,
-        partitions: Vec<i32>,
+        partitions: &[i32],
         content: StateContent,
-        revoked: &'a CancellationToken,
-    ) -> Result<StateReader<'a>, OpenError> {
+        given_up: &'a CancellationToken,
+    ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
         let topic = &settings.topics.state;
+        let (mut barriers, mut reached, mut unknown) = (BTreeMap::new(), Vec::new(), UnknownEnds::new());
+        for (partition, end) in state_ends::of(settings, partitions)? {
+            match end {
+                Ok(Some(end)) => drop(barriers.insert(partition, Some(Barrier::End(end)))),
+                Ok(None) => {
+                    barriers.insert(partition, None);
+                    reached.push(partition);
+                }
+                Err(error) => unknown.push((partition, error)),
+            }
+        }
         let consumer: LoggedConsumer =
             settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let mut assignment = TopicPartitionList::new();
-        for partition in &partitions {
+        for partition in barriers.keys() {
             // A leader that is not yet connected when the reading begins is tried again only half a second later.
             let _ = consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT);
             assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;
         }
-        consumer.assign(&assignment).map_err(again)?;
-        Ok(StateReader { settings, revoked, consumer, partitions, content })
+        consumer.incremental_assign(&assignment).map_err(again)?;
+        let stall = Stall::begin();
+        Ok((StateReader { settings, given_up, consumer, barriers, reached, content, stall }, unknown))
     }
 
-    /// Reads on to where the partitions end now.
-    ///
-    /// # Errors
-    /// [`OpenError::Again`] where the topic can't be read, nothing comes for too long, or the partitions are revoked
-    /// meanwhile.
-    pub fn read_to_end(&mut self) -> Result<(), OpenError> {
-        let ends = ends(self.settings, &self.partitions)?;
-        self.read(Barriers::Ends(ends))
+    /// The partition is read to this fence from now on.
+    pub fn read_to(&mut self, partition: i32, fence: &Fence) {
+        if let Some(barrier) = self.barriers.get_mut(&partition) {
+            *barrier = Some(Barrier::fence(fence));
+        }
     }
 
-    /// Reads on until the fence that `own` tells for a partition was read in each of them.
+    /// Gives up a partition that was read whole: its state, and the records that were skipped.
     ///
     /// # Errors
-    /// As [`read_to_end`](Self::read_to_end).
-    pub fn read_to(&mut self, own: impl Fn(i32) -> Fence) -> Result<(), OpenError> {
-        let fences: Vec<_> = self.partitions.iter().map(|partition| (*partition, own(*partition))).collect();
-        let Some((_, fence)) = fences.first() else { return Ok(()) };
-        let key = fence.key().into_bytes();
-        let open = fences.iter().map(|(partition, fence)| (*partition, fence.encode())).collect();
-        self.read(Barriers::Fences { open, key })
+    /// [`OpenError::Again`] where librdkafka goes on reading it.
+    pub fn finish(&mut self, partition: i32) -> Result<(State, Vec<Stray>), OpenError> {
+        self.barriers.remove(&partition);
+        let mut left = TopicPartitionList::new();
+        left.add_partition(&self.settings.topics.state, partition);
+        self.consumer.incremental_unassign(&left).map_err(again)?;
+        Ok(self.content.finish(partition))
+    }
+
+    /// The partitions that have not come to their barriers.
+    pub fn unfinished(&self) -> impl Iterator<Item = i32> {
+        self.barriers.iter().filter_map(|(partition, barrier)| barrier.as_ref().map(|_| *partition))
+    }
+
+    /// Whether there is still something to be told by [`read_on`](Self::read_on).
+    pub fn is_reading(&self) -> bool {
+        !self.reached.is_empty() || self.unfinished().next().is_some()
     }
 
     /// What was read so far.
@@ -142,51 +170,72 @@ impl<'a> StateReader<'a> {
         &self.content
     }
 
-    pub fn into_content(self) -> StateContent {
-        self.content
+    /// For what is asked of the brokers beside the reading.
+    pub fn consumer(&self) -> &LoggedConsumer {
+        &self.consumer
     }
 
-    /// Whether what was read so far is that of an owner with the fence `own`.
+    /// Whether what was read so far of a partition is that of an owner with the fence `own`.
     ///
     /// # Errors
     /// [`OpenError::Stop`] where it is another's, was laid out in another way, or can't be understood.
-    pub fn check(&self, own: &Fence) -> Result<(), OpenError> {
+    pub fn check(&self, own: &Fence, partition: i32) -> Result<(), OpenError> {
         let topic = &self.settings.topics.state;
-        self.content
-            .check(own)
-            .map_err(|unusable| OpenError::Stop(LogError::because(format!("topic {topic}"), unusable)))
+        let unusable = |unusable| OpenError::Stop(LogError::because(format!("topic {topic}"), unusable));
+        self.content.check(own, partition).map_err(unusable)
     }
 
-    /// Reads on until every barrier is passed.
+    /// Reads until all of them have come to their barriers.
     ///
-    /// A record counts as progress, and so does a position that moves past its barrier, where nothing is left to read but
-    /// markers and aborted records.
-    fn read(&mut self, mut barriers: Barriers) -> Result<(), OpenError> {
-        let mut stall = Stall::begin();
-        while barriers.open() > 0 {
-            if self.revoked.is_cancelled() {
-                return Err(OpenError::Again("the partitions were revoked during the restore".into()));
-            }
-            // While records come the barriers are met by them, and asking for positions would only cost.
-            if self.take_next(&mut barriers)? {
-                stall = stall.ended();
-                continue;
-            }
-            if barriers.pass(&self.consumer)? {
-                stall = stall.ended();
-            }
-            stall.check(&self.settings.topics.state, barriers.open())?;
+    /// # Errors
+    /// As [`read_on`](Self::read_on).
+    pub fn read_to_end(&mut self) -> Result<(), OpenError> {
+        while self.is_reading() {
+            self.read_on()?;
         }
         Ok(())
     }
 
+    /// Reads until partitions have come to their barriers, and tells which; none where nothing has come for a while.
+    ///
+    /// A record counts as progress, and so does a position that moves past its barrier, where nothing is left to read but
+    /// markers and aborted records.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where the topic can't be read, nothing comes for too long, or the reading is given up.
+    pub fn read_on(&mut self) -> Result<Vec<i32>, OpenError> {
+        loop {
+            if self.given_up.is_cancelled() {
+                return Err(OpenError::Again("the partitions were revoked during the restore".into()));
+            }
+            if !self.reached.is_empty() {
+                self.stall.end();
+                return Ok(std::mem::take(&mut self.reached));
+            }
+            // While records come the barriers are met by them, and asking for positions would only cost.
+            if self.take_next()? {
+                self.stall.end();
+            } else {
+                self.look_at_positions()?;
+                if self.reached.is_empty() && self.stall.is_held_up() {
+                    self.stall.check(&self.settings.topics.state, self.unfinished().count())?;
+                    return Ok(Vec::new());
+                }
+            }
+        }
+    }
+
     /// Takes one record, and says whether there was one. The error is for good; librdkafka recovers from all others by itself.
-    fn take_next(&mut self, barriers: &mut Barriers) -> Result<bool, OpenError> {
+    fn take_next(&mut self) -> Result<bool, OpenError> {
         match self.consumer.poll(POLL) {
             Some(Ok(message)) => {
                 let place = StatePlace { partition: message.partition(), offset: message.offset() };
+                // It may have been polled before its partition was given up.
+                let Some(barrier) = self.barriers.get_mut(&place.partition) else { return Ok(true) };
                 self.content.take(place, message.key().unwrap_or_default(), message.payload());
-                barriers.meet(&message);
+                if barrier.take_if(|barrier| barrier.is_met_by(&message)).is_some() {
+                    self.reached.push(place.partition);
+                }
                 return Ok(true);
             }
             // The end may be that of what an open transaction lets be seen, below the barrier.
@@ -199,131 +248,25 @@ impl<'a> StateReader<'a> {
         }
         Ok(false)
     }
-}
 
-/// How long a reading has made no progress.
-struct Stall {
-    since: Instant,
-    reported: Instant,
-}
-
-impl Stall {
-    fn begin() -> Stall {
-        Stall { since: Instant::now(), reported: Instant::now() }
-    }
-
-    /// When it was last reported is kept: many short ones are not reported more often than a long one.
-    fn ended(self) -> Stall {
-        Stall { since: Instant::now(), ..self }
-    }
-
-    /// Says from time to time that it lasts. The error gives the reading up.
-    fn check(&mut self, topic: &str, partitions: usize) -> Result<(), OpenError> {
-        let lasted = self.since.elapsed();
-        if lasted > STALL_MAX {
-            return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end").into()));
-        }
-        if lasted > STALL_REPORT && self.reported.elapsed() > STALL_REPORT {
-            self.reported = Instant::now();
-            tracing::info!(topic, partitions, "waiting for an open transaction or an unreachable broker");
+    fn look_at_positions(&mut self) -> Result<(), OpenError> {
+        for (partition, position) in positions(&self.consumer).map_err(again)? {
+            let barrier = self.barriers.get_mut(&partition);
+            if barrier.is_some_and(|barrier| barrier.take_if(|barrier| barrier.is_passed_at(position)).is_some()) {
+                self.reached.push(partition);
+            }
         }
         Ok(())
     }
 }
 
-impl Barriers {
-    /// How many partitions are still to be read.
-    fn open(&self) -> usize {
-        match self {
-            Barriers::Ends(open) => open.len(),
-            Barriers::Fences { open, .. } => open.len(),
-        }
-    }
-
-    /// Takes note of a record that was read.
-    fn meet(&mut self, message: &BorrowedMessage<'_>) {
-        match self {
-            Barriers::Ends(open) => {
-                if open.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
-                    open.remove(&message.partition());
-                }
-            }
-            Barriers::Fences { open, key } => {
-                if message.key() == Some(key.as_slice())
-                    && open.get(&message.partition()).map(Vec::as_slice) == message.payload()
-                {
-                    open.remove(&message.partition());
-                }
-            }
-        }
-    }
-
-    /// Positions also count what a reader never sees: markers of transactions, and aborted records. Says whether one has
-    /// passed its barrier.
-    fn pass(&mut self, consumer: &BaseConsumer<LogContext>) -> Result<bool, OpenError> {
-        let Barriers::Ends(open) = self else { return Ok(false) };
-        let before = open.len();
-        for element in consumer.position().map_err(again)?.elements() {
-            let Offset::Offset(position) = element.offset() else { continue };
-            if open.get(&element.partition()).is_some_and(|end| position >= *end) {
-                open.remove(&element.partition());
-            }
-        }
-        Ok(open.len() < before)
-    }
-}
-
-/// The end of each partition that is not empty.
-fn ends(settings: &Settings, partitions: &[i32]) -> Result<HashMap<i32, i64>, OpenError> {
-    let consumer = uncommitted(settings).map_err(again)?;
-    let mut ends = HashMap::new();
-    for &partition in partitions {
-        let (low, high) = consumer.fetch_watermarks(&settings.topics.state, partition, CALL_TIMEOUT).map_err(again)?;
-        if high > low {
-            ends.insert(partition, high);
-        }
-    }
-    Ok(ends)
-}
-
-/// Stands with the offset of a partition whose fence was taken back: nothing else was ever written for it.
-pub const WITHDRAWN: &str = "withdrawn";
-
-/// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
-/// committed with every transaction, the first of which writes the fences.
-///
-/// # Errors
-/// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
-/// was never worked on.
-pub fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
-    let mut asked = TopicPartitionList::new();
-    for partition in partitions {
-        asked.add_partition(&settings.topics.registry, *partition);
-    }
-    // Not to wait for transactions that are open: what they would tell is told by the fences.
-    let committed = uncommitted(settings).and_then(|client| client.committed_offsets(asked, CALL_TIMEOUT));
-    let committed = committed.map_err(again)?;
-    let mut known = Vec::new();
-    for element in committed.elements() {
-        // One that nobody could tell of looks like one that was never worked on.
-        element.error().map_err(again)?;
-        if matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN {
-            known.push(element.partition());
-        }
-    }
-    Ok(known)
-}
-
-/// A client that is told of things as they are, whatever transactions are open.
-///
-/// # Errors
-/// Where librdkafka makes no client of the settings.
-pub fn uncommitted(settings: &Settings) -> KafkaResult<LoggedConsumer> {
-    let mut config = settings.reader_config();
-    config.set("isolation.level", "read_uncommitted");
-    config.create_with_context(LogContext::default())
-}
-
-fn again(error: KafkaError) -> OpenError {
-    OpenError::Again(ClientError::new("the state topic can't be read", error).into())
+/// Where the reading of each partition goes on, as far as it has begun.
+fn positions(consumer: &LoggedConsumer) -> KafkaResult<Vec<(i32, i64)>> {
+    let positions = consumer.position()?;
+    let elements = positions.elements();
+    let known = elements.iter().filter_map(|element| match element.offset() {
+        Offset::Offset(position) => Some((element.partition(), position)),
+        _ => None,
+    });
+    Ok(known.collect())
 }

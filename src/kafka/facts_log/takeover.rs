@@ -1,24 +1,37 @@
 //! The state of shards that this instance was assigned: read, fenced, and compared with everybody else's, beside the shards
 //! that it has. The numbers are those of the steps that [`super`] argues for.
+//!
+//! ```text
+//!                      confirmed ──> (3) fence ──> (4) read to it ──> handed over, whatever the others are at
+//!  (2) read to its end ┤
+//!                      not ──> wait for (2) of all ──> (3) … (6), together ──> handed over
+//! ```
 
-use std::collections::{HashMap, HashSet};
+mod abandoned;
+
+mod unconfirmed;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::state_reader::{self, StateReader};
+use self::abandoned::AbandonedTransactions;
+use super::state_ends;
+use super::state_reader::StateReader;
 use crate::commit::failpoint::{Failpoint, reach};
-use crate::commit::log::{LogError, OpenError};
-use crate::commit::queue::{Closed, FenceSender, WriteOutcome};
+use crate::commit::log::OpenError;
+use crate::commit::queue::FenceSender;
 use crate::kafka::client::settings::Settings;
 use crate::model::batch::ShardRecord;
 use crate::model::fence::Fence;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
-use crate::model::state_content::Stray;
+use crate::model::state_content::{StateContent, Stray};
 
 /// How many stray records are told one by one.
 const STRAYS_TOLD: usize = 10;
+
+/// What has become of the state of one shard.
+pub type RestoredState = Result<State, OpenError>;
 
 /// Of shards that were assigned together. All calls block.
 pub struct Takeover<'a> {
@@ -29,122 +42,125 @@ pub struct Takeover<'a> {
     pub runtime: &'a Handle,
     /// Cancelled when the shards are to be given back.
     pub given_up: &'a CancellationToken,
+    /// Is told of each shard as soon as it is known. One that is left out has failed with all that are left.
+    pub tell: &'a dyn Fn(AssignedShard, RestoredState),
 }
 
-/// What some partitions have of this connector's fences.
-pub struct FoundFences {
-    /// Those that have one.
-    fenced: HashSet<i32>,
-    /// Those whose one is confirmed.
-    pub confirmed: HashSet<i32>,
-}
-
-impl FoundFences {
-    /// Those of the connector `name` in what was read so far.
-    pub fn new(reader: &StateReader<'_>, name: &str) -> FoundFences {
-        let (mut fenced, mut confirmed) = (HashSet::new(), HashSet::new());
-        for (partition, earlier) in reader.content().fences_of(name) {
-            fenced.insert(partition);
-            if earlier.is_confirmed() {
-                confirmed.insert(partition);
-            }
-        }
-        FoundFences { fenced, confirmed }
-    }
+/// A takeover that is under way.
+struct Taking<'a> {
+    takeover: &'a Takeover<'a>,
+    reader: StateReader<'a>,
+    abandoned: AbandonedTransactions<'a>,
+    /// The own one, confirmed, with what it has inherited so far.
+    fence: Fence,
+    /// Partitions that the group has written for.
+    worked_on: Vec<i32>,
+    /// Those that have passed (2): whatever they say is heard.
+    compared: Vec<i32>,
+    /// Those that are read to their own fence.
+    fenced: Vec<AssignedShard>,
+    /// Those without a confirmed fence, once they are read to their ends.
+    unconfirmed: Vec<AssignedShard>,
 }
 
 impl Takeover<'_> {
-    /// Steps 2 to 6, with `fence` as the own one, confirmed.
+    /// Steps 2 to 6, with `fence` as the own one, confirmed, before it has inherited anything.
     ///
     /// # Errors
     /// [`OpenError::Stop`] where the state is not this connector's to go on with, and [`OpenError::Again`] where it
     /// can't be read or fenced now, or is given up meanwhile.
-    pub fn run(&self, mut fence: Fence) -> Result<Vec<(AssignedShard, State)>, OpenError> {
+    pub fn run(&self, fence: Fence) -> Result<(), OpenError> {
         let owned: Vec<i32> = self.shards.iter().map(|assigned| assigned.shard.0).collect();
         // Before anything is read: what is known of a partition now has left its fence in it already.
-        let worked_on = state_reader::worked_on(self.settings, &owned)?;
-        let mut reader = StateReader::of_owned(self.settings, &owned, fence.partitions, self.given_up)?;
-        // (2)
-        reader.read_to_end()?;
-        reader.check(&fence)?;
-        let found = FoundFences::new(&reader, &self.settings.name);
-        reader.content().fences_of(&self.settings.name).for_each(|(_, earlier)| fence.inherit(earlier));
-        refuse_emptied(self.settings, &worked_on, &found, &reader)?;
-        let is_new = |assigned: &&AssignedShard| !found.confirmed.contains(&assigned.shard.0);
-        let new: Vec<AssignedShard> = self.shards.iter().filter(is_new).copied().collect();
-        // (3)
-        let begun = |partition: i32| Fence { confirmed: found.confirmed.contains(&partition), ..fence.clone() };
-        self.write_fences(self.shards, |shard| Some(begun(shard.0).encode()))?;
-        reach(Failpoint::FencesWritten);
-        // (4) and (5)
-        let compared = reader.read_to(begun).and_then(|()| reader.check(&fence));
-        let compared = compared.and_then(|()| if new.is_empty() { Ok(()) } else { self.check_others(&fence, &owned) });
-        if let Err(OpenError::Stop(_)) = &compared {
-            self.withdraw(&fence, &new);
+        let worked_on = state_ends::worked_on(self.settings, &owned)?;
+        let (reader, unreadable) = StateReader::of_owned(self.settings, &owned, fence.partitions, self.given_up)?;
+        for (partition, error) in unreadable {
+            self.assigned(partition).into_iter().for_each(|assigned| (self.tell)(assigned, Err(error.clone())));
         }
-        compared?;
-        // (6)
-        if !new.is_empty() {
-            self.write_fences(&new, |_| Some(fence.encode()))?;
-        }
-        let (states, strays) = reader.into_content().finish();
-        tell(&self.settings.topics.state, &strays);
-        reach(Failpoint::Restored);
-        Ok(self.with_states(states))
+        let abandoned = AbandonedTransactions::new(self.settings);
+        let (compared, fenced, unconfirmed) = (Vec::new(), Vec::new(), Vec::new());
+        Taking { takeover: self, reader, abandoned, fence, worked_on, compared, fenced, unconfirmed }.run()
     }
 
-    /// Each with its state; nothing is known yet of a new one.
-    fn with_states(&self, mut states: HashMap<Shard, State>) -> Vec<(AssignedShard, State)> {
-        let state = |assigned: &AssignedShard| (*assigned, states.remove(&assigned.shard).unwrap_or_default());
-        self.shards.iter().map(state).collect()
+    fn assigned(&self, partition: i32) -> Option<AssignedShard> {
+        self.shards.iter().find(|assigned| assigned.shard.0 == partition).copied()
     }
 
-    /// Step 5.
-    fn check_others(&self, fence: &Fence, owned: &[i32]) -> Result<(), OpenError> {
-        let others = (0..fence.partitions).filter(|partition| !owned.contains(partition)).collect();
-        let mut reader = StateReader::of_others(self.settings, others, self.given_up)?;
-        reader.read_to_end()?;
-        reader.check(fence)
-    }
-
-    /// Takes the fence back from `shards`. Should that fail, its tombstone is an operator's to write.
-    fn withdraw(&self, fence: &Fence, shards: &[AssignedShard]) {
-        if shards.is_empty() {
-            return;
-        }
-        if let Err(error) = self.write_fences(shards, |_| None) {
-            let (topic, key) = (&self.settings.topics.state, fence.key());
-            tracing::warn!(topic, key, %error, "a fence could not be taken back; write a tombstone under its key");
-        }
-    }
-
-    /// Into each of `shards`, durably; no value is a tombstone. A failure of the log itself is told by its writer.
-    fn write_fences(
-        &self,
-        shards: &[AssignedShard],
-        value: impl Fn(Shard) -> Option<Vec<u8>>,
-    ) -> Result<(), OpenError> {
+    /// The records of `fence` for some shards; no value is a tombstone.
+    fn records(&self, shards: &[AssignedShard], value: impl Fn(Shard) -> Option<Vec<u8>>) -> Vec<ShardRecord> {
         let key = Fence::key_of(&self.settings.name);
         let record = |assigned: &AssignedShard| ShardRecord {
             assigned: *assigned,
             key: key.clone(),
             value: value(assigned.shard),
         };
-        let records = shards.iter().map(record).collect();
-        let written = async {
-            match self.fences.write(records).await? {
-                WriteOutcome::Durable => Ok(()),
-                // Whoever has lost a shard is told so next, and gives this up.
-                WriteOutcome::ShardLost => std::future::pending().await,
+        shards.iter().map(record).collect()
+    }
+}
+
+impl Taking<'_> {
+    fn run(mut self) -> Result<(), OpenError> {
+        while self.reader.is_reading() {
+            let mut confirmed = Vec::new();
+            for partition in self.read_on()? {
+                let Some(assigned) = self.takeover.assigned(partition) else { continue };
+                match self.fenced.iter().position(|fenced| *fenced == assigned) {
+                    Some(at) => {
+                        self.fenced.swap_remove(at);
+                        self.hand_over(assigned)?;
+                    }
+                    None if self.compare(partition)? => confirmed.push(assigned),
+                    None => self.unconfirmed.push(assigned),
+                }
             }
-        };
-        match self.runtime.block_on(self.given_up.run_until_cancelled(written)) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(closed @ Closed)) => {
-                Err(OpenError::Again(LogError::because("the fences can't be written", closed)))
-            }
-            None => Err(OpenError::Again("the partitions were revoked before the log was open".into())),
+            self.fence(confirmed);
         }
+        self.take_unconfirmed()
+    }
+
+    /// Reads on; while nothing comes, looks after whoever holds it up.
+    fn read_on(&mut self) -> Result<Vec<i32>, OpenError> {
+        let reached = self.reader.read_on()?;
+        if reached.is_empty() {
+            self.abandoned.end(&self.reader);
+        }
+        Ok(reached)
+    }
+
+    /// (2) of one partition: it is read to its end, and no fence in it may speak against the own one. Tells whether it has a
+    /// confirmed one of this connector.
+    fn compare(&mut self, partition: i32) -> Result<bool, OpenError> {
+        let settings = self.takeover.settings;
+        self.reader.check(&self.fence, partition)?;
+        self.compared.push(partition);
+        refuse_emptied(settings, &self.worked_on, self.reader.content(), partition)?;
+        let Some(earlier) = self.reader.content().fence_of(&settings.name, partition) else { return Ok(false) };
+        self.fence.inherit(earlier);
+        Ok(earlier.is_confirmed())
+    }
+
+    /// (3) for shards that have a confirmed fence. Nobody waits for the end of it: that it stands there is known when it is
+    /// read. Where it never will, because the shard is lost or the session over, this is given up.
+    fn fence(&mut self, shards: Vec<AssignedShard>) {
+        if shards.is_empty() {
+            return;
+        }
+        shards.iter().for_each(|assigned| self.reader.read_to(assigned.shard.0, &self.fence));
+        let own = self.fence.encode();
+        let fences = self.takeover.records(&shards, |_| Some(own.clone()));
+        self.fenced.extend(shards);
+        let sender = self.takeover.fences.clone();
+        self.takeover.runtime.spawn(async move { drop(sender.write(fences).await) });
+    }
+
+    /// Tells of a shard whose own fence was met.
+    fn hand_over(&mut self, assigned: AssignedShard) -> Result<(), OpenError> {
+        self.reader.check(&self.fence, assigned.shard.0)?;
+        let (state, strays) = self.reader.finish(assigned.shard.0)?;
+        tell_strays(&self.takeover.settings.topics.state, &strays);
+        reach(Failpoint::Restored);
+        (self.takeover.tell)(assigned, Ok(state));
+        Ok(())
     }
 }
 
@@ -156,14 +172,14 @@ impl Takeover<'_> {
 pub fn refuse_emptied(
     settings: &Settings,
     worked_on: &[i32],
-    found: &FoundFences,
-    reader: &StateReader<'_>,
+    content: &StateContent,
+    partition: i32,
 ) -> Result<(), OpenError> {
     let Settings { name, topics, .. } = settings;
-    let is_emptied = |partition: &&i32| {
-        !found.fenced.contains(partition) && !reader.content().is_fence_taken_away(**partition, name)
-    };
-    let Some(partition) = worked_on.iter().find(is_emptied) else { return Ok(()) };
+    let has_fence = content.fence_of(name, partition).is_some() || content.is_fence_taken_away(partition, name);
+    if has_fence || !worked_on.contains(&partition) {
+        return Ok(());
+    }
     let reason = format!(
         "topic {} partition {partition} holds nothing of connector {name}, though the group {name} has written for it: it \
          was emptied or made anew, and what is published is not known any more. Put its records back; or, to begin \
@@ -174,7 +190,7 @@ pub fn refuse_emptied(
 }
 
 /// Records that were skipped do no harm, but somebody wrote them.
-fn tell(topic: &str, strays: &[Stray]) {
+fn tell_strays(topic: &str, strays: &[Stray]) {
     for Stray { place, fault } in strays.iter().take(STRAYS_TOLD) {
         let (partition, offset) = (place.partition, place.offset);
         tracing::error!(topic, partition, offset, error = %fault, "a stray record of the state is skipped; write a tombstone under its key");

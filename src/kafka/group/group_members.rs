@@ -30,13 +30,13 @@ impl GroupMembers {
         Ok(GroupMembers { ids: members.map(|member| member.id().to_owned()).collect(), protocol: protocol.to_owned() })
     }
 
-    pub fn count(&self) -> usize {
-        self.ids.len()
-    }
-
     /// Whether they are something else than instances, which no instance can join.
     pub fn are_foreign(&self) -> bool {
         !self.ids.is_empty() && !self.protocol.is_empty() && self.protocol != PROTOCOL
+    }
+
+    pub fn count(&self) -> usize {
+        self.ids.len()
     }
 
     /// Whether there is one of this instance's name.

@@ -15,6 +15,7 @@ use super::member_id;
 use super::observer::OwnershipObserver;
 use super::shared_membership::{RELEASE_WAIT, SharedMembership};
 use super::snapshot::MembershipSnapshot;
+use super::standby::Standby;
 use super::timeouts;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
@@ -115,6 +116,7 @@ impl MemberThread {
         let stop = &self.shared.stop;
         let mut count_again = Instant::now();
         self.rejoin_where_replaced(&consumer);
+        let mut standby = Standby::default();
         while !stop.is_cancelled() {
             if count_again <= Instant::now() {
                 count_again = Instant::now() + self.count(&consumer);
@@ -125,6 +127,7 @@ impl MemberThread {
                 consumer.context().classify(&error, "");
             }
             if !consumer.context().is_lost() {
+                standby.look(&self.shared, &self.group, &consumer);
                 continue;
             }
             // What was assigned is lost, whether or not a callback has said so: of a fenced consumer librdkafka takes it back

@@ -68,6 +68,8 @@ pub(super) mod group_members;
 
 mod duplicate_instance;
 
+mod standby;
+
 pub mod member;
 
 pub mod membership;

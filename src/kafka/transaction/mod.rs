@@ -76,6 +76,8 @@ pub mod limits;
 
 pub(super) mod partition_session;
 
+pub(super) mod abandoned;
+
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;

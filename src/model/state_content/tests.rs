@@ -43,19 +43,19 @@ fn cursor() -> (String, Vec<u8>) {
     (key.encode(), value.encode())
 }
 
-fn knows_the_cursor(states: &HashMap<Shard, State>) -> bool {
-    states.get(&Shard(HOME)).is_some_and(|state| state.cursors(&promoter()).touches.is_some())
+fn knows_the_cursor(state: &State) -> bool {
+    state.cursors(&promoter()).touches.is_some()
 }
 
 #[test]
 fn a_stray_record_is_skipped_and_told_and_its_tombstone_heals() {
     let (key, value) = cursor();
-    let content = read(&[("hello", Some(b"world")), (&key, Some(&value))]);
-    assert_eq!(content.check(&fence("a")), Ok(()));
-    let (states, strays) = content.finish();
-    assert!(knows_the_cursor(&states));
+    let mut content = read(&[("hello", Some(b"world")), (&key, Some(&value))]);
+    assert_eq!(content.check(&fence("a"), HOME), Ok(()));
+    let (state, strays) = content.finish(HOME);
+    assert!(knows_the_cursor(&state));
     assert_eq!(strays, [Stray { place: StatePlace { partition: HOME, offset: 0 }, fault: StrayFault::Key }]);
-    let (_, strays) = read(&[("hello", Some(b"world")), ("hello", None)]).finish();
+    let (_, strays) = read(&[("hello", Some(b"world")), ("hello", None)]).finish(HOME);
     assert_eq!(strays, []);
 }
 
@@ -64,9 +64,9 @@ fn a_record_in_the_partition_of_others_is_skipped_and_told() {
     let (key, value) = cursor();
     let mut content = StateContent::new(|_| Shard(HOME));
     content.take(StatePlace { partition: 2, offset: 9 }, key.as_bytes(), Some(&value));
-    assert_eq!(content.check(&fence("a")), Ok(()));
-    let (states, strays) = content.finish();
-    assert!(!knows_the_cursor(&states));
+    assert_eq!(content.check(&fence("a"), 2), Ok(()));
+    let (_, strays) = content.finish(2);
+    assert!(!knows_the_cursor(&content.finish(HOME).0));
     assert_eq!(strays[0].fault, StrayFault::Partition(HOME));
 }
 
@@ -74,18 +74,18 @@ fn a_record_in_the_partition_of_others_is_skipped_and_told() {
 fn a_damaged_record_stops_until_its_tombstone_or_a_whole_one_follows() {
     let (key, value) = cursor();
     let damaged = [(key.as_str(), Some(b"\x01nonsense".as_slice()))];
-    let Err(Unusable::Damaged { place, .. }) = read(&damaged).check(&fence("a")) else { panic!("it stops") };
+    let Err(Unusable::Damaged { place, .. }) = read(&damaged).check(&fence("a"), HOME) else { panic!("it stops") };
     assert_eq!(place, StatePlace { partition: HOME, offset: 0 });
     for healing in [None, Some(value.as_slice())] {
-        let content = read(&[damaged[0], (&key, healing)]);
-        assert_eq!(content.check(&fence("a")), Ok(()));
-        assert_eq!(knows_the_cursor(&content.finish().0), healing.is_some());
+        let mut content = read(&[damaged[0], (&key, healing)]);
+        assert_eq!(content.check(&fence("a"), HOME), Ok(()));
+        assert_eq!(knows_the_cursor(&content.finish(HOME).0), healing.is_some());
     }
 }
 
 #[test]
 fn records_of_the_pipeline_of_requests_are_left_to_it() {
-    let (_, strays) = read(&[("answered/requests/3", Some(b"whatever"))]).finish();
+    let (_, strays) = read(&[("answered/requests/3", Some(b"whatever"))]).finish(HOME);
     assert_eq!(strays, []);
 }
 
@@ -98,11 +98,11 @@ fn a_fence_of_another_name_stops_and_its_tombstone_heals() {
     assert_eq!(content.fences_of("a").map(|(partition, _)| partition).collect::<Vec<_>>(), [HOME]);
     let conflict = Conflict::Name("b".into());
     let place = StatePlace { partition: HOME, offset: 1 };
-    assert_eq!(content.check(&ours), Err(Unusable::Conflict { place, conflict }));
-    assert_eq!(read(&[records[0], records[1], ("fence/b", None)]).check(&ours), Ok(()));
+    assert_eq!(content.check(&ours, HOME), Err(Unusable::Conflict { place, conflict }));
+    assert_eq!(read(&[records[0], records[1], ("fence/b", None)]).check(&ours, HOME), Ok(()));
     let damaged = read(&[("fence/b", Some(b"{"))]);
-    assert!(matches!(damaged.check(&ours), Err(Unusable::Damaged { .. })));
-    assert_eq!(read(&[("fence/b", Some(b"{")), ("fence/b", None)]).check(&ours), Ok(()));
+    assert!(matches!(damaged.check(&ours, HOME), Err(Unusable::Damaged { .. })));
+    assert_eq!(read(&[("fence/b", Some(b"{")), ("fence/b", None)]).check(&ours, HOME), Ok(()));
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn a_topic_of_something_else_is_told_and_takes_no_memory() {
     for offset in 0..5000 {
         content.take(StatePlace { partition: HOME, offset }, format!("{offset}").as_bytes(), Some(b""));
     }
-    assert_eq!(content.check(&fence("a")), Err(Unusable::NotTheState));
-    assert_eq!(content.finish().1.len(), STRAYS_MAX);
+    assert_eq!(content.check(&fence("a"), HOME), Err(Unusable::NotTheState));
+    assert_eq!(content.finish(HOME).1.len(), STRAYS_MAX);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn however_many_strays_there_were_their_tombstones_heal() {
     {
         content.take(StatePlace { partition: HOME, offset }, format!("{}", offset % 5000).as_bytes(), value);
     }
-    assert_eq!(content.check(&fence("a")), Ok(()));
+    assert_eq!(content.check(&fence("a"), HOME), Ok(()));
 }
 
 #[test]
@@ -144,9 +144,27 @@ fn of_partitions_of_others_only_the_fences_are_kept() {
     let mut content = StateContent::fences_only();
     content.take(StatePlace { partition: HOME, offset: 0 }, key.as_bytes(), Some(&value));
     content.take(StatePlace { partition: HOME, offset: 1 }, b"fence/b", Some(&fence("b").encode()));
-    assert!(content.check(&fence("a")).is_err());
-    let (states, strays) = content.finish();
-    assert!(!knows_the_cursor(&states) && strays.is_empty());
+    assert!(content.check(&fence("a"), HOME).is_err());
+    let (state, strays) = content.finish(HOME);
+    assert!(!knows_the_cursor(&state) && strays.is_empty());
+}
+
+#[test]
+fn a_partition_that_was_read_whole_is_judged_and_given_out_before_the_others() {
+    let (key, value) = cursor();
+    let mut content = StateContent::new(|_| Shard(HOME));
+    let of = |partition, offset| StatePlace { partition, offset };
+    content.take(of(HOME, 0), key.as_bytes(), Some(&value));
+    // Damaged so far: its tombstone may still come.
+    content.take(of(2, 0), b"fence/a", Some(b"{"));
+    content.take(of(2, 1), b"hello", Some(b"world"));
+    assert_eq!(content.check(&fence("a"), HOME), Ok(()));
+    assert!(content.check(&fence("a"), 2).is_err());
+    let (state, strays) = content.finish(HOME);
+    assert!(knows_the_cursor(&state) && strays.is_empty());
+    content.take(of(2, 2), b"fence/a", Some(&fence("a").encode()));
+    assert_eq!(content.check(&fence("a"), 2), Ok(()));
+    assert_eq!(content.finish(2).1.len(), 1);
 }
 
 #[test]
@@ -158,8 +176,8 @@ fn whether_a_state_could_be_used_is_told_without_holding_it() {
     for (offset, (key, value)) in (0..).zip(records) {
         content.take(StatePlace { partition: HOME, offset }, key, Some(value));
     }
-    assert_eq!(content.check(&fence("a")), Ok(()));
+    assert_eq!(content.check(&fence("a"), HOME), Ok(()));
     content.take(StatePlace { partition: HOME, offset: 3 }, key.as_bytes(), Some(b"?"));
-    assert!(matches!(content.check(&fence("a")), Err(Unusable::Damaged { .. })));
-    assert!(content.finish().0.is_empty());
+    assert!(matches!(content.check(&fence("a"), HOME), Err(Unusable::Damaged { .. })));
+    assert!(!knows_the_cursor(&content.finish(HOME).0));
 }

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::commit::log::{CommitError, OpenError, OwnershipChange, RestoredShard};
+use crate::commit::log::{CommitError, OpenError, OwnershipChange, Restore, Restores};
 use crate::commit::queue::FenceSender;
 use crate::model::age::AgeLimits;
 use crate::model::shard::{AssignedShard, Shard};
@@ -25,13 +25,10 @@ impl ShardOwnership for UnreadableShards {
         }
     }
 
-    fn restore(
-        &self,
-        _: Vec<AssignedShard>,
-        _: FenceSender,
-        _: CancellationToken,
-    ) -> BoxFuture<'static, Result<Vec<RestoredShard>, OpenError>> {
-        Box::pin(std::future::ready(Err(OpenError::Stop("it was emptied".into()))))
+    fn restore(&self, shards: Vec<AssignedShard>, _: FenceSender, _: CancellationToken) -> Restores {
+        let failed =
+            |shard| Box::pin(std::future::ready((shard, Err(OpenError::Stop("it was emptied".into()))))) as Restore;
+        shards.into_iter().map(failed).collect()
     }
 }
 

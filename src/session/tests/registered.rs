@@ -38,6 +38,12 @@ impl Transport for NotingUpstream {
 }
 
 impl NotingUpstream {
+    /// Is asked from now on.
+    pub(super) fn begin() -> NotingUpstream {
+        let began = tokio::time::Instant::now();
+        NotingUpstream { began, asked: Arc::default(), begin_times: Arc::default() }
+    }
+
     /// When `openid` was asked for.
     pub(super) fn turns(&self, openid: &str) -> Vec<Duration> {
         let asked = self.asked.lock().unwrap();
@@ -74,8 +80,7 @@ pub(super) async fn live_configured(
     group: &MemoryGroup,
     acts: impl AsyncFnOnce(&ConfiguredPromoters),
 ) -> NotingUpstream {
-    let upstream =
-        NotingUpstream { began: tokio::time::Instant::now(), asked: Arc::default(), begin_times: Arc::default() };
+    let upstream = NotingUpstream::begin();
     let polls = pipeline(&upstream, promoter(touches_only(plan(StartFrom::At(NOW)))));
     let stop = CancellationToken::new();
     let make_log = || MemoryLog::shared(Arc::default(), FaultScript::uneventful(), "one", group);

@@ -4,9 +4,9 @@ use super::*;
 
 /// An upstream that answers every request so, or not at all.
 #[derive(Clone)]
-struct Same {
-    began: tokio::time::Instant,
-    answer: Option<&'static str>,
+pub(super) struct Same {
+    pub began: tokio::time::Instant,
+    pub answer: Option<&'static str>,
 }
 
 impl Transport for Same {

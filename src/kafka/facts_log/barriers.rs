@@ -1,0 +1,90 @@
+//! How far each partition of the state is to be read, and how long a reading has come no further.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::message::{BorrowedMessage, Message};
+
+use crate::commit::log::OpenError;
+use crate::model::fence::Fence;
+
+/// How long a restore may go without progress. An open transaction of another instance holds it for that one's
+/// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
+const STALL_MAX: Duration = Duration::from_secs(16 * 60);
+const STALL_REPORT: Duration = Duration::from_secs(10);
+/// How long nothing comes before something is looked for that could be done about it: longer than a fence takes to be committed.
+const HELD_UP_AFTER: Duration = Duration::from_millis(150);
+
+/// Where a partition is read to.
+pub(super) enum Barrier {
+    /// This offset.
+    End(i64),
+    /// This record.
+    Fence { key: Vec<u8>, value: Vec<u8> },
+}
+
+impl Barrier {
+    pub fn fence(fence: &Fence) -> Barrier {
+        Barrier::Fence { key: fence.key().into_bytes(), value: fence.encode() }
+    }
+
+    /// Whether a reading that has come to this record is through.
+    pub fn is_met_by(&self, message: &BorrowedMessage<'_>) -> bool {
+        match self {
+            Barrier::End(end) => message.offset() + 1 >= *end,
+            Barrier::Fence { key, value } => {
+                message.key() == Some(key.as_slice()) && message.payload() == Some(value.as_slice())
+            }
+        }
+    }
+
+    /// Whether a reading that goes on at this offset is through. Positions also count what a reader never sees: markers of
+    /// transactions, and aborted records.
+    pub fn is_passed_at(&self, position: i64) -> bool {
+        matches!(self, Barrier::End(end) if position >= *end)
+    }
+}
+
+/// How long a reading has made no progress.
+pub(super) struct Stall {
+    since: Instant,
+    reported: Instant,
+    told: Instant,
+}
+
+impl Stall {
+    pub fn begin() -> Stall {
+        let now = Instant::now();
+        Stall { since: now, reported: now, told: now }
+    }
+
+    /// When it was last reported is kept: many short ones are not reported more often than a long one.
+    pub fn end(&mut self) {
+        self.since = Instant::now();
+        self.told = self.since;
+    }
+
+    /// Whether nothing has come for a while, since this was last said.
+    pub fn is_held_up(&mut self) -> bool {
+        let is_held_up = self.told.elapsed() > HELD_UP_AFTER;
+        if is_held_up {
+            self.told = Instant::now();
+        }
+        is_held_up
+    }
+
+    /// Says from time to time that it lasts.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] once it has lasted too long.
+    pub fn check(&mut self, topic: &str, partitions: usize) -> Result<(), OpenError> {
+        let lasted = self.since.elapsed();
+        if lasted > STALL_MAX {
+            return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end").into()));
+        }
+        if lasted > STALL_REPORT && self.reported.elapsed() > STALL_REPORT {
+            self.reported = Instant::now();
+            tracing::info!(topic, partitions, "waiting for an open transaction or an unreachable broker");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! What is asked about the state before it is read: where its partitions end, and which of them were ever worked on.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::commit::log::OpenError;
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::LoggedConsumer;
+
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a partition is given at least, if others without a leader have used up the time of all.
+const CALL_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+/// Stands with the offset of a partition whose fence was taken back: nothing else was ever written for it.
+pub(super) const WITHDRAWN: &str = "withdrawn";
+
+/// A partition, and where it ends.
+type PartitionEnd = (i32, Result<Option<i64>, OpenError>);
+
+/// The end of each partition; none of one that is empty, and an [`OpenError::Again`] of one that nobody can tell of now: it holds
+/// up none of the others.
+///
+/// # Errors
+/// [`OpenError::Again`] where there is nobody to ask.
+pub(super) fn of(settings: &Settings, partitions: &[i32]) -> Result<Vec<PartitionEnd>, OpenError> {
+    let consumer = uncommitted(settings).map_err(again)?;
+    let until = Instant::now() + CALL_TIMEOUT;
+    let end = |partition: &i32| {
+        let timeout = until.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN);
+        let ends = consumer.fetch_watermarks(&settings.topics.state, *partition, timeout);
+        (*partition, ends.map(|(low, high)| (high > low).then_some(high)).map_err(again))
+    };
+    Ok(partitions.iter().map(end).collect())
+}
+
+/// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
+/// committed with every transaction, the first of which writes the fences.
+///
+/// # Errors
+/// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
+/// was never worked on.
+pub(super) fn worked_on(settings: &Settings, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition(&settings.topics.registry, *partition);
+    }
+    // Not to wait for transactions that are open: what they would tell is told by the fences.
+    let committed = uncommitted(settings).and_then(|client| client.committed_offsets(asked, CALL_TIMEOUT));
+    let committed = committed.map_err(again)?;
+    let mut known = Vec::new();
+    for element in committed.elements() {
+        // One that nobody could tell of looks like one that was never worked on.
+        element.error().map_err(again)?;
+        if matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN {
+            known.push(element.partition());
+        }
+    }
+    Ok(known)
+}
+
+/// A client that is told of things as they are, whatever transactions are open.
+///
+/// # Errors
+/// Where librdkafka makes no client of the settings.
+pub(super) fn uncommitted(settings: &Settings) -> KafkaResult<LoggedConsumer> {
+    let mut config = settings.reader_config();
+    config.set("isolation.level", "read_uncommitted");
+    config.create_with_context(LogContext::default())
+}
+
+pub(super) fn again(error: KafkaError) -> OpenError {
+    OpenError::Again(ClientError::new("the state topic can't be read", error).into())
+}
