@@ -3,6 +3,7 @@
 //! it takes its share of the cores; what the connector itself costs stands in its own CPU-seconds.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -12,14 +13,12 @@ use std::time::{Duration, Instant};
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::committer::BatchBounds;
-use promoter_connector::commit::log::{CommitError, CommitLog, OpenError, Opened};
-use promoter_connector::commit::testing::memory_group::MemoryGroup;
+use promoter_connector::commit::testing::memory_log::PARTITIONS;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::client::topic_settings::RECORD_BYTES_DEFAULT;
 use promoter_connector::kafka::facts_log::limits::SizeLimits;
 use promoter_connector::kafka::facts_log::writer::FactWriter;
-use promoter_connector::model::age::AgeLimits;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::feed::{Feed, PerEventTopic, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
@@ -37,6 +36,7 @@ use promoter_connector::upstream::http::{HttpSettings, HttpTransport};
 use promoter_connector::upstream::token::TokenSource;
 use tokio_util::sync::CancellationToken;
 
+use crate::log::ShownLog;
 use crate::median;
 use crate::process_time::cpu_time;
 
@@ -91,7 +91,7 @@ fn drain(odd_rows: &str) -> Run {
             stop.cancel();
             run
         };
-        let running = supervisor::run(&pipeline, EncodingLog::new, &stop, PATIENCE);
+        let running = supervisor::run(&pipeline, encoding_log, &stop, PATIENCE);
         let (run, ended) = tokio::join!(all_published, running);
         ended.unwrap();
         run
@@ -139,53 +139,25 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
     }
 }
 
-/// Of the registry and the state that would be there.
-const PARTITIONS: i32 = 12;
-
 /// Makes every record that Kafka would get, and drops it.
-struct EncodingLog {
-    writer: Arc<FactWriter>,
-}
-
-impl EncodingLog {
-    fn new() -> EncodingLog {
-        let topics = TopicNames::new(|topic| format!("promoter.{topic}"));
-        let limit = RECORD_BYTES_DEFAULT;
-        let limits = SizeLimits { events: PerEventTopic::new(|_| limit), dead_letters: limit, state: limit };
-        let encoders = Arc::new(Encoders::new(Framings::SINGLE_OBJECT));
-        let writer = FactWriter {
-            topics,
-            encoders,
-            id_kinds: HashMap::new(),
-            limits,
-            oldest: PerEventTopic::default(),
-            state_partitions: PARTITIONS,
-        };
-        EncodingLog { writer: Arc::new(writer) }
-    }
-}
-
-impl CommitLog for EncodingLog {
-    type Opened = Opened;
-    type Batch = Batch;
-
-    async fn open(&mut self) -> Result<Opened, OpenError> {
-        let ownership = MemoryGroup::of_one("bench", PARTITIONS).join("bench", Arc::default());
-        Ok(Opened { partitions: PARTITIONS, age_limits: AgeLimits::default(), ownership })
-    }
-
-    async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
-        let writer = self.writer.clone();
-        let writing = tokio::task::spawn_blocking(move || {
-            writer.write(&batch, UnixMillis(i64::MAX), |record| {
-                black_box(record);
-                Ok(())
-            })
+fn encoding_log() -> ShownLog<impl Fn(&Batch) + Clone + Send + Sync + 'static> {
+    let topics = TopicNames::new(|topic| format!("promoter.{topic}"));
+    let limit = RECORD_BYTES_DEFAULT;
+    let limits = SizeLimits { events: PerEventTopic::new(|_| limit), dead_letters: limit, state: limit };
+    let writer = Arc::new(FactWriter {
+        topics,
+        encoders: Arc::new(Encoders::new(Framings::SINGLE_OBJECT)),
+        id_kinds: HashMap::new(),
+        limits,
+        oldest: PerEventTopic::default(),
+        state_partitions: PARTITIONS,
+    });
+    ShownLog::new(move |batch: &Batch| {
+        let Ok(()) = writer.write(batch, UnixMillis(i64::MAX), |record| {
+            black_box(record);
+            Ok::<(), Infallible>(())
         });
-        writing.await.unwrap()
-    }
-
-    async fn release(&mut self) {}
+    })
 }
 
 /// `promoter-connector simulate`, killed when it is dropped.

@@ -12,6 +12,8 @@
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on fails")]
 
 mod drain;
+#[path = "../log/mod.rs"]
+mod log;
 mod process_time;
 mod reading;
 

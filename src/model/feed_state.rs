@@ -3,14 +3,11 @@
 //! The memory holds the facts at or after the cursor, and a list of the topic's records ("chunks") that hold them. A
 //! chunk is dropped when all of it lies behind the cursor, in the transaction that moves the cursor there.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-
 use super::batch::Batch;
 use super::cursor::Cursor;
 use super::fact::FactId;
 use super::feed::{Feed, PulledBy};
+use super::feed_memory::FeedMemory;
 use super::promoter::Promoter;
 use super::state_record::{Remembered, StateKey, StateRecord, StateValue};
 use super::time::UnixTime;
@@ -21,7 +18,8 @@ const SILENT_MOVE: i64 = 3600;
 /// Facts in one record of the topic: about 20 kB, which every topic takes.
 const CHUNK_FACTS_MAX: usize = 1000;
 
-/// One feed of one promoter: its cursor, and its memory of what was published at or after it. About 48 bytes for each fact.
+/// One feed of one promoter: its cursor, and its memory of what was published at or after it. There may be millions that
+/// remember nothing, so the memory is apart.
 #[derive(Debug)]
 pub(super) struct FeedState {
     cursor: Cursor,
@@ -29,10 +27,8 @@ pub(super) struct FeedState {
     heads_for: UnixTime,
     /// Where the cursor of the last record stands.
     written: UnixTime,
-    /// Its hash is keyed, for users can choose what an id is made of.
-    seen: HashMap<FactId, u32, RandomState>,
-    chunks: Vec<Chunk>,
-    next_chunk: u64,
+    /// Absent where it is empty.
+    memory: Option<Box<FeedMemory>>,
 }
 
 /// Where the cursor is to go.
@@ -53,24 +49,10 @@ pub(super) enum Dedup {
     Duplicate,
 }
 
-/// One `seen` record of the topic.
-#[derive(Debug)]
-struct Chunk {
-    number: u64,
-    /// The latest time in it.
-    newest: u32,
-}
-
 impl FeedState {
     pub fn new(cursor: Cursor) -> FeedState {
-        FeedState {
-            cursor,
-            heads_for: cursor.complete_before,
-            written: cursor.complete_before,
-            seen: HashMap::default(),
-            chunks: Vec::new(),
-            next_chunk: 0,
-        }
+        let complete_before = cursor.complete_before;
+        FeedState { cursor, heads_for: complete_before, written: complete_before, memory: None }
     }
 
     pub fn cursor(&self) -> Cursor {
@@ -79,12 +61,12 @@ impl FeedState {
 
     /// How many facts are remembered.
     pub fn remembered(&self) -> usize {
-        self.seen.len()
+        self.memory.as_ref().map_or(0, |memory| memory.facts())
     }
 
     /// How many records of the topic hold them.
     pub fn chunks(&self) -> usize {
-        self.chunks.len()
+        self.memory.as_ref().map_or(0, |memory| memory.chunks())
     }
 
     pub fn head_for(&mut self, heads_for: UnixTime) {
@@ -92,7 +74,11 @@ impl FeedState {
     }
 
     pub fn knows(&self, id: FactId) -> bool {
-        self.seen.contains_key(&id)
+        self.time(id).is_some()
+    }
+
+    fn time(&self, id: FactId) -> Option<u32> {
+        self.memory.as_ref()?.time(id)
     }
 
     /// Whether `fact` is new to the memory.
@@ -101,7 +87,7 @@ impl FeedState {
     /// under a later date too, or an unreadable row that stays in view; that one only when half of its time has passed,
     /// to spare the topic, or when the end of the pull would forget it: a cursor that was long held up leaps.
     pub fn dedup(&self, feed: Feed, fact: Remembered) -> Dedup {
-        let Some(&known) = self.seen.get(&fact.id) else { return Dedup::New };
+        let Some(known) = self.time(fact.id) else { return Dedup::New };
         let since_horizon = |time: u32| i64::from(time) - self.cursor.complete_before.0;
         let outlived = match feed.pulled_by() {
             PulledBy::Day => fact.time > known,
@@ -115,8 +101,7 @@ impl FeedState {
 
     /// Takes a fact as known, for the longer of two times. [`settle`](Self::settle) writes it.
     pub fn remember(&mut self, fact: Remembered) {
-        let time = self.seen.entry(fact.id).or_insert(fact.time);
-        *time = (*time).max(fact.time);
+        self.memory.get_or_insert_default().remember(fact);
     }
 
     /// Ends a page that has `added` to the memory: moves the cursor, and writes what the topic must know of it.
@@ -131,25 +116,21 @@ impl FeedState {
         let news = !added.is_empty();
         let history_ends = advance.is_some_and(|advance| self.advance(advance));
         let horizon = self.cursor.complete_before;
-        let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
-        for fact in passed {
-            // It may have been refreshed by the same page.
-            if self.seen.get(&fact.id).is_some_and(|time| i64::from(*time) < horizon.0) {
-                self.seen.remove(&fact.id);
+        if let Some(memory) = &mut self.memory {
+            let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
+            // One may have been refreshed by the same page.
+            passed.iter().for_each(|fact| memory.forget_passed(fact.id, horizon.0));
+            for chunk in lasting.chunks(CHUNK_FACTS_MAX) {
+                let key = StateKey::Seen(promoter.clone(), feed, memory.add_chunk(chunk));
+                push_state(batch, key, Some(StateValue::Seen(chunk.to_vec())));
             }
-        }
-        for chunk in lasting.chunks(CHUNK_FACTS_MAX) {
-            let number = self.next_chunk;
-            self.add_chunk(number, chunk);
-            let key = StateKey::Seen(promoter.clone(), feed, number);
-            push_state(batch, key, Some(StateValue::Seen(chunk.to_vec())));
         }
         let moved = horizon.0.saturating_sub(self.written.0);
         if (news && moved > 0) || moved >= SILENT_MOVE || history_ends {
             self.written = horizon;
             push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor)));
-            for chunk in self.forget() {
-                push_state(batch, StateKey::Seen(promoter.clone(), feed, chunk.number), None);
+            for number in self.forget() {
+                push_state(batch, StateKey::Seen(promoter.clone(), feed, number), None);
             }
         }
     }
@@ -160,30 +141,16 @@ impl FeedState {
         ends_history && !std::mem::replace(&mut self.cursor.history_seen, true)
     }
 
-    /// Drops the chunks that lie behind the cursor, and what they held.
-    fn forget(&mut self) -> Vec<Chunk> {
-        let horizon = self.cursor.complete_before.0;
-        let chunks = std::mem::take(&mut self.chunks);
-        let (gone, kept): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| i64::from(chunk.newest) < horizon);
-        self.chunks = kept;
-        if !gone.is_empty() {
-            self.forget_facts();
-        }
-        gone
+    /// Drops the chunks that lie behind the cursor, and what they held. Gives their numbers.
+    fn forget(&mut self) -> Vec<u64> {
+        let numbers = self.memory.as_mut().map(|memory| memory.drop_passed(self.cursor.complete_before.0));
+        self.let_go_of_nothing();
+        numbers.unwrap_or_default()
     }
 
-    /// Forgets what lies behind the cursor. The table is then as small as its content allows: 21 bytes for each place, at
-    /// least 7 of 16 taken, so 48 bytes a fact at most. That may copy the table, which walking it has read already.
-    pub fn forget_facts(&mut self) {
-        let horizon = self.cursor.complete_before.0;
-        self.seen.retain(|_, time| i64::from(*time) >= horizon);
-        self.seen.shrink_to_fit();
-    }
-
-    fn add_chunk(&mut self, number: u64, facts: &[Remembered]) {
-        let newest = facts.iter().map(|fact| fact.time).max().unwrap_or(0);
-        self.chunks.push(Chunk { number, newest });
-        self.next_chunk = self.next_chunk.max(number + 1);
+    /// An empty memory takes no room. The next one numbers its chunks anew: nothing stands under a number that was dropped.
+    fn let_go_of_nothing(&mut self) {
+        self.memory.take_if(|memory| memory.is_empty());
     }
 
     /// Takes another cursor for the same memory: that of the topic, or the first one of its own. No pull is under way then
@@ -194,19 +161,17 @@ impl FeedState {
         self.written = cursor.complete_before;
     }
 
-    /// Takes a chunk of the topic, in place of the one with its number.
-    pub fn restore_chunk(&mut self, number: u64, facts: &[Remembered]) {
-        self.drop_chunk(number);
-        self.add_chunk(number, facts);
-        for fact in facts {
-            let time = self.seen.entry(fact.id).or_insert(fact.time);
-            *time = (*time).max(fact.time);
-        }
+    /// Takes a chunk of the topic, in place of the one with its number; one without facts is its tombstone.
+    pub fn read_chunk(&mut self, number: u64, facts: &[Remembered]) {
+        self.memory.get_or_insert_default().read_chunk(number, facts);
     }
 
-    /// Takes a chunk's tombstone. What it held is forgotten by the cursor's move that came with it.
-    pub fn drop_chunk(&mut self, number: u64) {
-        self.chunks.retain(|chunk| chunk.number != number);
+    /// The topic has been read to its end: what stands behind the cursor is forgotten.
+    pub fn restored(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.restored(self.cursor.complete_before.0);
+        }
+        self.let_go_of_nothing();
     }
 }
 

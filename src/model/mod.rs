@@ -38,7 +38,13 @@ pub mod state_record;
 
 pub mod batch;
 
+mod chunks;
+
+mod feed_memory;
+
 mod feed_state;
+
+mod known_promoters;
 
 mod refund;
 

@@ -6,6 +6,7 @@ use super::disposition::{Disposition, RowCounts, dedup_fact};
 use super::fact::{FactContent, FactId, dead_row_id};
 use super::feed::{Feed, PerFeed};
 use super::feed_state::{Dedup, FeedState, Move};
+use super::known_promoters::FeedStates;
 use super::page_facts::{Advance, DeadRow, ObservedFact, PageFacts, fact_weight, listed_until};
 use super::promoter::Promoter;
 use super::refund::{RefundsOfPage, dedup_refund};
@@ -19,7 +20,7 @@ use super::unknown::{dedup_unknown, is_unknown};
 /// dead letters.
 pub(super) fn take_page(
     page_facts: PageFacts,
-    feeds: &mut PerFeed<Option<FeedState>>,
+    feeds: &mut FeedStates,
     refusal: &EventRefusal,
     batch: &mut Batch,
 ) -> RowCounts {
@@ -51,7 +52,7 @@ struct PageDedup<'a> {
     observed_at: UnixMillis,
     refunds: RefundsOfPage,
     refusal: &'a EventRefusal,
-    feeds: &'a mut PerFeed<Option<FeedState>>,
+    feeds: &'a mut FeedStates,
     batch: &'a mut Batch,
     /// What it adds to the memory of each feed.
     added: PerFeed<Vec<Remembered>>,
@@ -144,7 +145,7 @@ impl PageDedup<'_> {
 
 /// An advance counts only on the cursor it was built on. Any other would be a contradiction inside the connector,
 /// and standing still is then what loses nothing.
-fn moves(feeds: &PerFeed<Option<FeedState>>, feed: Feed, advance: Option<Advance>) -> PerFeed<Option<Move>> {
+fn moves(feeds: &FeedStates, feed: Feed, advance: Option<Advance>) -> PerFeed<Option<Move>> {
     let mut moves = PerFeed::default();
     let of = |feed: Feed| feeds[feed].as_ref().map(FeedState::cursor);
     let Some(Advance { from, to, refunds }) = advance else { return moves };

@@ -46,11 +46,11 @@ impl Shards {
         self.states.values().map(|(_, state)| state.remembered()).sum()
     }
 
-    /// Of each of `promoters`, in their order. Nothing of one whose shard is not there.
-    pub fn cursors_of(&self, promoters: &[Promoter]) -> Vec<Cursors> {
+    /// Of each of `promoters`, in their order, for whoever is about to poll them. Nothing of one whose shard is not there.
+    pub fn cursors_of(&mut self, promoters: &[Promoter]) -> Vec<Cursors> {
         let cursors = |promoter: &Promoter| {
-            let state = self.states.get(&Shard::of(promoter, self.partitions));
-            state.map(|(_, state)| state.cursors(promoter)).unwrap_or_default()
+            let state = self.states.get_mut(&Shard::of(promoter, self.partitions));
+            state.map(|(_, state)| state.share_cursors(promoter)).unwrap_or_default()
         };
         promoters.iter().map(cursors).collect()
     }

@@ -13,16 +13,13 @@
 //!    last day under which the upstream may list it, of a refund without a time the moment it is observed.
 //! 3. What a batch holds is in the memory before the next write is compared with it.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-
 use super::batch::{Batch, ShardRecord};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
 use super::disposition::RowCounts;
 use super::feed::{Feed, PerFeed};
 use super::feed_state::{FeedState, push_state};
+use super::known_promoters::{FeedStates, KnownPromoters};
 use super::page_dedup::take_page;
 use super::page_facts::PageFacts;
 use super::promoter::Promoter;
@@ -44,7 +41,7 @@ pub type FirstCursor = (Promoter, Feed, Cursor);
 /// moves lets go of what stands behind it.
 #[derive(Debug, Default)]
 pub struct State {
-    promoters: HashMap<Promoter, PerFeed<Option<FeedState>>, RandomState>,
+    promoters: KnownPromoters,
     refusal: EventRefusal,
     /// Records of the registry's partition that can't be read and stand below this offset are among the dead letters.
     registry_read: i64,
@@ -55,13 +52,12 @@ pub const REGISTRY_READ_KEY: &str = "registry-read";
 
 impl State {
     pub fn cursors(&self, promoter: &Promoter) -> Cursors {
-        let Some(feeds) = self.promoters.get(promoter) else { return Cursors::default() };
-        PerFeed::new(|feed| feeds[feed].as_ref().map(FeedState::cursor))
+        self.promoters.get(promoter).map(cursors).unwrap_or_default()
     }
 
-    /// Of each of `promoters`, in their order.
-    pub fn cursors_of(&self, promoters: &[Promoter]) -> Vec<Cursors> {
-        promoters.iter().map(|promoter| self.cursors(promoter)).collect()
+    /// The same for whoever holds `promoter` from here on: its key is his then.
+    pub fn share_cursors(&mut self, promoter: &Promoter) -> Cursors {
+        self.promoters.share(promoter).map(cursors).unwrap_or_default()
     }
 
     /// How many facts are remembered.
@@ -87,7 +83,7 @@ impl State {
     }
 
     fn begin_feed(&mut self, promoter: Promoter, feed: Feed, cursor: Cursor, batch: &mut Batch) {
-        let slot = &mut self.promoters.entry(promoter.clone()).or_default()[feed];
+        let slot = &mut self.promoters.entry(&promoter)[feed];
         match slot {
             None => *slot = Some(FeedState::new(cursor)),
             // What is remembered stays.
@@ -141,12 +137,12 @@ impl State {
     /// feed's `seen` records may come before its first cursor.
     pub fn restore(&mut self, key: StateKey, value: Option<StateValue>) {
         let (StateKey::Cursor(promoter, feed) | StateKey::Seen(promoter, feed, _)) = &key;
-        let slot = &mut self.promoters.entry(promoter.clone()).or_default()[*feed];
+        let slot = &mut self.promoters.entry(promoter)[*feed];
         let state = slot.get_or_insert_with(|| FeedState::new(NO_CURSOR));
         match (key, value) {
             (StateKey::Cursor(..), Some(StateValue::Cursor(cursor))) => state.restore_cursor(cursor),
-            (StateKey::Seen(_, _, number), Some(StateValue::Seen(facts))) => state.restore_chunk(number, &facts),
-            (StateKey::Seen(_, _, number), None) => state.drop_chunk(number),
+            (StateKey::Seen(_, _, number), Some(StateValue::Seen(facts))) => state.read_chunk(number, &facts),
+            (StateKey::Seen(_, _, number), None) => state.read_chunk(number, &[]),
             // A cursor's tombstone: the feed begins anew.
             (StateKey::Cursor(..), _) => *slot = None,
             // `StateValue::decode` goes by the key, so kinds never differ.
@@ -156,15 +152,21 @@ impl State {
 
     /// Ends a restore: what stands behind the cursors is forgotten, and so is a feed that has no cursor.
     pub fn restored(&mut self) {
-        for slot in self.promoters.values_mut().flat_map(PerFeed::values_mut) {
-            match slot {
-                Some(state) if state.cursor() == NO_CURSOR => *slot = None,
-                Some(state) => state.forget_facts(),
-                None => {}
+        self.promoters.retain(|feeds| {
+            for slot in feeds.values_mut() {
+                match slot {
+                    Some(state) if state.cursor() == NO_CURSOR => *slot = None,
+                    Some(state) => state.restored(),
+                    None => {}
+                }
             }
-        }
-        self.promoters.retain(|_, feeds| feeds.values().any(Option::is_some));
+            feeds.values().any(Option::is_some)
+        });
     }
+}
+
+fn cursors(feeds: &FeedStates) -> Cursors {
+    PerFeed::new(|feed| feeds[feed].as_ref().map(FeedState::cursor))
 }
 
 /// Stands for the cursor of a feed whose record has not come yet. No feed begins at the end of time.

@@ -92,21 +92,25 @@ impl StateKey {
     /// [`UnreadableState::Key`] for every other key, and for one of these in another spelling.
     pub fn decode(bytes: &[u8]) -> Result<StateKey, UnreadableState> {
         let text = std::str::from_utf8(bytes).map_err(|_| UnreadableState::Key)?;
-        let parts: Vec<&str> = text.split('/').collect();
-        let promoter =
-            |app: &str, id: &str| Promoter::from_key(&format!("{app}/{id}")).map_err(|_| UnreadableState::Key);
-        let feed = |name: &str| Feed::from_name(name).ok_or(UnreadableState::Key);
-        let key = match parts[..] {
-            ["cursor", app, id, name] => StateKey::Cursor(promoter(app, id)?, feed(name)?),
-            ["seen", app, id, name, number] => {
-                let number = number.parse().ok().filter(|number| *number <= CHUNK_NUMBER_MAX);
-                let number = number.ok_or(UnreadableState::Key)?;
-                StateKey::Seen(promoter(app, id)?, feed(name)?, number)
+        StateKey::read(text).ok_or(UnreadableState::Key)
+    }
+
+    /// Takes no memory but the promoter's, for a start reads millions of keys.
+    fn read(text: &str) -> Option<StateKey> {
+        let promoter = |key: &str| Promoter::from_key(key).ok();
+        let (kind, rest) = text.split_once('/')?;
+        match kind {
+            "cursor" => {
+                let (key, feed) = rest.rsplit_once('/')?;
+                Some(StateKey::Cursor(promoter(key)?, Feed::from_name(feed)?))
             }
-            _ => return Err(UnreadableState::Key),
-        };
-        // The number has other spellings, which are other keys to Kafka: their tombstones must take nothing away.
-        if key.encode() == text { Ok(key) } else { Err(UnreadableState::Key) }
+            "seen" => {
+                let (rest, number) = rest.rsplit_once('/')?;
+                let (key, feed) = rest.rsplit_once('/')?;
+                Some(StateKey::Seen(promoter(key)?, Feed::from_name(feed)?, chunk_number(number)?))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -163,6 +167,12 @@ impl StateValue {
             }
         }
     }
+}
+
+/// A number has other spellings, which are other keys to Kafka: their tombstones must take nothing away.
+fn chunk_number(text: &str) -> Option<u64> {
+    let is_as_written = text == "0" || text.starts_with(|first: char| ('1'..='9').contains(&first));
+    text.parse().ok().filter(|number| is_as_written && *number <= CHUNK_NUMBER_MAX)
 }
 
 fn read_remembered(bytes: &[u8; REMEMBERED_BYTES]) -> Remembered {

@@ -12,8 +12,9 @@ use smallvec::smallvec;
 
 use super::disposition::{Disposition, Marks, dedup_fact};
 use super::fact::{Fact, FactContent, OrderStatus};
-use super::feed::{Feed, PerFeed};
+use super::feed::Feed;
 use super::feed_state::{Dedup, FeedState};
+use super::known_promoters::FeedStates;
 use super::page_facts::ObservedFact;
 use super::state_record::Remembered;
 use super::time::UnixMillis;
@@ -24,7 +25,7 @@ pub(super) fn is_unknown(fact: &Fact) -> bool {
 
 /// What becomes of such an order, and what the memory of `feed`, whose pull has shown it, is to hold of it.
 pub(super) fn dedup_unknown(
-    feeds: &PerFeed<Option<FeedState>>,
+    feeds: &FeedStates,
     feed: Feed,
     observed: &ObservedFact,
     observed_at: UnixMillis,

@@ -8,6 +8,9 @@ use hashbrown::HashTable;
 
 use crate::model::promoter::Promoter;
 
+/// Room is made for one more entry in so many, and not for as many again: each entry is moved a few times more for that.
+const GROWTH_PART: usize = 8;
+
 #[derive(Clone)]
 pub struct PackedMap<V> {
     entries: Vec<(Promoter, V)>,
@@ -62,6 +65,9 @@ impl<V: Default> PackedMap<V> {
     fn insert(&mut self, promoter: Promoter) -> usize {
         let number = u32::try_from(self.entries.len()).expect("four thousand million promoters do not fit into memory");
         let hash = self.hasher.hash_one(&promoter);
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(self.entries.len() / GROWTH_PART + 1);
+        }
         self.entries.push((promoter, V::default()));
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.numbers.insert_unique(hash, number, |number| hasher.hash_one(&entries[place(*number)].0));

@@ -1,15 +1,4 @@
-//! How much memory a remembered fact takes, counted by the allocator.
-//!
-//! ```text
-//! cargo bench --bench memory
-//! ```
-//!
-//! Bytes are what the program asked for; they do not depend on the machine or on what else runs on it.
-
-#![allow(unsafe_code, reason = "an allocator that counts is made of unsafe methods")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! What remembered facts take.
 
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
@@ -21,34 +10,11 @@ use promoter_connector::model::row::Touch;
 use promoter_connector::model::state::State;
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 
-/// The system's allocator, with a count of the bytes that are held.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(held, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system's conditions.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above; the pointer came from there.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::counting::counted;
 
 const PAGE_ROWS: u64 = 1000;
 
-fn main() {
+pub fn measure() {
     println!("{:<52} {:>12} {:>14} {:>14}", "memory of facts", "facts", "bytes a fact", "while it grew");
     for (promoters, facts) in [(1000, 1000), (1, 1_000_000), (1000, 900), (1, 920_000), (10_000, 20)] {
         let name = format!("{promoters} feeds of {facts} facts");
@@ -58,13 +24,10 @@ fn main() {
 }
 
 fn report(name: &str, facts: u64, make: impl FnOnce() -> State) {
-    let before = HELD.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let state = make();
-    let per_fact = |bytes: usize| (bytes - before) as f64 / facts as f64;
-    let (held, peak) = (per_fact(HELD.load(Ordering::Relaxed)), per_fact(PEAK.load(Ordering::Relaxed)));
+    let (state, held, peak) = counted(make);
+    let per_fact = |bytes: usize| bytes as f64 / facts as f64;
     assert_eq!(state.remembered() as u64, facts);
-    println!("{name:<52} {facts:>12} {held:>14.1} {peak:>14.1}");
+    println!("{name:<52} {facts:>12} {:>14.1} {:>14.1}", per_fact(held), per_fact(peak));
 }
 
 /// Each promoter's touches, taken page by page.
@@ -96,7 +59,7 @@ fn begin(state: &mut State, number: u64) -> Promoter {
     promoter
 }
 
-fn promoter(number: u64) -> Promoter {
+pub fn promoter(number: u64) -> Promoter {
     Promoter::from_key(&format!("wx0123456789abcdef/oPromoter{number:019}")).expect("the key is well formed")
 }
 
