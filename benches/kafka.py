@@ -6,7 +6,7 @@
 load   a backlog of touches from HTTP into committed transactions: facts a second, CPU time and memory of the connector.
        Broker, upstream and connector share the machine's cores, so facts a second say more about the machine than
        CPU-seconds do.
-idle   promoters that have nothing to show, all three feeds at their usual pace: memory after a while.
+idle   promoters that have nothing to show, all three feeds at their usual pace: memory after a while, CPU time, wake-ups.
 start  from the start of the process to the first data call that the upstream sees, and the part of it that Kafka takes
        (topics, group, producer, state).
 
@@ -97,12 +97,14 @@ def idle(directory, bootstrap, options):
     connector = Connector(directory, "idle", configuration(bootstrap, upstream.url, "idle", options.promoters))
     connector.logged("log is open, polling begins")
     time.sleep(options.idle / 2)
-    before = connector.cpu_seconds()
-    time.sleep(options.idle / 2)
-    cpu = (connector.cpu_seconds() - before) / (options.idle / 2) * 100
+    seconds, cpu, wake_ups = options.idle / 2, connector.cpu_seconds(), connector.wake_ups()
+    time.sleep(seconds)
+    cpu, wake_ups = connector.cpu_seconds() - cpu, connector.wake_ups() - wake_ups
     figures = {field: connector.memory(field) for field in ("VmRSS", "RssAnon", "RssFile", "VmHWM")}
     print(f"resident {figures['VmRSS']:.1f} MiB (heap and stacks {figures['RssAnon']:.1f}, the program itself and its "
-          f"libraries {figures['RssFile']:.1f}; at most {figures['VmHWM']:.1f}), {cpu:.1f}% of a core")
+          f"libraries {figures['RssFile']:.1f}; at most {figures['VmHWM']:.1f})")
+    print(f"{cpu / seconds * 60:.2f} CPU-seconds a minute, {wake_ups / seconds:.0f} wake-ups a second, "
+          f"{len(connector.threads())} threads")
     connector.stop()
     upstream.child.end()
 

@@ -78,6 +78,14 @@ class Connector:
     def cpu_seconds(self):
         return cpu_seconds(self.child.process.pid)
 
+    def threads(self):
+        return list(Path(f"/proc/{self.child.process.pid}/task").glob("*/status"))
+
+    def wake_ups(self):
+        """How often its threads have begun to run again after they had waited, so far."""
+        waits = (re.search(r"^voluntary_ctxt_switches:\s+(\d+)", one.read_text(), re.MULTILINE) for one in self.threads())
+        return sum(int(wait[1]) for wait in waits)
+
     def memory(self, field):
         """MiB."""
         status = Path(f"/proc/{self.child.process.pid}/status").read_text()

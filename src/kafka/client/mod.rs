@@ -14,6 +14,10 @@ pub(super) mod error;
 
 pub(super) mod context;
 
+pub(super) mod waiting;
+
+pub(super) mod event_queue;
+
 pub(super) mod rights;
 
 pub(super) mod granted_rights;

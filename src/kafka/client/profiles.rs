@@ -94,7 +94,13 @@ impl Settings {
 
     /// For reading the state topic as far as it is committed.
     pub fn reader_config(&self) -> ClientSetup {
-        let fixed = [("enable.partition.eof", "true"), ("auto.offset.reset", "error"), ("fetch.wait.max.ms", "50")];
+        let fixed = [
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "error"),
+            ("fetch.wait.max.ms", "50"),
+            // Once what waits has been taken the next is fetched soon, and not a second later.
+            ("fetch.queue.backoff.ms", "10"),
+        ];
         self.committed_config(&self.name, &fixed)
     }
 
@@ -136,7 +142,9 @@ impl Settings {
         let fixed = [
             // Requests that their topic has dropped meanwhile can't be answered; those after them can.
             ("auto.offset.reset", "earliest"),
-            ("fetch.wait.max.ms", "100"),
+            // How long the broker waits where nothing comes; what comes is answered at once.
+            ("fetch.wait.max.ms", "500"),
+            ("fetch.min.bytes", "1"),
             // However many requests wait in the topic, few of them wait in memory.
             ("queued.min.messages", "64"),
             ("queued.max.messages.kbytes", "4096"),

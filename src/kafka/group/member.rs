@@ -19,11 +19,10 @@ use super::standby::Standby;
 use super::timeouts;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
+use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
 
-/// Also the longest that the thread takes to hear that it is to stop.
-const POLL: Duration = Duration::from_millis(100);
 /// How long the brokers may take to tell who is in the group when this process leaves it.
 const ASK_MAX: Duration = Duration::from_secs(1);
 /// How often partitions are counted, once that has worked.
@@ -54,10 +53,10 @@ impl GroupMember {
         let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations, observer));
         let (settings, group) = (settings.clone(), group.to_owned());
         let serving = MemberThread { settings, group, shared: shared.clone() };
-        let consumer = serving.subscribe()?;
+        let subscription = serving.subscribe()?;
         let thread = std::thread::Builder::new()
             .name("membership".into())
-            .spawn(move || serving.run(consumer))
+            .spawn(move || serving.run(subscription))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         Ok(GroupMember { shared, thread: Some(thread) })
     }
@@ -96,6 +95,12 @@ impl Drop for GroupMember {
     }
 }
 
+/// A consumer that has joined the group, or is about to, behind its queue of events, which goes before it.
+struct Subscription {
+    events: EventQueue,
+    consumer: Supplied<BaseConsumer<MemberContext>>,
+}
+
 /// What the thread has that serves the membership.
 struct MemberThread {
     settings: Settings,
@@ -104,30 +109,33 @@ struct MemberThread {
 }
 
 impl MemberThread {
-    fn subscribe(&self) -> KafkaResult<Supplied<BaseConsumer<MemberContext>>> {
+    fn subscribe(&self) -> KafkaResult<Subscription> {
         let consumer: Supplied<BaseConsumer<MemberContext>> =
             self.settings.member_config(&self.group).create_with_context(MemberContext::of(&self.shared))?;
+        let events = EventQueue::of_consumer(&*consumer)?;
         consumer.subscribe(&[&self.shared.topic])?;
-        Ok(consumer)
+        Ok(Subscription { events, consumer })
     }
 
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
-    fn run(self, mut consumer: Supplied<BaseConsumer<MemberContext>>) {
+    fn run(self, mut subscription: Subscription) {
         let stop = &self.shared.stop;
         let mut count_again = Instant::now();
-        self.rejoin_where_replaced(&consumer);
+        self.rejoin_where_replaced(&subscription.consumer);
         let mut standby = Standby::default();
         while !stop.is_cancelled() {
+            let Subscription { events, consumer } = &subscription;
             if count_again <= Instant::now() {
-                count_again = Instant::now() + self.count(&consumer);
+                count_again = Instant::now() + self.count(consumer);
             }
+            events.wait(stop);
             // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
             // and tells the group that this member lives.
-            if let Some(Err(error)) = consumer.poll(POLL) {
+            if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
                 consumer.context().classify(&error, "");
             }
             if !consumer.context().is_lost() {
-                standby.look(&self.shared, &self.group, &consumer);
+                standby.look(&self.shared, &self.group, consumer);
                 continue;
             }
             // What was assigned is lost, whether or not a callback has said so: of a fenced consumer librdkafka takes it back
@@ -143,14 +151,14 @@ impl MemberThread {
             }
             // A fenced consumer never joins again; another one does, under the same name.
             match self.subscribe() {
-                Ok(joined) => consumer = joined,
+                Ok(joined) => subscription = joined,
                 Err(error) => {
                     let error = ClientError::new("the group can't be joined again", error);
                     return self.shared.fail(OpenError::Stop(error.into()));
                 }
             }
         }
-        self.leave(&consumer);
+        self.leave(&subscription.consumer);
     }
 
     /// Learns how many partitions there are, and tells when to look again.

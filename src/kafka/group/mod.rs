@@ -50,8 +50,6 @@ pub mod snapshot;
 
 mod owned_partitions;
 
-mod waiting;
-
 pub(super) mod refusal;
 
 pub(super) mod timeouts;

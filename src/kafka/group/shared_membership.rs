@@ -14,10 +14,10 @@ use super::observer::{ObservedOwnership, OwnershipObserver};
 use super::owned_partitions::OwnedPartitions;
 use super::refusal::Remedy;
 use super::snapshot::{MembershipSnapshot, Standing};
-use super::waiting;
 use crate::commit::log::OpenError;
 use crate::commit::under_way::{Settled, UnderWay, under_way};
 use crate::kafka::client::context::LogContext;
+use crate::kafka::client::waiting;
 
 /// How long a revocation waits for what is under way; well below `max.poll.interval.ms`.
 pub const RELEASE_WAIT: Duration = Duration::from_secs(20);

@@ -9,12 +9,12 @@ use rdkafka::consumer::Consumer;
 use super::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
 use super::member_id::MemberId;
 use super::shared_membership::{Membership, SharedMembership};
-use super::waiting;
 use crate::commit::log::OpenError;
 use crate::commit::under_way::UnderWay;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::tests::settings;
 use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::client::waiting;
 
 const BOUND: Duration = Duration::from_secs(60);
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rdkafka::error::KafkaError;
@@ -21,8 +20,6 @@ use crate::model::shard::AssignedShard;
 use crate::registry::event::RegistryEvent;
 use crate::retry::PATIENCE;
 
-/// The longest that the thread takes to stop. What comes, and the end of a partition, end the waiting.
-const POLL: Duration = Duration::from_millis(100);
 /// Follows the partitions of the registry topic of those shards that this instance has: with one thread, and one read_committed
 /// consumer outside of any group. Dropping it ends the thread and leaves all shards.
 pub struct RegistryFollower {
@@ -137,7 +134,7 @@ impl Drop for UntakenShard {
 /// Until it is stopped.
 fn read(following: &Arc<Following>, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        match following.consumer.poll(POLL) {
+        match following.consumer.poll(stop) {
             None => {}
             Some(Ok(message)) => following.take(&message),
             Some(Err(KafkaError::PartitionEOF(partition))) => following.met_end(partition),

@@ -6,10 +6,12 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::OpenError;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
+use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
@@ -20,6 +22,8 @@ use crate::kafka::client::topic_reader::CALL_TIMEOUT;
 const ENDS_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct RegistryConsumer {
+    /// Before the consumer, as it demands.
+    events: EventQueue,
     consumer: LoggedConsumer,
     topic: String,
 }
@@ -28,20 +32,22 @@ impl RegistryConsumer {
     /// # Errors
     /// Where librdkafka makes no client of the settings.
     pub fn new(settings: &Settings) -> KafkaResult<RegistryConsumer> {
-        let consumer = settings.follower_config().create_with_context(LogContext::outside_groups())?;
-        Ok(RegistryConsumer { consumer, topic: settings.topics.registry.clone() })
+        let consumer: LoggedConsumer = settings.follower_config().create_with_context(LogContext::outside_groups())?;
+        let events = EventQueue::of_consumer(&*consumer)?;
+        Ok(RegistryConsumer { events, consumer, topic: settings.topics.registry.clone() })
     }
 
     pub fn topic(&self) -> &str {
         &self.topic
     }
 
-    /// What comes next, waited for at most so long.
+    /// What comes next, waited for until `stop` is cancelled, and for a few seconds at most.
     ///
     /// # Errors
     /// What librdkafka says; it goes on by itself after most of it.
-    pub fn poll(&self, wait: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
-        self.consumer.poll(wait)
+    pub fn poll(&self, stop: &CancellationToken) -> Option<KafkaResult<BorrowedMessage<'_>>> {
+        self.events.wait(stop);
+        self.consumer.poll(Duration::ZERO)
     }
 
     /// Reads the partition from `offset` on.

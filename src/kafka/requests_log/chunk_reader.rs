@@ -109,7 +109,8 @@ impl ChunkReader {
 /// [`OpenError::Again`] where librdkafka makes no consumer of the settings.
 pub fn consumer(settings: &Settings) -> Result<LoggedConsumer, OpenError> {
     let mut config = settings.requests_reader_config();
-    config.set("enable.partition.eof", "true");
+    // What it is asked for is there: should the leader of the moment not have it yet, it is soon asked again.
+    config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "100");
     config.create_with_context(LogContext::default()).map_err(again)
 }
 

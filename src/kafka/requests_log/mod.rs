@@ -162,7 +162,7 @@ impl RequestsLogOpener {
         let topics = (self.settings.topics.state.as_str(), topic.as_str());
         answered::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
         reach(Failpoint::ProgressRead);
-        let (reader, records) = RequestReader::start(chunk_reader::consumer(&self.settings)?, topic, &progress)?;
+        let (reader, records) = RequestReader::start(&self.settings, topic, &progress)?;
         let (again_reader, again) = Rereader::start(self.settings.clone(), chunks, IDLE_MAX)?;
         let clock = self.clock.clone();
         let session = RequestsSession { transactions, writer, assignment, clock, _readers: (reader, again_reader) };

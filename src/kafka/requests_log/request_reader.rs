@@ -13,16 +13,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
+use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::headers::headers;
+use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::client::topic_lookup;
 use crate::model::request::answered_offsets::AnsweredOffsets;
 use crate::model::request::record::{RecordOffset, RequestRecord};
 use crate::model::time::UnixMillis;
 
-/// Also the longest that the reading thread takes to stop.
-const POLL: Duration = Duration::from_millis(100);
 /// Requests between the reader and the pipeline: the pipeline keeps those that it has begun, these only bridge a moment.
 const QUEUE_MAX: usize = 16;
 /// A full queue means that calls are under way; they take longer than this.
@@ -38,18 +39,22 @@ impl RequestReader {
     /// # Errors
     /// [`OpenError::Again`] where librdkafka can't begin to read, or there is no thread.
     pub fn start(
-        consumer: LoggedConsumer,
+        settings: &Settings,
         topic: &str,
         progress: &[AnsweredOffsets],
     ) -> Result<(RequestReader, mpsc::Receiver<RequestRecord>), OpenError> {
+        let consumer: LoggedConsumer =
+            settings.requests_reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let mut assignment = TopicPartitionList::new();
         for AnsweredOffsets { partition, next, .. } in progress {
             assignment.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(again)?;
         }
         consumer.assign(&assignment).map_err(again)?;
+        let events = EventQueue::of_consumer(&*consumer).map_err(again)?;
         let (records, receiver) = mpsc::channel(QUEUE_MAX);
         let stop = CancellationToken::new();
         let reading = ReadingThread {
+            events,
             consumer,
             records,
             topic: topic.to_owned(),
@@ -77,6 +82,8 @@ impl Drop for RequestReader {
 
 /// What the thread has.
 struct ReadingThread {
+    /// Before the consumer, as it demands.
+    events: EventQueue,
     consumer: LoggedConsumer,
     records: mpsc::Sender<RequestRecord>,
     topic: String,
@@ -91,7 +98,8 @@ impl ReadingThread {
     /// Until it is stopped, librdkafka can't go on, or the log may be another one.
     fn run(mut self) {
         while !self.stop.is_cancelled() {
-            match self.consumer.poll(POLL) {
+            self.events.wait(&self.stop);
+            match self.consumer.poll(Duration::ZERO) {
                 None => {}
                 Some(Ok(message)) => {
                     // Whoever opens the log anew compares it with what was answered; read on, it would be taken for the same.

@@ -1,26 +1,25 @@
 //! A transactional producer with the thread that serves its delivery reports.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tokio_util::sync::CancellationToken;
 
 use super::deliveries::Deliveries;
 use super::record::Record;
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::error::ClientError;
+use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::supplied::{ClientSetup, Supplied};
 
 /// How long one step is tried before it counts as failed.
 pub const STEP_MAX: Duration = Duration::from_secs(60);
 /// How long a single call blocks.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the delivery thread waits for the next report: also the longest it takes to stop.
-const DELIVERY_POLL: Duration = Duration::from_millis(200);
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why there is no producer.
@@ -45,7 +44,7 @@ impl From<ProducerError> for OpenError {
 /// All calls block.
 pub struct TransactionalProducer {
     kafka: Arc<Supplied<BaseProducer<Deliveries>>>,
-    stop: Arc<AtomicBool>,
+    stop: CancellationToken,
     delivery_thread: Option<JoinHandle<()>>,
 }
 
@@ -61,14 +60,16 @@ impl TransactionalProducer {
             .create_with_context(Deliveries::default())
             .map_err(|error| OpenError::Stop(ClientError::new("the producer can't be made", error).into()))?;
         let kafka = Arc::new(kafka);
-        let stop = Arc::new(AtomicBool::new(false));
+        let events = EventQueue::of_producer(&**kafka)
+            .map_err(|error| OpenError::Again(ClientError::new("the producer can't be made", error).into()))?;
+        let stop = CancellationToken::new();
         // Delivery reports are served by a thread of their own: the transaction calls block, and an abort would
         // wait for reports that nobody serves.
         let delivery_thread = std::thread::Builder::new()
             .name("deliveries".into())
             .spawn({
                 let (kafka, stop) = (kafka.clone(), stop.clone());
-                move || serve_deliveries(&kafka, &stop)
+                move || serve_deliveries(&kafka, events, &stop)
             })
             .map_err(|error| OpenError::Again(LogError::because("no thread for delivery reports", error)))?;
         let producer = TransactionalProducer { kafka, stop, delivery_thread: Some(delivery_thread) };
@@ -160,7 +161,7 @@ impl TransactionalProducer {
 
 impl Drop for TransactionalProducer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.cancel();
         if let Some(thread) = self.delivery_thread.take() {
             // A panic in the thread has been reported by the panic hook already.
             let _ = thread.join();
@@ -168,10 +169,12 @@ impl Drop for TransactionalProducer {
     }
 }
 
-fn serve_deliveries(kafka: &BaseProducer<Deliveries>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        // One event each; the flag is all that is shared with the producer's end, which waits for this thread.
-        kafka.poll(DELIVERY_POLL);
+/// Until it is stopped: the producer's end waits for that, so the queue of events goes before the producer.
+fn serve_deliveries(kafka: &BaseProducer<Deliveries>, events: EventQueue, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        events.wait(stop);
+        // One event each.
+        kafka.poll(Duration::ZERO);
     }
 }
 
