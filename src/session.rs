@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::commit::committer::{BatchBounds, Committer};
 use crate::commit::log::{Ended, Opened, ShardOwnership, StateLog};
@@ -138,7 +139,10 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
         let committer = Committer::new(log, Shards::new(partitions), self.bounds, self.totals.clone());
         let mut failed = None;
         let polling = self.poll(&mut *ownership, context, &mut failed);
-        let (log, ended) = run_beside(committer.run(writes), polling).await;
+        // In a task of its own: each page would wake the thread that waits for the session's end otherwise.
+        let committing = AbortOnDropHandle::new(tokio::spawn(committer.run(writes)));
+        let ended = run_beside(committing, polling).await;
+        let (log, ended) = ended.expect("nobody aborts the committer, and a panic ends the process");
         self.totals.figures.shards.clear();
         match (failed, ended) {
             (Some(failed), Ended::Drained) => (log, failed),

@@ -1,6 +1,9 @@
 //! The promoters of an app: `promoters` and the table in `promoters_file`, merged.
 
 use std::collections::HashMap;
+use std::fmt;
+
+use foldhash::fast::RandomState;
 
 use super::promoter_rows::{NamedPromoter, PromoterRows, read_rows};
 use super::reader::document::TomlValue;
@@ -18,9 +21,9 @@ const COLUMNS: &[&str] = &["promoter", "feeds", "start_from"];
 
 /// Reads both keys of an app's section and reports every row that can't be read.
 pub fn read(section: &mut Section, app_id: &AppId) -> Vec<(Promoter, ConfiguredPromoter)> {
-    let mut roll = Roll { app_id, entries: Vec::new(), places: HashMap::new() };
+    let mut roll = Roll { app_id, entries: Vec::new(), places: HashMap::default() };
     for item in section.list("promoters", text) {
-        match roll.met(&item.value, item.key.clone()) {
+        match roll.met(&item.value, Place::Item(item.key.clone())) {
             Ok(promoter) => roll.entries.push((promoter, ConfiguredPromoter::default())),
             Err(mistake) => section.problem_of_item(&item, mistake),
         }
@@ -45,12 +48,29 @@ fn table(value: &TomlValue, context: &Context) -> Result<String, Mistake> {
 struct Roll<'a> {
     app_id: &'a AppId,
     entries: Vec<(Promoter, ConfiguredPromoter)>,
-    places: HashMap<Promoter, String>,
+    places: HashMap<Promoter, Place, RandomState>,
+}
+
+/// Where a promoter is named: there may be a million of them, of which nobody is told.
+enum Place {
+    /// Its key.
+    Item(String),
+    /// Of the table.
+    Line(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Item(key) => f.write_str(key),
+            Place::Line(line) => write!(f, "line {line} of promoters_file"),
+        }
+    }
 }
 
 impl Roll<'_> {
     /// A promoter of this app that was not met before.
-    fn met(&mut self, promoter_id: &str, place: String) -> Result<Promoter, Mistake> {
+    fn met(&mut self, promoter_id: &str, place: Place) -> Result<Promoter, Mistake> {
         let promoter = Promoter::new(self.app_id, promoter_id)
             .map_err(|error| Mistake::new(error.to_string(), "write the promoter's id as the upstream gives it"))?;
         if let Some(first) = self.places.get(&promoter) {
@@ -62,8 +82,7 @@ impl Roll<'_> {
 
     /// Adds the rows of a table; gives the mistakes of those that can't be read, each with its line.
     fn add_table(&mut self, text: &str) -> Vec<Mistake> {
-        let mut accept =
-            |named: NamedPromoter<'_>| self.met(named.promoter_id, format!("line {} of promoters_file", named.line));
+        let mut accept = |named: NamedPromoter<'_>| self.met(named.promoter_id, Place::Line(named.line));
         let PromoterRows { rows, faulty } = match read_rows(text, COLUMNS, &mut accept) {
             Ok(rows) => rows,
             Err(mistake) => return vec![mistake],
@@ -90,7 +109,7 @@ mod tests {
     /// What the table gives: entries as `id feeds start`, and problems.
     fn rows(text: &str) -> (Vec<String>, Vec<String>) {
         let (app_id, feeds) = (AppId::new("wx1").unwrap(), FeedDrafts::defaults().settle());
-        let mut roll = Roll { app_id: &app_id, entries: Vec::new(), places: HashMap::new() };
+        let mut roll = Roll { app_id: &app_id, entries: Vec::new(), places: HashMap::default() };
         let mistakes = roll.add_table(text);
         let entry = |(promoter, configured): &(Promoter, ConfiguredPromoter)| {
             let entry = feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -35,12 +36,17 @@ const ROOM_AT_ONCE: usize = 512 * 1024;
 /// Idle connections are closed before what stands between is likely to forget them.
 const IDLE_FOR: Duration = Duration::from_secs(50);
 
+/// More than an app has hosts, each with its interfaces.
+const ADDRESSES_MAX: usize = 64;
+
 /// One pool of connections. Follows no redirects: they would carry the token elsewhere. Certificates are checked
 /// against the system's roots, and never pinned (spec: they change without notice).
 pub struct HttpTransport {
     client: reqwest::Client,
     response_max: usize,
     buffers: Buffers,
+    /// The addresses that were asked, without their queries: a base and a path, and what they come to.
+    addresses: Mutex<Vec<(String, &'static str, Url)>>,
 }
 
 impl HttpTransport {
@@ -57,7 +63,7 @@ impl HttpTransport {
             .pool_idle_timeout(IDLE_FOR)
             .build()
             .map_err(described)?;
-        Ok(HttpTransport { client, response_max: settings.response_max, buffers })
+        Ok(HttpTransport { client, response_max: settings.response_max, buffers, addresses: Mutex::default() })
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
@@ -118,9 +124,22 @@ impl HttpTransport {
         if is_polled { &self.buffers.polls } else { &self.buffers.others }
     }
 
-    fn prepared(&self, request: HttpRequest) -> Result<reqwest::RequestBuilder, TransportError> {
+    /// All calls go to a few, so each is read once.
+    fn address(&self, base_url: String, path: &'static str) -> Result<Url, TransportError> {
+        let mut addresses = self.addresses.lock();
+        if let Some((.., url)) = addresses.iter().find(|(base, known, _)| *base == base_url && *known == path) {
+            return Ok(url.clone());
+        }
         let not_a_url = |_| TransportError::Connection("the address is not a URL".into());
-        let mut url = Url::parse(&format!("{}{}", request.base_url, request.path)).map_err(not_a_url)?;
+        let url = Url::parse(&format!("{base_url}{path}")).map_err(not_a_url)?;
+        if addresses.len() < ADDRESSES_MAX {
+            addresses.push((base_url, path, url.clone()));
+        }
+        Ok(url)
+    }
+
+    fn prepared(&self, request: HttpRequest) -> Result<reqwest::RequestBuilder, TransportError> {
+        let mut url = self.address(request.base_url, request.path)?;
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
