@@ -122,12 +122,9 @@ fn app(promoters: Vec<(Promoter, ConfiguredPromoter)>) -> PolledApp<Quiet> {
     let (touches, orders, refunds) = (plan(60, 900, 600), plan(60, 900, 43_200), plan(3600, 21_600, 604_800));
     let polled = PerFeed { touches: Some(touches), orders: Some(orders), refunds: Some(refunds) };
     let feeds = AppFeeds { polled, refunds };
-    PolledApp::new(
-        Client::new(settings, Quiet(tokio::time::Instant::now())),
-        feeds,
-        promoters,
-        Duration::from_secs(900),
-    )
+    let client = Client::new(settings, Quiet(tokio::time::Instant::now()));
+    let (parked_for, catch_up_spread) = (Duration::from_secs(900), Duration::from_secs(6 * 3600));
+    PolledApp::new(client, feeds, promoters, parked_for, catch_up_spread)
 }
 
 /// An upstream that has nothing to show.
