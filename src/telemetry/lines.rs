@@ -80,7 +80,7 @@ impl LogQueue {
     }
 
     /// How many lines were dropped since it began.
-    pub fn dropped(&self) -> u64 {
+    pub fn dropped_in_all(&self) -> u64 {
         self.shared.progress.lock().dropped_in_all
     }
 

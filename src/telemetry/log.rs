@@ -108,7 +108,7 @@ pub fn is_started() -> bool {
 
 /// How many lines were dropped since the process began.
 pub fn dropped() -> u64 {
-    LINES.get().map_or(0, LogQueue::dropped)
+    LINES.get().map_or(0, LogQueue::dropped_in_all)
 }
 
 /// Gives the log's reader a moment to take what waits for it.

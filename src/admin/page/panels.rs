@@ -189,8 +189,8 @@ fn seconds(seconds: Option<i64>) -> String {
 fn duration(seconds: i64) -> String {
     match seconds {
         ..120 => format!("{seconds}s"),
-        ..7200 => format!("{}m", seconds / 60),
-        ..172_800 => format!("{}h", seconds / 3600),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     }
 }

@@ -30,13 +30,10 @@ pub async fn watch(settings: Settings, pipelines: Vec<Arc<PipelineHealth>>, end:
         }
         let (asked, settings) = (client.take(), settings.clone());
         let asking = tokio::task::spawn_blocking(move || ask(asked, &settings));
-        match end.run_until_cancelled(asking).await {
-            Some(Ok((asked, answer))) => {
-                client = asked;
-                pipelines.iter().for_each(|health| note(health, &answer));
-            }
-            // A panic ends the process by itself.
-            Some(Err(_)) | None => {}
+        // One that panics ends the process by itself.
+        if let Some(Ok((asked, answer))) = end.run_until_cancelled(asking).await {
+            client = asked;
+            pipelines.iter().for_each(|health| note(health, &answer));
         }
     }
 }
