@@ -170,7 +170,13 @@ impl<T: Transport> PollPipeline<T> {
     /// Polls `apps` and commits what that brings in batches within `bounds`.
     pub fn new(apps: Vec<PolledApp<T>>, bounds: BatchBounds) -> PollPipeline<T> {
         let queue_bytes = QUEUE_BYTES_MIN.max(2 * bounds.bytes_max);
-        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals: Arc::default() }
+        let totals: Arc<CommitTotals> = Arc::default();
+        let lateness = |app: &PolledApp<T>| {
+            let of_feed = |feed: Feed| app.feeds.polled[feed].map_or(0, |plan| plan.settings.lateness);
+            (app.app.as_str().to_owned(), PerFeed::new(of_feed))
+        };
+        totals.figures.know_lateness(apps.iter().map(lateness).collect());
+        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals }
     }
 
     /// Polls the shards that are this instance's until cancelled, or until something ends the session: then `failed` tells

@@ -19,6 +19,9 @@ use crate::upstream::breaker::OpenBreaker;
 /// How long something may wait to be committed, in milliseconds, before that is told.
 const UNCOMMITTED_MAX: i64 = 60_000;
 
+/// How long an app may have no token that is taken before somebody has to look.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(60);
+
 /// One cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusCause {
@@ -100,8 +103,8 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
     let cause = if let Some(trouble) = &health.trouble {
         StatusCause {
             text: trouble.error.clone(),
-            since: Some(trouble.since.rfc3339()),
-            next_try: Some(trouble.next_try.rfc3339()),
+            since: Some(trouble.since.as_seconds().to_string()),
+            next_try: Some(trouble.next_try.as_seconds().to_string()),
             ..StatusCause::new("log_not_open", Severity::Stopped, "do what the text says; else look at the brokers")
         }
     } else if let (Some(silence), false) = (health.silent_for, health.is_answered()) {
@@ -118,7 +121,7 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
         let since = health.waits_since.filter(waits_too_long)?;
         StatusCause {
             text: "nothing was committed since, though something waits for it".to_owned(),
-            since: Some(since.rfc3339()),
+            since: Some(since.as_seconds().to_string()),
             ..StatusCause::new("not_committed", Severity::Late, "look at the brokers: replicas in sync, disks, rights")
         }
     };
@@ -131,10 +134,15 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
 
 fn of_breaker(app: &AppId, open: &OpenBreaker) -> StatusCause {
     let (code, severity, action) = match classify(open) {
+        // Tokens come and go: one that is refused is nobody's business unless that lasts.
+        Open::Stop(stop @ AppStop::Token) if open.since.elapsed() < TOKEN_PATIENCE => {
+            (stop.code(), Severity::Late, stop.action())
+        }
         Open::Stop(stop) => (stop.code(), Severity::Stopped, stop.action()),
         Open::Hold(hold) => (hold.code(), Severity::Late, hold.action()),
     };
-    let next_try = open.next_probe_in().map(|pause| clock::unix_millis(clock::system_time() + pause).rfc3339());
+    let next_try =
+        open.next_probe_in().map(|pause| clock::unix_millis(clock::system_time() + pause).as_seconds().to_string());
     let affects = match open.interface {
         None => format!("everything of app {app}"),
         Some(interface) => format!("{interface} of app {app}"),
@@ -220,7 +228,7 @@ fn late(
     StatusCause {
         app: Some(app.app.as_str().to_owned()),
         text: format!("{feed} are read later than promised"),
-        since: oldest.map(|oldest| oldest.min(now).as_millis().rfc3339()),
+        since: oldest.map(|oldest| oldest.min(now).to_string()),
         affects: format!("{late} promoters{}", worst.unwrap_or_default()),
         ..StatusCause::new(
             "late",
@@ -247,7 +255,7 @@ fn parked(app: &ObservedApp, feed: Feed, count: usize) -> StatusCause {
 
 fn ago(duration: Duration) -> String {
     let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    UnixMillis(clock::now().0.saturating_sub(milliseconds)).rfc3339()
+    UnixMillis(clock::now().0.saturating_sub(milliseconds)).as_seconds().to_string()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub struct ProbeReason {
 }
 
 pub async fn live(State(observed): State<Arc<ObservedConnector>>) -> ProbeAnswer {
-    liveness(&observed.pipelines())
+    liveness(&observed.pipelines(), observed.apps.iter().all(|app| app.reports.is_turning()))
 }
 
 pub async fn ready(State(observed): State<Arc<ObservedConnector>>) -> ProbeAnswer {
@@ -41,9 +41,12 @@ pub async fn ready(State(observed): State<Arc<ObservedConnector>>) -> ProbeAnswe
 
 pub type Pipelines = [(&'static str, HealthSnapshot)];
 
-fn liveness(pipelines: &Pipelines) -> ProbeAnswer {
+fn liveness(pipelines: &Pipelines, schedulers_turn: bool) -> ProbeAnswer {
     let hangs = |health: &HealthSnapshot| (!health.is_turning).then(|| "its loop does not turn any more".to_owned());
-    let reasons = reasons(pipelines, hangs);
+    let mut reasons = reasons(pipelines, hangs);
+    if !schedulers_turn {
+        reasons.push(ProbeReason { pipeline: "polls", text: "a scheduler does not turn any more".to_owned() });
+    }
     let is_well = reasons.is_empty();
     ProbeAnswer { is_well, state: if is_well { "live" } else { "hangs" }, reasons }
 }
@@ -147,8 +150,9 @@ mod tests {
     #[test]
     fn it_lives_as_long_as_its_loops_turn_whatever_the_brokers_do() {
         let lives = |is_turning| {
-            liveness(&[("polls", HealthSnapshot { is_turning, ..health(WorkStanding::Starting, 999) })]).is_well
+            liveness(&[("polls", HealthSnapshot { is_turning, ..health(WorkStanding::Starting, 999) })], true).is_well
         };
         assert!(lives(true) && !lives(false));
+        assert!(!liveness(&[("polls", health(WorkStanding::Working, 0))], false).is_well);
     }
 }

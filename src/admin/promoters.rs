@@ -131,7 +131,7 @@ async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<Pro
     };
     let (first, from) = query.after.map(|after| place(observed, &after)).transpose()?.unwrap_or((0, 0));
     let is_asked = |app: &ObservedApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());
-    let mut answer = PromotersAnswer { as_of: clock::now().rfc3339(), feeds: Vec::new(), next: None };
+    let mut answer = PromotersAnswer { as_of: clock::now().as_seconds().to_string(), feeds: Vec::new(), next: None };
     for (number, app) in observed.apps.iter().enumerate().skip(first).filter(|(_, app)| is_asked(app)) {
         let from = if number == first { from } else { 0 };
         let left = limit - answer.feeds.len();
@@ -171,7 +171,7 @@ async fn explanation(observed: &ObservedConnector, app: &ObservedApp, promoter: 
     let concerns = |cause: &StatusCause| cause.app.as_ref().is_none_or(|named: &String| named == app.app.as_str());
     Explanation {
         promoter: promoter.key().to_owned(),
-        as_of: clock::now().rfc3339(),
+        as_of: clock::now().as_seconds().to_string(),
         text,
         feeds: feeds.into_iter().flatten().map(|feed| feed_answer(app, feed)).collect(),
         causes: causes(observed).into_iter().filter(concerns).collect(),
@@ -184,8 +184,8 @@ fn feed_answer(app: &ObservedApp, view: PolledFeedView) -> FeedAnswer {
         promoter: promoter.key().to_owned(),
         feed: feed.name(),
         state: state.name(),
-        read_to: read_to.map(|time| time.as_millis().rfc3339()),
-        complete_before: cursor.as_millis().rfc3339(),
+        read_to: read_to.map(|time| time.to_string()),
+        complete_before: cursor.to_string(),
         is_polled_now,
         promised_seconds: app.feeds.polled[feed].map(|plan| plan.settings.idle_every.as_secs()),
     }

@@ -105,7 +105,7 @@ impl Status {
             name: observed.name.clone(),
             instance: observed.instance.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            as_of: clock::now().rfc3339(),
+            as_of: clock::now().as_seconds().to_string(),
             feeds: observed.apps.iter().flat_map(feeds).collect(),
             quota: observed.apps.iter().flat_map(quota).collect(),
             pipelines: pipelines.into_iter().map(pipeline).collect(),
@@ -152,7 +152,7 @@ fn feeds(app: &ObservedApp) -> Vec<FeedStatus> {
 }
 
 fn quota(app: &ObservedApp) -> Vec<QuotaStatus> {
-    let resets_at = Day::in_beijing(app.client.now()).beijing_end().as_millis().rfc3339();
+    let resets_at = Day::in_beijing(app.client.now()).beijing_end().to_string();
     let of_interface = |interface: Interface| {
         let usage = app.client.day_usage(interface);
         QuotaStatus {
@@ -167,7 +167,7 @@ fn quota(app: &ObservedApp) -> Vec<QuotaStatus> {
 }
 
 fn pipeline((pipeline, health): (&'static str, HealthSnapshot)) -> PipelineStatus {
-    let told = |time: Option<UnixMillis>| time.map(UnixMillis::rfc3339);
+    let told = |time: Option<UnixMillis>| time.map(|time| time.as_seconds().to_string());
     PipelineStatus {
         pipeline,
         kafka_up: health.is_answered(),

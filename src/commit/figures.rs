@@ -1,6 +1,7 @@
 //! What the polls' commits come to, for whoever looks: kept beside what the log tells of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use parking_lot::Mutex;
 use super::feed_rows::FeedRows;
 use super::queue::QueueGauge;
 use crate::clock;
-use crate::model::batch::Batch;
+use crate::model::batch::{Batch, Event};
 use crate::model::disposition::RowCounts;
-use crate::model::feed::{Feed, PerFeed};
-use crate::model::time::UnixMillis;
-use crate::telemetry::buckets::{BucketCounts, LONG};
+use crate::model::feed::{Feed, PerFeed, PulledBy};
+use crate::model::time::{Day, UnixMillis};
+use crate::telemetry::buckets::{BucketCounts, LONG, SHARES};
 
 /// A fact that was older than this when it was seen, in milliseconds, is of a past that is read: what consumers wait for is what
 /// happens now.
@@ -28,6 +29,10 @@ pub struct CommitFigures {
     pub fact_ages: PerFeed<BucketCounts>,
     /// From when a fact was seen until it was durable.
     pub commit_delays: PerFeed<BucketCounts>,
+    /// Which share of its feed's lateness a fact had used when it was seen, of those that were seen within it.
+    pub lateness_used: PerFeed<BucketCounts>,
+    /// By app, in seconds.
+    lateness: OnceLock<HashMap<String, PerFeed<i64>>>,
     pub shards: ShardFigures,
     queue: Mutex<Option<QueueGauge>>,
 }
@@ -51,6 +56,8 @@ impl Default for CommitFigures {
             rows: Mutex::default(),
             fact_ages: PerFeed::new(|_| BucketCounts::new(LONG)),
             commit_delays: PerFeed::new(|_| BucketCounts::new(LONG)),
+            lateness_used: PerFeed::new(|_| BucketCounts::new(SHARES)),
+            lateness: OnceLock::new(),
             shards: ShardFigures::default(),
             queue: Mutex::default(),
         }
@@ -68,11 +75,33 @@ impl CommitFigures {
         let now = clock::now();
         let since = |time: UnixMillis| Duration::from_millis(now.0.saturating_sub(time.0).max(0).cast_unsigned());
         for event in &batch.events {
+            self.add_lateness(event);
             let (feed, happened) = (event.fact.memory, event.fact.time.as_millis());
             if event.observed_at.0.saturating_sub(happened.0) < LIVE_MAX {
                 self.fact_ages[feed].add_duration(since(happened));
                 self.commit_delays[feed].add_duration(since(event.observed_at));
             }
+        }
+    }
+
+    /// How long after it happened a fact may come to be shown, in seconds, by app.
+    pub fn know_lateness(&self, lateness: HashMap<String, PerFeed<i64>>) {
+        // Nobody says it twice, and what was said first holds.
+        let _ = self.lateness.set(lateness);
+    }
+
+    /// Of what was seen later, a past was read, and nothing is told of how late the upstream shows what happens.
+    fn add_lateness(&self, event: &Event) {
+        let feed = event.fact.memory;
+        let lateness = self.lateness.get().and_then(|known| known.get(event.promoter.app_id()));
+        let Some(lateness) = lateness.map(|lateness| lateness[feed]).filter(|lateness| *lateness > 0) else { return };
+        let from = match feed.pulled_by() {
+            PulledBy::Day => Day::in_beijing(event.fact.time).utc_end(),
+            PulledBy::Window | PulledBy::Promoter => event.fact.time,
+        };
+        let used = event.observed_at.as_seconds().0.saturating_sub(from.0) as f64 / lateness as f64;
+        if used <= 1.0 {
+            self.lateness_used[feed].add(used);
         }
     }
 

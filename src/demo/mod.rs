@@ -12,6 +12,7 @@
 //! The end comes in the order of the data: the last request is put, the upstream stands still, the connector publishes
 //! what was shown, answers what was asked and stops, the consumer reads to the end, the verdict is given.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -68,8 +69,10 @@ pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;
     let mock_cluster = MockCluster::start()?;
-    let (config, topics) = connector(&upstream, &mock_cluster)?;
-    introduce(&mut screen, plan, &upstream, &mock_cluster)?;
+    let (mut config, topics) = connector(&upstream, &mock_cluster)?;
+    let status_page = free_address()?;
+    config.admin.listen = Some(status_page);
+    introduce(&mut screen, plan, &upstream, &mock_cluster, status_page)?;
     let (consumer, records) = DemoConsumer::start(&config.kafka, &topics.results);
     let (requester_task, requested) = RequesterTask::start(requester(&config.kafka, &topics, &upstream));
     let sources = Sources { records, requested, request_topic: topics.requests, world: upstream.world.clone() };
@@ -162,6 +165,12 @@ fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<
     Ok((config, requests))
 }
 
+/// One that nobody listens on, for it was asked for just now.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the status page")?;
+    Ok(listener.local_addr()?)
+}
+
 fn requester(settings: &Settings, topics: &RequestTopics, upstream: &Upstream) -> DemoRequester {
     DemoRequester {
         settings: settings.clone(),
@@ -186,6 +195,7 @@ fn introduce(
     plan: DemoPlan,
     upstream: &Upstream,
     mock_cluster: &MockCluster,
+    status_page: SocketAddr,
 ) -> anyhow::Result<()> {
     let (seed, promoters) = (plan.seed, upstream.promoters);
     let length = match plan.duration {
@@ -198,7 +208,8 @@ fn introduce(
          upstream   simulated, over HTTP at {}; seed {seed}, {promoters} promoters, faults on\n\
          broker     a mock cluster kept in memory, at {}; it proves nothing about exactly-once:\n\
          \x20          that is tested on a real Kafka, see \"Tests\" in README.md\n\
-         connector  the real one, as src/demo/connector.toml configures it\n",
+         connector  the real one, as src/demo/connector.toml configures it\n\
+         status     at http://{status_page}/\n",
         upstream.url,
         mock_cluster.bootstrap_servers(),
     ))?;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::freshness::{FeedStanding, Freshness, FreshnessFigures};
 use super::inquiry::{FeedsFilter, FeedsPage, InquiryDesk, PolledFeedView};
@@ -15,6 +16,7 @@ use crate::model::per::one_value_for_each;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 use crate::poll::poller::PollError;
+use crate::telemetry::health::TURN_MAX;
 use crate::telemetry::sums::CounterGrowth;
 use crate::upstream::error::CallError;
 
@@ -25,6 +27,8 @@ pub struct Reports {
     calls: CounterGrowth<1>,
     freshness: Mutex<Freshness>,
     pub(super) desk: InquiryDesk,
+    /// When its scheduler last turned; nothing while none runs.
+    turned: Mutex<Option<Instant>>,
     /// Since the process began.
     ends: Mutex<PerFeed<PerPollEnd<u64>>>,
 }
@@ -131,8 +135,19 @@ impl Reports {
         self.freshness.lock().stands(feed, before, after);
     }
 
+    /// Its scheduler's loop turns; to be said at least each [`REPORT_EVERY`](super::scheduler::REPORT_EVERY).
+    pub(super) fn turned(&self) {
+        *self.turned.lock() = Some(Instant::now());
+    }
+
+    /// Whether its scheduler, if one runs, has turned of late.
+    pub fn is_turning(&self) -> bool {
+        self.turned.lock().is_none_or(|turned| turned.elapsed() < TURN_MAX)
+    }
+
     /// Nothing is polled any more.
     pub(super) fn forget_standings(&self) {
+        *self.turned.lock() = None;
         *self.freshness.lock() = Freshness::default();
     }
 

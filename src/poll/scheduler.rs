@@ -44,7 +44,7 @@ const CALLS_PER_LONG_PULL: usize = 4;
 /// So many pulls are kept to be taken up, for each poll of an interface at once. Most have read one page.
 const KEPT_PER_POLL: usize = 2;
 /// How old the figures for a report may be.
-const REPORT_EVERY: Duration = Duration::from_secs(20);
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(20);
 
 /// Polls the feeds of one app, for one session. It owns all that is due: one entry for each feed, either in a queue or with
 /// the poll that has begun, so no feed is ever polled twice at once. What it holds beside is only pace, and may be lost.
@@ -145,6 +145,7 @@ impl<T: Transport> Scheduler<T> {
                 Some(change) = changes.changes.recv() => self.change(change),
                 Some(inquiry) = inquiries.recv() => self.answer(inquiry),
                 _ = report.tick() => {
+                    self.reports.turned();
                     self.tell_progress();
                     self.tell_shortage();
                 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub const QUICK: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// For what takes from a tenth of a second to a week, in seconds.
 pub const LONG: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0, 604_800.0];
+/// For shares of a whole.
+pub const SHARES: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 0.8, 0.9, 1.0];
 /// The sum is kept in millionths.
 const PARTS: f64 = 1e6;
 

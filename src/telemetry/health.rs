@@ -14,7 +14,7 @@ use crate::model::time::UnixMillis;
 /// A pipeline says at least this often that its loop turns.
 pub const TURN_EVERY: Duration = Duration::from_secs(5);
 /// One that has not said so for this long hangs: far longer than anything it may do without waiting.
-const TURN_MAX: Duration = Duration::from_secs(60);
+pub const TURN_MAX: Duration = Duration::from_secs(60);
 /// Brokers that have not answered for this long are silent.
 pub const SILENCE_MAX: Duration = Duration::from_secs(60);
 

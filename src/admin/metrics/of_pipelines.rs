@@ -22,6 +22,7 @@ pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     for feed in Feed::ALL {
         samples.buckets(&metric::FACT_AGE, &[feed.name()], polls.figures.fact_ages[feed].snapshot());
         samples.buckets(&metric::OBSERVED_TO_COMMITTED, &[feed.name()], polls.figures.commit_delays[feed].snapshot());
+        samples.buckets(&metric::LATENESS_USED, &[feed.name()], polls.figures.lateness_used[feed].snapshot());
     }
     add_dead_letters(&polls.dead_letters(), samples);
     if let Some(requests) = &observed.requests {
