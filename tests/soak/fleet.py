@@ -21,6 +21,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from datetime import datetime, timedelta, timezone
 
 from parts import ROOT, TARGET, World, configuration, enter_environment, promoter_id
 
@@ -77,7 +78,7 @@ class Registry:
 
     def register(self, names):
         for name in names:
-            self.say(name, {"start_from": "earliest"})
+            self.say(name, {})
         self.registered += names
         self.counts["registered"] += len(names)
 
@@ -88,7 +89,7 @@ class Registry:
             if self.registered:
                 name = self.registered.pop(self.chance.randrange(len(self.registered)))
                 is_paused = self.chance.random() < 0.5
-                self.say(name, {"start_from": "earliest", "paused": True} if is_paused else None)
+                self.say(name, {"paused": True} if is_paused else None)
                 self.counts["paused" if is_paused else "removed"] += 1
                 self.left.append(name)
         if self.left and self.chance.random() < 0.5:
@@ -125,10 +126,12 @@ class Fleet:
         self.away, self.frozen = set(), set()
         self.counts = Counter()
         milliseconds = round(options.session * 1000)
+        # Before the first fact. From the earliest time on, everybody would wait for who is registered last: no backfill runs ahead.
+        start_from = (datetime.now(timezone.utc) - timedelta(hours=2)).isoformat(timespec="seconds")
         group = f'"session.timeout.ms" = {milliseconds}\n"heartbeat.interval.ms" = 500'
         for name in self.names:
             promoters = 'promoters_file = "promoters.csv"'
-            config = configuration(world, name, options.partitions, promoters, options.pace, group)
+            config = configuration(world, name, options.partitions, promoters, options.pace, start_from, group)
             (world.directory / f"{name}.toml").write_text(config)
 
     def start(self, name):

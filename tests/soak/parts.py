@@ -126,7 +126,7 @@ def promoter_id(number):
     return f"oSimulated{number:06}"
 
 
-def configuration(world, instance, partitions, promoters, pace=1, more=""):
+def configuration(world, instance, partitions, promoters, pace=1, start_from="earliest", more=""):
     """Everything as in life, only quicker: the world lasts minutes, so nothing may wait for hours. `promoters` are lines of
     the app; `pace` is how many times slower than once a second a busy promoter is polled."""
     return f"""
@@ -146,11 +146,11 @@ base_url = "{world.upstream}"
 [feeds.touches]
 every = "{pace}s"
 idle_every = "{5 * pace}s"
-start_from = "earliest"
+start_from = "{start_from}"
 [feeds.orders]
 every = "{2 * pace}s"
 idle_every = "{10 * pace}s"
-start_from = "earliest"
+start_from = "{start_from}"
 [feeds.refunds]
 every = "{10 * pace}s"
 idle_every = "{20 * pace}s"
