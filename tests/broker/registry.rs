@@ -32,6 +32,7 @@ pub const CASES: &[Case] = &[
     Case::shared("registry: records of others are read in both framings and in JSON", framed::read)
         .with(&[Apicurio::available]),
     Case::shared("registry: who is registered while instances run is polled within seconds", running::are_polled),
+    Case::shared("registry: who is registered while shards are restored is polled", running::while_shards_are_restored),
     Case::shared("registry: whom the configuration names at a hangup signal is polled", reloaded::by_a_signal),
     Case::shared("registry: whom a changed promoters_file names is polled by all instances", reloaded::by_a_change),
     Case::secured("registry: a right that is missing is named", rights::are_named),

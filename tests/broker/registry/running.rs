@@ -5,8 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use super::PARTITIONS;
+use crate::broker::producer::Transactional;
 use crate::broker::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
 use crate::harness::client;
 use crate::harness::connector::{BINARY, Connector};
@@ -27,11 +30,7 @@ pub fn are_polled(context: &Context) -> Result<()> {
     two.wait_logged(OPEN, 1, BOUND)?;
     wait_for_records(context, &one, "touches", 1)?;
 
-    let keys: Vec<String> = (2..=PROMOTERS).map(|number| format!("wx_simulated/oSimulated{number:06}")).collect();
-    let mut arguments = vec!["promoters", "add", "--config", "one.toml"];
-    arguments.extend(keys.iter().map(String::as_str));
-    let added = Command::new(BINARY).args(&arguments).current_dir(context.directory()).output()?;
-    ensure!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    register_others(context)?;
     let began = Instant::now();
     let known = || -> Result<usize> {
         let published = context.decoded("touches")?;
@@ -51,6 +50,38 @@ pub fn are_polled(context: &Context) -> Result<()> {
     one.wait_logged(OPEN, 2, BOUND)?;
     context.settle(&simulator, SETTLE)?;
     an_unreadable_record_is_told_once(context, one)
+}
+
+/// What is said after the registry of a shard could be read, and before all else of it is restored, is no less said.
+pub fn while_shards_are_restored(context: &Context) -> Result<()> {
+    let simulator = lively(context, "10s")?;
+    // Not from the earliest time on: nobody is to wait for a backfill.
+    let start = Timestamp::now() - SignedDuration::from_hours(1);
+    let config = context.config(simulator.url(), 1, QUICK_GROUP).replace("earliest", &start.to_string());
+    let first = context.connector("one", &config, &[])?;
+    first.wait_logged(OPEN, 1, BOUND)?;
+    ensure!(first.terminate()?.success(), "it ends in order");
+    let state = context.topics().name("state");
+    let open = Transactional::open(context.bootstrap(), &state)?;
+    open.begin()?;
+    (0..PARTITIONS).try_for_each(|partition| open.write_to(&state, partition, "hello", "open"))?;
+    let again = context.connector("again", &config, &[])?;
+    again.wait_logged("waiting for an open transaction", 1, BOUND)?;
+    register_others(context)?;
+    ensure!(!again.log()?.contains(OPEN), "it is still being restored");
+    open.abort()?;
+    context.settle(&simulator, SETTLE)?;
+    again.must_run()
+}
+
+/// Registers all but the first promoter of the upstream, as the instance "one" is configured.
+fn register_others(context: &Context) -> Result<()> {
+    let keys: Vec<String> = (2..=PROMOTERS).map(|number| format!("wx_simulated/oSimulated{number:06}")).collect();
+    let mut arguments = vec!["promoters", "add", "--config", "one.toml"];
+    arguments.extend(keys.iter().map(String::as_str));
+    let added = Command::new(BINARY).args(&arguments).current_dir(context.directory()).output()?;
+    ensure!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    Ok(())
 }
 
 fn an_unreadable_record_is_told_once(context: &Context, one: Connector) -> Result<()> {
