@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::cursor::Cursor;
 use super::feed::Feed;
-use super::scope::{Completion, Scope};
-use super::scope_bound::ScopeBound;
+use super::scope::{Completion, Scope, first_day_not_closing};
+use super::scope_bound::{HistoryBound, ScopeBound, WindowBound};
 use super::time::{Day, UnixTime};
 use fact_rate::FactRate;
 use intervals::{Brought, IntervalBounds};
@@ -179,14 +179,17 @@ impl Pacing {
         bound: UnixTime,
     ) -> (Scope, Option<ScopeBound>) {
         let scope = self.scope(feed, settings, now);
-        let days_before = || self.days.next_day(self.open(settings, now).until(bound));
-        let less = match scope {
-            Scope::Touches { begin, end } if begin < bound && bound < end => Scope::Touches { begin, end: bound },
-            Scope::History { until } if bound < until.beijing_start() => days_before(),
-            Scope::Day { .. } => return (days_before(), None),
-            Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds => return (scope, None),
-        };
-        (scope, Some(ScopeBound { before: bound, less }))
+        match scope {
+            Scope::Touches { begin, end } if begin < bound && bound < end => {
+                let less = Scope::Touches { begin, end: bound };
+                (scope, Some(ScopeBound::Touches(WindowBound { before: bound, less })))
+            }
+            Scope::History { until } if bound < until.beijing_start() => {
+                (scope, Some(ScopeBound::Orders(HistoryBound::new(bound))))
+            }
+            Scope::Day { .. } => (self.days.next_day(self.open(settings, now).until(bound)), None),
+            Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds => (scope, None),
+        }
     }
 
     /// Whether all open days of orders have been read once a pull of `scope` is read to its end, since this pacing began.
@@ -211,8 +214,9 @@ impl Pacing {
                 let cost = settings.every.saturating_mul(pulled.pages.max(1)).min(settings.idle_every);
                 PollTurn::Usual { since: clock, earliest: clock + cost, latest: clock + settings.idle_every }
             }
-            Scope::History { .. } => {
-                self.days.undated_read();
+            Scope::History { until } => {
+                let is_whole = until >= first_day_not_closing(settings.lateness, pulled.as_of);
+                self.days.undated_read(is_whole, pulled.pages);
                 PollTurn::At(clock)
             }
             Scope::Day { day, .. } => {

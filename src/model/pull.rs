@@ -13,7 +13,7 @@ use super::pages::{AfterPage, Names, PageHead, Pages, PagesFault, RowOnPage, is_
 use super::promoter::Promoter;
 use super::row::ReadRow;
 use super::scope::{Completion, Scope};
-use super::scope_bound::{ReadPart, ScopeBound};
+use super::scope_bound::{HistoryBound, ReadPart, ScopeBound, WindowBound};
 use super::time::{Day, UnixMillis, UnixTime};
 
 /// What to pull.
@@ -53,7 +53,8 @@ pub struct Pull {
     job: PullJob,
     as_of: UnixTime,
     /// Until the first page is read.
-    bound: Option<ScopeBound>,
+    window_bound: Option<WindowBound>,
+    history_bound: Option<HistoryBound>,
     /// Pages of which nothing was taken.
     given_up: u32,
     pages: Pages,
@@ -85,13 +86,26 @@ pub enum PullStep {
 impl Pull {
     /// `as_of` is "now" before the first call is sent.
     pub fn new(job: PullJob, as_of: UnixTime) -> Pull {
-        let (bound, pages) = (None, Pages::default());
-        Pull { job, as_of, bound, given_up: 0, pages, start_id: None, got_ahead: false, resumed: false }
+        Pull {
+            job,
+            as_of,
+            window_bound: None,
+            history_bound: None,
+            given_up: 0,
+            pages: Pages::default(),
+            start_id: None,
+            got_ahead: false,
+            resumed: false,
+        }
     }
 
     /// Its scope reaches beyond a bound that it has to keep to.
     pub fn bounded_by(self, bound: Option<ScopeBound>) -> Pull {
-        Pull { bound, ..self }
+        match bound {
+            Some(ScopeBound::Touches(bound)) => Pull { window_bound: Some(bound), ..self },
+            Some(ScopeBound::Orders(bound)) => Pull { history_bound: Some(bound), ..self },
+            None => self,
+        }
     }
 
     /// Corrects "now" by the clock that the first answer shows: what the upstream makes visible after `as_of` is left to
@@ -117,8 +131,8 @@ impl Pull {
         let proves_no_end = self.is_resuming() && rows.is_empty();
         self.got_ahead = true;
         let head = PageHead { total_cnt, start_id, count: rows.len() };
-        if let Some(bound) = self.bound.take() {
-            match bound.part(self.job.scope, &self.job.cursor, rows, is_whole(&head)) {
+        if let Some(bound) = self.window_bound.take() {
+            match bound.part(self.job.scope, rows, is_whole(&head)) {
                 Some(ReadPart { scope, rows: taken }) => {
                     self.shorten(scope);
                     rows = taken;
@@ -128,8 +142,9 @@ impl Pull {
         }
         let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
         let completion = self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of);
-        page_facts.heads_for = completion.reached;
-        let step = match self.pages.take(head, rows_of(&self.job, &page_facts, completion), completion.settles) {
+        let after_page = self.pages.take(head, rows_of(&self.job, &page_facts, completion), completion.settles);
+        page_facts.heads_for = self.cut(&mut page_facts).unwrap_or(completion.reached);
+        let step = match after_page {
             Ok(AfterPage::Page(start_id)) => {
                 self.start_id = Some(start_id);
                 Ok(PullStep::GoOn)
@@ -143,12 +158,28 @@ impl Pull {
                 Ok(PullStep::GoOn)
             }
             Ok(AfterPage::End) => {
+                let completion = self.shortened(completion);
                 page_facts.advance = Some(self.advance(completion.reached));
                 Ok(PullStep::End(self.pulled(completion)))
             }
             Err(fault) => Err(fault),
         };
         Taken { page_facts, step }
+    }
+
+    /// Leaves out what lies behind the bound of a pull of all orders. Tells where its cursor stands at the end at least: what
+    /// further pages show can't lead it back behind that.
+    fn cut(&mut self, page_facts: &mut PageFacts) -> Option<UnixTime> {
+        let bound = self.history_bound.as_mut()?;
+        bound.cut(page_facts);
+        Some(bound.least(self.job.scope).completes(&self.job.cursor, self.job.lateness, self.as_of).reached)
+    }
+
+    /// What the end completes, where some of it was left out.
+    fn shortened(&mut self, completion: Completion) -> Completion {
+        let Some(bound) = self.history_bound else { return completion };
+        self.shorten(bound.read(self.job.scope));
+        self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of)
     }
 
     fn ask_less(&mut self, less: Scope, observed_at: UnixMillis) -> Taken {

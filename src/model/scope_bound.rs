@@ -1,55 +1,52 @@
 //! How a pull of a backfill keeps to a bound, though it asks for more.
 //!
 //! Most of a long past holds nothing, and a call for each stretch that a bound allows would cost thousands where one tells
-//! that there is nothing. So the scope may reach beyond the bound, and what its first page shows decides:
+//! that there is nothing. So the scope may reach beyond the bound. What it shows from there on is left out, and the scope ends
+//! before the first of it: all before that has been read, so that it is as if no more had been asked for, and what was left out
+//! is asked for again. Over a time that holds nothing nobody is ahead of anybody.
 //!
-//! - One page, and no row behind the bound: the scope is read. It holds nothing that would be ahead of anybody.
-//! - One page, and some rows behind it: these are left out, and the scope ends before the first of them. All others have been
-//!   read, so that it is as if no more had been asked for; what was left out lies behind its end, and is asked for again.
-//! - Several pages, or a row whose time can't be read: nothing of the page is taken, and less is asked, up to the bound.
+//! - Touches: by their first page. Where others follow, or the time of a row can't be read, nothing of it is taken, and less is
+//!   asked, up to the bound.
+//! - All orders: on each page, to the end. Rows that move between pages are looked for among those that are left out, too.
 
-use super::cursor::Cursor;
+use super::fact::FactContent;
+use super::page_facts::PageFacts;
 use super::row::{ReadRow, Row};
 use super::scope::Scope;
 use super::time::{Day, UnixTime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScopeBound {
+pub enum ScopeBound {
+    Touches(WindowBound),
+    Orders(HistoryBound),
+}
+
+/// Of a window that reaches beyond its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowBound {
     /// Nothing that happened then or later is taken.
     pub before: UnixTime,
-    /// What is asked for in place of a scope of which more is to be read than one page.
+    /// What is asked for in place of a window of which more is to be read than one page.
     pub less: Scope,
 }
 
-/// The part of a scope that was read, with the rows of it.
+/// The part of a window that was read, with the rows of it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReadPart {
     pub scope: Scope,
     pub rows: Vec<ReadRow>,
 }
 
-impl ScopeBound {
+impl WindowBound {
     /// What is taken of the first page, which `is_whole` where no other follows. Nothing where less has to be asked for.
-    pub fn part(&self, scope: Scope, cursor: &Cursor, mut rows: Vec<ReadRow>, is_whole: bool) -> Option<ReadPart> {
+    pub fn part(&self, scope: Scope, mut rows: Vec<ReadRow>, is_whole: bool) -> Option<ReadPart> {
         let times: Option<Vec<UnixTime>> = rows.iter().map(time).collect();
         let first_left_out = times.filter(|_| is_whole)?.into_iter().filter(|time| *time >= self.before).min();
-        let Some(first_left_out) = first_left_out else { return Some(ReadPart { scope, rows }) };
-        let scope = before(scope, first_left_out, cursor)?;
+        let (Some(first_left_out), Scope::Touches { begin, end }) = (first_left_out, scope) else {
+            return Some(ReadPart { scope, rows });
+        };
         rows.retain(|row| time(row).is_some_and(|time| time < self.before));
-        Some(ReadPart { scope, rows })
-    }
-}
-
-/// The part of `scope` before a row that happened at `time`; nothing where that completes nothing.
-fn before(scope: Scope, time: UnixTime, cursor: &Cursor) -> Option<Scope> {
-    match scope {
-        Scope::Touches { begin, end } => Some(Scope::Touches { begin, end: end.min(time) }),
-        Scope::History { until } => {
-            // An order may be listed under the day before its payment's.
-            let until = until.min(Day::in_beijing(time).previous());
-            (until > cursor.first_open_day()).then_some(Scope::History { until })
-        }
-        Scope::Day { .. } | Scope::Refunds => None,
+        Some(ReadPart { scope: Scope::Touches { begin, end: end.min(first_left_out) }, rows })
     }
 }
 
@@ -60,11 +57,57 @@ fn time(row: &ReadRow) -> Option<UnixTime> {
     }
 }
 
+/// Of a pull of all orders that reaches beyond its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryBound {
+    /// Nothing that was paid then or later is taken.
+    pub before: UnixTime,
+    /// When the first order was paid of those that were left out.
+    pub first_left_out: Option<UnixTime>,
+}
+
+impl HistoryBound {
+    pub fn new(before: UnixTime) -> HistoryBound {
+        HistoryBound { before, first_left_out: None }
+    }
+
+    /// Leaves out of a page what lies behind the bound. A row that can't be read has no time, and stays.
+    pub fn cut(&mut self, page_facts: &mut PageFacts) {
+        page_facts.facts.retain(|observed| match &observed.fact.content {
+            FactContent::Order { payment, .. } if payment.paid_time >= self.before => {
+                let first = self.first_left_out.map_or(payment.paid_time, |first| first.min(payment.paid_time));
+                self.first_left_out = Some(first);
+                false
+            }
+            FactContent::Order { .. } | FactContent::Touch(_) => true,
+        });
+    }
+
+    /// The least that the pull comes to, whatever its further pages show.
+    pub fn least(&self, scope: Scope) -> Scope {
+        before(scope, self.before)
+    }
+
+    /// What the pull has come to at its end.
+    pub fn read(&self, scope: Scope) -> Scope {
+        self.first_left_out.map_or(scope, |time| before(scope, time))
+    }
+}
+
+/// The days before an order that was paid at `time`: it may be listed under the day before that of its payment.
+fn before(scope: Scope, time: UnixTime) -> Scope {
+    match scope {
+        Scope::History { until } => Scope::History { until: until.min(Day::in_beijing(time).previous()) },
+        Scope::Touches { .. } | Scope::Day { .. } | Scope::Refunds => scope,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::feed::Feed;
+    use crate::model::promoter::Promoter;
     use crate::model::row::{Payment, RowFault, Touch};
+    use crate::model::time::UnixMillis;
 
     const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
     const DAY: i64 = 24 * 3600;
@@ -96,8 +139,7 @@ mod tests {
     /// Of a scope that begins at noon and lasts for 100 s, with a bound after 60.
     fn part(rows: Vec<ReadRow>, is_whole: bool) -> Option<(Scope, usize)> {
         let scope = Scope::Touches { begin: NOON, end: NOON.plus(100) };
-        let bound = ScopeBound { before: NOON.plus(60), less: LESS };
-        let part = bound.part(scope, &Cursor::begin(Feed::Touches, NOON), rows, is_whole)?;
+        let part = WindowBound { before: NOON.plus(60), less: LESS }.part(scope, rows, is_whole)?;
         Some((part.scope, part.rows.len()))
     }
 
@@ -121,16 +163,18 @@ mod tests {
     fn of_all_orders_the_days_are_complete_before_that_under_which_the_first_left_out_may_be_listed() {
         let today = Day::in_beijing(NOON);
         let scope = Scope::History { until: today };
-        let bound = ScopeBound { before: NOON.minus(20 * DAY), less: Scope::day(today) };
-        let part = |behind: i64, rows| {
-            let cursor = Cursor::begin(Feed::Orders, NOON.minus(behind * DAY));
-            bound.part(scope, &cursor, rows, true).map(|part| (part.scope, part.rows.len()))
+        let until = |days| Scope::History { until: Day::in_beijing(NOON.minus(days * DAY)) };
+        let mut bound = HistoryBound::new(NOON.minus(20 * DAY));
+        assert_eq!((bound.least(scope), bound.read(scope)), (until(21), scope));
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        let mut cut = |days: &[i64]| {
+            let rows = days.iter().map(|days| order(NOON.minus(days * DAY))).chain([unreadable()]).collect();
+            let mut page = PageFacts::read(&promoter, scope, NOON, UnixMillis(0), rows);
+            bound.cut(&mut page);
+            (page.facts.len(), page.dead_rows.len(), bound.read(scope))
         };
-        let rows = || vec![order(NOON.minus(21 * DAY)), order(NOON.minus(2 * DAY)), order(NOON.minus(10 * DAY))];
-        let until = Day::in_beijing(NOON.minus(11 * DAY));
-        assert_eq!(part(30, rows()), Some((Scope::History { until }, 1)));
-        assert_eq!(part(11, rows()), None, "nothing would be complete");
-        assert_eq!(part(30, vec![order(NOON)]), Some((Scope::History { until: today.previous() }, 0)));
-        assert_eq!(part(30, vec![]), Some((scope, 0)));
+        assert_eq!(cut(&[21, 2]), (1, 1, until(3)));
+        assert_eq!(cut(&[10, 30]), (1, 1, until(11)));
+        assert_eq!(cut(&[5]), (0, 1, until(11)));
     }
 }

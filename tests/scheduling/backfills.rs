@@ -66,6 +66,11 @@ fn behind(events: &[(String, i64)]) -> i64 {
     events.iter().map(behind).max().unwrap()
 }
 
+/// Without the first two days: who is restored before others has begun by himself by then, and waits for them.
+fn together(events: &[(String, i64)]) -> Vec<(String, i64)> {
+    events.iter().filter(|(_, time)| *time > START - (DAYS - 2) * DAY).cloned().collect()
+}
+
 fn of(events: &[(String, i64)], whom: impl Fn(&str) -> bool) -> Vec<(String, i64)> {
     events.iter().filter(|(promoter, _)| whom(promoter)).cloned().collect()
 }
@@ -80,7 +85,8 @@ async fn quick_promoters_wait_for_a_slow_one_and_all_of_them_come_to_the_present
     world.live(&[app(5)], 600).await;
     let events = world.events();
     assert_eq!(events.len(), (12 + 4) * hours(DAYS));
-    assert!(behind(&events) <= SPREAD, "an event is {} s behind another", behind(&events));
+    let behind_others = behind(&together(&events));
+    assert!(behind_others <= SPREAD, "an event is {behind_others} s behind another");
     let spreads = usize::try_from(DAYS * DAY / SPREAD).unwrap();
     let calls = world.count("getrelation", "p001");
     assert!((spreads..=3 * spreads).contains(&calls), "{calls} calls for {spreads} spreads");
@@ -99,7 +105,7 @@ async fn a_parked_promoter_holds_nobody_and_catches_up_when_he_answers() {
     world.live(&[app(4)], 200).await;
     let events = world.events();
     assert_eq!(events.len(), 3 * hours(DAYS), "the others have come to the present");
-    assert!(behind(&events) <= SPREAD);
+    assert!(behind(&together(&events)) <= SPREAD);
     world.live(&[app(4)], 1500).await;
     assert_eq!(world.events().len(), (12 + 3) * hours(DAYS));
 }
@@ -117,7 +123,7 @@ async fn a_promoter_who_fails_holds_the_others_until_he_has_failed_twice() {
     world.live(&[app(4)], 1200).await;
     let events = world.events();
     assert_eq!(events.len(), 3 * hours(DAYS));
-    assert!(behind(&events) <= SPREAD);
+    assert!(behind(&together(&events)) <= SPREAD);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,8 +19,9 @@ const DATED_DAYS_MAX: i64 = 31;
 /// for one by one.
 const UNDATED_DOUBTS_MAX: u32 = 8;
 const DOUBTS_OF_TOO_MUCH: u32 = 4;
-/// So many days are read one by one once one was asked for in place of all, before all are asked for again.
-const DAYS_IN_A_ROW: u8 = 8;
+/// So many days are read one by one after a pull of all that was cut short, at least, before all are asked for again; and so
+/// many for each page that it took, which are a small part of what the days cost then.
+const DAYS_IN_A_ROW: u32 = 8;
 
 /// When which open day was asked for last, and which are closed though the cursor has not passed them yet.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +31,8 @@ pub(super) struct OpenDays {
     /// The closed ones behind the first open day.
     closed: BTreeSet<Day>,
     undated_doubts: u32,
-    /// Days that were read since all of them were asked for.
-    in_a_row: u8,
+    /// Days that are still to be read one by one.
+    dated_left: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,7 @@ impl OpenDays {
     pub fn next(&self, open: OpenRange, lateness: i64, now: UnixTime) -> Scope {
         let until = first_day_not_closing(lateness, now);
         let are_many = open.today.days_since(open.first) > DATED_DAYS_MAX && until > open.first;
-        let are_asked_for = self.undated_doubts < UNDATED_DOUBTS_MAX && self.in_a_row == 0;
+        let are_asked_for = self.undated_doubts < UNDATED_DOUBTS_MAX && self.dated_left == 0;
         if are_many && are_asked_for {
             return Scope::History { until };
         }
@@ -103,7 +104,7 @@ impl OpenDays {
 
     /// A day was read to its end, which has closed it or not; the cursor stands where that has moved it.
     pub fn read(&mut self, day: Day, is_closed: bool, cursor: &Cursor, clock: Duration) {
-        self.in_a_row = (self.in_a_row + 1) % DAYS_IN_A_ROW;
+        self.dated_left = self.dated_left.saturating_sub(1);
         self.asked.insert(day, RequestedDay { last: clock, read: true });
         if is_closed {
             self.closed.insert(day);
@@ -124,8 +125,10 @@ impl OpenDays {
         open.days().all(|other| other == day || is_read(&other))
     }
 
-    pub fn undated_read(&mut self) {
-        (self.undated_doubts, self.in_a_row) = (0, 0);
+    /// All of them were asked for on so many pages, and read to the present or cut short.
+    pub fn undated_read(&mut self, is_whole: bool, pages: u32) {
+        self.undated_doubts = 0;
+        self.dated_left = if is_whole { 0 } else { pages.max(1).saturating_mul(DAYS_IN_A_ROW) };
     }
 
     pub fn undated_was_too_much(&mut self) {
