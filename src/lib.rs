@@ -59,8 +59,9 @@
 //!                  what fails and may pass is tried again, and nothing that runs hears of it (session::restores)
 //!    registered ─> who is polled changes
 //!    configured ─> the configuration was read again (app::reload): who is polled changes where it says so
-//!    revoked ────> its polls end ──> what they brought is durable, and the committer forgets it ──> it is given back
-//!    lost ───────> the same, but nobody waits: what is still planned of it is dropped
+//!    revoked ────> told when the group has moved on: its polls end, and the committer forgets it with what is still planned
+//!                  of it, which whoever has it now asks for again; until then it is polled and committed as before
+//!    lost ───────> the same, at once
 //! ```
 //!
 //! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,

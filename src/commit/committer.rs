@@ -19,7 +19,6 @@ use super::pace::BatchPace;
 use super::planned::PlannedBatch;
 use super::queue::{Received, ReceivedWrite, WriteOutcome, WriteReceiver};
 use super::totals::CommitTotals;
-use super::under_way::UnderWay;
 use crate::model::batch::Batch;
 use crate::model::disposition::RowCounts;
 use crate::model::shard::AssignedShard;
@@ -55,8 +54,6 @@ struct Growing {
     deadline: Option<Instant>,
     /// Who wants to know what has become of their writes.
     waiting: Vec<WaitingWrite>,
-    /// Of shards that are given back when it is durable.
-    closing: Vec<UnderWay>,
 }
 
 /// A write whose end somebody waits for.
@@ -101,7 +98,6 @@ impl<L: StateLog> Committer<L> {
                 }
                 // What they wait for needed no record, or stands in a batch before.
                 tell(&mut growing.waiting, &[]);
-                growing.closing.clear();
             }
             // Once the queue is closed there is nothing more to wait for.
             if !open || growing.is_full(bounds) || growing.is_due() {
@@ -126,7 +122,7 @@ impl<L: StateLog> Committer<L> {
                     Some(Received::ShardsOpened(opened)) => {
                         opened.into_iter().for_each(|(assigned, state)| shards.open(assigned, state));
                     }
-                    Some(Received::ShardsClosed(closed, under_way)) => growing.close(&closed, under_way, &mut shards),
+                    Some(Received::ShardsClosed(closed)) => growing.lose(&closed, &mut shards),
                     None => open = false,
                 },
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.
@@ -147,7 +143,7 @@ impl BatchPace {
 
 impl Growing {
     fn new() -> Growing {
-        Growing { planned: PlannedBatch::default(), deadline: None, waiting: Vec::new(), closing: Vec::new() }
+        Growing { planned: PlannedBatch::default(), deadline: None, waiting: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -168,16 +164,6 @@ impl Growing {
         // A write that led to nothing new has nothing to wait for.
         if !self.is_empty() {
             self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
-        }
-    }
-
-    /// Plans no more of these shards. What is planned of them is committed without waiting for more: whoever gets them next
-    /// waits for that.
-    fn close(&mut self, closed: &[AssignedShard], under_way: UnderWay, shards: &mut Shards) {
-        closed.iter().for_each(|assigned| shards.close(*assigned));
-        self.closing.push(under_way);
-        if !self.is_empty() {
-            self.deadline = Some(Instant::now());
         }
     }
 
@@ -251,8 +237,7 @@ fn tell(waiting: &mut Vec<WaitingWrite>, lost: &[AssignedShard]) {
 /// Commits a batch: as a whole, or in parts where the log is too slow for that. Whoever waits for it is told once all of it is
 /// durable; after an error the rest of the parts is dropped.
 async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome) {
-    // Shards that are closing wait for all of it: dropped at the end.
-    let Growing { planned, mut waiting, closing: _closing, .. } = growing;
+    let Growing { planned, mut waiting, .. } = growing;
     let mut outcome =
         CommitOutcome { committed: Vec::new(), too_slow: None, lost: Vec::new(), took: Duration::ZERO, result: Ok(()) };
     // The last of them is the next.

@@ -10,7 +10,6 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::FenceSender;
-use super::under_way::UnderWay;
 use crate::model::age::AgeLimits;
 use crate::model::batch::Batch;
 use crate::model::shard::AssignedShard;
@@ -89,8 +88,8 @@ pub enum OwnershipChange {
     Assigned(Vec<AssignedShard>),
     /// The registry has said this in a shard that was restored.
     Registered(AssignedShard, Vec<RegistryEvent>),
-    /// They are to be given back: nobody else gets them before the [`UnderWay`] is dropped, which is waited for for a while.
-    Revoked(Vec<AssignedShard>, UnderWay),
+    /// They are this instance's no more: what is still planned of them is not committed.
+    Revoked(Vec<AssignedShard>),
     /// There will be no further change.
     Failed(OpenError),
 }

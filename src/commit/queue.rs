@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::under_way::UnderWay;
 use crate::model::batch::ShardRecord;
 use crate::model::promoter::Promoter;
 use crate::model::queued_write::QueuedWrite;
@@ -80,8 +79,8 @@ pub enum Received {
     CursorsRequest(CursorsRequest),
     /// Shards whose states were read whole: what is written of them is planned from here on.
     ShardsOpened(Vec<(AssignedShard, State)>),
-    /// Shards that are given back. The sender is to be dropped once all that was written of them before is durable.
-    ShardsClosed(Vec<AssignedShard>, UnderWay),
+    /// Shards that are this instance's no more.
+    ShardsClosed(Vec<AssignedShard>),
 }
 
 /// Asks for the cursors of some promoters, as the writes before it leave them.
@@ -157,13 +156,12 @@ impl WriteSender {
         self.writes.send(Received::ShardsOpened(opened)).map_err(|_| Closed)
     }
 
-    /// From here on writes of these shards come to nothing. `under_way` is dropped once those sent before are durable, or the
-    /// session is over.
+    /// From here on writes of these shards come to nothing, and those sent before that are not on their way to the log.
     ///
     /// # Errors
     /// [`Closed`] once the session is over.
-    pub fn close_shards(&self, closed: Vec<AssignedShard>, under_way: UnderWay) -> Result<(), Closed> {
-        self.writes.send(Received::ShardsClosed(closed, under_way)).map_err(|_| Closed)
+    pub fn close_shards(&self, closed: Vec<AssignedShard>) -> Result<(), Closed> {
+        self.writes.send(Received::ShardsClosed(closed)).map_err(|_| Closed)
     }
 
     async fn put(&self, write: QueuedWrite, outcome: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Closed> {

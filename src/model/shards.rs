@@ -34,7 +34,7 @@ impl Shards {
         self.states.insert(shard, (number, state));
     }
 
-    /// Drops what is known of a shard that is given back, unless it has come back meanwhile.
+    /// Drops what is known of a shard that is another's now, unless it has come back meanwhile.
     pub fn close(&mut self, AssignedShard { shard, number }: AssignedShard) {
         if self.states.get(&shard).is_some_and(|(opened, _)| *opened == number) {
             self.states.remove(&shard);

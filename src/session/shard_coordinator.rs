@@ -1,8 +1,8 @@
-//! Takes up the shards that are assigned to this instance, and hands over those that are revoked, while it polls the others.
+//! Takes up the shards that are assigned to this instance, and drops those that are revoked, while it polls the others.
 //!
 //! ```text
 //!  assigned ──> restore, beside what runs ──> the committer knows the shard ──> its promoters are polled
-//!  revoked  ──> its polls end ──> what they brought is durable, and the committer forgets the shard ──> given back
+//!  revoked  ──> its polls end ──> the committer forgets the shard, and what is still planned of it
 //! ```
 //!
 //! Whatever goes through the queue does so in this order, so the committer never meets a page of a shard before its state, and
@@ -18,7 +18,7 @@ use super::polls::{PollContext, PromotersChange};
 use super::restores::{Reading, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{AppChanges, ShardPromoters, UnreadableRegistrations};
 use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
-use crate::commit::under_way::{self, UnderWay};
+use crate::commit::under_way::{UnderWay, under_way};
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
@@ -53,11 +53,11 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         loop {
             self.note_shards();
             let ended = tokio::select! {
-                // A revocation before a shard is taken up: the group waits for it.
+                // A revocation before a shard is taken up: whoever has it next is at work already.
                 biased;
                 change = self.ownership.next() => match change {
                     OwnershipChange::Assigned(shards) => self.restore(shards),
-                    OwnershipChange::Revoked(shards, under_way) => self.hand_over(&shards, under_way).await,
+                    OwnershipChange::Revoked(shards) => self.drop_shards(&shards).await,
                     OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
                     OwnershipChange::Failed(error) => Err(error.into()),
                 },
@@ -143,14 +143,15 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         self.context.queue.send(QueuedWrite::UnreadableRegistrations(assigned, letters)).await.map_err(|_| over())
     }
 
-    /// Ends the polls of these shards; `under_way` is dropped when all that they have brought is durable.
-    async fn hand_over(&mut self, revoked: &[AssignedShard], under_way: UnderWay) -> Result<(), Ended> {
+    /// Ends the polls of these shards, and only then has the committer forget them: should one come back, no page of a poll that
+    /// began before reaches what is read of it then.
+    async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Ended> {
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));
-        let (polls, mut ended) = under_way::under_way();
+        let (polls, mut ended) = under_way();
         let gone = self.promoters.close(&self.pipeline.apps, revoked);
         self.tell(gone, Some(polls)).await?;
         ended.wait().await;
-        self.context.queue.close_shards(revoked.to_vec(), under_way).map_err(|_| over())
+        self.context.queue.close_shards(revoked.to_vec()).map_err(|_| over())
     }
 
     /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it.

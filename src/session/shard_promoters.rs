@@ -76,7 +76,7 @@ impl ShardPromoters {
         self.tables.len()
     }
 
-    /// Drops shards that are given back. Gives whom they had.
+    /// Drops shards that are another's now. Gives whom they had.
     pub fn close<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);
         for table in shards.iter().filter_map(|shard| self.tables.remove(shard)) {

@@ -64,20 +64,18 @@ fn only_the_latest_counts(context: &Context) -> Result<()> {
     group.takes(&alone)?;
 
     let mut two = group.join("two")?;
-    // While what is revoked is still held, it is this member's, in the generation that revokes it.
-    let (gone, under_way) = one.revoked()?;
-    let revoking = one.snapshot()?;
+    // What is revoked is given to nobody in the generation that revokes it, and is this member's as long as that lasts.
+    let revoking = one.another_than(&alone)?;
     ensure!(revoking.member.generation > alone.member.generation, "the generation has moved");
-    ensure!(gone.iter().all(|(partition, number)| revoking.owns(*partition, *number)), "it owns {gone:?} still");
+    ensure!(revoking.partitions == alone.partitions, "it owns everything still");
     group.refuses(&alone)?;
     group.takes(&revoking)?;
-    drop(under_way);
+    one.take_note()?;
+    ensure!(one.owned.len() == 4, "it has been told that something is gone: {:?}", one.owned);
 
     two.until(&mut [&mut one], |owned| owned.len() == 2)?;
-    let shared = wait_until("it has heard of the generation", BOUND, || {
-        Ok(one.member.current().filter(|snapshot| snapshot.member.generation > revoking.member.generation))
-    })?;
-    ensure!(gone.iter().all(|(partition, number)| !shared.owns(*partition, *number)), "it owns {gone:?} no more");
+    let shared = one.another_than(&revoking)?;
+    ensure!(shared.partitions.len() == 2, "it owns half: {:?}", shared.partitions);
     group.refuses(&revoking)?;
     group.takes(&shared)?;
     group.takes(&*two.snapshot()?)?;
@@ -139,7 +137,7 @@ fn a_lost_session(context: &Context) -> Result<()> {
     context.broker().resume()?;
     lost?;
     ensure!(before.lost.is_cancelled(), "whoever holds the snapshot is told");
-    let (gone, _) = one.revoked()?;
+    let gone = one.revoked()?;
     ensure!(gone.into_iter().collect::<BTreeMap<_, _>>() == first, "all of it is gone");
     one.until(&mut [], |owned| owned.len() == 4)?;
     ensure!(one.owned.iter().all(|(partition, number)| first[partition] < *number), "{first:?}, then {:?}", one.owned);
@@ -228,19 +226,25 @@ impl Member {
         })
     }
 
-    /// Waits for what is revoked, and holds it.
-    fn revoked(&mut self) -> Result<(Vec<(i32, u64)>, impl Send + use<>)> {
+    /// Waits for what is gone.
+    fn revoked(&mut self) -> Result<Vec<(i32, u64)>> {
         let changes = self.changes.as_mut().context("it has been told of what it owns")?;
         let next = async { tokio::time::timeout(BOUND, changes.next()).await };
         match self.runtime.block_on(next).context("nothing is revoked")?? {
-            AssignmentChange::Revoked(gone, under_way) => {
+            AssignmentChange::Revoked(gone) => {
                 for (partition, _) in &gone {
                     self.owned.remove(partition);
                 }
-                Ok((gone, under_way))
+                Ok(gone)
             }
             AssignmentChange::Assigned(come) => anyhow::bail!("{come:?} is assigned"),
         }
+    }
+
+    /// The snapshot that follows on this one.
+    fn another_than(&self, snapshot: &Arc<MembershipSnapshot>) -> Result<Arc<MembershipSnapshot>> {
+        let is_another = |now: &Arc<MembershipSnapshot>| !Arc::ptr_eq(now, snapshot);
+        wait_until("it has heard of the generation", BOUND, || Ok(self.member.current().filter(is_another)))
     }
 
     fn snapshot(&self) -> Result<Arc<MembershipSnapshot>> {
@@ -264,7 +268,7 @@ impl Member {
                             ensure!(owned.insert(partition, number).is_none(), "{partition} is told twice");
                         }
                     }
-                    AssignmentChange::Revoked(gone, _) => {
+                    AssignmentChange::Revoked(gone) => {
                         for (partition, number) in gone {
                             ensure!(owned.remove(&partition) == Some(number), "{partition} was not owned so");
                         }

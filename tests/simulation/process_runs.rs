@@ -271,8 +271,8 @@ impl Surroundings {
         std::future::pending().await
     }
 
-    /// Moves shards between the instances of `fleet` as long as it is lively: in order, in order but without patience, or as from
-    /// one that is thought dead; some go back at once.
+    /// Moves shards between the instances of `fleet` as long as it is lively. Whoever had one hears of it at once, or late; some go
+    /// back at once.
     async fn move_shards(&self, seed: u64, fleet: &[&str], pause: Duration) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         while !self.is_settled() {
@@ -280,13 +280,8 @@ impl Surroundings {
             let shard = Shard(random.random_range(0..PARTITIONS));
             let to = fleet[random.random_range(0..fleet.len())];
             match random.random_range(0..10) {
-                0..4 => self.group.hand_over(shard, to).await,
-                4..6 => {
-                    let patience = Duration::from_millis(random.random_range(0..500));
-                    self.group.hand_over_within(patience, shard, to).await;
-                }
-                6 => self.group.take_away(shard, to),
-                7 => {
+                0..4 => self.group.take_away(shard, to),
+                4..7 => {
                     let deaf = Duration::from_millis(random.random_range(0..20_000));
                     self.group.take_away_unheard(shard, to, deaf).await;
                 }

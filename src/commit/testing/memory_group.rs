@@ -11,15 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::memory_log::{DurableTopics, PARTITIONS, whole};
 use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
-use crate::commit::under_way::{Settled, under_way};
 use crate::model::batch::ShardRecord;
 use crate::model::promoter::Promoter;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::registry::event::RegistryEvent;
 use crate::registry::record::PromoterRecord;
-
-/// How long a revocation waits for whoever owns a shard.
-const RELEASE_WAIT: Duration = Duration::from_secs(20);
 
 /// The group of all instances. Clones are the same group.
 #[derive(Clone, Default)]
@@ -75,24 +71,6 @@ impl MemoryGroup {
     fn members(&self) -> MutexGuard<'_, Members> {
         // A poisoned lock means that a test has failed already.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives a shard to another instance, in order: whoever owns it is asked, and waited for.
-    pub async fn hand_over(&self, shard: Shard, to: &str) {
-        self.hand_over_within(RELEASE_WAIT, shard, to).await;
-    }
-
-    /// As [`hand_over`](Self::hand_over), and whoever owns it is waited for that long at most. Nothing happens to a shard that
-    /// goes elsewhere meanwhile.
-    pub async fn hand_over_within(&self, patience: Duration, shard: Shard, to: &str) {
-        let Some((number, settled)) = self.members().revoke(shard) else { return };
-        if let Some(mut settled) = settled {
-            let _ = tokio::time::timeout(patience, settled.wait()).await;
-        }
-        let mut members = self.members();
-        if members.owners.get(&shard).is_some_and(|owner| owner.number == number) {
-            members.give(shard, to);
-        }
     }
 
     /// Gives a shard to another instance at once: whoever owned it hears of that afterwards.
@@ -151,16 +129,6 @@ impl MemoryGroup {
 }
 
 impl Members {
-    /// Asks whoever owns the shard to give it back, once. Tells the number that it is owned by, and what to wait for, if anybody is
-    /// there.
-    fn revoke(&mut self, shard: Shard) -> Option<(u64, Option<Settled>)> {
-        let Owner { instance, number } = self.owners.get(&shard)?;
-        let (held, settled) = under_way();
-        let revoked = OwnershipChange::Revoked(vec![AssignedShard { shard, number: *number }], held);
-        let asked = self.open.get(instance).and_then(|changes| changes.send(revoked).ok());
-        Some((*number, asked.map(|()| settled)))
-    }
-
     /// Counts an attempt to restore the shard.
     fn attempt(&mut self, assigned: AssignedShard) -> u64 {
         let attempts = self.attempts.entry(assigned).or_default();
@@ -180,7 +148,7 @@ impl Members {
         let is_told = |(loser, _): &mut (String, AssignedShard)| instance.is_none_or(|instance| instance == loser);
         let told: Vec<_> = self.untold.extract_if(.., is_told).collect();
         for (loser, lost) in told {
-            self.tell(&loser, OwnershipChange::Revoked(vec![lost], under_way().0));
+            self.tell(&loser, OwnershipChange::Revoked(vec![lost]));
         }
     }
 

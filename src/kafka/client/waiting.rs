@@ -1,4 +1,4 @@
-//! Waiting for a future in a thread that has no runtime, as librdkafka's callbacks do.
+//! Waiting for a future in a thread that has no runtime.
 
 use std::future::Future;
 use std::pin::pin;

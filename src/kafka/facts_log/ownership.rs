@@ -101,14 +101,14 @@ impl ShardOwnership for FactsOwnership {
     fn next(&mut self) -> BoxFuture<'_, OwnershipChange> {
         Box::pin(async {
             tokio::select! {
-                // What is to be given back first, for the group waits for it.
+                // What is gone first, for nothing of it counts any more.
                 biased;
                 change = self.changes.next() => match change {
                     Ok(AssignmentChange::Assigned(partitions)) => self.assigned(partitions),
-                    Ok(AssignmentChange::Revoked(partitions, under_way)) => {
+                    Ok(AssignmentChange::Revoked(partitions)) => {
                         let revoked = shards(partitions);
                         revoked.iter().for_each(|assigned| self.registry.leave(*assigned));
-                        OwnershipChange::Revoked(revoked, under_way)
+                        OwnershipChange::Revoked(revoked)
                     }
                     Err(error) => OwnershipChange::Failed(error),
                 },

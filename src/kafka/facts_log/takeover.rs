@@ -40,7 +40,7 @@ pub struct Takeover<'a> {
     /// To the one writer, which puts them into transactions of their own or into those of other shards.
     pub fences: &'a FenceSender,
     pub runtime: &'a Handle,
-    /// Cancelled when the shards are to be given back.
+    /// Cancelled when the shards are another's, or the session is over.
     pub given_up: &'a CancellationToken,
     /// Is told of each shard as soon as it is known. One that is left out has failed with all that are left.
     pub tell: &'a dyn Fn(AssignedShard, RestoredState),

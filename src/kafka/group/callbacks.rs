@@ -56,7 +56,7 @@ impl MemberContext {
         self.shared.assigned(&numbers(added), now);
     }
 
-    /// The group takes `removed` back; the answer lets it.
+    /// The group takes `removed` back; with the answer this member joins again, without it.
     fn revoke(&self, consumer: &BaseConsumer<Self>, removed: &TopicPartitionList) {
         let is_lost = consumer.assignment_lost();
         match membership(consumer) {

@@ -8,21 +8,18 @@ use tokio::sync::watch;
 use super::shared_membership::{MembershipState, SharedMembership, ended};
 use super::snapshot::Standing;
 use crate::commit::log::OpenError;
-use crate::commit::under_way::{UnderWay, under_way};
 
 /// Partitions with the numbers of their assignments.
 pub type NumberedPartitions = Vec<(i32, u64)>;
 
 pub enum AssignmentChange {
     Assigned(NumberedPartitions),
-    /// They are to be given back. The group gets its answer once nobody holds the [`UnderWay`] any more, or after a bounded
-    /// time; until then they may still be written for, under the metadata of the latest snapshot. Where they are lost already,
-    /// nobody waits.
-    Revoked(NumberedPartitions, UnderWay),
+    /// They are another member's by now, or nobody's: what is still written for them is refused.
+    Revoked(NumberedPartitions),
 }
 
 /// The changes from one subscription on. The first one has all that is owned by then. Only one subscription is served at a time,
-/// the latest, and no revocation waits for one that is dropped.
+/// the latest.
 ///
 /// Nothing is queued: each change is the difference between what was told and what is the case. So one who is slow misses nothing
 /// but detours, and a partition that has come and gone meanwhile is never heard of.
@@ -96,22 +93,16 @@ impl Drop for MembershipChanges {
 
 impl MembershipState {
     /// What is to be told next to one who knows what was `told`.
-    fn next_change(&mut self, told: &mut BTreeMap<i32, u64>) -> Result<Option<AssignmentChange>, OpenError> {
+    fn next_change(&self, told: &mut BTreeMap<i32, u64>) -> Result<Option<AssignmentChange>, OpenError> {
         let stays = match &self.standing {
             Standing::Failed(reason) => return Err(reason.clone()),
             Standing::NoMember => BTreeMap::new(),
-            Standing::Member(snapshot) => {
-                let mut stays = snapshot.partitions.clone();
-                stays.retain(|partition, _| !self.revoking.contains(partition));
-                stays
-            }
+            Standing::Member(snapshot) => snapshot.partitions.clone(),
         };
         let gone: NumberedPartitions = difference(told, &stays);
-        // Whoever knows nothing of what is revoked holds nothing up.
-        let revocation = self.under_way.take();
         if !gone.is_empty() {
             told.retain(|partition, number| stays.get(partition) == Some(number));
-            return Ok(Some(AssignmentChange::Revoked(gone, revocation.unwrap_or_else(|| under_way().0))));
+            return Ok(Some(AssignmentChange::Revoked(gone)));
         }
         let come = difference(&stays, told);
         *told = stays;

@@ -13,7 +13,7 @@ use super::duplicate_instance;
 use super::group_members::GroupMembers;
 use super::member_id;
 use super::observer::OwnershipObserver;
-use super::shared_membership::{RELEASE_WAIT, SharedMembership};
+use super::shared_membership::SharedMembership;
 use super::snapshot::MembershipSnapshot;
 use super::standby::Standby;
 use super::timeouts;
@@ -49,7 +49,7 @@ impl GroupMember {
         topic: &str,
         observer: OwnershipObserver,
     ) -> KafkaResult<GroupMember> {
-        let may_miss_generations = timeouts::may_rebalance_without(settings, group, RELEASE_WAIT);
+        let may_miss_generations = timeouts::may_rebalance_without(settings, group);
         let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations, observer));
         let (settings, group) = (settings.clone(), group.to_owned());
         let serving = MemberThread { settings, group, shared: shared.clone() };

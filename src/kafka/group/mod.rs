@@ -16,13 +16,14 @@
 //! The assignor is cooperative-sticky. At each joining every member says what it owns, and whoever computes the
 //! assignment of the new generation gives what one member says it owns to no other: it is taken away from its owner in
 //! this generation, and given on in a later one, for which that owner has to join again. librdkafka lets a member join
-//! again after the callback that takes the partitions away has been answered, and not before. Therefore:
+//! again after the callback that takes the partitions away has been answered. Therefore:
 //!
 //! - *A partition that stays* is this member's in the new generation, and goes on under its metadata. It keeps its number.
-//! - *A partition that is taken away* is nobody else's until this member joins again. While the callback waits for what
-//!   is under way (for a bounded time, [`changes`]), it stands in the snapshot, which has the metadata of the new
-//!   generation already: the older ones are refused from the moment at which the group moves on. A wait that is cut
-//!   short does no harm: what is written after it under the old snapshot is refused once the partition is another's.
+//! - *A partition that is taken away* is given to nobody in the generation that takes it away. So it stays in the snapshots of
+//!   that generation, and is used as before: the callback is answered at once, and nobody is told until the group moves on.
+//!   From that moment on what is written under the older metadata is refused, and the next callback brings a snapshot without
+//!   it. So it stands still for no longer than its next owner takes to read it. (What was under way of it then is lost, and
+//!   asked for again by that one: a few polls, where ending them first would have had everybody wait for the slowest.)
 //! - *A partition that comes* was nobody's: its last owner has answered, or is no member any more, and what that one
 //!   writes is refused.
 //!

@@ -13,12 +13,20 @@ pub struct OwnedPartitions {
     member: Option<MemberId>,
     /// All that librdkafka holds.
     numbered: BTreeMap<i32, u64>,
+    /// What the group has taken away in the member's generation, and so has given to nobody in it.
+    leaving: BTreeMap<i32, u64>,
     last_number: u64,
 }
 
 impl OwnedPartitions {
     pub fn new(may_miss_generations: bool) -> OwnedPartitions {
-        OwnedPartitions { may_miss_generations, member: None, numbered: BTreeMap::new(), last_number: 0 }
+        OwnedPartitions {
+            may_miss_generations,
+            member: None,
+            numbered: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            last_number: 0,
+        }
     }
 
     /// The group has added `partitions`, none among them, to what `now` holds.
@@ -29,10 +37,14 @@ impl OwnedPartitions {
         }
     }
 
-    /// The group takes `partitions` back; `now` keeps the others.
+    /// The group takes `partitions` back; `now` keeps the others, and these until its generation ends.
     pub fn remove(&mut self, now: Option<MemberId>, partitions: &[i32]) {
-        self.numbered.retain(|partition, _| !partitions.contains(partition));
+        let is_continued = now.as_ref().is_some_and(|now| self.is_continued_by(now));
+        let removed: Vec<_> = self.numbered.extract_if(.., |partition, _| partitions.contains(partition)).collect();
         self.continue_as(now);
+        if is_continued {
+            self.leaving.extend(removed);
+        }
     }
 
     /// Whether what is held under the numbers so far was held without a break until the generation of `now`.
@@ -48,9 +60,14 @@ impl OwnedPartitions {
         })
     }
 
-    /// The partitions and their numbers; only those of a member mean anything.
+    /// The partitions that are assigned, and their numbers; only those of a member mean anything.
     pub fn numbered(&self) -> &BTreeMap<i32, u64> {
         &self.numbered
+    }
+
+    /// Those, and what was taken away in this generation: nobody else has any of it before the next.
+    pub fn held(&self) -> BTreeMap<i32, u64> {
+        self.numbered.iter().chain(&self.leaving).map(|(partition, number)| (*partition, *number)).collect()
     }
 
     /// Of the last assignment of a partition; 0 before the first.
@@ -61,6 +78,9 @@ impl OwnedPartitions {
     /// As another member, or after a gap, everything is held anew.
     fn continue_as(&mut self, now: Option<MemberId>) {
         let is_continued = now.as_ref().is_some_and(|now| self.is_continued_by(now));
+        if self.member != now {
+            self.leaving.clear();
+        }
         self.member = now;
         if self.member.is_some() && !is_continued {
             let held: Vec<i32> = self.numbered.keys().copied().collect();
@@ -72,6 +92,7 @@ impl OwnedPartitions {
 
     fn number(&mut self, partition: i32) {
         self.last_number += 1;
+        self.leaving.remove(&partition);
         self.numbered.insert(partition, self.last_number);
     }
 }
@@ -106,6 +127,24 @@ mod tests {
         owned.add(member("a", 6), &[]);
         owned.add(member("a", 7), &[]);
         assert_eq!(numbers(&owned), [(0, 1), (2, 3)]);
+    }
+
+    #[test]
+    fn what_is_taken_away_is_held_until_the_generation_ends() {
+        let held = |owned: &OwnedPartitions| owned.held().into_iter().collect::<Vec<_>>();
+        let mut owned = three();
+        owned.remove(member("a", 6), &[1]);
+        assert_eq!((numbers(&owned), held(&owned)), (vec![(0, 1), (2, 3)], vec![(0, 1), (1, 2), (2, 3)]));
+        owned.add(member("a", 6), &[]);
+        assert_eq!(held(&owned), [(0, 1), (1, 2), (2, 3)], "the same generation");
+        owned.add(member("a", 7), &[1]);
+        assert_eq!(held(&owned), [(0, 1), (1, 4), (2, 3)], "it comes back");
+        owned.remove(member("a", 8), &[1]);
+        owned.add(member("a", 9), &[]);
+        assert_eq!(held(&owned), [(0, 1), (2, 3)]);
+        owned.remove(member("a", 10), &[0]);
+        owned.remove(None, &[]);
+        assert_eq!(held(&owned), [(2, 3)], "lost with the membership");
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! What the parts of a membership share: how this process stands in its group, and what is being given back.
+//! What the parts of a membership share: how this process stands in its group.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -15,12 +14,7 @@ use super::owned_partitions::OwnedPartitions;
 use super::refusal::Remedy;
 use super::snapshot::{MembershipSnapshot, Standing};
 use crate::commit::log::OpenError;
-use crate::commit::under_way::{Settled, UnderWay, under_way};
 use crate::kafka::client::context::LogContext;
-use crate::kafka::client::waiting;
-
-/// How long a revocation waits for what is under way; well below `max.poll.interval.ms`.
-pub const RELEASE_WAIT: Duration = Duration::from_secs(20);
 
 /// What the membership thread, its consumer's callbacks and the subscriber share.
 pub struct SharedMembership {
@@ -36,10 +30,6 @@ pub struct SharedMembership {
 /// What is published.
 pub struct MembershipState {
     pub standing: Standing,
-    /// Partitions that are being given back, and are in the snapshot as long as they may be written for.
-    pub revoking: Vec<i32>,
-    /// For the subscriber, who holds the revocation up with it; taken once.
-    pub under_way: Option<UnderWay>,
     /// The number of the one that is served.
     pub subscription: Option<u64>,
     last_subscription: u64,
@@ -49,7 +39,8 @@ struct Owned {
     partitions: OwnedPartitions,
     /// Of the snapshots from here to the loss of the membership.
     lost: CancellationToken,
-    /// Of what is owned and not being given back.
+    /// Of what is assigned. What is taken away is none of it any more, though it is used until the generation ends: its next
+    /// owner counts it only then.
     observed: ObservedOwnership,
 }
 
@@ -65,13 +56,7 @@ impl SharedMembership {
     /// Of a process that has not joined yet.
     pub fn new(group: &str, topic: &str, may_miss_generations: bool, observer: OwnershipObserver) -> SharedMembership {
         let partitions = OwnedPartitions::new(may_miss_generations);
-        let state = MembershipState {
-            standing: Standing::NoMember,
-            revoking: Vec::new(),
-            under_way: None,
-            subscription: None,
-            last_subscription: 0,
-        };
+        let state = MembershipState { standing: Standing::NoMember, subscription: None, last_subscription: 0 };
         SharedMembership {
             log: LogContext::default(),
             group: group.to_owned(),
@@ -126,7 +111,6 @@ impl SharedMembership {
         self.with_state(|state| {
             if state.subscription == Some(number) {
                 state.subscription = None;
-                state.under_way = None;
             }
         });
     }
@@ -176,43 +160,24 @@ impl SharedMembership {
         let partitions = owned.partitions.numbered().len();
         tracing::info!(topic = self.topic, partitions, added = added.len(), "partitions assigned");
         if let Some(now) = now {
-            return self.publish(&mut owned, now, None);
+            return self.publish(&mut owned, now);
         }
         // It joins again, and is then given another assignment.
         tracing::warn!(topic = self.topic, "the group has moved on before its assignment was taken");
         self.publish_loss(&mut owned);
     }
 
-    /// The group takes back `removed`, which is this member's until the caller has answered. Waits until nothing is written for
-    /// them any more, [`RELEASE_WAIT`] at most.
+    /// The group takes back `removed`. In this generation it has given that to nobody else, so it is this member's until the next
+    /// one, and nobody is told before.
     pub fn revoked(&self, removed: &[i32], now: Membership) {
-        let Some(mut settled) = self.begin_revocation(removed, now.clone()) else { return self.lost(removed) };
-        let settled_or_stopped = async {
-            tokio::select! {
-                () = settled.wait() => {}
-                () = self.stop.cancelled() => {}
-            }
-        };
-        if waiting::block_on(settled_or_stopped, RELEASE_WAIT).is_none() {
-            tracing::warn!(topic = self.topic, "revocation went ahead of a transaction that did not end in time");
-        }
-        let mut owned = self.owned.lock();
-        owned.partitions.remove(Some(now.member.clone()), removed);
-        self.publish(&mut owned, now, None);
-    }
-
-    /// Publishes that `removed` is to be given back, in a snapshot that still has it. Nothing if it may not be this member's any
-    /// more.
-    fn begin_revocation(&self, removed: &[i32], now: Membership) -> Option<Settled> {
         let mut owned = self.owned.lock();
         if !owned.partitions.is_continued_by(&now.member) {
-            return None;
+            drop(owned);
+            return self.lost(removed);
         }
-        owned.partitions.add(Some(now.member.clone()), &[]);
+        owned.partitions.remove(Some(now.member.clone()), removed);
         tracing::info!(topic = self.topic, partitions = removed.len(), "partitions revoked");
-        let (under_way, settled) = under_way();
-        self.publish(&mut owned, now, Some((removed, under_way)));
-        Some(settled)
+        self.publish(&mut owned, now);
     }
 
     /// The membership is lost, and `removed` with it: others may own it already.
@@ -234,24 +199,20 @@ impl SharedMembership {
         self.owned.lock().observed.count(partitions);
     }
 
-    fn publish(&self, owned: &mut Owned, now: Membership, revocation: Option<(&[i32], UnderWay)>) {
-        let partitions = owned.partitions.numbered();
-        let (revoking, under_way) = revocation.map_or((Vec::new(), None), |(gone, held)| (gone.to_vec(), Some(held)));
-        owned.observed.own(partitions.keys().copied().filter(|partition| !revoking.contains(partition)));
-        self.state.send_modify(|state| {
-            state.revoking = revoking;
-            // Nobody is there who could drop it.
-            state.under_way = under_way.filter(|_| state.subscription.is_some());
-            let is_same = match &state.standing {
-                Standing::Failed(_) => return,
-                Standing::NoMember => false,
-                Standing::Member(before) => before.member == now.member && before.partitions == *partitions,
+    fn publish(&self, owned: &mut Owned, Membership { metadata, member }: Membership) {
+        let partitions = owned.partitions.held();
+        owned.observed.own(owned.partitions.numbered().keys().copied());
+        self.state.send_if_modified(|state| {
+            let is_another = match &state.standing {
+                Standing::Failed(_) => false,
+                Standing::NoMember => true,
+                Standing::Member(before) => before.member != member || before.partitions != partitions,
             };
-            if !is_same {
-                let Membership { metadata, member } = now;
-                let (partitions, lost) = (partitions.clone(), owned.lost.clone());
+            if is_another {
+                let lost = owned.lost.clone();
                 state.standing = Standing::Member(Arc::new(MembershipSnapshot { metadata, member, partitions, lost }));
             }
+            is_another
         });
     }
 
@@ -259,7 +220,6 @@ impl SharedMembership {
         std::mem::take(&mut owned.lost).cancel();
         owned.observed.own(std::iter::empty());
         self.state.send_modify(|state| {
-            (state.revoking, state.under_way) = (Vec::new(), None);
             if let Standing::Member(_) = state.standing {
                 state.standing = Standing::NoMember;
             }

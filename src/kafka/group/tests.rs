@@ -1,7 +1,6 @@
 //! What a subscriber sees of what the callbacks tell, without a broker.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -10,7 +9,6 @@ use super::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
 use super::member_id::MemberId;
 use super::shared_membership::{Membership, SharedMembership};
 use crate::commit::log::OpenError;
-use crate::commit::under_way::UnderWay;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::tests::settings;
 use crate::kafka::client::supplied::LoggedConsumer;
@@ -36,9 +34,8 @@ fn of_three() -> (Arc<SharedMembership>, MembershipChanges) {
 }
 
 /// The callback that revokes `removed` in this generation.
-fn revoke(shared: &Arc<SharedMembership>, removed: &'static [i32], generation: i32) -> JoinHandle<()> {
-    let (shared, now) = (shared.clone(), a(generation));
-    thread::spawn(move || shared.revoked(removed, now))
+fn revoke(shared: &SharedMembership, removed: &[i32], generation: i32) {
+    shared.revoked(removed, a(generation));
 }
 
 fn next(changes: &mut MembershipChanges) -> Result<AssignmentChange, OpenError> {
@@ -48,14 +45,14 @@ fn next(changes: &mut MembershipChanges) -> Result<AssignmentChange, OpenError> 
 fn assigned(changes: &mut MembershipChanges) -> NumberedPartitions {
     match next(changes) {
         Ok(AssignmentChange::Assigned(partitions)) => partitions,
-        Ok(AssignmentChange::Revoked(partitions, _)) => panic!("{partitions:?} revoked"),
+        Ok(AssignmentChange::Revoked(partitions)) => panic!("{partitions:?} revoked"),
         Err(error) => panic!("{error}"),
     }
 }
 
-fn revoked(changes: &mut MembershipChanges) -> (NumberedPartitions, UnderWay) {
+fn revoked(changes: &mut MembershipChanges) -> NumberedPartitions {
     match next(changes) {
-        Ok(AssignmentChange::Revoked(partitions, under_way)) => (partitions, under_way),
+        Ok(AssignmentChange::Revoked(partitions)) => partitions,
         Ok(AssignmentChange::Assigned(partitions)) => panic!("{partitions:?} assigned"),
         Err(error) => panic!("{error}"),
     }
@@ -73,43 +70,29 @@ fn snapshot(shared: &SharedMembership) -> Option<(i32, Vec<(i32, u64)>)> {
 }
 
 #[test]
-fn a_revocation_waits_for_what_is_under_way_which_may_be_written_in_the_new_generation() {
+fn what_is_revoked_is_used_until_the_generation_ends_and_nobody_is_told_before() {
     let (shared, mut changes) = of_three();
-    let callback = revoke(&shared, &[1], 6);
-    let (gone, under_way) = revoked(&mut changes);
-    assert_eq!(gone, [(1, 2)]);
-    assert_eq!(snapshot(&shared), Some((6, vec![(0, 1), (1, 2), (2, 3)])));
-    assert!(is_told_nothing(&mut changes) && !callback.is_finished());
-    drop(under_way);
-    callback.join().unwrap();
-    assert_eq!(snapshot(&shared), Some((6, vec![(0, 1), (2, 3)])));
+    revoke(&shared, &[1], 6);
+    let revoking = (6, vec![(0, 1), (1, 2), (2, 3)]);
+    assert_eq!(snapshot(&shared), Some(revoking.clone()));
+    // The callback that follows on it, in the same generation.
+    shared.assigned(&[], Some(a(6)));
+    assert_eq!(snapshot(&shared), Some(revoking));
+    assert!(is_told_nothing(&mut changes));
+    shared.assigned(&[], Some(a(7)));
+    assert_eq!(snapshot(&shared), Some((7, vec![(0, 1), (2, 3)])));
+    assert_eq!(revoked(&mut changes), [(1, 2)]);
     assert!(is_told_nothing(&mut changes), "what stays is no news");
 }
 
 #[test]
-fn a_revocation_waits_for_nobody_where_nobody_subscribes_or_the_subscriber_goes() {
-    let (shared, changes) = of_three();
-    let callback = revoke(&shared, &[1], 6);
-    drop(changes);
-    callback.join().unwrap();
-    revoke(&shared, &[2], 7).join().unwrap();
-    assert_eq!(snapshot(&shared), Some((7, vec![(0, 1)])));
-}
-
-#[test]
-fn a_revocation_is_not_held_up_by_a_subscriber_who_never_heard_of_the_partitions() {
+fn what_is_revoked_and_comes_back_in_the_next_generation_is_another_assignment() {
     let (shared, mut changes) = of_three();
-    shared.assigned(&[3], Some(a(6)));
-    let callback = revoke(&shared, &[3], 7);
-    let waited = waiting::block_on(changes.next(), Duration::from_millis(1));
-    // Whether the callback or the subscriber came first, nothing stays to be told of.
-    if let Some(Ok(AssignmentChange::Assigned(seen))) = waited {
-        assert_eq!(seen, [(3, 4)]);
-        drop(revoked(&mut changes));
-    }
-    assert!(is_told_nothing(&mut changes));
-    callback.join().unwrap();
-    assert_eq!(snapshot(&shared), Some((7, vec![(0, 1), (1, 2), (2, 3)])));
+    revoke(&shared, &[1], 6);
+    shared.assigned(&[1], Some(a(7)));
+    assert_eq!(revoked(&mut changes), [(1, 2)]);
+    assert_eq!(assigned(&mut changes), [(1, 4)]);
+    assert_eq!(snapshot(&shared), Some((7, vec![(0, 1), (1, 4), (2, 3)])));
 }
 
 #[test]
@@ -130,7 +113,7 @@ fn a_lost_membership_has_no_snapshot_and_what_comes_back_is_another_assignment()
     let before = shared.current().unwrap();
     shared.lost(&[0, 1, 2]);
     assert!(shared.current().is_none() && before.lost.is_cancelled());
-    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+    assert_eq!(revoked(&mut changes), [(0, 1), (1, 2), (2, 3)]);
     shared.assigned(&[0, 1, 2], Some(a(9)));
     assert_eq!(assigned(&mut changes), [(0, 4), (1, 5), (2, 6)]);
     assert!(!shared.current().unwrap().lost.is_cancelled());
@@ -141,17 +124,17 @@ fn one_who_is_slow_is_told_the_loss_before_the_new_assignment() {
     let (shared, mut changes) = of_three();
     shared.lost_all();
     shared.assigned(&[2], Some(a(9)));
-    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+    assert_eq!(revoked(&mut changes), [(0, 1), (1, 2), (2, 3)]);
     assert_eq!(assigned(&mut changes), [(2, 4)]);
 }
 
 #[test]
 fn a_revocation_after_a_generation_that_may_have_been_missed_is_a_loss() {
     let (shared, mut changes) = of_three();
-    // It waits for nobody: others may have had the partitions already.
+    // Others may have had the partitions already.
     shared.revoked(&[1], a(7));
     assert!(shared.current().is_none());
-    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+    assert_eq!(revoked(&mut changes), [(0, 1), (1, 2), (2, 3)]);
     shared.assigned(&[], Some(a(7)));
     assert_eq!(assigned(&mut changes), [(0, 4), (2, 5)]);
 }
@@ -161,7 +144,7 @@ fn an_assignment_that_the_group_has_moved_on_from_is_none() {
     let (shared, mut changes) = of_three();
     shared.assigned(&[3], None);
     assert!(shared.current().is_none());
-    assert_eq!(revoked(&mut changes).0, [(0, 1), (1, 2), (2, 3)]);
+    assert_eq!(revoked(&mut changes), [(0, 1), (1, 2), (2, 3)]);
 }
 
 #[test]
@@ -171,18 +154,9 @@ fn a_subscription_ends_the_one_before_and_begins_with_all_that_is_owned() {
     assert!(matches!(next(&mut first), Err(OpenError::Again(_))));
     drop(first);
     assert_eq!(assigned(&mut second), [(0, 1), (1, 2), (2, 3)]);
-    let callback = revoke(&shared, &[0], 6);
-    assert_eq!(revoked(&mut second).0, [(0, 1)]);
-    callback.join().unwrap();
-}
-
-#[test]
-fn the_end_of_a_membership_ends_the_wait_of_a_revocation() {
-    let (shared, mut changes) = of_three();
-    let callback = revoke(&shared, &[0], 6);
-    let (_, _under_way) = revoked(&mut changes);
-    shared.stop.cancel();
-    callback.join().unwrap();
+    revoke(&shared, &[0], 6);
+    shared.assigned(&[], Some(a(7)));
+    assert_eq!(revoked(&mut second), [(0, 1)]);
 }
 
 #[test]

@@ -15,15 +15,14 @@ pub fn session(settings: &Settings, group: &str) -> Duration {
     milliseconds(&settings.member_config(group), "session.timeout.ms").unwrap_or(SESSION_DEFAULT)
 }
 
-/// Whether a group may rebalance without a member that stays in it, and whose callbacks take `callback` at most.
+/// Whether a group may rebalance without a member that stays in it.
 ///
 /// While it waits for a member, that one either lets a session pass without a heartbeat, and is no member any more; or
-/// it is told by a heartbeat to join, which librdkafka does within a second, unless it waits for a callback. So a group
-/// whose wait is longer than a callback with a session before and after it is always joined in time. A third session
-/// makes up for that second and for the network.
-pub fn may_rebalance_without(settings: &Settings, group: &str, callback: Duration) -> bool {
+/// it is told by a heartbeat to join, which librdkafka does within a second, for its callbacks wait for nothing. So a group
+/// whose wait is longer than two sessions is always joined in time. A third one makes up for that second and for the network.
+pub fn may_rebalance_without(settings: &Settings, group: &str) -> bool {
     let rebalance = milliseconds(&settings.member_config(group), "max.poll.interval.ms").unwrap_or(REBALANCE_DEFAULT);
-    rebalance <= 3 * session(settings, group) + callback
+    rebalance <= 3 * session(settings, group)
 }
 
 fn milliseconds(config: &ClientSetup, name: &str) -> Option<Duration> {
@@ -35,19 +34,17 @@ mod tests {
     use super::*;
     use crate::kafka::client::settings::tests::settings;
 
-    const CALLBACK: Duration = Duration::from_secs(20);
-
     #[test]
     fn by_default_a_member_is_waited_for_longer_than_it_can_take() {
         assert_eq!(session(&settings(&[]), "group"), Duration::from_secs(15));
-        assert!(!may_rebalance_without(&settings(&[]), "group", CALLBACK));
+        assert!(!may_rebalance_without(&settings(&[]), "group"));
     }
 
     #[test]
     fn a_group_that_waits_little_may_go_on_without_a_member() {
-        let short = settings(&[("max.poll.interval.ms", "60000")]);
-        assert!(may_rebalance_without(&short, "group", CALLBACK));
-        let quick = settings(&[("max.poll.interval.ms", "60000"), ("session.timeout.ms", "6000")]);
-        assert!(!may_rebalance_without(&quick, "group", CALLBACK));
+        let short = settings(&[("max.poll.interval.ms", "40000")]);
+        assert!(may_rebalance_without(&short, "group"));
+        let quick = settings(&[("max.poll.interval.ms", "40000"), ("session.timeout.ms", "6000")]);
+        assert!(!may_rebalance_without(&quick, "group"));
     }
 }

@@ -1,12 +1,13 @@
-//! The partitions of one topic as something that is held as a whole, from one rebalance to the next.
+//! The partitions of one topic as something that is held as a whole, from one change of them to the next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::changes::{AssignmentChange, MembershipChanges};
+use super::changes::AssignmentChange;
 use super::membership::GroupMembership;
 use super::observer::OwnershipObserver;
 use super::snapshot::MembershipSnapshot;
@@ -16,13 +17,14 @@ use crate::kafka::client::settings::Settings;
 /// How long a refused member waits to be told about the newer generation before it tries again with what it has.
 const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
 
-/// What the group has given to this instance, from one change to the next.
+/// What the group has given to this instance, from one change to the next. A generation that changes nothing of it is none.
 pub struct Assignment {
-    /// Of the group's topic: all that is owned.
-    pub partitions: Vec<i32>,
-    /// In whose name.
-    pub snapshot: Arc<MembershipSnapshot>,
-    /// Cancelled at any change: when something is to be given back, when more has come, and when only the generation has moved.
+    /// Of the group's topic: all that is owned, with the numbers under which it was assigned.
+    numbered: BTreeMap<i32, u64>,
+    membership: Arc<GroupMembership>,
+    /// In whose name was written last.
+    used: Mutex<Option<Arc<MembershipSnapshot>>>,
+    /// Cancelled when something of it is this instance's no more, and when more has come.
     pub revoked: CancellationToken,
 }
 
@@ -33,10 +35,27 @@ pub struct WholeAssignments {
     membership: Arc<GroupMembership>,
     /// Ends what watches over the assignment in use.
     watch: Mutex<Option<DropGuard>>,
-    /// In whose name the latest assignment is written for.
-    latest: Mutex<Option<Arc<MembershipSnapshot>>>,
+    latest: Mutex<Option<Arc<Assignment>>>,
     /// The last that the broker refused: only a later one counts.
     refused: Mutex<Option<Arc<MembershipSnapshot>>>,
+}
+
+impl Assignment {
+    /// The partitions that are owned.
+    pub fn partitions(&self) -> Vec<i32> {
+        self.numbered.keys().copied().collect()
+    }
+
+    /// In whose name is written now.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where this is not what is owned any more.
+    pub fn owner(&self) -> Result<Arc<MembershipSnapshot>, OpenError> {
+        let now = self.membership.current().filter(|now| now.partitions == self.numbered);
+        let now = now.ok_or_else(|| OpenError::Again("the partitions were revoked".into()))?;
+        *self.used.lock() = Some(now.clone());
+        Ok(now)
+    }
 }
 
 impl WholeAssignments {
@@ -54,26 +73,37 @@ impl WholeAssignments {
     pub async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
         self.release();
         let refused = self.refused.lock().clone();
-        let changes = self.membership.acquire(settings).await?;
+        let mut changes = self.membership.acquire(settings).await?;
         if let Some(refused) = refused {
             self.outlive(&refused).await?;
         }
-        let (snapshot, changes) = self.owning(changes).await?;
-        *self.latest.lock() = Some(snapshot.clone());
-        let partitions = snapshot.partitions.keys().copied().collect();
-        let assignment = Arc::new(Assignment { partitions, snapshot, revoked: CancellationToken::new() });
-        self.watch(assignment.clone(), changes);
+        let snapshot = loop {
+            if let AssignmentChange::Assigned(_) = changes.next().await?
+                && let Some(snapshot) = self.membership.current()
+                && !snapshot.partitions.is_empty()
+            {
+                break snapshot;
+            }
+        };
+        let assignment = Arc::new(Assignment {
+            numbered: snapshot.partitions.clone(),
+            membership: self.membership.clone(),
+            used: Mutex::default(),
+            revoked: CancellationToken::new(),
+        });
+        *self.latest.lock() = Some(assignment.clone());
+        self.watch(assignment.clone(), snapshot);
         Ok(assignment)
     }
 
-    /// Whether the group has taken this process in, whatever it has given to it.
+    /// Whether this process is one of the group now.
     pub fn is_member(&self) -> bool {
         self.membership.current().is_some()
     }
 
-    /// The broker has refused the latest assignment: a newer generation may own the partitions.
+    /// The broker has refused what was written last for the latest assignment: a newer generation may own the partitions.
     pub fn refuse(&self) {
-        *self.refused.lock() = self.latest.lock().clone();
+        *self.refused.lock() = self.latest.lock().as_ref().and_then(|latest| latest.used.lock().clone());
     }
 
     /// Says that nothing is written under the assignment any more.
@@ -89,40 +119,21 @@ impl WholeAssignments {
             .unwrap_or_else(|_| Err(OpenError::Again("no new assignment came after the last one was refused".into())))
     }
 
-    /// The snapshot as soon as it has partitions, and what follows on it.
-    async fn owning(
-        &self,
-        mut changes: MembershipChanges,
-    ) -> Result<(Arc<MembershipSnapshot>, MembershipChanges), OpenError> {
-        loop {
-            // What is revoked before it was used is held up by nobody.
-            if let AssignmentChange::Assigned(_) = changes.next().await?
-                && let Some(snapshot) = self.membership.current()
-                && !snapshot.partitions.is_empty()
-            {
-                return Ok((snapshot, changes));
-            }
-        }
-    }
-
-    /// Revokes the assignment at the next change, and holds the group's answer up until it is released.
-    fn watch(&self, assignment: Arc<Assignment>, mut changes: MembershipChanges) {
+    /// Revokes the assignment as soon as something else is owned than in its first `snapshot`.
+    fn watch(&self, assignment: Arc<Assignment>, mut snapshot: Arc<MembershipSnapshot>) {
         let released = CancellationToken::new();
         *self.watch.lock() = Some(released.clone().drop_guard());
         let membership = self.membership.clone();
         tokio::spawn(async move {
-            let mut under_way = Vec::new();
             loop {
-                tokio::select! {
+                let changed = tokio::select! {
                     () = released.cancelled() => return,
-                    _ = membership.changed(&assignment.snapshot), if !assignment.revoked.is_cancelled() => {}
-                    change = changes.next() => match change {
-                        Ok(AssignmentChange::Revoked(_, held)) => under_way.push(held),
-                        Ok(AssignmentChange::Assigned(_)) => {}
-                        Err(_) => return assignment.revoked.cancel(),
-                    },
+                    changed = membership.changed(&snapshot) => changed,
+                };
+                match membership.current().filter(|now| changed.is_ok() && now.partitions == assignment.numbered) {
+                    Some(now) => snapshot = now,
+                    None => return assignment.revoked.cancel(),
                 }
-                assignment.revoked.cancel();
             }
         });
     }

@@ -46,7 +46,7 @@ use self::rereader::{IDLE_MAX, Rereader};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commit::failpoint::{Failpoint, reach};
-use crate::commit::log::{CommitError, CommitLog, OpenError};
+use crate::commit::log::{CommitError, CommitLog, LogError, OpenError};
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::topic_settings::{AcceptedRecords, RECORD_BYTES_DEFAULT};
 use crate::kafka::group::observer::LogObservers;
@@ -152,13 +152,13 @@ impl RequestsLogOpener {
         let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
         reach(Failpoint::RequestsFenced);
         let mut chunks = ChunkReader::new(chunk_reader::consumer(&self.settings)?, topic);
-        let committed = answered::committed(chunks.consumer(), topic, &assignment.partitions)?;
-        let offsets = OwnedOffsets { owner: assignment.snapshot.clone(), topic: topic.clone(), committed };
+        let committed = answered::committed(chunks.consumer(), topic, &assignment.partitions())?;
+        let offsets = OwnedOffsets { owner: assignment.owner()?, topic: topic.clone(), committed };
         let revoked = assignment.revoked.clone();
         let restored = restored::restore(&self.settings, topic, &transactions, &offsets, &revoked)?;
         answered::refuse_emptied(&self.settings, topic, &restored, &offsets.committed)?;
         let mut comparison = Comparison { topic, restored: &restored, chunks: &mut chunks, stop: &revoked };
-        let progress = comparison.settle(&assignment.partitions)?;
+        let progress = comparison.settle(&assignment.partitions())?;
         let topics = (self.settings.topics.state.as_str(), topic.as_str());
         answered::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
         reach(Failpoint::ProgressRead);
@@ -198,7 +198,8 @@ impl RequestsSession {
         let committed = batch.positions.iter().map(committed_offset).collect();
         reach(Failpoint::Answered);
         let topic = self.writer.request_topic.clone();
-        let offsets = OwnedOffsets { owner: self.assignment.snapshot.clone(), topic, committed };
+        let owner = self.assignment.owner().map_err(|revoked| TransactionError::Reopen(LogError::new(revoked)))?;
+        let offsets = OwnedOffsets { owner, topic, committed };
         let now = (self.clock)();
         let result = self.transactions.commit(|send| self.writer.write(batch, now, send), &offsets);
         match result {

@@ -163,7 +163,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
     /// The order matters. What was held is let go first, or this process would wait for itself. The topics are prepared
     /// before the group is joined: whoever can't work with them takes no partitions from those who can. And `start` gets what
     /// the topics are like now, not what they were like before a long wait. Whatever fails once the assignment is in use,
-    /// ends in [`release`](Self::release), without which the group would wait at the next revocation.
+    /// ends in [`release`](Self::release).
     ///
     /// # Errors
     /// [`OpenError`] of `prepare`, of the holding, or of `start`: by it whether this may be tried again.
