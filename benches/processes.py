@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "soak"))
-from run import ROOT, TARGET, Child, enter_environment  # noqa: E402
+from parts import ROOT, TARGET, Child, enter_environment  # noqa: E402
 
 BINARY = TARGET / "release" / "promoter-connector"
 PARTITIONS = 6
