@@ -72,7 +72,8 @@ pub async fn run<L: CommitLog>(
     tokio::select! {
         ended = sessions(pipeline, make_log, stop, patience) => ended?,
         () = summaries(pipeline) => unreachable!("the summaries have no end"),
-        // In the very task of the sessions: while that hangs in one of them, nothing is noted.
+        // In the very task of the sessions: while that hangs in one of them, nothing is noted. Who writes, in a task of its own,
+        // says so itself.
         () = turns(pipeline.health()) => unreachable!("the turns have no end"),
     }
     pipeline.say_stopped();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument;
 
 use super::attempts::attempts;
@@ -23,6 +23,7 @@ use crate::model::batch::Batch;
 use crate::model::disposition::RowCounts;
 use crate::model::shard::AssignedShard;
 use crate::model::shards::{Shards, WriteShards};
+use crate::telemetry::health::TURN_EVERY;
 
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
@@ -88,6 +89,9 @@ impl<L: StateLog> Committer<L> {
         let mut growing = Growing::new();
         let mut pace = BatchPace::new(bounds);
         let mut open = true;
+        // However long nothing comes.
+        let mut turns = tokio::time::interval(TURN_EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             totals.health.work_waits(!log.is_idle() || !growing.is_empty());
             // They shrink while the log is slow. What has grown beyond them meanwhile goes as it is.
@@ -127,6 +131,7 @@ impl<L: StateLog> Committer<L> {
                 },
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.
                 () = growing.wait(), if !growing.is_due() && log.is_idle() => {}
+                _ = turns.tick() => {}
             }
         }
     }

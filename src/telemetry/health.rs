@@ -33,6 +33,8 @@ pub struct PipelineHealth {
 #[derive(Debug)]
 struct HealthState {
     turned: Instant,
+    /// The same of who writes; nothing while no session runs.
+    writer_turned: Option<Instant>,
     answered: Option<Instant>,
     unanswered: Option<String>,
     standing: WorkStanding,
@@ -147,6 +149,7 @@ impl Default for PipelineHealth {
     fn default() -> PipelineHealth {
         let state = HealthState {
             turned: Instant::now(),
+            writer_turned: None,
             answered: None,
             unanswered: None,
             standing: WorkStanding::default(),
@@ -190,16 +193,18 @@ impl PipelineHealth {
         }
     }
 
-    /// Whether there is anything to commit, now that something may have changed about that.
+    /// Whether there is anything to commit. Whoever writes says so each time its loop turns, at least each [`TURN_EVERY`].
     pub fn work_waits(&self, waits: bool) {
         let mut state = self.state.lock();
+        state.writer_turned = Some(Instant::now());
         state.waits_since = waits.then(|| state.waits_since.unwrap_or_else(clock::now));
     }
 
     /// A session has ended, or did not begin.
     pub fn session_ended(&self, end: SessionEnd) {
         self.sessions[end].fetch_add(1, Ordering::Relaxed);
-        self.work_waits(false);
+        let mut state = self.state.lock();
+        (state.writer_turned, state.waits_since) = (None, None);
     }
 
     /// It is a member of its group, and owns nothing.
@@ -231,10 +236,10 @@ impl PipelineHealth {
     }
 
     pub fn snapshot(&self) -> HealthSnapshot {
-        let HealthState { turned, answered, unanswered, standing, trouble, last_commit, waits_since } =
+        let HealthState { turned, writer_turned, answered, unanswered, standing, trouble, last_commit, waits_since } =
             &*self.state.lock();
         HealthSnapshot {
-            is_turning: turned.elapsed() < TURN_MAX,
+            is_turning: [Some(*turned), *writer_turned].into_iter().flatten().all(|turned| turned.elapsed() < TURN_MAX),
             silent_for: answered.map(|answered| answered.elapsed()),
             unanswered: unanswered.clone(),
             standing: *standing,
@@ -277,6 +282,12 @@ mod tests {
         health.turned();
         let again = health.snapshot();
         assert!(again.is_answered() && again.is_turning && again.last_commit.is_some());
+        health.work_waits(false);
+        tokio::time::advance(TURN_MAX).await;
+        health.turned();
+        assert!(!health.snapshot().is_turning, "who writes hangs");
+        health.session_ended(SessionEnd::Reopened);
+        assert!(health.snapshot().is_turning, "nobody writes");
     }
 
     #[test]
