@@ -219,22 +219,6 @@ impl<T: Transport> PolledApp<T> {
             reports: Arc::default(),
         }
     }
-
-    /// Why `promoter`, which has `cursors`, may not begin where it should.
-    fn too_early(&self, promoter: &PolledPromoter, cursors: Cursors, limits: &AgeLimits) -> Option<String> {
-        let now = self.client.now();
-        let mut beginning = Beginning::default();
-        beginning.add(promoter, cursors, now);
-        let mut begun = beginning.first_cursors.iter().filter(|(.., cursor)| cursor.polled);
-        begun.find_map(|(promoter, feed, cursor)| {
-            let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, now)?;
-            Some(format!(
-                "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
-                 Change that setting, or start_from",
-                cursor.start
-            ))
-        })
-    }
 }
 
 impl PolledPromoter {
@@ -247,6 +231,21 @@ impl PolledPromoter {
             (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
         })
     }
+}
+
+/// Why `promoter`, which has `cursors` at `now`, may not begin where it should: its topic would not take or keep such facts.
+pub fn too_early(promoter: &PolledPromoter, cursors: Cursors, limits: &AgeLimits, now: UnixTime) -> Option<String> {
+    let mut beginning = Beginning::default();
+    beginning.add(promoter, cursors, now);
+    let mut begun = beginning.first_cursors.iter().filter(|(.., cursor)| cursor.polled);
+    begun.find_map(|(promoter, feed, cursor)| {
+        let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, now)?;
+        Some(format!(
+            "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
+             Change that setting, or start_from",
+            cursor.start
+        ))
+    })
 }
 
 fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {

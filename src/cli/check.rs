@@ -15,10 +15,13 @@ use crate::config::{Config, RequestClientConfig, RequestSettings};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::inspection::Inspection;
 
+mod admin_port;
 mod apps;
+mod beginnings;
 mod brokers;
 mod counted_transport;
 mod finding;
+mod quota;
 mod report;
 mod schemas;
 
@@ -89,18 +92,22 @@ async fn everything(path: &Path, timeout: Duration) -> Report {
     let Some((kafka, schema_registry, requests)) = brokers(path, config.as_ref()) else {
         return Report::new(findings);
     };
+    let listen = config.as_ref().and_then(|config| config.admin.listen);
     let (apps, http) = config.map(|config| (config.apps, config.http)).unzip();
     let apps = apps.unwrap_or_default();
     let request_topics = requests.map(|requests| requests.topics);
     let inspection = Inspection::new(kafka.clone(), request_topics.clone(), app::id_kinds(&apps));
     let brokers = CheckedBrokers { inspection: &inspection, timeout };
-    let (brokers, schemas, apps) = tokio::join!(
-        brokers.findings(),
+    let (port, brokers, schemas, checked_apps) = tokio::join!(
+        admin_port::finding(listen),
+        brokers.look(),
         schemas::findings(schema_registry, &kafka.topics, request_topics.as_ref()),
         apps::check(&apps, http),
     );
-    findings.extend(brokers.into_iter().chain(schemas));
+    let begun_too_early = brokers.first_start.iter().flat_map(|limits| beginnings::findings(&apps, limits));
+    let begun_too_early: Vec<Finding> = begun_too_early.collect();
+    findings.extend(port.into_iter().chain(brokers.findings).chain(schemas).chain(begun_too_early));
     let mut report = Report::new(findings);
-    apps.into_iter().for_each(|app| report.add_app(app));
+    checked_apps.into_iter().for_each(|app| report.add_app(app));
     report
 }

@@ -1,10 +1,12 @@
 //! The topics of both logs together, for whoever looks at them or makes them before a start.
 
-use super::client::settings::{RequestTopics, Settings};
+use super::client::settings::{RequestTopics, Settings, TopicNames};
 use super::client::topic_settings::TopicKind;
 use super::client::topics;
 use super::{facts_log, requests_log};
 use crate::commit::log::OpenError;
+use crate::model::age::AgeLimits;
+use crate::model::feed::PerEventTopic;
 
 pub use super::client::topic_creation::PlannedTopic;
 pub use super::client::topics::FoundTopics;
@@ -27,6 +29,12 @@ pub async fn make(settings: &Settings, requests: Option<&RequestTopics>) -> Resu
     let mut found = topics::find(settings, &wanted(settings, requests)).await?;
     facts_log::topics::compare_tables(&mut found, &settings.topics);
     Ok(found)
+}
+
+/// How old facts may be, as far as the topics that are `found` tell.
+pub fn age_limits(found: &FoundTopics, names: &TopicNames) -> AgeLimits {
+    let of = |name: &String| found.ages.get(name).map_or_else(Vec::new, |ages| ages.limits(name));
+    AgeLimits(PerEventTopic::new(|topic| of(&names.events[topic])))
 }
 
 /// Each once: of those that both use, what the polls want of it counts.

@@ -23,6 +23,7 @@ use super::group::refusal::{self, Remedy};
 use super::group::timeouts;
 use super::transaction::probe::try_transaction;
 use crate::commit::log::{LogError, OpenError};
+use crate::model::age::AgeLimits;
 use crate::model::promoter::IdKind;
 
 pub use super::facts_log::inspection::InspectedState;
@@ -49,6 +50,11 @@ impl Inspection {
     pub fn new(settings: Settings, requests: Option<RequestTopics>, id_kinds: HashMap<String, IdKind>) -> Inspection {
         let (settings, requests) = (Arc::new(settings), requests.map(Arc::new));
         Inspection { settings, requests, id_kinds: Arc::new(id_kinds) }
+    }
+
+    /// How old facts may be, as far as the topics that are `found` tell.
+    pub fn age_limits(&self, found: &FoundTopics) -> AgeLimits {
+        all_topics::age_limits(found, &self.settings.topics)
     }
 
     pub fn bootstrap_servers(&self) -> &str {

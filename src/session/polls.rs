@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::beginning::{Beginning, WaitingPromoter};
-use super::{PolledApp, PolledPromoter};
+use super::{PolledApp, PolledPromoter, too_early};
 use crate::commit::queue::{Closed, WriteSender};
 use crate::commit::totals::CommitTotals;
 use crate::commit::under_way::UnderWay;
@@ -132,7 +132,7 @@ impl<T: Transport> PromotersFollower<'_, T> {
             if !self.is_heard && promoter.begins_now(&cursors) {
                 let waiting = WaitingPromoter::new(promoter, cursors);
                 self.waiting.insert(waiting.promoter().clone(), waiting);
-            } else if let Some(reason) = self.app.too_early(&promoter, cursors, &self.context.age_limits) {
+            } else if let Some(reason) = too_early(&promoter, cursors, &self.context.age_limits, now) {
                 tracing::warn!(app = %self.app.app, promoter = %promoter.promoter, reason, "promoter is not polled");
             } else {
                 beginning.add(&promoter, cursors, now);

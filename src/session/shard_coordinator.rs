@@ -12,11 +12,11 @@
 
 use tokio::sync::mpsc;
 
-use super::PollPipeline;
 use super::configured::ConfigurationFollower;
 use super::polls::{PollContext, PromotersChange};
 use super::restores::{Reading, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{AppChanges, ShardPromoters, UnreadableRegistrations};
+use super::{PollPipeline, too_early};
 use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::under_way::{UnderWay, under_way};
 use crate::model::queued_write::QueuedWrite;
@@ -178,7 +178,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                 if !self.promoters.begins_as_configured(*assigned, &promoter.promoter) {
                     return None;
                 }
-                app.too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits)
+                too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits, app.client.now())
             })
         })
     }

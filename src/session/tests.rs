@@ -263,7 +263,8 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
     let day_before = |seconds: i64| NOW.minus(86_400 + seconds);
     let limits = AgeLimits(PerEventTopic::new(|_| limits.clone()));
     let told_of = |promoter: PolledPromoter| {
-        pipeline(&upstream, promoter.clone()).apps[0].too_early(&promoter, Cursors::default(), &limits)
+        let now = pipeline(&upstream, promoter.clone()).apps[0].client.now();
+        too_early(&promoter, Cursors::default(), &limits, now)
     };
     let told = |start_from| told_of(promoter(touches_only(plan(start_from))));
     let reason = told(StartFrom::At(day_before(60))).unwrap();

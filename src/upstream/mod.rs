@@ -29,7 +29,7 @@ pub(crate) mod upstream_clock;
 mod fields;
 mod loose_value;
 mod oddities;
-mod quota_answer;
+pub(crate) mod quota_answer;
 mod raw_page;
 mod repair;
 mod split;

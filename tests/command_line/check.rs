@@ -39,7 +39,7 @@ impl Drop for Upstream {
 }
 
 /// No broker answers there: the port of a service that nobody runs any more.
-const KAFKA: &str = "[kafka]\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n";
+const KAFKA: &str = "kafka.\"bootstrap.servers\" = \"127.0.0.1:1\"\nadmin.listen = \"off\"\n";
 
 fn app(id: &str, url: &str) -> String {
     format!(
@@ -91,6 +91,8 @@ fn each_app_is_told_with_what_to_do_though_no_broker_answers() {
     assert_eq!(code, 2, "{report}");
     let verdict = |app| found(&report, app)[0];
     assert_eq!(verdict("wx1").0, "sound", "{report}");
+    let quota = found(&report, "quota");
+    assert!(quota.iter().any(|(verdict, text)| *verdict == "sound" && text.starts_with("wx1 getorder: ")), "{quota:?}");
     assert!(verdict("wx2").0 == "wrong" && verdict("wx2").1.contains("40164"), "{report}");
     assert_eq!(verdict("wx3").0, "wrong", "{report}");
     assert_eq!((verdict("wx4").0, verdict("wx5").0), ("unanswered", "unanswered"), "{report}");
@@ -99,8 +101,8 @@ fn each_app_is_told_with_what_to_do_though_no_broker_answers() {
     let fixes: Vec<&str> =
         report["findings"].as_array().unwrap().iter().filter_map(|one| one["fix"].as_str()).collect();
     assert!(fixes.iter().any(|fix| fix.starts_with("add ") && fix.ends_with("IP allow-list")), "{fixes:?}");
-    assert_eq!(report["calls"]["wx1"], serde_json::json!({ "token": 1, "data": 1 }));
-    assert_eq!(report["calls"]["wx2"], serde_json::json!({ "token": 1, "data": 0 }));
+    assert_eq!(report["calls"]["wx1"], serde_json::json!({ "beside": 3, "data": 1 }));
+    assert_eq!(report["calls"]["wx2"], serde_json::json!({ "beside": 1, "data": 0 }));
     assert!(!report.to_string().contains("simulated-secret"), "no secret is shown");
 }
 

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::counted_transport::{CallCounts, CountedTransport};
 use super::finding::{Finding, Verdict};
-use crate::model::feed::Feed;
+use super::quota;
+use crate::model::feed::{Feed, Interface, PerInterface};
 use crate::model::promoter::Promoter;
 use crate::model::time::Day;
 use crate::retry::RetrySettings;
@@ -20,6 +21,7 @@ use crate::upstream::buffer::Buffers;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::error::{CallError, Cause, Reaction, StopReason};
 use crate::upstream::http::{HttpSettings, HttpTransport};
+use crate::upstream::quota_answer::DailyQuota;
 use crate::upstream::rows_request::{RowsQuery, RowsRequest};
 use crate::upstream::token::TokenError;
 
@@ -39,8 +41,8 @@ pub struct CheckedApp {
 /// The calls that were made to find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SpentCalls {
-    /// For its token, and for the upstream's clock: they use no quota of data.
-    pub token: u64,
+    /// For its token, for the upstream's clock, and for its quota: they use none of it.
+    pub beside: u64,
     /// For data.
     pub data: u64,
 }
@@ -63,7 +65,7 @@ async fn check_app(app: &AppSettings, http: HttpSettings, buffers: &Buffers) -> 
         }
         Err(error) => vec![Finding::new(&name, Verdict::Unanswered, error.to_string())],
     };
-    let spent = SpentCalls { token: counts.token.load(Ordering::Relaxed), data: counts.data.load(Ordering::Relaxed) };
+    let spent = SpentCalls { beside: counts.beside.load(Ordering::Relaxed), data: counts.data.load(Ordering::Relaxed) };
     CheckedApp { app: name, findings, spent }
 }
 
@@ -84,6 +86,7 @@ impl AppCheck<'_> {
         if let Err(error) = self.client.warm_up().await {
             return vec![self.of_token(error)];
         }
+        let quotas = self.quotas().await;
         let asked = match self.probe() {
             Some(request) => self.ask(&request, began).await,
             None => {
@@ -91,7 +94,16 @@ impl AppCheck<'_> {
                 self.finding(Verdict::Sound, text.to_owned()).took(began.elapsed())
             }
         };
-        std::iter::once(asked).chain(self.of_clock()).collect()
+        std::iter::once(asked).chain(self.of_clock()).chain(quota::findings(self.app, &quotas)).collect()
+    }
+
+    /// What the upstream tells of those interfaces that are polled, which costs none of their quota.
+    async fn quotas(&self) -> PerInterface<Option<DailyQuota>> {
+        let mut quotas = PerInterface::default();
+        for interface in Interface::ALL.into_iter().filter(|interface| quota::is_polled(self.app, *interface)) {
+            quotas[interface] = self.client.daily_quota(interface).await;
+        }
+        quotas
     }
 
     /// One call for data: about the first promoter that is polled at all.

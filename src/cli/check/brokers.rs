@@ -7,6 +7,8 @@ use super::report::counted;
 use crate::kafka::all_topics::{FoundTopics, PlannedTopic};
 use crate::kafka::client::topic_settings::{TopicProblem, mending_command};
 use crate::kafka::inspection::{InspectedGroup, InspectedState, Inspection, TriedTransaction};
+use crate::model::age::AgeLimits;
+use crate::model::state_content::Stray;
 
 /// How many stray records are told one by one.
 const STRAYS_TOLD: usize = 10;
@@ -17,32 +19,41 @@ pub struct CheckedBrokers<'a> {
     pub timeout: Duration,
 }
 
+/// What was found.
+#[derive(Debug, Default)]
+pub struct FoundBrokers {
+    pub findings: Vec<Finding>,
+    /// How old facts may be, where every feed would begin with the start.
+    pub first_start: Option<AgeLimits>,
+}
+
 impl CheckedBrokers<'_> {
     /// One thing after the other, as far as it can be looked at.
-    pub async fn findings(&self) -> Vec<Finding> {
+    pub async fn look(&self) -> FoundBrokers {
+        let mut report = FoundBrokers::default();
         let began = Instant::now();
         let brokers = match self.inspection.brokers().await {
             Ok(brokers) => brokers,
-            Err(error) => return Finding::of_opening("kafka", &error),
+            Err(error) => return FoundBrokers { findings: Finding::of_opening("kafka", &error), ..report },
         };
         let text = format!("{} in the cluster", counted(brokers.len() as u64, "broker"));
-        let mut findings = vec![Finding::new("kafka", Verdict::Sound, text).took(began.elapsed())];
+        report.findings.push(Finding::new("kafka", Verdict::Sound, text).took(began.elapsed()));
         let began = Instant::now();
         let found = match self.inspection.topics().await {
             Ok(found) => found,
             Err(error) => {
-                findings.extend(Finding::of_opening("topics", &error));
-                return findings;
+                report.findings.extend(Finding::of_opening("topics", &error));
+                return report;
             }
         };
-        findings.extend(of_topics(&found, self.inspection.bootstrap_servers(), began.elapsed()));
-        findings.extend(self.of_rights(&found).await);
-        findings.extend(self.of_transaction(&found).await);
+        report.findings.extend(of_topics(&found, self.inspection.bootstrap_servers(), began.elapsed()));
+        report.findings.extend(self.of_rights(&found).await);
+        report.findings.extend(self.of_transaction(&found).await);
         if let Some(broker) = brokers.first() {
-            findings.extend(self.of_group(*broker).await);
+            report.findings.extend(self.of_group(*broker).await);
         }
-        findings.extend(self.of_state(&found).await);
-        findings
+        self.look_at_state(&found, &mut report).await;
+        report
     }
 
     async fn of_rights(&self, found: &FoundTopics) -> Vec<Finding> {
@@ -87,33 +98,40 @@ impl CheckedBrokers<'_> {
     }
 
     /// Only where the topics are as they must be: else it would be looked for in the wrong place.
-    async fn of_state(&self, found: &FoundTopics) -> Vec<Finding> {
-        if !found.problems.is_empty() {
-            return vec![Finding::new(
-                "state",
-                Verdict::Warning,
-                "not looked at before the topics are as they must be",
-            )];
-        }
+    async fn look_at_state(&self, found: &FoundTopics, report: &mut FoundBrokers) {
+        const SUBJECT: &str = "state";
         let began = Instant::now();
+        if !found.problems.is_empty() {
+            let text = "not looked at before the topics are as they must be";
+            return report.findings.push(Finding::new(SUBJECT, Verdict::Warning, text));
+        }
         let inspected = match self.inspection.state(found, self.timeout).await {
-            Ok(Some(inspected)) => inspected,
-            Ok(None) => return vec![Finding::new("state", Verdict::Sound, "this would be the first start")],
-            Err(error) => return Finding::of_opening("state", &error),
+            Ok(inspected) => inspected,
+            Err(error) => return report.findings.extend(Finding::of_opening(SUBJECT, &error)),
         };
-        let InspectedState { is_new, strays } = inspected;
-        let text = if is_new { "new: nobody has polled with it yet" } else { "whole, and this connector's" };
-        let told = strays.iter().take(STRAYS_TOLD).map(|stray| {
-            let (partition, offset) = (stray.place.partition, stray.place.offset);
-            let text = format!("partition {partition} offset {offset} is skipped: {}", stray.fault);
-            Finding::new("state", Verdict::Warning, text).fixed_by("write a tombstone under its key")
-        });
-        let more = strays.len().saturating_sub(STRAYS_TOLD);
-        let more =
-            (more > 0).then(|| Finding::new("state", Verdict::Warning, format!("{more} more records are skipped")));
-        let sound = Finding::new("state", Verdict::Sound, text).took(began.elapsed());
-        std::iter::once(sound).chain(told).chain(more).collect()
+        let text = match &inspected {
+            None => "this would be the first start",
+            Some(InspectedState { is_new: true, .. }) => "new: nobody has polled with it yet",
+            Some(_) => "whole, and this connector's",
+        };
+        report.findings.push(Finding::new(SUBJECT, Verdict::Sound, text).took(began.elapsed()));
+        if inspected.as_ref().is_none_or(|state| state.is_new) {
+            report.first_start = Some(self.inspection.age_limits(found));
+        }
+        report.findings.extend(inspected.iter().flat_map(|state| of_strays(&state.strays)));
     }
+}
+
+/// Records that are skipped.
+fn of_strays(strays: &[Stray]) -> Vec<Finding> {
+    const SUBJECT: &str = "state";
+    let told = strays.iter().take(STRAYS_TOLD).map(|Stray { place, fault }| {
+        let text = format!("partition {} offset {} is skipped: {fault}", place.partition, place.offset);
+        Finding::new(SUBJECT, Verdict::Warning, text).fixed_by("write a tombstone under its key")
+    });
+    let more = strays.len().saturating_sub(STRAYS_TOLD);
+    let more = (more > 0).then(|| Finding::new(SUBJECT, Verdict::Warning, format!("{more} more records are skipped")));
+    told.chain(more).collect()
 }
 
 fn of_topics(found: &FoundTopics, bootstrap: &str, took: Duration) -> Vec<Finding> {

@@ -11,8 +11,8 @@ use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, Transport
 /// What was sent, whatever came of it.
 #[derive(Debug, Default)]
 pub struct CallCounts {
-    /// For tokens, and for the upstream's clock.
-    pub token: AtomicU64,
+    /// For tokens, for the upstream's clock, and for what is left of quotas.
+    pub beside: AtomicU64,
     /// Of interfaces that have a quota.
     pub data: AtomicU64,
 }
@@ -25,7 +25,7 @@ pub struct CountedTransport {
 impl Transport for CountedTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let is_data = Interface::ALL.into_iter().any(|interface| interface.path() == request.path);
-        let count = if is_data { &self.counts.data } else { &self.counts.token };
+        let count = if is_data { &self.counts.data } else { &self.counts.beside };
         count.fetch_add(1, Ordering::Relaxed);
         self.http.send(request).await
     }

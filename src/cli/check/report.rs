@@ -68,11 +68,11 @@ impl Report {
 
     fn text(&self, has_colours: bool) -> String {
         let mut text: String = self.findings.iter().map(|finding| line(finding, has_colours)).collect();
-        let calls: u64 = self.spent.values().map(|spent| spent.token + spent.data).sum();
+        let calls: u64 = self.spent.values().map(|spent| spent.data).sum();
         // Writing to a String never fails.
         let _ = writeln!(
             text,
-            "{}, {}; {} spent",
+            "{}, {}; {} of quotas spent",
             counted(self.problems() as u64, "problem"),
             counted(self.count(Verdict::Warning) as u64, "warning"),
             counted(calls, "call"),
@@ -136,14 +136,14 @@ mod tests {
         let sound = Finding::new("kafka", Verdict::Sound, "3 brokers").took(std::time::Duration::from_millis(12));
         let wrong = Finding::new("wx1", Verdict::Wrong, "errcode 40164: invalid ip").fixed_by("add it");
         report.findings = vec![sound, wrong];
-        report.spent.insert("wx1".into(), SpentCalls { token: 1, data: 0 });
+        report.spent.insert("wx1".into(), SpentCalls { beside: 2, data: 1 });
         assert_eq!(
             report.text(false),
             [
                 "✓ kafka          3 brokers                                                        12 ms\n",
                 "✗ wx1            errcode 40164: invalid ip\n",
                 "                 fix: add it\n",
-                "1 problem, 0 warnings; 1 call spent\n",
+                "1 problem, 0 warnings; 1 call of quotas spent\n",
             ]
             .concat()
         );
@@ -151,6 +151,6 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert_eq!((&json["exit_code"], &json["problems"]), (&2.into(), &1.into()));
         assert_eq!((&json["findings"][1]["verdict"], &json["findings"][1]["fix"]), (&"wrong".into(), &"add it".into()));
-        assert_eq!(json["calls"]["wx1"]["token"], 1);
+        assert_eq!(json["calls"]["wx1"]["beside"], 2);
     }
 }

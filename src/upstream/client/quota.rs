@@ -68,6 +68,12 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// What the upstream tells of an interface's quota; nothing where it does not. For whoever only wants to know: no budget
+    /// follows it.
+    pub async fn daily_quota(&self, interface: Interface) -> Option<DailyQuota> {
+        self.quota(interface).await.ok()
+    }
+
     async fn quota(&self, interface: Interface) -> Result<DailyQuota, Unheard> {
         let base_url = self.hosts.base_url(self.hosts.current());
         let token = self.tokens.get(&self.transport, &self.clock, base_url).await;

@@ -1,0 +1,152 @@
+//! What polling an app costs in calls, and how fresh that keeps it: by the formula, with the quota that the upstream tells.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::finding::{Finding, Verdict};
+use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
+use crate::model::pacing::fleet_cost::{DailyCalls, FeedFleet, FleetCost, InterfaceCost, QuotaVerdict};
+use crate::session::AppSettings;
+use crate::upstream::quota_answer::DailyQuota;
+
+const SUBJECT: &str = "quota";
+
+/// Whether the app polls anything by this interface.
+pub fn is_polled(app: &AppSettings, interface: Interface) -> bool {
+    Feed::ALL.into_iter().any(|feed| feed.interface() == interface && app.feeds.polled[feed].is_some())
+}
+
+/// Of each interface by which the promoters of the configuration are polled. `told` is what the upstream says of today.
+pub fn findings(app: &AppSettings, told: &PerInterface<Option<DailyQuota>>) -> Vec<Finding> {
+    let fleet = fleet(app);
+    let budgets = PerInterface::new(|interface| {
+        let configured =
+            app.client.budgets.get(&interface).map_or_else(DailyCalls::default, |budget| budget.daily_calls());
+        let limit = told[interface].map(|quota| quota.limit as f64);
+        DailyCalls { by_day: configured.by_day.into_iter().chain(limit).min_by(f64::total_cmp), ..configured }
+    });
+    let cost = FleetCost::of(&fleet, &budgets);
+    let finding = |interface| {
+        let of_it = cost.interfaces[interface]?;
+        Some(of_interface(app, interface, &of_it, told[interface], &freshness(&cost, interface)))
+    };
+    Interface::ALL.into_iter().filter_map(finding).collect()
+}
+
+/// Those whom the configuration names, by what is polled for them.
+fn fleet(app: &AppSettings) -> PerFeed<Option<FeedFleet>> {
+    let mut promoters: PerFeed<u32> = PerFeed::default();
+    for (promoter, configured) in &app.promoters {
+        let polled = app.feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from);
+        for feed in Feed::ALL.into_iter().filter(|feed| polled.feeds[*feed].is_some()) {
+            promoters[feed] += 1;
+        }
+    }
+    PerFeed::new(|feed| {
+        let settings = app.feeds.polled[feed]?.settings;
+        Some(FeedFleet { promoters: promoters[feed], settings })
+    })
+}
+
+/// How late the facts of the feeds of an interface are seen.
+fn freshness(cost: &FleetCost, interface: Interface) -> String {
+    let of_feed = |feed: Feed| {
+        let delay = cost.feeds[feed].filter(|_| feed.interface() == interface)?;
+        Some(format!("{feed} seen after {}, 95 of 100 within {}", shown(delay.mean), shown(delay.p95)))
+    };
+    Feed::ALL.into_iter().filter_map(of_feed).collect::<Vec<_>>().join("; ")
+}
+
+fn of_interface(
+    app: &AppSettings,
+    interface: Interface,
+    cost: &InterfaceCost,
+    told: Option<DailyQuota>,
+    freshness: &str,
+) -> Finding {
+    let (app_id, calls) = (&app.client.app_id, rounded(cost.calls));
+    let quota = match (told, cost.budget.by_day) {
+        (Some(DailyQuota { limit, used }), _) => format!(" of {limit}, {used} of which are used today"),
+        (None, Some(by_day)) => format!(" of {}", rounded(by_day)),
+        (None, None) => ", of a quota that is not known".to_owned(),
+    };
+    let text = format!("{app_id} {interface}: {calls} calls a day{quota}; {freshness}");
+    match cost.verdict() {
+        _ if told.is_some_and(|quota| quota.left() == 0) => {
+            Finding::new(SUBJECT, Verdict::Warning, text).fixed_by("wait for midnight in Beijing, or have the quota raised")
+        }
+        QuotaVerdict::Enough | QuotaVerdict::QuietWaitLonger => Finding::new(SUBJECT, Verdict::Sound, text),
+        QuotaVerdict::TooSmall { calls, factor } => Finding::new(SUBJECT, Verdict::Warning, text).fixed_by(format!(
+            "{} calls a day would do; or set idle_every {factor:.1} times as long: with less, all wait that much longer",
+            rounded(calls)
+        )),
+    }
+}
+
+/// Calls are counted whole.
+fn rounded(calls: f64) -> u64 {
+    calls.round().max(0.0) as u64
+}
+
+fn shown(duration: Duration) -> String {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    format!("{:#}", SignedDuration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// An app of two promoters, one of whom has touches alone.
+    fn app(quota: &str) -> AppSettings {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("more.csv"), "promoter,feeds\noB,touches\n").unwrap();
+        let text = format!(
+            "kafka.\"bootstrap.servers\" = \"a:1\"\n[[apps]]\napp_id = \"wx1\"\nsecret = \"s\"\npromoters = [\"oA\"]\n\
+             promoters_file = \"more.csv\"\nquota = {{ {quota} }}\n"
+        );
+        let config = Config::parse(&text, Path::new(&directory.path().join("connector.toml")), &|_| None);
+        config.unwrap().apps.remove(0)
+    }
+
+    fn found(quota: &str, told: Option<DailyQuota>) -> Vec<Finding> {
+        findings(&app(quota), &PerInterface::new(|interface| told.filter(|_| interface == Interface::GetRelation)))
+    }
+
+    #[test]
+    fn those_are_counted_who_have_the_feed() {
+        let fleet = fleet(&app(""));
+        let counted = fleet.values().map(|fleet| fleet.map_or(0, |fleet| fleet.promoters)).collect::<Vec<_>>();
+        assert_eq!(counted, [2, 1, 1]);
+        let found = found("getrelation = { per_day = 1000000 }", None);
+        let told = &found[0];
+        assert_eq!(told.verdict, Verdict::Sound);
+        assert!(
+            told.text.starts_with("wx1 getrelation: 2880 calls a day of 1000000; touches seen after 30s, "),
+            "{told:?}"
+        );
+        assert!(found[1].text.contains("of a quota that is not known; orders seen after "), "{found:?}");
+    }
+
+    #[test]
+    fn a_quota_that_is_too_small_is_told_with_what_would_do() {
+        let quota = DailyQuota { limit: 96, used: 7 };
+        let found = found("getrelation = { per_day = 1000000 }", Some(quota));
+        let told = &found[0];
+        assert_eq!(told.verdict, Verdict::Warning);
+        assert!(told.text.contains(" of 96, 7 of which are used today"), "{told:?}");
+        assert!(
+            told.fix.as_ref().is_some_and(|fix| fix.starts_with("192 calls a day would do; or set idle_every 2.0 "))
+        );
+    }
+
+    #[test]
+    fn a_quota_that_is_spent_is_told() {
+        let found = found("", Some(DailyQuota { limit: 1_000_000, used: 1_000_000 }));
+        assert!(found[0].verdict == Verdict::Warning && found[0].fix.is_some(), "{found:?}");
+    }
+}
