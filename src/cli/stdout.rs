@@ -28,7 +28,7 @@ pub async fn closed() {
     // It is only watched: that it is in blocking mode, and stays so, is no matter.
     let Ok(watched) = watched else { return std::future::pending().await };
     if watched.ready(Interest::ERROR).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::error::RDKafkaErrorCode;
@@ -21,6 +21,7 @@ use super::facts_log::inspection;
 use super::group::group_members::GroupMembers;
 use super::group::refusal::{self, Remedy};
 use super::group::timeouts;
+use super::requests_log;
 use super::transaction::probe::try_transaction;
 use crate::commit::log::{LogError, OpenError};
 use crate::model::age::AgeLimits;
@@ -161,18 +162,26 @@ impl Inspection {
         Ok(is_long_enough && limit("group.max.session.timeout.ms").is_none_or(|most| session <= most))
     }
 
-    /// Whether the state, whose topic is `found`, could be taken over; nothing where it is not there yet. Reading all of it may
-    /// take `within`.
+    /// Whether the state, whose topic is `found`, could be taken over, and requests answered by it; nothing where it is not there
+    /// yet. Reading all of it may take `within`.
     ///
     /// # Errors
     /// [`OpenError::Stop`] where it could not, and [`OpenError::Again`] where it is not read to its end.
     pub async fn state(&self, found: &FoundTopics, within: Duration) -> Result<Option<InspectedState>, OpenError> {
         let Some(count) = found.counts.get(&self.settings.topics.state) else { return Ok(None) };
         let partitions = count.partitions;
+        let requests = self.requests.as_ref().map(|topics| topics.requests.clone());
+        let requests = requests.and_then(|topic| Some((found.counts.get(&topic)?.partitions, topic)));
         let (settings, id_kinds) = (self.settings.clone(), self.id_kinds.clone());
         let given_up = CancellationToken::new();
-        let token = given_up.clone();
-        let reading = blocking(move || inspection::inspect(&settings, &id_kinds, partitions, &token));
+        let (token, until) = (given_up.clone(), Instant::now() + within);
+        let reading = blocking(move || {
+            let inspected = inspection::inspect(&settings, &id_kinds, partitions, &token)?;
+            if let Some((partitions, topic)) = requests {
+                requests_log::inspection::inspect(&settings, &topic, partitions, until)?;
+            }
+            Ok(inspected)
+        });
         match tokio::time::timeout(within, reading).await {
             Ok(inspected) => inspected.map(Some),
             Err(_) => {

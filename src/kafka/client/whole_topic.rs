@@ -27,6 +27,20 @@ impl WholeTopic {
         WholeTopic::to_end(reader, topic, until)
     }
 
+    /// One partition from its beginning. Given up at `until`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_partition(
+        settings: &Settings,
+        topic: &str,
+        partition: i32,
+        until: Instant,
+    ) -> Result<WholeTopic, TopicReadError> {
+        let reader = TopicReader::open_partition(settings, topic, |_| partition, ReadFrom::Beginning, left(until))?;
+        WholeTopic::to_end(reader, topic, until)
+    }
+
     /// The partition in which the records of `promoter` stand. Given up at `until`.
     ///
     /// # Errors

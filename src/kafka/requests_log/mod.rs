@@ -28,6 +28,8 @@ mod comparison;
 
 mod rereader;
 
+pub(super) mod inspection;
+
 pub(crate) mod request_producer;
 
 pub(crate) mod request_client;
