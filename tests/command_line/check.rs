@@ -1,5 +1,7 @@
 //! `check` without brokers: the configuration, and the upstream. What it finds at brokers is in `tests/broker/commands`.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
