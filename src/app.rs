@@ -31,6 +31,7 @@ use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::peers::Agreement;
 use crate::kafka::facts_log::{FactsLog, Registrations};
 use crate::kafka::group::observer::{LogObservers, OwnershipObserver};
+use crate::kafka::registry_topic::discovery_topic::DiscoveryTopic;
 use crate::kafka::requests_log::RequestsLog;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::feed::Interface;
@@ -49,11 +50,13 @@ use crate::upstream::http::{HttpSettings, HttpTransport};
 use crate::upstream::material::ShareMaterialRequest;
 use schemas::Schemas;
 
+pub use discovery::discovery;
 pub use pipelines::Unfit;
 pub use reload::ReloadSource;
 pub use schemas::{TopicSchema, material_framings, promoter_framing, topic_schemas};
 
 mod agreed;
+mod discovery;
 mod pipelines;
 mod reload;
 mod schemas;
@@ -65,9 +68,10 @@ mod schemas;
 /// [`Unfit`] where the configuration can't work with the brokers that it names; anything else is what it has failed of.
 pub async fn run(config: Config, reload: Option<ReloadSource>, stop: CancellationToken) -> anyhow::Result<()> {
     let digest = agreed::digest(&config);
-    let Config { kafka, schema_registry, apps, http, requests, commit, user_ids, admin, .. } = config;
+    let Config { kafka, schema_registry, apps, http, requests, commit, forget, user_ids, admin, .. } = config;
     let id_kinds = id_kinds(&apps);
-    let polls = PollPipeline::new(polled_apps(apps, http)?, commit);
+    let discovery = discovery::settings(&apps);
+    let mut polls = PollPipeline::new(polled_apps(apps, http)?, commit, forget);
     let request_totals: Arc<RequestTotals> = Arc::default();
     request_totals.replies.know_apps(polls.apps.iter().map(|app| app.app.as_str().to_owned()).collect());
     say_starting(&kafka, &polls);
@@ -107,6 +111,10 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
         (RequestPipeline { executor, totals: request_totals.clone() }, log)
     });
     let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
+    if discovery.iter().any(|settings| settings.every.is_some()) {
+        let topic = DiscoveryTopic::new(kafka.clone(), registrations.clone());
+        polls.discovery = Some(Arc::new(discovery::of(&polls.apps, discovery, topic)));
+    }
     let observers = LogObservers { health: polls.totals.health.clone(), ownership: observer(Interface::is_polled) };
     let agreement = Agreement { roster: latest_roster, digest };
     let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, agreement, observers);
@@ -146,7 +154,7 @@ pub fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
 /// Each app with connections of its own; the memory for answers is one for all.
 pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp<HttpTransport>>> {
     let buffers = Buffers::new(settings.buffered_max);
-    let polled_app = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread }| {
+    let polled_app = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread, .. }| {
         let http = HttpTransport::new(settings, buffers.clone()).context("the HTTP client can't be made")?;
         let client = Client::new(client, http).reading_in(buffers.reading.clone());
         Ok(PolledApp::new(client, feeds, promoters, parked_for, catch_up_spread))

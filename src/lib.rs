@@ -33,8 +33,8 @@
 //!                         │ (PageFacts: facts with identities, model::fact, and a dead letter for  │
 //!                         v each row that can't be read)                                           │
 //!            [ commit::queue, bounded in bytes ] <─────────────────────────────────────────────────┘
-//!                         │ QueuedWrite: page facts, first cursors; fences of shards that come, and what
-//!                         │ of the registry can't be read, as dead letters
+//!                         │ QueuedWrite: page facts, first cursors; fences of shards that come; what of the
+//!                         │ registry can't be read, as dead letters; whoever was removed, or is forgotten
 //!                         v
 //!        commit::committer: Shards::take(write, &mut batch)   all decisions, one writer (model::shards, model::state);
 //!                         │                                   a dead letter for each event that the log refuses
@@ -63,6 +63,12 @@
 //!                  of it, which whoever has it now asks for again; until then it is polled and committed as before
 //!    lost ───────> the same, at once
 //! ```
+//!
+//! Where promoters are discovered, whoever owns shard 0 reads the upstream's lists of them and writes what these come to to the
+//! registry ([`session::discovery`], [`registry::discovery`]); from there it acts as what operators write does.
+//!
+//! Whom nobody names any more is polled no longer, and what is known of the promoter stays in the state until it has been away
+//! for `registry.forget` ([`registry::removed`]).
 //!
 //! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,
 //! through the same clients and breakers. Opening their log hands over how far each partition is answered, the records from

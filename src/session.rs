@@ -50,6 +50,7 @@ use crate::upstream::transport::Transport;
 
 pub mod app_feeds;
 pub mod configured;
+pub mod discovery;
 
 mod beginning;
 mod clocks;
@@ -62,6 +63,7 @@ mod summary;
 use app_feeds::AppFeeds;
 use beginning::Beginning;
 use configured::ConfiguredPromoters;
+use discovery::{Discovery, DiscoverySettings};
 use polls::PollContext;
 use shard_coordinator::ShardCoordinator;
 
@@ -75,6 +77,7 @@ pub struct AppSettings {
     pub parked_for: Duration,
     /// How far apart the cursors of a backfill may be.
     pub catch_up_spread: Duration,
+    pub discovery: DiscoverySettings,
 }
 
 /// An app with its client and whom to poll for it.
@@ -118,6 +121,10 @@ pub struct PollPipeline<T> {
     /// Of the queue between the polls and the committer: about how many bytes of memory it holds at most.
     pub queue_bytes: usize,
     pub totals: Arc<CommitTotals>,
+    /// How long the progress of a promoter is kept whom nobody names any more.
+    pub forget: Duration,
+    /// Absent where no promoters are discovered.
+    pub discovery: Option<Arc<Discovery<T>>>,
 }
 
 impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
@@ -167,8 +174,8 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
 const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 impl<T: Transport> PollPipeline<T> {
-    /// Polls `apps` and commits what that brings in batches within `bounds`.
-    pub fn new(apps: Vec<PolledApp<T>>, bounds: BatchBounds) -> PollPipeline<T> {
+    /// Polls `apps` and commits what that brings in batches within `bounds`; `forget` as the field.
+    pub fn new(apps: Vec<PolledApp<T>>, bounds: BatchBounds, forget: Duration) -> PollPipeline<T> {
         let queue_bytes = QUEUE_BYTES_MIN.max(2 * bounds.bytes_max);
         let totals: Arc<CommitTotals> = Arc::default();
         let lateness = |app: &PolledApp<T>| {
@@ -176,7 +183,7 @@ impl<T: Transport> PollPipeline<T> {
             (app.app.as_str().to_owned(), PerFeed::new(of_feed))
         };
         totals.figures.know_lateness(apps.iter().map(lateness).collect());
-        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals }
+        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals, forget, discovery: None }
     }
 
     /// Polls the shards that are this instance's until cancelled, or until something ends the session: then `failed` tells

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "dedup/forgotten.rs"]
+mod forgotten;
 #[path = "dedup/refunds.rs"]
 mod refunds;
 #[path = "dedup/refused.rs"]

@@ -134,6 +134,8 @@ async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> DurableTopics 
         bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
         queue_bytes: 1 << 20,
         totals: Arc::new(CommitTotals::default()),
+        forget: Duration::from_secs(30 * 86_400),
+        discovery: None,
     };
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());

@@ -82,7 +82,7 @@ fn begin(state: &mut State, promoter: &Promoter, _: &ConfiguredPromoter) {
 fn polled(configured: Vec<(Promoter, ConfiguredPromoter)>) -> usize {
     let before = held();
     let bounds = BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 };
-    let pipeline = PollPipeline::new(vec![app(configured)], bounds);
+    let pipeline = PollPipeline::new(vec![app(configured)], bounds, Duration::from_secs(30 * 86_400));
     let stop = CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {

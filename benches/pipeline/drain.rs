@@ -76,6 +76,8 @@ fn drain(odd_rows: &str) -> Run {
         bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
         queue_bytes: 16 << 20,
         totals: totals.clone(),
+        forget: Duration::from_secs(30 * 86_400),
+        discovery: None,
     };
     let stop = CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

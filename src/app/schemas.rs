@@ -10,6 +10,7 @@ use crate::avro::schema_lookup::SchemaSource;
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
+use crate::kafka::facts_log::Registrations;
 use crate::model::feed::{EventTopic, PerEventTopic};
 use crate::supervisor::{self, COMMAND_PATIENCE};
 
@@ -120,17 +121,25 @@ pub async fn material_framings(
     }
 }
 
-/// How records of the registry of promoters are framed, for whoever writes some on `topic`.
+/// How records of the registry of promoters are read and written, for whoever does both on `topic`.
 ///
 /// # Errors
 /// Where the registry refuses, or can't be asked for a minute.
+pub async fn registrations(settings: Option<SchemaRegistrySettings>, topic: &str) -> anyhow::Result<Registrations> {
+    let Some(settings) = settings else {
+        return Ok(Registrations { schemas: None, framing: Framing::SingleObject });
+    };
+    let registry = SchemaRegistry::new(settings)?;
+    let framing = registered(&registry, topic, RecordKind::Promoter, COMMAND_PATIENCE).await?;
+    Ok(Registrations { schemas: Some(Arc::new(registry)), framing })
+}
+
+/// How records of the registry of promoters are framed, for whoever writes some on `topic`.
+///
+/// # Errors
+/// As [`registrations`].
 pub async fn promoter_framing(settings: Option<SchemaRegistrySettings>, topic: &str) -> anyhow::Result<Framing> {
-    match settings {
-        Some(settings) => {
-            registered(&SchemaRegistry::new(settings)?, topic, RecordKind::Promoter, COMMAND_PATIENCE).await
-        }
-        None => Ok(Framing::SingleObject),
-    }
+    Ok(registrations(settings, topic).await?.framing)
 }
 
 async fn registered(

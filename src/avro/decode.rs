@@ -187,14 +187,14 @@ mod tests {
 
     #[test]
     fn a_record_is_shown_as_one_json_object_in_the_order_of_its_schema() {
-        // One feed, no start, paused, one tag, the epoch.
-        let body = b"\x02a\x02p\x02\x0ETOUCHES\x00\x00\x01\x02\x02k\x02v\x00\x00";
+        // One feed, no start, paused, one tag, the epoch, not discovered.
+        let body = b"\x02a\x02p\x02\x0ETOUCHES\x00\x00\x01\x02\x02k\x02v\x00\x00\x00";
         let decoded = Decoder::new([]).decode(&framed(RecordKind::Promoter, body)).unwrap();
         assert_eq!(decoded.text("promoter_openid"), Some("p"));
         assert_eq!(
             serde_json::to_string(&decoded).unwrap(),
             r#"{"app_id":"a","promoter_openid":"p","feeds":["TOUCHES"],"start_from":null,"paused":true,"#.to_owned()
-                + r#""tags":{"k":"v"},"updated_at":"1970-01-01T00:00:00Z"}"#
+                + r#""tags":{"k":"v"},"updated_at":"1970-01-01T00:00:00Z","discovered":null}"#
         );
     }
 

@@ -17,7 +17,8 @@ use crate::model::feed::{Feed, InvalidStartFrom, StartFrom};
 use crate::model::feed_set::{FeedSet, UnknownFeed};
 use crate::model::promoter::{AppId, InvalidId, Promoter};
 use crate::model::time::UnixMillis;
-use crate::registry::record::{PromoterPatch, PromoterRecord};
+use crate::registry::discovered::{DiscoveredPromoter, DiscoveryStatus, discovered_of_key};
+use crate::registry::record::{PromoterPatch, PromoterRecord, RegistryContent};
 use crate::registry::tags::{InvalidTags, Tags};
 
 /// A record of the registry topic as it came.
@@ -50,6 +51,14 @@ pub enum PromoterError {
     Flawed(#[from] PromoterFlaw),
     #[error("its key is of {key}, and its value of {value}")]
     OfAnother { key: Promoter, value: Promoter },
+    /// Discovery writes under keys of its own, and nobody else does.
+    #[error("its key {}, and its value {}", whose(*by_key), whose(!by_key))]
+    OfAnotherSource { by_key: bool },
+}
+
+/// By whom a record is written.
+fn whose(is_discovered: bool) -> &'static str {
+    if is_discovered { "is one of discovery" } else { "is not one of discovery" }
 }
 
 /// Which of its fields is wrong.
@@ -67,6 +76,8 @@ pub enum PromoterFlaw {
     StartFrom(InvalidStartFrom),
     #[error("tags {0}")]
     Tags(InvalidTags),
+    #[error("discovered is none of the known words")]
+    Discovered,
 }
 
 impl PromoterError {
@@ -78,7 +89,7 @@ impl PromoterError {
             PromoterError::NotAvro(_) => "not_avro",
             PromoterError::NotJson(_) => "not_json",
             PromoterError::Flawed(_) => "invalid_field",
-            PromoterError::OfAnother { .. } => "key_mismatch",
+            PromoterError::OfAnother { .. } | PromoterError::OfAnotherSource { .. } => "key_mismatch",
         }
     }
 }
@@ -100,14 +111,19 @@ impl PromoterDecoder {
         self.0.learn(id, schema)
     }
 
-    /// Whom the record is about, and what it registers; nothing where it deregisters.
+    /// Whom the record is about, and what it says.
     ///
     /// # Errors
     /// Where it can't be read, or does not agree with itself.
-    pub fn decode(&self, record: RegistryRecord<'_>) -> Result<(Promoter, Option<PromoterRecord>), PromoterError> {
-        let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
-        let promoter = key.and_then(|key| Promoter::from_key(key).ok()).ok_or(PromoterError::Key)?;
-        let Some(value) = record.value else { return Ok((promoter, None)) };
+    pub fn decode(&self, record: RegistryRecord<'_>) -> Result<(Promoter, RegistryContent), PromoterError> {
+        let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).ok_or(PromoterError::Key)?;
+        let discovered = discovered_of_key(key);
+        let promoter = Promoter::from_key(discovered.unwrap_or(key)).map_err(|_| PromoterError::Key)?;
+        let by_key = discovered.is_some();
+        let Some(value) = record.value else {
+            let nothing = if by_key { RegistryContent::Discovery(None) } else { RegistryContent::Record(None) };
+            return Ok((promoter, nothing));
+        };
         let stated = match record.is_json {
             true => PromoterStatement::from_json(value)?,
             false => stated(self.0.fields(value)?)?,
@@ -116,7 +132,14 @@ impl PromoterDecoder {
             return Err(PromoterError::OfAnother { key: promoter, value: stated.promoter });
         }
         let written_at = stated.updated_at.filter(|time| time.0 != 0).unwrap_or(record.timestamp);
-        Ok((promoter, Some(stated.patch.applied_to(None, written_at))))
+        match (by_key, stated.discovered) {
+            (false, None) => Ok((promoter, RegistryContent::Record(Some(stated.patch.applied_to(None, written_at))))),
+            (true, Some(status)) => {
+                let tags = stated.patch.tags.unwrap_or_default();
+                Ok((promoter, RegistryContent::Discovery(Some(DiscoveredPromoter { status, tags }))))
+            }
+            _ => Err(PromoterError::OfAnotherSource { by_key }),
+        }
     }
 }
 
@@ -135,9 +158,12 @@ pub struct PromoterStatement {
     pub promoter: Promoter,
     pub patch: PromoterPatch,
     pub updated_at: Option<UnixMillis>,
+    /// What discovery has found, in its own records.
+    discovered: Option<DiscoveryStatus>,
 }
 
-const JSON_NAMES: [&str; 7] = ["app_id", "promoter_openid", "feeds", "start_from", "paused", "tags", "updated_at"];
+const JSON_NAMES: [&str; 8] =
+    ["app_id", "promoter_openid", "feeds", "start_from", "paused", "tags", "updated_at", "discovered"];
 
 impl PromoterStatement {
     /// Field names as in Avro. What stands there as null is none, and is said to be none.
@@ -166,7 +192,8 @@ impl PromoterStatement {
             patch.tags = Some(Tags::new(tags).map_err(PromoterFlaw::Tags)?);
         }
         let updated_at = fields.time("updated_at").map_err(field)?;
-        Ok(PromoterStatement { promoter, patch, updated_at })
+        let discovered = discovery_status(fields.text("discovered").map_err(field)?.as_deref())?;
+        Ok(PromoterStatement { promoter, patch, updated_at, discovered })
     }
 }
 
@@ -179,6 +206,10 @@ fn feed_set(words: &[String]) -> Result<FeedSet, PromoterFlaw> {
     FeedSet::from_words(words.iter().map(String::as_str)).map_err(PromoterFlaw::Feeds)
 }
 
+fn discovery_status(word: Option<&str>) -> Result<Option<DiscoveryStatus>, PromoterFlaw> {
+    word.map(|word| DiscoveryStatus::from_word(word).ok_or(PromoterFlaw::Discovered)).transpose()
+}
+
 /// A text that is empty counts as absent.
 fn start_from(text: Option<&str>) -> Result<Option<StartFrom>, PromoterFlaw> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
@@ -188,7 +219,7 @@ fn start_from(text: Option<&str>) -> Result<Option<StartFrom>, PromoterFlaw> {
 /// The statement of a record in Avro, which has every field.
 fn stated(fields: Vec<(String, Value)>) -> Result<PromoterStatement, PromoterError> {
     let (mut app_id, mut promoter_id) = (String::new(), String::new());
-    let (mut patch, mut updated_at) = (PromoterPatch::default(), None);
+    let (mut patch, mut updated_at, mut discovered) = (PromoterPatch::default(), None, None);
     for (name, value) in fields {
         let value = match value {
             Value::Union(_, value) => *value,
@@ -206,11 +237,12 @@ fn stated(fields: Vec<(String, Value)>) -> Result<PromoterStatement, PromoterErr
                 patch.tags = Some(tags);
             }
             ("updated_at", Value::TimestampMillis(millis)) => updated_at = Some(UnixMillis(millis)),
+            ("discovered", Value::String(word)) => discovered = discovery_status(Some(&word))?,
             (_, Value::Null) => {}
             (name, _) => return Err(PromoterError::NotAvro(format!("{name} is of another type"))),
         }
     }
-    Ok(PromoterStatement { promoter: promoter(&app_id, &promoter_id)?, patch, updated_at })
+    Ok(PromoterStatement { promoter: promoter(&app_id, &promoter_id)?, patch, updated_at, discovered })
 }
 
 fn texts(values: Vec<Value>) -> Result<Vec<String>, PromoterError> {
@@ -248,6 +280,31 @@ impl PromoterEncoder {
             paused: record.paused,
             tags: record.tags.iter().collect(),
             updated_at: record.updated_at.0,
+            discovered: None,
+        };
+        self.0.encode(&encoded, buffer)
+    }
+
+    /// Writes what discovery has found, at `now`, as [`encode`](Self::encode) does.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_discovered(
+        &self,
+        promoter: &Promoter,
+        found: &DiscoveredPromoter,
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let encoded = EncodedPromoter {
+            app_id: promoter.app_id(),
+            promoter_openid: promoter.promoter_id(),
+            feeds: Vec::new(),
+            start_from: None,
+            paused: found.status != DiscoveryStatus::Authorized,
+            tags: found.tags.iter().collect(),
+            updated_at: now.0,
+            discovered: Some(found.status.word()),
         };
         self.0.encode(&encoded, buffer)
     }
@@ -272,6 +329,7 @@ positional_record! {
         paused: bool,
         tags: BTreeMap<&'a str, &'a str>,
         updated_at: i64,
+        discovered: Option<&'static str>,
     }
 }
 

@@ -270,7 +270,7 @@ mod tests {
             (RecordKind::MaterialRequest, "c426e544e66bfef8"),
             (RecordKind::MaterialResult, "84549984e461ae99"),
             (RecordKind::DeadLetter, "a82cf420624b510d"),
-            (RecordKind::Promoter, "dd34c5d1092fcfb5"),
+            (RecordKind::Promoter, "f1eba50eb8a9906d"),
         ];
         for (kind, fingerprint) in expected {
             assert_eq!(kind.fingerprint().to_string(), fingerprint, "{kind}");

@@ -13,6 +13,7 @@ use crate::model::feed_set::FeedSet;
 use crate::telemetry::log;
 
 mod change;
+mod discover;
 mod export;
 mod import;
 mod import_file;
@@ -40,6 +41,8 @@ pub enum PromotersCommand {
     Import(ImportOptions),
     /// Write what is registered to stdout, for import.
     Export(ExportOptions),
+    /// Read the upstream's lists of promoters once, and register what they say.
+    Discover(DiscoverOptions),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -131,6 +134,20 @@ pub struct ExportOptions {
     pub bound: TimeBound,
 }
 
+#[derive(Clone, Debug, Args)]
+pub struct DiscoverOptions {
+    /// Only the promoters of this app; without it those of all that are configured.
+    #[arg(long, value_name = "APP_ID")]
+    pub app: Option<String>,
+    /// Remove whoever is missing from the list, however many there are.
+    #[arg(long)]
+    pub remove: bool,
+    #[command(flatten)]
+    pub output: ChangeOutput,
+    #[command(flatten)]
+    pub bound: TimeBound,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
     Csv,
@@ -154,15 +171,21 @@ impl TimeBound {
 /// # Errors
 /// A file that can't be taken, and promoters of apps that are not configured, are usage; everything else has failed.
 pub fn run(path: &Path, command: &PromotersCommand) -> Result<(), Failure> {
+    match command {
+        PromotersCommand::List(options) => list::run(prepare(path)?, options),
+        PromotersCommand::Add(options) => change::add(prepare(path)?, options),
+        PromotersCommand::Remove(options) => change::remove(prepare(path)?, options),
+        PromotersCommand::Pause(options) => change::pause(prepare(path)?, options, true),
+        PromotersCommand::Resume(options) => change::pause(prepare(path)?, options, false),
+        PromotersCommand::Import(options) => import::run(prepare(path)?, options),
+        PromotersCommand::Export(options) => export::run(prepare(path)?, options),
+        PromotersCommand::Discover(options) => discover::run(path, options),
+    }
+}
+
+/// Reads what these commands need of the configuration, and starts logging as it says.
+fn prepare(path: &Path) -> Result<RegistryClientConfig, Failure> {
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
-    match command {
-        PromotersCommand::List(options) => list::run(config, options),
-        PromotersCommand::Add(options) => change::add(config, options),
-        PromotersCommand::Remove(options) => change::remove(config, options),
-        PromotersCommand::Pause(options) => change::pause(config, options, true),
-        PromotersCommand::Resume(options) => change::pause(config, options, false),
-        PromotersCommand::Import(options) => import::run(config, options),
-        PromotersCommand::Export(options) => export::run(config, options),
-    }
+    Ok(config)
 }

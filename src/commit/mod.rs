@@ -22,6 +22,8 @@ pub(crate) mod figures;
 
 pub mod log;
 
+pub(crate) mod registry_topic;
+
 pub mod failpoint;
 
 #[cfg(any(test, feature = "testing"))]

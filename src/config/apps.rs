@@ -9,7 +9,7 @@ use super::reader::problem::Mistake;
 use super::reader::section::Section;
 use super::reader::value::{base_url_text, text, word};
 use super::retry::RetrySection;
-use super::{promoters, quota, token};
+use super::{discovery, promoters, quota, token};
 use crate::model::promoter::{AppId, IdKind};
 use crate::session::AppSettings;
 use crate::upstream::client::ClientSettings;
@@ -48,14 +48,14 @@ fn read_app(mut section: Section, of_all: &OfAllApps, paths: &mut HashMap<AppId,
     let id_kind =
         section.or("id_kind", IdKind::OpenId, word(&[("openid", IdKind::OpenId), ("unionid", IdKind::UnionId)]));
     let promoters = promoters::read(&mut section, &key_of(app_id.as_ref()));
-    section.optional("discover", discover);
+    let discovery = discovery::read(&mut section);
     let budgets = quota::read(section.section("quota"));
     section.end();
     let RetrySection { retry, breakers, parked_for } = of_all.retry;
     let (app_id, token_source, in_flight) = (app_id?, token_source?, of_all.in_flight);
     let client =
         ClientSettings { app_id, id_kind, base_url, spare_urls, token_source, retry, breakers, budgets, in_flight };
-    Some(AppSettings { client, feeds, promoters, parked_for, catch_up_spread: of_all.catch_up_spread })
+    Some(AppSettings { client, feeds, promoters, parked_for, discovery, catch_up_spread: of_all.catch_up_spread })
 }
 
 /// The id of the app that `section` is about, which no app at `paths` has, where it now stands too.
@@ -75,11 +75,4 @@ pub fn key_of(app_id: Option<&AppId>) -> AppId {
 
 fn app_id(value: &TomlValue) -> Result<AppId, Mistake> {
     AppId::new(&text(value)?).map_err(|error| Mistake::new(error.to_string(), "write the Mini Program's appid"))
-}
-
-fn discover(value: &TomlValue) -> Result<(), Mistake> {
-    match value {
-        TomlValue::Text(text) if text == "off" => Ok(()),
-        _ => Err(Mistake::new("asks for discovery, which is not available in this version", "write \"off\"")),
-    }
 }

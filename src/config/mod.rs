@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use reader::document;
 use reader::environment::Environment;
@@ -42,6 +43,7 @@ mod admin;
 mod apps;
 mod commit;
 mod connector;
+mod discovery;
 mod feeds;
 mod http;
 mod kafka;
@@ -51,6 +53,7 @@ pub mod promoter_rows;
 mod promoters;
 mod quota;
 mod records;
+mod registry;
 mod registry_client;
 mod reload;
 mod request_client;
@@ -75,6 +78,8 @@ pub struct Config {
     /// Absent where requests are not taken.
     pub requests: Option<RequestSettings>,
     pub commit: BatchBounds,
+    /// How long the progress of a promoter is kept whom nobody names any more.
+    pub forget: Duration,
     pub admin: AdminSettings,
     /// How records show users' ids.
     pub user_ids: UserIds,
@@ -110,13 +115,25 @@ impl Config {
         let commit = commit::read(root.section("commit"));
         let retry = RetrySection::read(root.section("retry"));
         let http = http::read(root.section("http"));
+        let forget = registry::forget(root.section("registry"));
         let admin = admin::read(root.section("admin"));
         let user_ids = records::read(root.section("records"));
         let catch_up_spread = poll::read(root.section("poll"));
         let of_all = OfAllApps { feeds, retry, in_flight: http.in_flight, catch_up_spread };
         let apps = apps::read(&mut root, &of_all);
         root.end();
-        Some(Config { kafka, schema_registry, apps: apps?, http, requests, commit, admin, user_ids: user_ids?, log })
+        Some(Config {
+            kafka,
+            schema_registry,
+            apps: apps?,
+            http,
+            requests,
+            commit,
+            forget,
+            admin,
+            user_ids: user_ids?,
+            log,
+        })
     }
 }
 

@@ -85,6 +85,8 @@ pub enum Interface {
     GetOrder,
     /// Called for requests alone; no feed polls it.
     GetShareMaterial,
+    /// Called by discovery alone.
+    GetPromoter,
 }
 
 impl Interface {
@@ -93,6 +95,7 @@ impl Interface {
             Interface::GetRelation => "getrelation",
             Interface::GetOrder => "getorder",
             Interface::GetShareMaterial => "getsharematerial",
+            Interface::GetPromoter => "getpromoter",
         }
     }
 
@@ -100,6 +103,14 @@ impl Interface {
     pub fn is_polled(self) -> bool {
         match self {
             Interface::GetRelation | Interface::GetOrder => true,
+            Interface::GetShareMaterial | Interface::GetPromoter => false,
+        }
+    }
+
+    /// Whether it lists rows, page by page: where it says that there is no data, the pages are over.
+    pub fn lists_rows(self) -> bool {
+        match self {
+            Interface::GetRelation | Interface::GetOrder | Interface::GetPromoter => true,
             Interface::GetShareMaterial => false,
         }
     }
@@ -110,6 +121,7 @@ impl Interface {
             Interface::GetRelation => "/promoter/getrelation",
             Interface::GetOrder => "/promoter/getorder",
             Interface::GetShareMaterial => "/promoter/getsharematerial",
+            Interface::GetPromoter => "/promoter/getpromoter",
         }
     }
 }
@@ -125,7 +137,8 @@ one_value_for_each! {
     PerInterface of Interface {
         get_relation: GetRelation,
         get_order: GetOrder,
-        get_share_material: GetShareMaterial
+        get_share_material: GetShareMaterial,
+        get_promoter: GetPromoter
     }
 }
 

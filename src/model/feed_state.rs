@@ -69,6 +69,12 @@ impl FeedState {
         self.memory.as_ref().map_or(0, |memory| memory.chunks())
     }
 
+    /// Drops all that is remembered. Gives the numbers of the records of the topic that hold it.
+    pub fn drop_memory(&mut self) -> Vec<u64> {
+        let memory = self.memory.take();
+        memory.map(|mut memory| memory.drop_passed(i64::MAX)).unwrap_or_default()
+    }
+
     pub fn head_for(&mut self, heads_for: UnixTime) {
         self.heads_for = heads_for;
     }

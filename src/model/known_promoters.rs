@@ -55,6 +55,19 @@ impl KnownPromoters {
         &mut entry.or_insert_with(unknown).into_mut().feeds
     }
 
+    /// Drops what is known of a promoter, and gives it.
+    pub fn remove(&mut self, promoter: &Promoter) -> Option<FeedStates> {
+        let hash = self.hasher.hash_one(promoter);
+        let known = self.table.find_entry(hash, |known| known.promoter == *promoter).ok()?;
+        let (known, _) = known.remove();
+        Some(known.feeds)
+    }
+
+    /// All of whom something is known, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &Promoter> {
+        self.table.iter().map(|known| &known.promoter)
+    }
+
     /// Of all promoters, in no order.
     pub fn values(&self) -> impl Iterator<Item = &FeedStates> {
         self.table.iter().map(|known| &known.feeds)
@@ -87,5 +100,8 @@ mod tests {
             assert_eq!(start(known.share(&promoter(number))), expected);
         }
         assert_eq!(known.values().count(), 500);
+        let removed = known.remove(&promoter(4));
+        assert_eq!((start(removed.as_ref()), start(known.get(&promoter(4)))), (Some(4), None));
+        assert!(known.remove(&promoter(5)).is_none() && known.keys().count() == 499);
     }
 }

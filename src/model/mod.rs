@@ -56,6 +56,8 @@ pub mod disposition;
 
 mod page_dedup;
 
+pub mod removal;
+
 pub mod state;
 
 pub mod queued_write;

@@ -5,6 +5,7 @@ use super::dead_letter::DeadLetter;
 use super::feed::Feed;
 use super::page_facts::PageFacts;
 use super::promoter::Promoter;
+use super::removal::Removal;
 use super::shard::AssignedShard;
 use super::state::FirstCursor;
 
@@ -19,15 +20,18 @@ pub enum QueuedWrite {
     ShardRecords(Vec<ShardRecord>),
     /// Records of the registry that can't be read, of one shard, with their offsets in order.
     UnreadableRegistrations(AssignedShard, Vec<(i64, DeadLetter)>),
+    /// Promoters of one shard that were removed, or have returned.
+    Removals(AssignedShard, Vec<Removal>),
 }
 
 impl QueuedWrite {
     /// Whose page it is, and of which feed.
     pub fn feed(&self) -> Option<(Promoter, Feed)> {
         match self {
-            QueuedWrite::FirstCursors(_) | QueuedWrite::ShardRecords(_) | QueuedWrite::UnreadableRegistrations(..) => {
-                None
-            }
+            QueuedWrite::FirstCursors(_)
+            | QueuedWrite::ShardRecords(_)
+            | QueuedWrite::UnreadableRegistrations(..)
+            | QueuedWrite::Removals(..) => None,
             QueuedWrite::PageFacts(page_facts) => Some((page_facts.promoter.clone(), page_facts.feed)),
         }
     }
@@ -40,6 +44,7 @@ impl QueuedWrite {
             QueuedWrite::UnreadableRegistrations(_, letters) => {
                 64 + letters.iter().map(|(_, letter)| 256 + letter.raw.len()).sum::<usize>()
             }
+            QueuedWrite::Removals(_, removals) => 64 + removals.len() * 128,
             QueuedWrite::PageFacts(page_facts) => page_facts.weight(),
         }
     }

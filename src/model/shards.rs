@@ -80,14 +80,21 @@ impl Shards {
                 (RowCounts::default(), shards)
             }
             QueuedWrite::UnreadableRegistrations(assigned, letters) => {
-                match self.states.get_mut(&assigned.shard).filter(|(number, _)| *number == assigned.number) {
-                    Some((_, state)) => {
-                        (state.take_registrations(assigned, letters, batch), WriteShards::from_elem(assigned, 1))
-                    }
-                    None => Default::default(),
-                }
+                let Some(state) = self.assigned_state(assigned) else { return Default::default() };
+                (state.take_registrations(assigned, letters, batch), WriteShards::from_elem(assigned, 1))
+            }
+            QueuedWrite::Removals(assigned, removals) => {
+                let Some(state) = self.assigned_state(assigned) else { return Default::default() };
+                state.take_removals(removals, batch);
+                (RowCounts::default(), WriteShards::from_elem(assigned, 1))
             }
         }
+    }
+
+    /// That of one assignment of a shard, and of no other.
+    fn assigned_state(&mut self, AssignedShard { shard, number }: AssignedShard) -> Option<&mut State> {
+        let (opened, state) = self.states.get_mut(&shard)?;
+        (*opened == number).then_some(state)
     }
 
     fn state_of(&mut self, promoter: &Promoter) -> Option<(AssignedShard, &mut State)> {

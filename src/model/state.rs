@@ -13,6 +13,10 @@
 //!    last day under which the upstream may list it, of a refund without a time the moment it is observed.
 //! 3. What a batch holds is in the memory before the next write is compared with it.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
 use super::batch::{Batch, ShardRecord};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
@@ -24,6 +28,7 @@ use super::page_dedup::take_page;
 use super::page_facts::PageFacts;
 use super::promoter::Promoter;
 use super::refusal::EventRefusal;
+use super::removal::{Removal, RemovalStep};
 use super::shard::AssignedShard;
 use super::state_record::{StateKey, StateValue};
 use super::time::UnixTime;
@@ -43,6 +48,9 @@ pub type FirstCursor = (Promoter, Feed, Cursor);
 pub struct State {
     promoters: KnownPromoters,
     refusal: EventRefusal,
+    /// Whom nobody names any more, and since when, as it was read. Whoever takes the shard up takes it, and keeps it from then
+    /// on.
+    removed: HashMap<Promoter, UnixTime, RandomState>,
     /// Records of the registry's partition that can't be read and stand below this offset are among the dead letters.
     registry_read: i64,
 }
@@ -58,6 +66,16 @@ impl State {
     /// The same for whoever holds `promoter` from here on: its key is his then.
     pub fn share_cursors(&mut self, promoter: &Promoter) -> Cursors {
         self.promoters.share(promoter).map(cursors).unwrap_or_default()
+    }
+
+    /// Of whom something is known, in no order.
+    pub fn promoters(&self) -> impl Iterator<Item = &Promoter> {
+        self.promoters.keys()
+    }
+
+    /// Takes out who was marked as removed, and since when.
+    pub fn take_removed(&mut self) -> impl Iterator<Item = (Promoter, UnixTime)> + use<> {
+        std::mem::take(&mut self.removed).into_iter()
     }
 
     /// How many facts are remembered.
@@ -101,6 +119,35 @@ impl State {
         }
     }
 
+    /// Plans what becomes of promoters that were removed, or have returned.
+    pub fn take_removals(&mut self, removals: Vec<Removal>, batch: &mut Batch) {
+        for Removal { promoter, step } in removals {
+            match step {
+                // Where nothing is known of it there is nothing to forget later.
+                RemovalStep::Marked(since) if self.promoters.get(&promoter).is_some() => {
+                    push_state(batch, StateKey::Removed(promoter), Some(StateValue::Removed(since)));
+                }
+                RemovalStep::Marked(_) => {}
+                RemovalStep::Returned => push_state(batch, StateKey::Removed(promoter), None),
+                RemovalStep::Forgotten => self.forget(promoter, batch),
+            }
+        }
+    }
+
+    /// Drops all that is known of a promoter: its cursors, its memory, and that it was removed, together. A page of it that comes
+    /// later comes to nothing, as of one that never began.
+    fn forget(&mut self, promoter: Promoter, batch: &mut Batch) {
+        let mut feeds = self.promoters.remove(&promoter).unwrap_or_default();
+        for feed in Feed::ALL {
+            let Some(state) = &mut feeds[feed] else { continue };
+            for number in state.drop_memory() {
+                push_state(batch, StateKey::Seen(promoter.clone(), feed, number), None);
+            }
+            push_state(batch, StateKey::Cursor(promoter.clone(), feed), None);
+        }
+        push_state(batch, StateKey::Removed(promoter), None);
+    }
+
     /// Makes dead letters of records of the registry that can't be read, each once though the registry is read anew by each
     /// owner.
     pub fn take_registrations(
@@ -136,8 +183,11 @@ impl State {
     /// Takes a record read from the topic. Records of one key come in the order in which they were written; a
     /// feed's `seen` records may come before its first cursor.
     pub fn restore(&mut self, key: StateKey, value: Option<StateValue>) {
-        let (StateKey::Cursor(promoter, feed) | StateKey::Seen(promoter, feed, _)) = &key;
-        let slot = &mut self.promoters.entry(promoter)[*feed];
+        let (promoter, feed) = match &key {
+            StateKey::Cursor(promoter, feed) | StateKey::Seen(promoter, feed, _) => (promoter, *feed),
+            StateKey::Removed(promoter) => return self.restore_removed(promoter.clone(), value),
+        };
+        let slot = &mut self.promoters.entry(promoter)[feed];
         let state = slot.get_or_insert_with(|| FeedState::new(NO_CURSOR));
         match (key, value) {
             (StateKey::Cursor(..), Some(StateValue::Cursor(cursor))) => state.restore_cursor(cursor),
@@ -146,7 +196,14 @@ impl State {
             // A cursor's tombstone: the feed begins anew.
             (StateKey::Cursor(..), _) => *slot = None,
             // `StateValue::decode` goes by the key, so kinds never differ.
-            (StateKey::Seen(..), Some(StateValue::Cursor(_))) => {}
+            (StateKey::Seen(..) | StateKey::Removed(_), _) => {}
+        }
+    }
+
+    fn restore_removed(&mut self, promoter: Promoter, value: Option<StateValue>) {
+        self.removed.remove(&promoter);
+        if let Some(StateValue::Removed(since)) = value {
+            self.removed.insert(promoter, since);
         }
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before, polled (1 or 0), history_seen (1 or 0) |
 //! | `seen/<app>/<promoter>/<feed>/<n>` | version, then 16 bytes of identity and 4 of time for each fact |
+//! | `removed/<app>/<promoter>` | version, since when nobody names him any more |
 //! | `fence/<connector>` | whose the topic is: [`super::fence`] |
 //!
 //! Numbers are big-endian. The topic is internal: its form may change with the version byte, and an older connector
@@ -18,6 +19,7 @@ use super::time::UnixTime;
 const VERSION: u8 = 1;
 const CURSOR_BYTES: usize = 19;
 const REMEMBERED_BYTES: usize = 20;
+const REMOVED_BYTES: usize = 9;
 /// Far more chunks than a feed can fill: a key with a higher number is a stray, and no next chunk has to be numbered behind it.
 const CHUNK_NUMBER_MAX: u64 = 1 << 53;
 
@@ -27,6 +29,8 @@ pub enum StateKey {
     Cursor(Promoter, Feed),
     /// The facts that one page added, numbered within the feed.
     Seen(Promoter, Feed, u64),
+    /// That nobody names the promoter any more.
+    Removed(Promoter),
 }
 
 /// What a record says; of which kind, its key tells.
@@ -34,6 +38,8 @@ pub enum StateKey {
 pub enum StateValue {
     Cursor(Cursor),
     Seen(Vec<Remembered>),
+    /// Since when.
+    Removed(UnixTime),
 }
 
 /// A fact's identity and the time by which it is forgotten, in seconds since 1970.
@@ -75,7 +81,7 @@ pub enum UnreadableState {
 impl StateKey {
     pub fn promoter(&self) -> &Promoter {
         match self {
-            StateKey::Cursor(promoter, _) | StateKey::Seen(promoter, _, _) => promoter,
+            StateKey::Cursor(promoter, _) | StateKey::Seen(promoter, _, _) | StateKey::Removed(promoter) => promoter,
         }
     }
 
@@ -83,6 +89,7 @@ impl StateKey {
         match self {
             StateKey::Cursor(promoter, feed) => format!("cursor/{promoter}/{feed}"),
             StateKey::Seen(promoter, feed, number) => format!("seen/{promoter}/{feed}/{number}"),
+            StateKey::Removed(promoter) => format!("removed/{promoter}"),
         }
     }
 
@@ -109,6 +116,7 @@ impl StateKey {
                 let (key, feed) = rest.rsplit_once('/')?;
                 Some(StateKey::Seen(promoter(key)?, Feed::from_name(feed)?, chunk_number(number)?))
             }
+            "removed" => Some(StateKey::Removed(promoter(rest)?)),
             _ => None,
         }
     }
@@ -132,6 +140,12 @@ impl StateValue {
                     bytes.extend(fact.id.0);
                     bytes.extend(fact.time.to_be_bytes());
                 }
+                bytes
+            }
+            StateValue::Removed(since) => {
+                let mut bytes = Vec::with_capacity(REMOVED_BYTES);
+                bytes.push(VERSION);
+                bytes.extend(since.0.to_be_bytes());
                 bytes
             }
         }
@@ -165,6 +179,10 @@ impl StateValue {
                 }
                 Ok(StateValue::Seen(facts.iter().map(read_remembered).collect()))
             }
+            StateKey::Removed(_) => {
+                let since = rest.try_into().map_err(|_| UnreadableState::Value)?;
+                Ok(StateValue::Removed(UnixTime(i64::from_be_bytes(since))))
+            }
         }
     }
 }
@@ -194,6 +212,7 @@ mod tests {
     fn keys_read_as_the_readme_says() {
         assert_eq!(StateKey::Cursor(promoter(), Feed::Orders).encode(), "cursor/wx1/oABC/orders");
         assert_eq!(StateKey::Seen(promoter(), Feed::Touches, 7).encode(), "seen/wx1/oABC/touches/7");
+        assert_eq!(StateKey::Removed(promoter()).encode(), "removed/wx1/oABC");
     }
 
     #[test]
@@ -230,6 +249,9 @@ mod tests {
                 prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
                 prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
             }
+            let (key, value) = (StateKey::Removed(promoter()), StateValue::Removed(UnixTime(start)));
+            prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
+            prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
         }
 
         #[test]
@@ -237,6 +259,7 @@ mod tests {
             let _ = StateKey::decode(&key);
             let _ = StateValue::decode(&StateKey::Cursor(promoter(), Feed::Orders), &value);
             let _ = StateValue::decode(&StateKey::Seen(promoter(), Feed::Orders, 0), &value);
+            let _ = StateValue::decode(&StateKey::Removed(promoter()), &value);
         }
     }
 }

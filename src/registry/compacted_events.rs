@@ -11,14 +11,14 @@ use crate::model::promoter::Promoter;
 /// What all dead letters may hold together, in bytes: those beyond it tell the length and the hash of theirs alone.
 const RAW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The last that was said of each promoter, and each record that can't be read.
+/// The last that was said under each key, and each record that can't be read.
 ///
 /// A record that can't be read changes nothing, so it does not take the place of what was said before it under its key. And
 /// it is kept when its key is written again: somebody has to be told of it.
 #[derive(Default)]
 pub struct CompactedEvents {
     events: Vec<RegistryEvent>,
-    /// Where each promoter stands among the events.
+    /// Where each key stands among the events.
     places: HashTable<usize>,
     hasher: RandomState,
     raw_bytes: usize,
@@ -27,17 +27,17 @@ pub struct CompactedEvents {
 impl CompactedEvents {
     pub fn take(&mut self, event: RegistryEvent) {
         let CompactedEvents { events, places, hasher, raw_bytes } = self;
-        let Some(promoter) = event.promoter() else {
+        let Some(key) = event.key() else {
             let event = event.cut_to(RAW_BYTES_MAX - *raw_bytes);
             *raw_bytes += event.raw_bytes();
             return events.push(event);
         };
-        let hash = |promoter: Option<&Promoter>| hasher.hash_one(promoter);
-        let found = places.find(hash(Some(promoter)), |&place| events[place].promoter() == Some(promoter)).copied();
+        let hash = |key: Option<(&Promoter, bool)>| hasher.hash_one(key);
+        let found = places.find(hash(Some(key)), |&place| events[place].key() == Some(key)).copied();
         match found {
             Some(place) => events[place] = event,
             None => {
-                places.insert_unique(hash(Some(promoter)), events.len(), |&place| hash(events[place].promoter()));
+                places.insert_unique(hash(Some(key)), events.len(), |&place| hash(events[place].key()));
                 events.push(event);
             }
         }
@@ -53,10 +53,17 @@ mod tests {
     use super::*;
     use crate::model::dead_letter::{DeadLetter, Origin};
     use crate::model::time::UnixMillis;
-    use crate::registry::record::PromoterRecord;
+    use crate::registry::discovered::DiscoveredPromoter;
+    use crate::registry::record::{PromoterRecord, RegistryContent};
 
     fn said(id: &str, record: Option<PromoterRecord>) -> RegistryEvent {
-        RegistryEvent::Said { promoter: Promoter::from_key(&format!("wx1/{id}")).unwrap(), record }
+        let promoter = Promoter::from_key(&format!("wx1/{id}")).unwrap();
+        RegistryEvent::Said { promoter, content: RegistryContent::Record(record) }
+    }
+
+    fn discovered(id: &str) -> RegistryEvent {
+        let promoter = Promoter::from_key(&format!("wx1/{id}")).unwrap();
+        RegistryEvent::Said { promoter, content: RegistryContent::Discovery(Some(DiscoveredPromoter::default())) }
     }
 
     fn unreadable(offset: i64, bytes: usize) -> RegistryEvent {
@@ -80,11 +87,12 @@ mod tests {
             said("o1", registered()),
             said("o2", registered()),
             unreadable(2, 1),
+            discovered("o1"),
             said("o1", None),
             said("o2", paused()),
             unreadable(5, 1),
         ];
-        let expected = [said("o1", None), said("o2", paused()), unreadable(2, 1), unreadable(5, 1)];
+        let expected = [said("o1", None), said("o2", paused()), unreadable(2, 1), discovered("o1"), unreadable(5, 1)];
         assert_eq!(compacted(events), expected);
     }
 

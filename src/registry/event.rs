@@ -1,6 +1,6 @@
 //! What the registry topic says, record by record.
 
-use super::record::PromoterRecord;
+use super::record::RegistryContent;
 use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
 
@@ -13,8 +13,8 @@ pub const MISPLACED_DETAIL: &str = "its key belongs to another partition; its wr
 /// One record of the registry topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistryEvent {
-    /// What it says of a promoter, in place of all that was said before; nothing where it deregisters.
-    Said { promoter: Promoter, record: Option<PromoterRecord> },
+    /// What it says of a promoter, in place of what was said before under its key.
+    Said { promoter: Promoter, content: RegistryContent },
     /// It changes nothing.
     Unreadable {
         /// Where it stands in its partition.
@@ -25,10 +25,12 @@ pub enum RegistryEvent {
 }
 
 impl RegistryEvent {
-    /// Of whom it says something.
-    pub fn promoter(&self) -> Option<&Promoter> {
+    /// Under whose key it says something, and whether that is the one of discovery.
+    pub fn key(&self) -> Option<(&Promoter, bool)> {
         match self {
-            RegistryEvent::Said { promoter, .. } => Some(promoter),
+            RegistryEvent::Said { promoter, content } => {
+                Some((promoter, matches!(content, RegistryContent::Discovery(_))))
+            }
             RegistryEvent::Unreadable { .. } => None,
         }
     }

@@ -4,12 +4,14 @@
 //! ```text
 //!   configuration ──ConfiguredPromoter──┐
 //!   promoter.registry ──PromoterRecord──┼─> SourceUpdate ─> PromoterTable::apply ─> TableChange
-//!   discovery ──────────Tags────────────┘
+//!                 └────DiscoveredPromoter┘
 //! ```
 
 pub mod tags;
 
 pub mod record;
+
+pub mod discovered;
 
 pub mod event;
 
@@ -22,3 +24,7 @@ mod packed_map;
 pub mod table;
 
 pub mod configured;
+
+pub mod removed;
+
+pub mod discovery;

@@ -1,9 +1,19 @@
 //! What a record of the registry topic says of one promoter, and what changes it.
 
+use super::discovered::DiscoveredPromoter;
 use super::tags::Tags;
 use crate::model::feed::StartFrom;
 use crate::model::feed_set::FeedSet;
 use crate::model::time::UnixMillis;
+
+/// What one record of the registry topic says of a promoter, in place of what stood under its key before. Nothing is a tombstone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryContent {
+    /// Under the promoter's own key, which operators and other systems write.
+    Record(Option<PromoterRecord>),
+    /// Under the one that discovery writes.
+    Discovery(Option<DiscoveredPromoter>),
+}
 
 /// A registered promoter, whose key stands beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

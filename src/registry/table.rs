@@ -8,16 +8,20 @@
 //! | names it | record | - or finds it | there: the record's fields, else the configured ones |
 //! | names it | nothing or tombstone | - or finds it | there, as configured |
 //! | - | record | - or finds it | there: the record's fields |
-//! | - | nothing | finds it | there, as its app is configured |
+//! | - | nothing | finds it, authorised | there, as its app is configured |
+//! | - | nothing | finds it, not authorised | there, and paused |
+//! | - | nothing | found it, and it was removed | not there |
 //! | - | nothing or tombstone | - | not there |
 //! | - | tombstone | finds it | not there |
 //!
 //! What counts of a source is the last that it said, so it does not matter in which order the sources speak, nor how often
-//! one repeats itself. For the last row a tombstone is remembered like a record.
+//! one repeats itself. For the last row a tombstone is remembered like a record, which Kafka itself does
+//! for a while only: the next discovery writes down what it has met (the row of whom was removed).
 
+use super::discovered::{DiscoveredPromoter, DiscoveryStatus};
 use super::packed_map::PackedMap;
 use super::packed_start::PackedStart;
-use super::record::PromoterRecord;
+use super::record::{PromoterRecord, RegistryContent};
 use super::tags::Tags;
 use crate::model::feed::StartFrom;
 use crate::model::feed_set::FeedSet;
@@ -58,8 +62,17 @@ pub enum SourceUpdate {
     Configuration(Option<ConfiguredPromoter>),
     /// Nothing is a tombstone.
     Registry(Option<PromoterRecord>),
-    /// The tags that it has found with the promoter; nothing where it does not find the promoter any more.
-    Discovery(Option<Tags>),
+    /// Nothing where it does not find the promoter any more.
+    Discovery(Option<DiscoveredPromoter>),
+}
+
+impl From<RegistryContent> for SourceUpdate {
+    fn from(content: RegistryContent) -> SourceUpdate {
+        match content {
+            RegistryContent::Record(record) => SourceUpdate::Registry(record),
+            RegistryContent::Discovery(found) => SourceUpdate::Discovery(found),
+        }
+    }
 }
 
 /// What is polled for a promoter, as all sources together say.
@@ -160,6 +173,21 @@ impl PromoterTable {
         self.entries.get(promoter)?.record()
     }
 
+    /// What discovery has last found of the promoter, whatever the other sources say.
+    pub fn discovered(&self, promoter: &Promoter) -> Option<DiscoveredPromoter> {
+        self.entries.get(promoter)?.discovered()
+    }
+
+    /// Whether the last that stands under the promoter's own key is a tombstone.
+    pub fn is_deregistered(&self, promoter: &Promoter) -> bool {
+        self.entries.get(promoter).is_some_and(|entry| entry.registration == Registration::Tombstone)
+    }
+
+    /// All of whom discovery has found something, in no order.
+    pub fn all_discovered(&self) -> impl Iterator<Item = (&Promoter, DiscoveredPromoter)> {
+        self.entries.iter().filter_map(|(promoter, entry)| Some((promoter, entry.discovered()?)))
+    }
+
     /// All promoters that are there, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Promoter, MergedPromoter<'_>)> {
         self.entries.iter().filter_map(|(promoter, entry)| Some((promoter, entry.merged()?)))
@@ -177,8 +205,8 @@ struct Entry {
     configured_feeds: FeedSet,
     registered_feeds: FeedSet,
     registration: Registration,
+    discovery: Option<DiscoveryStatus>,
     is_configured: bool,
-    is_discovered: bool,
     is_paused: bool,
 }
 
@@ -209,16 +237,16 @@ impl Entry {
                 self.registered_tags = tags;
                 self.updated_at = updated_at;
             }
-            SourceUpdate::Discovery(tags) => {
-                self.is_discovered = tags.is_some();
-                self.discovered_tags = tags.unwrap_or_default();
+            SourceUpdate::Discovery(found) => {
+                self.discovery = found.as_ref().map(|found| found.status);
+                self.discovered_tags = found.unwrap_or_default().tags;
             }
         }
     }
 
     /// Whether no source has anything to say, not even that the promoter was deregistered.
     fn is_blank(&self) -> bool {
-        !self.is_configured && !self.is_discovered && self.registration == Registration::Nothing
+        !self.is_configured && self.discovery.is_none() && self.registration == Registration::Nothing
     }
 
     fn is_registered(&self) -> bool {
@@ -227,7 +255,23 @@ impl Entry {
 
     /// Whether discovery has found the promoter, and nobody has deregistered it.
     fn is_found(&self) -> bool {
-        self.is_discovered && self.registration != Registration::Tombstone
+        let is_listed = matches!(self.discovery, Some(DiscoveryStatus::Authorized | DiscoveryStatus::Unauthorized));
+        is_listed && self.registration != Registration::Tombstone
+    }
+
+    fn discovered(&self) -> Option<DiscoveredPromoter> {
+        Some(DiscoveredPromoter { status: self.discovery?, tags: self.discovered_tags.clone() })
+    }
+
+    /// Paused by its record, or by its lost authorisation where discovery alone names it.
+    fn is_paused(&self) -> Sourced<bool> {
+        let is_named = self.is_configured || self.is_registered();
+        let source = match self.discovery {
+            _ if self.is_paused => Some(PromoterSource::Registry),
+            Some(DiscoveryStatus::Unauthorized) if !is_named => Some(PromoterSource::Discovery),
+            _ => None,
+        };
+        Sourced { value: source.is_some(), source }
     }
 
     fn effective(&self) -> Option<EffectivePromoter> {
@@ -241,7 +285,7 @@ impl Entry {
         Some(MergedPromoter {
             feeds: self.feeds(),
             start_from: self.start_from(),
-            is_paused: Sourced { value: self.is_paused, source: self.is_paused.then_some(PromoterSource::Registry) },
+            is_paused: self.is_paused(),
             tags: self.tags(),
             is_configured: self.is_configured,
             is_discovered: self.is_found(),

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::PollPipeline;
 use crate::model::time::UnixMillis;
+use crate::registry::removed::KnownClocks;
 use crate::upstream::transport::Transport;
 use crate::upstream::upstream_clock;
 
@@ -22,6 +23,14 @@ impl<T: Transport> PollPipeline<T> {
             asking.spawn(async move { tokio::time::timeout(WARM_UP_MAX, client.warm_up()).await });
         }
         while asking.join_next().await.is_some() {}
+    }
+
+    /// The clocks of this host and of all upstreams that were heard; nothing before the first of these.
+    pub(super) fn known_clocks(&self) -> Option<KnownClocks> {
+        let local = self.apps.first()?.client.local_now().as_seconds();
+        let skews = || self.apps.iter().filter_map(|app| app.client.upstream_skew_seconds());
+        let (least, most) = (skews().min()?, skews().max()?);
+        Some(KnownClocks { earlier: local.plus(least.min(0)), later: local.plus(most.max(0)) })
     }
 
     /// The local clock, set back where all upstreams show that it is ahead.

@@ -10,12 +10,17 @@
 //! nobody here. Of shards that were assigned together each is polled as soon as it is whole, and what can't be restored now
 //! is tried again beside those that are.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::configured::ConfigurationFollower;
+use super::discovery::DISCOVERING_SHARD;
 use super::polls::{PollContext, PromotersChange};
 use super::restores::{Reading, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
-use super::shard_promoters::{AppChanges, ShardPromoters, UnreadableRegistrations};
+use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations};
 use super::{PollPipeline, too_early};
 use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::under_way::{UnderWay, under_way};
@@ -24,6 +29,11 @@ use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
 use crate::upstream::transport::Transport;
+
+/// How often is looked who was removed, and who long ago.
+const REMOVALS_EVERY: Duration = Duration::from_secs(10);
+/// Promoters in one write of removals: what is forgotten of each may be some thousand records, and a batch ends between writes.
+const REMOVALS_OF_WRITE_MAX: usize = 10;
 
 pub(super) struct ShardCoordinator<'a, T> {
     pipeline: &'a PollPipeline<T>,
@@ -34,6 +44,9 @@ pub(super) struct ShardCoordinator<'a, T> {
     configured: ConfigurationFollower,
     promoters: ShardPromoters,
     restores: ShardRestores,
+    removals: Interval,
+    /// While this instance owns the shard whose owner discovers.
+    discovering: Option<AbortOnDropHandle<()>>,
 }
 
 impl<'a, T: Transport> ShardCoordinator<'a, T> {
@@ -45,7 +58,20 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     ) -> ShardCoordinator<'a, T> {
         let (restores, promoters) = (ShardRestores::default(), ShardPromoters::default());
         let configured = ConfigurationFollower::new(&pipeline.apps);
-        ShardCoordinator { pipeline, ownership, followers, context, configured, promoters, restores }
+        let mut removals = tokio::time::interval(REMOVALS_EVERY);
+        removals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let discovering = None;
+        ShardCoordinator {
+            pipeline,
+            ownership,
+            followers,
+            context,
+            configured,
+            promoters,
+            restores,
+            removals,
+            discovering,
+        }
     }
 
     /// Runs until something ends the session.
@@ -70,6 +96,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                     RestoreEvent::Failed(error) => Err(error.into()),
                 },
                 () = self.configured.changed() => self.reconfigure().await,
+                _ = self.removals.tick() => self.write_due_removals().await,
             };
             if let Err(ended) = ended {
                 return ended;
@@ -97,6 +124,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             registered.push((assigned, events));
         }
         let unreadable = self.promoters.open(self.configured.promoters(), self.context.partitions, registered);
+        let returned = self.promoters.compare(&mut states);
         let changes = self.promoters.polled(&self.pipeline.apps, &shards);
         if let Some(reason) = self.too_early(&states, &changes) {
             return Err(Ended::Stop(reason.into()));
@@ -106,9 +134,13 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         for (assigned, letters) in unreadable {
             self.write_unreadable(assigned, letters).await?;
         }
+        self.write_removals(returned).await?;
         let progress = self.restores.opened(&shards, remembered);
         if let Some(progress) = &progress {
             progress.say();
+        }
+        if shards.iter().any(|assigned| assigned.shard == DISCOVERING_SHARD) {
+            self.discovering = self.discover();
         }
         self.tell(changes, None).await?;
         if let Some(RestoreProgress { left: 0, began, .. }) = progress {
@@ -120,16 +152,40 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
 
     /// Acts on what the registry has said in a shard.
     async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Ended> {
-        let (changes, unreadable) = self.promoters.take(&self.pipeline.apps, assigned, events);
+        let RegistryNews { changes, returned, unreadable } = self.promoters.take(&self.pipeline.apps, assigned, events);
         self.write_unreadable(assigned, unreadable).await?;
+        // Before anybody polls them: see [`crate::registry::removed`].
+        self.write_removals(vec![(assigned, returned)]).await?;
         self.tell(changes, None).await
     }
 
     /// Acts on what the configuration says otherwise than before.
     async fn reconfigure(&mut self) -> Result<(), Ended> {
         let updates = self.configured.take();
-        let changes = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
+        let (changes, returned) = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
+        self.write_removals(returned).await?;
         self.tell(changes, None).await
+    }
+
+    fn discover(&self) -> Option<AbortOnDropHandle<()>> {
+        let discovery = self.pipeline.discovery.clone()?;
+        Some(AbortOnDropHandle::new(tokio::spawn(async move { discovery.run().await })))
+    }
+
+    async fn write_due_removals(&mut self) -> Result<(), Ended> {
+        let Some(clocks) = self.pipeline.known_clocks() else { return Ok(()) };
+        let due = self.promoters.due_removals(clocks, self.pipeline.forget);
+        self.write_removals(due).await
+    }
+
+    async fn write_removals(&mut self, removals: ShardRemovals) -> Result<(), Ended> {
+        for (assigned, removals) in removals {
+            for removals in removals.chunks(REMOVALS_OF_WRITE_MAX) {
+                let write = QueuedWrite::Removals(assigned, removals.to_vec());
+                self.context.queue.send(write).await.map_err(|_| over())?;
+            }
+        }
+        Ok(())
     }
 
     async fn write_unreadable(
@@ -146,6 +202,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// Ends the polls of these shards, and only then has the committer forget them: should one come back, no page of a poll that
     /// began before reaches what is read of it then.
     async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Ended> {
+        if revoked.iter().any(|assigned| assigned.shard == DISCOVERING_SHARD) {
+            self.discovering = None;
+        }
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));
         let (polls, mut ended) = under_way();
         let gone = self.promoters.close(&self.pipeline.apps, revoked);

@@ -1,24 +1,32 @@
 //! Who is polled in the shards of this instance, as the configuration and the registry say together.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::polls::PromotersChange;
 use super::{PolledApp, PolledPromoter};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
+use crate::model::removal::{Removal, RemovalStep};
 use crate::model::shard::{AssignedShard, Shard};
+use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
+use crate::registry::removed::{KnownClocks, RemovedPromoters};
 use crate::registry::table::{
     ConfiguredPromoter, EffectivePromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange,
 };
 
 /// How many apps are named that the registry knows and the configuration doesn't.
 const UNKNOWN_APPS_MAX: usize = 100;
+/// Of how many promoters of a shard it is written at once that they were removed, or are forgotten.
+const REMOVALS_MAX: usize = 100;
 
 /// One table for each shard, for they come and go as a whole.
 #[derive(Default)]
 pub(super) struct ShardPromoters {
     tables: HashMap<AssignedShard, PromoterTable>,
+    /// Who is in none of the tables, though something is known of them.
+    removed: HashMap<AssignedShard, RemovedPromoters>,
     unknown_apps: UnknownApps,
 }
 
@@ -28,6 +36,17 @@ struct UnknownApps(HashSet<String>);
 
 /// What changes for each app of a session, in their order.
 pub(super) type AppChanges = Vec<PromotersChange>;
+
+/// What is to be written of promoters that were removed, or have returned, before what changes for the apps is acted on.
+pub(super) type ShardRemovals = Vec<(AssignedShard, Vec<Removal>)>;
+
+/// What comes of what the registry has said in a shard.
+#[derive(Default)]
+pub(super) struct RegistryNews {
+    pub changes: AppChanges,
+    pub returned: Vec<Removal>,
+    pub unreadable: UnreadableRegistrations,
+}
 
 /// Records of the registry that can't be read, with their offsets.
 pub(super) type UnreadableRegistrations = Vec<(i64, DeadLetter)>;
@@ -58,6 +77,46 @@ impl ShardPromoters {
         unreadable
     }
 
+    /// Compares shards that were taken up with what is known of their promoters: who has progress and is named by nobody was
+    /// removed, and who has a mark of that and is named has returned. Takes the marks out of the states.
+    pub fn compare(&mut self, states: &mut [(AssignedShard, State)]) -> ShardRemovals {
+        let mut returned = ShardRemovals::new();
+        for (assigned, state) in states {
+            let assigned = *assigned;
+            let Some(table) = self.tables.get(&assigned) else { continue };
+            let mut removed = RemovedPromoters::restored(state.take_removed());
+            let is_named = |promoter: &Promoter| table.get(promoter).is_some();
+            let named = table.iter().filter_map(|(promoter, _)| removed.put_back(promoter)).collect();
+            let unnamed = state.promoters().filter(|promoter| !is_named(promoter) && removed.remove(promoter)).count();
+            if unnamed > 0 {
+                let shard = assigned.shard.0;
+                tracing::info!(
+                    shard,
+                    promoters = unnamed,
+                    "nobody names these promoters any more: their progress is kept for registry.forget"
+                );
+            }
+            self.removed.insert(assigned, removed);
+            returned.push((assigned, named));
+        }
+        returned
+    }
+
+    /// Marks who was removed, and forgets who has been away for longer than `forget`; of each shard a few at a time.
+    pub fn due_removals(&mut self, clocks: KnownClocks, forget: Duration) -> ShardRemovals {
+        let forget = i64::try_from(forget.as_secs()).unwrap_or(i64::MAX);
+        let due = |(assigned, removed): (&AssignedShard, &mut RemovedPromoters)| {
+            (*assigned, removed.due(clocks, forget, REMOVALS_MAX))
+        };
+        let due: ShardRemovals = self.removed.iter_mut().map(due).collect();
+        let steps = due.iter().flat_map(|(_, removals)| removals);
+        let forgotten = steps.filter(|removal| removal.step == RemovalStep::Forgotten).count();
+        if forgotten > 0 {
+            tracing::info!(promoters = forgotten, "the progress of promoters that were removed long ago is forgotten");
+        }
+        due
+    }
+
     /// Whom to poll in shards that were taken up.
     pub fn polled<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);
@@ -79,6 +138,7 @@ impl ShardPromoters {
     /// Drops shards that are another's now. Gives whom they had.
     pub fn close<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);
+        shards.iter().for_each(|shard| drop(self.removed.remove(shard)));
         for table in shards.iter().filter_map(|shard| self.tables.remove(shard)) {
             for (promoter, _) in table.iter() {
                 if let Some(index) = app_of(apps, promoter) {
@@ -95,14 +155,17 @@ impl ShardPromoters {
         apps: &[PolledApp<T>],
         assigned: AssignedShard,
         events: Vec<RegistryEvent>,
-    ) -> (AppChanges, UnreadableRegistrations) {
+    ) -> RegistryNews {
         let Some(table) = self.tables.get_mut(&assigned) else { return Default::default() };
         // The last word on each counts.
         let mut last = HashMap::new();
         let unreadable = apply(table, events, |promoter, effective| {
             last.insert(promoter, effective);
         });
-        (self.changes(apps, last), unreadable)
+        let removed = self.removed.entry(assigned).or_default();
+        let returned =
+            last.iter().filter_map(|(promoter, effective)| removed.note(promoter, effective.is_some())).collect();
+        RegistryNews { changes: self.changes(apps, last), returned, unreadable }
     }
 
     /// Takes what a source says of promoters, each named once, wherever `partitions` in all place them. Nothing comes of those
@@ -112,17 +175,19 @@ impl ShardPromoters {
         apps: &[PolledApp<T>],
         partitions: i32,
         updates: Vec<(Promoter, SourceUpdate)>,
-    ) -> AppChanges {
-        let tables = self.tables.iter_mut().map(|(assigned, table)| (assigned.shard, table));
-        let mut tables: HashMap<Shard, &mut PromoterTable> = tables.collect();
-        let mut changed = HashMap::new();
+    ) -> (AppChanges, ShardRemovals) {
+        let tables = self.tables.iter_mut().map(|(assigned, table)| (assigned.shard, (*assigned, table)));
+        let mut tables: HashMap<Shard, (AssignedShard, &mut PromoterTable)> = tables.collect();
+        let (mut changed, mut returned) = (HashMap::new(), HashMap::<AssignedShard, Vec<Removal>>::new());
         for (promoter, update) in updates {
-            let Some(table) = tables.get_mut(&Shard::of(&promoter, partitions)) else { continue };
+            let Some((assigned, table)) = tables.get_mut(&Shard::of(&promoter, partitions)) else { continue };
             if let Some(effective) = polled_from_now_on(table.apply(&promoter, update)) {
+                let removed = self.removed.entry(*assigned).or_default();
+                returned.entry(*assigned).or_default().extend(removed.note(&promoter, effective.is_some()));
                 changed.insert(promoter, effective);
             }
         }
-        self.changes(apps, changed)
+        (self.changes(apps, changed), returned.into_iter().collect())
     }
 
     /// Whether the promoter, of one of these shards, begins where the configuration says: not the registry, which others may
@@ -173,8 +238,8 @@ fn apply(
     let mut unreadable = UnreadableRegistrations::new();
     for event in events {
         match event {
-            RegistryEvent::Said { promoter, record } => {
-                let change = table.apply(&promoter, SourceUpdate::Registry(record));
+            RegistryEvent::Said { promoter, content } => {
+                let change = table.apply(&promoter, content.into());
                 if let Some(effective) = polled_from_now_on(change) {
                     tell(promoter, effective);
                 }

@@ -23,7 +23,9 @@ use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::ClientSettings;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
+mod discovered;
 mod ended;
+mod forgotten;
 mod handed_over;
 mod refunds;
 mod registered;
@@ -99,6 +101,8 @@ fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Pol
         bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 1000, bytes_max: 1 << 20 },
         queue_bytes: 1 << 20,
         totals: Arc::default(),
+        forget: Duration::from_secs(30 * 86_400),
+        discovery: None,
     }
 }
 

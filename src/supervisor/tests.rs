@@ -32,6 +32,8 @@ fn pipeline() -> PollPipeline<HttpTransport> {
         bounds: BatchBounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },
         queue_bytes: 1,
         totals: Arc::default(),
+        forget: Duration::from_secs(30 * 86_400),
+        discovery: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The upstream as one app sees it: a request in; a page, material or a reason out.
+//! The upstream as one app sees it: a request in; a page, a list, material or a reason out.
 //!
 //! A call passes the breakers, waits for its budget and for a permit, gets the token, asks the current host, and is retried
 //! here where the reaction is to ask the same again. Everything else goes to the caller, cut by what the caller does about
@@ -33,11 +33,13 @@ use attempt::{ApiRequest, ApiResponse};
 mod attempt;
 mod call;
 mod clock;
+mod promoters;
 mod quota;
 #[cfg(any(test, feature = "testing"))]
 mod testing;
 
 pub use attempt::ResponseGuard;
+pub use promoters::{PromoterList, PromoterListError};
 
 /// What a client needs to know of its app.
 #[derive(Clone, Debug)]

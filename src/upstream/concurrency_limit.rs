@@ -5,7 +5,7 @@
 //! polls: so while that is full, the pages that wait for it are as few as calls may be in flight, and nobody asks for
 //! more. What empties the queue asks for nothing and needs no permit; so whoever waits there with a permit gets on, and
 //! one interface waits no longer for the queue than any other. Requests for material have permits of their own, with
-//! those who carry them out.
+//! those who carry them out; the pages of a list of promoters are asked for one after the other.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl ConcurrencyLimit {
         let of_interface = match interface {
             Interface::GetRelation => &self.relation,
             Interface::GetOrder => &self.order,
-            Interface::GetShareMaterial => return None,
+            Interface::GetShareMaterial | Interface::GetPromoter => return None,
         };
         let of_interface = of_interface.clone().acquire_owned().await.expect("nothing closes the semaphore");
         let of_app = self.app.clone().acquire_owned().await.expect("nothing closes the semaphore");

@@ -95,7 +95,7 @@ fn reaction_to_errcode(call: CallKind, errcode: i64) -> Reaction {
         // What follows speaks of a token, a promoter or a request's content; a token call has none of them.
         (_, CallKind::Token) => Reaction::Unforeseen,
         (40001 | 40014 | 42001, _) => Reaction::RejectToken,
-        (103006, CallKind::Data(interface)) if interface.is_polled() => Reaction::NoData,
+        (103006, CallKind::Data(interface)) if interface.lists_rows() => Reaction::NoData,
         (103006 | 103014 | 103007 | 40003, _) => Reaction::ParkPromoter,
         (103001 | 103002 | 103004 | 103005, _) => Reaction::RefuseRequest,
         _ => Reaction::Unforeseen,
@@ -180,7 +180,7 @@ mod tests {
         let credentials = StopApp(StopReason::Credentials);
         let ip = StopApp(StopReason::IpNotAllowed);
         let not_opened = StopApp(StopReason::NotOpened);
-        // Codes; then the reaction on what is polled, on getsharematerial, on a token call.
+        // Codes; then the reaction on what lists rows, on getsharematerial, on a token call.
         let table: &[(&[i64], Reaction, Reaction, Reaction)] = &[
             (&[0], Read, Read, Read),
             (&[103006], NoData, ParkPromoter, Unforeseen),
@@ -201,7 +201,7 @@ mod tests {
         for (codes, on_data, on_material, on_token) in table {
             for code in *codes {
                 for interface in Interface::ALL {
-                    let expected = if interface.is_polled() { on_data } else { on_material };
+                    let expected = if interface.lists_rows() { on_data } else { on_material };
                     assert_eq!(reaction(CallKind::Data(interface), 200, Some(*code)), *expected, "{interface} {code}");
                 }
                 assert_eq!(reaction(CallKind::Token, 200, Some(*code)), *on_token, "{code}");

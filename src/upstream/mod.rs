@@ -12,6 +12,8 @@ pub(crate) mod rows_request;
 
 pub(crate) mod material;
 
+pub(crate) mod promoter_list;
+
 pub mod breaker;
 pub mod budget;
 pub(crate) mod budget_shares;

@@ -18,6 +18,7 @@ use crate::harness::connector::BINARY;
 use crate::harness::consumer::read_all;
 use crate::harness::context::Context;
 
+mod discovered;
 mod framed;
 mod reloaded;
 mod rights;
@@ -35,6 +36,10 @@ pub const CASES: &[Case] = &[
     Case::shared("registry: who is registered while shards are restored is polled", running::while_shards_are_restored),
     Case::shared("registry: whom the configuration names at a hangup signal is polled", reloaded::by_a_signal),
     Case::shared("registry: whom a changed promoters_file names is polled by all instances", reloaded::by_a_change),
+    Case::shared(
+        "registry: whom the upstream lists is polled, and whoever was removed stays so after a restart",
+        discovered::are_polled_and_stay_removed,
+    ),
     Case::secured("registry: a right that is missing is named", rights::are_named),
 ];
 

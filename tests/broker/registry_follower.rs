@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use promoter_connector::commit::log::OpenError;
 use promoter_connector::registry::event::RegistryEvent;
+use promoter_connector::registry::record::RegistryContent;
 
 use self::scene::{AWAY_ID, Scene, TOLD_ID, UNKNOWN_ID, id_in, json, letters, of, said};
 use super::producer::Transactional;
@@ -58,7 +59,16 @@ fn shard_is_read(context: &Context) -> Result<()> {
     scene.put(0, &changed, None)?;
     let events = scene.next()?;
     ensure!(began.elapsed() < CHANGE_MAX, "it took {:?}", began.elapsed());
-    ensure!(events == (of(0, 1), vec![RegistryEvent::Said { promoter: scene.promoter(&changed)?, record: None }]));
+    ensure!(
+        events
+            == (
+                of(0, 1),
+                vec![RegistryEvent::Said {
+                    promoter: scene.promoter(&changed)?,
+                    content: RegistryContent::Record(None)
+                }]
+            )
+    );
     Ok(())
 }
 

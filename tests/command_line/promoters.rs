@@ -13,6 +13,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "discovery.rs"]
+mod discovery;
+
 const TOPIC: &str = "promoter.registry";
 const BOUND: Duration = Duration::from_secs(30);
 

@@ -155,6 +155,8 @@ impl World {
             bounds: BatchBounds { linger: Duration::from_millis(50), events_max: 10_000, bytes_max: 8 << 20 },
             queue_bytes: 16 << 20,
             totals: Arc::new(CommitTotals::default()),
+            forget: Duration::from_secs(30 * 86_400),
+            discovery: None,
         };
         let make_log = || MemoryLog::new(self.durable.clone(), FaultScript::uneventful());
         let stop = CancellationToken::new();

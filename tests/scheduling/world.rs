@@ -294,6 +294,8 @@ impl World {
             bounds: BOUNDS,
             queue_bytes: QUEUE_BYTES,
             totals: Arc::new(CommitTotals::default()),
+            forget: Duration::from_secs(30 * 86_400),
+            discovery: None,
         };
         let make_log = || MemoryLog::new(self.durable.clone(), script());
         let stop = CancellationToken::new();

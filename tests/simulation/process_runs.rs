@@ -254,6 +254,8 @@ impl Surroundings {
             },
             queue_bytes: 1 << random.random_range(10..22),
             totals: Arc::new(CommitTotals::default()),
+            forget: Duration::from_secs(30 * 86_400),
+            discovery: None,
         }
     }
 

@@ -47,7 +47,7 @@ impl Scene {
         let file = ConfigFile::new(&path, |_| None);
         let ConfigReading { files, outcome } = file.read();
         let (config, at_start) = outcome.unwrap();
-        let polled = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread }| {
+        let polled = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread, .. }| {
             PolledApp::new(Client::new(client, Nowhere), feeds, promoters, parked_for, catch_up_spread)
         };
         let apps: Arc<Vec<_>> = Arc::new(config.apps.into_iter().map(polled).collect());

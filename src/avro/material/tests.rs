@@ -151,7 +151,7 @@ fn a_json_request_may_begin_with_a_mark_and_write_numbers_as_text_and_times_as_n
 fn a_record_of_another_kind_is_no_request() {
     let framing = Framing::SingleObject;
     let bytes =
-        [framing.header(RecordKind::Promoter.fingerprint()), b"\x02a\x02p\x00\x00\x00\x00\x00".to_vec()].concat();
+        [framing.header(RecordKind::Promoter.fingerprint()), b"\x02a\x02p\x00\x00\x00\x00\x00\x00".to_vec()].concat();
     let error = RequestDecoder::new(framing).decode_avro(&bytes).unwrap_err();
     assert_eq!(error, RequestError::Unreadable("a promoter.Promoter, where a promoter.MaterialRequest belongs".into()));
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::time::UnixTime;
+use crate::registry::discovered::discovery_key;
 
 const CONFLUENT: Framing = Framing::Confluent { schema_id: 7 };
 
@@ -68,11 +69,11 @@ proptest! {
         for framing in [CONFLUENT, Framing::SingleObject] {
             let bytes = encoded(&promoter, &record, framing);
             let read = PromoterDecoder::new(framing).decode(of(promoter.key(), &bytes, false));
-            prop_assert_eq!(read, Ok((promoter.clone(), Some(record.clone()))));
+            prop_assert_eq!(read, Ok((promoter.clone(), RegistryContent::Record(Some(record.clone())))));
         }
         let json = as_json(&promoter, &record);
         let read = PromoterDecoder::new(CONFLUENT).decode(of(promoter.key(), json.as_bytes(), true));
-        prop_assert_eq!(read, Ok((promoter, Some(record))));
+        prop_assert_eq!(read, Ok((promoter, RegistryContent::Record(Some(record)))));
     }
 
     #[test]
@@ -91,14 +92,45 @@ proptest! {
 }
 
 fn read_json(text: &str) -> Result<(Promoter, Option<PromoterRecord>), PromoterError> {
-    PromoterDecoder::new(CONFLUENT).decode(of("wx1/o1", text.as_bytes(), true))
+    let (promoter, content) = PromoterDecoder::new(CONFLUENT).decode(of("wx1/o1", text.as_bytes(), true))?;
+    let RegistryContent::Record(record) = content else { panic!("{content:?} is no operator's") };
+    Ok((promoter, record))
+}
+
+#[test]
+fn what_discovery_has_found_stands_under_a_key_of_its_own_and_nowhere_else() {
+    let (encoder, decoder) = (PromoterEncoder::new(CONFLUENT), PromoterDecoder::new(CONFLUENT));
+    let whom = promoter("wx1", "o1").unwrap();
+    let key = discovery_key(&whom);
+    assert_eq!(key, "wx1/o1/discovered");
+    let mut bytes = Vec::new();
+    for status in DiscoveryStatus::ALL {
+        let found = DiscoveredPromoter { status, tags: Tags::new([("role_id", "7")]).unwrap() };
+        encoder.encode_discovered(&whom, &found, UnixMillis(9), &mut bytes).unwrap();
+        let read = decoder.decode(of(&key, &bytes, false));
+        assert_eq!(read, Ok((whom.clone(), RegistryContent::Discovery(Some(found)))));
+        let error = decoder.decode(of("wx1/o1", &bytes, false)).unwrap_err();
+        assert_eq!(error.to_string(), "its key is not one of discovery, and its value is one of discovery");
+    }
+    let operators = encoded(&whom, &PromoterRecord::default(), CONFLUENT);
+    assert_eq!(decoder.decode(of(&key, &operators, false)).unwrap_err().reason(), "key_mismatch");
+    let tombstone = RegistryRecord { value: None, ..of(&key, b"", false) };
+    assert_eq!(decoder.decode(tombstone), Ok((whom, RegistryContent::Discovery(None))));
+}
+
+#[test]
+fn the_schema_tells_the_words_of_discovery() {
+    let schema: serde_json::Value = serde_json::from_str(RecordKind::Promoter.text()).unwrap();
+    let fields = schema["fields"].as_array().unwrap();
+    let doc = fields.iter().find(|field| field["name"] == "discovered").unwrap()["doc"].as_str().unwrap();
+    assert!(DiscoveryStatus::ALL.iter().all(|status| doc.contains(status.word())), "{doc}");
 }
 
 #[test]
 fn a_tombstone_deregisters_whom_its_key_names() {
     let decoder = PromoterDecoder::new(Framing::SingleObject);
     let tombstone = RegistryRecord { value: None, ..of("wx1/o1", b"", true) };
-    assert_eq!(decoder.decode(tombstone), Ok((promoter("wx1", "o1").unwrap(), None)));
+    assert_eq!(decoder.decode(tombstone), Ok((promoter("wx1", "o1").unwrap(), RegistryContent::Record(None))));
     for key in [None, Some(&b"wx1"[..]), Some(b"wx1/o 1"), Some(b"wx1/\xFF"), Some(b"/o1"), Some(b"")] {
         assert_eq!(decoder.decode(RegistryRecord { key, ..tombstone }), Err(PromoterError::Key));
     }
@@ -165,7 +197,8 @@ fn a_schema_of_anothers_own_is_matched_by_its_fields_and_may_lack_most() {
     decoder.learn(9, schema).unwrap();
     let (_, record) = decoder.decode(of("wx1/o1", bytes, false)).unwrap();
     let feeds = FeedSet::from_iter([Feed::Touches]);
-    assert_eq!(record, Some(PromoterRecord { feeds, updated_at: UnixMillis(5), ..PromoterRecord::default() }));
+    let expected = PromoterRecord { feeds, updated_at: UnixMillis(5), ..PromoterRecord::default() };
+    assert_eq!(record, RegistryContent::Record(Some(expected)));
     assert!(decoder.learn(9, r#""string""#).is_err());
 }
 
@@ -176,5 +209,5 @@ fn the_own_schema_is_known_under_whatever_id_a_registry_has_it() {
     let bytes = encoded(&whom, &record, Framing::Confluent { schema_id: 8 });
     let decoder = PromoterDecoder::new(CONFLUENT);
     decoder.learn(8, RecordKind::Promoter.text()).unwrap();
-    assert_eq!(decoder.decode(of("wx1/o1", &bytes, false)), Ok((whom, Some(record))));
+    assert_eq!(decoder.decode(of("wx1/o1", &bytes, false)), Ok((whom, RegistryContent::Record(Some(record)))));
 }

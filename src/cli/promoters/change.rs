@@ -62,8 +62,9 @@ pub fn pause(config: RegistryClientConfig, options: &ChangeOptions, paused: bool
         (false, _) => "resumed",
     };
     change.carry_out(word, |plan, view, promoter| {
-        // A promoter that only the configuration names is polled without a record.
-        let is_idle = !paused && view.table.registered(promoter).is_none();
+        // A promoter that only others name is polled without a record, unless discovery has parked it.
+        let is_parked = view.table.get(promoter).is_some_and(|merged| merged.is_paused.value);
+        let is_idle = !paused && !is_parked && view.table.registered(promoter).is_none();
         if is_idle {
             return plan.leave();
         }

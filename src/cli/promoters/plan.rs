@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::registry_view::RegistryView;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixMillis;
-use crate::registry::record::{PromoterPatch, PromoterRecord};
+use crate::registry::discovered::{DiscoveredPromoter, DiscoveryStatus};
+use crate::registry::record::{PromoterPatch, RegistryContent};
+use crate::registry::tags::Tags;
 
 /// What becomes of one promoter's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ impl Counts {
 }
 
 /// A record, or the tombstone of one.
-pub type PlannedWrite = (Promoter, Option<PromoterRecord>);
+pub type PlannedWrite = (Promoter, RegistryContent);
 
 #[derive(Default)]
 pub struct ChangePlan {
@@ -82,7 +84,7 @@ impl ChangePlan {
             Some(_) => ChangeOutcome::Changed,
         };
         if outcome != ChangeOutcome::Unchanged {
-            self.writes.push((promoter, Some(after)));
+            self.writes.push((promoter, RegistryContent::Record(Some(after))));
         }
         self.counts.count(outcome);
         outcome
@@ -94,12 +96,19 @@ impl ChangePlan {
         ChangeOutcome::Unchanged
     }
 
-    /// Takes the promoter's record away, also one that can't be read.
+    /// Takes the promoter's record away, also one that can't be read, and what discovery has found: a tombstone says so at
+    /// once, and the word in discovery's own record when Kafka has compacted that away.
     pub fn deregister(&mut self, view: &RegistryView, promoter: Promoter) -> ChangeOutcome {
-        let is_there = view.table.registered(&promoter).is_some() || view.is_unreadable(&promoter);
+        let found = view.table.discovered(&promoter);
+        let is_found = found.is_some_and(|found| found.status != DiscoveryStatus::Removed);
+        let is_there = view.table.registered(&promoter).is_some() || view.is_unreadable(&promoter) || is_found;
         let outcome = if is_there { ChangeOutcome::Removed } else { ChangeOutcome::NotRegistered };
         if is_there {
-            self.writes.push((promoter, None));
+            self.writes.push((promoter.clone(), RegistryContent::Record(None)));
+        }
+        if is_found {
+            let removed = DiscoveredPromoter { status: DiscoveryStatus::Removed, tags: Tags::default() };
+            self.writes.push((promoter, RegistryContent::Discovery(Some(removed))));
         }
         self.counts.count(outcome);
         outcome

@@ -18,7 +18,7 @@ use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
 use crate::model::request::record::is_json;
 use crate::model::shard::Shard;
-use crate::registry::record::PromoterRecord;
+use crate::registry::record::RegistryContent;
 use crate::registry::table::{MergedPromoter, PromoterTable, SourceUpdate, Sourced};
 use crate::supervisor::{self, COMMAND_PATIENCE};
 use crate::text::with_causes;
@@ -45,9 +45,9 @@ impl RegistryView {
         while let Some(record) = reader.next_record()? {
             match decoder.decode(&record)? {
                 Ok((promoter, _)) if !reader.is_in_place(&promoter, record.partition) => unreadable.misplaced(&record),
-                Ok((promoter, said)) => {
+                Ok((promoter, content)) => {
                     unreadable.heal(&record);
-                    table.apply(&promoter, SourceUpdate::Registry(said));
+                    table.apply(&promoter, content.into());
                 }
                 Err(error) => unreadable.add(&record, error.reason(), with_causes(&error)),
             }
@@ -97,7 +97,7 @@ struct LearningDecoder {
     until: Instant,
 }
 
-type DecodedPromoter = Result<(Promoter, Option<PromoterRecord>), PromoterError>;
+type DecodedPromoter = Result<(Promoter, RegistryContent), PromoterError>;
 
 impl LearningDecoder {
     fn new(config: &RegistryClientConfig, until: Instant) -> anyhow::Result<LearningDecoder> {

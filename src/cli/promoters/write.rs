@@ -22,8 +22,8 @@ pub fn write(view: &RegistryView, plan: &ChangePlan) -> anyhow::Result<()> {
         return Ok(());
     }
     let encoder = PromoterEncoder::new(framing(view)?);
-    let writer = RegistryWriter::open(&view.config.kafka, view.partitions, view.until)?;
-    write_all(&writer, &encoder, &plan.writes).with_context(|| {
+    let mut writer = RegistryWriter::open(&view.config.kafka, encoder, view.partitions, view.until)?;
+    write_all(&mut writer, &plan.writes).with_context(|| {
         let (written, all) = (writer.acknowledged(), plan.writes.len());
         format!("{written} of {all} records are known to be written; the same command again writes what is missing")
     })
@@ -36,14 +36,10 @@ fn framing(view: &RegistryView) -> anyhow::Result<Framing> {
     cli::runtime()?.block_on(framing).context("the schema registry gives no answer")?
 }
 
-fn write_all(writer: &RegistryWriter, encoder: &PromoterEncoder, writes: &[PlannedWrite]) -> anyhow::Result<()> {
-    let progress = WriteProgress::of(writes.len());
-    let mut value = Vec::new();
-    for (index, (promoter, record)) in writes.iter().enumerate() {
-        if let Some(record) = record {
-            encoder.encode(promoter, record, &mut value)?;
-        }
-        writer.put(promoter, record.as_ref().map(|_| value.as_slice()))?;
+fn write_all(writer: &mut RegistryWriter, writes: &[PlannedWrite]) -> anyhow::Result<()> {
+    let (progress, now) = (WriteProgress::of(writes.len()), crate::clock::now());
+    for (index, (promoter, content)) in writes.iter().enumerate() {
+        writer.put(promoter, content, now)?;
         if index % LOOK_EVERY == 0 {
             progress.written(writer.acknowledged());
         }

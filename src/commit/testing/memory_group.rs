@@ -11,11 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::memory_log::{DurableTopics, PARTITIONS, whole};
 use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
+use crate::commit::registry_topic::RegistryTopic;
 use crate::model::batch::ShardRecord;
-use crate::model::promoter::Promoter;
+use crate::model::promoter::{AppId, Promoter};
 use crate::model::shard::{AssignedShard, Shard};
+use crate::registry::discovery::DiscoveryWrite;
 use crate::registry::event::RegistryEvent;
-use crate::registry::record::PromoterRecord;
+use crate::registry::record::{PromoterRecord, RegistryContent};
+use crate::registry::table::PromoterTable;
 
 /// The group of all instances. Clones are the same group.
 #[derive(Clone, Default)]
@@ -28,7 +31,7 @@ struct Members {
     open: HashMap<String, mpsc::UnboundedSender<OwnershipChange>>,
     last_number: u64,
     /// What the registry says, in order.
-    registry: Vec<(Promoter, Option<PromoterRecord>)>,
+    registry: Vec<(Promoter, RegistryContent)>,
     /// What was taken away from whom, where that one has not heard of it yet.
     untold: Vec<(String, AssignedShard)>,
     /// How often a shard was begun to be restored, of each assignment.
@@ -50,21 +53,39 @@ impl MemoryGroup {
 
     /// Says something of a promoter in the registry, whose owner hears of it.
     pub fn register(&self, promoter: &Promoter, record: Option<PromoterRecord>) {
+        self.say(promoter, RegistryContent::Record(record));
+    }
+
+    /// Writes a record of the registry.
+    pub fn say(&self, promoter: &Promoter, content: RegistryContent) {
         let mut members = self.members();
-        members.registry.push((promoter.clone(), record.clone()));
+        members.registry.push((promoter.clone(), content.clone()));
         let shard = Shard::of(promoter, PARTITIONS);
-        let said = RegistryEvent::Said { promoter: promoter.clone(), record };
+        let said = RegistryEvent::Said { promoter: promoter.clone(), content };
         if let Some(Owner { instance, number }) = members.owners.get(&shard) {
             let assigned = AssignedShard { shard, number: *number };
             members.tell(instance, OwnershipChange::Registered(assigned, vec![said]));
         }
     }
 
+    /// Leaves the last record under each key, and no tombstone, as Kafka does after a day.
+    pub fn compact(&self) {
+        let mut members = self.members();
+        let key = |(promoter, content): &(Promoter, RegistryContent)| {
+            (promoter.clone(), matches!(content, RegistryContent::Discovery(_)))
+        };
+        let last: HashMap<_, _> = members.registry.drain(..).map(|record| (key(&record), record)).collect();
+        let is_tombstone = |content: &RegistryContent| {
+            matches!(content, RegistryContent::Record(None) | RegistryContent::Discovery(None))
+        };
+        members.registry = last.into_values().filter(|(_, content)| !is_tombstone(content)).collect();
+    }
+
     fn said_in(&self, shard: Shard) -> Vec<RegistryEvent> {
         let members = self.members();
         let of_shard = members.registry.iter().filter(|(promoter, _)| Shard::of(promoter, PARTITIONS) == shard);
         of_shard
-            .map(|(promoter, record)| RegistryEvent::Said { promoter: promoter.clone(), record: record.clone() })
+            .map(|(promoter, content)| RegistryEvent::Said { promoter: promoter.clone(), content: content.clone() })
             .collect()
     }
 
@@ -125,6 +146,29 @@ impl MemoryGroup {
                 .is_some_and(|owner| owner.instance == instance && owner.number == assigned.number)
         };
         write(shards.iter().filter(|assigned| !is_owned(assigned)).copied().collect())
+    }
+}
+
+impl RegistryTopic for MemoryGroup {
+    fn read(&self, app: AppId) -> BoxFuture<'_, Result<PromoterTable, LogError>> {
+        Box::pin(async move {
+            let mut table = PromoterTable::default();
+            let members = self.members();
+            for (promoter, content) in members.registry.iter().filter(|(promoter, _)| promoter.app_id() == app.as_str())
+            {
+                table.apply(promoter, content.clone().into());
+            }
+            Ok(table)
+        })
+    }
+
+    fn write(&self, writes: Vec<DiscoveryWrite>) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(async move {
+            for (promoter, found) in writes {
+                self.say(&promoter, RegistryContent::Discovery(found));
+            }
+            Ok(())
+        })
     }
 }
 

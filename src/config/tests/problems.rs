@@ -30,7 +30,7 @@ lateness = "10"
 app_id = "wx1"
 base_url = "ftp://example.com"
 promoters = ["oA", "", "oA"]
-discover = "1h"
+discover = "1d"
 [apps.feeds.orders]
 idle_evry = "1h"
 every = 60
@@ -58,7 +58,7 @@ bytes_max = "8 megabytes"
         "apps[0].base_url (line 15) is a URL of another kind; begin it with http:// or https://",
         "apps[0].promoters[1] (line 16) is empty; write a text in quotes",
         "apps[0].promoters[2] (line 16) is the same promoter as promoters[0]; remove one of them",
-        "apps[0].discover (line 17) asks for discovery, which is not available in this version; write \"off\"",
+        "apps[0].discover (line 17) is too long; write a duration from \"1m\" to \"12h\"",
         "apps[0].feeds.orders.idle_evry (line 19) is not a known key; did you mean idle_every?",
         "apps[0].feeds.orders.every (line 20) is not a duration such as \"90s\", \"10m\", \"6h\" or \"7d\"; \
          write a duration from \"100ms\" to \"30d\"",

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
+use crate::registry::discovered::discovered_of_key;
 use crate::registry::event::{MISPLACED, MISPLACED_DETAIL, RegistryEvent};
 use crate::text;
 
@@ -55,7 +56,7 @@ impl EventReader {
             Ok((promoter, _)) if Shard::of(&promoter, self.partitions) != shard => {
                 unreadable(MISPLACED, MISPLACED_DETAIL.to_owned())
             }
-            Ok((promoter, record)) => Ok(RegistryEvent::Said { promoter, record }),
+            Ok((promoter, content)) => Ok(RegistryEvent::Said { promoter, content }),
             Err(error @ PromoterError::UnknownSchema(id)) => match untold(id) {
                 Some(why) => unreadable(error.reason(), why),
                 None => Err(SchemaNeeded(id)),
@@ -78,7 +79,7 @@ impl EventReader {
         detail: String,
     ) -> RegistryEvent {
         let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
-        let promoter = key.and_then(|key| Promoter::from_key(key).ok());
+        let promoter = key.and_then(|key| Promoter::from_key(discovered_of_key(key).unwrap_or(key)).ok());
         let origin = Origin { topic: self.topic.clone(), partition, offset };
         let raw = record.value.unwrap_or_default().into();
         let letter = DeadLetter::of_registration(origin, promoter, reason, detail, raw, clock::now());
@@ -92,7 +93,7 @@ mod tests {
     use crate::avro::promoter::PromoterEncoder;
     use crate::model::dead_letter::DeadLetterSource;
     use crate::model::time::UnixMillis;
-    use crate::registry::record::PromoterRecord;
+    use crate::registry::record::{PromoterRecord, RegistryContent};
 
     const PARTITIONS: i32 = 3;
 
@@ -126,7 +127,7 @@ mod tests {
         for (value, is_there) in [(Some(value.as_slice()), true), (None, false)] {
             let event = reader().read(home, 5, record("wx1/o1", value), |_| None).unwrap();
             assert!(
-                matches!(&event, RegistryEvent::Said { promoter: of, record } if *of == promoter() && record.is_some() == is_there),
+                matches!(&event, RegistryEvent::Said { promoter: of, content: RegistryContent::Record(record) } if *of == promoter() && record.is_some() == is_there),
                 "{event:?}"
             );
             let elsewhere = Shard((home.0 + 1) % PARTITIONS);

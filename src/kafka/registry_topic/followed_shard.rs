@@ -76,9 +76,11 @@ impl FollowedShard {
 mod tests {
     use super::*;
     use crate::model::promoter::Promoter;
+    use crate::registry::record::RegistryContent;
 
     fn said(offset: i64) -> RegistryEvent {
-        RegistryEvent::Said { promoter: Promoter::from_key(&format!("wx1/o{offset}")).unwrap(), record: None }
+        let promoter = Promoter::from_key(&format!("wx1/o{offset}")).unwrap();
+        RegistryEvent::Said { promoter, content: RegistryContent::Record(None) }
     }
 
     #[test]

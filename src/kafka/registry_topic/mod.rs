@@ -1,5 +1,5 @@
-//! The registry topic: as the commands use it, read to its end and written outside transactions; and as a running instance
-//! follows it, shard by shard.
+//! The registry topic: as the commands and discovery use it, read to its end and written outside transactions; and as a running
+//! instance follows it, shard by shard.
 //!
 //! ```text
 //!                        RegistryFollower::follow ──> what stands there
@@ -13,6 +13,8 @@
 pub mod reader;
 
 pub mod writer;
+
+pub mod discovery_topic;
 
 mod event_reader;
 

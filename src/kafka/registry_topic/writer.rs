@@ -4,11 +4,16 @@ use std::time::{Duration, Instant};
 
 use rdkafka::producer::BaseRecord;
 
+use crate::avro::encode::EncodeError;
+use crate::avro::promoter::PromoterEncoder;
 use crate::kafka::client::acknowledged_producer::{AcknowledgedProducer, PutError, QueueRoom};
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
+use crate::model::time::UnixMillis;
+use crate::registry::discovered::discovery_key;
+use crate::registry::record::RegistryContent;
 
 /// What the topic takes.
 const RECORD: &str = "record";
@@ -20,6 +25,8 @@ const ROOM_WAIT: Duration = Duration::from_millis(50);
 pub enum RegistryWriteError {
     #[error(transparent)]
     Put(#[from] PutError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     #[error("topic {0} did not take all records in time")]
     TooLate(String),
 }
@@ -27,8 +34,10 @@ pub enum RegistryWriteError {
 /// Of a registry topic that exists. All calls block.
 pub struct RegistryWriter {
     producer: AcknowledgedProducer,
+    encoder: PromoterEncoder,
     partitions: i32,
     until: Instant,
+    value: Vec<u8>,
 }
 
 impl RegistryWriter {
@@ -36,22 +45,47 @@ impl RegistryWriter {
     ///
     /// # Errors
     /// [`ClientError`] where librdkafka makes no producer of the settings.
-    pub fn open(settings: &Settings, partitions: i32, until: Instant) -> Result<RegistryWriter, ClientError> {
+    pub fn open(
+        settings: &Settings,
+        encoder: PromoterEncoder,
+        partitions: i32,
+        until: Instant,
+    ) -> Result<RegistryWriter, ClientError> {
         let bound = until.saturating_duration_since(Instant::now());
         let setup = settings.registry_producer_config(bound);
         let producer = AcknowledgedProducer::open(&setup, &settings.topics.registry)?;
-        Ok(RegistryWriter { producer, partitions, until })
+        Ok(RegistryWriter { producer, encoder, partitions, until, value: Vec::new() })
     }
 
-    /// Puts a record, or a tombstone; waits only where many are under way.
+    /// Puts a record, or a tombstone, which is written at `now`; waits only where many are under way.
     ///
     /// # Errors
     /// [`RegistryWriteError`] where the topic refuses a record, be it an earlier one, or the time is over.
-    pub fn put(&self, promoter: &Promoter, value: Option<&[u8]>) -> Result<(), RegistryWriteError> {
+    pub fn put(
+        &mut self,
+        promoter: &Promoter,
+        content: &RegistryContent,
+        now: UnixMillis,
+    ) -> Result<(), RegistryWriteError> {
+        let (encoder, value) = (&self.encoder, &mut self.value);
+        let (key, has_value) = match content {
+            RegistryContent::Record(record) => {
+                record.iter().try_for_each(|record| encoder.encode(promoter, record, value))?;
+                (promoter.key().to_owned(), record.is_some())
+            }
+            RegistryContent::Discovery(found) => {
+                found.iter().try_for_each(|found| encoder.encode_discovered(promoter, found, now, value))?;
+                (discovery_key(promoter), found.is_some())
+            }
+        };
+        self.put_bytes(promoter, &key, has_value.then_some(self.value.as_slice()))
+    }
+
+    fn put_bytes(&self, promoter: &Promoter, key: &str, value: Option<&[u8]>) -> Result<(), RegistryWriteError> {
         loop {
-            let mut record = BaseRecord::to(self.producer.topic())
-                .key(promoter.key())
-                .partition(Shard::of(promoter, self.partitions).0);
+            // Both keys of a promoter stand in its own partition.
+            let mut record =
+                BaseRecord::to(self.producer.topic()).key(key).partition(Shard::of(promoter, self.partitions).0);
             record.payload = value;
             match self.producer.send(record, RECORD)? {
                 QueueRoom::Taken => return Ok(self.producer.serve(Duration::ZERO, RECORD)?),

@@ -36,7 +36,9 @@ fn registered() -> impl Strategy<Value = SourceUpdate> {
 }
 
 fn discovered() -> impl Strategy<Value = SourceUpdate> {
-    prop::option::of(tags()).prop_map(SourceUpdate::Discovery)
+    let found = (prop::sample::select(DiscoveryStatus::ALL.to_vec()), tags());
+    let found = found.prop_map(|(status, tags)| DiscoveredPromoter { status, tags });
+    prop::option::of(found).prop_map(SourceUpdate::Discovery)
 }
 
 fn any_update() -> impl Strategy<Value = SourceUpdate> {
@@ -110,7 +112,7 @@ fn each_field_is_the_registrys_then_the_configurations_then_discoverys() {
     let record = PromoterRecord { start_from: Some(StartFrom::Now), paused: true, ..PromoterRecord::default() };
     let found = Tags::new([("retail", "7")]).unwrap();
     let table = table([
-        SourceUpdate::Discovery(Some(found.clone())),
+        SourceUpdate::Discovery(Some(DiscoveredPromoter { tags: found.clone(), ..DiscoveredPromoter::default() })),
         SourceUpdate::Registry(Some(record)),
         SourceUpdate::Configuration(Some(configured)),
     ]);
@@ -126,13 +128,28 @@ fn each_field_is_the_registrys_then_the_configurations_then_discoverys() {
 
 #[test]
 fn a_tombstone_takes_away_what_discovery_finds_until_it_is_registered_again() {
-    let mut table = table([SourceUpdate::Discovery(Some(Tags::default()))]);
+    let mut table = table([SourceUpdate::Discovery(Some(DiscoveredPromoter::default()))]);
     assert!(matches!(table.apply(&promoter(), SourceUpdate::Registry(None)), TableChange::Removed(_)));
-    let found_again = SourceUpdate::Discovery(Some(Tags::default()));
+    let found_again = SourceUpdate::Discovery(Some(DiscoveredPromoter::default()));
     assert_eq!(table.apply(&promoter(), found_again), TableChange::Unchanged);
     assert_eq!(table.iter().count(), 0);
     let again = SourceUpdate::Registry(Some(PromoterRecord::default()));
     assert!(matches!(table.apply(&promoter(), again), TableChange::Added(_)));
+}
+
+#[test]
+fn whoever_loses_the_authorisation_is_paused_where_discovery_alone_names_it_and_whoever_was_removed_is_not_there() {
+    let found = |status| SourceUpdate::Discovery(Some(DiscoveredPromoter { status, ..DiscoveredPromoter::default() }));
+    let paused = |updates: Vec<SourceUpdate>| table(updates).get(&promoter()).map(|merged| merged.is_paused.value);
+    let named = || SourceUpdate::Configuration(Some(ConfiguredPromoter::default()));
+    let record = || SourceUpdate::Registry(Some(PromoterRecord::default()));
+    assert_eq!(paused(vec![found(DiscoveryStatus::Authorized)]), Some(false));
+    assert_eq!(paused(vec![found(DiscoveryStatus::Unauthorized)]), Some(true));
+    assert_eq!(paused(vec![found(DiscoveryStatus::Unauthorized), named()]), Some(false));
+    assert_eq!(paused(vec![found(DiscoveryStatus::Unauthorized), record()]), Some(false));
+    assert_eq!(paused(vec![found(DiscoveryStatus::Removed)]), None);
+    assert_eq!(paused(vec![found(DiscoveryStatus::Removed), record()]), Some(false));
+    assert_eq!(paused(vec![found(DiscoveryStatus::Unauthorized), SourceUpdate::Registry(None)]), None);
 }
 
 #[test]

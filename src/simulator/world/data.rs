@@ -192,9 +192,15 @@ impl World {
     fn registered(
         &self,
         now: UnixMillis,
-        Admitted { app, .. }: &Admitted,
+        Admitted { app, call }: &Admitted,
         body: &Map<String, Value>,
     ) -> Result<Reply, i64> {
+        let is_first = !body.contains_key("start_id");
+        let faults = [(InjectedFault::ListObject, true), (InjectedFault::RowsMissing, is_first)];
+        let struck = faults.into_iter().find(|(fault, may_be)| *may_be && self.faults.strikes(*fault, now, *call));
+        if let Some((fault, _)) = struck {
+            return Ok(Reply::fault(fault, *call));
+        }
         let seconds = u32::try_from(now.as_seconds().0).unwrap_or(u32::MAX);
         let merchant = |promoter: &SimPromoter| self.paging.merchant(promoter, seconds);
         let page = registry::page(&self.apps[*app].promoters, self.ids, body, merchant).ok_or(103_006)?;

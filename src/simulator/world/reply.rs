@@ -65,7 +65,7 @@ impl Reply {
         let reply = match fault {
             InjectedFault::ForeignJson => Reply::success(pick(&FOREIGN)),
             InjectedFault::ListObject => {
-                Reply::success(r#"{"relation_list":{},"order_list":{},"total_cnt":0,"errcode":0}"#)
+                Reply::success(r#"{"relation_list":{},"order_list":{},"promoter_list":{},"total_cnt":0,"errcode":0}"#)
             }
             InjectedFault::RowsMissing => Reply::success(pick(&ROWS_MISSING)),
             InjectedFault::Error500 => Reply { status: 500, content_type: PLAIN, ..Reply::success("internal error") },

@@ -17,6 +17,7 @@ mod answers;
 mod clocks;
 mod limits;
 mod material;
+mod promoters;
 mod quota;
 mod tokens;
 

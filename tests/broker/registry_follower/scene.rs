@@ -16,7 +16,7 @@ use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::shard::{AssignedShard, Shard};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::registry::event::RegistryEvent;
-use promoter_connector::registry::record::PromoterRecord;
+use promoter_connector::registry::record::{PromoterRecord, RegistryContent};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Runtime;
@@ -143,7 +143,7 @@ impl Scene {
     }
 
     pub fn removed(&self, id: &str) -> Result<RegistryEvent> {
-        Ok(RegistryEvent::Said { promoter: self.promoter(id)?, record: None })
+        Ok(RegistryEvent::Said { promoter: self.promoter(id)?, content: RegistryContent::Record(None) })
     }
 
     pub fn own(&self, id: &str) -> Result<Vec<u8>> {
@@ -209,10 +209,10 @@ pub fn json(id: &str) -> String {
 /// The promoters that something is said of, and whether they are paused; nothing where they are deregistered.
 pub fn said(events: &[RegistryEvent]) -> Vec<(String, Option<bool>)> {
     let said = |event: &RegistryEvent| match event {
-        RegistryEvent::Said { promoter, record } => {
+        RegistryEvent::Said { promoter, content: RegistryContent::Record(record) } => {
             Some((promoter.promoter_id().to_owned(), record.as_ref().map(|record| record.paused)))
         }
-        RegistryEvent::Unreadable { .. } => None,
+        RegistryEvent::Said { .. } | RegistryEvent::Unreadable { .. } => None,
     };
     events.iter().filter_map(said).collect()
 }

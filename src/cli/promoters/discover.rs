@@ -1,0 +1,149 @@
+//! `promoters discover`: reads the upstream's lists of promoters once, and registers what they say, by the rules that running
+//! instances discover by.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+
+use super::DiscoverOptions;
+use crate::app;
+use crate::cli::{self, Failure, stdout};
+use crate::config::Config;
+use crate::registry::discovery::{DiscoveryCounts, DiscoveryPlan, HeldBack};
+use crate::session::discovery::{DiscoveredApp, Discovery, DiscoveryOrder};
+use crate::telemetry::{last_words, log};
+use crate::text::with_causes;
+use crate::upstream::transport::Transport;
+
+/// The apps' secrets have to be there: their lists are asked for.
+///
+/// # Errors
+/// [`Failure`] where the configuration or the app is wrong, or the list of an app can't be read or its registry not written: those
+/// of the others are all the same.
+pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
+    let mut config = Config::load(path, &|name| std::env::var(name).ok())?;
+    log::start(&config.log)?;
+    if let Some(wanted) = &options.app {
+        config.apps.retain(|app| app.client.app_id.as_str() == wanted);
+        if config.apps.is_empty() {
+            return Err(Failure::Refused(format!("{wanted} is no app of the configuration")));
+        }
+    }
+    let discovering = async {
+        let discovery = app::discovery(config).await?;
+        Ok(discover_all(&discovery, options).await)
+    };
+    let bounded = async { tokio::time::timeout(options.bound.timeout, discovering).await };
+    let apps: anyhow::Result<Vec<AppReport>> =
+        cli::runtime()?.block_on(bounded).context("discovery has not come to its end in time")?;
+    let apps = apps?;
+    let failed = apps.iter().filter(|app| app.error.is_some()).count();
+    let report = DiscoverReport { dry_run: options.output.dry_run, apps };
+    stdout::print(&if options.output.json { report.json()? } else { report.text() })?;
+    report.tell_held_back();
+    if failed > 0 {
+        return Err(anyhow!("{failed} of {} lists could not be read or registered", report.apps.len()).into());
+    }
+    Ok(())
+}
+
+async fn discover_all<T: Transport>(discovery: &Discovery<T>, options: &DiscoverOptions) -> Vec<AppReport> {
+    let mut reports = Vec::new();
+    for app in &discovery.apps {
+        reports.push(discover_app(discovery, app, options).await);
+    }
+    reports
+}
+
+async fn discover_app<T: Transport>(
+    discovery: &Discovery<T>,
+    app: &DiscoveredApp<T>,
+    options: &DiscoverOptions,
+) -> AppReport {
+    let order = DiscoveryOrder { dry_run: options.output.dry_run, removes_all: options.remove };
+    let app_id = app.client.app_id().to_string();
+    match discovery.discover(app, order).await {
+        Ok(DiscoveryPlan { counts, held_back_by, .. }) => {
+            AppReport { app_id, counts: Some(counts), held_back_by, error: None }
+        }
+        Err(error) => AppReport { app_id, counts: None, held_back_by: None, error: Some(with_causes(&error)) },
+    }
+}
+
+/// What was done, for programs.
+#[derive(Serialize)]
+struct DiscoverReport {
+    dry_run: bool,
+    apps: Vec<AppReport>,
+}
+
+#[derive(Serialize)]
+struct AppReport {
+    app_id: String,
+    #[serde(flatten)]
+    counts: Option<DiscoveryCounts>,
+    #[serde(skip)]
+    held_back_by: Option<HeldBack>,
+    error: Option<String>,
+}
+
+impl DiscoverReport {
+    fn json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for AppReport { app_id, counts, error, .. } in &self.apps {
+            // Writing to a String never fails.
+            let _ = match (counts, error) {
+                (Some(counts), _) => writeln!(text, "{app_id}: {}", told(counts)),
+                (None, Some(error)) => writeln!(text, "{app_id}: {error}"),
+                (None, None) => Ok(()),
+            };
+        }
+        text + if self.dry_run { "dry run: nothing was written\n" } else { "" }
+    }
+
+    fn tell_held_back(&self) {
+        for AppReport { app_id, counts, held_back_by, .. } in &self.apps {
+            let (Some(counts), Some(why)) = (counts, held_back_by) else { continue };
+            let missing = counts.held_back;
+            last_words::say(&match why {
+                HeldBack::Limit => format!(
+                    "{app_id}: {missing} promoters are missing from the list, more than discover_remove_max lets go at once; they \
+                     are polled on. If they are to go: promoters discover --remove"
+                ),
+                HeldBack::Empty => {
+                    format!(
+                        "{app_id}: the list is empty; {missing} promoters are polled on. promoters remove takes them away"
+                    )
+                }
+                HeldBack::Unreadable => {
+                    format!("{app_id}: {} rows name no promoter, so none of {missing} is removed", counts.unreadable)
+                }
+            });
+        }
+    }
+}
+
+fn told(counts: &DiscoveryCounts) -> String {
+    let named = [
+        (counts.listed, "listed"),
+        (counts.found, "found"),
+        (counts.parked, "parked"),
+        (counts.resumed, "resumed"),
+        (counts.changed, "changed"),
+        (counts.unchanged, "unchanged"),
+        (counts.removed, "removed"),
+        (counts.held_back, "missing"),
+        (counts.kept_removed, "removed by an operator"),
+        (counts.not_authorised, "not authorised"),
+        (counts.unreadable, "unreadable"),
+    ];
+    let first = |(at, (count, _)): &(usize, (usize, &str))| *at < 2 || *count > 0;
+    let shown = named.into_iter().enumerate().filter(first).map(|(_, (count, name))| format!("{count} {name}"));
+    shown.collect::<Vec<_>>().join(", ")
+}
