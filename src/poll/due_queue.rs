@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::call_budget::{CallBudget, CallFor};
 use super::minute_counts::MinuteCounts;
+use super::polled_feeds::FirstRank;
 use super::schedule::Schedule;
 use super::usual_turns::{MayCome, NextTurn, UsualTurns};
 use crate::model::pacing::PollTurn;
@@ -136,6 +137,12 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     pub fn put(&mut self, key: K, due: Duration) {
         self.dues.add(seconds(due));
         self.schedule.put(key, due);
+    }
+
+    /// Puts in, at `clock`, one that was not polled yet.
+    pub fn put_first(&mut self, key: K, rank: FirstRank, clock: Duration) {
+        self.dues.add(seconds(clock));
+        self.schedule.put_first(key, rank, clock);
     }
 
     /// Puts one back, at `clock`, to when its next turn comes.

@@ -2,6 +2,8 @@
 
 mod schedule;
 
+mod first_turns;
+
 mod minute_counts;
 
 mod call_budget;

@@ -41,16 +41,21 @@ impl PolledFeed {
     }
 }
 
-/// The order in which feeds are polled for the first time: so restarts starve nobody, however short the lives between
-/// them are. Of equally old cursors (a poll that finds nothing may leave its cursor where it was) others come first each
-/// time.
-pub(super) fn oldest_first(mut feeds: Vec<PolledFeed>, now: UnixTime) -> Vec<PolledFeed> {
-    feeds.sort_by_cached_key(|PolledFeed { promoter, feed, pacing, .. }| {
+/// The order in which feeds are polled for the first time: the one with the oldest cursor comes first. Of equally old ones (a
+/// poll that finds nothing may leave its cursor where it was) others come first each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FirstRank {
+    pub cursor: UnixTime,
+    pub shuffled: u64,
+}
+
+impl FirstRank {
+    pub(super) fn new(feed: &PolledFeed, now: UnixTime) -> FirstRank {
+        let PolledFeed { promoter, feed, pacing, .. } = feed;
         let mut shuffled = DefaultHasher::new();
         (promoter, feed, now.0).hash(&mut shuffled);
-        (pacing.cursor.complete_before, shuffled.finish())
-    });
-    feeds
+        FirstRank { cursor: pacing.cursor.complete_before, shuffled: shuffled.finish() }
+    }
 }
 
 /// So many changes wait for their scheduler at most; each may be of many promoters.

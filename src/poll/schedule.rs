@@ -1,4 +1,4 @@
-//! Due work: one entry for each feed of each promoter, in one heap.
+//! Due work: one entry for each feed of each promoter, in one heap; those that were never polled have one of their own.
 //!
 //! Taking an entry out hands it to the poll, and only the poll's end puts it back: so there are never two polls of
 //! one feed at once, and no task waits per promoter.
@@ -7,11 +7,15 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use super::first_turns::FirstTurns;
+use super::polled_feeds::FirstRank;
+
 /// Entries ordered by when they are due; of several due at once the one that was put in first.
 #[derive(Debug)]
 pub struct Schedule<K> {
     heap: BinaryHeap<Reverse<DueEntry<K>>>,
     puts: u64,
+    first: FirstTurns<K>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +27,7 @@ struct DueEntry<K> {
 
 impl<K: Ord> Schedule<K> {
     pub fn new() -> Schedule<K> {
-        Schedule { heap: BinaryHeap::new(), puts: 0 }
+        Schedule { heap: BinaryHeap::new(), puts: 0, first: FirstTurns::new() }
     }
 
     /// Clocks are durations since some fixed moment.
@@ -32,17 +36,24 @@ impl<K: Ord> Schedule<K> {
         self.heap.push(Reverse(DueEntry { due, put: self.puts, key }));
     }
 
+    /// Puts in one that was not polled yet. `due` must not be earlier than that of those before it.
+    pub fn put_first(&mut self, key: K, rank: FirstRank, due: Duration) {
+        self.first.put(key, rank, due);
+    }
+
     /// Takes the entry that has been due longest at `clock`.
     pub fn take_due(&mut self, clock: Duration) -> Option<K> {
-        if self.next_due()? > clock {
-            return None;
+        let next = self.next_due().filter(|due| *due <= clock)?;
+        if self.first.next_due() == Some(next) {
+            return self.first.take();
         }
         self.heap.pop().map(|Reverse(entry)| entry.key)
     }
 
     /// When the next entry is due.
     pub fn next_due(&self) -> Option<Duration> {
-        self.heap.peek().map(|Reverse(entry)| entry.due)
+        let scheduled = self.heap.peek().map(|Reverse(entry)| entry.due);
+        scheduled.into_iter().chain(self.first.next_due()).min()
     }
 }
 
@@ -55,6 +66,7 @@ impl<K: Ord> Default for Schedule<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::UnixTime;
 
     #[test]
     fn entries_come_out_when_due_the_longest_waiting_first() {
@@ -68,5 +80,21 @@ mod tests {
         let taken: Vec<_> = std::iter::from_fn(|| schedule.take_due(clock)).collect();
         assert_eq!(taken, ['a', 'b', 'c']);
         assert_eq!(schedule.next_due(), None);
+    }
+
+    #[test]
+    fn of_those_that_were_not_polled_yet_the_oldest_cursor_comes_first_whenever_it_came() {
+        let mut schedule = Schedule::new();
+        let rank = |cursor| FirstRank { cursor: UnixTime(cursor), shuffled: 0 };
+        let at = Duration::from_secs;
+        schedule.put_first('c', rank(30), at(1));
+        schedule.put_first('d', rank(40), at(1));
+        schedule.put('x', at(2));
+        schedule.put_first('b', rank(20), at(3));
+        assert_eq!(schedule.take_due(at(0)), None);
+        assert_eq!(schedule.take_due(at(3)), Some('b'), "it takes the turn that is due longest");
+        schedule.put_first('a', rank(10), at(4));
+        let taken: Vec<_> = std::iter::from_fn(|| Some((schedule.next_due()?, schedule.take_due(at(4))?))).collect();
+        assert_eq!(taken, [(at(1), 'a'), (at(2), 'x'), (at(3), 'c'), (at(4), 'd')]);
     }
 }

@@ -19,7 +19,7 @@ use super::feed_slots::FeedSlots;
 use super::freshness::FeedStanding;
 use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
-use super::polled_feeds::{FeedsChange, FeedsChanges, PolledFeed, oldest_first};
+use super::polled_feeds::{FeedsChange, FeedsChanges, FirstRank, PolledFeed};
 use super::poller::{PollError, Polled, poll};
 use super::reports::{self, PollEnd, Reports};
 use crate::commit::queue::WriteSender;
@@ -166,18 +166,19 @@ impl<T: Transport> Scheduler<T> {
         }
     }
 
-    /// Each is due at once, that with the oldest cursor first; the budgets spread the calls.
+    /// Each is due at once, of all that were not polled yet that with the oldest cursor first; the budgets spread the calls.
     fn add(&mut self, feeds: Vec<PolledFeed>) {
         let (clock, now) = (self.began.elapsed(), self.client.now());
-        for feed in oldest_first(feeds, now) {
+        for feed in feeds {
             let interface = feed.feed.interface();
             let standing = FeedStanding::before_first_poll(&feed, now);
             self.reports.stands(feed.feed, None, Some(standing));
             self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
             let class = self.due_queues[interface].join(feed.settings.bounds());
+            let rank = FirstRank::new(&feed, now);
             let index = self.feeds.insert(feed, class, standing);
             self.catching_up.add(index, &self.feeds[index], now);
-            self.due_queues[interface].put(index, clock);
+            self.due_queues[interface].put_first(index, rank, clock);
         }
     }
 
