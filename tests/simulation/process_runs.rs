@@ -270,7 +270,7 @@ impl Surroundings {
                 app.promoters.replace(named.cloned().collect());
             }
         }
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 
     /// Moves shards between the instances of `fleet` as long as it is lively. Whoever had one hears of it at once, or late; some go
