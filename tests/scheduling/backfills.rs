@@ -15,7 +15,12 @@ const LATENESS: i64 = 600;
 const PAGE_ROWS: usize = 100;
 
 fn app(promoters: usize) -> App {
-    App { touches: Some(order(60, 900, LATENESS, days_ago(DAYS))), ..App::new(promoters) }
+    App { touches: Some(order(60, 900, LATENESS, days_ago(DAYS))), ..within_spread(promoters) }
+}
+
+/// Nobody runs further ahead than [`SPREAD`].
+fn within_spread(promoters: usize) -> App {
+    App { catch_up_spread: Duration::from_secs(SPREAD.unsigned_abs()), ..App::new(promoters) }
 }
 
 /// The same, but each promoter by himself.
@@ -133,7 +138,7 @@ async fn who_is_up_to_date_is_polled_as_ever_while_others_catch_up() {
         "/promoter/getrelation" if call.whom != "p000" => touches_each(HOUR, START - LONG * DAY, call),
         _ => calm(call),
     });
-    let every_minute = |start_from| App { touches: Some(order(60, 60, LATENESS, start_from)), ..App::new(3) };
+    let every_minute = |start_from| App { touches: Some(order(60, 60, LATENESS, start_from)), ..within_spread(3) };
     let alone = App { promoters: vec!["p000".into()], ..every_minute(StartFrom::Now) };
     world.live(&[alone], 100).await;
     world.live(&[every_minute(days_ago(LONG))], 900).await;
@@ -169,7 +174,7 @@ fn daily_orders(from: i64, call: &Call) -> Reply {
 }
 
 fn orders_from(days: i64) -> App {
-    App { orders: Some(order(60, 900, 12 * HOUR, days_ago(days))), ..App::new(5) }
+    App { orders: Some(order(60, 900, 12 * HOUR, days_ago(days))), ..within_spread(5) }
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,7 @@ fn history(call: &Call) -> Reply {
 fn history_of(promoters: usize, in_flight: usize) -> App {
     let from = order(60, 900, 12 * 3600, days_ago(40));
     // Each by itself: in a backfill that goes on together they would be asked for days.
-    App { orders: Some(from), in_flight, catch_up_spread: Duration::from_secs(100 * 86_400), ..App::new(promoters) }
+    App { orders: Some(from), in_flight, ..App::new(promoters) }
 }
 
 /// Whose last page was asked for, and how often each promoter's pages were.

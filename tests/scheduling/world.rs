@@ -174,7 +174,7 @@ impl App {
             refunds: None,
             budgets: BTreeMap::new(),
             in_flight: 64,
-            catch_up_spread: Duration::from_secs(6 * 3600),
+            catch_up_spread: Duration::from_secs(36_500 * 86_400),
             spare_urls: vec![],
             retry: RetrySettings {
                 initial: Duration::from_millis(200),
