@@ -13,8 +13,10 @@ use crate::model::pacing::call_pace::CallPace;
 const BURSTS_PER_MINUTE: u32 = 600;
 /// After calls that were too fast, so much of what was borne is called.
 const BORNE_PART: f64 = 0.95;
-/// So many calls in a minute tell what is borne. Fewer tell only that there are others, or that it is less.
-const TELLING_CALLS: u32 = 30;
+/// So many calls in a minute tell what is borne, and so large a part of those that might have been made. Fewer tell only that
+/// there are others, or that it is less: a minute in which few were wanted, or that has just begun, would slow everybody down for hours.
+const TELLING_CALLS: f64 = 30.0;
+const TELLING_PART: f64 = 0.25;
 /// What a correction takes at most where that is not told.
 const HALF: f64 = 0.5;
 /// The answers of calls that were under way with a call that was too fast correct nothing further.
@@ -125,10 +127,11 @@ impl LimiterState {
         if self.corrected.is_some_and(is_answered) {
             return None;
         }
-        let calls = self.recent.within_a_minute(clock);
-        let borne = f64::from(calls) / 60.0 * BORNE_PART;
+        let calls = f64::from(self.recent.within_a_minute(clock));
+        let borne = calls / 60.0 * BORNE_PART;
         let rate = self.rate(clock);
-        let least = rate.filter(|_| calls < TELLING_CALLS).map_or(SLOWEST, |rate| rate * HALF);
+        let tells_little = |rate: &f64| calls < TELLING_CALLS.max(rate * 60.0 * TELLING_PART);
+        let least = rate.filter(tells_little).map_or(SLOWEST, |rate| rate * HALF);
         let slower = borne.max(least);
         if rate.is_some_and(|rate| slower >= rate) {
             return None;

@@ -136,8 +136,17 @@ async fn those_who_would_not_call_any_more_leave_the_queue_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_are_too_fast_come_at_the_pace_that_was_borne_and_slowly_faster_again() {
+async fn where_few_calls_were_wanted_too_fast_takes_half_at_most() {
     let budget = Budget::new(BudgetSettings { per_minute: 5000, per_day: 0 });
+    let full = budget.rates(NOON).minute.unwrap();
+    times_of(&budget, 100).await;
+    let slower = budget.too_fast().unwrap();
+    assert!((slower / full - 0.5).abs() < 0.01, "{slower} of {full}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_too_fast_come_at_the_pace_that_was_borne_and_slowly_faster_again() {
+    let budget = Budget::new(BudgetSettings { per_minute: 200, per_day: 0 });
     let full = budget.rates(NOON).minute.unwrap();
     times_of(&budget, 100).await;
     let slower = budget.too_fast().unwrap();
