@@ -23,6 +23,7 @@ use crate::retry::PATIENCE;
 
 /// The longest that the thread takes to stop. What comes, and the end of a partition, end the waiting.
 const POLL: Duration = Duration::from_millis(100);
+
 /// Follows the partitions of the registry topic of those shards that this instance has: with one thread, and one read_committed
 /// consumer outside of any group. Dropping it ends the thread and leaves all shards.
 pub struct RegistryFollower {
