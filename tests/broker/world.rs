@@ -17,7 +17,7 @@ pub const PROMOTERS: usize = 12;
 /// For anything that a running connector does within moments on an idle machine.
 pub const BOUND: Duration = Duration::from_secs(60);
 /// From the last fact or fault of the world to its last event on Kafka.
-pub const SETTLE: Duration = Duration::from_secs(90);
+pub const SETTLE: Duration = Duration::from_secs(300);
 /// What the log says once the state is read and polling begins.
 pub const OPEN: &str = "log is open, polling begins";
 
