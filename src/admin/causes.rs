@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::holds::{AppStop, Hold, Open, classify};
+use super::holds::{AppStop, InterfaceHold, Open, classify};
 use super::observed::{ObservedApp, ObservedConnector};
 use crate::clock;
 use crate::model::feed::Feed;
@@ -179,28 +179,28 @@ impl AppStop {
     }
 }
 
-impl Hold {
+impl InterfaceHold {
     pub fn code(self) -> &'static str {
         match self {
-            Hold::Quota => "interface_held_quota",
-            Hold::TooFast => "interface_held_too_fast",
-            Hold::RetryAfter => "interface_held_retry_after",
-            Hold::Transport => "interface_held_transport",
-            Hold::Stopped => "interface_held_stopped",
+            InterfaceHold::Quota => "interface_held_quota",
+            InterfaceHold::TooFast => "interface_held_too_fast",
+            InterfaceHold::RetryAfter => "interface_held_retry_after",
+            InterfaceHold::Transport => "interface_held_transport",
+            InterfaceHold::Stopped => "interface_held_stopped",
         }
     }
 
     fn action(self) -> &'static str {
         match self {
-            Hold::Quota => {
+            InterfaceHold::Quota => {
                 "wait for midnight in Beijing, raise the app's quota, or poll less often (every, idle_every)"
             }
-            Hold::TooFast => "it goes on by itself; lower per_minute in [apps.quota] if it comes again",
-            Hold::RetryAfter => "it goes on by itself, when the upstream asks for it",
-            Hold::Transport => {
+            InterfaceHold::TooFast => "it goes on by itself; lower per_minute in [apps.quota] if it comes again",
+            InterfaceHold::RetryAfter => "it goes on by itself, when the upstream asks for it",
+            InterfaceHold::Transport => {
                 "look at the way to the upstream: base_url, name service, firewall; or the upstream is down"
             }
-            Hold::Stopped => "have this interface opened for the app",
+            InterfaceHold::Stopped => "have this interface opened for the app",
         }
     }
 }
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn each_code_is_told_apart() {
         let stops = AppStop::ALL.map(AppStop::code);
-        let holds = Hold::ALL.map(Hold::code);
+        let holds = InterfaceHold::ALL.map(InterfaceHold::code);
         let codes: std::collections::BTreeSet<_> = stops.iter().chain(&holds).collect();
         assert_eq!(codes.len(), stops.len() + holds.len());
     }

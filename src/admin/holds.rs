@@ -28,7 +28,7 @@ impl AppStop {
 
 /// Why an interface is not called for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum InterfaceHold {
     Quota,
     TooFast,
     RetryAfter,
@@ -37,16 +37,22 @@ pub enum Hold {
     Stopped,
 }
 
-impl Hold {
-    pub const ALL: [Hold; 5] = [Hold::Quota, Hold::TooFast, Hold::RetryAfter, Hold::Transport, Hold::Stopped];
+impl InterfaceHold {
+    pub const ALL: [InterfaceHold; 5] = [
+        InterfaceHold::Quota,
+        InterfaceHold::TooFast,
+        InterfaceHold::RetryAfter,
+        InterfaceHold::Transport,
+        InterfaceHold::Stopped,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Hold::Quota => "quota",
-            Hold::TooFast => "too_fast",
-            Hold::RetryAfter => "retry_after",
-            Hold::Transport => "transport",
-            Hold::Stopped => "stopped",
+            InterfaceHold::Quota => "quota",
+            InterfaceHold::TooFast => "too_fast",
+            InterfaceHold::RetryAfter => "retry_after",
+            InterfaceHold::Transport => "transport",
+            InterfaceHold::Stopped => "stopped",
         }
     }
 }
@@ -54,7 +60,7 @@ impl Hold {
 /// What an open breaker stands for.
 pub enum Open {
     Stop(AppStop),
-    Hold(Hold),
+    Hold(InterfaceHold),
 }
 
 /// What an app's or an interface's breaker stands for. An interface by itself is held by what would stop an app.
@@ -66,12 +72,12 @@ pub fn classify(breaker: &OpenBreaker) -> Open {
         OpenReason::Stopped(StopReason::TokensRejected) | OpenReason::TokenRejected | OpenReason::NoToken => {
             AppStop::Token
         }
-        OpenReason::QuotaSpent { .. } => return Open::Hold(Hold::Quota),
-        OpenReason::TooFast { .. } => return Open::Hold(Hold::TooFast),
-        OpenReason::RetryAfter(_) => return Open::Hold(Hold::RetryAfter),
-        OpenReason::Unanswered => return Open::Hold(Hold::Transport),
+        OpenReason::QuotaSpent { .. } => return Open::Hold(InterfaceHold::Quota),
+        OpenReason::TooFast { .. } => return Open::Hold(InterfaceHold::TooFast),
+        OpenReason::RetryAfter(_) => return Open::Hold(InterfaceHold::RetryAfter),
+        OpenReason::Unanswered => return Open::Hold(InterfaceHold::Transport),
     };
-    if breaker.interface.is_some() { Open::Hold(Hold::Stopped) } else { Open::Stop(stop) }
+    if breaker.interface.is_some() { Open::Hold(InterfaceHold::Stopped) } else { Open::Stop(stop) }
 }
 
 /// Why the app is stopped, where its own breaker says so.
@@ -83,7 +89,7 @@ pub fn stops(open: &[OpenBreaker]) -> Option<AppStop> {
 }
 
 /// Why an interface is held, by itself or with all of the app's.
-pub fn holds(open: &[OpenBreaker], interface: Interface) -> Vec<Hold> {
+pub fn holds(open: &[OpenBreaker], interface: Interface) -> Vec<InterfaceHold> {
     let of_it = |breaker: &&OpenBreaker| breaker.interface.is_none_or(|one| one == interface);
     let hold = |breaker: &OpenBreaker| match classify(breaker) {
         Open::Hold(hold) => Some(hold),
@@ -110,7 +116,7 @@ mod tests {
         assert_eq!((stops(&stopped), holds(&stopped, Interface::GetOrder)), (Some(AppStop::Ip), vec![]));
         let silent = [open(None, OpenReason::Unanswered)];
         assert_eq!(stops(&silent), None);
-        assert!(Interface::ALL.into_iter().all(|interface| holds(&silent, interface) == [Hold::Transport]));
+        assert!(Interface::ALL.into_iter().all(|interface| holds(&silent, interface) == [InterfaceHold::Transport]));
     }
 
     #[test]
@@ -120,8 +126,8 @@ mod tests {
             open(Some(Interface::GetRelation), OpenReason::Stopped(StopReason::NotOpened)),
         ];
         assert_eq!(stops(&open), None);
-        assert_eq!(holds(&open, Interface::GetOrder), [Hold::TooFast]);
-        assert_eq!(holds(&open, Interface::GetRelation), [Hold::Stopped]);
+        assert_eq!(holds(&open, Interface::GetOrder), [InterfaceHold::TooFast]);
+        assert_eq!(holds(&open, Interface::GetRelation), [InterfaceHold::Stopped]);
         assert_eq!(holds(&open, Interface::GetShareMaterial), []);
     }
 }

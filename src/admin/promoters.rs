@@ -13,7 +13,7 @@ use super::probes::json;
 use crate::clock;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
-use crate::poll::freshness::FeedState;
+use crate::poll::freshness::FeedCondition;
 use crate::poll::inquiry::{FeedsFilter, FeedsPage, PolledFeedView};
 
 /// Feeds of an answer, unless fewer are asked for.
@@ -116,7 +116,7 @@ pub async fn explanation_of(observed: &ObservedConnector, app: &str, id: &str) -
 /// The first few that are parked.
 pub async fn parked(observed: &ObservedConnector) -> Vec<FeedAnswer> {
     let query = PromotersQuery {
-        state: Some(FeedState::Parked.name().to_owned()),
+        state: Some(FeedCondition::Parked.name().to_owned()),
         limit: Some(SHOWN_MAX),
         ..PromotersQuery::default()
     };
@@ -127,7 +127,7 @@ async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<Pro
     let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
     let filter = FeedsFilter {
         feed: query.feed.map(|name| Feed::from_name(&name).ok_or(InvalidQuery::Feed)).transpose()?,
-        state: query.state.map(|name| FeedState::from_name(&name).ok_or(InvalidQuery::State)).transpose()?,
+        state: query.state.map(|name| FeedCondition::from_name(&name).ok_or(InvalidQuery::State)).transpose()?,
     };
     let (first, from) = query.after.map(|after| place(observed, &after)).transpose()?.unwrap_or((0, 0));
     let is_asked = |app: &ObservedApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
-use self::row::{Registration, SchemaRow};
+use self::row::{SchemaRow, SubjectState};
 use super::{Failure, stdout};
 use crate::app::{TopicSchema, topic_schemas};
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistryError, TriedSchema};
@@ -52,9 +52,9 @@ pub struct UnknownRecord;
 pub fn run(path: &Path, command: &SchemasCommand) -> Result<(), Failure> {
     match command {
         SchemasCommand::Show(ShowOptions { record }) => Ok(stdout::print(record.text())?),
-        SchemasCommand::List(options) => Schemas::of(path)?.list(*options),
-        SchemasCommand::Check(options) => Schemas::of(path)?.tried(*options, RegistryAct::Try),
-        SchemasCommand::Register(options) => Schemas::of(path)?.tried(*options, RegistryAct::Register),
+        SchemasCommand::List(options) => SchemaTopics::of(path)?.list(*options),
+        SchemasCommand::Check(options) => SchemaTopics::of(path)?.tried(*options, RegistryAct::Try),
+        SchemasCommand::Register(options) => SchemaTopics::of(path)?.tried(*options, RegistryAct::Register),
     }
 }
 
@@ -65,19 +65,19 @@ enum RegistryAct {
     Register,
 }
 
-struct Schemas {
+struct SchemaTopics {
     config: RequestClientConfig,
     registry: Option<SchemaRegistry>,
     runtime: Runtime,
 }
 
-impl Schemas {
-    fn of(path: &Path) -> Result<Schemas, Failure> {
+impl SchemaTopics {
+    fn of(path: &Path) -> Result<SchemaTopics, Failure> {
         let config = RequestClientConfig::load(path, &|name| std::env::var(name).ok())?;
         log::start(&config.log)?;
         let registry =
             config.schema_registry.clone().map(SchemaRegistry::new).transpose().map_err(anyhow::Error::from)?;
-        Ok(Schemas { config, registry, runtime: super::runtime()? })
+        Ok(SchemaTopics { config, registry, runtime: super::runtime()? })
     }
 
     fn topics(&self) -> Vec<TopicSchema<'_>> {
@@ -89,7 +89,7 @@ impl Schemas {
         let row = |schema: TopicSchema<'_>| -> Result<SchemaRow, SchemaRegistryError> {
             let Some(registry) = &self.registry else { return Ok(SchemaRow::new(schema, None)) };
             let id = self.runtime.block_on(registry.look_up(&schema.subject(), schema.kind.text()))?;
-            let registration = id.map_or(Registration::Missing, |id| Registration::There { id });
+            let registration = id.map_or(SubjectState::Missing, |id| SubjectState::There { id });
             Ok(SchemaRow::new(schema, Some(registration)))
         };
         let rows: Result<Vec<SchemaRow>, SchemaRegistryError> = self.topics().into_iter().map(row).collect();
@@ -106,7 +106,7 @@ impl Schemas {
         for schema in self.topics() {
             let registration = match self.runtime.block_on(registration(registry, schema, act)) {
                 Err(error) if !is_of_one(&error) => return Err(failure(error)),
-                Err(error) => Registration::Refused { reason: with_causes(&error) },
+                Err(error) => SubjectState::Refused { reason: with_causes(&error) },
                 Ok(registration) => registration,
             };
             rows.push(SchemaRow::new(schema, Some(registration)));
@@ -120,15 +120,15 @@ async fn registration(
     registry: &SchemaRegistry,
     schema: TopicSchema<'_>,
     act: RegistryAct,
-) -> Result<Registration, SchemaRegistryError> {
+) -> Result<SubjectState, SchemaRegistryError> {
     let (subject, text) = (schema.subject(), schema.kind.text());
     Ok(match (registry.try_register(&subject, text).await?, act) {
-        (TriedSchema::Registered(id), _) => Registration::There { id },
-        (TriedSchema::New | TriedSchema::Compatible, RegistryAct::Try) => Registration::Possible,
-        (TriedSchema::Incompatible(reason), RegistryAct::Try) => Registration::Refused { reason },
+        (TriedSchema::Registered(id), _) => SubjectState::There { id },
+        (TriedSchema::New | TriedSchema::Compatible, RegistryAct::Try) => SubjectState::Possible,
+        (TriedSchema::Incompatible(reason), RegistryAct::Try) => SubjectState::Refused { reason },
         // Whether it is refused is the registry's to say when it is asked in earnest.
         (TriedSchema::New | TriedSchema::Compatible | TriedSchema::Incompatible(_), RegistryAct::Register) => {
-            Registration::Registered { id: registry.register(&subject, text).await? }
+            SubjectState::Registered { id: registry.register(&subject, text).await? }
         }
     })
 }

@@ -9,10 +9,10 @@ use anyhow::Context;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use self::comparison::{Comparison, compare};
+use self::comparison::{FactComparison, compare};
 use self::judged::JudgedFeed;
 use self::published::Published;
-use self::shown::Shown;
+use self::shown::UpstreamReader;
 use super::promoters::TimeBound;
 use super::{Failure, signals, stdout};
 use crate::config::Config;
@@ -92,7 +92,7 @@ impl UnknownApp {
     }
 }
 
-async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Comparison> {
+async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<FactComparison> {
     let VerifyOptions { promoter, from, to, .. } = options;
     let until = options.bound.until();
     let app = config.apps.iter().find(|app| app.client.app_id.as_str() == promoter.app_id());
@@ -103,7 +103,7 @@ async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Comp
         Feed::ALL.into_iter().filter_map(|feed| JudgedFeed::new(feed, cursors[feed]?, *from, *to)).collect();
     let calls: u64 = judged.iter().map(JudgedFeed::calls_min).sum();
     last_words::say(&format_args!("{promoter}: costs {calls} calls or more, as pages go"));
-    let shown = Shown::new(app, config.http)?.facts(promoter, &judged).await?;
+    let shown = UpstreamReader::new(app, config.http)?.facts(promoter, &judged).await?;
     let events = published.facts(promoter, &judged).await?;
     Ok(compare(promoter, &judged, shown, events))
 }

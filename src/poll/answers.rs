@@ -1,6 +1,6 @@
 //! What a scheduler answers about whom it polls.
 
-use super::freshness::FeedState;
+use super::freshness::FeedCondition;
 use super::inquiry::{FeedsFilter, FeedsPage, Inquiry, LOOKED_AT_MAX, PolledFeedView};
 use super::polled_feeds::PolledFeed;
 use super::scheduler::Scheduler;
@@ -33,7 +33,7 @@ impl<T: Transport> Scheduler<T> {
         page
     }
 
-    fn state(&self, slot: usize) -> FeedState {
+    fn state(&self, slot: usize) -> FeedCondition {
         self.feeds.standing(slot).state(self.feeds[slot].settings.idle_every, self.now())
     }
 

@@ -27,7 +27,7 @@ pub(super) enum FeedStanding {
 
 /// How a feed stands, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FeedState {
+pub enum FeedCondition {
     OnTime,
     /// Read longer ago than was promised.
     Late,
@@ -35,20 +35,21 @@ pub enum FeedState {
     Parked,
 }
 
-impl FeedState {
-    pub const ALL: [FeedState; 4] = [FeedState::OnTime, FeedState::Late, FeedState::Backfilling, FeedState::Parked];
+impl FeedCondition {
+    pub const ALL: [FeedCondition; 4] =
+        [FeedCondition::OnTime, FeedCondition::Late, FeedCondition::Backfilling, FeedCondition::Parked];
 
     pub fn name(self) -> &'static str {
         match self {
-            FeedState::OnTime => "on_time",
-            FeedState::Late => "late",
-            FeedState::Backfilling => "backfilling",
-            FeedState::Parked => "parked",
+            FeedCondition::OnTime => "on_time",
+            FeedCondition::Late => "late",
+            FeedCondition::Backfilling => "backfilling",
+            FeedCondition::Parked => "parked",
         }
     }
 
-    pub fn from_name(name: &str) -> Option<FeedState> {
-        FeedState::ALL.into_iter().find(|state| state.name() == name)
+    pub fn from_name(name: &str) -> Option<FeedCondition> {
+        FeedCondition::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 
@@ -75,12 +76,12 @@ impl FeedStanding {
 
 impl FeedStanding {
     /// As of `now`, where it was to be polled at `promised`.
-    pub fn state(self, promised: Duration, now: UnixTime) -> FeedState {
+    pub fn state(self, promised: Duration, now: UnixTime) -> FeedCondition {
         match self {
-            FeedStanding::ReadTo(at) if at < late_before(promised, now) => FeedState::Late,
-            FeedStanding::ReadTo(_) => FeedState::OnTime,
-            FeedStanding::Backfilling(_) => FeedState::Backfilling,
-            FeedStanding::Parked => FeedState::Parked,
+            FeedStanding::ReadTo(at) if at < late_before(promised, now) => FeedCondition::Late,
+            FeedStanding::ReadTo(_) => FeedCondition::OnTime,
+            FeedStanding::Backfilling(_) => FeedCondition::Backfilling,
+            FeedStanding::Parked => FeedCondition::Parked,
         }
     }
 
@@ -133,12 +134,12 @@ pub struct FreshnessFigures {
 
 impl FreshnessFigures {
     /// How many stand so.
-    pub fn count(&self, state: FeedState) -> usize {
+    pub fn count(&self, state: FeedCondition) -> usize {
         match state {
-            FeedState::OnTime => self.on_time,
-            FeedState::Late => self.late,
-            FeedState::Backfilling => self.backfilling,
-            FeedState::Parked => self.parked,
+            FeedCondition::OnTime => self.on_time,
+            FeedCondition::Late => self.late,
+            FeedCondition::Backfilling => self.backfilling,
+            FeedCondition::Parked => self.parked,
         }
     }
 }

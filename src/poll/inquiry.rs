@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::freshness::FeedState;
+use super::freshness::FeedCondition;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
@@ -18,7 +18,7 @@ pub(super) const LOOKED_AT_MAX: usize = 20_000;
 pub struct PolledFeedView {
     pub promoter: Promoter,
     pub feed: Feed,
-    pub state: FeedState,
+    pub state: FeedCondition,
     /// Up to when it is read, where that is known.
     pub read_to: Option<UnixTime>,
     /// How far it is complete: the horizon of what is recognised.
@@ -31,11 +31,11 @@ pub struct PolledFeedView {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FeedsFilter {
     pub feed: Option<Feed>,
-    pub state: Option<FeedState>,
+    pub state: Option<FeedCondition>,
 }
 
 impl FeedsFilter {
-    pub(super) fn takes(&self, feed: Feed, state: FeedState) -> bool {
+    pub(super) fn takes(&self, feed: Feed, state: FeedCondition) -> bool {
         self.feed.is_none_or(|wanted| wanted == feed) && self.state.is_none_or(|wanted| wanted == state)
     }
 }

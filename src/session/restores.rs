@@ -38,13 +38,13 @@ struct ShardRestore {
 }
 
 enum Stage {
-    Reading(Reading),
+    Reading(RestoreAttempt),
     /// For the next attempt.
     Waiting(Pin<Box<Sleep>>),
 }
 
 /// One attempt.
-pub(super) struct Reading {
+pub(super) struct RestoreAttempt {
     restores: Restores,
     /// Whatever drops it gives the attempt up: no end of a session waits for one.
     _given_up: DropGuard,
@@ -71,17 +71,17 @@ pub(super) struct RestoreProgress {
     pub began: Instant,
 }
 
-impl Reading {
-    pub fn begin(ownership: &dyn ShardOwnership, shards: Vec<AssignedShard>, fences: FenceSender) -> Reading {
+impl RestoreAttempt {
+    pub fn begin(ownership: &dyn ShardOwnership, shards: Vec<AssignedShard>, fences: FenceSender) -> RestoreAttempt {
         let given_up = CancellationToken::new();
         let restores = ownership.restore(shards, fences, given_up.clone());
-        Reading { restores, _given_up: given_up.drop_guard() }
+        RestoreAttempt { restores, _given_up: given_up.drop_guard() }
     }
 }
 
 impl ShardRestores {
     /// `begin` begins an attempt.
-    pub fn begin(&mut self, shards: Vec<AssignedShard>, begin: impl Fn(Vec<AssignedShard>) -> Reading) {
+    pub fn begin(&mut self, shards: Vec<AssignedShard>, begin: impl Fn(Vec<AssignedShard>) -> RestoreAttempt) {
         let stage = Stage::Reading(begin(shards.clone()));
         self.0.push(ShardRestore {
             shards,
@@ -109,7 +109,7 @@ impl ShardRestores {
     }
 
     /// Begins the attempts that are due.
-    pub fn begin_due(&mut self, begin: impl Fn(Vec<AssignedShard>) -> Reading) {
+    pub fn begin_due(&mut self, begin: impl Fn(Vec<AssignedShard>) -> RestoreAttempt) {
         let now = Instant::now();
         for ShardRestore { shards, stage, .. } in &mut self.0 {
             if matches!(stage, Stage::Waiting(until) if until.deadline() <= now) {
@@ -119,7 +119,7 @@ impl ShardRestores {
     }
 
     /// Gives up what is read of `revoked`; what was read with that begins anew.
-    pub fn give_up(&mut self, revoked: &[AssignedShard], begin: impl Fn(Vec<AssignedShard>) -> Reading) {
+    pub fn give_up(&mut self, revoked: &[AssignedShard], begin: impl Fn(Vec<AssignedShard>) -> RestoreAttempt) {
         let is_revoked = |assigned: &AssignedShard| revoked.contains(assigned);
         for mut restore in std::mem::take(&mut self.0) {
             if restore.shards.iter().any(is_revoked) {

@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::configured::ConfigurationFollower;
 use super::discovery::DISCOVERING_SHARD;
 use super::polls::{PollContext, PromotersChange};
-use super::restores::{Reading, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
+use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations};
 use super::{PollPipeline, too_early};
 use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
@@ -262,8 +262,8 @@ impl RestoreProgress {
 }
 
 /// Begins an attempt to restore shards.
-fn reading(ownership: &dyn ShardOwnership, context: &PollContext) -> impl Fn(Vec<AssignedShard>) -> Reading {
-    move |shards| Reading::begin(ownership, shards, context.queue.fences())
+fn reading(ownership: &dyn ShardOwnership, context: &PollContext) -> impl Fn(Vec<AssignedShard>) -> RestoreAttempt {
+    move |shards| RestoreAttempt::begin(ownership, shards, context.queue.fences())
 }
 
 /// The committer or the polls have ended first, and tell why themselves.

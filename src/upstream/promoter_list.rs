@@ -74,7 +74,7 @@ pub(super) fn read_promoter_page(body: &[u8], is_first: bool) -> Result<(Envelop
     }
     let mut page = PromoterPage::default();
     for raw in rows {
-        let row = read_loosely(raw, |text| serde_json::from_str::<PromoterRow>(text)).unwrap_or_default();
+        let row = read_loosely(raw, |text| serde_json::from_str::<ApiPromoter>(text)).unwrap_or_default();
         if let Some(id) = row.id {
             if id.len() > START_ID_BYTES_MAX {
                 return Err(PageFault::StartId);
@@ -90,14 +90,14 @@ pub(super) fn read_promoter_page(body: &[u8], is_first: bool) -> Result<(Envelop
 }
 
 #[derive(Default)]
-struct PromoterRow {
+struct ApiPromoter {
     id: Option<String>,
     /// Nothing where it names nobody.
     listed: Option<ListedPromoter>,
 }
 
-impl<'de> Deserialize<'de> for PromoterRow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PromoterRow, D::Error> {
+impl<'de> Deserialize<'de> for ApiPromoter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ApiPromoter, D::Error> {
         deserializer.deserialize_map(PromoterRowVisitor)
     }
 }
@@ -105,13 +105,13 @@ impl<'de> Deserialize<'de> for PromoterRow {
 struct PromoterRowVisitor;
 
 impl<'de> Visitor<'de> for PromoterRowVisitor {
-    type Value = PromoterRow;
+    type Value = ApiPromoter;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PromoterRow, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ApiPromoter, A::Error> {
         let (mut id, mut promoter_id) = (LooseValue::Absent, LooseValue::Absent);
         let (mut auth_status, mut decl_status) = (LooseValue::Absent, LooseValue::Absent);
         let mut listed = ListedPromoter::default();
@@ -131,7 +131,7 @@ impl<'de> Visitor<'de> for PromoterRowVisitor {
         }
         listed.is_authorised = is_authorised(&auth_status, &decl_status);
         let listed = told(&promoter_id).map(|promoter_id| ListedPromoter { promoter_id, ..listed });
-        Ok(PromoterRow { id: told(&id), listed })
+        Ok(ApiPromoter { id: told(&id), listed })
     }
 }
 

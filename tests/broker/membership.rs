@@ -24,6 +24,8 @@ const GROUP: &str = "members";
 const PARTITIONS: i32 = 4;
 /// How soon others own what an instance had that stops in order, on a machine that has other things to do.
 const HANDOVER_MAX: Duration = Duration::from_secs(1);
+/// How often another member joins until the generation that revokes is seen.
+const ATTEMPTS: u32 = 10;
 /// Far above a handover.
 const SESSION: (&str, &str) = ("session.timeout.ms", "30000");
 
@@ -63,15 +65,8 @@ fn only_the_latest_counts(context: &Context) -> Result<()> {
     let alone = one.snapshot()?;
     group.takes(&alone)?;
 
-    let mut two = group.join("two")?;
-    // What is revoked is given to nobody in the generation that revokes it, and is this member's as long as that lasts.
-    let revoking = one.another_than(&alone)?;
-    ensure!(revoking.member.generation > alone.member.generation, "the generation has moved");
-    ensure!(revoking.partitions == alone.partitions, "it owns everything still");
+    let (mut two, revoking) = group.joined_beside(&mut one)?;
     group.refuses(&alone)?;
-    group.takes(&revoking)?;
-    one.take_note()?;
-    ensure!(one.owned.len() == 4, "it has been told that something is gone: {:?}", one.owned);
 
     two.until(&mut [&mut one], |owned| owned.len() == 2)?;
     let shared = one.another_than(&revoking)?;
@@ -175,6 +170,23 @@ impl<'a> Group<'a> {
         };
         let member = GroupMember::join(&settings, &self.name, &self.topic, Arc::new(|_| {}))?;
         Ok(Member { member, changes: None, owned: BTreeMap::new(), runtime: runtime()? })
+    }
+
+    /// Another member, and what `one` holds in the generation that revokes its half from it: that is given to nobody yet, and is
+    /// `one`'s as long as the generation lasts. It ends as soon as both have joined again, which may be before it is looked at.
+    fn joined_beside(&self, one: &mut Member) -> Result<(Member, Arc<MembershipSnapshot>)> {
+        for _ in 0..ATTEMPTS {
+            let alone = one.snapshot()?;
+            let two = self.join("two")?;
+            let revoking = one.another_than(&alone)?;
+            ensure!(revoking.member.generation > alone.member.generation, "the generation has moved");
+            if revoking.partitions == alone.partitions && self.takes(&revoking).is_ok() {
+                return Ok((two, revoking));
+            }
+            drop(two);
+            one.until(&mut [], |owned| owned.len() == 4)?;
+        }
+        anyhow::bail!("in no generation that revoked something was that used until its end")
     }
 
     fn takes(&self, owner: &MembershipSnapshot) -> Result<()> {

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::connector::Connector;
-use super::wait::{block_on, wait_until};
+use super::http;
+use super::wait::wait_until;
 
 const CALL_BOUND: Duration = Duration::from_secs(10);
 const OPEN_BOUND: Duration = Duration::from_secs(20);
@@ -38,12 +39,7 @@ impl AdminPort {
 
     /// The status and the body of the answer to GET `path`.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
-        let url = format!("{}{path}", self.url);
-        block_on(async {
-            let answer = reqwest::Client::new().get(&url).timeout(CALL_BOUND).send().await?;
-            Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
-        })
-        .with_context(|| format!("{url} does not answer"))
+        http::get(&format!("{}{path}", self.url), CALL_BOUND)
     }
 
     pub fn json(&self, path: &str) -> Result<(u16, Value)> {

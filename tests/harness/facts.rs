@@ -36,8 +36,9 @@ pub fn published(event: &Value) -> Result<PublishedEvent> {
         (true, refunded_time) => refunded_time.or(paid_time),
     };
     // What one page brought a promoter was observed at one moment. Orders and refunds are polled side by side, and at the
-    // start one day of orders follows the other at once: so a page of each may be observed in the same millisecond.
-    let pages_max = if is_order { 3 } else { 1 };
+    // start one day of orders follows the other at once: so a page of each may be observed in the same millisecond. And where
+    // rows have moved, a pull is read again at once, which may bring earlier ones.
+    let pages_max = if is_order { 3 } else { 2 };
     let stream = json!([is_order, event["app_id"], event["promoter_openid"], event["observed_at"]]).to_string();
     let key = key(if is_order { RecordKind::Order } else { RecordKind::Touch }, event)?;
     Ok(PublishedEvent {

@@ -14,6 +14,7 @@ pub mod context;
 pub mod directory;
 pub mod distribution;
 pub mod facts;
+pub mod http;
 pub mod judge;
 pub mod kafka;
 pub mod old_kafka;

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::connector::BINARY;
+use super::http;
 use super::process::Process;
-use super::wait::{block_on, wait_until};
+use super::wait::wait_until;
 
 const START_BOUND: Duration = Duration::from_secs(20);
 const CALL_BOUND: Duration = Duration::from_secs(30);
@@ -52,12 +53,9 @@ impl Simulator {
     /// The body that GET `/<path>` answers.
     pub fn get(&self, path: &str) -> Result<String> {
         self.process.must_run()?;
-        let url = format!("{}/{path}", self.url);
-        block_on(async {
-            let answer = reqwest::Client::new().get(&url).timeout(CALL_BOUND).send().await?;
-            answer.error_for_status()?.text().await
-        })
-        .with_context(|| format!("{url} does not answer"))
+        let (status, body) = http::get(&format!("{}/{path}", self.url), CALL_BOUND)?;
+        ensure!(status == 200, "/{path} answers {status}: {body}");
+        Ok(body)
     }
 }
 

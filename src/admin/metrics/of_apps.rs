@@ -7,7 +7,7 @@ use crate::model::disposition::RowCounts;
 use crate::model::feed::Feed;
 use crate::model::pacing::PollSettings;
 use crate::model::time::UnixTime;
-use crate::poll::freshness::FeedState;
+use crate::poll::freshness::FeedCondition;
 use crate::poll::reports::PollEnd;
 
 pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
@@ -48,7 +48,7 @@ fn add_freshness(app: &ObservedApp, feed: Feed, settings: PollSettings, now: Uni
     samples.number(&metric::INTERVAL_MAX, &labels, settings.idle_every.as_secs_f64());
     let remaining = figures.backfill_from.map_or(0, |from| now.0.saturating_sub(from.0).max(0));
     samples.number(&metric::BACKFILL_REMAINING, &labels, remaining as f64);
-    for state in FeedState::ALL {
+    for state in FeedCondition::ALL {
         samples.count(&metric::PROMOTERS, &[labels[0], labels[1], state.name()], figures.count(state) as u64);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::catalogue as metric;
 use super::samples::Samples;
-use crate::admin::holds::{AppStop, Hold, holds, stops};
+use crate::admin::holds::{AppStop, InterfaceHold, holds, stops};
 use crate::admin::observed::{ObservedApp, ObservedConnector};
 use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixMillis};
@@ -55,7 +55,7 @@ fn add_breakers(app: &ObservedApp, samples: &mut Samples) {
         samples.flag(&metric::APP_STOPPED, &[app_id, stop.name()], stops(&open) == Some(stop));
     }
     for interface in Interface::ALL {
-        for hold in Hold::ALL {
+        for hold in InterfaceHold::ALL {
             let is_held = holds(&open, interface).contains(&hold);
             samples.flag(&metric::INTERFACE_HELD, &[app_id, interface.name(), hold.name()], is_held);
         }

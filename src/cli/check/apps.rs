@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::counted_transport::{CallCounts, CountedTransport};
+use super::counted_transport::{CountedTransport, SentCalls};
 use super::finding::{Finding, Verdict};
 use super::quota;
 use crate::model::feed::{Feed, Interface, PerInterface};
@@ -55,7 +55,7 @@ pub async fn check(apps: &[AppSettings], http: Option<HttpSettings>) -> Vec<Chec
 }
 
 async fn check_app(app: &AppSettings, http: HttpSettings, buffers: &Buffers) -> CheckedApp {
-    let counts = Arc::new(CallCounts::default());
+    let counts = Arc::new(SentCalls::default());
     let name = app.client.app_id.as_str().to_owned();
     let findings = match HttpTransport::new(http, buffers.clone()) {
         Ok(http) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::finding::{Finding, Verdict};
 use super::report::counted;
 use crate::kafka::all_topics::{FoundTopics, PlannedTopic};
-use crate::kafka::client::topic_settings::{TopicProblem, mending_command};
+use crate::kafka::client::topic_settings::{TopicMismatch, mending_command};
 use crate::kafka::inspection::{InspectedGroup, InspectedState, Inspection, TriedTransaction};
 use crate::model::age::AgeLimits;
 use crate::model::state_content::Stray;
@@ -151,7 +151,7 @@ fn of_topics(found: &FoundTopics, bootstrap: &str, took: Duration) -> Vec<Findin
     findings
 }
 
-fn of_problem(subject: &str, TopicProblem { text, mended_by }: &TopicProblem, bootstrap: &str) -> Finding {
+fn of_problem(subject: &str, TopicMismatch { text, mended_by }: &TopicMismatch, bootstrap: &str) -> Finding {
     let finding = Finding::new(subject, Verdict::Wrong, text);
     match mended_by {
         Some((topic, setting)) => finding.fixed_by(mending_command(bootstrap, topic, setting)),

@@ -10,7 +10,7 @@ use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, Transport
 
 /// What was sent, whatever came of it.
 #[derive(Debug, Default)]
-pub struct CallCounts {
+pub struct SentCalls {
     /// For tokens, for the upstream's clock, and for what is left of quotas.
     pub beside: AtomicU64,
     /// Of interfaces that have a quota.
@@ -19,7 +19,7 @@ pub struct CallCounts {
 
 pub struct CountedTransport {
     pub http: HttpTransport,
-    pub counts: Arc<CallCounts>,
+    pub counts: Arc<SentCalls>,
 }
 
 impl Transport for CountedTransport {

@@ -24,7 +24,7 @@ pub fn run(config: RegistryClientConfig, options: &ListOptions) -> Result<(), Fa
         names::app(app, &config.apps)?;
     }
     let view = RegistryView::read(config, options.bound.until())?;
-    let listed = Listed::of(&view, options);
+    let listed = ListedRow::of(&view, options);
     if options.json {
         listed.print_json(&view)?;
     } else {
@@ -36,15 +36,15 @@ pub fn run(config: RegistryClientConfig, options: &ListOptions) -> Result<(), Fa
 }
 
 /// What the list shows, in the order of the keys.
-struct Listed<'a> {
+struct ListedRow<'a> {
     rows: Vec<(&'a Promoter, MergedPromoter<'a>)>,
     /// How many there are, of the app that was asked for.
     all: usize,
     is_cut: bool,
 }
 
-impl<'a> Listed<'a> {
-    fn of(view: &'a RegistryView, options: &ListOptions) -> Listed<'a> {
+impl<'a> ListedRow<'a> {
+    fn of(view: &'a RegistryView, options: &ListOptions) -> ListedRow<'a> {
         let is_wanted = |promoter: &Promoter| options.app.as_ref().is_none_or(|app| promoter.app_id() == app);
         let mut rows: Vec<_> = view.table.iter().filter(|(promoter, _)| is_wanted(promoter)).collect();
         let all = rows.len();
@@ -54,7 +54,7 @@ impl<'a> Listed<'a> {
         rows.sort_unstable_by_key(|(promoter, _)| *promoter);
         let is_cut = options.limit.is_some_and(|limit| limit < rows.len());
         rows.truncate(options.limit.unwrap_or(usize::MAX));
-        Listed { rows, all, is_cut }
+        ListedRow { rows, all, is_cut }
     }
 
     fn print_json(&self, view: &RegistryView) -> anyhow::Result<()> {

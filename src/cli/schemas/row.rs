@@ -10,7 +10,7 @@ use crate::cli::stdout;
 /// What a registry has of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "registration", rename_all = "lowercase")]
-pub enum Registration {
+pub enum SubjectState {
     There {
         id: i32,
     },
@@ -37,11 +37,11 @@ pub struct SchemaRow {
     single_object: String,
     /// Absent without a registry.
     #[serde(flatten)]
-    registration: Option<Registration>,
+    registration: Option<SubjectState>,
 }
 
 impl SchemaRow {
-    pub fn new(schema: TopicSchema<'_>, registration: Option<Registration>) -> SchemaRow {
+    pub fn new(schema: TopicSchema<'_>, registration: Option<SubjectState>) -> SchemaRow {
         let fingerprint = schema.kind.fingerprint();
         SchemaRow {
             topic: schema.topic.to_owned(),
@@ -54,17 +54,17 @@ impl SchemaRow {
     }
 
     pub fn is_refused(&self) -> bool {
-        matches!(self.registration, Some(Registration::Refused { .. }))
+        matches!(self.registration, Some(SubjectState::Refused { .. }))
     }
 
     fn in_words(&self) -> String {
         match &self.registration {
             None => "no registry".to_owned(),
-            Some(Registration::There { id }) => format!("id {id}"),
-            Some(Registration::Registered { id }) => format!("registered as id {id}"),
-            Some(Registration::Missing) => "not registered".to_owned(),
-            Some(Registration::Possible) => "would be registered".to_owned(),
-            Some(Registration::Refused { reason }) => format!("refused: {reason}"),
+            Some(SubjectState::There { id }) => format!("id {id}"),
+            Some(SubjectState::Registered { id }) => format!("registered as id {id}"),
+            Some(SubjectState::Missing) => "not registered".to_owned(),
+            Some(SubjectState::Possible) => "would be registered".to_owned(),
+            Some(SubjectState::Refused { reason }) => format!("refused: {reason}"),
         }
     }
 }

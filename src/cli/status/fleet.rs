@@ -19,7 +19,7 @@ pub struct FleetStatus {
     as_of: String,
     /// Of the state.
     partitions: i32,
-    feeds: Vec<FeedStatus>,
+    feeds: Vec<FeedCompleteness>,
     /// The one that is behind most first.
     behind_most: Vec<BehindRow>,
     #[serde(skip)]
@@ -28,7 +28,7 @@ pub struct FleetStatus {
 
 /// A feed of one app.
 #[derive(Debug, Serialize)]
-struct FeedStatus {
+struct FeedCompleteness {
     app_id: String,
     feed: &'static str,
     /// Those who are polled, or will be.
@@ -117,7 +117,8 @@ impl FleetStatus {
             "app"
         );
         for feed in &self.feeds {
-            let FeedStatus { app_id, feed, promoters, paused, not_begun, complete_before, complete_before_p95 } = feed;
+            let FeedCompleteness { app_id, feed, promoters, paused, not_begun, complete_before, complete_before_p95 } =
+                feed;
             let (all, most) = (shown(*complete_before), shown(*complete_before_p95));
             let _ = writeln!(
                 text,
@@ -138,11 +139,11 @@ impl FleetStatus {
 }
 
 impl Counted {
-    fn status(mut self, app: &str, feed: Feed) -> FeedStatus {
+    fn status(mut self, app: &str, feed: Feed) -> FeedCompleteness {
         self.complete_before.sort_unstable_by_key(|time| Reverse(*time));
         // Of those with the latest times first, the one behind which 5 of 100 lie.
         let nearly_last = (self.complete_before.len() * 95).div_ceil(100).checked_sub(1);
-        FeedStatus {
+        FeedCompleteness {
             app_id: app.to_owned(),
             feed: feed.name(),
             promoters: self.complete_before.len() + self.not_begun,

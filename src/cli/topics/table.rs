@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::stdout;
 use crate::kafka::all_topics::{FoundTopics, PlannedTopic};
-use crate::kafka::client::topic_settings::{TopicProblem, mending_command};
+use crate::kafka::client::topic_settings::{TopicMismatch, mending_command};
 
 #[derive(Debug, Serialize)]
 pub struct TopicTable {
@@ -58,7 +58,7 @@ impl TopicTable {
             (topic.clone(), row)
         });
         let topics = there.chain(found.planned.iter().map(missing)).collect();
-        let problem = |TopicProblem { text, mended_by }: TopicProblem| ProblemRow {
+        let problem = |TopicMismatch { text, mended_by }: TopicMismatch| ProblemRow {
             text,
             fix: mended_by.map(|(topic, setting)| mending_command(bootstrap, &topic, &setting)),
         };

@@ -54,7 +54,7 @@ pub struct PublishedFacts {
 
 /// What came of it, each list in the order of the times.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub struct FactComparison {
     pub promoter: String,
     pub judged: Vec<JudgedFeed>,
     pub calls: u64,
@@ -72,7 +72,7 @@ pub struct Comparison {
     pub dead_letters: u64,
 }
 
-impl Comparison {
+impl FactComparison {
     pub fn is_exact(&self) -> bool {
         self.missing.is_empty() && self.extra.is_empty() && self.twice.is_empty() && self.different.is_empty()
     }
@@ -87,13 +87,13 @@ pub fn compare(
     judged: &[JudgedFeed],
     shown: ShownFacts,
     mut published: PublishedFacts,
-) -> Comparison {
-    let mut comparison = Comparison {
+) -> FactComparison {
+    let mut comparison = FactComparison {
         promoter: promoter.key().to_owned(),
         judged: judged.to_vec(),
         calls: shown.calls,
         dead_letters: shown.dead_rows.len() as u64,
-        ..Comparison::default()
+        ..FactComparison::default()
     };
     let is_judged = |fact: &ComparedFact| judged.iter().any(|judged| is_within(fact, judged));
     comparison.published = published.facts.values().filter(|(fact, _)| is_judged(fact)).map(|(_, times)| times).sum();
@@ -120,7 +120,7 @@ pub fn compare(
     comparison
 }
 
-impl Comparison {
+impl FactComparison {
     fn matched(&mut self, fact: ComparedFact, as_published: ComparedFact, times: u64) {
         if times > 1 {
             self.twice.push(as_published.clone());
@@ -202,7 +202,7 @@ mod tests {
         ComparedFact { id: id(number), feed: Feed::Refunds, time: time.map(|time| NOW.plus(time)), order: Some(order) }
     }
 
-    fn compared(shown: &[ComparedFact], published: &[ComparedFact]) -> Comparison {
+    fn compared(shown: &[ComparedFact], published: &[ComparedFact]) -> FactComparison {
         let judged = [Feed::Touches, Feed::Refunds].map(|feed| JudgedFeed { feed, from: NOW, to: NOW.plus(100) });
         let shown = ShownFacts {
             facts: shown.iter().map(|fact| (fact.id, (fact.clone(), id(200 + fact.id.0[0])))).collect(),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
 
-use super::comparison::{ComparedFact, ComparedOrder, Comparison};
+use super::comparison::{ComparedFact, ComparedOrder, FactComparison};
 use super::judged::JudgedTimes;
 use crate::cli::times::in_beijing;
 use crate::model::feed::Feed;
@@ -12,7 +12,7 @@ use crate::model::feed::Feed;
 /// How many facts of each kind are told one by one for people.
 const TOLD_MAX: usize = 50;
 
-impl Comparison {
+impl FactComparison {
     /// # Errors
     /// Where it makes no JSON, which no comparison does.
     pub fn json(&self) -> anyhow::Result<String> {

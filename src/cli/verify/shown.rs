@@ -18,18 +18,18 @@ use crate::upstream::buffer::Buffers;
 use crate::upstream::client::{Client, RowsResponse};
 use crate::upstream::http::{HttpSettings, HttpTransport};
 
-pub struct Shown<'a> {
+pub struct UpstreamReader<'a> {
     app: &'a AppSettings,
     client: Client<HttpTransport>,
 }
 
-impl Shown<'_> {
+impl UpstreamReader<'_> {
     /// # Errors
     /// Where there is no client.
-    pub fn new(app: &AppSettings, http: HttpSettings) -> anyhow::Result<Shown<'_>> {
+    pub fn new(app: &AppSettings, http: HttpSettings) -> anyhow::Result<UpstreamReader<'_>> {
         let buffers = Buffers::new(http.buffered_max);
         let transport = HttpTransport::new(http, buffers.clone()).context("the HTTP client can't be made")?;
-        Ok(Shown { app, client: Client::new(app.client.clone(), transport).reading_in(buffers.reading) })
+        Ok(UpstreamReader { app, client: Client::new(app.client.clone(), transport).reading_in(buffers.reading) })
     }
 
     /// All that is shown of the promoter for what is judged.

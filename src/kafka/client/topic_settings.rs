@@ -88,16 +88,16 @@ impl TopicAges {
 
 /// What an operator has to change about a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicProblem {
+pub struct TopicMismatch {
     /// With the topic.
     pub text: String,
     /// The topic, and the setting that mends it, such as `cleanup.policy=compact`.
     pub mended_by: Option<(String, String)>,
 }
 
-impl From<String> for TopicProblem {
-    fn from(text: String) -> TopicProblem {
-        TopicProblem { text, mended_by: None }
+impl From<String> for TopicMismatch {
+    fn from(text: String) -> TopicMismatch {
+        TopicMismatch { text, mended_by: None }
     }
 }
 
@@ -110,7 +110,7 @@ pub fn mending_command(bootstrap: &str, topic: &str, setting: &str) -> String {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TopicFindings {
     /// The promise would be broken: the start stops.
-    pub problems: Vec<TopicProblem>,
+    pub problems: Vec<TopicMismatch>,
     /// A fault of brokers could break it. Each goes for many topics, so it names none.
     pub risks: Vec<String>,
 }
@@ -163,7 +163,7 @@ impl DescribedTopic<'_> {
         }
     }
 
-    fn problems(&self) -> Vec<TopicProblem> {
+    fn problems(&self) -> Vec<TopicMismatch> {
         let DescribedTopic { topic, kind, .. } = *self;
         let policy = self.setting("cleanup.policy");
         let cleaned = match kind {
@@ -178,7 +178,7 @@ impl DescribedTopic<'_> {
             }
             _ => None,
         };
-        let mut problems: Vec<TopicProblem> =
+        let mut problems: Vec<TopicMismatch> =
             cleaned.iter().map(|(value, why)| self.has("cleanup.policy", why, value)).collect();
         if kind == TopicKind::Events && self.setting("message.timestamp.type") != "CreateTime" {
             let why = "set it to CreateTime, for records carry their fact's time";
@@ -186,7 +186,7 @@ impl DescribedTopic<'_> {
         }
         let bytes = self.takes().bytes;
         if matches!(kind, TopicKind::DeadLetters | TopicKind::Table) && bytes < RECORD_BYTES_MIN {
-            problems.push(TopicProblem {
+            problems.push(TopicMismatch {
                 text: format!(
                     "topic {topic} has max.message.bytes={bytes}; it must take records of {RECORD_BYTES_MIN} bytes"
                 ),
@@ -221,8 +221,8 @@ impl DescribedTopic<'_> {
         risks
     }
 
-    fn has(&self, setting: &str, why: &str, wanted: &str) -> TopicProblem {
-        TopicProblem {
+    fn has(&self, setting: &str, why: &str, wanted: &str) -> TopicMismatch {
+        TopicMismatch {
             text: format!("topic {} has {setting}={}; {why}", self.topic, self.setting(setting)),
             mended_by: Some((self.topic.to_owned(), format!("{setting}={wanted}"))),
         }

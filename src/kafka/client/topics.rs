@@ -15,7 +15,7 @@ use super::topic_counts::{CALL_TIMEOUT, TopicCounts, again, count_all};
 use super::topic_creation::{PlannedTopic, TriedTopics, create_missing, try_missing};
 use super::topic_lookup::TopicCount;
 use super::topic_settings::{
-    AcceptedRecords, DescribedTopic, RECORD_BYTES_DEFAULT, TopicAges, TopicFindings, TopicKind, TopicProblem,
+    AcceptedRecords, DescribedTopic, RECORD_BYTES_DEFAULT, TopicAges, TopicFindings, TopicKind, TopicMismatch,
 };
 use crate::commit::log::OpenError;
 
@@ -26,7 +26,7 @@ pub struct FoundTopics {
     pub takes: HashMap<String, AcceptedRecords>,
     pub ages: HashMap<String, TopicAges>,
     /// What an operator has to change before anything may be written.
-    pub problems: Vec<TopicProblem>,
+    pub problems: Vec<TopicMismatch>,
     /// Of the topics that are described, as the brokers have it.
     pub cleanup_policies: HashMap<String, String>,
     /// What a fault of brokers could break, each with the topics that it goes for.
@@ -66,7 +66,7 @@ pub async fn inspect(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Resul
     let is_planned = |topic: &str| planned.iter().any(|planned| planned.name == topic);
     let there: Vec<_> = wanted.iter().copied().filter(|(topic, _)| !is_planned(topic)).collect();
     let mut found = FoundTopics { planned, ..FoundTopics::look(settings, &there, counts).await? };
-    found.problems.extend(problems.into_iter().map(TopicProblem::from));
+    found.problems.extend(problems.into_iter().map(TopicMismatch::from));
     Ok(found)
 }
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::call_counts::CallCounts;
+use super::call_counts::ServedCalls;
 use super::registry;
 use crate::model::promoter::{AppId, InvalidId};
 use crate::model::time::{UnixMillis, UnixTime};
@@ -30,7 +30,7 @@ pub(super) struct App {
 pub struct World {
     pub(super) apps: Vec<App>,
     pub(super) paging: Paging,
-    pub(super) calls: CallCounts,
+    pub(super) calls: ServedCalls,
     pub(super) quiet_at: Option<UnixMillis>,
     /// From here on no fact is made and none becomes visible.
     pub(super) still_at: Option<UnixMillis>,
@@ -81,7 +81,7 @@ impl World {
         Ok(World {
             apps: options.apps.iter().map(app).collect::<Result<_, InvalidId>>()?,
             paging: Paging::new(options),
-            calls: CallCounts::default(),
+            calls: ServedCalls::default(),
             quiet_at,
             still_at: None,
             secret: options.secret.clone(),

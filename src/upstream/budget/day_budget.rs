@@ -45,8 +45,10 @@ struct ToldQuota {
     counted: CountedCalls,
     /// What others call for the app, in calls a second.
     others: f64,
-    /// What is left for this connector, in calls a second until the end of that day.
-    rate: f64,
+    /// What is left for this connector, in calls a second until the end of that day. Nothing where none is left: then the next
+    /// call is refused, with which its interface is held and the quota asked for often, or it is answered, and what was told is
+    /// not so any more. A pace of no calls at all would be noticed by nobody.
+    rate: Option<f64>,
 }
 
 /// What this instance has called on a day.
@@ -143,6 +145,7 @@ impl DayBudget {
         let kept = kept.min(self.share.of(left));
         // What is kept of it need not be earned any more.
         let rate = (left - self.share.whole_of(kept.max(0.0))).max(0.0) / seconds;
+        let rate = (quota.left() > 0).then_some(rate);
         self.told = Some(ToldQuota { on: self.day, quota, clock, counted: self.counted, others, rate });
         self.follow(clock);
         self.pace.hold_down_to(kept, clock);
@@ -168,7 +171,7 @@ impl DayBudget {
     fn earning(&self) -> Option<f64> {
         let configured = (self.per_day != 0).then(|| f64::from(self.per_day) / DAY_SECONDS);
         let found = match self.told {
-            Some(told) if told.on == self.day => Some(told.rate),
+            Some(told) if told.on == self.day => told.rate,
             Some(told) => Some((told.quota.limit as f64 / DAY_SECONDS - told.others).max(0.0)),
             None => self.borne_a_day().map(|calls| calls / DAY_SECONDS),
         };

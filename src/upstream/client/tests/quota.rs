@@ -67,6 +67,13 @@ async fn where_nobody_tells_the_quota_a_call_of_data_tries_after_the_usual_pause
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quota_that_is_told_to_be_spent_holds_nobody_whose_calls_are_answered() {
+    let upstream = Upstream::new([], []).telling([told(1_000_000, 1_000_000)]);
+    let calls = call_for(&client(&upstream, 0), &upstream, HOUR / 2).await;
+    assert!(calls.len() >= 30, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_told_at_the_start_is_spread_over_what_is_left_of_the_day() {
     let left = Day::in_beijing(START).beijing_end().0.abs_diff(START.0);
     let upstream = Upstream::new([], []).telling([told(1_000_000, 1_000_000 - left)]);
