@@ -1,6 +1,7 @@
 //! `verify`: exact where all is published once, and what differs where it is not.
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
@@ -12,12 +13,18 @@ use crate::harness::context::Context;
 use crate::harness::wait::wait_until;
 
 const PROMOTER: &str = "wx_simulated/oSimulated000001";
-/// Days that have closed by now, whatever the hour.
-const FROM: &str = "2022-01-01T00:00:00Z";
+/// More days than the world has a history of, and each of them costs a call.
+const DAYS: i64 = 30;
 const TO: &str = "2100-01-01T00:00:00Z";
 
 fn verify(context: &Context, config: &str) -> Result<Answer> {
-    answer(context, config, &["verify", "--promoter", PROMOTER, "--from", FROM, "--to", TO, "--json"])
+    verify_in(context, config, &["--json"])
+}
+
+fn verify_in(context: &Context, config: &str, form: &[&str]) -> Result<Answer> {
+    let from = (Timestamp::now() - SignedDuration::from_hours(24 * DAYS)).to_string();
+    let arguments = ["verify", "--promoter", PROMOTER, "--from", &from, "--to", TO];
+    answer(context, config, &[&arguments, form].concat())
 }
 
 /// How many facts the report has in a list.
@@ -73,7 +80,7 @@ pub fn differences(context: &Context) -> Result<()> {
     let report = verify(context, &config)?.must_end_with(1)?.json()?;
     ensure!(count(&report, "missing") == own.len() - 1, "{} of {}: {report}", count(&report, "missing"), own.len());
     ensure!((count(&report, "extra"), count(&report, "twice")) == (1, 0), "{report}");
-    let text = answer(context, &config, &["verify", "--promoter", PROMOTER, "--from", FROM, "--to", TO])?;
+    let text = verify_in(context, &config, &[])?;
     ensure!(text.must_end_with(1)?.shown.contains("missing   touch "), "and in words");
     Ok(())
 }
