@@ -22,6 +22,11 @@ impl Share {
         if self.is_none() { 0.0 } else { part / self.0 }
     }
 
+    /// Which part of `other` is left where this comes after it: all of it, unless this is less.
+    pub fn left_of(self, other: Share) -> f64 {
+        if self.0 < other.0 { self.0 / other.0 } else { 1.0 }
+    }
+
     pub fn is_none(self) -> bool {
         self.0 <= 0.0
     }

@@ -6,8 +6,20 @@
 //! At every moment the shares of all instances come to 1 at most: a share is lowered before whoever gets the difference can
 //! hear of it. An instance earns calls at its share of the budget's pace, and spends what it has earned.
 //!
-//! *The day.* What is spent on a day was earned on it, and all together earn no more than the budget ([`day_budget`]). A
-//! process begins with nothing, so a restart repeats nothing.
+//! *The day.* What is spent on a day was earned on it ([`day_budget`]). Let the budget be `L` calls a day, of which the part `f` has
+//! passed, and an instance's share be `s`. Of all that was called today, each call is put down to whoever made it, and moves on
+//! with the share: who takes over a third of another's share takes over a third of the calls that are put down to him. Let `u` be
+//! what is put down to an instance. It holds that what it keeps is `s f L - u` at most; so all together have called `f L` at most.
+//!
+//! 1. It holds while calls are earned, at `s L` a day or slower, and while they are made.
+//! 2. Where a share gets less, what is kept gets less in the same proportion, as `s f L` and `u` do. Whoever gets the difference
+//!    keeps what he has: of what moves, `s f L - u` is 0 at least.
+//! 3. A process begins with nothing, and so repeats nothing.
+//! 4. Where the upstream tells that `U` calls are used, by all who call, `u` is no more than that: so `s f L - U` may be kept, whoever
+//!    was here before. `U` must count all that is put down to this instance. What it has sent itself within the last minute, or
+//!    is about to send, it takes off; and what moved with the share was sent before that moved, about a minute ago or longer.
+//!
+//! For a limit that the upstream tells the same holds, where no more was called before than the day had brought.
 //!
 //! *The minute.* Let the budget be `B` calls a minute, and an instance's share come to `q` of them. It keeps at most `k` calls
 //! that are earned and not spent, `k` being a small part of `q`, but a whole call at least; and it earns `q - k` in a minute
@@ -188,9 +200,21 @@ impl Budget {
     }
 
     /// The upstream tells how much is used of how many calls a day, by all who call for this app. What is left of it is spread over
-    /// what is left of the day. Tells of others who call for the app, the first time that they are noticed.
+    /// what is left of the day, beside what nobody has called so far, which may be called at once. Tells of others who call for
+    /// the app, the first time that they are noticed.
     pub fn quota_told(&self, quota: DailyQuota, now: UnixTime) -> Option<OtherCallers> {
-        self.paces.lock().day.quota_told(quota, now, self.origin.elapsed())
+        let clock = self.origin.elapsed();
+        let others = {
+            let Paces { minute, day } = &mut *self.paces.lock();
+            day.quota_told(quota, minute.latest(clock), now, clock)
+        };
+        self.changed.notify_waiters();
+        others
+    }
+
+    /// From when on what the upstream tells may show that calls of the day are left that nobody has made so far.
+    pub fn settled(&self) -> Instant {
+        self.origin + self.paces.lock().day.settled()
     }
 
     /// The upstream says that calls come too fast. Gives at how many a second they come from here from now on, where that is

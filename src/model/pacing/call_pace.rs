@@ -53,6 +53,12 @@ impl CallPace {
         self.earned = self.earned.min(calls);
     }
 
+    /// So many calls may be made at once, at `clock`, as far as they may come together.
+    pub fn raise_to(&mut self, calls: f64, clock: Duration) {
+        self.earn(clock);
+        self.earned = self.earned.max(calls.min(self.together));
+    }
+
     /// No more than so many calls are owed.
     pub fn owe_at_most(&mut self, calls: f64) {
         self.earned = self.earned.max(-calls);

@@ -18,10 +18,14 @@ const DAILY_GROWTH: f64 = 1.1;
 /// Polls begin at such a part of the pace: what is left is for further pages and repetitions, which nobody can foresee.
 const POLLS_PART: f64 = 0.98;
 const DAY_SECONDS: f64 = 86_400.0;
+/// Calls that were sent so long ago are counted by the upstream, whoever has sent them.
+pub(super) const COUNTED_AFTER: Duration = Duration::from_secs(60);
+/// So near to midnight it may be another day for the upstream, of which it tells.
+const NEAR_MIDNIGHT: i64 = 900;
 
-/// Calls are earned as the day passes, and those that were not spent are kept until its end. What is spent was earned
-/// before, by whoever spends it: so nobody need know what others have spent, nor what was spent before a restart, and the
-/// day's calls are never more than `per_day`, over all instances together. Clocks are durations since some fixed moment.
+/// Calls are earned as the day passes, and those that were not spent are kept until its end, or until the share gets less.
+/// [`super`] argues why the day's calls are never more than `per_day`, over all instances together. Clocks are durations since
+/// some fixed moment.
 pub(super) struct DayBudget {
     /// Of the app; 0 is no limit.
     per_day: u32,
@@ -33,6 +37,10 @@ pub(super) struct DayBudget {
     borne: Option<(Day, f64)>,
     told: Option<ToldQuota>,
     others_noticed: bool,
+    /// When the share got more, last.
+    grown: Duration,
+    /// Calls that were taken, and neither sent nor given back yet.
+    under_way: u32,
 }
 
 /// What the upstream has told of the app's quota.
@@ -66,17 +74,38 @@ impl DayBudget {
         let counted = CountedCalls { sent: 0, seconds: 0.0, until: Duration::ZERO };
         let day = Day::in_beijing(UnixTime::EARLIEST);
         let pace = CallPace::default();
-        let (share, others_noticed) = (Share::ALL, false);
-        let mut budget = DayBudget { per_day, share, day, pace, counted, borne: None, told: None, others_noticed };
+        let mut budget = DayBudget {
+            per_day,
+            share: Share::ALL,
+            day,
+            pace,
+            counted,
+            borne: None,
+            told: None,
+            others_noticed: false,
+            grown: Duration::ZERO,
+            under_way: 0,
+        };
         budget.follow(Duration::ZERO);
         budget.pace.hold_down_to(0.0, Duration::ZERO);
         budget
     }
 
+    /// What is kept gets less as the share does; and where that gets more, nothing is there at once.
     pub fn set_share(&mut self, share: Share, clock: Duration) {
         self.counted.pass(self.share, clock);
+        if share > self.share {
+            self.grown = clock;
+        }
+        let kept = self.pace.earned(clock).max(0.0) * share.left_of(self.share);
         self.share = share;
         self.follow(clock);
+        self.pace.hold_down_to(kept, clock);
+    }
+
+    /// From when on the upstream counts all that former owners of the share have called.
+    pub fn settled(&self) -> Duration {
+        self.grown + COUNTED_AFTER
     }
 
     /// When the next call may be made.
@@ -87,10 +116,12 @@ impl DayBudget {
 
     pub fn take(&mut self, clock: Duration) {
         self.pace.spend(1, clock);
+        self.under_way += 1;
     }
 
     /// A call that was taken on that day is not sent.
     pub fn give_back(&mut self, day: Day) {
+        self.under_way = self.under_way.saturating_sub(1);
         if self.day == day {
             self.pace.give_back();
         }
@@ -108,6 +139,7 @@ impl DayBudget {
     /// A call is sent.
     pub fn count(&mut self, now: UnixTime, clock: Duration) {
         self.turn_to(now, clock);
+        self.under_way = self.under_way.saturating_sub(1);
         self.counted.sent = self.counted.sent.saturating_add(1);
     }
 
@@ -134,23 +166,45 @@ impl DayBudget {
         Some(calls)
     }
 
-    /// As [`super::Budget::quota_told`].
-    pub fn quota_told(&mut self, quota: DailyQuota, now: UnixTime, clock: Duration) -> Option<OtherCallers> {
+    /// As [`super::Budget::quota_told`]. `latest` calls were sent from here so lately that the upstream may not count them yet.
+    pub fn quota_told(
+        &mut self,
+        quota: DailyQuota,
+        latest: u32,
+        now: UnixTime,
+        clock: Duration,
+    ) -> Option<OtherCallers> {
         self.turn_to(now, clock);
         self.counted.pass(self.share, clock);
         let others = self.others(quota, clock);
         let seconds = self.day.beijing_end().0.saturating_sub(now.0).max(1) as f64;
         let left = (quota.left() as f64 - others * seconds).max(0.0);
         let kept = if self.earning().is_some() { self.pace.earned(clock) } else { 0.0 };
-        let kept = kept.min(self.share.of(left));
-        // What is kept of it need not be earned any more.
+        let kept = kept.max(self.unused(quota, latest, now, clock)).min(self.share.of(left));
+        // What is kept of it need not be earned any more, and nothing is earned that was not called in time.
         let rate = (left - self.share.whole_of(kept.max(0.0))).max(0.0) / seconds;
+        let rate = rate.min(quota.limit as f64 / DAY_SECONDS);
         let rate = (quota.left() > 0).then_some(rate);
         self.told = Some(ToldQuota { on: self.day, quota, clock, counted: self.counted, others, rate });
         self.follow(clock);
         self.pace.hold_down_to(kept, clock);
+        self.pace.raise_to(kept, clock);
         let is_news = others > 0.0 && !std::mem::replace(&mut self.others_noticed, others > 0.0);
         is_news.then_some(OtherCallers { per_day: others * DAY_SECONDS })
+    }
+
+    /// How many of the share's calls, as many as the day has brought so far, nobody can have made: as all that was called today may
+    /// have been called of this share.
+    fn unused(&self, quota: DailyQuota, latest: u32, now: UnixTime, clock: Duration) -> f64 {
+        let passed = now.0.saturating_sub(self.day.beijing_start().0);
+        let left = self.day.beijing_end().0.saturating_sub(now.0);
+        if clock < self.settled() || left < NEAR_MIDNIGHT {
+            return 0.0;
+        }
+        let limit = if self.per_day == 0 { quota.limit } else { quota.limit.min(self.per_day.into()) };
+        let brought = self.share.of(limit as f64 * passed as f64 / DAY_SECONDS);
+        let called = quota.used.max(self.counted.sent.into());
+        (brought - called as f64 - f64::from(latest) - f64::from(self.under_way)).max(0.0)
     }
 
     /// What others have called for the app since the quota was told last, in calls a second. What other instances have called

@@ -103,6 +103,11 @@ impl MinuteBudget {
         self.recent.add(clock);
     }
 
+    /// How many calls were sent within the last minute.
+    pub fn latest(&mut self, clock: Duration) -> u32 {
+        self.recent.within_a_minute(clock)
+    }
+
     /// As [`super::Budget::too_fast`].
     pub fn too_fast(&mut self, clock: Duration) -> Option<f64> {
         let is_answered = |(_, at): (f64, Duration)| clock < at + CORRECTED_AGAIN;

@@ -199,3 +199,57 @@ async fn a_day_is_spent_evenly_over_what_is_left_of_it() {
     assert!((day.unwrap() - 0.98 * (1.0 + 7200.0 / 36_000.0)).abs() < 1e-6, "{day:?}");
     assert!((day_at_once - 7200.0).abs() < 1e-6, "{day_at_once}");
 }
+
+/// A process that was told twice, with a minute between: at the beginning, and once that counts.
+async fn told_twice(limit: u64, used: u64) -> Budget {
+    let budget = Budget::new(BudgetSettings::default());
+    budget.quota_told(DailyQuota { limit, used }, NOON);
+    assert_eq!(at_once(&budget, NOON), 0, "what was called just before is not counted yet");
+    tokio::time::advance(MINUTE).await;
+    budget.quota_told(DailyQuota { limit, used }, NOON.plus(60));
+    budget
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_has_called_of_the_day_so_far_may_be_called_at_once_and_never_again() {
+    let budget = told_twice(2400, 200).await;
+    // Half of the day has brought 1200, and the minute nearly two.
+    assert_eq!(at_once(&budget, NOON.plus(60)), 1001);
+    tokio::time::advance(HOUR).await;
+    let later = NOON.plus(3660);
+    budget.quota_told(DailyQuota { limit: 2400, used: 1201 }, later);
+    assert_eq!(at_once(&budget, later), 100);
+    for used in [1201, 2399] {
+        assert!(at_once(&told_twice(2400, used).await, NOON.plus(60)) <= 1, "after a restart");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_upstream_may_not_have_counted_yet_is_taken_for_called() {
+    let budget = told_twice(2400, 200).await;
+    let _taken: Vec<_> = std::iter::from_fn(|| budget.take(NOON.plus(60)).ok()).take(400).collect();
+    for _ in 0..300 {
+        call(&budget, NOON.plus(60)).await;
+    }
+    budget.quota_told(DailyQuota { limit: 2400, used: 200 }, NOON.plus(60));
+    assert_eq!(at_once(&budget, NOON.plus(60)), 301);
+}
+
+#[tokio::test(start_paused = true)]
+async fn just_before_midnight_it_may_be_another_day_of_which_is_told() {
+    let budget = Budget::new(BudgetSettings::default());
+    tokio::time::advance(MINUTE).await;
+    let late = Day::in_beijing(NOON).beijing_end().plus(-600);
+    budget.quota_told(DailyQuota { limit: 2400, used: 0 }, late);
+    assert_eq!(at_once(&budget, late), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_gets_less_takes_what_was_kept_of_it_along() {
+    let budget = told_twice(2400, 0).await;
+    budget.set_share(Share::of_parts(1, 4), 0);
+    budget.set_share(Share::of_parts(1, 2), 1);
+    assert_eq!(at_once(&budget, NOON.plus(60)), 300);
+}

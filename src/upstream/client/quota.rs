@@ -14,6 +14,8 @@ use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
 
 /// How often it is asked while there is quota: to know how much, and whether others use it.
 const ASK_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked whether one is to be asked for.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the upstream has not told a quota, fit for a log.
 #[derive(Debug, thiserror::Error)]
@@ -21,31 +23,35 @@ const ASK_EVERY: Duration = Duration::from_secs(3600);
 struct Unheard(Cause);
 
 impl<T: Transport> Client<T> {
-    /// Asks for the quota of each interface that has a budget, for ever: each hour, and where it is spent each `stopped`.
-    /// Budgets and breakers follow what is told. Nobody is asked while the app's own breaker is not closed.
+    /// Asks for the quota of each interface that has a budget, for ever: each hour, once what is told may show that calls are left
+    /// over, and where it is spent each `stopped`. Budgets and breakers follow what is told. Nobody is asked while the app's own
+    /// breaker is not closed.
     pub async fn keep_quotas(&self) {
         let mut changes = self.breakers.changes();
         let mut asked: BTreeMap<Interface, Instant> = BTreeMap::new();
         loop {
             for (interface, budget) in &self.budgets {
-                let is_due = asked.get(interface).is_none_or(|at| self.is_quota_due(*interface, *at));
+                let is_due = asked.get(interface).is_none_or(|at| self.is_quota_due(*interface, budget, *at));
                 if is_due && !self.breakers.is_app_open() {
                     asked.insert(*interface, Instant::now());
                     self.learn_quota(*interface, budget).await;
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(self.breaker_settings.stopped) => {}
+                () = tokio::time::sleep(self.breaker_settings.stopped.min(LOOK_EVERY)) => {}
                 _ = changes.changed() => {}
             }
         }
     }
 
     /// Whether it is to be asked again, when it was asked last at that time.
-    fn is_quota_due(&self, interface: Interface, asked: Instant) -> bool {
+    fn is_quota_due(&self, interface: Interface, budget: &Budget, asked: Instant) -> bool {
         match self.breakers.lacks_quota_since(interface) {
             Some(since) => asked < since || asked.elapsed() >= self.breaker_settings.stopped,
-            None => asked.elapsed() >= ASK_EVERY,
+            None => {
+                let settled = budget.settled();
+                asked.elapsed() >= ASK_EVERY || (asked < settled && settled <= Instant::now())
+            }
         }
     }
 

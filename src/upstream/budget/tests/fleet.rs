@@ -8,19 +8,22 @@ use super::*;
 
 const SHARDS: usize = 12;
 const TICK: Duration = Duration::from_millis(50);
-const MINUTE: Duration = Duration::from_secs(60);
+/// So late the upstream counts calls, in the worst case.
+const COUNTED_LATE: Duration = Duration::from_secs(30);
 
 /// One process, which calls whenever it may.
 struct Caller {
     minute: MinuteBudget,
     day: DayBudget,
     shards: BTreeSet<usize>,
+    /// When it was told the quota last.
+    asked: Option<Duration>,
 }
 
 impl Caller {
     fn start(settings: BudgetSettings, clock: Duration) -> Caller {
         let (minute, day) = (MinuteBudget::new(settings.per_minute), DayBudget::new(settings.per_day));
-        let mut caller = Caller { minute, day, shards: BTreeSet::new() };
+        let mut caller = Caller { minute, day, shards: BTreeSet::new(), asked: None };
         caller.own(BTreeSet::new(), clock);
         caller
     }
@@ -38,8 +41,20 @@ impl Caller {
         if may {
             self.minute.take(clock);
             self.day.take(clock);
+            self.minute.count(clock);
+            self.day.count(now, clock);
         }
         may
+    }
+
+    fn asks(&self, clock: Duration) -> bool {
+        let settled = self.day.settled();
+        self.asked.is_none_or(|asked| clock >= asked + HOUR || (asked < settled && settled <= clock))
+    }
+
+    fn is_told(&mut self, quota: DailyQuota, now: UnixTime, clock: Duration) {
+        self.day.quota_told(quota, self.minute.latest(clock), now, clock);
+        self.asked = Some(clock);
     }
 }
 
@@ -58,6 +73,8 @@ type Event = (Duration, Move, usize, usize, Duration);
 
 struct Instances {
     settings: BudgetSettings,
+    /// The quota of the day, where the upstream tells it.
+    limit: Option<u64>,
     callers: Vec<Caller>,
     /// On their way: since then, for whom.
     moving: Vec<(Duration, usize, BTreeSet<usize>)>,
@@ -66,7 +83,8 @@ struct Instances {
 
 impl Instances {
     fn new(settings: BudgetSettings, callers: usize) -> Instances {
-        let mut instances = Instances { settings, callers: Vec::new(), moving: Vec::new(), calls: Vec::new() };
+        let mut instances =
+            Instances { settings, limit: None, callers: Vec::new(), moving: Vec::new(), calls: Vec::new() };
         for number in 0..callers {
             let mut caller = Caller::start(settings, Duration::ZERO);
             caller.own((0..SHARDS).filter(|shard| shard % callers == number).collect(), Duration::ZERO);
@@ -83,6 +101,7 @@ impl Instances {
                 self.happens(events.pop().unwrap(), clock);
             }
             self.arrive(clock);
+            self.tell(now(clock), clock);
             for caller in &mut self.callers {
                 while caller.may_call(now(clock), clock) {
                     self.calls.push(clock);
@@ -113,6 +132,13 @@ impl Instances {
             let shards = self.callers[to].shards.union(&moved).copied().collect();
             self.callers[to].own(shards, clock);
         }
+    }
+
+    fn tell(&mut self, now: UnixTime, clock: Duration) {
+        let Some(limit) = self.limit else { return };
+        let used = self.calls.partition_point(|call| *call + COUNTED_LATE <= clock) as u64;
+        let asking = self.callers.iter_mut().filter(|caller| caller.asks(clock));
+        asking.for_each(|caller| caller.is_told(DailyQuota { limit, used }, now, clock));
     }
 
     fn most_in_a_minute(&self) -> usize {
@@ -154,6 +180,40 @@ proptest! {
         let now = |clock: Duration| midnight.plus(i64::try_from(clock.as_secs()).unwrap());
         instances.run(events, Duration::from_secs(30), Duration::from_secs(86_399), now);
         prop_assert!(instances.calls.len() <= per_day as usize, "{} calls of {}", instances.calls.len(), per_day);
+    }
+
+    #[test]
+    fn nor_does_it_where_the_upstream_tells_what_is_used(
+        limit in 100..20_000_u32,
+        per_day in prop_oneof![Just(0), 100..20_000_u32],
+        callers in 1..6_usize,
+        events in events(86_400_000),
+        began in 0..80_000_u32,
+    ) {
+        let mut instances = Instances::new(BudgetSettings { per_minute: 0, per_day }, callers);
+        instances.limit = Some(limit.into());
+        let began = Duration::from_secs(began.into());
+        let midnight = Day::in_beijing(NOON).beijing_start();
+        let now = |clock: Duration| midnight.plus(i64::try_from((began + clock).as_secs()).unwrap());
+        instances.run(events, Duration::from_secs(15), Duration::from_secs(86_399) - began, now);
+        let most = if per_day == 0 { limit } else { limit.min(per_day) };
+        prop_assert!(instances.calls.len() <= most as usize, "{} calls of {}", instances.calls.len(), most);
+    }
+}
+
+#[test]
+fn nearly_all_of_the_day_is_used_where_the_first_call_comes_at_noon_however_many_share_it() {
+    for callers in [1, 3, 6] {
+        let mut instances = Instances::new(BudgetSettings::default(), callers);
+        instances.limit = Some(20_000);
+        let now = |clock: Duration| NOON.plus(i64::try_from(clock.as_secs()).unwrap());
+        instances.run(Vec::new(), Duration::from_secs(15), Duration::from_secs(43_199), now);
+        let by_one = instances.calls.partition_point(|call| *call < HOUR);
+        let all = instances.calls.len();
+        assert!(
+            (10_000..=11_000).contains(&by_one) && (19_000..=20_000).contains(&all),
+            "{by_one}, {all} by {callers}"
+        );
     }
 }
 

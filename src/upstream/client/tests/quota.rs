@@ -85,12 +85,34 @@ async fn what_is_told_at_the_start_is_spread_over_what_is_left_of_the_day() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_has_called_so_far_is_told_a_minute_after_the_start_and_after_the_share_has_grown() {
+    let upstream = Upstream::new([], []).telling((0..20).map(|_| told(1_000_000, 100_000)));
+    let client = client(&upstream, 0);
+    let at_once = || client.call_rates(Interface::GetRelation).day_at_once;
+    let both = async {
+        tokio::join!(client.keep_quotas(), async {
+            tokio::time::sleep(HOUR / 2).await;
+            client.set_share(Interface::GetRelation, Share::of_parts(1, 2), 0);
+            tokio::time::sleep(HOUR / 4).await;
+            assert!((90_000.0..100_000.0).contains(&at_once()), "{}", at_once());
+            client.set_share(Interface::GetRelation, Share::ALL, 1);
+        })
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), client.keep_quotas()).await.is_err());
+    assert!(at_once() < 1000.0, "{}", at_once());
+    assert!(tokio::time::timeout(HOUR - Duration::from_secs(60), both).await.is_err());
+    assert!((195_000.0..205_000.0).contains(&at_once()), "{}", at_once());
+    assert_eq!(upstream.quota_calls().len(), 4, "{:?}", upstream.quota_calls());
+}
+
+#[tokio::test(start_paused = true)]
 async fn others_who_call_for_the_app_are_told_once_and_left_their_room() {
     let captured = Captured::start();
-    let readings = (0..20).map(|hour| told(1_000_000, hour * 20_000));
+    // Once more a minute after the start.
+    let readings = [0].into_iter().chain(0..20).map(|hour| told(1_000_000, hour * 20_000));
     let upstream = Upstream::new([], []).telling(readings);
     let client = client(&upstream, 0);
-    call_for(&client, &upstream, 3 * HOUR + Duration::from_secs(60)).await;
+    call_for(&client, &upstream, 3 * HOUR + Duration::from_secs(120)).await;
     let [said] = &captured.events("others call for this app, too: what they use is left to them")[..] else {
         panic!("once")
     };
