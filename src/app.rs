@@ -105,7 +105,7 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
         let results = ResultEncoder::new(schemas.material.result);
         let decoder = RequestDecoder::new(schemas.material.request);
         let executor = Arc::new(executor(&requests, decoder, schemas.source.clone(), &polls));
-        let ownership = observer(|interface| interface == ShareMaterialRequest::INTERFACE);
+        let ownership = observer(|interface| !is_of_promoters(interface));
         let observers = LogObservers { health: request_totals.health.clone(), ownership };
         let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone(), observers);
         (RequestPipeline { executor, totals: request_totals.clone() }, log)
@@ -115,7 +115,7 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
         let topic = DiscoveryTopic::new(kafka.clone(), registrations.clone());
         polls.discovery = Some(Arc::new(discovery::of(&polls.apps, discovery, topic)));
     }
-    let observers = LogObservers { health: polls.totals.health.clone(), ownership: observer(Interface::is_polled) };
+    let observers = LogObservers { health: polls.totals.health.clone(), ownership: observer(is_of_promoters) };
     let agreement = Agreement { roster: latest_roster, digest };
     let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, agreement, observers);
     let quotas = futures_util::future::join_all(polls.apps.iter().map(|app| app.client.keep_quotas()));
@@ -160,6 +160,11 @@ pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Re
         Ok(PolledApp::new(client, feeds, promoters, parked_for, catch_up_spread))
     };
     apps.into_iter().map(polled_app).collect()
+}
+
+/// Whether an interface is called for the promoters of shards, and not for requests.
+fn is_of_promoters(interface: Interface) -> bool {
+    interface != ShareMaterialRequest::INTERFACE
 }
 
 /// Asks the upstream for material by the clients of the polls, whose breakers it shares.

@@ -32,6 +32,9 @@ pub struct OwnedShards {
 }
 
 impl Shard {
+    /// Whose owner discovers the promoters of all shards.
+    pub const DISCOVERING: Shard = Shard(0);
+
     /// That of a promoter, of `partitions` in all (at least one).
     pub fn of(promoter: &Promoter, partitions: i32) -> Shard {
         // The sign bit is cleared, not negated: `i32::MIN` has no absolute value.

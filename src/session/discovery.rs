@@ -3,10 +3,10 @@
 //!
 //! # Who discovers
 //!
-//! The owner of shard 0, for all apps, while it owns that. One instance sees the whole list and everything that is registered of
-//! an app, so that no more than may go are removed at once, and the list is read once however many instances there are. A
-//! discovery needs no lock: two at once (one that has lost the shard and has not heard of it yet, or a command beside it) do no
-//! harm, as [`crate::registry::discovery`] argues.
+//! The owner of one shard ([`DISCOVERING`](crate::model::shard::Shard::DISCOVERING)), for all apps, while it owns that. One
+//! instance sees the whole list and everything that is registered of an app, so that no more than may go are removed at once, and
+//! the list is read once however many instances there are. A discovery needs no lock: two at once (one that has lost the shard and
+//! has not heard of it yet, or a command beside it) do no harm, as [`crate::registry::discovery`] argues.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use crate::commit::log::LogError;
 use crate::commit::registry_topic::RegistryTopic;
 use crate::model::promoter::Promoter;
-use crate::model::shard::Shard;
 use crate::registry::discovery::{DiscoveryCounts, DiscoveryList, DiscoveryPlan, HeldBack, Listed, RemovalLimit};
 use crate::registry::tags::{TAG_BYTES_MAX, Tags};
 use crate::text;
@@ -25,8 +24,6 @@ use crate::upstream::client::{Client, PromoterList, PromoterListError};
 use crate::upstream::promoter_list::ListedPromoter;
 use crate::upstream::transport::Transport;
 
-/// Whose owner discovers.
-pub(super) const DISCOVERING_SHARD: Shard = Shard(0);
 /// Before the first discovery of an owner: what has moved may move on.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
 /// After one that has failed, unless the next comes sooner.

@@ -17,7 +17,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::configured::ConfigurationFollower;
-use super::discovery::DISCOVERING_SHARD;
 use super::polls::{PollContext, PromotersChange};
 use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations};
@@ -139,7 +138,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         if let Some(progress) = &progress {
             progress.say();
         }
-        if shards.iter().any(|assigned| assigned.shard == DISCOVERING_SHARD) {
+        if shards.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = self.discover();
         }
         self.tell(changes, None).await?;
@@ -202,7 +201,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// Ends the polls of these shards, and only then has the committer forget them: should one come back, no page of a poll that
     /// began before reaches what is read of it then.
     async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Ended> {
-        if revoked.iter().any(|assigned| assigned.shard == DISCOVERING_SHARD) {
+        if revoked.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = None;
         }
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));

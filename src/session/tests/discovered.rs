@@ -6,8 +6,9 @@ use super::*;
 use crate::commit::registry_topic::RegistryTopic;
 use crate::commit::testing::memory_group::MemoryGroup;
 use crate::commit::testing::memory_log::PARTITIONS;
+use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;
-use crate::session::discovery::{DISCOVERING_SHARD, DiscoveredApp, DiscoveryTag};
+use crate::session::discovery::{DiscoveredApp, DiscoveryTag};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -193,17 +194,17 @@ async fn a_list_that_is_empty_cut_or_short_removes_nobody_and_says_so_once() {
 #[tokio::test(start_paused = true)]
 async fn only_the_owner_of_one_shard_reads_the_list() {
     let group = MemoryGroup::of_one("one", PARTITIONS);
-    group.take_away(DISCOVERING_SHARD, "two");
+    group.take_away(Shard::DISCOVERING, "two");
     let upstream = ListingUpstream::of(["o1"]);
     let reads = || upstream.lists_read.lock().unwrap().len();
     discovering(&group, &upstream, async {
         wait(&upstream, 3).await;
         assert_eq!(reads(), 0);
-        group.take_away(DISCOVERING_SHARD, "one");
+        group.take_away(Shard::DISCOVERING, "one");
         wait(&upstream, 1).await;
         let owned = reads();
         assert!(owned > 0);
-        group.take_away(DISCOVERING_SHARD, "two");
+        group.take_away(Shard::DISCOVERING, "two");
         wait(&upstream, 3).await;
         assert_eq!(reads(), owned);
     })
