@@ -53,6 +53,8 @@ struct ToldQuota {
     counted: CountedCalls,
     /// What others call for the app, in calls a second.
     others: f64,
+    /// Of what the day had brought by then, nobody had called so much.
+    unused: f64,
     /// What is left for this connector, in calls a second until the end of that day. Nothing where none is left: then the next
     /// call is refused, with which its interface is held and the quota asked for often, or it is answered, and what was told is
     /// not so any more. A pace of no calls at all would be noticed by nobody.
@@ -180,12 +182,13 @@ impl DayBudget {
         let seconds = self.day.beijing_end().0.saturating_sub(now.0).max(1) as f64;
         let left = (quota.left() as f64 - others * seconds).max(0.0);
         let kept = if self.earning().is_some() { self.pace.earned(clock) } else { 0.0 };
-        let kept = kept.max(self.unused(quota, latest, now, clock)).min(self.share.of(left));
+        let kept = kept.max(self.left_over(quota, latest, now, clock)).min(self.share.of(left));
         // What is kept of it need not be earned any more, and nothing is earned that was not called in time.
         let rate = (left - self.share.whole_of(kept.max(0.0))).max(0.0) / seconds;
         let rate = rate.min(quota.limit as f64 / DAY_SECONDS);
         let rate = (quota.left() > 0).then_some(rate);
-        self.told = Some(ToldQuota { on: self.day, quota, clock, counted: self.counted, others, rate });
+        let unused = (self.brought(quota.limit, now) - quota.used as f64).max(0.0);
+        self.told = Some(ToldQuota { on: self.day, quota, clock, counted: self.counted, others, unused, rate });
         self.follow(clock);
         self.pace.hold_down_to(kept, clock);
         self.pace.raise_to(kept, clock);
@@ -193,22 +196,26 @@ impl DayBudget {
         is_news.then_some(OtherCallers { per_day: others * DAY_SECONDS })
     }
 
-    /// How many of the share's calls, as many as the day has brought so far, nobody can have made: as all that was called today may
-    /// have been called of this share.
-    fn unused(&self, quota: DailyQuota, latest: u32, now: UnixTime, clock: Duration) -> f64 {
-        let passed = now.0.saturating_sub(self.day.beijing_start().0);
-        let left = self.day.beijing_end().0.saturating_sub(now.0);
-        if clock < self.settled() || left < NEAR_MIDNIGHT {
+    /// How many calls of the share, of those that the day has brought so far, nobody can have made: as all that was called today
+    /// may have been called of this share.
+    fn left_over(&self, quota: DailyQuota, latest: u32, now: UnixTime, clock: Duration) -> f64 {
+        if clock < self.settled() || self.day.beijing_end().0.saturating_sub(now.0) < NEAR_MIDNIGHT {
             return 0.0;
         }
         let limit = if self.per_day == 0 { quota.limit } else { quota.limit.min(self.per_day.into()) };
-        let brought = self.share.of(limit as f64 * passed as f64 / DAY_SECONDS);
-        let called = quota.used.max(self.counted.sent.into());
-        (brought - called as f64 - f64::from(latest) - f64::from(self.under_way)).max(0.0)
+        let called = quota.used.max(self.counted.sent.into()) as f64;
+        let untold = f64::from(latest) + f64::from(self.under_way);
+        (self.share.of(self.brought(limit, now)) - called - untold).max(0.0)
+    }
+
+    /// How many calls of so many a day have been earned by all since it began.
+    fn brought(&self, limit: u64, now: UnixTime) -> f64 {
+        limit as f64 * now.0.saturating_sub(self.day.beijing_start().0) as f64 / DAY_SECONDS
     }
 
     /// What others have called for the app since the quota was told last, in calls a second. What other instances have called
-    /// is not known here: as much as this one has, for each part of the budget. So only what is clearly more counts.
+    /// is not known here: as much as this one has, for each part of the budget, and at once whatever they had kept. So only what is
+    /// clearly more counts.
     fn others(&self, quota: DailyQuota, clock: Duration) -> f64 {
         let Some(told) = self.told else { return 0.0 };
         let seconds = clock.saturating_sub(told.clock).as_secs_f64();
@@ -218,7 +225,8 @@ impl DayBudget {
         }
         let used = quota.used.saturating_sub(told.quota.used) as f64;
         let ours = f64::from(self.counted.sent - told.counted.sent) * seconds / shared;
-        if used > ours * CLEARLY_MORE + f64::from(TELLING_CALLS) { (used - ours) / seconds } else { 0.0 }
+        let elsewhere = if self.share < Share::ALL { told.unused } else { 0.0 };
+        if used > ours * CLEARLY_MORE + f64::from(TELLING_CALLS) + elsewhere { (used - ours) / seconds } else { 0.0 }
     }
 
     /// Calls of the app a second that are earned; nothing where nobody knows how many there are.

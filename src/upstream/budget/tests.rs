@@ -253,3 +253,16 @@ async fn a_share_that_gets_less_takes_what_was_kept_of_it_along() {
     budget.set_share(Share::of_parts(1, 2), 1);
     assert_eq!(at_once(&budget, NOON.plus(60)), 300);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_instance_has_kept_and_calls_at_once_is_nobody_elses() {
+    let budget = Budget::new(BudgetSettings::default());
+    budget.set_share(Share::of_parts(1, 2), 0);
+    let used_in_an_hour = async |used: u64, hour: i64| {
+        tokio::time::advance(HOUR).await;
+        budget.quota_told(DailyQuota { limit: 1_000_000, used }, NOON.plus(hour * 3600))
+    };
+    assert_eq!(used_in_an_hour(0, 0).await, None);
+    assert_eq!(used_in_an_hour(240_000, 1).await, None, "of 250,000");
+    assert!(used_in_an_hour(900_000, 2).await.is_some());
+}
