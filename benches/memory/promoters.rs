@@ -1,6 +1,5 @@
 //! What an idle promoter takes, of whom touches, orders and refunds have been polled for a while and have brought nothing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
-use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::state::State;
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::registry::table::{ConfiguredPromoter, PromoterTable, SourceUpdate};
@@ -17,9 +16,7 @@ use promoter_connector::retry::{JITTER, PATIENCE, RetrySettings};
 use promoter_connector::session::app_feeds::AppFeeds;
 use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::client::{Client, ClientSettings};
-use promoter_connector::upstream::token::TokenSource;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use tokio_util::sync::CancellationToken;
 
@@ -101,19 +98,9 @@ fn polled(configured: Vec<(Promoter, ConfiguredPromoter)>) -> usize {
 
 fn app(promoters: Vec<(Promoter, ConfiguredPromoter)>) -> PolledApp<Quiet> {
     let settings = ClientSettings {
-        app_id: AppId::new("wx0123456789abcdef").unwrap(),
-        id_kind: IdKind::OpenId,
-        base_url: "http://upstream".to_owned(),
-        spare_urls: Vec::new(),
-        token_source: TokenSource::Stable("secret".into()),
         retry: RetrySettings { jitter: JITTER, attempts: 8, ..PATIENCE },
-        breakers: BreakerSettings {
-            too_fast: Duration::from_secs(60),
-            stopped: Duration::from_secs(300),
-            unanswered: Duration::from_secs(30),
-        },
-        budgets: BTreeMap::new(),
         in_flight: 64,
+        ..ClientSettings::for_tests("wx0123456789abcdef")
     };
     let plan = |every, idle_every, lateness| {
         let (every, idle_every) = (Duration::from_secs(every), Duration::from_secs(idle_every));

@@ -2,7 +2,7 @@
 //! record as for Kafka, and drop it there. The simulated upstream runs as a process of its own on the same machine, so
 //! it takes its share of the cores; what the connector itself costs stands in its own CPU-seconds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
@@ -22,14 +22,13 @@ use promoter_connector::kafka::facts_log::writer::FactWriter;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::feed::{Feed, PerEventTopic, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
-use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::registry::table::ConfiguredPromoter;
 use promoter_connector::retry::{JITTER, PATIENCE, RetrySettings};
 use promoter_connector::session::app_feeds::AppFeeds;
 use promoter_connector::session::{FeedPlan, PollPipeline, PolledApp};
 use promoter_connector::supervisor;
-use promoter_connector::upstream::breaker::BreakerSettings;
 use promoter_connector::upstream::buffer::Buffers;
 use promoter_connector::upstream::client::{Client, ClientSettings};
 use promoter_connector::upstream::http::{HttpSettings, HttpTransport};
@@ -112,19 +111,11 @@ fn app(base_url: &str) -> PolledApp<HttpTransport> {
     };
     let buffers = Buffers::new(http.buffered_max);
     let settings = ClientSettings {
-        app_id: app.clone(),
-        id_kind: IdKind::OpenId,
         base_url: base_url.to_owned(),
-        spare_urls: Vec::new(),
         token_source: TokenSource::Stable("simulated-secret".into()),
         retry: RetrySettings { jitter: JITTER, attempts: 8, ..PATIENCE },
-        breakers: BreakerSettings {
-            too_fast: Duration::from_secs(60),
-            stopped: Duration::from_secs(300),
-            unanswered: Duration::from_secs(30),
-        },
-        budgets: BTreeMap::new(),
         in_flight: 64,
+        ..ClientSettings::for_tests(app.as_str())
     };
     let polling = PollSettings { every: Duration::from_secs(60), idle_every: Duration::from_secs(900), lateness: 600 };
     let plan = FeedPlan { settings: polling, start_from: StartFrom::Earliest };

@@ -74,11 +74,12 @@ impl Beginning {
         let shard = |(promoter, ..): &FirstCursor| shard_of(promoter);
         self.first_cursors.sort_by_key(shard);
         let of_shards = self.first_cursors.chunk_by(|one, other| shard(one) == shard(other));
-        let writing = of_shards.map(|first_cursors| written(first_cursors, queue));
-        let outcomes = futures_util::future::try_join_all(writing).await?;
-        let of_shards = self.first_cursors.chunk_by(|one, other| shard(one) == shard(other));
-        let lost = of_shards.zip(outcomes).filter(|(_, outcome)| *outcome == WriteOutcome::ShardLost);
-        let lost: HashSet<Shard> = lost.filter_map(|(first_cursors, _)| first_cursors.first().map(shard)).collect();
+        let writing = of_shards.map(|first_cursors| async move {
+            let is_lost = written(first_cursors, queue).await? == WriteOutcome::ShardLost;
+            Ok(first_cursors.first().filter(|_| is_lost).map(shard))
+        });
+        let lost = futures_util::future::try_join_all(writing).await?;
+        let lost: HashSet<Shard> = lost.into_iter().flatten().collect();
         self.feeds.retain(|feed| !lost.contains(&shard_of(&feed.promoter)));
         Ok(self.feeds)
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use super::world::{
+    BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, member_config, wait_for_records,
+};
 use crate::harness::case::Case;
-use crate::harness::client;
 use crate::harness::context::Context;
 use crate::harness::simulator::Simulator;
 use crate::harness::wait::wait_until;
@@ -76,13 +77,7 @@ fn a_stranger(context: &Context) -> Result<()> {
     let simulator = lively(context, "15s")?;
     let one = context.connector("one", &config(context, &simulator, "one"), &[])?;
     wait_for_records(context, &one, "orders", 1)?;
-    let stranger: BaseConsumer = client::config(context.bootstrap())
-        .set("group.id", context.topics().prefix())
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "3000")
-        .set("heartbeat.interval.ms", "500")
-        .set("enable.auto.commit", "false")
-        .create()?;
+    let stranger: BaseConsumer = member_config(context, context.topics().prefix()).create()?;
     stranger.subscribe(&[&context.topics().name("registry")])?;
     wait_until("it is given a partition", BOUND, || {
         one.must_run()?;

@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use rdkafka::ClientConfig;
 
+use crate::harness::client;
 use crate::harness::connector::{BINARY, Connector};
 use crate::harness::consumer::high_watermarks;
 use crate::harness::context::Context;
@@ -45,6 +47,19 @@ pub const QUICK_GROUP: &str = r#"
 kafka."session.timeout.ms" = 3000
 kafka."heartbeat.interval.ms" = 500
 "#;
+
+/// A consumer that shares things out with the instances in `group`, and is missed as soon as one of [`QUICK_GROUP`]. It takes part
+/// as long as it is polled.
+pub fn member_config(context: &Context, group: &str) -> ClientConfig {
+    let mut config = client::config(context.bootstrap());
+    config
+        .set("group.id", group)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "3000")
+        .set("heartbeat.interval.ms", "500")
+        .set("enable.auto.commit", "false");
+    config
+}
 
 /// A lively world that falls quiet after `quiet_after`, such as "8s".
 pub fn lively(context: &Context, quiet_after: &str) -> Result<Simulator> {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use super::world::{
+    BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, member_config, wait_for_records,
+};
 use crate::harness::case::Case;
-use crate::harness::client;
 use crate::harness::context::Context;
 use crate::harness::wait::wait_until;
 
@@ -71,14 +72,8 @@ fn displaced_in_one_group(context: &Context) -> Result<()> {
     connector.wait_logged(OPEN, 1, BOUND)?;
     connector.wait_logged(TAKEN, 1, BOUND)?;
     // A process of its name that it has displaced in the other group, where that one ends of it.
-    let displaced: BaseConsumer = client::config(context.bootstrap())
-        .set("group.id", format!("{}:commands", context.topics().prefix()))
-        .set("group.instance.id", "one")
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "3000")
-        .set("heartbeat.interval.ms", "500")
-        .set("enable.auto.commit", "false")
-        .create()?;
+    let group = format!("{}:commands", context.topics().prefix());
+    let displaced: BaseConsumer = member_config(context, &group).set("group.instance.id", "one").create()?;
     displaced.subscribe(&[&context.topics().name("material.requests")])?;
     wait_until("it has its place again", BOUND, || {
         connector.must_run()?;

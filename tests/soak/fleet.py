@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 
-from parts import ROOT, TARGET, World, configuration, enter_environment, promoter_id
+from parts import ROOT, carry_out, configuration, promoter_id
 
 POLLING = "log is open, polling begins"
 
@@ -282,21 +282,5 @@ def run(options, world):
     return exact and verdict.is_exact() and verdict.shown > 0 and set(codes.values()) == {0}
 
 
-def main():
-    enter_environment()
-    options = arguments()
-    directory = TARGET / "soak" / time.strftime("fleet-%Y%m%d-%H%M%S")
-    directory.mkdir(parents=True)
-    print(f"seed {options.seed}, files in {directory}", flush=True)
-    world = World(directory, options.release)
-    good = False
-    try:
-        good = run(options, world)
-    finally:
-        world.end()
-    print("exactly once" if good else "NOT exactly once")
-    return 0 if good else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out("fleet", arguments, run))

@@ -122,6 +122,27 @@ class World:
             child.end()
 
 
+def carry_out(kind, arguments, run, told=()):
+    """One run of a `kind`, from its command line to its exit code. What the children that are `told` have said last is printed
+    where it was not good."""
+    enter_environment()
+    options = arguments()
+    directory = TARGET / "soak" / time.strftime(f"{kind}-%Y%m%d-%H%M%S")
+    directory.mkdir(parents=True)
+    print(f"seed {options.seed}, files in {directory}", flush=True)
+    world = World(directory, options.release)
+    good = False
+    try:
+        good = run(options, world)
+    finally:
+        world.end()
+        for name in () if good else told:
+            if name in world.children:
+                print(world.children[name].tail())
+    print("exactly once" if good else "NOT exactly once")
+    return 0 if good else 1
+
+
 def promoter_id(number):
     return f"oSimulated{number:06}"
 

@@ -16,7 +16,7 @@ import random
 import sys
 import time
 
-from parts import ROOT, TARGET, World, configuration, enter_environment, promoter_id
+from parts import ROOT, carry_out, configuration, promoter_id
 
 
 def arguments():
@@ -75,23 +75,5 @@ def run(options, world):
     return verdict.is_exact() and verdict.shown > 0 and code == 0
 
 
-def main():
-    enter_environment()
-    options = arguments()
-    directory = TARGET / "soak" / time.strftime("%Y%m%d-%H%M%S")
-    directory.mkdir(parents=True)
-    print(f"seed {options.seed}, files in {directory}", flush=True)
-    world = World(directory, options.release)
-    good = False
-    try:
-        good = run(options, world)
-    finally:
-        world.end()
-        if not good and "connector" in world.children:
-            print(world.children["connector"].tail())
-    print("exactly once" if good else "NOT exactly once")
-    return 0 if good else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out("kills", arguments, run, told=["connector"]))

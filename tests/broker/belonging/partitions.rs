@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{PARTITIONS, fence_in, lived, nothing_twice, stops};
-use crate::broker::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SMALL_TRANSACTIONS, lively, wait_for_records};
-use crate::harness::client;
+use crate::broker::world::{
+    BOUND, OPEN, PROMOTERS, QUICK_GROUP, SMALL_TRANSACTIONS, lively, member_config, wait_for_records,
+};
 use crate::harness::connector::Connector;
 use crate::harness::consumer::read_all;
 use crate::harness::context::Context;
@@ -67,13 +68,7 @@ pub fn a_fence_of_nobody(context: &Context) -> Result<()> {
 /// that still runs: it has the old partitions, and keeps them.
 fn raised(context: &Context) -> Result<(Simulator, String, BaseConsumer)> {
     let (simulator, config) = lived(context)?;
-    let holder: BaseConsumer = client::config(context.bootstrap())
-        .set("group.id", context.topics().prefix())
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "3000")
-        .set("heartbeat.interval.ms", "500")
-        .set("enable.auto.commit", "false")
-        .create()?;
+    let holder: BaseConsumer = member_config(context, context.topics().prefix()).create()?;
     holder.subscribe(&[&context.topics().name("registry")])?;
     wait_until("the member has all partitions that there are", BOUND, || {
         holder.poll(Duration::from_millis(100));
