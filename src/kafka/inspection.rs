@@ -6,15 +6,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::admin::{AdminOptions, ResourceSpecifier};
 use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 
 use super::all_topics::{self, FoundTopics};
-use super::client::context::LogContext;
+use super::client::admin_client::admin_client;
 use super::client::granted_rights::{self, TopicRight};
 use super::client::settings::{RequestTopics, Settings};
-use super::client::supplied::Supplied;
 use super::client::topic_counts::{CALL_TIMEOUT, again};
 use super::client::topic_lookup::TopicLookup;
 use super::facts_log::inspection;
@@ -105,7 +104,7 @@ impl Inspection {
     pub async fn missing_rights(&self, found: &FoundTopics) -> Result<Vec<String>, OpenError> {
         let mut needed = self.needed_rights();
         needed.retain(|(topic, _)| found.counts.contains_key(topic));
-        let admin = self.admin()?;
+        let admin = admin_client(&self.settings)?;
         blocking(move || {
             let needed: Vec<_> = needed.iter().map(|(topic, right)| (topic.as_str(), *right)).collect();
             granted_rights::missing(&admin, &needed).map_err(|error| OpenError::Again(error.into()))
@@ -135,7 +134,7 @@ impl Inspection {
         if !self.is_session_allowed(broker).await? {
             problems.extend(remedy_of(RDKafkaErrorCode::InvalidSessionTimeout));
         }
-        let (admin, name) = (self.admin()?, self.settings.name.clone());
+        let (admin, name) = (admin_client(&self.settings)?, self.settings.name.clone());
         let members = blocking(move || {
             GroupMembers::ask(admin.inner(), &name, CALL_TIMEOUT).map_err(|error| {
                 OpenError::Again(LogError::because(format!("the consumer group {name} can't be looked at"), error))
@@ -152,7 +151,8 @@ impl Inspection {
     /// Whether the brokers take the session's time-out. Where they do not tell, the joining will.
     async fn is_session_allowed(&self, broker: i32) -> Result<bool, OpenError> {
         let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
-        let answers = self.admin()?.describe_configs([&ResourceSpecifier::Broker(broker)], &options).await;
+        let answers =
+            admin_client(&self.settings)?.describe_configs([&ResourceSpecifier::Broker(broker)], &options).await;
         let entries = answers.map_err(again)?.into_iter().flatten().flat_map(|resource| resource.entries);
         let limits: HashMap<String, u128> =
             entries.filter_map(|entry| Some((entry.name, entry.value?.parse().ok()?))).collect();
@@ -190,10 +190,6 @@ impl Inspection {
                 Err(OpenError::Again(format!("topic {topic} was not read to its end within {seconds} s").into()))
             }
         }
-    }
-
-    fn admin(&self) -> Result<Supplied<AdminClient<LogContext>>, OpenError> {
-        self.settings.plain_config().create_with_context(LogContext::default()).map_err(again)
     }
 }
 

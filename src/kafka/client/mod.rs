@@ -6,6 +6,10 @@ pub(super) mod profiles;
 
 pub(super) mod supplied;
 
+pub(super) mod ended_aside;
+
+pub(super) mod admin_client;
+
 pub(crate) mod tokens;
 
 pub(crate) mod properties;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::admin_client::admin_client;
 use super::context::LogContext;
 use super::settings::{Settings, TopicDefaults, TopicNames};
 use super::topic_counts::{CALL_TIMEOUT, LOOK_PAUSE, TopicCounts, again, count_all};
@@ -52,7 +53,6 @@ struct RefusedTopic {
 /// [`OpenError::Stop`] where a state was lost, or topics can't be made as they must be; [`OpenError::Again`] where the
 /// brokers can't be asked, or do not show in time what was made.
 pub async fn create_missing(
-    admin: &AdminClient<LogContext>,
     settings: &Settings,
     defaults: &TopicDefaults,
     wanted: &[(&str, TopicKind)],
@@ -63,10 +63,11 @@ pub async fn create_missing(
     if missing.is_empty() {
         return Ok(());
     }
+    let admin = admin_client(settings)?;
     let (registry, others): (Vec<_>, Vec<_>) =
         missing.into_iter().partition(|topic| topic.name == settings.topics.registry);
-    require_created(create(admin, &others, false).await?)?;
-    require_created(create(admin, &registry, false).await?)?;
+    require_created(create(&admin, &others, false).await?)?;
+    require_created(create(&admin, &registry, false).await?)?;
     let made: Vec<&str> = wanted.iter().filter(|(_, kind)| kind.is_made_here()).map(|(topic, _)| *topic).collect();
     wait_for(&made, settings, wanted, counts).await
 }
@@ -76,7 +77,6 @@ pub async fn create_missing(
 /// # Errors
 /// [`OpenError::Again`] where they can't be asked.
 pub async fn try_missing(
-    admin: &AdminClient<LogContext>,
     settings: &Settings,
     defaults: &TopicDefaults,
     wanted: &[(&str, TopicKind)],
@@ -87,7 +87,7 @@ pub async fn try_missing(
         looked => looked.map(|()| Vec::new())?,
     };
     let planned = missing(settings, defaults, wanted, counts);
-    for refused in create(admin, &planned, true).await? {
+    for refused in create(&admin_client(settings)?, &planned, true).await? {
         match refused.into_error() {
             OpenError::Stop(reason) => problems.push(reason.told()),
             passing => return Err(passing),
@@ -141,6 +141,9 @@ impl PlannedTopic {
 }
 
 /// Gives those that are not made; `only_tried` makes none. One that another instance has made meanwhile is made.
+///
+/// # Errors
+/// [`OpenError::Again`] where the brokers can't be asked.
 async fn create(
     admin: &AdminClient<LogContext>,
     topics: &[PlannedTopic],
@@ -180,6 +183,9 @@ fn require_created(refused: Vec<RefusedTopic>) -> Result<(), OpenError> {
 
 /// Looks until all of the topics that were `made` are known, for [`APPEAR_MAX`] at most: what is still missing then is told
 /// by whoever checks the topics.
+///
+/// # Errors
+/// As [`count_all`].
 async fn wait_for(
     made: &[&str],
     settings: &Settings,
@@ -197,6 +203,9 @@ async fn wait_for(
 
 /// A registry without its state is that of an earlier life, whose state was lost: with a new one everything would be
 /// published again. This connector makes the registry last, so no first start of its own leaves that behind.
+///
+/// # Errors
+/// [`OpenError::Stop`] where that is so, and lasts; else as [`count_all`].
 async fn refuse_lost_state(
     settings: &Settings,
     wanted: &[(&str, TopicKind)],

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
 
+use super::admin_client::admin_client;
 use super::context::LogContext;
 use super::settings::{Settings, TopicPolicy};
-use super::supplied::Supplied;
 use super::topic_counts::{CALL_TIMEOUT, TopicCounts, again, count_all};
 use super::topic_creation::{PlannedTopic, TriedTopics, create_missing, try_missing};
 use super::topic_lookup::TopicCount;
@@ -46,7 +46,7 @@ pub struct FoundTopics {
 pub async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
     let mut counts = count_all(settings, wanted).await?;
     if let TopicPolicy::Create(defaults) = &settings.topic_policy {
-        create_missing(&*admin(settings)?, settings, defaults, wanted, &mut counts).await?;
+        create_missing(settings, defaults, wanted, &mut counts).await?;
     }
     FoundTopics::look(settings, wanted, counts).await
 }
@@ -58,9 +58,7 @@ pub async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<F
 pub async fn inspect(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
     let mut counts = count_all(settings, wanted).await?;
     let TriedTopics { planned, problems } = match &settings.topic_policy {
-        TopicPolicy::Create(defaults) => {
-            try_missing(&*admin(settings)?, settings, defaults, wanted, &mut counts).await?
-        }
+        TopicPolicy::Create(defaults) => try_missing(settings, defaults, wanted, &mut counts).await?,
         TopicPolicy::Check | TopicPolicy::Trust => TriedTopics::default(),
     };
     let is_planned = |topic: &str| planned.iter().any(|planned| planned.name == topic);
@@ -70,12 +68,11 @@ pub async fn inspect(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Resul
     Ok(found)
 }
 
-fn admin(settings: &Settings) -> Result<Supplied<AdminClient<LogContext>>, OpenError> {
-    settings.plain_config().create_with_context(LogContext::default()).map_err(again)
-}
-
 impl FoundTopics {
     /// Those that are there, and what is wrong with those that are not.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where their settings can't be asked for.
     async fn look(
         settings: &Settings,
         wanted: &[(&str, TopicKind)],
@@ -129,7 +126,7 @@ impl FoundTopics {
 
     async fn check_settings(&mut self, settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<(), OpenError> {
         let existing = wanted.iter().filter_map(|(topic, kind)| Some((*topic, *kind, *self.counts.get(*topic)?)));
-        let described = describe(&*admin(settings)?, &existing.collect::<Vec<_>>()).await?;
+        let described = describe(&admin_client(settings)?, &existing.collect::<Vec<_>>()).await?;
         self.take(&described);
         Ok(())
     }
@@ -149,6 +146,9 @@ impl FoundTopics {
 }
 
 /// The settings of the topics that exist.
+///
+/// # Errors
+/// [`OpenError::Again`] where they can't be asked for.
 async fn describe<'a>(
     admin: &AdminClient<LogContext>,
     topics: &[(&'a str, TopicKind, TopicCount)],

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
 use super::opener::own_fence;
-use super::state_ends;
+use super::state_ends::StateEnds;
 use super::state_reader::StateReader;
 use super::takeover::refuse_emptied;
 use crate::commit::log::OpenError;
@@ -38,8 +38,9 @@ pub fn inspect(
 ) -> Result<InspectedState, OpenError> {
     let all: Vec<i32> = (0..partitions).collect();
     // Before anything is read: what is known of a partition now has left its fence in it already.
-    let worked_on = state_ends::worked_on(settings, &all)?;
-    let mut reader = StateReader::of_inspected(settings, partitions, given_up)?;
+    let ends = StateEnds::open(settings)?;
+    let worked_on = ends.worked_on(&all)?;
+    let mut reader = StateReader::of_inspected(&ends, partitions, given_up)?;
     reader.read_to_end()?;
     let nobody = MemberId { generation: 0, member: String::new() };
     let own = own_fence(settings, id_kinds, &nobody, partitions, 0);

@@ -21,7 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::barriers::{Barrier, Stall};
-use super::state_ends::{self, CALL_TIMEOUT, again};
+use super::state_ends::{CALL_TIMEOUT, StateEnds, again};
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::rights;
@@ -57,13 +57,13 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// [`OpenError::Again`] where librdkafka can't begin to read.
     pub fn of_owned(
-        settings: &'a Settings,
+        ends: &StateEnds<'a>,
         partitions: &[i32],
         partitions_in_all: i32,
         given_up: &'a CancellationToken,
     ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
         let content = StateContent::new(move |promoter| Shard::of(promoter, partitions_in_all));
-        StateReader::open(settings, partitions, content, given_up)
+        StateReader::open(ends, partitions, content, given_up)
     }
 
     /// Of partitions that others own: only their fences are kept.
@@ -71,11 +71,11 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// As [`of_owned`](Self::of_owned), and where one of them can't be read now.
     pub fn of_others(
-        settings: &'a Settings,
+        ends: &StateEnds<'a>,
         partitions: &[i32],
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        StateReader::of_all(settings, partitions, StateContent::fences_only(), given_up)
+        StateReader::of_all(ends, partitions, StateContent::fences_only(), given_up)
     }
 
     /// Of all partitions, to tell whether they could be taken over: little is held of what they hold.
@@ -83,22 +83,25 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// As [`of_others`](Self::of_others).
     pub fn of_inspected(
-        settings: &'a Settings,
+        ends: &StateEnds<'a>,
         partitions: i32,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let content = StateContent::faults_only(move |promoter| Shard::of(promoter, partitions));
-        StateReader::of_all(settings, &(0..partitions).collect::<Vec<_>>(), content, given_up)
+        StateReader::of_all(ends, &(0..partitions).collect::<Vec<_>>(), content, given_up)
     }
 
     /// Of partitions that are wanted together.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where one of them can't be read now.
     fn of_all(
-        settings: &'a Settings,
+        ends: &StateEnds<'a>,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        let (reader, unknown) = StateReader::open(settings, partitions, content, given_up)?;
+        let (reader, unknown) = StateReader::open(ends, partitions, content, given_up)?;
         match unknown.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(reader),
@@ -106,14 +109,17 @@ impl<'a> StateReader<'a> {
     }
 
     fn open(
-        settings: &'a Settings,
+        ends: &StateEnds<'a>,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,
     ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
-        let topic = &settings.topics.state;
+        let settings = ends.settings;
+        // Before the ends are asked for, for it looks for brokers meanwhile. It reads nothing before it is told what.
+        let consumer: LoggedConsumer =
+            settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let (mut barriers, mut reached, mut unknown) = (BTreeMap::new(), Vec::new(), UnknownEnds::new());
-        for (partition, end) in state_ends::of(settings, partitions)? {
+        for (partition, end) in ends.of(partitions) {
             match end {
                 Ok(Some(end)) => drop(barriers.insert(partition, Some(Barrier::End(end)))),
                 Ok(None) => {
@@ -123,13 +129,12 @@ impl<'a> StateReader<'a> {
                 Err(error) => unknown.push((partition, error)),
             }
         }
-        let consumer: LoggedConsumer =
-            settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let mut assignment = TopicPartitionList::new();
         for partition in barriers.keys() {
             // A leader that is not yet connected when the reading begins is tried again only half a second later.
-            let _ = consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT);
-            assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;
+            let _ = consumer.fetch_watermarks(&settings.topics.state, *partition, CALL_TIMEOUT);
+            let beginning = Offset::Beginning;
+            assignment.add_partition_offset(&settings.topics.state, *partition, beginning).map_err(again)?;
         }
         consumer.incremental_assign(&assignment).map_err(again)?;
         let stall = Stall::begin();

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::abandoned::AbandonedTransactions;
-use super::state_ends;
+use super::state_ends::StateEnds;
 use super::state_reader::StateReader;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
@@ -49,6 +49,7 @@ pub struct Takeover<'a> {
 /// A takeover that is under way.
 struct Taking<'a> {
     takeover: &'a Takeover<'a>,
+    ends: StateEnds<'a>,
     reader: StateReader<'a>,
     abandoned: AbandonedTransactions<'a>,
     /// The own one, confirmed, with what it has inherited so far.
@@ -72,14 +73,15 @@ impl Takeover<'_> {
     pub fn run(&self, fence: Fence) -> Result<(), OpenError> {
         let owned: Vec<i32> = self.shards.iter().map(|assigned| assigned.shard.0).collect();
         // Before anything is read: what is known of a partition now has left its fence in it already.
-        let worked_on = state_ends::worked_on(self.settings, &owned)?;
-        let (reader, unreadable) = StateReader::of_owned(self.settings, &owned, fence.partitions, self.given_up)?;
+        let ends = StateEnds::open(self.settings)?;
+        let worked_on = ends.worked_on(&owned)?;
+        let (reader, unreadable) = StateReader::of_owned(&ends, &owned, fence.partitions, self.given_up)?;
         for (partition, error) in unreadable {
             self.assigned(partition).into_iter().for_each(|assigned| (self.tell)(assigned, Err(error.clone())));
         }
         let abandoned = AbandonedTransactions::new(self.settings);
         let (compared, fenced, unconfirmed) = (Vec::new(), Vec::new(), Vec::new());
-        Taking { takeover: self, reader, abandoned, fence, worked_on, compared, fenced, unconfirmed }.run()
+        Taking { takeover: self, ends, reader, abandoned, fence, worked_on, compared, fenced, unconfirmed }.run()
     }
 
     fn assigned(&self, partition: i32) -> Option<AssignedShard> {
@@ -119,6 +121,9 @@ impl Taking<'_> {
     }
 
     /// Reads on; while nothing comes, looks after whoever holds it up.
+    ///
+    /// # Errors
+    /// As [`StateReader::read_on`].
     fn read_on(&mut self) -> Result<Vec<i32>, OpenError> {
         let reached = self.reader.read_on()?;
         if reached.is_empty() {
@@ -129,6 +134,9 @@ impl Taking<'_> {
 
     /// (2) of one partition: it is read to its end, and no fence in it may speak against the own one. Tells whether it has a
     /// confirmed one of this connector.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where one does, or the state was emptied.
     fn compare(&mut self, partition: i32) -> Result<bool, OpenError> {
         let settings = self.takeover.settings;
         self.reader.check(&self.fence, partition)?;
@@ -154,6 +162,9 @@ impl Taking<'_> {
     }
 
     /// Tells of a shard whose own fence was met.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where what was read meanwhile speaks against it.
     fn hand_over(&mut self, assigned: AssignedShard) -> Result<(), OpenError> {
         self.reader.check(&self.fence, assigned.shard.0)?;
         let (state, strays) = self.reader.finish(assigned.shard.0)?;

@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::ended_aside::EndedAside;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::supplied::ClientSetup;
@@ -35,7 +36,9 @@ pub fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result
     if CHECKED.load(Ordering::Relaxed) {
         return Ok(());
     }
-    try_brokers(&TransactionalProducer::open(config, topic)?, group, topic)?;
+    // Nothing of it is under way when it ends, and the next producer of its id fences it.
+    let producer = EndedAside::new(TransactionalProducer::open(config, topic)?);
+    try_brokers(&producer, group, topic)?;
     CHECKED.store(true, Ordering::Relaxed);
     Ok(())
 }

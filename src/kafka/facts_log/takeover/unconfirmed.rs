@@ -13,6 +13,9 @@ use crate::model::shard::AssignedShard;
 impl Taking<'_> {
     /// Steps 3 to 6 for them, once every shard of the takeover is read to its end: nothing is written into one of them while
     /// another may still say that the topic is somebody else's.
+    ///
+    /// # Errors
+    /// As [`Takeover::run`](super::Takeover::run).
     pub(super) fn take_unconfirmed(&mut self) -> Result<(), OpenError> {
         let shards = std::mem::take(&mut self.unconfirmed);
         if shards.is_empty() {
@@ -42,10 +45,13 @@ impl Taking<'_> {
     }
 
     /// Step 5: of all that this takeover has not read itself.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where one of them speaks against this connector; else as [`StateReader::of_others`].
     fn check_others(&mut self) -> Result<(), OpenError> {
         let others = (0..self.fence.partitions).filter(|partition| !self.compared.contains(partition));
         let others: Vec<i32> = others.collect();
-        let mut reader = StateReader::of_others(self.takeover.settings, &others, self.takeover.given_up)?;
+        let mut reader = StateReader::of_others(&self.ends, &others, self.takeover.given_up)?;
         while reader.is_reading() {
             if reader.read_on()?.is_empty() {
                 self.abandoned.end(&reader);
@@ -63,6 +69,9 @@ impl Taking<'_> {
     }
 
     /// Durably. A failure of the log itself is told by its writer.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where the session is over, or the takeover given up.
     fn write(&self, records: Vec<ShardRecord>) -> Result<(), OpenError> {
         let written = async {
             match self.takeover.fences.write(records).await? {
