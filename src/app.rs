@@ -152,6 +152,9 @@ pub fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
 }
 
 /// Each app with connections of its own; the memory for answers is one for all.
+///
+/// # Errors
+/// Where there can be no HTTP client, as without certificates.
 pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp<HttpTransport>>> {
     let buffers = Buffers::new(settings.buffered_max);
     let polled_app = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread, .. }| {

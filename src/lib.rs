@@ -64,6 +64,9 @@
 //!    lost ───────> the same, at once
 //! ```
 //!
+//! Of an app's budget of calls each instance has as large a share as it owns of the partitions: of those of the registry for what
+//! is polled, of those of the requests for material. So all together have no more than all of it (`upstream::budget_shares`).
+//!
 //! Where promoters are discovered, whoever owns shard 0 reads the upstream's lists of them and writes what these come to to the
 //! registry ([`session::discovery`], [`registry::discovery`]); from there it acts as what operators write does.
 //!

@@ -113,6 +113,7 @@ impl<L: StateLog> Committer<L> {
                 (idle, outcome) = log.committed() => {
                     log = LogState::Idle(idle);
                     pace.learn(&outcome);
+                    // Before anything more is planned: what was planned on top of the part that is lost goes with it.
                     growing.lose(&outcome.lost, &mut shards);
                     if let Err(error) = outcome.conclude(&totals) {
                         return (log.idle(), error.into());

@@ -84,6 +84,9 @@ const NAME_BYTES_MAX: usize = 249;
 const PREFIX_BYTES_MAX: usize = 200;
 
 /// A name that Kafka allows.
+///
+/// # Errors
+/// [`Mistake`] where it is no text, or Kafka allows no such name.
 pub fn topic_name(value: &TomlValue) -> Result<String, Mistake> {
     match quoted(value)? {
         name if legal(name, NAME_BYTES_MAX) && name != "." && name != ".." => Ok(name.to_owned()),

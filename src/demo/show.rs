@@ -59,6 +59,9 @@ impl Show {
     }
 
     /// Shows what arrives until `end` is over.
+    ///
+    /// # Errors
+    /// Where standard output is closed, or a record can't be read.
     pub async fn until<T>(&mut self, end: impl Future<Output = T>) -> anyhow::Result<T> {
         let mut end = pin!(end);
         loop {
@@ -80,11 +83,18 @@ impl Show {
         settlement.settled && self.published >= settlement.shown && answered
     }
 
+    /// A line of its own.
+    ///
+    /// # Errors
+    /// Where standard output is closed.
     pub fn say(&mut self, text: &str) -> anyhow::Result<()> {
         self.screen.text(text).context("stdout")
     }
 
     /// Takes what is still on its way from the consumer, which has ended, and gives the verdict.
+    ///
+    /// # Errors
+    /// Where standard output is closed, or a record can't be read.
     pub async fn verdict(mut self) -> anyhow::Result<DemoOutcome> {
         while let Some(record) = self.sources.records.recv().await {
             self.record(&record)?;

@@ -68,6 +68,10 @@ impl Upstream {
         self.world.with(|world| world.stand_still(clock::now()));
     }
 
+    /// Ends it, and the requests that are under way.
+    ///
+    /// # Errors
+    /// What the server has failed of.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.shutdown.cancel();
         self.server.await.context("the simulated upstream died")?

@@ -94,6 +94,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                     }
                     RestoreEvent::Failed(error) => Err(error.into()),
                 },
+                // What the configuration says of shards that are not whole yet acts when they are taken up.
                 () = self.configured.changed() => self.reconfigure().await,
                 _ = self.removals.tick() => self.write_due_removals().await,
             };
@@ -130,6 +131,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         }
         let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
         self.context.queue.open_shards(states).map_err(|_| over())?;
+        // Behind the opening in the queue: the committer drops what is written of a shard that it does not have.
         for (assigned, letters) in unreadable {
             self.write_unreadable(assigned, letters).await?;
         }
@@ -141,6 +143,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         if shards.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = self.discover();
         }
+        // Last: with it the polls begin, which write first cursors by what the committer knows.
         self.tell(changes, None).await?;
         if let Some(RestoreProgress { left: 0, began, .. }) = progress {
             self.context.totals.figures.shards.restored(began.elapsed());
@@ -204,10 +207,12 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         if revoked.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = None;
         }
+        // First, so that none of them becomes whole behind this; what was read together with them begins anew.
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));
         let (polls, mut ended) = under_way();
         let gone = self.promoters.close(&self.pipeline.apps, revoked);
         self.tell(gone, Some(polls)).await?;
+        // No longer than the polls take to their next wait, and the next change waits as long.
         ended.wait().await;
         self.context.queue.close_shards(revoked.to_vec()).map_err(|_| over())
     }
@@ -217,6 +222,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         for (change, follower) in changes.into_iter().zip(&self.followers) {
             if !change.is_empty() {
                 let change = PromotersChange { under_way: under_way.clone(), ..change };
+                // An app that is still at its last change holds this up: the changes of a promoter come in order.
                 follower.send(change).await.map_err(|_| over())?;
             }
         }

@@ -8,6 +8,9 @@ use super::document::TomlValue;
 use super::problem::Mistake;
 
 /// A duration from `least` to `most`, both written as they stand in a file.
+///
+/// # Errors
+/// Of what is returned: [`Mistake`] where it is no duration, or lies outside.
 pub fn duration(least: &'static str, most: &'static str) -> impl Fn(&TomlValue) -> Result<Duration, Mistake> {
     move |value| {
         let bound = |text| parse_duration(text).expect("a bound in the source is a duration");
@@ -32,6 +35,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A size in bytes from `least` to `most`, both written as they stand in a file.
+///
+/// # Errors
+/// Of what is returned: [`Mistake`] where it is no size, or lies outside.
 pub fn size(least: &'static str, most: &'static str) -> impl Fn(&TomlValue) -> Result<usize, Mistake> {
     move |value| {
         let bound = |text| parse_size(text).expect("a bound in the source is a size");

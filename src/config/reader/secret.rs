@@ -39,6 +39,9 @@ pub fn from_file(value: &TomlValue, directory: &Path) -> Result<SecretString, Mi
 }
 
 /// As [`from_file`], where the secret itself has lines, as a key in PEM has.
+///
+/// # Errors
+/// [`Mistake`] where there is no such file, or it is empty.
 pub fn from_file_of_lines(value: &TomlValue, directory: &Path) -> Result<SecretString, Mistake> {
     lines_of_file(value, directory).map(SecretString::from)
 }
@@ -64,6 +67,9 @@ pub fn path(value: &TomlValue, directory: &Path) -> Result<PathBuf, Mistake> {
 
 /// The text of a file of at most `bytes_max`, without a byte order mark. The path may be a misplaced secret, so no mistake
 /// shows it.
+///
+/// # Errors
+/// [`Mistake`] where it can't be read, is larger, or is not UTF-8.
 pub fn read_file(path: &Path, bytes_max: u64, directory: &Path) -> Result<String, Mistake> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes)) {
@@ -76,6 +82,9 @@ pub fn read_file(path: &Path, bytes_max: u64, directory: &Path) -> Result<String
 }
 
 /// The path of a file or a directory that somebody else reads, where it can be opened.
+///
+/// # Errors
+/// [`Mistake`] where it is no path, or can't be opened.
 pub fn openable(value: &TomlValue, directory: &Path) -> Result<PathBuf, Mistake> {
     let path = path(value, directory)?;
     match File::open(&path) {
@@ -98,6 +107,9 @@ fn readable(directory: &Path) -> String {
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The bytes of a file as text, without a byte order mark; what is wrong with them reads on from the file.
+///
+/// # Errors
+/// [`Mistake`] where they are not UTF-8, with the line from which on.
 pub fn utf8(bytes: Vec<u8>) -> Result<String, Mistake> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text)),

@@ -11,6 +11,9 @@ use super::document::TomlValue;
 use super::problem::Mistake;
 
 /// A text as it is written, though it may be empty.
+///
+/// # Errors
+/// [`Mistake`] where it is none.
 pub fn quoted(value: &TomlValue) -> Result<&str, Mistake> {
     match value {
         TomlValue::Text(text) => Ok(text),
@@ -18,6 +21,10 @@ pub fn quoted(value: &TomlValue) -> Result<&str, Mistake> {
     }
 }
 
+/// A text that says something.
+///
+/// # Errors
+/// [`Mistake`] where it is none, or blank.
 pub fn text(value: &TomlValue) -> Result<String, Mistake> {
     match quoted(value)? {
         text if text.trim().is_empty() => Err(Mistake::new("is empty", "write a text in quotes")),
@@ -26,6 +33,9 @@ pub fn text(value: &TomlValue) -> Result<String, Mistake> {
 }
 
 /// A switch; also as text, which is how it comes from the environment.
+///
+/// # Errors
+/// [`Mistake`] where it is neither.
 pub fn boolean(value: &TomlValue) -> Result<bool, Mistake> {
     let boolean = match value {
         TomlValue::Boolean(boolean) => Some(*boolean),
@@ -36,6 +46,9 @@ pub fn boolean(value: &TomlValue) -> Result<bool, Mistake> {
 }
 
 /// A number within `range`; also as text, which is how it comes from the environment.
+///
+/// # Errors
+/// Of what is returned: [`Mistake`] where it is no number, or lies outside.
 pub fn number<T>(range: RangeInclusive<T>) -> impl Fn(&TomlValue) -> Result<T, Mistake>
 where
     T: TryFrom<i64> + FromStr + PartialOrd + Display,
@@ -54,6 +67,9 @@ where
 }
 
 /// One of the `words`, each with its meaning.
+///
+/// # Errors
+/// Of what is returned: [`Mistake`] where it is no text, or none of them.
 pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&TomlValue) -> Result<T, Mistake> {
     move |value| {
         let text = quoted(value)?;
@@ -67,6 +83,9 @@ pub fn word<T: Clone>(words: &[(&str, T)]) -> impl Fn(&TomlValue) -> Result<T, M
 
 /// An http or https address to which paths are added: without credentials, query or fragment. Trailing slashes are left
 /// out, but for that of a URL without a path, which `Url` itself writes.
+///
+/// # Errors
+/// [`Mistake`] where it is no such address.
 pub fn base_url(value: &TomlValue) -> Result<Url, Mistake> {
     let mut url = http_url(value)?;
     if url.query().is_some() || url.fragment().is_some() {
@@ -78,11 +97,17 @@ pub fn base_url(value: &TomlValue) -> Result<Url, Mistake> {
 }
 
 /// As [`base_url`], in text: paths follow it directly.
+///
+/// # Errors
+/// As [`base_url`].
 pub fn base_url_text(value: &TomlValue) -> Result<String, Mistake> {
     base_url(value).map(|url| url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// An http or https address, perhaps with a query; it may be a secret.
+///
+/// # Errors
+/// [`Mistake`] where it is no such address, or holds credentials or a fragment.
 pub fn whole_url(value: &TomlValue) -> Result<SecretString, Mistake> {
     let url = http_url(value)?;
     match url.fragment() {

@@ -32,6 +32,9 @@ pub async fn count_all(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Res
 }
 
 /// Blocks.
+///
+/// # Errors
+/// As [`count_all`].
 fn count_each(settings: &Settings, wanted: Vec<(String, TopicKind)>) -> Result<TopicCounts, OpenError> {
     let lookup = TopicLookup::open(settings).map_err(again)?;
     let (mut counts, mut denied) = (TopicCounts::new(), Vec::new());
@@ -47,6 +50,9 @@ fn count_each(settings: &Settings, wanted: Vec<(String, TopicKind)>) -> Result<T
 }
 
 /// What may not be looked at is as good as missing, where it is somebody else's.
+///
+/// # Errors
+/// [`OpenError::Stop`] where a right is missing, and [`OpenError::Again`] where the brokers can't be asked.
 fn count(
     lookup: &TopicLookup<'_>,
     topic: &str,

@@ -49,6 +49,9 @@ impl FactsOwnership {
     }
 
     /// The own fence, confirmed, before it has inherited anything.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where this process is no member any more.
     fn fence(&self) -> Result<Fence, OpenError> {
         let lost = || OpenError::Again("the partitions were lost before the log was open".into());
         let owner = self.membership.current().ok_or_else(lost)?;
@@ -133,6 +136,9 @@ impl ShardOwnership for FactsOwnership {
 
 /// A shard once both halves of it are there. That of the registry is taken last: what is said from then on is told by itself, and
 /// comes to nothing where the shard is not there.
+///
+/// # Errors
+/// That of the half that failed.
 async fn whole(
     told: StateReceiver,
     registered: BoxFuture<'static, Result<Vec<RegistryEvent>, OpenError>>,

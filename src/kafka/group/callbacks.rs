@@ -58,6 +58,7 @@ impl MemberContext {
 
     /// The group takes `removed` back; with the answer this member joins again, without it.
     fn revoke(&self, consumer: &BaseConsumer<Self>, removed: &TopicPartitionList) {
+        // Before the answer, too: behind it there may be another generation, in which they are another's.
         let is_lost = consumer.assignment_lost();
         match membership(consumer) {
             Some(now) if !is_lost => self.shared.revoked(&numbers(removed), now),

@@ -93,6 +93,9 @@ impl Drop for MembershipChanges {
 
 impl MembershipState {
     /// What is to be told next to one who knows what was `told`.
+    ///
+    /// # Errors
+    /// Why there will never be another.
     fn next_change(&self, told: &mut BTreeMap<i32, u64>) -> Result<Option<AssignmentChange>, OpenError> {
         let stays = match &self.standing {
             Standing::Failed(reason) => return Err(reason.clone()),

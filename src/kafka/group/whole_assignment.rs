@@ -112,6 +112,9 @@ impl WholeAssignments {
     }
 
     /// Should the refusal have had another cause than a newer generation, the snapshot is tried again after a while.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where none comes in time, or why none ever will.
     async fn outlive(&self, refused: &Arc<MembershipSnapshot>) -> Result<(), OpenError> {
         let changed = tokio::time::timeout(REASSIGNMENT_WAIT, self.membership.changed(refused)).await;
         *self.refused.lock() = None;

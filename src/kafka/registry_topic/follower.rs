@@ -71,6 +71,7 @@ impl RegistryFollower {
     /// meanwhile.
     pub fn follow(&self, shard: AssignedShard) -> BoxFuture<'static, Result<Vec<RegistryEvent>, OpenError>> {
         let mut untaken = UntakenShard { following: self.following.clone(), shard, is_taken: false };
+        // At once, and not where the reading begins: a shard that is left in between is no longer expected then.
         let content = self.following.expect(shard);
         let following = self.following.clone();
         let beginning = self.following.runtime.spawn_blocking(move || following.begin(shard));
@@ -135,6 +136,7 @@ impl Drop for UntakenShard {
 fn read(following: &Arc<Following>, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         match following.consumer.poll(stop) {
+            // Told to stop, or nothing has come for a few seconds.
             None => {}
             Some(Ok(message)) => following.take(&message),
             Some(Err(KafkaError::PartitionEOF(partition))) => following.met_end(partition),

@@ -74,6 +74,9 @@ impl Comparison<'_> {
     }
 
     /// The end of the partition, waited for where it should be at `expected` at least.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where the brokers can't be asked.
     fn end(&self, partition: i32, expected: i64, patience: Instant) -> Result<i64, OpenError> {
         loop {
             let (_, end) = self.watermarks(partition)?;
@@ -89,6 +92,9 @@ impl Comparison<'_> {
     }
 
     /// Of the records from `from` to before `to`, all of which are there.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where they can't be read now.
     fn fingerprints(&mut self, partition: i32, mut from: i64, to: i64) -> Result<BTreeMap<i64, u64>, OpenError> {
         let mut found = BTreeMap::new();
         while from < to {

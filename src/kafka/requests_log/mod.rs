@@ -137,6 +137,9 @@ impl CommitLog for RequestsLog {
 
 impl RequestsLogOpener {
     /// Fences, then asks how far the requests are answered, then reads. Blocks.
+    ///
+    /// # Errors
+    /// [`StartError`], by whether this may be tried again.
     fn start(
         &self,
         learned: &LearnedLimits,

@@ -78,6 +78,9 @@ pub fn restore(
 }
 
 /// The polls make the topic, or say why it is missing.
+///
+/// # Errors
+/// [`OpenError::Again`] where it does not exist in time, or the brokers can't be asked.
 fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &CancellationToken) -> Result<(), OpenError> {
     let deadline = Instant::now() + APPEAR_MAX;
     loop {

@@ -159,6 +159,9 @@ impl Transactions {
     }
 
     /// The producer of this transaction, made anew where that must be.
+    ///
+    /// # Errors
+    /// [`TransactionError::Reopen`] where none can be had, or may follow.
     fn producer(&self, next: NextProducer, offsets: &OwnedOffsets) -> Result<TransactionalProducer, TransactionError> {
         match next {
             NextProducer::Producer(producer) => Ok(producer),

@@ -33,6 +33,9 @@ pub trait Holding: Send + Sync + 'static {
     fn new(group: String, topic: String, observer: OwnershipObserver) -> Self;
 
     /// Waits until something is owned.
+    ///
+    /// # Errors
+    /// [`OpenError`] where nothing will ever be owned.
     fn acquire(&self, settings: &Settings) -> impl Future<Output = Result<Self::Held, OpenError>> + Send;
 
     /// Whether the group has taken this process in, whatever it has given to it.

@@ -63,6 +63,9 @@ pub fn commit(
 }
 
 /// Waits until every record of the transaction is acknowledged or refused.
+///
+/// # Errors
+/// [`TransactionError`], by what was refused: see the table in [`super`].
 fn acknowledge(producer: &TransactionalProducer, offsets: &OwnedOffsets) -> Result<(), TransactionError> {
     if !producer.flush() {
         let failure = abort(producer, "acknowledge", KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));

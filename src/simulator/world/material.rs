@@ -16,6 +16,9 @@ const TITLE_BYTES_MAX: usize = 20;
 
 /// The answer and what the promoter shares from now on, or the errcode that refuses the request. Which code stands for
 /// which refusal is not documented.
+///
+/// # Errors
+/// That errcode.
 pub fn material(body: &Map<String, Value>, promoter: Seed) -> Result<(Value, SharedMaterial), i64> {
     let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let path = text("path").filter(|path| path.len() <= PATH_BYTES_MAX).ok_or(103_005)?;

@@ -130,6 +130,10 @@ impl World {
         self.still_at.map_or(now, |still_at| still_at.min(now)).as_seconds()
     }
 
+    /// Whose token a request bears.
+    ///
+    /// # Errors
+    /// The errcode of a token that is missing, has expired, or is nobody's.
     pub(super) fn app_of_token(&self, now: UnixMillis, request: &SimRequest) -> Result<usize, i64> {
         let token = request.parameter("access_token").filter(|token| !token.is_empty()).ok_or(41001)?;
         let now = now.as_seconds();
