@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context;
-use futures_util::future::Either;
+use futures_util::future::{Either, FutureExt, try_join};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -91,8 +91,9 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
 
     let request_topics = requests.as_ref().map(|requests| &requests.topics);
     let schemas = Schemas::resolve(schema_registry, &kafka.topics, request_topics);
-    let Some(schemas) = stop.run_until_cancelled(schemas).await.transpose()? else { return Ok(()) };
-    stop.run_until_cancelled(polls.warm_up()).await;
+    // Side by side: they ask two that know nothing of each other.
+    let told = try_join(schemas, polls.warm_up().map(Ok));
+    let Some((schemas, ())) = stop.run_until_cancelled(told).await.transpose()? else { return Ok(()) };
 
     let clock: RecordClock = Arc::new(polls.clock());
     let encoders = Arc::new(Encoders::new(schemas.framings).showing(user_ids));

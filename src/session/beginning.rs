@@ -76,7 +76,7 @@ impl Beginning {
         let of_shards = self.first_cursors.chunk_by(|one, other| shard(one) == shard(other));
         let writing = of_shards.map(|first_cursors| async move {
             let is_lost = written(first_cursors, queue).await? == WriteOutcome::ShardLost;
-            Ok(first_cursors.first().filter(|_| is_lost).map(shard))
+            Ok::<_, Closed>(first_cursors.first().filter(|_| is_lost).map(shard))
         });
         let lost = futures_util::future::try_join_all(writing).await?;
         let lost: HashSet<Shard> = lost.into_iter().flatten().collect();
