@@ -87,7 +87,8 @@ pub async fn try_missing(
         looked => looked.map(|()| Vec::new())?,
     };
     let planned = missing(settings, defaults, wanted, counts);
-    for refused in create(&admin_client(settings)?, &planned, true).await? {
+    let admin = admin_client(settings)?;
+    for refused in create(&admin, &planned, true).await? {
         match refused.into_error() {
             OpenError::Stop(reason) => problems.push(reason.told()),
             passing => return Err(passing),

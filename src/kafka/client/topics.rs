@@ -126,7 +126,8 @@ impl FoundTopics {
 
     async fn check_settings(&mut self, settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<(), OpenError> {
         let existing = wanted.iter().filter_map(|(topic, kind)| Some((*topic, *kind, *self.counts.get(*topic)?)));
-        let described = describe(&admin_client(settings)?, &existing.collect::<Vec<_>>()).await?;
+        let admin = admin_client(settings)?;
+        let described = describe(&admin, &existing.collect::<Vec<_>>()).await?;
         self.take(&described);
         Ok(())
     }
