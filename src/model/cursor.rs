@@ -1,7 +1,7 @@
 //! How far a feed is complete.
 
 use super::feed::{Feed, PulledBy};
-use super::time::{Day, UnixTime};
+use super::time::{Day, PackedTime, UnixTime};
 
 /// Everything of the feed before `complete_before` is settled: it has been published, or it came later than the
 /// feed's lateness allows. It is the horizon as well: a row behind it is left alone, one at or after it is looked
@@ -56,6 +56,27 @@ impl Cursor {
     /// The first day of orders that is not closed.
     pub fn first_open_day(&self) -> Day {
         Day::in_beijing(self.complete_before)
+    }
+}
+
+/// A cursor in half of the room: there may be millions. Its times are [`PackedTime`]s.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackedCursor {
+    start: PackedTime,
+    complete_before: PackedTime,
+    polled: bool,
+    history_seen: bool,
+}
+
+impl From<Cursor> for PackedCursor {
+    fn from(Cursor { start, complete_before, polled, history_seen }: Cursor) -> PackedCursor {
+        PackedCursor { start: start.into(), complete_before: complete_before.into(), polled, history_seen }
+    }
+}
+
+impl From<PackedCursor> for Cursor {
+    fn from(PackedCursor { start, complete_before, polled, history_seen }: PackedCursor) -> Cursor {
+        Cursor { start: start.into(), complete_before: complete_before.into(), polled, history_seen }
     }
 }
 

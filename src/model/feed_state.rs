@@ -4,13 +4,13 @@
 //! chunk is dropped when all of it lies behind the cursor, in the transaction that moves the cursor there.
 
 use super::batch::Batch;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, PackedCursor};
 use super::fact::FactId;
 use super::feed::{Feed, PulledBy};
 use super::feed_memory::FeedMemory;
 use super::promoter::Promoter;
 use super::state_record::{Remembered, StateKey, StateRecord, StateValue};
-use super::time::UnixTime;
+use super::time::{PackedTime, UnixTime};
 
 /// A cursor that moves without news is written once it has moved this far, in seconds: a restart then asks again
 /// for an hour at most, and a quiet promoter costs the topic a record an hour.
@@ -22,11 +22,11 @@ const CHUNK_FACTS_MAX: usize = 1000;
 /// remember nothing, so the memory is apart.
 #[derive(Debug)]
 pub(super) struct FeedState {
-    cursor: Cursor,
+    cursor: PackedCursor,
     /// Where the cursor goes when the pull ends whose page is taken.
-    heads_for: UnixTime,
+    heads_for: PackedTime,
     /// Where the cursor of the last record stands.
-    written: UnixTime,
+    written: PackedTime,
     /// Absent where it is empty.
     memory: Option<Box<FeedMemory>>,
 }
@@ -51,12 +51,17 @@ pub(super) enum Dedup {
 
 impl FeedState {
     pub fn new(cursor: Cursor) -> FeedState {
-        let complete_before = cursor.complete_before;
-        FeedState { cursor, heads_for: complete_before, written: complete_before, memory: None }
+        let complete_before = cursor.complete_before.into();
+        FeedState { cursor: cursor.into(), heads_for: complete_before, written: complete_before, memory: None }
     }
 
     pub fn cursor(&self) -> Cursor {
-        self.cursor
+        self.cursor.into()
+    }
+
+    /// Facts before it are forgotten.
+    fn horizon(&self) -> UnixTime {
+        self.cursor().complete_before
     }
 
     /// How many facts are remembered.
@@ -76,7 +81,7 @@ impl FeedState {
     }
 
     pub fn head_for(&mut self, heads_for: UnixTime) {
-        self.heads_for = heads_for;
+        self.heads_for = heads_for.into();
     }
 
     pub fn knows(&self, id: FactId) -> bool {
@@ -94,11 +99,11 @@ impl FeedState {
     /// to spare the topic, or when the end of the pull would forget it: a cursor that was long held up leaps.
     pub fn dedup(&self, feed: Feed, fact: Remembered) -> Dedup {
         let Some(known) = self.time(fact.id) else { return Dedup::New };
-        let since_horizon = |time: u32| i64::from(time) - self.cursor.complete_before.0;
+        let since_horizon = |time: u32| i64::from(time) - self.horizon().0;
         let outlived = match feed.pulled_by() {
             PulledBy::Day => fact.time > known,
             PulledBy::Window | PulledBy::Promoter => {
-                let is_passed = i64::from(known) < self.heads_for.0;
+                let is_passed = i64::from(known) < UnixTime::from(self.heads_for).0;
                 fact.time > known && (is_passed || since_horizon(known) * 2 < since_horizon(fact.time))
             }
         };
@@ -121,7 +126,7 @@ impl FeedState {
     ) {
         let news = !added.is_empty();
         let history_ends = advance.is_some_and(|advance| self.advance(advance));
-        let horizon = self.cursor.complete_before;
+        let horizon = self.horizon();
         if let Some(memory) = &mut self.memory {
             let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
             // One may have been refreshed by the same page.
@@ -131,10 +136,10 @@ impl FeedState {
                 push_state(batch, key, Some(StateValue::Seen(chunk.to_vec())));
             }
         }
-        let moved = horizon.0.saturating_sub(self.written.0);
+        let moved = horizon.0.saturating_sub(UnixTime::from(self.written).0);
         if (news && moved > 0) || moved >= SILENT_MOVE || history_ends {
-            self.written = horizon;
-            push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor)));
+            self.written = horizon.into();
+            push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor())));
             for number in self.forget() {
                 push_state(batch, StateKey::Seen(promoter.clone(), feed, number), None);
             }
@@ -143,13 +148,16 @@ impl FeedState {
 
     /// Moves the cursor. True where history has ended with it.
     fn advance(&mut self, Move { to, ends_history }: Move) -> bool {
-        self.cursor.complete_before = self.cursor.complete_before.max(to);
-        ends_history && !std::mem::replace(&mut self.cursor.history_seen, true)
+        let before = self.cursor();
+        let (complete_before, history_seen) = (before.complete_before.max(to), before.history_seen || ends_history);
+        self.cursor = Cursor { complete_before, history_seen, ..before }.into();
+        history_seen && !before.history_seen
     }
 
     /// Drops the chunks that lie behind the cursor, and what they held. Gives their numbers.
     fn forget(&mut self) -> Vec<u64> {
-        let numbers = self.memory.as_mut().map(|memory| memory.drop_passed(self.cursor.complete_before.0));
+        let horizon = self.horizon().0;
+        let numbers = self.memory.as_mut().map(|memory| memory.drop_passed(horizon));
         self.let_go_of_nothing();
         numbers.unwrap_or_default()
     }
@@ -162,9 +170,9 @@ impl FeedState {
     /// Takes another cursor for the same memory: that of the topic, or the first one of its own. No pull is under way then
     /// that would move it.
     pub fn restore_cursor(&mut self, cursor: Cursor) {
-        self.cursor = cursor;
-        self.heads_for = cursor.complete_before;
-        self.written = cursor.complete_before;
+        self.cursor = cursor.into();
+        self.heads_for = cursor.complete_before.into();
+        self.written = self.heads_for;
     }
 
     /// Takes a chunk of the topic, in place of the one with its number; one without facts is its tombstone.
@@ -174,8 +182,9 @@ impl FeedState {
 
     /// The topic has been read to its end: what stands behind the cursor is forgotten.
     pub fn restored(&mut self) {
+        let horizon = self.horizon().0;
         if let Some(memory) = &mut self.memory {
-            memory.restored(self.cursor.complete_before.0);
+            memory.restored(horizon);
         }
         self.let_go_of_nothing();
     }

@@ -8,7 +8,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, PackedCursor};
 use super::feed::Feed;
 use super::scope::{Completion, Scope, first_day_not_closing};
 use super::scope_bound::{HistoryBound, ScopeBound, WindowBound};
@@ -113,19 +113,30 @@ pub struct Failed {
     pub remedy: PollRemedy,
 }
 
+/// Those of a feed that never asked for one.
+static NO_DAYS: OpenDays = OpenDays::none();
+
 /// After so many pulls in a row that the upstream has put off, the request may be what is wrong.
 const PUT_OFF_MAX: u8 = 3;
 
 /// The pace of one feed of one promoter. Clocks are durations since some fixed moment.
 #[derive(Clone, Debug)]
 pub struct Pacing {
-    pub cursor: Cursor,
+    cursor: PackedCursor,
     pub rate: FactRate,
     /// How many pulls in a row the upstream has put off.
     put_off: u8,
     seen: Option<Seen>,
-    windows: Windows,
-    days: OpenDays,
+    progress: Progress,
+}
+
+/// What the pulls of a feed leave for the next one to ask. Refunds are always asked for as a whole.
+#[derive(Clone, Debug)]
+enum Progress {
+    Nothing,
+    Touches(Windows),
+    /// Apart, for there may be millions of the other feeds.
+    Orders(Box<OpenDays>),
 }
 
 /// What the latest pull that tells of the present has seen.
@@ -157,16 +168,49 @@ impl PollSettings {
 
 impl Pacing {
     pub fn new(cursor: Cursor) -> Pacing {
-        let (windows, days) = (Windows::new(), OpenDays::default());
-        Pacing { cursor, rate: FactRate::default(), put_off: 0, seen: None, windows, days }
+        Pacing { cursor: cursor.into(), rate: FactRate::default(), put_off: 0, seen: None, progress: Progress::Nothing }
+    }
+
+    pub fn cursor(&self) -> Cursor {
+        self.cursor.into()
+    }
+
+    fn windows(&self) -> Windows {
+        match &self.progress {
+            Progress::Touches(windows) => *windows,
+            Progress::Nothing | Progress::Orders(_) => Windows::new(),
+        }
+    }
+
+    fn change_windows<R>(&mut self, change: impl FnOnce(&mut Windows) -> R) -> R {
+        let mut windows = self.windows();
+        let told = change(&mut windows);
+        self.progress = Progress::Touches(windows);
+        told
+    }
+
+    fn days(&self) -> &OpenDays {
+        match &self.progress {
+            Progress::Orders(days) => days,
+            Progress::Nothing | Progress::Touches(_) => &NO_DAYS,
+        }
+    }
+
+    fn change_days(&mut self, change: impl FnOnce(&mut OpenDays)) {
+        let mut days = match std::mem::replace(&mut self.progress, Progress::Nothing) {
+            Progress::Orders(days) => days,
+            Progress::Nothing | Progress::Touches(_) => Box::default(),
+        };
+        change(&mut days);
+        self.progress = Progress::Orders(days);
     }
 
     /// What to ask now.
     pub fn scope(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> Scope {
         match feed {
-            Feed::Touches => self.windows.next(&self.cursor, settings.lateness, now),
+            Feed::Touches => self.windows().next(&self.cursor(), settings.lateness, now),
             Feed::Refunds => Scope::Refunds,
-            Feed::Orders => self.days.next(self.open(settings, now), settings.lateness, now),
+            Feed::Orders => self.days().next(self.open(settings, now), settings.lateness, now),
         }
     }
 
@@ -187,7 +231,7 @@ impl Pacing {
             Scope::History { until } if bound < until.beijing_start() => {
                 (scope, Some(ScopeBound::Orders(HistoryBound::new(bound))))
             }
-            Scope::Day { .. } => (self.days.next_day(self.open(settings, now).until(bound)), None),
+            Scope::Day { .. } => (self.days().next_day(self.open(settings, now).until(bound)), None),
             Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds => (scope, None),
         }
     }
@@ -195,7 +239,7 @@ impl Pacing {
     /// Whether all open days of orders have been read once a pull of `scope` is read to its end, since this pacing began.
     pub fn reads_the_rest(&self, scope: Scope, settings: PollSettings, now: UnixTime) -> bool {
         match scope {
-            Scope::Day { day, .. } => self.days.are_read_but(day, self.open(settings, now)),
+            Scope::Day { day, .. } => self.days().are_read_but(day, self.open(settings, now)),
             Scope::History { .. } => true,
             Scope::Touches { .. } | Scope::Refunds => false,
         }
@@ -205,10 +249,14 @@ impl Pacing {
     pub fn after(&mut self, pulled: Pulled, settings: PollSettings, clock: Duration) -> AfterPull {
         self.put_off = 0;
         let brought = self.brought(pulled);
-        self.cursor.complete_before = self.cursor.complete_before.max(pulled.completion.reached);
+        let before = self.cursor();
+        let cursor = Cursor { complete_before: before.complete_before.max(pulled.completion.reached), ..before };
+        self.cursor = cursor.into();
         let turn = match pulled.scope {
-            Scope::Touches { begin, end } if self.windows.after(begin, end, pulled) => PollTurn::At(clock),
-            Scope::Touches { .. } => PollTurn::usual(clock),
+            Scope::Touches { begin, end } => {
+                let is_more = self.change_windows(|windows| windows.after(begin, end, pulled));
+                if is_more { PollTurn::At(clock) } else { PollTurn::usual(clock) }
+            }
             Scope::Refunds => {
                 // It reads all of a promoter's refunds each time, so it stretches with what that costs.
                 let cost = settings.every.saturating_mul(pulled.pages.max(1)).min(settings.idle_every);
@@ -216,12 +264,12 @@ impl Pacing {
             }
             Scope::History { until } => {
                 let is_whole = until >= first_day_not_closing(settings.lateness, pulled.as_of);
-                self.days.undated_read(is_whole, pulled.pages);
+                self.change_days(|days| days.undated_read(is_whole, pulled.pages));
                 PollTurn::At(clock)
             }
             Scope::Day { day, .. } => {
-                self.days.read(day, pulled.completion.settles, &self.cursor, clock);
-                self.days.turn(self.open(settings, pulled.as_of), clock)
+                self.change_days(|days| days.read(day, pulled.completion.settles, &cursor, clock));
+                self.days().turn(self.open(settings, pulled.as_of), clock)
             }
         };
         AfterPull { turn, brought }
@@ -233,7 +281,7 @@ impl Pacing {
         let (from, to, before, again) = match scope {
             Scope::Touches { begin, end } => {
                 // Of the latest touches that are read in parts, each shows others.
-                let before = if begin > self.cursor.complete_before { 0 } else { again };
+                let before = if begin > self.cursor().complete_before { 0 } else { again };
                 (begin, end.min(as_of), before, kept)
             }
             Scope::Day { day, .. } if day >= Day::in_beijing(as_of) => (day.beijing_start(), as_of, again, kept),
@@ -253,11 +301,11 @@ impl Pacing {
         match (failed.scope, self.weighed(failed.remedy)) {
             // Windows soon grow again.
             (Scope::Touches { begin, end }, PollRemedy::SmallerRequest | PollRemedy::Doubtful) => {
-                self.windows.ask_for_less(begin, end);
+                self.change_windows(|windows| windows.ask_for_less(begin, end));
             }
-            (Scope::History { .. }, PollRemedy::SmallerRequest) => self.days.undated_was_too_much(),
-            (Scope::History { .. }, PollRemedy::Doubtful) => self.days.undated_was_unanswered(),
-            (Scope::Day { day, .. }, _) => self.days.failed(day, clock),
+            (Scope::History { .. }, PollRemedy::SmallerRequest) => self.change_days(OpenDays::undated_was_too_much),
+            (Scope::History { .. }, PollRemedy::Doubtful) => self.change_days(OpenDays::undated_was_unanswered),
+            (Scope::Day { day, .. }, _) => self.change_days(|days| days.failed(day, clock)),
             (Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds, _) => {}
         }
         PollTurn::usual(clock)
@@ -273,7 +321,7 @@ impl Pacing {
     }
 
     fn open(&self, settings: PollSettings, now: UnixTime) -> OpenRange {
-        OpenRange::new(&self.cursor, settings, now)
+        OpenRange::new(&self.cursor(), settings, now)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
 /// The appid of a Mini Program, such as `wx0123456789abcdef`. Never empty, never holds a `/`.
@@ -73,10 +74,11 @@ impl fmt::Display for IdKind {
     }
 }
 
-/// One promoter of one app, held as the text `app_id/promoter_id` that is also its Kafka key.
+/// One promoter of one app, held as the text `app_id/promoter_id` that is also its Kafka key. Whoever holds it holds a pointer,
+/// and all of them share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Promoter {
-    key: Arc<str>,
+    key: ArcStr,
 }
 
 impl Promoter {

@@ -30,6 +30,23 @@ impl UnixTime {
     }
 }
 
+/// A time in half of the room, where there are millions: from 1970 to 2106. What lies before stands for the first second, and
+/// the last one for [`UnixTime::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PackedTime(u32);
+
+impl From<UnixTime> for PackedTime {
+    fn from(time: UnixTime) -> PackedTime {
+        PackedTime(u32::try_from(time.0.max(0)).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<PackedTime> for UnixTime {
+    fn from(PackedTime(seconds): PackedTime) -> UnixTime {
+        if seconds == u32::MAX { UnixTime::MAX } else { UnixTime(i64::from(seconds)) }
+    }
+}
+
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_second(self.0) {
@@ -76,6 +93,12 @@ impl Day {
 
     pub fn previous(self) -> Day {
         Day(self.0 - 1)
+    }
+
+    /// In days since 1970-01-01, within six million years of it.
+    pub fn number(self) -> i32 {
+        let bound = if self.0 < 0 { i32::MIN } else { i32::MAX };
+        i32::try_from(self.0).unwrap_or(bound)
     }
 
     /// How many days `self` lies after `earlier`; negative when it lies before.
@@ -139,6 +162,15 @@ mod tests {
     fn earliest_is_the_first_of_january_2022_in_beijing() {
         assert_eq!(Day::in_beijing(UnixTime::EARLIEST).as_yyyymmdd(), 20_220_101);
         assert_eq!(Day::in_beijing(UnixTime::EARLIEST).beijing_start(), UnixTime::EARLIEST);
+    }
+
+    #[test]
+    fn a_time_is_read_back_as_it_was_packed_from_1970_to_2106() {
+        for time in [UnixTime(0), UnixTime::EARLIEST, UnixTime(4_294_967_294), UnixTime::MAX] {
+            assert_eq!(UnixTime::from(PackedTime::from(time)), time);
+        }
+        let beyond = [UnixTime(-1), UnixTime(4_294_967_295)].map(|time| UnixTime::from(PackedTime::from(time)));
+        assert_eq!(beyond, [UnixTime(0), UnixTime::MAX]);
     }
 
     proptest::proptest! {

@@ -1,8 +1,8 @@
 //! What a scheduler answers about whom it polls.
 
+use super::feed_slots::{FeedSlot, SlotNumber};
 use super::freshness::FeedCondition;
 use super::inquiry::{FeedsFilter, FeedsPage, Inquiry, LOOKED_AT_MAX, PolledFeedView};
-use super::polled_feeds::PolledFeed;
 use super::scheduler::Scheduler;
 use crate::upstream::transport::Transport;
 
@@ -20,9 +20,9 @@ impl<T: Transport> Scheduler<T> {
 
     fn page(&self, filter: FeedsFilter, from: usize, limit: usize) -> FeedsPage {
         let (mut page, mut looked_at) = (FeedsPage::default(), 0);
-        for slot in self.feeds.polled_from(from) {
+        for slot in self.feeds.polled_from(SlotNumber::try_from(from).unwrap_or(SlotNumber::MAX)) {
             if page.feeds.len() >= limit || looked_at >= LOOKED_AT_MAX {
-                page.next = Some(slot);
+                page.next = usize::try_from(slot).ok();
                 break;
             }
             looked_at += 1;
@@ -33,18 +33,18 @@ impl<T: Transport> Scheduler<T> {
         page
     }
 
-    fn state(&self, slot: usize) -> FeedCondition {
-        self.feeds.standing(slot).state(self.feeds[slot].settings.idle_every, self.now())
+    fn state(&self, slot: SlotNumber) -> FeedCondition {
+        self.feeds[slot].standing.state(self.feeds.settings(slot).idle_every, self.now())
     }
 
-    fn view(&self, slot: usize) -> PolledFeedView {
-        let PolledFeed { promoter, feed, pacing, .. } = &self.feeds[slot];
+    fn view(&self, slot: SlotNumber) -> PolledFeedView {
+        let FeedSlot { promoter, feed, pacing, standing, .. } = &self.feeds[slot];
         PolledFeedView {
             promoter: promoter.clone(),
             feed: *feed,
             state: self.state(slot),
-            read_to: self.feeds.standing(slot).read_to(),
-            cursor: pacing.cursor.complete_before,
+            read_to: standing.read_to(),
+            cursor: pacing.cursor().complete_before,
             is_polled_now: self.ends.contains_key(&slot),
         }
     }

@@ -4,16 +4,17 @@
 
 use std::time::Duration;
 
-use super::polled_feeds::PolledFeed;
+use super::feed_slots::{FeedSlot, SlotNumber};
 use super::poller::PollError;
 use crate::model::feed::{Feed, Interface, PerFeed};
+use crate::model::pacing::PollSettings;
 use crate::model::pacing::catch_up::CatchUp;
 use crate::model::scope::settled;
 use crate::model::time::UnixTime;
 use crate::upstream::error::CallError;
 
 pub(super) struct CatchingUp {
-    groups: PerFeed<CatchUp<usize>>,
+    groups: PerFeed<CatchUp<SlotNumber>>,
 }
 
 impl CatchingUp {
@@ -23,24 +24,30 @@ impl CatchingUp {
         CatchingUp { groups: PerFeed::new(|feed| CatchUp::new(feed, spread)) }
     }
 
-    pub fn add(&mut self, slot: usize, polled: &PolledFeed, now: UnixTime) {
-        let settled = settled(polled.feed, polled.settings.lateness, now);
-        self.groups[polled.feed].meet(slot, polled.pacing.cursor.complete_before, settled);
+    pub fn add(&mut self, slot: SlotNumber, polled: &FeedSlot, settings: PollSettings, now: UnixTime) {
+        let settled = settled(polled.feed, settings.lateness, now);
+        self.groups[polled.feed].meet(slot, polled.pacing.cursor().complete_before, settled);
     }
 
     /// Until when the next pull of a feed may read; nothing where it has to wait until [`CatchingUp::let_go`] gives it.
-    pub fn bound(&mut self, slot: usize, polled: &PolledFeed, now: UnixTime) -> Option<UnixTime> {
-        self.add(slot, polled, now);
+    pub fn bound(
+        &mut self,
+        slot: SlotNumber,
+        polled: &FeedSlot,
+        settings: PollSettings,
+        now: UnixTime,
+    ) -> Option<UnixTime> {
+        self.add(slot, polled, settings, now);
         self.groups[polled.feed].bound(slot)
     }
 
     /// A pull was read to its end, which has moved the cursor or not. It began at `as_of`.
-    pub fn read(&mut self, slot: usize, polled: &PolledFeed, as_of: UnixTime) {
-        let settled = settled(polled.feed, polled.settings.lateness, as_of);
-        self.groups[polled.feed].read(slot, polled.pacing.cursor.complete_before, settled);
+    pub fn read(&mut self, slot: SlotNumber, polled: &FeedSlot, settings: PollSettings, as_of: UnixTime) {
+        let settled = settled(polled.feed, settings.lateness, as_of);
+        self.groups[polled.feed].read(slot, polled.pacing.cursor().complete_before, settled);
     }
 
-    pub fn failed(&mut self, slot: usize, feed: Feed, error: &PollError) {
+    pub fn failed(&mut self, slot: SlotNumber, feed: Feed, error: &PollError) {
         match error {
             // Of the feed itself that says nothing: a breaker holds up the whole group.
             PollError::Closed(_)
@@ -51,12 +58,12 @@ impl CatchingUp {
     }
 
     /// A feed is polled no more. True where it waited, so that no queue has it.
-    pub fn leave(&mut self, slot: usize, feed: Feed) -> bool {
+    pub fn leave(&mut self, slot: SlotNumber, feed: Feed) -> bool {
         self.groups[feed].leave(slot)
     }
 
     /// One that need not wait any more, and the interface that it is polled by.
-    pub fn let_go(&mut self) -> Option<(usize, Interface)> {
+    pub fn let_go(&mut self) -> Option<(SlotNumber, Interface)> {
         Feed::ALL.into_iter().find_map(|feed| Some((self.groups[feed].let_go()?, feed.interface())))
     }
 

@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::feed::{Feed, PerFeed};
-use crate::model::pacing::Pulled;
+use crate::model::pacing::{Pacing, PollSettings, Pulled};
 use crate::model::time::UnixTime;
-use crate::poll::polled_feeds::PolledFeed;
 
 /// How much longer than was promised a poll may take to come about, in seconds, before its feed is late.
 const LATE_AFTER: i64 = 60;
@@ -55,21 +54,20 @@ impl FeedCondition {
 
 impl FeedStanding {
     /// Of a feed that nobody here has polled to the present yet.
-    pub fn before_first_poll(feed: &PolledFeed, now: UnixTime) -> FeedStanding {
-        let PolledFeed { feed, settings, pacing, .. } = feed;
-        match pacing.is_backfilling(*feed, *settings, now) {
-            true => FeedStanding::Backfilling(seconds(pacing.cursor.complete_before)),
-            false => FeedStanding::ReadTo(seconds(pacing.read_before(*feed, *settings, now))),
+    pub fn before_first_poll(feed: Feed, settings: PollSettings, pacing: &Pacing, now: UnixTime) -> FeedStanding {
+        match pacing.is_backfilling(feed, settings, now) {
+            true => FeedStanding::Backfilling(seconds(pacing.cursor().complete_before)),
+            false => FeedStanding::ReadTo(seconds(pacing.read_before(feed, settings, now))),
         }
     }
 
-    /// Of a feed one of whose pulls was read to its end, which the pacing of `feed` knows already.
-    pub fn after(self, pulled: &Pulled, feed: &PolledFeed) -> FeedStanding {
+    /// Of a feed one of whose pulls was read to its end, which its `pacing` knows already.
+    pub fn after(self, pulled: &Pulled, feed: Feed, settings: PollSettings, pacing: &Pacing) -> FeedStanding {
         match self {
             _ if pulled.reaches_present() => FeedStanding::ReadTo(seconds(pulled.as_of)),
-            FeedStanding::Backfilling(_) => FeedStanding::Backfilling(seconds(feed.pacing.cursor.complete_before)),
+            FeedStanding::Backfilling(_) => FeedStanding::Backfilling(seconds(pacing.cursor().complete_before)),
             FeedStanding::ReadTo(_) => self,
-            FeedStanding::Parked => FeedStanding::before_first_poll(feed, pulled.as_of),
+            FeedStanding::Parked => FeedStanding::before_first_poll(feed, settings, pacing, pulled.as_of),
         }
     }
 }

@@ -8,11 +8,15 @@ mod minute_counts;
 
 mod call_budget;
 
+mod waiting_line;
+
 mod usual_turns;
 
 pub mod due_queue;
 
 mod due_queues;
+
+mod blocks;
 
 mod feed_slots;
 

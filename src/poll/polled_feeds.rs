@@ -16,25 +16,39 @@ use crate::model::time::UnixTime;
 pub struct PolledFeed {
     pub promoter: Promoter,
     pub feed: Feed,
-    pub settings: PollSettings,
-    /// For orders, where nothing polls refunds: their lateness in seconds.
-    pub refunds_lateness: Option<i64>,
+    pub settings: FeedSettings,
     pub pacing: Pacing,
 }
 
-impl PolledFeed {
-    /// What to pull at its next turn, without what happened at `bound` or later, as far as that can be told. `now` is taken before the first call is sent.
-    pub(super) fn begin_pull(&self, now: UnixTime, bound: UnixTime) -> Pull {
-        let (scope, bound) = self.pacing.bounded_scope(self.feed, self.settings, now, bound);
+/// What is set for a feed, the same for many promoters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedSettings {
+    pub poll: PollSettings,
+    /// For orders, where nothing polls refunds: their lateness in seconds.
+    pub refunds_lateness: Option<i64>,
+}
+
+impl FeedSettings {
+    /// What to pull at the next turn of a promoter's feed, without what happened at `bound` or later, as far as that can be told.
+    /// `now` is taken before the first call is sent.
+    pub(super) fn begin_pull(
+        self,
+        promoter: &Promoter,
+        feed: Feed,
+        pacing: &Pacing,
+        now: UnixTime,
+        bound: UnixTime,
+    ) -> Pull {
+        let (scope, bound) = pacing.bounded_scope(feed, self.poll, now, bound);
         let refunds = |lateness| {
-            let ends_history = self.pacing.reads_the_rest(scope, self.settings, now);
+            let ends_history = pacing.reads_the_rest(scope, self.poll, now);
             RefundsJob { lateness, ends_history }
         };
         let job = PullJob {
-            promoter: self.promoter.clone(),
+            promoter: promoter.clone(),
             scope,
-            cursor: self.pacing.cursor,
-            lateness: self.settings.lateness,
+            cursor: pacing.cursor(),
+            lateness: self.poll.lateness,
             refunds: self.refunds_lateness.map(refunds),
         };
         Pull::new(job, now).bounded_by(bound)
@@ -54,7 +68,7 @@ impl FirstRank {
         let PolledFeed { promoter, feed, pacing, .. } = feed;
         let mut shuffled = DefaultHasher::new();
         (promoter, feed, now.0).hash(&mut shuffled);
-        FirstRank { cursor: pacing.cursor.complete_before, shuffled: shuffled.finish() }
+        FirstRank { cursor: pacing.cursor().complete_before, shuffled: shuffled.finish() }
     }
 }
 

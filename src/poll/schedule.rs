@@ -10,6 +10,11 @@ use std::time::Duration;
 use super::first_turns::FirstTurns;
 use super::polled_feeds::FirstRank;
 
+/// Room of which less than this part is used is given back by half: so each entry is moved a few times at most.
+const SPARSE: usize = 4;
+/// So many entries have room in any case.
+const ROOM_MIN: usize = 1024;
+
 /// Entries ordered by when they are due; of several due at once the one that was put in first.
 #[derive(Debug)]
 pub struct Schedule<K> {
@@ -47,7 +52,12 @@ impl<K: Ord> Schedule<K> {
         if self.first.next_due() == Some(next) {
             return self.first.take();
         }
-        self.heap.pop().map(|Reverse(entry)| entry.key)
+        let taken = self.heap.pop();
+        // After a start all that was due at once would leave its room behind.
+        if self.heap.capacity() > ROOM_MIN && self.heap.len() < self.heap.capacity() / SPARSE {
+            self.heap.shrink_to(self.heap.capacity() / 2);
+        }
+        taken.map(|Reverse(entry)| entry.key)
     }
 
     /// When the next entry is due.

@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::catching_up::CatchingUp;
 use super::due_queue::{Admission, Begun, PollBounds, Reach};
 use super::due_queues::DueQueues;
-use super::feed_slots::FeedSlots;
+use super::feed_slots::{FeedSlot, FeedSlots, SlotNumber};
 use super::freshness::FeedStanding;
 use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
@@ -56,14 +56,14 @@ pub struct Scheduler<T> {
     /// How long a promoter with a permanent error is left alone.
     parked_for: Duration,
     pub(super) feeds: FeedSlots,
-    due_queues: DueQueues<usize>,
+    due_queues: DueQueues<SlotNumber>,
     polls: JoinSet<EndedPoll>,
     /// What ends a poll that is under way, by its feed.
-    pub(super) ends: HashMap<usize, CancellationToken>,
+    pub(super) ends: HashMap<SlotNumber, CancellationToken>,
     /// Who waits for the polls of feeds that were given up.
-    leaving: HashMap<usize, UnderWay>,
+    leaving: HashMap<SlotNumber, UnderWay>,
     /// Pulls to be taken up behind their last page.
-    kept: HashMap<usize, Pull>,
+    kept: HashMap<SlotNumber, Pull>,
     kept_max: usize,
     parked: ParkedPromoters,
     catching_up: CatchingUp,
@@ -77,7 +77,7 @@ pub struct Scheduler<T> {
 
 /// A poll that has ended.
 struct EndedPoll {
-    index: usize,
+    index: SlotNumber,
     pull: Pull,
     /// Pages that were read.
     pages: u32,
@@ -171,13 +171,13 @@ impl<T: Transport> Scheduler<T> {
         let (clock, now) = (self.began.elapsed(), self.client.now());
         for feed in feeds {
             let interface = feed.feed.interface();
-            let standing = FeedStanding::before_first_poll(&feed, now);
+            let standing = FeedStanding::before_first_poll(feed.feed, feed.settings.poll, &feed.pacing, now);
             self.reports.stands(feed.feed, None, Some(standing));
-            self.cursors[feed.feed].add(feed.pacing.cursor.complete_before.0);
-            let class = self.due_queues[interface].join(feed.settings.bounds());
+            self.cursors[feed.feed].add(feed.pacing.cursor().complete_before.0);
+            let class = self.due_queues[interface].join(feed.settings.poll.bounds());
             let rank = FirstRank::new(&feed, now);
             let index = self.feeds.insert(feed, class, standing);
-            self.catching_up.add(index, &self.feeds[index], now);
+            self.catching_up.add(index, &self.feeds[index], self.feeds.settings(index), now);
             self.due_queues[interface].put_first(index, rank, clock);
         }
     }
@@ -185,11 +185,11 @@ impl<T: Transport> Scheduler<T> {
     /// The queues let go of a feed when its turn comes.
     fn remove(&mut self, promoter: &Promoter, under_way: &UnderWay) {
         for index in self.feeds.give_up(promoter) {
-            let PolledFeed { feed, pacing, .. } = &self.feeds[index];
-            self.cursors[*feed].remove(pacing.cursor.complete_before.0);
-            self.reports.stands(*feed, Some(self.feeds.standing(index)), None);
+            let FeedSlot { feed, pacing, class, standing, .. } = &self.feeds[index];
+            self.cursors[*feed].remove(pacing.cursor().complete_before.0);
+            self.reports.stands(*feed, Some(*standing), None);
             self.due_queues[feed.interface()].give_up(index);
-            self.due_queues[feed.interface()].leave(self.feeds.class(index));
+            self.due_queues[feed.interface()].leave(*class);
             self.kept.remove(&index);
             if self.catching_up.leave(index, *feed) {
                 // No queue has it.
@@ -223,11 +223,11 @@ impl<T: Transport> Scheduler<T> {
         self.due_queues.next_begin(readiness)
     }
 
-    fn begin_poll(&mut self, index: usize, reach: Reach) {
+    fn begin_poll(&mut self, index: SlotNumber, reach: Reach) {
         let Some(mut pull) = self.kept.remove(&index).or_else(|| self.begin_pull(index)) else {
             return self.take_back(index);
         };
-        let PolledFeed { promoter, feed, .. } = &self.feeds[index];
+        let FeedSlot { promoter, feed, .. } = &self.feeds[index];
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
         self.ends.insert(index, end.clone());
@@ -241,20 +241,21 @@ impl<T: Transport> Scheduler<T> {
     }
 
     /// Nothing where it waits for slower ones.
-    fn begin_pull(&mut self, index: usize) -> Option<Pull> {
-        let (feed, now) = (&self.feeds[index], self.client.now());
-        Some(feed.begin_pull(now, self.catching_up.bound(index, feed, now)?))
+    fn begin_pull(&mut self, index: SlotNumber) -> Option<Pull> {
+        let (slot, settings, now) = (&self.feeds[index], self.feeds.settings(index), self.client.now());
+        let bound = self.catching_up.bound(index, slot, settings, now)?;
+        Some(self.feeds.begin_pull(index, now, bound))
     }
 
     /// A feed has left its queue, and no poll of it begins.
-    fn take_back(&mut self, index: usize) {
+    fn take_back(&mut self, index: SlotNumber) {
         let interface = self.feeds[index].feed.interface();
         self.due_queues.ended(interface, index);
         self.due_queues[interface].spent(0, self.began.elapsed());
     }
 
     /// A feed that was given up has left its queue, and no poll of it is under way.
-    fn let_go(&mut self, index: usize) {
+    fn let_go(&mut self, index: SlotNumber) {
         self.take_back(index);
         self.leaving.remove(&index);
         self.feeds.free(index);
@@ -279,39 +280,40 @@ impl<T: Transport> Scheduler<T> {
         }
     }
 
-    fn pulled(&mut self, index: usize, pulled: Pulled, clock: Duration) {
+    fn pulled(&mut self, index: SlotNumber, pulled: Pulled, clock: Duration) {
         self.reports.completed();
-        self.reports.ended(self.feeds[index].feed, PollEnd::Complete);
-        let as_of = pulled.as_of;
-        let class = self.feeds.class(index);
-        let PolledFeed { promoter, feed, settings, pacing, .. } = &mut self.feeds[index];
+        let (as_of, settings) = (pulled.as_of, self.feeds.settings(index));
+        let FeedSlot { promoter, feed, pacing, class, standing, .. } = &mut self.feeds[index];
+        self.reports.ended(*feed, PollEnd::Complete);
         if self.parked.answered(promoter, *feed) {
             tracing::info!(app = %self.app, %promoter, "promoter answers again");
         }
         let cursors = &mut self.cursors[*feed];
-        cursors.remove(pacing.cursor.complete_before.0);
-        let AfterPull { turn, brought } = pacing.after(pulled, *settings, clock);
-        cursors.add(pacing.cursor.complete_before.0);
+        cursors.remove(pacing.cursor().complete_before.0);
+        let AfterPull { turn, brought } = pacing.after(pulled, settings, clock);
+        cursors.add(pacing.cursor().complete_before.0);
         let queue = &mut self.due_queues[feed.interface()];
-        let class = brought.map_or(class, |brought| queue.learn(class, &mut pacing.rate, brought));
-        queue.put_turn(index, class, turn, clock);
-        self.feeds.set_class(index, class);
-        self.catching_up.read(index, &self.feeds[index], as_of);
-        self.stands(index, self.feeds.standing(index).after(&pulled, &self.feeds[index]));
+        if let Some(brought) = brought {
+            *class = queue.learn(*class, &mut pacing.rate, brought);
+        }
+        queue.put_turn(index, *class, turn, clock);
+        let standing = standing.after(&pulled, *feed, settings, pacing);
+        self.catching_up.read(index, &self.feeds[index], settings, as_of);
+        self.stands(index, standing);
     }
 
     pub(super) fn now(&self) -> UnixTime {
         self.client.local_now().as_seconds()
     }
 
-    fn stands(&mut self, index: usize, standing: FeedStanding) {
-        let before = self.feeds.set_standing(index, standing);
-        self.reports.stands(self.feeds[index].feed, Some(before), Some(standing));
+    fn stands(&mut self, index: SlotNumber, standing: FeedStanding) {
+        let slot = &mut self.feeds[index];
+        let before = std::mem::replace(&mut slot.standing, standing);
+        self.reports.stands(slot.feed, Some(before), Some(standing));
     }
 
-    fn failed(&mut self, index: usize, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
-        let class = self.feeds.class(index);
-        let PolledFeed { promoter, feed, pacing, .. } = &mut self.feeds[index];
+    fn failed(&mut self, index: SlotNumber, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
+        let FeedSlot { promoter, feed, pacing, class, .. } = &mut self.feeds[index];
         if let Some(cause) = reports::cause(error) {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
@@ -351,14 +353,14 @@ impl<T: Transport> Scheduler<T> {
             }
             PollError::Pages(_) | PollError::Call(_) => {
                 let turn = pacing.after_failure(error.failed(&pull), clock);
-                queue.put_late_turn(index, class, turn, begun);
+                queue.put_late_turn(index, *class, turn, begun);
             }
         }
     }
 
     /// Keeps what a poll has read, to be taken up behind its last page. What is not kept is read again: that is dearer, but
     /// nothing is lost.
-    fn keep(&mut self, index: usize, pull: Option<Pull>) {
+    fn keep(&mut self, index: SlotNumber, pull: Option<Pull>) {
         if let Some(pull) = pull.filter(|_| self.kept.len() < self.kept_max) {
             self.kept.insert(index, pull);
         }

@@ -5,9 +5,9 @@
 //! longest in proportion to his interval. No due time is kept, so a budget that changes acts at once on all that wait, and
 //! where intervals come out a little too long or too short for the budget, all of them are so in the same proportion.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::waiting_line::WaitingLine;
 use crate::model::pacing::intervals::{CLASSES, Intervals, RateClass};
 
 #[derive(Debug)]
@@ -18,16 +18,10 @@ pub struct UsualTurns<K> {
 /// The lines of feeds with the same bounds.
 #[derive(Debug)]
 struct Lines<K> {
-    lines: [VecDeque<Waiting<K>>; CLASSES],
+    /// Feeds go from line to line as their rates are learnt, so none keeps the room that it had once.
+    lines: [WaitingLine<K>; CLASSES],
     /// Which lines have somebody in them, a bit for each.
     used: u64,
-}
-
-#[derive(Debug)]
-struct Waiting<K> {
-    /// In microseconds: half of what a duration takes.
-    since: u64,
-    key: K,
 }
 
 /// Who is next.
@@ -62,7 +56,7 @@ impl<K> UsualTurns<K> {
             self.groups.resize_with(group + 1, Lines::new);
         }
         let lines = &mut self.groups[group];
-        lines.lines[class].push_back(Waiting { since: microseconds(since), key });
+        lines.lines[class].push_back(microseconds(since), key);
         lines.used |= 1 << class;
     }
 
@@ -96,11 +90,12 @@ impl<K> UsualTurns<K> {
 
     pub fn take(&mut self, turn: NextTurn) -> Option<K> {
         let lines = &mut self.groups[turn.group];
-        let waiting = lines.lines[turn.class].pop_front()?;
-        if lines.lines[turn.class].is_empty() {
+        let line = &mut lines.lines[turn.class];
+        let key = line.pop_front()?;
+        if line.is_empty() {
             lines.used &= !(1 << turn.class);
         }
-        Some(waiting.key)
+        Some(key)
     }
 
     /// How many have been due since `time` or longer.
@@ -108,7 +103,7 @@ impl<K> UsualTurns<K> {
         let time = time.as_secs_f64();
         let of_line = |turn: FirstOfLine| {
             let line = &self.groups[turn.group].lines[turn.class];
-            line.partition_point(|waiting| seconds(waiting.since) + turn.interval < time)
+            line.count_early(|since| seconds(since) + turn.interval < time)
         };
         self.firsts(intervals).map(of_line).sum()
     }
@@ -117,7 +112,7 @@ impl<K> UsualTurns<K> {
         self.groups.iter().enumerate().flat_map(|(group, lines)| {
             let (every, interval) = intervals.group(group);
             lines.used_classes().filter_map(move |class| {
-                let since = seconds(lines.lines[class].front()?.since);
+                let since = seconds(lines.lines[class].first_since()?);
                 Some(FirstOfLine { since, every, interval: interval[class], group, class })
             })
         })
@@ -135,7 +130,7 @@ struct FirstOfLine {
 
 impl<K> Lines<K> {
     fn new() -> Lines<K> {
-        Lines { lines: [const { VecDeque::new() }; CLASSES], used: 0 }
+        Lines { lines: [const { WaitingLine::new() }; CLASSES], used: 0 }
     }
 
     fn used_classes(&self) -> impl Iterator<Item = usize> + use<K> {

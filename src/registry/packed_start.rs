@@ -1,15 +1,17 @@
-//! A start in one word: a table holds two of them for each promoter.
+//! A start in four bytes: a table holds two of them for each promoter.
 
 use crate::model::feed::StartFrom;
 use crate::model::time::UnixTime;
 
-/// Nothing, or a start. No time lies before [`UnixTime::EARLIEST`], so what does can stand for the others.
+/// Nothing, or a start. No time lies before [`UnixTime::EARLIEST`], so what does can stand for the others; what lies behind 2106
+/// is later than anything.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct PackedStart(i64);
+pub struct PackedStart(u32);
 
-const NOTHING: i64 = 0;
-const NOW: i64 = 1;
-const EARLIEST: i64 = 2;
+const NOTHING: u32 = 0;
+const NOW: u32 = 1;
+const EARLIEST: u32 = 2;
+const NEVER: u32 = u32::MAX;
 
 impl From<Option<StartFrom>> for PackedStart {
     fn from(start: Option<StartFrom>) -> PackedStart {
@@ -17,7 +19,7 @@ impl From<Option<StartFrom>> for PackedStart {
             None => NOTHING,
             Some(StartFrom::Now) => NOW,
             Some(StartFrom::Earliest) => EARLIEST,
-            Some(StartFrom::At(time)) => time.max(UnixTime::EARLIEST).0,
+            Some(StartFrom::At(time)) => u32::try_from(time.max(UnixTime::EARLIEST).0).unwrap_or(NEVER),
         })
     }
 }
@@ -28,7 +30,8 @@ impl From<PackedStart> for Option<StartFrom> {
             NOTHING => None,
             NOW => Some(StartFrom::Now),
             EARLIEST => Some(StartFrom::Earliest),
-            time => Some(StartFrom::At(UnixTime(time))),
+            NEVER => Some(StartFrom::At(UnixTime::MAX)),
+            time => Some(StartFrom::At(UnixTime(i64::from(time)))),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::Shard;
 use crate::model::state::{Cursors, FirstCursor};
 use crate::model::time::UnixTime;
-use crate::poll::polled_feeds::PolledFeed;
+use crate::poll::polled_feeds::{FeedSettings, PolledFeed};
 
 /// How many first cursors go into one write.
 const CURSORS_MAX: usize = 1000;
@@ -104,13 +104,10 @@ impl Beginning {
                 Some(memory) => begin(feed, Cursor::begin_with(memory, feed, start(memory.start))),
                 None => begin(feed, Cursor::begin(feed, start(now))),
             };
-            self.feeds.push(PolledFeed {
-                promoter: promoter.promoter.clone(),
-                feed,
-                settings: plan.settings,
-                refunds_lateness: (feed == Feed::Orders && refunds_met).then_some(refunds_lateness),
-                pacing: Pacing::new(cursor),
-            });
+            let refunds_lateness = (feed == Feed::Orders && refunds_met).then_some(refunds_lateness);
+            let settings = FeedSettings { poll: plan.settings, refunds_lateness };
+            let (promoter, pacing) = (promoter.promoter.clone(), Pacing::new(cursor));
+            self.feeds.push(PolledFeed { promoter, feed, settings, pacing });
         }
     }
 

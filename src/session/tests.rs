@@ -164,14 +164,14 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
         kinds.collect::<Vec<_>>()
     };
     assert_eq!(kinds(&first), [(Feed::Refunds, false), (Feed::Orders, true)]);
-    assert!(first.feeds()[0].refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
+    assert!(first.feeds()[0].settings.refunds_lateness.is_some_and(|seconds| seconds > 365 * 24 * 3600));
 
     state.begin(first.first_cursors, &mut Batch::default());
     let refunds = Some(plan(StartFrom::Earliest));
     let later = begun(&promoter(PerFeed { orders, refunds, ..PerFeed::default() }), &state);
     assert_eq!(kinds(&later), [(Feed::Refunds, true)]);
-    assert_eq!(later.feeds()[1].pacing.cursor.start, UnixTime::EARLIEST);
-    assert_eq!(later.feeds()[0].refunds_lateness, None);
+    assert_eq!(later.feeds()[1].pacing.cursor().start, UnixTime::EARLIEST);
+    assert_eq!(later.feeds()[0].settings.refunds_lateness, None);
 }
 
 #[tokio::test(start_paused = true)]

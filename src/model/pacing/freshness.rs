@@ -28,7 +28,7 @@ impl Pacing {
             Scope::History { .. } => true,
             // One may have just come to its time to close.
             Scope::Day { .. } => {
-                first_day_not_closing(settings.lateness, now).days_since(self.cursor.first_open_day()) > 1
+                first_day_not_closing(settings.lateness, now).days_since(self.cursor().first_open_day()) > 1
             }
             Scope::Refunds => false,
         }
@@ -39,10 +39,10 @@ impl Pacing {
     pub fn read_before(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> UnixTime {
         let read_to = match feed.pulled_by() {
             PulledBy::Window | PulledBy::Promoter => {
-                self.cursor.complete_before.plus(settings.lateness).plus(SILENT_MAX)
+                self.cursor().complete_before.plus(settings.lateness).plus(SILENT_MAX)
             }
             // A day that should be closed was not read since it could be.
-            PulledBy::Day => self.cursor.first_open_day().utc_end().plus(settings.lateness).plus(SILENT_MAX),
+            PulledBy::Day => self.cursor().first_open_day().utc_end().plus(settings.lateness).plus(SILENT_MAX),
         };
         read_to.min(now)
     }

@@ -4,6 +4,8 @@
 //! short, delays what happens now; unless that was too much for one pull. Then the latest touches are read in parts, one
 //! behind the other, and the round begins again at the cursor.
 
+use std::num::NonZeroU32;
+
 use crate::model::cursor::Cursor;
 use crate::model::scope::Scope;
 use crate::model::time::UnixTime;
@@ -11,50 +13,51 @@ use crate::model::time::UnixTime;
 use super::Pulled;
 
 /// Slices of touches, in seconds: the first one, and the bounds within which they adapt.
-pub(super) const SLICE_FIRST: i64 = 24 * 3600;
-const SLICE_MIN: i64 = 60;
-const SLICE_MAX: i64 = 366 * 24 * 3600;
+pub(super) const SLICE_FIRST: u32 = 24 * 3600;
+const SLICE_MIN: u32 = 60;
+const SLICE_MAX: u32 = 366 * 24 * 3600;
 /// No window gets shorter, in seconds, whatever fails: a thousand touches of one promoter within that time have not been
 /// seen, and an upstream that is out of order for an hour leaves no thousands of calls behind.
-const WINDOW_MIN: i64 = 10;
+const WINDOW_MIN: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// A slice with fewer rows than this is followed by a longer one: a quarter of a page.
 const ROWS_FEW: u64 = 250;
 /// By how much a slice grows after few rows.
-const GROWTH: i64 = 2;
+const GROWTH: u32 = 2;
 /// By how much after none, as long as no window was too much: of a promoter who was not there yet, years are asked for in a
 /// few calls, even by processes that live no longer than that.
-const GROWTH_EMPTY: i64 = 8;
+const GROWTH_EMPTY: u32 = 8;
 /// After a window that was too much, so many go well before slices grow again: where the upstream refuses long ones,
 /// one call in so many finds that out.
-const CALM: u32 = 8;
+const CALM: u8 = 8;
 /// By how much a part of the latest touches grows when it brought few.
-const PART_GROWTH: i64 = 4;
+const PART_GROWTH: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
-/// How long the next window of touches is, and where it begins.
-#[derive(Clone, Debug)]
+/// How long the next window of touches is, and where it begins. Sixteen bytes, for there may be millions.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
-    slice: i64,
-    calm: u32,
+    slice: u32,
+    /// In seconds, where the latest touches are read in parts.
+    part: Option<NonZeroU32>,
+    /// The end of the part that was read last, in Unix seconds.
+    read_to: Option<NonZeroU32>,
+    calm: u8,
     /// Whether a window was ever too much for one pull.
     met_limit: bool,
-    /// In seconds, where the latest touches are read in parts.
-    part: Option<i64>,
-    /// The end of the part that was read last.
-    read_to: Option<UnixTime>,
 }
 
 impl Windows {
     pub fn new() -> Windows {
-        Windows { slice: SLICE_FIRST, calm: 0, met_limit: false, part: None, read_to: None }
+        Windows { slice: SLICE_FIRST, part: None, read_to: None, calm: 0, met_limit: false }
     }
 
     /// The next stretch of touches: to now, or less.
     pub fn next(&self, cursor: &Cursor, lateness: i64, now: UnixTime) -> Scope {
-        let begin = self.read_to.map_or(cursor.complete_before, |read_to| read_to.max(cursor.complete_before));
-        let slice_end = begin.plus(self.slice);
+        let read_to = self.read_to.map(|read_to| UnixTime(i64::from(read_to.get())));
+        let begin = read_to.map_or(cursor.complete_before, |read_to| read_to.max(cursor.complete_before));
+        let slice_end = begin.plus(self.slice.into());
         let end = match self.part {
             _ if slice_end < now.minus(lateness) => slice_end,
-            Some(part) => begin.plus(part).min(now),
+            Some(part) => begin.plus(part.get().into()).min(now),
             None => now,
         };
         Scope::Touches { begin, end: end.max(begin) }
@@ -64,14 +67,14 @@ impl Windows {
     pub fn after(&mut self, begin: UnixTime, end: UnixTime, pulled: Pulled) -> bool {
         self.adapt(begin, end, pulled);
         let more = end < pulled.as_of;
-        self.read_to = (more && pulled.completion.reached < end).then_some(end);
+        self.read_to = if more && pulled.completion.reached < end { seconds(end.0) } else { None };
         more
     }
 
     fn adapt(&mut self, begin: UnixTime, end: UnixTime, pulled: Pulled) {
         // Others have cut it short: where there are rows no more can be read at once.
-        if self.part.is_none() && end < begin.plus(self.slice).min(pulled.as_of) {
-            self.slice = (end.0 - begin.0).max(SLICE_MIN);
+        if self.part.is_none() && end < begin.plus(self.slice.into()).min(pulled.as_of) {
+            self.slice = seconds(end.0 - begin.0).map_or(SLICE_MIN, |width| width.get().max(SLICE_MIN));
         }
         if pulled.pages > 1 {
             self.slice = self.slice.min((self.slice / 2).max(SLICE_MIN));
@@ -80,23 +83,28 @@ impl Windows {
                 Some(calm) => self.calm = calm,
                 None => {
                     let growth = if pulled.rows == 0 && !self.met_limit { GROWTH_EMPTY } else { GROWTH };
-                    self.slice = (self.slice * growth).min(SLICE_MAX);
+                    self.slice = self.slice.saturating_mul(growth).min(SLICE_MAX);
                 }
             }
-            let grown = self.part.map(|part| part * PART_GROWTH);
-            self.part = grown.filter(|part| begin.plus(*part) < pulled.as_of);
+            let grown = self.part.map(|part| part.saturating_mul(PART_GROWTH));
+            self.part = grown.filter(|part| begin.plus(part.get().into()) < pulled.as_of);
         }
     }
 
     /// A window was too much for one pull.
     pub fn ask_for_less(&mut self, begin: UnixTime, end: UnixTime) {
-        let half = (end.0.saturating_sub(begin.0) / 2).max(WINDOW_MIN);
-        self.slice = self.slice.min(half);
+        let half = seconds(end.0.saturating_sub(begin.0) / 2).map_or(WINDOW_MIN, |half| half.max(WINDOW_MIN));
+        self.slice = self.slice.min(half.get());
         self.part = Some(half);
         self.calm = CALM;
         self.met_limit = true;
         self.read_to = None;
     }
+}
+
+/// As many, or the end of the range: of times that is in 2106.
+fn seconds(seconds: i64) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -144,7 +152,7 @@ mod tests {
             let completion = scope.completes(&cursor, LATENESS, NOON);
             let pulled = Pulled { scope, completion, as_of: NOON, pages: 1, rows, shown: rows, kept: 0 };
             assert!(windows.after(begin, end, pulled));
-            windows.slice / HOUR
+            i64::from(windows.slice) / HOUR
         };
         assert_eq!([cut(ROWS_FEW), cut(1), cut(1), cut(0)], [6, 12, 12, 48]);
     }
@@ -153,7 +161,7 @@ mod tests {
     fn what_was_too_much_is_halved_and_grows_again_only_after_a_while() {
         let (mut windows, mut cursor) = (Windows::new(), cursor(20_000 * HOUR));
         windows.ask_for_less(NOON.minus(64 * HOUR), NOON);
-        windows.slice = 32 * HOUR;
+        windows.slice = 32 * 3600;
         let widths: Vec<_> = (0..10).map(|_| read(&mut windows, &mut cursor, 1) / HOUR).collect();
         assert_eq!(widths, [32, 32, 32, 32, 32, 32, 32, 32, 32, 64]);
     }

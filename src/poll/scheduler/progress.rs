@@ -6,14 +6,14 @@ use super::Scheduler;
 use crate::model::feed::{Interface, PerFeed};
 use crate::model::pacing::intervals::Shortage;
 use crate::model::time::UnixTime;
-use crate::poll::polled_feeds::PolledFeed;
+use crate::poll::feed_slots::FeedSlot;
 use crate::poll::reports::{Late, PollProgress};
 use crate::upstream::transport::Transport;
 
 impl<T: Transport> Scheduler<T> {
     fn latest(&self, clock: Duration) -> Option<Late> {
         let (due, index) = self.due_queues.latest()?;
-        let PolledFeed { promoter, feed, .. } = &self.feeds[index];
+        let FeedSlot { promoter, feed, .. } = &self.feeds[index];
         Some(Late { promoter: promoter.clone(), feed: *feed, by: clock.saturating_sub(due) })
     }
 
