@@ -240,7 +240,7 @@ def run(options, world):
     share = 1 + 3 * len(registry.unknown) // round(options.minutes * 60)
     next_change, next_harm, told = begin + 5, begin + 10, 0.0
     last_count, last_growth, pause_max = 0, begin, 0.0
-    lively, exact = True, False
+    lively, exact_after = True, None
     while time.monotonic() < end + options.settle:
         found.poll()
         now = time.monotonic()
@@ -265,9 +265,9 @@ def run(options, world):
         if now - told > 10:
             told = now
             settlement = world.settlement()
-            print(f"{now - begin:6.1f} s  shown {settlement['shown']}, published {found.count()}", flush=True)
+            print(f"{now - begin:6.1f} s  {shown(settlement)}, published {found.count()}", flush=True)
             if not lively and settlement["settled"] and compare(truth(world.ask("_truth")), found).is_exact():
-                exact = True
+                exact_after = time.monotonic() - end
                 break
 
     # Whatever the loop ended with: the stops are in order, and what they still publish counts.
@@ -277,9 +277,17 @@ def run(options, world):
     print(f"stopped on SIGTERM with {codes}")
     print("done to it: " + ", ".join(f"{count} {what}" for what, count in (fleet.counts + registry.counts).items()))
     print("logs: " + ", ".join(f"{count} {what}" for what, count in fleet.said().items()))
-    print(f"longest pause of all publishing, while harmed: {pause_max:.1f} s; all was exact after {time.monotonic() - end:.0f} s")
+    print(f"longest pause of all publishing, while harmed: {pause_max:.1f} s")
+    if exact_after is None:
+        print(f"not at its end {options.settle:.0f} s after the last harm: {shown(world.settlement())}")
+    else:
+        print(f"all was shown and published {exact_after:.0f} s after the last harm")
     print(verdict)
-    return exact and verdict.is_exact() and verdict.shown > 0 and set(codes.values()) == {0}
+    return exact_after is not None and verdict.is_exact() and verdict.shown > 0 and set(codes.values()) == {0}
+
+
+def shown(settlement):
+    return "shown {shown} of {visible} that can be seen, of {existing}".format(**settlement)
 
 
 if __name__ == "__main__":
