@@ -38,9 +38,9 @@ pub fn inspect(
 ) -> Result<InspectedState, OpenError> {
     let all: Vec<i32> = (0..partitions).collect();
     // Before anything is read: what is known of a partition now has left its fence in it already.
-    let ends = StateEnds::open(settings)?;
-    let worked_on = ends.worked_on(&all)?;
-    let mut reader = StateReader::of_inspected(&ends, partitions, given_up)?;
+    let uncommitted = state_ends::uncommitted(settings).map_err(state_ends::again)?;
+    let worked_on = state_ends::worked_on(&uncommitted, settings, &all)?;
+    let mut reader = StateReader::of_inspected(settings, &uncommitted, partitions, given_up)?;
     reader.read_to_end()?;
     let nobody = MemberId { generation: 0, member: String::new() };
     let own = own_fence(settings, id_kinds, &nobody, partitions, 0);

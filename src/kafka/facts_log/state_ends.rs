@@ -22,41 +22,41 @@ pub(super) const WITHDRAWN: &str = "withdrawn";
 /// A partition, and where it ends.
 type PartitionEnd = (i32, Result<Option<i64>, OpenError>);
 
-/// Who asks, with one client for all: each makes connections of its own.
-pub(super) struct StateEnds<'a> {
-    pub settings: &'a Settings,
-    consumer: LoggedConsumer,
+/// The end of each partition, as an [`uncommitted`] client is told it; none of one that is empty, and an [`OpenError::Again`] of one
+/// that nobody can tell of now: it holds up none of the others.
+pub(super) fn of(uncommitted: &LoggedConsumer, settings: &Settings, partitions: &[i32]) -> Vec<PartitionEnd> {
+    let until = Instant::now() + CALL_TIMEOUT;
+    let end = |partition: &i32| {
+        let timeout = until.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN);
+        let ends = uncommitted.fetch_watermarks(&settings.topics.state, *partition, timeout);
+        (*partition, ends.map(|(low, high)| (high > low).then_some(high)).map_err(again))
+    };
+    partitions.iter().map(end).collect()
 }
 
-impl<'a> StateEnds<'a> {
-    /// # Errors
-    /// [`OpenError::Again`] where librdkafka makes no client of the settings.
-    pub fn open(settings: &'a Settings) -> Result<StateEnds<'a>, OpenError> {
-        Ok(StateEnds { settings, consumer: uncommitted(settings).map_err(again)? })
+/// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
+/// committed with every transaction, the first of which writes the fences.
+///
+/// # Errors
+/// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
+/// was never worked on.
+pub(super) fn worked_on(
+    uncommitted: &LoggedConsumer,
+    settings: &Settings,
+    partitions: &[i32],
+) -> Result<Vec<i32>, OpenError> {
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition(&settings.topics.registry, *partition);
     }
-
-    /// The end of each partition; none of one that is empty, and an [`OpenError::Again`] of one that nobody can tell of now: it
-    /// holds up none of the others. Blocks.
-    pub fn of(&self, partitions: &[i32]) -> Vec<PartitionEnd> {
-        let until = Instant::now() + CALL_TIMEOUT;
-        let end = |partition: &i32| {
-            let timeout = until.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN);
-            let ends = self.consumer.fetch_watermarks(&self.settings.topics.state, *partition, timeout);
-            (*partition, ends.map(|(low, high)| (high > low).then_some(high)).map_err(again))
-        };
-        partitions.iter().map(end).collect()
-    }
-
-    /// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
-    /// committed with every transaction, the first of which writes the fences. Blocks.
-    ///
-    /// # Errors
-    /// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
-    /// was never worked on.
-    pub fn worked_on(&self, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
-        let mut asked = TopicPartitionList::new();
-        for partition in partitions {
-            asked.add_partition(&self.settings.topics.registry, *partition);
+    // Not to wait for transactions that are open: what they would tell is told by the fences.
+    let committed = uncommitted.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
+    let mut known = Vec::new();
+    for element in committed.elements() {
+        // One that nobody could tell of looks like one that was never worked on.
+        element.error().map_err(again)?;
+        if matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN {
+            known.push(element.partition());
         }
         // Not to wait for transactions that are open: what they would tell is told by the fences.
         let committed = self.consumer.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;

@@ -51,19 +51,20 @@ pub struct StateReader<'a> {
 pub type UnknownEnds = Vec<(i32, OpenError)>;
 
 impl<'a> StateReader<'a> {
-    /// Of partitions that are owned, of `partitions_in_all`, to where they end now. Tells those that can't be read now: they
-    /// are left out.
+    /// Of partitions that are owned, of `partitions_in_all`, to where they end now, as an `uncommitted` client is told it. Tells
+    /// those that can't be read now: they are left out.
     ///
     /// # Errors
     /// [`OpenError::Again`] where librdkafka can't begin to read.
     pub fn of_owned(
-        ends: &StateEnds<'a>,
+        settings: &'a Settings,
+        uncommitted: &LoggedConsumer,
         partitions: &[i32],
         partitions_in_all: i32,
         given_up: &'a CancellationToken,
     ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
         let content = StateContent::new(move |promoter| Shard::of(promoter, partitions_in_all));
-        StateReader::open(ends, partitions, content, given_up)
+        StateReader::open(settings, uncommitted, partitions, content, given_up)
     }
 
     /// Of partitions that others own: only their fences are kept.
@@ -71,11 +72,12 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// As [`of_owned`](Self::of_owned), and where one of them can't be read now.
     pub fn of_others(
-        ends: &StateEnds<'a>,
+        settings: &'a Settings,
+        uncommitted: &LoggedConsumer,
         partitions: &[i32],
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        StateReader::of_all(ends, partitions, StateContent::fences_only(), given_up)
+        StateReader::of_all(settings, uncommitted, partitions, StateContent::fences_only(), given_up)
     }
 
     /// Of all partitions, to tell whether they could be taken over: little is held of what they hold.
@@ -83,12 +85,13 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// As [`of_others`](Self::of_others).
     pub fn of_inspected(
-        ends: &StateEnds<'a>,
+        settings: &'a Settings,
+        uncommitted: &LoggedConsumer,
         partitions: i32,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let content = StateContent::faults_only(move |promoter| Shard::of(promoter, partitions));
-        StateReader::of_all(ends, &(0..partitions).collect::<Vec<_>>(), content, given_up)
+        StateReader::of_all(settings, uncommitted, &(0..partitions).collect::<Vec<_>>(), content, given_up)
     }
 
     /// Of partitions that are wanted together.
@@ -96,12 +99,13 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// [`OpenError::Again`] where one of them can't be read now.
     fn of_all(
-        ends: &StateEnds<'a>,
+        settings: &'a Settings,
+        uncommitted: &LoggedConsumer,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        let (reader, unknown) = StateReader::open(ends, partitions, content, given_up)?;
+        let (reader, unknown) = StateReader::open(settings, uncommitted, partitions, content, given_up)?;
         match unknown.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(reader),
@@ -109,7 +113,8 @@ impl<'a> StateReader<'a> {
     }
 
     fn open(
-        ends: &StateEnds<'a>,
+        settings: &'a Settings,
+        uncommitted: &LoggedConsumer,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,
@@ -119,7 +124,7 @@ impl<'a> StateReader<'a> {
         let consumer: LoggedConsumer =
             settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let (mut barriers, mut reached, mut unknown) = (BTreeMap::new(), Vec::new(), UnknownEnds::new());
-        for (partition, end) in ends.of(partitions) {
+        for (partition, end) in state_ends::of(uncommitted, settings, partitions) {
             match end {
                 Ok(Some(end)) => drop(barriers.insert(partition, Some(Barrier::End(end)))),
                 Ok(None) => {

@@ -73,9 +73,11 @@ impl Takeover<'_> {
     pub fn run(&self, fence: Fence) -> Result<(), OpenError> {
         let owned: Vec<i32> = self.shards.iter().map(|assigned| assigned.shard.0).collect();
         // Before anything is read: what is known of a partition now has left its fence in it already.
-        let ends = StateEnds::open(self.settings)?;
-        let worked_on = ends.worked_on(&owned)?;
-        let (reader, unreadable) = StateReader::of_owned(&ends, &owned, fence.partitions, self.given_up)?;
+        // One client for all that is asked: each is connected anew, and what is taken over stands still meanwhile.
+        let uncommitted = state_ends::uncommitted(self.settings).map_err(state_ends::again)?;
+        let worked_on = state_ends::worked_on(&uncommitted, self.settings, &owned)?;
+        let (reader, unreadable) =
+            StateReader::of_owned(self.settings, &uncommitted, &owned, fence.partitions, self.given_up)?;
         for (partition, error) in unreadable {
             self.assigned(partition).into_iter().for_each(|assigned| (self.tell)(assigned, Err(error.clone())));
         }
