@@ -7,7 +7,7 @@
 //!        ├─ (1) its state, and first cursors for feeds that have none ──┐
 //!        ├─ (2) its feeds, to the scheduler of each app ── page facts ──┤ queue ──> committer ──> log
 //!        │                                                              │
-//!        └─ ends when: cancelled, or the log has to be opened again, or only an operator can help
+//!        └─ ends when: cancelled, once others have taken over; or the log has to be opened again, or only an operator can help
 //! ```
 //!
 //! Everything a session holds is made when it begins and dropped when it ends: the queue, the schedulers, the polls
@@ -139,13 +139,14 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
         let Opened { partitions, age_limits, mut ownership } = opened;
         let (queue, writes) = write_queue(self.queue_bytes);
         self.totals.figures.watch_queue(queue.gauge());
-        // Ends the polls, and only them: the committer drains what they brought.
-        let end = stop.child_token();
+        // Ends the polls, and only them: the committer drains what they brought. Not the stop itself, which others have to hear of
+        // before these end.
+        let end = CancellationToken::new();
         let (age_limits, totals) = (Arc::new(age_limits), self.totals.clone());
         let context = PollContext { queue, partitions, age_limits, totals, end };
         let committer = Committer::new(log, Shards::new(partitions), self.bounds, self.totals.clone());
         let mut failed = None;
-        let polling = self.poll(&mut *ownership, context, &mut failed);
+        let polling = self.poll(&mut *ownership, context, stop, &mut failed);
         // In a task of its own: each page would wake the thread that waits for the session's end otherwise.
         let committing = AbortOnDropHandle::new(tokio::spawn(committer.run(writes)));
         let ended = run_beside(committing, polling).await;
@@ -186,9 +187,15 @@ impl<T: Transport> PollPipeline<T> {
         PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals, forget, discovery: None }
     }
 
-    /// Polls the shards that are this instance's until cancelled, or until something ends the session: then `failed` tells
-    /// what, before the committer can have drained. Dropping the future ends the polls at once.
-    async fn poll(&self, ownership: &mut dyn ShardOwnership, context: PollContext, failed: &mut Option<Ended>) {
+    /// Polls the shards that are this instance's until `stop` is cancelled and others have taken over, or until something else
+    /// ends the session: `failed` tells what, before the committer can have drained. Dropping the future ends the polls at once.
+    async fn poll(
+        &self,
+        ownership: &mut dyn ShardOwnership,
+        context: PollContext,
+        stop: &CancellationToken,
+        failed: &mut Option<Ended>,
+    ) {
         let (mut polling, mut followers) = (JoinSet::new(), Vec::new());
         for index in 0..self.apps.len() {
             let (tell, changes) = mpsc::channel(1);
@@ -197,9 +204,17 @@ impl<T: Transport> PollPipeline<T> {
             followers.push(tell);
         }
         let end = context.end.clone();
+        let hand_over = ownership.hand_over();
+        let handed_over = async {
+            stop.cancelled().await;
+            hand_over.await;
+        };
         // With the coordinator goes the last sender but those of the polls: the committer drains once every one is gone.
         let coordinator = ShardCoordinator::new(self, ownership, followers, context);
-        *failed = end.run_until_cancelled(coordinator.run()).await;
+        *failed = tokio::select! {
+            () = handed_over => None,
+            ended = coordinator.run() => Some(ended),
+        };
         end.cancel();
         while polling.join_next().await.is_some() {}
     }

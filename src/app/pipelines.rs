@@ -40,12 +40,16 @@ pub async fn run(
     let requests_checked = requests.as_ref().map(|(_, log)| log.topics_checked());
     let polling = async {
         let polling = supervisor::run(polls, || facts_log.clone(), &stop, PATIENCE);
-        to_the_end(polling, &polls_checked, requests_checked.as_ref(), &stop).await
+        let ended = to_the_end(polling, &polls_checked, requests_checked.as_ref(), &stop).await;
+        closed(facts_log).await;
+        ended
     };
     let answering = async {
-        let (Some((pipeline, log)), Some(checked)) = (&requests, &requests_checked) else { return Ok(()) };
-        let answering = supervisor::run(pipeline, || log.clone(), &stop, PATIENCE);
-        to_the_end(answering, checked, Some(&polls_checked), &stop).await
+        let (Some((pipeline, log)), Some(checked)) = (requests, &requests_checked) else { return Ok(()) };
+        let answering = supervisor::run(&pipeline, || log.clone(), &stop, PATIENCE);
+        let ended = to_the_end(answering, checked, Some(&polls_checked), &stop).await;
+        closed(log).await;
+        ended
     };
     tokio::select! {
         (polled, answered) = async { tokio::join!(polling, answering) } => outcome(polled, answered),
@@ -71,6 +75,13 @@ async fn to_the_end(
     }
     stop.cancel();
     result
+}
+
+/// With its log a pipeline leaves its group: others take over what it had, whatever the other pipeline is at. That blocks.
+async fn closed<L: Send + 'static>(log: L) {
+    if let Err(error) = tokio::task::spawn_blocking(move || drop(log)).await {
+        tracing::error!(%error, "leaving the group");
+    }
 }
 
 /// Until a stop has taken too long.

@@ -67,6 +67,10 @@ pub trait ShardOwnership: Send + Sync {
     /// told is handed over with it, and nothing can be committed of it by an earlier owner any more. Each is told by itself,
     /// when it is known; those that have failed may be asked for again. It ends early once `given_up` is cancelled.
     fn restore(&self, shards: Vec<AssignedShard>, fences: FenceSender, given_up: CancellationToken) -> Restores;
+
+    /// Has others take over all shards, which are worked on until then. Done when they have, or when it is known that nobody does,
+    /// or not soon. Nothing is done before it is polled.
+    fn hand_over(&self) -> BoxFuture<'static, ()>;
 }
 
 /// One of shards that are restored together. Where it is dropped, nothing of it is read any more.

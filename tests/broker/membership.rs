@@ -33,7 +33,9 @@ pub const CASES: &[Case] = &[
     Case::shared("membership: what stays keeps its number while another comes and goes", what_stays_keeps_its_number),
     Case::shared("membership: the broker takes the latest metadata and refuses the one before", only_the_latest_counts),
     Case::shared("membership: one that stops hands over at once", a_stop_hands_over),
+    Case::shared("membership: what is handed over is used until others have it", a_handover_leaves_no_gap),
     Case::shared("membership: one that stops alone keeps its place", alone_it_stays),
+    Case::shared("membership: one that ended while it handed over is given its part again", ended_while_handing_over),
     Case::own("membership: one that lost its session owns nothing until it is assigned anew", a_lost_session),
 ];
 
@@ -106,6 +108,65 @@ fn a_stop_hands_over(context: &Context) -> Result<()> {
     Ok(())
 }
 
+fn a_handover_leaves_no_gap(context: &Context) -> Result<()> {
+    let group = Group::new(context)?;
+    let mut one = group.join("one")?;
+    one.until(&mut [], |owned| owned.len() == 4)?;
+    let mut used = Duration::ZERO;
+    for _ in 0..5 {
+        let mut two = group.join("two")?;
+        two.until(&mut [&mut one], |owned| owned.len() == 2)?;
+        let (before, begun) = (two.snapshot()?, Instant::now());
+        let mut taken = begun;
+        let unused = std::thread::scope(|scope| -> Result<Duration> {
+            let handing_over = scope.spawn(|| runtime().map(|runtime| runtime.block_on(two.member.hand_over())));
+            while one.owned.len() < 4 {
+                ensure!(begun.elapsed() < BOUND, "nobody takes over");
+                let owner = two.member.current().filter(|owner| owner.partitions.len() == 2);
+                if owner.is_some_and(|owner| group.is_taken(&owner).unwrap_or_default()) {
+                    taken = Instant::now();
+                }
+                one.take_note()?;
+            }
+            let unused = taken.elapsed();
+            handing_over.join().expect("it does not panic")?;
+            Ok(unused)
+        })?;
+        println!("used for {:?}, and by the other {unused:?} later", taken - begun);
+        used += taken - begun;
+        ensure!(unused < HANDOVER_MAX, "it stood still for {unused:?}");
+        ensure!(two.snapshot()?.partitions.is_empty(), "it has nothing any more");
+        group.refuses(&before)?;
+        group.takes(&*one.snapshot()?)?;
+    }
+    // The others hear of it with their heartbeats, half a second apart.
+    ensure!(used > Duration::from_millis(300), "it was used for {used:?} in all");
+    Ok(())
+}
+
+/// And alone in its group: the broker gives a member of a fixed name what that name has, without asking for what.
+fn ended_while_handing_over(context: &Context) -> Result<()> {
+    let group = Group::new(context)?;
+    let ended: BaseConsumer = client::config(context.bootstrap())
+        .set("group.id", &group.name)
+        .set("group.instance.id", "one")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set(SESSION.0, SESSION.1)
+        .create()?;
+    ended.subscribe(&[&group.elsewhere])?;
+    wait_until("it is given what it has asked for", BOUND, || {
+        ended.poll(Duration::from_millis(100));
+        Ok((ended.assignment()?.count() > 0).then_some(()))
+    })?;
+    // One of a fixed name does not leave when it is closed.
+    drop(ended);
+    let begun = Instant::now();
+    let mut again = group.join("one")?;
+    again.until(&mut [], |owned| owned.len() == 4)?;
+    ensure!(begun.elapsed() < Duration::from_secs(20), "only once its predecessor was missed: {:?}", begun.elapsed());
+    Ok(())
+}
+
 fn alone_it_stays(context: &Context) -> Result<()> {
     let group = Group::new(context)?;
     let mut one = group.join("one")?;
@@ -145,6 +206,8 @@ struct Group<'a> {
     context: &'a Context,
     name: String,
     topic: String,
+    /// A topic that has nothing to do with what is owned.
+    elsewhere: String,
     session: (&'static str, &'static str),
     producer: Transactional,
 }
@@ -152,9 +215,10 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     fn new(context: &'a Context) -> Result<Group<'a>> {
         let topic = context.topics().create("owned", PARTITIONS, &[])?;
+        let elsewhere = context.topics().create("elsewhere", PARTITIONS, &[])?;
         let name = format!("{}-{GROUP}", context.topics().prefix());
         let producer = Transactional::open(context.bootstrap(), &name)?;
-        Ok(Group { context, name, topic, session: SESSION, producer })
+        Ok(Group { context, name, topic, elsewhere, session: SESSION, producer })
     }
 
     /// A member under this name, which may own nothing yet.
@@ -165,7 +229,11 @@ impl<'a> Group<'a> {
             tokens: None,
             name: self.name.clone(),
             instance_id: instance_id.into(),
-            topics: TopicNames { registry: self.topic.clone(), ..TopicNames::default() },
+            topics: TopicNames {
+                registry: self.topic.clone(),
+                dead_letters: self.elsewhere.clone(),
+                ..TopicNames::default()
+            },
             topic_policy: TopicPolicy::Check,
         };
         let member = GroupMember::join(&settings, &self.name, &self.topic, Arc::new(|_| {}))?;
@@ -194,6 +262,18 @@ impl<'a> Group<'a> {
         self.producer.write(&self.topic, "key", "value")?;
         self.producer.send_offsets(&self.offsets(owner)?, &owner.metadata).context("it is the latest")?;
         Ok(self.producer.commit()?)
+    }
+
+    fn is_taken(&self, owner: &MembershipSnapshot) -> Result<bool> {
+        self.producer.begin()?;
+        self.producer.write(&self.topic, "key", "value")?;
+        let is_taken = self.producer.send_offsets(&self.offsets(owner)?, &owner.metadata).is_ok();
+        if is_taken {
+            self.producer.commit()?
+        } else {
+            self.producer.abort()?
+        };
+        Ok(is_taken)
     }
 
     fn refuses(&self, owner: &MembershipSnapshot) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -20,6 +21,10 @@ use crate::model::fence::Fence;
 use crate::model::refusal::EventRefusal;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::registry::event::RegistryEvent;
+
+/// How long others may take to take over. They hear of it with their next heartbeats; one that stands still holds up the group for
+/// its session.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 
 pub(super) struct FactsOwnership {
     pub opener: Arc<FactsLogOpener>,
@@ -131,6 +136,15 @@ impl ShardOwnership for FactsOwnership {
             Box::pin(async move { (assigned, whole(told, registered).await) }) as Restore
         });
         restored.collect()
+    }
+
+    fn hand_over(&self) -> BoxFuture<'static, ()> {
+        let membership = self.membership.clone();
+        Box::pin(async move {
+            if tokio::time::timeout(HAND_OVER_MAX, membership.hand_over()).await.is_err() {
+                tracing::info!("nobody has taken over yet: what was polled is committed, and the group is left");
+            }
+        })
     }
 }
 

@@ -53,7 +53,7 @@ impl MemberContext {
         self.tell(consumer.incremental_assign(added), "taking the assigned partitions");
         // Membership alone is wanted here; who wants the records reads them with a consumer of its own.
         self.tell(consumer.pause(added), "pausing the assigned partitions");
-        self.shared.assigned(&numbers(added), now);
+        self.shared.assigned(&self.numbers(added), now);
     }
 
     /// The group takes `removed` back; with the answer this member joins again, without it.
@@ -61,10 +61,15 @@ impl MemberContext {
         // Before the answer, too: behind it there may be another generation, in which they are another's.
         let is_lost = consumer.assignment_lost();
         match membership(consumer) {
-            Some(now) if !is_lost => self.shared.revoked(&numbers(removed), now),
-            _ => self.shared.lost(&numbers(removed)),
+            Some(now) if !is_lost => self.shared.revoked(&self.numbers(removed), now),
+            _ => self.shared.lost(&self.numbers(removed)),
         }
         self.tell(consumer.incremental_unassign(removed), "giving back the revoked partitions");
+    }
+
+    /// Of the partitions of the one topic that counts: one that hands over is given some of another.
+    fn numbers(&self, partitions: &TopicPartitionList) -> Vec<i32> {
+        partitions.elements_for_topic(&self.shared.topic).iter().map(|element| element.partition()).collect()
     }
 
     fn tell(&self, result: Result<(), KafkaError>, what: &str) {
@@ -100,8 +105,4 @@ fn membership(consumer: &BaseConsumer<MemberContext>) -> Option<Membership> {
     let metadata = consumer.group_metadata()?;
     let member = member_id::of(consumer)?;
     Some(Membership { metadata: Arc::new(metadata), member })
-}
-
-fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
-    partitions.elements().iter().map(|element| element.partition()).collect()
 }

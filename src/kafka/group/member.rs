@@ -76,6 +76,11 @@ impl GroupMember {
         self.shared.current()
     }
 
+    /// Has others take over what is owned, and waits until they have, or it is known that nobody does.
+    pub async fn hand_over(&self) {
+        self.shared.handed_over().await;
+    }
+
     /// Waits until the latest snapshot is not `than`.
     ///
     /// # Errors
@@ -123,12 +128,18 @@ impl MemberThread {
         let mut count_again = Instant::now();
         self.rejoin_where_replaced(&subscription.consumer);
         let mut standby = Standby::default();
+        // Whether it is subscribed to another topic by now; nothing before it was asked to hand over.
+        let mut elsewhere = None;
         while !stop.is_cancelled() {
             let Subscription { events, consumer } = &subscription;
             if count_again <= Instant::now() {
                 count_again = Instant::now() + self.count(consumer);
             }
-            events.wait(stop);
+            // Once told to hand over it goes on as a member, and only a stop ends its waits.
+            events.wait(if elsewhere.is_some() { stop } else { &self.shared.hand_over });
+            if self.shared.hand_over.is_cancelled() && elsewhere.is_none() && !stop.is_cancelled() {
+                elsewhere = Some(self.hand_over(consumer));
+            }
             // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
             // and tells the group that this member lives.
             if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
@@ -158,7 +169,39 @@ impl MemberThread {
                 }
             }
         }
-        self.leave(&subscription.consumer);
+        self.leave(&subscription.consumer, elsewhere == Some(true));
+    }
+
+    /// Has the others take over what this member owns, which it uses until they have. False where there are none.
+    ///
+    /// Whoever leaves a group is shut out at once, while the others hear of it with their next heartbeats only: for so long its
+    /// partitions would stand still. So it stays, and joins again as one that wants none of them: it subscribes to another topic
+    /// instead. That the partitions are taken away is told as in any rebalance, and so they are used until the generation ends; the
+    /// next one gives them to others, and the snapshot of it has none. What is assigned of the other topic is looked at by nobody.
+    ///
+    /// librdkafka takes partitions for lost where it has to ask for the new topic first, so that is asked for here.
+    fn hand_over(&self, consumer: &BaseConsumer<MemberContext>) -> bool {
+        let elsewhere = &self.settings.topics.dead_letters;
+        let is_known = || {
+            let known = consumer.fetch_metadata(Some(elsewhere), ASK_MAX);
+            known.is_ok_and(|known| known.topics().iter().any(|topic| !topic.partitions().is_empty()))
+        };
+        let subscribed = self.has_others(consumer) && is_known() && self.subscribe_to(consumer, elsewhere);
+        if !subscribed {
+            self.shared.alone();
+        }
+        subscribed
+    }
+
+    fn subscribe_to(&self, consumer: &BaseConsumer<MemberContext>, topic: &str) -> bool {
+        let result = consumer.subscribe(&[topic]);
+        result.inspect_err(|error| self.shared.log.error(error, "subscribing")).is_ok()
+    }
+
+    /// Whether the group has other members. The error of whoever is asked counts as none.
+    fn has_others(&self, consumer: &BaseConsumer<MemberContext>) -> bool {
+        let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
+        members.is_ok_and(|members| members.has_others_than(&self.settings.instance_id))
     }
 
     /// Learns how many partitions there are, and tells when to look again.
@@ -178,7 +221,8 @@ impl MemberThread {
 
     /// A member of a fixed name that is back within its session is given what its name has in the current generation, without a new
     /// one. What its predecessor was giving back when it ended is nobody's then: the next generation, which was to give it on, would
-    /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again.
+    /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again;
+    /// and so it does where its predecessor ended while it was subscribed to another topic, to hand over.
     fn rejoin_where_replaced(&self, consumer: &BaseConsumer<MemberContext>) {
         let is_member = || member_id::of(consumer).is_some();
         let poll_while = |wanted: &dyn Fn() -> bool| {
@@ -191,30 +235,27 @@ impl MemberThread {
         };
         let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
         let name = &self.settings.instance_id;
-        if !members.is_ok_and(|members| members.has(name) && members.has_others_than(name)) {
+        let is_replaced = |members: GroupMembers| {
+            members.has(name) && (members.has_others_than(name) || members.is_elsewhere(name, &self.shared.topic))
+        };
+        if !members.is_ok_and(is_replaced) {
             return;
         }
         poll_while(&|| !is_member());
         consumer.unsubscribe();
         poll_while(&is_member);
-        if let Err(error) = consumer.subscribe(&[&self.shared.topic]) {
-            self.shared.log.error(&error, "joining again");
-        }
+        self.subscribe_to(consumer, &self.shared.topic);
     }
 
     /// Leaves the group, so that others take over at once and not after a session's time-out.
     ///
     /// A member of a fixed name does not leave when its consumer is closed, but when it unsubscribes before. Where nobody else is
     /// there to take over, or nobody tells, it stays: it is given its partitions back at once when it starts again, while an
-    /// empty group lets its first member wait (`group.initial.rebalance.delay.ms`).
-    fn leave(&self, consumer: &BaseConsumer<MemberContext>) {
+    /// empty group lets its first member wait (`group.initial.rebalance.delay.ms`). One that has `handed_over` what it had would be
+    /// given that of another topic back, so it leaves in any case.
+    fn leave(&self, consumer: &BaseConsumer<MemberContext>, handed_over: bool) {
         let is_member = || member_id::of(consumer).is_some();
-        let instance_id = &self.settings.instance_id;
-        let has_others = || {
-            let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
-            members.is_ok_and(|members| members.has_others_than(instance_id))
-        };
-        if consumer.context().is_lost() || !is_member() || !has_others() {
+        if consumer.context().is_lost() || !is_member() || !(handed_over || self.has_others(consumer)) {
             return;
         }
         consumer.unsubscribe();

@@ -42,6 +42,14 @@ impl GroupMembership {
         self.member.get()?.current()
     }
 
+    /// Has others take over what is owned, which is used meanwhile, and waits until they have, or it is known that nobody does. What
+    /// is assigned after that is not looked at.
+    pub async fn hand_over(&self) {
+        if let Some(member) = self.member.get() {
+            member.hand_over().await;
+        }
+    }
+
     /// Waits until the latest snapshot is not `than`, as the broker has refused its generation. A member hears of a
     /// newer generation with its next heartbeat.
     ///

@@ -24,6 +24,9 @@
 //!   From that moment on what is written under the older metadata is refused, and the next callback brings a snapshot without
 //!   it. So it stands still for no longer than its next owner takes to read it. (What was under way of it then is lost, and
 //!   asked for again by that one: a few polls, where ending them first would have had everybody wait for the slowest.)
+//! - *A partition that is handed over*, since this process is told to stop, is one that is taken away: the member joins again as
+//!   one that wants none ([`member`]), which begins the generation that gives it on. Until then the group has given it to nobody
+//!   else, and takes what is written for it.
 //! - *A partition that comes* was nobody's: its last owner has answered, or is no member any more, and what that one
 //!   writes is refused.
 //!

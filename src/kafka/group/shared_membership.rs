@@ -23,6 +23,8 @@ pub struct SharedMembership {
     pub topic: String,
     /// Ends the membership, and every wait of it.
     pub stop: CancellationToken,
+    /// Others are to take over what is owned. Cancelled with [`stop`](Self::stop), too.
+    pub hand_over: CancellationToken,
     state: watch::Sender<MembershipState>,
     owned: Mutex<Owned>,
 }
@@ -33,6 +35,8 @@ pub struct MembershipState {
     /// The number of the one that is served.
     pub subscription: Option<u64>,
     last_subscription: u64,
+    /// Nobody takes over what is owned.
+    is_alone: bool,
 }
 
 struct Owned {
@@ -56,12 +60,15 @@ impl SharedMembership {
     /// Of a process that has not joined yet.
     pub fn new(group: &str, topic: &str, may_miss_generations: bool, observer: OwnershipObserver) -> SharedMembership {
         let partitions = OwnedPartitions::new(may_miss_generations);
-        let state = MembershipState { standing: Standing::NoMember, subscription: None, last_subscription: 0 };
+        let standing = Standing::NoMember;
+        let state = MembershipState { standing, subscription: None, last_subscription: 0, is_alone: false };
+        let stop = CancellationToken::new();
         SharedMembership {
             log: LogContext::default(),
             group: group.to_owned(),
             topic: topic.to_owned(),
-            stop: CancellationToken::new(),
+            hand_over: stop.child_token(),
+            stop,
             state: watch::Sender::new(state),
             owned: Mutex::new(Owned {
                 partitions,
@@ -94,6 +101,22 @@ impl SharedMembership {
             Standing::Failed(reason) => Err(reason.clone()),
             Standing::NoMember | Standing::Member(_) => Ok(()),
         }
+    }
+
+    /// Has others take over what is owned, and waits until they have, or it is known that nobody does.
+    pub async fn handed_over(&self) {
+        self.hand_over.cancel();
+        let is_over = |state: &MembershipState| match &state.standing {
+            Standing::Member(snapshot) => state.is_alone || snapshot.partitions.is_empty(),
+            Standing::NoMember | Standing::Failed(_) => true,
+        };
+        // The sender lives as long as this.
+        let _ = self.state.subscribe().wait_for(is_over).await;
+    }
+
+    /// Nobody is there to take over.
+    pub fn alone(&self) {
+        self.state.send_modify(|state| state.is_alone = true);
     }
 
     /// Ends the subscription that there may be. Returns the number of the new one.

@@ -86,6 +86,30 @@ fn what_is_revoked_is_used_until_the_generation_ends_and_nobody_is_told_before()
 }
 
 #[test]
+fn what_is_handed_over_is_used_until_others_have_it() {
+    let (shared, _changes) = of_three();
+    let is_over = || waiting::block_on(shared.handed_over(), Duration::ZERO).is_some();
+    assert!(!is_over());
+    revoke(&shared, &[0, 1, 2], 5);
+    shared.assigned(&[], Some(a(5)));
+    assert!(!is_over(), "the generation has not ended");
+    assert_eq!(snapshot(&shared), Some((5, vec![(0, 1), (1, 2), (2, 3)])));
+    shared.assigned(&[], Some(a(6)));
+    assert!(is_over());
+}
+
+#[test]
+fn one_to_whom_nobody_listens_hands_over_to_nobody_and_keeps_what_it_has() {
+    let (shared, _changes) = of_three();
+    shared.alone();
+    assert!(waiting::block_on(shared.handed_over(), Duration::ZERO).is_some());
+    assert_eq!(snapshot(&shared), Some((5, vec![(0, 1), (1, 2), (2, 3)])));
+    let (shared, _changes) = of_three();
+    shared.lost_all();
+    assert!(waiting::block_on(shared.handed_over(), Duration::ZERO).is_some(), "it has nothing");
+}
+
+#[test]
 fn what_is_revoked_and_comes_back_in_the_next_generation_is_another_assignment() {
     let (shared, mut changes) = of_three();
     revoke(&shared, &[1], 6);

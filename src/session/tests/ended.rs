@@ -30,6 +30,10 @@ impl ShardOwnership for UnreadableShards {
             |shard| Box::pin(std::future::ready((shard, Err(OpenError::Stop("it was emptied".into()))))) as Restore;
         shards.into_iter().map(failed).collect()
     }
+
+    fn hand_over(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 struct UnreadableLog;

@@ -49,6 +49,10 @@ impl ShardOwnership for ToldShards {
         let restored = |shard| Box::pin(std::future::ready((shard, Ok(restored())))) as Restore;
         shards.into_iter().map(restored).collect()
     }
+
+    fn hand_over(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Should it come back, what is read of it then must meet no page of a poll that began before.

@@ -1,4 +1,5 @@
-//! Shards that are assigned together begin one by one, and what can't be restored now is tried again beside those that run.
+//! Shards that are assigned together begin one by one, and what can't be restored now is tried again beside those that run; all
+//! of them are polled until others have taken over.
 
 use futures_util::future::BoxFuture;
 
@@ -13,6 +14,8 @@ use crate::registry::record::PromoterRecord;
 
 /// What holds up one shard, such as somebody's open transaction.
 const HELD_UP: Duration = Duration::from_secs(100);
+/// How long others take to take over.
+const HANDED_OVER_AFTER: Duration = Duration::from_secs(90);
 const AGAIN: &str = "shards can't be restored now, and are tried again";
 const OPEN: &str = "log is open, polling begins";
 
@@ -73,6 +76,10 @@ impl ShardOwnership for UnevenShards {
         let restores = self.ownership.restore(shards, fences, given_up);
         restores.into_iter().map(|restore| self.uneven(restore)).collect()
     }
+
+    fn hand_over(&self) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(HANDED_OVER_AFTER))
+    }
 }
 
 /// A promoter of this shard.
@@ -118,6 +125,16 @@ async fn each_shard_is_polled_as_soon_as_it_is_restored() {
     let told: Vec<_> =
         open.iter().map(|line| (&line["shards"], line["milliseconds"].as_u64().unwrap() / 100_000)).collect();
     assert_eq!(told, [(&PARTITIONS.into(), 1)], "once, when all are open");
+}
+
+/// Otherwise they would stand still until the others have taken them up.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_told_to_stop_polls_on_until_others_have_taken_over() {
+    let upstream = live(0, async {}, &MemoryGroup::of_one("one", PARTITIONS)).await;
+    for shard in 0..PARTITIONS {
+        let asked = |from, to| upstream.asked(of(shard).promoter_id(), from * SECOND, to * SECOND);
+        assert!(asked(601, 690) >= 1 && asked(691, 9999) == 0, "shard {shard}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
