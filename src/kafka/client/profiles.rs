@@ -77,6 +77,8 @@ impl Settings {
             // What stays is not taken away for a moment when something else moves.
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("auto.offset.reset", "earliest"),
+            // It reads nothing; what it is asked for it tells as it is, whatever transactions are open.
+            ("isolation.level", "read_uncommitted"),
         ];
         let defaults = [
             ("session.timeout.ms", "15000"),

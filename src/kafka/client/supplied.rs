@@ -67,6 +67,13 @@ pub struct Supplied<C> {
 /// The consumer of those who need nothing but a log.
 pub type LoggedConsumer = Supplied<BaseConsumer<LogContext>>;
 
+impl<C> Supplied<C> {
+    /// For whoever uses it now and then, and keeps it from ending only meanwhile.
+    pub fn downgrade(&self) -> Weak<C> {
+        Arc::downgrade(&self.client)
+    }
+}
+
 impl<C> Deref for Supplied<C> {
     type Target = C;
 

@@ -58,7 +58,6 @@ impl FactsOwnership {
     /// # Errors
     /// [`OpenError::Again`] where this process is no member any more.
     fn fence(&self) -> Result<Fence, OpenError> {
-        let lost = || OpenError::Again("the partitions were lost before the log was open".into());
         let owner = self.membership.current().ok_or_else(lost)?;
         Ok(self.opener.fence(&owner.member, self.partitions))
     }
@@ -78,7 +77,8 @@ impl FactsOwnership {
                 ((*assigned, tell), told)
             })
             .unzip();
-        let (opener, refusal, runtime) = (self.opener.clone(), self.refusal.clone(), Handle::current());
+        let (opener, membership) = (self.opener.clone(), self.membership.clone());
+        let (refusal, runtime) = (self.refusal.clone(), Handle::current());
         tokio::task::spawn_blocking(move || {
             let untold = RefCell::new(untold);
             let tell = |assigned: AssignedShard, restored: RestoredState| {
@@ -89,15 +89,19 @@ impl FactsOwnership {
                 // Whoever waited may have given up.
                 untold.borrow_mut().remove(&assigned).map(|waiting| waiting.send(restored));
             };
-            let takeover = Takeover {
-                settings: &opener.settings,
-                shards: &shards,
-                fences: &fences,
-                runtime: &runtime,
-                given_up: &given_up,
-                tell: &tell,
-            };
-            if let Err(error) = takeover.run(fence) {
+            let taken_over = membership.consumer().ok_or_else(lost).and_then(|member| {
+                let takeover = Takeover {
+                    settings: &opener.settings,
+                    member: &member,
+                    shards: &shards,
+                    fences: &fences,
+                    runtime: &runtime,
+                    given_up: &given_up,
+                    tell: &tell,
+                };
+                takeover.run(fence)
+            });
+            if let Err(error) = taken_over {
                 shards.iter().for_each(|assigned| tell(*assigned, Err(error.clone())));
             }
         });
@@ -146,6 +150,10 @@ impl ShardOwnership for FactsOwnership {
             }
         })
     }
+}
+
+fn lost() -> OpenError {
+    OpenError::Again("the partitions were lost before the log was open".into())
 }
 
 /// A shard once both halves of it are there. That of the registry is taken last: what is said from then on is told by itself, and

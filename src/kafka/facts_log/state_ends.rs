@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -24,7 +24,11 @@ type PartitionEnd = (i32, Result<Option<i64>, OpenError>);
 
 /// The end of each partition, as an [`uncommitted`] client is told it; none of one that is empty, and an [`OpenError::Again`] of one
 /// that nobody can tell of now: it holds up none of the others.
-pub(super) fn of(uncommitted: &LoggedConsumer, settings: &Settings, partitions: &[i32]) -> Vec<PartitionEnd> {
+pub(super) fn of<C: ConsumerContext>(
+    uncommitted: &BaseConsumer<C>,
+    settings: &Settings,
+    partitions: &[i32],
+) -> Vec<PartitionEnd> {
     let until = Instant::now() + CALL_TIMEOUT;
     let end = |partition: &i32| {
         let timeout = until.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN);
@@ -40,8 +44,8 @@ pub(super) fn of(uncommitted: &LoggedConsumer, settings: &Settings, partitions: 
 /// # Errors
 /// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
 /// was never worked on.
-pub(super) fn worked_on(
-    uncommitted: &LoggedConsumer,
+pub(super) fn worked_on<C: ConsumerContext>(
+    uncommitted: &BaseConsumer<C>,
     settings: &Settings,
     partitions: &[i32],
 ) -> Result<Vec<i32>, OpenError> {

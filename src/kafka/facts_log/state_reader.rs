@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
@@ -56,9 +56,9 @@ impl<'a> StateReader<'a> {
     ///
     /// # Errors
     /// [`OpenError::Again`] where librdkafka can't begin to read.
-    pub fn of_owned(
+    pub fn of_owned<C: ConsumerContext>(
         settings: &'a Settings,
-        uncommitted: &LoggedConsumer,
+        uncommitted: &BaseConsumer<C>,
         partitions: &[i32],
         partitions_in_all: i32,
         given_up: &'a CancellationToken,
@@ -71,9 +71,9 @@ impl<'a> StateReader<'a> {
     ///
     /// # Errors
     /// As [`of_owned`](Self::of_owned), and where one of them can't be read now.
-    pub fn of_others(
+    pub fn of_others<C: ConsumerContext>(
         settings: &'a Settings,
-        uncommitted: &LoggedConsumer,
+        uncommitted: &BaseConsumer<C>,
         partitions: &[i32],
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
@@ -84,9 +84,9 @@ impl<'a> StateReader<'a> {
     ///
     /// # Errors
     /// As [`of_others`](Self::of_others).
-    pub fn of_inspected(
+    pub fn of_inspected<C: ConsumerContext>(
         settings: &'a Settings,
-        uncommitted: &LoggedConsumer,
+        uncommitted: &BaseConsumer<C>,
         partitions: i32,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
@@ -95,12 +95,9 @@ impl<'a> StateReader<'a> {
     }
 
     /// Of partitions that are wanted together.
-    ///
-    /// # Errors
-    /// [`OpenError::Again`] where one of them can't be read now.
-    fn of_all(
+    fn of_all<C: ConsumerContext>(
         settings: &'a Settings,
-        uncommitted: &LoggedConsumer,
+        uncommitted: &BaseConsumer<C>,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,
@@ -112,9 +109,9 @@ impl<'a> StateReader<'a> {
         }
     }
 
-    fn open(
+    fn open<C: ConsumerContext>(
         settings: &'a Settings,
-        uncommitted: &LoggedConsumer,
+        uncommitted: &BaseConsumer<C>,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,

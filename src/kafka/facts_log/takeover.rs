@@ -11,6 +11,7 @@ mod abandoned;
 
 mod unconfirmed;
 
+use rdkafka::consumer::BaseConsumer;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
 use crate::commit::queue::FenceSender;
 use crate::kafka::client::settings::Settings;
+use crate::kafka::group::callbacks::MemberContext;
 use crate::model::batch::ShardRecord;
 use crate::model::fence::Fence;
 use crate::model::shard::{AssignedShard, Shard};
@@ -36,6 +38,9 @@ pub type RestoredState = Result<State, OpenError>;
 /// Of shards that were assigned together. All calls block.
 pub struct Takeover<'a> {
     pub settings: &'a Settings,
+    /// Is asked where the state ends, and what was written for it: another client would have to be connected first, while what is
+    /// taken over stands still.
+    pub member: &'a BaseConsumer<MemberContext>,
     pub shards: &'a [AssignedShard],
     /// To the one writer, which puts them into transactions of their own or into those of other shards.
     pub fences: &'a FenceSender,
@@ -73,11 +78,9 @@ impl Takeover<'_> {
     pub fn run(&self, fence: Fence) -> Result<(), OpenError> {
         let owned: Vec<i32> = self.shards.iter().map(|assigned| assigned.shard.0).collect();
         // Before anything is read: what is known of a partition now has left its fence in it already.
-        // One client for all that is asked: each is connected anew, and what is taken over stands still meanwhile.
-        let uncommitted = state_ends::uncommitted(self.settings).map_err(state_ends::again)?;
-        let worked_on = state_ends::worked_on(&uncommitted, self.settings, &owned)?;
+        let worked_on = state_ends::worked_on(self.member, self.settings, &owned)?;
         let (reader, unreadable) =
-            StateReader::of_owned(self.settings, &uncommitted, &owned, fence.partitions, self.given_up)?;
+            StateReader::of_owned(self.settings, self.member, &owned, fence.partitions, self.given_up)?;
         for (partition, error) in unreadable {
             self.assigned(partition).into_iter().for_each(|assigned| (self.tell)(assigned, Err(error.clone())));
         }

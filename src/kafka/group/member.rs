@@ -71,6 +71,12 @@ impl GroupMember {
         Ok(changes)
     }
 
+    /// The consumer that is the member, for what is asked of the brokers beside: it is connected, and tells things as they are,
+    /// whatever transactions are open.
+    pub fn consumer(&self) -> Option<Arc<BaseConsumer<MemberContext>>> {
+        self.shared.consumer()
+    }
+
     /// The latest snapshot; none while this process is no member.
     pub fn current(&self) -> Option<Arc<MembershipSnapshot>> {
         self.shared.current()
@@ -119,6 +125,7 @@ impl MemberThread {
             self.settings.member_config(&self.group).create_with_context(MemberContext::of(&self.shared))?;
         let events = EventQueue::of_consumer(&*consumer)?;
         consumer.subscribe(&[&self.shared.topic])?;
+        self.shared.serve_with(consumer.downgrade());
         Ok(Subscription { events, consumer })
     }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use rdkafka::consumer::BaseConsumer;
 use tokio::sync::OnceCell;
 
+use super::callbacks::MemberContext;
 use super::changes::MembershipChanges;
 use super::member::GroupMember;
 use super::observer::OwnershipObserver;
@@ -35,6 +37,11 @@ impl GroupMembership {
         let member = self.member.get_or_try_init(join).await;
         let unjoined = |error| OpenError::Stop(ClientError::new("the group can't be joined", error).into());
         member.map_err(unjoined)?.acquire().await
+    }
+
+    /// As [`GroupMember::consumer`]; nothing before the group was joined.
+    pub fn consumer(&self) -> Option<Arc<BaseConsumer<MemberContext>>> {
+        self.member.get()?.consumer()
     }
 
     /// The latest snapshot; none while this process is no member.

@@ -64,7 +64,7 @@ mod shared_membership;
 
 pub mod changes;
 
-mod callbacks;
+pub(super) mod callbacks;
 
 pub(super) mod group_members;
 

@@ -5,7 +5,6 @@ use super::{Takeover, Taking};
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{LogError, OpenError};
 use crate::commit::queue::{Closed, WriteOutcome};
-use crate::kafka::facts_log::state_ends;
 use crate::kafka::facts_log::state_reader::StateReader;
 use crate::model::batch::ShardRecord;
 use crate::model::fence::Fence;
@@ -52,9 +51,8 @@ impl Taking<'_> {
     fn check_others(&mut self) -> Result<(), OpenError> {
         let others = (0..self.fence.partitions).filter(|partition| !self.compared.contains(partition));
         let others: Vec<i32> = others.collect();
-        let Takeover { settings, given_up, .. } = self.takeover;
-        let uncommitted = state_ends::uncommitted(settings).map_err(state_ends::again)?;
-        let mut reader = StateReader::of_others(settings, &uncommitted, &others, given_up)?;
+        let Takeover { settings, member, given_up, .. } = self.takeover;
+        let mut reader = StateReader::of_others(settings, member, &others, given_up)?;
         while reader.is_reading() {
             if reader.read_on()?.is_empty() {
                 self.abandoned.end(&reader);
