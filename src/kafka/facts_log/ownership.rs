@@ -24,7 +24,7 @@ use crate::registry::event::RegistryEvent;
 
 /// How long others may take to take over. They hear of it with their next heartbeats; one that stands still holds up the group for
 /// its session.
-const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+const HAND_OVER_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct FactsOwnership {
     pub opener: Arc<FactsLogOpener>,
