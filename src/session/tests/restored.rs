@@ -78,7 +78,7 @@ impl ShardOwnership for UnevenShards {
     }
 
     fn hand_over(&self) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(HANDED_OVER_AFTER))
+        Box::pin(async { tokio::time::sleep(HANDED_OVER_AFTER).await })
     }
 }
 
