@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
 use super::opener::own_fence;
-use super::state_ends::StateEnds;
+use super::state_ends;
 use super::state_reader::StateReader;
 use super::takeover::refuse_emptied;
 use crate::commit::log::OpenError;

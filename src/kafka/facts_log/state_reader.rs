@@ -21,7 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::barriers::{Barrier, Stall};
-use super::state_ends::{CALL_TIMEOUT, StateEnds, again};
+use super::state_ends::{self, CALL_TIMEOUT, again};
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::rights;
@@ -116,10 +116,7 @@ impl<'a> StateReader<'a> {
         content: StateContent,
         given_up: &'a CancellationToken,
     ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
-        let settings = ends.settings;
-        // Before the ends are asked for, for it looks for brokers meanwhile. It reads nothing before it is told what.
-        let consumer: LoggedConsumer =
-            settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
+        let topic = &settings.topics.state;
         let (mut barriers, mut reached, mut unknown) = (BTreeMap::new(), Vec::new(), UnknownEnds::new());
         for (partition, end) in state_ends::of(uncommitted, settings, partitions) {
             match end {
@@ -131,12 +128,13 @@ impl<'a> StateReader<'a> {
                 Err(error) => unknown.push((partition, error)),
             }
         }
+        let consumer: LoggedConsumer =
+            settings.reader_config().create_with_context(LogContext::default()).map_err(again)?;
         let mut assignment = TopicPartitionList::new();
         for partition in barriers.keys() {
             // A leader that is not yet connected when the reading begins is tried again only half a second later.
-            let _ = consumer.fetch_watermarks(&settings.topics.state, *partition, CALL_TIMEOUT);
-            let beginning = Offset::Beginning;
-            assignment.add_partition_offset(&settings.topics.state, *partition, beginning).map_err(again)?;
+            let _ = consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT);
+            assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;
         }
         consumer.incremental_assign(&assignment).map_err(again)?;
         let stall = Stall::begin();

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::abandoned::AbandonedTransactions;
-use super::state_ends::StateEnds;
+use super::state_ends;
 use super::state_reader::StateReader;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
@@ -54,7 +54,6 @@ pub struct Takeover<'a> {
 /// A takeover that is under way.
 struct Taking<'a> {
     takeover: &'a Takeover<'a>,
-    ends: StateEnds<'a>,
     reader: StateReader<'a>,
     abandoned: AbandonedTransactions<'a>,
     /// The own one, confirmed, with what it has inherited so far.
@@ -86,7 +85,7 @@ impl Takeover<'_> {
         }
         let abandoned = AbandonedTransactions::new(self.settings);
         let (compared, fenced, unconfirmed) = (Vec::new(), Vec::new(), Vec::new());
-        Taking { takeover: self, ends, reader, abandoned, fence, worked_on, compared, fenced, unconfirmed }.run()
+        Taking { takeover: self, reader, abandoned, fence, worked_on, compared, fenced, unconfirmed }.run()
     }
 
     fn assigned(&self, partition: i32) -> Option<AssignedShard> {
