@@ -28,13 +28,14 @@ use crate::avro::schema_lookup::SchemaSource;
 use crate::config::{Config, RequestSettings};
 use crate::kafka::client::pulse;
 use crate::kafka::client::settings::Settings;
+use crate::kafka::facts_log::FactsLog;
 use crate::kafka::facts_log::peers::Agreement;
-use crate::kafka::facts_log::{FactsLog, Registrations};
 use crate::kafka::group::observer::{LogObservers, OwnershipObserver};
+use crate::kafka::registry_topic::Registrations;
 use crate::kafka::registry_topic::discovery_topic::DiscoveryTopic;
 use crate::kafka::requests_log::RequestsLog;
 use crate::kafka::transaction::record::RecordClock;
-use crate::model::feed::Interface;
+use crate::model::feed::{Interface, InterfaceCaller};
 use crate::model::promoter::IdKind;
 use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
@@ -47,7 +48,6 @@ use crate::upstream::budget_shares::BudgetShares;
 use crate::upstream::buffer::Buffers;
 use crate::upstream::client::Client;
 use crate::upstream::http::{HttpSettings, HttpTransport};
-use crate::upstream::material::ShareMaterialRequest;
 use schemas::Schemas;
 
 pub use discovery::discovery;
@@ -106,7 +106,7 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
         let results = ResultEncoder::new(schemas.material.result);
         let decoder = RequestDecoder::new(schemas.material.request);
         let executor = Arc::new(executor(&requests, decoder, schemas.source.clone(), &polls));
-        let ownership = observer(|interface| !is_of_promoters(interface));
+        let ownership = observer(|interface| interface.called_by() == InterfaceCaller::Requests);
         let observers = LogObservers { health: request_totals.health.clone(), ownership };
         let log = RequestsLog::new(kafka.clone(), requests.topics, encoders.clone(), results, clock.clone(), observers);
         (RequestPipeline { executor, totals: request_totals.clone() }, log)
@@ -116,7 +116,8 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
         let topic = DiscoveryTopic::new(kafka.clone(), registrations.clone());
         polls.discovery = Some(Arc::new(discovery::of(&polls.apps, discovery, topic)));
     }
-    let observers = LogObservers { health: polls.totals.health.clone(), ownership: observer(is_of_promoters) };
+    let ownership = observer(|interface| interface.called_by() != InterfaceCaller::Requests);
+    let observers = LogObservers { health: polls.totals.health.clone(), ownership };
     let agreement = Agreement { roster: latest_roster, digest };
     let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, agreement, observers);
     let quotas = futures_util::future::join_all(polls.apps.iter().map(|app| app.client.keep_quotas()));
@@ -164,11 +165,6 @@ pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Re
         Ok(PolledApp::new(client, feeds, promoters, parked_for, catch_up_spread))
     };
     apps.into_iter().map(polled_app).collect()
-}
-
-/// Whether an interface is called for the promoters of shards, and not for requests.
-fn is_of_promoters(interface: Interface) -> bool {
-    interface != ShareMaterialRequest::INTERFACE
 }
 
 /// Asks the upstream for material by the clients of the polls, whose breakers it shares.

@@ -41,7 +41,11 @@
 //!                         │ Batch                             (model::refusal)
 //!                         v
 //!        kafka::facts_log: one transaction { events, dead letters, state, offsets }
+//!                                             (an event that can't be written as it is, is made a dead letter here)
 //! ```
+//!
+//! What the committer knows goes back once, before anything of a promoter is polled: `session::polls` asks it through the same queue
+//! for the cursors, behind the states of the shards, which went in there, too.
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
 //! the compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
@@ -65,7 +69,12 @@
 //! ```
 //!
 //! Of an app's budget of calls each instance has as large a share as it owns of the partitions: of those of the registry for what
-//! is polled, of those of the requests for material. So all together have no more than all of it (`upstream::budget_shares`).
+//! is polled, of those of the requests for material. So all together have no more than all of it (`upstream::budget_shares`). The
+//! list of promoters is read by one instance, and the budget of that is its own.
+//!
+//! Beside both pipelines, for as long as they run: each app's client keeps asking for its quotas
+//! ([`keep_quotas`](upstream::client::Client::keep_quotas)); `kafka::client::pulse` asks the brokers whether they are there; and
+//! `kafka::facts_log::peers` compares what the instances poll and how they are configured, by notes beside the offsets.
 //!
 //! Where promoters are discovered, whoever owns shard 0 reads the upstream's lists of them and writes what these come to to the
 //! registry ([`session::discovery`], [`registry::discovery`]); from there it acts as what operators write does.

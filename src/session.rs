@@ -30,8 +30,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::commit::committer::{BatchBounds, Committer};
+use crate::commit::committer::Committer;
 use crate::commit::log::{Ended, Opened, ShardOwnership, StateLog};
+use crate::commit::pace::BatchBounds;
 use crate::commit::queue::write_queue;
 use crate::commit::totals::CommitTotals;
 use crate::model::age::{AgeLimit, AgeLimits};

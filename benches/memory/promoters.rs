@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::pace::BatchBounds;
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use promoter_connector::avro::encode::{Encoders, Framings};
-use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::pace::BatchBounds;
 use promoter_connector::commit::testing::memory_log::PARTITIONS;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;

@@ -14,18 +14,24 @@ const SOMEBODY: &str = "somebody";
 /// ([`crate::model::roster`]).
 pub fn digest(config: &Config) -> ConfigurationDigest {
     let Config { kafka, schema_registry, apps, requests, user_ids, .. } = config;
-    let of_feed = |feed: Feed| of_apps(apps, |app| feed_of(&app.feeds, feed));
+    let of_feed = |feed: Feed| (section(feed), of_apps(apps, |app| feed_of(&app.feeds, feed)));
     let topics: Vec<&String> = kafka.topics.all().collect();
-    ConfigurationDigest::new([
+    let others = [
         ("apps", of_apps(apps, |app| format!("{:?}", app.client.id_kind))),
-        ("feeds.touches", of_feed(Feed::Touches)),
-        ("feeds.orders", of_feed(Feed::Orders)),
-        ("feeds.refunds", of_feed(Feed::Refunds)),
         ("records", user_ids.shown(SOMEBODY).as_str().to_owned()),
         ("topics", format!("{topics:?}")),
         ("schema_registry", format!("{}", schema_registry.is_some())),
         ("commands", format!("{:?}", requests.as_ref().map(|RequestSettings { topics, .. }| topics))),
-    ])
+    ];
+    ConfigurationDigest::new(others.into_iter().chain(Feed::ALL.map(of_feed)))
+}
+
+fn section(feed: Feed) -> &'static str {
+    match feed {
+        Feed::Touches => "feeds.touches",
+        Feed::Orders => "feeds.orders",
+        Feed::Refunds => "feeds.refunds",
+    }
 }
 
 /// In the order of their ids.

@@ -10,7 +10,7 @@ use crate::avro::schema_lookup::SchemaSource;
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
 use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
-use crate::kafka::facts_log::Registrations;
+use crate::kafka::registry_topic::Registrations;
 use crate::model::feed::{EventTopic, PerEventTopic};
 use crate::supervisor::{self, COMMAND_PATIENCE};
 
@@ -82,8 +82,9 @@ impl TopicSchema<'_> {
 /// Of every topic whose records are in Avro; those of requests and replies only where `requests` are taken.
 pub fn topic_schemas<'a>(topics: &'a TopicNames, requests: Option<&'a RequestTopics>) -> Vec<TopicSchema<'a>> {
     let events = EventTopic::ALL.map(|topic| (&topics.events[topic], RecordKind::of_events(topic)));
-    let of_requests = requests.into_iter().flat_map(|topics| {
-        [(&topics.requests, RecordKind::MaterialRequest), (&topics.results, RecordKind::MaterialResult)]
+    // With all their fields: a topic to come must not be forgotten here. A reply topic has the records of the results.
+    let of_requests = requests.into_iter().flat_map(|RequestTopics { requests, results, reply_topics: _ }| {
+        [(requests, RecordKind::MaterialRequest), (results, RecordKind::MaterialResult)]
     });
     let others = [(&topics.dead_letters, RecordKind::DeadLetter), (&topics.registry, RecordKind::Promoter)];
     let all = events.into_iter().chain(others).chain(of_requests);

@@ -15,7 +15,7 @@ use super::failpoint::{Failpoint, reach};
 use super::feed_rows::FeedRows;
 use super::log::{CommitError, Ended, StateLog};
 use super::log_state::{LogState, until};
-use super::pace::BatchPace;
+use super::pace::{BatchBounds, BatchPace};
 use super::planned::PlannedBatch;
 use super::queue::{Received, ReceivedWrite, WriteOutcome, WriteReceiver};
 use super::totals::CommitTotals;
@@ -27,17 +27,6 @@ use crate::telemetry::health::TURN_EVERY;
 
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
-
-/// When writes stop being added to a batch.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchBounds {
-    /// How long a batch waits for more, from its first write on.
-    pub linger: Duration,
-    /// Records of all kinds.
-    pub events_max: usize,
-    /// Bytes of memory, about.
-    pub bytes_max: usize,
-}
 
 /// The one writer of a session: owns the log and the states of all [`Shards`], and nobody else changes either. It ends with the
 /// session; the next one has a committer and states of its own, read from the topic.

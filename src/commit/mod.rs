@@ -10,7 +10,7 @@ pub(crate) mod log_state;
 
 pub(crate) mod attempts;
 
-mod pace;
+pub mod pace;
 
 mod feed_rows;
 

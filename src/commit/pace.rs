@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-use super::committer::BatchBounds;
-
 /// A commit that is this quick shows that more would go.
 const QUICK: Duration = Duration::from_secs(3);
+
+/// When writes stop being added to a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchBounds {
+    /// How long a batch waits for more, from its first write on.
+    pub linger: Duration,
+    /// Records of all kinds.
+    pub events_max: usize,
+    /// Bytes of memory, about.
+    pub bytes_max: usize,
+}
 
 /// The bounds of the next batch: never above those that are configured.
 pub(super) struct BatchPace {

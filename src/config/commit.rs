@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reader::quantity::{duration, size};
 use super::reader::section::Section;
 use super::reader::value::number;
-use crate::commit::committer::BatchBounds;
+use crate::commit::pace::BatchBounds;
 
 pub fn read(mut section: Section) -> BatchBounds {
     let bounds = BatchBounds {

@@ -18,7 +18,7 @@ use reader::section::{Context, Section};
 
 use crate::admin::AdminSettings;
 use crate::avro::schema_registry::SchemaRegistrySettings;
-use crate::commit::committer::BatchBounds;
+use crate::commit::pace::BatchBounds;
 use crate::kafka::client::settings::Settings;
 use crate::session::AppSettings;
 use crate::telemetry::log::LogSettings;

@@ -33,7 +33,8 @@ impl Kind {
             (RecordKind::Order, Some("REFUNDED")) => Kind::Refunded,
             (RecordKind::Order, _) => Kind::Unknown,
             (RecordKind::MaterialResult, _) => Kind::Material,
-            _ => Kind::DeadLetter,
+            // What is no event and no reply is read from the topic of dead letters alone.
+            (RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::Promoter, _) => Kind::DeadLetter,
         }
     }
 }

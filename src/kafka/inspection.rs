@@ -119,7 +119,9 @@ impl Inspection {
         let of_requests = self
             .requests
             .iter()
-            .flat_map(|topics| [(&topics.requests, TopicRight::Read), (&topics.results, TopicRight::Write)]);
+            .flat_map(|RequestTopics { requests, results, reply_topics: _ }| {
+                [(requests, TopicRight::Read), (results, TopicRight::Write)]
+            });
         let read = read.into_iter().map(|topic| (topic, TopicRight::Read));
         let written = names.events.values().chain(written).map(|topic| (topic, TopicRight::Write));
         read.chain(written).chain(of_requests).map(|(topic, right)| (topic.clone(), right)).collect()

@@ -83,10 +83,19 @@ impl fmt::Display for Feed {
 pub enum Interface {
     GetRelation,
     GetOrder,
-    /// Called for requests alone; no feed polls it.
     GetShareMaterial,
-    /// Called by discovery alone.
     GetPromoter,
+}
+
+/// Who calls an interface; nobody else does. All instances share its budget by what they own for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterfaceCaller {
+    /// For the promoters of the shards that an instance owns.
+    Polls,
+    /// For the requests in the partitions that it owns.
+    Requests,
+    /// Where it owns the one shard whose owner discovers.
+    Discovery,
 }
 
 impl Interface {
@@ -99,12 +108,17 @@ impl Interface {
         }
     }
 
-    /// Whether feeds are polled by it; else it is called where somebody asks for what it gives.
-    pub fn is_polled(self) -> bool {
+    pub fn called_by(self) -> InterfaceCaller {
         match self {
-            Interface::GetRelation | Interface::GetOrder => true,
-            Interface::GetShareMaterial | Interface::GetPromoter => false,
+            Interface::GetRelation | Interface::GetOrder => InterfaceCaller::Polls,
+            Interface::GetShareMaterial => InterfaceCaller::Requests,
+            Interface::GetPromoter => InterfaceCaller::Discovery,
         }
+    }
+
+    /// Whether feeds are polled by it.
+    pub fn is_polled(self) -> bool {
+        self.called_by() == InterfaceCaller::Polls
     }
 
     /// Whether it lists rows, page by page: where it says that there is no data, the pages are over.

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use self::reader::LoginReader;
+use super::Extension;
 use super::unsecured::Unsecured;
 
 mod reader;
@@ -24,9 +25,6 @@ const CLIENT_SECRET: [&str; 2] =
 /// The authorities of an https endpoint: here both hold PEM, or the word that stands for the system's.
 const AUTHORITIES: [&str; 2] = ["https.ca.location", "https.ca.pem"];
 const SYSTEM_AUTHORITIES: &str = "probe";
-
-/// A name and a value that a client tells the broker beside its token.
-pub type Extension = (String, String);
 
 /// Where the tokens come from. Its `Debug` shows no secret.
 #[derive(Clone, Debug)]

@@ -37,6 +37,9 @@ use error::IssueError;
 use login::LoginMethod;
 use unsecured::Unsecured;
 
+/// A name and a value that a client tells the broker beside its token.
+pub type Extension = (String, String);
+
 /// A token, as long as it lasts. Its text is shown by nothing.
 #[derive(Clone)]
 pub struct BrokerToken {

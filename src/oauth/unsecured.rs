@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use tokio::time::Instant;
 
 use super::BrokerToken;
-use super::login::Extension;
+use super::Extension;
 
 /// librdkafka's default.
 const LIFE_SECONDS: u32 = 3600;

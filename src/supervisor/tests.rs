@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::commit::committer::BatchBounds;
 use crate::commit::log::{CommitError, Opened};
+use crate::commit::pace::BatchBounds;
 use crate::model::batch::Batch;
 use crate::session::PollPipeline;
 use crate::upstream::http::HttpTransport;

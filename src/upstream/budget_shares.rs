@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::client::Client;
 use super::transport::Transport;
-use crate::model::feed::Interface;
+use crate::model::feed::{Interface, InterfaceCaller};
 use crate::model::quota_share::Share;
 use crate::model::shard::{OwnedShards, Shard};
 
@@ -46,17 +46,17 @@ impl<T: Transport> BudgetShares<T> {
 
 /// Promoters are discovered by one instance for all.
 fn share(interface: Interface, now: &OwnedShards) -> Share {
-    match interface {
-        Interface::GetPromoter => Share::of_parts(discovering(now), 1),
-        _ => Share::of_parts(now.owned.len(), now.in_all),
+    match interface.called_by() {
+        InterfaceCaller::Discovery => Share::of_parts(discovering(now), 1),
+        InterfaceCaller::Polls | InterfaceCaller::Requests => Share::of_parts(now.owned.len(), now.in_all),
     }
 }
 
 /// How many shards that the interface is called for were somebody else's.
 fn taken_over(interface: Interface, now: &OwnedShards, before: &OwnedShards) -> u32 {
-    let taken_over = match interface {
-        Interface::GetPromoter => discovering(now).saturating_sub(discovering(before)),
-        _ => now.owned.difference(&before.owned).count(),
+    let taken_over = match interface.called_by() {
+        InterfaceCaller::Discovery => discovering(now).saturating_sub(discovering(before)),
+        InterfaceCaller::Polls | InterfaceCaller::Requests => now.owned.difference(&before.owned).count(),
     };
     u32::try_from(taken_over).unwrap_or(u32::MAX)
 }

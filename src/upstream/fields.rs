@@ -65,6 +65,8 @@ macro_rules! fields {
 
         impl Field {
             const COUNT: usize = [$($name),*].len();
+            #[cfg(test)]
+            const ALL: [Field; Field::COUNT] = [$(Field::$variant),*];
 
             pub fn from_name(name: &str) -> Option<Field> {
                 match name {

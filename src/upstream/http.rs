@@ -120,7 +120,7 @@ impl HttpTransport {
     }
 
     fn buffer_for(&self, path: &str) -> &Buffer {
-        let is_polled = [Interface::GetRelation, Interface::GetOrder].iter().any(|polled| polled.path() == path);
+        let is_polled = Interface::ALL.into_iter().any(|interface| interface.is_polled() && interface.path() == path);
         if is_polled { &self.buffers.polls } else { &self.buffers.others }
     }
 

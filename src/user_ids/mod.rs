@@ -18,6 +18,9 @@ use crate::text;
 
 mod raw_row;
 
+#[cfg(test)]
+pub(crate) use raw_row::is_shown;
+
 /// A shorter key could be guessed.
 pub const KEY_BYTES_MIN: usize = 16;
 /// Of a pseudonym, in characters: two for each byte of the hash.

@@ -33,6 +33,12 @@ const KEPT: [&str; 15] = [
     "refunded_time",
 ];
 
+/// Whether a field of a row is shown at all, be it by a pseudonym.
+#[cfg(test)]
+pub(crate) fn is_shown(name: &str) -> bool {
+    name == USER_ID || KEPT.contains(&name)
+}
+
 /// The letter of a row as it may be shown, and what was done to it.
 pub(super) fn shown(letter: &DeadLetter, key: &PseudonymKey) -> DeadLetter {
     let (raw, what) = match read(&letter.raw, key) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use promoter_connector::commit::committer::BatchBounds;
+use promoter_connector::commit::pace::BatchBounds;
 use promoter_connector::commit::testing::fault_script::FaultScript;
 use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
 use promoter_connector::commit::totals::CommitTotals;

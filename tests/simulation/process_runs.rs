@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use promoter_connector::commit::committer::BatchBounds;
 use promoter_connector::commit::failpoint::Failpoint;
+use promoter_connector::commit::pace::BatchBounds;
 use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use promoter_connector::commit::testing::memory_group::MemoryGroup;
 use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog, PARTITIONS};

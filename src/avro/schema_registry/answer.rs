@@ -4,12 +4,10 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value as Json;
 use url::Url;
 
-use super::error::{ExchangeError, SchemaRegistryError};
+use super::error::{BODY_BYTES_MAX, ExchangeError, SchemaRegistryError};
 use crate::text;
 use crate::web::{self, BodyError};
 
-/// Far above an answer that repeats one of our schemas.
-pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How much of the registry's own words an error repeats.
 const WORDS_CHARS_MAX: usize = 500;
 

@@ -1,6 +1,7 @@
 //! What a registry can refuse, and why it can't be asked.
 
-use super::answer::BODY_BYTES_MAX;
+/// Far above an answer that repeats one of our schemas.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// There is no client for a registry.
 #[derive(Debug, thiserror::Error)]

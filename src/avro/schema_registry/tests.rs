@@ -186,7 +186,7 @@ async fn what_is_no_registry_is_told_apart() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_given_up() {
-    let fake = FakeRegistry::answering(vec![(200, " ".repeat(answer::BODY_BYTES_MAX + 1))]).await;
+    let fake = FakeRegistry::answering(vec![(200, " ".repeat(error::BODY_BYTES_MAX + 1))]).await;
     let error = fake.client().register(SUBJECT, SCHEMA).await.unwrap_err();
     let words = with_causes(&error);
     assert!(words.contains("larger than 1048576 bytes"), "{words}");

@@ -147,8 +147,14 @@ fn compared(event: &Decoded) -> Option<ComparedFact> {
         Some(UnixTime(time.as_second()))
     };
     let id = FactId::from_hex(event.text("event_id")?)?;
-    if event.record == RecordKind::Touch {
-        return Some(ComparedFact { id, feed: Feed::Touches, time: Some(time("create_time")?), order: None });
+    match event.record {
+        RecordKind::Touch => {
+            return Some(ComparedFact { id, feed: Feed::Touches, time: Some(time("create_time")?), order: None });
+        }
+        RecordKind::Order => {}
+        RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::MaterialResult | RecordKind::Promoter => {
+            return None;
+        }
     }
     let order = ComparedOrder {
         status: event.text("status")?.to_owned(),

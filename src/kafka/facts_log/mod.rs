@@ -108,25 +108,15 @@ use tokio_util::sync::CancellationToken;
 use self::opener::{FactsLogOpener, FactsSession};
 use self::peers::Agreement;
 use crate::avro::encode::Encoders;
-use crate::avro::framing::Framing;
-use crate::avro::schema_lookup::SchemaSource;
 use crate::commit::log::{CommitError, CommitLog, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::group::observer::LogObservers;
+use crate::kafka::registry_topic::Registrations;
 use crate::kafka::transaction::partition_session::PartitionSession;
 use crate::kafka::transaction::record::RecordClock;
 use crate::model::batch::Batch;
 use crate::model::promoter::IdKind;
-
-/// How the records of the registry are read.
-#[derive(Clone)]
-pub struct Registrations {
-    /// Who tells the schemas of others.
-    pub schemas: Option<Arc<dyn SchemaSource>>,
-    /// What this connector's own commands write them with.
-    pub framing: Framing,
-}
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]

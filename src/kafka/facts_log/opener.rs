@@ -1,4 +1,4 @@
-//! Opens one life of the log, in the order that [`super`] argues for.
+//! Opens the log for one session, in the order that [`super`] argues for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Registrations;
 use super::ownership::FactsOwnership;
 use super::peers::Agreement;
 use super::topics::FactTopics;
@@ -22,6 +21,7 @@ use crate::kafka::group::changes::MembershipChanges;
 use crate::kafka::group::member_id::MemberId;
 use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::group::snapshot::MembershipSnapshot;
+use crate::kafka::registry_topic::Registrations;
 use crate::kafka::registry_topic::follower::RegistryFollower;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::limits::LearnedLimits;
@@ -50,7 +50,7 @@ pub struct FactsLogOpener {
 /// How long the generation that follows on a refused one is waited for. A member hears of it with its next heartbeat.
 const GENERATION_WAIT: Duration = Duration::from_secs(60);
 
-/// One life of the log.
+/// The log, open for one session.
 pub struct FactsSession {
     transactions: Transactions,
     writer: Arc<FactWriter>,

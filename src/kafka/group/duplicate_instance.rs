@@ -21,7 +21,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// Blocks until `group` has no member of this instance's name (false), or has had one for longer than any that sends
 /// no heartbeats (true). A group that can't be looked at counts as having none: the next joining will tell.
-pub fn lives(settings: &Settings, group: &str, stop: impl Fn() -> bool) -> bool {
+pub fn is_running(settings: &Settings, group: &str, stop: impl Fn() -> bool) -> bool {
     let Ok(client) = settings.plain_config().create_with_context(LogContext::default()) else { return false };
     let client: LoggedConsumer = client;
     let deadline = Instant::now() + 2 * timeouts::session(settings, group) + MARGIN;

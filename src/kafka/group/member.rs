@@ -160,7 +160,7 @@ impl MemberThread {
             // without one.
             self.shared.lost_all();
             tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
-            if duplicate_instance::lives(&self.settings, &self.group, || stop.is_cancelled()) && self.decides() {
+            if duplicate_instance::is_running(&self.settings, &self.group, || stop.is_cancelled()) && self.decides() {
                 let instance = &self.settings.instance_id;
                 let reason = format!(
                     "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"

@@ -18,7 +18,7 @@ use crate::commit::log::LogError;
 use crate::commit::registry_topic::RegistryTopic;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::topic_reader::ReadRecord;
-use crate::kafka::facts_log::Registrations;
+use crate::kafka::registry_topic::Registrations;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::request::record::is_json;
 use crate::registry::discovered::discovered_of_key;

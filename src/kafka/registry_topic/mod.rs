@@ -25,3 +25,17 @@ mod followed_shard;
 mod following;
 
 pub mod follower;
+
+use std::sync::Arc;
+
+use crate::avro::framing::Framing;
+use crate::avro::schema_lookup::SchemaSource;
+
+/// How the records of the registry are read.
+#[derive(Clone)]
+pub struct Registrations {
+    /// Who tells the schemas of others.
+    pub schemas: Option<Arc<dyn SchemaSource>>,
+    /// What this connector's own commands write them with.
+    pub framing: Framing,
+}

@@ -80,7 +80,7 @@ struct RequestsLogOpener {
     closed: Arc<ClosedTopics>,
 }
 
-/// One life of the producer and of the reader.
+/// The producer and the reader of one session.
 struct RequestsSession {
     transactions: Transactions,
     writer: ReplyWriter,

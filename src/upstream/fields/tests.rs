@@ -214,3 +214,9 @@ fn nesting_without_end_does_not_exhaust_the_stack() {
     assert_eq!(reason(touch(&closed)), "bad_openid");
     assert_eq!(reason(touch(&format!(r#"{{"x":{deep}"#))), "not_json");
 }
+
+#[test]
+fn where_users_are_shown_by_pseudonyms_no_documented_field_is_left_out_of_a_dead_letter() {
+    let left_out = Field::ALL.into_iter().filter(|field| !crate::user_ids::is_shown(field.name()));
+    assert_eq!(left_out.collect::<Vec<_>>(), []);
+}
