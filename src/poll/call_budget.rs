@@ -19,6 +19,8 @@ const MINUTE_TOGETHER: f64 = 0.1;
 const DAY_TOGETHER: f64 = 60.0;
 const DAY_PARTS: f64 = 20.0;
 const DAY_SECONDS: f64 = 86_400.0;
+/// Of what is kept of the day, so many times as many as may come together are left to usual turns and further pages.
+const LEFT_TOGETHER: f64 = 2.0;
 
 /// Clocks are durations since some fixed moment.
 #[derive(Debug, Default)]
@@ -26,6 +28,8 @@ pub struct CallBudget {
     rates: CallRates,
     minute: CallPace,
     day: CallPace,
+    /// Calls that are kept of the day beyond what usual turns need: they may be made at once.
+    spare: f64,
     /// Calls a second beside usual turns,
     beside: f64,
     /// and how many have been made since intervals were spread last.
@@ -54,6 +58,7 @@ impl CallBudget {
         if rates.day.is_some() {
             self.day.hold_down_to(rates.day_at_once, clock);
         }
+        self.spare = rates.day.map_or(0.0, |rate| rates.day_at_once - day_together(rate) * LEFT_TOGETHER);
         self.rates = rates;
         !is_same || clock >= self.spread_again
     }
@@ -63,14 +68,19 @@ impl CallBudget {
         if self.rates.day.is_some() { BudgetUse::Spend } else { BudgetUse::Bound }
     }
 
-    /// When the next poll may begin.
-    pub fn ready(&self) -> Duration {
-        self.minute.ready().max(self.day.ready())
+    /// When the next poll may begin. Usual turns are spread over the day, since they come for ever; what ends, such as a backfill,
+    /// takes at once what is kept beyond that.
+    pub fn ready(&self, made_for: CallFor) -> Duration {
+        if self.is_spare(made_for) { self.minute.ready() } else { self.minute.ready().max(self.day.ready()) }
     }
 
     pub fn spend(&mut self, calls: u32, made_for: CallFor, clock: Duration) {
         self.minute.spend(calls, clock);
-        self.day.spend(calls, clock);
+        if self.is_spare(made_for) {
+            self.spare -= f64::from(calls);
+        } else {
+            self.day.spend(calls, clock);
+        }
         if made_for == CallFor::Other {
             self.made_beside = self.made_beside.saturating_add(calls);
         }
@@ -80,6 +90,10 @@ impl CallBudget {
     pub fn give_back(&mut self) {
         self.minute.give_back();
         self.day.give_back();
+    }
+
+    fn is_spare(&self, made_for: CallFor) -> bool {
+        made_for == CallFor::Other && self.spare >= 1.0
     }
 
     /// The calls a second for usual turns; nothing where no budget is known.
@@ -119,11 +133,30 @@ mod tests {
         budget.set(CallRates { minute: Some(100.0), day: Some(1.0), day_at_once: 1000.0 }, at(0));
         assert_eq!(budget.intended_use(), BudgetUse::Spend);
         budget.spend(DAY_TOGETHER as u32 + 5, CallFor::UsualTurn, at(0));
-        assert_eq!(budget.ready(), at(6), "those of the day that may come together, and six that may not");
+        assert_eq!(
+            budget.ready(CallFor::UsualTurn),
+            at(6),
+            "those of the day that may come together, and six that may not"
+        );
         budget.give_back();
-        assert_eq!(budget.ready(), at(5));
+        assert_eq!(budget.ready(CallFor::UsualTurn), at(5));
         budget.set(CallRates { minute: Some(100.0), day: Some(1.0), day_at_once: -9.0 }, at(0));
-        assert_eq!(budget.ready(), at(10), "so many are owed");
+        assert_eq!(budget.ready(CallFor::UsualTurn), at(10), "so many are owed");
+        assert_eq!(budget.ready(CallFor::Other), at(10), "by all");
+    }
+
+    #[test]
+    fn what_ends_takes_at_once_what_is_kept_of_the_day_beyond_what_usual_turns_need() {
+        let mut budget = CallBudget::default();
+        budget.set(CallRates { minute: None, day: Some(1.0), day_at_once: 1000.0 }, at(0));
+        budget.spend(DAY_TOGETHER as u32, CallFor::UsualTurn, at(0));
+        let left = (DAY_TOGETHER * LEFT_TOGETHER) as u32;
+        budget.spend(999 - left, CallFor::Other, at(0));
+        assert_eq!((budget.ready(CallFor::UsualTurn), budget.ready(CallFor::Other)), (at(1), at(0)));
+        budget.spend(1, CallFor::Other, at(0));
+        assert_eq!((budget.ready(CallFor::UsualTurn), budget.ready(CallFor::Other)), (at(1), at(1)));
+        budget.set(CallRates { minute: None, day: Some(1.0), day_at_once: f64::from(left) }, at(0));
+        assert_eq!(budget.ready(CallFor::Other), at(1));
     }
 
     #[test]

@@ -207,8 +207,10 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         let doubtful = self.doubtful.front().map(|(since, _)| *since).filter(|_| entry != Admission::Check);
         let further = self.next_further().map(|(due, _)| due).filter(|_| entry != Admission::Check);
         let usual = self.usual.next_at(&self.intervals, self.may_come());
-        let next = self.schedule.next_due().into_iter().chain(usual).chain(doubtful).chain(further).min();
-        next.map(|due| due.max(self.budget.ready()))
+        let other = self.schedule.next_due().into_iter().chain(doubtful).chain(further).min();
+        let usual = usual.map(|due| due.max(self.budget.ready(CallFor::UsualTurn)));
+        let other = other.map(|due| due.max(self.budget.ready(CallFor::Other)));
+        usual.into_iter().chain(other).min()
     }
 
     /// Since when that one is due that [`DueQueue::begin`] would take: by nothing else may queues be compared, or one wins with
@@ -240,7 +242,8 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
 
     /// Which comes next, and since when it is due.
     fn next(&self, clock: Duration, entry: Admission) -> Option<(Duration, WaitingIn)> {
-        if self.begun.len() >= self.bounds.polls || self.budget.ready() > clock {
+        // Where those that come beside usual turns may not begin, these may not either.
+        if self.begun.len() >= self.bounds.polls || self.budget.ready(CallFor::Other) > clock {
             return None;
         }
         let turn = self.next_turn(clock);
@@ -257,7 +260,8 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     /// interval; for the former that is the one of a feed of which nothing is known, from when they are due on.
     fn next_turn(&self, clock: Duration) -> Option<(Duration, WaitingIn)> {
         let scheduled = self.schedule.next_due().filter(|due| *due <= clock);
-        let usual = self.usual.next(clock, &self.intervals, self.may_come());
+        let may_usual = self.budget.ready(CallFor::UsualTurn) <= clock;
+        let usual = may_usual.then(|| self.usual.next(clock, &self.intervals, self.may_come())).flatten();
         let waited = |due: Duration| 1.0 + (clock - due).as_secs_f64() / self.intervals.mean_seconds();
         match (scheduled, usual) {
             (Some(due), Some(turn)) if turn.waited > waited(due) => Some((turn.due, WaitingIn::Usual(turn))),

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use promoter_connector::model::feed::StartFrom;
+use promoter_connector::model::feed::{Interface, StartFrom};
 
-use super::world::{App, Call, NO_DATA, Reply, START, World, calm, days_ago, errcode, json, longest_gap, order};
+use super::world::{
+    App, Call, NO_DATA, Reply, START, World, between, calm, days_ago, errcode, json, longest_gap, order,
+};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -204,4 +206,15 @@ async fn a_long_past_that_holds_nothing_is_passed_over_in_a_few_calls() {
         let (touches, orders) = (world.count("getrelation", whom), world.count("getorder", whom));
         assert!(touches < 40 && orders < 20, "{touches} calls for touches, {orders} for orders");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_takes_at_once_what_is_kept_of_the_day() {
+    // The token comes after four hours, in which 2400 calls are earned that nobody makes.
+    let is_away = |call: &Call| call.is_for_token() && call.at < 4.0 * HOUR as f64;
+    let world = World::new(move |call| if is_away(call) { Reply::Status(503, None) } else { busy_past(call) });
+    world.live(&[app(10).per_day(Interface::GetRelation, 14_400)], 4 * HOUR as u64 + 600).await;
+    let calls = world.touches();
+    let at_once = between(&calls, calls[0].at, calls[0].at + 300.0);
+    assert!((600..2400).contains(&at_once), "{at_once} in five minutes, of which ten would be earned in each");
 }
