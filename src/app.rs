@@ -90,9 +90,8 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
     let _reload = reload.map(AbortOnDropHandle::new);
 
     let request_topics = requests.as_ref().map(|requests| &requests.topics);
-    let schemas = Schemas::resolve(schema_registry, &kafka.topics, request_topics);
     // Side by side: they ask two that know nothing of each other.
-    let told = try_join(schemas, polls.warm_up().map(Ok));
+    let told = try_join(Schemas::resolve(schema_registry, &kafka.topics, request_topics), polls.warm_up().map(Ok));
     let Some((schemas, ())) = stop.run_until_cancelled(told).await.transpose()? else { return Ok(()) };
 
     let clock: RecordClock = Arc::new(polls.clock());
