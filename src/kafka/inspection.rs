@@ -116,12 +116,10 @@ impl Inspection {
     fn needed_rights(&self) -> Vec<(String, TopicRight)> {
         let names = &self.settings.topics;
         let (read, written) = ([&names.state, &names.registry], [&names.dead_letters, &names.state]);
-        let of_requests = self
-            .requests
-            .iter()
-            .flat_map(|RequestTopics { requests, results, reply_topics: _ }| {
-                [(requests, TopicRight::Read), (results, TopicRight::Write)]
-            });
+        let of_requests = self.requests.iter().flat_map(|topics| {
+            let RequestTopics { requests, results, reply_topics: _ } = &**topics;
+            [(requests, TopicRight::Read), (results, TopicRight::Write)]
+        });
         let read = read.into_iter().map(|topic| (topic, TopicRight::Read));
         let written = names.events.values().chain(written).map(|topic| (topic, TopicRight::Write));
         read.chain(written).chain(of_requests).map(|(topic, right)| (topic.clone(), right)).collect()

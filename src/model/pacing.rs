@@ -264,7 +264,7 @@ impl Pacing {
             }
             Scope::History { until } => {
                 let is_whole = until >= first_day_not_closing(settings.lateness, pulled.as_of);
-                self.change_days(|days| days.undated_read(is_whole, pulled.pages));
+                self.change_days(|days| days.undated_read(is_whole, pulled.pages, &cursor));
                 PollTurn::At(clock)
             }
             Scope::Day { day, .. } => {

@@ -108,7 +108,7 @@ impl Day {
 
     /// Midnight in Beijing at which the day begins.
     pub fn beijing_start(self) -> UnixTime {
-        UnixTime(self.0 * DAY_SECONDS - BEIJING_OFFSET_SECONDS)
+        UnixTime(self.0.saturating_mul(DAY_SECONDS).saturating_sub(BEIJING_OFFSET_SECONDS))
     }
 
     /// Midnight in Beijing at which the day is over.
@@ -118,7 +118,7 @@ impl Day {
 
     /// Midnight in UTC at which the day is over: eight hours after Beijing's.
     pub fn utc_end(self) -> UnixTime {
-        UnixTime(self.next().0 * DAY_SECONDS)
+        UnixTime(self.next().0.saturating_mul(DAY_SECONDS))
     }
 
     /// The day as the upstream's `date` parameter: the number yyyymmdd. 0 outside the years 0 to 9999, where no time of the

@@ -217,10 +217,11 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         self.context.queue.close_shards(revoked.to_vec()).map_err(|_| over())
     }
 
-    /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it.
+    /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it, and on what they were told
+    /// before: one for which nothing changes now may still be at the removal of a promoter of the same shard.
     async fn tell(&mut self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Ended> {
         for (change, follower) in changes.into_iter().zip(&self.followers) {
-            if !change.is_empty() {
+            if !change.is_empty() || under_way.is_some() {
                 let change = PromotersChange { under_way: under_way.clone(), ..change };
                 // An app that is still at its last change holds this up: the changes of a promoter come in order.
                 follower.send(change).await.map_err(|_| over())?;

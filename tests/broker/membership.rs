@@ -269,10 +269,10 @@ impl<'a> Group<'a> {
         self.producer.write(&self.topic, "key", "value")?;
         let is_taken = self.producer.send_offsets(&self.offsets(owner)?, &owner.metadata).is_ok();
         if is_taken {
-            self.producer.commit()?
+            self.producer.commit()?;
         } else {
-            self.producer.abort()?
-        };
+            self.producer.abort()?;
+        }
         Ok(is_taken)
     }
 

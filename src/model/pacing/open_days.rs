@@ -163,10 +163,14 @@ impl OpenDays {
         open.days().all(|other| other == day || is_read(other))
     }
 
-    /// All of them were asked for on so many pages, and read to the present or cut short.
-    pub fn undated_read(&mut self, is_whole: bool, pages: u32) {
+    /// All of them were asked for on so many pages, and read to the present or cut short; the cursor stands where that has moved it.
+    pub fn undated_read(&mut self, is_whole: bool, pages: u32, cursor: &Cursor) {
         self.undated_doubts = 0;
         self.dated_left = if is_whole { 0 } else { pages.max(1).saturating_mul(DAYS_IN_A_ROW) };
+        let first = cursor.first_open_day().number();
+        self.asked.retain(|asked| asked.number >= first);
+        // From here on the cursor moves with that day, so it is read, though it may have been closed while others were open.
+        self.asked.iter_mut().filter(|asked| asked.number == first).for_each(|asked| asked.closed = false);
     }
 
     pub fn undated_was_too_much(&mut self) {

@@ -155,6 +155,28 @@ fn many_open_days_are_one_pull_without_a_date_until_that_has_failed_twice() {
 }
 
 #[test]
+fn where_all_orders_were_cut_short_the_cursor_goes_on_from_a_day_that_was_read_before() {
+    let mut pacing = orders_behind(40);
+    let today = Day::in_beijing(NOON);
+    let undated = pacing.scope(Feed::Orders, ORDERS, NOON);
+    for _ in 0..2 {
+        pacing.after_failure(failed(undated, PollRemedy::SmallerRequest), at(0));
+    }
+    let bad = pacing.cursor().first_open_day();
+    pacing.after_failure(failed(Scope::day(bad), PollRemedy::Time), at(1));
+    assert_eq!((0..40).filter_map(|_| read_orders(&mut pacing, at(2))).count(), 40);
+    assert_eq!(pacing.cursor().first_open_day(), bad, "all others were read");
+    let closed = bad.next().next();
+    let cut = Scope::History { until: closed };
+    let completion = cut.completes(&pacing.cursor(), ORDERS.lateness, NOON);
+    pacing.after(Pulled { completion, ..pulled(cut) }, ORDERS, at(3));
+    assert_eq!(pacing.cursor().first_open_day(), closed);
+    assert_eq!(read_orders(&mut pacing, at(1000)), Some(today));
+    assert_eq!(read_orders(&mut pacing, at(1000)), Some(closed));
+    assert_eq!(pacing.cursor().first_open_day(), today.previous());
+}
+
+#[test]
 fn a_window_that_is_too_much_is_halved_and_time_heals_the_rest() {
     let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)));
     let width = |pacing: &Pacing| match pacing.scope(Feed::Touches, SETTINGS, NOON) {

@@ -13,6 +13,8 @@ const TELLING_CALLS: u32 = 100;
 /// What others call is told by so many seconds, and by so many times as much as could be one's own.
 const TELLING_SECONDS: f64 = 200.0;
 const CLEARLY_MORE: f64 = 1.2;
+/// So much of what is left, and of a day's limit, is never left to others: what they call is no more than a guess.
+const OWN_PART_LEAST: f64 = 0.1;
 /// By how much more is tried with each day on which all went well.
 const DAILY_GROWTH: f64 = 1.1;
 /// Polls begin at such a part of the pace: what is left is for further pages and repetitions, which nobody can foresee.
@@ -180,7 +182,7 @@ impl DayBudget {
         self.counted.pass(self.share, clock);
         let others = self.others(quota, clock);
         let seconds = self.day.beijing_end().0.saturating_sub(now.0).max(1) as f64;
-        let left = (quota.left() as f64 - others * seconds).max(0.0);
+        let left = left_by_others(quota.left() as f64, others * seconds);
         let kept = if self.earning().is_some() { self.pace.earned(clock) } else { 0.0 };
         let kept = kept.max(self.left_over(quota, latest, now, clock)).min(self.share.of(left));
         // What is kept of it need not be earned any more, and nothing is earned that was not called in time.
@@ -234,7 +236,11 @@ impl DayBudget {
         let configured = (self.per_day != 0).then(|| f64::from(self.per_day) / DAY_SECONDS);
         let found = match self.told {
             Some(told) if told.on == self.day => told.rate,
-            Some(told) => Some((told.quota.limit as f64 / DAY_SECONDS - told.others).max(0.0)),
+            // Others of the day before may call as much on this one. Of those of earlier days nobody has told anything since.
+            Some(told) => {
+                let others = if self.day.days_since(told.on) == 1 { told.others } else { 0.0 };
+                Some(left_by_others(told.quota.limit as f64 / DAY_SECONDS, others))
+            }
             None => self.borne_a_day().map(|calls| calls / DAY_SECONDS),
         };
         configured.into_iter().chain(found).min_by(f64::total_cmp)
@@ -260,6 +266,11 @@ impl DayBudget {
     fn follow(&mut self, clock: Duration) {
         self.pace.set(self.earning().map(|calls| self.share.of(calls)), f64::MAX, clock);
     }
+}
+
+/// What is left of `calls` where others call so many.
+fn left_by_others(calls: f64, others: f64) -> f64 {
+    (calls - others).max(calls * OWN_PART_LEAST)
 }
 
 impl CountedCalls {

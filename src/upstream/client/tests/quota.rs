@@ -123,3 +123,14 @@ async fn others_who_call_for_the_app_are_told_once_and_left_their_room() {
     let expected = 940_000.0 / left - others / 3600.0;
     assert!((rate / expected / 0.98 - 1.0).abs() < 0.02, "{rate} beside {expected}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn others_who_seem_to_need_everything_do_not_stop_the_calls() {
+    // All of the day's quota would be called by others at the pace of the last hour; and then nobody tells any more.
+    let upstream = Upstream::new([], []).telling([told(100_000, 0), told(100_000, 90_000)]);
+    let client = client(&upstream, 0);
+    let calls = call_for(&client, &upstream, 3 * HOUR).await;
+    assert!(within(&calls, 2 * HOUR, 3 * HOUR) > 10, "{calls:?}");
+    let rate = client.call_rates(Interface::GetRelation).day;
+    assert!(rate.is_some_and(|rate| rate > 0.0), "{rate:?}");
+}
