@@ -88,7 +88,8 @@ fn killed_twenty_times(context: &Context) -> Result<()> {
 }
 
 fn facts_of_a_downtime(context: &Context) -> Result<()> {
-    let simulator = lively(context, "20s")?;
+    // Far longer than it takes to begin.
+    let simulator = lively(context, "40s")?;
     let config = context.config(simulator.url(), PROMOTERS, "");
     let connector = context.connector("one", &config, &[])?;
     wait_for_records(context, &connector, "touches", 100)?;

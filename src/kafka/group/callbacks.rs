@@ -20,16 +20,23 @@ pub struct MemberContext {
     shared: Arc<SharedMembership>,
     /// The consumer can't go on: it was fenced, or failed for good.
     lost: AtomicBool,
+    /// It was given partitions of another topic.
+    elsewhere: AtomicBool,
 }
 
 impl MemberContext {
     pub fn of(shared: &Arc<SharedMembership>) -> MemberContext {
-        MemberContext { shared: shared.clone(), lost: AtomicBool::new(false) }
+        MemberContext { shared: shared.clone(), lost: AtomicBool::new(false), elsewhere: AtomicBool::new(false) }
     }
 
     /// Whether the consumer can't go on.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was given partitions of another topic than the one that counts since this was asked last.
+    pub fn was_given_others(&self) -> bool {
+        self.elsewhere.swap(false, Ordering::Relaxed)
     }
 
     /// Takes note of what an error means to the membership.
@@ -53,7 +60,11 @@ impl MemberContext {
         self.tell(consumer.incremental_assign(added), "taking the assigned partitions");
         // Membership alone is wanted here; who wants the records reads them with a consumer of its own.
         self.tell(consumer.pause(added), "pausing the assigned partitions");
-        self.shared.assigned(&self.numbers(added), now);
+        let numbers = self.numbers(added);
+        if numbers.len() < added.count() {
+            self.elsewhere.store(true, Ordering::Relaxed);
+        }
+        self.shared.assigned(&numbers, now);
     }
 
     /// The group takes `removed` back; with the answer this member joins again, without it.

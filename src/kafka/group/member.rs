@@ -152,6 +152,9 @@ impl MemberThread {
             if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
                 consumer.context().classify(&error, "");
             }
+            if elsewhere.is_none() && consumer.context().was_given_others() {
+                self.rejoin(consumer);
+            }
             if !consumer.context().is_lost() {
                 standby.look(&self.shared, &self.group, consumer);
                 continue;
@@ -229,8 +232,20 @@ impl MemberThread {
     /// A member of a fixed name that is back within its session is given what its name has in the current generation, without a new
     /// one. What its predecessor was giving back when it ended is nobody's then: the next generation, which was to give it on, would
     /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again;
-    /// and so it does where its predecessor ended while it was subscribed to another topic, to hand over.
+    /// and so it does where its predecessor ended while it was subscribed to another topic, to hand over. (The group may have taken
+    /// note of this member's own subscription before it is asked; then that one's partitions tell, which this is given.)
     fn rejoin_where_replaced(&self, consumer: &BaseConsumer<MemberContext>) {
+        let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
+        let name = &self.settings.instance_id;
+        let is_replaced = |members: GroupMembers| {
+            members.has(name) && (members.has_others_than(name) || members.is_elsewhere(name, &self.shared.topic))
+        };
+        if members.is_ok_and(is_replaced) {
+            self.rejoin(consumer);
+        }
+    }
+
+    fn rejoin(&self, consumer: &BaseConsumer<MemberContext>) {
         let is_member = || member_id::of(consumer).is_some();
         let poll_while = |wanted: &dyn Fn() -> bool| {
             let deadline = Instant::now() + LEAVE_MAX;
@@ -240,14 +255,6 @@ impl MemberThread {
                 }
             }
         };
-        let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
-        let name = &self.settings.instance_id;
-        let is_replaced = |members: GroupMembers| {
-            members.has(name) && (members.has_others_than(name) || members.is_elsewhere(name, &self.shared.topic))
-        };
-        if !members.is_ok_and(is_replaced) {
-            return;
-        }
         poll_while(&|| !is_member());
         consumer.unsubscribe();
         poll_while(&is_member);

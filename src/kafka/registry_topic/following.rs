@@ -108,8 +108,9 @@ impl Following {
         let is_wanted = || self.shards.lock().of(assigned).is_some();
         let (beginning, end) = self.consumer.ends(assigned.shard.0, is_wanted)?;
         let mut shards = self.shards.lock();
-        // It may have been left meanwhile.
-        let Some(followed) = shards.of(assigned) else { return Ok(()) };
+        // It may have been left meanwhile; or have been expected once more, and begun by that: what has come since must not be dropped.
+        let is_unbegun = |followed: &&mut Followed| matches!(followed.held, Some(Hold::Unbegun));
+        let Some(followed) = shards.of(assigned).filter(is_unbegun) else { return Ok(()) };
         followed.shard = FollowedShard::new(beginning, end);
         self.read_on(followed).map_err(|error| self.consumer.failure(error))?;
         followed.pass(beginning);
