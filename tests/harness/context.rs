@@ -69,6 +69,8 @@ apps = [
 ]
 retry = {{ parked = "1s", stopped = "1s", too_fast = "1s" }}
 http.timeout = "2s"
+# All that happens lies within minutes, behind years of nothing.
+poll.catch_up_spread = "36500d"
 admin = {{ listen = "off" }}
 feeds.touches = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
 feeds.orders = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
