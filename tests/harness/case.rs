@@ -16,7 +16,7 @@ use super::distribution::Distribution;
 use super::kafka::Broker;
 
 /// More cases at once than a small machine has cores: most of a case's time is waiting, for a timeout or a rebalance.
-const THREADS: usize = 4;
+const THREADS: usize = 6;
 const LOG_TAIL_LINES: usize = 30;
 
 type Run = fn(&Context) -> Result<()>;

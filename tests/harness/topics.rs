@@ -76,12 +76,15 @@ impl Topics {
         Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
     }
 
-    /// Gives a topic that many partitions in all, by its full name.
-    pub fn grow(&self, name: &str, partitions: usize) -> Result<()> {
-        for result in block_on(self.admin.create_partitions([&NewPartitions::new(name, partitions)], &options()))? {
+    /// Gives a topic that many partitions in all, by its full name, and waits until each has a leader.
+    pub fn grow(&self, name: &str, partitions: i32) -> Result<()> {
+        let new = NewPartitions::new(name, usize::try_from(partitions)?);
+        for result in block_on(self.admin.create_partitions([&new], &options()))? {
             result.map_err(|(name, code)| anyhow!("topic {name} can't grow: {code}"))?;
         }
-        Ok(())
+        wait_until("the new partitions have leaders", BOUND, || {
+            Ok((self.led_partitions(name)? == partitions).then_some(()))
+        })
     }
 
     /// Sets one setting of a topic, by its full name; its other settings go back to their defaults.

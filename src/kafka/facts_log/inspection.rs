@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
 use super::opener::own_fence;
-use super::state_ends;
+use super::state_ends::{self, StateEnds};
 use super::state_reader::StateReader;
 use super::takeover::refuse_emptied;
 use crate::commit::log::OpenError;
@@ -39,8 +39,9 @@ pub fn inspect(
     let all: Vec<i32> = (0..partitions).collect();
     // Before anything is read: what is known of a partition now has left its fence in it already.
     let uncommitted = state_ends::uncommitted(settings).map_err(state_ends::again)?;
-    let worked_on = state_ends::worked_on(&uncommitted, settings, &all)?;
-    let mut reader = StateReader::of_inspected(settings, &uncommitted, partitions, given_up)?;
+    let ends = StateEnds { settings, uncommitted: &uncommitted };
+    let worked_on = ends.worked_on(&all)?;
+    let mut reader = StateReader::of_inspected(&ends, partitions, given_up)?;
     reader.read_to_end()?;
     let nobody = MemberId { generation: 0, member: String::new() };
     let own = own_fence(settings, id_kinds, &nobody, partitions, 0);

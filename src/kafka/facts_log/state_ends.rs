@@ -22,48 +22,48 @@ pub(super) const WITHDRAWN: &str = "withdrawn";
 /// A partition, and where it ends.
 type PartitionEnd = (i32, Result<Option<i64>, OpenError>);
 
-/// The end of each partition, as an [`uncommitted`] client is told it; none of one that is empty, and an [`OpenError::Again`] of one
-/// that nobody can tell of now: it holds up none of the others.
-pub(super) fn of<C: ConsumerContext>(
-    uncommitted: &BaseConsumer<C>,
-    settings: &Settings,
-    partitions: &[i32],
-) -> Vec<PartitionEnd> {
-    let until = Instant::now() + CALL_TIMEOUT;
-    let end = |partition: &i32| {
-        let timeout = until.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN);
-        let ends = uncommitted.fetch_watermarks(&settings.topics.state, *partition, timeout);
-        (*partition, ends.map(|(low, high)| (high > low).then_some(high)).map_err(again))
-    };
-    partitions.iter().map(end).collect()
+/// Whom to ask about the state: an [`uncommitted`] client, or another one without transactions that is connected already.
+pub(super) struct StateEnds<'a, C: ConsumerContext> {
+    pub settings: &'a Settings,
+    pub uncommitted: &'a BaseConsumer<C>,
 }
 
-/// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
-/// committed with every transaction, the first of which writes the fences.
-///
-/// # Errors
-/// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
-/// was never worked on.
-pub(super) fn worked_on<C: ConsumerContext>(
-    uncommitted: &BaseConsumer<C>,
-    settings: &Settings,
-    partitions: &[i32],
-) -> Result<Vec<i32>, OpenError> {
-    let mut asked = TopicPartitionList::new();
-    for partition in partitions {
-        asked.add_partition(&settings.topics.registry, *partition);
+impl<C: ConsumerContext> StateEnds<'_, C> {
+    /// The end of each partition; none of one that is empty, and an [`OpenError::Again`] of one that nobody can tell of now: it
+    /// holds up none of the others.
+    pub fn of(&self, partitions: &[i32]) -> Vec<PartitionEnd> {
+        let until = Instant::now() + CALL_TIMEOUT;
+        let end = |partition: &i32| {
+            let timeout = until.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN);
+            let ends = self.uncommitted.fetch_watermarks(&self.settings.topics.state, *partition, timeout);
+            (*partition, ends.map(|(low, high)| (high > low).then_some(high)).map_err(again))
+        };
+        partitions.iter().map(end).collect()
     }
-    // Not to wait for transactions that are open: what they would tell is told by the fences.
-    let committed = uncommitted.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
-    let mut known = Vec::new();
-    for element in committed.elements() {
-        // One that nobody could tell of looks like one that was never worked on.
-        element.error().map_err(again)?;
-        if matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN {
-            known.push(element.partition());
+
+    /// Which of the registry's `partitions` the group has ever written for, as far as Kafka remembers: offsets are
+    /// committed with every transaction, the first of which writes the fences.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
+    /// was never worked on.
+    pub fn worked_on(&self, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
+        let mut asked = TopicPartitionList::new();
+        for partition in partitions {
+            asked.add_partition(&self.settings.topics.registry, *partition);
         }
+        // Not to wait for transactions that are open: what they would tell is told by the fences.
+        let committed = self.uncommitted.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
+        let mut known = Vec::new();
+        for element in committed.elements() {
+            // One that nobody could tell of looks like one that was never worked on.
+            element.error().map_err(again)?;
+            if matches!(element.offset(), Offset::Offset(_)) && element.metadata() != WITHDRAWN {
+                known.push(element.partition());
+            }
+        }
+        Ok(known)
     }
-    Ok(known)
 }
 
 /// A client that is told of things as they are, whatever transactions are open.

@@ -14,14 +14,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::barriers::{Barrier, Stall};
-use super::state_ends::{self, CALL_TIMEOUT, again};
+use super::state_ends::{CALL_TIMEOUT, StateEnds, again};
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::rights;
@@ -51,20 +51,19 @@ pub struct StateReader<'a> {
 pub type UnknownEnds = Vec<(i32, OpenError)>;
 
 impl<'a> StateReader<'a> {
-    /// Of partitions that are owned, of `partitions_in_all`, to where they end now, as an `uncommitted` client is told it. Tells
+    /// Of partitions that are owned, of `partitions_in_all`, to where they end now. Tells
     /// those that can't be read now: they are left out.
     ///
     /// # Errors
     /// [`OpenError::Again`] where librdkafka can't begin to read.
     pub fn of_owned<C: ConsumerContext>(
-        settings: &'a Settings,
-        uncommitted: &BaseConsumer<C>,
+        ends: &StateEnds<'a, C>,
         partitions: &[i32],
         partitions_in_all: i32,
         given_up: &'a CancellationToken,
     ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
         let content = StateContent::new(move |promoter| Shard::of(promoter, partitions_in_all));
-        StateReader::open(settings, uncommitted, partitions, content, given_up)
+        StateReader::open(ends, partitions, content, given_up)
     }
 
     /// Of partitions that others own: only their fences are kept.
@@ -72,12 +71,11 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// As [`of_owned`](Self::of_owned), and where one of them can't be read now.
     pub fn of_others<C: ConsumerContext>(
-        settings: &'a Settings,
-        uncommitted: &BaseConsumer<C>,
+        ends: &StateEnds<'a, C>,
         partitions: &[i32],
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        StateReader::of_all(settings, uncommitted, partitions, StateContent::fences_only(), given_up)
+        StateReader::of_all(ends, partitions, StateContent::fences_only(), given_up)
     }
 
     /// Of all partitions, to tell whether they could be taken over: little is held of what they hold.
@@ -85,24 +83,22 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// As [`of_others`](Self::of_others).
     pub fn of_inspected<C: ConsumerContext>(
-        settings: &'a Settings,
-        uncommitted: &BaseConsumer<C>,
+        ends: &StateEnds<'a, C>,
         partitions: i32,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
         let content = StateContent::faults_only(move |promoter| Shard::of(promoter, partitions));
-        StateReader::of_all(settings, uncommitted, &(0..partitions).collect::<Vec<_>>(), content, given_up)
+        StateReader::of_all(ends, &(0..partitions).collect::<Vec<_>>(), content, given_up)
     }
 
     /// Of partitions that are wanted together.
     fn of_all<C: ConsumerContext>(
-        settings: &'a Settings,
-        uncommitted: &BaseConsumer<C>,
+        ends: &StateEnds<'a, C>,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,
     ) -> Result<StateReader<'a>, OpenError> {
-        let (reader, unknown) = StateReader::open(settings, uncommitted, partitions, content, given_up)?;
+        let (reader, unknown) = StateReader::open(ends, partitions, content, given_up)?;
         match unknown.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(reader),
@@ -110,15 +106,15 @@ impl<'a> StateReader<'a> {
     }
 
     fn open<C: ConsumerContext>(
-        settings: &'a Settings,
-        uncommitted: &BaseConsumer<C>,
+        ends: &StateEnds<'a, C>,
         partitions: &[i32],
         content: StateContent,
         given_up: &'a CancellationToken,
     ) -> Result<(StateReader<'a>, UnknownEnds), OpenError> {
+        let settings = ends.settings;
         let topic = &settings.topics.state;
         let (mut barriers, mut reached, mut unknown) = (BTreeMap::new(), Vec::new(), UnknownEnds::new());
-        for (partition, end) in state_ends::of(uncommitted, settings, partitions) {
+        for (partition, end) in ends.of(partitions) {
             match end {
                 Ok(Some(end)) => drop(barriers.insert(partition, Some(Barrier::End(end)))),
                 Ok(None) => {

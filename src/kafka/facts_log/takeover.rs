@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::abandoned::AbandonedTransactions;
-use super::state_ends;
+use super::state_ends::StateEnds;
 use super::state_reader::StateReader;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::OpenError;
@@ -77,15 +77,18 @@ impl Takeover<'_> {
     pub fn run(&self, fence: Fence) -> Result<(), OpenError> {
         let owned: Vec<i32> = self.shards.iter().map(|assigned| assigned.shard.0).collect();
         // Before anything is read: what is known of a partition now has left its fence in it already.
-        let worked_on = state_ends::worked_on(self.member, self.settings, &owned)?;
-        let (reader, unreadable) =
-            StateReader::of_owned(self.settings, self.member, &owned, fence.partitions, self.given_up)?;
+        let worked_on = self.ends().worked_on(&owned)?;
+        let (reader, unreadable) = StateReader::of_owned(&self.ends(), &owned, fence.partitions, self.given_up)?;
         for (partition, error) in unreadable {
             self.assigned(partition).into_iter().for_each(|assigned| (self.tell)(assigned, Err(error.clone())));
         }
         let abandoned = AbandonedTransactions::new(self.settings);
         let (compared, fenced, unconfirmed) = (Vec::new(), Vec::new(), Vec::new());
         Taking { takeover: self, reader, abandoned, fence, worked_on, compared, fenced, unconfirmed }.run()
+    }
+
+    fn ends(&self) -> StateEnds<'_, MemberContext> {
+        StateEnds { settings: self.settings, uncommitted: self.member }
     }
 
     fn assigned(&self, partition: i32) -> Option<AssignedShard> {

@@ -8,11 +8,9 @@ use rdkafka::error::KafkaResult;
 /// Ends the member id that the group makes of an instance's name: a dash and a UUID.
 const SUFFIX_BYTES: usize = 37;
 
-/// What the members of a group are called, and what they have subscribed to.
+/// What the members of a group are called.
 pub struct GroupMembers {
     ids: Vec<String>,
-    /// Of each, in the order of their ids, what it has told at its joining; empty while the group shares out.
-    subscriptions: Vec<Vec<u8>>,
     /// How they share out what they own; empty while they do so.
     protocol: String,
 }
@@ -28,10 +26,9 @@ impl GroupMembers {
     pub fn ask<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
         let groups = client.fetch_group_list(Some(group), bound)?;
         let members = groups.groups().iter().flat_map(|group| group.members());
-        let (ids, subscriptions) =
-            members.map(|member| (member.id().to_owned(), member.metadata().unwrap_or_default().to_owned())).unzip();
+        let ids = members.map(|member| member.id().to_owned()).collect();
         let protocol = groups.groups().first().map_or("", |group| group.protocol()).to_owned();
-        Ok(GroupMembers { ids, subscriptions, protocol })
+        Ok(GroupMembers { ids, protocol })
     }
 
     /// Whether they are something else than instances, which no instance can join.
@@ -48,14 +45,6 @@ impl GroupMembers {
         self.ids.iter().any(|id| instance_of(id) == Some(instance_id))
     }
 
-    /// Whether there is one of this instance's name that has subscribed to something else than `topic`.
-    pub fn is_elsewhere(&self, instance_id: &str, topic: &str) -> bool {
-        let mut members = self.ids.iter().zip(&self.subscriptions);
-        members.any(|(id, subscription)| {
-            instance_of(id) == Some(instance_id) && subscribes(subscription, topic) == Some(false)
-        })
-    }
-
     /// Whether there is one of another name.
     pub fn has_others_than(&self, instance_id: &str) -> bool {
         self.ids.iter().any(|id| instance_of(id) != Some(instance_id))
@@ -66,21 +55,6 @@ fn instance_of(member_id: &str) -> Option<&str> {
     member_id.get(..member_id.len().checked_sub(SUFFIX_BYTES)?)
 }
 
-/// Whether a member of the consumers' protocol has subscribed to `topic`; nothing where that is not told. What it tells begins with
-/// a version and the names of topics, each behind its length.
-fn subscribes(subscription: &[u8], topic: &str) -> Option<bool> {
-    let (count, mut rest) = subscription.get(2..)?.split_first_chunk()?;
-    for _ in 0..i32::from_be_bytes(*count) {
-        let (length, names) = rest.split_first_chunk()?;
-        let (name, others) = names.split_at_checked(u16::from_be_bytes(*length).into())?;
-        if name == topic.as_bytes() {
-            return Some(true);
-        }
-        rest = others;
-    }
-    Some(false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +63,7 @@ mod tests {
 
     fn of(names: &[&str]) -> GroupMembers {
         let ids = names.iter().map(|name| format!("{name}-{UUID}")).collect();
-        GroupMembers { ids, subscriptions: vec![Vec::new(); names.len()], protocol: PROTOCOL.into() }
+        GroupMembers { ids, protocol: PROTOCOL.into() }
     }
 
     #[test]
@@ -106,22 +80,6 @@ mod tests {
         assert!(!of(&["one"]).has_others_than("one"));
         assert!(of(&["one", "two"]).has_others_than("one"));
         assert!(GroupMembers { ids: vec!["a consumer of another kind".into()], ..of(&[]) }.has_others_than("one"));
-    }
-
-    #[test]
-    fn one_that_was_handing_over_when_it_ended_is_subscribed_elsewhere() {
-        let subscribed = |topics: &[&str]| {
-            let mut told = [[0, 1].as_slice(), &u32::try_from(topics.len()).unwrap().to_be_bytes()].concat();
-            for topic in topics {
-                told.extend(u16::try_from(topic.len()).unwrap().to_be_bytes());
-                told.extend(topic.bytes());
-            }
-            GroupMembers { subscriptions: vec![told], ..of(&["one"]) }
-        };
-        assert!(subscribed(&["dead-letters"]).is_elsewhere("one", "registry"));
-        assert!(!subscribed(&["dead-letters", "registry"]).is_elsewhere("one", "registry"));
-        assert!(!subscribed(&["dead-letters"]).is_elsewhere("two", "registry"));
-        assert!(!of(&["one"]).is_elsewhere("one", "registry"), "it is not told");
     }
 
     #[test]

@@ -231,16 +231,14 @@ impl MemberThread {
 
     /// A member of a fixed name that is back within its session is given what its name has in the current generation, without a new
     /// one. What its predecessor was giving back when it ended is nobody's then: the next generation, which was to give it on, would
-    /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again;
-    /// and so it does where its predecessor ended while it was subscribed to another topic, to hand over. (The group may have taken
-    /// note of this member's own subscription before it is asked; then that one's partitions tell, which this is given.)
+    /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again.
+    ///
+    /// So it does where its predecessor ended while it was subscribed to another topic, to hand over: then it is given partitions of
+    /// that one ([`MemberContext::was_given_others`]).
     fn rejoin_where_replaced(&self, consumer: &BaseConsumer<MemberContext>) {
         let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
         let name = &self.settings.instance_id;
-        let is_replaced = |members: GroupMembers| {
-            members.has(name) && (members.has_others_than(name) || members.is_elsewhere(name, &self.shared.topic))
-        };
-        if members.is_ok_and(is_replaced) {
+        if members.is_ok_and(|members| members.has(name) && members.has_others_than(name)) {
             self.rejoin(consumer);
         }
     }

@@ -1,7 +1,7 @@
 //! Shards in which no owner has ever confirmed a fence, as at the first start: taken over together, for they are compared with
 //! all the others before anything is polled.
 
-use super::{Takeover, Taking};
+use super::Taking;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{LogError, OpenError};
 use crate::commit::queue::{Closed, WriteOutcome};
@@ -51,8 +51,7 @@ impl Taking<'_> {
     fn check_others(&mut self) -> Result<(), OpenError> {
         let others = (0..self.fence.partitions).filter(|partition| !self.compared.contains(partition));
         let others: Vec<i32> = others.collect();
-        let Takeover { settings, member, given_up, .. } = self.takeover;
-        let mut reader = StateReader::of_others(settings, member, &others, given_up)?;
+        let mut reader = StateReader::of_others(&self.takeover.ends(), &others, self.takeover.given_up)?;
         while reader.is_reading() {
             if reader.read_on()?.is_empty() {
                 self.abandoned.end(&reader);
