@@ -77,10 +77,10 @@
 //! `kafka::facts_log::peers` compares what the instances poll and how they are configured, by notes beside the offsets.
 //!
 //! Where promoters are discovered, whoever owns shard 0 reads the upstream's lists of them and writes what these come to to the
-//! registry ([`session::discovery`], [`registry::discovery`]); from there it acts as what operators write does.
+//! registry (`session::discovery`, `registry::discovery`); from there it acts as what operators write does.
 //!
 //! Whom nobody names any more is polled no longer, and what is known of the promoter stays in the state until it has been away
-//! for `registry.forget` ([`registry::removed`]).
+//! for `registry.forget` (`registry::removed`).
 //!
 //! The requests for material, a [`requests::pipeline::RequestPipeline`], with a consumer group and a producer of their own,
 //! through the same clients and breakers. Opening their log hands over how far each partition is answered, the records from
@@ -135,7 +135,7 @@
 //! 2. A cursor moves only when a pull was read to its end, and never beyond what the upstream had to show by then
 //!    ([`model::scope`]).
 //! 3. A pull's pages reach the committer in order, within one session and one assignment of their shard, or not at all
-//!    ([`session`], [`model::shards`]).
+//!    ([`session`], `model::shards`).
 //! 4. Only the current owner of a partition can write to it: older producers of its name are fenced, older generations are
 //!    refused, and what was planned under an earlier assignment of a shard is dropped ([`kafka::group`], [`kafka::transaction`],
 //!    [`commit::log::CommitError::ShardsLost`]).
@@ -144,7 +144,7 @@
 //! 6. After any doubt about a transaction the log is opened anew, and Kafka's word counts ([`kafka::transaction`] has
 //!    the table).
 //! 7. What can't be read or published is a dead letter in the same transaction; it never holds up the rest.
-//! 8. A reply, and that its request is answered, are written in one transaction ([`model::request::answered_offsets`]).
+//! 8. A reply, and that its request is answered, are written in one transaction (`model::request::answered_offsets`).
 //! 9. No call for data is sent to the upstream past an open breaker, and no token is fetched for one: polls and requests ask
 //!    the same ones ([`upstream::breaker`]). Three things are sent past them, since they use no quota of data: the first token at
 //!    the start, what makes a host tell its clock ([`upstream::client::Client::warm_up`],

@@ -50,8 +50,8 @@ use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
 pub mod app_feeds;
-pub mod configured;
-pub mod discovery;
+pub(crate) mod configured;
+pub(crate) mod discovery;
 
 mod beginning;
 mod clocks;

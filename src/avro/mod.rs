@@ -11,8 +11,8 @@ pub mod encode;
 
 pub mod decode;
 mod flat;
-pub mod json_object;
-pub mod kind_decoder;
+pub(crate) mod json_object;
+pub(crate) mod kind_decoder;
 
 pub mod material;
 

@@ -4,7 +4,7 @@ pub(crate) mod under_way;
 
 pub(crate) mod queue;
 
-pub mod committer;
+pub(crate) mod committer;
 
 pub(crate) mod log_state;
 

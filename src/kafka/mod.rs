@@ -28,6 +28,6 @@ pub mod requests_log;
 
 pub mod registry_topic;
 
-pub mod all_topics;
+pub(crate) mod all_topics;
 
-pub mod inspection;
+pub(crate) mod inspection;

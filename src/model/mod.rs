@@ -11,16 +11,16 @@ pub mod promoter;
 
 pub mod shard;
 
-pub mod quota_share;
+pub(crate) mod quota_share;
 
 pub mod feed;
 
-pub mod feed_set;
+pub(crate) mod feed_set;
 
 pub mod cursor;
 
 pub mod scope;
-pub mod scope_bound;
+mod scope_bound;
 
 pub mod row;
 
@@ -60,9 +60,9 @@ pub mod removal;
 
 pub mod state;
 
-pub mod queued_write;
+pub(crate) mod queued_write;
 
-pub mod shards;
+pub(crate) mod shards;
 
 pub mod fence;
 
@@ -78,4 +78,4 @@ pub mod material;
 
 pub mod request;
 
-pub mod age;
+pub(crate) mod age;

@@ -18,10 +18,10 @@ use intervals::{Brought, IntervalBounds};
 use open_days::{OpenDays, OpenRange};
 use windows::Windows;
 
-pub mod call_pace;
-pub mod catch_up;
+pub(crate) mod call_pace;
+pub(crate) mod catch_up;
 pub mod fact_rate;
-pub mod fleet_cost;
+pub(crate) mod fleet_cost;
 mod freshness;
 pub mod intervals;
 mod open_days;

@@ -41,11 +41,6 @@ impl Shards {
         }
     }
 
-    /// How many facts are remembered.
-    pub fn remembered(&self) -> usize {
-        self.states.values().map(|(_, state)| state.remembered()).sum()
-    }
-
     /// Of each of `promoters`, in their order, for whoever is about to poll them. Nothing of one whose shard is not there.
     pub fn cursors_of(&mut self, promoters: &[Promoter]) -> Vec<Cursors> {
         let cursors = |promoter: &Promoter| {

@@ -7,15 +7,15 @@
 //!                 └────DiscoveredPromoter┘
 //! ```
 
-pub mod tags;
+pub(crate) mod tags;
 
 pub mod record;
 
-pub mod discovered;
+pub(crate) mod discovered;
 
 pub mod event;
 
-pub mod compacted_events;
+pub(crate) mod compacted_events;
 
 mod packed_start;
 
@@ -23,8 +23,8 @@ mod packed_map;
 
 pub mod table;
 
-pub mod configured;
+pub(crate) mod configured;
 
-pub mod removed;
+pub(crate) mod removed;
 
-pub mod discovery;
+pub(crate) mod discovery;

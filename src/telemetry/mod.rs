@@ -1,8 +1,8 @@
 //! What the process tells about itself.
 
-pub mod buckets;
-pub mod event_counts;
-pub mod health;
+pub(crate) mod buckets;
+pub(crate) mod event_counts;
+pub(crate) mod health;
 pub mod last_words;
 pub mod log;
 pub(crate) mod sums;

@@ -22,7 +22,7 @@ mod hosts;
 pub mod token;
 
 pub mod buffer;
-pub mod call_counts;
+pub(crate) mod call_counts;
 pub mod http;
 pub(crate) mod packing;
 pub mod transport;

@@ -26,9 +26,9 @@ pub(super) mod rights;
 
 pub(super) mod granted_rights;
 
-pub mod acknowledged_producer;
+pub(crate) mod acknowledged_producer;
 
-pub mod pulse;
+pub(crate) mod pulse;
 
 pub(super) mod topic_lookup;
 

@@ -93,7 +93,7 @@ mod takeover;
 
 mod ownership;
 
-pub mod peers;
+pub(crate) mod peers;
 
 mod opener;
 

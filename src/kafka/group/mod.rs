@@ -58,7 +58,7 @@ pub(super) mod refusal;
 
 pub(super) mod timeouts;
 
-pub mod observer;
+pub(crate) mod observer;
 
 mod shared_membership;
 
@@ -74,7 +74,7 @@ mod standby;
 
 pub mod member;
 
-pub mod membership;
+pub(crate) mod membership;
 
 pub(super) mod whole_assignment;
 

@@ -10,11 +10,11 @@
 //!                             └───── event_reader: bytes → RegistryEvent, or the schema that it takes
 //! ```
 
-pub mod reader;
+pub(crate) mod reader;
 
-pub mod writer;
+pub(crate) mod writer;
 
-pub mod discovery_topic;
+pub(crate) mod discovery_topic;
 
 mod event_reader;
 

@@ -6,10 +6,10 @@
 
 pub mod record;
 
-pub mod offset_tracker;
+pub(crate) mod offset_tracker;
 
-pub mod schema_bucket;
+pub(crate) mod schema_bucket;
 
-pub mod log_fingerprints;
+pub(crate) mod log_fingerprints;
 
-pub mod answered_offsets;
+pub(crate) mod answered_offsets;
