@@ -35,7 +35,7 @@ pub const PATIENCE: RetrySettings = RetrySettings {
 
 /// What comes after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextAttempt {
+pub(crate) enum NextAttempt {
     RetryAfter(Duration),
     /// The other side asked for a delay that is too long to wait for here.
     DelayTooLong(Duration),
@@ -43,7 +43,7 @@ pub enum NextAttempt {
 }
 
 /// The attempts of one call.
-pub struct Attempts {
+pub(crate) struct Attempts {
     policy: ExponentialBackoff,
     max: Duration,
     made: u32,

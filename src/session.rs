@@ -70,7 +70,7 @@ use shard_coordinator::ShardCoordinator;
 
 /// An app as it is configured.
 #[derive(Clone, Debug)]
-pub struct AppSettings {
+pub(crate) struct AppSettings {
     pub client: ClientSettings,
     pub feeds: AppFeeds,
     pub promoters: Vec<(Promoter, ConfiguredPromoter)>,
@@ -98,7 +98,7 @@ pub struct PolledApp<T> {
 
 /// What is polled for one promoter.
 #[derive(Clone, Debug)]
-pub struct PolledPromoter {
+pub(crate) struct PolledPromoter {
     pub promoter: Promoter,
     /// A feed that is absent is not polled.
     pub feeds: PerFeed<Option<FeedPlan>>,
@@ -257,7 +257,12 @@ impl PolledPromoter {
 }
 
 /// Why `promoter`, which has `cursors` at `now`, may not begin where it should: its topic would not take or keep such facts.
-pub fn too_early(promoter: &PolledPromoter, cursors: Cursors, limits: &AgeLimits, now: UnixTime) -> Option<String> {
+pub(crate) fn too_early(
+    promoter: &PolledPromoter,
+    cursors: Cursors,
+    limits: &AgeLimits,
+    now: UnixTime,
+) -> Option<String> {
     let mut beginning = Beginning::default();
     beginning.add(promoter, cursors, now);
     let mut begun = beginning.first_cursors.iter().filter(|(.., cursor)| cursor.polled);

@@ -213,13 +213,13 @@ impl Opening<'_> {
 }
 
 /// How long a command waits for what it needs.
-pub const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Calls again while the error may pass, for `at_most` so long. For what is needed at start.
 ///
 /// # Errors
 /// The last call's, in the context of `what`: one that does not pass, or did not in that time.
-pub async fn retried<R, E: Error + Send + Sync + 'static, F: Future<Output = Result<R, E>>>(
+pub(crate) async fn retried<R, E: Error + Send + Sync + 'static, F: Future<Output = Result<R, E>>>(
     what: &'static str,
     mut call: impl FnMut() -> F,
     may_pass: impl Fn(&E) -> bool,

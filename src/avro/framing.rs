@@ -16,7 +16,7 @@ const SINGLE_OBJECT_MAGIC: [u8; 2] = [0xC3, 0x01];
 
 /// What the frame of a record says about its schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchemaReference {
+pub(crate) enum SchemaReference {
     Id(i32),
     Fingerprint(Fingerprint),
 }

@@ -17,7 +17,7 @@ use crate::model::material::{MaterialOutcome, MaterialRequest, MaterialResult};
 use crate::model::time::UnixMillis;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
+pub(crate) enum RequestError {
     /// A registry may know it: see [`RequestDecoder::learn`].
     #[error("written with the schema id {0}, which is not known")]
     UnknownSchema(i32),
@@ -61,7 +61,7 @@ impl RequestDecoder {
 
     /// # Errors
     /// [`RequestError`], by whether nobody can read it, a registry may know its schema, or one of its fields is wrong.
-    pub fn decode_avro(&self, framed: &[u8]) -> Result<MaterialRequest, RequestError> {
+    pub(crate) fn decode_avro(&self, framed: &[u8]) -> Result<MaterialRequest, RequestError> {
         request(self.0.fields(framed)?)
     }
 
@@ -69,7 +69,7 @@ impl RequestDecoder {
     ///
     /// # Errors
     /// [`RequestError`], by whether nobody can read it, or one of its fields is wrong.
-    pub fn decode_json(&self, text: &[u8]) -> Result<MaterialRequest, RequestError> {
+    pub(crate) fn decode_json(&self, text: &[u8]) -> Result<MaterialRequest, RequestError> {
         json::decode(text)
     }
 

@@ -23,7 +23,7 @@ use crate::registry::tags::{InvalidTags, Tags};
 
 /// A record of the registry topic as it came.
 #[derive(Clone, Copy, Debug)]
-pub struct RegistryRecord<'a> {
+pub(crate) struct RegistryRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Absent in a tombstone.
     pub value: Option<&'a [u8]>,
@@ -34,7 +34,7 @@ pub struct RegistryRecord<'a> {
 
 /// Why a record registers nothing: it changes nothing then.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PromoterError {
+pub(crate) enum PromoterError {
     /// A registry may know it: see [`PromoterDecoder::learn`].
     #[error("written with the schema id {0}, which is not known")]
     UnknownSchema(i32),
@@ -63,7 +63,7 @@ fn whose(is_discovered: bool) -> &'static str {
 
 /// Which of its fields is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PromoterFlaw {
+pub(crate) enum PromoterFlaw {
     #[error(transparent)]
     Field(#[from] FieldFlaw),
     #[error("app_id {0}")]
@@ -95,7 +95,7 @@ impl PromoterError {
 }
 
 /// Reads records of the registry. Any bytes give a promoter or an error.
-pub struct PromoterDecoder(KindDecoder);
+pub(crate) struct PromoterDecoder(KindDecoder);
 
 impl PromoterDecoder {
     /// `framing` is what this process itself writes such records with.
@@ -154,7 +154,7 @@ impl From<FieldsError> for PromoterError {
 
 /// What a value says of a promoter: fields that it lacks are no part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PromoterStatement {
+pub(crate) struct PromoterStatement {
     pub promoter: Promoter,
     pub patch: PromoterPatch,
     pub updated_at: Option<UnixMillis>,
@@ -170,7 +170,7 @@ impl PromoterStatement {
     ///
     /// # Errors
     /// Where it is no JSON object, or one of its fields is wrong.
-    pub fn from_json(bytes: &[u8]) -> Result<PromoterStatement, PromoterError> {
+    pub(crate) fn from_json(bytes: &[u8]) -> Result<PromoterStatement, PromoterError> {
         let text = JsonText::new(bytes);
         let fields = text.object(&JSON_NAMES).map_err(|error| PromoterError::NotJson(bounded(error.to_string())))?;
         let field = |flaw: FieldFlaw| PromoterFlaw::Field(flaw);
@@ -289,7 +289,7 @@ impl PromoterEncoder {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn encode_discovered(
+    pub(crate) fn encode_discovered(
         &self,
         promoter: &Promoter,
         found: &DiscoveredPromoter,

@@ -20,7 +20,7 @@ use crate::text::with_causes;
 
 /// How long a schema is asked for that is refused, by a lack of rights or by what is no registry: as long as an upstream is
 /// that stays unable. Then the records in it are dead letters, in which somebody can find them.
-pub const REFUSED_MAX: Duration = Duration::from_secs(600);
+pub(crate) const REFUSED_MAX: Duration = Duration::from_secs(600);
 
 /// Tells the schemas of others.
 pub trait SchemaSource: Send + Sync {
@@ -38,7 +38,7 @@ impl SchemaSource for SchemaRegistry {
 }
 
 /// Those for the records of one topic.
-pub struct SchemaLookups {
+pub(crate) struct SchemaLookups {
     /// What waits for a schema, in a word for the log.
     records: &'static str,
     registry: Option<Arc<dyn SchemaSource>>,
@@ -51,7 +51,7 @@ type SharedLookup = Arc<OnceCell<Result<(), SchemaLookupError>>>;
 
 /// Why no record will be read with a schema. Those in it are dead letters; one that comes later asks again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SchemaLookupError {
+pub(crate) enum SchemaLookupError {
     #[error("written with the schema id {0}, which no registry knows")]
     Unknown(i32),
     #[error(transparent)]

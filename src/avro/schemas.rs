@@ -66,7 +66,7 @@ record_kinds! {
 
 impl RecordKind {
     /// What the events of a topic are.
-    pub fn of_events(topic: EventTopic) -> RecordKind {
+    pub(crate) fn of_events(topic: EventTopic) -> RecordKind {
         match topic {
             EventTopic::Touches => RecordKind::Touch,
             EventTopic::Orders => RecordKind::Order,
@@ -95,7 +95,7 @@ pub struct Fingerprint(pub [u8; 8]);
 
 impl Fingerprint {
     /// The same as a number, as the Avro specification computes it.
-    pub fn crc64(self) -> u64 {
+    pub(crate) fn crc64(self) -> u64 {
         u64::from_le_bytes(self.0)
     }
 }

@@ -117,7 +117,7 @@ impl Failure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a duration such as 30s or 5m")]
-pub struct InvalidDuration;
+pub(crate) struct InvalidDuration;
 
 /// A stretch of time as an argument, written as in the configuration; never none at all.
 fn duration(text: &str) -> Result<Duration, InvalidDuration> {

@@ -45,7 +45,7 @@ pub struct ShowOptions {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write one of {}", RecordKind::ALL.map(short_name).join(", "))]
-pub struct UnknownRecord;
+pub(crate) struct UnknownRecord;
 
 /// # Errors
 /// [`Failure::Found`] with 1 where the registry refuses one; else why there is no registry to ask, or it gives no answer.

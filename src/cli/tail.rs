@@ -48,7 +48,7 @@ pub enum TailedTopic {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write earliest, latest or a time with its offset such as 2026-01-01T00:00:00+08:00")]
-pub struct InvalidStart;
+pub(crate) struct InvalidStart;
 
 fn start(text: &str) -> Result<ReadFrom, InvalidStart> {
     match text {

@@ -47,7 +47,7 @@ pub struct VerifyOptions {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a time with its offset such as 2026-01-01T00:00:00+08:00")]
-pub struct InvalidTime;
+pub(crate) struct InvalidTime;
 
 fn promoter(text: &str) -> Result<Promoter, InvalidId> {
     Promoter::from_key(text)

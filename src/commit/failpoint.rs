@@ -77,10 +77,10 @@ impl Failpoint {
 }
 
 #[cfg(not(feature = "failpoints"))]
-pub fn reach(_point: Failpoint) {}
+pub(crate) fn reach(_point: Failpoint) {}
 
 #[cfg(feature = "failpoints")]
-pub fn reach(point: Failpoint) {
+pub(crate) fn reach(point: Failpoint) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -44,7 +44,7 @@ pub trait CommitLog: Send + 'static {
 }
 
 /// A log of the polls.
-pub trait StateLog: CommitLog<Opened = Opened, Batch = Batch> {}
+pub(crate) trait StateLog: CommitLog<Opened = Opened, Batch = Batch> {}
 
 impl<L: CommitLog<Opened = Opened, Batch = Batch>> StateLog for L {}
 
@@ -74,10 +74,10 @@ pub trait ShardOwnership: Send + Sync {
 }
 
 /// One of shards that are restored together. Where it is dropped, nothing of it is read any more.
-pub type Restore = BoxFuture<'static, (AssignedShard, Result<RestoredShard, OpenError>)>;
+pub(crate) type Restore = BoxFuture<'static, (AssignedShard, Result<RestoredShard, OpenError>)>;
 
 /// Each shard once, as it is known. [`OpenError::Again`] where the same may be asked for again, while others are polled.
-pub type Restores = FuturesUnordered<Restore>;
+pub(crate) type Restores = FuturesUnordered<Restore>;
 
 /// A shard that may be polled.
 pub struct RestoredShard {
@@ -118,7 +118,7 @@ impl LogError {
     }
 
     /// That `what` is so because of `cause`, whose `Display` must not repeat its own source.
-    pub fn because(what: impl Into<String>, cause: impl Error + Send + Sync + 'static) -> LogError {
+    pub(crate) fn because(what: impl Into<String>, cause: impl Error + Send + Sync + 'static) -> LogError {
         LogError::new(CausedError { what: what.into(), cause: Box::new(cause) })
     }
 

@@ -32,7 +32,7 @@ impl BatchPace {
     }
 
     /// So much was too much: half of it is tried next.
-    pub fn too_slow(&mut self, records: usize, bytes: usize) {
+    pub(crate) fn too_slow(&mut self, records: usize, bytes: usize) {
         self.now.events_max = self.now.events_max.min(records / 2).max(1);
         self.now.bytes_max = self.now.bytes_max.min(bytes / 2).max(1);
     }

@@ -49,7 +49,7 @@ impl CommitTotals {
 
     /// How much has become durable since the last call: transactions, facts published, dead letters, duplicates,
     /// behind the cursor, before the start.
-    pub fn news(&self) -> [u64; 6] {
+    pub(crate) fn news(&self) -> [u64; 6] {
         self.told.news(self.counters())
     }
 
@@ -59,13 +59,17 @@ impl CommitTotals {
     }
 
     /// Says which dead letters have become durable since it was last said.
-    pub fn tell_dead_letters(&self) {
+    pub(crate) fn tell_dead_letters(&self) {
         self.letters.tell("polls");
     }
 
     /// Says, once for each app, that `feeds` began elsewhere than `start_from` says now, and shows one of them. For each its
     /// promoter and where it began.
-    pub fn say_idle_starts<'a>(&self, app: &AppId, mut feeds: impl Iterator<Item = (&'a Promoter, Feed, UnixTime)>) {
+    pub(crate) fn say_idle_starts<'a>(
+        &self,
+        app: &AppId,
+        mut feeds: impl Iterator<Item = (&'a Promoter, Feed, UnixTime)>,
+    ) {
         let Some((promoter, feed, began)) = feeds.next() else { return };
         if self.idle_starts.lock().insert(app.clone()) {
             let (pipeline, feeds) = ("polls", 1 + feeds.count());
@@ -74,7 +78,7 @@ impl CommitTotals {
     }
 
     /// Says all that has become durable, at the end.
-    pub fn say_stopped(&self) {
+    pub(crate) fn say_stopped(&self) {
         let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = self.counters();
         let pipeline = "polls";
         tracing::info!(

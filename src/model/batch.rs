@@ -27,7 +27,7 @@ pub struct ShardRecord {
 }
 
 impl ShardRecord {
-    pub fn is_fence(&self) -> bool {
+    pub(crate) fn is_fence(&self) -> bool {
         Fence::connector_of(self.key.as_bytes()).is_some()
     }
 }
@@ -101,7 +101,7 @@ impl Batch {
     }
 
     /// Whether it takes a shard over, or gives that up again.
-    pub fn has_fences(&self) -> bool {
+    pub(crate) fn has_fences(&self) -> bool {
         self.shard_records.iter().any(ShardRecord::is_fence)
     }
 

@@ -54,7 +54,7 @@ impl Cursor {
     }
 
     /// The first day of orders that is not closed.
-    pub fn first_open_day(&self) -> Day {
+    pub(crate) fn first_open_day(&self) -> Day {
         Day::in_beijing(self.complete_before)
     }
 }

@@ -8,7 +8,7 @@ use super::time::UnixMillis;
 use crate::text;
 
 /// How many raw bytes a dead letter carries at most, so that it fits a topic of Kafka's default record size.
-pub const RAW_BYTES_MAX: usize = 512 * 1024;
+pub(crate) const RAW_BYTES_MAX: usize = 512 * 1024;
 
 /// Where the bytes came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,7 +77,7 @@ impl DeadLetter {
     }
 
     /// A record of the request topic. Bytes beyond [`RAW_BYTES_MAX`] are cut.
-    pub fn of_request(
+    pub(crate) fn of_request(
         origin: Origin,
         reason: &'static str,
         detail: String,
@@ -90,7 +90,7 @@ impl DeadLetter {
     }
 
     /// A record of the registry topic, whose key may tell a promoter. Bytes beyond [`RAW_BYTES_MAX`] are cut.
-    pub fn of_registration(
+    pub(crate) fn of_registration(
         origin: Origin,
         promoter: Option<Promoter>,
         reason: &'static str,
@@ -105,7 +105,7 @@ impl DeadLetter {
 
     /// The same letter with at most `bytes_max` raw bytes. What is cut for the first time tells its full length and
     /// hash in `detail`; one that was cut before tells them already.
-    pub fn cut_to(mut self, bytes_max: usize) -> DeadLetter {
+    pub(crate) fn cut_to(mut self, bytes_max: usize) -> DeadLetter {
         if self.raw.len() <= bytes_max {
             return self;
         }
@@ -122,7 +122,7 @@ impl DeadLetter {
     }
 
     /// Whether there is nothing left that could be cut.
-    pub fn is_smallest(&self) -> bool {
+    pub(crate) fn is_smallest(&self) -> bool {
         self.raw.is_empty()
     }
 }

@@ -22,7 +22,7 @@ pub struct FactId(pub [u8; 16]);
 
 impl FactId {
     /// Reads it back from [`hex`](Self::hex).
-    pub fn from_hex(text: &str) -> Option<FactId> {
+    pub(crate) fn from_hex(text: &str) -> Option<FactId> {
         let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
         let mut id = [0; 16];
         for (byte, [high, low]) in id.iter_mut().zip(digits.as_chunks::<2>().0) {
@@ -33,7 +33,7 @@ impl FactId {
     }
 
     /// As text: 32 hex digits in lower case.
-    pub fn hex(self) -> HexId {
+    pub(crate) fn hex(self) -> HexId {
         let mut digits = [0; 32];
         text::write_hex(&self.0, &mut digits);
         HexId(digits)
@@ -41,7 +41,7 @@ impl FactId {
 }
 
 /// An id as text, without an allocation: every event carries one.
-pub struct HexId([u8; 32]);
+pub(crate) struct HexId([u8; 32]);
 
 impl HexId {
     pub fn as_str(&self) -> &str {
@@ -138,14 +138,14 @@ impl Fact {
     }
 
     /// The user whom it is about.
-    pub fn user_id(&self) -> &str {
+    pub(crate) fn user_id(&self) -> &str {
         match &self.content {
             FactContent::Touch(touch) | FactContent::Order { touch, .. } => &touch.openid,
         }
     }
 
     /// Whether the row told when it happened.
-    pub fn has_time(&self) -> bool {
+    pub(crate) fn has_time(&self) -> bool {
         match &self.content {
             FactContent::Order { status: OrderStatus::Refunded, payment, .. } => payment.refunded_time.is_some(),
             FactContent::Touch(_) | FactContent::Order { .. } => true,
@@ -167,7 +167,7 @@ impl Fact {
 
 /// What the memory of refunds holds about one order, beside the identities of its refunds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefundMark {
+pub(crate) enum RefundMark {
     /// A refund without a time was met. It is that refund's own identity.
     Untimed,
     /// A refund with a time was met.
@@ -188,7 +188,7 @@ impl RefundMark {
 }
 
 /// The identity of a row that can't be read: its bytes, per promoter, whichever feed meets them.
-pub fn dead_row_id(promoter: &Promoter, raw: &[u8]) -> FactId {
+pub(crate) fn dead_row_id(promoter: &Promoter, raw: &[u8]) -> FactId {
     IdentityHasher::new("dead", promoter).bytes(raw).finish()
 }
 

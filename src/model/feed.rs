@@ -31,7 +31,7 @@ impl Feed {
         }
     }
 
-    pub fn from_name(name: &str) -> Option<Feed> {
+    pub(crate) fn from_name(name: &str) -> Option<Feed> {
         Feed::ALL.into_iter().find(|feed| feed.name() == name)
     }
 
@@ -52,7 +52,7 @@ impl Feed {
     }
 
     /// Which stretch of a promoter's time one pull of it covers.
-    pub fn pulled_by(self) -> PulledBy {
+    pub(crate) fn pulled_by(self) -> PulledBy {
         match self {
             Feed::Touches => PulledBy::Window,
             Feed::Orders => PulledBy::Day,
@@ -63,7 +63,7 @@ impl Feed {
 
 /// Which stretch of a promoter's time one pull covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PulledBy {
+pub(crate) enum PulledBy {
     /// Seconds that the pull names.
     Window,
     /// A day by the calendar of the upstream, or all of them.
@@ -89,7 +89,7 @@ pub enum Interface {
 
 /// Who calls an interface; nobody else does. All instances share its budget by what they own for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InterfaceCaller {
+pub(crate) enum InterfaceCaller {
     /// For the promoters of the shards that an instance owns.
     Polls,
     /// For the requests in the partitions that it owns.
@@ -108,7 +108,7 @@ impl Interface {
         }
     }
 
-    pub fn called_by(self) -> InterfaceCaller {
+    pub(crate) fn called_by(self) -> InterfaceCaller {
         match self {
             Interface::GetRelation | Interface::GetOrder => InterfaceCaller::Polls,
             Interface::GetShareMaterial => InterfaceCaller::Requests,
@@ -117,12 +117,12 @@ impl Interface {
     }
 
     /// Whether feeds are polled by it.
-    pub fn is_polled(self) -> bool {
+    pub(crate) fn is_polled(self) -> bool {
         self.called_by() == InterfaceCaller::Polls
     }
 
     /// Whether it lists rows, page by page: where it says that there is no data, the pages are over.
-    pub fn lists_rows(self) -> bool {
+    pub(crate) fn lists_rows(self) -> bool {
         match self {
             Interface::GetRelation | Interface::GetOrder | Interface::GetPromoter => true,
             Interface::GetShareMaterial => false,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::promoter::IdKind;
 
 /// Of the fences, and of all the other records of the state topic.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 const PREFIX: &str = "fence/";
 
@@ -80,7 +80,7 @@ pub enum FoundFence {
 }
 
 impl FoundFence {
-    pub fn is_confirmed(&self) -> bool {
+    pub(crate) fn is_confirmed(&self) -> bool {
         matches!(self, FoundFence::Fence(fence) if fence.confirmed)
     }
 }
@@ -90,7 +90,7 @@ impl Fence {
         Fence::key_of(&self.connector)
     }
 
-    pub fn key_of(connector: &str) -> String {
+    pub(crate) fn key_of(connector: &str) -> String {
         format!("{PREFIX}{connector}")
     }
 
@@ -138,7 +138,7 @@ impl Fence {
     }
 
     /// Keeps what `earlier` knows of apps that are not configured here: they may come back.
-    pub fn inherit(&mut self, earlier: &FoundFence) {
+    pub(crate) fn inherit(&mut self, earlier: &FoundFence) {
         let FoundFence::Fence(earlier) = earlier else { return };
         for (app, kind) in &earlier.id_kinds {
             self.id_kinds.entry(app.clone()).or_insert(*kind);

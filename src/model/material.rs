@@ -74,7 +74,7 @@ pub enum ImageKind {
 }
 
 impl ImageKind {
-    pub fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             ImageKind::Png => "image/png",
             ImageKind::Jpeg => "image/jpeg",

@@ -141,7 +141,7 @@ impl PageFacts {
     }
 
     /// About how many bytes of memory they hold.
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let facts: usize = self.facts.iter().map(|observed| fact_weight(&observed.fact)).sum();
         let dead: usize = self.dead_rows.iter().map(|row| 256 + row.letter.raw.len()).sum();
         256 + facts + dead
@@ -149,7 +149,7 @@ impl PageFacts {
 }
 
 /// About how many bytes of memory a fact holds: its text stands in the raw row and again in the fields.
-pub fn fact_weight(fact: &Fact) -> usize {
+pub(crate) fn fact_weight(fact: &Fact) -> usize {
     size_of::<ObservedFact>() + 2 * fact.raw.len()
 }
 

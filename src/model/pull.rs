@@ -110,7 +110,7 @@ impl Pull {
 
     /// Corrects "now" by the clock that the first answer shows: what the upstream makes visible after `as_of` is left to
     /// a later pull. Later answers change nothing.
-    pub fn hear(&mut self, as_of: UnixTime) {
+    pub(crate) fn hear(&mut self, as_of: UnixTime) {
         if self.pages.pages() == 0 {
             self.as_of = self.as_of.min(as_of);
         }
@@ -243,7 +243,7 @@ impl Pull {
 
     /// Whether the page that is asked for next follows one that was taken before an interruption. How long a `start_id`
     /// lives is not documented, so its refusal says nothing about the scope.
-    pub fn is_resuming(&self) -> bool {
+    pub(crate) fn is_resuming(&self) -> bool {
         self.resumed && !self.got_ahead
     }
 
@@ -256,7 +256,7 @@ impl Pull {
 
     /// As [`Pull::suspended`], where the page that was asked for may be what stopped it: it must have got ahead since it was
     /// taken up.
-    pub fn interrupted(self) -> Option<Pull> {
+    pub(crate) fn interrupted(self) -> Option<Pull> {
         if self.got_ahead { self.suspended() } else { None }
     }
 }

@@ -61,7 +61,7 @@ impl Scope {
     ///
     /// `lateness` is the feed's, in seconds. `as_of` is the earlier of the local clock and the upstream's when the
     /// first call was sent.
-    pub fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> Completion {
+    pub(crate) fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> Completion {
         let settled = as_of.minus(lateness);
         let not_closing = first_day_not_closing(lateness, as_of);
         let reached = match self {
@@ -79,7 +79,7 @@ impl Scope {
     /// Where the memory of refunds ends when nothing polls them and this scope of orders has moved the cursor of
     /// orders to `orders_complete_before`: a refund of a day that is still open happened on that day or later, or on
     /// the day before where an order is listed under the day after its payment.
-    pub fn completes_refunds(orders_complete_before: UnixTime, lateness: i64, as_of: UnixTime) -> UnixTime {
+    pub(crate) fn completes_refunds(orders_complete_before: UnixTime, lateness: i64, as_of: UnixTime) -> UnixTime {
         let day_before = Day::in_beijing(orders_complete_before).previous().beijing_start();
         day_before.min(as_of.minus(lateness))
     }
@@ -97,7 +97,7 @@ pub fn settled(feed: Feed, lateness: i64, as_of: UnixTime) -> Option<UnixTime> {
 
 /// The first day whose end, in UTC, lies less than the lateness before `as_of`: those before it are complete once they have been
 /// read at `as_of`.
-pub fn first_day_not_closing(lateness: i64, as_of: UnixTime) -> Day {
+pub(crate) fn first_day_not_closing(lateness: i64, as_of: UnixTime) -> Day {
     Day::in_utc(as_of.minus(lateness))
 }
 

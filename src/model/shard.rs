@@ -33,7 +33,7 @@ pub struct OwnedShards {
 
 impl Shard {
     /// Whose owner discovers the promoters of all shards.
-    pub const DISCOVERING: Shard = Shard(0);
+    pub(crate) const DISCOVERING: Shard = Shard(0);
 
     /// That of a promoter, of `partitions` in all (at least one).
     pub fn of(promoter: &Promoter, partitions: i32) -> Shard {

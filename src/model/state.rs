@@ -34,10 +34,10 @@ use super::state_record::{StateKey, StateValue};
 use super::time::UnixTime;
 
 /// A promoter's cursors.
-pub type Cursors = PerFeed<Option<Cursor>>;
+pub(crate) type Cursors = PerFeed<Option<Cursor>>;
 
 /// Where a feed of a promoter begins.
-pub type FirstCursor = (Promoter, Feed, Cursor);
+pub(crate) type FirstCursor = (Promoter, Feed, Cursor);
 
 /// The cursors and memories of all promoters of a shard. The committer alone has it, so there is no lock around it:
 /// [`take`](State::take) decides of each page what is published, and [`restore`](State::restore) reads it back at a start.
@@ -56,7 +56,7 @@ pub struct State {
 }
 
 /// Under which the offset stands in the shard's partition of the state.
-pub const REGISTRY_READ_KEY: &str = "registry-read";
+pub(crate) const REGISTRY_READ_KEY: &str = "registry-read";
 
 impl State {
     pub fn cursors(&self, promoter: &Promoter) -> Cursors {
@@ -64,7 +64,7 @@ impl State {
     }
 
     /// The same for whoever holds `promoter` from here on: its key is his then.
-    pub fn share_cursors(&mut self, promoter: &Promoter) -> Cursors {
+    pub(crate) fn share_cursors(&mut self, promoter: &Promoter) -> Cursors {
         self.promoters.share(promoter).map(cursors).unwrap_or_default()
     }
 
@@ -150,7 +150,7 @@ impl State {
 
     /// Makes dead letters of records of the registry that can't be read, each once though the registry is read anew by each
     /// owner.
-    pub fn take_registrations(
+    pub(crate) fn take_registrations(
         &mut self,
         assigned: AssignedShard,
         letters: Vec<(i64, DeadLetter)>,
@@ -175,7 +175,7 @@ impl State {
 
     /// Takes the value of the record under [`REGISTRY_READ_KEY`]. One that can't be read tells nothing: then some letters come
     /// twice.
-    pub fn restore_registry_read(&mut self, value: Option<&[u8]>) {
+    pub(crate) fn restore_registry_read(&mut self, value: Option<&[u8]>) {
         let text = value.and_then(|value| std::str::from_utf8(value).ok());
         self.registry_read = text.and_then(|text| text.parse().ok()).unwrap_or(0);
     }

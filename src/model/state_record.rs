@@ -55,7 +55,7 @@ impl Remembered {
         Remembered { id, time: u32::try_from(time.0.max(0)).unwrap_or(u32::MAX) }
     }
 
-    pub fn is_before(&self, horizon: UnixTime) -> bool {
+    pub(crate) fn is_before(&self, horizon: UnixTime) -> bool {
         i64::from(self.time) < horizon.0
     }
 }

@@ -67,7 +67,7 @@ impl UnixMillis {
     }
 
     /// Written out, as far as the years of RFC 3339 go; the number of milliseconds beyond.
-    pub fn rfc3339(self) -> String {
+    pub(crate) fn rfc3339(self) -> String {
         jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |time| time.to_string())
     }
 }
@@ -102,7 +102,7 @@ impl Day {
     }
 
     /// How many days `self` lies after `earlier`; negative when it lies before.
-    pub fn days_since(self, earlier: Day) -> i64 {
+    pub(crate) fn days_since(self, earlier: Day) -> i64 {
         self.0 - earlier.0
     }
 

@@ -115,7 +115,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     }
 
     /// Where the budget is less than all feeds need, however quiet they are.
-    pub fn shortage(&self) -> Option<Shortage> {
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
         self.intervals.shortage()
     }
 
@@ -140,7 +140,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     }
 
     /// Puts in, at `clock`, one that was not polled yet.
-    pub fn put_first(&mut self, key: K, rank: FirstRank, clock: Duration) {
+    pub(crate) fn put_first(&mut self, key: K, rank: FirstRank, clock: Duration) {
         self.dues.add(seconds(clock));
         self.schedule.put_first(key, rank, clock);
     }
@@ -157,20 +157,20 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     }
 
     /// Puts back one whose poll came to nothing. It stays due since it was, whenever it is tried again.
-    pub fn put_late(&mut self, key: K, again: Duration, begun: Begun) {
+    pub(crate) fn put_late(&mut self, key: K, again: Duration, begun: Begun) {
         self.is_late(key, begun);
         self.schedule.put(key, again);
     }
 
     /// The same, to be tried again when its next turn comes.
-    pub fn put_late_turn(&mut self, key: K, class: RateClass, turn: PollTurn, begun: Begun) {
+    pub(crate) fn put_late_turn(&mut self, key: K, class: RateClass, turn: PollTurn, begun: Begun) {
         self.put_late(key, turn.due(self.intervals.interval(class)), begun);
     }
 
     /// Puts back, at `clock`, one whose request was refused in a way that opens a breaker, or not answered while the
     /// upstream seems dead. It begins as soon as its breaker lets it, but becomes the probe only where nobody else is due: or
     /// a few who are always refused would keep all others waiting.
-    pub fn put_doubtful(&mut self, key: K, clock: Duration, begun: Begun) {
+    pub(crate) fn put_doubtful(&mut self, key: K, clock: Duration, begun: Begun) {
         self.is_late(key, begun);
         self.doubtful.push_back((clock, key));
     }
@@ -182,7 +182,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
 
     /// Puts back one that has further pages, behind those that wait for the same; one that was interrupted while it read
     /// them goes on before them.
-    pub fn put_further(&mut self, key: K, begun: Begun) {
+    pub(crate) fn put_further(&mut self, key: K, begun: Begun) {
         self.dues.add(seconds(begun.due));
         match begun.reach {
             Reach::OnePage => self.further.push_back((begun.due, key)),
@@ -192,7 +192,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
 
     /// Puts back, at `clock`, one that has further pages, and was refused in a way that opens a breaker. As the probe it
     /// leaves the next one to the others: whose pages are read on always comes first, and would be refused each time.
-    pub fn put_refused(&mut self, key: K, clock: Duration, begun: Begun) {
+    pub(crate) fn put_refused(&mut self, key: K, clock: Duration, begun: Begun) {
         match begun.entry {
             Admission::Call => self.put_further(key, begun),
             Admission::Probe | Admission::Check => self.put_doubtful(key, clock, begun),

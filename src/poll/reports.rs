@@ -141,7 +141,7 @@ impl Reports {
     }
 
     /// Whether its scheduler, if one runs, has turned of late.
-    pub fn is_turning(&self) -> bool {
+    pub(crate) fn is_turning(&self) -> bool {
         self.turned.lock().is_none_or(|turned| turned.elapsed() < TURN_MAX)
     }
 
@@ -152,27 +152,27 @@ impl Reports {
     }
 
     /// How fresh a feed is, of which each promoter was to be polled at `promised`.
-    pub fn freshness(&self, feed: Feed, promised: Duration, now: UnixTime) -> FreshnessFigures {
+    pub(crate) fn freshness(&self, feed: Feed, promised: Duration, now: UnixTime) -> FreshnessFigures {
         self.freshness.lock().figures(feed, promised, now)
     }
 
     /// Feeds that are polled now, from a place on, so many at most; nothing where nobody polls.
-    pub async fn polled_feeds(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
+    pub(crate) async fn polled_feeds(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
         self.desk.page(filter, from, limit).await
     }
 
     /// How the feeds of a promoter are polled; nothing where nobody polls.
-    pub async fn feeds_of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
+    pub(crate) async fn feeds_of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
         self.desk.of(promoter).await
     }
 
     /// Polls that read their scope to its end, since the last call.
-    pub fn take_complete(&self) -> u64 {
+    pub(crate) fn take_complete(&self) -> u64 {
         std::mem::take(&mut self.sums.lock().complete)
     }
 
     /// How many calls were sent since this was last asked, where `sent` are all so far.
-    pub fn calls_since(&self, sent: u64) -> u64 {
+    pub(crate) fn calls_since(&self, sent: u64) -> u64 {
         let [calls] = self.calls.news([sent]);
         calls
     }

@@ -5,9 +5,9 @@ use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
 
 /// The reason of a record that stands in a partition where nobody looks for its promoter.
-pub const MISPLACED: &str = "misplaced";
+pub(crate) const MISPLACED: &str = "misplaced";
 /// Why that is so, for people.
-pub const MISPLACED_DETAIL: &str = "its key belongs to another partition; its writer has to partition by murmur2, as Java clients do \
+pub(crate) const MISPLACED_DETAIL: &str = "its key belongs to another partition; its writer has to partition by murmur2, as Java clients do \
                                     (librdkafka: partitioner=murmur2_random)";
 
 /// One record of the registry topic.
@@ -44,7 +44,7 @@ impl RegistryEvent {
     }
 
     /// The same with at most `bytes_max` raw bytes.
-    pub fn cut_to(self, bytes_max: usize) -> RegistryEvent {
+    pub(crate) fn cut_to(self, bytes_max: usize) -> RegistryEvent {
         match self {
             RegistryEvent::Unreadable { offset, letter } => {
                 RegistryEvent::Unreadable { offset, letter: Box::new(letter.cut_to(bytes_max)) }

@@ -30,7 +30,7 @@ pub struct PromoterRecord {
 
 impl PromoterRecord {
     /// Whether both say the same, whenever they were written.
-    pub fn says_as(&self, other: &PromoterRecord) -> bool {
+    pub(crate) fn says_as(&self, other: &PromoterRecord) -> bool {
         let PromoterRecord { feeds, start_from, paused, tags, updated_at: _ } = other;
         (self.feeds, self.start_from, self.paused, &self.tags) == (*feeds, *start_from, *paused, tags)
     }
@@ -38,7 +38,7 @@ impl PromoterRecord {
 
 /// A change of a record: a field that is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PromoterPatch {
+pub(crate) struct PromoterPatch {
     pub feeds: Option<FeedSet>,
     /// The inner one as in [`PromoterRecord::start_from`].
     pub start_from: Option<Option<StartFrom>>,
@@ -48,7 +48,7 @@ pub struct PromoterPatch {
 
 impl PromoterPatch {
     /// What stands under the key from `now` on, where `before` stood there.
-    pub fn applied_to(self, before: Option<&PromoterRecord>, now: UnixMillis) -> PromoterRecord {
+    pub(crate) fn applied_to(self, before: Option<&PromoterRecord>, now: UnixMillis) -> PromoterRecord {
         let before = before.cloned().unwrap_or_default();
         PromoterRecord {
             feeds: self.feeds.unwrap_or(before.feeds),

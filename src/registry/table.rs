@@ -127,7 +127,7 @@ pub struct MergedPromoter<'a> {
 
 impl MergedPromoter<'_> {
     /// What is polled, whoever said so.
-    pub fn effective(&self) -> EffectivePromoter {
+    pub(crate) fn effective(&self) -> EffectivePromoter {
         let MergedPromoter { feeds, start_from, is_paused, .. } = self;
         EffectivePromoter { feeds: feeds.value, start_from: start_from.value, is_paused: is_paused.value }
     }
@@ -179,12 +179,12 @@ impl PromoterTable {
     }
 
     /// Whether the last that stands under the promoter's own key is a tombstone.
-    pub fn is_deregistered(&self, promoter: &Promoter) -> bool {
+    pub(crate) fn is_deregistered(&self, promoter: &Promoter) -> bool {
         self.entries.get(promoter).is_some_and(|entry| entry.registration == Registration::Tombstone)
     }
 
     /// All of whom discovery has found something, in no order.
-    pub fn all_discovered(&self) -> impl Iterator<Item = (&Promoter, DiscoveredPromoter)> {
+    pub(crate) fn all_discovered(&self) -> impl Iterator<Item = (&Promoter, DiscoveredPromoter)> {
         self.entries.iter().filter_map(|(promoter, entry)| Some((promoter, entry.discovered()?)))
     }
 

@@ -88,7 +88,7 @@ impl<T: Transport> Executor<T> {
     }
 
     /// How many requests of the app may be in memory; nothing for one that is not known.
-    pub fn room(&self, app_id: &str) -> Option<usize> {
+    pub(crate) fn room(&self, app_id: &str) -> Option<usize> {
         self.apps.get(app_id).map(MaterialApp::room)
     }
 
@@ -130,7 +130,7 @@ impl<T: Transport> Executor<T> {
     }
 
     /// The id of the connector's own schema, which is always known.
-    pub fn own_schema_id(&self) -> Option<i32> {
+    pub(crate) fn own_schema_id(&self) -> Option<i32> {
         self.decoder.own_id()
     }
 
@@ -151,7 +151,7 @@ impl<T: Transport> Executor<T> {
 
     /// The answer where none of the upstream's is needed: there is a fault in the request, or its deadline has passed at
     /// `now`.
-    pub fn without_a_call(&self, request: &DecodedRequest, now: UnixMillis) -> Option<RequestAnswer> {
+    pub(crate) fn without_a_call(&self, request: &DecodedRequest, now: UnixMillis) -> Option<RequestAnswer> {
         let checked = self.check(request, now);
         checked.err().map(|outcome| reply(request, outcome))
     }

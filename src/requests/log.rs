@@ -10,11 +10,11 @@ use crate::model::request::answered_offsets::{AnsweredOffsets, OffsetRecord};
 use crate::model::request::record::{RequestAnswer, RequestRecord};
 
 /// The most that is read again at once: requests, and about their bytes.
-pub const FETCH_RECORDS_MAX: usize = 512;
-pub const FETCH_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const FETCH_RECORDS_MAX: usize = 512;
+pub(crate) const FETCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// A log of the requests.
-pub trait AnswerLog: CommitLog<Opened = OpenedRequests, Batch = AnswerBatch> {}
+pub(crate) trait AnswerLog: CommitLog<Opened = OpenedRequests, Batch = AnswerBatch> {}
 
 impl<L: CommitLog<Opened = OpenedRequests, Batch = AnswerBatch>> AnswerLog for L {}
 

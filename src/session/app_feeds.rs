@@ -17,7 +17,12 @@ pub struct AppFeeds {
 impl AppFeeds {
     /// What is polled for `promoter`: of the feeds that the app polls those of `only`, or all where it is empty; from
     /// `start_from` on, or from where the app's feeds begin.
-    pub fn polled_for(&self, promoter: Promoter, only: FeedSet, start_from: Option<StartFrom>) -> PolledPromoter {
+    pub(crate) fn polled_for(
+        &self,
+        promoter: Promoter,
+        only: FeedSet,
+        start_from: Option<StartFrom>,
+    ) -> PolledPromoter {
         let begun = |plan: FeedPlan| FeedPlan { start_from: start_from.unwrap_or(plan.start_from), ..plan };
         let is_wanted = |feed: Feed| only.is_empty() || only.contains(feed);
         let refunds = begun(self.refunds);

@@ -102,7 +102,7 @@ pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
 }
 
 /// Whether there is a log to write to.
-pub fn is_started() -> bool {
+pub(crate) fn is_started() -> bool {
     LINES.get().is_some()
 }
 

@@ -62,7 +62,7 @@ pub struct Breakers {
 
 /// A breaker that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenBreaker {
+pub(crate) struct OpenBreaker {
     /// Absent for the whole app.
     pub interface: Option<Interface>,
     pub reason: OpenReason,
@@ -74,7 +74,7 @@ pub struct OpenBreaker {
 
 impl OpenBreaker {
     /// How long until the next probe goes; nothing while one is under way.
-    pub fn next_probe_in(&self) -> Option<Duration> {
+    pub(crate) fn next_probe_in(&self) -> Option<Duration> {
         self.next_probe.map(|next| next.saturating_duration_since(Instant::now()))
     }
 }
@@ -86,7 +86,7 @@ impl Breakers {
     }
 
     /// Whether a call of this interface may be made now. To be asked again when [`Breakers::changes`] tells of one.
-    pub fn readiness(&self, interface: Interface) -> Readiness {
+    pub(crate) fn readiness(&self, interface: Interface) -> Readiness {
         self.lock().readiness(interface, None, Instant::now())
     }
 
@@ -152,7 +152,7 @@ impl Breakers {
     }
 
     /// Every breaker that is not closed, with the reason.
-    pub fn not_closed(&self) -> Vec<OpenBreaker> {
+    pub(crate) fn not_closed(&self) -> Vec<OpenBreaker> {
         let set = self.lock();
         let of = |interface, breaker: &Breaker| {
             let OpenDetails { reason, cause, since } = breaker.details()?.clone();

@@ -60,7 +60,7 @@ pub struct BudgetSettings {
 }
 
 impl BudgetSettings {
-    pub fn daily_calls(self) -> DailyCalls {
+    pub(crate) fn daily_calls(self) -> DailyCalls {
         let known = |calls: u32| (calls != 0).then(|| f64::from(calls));
         DailyCalls { by_minute: known(self.per_minute).map(|calls| calls * 1440.0), by_day: known(self.per_day) }
     }
@@ -84,13 +84,13 @@ impl CallRates {
 
 /// Calls of the same app that no instance has made.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OtherCallers {
+pub(crate) struct OtherCallers {
     pub per_day: f64,
 }
 
 /// The calls of a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DayUsage {
+pub(crate) struct DayUsage {
     /// As configured; 0 for no limit.
     pub limit: u32,
     /// That this process has made since the day began, or since the process did.
@@ -142,7 +142,7 @@ impl Budget {
     }
 
     /// This share is the instance's from now on, with `taken_over` shards that were somebody else's.
-    pub fn set_share(&self, share: Share, taken_over: u32) {
+    pub(crate) fn set_share(&self, share: Share, taken_over: u32) {
         let clock = self.origin.elapsed();
         {
             let Paces { minute, day } = &mut *self.paces.lock();
@@ -189,20 +189,20 @@ impl Budget {
     }
 
     /// How far the day is spent.
-    pub fn usage(&self, now: UnixTime) -> DayUsage {
+    pub(crate) fn usage(&self, now: UnixTime) -> DayUsage {
         self.paces.lock().day.usage(now, self.origin.elapsed())
     }
 
     /// The upstream says that the day's calls are spent. Gives how many it bears in a day, of all instances, as far as that is
     /// told by those that were counted: from the next day on they are spread over the day, and each day a few more are tried.
-    pub fn quota_spent(&self, now: UnixTime) -> Option<f64> {
+    pub(crate) fn quota_spent(&self, now: UnixTime) -> Option<f64> {
         self.paces.lock().day.quota_spent(now, self.origin.elapsed())
     }
 
     /// The upstream tells how much is used of how many calls a day, by all who call for this app. What is left of it is spread over
     /// what is left of the day, beside what nobody has called so far, which may be called at once. Tells of others who call for
     /// the app, the first time that they are noticed.
-    pub fn quota_told(&self, quota: DailyQuota, now: UnixTime) -> Option<OtherCallers> {
+    pub(crate) fn quota_told(&self, quota: DailyQuota, now: UnixTime) -> Option<OtherCallers> {
         let clock = self.origin.elapsed();
         let others = {
             let Paces { minute, day } = &mut *self.paces.lock();
@@ -239,7 +239,7 @@ impl Budget {
 
 impl BudgetedCall<'_> {
     /// To be called just before it is sent: only what is sent is counted.
-    pub fn sends(mut self, now: UnixTime) {
+    pub(crate) fn sends(mut self, now: UnixTime) {
         let clock = self.budget.origin.elapsed();
         let Paces { minute, day } = &mut *self.budget.paces.lock();
         minute.count(clock);

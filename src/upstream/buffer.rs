@@ -49,7 +49,7 @@ impl Buffers {
 
 /// Part of the room, free again when it is dropped.
 #[derive(Debug)]
-pub struct Room(OwnedSemaphorePermit);
+pub(crate) struct Room(OwnedSemaphorePermit);
 
 impl Buffer {
     pub fn new(bytes_max: usize) -> Buffer {
@@ -58,12 +58,12 @@ impl Buffer {
     }
 
     /// Room for answers that are being read: see [`READING_BYTES`].
-    pub fn for_reading() -> Buffer {
+    pub(crate) fn for_reading() -> Buffer {
         Buffer::new(READING_BYTES)
     }
 
     /// Waits for room of `bytes`, or for all there is where that is less.
-    pub async fn room(&self, bytes: usize) -> Room {
+    pub(crate) async fn room(&self, bytes: usize) -> Room {
         let permits = permits(bytes).min(self.permits_max);
         Room(self.free.clone().acquire_many_owned(permits).await.expect("the semaphore is never closed"))
     }
@@ -75,7 +75,7 @@ impl Room {
     }
 
     /// `bytes` that take up their room, and no more, as long as any part of them is held.
-    pub fn filled_with(mut self, bytes: Bytes) -> Bytes {
+    pub(crate) fn filled_with(mut self, bytes: Bytes) -> Bytes {
         let surplus = self.0.num_permits().saturating_sub(permits(bytes.len()) as usize);
         drop(self.0.split(surplus));
         Bytes::from_owner(Filled { bytes, _room: self })

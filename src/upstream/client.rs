@@ -117,7 +117,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// The client, with room for reading that it shares with those of other apps.
-    pub fn reading_in(self, reading: Buffer) -> Client<T> {
+    pub(crate) fn reading_in(self, reading: Buffer) -> Client<T> {
         Client { reading, ..self }
     }
 
@@ -136,7 +136,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// How many calls of polls are in flight now.
-    pub fn calls_in_flight(&self) -> usize {
+    pub(crate) fn calls_in_flight(&self) -> usize {
         self.concurrency.in_use()
     }
 
@@ -146,7 +146,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// How many calls of an interface the day allows, 0 for any number, and how many this process has made of them.
-    pub fn day_usage(&self, interface: Interface) -> DayUsage {
+    pub(crate) fn day_usage(&self, interface: Interface) -> DayUsage {
         self.budgets.get(&interface).map_or_else(DayUsage::default, |budget| budget.usage(self.now()))
     }
 
@@ -156,12 +156,12 @@ impl<T: Transport> Client<T> {
     }
 
     /// At how many calls a second the budget of an interface is spent evenly from now on.
-    pub fn call_rates(&self, interface: Interface) -> CallRates {
+    pub(crate) fn call_rates(&self, interface: Interface) -> CallRates {
         self.budgets.get(&interface).map_or_else(CallRates::default, |budget| budget.rates(self.now()))
     }
 
     /// This share of the interface's budget is the instance's from now on, with `taken_over` shards that were somebody else's.
-    pub fn set_share(&self, interface: Interface, share: Share, taken_over: u32) {
+    pub(crate) fn set_share(&self, interface: Interface, share: Share, taken_over: u32) {
         if let Some(budget) = self.budgets.get(&interface) {
             budget.set_share(share, taken_over);
         }
@@ -173,17 +173,17 @@ impl<T: Transport> Client<T> {
     }
 
     /// The local clock alone.
-    pub fn local_now(&self) -> UnixMillis {
+    pub(crate) fn local_now(&self) -> UnixMillis {
         self.transport.now()
     }
 
     /// How far the upstream's clock is ahead of the local one; nothing before the first answer.
-    pub fn upstream_skew_seconds(&self) -> Option<i64> {
+    pub(crate) fn upstream_skew_seconds(&self) -> Option<i64> {
         self.clock.skew_seconds()
     }
 
     /// Says what has been odd about rows since it was last said.
-    pub fn tell_oddities(&self) {
+    pub(crate) fn tell_oddities(&self) {
         self.oddities.tell();
     }
 

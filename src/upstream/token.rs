@@ -246,7 +246,7 @@ impl AccessTokens {
 
     /// To be called when the upstream has rejected `token`. Does nothing where another one is cached by now, or where
     /// the source has already given this one back after a rejection (until it is due anyway).
-    pub fn reject(&self, token: &AccessToken) {
+    pub(crate) fn reject(&self, token: &AccessToken) {
         let mut cache = self.cache.lock();
         let Some(current) = &cache.current else { return };
         let asked_lately = current.came_back && current.fetched.elapsed() < KEPT_AT_LEAST;
@@ -257,7 +257,7 @@ impl AccessTokens {
     }
 
     /// How long the token in use is kept before another one is asked for; nothing where there is none.
-    pub fn kept_for(&self) -> Option<Duration> {
+    pub(crate) fn kept_for(&self) -> Option<Duration> {
         let cache = self.cache.lock();
         let current = cache.current.as_ref()?;
         Some(current.kept_for.saturating_sub(current.fetched.elapsed())).filter(|left| !left.is_zero())

@@ -75,7 +75,7 @@ pub fn read_page(body: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Resu
 ///
 /// # Errors
 /// [`PageFault::NotAnAnswer`].
-pub fn read_envelope(body: &[u8]) -> Result<Envelope, PageFault> {
+pub(crate) fn read_envelope(body: &[u8]) -> Result<Envelope, PageFault> {
     let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
     let header = read_loosely(bare(body), |text| RawPage::read(text, "").map(|raw_page| raw_page.envelope()))
         .map_err(unreadable)??;

@@ -22,9 +22,9 @@ mod raw_row;
 pub(crate) use raw_row::is_shown;
 
 /// A shorter key could be guessed.
-pub const KEY_BYTES_MIN: usize = 16;
+pub(crate) const KEY_BYTES_MIN: usize = 16;
 /// Of a pseudonym, in characters: two for each byte of the hash.
-pub const PSEUDONYM_LENGTH: usize = 64;
+pub(crate) const PSEUDONYM_LENGTH: usize = 64;
 
 /// How users' ids are shown.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +95,7 @@ impl UserIds {
 
     /// A dead letter with users' ids in its raw bytes as they are shown. Of a row whose bytes can't be read, where an id may
     /// stand anywhere, none are left; what came from Kafka holds no user of the upstream's.
-    pub fn shown_in(&self, letter: &DeadLetter) -> DeadLetter {
+    pub(crate) fn shown_in(&self, letter: &DeadLetter) -> DeadLetter {
         match (self, letter.source) {
             (UserIds::Pseudonyms(key), DeadLetterSource::Feed(_)) => raw_row::shown(letter, key),
             (UserIds::Plain, _) | (_, DeadLetterSource::Requests | DeadLetterSource::Registry) => letter.clone(),

@@ -43,7 +43,7 @@ impl From<Url> for SchemaRegistrySettings {
 
 /// What would come of registering a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TriedSchema {
+pub(crate) enum TriedSchema {
     /// It is there, under this id.
     Registered(i32),
     /// It would be the first of its subject.
@@ -130,7 +130,7 @@ impl SchemaRegistry {
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
-    pub async fn try_register(&self, subject: &str, schema: &str) -> Result<TriedSchema, SchemaRegistryError> {
+    pub(crate) async fn try_register(&self, subject: &str, schema: &str) -> Result<TriedSchema, SchemaRegistryError> {
         if let Some(id) = self.look_up(subject, schema).await? {
             return Ok(TriedSchema::Registered(id));
         }

@@ -49,6 +49,6 @@ pub(crate) mod whole_topic;
 pub mod mock_cluster;
 
 /// The version of librdkafka that is built in.
-pub fn library_version() -> String {
+pub(crate) fn library_version() -> String {
     rdkafka::util::get_rdkafka_version().1
 }

@@ -34,7 +34,7 @@ impl TopicNames {
 
 /// The topics of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestTopics {
+pub(crate) struct RequestTopics {
     pub requests: String,
     pub results: String,
     /// The names that a request may give in its header `reply-topic`.
@@ -98,28 +98,28 @@ impl Settings {
     }
 
     /// The instance of this connector that writes what it polls under this id; nothing where it is no such id.
-    pub fn instance_of<'a>(&self, transactional_id: &'a str) -> Option<&'a str> {
+    pub(crate) fn instance_of<'a>(&self, transactional_id: &'a str) -> Option<&'a str> {
         let instance = transactional_id.strip_prefix(&self.name)?.strip_prefix(SEPARATOR)?;
         (!instance.is_empty() && !instance.contains(SEPARATOR)).then_some(instance)
     }
 
     /// The consumer group of the requests.
-    pub fn requests_group(&self) -> String {
+    pub(crate) fn requests_group(&self) -> String {
         format!("{}{SEPARATOR}commands", self.name)
     }
 
     /// Of the producer of replies.
-    pub fn requests_transactional_id(&self) -> String {
+    pub(crate) fn requests_transactional_id(&self) -> String {
         format!("{}{SEPARATOR}commands", self.transactional_id())
     }
 
     /// Of whoever only tries whether transactions work.
-    pub fn probe_transactional_id(&self) -> String {
+    pub(crate) fn probe_transactional_id(&self) -> String {
         format!("{}{SEPARATOR}check", self.transactional_id())
     }
 
     /// `group`, where the brokers have to show that they look at its generations.
-    pub fn tried_group<'a>(&self, group: &'a str) -> Option<&'a str> {
+    pub(crate) fn tried_group<'a>(&self, group: &'a str) -> Option<&'a str> {
         (self.topic_policy != TopicPolicy::Trust).then_some(group)
     }
 

@@ -30,7 +30,7 @@ pub(in crate::kafka) enum TopicKind {
 }
 
 impl TopicKind {
-    pub fn is_made_here(self) -> bool {
+    pub(crate) fn is_made_here(self) -> bool {
         !matches!(self, TopicKind::OtherReplies | TopicKind::OthersTable)
     }
 }
@@ -56,7 +56,7 @@ pub(super) struct DescribedTopic<'a> {
 
 /// A setting that bounds how old records may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AgeSetting {
+pub(crate) struct AgeSetting {
     pub age: Duration,
     /// As the broker calls it.
     pub name: &'static str,
@@ -64,7 +64,7 @@ pub struct AgeSetting {
 
 /// How old records may be on a topic. Nothing is any age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TopicAges {
+pub(crate) struct TopicAges {
     /// The broker refuses an older one.
     pub taken: Option<AgeSetting>,
     /// The broker deletes an older one as soon as its segment is closed.
@@ -88,7 +88,7 @@ impl TopicAges {
 
 /// What an operator has to change about a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicMismatch {
+pub(crate) struct TopicMismatch {
     /// With the topic.
     pub text: String,
     /// The topic, and the setting that mends it, such as `cleanup.policy=compact`.
@@ -102,13 +102,13 @@ impl From<String> for TopicMismatch {
 }
 
 /// The command of Kafka's own tools that gives `topic` the `setting`, such as `cleanup.policy=compact`.
-pub fn mending_command(bootstrap: &str, topic: &str, setting: &str) -> String {
+pub(crate) fn mending_command(bootstrap: &str, topic: &str, setting: &str) -> String {
     format!("kafka-configs --bootstrap-server {bootstrap} --alter --topic {topic} --add-config {setting}")
 }
 
 /// What is wrong with a topic, and what is risky.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct TopicFindings {
+pub(crate) struct TopicFindings {
     /// The promise would be broken: the start stops.
     pub problems: Vec<TopicMismatch>,
     /// A fault of brokers could break it. Each goes for many topics, so it names none.
@@ -132,7 +132,7 @@ impl DescribedTopic<'_> {
         AcceptedRecords { bytes, keyed: self.is_compacted() }
     }
 
-    pub fn ages(&self) -> TopicAges {
+    pub(crate) fn ages(&self) -> TopicAges {
         // The first is known to brokers since 3.6, the second to those before 4.0.
         let taken = ["message.timestamp.before.max.ms", "message.timestamp.difference.max.ms"];
         let taken = taken.into_iter().filter_map(|name| self.limited(name)).min_by_key(|setting| setting.age);

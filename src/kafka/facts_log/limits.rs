@@ -12,12 +12,12 @@ pub struct SizeLimits {
 }
 
 impl SizeLimits {
-    pub fn smallest(&self) -> usize {
+    pub(crate) fn smallest(&self) -> usize {
         self.events.values().copied().fold(self.dead_letters.min(self.state), usize::min)
     }
 
     /// Each with the name of its topic.
-    pub fn by_topic<'a>(&'a mut self, names: &'a TopicNames) -> impl Iterator<Item = (&'a str, &'a mut usize)> {
+    pub(crate) fn by_topic<'a>(&'a mut self, names: &'a TopicNames) -> impl Iterator<Item = (&'a str, &'a mut usize)> {
         let names = names.events.values().chain([&names.dead_letters, &names.state]);
         let limits = self.events.values_mut().chain([&mut self.dead_letters, &mut self.state]);
         names.map(String::as_str).zip(limits)

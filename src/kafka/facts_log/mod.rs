@@ -120,7 +120,7 @@ use crate::model::promoter::IdKind;
 
 /// Opens logs, one after the other, for the whole life of the process.
 #[derive(Clone)]
-pub struct FactsLog {
+pub(crate) struct FactsLog {
     opener: Arc<FactsLogOpener>,
     partitions: PartitionSession<FactsSession, Arc<GroupMembership>>,
 }
@@ -144,7 +144,7 @@ impl FactsLog {
     }
 
     /// Cancelled once the topics have been found to be as they must be.
-    pub fn topics_checked(&self) -> CancellationToken {
+    pub(crate) fn topics_checked(&self) -> CancellationToken {
         self.partitions.topics_checked()
     }
 }

@@ -10,7 +10,7 @@ use super::snapshot::Standing;
 use crate::commit::log::OpenError;
 
 /// Partitions with the numbers of their assignments.
-pub type NumberedPartitions = Vec<(i32, u64)>;
+pub(crate) type NumberedPartitions = Vec<(i32, u64)>;
 
 pub enum AssignmentChange {
     Assigned(NumberedPartitions),

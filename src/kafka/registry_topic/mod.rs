@@ -33,7 +33,7 @@ use crate::avro::schema_lookup::SchemaSource;
 
 /// How the records of the registry are read.
 #[derive(Clone)]
-pub struct Registrations {
+pub(crate) struct Registrations {
     /// Who tells the schemas of others.
     pub schemas: Option<Arc<dyn SchemaSource>>,
     /// What this connector's own commands write them with.

@@ -66,7 +66,7 @@ const STATE_BYTES_MIN: usize = 64 * 1024;
 
 /// Opens the request topic, time and again, for the whole life of the process.
 #[derive(Clone)]
-pub struct RequestsLog {
+pub(crate) struct RequestsLog {
     parts: Arc<RequestsLogOpener>,
     partitions: PartitionSession<RequestsSession, WholeAssignments>,
 }
@@ -108,7 +108,7 @@ impl RequestsLog {
     }
 
     /// Cancelled once the topics have been found to be as they must be.
-    pub fn topics_checked(&self) -> CancellationToken {
+    pub(crate) fn topics_checked(&self) -> CancellationToken {
         self.partitions.topics_checked()
     }
 }

@@ -38,7 +38,7 @@ pub struct ReplyWriter {
 }
 
 impl ReplyWriter {
-    pub fn smallest_limit(&self) -> usize {
+    pub(crate) fn smallest_limit(&self) -> usize {
         self.reply_topics
             .values()
             .map(|takes| takes.bytes)

@@ -41,7 +41,7 @@ impl OldestAccepted {
 /// What is believed of each topic. A broker that goes on refusing what it says it takes is believed less and less: the
 /// largest size is halved with each refusal, and the oldest time moves on, until the broker tells another one.
 #[derive(Debug, Default)]
-pub struct LearnedLimits {
+pub(crate) struct LearnedLimits {
     sizes: Mutex<HashMap<String, LearnedSize>>,
     times: Mutex<HashMap<String, LearnedTime>>,
 }

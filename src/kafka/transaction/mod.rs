@@ -103,7 +103,7 @@ pub struct Transactions {
 }
 
 /// The topics that a transaction has written to.
-pub type Written = BTreeSet<String>;
+pub(crate) type Written = BTreeSet<String>;
 
 /// What the next transaction is written with.
 enum NextProducer {

@@ -8,7 +8,7 @@ use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
 
 /// What a record of one entry costs besides its key and value: the batch's header (61 bytes) and its own fields.
-pub const RECORD_OVERHEAD: usize = 100;
+pub(crate) const RECORD_OVERHEAD: usize = 100;
 
 /// One record on its way to the producer.
 pub struct Record<'a> {
@@ -23,8 +23,8 @@ pub struct Record<'a> {
 }
 
 /// Takes the records of a transaction one by one, until it refuses one.
-pub type RecordSink<'a> = &'a mut dyn FnMut(Record<'_>) -> KafkaResult<()>;
+pub(crate) type RecordSink<'a> = &'a mut dyn FnMut(Record<'_>) -> KafkaResult<()>;
 
 /// Tells the latest time that a record may carry now. Kafka refuses one that is an hour ahead of the broker, and with it
 /// the whole transaction, again and again.
-pub type RecordClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+pub(crate) type RecordClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;

@@ -37,7 +37,7 @@ impl FactRate {
     }
 
     /// Facts a second, where the mean of all feeds is `mean`, which must be above 0.
-    pub fn per_second(&self, mean: f32) -> f32 {
+    pub(crate) fn per_second(&self, mean: f32) -> f32 {
         let long = (self.facts + MEAN_WEIGHT) / (self.seconds + MEAN_WEIGHT / mean);
         long.max(self.recent / SHORT)
     }
@@ -61,7 +61,7 @@ impl Fading {
 
 /// The mean rate of many feeds.
 #[derive(Clone, Copy, Debug)]
-pub struct MeanRate {
+pub(crate) struct MeanRate {
     facts: f64,
     seconds: f64,
 }
@@ -89,7 +89,7 @@ impl MeanRate {
     }
 
     /// Facts a second of a feed, above 0.
-    pub fn per_second(&self) -> f32 {
+    pub(crate) fn per_second(&self) -> f32 {
         (self.facts.max(f64::from(MEAN_WEIGHT)) / self.seconds) as f32
     }
 }

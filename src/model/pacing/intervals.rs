@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::fact_rate::{FactRate, MeanRate};
 
 /// Classes of rates.
-pub const CLASSES: usize = 62;
+pub(crate) const CLASSES: usize = 62;
 const CLASSES_PER_OCTAVE: f32 = 2.0;
 /// The slowest class, in octaves: a fact in 97 days.
 const SLOWEST: f32 = -23.0;
@@ -49,7 +49,7 @@ impl RateClass {
 
 /// What the feeds of a budget would need at `idle_every`, where that is more than the budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shortage {
+pub(crate) struct Shortage {
     /// Calls a second.
     pub needed: f64,
     pub budget: f64,
@@ -57,7 +57,7 @@ pub struct Shortage {
 
 /// What a budget is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BudgetUse {
+pub(crate) enum BudgetUse {
     /// It is known to be there, and what is not spent of it is lost.
     Spend,
     /// Nobody knows how many calls there are: it only keeps them from being more than that.
@@ -66,7 +66,7 @@ pub enum BudgetUse {
 
 /// The intervals of all feeds that share a budget.
 #[derive(Debug, Default)]
-pub struct Intervals {
+pub(crate) struct Intervals {
     groups: Vec<Group>,
     shortage: Option<Shortage>,
     spends: bool,
@@ -94,7 +94,7 @@ impl Intervals {
     }
 
     /// The class of so many feeds with these bounds whose facts come at a known rate a second; they are counted from now on.
-    pub fn join_at(&mut self, bounds: IntervalBounds, rate: f32, feeds: u32) -> RateClass {
+    pub(crate) fn join_at(&mut self, bounds: IntervalBounds, rate: f32, feeds: u32) -> RateClass {
         let group = self.group_of(bounds);
         self.count(group, rate, feeds)
     }
@@ -140,7 +140,7 @@ impl Intervals {
     }
 
     /// Spreads a budget, in calls a second, over all feeds; nothing where there is none.
-    pub fn spread(&mut self, budget: Option<f64>, budget_use: BudgetUse) {
+    pub(crate) fn spread(&mut self, budget: Option<f64>, budget_use: BudgetUse) {
         (self.shortage, self.spends) = (None, false);
         self.groups.iter_mut().for_each(Group::unbudgeted);
         let is_free = |budget: &f64| budget_use == BudgetUse::Bound && self.calls_now() <= *budget;
@@ -176,12 +176,12 @@ impl Intervals {
     }
 
     /// Whether all of the budget is to be used: where somebody would have to wait for his interval, he need not.
-    pub fn spends(&self) -> bool {
+    pub(crate) fn spends(&self) -> bool {
         self.spends
     }
 
     /// Whether the feeds need more calls than there are, however quiet they are: then everybody waits longer, in proportion.
-    pub fn shortage(&self) -> Option<Shortage> {
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
         self.shortage
     }
 

@@ -62,13 +62,6 @@ impl AnsweredOffsets {
         AnsweredOffsets { partition, next, ..AnsweredOffsets::default() }
     }
 
-    /// The offset of the first request without an answer.
-    pub fn first(&self) -> i64 {
-        let trackers = self.trackers.values().map(|tracker| tracker.first);
-        let behind = self.buckets.values().filter_map(|bucket| bucket.behind);
-        trackers.chain(behind).fold(self.next, i64::min)
-    }
-
     /// Compares what is known with what stands in the log now: it begins at `low`, and `found` are the fingerprints of
     /// its records, as far as they are known here. Tells from where on it is another log, and forgets what was known of
     /// that part.

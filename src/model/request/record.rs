@@ -9,7 +9,7 @@ use crate::model::time::UnixMillis;
 /// The header that says how a value is written.
 pub const CONTENT_TYPE: &str = "content-type";
 /// The header that asks for the reply on another topic.
-pub const REPLY_TOPIC: &str = "reply-topic";
+pub(crate) const REPLY_TOPIC: &str = "reply-topic";
 
 /// Where a record stands in the request topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
