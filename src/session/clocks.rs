@@ -25,12 +25,13 @@ impl<T: Transport> PollPipeline<T> {
         while asking.join_next().await.is_some() {}
     }
 
-    /// The clocks of this host and of all upstreams that were heard; nothing before the first of these.
+    /// The clocks of this host and of all upstreams that were heard; nothing before the first of these. The upstreams' go on by
+    /// themselves from their last answers, so that a clock of this host that leaps ahead is not the only one.
     pub(super) fn known_clocks(&self) -> Option<KnownClocks> {
         let local = self.apps.first()?.client.local_now().as_seconds();
-        let skews = || self.apps.iter().filter_map(|app| app.client.upstream_skew_seconds());
-        let (least, most) = (skews().min()?, skews().max()?);
-        Some(KnownClocks { earlier: local.plus(least.min(0)), later: local.plus(most.max(0)) })
+        let upstream = || self.apps.iter().filter_map(|app| app.client.upstream_now());
+        let (earliest, latest) = (upstream().min()?, upstream().max()?);
+        Some(KnownClocks { earlier: local.min(earliest), later: local.max(latest) })
     }
 
     /// The local clock, set back where all upstreams show that it is ahead.

@@ -182,6 +182,11 @@ impl<T: Transport> Client<T> {
         self.clock.skew_seconds()
     }
 
+    /// What the upstream's clock shows now, whatever the local one was set to since the last answer; nothing before the first.
+    pub(crate) fn upstream_now(&self) -> Option<UnixTime> {
+        self.clock.at(Instant::now())
+    }
+
     /// Says what has been odd about rows since it was last said.
     pub(crate) fn tell_oddities(&self) {
         self.oddities.tell();

@@ -80,6 +80,14 @@ impl UpstreamClock {
         self.heard.lock().believed_skew()
     }
 
+    /// What the upstream's clock shows at `at`, by the clock of this host that only runs since the last answer: whatever the
+    /// local one was set to meanwhile. Nothing where it is not known, or not believed.
+    pub fn at(&self, at: Instant) -> Option<UnixTime> {
+        let heard = self.heard.lock();
+        let (received, date) = heard.latest.filter(|_| heard.belief != Belief::Refused)?;
+        Some(date.plus(seconds(at.saturating_duration_since(received))))
+    }
+
     /// The earlier of the two clocks, when the local one shows `local`.
     pub fn earlier(&self, local: UnixTime) -> UnixTime {
         local.plus(self.skew_seconds().unwrap_or(0).min(0))
@@ -115,6 +123,8 @@ struct Heard {
     belief: Belief,
     /// What later ones are held against.
     anchor: Option<Anchor>,
+    /// The last one, whatever is believed of it.
+    latest: Option<Anchor>,
     /// While it is not believed.
     doubt: Option<Doubt>,
     /// How far ahead of the wall clock, in seconds.
@@ -126,6 +136,7 @@ struct Heard {
 impl Heard {
     fn take(&mut self, sent: Moment, received: Moment, date: UnixTime) {
         let here = (received.running, date);
+        self.latest = Some(here);
         let misses = |anchor: Anchor| departure(anchor, sent, received, date);
         let was = self.belief;
         match self.anchor.filter(|anchor| misses(*anchor) > DEPARTURE_MAX) {

@@ -158,3 +158,18 @@ fn an_answer_that_is_not_believed_holds_nothing_back() {
     };
     assert_eq!([0, 10, 50, 90, 400].map(behind), [0, -10, -50, -90, 0]);
 }
+
+#[test]
+fn the_upstream_s_clock_goes_on_while_the_local_one_leaps() {
+    let (clock, began) = (clock(), Instant::now());
+    assert_eq!(clock.at(began), None);
+    let heard = moment(began, 0, 0);
+    clock.note(heard, heard, heard.wall);
+    // The wall clock plays no part: only what has run since.
+    assert_eq!(clock.at(began + Duration::from_secs(7)), Some(heard.wall.plus(7)));
+    let stands = |at| clock.note(moment(began, at, 0), moment(began, at, 0), heard.wall);
+    for at in 1..600 {
+        stands(at);
+    }
+    assert_eq!(clock.at(began + Duration::from_secs(601)), None, "a date that stands still is no clock");
+}
