@@ -222,11 +222,13 @@ impl DayBudget {
         let Some(told) = self.told else { return 0.0 };
         let seconds = clock.saturating_sub(told.clock).as_secs_f64();
         let shared = self.counted.seconds - told.counted.seconds;
-        if told.on != self.day || seconds < TELLING_SECONDS || shared <= 0.0 {
+        // Fewer are counted than were then where a clock that is set to and fro has begun the day again.
+        let sent = self.counted.sent.checked_sub(told.counted.sent);
+        let Some(sent) = sent.filter(|_| told.on == self.day && seconds >= TELLING_SECONDS && shared > 0.0) else {
             return told.others;
-        }
+        };
         let used = quota.used.saturating_sub(told.quota.used) as f64;
-        let ours = f64::from(self.counted.sent - told.counted.sent) * seconds / shared;
+        let ours = f64::from(sent) * seconds / shared;
         let elsewhere = if self.share < Share::ALL { told.unused } else { 0.0 };
         if used > ours * CLEARLY_MORE + f64::from(TELLING_CALLS) + elsewhere { (used - ours) / seconds } else { 0.0 }
     }
