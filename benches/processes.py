@@ -93,10 +93,16 @@ class Connector:
 
     def logged(self, message, seconds=60):
         """The first line of this life with that message, and its time."""
-        self.child.wait_for(f'"message":"({message})"', seconds)
-        lines = self.child.log.read_bytes()[self.log_begin :].decode().splitlines()
-        line = next(line for line in map(json.loads, lines) if line.get("message") == message)
-        return datetime.fromisoformat(line["timestamp"]).timestamp(), line
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            written = self.child.log.read_bytes()[self.log_begin :].decode()
+            # The last line may not be whole yet.
+            for line in map(json.loads, written.splitlines()[: written.count("\n")]):
+                if line.get("message") == message:
+                    return datetime.fromisoformat(line["timestamp"]).timestamp(), line
+            self.child.must_run()
+            time.sleep(0.02)
+        raise SystemExit(f"it does not say {message}\n{self.child.tail()}")
 
     def stop(self):
         """Its last word: what it has published."""
