@@ -46,6 +46,7 @@ use crate::poll::reports::Reports;
 use crate::registry::table::ConfiguredPromoter;
 use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
+use crate::telemetry::pipeline;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
@@ -129,11 +130,11 @@ pub struct PollPipeline<T> {
 }
 
 impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
-    const PIPELINE: &'static str = "polls";
+    const PIPELINE: &'static str = pipeline::POLLS;
 
     /// Polling begins shard by shard, and is told so.
     fn begins(&self, _: &Opened, milliseconds: u64) {
-        tracing::debug!(pipeline = "polls", milliseconds, "earlier writers of this name are shut out");
+        tracing::debug!(pipeline = pipeline::POLLS, milliseconds, "earlier writers of this name are shut out");
     }
 
     async fn run(&self, log: L, opened: Opened, stop: &CancellationToken) -> (Option<L>, Ended) {

@@ -77,7 +77,7 @@ fn take(
 }
 
 fn window(end: UnixTime) -> Scope {
-    Scope::Touches { begin: end.minus(600), end }
+    Scope::Window { feed: Feed::Touches, begin: end.minus(600), end }
 }
 
 #[test]

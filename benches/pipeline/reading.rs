@@ -13,12 +13,13 @@ use promoter_connector::model::cursor::Cursor;
 use promoter_connector::model::feed::{Feed, Interface};
 use promoter_connector::model::page_facts::PageFacts;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::row::RowKind;
 use promoter_connector::model::scope::Scope;
 use promoter_connector::model::state::State;
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::{SimRequest, World, WorldOptions};
 use promoter_connector::upstream::transport::Method;
-use promoter_connector::upstream::wire::{ExpectedPage, RowKind, read_page};
+use promoter_connector::upstream::wire::{ExpectedPage, read_page};
 use serde_json::{Value, json};
 
 use crate::median;
@@ -41,7 +42,7 @@ struct Page {
 }
 
 pub fn measure() {
-    let touches = Scope::Touches { begin: UnixTime::EARLIEST, end: NOW.as_seconds() };
+    let touches = Scope::Window { feed: Feed::Touches, begin: UnixTime::EARLIEST, end: NOW.as_seconds() };
     let orders = Scope::History { until: promoter_connector::model::time::Day::in_beijing(NOW.as_seconds()) };
     let relation = |odd_rows| body(Interface::GetRelation, odd_rows);
     let order = |odd_rows| body(Interface::GetOrder, odd_rows);

@@ -14,6 +14,7 @@ use crate::model::time::{UnixMillis, UnixTime};
 use crate::poll::freshness::FreshnessFigures;
 use crate::poll::reports::Late;
 use crate::telemetry::health::HealthSnapshot;
+use crate::telemetry::pipeline;
 use crate::upstream::breaker::OpenBreaker;
 
 /// How long something may wait to be committed, in milliseconds, before that is told.
@@ -126,7 +127,7 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
         }
     };
     let affects = match pipeline {
-        "polls" => "all promoters of this instance",
+        pipeline::POLLS => "all promoters of this instance",
         _ => "all requests for material that this instance answers",
     };
     Some(StatusCause { pipeline: Some(pipeline), affects: affects.to_owned(), ..cause })

@@ -8,6 +8,7 @@ use crate::commit::totals::CommitTotals;
 use crate::requests::totals::RequestTotals;
 use crate::session::PolledApp;
 use crate::telemetry::health::{HealthSnapshot, PipelineHealth};
+use crate::telemetry::pipeline;
 use crate::upstream::http::HttpTransport;
 
 /// An app, as it really runs.
@@ -29,8 +30,8 @@ pub struct ObservedConnector {
 impl ObservedConnector {
     /// The pipelines by name, as they are now.
     pub fn pipelines(&self) -> Vec<(&'static str, HealthSnapshot)> {
-        let polls = Some(("polls", &*self.polls.health));
-        let requests = self.requests.as_ref().map(|requests| ("requests", &*requests.health));
+        let polls = Some((pipeline::POLLS, &*self.polls.health));
+        let requests = self.requests.as_ref().map(|requests| (pipeline::REQUESTS, &*requests.health));
         let snapshot = |(name, health): (_, &PipelineHealth)| (name, health.snapshot());
         polls.into_iter().chain(requests).map(snapshot).collect()
     }

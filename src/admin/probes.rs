@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::observed::ObservedConnector;
 use crate::telemetry::health::{HealthSnapshot, WorkStanding};
+use crate::telemetry::pipeline;
 
 /// The answer of a probe.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +46,7 @@ fn liveness(pipelines: &Pipelines, schedulers_turn: bool) -> ProbeAnswer {
     let hangs = |health: &HealthSnapshot| (!health.is_turning).then(|| "its loop does not turn any more".to_owned());
     let mut reasons = reasons(pipelines, hangs);
     if !schedulers_turn {
-        reasons.push(ProbeReason { pipeline: "polls", text: "a scheduler does not turn any more".to_owned() });
+        reasons.push(ProbeReason { pipeline: pipeline::POLLS, text: "a scheduler does not turn any more".to_owned() });
     }
     let is_well = reasons.is_empty();
     ProbeAnswer { is_well, state: if is_well { "live" } else { "hangs" }, reasons }

@@ -78,7 +78,7 @@ struct RefusalAnswer {
 /// What is asked for can't be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuery {
-    #[error("feed: write touches, orders or refunds")]
+    #[error("feed: write {}", Feed::names())]
     Feed,
     #[error("state: write on_time, late, backfilling or parked")]
     State,

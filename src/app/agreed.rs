@@ -14,7 +14,7 @@ const SOMEBODY: &str = "somebody";
 /// ([`crate::model::roster`]).
 pub fn digest(config: &Config) -> ConfigurationDigest {
     let Config { kafka, schema_registry, apps, requests, user_ids, .. } = config;
-    let of_feed = |feed: Feed| (section(feed), of_apps(apps, |app| feed_of(&app.feeds, feed)));
+    let of_feed = |feed: Feed| (format!("feeds.{feed}"), of_apps(apps, |app| feed_of(&app.feeds, feed)));
     let topics: Vec<&String> = kafka.topics.all().collect();
     let others = [
         ("apps", of_apps(apps, |app| format!("{:?}", app.client.id_kind))),
@@ -23,15 +23,8 @@ pub fn digest(config: &Config) -> ConfigurationDigest {
         ("schema_registry", format!("{}", schema_registry.is_some())),
         ("commands", format!("{:?}", requests.as_ref().map(|RequestSettings { topics, .. }| topics))),
     ];
+    let others = others.map(|(name, said)| (name.to_owned(), said));
     ConfigurationDigest::new(others.into_iter().chain(Feed::ALL.map(of_feed)))
-}
-
-fn section(feed: Feed) -> &'static str {
-    match feed {
-        Feed::Touches => "feeds.touches",
-        Feed::Orders => "feeds.orders",
-        Feed::Refunds => "feeds.refunds",
-    }
 }
 
 /// In the order of their ids.

@@ -33,10 +33,8 @@ pub struct Framings {
 
 impl Framings {
     /// Without a schema registry.
-    pub const SINGLE_OBJECT: Framings = Framings {
-        events: PerEventTopic { touches: Framing::SingleObject, orders: Framing::SingleObject },
-        dead_letter: Framing::SingleObject,
-    };
+    pub const SINGLE_OBJECT: Framings =
+        Framings { events: PerEventTopic::of_each(Framing::SingleObject), dead_letter: Framing::SingleObject };
 }
 
 /// The encoders of what a poll can bring. Schemas are resolved here, once, and not per record.

@@ -275,7 +275,7 @@ impl PromoterEncoder {
         let encoded = EncodedPromoter {
             app_id: promoter.app_id(),
             promoter_openid: promoter.promoter_id(),
-            feeds: record.feeds.iter().map(word).collect(),
+            feeds: record.feeds.iter().map(Feed::word).collect(),
             start_from: start_from.as_deref(),
             paused: record.paused,
             tags: record.tags.iter().collect(),
@@ -307,15 +307,6 @@ impl PromoterEncoder {
             discovered: Some(found.status.word()),
         };
         self.0.encode(&encoded, buffer)
-    }
-}
-
-/// The word for a feed in records.
-pub fn word(feed: Feed) -> &'static str {
-    match feed {
-        Feed::Touches => "TOUCHES",
-        Feed::Orders => "ORDERS",
-        Feed::Refunds => "REFUNDS",
     }
 }
 

@@ -8,6 +8,7 @@ use apache_avro::rabin::Rabin;
 use serde_json::Value as Json;
 
 use crate::model::feed::EventTopic;
+use crate::model::row::RowKind;
 
 /// Declares the kinds of records, each once: its variant, the full name of its Avro record, and its file in `schemas/`. So
 /// none can be left out of [`RecordKind::ALL`], by whose order what is made of each schema is found.
@@ -67,9 +68,9 @@ record_kinds! {
 impl RecordKind {
     /// What the events of a topic are.
     pub(crate) fn of_events(topic: EventTopic) -> RecordKind {
-        match topic {
-            EventTopic::Touches => RecordKind::Touch,
-            EventTopic::Orders => RecordKind::Order,
+        match topic.rows() {
+            RowKind::Touch => RecordKind::Touch,
+            RowKind::Order => RecordKind::Order,
         }
     }
 

@@ -1,8 +1,10 @@
 //! `tail`: the records of a topic as they come, decoded, as an outside consumer reads them.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
@@ -36,14 +38,30 @@ pub struct TailOptions {
     pub json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailedTopic {
-    Touches,
-    Orders,
-    #[value(name = "material.results")]
+    Events(EventTopic),
     MaterialResults,
-    #[value(name = "dead-letters")]
     DeadLetters,
+}
+
+static TAILED_TOPICS: LazyLock<Vec<TailedTopic>> = LazyLock::new(|| {
+    let others = [TailedTopic::MaterialResults, TailedTopic::DeadLetters];
+    EventTopic::ALL.map(TailedTopic::Events).into_iter().chain(others).collect()
+});
+
+impl ValueEnum for TailedTopic {
+    fn value_variants<'a>() -> &'a [TailedTopic] {
+        &TAILED_TOPICS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            TailedTopic::Events(topic) => topic.name(),
+            TailedTopic::MaterialResults => "material.results",
+            TailedTopic::DeadLetters => "dead-letters",
+        }))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,8 +83,7 @@ impl TailedTopic {
     fn name(self, config: &RequestClientConfig) -> Result<&str, Failure> {
         let topics = &config.kafka.topics;
         match self {
-            TailedTopic::Touches => Ok(&topics.events[EventTopic::Touches]),
-            TailedTopic::Orders => Ok(&topics.events[EventTopic::Orders]),
+            TailedTopic::Events(topic) => Ok(&topics.events[topic]),
             TailedTopic::DeadLetters => Ok(&topics.dead_letters),
             TailedTopic::MaterialResults => match &config.requests {
                 Some(requests) => Ok(&requests.topics.results),
@@ -77,8 +94,7 @@ impl TailedTopic {
 
     fn kind(self) -> RecordKind {
         match self {
-            TailedTopic::Touches => RecordKind::of_events(EventTopic::Touches),
-            TailedTopic::Orders => RecordKind::of_events(EventTopic::Orders),
+            TailedTopic::Events(topic) => RecordKind::of_events(topic),
             TailedTopic::MaterialResults => RecordKind::MaterialResult,
             TailedTopic::DeadLetters => RecordKind::DeadLetter,
         }

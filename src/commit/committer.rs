@@ -24,6 +24,7 @@ use crate::model::disposition::RowCounts;
 use crate::model::shard::AssignedShard;
 use crate::model::shards::{Shards, WriteShards};
 use crate::telemetry::health::TURN_EVERY;
+use crate::telemetry::pipeline;
 
 /// What an operator can do about a transaction that takes too long.
 const REMEDY: &str = "lower commit.bytes_max, or raise \"transaction.timeout.ms\" in [kafka]";
@@ -245,7 +246,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
             parts.extend([second, first]);
             continue;
         }
-        let span = tracing::info_span!("commit", pipeline = "polls", records, events = part.batch.events.len());
+        let span = tracing::info_span!("commit", pipeline = pipeline::POLLS, records, events = part.batch.events.len());
         let may_split = part.may_be_halved();
         let result = attempts(&mut log, part.batch.clone(), records, may_split).instrument(span).await;
         outcome.took = outcome.took.max(began.elapsed());

@@ -13,6 +13,7 @@ use crate::model::feed::Feed;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::time::UnixTime;
 use crate::telemetry::health::PipelineHealth;
+use crate::telemetry::pipeline;
 use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts, DeadLetterSums};
 
 /// Since the process began.
@@ -60,7 +61,7 @@ impl CommitTotals {
 
     /// Says which dead letters have become durable since it was last said.
     pub(crate) fn tell_dead_letters(&self) {
-        self.letters.tell("polls");
+        self.letters.tell(pipeline::POLLS);
     }
 
     /// Says, once for each app, that `feeds` began elsewhere than `start_from` says now, and shows one of them. For each its
@@ -72,7 +73,7 @@ impl CommitTotals {
     ) {
         let Some((promoter, feed, began)) = feeds.next() else { return };
         if self.idle_starts.lock().insert(app.clone()) {
-            let (pipeline, feeds) = ("polls", 1 + feeds.count());
+            let (pipeline, feeds) = (pipeline::POLLS, 1 + feeds.count());
             tracing::warn!(pipeline, %app, feeds, %promoter, %feed, %began, "start_from no longer acts");
         }
     }
@@ -80,7 +81,7 @@ impl CommitTotals {
     /// Says all that has become durable, at the end.
     pub(crate) fn say_stopped(&self) {
         let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = self.counters();
-        let pipeline = "polls";
+        let pipeline = pipeline::POLLS;
         tracing::info!(
             pipeline,
             transactions,

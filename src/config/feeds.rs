@@ -7,7 +7,7 @@ use super::reader::problem::Mistake;
 use super::reader::quantity::duration;
 use super::reader::section::Section;
 use super::reader::value::{boolean, quoted};
-use crate::model::feed::{Feed, PerFeed, StartFrom};
+use crate::model::feed::{Feed, FeedDefaults, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::session::FeedPlan;
 use crate::session::app_feeds::AppFeeds;
@@ -20,17 +20,9 @@ struct FeedDraft {
     start_from: Option<StartFrom>,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
 impl FeedDraft {
     fn default_of(feed: Feed) -> FeedDraft {
-        let (every, idle_every, lateness) = match feed {
-            Feed::Touches => (MINUTE, 15 * MINUTE, 10 * MINUTE),
-            Feed::Orders => (MINUTE, 15 * MINUTE, 12 * HOUR),
-            Feed::Refunds => (HOUR, 6 * HOUR, 7 * DAY),
-        };
+        let FeedDefaults { every, idle_every, lateness, .. } = feed.defaults();
         let settings = PollSettings { every, idle_every, lateness: seconds(lateness) };
         FeedDraft { enabled: true, settings, start_from: None }
     }
@@ -69,12 +61,12 @@ impl FeedDrafts {
         drafts
     }
 
-    /// Refunds start where orders do, unless they were told otherwise.
+    /// A feed that is told no start begins where the one does that it starts with, or now.
     pub fn settle(&self) -> AppFeeds {
         let plan = |feed: Feed| {
             let own = self.0[feed].start_from;
-            let orders = (feed == Feed::Refunds).then(|| self.0[Feed::Orders].start_from).flatten();
-            let start_from = own.or(orders).unwrap_or(StartFrom::Now);
+            let others = feed.defaults().starts_with.and_then(|other| self.0[other].start_from);
+            let start_from = own.or(others).unwrap_or(StartFrom::Now);
             FeedPlan { settings: self.0[feed].settings, start_from }
         };
         let polled = PerFeed::new(|feed| self.0[feed].enabled.then(|| plan(feed)));

@@ -13,10 +13,9 @@ pub struct ConfigurationDigest(BTreeMap<String, String>);
 impl ConfigurationDigest {
     /// Of what each section says, in words that are the same wherever the same is meant. A name has no white space, no comma
     /// and no equals sign.
-    pub fn new<'a>(sections: impl IntoIterator<Item = (&'a str, String)>) -> ConfigurationDigest {
-        let hashed = |(name, said): (&str, String)| {
-            (name.to_owned(), blake3::hash(said.as_bytes()).to_hex()[..HASH_HEX].to_owned())
-        };
+    pub fn new(sections: impl IntoIterator<Item = (String, String)>) -> ConfigurationDigest {
+        let hashed =
+            |(name, said): (String, String)| (name, blake3::hash(said.as_bytes()).to_hex()[..HASH_HEX].to_owned());
         ConfigurationDigest(sections.into_iter().map(hashed).collect())
     }
 
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     fn digest(sections: &[(&str, &str)]) -> ConfigurationDigest {
-        ConfigurationDigest::new(sections.iter().map(|(name, said)| (*name, (*said).to_owned())))
+        ConfigurationDigest::new(sections.iter().map(|(name, said)| ((*name).to_owned(), (*said).to_owned())))
     }
 
     #[test]

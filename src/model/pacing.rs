@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::cursor::{Cursor, PackedCursor};
-use super::feed::Feed;
+use super::feed::{Feed, PulledBy};
 use super::scope::{Completion, Scope, first_day_not_closing};
 use super::scope_bound::{HistoryBound, ScopeBound, WindowBound};
 use super::time::{Day, UnixTime};
@@ -134,9 +134,9 @@ pub struct Pacing {
 #[derive(Clone, Debug)]
 enum Progress {
     Nothing,
-    Touches(Windows),
+    Windows(Windows),
     /// Apart, for there may be millions of the other feeds.
-    Orders(Box<OpenDays>),
+    Days(Box<OpenDays>),
 }
 
 /// What the latest pull that tells of the present has seen.
@@ -177,40 +177,43 @@ impl Pacing {
 
     fn windows(&self) -> Windows {
         match &self.progress {
-            Progress::Touches(windows) => *windows,
-            Progress::Nothing | Progress::Orders(_) => Windows::new(),
+            Progress::Windows(windows) => *windows,
+            Progress::Nothing | Progress::Days(_) => Windows::new(),
         }
     }
 
     fn change_windows<R>(&mut self, change: impl FnOnce(&mut Windows) -> R) -> R {
         let mut windows = self.windows();
         let told = change(&mut windows);
-        self.progress = Progress::Touches(windows);
+        self.progress = Progress::Windows(windows);
         told
     }
 
     fn days(&self) -> &OpenDays {
         match &self.progress {
-            Progress::Orders(days) => days,
-            Progress::Nothing | Progress::Touches(_) => &NO_DAYS,
+            Progress::Days(days) => days,
+            Progress::Nothing | Progress::Windows(_) => &NO_DAYS,
         }
     }
 
     fn change_days(&mut self, change: impl FnOnce(&mut OpenDays)) {
         let mut days = match std::mem::replace(&mut self.progress, Progress::Nothing) {
-            Progress::Orders(days) => days,
-            Progress::Nothing | Progress::Touches(_) => Box::default(),
+            Progress::Days(days) => days,
+            Progress::Nothing | Progress::Windows(_) => Box::default(),
         };
         change(&mut days);
-        self.progress = Progress::Orders(days);
+        self.progress = Progress::Days(days);
     }
 
     /// What to ask now.
     pub fn scope(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> Scope {
-        match feed {
-            Feed::Touches => self.windows().next(&self.cursor(), settings.lateness, now),
-            Feed::Refunds => Scope::Refunds,
-            Feed::Orders => self.days().next(self.open(settings, now), settings.lateness, now),
+        match feed.pulled_by() {
+            PulledBy::Window => {
+                let (begin, end) = self.windows().next(&self.cursor(), settings.lateness, now);
+                Scope::Window { feed, begin, end }
+            }
+            PulledBy::Promoter => Scope::Refunds,
+            PulledBy::Day => self.days().next(self.open(settings, now), settings.lateness, now),
         }
     }
 
@@ -224,15 +227,15 @@ impl Pacing {
     ) -> (Scope, Option<ScopeBound>) {
         let scope = self.scope(feed, settings, now);
         match scope {
-            Scope::Touches { begin, end } if begin < bound && bound < end => {
-                let less = Scope::Touches { begin, end: bound };
-                (scope, Some(ScopeBound::Touches(WindowBound { before: bound, less })))
+            Scope::Window { begin, end, .. } if begin < bound && bound < end => {
+                let less = Scope::Window { feed, begin, end: bound };
+                (scope, Some(ScopeBound::Window(WindowBound { before: bound, less })))
             }
             Scope::History { until } if bound < until.beijing_start() => {
                 (scope, Some(ScopeBound::Orders(HistoryBound::new(bound))))
             }
             Scope::Day { .. } => (self.days().next_day(self.open(settings, now).until(bound)), None),
-            Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds => (scope, None),
+            Scope::Window { .. } | Scope::History { .. } | Scope::Refunds => (scope, None),
         }
     }
 
@@ -241,7 +244,7 @@ impl Pacing {
         match scope {
             Scope::Day { day, .. } => self.days().are_read_but(day, self.open(settings, now)),
             Scope::History { .. } => true,
-            Scope::Touches { .. } | Scope::Refunds => false,
+            Scope::Window { .. } | Scope::Refunds => false,
         }
     }
 
@@ -253,7 +256,7 @@ impl Pacing {
         let cursor = Cursor { complete_before: before.complete_before.max(pulled.completion.reached), ..before };
         self.cursor = cursor.into();
         let turn = match pulled.scope {
-            Scope::Touches { begin, end } => {
+            Scope::Window { begin, end, .. } => {
                 let is_more = self.change_windows(|windows| windows.after(begin, end, pulled));
                 if is_more { PollTurn::At(clock) } else { PollTurn::usual(clock) }
             }
@@ -279,8 +282,8 @@ impl Pacing {
     fn brought(&mut self, Pulled { scope, as_of, pages, shown, kept, .. }: Pulled) -> Option<Brought> {
         let again = self.seen.map_or(0, |seen| u64::from(seen.again));
         let (from, to, before, again) = match scope {
-            Scope::Touches { begin, end } => {
-                // Of the latest touches that are read in parts, each shows others.
+            Scope::Window { begin, end, .. } => {
+                // Of the latest facts that are read in parts, each shows others.
                 let before = if begin > self.cursor().complete_before { 0 } else { again };
                 (begin, end.min(as_of), before, kept)
             }
@@ -300,13 +303,13 @@ impl Pacing {
     pub fn after_failure(&mut self, failed: Failed, clock: Duration) -> PollTurn {
         match (failed.scope, self.weighed(failed.remedy)) {
             // Windows soon grow again.
-            (Scope::Touches { begin, end }, PollRemedy::SmallerRequest | PollRemedy::Doubtful) => {
+            (Scope::Window { begin, end, .. }, PollRemedy::SmallerRequest | PollRemedy::Doubtful) => {
                 self.change_windows(|windows| windows.ask_for_less(begin, end));
             }
             (Scope::History { .. }, PollRemedy::SmallerRequest) => self.change_days(OpenDays::undated_was_too_much),
             (Scope::History { .. }, PollRemedy::Doubtful) => self.change_days(OpenDays::undated_was_unanswered),
             (Scope::Day { day, .. }, _) => self.change_days(|days| days.failed(day, clock)),
-            (Scope::Touches { .. } | Scope::History { .. } | Scope::Refunds, _) => {}
+            (Scope::Window { .. } | Scope::History { .. } | Scope::Refunds, _) => {}
         }
         PollTurn::usual(clock)
     }

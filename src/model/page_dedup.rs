@@ -4,7 +4,7 @@ use super::batch::{Batch, Event};
 use super::dead_letter::DeadLetter;
 use super::disposition::{Disposition, RowCounts, dedup_fact};
 use super::fact::{FactContent, FactId, dead_row_id};
-use super::feed::{Feed, PerFeed};
+use super::feed::{Feed, PerFeed, PulledBy};
 use super::feed_state::{Dedup, FeedState, Move};
 use super::known_promoters::FeedStates;
 use super::page_facts::{Advance, DeadRow, ObservedFact, PageFacts, fact_weight, listed_until};
@@ -64,10 +64,10 @@ impl PageDedup<'_> {
         let is_unknown = is_unknown(&observed.fact);
         let memory = if is_unknown { self.feed } else { observed.fact.memory };
         let Some(state) = &self.feeds[memory] else { return };
-        let (disposition, marks) = match memory {
+        let (disposition, marks) = match memory.pulled_by() {
             _ if is_unknown => dedup_unknown(self.feeds, self.feed, &observed, self.observed_at),
-            Feed::Refunds => dedup_refund(state, self.promoter, &observed, &self.refunds, self.observed_at),
-            Feed::Touches | Feed::Orders => dedup_fact(state, &observed),
+            PulledBy::Promoter => dedup_refund(state, self.promoter, &observed, &self.refunds, self.observed_at),
+            PulledBy::Window | PulledBy::Day => dedup_fact(state, &observed),
         };
         marks.into_iter().for_each(|mark| self.remember(memory, mark));
         if disposition != Disposition::Publish {

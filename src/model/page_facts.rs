@@ -183,7 +183,7 @@ pub(super) fn listed_until(paid: UnixTime) -> UnixTime {
 /// order may be listed under the day after, too.
 fn dead_row_time(scope: Scope, as_of: UnixTime) -> UnixTime {
     match scope {
-        Scope::Touches { end, .. } => end,
+        Scope::Window { end, .. } => end,
         Scope::Day { day, .. } => day.next().beijing_start(),
         Scope::History { .. } => Day::in_beijing(as_of).next().beijing_start(),
         Scope::Refunds => as_of,

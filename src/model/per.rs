@@ -19,6 +19,14 @@ macro_rules! one_value_for_each {
                 $per { $($field: of($kind::$variant)),+ }
             }
 
+            /// The same for each.
+            pub const fn of_each(value: T) -> $per<T>
+            where
+                T: Copy,
+            {
+                $per { $($field: value),+ }
+            }
+
             /// In the order of `ALL`.
             pub fn values(&self) -> impl Iterator<Item = &T> {
                 [$(&self.$field),+].into_iter()
@@ -73,6 +81,6 @@ mod tests {
             assert_eq!(all[side], side);
             all[side] = Side::Left;
         }
-        assert_eq!([all.left, all.right], [Side::Left; 2]);
+        assert_eq!(all, PerSide::of_each(Side::Left));
     }
 }

@@ -102,7 +102,7 @@ impl Pull {
     /// Its scope reaches beyond a bound that it has to keep to.
     pub fn bounded_by(self, bound: Option<ScopeBound>) -> Pull {
         match bound {
-            Some(ScopeBound::Touches(bound)) => Pull { window_bound: Some(bound), ..self },
+            Some(ScopeBound::Window(bound)) => Pull { window_bound: Some(bound), ..self },
             Some(ScopeBound::Orders(bound)) => Pull { history_bound: Some(bound), ..self },
             None => self,
         }
@@ -293,7 +293,7 @@ fn is_passed(scope: Scope, ObservedFact { fact, remembered }: &ObservedFact, rea
     match (scope, &fact.content) {
         // It is shown as long as it is known, and told by whichever pull shows it first.
         (Scope::Refunds, FactContent::Order { status: OrderStatus::Unknown, .. }) => false,
-        (Scope::Touches { .. } | Scope::Refunds, _) => *remembered < reached,
+        (Scope::Window { .. } | Scope::Refunds, _) => *remembered < reached,
         // It is listed under the day of its payment, of which UTC's is never the later one.
         (Scope::History { .. }, FactContent::Order { payment, .. }) => {
             Day::in_utc(payment.paid_time).beijing_start() < reached
@@ -312,7 +312,7 @@ mod tests {
     fn pull() -> Pull {
         let job = PullJob {
             promoter: Promoter::from_key("wx1/o1").unwrap(),
-            scope: Scope::Touches { begin: NOW.minus(6000), end: NOW },
+            scope: Scope::Window { feed: Feed::Touches, begin: NOW.minus(6000), end: NOW },
             cursor: Cursor::begin(Feed::Touches, NOW.minus(6000)),
             lateness: 600,
             refunds: None,

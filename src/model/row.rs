@@ -37,7 +37,16 @@ pub struct Payment {
     pub refunded_time: Option<UnixTime>,
 }
 
-/// A row that can be read, by the interface that shows it.
+/// What rows show, by the interface that lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// Of `relation_list`.
+    Touch,
+    /// Of `order_list`.
+    Order,
+}
+
+/// A row that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
     /// With its `create_time`: when the user entered.

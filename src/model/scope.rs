@@ -21,8 +21,8 @@ use super::time::{Day, UnixTime};
 /// meanwhile; only its end may move the cursor of its [`feed`](Scope::feed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Touches from `begin` to `end`, both included.
-    Touches { begin: UnixTime, end: UnixTime },
+    /// What happened from `begin` to `end`, both included, of a feed that is pulled by [`PulledBy::Window`].
+    Window { feed: Feed, begin: UnixTime, end: UnixTime },
     /// Orders of one payment date. When it closes, the days before `until` are complete: those after it, if any, were
     /// closed before it was.
     Day { day: Day, until: Day },
@@ -51,7 +51,7 @@ impl Scope {
 
     pub fn feed(self) -> Feed {
         match self {
-            Scope::Touches { .. } => Feed::Touches,
+            Scope::Window { feed, .. } => feed,
             Scope::Day { .. } | Scope::History { .. } => Feed::Orders,
             Scope::Refunds => Feed::Refunds,
         }
@@ -65,9 +65,9 @@ impl Scope {
         let settled = as_of.minus(lateness);
         let not_closing = first_day_not_closing(lateness, as_of);
         let reached = match self {
-            Scope::Touches { begin, end } if begin <= cursor.complete_before => end.min(settled),
+            Scope::Window { begin, end, .. } if begin <= cursor.complete_before => end.min(settled),
             Scope::Day { day, until } if day == cursor.first_open_day() && day < not_closing => until.beijing_start(),
-            Scope::Touches { .. } | Scope::Day { .. } => cursor.complete_before,
+            Scope::Window { .. } | Scope::Day { .. } => cursor.complete_before,
             Scope::History { until } => until.min(not_closing).beijing_start(),
             Scope::Refunds => settled,
         };
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_window_that_begins_behind_the_cursor_moves_nothing() {
         let cursor = cursor(EIGHT);
-        let scope = Scope::Touches { begin: EIGHT.plus(1), end: EIGHT.plus(HOUR) };
+        let scope = Scope::Window { feed: Feed::Touches, begin: EIGHT.plus(1), end: EIGHT.plus(HOUR) };
         assert_eq!(scope.completes(&cursor, 600, EIGHT.plus(HOUR)), Completion { reached: EIGHT, settles: false });
     }
 }

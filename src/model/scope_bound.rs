@@ -5,7 +5,7 @@
 //! before the first of it: all before that has been read, so that it is as if no more had been asked for, and what was left out
 //! is asked for again. Over a time that holds nothing nobody is ahead of anybody.
 //!
-//! - Touches: by their first page. Where others follow, or the time of a row can't be read, nothing of it is taken, and less is
+//! - A window: by their first page. Where others follow, or the time of a row can't be read, nothing of it is taken, and less is
 //!   asked, up to the bound.
 //! - All orders: on each page, to the end. Rows that move between pages are looked for among those that are left out, too.
 
@@ -17,7 +17,7 @@ use super::time::{Day, UnixTime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScopeBound {
-    Touches(WindowBound),
+    Window(WindowBound),
     Orders(HistoryBound),
 }
 
@@ -42,11 +42,11 @@ impl WindowBound {
     pub fn part(&self, scope: Scope, mut rows: Vec<ReadRow>, is_whole: bool) -> Option<ReadPart> {
         let times: Option<Vec<UnixTime>> = rows.iter().map(time).collect();
         let first_left_out = times.filter(|_| is_whole)?.into_iter().filter(|time| *time >= self.before).min();
-        let (Some(first_left_out), Scope::Touches { begin, end }) = (first_left_out, scope) else {
+        let (Some(first_left_out), Scope::Window { feed, begin, end }) = (first_left_out, scope) else {
             return Some(ReadPart { scope, rows });
         };
         rows.retain(|row| time(row).is_some_and(|time| time < self.before));
-        Some(ReadPart { scope: Scope::Touches { begin, end: end.min(first_left_out) }, rows })
+        Some(ReadPart { scope: Scope::Window { feed, begin, end: end.min(first_left_out) }, rows })
     }
 }
 
@@ -98,20 +98,21 @@ impl HistoryBound {
 fn before(scope: Scope, time: UnixTime) -> Scope {
     match scope {
         Scope::History { until } => Scope::History { until: until.min(Day::in_beijing(time).previous()) },
-        Scope::Touches { .. } | Scope::Day { .. } | Scope::Refunds => scope,
+        Scope::Window { .. } | Scope::Day { .. } | Scope::Refunds => scope,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::feed::Feed;
     use crate::model::promoter::Promoter;
     use crate::model::row::{Payment, RowFault, Touch};
     use crate::model::time::UnixMillis;
 
     const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
     const DAY: i64 = 24 * 3600;
-    const LESS: Scope = Scope::Touches { begin: NOON, end: UnixTime(NOON.0 + 60) };
+    const LESS: Scope = Scope::Window { feed: Feed::Touches, begin: NOON, end: UnixTime(NOON.0 + 60) };
 
     fn touch(time: UnixTime) -> ReadRow {
         ReadRow { raw: Box::default(), content: Ok(Row::Touch(time, Touch::default())) }
@@ -138,14 +139,14 @@ mod tests {
 
     /// Of a scope that begins at noon and lasts for 100 s, with a bound after 60.
     fn part(rows: Vec<ReadRow>, is_whole: bool) -> Option<(Scope, usize)> {
-        let scope = Scope::Touches { begin: NOON, end: NOON.plus(100) };
+        let scope = Scope::Window { feed: Feed::Touches, begin: NOON, end: NOON.plus(100) };
         let part = WindowBound { before: NOON.plus(60), less: LESS }.part(scope, rows, is_whole)?;
         Some((part.scope, part.rows.len()))
     }
 
     #[test]
     fn rows_behind_the_bound_are_left_out_and_the_scope_ends_before_the_first_of_them() {
-        let until = |seconds| Scope::Touches { begin: NOON, end: NOON.plus(seconds) };
+        let until = |seconds| Scope::Window { feed: Feed::Touches, begin: NOON, end: NOON.plus(seconds) };
         let at = |seconds| touch(NOON.plus(seconds));
         assert_eq!(part(vec![at(0), at(59)], true), Some((until(100), 2)));
         assert_eq!(part(vec![at(90), at(59), at(60)], true), Some((until(60), 1)));

@@ -12,7 +12,7 @@ use smallvec::smallvec;
 
 use super::disposition::{Disposition, Marks, dedup_fact};
 use super::fact::{Fact, FactContent, OrderStatus};
-use super::feed::Feed;
+use super::feed::{Feed, PulledBy};
 use super::feed_state::{Dedup, FeedState};
 use super::known_promoters::FeedStates;
 use super::page_facts::ObservedFact;
@@ -31,9 +31,9 @@ pub(super) fn dedup_unknown(
     observed_at: UnixMillis,
 ) -> (Disposition, Marks) {
     let Some(state) = &feeds[feed] else { return (Disposition::BehindCursor, Marks::new()) };
-    let (disposition, marks) = match feed {
-        Feed::Refunds => dedup_among_refunds(state, feeds.orders.as_ref(), observed, observed_at),
-        Feed::Touches | Feed::Orders => dedup_fact(state, observed),
+    let (disposition, marks) = match feed.pulled_by() {
+        PulledBy::Promoter => dedup_among_refunds(state, feeds.orders.as_ref(), observed, observed_at),
+        PulledBy::Window | PulledBy::Day => dedup_fact(state, observed),
     };
     match disposition {
         Disposition::Publish if feeds.values().flatten().any(|state| state.knows(observed.fact.id)) => {

@@ -80,7 +80,7 @@ pub fn rows_request(promoter: &Promoter, PageRequest { scope, start_id }: PageRe
 /// Whether the bounds of a window are inclusive is not documented, so it is asked for one second more on either side.
 fn query(scope: Scope) -> RowsQuery {
     match scope {
-        Scope::Touches { begin, end } => RowsQuery::Touches { begin: begin.minus(1), end: end.plus(1) },
+        Scope::Window { feed, begin, end } => RowsQuery::Window { feed, begin: begin.minus(1), end: end.plus(1) },
         Scope::Day { day, .. } => RowsQuery::Orders { date: Some(day) },
         Scope::History { .. } => RowsQuery::Orders { date: None },
         Scope::Refunds => RowsQuery::Refunds,
@@ -122,7 +122,7 @@ mod tests {
     use crate::model::pacing::{Pacing, PollSettings};
     use crate::model::page_facts::PageFacts;
     use crate::model::pull::PullJob;
-    use crate::model::row::{Payment, ReadRow, Row, Touch};
+    use crate::model::row::{Payment, ReadRow, Row, RowKind, Touch};
     use crate::model::time::{UnixMillis, UnixTime};
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
@@ -130,7 +130,7 @@ mod tests {
     fn pull() -> Pull {
         let job = PullJob {
             promoter: Promoter::from_key("wx1/o1").unwrap(),
-            scope: Scope::Touches { begin: NOW.minus(600), end: NOW },
+            scope: Scope::Window { feed: Feed::Touches, begin: NOW.minus(600), end: NOW },
             cursor: Cursor::begin(Feed::Touches, NOW.minus(600)),
             lateness: 600,
             refunds: None,
@@ -173,10 +173,10 @@ mod tests {
             };
             Row::Order(Touch::default(), payment)
         };
-        let content = match feed {
-            Feed::Touches => Row::Touch(NOW, Touch::default()),
-            Feed::Orders => order(1),
-            Feed::Refunds => order(2),
+        let content = match feed.rows() {
+            RowKind::Touch => Row::Touch(NOW, Touch::default()),
+            RowKind::Order if feed == Feed::Refunds => order(2),
+            RowKind::Order => order(1),
         };
         ReadRow { raw: Box::default(), content: Ok(content) }
     }

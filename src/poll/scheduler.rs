@@ -114,7 +114,7 @@ impl<T: Transport> Scheduler<T> {
             kept_max: KEPT_PER_POLL * bounds.polls,
             parked: ParkedPromoters::default(),
             catching_up: CatchingUp::new(catch_up_spread),
-            short: PerInterface::new(|_| false),
+            short: PerInterface::of_each(false),
             cursors: PerFeed::default(),
             reports,
             began,

@@ -19,6 +19,7 @@ use crate::model::material::{MaterialOutcome, MaterialRefusal, MaterialRequest, 
 use crate::model::request::record::{RequestAnswer, RequestRecord};
 use crate::model::time::UnixMillis;
 use crate::retry::RetrySettings;
+use crate::telemetry::pipeline;
 use crate::text::{bounded_in_bytes, with_causes};
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::material::ShareMaterialRequest;
@@ -82,7 +83,7 @@ impl<T: Transport> Executor<T> {
             apps: apps.collect(),
             request_topic,
             decoder,
-            lookups: SchemaLookups::new("requests", registry, patience),
+            lookups: SchemaLookups::new(pipeline::REQUESTS, registry, patience),
             at_once: AtOnce::default(),
         }
     }

@@ -11,6 +11,7 @@ use super::totals::RequestTotals;
 use crate::commit::log::Ended;
 use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
+use crate::telemetry::pipeline;
 use crate::upstream::transport::Transport;
 
 pub struct RequestPipeline<T> {
@@ -19,7 +20,7 @@ pub struct RequestPipeline<T> {
 }
 
 impl<T: Transport, L: AnswerLog> Pipeline<L> for RequestPipeline<T> {
-    const PIPELINE: &'static str = "requests";
+    const PIPELINE: &'static str = pipeline::REQUESTS;
 
     fn begins(&self, opened: &OpenedRequests, milliseconds: u64) {
         let (pipeline, partitions) = (<Self as Pipeline<L>>::PIPELINE, opened.answered.len());

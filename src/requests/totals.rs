@@ -8,6 +8,7 @@ use super::reply_figures::ReplyFigures;
 use crate::model::material::MaterialOutcome;
 use crate::model::request::record::RequestAnswer;
 use crate::telemetry::health::PipelineHealth;
+use crate::telemetry::pipeline;
 use crate::telemetry::sums::{CounterGrowth, DeadLetterCounts, DeadLetterSums};
 
 /// Since the process began, but for what waits.
@@ -62,7 +63,7 @@ impl RequestTotals {
     /// Says what has become durable since it was last said.
     pub fn summarise(&self) {
         let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.told.news(self.counters());
-        let pipeline = "requests";
+        let pipeline = pipeline::REQUESTS;
         let schemas_asked = self.schemas_asked.load(Ordering::Relaxed);
         tracing::info!(
             pipeline,
@@ -81,7 +82,7 @@ impl RequestTotals {
     /// Says all that has become durable, at the end.
     pub fn say_stopped(&self) {
         let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.counters();
-        let pipeline = "requests";
+        let pipeline = pipeline::REQUESTS;
         tracing::info!(pipeline, transactions, succeeded, failed, rejected, expired, dead_letters, "stopped");
     }
 

@@ -16,6 +16,7 @@ use crate::commit::log::{LogError, OpenError, RestoredShard, Restores, ShardOwne
 use crate::commit::queue::FenceSender;
 use crate::model::shard::AssignedShard;
 use crate::retry::{Attempts, NextAttempt, PATIENCE, RetrySettings};
+use crate::telemetry::pipeline;
 
 /// The pauses between attempts. A process has few restores at once, so they need no jitter.
 const RESTORE_PATIENCE: RetrySettings = RetrySettings { jitter: 0.0, ..PATIENCE };
@@ -190,7 +191,7 @@ impl ShardRestore {
         let (attempt, retry_in_ms) = (self.attempts.made(), u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         let (shards, error) = (self.shards.len(), reason.told());
         tracing::warn!(
-            pipeline = "polls",
+            pipeline = pipeline::POLLS,
             shards,
             attempt,
             retry_in_ms,

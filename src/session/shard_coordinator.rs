@@ -27,6 +27,7 @@ use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
+use crate::telemetry::pipeline;
 use crate::upstream::transport::Transport;
 
 /// How often is looked who was removed, and who long ago.
@@ -255,9 +256,15 @@ impl RestoreProgress {
         let RestoreProgress { opened: shards, left, remembered, began } = *self;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match left {
-            0 => tracing::info!(pipeline = "polls", shards, milliseconds, remembered, "log is open, polling begins"),
+            0 => tracing::info!(
+                pipeline = pipeline::POLLS,
+                shards,
+                milliseconds,
+                remembered,
+                "log is open, polling begins"
+            ),
             _ => tracing::info!(
-                pipeline = "polls",
+                pipeline = pipeline::POLLS,
                 shards,
                 left,
                 milliseconds,

@@ -9,6 +9,7 @@ use crate::commit::totals::CommitTotals;
 use crate::model::feed::PerFeed;
 use crate::model::time::UnixTime;
 use crate::poll::reports::PollProgress;
+use crate::telemetry::pipeline;
 use crate::upstream::transport::Transport;
 
 /// Of all apps, since they were last asked.
@@ -35,7 +36,7 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
     // Without a rest, so that a new feed is told, too.
     let PerFeed { touches, orders, refunds } = oldest;
     tracing::info!(
-        pipeline = "polls",
+        pipeline = pipeline::POLLS,
         transactions,
         published,
         dead_letters,
@@ -65,7 +66,7 @@ impl<T: Transport> PolledApp<T> {
         let (app, breakers) = (&self.app, self.client.breakers());
         for (reason, failures) in self.reports.take_failures() {
             polls.failed += failures.polls;
-            tracing::warn!(pipeline = "polls", %app, reason, polls = failures.polls, error = failures.error, "polls failed");
+            tracing::warn!(pipeline = pipeline::POLLS, %app, reason, polls = failures.polls, error = failures.error, "polls failed");
         }
         for open in breakers.not_closed() {
             polls.breakers_open += 1;
@@ -79,7 +80,7 @@ impl<T: Transport> PolledApp<T> {
             let latest = progress.latest.as_ref();
             let (promoter, feed) = (latest.map(|late| display(&late.promoter)), latest.map(|late| display(late.feed)));
             let seconds = latest.map(|late| late.by.as_secs());
-            tracing::warn!(pipeline = "polls", %app, feeds, overdue, promoter, feed, seconds, "polls are overdue");
+            tracing::warn!(pipeline = pipeline::POLLS, %app, feeds, overdue, promoter, feed, seconds, "polls are overdue");
         }
         polls.complete += self.reports.take_complete();
         polls.calls += self.reports.calls_since(breakers.sent());

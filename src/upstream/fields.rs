@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::loose_value::{LooseValue, Mismatch};
 use super::repair::read_loosely;
 use super::wire::ExpectedPage;
-use crate::model::row::{Payment, Row, RowFault, Touch};
+use crate::model::row::{Payment, Row, RowFault, RowKind, Touch};
 use crate::model::time::UnixTime;
 use crate::text;
 
@@ -18,15 +18,6 @@ const AHEAD_SECONDS_MAX: i64 = 24 * 3600;
 /// 2015-01-01 in Beijing. No Mini Program is older; what says so is seconds of something else, or a date.
 const TIME_MIN: UnixTime = UnixTime(1_420_041_600);
 const DETAIL_CHARS_MAX: usize = 200;
-
-/// What the elements of a list are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowKind {
-    /// Of `relation_list`.
-    Touch,
-    /// Of `order_list`.
-    Order,
-}
 
 /// A row, and what is beside it.
 #[derive(Debug)]

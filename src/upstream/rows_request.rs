@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::wire::RowKind;
 use crate::model::feed::{Feed, Interface};
 use crate::model::promoter::{IdKind, Promoter};
+use crate::model::row::RowKind;
 use crate::model::time::{Day, UnixTime};
 
 /// The upstream's code for "refund accepted" (official page: `status`).
@@ -23,8 +23,9 @@ pub struct RowsRequest {
 /// Which of a promoter's rows are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowsQuery {
-    /// Touches in a window of whole seconds. Whether the bounds are inclusive is not documented.
-    Touches { begin: UnixTime, end: UnixTime },
+    /// What happened in a window of whole seconds, of a feed that is pulled so. Whether the bounds are inclusive is not
+    /// documented.
+    Window { feed: Feed, begin: UnixTime, end: UnixTime },
     /// Orders by payment date, or all of them.
     Orders { date: Option<Day> },
     /// Every order of the promoter with an accepted refund, whatever its date.
@@ -34,7 +35,7 @@ pub enum RowsQuery {
 impl RowsRequest {
     pub fn feed(&self) -> Feed {
         match self.query {
-            RowsQuery::Touches { .. } => Feed::Touches,
+            RowsQuery::Window { feed, .. } => feed,
             RowsQuery::Orders { .. } => Feed::Orders,
             RowsQuery::Refunds => Feed::Refunds,
         }
@@ -45,10 +46,7 @@ impl RowsRequest {
     }
 
     pub(super) fn row_kind(&self) -> RowKind {
-        match self.query {
-            RowsQuery::Touches { .. } => RowKind::Touch,
-            RowsQuery::Orders { .. } | RowsQuery::Refunds => RowKind::Order,
-        }
+        self.feed().rows()
     }
 
     pub(super) fn body(&self, id_kind: IdKind) -> Bytes {
@@ -62,7 +60,7 @@ impl RowsRequest {
             need_unionid: (id_kind == IdKind::UnionId).then_some(1),
         };
         match self.query {
-            RowsQuery::Touches { begin, end } => (body.begin_time, body.end_time) = (Some(begin.0), Some(end.0)),
+            RowsQuery::Window { begin, end, .. } => (body.begin_time, body.end_time) = (Some(begin.0), Some(end.0)),
             RowsQuery::Orders { date } => body.date = date.map(Day::as_yyyymmdd),
             RowsQuery::Refunds => body.status = Some(STATUS_REFUND_ACCEPTED),
         }
@@ -102,7 +100,8 @@ mod tests {
 
     #[test]
     fn touches_are_asked_by_window() {
-        let ask = RowsQuery::Touches { begin: UnixTime(1_668_614_400), end: UnixTime(1_668_666_429) };
+        let ask =
+            RowsQuery::Window { feed: Feed::Touches, begin: UnixTime(1_668_614_400), end: UnixTime(1_668_666_429) };
         assert_eq!(
             asked(ask, None, IdKind::OpenId),
             r#"{"openid":"oP","begin_time":1668614400,"end_time":1668666429}"#
@@ -131,7 +130,11 @@ mod tests {
 
     #[test]
     fn every_name_asked_stands_on_the_official_page() {
-        let ours = asked(RowsQuery::Touches { begin: UnixTime(1), end: UnixTime(2) }, Some("1"), IdKind::UnionId);
+        let ours = asked(
+            RowsQuery::Window { feed: Feed::Touches, begin: UnixTime(1), end: UnixTime(2) },
+            Some("1"),
+            IdKind::UnionId,
+        );
         let sample = include_str!("../../tests/samples/getrelation-request.json");
         let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
         let sample: serde_json::Value = serde_json::from_str(sample).unwrap();

@@ -1,13 +1,12 @@
 //! From an answer's bytes to a page of rows.
 
-pub use super::fields::RowKind;
 use super::fields::read_row;
 pub use super::oddities::Oddities;
 pub use super::raw_page::PageFault;
 use super::raw_page::RawPage;
 use super::repair::{bare, read_loosely};
 use super::split::split;
-use crate::model::row::ReadRow;
+use crate::model::row::{ReadRow, RowKind};
 use crate::model::time::UnixTime;
 
 /// One page of a pull. Both counts are the upstream's words, not computed here.

@@ -213,7 +213,7 @@ impl Upstream {
 
     fn matches(&self, scope: Scope, shown: &Shown) -> bool {
         match (scope, &shown.row) {
-            (Scope::Touches { begin, end }, Row::Touch(time, _)) => begin <= *time && *time <= end,
+            (Scope::Window { begin, end, .. }, Row::Touch(time, _)) => begin <= *time && *time <= end,
             (Scope::Day { day, .. }, Row::Order(_, payment)) => {
                 shown.listed.under(day, self.zone.day(payment.paid_time))
             }

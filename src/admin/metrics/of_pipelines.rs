@@ -10,14 +10,15 @@ use crate::model::feed::Feed;
 use crate::model::time::UnixMillis;
 use crate::requests::reply_figures::{ReplyFigures, ReplyStatus};
 use crate::telemetry::health::{PipelineHealth, SessionEnd, TransactionOutcome};
+use crate::telemetry::pipeline;
 use crate::telemetry::sums::DeadLetterSums;
 
 pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     let polls = &observed.polls;
-    add_health("polls", &polls.health, samples);
+    add_health(pipeline::POLLS, &polls.health, samples);
     let (held, limit) = polls.figures.queue_bytes();
-    samples.count(&metric::QUEUE_BYTES, &["polls"], held as u64);
-    samples.count(&metric::QUEUE_LIMIT, &["polls"], limit as u64);
+    samples.count(&metric::QUEUE_BYTES, &[pipeline::POLLS], held as u64);
+    samples.count(&metric::QUEUE_LIMIT, &[pipeline::POLLS], limit as u64);
     add_shards(&polls.figures.shards, samples);
     for feed in Feed::ALL {
         samples.buckets(&metric::FACT_AGE, &[feed.name()], polls.figures.fact_ages[feed].snapshot());
@@ -26,7 +27,7 @@ pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     }
     add_dead_letters(&polls.dead_letters(), samples);
     if let Some(requests) = &observed.requests {
-        add_health("requests", &requests.health, samples);
+        add_health(pipeline::REQUESTS, &requests.health, samples);
         add_replies(&requests.replies, samples);
         add_dead_letters(&requests.dead_letters(), samples);
     }

@@ -42,7 +42,7 @@ fn of<'a>(key: &'a str, value: &'a [u8], is_json: bool) -> RegistryRecord<'a> {
 }
 
 fn as_json(promoter: &Promoter, record: &PromoterRecord) -> String {
-    let feeds: Vec<&str> = record.feeds.iter().map(word).collect();
+    let feeds: Vec<&str> = record.feeds.iter().map(Feed::word).collect();
     let tags: BTreeMap<&str, &str> = record.tags.iter().collect();
     serde_json::json!({
         "app_id": promoter.app_id(), "promoter_openid": promoter.promoter_id(), "feeds": feeds,
@@ -59,7 +59,7 @@ fn the_schema_tells_the_word_of_every_feed() {
     let doc = fields.iter().find(|field| field["name"] == "feeds").unwrap()["doc"].as_str().unwrap();
     let told: Vec<&str> = doc.split(|character: char| !character.is_ascii_alphabetic()).collect();
     for feed in Feed::ALL {
-        assert!(told.contains(&word(feed)), "{feed}: {doc}");
+        assert!(told.contains(&feed.word()), "{feed}: {doc}");
     }
 }
 

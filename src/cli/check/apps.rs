@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::counted_transport::{CountedTransport, SentCalls};
 use super::finding::{Finding, Verdict};
 use super::quota;
-use crate::model::feed::{Feed, Interface, PerInterface};
+use crate::model::feed::{Feed, Interface, PerInterface, PulledBy};
 use crate::model::promoter::Promoter;
 use crate::model::time::Day;
 use crate::retry::RetrySettings;
@@ -27,7 +27,7 @@ use crate::upstream::token::TokenError;
 
 /// From this many seconds on the clocks differ by more than the way of an answer.
 const SKEW_TOLD: i64 = 60;
-/// The seconds before now that touches are asked for: few rows, if any.
+/// The seconds before now that a feed is asked for that is pulled by windows: few rows, if any.
 const WINDOW: i64 = 60;
 
 /// What was found of one app.
@@ -118,9 +118,9 @@ impl AppCheck<'_> {
 
     fn request(&self, promoter: Promoter, feed: Feed) -> RowsRequest {
         let now = self.client.now();
-        let query = match feed {
-            Feed::Touches => RowsQuery::Touches { begin: now.minus(WINDOW), end: now },
-            Feed::Orders | Feed::Refunds => RowsQuery::Orders { date: Some(Day::in_beijing(now)) },
+        let query = match feed.pulled_by() {
+            PulledBy::Window => RowsQuery::Window { feed, begin: now.minus(WINDOW), end: now },
+            PulledBy::Day | PulledBy::Promoter => RowsQuery::Orders { date: Some(Day::in_beijing(now)) },
         };
         RowsRequest { promoter, query, start_id: None }
     }

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::registry_view::RegistryView;
 use super::{ExportOptions, FileFormat, names};
-use crate::avro::promoter::word;
 use crate::cli::{Failure, stdout};
 use crate::config::RegistryClientConfig;
+use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::registry::record::PromoterRecord;
 
@@ -129,7 +129,7 @@ impl<'a> JsonRecord<'a> {
         JsonRecord {
             app_id: promoter.app_id(),
             promoter_openid: promoter.promoter_id(),
-            feeds: record.feeds.iter().map(word).collect(),
+            feeds: record.feeds.iter().map(Feed::word).collect(),
             start_from: record.start_from.map(|start| start.to_string()),
             paused: record.paused,
             tags: record.tags.iter().collect(),

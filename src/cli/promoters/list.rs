@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::registry_view::RegistryView;
 use super::{ListOptions, names};
-use crate::avro::promoter::word;
 use crate::cli::{Failure, stdout};
 use crate::config::RegistryClientConfig;
+use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::registry::table::{MergedPromoter, PromoterSource};
 use crate::telemetry::last_words;
@@ -175,7 +175,7 @@ impl<'a> JsonRow<'a> {
             app_id: promoter.app_id(),
             promoter_openid: promoter.promoter_id(),
             state: state(view, promoter, merged),
-            feeds: JsonField { value: feeds.value.iter().map(word).collect(), source: source_name(feeds.source) },
+            feeds: JsonField { value: feeds.value.iter().map(Feed::word).collect(), source: source_name(feeds.source) },
             start_from: JsonField {
                 value: merged.start_from.value.map(|start| start.to_string()),
                 source: source_name(merged.start_from.source),

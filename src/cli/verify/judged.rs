@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::cursor::Cursor;
-use crate::model::feed::Feed;
+use crate::model::feed::{Feed, PulledBy};
 use crate::model::scope::Scope;
 use crate::model::time::{Day, UnixTime};
 
@@ -31,10 +31,10 @@ impl JudgedFeed {
 
     /// What has to be asked to be shown all of them.
     pub fn scopes(&self) -> Vec<Scope> {
-        match self.feed {
-            Feed::Touches => vec![Scope::Touches { begin: self.from, end: self.to }],
-            Feed::Refunds => vec![Scope::Refunds],
-            Feed::Orders => self.days().into_iter().map(Scope::day).collect(),
+        match self.feed.pulled_by() {
+            PulledBy::Window => vec![Scope::Window { feed: self.feed, begin: self.from, end: self.to }],
+            PulledBy::Promoter => vec![Scope::Refunds],
+            PulledBy::Day => self.days().into_iter().map(Scope::day).collect(),
         }
     }
 

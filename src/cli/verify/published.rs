@@ -19,6 +19,7 @@ use crate::model::cursor::Cursor;
 use crate::model::fact::{FactId, dead_row_id};
 use crate::model::feed::{EventTopic, Feed, PerFeed};
 use crate::model::promoter::Promoter;
+use crate::model::row::RowKind;
 use crate::model::state_record::{StateKey, StateValue};
 use crate::model::time::UnixTime;
 
@@ -68,7 +69,7 @@ impl Published {
             let mut published = PublishedFacts::default();
             for topic in EventTopic::ALL {
                 let decoder = own.decoder(RecordKind::of_events(topic), &runtime)?;
-                own.events(&own.kafka.topics.events[topic], &promoter, from, decoder, &mut published)?;
+                own.events(topic, &promoter, from, decoder, &mut published)?;
             }
             let decoder = own.decoder(RecordKind::DeadLetter, &runtime)?;
             own.dead_letters(&promoter, decoder, &mut published)?;
@@ -84,19 +85,22 @@ impl Published {
     /// A record's time is its fact's, so none that is wanted stands before the first of that time.
     fn events(
         &self,
-        topic: &str,
+        topic: EventTopic,
         promoter: &Promoter,
         from: UnixTime,
         mut decoder: RecordDecoder,
         published: &mut PublishedFacts,
     ) -> anyhow::Result<()> {
-        self.read(topic, promoter, ReadFrom::Time(from.as_millis()), |record| {
+        self.read(&self.kafka.topics.events[topic], promoter, ReadFrom::Time(from.as_millis()), |record| {
             if record.key.as_deref() != Some(promoter.key().as_bytes()) {
                 return Ok(());
             }
             let place = place(&record);
             let decoded = decoder.decode(record.value.as_deref())?.map_err(|why| anyhow!("{place}: {why}"))?;
-            let fact = decoded.as_ref().and_then(compared).with_context(|| format!("{place} is no event"))?;
+            let fact = decoded
+                .as_ref()
+                .and_then(|event| compared(topic, event))
+                .with_context(|| format!("{place} is no event"))?;
             published.facts.entry(fact.id).or_insert((fact, 0)).1 += 1;
             Ok(())
         })
@@ -141,7 +145,7 @@ fn place(record: &ReadRecord) -> String {
     format!("topic {} partition {} offset {}", record.topic, record.partition, record.offset)
 }
 
-fn compared(event: &Decoded) -> Option<ComparedFact> {
+fn compared(topic: EventTopic, event: &Decoded) -> Option<ComparedFact> {
     let time = |name| {
         let time: jiff::Timestamp = event.text(name)?.parse().ok()?;
         Some(UnixTime(time.as_second()))
@@ -149,7 +153,8 @@ fn compared(event: &Decoded) -> Option<ComparedFact> {
     let id = FactId::from_hex(event.text("event_id")?)?;
     match event.record {
         RecordKind::Touch => {
-            return Some(ComparedFact { id, feed: Feed::Touches, time: Some(time("create_time")?), order: None });
+            let feed = Feed::ALL.into_iter().find(|feed| feed.topic() == topic && feed.rows() == RowKind::Touch)?;
+            return Some(ComparedFact { id, feed, time: Some(time("create_time")?), order: None });
         }
         RecordKind::Order => {}
         RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::MaterialResult | RecordKind::Promoter => {

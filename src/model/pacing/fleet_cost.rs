@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use super::PollSettings;
 use super::intervals::{BudgetUse, Intervals, RateClass};
-use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
+use crate::model::feed::{Feed, Interface, PerFeed, PerInterface, PulledBy};
 
 /// Of a hundred promoters so many have a fact each so many seconds: an active one each ten minutes, nine three a day, ninety
 /// one in ten days.
 pub const ASSUMED_MIX: [(u32, f64); 3] = [(1, 600.0), (9, 28_800.0), (90, 864_000.0)];
 const MIX_PARTS: u32 = 100;
-/// Of so many payments one is refunded.
-const PAYMENTS_PER_REFUND: f64 = 20.0;
 /// A day of orders is closed its lateness after its end in UTC, which comes so many seconds after Beijing's.
 const UTC_AFTER_BEIJING: f64 = 8.0 * 3600.0;
 const DAY_SECONDS: f64 = 86_400.0;
@@ -152,9 +150,8 @@ impl CountedFleet {
 
     fn add(&mut self, feed: Feed, FeedFleet { promoters, settings }: FeedFleet) {
         let (bounds, promoters_count) = (settings.bounds(), f64::from(promoters));
-        let rarer = if feed == Feed::Refunds { PAYMENTS_PER_REFUND } else { 1.0 };
         for (parts, seconds) in ASSUMED_MIX {
-            let rate = 1.0 / (seconds * rarer);
+            let rate = 1.0 / (seconds * feed.rarity());
             // Whole feeds are counted, and a part of the mix may be less than one: so all are counted a hundred times.
             let class = self.intervals.join_at(bounds, rate as f32, promoters.saturating_mul(parts));
             let feeds = promoters_count * f64::from(parts) / f64::from(MIX_PARTS);
@@ -163,7 +160,7 @@ impl CountedFleet {
         let a_day = |pause: Duration| promoters_count * DAY_SECONDS / pause.as_secs_f64();
         self.at_every += a_day(bounds.every);
         self.at_idle_every += a_day(bounds.idle_every);
-        if feed == Feed::Orders {
+        if feed.pulled_by() == PulledBy::Day {
             let open_days = (settings.lateness as f64 + UTC_AFTER_BEIJING) / DAY_SECONDS;
             self.beside += a_day(bounds.idle_every) * open_days;
         }

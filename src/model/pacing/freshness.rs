@@ -12,7 +12,7 @@ impl Pulled {
     /// Whether it has read what there was when it began, and not only what was there long before.
     pub fn reaches_present(&self) -> bool {
         match self.scope {
-            Scope::Touches { end, .. } => end >= self.as_of,
+            Scope::Window { end, .. } => end >= self.as_of,
             Scope::Day { day, .. } => day >= Day::in_beijing(self.as_of),
             Scope::Refunds => true,
             Scope::History { .. } => false,
@@ -24,7 +24,7 @@ impl Pacing {
     /// Whether the feed has a past to read before its pulls come to the present.
     pub fn is_backfilling(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> bool {
         match self.scope(feed, settings, now) {
-            Scope::Touches { end, .. } => end < now,
+            Scope::Window { end, .. } => end < now,
             Scope::History { .. } => true,
             // One may have just come to its time to close.
             Scope::Day { .. } => {

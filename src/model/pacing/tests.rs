@@ -97,7 +97,7 @@ fn slices_of_a_backfill_follow_each_other_without_a_pause_and_adapt() {
     let mut widths = Vec::new();
     for pages in [1, 3, 1] {
         let scope = pacing.scope(Feed::Touches, SETTINGS, NOON);
-        let Scope::Touches { begin, end } = scope else { panic!("{scope:?}") };
+        let Scope::Window { begin, end, .. } = scope else { panic!("{scope:?}") };
         widths.push((end.0 - begin.0) / i64::from(windows::SLICE_FIRST));
         let pulled = Pulled { completion: reached(end), pages, ..pulled(scope) };
         assert_eq!(pacing.after(pulled, SETTINGS, at(5)).turn, PollTurn::At(at(5)));
@@ -180,7 +180,7 @@ fn where_all_orders_were_cut_short_the_cursor_goes_on_from_a_day_that_was_read_b
 fn a_window_that_is_too_much_is_halved_and_time_heals_the_rest() {
     let mut pacing = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(1000 * HOUR)));
     let width = |pacing: &Pacing| match pacing.scope(Feed::Touches, SETTINGS, NOON) {
-        Scope::Touches { begin, end } => end.0 - begin.0,
+        Scope::Window { begin, end, .. } => end.0 - begin.0,
         other => panic!("{other:?}"),
     };
     let before = width(&pacing);
@@ -201,7 +201,7 @@ fn what_is_put_off_again_and_again_is_asked_for_less_and_an_answer_begins_that_a
         for _ in 0..failures {
             pacing.after_failure(failed(scope, PollRemedy::Patience), at(0));
         }
-        let Scope::Touches { begin, end } = pacing.scope(Feed::Touches, SETTINGS, NOON) else { panic!("{scope:?}") };
+        let Scope::Window { begin, end, .. } = pacing.scope(Feed::Touches, SETTINGS, NOON) else { panic!("{scope:?}") };
         pacing.after(Pulled { completion: reached(begin), ..pulled(scope) }, SETTINGS, at(0));
         (end.0 - begin.0) / HOUR
     };

@@ -1,22 +1,21 @@
-//! How much of the touches one pull asks for.
+//! How much of its time one pull of a feed asks for that is pulled by windows.
 //!
 //! A backfill goes in slices, which adapt to what they bring. The last slice reaches to now, so that no slice, however
-//! short, delays what happens now; unless that was too much for one pull. Then the latest touches are read in parts, one
+//! short, delays what happens now; unless that was too much for one pull. Then the latest facts are read in parts, one
 //! behind the other, and the round begins again at the cursor.
 
 use std::num::NonZeroU32;
 
 use crate::model::cursor::Cursor;
-use crate::model::scope::Scope;
 use crate::model::time::UnixTime;
 
 use super::Pulled;
 
-/// Slices of touches, in seconds: the first one, and the bounds within which they adapt.
+/// Slices, in seconds: the first one, and the bounds within which they adapt.
 pub(super) const SLICE_FIRST: u32 = 24 * 3600;
 const SLICE_MIN: u32 = 60;
 const SLICE_MAX: u32 = 366 * 24 * 3600;
-/// No window gets shorter, in seconds, whatever fails: a thousand touches of one promoter within that time have not been
+/// No window gets shorter, in seconds, whatever fails: a thousand facts of one promoter within that time have not been
 /// seen, and an upstream that is out of order for an hour leaves no thousands of calls behind.
 const WINDOW_MIN: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// A slice with fewer rows than this is followed by a longer one: a quarter of a page.
@@ -29,14 +28,14 @@ const GROWTH_EMPTY: u32 = 8;
 /// After a window that was too much, so many go well before slices grow again: where the upstream refuses long ones,
 /// one call in so many finds that out.
 const CALM: u8 = 8;
-/// By how much a part of the latest touches grows when it brought few.
+/// By how much a part of the latest facts grows when it brought few.
 const PART_GROWTH: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
-/// How long the next window of touches is, and where it begins. Sixteen bytes, for there may be millions.
+/// How long the next window is, and where it begins. Sixteen bytes, for there may be millions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
     slice: u32,
-    /// In seconds, where the latest touches are read in parts.
+    /// In seconds, where the latest facts are read in parts.
     part: Option<NonZeroU32>,
     /// The end of the part that was read last, in Unix seconds.
     read_to: Option<NonZeroU32>,
@@ -50,8 +49,8 @@ impl Windows {
         Windows { slice: SLICE_FIRST, part: None, read_to: None, calm: 0, met_limit: false }
     }
 
-    /// The next stretch of touches: to now, or less.
-    pub fn next(&self, cursor: &Cursor, lateness: i64, now: UnixTime) -> Scope {
+    /// Where the next window begins and ends: at now, or before.
+    pub fn next(&self, cursor: &Cursor, lateness: i64, now: UnixTime) -> (UnixTime, UnixTime) {
         let read_to = self.read_to.map(|read_to| UnixTime(i64::from(read_to.get())));
         let begin = read_to.map_or(cursor.complete_before, |read_to| read_to.max(cursor.complete_before));
         let slice_end = begin.plus(self.slice.into());
@@ -60,7 +59,7 @@ impl Windows {
             Some(part) => begin.plus(part.get().into()).min(now),
             None => now,
         };
-        Scope::Touches { begin, end: end.max(begin) }
+        (begin, end.max(begin))
     }
 
     /// Takes a window that was read to its `end`. True when it did not reach to now.
@@ -110,6 +109,8 @@ fn seconds(seconds: i64) -> Option<NonZeroU32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::feed::Feed;
+    use crate::model::scope::Scope;
 
     const HOUR: i64 = 3600;
     const NOON: UnixTime = UnixTime(1_668_657_600);
@@ -120,16 +121,13 @@ mod tests {
     }
 
     fn window(windows: &Windows, cursor: &Cursor) -> (UnixTime, UnixTime) {
-        match windows.next(cursor, LATENESS, NOON) {
-            Scope::Touches { begin, end } => (begin, end),
-            other => panic!("{other:?}"),
-        }
+        windows.next(cursor, LATENESS, NOON)
     }
 
     /// Reads the next window at noon, with one page of `rows`, and moves the cursor.
     fn read(windows: &mut Windows, cursor: &mut Cursor, rows: u64) -> i64 {
         let (begin, end) = window(windows, cursor);
-        let scope = Scope::Touches { begin, end };
+        let scope = Scope::Window { feed: Feed::Touches, begin, end };
         let completion = scope.completes(cursor, LATENESS, NOON);
         cursor.complete_before = completion.reached;
         windows.after(begin, end, Pulled { scope, completion, as_of: NOON, pages: 1, rows, shown: rows, kept: 0 });
@@ -148,7 +146,7 @@ mod tests {
         let (mut windows, cursor) = (Windows::new(), cursor(10_000 * HOUR));
         let mut cut = |rows| {
             let (begin, end) = (cursor.complete_before, cursor.complete_before.plus(6 * HOUR));
-            let scope = Scope::Touches { begin, end };
+            let scope = Scope::Window { feed: Feed::Touches, begin, end };
             let completion = scope.completes(&cursor, LATENESS, NOON);
             let pulled = Pulled { scope, completion, as_of: NOON, pages: 1, rows, shown: rows, kept: 0 };
             assert!(windows.after(begin, end, pulled));
@@ -200,8 +198,8 @@ mod tests {
             let mut read_to = cursor.complete_before;
             for (step, pages, rows) in steps {
                 now = now.plus(step);
-                let scope = windows.next(&cursor, lateness, now);
-                let Scope::Touches { begin, end } = scope else { unreachable!() };
+                let (begin, end) = windows.next(&cursor, lateness, now);
+                let scope = Scope::Window { feed: Feed::Touches, begin, end };
                 proptest::prop_assert!(cursor.complete_before <= begin && begin <= read_to.max(cursor.complete_before));
                 proptest::prop_assert!(begin <= end && end <= now.max(begin));
                 if pages == 0 {

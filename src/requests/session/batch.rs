@@ -13,6 +13,7 @@ use crate::commit::log::CommitError;
 use crate::model::request::record::{RequestAnswer, RequestRecord};
 use crate::requests::log::{AnswerBatch, AnswerLog};
 use crate::requests::memory_quota::QuotaOwner;
+use crate::telemetry::pipeline;
 use crate::upstream::transport::Transport;
 
 /// An answer that no transaction holds yet.
@@ -38,7 +39,7 @@ impl<T: Transport> AnsweringSession<T> {
     ) -> Pin<Box<dyn Future<Output = (L, AnswersOutcome)> + Send>> {
         let (batch, owners) = self.next_batch();
         let records = batch.answers.len();
-        let span = tracing::info_span!("commit", pipeline = "requests", records);
+        let span = tracing::info_span!("commit", pipeline = pipeline::REQUESTS, records);
         let executor = self.executor.clone();
         let committing = async move {
             let result = attempts(&mut log, batch.clone(), records, records > 1).await;

@@ -6,10 +6,11 @@ use serde_json::json;
 
 use super::client::Client;
 use crate::model::fact::OrderStatus;
+use crate::model::row::RowKind;
 use crate::model::row::{Payment, Row, Touch};
 use crate::simulator::obstacles::faults::Level;
 use crate::simulator::{Delivery, ShownContent, WorldOptions};
-use crate::upstream::wire::{ExpectedPage, RowKind, read_page};
+use crate::upstream::wire::{ExpectedPage, read_page};
 
 /// One fact or unreadable row, as text that can be compared.
 fn word(promoter: &str, content: &ShownContent) -> String {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
+use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::time::{Day, UnixMillis};
 use crate::upstream::breaker::OpenReason;
@@ -186,7 +187,7 @@ fn rows_request(query: RowsQuery) -> RowsRequest {
 }
 
 fn touches() -> RowsRequest {
-    rows_request(RowsQuery::Touches { begin: UnixTime(1), end: UnixTime(2) })
+    rows_request(RowsQuery::Window { feed: Feed::Touches, begin: UnixTime(1), end: UnixTime(2) })
 }
 
 async fn ask_with(settings: ClientSettings, upstream: &Upstream) -> Result<RowsResponse, CallError> {
