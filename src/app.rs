@@ -26,10 +26,10 @@ use crate::avro::encode::Encoders;
 use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::schema_lookup::SchemaSource;
 use crate::config::{Config, RequestSettings};
-use crate::kafka::client::pulse;
+use crate::kafka::client::broker_probe;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::FactsLog;
-use crate::kafka::facts_log::peers::Agreement;
+use crate::kafka::facts_log::peers::InstanceProfile;
 use crate::kafka::group::observer::{LogObservers, OwnershipObserver};
 use crate::kafka::registry_topic::Registrations;
 use crate::kafka::registry_topic::discovery_topic::DiscoveryTopic;
@@ -55,7 +55,7 @@ pub use pipelines::Unfit;
 pub use reload::ReloadSource;
 pub use schemas::{TopicSchema, material_framings, promoter_framing, topic_schemas};
 
-mod agreed;
+mod digest;
 mod discovery;
 mod pipelines;
 mod reload;
@@ -67,7 +67,7 @@ mod schemas;
 /// # Errors
 /// [`Unfit`] where the configuration can't work with the brokers that it names; anything else is what it has failed of.
 pub async fn run(config: Config, reload: Option<ReloadSource>, stop: CancellationToken) -> anyhow::Result<()> {
-    let digest = agreed::digest(&config);
+    let digest = digest::of(&config);
     let Config { kafka, schema_registry, apps, http, requests, commit, forget, user_ids, admin, .. } = config;
     let id_kinds = id_kinds(&apps);
     let discovery = discovery::settings(&apps);
@@ -117,8 +117,8 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
     }
     let ownership = observer(|interface| interface.called_by() != InterfaceCaller::Requests);
     let observers = LogObservers { health: polls.totals.health.clone(), ownership };
-    let agreement = Agreement { roster: latest_roster, digest };
-    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, agreement, observers);
+    let profile = InstanceProfile { roster: latest_roster, digest };
+    let facts_log = FactsLog::new(kafka, encoders, registrations, id_kinds, clock, profile, observers);
     let quotas = futures_util::future::join_all(polls.apps.iter().map(|app| app.client.keep_quotas()));
     let pipelines = pin!(pipelines::run(&polls, facts_log, requests, &stop));
     // Quotas are kept as long as these run.
@@ -138,7 +138,7 @@ async fn observe(
     let polls = Some(observed.polls.health.clone());
     let requests = observed.requests.as_ref().map(|requests| requests.health.clone());
     let pipelines = polls.into_iter().chain(requests).collect();
-    tokio::spawn(pulse::watch(kafka.clone(), pipelines, end.clone()));
+    tokio::spawn(broker_probe::watch(kafka.clone(), pipelines, end.clone()));
     if let Some(listen) = listen {
         let port = AdminPort::open(listen).await.map_err(|error| Unfit(text::with_causes(&error)))?;
         tracing::info!(address = %port.address(), "admin port is open");

@@ -73,7 +73,7 @@
 //! list of promoters is read by one instance, and the budget of that is its own.
 //!
 //! Beside both pipelines, for as long as they run: each app's client keeps asking for its quotas
-//! ([`keep_quotas`](upstream::client::Client::keep_quotas)); `kafka::client::pulse` asks the brokers whether they are there; and
+//! ([`keep_quotas`](upstream::client::Client::keep_quotas)); `kafka::client::broker_probe` asks the brokers whether they are there; and
 //! `kafka::facts_log::peers` compares what the instances poll and how they are configured, by notes beside the offsets.
 //!
 //! Where promoters are discovered, whoever owns shard 0 reads the upstream's lists of them and writes what these come to to the
@@ -148,7 +148,7 @@
 //! 9. No call for data is sent to the upstream past an open breaker, and no token is fetched for one: polls and requests ask
 //!    the same ones ([`upstream::breaker`]). Three things are sent past them, since they use no quota of data: the first token at
 //!    the start, what makes a host tell its clock ([`upstream::client::Client::warm_up`],
-//!    [`hear`](upstream::client::Client::hear)), and the question for the quota of an interface, which no app is asked that is
+//!    [`await_clock`](upstream::client::Client::await_clock)), and the question for the quota of an interface, which no app is asked that is
 //!    stopped ([`keep_quotas`](upstream::client::Client::keep_quotas)).
 //! 10. There is no lock around the state, no store of our own, and no timer of ours that forgets.
 //! 11. A panic anywhere ends the process: a part that is half gone is worse than a start ([`telemetry::last_words`]).

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::{CommitLog, Ended, LogError, OpenError};
 use crate::retry::{Attempts, NextAttempt, PATIENCE, RetrySettings};
-use crate::telemetry::health::{PipelineHealth, SessionEnd, TURN_EVERY};
+use crate::telemetry::health::{HEARTBEAT_EVERY, PipelineHealth, SessionEnd};
 use crate::text::with_causes;
 
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
@@ -74,7 +74,7 @@ pub async fn run<L: CommitLog>(
         () = summaries(pipeline) => unreachable!("the summaries have no end"),
         // In the very task of the sessions: while that hangs in one of them, nothing is noted. Who writes, in a task of its own,
         // says so itself.
-        () = turns(pipeline.health()) => unreachable!("the turns have no end"),
+        () = heartbeats(pipeline.health()) => unreachable!("the heartbeats have no end"),
     }
     pipeline.say_stopped();
     Ok(())
@@ -88,11 +88,11 @@ async fn summaries<L: CommitLog>(pipeline: &impl Pipeline<L>) {
     }
 }
 
-/// Notes that the loop turns.
-async fn turns(health: &PipelineHealth) {
+/// Notes that the task of the sessions is alive.
+async fn heartbeats(health: &PipelineHealth) {
     loop {
-        health.turned();
-        tokio::time::sleep(TURN_EVERY).await;
+        health.heartbeat();
+        tokio::time::sleep(HEARTBEAT_EVERY).await;
     }
 }
 
@@ -196,7 +196,7 @@ impl Opening<'_> {
         let NextAttempt::RetryAfter(pause) = self.attempts.failed(None) else {
             return Err(GivenUp::Failed(reason));
         };
-        let (pipeline, milliseconds, error) = (self.pipeline, milliseconds(pause), reason.told());
+        let (pipeline, milliseconds, error) = (self.pipeline, milliseconds(pause), reason.with_causes());
         tracing::warn!(pipeline, error, milliseconds, "the log is opened again");
         self.health.troubled(error, pause);
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;

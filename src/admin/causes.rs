@@ -271,7 +271,7 @@ mod tests {
 
     fn health() -> HealthSnapshot {
         HealthSnapshot {
-            is_turning: true,
+            is_alive: true,
             silent_for: Some(Duration::ZERO),
             unanswered: None,
             standing: WorkStanding::Working,

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn an_interface_is_held_by_itself() {
         let open = [
-            open(Some(Interface::GetOrder), OpenReason::TooFast { asked: None }),
+            open(Some(Interface::GetOrder), OpenReason::TooFast { retry_after: None }),
             open(Some(Interface::GetRelation), OpenReason::Stopped(StopReason::NotOpened)),
         ];
         assert_eq!(stops(&open), None);

@@ -33,7 +33,7 @@ pub struct ProbeReason {
 }
 
 pub async fn live(State(observed): State<Arc<ObservedConnector>>) -> ProbeAnswer {
-    liveness(&observed.pipelines(), observed.apps.iter().all(|app| app.reports.is_turning()))
+    liveness(&observed.pipelines(), observed.apps.iter().all(|app| app.reports.is_alive()))
 }
 
 pub async fn ready(State(observed): State<Arc<ObservedConnector>>) -> ProbeAnswer {
@@ -42,11 +42,11 @@ pub async fn ready(State(observed): State<Arc<ObservedConnector>>) -> ProbeAnswe
 
 pub type Pipelines = [(&'static str, HealthSnapshot)];
 
-fn liveness(pipelines: &Pipelines, schedulers_turn: bool) -> ProbeAnswer {
-    let hangs = |health: &HealthSnapshot| (!health.is_turning).then(|| "its loop does not turn any more".to_owned());
+fn liveness(pipelines: &Pipelines, schedulers_alive: bool) -> ProbeAnswer {
+    let hangs = |health: &HealthSnapshot| (!health.is_alive).then(|| "its loop hangs".to_owned());
     let mut reasons = reasons(pipelines, hangs);
-    if !schedulers_turn {
-        reasons.push(ProbeReason { pipeline: pipeline::POLLS, text: "a scheduler does not turn any more".to_owned() });
+    if !schedulers_alive {
+        reasons.push(ProbeReason { pipeline: pipeline::POLLS, text: "a scheduler hangs".to_owned() });
     }
     let is_well = reasons.is_empty();
     ProbeAnswer { is_well, state: if is_well { "live" } else { "hangs" }, reasons }
@@ -119,7 +119,7 @@ mod tests {
     fn health(standing: WorkStanding, silent_for: u64) -> HealthSnapshot {
         let silent_for = Some(Duration::from_secs(silent_for));
         let (unanswered, trouble, last_commit, waits_since) = (None, None, None, None);
-        HealthSnapshot { is_turning: true, silent_for, unanswered, standing, trouble, last_commit, waits_since }
+        HealthSnapshot { is_alive: true, silent_for, unanswered, standing, trouble, last_commit, waits_since }
     }
 
     fn state(polls: HealthSnapshot, requests: HealthSnapshot) -> (&'static str, bool) {
@@ -149,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn it_lives_as_long_as_its_loops_turn_whatever_the_brokers_do() {
-        let lives = |is_turning| {
-            liveness(&[("polls", HealthSnapshot { is_turning, ..health(WorkStanding::Starting, 999) })], true).is_well
+    fn it_lives_as_long_as_its_loops_are_alive_whatever_the_brokers_do() {
+        let lives = |is_alive| {
+            liveness(&[("polls", HealthSnapshot { is_alive, ..health(WorkStanding::Starting, 999) })], true).is_well
         };
         assert!(lives(true) && !lives(false));
         assert!(!liveness(&[("polls", health(WorkStanding::Working, 0))], false).is_well);

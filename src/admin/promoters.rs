@@ -13,8 +13,8 @@ use super::probes::json;
 use crate::clock;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
+use crate::poll::feed_query::{FeedsFilter, FeedsPage, PolledFeedView};
 use crate::poll::freshness::FeedCondition;
-use crate::poll::inquiry::{FeedsFilter, FeedsPage, PolledFeedView};
 
 /// Feeds of an answer, unless fewer are asked for.
 const LIMIT_MAX: usize = 500;
@@ -130,9 +130,9 @@ async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<Pro
         state: query.state.map(|name| FeedCondition::from_name(&name).ok_or(InvalidQuery::State)).transpose()?,
     };
     let (first, from) = query.after.map(|after| place(observed, &after)).transpose()?.unwrap_or((0, 0));
-    let is_asked = |app: &ObservedApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());
+    let is_requested = |app: &ObservedApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());
     let mut answer = PromotersAnswer { as_of: clock::now().as_seconds().to_string(), feeds: Vec::new(), next: None };
-    for (number, app) in observed.apps.iter().enumerate().skip(first).filter(|(_, app)| is_asked(app)) {
+    for (number, app) in observed.apps.iter().enumerate().skip(first).filter(|(_, app)| is_requested(app)) {
         let from = if number == first { from } else { 0 };
         let left = limit - answer.feeds.len();
         let FeedsPage { feeds, next } = app.reports.polled_feeds(filter, from, left).await.unwrap_or_default();

@@ -39,7 +39,7 @@ struct Reload<T> {
     /// What the process runs with.
     at_start: SettingMarks,
     /// The settings that were named last.
-    told: Vec<String>,
+    reported: Vec<String>,
     apps: Arc<Vec<PolledApp<T>>>,
     roster: watch::Sender<Roster>,
 }
@@ -53,15 +53,15 @@ struct FileLooks {
 /// Has no end. Whom `apps` poll by the configuration alone is told to `roster`.
 pub async fn run<T: Transport>(source: ReloadSource, apps: Arc<Vec<PolledApp<T>>>, roster: watch::Sender<Roster>) {
     let ReloadSource { file, files, marks, mut hangups } = source;
-    let mut reload = Reload { file, files: FileLooks::of(files), at_start: marks, told: Vec::new(), apps, roster };
+    let mut reload = Reload { file, files: FileLooks::of(files), at_start: marks, reported: Vec::new(), apps, roster };
     loop {
-        let is_asked = tokio::select! {
+        let is_requested = tokio::select! {
             Some(()) = hangups.recv() => true,
             () = tokio::time::sleep(LOOK_EVERY) => false,
         };
         let mut working = tokio::task::spawn_blocking(move || {
-            match is_asked {
-                true => reload.read(is_asked),
+            match is_requested {
+                true => reload.read(is_requested),
                 false => reload.look(),
             }
             reload
@@ -86,17 +86,17 @@ impl<T> Reload<T> {
     }
 
     /// Where somebody has asked for it, he is told in any case.
-    fn read(&mut self, is_asked: bool) {
+    fn read(&mut self, is_requested: bool) {
         let ConfigReading { files, outcome } = self.file.read();
         self.files = FileLooks::of(files);
         match outcome {
             Ok((config, marks)) => {
                 let changed = self.at_start.changed(&marks);
                 let change = self.take(config.apps, &changed);
-                if is_asked || !change.is_empty() {
+                if is_requested || !change.is_empty() {
                     self.say_promoters(change);
                 }
-                self.say_settings(changed, is_asked);
+                self.say_settings(changed, is_requested);
             }
             Err(error) => {
                 tracing::error!(%error, "the configuration can't be read again: the promoters stay as they were");
@@ -124,13 +124,13 @@ impl<T> Reload<T> {
     }
 
     /// Names the settings that act after a restart, unless they were.
-    fn say_settings(&mut self, changed: Vec<String>, is_asked: bool) {
-        if !changed.is_empty() && (is_asked || changed != self.told) {
+    fn say_settings(&mut self, changed: Vec<String>, is_requested: bool) {
+        if !changed.is_empty() && (is_requested || changed != self.reported) {
             let more = changed.len().saturating_sub(NAMED_MAX);
             let settings = changed[..changed.len() - more].join(", ");
             tracing::warn!(settings, more, "settings have changed that act only after a restart");
         }
-        self.told = changed;
+        self.reported = changed;
     }
 }
 

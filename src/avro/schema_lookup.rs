@@ -58,7 +58,7 @@ pub(crate) enum SchemaLookupError {
     Unusable(#[from] UnusableSchema),
     /// The registry does not tell it.
     #[error(transparent)]
-    Untold(SchemaRegistryError),
+    Unavailable(SchemaRegistryError),
 }
 
 #[derive(Default)]
@@ -97,7 +97,7 @@ impl SchemaLookups {
     ) -> Result<(), SchemaLookupError> {
         let lookup = self.lookup(id);
         // Where whoever asks gives up, the next one that waits goes on.
-        let learnt = lookup.get_or_init(|| self.ask(id, learn)).await.clone();
+        let learnt = lookup.get_or_init(|| self.fetch(id, learn)).await.clone();
         self.state.lock().under_way.retain(|_, other| !Arc::ptr_eq(other, &lookup));
         learnt
     }
@@ -109,7 +109,11 @@ impl SchemaLookups {
         state.under_way.entry(id).or_default().clone()
     }
 
-    async fn ask(&self, id: i32, learn: impl Fn(&str) -> Result<(), UnusableSchema>) -> Result<(), SchemaLookupError> {
+    async fn fetch(
+        &self,
+        id: i32,
+        learn: impl Fn(&str) -> Result<(), UnusableSchema>,
+    ) -> Result<(), SchemaLookupError> {
         let unknown = SchemaLookupError::Unknown(id);
         let Some(registry) = &self.registry else { return Err(unknown) };
         let mut attempts = Attempts::new(&self.patience);
@@ -125,10 +129,10 @@ impl SchemaLookups {
                     // From the first refusal on, though it be away in between: what is only away is waited for without end.
                     if error.is_refusal() && refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_MAX {
                         self.given_up(id, &error);
-                        return Err(SchemaLookupError::Untold(error));
+                        return Err(SchemaLookupError::Unavailable(error));
                     }
                     let NextAttempt::RetryAfter(pause) = attempts.failed(None) else {
-                        return Err(SchemaLookupError::Untold(error));
+                        return Err(SchemaLookupError::Unavailable(error));
                     };
                     tokio::time::sleep(pause).await;
                 }

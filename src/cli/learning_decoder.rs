@@ -16,13 +16,13 @@ use crate::text::with_causes;
 pub type LearntValue = Result<Option<Decoded>, String>;
 
 /// How many ids that no record can be read with are kept in mind.
-const BARREN_MAX: usize = 1_000;
+const UNUSABLE_MAX: usize = 1_000;
 
 pub struct RecordDecoder {
     decoder: KindDecoder,
     schema_registry: Option<SchemaRegistry>,
     /// Ids that no record can be read with, and why.
-    barren: HashMap<i32, String>,
+    unusable: HashMap<i32, String>,
     runtime: Handle,
 }
 
@@ -38,7 +38,7 @@ impl RecordDecoder {
     ) -> anyhow::Result<RecordDecoder> {
         let schema_registry = schema_registry.map(SchemaRegistry::new).transpose()?;
         let decoder = KindDecoder::new(kind, Framing::SingleObject);
-        Ok(RecordDecoder { decoder, schema_registry, barren: HashMap::new(), runtime })
+        Ok(RecordDecoder { decoder, schema_registry, unusable: HashMap::new(), runtime })
     }
 
     /// Blocks while a registry is asked for a schema.
@@ -52,10 +52,10 @@ impl RecordDecoder {
             Err(FieldsError::Unreadable(why)) => return Ok(Err(why)),
             Err(FieldsError::UnknownSchema(id)) => id,
         };
-        if !self.barren.contains_key(&id) {
+        if !self.unusable.contains_key(&id) {
             self.learn(id)?;
         }
-        if let Some(why) = self.barren.get(&id) {
+        if let Some(why) = self.unusable.get(&id) {
             return Ok(Err(why.clone()));
         }
         Ok(match self.decoder.decode(value) {
@@ -71,22 +71,22 @@ impl RecordDecoder {
             None => Err(format!("written with the schema id {id}, which no schema registry knows")),
         };
         if let Err(why) = learnt {
-            if self.barren.len() >= BARREN_MAX {
-                self.barren.clear();
+            if self.unusable.len() >= UNUSABLE_MAX {
+                self.unusable.clear();
             }
-            self.barren.insert(id, why);
+            self.unusable.insert(id, why);
         }
         Ok(())
     }
 
     fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
         let Some(registry) = &self.schema_registry else { return Ok(None) };
-        let asking = supervisor::retried(
+        let fetching = supervisor::retried(
             "schema registry",
             || registry.schema(id),
             |error| error.is_retriable(),
             COMMAND_PATIENCE,
         );
-        self.runtime.block_on(asking)
+        self.runtime.block_on(fetching)
     }
 }

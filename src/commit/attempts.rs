@@ -31,7 +31,7 @@ pub async fn attempts<L: CommitLog>(
         match log.commit(batch.clone()).await {
             Err(CommitError::TooSlow(error)) if may_split => return Err(CommitError::TooSlow(error)),
             Err(CommitError::NothingWritten(error) | CommitError::TooSlow(error)) if attempt < ATTEMPTS_MAX => {
-                tracing::warn!(attempt, records, error = %error.told(), "transaction aborted, trying again");
+                tracing::warn!(attempt, records, error = %error.with_causes(), "transaction aborted, trying again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }

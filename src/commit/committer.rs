@@ -23,7 +23,7 @@ use crate::model::batch::Batch;
 use crate::model::disposition::RowCounts;
 use crate::model::shard::AssignedShard;
 use crate::model::shards::{Shards, WriteShards};
-use crate::telemetry::health::TURN_EVERY;
+use crate::telemetry::health::HEARTBEAT_EVERY;
 use crate::telemetry::pipeline;
 
 /// What an operator can do about a transaction that takes too long.
@@ -80,8 +80,8 @@ impl<L: StateLog> Committer<L> {
         let mut pace = BatchPace::new(bounds);
         let mut open = true;
         // However long nothing comes.
-        let mut turns = tokio::time::interval(TURN_EVERY);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeats = tokio::time::interval(HEARTBEAT_EVERY);
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             totals.health.work_waits(!log.is_idle() || !growing.is_empty());
             // They shrink while the log is slow. What has grown beyond them meanwhile goes as it is.
@@ -122,7 +122,7 @@ impl<L: StateLog> Committer<L> {
                 },
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.
                 () = growing.wait(), if !growing.is_due() && log.is_idle() => {}
-                _ = turns.tick() => {}
+                _ = heartbeats.tick() => {}
             }
         }
     }
@@ -253,7 +253,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
         match result {
             Ok(()) => outcome.committed.push((part.rows(), part.batch)),
             Err(CommitError::TooSlow(error)) if may_split => {
-                let error = error.told();
+                let error = error.with_causes();
                 tracing::warn!(records, bytes, %error, remedy = REMEDY, "a transaction took too long: it is split");
                 outcome.too_slow = Some((records, bytes));
                 let [first, second] = part.halved();

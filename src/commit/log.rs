@@ -123,7 +123,7 @@ impl LogError {
     }
 
     /// With its causes, for people.
-    pub fn told(&self) -> String {
+    pub fn with_causes(&self) -> String {
         text::with_causes(self)
     }
 }
@@ -155,7 +155,7 @@ impl Error for LogError {
 /// Two that tell people the same are the same.
 impl PartialEq for LogError {
     fn eq(&self, other: &LogError) -> bool {
-        self.told() == other.told()
+        self.with_causes() == other.with_causes()
     }
 }
 

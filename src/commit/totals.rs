@@ -28,7 +28,7 @@ pub struct CommitTotals {
     /// Of the polls.
     pub health: Arc<PipelineHealth>,
     pub figures: CommitFigures,
-    told: CounterGrowth<6>,
+    reported: CounterGrowth<6>,
     letters: DeadLetterCounts,
     /// The apps of which it was said.
     idle_starts: Mutex<BTreeSet<AppId>>,
@@ -51,7 +51,7 @@ impl CommitTotals {
     /// How much has become durable since the last call: transactions, facts published, dead letters, duplicates,
     /// behind the cursor, before the start.
     pub(crate) fn news(&self) -> [u64; 6] {
-        self.told.news(self.counters())
+        self.reported.news(self.counters())
     }
 
     /// The dead letters that became durable, by source and reason.

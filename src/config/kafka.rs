@@ -25,7 +25,7 @@ pub fn read(section: Section) -> (Vec<(String, String)>, Option<Login>) {
         reader.entry(&name, node);
     }
     let login = reader.login();
-    reader.ask_librdkafka();
+    reader.validate_by_librdkafka();
     (reader.properties, login)
 }
 
@@ -141,7 +141,7 @@ impl PropertyReader<'_> {
     }
 
     /// Reports what librdkafka refuses, each in the line of the property at fault.
-    fn ask_librdkafka(&self) {
+    fn validate_by_librdkafka(&self) {
         for Complaint { property, words } in properties::complaints(&self.properties) {
             let place = self.properties.iter().zip(&self.lines).find(|((name, _), _)| Some(name) == property.as_ref());
             let (path, line) = match place {

@@ -38,7 +38,7 @@ pub struct PromoterRows {
 #[derive(Default)]
 pub struct FaultyRows {
     /// All that is wrong with the first [`ROWS_REPORTED_MAX`] of them, with their lines.
-    pub told: Vec<(usize, Mistake)>,
+    pub reported: Vec<(usize, Mistake)>,
     pub count: usize,
 }
 
@@ -46,7 +46,7 @@ impl FaultyRows {
     pub fn add(&mut self, line: usize, mistakes: Vec<Mistake>) {
         self.count += 1;
         if self.count <= ROWS_REPORTED_MAX {
-            self.told.extend(mistakes.into_iter().map(|mistake| (line, mistake)));
+            self.reported.extend(mistakes.into_iter().map(|mistake| (line, mistake)));
         }
     }
 
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn what_is_no_switch_and_no_tags_is_told() {
         let faulty = read("promoter,paused,tags\no1,yes,shop\n").faulty;
-        let told: Vec<String> = faulty.told.iter().map(|(line, mistake)| format!("{line} {mistake}")).collect();
+        let told: Vec<String> = faulty.reported.iter().map(|(line, mistake)| format!("{line} {mistake}")).collect();
         assert_eq!(faulty.count, 1);
         assert_eq!(told[0], "2 has \"yes\" in paused; write true or false, or nothing");
         assert!(told[1].starts_with("2 has \"shop\" in tags; write a JSON object"), "{told:?}");

@@ -92,7 +92,7 @@ impl Roll<'_> {
             self.entries.push((promoter, ConfiguredPromoter { feeds: patch.feeds.unwrap_or_default(), start_from }));
         }
         let more = faulty.more();
-        let placed = faulty.told.into_iter().map(|(line, mistake)| mistake.at(&format!("in its line {line}")));
+        let placed = faulty.reported.into_iter().map(|(line, mistake)| mistake.at(&format!("in its line {line}")));
         let more =
             (more > 0).then(|| Mistake::new(format!("has {more} more rows that can't be read"), "correct these first"));
         placed.chain(more).collect()

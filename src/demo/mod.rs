@@ -176,7 +176,7 @@ fn requester(settings: &Settings, topics: &RequestTopics, upstream: &Upstream) -
         settings: settings.clone(),
         topic: topics.requests.clone(),
         app_id: upstream.app_id.clone(),
-        promoters: upstream.asked_promoters.clone(),
+        promoters: upstream.requested_promoters.clone(),
     }
 }
 

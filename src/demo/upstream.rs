@@ -22,7 +22,7 @@ const HISTORY_ORDERS: u32 = 1;
 /// What the ledger has to keep at most; at this pace it is reached after a day.
 const FACTS_MAX: u64 = 200_000;
 /// Of those that material is asked for.
-const ASKED_PROMOTERS: usize = 4;
+const REQUESTED_PROMOTERS: usize = 4;
 
 pub struct Upstream {
     pub world: SharedWorld,
@@ -30,7 +30,7 @@ pub struct Upstream {
     pub promoters: u32,
     pub app_id: String,
     /// Material is asked for these: enough happens to them that a touch soon comes from it.
-    pub asked_promoters: Vec<String>,
+    pub requested_promoters: Vec<String>,
     /// No fact is older.
     pub facts_from: UnixTime,
     pub server: JoinHandle<anyhow::Result<()>>,
@@ -46,7 +46,7 @@ impl Upstream {
         let start = clock::now();
         let options = options(seed);
         let world = World::new(&options, start).context("the simulated world")?;
-        let asked_promoters = world.liveliest(ASKED_PROMOTERS);
+        let requested_promoters = world.liveliest(REQUESTED_PROMOTERS);
         let world = SharedWorld::new(world);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no port for the simulated upstream")?;
         let address = listener.local_addr().context("the listener has no address")?;
@@ -55,7 +55,7 @@ impl Upstream {
             url: format!("http://{address}"),
             promoters: PROMOTERS,
             app_id: options.apps.into_iter().next().context("the simulated world has no app")?,
-            asked_promoters,
+            requested_promoters,
             facts_from: start.as_seconds().minus(HISTORY.as_secs().cast_signed()),
             server: tokio::spawn(serve(listener, world.clone(), shutdown.clone())),
             world,

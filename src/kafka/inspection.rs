@@ -136,7 +136,7 @@ impl Inspection {
         }
         let (admin, name) = (admin_client(&self.settings)?, self.settings.name.clone());
         let members = blocking(move || {
-            GroupMembers::ask(admin.inner(), &name, CALL_TIMEOUT).map_err(|error| {
+            GroupMembers::fetch(admin.inner(), &name, CALL_TIMEOUT).map_err(|error| {
                 OpenError::Again(LogError::because(format!("the consumer group {name} can't be looked at"), error))
             })
         })

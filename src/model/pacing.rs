@@ -304,7 +304,7 @@ impl Pacing {
         match (failed.scope, self.weighed(failed.remedy)) {
             // Windows soon grow again.
             (Scope::Window { begin, end, .. }, PollRemedy::SmallerRequest | PollRemedy::Doubtful) => {
-                self.change_windows(|windows| windows.ask_for_less(begin, end));
+                self.change_windows(|windows| windows.narrow(begin, end));
             }
             (Scope::History { .. }, PollRemedy::SmallerRequest) => self.change_days(OpenDays::undated_was_too_much),
             (Scope::History { .. }, PollRemedy::Doubtful) => self.change_days(OpenDays::undated_was_unanswered),

@@ -78,7 +78,7 @@ pub enum PullStep {
     /// Ask the next request.
     GoOn,
     /// Ask the next request, which is for less, in the place of this one.
-    AskLess,
+    Narrowed,
     /// The scope was read to its end.
     End(Pulled),
 }
@@ -110,7 +110,7 @@ impl Pull {
 
     /// Corrects "now" by the clock that the first answer shows: what the upstream makes visible after `as_of` is left to
     /// a later pull. Later answers change nothing.
-    pub(crate) fn hear(&mut self, as_of: UnixTime) {
+    pub(crate) fn note_now(&mut self, as_of: UnixTime) {
         if self.pages.pages() == 0 {
             self.as_of = self.as_of.min(as_of);
         }
@@ -137,7 +137,7 @@ impl Pull {
                     self.shorten(scope);
                     rows = taken;
                 }
-                None => return self.ask_less(bound.less, observed_at),
+                None => return self.narrow(bound.less, observed_at),
             }
         }
         let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
@@ -182,11 +182,11 @@ impl Pull {
         self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of)
     }
 
-    fn ask_less(&mut self, less: Scope, observed_at: UnixMillis) -> Taken {
+    fn narrow(&mut self, less: Scope, observed_at: UnixMillis) -> Taken {
         self.given_up += 1;
         self.shorten(less);
         let page_facts = PageFacts::read(&self.job.promoter, less, self.as_of, observed_at, Vec::new());
-        Taken { page_facts, step: Ok(PullStep::AskLess) }
+        Taken { page_facts, step: Ok(PullStep::Narrowed) }
     }
 
     /// Whatever was left out of the scope is as good as not asked for.
@@ -327,9 +327,9 @@ mod tests {
     #[test]
     fn only_the_last_page_advances_by_the_clock_of_the_first_answer() {
         let mut pull = pull();
-        pull.hear(NOW.minus(10));
+        pull.note_now(NOW.minus(10));
         assert_eq!(take(&mut pull, Some("x")).page_facts.advance, None);
-        pull.hear(NOW.minus(100));
+        pull.note_now(NOW.minus(100));
         let advance = take(&mut pull, None).page_facts.advance.unwrap();
         assert_eq!((advance.from, advance.to), (NOW.minus(6000), NOW.minus(610)));
     }
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn nothing_behind_a_start_id_that_has_waited_is_not_the_end() {
         let mut pull = pull();
-        pull.hear(NOW.minus(10));
+        pull.note_now(NOW.minus(10));
         take(&mut pull, Some("x")).step.unwrap();
         let mut pull = pull.suspended().unwrap();
         let taken = take(&mut pull, None);

@@ -59,12 +59,12 @@ impl Endpoint {
     /// # Errors
     /// [`IssueError`] where the endpoint can't be reached, or gives no token.
     pub async fn issue(&self) -> Result<BrokerToken, IssueError> {
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let (answer, retry_after) = self.exchange().await.map_err(|cause| self.error(cause, None))?;
         let secrets = [self.credentials.secret.expose_secret(), self.proof.expose_secret()];
         let issued = answer.token(&secrets).map_err(|cause| self.error(cause, retry_after))?;
         let principal = issued.subject.unwrap_or_else(|| self.credentials.client_id.clone());
-        Ok(BrokerToken::new(issued.text, principal, asked, issued.life))
+        Ok(BrokerToken::new(issued.text, principal, requested_at, issued.life))
     }
 
     fn error(&self, cause: IssueFault, retry_after: Option<Duration>) -> IssueError {

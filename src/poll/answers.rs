@@ -1,17 +1,17 @@
 //! What a scheduler answers about whom it polls.
 
+use super::feed_query::{FeedQuery, FeedsFilter, FeedsPage, LOOKED_AT_MAX, PolledFeedView};
 use super::feed_slots::{FeedSlot, SlotNumber};
 use super::freshness::FeedCondition;
-use super::inquiry::{FeedsFilter, FeedsPage, Inquiry, LOOKED_AT_MAX, PolledFeedView};
 use super::scheduler::Scheduler;
 use crate::upstream::transport::Transport;
 
 impl<T: Transport> Scheduler<T> {
     /// Whoever asked may be gone meanwhile.
-    pub(super) fn answer(&self, inquiry: Inquiry) {
-        match inquiry {
-            Inquiry::Page { filter, from, limit, reply } => drop(reply.send(self.page(filter, from, limit))),
-            Inquiry::Of { promoter, reply } => {
+    pub(super) fn answer(&self, query: FeedQuery) {
+        match query {
+            FeedQuery::Page { filter, from, limit, reply } => drop(reply.send(self.page(filter, from, limit))),
+            FeedQuery::Of { promoter, reply } => {
                 let slots = self.feeds.of(&promoter);
                 drop(reply.send(slots.into_iter().map(|slot| self.view(slot)).collect()));
             }

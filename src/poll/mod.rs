@@ -32,7 +32,7 @@ mod parked;
 
 pub(crate) mod freshness;
 
-pub(crate) mod inquiry;
+pub(crate) mod feed_query;
 
 mod answers;
 

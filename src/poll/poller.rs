@@ -55,7 +55,7 @@ pub async fn poll<T: Transport>(
     loop {
         let request = rows_request(pull.promoter(), pull.next_request());
         let RowsResponse { page, guard, clock_skew_seconds, .. } = client.page(&request, cancel).await?;
-        pull.hear(begun.plus(clock_skew_seconds));
+        pull.note_now(begun.plus(clock_skew_seconds));
         let Taken { page_facts, step } = pull.take_page(page.rows, page.total_cnt, page.start_id, client.local_now());
         // Before the step is looked at: what was read counts, though the pull may fail with this very page.
         if !page_facts.is_empty() {
@@ -67,7 +67,7 @@ pub async fn poll<T: Transport>(
         match (step?, reach) {
             (PullStep::End(pulled), _) => return Ok(Polled::End(pulled)),
             (PullStep::GoOn, Reach::OnePage) => return Ok(Polled::GoesOn),
-            (PullStep::AskLess, _) | (PullStep::GoOn, Reach::ToTheEnd) => {}
+            (PullStep::Narrowed, _) | (PullStep::GoOn, Reach::ToTheEnd) => {}
         }
     }
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::feed_query::{FeedQueries, FeedsFilter, FeedsPage, PolledFeedView};
 use super::freshness::{FeedStanding, Freshness, FreshnessFigures};
-use super::inquiry::{FeedsFilter, FeedsPage, InquiryDesk, PolledFeedView};
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::per::one_value_for_each;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 use crate::poll::poller::PollError;
-use crate::telemetry::health::TURN_MAX;
+use crate::telemetry::health::HEARTBEAT_TIMEOUT;
 use crate::telemetry::sums::CounterGrowth;
 use crate::upstream::error::CallError;
 
@@ -26,9 +26,9 @@ pub struct Reports {
     sums: Mutex<ReportSums>,
     calls: CounterGrowth<1>,
     freshness: Mutex<Freshness>,
-    pub(super) desk: InquiryDesk,
+    pub(super) queries: FeedQueries,
     /// When its scheduler last turned; nothing while none runs.
-    turned: Mutex<Option<Instant>>,
+    heartbeat: Mutex<Option<Instant>>,
     /// Since the process began.
     ends: Mutex<PerFeed<PerPollEnd<u64>>>,
 }
@@ -135,19 +135,19 @@ impl Reports {
         self.freshness.lock().stands(feed, before, after);
     }
 
-    /// Its scheduler's loop turns; to be said at least each [`REPORT_EVERY`](super::scheduler::REPORT_EVERY).
-    pub(super) fn turned(&self) {
-        *self.turned.lock() = Some(Instant::now());
+    /// Its scheduler is alive; to be said at least each [`REPORT_EVERY`](super::scheduler::REPORT_EVERY).
+    pub(super) fn heartbeat(&self) {
+        *self.heartbeat.lock() = Some(Instant::now());
     }
 
-    /// Whether its scheduler, if one runs, has turned of late.
-    pub(crate) fn is_turning(&self) -> bool {
-        self.turned.lock().is_none_or(|turned| turned.elapsed() < TURN_MAX)
+    /// Whether its scheduler, if one runs, is alive.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.heartbeat.lock().is_none_or(|heartbeat| heartbeat.elapsed() < HEARTBEAT_TIMEOUT)
     }
 
     /// Nothing is polled any more.
     pub(super) fn forget_standings(&self) {
-        *self.turned.lock() = None;
+        *self.heartbeat.lock() = None;
         *self.freshness.lock() = Freshness::default();
     }
 
@@ -158,12 +158,12 @@ impl Reports {
 
     /// Feeds that are polled now, from a place on, so many at most; nothing where nobody polls.
     pub(crate) async fn polled_feeds(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
-        self.desk.page(filter, from, limit).await
+        self.queries.page(filter, from, limit).await
     }
 
     /// How the feeds of a promoter are polled; nothing where nobody polls.
     pub(crate) async fn feeds_of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
-        self.desk.of(promoter).await
+        self.queries.of(promoter).await
     }
 
     /// Polls that read their scope to its end, since the last call.

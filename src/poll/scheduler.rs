@@ -126,7 +126,7 @@ impl<T: Transport> Scheduler<T> {
         let cancel = self.cancel.clone();
         let client = self.client.clone();
         let mut breakers = client.breakers().changes();
-        let mut inquiries = self.reports.desk.open();
+        let mut queries = self.reports.queries.open();
         let mut report = tokio::time::interval(REPORT_EVERY);
         // Late figures are told once, and not once for each time that was missed.
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -143,9 +143,9 @@ impl<T: Transport> Scheduler<T> {
                 // The client, which holds the other end, is held here.
                 _ = breakers.changed() => self.due_queues.breakers_changed(),
                 Some(change) = changes.changes.recv() => self.change(change),
-                Some(inquiry) = inquiries.recv() => self.answer(inquiry),
+                Some(query) = queries.recv() => self.answer(query),
                 _ = report.tick() => {
-                    self.reports.turned();
+                    self.reports.heartbeat();
                     self.tell_progress();
                     self.tell_shortage();
                 }

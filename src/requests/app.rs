@@ -53,9 +53,9 @@ impl<T: Transport> MaterialApp<T> {
         ROOM_MIN.max(4 * self.concurrency)
     }
 
-    /// Waits for its turn and makes one call, with that client's retries until `patience` has passed; it counts from
+    /// Waits until a call may be made and makes one, with that client's retries until `patience` has passed; it counts from
     /// `unable_since`, where the upstream has been unable before, or else from the call. Also tells when it began.
-    pub(super) async fn call_in_turn(
+    pub(super) async fn call_when_ready(
         &self,
         upstream_request: &ShareMaterialRequest,
         unable_since: Option<Instant>,

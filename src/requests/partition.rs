@@ -36,7 +36,7 @@ struct SchemaBucket {
     /// No request behind it was ever one of the bucket, as far as nothing waits.
     last: i64,
     /// The schema that is asked for, before which the bucket can't be read on.
-    asked: Option<i32>,
+    awaited: Option<i32>,
 }
 
 /// What of one app waits in one partition.
@@ -102,7 +102,7 @@ impl Partition {
         let mut backlogs: BTreeMap<TrackerKey, Backlog> =
             trackers.into_iter().map(|(key, tracker)| (key, backlog(tracker))).collect();
         stale.into_iter().for_each(|key| backlogs.entry(key).or_default().is_stale = true);
-        let bucket = |record| SchemaBucket { record, last: next - 1, asked: None };
+        let bucket = |record| SchemaBucket { record, last: next - 1, awaited: None };
         let buckets = buckets.into_iter().map(|(number, record)| (number, bucket(record))).collect();
         Partition { number: partition, next, buckets, unwritten: stale_buckets, backlogs, fingerprints }
     }
@@ -145,28 +145,28 @@ impl Partition {
     /// The request that was just read waits for its schema. `own` is the id of the connector's own.
     pub fn put_off(&mut self, offset: i64, schema_id: i32, own: Option<i32>) {
         let number = schema_bucket::number(schema_id);
-        let begun = || SchemaBucket { record: BucketRecord::begin(offset, own), last: offset, asked: None };
+        let begun = || SchemaBucket { record: BucketRecord::begin(offset, own), last: offset, awaited: None };
         self.buckets.entry(number).or_insert_with(begun).record.put_off(offset, schema_id);
         self.unwritten.insert(number);
     }
 
     /// The bucket can't be read on before this schema is known.
-    pub fn ask(&mut self, number: BucketNumber, schema_id: i32) {
+    pub fn await_schema(&mut self, number: BucketNumber, schema_id: i32) {
         if let Some(bucket) = self.buckets.get_mut(&number) {
-            bucket.asked = Some(schema_id);
+            bucket.awaited = Some(schema_id);
         }
     }
 
     /// Buckets that wait for none of the schemas that are still asked for can be read on.
-    pub fn go_on(&mut self, still_asked: &BTreeSet<i32>) {
+    pub fn go_on(&mut self, still_awaited: &BTreeSet<i32>) {
         for bucket in self.buckets.values_mut() {
-            bucket.asked = bucket.asked.filter(|asked| still_asked.contains(asked));
+            bucket.awaited = bucket.awaited.filter(|awaited| still_awaited.contains(awaited));
         }
     }
 
     /// The buckets that can be read on, and from where.
     pub fn readable_buckets(&self) -> impl Iterator<Item = (BucketNumber, i64)> {
-        let readable = self.buckets.iter().filter(|(_, bucket)| bucket.asked.is_none());
+        let readable = self.buckets.iter().filter(|(_, bucket)| bucket.awaited.is_none());
         readable.filter_map(|(number, bucket)| Some((*number, bucket.record.behind?)))
     }
 

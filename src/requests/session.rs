@@ -151,7 +151,7 @@ impl<T: Transport> AnsweringSession<T> {
                 },
                 // Deadlines pass while nothing else happens.
                 _ = look.tick(), if self.ended.is_none() => {
-                    self.totals.schemas_asked.store(self.rereads.schemas.asked_count() as u64, Ordering::Relaxed);
+                    self.totals.schema_lookups.store(self.rereads.schemas.count() as u64, Ordering::Relaxed);
                     self.look_back();
                 }
             }

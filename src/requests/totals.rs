@@ -21,11 +21,11 @@ pub struct RequestTotals {
     pub expired: AtomicU64,
     pub dead_lettered: AtomicU64,
     /// How many schemas a registry is asked for now.
-    pub schemas_asked: AtomicU64,
+    pub schema_lookups: AtomicU64,
     /// Of the requests.
     pub health: Arc<PipelineHealth>,
     pub replies: ReplyFigures,
-    told: CounterGrowth<6>,
+    reported: CounterGrowth<6>,
     letters: DeadLetterCounts,
 }
 
@@ -62,9 +62,9 @@ impl RequestTotals {
 
     /// Says what has become durable since it was last said.
     pub fn summarise(&self) {
-        let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.told.news(self.counters());
+        let [transactions, succeeded, failed, rejected, expired, dead_letters] = self.reported.news(self.counters());
         let pipeline = pipeline::REQUESTS;
-        let schemas_asked = self.schemas_asked.load(Ordering::Relaxed);
+        let schema_lookups = self.schema_lookups.load(Ordering::Relaxed);
         tracing::info!(
             pipeline,
             transactions,
@@ -73,7 +73,7 @@ impl RequestTotals {
             rejected,
             expired,
             dead_letters,
-            schemas_asked,
+            schema_lookups,
             "summary"
         );
         self.letters.tell(pipeline);

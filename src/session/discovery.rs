@@ -108,12 +108,12 @@ impl<T: Transport> Discovery<T> {
 
     async fn run_app(&self, app: &DiscoveredApp<T>) {
         let Some(every) = app.settings.every else { return };
-        let (mut pause, mut told) = (FIRST_AFTER.min(every), None);
+        let (mut pause, mut reported) = (FIRST_AFTER.min(every), None);
         loop {
             tokio::time::sleep(pause).await;
             pause = match self.discover(app, DiscoveryOrder::default()).await {
                 Ok(plan) => {
-                    app.tell(&plan, &mut told);
+                    app.report(&plan, &mut reported);
                     every
                 }
                 Err(error) => {
@@ -168,7 +168,7 @@ impl<T: Transport> DiscoveredApp<T> {
     }
 
     /// Says what has changed, and who stays though he is missing: that once, until it is another number.
-    fn tell(&self, plan: &DiscoveryPlan, told: &mut Option<(HeldBack, usize)>) {
+    fn report(&self, plan: &DiscoveryPlan, reported: &mut Option<(HeldBack, usize)>) {
         let app = self.client.app_id();
         let DiscoveryCounts { listed, found, parked, resumed, removed, held_back, unreadable, .. } = plan.counts;
         if plan.writes.is_empty() {
@@ -177,7 +177,7 @@ impl<T: Transport> DiscoveredApp<T> {
             tracing::info!(%app, listed, found, parked, resumed, removed, "promoters are discovered");
         }
         let held = plan.held_back_by.map(|why| (why, held_back));
-        if held == std::mem::replace(told, held) {
+        if held == std::mem::replace(reported, held) {
             return;
         }
         match plan.held_back_by {

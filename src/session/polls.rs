@@ -20,7 +20,7 @@ use crate::poll::scheduler::Scheduler;
 use crate::upstream::transport::Transport;
 
 /// Why a first poll has failed before it could begin.
-const UNHEARD: &str = "clock_unheard";
+const CLOCK_UNKNOWN: &str = "clock_unheard";
 
 /// What changes of whom an app polls. Each promoter is named once.
 #[derive(Debug, Default)]
@@ -61,11 +61,11 @@ struct PromotersFollower<'a, T> {
     feeds: PolledFeeds,
     waiting: HashMap<Promoter, WaitingPromoter>,
     /// Whether the upstream's clock is known, or was asked for in vain.
-    is_heard: bool,
+    is_clock_known: bool,
 }
 
 /// Asking for the upstream's clock, if that has begun.
-type Hearing<'a> = Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>;
+type ClockLookup<'a> = Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>;
 
 impl<T: Transport> PolledApp<T> {
     /// Polls until cancelled whom `changes` tell, each feed once its first cursor is durable.
@@ -75,7 +75,7 @@ impl<T: Transport> PolledApp<T> {
         let (app, client, reports) = (self.app.clone(), self.client.clone(), self.reports.clone());
         let scheduler = Scheduler::new(app, client, self.parked_for, self.catch_up_spread, reports, queue, end);
         let end = context.end.clone();
-        let follower = PromotersFollower { app: self, context, feeds, waiting: HashMap::new(), is_heard: false };
+        let follower = PromotersFollower { app: self, context, feeds, waiting: HashMap::new(), is_clock_known: false };
         // With the follower goes its place at the queue, which has to be closed before what is in it is the last.
         tokio::join!(scheduler.run(feeds_changes), end.run_until_cancelled(follower.follow(changes)));
     }
@@ -85,27 +85,27 @@ impl<T: Transport> PromotersFollower<'_, T> {
     /// Returns when nobody tells anything any more, or the session is over.
     async fn follow(mut self, mut changes: mpsc::Receiver<PromotersChange>) -> Result<(), Over> {
         let app = self.app;
-        let mut hearing: Hearing<'_> = None;
+        let mut clock_lookup: ClockLookup<'_> = None;
         loop {
             tokio::select! {
                 biased;
-                () = heard(&mut hearing) => {
-                    hearing = None;
-                    self.heard().await?;
+                () = ended(&mut clock_lookup) => {
+                    clock_lookup = None;
+                    self.clock_decided().await?;
                 }
                 change = changes.recv() => match change {
                     Some(change) => self.change(change).await?,
                     None if self.waiting.is_empty() => return Ok(()),
                     None => {
-                        heard(&mut hearing).await;
-                        return self.heard().await;
+                        ended(&mut clock_lookup).await;
+                        return self.clock_decided().await;
                     }
                 },
             }
             // Asked for once, however many changes there are meanwhile.
-            if !self.waiting.is_empty() && hearing.is_none() {
-                let failed = |error: &str| app.reports.failed(UNHEARD, error.to_owned());
-                hearing = Some(Box::pin(app.client.hear(failed)));
+            if !self.waiting.is_empty() && clock_lookup.is_none() {
+                let failed = |error: &str| app.reports.failed(CLOCK_UNKNOWN, error.to_owned());
+                clock_lookup = Some(Box::pin(app.client.await_clock(failed)));
             }
         }
     }
@@ -127,9 +127,9 @@ impl<T: Transport> PromotersFollower<'_, T> {
         self.context.totals.say_idle_starts(&self.app.app, idle_starts);
         let mut beginning = Beginning::default();
         let now = self.app.client.now();
-        self.is_heard |= self.app.client.upstream_skew_seconds().is_some();
+        self.is_clock_known |= self.app.client.upstream_skew_seconds().is_some();
         for (promoter, cursors) in polled {
-            if !self.is_heard && promoter.begins_now(&cursors) {
+            if !self.is_clock_known && promoter.begins_now(&cursors) {
                 let waiting = WaitingPromoter::new(promoter, cursors);
                 self.waiting.insert(waiting.promoter().clone(), waiting);
             } else if let Some(reason) = too_early(&promoter, cursors, &self.context.age_limits, now) {
@@ -142,8 +142,8 @@ impl<T: Transport> PromotersFollower<'_, T> {
     }
 
     /// The upstream's clock is known, or can't be.
-    async fn heard(&mut self) -> Result<(), Over> {
-        self.is_heard = true;
+    async fn clock_decided(&mut self) -> Result<(), Over> {
+        self.is_clock_known = true;
         if self.app.client.upstream_skew_seconds().is_none() {
             tracing::warn!(app = %self.app.app, "the upstream's clock is not known: feeds that begin now begin by this host's");
         }
@@ -160,9 +160,9 @@ impl<T: Transport> PromotersFollower<'_, T> {
 }
 
 /// Until what was begun has ended.
-async fn heard(hearing: &mut Hearing<'_>) {
-    match hearing {
-        Some(hearing) => hearing.await,
+async fn ended(clock_lookup: &mut ClockLookup<'_>) {
+    match clock_lookup {
+        Some(clock_lookup) => clock_lookup.await,
         None => std::future::pending().await,
     }
 }

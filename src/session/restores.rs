@@ -189,7 +189,7 @@ impl ShardRestore {
             NextAttempt::DelayTooLong(_) | NextAttempt::GiveUp => RESTORE_PATIENCE.max,
         };
         let (attempt, retry_in_ms) = (self.attempts.made(), u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        let (shards, error) = (self.shards.len(), reason.told());
+        let (shards, error) = (self.shards.len(), reason.with_causes());
         tracing::warn!(
             pipeline = pipeline::POLLS,
             shards,

@@ -30,8 +30,8 @@ mod handed_over;
 mod refunds;
 mod registered;
 mod reloaded;
+mod reported;
 mod restored;
-mod told;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
 const MINUTE: Duration = Duration::from_secs(60);

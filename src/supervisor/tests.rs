@@ -49,7 +49,7 @@ async fn a_log_that_can_not_be_opened_is_opened_again_for_days_and_says_so() {
     let (ended, health) = tokio::join!(run(&pipeline, || Unreachable, &stop, PATIENCE), looking);
     assert_eq!(ended, Ok(()));
     assert_eq!(health.trouble.map(|trouble| trouble.error), Some("nobody answers".to_owned()));
-    assert!(health.is_turning);
+    assert!(health.is_alive);
 }
 
 /// One that is owned only after an hour, and can't be read when it is owned for the first time.

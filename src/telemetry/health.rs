@@ -11,10 +11,10 @@ use crate::clock;
 use crate::model::per::one_value_for_each;
 use crate::model::time::UnixMillis;
 
-/// A pipeline says at least this often that its loop turns.
-pub const TURN_EVERY: Duration = Duration::from_secs(5);
+/// A pipeline says at least this often that it is alive.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// One that has not said so for this long hangs: far longer than anything it may do without waiting.
-pub const TURN_MAX: Duration = Duration::from_secs(60);
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Brokers that have not answered for this long are silent.
 pub const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -32,9 +32,9 @@ pub struct PipelineHealth {
 
 #[derive(Debug)]
 struct HealthState {
-    turned: Instant,
-    /// The same of who writes; nothing while no session runs.
-    writer_turned: Option<Instant>,
+    heartbeat: Instant,
+    /// The same of whoever writes; nothing while no session runs.
+    writer_heartbeat: Option<Instant>,
     answered: Option<Instant>,
     unanswered: Option<String>,
     standing: WorkStanding,
@@ -69,7 +69,7 @@ pub struct LogTrouble {
 /// The health of a pipeline at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthSnapshot {
-    pub is_turning: bool,
+    pub is_alive: bool,
     /// How long ago the brokers answered it last; nothing where they never did.
     pub silent_for: Option<Duration>,
     /// Why they have not answered since.
@@ -148,8 +148,8 @@ impl SessionEnd {
 impl Default for PipelineHealth {
     fn default() -> PipelineHealth {
         let state = HealthState {
-            turned: Instant::now(),
-            writer_turned: None,
+            heartbeat: Instant::now(),
+            writer_heartbeat: None,
             answered: None,
             unanswered: None,
             standing: WorkStanding::default(),
@@ -167,14 +167,14 @@ impl Default for PipelineHealth {
 }
 
 impl PipelineHealth {
-    /// Its loop has turned; to be said each [`TURN_EVERY`].
-    pub fn turned(&self) {
-        self.state.lock().turned = Instant::now();
+    /// It is alive; to be said each [`HEARTBEAT_EVERY`].
+    pub fn heartbeat(&self) {
+        self.state.lock().heartbeat = Instant::now();
     }
 
     /// The brokers have answered anything at all.
     pub fn answered(&self) {
-        self.state.lock().heard();
+        self.state.lock().note_answer();
     }
 
     /// The brokers were asked and have not answered.
@@ -188,15 +188,15 @@ impl PipelineHealth {
         self.transaction_durations.add_duration(took);
         if outcome == TransactionOutcome::Committed {
             let mut state = self.state.lock();
-            state.heard();
+            state.note_answer();
             (state.last_commit, state.waits_since) = (Some(clock::now()), None);
         }
     }
 
-    /// Whether there is anything to commit. Whoever writes says so each time its loop turns, at least each [`TURN_EVERY`].
+    /// Whether there is anything to commit. Whoever writes says so in each round of its loop, at least each [`HEARTBEAT_EVERY`].
     pub fn work_waits(&self, waits: bool) {
         let mut state = self.state.lock();
-        state.writer_turned = Some(Instant::now());
+        state.writer_heartbeat = Some(Instant::now());
         state.waits_since = waits.then(|| state.waits_since.unwrap_or_else(clock::now));
     }
 
@@ -204,7 +204,7 @@ impl PipelineHealth {
     pub fn session_ended(&self, end: SessionEnd) {
         self.sessions[end].fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
-        (state.writer_turned, state.waits_since) = (None, None);
+        (state.writer_heartbeat, state.waits_since) = (None, None);
     }
 
     /// It is a member of its group, and owns nothing.
@@ -236,10 +236,21 @@ impl PipelineHealth {
     }
 
     pub fn snapshot(&self) -> HealthSnapshot {
-        let HealthState { turned, writer_turned, answered, unanswered, standing, trouble, last_commit, waits_since } =
-            &*self.state.lock();
+        let HealthState {
+            heartbeat,
+            writer_heartbeat,
+            answered,
+            unanswered,
+            standing,
+            trouble,
+            last_commit,
+            waits_since,
+        } = &*self.state.lock();
         HealthSnapshot {
-            is_turning: [Some(*turned), *writer_turned].into_iter().flatten().all(|turned| turned.elapsed() < TURN_MAX),
+            is_alive: [Some(*heartbeat), *writer_heartbeat]
+                .into_iter()
+                .flatten()
+                .all(|latest| latest.elapsed() < HEARTBEAT_TIMEOUT),
             silent_for: answered.map(|answered| answered.elapsed()),
             unanswered: unanswered.clone(),
             standing: *standing,
@@ -251,7 +262,7 @@ impl PipelineHealth {
 }
 
 impl HealthState {
-    fn heard(&mut self) {
+    fn note_answer(&mut self) {
         (self.answered, self.unanswered) = (Some(Instant::now()), None);
     }
 }
@@ -268,26 +279,26 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn brokers_are_silent_a_minute_after_their_last_answer_and_a_loop_hangs_that_has_not_turned_for_one() {
+    async fn brokers_are_silent_a_minute_after_their_last_answer_and_a_loop_hangs_that_has_no_heartbeat_for_one() {
         let health = PipelineHealth::default();
         assert!(!health.snapshot().is_answered(), "they never answered");
         health.answered();
         tokio::time::advance(Duration::from_secs(59)).await;
         let before = health.snapshot();
-        assert!(before.is_answered() && before.is_turning);
+        assert!(before.is_answered() && before.is_alive);
         tokio::time::advance(Duration::from_secs(1)).await;
         let after = health.snapshot();
-        assert!(!after.is_answered() && !after.is_turning);
+        assert!(!after.is_answered() && !after.is_alive);
         health.transaction(TransactionOutcome::Committed, Duration::ZERO);
-        health.turned();
+        health.heartbeat();
         let again = health.snapshot();
-        assert!(again.is_answered() && again.is_turning && again.last_commit.is_some());
+        assert!(again.is_answered() && again.is_alive && again.last_commit.is_some());
         health.work_waits(false);
-        tokio::time::advance(TURN_MAX).await;
-        health.turned();
-        assert!(!health.snapshot().is_turning, "who writes hangs");
+        tokio::time::advance(HEARTBEAT_TIMEOUT).await;
+        health.heartbeat();
+        assert!(!health.snapshot().is_alive, "who writes hangs");
         health.session_ended(SessionEnd::Reopened);
-        assert!(health.snapshot().is_turning, "nobody writes");
+        assert!(health.snapshot().is_alive, "nobody writes");
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl<const N: usize> CounterGrowth<N> {
 /// Dead letters that are durable and not yet told, by source and reason. Both are closed lists of words.
 #[derive(Debug, Default)]
 pub struct DeadLetterCounts {
-    untold: Mutex<DeadLetterSums>,
+    unreported: Mutex<DeadLetterSums>,
     /// Since the process began.
     all: Mutex<DeadLetterSums>,
 }
@@ -44,7 +44,7 @@ impl DeadLetterCounts {
             let offset = origin.as_ref().map(|origin| origin.offset);
             tracing::debug!(%source, reason, promoter, offset, detail, "dead letter");
             let kind = (source.name(), *reason);
-            *self.untold.lock().entry(kind).or_default() += 1;
+            *self.unreported.lock().entry(kind).or_default() += 1;
             *self.all.lock().entry(kind).or_default() += 1;
         }
     }
@@ -62,7 +62,7 @@ impl DeadLetterCounts {
     }
 
     fn take(&self) -> DeadLetterSums {
-        std::mem::take(&mut *self.untold.lock())
+        std::mem::take(&mut *self.unreported.lock())
     }
 }
 
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn counters_are_told_as_what_has_come() {
-        let told = CounterGrowth::default();
-        assert_eq!(told.news([3, 0]), [3, 0]);
-        assert_eq!(told.news([3, 0]), [0, 0]);
-        assert_eq!(told.news([10, 1]), [7, 1]);
+        let reported = CounterGrowth::default();
+        assert_eq!(reported.news([3, 0]), [3, 0]);
+        assert_eq!(reported.news([3, 0]), [0, 0]);
+        assert_eq!(reported.news([10, 1]), [7, 1]);
     }
 
     #[test]
@@ -90,8 +90,8 @@ mod tests {
         let letters = DeadLetterCounts::default();
         letters.count(&[letter(Feed::Orders, "a"), letter(Feed::Touches, "a"), letter(Feed::Orders, "b")]);
         letters.count(&[letter(Feed::Orders, "a")]);
-        let told = letters.take().into_iter().collect::<Vec<_>>();
-        assert_eq!(told, [(("orders", "a"), 2), (("orders", "b"), 1), (("touches", "a"), 1)]);
+        let reported = letters.take().into_iter().collect::<Vec<_>>();
+        assert_eq!(reported, [(("orders", "a"), 2), (("orders", "b"), 1), (("touches", "a"), 1)]);
         assert!(letters.take().is_empty());
         assert_eq!(letters.all().values().sum::<u64>(), 4);
     }

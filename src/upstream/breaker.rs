@@ -17,7 +17,7 @@
 //! account is frozen. A probe of the app comes round over the interfaces.
 //!
 //! A probe that tells nothing (the upstream is busy) is repeated after the breaker's own pause, by whoever comes first
-//! then. One that is dropped (cancelled) leaves the turn to another one shortly after.
+//! then. One that is dropped (cancelled) leaves the probe to another one shortly after.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -129,13 +129,13 @@ impl Breakers {
 
     /// The upstream tells whether there is quota, while it is taken to be spent: then a probe may go at once, else none before
     /// midnight.
-    pub(super) fn quota_told(&self, interface: Interface, is_left: bool, day_left: Duration) {
+    pub(super) fn quota_reported(&self, interface: Interface, is_left: bool, day_left: Duration) {
         let pause = if is_left { Duration::ZERO } else { day_left };
         self.probe_for_quota(interface, |now, _| now + pause);
     }
 
     /// Nobody tells whether there is quota: a probe has to, after the usual pause, or before where it was to go before.
-    pub(super) fn quota_untold(&self, interface: Interface) {
+    pub(super) fn quota_unavailable(&self, interface: Interface) {
         self.probe_for_quota(interface, |now, until| until.min(now + self.settings.stopped));
     }
 

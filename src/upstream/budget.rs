@@ -97,10 +97,10 @@ pub(crate) struct DayUsage {
     pub spent: u32,
 }
 
-/// Who waits for a turn: of these two, each gets every second one while both wait. So pulls that go on do not wait behind
-/// all that begin, and neither the other way round.
+/// Where a call waits for the budget: of these two queues, each gets every second permit while both wait. So pulls that go on
+/// do not wait behind all that begin, and neither the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum CallQueue {
     /// A call that begins something: a first page, material.
     First,
     /// A further page.
@@ -113,10 +113,10 @@ pub struct Budget {
     origin: Instant,
     /// Tells whoever waits that the share is another.
     changed: Notify,
-    /// Who waits holds this, so that turns are given in the order they were asked for.
-    queue: Mutex<()>,
-    /// By [`Turn`]. Of each kind only the first one stands in the queue.
-    kinds: [Mutex<()>; 2],
+    /// Whoever gets the next permit holds this, so that permits are given in the order in which they were asked for.
+    next: Mutex<()>,
+    /// By [`CallQueue`]. Of each queue only the first one waits for `next`.
+    queues: [Mutex<()>; 2],
 }
 
 struct Paces {
@@ -126,7 +126,7 @@ struct Paces {
 
 /// A call that may be made. One that is dropped unsent costs the day nothing.
 #[must_use]
-pub struct BudgetedCall<'a> {
+pub struct CallPermit<'a> {
     budget: &'a Budget,
     /// On which it was taken.
     day: Day,
@@ -137,8 +137,8 @@ impl Budget {
     /// The whole of it is this instance's, until it is told otherwise.
     pub fn new(settings: BudgetSettings) -> Budget {
         let (minute, day) = (MinuteBudget::new(settings.per_minute), DayBudget::new(settings.per_day));
-        let (changed, queue, kinds) = (Notify::new(), Mutex::default(), Default::default());
-        Budget { paces: SyncMutex::new(Paces { minute, day }), origin: Instant::now(), changed, queue, kinds }
+        let (changed, next, queues) = (Notify::new(), Mutex::default(), Default::default());
+        Budget { paces: SyncMutex::new(Paces { minute, day }), origin: Instant::now(), changed, next, queues }
     }
 
     /// This share is the instance's from now on, with `taken_over` shards that were somebody else's.
@@ -152,19 +152,19 @@ impl Budget {
         self.changed.notify_waiters();
     }
 
-    /// Waits until minute and day have a call left. `may_go_on` is asked whenever it is the first in the queue, so that those
+    /// Waits until minute and day have a call left. `may_go_on` is asked whenever it is the first of all, so that those
     /// behind it do not wait for one who would not call any more.
     ///
     /// # Errors
     /// That of `may_go_on`, which ends the wait.
-    pub async fn turn<E>(
+    pub async fn acquire<E>(
         &self,
-        turn: Turn,
+        queue: CallQueue,
         now: impl Fn() -> UnixTime,
         may_go_on: impl Fn() -> Result<(), E>,
-    ) -> Result<BudgetedCall<'_>, E> {
-        let _first_of_its_kind = self.kinds[turn as usize].lock().await;
-        let _first = self.queue.lock().await;
+    ) -> Result<CallPermit<'_>, E> {
+        let _first_of_its_queue = self.queues[queue as usize].lock().await;
+        let _first = self.next.lock().await;
         loop {
             may_go_on()?;
             // It hears of what changes from here on.
@@ -202,11 +202,11 @@ impl Budget {
     /// The upstream tells how much is used of how many calls a day, by all who call for this app. What is left of it is spread over
     /// what is left of the day, beside what nobody has called so far, which may be called at once. Tells of others who call for
     /// the app, the first time that they are noticed.
-    pub(crate) fn quota_told(&self, quota: DailyQuota, now: UnixTime) -> Option<OtherCallers> {
+    pub(crate) fn quota_reported(&self, quota: DailyQuota, now: UnixTime) -> Option<OtherCallers> {
         let clock = self.origin.elapsed();
         let others = {
             let Paces { minute, day } = &mut *self.paces.lock();
-            day.quota_told(quota, minute.latest(clock), now, clock)
+            day.quota_reported(quota, minute.latest(clock), now, clock)
         };
         self.changed.notify_waiters();
         others
@@ -224,7 +224,7 @@ impl Budget {
     }
 
     /// Takes a call of those that may be made now, or tells when one may.
-    fn take(&self, now: UnixTime) -> Result<BudgetedCall<'_>, Duration> {
+    fn take(&self, now: UnixTime) -> Result<CallPermit<'_>, Duration> {
         let clock = self.origin.elapsed();
         let Paces { minute, day } = &mut *self.paces.lock();
         let ready = minute.ready(clock).max(day.ready(now, clock));
@@ -233,11 +233,11 @@ impl Budget {
         }
         minute.take(clock);
         day.take(clock);
-        Ok(BudgetedCall { budget: self, day: day.day(), is_sent: false })
+        Ok(CallPermit { budget: self, day: day.day(), is_sent: false })
     }
 }
 
-impl BudgetedCall<'_> {
+impl CallPermit<'_> {
     /// To be called just before it is sent: only what is sent is counted.
     pub(crate) fn sends(mut self, now: UnixTime) {
         let clock = self.budget.origin.elapsed();
@@ -248,7 +248,7 @@ impl BudgetedCall<'_> {
     }
 }
 
-impl Drop for BudgetedCall<'_> {
+impl Drop for CallPermit<'_> {
     fn drop(&mut self) {
         if !self.is_sent {
             self.budget.paces.lock().day.give_back(self.day);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{BreakerSettings, Breakers};
-use super::budget::{Budget, BudgetSettings, CallRates, DayUsage, Turn};
+use super::budget::{Budget, BudgetSettings, CallQueue, CallRates, DayUsage};
 use super::buffer::Buffer;
 use super::call_counts::CallCounts;
 use super::concurrency_limit::ConcurrencyLimit;
@@ -204,10 +204,10 @@ impl<T: Transport> Client<T> {
             is_first: request.start_id.is_none(),
         };
         let read = move |body: &[u8], latest_now| read_page(body, expected, latest_now);
-        let turn = if request.start_id.is_some() { Turn::Further } else { Turn::First };
+        let queue = if request.start_id.is_some() { CallQueue::Further } else { CallQueue::First };
         let (interface, body) = (request.interface(), request.body(self.id_kind));
         let promoter_id = request.promoter.promoter_id();
-        let api_request = ApiRequest { interface, promoter_id, turn, body, patience: None, read: &read };
+        let api_request = ApiRequest { interface, promoter_id, queue, body, patience: None, read: &read };
         let response =
             cancel.run_until_cancelled(self.call(&api_request)).await.unwrap_or(Err(CallError::Cancelled))?;
         let ApiResponse { content: page, clock_skew_seconds, guard } = response;
@@ -227,9 +227,9 @@ impl<T: Transport> Client<T> {
         cancel: &CancellationToken,
     ) -> Result<ShareMaterial, CallError> {
         let read = |body: &[u8], _: UnixTime| read_material(body);
-        let (interface, turn) = (ShareMaterialRequest::INTERFACE, Turn::First);
+        let (interface, queue) = (ShareMaterialRequest::INTERFACE, CallQueue::First);
         let (promoter_id, body) = (request.promoter.promoter_id(), request.body());
-        let api_request = ApiRequest { interface, promoter_id, turn, body, patience: Some(patience), read: &read };
+        let api_request = ApiRequest { interface, promoter_id, queue, body, patience: Some(patience), read: &read };
         let response =
             cancel.run_until_cancelled(self.call(&api_request)).await.unwrap_or(Err(CallError::Cancelled))?;
         Ok(response.content)

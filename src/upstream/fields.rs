@@ -33,14 +33,14 @@ pub struct ReadFields {
 ///
 /// # Errors
 /// [`RowFault`] where a field is missing or wrong without which there is no fact. An optional one is only noted.
-pub fn read_row(raw: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
+pub fn read_row(raw: &[u8], expected: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
     if raw.first() != Some(&b'{') {
         return Err(RowFault { reason: "not_an_object", detail: "the row is no JSON object".into() });
     }
     let read = |text: &str| {
         let mut fields = RowFields::default();
         fields.read(text)?;
-        Ok(fields.row(asked, latest_now))
+        Ok(fields.row(expected, latest_now))
     };
     read_loosely(raw, read).unwrap_or_else(|error: serde_json::Error| {
         let detail = text::bounded(&error.to_string(), DETAIL_CHARS_MAX).to_owned();
@@ -141,13 +141,13 @@ impl<'a> RowFields<'a> {
         }
     }
 
-    fn row(&mut self, asked: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
+    fn row(&mut self, expected: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
         self.settle_paid_time();
-        let row = match asked.kind {
+        let row = match expected.kind {
             RowKind::Touch => Row::Touch(self.required_time(Field::CreateTime, latest_now)?, self.touch()?),
             RowKind::Order => Row::Order(self.touch()?, self.payment(latest_now)?),
         };
-        let names_another = self.values[Field::PromoterOpenid as usize].is_other_than(asked.promoter_id);
+        let names_another = self.values[Field::PromoterOpenid as usize].is_other_than(expected.promoter_id);
         Ok(ReadFields { row, unreadable: std::mem::take(&mut self.unreadable), names_another })
     }
 

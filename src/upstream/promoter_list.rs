@@ -123,19 +123,19 @@ impl<'de> Visitor<'de> for PromoterRowVisitor {
                 "openid" => promoter_id = value,
                 "auth_status" => auth_status = value,
                 "decl_status" => decl_status = value,
-                "role_id" => listed.role_id = told(&value),
-                "retail_id" => listed.retail_id = told(&value),
-                "extra_info" => listed.extra_info = told(&value),
+                "role_id" => listed.role_id = text(&value),
+                "retail_id" => listed.retail_id = text(&value),
+                "extra_info" => listed.extra_info = text(&value),
                 _ => {}
             }
         }
         listed.is_authorised = is_authorised(&auth_status, &decl_status);
-        let listed = told(&promoter_id).map(|promoter_id| ListedPromoter { promoter_id, ..listed });
-        Ok(ApiPromoter { id: told(&id), listed })
+        let listed = text(&promoter_id).map(|promoter_id| ListedPromoter { promoter_id, ..listed });
+        Ok(ApiPromoter { id: text(&id), listed })
     }
 }
 
-fn told(value: &LooseValue<'_>) -> Option<String> {
+fn text(value: &LooseValue<'_>) -> Option<String> {
     value.text().ok().flatten()
 }
 

@@ -21,9 +21,9 @@ impl DailyQuota {
     }
 }
 
-/// Why nothing is told.
+/// Why an answer gives no quota.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UntoldQuota {
+pub enum QuotaAnswerError {
     #[error("the answer is none: {0}")]
     NotAnAnswer(String),
     #[error("errcode {0}")]
@@ -39,19 +39,19 @@ pub fn request_body(interface: Interface) -> Bytes {
 /// Reads an answer. Numbers may come as text. A limit of 0 is none that anybody could have.
 ///
 /// # Errors
-/// [`UntoldQuota`], by whether it can't be read, is a refusal, or tells nothing.
-pub fn read(body: &[u8]) -> Result<DailyQuota, UntoldQuota> {
+/// [`QuotaAnswerError`], by whether it can't be read, is a refusal, or tells nothing.
+pub fn read(body: &[u8]) -> Result<DailyQuota, QuotaAnswerError> {
     let answer: Map<String, Value> =
-        serde_json::from_slice(bare(body)).map_err(|error| UntoldQuota::NotAnAnswer(error.to_string()))?;
+        serde_json::from_slice(bare(body)).map_err(|error| QuotaAnswerError::NotAnAnswer(error.to_string()))?;
     match answer.get("errcode").and_then(integer) {
         None | Some(0) => {}
-        Some(errcode) => return Err(UntoldQuota::Refused(errcode)),
+        Some(errcode) => return Err(QuotaAnswerError::Refused(errcode)),
     }
-    let quota = answer.get("quota").and_then(Value::as_object).ok_or(UntoldQuota::Unnamed)?;
+    let quota = answer.get("quota").and_then(Value::as_object).ok_or(QuotaAnswerError::Unnamed)?;
     let count = |name| quota.get(name).and_then(integer).and_then(|number| u64::try_from(number).ok());
     match (count("daily_limit"), count("used")) {
         (Some(limit), Some(used)) if limit > 0 => Ok(DailyQuota { limit, used }),
-        _ => Err(UntoldQuota::Unnamed),
+        _ => Err(QuotaAnswerError::Unnamed),
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_tells_nothing_is_no_quota() {
-        assert_eq!(read(br#"{"errcode":48001,"errmsg":"api unauthorized"}"#), Err(UntoldQuota::Refused(48001)));
+        assert_eq!(read(br#"{"errcode":48001,"errmsg":"api unauthorized"}"#), Err(QuotaAnswerError::Refused(48001)));
         for body in [
             "{}",
             r#"{"quota":{}}"#,
@@ -86,10 +86,10 @@ mod tests {
             r#"{"quota":{"used":-1}}"#,
             r#"{"quota":7}"#,
         ] {
-            assert_eq!(read(body.as_bytes()), Err(UntoldQuota::Unnamed), "{body}");
+            assert_eq!(read(body.as_bytes()), Err(QuotaAnswerError::Unnamed), "{body}");
         }
         for body in ["", "<html>", "[]"] {
-            assert!(matches!(read(body.as_bytes()), Err(UntoldQuota::NotAnAnswer(_))), "{body}");
+            assert!(matches!(read(body.as_bytes()), Err(QuotaAnswerError::NotAnAnswer(_))), "{body}");
         }
     }
 }

@@ -219,14 +219,14 @@ impl AccessTokens {
         if let Some(token) = self.cached() {
             return Ok(token);
         }
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let waited = self.flight.try_lock().is_err();
         let mut flight = self.flight.lock().await;
         if let Some(token) = self.cached() {
             return Ok(token);
         }
         match &flight.failed {
-            Some((at, error)) if waited && *at >= asked => return Err(error.clone()),
+            Some((at, error)) if waited && *at >= requested_at => return Err(error.clone()),
             _ => {}
         }
         flight.fetches += 1;
@@ -249,8 +249,8 @@ impl AccessTokens {
     pub(crate) fn reject(&self, token: &AccessToken) {
         let mut cache = self.cache.lock();
         let Some(current) = &cache.current else { return };
-        let asked_lately = current.came_back && current.fetched.elapsed() < KEPT_AT_LEAST;
-        if current.token == *token && !asked_lately {
+        let is_fetched_lately = current.came_back && current.fetched.elapsed() < KEPT_AT_LEAST;
+        if current.token == *token && !is_fetched_lately {
             cache.current = None;
             cache.rejected = Some(token.clone());
         }
@@ -281,12 +281,12 @@ impl AccessTokens {
         let came_back = cache.rejected.as_ref() == Some(&token);
         let is_same = came_back || cache.current.as_ref().is_some_and(|current| current.token == token);
         self.fetches[if is_same { FetchOutcome::Same } else { FetchOutcome::New }].fetch_add(1, Ordering::Relaxed);
-        cache.current = Some(CachedToken { token: token.clone(), fetched: fetched.asked, kept_for, came_back });
+        cache.current = Some(CachedToken { token: token.clone(), fetched: fetched.requested_at, kept_for, came_back });
         token
     }
 
     /// Whether the upstream's own hosts are asked for the token.
-    pub(super) fn asks_upstream(&self) -> bool {
+    pub(super) fn is_from_upstream(&self) -> bool {
         matches!(self.source, ActiveSource::Stable(_) | ActiveSource::Classic(_))
     }
 

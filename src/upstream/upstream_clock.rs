@@ -55,21 +55,21 @@ impl Moment {
 /// The upstream's clock as one app hears it.
 pub struct UpstreamClock {
     app: AppId,
-    heard: Mutex<Heard>,
+    dates: Mutex<DateTracker>,
 }
 
 impl UpstreamClock {
     pub fn new(app: AppId) -> UpstreamClock {
-        UpstreamClock { app, heard: Mutex::default() }
+        UpstreamClock { app, dates: Mutex::default() }
     }
 
     /// Takes the `Date` of an answer to a call. Gives how far "now" lies behind the wall clock by this answer alone, in
     /// seconds: never above 0, and 0 where the `Date` is not believed.
     pub fn note(&self, sent: Moment, received: Moment, date: UnixTime) -> i64 {
-        let mut heard = self.heard.lock();
-        heard.take(sent, received, date);
-        heard.news().into_iter().flatten().for_each(|news| news.say(&self.app));
-        match heard.belief {
+        let mut dates = self.dates.lock();
+        dates.take(sent, received, date);
+        dates.news().into_iter().flatten().for_each(|news| news.say(&self.app));
+        match dates.belief {
             Belief::Refused => 0,
             Belief::Believed | Belief::Doubted => date.0.saturating_sub(received.wall.0).min(0),
         }
@@ -77,7 +77,7 @@ impl UpstreamClock {
 
     /// How far the upstream's clock is ahead of the local one; nothing before the first answer, and where it is not believed.
     pub fn skew_seconds(&self) -> Option<i64> {
-        self.heard.lock().believed_skew()
+        self.dates.lock().believed_skew()
     }
 
     /// What the upstream's clock shows at `at`, by the clock of this host that only runs since the last answer: whatever the
@@ -119,7 +119,7 @@ struct Doubt {
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct DateTracker {
     belief: Belief,
     /// What later ones are held against.
     anchor: Option<Anchor>,
@@ -133,7 +133,7 @@ struct Heard {
     said_refused: bool,
 }
 
-impl Heard {
+impl DateTracker {
     fn take(&mut self, sent: Moment, received: Moment, date: UnixTime) {
         let here = (received.running, date);
         self.latest = Some(here);

@@ -53,16 +53,16 @@ fn list_name(kind: RowKind) -> &'static str {
 ///
 /// # Errors
 /// [`PageFault`] where the answer as a whole can't be taken apart: nothing of it counts then.
-pub fn read_page(body: &[u8], asked: ExpectedPage, latest_now: UnixTime) -> Result<(Envelope, RowPage), PageFault> {
-    let (header, elements) = split(body, list_name(asked.kind))?;
+pub fn read_page(body: &[u8], expected: ExpectedPage, latest_now: UnixTime) -> Result<(Envelope, RowPage), PageFault> {
+    let (header, elements) = split(body, list_name(expected.kind))?;
     if let Some(total_cnt) =
-        header.total_cnt.filter(|total_cnt| asked.is_first && elements.is_empty() && *total_cnt > 0)
+        header.total_cnt.filter(|total_cnt| expected.is_first && elements.is_empty() && *total_cnt > 0)
     {
         return Err(PageFault::RowsMissing(total_cnt));
     }
     let mut oddities = Oddities::default();
     let mut read = |raw: &[u8]| {
-        let content = read_row(raw, asked, latest_now).map(|row| oddities.note(row));
+        let content = read_row(raw, expected, latest_now).map(|row| oddities.note(row));
         ReadRow { raw: raw.into(), content }
     };
     let rows = elements.into_iter().map(&mut read).collect();

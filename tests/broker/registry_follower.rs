@@ -138,7 +138,7 @@ fn schema_is_away(context: &Context) -> Result<()> {
     }
     scene.put(0, &waiting, Some(&scene.framed(&waiting, AWAY_ID)?))?;
     scene.put(0, &behind, None)?;
-    scene.wait_until_asked()?;
+    scene.wait_until_requested()?;
     scene.put(1, &other, None)?;
     ensure!(scene.next()? == (of(1, 1), vec![scene.removed(&other)?]), "the other shard goes on");
     scene.schemas_are_back();

@@ -198,7 +198,7 @@ impl Connector {
                     return;
                 }
                 Err(_) => return self.fail(&pull, PollRemedy::SmallerRequest),
-                Ok(PullStep::AskLess) => {}
+                Ok(PullStep::Narrowed) => {}
                 Ok(PullStep::GoOn) if read < step.ends_after => self.now += step.page_pause,
                 Ok(PullStep::GoOn) if step.suspended => {
                     self.suspended[feed] = pull.suspended();

@@ -136,7 +136,7 @@ impl Bench {
         self.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
         let next = self.commit(transactions);
         self.cluster.clear_request_errors(InitProducerId);
-        matches!(next, Err(TransactionError::Reopen(reason)) if reason.told().contains("may not be taken"))
+        matches!(next, Err(TransactionError::Reopen(reason)) if reason.with_causes().contains("may not be taken"))
     }
 }
 

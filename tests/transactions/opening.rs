@@ -23,7 +23,7 @@ fn init_that_is_refused_says_for_which_id() {
     let bench = Bench::new();
     bench.errors(InitProducerId, &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED]);
     let Err(OpenError::Stop(refused)) = bench.try_open() else { panic!("only an operator can give the right") };
-    let refused = refused.told();
+    let refused = refused.with_causes();
     assert!(refused.contains("connector:one") && refused.contains("WRITE"), "{refused}");
 }
 
@@ -49,7 +49,7 @@ fn brokers_without_transactions_are_told_to_be_none_to_work_with() {
         bench.cluster.apiversion(key, None, None).unwrap();
     }
     let Err(OpenError::Stop(refused)) = bench.try_open() else { panic!("no broker learns it by itself") };
-    let refused = refused.told();
+    let refused = refused.with_causes();
     assert!(refused.contains("the brokers know no transactions"), "{refused}");
 }
 

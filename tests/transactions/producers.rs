@@ -35,7 +35,7 @@ fn after_a_revocation_no_new_producer_is_made() {
     let Err(TransactionError::Reopen(reason)) = bench.commit(&transactions) else {
         panic!("it must not fence whoever is next")
     };
-    assert!(reason.told().contains("revoked"), "{reason}");
+    assert!(reason.with_causes().contains("revoked"), "{reason}");
 }
 
 #[test]

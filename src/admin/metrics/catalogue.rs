@@ -57,7 +57,7 @@ metrics! {
     UPSTREAM_CALLS_IN_FLIGHT = Gauge "upstream_calls_in_flight" ["app"]
         "Calls of polls that are under way, or whose rows wait for room in the queue.";
     BUDGET_WAIT = Histogram "budget_wait_seconds" ["app", "interface"]
-        "How long calls have waited for their turn in the budget of the minute.";
+        "How long calls have waited for a permit of the budget of the minute.";
     QUOTA_LIMIT = Gauge "quota_limit_calls" ["app", "interface"]
         "Calls of a day as configured; 0 where no limit is known.";
     QUOTA_USED = Gauge "quota_used_calls" ["app", "interface", "source"]

@@ -52,7 +52,7 @@ impl Scene {
         };
         let apps: Arc<Vec<_>> = Arc::new(config.apps.into_iter().map(polled).collect());
         let (tell, latest) = watch::channel(roster(&apps));
-        let reload = Reload { file, files: FileLooks::of(files), at_start, told: Vec::new(), apps, roster: tell };
+        let reload = Reload { file, files: FileLooks::of(files), at_start, reported: Vec::new(), apps, roster: tell };
         Scene { directory, reload, roster: latest, captured: Captured::start() }
     }
 

@@ -26,7 +26,7 @@ use crate::upstream::rows_request::{RowsQuery, RowsRequest};
 use crate::upstream::token::TokenError;
 
 /// From this many seconds on the clocks differ by more than the way of an answer.
-const SKEW_TOLD: i64 = 60;
+const SKEW_REPORTED: i64 = 60;
 /// The seconds before now that a feed is asked for that is pulled by windows: few rows, if any.
 const WINDOW: i64 = 60;
 
@@ -87,14 +87,14 @@ impl AppCheck<'_> {
             return vec![self.of_token(error)];
         }
         let quotas = self.quotas().await;
-        let asked = match self.probe() {
-            Some(request) => self.ask(&request, began).await,
+        let answered = match self.probe() {
+            Some(request) => self.call(&request, began).await,
             None => {
                 let text = "its token can be had; no promoter is configured here to ask about";
                 self.finding(Verdict::Sound, text.to_owned()).took(began.elapsed())
             }
         };
-        std::iter::once(asked).chain(self.of_clock()).chain(quota::findings(self.app, &quotas)).collect()
+        std::iter::once(answered).chain(self.of_clock()).chain(quota::findings(self.app, &quotas)).collect()
     }
 
     /// What the upstream tells of those interfaces that are polled, which costs none of their quota.
@@ -125,7 +125,7 @@ impl AppCheck<'_> {
         RowsRequest { promoter, query, start_id: None }
     }
 
-    async fn ask(&self, request: &RowsRequest, began: Instant) -> Finding {
+    async fn call(&self, request: &RowsRequest, began: Instant) -> Finding {
         let interface = request.interface();
         match self.client.page(request, &CancellationToken::new()).await {
             Ok(_) => {
@@ -186,7 +186,7 @@ impl AppCheck<'_> {
     }
 
     fn of_clock(&self) -> Option<Finding> {
-        let skew = self.client.upstream_skew_seconds().filter(|skew| skew.abs() > SKEW_TOLD)?;
+        let skew = self.client.upstream_skew_seconds().filter(|skew| skew.abs() > SKEW_REPORTED)?;
         let which = if skew > 0 { "behind" } else { "ahead of" };
         let text = format!("this host's clock is {} s {which} the upstream's", skew.abs());
         Some(self.finding(Verdict::Warning, text).fixed_by("correct the clock of this host"))

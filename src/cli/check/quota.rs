@@ -18,18 +18,18 @@ pub fn is_polled(app: &AppSettings, interface: Interface) -> bool {
 }
 
 /// Of each interface by which the promoters of the configuration are polled. `told` is what the upstream says of today.
-pub fn findings(app: &AppSettings, told: &PerInterface<Option<DailyQuota>>) -> Vec<Finding> {
+pub fn findings(app: &AppSettings, reported: &PerInterface<Option<DailyQuota>>) -> Vec<Finding> {
     let fleet = fleet(app);
     let budgets = PerInterface::new(|interface| {
         let configured =
             app.client.budgets.get(&interface).map_or_else(DailyCalls::default, |budget| budget.daily_calls());
-        let limit = told[interface].map(|quota| quota.limit as f64);
+        let limit = reported[interface].map(|quota| quota.limit as f64);
         DailyCalls { by_day: configured.by_day.into_iter().chain(limit).min_by(f64::total_cmp), ..configured }
     });
     let cost = FleetCost::of(&fleet, &budgets);
     let finding = |interface| {
         let of_it = cost.interfaces[interface]?;
-        Some(of_interface(app, interface, &of_it, told[interface], &freshness(&cost, interface)))
+        Some(of_interface(app, interface, &of_it, reported[interface], &freshness(&cost, interface)))
     };
     Interface::ALL.into_iter().filter_map(finding).collect()
 }
@@ -62,18 +62,18 @@ fn of_interface(
     app: &AppSettings,
     interface: Interface,
     cost: &InterfaceCost,
-    told: Option<DailyQuota>,
+    reported: Option<DailyQuota>,
     freshness: &str,
 ) -> Finding {
     let (app_id, calls) = (&app.client.app_id, rounded(cost.calls));
-    let quota = match (told, cost.budget.by_day) {
+    let quota = match (reported, cost.budget.by_day) {
         (Some(DailyQuota { limit, used }), _) => format!(" of {limit}, {used} of which are used today"),
         (None, Some(by_day)) => format!(" of {}", rounded(by_day)),
         (None, None) => ", of a quota that is not known".to_owned(),
     };
     let text = format!("{app_id} {interface}: {calls} calls a day{quota}; {freshness}");
     match cost.verdict() {
-        _ if told.is_some_and(|quota| quota.left() == 0) => {
+        _ if reported.is_some_and(|quota| quota.left() == 0) => {
             Finding::new(SUBJECT, Verdict::Warning, text).fixed_by("wait for midnight in Beijing, or have the quota raised")
         }
         QuotaVerdict::Enough | QuotaVerdict::QuietWaitLonger => Finding::new(SUBJECT, Verdict::Sound, text),
@@ -113,8 +113,8 @@ mod tests {
         config.unwrap().apps.remove(0)
     }
 
-    fn found(quota: &str, told: Option<DailyQuota>) -> Vec<Finding> {
-        findings(&app(quota), &PerInterface::new(|interface| told.filter(|_| interface == Interface::GetRelation)))
+    fn found(quota: &str, reported: Option<DailyQuota>) -> Vec<Finding> {
+        findings(&app(quota), &PerInterface::new(|interface| reported.filter(|_| interface == Interface::GetRelation)))
     }
 
     #[test]
@@ -123,11 +123,11 @@ mod tests {
         let counted = fleet.values().map(|fleet| fleet.map_or(0, |fleet| fleet.promoters)).collect::<Vec<_>>();
         assert_eq!(counted, [2, 1, 1]);
         let found = found("getrelation = { per_day = 1000000 }", None);
-        let told = &found[0];
-        assert_eq!(told.verdict, Verdict::Sound);
+        let reported = &found[0];
+        assert_eq!(reported.verdict, Verdict::Sound);
         assert!(
-            told.text.starts_with("wx1 getrelation: 2880 calls a day of 1000000; touches seen after 30s, "),
-            "{told:?}"
+            reported.text.starts_with("wx1 getrelation: 2880 calls a day of 1000000; touches seen after 30s, "),
+            "{reported:?}"
         );
         assert!(found[1].text.contains("of a quota that is not known; orders seen after "), "{found:?}");
     }
@@ -136,11 +136,14 @@ mod tests {
     fn a_quota_that_is_too_small_is_told_with_what_would_do() {
         let quota = DailyQuota { limit: 96, used: 7 };
         let found = found("getrelation = { per_day = 1000000 }", Some(quota));
-        let told = &found[0];
-        assert_eq!(told.verdict, Verdict::Warning);
-        assert!(told.text.contains(" of 96, 7 of which are used today"), "{told:?}");
+        let reported = &found[0];
+        assert_eq!(reported.verdict, Verdict::Warning);
+        assert!(reported.text.contains(" of 96, 7 of which are used today"), "{reported:?}");
         assert!(
-            told.fix.as_ref().is_some_and(|fix| fix.starts_with("192 calls a day would do; or set idle_every 2.0 "))
+            reported
+                .fix
+                .as_ref()
+                .is_some_and(|fix| fix.starts_with("192 calls a day would do; or set idle_every 2.0 "))
         );
     }
 

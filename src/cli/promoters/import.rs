@@ -80,7 +80,7 @@ fn format(options: &ImportOptions, text: &str) -> FileFormat {
 
 /// Says on stderr what is wrong with the first faulty lines, and how many more there are.
 fn tell(faulty: &FaultyRows) {
-    for (line, mistake) in &faulty.told {
+    for (line, mistake) in &faulty.reported {
         last_words::say(&format_args!("line {line} {mistake}"));
     }
     if faulty.more() > 0 {

@@ -98,7 +98,7 @@ mod tests {
         };
         let apps: Vec<RegisteringApp> = apps.iter().map(app).collect();
         let file = read_file(text, format, None, &apps).unwrap_or_else(|mistake| panic!("{mistake}"));
-        let told = file.faulty.told.iter().map(|(line, mistake)| format!("{line} {mistake}")).collect();
+        let told = file.faulty.reported.iter().map(|(line, mistake)| format!("{line} {mistake}")).collect();
         (file.rows, told)
     }
 

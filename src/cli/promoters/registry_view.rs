@@ -92,7 +92,7 @@ struct LearningDecoder {
     decoder: PromoterDecoder,
     schema_registry: Option<SchemaRegistry>,
     /// Ids that no record can be read with, and why.
-    barren: HashMap<i32, String>,
+    unusable: HashMap<i32, String>,
     runtime: Runtime,
     until: Instant,
 }
@@ -103,7 +103,7 @@ impl LearningDecoder {
     fn new(config: &RegistryClientConfig, until: Instant) -> anyhow::Result<LearningDecoder> {
         let schema_registry = config.schema_registry.clone().map(SchemaRegistry::new).transpose()?;
         let decoder = PromoterDecoder::new(Framing::SingleObject);
-        Ok(LearningDecoder { decoder, schema_registry, barren: HashMap::new(), runtime: cli::runtime()?, until })
+        Ok(LearningDecoder { decoder, schema_registry, unusable: HashMap::new(), runtime: cli::runtime()?, until })
     }
 
     /// The inner error is the record's own, the outer one ends the reading.
@@ -116,10 +116,10 @@ impl LearningDecoder {
         };
         let decoded = self.decoder.decode(whole);
         let Err(PromoterError::UnknownSchema(id)) = decoded else { return Ok(decoded) };
-        if !self.barren.contains_key(&id) {
+        if !self.unusable.contains_key(&id) {
             self.learn(id)?;
         }
-        Ok(match self.barren.get(&id) {
+        Ok(match self.unusable.get(&id) {
             Some(why) => Err(PromoterError::WithoutSchema(why.clone())),
             None => self.decoder.decode(whole),
         })
@@ -131,16 +131,16 @@ impl LearningDecoder {
             None => Err(format!("written with the schema id {id}, which no schema registry knows")),
         };
         if let Err(why) = learnt {
-            self.barren.insert(id, why);
+            self.unusable.insert(id, why);
         }
         Ok(())
     }
 
     fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
         let Some(registry) = &self.schema_registry else { return Ok(None) };
-        let ask = || registry.schema(id);
-        let asking = supervisor::retried("schema registry", ask, |error| error.is_retriable(), COMMAND_PATIENCE);
-        let asking = async { tokio::time::timeout_at(self.until.into(), asking).await };
-        self.runtime.block_on(asking).context("the schema registry gives no answer")?
+        let fetch = || registry.schema(id);
+        let fetching = supervisor::retried("schema registry", fetch, |error| error.is_retriable(), COMMAND_PATIENCE);
+        let fetching = async { tokio::time::timeout_at(self.until.into(), fetching).await };
+        self.runtime.block_on(fetching).context("the schema registry gives no answer")?
     }
 }

@@ -9,7 +9,7 @@ use crate::text;
 
 /// How many are kept, and how many told.
 const KEPT_MAX: usize = 10_000;
-const TOLD_MAX: usize = 20;
+const LISTED_MAX: usize = 20;
 /// How many characters of a key are told.
 const KEY_CHARS_MAX: usize = 80;
 
@@ -65,13 +65,13 @@ impl UnreadableRecords {
 
     /// Says the first of them on stderr, and how many there are.
     pub fn tell(&self, topic: &str) {
-        for ((partition, key), UnreadableRecord { offset, reason, detail }) in self.kept.iter().take(TOLD_MAX) {
+        for ((partition, key), UnreadableRecord { offset, reason, detail }) in self.kept.iter().take(LISTED_MAX) {
             let key = String::from_utf8_lossy(key);
             let key = text::bounded(&key, KEY_CHARS_MAX);
             let place = format!("topic {topic} partition {partition} offset {offset}");
             last_words::say(&format_args!("{place}, key {key:?}, changes nothing: {reason}: {detail}"));
         }
-        if self.count() > TOLD_MAX {
+        if self.count() > LISTED_MAX {
             last_words::say(&format_args!("{} records of topic {topic} in all change nothing", self.count()));
         }
     }

@@ -10,7 +10,7 @@ use crate::cli::times::in_beijing;
 use crate::model::feed::Feed;
 
 /// How many facts of each kind are told one by one for people.
-const TOLD_MAX: usize = 50;
+const LISTED_MAX: usize = 50;
 
 impl FactComparison {
     /// # Errors
@@ -47,12 +47,12 @@ impl FactComparison {
         }
         let _ = writeln!(text, "upstream {}, topics {} ({} calls)", self.shown, self.published, self.calls);
         for (name, facts) in [("missing", &self.missing), ("extra", &self.extra), ("twice", &self.twice)] {
-            told(&mut text, facts.len(), facts.iter().map(|fact| format!("{name:9} {}", in_words(fact))));
+            list(&mut text, facts.len(), facts.iter().map(|fact| format!("{name:9} {}", in_words(fact))));
         }
         let different = self.different.iter();
         let lines = different
             .map(|(shown, published)| format!("different {}, published as {}", in_words(shown), in_words(published)));
-        told(&mut text, self.different.len(), lines);
+        list(&mut text, self.different.len(), lines);
         let _ = writeln!(
             text,
             "missing {}, extra {}, twice {}, different {}; dead letters {} (not counted as missing)",
@@ -66,12 +66,12 @@ impl FactComparison {
     }
 }
 
-fn told(text: &mut String, all: usize, lines: impl Iterator<Item = String>) {
-    for line in lines.take(TOLD_MAX) {
+fn list(text: &mut String, all: usize, lines: impl Iterator<Item = String>) {
+    for line in lines.take(LISTED_MAX) {
         let _ = writeln!(text, "{line}");
     }
-    if all > TOLD_MAX {
-        let _ = writeln!(text, "          and {} more", all - TOLD_MAX);
+    if all > LISTED_MAX {
+        let _ = writeln!(text, "          and {} more", all - LISTED_MAX);
     }
 }
 

@@ -145,7 +145,7 @@ struct DeliveryContext {
 impl rdkafka::client::ClientContext for DeliveryContext {
     fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
         context::log(level, facility, message);
-        self.log.hear(facility, message);
+        self.log.note_log(facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -22,8 +22,8 @@ const NOT_ATTEMPTED: &str = "Operation not attempted";
 /// Of librdkafka's words, in characters.
 const CAUSE_CHARACTERS_MAX: usize = 400;
 /// How long a client is listened to for its next word, and in all.
-const HEAR: Duration = Duration::from_millis(50);
-const HEAR_MAX: Duration = Duration::from_secs(1);
+const POLL_WAIT: Duration = Duration::from_millis(50);
+const POLL_MAX: Duration = Duration::from_secs(1);
 
 /// The context of clients that need nothing but a log.
 #[derive(Default)]
@@ -79,7 +79,7 @@ impl LogContext {
 
     /// A line of librdkafka's log. Some of them say alone why a connection ended, or which topic a transaction may not
     /// write.
-    pub fn hear(&self, facility: &str, message: &str) {
+    pub fn note_log(&self, facility: &str, message: &str) {
         if CAUSES.contains(&facility) && !message.ends_with(NOT_ATTEMPTED) {
             self.note(message.rsplit_once("]: ").map_or(message, |(_, words)| words));
         }
@@ -100,8 +100,8 @@ impl LogContext {
 /// `error` of a client's call, with librdkafka's last words, which a consumer hears only when it is polled. For a client
 /// that reads nothing.
 pub fn explained(consumer: &BaseConsumer<LogContext>, error: KafkaError) -> KafkaCallError {
-    let heard = Instant::now();
-    while consumer.poll(HEAR).is_some() && heard.elapsed() < HEAR_MAX {}
+    let began = Instant::now();
+    while consumer.poll(POLL_WAIT).is_some() && began.elapsed() < POLL_MAX {}
     consumer.context().explained(error)
 }
 
@@ -119,7 +119,7 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 impl ClientContext for LogContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
-        self.hear(facility, message);
+        self.note_log(facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -146,7 +146,7 @@ mod tests {
             |topic, why| format!("[thrd:x]: Failed to add partition \"{topic}\" [0] to transaction: Broker: {why}");
         for (topic, why) in [("a", NOT_ATTEMPTED), ("touches", "Topic authorization failed"), ("state", NOT_ATTEMPTED)]
         {
-            context.hear("ADDPARTS", &not_added(topic, why));
+            context.note_log("ADDPARTS", &not_added(topic, why));
         }
         assert!(context.cause().is_some_and(|words| words.contains("\"touches\"")), "and not a bystander");
         context.note(&"x".repeat(2 * CAUSE_CHARACTERS_MAX));

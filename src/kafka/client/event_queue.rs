@@ -44,7 +44,7 @@ impl EventQueue {
     /// Where librdkafka has no such queue.
     pub fn of_producer(client: &impl NativeClient) -> KafkaResult<EventQueue> {
         // SAFETY: the client is valid during the call, and what is returned is released by `drop`.
-        EventQueue::hear(unsafe { native::rd_kafka_queue_get_main(client.native()) })
+        EventQueue::listen(unsafe { native::rd_kafka_queue_get_main(client.native()) })
     }
 
     /// Of a consumer that names a group: its records, rebalances and errors.
@@ -53,10 +53,10 @@ impl EventQueue {
     /// Where librdkafka has no such queue.
     pub fn of_consumer(client: &impl NativeClient) -> KafkaResult<EventQueue> {
         // SAFETY: the client is valid during the call, and what is returned is released by `drop`.
-        EventQueue::hear(unsafe { native::rd_kafka_queue_get_consumer(client.native()) })
+        EventQueue::listen(unsafe { native::rd_kafka_queue_get_consumer(client.native()) })
     }
 
-    fn hear(queue: *mut native::rd_kafka_queue_t) -> KafkaResult<EventQueue> {
+    fn listen(queue: *mut native::rd_kafka_queue_t) -> KafkaResult<EventQueue> {
         let none = || KafkaError::ClientCreation("the client has no queue of events".to_owned());
         let queue = NonNull::new(queue).ok_or_else(none)?;
         let arrived = Box::new(Notify::new());
@@ -96,7 +96,7 @@ impl Drop for EventQueue {
 
 /// Called by a thread of librdkafka's: something has come into an empty queue.
 unsafe extern "C" fn notify(_: *mut native::rd_kafka_t, arrived: *mut c_void) {
-    // SAFETY: it is what `hear` has handed over, which outlives the callbacks.
+    // SAFETY: it is what `listen` has handed over, which outlives the callbacks.
     let arrived = unsafe { &*arrived.cast::<Notify>() };
     arrived.notify_one();
 }

@@ -28,7 +28,7 @@ pub(super) mod granted_rights;
 
 pub(crate) mod acknowledged_producer;
 
-pub(crate) mod pulse;
+pub(crate) mod broker_probe;
 
 pub(super) mod topic_lookup;
 

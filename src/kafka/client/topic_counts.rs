@@ -42,7 +42,7 @@ fn count_each(settings: &Settings, wanted: Vec<(String, TopicKind)>) -> Result<T
         match count(&lookup, &topic, kind, CALL_TIMEOUT) {
             Ok(count) => counts.extend(count.map(|count| (topic, count))),
             // The other topics may lack rights, too.
-            Err(OpenError::Stop(reason)) => denied.push(reason.told()),
+            Err(OpenError::Stop(reason)) => denied.push(reason.with_causes()),
             Err(error) => return Err(error),
         }
     }
@@ -88,7 +88,7 @@ mod tests {
         let Err(OpenError::Again(reason)) = count(&lookup, "touches", TopicKind::Events, bound) else {
             panic!("it may be tried again")
         };
-        let reason = reason.told();
+        let reason = reason.with_causes();
         assert!(reason.contains("bootstrap.servers \"127.0.0.1:1\""), "{reason}");
         assert!(began.elapsed() < CALL_TIMEOUT, "it does not wait for longer than it was told to");
     }

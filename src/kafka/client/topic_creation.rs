@@ -83,14 +83,14 @@ pub async fn try_missing(
     counts: &mut TopicCounts,
 ) -> Result<TriedTopics, OpenError> {
     let mut problems = match refuse_lost_state(settings, wanted, counts).await {
-        Err(OpenError::Stop(reason)) => vec![reason.told()],
+        Err(OpenError::Stop(reason)) => vec![reason.with_causes()],
         looked => looked.map(|()| Vec::new())?,
     };
     let planned = missing(settings, defaults, wanted, counts);
     let admin = admin_client(settings)?;
     for refused in create(&admin, &planned, true).await? {
         match refused.into_error() {
-            OpenError::Stop(reason) => problems.push(reason.told()),
+            OpenError::Stop(reason) => problems.push(reason.with_causes()),
             passing => return Err(passing),
         }
     }
@@ -175,7 +175,7 @@ fn require_created(refused: Vec<RefusedTopic>) -> Result<(), OpenError> {
     let mut passing = Ok(());
     for refused in refused {
         match refused.into_error() {
-            OpenError::Stop(reason) => reasons.push(reason.told()),
+            OpenError::Stop(reason) => reasons.push(reason.with_causes()),
             error => passing = Err(error),
         }
     }

@@ -8,7 +8,7 @@ use crate::model::age::AgeLimit;
 /// A dead letter and a record of the state must fit; below this they may not.
 const RECORD_BYTES_MIN: usize = 64 * 1024;
 
-const UNTOLD: &str =
+const HIDDEN: &str =
     "its settings are not told, and some would break what is promised; allow this user DESCRIBE_CONFIGS on it";
 
 /// The largest record, in bytes, that a broker takes that was never told otherwise.
@@ -158,8 +158,8 @@ impl DescribedTopic<'_> {
         }
         match self.kind {
             // Somebody else's: replies are sent there as if it had Kafka's defaults.
-            TopicKind::OtherReplies => TopicFindings { problems: Vec::new(), risks: vec![UNTOLD.to_owned()] },
-            _ => TopicFindings { problems: vec![format!("topic {}: {UNTOLD}", self.topic).into()], risks: Vec::new() },
+            TopicKind::OtherReplies => TopicFindings { problems: Vec::new(), risks: vec![HIDDEN.to_owned()] },
+            _ => TopicFindings { problems: vec![format!("topic {}: {HIDDEN}", self.topic).into()], risks: Vec::new() },
         }
     }
 

@@ -48,26 +48,26 @@ impl Barrier {
 pub(super) struct Stall {
     since: Instant,
     reported: Instant,
-    told: Instant,
+    noted: Instant,
 }
 
 impl Stall {
     pub fn begin() -> Stall {
         let now = Instant::now();
-        Stall { since: now, reported: now, told: now }
+        Stall { since: now, reported: now, noted: now }
     }
 
     /// When it was last reported is kept: many short ones are not reported more often than a long one.
     pub fn end(&mut self) {
         self.since = Instant::now();
-        self.told = self.since;
+        self.noted = self.since;
     }
 
     /// Whether nothing has come for a while, since this was last said.
     pub fn is_held_up(&mut self) -> bool {
-        let is_held_up = self.told.elapsed() > HELD_UP_AFTER;
+        let is_held_up = self.noted.elapsed() > HELD_UP_AFTER;
         if is_held_up {
-            self.told = Instant::now();
+            self.noted = Instant::now();
         }
         is_held_up
     }

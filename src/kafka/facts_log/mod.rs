@@ -106,7 +106,7 @@ use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;
 
 use self::opener::{FactsLogOpener, FactsSession};
-use self::peers::Agreement;
+use self::peers::InstanceProfile;
 use crate::avro::encode::Encoders;
 use crate::commit::log::{CommitError, CommitLog, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
@@ -133,13 +133,13 @@ impl FactsLog {
         registrations: Registrations,
         id_kinds: HashMap<String, IdKind>,
         clock: RecordClock,
-        agreement: Agreement,
+        profile: InstanceProfile,
         observers: LogObservers,
     ) -> FactsLog {
         let (group, topic) = (settings.name.clone(), settings.topics.registry.clone());
         let partitions = PartitionSession::new(settings.clone(), group, topic, observers);
         let openings = AtomicU64::new(0);
-        let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, agreement, openings };
+        let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, profile, openings };
         FactsLog { opener: Arc::new(opener), partitions }
     }
 

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ownership::FactsOwnership;
-use super::peers::Agreement;
+use super::peers::InstanceProfile;
 use super::topics::FactTopics;
 use super::writer::FactWriter;
 use super::{peers, state_ends};
@@ -43,7 +43,7 @@ pub struct FactsLogOpener {
     pub registrations: Registrations,
     pub id_kinds: HashMap<String, IdKind>,
     pub clock: RecordClock,
-    pub agreement: Agreement,
+    pub profile: InstanceProfile,
     pub openings: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ pub struct FactsSession {
     writer: Arc<FactWriter>,
     membership: Arc<GroupMembership>,
     /// What the others are told of this instance.
-    agreement: Agreement,
+    profile: InstanceProfile,
     instance_id: String,
     clock: RecordClock,
     /// Ends the watch over the other instances.
@@ -107,7 +107,7 @@ impl FactsSession {
     fn offsets(&self, batch: &Batch, owner: Arc<MembershipSnapshot>) -> OwnedOffsets {
         let is_withdrawn =
             |shard| batch.shard_records.iter().any(|record| record.assigned.shard == shard && record.value.is_none());
-        let note = self.agreement.note(&self.instance_id);
+        let note = self.profile.note(&self.instance_id);
         let committed_offset = |AssignedShard { shard, .. }: &AssignedShard| CommittedOffset {
             partition: shard.0,
             offset: 0,
@@ -143,12 +143,12 @@ impl FactsLogOpener {
         reach(Failpoint::Fenced);
         let writer = Arc::new(self.writer(learned, &FactTopics { limits, ..topics }));
         let clock = self.clock.clone();
-        let (agreement, instance_id) = (self.agreement.clone(), self.settings.instance_id.clone());
+        let (profile, instance_id) = (self.profile.clone(), self.settings.instance_id.clone());
         let _watch = self.watch_others(partitions);
         let age_limits = topics.age_limits(names);
         let refusal = refusal(writer.clone(), clock.clone());
         let held = membership.clone();
-        let session = FactsSession { transactions, writer, membership: held, agreement, instance_id, clock, _watch };
+        let session = FactsSession { transactions, writer, membership: held, profile, instance_id, clock, _watch };
         let Registrations { schemas, framing } = self.registrations.clone();
         let runtime = Handle::current();
         let (registry, registered) = RegistryFollower::start(&self.settings, schemas, framing, partitions, runtime)
@@ -176,7 +176,7 @@ impl FactsLogOpener {
     /// Says, as long as the guard lives, which other instances know other promoters.
     fn watch_others(&self, partitions: i32) -> DropGuard {
         let end = CancellationToken::new();
-        let watch = peers::watch(self.settings.clone(), self.agreement.clone(), (0..partitions).collect(), end.clone());
+        let watch = peers::watch(self.settings.clone(), self.profile.clone(), (0..partitions).collect(), end.clone());
         Handle::current().spawn(watch);
         end.drop_guard()
     }

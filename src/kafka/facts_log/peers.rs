@@ -28,13 +28,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What the instances compare with each other.
 #[derive(Clone)]
-pub struct Agreement {
+pub struct InstanceProfile {
     /// The latest.
     pub roster: Receiver<Roster>,
     pub digest: ConfigurationDigest,
 }
 
-impl Agreement {
+impl InstanceProfile {
     /// A text of less than 600 bytes. The name holds no white space.
     pub(super) fn note(&self, instance: &str) -> String {
         format!("{} {}", self.roster.borrow().note(instance), self.digest)
@@ -55,31 +55,31 @@ const DIGEST_AT: usize = 4;
 ///
 /// A note counts when it is found a second time: the first look may come before the new owner of a partition has replaced
 /// what the last one had noted.
-pub async fn watch(settings: Settings, agreement: Agreement, others: Vec<i32>, end: CancellationToken) {
+pub async fn watch(settings: Settings, profile: InstanceProfile, others: Vec<i32>, end: CancellationToken) {
     if others.is_empty() {
         return;
     }
     let own = settings.instance_id.clone();
-    let asked = Arc::new((settings, others));
-    let (mut told, mut told_sections, mut last) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let requested = Arc::new((settings, others));
+    let (mut reported, mut reported_sections, mut last) = (HashSet::new(), HashSet::new(), HashSet::new());
     for pause in FIRST_LOOKS.into_iter().chain(std::iter::repeat(LOOK_EVERY)) {
         // The pause first: what is found at once is mostly what an earlier owner has left.
         if end.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
-        let asked = asked.clone();
-        let notes = tokio::task::spawn_blocking(move || notes(&asked.0, &asked.1)).await;
+        let requested = requested.clone();
+        let notes = tokio::task::spawn_blocking(move || notes(&requested.0, &requested.1)).await;
         // Whoever can't be asked now is asked again.
         let notes: HashSet<String> = notes.into_iter().flatten().flatten().collect();
-        let roster = agreement.roster.borrow().clone();
+        let roster = profile.roster.borrow().clone();
         // What two looks have found is no leftover. It is told once, for it stays until somebody changes a configuration.
         for note in notes.intersection(&last) {
             let Some(instance) = Roster::instance_of(note).filter(|instance| *instance != own) else { continue };
-            if !told.insert(note.clone()) {
+            if !reported.insert(note.clone()) {
                 continue;
             }
-            roster.difference(note).iter().for_each(tell);
-            tell_sections(instance, &agreement.differing(note), &mut told_sections);
+            roster.difference(note).iter().for_each(report);
+            report_sections(instance, &profile.differing(note), &mut reported_sections);
         }
         last = notes;
     }
@@ -88,15 +88,15 @@ pub async fn watch(settings: Settings, agreement: Agreement, others: Vec<i32>, e
 /// The notes of the owners of `partitions`. The client lives only for the request.
 fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
     let consumer: LoggedConsumer = state_ends::uncommitted(settings)?;
-    let mut asked = TopicPartitionList::new();
+    let mut requested = TopicPartitionList::new();
     for partition in partitions {
-        asked.add_partition(&settings.topics.registry, *partition);
+        requested.add_partition(&settings.topics.registry, *partition);
     }
-    let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
+    let committed = consumer.committed_offsets(requested, CALL_TIMEOUT)?;
     Ok(committed.elements().iter().map(|element| element.metadata().to_owned()).collect())
 }
 
-fn tell(Difference { instance, unknown_there, feeds_here, feeds_there }: &Difference) {
+fn report(Difference { instance, unknown_there, feeds_here, feeds_there }: &Difference) {
     let promoters: Vec<&str> = unknown_there.iter().map(|promoter| promoter.key()).collect();
     tracing::error!(
         other_instance = instance,
@@ -108,9 +108,9 @@ fn tell(Difference { instance, unknown_there, feeds_here, feeds_there }: &Differ
 }
 
 /// Once for each instance and its sections, whomever it polls meanwhile.
-fn tell_sections(instance: &str, sections: &[&str], told: &mut HashSet<(String, String)>) {
+fn report_sections(instance: &str, sections: &[&str], reported: &mut HashSet<(String, String)>) {
     let sections = sections.join(", ");
-    if !sections.is_empty() && told.insert((instance.to_owned(), sections.clone())) {
+    if !sections.is_empty() && reported.insert((instance.to_owned(), sections.clone())) {
         tracing::warn!(
             other_instance = instance,
             sections,

@@ -48,12 +48,12 @@ impl<C: ConsumerContext> StateEnds<'_, C> {
     /// [`OpenError::Again`] where the group's offsets can't be asked for: one that nobody tells of would pass for one that
     /// was never worked on.
     pub fn worked_on(&self, partitions: &[i32]) -> Result<Vec<i32>, OpenError> {
-        let mut asked = TopicPartitionList::new();
+        let mut requested = TopicPartitionList::new();
         for partition in partitions {
-            asked.add_partition(&self.settings.topics.registry, *partition);
+            requested.add_partition(&self.settings.topics.registry, *partition);
         }
         // Not to wait for transactions that are open: what they would tell is told by the fences.
-        let committed = self.uncommitted.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
+        let committed = self.uncommitted.committed_offsets(requested, CALL_TIMEOUT).map_err(again)?;
         let mut known = Vec::new();
         for element in committed.elements() {
             // One that nobody could tell of looks like one that was never worked on.

@@ -27,13 +27,13 @@ pub struct MembershipChanges {
     shared: Arc<SharedMembership>,
     observer: watch::Receiver<MembershipState>,
     number: u64,
-    told: BTreeMap<i32, u64>,
+    reported: BTreeMap<i32, u64>,
 }
 
 impl MembershipChanges {
     pub(super) fn subscribe(shared: &Arc<SharedMembership>) -> MembershipChanges {
         let (number, observer) = shared.subscribe();
-        MembershipChanges { shared: shared.clone(), observer, number, told: BTreeMap::new() }
+        MembershipChanges { shared: shared.clone(), observer, number, reported: BTreeMap::new() }
     }
 
     /// The next change, waiting for one if need be. May be dropped and called again.
@@ -75,12 +75,12 @@ impl MembershipChanges {
     }
 
     fn take(&mut self) -> Result<Option<AssignmentChange>, OpenError> {
-        let (number, told) = (self.number, &mut self.told);
+        let (number, reported) = (self.number, &mut self.reported);
         self.shared.with_state(|state| {
             if state.subscription != Some(number) {
                 return Err(OpenError::Again("the partitions have been acquired anew".into()));
             }
-            state.next_change(told)
+            state.next_change(reported)
         })
     }
 }
@@ -96,19 +96,19 @@ impl MembershipState {
     ///
     /// # Errors
     /// Why there will never be another.
-    fn next_change(&self, told: &mut BTreeMap<i32, u64>) -> Result<Option<AssignmentChange>, OpenError> {
+    fn next_change(&self, reported: &mut BTreeMap<i32, u64>) -> Result<Option<AssignmentChange>, OpenError> {
         let stays = match &self.standing {
             Standing::Failed(reason) => return Err(reason.clone()),
             Standing::NoMember => BTreeMap::new(),
             Standing::Member(snapshot) => snapshot.partitions.clone(),
         };
-        let gone: NumberedPartitions = difference(told, &stays);
+        let gone: NumberedPartitions = difference(reported, &stays);
         if !gone.is_empty() {
-            told.retain(|partition, number| stays.get(partition) == Some(number));
+            reported.retain(|partition, number| stays.get(partition) == Some(number));
             return Ok(Some(AssignmentChange::Revoked(gone)));
         }
-        let come = difference(&stays, told);
-        *told = stays;
+        let come = difference(&stays, reported);
+        *reported = stays;
         Ok((!come.is_empty()).then_some(AssignmentChange::Assigned(come)))
     }
 }

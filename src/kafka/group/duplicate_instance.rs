@@ -28,7 +28,7 @@ pub fn is_running(settings: &Settings, group: &str, stop: impl Fn() -> bool) -> 
     let mut found = Ok(true);
     while !stop() && Instant::now() < deadline {
         found =
-            GroupMembers::ask(client.client(), group, CALL_TIMEOUT).map(|members| members.has(&settings.instance_id));
+            GroupMembers::fetch(client.client(), group, CALL_TIMEOUT).map(|members| members.has(&settings.instance_id));
         if let Ok(false) = found {
             return false;
         }

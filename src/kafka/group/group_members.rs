@@ -23,7 +23,7 @@ impl GroupMembers {
     ///
     /// # Errors
     /// Where a broker does not answer in time, or refuses to tell.
-    pub fn ask<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
+    pub fn fetch<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
         let groups = client.fetch_group_list(Some(group), bound)?;
         let members = groups.groups().iter().flat_map(|group| group.members());
         let ids = members.map(|member| member.id().to_owned()).collect();

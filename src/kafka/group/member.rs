@@ -24,7 +24,7 @@ use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
 
 /// How long the brokers may take to tell who is in the group when this process leaves it.
-const ASK_MAX: Duration = Duration::from_secs(1);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often partitions are counted, once that has worked.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// How long leaving may take: as long as a member that is being told of a rebalance may take to answer it.
@@ -193,7 +193,7 @@ impl MemberThread {
     fn hand_over(&self, consumer: &BaseConsumer<MemberContext>) -> bool {
         let elsewhere = &self.settings.topics.dead_letters;
         let is_known = || {
-            let known = consumer.fetch_metadata(Some(elsewhere), ASK_MAX);
+            let known = consumer.fetch_metadata(Some(elsewhere), FETCH_TIMEOUT);
             known.is_ok_and(|known| known.topics().iter().any(|topic| !topic.partitions().is_empty()))
         };
         let subscribed = self.has_others(consumer) && is_known() && self.subscribe_to(consumer, elsewhere);
@@ -210,21 +210,21 @@ impl MemberThread {
 
     /// Whether the group has other members. The error of whoever is asked counts as none.
     fn has_others(&self, consumer: &BaseConsumer<MemberContext>) -> bool {
-        let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
+        let members = GroupMembers::fetch(consumer.client(), &self.group, FETCH_TIMEOUT);
         members.is_ok_and(|members| members.has_others_than(&self.settings.instance_id))
     }
 
     /// Learns how many partitions there are, and tells when to look again.
     fn count(&self, consumer: &BaseConsumer<MemberContext>) -> Duration {
-        match consumer.fetch_metadata(Some(&self.shared.topic), ASK_MAX) {
+        match consumer.fetch_metadata(Some(&self.shared.topic), FETCH_TIMEOUT) {
             Ok(metadata) => {
                 let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
                 self.shared.counted(partitions);
-                if partitions == 0 { ASK_MAX } else { COUNT_EVERY }
+                if partitions == 0 { FETCH_TIMEOUT } else { COUNT_EVERY }
             }
             Err(error) => {
                 self.shared.log.error(&error, "counting the partitions");
-                ASK_MAX
+                FETCH_TIMEOUT
             }
         }
     }
@@ -236,7 +236,7 @@ impl MemberThread {
     /// So it does where its predecessor ended while it was subscribed to another topic, to hand over: then it is given partitions of
     /// that one ([`MemberContext::was_given_others`]).
     fn rejoin_where_replaced(&self, consumer: &BaseConsumer<MemberContext>) {
-        let members = GroupMembers::ask(consumer.client(), &self.group, ASK_MAX);
+        let members = GroupMembers::fetch(consumer.client(), &self.group, FETCH_TIMEOUT);
         let name = &self.settings.instance_id;
         if members.is_ok_and(|members| members.has(name) && members.has_others_than(name)) {
             self.rejoin(consumer);

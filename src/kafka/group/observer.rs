@@ -18,28 +18,28 @@ pub struct LogObservers {
 /// Tells one observer, each time that something has changed.
 pub(super) struct ObservedOwnership {
     observer: OwnershipObserver,
-    told: OwnedShards,
+    reported: OwnedShards,
 }
 
 impl ObservedOwnership {
     /// Nothing is owned, and nothing told yet.
     pub fn new(observer: OwnershipObserver) -> ObservedOwnership {
-        ObservedOwnership { observer, told: OwnedShards::default() }
+        ObservedOwnership { observer, reported: OwnedShards::default() }
     }
 
     pub fn own(&mut self, owned: impl Iterator<Item = i32>) {
-        self.change(OwnedShards { owned: owned.collect(), in_all: self.told.in_all });
+        self.change(OwnedShards { owned: owned.collect(), in_all: self.reported.in_all });
     }
 
     /// So many partitions there are.
     pub fn count(&mut self, in_all: usize) {
-        self.change(OwnedShards { in_all, ..self.told.clone() });
+        self.change(OwnedShards { in_all, ..self.reported.clone() });
     }
 
     fn change(&mut self, owned: OwnedShards) {
-        if owned != self.told {
-            self.told = owned;
-            (self.observer)(&self.told);
+        if owned != self.reported {
+            self.reported = owned;
+            (self.observer)(&self.reported);
         }
     }
 }

@@ -11,14 +11,14 @@ use super::shared_membership::SharedMembership;
 /// How long a member may own nothing before that is looked into: one that joins is given its part when others have let go of it.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// How long the brokers may take to answer; callbacks wait meanwhile.
-const ASK_MAX: Duration = Duration::from_secs(1);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Says it once each time that it comes to that.
 #[derive(Default)]
 pub struct Standby {
     /// Since when nothing is owned, or was looked into last.
     since: Option<Instant>,
-    is_told: bool,
+    is_reported: bool,
 }
 
 impl Standby {
@@ -28,13 +28,13 @@ impl Standby {
             return;
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        if self.is_told || since.elapsed() < LOOK_AFTER {
+        if self.is_reported || since.elapsed() < LOOK_AFTER {
             return;
         }
         self.since = Some(Instant::now());
-        let Ok(metadata) = consumer.fetch_metadata(Some(&shared.topic), ASK_MAX) else { return };
+        let Ok(metadata) = consumer.fetch_metadata(Some(&shared.topic), FETCH_TIMEOUT) else { return };
         let partitions = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
-        let Ok(members) = GroupMembers::ask(consumer.client(), group, ASK_MAX) else { return };
+        let Ok(members) = GroupMembers::fetch(consumer.client(), group, FETCH_TIMEOUT) else { return };
         if members.count() > partitions {
             let (topic, instances) = (&shared.topic, members.count());
             tracing::info!(
@@ -43,7 +43,7 @@ impl Standby {
                 instances,
                 "standby: there are more instances than partitions, and the others have all"
             );
-            self.is_told = true;
+            self.is_reported = true;
         }
     }
 }

@@ -49,7 +49,7 @@ impl EventReader {
         shard: Shard,
         offset: i64,
         record: RegistryRecord<'_>,
-        untold: impl Fn(i32) -> Option<String>,
+        unavailable: impl Fn(i32) -> Option<String>,
     ) -> Result<RegistryEvent, SchemaNeeded> {
         let unreadable = |reason, detail| Ok(self.unreadable(shard, offset, record, reason, detail));
         match self.decoder.decode(record) {
@@ -57,7 +57,7 @@ impl EventReader {
                 unreadable(MISPLACED, MISPLACED_DETAIL.to_owned())
             }
             Ok((promoter, content)) => Ok(RegistryEvent::Said { promoter, content }),
-            Err(error @ PromoterError::UnknownSchema(id)) => match untold(id) {
+            Err(error @ PromoterError::UnknownSchema(id)) => match unavailable(id) {
                 Some(why) => unreadable(error.reason(), why),
                 None => Err(SchemaNeeded(id)),
             },
@@ -151,8 +151,8 @@ mod tests {
         let value = framed(Framing::Confluent { schema_id: 7 });
         let record = record("wx1/o1", Some(&value));
         assert_eq!(reader.read(home, 0, record, |_| None), Err(SchemaNeeded(7)));
-        let untold = letter(reader.read(home, 0, record, |id| Some(format!("nobody knows {id}"))).unwrap());
-        assert_eq!((untold.reason, untold.detail.as_str()), ("unknown_schema", "nobody knows 7"));
+        let unavailable = letter(reader.read(home, 0, record, |id| Some(format!("nobody knows {id}"))).unwrap());
+        assert_eq!((unavailable.reason, unavailable.detail.as_str()), ("unknown_schema", "nobody knows 7"));
         reader.learn(7, crate::avro::schemas::RecordKind::Promoter.text()).unwrap();
         assert!(matches!(reader.read(home, 0, record, |_| None), Ok(RegistryEvent::Said { .. })));
     }

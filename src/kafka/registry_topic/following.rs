@@ -35,9 +35,9 @@ use crate::registry::event::RegistryEvent;
 use crate::text::with_causes;
 
 /// How long it is believed that a schema is not to be had: until then the records in it ask for it no more.
-const UNTOLD_FOR: Duration = Duration::from_secs(60);
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(60);
 /// How many such schemas are kept: any bytes may look as if they were written in one.
-const UNTOLD_MAX: usize = 1000;
+const UNAVAILABLE_MAX: usize = 1000;
 
 /// What stands in the partition of a shard, or why it can't be read.
 pub(super) type InitialContent = Result<Vec<RegistryEvent>, OpenError>;
@@ -59,7 +59,7 @@ struct FollowedShards {
     /// The partitions with later events, in the order in which these arrived. Some may have been left, or taken, since.
     ready: VecDeque<i32>,
     /// Schemas that are not to be had, and why; since when.
-    untold: HashMap<i32, (String, Instant)>,
+    unavailable: HashMap<i32, (String, Instant)>,
 }
 
 struct Followed {
@@ -70,16 +70,16 @@ struct Followed {
     is_taken: bool,
     shard: FollowedShard,
     /// Why the consumer does not read the partition now.
-    held: Option<Hold>,
+    paused: Option<PauseReason>,
 }
 
-enum Hold {
+enum PauseReason {
     /// Where it ends is not known yet.
     Unbegun,
     /// Nobody takes what came before.
     Full,
     /// The next record needs a schema, which this asks for.
-    Schema { _asking: AbortOnDropHandle<()> },
+    Schema { _lookup: AbortOnDropHandle<()> },
 }
 
 impl Following {
@@ -91,8 +91,8 @@ impl Following {
     /// [`begin`](Self::begin).
     pub fn expect(&self, assigned: AssignedShard) -> oneshot::Receiver<InitialContent> {
         let (content, receiver) = oneshot::channel();
-        let (shard, held) = (FollowedShard::new(0, i64::MAX), Some(Hold::Unbegun));
-        let followed = Followed { assigned, content: Some(content), is_taken: false, shard, held };
+        let (shard, paused) = (FollowedShard::new(0, i64::MAX), Some(PauseReason::Unbegun));
+        let followed = Followed { assigned, content: Some(content), is_taken: false, shard, paused };
         let mut shards = self.shards.lock();
         if let Some(before) = shards.followed.insert(assigned.shard.0, followed) {
             self.stop_reading(&before);
@@ -109,7 +109,7 @@ impl Following {
         let (beginning, end) = self.consumer.ends(assigned.shard.0, is_wanted)?;
         let mut shards = self.shards.lock();
         // It may have been left meanwhile; or have been expected once more, and begun by that: what has come since must not be dropped.
-        let is_unbegun = |followed: &&mut Followed| matches!(followed.held, Some(Hold::Unbegun));
+        let is_unbegun = |followed: &&mut Followed| matches!(followed.paused, Some(PauseReason::Unbegun));
         let Some(followed) = shards.of(assigned).filter(is_unbegun) else { return Ok(()) };
         followed.shard = FollowedShard::new(beginning, end);
         self.read_on(followed).map_err(|error| self.consumer.failure(error))?;
@@ -158,8 +158,8 @@ impl Following {
                 continue;
             }
             let events = followed.shard.later();
-            if matches!(followed.held, Some(Hold::Full)) {
-                self.go_on(followed);
+            if matches!(followed.paused, Some(PauseReason::Full)) {
+                self.resume(followed);
             }
             return Some((followed.assigned, events));
         }
@@ -170,13 +170,13 @@ impl Following {
     pub fn take(self: &Arc<Self>, message: &BorrowedMessage<'_>) {
         let (partition, offset) = (message.partition(), message.offset());
         let mut shards = self.shards.lock();
-        let FollowedShards { followed, untold, .. } = &mut *shards;
+        let FollowedShards { followed, unavailable, .. } = &mut *shards;
         // It was polled before the partition was left, or held.
-        let is_read = |followed: &&mut Followed| followed.held.is_none() && offset >= followed.shard.next();
+        let is_read = |followed: &&mut Followed| followed.paused.is_none() && offset >= followed.shard.next();
         let Some(followed) = followed.get_mut(&partition).filter(is_read) else { return };
         followed.pass(offset);
         if !followed.shard.has_room() {
-            return self.hold(followed, Hold::Full);
+            return self.pause(followed, PauseReason::Full);
         }
         let headers = headers(message);
         let record = RegistryRecord {
@@ -185,9 +185,9 @@ impl Following {
             is_json: is_json(&headers),
             timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or_default()),
         };
-        match self.reader.read(followed.assigned.shard, offset, record, |id| why_untold(untold, id)) {
+        match self.reader.read(followed.assigned.shard, offset, record, |id| why_unavailable(unavailable, id)) {
             Ok(event) => followed.shard.take(offset, event),
-            Err(SchemaNeeded(id)) => return self.ask(followed, offset, id),
+            Err(SchemaNeeded(id)) => return self.request_schema(followed, offset, id),
         }
         followed.pass(offset + 1);
         if followed.is_taken && followed.shard.has_later() {
@@ -198,7 +198,7 @@ impl Following {
     /// The consumer has met the end of the partition.
     pub fn met_end(&self, partition: i32) {
         let mut shards = self.shards.lock();
-        let is_reading = |followed: &&mut Followed| followed.held.is_none() && followed.shard.is_reading();
+        let is_reading = |followed: &&mut Followed| followed.paused.is_none() && followed.shard.is_reading();
         let Some(followed) = shards.followed.get_mut(&partition).filter(is_reading) else { return };
         self.consumer.position(partition).into_iter().for_each(|position| followed.pass(position));
     }
@@ -218,31 +218,31 @@ impl Following {
     }
 
     /// Asks for the schema that the next record of the partition needs.
-    fn ask(self: &Arc<Self>, followed: &mut Followed, offset: i64, id: i32) {
+    fn request_schema(self: &Arc<Self>, followed: &mut Followed, offset: i64, id: i32) {
         let (topic, partition) = (self.consumer.topic(), followed.assigned.shard.0);
         tracing::info!(topic, partition, offset, id, "a registration waits for its schema");
         let (following, assigned) = (self.clone(), followed.assigned);
-        let asking = self.runtime.spawn(async move {
+        let lookup = self.runtime.spawn(async move {
             let learn = |text: &str| following.reader.learn(id, text);
             let learnt = following.lookups.learn(id, learn).await;
-            following.told(assigned, id, learnt);
+            following.schema_answered(assigned, id, learnt);
         });
-        self.hold(followed, Hold::Schema { _asking: AbortOnDropHandle::new(asking) });
+        self.pause(followed, PauseReason::Schema { _lookup: AbortOnDropHandle::new(lookup) });
     }
 
     /// The schema with this `id` is known, or will not be.
-    fn told(&self, assigned: AssignedShard, id: i32, learnt: Result<(), SchemaLookupError>) {
+    fn schema_answered(&self, assigned: AssignedShard, id: i32, learnt: Result<(), SchemaLookupError>) {
         let mut shards = self.shards.lock();
         if let Err(error) = learnt {
-            if shards.untold.len() >= UNTOLD_MAX {
-                shards.untold.clear();
+            if shards.unavailable.len() >= UNAVAILABLE_MAX {
+                shards.unavailable.clear();
             }
-            shards.untold.insert(id, (with_causes(&error), Instant::now()));
+            shards.unavailable.insert(id, (with_causes(&error), Instant::now()));
         }
         if let Some(followed) = shards.of(assigned)
-            && matches!(followed.held, Some(Hold::Schema { .. }))
+            && matches!(followed.paused, Some(PauseReason::Schema { .. }))
         {
-            self.go_on(followed);
+            self.resume(followed);
         }
     }
 
@@ -259,12 +259,12 @@ impl Following {
         }
     }
 
-    fn hold(&self, followed: &mut Followed, hold: Hold) {
+    fn pause(&self, followed: &mut Followed, pause: PauseReason) {
         self.stop_reading(followed);
-        followed.held = Some(hold);
+        followed.paused = Some(pause);
     }
 
-    fn go_on(&self, followed: &mut Followed) {
+    fn resume(&self, followed: &mut Followed) {
         if let Err(error) = self.read_on(followed) {
             let (topic, partition) = (self.consumer.topic(), followed.assigned.shard.0);
             tracing::error!(topic, partition, %error, "the registry can't be followed");
@@ -274,13 +274,13 @@ impl Following {
     /// The consumer reads the partition from the offset that comes next.
     fn read_on(&self, followed: &mut Followed) -> KafkaResult<()> {
         self.consumer.read_from(followed.assigned.shard.0, followed.shard.next())?;
-        followed.held = None;
+        followed.paused = None;
         Ok(())
     }
 
     /// The consumer reads the partition no more, if it did.
     fn stop_reading(&self, followed: &Followed) {
-        if followed.held.is_some() {
+        if followed.paused.is_some() {
             return;
         }
         let (topic, partition) = (self.consumer.topic(), followed.assigned.shard.0);
@@ -310,7 +310,7 @@ impl Followed {
     }
 }
 
-fn why_untold(untold: &HashMap<i32, (String, Instant)>, id: i32) -> Option<String> {
-    let (why, since) = untold.get(&id)?;
-    (since.elapsed() < UNTOLD_FOR).then(|| why.clone())
+fn why_unavailable(unavailable: &HashMap<i32, (String, Instant)>, id: i32) -> Option<String> {
+    let (why, since) = unavailable.get(&id)?;
+    (since.elapsed() < UNAVAILABLE_FOR).then(|| why.clone())
 }

@@ -38,11 +38,11 @@ pub fn committed(
     topic: &str,
     partitions: &[i32],
 ) -> Result<Vec<CommittedOffset>, OpenError> {
-    let mut asked = TopicPartitionList::new();
+    let mut requested = TopicPartitionList::new();
     for partition in partitions {
-        asked.add_partition(topic, *partition);
+        requested.add_partition(topic, *partition);
     }
-    let answered = consumer.committed_offsets(asked, CALL_TIMEOUT).map_err(again)?;
+    let answered = consumer.committed_offsets(requested, CALL_TIMEOUT).map_err(again)?;
     let positions = answered.elements().into_iter().map(|element| {
         element.error().map_err(again)?;
         let offset = match element.offset() {

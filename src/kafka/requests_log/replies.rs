@@ -53,7 +53,7 @@ impl ReplyWriter {
         let suspects = used.into_iter().filter(|used| topic.is_none_or(|topic| topic == *used));
         let suspects: Vec<&str> = suspects.filter(|suspect| *suspect != self.default_topic).collect();
         for topic in &suspects {
-            let error = reason.told();
+            let error = reason.with_causes();
             tracing::error!(
                 topic,
                 error,
@@ -148,12 +148,12 @@ impl ReplyWriter {
 
     /// The topic that the request asks for, where that is allowed and takes its reply, and the largest record there.
     fn destination(&self, request: &RequestRecord) -> (&str, usize) {
-        let asked = request.header(REPLY_TOPIC).and_then(|name| self.reply_topics.get_key_value(name));
-        let asked = asked.filter(|(topic, takes)| {
+        let requested = request.header(REPLY_TOPIC).and_then(|name| self.reply_topics.get_key_value(name));
+        let requested = requested.filter(|(topic, takes)| {
             !self.closed.contains(topic, Instant::now()) && (request.key.is_some() || !takes.keyed)
         });
         let default = || self.reply_topics.get_key_value(&self.default_topic);
-        asked.or_else(default).map_or((&self.default_topic, usize::MAX), |(topic, takes)| (topic, takes.bytes))
+        requested.or_else(default).map_or((&self.default_topic, usize::MAX), |(topic, takes)| (topic, takes.bytes))
     }
 
     fn unanswerable(

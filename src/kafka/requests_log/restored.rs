@@ -45,7 +45,7 @@ const APPEAR_MAX: Duration = Duration::from_secs(30);
 /// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
 const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 /// After so long a wait for the polls it is said.
-const WAIT_TOLD: Duration = Duration::from_secs(10);
+const REPORT_AFTER: Duration = Duration::from_secs(10);
 
 /// Everything that is known of the answers to requests on `request_topic`. Blocks.
 ///
@@ -152,7 +152,7 @@ impl Reading<'_> {
     fn run(&self) -> Result<RestoredOffsets, OpenError> {
         self.assign().map_err(failed)?;
         let mut content = PartitionContent::default();
-        let mut is_told = false;
+        let mut is_reported = false;
         let mut progress = Instant::now();
         while progress.elapsed() < STALL_MAX {
             if content.is_passed {
@@ -161,7 +161,7 @@ impl Reading<'_> {
                 if content.fences.allow().map_err(|conflict| self.conflict(conflict))? {
                     return Ok(content.restored);
                 }
-                if progress.elapsed() > WAIT_TOLD && !std::mem::replace(&mut is_told, true) {
+                if progress.elapsed() > REPORT_AFTER && !std::mem::replace(&mut is_reported, true) {
                     let topic = self.topic;
                     tracing::info!(topic, "requests wait until the polls have made the state topic this connector's");
                 }

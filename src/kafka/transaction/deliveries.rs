@@ -136,7 +136,7 @@ impl Deliveries {
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         context::log(level, facility, message);
-        self.log.hear(facility, message);
+        self.log.note_log(facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

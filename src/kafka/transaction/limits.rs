@@ -33,8 +33,8 @@ impl OldestAccepted {
     /// The earliest time that is taken at `now`.
     pub(in crate::kafka) fn at(&self, now: UnixMillis) -> Option<UnixMillis> {
         let milliseconds = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let told = self.age.map(|age| UnixMillis(now.0.saturating_sub(milliseconds(age))));
-        told.max(self.learned)
+        let configured = self.age.map(|age| UnixMillis(now.0.saturating_sub(milliseconds(age))));
+        configured.max(self.learned)
     }
 }
 
@@ -48,13 +48,13 @@ pub(crate) struct LearnedLimits {
 
 #[derive(Debug)]
 struct LearnedSize {
-    told: usize,
+    configured: usize,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
 struct LearnedTime {
-    told: Option<Duration>,
+    configured: Option<Duration>,
     learned: Option<UnixMillis>,
     step: i64,
 }
@@ -63,16 +63,16 @@ impl LearnedLimits {
     /// A record that should have fitted was refused.
     pub fn refused(&self, topic: &str) {
         if let Some(size) = self.sizes.lock().get_mut(topic) {
-            size.limit = (size.limit / 2).max(LIMIT_MIN.min(size.told));
+            size.limit = (size.limit / 2).max(LIMIT_MIN.min(size.configured));
         }
     }
 
     /// What may be sent to `topic`, of which the broker tells now that it takes `told` bytes.
-    pub fn limit(&self, topic: &str, told: usize) -> usize {
+    pub fn limit(&self, topic: &str, configured: usize) -> usize {
         let mut sizes = self.sizes.lock();
-        let size = sizes.entry(topic.to_owned()).or_insert(LearnedSize { told, limit: told });
-        if size.told != told {
-            *size = LearnedSize { told, limit: told };
+        let size = sizes.entry(topic.to_owned()).or_insert(LearnedSize { configured, limit: configured });
+        if size.configured != configured {
+            *size = LearnedSize { configured, limit: configured };
         }
         size.limit
     }
@@ -82,7 +82,7 @@ impl LearnedLimits {
     pub fn refused_time(&self, topic: &str, refused: UnixMillis, now: UnixMillis) {
         let mut times = self.times.lock();
         let time = times.entry(topic.to_owned()).or_default();
-        let old = time.told.map_or(OLD_MIN, |told| (told / 2).min(OLD_MIN));
+        let old = time.configured.map_or(OLD_MIN, |configured| (configured / 2).min(OLD_MIN));
         if u128::try_from(now.0.saturating_sub(refused.0)).is_ok_and(|age| age > old.as_millis()) {
             time.step = time.step.saturating_mul(2).max(STEP_MIN);
             time.learned = time.learned.max(Some(UnixMillis(refused.0.saturating_add(time.step))));
@@ -90,13 +90,13 @@ impl LearnedLimits {
     }
 
     /// The oldest record that may be sent to `topic`, of which the broker tells now that it may be as old as `told`.
-    pub fn oldest(&self, topic: &str, told: Option<Duration>) -> OldestAccepted {
+    pub fn oldest(&self, topic: &str, configured: Option<Duration>) -> OldestAccepted {
         let mut times = self.times.lock();
-        let time = times.entry(topic.to_owned()).or_insert(LearnedTime { told, ..LearnedTime::default() });
-        if time.told != told {
-            *time = LearnedTime { told, ..LearnedTime::default() };
+        let time = times.entry(topic.to_owned()).or_insert(LearnedTime { configured, ..LearnedTime::default() });
+        if time.configured != configured {
+            *time = LearnedTime { configured, ..LearnedTime::default() };
         }
-        OldestAccepted { age: told, learned: time.learned }
+        OldestAccepted { age: configured, learned: time.learned }
     }
 }
 
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn a_limit_has_a_least() {
         let limits = LearnedLimits::default();
-        for told in [MEBIBYTE, 300] {
-            limits.limit("a", told);
+        for configured in [MEBIBYTE, 300] {
+            limits.limit("a", configured);
             (0..20).for_each(|_| limits.refused("a"));
-            assert_eq!(limits.limit("a", told), LIMIT_MIN.min(told));
+            assert_eq!(limits.limit("a", configured), LIMIT_MIN.min(configured));
         }
     }
 

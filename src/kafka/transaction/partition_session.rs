@@ -132,7 +132,7 @@ impl From<TransactionError> for StartError {
 
 /// A topic takes no record of this time. The guess at what to look at stands behind the causes, so they are told with it.
 #[derive(Debug, thiserror::Error)]
-#[error("{}; is the clock of the broker, or of this host, wrong?", .0.told())]
+#[error("{}; is the clock of the broker, or of this host, wrong?", .0.with_causes())]
 struct SuspectClock(LogError);
 
 impl<S, H> Clone for PartitionSession<S, H> {

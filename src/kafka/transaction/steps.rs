@@ -121,7 +121,7 @@ fn may_not_write(producer: &TransactionalProducer, cause: KafkaError) -> Transac
     let reason = LogError::from(producer.failed("adding topics", cause));
     match retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)) {
         Err(error) if error.rdkafka_error_code().is_some_and(is_fenced) => reopen(producer, "adding topics", error),
-        _ => TransactionError::NotAllowed { topic: rights::named(&reason.told()).map(str::to_owned), reason },
+        _ => TransactionError::NotAllowed { topic: rights::named(&reason.with_causes()).map(str::to_owned), reason },
     }
 }
 

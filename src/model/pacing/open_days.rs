@@ -28,7 +28,7 @@ const DAYS_IN_A_ROW: u32 = 8;
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenDays {
     /// Those that the cursor has not passed, in their order: today and the day before, of most promoters.
-    asked: SmallVec<[RequestedDay; 2]>,
+    requested: SmallVec<[RequestedDay; 2]>,
     undated_doubts: u32,
     /// Days that are still to be read one by one.
     dated_left: u32,
@@ -83,7 +83,7 @@ impl OpenRange {
 
 impl OpenDays {
     pub const fn none() -> OpenDays {
-        OpenDays { asked: SmallVec::new_const(), undated_doubts: 0, dated_left: 0 }
+        OpenDays { requested: SmallVec::new_const(), undated_doubts: 0, dated_left: 0 }
     }
 
     /// Among the open days it is the one that has waited longest; all of them where they are too many.
@@ -120,46 +120,46 @@ impl OpenDays {
     /// A day was read to its end, which has closed it or not; the cursor stands where that has moved it.
     pub fn read(&mut self, day: Day, is_closed: bool, cursor: &Cursor, clock: Duration) {
         self.dated_left = self.dated_left.saturating_sub(1);
-        let asked = self.note_asked(day, clock);
-        asked.read = true;
-        asked.closed |= is_closed;
+        let requested = self.note_request(day, clock);
+        requested.read = true;
+        requested.closed |= is_closed;
         let first = cursor.first_open_day().number();
-        self.asked.retain(|asked| asked.number >= first);
+        self.requested.retain(|requested| requested.number >= first);
     }
 
     /// A day was asked for in vain.
     pub fn failed(&mut self, day: Day, clock: Duration) {
-        self.note_asked(day, clock);
+        self.note_request(day, clock);
     }
 
     /// Notes that the day was asked for.
-    fn note_asked(&mut self, day: Day, clock: Duration) -> &mut RequestedDay {
+    fn note_request(&mut self, day: Day, clock: Duration) -> &mut RequestedDay {
         let index = self.place(day).unwrap_or_else(|index| {
             let never = RequestedDay { last: 0, number: day.number(), read: false, closed: false };
-            self.asked.insert(index, never);
+            self.requested.insert(index, never);
             index
         });
-        let asked = &mut self.asked[index];
-        asked.last = u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX);
-        asked
+        let requested = &mut self.requested[index];
+        requested.last = u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX);
+        requested
     }
 
     /// Where the day stands among those that were asked for, or would.
     fn place(&self, day: Day) -> Result<usize, usize> {
-        self.asked.binary_search_by_key(&day.number(), |asked| asked.number)
+        self.requested.binary_search_by_key(&day.number(), |requested| requested.number)
     }
 
     fn get(&self, day: Day) -> Option<&RequestedDay> {
-        self.place(day).ok().map(|index| &self.asked[index])
+        self.place(day).ok().map(|index| &self.requested[index])
     }
 
     fn is_closed(&self, day: Day) -> bool {
-        self.get(day).is_some_and(|asked| asked.closed)
+        self.get(day).is_some_and(|requested| requested.closed)
     }
 
     /// Whether every open day was read but this one.
     pub fn are_read_but(&self, day: Day, open: OpenRange) -> bool {
-        let is_read = |other: Day| self.get(other).is_some_and(|asked| asked.read);
+        let is_read = |other: Day| self.get(other).is_some_and(|requested| requested.read);
         open.days().all(|other| other == day || is_read(other))
     }
 
@@ -168,9 +168,12 @@ impl OpenDays {
         self.undated_doubts = 0;
         self.dated_left = if is_whole { 0 } else { pages.max(1).saturating_mul(DAYS_IN_A_ROW) };
         let first = cursor.first_open_day().number();
-        self.asked.retain(|asked| asked.number >= first);
+        self.requested.retain(|requested| requested.number >= first);
         // From here on the cursor moves with that day, so it is read, though it may have been closed while others were open.
-        self.asked.iter_mut().filter(|asked| asked.number == first).for_each(|asked| asked.closed = false);
+        self.requested
+            .iter_mut()
+            .filter(|requested| requested.number == first)
+            .for_each(|requested| requested.closed = false);
     }
 
     pub fn undated_was_too_much(&mut self) {
@@ -195,6 +198,6 @@ impl OpenDays {
     }
 
     fn due(&self, day: Day, pause: Duration) -> Duration {
-        self.get(day).map_or(Duration::ZERO, |asked| asked.last() + pause)
+        self.get(day).map_or(Duration::ZERO, |requested| requested.last() + pause)
     }
 }

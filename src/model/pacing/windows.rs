@@ -91,7 +91,7 @@ impl Windows {
     }
 
     /// A window was too much for one pull.
-    pub fn ask_for_less(&mut self, begin: UnixTime, end: UnixTime) {
+    pub fn narrow(&mut self, begin: UnixTime, end: UnixTime) {
         let half = seconds(end.0.saturating_sub(begin.0) / 2).map_or(WINDOW_MIN, |half| half.max(WINDOW_MIN));
         self.slice = self.slice.min(half.get());
         self.part = Some(half);
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn what_was_too_much_is_halved_and_grows_again_only_after_a_while() {
         let (mut windows, mut cursor) = (Windows::new(), cursor(20_000 * HOUR));
-        windows.ask_for_less(NOON.minus(64 * HOUR), NOON);
+        windows.narrow(NOON.minus(64 * HOUR), NOON);
         windows.slice = 32 * 3600;
         let widths: Vec<_> = (0..10).map(|_| read(&mut windows, &mut cursor, 1) / HOUR).collect();
         assert_eq!(widths, [32, 32, 32, 32, 32, 32, 32, 32, 32, 64]);
@@ -175,14 +175,14 @@ mod tests {
     #[test]
     fn the_latest_touches_are_read_in_parts_where_they_are_too_much_and_all_of_them_are_read() {
         let (mut windows, mut cursor) = (Windows::new(), cursor(LATENESS));
-        windows.ask_for_less(NOON.minus(LATENESS), NOON);
+        windows.narrow(NOON.minus(LATENESS), NOON);
         let mut begins = Vec::new();
         for _ in 0..3 {
             begins.push(NOON.0 - window(&windows, &cursor).0.0);
             read(&mut windows, &mut cursor, 900);
         }
         assert_eq!(begins, [600, 300, 600], "the round begins again");
-        windows.ask_for_less(NOON.minus(600), NOON.minus(300));
+        windows.narrow(NOON.minus(600), NOON.minus(300));
         let parts: Vec<_> = (0..4).map(|_| read(&mut windows, &mut cursor, 0)).collect();
         assert_eq!(parts, [150, 450, 600, 600], "with few rows the parts grow");
     }
@@ -203,7 +203,7 @@ mod tests {
                 proptest::prop_assert!(cursor.complete_before <= begin && begin <= read_to.max(cursor.complete_before));
                 proptest::prop_assert!(begin <= end && end <= now.max(begin));
                 if pages == 0 {
-                    windows.ask_for_less(begin, end);
+                    windows.narrow(begin, end);
                     read_to = cursor.complete_before;
                     continue;
                 }

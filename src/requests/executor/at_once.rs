@@ -27,7 +27,7 @@ impl AtOnce {
         let most = match result {
             Ok(()) => self.most().saturating_add(self.most() / 4 + 1),
             Err(CommitError::TooSlow(error)) => {
-                let error = error.told();
+                let error = error.with_causes();
                 tracing::warn!(answers, %error, remedy = REMEDY, "replies took too long: fewer are sent at once");
                 (answers / 2).max(1)
             }

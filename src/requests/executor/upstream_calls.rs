@@ -34,17 +34,17 @@ pub(super) async fn call_upstream<T: Transport>(
     let mut unable_since: Option<Instant> = None;
     loop {
         let (result, began, permit) = match call_once(app, upstream_request, unable_since, patience, cancel).await {
-            CallTurn::Called(made) => made,
-            CallTurn::OutOfPatience => {
+            AwaitedCall::Called(made) => made,
+            AwaitedCall::OutOfPatience => {
                 let refusal = last.take().unwrap_or_else(|| MaterialRefusal::own("the upstream gives no answers"));
                 return Some((MaterialOutcome::Failed(refusal), None));
             }
-            CallTurn::Cancelled => return None,
+            AwaitedCall::Cancelled => return None,
         };
         match app.after(result) {
             AfterCall::Final(outcome) => return Some((outcome, Some(permit))),
             AfterCall::Again(refusal) => {
-                // Counted from the first call that failed: while it waited for its turn nobody was called.
+                // Counted from the first call that failed: while it waited for its permit nobody was called.
                 let until = *unable_since.get_or_insert(began) + patience;
                 if Instant::now() + AGAIN_AFTER > until {
                     return Some((MaterialOutcome::Failed(refusal), Some(permit)));
@@ -72,7 +72,7 @@ pub(super) async fn call_upstream<T: Transport>(
 type MadeCall = (Result<ShareMaterial, CallError>, Instant, AnswerPermit);
 
 /// What has come of waiting to call.
-enum CallTurn {
+enum AwaitedCall {
     Called(MadeCall),
     /// The patience came to its end while the upstream was not called.
     OutOfPatience,
@@ -85,15 +85,15 @@ async fn call_once<T: Transport>(
     unable_since: Option<Instant>,
     patience: Duration,
     cancel: &CancellationToken,
-) -> CallTurn {
-    let call = cancel.run_until_cancelled(app.call_in_turn(upstream_request, unable_since, patience, cancel));
+) -> AwaitedCall {
+    let call = cancel.run_until_cancelled(app.call_when_ready(upstream_request, unable_since, patience, cancel));
     let made = match unable_since {
         Some(since) => tokio::time::timeout_at(since + patience, call).await,
         None => Ok(call.await),
     };
     match made {
-        Ok(Some(made)) => CallTurn::Called(made),
-        Ok(None) => CallTurn::Cancelled,
-        Err(_) => CallTurn::OutOfPatience,
+        Ok(Some(made)) => AwaitedCall::Called(made),
+        Ok(None) => AwaitedCall::Cancelled,
+        Err(_) => AwaitedCall::OutOfPatience,
     }
 }

@@ -166,10 +166,14 @@ fn every_class_of_error_has_its_verdict() {
         (CallError::TryLater(cause()), AfterCall::Again(refusal())),
         (CallError::Exhausted { attempts: 8, cause: cause() }, AfterCall::Again(refusal())),
         (breaker_open(OpenReason::Unanswered), AfterCall::Again(refusal())),
-        (breaker_open(OpenReason::TooFast { asked: None }), AfterCall::BreakerOpen(Some(refusal()))),
+        (breaker_open(OpenReason::TooFast { retry_after: None }), AfterCall::BreakerOpen(Some(refusal()))),
         (breaker_open(OpenReason::RetryAfter(minute)), AfterCall::BreakerOpen(Some(refusal()))),
         (
-            CallError::BreakerOpen { reason: OpenReason::TooFast { asked: None }, cause: cause(), by_response: false },
+            CallError::BreakerOpen {
+                reason: OpenReason::TooFast { retry_after: None },
+                cause: cause(),
+                by_response: false,
+            },
             AfterCall::BreakerOpen(None),
         ),
         (breaker_open(OpenReason::TokenRejected), AfterCall::BreakerOpen(None)),

@@ -17,32 +17,32 @@ use crate::requests::executor::{DecodedRecord, Executor};
 use crate::upstream::transport::Transport;
 
 /// How many schemas are asked for at once.
-const ASKED_MAX: usize = 64;
+const LOOKUPS_MAX: usize = 64;
 /// How many ids are kept that no request can be read with.
-const BARREN_MAX: usize = 1024;
+const UNUSABLE_MAX: usize = 1024;
 /// And for how long: somebody may register the schema.
-const BARREN_FOR: Duration = Duration::from_secs(60);
+const UNUSABLE_FOR: Duration = Duration::from_secs(60);
 
 /// The schemas that are asked for.
 #[derive(Default)]
 pub(super) struct PendingSchemas {
     /// Each ends with its id, and with the reason where no request can be read with it.
     pub running: JoinSet<(i32, Result<(), SchemaLookupError>)>,
-    asked: BTreeSet<i32>,
+    under_way: BTreeSet<i32>,
     /// Ids that no request can be read with: since when that is known, and why it is so.
-    barren: BTreeMap<i32, (Instant, SchemaLookupError)>,
+    unusable: BTreeMap<i32, (Instant, SchemaLookupError)>,
     /// Whether a tracker has met what it can't read.
     is_doubted: bool,
 }
 
 impl PendingSchemas {
-    pub fn asked_count(&self) -> usize {
-        self.asked.len()
+    pub fn count(&self) -> usize {
+        self.under_way.len()
     }
 
-    /// Those beyond [`ASKED_MAX`] are met again when one of the others has ended.
-    fn ask<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) {
-        if self.asked.len() < ASKED_MAX && self.asked.insert(id) {
+    /// Those beyond [`LOOKUPS_MAX`] are met again when one of the others has ended.
+    fn look_up<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) {
+        if self.under_way.len() < LOOKUPS_MAX && self.under_way.insert(id) {
             let executor = executor.clone();
             self.running.spawn(async move { (id, executor.learn(id).await) });
         }
@@ -50,27 +50,27 @@ impl PendingSchemas {
 
     /// A tracker can't read this any more. False where nobody can.
     pub fn doubt<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) -> bool {
-        let may_be_known = self.why_barren(id).is_none();
+        let may_be_known = self.why_unusable(id).is_none();
         if may_be_known {
             self.is_doubted = true;
-            self.ask(id, executor);
+            self.look_up(id, executor);
         }
         may_be_known
     }
 
     /// Why no request can be read with the schema, where that is known.
-    fn why_barren(&self, id: i32) -> Option<&SchemaLookupError> {
-        let (since, why) = self.barren.get(&id)?;
-        (since.elapsed() < BARREN_FOR).then_some(why)
+    fn why_unusable(&self, id: i32) -> Option<&SchemaLookupError> {
+        let (since, why) = self.unusable.get(&id)?;
+        (since.elapsed() < UNUSABLE_FOR).then_some(why)
     }
 
     fn end(&mut self, id: i32, learnt: Result<(), SchemaLookupError>) {
-        self.asked.remove(&id);
+        self.under_way.remove(&id);
         if let Err(why) = learnt {
-            if self.barren.len() >= BARREN_MAX {
-                self.barren.clear();
+            if self.unusable.len() >= UNUSABLE_MAX {
+                self.unusable.clear();
             }
-            self.barren.insert(id, (Instant::now(), why));
+            self.unusable.insert(id, (Instant::now(), why));
         }
     }
 }
@@ -80,9 +80,9 @@ impl<T: Transport> AnsweringSession<T> {
     pub(super) fn put_off(&mut self, RecordOffset { partition, offset }: RecordOffset, id: i32) {
         let Some(partition) = self.partitions.get_mut(&partition) else { return };
         partition.put_off(offset, id, self.executor.own_schema_id());
-        if self.rereads.schemas.why_barren(id).is_none() {
-            partition.ask(number(id), id);
-            self.rereads.schemas.ask(id, &self.executor);
+        if self.rereads.schemas.why_unusable(id).is_none() {
+            partition.await_schema(number(id), id);
+            self.rereads.schemas.look_up(id, &self.executor);
         }
     }
 
@@ -105,15 +105,15 @@ impl<T: Transport> AnsweringSession<T> {
                 DecodedRecord::Request(request) => self.give(record, request, Some(bucket)),
                 DecodedRecord::DeadLetter(letter) => self.answer_at_once(record, RequestAnswer::DeadLetter(letter)),
                 DecodedRecord::UnknownSchema(id) => {
-                    if let Some(why) = self.rereads.schemas.why_barren(id) {
+                    if let Some(why) = self.rereads.schemas.why_unusable(id) {
                         let letter = self.executor.without_schema(&record, why);
                         self.answer_at_once(record, RequestAnswer::DeadLetter(letter));
                         continue;
                     }
                     // The bucket waits here. What was read behind it is dropped: kept, it would be without a bound.
-                    self.rereads.schemas.ask(id, &self.executor);
+                    self.rereads.schemas.look_up(id, &self.executor);
                     let partition = self.partitions.get_mut(&partition);
-                    partition.into_iter().for_each(|partition| partition.ask(bucket, id));
+                    partition.into_iter().for_each(|partition| partition.await_schema(bucket, id));
                     next = offset;
                     break;
                 }
@@ -129,7 +129,7 @@ impl<T: Transport> AnsweringSession<T> {
         schemas.end(id, learnt);
         let is_doubted = std::mem::take(&mut schemas.is_doubted);
         for partition in self.partitions.values_mut() {
-            partition.go_on(&schemas.asked);
+            partition.go_on(&schemas.under_way);
             let backlogs = partition.backlogs.values_mut().filter(|_| is_doubted);
             backlogs.for_each(|backlog| backlog.tracker.reconsider());
         }

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
-use super::told::Same;
+use super::reported::Same;
 use super::*;
 use crate::commit::log::{OwnershipChange, Restore, RestoredShard, Restores};
 use crate::commit::queue::{FenceSender, Received, ReceivedWrite, WriteOutcome, WriteReceiver, WriteSender};

@@ -63,7 +63,7 @@ impl Tokens {
 
     /// The current token with what is left of its life, or nothing when the day's forced refreshes are spent.
     pub fn stable(&mut self, now: UnixTime, force_refresh: bool) -> Option<Granted> {
-        self.turn_day(now);
+        self.roll_over(now);
         let apart = self.forced_last.is_none_or(|last| now.0 - last.0 >= FORCED_APART_SECONDS);
         if force_refresh && apart {
             if self.forced_today >= FORCED_A_DAY {
@@ -85,7 +85,7 @@ impl Tokens {
 
     /// A new token; the one before it dies soon. Nothing when the day's fetches are spent.
     pub fn classic(&mut self, now: UnixTime) -> Option<Granted> {
-        self.turn_day(now);
+        self.roll_over(now);
         if self.classic_today >= CLASSIC_A_DAY {
             return None;
         }
@@ -122,7 +122,7 @@ impl Tokens {
         IssuedToken { text: format!("{}_{letters}", self.made), ends, dies: ends }
     }
 
-    fn turn_day(&mut self, now: UnixTime) {
+    fn roll_over(&mut self, now: UnixTime) {
         let day = crate::model::time::Day::in_beijing(now).beijing_start().0;
         if day != self.day {
             (self.day, self.forced_today, self.classic_today) = (day, 0, 0);

@@ -7,15 +7,15 @@
 //! interface. Let an interface be well: whoever asks it is answered.
 //!
 //! 1. *An app's probe comes round.* Of the interfaces that want it, the one whose latest probe is the oldest goes first
-//!    ([`BreakerSet::its_turn`]), so the well one has a turn after at most as many pauses as there are others, whatever these
+//!    ([`BreakerSet::probe_delay`]), so the well one probes after at most as many pauses as there are others, whatever these
 //!    probes end with, and whether polls or requests send them.
-//! 2. *Its turn closes the app's breaker*: one good answer does. And those on whose word alone it was open pay for it. An
+//! 2. *Its probe closes the app's breaker*: one good answer does. And those on whose word alone it was open pay for it. An
 //!    interface that was refused while this one never was is stopped by itself ([`BreakerSet::app_served`]); whatever stops the app
 //!    on its word stops that interface alone until it is answered itself. So each other interface opens the app's breaker
 //!    at most once until it has been answered well; and as often as a promoter of this one is shown to speak for himself.
 //! 3. *Within an interface* a promoter who was refused while another is answered is [`PromoterOnly`] from then on: what he is
 //!    told concerns him until he is answered himself. So he opens a breaker at most once until then, or a few times where
-//!    it is a pace. Who was refused stands behind all others who are due, so others' turns come.
+//!    it is a pace. Who was refused stands behind all others who are due, so others come to probe.
 //! 4. *None of this waits for a pause where the word of one can be checked at once* ([`RefusedCalls::may_check`]): then a well
 //!    interface, and a well promoter, are held up for as long as one answer takes. What is not checked (a rejected token, a
 //!    pace, a quota) waits for its own pause.
@@ -32,9 +32,9 @@ use super::state::{Breaker, CallNumber, OpenDetails, Readiness, Unanswered};
 use crate::model::feed::{Interface, PerInterface};
 use crate::upstream::error::CallError;
 
-/// So long a probe is left to each of those whose turn comes before. They wait for the same moment, so it is only for them
+/// So long the probe is left to each of those who come before. They wait for the same moment, so it is only for them
 /// to be woken.
-pub(super) const TURN: Duration = Duration::from_millis(200);
+pub(super) const PROBE_SLOT: Duration = Duration::from_millis(200);
 
 /// The breakers of one app, and what is remembered of its calls to classify the next ones by.
 #[derive(Default)]
@@ -82,14 +82,14 @@ impl BreakerSet {
         self.wanted[interface] = true;
         // He was refused: others who wait for the same come first.
         let was_refused = promoter.is_some_and(|promoter| self.was_refused((interface, promoter)));
-        let patience = if was_refused { TURN } else { Duration::ZERO };
+        let patience = if was_refused { PROBE_SLOT } else { Duration::ZERO };
         let checks = |refusals: &RefusedCalls| refusals.may_check(interface) && !was_refused;
         let of = |breaker: &Breaker, after, refusals, is_suspicion: bool| match breaker.readiness(now, after) {
             Readiness::At(_) if is_suspicion && breaker.is_stopped() && checks(refusals) => Readiness::Check,
             readiness => readiness,
         };
         let (breaker, refusals) = (&self.interfaces[interface], &self.interface_refusals[interface]);
-        let app_after = self.its_turn(interface) + patience;
+        let app_after = self.probe_delay(interface) + patience;
         both(
             of(&self.app, app_after, &self.app_refusals, true),
             of(breaker, patience, refusals, self.interface_only[interface]),
@@ -97,11 +97,11 @@ impl BreakerSet {
     }
 
     /// After the moment in which an app may be probed: so that the one whose latest probe is the oldest goes first.
-    fn its_turn(&self, interface: Interface) -> Duration {
+    fn probe_delay(&self, interface: Interface) -> Duration {
         let latest = self.latest_probe[interface];
         let comes_before = |other: Interface| self.wanted[other] && self.latest_probe[other] < latest;
         let before = Interface::ALL.into_iter().filter(|other| comes_before(*other)).count();
-        TURN * u32::try_from(before).unwrap_or(u32::MAX)
+        PROBE_SLOT * u32::try_from(before).unwrap_or(u32::MAX)
     }
 
     /// A call passes that may: whether it probes the app, and the interface.

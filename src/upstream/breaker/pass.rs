@@ -10,7 +10,7 @@ use super::{Breakers, DROPPED_PROBE_AGAIN, TOKEN_REJECTIONS_MAX};
 use crate::model::feed::Interface;
 use crate::upstream::error::{CallError, Cause, StopReason};
 
-/// A call that the breakers have let pass, with its retries. Dropping it ends a probe's turn.
+/// A call that the breakers have let pass, with its retries. Dropping it ends a probe.
 pub struct Pass<'a> {
     breakers: &'a Breakers,
     target: CallTarget,

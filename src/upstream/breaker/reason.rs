@@ -30,7 +30,7 @@ pub enum OpenReason {
     /// 45009. `day_left` is the time until midnight in Beijing: the quota may be raised before, so it is tried before.
     QuotaSpent { day_left: Duration },
     /// 45011, with the answer's `Retry-After`.
-    TooFast { asked: Option<Duration> },
+    TooFast { retry_after: Option<Duration> },
     /// No answer but a `Retry-After` that is too long to be waited for by one call.
     RetryAfter(Duration),
     /// Call after call brought nothing readable.
@@ -66,8 +66,8 @@ impl BreakerSettings {
             OpenReason::TokenRejected => KEPT_AT_LEAST,
             // A clock that is wrong today must not stop anything for longer than it is wrong.
             OpenReason::QuotaSpent { day_left } => day_left.min(self.stopped),
-            OpenReason::TooFast { asked } => asked.unwrap_or_default().min(self.stopped).max(self.too_fast),
-            OpenReason::RetryAfter(asked) => asked.min(self.stopped),
+            OpenReason::TooFast { retry_after } => retry_after.unwrap_or_default().min(self.stopped).max(self.too_fast),
+            OpenReason::RetryAfter(retry_after) => retry_after.min(self.stopped),
             OpenReason::Unanswered | OpenReason::NoToken => self.unanswered,
         };
         pause.max(Duration::from_secs(1))
@@ -97,7 +97,7 @@ pub enum Evidence {
 }
 
 /// `asked` is the answer's `Retry-After`, `day_left` the time until midnight in Beijing.
-pub fn evidence(reaction: Reaction, call: CallKind, asked: Option<Duration>, day_left: Duration) -> Evidence {
+pub fn evidence(reaction: Reaction, call: CallKind, retry_after: Option<Duration>, day_left: Duration) -> Evidence {
     // Every interface needs the token, so what stops its fetch stops the app.
     let opened = |reason| match call {
         CallKind::Token => Evidence::App(reason),
@@ -107,7 +107,7 @@ pub fn evidence(reaction: Reaction, call: CallKind, asked: Option<Duration>, day
         (Reaction::StopApp(reason), CallKind::Token) => Evidence::App(OpenReason::Stopped(reason)),
         (Reaction::StopApp(reason), CallKind::Data(_)) => Evidence::AppSuspected(OpenReason::Stopped(reason)),
         (Reaction::QuotaSpent, _) => opened(OpenReason::QuotaSpent { day_left }),
-        (Reaction::TooFast, _) => opened(OpenReason::TooFast { asked }),
+        (Reaction::TooFast, _) => opened(OpenReason::TooFast { retry_after }),
         (Reaction::RetryBusy | Reaction::RetryTransport | Reaction::RejectToken, _) => Evidence::Nothing,
         (
             Reaction::Read

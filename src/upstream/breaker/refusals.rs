@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_pace_becomes_one_promoters_only_after_it_was_refuted_again_and_again() {
         let (mut promoter_only, target) = (PromoterOnly::default(), (GetOrder, PromoterHash::from("a")));
-        let pace = OpenReason::TooFast { asked: None };
+        let pace = OpenReason::TooFast { retry_after: None };
         promoter_only.add(target, OpenReason::TokenRejected);
         assert!(
             promoter_only.concerns(target, OpenReason::Stopped(StopReason::TokensRejected))

@@ -98,7 +98,7 @@ impl Breaker {
     /// closed, or open for another reason: that is to be told.
     ///
     /// While a probe is under way only its own answer counts, or that of a call sent after the opening (`is_news`): an older
-    /// call's answer tells what is known already, and must not end the probe's turn.
+    /// call's answer tells what is known already, and must not end the probe.
     pub fn open(&mut self, is_news: bool, sent: CallNumber, until: Instant, details: OpenDetails) -> bool {
         match self.state {
             BreakerState::Closed => {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::upstream::error::{CallKind, Reaction, StopReason};
 use Interface::{GetOrder, GetRelation, GetShareMaterial};
-use breaker_set::TURN;
+use breaker_set::PROBE_SLOT;
 use reason::Evidence;
 
 mod unanswered;
@@ -51,7 +51,7 @@ async fn opens_after(breakers: &Breakers, interface: Interface) -> Duration {
 #[tokio::test(start_paused = true)]
 async fn what_holds_an_interface_holds_no_other_and_what_stops_the_app_holds_all() {
     let breakers = breakers();
-    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
+    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { retry_after: None }), &cause());
     assert!(is_open(&breakers, GetOrder) && !is_open(&breakers, GetRelation));
     sent(&breakers, GetRelation).note(Evidence::App(STOPPED), &cause());
     assert!(is_open(&breakers, GetRelation));
@@ -65,7 +65,7 @@ async fn what_holds_an_interface_holds_no_other_and_what_stops_the_app_holds_all
 async fn answers_to_calls_from_before_the_opening_let_nobody_pass() {
     let breakers = breakers();
     let mut in_flight: Vec<_> = (0..96).map(|_| sent(&breakers, GetOrder)).collect();
-    in_flight.pop().unwrap().note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
+    in_flight.pop().unwrap().note(Evidence::Interface(OpenReason::TooFast { retry_after: None }), &cause());
     in_flight.drain(..50).for_each(|mut pass| pass.served());
     assert!(is_open(&breakers, GetOrder));
     assert!(in_flight.iter().all(|pass| pass.check().is_err()), "a retry, a further page");
@@ -97,7 +97,7 @@ async fn a_probe_that_tells_nothing_is_repeated_after_the_breakers_own_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_is_dropped_leaves_its_turn_to_another() {
+async fn a_probe_that_is_dropped_leaves_the_next_one_to_another() {
     let breakers = breakers();
     sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
     breakers.ready(GetOrder, "oP").await;
@@ -153,10 +153,10 @@ fn nothing_that_the_upstream_asks_for_holds_longer_than_a_stop() {
         (OpenReason::RetryAfter(days), SETTINGS.stopped),
         (OpenReason::RetryAfter(40 * SECOND), 40 * SECOND),
         (OpenReason::RetryAfter(Duration::ZERO), SECOND),
-        (OpenReason::TooFast { asked: None }, SETTINGS.too_fast),
-        (OpenReason::TooFast { asked: Some(10 * SECOND) }, SETTINGS.too_fast),
-        (OpenReason::TooFast { asked: Some(90 * SECOND) }, 90 * SECOND),
-        (OpenReason::TooFast { asked: Some(days) }, SETTINGS.stopped),
+        (OpenReason::TooFast { retry_after: None }, SETTINGS.too_fast),
+        (OpenReason::TooFast { retry_after: Some(10 * SECOND) }, SETTINGS.too_fast),
+        (OpenReason::TooFast { retry_after: Some(90 * SECOND) }, 90 * SECOND),
+        (OpenReason::TooFast { retry_after: Some(days) }, SETTINGS.stopped),
         (OpenReason::QuotaSpent { day_left: 12 * HOUR }, SETTINGS.stopped),
         (OpenReason::QuotaSpent { day_left: 10 * SECOND }, 10 * SECOND),
         // Of a clock that is a year ahead.
@@ -168,8 +168,8 @@ fn nothing_that_the_upstream_asks_for_holds_longer_than_a_stop() {
 
 #[test]
 fn every_reaction_tells_something_about_app_and_interface_or_nothing() {
-    let asked = Some(SECOND);
-    let told = |reaction, call| evidence(reaction, call, asked, HOUR);
+    let retry_after = Some(SECOND);
+    let told = |reaction, call| evidence(reaction, call, retry_after, HOUR);
     let data = CallKind::Data(GetOrder);
     for reaction in [
         Reaction::Read,
@@ -203,5 +203,5 @@ fn every_reaction_tells_something_about_app_and_interface_or_nothing() {
     assert_eq!(told(Reaction::QuotaSpent, data), Evidence::Interface(spent));
     // Every interface needs the token.
     assert_eq!(told(Reaction::QuotaSpent, CallKind::Token), Evidence::App(spent));
-    assert_eq!(told(Reaction::TooFast, data), Evidence::Interface(OpenReason::TooFast { asked }));
+    assert_eq!(told(Reaction::TooFast, data), Evidence::Interface(OpenReason::TooFast { retry_after }));
 }

@@ -37,7 +37,7 @@ pub(super) struct DayBudget {
     counted: CountedCalls,
     /// What the upstream has borne of the app on the day on which it said last that no more is left.
     borne: Option<(Day, f64)>,
-    told: Option<ToldQuota>,
+    reading: Option<QuotaReading>,
     others_noticed: bool,
     /// When the share got more, last.
     grown: Duration,
@@ -47,7 +47,7 @@ pub(super) struct DayBudget {
 
 /// What the upstream has told of the app's quota.
 #[derive(Clone, Copy)]
-struct ToldQuota {
+struct QuotaReading {
     on: Day,
     quota: DailyQuota,
     clock: Duration,
@@ -85,7 +85,7 @@ impl DayBudget {
             pace,
             counted,
             borne: None,
-            told: None,
+            reading: None,
             others_noticed: false,
             grown: Duration::ZERO,
             under_way: 0,
@@ -114,7 +114,7 @@ impl DayBudget {
 
     /// When the next call may be made.
     pub fn ready(&mut self, now: UnixTime, clock: Duration) -> Duration {
-        self.turn_to(now, clock);
+        self.roll_over(now, clock);
         self.pace.ready()
     }
 
@@ -136,20 +136,20 @@ impl DayBudget {
     }
 
     pub fn usage(&mut self, now: UnixTime, clock: Duration) -> DayUsage {
-        self.turn_to(now, clock);
+        self.roll_over(now, clock);
         DayUsage { limit: self.per_day, spent: self.counted.sent }
     }
 
     /// A call is sent.
     pub fn count(&mut self, now: UnixTime, clock: Duration) {
-        self.turn_to(now, clock);
+        self.roll_over(now, clock);
         self.under_way = self.under_way.saturating_sub(1);
         self.counted.sent = self.counted.sent.saturating_add(1);
     }
 
     /// At how many calls a second polls begin, and how many of them may at once; nothing where the day has no limit.
     pub fn rate(&mut self, now: UnixTime, clock: Duration) -> Option<(f64, f64)> {
-        self.turn_to(now, clock);
+        self.roll_over(now, clock);
         let earning = self.share.of(self.earning()?);
         let kept = self.pace.earned(clock);
         let left = self.day.beijing_end().0.saturating_sub(now.0).max(1) as f64;
@@ -158,7 +158,7 @@ impl DayBudget {
 
     /// As [`super::Budget::quota_spent`].
     pub fn quota_spent(&mut self, now: UnixTime, clock: Duration) -> Option<f64> {
-        self.turn_to(now, clock);
+        self.roll_over(now, clock);
         self.counted.pass(self.share, clock);
         let CountedCalls { sent, seconds, .. } = self.counted;
         if sent < TELLING_CALLS || self.borne.is_some_and(|(learnt, _)| learnt == self.day) {
@@ -170,15 +170,15 @@ impl DayBudget {
         Some(calls)
     }
 
-    /// As [`super::Budget::quota_told`]. `latest` calls were sent from here so lately that the upstream may not count them yet.
-    pub fn quota_told(
+    /// As [`super::Budget::quota_reported`]. `latest` calls were sent from here so lately that the upstream may not count them yet.
+    pub fn quota_reported(
         &mut self,
         quota: DailyQuota,
         latest: u32,
         now: UnixTime,
         clock: Duration,
     ) -> Option<OtherCallers> {
-        self.turn_to(now, clock);
+        self.roll_over(now, clock);
         self.counted.pass(self.share, clock);
         let others = self.others(quota, clock);
         let seconds = self.day.beijing_end().0.saturating_sub(now.0).max(1) as f64;
@@ -190,7 +190,7 @@ impl DayBudget {
         let rate = rate.min(quota.limit as f64 / DAY_SECONDS);
         let rate = (quota.left() > 0).then_some(rate);
         let unused = (self.brought(quota.limit, now) - quota.used as f64).max(0.0);
-        self.told = Some(ToldQuota { on: self.day, quota, clock, counted: self.counted, others, unused, rate });
+        self.reading = Some(QuotaReading { on: self.day, quota, clock, counted: self.counted, others, unused, rate });
         self.follow(clock);
         self.pace.hold_down_to(kept, clock);
         self.pace.raise_to(kept, clock);
@@ -206,8 +206,8 @@ impl DayBudget {
         }
         let limit = if self.per_day == 0 { quota.limit } else { quota.limit.min(self.per_day.into()) };
         let called = quota.used.max(self.counted.sent.into()) as f64;
-        let untold = f64::from(latest) + f64::from(self.under_way);
-        (self.share.of(self.brought(limit, now)) - called - untold).max(0.0)
+        let unseen = f64::from(latest) + f64::from(self.under_way);
+        (self.share.of(self.brought(limit, now)) - called - unseen).max(0.0)
     }
 
     /// How many calls of so many a day have been earned by all since it began.
@@ -219,29 +219,29 @@ impl DayBudget {
     /// is not known here: as much as this one has, for each part of the budget, and at once whatever they had kept. So only what is
     /// clearly more counts.
     fn others(&self, quota: DailyQuota, clock: Duration) -> f64 {
-        let Some(told) = self.told else { return 0.0 };
-        let seconds = clock.saturating_sub(told.clock).as_secs_f64();
-        let shared = self.counted.seconds - told.counted.seconds;
+        let Some(reading) = self.reading else { return 0.0 };
+        let seconds = clock.saturating_sub(reading.clock).as_secs_f64();
+        let shared = self.counted.seconds - reading.counted.seconds;
         // Fewer are counted than were then where a clock that is set to and fro has begun the day again.
-        let sent = self.counted.sent.checked_sub(told.counted.sent);
-        let Some(sent) = sent.filter(|_| told.on == self.day && seconds >= TELLING_SECONDS && shared > 0.0) else {
-            return told.others;
+        let sent = self.counted.sent.checked_sub(reading.counted.sent);
+        let Some(sent) = sent.filter(|_| reading.on == self.day && seconds >= TELLING_SECONDS && shared > 0.0) else {
+            return reading.others;
         };
-        let used = quota.used.saturating_sub(told.quota.used) as f64;
+        let used = quota.used.saturating_sub(reading.quota.used) as f64;
         let ours = f64::from(sent) * seconds / shared;
-        let elsewhere = if self.share < Share::ALL { told.unused } else { 0.0 };
+        let elsewhere = if self.share < Share::ALL { reading.unused } else { 0.0 };
         if used > ours * CLEARLY_MORE + f64::from(TELLING_CALLS) + elsewhere { (used - ours) / seconds } else { 0.0 }
     }
 
     /// Calls of the app a second that are earned; nothing where nobody knows how many there are.
     fn earning(&self) -> Option<f64> {
         let configured = (self.per_day != 0).then(|| f64::from(self.per_day) / DAY_SECONDS);
-        let found = match self.told {
-            Some(told) if told.on == self.day => told.rate,
+        let found = match self.reading {
+            Some(reading) if reading.on == self.day => reading.rate,
             // Others of the day before may call as much on this one. Of those of earlier days nobody has told anything since.
-            Some(told) => {
-                let others = if self.day.days_since(told.on) == 1 { told.others } else { 0.0 };
-                Some(left_by_others(told.quota.limit as f64 / DAY_SECONDS, others))
+            Some(reading) => {
+                let others = if self.day.days_since(reading.on) == 1 { reading.others } else { 0.0 };
+                Some(left_by_others(reading.quota.limit as f64 / DAY_SECONDS, others))
             }
             None => self.borne_a_day().map(|calls| calls / DAY_SECONDS),
         };
@@ -255,7 +255,7 @@ impl DayBudget {
     }
 
     /// Another day begins with nothing, whichever it is: so a clock that is set to and fro earns nothing by it.
-    fn turn_to(&mut self, now: UnixTime, clock: Duration) {
+    fn roll_over(&mut self, now: UnixTime, clock: Duration) {
         let today = Day::in_beijing(now);
         if self.day != today {
             self.day = today;

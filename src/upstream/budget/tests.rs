@@ -7,7 +7,9 @@ mod fleet;
 const NOON: UnixTime = UnixTime(1_668_614_400 + 12 * 3600);
 
 async fn call(budget: &Budget, now: UnixTime) {
-    let Ok(call) = budget.turn(Turn::First, || now, || Ok::<_, ()>(())).await else { unreachable!("it may go on") };
+    let Ok(call) = budget.acquire(CallQueue::First, || now, || Ok::<_, ()>(())).await else {
+        unreachable!("it may go on")
+    };
     call.sends(now);
 }
 
@@ -110,22 +112,22 @@ async fn a_call_that_is_never_sent_costs_no_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_begins_and_what_goes_on_take_turns() {
+async fn what_begins_and_what_goes_on_get_permits_alternately() {
     let budget = Budget::new(BudgetSettings { per_minute: 60, per_day: 0 });
-    let turns = SyncMutex::new(Vec::new());
-    let wait = |turn| {
-        let (budget, turns) = (&budget, &turns);
+    let permits = SyncMutex::new(Vec::new());
+    let wait = |queue| {
+        let (budget, permits) = (&budget, &permits);
         async move {
-            let _call = budget.turn(turn, || NOON, || Ok::<_, ()>(())).await.ok();
-            turns.lock().push(turn);
+            let _call = budget.acquire(queue, || NOON, || Ok::<_, ()>(())).await.ok();
+            permits.lock().push(queue);
         }
     };
-    let begin = futures_util::future::join_all((0..50).map(|_| wait(Turn::First)));
-    let go_on = futures_util::future::join_all((0..5).map(|_| wait(Turn::Further)));
+    let begin = futures_util::future::join_all((0..50).map(|_| wait(CallQueue::First)));
+    let go_on = futures_util::future::join_all((0..5).map(|_| wait(CallQueue::Further)));
     tokio::join!(begin, go_on);
-    let turns = turns.into_inner();
-    let further = turns.iter().take(12).filter(|turn| **turn == Turn::Further).count();
-    assert_eq!(further, 5, "{turns:?}");
+    let permits = permits.into_inner();
+    let further = permits.iter().take(12).filter(|queue| **queue == CallQueue::Further).count();
+    assert_eq!(further, 5, "{permits:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,7 +136,7 @@ async fn those_who_would_not_call_any_more_leave_the_queue_at_once() {
     call(&budget, NOON).await;
     let open = std::sync::atomic::AtomicBool::new(false);
     let check = || if open.load(std::sync::atomic::Ordering::Relaxed) { Err(()) } else { Ok(()) };
-    let waiting = futures_util::future::join_all((0..50).map(|_| budget.turn(Turn::First, || NOON, check)));
+    let waiting = futures_util::future::join_all((0..50).map(|_| budget.acquire(CallQueue::First, || NOON, check)));
     let opening = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         open.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -142,7 +144,7 @@ async fn those_who_would_not_call_any_more_leave_the_queue_at_once() {
     let began = Instant::now();
     let (ended, ()) = tokio::join!(waiting, opening);
     assert!(ended.iter().all(Result::is_err));
-    // The first one sleeps until its turn comes; nobody behind it does.
+    // The first one sleeps until it gets its permit; nobody behind it does.
     assert!(began.elapsed() <= Duration::from_secs(61));
 }
 
@@ -217,12 +219,12 @@ async fn a_day_is_spent_evenly_over_what_is_left_of_it() {
 }
 
 /// A process that was told twice, with a minute between: at the beginning, and once that counts.
-async fn told_twice(limit: u64, used: u64) -> Budget {
+async fn read_twice(limit: u64, used: u64) -> Budget {
     let budget = Budget::new(BudgetSettings::default());
-    budget.quota_told(DailyQuota { limit, used }, NOON);
+    budget.quota_reported(DailyQuota { limit, used }, NOON);
     assert_eq!(at_once(&budget, NOON), 0, "what was called just before is not counted yet");
     tokio::time::advance(MINUTE).await;
-    budget.quota_told(DailyQuota { limit, used }, NOON.plus(60));
+    budget.quota_reported(DailyQuota { limit, used }, NOON.plus(60));
     budget
 }
 
@@ -230,26 +232,26 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_has_called_of_the_day_so_far_may_be_called_at_once_and_never_again() {
-    let budget = told_twice(2400, 200).await;
+    let budget = read_twice(2400, 200).await;
     // Half of the day has brought 1200, and the minute nearly two.
     assert_eq!(at_once(&budget, NOON.plus(60)), 1001);
     tokio::time::advance(HOUR).await;
     let later = NOON.plus(3660);
-    budget.quota_told(DailyQuota { limit: 2400, used: 1201 }, later);
+    budget.quota_reported(DailyQuota { limit: 2400, used: 1201 }, later);
     assert_eq!(at_once(&budget, later), 100);
     for used in [1201, 2399] {
-        assert!(at_once(&told_twice(2400, used).await, NOON.plus(60)) <= 1, "after a restart");
+        assert!(at_once(&read_twice(2400, used).await, NOON.plus(60)) <= 1, "after a restart");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_upstream_may_not_have_counted_yet_is_taken_for_called() {
-    let budget = told_twice(2400, 200).await;
+    let budget = read_twice(2400, 200).await;
     let _taken: Vec<_> = std::iter::from_fn(|| budget.take(NOON.plus(60)).ok()).take(400).collect();
     for _ in 0..300 {
         call(&budget, NOON.plus(60)).await;
     }
-    budget.quota_told(DailyQuota { limit: 2400, used: 200 }, NOON.plus(60));
+    budget.quota_reported(DailyQuota { limit: 2400, used: 200 }, NOON.plus(60));
     assert_eq!(at_once(&budget, NOON.plus(60)), 301);
 }
 
@@ -258,13 +260,13 @@ async fn just_before_midnight_it_may_be_another_day_of_which_is_told() {
     let budget = Budget::new(BudgetSettings::default());
     tokio::time::advance(MINUTE).await;
     let late = Day::in_beijing(NOON).beijing_end().plus(-600);
-    budget.quota_told(DailyQuota { limit: 2400, used: 0 }, late);
+    budget.quota_reported(DailyQuota { limit: 2400, used: 0 }, late);
     assert_eq!(at_once(&budget, late), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_share_that_gets_less_takes_what_was_kept_of_it_along() {
-    let budget = told_twice(2400, 0).await;
+    let budget = read_twice(2400, 0).await;
     budget.set_share(Share::of_parts(1, 4), 0);
     budget.set_share(Share::of_parts(1, 2), 1);
     assert_eq!(at_once(&budget, NOON.plus(60)), 300);
@@ -276,7 +278,7 @@ async fn what_another_instance_has_kept_and_calls_at_once_is_nobody_elses() {
     budget.set_share(Share::of_parts(1, 2), 0);
     let used_in_an_hour = async |used: u64, hour: i64| {
         tokio::time::advance(HOUR).await;
-        budget.quota_told(DailyQuota { limit: 1_000_000, used }, NOON.plus(hour * 3600))
+        budget.quota_reported(DailyQuota { limit: 1_000_000, used }, NOON.plus(hour * 3600))
     };
     assert_eq!(used_in_an_hour(0, 0).await, None);
     assert_eq!(used_in_an_hour(240_000, 1).await, None, "of 250,000");

@@ -9,7 +9,7 @@ use super::Client;
 use super::call::CallProgress;
 use crate::model::feed::Interface;
 use crate::model::time::UnixTime;
-use crate::upstream::budget::Turn;
+use crate::upstream::budget::CallQueue;
 use crate::upstream::buffer::Room;
 use crate::upstream::call_counts::CallClass;
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
@@ -54,7 +54,7 @@ pub(super) struct ApiRequest<'a, C> {
     pub interface: Interface,
     /// The promoter that it asks about.
     pub promoter_id: &'a str,
-    pub turn: Turn,
+    pub queue: CallQueue,
     pub body: Bytes,
     /// No attempt begins after it.
     pub patience: Option<Instant>,

@@ -10,7 +10,7 @@ use crate::model::feed::Interface;
 use crate::model::time::Day;
 use crate::retry::{Attempts, NextAttempt};
 use crate::upstream::breaker::{CallRefusal, OpenReason, Pass, evidence};
-use crate::upstream::budget::BudgetedCall;
+use crate::upstream::budget::CallPermit;
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
 use crate::upstream::error::{CallError, CallKind, Cause, Reaction};
 use crate::upstream::hosts::Host;
@@ -23,7 +23,7 @@ pub(super) struct CallProgress<'a> {
     attempts: Attempts,
     pub(super) host: Host,
     /// What the next one may spend, where its interface has a budget.
-    budgeted: Option<BudgetedCall<'a>>,
+    budgeted: Option<CallPermit<'a>>,
     /// Why the latest attempt that may be repeated failed.
     failed: Option<Cause>,
     /// The token that was refused: it is not sent again.
@@ -54,7 +54,7 @@ impl<T: Transport> Client<T> {
         progress: &mut CallProgress<'a>,
     ) -> Result<ApiResponse<C>, CallError> {
         loop {
-            let permit = self.wait_for_turn(request, progress).await?;
+            let permit = self.acquire_permit(request, progress).await?;
             // What a call takes is many times what a wait for it does, and far more may wait than call at once.
             let failure = match Box::pin(self.attempt(request, progress, permit)).await {
                 Ok(response) => {
@@ -102,14 +102,14 @@ impl<T: Transport> Client<T> {
 
     /// Waits until its call may be sent: for the budget without a permit, and then for a permit. What opens a breaker
     /// meanwhile ends it.
-    async fn wait_for_turn<'a, C>(
+    async fn acquire_permit<'a, C>(
         &'a self,
         request: &ApiRequest<'_, C>,
         progress: &mut CallProgress<'a>,
     ) -> Result<Option<ConcurrencyPermit>, CallError> {
         if let Some(budget) = self.budgets.get(&request.interface) {
             let began = Instant::now();
-            let call = budget.turn(request.turn, || self.now(), || progress.pass.check()).await?;
+            let call = budget.acquire(request.queue, || self.now(), || progress.pass.check()).await?;
             self.calls.waited(request.interface, began.elapsed());
             progress.budgeted = Some(call);
         }
@@ -164,8 +164,8 @@ impl<T: Transport> Client<T> {
         progress: &mut CallProgress<'_>,
         failure: FailedAttempt,
     ) -> Result<(), CallError> {
-        let asked = self.next_host(progress, &failure);
-        let next = progress.attempts.failed(asked);
+        let retry_after = self.next_host(progress, &failure);
+        let next = progress.attempts.failed(retry_after);
         let FailedAttempt { call, cause, .. } = failure;
         progress.failed = Some(cause.clone());
         // Also where it was this very failure that has opened the breaker.
@@ -199,24 +199,24 @@ impl<T: Transport> Client<T> {
     fn next_host(&self, progress: &mut CallProgress<'_>, failure: &FailedAttempt) -> Option<Duration> {
         let host = progress.host;
         let (number, hosts) = (host.index(), self.hosts.count());
-        let asked = failure.retry_after.map(|asked| asked.min(self.breaker_settings.stopped));
+        let retry_after = failure.retry_after.map(|retry_after| retry_after.min(self.breaker_settings.stopped));
         let unanswered = failure.reaction == Reaction::RetryTransport;
         match failure.call {
-            CallKind::Token if !self.tokens.asks_upstream() => {
+            CallKind::Token if !self.tokens.is_from_upstream() => {
                 if unanswered {
                     progress.pass.fetch_unanswered(failure.fetch, 0, 1, &failure.cause);
                 }
-                return asked;
+                return retry_after;
             }
             _ if !unanswered => {
                 self.hosts.answered(host);
-                return asked;
+                return retry_after;
             }
             CallKind::Token => progress.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
             CallKind::Data(_) => progress.pass.unanswered(number, hosts, &failure.cause),
         }
-        if let Some(asked) = asked {
-            self.hosts.rest(host, asked);
+        if let Some(retry_after) = retry_after {
+            self.hosts.rest(host, retry_after);
         }
         progress.host = self.hosts.after(host);
         self.hosts.rests_for(progress.host)
@@ -229,7 +229,7 @@ impl<T: Transport> Client<T> {
         failure: FailedAttempt,
     ) -> CallError {
         let FailedAttempt { call, reaction, cause, fetch, .. } = failure;
-        if matches!(call, CallKind::Data(_)) || self.tokens.asks_upstream() {
+        if matches!(call, CallKind::Data(_)) || self.tokens.is_from_upstream() {
             self.hosts.answered(progress.host);
         }
         let fault = match reaction {

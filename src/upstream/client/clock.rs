@@ -12,14 +12,14 @@ use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
 use crate::upstream::upstream_clock::Moment;
 
 /// The pauses between calls to a host that has not been heard yet, from the first to the longest.
-const HEAR_PAUSE: Duration = Duration::from_millis(500);
-const HEAR_PAUSE_MAX: Duration = Duration::from_secs(30);
+const CLOCK_PAUSE: Duration = Duration::from_millis(500);
+const CLOCK_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long a gateway that refuses such calls is asked.
 const REFUSED_MAX: Duration = Duration::from_secs(30);
 
 /// Why the upstream's clock was not heard.
 #[derive(Debug, thiserror::Error)]
-enum ClockUnheard {
+enum ClockUnavailable {
     /// Of the transport, fit for a log.
     #[error("{0}")]
     Unanswered(String),
@@ -27,10 +27,10 @@ enum ClockUnheard {
     Status(u16),
 }
 
-impl ClockUnheard {
+impl ClockUnavailable {
     /// Whether something answered that does not let this call through.
     fn is_refused(&self) -> bool {
-        matches!(self, ClockUnheard::Status(401 | 403 | 404 | 405))
+        matches!(self, ClockUnavailable::Status(401 | 403 | 404 | 405))
     }
 }
 
@@ -44,7 +44,7 @@ impl<T: Transport> Client<T> {
         let base_url = self.hosts.base_url(self.hosts.current());
         let token = self.tokens.get(&self.transport, &self.clock, base_url);
         let got =
-            if self.tokens.asks_upstream() { token.await } else { tokio::join!(token, self.hear_clock(base_url)).0 };
+            if self.tokens.is_from_upstream() { token.await } else { tokio::join!(token, self.read_clock(base_url)).0 };
         got.map(drop).map_err(|failed| failed.error)
     }
 
@@ -52,25 +52,25 @@ impl<T: Transport> Client<T> {
     /// it. Each call that has no answer is told to `failed`.
     ///
     /// What does not let this call through for [`REFUSED_MAX`] may still let others through, so it is taken for an answer.
-    pub async fn hear(&self, failed: impl Fn(&str)) {
-        let (mut host, mut pause) = (self.hosts.current(), HEAR_PAUSE);
+    pub async fn await_clock(&self, failed: impl Fn(&str)) {
+        let (mut host, mut pause) = (self.hosts.current(), CLOCK_PAUSE);
         let mut refused_since = None;
         // Another call may have heard it meanwhile.
         while self.upstream_skew_seconds().is_none() {
-            let Err(unheard) = self.hear_clock(self.hosts.base_url(host)).await else { return };
-            failed(&unheard.to_string());
-            refused_since = unheard.is_refused().then(|| refused_since.unwrap_or_else(Instant::now));
+            let Err(unavailable) = self.read_clock(self.hosts.base_url(host)).await else { return };
+            failed(&unavailable.to_string());
+            refused_since = unavailable.is_refused().then(|| refused_since.unwrap_or_else(Instant::now));
             if refused_since.is_some_and(|since| since.elapsed() >= REFUSED_MAX) {
                 return;
             }
             tokio::time::sleep(pause).await;
-            (host, pause) = (self.hosts.after(host), (pause * 2).min(HEAR_PAUSE_MAX));
+            (host, pause) = (self.hosts.after(host), (pause * 2).min(CLOCK_PAUSE_MAX));
         }
     }
 
     /// Makes a call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a
     /// call for a token without credentials, which is refused and costs nobody's quota.
-    async fn hear_clock(&self, base_url: &str) -> Result<(), ClockUnheard> {
+    async fn read_clock(&self, base_url: &str) -> Result<(), ClockUnavailable> {
         let request = HttpRequest {
             method: Method::Post,
             base_url: base_url.to_owned(),
@@ -84,9 +84,9 @@ impl<T: Transport> Client<T> {
             .transport
             .send(request)
             .await
-            .map_err(|error| ClockUnheard::Unanswered(Cause::unanswered(&error.to_string(), &[]).text))?;
+            .map_err(|error| ClockUnavailable::Unanswered(Cause::unanswered(&error.to_string(), &[]).text))?;
         if status != 200 {
-            return Err(ClockUnheard::Status(status));
+            return Err(ClockUnavailable::Status(status));
         }
         if let Some(date) = date {
             self.clock.note(sent, Moment::now(&self.transport), date);

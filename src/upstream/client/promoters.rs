@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Client;
 use super::attempt::ApiRequest;
 use crate::model::feed::Interface;
-use crate::upstream::budget::Turn;
+use crate::upstream::budget::CallQueue;
 use crate::upstream::error::CallError;
 use crate::upstream::promoter_list::{ListedPromoter, PromoterPage, body, read_promoter_page};
 use crate::upstream::transport::Transport;
@@ -82,7 +82,7 @@ impl<T: Transport> Client<T> {
             interface: Interface::GetPromoter,
             // It asks about nobody in particular.
             promoter_id: "",
-            turn: if is_first { Turn::First } else { Turn::Further },
+            queue: if is_first { CallQueue::First } else { CallQueue::Further },
             body: body(start_id, self.id_kind),
             patience: None,
             read: &read,

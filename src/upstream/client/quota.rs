@@ -13,14 +13,14 @@ use crate::upstream::quota_answer::{self, DailyQuota};
 use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
 
 /// How often it is asked while there is quota: to know how much, and whether others use it.
-const ASK_EVERY: Duration = Duration::from_secs(3600);
+const READ_EVERY: Duration = Duration::from_secs(3600);
 /// How often it is looked whether one is to be asked for.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the upstream has not told a quota, fit for a log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Unheard(Cause);
+struct QuotaUnavailable(Cause);
 
 impl<T: Transport> Client<T> {
     /// Asks for the quota of each interface that has a budget, for ever: each hour, once what is told may show that calls are left
@@ -28,12 +28,12 @@ impl<T: Transport> Client<T> {
     /// breaker is not closed.
     pub async fn keep_quotas(&self) {
         let mut changes = self.breakers.changes();
-        let mut asked: BTreeMap<Interface, Instant> = BTreeMap::new();
+        let mut requested_at: BTreeMap<Interface, Instant> = BTreeMap::new();
         loop {
             for (interface, budget) in &self.budgets {
-                let is_due = asked.get(interface).is_none_or(|at| self.is_quota_due(*interface, budget, *at));
+                let is_due = requested_at.get(interface).is_none_or(|at| self.is_quota_due(*interface, budget, *at));
                 if is_due && !self.breakers.is_app_open() {
-                    asked.insert(*interface, Instant::now());
+                    requested_at.insert(*interface, Instant::now());
                     self.learn_quota(*interface, budget).await;
                 }
             }
@@ -45,12 +45,12 @@ impl<T: Transport> Client<T> {
     }
 
     /// Whether it is to be asked again, when it was asked last at that time.
-    fn is_quota_due(&self, interface: Interface, budget: &Budget, asked: Instant) -> bool {
+    fn is_quota_due(&self, interface: Interface, budget: &Budget, requested_at: Instant) -> bool {
         match self.breakers.lacks_quota_since(interface) {
-            Some(since) => asked < since || asked.elapsed() >= self.breaker_settings.stopped,
+            Some(since) => requested_at < since || requested_at.elapsed() >= self.breaker_settings.stopped,
             None => {
                 let settled = budget.settled();
-                asked.elapsed() >= ASK_EVERY || (asked < settled && settled <= Instant::now())
+                requested_at.elapsed() >= READ_EVERY || (requested_at < settled && settled <= Instant::now())
             }
         }
     }
@@ -62,13 +62,13 @@ impl<T: Transport> Client<T> {
             Err(error) => {
                 tracing::debug!(%app, %interface, %error, "the quota is not told");
                 // As long as nobody tells, a call of data has to try.
-                return self.breakers.quota_untold(interface);
+                return self.breakers.quota_unavailable(interface);
             }
         };
         let DailyQuota { limit, used } = quota;
         tracing::debug!(%app, %interface, limit, used, "the quota is told");
-        self.breakers.quota_told(interface, quota.left() > 0, self.day_left());
-        if let Some(OtherCallers { per_day }) = budget.quota_told(quota, self.now()) {
+        self.breakers.quota_reported(interface, quota.left() > 0, self.day_left());
+        if let Some(OtherCallers { per_day }) = budget.quota_reported(quota, self.now()) {
             let per_day = per_day.round();
             tracing::warn!(%app, %interface, per_day, limit, "others call for this app, too: what they use is left to them");
         }
@@ -80,12 +80,12 @@ impl<T: Transport> Client<T> {
         self.quota(interface).await.ok()
     }
 
-    async fn quota(&self, interface: Interface) -> Result<DailyQuota, Unheard> {
+    async fn quota(&self, interface: Interface) -> Result<DailyQuota, QuotaUnavailable> {
         let base_url = self.hosts.base_url(self.hosts.current());
         let token = self.tokens.get(&self.transport, &self.clock, base_url).await;
-        let token = token.map_err(|failed| Unheard(failed.error.cause))?;
-        let unheard = |error: &dyn std::error::Error| {
-            Unheard(Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token)))
+        let token = token.map_err(|failed| QuotaUnavailable(failed.error.cause))?;
+        let unavailable = |error: &dyn std::error::Error| {
+            QuotaUnavailable(Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token)))
         };
         let request = HttpRequest {
             method: Method::Post,
@@ -95,7 +95,7 @@ impl<T: Transport> Client<T> {
             headers: vec![],
             body: Some(quota_answer::request_body(interface)),
         };
-        let HttpResponse { body, .. } = self.transport.send(request).await.map_err(|error| unheard(&error))?;
-        quota_answer::read(&body).map_err(|error| unheard(&error))
+        let HttpResponse { body, .. } = self.transport.send(request).await.map_err(|error| unavailable(&error))?;
+        quota_answer::read(&body).map_err(|error| unavailable(&error))
     }
 }

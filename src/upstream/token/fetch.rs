@@ -24,7 +24,7 @@ pub struct Fetched {
     pub text: String,
     /// What the source says is left of its life, from when it was asked.
     pub life: Option<Duration>,
-    pub asked: Instant,
+    pub requested_at: Instant,
 }
 
 /// # Errors
@@ -36,13 +36,13 @@ pub async fn fetch<T: Transport>(
     clock: &UpstreamClock,
     base_url: &str,
 ) -> Result<Fetched, TokenError> {
-    let asked = Instant::now();
+    let requested_at = Instant::now();
     let (text, life) = match source {
         ActiveSource::Stable(secret) => {
-            ask_upstream(stable(app_id, secret, base_url), secret, transport, clock).await?
+            request_token(stable(app_id, secret, base_url), secret, transport, clock).await?
         }
         ActiveSource::Classic(secret) => {
-            ask_upstream(classic(app_id, secret, base_url), secret, transport, clock).await?
+            request_token(classic(app_id, secret, base_url), secret, transport, clock).await?
         }
         ActiveSource::Url(address, secrets) => {
             let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
@@ -53,7 +53,7 @@ pub async fn fetch<T: Transport>(
         }
         ActiveSource::File(file) => read_file(file).await?,
     };
-    Ok(Fetched { text, life, asked })
+    Ok(Fetched { text, life, requested_at })
 }
 
 fn stable(app_id: &AppId, secret: &SecretString, base_url: &str) -> HttpRequest {
@@ -96,7 +96,7 @@ fn get(base_url: String, path: &'static str, query: Vec<(&'static str, String)>)
 }
 
 /// Only the upstream's own `Date` tells its clock, so only these calls note it.
-async fn ask_upstream<T: Transport>(
+async fn request_token<T: Transport>(
     request: HttpRequest,
     secret: &SecretString,
     transport: &T,

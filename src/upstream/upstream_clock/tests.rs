@@ -110,17 +110,17 @@ fn of_hosts_whose_clocks_differ_the_earliest_counts_and_one_stray_date_is_forgot
     let three: Vec<_> = (0..200).map(|turn: u64| (turn * 60, -40 * (turn % 3).cast_signed())).collect();
     let believed = skews(3600, &three);
     assert!(believed.iter().all(|skew| skew.is_some_and(|skew| (-3680..=-3600).contains(&skew))), "{believed:?}");
-    let stray = skews(3600, &[(0, 0), (60, 0), (120, -86_400), (180, 0), (240, 0)]);
-    assert_eq!(stray, [Some(-3600), Some(-3600), Some(-90_000), Some(-3600), Some(-3600)]);
+    let outlier = skews(3600, &[(0, 0), (60, 0), (120, -86_400), (180, 0), (240, 0)]);
+    assert_eq!(outlier, [Some(-3600), Some(-3600), Some(-90_000), Some(-3600), Some(-3600)]);
 }
 
 /// What is said after answers as those of [`skews`].
 fn said(answers: &[(u64, i64)]) -> Vec<ClockNotice> {
-    let (mut heard, began) = (Heard::default(), Instant::now());
+    let (mut dates, began) = (DateTracker::default(), Instant::now());
     let news_after = |(at, ahead): &(u64, i64)| {
         let moment = moment(began, *at, 0);
-        heard.take(moment, moment, moment.wall.plus(*ahead));
-        heard.news()
+        dates.take(moment, moment, moment.wall.plus(*ahead));
+        dates.news()
     };
     answers.iter().flat_map(news_after).flatten().collect()
 }

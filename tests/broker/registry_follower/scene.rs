@@ -101,7 +101,7 @@ impl Scene {
         runtime.block_on(async { tokio::time::timeout(BOUND, events.next()).await }).context("a change arrives")
     }
 
-    pub fn wait_until_asked(&self) -> Result<()> {
+    pub fn wait_until_requested(&self) -> Result<()> {
         let asked = || Ok((self.schemas.asked_in_vain.load(Ordering::Relaxed) > 0).then_some(()));
         wait_until("the schema is asked for", BOUND, asked)
     }

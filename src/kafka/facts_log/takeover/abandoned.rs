@@ -38,7 +38,7 @@ use crate::model::fence::FoundFence;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long the brokers may take to tell who is in a group.
-const ASK_MAX: Duration = Duration::from_secs(1);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Looks after them while one takeover is held up.
 pub(super) struct AbandonedTransactions<'a> {
@@ -72,7 +72,7 @@ impl<'a> AbandonedTransactions<'a> {
         let polls = (name.clone(), Settings::transactional_id as fn(&Settings) -> String);
         let requests = (self.settings.requests_group(), Settings::requests_transactional_id as fn(&Settings) -> String);
         for (group, transactional_id) in [polls, requests] {
-            let Ok(members) = GroupMembers::ask(reader.consumer().client(), &group, ASK_MAX) else { continue };
+            let Ok(members) = GroupMembers::fetch(reader.consumer().client(), &group, FETCH_TIMEOUT) else { continue };
             if !members.has(instance_id) {
                 continue;
             }

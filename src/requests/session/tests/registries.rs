@@ -34,23 +34,23 @@ impl SchemaSource for AbsentRegistry {
 /// A registry on paused time.
 struct ScriptedRegistry {
     began: Instant,
-    told: fn(seconds: u64, id: i32) -> Result<Option<String>, SchemaRegistryError>,
+    reply: fn(seconds: u64, id: i32) -> Result<Option<String>, SchemaRegistryError>,
 }
 
 impl SchemaSource for ScriptedRegistry {
     fn schema(&self, id: i32) -> SchemaFuture<'_> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            (self.told)(self.began.elapsed().as_secs(), id)
+            (self.reply)(self.began.elapsed().as_secs(), id)
         })
     }
 }
 
-pub(super) fn executor_told(
+pub(super) fn executor_with(
     apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>,
-    told: fn(u64, i32) -> Result<Option<String>, SchemaRegistryError>,
+    reply: fn(u64, i32) -> Result<Option<String>, SchemaRegistryError>,
 ) -> Arc<Executor<TimedUpstream>> {
-    let registry = ScriptedRegistry { began: Instant::now(), told };
+    let registry = ScriptedRegistry { began: Instant::now(), reply };
     let patience = RetrySettings { initial: Duration::from_secs(5), max: Duration::from_secs(10), ..PATIENCE };
     let decoder = RequestDecoder::new(Framing::SingleObject);
     Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(registry)), patience))

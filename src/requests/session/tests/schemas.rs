@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::registries::{AbsentRegistry, away, executor_told, refused, slow_registry};
+use super::registries::{AbsentRegistry, away, executor_with, refused, slow_registry};
 use super::*;
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistryError};
 use crate::model::request::schema_bucket::BucketRecord;
@@ -157,14 +157,14 @@ async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_li
     let others = usize::try_from(2 * OTHERS).unwrap();
     for _ in 0..2 {
         // The second process finds the registry away as well, and has nothing left to answer.
-        let executor = executor_told([app("wx1", &well, 16), app("wx2", &well, 4)], |_, _| Err(away()));
+        let executor = executor_with([app("wx1", &well, 16), app("wx2", &well, 4)], |_, _| Err(away()));
         let bound = Duration::from_secs(30);
         calm_sessions_of(&topic, &executor, others + 1, bound).await;
         assert_eq!(topic.answers_count(), others);
         let offsets = topic.answered().remove(&0).unwrap();
         assert!(offsets.trackers.is_empty() && offsets.buckets.len() < 200, "{} buckets", offsets.buckets.len());
     }
-    let executor = executor_told([app("wx1", &well, 16), app("wx2", &well, 4)], |seconds, id| match seconds {
+    let executor = executor_with([app("wx1", &well, 16), app("wx2", &well, 4)], |seconds, id| match seconds {
         0..60 => Err(away()),
         _ if id % 4 == 0 => Ok(None),
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
@@ -191,7 +191,7 @@ async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() 
     (0..WAITING).for_each(|offset| topic.put(foreign(offset)));
     (WAITING..WAITING + 20).for_each(|offset| topic.put(of_other(offset)));
     let apps = || [app("wx1", &ill, 4), app("wx2", &well, 4)];
-    let executor = executor_told(apps(), |seconds, _| match seconds {
+    let executor = executor_with(apps(), |seconds, _| match seconds {
         0..60 => Err(away()),
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
     });
@@ -201,7 +201,7 @@ async fn what_waited_for_its_schema_holds_up_no_other_app_when_its_own_is_ill() 
     let tracker = &offsets.trackers[&TrackerKey::new(Some(9), "wx1")];
     assert_eq!((offsets.trackers.len(), tracker.first, tracker.answered.len()), (1, 0, 0));
     ill.becomes(Health::Well);
-    let executor = executor_told(apps(), |seconds, _| match seconds {
+    let executor = executor_with(apps(), |seconds, _| match seconds {
         0..60 => Err(away()),
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),
     });
@@ -215,7 +215,7 @@ async fn a_schema_that_is_refused_for_long_makes_dead_letters_and_one_that_nobod
     let (topic, well) = (MemoryRequestTopic::new(1), TimedUpstream::new(Health::Well));
     (0..300).for_each(|offset| topic.put(foreign_in(8, offset)));
     (300..600).for_each(|offset| topic.put(foreign(offset)));
-    let executor = executor_told([app("wx1", &well, 4)], |seconds, id| match (id, seconds) {
+    let executor = executor_with([app("wx1", &well, 4)], |seconds, id| match (id, seconds) {
         (8, _) => Err(refused()),
         (_, 0..3600) => Err(SchemaRegistryError::Unauthenticated { url: "u".into() }),
         _ => Ok(Some(FOREIGN_SCHEMA.to_owned())),

@@ -18,7 +18,7 @@ async fn an_interface_that_alone_is_told_that_the_app_is_stopped_is_held_alone()
         assert_eq!(breakers.readiness(GetShareMaterial) == Readiness::Check, round < 2, "others may check");
         let began = Instant::now();
         breakers.ready(GetShareMaterial, "oP").await;
-        assert_eq!(began.elapsed(), SETTINGS.stopped + TURN);
+        assert_eq!(began.elapsed(), SETTINGS.stopped + PROBE_SLOT);
     }
     sent(&breakers, GetShareMaterial).served();
     assert!(breakers.not_closed().is_empty());
@@ -26,7 +26,7 @@ async fn an_interface_that_alone_is_told_that_the_app_is_stopped_is_held_alone()
 
 #[tokio::test(start_paused = true)]
 async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself() {
-    for evidence in [Evidence::AppSuspected(STOPPED), Evidence::Interface(OpenReason::TooFast { asked: None })] {
+    for evidence in [Evidence::AppSuspected(STOPPED), Evidence::Interface(OpenReason::TooFast { retry_after: None })] {
         let breakers = breakers();
         let mut openings = 0;
         while let Some(CallRefusal::BreakerOpen(_)) = sent_about(&breakers, GetRelation, "bad").note(evidence, &cause())
@@ -50,9 +50,9 @@ async fn a_promoter_who_is_refused_while_others_are_answered_speaks_for_himself(
 async fn who_is_told_that_he_may_pass_may_pass() {
     let breakers = breakers();
     let mut late = sent_about(&breakers, GetShareMaterial, "late");
-    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    sent(&breakers, GetShareMaterial).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
-    late.note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
+    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { retry_after: None }), &cause());
+    sent(&breakers, GetShareMaterial).note(Evidence::Interface(OpenReason::TooFast { retry_after: None }), &cause());
+    late.note(Evidence::Interface(OpenReason::TooFast { retry_after: None }), &cause());
     sent(&breakers, GetRelation).note(Evidence::AppSuspected(STOPPED), &cause());
     for promoter in ["late", "oP", "another"] {
         breakers.ready(GetShareMaterial, promoter).await;
@@ -88,6 +88,6 @@ async fn an_app_that_is_too_fast_for_an_interface_is_no_stopped_app() {
     let breakers = breakers();
     sent(&breakers, GetOrder).note(Evidence::App(STOPPED), &cause());
     breakers.ready(GetOrder, "oP").await;
-    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { asked: None }), &cause());
+    sent(&breakers, GetOrder).note(Evidence::Interface(OpenReason::TooFast { retry_after: None }), &cause());
     assert!(!is_open(&breakers, GetRelation) && is_open(&breakers, GetOrder));
 }

@@ -53,7 +53,7 @@ impl Caller {
     }
 
     fn is_told(&mut self, quota: DailyQuota, now: UnixTime, clock: Duration) {
-        self.day.quota_told(quota, self.minute.latest(clock), now, clock);
+        self.day.quota_reported(quota, self.minute.latest(clock), now, clock);
         self.asked = Some(clock);
     }
 }

@@ -37,7 +37,7 @@ async fn every_class_reaches_the_caller_as_its_reaction() {
     assert_eq!(reason(ask([code(61004)]).await.unwrap_err()), OpenReason::Stopped(StopReason::IpNotAllowed));
     assert_eq!(reason(ask([code(48001)]).await.unwrap_err()), OpenReason::Stopped(StopReason::NotOpened));
     assert!(matches!(reason(ask([code(45009)]).await.unwrap_err()), OpenReason::QuotaSpent { .. }));
-    assert_eq!(reason(ask([code(45011)]).await.unwrap_err()), OpenReason::TooFast { asked: None });
+    assert_eq!(reason(ask([code(45011)]).await.unwrap_err()), OpenReason::TooFast { retry_after: None });
     assert!(matches!(ask([code(47001)]).await, Err(CallError::ClientFault(_))));
     assert!(matches!(ask([Step::Body(412, String::new())]).await, Err(CallError::ClientFault(_))));
     let error = ask([code(424242)]).await.unwrap_err();

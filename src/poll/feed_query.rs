@@ -1,4 +1,4 @@
-//! Questions to a scheduler about whom it polls, which it answers between two polls. Each costs it little, however many there are.
+//! Queries to a scheduler about whom it polls, which it answers between two polls. Each costs it little, however many there are.
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -8,8 +8,8 @@ use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 
-/// Questions that wait; whoever asks beyond that is told nothing.
-const INQUIRIES_MAX: usize = 16;
+/// Queries that wait; whoever sends more gets no answer.
+const QUERIES_MAX: usize = 16;
 /// So many feeds are looked at for one answer at most.
 pub(super) const LOOKED_AT_MAX: usize = 20_000;
 
@@ -49,7 +49,7 @@ pub struct FeedsPage {
 }
 
 #[derive(Debug)]
-pub(super) enum Inquiry {
+pub(super) enum FeedQuery {
     /// Those from a place on, so many at most.
     Page {
         filter: FeedsFilter,
@@ -63,33 +63,33 @@ pub(super) enum Inquiry {
     },
 }
 
-/// Where a scheduler is asked as long as it runs.
+/// Where a scheduler takes queries as long as it runs.
 #[derive(Debug, Default)]
-pub(super) struct InquiryDesk(Mutex<Option<mpsc::Sender<Inquiry>>>);
+pub(super) struct FeedQueries(Mutex<Option<mpsc::Sender<FeedQuery>>>);
 
-impl InquiryDesk {
-    /// A scheduler begins to answer, and the one before it is asked no more.
-    pub fn open(&self) -> mpsc::Receiver<Inquiry> {
-        let (sender, inquiries) = mpsc::channel(INQUIRIES_MAX);
+impl FeedQueries {
+    /// A scheduler begins to answer, and the one before it gets no more queries.
+    pub fn open(&self) -> mpsc::Receiver<FeedQuery> {
+        let (sender, queries) = mpsc::channel(QUERIES_MAX);
         *self.0.lock() = Some(sender);
-        inquiries
+        queries
     }
 
     /// Nothing where nobody answers.
     pub async fn page(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Inquiry::Page { filter, from, limit, reply })?;
+        self.send(FeedQuery::Page { filter, from, limit, reply })?;
         answer.await.ok()
     }
 
     /// Nothing where nobody answers.
     pub async fn of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Inquiry::Of { promoter, reply })?;
+        self.send(FeedQuery::Of { promoter, reply })?;
         answer.await.ok()
     }
 
-    fn ask(&self, inquiry: Inquiry) -> Option<()> {
-        self.0.lock().as_ref()?.try_send(inquiry).ok()
+    fn send(&self, query: FeedQuery) -> Option<()> {
+        self.0.lock().as_ref()?.try_send(query).ok()
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the brokers are there, asked by whoever has nothing else to ask them.
+//! Whether the brokers are there, probed where nothing else is requested from them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +28,11 @@ pub async fn watch(settings: Settings, pipelines: Vec<Arc<PipelineHealth>>, end:
         if !pipelines.iter().any(is_quiet) {
             continue;
         }
-        let (asked, settings) = (client.take(), settings.clone());
-        let asking = tokio::task::spawn_blocking(move || ask(asked, &settings));
+        let (used, settings) = (client.take(), settings.clone());
+        let probing = tokio::task::spawn_blocking(move || probe(used, &settings));
         // One that panics ends the process by itself.
-        if let Some(Ok((asked, answer))) = end.run_until_cancelled(asking).await {
-            client = asked;
+        if let Some(Ok((used, answer))) = end.run_until_cancelled(probing).await {
+            client = used;
             pipelines.iter().for_each(|health| note(health, &answer));
         }
     }
@@ -41,12 +41,12 @@ pub async fn watch(settings: Settings, pipelines: Vec<Arc<PipelineHealth>>, end:
 fn note(health: &PipelineHealth, answer: &Result<(), ClientError>) {
     match answer {
         Ok(()) => health.answered(),
-        Err(error) => health.unanswered(LogError::new(error.clone()).told()),
+        Err(error) => health.unanswered(LogError::new(error.clone()).with_causes()),
     }
 }
 
 /// Asks for the registry's topic. The client is made when it is needed first, and kept. Blocks.
-fn ask(client: Option<LoggedConsumer>, settings: &Settings) -> (Option<LoggedConsumer>, Result<(), ClientError>) {
+fn probe(client: Option<LoggedConsumer>, settings: &Settings) -> (Option<LoggedConsumer>, Result<(), ClientError>) {
     let what = || format!("the brokers do not answer through bootstrap.servers \"{}\"", settings.bootstrap_servers());
     let made = client.map_or_else(|| settings.plain_config().create_with_context(LogContext::outside_groups()), Ok);
     let client: LoggedConsumer = match made {

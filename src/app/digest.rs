@@ -1,4 +1,4 @@
-//! What all instances of a connector have to be configured with alike. How often, how fast and where from something is asked is
+//! The digest of what all instances of a connector have to be configured with alike. How often, how fast and where from something is asked is
 //! each one's own.
 
 use crate::config::{Config, RequestSettings};
@@ -12,7 +12,7 @@ const SOMEBODY: &str = "somebody";
 
 /// Of what decides which events there are, where, and in which form. Whom each polls is compared by itself
 /// ([`crate::model::roster`]).
-pub fn digest(config: &Config) -> ConfigurationDigest {
+pub fn of(config: &Config) -> ConfigurationDigest {
     let Config { kafka, schema_registry, apps, requests, user_ids, .. } = config;
     let of_feed = |feed: Feed| (format!("feeds.{feed}"), of_apps(apps, |app| feed_of(&app.feeds, feed)));
     let topics: Vec<&String> = kafka.topics.all().collect();
@@ -62,7 +62,7 @@ mod tests {
             commit.linger = "50ms"
         "#;
         assert!(TEXT.contains(was), "{was}");
-        let digest = |text: &str| digest(&Config::parse(text, Path::new("a.toml"), &|_| None).unwrap());
+        let digest = |text: &str| of(&Config::parse(text, Path::new("a.toml"), &|_| None).unwrap());
         digest(TEXT).differing(&digest(&TEXT.replace(was, changed))).into_iter().map(str::to_owned).collect()
     }
 
