@@ -129,6 +129,9 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
 }
 
 /// Asks the brokers whether they are there, and answers at the admin port, as long as the guard lives.
+///
+/// # Errors
+/// [`Unfit`] where the admin port can't be opened.
 async fn observe(
     observed: ObservedConnector,
     kafka: &Settings,

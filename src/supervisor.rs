@@ -96,6 +96,8 @@ async fn heartbeats(health: &PipelineHealth) {
     }
 }
 
+/// # Errors
+/// [`GivenUp`], why there is no next session.
 async fn sessions<L: CommitLog, P: Pipeline<L>>(
     pipeline: &P,
     mut make_log: impl FnMut() -> L,
@@ -130,6 +132,9 @@ async fn sessions<L: CommitLog, P: Pipeline<L>>(
 }
 
 /// Opens the log, however often that is tried. Nothing where `stop` came first.
+///
+/// # Errors
+/// [`GivenUp`] where the log says that another attempt is of no use.
 async fn open<L: CommitLog, P: Pipeline<L>>(
     pipeline: &P,
     log: &mut L,

@@ -91,6 +91,8 @@ async fn stopping(stop: &CancellationToken) {
     tokio::time::sleep(STOP_MAX).await;
 }
 
+/// # Errors
+/// That of the pipelines, where one has given up: both in one text.
 fn outcome(polled: Result<(), GivenUp>, answered: Result<(), GivenUp>) -> anyhow::Result<()> {
     let failures: Vec<GivenUp> = [polled.err(), answered.err()].into_iter().flatten().collect();
     if failures.is_empty() { Ok(()) } else { Err(joined(&failures)) }

@@ -59,6 +59,7 @@ pub async fn run<T: Transport>(source: ReloadSource, apps: Arc<Vec<PolledApp<T>>
             Some(()) = hangups.recv() => true,
             () = tokio::time::sleep(LOOK_EVERY) => false,
         };
+        // Off the runtime: a file system that hangs, as one over a network does, must not hold up a poll.
         let mut working = tokio::task::spawn_blocking(move || {
             match is_requested {
                 true => reload.read(is_requested),
@@ -88,6 +89,7 @@ impl<T> Reload<T> {
     /// Where somebody has asked for it, he is told in any case.
     fn read(&mut self, is_requested: bool) {
         let ConfigReading { files, outcome } = self.file.read();
+        // Also of a file with faults: it is read again when it has changed once more, and its faults are told once.
         self.files = FileLooks::of(files);
         match outcome {
             Ok((config, marks)) => {

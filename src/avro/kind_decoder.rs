@@ -131,6 +131,9 @@ impl KindDecoder {
     }
 
     /// The fields of this release's schema, as a record in another one gives them.
+    ///
+    /// # Errors
+    /// Where the bytes are no such record, go on behind it, or its schema can't be resolved to this release's.
     fn resolved(&self, schema: &Schema, body: &[u8]) -> Result<Vec<(String, Value)>, Resolution> {
         let reader = GenericDatumReader::builder(schema)
             .reader_schema(self.kind.schema())

@@ -217,6 +217,9 @@ fn start_from(text: Option<&str>) -> Result<Option<StartFrom>, PromoterFlaw> {
 }
 
 /// The statement of a record in Avro, which has every field.
+///
+/// # Errors
+/// [`PromoterError`], of the first field that is of another type or whose text means nothing.
 fn stated(fields: Vec<(String, Value)>) -> Result<PromoterStatement, PromoterError> {
     let (mut app_id, mut promoter_id) = (String::new(), String::new());
     let (mut patch, mut updated_at, mut discovered) = (PromoterPatch::default(), None, None);

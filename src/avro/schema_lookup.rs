@@ -109,6 +109,9 @@ impl SchemaLookups {
         state.under_way.entry(id).or_default().clone()
     }
 
+    /// # Errors
+    /// [`SchemaLookupError::Unknown`] where no registry knows the id, `Unusable` where its text is no schema that serves, and
+    /// `Unavailable` where the registry has refused for [`REFUSED_MAX`]; one that is only away is waited for.
     async fn fetch(
         &self,
         id: i32,

@@ -92,6 +92,8 @@ impl UnknownApp {
     }
 }
 
+/// # Errors
+/// Where the app is not configured, or what stands in the topics or at the upstream can't be read: then nothing is compared.
 async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<FactComparison> {
     let VerifyOptions { promoter, from, to, .. } = options;
     let until = options.bound.until();

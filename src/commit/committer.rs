@@ -114,9 +114,11 @@ impl<L: StateLog> Committer<L> {
                     Some(Received::Write(write)) => growing.take(write, &mut shards, bounds),
                     // Whoever asked may be gone meanwhile.
                     Some(Received::CursorsRequest(request)) => drop(request.reply.send(shards.cursors_of(&request.promoters))),
+                    // It stands in the queue before every page of these shards, so none of them meets a state that is not there.
                     Some(Received::ShardsOpened(opened)) => {
                         opened.into_iter().for_each(|(assigned, state)| shards.open(assigned, state));
                     }
+                    // Behind their last page. Of what is under way of them the broker decides.
                     Some(Received::ShardsClosed(closed)) => growing.lose(&closed, &mut shards),
                     None => open = false,
                 },
@@ -241,14 +243,17 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
     while let Some(part) = parts.pop() {
         let began = Instant::now();
         let (records, bytes) = (part.batch.records(), part.batch.weight);
+        // What was too slow once in this batch is not tried in the same size again.
         if part.may_be_halved() && outcome.too_slow.is_some_and(|(_, least)| bytes >= least) {
             let [first, second] = part.halved();
+            // The first half is taken next: parts become durable in the order in which they were planned.
             parts.extend([second, first]);
             continue;
         }
         let span = tracing::info_span!("commit", pipeline = pipeline::POLLS, records, events = part.batch.events.len());
         let may_split = part.may_be_halved();
         let result = attempts(&mut log, part.batch.clone(), records, may_split).instrument(span).await;
+        // The slowest part counts: what the pace bounds is one transaction, and not the batch.
         outcome.took = outcome.took.max(began.elapsed());
         match result {
             Ok(()) => outcome.committed.push((part.rows(), part.batch)),
@@ -267,6 +272,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
                 );
                 let left = part.without(&lost);
                 outcome.lost.extend(lost);
+                // Nothing of the part was written, so what is left of it comes before the parts behind it.
                 if !left.batch.is_empty() {
                     parts.push(left);
                 }

@@ -164,6 +164,8 @@ impl WriteSender {
         self.writes.send(Received::ShardsClosed(closed)).map_err(|_| Closed)
     }
 
+    /// # Errors
+    /// [`Closed`] where the committer has ended.
     async fn put(&self, write: QueuedWrite, outcome: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Closed> {
         let permits = (write.weight() / PERMIT_BYTES + 1).min(self.permits_max);
         let permits = u32::try_from(permits).map_err(|_| Closed)?;

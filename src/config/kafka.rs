@@ -93,6 +93,9 @@ impl PropertyReader<'_> {
         }
     }
 
+    /// # Errors
+    /// Where it is set twice, has a value that is none of a property, names a file that can't be read, or would break
+    /// what the connector promises.
     fn property(&self, name: &str, value: &TomlValue) -> Result<(String, String), Mistake> {
         if let Some(secret_name) = name.strip_suffix("_file").filter(|name| SECRETS.contains(name)) {
             let read = if secret_name == "ssl.key.pem" { secret::from_file_of_lines } else { secret::from_file };

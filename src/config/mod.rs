@@ -172,6 +172,8 @@ fn read<C>(
     meaning(Section::root(&table, &context))
 }
 
+/// # Errors
+/// Where there is no such file, it is larger than [`FILE_BYTES_MAX`], or no text.
 fn read_file(path: &Path) -> Result<String, Mistake> {
     let remedy = "name the configuration with --config or PROMOTER_CONFIG";
     let mut bytes = Vec::new();

@@ -91,6 +91,9 @@ struct PromoterRow<'a> {
 
 impl PromoterRow<'_> {
     /// Gives all that is wrong with the row.
+    ///
+    /// # Errors
+    /// All that is wrong with the row, in the order of its columns.
     fn read(
         &self,
         accept: &mut dyn FnMut(NamedPromoter<'_>) -> Result<Promoter, Mistake>,

@@ -149,6 +149,9 @@ impl Inspection {
     }
 
     /// Whether the brokers take the session's time-out. Where they do not tell, the joining will.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where the broker does not answer.
     async fn is_session_allowed(&self, broker: i32) -> Result<bool, OpenError> {
         let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
         let answers =

@@ -167,6 +167,8 @@ impl Pages {
         }
     }
 
+    /// # Errors
+    /// [`PagesFault::Unsettled`] where the rows still move after [`READINGS_MAX`] readings.
     fn end(&mut self, settles: bool) -> Result<AfterPage, PagesFault> {
         self.readings += 1;
         if !(settles && self.moved) {

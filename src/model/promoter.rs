@@ -24,6 +24,8 @@ pub enum InvalidId {
 /// Far above the 28 characters of an openid; keeps keys and memory bounded.
 const ID_BYTES_MAX: usize = 128;
 
+/// # Errors
+/// [`InvalidId`]: it is empty, longer than [`ID_BYTES_MAX`], or can't stand in a key.
 fn check_id(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() {
         return Err(InvalidId::Empty);

@@ -72,6 +72,9 @@ impl fmt::Debug for BrokerToken {
 /// Makes tokens.
 pub trait Issuer {
     /// One new token. Takes a bounded time.
+    ///
+    /// # Errors
+    /// [`IssueError`], fit for a log; whoever asks tries again.
     fn issue(&self) -> impl Future<Output = Result<BrokerToken, IssueError>> + Send;
 }
 

@@ -207,9 +207,11 @@ impl<T: Transport> Scheduler<T> {
     fn begin_due_polls(&mut self) -> Option<Duration> {
         let client = self.client.clone();
         let clock = self.began.elapsed();
+        // Before the queues are asked: whoever waited for slower ones is due at once, and may be the next one to begin.
         while let Some((index, interface)) = self.catching_up.let_go() {
             self.due_queues[interface].put(index, clock);
         }
+        // Each round anew: shares, quotas and the time that is left of the day change while nothing is polled, too.
         for interface in Interface::ALL {
             self.due_queues[interface].set_rates(client.call_rates(interface), clock);
         }
@@ -232,6 +234,7 @@ impl<T: Transport> Scheduler<T> {
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
         self.ends.insert(index, end.clone());
         let polling = async move {
+            // Of a pull that is taken up, the pages of earlier polls are spent already.
             let before = pull.pages();
             let result = poll(&client, &mut pull, reach, &writes, &end).await;
             let pages = pull.pages().saturating_sub(before);
@@ -263,6 +266,7 @@ impl<T: Transport> Scheduler<T> {
 
     fn end_poll(&mut self, EndedPoll { index, pull, pages, result }: EndedPoll) {
         self.ends.remove(&index);
+        // Whoever has taken its promoter away waits for this: from here on nothing of it is under way.
         if self.feeds.is_given_up(index) {
             return self.let_go(index);
         }
@@ -324,9 +328,11 @@ impl<T: Transport> Scheduler<T> {
         self.catching_up.failed(index, *feed, error);
         let queue = &mut self.due_queues[feed.interface()];
         match error {
+            // Of a feed that is still wanted only the end of the scheduler cancels a poll: nobody takes it from a queue again.
             PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
             PollError::Call(CallError::BreakerOpen { by_response, .. }) => match pull.suspended() {
                 Some(pull) => {
+                    // Whoever was refused as the probe leaves the next one to others: what opened the breaker may be his alone.
                     match by_response {
                         true => queue.put_refused(index, clock, begun),
                         false => queue.put_further(index, begun),

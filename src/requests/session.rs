@@ -113,7 +113,9 @@ impl<T: Transport> AnsweringSession<T> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // In each round, so that a loop that hangs is seen by its silence.
             self.totals.health.work_waits(!log.is_idle() || !self.gathered.is_empty());
+            // Whatever is gathered goes at once: under load the transaction before it is what lets answers gather.
             if let LogState::Idle(idle) = log {
                 log = match self.commit_or_end(idle) {
                     ControlFlow::Continue(log) => log,

@@ -118,6 +118,9 @@ impl Beginning {
 }
 
 /// Writes the first cursors of one shard, and waits for them.
+///
+/// # Errors
+/// [`Closed`] where the session is over.
 async fn written(first_cursors: &[FirstCursor], queue: &WriteSender) -> Result<WriteOutcome, Closed> {
     let mut chunks = first_cursors.chunks(CURSORS_MAX).peekable();
     while let Some(chunk) = chunks.next() {

@@ -103,6 +103,7 @@ pub enum DiscoveryError {
 impl<T: Transport> Discovery<T> {
     /// Discovers until it is dropped.
     pub(super) async fn run(&self) {
+        // Side by side: one after the other, each app would wait for the slowest list.
         join_all(self.apps.iter().map(|app| self.run_app(app))).await;
     }
 

@@ -83,6 +83,9 @@ impl<T: Transport> PolledApp<T> {
 
 impl<T: Transport> PromotersFollower<'_, T> {
     /// Returns when nobody tells anything any more, or the session is over.
+    ///
+    /// # Errors
+    /// [`Over`], which ends the polls of this app and no other's.
     async fn follow(mut self, mut changes: mpsc::Receiver<PromotersChange>) -> Result<(), Over> {
         let app = self.app;
         let mut clock_lookup: ClockLookup<'_> = None;

@@ -125,6 +125,7 @@ impl ShardRestores {
         for mut restore in std::mem::take(&mut self.0) {
             if restore.shards.iter().any(is_revoked) {
                 restore.shards.retain(|assigned| !is_revoked(assigned));
+                // It may be that of a shard that has gone.
                 restore.failed = None;
                 if restore.shards.is_empty() {
                     continue;
@@ -173,6 +174,7 @@ impl ShardRestore {
                 },
             }
         }
+        // All at once that are there: each opening costs the committer and every app a message.
         if !whole.is_empty() {
             return Poll::Ready(RestoreEvent::Whole(whole));
         }

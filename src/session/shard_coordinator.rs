@@ -117,6 +117,8 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         Ok(())
     }
 
+    /// # Errors
+    /// [`Ended::Stop`] where a feed may not begin where the configuration says; else as [`over`].
     async fn take_up(&mut self, whole: WholeShards) -> Result<(), Ended> {
         let (mut shards, mut states, mut registered) = (Vec::new(), Vec::new(), Vec::new());
         for (assigned, RestoredShard { state, registered: events }) in whole {
@@ -125,6 +127,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             registered.push((assigned, events));
         }
         let unreadable = self.promoters.open(self.configured.promoters(), self.context.partitions, registered);
+        // Here, for it takes the marks of removals out of the states, which are the committer's alone from then on.
         let returned = self.promoters.compare(&mut states);
         let changes = self.promoters.polled(&self.pipeline.apps, &shards);
         if let Some(reason) = self.too_early(&states, &changes) {
@@ -136,6 +139,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         for (assigned, letters) in unreadable {
             self.write_unreadable(assigned, letters).await?;
         }
+        // And before anybody polls those who have returned: see [`crate::registry::removed`].
         self.write_removals(returned).await?;
         let progress = self.restores.opened(&shards, remembered);
         if let Some(progress) = &progress {
@@ -204,6 +208,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
 
     /// Ends the polls of these shards, and only then has the committer forget them: should one come back, no page of a poll that
     /// began before reaches what is read of it then.
+    ///
+    /// # Errors
+    /// As [`over`].
     async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Ended> {
         if revoked.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = None;
@@ -220,6 +227,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
 
     /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it, and on what they were told
     /// before: one for which nothing changes now may still be at the removal of a promoter of the same shard.
+    ///
+    /// # Errors
+    /// As [`over`], where an app's polls have ended.
     async fn tell(&mut self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Ended> {
         for (change, follower) in changes.into_iter().zip(&self.followers) {
             if !change.is_empty() || under_way.is_some() {

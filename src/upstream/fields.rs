@@ -141,6 +141,8 @@ impl<'a> RowFields<'a> {
         }
     }
 
+    /// # Errors
+    /// [`RowFault`] of the first field without which there is no fact.
     fn row(&mut self, expected: ExpectedPage, latest_now: UnixTime) -> Result<ReadFields, RowFault> {
         self.settle_paid_time();
         let row = match expected.kind {

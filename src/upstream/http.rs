@@ -86,6 +86,9 @@ impl HttpTransport {
     }
 
     /// The body as it comes, and its room.
+    ///
+    /// # Errors
+    /// [`TransportError::TooLarge`] beyond `response_max`; else that of the connection.
     async fn body(&self, response: &mut reqwest::Response, buffer: &Buffer) -> Result<(Bytes, Room), TransportError> {
         let too_large = TransportError::TooLarge { limit: self.response_max };
         let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -108,6 +111,9 @@ impl HttpTransport {
     }
 
     /// What the body holds, in its room.
+    ///
+    /// # Errors
+    /// [`TransportError::TooLarge`] where it unpacks to more than `response_max`, or that it can't be unpacked.
     async fn content(&self, body: Bytes, room: Room, buffer: &Buffer) -> Result<Bytes, TransportError> {
         let within = room.bytes().min(self.response_max);
         match unpacked(body.clone(), within) {
@@ -125,6 +131,9 @@ impl HttpTransport {
     }
 
     /// All calls go to a few, so each is read once.
+    ///
+    /// # Errors
+    /// Where both together are no URL.
     fn address(&self, base_url: String, path: &'static str) -> Result<Url, TransportError> {
         let mut addresses = self.addresses.lock();
         if let Some((.., url)) = addresses.iter().find(|(base, known, _)| *base == base_url && *known == path) {

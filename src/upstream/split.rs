@@ -33,6 +33,8 @@ pub fn split<'a>(page: &'a [u8], list: &'static str) -> Result<(PageHeader, Vec<
     }
 }
 
+/// # Errors
+/// [`PageFault`] where nothing that was meant as a page can be made out.
 fn split_tolerantly<'a>(page: &'a [u8], list: &'static str) -> Result<(PageHeader, Vec<&'a [u8]>), PageFault> {
     let mut rest = Vec::with_capacity(page.len().min(4096));
     let mut rows = Vec::new();
@@ -76,6 +78,9 @@ fn list_after(page: &[u8], quote: usize, list: &str) -> Option<usize> {
 }
 
 /// The elements from `at` on, and the index just behind the list's `]`.
+///
+/// # Errors
+/// [`PageFault`] where the list is cut off, or has more than [`ROWS_MAX`] elements.
 fn elements(page: &[u8], mut at: usize) -> Result<(Vec<Range<usize>>, usize), PageFault> {
     let mut elements = Vec::new();
     loop {

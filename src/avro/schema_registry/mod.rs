@@ -157,6 +157,8 @@ impl SchemaRegistry {
             .ok_or_else(|| answer.unexpected("its answer lacks the schema"))
     }
 
+    /// # Errors
+    /// As [`send_to_each`](Self::send_to_each).
     async fn post(&self, call: Call, subject: &str, schema: &str) -> Result<Answer, SchemaRegistryError> {
         let body = json!({ "schema": schema }).to_string();
         let request = |base: &Url| {
@@ -166,6 +168,9 @@ impl SchemaRegistry {
     }
 
     /// Sends to one URL after the other until one can answer. `subject` is what an error names.
+    ///
+    /// # Errors
+    /// The refusal of the first that can answer; where none can, why the last could not.
     async fn send_to_each(
         &self,
         subject: &str,

@@ -30,12 +30,17 @@ pub fn write(view: &RegistryView, plan: &ChangePlan) -> anyhow::Result<()> {
 }
 
 /// The schema is registered under the topic's subject, where there is a registry for schemas.
+///
+/// # Errors
+/// Where the schema registry does not answer in time, or refuses the schema.
 fn framing(view: &RegistryView) -> anyhow::Result<Framing> {
     let (settings, topic) = (view.config.schema_registry.clone(), &view.config.kafka.topics.registry);
     let framing = async { tokio::time::timeout_at(view.until.into(), app::promoter_framing(settings, topic)).await };
     cli::runtime()?.block_on(framing).context("the schema registry gives no answer")?
 }
 
+/// # Errors
+/// As [`RegistryWriter::put`] and [`RegistryWriter::finish`]: some of the writes may be there.
 fn write_all(writer: &mut RegistryWriter, writes: &[PlannedWrite]) -> anyhow::Result<()> {
     let (progress, now) = (WriteProgress::of(writes.len()), crate::clock::now());
     for (index, (promoter, content)) in writes.iter().enumerate() {

@@ -83,6 +83,9 @@ impl Published {
     }
 
     /// A record's time is its fact's, so none that is wanted stands before the first of that time.
+    ///
+    /// # Errors
+    /// Where the topic can't be read, or a record under the key of the promoter is no event.
     fn events(
         &self,
         topic: EventTopic,
@@ -126,6 +129,8 @@ impl Published {
         })
     }
 
+    /// # Errors
+    /// Where the partition can't be read to its end in time; else that of `take`.
     fn read(
         &self,
         topic: &str,

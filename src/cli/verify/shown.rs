@@ -52,6 +52,9 @@ impl UpstreamReader<'_> {
     }
 
     /// Reads until the rows have settled, as a poll does.
+    ///
+    /// # Errors
+    /// That of a call, or of a pull whose rows do not settle. Nothing is tried again.
     async fn pull(
         &self,
         promoter: &Promoter,

@@ -46,6 +46,8 @@ fn is_bare(text: &str) -> bool {
 
 const CLOSE: &str = "write ${NAME} or ${NAME:-default}, or $${ for the two characters themselves";
 
+/// # Errors
+/// Where the name is impossible, or the variable is not set and has no default.
 fn resolve(reference: &str, environment: Environment) -> Result<String, Mistake> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),

@@ -46,6 +46,8 @@ pub fn from_file_of_lines(value: &TomlValue, directory: &Path) -> Result<SecretS
     lines_of_file(value, directory).map(SecretString::from)
 }
 
+/// # Errors
+/// Where the file can't be read, or is empty.
 fn lines_of_file(value: &TomlValue, directory: &Path) -> Result<String, Mistake> {
     let text = read_file(&path(value, directory)?, BYTES_MAX, directory)?;
     match text.trim_end_matches(['\n', '\r']) {

@@ -25,6 +25,7 @@ pub async fn watch(settings: Settings, pipelines: Vec<Arc<PipelineHealth>>, end:
     while end.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
         let is_quiet =
             |health: &Arc<PipelineHealth>| health.snapshot().silent_for.is_none_or(|silence| silence >= QUIET);
+        // What a pipeline hears by itself, as when it commits, is answer enough.
         if !pipelines.iter().any(is_quiet) {
             continue;
         }

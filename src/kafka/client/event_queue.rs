@@ -56,6 +56,8 @@ impl EventQueue {
         EventQueue::listen(unsafe { native::rd_kafka_queue_get_consumer(client.native()) })
     }
 
+    /// # Errors
+    /// Where the client has no such queue.
     fn listen(queue: *mut native::rd_kafka_queue_t) -> KafkaResult<EventQueue> {
         let none = || KafkaError::ClientCreation("the client has no queue of events".to_owned());
         let queue = NonNull::new(queue).ok_or_else(none)?;

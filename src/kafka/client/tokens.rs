@@ -115,6 +115,9 @@ impl TokenDistributor {
     }
 
     /// Starts the thread that keeps a token.
+    ///
+    /// # Errors
+    /// Where TLS can't be set up for the endpoint, or there is no thread.
     fn keep(&self) -> Result<(), NoTokensError> {
         let issuer = LoginIssuer::new(&self.login)?;
         let (supply, end) = (self.supply.clone(), self.end.clone());
@@ -183,6 +186,8 @@ impl TokenRecipients {
         unsafe_code,
         reason = "extensions, and a token without an event, are what rdkafka does not offer; argued below"
     )]
+    /// # Errors
+    /// librdkafka's words, where it does not take the token.
     fn set(&self, token: &BrokerToken, client: &dyn NativeClient) -> Result<(), RefusedToken> {
         let (text, principal) = (c_string(token.text.expose_secret()), c_string(&token.principal));
         let left = i64::try_from(token.left().as_millis()).unwrap_or(i64::MAX);

@@ -61,6 +61,9 @@ impl<'a> TopicLookup<'a> {
     }
 
     /// A consumer, because its metadata requests create no topic.
+    ///
+    /// # Errors
+    /// Where librdkafka makes no client of the settings.
     fn with(settings: &'a Settings, mut setup: ClientSetup) -> KafkaResult<TopicLookup<'a>> {
         // This client is never idle: a connection that is closed was refused, and librdkafka says what for.
         setup.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);

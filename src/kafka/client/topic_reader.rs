@@ -96,6 +96,9 @@ impl TopicReader {
     }
 
     /// `is_wanted` is asked with the number of a partition, and how many there are.
+    ///
+    /// # Errors
+    /// [`TopicReadError::Missing`] where one of `topics` is not there; else why it can't be looked at or read.
     fn open_some(
         settings: &Settings,
         topics: &[&str],

@@ -124,6 +124,8 @@ impl FoundTopics {
         }
     }
 
+    /// # Errors
+    /// [`OpenError`] where the brokers don't describe the topics. What is wrong with their settings is kept among the problems.
     async fn check_settings(&mut self, settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<(), OpenError> {
         let existing = wanted.iter().filter_map(|(topic, kind)| Some((*topic, *kind, *self.counts.get(*topic)?)));
         let admin = admin_client(settings)?;

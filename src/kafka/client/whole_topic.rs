@@ -57,6 +57,8 @@ impl WholeTopic {
         WholeTopic::to_end(reader, topic, until)
     }
 
+    /// # Errors
+    /// Where the ends of the partitions are not told.
     fn to_end(reader: TopicReader, topic: &str, until: Instant) -> Result<WholeTopic, TopicReadError> {
         let ends = reader.ends()?;
         Ok(WholeTopic { reader, ends, topic: topic.to_owned(), until })

@@ -86,6 +86,9 @@ pub async fn watch(settings: Settings, profile: InstanceProfile, others: Vec<i32
 }
 
 /// The notes of the owners of `partitions`. The client lives only for the request.
+///
+/// # Errors
+/// That of the request; the next look asks again.
 fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
     let consumer: LoggedConsumer = state_ends::uncommitted(settings)?;
     let mut requested = TopicPartitionList::new();

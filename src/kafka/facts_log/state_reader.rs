@@ -92,6 +92,9 @@ impl<'a> StateReader<'a> {
     }
 
     /// Of partitions that are wanted together.
+    ///
+    /// # Errors
+    /// [`OpenError`] where one of them can't be read now, or librdkafka can't begin to read.
     fn of_all<C: ConsumerContext>(
         ends: &StateEnds<'a, C>,
         partitions: &[i32],
@@ -250,6 +253,8 @@ impl<'a> StateReader<'a> {
         Ok(false)
     }
 
+    /// # Errors
+    /// [`OpenError::Again`] where librdkafka does not tell them.
     fn look_at_positions(&mut self) -> Result<(), OpenError> {
         for (partition, position) in positions(&self.consumer).map_err(again)? {
             let barrier = self.barriers.get_mut(&partition);

@@ -108,6 +108,9 @@ impl Takeover<'_> {
 }
 
 impl Taking<'_> {
+    /// # Errors
+    /// [`OpenError::Stop`] where a shard speaks against this connector, [`OpenError::Again`] where it can't be read, or the
+    /// takeover is given up. Shards that were handed over by then stay so.
     fn run(mut self) -> Result<(), OpenError> {
         while self.reader.is_reading() {
             let mut confirmed = Vec::new();
@@ -118,10 +121,12 @@ impl Taking<'_> {
                         self.fenced.swap_remove(at);
                         self.hand_over(assigned)?;
                     }
+                    // It is taken over while others are still read; one without a confirmed fence waits for them.
                     None if self.compare(partition)? => confirmed.push(assigned),
                     None => self.unconfirmed.push(assigned),
                 }
             }
+            // Together, so that what has come to its end at once costs one write.
             self.fence(confirmed);
         }
         self.take_unconfirmed()

@@ -79,6 +79,8 @@ impl FactWriter {
         Ok(())
     }
 
+    /// # Errors
+    /// That of `send`. An event that the topic would refuse is none: it is given back as a dead letter.
     fn write_event<E>(
         &self,
         event: &Event,
@@ -112,6 +114,8 @@ impl FactWriter {
         Destination { topic: &self.topics.events[topic], limit: self.limits.events[topic], oldest: self.oldest[topic] }
     }
 
+    /// # Errors
+    /// [`Unpublishable`] where it has no encoding, or is longer than the topic takes.
     fn encode(&self, event: &Event, to: Destination<'_>, buffer: &mut Vec<u8>) -> Result<(), Unpublishable> {
         let id_kind = self.id_kinds.get(event.promoter.app_id()).copied().unwrap_or(IdKind::OpenId);
         buffer.clear();
@@ -165,6 +169,9 @@ struct Destination<'a> {
 
 impl Destination<'_> {
     /// The time of the event's record: its fact's, and never in the future.
+    ///
+    /// # Errors
+    /// [`Unpublishable`] where that is before the oldest that the topic takes.
     fn time(self, event: &Event, now: UnixMillis) -> Result<UnixMillis, Unpublishable> {
         let timestamp = event.fact.time.as_millis().min(now);
         let Some(oldest) = self.oldest.at(now).filter(|oldest| timestamp < *oldest) else { return Ok(timestamp) };

@@ -70,10 +70,14 @@ impl MembershipChanges {
         }
     }
 
+    /// # Errors
+    /// [`OpenError`] once the member has ended.
     async fn wait(&mut self) -> Result<(), OpenError> {
         self.observer.changed().await.map_err(|_| ended())
     }
 
+    /// # Errors
+    /// [`OpenError::Again`] where somebody else has subscribed since; else as `next_change`.
     fn take(&mut self) -> Result<Option<AssignmentChange>, OpenError> {
         let (number, reported) = (self.number, &mut self.reported);
         self.shared.with_state(|state| {

@@ -253,6 +253,7 @@ impl MemberThread {
                 }
             }
         };
+        // Only a member can leave, so it joins first.
         poll_while(&|| !is_member());
         consumer.unsubscribe();
         poll_while(&is_member);

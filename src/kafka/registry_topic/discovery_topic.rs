@@ -126,6 +126,8 @@ impl TopicAccess {
         }
     }
 
+    /// # Errors
+    /// Where no schema registry is configured, it does not answer, or it knows no usable schema of this id.
     fn learn(&self, decoder: &PromoterDecoder, id: i32) -> Result<(), LogError> {
         let unknown = || LogError::new(UnreadableDiscovery::UnknownSchema(id));
         let source = self.registrations.schemas.as_ref().ok_or_else(unknown)?;

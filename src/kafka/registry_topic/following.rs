@@ -175,6 +175,7 @@ impl Following {
         let is_read = |followed: &&mut Followed| followed.paused.is_none() && offset >= followed.shard.next();
         let Some(followed) = followed.get_mut(&partition).filter(is_read) else { return };
         followed.pass(offset);
+        // Asked before it is read: what there is no room for is read again at this offset, when the partition is resumed.
         if !followed.shard.has_room() {
             return self.pause(followed, PauseReason::Full);
         }
@@ -227,6 +228,7 @@ impl Following {
             let learnt = following.lookups.learn(id, learn).await;
             following.schema_answered(assigned, id, learnt);
         });
+        // The handle ends the lookup with the pause: for a shard that is left nobody waits for a schema.
         self.pause(followed, PauseReason::Schema { _lookup: AbortOnDropHandle::new(lookup) });
     }
 
@@ -239,6 +241,7 @@ impl Following {
             }
             shards.unavailable.insert(id, (with_causes(&error), Instant::now()));
         }
+        // Also where it is not to be had: the record is read again, and becomes a dead letter then.
         if let Some(followed) = shards.of(assigned)
             && matches!(followed.paused, Some(PauseReason::Schema { .. }))
         {
@@ -272,6 +275,9 @@ impl Following {
     }
 
     /// The consumer reads the partition from the offset that comes next.
+    ///
+    /// # Errors
+    /// That of librdkafka, which does not read the partition then: it stays paused.
     fn read_on(&self, followed: &mut Followed) -> KafkaResult<()> {
         self.consumer.read_from(followed.assigned.shard.0, followed.shard.next())?;
         followed.paused = None;

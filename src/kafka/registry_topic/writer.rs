@@ -81,6 +81,8 @@ impl RegistryWriter {
         self.put_bytes(promoter, &key, has_value.then_some(self.value.as_slice()))
     }
 
+    /// # Errors
+    /// [`RegistryWriteError`] where the brokers refuse an earlier record, or the queue has no room in time.
     fn put_bytes(&self, promoter: &Promoter, key: &str, value: Option<&[u8]>) -> Result<(), RegistryWriteError> {
         loop {
             // Both keys of a promoter stand in its own partition.
@@ -111,6 +113,8 @@ impl RegistryWriter {
         Ok(())
     }
 
+    /// # Errors
+    /// [`RegistryWriteError::TooLate`] when the time is up; else why the brokers refuse a record.
     fn wait(&self) -> Result<(), RegistryWriteError> {
         if Instant::now() >= self.until {
             return Err(RegistryWriteError::TooLate(self.producer.topic().to_owned()));

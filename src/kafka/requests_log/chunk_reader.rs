@@ -87,6 +87,8 @@ impl ChunkReader {
         Ok(chunk)
     }
 
+    /// # Errors
+    /// That of librdkafka. The next call assigns anew.
     fn seek(&mut self, partition: i32, from: i64) -> KafkaResult<()> {
         if self.at.take() == Some((partition, from)) {
             return Ok(());

@@ -37,6 +37,9 @@ impl Comparison<'_> {
         partitions.iter().map(|partition| self.settle_one(*partition, patience)).collect()
     }
 
+    /// # Errors
+    /// [`OpenError::Again`] where the partition can't be read now, [`OpenError::Stop`] where what is known of it can't be
+    /// understood.
     fn settle_one(&mut self, partition: i32, patience: Instant) -> Result<AnsweredOffsets, OpenError> {
         let known = self.known(partition)?;
         let (low, _) = self.watermarks(partition)?;
@@ -67,6 +70,8 @@ impl Comparison<'_> {
         Ok(answered)
     }
 
+    /// # Errors
+    /// [`OpenError::Stop`] where the records are damaged, or of a later release.
     fn known(&self, partition: i32) -> Result<Option<AnsweredOffsets>, OpenError> {
         self.restored.answered(partition).map_err(|error| {
             OpenError::Stop(LogError::because(format!("how far {} is answered can't be read", self.topic), error))
@@ -87,6 +92,8 @@ impl Comparison<'_> {
         }
     }
 
+    /// # Errors
+    /// [`OpenError::Again`] where the brokers do not tell them.
     fn watermarks(&self, partition: i32) -> Result<(i64, i64), OpenError> {
         self.chunks.consumer().fetch_watermarks(self.topic, partition, CALL_TIMEOUT).map_err(again)
     }

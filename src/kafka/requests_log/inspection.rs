@@ -23,6 +23,8 @@ pub fn inspect(settings: &Settings, request_topic: &str, partitions: i32, until:
     answered::refuse_emptied(settings, request_topic, &restored, &committed)
 }
 
+/// # Errors
+/// [`TopicReadError`] where the partition can't be read to its end in time.
 fn read(settings: &Settings, request_topic: &str, until: Instant) -> Result<RestoredOffsets, TopicReadError> {
     let state = WholeTopic::of_partition(settings, &settings.topics.state, STATE_PARTITION, until)?;
     let (prefix, mut restored) = (prefix(request_topic), RestoredOffsets::default());

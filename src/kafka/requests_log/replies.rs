@@ -114,6 +114,9 @@ impl ReplyWriter {
     }
 
     /// A reply that does not fit becomes one that says so. Gives a dead letter where not even that fits.
+    ///
+    /// # Errors
+    /// That of `send`.
     fn write_reply<E>(
         &self,
         request: &RequestRecord,

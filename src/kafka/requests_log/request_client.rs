@@ -122,6 +122,9 @@ impl RequestClient {
 }
 
 /// How many the topic of the replies has. Tells all that is wrong with both topics.
+///
+/// # Errors
+/// [`RequestClientError::Topics`], or that of a call which no topic is to blame for.
 fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) -> Result<i32, RequestClientError> {
     let mut problems = Vec::new();
     let mut look = |topic: &str, rights| match lookup.count(topic, rights, left(until)) {
@@ -143,6 +146,9 @@ fn partitions(lookup: &TopicLookup<'_>, topics: &RequestTopics, until: Instant) 
 
 /// Waits until each partition was read, if only to its end: a right that is missing is told by no other call. What
 /// comes meanwhile answers somebody else.
+///
+/// # Errors
+/// [`RequestClientError::NoRightToRead`]; else that the reading has ended, or is not through by `until`.
 fn read_once(lookup: &TopicLookup<'_>, topic: &str, partitions: i32, until: Instant) -> Result<(), RequestClientError> {
     let mut unread: HashSet<i32> = (0..partitions).collect();
     while !unread.is_empty() {

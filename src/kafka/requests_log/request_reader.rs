@@ -98,6 +98,7 @@ impl ReadingThread {
     /// Until it is stopped, librdkafka can't go on, or the log may be another one.
     fn run(mut self) {
         while !self.stop.is_cancelled() {
+            // Waits for the queue instead of in a poll: so a stop is seen at once, and not after a poll's time-out.
             self.events.wait(&self.stop);
             match self.consumer.poll(Duration::ZERO) {
                 None => {}
@@ -141,6 +142,9 @@ impl ReadingThread {
 struct Unwanted;
 
 /// The pipeline's end of the queue may outlive the wish to stop, so this never waits without looking.
+///
+/// # Errors
+/// [`Unwanted`] where the pipeline is gone, or the reading is to stop. The record is read again by whoever opens the log next.
 fn hand_over(
     mut record: RequestRecord,
     records: &mpsc::Sender<RequestRecord>,

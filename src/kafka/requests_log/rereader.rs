@@ -95,6 +95,8 @@ impl RereadingThread {
         }
     }
 
+    /// # Errors
+    /// [`OpenError::Again`] where librdkafka makes no consumer.
     fn open(&self) -> Result<ChunkReader, OpenError> {
         Ok(ChunkReader::new(chunk_reader::consumer(&self.settings)?, &self.topic))
     }

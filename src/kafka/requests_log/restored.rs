@@ -149,6 +149,10 @@ struct PartitionContent {
 
 impl Reading<'_> {
     /// Stops where the topic is another connector's, which answers the same requests.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] there, and where the right to read is missing; [`OpenError::Again`] where nothing comes for too
+    /// long, or the partitions are revoked.
     fn run(&self) -> Result<RestoredOffsets, OpenError> {
         self.assign().map_err(failed)?;
         let mut content = PartitionContent::default();
@@ -169,6 +173,7 @@ impl Reading<'_> {
             if self.cancel.is_cancelled() {
                 return Err(OpenError::Again("the partitions were revoked while their progress was read".into()));
             }
+            // Only silence counts: a topic of any length is read to its end, however long that takes.
             if self.take_next(&mut content)? {
                 progress = Instant::now();
             }

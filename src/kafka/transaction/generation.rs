@@ -87,6 +87,8 @@ struct RefusedOffsets {
     words: String,
 }
 
+/// # Errors
+/// librdkafka's code and words.
 #[allow(unsafe_code, reason = "metadata of a member that is none, which rdkafka does not offer, argued below")]
 fn send_offsets_of_nobody(producer: &TransactionalProducer, group: &str, topic: &str) -> Result<(), RefusedOffsets> {
     let unusable = |words: String| RefusedOffsets { code: RDKafkaErrorCode::InvalidArgument, words };

@@ -56,6 +56,8 @@ impl Holding for WholeAssignments {
         WholeAssignments::new(group, topic, observer)
     }
 
+    /// # Errors
+    /// [`OpenError`] where nothing will ever be owned.
     async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
         WholeAssignments::acquire(self, settings).await
     }

@@ -36,6 +36,8 @@ pub fn try_transaction(settings: &Settings, groups: &[(String, String)]) -> Resu
     Ok(TriedTransaction::Works)
 }
 
+/// # Errors
+/// [`OpenError::Again`] where one of the two fails.
 fn begin_and_abort(producer: &TransactionalProducer) -> Result<(), OpenError> {
     let failed = |error| OpenError::Again(ClientError::new("no transaction can be begun and aborted", error).into());
     producer.kafka().begin_transaction().map_err(failed)?;

@@ -125,6 +125,9 @@ fn may_not_write(producer: &TransactionalProducer, cause: KafkaError) -> Transac
     }
 }
 
+/// # Errors
+/// As [`abort`] tells, since the transaction is aborted then; [`TransactionError::Revoked`] where the broker knows a newer
+/// generation.
 fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Result<(), TransactionError> {
     let offsets = owned.list().map_err(|error| abort(producer, "offsets", error))?;
     let metadata = &owned.owner.metadata;

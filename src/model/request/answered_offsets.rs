@@ -223,6 +223,8 @@ fn versioned<'a>(key: &str, value: &'a [u8]) -> Result<&'a [u8], UnreadableOffse
     }
 }
 
+/// # Errors
+/// [`UnreadableOffsets`] where it is of a later release, or no whole numbers.
 fn decode(key: &str, value: &[u8]) -> Result<Vec<i64>, UnreadableOffsets> {
     let (numbers, rest) = versioned(key, value)?.as_chunks::<8>();
     if !rest.is_empty() {

@@ -80,6 +80,8 @@ impl<T: Transport> Client<T> {
         self.quota(interface).await.ok()
     }
 
+    /// # Errors
+    /// [`QuotaUnavailable`] where there is no token, no answer, or none that names a quota. It is never tried again here.
     async fn quota(&self, interface: Interface) -> Result<DailyQuota, QuotaUnavailable> {
         let base_url = self.hosts.base_url(self.hosts.current());
         let token = self.tokens.get(&self.transport, &self.clock, base_url).await;

@@ -96,6 +96,9 @@ fn get(base_url: String, path: &'static str, query: Vec<(&'static str, String)>)
 }
 
 /// Only the upstream's own `Date` tells its clock, so only these calls note it.
+///
+/// # Errors
+/// [`TokenError`], with the reaction that the upstream's code asks for.
 async fn request_token<T: Transport>(
     request: HttpRequest,
     secret: &SecretString,
@@ -115,6 +118,8 @@ async fn send<T: Transport>(request: HttpRequest, secrets: &[&str], transport: &
     transport.send(request).await.map_err(|error| unreadable(&error.to_string(), secrets, None))
 }
 
+/// # Errors
+/// [`TokenError`]: a refusal as its code is classified, anything else as unreadable.
 fn read_answer(answer: &HttpResponse, secrets: &[&str]) -> Result<(String, Option<Duration>), TokenError> {
     let envelope = read_envelope(&answer.body).ok();
     let reaction = reaction(CallKind::Token, answer.status, envelope.as_ref().map(|envelope| envelope.errcode));
@@ -137,6 +142,8 @@ fn plain_answer(answer: &HttpResponse) -> Option<(String, Option<Duration>)> {
     (answer.status == 200).then(|| plain(&answer.body)).flatten().map(|text| (text, None))
 }
 
+/// # Errors
+/// [`TokenError`] where the file can't be read, or holds no token.
 async fn read_file(file: &TokenFile) -> Result<(String, Option<Duration>), TokenError> {
     let path = file.path().display();
     let bytes = file.read().await.map_err(|error| {

@@ -37,6 +37,8 @@ impl Taking<'_> {
         shards.into_iter().try_for_each(|assigned| self.hand_over(assigned))
     }
 
+    /// # Errors
+    /// As [`StateReader::read_on`] and [`StateReader::check`].
     fn read_all(&mut self, shards: &[AssignedShard]) -> Result<(), OpenError> {
         while self.reader.is_reading() {
             self.read_on()?;
