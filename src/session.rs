@@ -153,6 +153,7 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
         let committing = AbortOnDropHandle::new(tokio::spawn(committer.run(writes)));
         let ended = run_beside(committing, polling).await;
         let (log, ended) = ended.expect("nobody aborts the committer, and a panic ends the process");
+        // Nothing is polled between two sessions, however long the next one takes to open its log.
         self.totals.figures.shards.clear();
         match (failed, ended) {
             (Some(failed), Ended::Drained) => (log, failed),
@@ -200,6 +201,7 @@ impl<T: Transport> PollPipeline<T> {
     ) {
         let (mut polling, mut followers) = (JoinSet::new(), Vec::new());
         for index in 0..self.apps.len() {
+            // One at a time: an app that is still at a change lets the next one wait, and none is dropped.
             let (tell, changes) = mpsc::channel(1);
             let (apps, context) = (self.apps.clone(), context.clone());
             polling.spawn(async move { apps[index].poll(changes, context).await });
@@ -217,6 +219,7 @@ impl<T: Transport> PollPipeline<T> {
             () = handed_over => None,
             ended = coordinator.run() => Some(ended),
         };
+        // The committer ends when the last page is in its queue, so every app is waited for.
         end.cancel();
         while polling.join_next().await.is_some() {}
     }

@@ -32,6 +32,7 @@ pub async fn attempts<L: CommitLog>(
             Err(CommitError::TooSlow(error)) if may_split => return Err(CommitError::TooSlow(error)),
             Err(CommitError::NothingWritten(error) | CommitError::TooSlow(error)) if attempt < ATTEMPTS_MAX => {
                 tracing::warn!(attempt, records, error = %error.with_causes(), "transaction aborted, trying again");
+                // A rebalance or a new leader takes a moment: at once it would be refused again.
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }

@@ -59,6 +59,7 @@ pub async fn poll<T: Transport>(
         let Taken { page_facts, step } = pull.take_page(page.rows, page.total_cnt, page.start_id, client.local_now());
         // Before the step is looked at: what was read counts, though the pull may fail with this very page.
         if !page_facts.is_empty() {
+            // Waits while the queue is full: so a slow log slows the polls down.
             queue.send(QueuedWrite::PageFacts(page_facts)).await?;
         }
         // The page's rows are the queue's now, which counts them itself.

@@ -123,6 +123,7 @@ impl<T: Transport> PromotersFollower<'_, T> {
             self.waiting.remove(promoter);
         }
         self.feeds.remove(changed).await?;
+        // No poll of them is under way any more, which is what whoever waits for this is to know.
         drop(under_way);
         let cursors = self.context.queue.cursors(promoters).await?;
         let polled: Vec<_> = polled.into_iter().zip(cursors).collect();

@@ -70,24 +70,24 @@ impl FactsOwnership {
         fences: FenceSender,
         given_up: CancellationToken,
     ) -> Vec<StateReceiver> {
-        let (untold, told): (HashMap<_, _>, Vec<_>) = shards
+        let (senders, receivers): (HashMap<_, _>, Vec<_>) = shards
             .iter()
             .map(|assigned| {
-                let (tell, told) = oneshot::channel();
-                ((*assigned, tell), told)
+                let (sender, receiver) = oneshot::channel();
+                ((*assigned, sender), receiver)
             })
             .unzip();
         let (opener, membership) = (self.opener.clone(), self.membership.clone());
         let (refusal, runtime) = (self.refusal.clone(), Handle::current());
         tokio::task::spawn_blocking(move || {
-            let untold = RefCell::new(untold);
+            let senders = RefCell::new(senders);
             let tell = |assigned: AssignedShard, restored: RestoredState| {
                 let restored = restored.map(|mut state| {
                     state.refuse(refusal.clone());
                     state
                 });
                 // Whoever waited may have given up.
-                untold.borrow_mut().remove(&assigned).map(|waiting| waiting.send(restored));
+                senders.borrow_mut().remove(&assigned).map(|waiting| waiting.send(restored));
             };
             let taken_over = membership.consumer().ok_or_else(lost).and_then(|member| {
                 let takeover = Takeover {
@@ -105,7 +105,7 @@ impl FactsOwnership {
                 shards.iter().for_each(|assigned| tell(*assigned, Err(error.clone())));
             }
         });
-        told
+        receivers
     }
 }
 
@@ -119,6 +119,7 @@ impl ShardOwnership for FactsOwnership {
                     Ok(AssignmentChange::Assigned(partitions)) => self.assigned(partitions),
                     Ok(AssignmentChange::Revoked(partitions)) => {
                         let revoked = shards(partitions);
+                        // Here, and not by whoever is told: nothing of them may come out as news behind this.
                         revoked.iter().for_each(|assigned| self.registry.leave(*assigned));
                         OwnershipChange::Revoked(revoked)
                     }
@@ -134,10 +135,11 @@ impl ShardOwnership for FactsOwnership {
             Ok(fence) => fence,
             Err(error) => return shards.into_iter().map(|assigned| failed(assigned, error.clone())).collect(),
         };
-        let told = self.take_over(shards.clone(), fence, fences, given_up);
-        let restored = shards.into_iter().zip(told).map(|(assigned, told)| {
+        let receivers = self.take_over(shards.clone(), fence, fences, given_up);
+        let restored = shards.into_iter().zip(receivers).map(|(assigned, state)| {
+            // At once, beside the takeover: each is read by a client of its own.
             let registered = self.registry.follow(assigned);
-            Box::pin(async move { (assigned, whole(told, registered).await) }) as Restore
+            Box::pin(async move { (assigned, whole(state, registered).await) }) as Restore
         });
         restored.collect()
     }
@@ -162,12 +164,12 @@ fn lost() -> OpenError {
 /// # Errors
 /// That of the half that failed.
 async fn whole(
-    told: StateReceiver,
+    state: StateReceiver,
     registered: BoxFuture<'static, Result<Vec<RegistryEvent>, OpenError>>,
 ) -> Result<RestoredShard, OpenError> {
     // A panic of the takeover ends the process.
     let ended = |error| OpenError::Again(LogError::because("opening the log", error));
-    let state = told.await.unwrap_or_else(|error| Err(ended(error)))?;
+    let state = state.await.unwrap_or_else(|error| Err(ended(error)))?;
     Ok(RestoredShard { state, registered: registered.await? })
 }
 

@@ -189,6 +189,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         self.shared.health.answered();
         let began = Instant::now();
         let held = self.acquire().await?;
+        // A standby may have waited for days.
         let prepared = if began.elapsed() > STALE_AFTER { prepare().await } else { Ok(prepared) };
         let started = match prepared {
             Ok(prepared) => self.start(prepared, held, start).await,

@@ -43,12 +43,15 @@ pub fn commit(
     offsets: &OwnedOffsets,
 ) -> Result<CommitAnswer, TransactionError> {
     let kafka = producer.kafka();
+    // What was refused of an earlier transaction must not fail this one.
     kafka.context().reset();
     kafka.begin_transaction().map_err(|error| reopen(producer, "begin", error))?;
     write(&mut |record| producer.send(&record)).map_err(|error| abort(producer, "send", error))?;
     reach(Failpoint::RecordsSent);
+    // Before the offsets: what an older generation got accepted then stands below the fence that the next owner reads to.
     acknowledge(producer, offsets)?;
     reach(Failpoint::RecordsAcknowledged);
+    // From the offsets on: they are the first of the requests that librdkafka may send again behind this transaction.
     let began = Instant::now();
     send_offsets(producer, offsets)?;
     reach(Failpoint::OffsetsSent);

@@ -53,6 +53,7 @@ impl<T: Transport> AnsweringSession<T> {
     /// fact.
     fn next_batch(&mut self) -> (Arc<AnswerBatch>, Vec<QuotaOwner>) {
         let (mut answers, mut owners) = (Vec::new(), Vec::new());
+        // Their memory is freed once they are durable, and not here: until then they count as held.
         for UncommittedAnswer { record, owner, answer } in std::mem::take(&mut self.gathered) {
             answers.push((record, answer));
             owners.push(owner);

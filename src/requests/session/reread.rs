@@ -153,6 +153,7 @@ impl<T: Transport> AnsweringSession<T> {
         });
         let parked: BTreeSet<(i32, TrackerKey)> = parked.collect();
         let last = self.rereads.last.clone();
+        // The same one goes on first, for so long: its next piece begins where the reader stands.
         let is_again = self.rereads.in_a_row < IN_A_ROW_MAX;
         let same = parked.iter().filter(|key| is_again && Some(*key) == last.as_ref());
         let behind = parked.iter().filter(|key| Some(*key) > last.as_ref());

@@ -38,6 +38,7 @@ impl<T: Transport> Client<T> {
         let (attempts, host) = (Attempts::new(&self.retry), self.hosts.current());
         let mut progress = CallProgress { pass, attempts, host, budgeted: None, failed: None, rejected: None };
         let answered = self.call_until_final(request, &mut progress).await;
+        // Whatever it has come to: a probe that has decided nothing leaves the next one to others.
         progress.pass.undecided();
         match (answered, progress.failed) {
             // It has failed as those calls have that made the upstream seem dead.
@@ -63,6 +64,7 @@ impl<T: Transport> Client<T> {
                     return Ok(response);
                 }
                 Err(AttemptError::Unreadable(cause)) => {
+                    // It has answered this call, which is all that a breaker asks for.
                     progress.pass.served();
                     return Err(CallError::Unreadable(cause));
                 }
@@ -85,6 +87,7 @@ impl<T: Transport> Client<T> {
     ) -> Result<Option<FailedAttempt>, CallError> {
         let evidence = evidence(failure.reaction, failure.call, failure.retry_after, self.day_left());
         let refusal = progress.pass.note(evidence, &failure.cause);
+        // What one promoter alone is told says nothing about the calls of the others.
         if !matches!(refusal, Some(CallRefusal::PromoterOnly(_))) {
             self.correct_budget(interface, failure.reaction);
         }
@@ -94,6 +97,7 @@ impl<T: Transport> Client<T> {
                 tracing::debug!(app = %self.app_id, %interface, error = %failure.cause, "token rejected");
                 failure.token.iter().for_each(|token| self.tokens.reject(token));
                 progress.rejected = failure.token;
+                // Without a pause: the next attempt has another token, so it is no repetition.
                 Ok(None)
             }
             _ => Err(self.final_error(progress, refusal, failure)),
@@ -114,6 +118,7 @@ impl<T: Transport> Client<T> {
             progress.budgeted = Some(call);
         }
         let permit = self.concurrency.acquire(request.interface).await;
+        // That may have taken long: what has opened meanwhile ends the call before it is sent.
         progress.pass.check()?;
         Ok(permit)
     }
@@ -215,6 +220,7 @@ impl<T: Transport> Client<T> {
             CallKind::Token => progress.pass.fetch_unanswered(failure.fetch, number, hosts, &failure.cause),
             CallKind::Data(_) => progress.pass.unanswered(number, hosts, &failure.cause),
         }
+        // It is that host which wants to be left alone; the next one may be asked meanwhile.
         if let Some(retry_after) = retry_after {
             self.hosts.rest(host, retry_after);
         }

@@ -69,9 +69,11 @@ impl<'a> AbandonedTransactions<'a> {
         if owners.is_empty() {
             return;
         }
+        // Both write into what is read: the one or the other may hold it up.
         let polls = (name.clone(), Settings::transactional_id as fn(&Settings) -> String);
         let requests = (self.settings.requests_group(), Settings::requests_transactional_id as fn(&Settings) -> String);
         for (group, transactional_id) in [polls, requests] {
+            // A broker that does not tell is asked again at the next look.
             let Ok(members) = GroupMembers::fetch(reader.consumer().client(), &group, FETCH_TIMEOUT) else { continue };
             if !members.has(instance_id) {
                 continue;
