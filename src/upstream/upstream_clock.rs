@@ -83,8 +83,8 @@ impl UpstreamClock {
     /// What the upstream's clock shows at `at`, by the clock of this host that only runs since the last answer: whatever the
     /// local one was set to meanwhile. Nothing where it is not known, or not believed.
     pub fn at(&self, at: Instant) -> Option<UnixTime> {
-        let heard = self.heard.lock();
-        let (received, date) = heard.latest.filter(|_| heard.belief != Belief::Refused)?;
+        let dates = self.dates.lock();
+        let (received, date) = dates.latest.filter(|_| dates.belief != Belief::Refused)?;
         Some(date.plus(seconds(at.saturating_duration_since(received))))
     }
 

@@ -91,13 +91,13 @@ async fn a_clock_that_is_set_to_and_fro_tells_nothing_of_others() {
     tokio::time::advance(HOUR / 10).await;
     assert!(at_once(&budget, NOON) > 1);
     let used = |used| DailyQuota { limit: 2400, used };
-    assert!(budget.quota_told(used(10), NOON).is_none());
+    assert!(budget.quota_reported(used(10), NOON).is_none());
     at_once(&budget, NOON.plus(86_400));
     tokio::time::advance(HOUR).await;
     at_once(&budget, NOON.plus(86_400));
     assert!(budget.take(NOON).is_err(), "the day has begun again, and nothing of it is counted");
     tokio::time::advance(HOUR).await;
-    assert!(budget.quota_told(used(2000), NOON).is_none());
+    assert!(budget.quota_reported(used(2000), NOON).is_none());
 }
 
 #[tokio::test(start_paused = true)]
