@@ -144,6 +144,10 @@ pub struct WorldOptions {
     /// Calls per minute of one app's interface before 45011; 0 for no limit.
     #[arg(long, default_value_t = 0, value_name = "CALLS")]
     pub per_minute: u32,
+    /// Calls per day of one app's interface before 45009, of which quota/get tells. The default is more than 5000 calls a minute come
+    /// to.
+    #[arg(long, default_value_t = 10_000_000, value_name = "CALLS")]
+    pub per_day: u64,
 
     /// How much goes wrong.
     #[arg(long, value_enum, default_value = "some")]

@@ -1,12 +1,8 @@
-//! Calls counted by app and path: the limit per minute, and what `quota/get` tells.
+//! Calls counted by app and path: the limits per minute and per day, of which `quota/get` tells.
 
 use std::collections::HashMap;
 
 use crate::model::time::{Day, UnixTime};
-
-/// What `quota/get` calls the daily limit; the world does not enforce it, its 45009 come as spells. It is more than 5,000 calls a
-/// minute come to, so it slows nobody down.
-pub const DAILY_LIMIT: u64 = 10_000_000;
 
 #[derive(Default)]
 struct Count {
@@ -19,16 +15,27 @@ struct Count {
 pub struct Limits {
     /// 0 for none.
     per_minute: u32,
+    per_day: u64,
     counts: HashMap<(usize, &'static str), Count>,
 }
 
+/// Why a call is one too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    InMinute,
+    InDay,
+}
+
 impl Limits {
-    pub fn new(per_minute: u32) -> Limits {
-        Limits { per_minute, counts: HashMap::new() }
+    pub fn new(per_minute: u32, per_day: u64) -> Limits {
+        Limits { per_minute, per_day, counts: HashMap::new() }
     }
 
-    /// Counts a call; false when it is one too many in this minute.
-    pub fn admit(&mut self, now: UnixTime, app: usize, path: &'static str) -> bool {
+    /// Counts a call.
+    ///
+    /// # Errors
+    /// It is one too many. One too many of the day is not counted.
+    pub fn admit(&mut self, now: UnixTime, app: usize, path: &'static str) -> Result<(), Excess> {
         let count = self.counts.entry((app, path)).or_default();
         let minute = now.0.div_euclid(60);
         if count.minute != minute {
@@ -38,15 +45,22 @@ impl Limits {
         if count.day != day {
             (count.day, count.in_day) = (day, 0);
         }
+        if count.in_day >= self.per_day {
+            return Err(Excess::InDay);
+        }
         count.in_day += 1;
         count.in_minute = count.in_minute.saturating_add(1);
-        self.per_minute == 0 || count.in_minute <= self.per_minute
+        if self.per_minute == 0 || count.in_minute <= self.per_minute { Ok(()) } else { Err(Excess::InMinute) }
     }
 
     pub fn used_today(&self, now: UnixTime, app: usize, path: &str) -> u64 {
         let today = Some(Day::in_beijing(now));
         let count = self.counts.iter().find(|((owner, counted), _)| *owner == app && *counted == path);
         count.map(|(_, count)| count).filter(|count| count.day == today).map_or(0, |count| count.in_day)
+    }
+
+    pub fn per_day(&self) -> u64 {
+        self.per_day
     }
 
     pub fn per_minute(&self) -> u32 {

@@ -147,6 +147,23 @@ fn one_call_too_many_in_a_minute_is_too_fast_and_the_next_minute_is_not() {
 }
 
 #[test]
+fn one_call_too_many_of_a_day_spends_the_quota_until_midnight() {
+    let mut client = Client::new(&WorldOptions { per_day: 3, ..WorldOptions::plain() });
+    let id = client.world.promoter_ids()[0].clone();
+    let codes: Vec<i64> = (0..5).map(|_| client.errcode(ORDER, &json!({"openid": id}))).collect();
+    assert!(codes[..3].iter().all(|code| *code != 45009) && codes[3..] == [45009, 45009], "{codes:?}");
+    let quota = |client: &mut Client, path: &str| -> Value {
+        let answer = client.post("/cgi-bin/openapi/quota/get", &json!({"cgi_path": path}));
+        serde_json::from_slice::<Value>(&answer.body).unwrap()["quota"].clone()
+    };
+    assert_eq!(quota(&mut client, ORDER), json!({"daily_limit": 3, "used": 3, "remain": 0}));
+    assert_eq!(quota(&mut client, RELATION), json!({"daily_limit": 3, "used": 0, "remain": 3}));
+    client.pass(24 * 3600);
+    client.refresh("wx_simulated", "simulated-secret");
+    assert_ne!(client.errcode(ORDER, &json!({"openid": id})), 45009);
+}
+
+#[test]
 fn an_edit_of_the_merchant_changes_old_rows_and_no_fact() {
     let options =
         WorldOptions { edit_every: Duration::from_secs(600), history_touches: Some(30), ..WorldOptions::plain() };

@@ -7,7 +7,6 @@ use super::state::World;
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::SimRequest;
 use crate::simulator::obstacles::faults::InjectedFault;
-use crate::simulator::obstacles::limits::DAILY_LIMIT;
 use crate::simulator::obstacles::tokens::{Granted, Tokens};
 use crate::simulator::seed::Seed;
 use crate::upstream::transport::Method;
@@ -22,12 +21,12 @@ impl World {
         };
         let path = body.get("cgi_path").and_then(Value::as_str).unwrap_or_default();
         let spent = self.faults.holds(InjectedFault::Quota, now, &format!("{}{path}", self.apps[app].id));
-        let used =
-            if spent { DAILY_LIMIT } else { self.limits.used_today(now.as_seconds(), app, path).min(DAILY_LIMIT) };
+        let limit = self.limits.per_day();
+        let used = if spent { limit } else { self.limits.used_today(now.as_seconds(), app, path) };
         let quota = json!({
             "errcode": 0,
             "errmsg": "ok",
-            "quota": {"daily_limit": DAILY_LIMIT, "used": used, "remain": DAILY_LIMIT - used},
+            "quota": {"daily_limit": limit, "used": used, "remain": limit - used},
             "rate_limit": {"call_count": self.limits.per_minute(), "refresh_second": 60},
         });
         (Reply::success(quota.to_string()), call)

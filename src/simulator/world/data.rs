@@ -10,6 +10,7 @@ use crate::model::time::UnixMillis;
 use crate::simulator::exchange::SimRequest;
 use crate::simulator::facts::promoter::SimPromoter;
 use crate::simulator::obstacles::faults::InjectedFault;
+use crate::simulator::obstacles::limits::Excess;
 use crate::simulator::options::Ids;
 use crate::simulator::pages::data_request::{DataCall, DataRequest};
 use crate::simulator::pages::page::{Page, PageFaults, Receipt};
@@ -105,8 +106,11 @@ impl World {
             return refuse(45009);
         }
         let too_fast = self.faults.holds(InjectedFault::TooFast, now, &format!("{name}{path}"));
-        if !self.limits.admit(now.as_seconds(), app, path) || too_fast {
-            return refuse(45011);
+        match self.limits.admit(now.as_seconds(), app, path) {
+            Err(Excess::InDay) => return refuse(45009),
+            Err(Excess::InMinute) => return refuse(45011),
+            Ok(()) if too_fast => return refuse(45011),
+            Ok(()) => {}
         }
         if strikes(&InjectedFault::Busy) {
             return refuse(-1);

@@ -87,7 +87,7 @@ impl World {
             secret: options.secret.clone(),
             ids: options.ids,
             faults: Faults::new(options.faults, &options.fault, seed, millis(options.spell), quiet_at),
-            limits: Limits::new(options.per_minute),
+            limits: Limits::new(options.per_minute, options.per_day),
             restless: options.restless,
             start,
             latency: whole_millis(options.latency_min)..=whole_millis(options.latency.max(options.latency_min)),
