@@ -34,7 +34,7 @@
 //!                         v each row that can't be read)                                           │
 //!            [ commit::queue, bounded in bytes ] <─────────────────────────────────────────────────┘
 //!                         │ QueuedWrite: page facts, first cursors; fences of shards that come; what of the
-//!                         │ registry can't be read, as dead letters; whoever was removed, or is forgotten
+//!                         │ registry can't be read, as dead letters; whoever was removed, or is forgotten; rewinds
 //!                         v
 //!        commit::committer: Shards::take(write, &mut batch)   all decisions, one writer (model::shards, model::state);
 //!                         │                                   a dead letter for each event that the log refuses
@@ -61,7 +61,8 @@
 //!    assigned ───> facts_log::takeover reads, fences and compares its state, and the registry is read ──> the committer
 //!                  knows it ──> it is polled, as configuration and registry say together (session::shard_promoters);
 //!                  what fails and may pass is tried again, and nothing that runs hears of it (session::restores)
-//!    registered ─> who is polled changes
+//!    registered ─> who is polled changes; or a feed is to be asked again: its polls end, its cursor goes back (model::rewind),
+//!                  and they begin by that
 //!    configured ─> the configuration was read again (app::reload): who is polled changes where it says so
 //!    revoked ────> told when the group has moved on: its polls end, and the committer forgets it with what is still planned
 //!                  of it, which whoever has it now asks for again; until then it is polled and committed as before

@@ -2,8 +2,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use promoter_connector::cli::{
-    Cli, Command, Failure, check, completions, demo, man, material, promoters, run, schemas, simulate, status, tail,
-    topics, verify,
+    Cli, Command, Failure, check, completions, demo, man, material, promoters, rewind, run, schemas, simulate, status,
+    tail, topics, verify,
 };
 use promoter_connector::telemetry::{last_words, log};
 
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&cli.config, options),
         Command::Topics(command) => topics::run(&cli.config, command),
         Command::Schemas(command) => schemas::run(&cli.config, command),
+        Command::Rewind(options) => rewind::run(&cli.config, options),
         Command::Status(options) => status::run(&cli.config, options),
         Command::Verify(options) => verify::run(&cli.config, options),
         Command::Tail(options) => tail::run(&cli.config, options),

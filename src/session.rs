@@ -58,6 +58,7 @@ mod beginning;
 mod clocks;
 mod polls;
 mod restores;
+mod rewinds;
 mod shard_coordinator;
 mod shard_promoters;
 mod summary;

@@ -8,6 +8,8 @@ mod forgotten;
 mod refunds;
 #[path = "dedup/refused.rs"]
 mod refused;
+#[path = "dedup/rewound.rs"]
+mod rewound;
 
 use promoter_connector::model::batch::Batch;
 use promoter_connector::model::cursor::Cursor;

@@ -35,12 +35,20 @@ fn step() -> impl Strategy<Value = PollStep> {
             page_pause,
             reorder,
             ahead,
+            rewound: None,
         },
     )
 }
 
 fn steps() -> impl Strategy<Value = Vec<PollStep>> {
     proptest::collection::vec(step(), 0..80)
+}
+
+/// Some of them behind a rewind, within the last days or over all that was.
+fn steps_with_rewinds() -> impl Strategy<Value = Vec<PollStep>> {
+    let seconds = prop_oneof![4 => Just(None), 1 => (0..3 * DAY).prop_map(Some), 1 => (0..60 * DAY).prop_map(Some)];
+    let step = (step(), seconds).prop_map(|(step, rewound)| PollStep { rewound, ..step });
+    proptest::collection::vec(step, 0..80)
 }
 
 /// Touches from a little before the start, each shown within the lateness; some of them unreadable or shown twice.
@@ -145,6 +153,31 @@ proptest! {
         (zone, rows) in orders(-45 * DAY),
         page_rows in 1..8usize,
         steps in steps(),
+    ) {
+        let from = START.minus(40 * DAY);
+        let upstream = Upstream { rows, zone, page_rows };
+        let connector = run(&upstream, from, &steps, true);
+        check(&connector, &upstream.facts(from))?;
+    }
+
+    #[test]
+    fn however_often_touches_are_asked_again_each_is_published_once(
+        rows in touches(),
+        page_rows in 1..8usize,
+        steps in steps_with_rewinds(),
+    ) {
+        let upstream = Upstream { rows, zone: Zone::Beijing, page_rows };
+        let connector = run(&upstream, START, &steps, true);
+        prop_assert!(connector.durable.ids.values().all(|count| *count == 1), "an identity came twice");
+        prop_assert_eq!(&connector.durable.published, &upstream.facts(START));
+        prop_assert_eq!(connector.state.remembered(), 0, "what has passed is forgotten");
+    }
+
+    #[test]
+    fn however_often_orders_and_refunds_are_asked_again_each_is_published_once(
+        (zone, rows) in orders(-45 * DAY),
+        page_rows in 1..8usize,
+        steps in steps_with_rewinds(),
     ) {
         let from = START.minus(40 * DAY);
         let upstream = Upstream { rows, zone, page_rows };

@@ -18,6 +18,8 @@ pub mod material;
 
 pub mod promoter;
 
+pub(crate) mod rewind;
+
 pub mod schema_registry;
 
 pub mod schema_lookup;

@@ -12,6 +12,7 @@ use super::framing::Framing;
 use super::json_object::{FieldFlaw, JsonText};
 use super::kind_decoder::{FieldsError, KindDecoder, UnusableSchema, bounded};
 use super::positional::positional_record;
+use super::rewind::rewind_from_json;
 use super::schemas::RecordKind;
 use crate::model::feed::{Feed, InvalidStartFrom, StartFrom};
 use crate::model::feed_set::{FeedSet, UnknownFeed};
@@ -19,6 +20,7 @@ use crate::model::promoter::{AppId, InvalidId, Promoter};
 use crate::model::time::UnixMillis;
 use crate::registry::discovered::{DiscoveredPromoter, DiscoveryStatus, discovered_of_key};
 use crate::registry::record::{PromoterPatch, PromoterRecord, RegistryContent};
+use crate::registry::rewind::rewind_of_key;
 use crate::registry::tags::{InvalidTags, Tags};
 
 /// A record of the registry topic as it came.
@@ -78,6 +80,10 @@ pub(crate) enum PromoterFlaw {
     Tags(InvalidTags),
     #[error("discovered is none of the known words")]
     Discovered,
+    #[error("rewind_id is not one of 32 hexadecimal digits")]
+    RewindId,
+    #[error("feed is not {0}, as its key says")]
+    RewoundFeed(Feed),
 }
 
 impl PromoterError {
@@ -117,6 +123,11 @@ impl PromoterDecoder {
     /// Where it can't be read, or does not agree with itself.
     pub fn decode(&self, record: RegistryRecord<'_>) -> Result<(Promoter, RegistryContent), PromoterError> {
         let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).ok_or(PromoterError::Key)?;
+        if let Some((promoter, feed)) = rewind_of_key(key) {
+            let promoter = Promoter::from_key(promoter).map_err(|_| PromoterError::Key)?;
+            let rewind = record.value.map(|value| rewind_from_json(value, &promoter, feed)).transpose()?;
+            return Ok((promoter, RegistryContent::Rewind(feed, rewind)));
+        }
         let discovered = discovered_of_key(key);
         let promoter = Promoter::from_key(discovered.unwrap_or(key)).map_err(|_| PromoterError::Key)?;
         let by_key = discovered.is_some();
@@ -197,7 +208,7 @@ impl PromoterStatement {
     }
 }
 
-fn promoter(app_id: &str, promoter_id: &str) -> Result<Promoter, PromoterFlaw> {
+pub(super) fn promoter(app_id: &str, promoter_id: &str) -> Result<Promoter, PromoterFlaw> {
     let app_id = AppId::new(app_id).map_err(PromoterFlaw::AppId)?;
     Promoter::new(&app_id, promoter_id).map_err(PromoterFlaw::PromoterId)
 }

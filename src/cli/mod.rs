@@ -17,6 +17,7 @@ mod learning_decoder;
 pub mod man;
 pub mod material;
 pub mod promoters;
+pub mod rewind;
 pub mod run;
 pub mod schemas;
 mod signals;
@@ -64,6 +65,8 @@ pub enum Command {
     Schemas(schemas::SchemasCommand),
     /// Compare what the upstream shows of a promoter with what is published.
     Verify(verify::VerifyOptions),
+    /// Have a feed of a promoter asked again from an earlier time on: whatever runs acts on it, or whatever starts next.
+    Rewind(rewind::RewindOptions),
     /// Say how far the facts of everybody are published, as it stands in Kafka, whether instances run or not.
     Status(status::StatusOptions),
     /// Show the records of a topic as they come, decoded, as far as they are committed.

@@ -59,7 +59,7 @@ pub(super) fn dedup_fact(state: &FeedState, ObservedFact { fact, remembered }: &
     if fact.time < cursor.start {
         return (Disposition::BeforeStart, Marks::new());
     }
-    if *remembered < cursor.complete_before {
+    if state.leaves_alone(fact.time, *remembered) {
         return (Disposition::BehindCursor, Marks::new());
     }
     let memory = Remembered::new(fact.id, *remembered);

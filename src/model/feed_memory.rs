@@ -6,7 +6,10 @@ use foldhash::fast::RandomState;
 
 use super::chunks::Chunks;
 use super::fact::FactId;
+use super::feed::Feed;
+use super::rewind::{self, MAYBE_FORGOTTEN_MAX, MaybeForgotten};
 use super::state_record::Remembered;
+use super::time::UnixTime;
 
 /// Facts with the times by which they are forgotten, and the records of the topic that hold them. About 48 bytes for each fact.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub(super) struct FeedMemory {
     chunks: Chunks,
     /// How many facts the chunks had that have passed since facts were forgotten last.
     passed: usize,
+    /// What a cursor that went back meets and the memory may have forgotten.
+    maybe_forgotten: Vec<MaybeForgotten>,
 }
 
 /// What has passed stays in the table until it is about that part of it: forgetting walks over the whole table, and so costs
@@ -34,7 +39,7 @@ impl FeedMemory {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.seen.is_empty() && self.chunks.is_empty()
+        self.seen.is_empty() && self.chunks.is_empty() && self.maybe_forgotten.is_empty()
     }
 
     /// The time by which the fact is forgotten.
@@ -55,6 +60,36 @@ impl FeedMemory {
         }
     }
 
+    /// Whether it may have forgotten a fact that happened at `time` and would be remembered under `remembered`.
+    pub fn may_have_forgotten(&self, time: UnixTime, remembered: UnixTime) -> bool {
+        self.maybe_forgotten.iter().any(|forgotten| forgotten.holds(time, remembered))
+    }
+
+    /// The cursor of `feed` goes back, and meets what is `forgotten`; of that what happened at `republish_from` or later is to be
+    /// published again. False, and nothing has changed, where there is no room to keep it in mind.
+    pub fn rewind(&mut self, feed: Feed, forgotten: MaybeForgotten, republish_from: Option<UnixTime>) -> bool {
+        let mut all = self.maybe_forgotten.clone();
+        rewind::add_maybe_forgotten(&mut all, forgotten);
+        if let Some(from) = republish_from {
+            rewind::cut_to(&mut all, feed, from);
+        }
+        let has_room = all.len() <= MAYBE_FORGOTTEN_MAX;
+        if has_room {
+            self.maybe_forgotten = all;
+        }
+        has_room
+    }
+
+    /// What a cursor that has gone back may meet and it may have forgotten.
+    pub fn maybe_forgotten(&self) -> &[MaybeForgotten] {
+        &self.maybe_forgotten
+    }
+
+    /// Takes that from the topic.
+    pub fn restore_maybe_forgotten(&mut self, maybe_forgotten: Vec<MaybeForgotten>) {
+        self.maybe_forgotten = maybe_forgotten;
+    }
+
     /// Adds a chunk of facts that are remembered, and gives its number.
     pub fn add_chunk(&mut self, facts: &[Remembered]) -> u64 {
         self.chunks.add(newest(facts), facts.len())
@@ -62,6 +97,7 @@ impl FeedMemory {
 
     /// Drops the chunks that lie before `horizon`, in Unix seconds, and what they held. Gives their numbers.
     pub fn drop_passed(&mut self, horizon: i64) -> Vec<u64> {
+        self.maybe_forgotten.retain(|forgotten| forgotten.until.0 > horizon);
         let mut numbers = Vec::new();
         while let Some(chunk) = self.chunks.take_passed(horizon) {
             self.passed += chunk.facts;
@@ -91,6 +127,7 @@ impl FeedMemory {
     /// The topic has been read to its end, where the cursor stands at `horizon`.
     pub fn restored(&mut self, horizon: i64) {
         self.chunks.restored();
+        self.maybe_forgotten.retain(|forgotten| forgotten.until.0 > horizon);
         self.forget_facts(horizon);
     }
 }

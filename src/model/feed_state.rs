@@ -9,6 +9,7 @@ use super::fact::FactId;
 use super::feed::{Feed, PulledBy};
 use super::feed_memory::FeedMemory;
 use super::promoter::Promoter;
+use super::rewind::{MaybeForgotten, Rewind};
 use super::state_record::{Remembered, StateKey, StateRecord, StateValue};
 use super::time::{PackedTime, UnixTime};
 
@@ -86,6 +87,13 @@ impl FeedState {
 
     pub fn knows(&self, id: FactId) -> bool {
         self.time(id).is_some()
+    }
+
+    /// Whether a fact that is not remembered is left alone, which happened at `time` and would be remembered under `remembered`: it
+    /// lies behind the cursor, or was perhaps published and forgotten before the cursor went back.
+    pub fn leaves_alone(&self, time: UnixTime, remembered: UnixTime) -> bool {
+        let memory = self.memory.as_ref();
+        remembered < self.horizon() || memory.is_some_and(|memory| memory.may_have_forgotten(time, remembered))
     }
 
     fn time(&self, id: FactId) -> Option<u32> {
@@ -173,6 +181,36 @@ impl FeedState {
         self.cursor = cursor.into();
         self.heads_for = cursor.complete_before.into();
         self.written = self.heads_for;
+    }
+
+    /// Moves the cursor back to where the feed is to be asked again from. False, and nothing has changed, where it stands there or
+    /// before, where the feed is not polled, or where more may be forgotten than can be kept in mind. See [`super::rewind`].
+    pub fn rewind(&mut self, feed: Feed, Rewind { to, republish, .. }: Rewind) -> bool {
+        let before = self.cursor();
+        let begun = Cursor::begin(feed, to);
+        if !before.polled || begun.complete_before >= before.complete_before {
+            return false;
+        }
+        // Facts are forgotten only in the transaction of a cursor's record, so the memory is whole from that on.
+        let forgotten = MaybeForgotten { from: before.start, until: self.written.into() };
+        if !self.memory.get_or_insert_default().rewind(feed, forgotten, republish.then_some(to)) {
+            return false;
+        }
+        let start = before.start.min(to);
+        self.restore_cursor(Cursor { start, complete_before: begun.complete_before, ..before });
+        true
+    }
+
+    /// What a cursor that has gone back may meet and the memory may have forgotten.
+    pub fn maybe_forgotten(&self) -> &[MaybeForgotten] {
+        self.memory.as_ref().map_or(&[], |memory| memory.maybe_forgotten())
+    }
+
+    /// Takes that from the topic.
+    pub fn restore_maybe_forgotten(&mut self, maybe_forgotten: Vec<MaybeForgotten>) {
+        if !maybe_forgotten.is_empty() {
+            self.memory.get_or_insert_default().restore_maybe_forgotten(maybe_forgotten);
+        }
     }
 
     /// Takes a chunk of the topic, in place of the one with its number; one without facts is its tombstone.

@@ -58,6 +58,8 @@ mod page_dedup;
 
 pub mod removal;
 
+pub mod rewind;
+
 pub mod state;
 
 pub(crate) mod queued_write;

@@ -18,6 +18,7 @@ use intervals::{Brought, IntervalBounds};
 use open_days::{OpenDays, OpenRange};
 use windows::Windows;
 
+pub(crate) mod backfill_cost;
 pub(crate) mod call_pace;
 pub(crate) mod catch_up;
 pub mod fact_rate;

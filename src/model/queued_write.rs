@@ -6,6 +6,7 @@ use super::feed::Feed;
 use super::page_facts::PageFacts;
 use super::promoter::Promoter;
 use super::removal::Removal;
+use super::rewind::Rewind;
 use super::shard::AssignedShard;
 use super::state::FirstCursor;
 
@@ -22,6 +23,8 @@ pub enum QueuedWrite {
     UnreadableRegistrations(AssignedShard, Vec<(i64, DeadLetter)>),
     /// Promoters of one shard that were removed, or have returned.
     Removals(AssignedShard, Vec<Removal>),
+    /// Feeds that are to be asked again. Nothing comes of those that were met before.
+    Rewinds(Vec<(Promoter, Feed, Rewind)>),
 }
 
 impl QueuedWrite {
@@ -31,7 +34,8 @@ impl QueuedWrite {
             QueuedWrite::FirstCursors(_)
             | QueuedWrite::ShardRecords(_)
             | QueuedWrite::UnreadableRegistrations(..)
-            | QueuedWrite::Removals(..) => None,
+            | QueuedWrite::Removals(..)
+            | QueuedWrite::Rewinds(_) => None,
             QueuedWrite::PageFacts(page_facts) => Some((page_facts.promoter.clone(), page_facts.feed)),
         }
     }
@@ -45,6 +49,7 @@ impl QueuedWrite {
                 64 + letters.iter().map(|(_, letter)| 256 + letter.raw.len()).sum::<usize>()
             }
             QueuedWrite::Removals(_, removals) => 64 + removals.len() * 128,
+            QueuedWrite::Rewinds(rewinds) => 64 + rewinds.len() * 128,
             QueuedWrite::PageFacts(page_facts) => page_facts.weight(),
         }
     }

@@ -96,7 +96,7 @@ impl Refund<'_> {
             return (Disposition::Duplicate, refreshed.into_iter().chain(timed).collect());
         }
         let cursor = self.state.cursor();
-        let is_behind = *remembered < cursor.complete_before;
+        let is_behind = self.state.leaves_alone(fact.time, *remembered);
         let own = (!is_behind).then_some(Remembered::new(fact.id, *remembered));
         let is_told = self.state.knows(untimed) && !page.untimed.contains(&untimed) && !self.knows(RefundMark::Told);
         if is_told {

@@ -83,6 +83,17 @@ impl Shards {
                 state.take_removals(removals, batch);
                 (RowCounts::default(), WriteShards::from_elem(assigned, 1))
             }
+            QueuedWrite::Rewinds(rewinds) => {
+                let mut shards = WriteShards::new();
+                for (promoter, feed, rewind) in rewinds {
+                    let Some((assigned, state)) = self.state_of(&promoter) else { continue };
+                    state.rewind(promoter, feed, rewind, batch);
+                    if !shards.contains(&assigned) {
+                        shards.push(assigned);
+                    }
+                }
+                (RowCounts::default(), shards)
+            }
         }
     }
 

@@ -29,6 +29,7 @@ use super::page_facts::PageFacts;
 use super::promoter::Promoter;
 use super::refusal::EventRefusal;
 use super::removal::{Removal, RemovalStep};
+use super::rewind::{MetRewind, Rewind};
 use super::shard::AssignedShard;
 use super::state_record::{StateKey, StateValue};
 use super::time::UnixTime;
@@ -53,7 +54,13 @@ pub struct State {
     removed: HashMap<Promoter, UnixTime, RandomState>,
     /// Records of the registry's partition that can't be read and stand below this offset are among the dead letters.
     registry_read: i64,
+    /// The last rewind of each feed that had one. What it left in mind is with the feed's memory, once all has been read. Boxed, for a
+    /// state is handed about, and few feeds have one.
+    met_rewinds: Box<MetRewinds>,
 }
+
+#[derive(Debug, Default)]
+struct MetRewinds(HashMap<(Promoter, Feed), MetRewind, RandomState>);
 
 /// Under which the offset stands in the shard's partition of the state.
 pub(crate) const REGISTRY_READ_KEY: &str = "registry-read";
@@ -119,6 +126,32 @@ impl State {
         }
     }
 
+    /// Plans a rewind, unless it was met before: adds what has to be written to `batch`, and takes it as known from here on. See
+    /// [`super::rewind`].
+    pub fn rewind(&mut self, promoter: Promoter, feed: Feed, rewind: Rewind, batch: &mut Batch) {
+        let known = self.met_rewinds.0.get(&(promoter.clone(), feed));
+        if known.is_some_and(|met| met.id == rewind.id) {
+            return;
+        }
+        let state = self.promoters.get_mut(&promoter).and_then(|feeds| feeds[feed].as_mut());
+        let mut maybe_forgotten = Vec::new();
+        if let Some(state) = state {
+            if state.rewind(feed, rewind) {
+                let cursor = StateValue::Cursor(state.cursor());
+                push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(cursor));
+            }
+            maybe_forgotten = state.maybe_forgotten().to_vec();
+        }
+        let met = MetRewind { id: rewind.id, maybe_forgotten };
+        self.note_rewind(promoter, feed, met, batch);
+    }
+
+    fn note_rewind(&mut self, promoter: Promoter, feed: Feed, met: MetRewind, batch: &mut Batch) {
+        let noted = MetRewind { id: met.id, maybe_forgotten: Vec::new() };
+        push_state(batch, StateKey::Rewound(promoter.clone(), feed), Some(StateValue::Rewound(met)));
+        self.met_rewinds.0.insert((promoter, feed), noted);
+    }
+
     /// Plans what becomes of promoters that were removed, or have returned.
     pub fn take_removals(&mut self, removals: Vec<Removal>, batch: &mut Batch) {
         for Removal { promoter, step } in removals {
@@ -144,6 +177,10 @@ impl State {
                 push_state(batch, StateKey::Seen(promoter.clone(), feed, number), None);
             }
             push_state(batch, StateKey::Cursor(promoter.clone(), feed), None);
+            // Its rewind stays known: it must not act on the promoter should that come back.
+            if let Some(met) = self.met_rewinds.0.get(&(promoter.clone(), feed)).cloned() {
+                self.note_rewind(promoter.clone(), feed, met, batch);
+            }
         }
         push_state(batch, StateKey::Removed(promoter), None);
     }
@@ -186,6 +223,7 @@ impl State {
         let (promoter, feed) = match &key {
             StateKey::Cursor(promoter, feed) | StateKey::Seen(promoter, feed, _) => (promoter, *feed),
             StateKey::Removed(promoter) => return self.restore_removed(promoter.clone(), value),
+            StateKey::Rewound(promoter, feed) => return self.restore_rewound(promoter.clone(), *feed, value),
         };
         let slot = &mut self.promoters.entry(promoter)[feed];
         let state = slot.get_or_insert_with(|| FeedState::new(NO_CURSOR));
@@ -196,7 +234,7 @@ impl State {
             // A cursor's tombstone: the feed begins anew.
             (StateKey::Cursor(..), _) => *slot = None,
             // `StateValue::decode` goes by the key, so kinds never differ.
-            (StateKey::Seen(..) | StateKey::Removed(_), _) => {}
+            (StateKey::Seen(..) | StateKey::Removed(_) | StateKey::Rewound(..), _) => {}
         }
     }
 
@@ -207,8 +245,21 @@ impl State {
         }
     }
 
+    fn restore_rewound(&mut self, promoter: Promoter, feed: Feed, value: Option<StateValue>) {
+        self.met_rewinds.0.remove(&(promoter.clone(), feed));
+        if let Some(StateValue::Rewound(met)) = value {
+            self.met_rewinds.0.insert((promoter, feed), met);
+        }
+    }
+
     /// Ends a restore: what stands behind the cursors is forgotten, and so is a feed that has no cursor.
     pub fn restored(&mut self) {
+        for ((promoter, feed), met) in &mut self.met_rewinds.0 {
+            let maybe_forgotten = std::mem::take(&mut met.maybe_forgotten);
+            if let Some(state) = self.promoters.get_mut(promoter).and_then(|feeds| feeds[*feed].as_mut()) {
+                state.restore_maybe_forgotten(maybe_forgotten);
+            }
+        }
         self.promoters.retain(|feeds| {
             for slot in feeds.values_mut() {
                 match slot {

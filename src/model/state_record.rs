@@ -5,6 +5,7 @@
 //! | `cursor/<app>/<promoter>/<feed>` | version, start, complete_before, polled (1 or 0), history_seen (1 or 0) |
 //! | `seen/<app>/<promoter>/<feed>/<n>` | version, then 16 bytes of identity and 4 of time for each fact |
 //! | `removed/<app>/<promoter>` | version, since when nobody names him any more |
+//! | `rewound/<app>/<promoter>/<feed>` | version, 16 bytes of the last rewind's name, then from and until of what may be forgotten |
 //! | `fence/<connector>` | whose the topic is: [`super::fence`] |
 //!
 //! Numbers are big-endian. The topic is internal: its form may change with the version byte, and an older connector
@@ -14,12 +15,14 @@ use super::cursor::Cursor;
 use super::fact::FactId;
 use super::feed::Feed;
 use super::promoter::Promoter;
+use super::rewind::{MaybeForgotten, MetRewind, RewindId};
 use super::time::UnixTime;
 
 const VERSION: u8 = 1;
 const CURSOR_BYTES: usize = 19;
 const REMEMBERED_BYTES: usize = 20;
 const REMOVED_BYTES: usize = 9;
+const MAYBE_FORGOTTEN_BYTES: usize = 16;
 /// Far more chunks than a feed can fill: a key with a higher number is a stray, and no next chunk has to be numbered behind it.
 const CHUNK_NUMBER_MAX: u64 = 1 << 53;
 
@@ -31,6 +34,8 @@ pub enum StateKey {
     Seen(Promoter, Feed, u64),
     /// That nobody names the promoter any more.
     Removed(Promoter),
+    /// The last rewind of the feed that was met.
+    Rewound(Promoter, Feed),
 }
 
 /// What a record says; of which kind, its key tells.
@@ -40,6 +45,7 @@ pub enum StateValue {
     Seen(Vec<Remembered>),
     /// Since when.
     Removed(UnixTime),
+    Rewound(MetRewind),
 }
 
 /// A fact's identity and the time by which it is forgotten, in seconds since 1970.
@@ -81,7 +87,10 @@ pub enum UnreadableState {
 impl StateKey {
     pub fn promoter(&self) -> &Promoter {
         match self {
-            StateKey::Cursor(promoter, _) | StateKey::Seen(promoter, _, _) | StateKey::Removed(promoter) => promoter,
+            StateKey::Cursor(promoter, _)
+            | StateKey::Seen(promoter, _, _)
+            | StateKey::Removed(promoter)
+            | StateKey::Rewound(promoter, _) => promoter,
         }
     }
 
@@ -90,6 +99,7 @@ impl StateKey {
             StateKey::Cursor(promoter, feed) => format!("cursor/{promoter}/{feed}"),
             StateKey::Seen(promoter, feed, number) => format!("seen/{promoter}/{feed}/{number}"),
             StateKey::Removed(promoter) => format!("removed/{promoter}"),
+            StateKey::Rewound(promoter, feed) => format!("rewound/{promoter}/{feed}"),
         }
     }
 
@@ -117,6 +127,10 @@ impl StateKey {
                 Some(StateKey::Seen(promoter(key)?, Feed::from_name(feed)?, chunk_number(number)?))
             }
             "removed" => Some(StateKey::Removed(promoter(rest)?)),
+            "rewound" => {
+                let (key, feed) = rest.rsplit_once('/')?;
+                Some(StateKey::Rewound(promoter(key)?, Feed::from_name(feed)?))
+            }
             _ => None,
         }
     }
@@ -146,6 +160,16 @@ impl StateValue {
                 let mut bytes = Vec::with_capacity(REMOVED_BYTES);
                 bytes.push(VERSION);
                 bytes.extend(since.0.to_be_bytes());
+                bytes
+            }
+            StateValue::Rewound(MetRewind { id, maybe_forgotten }) => {
+                let mut bytes = Vec::with_capacity(17 + maybe_forgotten.len() * MAYBE_FORGOTTEN_BYTES);
+                bytes.push(VERSION);
+                bytes.extend(id.0.to_be_bytes());
+                for MaybeForgotten { from, until } in maybe_forgotten {
+                    bytes.extend(from.0.to_be_bytes());
+                    bytes.extend(until.0.to_be_bytes());
+                }
                 bytes
             }
         }
@@ -183,6 +207,14 @@ impl StateValue {
                 let since = rest.try_into().map_err(|_| UnreadableState::Value)?;
                 Ok(StateValue::Removed(UnixTime(i64::from_be_bytes(since))))
             }
+            StateKey::Rewound(..) => {
+                let (id, rest) = rest.split_first_chunk::<16>().ok_or(UnreadableState::Value)?;
+                let (ranges, []) = rest.as_chunks::<MAYBE_FORGOTTEN_BYTES>() else {
+                    return Err(UnreadableState::Value);
+                };
+                let maybe_forgotten = ranges.iter().map(read_maybe_forgotten).collect();
+                Ok(StateValue::Rewound(MetRewind { id: RewindId(u128::from_be_bytes(*id)), maybe_forgotten }))
+            }
         }
     }
 }
@@ -191,6 +223,11 @@ impl StateValue {
 fn chunk_number(text: &str) -> Option<u64> {
     let is_as_written = text == "0" || text.starts_with(|first: char| ('1'..='9').contains(&first));
     text.parse().ok().filter(|number| is_as_written && *number <= CHUNK_NUMBER_MAX)
+}
+
+fn read_maybe_forgotten(bytes: &[u8; MAYBE_FORGOTTEN_BYTES]) -> MaybeForgotten {
+    let both = u128::from_be_bytes(*bytes);
+    MaybeForgotten { from: UnixTime((both >> 64) as i64), until: UnixTime(both as i64) }
 }
 
 fn read_remembered(bytes: &[u8; REMEMBERED_BYTES]) -> Remembered {
@@ -213,6 +250,7 @@ mod tests {
         assert_eq!(StateKey::Cursor(promoter(), Feed::Orders).encode(), "cursor/wx1/oABC/orders");
         assert_eq!(StateKey::Seen(promoter(), Feed::Touches, 7).encode(), "seen/wx1/oABC/touches/7");
         assert_eq!(StateKey::Removed(promoter()).encode(), "removed/wx1/oABC");
+        assert_eq!(StateKey::Rewound(promoter(), Feed::Refunds).encode(), "rewound/wx1/oABC/refunds");
     }
 
     #[test]
@@ -236,6 +274,7 @@ mod tests {
             number in 0..=CHUNK_NUMBER_MAX, start in any::<i64>(), before in any::<i64>(),
             polled in any::<bool>(), history_seen in any::<bool>(),
             facts in proptest::collection::vec((any::<[u8; 16]>(), any::<u32>()), 0..50),
+            (rewind, forgotten) in (any::<u128>(), proptest::collection::vec((any::<i64>(), any::<i64>()), 0..4)),
         ) {
             for feed in Feed::ALL {
                 let key = StateKey::Cursor(promoter(), feed);
@@ -246,6 +285,12 @@ mod tests {
                 let key = StateKey::Seen(promoter(), feed, number);
                 let facts = facts.iter().map(|&(id, time)| Remembered { id: FactId(id), time }).collect();
                 let value = StateValue::Seen(facts);
+                prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
+                prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
+                let key = StateKey::Rewound(promoter(), feed);
+                let range = |&(from, until): &(i64, i64)| MaybeForgotten { from: UnixTime(from), until: UnixTime(until) };
+                let maybe_forgotten = forgotten.iter().map(range).collect();
+                let value = StateValue::Rewound(MetRewind { id: RewindId(rewind), maybe_forgotten });
                 prop_assert_eq!(StateKey::decode(key.encode().as_bytes()), Ok(key.clone()));
                 prop_assert_eq!(StateValue::decode(&key, &value.encode()), Ok(value));
             }
@@ -260,6 +305,7 @@ mod tests {
             let _ = StateValue::decode(&StateKey::Cursor(promoter(), Feed::Orders), &value);
             let _ = StateValue::decode(&StateKey::Seen(promoter(), Feed::Orders, 0), &value);
             let _ = StateValue::decode(&StateKey::Removed(promoter()), &value);
+            let _ = StateValue::decode(&StateKey::Rewound(promoter(), Feed::Orders), &value);
         }
     }
 }

@@ -68,5 +68,5 @@ fn dedup_among_refunds(
 
 fn may_have_told(orders: &FeedState, ObservedFact { fact, remembered }: &ObservedFact) -> bool {
     let cursor = orders.cursor();
-    fact.time >= cursor.start && *remembered < cursor.complete_before
+    fact.time >= cursor.start && orders.leaves_alone(fact.time, *remembered)
 }

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::event::RegistryEvent;
+use super::record::RegistryKey;
 use crate::model::promoter::Promoter;
 
 /// What all dead letters may hold together, in bytes: those beyond it tell the length and the hash of theirs alone.
@@ -32,7 +33,7 @@ impl CompactedEvents {
             *raw_bytes += event.raw_bytes();
             return events.push(event);
         };
-        let hash = |key: Option<(&Promoter, bool)>| hasher.hash_one(key);
+        let hash = |key: Option<(&Promoter, RegistryKey)>| hasher.hash_one(key);
         let found = places.find(hash(Some(key)), |&place| events[place].key() == Some(key)).copied();
         match found {
             Some(place) => events[place] = event,

@@ -1,6 +1,6 @@
 //! What the registry topic says, record by record.
 
-use super::record::RegistryContent;
+use super::record::{RegistryContent, RegistryKey};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
 
@@ -25,12 +25,10 @@ pub enum RegistryEvent {
 }
 
 impl RegistryEvent {
-    /// Under whose key it says something, and whether that is the one of discovery.
-    pub fn key(&self) -> Option<(&Promoter, bool)> {
+    /// Under whose key it says something, and under which of them.
+    pub fn key(&self) -> Option<(&Promoter, RegistryKey)> {
         match self {
-            RegistryEvent::Said { promoter, content } => {
-                Some((promoter, matches!(content, RegistryContent::Discovery(_))))
-            }
+            RegistryEvent::Said { promoter, content } => Some((promoter, content.key())),
             RegistryEvent::Unreadable { .. } => None,
         }
     }

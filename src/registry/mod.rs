@@ -4,7 +4,8 @@
 //! ```text
 //!   configuration ──ConfiguredPromoter──┐
 //!   promoter.registry ──PromoterRecord──┼─> SourceUpdate ─> PromoterTable::apply ─> TableChange
-//!                 └────DiscoveredPromoter┘
+//!                 ├────DiscoveredPromoter┘
+//!                 └─Rewind─> the polls of its app
 //! ```
 
 pub(crate) mod tags;
@@ -12,6 +13,8 @@ pub(crate) mod tags;
 pub mod record;
 
 pub(crate) mod discovered;
+
+pub(crate) mod rewind;
 
 pub mod event;
 

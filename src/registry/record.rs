@@ -2,8 +2,9 @@
 
 use super::discovered::DiscoveredPromoter;
 use super::tags::Tags;
-use crate::model::feed::StartFrom;
+use crate::model::feed::{Feed, StartFrom};
 use crate::model::feed_set::FeedSet;
+use crate::model::rewind::Rewind;
 use crate::model::time::UnixMillis;
 
 /// What one record of the registry topic says of a promoter, in place of what stood under its key before. Nothing is a tombstone.
@@ -13,6 +14,34 @@ pub enum RegistryContent {
     Record(Option<PromoterRecord>),
     /// Under the one that discovery writes.
     Discovery(Option<DiscoveredPromoter>),
+    /// Under the one that tells a feed to be asked again.
+    Rewind(Feed, Option<Rewind>),
+}
+
+/// Under which of a promoter's keys something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegistryKey {
+    Record,
+    Discovery,
+    Rewind(Feed),
+}
+
+impl RegistryContent {
+    pub fn key(&self) -> RegistryKey {
+        match self {
+            RegistryContent::Record(_) => RegistryKey::Record,
+            RegistryContent::Discovery(_) => RegistryKey::Discovery,
+            RegistryContent::Rewind(feed, _) => RegistryKey::Rewind(*feed),
+        }
+    }
+
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            RegistryContent::Record(record) => record.is_none(),
+            RegistryContent::Discovery(found) => found.is_none(),
+            RegistryContent::Rewind(_, rewind) => rewind.is_none(),
+        }
+    }
 }
 
 /// A registered promoter, whose key stands beside it.

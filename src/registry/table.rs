@@ -66,11 +66,13 @@ pub enum SourceUpdate {
     Discovery(Option<DiscoveredPromoter>),
 }
 
-impl From<RegistryContent> for SourceUpdate {
-    fn from(content: RegistryContent) -> SourceUpdate {
-        match content {
-            RegistryContent::Record(record) => SourceUpdate::Registry(record),
-            RegistryContent::Discovery(found) => SourceUpdate::Discovery(found),
+impl RegistryContent {
+    /// What it says of whom to poll; nothing of a rewind.
+    pub fn update(self) -> Option<SourceUpdate> {
+        match self {
+            RegistryContent::Record(record) => Some(SourceUpdate::Registry(record)),
+            RegistryContent::Discovery(found) => Some(SourceUpdate::Discovery(found)),
+            RegistryContent::Rewind(..) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::beginning::{Beginning, WaitingPromoter};
+use super::rewinds::{PromoterRewinds, write_rewinds};
 use super::{PolledApp, PolledPromoter, too_early};
 use crate::commit::queue::{Closed, WriteSender};
 use crate::commit::totals::CommitTotals;
@@ -29,13 +30,15 @@ pub(super) struct PromotersChange {
     pub polled: Vec<PolledPromoter>,
     /// Who is polled no longer.
     pub gone: Vec<Promoter>,
+    /// Feeds of these promoters that are to be asked again, where that was not met before.
+    pub rewinds: PromoterRewinds,
     /// Dropped when that is so.
     pub under_way: Option<UnderWay>,
 }
 
 impl PromotersChange {
     pub fn is_empty(&self) -> bool {
-        self.polled.is_empty() && self.gone.is_empty()
+        self.polled.is_empty() && self.gone.is_empty() && self.rewinds.is_empty()
     }
 }
 
@@ -115,7 +118,9 @@ impl<T: Transport> PromotersFollower<'_, T> {
 
     /// Whoever was polled before stops first: a promoter's feed is never polled twice at once, and the cursors that are asked
     /// for then are the last that its polls have moved.
-    async fn change(&mut self, PromotersChange { polled, gone, under_way }: PromotersChange) -> Result<(), Over> {
+    /// A rewind falls between: behind the last page of the polls that were, and before the cursors of those that will be.
+    async fn change(&mut self, change: PromotersChange) -> Result<(), Over> {
+        let PromotersChange { polled, gone, rewinds, under_way } = change;
         let promoters: Vec<Promoter> = polled.iter().map(|polled| polled.promoter.clone()).collect();
         let mut changed = gone;
         changed.extend(promoters.iter().cloned());
@@ -123,6 +128,8 @@ impl<T: Transport> PromotersFollower<'_, T> {
             self.waiting.remove(promoter);
         }
         self.feeds.remove(changed).await?;
+        // Before whoever waits for the end of these polls goes on: what it puts into the queue comes behind.
+        write_rewinds(&self.context.queue, rewinds).await?;
         // No poll of them is under way any more, which is what whoever waits for this is to know.
         drop(under_way);
         let cursors = self.context.queue.cursors(promoters).await?;

@@ -19,7 +19,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::configured::ConfigurationFollower;
 use super::polls::{PollContext, PromotersChange};
 use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
-use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations};
+use super::shard_promoters::{
+    AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations, add_rewinds,
+};
 use super::{PollPipeline, too_early};
 use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::under_way::{UnderWay, under_way};
@@ -126,18 +128,19 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             states.push((assigned, state));
             registered.push((assigned, events));
         }
-        let unreadable = self.promoters.open(self.configured.promoters(), self.context.partitions, registered);
+        let beside = self.promoters.open(self.configured.promoters(), self.context.partitions, registered);
         // Here, for it takes the marks of removals out of the states, which are the committer's alone from then on.
         let returned = self.promoters.compare(&mut states);
-        let changes = self.promoters.polled(&self.pipeline.apps, &shards);
+        let mut changes = self.promoters.polled(&self.pipeline.apps, &shards);
         if let Some(reason) = self.too_early(&states, &changes) {
             return Err(Ended::Stop(reason.into()));
         }
         let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
         self.context.queue.open_shards(states).map_err(|_| over())?;
         // Behind the opening in the queue: the committer drops what is written of a shard that it does not have.
-        for (assigned, letters) in unreadable {
-            self.write_unreadable(assigned, letters).await?;
+        for (assigned, beside) in beside {
+            self.write_unreadable(assigned, beside.unreadable).await?;
+            add_rewinds(&self.pipeline.apps, beside.rewinds, &mut changes);
         }
         // And before anybody polls those who have returned: see [`crate::registry::removed`].
         self.write_removals(returned).await?;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::polls::PromotersChange;
+use super::rewinds::PromoterRewinds;
 use super::{PolledApp, PolledPromoter};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
@@ -11,6 +12,7 @@ use crate::model::removal::{Removal, RemovalStep};
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
+use crate::registry::record::RegistryContent;
 use crate::registry::removed::{KnownClocks, RemovedPromoters};
 use crate::registry::table::{
     ConfiguredPromoter, EffectivePromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange,
@@ -51,15 +53,22 @@ pub(super) struct RegistryNews {
 /// Records of the registry that can't be read, with their offsets.
 pub(super) type UnreadableRegistrations = Vec<(i64, DeadLetter)>;
 
+/// What the registry says beside whom to poll.
+#[derive(Default)]
+pub(super) struct SaidBeside {
+    pub unreadable: UnreadableRegistrations,
+    pub rewinds: PromoterRewinds,
+}
+
 impl ShardPromoters {
     /// Takes up shards, of `partitions` in all, where the configuration names `configured`, and the registry says in them what
-    /// `registered` tells. Gives what can't be read of that.
+    /// `registered` tells. Gives what that says beside whom to poll.
     pub fn open<'a>(
         &mut self,
         configured: impl Iterator<Item = &'a (Promoter, ConfiguredPromoter)>,
         partitions: i32,
         registered: Vec<(AssignedShard, Vec<RegistryEvent>)>,
-    ) -> Vec<(AssignedShard, UnreadableRegistrations)> {
+    ) -> Vec<(AssignedShard, SaidBeside)> {
         let mut tables: HashMap<Shard, (AssignedShard, PromoterTable)> =
             registered.iter().map(|(assigned, _)| (assigned.shard, (*assigned, PromoterTable::default()))).collect();
         for (promoter, configured) in configured {
@@ -67,14 +76,14 @@ impl ShardPromoters {
                 table.apply(promoter, SourceUpdate::Configuration(Some(*configured)));
             }
         }
-        let mut unreadable = Vec::new();
+        let mut beside = Vec::new();
         for (assigned, events) in registered {
             let Some((_, table)) = tables.get_mut(&assigned.shard) else { continue };
             // Whom to poll is told once all that is said of them is known.
-            unreadable.push((assigned, apply(table, events, |_, _| {})));
+            beside.push((assigned, apply(table, events, |_, _| {})));
         }
         self.tables.extend(tables.into_values());
-        unreadable
+        beside
     }
 
     /// Compares shards that were taken up with what is known of their promoters: who has progress and is named by nobody was
@@ -159,13 +168,22 @@ impl ShardPromoters {
         let Some(table) = self.tables.get_mut(&assigned) else { return Default::default() };
         // The last word on each counts.
         let mut last = HashMap::new();
-        let unreadable = apply(table, events, |promoter, effective| {
+        let SaidBeside { unreadable, rewinds } = apply(table, events, |promoter, effective| {
             last.insert(promoter, effective);
         });
         let removed = self.removed.entry(assigned).or_default();
         let returned =
             last.iter().filter_map(|(promoter, effective)| removed.note(promoter, effective.is_some())).collect();
-        RegistryNews { changes: self.changes(apps, last), returned, unreadable }
+        // The polls of whoever is asked again end, and begin again by the cursor that this leaves.
+        if let Some(table) = self.tables.get(&assigned) {
+            for (promoter, ..) in &rewinds {
+                let effective = || table.get(promoter).map(|merged| merged.effective());
+                last.entry(promoter.clone()).or_insert_with(effective);
+            }
+        }
+        let mut changes = self.changes(apps, last);
+        add_rewinds(apps, rewinds, &mut changes);
+        RegistryNews { changes, returned, unreadable }
     }
 
     /// Takes what a source says of promoters, each named once, wherever `partitions` in all place them. Nothing comes of those
@@ -228,18 +246,32 @@ fn unchanged<T>(apps: &[PolledApp<T>]) -> AppChanges {
     apps.iter().map(|_| PromotersChange::default()).collect()
 }
 
+/// Adds rewinds to what changes for the apps of their promoters. An app that is not configured polls nobody: its rewinds are met when
+/// it is.
+pub(super) fn add_rewinds<T>(apps: &[PolledApp<T>], rewinds: PromoterRewinds, changes: &mut AppChanges) {
+    for rewind in rewinds {
+        if let Some(index) = app_of(apps, &rewind.0) {
+            changes[index].rewinds.push(rewind);
+        }
+    }
+}
+
 /// Applies what the registry says to a table, and tells whoever is polled otherwise from then on; nothing for no longer. Gives
-/// what can't be read, in the order of the partition.
+/// what it says beside that, in the order of the partition.
 fn apply(
     table: &mut PromoterTable,
     events: Vec<RegistryEvent>,
     mut tell: impl FnMut(Promoter, Option<EffectivePromoter>),
-) -> UnreadableRegistrations {
-    let mut unreadable = UnreadableRegistrations::new();
+) -> SaidBeside {
+    let SaidBeside { mut unreadable, mut rewinds } = SaidBeside::default();
     for event in events {
         match event {
+            RegistryEvent::Said { promoter, content: RegistryContent::Rewind(feed, rewind) } => {
+                rewinds.extend(rewind.map(|rewind| (promoter, feed, rewind)));
+            }
             RegistryEvent::Said { promoter, content } => {
-                let change = table.apply(&promoter, content.into());
+                let Some(update) = content.update() else { continue };
+                let change = table.apply(&promoter, update);
                 if let Some(effective) = polled_from_now_on(change) {
                     tell(promoter, effective);
                 }
@@ -248,7 +280,7 @@ fn apply(
         }
     }
     unreadable.sort_by_key(|(offset, _)| *offset);
-    unreadable
+    SaidBeside { unreadable, rewinds }
 }
 
 /// How a promoter is polled from now on, where that is otherwise than before; nothing within for no longer.

@@ -32,6 +32,7 @@ mod registered;
 mod reloaded;
 mod reported;
 mod restored;
+mod rewound;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@ use promoter_connector::model::feed::{Feed, PerFeed};
 use promoter_connector::model::pacing::{Failed, Pacing, PollRemedy, PollSettings};
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::pull::{Pull, PullJob, PullStep, RefundsJob, Taken};
+use promoter_connector::model::rewind::{Rewind, RewindId};
 use promoter_connector::model::state::State;
 use promoter_connector::model::state_record::{StateKey, StateValue};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
@@ -84,6 +85,8 @@ pub struct PollStep {
     pub reorder: Option<(usize, u64)>,
     /// How far beyond its cursor a pull that begins may take rows, in seconds, where others hold it back.
     pub ahead: Option<i64>,
+    /// Before it the feed is to be asked again from so many seconds ago.
+    pub rewound: Option<i64>,
 }
 
 impl PollStep {
@@ -97,6 +100,7 @@ impl PollStep {
             page_pause: 0,
             reorder: None,
             ahead: None,
+            rewound: None,
         }
     }
 }
@@ -112,6 +116,7 @@ pub struct Connector {
     /// In which order the upstream shows its rows.
     order: PerFeed<u64>,
     pub now: i64,
+    rewinds: u128,
 }
 
 impl Connector {
@@ -126,6 +131,7 @@ impl Connector {
             suspended: PerFeed::default(),
             order: PerFeed::default(),
             now: START.0,
+            rewinds: 0,
         };
         connector.start();
         connector
@@ -171,6 +177,7 @@ impl Connector {
         if feed == Feed::Refunds && !self.polls_refunds {
             return;
         }
+        step.rewound.into_iter().for_each(|seconds| self.rewind(feed, seconds));
         let suspended = self.suspended[feed].take();
         // Once in a pull: were rows to move all the time, only the large number of them would show it.
         let reorder = step.reorder.filter(|_| suspended.is_none());
@@ -207,6 +214,18 @@ impl Connector {
                 Ok(PullStep::GoOn) => return self.fail(&pull, PollRemedy::Time),
             }
         }
+    }
+
+    /// Its polls begin anew by the cursor that this leaves. Never to before the start: what happened before is to be published by nobody.
+    fn rewind(&mut self, feed: Feed, seconds: i64) {
+        self.rewinds += 1;
+        let to = UnixTime(self.now).minus(seconds).max(self.from);
+        let rewind = Rewind { id: RewindId(self.rewinds), to, republish: false };
+        let mut batch = Batch::default();
+        self.state.rewind(self.promoter.clone(), feed, rewind, &mut batch);
+        self.durable.commit(batch);
+        self.suspended[feed] = None;
+        self.pacing[feed] = Pacing::new(self.state.cursors(&self.promoter)[feed].unwrap());
     }
 
     fn fail(&mut self, pull: &Pull, remedy: PollRemedy) {

@@ -15,9 +15,11 @@ use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
 use promoter_connector::model::promoter::{AppId, IdKind, Promoter};
+use promoter_connector::model::rewind::{Rewind, RewindId};
 use promoter_connector::model::shard::Shard;
 use promoter_connector::model::state_record::StateKey;
 use promoter_connector::model::time::UnixTime;
+use promoter_connector::registry::record::RegistryContent;
 use promoter_connector::registry::table::ConfiguredPromoter;
 use promoter_connector::retry::RetrySettings;
 use promoter_connector::session::app_feeds::AppFeeds;
@@ -139,7 +141,10 @@ struct Surroundings {
 pub async fn live(seed: u64) -> Result<Outcome, String> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (start, lateness) = (start(&mut random), lateness(&mut random));
+    // A row that can't be read has no time: asked for again it may be a dead letter again.
+    let rewinds = seed % 5 == 2;
     let options = world_options(seed, lateness, &mut random);
+    let options = WorldOptions { dead_rows: if rewinds { 0.0 } else { options.dead_rows }, ..options };
     let world = SharedWorld::new(World::new(&options, start).map_err(|error| error.to_string())?);
     let transport = SimulatedTransport::new(world.clone(), Duration::from_secs(15));
     let (start_from, from) = if random.random_bool(0.5) {
@@ -178,13 +183,19 @@ pub async fn live(seed: u64) -> Result<Outcome, String> {
     };
     let running = INSTANCES[..instances].iter().map(|instance| around.lives(instance, random.random()));
     let running = futures_util::future::try_join_all(running);
+    let rewinding = async {
+        if rewinds {
+            around.rewind_feeds(!seed).await;
+        }
+    };
     if instances > 1 {
         let fleet = &INSTANCES[..instances];
         let movers = [random.random(), random.random()].map(|seed| around.move_shards(seed, fleet, pause));
-        let (ended, _) = tokio::join!(running, futures_util::future::join_all(movers));
+        let (ended, ..) = tokio::join!(running, futures_util::future::join_all(movers), rewinding);
         ended?;
     } else {
-        running.await?;
+        let (ended, ()) = tokio::join!(running, rewinding);
+        ended?;
     }
     let shown = around.world.with(|world| world.truth());
     let early = around.watched.early.lock().unwrap().clone();
@@ -294,6 +305,24 @@ impl Surroundings {
                     self.group.take_away(shard, &owner);
                 }
             }
+        }
+    }
+
+    /// Has feeds asked again from earlier times as long as there is life in the fleet: never from before the start, and nothing is to be
+    /// published again.
+    async fn rewind_feeds(&self, seed: u64) {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let ids = self.world.with(|world| world.promoter_ids());
+        while !self.is_settled() {
+            tokio::time::sleep(Duration::from_secs(random.random_range(1..900))).await;
+            let app = AppId::new(&self.options.apps[random.random_range(0..self.options.apps.len())]).unwrap();
+            let promoter = Promoter::new(&app, &ids[random.random_range(0..ids.len())]).unwrap();
+            let feed = Feed::ALL[random.random_range(0..Feed::ALL.len())];
+            let most = if random.random_bool(0.5) { 3_600 } else { 3 * 86_400 };
+            let back = random.random_range(0..most);
+            let to = self.watched.upstream.now().as_seconds().minus(back).max(self.from);
+            let rewind = Rewind { id: RewindId(random.random()), to, republish: false };
+            self.group.say(&promoter, RegistryContent::Rewind(feed, Some(rewind)));
         }
     }
 

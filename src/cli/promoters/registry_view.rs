@@ -47,7 +47,9 @@ impl RegistryView {
                 Ok((promoter, _)) if !reader.is_in_place(&promoter, record.partition) => unreadable.misplaced(&record),
                 Ok((promoter, content)) => {
                     unreadable.heal(&record);
-                    table.apply(&promoter, content.into());
+                    if let Some(update) = content.update() {
+                        table.apply(&promoter, update);
+                    }
                 }
                 Err(error) => unreadable.add(&record, error.reason(), with_causes(&error)),
             }

@@ -15,6 +15,7 @@ use crate::commit::registry_topic::RegistryTopic;
 use crate::model::batch::ShardRecord;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::shard::{AssignedShard, Shard};
+use crate::registry::compacted_events::CompactedEvents;
 use crate::registry::discovery::DiscoveryWrite;
 use crate::registry::event::RegistryEvent;
 use crate::registry::record::{PromoterRecord, RegistryContent};
@@ -71,22 +72,20 @@ impl MemoryGroup {
     /// Leaves the last record under each key, and no tombstone, as Kafka does after a day.
     pub fn compact(&self) {
         let mut members = self.members();
-        let key = |(promoter, content): &(Promoter, RegistryContent)| {
-            (promoter.clone(), matches!(content, RegistryContent::Discovery(_)))
-        };
+        let key = |(promoter, content): &(Promoter, RegistryContent)| (promoter.clone(), content.key());
         let last: HashMap<_, _> = members.registry.drain(..).map(|record| (key(&record), record)).collect();
-        let is_tombstone = |content: &RegistryContent| {
-            matches!(content, RegistryContent::Record(None) | RegistryContent::Discovery(None))
-        };
-        members.registry = last.into_values().filter(|(_, content)| !is_tombstone(content)).collect();
+        members.registry = last.into_values().filter(|(_, content)| !content.is_tombstone()).collect();
     }
 
+    /// The last that was said under each key.
     fn said_in(&self, shard: Shard) -> Vec<RegistryEvent> {
         let members = self.members();
         let of_shard = members.registry.iter().filter(|(promoter, _)| Shard::of(promoter, PARTITIONS) == shard);
-        of_shard
-            .map(|(promoter, content)| RegistryEvent::Said { promoter: promoter.clone(), content: content.clone() })
-            .collect()
+        let mut events = CompactedEvents::default();
+        for (promoter, content) in of_shard {
+            events.take(RegistryEvent::Said { promoter: promoter.clone(), content: content.clone() });
+        }
+        events.into_events()
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
@@ -156,7 +155,9 @@ impl RegistryTopic for MemoryGroup {
             let members = self.members();
             for (promoter, content) in members.registry.iter().filter(|(promoter, _)| promoter.app_id() == app.as_str())
             {
-                table.apply(promoter, content.clone().into());
+                if let Some(update) = content.clone().update() {
+                    table.apply(promoter, update);
+                }
             }
             Ok(table)
         })

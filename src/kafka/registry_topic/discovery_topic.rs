@@ -109,11 +109,11 @@ impl TopicAccess {
         };
         let is_discoverys = discovered_of_key(key).is_some();
         match decoder.decode(registry_record) {
-            Ok((promoter, content)) => Ok(Some((promoter, content.into()))),
+            Ok((promoter, content)) => Ok(content.update().map(|update| (promoter, update))),
             Err(PromoterError::UnknownSchema(id)) if is_discoverys => {
                 self.learn(decoder, id)?;
                 let (promoter, content) = decoder.decode(registry_record).map_err(|error| unreadable(key, error))?;
-                Ok(Some((promoter, content.into())))
+                Ok(content.update().map(|update| (promoter, update)))
             }
             Err(PromoterError::UnknownSchema(_)) => {
                 let there = SourceUpdate::Registry(Some(PromoterRecord::default()));

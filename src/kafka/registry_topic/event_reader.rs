@@ -9,6 +9,7 @@ use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
 use crate::registry::discovered::discovered_of_key;
 use crate::registry::event::{MISPLACED, MISPLACED_DETAIL, RegistryEvent};
+use crate::registry::rewind::rewind_of_key;
 use crate::text;
 
 /// How many characters of a key are told that is none.
@@ -79,7 +80,11 @@ impl EventReader {
         detail: String,
     ) -> RegistryEvent {
         let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
-        let promoter = key.and_then(|key| Promoter::from_key(discovered_of_key(key).unwrap_or(key)).ok());
+        let whose = key.map(|key| match rewind_of_key(key) {
+            Some((promoter, _)) => promoter,
+            None => discovered_of_key(key).unwrap_or(key),
+        });
+        let promoter = whose.and_then(|key| Promoter::from_key(key).ok());
         let origin = Origin { topic: self.topic.clone(), partition, offset };
         let raw = record.value.unwrap_or_default().into();
         let letter = DeadLetter::of_registration(origin, promoter, reason, detail, raw, clock::now());

@@ -2,18 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
 use crate::avro::encode::EncodeError;
 use crate::avro::promoter::PromoterEncoder;
+use crate::avro::rewind::rewind_to_json;
 use crate::kafka::client::acknowledged_producer::{AcknowledgedProducer, PutError, QueueRoom};
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::model::promoter::Promoter;
+use crate::model::request::record::{CONTENT_TYPE, JSON_TYPE};
 use crate::model::shard::Shard;
 use crate::model::time::UnixMillis;
 use crate::registry::discovered::discovery_key;
 use crate::registry::record::RegistryContent;
+use crate::registry::rewind::rewind_key;
 
 /// What the topic takes.
 const RECORD: &str = "record";
@@ -27,6 +31,8 @@ pub enum RegistryWriteError {
     Put(#[from] PutError),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    #[error("a rewind is not written as JSON")]
+    Json(#[from] serde_json::Error),
     #[error("topic {0} did not take all records in time")]
     TooLate(String),
 }
@@ -77,18 +83,30 @@ impl RegistryWriter {
                 found.iter().try_for_each(|found| encoder.encode_discovered(promoter, found, now, value))?;
                 (discovery_key(promoter), found.is_some())
             }
+            RegistryContent::Rewind(feed, rewind) => {
+                let json = rewind.map(|rewind| rewind_to_json(promoter, *feed, &rewind, now)).transpose()?;
+                return self.put_bytes(promoter, &rewind_key(promoter, *feed), json.as_deref(), json_headers());
+            }
         };
-        self.put_bytes(promoter, &key, has_value.then_some(self.value.as_slice()))
+        let value = has_value.then_some(self.value.as_slice());
+        self.put_bytes(promoter, &key, value, OwnedHeaders::new())
     }
 
     /// # Errors
     /// [`RegistryWriteError`] where the brokers refuse an earlier record, or the queue has no room in time.
-    fn put_bytes(&self, promoter: &Promoter, key: &str, value: Option<&[u8]>) -> Result<(), RegistryWriteError> {
+    fn put_bytes(
+        &self,
+        promoter: &Promoter,
+        key: &str,
+        value: Option<&[u8]>,
+        headers: OwnedHeaders,
+    ) -> Result<(), RegistryWriteError> {
         loop {
-            // Both keys of a promoter stand in its own partition.
+            // All keys of a promoter stand in its own partition.
             let mut record =
                 BaseRecord::to(self.producer.topic()).key(key).partition(Shard::of(promoter, self.partitions).0);
             record.payload = value;
+            record.headers = Some(headers.clone());
             match self.producer.send(record, RECORD)? {
                 QueueRoom::Taken => return Ok(self.producer.serve(Duration::ZERO, RECORD)?),
                 QueueRoom::Full => self.wait()?,
@@ -121,4 +139,9 @@ impl RegistryWriter {
         }
         Ok(self.producer.serve(ROOM_WAIT, RECORD)?)
     }
+}
+
+/// By which readers of the topic know the value.
+fn json_headers() -> OwnedHeaders {
+    OwnedHeaders::new().insert(Header { key: CONTENT_TYPE, value: Some(JSON_TYPE) })
 }

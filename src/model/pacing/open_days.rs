@@ -15,7 +15,7 @@ use crate::model::time::{Day, UnixTime};
 use super::{PollSettings, PollTurn};
 
 /// With more open days than this, one pull without a date is cheaper than a call for each day.
-const DATED_DAYS_MAX: i64 = 31;
+pub(super) const DATED_DAYS_MAX: i64 = 31;
 /// After two undated pulls in a row that a smaller request could have cured, or eight of which nobody knows, days are asked
 /// for one by one.
 const UNDATED_DOUBTS_MAX: u32 = 8;

@@ -14,7 +14,7 @@ use super::Pulled;
 /// Slices, in seconds: the first one, and the bounds within which they adapt.
 pub(super) const SLICE_FIRST: u32 = 24 * 3600;
 const SLICE_MIN: u32 = 60;
-const SLICE_MAX: u32 = 366 * 24 * 3600;
+pub(super) const SLICE_MAX: u32 = 366 * 24 * 3600;
 /// No window gets shorter, in seconds, whatever fails: a thousand facts of one promoter within that time have not been
 /// seen, and an upstream that is out of order for an hour leaves no thousands of calls behind.
 const WINDOW_MIN: NonZeroU32 = NonZeroU32::new(10).unwrap();
@@ -24,7 +24,7 @@ const ROWS_FEW: u64 = 250;
 const GROWTH: u32 = 2;
 /// By how much after none, as long as no window was too much: of a promoter who was not there yet, years are asked for in a
 /// few calls, even by processes that live no longer than that.
-const GROWTH_EMPTY: u32 = 8;
+pub(super) const GROWTH_EMPTY: u32 = 8;
 /// After a window that was too much, so many go well before slices grow again: where the upstream refuses long ones,
 /// one call in so many finds that out.
 const CALM: u8 = 8;

@@ -8,6 +8,8 @@ use crate::model::time::UnixMillis;
 
 /// The header that says how a value is written.
 pub const CONTENT_TYPE: &str = "content-type";
+/// What it says of JSON.
+pub const JSON_TYPE: &str = "application/json";
 /// The header that asks for the reply on another topic.
 pub(crate) const REPLY_TOPIC: &str = "reply-topic";
 
@@ -46,7 +48,7 @@ fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
 /// Whether `headers` say that the value beside them is JSON.
 pub fn is_json(headers: &[Header]) -> bool {
     let media_type = header(headers, CONTENT_TYPE).and_then(|value| value.split(';').next());
-    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(JSON_TYPE))
 }
 
 impl RequestRecord {

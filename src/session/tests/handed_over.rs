@@ -104,7 +104,7 @@ async fn whoever_is_polled_otherwise_begins_behind_the_last_page_of_before() {
     // With room for one write.
     let (queue, mut writes) = write_queue(1);
     let (tell, changes) = mpsc::channel(1);
-    let change = |under_way| PromotersChange { polled: vec![polled()], gone: Vec::new(), under_way };
+    let change = |under_way| PromotersChange { polled: vec![polled()], under_way, ..PromotersChange::default() };
     let script = async {
         tell.send(change(None)).await.unwrap();
         no_cursors(&mut writes).await;

@@ -14,7 +14,7 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) struct NotingUpstream {
     began: tokio::time::Instant,
     asked: Arc<Mutex<Vec<(String, Duration)>>>,
-    begin_times: Arc<Mutex<HashMap<String, i64>>>,
+    begin_times: Arc<Mutex<HashMap<String, Vec<i64>>>>,
 }
 
 impl Transport for NotingUpstream {
@@ -23,7 +23,7 @@ impl Transport for NotingUpstream {
             let asked: Value = serde_json::from_slice(request.body.as_deref().unwrap()).unwrap();
             let openid = asked["openid"].as_str().unwrap().to_owned();
             let begin_time = asked["begin_time"].as_i64().unwrap();
-            self.begin_times.lock().unwrap().entry(openid.clone()).or_insert(begin_time);
+            self.begin_times.lock().unwrap().entry(openid.clone()).or_default().push(begin_time);
             self.asked.lock().unwrap().push((openid, self.began.elapsed()));
             r#"{"errcode":0,"total_cnt":0}"#
         } else {
@@ -52,7 +52,12 @@ impl NotingUpstream {
 
     /// Since when the first call for `openid` has asked.
     pub(super) fn first_begin_time(&self, openid: &str) -> UnixTime {
-        UnixTime(self.begin_times.lock().unwrap()[openid])
+        self.begin_times(openid)[0]
+    }
+
+    /// Since when each call for `openid` has asked.
+    pub(super) fn begin_times(&self, openid: &str) -> Vec<UnixTime> {
+        self.begin_times.lock().unwrap()[openid].iter().map(|time| UnixTime(*time)).collect()
     }
 
     /// How often `openid` was asked for between two times.

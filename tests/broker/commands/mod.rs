@@ -11,6 +11,7 @@ use crate::harness::connector::BINARY;
 use crate::harness::context::Context;
 
 mod check;
+mod rewind;
 mod schemas;
 mod status;
 mod tail;
@@ -36,6 +37,15 @@ pub const CASES: &[Case] = &[
         "commands: status: the progress of all is told while no instance runs",
         status::told_without_instances,
     ),
+    Case::shared(
+        "commands: rewind: what is remembered comes once, and the cursor goes back once",
+        rewind::within_the_memory,
+    ),
+    Case::shared(
+        "commands: rewind: beyond the memory it is refused, or exactly what was forgotten comes again",
+        rewind::beyond_the_memory,
+    ),
+    Case::shared("commands: rewind: what lay before the start comes, and nothing twice", rewind::before_the_start),
     Case::shared("commands: verify: gaps, doubles and strangers are found, and nothing else", verify::differences),
 ];
 

@@ -1,0 +1,175 @@
+//! What a cursor that goes back has published again, and what not.
+
+use promoter_connector::model::rewind::{Rewind, RewindId};
+
+use super::*;
+
+fn rewind(id: u128, to: UnixTime, republish: bool) -> Rewind {
+    Rewind { id: RewindId(id), to, republish }
+}
+
+fn rewound(state: &mut State, feed: Feed, rewind: Rewind) -> Batch {
+    let mut batch = Batch::default();
+    state.rewind(promoter(), feed, rewind, &mut batch);
+    batch
+}
+
+fn cursor(state: &State, feed: Feed) -> Cursor {
+    state.cursors(&promoter())[feed].unwrap()
+}
+
+/// Touches that happened so many seconds before noon.
+fn touches(before: &[i64]) -> Vec<ReadRow> {
+    before.iter().map(|seconds| touch_row(NOON.minus(*seconds))).collect()
+}
+
+/// A state that has published touches of 9,000 and of 1,000 seconds before noon, and has forgotten the first.
+fn forgetful() -> State {
+    let mut state = begun(NOON.minus(10_000));
+    let published = take(&mut state, window(NOON), NOON, touches(&[9_000, 1_000]), Some(NOON.minus(2_000))).0;
+    assert_eq!((published.published, state.remembered()), (2, 1));
+    state
+}
+
+/// The same as another process reads it from the topic, where `batches` have been written.
+fn read_again(batches: &[&Batch]) -> State {
+    let mut state = State::default();
+    for record in batches.iter().flat_map(|batch| &batch.state) {
+        let value = record.value.as_ref().map(|value| StateValue::decode(&record.key, &value.encode()).unwrap());
+        state.restore(StateKey::decode(record.key.encode().as_bytes()).unwrap(), value);
+    }
+    state.restored();
+    state
+}
+
+#[test]
+fn what_may_be_forgotten_is_left_alone_unless_it_is_asked_for_again() {
+    let met = |republish| {
+        let mut state = forgetful();
+        rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(9_500), republish));
+        assert_eq!(cursor(&state, Feed::Touches).complete_before, NOON.minus(9_500));
+        let (counts, _) = take(&mut state, window(NOON), NOON, touches(&[9_600, 9_000, 1_000, 500]), None);
+        (counts.published, counts.behind_cursor, counts.duplicates)
+    };
+    assert_eq!(met(false), (1, 2, 1), "what is new, and nothing else");
+    assert_eq!(met(true), (2, 1, 1), "what was forgotten, too, but for what happened before the time that was told");
+}
+
+#[test]
+fn a_rewind_that_was_met_before_moves_nothing_whoever_reads_it_again() {
+    let mut state = forgetful();
+    let again = rewind(7, NOON.minus(9_500), true);
+    let rewound_first = rewound(&mut state, Feed::Touches, again);
+    assert_eq!(rewound_first.state.len(), 2, "the cursor, and that it was met");
+    let (_, on) = take(&mut state, window(NOON), NOON, touches(&[500]), Some(NOON.minus(600)));
+    assert!(rewound(&mut state, Feed::Touches, again).is_empty());
+    let mut restarted = read_again(&[&rewound_first, &on]);
+    assert!(rewound(&mut restarted, Feed::Touches, again).is_empty());
+    for state in [&state, &restarted] {
+        assert_eq!(cursor(state, Feed::Touches).complete_before, NOON.minus(600));
+    }
+    assert_eq!(rewound(&mut restarted, Feed::Touches, rewind(8, again.to, true)).state.len(), 2, "another one does");
+}
+
+#[test]
+fn a_rewind_to_what_is_not_passed_yet_never_acts_later() {
+    let mut state = forgetful();
+    let ahead = rewind(1, NOON.minus(1_000), true);
+    assert_eq!(rewound(&mut state, Feed::Touches, ahead).state.len(), 1, "that it was met");
+    take(&mut state, window(NOON), NOON, vec![], Some(NOON));
+    assert!(rewound(&mut state, Feed::Touches, ahead).is_empty());
+    assert_eq!(cursor(&state, Feed::Touches).complete_before, NOON);
+    let mut unknown = State::default();
+    let before = rewound(&mut unknown, Feed::Touches, ahead);
+    let mut batch = Batch::default();
+    unknown.begin(vec![(promoter(), Feed::Touches, Cursor::begin(Feed::Touches, NOON))], &mut batch);
+    let mut begun = read_again(&[&before, &batch]);
+    assert!(rewound(&mut begun, Feed::Touches, ahead).is_empty(), "nor on a feed that had not begun");
+}
+
+#[test]
+fn what_may_be_forgotten_is_kept_in_mind_over_a_restart_until_the_cursor_has_passed_it() {
+    let mut state = State::default();
+    let mut first = Batch::default();
+    let start = Cursor::begin(Feed::Touches, NOON.minus(10_000));
+    state.begin(vec![(promoter(), Feed::Touches, start)], &mut first);
+    let told = take(&mut state, window(NOON), NOON, touches(&[9_000, 1_000]), Some(NOON.minus(2_000))).1;
+    let back = rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(9_500), false));
+    let mut restarted = read_again(&[&first, &told, &back]);
+    assert_eq!(take(&mut restarted, window(NOON), NOON, touches(&[9_000, 1_000]), None).0.published, 0);
+    let on = take(&mut restarted, window(NOON), NOON, touches(&[100]), Some(NOON.minus(1_500))).1;
+    assert_eq!(take(&mut restarted, window(NOON), NOON, touches(&[1_400]), None).0.published, 1);
+    take(&mut restarted, window(NOON), NOON, vec![], Some(NOON.plus(4_000)));
+    assert_eq!((restarted.remembered(), on.events.len()), (0, 1));
+}
+
+#[test]
+fn a_late_order_of_the_days_that_are_remembered_is_brought_and_no_other_comes_twice() {
+    let order = |number: u8, paid: UnixTime| {
+        let mut row = order_row(paid, None);
+        if let Ok(Row::Order(_, payment)) = &mut row.content {
+            payment.trade_no = number.to_string();
+        }
+        row
+    };
+    let day = Day::in_beijing(NOON.minus(DAY));
+    let noon = |day: Day| day.beijing_start().plus(DAY / 2);
+    let mut state = begun(noon(day).minus(5 * DAY));
+    let known: Vec<Day> =
+        std::iter::successors(Some(Day::in_beijing(noon(day).minus(4 * DAY))), |day| Some(day.next()))
+            .take(5)
+            .collect();
+    for (number, day) in (0..).zip(&known) {
+        let (counts, _) =
+            take(&mut state, Scope::day(*day), NOON, vec![order(number, noon(*day))], Some(day.beijing_end()));
+        assert_eq!(counts.published, 1);
+    }
+    rewound(&mut state, Feed::Orders, rewind(1, noon(day.previous()), false));
+    assert_eq!(cursor(&state, Feed::Orders).complete_before, day.previous().beijing_start());
+    let all = known.iter().zip(0..).map(|(day, number)| order(number, noon(*day)));
+    let late = [order(20, noon(day)), order(21, noon(day.previous()))];
+    let rows = all.chain(late).collect();
+    let (counts, _) = take(&mut state, Scope::History { until: day.next() }, NOON, rows, None);
+    assert_eq!((counts.published, counts.published + counts.duplicates + counts.behind_cursor), (2, 7));
+}
+
+#[test]
+fn what_happened_before_the_first_start_was_published_by_nobody_and_is_brought() {
+    let mut state = forgetful();
+    rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(20_000), false));
+    let rows = || touches(&[20_001, 15_000, 9_000, 1_000]);
+    let (counts, _) = take(&mut state, window(NOON), NOON, rows(), Some(NOON.minus(14_000)));
+    assert_eq!((counts.before_start, counts.published, counts.behind_cursor, counts.duplicates), (1, 1, 1, 1));
+    // Before it has come to the first start again, another one goes back once more: what lies between was asked for by nobody.
+    rewound(&mut state, Feed::Touches, rewind(2, NOON.minus(16_000), false));
+    let (counts, _) = take(&mut state, window(NOON), NOON, touches(&[15_000, 13_000, 9_000, 1_000]), None);
+    assert_eq!((counts.published, counts.behind_cursor, counts.duplicates), (1, 2, 1));
+}
+
+#[test]
+fn a_pull_that_was_planned_before_moves_nothing() {
+    let mut state = forgetful();
+    let mut planned = PageFacts::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![]);
+    planned.advance =
+        Some(Advance { from: cursor(&state, Feed::Touches).complete_before, to: NOON.minus(600), refunds: None });
+    rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(9_500), false));
+    state.take(planned, &mut Batch::default());
+    assert_eq!(cursor(&state, Feed::Touches).complete_before, NOON.minus(9_500));
+}
+
+#[test]
+fn a_rewind_stays_known_of_a_promoter_that_is_forgotten() {
+    use promoter_connector::model::removal::{Removal, RemovalStep};
+    let mut state = forgetful();
+    let old = rewind(1, NOON.minus(9_500), true);
+    let met = rewound(&mut state, Feed::Touches, old);
+    let mut forgotten = Batch::default();
+    let removal = Removal { promoter: promoter(), step: RemovalStep::Forgotten };
+    state.take_removals(vec![removal], &mut forgotten);
+    let mut again = Batch::default();
+    state.begin(vec![(promoter(), Feed::Touches, Cursor::begin(Feed::Touches, NOON))], &mut again);
+    for mut state in [state, read_again(&[&met, &forgotten, &again])] {
+        assert!(rewound(&mut state, Feed::Touches, old).is_empty());
+        assert_eq!(cursor(&state, Feed::Touches).complete_before, NOON);
+    }
+}
