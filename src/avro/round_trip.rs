@@ -198,6 +198,18 @@ fn framings() -> impl Strategy<Value = Framings> {
     prop::sample::select(vec![Framings::SINGLE_OBJECT, CONFLUENT])
 }
 
+#[test]
+fn the_schema_tells_every_source_of_a_dead_letter() {
+    let schema: serde_json::Value = serde_json::from_str(RecordKind::DeadLetter.text()).unwrap();
+    let fields = schema["fields"].as_array().unwrap();
+    let doc = fields.iter().find(|field| field["name"] == "source").unwrap()["doc"].as_str().unwrap();
+    let told: Vec<&str> = doc.split(|character: char| !character.is_ascii_alphabetic()).collect();
+    let others = [DeadLetterSource::Requests, DeadLetterSource::Registry];
+    for source in Feed::ALL.map(DeadLetterSource::Feed).into_iter().chain(others) {
+        assert!(told.contains(&source.name()), "{source}: {doc}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_fact_is_read_back_as_it_was((promoter, fact) in fact(), observed_at: i64, framings in framings()) {

@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn a_feed_may_begin_no_earlier_than_its_topic_reaches_back() {
         let limit = |seconds| AgeLimit { seconds, set_by: String::new(), consequence: String::new() };
-        let limits = AgeLimits(PerEventTopic { touches: vec![limit(200), limit(100)], orders: Vec::new() });
+        let limits = AgeLimits(PerEventTopic { touches: vec![limit(200), limit(100)], ..PerEventTopic::default() });
         let passed = |feed, begin| limits.passed(feed, UnixTime(begin), UnixTime(1000)).map(|limit| limit.seconds);
         assert_eq!(passed(Feed::Touches, 900), None);
         assert_eq!(passed(Feed::Touches, 899), Some(100));

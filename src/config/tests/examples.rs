@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::model::feed::{Feed, StartFrom};
+use crate::model::feed::{EventTopic, Feed, StartFrom};
 use crate::upstream::token::TokenSource;
 
 #[test]
@@ -69,7 +69,7 @@ fn every_key_stands_in_the_full_example() {
     let sections = [
         ("connector", "name instance_id"),
         ("kafka", "bootstrap.servers"),
-        ("topics", "prefix touches orders material_requests material_results dead_letters registry state"),
+        ("topics", "prefix material_requests material_results dead_letters registry state"),
         ("topics", "create partitions replication retention"),
         ("schema_registry", "url username password_file"),
         ("apps", "app_id secret_file base_url spare_urls id_kind token.source promoters promoters_file"),
@@ -78,9 +78,6 @@ fn every_key_stands_in_the_full_example() {
         ("apps.quota", "getsharematerial.per_minute getsharematerial.per_day"),
         ("apps.quota", "getpromoter.per_minute getpromoter.per_day"),
         ("apps.feeds.touches", "every"),
-        ("feeds.touches", "enabled every idle_every lateness start_from"),
-        ("feeds.orders", "enabled every idle_every lateness start_from"),
-        ("feeds.refunds", "enabled every idle_every lateness start_from"),
         ("commands", "enabled concurrency reply_topics"),
         ("commit", "linger events_max bytes_max"),
         ("retry", "initial max attempts too_fast parked stopped"),
@@ -91,10 +88,14 @@ fn every_key_stands_in_the_full_example() {
         ("admin", "listen token_file"),
         ("log", "level format"),
     ];
-    for (section, names) in sections {
-        for name in names.split(' ') {
-            assert!(keys.contains(&format!("{section}.{name}")), "{section}.{name} is not in full.toml");
-        }
+    let named =
+        sections.into_iter().flat_map(|(section, names)| names.split(' ').map(move |name| format!("{section}.{name}")));
+    let feed_settings = |feed: Feed| {
+        ["enabled", "every", "idle_every", "lateness", "start_from"].map(|name| format!("feeds.{feed}.{name}"))
+    };
+    let of_topics = EventTopic::ALL.map(|topic| format!("topics.{}", topic.name()));
+    for key in named.chain(Feed::ALL.into_iter().flat_map(feed_settings)).chain(of_topics) {
+        assert!(keys.contains(&key), "{key} is not in full.toml");
     }
     assert!(example("full.toml").contains("\nsecret = \"${WX_SECRET}\"\n"));
 }

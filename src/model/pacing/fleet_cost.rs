@@ -272,9 +272,9 @@ mod tests {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let refunds = PollSettings { every: hours(1), idle_every: hours(6), lateness: 7 * 86_400 };
         let fleet = PerFeed {
-            touches: None,
             orders: Some(FeedFleet { promoters: 100, settings: settings(12 * 3600) }),
             refunds: Some(FeedFleet { promoters: 100, settings: refunds }),
+            ..PerFeed::default()
         };
         let cost = FleetCost::of(&fleet, &budget(Some(1e9)));
         let InterfaceCost { calls, at_idle_every, .. } = cost.interfaces.get_order.unwrap();
