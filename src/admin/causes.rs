@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::holds::{AppStop, InterfaceHold, Open, classify};
 use super::observed::{ObservedApp, ObservedConnector};
+use super::open_breakers::{AppStop, BreakerMeaning, InterfaceHold, classify};
 use crate::clock;
 use crate::model::feed::Feed;
 use crate::model::promoter::AppId;
@@ -136,11 +136,11 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
 fn of_breaker(app: &AppId, open: &OpenBreaker) -> StatusCause {
     let (code, severity, action) = match classify(open) {
         // Tokens come and go: one that is refused is nobody's business unless that lasts.
-        Open::Stop(stop @ AppStop::Token) if open.since.elapsed() < TOKEN_PATIENCE => {
+        BreakerMeaning::AppStopped(stop @ AppStop::Token) if open.since.elapsed() < TOKEN_PATIENCE => {
             (stop.code(), Severity::Late, stop.action())
         }
-        Open::Stop(stop) => (stop.code(), Severity::Stopped, stop.action()),
-        Open::Hold(hold) => (hold.code(), Severity::Late, hold.action()),
+        BreakerMeaning::AppStopped(stop) => (stop.code(), Severity::Stopped, stop.action()),
+        BreakerMeaning::InterfaceHeld(hold) => (hold.code(), Severity::Late, hold.action()),
     };
     let next_try =
         open.next_probe_in().map(|pause| clock::unix_millis(clock::system_time() + pause).as_seconds().to_string());

@@ -12,9 +12,9 @@ pub mod routes;
 pub mod server;
 
 mod causes;
-mod holds;
 mod host;
 mod metrics;
+mod open_breakers;
 mod page;
 mod probes;
 mod promoters;

@@ -111,15 +111,7 @@ impl<L: StateLog> Committer<L> {
                 }
                 // A full batch takes no more while the log is busy: then the queue fills, and its senders wait.
                 queued = writes.receive(), if open && !growing.is_full(bounds) => match queued {
-                    Some(Received::Write(write)) => growing.take(write, &mut shards, bounds),
-                    // Whoever asked may be gone meanwhile.
-                    Some(Received::CursorsRequest(request)) => drop(request.reply.send(shards.cursors_of(&request.promoters))),
-                    // It stands in the queue before every page of these shards, so none of them meets a state that is not there.
-                    Some(Received::ShardsOpened(opened)) => {
-                        opened.into_iter().for_each(|(assigned, state)| shards.open(assigned, state));
-                    }
-                    // Behind their last page. Of what is under way of them the broker decides.
-                    Some(Received::ShardsClosed(closed)) => growing.lose(&closed, &mut shards),
+                    Some(received) => growing.receive(received, &mut shards, bounds),
                     None => open = false,
                 },
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.
@@ -146,6 +138,20 @@ impl Growing {
 
     fn is_empty(&self) -> bool {
         self.planned.batch.is_empty()
+    }
+
+    fn receive(&mut self, received: Received, shards: &mut Shards, bounds: BatchBounds) {
+        match received {
+            Received::Write(write) => self.take(write, shards, bounds),
+            // Whoever asked may be gone meanwhile.
+            Received::CursorsRequest(request) => drop(request.reply.send(shards.cursors_of(&request.promoters))),
+            // It stands in the queue before every page of these shards, so none of them meets a state that is not there.
+            Received::ShardsOpened(opened) => {
+                opened.into_iter().for_each(|(assigned, state)| shards.open(assigned, state));
+            }
+            // Behind their last page. Of what is under way of them the broker decides.
+            Received::ShardsClosed(closed) => self.lose(&closed, shards),
+        }
     }
 
     fn take(&mut self, queued: ReceivedWrite, shards: &mut Shards, bounds: BatchBounds) {
@@ -209,6 +215,11 @@ impl<L: StateLog> LogState<L, CommitOutcome> {
 }
 
 impl CommitOutcome {
+    /// Of a commit that has done nothing yet.
+    fn begin() -> CommitOutcome {
+        CommitOutcome { committed: Vec::new(), too_slow: None, lost: Vec::new(), took: Duration::ZERO, result: Ok(()) }
+    }
+
     /// Counts what became durable, also where the rest did not.
     fn conclude(self, totals: &CommitTotals) -> Result<(), CommitError> {
         self.committed.iter().for_each(|(rows, batch)| totals.add(rows, batch));
@@ -236,8 +247,7 @@ fn tell(waiting: &mut Vec<WaitingWrite>, lost: &[AssignedShard]) {
 /// durable; after an error the rest of the parts is dropped.
 async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome) {
     let Growing { planned, mut waiting, .. } = growing;
-    let mut outcome =
-        CommitOutcome { committed: Vec::new(), too_slow: None, lost: Vec::new(), took: Duration::ZERO, result: Ok(()) };
+    let mut outcome = CommitOutcome::begin();
     // The last of them is the next.
     let mut parts = vec![planned];
     while let Some(part) = parts.pop() {
@@ -245,9 +255,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
         let (records, bytes) = (part.batch.records(), part.batch.weight);
         // What was too slow once in this batch is not tried in the same size again.
         if part.may_be_halved() && outcome.too_slow.is_some_and(|(_, least)| bytes >= least) {
-            let [first, second] = part.halved();
-            // The first half is taken next: parts become durable in the order in which they were planned.
-            parts.extend([second, first]);
+            push_halves(&mut parts, part);
             continue;
         }
         let span = tracing::info_span!("commit", pipeline = pipeline::POLLS, records, events = part.batch.events.len());
@@ -261,8 +269,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
                 let error = error.with_causes();
                 tracing::warn!(records, bytes, %error, remedy = REMEDY, "a transaction took too long: it is split");
                 outcome.too_slow = Some((records, bytes));
-                let [first, second] = part.halved();
-                parts.extend([second, first]);
+                push_halves(&mut parts, part);
             }
             Err(CommitError::ShardsLost(lost)) => {
                 tracing::info!(
@@ -286,6 +293,12 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
     }
     tell(&mut waiting, &outcome.lost);
     (log, outcome)
+}
+
+/// The first half is taken next: parts become durable in the order in which they were planned.
+fn push_halves(parts: &mut Vec<PlannedBatch>, part: PlannedBatch) {
+    let [first, second] = part.halved();
+    parts.extend([second, first]);
 }
 
 #[cfg(test)]

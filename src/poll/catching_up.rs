@@ -49,7 +49,7 @@ impl CatchingUp {
 
     pub fn failed(&mut self, slot: SlotNumber, feed: Feed, error: &PollError) {
         match error {
-            // Of the feed itself that says nothing: a breaker holds up the whole group.
+            // Of the feed itself that says nothing: an open breaker holds up the whole group.
             PollError::Closed(_)
             | PollError::Call(CallError::Cancelled | CallError::BreakerOpen { by_response: false, .. }) => {}
             PollError::Call(CallError::ParkPromoter(_)) => self.groups[feed].stand_still(slot),

@@ -148,6 +148,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     /// Puts one back, at `clock`, to when its next turn comes.
     pub fn put_turn(&mut self, key: K, class: RateClass, turn: PollTurn, clock: Duration) {
         let due = turn.due(self.intervals.interval(class));
+        // A line stands in the order in which its feeds were put, so only who is due by the usual interval from now on may join it.
         match turn {
             PollTurn::Usual { since, earliest, latest } if since == clock && (earliest..latest).contains(&due) => {
                 self.usual.put(key, class, clock);
@@ -229,6 +230,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
             WaitingIn::Usual(turn) => (self.usual.take(turn)?, Reach::OnePage),
         };
         let made_for = match waiting_in {
+            // While it waited its line counted it.
             WaitingIn::Usual(_) => {
                 self.dues.add(seconds(due));
                 CallFor::UsualTurn
@@ -250,6 +252,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         let further = self.next_further().map(|(due, _)| (due, WaitingIn::Further));
         let doubtful = self.doubtful.front().map(|(since, _)| (*since, WaitingIn::Doubtful));
         match entry {
+            // Those that wait elsewhere may be the ones that were refused, and would only say it again.
             Admission::Check => turn,
             Admission::Probe => further.or(turn).or(doubtful),
             Admission::Call => further.or(turn.into_iter().chain(doubtful).min_by_key(|(due, _)| *due)),

@@ -41,13 +41,13 @@ pub enum PollEnd {
     Failed,
     /// Its promoter can't be polled.
     Parked,
-    /// A breaker holds it.
-    Held,
+    /// A breaker is open. The metric `polls_total` calls that *held*.
+    BreakerOpen,
 }
 
 one_value_for_each! {
     /// One value for each way in which a poll ends.
-    PerPollEnd of PollEnd { complete: Complete, failed: Failed, parked: Parked, held: Held }
+    PerPollEnd of PollEnd { complete: Complete, failed: Failed, parked: Parked, held: BreakerOpen }
 }
 
 impl PollEnd {
@@ -56,7 +56,7 @@ impl PollEnd {
             PollEnd::Complete => "complete",
             PollEnd::Failed => "failed",
             PollEnd::Parked => "parked",
-            PollEnd::Held => "held",
+            PollEnd::BreakerOpen => "held",
         }
     }
 
@@ -64,7 +64,7 @@ impl PollEnd {
     pub(super) fn of(error: &PollError) -> Option<PollEnd> {
         match error {
             PollError::Call(CallError::ParkPromoter(_)) => Some(PollEnd::Parked),
-            PollError::Call(CallError::BreakerOpen { .. }) => Some(PollEnd::Held),
+            PollError::Call(CallError::BreakerOpen { .. }) => Some(PollEnd::BreakerOpen),
             PollError::Call(CallError::Cancelled) | PollError::Closed(_) => None,
             PollError::Call(_) | PollError::Pages(_) => Some(PollEnd::Failed),
         }

@@ -1,7 +1,7 @@
 //! Who may call the upstream, and when: one breaker for the app, one for each of its interfaces.
 //!
 //! ```text
-//!            an answer that holds                 its time is over: one call, the probe
+//!            an answer that opens it              its time is over: one call, the probe
 //!   closed ───────────────────────> open until T ───────────────────────────────────────> half-open
 //!     ^                               ^                                                      │
 //!     │                               └──── the probe is refused, or tells nothing ──────────┤

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use super::catalogue as metric;
 use super::samples::Samples;
-use crate::admin::holds::{AppStop, InterfaceHold, holds, stops};
 use crate::admin::observed::{ObservedApp, ObservedConnector};
+use crate::admin::open_breakers::{AppStop, InterfaceHold, holds, stops};
 use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixMillis};
 use crate::telemetry::buckets::BucketSnapshot;

@@ -162,24 +162,31 @@ impl MemberThread {
             // What was assigned is lost, whether or not a callback has said so: of a fenced consumer librdkafka takes it back
             // without one.
             self.shared.lost_all();
-            tracing::warn!(instance = self.settings.instance_id, "fenced in the group, looking for who did it");
-            if duplicate_instance::is_running(&self.settings, &self.group, || stop.is_cancelled()) && self.decides() {
-                let instance = &self.settings.instance_id;
-                let reason = format!(
-                    "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"
-                );
-                return self.shared.fail(OpenError::Stop(reason.into()));
-            }
-            // A fenced consumer never joins again; another one does, under the same name.
-            match self.subscribe() {
+            match self.join_anew() {
                 Ok(joined) => subscription = joined,
-                Err(error) => {
-                    let error = ClientError::new("the group can't be joined again", error);
-                    return self.shared.fail(OpenError::Stop(error.into()));
-                }
+                Err(error) => return self.shared.fail(error),
             }
         }
         self.leave(&subscription.consumer, elsewhere == Some(true));
+    }
+
+    /// After a fencing, unless a duplicate instance is who did it. A fenced consumer never joins again; another one does, under
+    /// the same name.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where another process runs under this name and this one is to end for it, or where no consumer joins.
+    fn join_anew(&self) -> Result<Subscription, OpenError> {
+        let instance = &self.settings.instance_id;
+        tracing::warn!(instance, "fenced in the group, looking for who did it");
+        let is_stopping = || self.shared.stop.is_cancelled();
+        if duplicate_instance::is_running(&self.settings, &self.group, is_stopping) && self.decides() {
+            let reason = format!(
+                "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"
+            );
+            return Err(OpenError::Stop(reason.into()));
+        }
+        let failed = |error| OpenError::Stop(ClientError::new("the group can't be joined again", error).into());
+        self.subscribe().map_err(failed)
     }
 
     /// Has the others take over what this member owns, which it uses until they have. False where there are none.

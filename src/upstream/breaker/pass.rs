@@ -142,7 +142,7 @@ impl<'a> Pass<'a> {
         CallRefusal::BreakerOpen(reason)
     }
 
-    /// Holds the interface without an answer of its own: for `Retry-After` alone.
+    /// Opens the interface's breaker without an answer of its own: for `Retry-After` alone.
     pub fn open_interface(&mut self, reason: OpenReason, cause: &Cause) {
         self.open(Some(self.interface()), reason, cause);
     }

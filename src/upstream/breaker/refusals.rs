@@ -1,6 +1,6 @@
 //! On whose word a breaker is open, and who has been shown to speak for himself alone.
 //!
-//! An answer that stops an app, or holds an interface, was given to one request about one promoter on one interface. What
+//! An answer that opens the breaker of an app, or of an interface, was given to one request about one promoter on one interface. What
 //! it says of all the others is a testimony, which good answers to others refute.
 
 use std::collections::HashMap;
@@ -115,7 +115,7 @@ impl PromoterOnly {
     }
 }
 
-/// What stops an app, as it holds one of its interfaces or promoters. A token that is well elsewhere must not be thrown away
+/// The reason of an app's breaker, as it is that of one of its interfaces or promoters. A token that is well elsewhere must not be thrown away
 /// for this one every few seconds.
 pub(super) fn narrowed(reason: OpenReason) -> OpenReason {
     match reason {

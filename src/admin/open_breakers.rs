@@ -1,10 +1,11 @@
-//! What keeps an app from being called, in the few words that people and alerts go by.
+//! What open breakers keep from being called, in the few words that people and alerts go by: those of the metrics `app_stopped`
+//! and `interface_held`.
 
 use crate::model::feed::Interface;
 use crate::upstream::breaker::{OpenBreaker, OpenReason};
 use crate::upstream::error::StopReason;
 
-/// Why nothing can be called for an app until somebody has done something.
+/// A breaker that stops an app: nothing can be called for it until somebody has done something. Named by its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppStop {
     Credentials,
@@ -26,7 +27,7 @@ impl AppStop {
     }
 }
 
-/// Why an interface is not called for a while.
+/// A breaker that holds an interface: it is not called for a while. Named by its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterfaceHold {
     Quota,
@@ -58,13 +59,13 @@ impl InterfaceHold {
 }
 
 /// What an open breaker stands for.
-pub enum Open {
-    Stop(AppStop),
-    Hold(InterfaceHold),
+pub enum BreakerMeaning {
+    AppStopped(AppStop),
+    InterfaceHeld(InterfaceHold),
 }
 
 /// What an app's or an interface's breaker stands for. An interface by itself is held by what would stop an app.
-pub fn classify(breaker: &OpenBreaker) -> Open {
+pub fn classify(breaker: &OpenBreaker) -> BreakerMeaning {
     let stop = match breaker.reason {
         OpenReason::Stopped(StopReason::Credentials) => AppStop::Credentials,
         OpenReason::Stopped(StopReason::IpNotAllowed) => AppStop::Ip,
@@ -72,19 +73,23 @@ pub fn classify(breaker: &OpenBreaker) -> Open {
         OpenReason::Stopped(StopReason::TokensRejected) | OpenReason::TokenRejected | OpenReason::NoToken => {
             AppStop::Token
         }
-        OpenReason::QuotaSpent { .. } => return Open::Hold(InterfaceHold::Quota),
-        OpenReason::TooFast { .. } => return Open::Hold(InterfaceHold::TooFast),
-        OpenReason::RetryAfter(_) => return Open::Hold(InterfaceHold::RetryAfter),
-        OpenReason::Unanswered => return Open::Hold(InterfaceHold::Transport),
+        OpenReason::QuotaSpent { .. } => return BreakerMeaning::InterfaceHeld(InterfaceHold::Quota),
+        OpenReason::TooFast { .. } => return BreakerMeaning::InterfaceHeld(InterfaceHold::TooFast),
+        OpenReason::RetryAfter(_) => return BreakerMeaning::InterfaceHeld(InterfaceHold::RetryAfter),
+        OpenReason::Unanswered => return BreakerMeaning::InterfaceHeld(InterfaceHold::Transport),
     };
-    if breaker.interface.is_some() { Open::Hold(InterfaceHold::Stopped) } else { Open::Stop(stop) }
+    if breaker.interface.is_some() {
+        BreakerMeaning::InterfaceHeld(InterfaceHold::Stopped)
+    } else {
+        BreakerMeaning::AppStopped(stop)
+    }
 }
 
 /// Why the app is stopped, where its own breaker says so.
 pub fn stops(open: &[OpenBreaker]) -> Option<AppStop> {
     open.iter().find_map(|breaker| match classify(breaker) {
-        Open::Stop(stop) => Some(stop),
-        Open::Hold(_) => None,
+        BreakerMeaning::AppStopped(stop) => Some(stop),
+        BreakerMeaning::InterfaceHeld(_) => None,
     })
 }
 
@@ -92,8 +97,8 @@ pub fn stops(open: &[OpenBreaker]) -> Option<AppStop> {
 pub fn holds(open: &[OpenBreaker], interface: Interface) -> Vec<InterfaceHold> {
     let of_it = |breaker: &&OpenBreaker| breaker.interface.is_none_or(|one| one == interface);
     let hold = |breaker: &OpenBreaker| match classify(breaker) {
-        Open::Hold(hold) => Some(hold),
-        Open::Stop(_) => None,
+        BreakerMeaning::InterfaceHeld(hold) => Some(hold),
+        BreakerMeaning::AppStopped(_) => None,
     };
     open.iter().filter(of_it).filter_map(hold).collect()
 }
