@@ -1,11 +1,13 @@
 //! Rewinds on their way from the registry to the committer: [`crate::model::rewind`] says why each acts once.
 
 use crate::commit::queue::{Closed, WriteSender};
-use crate::model::feed::Feed;
+use crate::model::age::{AgeLimit, AgeLimits};
+use crate::model::feed::{Feed, PulledBy};
 use crate::model::promoter::Promoter;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::rewind::Rewind;
 use crate::model::state::Cursors;
+use crate::model::time::{Day, UnixTime};
 
 /// How many rewinds go into one write.
 const REWINDS_MAX: usize = 100;
@@ -13,29 +15,84 @@ const REWINDS_MAX: usize = 100;
 /// In the order in which the registry says them.
 pub(super) type PromoterRewinds = Vec<(Promoter, Feed, Rewind)>;
 
-/// Puts them into the queue, and says which of them have moved a cursor: most were met before, by whoever took the shard up then.
-/// None of the promoters may be polled meanwhile.
+/// Puts them into the queue, at `now`, and says which of them have moved a cursor: most were met before, by whoever took the shard up
+/// then. None of the promoters may be polled meanwhile. No cursor goes further back than its topic takes and keeps facts.
 ///
 /// # Errors
 /// [`Closed`] once the session is over.
-pub(super) async fn write_rewinds(queue: &WriteSender, rewinds: PromoterRewinds) -> Result<(), Closed> {
+pub(super) async fn write_rewinds(
+    queue: &WriteSender,
+    rewinds: PromoterRewinds,
+    limits: &AgeLimits,
+    now: UnixTime,
+) -> Result<(), Closed> {
     for rewinds in rewinds.chunks(REWINDS_MAX) {
         let promoters = || rewinds.iter().map(|(promoter, ..)| promoter.clone()).collect();
+        let kept = |(promoter, feed, rewind): &(Promoter, Feed, Rewind)| {
+            (promoter.clone(), *feed, kept(*feed, *rewind, limits, now).0)
+        };
         let before = queue.cursors(promoters()).await?;
-        queue.send(QueuedWrite::Rewinds(rewinds.to_vec())).await?;
+        queue.send(QueuedWrite::Rewinds(rewinds.iter().map(kept).collect())).await?;
         let behind = queue.cursors(promoters()).await?;
         for ((promoter, feed, rewind), (before, behind)) in rewinds.iter().zip(before.iter().zip(&behind)) {
-            say(promoter, *feed, rewind, before, behind);
+            let (_, limit) = self::kept(*feed, *rewind, limits, now);
+            say(promoter, *feed, rewind, limit, [before, behind]);
         }
     }
     Ok(())
 }
 
-fn say(promoter: &Promoter, feed: Feed, rewind: &Rewind, before: &Cursors, behind: &Cursors) {
+/// The rewind as far as its topic takes and keeps the facts that are asked for, and what bounds it. Without that they would be
+/// published to be deleted at once. Orders come by whole days, so of theirs the first whole one counts.
+fn kept(feed: Feed, rewind: Rewind, limits: &AgeLimits, now: UnixTime) -> (Rewind, Option<&AgeLimit>) {
+    let Some(limit) = limits.passed(feed, rewind.to, now) else { return (rewind, None) };
+    let oldest = now.minus(limit.seconds);
+    let to = match feed.pulled_by() {
+        PulledBy::Window | PulledBy::Promoter => oldest,
+        PulledBy::Day => Day::in_beijing(oldest).next().beijing_start(),
+    };
+    (Rewind { to, ..rewind }, Some(limit))
+}
+
+/// Nothing of one that has moved no cursor.
+fn say(promoter: &Promoter, feed: Feed, rewind: &Rewind, limit: Option<&AgeLimit>, [before, behind]: [&Cursors; 2]) {
     let (Some(before), Some(behind)) = (before[feed], behind[feed]) else { return };
-    if behind.complete_before < before.complete_before {
-        let (pipeline, id, republish) = ("polls", rewind.id, rewind.republish);
-        let (from, to) = (before.complete_before, behind.complete_before);
-        tracing::info!(pipeline, %promoter, %feed, rewind = %id, %from, %to, republish, "a feed is asked again from an earlier time");
+    if behind.complete_before >= before.complete_before {
+        return;
+    }
+    let (pipeline, id, republish) = ("polls", rewind.id, rewind.republish);
+    let (from, to) = (before.complete_before, behind.complete_before);
+    tracing::info!(pipeline, %promoter, %feed, rewind = %id, %from, %to, republish, "a feed is asked again from an earlier time");
+    if let Some(AgeLimit { set_by, consequence, .. }) = limit {
+        let asked = rewind.to;
+        tracing::warn!(pipeline, %promoter, %feed, rewind = %id, %asked, set_by, consequence, "a rewind goes no further back than its topic keeps facts");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::feed::PerEventTopic;
+    use crate::model::rewind::RewindId;
+
+    /// 2022-11-17 12:00 in Beijing.
+    const NOON: UnixTime = UnixTime(1_668_657_600);
+    const HOUR: i64 = 3600;
+
+    #[test]
+    fn a_cursor_goes_no_further_back_than_its_topic_keeps_facts() {
+        let limit = || AgeLimit { seconds: 30 * HOUR, set_by: "retention.ms".into(), consequence: String::new() };
+        let limits = AgeLimits(PerEventTopic { touches: vec![limit()], orders: vec![limit()] });
+        let kept = |feed, hours: i64| {
+            let rewind = Rewind { id: RewindId(1), to: NOON.minus(hours * HOUR), republish: true };
+            let (bounded, limit) = kept(feed, rewind, &limits, NOON);
+            assert_eq!((bounded.id, bounded.republish), (rewind.id, rewind.republish));
+            (NOON.0 - bounded.to.0, limit.is_some())
+        };
+        assert_eq!(kept(Feed::Touches, 30), (30 * HOUR, false));
+        assert_eq!(kept(Feed::Touches, 300), (30 * HOUR, true));
+        assert_eq!(kept(Feed::Refunds, 300), (30 * HOUR, true));
+        // Thirty hours ago the day of the 16th had begun.
+        assert_eq!(kept(Feed::Orders, 300), (12 * HOUR, true));
     }
 }
