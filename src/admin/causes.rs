@@ -266,8 +266,7 @@ mod tests {
     use super::*;
     use crate::model::feed::Interface;
     use crate::telemetry::health::{LogTrouble, WorkStanding};
-    use crate::upstream::breaker::OpenReason;
-    use crate::upstream::error::{Cause, StopReason};
+    use crate::upstream::error::{Cause, OpenReason, StopReason};
 
     fn health() -> HealthSnapshot {
         HealthSnapshot {

@@ -2,8 +2,8 @@
 //! and `interface_held`.
 
 use crate::model::feed::Interface;
-use crate::upstream::breaker::{OpenBreaker, OpenReason};
-use crate::upstream::error::StopReason;
+use crate::upstream::breaker::OpenBreaker;
+use crate::upstream::error::{OpenReason, StopReason};
 
 /// A breaker that stops an app: nothing can be called for it until somebody has done something. Named by its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

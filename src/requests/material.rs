@@ -7,8 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crate::model::material::{Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialRequest};
 use crate::model::promoter::{AppId, InvalidId, Promoter};
 use crate::model::time::UnixMillis;
-use crate::upstream::breaker::OpenReason;
-use crate::upstream::error::{CallError, Cause};
+use crate::upstream::error::{CallError, Cause, OpenReason};
 use crate::upstream::material::{EnvVersion, ShareMaterial, ShareMaterialRequest};
 
 /// Official page: "no more than 80 characters", which sibling pages count in bytes of UTF-8; so do we, as a call that

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{AnswersOutcome, UncommittedAnswer};
 use self::reread::{RereadJob, RereadRecords, Rereads};
+use self::schemas::PendingSchemas;
 use super::executor::{AnswerPermit, DecodedRecord, DecodedRequest, Executor};
 use super::log::{AnswerLog, FetchRange, OpenedRequests};
 use super::memory_quota::{MemoryQuotas, QuotaOwner};
@@ -57,6 +58,7 @@ struct AnsweringSession<T> {
     quotas: MemoryQuotas,
     calls: JoinSet<EndedCall>,
     rereads: Rereads,
+    schemas: PendingSchemas,
     again: mpsc::Sender<FetchRange>,
     gathered: Vec<UncommittedAnswer>,
     /// With the answers that were gathered.
@@ -94,6 +96,7 @@ impl<T: Transport> AnsweringSession<T> {
             quotas: MemoryQuotas::default(),
             calls: JoinSet::new(),
             rereads: Rereads::default(),
+            schemas: PendingSchemas::default(),
             again,
             gathered: Vec::new(),
             permits: Vec::new(),
@@ -144,7 +147,7 @@ impl<T: Transport> AnsweringSession<T> {
                 Some(call) = self.calls.join_next(), if may_gather => self.finish(joined(call)),
                 Some(read) = self.rereads.running.join_next(), if may_gather => self.reread(joined(read)),
                 // However full the next batch is: of itself a schema that is known answers nothing, and others may be asked for.
-                Some(lookup) = self.rereads.schemas.running.join_next(), if self.ended.is_none() => {
+                Some(lookup) = self.schemas.running.join_next(), if self.ended.is_none() => {
                     self.reconsider(joined(lookup));
                 }
                 record = self.records.recv(), if may_read => match record {
@@ -153,7 +156,7 @@ impl<T: Transport> AnsweringSession<T> {
                 },
                 // Deadlines pass while nothing else happens.
                 _ = look.tick(), if self.ended.is_none() => {
-                    self.totals.schema_lookups.store(self.rereads.schemas.count() as u64, Ordering::Relaxed);
+                    self.totals.schema_lookups.store(self.schemas.count() as u64, Ordering::Relaxed);
                     self.look_back();
                 }
             }
@@ -270,7 +273,7 @@ impl<T: Transport> AnsweringSession<T> {
         self.cancel.cancel();
         self.calls.abort_all();
         self.rereads.running.abort_all();
-        self.rereads.schemas.running.abort_all();
+        self.schemas.running.abort_all();
         self.ended = Some(ended);
     }
 }

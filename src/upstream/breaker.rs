@@ -27,10 +27,10 @@ use tokio::time::Instant;
 
 use crate::model::feed::Interface;
 use crate::model::promoter::AppId;
-use crate::upstream::error::{CallError, Cause};
+use crate::upstream::error::{CallError, Cause, OpenReason};
 
 use breaker_set::BreakerSet;
-pub use reason::{BreakerSettings, OpenReason};
+pub use reason::BreakerSettings;
 use refusals::PromoterHash;
 pub use state::Readiness;
 use state::{Breaker, OpenDetails};

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::loose_value::{LooseValue, Mismatch};
 use super::repair::read_loosely;
-use super::wire::ExpectedPage;
+use super::rows_request::ExpectedPage;
 use crate::model::row::{Payment, Row, RowFault, RowKind, Touch};
 use crate::model::time::UnixTime;
 use crate::text;

@@ -68,6 +68,15 @@ impl RowsRequest {
     }
 }
 
+/// What was asked for, as far as the reading of the answer depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpectedPage<'a> {
+    pub kind: RowKind,
+    pub promoter_id: &'a str,
+    /// A later page may well be empty; the first one is only where there is nothing.
+    pub is_first: bool,
+}
+
 /// Field names and types as on the official page. What is not asked is left out.
 #[derive(Serialize)]
 struct RowsRequestBody<'a> {

@@ -5,6 +5,7 @@ pub use super::oddities::Oddities;
 pub use super::raw_page::PageFault;
 use super::raw_page::RawPage;
 use super::repair::{bare, read_loosely};
+pub use super::rows_request::ExpectedPage;
 use super::split::split;
 use crate::model::row::{ReadRow, RowKind};
 use crate::model::time::UnixTime;
@@ -18,15 +19,6 @@ pub struct RowPage {
     /// Opaque; to be passed back for the next page. Spec, seen in the field: text or number.
     pub start_id: Option<String>,
     pub oddities: Oddities,
-}
-
-/// What was asked for, as far as the reading of the answer depends on it.
-#[derive(Clone, Copy, Debug)]
-pub struct ExpectedPage<'a> {
-    pub kind: RowKind,
-    pub promoter_id: &'a str,
-    /// A later page may well be empty; the first one is only where there is nothing.
-    pub is_first: bool,
 }
 
 /// What the upstream says about the call itself.

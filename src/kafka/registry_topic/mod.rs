@@ -10,6 +10,11 @@
 //!                             └───── event_reader: bytes → RegistryEvent, or the schema that it takes
 //! ```
 
+use std::sync::Arc;
+
+use crate::avro::framing::Framing;
+use crate::avro::schema_lookup::SchemaSource;
+
 pub(crate) mod reader;
 
 pub(crate) mod writer;
@@ -25,11 +30,6 @@ mod followed_shard;
 mod following;
 
 pub mod follower;
-
-use std::sync::Arc;
-
-use crate::avro::framing::Framing;
-use crate::avro::schema_lookup::SchemaSource;
 
 /// How the records of the registry are read.
 #[derive(Clone)]

@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::AnsweringSession;
-use super::schemas::PendingSchemas;
 use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::RequestRecord;
 use crate::model::request::schema_bucket::BucketNumber;
@@ -40,7 +39,6 @@ pub(super) struct Rereads {
     bucket_was_last: bool,
     /// Nothing is tried before.
     pub stalled_until: Option<Instant>,
-    pub schemas: PendingSchemas,
 }
 
 /// One piece of the topic that is read again, and why.

@@ -57,7 +57,7 @@ impl<T: Transport> AnsweringSession<T> {
             DecodedRecord::Request(request) if request.app_id() == key.app => Recognised::Request(request),
             // What is no request was answered when it came.
             DecodedRecord::Request(_) | DecodedRecord::DeadLetter(_) => Recognised::Nothing,
-            DecodedRecord::UnknownSchema(id) if self.rereads.schemas.doubt(id, &self.executor) => Recognised::Doubtful,
+            DecodedRecord::UnknownSchema(id) if self.schemas.doubt(id, &self.executor) => Recognised::Doubtful,
             DecodedRecord::UnknownSchema(_) => Recognised::Nothing,
         }
     }

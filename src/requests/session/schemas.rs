@@ -80,9 +80,9 @@ impl<T: Transport> AnsweringSession<T> {
     pub(super) fn put_off(&mut self, RecordOffset { partition, offset }: RecordOffset, id: i32) {
         let Some(partition) = self.partitions.get_mut(&partition) else { return };
         partition.put_off(offset, id, self.executor.own_schema_id());
-        if self.rereads.schemas.why_unusable(id).is_none() {
+        if self.schemas.why_unusable(id).is_none() {
             partition.await_schema(number(id), id);
-            self.rereads.schemas.look_up(id, &self.executor);
+            self.schemas.look_up(id, &self.executor);
         }
     }
 
@@ -105,13 +105,13 @@ impl<T: Transport> AnsweringSession<T> {
                 DecodedRecord::Request(request) => self.give(record, request, Some(bucket)),
                 DecodedRecord::DeadLetter(letter) => self.answer_at_once(record, RequestAnswer::DeadLetter(letter)),
                 DecodedRecord::UnknownSchema(id) => {
-                    if let Some(why) = self.rereads.schemas.why_unusable(id) {
+                    if let Some(why) = self.schemas.why_unusable(id) {
                         let letter = self.executor.without_schema(&record, why);
                         self.answer_at_once(record, RequestAnswer::DeadLetter(letter));
                         continue;
                     }
                     // The bucket waits here. What was read behind it is dropped: kept, it would be without a bound.
-                    self.rereads.schemas.look_up(id, &self.executor);
+                    self.schemas.look_up(id, &self.executor);
                     let partition = self.partitions.get_mut(&partition);
                     partition.into_iter().for_each(|partition| partition.await_schema(bucket, id));
                     next = offset;
@@ -125,7 +125,7 @@ impl<T: Transport> AnsweringSession<T> {
 
     /// The schema is known now, or it is known that no request can be read with it.
     pub(super) fn reconsider(&mut self, (id, learnt): (i32, Result<(), SchemaLookupError>)) {
-        let schemas = &mut self.rereads.schemas;
+        let schemas = &mut self.schemas;
         schemas.end(id, learnt);
         let is_doubted = std::mem::take(&mut schemas.is_doubted);
         for partition in self.partitions.values_mut() {

@@ -3,12 +3,12 @@
 use tokio::time::Instant;
 
 use super::breaker_set::{AppClosed, BreakerSet};
-use super::reason::{Evidence, OpenReason};
+use super::reason::Evidence;
 use super::refusals::{CallTarget, narrowed};
 use super::state::{Breaker, CallNumber, OpenDetails};
 use super::{Breakers, DROPPED_PROBE_AGAIN, TOKEN_REJECTIONS_MAX};
 use crate::model::feed::Interface;
-use crate::upstream::error::{CallError, Cause, StopReason};
+use crate::upstream::error::{CallError, Cause, OpenReason, StopReason};
 
 /// A call that the breakers have let pass, with its retries. Dropping it ends a probe.
 pub struct Pass<'a> {

@@ -1,9 +1,8 @@
 //! Which breaker opens after which answer, and for how long.
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::upstream::error::{CallKind, Reaction, StopReason};
+use crate::upstream::error::{CallKind, OpenReason, Reaction};
 use crate::upstream::token::KEPT_AT_LEAST;
 
 /// How long what the upstream refuses is left alone.
@@ -15,46 +14,6 @@ pub struct BreakerSettings {
     pub stopped: Duration,
     /// An upstream that gives no answers at all.
     pub unanswered: Duration,
-}
-
-/// Why a breaker is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenReason {
-    /// The app's operator has to do something.
-    Stopped(StopReason),
-    /// The token was rejected, and so was the next one, or the next one is the same. Its source may have another any moment;
-    /// until it is asked again nobody sends the one that is known to be refused.
-    TokenRejected,
-    /// The token's source refuses it in a way that nobody foresaw: without it no call can be made.
-    NoToken,
-    /// 45009. `day_left` is the time until midnight in Beijing: the quota may be raised before, so it is tried before.
-    QuotaSpent { day_left: Duration },
-    /// 45011, with the answer's `Retry-After`.
-    TooFast { retry_after: Option<Duration> },
-    /// No answer but a `Retry-After` that is too long to be waited for by one call.
-    RetryAfter(Duration),
-    /// Call after call brought nothing readable.
-    Unanswered,
-}
-
-impl OpenReason {
-    pub fn name(self) -> &'static str {
-        match self {
-            OpenReason::Stopped(reason) => reason.name(),
-            OpenReason::TokenRejected => "token_rejected",
-            OpenReason::NoToken => "no_token",
-            OpenReason::QuotaSpent { .. } => "quota_spent",
-            OpenReason::TooFast { .. } => "too_fast",
-            OpenReason::RetryAfter(_) => "retry_after",
-            OpenReason::Unanswered => "unanswered",
-        }
-    }
-}
-
-impl fmt::Display for OpenReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 impl BreakerSettings {

@@ -6,9 +6,8 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::reason::OpenReason;
 use crate::model::feed::{Interface, PerInterface};
-use crate::upstream::error::StopReason;
+use crate::upstream::error::{OpenReason, StopReason};
 
 /// So many checks that agree are believed until the breaker's pause is over.
 const CHECKS: usize = 3;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::reason::OpenReason;
-use crate::upstream::error::Cause;
+use crate::upstream::error::{Cause, OpenReason};
 
 /// Calls are numbered as they are sent, over all interfaces of an app. So "sent after" is exact, also within one instant.
 pub(super) type CallNumber = u64;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Client;
-use super::call::CallProgress;
+use super::call_progress::CallProgress;
 use crate::model::feed::Interface;
 use crate::model::time::UnixTime;
 use crate::upstream::budget::CallQueue;

@@ -6,29 +6,14 @@ use tokio::time::Instant;
 
 use super::Client;
 use super::attempt::{ApiRequest, ApiResponse, AttemptError, FailedAttempt};
+use super::call_progress::CallProgress;
 use crate::model::feed::Interface;
 use crate::model::time::Day;
 use crate::retry::{Attempts, NextAttempt};
-use crate::upstream::breaker::{CallRefusal, OpenReason, Pass, evidence};
-use crate::upstream::budget::CallPermit;
+use crate::upstream::breaker::{CallRefusal, evidence};
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
-use crate::upstream::error::{CallError, CallKind, Cause, Reaction};
-use crate::upstream::hosts::Host;
-use crate::upstream::token::AccessToken;
+use crate::upstream::error::{CallError, CallKind, OpenReason, Reaction};
 use crate::upstream::transport::Transport;
-
-/// How far a call has come.
-pub(super) struct CallProgress<'a> {
-    pub(super) pass: Pass<'a>,
-    attempts: Attempts,
-    pub(super) host: Host,
-    /// What the next one may spend, where its interface has a budget.
-    budgeted: Option<CallPermit<'a>>,
-    /// Why the latest attempt that may be repeated failed.
-    failed: Option<Cause>,
-    /// The token that was refused: it is not sent again.
-    pub(super) rejected: Option<AccessToken>,
-}
 
 impl<T: Transport> Client<T> {
     /// # Errors
