@@ -68,14 +68,14 @@ impl Attempts {
         self.made
     }
 
-    /// To be called once for each attempt that failed. `asked` is the other side's `Retry-After`: it goes in place of
+    /// To be called once for each attempt that failed. `retry_after` is the other side's `Retry-After`: it goes in place of
     /// the policy's delay.
-    pub fn failed(&mut self, asked: Option<Duration>) -> NextAttempt {
+    pub fn failed(&mut self, retry_after: Option<Duration>) -> NextAttempt {
         self.made += 1;
-        match asked {
-            Some(asked) if asked > self.max => NextAttempt::DelayTooLong(asked),
+        match retry_after {
+            Some(retry_after) if retry_after > self.max => NextAttempt::DelayTooLong(retry_after),
             _ if self.made >= self.allowed => NextAttempt::GiveUp,
-            Some(asked) => NextAttempt::RetryAfter(asked),
+            Some(retry_after) => NextAttempt::RetryAfter(retry_after),
             None => NextAttempt::RetryAfter(self.policy.next_backoff().map_or(self.max, |delay| delay.min(self.max))),
         }
     }

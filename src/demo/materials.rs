@@ -10,7 +10,7 @@ use crate::avro::schemas::RecordKind;
 /// Requests, by their `request_id`, and their replies.
 #[derive(Debug, Default)]
 pub struct Materials {
-    asked: BTreeMap<String, RequestedMaterial>,
+    requested: BTreeMap<String, RequestedMaterial>,
     /// Touches that came from the material of one of the requests.
     touches: u64,
 }
@@ -23,37 +23,41 @@ struct RequestedMaterial {
 
 impl Materials {
     pub fn request(&mut self, request: DemoRequest) {
-        self.asked.insert(request.poster.clone(), RequestedMaterial { request, replies: 0 });
+        self.requested.insert(request.poster.clone(), RequestedMaterial { request, replies: 0 });
     }
 
     /// Counts a reply, unless it is to somebody else: the mock cluster is there for other programs too.
     pub fn reply(&mut self, result: &Decoded) {
-        if let Some(asked) = result.text("request_id").and_then(|id| self.asked.get_mut(id)) {
-            asked.replies += 1;
+        if let Some(requested) = result.text("request_id").and_then(|id| self.requested.get_mut(id)) {
+            requested.replies += 1;
         }
     }
 
     /// Counts an event, if it is a touch that came from material that was asked for before, and tells so.
     pub fn touch(&mut self, event: &Decoded) -> bool {
         let info = event.text("share_extra_info").filter(|_| event.record == RecordKind::Touch);
-        let asked = info.and_then(|info| self.asked.get(info));
-        let comes_from_it = asked.is_some_and(|RequestedMaterial { request, .. }| {
+        let requested = info.and_then(|info| self.requested.get(info));
+        let comes_from_it = requested.is_some_and(|RequestedMaterial { request, .. }| {
             event.text("promoter_openid") == Some(&request.promoter) && event.text("path") == Some(&request.path)
         });
         self.touches += u64::from(comes_from_it);
         comes_from_it
     }
 
-    pub fn asked(&self) -> usize {
-        self.asked.len()
+    pub fn requested(&self) -> usize {
+        self.requested.len()
     }
 
     pub fn answered(&self) -> usize {
-        self.asked.values().filter(|asked| asked.replies > 0).count()
+        self.requested.values().filter(|requested| requested.replies > 0).count()
     }
 
     fn with_replies(&self, wanted: impl Fn(u64) -> bool) -> Vec<&str> {
-        self.asked.values().filter(|asked| wanted(asked.replies)).map(|asked| asked.request.poster.as_str()).collect()
+        self.requested
+            .values()
+            .filter(|requested| wanted(requested.replies))
+            .map(|requested| requested.request.poster.as_str())
+            .collect()
     }
 
     fn unanswered(&self) -> Vec<&str> {
@@ -66,15 +70,15 @@ impl Materials {
 
     /// Whether each request has one reply.
     pub fn is_exact(&self) -> bool {
-        self.asked.values().all(|asked| asked.replies == 1)
+        self.requested.values().all(|requested| requested.replies == 1)
     }
 }
 
 /// One line.
 impl fmt::Display for Materials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (asked, answered, touches) = (self.asked(), self.answered(), self.touches);
-        write!(f, "materials asked {asked}, answered {answered}, touches that came from them {touches}")?;
+        let (requested, answered, touches) = (self.requested(), self.answered(), self.touches);
+        write!(f, "materials asked {requested}, answered {answered}, touches that came from them {touches}")?;
         for (fault, posters) in [("without a reply", self.unanswered()), ("replied twice", self.answered_twice())] {
             if !posters.is_empty() {
                 write!(f, "; {fault}: {}", posters.join(", "))?;
@@ -97,7 +101,7 @@ mod tests {
     use crate::model::row::Touch;
     use crate::model::time::{UnixMillis, UnixTime};
 
-    fn asked(posters: &[&str]) -> Materials {
+    fn requested(posters: &[&str]) -> Materials {
         let mut materials = Materials::default();
         for poster in posters {
             let [app_id, promoter, poster, path] = ["wx1", "oA", poster, "pages/poster"].map(str::to_owned);
@@ -127,9 +131,9 @@ mod tests {
 
     #[test]
     fn one_reply_to_each_is_exact() {
-        let mut materials = asked(&["a", "b"]);
+        let mut materials = requested(&["a", "b"]);
         materials.reply(&reply("a"));
-        assert_eq!((materials.asked(), materials.answered(), materials.is_exact()), (2, 1, false));
+        assert_eq!((materials.requested(), materials.answered(), materials.is_exact()), (2, 1, false));
         materials.reply(&reply("b"));
         materials.reply(&reply("of somebody else"));
         assert!(materials.is_exact());
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn no_reply_and_two_are_faults_that_are_named() {
         for (replies, fault) in [(&["a"][..], "; without a reply: b"), (&["a", "b", "b"], "; replied twice: b")] {
-            let mut materials = asked(&["a", "b"]);
+            let mut materials = requested(&["a", "b"]);
             replies.iter().for_each(|id| materials.reply(&reply(id)));
             assert!(!materials.is_exact(), "{replies:?}");
             assert!(materials.to_string().ends_with(fault), "{materials}");
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_touch_comes_from_the_material_of_its_promoter_with_its_path() {
-        let mut materials = asked(&["a"]);
+        let mut materials = requested(&["a"]);
         assert!(materials.touch(&touch("wx1/oA", "pages/poster", "a")));
         for (promoter, path, info) in
             [("wx1/oB", "pages/poster", "a"), ("wx1/oA", "pages", "a"), ("wx1/oA", "pages/poster", "b")]

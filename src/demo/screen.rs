@@ -102,7 +102,7 @@ impl<W: Write> Screen<W> {
             "-- {} s: shown {shown}, published {published}: {touches} touches, {payments} payments, {refunds} refunds, \
              {others} of unknown status, {dead_letters} dead letters; materials asked {}, answered {}",
             running.as_secs(),
-            materials.asked(),
+            materials.requested(),
             materials.answered(),
         );
         self.coloured(DIM, &line)

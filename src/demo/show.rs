@@ -79,7 +79,7 @@ impl Show {
     /// Whether the upstream has shown all there is, as many facts have arrived, and every request has a reply.
     pub fn is_settled(&self) -> bool {
         let settlement = self.sources.world.with(|world| world.settlement(clock::now(), None));
-        let answered = self.sources.requested.is_empty() && self.materials.answered() == self.materials.asked();
+        let answered = self.sources.requested.is_empty() && self.materials.answered() == self.materials.requested();
         settlement.settled && self.published >= settlement.shown && answered
     }
 

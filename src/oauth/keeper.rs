@@ -74,26 +74,26 @@ mod tests {
     struct Scripted {
         outcomes: Vec<Result<u64, Option<u64>>>,
         /// When it was asked, in milliseconds from the beginning.
-        asked: Mutex<Vec<u128>>,
+        requests: Mutex<Vec<u128>>,
         began: Instant,
     }
 
     impl Scripted {
         fn new(outcomes: &[Result<u64, Option<u64>>]) -> Scripted {
-            Scripted { outcomes: outcomes.to_vec(), asked: Mutex::default(), began: Instant::now() }
+            Scripted { outcomes: outcomes.to_vec(), requests: Mutex::default(), began: Instant::now() }
         }
 
-        fn asked(&self) -> Vec<u128> {
-            self.asked.lock().unwrap().clone()
+        fn requests(&self) -> Vec<u128> {
+            self.requests.lock().unwrap().clone()
         }
     }
 
     impl Issuer for Scripted {
         async fn issue(&self) -> Result<BrokerToken, IssueError> {
             let turn = {
-                let mut asked = self.asked.lock().unwrap();
-                asked.push(self.began.elapsed().as_millis());
-                asked.len() - 1
+                let mut requests = self.requests.lock().unwrap();
+                requests.push(self.began.elapsed().as_millis());
+                requests.len() - 1
             };
             match self.outcomes[turn.min(self.outcomes.len() - 1)] {
                 Ok(life) => {
@@ -124,23 +124,23 @@ mod tests {
     async fn a_token_is_renewed_at_four_fifths_of_its_life() {
         let issuer = Scripted::new(&[Ok(10_000), Ok(5_000), Ok(100_000)]);
         assert_eq!(told(&issuer, 30).await, (3, 0));
-        assert_eq!(issuer.asked(), [0, 8_000, 12_000]);
+        assert_eq!(issuer.requests(), [0, 8_000, 12_000]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn however_short_a_life_is_the_endpoint_is_not_asked_all_the_time() {
         let issuer = Scripted::new(&[Ok(1)]);
         told(&issuer, 10).await;
-        assert!(issuer.asked().len() <= 21, "{:?}", issuer.asked());
+        assert!(issuer.requests().len() <= 21, "{:?}", issuer.requests());
     }
 
     #[tokio::test(start_paused = true)]
     async fn failures_are_told_and_met_with_growing_pauses_of_at_most_half_a_minute() {
         let issuer = Scripted::new(&[Err(None)]);
         let (tokens, failures) = told(&issuer, 600).await;
-        let asked = issuer.asked();
-        assert_eq!((tokens, failures), (0, asked.len()));
-        let pauses: Vec<u128> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let requests = issuer.requests();
+        assert_eq!((tokens, failures), (0, requests.len()));
+        let pauses: Vec<u128> = requests.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(pauses.iter().all(|pause| (250..=30_000).contains(pause)), "{pauses:?}");
         assert!(pauses[0] <= 750 && pauses.last().is_some_and(|pause| *pause >= 10_000), "{pauses:?}");
     }
@@ -150,14 +150,14 @@ mod tests {
         let outage = [Err(None); 8];
         let issuer = Scripted::new(&[&outage[..], &[Ok(1_000), Err(None), Ok(60_000)]].concat());
         assert_eq!(told(&issuer, 400).await.1, 9);
-        let asked = issuer.asked();
-        assert!(asked[10] - asked[9] <= 750, "{asked:?}");
+        let requests = issuer.requests();
+        assert!(requests[10] - requests[9] <= 750, "{requests:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wish_of_the_endpoint_is_kept_up_to_half_a_minute() {
         let issuer = Scripted::new(&[Err(Some(7)), Err(Some(86_400)), Ok(600_000)]);
         assert_eq!(told(&issuer, 60).await, (1, 2));
-        assert_eq!(issuer.asked(), [0, 7_000, 37_000]);
+        assert_eq!(issuer.requests(), [0, 7_000, 37_000]);
     }
 }

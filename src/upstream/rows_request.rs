@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::model::promoter::AppId;
 
-    fn asked(query: RowsQuery, start_id: Option<&str>, id_kind: IdKind) -> String {
+    fn body_of(query: RowsQuery, start_id: Option<&str>, id_kind: IdKind) -> String {
         let promoter = Promoter::new(&AppId::new("wx1").unwrap(), "oP").unwrap();
         let request = RowsRequest { promoter, query, start_id: start_id.map(str::to_owned) };
         String::from_utf8(request.body(id_kind).to_vec()).unwrap()
@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn touches_are_asked_by_window() {
-        let ask =
+        let touches =
             RowsQuery::Window { feed: Feed::Touches, begin: UnixTime(1_668_614_400), end: UnixTime(1_668_666_429) };
         assert_eq!(
-            asked(ask, None, IdKind::OpenId),
+            body_of(touches, None, IdKind::OpenId),
             r#"{"openid":"oP","begin_time":1668614400,"end_time":1668666429}"#
         );
     }
@@ -120,26 +120,26 @@ mod tests {
     #[test]
     fn orders_are_asked_by_a_date_that_is_a_number() {
         let date = Some(Day::in_beijing(UnixTime(1_668_614_400)));
-        assert_eq!(asked(RowsQuery::Orders { date }, None, IdKind::OpenId), r#"{"openid":"oP","date":20221117}"#);
-        assert_eq!(asked(RowsQuery::Orders { date: None }, None, IdKind::OpenId), r#"{"openid":"oP"}"#);
+        assert_eq!(body_of(RowsQuery::Orders { date }, None, IdKind::OpenId), r#"{"openid":"oP","date":20221117}"#);
+        assert_eq!(body_of(RowsQuery::Orders { date: None }, None, IdKind::OpenId), r#"{"openid":"oP"}"#);
     }
 
     #[test]
     fn refunds_are_asked_by_status_and_no_date() {
-        assert_eq!(asked(RowsQuery::Refunds, None, IdKind::OpenId), r#"{"openid":"oP","status":2}"#);
+        assert_eq!(body_of(RowsQuery::Refunds, None, IdKind::OpenId), r#"{"openid":"oP","status":2}"#);
     }
 
     #[test]
     fn a_start_id_is_text_and_unionids_are_asked_for_only_where_wanted() {
         assert_eq!(
-            asked(RowsQuery::Refunds, Some("123"), IdKind::UnionId),
+            body_of(RowsQuery::Refunds, Some("123"), IdKind::UnionId),
             r#"{"openid":"oP","status":2,"start_id":"123","need_unionid":1}"#
         );
     }
 
     #[test]
     fn every_name_asked_stands_on_the_official_page() {
-        let ours = asked(
+        let ours = body_of(
             RowsQuery::Window { feed: Feed::Touches, begin: UnixTime(1), end: UnixTime(2) },
             Some("1"),
             IdKind::UnionId,

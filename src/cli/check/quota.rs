@@ -17,7 +17,7 @@ pub fn is_polled(app: &AppSettings, interface: Interface) -> bool {
     Feed::ALL.into_iter().any(|feed| feed.interface() == interface && app.feeds.polled[feed].is_some())
 }
 
-/// Of each interface by which the promoters of the configuration are polled. `told` is what the upstream says of today.
+/// Of each interface by which the promoters of the configuration are polled. `reported` is what the upstream says of today.
 pub fn findings(app: &AppSettings, reported: &PerInterface<Option<DailyQuota>>) -> Vec<Finding> {
     let fleet = fleet(app);
     let budgets = PerInterface::new(|interface| {

@@ -96,7 +96,7 @@ impl Drop for MembershipChanges {
 }
 
 impl MembershipState {
-    /// What is to be told next to one who knows what was `told`.
+    /// What is to be told next to one who knows what was `reported`.
     ///
     /// # Errors
     /// Why there will never be another.

@@ -40,7 +40,7 @@ impl EventReader {
         self.decoder.learn(id, schema)
     }
 
-    /// What the record at `offset` of `shard` says. `untold` says why a schema will not be known.
+    /// What the record at `offset` of `shard` says. `unavailable` says why a schema will not be known.
     ///
     /// # Errors
     /// [`SchemaNeeded`] where it can only be read once a schema is known. That it can't be read at all is no error, but

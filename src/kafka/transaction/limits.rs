@@ -67,7 +67,7 @@ impl LearnedLimits {
         }
     }
 
-    /// What may be sent to `topic`, of which the broker tells now that it takes `told` bytes.
+    /// What may be sent to `topic`, of which the broker tells now that it takes `configured` bytes.
     pub fn limit(&self, topic: &str, configured: usize) -> usize {
         let mut sizes = self.sizes.lock();
         let size = sizes.entry(topic.to_owned()).or_insert(LearnedSize { configured, limit: configured });
@@ -89,7 +89,7 @@ impl LearnedLimits {
         }
     }
 
-    /// The oldest record that may be sent to `topic`, of which the broker tells now that it may be as old as `told`.
+    /// The oldest record that may be sent to `topic`, of which the broker tells now that it may be as old as `configured`.
     pub fn oldest(&self, topic: &str, configured: Option<Duration>) -> OldestAccepted {
         let mut times = self.times.lock();
         let time = times.entry(topic.to_owned()).or_insert(LearnedTime { configured, ..LearnedTime::default() });

@@ -156,8 +156,8 @@ fn broken(bytes: Bytes) -> Body {
 }
 
 fn from_parameter(uri: &Uri) -> Result<Option<UnixTime>, (StatusCode, &'static str)> {
-    let asked = query(uri).into_iter().find(|(name, _)| name == "from");
-    match asked.map(|(_, value)| value.parse::<i64>()) {
+    let given = query(uri).into_iter().find(|(name, _)| name == "from");
+    match given.map(|(_, value)| value.parse::<i64>()) {
         None => Ok(None),
         Some(Ok(seconds)) => Ok(Some(UnixTime(seconds))),
         Some(Err(_)) => Err((StatusCode::BAD_REQUEST, "from: write Unix seconds\n")),

@@ -90,11 +90,11 @@ impl Paging {
         page_faults: PageFaults,
     ) -> Page {
         let key = StartIdKey::new(promoter.seed, &format!("{:?}", request.subject));
-        let asked = match request.start_id {
+        let start = match request.start_id {
             None => Some(Position::default()),
             Some(number) => number.and_then(|number| key.open(number)),
         };
-        let Some(position) = asked else {
+        let Some(position) = start else {
             return Page::BadStartId;
         };
         let mut rng = call.text("page").rng();

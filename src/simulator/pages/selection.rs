@@ -222,8 +222,8 @@ fn ordered(first: usize, behind: usize) -> Range<usize> {
     first..behind.max(first)
 }
 
-fn fits<T: PartialEq>(asked: Option<&T>, has: Option<&T>) -> bool {
-    asked.is_none() || asked == has
+fn fits<T: PartialEq>(wanted: Option<&T>, has: Option<&T>) -> bool {
+    wanted.is_none() || wanted == has
 }
 
 /// The first second of a day given as yyyymmdd, or nothing where there is no such day.

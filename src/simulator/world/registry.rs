@@ -37,14 +37,14 @@ pub fn page(
     let text = |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
     let after = number("start_id").and_then(|id| usize::try_from(id).ok()).unwrap_or(0);
-    let asked_auth = number("auth_status");
-    let asked_id = text("openid");
+    let wanted_auth = number("auth_status");
+    let wanted_id = text("openid");
     let rows = (after..promoters.len() + unauthorised(promoters.len())).filter_map(|index| {
         let promoter = promoters.get(index);
         let auth_status = if promoter.is_some() { 1 } else { 2 };
         let id = promoter_id(ids, u32::try_from(index + 1).ok()?);
-        let fits =
-            asked_auth.is_none_or(|asked| asked == auth_status) && asked_id.as_ref().is_none_or(|asked| *asked == id);
+        let fits = wanted_auth.is_none_or(|wanted| wanted == auth_status)
+            && wanted_id.as_ref().is_none_or(|wanted| *wanted == id);
         let words = promoter.map(&merchant);
         fits.then(|| {
             json!({

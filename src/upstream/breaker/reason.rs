@@ -55,7 +55,7 @@ pub enum Evidence {
     Interface(OpenReason),
 }
 
-/// `asked` is the answer's `Retry-After`, `day_left` the time until midnight in Beijing.
+/// `retry_after` is the answer's `Retry-After`, `day_left` the time until midnight in Beijing.
 pub fn evidence(reaction: Reaction, call: CallKind, retry_after: Option<Duration>, day_left: Duration) -> Evidence {
     // Every interface needs the token, so what stops its fetch stops the app.
     let opened = |reason| match call {

@@ -29,9 +29,9 @@ pub fn asks_and_shows_the_reply(context: &Context) -> Result<()> {
         command
     };
     let ask = |arguments: &[&str]| command(arguments).output().context("the command does not start");
-    let asked = ask(&["--promoter", "oSimulated000001", "--out", "qrcode.png", "--json"])?;
-    ensure!(asked.status.success(), "it succeeds: {}", String::from_utf8_lossy(&asked.stderr));
-    let reply: serde_json::Value = serde_json::from_slice(&asked.stdout)?;
+    let output = ask(&["--promoter", "oSimulated000001", "--out", "qrcode.png", "--json"])?;
+    ensure!(output.status.success(), "it succeeds: {}", String::from_utf8_lossy(&output.stderr));
+    let reply: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     ensure!(reply["status"] == "SUCCEEDED" && reply["promoter_openid"] == "oSimulated000001", "the reply: {reply}");
     ensure!(std::fs::read(directory.join("qrcode.png"))?.starts_with(b"\x89PNG"), "the image is there");
 
@@ -40,23 +40,23 @@ pub fn asks_and_shows_the_reply(context: &Context) -> Result<()> {
     let unread = command(&["--promoter", "oSimulated000001"]).stdout(writer).output()?;
     ensure!(unread.status.success(), "nobody reads the reply: {}", String::from_utf8_lossy(&unread.stderr));
 
-    let asked = ask(&["--promoter", "oSimulated000001", "--share-type", "1"])?;
-    let shown = String::from_utf8(asked.stdout)?;
-    ensure!(shown.contains("short link") && shown.contains("expires") && !shown.contains("QR code"), "{shown}");
+    let output = ask(&["--promoter", "oSimulated000001", "--share-type", "1"])?;
+    let stdout = String::from_utf8(output.stdout)?;
+    ensure!(stdout.contains("short link") && stdout.contains("expires") && !stdout.contains("QR code"), "{stdout}");
 
-    let asked = ask(&["--promoter", "oSimulated000001", "--share-type", "1", "--out", "none.png"])?;
-    let (shown, told) = (String::from_utf8(asked.stdout)?, String::from_utf8(asked.stderr)?);
-    ensure!(asked.status.code() == Some(1) && shown.contains("short link"), "not all that was asked for: {shown}");
-    ensure!(told.contains("the reply holds no QR code") && !directory.join("none.png").exists(), "{told}");
+    let output = ask(&["--promoter", "oSimulated000001", "--share-type", "1", "--out", "none.png"])?;
+    let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    ensure!(output.status.code() == Some(1) && stdout.contains("short link"), "not all that was asked for: {stdout}");
+    ensure!(stderr.contains("the reply holds no QR code") && !directory.join("none.png").exists(), "{stderr}");
 
-    let asked = ask(&["--promoter", "oSimulated000001", "--out", "missing/qrcode.png"])?;
-    let (shown, told) = (String::from_utf8(asked.stdout)?, String::from_utf8(asked.stderr)?);
-    ensure!(asked.status.code() == Some(1) && told.contains("missing/qrcode.png can't be written"), "{told}");
-    ensure!(shown.contains("short link") && shown.contains("in base64: iVBORw0KGgo"), "nothing is lost: {shown}");
+    let output = ask(&["--promoter", "oSimulated000001", "--out", "missing/qrcode.png"])?;
+    let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    ensure!(output.status.code() == Some(1) && stderr.contains("missing/qrcode.png can't be written"), "{stderr}");
+    ensure!(stdout.contains("short link") && stdout.contains("in base64: iVBORw0KGgo"), "nothing is lost: {stdout}");
 
-    let asked = ask(&["--promoter", "oSimulated000001", "--title", "a title that is too long"])?;
-    ensure!(asked.status.code() == Some(1), "a refusal is told by 1");
-    let told = String::from_utf8(asked.stderr)?;
-    ensure!(told.contains("REJECTED: title has 24 bytes of UTF-8, 20 are allowed"), "{told}");
+    let output = ask(&["--promoter", "oSimulated000001", "--title", "a title that is too long"])?;
+    ensure!(output.status.code() == Some(1), "a refusal is told by 1");
+    let stderr = String::from_utf8(output.stderr)?;
+    ensure!(stderr.contains("REJECTED: title has 24 bytes of UTF-8, 20 are allowed"), "{stderr}");
     connector.must_run()
 }
