@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::catching_up::CatchingUp;
-use super::due_queue::{Admission, Begun, PollBounds, Reach};
+use super::due_queue::{PollBounds, Reach};
 use super::due_queues::DueQueues;
 use super::feed_slots::{FeedSlot, FeedSlots, SlotNumber};
 use super::freshness::FeedStanding;
@@ -21,19 +21,17 @@ use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
 use super::polled_feeds::{FeedsChange, FeedsChanges, FirstRank, PolledFeed};
 use super::poller::{PollError, Polled, poll};
-use super::reports::{self, PollEnd, Reports};
+use super::reports::Reports;
 use crate::commit::queue::WriteSender;
 use crate::commit::under_way::UnderWay;
-use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
-use crate::model::pacing::{AfterPull, Pulled};
+use crate::model::feed::{Interface, PerFeed, PerInterface};
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::pull::Pull;
 use crate::model::time::UnixTime;
-use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
-use crate::upstream::error::CallError;
 use crate::upstream::transport::Transport;
 
+mod ended_polls;
 mod progress;
 
 /// Polls of an interface at once, for each call in flight. More than one, since a poll that pauses before a retry or waits
@@ -264,112 +262,8 @@ impl<T: Transport> Scheduler<T> {
         self.feeds.free(index);
     }
 
-    fn end_poll(&mut self, EndedPoll { index, pull, pages, result }: EndedPoll) {
-        self.ends.remove(&index);
-        // Whoever has taken its promoter away waits for this: from here on nothing of it is under way.
-        if self.feeds.is_given_up(index) {
-            return self.let_go(index);
-        }
-        let clock = self.began.elapsed();
-        let interface = self.feeds[index].feed.interface();
-        let begun = self.due_queues.ended(interface, index);
-        self.due_queues[interface].spent(calls(pages, &result), clock);
-        match result {
-            Ok(Polled::End(pulled)) => self.pulled(index, pulled, clock),
-            Ok(Polled::GoesOn) => {
-                self.keep(index, pull.suspended());
-                self.due_queues[interface].put_further(index, begun);
-            }
-            Err(error) => self.failed(index, pull, begun, &error, clock),
-        }
-    }
-
-    fn pulled(&mut self, index: SlotNumber, pulled: Pulled, clock: Duration) {
-        self.reports.completed();
-        let (as_of, settings) = (pulled.as_of, self.feeds.settings(index));
-        let FeedSlot { promoter, feed, pacing, class, standing, .. } = &mut self.feeds[index];
-        self.reports.ended(*feed, PollEnd::Complete);
-        if self.parked.answered(promoter, *feed) {
-            tracing::info!(app = %self.app, %promoter, "promoter answers again");
-        }
-        let cursors = &mut self.cursors[*feed];
-        cursors.remove(pacing.cursor().complete_before.0);
-        let AfterPull { turn, brought } = pacing.after(pulled, settings, clock);
-        cursors.add(pacing.cursor().complete_before.0);
-        let queue = &mut self.due_queues[feed.interface()];
-        if let Some(brought) = brought {
-            *class = queue.learn(*class, &mut pacing.rate, brought);
-        }
-        queue.put_turn(index, *class, turn, clock);
-        let standing = standing.after(&pulled, *feed, settings, pacing);
-        self.catching_up.read(index, &self.feeds[index], settings, as_of);
-        self.stands(index, standing);
-    }
-
     pub(super) fn now(&self) -> UnixTime {
         self.client.local_now().as_seconds()
-    }
-
-    fn stands(&mut self, index: SlotNumber, standing: FeedStanding) {
-        let slot = &mut self.feeds[index];
-        let before = std::mem::replace(&mut slot.standing, standing);
-        self.reports.stands(slot.feed, Some(before), Some(standing));
-    }
-
-    fn failed(&mut self, index: SlotNumber, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
-        let FeedSlot { promoter, feed, pacing, class, .. } = &mut self.feeds[index];
-        if let Some(cause) = reports::cause(error) {
-            tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
-            self.reports.failed(cause, error.to_string());
-        }
-        if let Some(end) = PollEnd::of(error) {
-            self.reports.ended(*feed, end);
-        }
-        self.catching_up.failed(index, *feed, error);
-        let queue = &mut self.due_queues[feed.interface()];
-        match error {
-            // Of a feed that is still wanted only the end of the scheduler cancels a poll: nobody takes it from a queue again.
-            PollError::Closed(_) | PollError::Call(CallError::Cancelled) => {}
-            PollError::Call(CallError::BreakerOpen { by_response, .. }) => match pull.suspended() {
-                Some(pull) => {
-                    // Whoever was refused as the probe leaves the next one to others: what opened the breaker may be his alone.
-                    match by_response {
-                        true => queue.put_refused(index, clock, begun),
-                        false => queue.put_further(index, begun),
-                    }
-                    self.keep(index, Some(pull));
-                }
-                // Others come first: what opened the breaker may be this one's alone.
-                None if *by_response || begun.entry == Admission::Check => queue.put_doubtful(index, clock, begun),
-                // Behind those that have waited longer, as soon as the breaker lets it.
-                None => queue.put_late(index, clock, begun),
-            },
-            // The breaker says when it may be asked again, and not its usual pause.
-            PollError::Call(CallError::Exhausted { .. }) if is_breaker_open(&self.client, *feed) => {
-                pacing.after_failure(error.failed(&pull), clock);
-                queue.put_doubtful(index, clock, begun);
-                self.keep(index, pull.interrupted());
-            }
-            PollError::Call(CallError::ParkPromoter(_)) => {
-                if self.parked.park(promoter, *feed) {
-                    tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
-                }
-                queue.put(index, clock + self.parked_for);
-                self.stands(index, FeedStanding::Parked);
-            }
-            PollError::Pages(_) | PollError::Call(_) => {
-                let turn = pacing.after_failure(error.failed(&pull), clock);
-                queue.put_late_turn(index, *class, turn, begun);
-            }
-        }
-    }
-
-    /// Keeps what a poll has read, to be taken up behind its last page. What is not kept is read again: that is dearer, but
-    /// nothing is lost.
-    fn keep(&mut self, index: SlotNumber, pull: Option<Pull>) {
-        if let Some(pull) = pull.filter(|_| self.kept.len() < self.kept_max) {
-            self.kept.insert(index, pull);
-        }
     }
 }
 
@@ -377,18 +271,6 @@ impl<T> Drop for Scheduler<T> {
     fn drop(&mut self) {
         self.reports.forget_standings();
     }
-}
-
-/// How many calls a poll has made. The one that failed was made, too, but where a breaker stopped it.
-fn calls(pages: u32, result: &Result<Polled, PollError>) -> u32 {
-    match result {
-        Ok(_) | Err(PollError::Pages(_) | PollError::Call(CallError::BreakerOpen { by_response: false, .. })) => pages,
-        Err(_) => pages.saturating_add(1),
-    }
-}
-
-fn is_breaker_open<T: Transport>(client: &Client<T>, feed: Feed) -> bool {
-    client.breakers().readiness(feed.interface()) != Readiness::Closed
 }
 
 /// Until something is due; for ever when nothing is.
