@@ -5,7 +5,7 @@ pub(crate) mod event_counts;
 pub(crate) mod health;
 pub mod last_words;
 pub mod log;
-pub mod pipeline;
+pub(crate) mod pipeline;
 pub(crate) mod sums;
 
 mod lines;
