@@ -44,7 +44,7 @@
 //!                                             (an event that can't be written as it is, is made a dead letter here)
 //! ```
 //!
-//! What the committer knows goes back once, before anything of a promoter is polled: `session::polls` asks it through the same queue
+//! What the committer knows goes back whenever it changes whom an app polls, before anything of a promoter is polled: `session::polls` asks it through the same queue
 //! for the cursors, behind the states of the shards, which went in there, too.
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
@@ -96,7 +96,7 @@
 //!    └───│─────── read again ──────────────────│───┘   └── RequestAnswer: a reply, or a dead letter for a record that
 //!        │                                     │           can't be read
 //!        └── one transaction { replies, dead letters, how far it is answered, offsets }
-//!            (a reply that can't be published is made a dead letter here)
+//!            (a reply that can't be published as it is, is made a short one here, or a dead letter)
 //! ```
 //!
 //! How far the requests are answered stands in `promoter.state` too; the offsets, of both pipelines, only make the broker check
@@ -151,7 +151,8 @@
 //!    the start, what makes a host tell its clock ([`upstream::client::Client::warm_up`],
 //!    [`await_clock`](upstream::client::Client::await_clock)), and the question for the quota of an interface, which no app is asked that is
 //!    stopped ([`keep_quotas`](upstream::client::Client::keep_quotas)).
-//! 10. There is no lock around the state, no store of our own, and no timer of ours that forgets.
+//! 10. There is no lock around the state, and no store of our own. No fact is forgotten by time, but with all of a promoter who was
+//!     away for `registry.forget` ([`registry::removed`]).
 //! 11. A panic anywhere ends the process: a part that is half gone is worse than a start ([`telemetry::last_words`]).
 
 pub mod cli;

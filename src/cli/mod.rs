@@ -16,6 +16,7 @@ pub mod demo;
 mod learning_decoder;
 pub mod man;
 pub mod material;
+mod named_promoter;
 pub mod promoters;
 pub mod rewind;
 pub mod run;

@@ -12,6 +12,7 @@ use clap::Args;
 use self::plan::RewindPlan;
 use self::progress::FeedProgress;
 use self::report::RewindReport;
+use super::named_promoter::named_promoter;
 use super::promoters::TimeBound;
 use super::promoters::registry_view::RegistryView;
 use super::times::{InvalidMoment, moment};
@@ -22,7 +23,7 @@ use crate::clock;
 use crate::config::RegistryClientConfig;
 use crate::kafka::registry_topic::writer::RegistryWriter;
 use crate::model::feed::Feed;
-use crate::model::promoter::{InvalidId, Promoter};
+use crate::model::promoter::Promoter;
 use crate::model::rewind::{Rewind, RewindId};
 use crate::model::time::UnixTime;
 use crate::registry::record::RegistryContent;
@@ -35,7 +36,7 @@ mod report;
 #[derive(Clone, Debug, Args)]
 pub struct RewindOptions {
     /// Whom it is about.
-    #[arg(long, value_name = "APP_ID/ID", value_parser = promoter)]
+    #[arg(long, value_name = "APP_ID/ID", value_parser = named_promoter)]
     pub promoter: Promoter,
     /// What is asked again: touches, orders or refunds.
     #[arg(long, value_name = "FEED", value_parser = feed)]
@@ -59,10 +60,6 @@ pub struct RewindOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is none of touches, orders, refunds")]
 pub struct UnknownFeedName;
-
-fn promoter(text: &str) -> Result<Promoter, InvalidId> {
-    Promoter::from_key(text)
-}
 
 fn feed(text: &str) -> Result<Feed, UnknownFeedName> {
     Feed::from_name(text).ok_or(UnknownFeedName)

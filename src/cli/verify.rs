@@ -13,11 +13,12 @@ use self::comparison::{FactComparison, compare};
 use self::judged::JudgedFeed;
 use self::published::Published;
 use self::shown::UpstreamReader;
+use super::named_promoter::named_promoter;
 use super::promoters::TimeBound;
 use super::{Failure, signals, stdout};
 use crate::config::Config;
 use crate::model::feed::Feed;
-use crate::model::promoter::{InvalidId, Promoter};
+use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 use crate::telemetry::{last_words, log};
 
@@ -30,7 +31,7 @@ mod shown;
 #[derive(Clone, Debug, Args)]
 pub struct VerifyOptions {
     /// Whom it is about.
-    #[arg(long, value_name = "APP_ID/ID", value_parser = promoter)]
+    #[arg(long, value_name = "APP_ID/ID", value_parser = named_promoter)]
     pub promoter: Promoter,
     /// Facts of this time and later: RFC 3339.
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -48,10 +49,6 @@ pub struct VerifyOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a time with its offset such as 2026-01-01T00:00:00+08:00")]
 pub(crate) struct InvalidTime;
-
-fn promoter(text: &str) -> Result<Promoter, InvalidId> {
-    Promoter::from_key(text)
-}
 
 /// A fraction of a second belongs to the next whole one.
 fn time(text: &str) -> Result<UnixTime, InvalidTime> {
@@ -74,33 +71,42 @@ pub fn run(path: &Path, options: &VerifyOptions) -> Result<(), Failure> {
     });
     runtime.shutdown_background();
     let comparison = match comparison {
-        Err(error) => return Err(error.downcast::<UnknownApp>().map_or_else(Failure::Running, UnknownApp::failure)),
+        Err(error) => {
+            let refused = |what: Incomparable| Failure::Refused(what.to_string());
+            return Err(error.downcast().map_or_else(Failure::Running, refused));
+        }
         Ok(comparison) => comparison,
     };
     stdout::print(&if options.json { comparison.json()? } else { comparison.text() })?;
     if comparison.is_exact() { Ok(()) } else { Err(Failure::Found { exit_code: 1 }) }
 }
 
-/// The promoter is of no app of the configuration.
+/// What was asked for can't be compared, whatever the topics hold.
 #[derive(Debug, thiserror::Error)]
-#[error("app {0} is not configured here")]
-struct UnknownApp(String);
-
-impl UnknownApp {
-    fn failure(self) -> Failure {
-        Failure::Refused(self.to_string())
-    }
+enum Incomparable {
+    #[error("app {0} is not configured here")]
+    UnknownApp(String),
+    #[error("no feed of {0} has begun: nothing was ever polled for it; `promoters list` says who is polled")]
+    NeverPolled(Promoter),
+    #[error("--from has to lie before --to")]
+    NoTime,
 }
 
 /// # Errors
-/// Where the app is not configured, or what stands in the topics or at the upstream can't be read: then nothing is compared.
+/// [`Incomparable`] where there is nothing that could be compared, and where what stands in the topics or at the upstream can't be read: then nothing is compared.
 async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<FactComparison> {
     let VerifyOptions { promoter, from, to, .. } = options;
+    if from >= to {
+        return Err(Incomparable::NoTime.into());
+    }
     let until = options.bound.until();
     let app = config.apps.iter().find(|app| app.client.app_id.as_str() == promoter.app_id());
-    let app = app.with_context(|| UnknownApp(promoter.app_id().to_owned()))?;
+    let app = app.with_context(|| Incomparable::UnknownApp(promoter.app_id().to_owned()))?;
     let published = Published { kafka: config.kafka.clone(), schema_registry: config.schema_registry.clone(), until };
     let cursors = published.cursors(promoter).await?;
+    if Feed::ALL.into_iter().all(|feed| cursors[feed].is_none()) {
+        return Err(Incomparable::NeverPolled(promoter.clone()).into());
+    }
     let judged: Vec<JudgedFeed> =
         Feed::ALL.into_iter().filter_map(|feed| JudgedFeed::new(feed, cursors[feed]?, *from, *to)).collect();
     let calls: u64 = judged.iter().map(JudgedFeed::calls_min).sum();

@@ -9,7 +9,7 @@ use super::fact::FactId;
 use super::feed::{Feed, PulledBy};
 use super::feed_memory::FeedMemory;
 use super::promoter::Promoter;
-use super::rewind::{MaybeForgotten, Rewind};
+use super::rewind::{MaybeForgotten, Rewind, published_since};
 use super::state_record::{Remembered, StateKey, StateRecord, StateValue};
 use super::time::{PackedTime, UnixTime};
 
@@ -192,7 +192,7 @@ impl FeedState {
             return false;
         }
         // Facts are forgotten only in the transaction of a cursor's record, so the memory is whole from that on.
-        let forgotten = MaybeForgotten { from: before.start, until: self.written.into() };
+        let forgotten = MaybeForgotten { from: published_since(feed, before.start), until: self.written.into() };
         if !self.memory.get_or_insert_default().rewind(feed, forgotten, republish.then_some(to)) {
             return false;
         }

@@ -26,8 +26,10 @@
 //! lies behind the cursor is. It is reckoned from the memory at the very moment at which the cursor moves, not when the rewind
 //! was asked for: however far the cursor has come meanwhile, nothing comes twice.
 //!
-//! Facts before the first start of the feed are none of these: nobody has published them. A rewind to a time before that brings them,
-//! which is how a `start_from` acts that was changed later.
+//! Facts before the first start of touches and of orders are none of these: nobody has published them. A rewind to a time before that
+//! brings them, which is how a `start_from` acts that was changed later. Of refunds this is not so: orders may have met them since an
+//! earlier start ([`published_since`]). And whoever was forgotten (`registry.forget`) and is back is new: what was published before
+//! that is known to nobody.
 //!
 //! Where it is asked to publish again, only the facts before its own time are left alone. Those that are remembered are
 //! recognised all the same. A row that can't be read has no time, so in a rewind it may become a dead letter again.
@@ -114,6 +116,15 @@ pub(super) fn cut_to(all: &mut Vec<MaybeForgotten>, feed: Feed, to: UnixTime) {
     let until = remembered_from(feed, to);
     all.iter_mut().for_each(|known| known.until = known.until.min(until));
     all.retain(|known| !known.is_empty());
+}
+
+/// From when on facts of a polled `feed` may be published that began at `start`. Refunds may have been met by orders before they were
+/// polled, and published from an earlier start than their own.
+pub fn published_since(feed: Feed, start: UnixTime) -> UnixTime {
+    match feed.pulled_by() {
+        PulledBy::Window | PulledBy::Day => start,
+        PulledBy::Promoter => UnixTime(0),
+    }
 }
 
 /// Under which times the facts of `feed` are remembered that happened at `time`, or of orders on its day: this and later ones.

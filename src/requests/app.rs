@@ -72,7 +72,7 @@ impl<T: Transport> MaterialApp<T> {
     }
 
     /// Whether any number of calls may be made now.
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.client.breakers().readiness(ShareMaterialRequest::INTERFACE) == Readiness::Closed
     }
 

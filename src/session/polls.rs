@@ -130,7 +130,8 @@ impl<T: Transport> PromotersFollower<'_, T> {
         self.feeds.remove(changed).await?;
         // Before whoever waits for the end of these polls goes on: what it puts into the queue comes behind.
         let now = self.app.client.now();
-        write_rewinds(&self.context.queue, rewinds, &self.context.age_limits, now).await?;
+        let context = &self.context;
+        write_rewinds(&context.queue, rewinds, context.partitions, &context.age_limits, now).await?;
         // No poll of them is under way any more, which is what whoever waits for this is to know.
         drop(under_way);
         let cursors = self.context.queue.cursors(promoters).await?;

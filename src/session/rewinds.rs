@@ -6,6 +6,7 @@ use crate::model::feed::{Feed, PulledBy};
 use crate::model::promoter::Promoter;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::rewind::Rewind;
+use crate::model::shard::Shard;
 use crate::model::state::Cursors;
 use crate::model::time::{Day, UnixTime};
 
@@ -18,15 +19,19 @@ pub(super) type PromoterRewinds = Vec<(Promoter, Feed, Rewind)>;
 /// Puts them into the queue, at `now`, and says which of them have moved a cursor: most were met before, by whoever took the shard up
 /// then. None of the promoters may be polled meanwhile. No cursor goes further back than its topic takes and keeps facts.
 ///
+/// Each write is of one shard of `partitions`: should that be lost, the others' are written all the same. Those in one with it would
+/// be dropped, while the cursors that they have moved in memory go on from there.
+///
 /// # Errors
 /// [`Closed`] once the session is over.
 pub(super) async fn write_rewinds(
     queue: &WriteSender,
-    rewinds: PromoterRewinds,
+    mut rewinds: PromoterRewinds,
+    partitions: i32,
     limits: &AgeLimits,
     now: UnixTime,
 ) -> Result<(), Closed> {
-    for rewinds in rewinds.chunks(REWINDS_MAX) {
+    for rewinds in of_single_shards(&mut rewinds, partitions) {
         let promoters = || rewinds.iter().map(|(promoter, ..)| promoter.clone()).collect();
         let kept = |(promoter, feed, rewind): &(Promoter, Feed, Rewind)| {
             (promoter.clone(), *feed, kept(*feed, *rewind, limits, now).0)
@@ -40,6 +45,17 @@ pub(super) async fn write_rewinds(
         }
     }
     Ok(())
+}
+
+/// In writes of one shard each, within which their order stays.
+fn of_single_shards(
+    rewinds: &mut [(Promoter, Feed, Rewind)],
+    partitions: i32,
+) -> impl Iterator<Item = &[(Promoter, Feed, Rewind)]> {
+    let shard = move |(promoter, ..): &(Promoter, Feed, Rewind)| Shard::of(promoter, partitions);
+    rewinds.sort_by_key(shard);
+    let of_shards = rewinds.chunk_by(move |one, other| shard(one) == shard(other));
+    of_shards.flat_map(|of_shard| of_shard.chunks(REWINDS_MAX))
 }
 
 /// The rewind as far as its topic takes and keeps the facts that are asked for, and what bounds it. Without that they would be
@@ -78,6 +94,24 @@ mod tests {
     /// 2022-11-17 12:00 in Beijing.
     const NOON: UnixTime = UnixTime(1_668_657_600);
     const HOUR: i64 = 3600;
+
+    #[test]
+    fn no_write_of_rewinds_is_of_two_shards_and_each_shard_keeps_their_order() {
+        let rewind = |number: u32| {
+            let promoter = Promoter::from_key(&format!("wx1/o{}", number % 7)).unwrap();
+            (promoter, Feed::Touches, Rewind { id: RewindId(number.into()), to: NOON, republish: false })
+        };
+        let mut rewinds: PromoterRewinds = (0..1000).map(rewind).collect();
+        let shard = |(promoter, ..): &(Promoter, Feed, Rewind)| Shard::of(promoter, 3);
+        let id = |(_, _, rewind): &(Promoter, Feed, Rewind)| rewind.id.0;
+        let mut all = 0;
+        for write in of_single_shards(&mut rewinds, 3) {
+            assert!(write.len() <= REWINDS_MAX);
+            assert!(write.windows(2).all(|two| shard(&two[0]) == shard(&two[1]) && id(&two[0]) < id(&two[1])));
+            all += write.len();
+        }
+        assert_eq!(all, 1000);
+    }
 
     #[test]
     fn a_cursor_goes_no_further_back_than_its_topic_keeps_facts() {

@@ -21,7 +21,7 @@ use super::oddities::OddityCounter;
 use super::rows_request::{ExpectedPage, RowsRequest};
 use super::token::{AccessTokens, TokenSource};
 use super::transport::Transport;
-use super::upstream_clock::UpstreamClock;
+use super::upstream_clock::{Moment, UpstreamClock};
 use super::wire::{RowPage, read_page};
 use crate::model::feed::Interface;
 use crate::model::promoter::{AppId, IdKind};
@@ -170,7 +170,7 @@ impl<T: Transport> Client<T> {
 
     /// The earlier of the local clock and the upstream's, as far as its answers have shown that.
     pub fn now(&self) -> UnixTime {
-        self.clock.earlier(self.transport.now().as_seconds())
+        self.clock.now(Moment::now(&self.transport))
     }
 
     /// The local clock alone.

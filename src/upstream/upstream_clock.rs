@@ -88,6 +88,15 @@ impl UpstreamClock {
         Some(date.plus(seconds(at.saturating_duration_since(received))))
     }
 
+    /// The earlier of the two clocks at `moment`, and no later than what that was at the last answer and has run since: a local
+    /// clock that has leapt ahead meanwhile would count until the next one.
+    pub fn now(&self, moment: Moment) -> UnixTime {
+        let last = self.dates.lock().now;
+        let run_on = last.map(|(at, now)| now.plus(seconds(moment.running.saturating_duration_since(at))));
+        let earlier = self.earlier(moment.wall);
+        run_on.map_or(earlier, |run_on| run_on.min(earlier))
+    }
+
     /// The earlier of the two clocks, when the local one shows `local`.
     pub fn earlier(&self, local: UnixTime) -> UnixTime {
         local.plus(self.skew_seconds().unwrap_or(0).min(0))
@@ -125,6 +134,8 @@ struct DateTracker {
     anchor: Option<Anchor>,
     /// The last one, whatever is believed of it.
     latest: Option<Anchor>,
+    /// What the earlier of the two clocks showed at the last one, as far as it is believed.
+    now: Option<Anchor>,
     /// While it is not believed.
     doubt: Option<Doubt>,
     /// How far ahead of the wall clock, in seconds.
@@ -160,6 +171,7 @@ impl DateTracker {
             (Belief::Doubted, Some(before)) if was != Belief::Refused => Some(before.min(skew)),
             _ => Some(skew),
         };
+        self.now = self.believed_skew().map(|skew| (received.running, received.wall.plus(skew.min(0))));
     }
 
     fn believed_skew(&self) -> Option<i64> {

@@ -173,3 +173,32 @@ fn a_rewind_stays_known_of_a_promoter_that_is_forgotten() {
         assert_eq!(cursor(&state, Feed::Touches).complete_before, NOON);
     }
 }
+
+#[test]
+fn refunds_that_orders_have_published_before_refunds_were_polled_do_not_come_again() {
+    let start = NOON.minus(100 * DAY);
+    let (paid, refunded) = (start.plus(2 * DAY), start.plus(3 * DAY));
+    let (mut state, mut first) = (State::default(), Batch::default());
+    let memory = Cursor::memory(start);
+    let orders = (promoter(), Feed::Orders, Cursor::begin(Feed::Orders, start));
+    state.begin(vec![(promoter(), Feed::Refunds, memory), orders], &mut first);
+    let row = || vec![order_row(paid, Some(refunded))];
+    let (counts, met) = take(&mut state, Scope::day(Day::in_beijing(paid)), refunded, row(), None);
+    assert_eq!(counts.published, 2, "the payment and its refund");
+    // Refunds are polled from a later time on, and go on until the first one is forgotten.
+    let mut begun = Batch::default();
+    let polled = Cursor::begin_with(memory, Feed::Refunds, start.plus(30 * DAY));
+    state.begin(vec![(promoter(), Feed::Refunds, polled)], &mut begun);
+    let mut batches = vec![first, met, begun];
+    for days in [40, 60] {
+        let now = start.plus(days * DAY);
+        let (counts, batch) = take(&mut state, Scope::Refunds, now, row(), Some(now.minus(7 * DAY)));
+        assert_eq!(counts.published, 0);
+        batches.push(batch);
+    }
+    let mut state = read_again(&batches.iter().collect::<Vec<_>>());
+    rewound(&mut state, Feed::Refunds, rewind(1, start.plus(DAY), false));
+    assert!(cursor(&state, Feed::Refunds).complete_before <= start.plus(DAY));
+    let (counts, _) = take(&mut state, Scope::Refunds, start.plus(61 * DAY), row(), None);
+    assert_eq!((counts.published, counts.behind_cursor), (0, 1));
+}

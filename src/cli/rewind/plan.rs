@@ -4,7 +4,7 @@ use super::progress::FeedProgress;
 use crate::model::cursor::Cursor;
 use crate::model::feed::Feed;
 use crate::model::pacing::backfill_cost::least_calls;
-use crate::model::rewind::known_since;
+use crate::model::rewind::{known_since, published_since};
 use crate::model::time::UnixTime;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +52,15 @@ impl RewindPlan {
         }
     }
 
-    /// Facts that happened before the first start are none of them: nobody has published these.
+    /// Facts that happened before the first start are none of them, but for refunds: nobody has published these.
     pub fn unknown_facts(&self) -> UnknownFacts {
-        let RewindPlan { to, cursor, known_since, .. } = self;
-        let are_met = self.target.is_some() && *to < *known_since && cursor.start < *known_since;
+        let RewindPlan { feed, to, cursor, known_since, .. } = self;
+        let start = published_since(*feed, cursor.start);
+        let are_met = self.target.is_some() && *to < *known_since && start < *known_since;
         match are_met {
             false => UnknownFacts::None,
             true if self.republish => UnknownFacts::PublishedAgain,
-            true if *to < cursor.start => UnknownFacts::LeftAlone,
+            true if *to < start => UnknownFacts::LeftAlone,
             true => UnknownFacts::Refused,
         }
     }

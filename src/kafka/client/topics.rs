@@ -119,7 +119,7 @@ impl FoundTopics {
                 TopicKind::OthersTable => {}
                 _ => self
                     .problems
-                    .push(format!("topic {topic} does not exist; create it, or set topics.create = true").into()),
+                    .push(format!("topic {topic} does not exist; create it (`promoter-connector topics create`), or set topics.create = true").into()),
             }
         }
     }

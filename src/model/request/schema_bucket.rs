@@ -14,7 +14,7 @@
 //! bucket; those from there on have not. Both, the trackers and `behind`, are written with every answer of the partition.
 //!
 //! A bucket ends where nothing of it waits, and whatever else waits in the partition stands behind the last request that
-//! it held ([`crate::requests::partition`]): nobody will read one of its requests again, so none can be taken for another's.
+//! it held (`requests::partition`): nobody will read one of its requests again, so none can be taken for another's.
 //!
 //! Bounded are the buckets, for schema ids share them: requesters are few and have few schemas. Whoever sends ever other ids
 //! holds up those who need a registry, too, and only while it is away; and of what needs none nothing ever waits here.

@@ -60,7 +60,7 @@ pub(super) async fn call_upstream<T: Transport>(
                 unable_since = None;
                 drop(permit);
                 // Others are answered, so no breaker makes this one wait.
-                if app.is_open() {
+                if app.is_closed() {
                     cancel.run_until_cancelled(tokio::time::sleep(ALONE_AGAIN_AFTER)).await?;
                 }
             }

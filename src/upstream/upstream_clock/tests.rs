@@ -173,3 +173,16 @@ fn the_upstream_s_clock_goes_on_while_the_local_one_leaps() {
     }
     assert_eq!(clock.at(began + Duration::from_secs(601)), None, "a date that stands still is no clock");
 }
+
+#[test]
+fn now_does_not_follow_a_local_clock_that_leaps_ahead_before_the_next_answer_tells() {
+    let (clock, began) = (clock(), Instant::now());
+    assert_eq!(clock.now(moment(began, 0, 0)), moment(began, 0, 0).wall);
+    let first = moment(began, 0, 0);
+    clock.note(first, first, first.wall.minus(5));
+    let now_at = |running, ahead| clock.now(moment(began, running, ahead)).0 - first.wall.0;
+    assert_eq!([now_at(10, 0), now_at(10, 3600), now_at(10, -60)], [5, 5, -55]);
+    let next = moment(began, 20, 3600);
+    clock.note(next, next, first.wall.plus(15));
+    assert_eq!(now_at(30, 3600), 25);
+}
