@@ -6,6 +6,14 @@
 //! Two pipelines of the same five parts, source, breaker, work, batch and transaction. `app` makes both, and each runs under
 //! a supervisor of its own ([`supervisor::run`]), session after session; where one ends, the other stops.
 //!
+//! | part | the polls | the requests |
+//! |---|---|---|
+//! | source | `poll::scheduler`: what is due | `kafka::requests_log`: what stands in the topic |
+//! | breaker | `upstream::breaker` | the same ones |
+//! | work | `poll::poller` | `requests::executor` |
+//! | batch | `commit::committer`, a `Batch` | `requests::session`, an `AnswerBatch` |
+//! | transaction | `kafka::facts_log` | `kafka::requests_log` |
+//!
 //! ```text
 //!  config ──> app ──> app::pipelines ──> supervisor::run ──┬──> the polls:    session::PollPipeline
 //!                                                          └──> the requests: requests::pipeline::RequestPipeline
@@ -95,6 +103,8 @@
 //!    │   │        its schema is known          │   │   │
 //!    └───│─────── read again ──────────────────│───┘   └── RequestAnswer: a reply, or a dead letter for a record that
 //!        │                                     │           can't be read
+//!        │                                     └── AnswerBatch: answers, and how far each partition is answered with them
+//!        │                                         (model::request::offset_tracker), back to kafka::requests_log, in
 //!        └── one transaction { replies, dead letters, how far it is answered, offsets }
 //!            (a reply that can't be published as it is, is made a short one here, or a dead letter)
 //! ```
