@@ -16,6 +16,8 @@ pub(crate) mod kind_decoder;
 
 pub mod material;
 
+pub(crate) mod promoter_error;
+
 pub mod promoter;
 
 pub(crate) mod rewind;

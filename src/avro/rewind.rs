@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::json_object::{FieldFlaw, JsonText};
 use super::kind_decoder::bounded;
-use super::promoter::{PromoterError, PromoterFlaw, promoter};
+use super::promoter_error::{PromoterError, PromoterFlaw, promoter};
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::rewind::{Rewind, RewindId};

@@ -42,8 +42,8 @@ fn written(writer: &FactWriter, batch: &Batch, topic: &str) -> usize {
     records
 }
 
-/// What becomes durable, over the lives of a process.
-struct Lives {
+/// What becomes durable, over several runs of a process.
+struct ProcessRuns {
     writer: Arc<FactWriter>,
     state: State,
     topic: Vec<promoter_connector::model::state_record::StateRecord>,
@@ -51,16 +51,16 @@ struct Lives {
     events: usize,
 }
 
-impl Lives {
-    fn begin(writer: FactWriter, start: UnixTime) -> Lives {
+impl ProcessRuns {
+    fn begin(writer: FactWriter, start: UnixTime) -> ProcessRuns {
         let cursors = Feed::ALL.map(|feed| (promoter(), feed, Cursor::begin(feed, start))).to_vec();
         let (writer, state, topic) = (Arc::new(writer), State::default(), vec![]);
-        let mut lives = Lives { writer, state, topic, letters: 0, events: 0 };
+        let mut runs = ProcessRuns { writer, state, topic, letters: 0, events: 0 };
         let mut batch = Batch::default();
-        lives.state.begin(cursors, &mut batch);
-        lives.topic.extend(batch.state);
-        lives.restart();
-        lives
+        runs.state.begin(cursors, &mut batch);
+        runs.topic.extend(batch.state);
+        runs.restart();
+        runs
     }
 
     fn take(&mut self, scope: Scope, row: ReadRow, to: Option<UnixTime>) -> RowCounts {
@@ -131,19 +131,19 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
                     if limit > LIMIT && refunded.is_none() {
                         continue;
                     }
-                    let mut lives = Lives::begin(writer(limit, oldest), NOON.minus(3600));
+                    let mut runs = ProcessRuns::begin(writer(limit, oldest), NOON.minus(3600));
                     let row = || refunded_row(&"x".repeat(3000), refunded);
-                    let first = lives.take(scopes[0], row(), None);
+                    let first = runs.take(scopes[0], row(), None);
                     assert_eq!(first.dead_lettered, 1);
-                    lives.take(Scope::Refunds, row(), far);
+                    runs.take(Scope::Refunds, row(), far);
                     if restarts {
-                        lives.restart();
+                        runs.restart();
                     }
                     for scope in [scopes[1], scopes[0], scopes[1]] {
-                        let counts = lives.take(scope, row(), None);
+                        let counts = runs.take(scope, row(), None);
                         assert_eq!((counts.dead_lettered, counts.published), (0, 0), "{scopes:?}");
                     }
-                    assert_eq!((lives.letters, lives.events), (1, 0), "{scopes:?}, {refunded:?}, restart {restarts}");
+                    assert_eq!((runs.letters, runs.events), (1, 0), "{scopes:?}, {refunded:?}, restart {restarts}");
                 }
             }
         }
@@ -153,10 +153,10 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
 #[test]
 fn what_its_topic_takes_beside_it_is_published() {
     let old = OldestAccepted { age: Some(Duration::from_secs(120)), learned: None };
-    let mut lives = Lives::begin(writer(LIMIT, old), NOON.minus(3600));
-    let counts = lives.take(Scope::day(Day::in_beijing(NOON)), refunded_row("x", Some(NOON.minus(60))), None);
+    let mut runs = ProcessRuns::begin(writer(LIMIT, old), NOON.minus(3600));
+    let counts = runs.take(Scope::day(Day::in_beijing(NOON)), refunded_row("x", Some(NOON.minus(60))), None);
     assert_eq!((counts.dead_lettered, counts.published), (1, 1), "the payment is too old, the refund is not");
-    assert_eq!((lives.letters, lives.events), (1, 1));
+    assert_eq!((runs.letters, runs.events), (1, 1));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use tokio::runtime::Runtime;
 
 use super::unreadable::UnreadableRecords;
 use crate::avro::framing::Framing;
-use crate::avro::promoter::{PromoterDecoder, PromoterError, RegistryRecord};
+use crate::avro::promoter::{PromoterDecoder, RegistryRecord};
+use crate::avro::promoter_error::PromoterError;
 use crate::avro::schema_registry::SchemaRegistry;
 use crate::cli;
 use crate::config::RegistryClientConfig;

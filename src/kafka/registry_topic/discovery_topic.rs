@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 
 use super::reader::RegistryReader;
 use super::writer::RegistryWriter;
-use crate::avro::promoter::{PromoterDecoder, PromoterEncoder, PromoterError, RegistryRecord};
+use crate::avro::promoter::{PromoterDecoder, PromoterEncoder, RegistryRecord};
+use crate::avro::promoter_error::PromoterError;
 use crate::clock;
 use crate::commit::log::LogError;
 use crate::commit::registry_topic::RegistryTopic;

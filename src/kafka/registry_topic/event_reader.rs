@@ -2,7 +2,8 @@
 
 use crate::avro::framing::Framing;
 use crate::avro::kind_decoder::UnusableSchema;
-use crate::avro::promoter::{PromoterDecoder, PromoterError, RegistryRecord};
+use crate::avro::promoter::{PromoterDecoder, RegistryRecord};
+use crate::avro::promoter_error::PromoterError;
 use crate::clock;
 use crate::model::dead_letter::{DeadLetter, Origin};
 use crate::model::promoter::Promoter;

@@ -54,14 +54,14 @@ fn plain_two() -> Vec<(Promoter, ConfiguredPromoter)> {
 async fn a_rewind_that_was_written_while_nobody_ran_acts_at_the_next_start_and_at_none_after_it() {
     let group = MemoryGroup::of_one("one", PARTITIONS);
     let durable: Arc<Mutex<DurableTopics>> = Arc::default();
-    let mut lives = Vec::new();
-    for life in 0..4 {
-        if life == 1 {
+    let mut runs = Vec::new();
+    for run in 0..4 {
+        if run == 1 {
             group.say(&key("o1"), rewind(1, NOW.minus(7200)));
         }
-        lives.push(live_once(&group, &durable).await);
+        runs.push(live_once(&group, &durable).await);
     }
-    let past: Vec<usize> = lives.iter().map(|begin_times| asked_for_the_past(begin_times)).collect();
+    let past: Vec<usize> = runs.iter().map(|begin_times| asked_for_the_past(begin_times)).collect();
     assert_eq!(past, [0, 1, 0, 0]);
 }
 
