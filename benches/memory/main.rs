@@ -1,10 +1,10 @@
 //! How much memory facts and promoters take, counted by the allocator, and how a start reads what is remembered.
 //!
 //! ```text
-//! cargo bench --bench memory                # all parts
-//! cargo bench --bench memory -- facts       # bytes a remembered fact
-//! cargo bench --bench memory -- promoters   # bytes an idle promoter with three feeds, by part
-//! cargo bench --bench memory -- restore     # facts and records a second, and whether it is linear
+//! cargo bench --features testing --bench memory                # all parts
+//! cargo bench --features testing --bench memory -- facts       # bytes a remembered fact
+//! cargo bench --features testing --bench memory -- promoters   # bytes an idle promoter with three feeds, by part
+//! cargo bench --features testing --bench memory -- restore     # facts and records a second, and whether it is linear
 //! ```
 //!
 //! Bytes are what the program asked for; they do not depend on the machine or on what else runs on it. Records a second do; the
@@ -12,6 +12,9 @@
 
 #![allow(unsafe_code, reason = "an allocator that counts is made of unsafe methods")]
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on fails")]
+
+#[cfg(not(any(debug_assertions, feature = "testing")))]
+compile_error!("the log in memory is missing: add --features testing");
 
 mod counting;
 mod facts;

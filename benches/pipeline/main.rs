@@ -1,15 +1,18 @@
 //! How fast the connector is without Kafka's own cost.
 //!
 //! ```text
-//! cargo bench --bench pipeline               # both parts
-//! cargo bench --bench pipeline -- reading    # step by step, in one thread, as ratios to serde_json
-//! cargo bench --bench pipeline -- drain      # the whole connector against the simulator in a process of its own
+//! cargo bench --features testing --bench pipeline               # both parts
+//! cargo bench --features testing --bench pipeline -- reading    # step by step, in one thread, as ratios to serde_json
+//! cargo bench --features testing --bench pipeline -- drain      # the whole connector against the simulator in a process of its own
 //! ```
 //!
 //! Figures are medians of several rounds. Rows a second depend on the machine and on what else runs on it; ratios
 //! within one run, and CPU-seconds, much less.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on fails")]
+
+#[cfg(not(any(debug_assertions, feature = "testing")))]
+compile_error!("the log in memory is missing: add --features testing");
 
 mod drain;
 #[path = "../log/mod.rs"]

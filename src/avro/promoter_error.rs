@@ -72,6 +72,10 @@ impl PromoterError {
     }
 }
 
+/// The promoter that a record names.
+///
+/// # Errors
+/// Which of both ids is none.
 pub(super) fn promoter(app_id: &str, promoter_id: &str) -> Result<Promoter, PromoterFlaw> {
     let app_id = AppId::new(app_id).map_err(PromoterFlaw::AppId)?;
     Promoter::new(&app_id, promoter_id).map_err(PromoterFlaw::PromoterId)

@@ -1,6 +1,6 @@
 //! The named places at which tests kill the process.
 //!
-//! In an ordinary build [`reach`] does nothing. With the feature `failpoints` the environment variable
+//! In a release build [`reach`] does nothing. In a debug build, which the tests are made with, the environment variable
 //! `PROMOTER_FAILPOINT=<name>[:<n>]` makes the process kill itself, without any clean-up, when it reaches that place
 //! for the n-th time (the first by default).
 
@@ -32,7 +32,7 @@ pub enum Failpoint {
 }
 
 /// For tests that kill at each of them.
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, debug_assertions, feature = "testing"))]
 impl Failpoint {
     /// Those of the polls, in their order.
     pub const POLLS: [Failpoint; 7] = [
@@ -76,10 +76,10 @@ impl Failpoint {
     }
 }
 
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(debug_assertions))]
 pub(crate) fn reach(_point: Failpoint) {}
 
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 pub(crate) fn reach(point: Failpoint) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};

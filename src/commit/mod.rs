@@ -26,5 +26,5 @@ pub(crate) mod registry_topic;
 
 pub mod failpoint;
 
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, debug_assertions, feature = "testing"))]
 pub mod testing;

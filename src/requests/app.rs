@@ -55,6 +55,9 @@ impl<T: Transport> MaterialApp<T> {
 
     /// Waits until a call may be made and makes one, with that client's retries until `patience` has passed; it counts from
     /// `unable_since`, where the upstream has been unable before, or else from the call. Also tells when it began.
+    ///
+    /// # Errors
+    /// Within the result, what the last attempt has come to, where the upstream has refused or `patience` has passed.
     pub(super) async fn call_when_ready(
         &self,
         upstream_request: &ShareMaterialRequest,

@@ -33,7 +33,7 @@ mod memory_quota;
 
 pub mod log;
 
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, debug_assertions, feature = "testing"))]
 pub mod memory_topic;
 
 pub(crate) mod totals;

@@ -36,7 +36,7 @@ mod call_progress;
 mod clock;
 mod promoters;
 mod quota;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, debug_assertions, feature = "testing"))]
 mod testing;
 
 pub use attempt::ResponseGuard;

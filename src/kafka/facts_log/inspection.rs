@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tokio_util::sync::CancellationToken;
 
-use super::opener::own_fence;
+use super::own_fence::OwnFences;
 use super::state_ends::{self, StateEnds};
 use super::state_reader::StateReader;
 use super::takeover::refuse_emptied;
@@ -44,7 +44,7 @@ pub fn inspect(
     let mut reader = StateReader::of_inspected(&ends, partitions, given_up)?;
     reader.read_to_end()?;
     let nobody = MemberId { generation: 0, member: String::new() };
-    let own = own_fence(settings, id_kinds, &nobody, partitions, 0);
+    let own = OwnFences::new(settings, id_kinds.clone()).next(&nobody, partitions);
     all.iter().try_for_each(|partition| reader.check(&own, *partition))?;
     all.iter().try_for_each(|partition| refuse_emptied(settings, &worked_on, reader.content(), *partition))?;
     let fence_of = |partition: &i32| reader.content().fence_of(&settings.name, *partition);

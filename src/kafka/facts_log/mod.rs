@@ -91,6 +91,8 @@ mod state_reader;
 
 mod takeover;
 
+mod own_fence;
+
 mod ownership;
 
 pub(crate) mod peers;
@@ -101,11 +103,11 @@ pub(super) mod inspection;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 
 use self::opener::{FactsLogOpener, FactsSession};
+use self::own_fence::OwnFences;
 use self::peers::InstanceProfile;
 use crate::avro::encode::Encoders;
 use crate::commit::log::{CommitError, CommitLog, OpenError, Opened};
@@ -138,8 +140,8 @@ impl FactsLog {
     ) -> FactsLog {
         let (group, topic) = (settings.name.clone(), settings.topics.registry.clone());
         let partitions = PartitionSession::new(settings.clone(), group, topic, observers);
-        let openings = AtomicU64::new(0);
-        let opener = FactsLogOpener { settings, encoders, registrations, id_kinds, clock, profile, openings };
+        let fences = Arc::new(OwnFences::new(&settings, id_kinds));
+        let opener = FactsLogOpener { settings, encoders, registrations, clock, profile, fences };
         FactsLog { opener: Arc::new(opener), partitions }
     }
 

@@ -1,13 +1,12 @@
 //! Opens the log for one session, in the order that [`super`] argues for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::own_fence::OwnFences;
 use super::ownership::FactsOwnership;
 use super::peers::InstanceProfile;
 use super::topics::FactTopics;
@@ -18,7 +17,6 @@ use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::{LogError, OpenError, Opened};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::changes::MembershipChanges;
-use crate::kafka::group::member_id::MemberId;
 use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::group::snapshot::MembershipSnapshot;
 use crate::kafka::registry_topic::Registrations;
@@ -31,8 +29,6 @@ use crate::kafka::transaction::record::{RecordClock, RecordSink};
 use crate::kafka::transaction::{Transactions, Written};
 use crate::model::batch::Batch;
 use crate::model::feed::PerEventTopic;
-use crate::model::fence::{self, Fence};
-use crate::model::promoter::IdKind;
 use crate::model::refusal::EventRefusal;
 use crate::model::shard::AssignedShard;
 
@@ -41,10 +37,9 @@ pub struct FactsLogOpener {
     pub settings: Settings,
     pub encoders: Arc<Encoders>,
     pub registrations: Registrations,
-    pub id_kinds: HashMap<String, IdKind>,
     pub clock: RecordClock,
     pub profile: InstanceProfile,
-    pub openings: AtomicU64,
+    pub fences: Arc<OwnFences>,
 }
 
 /// How long the generation that follows on a refused one is waited for. A member hears of it with its next heartbeat.
@@ -153,9 +148,10 @@ impl FactsLogOpener {
         let runtime = Handle::current();
         let (registry, registered) = RegistryFollower::start(&self.settings, schemas, framing, partitions, runtime)
             .map_err(|error| OpenError::Again(error.into()))?;
-        let ownership = FactsOwnership { opener: self, membership, changes, partitions, refusal, registry, registered };
-        let ownership = Box::new(ownership);
-        Ok((session, Opened { partitions, age_limits, ownership }))
+        let (settings, fences) = (self.settings.clone(), self.fences.clone());
+        let ownership =
+            FactsOwnership { settings, fences, membership, changes, partitions, refusal, registry, registered };
+        Ok((session, Opened { partitions, age_limits, ownership: Box::new(ownership) }))
     }
 
     /// Writes what the topics take, by what they tell and by what they have refused.
@@ -164,7 +160,7 @@ impl FactsLogOpener {
         FactWriter {
             topics: names.clone(),
             encoders: self.encoders.clone(),
-            id_kinds: self.id_kinds.clone(),
+            id_kinds: self.fences.id_kinds().clone(),
             limits: topics.limits,
             oldest: PerEventTopic::new(|topic| {
                 learned.oldest(&names.events[topic], topics.ages[topic].taken.map(|taken| taken.age))
@@ -179,33 +175,6 @@ impl FactsLogOpener {
         let watch = peers::watch(self.settings.clone(), self.profile.clone(), (0..partitions).collect(), end.clone());
         Handle::current().spawn(watch);
         end.drop_guard()
-    }
-
-    /// The own fence, confirmed, before it has inherited anything.
-    pub fn fence(&self, member: &MemberId, partitions: i32) -> Fence {
-        let opening = self.openings.fetch_add(1, Ordering::Relaxed);
-        own_fence(&self.settings, &self.id_kinds, member, partitions, opening)
-    }
-}
-
-/// The fence of a connector with these settings, confirmed.
-pub fn own_fence(
-    settings: &Settings,
-    id_kinds: &HashMap<String, IdKind>,
-    member: &MemberId,
-    partitions: i32,
-    opening: u64,
-) -> Fence {
-    Fence {
-        format: fence::FORMAT,
-        connector: settings.name.clone(),
-        partitions,
-        id_kinds: id_kinds.iter().map(|(app, kind)| (app.clone(), *kind)).collect(),
-        generation: member.generation,
-        member: member.member.clone(),
-        transactional_id: settings.transactional_id(),
-        opening,
-        confirmed: true,
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::opener::FactsLogOpener;
+use super::own_fence::OwnFences;
 use super::takeover::{RestoredState, Takeover};
 use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
+use crate::kafka::client::settings::Settings;
 use crate::kafka::group::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
 use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::registry_topic::follower::{FollowedEvents, RegistryFollower};
@@ -27,7 +28,8 @@ use crate::registry::event::RegistryEvent;
 const HAND_OVER_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct FactsOwnership {
-    pub opener: Arc<FactsLogOpener>,
+    pub settings: Settings,
+    pub fences: Arc<OwnFences>,
     pub membership: Arc<GroupMembership>,
     pub changes: MembershipChanges,
     /// Of the registry, and of the state.
@@ -59,7 +61,7 @@ impl FactsOwnership {
     /// [`OpenError::Again`] where this process is no member any more.
     fn fence(&self) -> Result<Fence, OpenError> {
         let owner = self.membership.current().ok_or_else(lost)?;
-        Ok(self.opener.fence(&owner.member, self.partitions))
+        Ok(self.fences.next(&owner.member, self.partitions))
     }
 
     /// Takes the shards over where that may block, and tells of each by itself.
@@ -77,7 +79,7 @@ impl FactsOwnership {
                 ((*assigned, sender), receiver)
             })
             .unzip();
-        let (opener, membership) = (self.opener.clone(), self.membership.clone());
+        let (settings, membership) = (self.settings.clone(), self.membership.clone());
         let (refusal, runtime) = (self.refusal.clone(), Handle::current());
         tokio::task::spawn_blocking(move || {
             let senders = RefCell::new(senders);
@@ -91,7 +93,7 @@ impl FactsOwnership {
             };
             let taken_over = membership.consumer().ok_or_else(lost).and_then(|member| {
                 let takeover = Takeover {
-                    settings: &opener.settings,
+                    settings: &settings,
                     member: &member,
                     shards: &shards,
                     fences: &fences,

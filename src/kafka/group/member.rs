@@ -1,9 +1,10 @@
 //! This process as a member of one group, and the thread that serves it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 
@@ -31,9 +32,13 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 const LEAVE_MAX: Duration = Duration::from_secs(3);
 const LEAVE_POLL: Duration = Duration::from_millis(10);
 
+/// The consumer that is the member now; its thread holds it.
+type ServingConsumer = Arc<Mutex<Weak<BaseConsumer<MemberContext>>>>;
+
 /// This process as a member of one group, which a thread of its own serves for as long as this value lives.
 pub struct GroupMember {
     shared: Arc<SharedMembership>,
+    consumer: ServingConsumer,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -52,13 +57,14 @@ impl GroupMember {
         let may_miss_generations = timeouts::may_rebalance_without(settings, group);
         let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations, observer));
         let (settings, group) = (settings.clone(), group.to_owned());
-        let serving = MemberThread { settings, group, shared: shared.clone() };
-        let subscription = serving.subscribe()?;
+        let consumer = ServingConsumer::default();
+        let member = MemberThread { settings, group, shared: shared.clone(), serving: consumer.clone() };
+        let subscription = member.subscribe()?;
         let thread = std::thread::Builder::new()
             .name("membership".into())
-            .spawn(move || serving.run(subscription))
+            .spawn(move || member.run(subscription))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(GroupMember { shared, thread: Some(thread) })
+        Ok(GroupMember { shared, consumer, thread: Some(thread) })
     }
 
     /// Waits until something is owned, and ends the subscription that there may be.
@@ -74,7 +80,7 @@ impl GroupMember {
     /// The consumer that is the member, for what is asked of the brokers beside: it is connected, and tells things as they are,
     /// whatever transactions are open.
     pub fn consumer(&self) -> Option<Arc<BaseConsumer<MemberContext>>> {
-        self.shared.consumer()
+        self.consumer.lock().upgrade()
     }
 
     /// The latest snapshot; none while this process is no member.
@@ -117,6 +123,7 @@ struct MemberThread {
     settings: Settings,
     group: String,
     shared: Arc<SharedMembership>,
+    serving: ServingConsumer,
 }
 
 impl MemberThread {
@@ -125,7 +132,7 @@ impl MemberThread {
             self.settings.member_config(&self.group).create_with_context(MemberContext::of(&self.shared))?;
         let events = EventQueue::of_consumer(&*consumer)?;
         consumer.subscribe(&[&self.shared.topic])?;
-        self.shared.serve_with(consumer.downgrade());
+        *self.serving.lock() = consumer.downgrade();
         Ok(Subscription { events, consumer })
     }
 

@@ -1,14 +1,13 @@
 //! What the parts of a membership share: how this process stands in its group.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::callbacks::MemberContext;
 use super::member_id::MemberId;
 use super::observer::{ObservedOwnership, OwnershipObserver};
 use super::owned_partitions::OwnedPartitions;
@@ -28,8 +27,6 @@ pub struct SharedMembership {
     pub hand_over: CancellationToken,
     state: watch::Sender<MembershipState>,
     owned: Mutex<Owned>,
-    /// The consumer that is the member now; its thread holds it.
-    consumer: Mutex<Weak<BaseConsumer<MemberContext>>>,
 }
 
 /// What is published.
@@ -78,18 +75,7 @@ impl SharedMembership {
                 lost: CancellationToken::new(),
                 observed: ObservedOwnership::new(observer),
             }),
-            consumer: Mutex::default(),
         }
-    }
-
-    /// From now on this consumer is the member.
-    pub fn serve_with(&self, consumer: Weak<BaseConsumer<MemberContext>>) {
-        *self.consumer.lock() = consumer;
-    }
-
-    /// The consumer that is the member, for what is asked of the brokers beside.
-    pub fn consumer(&self) -> Option<Arc<BaseConsumer<MemberContext>>> {
-        self.consumer.lock().upgrade()
     }
 
     /// The latest snapshot; none while this process is no member.

@@ -103,7 +103,7 @@ impl World {
     }
 
     /// The ids of the promoters of every app that have facts.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn promoter_ids(&self) -> Vec<String> {
         self.apps
             .first()
