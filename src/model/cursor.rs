@@ -59,8 +59,10 @@ impl Cursor {
     }
 }
 
-/// A cursor in half of the room: there may be millions. Its times are [`PackedTime`]s.
+/// A cursor in ten bytes: there may be millions. Its times are [`PackedTime`]s. Aligned to two bytes, so that whoever holds it has
+/// the two behind it for something else.
 #[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed(2))]
 pub(super) struct PackedCursor {
     start: PackedTime,
     complete_before: PackedTime,

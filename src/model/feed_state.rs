@@ -26,8 +26,8 @@ pub(super) struct FeedState {
     cursor: PackedCursor,
     /// Where the cursor goes when the pull ends whose page is taken.
     heads_for: PackedTime,
-    /// Where the cursor of the last record stands.
-    written: PackedTime,
+    /// How far the cursor has moved since its last record, in seconds: less than [`SILENT_MOVE`].
+    unwritten: u16,
     /// Absent where it is empty.
     memory: Option<Box<FeedMemory>>,
 }
@@ -52,8 +52,7 @@ pub(super) enum Dedup {
 
 impl FeedState {
     pub fn new(cursor: Cursor) -> FeedState {
-        let complete_before = cursor.complete_before.into();
-        FeedState { cursor: cursor.into(), heads_for: complete_before, written: complete_before, memory: None }
+        FeedState { cursor: cursor.into(), heads_for: cursor.complete_before.into(), unwritten: 0, memory: None }
     }
 
     pub fn cursor(&self) -> Cursor {
@@ -63,6 +62,11 @@ impl FeedState {
     /// Facts before it are forgotten.
     fn horizon(&self) -> UnixTime {
         self.cursor().complete_before
+    }
+
+    /// Where the cursor of the last record stands.
+    fn written(&self) -> UnixTime {
+        self.horizon().minus(self.unwritten.into())
     }
 
     /// How many facts are remembered.
@@ -133,6 +137,7 @@ impl FeedState {
         batch: &mut Batch,
     ) {
         let news = !added.is_empty();
+        let written = self.written();
         let history_ends = advance.is_some_and(|advance| self.advance(advance));
         let horizon = self.horizon();
         if let Some(memory) = &mut self.memory {
@@ -144,9 +149,10 @@ impl FeedState {
                 push_state(batch, key, Some(StateValue::Seen(chunk.to_vec())));
             }
         }
-        let moved = horizon.0.saturating_sub(UnixTime::from(self.written).0);
-        if (news && moved > 0) || moved >= SILENT_MOVE || history_ends {
-            self.written = horizon.into();
+        let moved = horizon.0.saturating_sub(written.0);
+        let is_written = (news && moved > 0) || moved >= SILENT_MOVE || history_ends;
+        self.unwritten = if is_written { 0 } else { seconds(moved) };
+        if is_written {
             push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor())));
             for number in self.forget() {
                 push_state(batch, StateKey::Seen(promoter.clone(), feed, number), None);
@@ -180,7 +186,7 @@ impl FeedState {
     pub fn restore_cursor(&mut self, cursor: Cursor) {
         self.cursor = cursor.into();
         self.heads_for = cursor.complete_before.into();
-        self.written = self.heads_for;
+        self.unwritten = 0;
     }
 
     /// Moves the cursor back to where the feed is to be asked again from. False, and nothing has changed, where it stands there or
@@ -192,7 +198,7 @@ impl FeedState {
             return false;
         }
         // Facts are forgotten only in the transaction of a cursor's record, so the memory is whole from that on.
-        let forgotten = MaybeForgotten { from: published_since(feed, before.start), until: self.written.into() };
+        let forgotten = MaybeForgotten { from: published_since(feed, before.start), until: self.written() };
         if !self.memory.get_or_insert_default().rewind(feed, forgotten, republish.then_some(to)) {
             return false;
         }
@@ -226,6 +232,11 @@ impl FeedState {
         }
         self.let_go_of_nothing();
     }
+}
+
+/// Of a move that is not written yet.
+fn seconds(moved: i64) -> u16 {
+    u16::try_from(moved).expect("a cursor never moves back there, and a longer move is written")
 }
 
 /// Adds a record of the state to `batch`.

@@ -127,17 +127,18 @@ pub struct Pacing {
     pub rate: FactRate,
     /// How many pulls in a row the upstream has put off.
     put_off: u8,
+    /// Whether its windows are [`Windows::LONGEST`], as those of nearly all feeds soon are.
+    has_longest_windows: bool,
     seen: Option<Seen>,
-    progress: Progress,
+    progress: Option<Box<Progress>>,
 }
 
-/// What the pulls of a feed leave for the next one to ask. Refunds are always asked for as a whole.
+/// What the pulls of a feed leave for the next one to ask. Apart, for there may be millions of feeds that need none: refunds are
+/// always asked for as a whole, and windows are mostly the longest.
 #[derive(Clone, Debug)]
 enum Progress {
-    Nothing,
     Windows(Windows),
-    /// Apart, for there may be millions of the other feeds.
-    Days(Box<OpenDays>),
+    Days(OpenDays),
 }
 
 /// What the latest pull that tells of the present has seen.
@@ -169,7 +170,14 @@ impl PollSettings {
 
 impl Pacing {
     pub fn new(cursor: Cursor) -> Pacing {
-        Pacing { cursor: cursor.into(), rate: FactRate::default(), put_off: 0, seen: None, progress: Progress::Nothing }
+        Pacing {
+            cursor: cursor.into(),
+            rate: FactRate::default(),
+            put_off: 0,
+            has_longest_windows: false,
+            seen: None,
+            progress: None,
+        }
     }
 
     pub fn cursor(&self) -> Cursor {
@@ -177,33 +185,33 @@ impl Pacing {
     }
 
     fn windows(&self) -> Windows {
-        match &self.progress {
-            Progress::Windows(windows) => *windows,
-            Progress::Nothing | Progress::Days(_) => Windows::new(),
+        match self.progress.as_deref() {
+            Some(Progress::Windows(windows)) => *windows,
+            Some(Progress::Days(_)) | None if self.has_longest_windows => Windows::LONGEST,
+            Some(Progress::Days(_)) | None => Windows::new(),
         }
     }
 
     fn change_windows<R>(&mut self, change: impl FnOnce(&mut Windows) -> R) -> R {
         let mut windows = self.windows();
         let told = change(&mut windows);
-        self.progress = Progress::Windows(windows);
+        self.has_longest_windows = windows == Windows::LONGEST;
+        self.progress = (!self.has_longest_windows).then(|| Box::new(Progress::Windows(windows)));
         told
     }
 
     fn days(&self) -> &OpenDays {
-        match &self.progress {
-            Progress::Days(days) => days,
-            Progress::Nothing | Progress::Windows(_) => &NO_DAYS,
+        match self.progress.as_deref() {
+            Some(Progress::Days(days)) => days,
+            Some(Progress::Windows(_)) | None => &NO_DAYS,
         }
     }
 
     fn change_days(&mut self, change: impl FnOnce(&mut OpenDays)) {
-        let mut days = match std::mem::replace(&mut self.progress, Progress::Nothing) {
-            Progress::Days(days) => days,
-            Progress::Nothing | Progress::Windows(_) => Box::default(),
-        };
-        change(&mut days);
-        self.progress = Progress::Days(days);
+        let progress = self.progress.get_or_insert_with(|| Box::new(Progress::Days(OpenDays::none())));
+        if let Progress::Days(days) = &mut **progress {
+            change(days);
+        }
     }
 
     /// What to ask now.

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_takes_eighty_bytes() {
-        assert!(size_of::<Option<FeedSlot>>() <= 80, "{} bytes", size_of::<Option<FeedSlot>>());
+    fn a_feed_takes_sixty_four_bytes() {
+        assert!(size_of::<Option<FeedSlot>>() <= 64, "{} bytes", size_of::<Option<FeedSlot>>());
     }
 }

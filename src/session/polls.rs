@@ -162,7 +162,9 @@ impl<T: Transport> PromotersFollower<'_, T> {
         }
         let now = self.app.client.now();
         let mut beginning = Beginning::default();
-        self.waiting.drain().for_each(|(_, waiting)| waiting.begin(now, &mut beginning));
+        // With its room, which at a start may have been for all promoters, and is hardly needed again.
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_values().for_each(|waiting| waiting.begin(now, &mut beginning));
         self.begin(beginning).await
     }
 

@@ -31,8 +31,8 @@ const CALM: u8 = 8;
 /// By how much a part of the latest facts grows when it brought few.
 const PART_GROWTH: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
-/// How long the next window is, and where it begins. Sixteen bytes, for there may be millions.
-#[derive(Clone, Copy, Debug)]
+/// How long the next window is, and where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Windows {
     slice: u32,
     /// In seconds, where the latest facts are read in parts.
@@ -45,7 +45,10 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub fn new() -> Windows {
+    /// Those of a feed that has grown as far as it can, and never met a limit.
+    pub const LONGEST: Windows = Windows { slice: SLICE_MAX, ..Windows::new() };
+
+    pub const fn new() -> Windows {
         Windows { slice: SLICE_FIRST, part: None, read_to: None, calm: 0, met_limit: false }
     }
 
