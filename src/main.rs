@@ -2,8 +2,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use promoter_connector::cli::{
-    Cli, Command, Failure, check, completions, demo, man, material, promoters, rewind, run, schemas, simulate, status,
-    tail, topics, verify,
+    Cli, Command, Failure, check, completions, demo, explain, man, material, promoters, rewind, run, schemas, simulate,
+    status, tail, topics, verify,
 };
 use promoter_connector::telemetry::{last_words, log};
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Schemas(command) => schemas::run(&cli.config, command),
         Command::Rewind(options) => rewind::run(&cli.config, options),
         Command::Status(options) => status::run(&cli.config, options),
+        Command::Explain(options) => explain::run(&cli.config, options),
         Command::Verify(options) => verify::run(&cli.config, options),
         Command::Tail(options) => tail::run(&cli.config, options),
         Command::Simulate(options) => simulate::run(options),

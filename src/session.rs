@@ -53,6 +53,7 @@ use crate::upstream::transport::Transport;
 pub mod app_feeds;
 pub(crate) mod configured;
 pub(crate) mod discovery;
+pub mod registration_query;
 
 mod beginning;
 mod clocks;
@@ -68,6 +69,7 @@ use beginning::Beginning;
 use configured::ConfiguredPromoters;
 use discovery::{Discovery, DiscoverySettings};
 use polls::PollContext;
+use registration_query::RegistrationQueries;
 use shard_coordinator::ShardCoordinator;
 
 /// An app as it is configured.
@@ -128,6 +130,8 @@ pub struct PollPipeline<T> {
     pub forget: Duration,
     /// Absent where no promoters are discovered.
     pub discovery: Option<Arc<Discovery<T>>>,
+    /// Where its session is asked what is registered of a promoter.
+    pub registrations: Arc<RegistrationQueries>,
 }
 
 impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
@@ -188,7 +192,8 @@ impl<T: Transport> PollPipeline<T> {
             (app.app.as_str().to_owned(), PerFeed::new(of_feed))
         };
         totals.figures.know_lateness(apps.iter().map(lateness).collect());
-        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals, forget, discovery: None }
+        let (apps, registrations) = (Arc::new(apps), Arc::default());
+        PollPipeline { apps, bounds, queue_bytes, totals, forget, discovery: None, registrations }
     }
 
     /// Polls the shards that are this instance's until `stop` is cancelled and others have taken over, or until something else

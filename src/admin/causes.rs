@@ -23,6 +23,11 @@ const UNCOMMITTED_MAX: i64 = 60_000;
 /// How long an app may have no token that is taken before somebody has to look.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(60);
 
+/// The code of promoters who are read later than promised.
+pub const LATE: &str = "late";
+/// The code of promoters whom the upstream refuses for good.
+pub const PARKED: &str = "parked";
+
 /// One cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusCause {
@@ -62,7 +67,7 @@ pub enum Severity {
 }
 
 impl StatusCause {
-    fn new(code: &'static str, severity: Severity, action: &'static str) -> StatusCause {
+    pub(super) fn new(code: &'static str, severity: Severity, action: &'static str) -> StatusCause {
         StatusCause {
             code,
             severity,
@@ -232,7 +237,7 @@ fn late(
         since: oldest.map(|oldest| oldest.min(now).to_string()),
         affects: format!("{late} promoters{}", worst.unwrap_or_default()),
         ..StatusCause::new(
-            "late",
+            LATE,
             Severity::Late,
             "see whether the budget is too small for all promoters (quota), or their polls fail (log: polls failed)",
         )
@@ -247,7 +252,7 @@ fn parked(app: &ObservedApp, feed: Feed, count: usize) -> StatusCause {
         ),
         affects: format!("{count} promoters"),
         ..StatusCause::new(
-            "parked",
+            PARKED,
             Severity::Note,
             "ask them to authorise, or remove them; they are tried from time to time",
         )

@@ -1,5 +1,6 @@
 //! The admin port: what the process tells of itself to probes, to Prometheus and to people. It reads what the pipelines have
-//! noted, waits for none of them, and changes nothing.
+//! noted, waits for none of them, and changes nothing. Only of single promoters it asks schedulers and the session, which answer between
+//! two steps of theirs, or not at all.
 //!
 //! ```text
 //!  pipelines, clients ──note──> totals, health, reports, breakers <──look── observed ──> probes, metrics
@@ -11,7 +12,10 @@ pub mod observed;
 pub mod routes;
 pub mod server;
 
+mod ages;
 mod causes;
+pub mod client;
+pub mod explanation;
 mod host;
 mod metrics;
 mod open_breakers;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commit::totals::CommitTotals;
 use crate::requests::totals::RequestTotals;
 use crate::session::PolledApp;
+use crate::session::registration_query::RegistrationQueries;
 use crate::telemetry::health::{HealthSnapshot, PipelineHealth};
 use crate::telemetry::pipeline;
 use crate::upstream::http::HttpTransport;
@@ -21,6 +22,7 @@ pub struct ObservedConnector {
     pub instance: String,
     pub apps: Arc<Vec<ObservedApp>>,
     pub polls: Arc<CommitTotals>,
+    pub registrations: Arc<RegistrationQueries>,
     /// Absent where requests are not taken.
     pub requests: Option<Arc<RequestTotals>>,
     /// Cancelled when the connector stops.

@@ -7,14 +7,19 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::causes::{StatusCause, causes};
+use super::causes::{LATE, PARKED, StatusCause, causes};
+use super::explanation::{Explanation, FeedFinding, FoundRegistration, ParkedFinding, PromoterFindings, PromoterPlace};
 use super::observed::{ObservedApp, ObservedConnector};
 use super::probes::json;
+use super::status::quota;
 use crate::clock;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::poll::feed_query::{FeedsFilter, FeedsPage, PolledFeedView};
 use crate::poll::freshness::FeedCondition;
+use crate::registry::known::KnownPromoter;
+use crate::session::registration_query::ShardStanding;
+use crate::telemetry::pipeline;
 
 /// Feeds of an answer, unless fewer are asked for.
 const LIMIT_MAX: usize = 500;
@@ -56,18 +61,6 @@ pub struct FeedAnswer {
     pub complete_before: String,
     pub is_polled_now: bool,
     pub promised_seconds: Option<u64>,
-}
-
-/// Why a promoter is where he is.
-#[derive(Debug, Serialize)]
-pub struct Explanation {
-    pub promoter: String,
-    pub as_of: String,
-    /// What is known, as a sentence.
-    pub text: &'static str,
-    pub feeds: Vec<FeedAnswer>,
-    /// Of the connector's causes those that concern this promoter.
-    pub causes: Vec<StatusCause>,
 }
 
 #[derive(Debug, Serialize)]
@@ -160,26 +153,67 @@ fn place(observed: &ObservedConnector, after: &str) -> Result<(usize, usize), In
 }
 
 async fn explanation(observed: &ObservedConnector, app: &ObservedApp, promoter: Promoter) -> Explanation {
-    let feeds = app.reports.feeds_of(promoter.clone()).await;
-    let text = match &feeds {
-        None => "this instance polls nobody now",
-        Some(feeds) if feeds.is_empty() => {
-            "this instance does not poll this promoter: another one does, or nobody has registered it, or it is paused"
-        }
-        Some(_) => "this instance polls this promoter",
+    let instance = observed.instance.clone();
+    let view = observed.registrations.of(promoter.clone()).await;
+    let partition = view.as_ref().map(|view| view.partition);
+    let (place, registration) = match view.map(|view| view.standing) {
+        None => (PromoterPlace::NoSession(instance), FoundRegistration::Untold),
+        Some(ShardStanding::Elsewhere) => (PromoterPlace::Elsewhere(instance), FoundRegistration::Untold),
+        Some(ShardStanding::Restoring) => (PromoterPlace::Restoring(instance), FoundRegistration::Untold),
+        Some(ShardStanding::Here(None)) => (PromoterPlace::Here(instance), FoundRegistration::Nobody),
+        Some(ShardStanding::Here(Some(known))) => (PromoterPlace::Here(instance), FoundRegistration::Known(known)),
     };
-    let concerns = |cause: &StatusCause| cause.app.as_ref().is_none_or(|named: &String| named == app.app.as_str());
-    Explanation {
-        promoter: promoter.key().to_owned(),
-        as_of: clock::now().as_seconds().to_string(),
-        text,
-        feeds: feeds.into_iter().flatten().map(|feed| feed_answer(app, feed)).collect(),
+    let feeds = feed_findings(app, &promoter, &registration).await;
+    let uses = |interface: &str| feeds.iter().any(|finding| finding.feed.interface().name() == interface);
+    let is_late = feeds.iter().any(|finding| finding.condition == Some(FeedCondition::Late));
+    let concerns = |cause: &StatusCause| {
+        let is_of_app = cause.app.as_deref().is_none_or(|named| named == app.app.as_str());
+        // These count promoters; of this one it is told anyway, feed by feed.
+        let is_his = cause.code != PARKED && (cause.code != LATE || is_late);
+        is_of_app && is_his && cause.interface.is_none_or(uses) && cause.pipeline != Some(pipeline::REQUESTS)
+    };
+    Explanation::of(PromoterFindings {
+        as_of: app.client.local_now().as_seconds(),
+        partition,
+        place,
+        registration,
         causes: causes(observed).into_iter().filter(concerns).collect(),
+        calls: quota(app).into_iter().filter(|quota| uses(quota.interface)).collect(),
+        feeds,
+        promoter,
+    })
+}
+
+/// What the scheduler knows, and of feeds that are to be polled and that it does not know, that they have not begun.
+async fn feed_findings(app: &ObservedApp, promoter: &Promoter, registration: &FoundRegistration) -> Vec<FeedFinding> {
+    let polled = app.reports.feeds_of(promoter.clone()).await.unwrap_or_default();
+    let mut findings: Vec<FeedFinding> = polled.into_iter().map(|view| feed_finding(app, view)).collect();
+    if let FoundRegistration::Known(known @ KnownPromoter { paused_by: None, .. }) = registration {
+        let wanted = app.feeds.polled_for(promoter.clone(), known.feeds, None).feeds;
+        let is_missing = |feed: &Feed| wanted[*feed].is_some() && findings.iter().all(|known| known.feed != *feed);
+        let missing: Vec<Feed> = Feed::ALL.into_iter().filter(is_missing).collect();
+        findings.extend(missing.into_iter().map(FeedFinding::not_begun));
+    }
+    findings.sort_by_key(|finding| finding.feed);
+    findings
+}
+
+fn feed_finding(app: &ObservedApp, view: PolledFeedView) -> FeedFinding {
+    let PolledFeedView { feed, state, read_to, cursor, is_polled_now, parked, .. } = view;
+    let pause = i64::try_from(app.parked_for.as_secs()).unwrap_or(i64::MAX);
+    FeedFinding {
+        feed,
+        condition: Some(state),
+        read_to,
+        complete_before: Some(cursor),
+        is_polled_now,
+        promised_seconds: app.feeds.polled[feed].map(|plan| plan.settings.idle_every.as_secs()),
+        parked: parked.map(|parked| ParkedFinding { parked, next_try: parked.refused_at().plus(pause) }),
     }
 }
 
 fn feed_answer(app: &ObservedApp, view: PolledFeedView) -> FeedAnswer {
-    let PolledFeedView { promoter, feed, state, read_to, cursor, is_polled_now } = view;
+    let PolledFeedView { promoter, feed, state, read_to, cursor, is_polled_now, .. } = view;
     FeedAnswer {
         promoter: promoter.key().to_owned(),
         feed: feed.name(),

@@ -151,7 +151,8 @@ fn feeds(app: &ObservedApp) -> Vec<FeedStatus> {
     Feed::ALL.into_iter().filter_map(of_feed).collect()
 }
 
-fn quota(app: &ObservedApp) -> Vec<QuotaStatus> {
+/// The calls of today, interface by interface.
+pub fn quota(app: &ObservedApp) -> Vec<QuotaStatus> {
     let resets_at = Day::in_beijing(app.client.now()).beijing_end().to_string();
     let of_interface = |interface: Interface| {
         let usage = app.client.day_usage(interface);

@@ -29,6 +29,7 @@ impl Port {
             instance: "one".into(),
             apps: Arc::default(),
             polls: Arc::default(),
+            registrations: Arc::default(),
             requests: None,
             stop: CancellationToken::new(),
         };

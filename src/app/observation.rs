@@ -28,6 +28,7 @@ pub(super) fn connector(
         instance: kafka.instance_id.clone(),
         apps: polls.apps.clone(),
         polls: polls.totals.clone(),
+        registrations: polls.registrations.clone(),
         requests: requests.cloned(),
         stop: stop.clone(),
     }

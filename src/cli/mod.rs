@@ -13,6 +13,7 @@ mod blocks;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod explain;
 mod learning_decoder;
 pub mod man;
 pub mod material;
@@ -70,6 +71,8 @@ pub enum Command {
     Rewind(rewind::RewindOptions),
     /// Say how far the facts of everybody are published, as it stands in Kafka, whether instances run or not.
     Status(status::StatusOptions),
+    /// Say why a promoter is where it is: as the instance tells that polls it, or else as it stands in Kafka.
+    Explain(explain::ExplainOptions),
     /// Show the records of a topic as they come, decoded, as far as they are committed.
     Tail(tail::TailOptions),
     /// Serve the simulated upstream over HTTP.

@@ -18,7 +18,7 @@ mod export;
 mod import;
 mod import_file;
 mod list;
-mod names;
+pub(super) mod names;
 mod plan;
 mod progress;
 pub(super) mod registry_view;

@@ -10,7 +10,8 @@ use super::reader::environment::Environment;
 use super::reader::problem::{ConfigError, Mistake, Problems};
 use super::reader::section::Section;
 use super::topics::TopicsSection;
-use super::{apps, connector, kafka, load, log, promoters, read, schema_registry};
+use super::{admin, apps, connector, kafka, load, log, promoters, read, schema_registry};
+use crate::admin::AdminSettings;
 use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::tokens::TokenDistributor;
@@ -20,7 +21,8 @@ use crate::registry::table::ConfiguredPromoter;
 use crate::telemetry::log::LogSettings;
 
 /// What is wrong elsewhere is passed over.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
+    "admin.listen",
     "connector",
     "kafka",
     "topics",
@@ -39,6 +41,8 @@ pub struct RegistryClientConfig {
     pub kafka: Settings,
     pub schema_registry: Option<SchemaRegistrySettings>,
     pub log: LogSettings,
+    /// Where an instance on this host listens with the same file.
+    pub admin: AdminSettings,
     /// At least one, each once.
     pub apps: Vec<RegisteringApp>,
 }
@@ -75,10 +79,11 @@ impl RegistryClientConfig {
         let TopicsSection { names: topics, policy: topic_policy, .. } = TopicsSection::read(root.section("topics"));
         let schema_registry = root.given("schema_registry").map(schema_registry::read);
         let log = log::read(root.section("log"));
+        let admin = admin::read(root.section("admin"));
         let tokens = login.map(|login| Arc::new(TokenDistributor::new(login)));
         let kafka = Settings { properties, tokens, name, instance_id, topics, topic_policy };
         let apps = read_apps(root)?;
-        Some(RegistryClientConfig { kafka, schema_registry, log, apps })
+        Some(RegistryClientConfig { kafka, schema_registry, log, admin, apps })
     }
 }
 

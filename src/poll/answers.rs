@@ -46,6 +46,7 @@ impl<T: Transport> Scheduler<T> {
             read_to: standing.read_to(),
             cursor: pacing.cursor().complete_before,
             is_polled_now: self.ends.contains_key(&slot),
+            parked: self.parked.parked(promoter, *feed),
         }
     }
 }

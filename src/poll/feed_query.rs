@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::freshness::FeedCondition;
+use super::parked::ParkedFeed;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
@@ -25,6 +26,8 @@ pub struct PolledFeedView {
     pub cursor: UnixTime,
     /// Whether a poll of it is under way.
     pub is_polled_now: bool,
+    /// Nothing where it is not parked.
+    pub parked: Option<ParkedFeed>,
 }
 
 /// Which feeds are asked for.

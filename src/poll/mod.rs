@@ -28,7 +28,7 @@ pub(crate) mod scheduler;
 
 pub(crate) mod poller;
 
-mod parked;
+pub(crate) mod parked;
 
 pub(crate) mod freshness;
 

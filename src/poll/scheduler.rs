@@ -63,7 +63,7 @@ pub struct Scheduler<T> {
     /// Pulls to be taken up behind their last page.
     kept: HashMap<SlotNumber, Pull>,
     kept_max: usize,
-    parked: ParkedPromoters,
+    pub(super) parked: ParkedPromoters,
     catching_up: CatchingUp,
     /// Whose budget is known to be too small.
     short: PerInterface<bool>,

@@ -26,6 +26,8 @@ mod packed_map;
 
 pub mod table;
 
+pub mod known;
+
 pub(crate) mod configured;
 
 pub(crate) mod removed;

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::commit::log::{LogError, OpenError, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
-use crate::model::shard::AssignedShard;
+use crate::model::shard::{AssignedShard, Shard};
 use crate::retry::{Attempts, NextAttempt, PATIENCE, RetrySettings};
 use crate::telemetry::pipeline;
 
@@ -98,6 +98,11 @@ impl ShardRestores {
     /// How many shards are not whole yet.
     pub fn shards(&self) -> usize {
         self.0.iter().map(|restore| restore.shards.len()).sum()
+    }
+
+    /// Whether the shard is among them.
+    pub fn has(&self, shard: Shard) -> bool {
+        self.0.iter().any(|restore| restore.shards.iter().any(|assigned| assigned.shard == shard))
     }
 
     /// What happens next, waiting for it if need be; for ever while nothing is restored. May be dropped and called again.

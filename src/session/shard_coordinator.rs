@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::configured::ConfigurationFollower;
 use super::polls::{PollContext, PromotersChange};
+use super::registration_query::{RegistrationQuery, RegistrationView, ShardStanding};
 use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{
     AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations, add_rewinds,
@@ -47,6 +48,7 @@ pub(super) struct ShardCoordinator<'a, T> {
     promoters: ShardPromoters,
     restores: ShardRestores,
     removals: Interval,
+    queries: mpsc::Receiver<RegistrationQuery>,
     /// While this instance owns the shard whose owner discovers.
     discovering: Option<AbortOnDropHandle<()>>,
 }
@@ -62,7 +64,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         let configured = ConfigurationFollower::new(&pipeline.apps);
         let mut removals = tokio::time::interval(REMOVALS_EVERY);
         removals.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let discovering = None;
+        let (queries, discovering) = (pipeline.registrations.open(), None);
         ShardCoordinator {
             pipeline,
             ownership,
@@ -72,6 +74,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             promoters,
             restores,
             removals,
+            queries,
             discovering,
         }
     }
@@ -100,6 +103,11 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                 // What the configuration says of shards that are not whole yet acts when they are taken up.
                 () = self.configured.changed() => self.reconfigure().await,
                 _ = self.removals.tick() => self.write_due_removals().await,
+                // Last: who looks waits for what is polled. The pipeline, which holds the other end, outlives the session.
+                Some(query) = self.queries.recv() => {
+                    self.answer(query);
+                    Ok(())
+                }
             };
             if let Err(ended) = ended {
                 return ended;
@@ -110,6 +118,17 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     fn note_shards(&self) {
         let figures = &self.context.totals.figures.shards;
         figures.set(self.context.partitions, self.restores.shards(), self.promoters.shards());
+    }
+
+    /// Whoever asked may be gone meanwhile.
+    fn answer(&self, RegistrationQuery { promoter, reply }: RegistrationQuery) {
+        let shard = Shard::of(&promoter, self.context.partitions);
+        let standing = match self.promoters.known(shard, &promoter) {
+            Some(known) => ShardStanding::Here(known),
+            None if self.restores.has(shard) => ShardStanding::Restoring,
+            None => ShardStanding::Elsewhere,
+        };
+        drop(reply.send(RegistrationView { partition: shard.0, standing }));
     }
 
     fn restore(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {

@@ -12,6 +12,7 @@ use crate::model::removal::{Removal, RemovalStep};
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
+use crate::registry::known::KnownPromoter;
 use crate::registry::record::RegistryContent;
 use crate::registry::removed::{KnownClocks, RemovedPromoters};
 use crate::registry::table::{
@@ -137,6 +138,12 @@ impl ShardPromoters {
             }
         }
         changes
+    }
+
+    /// What is known of a promoter of the shard, if the shard was taken up; nothing within where nobody names the promoter.
+    pub fn known(&self, shard: Shard, promoter: &Promoter) -> Option<Option<KnownPromoter>> {
+        let (_, table) = self.tables.iter().find(|(assigned, _)| assigned.shard == shard)?;
+        Some(table.get(promoter).map(KnownPromoter::from))
     }
 
     /// How many shards were taken up.

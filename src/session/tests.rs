@@ -104,6 +104,7 @@ fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Pol
         totals: Arc::default(),
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
+        registrations: Arc::default(),
     }
 }
 

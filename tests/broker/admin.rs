@@ -73,7 +73,7 @@ fn status_and_page(context: &Context, port: &AdminPort) -> Result<()> {
     let (code, page) = port.get("/")?;
     ensure!(code == 200 && page.contains("<table>") && page.contains("wx_simulated"), "{page}");
     let (code, page) = port.get("/promoter?key=wx_simulated/oSimulated000001")?;
-    ensure!(code == 200 && page.contains("this instance polls this promoter"), "{page}");
+    ensure!(code == 200 && page.contains("is owned by one"), "{page}");
     Ok(())
 }
 

@@ -37,6 +37,11 @@ impl AdminPort {
         Ok(AdminPort { url: format!("http://{address}") })
     }
 
+    /// As HOST:PORT.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     /// The status and the body of the answer to GET `path`.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         http::get(&format!("{}{path}", self.url), CALL_BOUND)

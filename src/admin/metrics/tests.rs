@@ -42,6 +42,8 @@ fn observed() -> ObservedConnector {
         instance: "one".into(),
         apps: Arc::new(app::polled_apps(config.apps, config.http).unwrap()),
         polls: Arc::default(),
+
+        registrations: Arc::default(),
         requests: Some(Arc::default()),
         stop: CancellationToken::new(),
     }

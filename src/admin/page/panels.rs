@@ -2,8 +2,10 @@
 
 use maud::{Markup, html};
 
+use crate::admin::ages::duration;
 use crate::admin::causes::{Severity, StatusCause};
-use crate::admin::promoters::{Explanation, FeedAnswer};
+use crate::admin::explanation::{Explanation, ExplanationLine, LineSign};
+use crate::admin::promoters::FeedAnswer;
 use crate::admin::status::{FeedStatus, Status};
 
 /// How much older than promised the worst may be, in seconds, before it is late; and how much before it is far too late.
@@ -156,20 +158,29 @@ pub fn explained(explanation: &Explanation) -> Markup {
     html! {
         section aria-labelledby="promoter" tabindex="0" {
             h2 id="promoter" { (id(&explanation.promoter)) }
-            p { (explanation.text) }
+            ul { @for line in &explanation.lines { li { (explanation_line(line)) } } }
             table {
                 thead { tr { @for title in ["feed", "state", "read to", "complete before", "now"] { th scope="col" { (title) } } } }
                 tbody { @for feed in &explanation.feeds { tr {
                     td { (feed.feed) }
-                    td { (feed.state) }
+                    td { (feed.state.unwrap_or("–")) }
                     td { (feed.read_to.as_deref().unwrap_or("–")) }
-                    td { (feed.complete_before) }
+                    td { (feed.complete_before.as_deref().unwrap_or("–")) }
                     td { @if feed.is_polled_now { "is polled" } @else { "waits for its turn" } }
                 } } }
             }
         }
         (causes(&explanation.causes))
     }
+}
+
+fn explanation_line(ExplanationLine { sign, text }: &ExplanationLine) -> Markup {
+    let class = match sign {
+        LineSign::Well => "well",
+        LineSign::Trouble => "stopped",
+        LineSign::Note => "quiet",
+    };
+    html! { span class=(class) { (sign.character()) } " " (text) }
 }
 
 pub fn not_found() -> Markup {
@@ -183,16 +194,6 @@ fn id(promoter: &str) -> Markup {
 
 fn seconds(seconds: Option<i64>) -> String {
     seconds.map_or_else(|| "–".to_owned(), duration)
-}
-
-/// In the largest unit that leaves a whole number above one.
-fn duration(seconds: i64) -> String {
-    match seconds {
-        ..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]
@@ -218,12 +219,6 @@ mod tests {
         let page = causes(&[cause]).into_string();
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");
         assert!(!id("wx1/<b>").into_string().contains("<b>"));
-    }
-
-    #[test]
-    fn an_age_has_the_unit_that_people_say_it_in() {
-        let told = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(duration);
-        assert_eq!(told, ["0s", "119s", "2m", "119m", "2h", "47h", "2d"]);
     }
 
     #[test]

@@ -61,7 +61,11 @@ pub fn promoters(names: &[String], apps: &[RegisteringApp]) -> Result<Vec<Promot
     Ok(promoters)
 }
 
-fn promoter(name: &str, apps: &[RegisteringApp]) -> Result<Promoter, Failure> {
+/// The promoter of this name.
+///
+/// # Errors
+/// As [`promoters`].
+pub fn promoter(name: &str, apps: &[RegisteringApp]) -> Result<Promoter, Failure> {
     let (app, promoter_id) = match (name.split_once('/'), apps) {
         (Some((app, promoter_id)), _) => (self::app(app, apps)?, promoter_id),
         (None, [only]) => (&only.app_id, name),

@@ -51,7 +51,7 @@ impl GroupMembers {
     }
 }
 
-fn instance_of(member_id: &str) -> Option<&str> {
+pub(super) fn instance_of(member_id: &str) -> Option<&str> {
     member_id.get(..member_id.len().checked_sub(SUFFIX_BYTES)?)
 }
 

@@ -72,6 +72,8 @@ mod duplicate_instance;
 
 mod standby;
 
+pub(crate) mod partition_owners;
+
 pub mod member;
 
 pub(crate) mod membership;

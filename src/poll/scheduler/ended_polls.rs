@@ -9,6 +9,7 @@ use crate::model::pull::Pull;
 use crate::poll::due_queue::{Admission, Begun};
 use crate::poll::feed_slots::{FeedSlot, SlotNumber};
 use crate::poll::freshness::FeedStanding;
+use crate::poll::parked::ParkedFeed;
 use crate::poll::poller::{PollError, Polled};
 use crate::poll::reports::{self, PollEnd};
 use crate::upstream::breaker::Readiness;
@@ -99,8 +100,9 @@ impl<T: Transport> Scheduler<T> {
                 queue.put_doubtful(index, clock, begun);
                 self.keep(index, pull.interrupted());
             }
-            PollError::Call(CallError::ParkPromoter(_)) => {
-                if self.parked.park(promoter, *feed) {
+            PollError::Call(CallError::ParkPromoter(cause)) => {
+                let parked = ParkedFeed::new(cause.errcode, self.client.local_now().as_seconds());
+                if self.parked.park(promoter, *feed, parked) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
                 queue.put(index, clock + self.parked_for);

@@ -11,6 +11,7 @@ use crate::harness::connector::BINARY;
 use crate::harness::context::Context;
 
 mod check;
+mod explain;
 mod rewind;
 mod schemas;
 mod status;
@@ -36,6 +37,10 @@ pub const CASES: &[Case] = &[
     Case::shared(
         "commands: status: the progress of all is told while no instance runs",
         status::told_without_instances,
+    ),
+    Case::shared(
+        "commands: explain: why a promoter stands still is told, whether an instance runs or not",
+        explain::each_reason,
     ),
     Case::shared(
         "commands: rewind: what is remembered comes once, and the cursor goes back once",

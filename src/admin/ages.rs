@@ -1,0 +1,22 @@
+//! Ages and intervals as people say them.
+
+/// In the largest unit that leaves a whole number above one.
+pub fn duration(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_the_unit_that_people_say_it_in() {
+        let told = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(duration);
+        assert_eq!(told, ["0s", "119s", "2m", "119m", "2h", "47h", "2d"]);
+    }
+}

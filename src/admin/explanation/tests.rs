@@ -1,0 +1,143 @@
+//! Each reason why a promoter stands still is told, with what is lost by it.
+
+use super::*;
+use crate::admin::causes::Severity;
+use crate::model::feed_set::FeedSet;
+use crate::registry::table::PromoterSource;
+
+const NOW: UnixTime = UnixTime(1_668_657_600); // 2022-11-17T04:00:00Z
+
+fn known(paused_by: Option<PromoterSource>) -> FoundRegistration {
+    let sources = vec![PromoterSource::Configuration, PromoterSource::Registry];
+    FoundRegistration::Known(KnownPromoter { sources, feeds: FeedSet::default(), paused_by })
+}
+
+/// Read 35 minutes ago, and complete to ten minutes before.
+fn touches(condition: Option<FeedCondition>) -> FeedFinding {
+    FeedFinding {
+        condition,
+        read_to: condition.map(|_| NOW.minus(2100)),
+        complete_before: Some(NOW.minus(2700)),
+        promised_seconds: condition.map(|_| 900),
+        ..FeedFinding::not_begun(Feed::Touches)
+    }
+}
+
+fn found(place: PromoterPlace, registration: FoundRegistration, feeds: Vec<FeedFinding>) -> PromoterFindings {
+    PromoterFindings {
+        promoter: Promoter::from_key("wx1/oABC").unwrap(),
+        as_of: NOW,
+        partition: Some(7),
+        place,
+        registration,
+        feeds,
+        causes: Vec::new(),
+        calls: Vec::new(),
+    }
+}
+
+fn here() -> PromoterPlace {
+    PromoterPlace::Here("pc-0".to_owned())
+}
+
+fn text(findings: PromoterFindings) -> String {
+    Explanation::of(findings).text()
+}
+
+#[test]
+fn what_stops_an_app_is_told_between_who_polls_and_how_far_it_is() {
+    let cause = StatusCause {
+        app: Some("wx1".to_owned()),
+        errcode: Some(40164),
+        text: "invalid ip 203.0.113.7".to_owned(),
+        since: Some("2022-11-17T03:25:00Z".to_owned()),
+        next_try: Some("2022-11-17T04:05:00Z".to_owned()),
+        ..StatusCause::new("app_stopped_ip", Severity::Stopped, "add the address")
+    };
+    let quota = |interface, limit| QuotaStatus {
+        app: "wx1".to_owned(),
+        interface,
+        limit,
+        used: 3,
+        resets_at: "2022-11-17T16:00:00Z".to_owned(),
+    };
+    let calls = vec![quota("getrelation", Some(500)), quota("getorder", None)];
+    let late = touches(Some(FeedCondition::Late));
+    let told = text(PromoterFindings { causes: vec![cause], calls, ..found(here(), known(None), vec![late]) });
+    assert_eq!(
+        told,
+        "wx1/oABC\n\
+         ✓ named by configuration, registry; not paused\n\
+         ✓ partition 7 is owned by pc-0\n\
+         ✗ app_stopped_ip since 2022-11-17T03:25:00Z: 40164: invalid ip 203.0.113.7; next try 2022-11-17T04:05:00Z; do: add the \
+         address\n\
+         ✗ touches: late: read 35m ago, promised each 15m; complete to 2022-11-17T03:15:00Z, 45m ago\n\
+         · calls of the app today: getrelation 3 of 500; getorder 3, no limit known\n\
+         · nothing is lost by waiting: it goes on from touches 2022-11-17T03:15:00Z, each less its lateness\n"
+    );
+}
+
+#[test]
+fn a_parked_feed_is_told_with_the_code_and_the_next_try() {
+    let parked = ParkedFeed::new(Some(103_007), NOW.minus(60));
+    let feed = FeedFinding {
+        parked: Some(ParkedFinding { parked, next_try: NOW.plus(840) }),
+        read_to: None,
+        ..touches(Some(FeedCondition::Parked))
+    };
+    let explanation = Explanation::of(found(here(), known(None), vec![feed]));
+    let told = &explanation.feeds[0];
+    assert_eq!((told.state, told.errcode), (Some("parked"), Some(103_007)));
+    assert_eq!(told.next_try.as_deref(), Some("2022-11-17T04:14:00Z"));
+    assert!(explanation.text().contains("at 2022-11-17T03:59:00Z with 103007; next try 2022-11-17T04:14:00Z"));
+}
+
+#[test]
+fn who_is_paused_is_told_by_whom_and_that_nothing_is_lost() {
+    let told = text(found(here(), known(Some(PromoterSource::Registry)), vec![touches(None)]));
+    assert!(told.contains("✗ named by configuration, registry; paused by the registry: promoters resume"), "{told}");
+    assert!(told.contains("once polled again, it goes on from touches 2022-11-17T03:15:00Z\n"), "{told}");
+    let told = text(found(here(), known(Some(PromoterSource::Discovery)), vec![]));
+    assert!(told.contains("has not authorised the app"), "{told}");
+}
+
+#[test]
+fn whom_nobody_names_has_nothing_to_lose_unless_there_is_progress() {
+    let never = Explanation::of(found(here(), FoundRegistration::Nobody, vec![]));
+    assert_eq!(never.sources.as_deref(), Some(&[][..]));
+    assert!(never.text().contains("✗ nobody has registered this promoter: promoters add wx1/oABC does"));
+    assert!(never.text().contains("nothing of it was ever published"));
+    let removed = text(found(here(), FoundRegistration::Nobody, vec![touches(None)]));
+    assert!(removed.contains("is kept for registry.forget: registered again, it goes on from touches"), "{removed}");
+}
+
+#[test]
+fn where_no_instance_tells_it_is_said_what_the_rest_rests_on() {
+    let place = |place| text(found(place, known(None), vec![touches(None), FeedFinding::not_begun(Feed::Orders)]));
+    assert!(place(PromoterPlace::Nobody).contains("✗ no instance answers, and none owns partition 7: nobody polls it"));
+    let untold = place(PromoterPlace::Untold("pc-1".to_owned()));
+    assert!(
+        untold.contains("✗ partition 7 is owned by pc-1, as the group says, which was not asked or does not answer"),
+        "{untold}"
+    );
+    assert!(untold.contains("· touches: complete to 2022-11-17T03:15:00Z, 45m ago\n· orders: not begun yet\n"));
+    let elsewhere = text(found(PromoterPlace::Elsewhere("pc-0".to_owned()), FoundRegistration::Untold, vec![]));
+    assert!(elsewhere.contains("partition 7 is not owned by pc-0: ask the others"), "{elsewhere}");
+    assert!(!elsewhere.contains("nobody has registered"), "it can't know");
+}
+
+#[test]
+fn each_place_has_a_word_of_its_own() {
+    let name = || "pc-0".to_owned();
+    let places = [
+        here(),
+        PromoterPlace::Restoring(name()),
+        PromoterPlace::Elsewhere(name()),
+        PromoterPlace::NoSession(name()),
+        PromoterPlace::Untold(name()),
+        PromoterPlace::Nobody,
+        PromoterPlace::Unknown,
+    ];
+    let words: std::collections::BTreeSet<_> = places.iter().map(PromoterPlace::name).collect();
+    assert_eq!(words.len(), places.len());
+}

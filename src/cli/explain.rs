@@ -1,0 +1,135 @@
+//! `explain`: why a promoter is where it is.
+//!
+//! The instance that polls it knows best, and is asked at its admin port. Where none tells how it polls the promoter, what stands in
+//! Kafka is told: who is registered, which instance the group has given the partition to, and how far the feeds are.
+
+use std::path::Path;
+
+use anyhow::Context;
+use axum::http::StatusCode;
+use clap::Args;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::promoters::TimeBound;
+use super::promoters::names;
+use super::promoters::registry_view::RegistryView;
+use super::{Failure, stdout};
+use crate::admin::client::{self, local_port, port_name};
+use crate::admin::explanation::{Explanation, PromoterPlace};
+use crate::config::RegistryClientConfig;
+use crate::model::promoter::Promoter;
+use crate::telemetry::{last_words, log};
+
+mod committed;
+
+#[derive(Clone, Debug, Args)]
+pub struct ExplainOptions {
+    /// Whom it is about: APP_ID/ID, or the id alone where one app is configured.
+    #[arg(value_name = "PROMOTER")]
+    pub promoter: String,
+    /// Ask the admin port there, and not the configured one; to be given once for each instance.
+    #[arg(long = "at", value_name = "HOST:PORT", value_parser = port_name)]
+    pub ports: Vec<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub bound: TimeBound,
+}
+
+/// What an instance answers, as far as this command reads it.
+#[derive(Debug, Deserialize)]
+struct InstanceAnswer {
+    place: String,
+    instance: Option<String>,
+    #[serde(default)]
+    feeds: Vec<IgnoredAny>,
+    lines: Vec<AnswerLine>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AnswerLine {
+    sign: AnswerSign,
+    text: String,
+}
+
+/// Those of [`LineSign`](crate::admin::explanation::LineSign), and of a version to come.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AnswerSign {
+    Well,
+    Trouble,
+    #[serde(other)]
+    Note,
+}
+
+impl InstanceAnswer {
+    fn is_here(&self) -> bool {
+        self.place == PromoterPlace::HERE
+    }
+
+    fn text(&self, promoter: &Promoter) -> String {
+        let sign = |sign| match sign {
+            AnswerSign::Well => '✓',
+            AnswerSign::Trouble => '✗',
+            AnswerSign::Note => '·',
+        };
+        let lines = self.lines.iter().map(|line| format!("{} {}\n", sign(line.sign), line.text));
+        format!("{promoter}\n{}", lines.collect::<String>())
+    }
+}
+
+/// # Errors
+/// [`Failure::Refused`] where the name is none of a configured app's promoter; else where no instance polls the promoter and Kafka
+/// can't be read.
+pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
+    let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
+    log::start(&config.log)?;
+    let promoter = names::promoter(&options.promoter, &config.apps)?;
+    let ports = match options.ports.as_slice() {
+        [] => config.admin.listen.map(local_port).into_iter().collect(),
+        given => given.to_vec(),
+    };
+    let mut polled_by = None;
+    for port in &ports {
+        match super::runtime()?.block_on(ask(port, &promoter)) {
+            // Who polls some of its feeds knows more than Kafka does.
+            Ok((answer, body)) if answer.is_here() && !answer.feeds.is_empty() => {
+                return Ok(stdout::print(&if options.json { body + "\n" } else { answer.text(&promoter) })?);
+            }
+            Ok((answer, _)) => polled_by = polled_by.or(answer.instance.clone().filter(|_| answer.is_here())),
+            Err(error) => last_words::say(&format_args!("no instance tells: {error:#}")),
+        }
+    }
+    let view = RegistryView::read(config, options.bound.until())?;
+    let explanation = Explanation::of(committed::findings(&view, promoter, polled_by)?);
+    Ok(stdout::print(&if options.json {
+        serde_json::to_string(&explanation).map_err(anyhow::Error::from)? + "\n"
+    } else {
+        explanation.text()
+    })?)
+}
+
+async fn ask(port: &str, promoter: &Promoter) -> anyhow::Result<(InstanceAnswer, String)> {
+    let (status, body) = client::get(port, &format!("/api/v1/promoters/{}", promoter.key())).await?;
+    let body = String::from_utf8(body).with_context(|| format!("{port} answers no text"))?;
+    anyhow::ensure!(status == StatusCode::OK, "{port} answers {status}: {}", crate::text::bounded(&body, 200));
+    let answer = serde_json::from_str(&body).with_context(|| format!("{port} answers no explanation"))?;
+    Ok((answer, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_instance_explains_is_read_whatever_a_later_version_adds() {
+        let body = r#"{"place":"here","instance":"pc-0","new":1,"feeds":[{"feed":"touches"}],"lines":[
+            {"sign":"well","text":"owned"},{"sign":"trouble","text":"late"},{"sign":"hint","text":"new","more":2}]}"#;
+        let answer: InstanceAnswer = serde_json::from_str(body).unwrap();
+        assert!(answer.is_here() && answer.feeds.len() == 1);
+        let promoter = Promoter::from_key("wx1/oABC").unwrap();
+        assert_eq!(answer.text(&promoter), "wx1/oABC\n✓ owned\n✗ late\n· new\n");
+    }
+}
