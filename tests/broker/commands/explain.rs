@@ -80,7 +80,8 @@ pub fn each_reason(context: &Context) -> Result<()> {
 fn stopped_and_parked(context: &Context, config: &str) -> Result<()> {
     let wrong = config.replace("simulated-secret", "wrong-secret");
     ensure!(wrong != config, "there is a secret to be wrong");
-    let connector = context.connector("one", &wrong, &[])?;
+    // Each in a log of its own, which tells where it listens.
+    let connector = context.connector("stopped", &wrong, &[])?;
     let port = port_of(&connector)?;
     let told = explained(context, &wrong, (FIRST, &port), |told| {
         told["place"] == "here" && told["causes"][0]["code"] == "app_stopped_credentials"
@@ -92,7 +93,7 @@ fn stopped_and_parked(context: &Context, config: &str) -> Result<()> {
 
     let refusing = context.simulator(&["--promoters=12", "--faults=none", "--fault=parked=1", "--spell=1h"])?;
     let config = opened(&context.config(refusing.url(), PROMOTERS, ""));
-    let connector = context.connector("one", &config, &[])?;
+    let connector = context.connector("parked", &config, &[])?;
     let port = port_of(&connector)?;
     let told =
         explained(context, &config, (FIRST, &port), |told| feeds(told).iter().any(|feed| feed["state"] == "parked"))?;
