@@ -196,7 +196,10 @@ impl Opening<'_> {
         Opening { pipeline, patience, attempts: Attempts::new(&patience), health }
     }
 
-    /// Waits before the next attempt. The error gives up.
+    /// Waits before the next attempt, or until `stop`.
+    ///
+    /// # Errors
+    /// [`GivenUp::Failed`] with the reason, once no attempt is left.
     async fn failed(&mut self, reason: LogError, stop: &CancellationToken) -> Result<(), GivenUp> {
         let NextAttempt::RetryAfter(pause) = self.attempts.failed(None) else {
             return Err(GivenUp::Failed(reason));

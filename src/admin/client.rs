@@ -26,6 +26,10 @@ pub async fn get(port: &str, path: &str) -> anyhow::Result<(StatusCode, Vec<u8>)
     timeout(ANSWER_MAX, answer(port, path)).await.with_context(|| format!("{port} does not answer in time"))?
 }
 
+/// One request over a connection of its own, however long it takes.
+///
+/// # Errors
+/// Where nobody listens at `port`, or who does breaks off, speaks no HTTP, or answers with more than [`ANSWER_BYTES_MAX`].
 async fn answer(port: &str, path: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
     let stream = TcpStream::connect(port).await.with_context(|| format!("{port} can't be reached"))?;
     // A port answers only who asks by its address.

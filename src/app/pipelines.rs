@@ -62,6 +62,9 @@ pub async fn run(
 
 /// A pipeline to its end, with which the other one stops. Its failure waits until the `other` one's topics have been looked
 /// at as its `own` have, so that every problem is told at once.
+///
+/// # Errors
+/// That of `pipeline`, once the other one's topics have been looked at, or [`OTHER_CHECKED_MAX`] is over.
 async fn to_the_end(
     pipeline: impl Future<Output = Result<(), GivenUp>>,
     own: &CancellationToken,

@@ -96,6 +96,8 @@ impl MaterialFramings {
     const SINGLE_OBJECT: MaterialFramings =
         MaterialFramings { request: Framing::SingleObject, result: Framing::SingleObject };
 
+    /// # Errors
+    /// Where the registry refuses one of both schemas, or does not answer within `patience`.
     async fn registered(
         registry: &SchemaRegistry,
         topics: &RequestTopics,
@@ -143,6 +145,10 @@ pub async fn promoter_framing(settings: Option<SchemaRegistrySettings>, topic: &
     Ok(registrations(settings, topic).await?.framing)
 }
 
+/// How records of `kind` are framed on `topic`: by the id that their schema has in the registry.
+///
+/// # Errors
+/// Where the registry refuses the schema, or does not answer within `patience`.
 async fn registered(
     registry: &SchemaRegistry,
     topic: &str,

@@ -114,6 +114,9 @@ impl KindDecoder {
         Ok(WriterSchema::Foreign(Arc::new(schema)))
     }
 
+    /// # Errors
+    /// [`FieldsError::UnknownSchema`] where the schema was not learnt, or is forgotten by now; [`FieldsError::Unreadable`] where
+    /// the record is not as its schema says.
     fn foreign_fields(&self, id: i32, framed: &[u8]) -> Result<Vec<(String, Value)>, FieldsError> {
         let schema = self.foreign.lock().get(&id).cloned();
         let schema = schema.ok_or(FieldsError::UnknownSchema(id))?;

@@ -82,6 +82,8 @@ impl RequestDecoder {
     }
 }
 
+/// # Errors
+/// [`RequestError`] with the name of the first field whose value is of another type than that of this release's schema.
 fn request(fields: Vec<(String, Value)>) -> Result<MaterialRequest, RequestError> {
     let mut request = MaterialRequest::default();
     for (name, value) in fields {

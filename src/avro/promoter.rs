@@ -189,6 +189,8 @@ fn stated(fields: Vec<(String, Value)>) -> Result<PromoterStatement, PromoterErr
     Ok(PromoterStatement { promoter: promoter(&app_id, &promoter_id)?, patch, updated_at, discovered })
 }
 
+/// # Errors
+/// [`PromoterError::NotAvro`] where one of them is no text.
 fn texts(values: Vec<Value>) -> Result<Vec<String>, PromoterError> {
     let text = |value| match value {
         Value::String(text) => Ok(text),

@@ -134,6 +134,9 @@ fn parse(text: &str) -> Result<Schema, apache_avro::Error> {
 /// The canonical form of the Avro specification reduces `{"type": "long", "logicalType": …}` to `"long"`, and
 /// so do the implementations in Java and Python; apache-avro keeps it as `{"type":"long"}`, which would give a
 /// fingerprint that nobody else finds. So logical types are taken out before.
+///
+/// # Errors
+/// Where the text is no schema, be it that it is no JSON: that counts as `null`, which is none.
 fn fingerprint(text: &str) -> Result<Fingerprint, apache_avro::Error> {
     let mut json = serde_json::from_str(text).unwrap_or(Json::Null);
     remove_logical_types(&mut json);

@@ -50,6 +50,9 @@ pub fn draw(image: &[u8], columns: u16) -> Result<String, DrawError> {
 }
 
 /// The image on white.
+///
+/// # Errors
+/// [`DrawError::Undecodable`], also where it is larger than [`SIDE_MAX`], or takes more than [`MEMORY_MAX`].
 fn decode(bytes: &[u8]) -> Result<RgbImage, DrawError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);

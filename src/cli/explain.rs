@@ -111,6 +111,10 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
     })?)
 }
 
+/// What an instance says of the promoter, and that as it has written it.
+///
+/// # Errors
+/// Where the port can't be asked, or answers with another status than 200, or with something else than an explanation.
 async fn ask(port: &str, promoter: &Promoter) -> anyhow::Result<(InstanceAnswer, String)> {
     let (status, body) = client::get(port, &format!("/api/v1/promoters/{}", promoter.key())).await?;
     let body = String::from_utf8(body).with_context(|| format!("{port} answers no text"))?;

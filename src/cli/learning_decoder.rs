@@ -65,6 +65,10 @@ impl RecordDecoder {
         })
     }
 
+    /// Asks for a schema. Where records can't be read with it, or nobody knows it, that is noted of its id.
+    ///
+    /// # Errors
+    /// Where the registry gives no answer: that says nothing of the schema, and ends the reading.
     fn learn(&mut self, id: i32) -> anyhow::Result<()> {
         let learnt = match self.schema(id)? {
             Some(text) => self.decoder.learn(id, &text).map_err(|error| with_causes(&error)),
@@ -79,6 +83,10 @@ impl RecordDecoder {
         Ok(())
     }
 
+    /// The text of a schema; none where no registry knows it.
+    ///
+    /// # Errors
+    /// Where the registry refuses to tell, or gives no answer within [`COMMAND_PATIENCE`].
     fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
         let Some(registry) = &self.schema_registry else { return Ok(None) };
         let fetching = supervisor::retried(

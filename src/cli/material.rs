@@ -121,18 +121,27 @@ fn missing(reply: &Decoded, options: &MaterialOptions) -> Option<&'static str> {
 }
 
 /// Whether there is an image and somebody wants it in a file, where it is then.
+///
+/// # Errors
+/// Where the file can't be written.
 fn keep(image: Option<&[u8]>, file: Option<&Path>) -> anyhow::Result<bool> {
     let (Some(image), Some(file)) = (image, file) else { return Ok(false) };
     std::fs::write(file, image).with_context(|| format!("{} can't be written", file.display()))?;
     Ok(true)
 }
 
+/// # Errors
+/// Where the request was not carried out: its status and the reason, as the reply has them.
 fn succeeded(reply: &Decoded) -> anyhow::Result<()> {
     let status = reply.text("status").unwrap_or("UNKNOWN");
     anyhow::ensure!(status == "SUCCEEDED", "{status}: {}", reply.text("errmsg").unwrap_or("no reason given"));
     Ok(())
 }
 
+/// Puts a request, and waits for the reply to it.
+///
+/// # Errors
+/// Where the schema registry or the brokers can't be asked in time, the request is not taken, or no reply to it has come by then.
 fn request_reply(
     kafka: &Settings,
     schema_registry: Option<SchemaRegistrySettings>,
@@ -180,6 +189,10 @@ fn request(options: &MaterialOptions, until: Instant) -> MaterialRequest {
     }
 }
 
+/// The image in the reply, if there is one.
+///
+/// # Errors
+/// Where what stands there is no base64.
 fn image(reply: &Decoded) -> anyhow::Result<Option<Vec<u8>>> {
     // An image is never UTF-8, so it is shown as base64.
     let text = reply.field("qrcode").and_then(|qrcode| qrcode["base64"].as_str());

@@ -133,6 +133,9 @@ fn duration(text: &str) -> Result<Duration, InvalidDuration> {
 }
 
 /// The runtime of a command that runs until it is told to stop.
+///
+/// # Errors
+/// Where the system gives it no queue of events to wait on.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

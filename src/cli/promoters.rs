@@ -184,6 +184,9 @@ pub fn run(path: &Path, command: &PromotersCommand) -> Result<(), Failure> {
 }
 
 /// Reads what these commands need of the configuration, and starts logging as it says.
+///
+/// # Errors
+/// [`Failure::Config`] where the configuration is wrong, and [`Failure::Running`] where logging can't be started.
 fn prepare(path: &Path) -> Result<RegistryClientConfig, Failure> {
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;

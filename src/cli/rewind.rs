@@ -101,6 +101,8 @@ pub fn run(path: &Path, options: &RewindOptions) -> Result<(), Failure> {
     }
 }
 
+/// # Errors
+/// [`Failure::Refused`] where the promoter's app is none of the configured ones.
 fn refuse_unknown_app(config: &RegistryClientConfig, promoter: &Promoter) -> Result<(), Failure> {
     let is_known = config.apps.iter().any(|app| app.app_id.as_str() == promoter.app_id());
     let told = || Failure::Refused(format!("app {} is not configured here", promoter.app_id()));
@@ -108,6 +110,9 @@ fn refuse_unknown_app(config: &RegistryClientConfig, promoter: &Promoter) -> Res
 }
 
 /// What nobody polls nobody asks again.
+///
+/// # Errors
+/// [`Failure::Refused`] where the feed is not polled, with the command that changes or shows it.
 fn refuse_idle(view: &RegistryView, promoter: &Promoter, feed: Feed) -> Result<(), Failure> {
     let refused = |why: String| Err(Failure::Refused(why));
     let Some(merged) = view.table.get(promoter) else {
@@ -129,6 +134,9 @@ fn not_begun(promoter: &Promoter, feed: Feed) -> Failure {
 }
 
 /// Blocks until the registry has taken the signal.
+///
+/// # Errors
+/// Where the brokers can't be reached in time, or do not take it.
 fn write(view: &RegistryView, promoter: &Promoter, feed: Feed, rewind: Rewind) -> anyhow::Result<()> {
     // Rewinds are JSON, whatever records of promoters are framed with.
     let encoder = PromoterEncoder::new(Framing::SingleObject);

@@ -72,6 +72,9 @@ struct SchemaTopics {
 }
 
 impl SchemaTopics {
+    /// # Errors
+    /// [`Failure::Config`] where the configuration is wrong; [`Failure::Running`] where logging can't be started, or there is no
+    /// client for the registry.
     fn of(path: &Path) -> Result<SchemaTopics, Failure> {
         let config = RequestClientConfig::load(path, &|name| std::env::var(name).ok())?;
         log::start(&config.log)?;
@@ -85,6 +88,8 @@ impl SchemaTopics {
         topic_schemas(&self.config.kafka.topics, requests)
     }
 
+    /// # Errors
+    /// That of the first schema that the registry does not answer for; or stdout takes nothing.
     fn list(&self, options: SchemasOptions) -> Result<(), Failure> {
         let row = |schema: TopicSchema<'_>| -> Result<SchemaRow, SchemaRegistryError> {
             let Some(registry) = &self.registry else { return Ok(SchemaRow::new(schema, None)) };
@@ -97,6 +102,10 @@ impl SchemaTopics {
     }
 
     /// Goes on behind what is refused, so that all of that is told.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] where there is no registry; [`Failure::Found`] where it refuses a schema, once all are told; and at
+    /// once where it can't be asked at all.
     fn tried(&self, options: SchemasOptions, act: RegistryAct) -> Result<(), Failure> {
         let Some(registry) = &self.registry else {
             let words = "there is no [schema_registry] in the configuration: records are single objects of Avro";
@@ -116,6 +125,8 @@ impl SchemaTopics {
     }
 }
 
+/// # Errors
+/// The registry's; that it finds the schema incompatible is none where that is only tried.
 async fn registration(
     registry: &SchemaRegistry,
     schema: TopicSchema<'_>,

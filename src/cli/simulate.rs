@@ -29,6 +29,8 @@ pub fn run(options: &SimulateOptions) -> Result<(), Failure> {
     Ok(super::runtime()?.block_on(simulate(options))?)
 }
 
+/// # Errors
+/// Where the apps are not as they may be, the address can't be listened on, or serving fails.
 async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;

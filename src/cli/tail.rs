@@ -80,6 +80,8 @@ fn start(text: &str) -> Result<ReadFrom, InvalidStart> {
 }
 
 impl TailedTopic {
+    /// # Errors
+    /// [`Failure::Refused`] where no requests are answered, and so no topic of results is configured.
     fn name(self, config: &RequestClientConfig) -> Result<&str, Failure> {
         let topics = &config.kafka.topics;
         match self {
@@ -124,6 +126,9 @@ pub fn run(path: &Path, options: &TailOptions) -> Result<(), Failure> {
     Ok(followed?)
 }
 
+/// # Errors
+/// Where nothing more can be read, the schema registry gives no answer, or stdout takes nothing. A record that can't be read is
+/// told in its line, and ends nothing.
 fn follow(
     reader: &TopicReader,
     decoder: &mut RecordDecoder,

@@ -221,6 +221,9 @@ impl CommitOutcome {
     }
 
     /// Counts what became durable, also where the rest did not.
+    ///
+    /// # Errors
+    /// That of the part that ended the commit, behind which nothing was tried: the session ends with it.
     fn conclude(self, totals: &CommitTotals) -> Result<(), CommitError> {
         self.committed.iter().for_each(|(rows, batch)| totals.add(rows, batch));
         self.result

@@ -34,6 +34,8 @@ impl DemoConsumer {
     }
 }
 
+/// # Errors
+/// Where the topics can't be read, are not read to their ends within [`CATCH_UP_MAX`], or nobody takes the records.
 fn follow(
     settings: &Settings,
     results: &str,

@@ -124,6 +124,9 @@ struct Running {
 
 impl Running {
     /// When it returns, every request has been put.
+    ///
+    /// # Errors
+    /// Why the program that asks for material has ended before.
     async fn end_requests(&mut self) -> anyhow::Result<()> {
         let Some(requester) = self.requester.take() else { return Ok(()) };
         requester.stop.cancel();
@@ -131,6 +134,9 @@ impl Running {
     }
 
     /// Waits, unless one of the parts ends before it is told to.
+    ///
+    /// # Errors
+    /// Which part has ended, and why.
     async fn unless_broken(&mut self, wait: impl Future<Output = ()>) -> anyhow::Result<()> {
         let requests = async {
             match &mut self.requester {
@@ -154,6 +160,9 @@ impl Running {
 }
 
 /// The connector as it is configured for the demo, and its topics, which are made.
+///
+/// # Errors
+/// Where the demo's configuration is wrong, or the mock cluster does not make a topic.
 fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<(Config, RequestTopics)> {
     let mut config = config(&upstream.url, &mock_cluster.bootstrap_servers(), &upstream.facts_from.to_string())?;
     config.kafka.topic_policy = TopicPolicy::Trust;
@@ -166,6 +175,9 @@ fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<
 }
 
 /// One that nobody listens on, for it was asked for just now.
+///
+/// # Errors
+/// Where the system gives no port.
 fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the status page")?;
     Ok(listener.local_addr()?)

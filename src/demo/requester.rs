@@ -85,6 +85,8 @@ impl RequesterTask {
     }
 }
 
+/// # Errors
+/// Where there is no producer, a request is not taken in time, or nobody takes note of what is asked for.
 async fn request_from_time_to_time(
     requester: DemoRequester,
     requested: mpsc::Sender<DemoRequest>,

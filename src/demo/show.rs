@@ -109,12 +109,16 @@ impl Show {
         Ok(DemoOutcome { facts, materials })
     }
 
+    /// # Errors
+    /// Where stdout takes nothing.
     fn request(&mut self, request: DemoRequest) -> anyhow::Result<()> {
         self.screen.request(&self.sources.request_topic, &request).context("stdout")?;
         self.materials.request(request);
         Ok(())
     }
 
+    /// # Errors
+    /// Where the record can't be read, or stdout takes nothing.
     fn record(&mut self, record: &ReadRecord) -> anyhow::Result<()> {
         let place = || format!("{} partition {} offset {}", record.topic, record.partition, record.offset);
         let value = record.value.as_deref().with_context(|| format!("{} is a tombstone", place()))?;

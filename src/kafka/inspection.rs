@@ -201,6 +201,8 @@ fn remedy_of(refusal: RDKafkaErrorCode) -> Option<String> {
     Some(words.to_owned())
 }
 
+/// # Errors
+/// That of `look`; [`OpenError::Again`] where it was not run to its end.
 async fn blocking<R: Send + 'static>(
     look: impl FnOnce() -> Result<R, OpenError> + Send + 'static,
 ) -> Result<R, OpenError> {

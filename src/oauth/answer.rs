@@ -45,6 +45,8 @@ impl TokenResponse {
         }
     }
 
+    /// # Errors
+    /// [`IssueFault`] where there is no token in it, or one that can't be sent, or nothing says how long it lasts.
     fn issued(&self, body: &Map<String, Json>) -> Result<Issued, IssueFault> {
         let text = body.get("access_token").and_then(Json::as_str).filter(|text| !text.is_empty());
         let text = text.ok_or(IssueFault::NoToken)?;
@@ -59,6 +61,9 @@ impl TokenResponse {
 
     /// How long a token lasts that says `exp`, with `expires_in` beside it. Of two words the shorter one counts. `exp` is
     /// measured by the clock that it was set by, so that a wrong one of this machine does no harm.
+    ///
+    /// # Errors
+    /// [`IssueFault::NoLife`] where neither is there, and [`IssueFault::Expired`] where it is over already.
     fn life(&self, expires_in: Option<f64>, exp: Option<f64>) -> Result<Duration, IssueFault> {
         let until_exp = exp.map(|exp| exp - self.date.0 as f64);
         let seconds = [expires_in, until_exp].into_iter().flatten().reduce(f64::min).ok_or(IssueFault::NoLife)?;

@@ -71,6 +71,10 @@ impl Endpoint {
         IssueError { endpoint: self.credentials.endpoint.origin().ascii_serialization(), cause, retry_after }
     }
 
+    /// One request for a token, and how long the endpoint asks to be left alone. What its status means is not looked at here.
+    ///
+    /// # Errors
+    /// [`IssueFault`] where the request can't be sent, or the response is broken off or too large.
     async fn exchange(&self) -> Result<(TokenResponse, Option<Duration>), IssueFault> {
         let mut proof = HeaderValue::from_str(&format!("Basic {}", self.proof.expose_secret()))
             .map_err(|_| IssueFault::Connection("the credentials can't be sent".into()))?;
@@ -100,6 +104,8 @@ fn certificates(pem: &str) -> Result<Vec<Certificate>, IssuerSetupError> {
     if certificates.is_empty() { Err(IssuerSetupError::NoCertificate) } else { Ok(certificates) }
 }
 
+/// # Errors
+/// [`IssueFault::TooLarge`] beyond [`BODY_BYTES_MAX`]; else that of the connection.
 async fn body(response: Response) -> Result<Vec<u8>, IssueFault> {
     web::body(response, BODY_BYTES_MAX).await.map_err(|error| match error {
         BodyError::TooLarge => IssueFault::TooLarge { limit: BODY_BYTES_MAX },

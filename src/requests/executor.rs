@@ -157,6 +157,8 @@ impl<T: Transport> Executor<T> {
         checked.err().map(|outcome| reply(request, outcome))
     }
 
+    /// # Errors
+    /// The outcome, which needs no call: the request is refused, or its deadline has passed at `now`.
     fn check(
         &self,
         DecodedRequest { request, flaw }: &DecodedRequest,

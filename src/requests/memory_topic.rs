@@ -152,6 +152,8 @@ impl MemoryRequestTopic {
 }
 
 impl TopicContent {
+    /// # Errors
+    /// [`CommitError::Reopen`] where the topic was opened again since `epoch`.
     fn write(&mut self, batch: &AnswerBatch, epoch: u64) -> Result<(), CommitError> {
         if self.epoch != epoch {
             return Err(CommitError::Reopen("fenced".into()));

@@ -119,6 +119,9 @@ impl<T: Transport> PromotersFollower<'_, T> {
     /// Whoever was polled before stops first: a promoter's feed is never polled twice at once, and the cursors that are asked
     /// for then are the last that its polls have moved.
     /// A rewind falls between: behind the last page of the polls that were, and before the cursors of those that will be.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer or the scheduler has ended.
     async fn change(&mut self, change: PromotersChange) -> Result<(), Over> {
         let PromotersChange { polled, gone, rewinds, under_way } = change;
         let promoters: Vec<Promoter> = polled.iter().map(|polled| polled.promoter.clone()).collect();
@@ -155,6 +158,9 @@ impl<T: Transport> PromotersFollower<'_, T> {
     }
 
     /// The upstream's clock is known, or can't be.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer or the scheduler has ended.
     async fn clock_decided(&mut self) -> Result<(), Over> {
         self.is_clock_known = true;
         if self.app.client.upstream_skew_seconds().is_none() {
@@ -168,6 +174,10 @@ impl<T: Transport> PromotersFollower<'_, T> {
         self.begin(beginning).await
     }
 
+    /// Has feeds polled, once their first cursors are durable.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer or the scheduler has ended.
     async fn begin(&self, beginning: Beginning) -> Result<(), Over> {
         let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
         Ok(self.feeds.add(feeds).await?)

@@ -131,6 +131,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         drop(reply.send(RegistrationView { partition: shard.0, standing }));
     }
 
+    /// Begins to restore shards. What fails of that is an event of the restore.
     fn restore(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {
         if !shards.is_empty() {
             self.restores.begin(shards, reading(&*self.ownership, &self.context));
@@ -180,6 +181,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     }
 
     /// Acts on what the registry has said in a shard.
+    ///
+    /// # Errors
+    /// As [`over`].
     async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Ended> {
         let RegistryNews { changes, returned, unreadable } = self.promoters.take(&self.pipeline.apps, assigned, events);
         self.write_unreadable(assigned, unreadable).await?;
@@ -189,6 +193,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     }
 
     /// Acts on what the configuration says otherwise than before.
+    ///
+    /// # Errors
+    /// As [`over`].
     async fn reconfigure(&mut self) -> Result<(), Ended> {
         let updates = self.configured.take();
         let (changes, returned) = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
@@ -201,12 +208,16 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         Some(AbortOnDropHandle::new(tokio::spawn(async move { discovery.run().await })))
     }
 
+    /// # Errors
+    /// As [`over`].
     async fn write_due_removals(&mut self) -> Result<(), Ended> {
         let Some(clocks) = self.pipeline.known_clocks() else { return Ok(()) };
         let due = self.promoters.due_removals(clocks, self.pipeline.forget);
         self.write_removals(due).await
     }
 
+    /// # Errors
+    /// As [`over`].
     async fn write_removals(&mut self, removals: ShardRemovals) -> Result<(), Ended> {
         for (assigned, removals) in removals {
             for removals in removals.chunks(REMOVALS_OF_WRITE_MAX) {
@@ -217,6 +228,8 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         Ok(())
     }
 
+    /// # Errors
+    /// As [`over`].
     async fn write_unreadable(
         &mut self,
         assigned: AssignedShard,

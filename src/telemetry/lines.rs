@@ -167,6 +167,10 @@ impl<W: Write, S: Fn(u64)> LogWriter<W, S> {
     }
 
     /// The next line. Where a count is still to be said, that is not left to a line that may never come.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] where it is time to say the count, and [`RecvTimeoutError::Disconnected`] where no line
+    /// comes any more.
     fn next(&self, lines: &Receiver<Vec<u8>>) -> Result<Vec<u8>, RecvTimeoutError> {
         match self.said {
             Some(said) if self.flows && self.shared.progress.lock().dropped > 0 => {
@@ -197,6 +201,8 @@ impl<W: Write, S: Fn(u64)> LogWriter<W, S> {
     }
 }
 
+/// # Errors
+/// That of `out`, but for those that pass when the same is written again; [`ErrorKind::WriteZero`] where it takes nothing.
 fn write_whole(out: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
     while !line.is_empty() {
         match out.write(line) {

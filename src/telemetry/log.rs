@@ -120,6 +120,9 @@ pub fn flush() {
 
 /// Standard error by a descriptor of its own: the standard library's handle is locked while a write is blocked, and whoever
 /// else prints there would wait for that lock.
+///
+/// # Errors
+/// Where that descriptor, or a thread that writes to it, can't be had.
 fn lines() -> anyhow::Result<&'static LogQueue> {
     let stderr = io::stderr().as_fd().try_clone_to_owned().context("standard error can't be written to")?;
     let say = |lines| tracing::warn!(lines, "log lines were dropped");

@@ -223,7 +223,10 @@ impl Budget {
         self.paces.lock().minute.too_fast(self.origin.elapsed())
     }
 
-    /// Takes a call of those that may be made now, or tells when one may.
+    /// Takes a call of those that may be made now.
+    ///
+    /// # Errors
+    /// When one may, on the clock of `origin`.
     fn take(&self, now: UnixTime) -> Result<CallPermit<'_>, Duration> {
         let clock = self.origin.elapsed();
         let Paces { minute, day } = &mut *self.paces.lock();

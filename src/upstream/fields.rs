@@ -113,6 +113,9 @@ struct RowFields<'a> {
 
 impl<'a> RowFields<'a> {
     /// Takes the values of an object. They are put where they stay: as a whole they are too large to be handed about.
+    ///
+    /// # Errors
+    /// Where it is no object, or there is more behind it.
     fn read(&mut self, text: &'a str) -> Result<(), serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         deserializer.deserialize_map(RowFieldsVisitor(self))?;
@@ -153,6 +156,8 @@ impl<'a> RowFields<'a> {
         Ok(ReadFields { row, unreadable: std::mem::take(&mut self.unreadable), names_another })
     }
 
+    /// # Errors
+    /// As [`row`](Self::row).
     fn touch(&mut self) -> Result<Touch, RowFault> {
         Ok(Touch {
             openid: self.required(Field::Openid, LooseValue::text)?,
@@ -165,6 +170,8 @@ impl<'a> RowFields<'a> {
         })
     }
 
+    /// # Errors
+    /// As [`row`](Self::row).
     fn payment(&mut self, latest_now: UnixTime) -> Result<Payment, RowFault> {
         Ok(Payment {
             mch_id: self.required(Field::MchId, LooseValue::text)?,
@@ -179,6 +186,9 @@ impl<'a> RowFields<'a> {
     }
 
     /// A field without which there is no fact.
+    ///
+    /// # Errors
+    /// [`RowFault`] where it is missing, or can't be read as what it should be.
     fn required<R>(
         &self,
         field: Field,
@@ -188,6 +198,8 @@ impl<'a> RowFields<'a> {
         read.ok_or_else(|| field.missing())
     }
 
+    /// # Errors
+    /// [`RowFault`] where it is missing, or no time that a fact may have.
     fn required_time(&self, field: Field, latest_now: UnixTime) -> Result<UnixTime, RowFault> {
         let time = time(&self.values[field as usize], latest_now).map_err(|no_time| no_time.of(field))?;
         time.ok_or_else(|| field.missing())
@@ -229,6 +241,10 @@ impl NoTime {
     }
 }
 
+/// A time that a fact may have.
+///
+/// # Errors
+/// [`NoTime`] where it is no number, lies before [`TIME_MIN`], or more than [`AHEAD_SECONDS_MAX`] ahead of `latest_now`.
 fn time(value: &LooseValue, latest_now: UnixTime) -> Result<Option<UnixTime>, NoTime> {
     match value.integer().map_err(|Mismatch| NoTime::OtherKind)?.map(UnixTime) {
         Some(time) if time < TIME_MIN => Err(NoTime::TooEarly(time)),

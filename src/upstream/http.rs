@@ -66,6 +66,8 @@ impl HttpTransport {
         Ok(HttpTransport { client, response_max: settings.response_max, buffers, addresses: Mutex::default() })
     }
 
+    /// # Errors
+    /// [`TransportError::TooLarge`] beyond `response_max`; else that the request can't be sent, or that of the connection.
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let buffer = self.buffer_for(request.path);
         let prepared = self.prepared(request)?;
@@ -147,6 +149,8 @@ impl HttpTransport {
         Ok(url)
     }
 
+    /// # Errors
+    /// [`TransportError::Connection`] where the address is no URL, or a header can't have that value.
     fn prepared(&self, request: HttpRequest) -> Result<reqwest::RequestBuilder, TransportError> {
         let mut url = self.address(request.base_url, request.path)?;
         if !request.query.is_empty() {
@@ -174,6 +178,8 @@ async fn exchanged(room: Room, bytes: usize, buffer: &Buffer) -> Room {
     buffer.room(bytes).await
 }
 
+/// # Errors
+/// [`TransportError::Connection`], without the value, where a header can't have it.
 fn sensitive(value: &SecretString) -> Result<HeaderValue, TransportError> {
     let refused = |_| TransportError::Connection("a header's value can't be sent".into());
     let mut value = HeaderValue::from_str(value.expose_secret()).map_err(refused)?;

@@ -124,6 +124,10 @@ impl<'a> RawPage<'a> {
         Ok((PageHeader { total_cnt, start_id, ..PageHeader::default() }, rows))
     }
 
+    /// What the upstream says instead of a page; nothing where it does not refuse.
+    ///
+    /// # Errors
+    /// [`PageFault::NotAnAnswer`] where the errcode is no number.
     fn refusal(&self) -> Result<Option<PageHeader>, PageFault> {
         let errcode = self.errcode.integer().map_err(|_| not_an_answer("errcode is no number"))?;
         let Some(errcode) = errcode.filter(|errcode| *errcode != 0) else { return Ok(None) };
@@ -132,6 +136,9 @@ impl<'a> RawPage<'a> {
     }
 
     /// One of another kind than text or number says nothing: without it a full page fails the pull, and any other ends it.
+    ///
+    /// # Errors
+    /// [`PageFault::StartId`] where it is longer than [`START_ID_BYTES_MAX`].
     fn start_id(&self) -> Result<Option<String>, PageFault> {
         let start_id = match self.start_id {
             LooseValue::Text(_) | LooseValue::Number(_) => self.start_id.text().ok().flatten(),

@@ -41,6 +41,8 @@ async fn is_connector(address: SocketAddr) -> bool {
     line.starts_with(version) && line[version.len() + 1..].starts_with(status)
 }
 
+/// # Errors
+/// Where nobody listens there, or the connection ends before that many have come.
 async fn first_bytes(address: SocketAddr) -> io::Result<[u8; 12]> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(LIVE).await?;

@@ -60,6 +60,9 @@ fn place(view: &RegistryView, partition: i32, polled_by: Option<String>) -> Prom
 }
 
 /// The cursors of feeds that have begun, as they are committed.
+///
+/// # Errors
+/// Where the promoter's partition of the state is not read to its end in time, or a cursor in it can't be understood.
 fn complete_before(view: &RegistryView, promoter: &Promoter) -> anyhow::Result<PerFeed<Option<UnixTime>>> {
     let settings = &view.config.kafka;
     let state = WholeTopic::of_promoter(settings, &settings.topics.state, promoter, ReadFrom::Beginning, view.until)?;

@@ -80,6 +80,8 @@ struct Change {
 }
 
 impl Change {
+    /// # Errors
+    /// Where one of the names is that of no promoter here, or the registry is not read to its end in time.
     fn prepare(config: RegistryClientConfig, options: &ChangeOptions) -> Result<Change, Failure> {
         let promoters = names::promoters(&options.promoters, &config.apps)?;
         let view = RegistryView::read(config, options.bound.until())?;
@@ -87,6 +89,9 @@ impl Change {
     }
 
     /// Plans for each promoter, writes, and says what was done, in the words for each outcome.
+    ///
+    /// # Errors
+    /// Where the registry has not taken all of it, of which the same command writes what is missing; or stdout takes nothing.
     fn carry_out(
         self,
         word: impl Fn(ChangeOutcome) -> &'static str,

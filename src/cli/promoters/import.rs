@@ -52,6 +52,10 @@ fn refused(options: &ImportOptions, reason: &dyn std::fmt::Display) -> Failure {
     Failure::Refused(format!("{} {reason}", options.file.display()))
 }
 
+/// The whole file, or what comes on stdin.
+///
+/// # Errors
+/// [`Failure::Refused`], naming the file, where it can't be read, is too large, or is not UTF-8.
 fn text(options: &ImportOptions) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let read = if options.file.as_os_str() == "-" {

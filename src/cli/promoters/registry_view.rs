@@ -103,13 +103,18 @@ struct LearningDecoder {
 type DecodedPromoter = Result<(Promoter, RegistryContent), PromoterError>;
 
 impl LearningDecoder {
+    /// # Errors
+    /// Where there is no client for the schema registry, or no runtime to ask it in.
     fn new(config: &RegistryClientConfig, until: Instant) -> anyhow::Result<LearningDecoder> {
         let schema_registry = config.schema_registry.clone().map(SchemaRegistry::new).transpose()?;
         let decoder = PromoterDecoder::new(Framing::SingleObject);
         Ok(LearningDecoder { decoder, schema_registry, unusable: HashMap::new(), runtime: cli::runtime()?, until })
     }
 
-    /// The inner error is the record's own, the outer one ends the reading.
+    /// What a record says. A schema that is not known yet is asked for.
+    ///
+    /// # Errors
+    /// The outer one ends the reading: the schema registry gives no answer. The inner one is the record's own.
     fn decode(&mut self, record: &ReadRecord) -> anyhow::Result<DecodedPromoter> {
         let whole = RegistryRecord {
             key: record.key.as_deref(),
@@ -128,6 +133,10 @@ impl LearningDecoder {
         })
     }
 
+    /// Asks for a schema. Where records can't be read with it, or nobody knows it, that is noted of its id.
+    ///
+    /// # Errors
+    /// Where the registry gives no answer: that says nothing of the schema, and ends the reading.
     fn learn(&mut self, id: i32) -> anyhow::Result<()> {
         let learnt = match self.schema(id)? {
             Some(text) => self.decoder.learn(id, &text).map_err(|error| with_causes(&error)),
@@ -139,6 +148,10 @@ impl LearningDecoder {
         Ok(())
     }
 
+    /// The text of a schema; none where no registry knows it.
+    ///
+    /// # Errors
+    /// Where the registry refuses to tell, or gives no answer by the time that the command has.
     fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
         let Some(registry) = &self.schema_registry else { return Ok(None) };
         let fetch = || registry.schema(id);

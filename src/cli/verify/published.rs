@@ -78,6 +78,8 @@ impl Published {
         .await
     }
 
+    /// # Errors
+    /// As [`RecordDecoder::new`].
     fn decoder(&self, kind: RecordKind, runtime: &Handle) -> anyhow::Result<RecordDecoder> {
         RecordDecoder::new(kind, self.schema_registry.clone(), runtime.clone())
     }
@@ -110,6 +112,9 @@ impl Published {
     }
 
     /// Their records have the time at which they were written: all of them are read.
+    ///
+    /// # Errors
+    /// Where the partition can't be read to its end in time, or the schema registry gives no answer.
     fn dead_letters(
         &self,
         promoter: &Promoter,
@@ -180,6 +185,8 @@ fn compared(topic: EventTopic, event: &Decoded) -> Option<ComparedFact> {
     Some(ComparedFact { id, feed, time, order: Some(order) })
 }
 
+/// # Errors
+/// That of `read`, or that it was not run to its end.
 async fn blocking<R: Send + 'static>(read: impl FnOnce() -> anyhow::Result<R> + Send + 'static) -> anyhow::Result<R> {
     tokio::task::spawn_blocking(read).await.context("reading the topics")?
 }

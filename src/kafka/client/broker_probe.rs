@@ -47,6 +47,10 @@ fn note(health: &PipelineHealth, answer: &Result<(), ClientError>) {
 }
 
 /// Asks for the registry's topic. The client is made when it is needed first, and kept. Blocks.
+///
+/// # Errors
+/// [`ClientError`], beside the client, where the brokers do not answer within [`CALL_TIMEOUT`]; without
+/// one where it can't be made.
 fn probe(client: Option<LoggedConsumer>, settings: &Settings) -> (Option<LoggedConsumer>, Result<(), ClientError>) {
     let what = || format!("the brokers do not answer through bootstrap.servers \"{}\"", settings.bootstrap_servers());
     let made = client.map_or_else(|| settings.plain_config().create_with_context(LogContext::outside_groups()), Ok);

@@ -56,6 +56,9 @@ pub fn missing(admin: &AdminClient<LogContext>, needed: &[(&str, TopicRight)]) -
     Ok(needed.iter().filter(is_missing).map(|(topic, right)| right.missing_on(topic)).collect())
 }
 
+/// # Errors
+/// That of the request as a whole; [`RDKafkaErrorCode::OperationTimedOut`] where librdkafka has nothing to say within
+/// [`CALL_TIMEOUT`].
 #[allow(unsafe_code, reason = "a request of librdkafka that rdkafka does not offer, argued below")]
 fn of_topics(admin: &AdminClient<LogContext>, topics: &[CString]) -> Result<GrantedRights, RDKafkaErrorCode> {
     let mut names: Vec<*const c_char> = topics.iter().map(|topic| topic.as_ptr()).collect();

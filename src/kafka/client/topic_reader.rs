@@ -121,6 +121,9 @@ impl TopicReader {
     }
 
     /// Each partition with the offset at which its reading begins.
+    ///
+    /// # Errors
+    /// Where the brokers do not tell in time where a partition ends, or what stands at a time.
     fn assignment(&self, from: ReadFrom) -> KafkaResult<TopicPartitionList> {
         let mut assignment = TopicPartitionList::new();
         for (topic, partition) in &self.partitions {

@@ -108,6 +108,10 @@ impl<'a> StateReader<'a> {
         }
     }
 
+    /// Of some partitions, to where they end now. Those whose ends nobody could tell are left out, and told beside.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where librdkafka can't begin to read the others.
     fn open<C: ConsumerContext>(
         ends: &StateEnds<'a, C>,
         partitions: &[i32],
@@ -229,7 +233,11 @@ impl<'a> StateReader<'a> {
         }
     }
 
-    /// Takes one record, and says whether there was one. The error is for good; librdkafka recovers from all others by itself.
+    /// Takes one record, and says whether there was one.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where the user may not read the topic, and [`OpenError::Again`] where this consumer can't go on.
+    /// librdkafka recovers from all others by itself.
     fn take_next(&mut self) -> Result<bool, OpenError> {
         match self.consumer.poll(POLL) {
             Some(Ok(message)) => {
@@ -267,6 +275,9 @@ impl<'a> StateReader<'a> {
 }
 
 /// Where the reading of each partition goes on, as far as it has begun.
+///
+/// # Errors
+/// Where librdkafka does not tell them.
 fn positions(consumer: &LoggedConsumer) -> KafkaResult<Vec<(i32, i64)>> {
     let positions = consumer.position()?;
     let elements = positions.elements();

@@ -129,6 +129,8 @@ impl FactWriter {
         Ok(())
     }
 
+    /// # Errors
+    /// That of `send`.
     fn write_dead_letter<E>(
         &self,
         letter: &DeadLetter,
@@ -140,6 +142,8 @@ impl FactWriter {
         to.write(letter, &self.encoders, now, buffer, send)
     }
 
+    /// # Errors
+    /// That of `send`.
     fn write_state<E>(
         &self,
         record: &StateRecord,

@@ -127,6 +127,9 @@ struct MemberThread {
 }
 
 impl MemberThread {
+    /// # Errors
+    /// Where librdkafka makes no consumer of the settings, or takes no subscription. That the brokers let nobody in is told
+    /// later, while it is polled.
     fn subscribe(&self) -> KafkaResult<Subscription> {
         let consumer: Supplied<BaseConsumer<MemberContext>> =
             self.settings.member_config(&self.group).create_with_context(MemberContext::of(&self.shared))?;

@@ -70,6 +70,8 @@ impl RegistryTopic for DiscoveryTopic {
     }
 }
 
+/// # Errors
+/// That of `work`, or that it was not run to its end.
 async fn blocking<R: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> Result<R, LogError> + Send + 'static,
@@ -79,6 +81,10 @@ async fn blocking<R: Send + 'static>(
 }
 
 impl TopicAccess {
+    /// What the registry says of the promoters of an app.
+    ///
+    /// # Errors
+    /// [`LogError`] where it is not read to its end within [`PATIENCE`], or a record of discovery's own in it can't be read.
     fn read(&self, app: &AppId) -> Result<PromoterTable, LogError> {
         let failed = |error| LogError::because("the registry can't be read", error);
         let reader = RegistryReader::open(&self.settings, Instant::now() + PATIENCE).map_err(failed)?;
@@ -96,6 +102,10 @@ impl TopicAccess {
     }
 
     /// What a record under `key` says; nothing where it changes nothing.
+    ///
+    /// # Errors
+    /// [`LogError`] where a record of discovery's own can't be read, or its schema is not to be had. One of somebody else's fails
+    /// nothing.
     fn update(
         &self,
         decoder: &PromoterDecoder,
@@ -136,6 +146,9 @@ impl TopicAccess {
         decoder.learn(id, &text).map_err(LogError::new)
     }
 
+    /// # Errors
+    /// [`LogError`] where the registry can't be reached or has not taken all of it within [`WRITE_PATIENCE`]: nobody knows then
+    /// which of it.
     fn write(&self, writes: Vec<DiscoveryWrite>) -> Result<(), LogError> {
         let failed = |error| LogError::because("the registry can't be written", error);
         let until = Instant::now() + WRITE_PATIENCE;

@@ -98,6 +98,8 @@ impl ChunkReader {
         self.consumer.assign(&assignment)
     }
 
+    /// # Errors
+    /// Where librdkafka does not tell it.
     fn position(&self, partition: i32) -> KafkaResult<i64> {
         let positions = self.consumer.position()?;
         let position = positions.find_partition(&self.topic, partition).and_then(|element| element.offset().to_raw());

@@ -197,6 +197,11 @@ impl RequestsLogOpener {
 }
 
 impl RequestsSession {
+    /// Answers in one transaction.
+    ///
+    /// # Errors
+    /// [`TransactionError`]. Where only reply topics of others have failed, the same batch may be committed again: it does
+    /// without them then.
     fn commit(&self, batch: &AnswerBatch) -> Result<Written, TransactionError> {
         let committed_offset =
             |&(partition, offset): &(i32, i64)| CommittedOffset { partition, offset, metadata: String::new() };

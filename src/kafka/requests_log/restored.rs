@@ -117,7 +117,10 @@ impl ConfirmedFences {
         }
     }
 
-    /// Whether requests may be answered. The error names another connector, which answers them.
+    /// Whether requests may be answered.
+    ///
+    /// # Errors
+    /// [`Conflict::Name`] with another connector, which answers them.
     fn allow(&self) -> Result<bool, Conflict> {
         match self.others.first() {
             Some(other) => Err(Conflict::Name(other.clone())),
@@ -182,13 +185,19 @@ impl Reading<'_> {
         Err(OpenError::Again(format!("topic {topic} could not be read to the record that was just written").into()))
     }
 
+    /// # Errors
+    /// Where librdkafka can't begin to read.
     fn assign(&self) -> KafkaResult<()> {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(self.topic, STATE_PARTITION, Offset::Beginning)?;
         self.reader.assign(&assignment)
     }
 
-    /// Takes one record, and says whether there was one. The error is for good; librdkafka recovers from all others by itself.
+    /// Takes one record, and says whether there was one.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where the user may not read the topic; else that this consumer can't go on. librdkafka recovers from
+    /// all others by itself.
     fn take_next(&self, content: &mut PartitionContent) -> Result<bool, OpenError> {
         match self.reader.poll(POLL) {
             Some(Ok(message)) => {

@@ -210,6 +210,9 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
     }
 
     /// Waits until something is owned, and notes meanwhile that this process stands by.
+    ///
+    /// # Errors
+    /// [`OpenError`] where nothing will ever be owned.
     async fn acquire(&self) -> Result<H::Held, OpenError> {
         let ProcessPart { settings, holding, health, .. } = &*self.shared;
         let standing_by = async {
@@ -227,6 +230,9 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
     }
 
     /// Runs `start` where it may block.
+    ///
+    /// # Errors
+    /// That of `start`; [`OpenError::Again`] where it was not run to its end.
     async fn start<P, R, E>(
         &self,
         prepared: P,

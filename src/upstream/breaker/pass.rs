@@ -50,6 +50,8 @@ impl<'a> Pass<'a> {
         self.check_in(&self.breakers.lock())
     }
 
+    /// # Errors
+    /// As [`check`](Self::check).
     fn check_in(&self, set: &BreakerSet) -> Result<(), CallError> {
         // A breaker that it probes waits for it.
         let app_lets = self.probes_app || set.app.details().is_none();

@@ -127,6 +127,10 @@ impl<T: Transport> Client<T> {
     }
 
     /// What a call has come to that was sent.
+    ///
+    /// # Errors
+    /// [`AttemptError::Unreadable`] where the response is too large, as it would be again; [`AttemptError::Failed`] where none
+    /// came; else as [`received`](Self::received).
     async fn answered<C>(
         &self,
         request: &ApiRequest<'_, C>,
@@ -148,6 +152,10 @@ impl<T: Transport> Client<T> {
     }
 
     /// Hears the clock, and reads the response as soon as there is room for its rows.
+    ///
+    /// # Errors
+    /// [`AttemptError::Unreadable`] where the same would come again, and [`AttemptError::Failed`], with the reaction, where the
+    /// upstream refuses or something else has answered.
     async fn received<C>(
         &self,
         request: &ApiRequest<'_, C>,
@@ -213,6 +221,9 @@ fn call_class<C>(outcome: &Result<ApiResponse<C>, AttemptError>) -> Option<CallC
 }
 
 /// What a response holds, where it is one to go on with: that there is no data is one, too.
+///
+/// # Errors
+/// [`UnexpectedResponse`], by who has answered, and whether asking again would bring the same.
 fn classify<C>(
     interface: Interface,
     status: u16,

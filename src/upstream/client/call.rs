@@ -34,6 +34,10 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Attempt after attempt, until one is the last.
+    ///
+    /// # Errors
+    /// [`CallError`] of the last attempt, or of a breaker that opened before another.
     async fn call_until_final<'a, C>(
         &'a self,
         request: &ApiRequest<'_, C>,
@@ -63,7 +67,10 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Tells the breakers. The error ends the call; a failure that is given back is to be paused for before the next attempt.
+    /// Tells the breakers. A failure that is given back is to be paused for before the next attempt.
+    ///
+    /// # Errors
+    /// [`CallError`], which ends the call, where no other attempt may mend the failure.
     fn react(
         &self,
         interface: Interface,
@@ -89,8 +96,10 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Waits until its call may be sent: for the budget without a permit, and then for a permit. What opens a breaker
-    /// meanwhile ends it.
+    /// Waits until its call may be sent: for the budget without a permit, and then for a permit.
+    ///
+    /// # Errors
+    /// [`CallError::BreakerOpen`] where a breaker opens meanwhile.
     async fn acquire_permit<'a, C>(
         &'a self,
         request: &ApiRequest<'_, C>,
@@ -147,7 +156,11 @@ impl<T: Transport> Client<T> {
         Duration::from_secs(midnight.0.saturating_sub(now.0).max(0).cast_unsigned())
     }
 
-    /// Waits until the same may be asked again, or tells why it may not.
+    /// Waits until the same may be asked again.
+    ///
+    /// # Errors
+    /// [`CallError::BreakerOpen`] where a breaker is open, or is opened here since the upstream asks for too long a pause;
+    /// [`CallError::Exhausted`] where no attempt is left, or none could begin in time.
     async fn pause<C>(
         &self,
         ApiRequest { interface, patience, .. }: &ApiRequest<'_, C>,

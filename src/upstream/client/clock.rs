@@ -70,6 +70,10 @@ impl<T: Transport> Client<T> {
 
     /// Makes a call that every host of the upstream answers with its `Date`, for an app whose token comes from elsewhere: a
     /// call for a token without credentials, which is refused and costs nobody's quota.
+    ///
+    /// # Errors
+    /// [`ClockUnavailable`] where nothing answers, or with another status than 200: that is not the upstream. An answer without a
+    /// `Date` is none.
     async fn read_clock(&self, base_url: &str) -> Result<(), ClockUnavailable> {
         let request = HttpRequest {
             method: Method::Post,

@@ -71,6 +71,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// # Errors
+    /// [`CallError::Cancelled`] as soon as `cancel` is; else as [`Client::call`].
     async fn promoter_page(
         &self,
         start_id: Option<&str>,

@@ -114,6 +114,8 @@ async fn request_token<T: Transport>(
     read_answer(&answer, &secrets)
 }
 
+/// # Errors
+/// [`TokenError`] as of an answer that can't be read, without the `secrets`, where none came.
 async fn send<T: Transport>(request: HttpRequest, secrets: &[&str], transport: &T) -> Result<HttpResponse, TokenError> {
     transport.send(request).await.map_err(|error| unreadable(&error.to_string(), secrets, None))
 }
