@@ -207,6 +207,7 @@ impl Opening<'_> {
         let (pipeline, milliseconds, error) = (self.pipeline, milliseconds(pause), reason.with_causes());
         tracing::warn!(pipeline, error, milliseconds, "the log is opened again");
         self.health.troubled(error, pause);
+        // A stop only cuts the pause short: the next opening sees it before it begins, and ends the sessions in order.
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         Ok(())
     }

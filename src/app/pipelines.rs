@@ -72,10 +72,12 @@ async fn to_the_end(
     stop: &CancellationToken,
 ) -> Result<(), GivenUp> {
     let result = pipeline.await;
+    // Whatever this one has found: the other one's failure need not wait for its look any more.
     own.cancel();
     if let (Err(_), Some(other)) = (&result, other) {
         let _ = tokio::time::timeout(OTHER_CHECKED_MAX, other.cancelled()).await;
     }
+    // Only now: a stop would have cut the other one's look short.
     stop.cancel();
     result
 }

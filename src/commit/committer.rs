@@ -87,6 +87,7 @@ impl<L: StateLog> Committer<L> {
             // They shrink while the log is slow. What has grown beyond them meanwhile goes as it is.
             let bounds = pace.bounds();
             if log.is_idle() && growing.is_empty() {
+                // Nothing is planned and nothing is under way, so all that was to be written is durable.
                 if !open {
                     return (log.idle(), Ended::Drained);
                 }
@@ -166,6 +167,7 @@ impl Growing {
         let due = Instant::now() + if outcome.is_some() { Duration::ZERO } else { bounds.linger };
         self.waiting.extend(outcome.map(|outcome| WaitingWrite { outcome, shards: planned_in }));
         // A write that led to nothing new has nothing to wait for.
+        // One that is waited for hurries all those before it, too: a batch goes as a whole, and in its order.
         if !self.is_empty() {
             self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
         }
@@ -180,6 +182,7 @@ impl Growing {
         self.planned = std::mem::take(&mut self.planned).without(lost);
         let mut of_lost: Vec<WaitingWrite> = self.waiting.extract_if(.., |waiting| waiting.is_of(lost)).collect();
         tell(&mut of_lost, lost);
+        // Or the next write would be hurried by one that is gone.
         if self.is_empty() {
             self.deadline = None;
         }
@@ -289,6 +292,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
             }
             Err(error) => {
                 // The parts behind it are not tried: what they hold was planned on top of this one.
+                // Nor is anybody told: the session ends with this, as whoever waits sees by a channel that is dropped.
                 outcome.result = Err(error);
                 return (log, outcome);
             }

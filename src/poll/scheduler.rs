@@ -140,9 +140,11 @@ impl<T: Transport> Scheduler<T> {
                 }
                 // The client, which holds the other end, is held here.
                 _ = breakers.changed() => self.due_queues.breakers_changed(),
+                // Where nobody is left who tells of changes, those who are polled stay polled.
                 Some(change) = changes.changes.recv() => self.change(change),
                 Some(query) = queries.recv() => self.answer(query),
                 _ = report.tick() => {
+                    // In this very loop: one that hangs is seen by its silence.
                     self.reports.heartbeat();
                     self.tell_progress();
                     self.tell_shortage();
@@ -194,6 +196,7 @@ impl<T: Transport> Scheduler<T> {
                 self.feeds.free(index);
             }
             if let Some(end) = self.ends.get(&index) {
+                // Whoever takes the promoter away waits for that end: what is written then has to come behind the last page.
                 end.cancel();
                 self.leaving.insert(index, under_way.clone());
             }
@@ -229,6 +232,7 @@ impl<T: Transport> Scheduler<T> {
         };
         let FeedSlot { promoter, feed, .. } = &self.feeds[index];
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
+        // An end of its own, so that a promoter who is taken away ends no other's poll.
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
         self.ends.insert(index, end.clone());
         let polling = async move {
@@ -252,6 +256,7 @@ impl<T: Transport> Scheduler<T> {
     fn take_back(&mut self, index: SlotNumber) {
         let interface = self.feeds[index].feed.interface();
         self.due_queues.ended(interface, index);
+        // The queue has counted a call as it let go of the feed, which is not made now.
         self.due_queues[interface].spent(0, self.began.elapsed());
     }
 

@@ -204,6 +204,7 @@ impl<T: Transport> AnsweringSession<T> {
         let room = self.executor.room(&key.app);
         let Some(answer) = self.executor.without_a_call(&request, self.executor.now()) else {
             let tracker = partition.tracker_or_new(&key);
+            // Behind one that is parked all are: of these only the offset is kept at which they begin.
             let has_room = tracker.parked_from().is_none()
                 && tracker.has_room()
                 && room.is_none_or(|room| self.quotas.has_room(&key.app, room));
@@ -228,6 +229,7 @@ impl<T: Transport> AnsweringSession<T> {
 
     fn answer_at_once(&mut self, record: RequestRecord, answer: RequestAnswer) {
         let (record, owner) = (Arc::new(record), QuotaOwner::Nobody);
+        // It takes no app's room, but is in memory until its answer is durable, so it counts against the reading.
         self.quotas.acquire(&owner, record.bytes());
         self.gathered.push(UncommittedAnswer { record, owner, answer });
     }
@@ -242,6 +244,7 @@ impl<T: Transport> AnsweringSession<T> {
     }
 
     fn finish(&mut self, EndedCall { record, key, answer }: EndedCall) {
+        // Nothing is noted of it then: the next session reads it again, as one without an answer.
         let Some((answer, permit)) = answer else { return };
         let RecordOffset { partition, offset } = record.location;
         let tracker = self.partitions.get_mut(&partition).and_then(|partition| partition.tracker(&key));
@@ -262,6 +265,7 @@ impl<T: Transport> AnsweringSession<T> {
     }
 
     fn give_back(&mut self) {
+        // Counted from the revocation on, whatever the session ends for: the next owner waits for no longer.
         self.give_back_by = Some(Instant::now() + REVOCATION_GRACE);
         if self.ended.is_none() {
             self.end(Ended::Revoked);

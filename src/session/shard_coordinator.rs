@@ -82,6 +82,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// Runs until something ends the session.
     pub async fn run(mut self) -> Ended {
         loop {
+            // In each round: every arm may have changed them.
             self.note_shards();
             let ended = tokio::select! {
                 // A revocation before a shard is taken up: whoever has it next is at work already.
@@ -92,6 +93,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
                     OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
                     OwnershipChange::Failed(error) => Err(error.into()),
                 },
+                // Before what changes of shards that run: one that is whole is polled by nobody until it is taken up.
                 event = self.restores.next() => match event {
                     RestoreEvent::Whole(shards) => self.take_up(shards).await,
                     RestoreEvent::Due => {
@@ -133,6 +135,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
 
     /// Begins to restore shards. What fails of that is an event of the restore.
     fn restore(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {
+        // A restore ends with the last of its shards, so one of none would never end.
         if !shards.is_empty() {
             self.restores.begin(shards, reading(&*self.ownership, &self.context));
         }
@@ -155,6 +158,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         if let Some(reason) = self.too_early(&states, &changes) {
             return Err(Ended::Stop(reason.into()));
         }
+        // Counted while they are here: with the next line the states are the committer's.
         let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
         self.context.queue.open_shards(states).map_err(|_| over())?;
         // Behind the opening in the queue: the committer drops what is written of a shard that it does not have.
@@ -173,6 +177,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         }
         // Last: with it the polls begin, which write first cursors by what the committer knows.
         self.tell(changes, None).await?;
+        // Behind the telling: what counts is how long nobody has polled them, and not how long they were read.
         if let Some(RestoreProgress { left: 0, began, .. }) = progress {
             self.context.totals.figures.shards.restored(began.elapsed());
         }
@@ -199,6 +204,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     async fn reconfigure(&mut self) -> Result<(), Ended> {
         let updates = self.configured.take();
         let (changes, returned) = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
+        // As where the registry names somebody again: first the mark goes, and then the polls begin.
         self.write_removals(returned).await?;
         self.tell(changes, None).await
     }
@@ -211,6 +217,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// # Errors
     /// As [`over`].
     async fn write_due_removals(&mut self) -> Result<(), Ended> {
+        // By a clock of this host alone, which may be wrong, nobody is marked and nobody forgotten.
         let Some(clocks) = self.pipeline.known_clocks() else { return Ok(()) };
         let due = self.promoters.due_removals(clocks, self.pipeline.forget);
         self.write_removals(due).await
@@ -247,6 +254,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     /// # Errors
     /// As [`over`].
     async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Ended> {
+        // Before the polls are waited for: the shard's next owner is about to discover as well.
         if revoked.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = None;
         }

@@ -125,6 +125,7 @@ impl<'a> StateReader<'a> {
             match end {
                 Ok(Some(end)) => drop(barriers.insert(partition, Some(Barrier::End(end)))),
                 Ok(None) => {
+                    // Nothing will be read of it by which it could come to a barrier.
                     barriers.insert(partition, None);
                     reached.push(partition);
                 }
@@ -213,6 +214,7 @@ impl<'a> StateReader<'a> {
     /// [`OpenError::Again`] where the topic can't be read, nothing comes for too long, or the reading is given up.
     pub fn read_on(&mut self) -> Result<Vec<i32>, OpenError> {
         loop {
+            // In each round, none of which waits for more than one poll: a reading that is held up may last for minutes.
             if self.given_up.is_cancelled() {
                 return Err(OpenError::Again("the partitions were revoked during the restore".into()));
             }
@@ -227,6 +229,7 @@ impl<'a> StateReader<'a> {
                 self.look_at_positions()?;
                 if self.reached.is_empty() && self.stall.is_held_up() {
                     self.stall.check(&self.settings.topics.state, self.unfinished().count())?;
+                    // Back to the caller, who can do something about whoever holds it up.
                     return Ok(Vec::new());
                 }
             }
@@ -253,6 +256,7 @@ impl<'a> StateReader<'a> {
             // The end may be that of what an open transaction lets be seen, below the barrier.
             Some(Err(KafkaError::PartitionEOF(_))) | None => {}
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
+            // To read on would be refused again: the right is an operator's to give.
             Some(Err(error)) if rights::may_not(&error) => {
                 return Err(OpenError::Stop(rights::may_not_read(&self.settings.topics.state).into()));
             }

@@ -79,6 +79,7 @@ impl Takeover<'_> {
         // Before anything is read: what is known of a partition now has left its fence in it already.
         let worked_on = self.ends().worked_on(&owned)?;
         let (reader, unreadable) = StateReader::of_owned(&self.ends(), &owned, fence.partitions, self.given_up)?;
+        // At once: they are tried again with whatever else fails, and hold up none of the others.
         for (partition, error) in unreadable {
             self.assigned(partition).into_iter().for_each(|assigned| (self.tell)(assigned, Err(error.clone())));
         }
@@ -152,6 +153,7 @@ impl Taking<'_> {
     fn compare(&mut self, partition: i32) -> Result<bool, OpenError> {
         let settings = self.takeover.settings;
         self.reader.check(&self.fence, partition)?;
+        // Behind the check: (5) asks no partition again that is among these.
         self.compared.push(partition);
         refuse_emptied(settings, &self.worked_on, self.reader.content(), partition)?;
         let Some(earlier) = self.reader.content().fence_of(&settings.name, partition) else { return Ok(false) };
@@ -178,6 +180,7 @@ impl Taking<'_> {
     /// # Errors
     /// [`OpenError::Stop`] where what was read meanwhile speaks against it.
     fn hand_over(&mut self, assigned: AssignedShard) -> Result<(), OpenError> {
+        // Once more: until the own fence was written somebody else may have written one, too.
         self.reader.check(&self.fence, assigned.shard.0)?;
         let (state, strays) = self.reader.finish(assigned.shard.0)?;
         tell_strays(&self.takeover.settings.topics.state, &strays);

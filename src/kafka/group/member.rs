@@ -154,6 +154,7 @@ impl MemberThread {
             }
             // Once told to hand over it goes on as a member, and only a stop ends its waits.
             events.wait(if elsewhere.is_some() { stop } else { &self.shared.hand_over });
+            // A stop cancels that as well: then this member leaves, and hands nothing over before.
             if self.shared.hand_over.is_cancelled() && elsewhere.is_none() && !stop.is_cancelled() {
                 elsewhere = Some(self.hand_over(consumer));
             }
@@ -162,6 +163,7 @@ impl MemberThread {
             if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
                 consumer.context().classify(&error, "");
             }
+            // One that hands over has asked for partitions of the other topic itself.
             if elsewhere.is_none() && consumer.context().was_given_others() {
                 self.rejoin(consumer);
             }
@@ -214,6 +216,7 @@ impl MemberThread {
             known.is_ok_and(|known| known.topics().iter().any(|topic| !topic.partitions().is_empty()))
         };
         let subscribed = self.has_others(consumer) && is_known() && self.subscribe_to(consumer, elsewhere);
+        // Or whoever waits until others have taken over would wait for nobody.
         if !subscribed {
             self.shared.alone();
         }

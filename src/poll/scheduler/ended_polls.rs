@@ -47,10 +47,12 @@ impl<T: Transport> Scheduler<T> {
             tracing::info!(app = %self.app, %promoter, "promoter answers again");
         }
         let cursors = &mut self.cursors[*feed];
+        // Before the pull moves the cursor: it is counted by where it stands.
         cursors.remove(pacing.cursor().complete_before.0);
         let AfterPull { turn, brought } = pacing.after(pulled, settings, clock);
         cursors.add(pacing.cursor().complete_before.0);
         let queue = &mut self.due_queues[feed.interface()];
+        // Before its next turn is put in, which comes after the interval of its class.
         if let Some(brought) = brought {
             *class = queue.learn(*class, &mut pacing.rate, brought);
         }
@@ -105,6 +107,7 @@ impl<T: Transport> Scheduler<T> {
                 if self.parked.park(promoter, *feed, parked) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
+                // Put in as anew, and not as late: it is left alone on purpose, and nobody is to take it for overdue.
                 queue.put(index, clock + self.parked_for);
                 self.stands(index, FeedStanding::Parked);
             }

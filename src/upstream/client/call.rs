@@ -105,6 +105,7 @@ impl<T: Transport> Client<T> {
         request: &ApiRequest<'_, C>,
         progress: &mut CallProgress<'a>,
     ) -> Result<Option<ConcurrencyPermit>, CallError> {
+        // The budget first: its waits are long, and a permit that was held meanwhile would be one call less in flight.
         if let Some(budget) = self.budgets.get(&request.interface) {
             let began = Instant::now();
             let call = budget.acquire(request.queue, || self.now(), || progress.pass.check()).await?;
@@ -170,6 +171,7 @@ impl<T: Transport> Client<T> {
         let retry_after = self.next_host(progress, &failure);
         let next = progress.attempts.failed(retry_after);
         let FailedAttempt { call, cause, .. } = failure;
+        // Before the check: where the upstream seems dead the call ends with this failure, and not with the breaker's words.
         progress.failed = Some(cause.clone());
         // Also where it was this very failure that has opened the breaker.
         progress.pass.check()?;
@@ -177,6 +179,7 @@ impl<T: Transport> Client<T> {
             NextAttempt::DelayTooLong(delay) => {
                 let reason = OpenReason::RetryAfter(delay);
                 match call {
+                    // Without a token no interface of the app can be called.
                     CallKind::Token => progress.pass.open_app(reason, &cause),
                     CallKind::Data(_) => progress.pass.open_interface(reason, &cause),
                 }
@@ -205,12 +208,14 @@ impl<T: Transport> Client<T> {
         let retry_after = failure.retry_after.map(|retry_after| retry_after.min(self.breaker_settings.stopped));
         let unanswered = failure.reaction == Reaction::RetryTransport;
         match failure.call {
+            // The token comes from none of the hosts, so none of them has failed, and another one would not help.
             CallKind::Token if !self.tokens.is_from_upstream() => {
                 if unanswered {
                     progress.pass.fetch_unanswered(failure.fetch, 0, 1, &failure.cause);
                 }
                 return retry_after;
             }
+            // A refusal is an answer: this host works.
             _ if !unanswered => {
                 self.hosts.answered(host);
                 return retry_after;
@@ -233,6 +238,7 @@ impl<T: Transport> Client<T> {
         failure: FailedAttempt,
     ) -> CallError {
         let FailedAttempt { call, reaction, cause, fetch, .. } = failure;
+        // It has refused, and so it has answered; but where the token comes from elsewhere that says nothing of the host.
         if matches!(call, CallKind::Data(_)) || self.tokens.is_from_upstream() {
             self.hosts.answered(progress.host);
         }
