@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use clap::Args;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use url::Url;
 
 use super::promoters::TimeBound;
 use super::promoters::names;
@@ -116,16 +117,31 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
 /// # Errors
 /// Where the port can't be asked, or answers with another status than 200, or with something else than an explanation.
 async fn ask(port: &str, promoter: &Promoter) -> anyhow::Result<(InstanceAnswer, String)> {
-    let (status, body) = client::get(port, &format!("/api/v1/promoters/{}", promoter.key())).await?;
+    let (status, body) = client::get(port, &path_of(promoter)).await?;
     let body = String::from_utf8(body).with_context(|| format!("{port} answers no text"))?;
     anyhow::ensure!(status == StatusCode::OK, "{port} answers {status}: {}", crate::text::bounded(&body, 200));
     let answer = serde_json::from_str(&body).with_context(|| format!("{port} answers no explanation"))?;
     Ok((answer, body))
 }
 
+/// Where an instance explains the promoter. An id may have characters that end a path.
+fn path_of(promoter: &Promoter) -> String {
+    let mut url = Url::parse("http://localhost/api/v1/promoters").expect("a constant that is a URL");
+    let mut segments = url.path_segments_mut().expect("a URL of HTTP has a path");
+    segments.extend([promoter.app_id(), promoter.promoter_id()]);
+    drop(segments);
+    url.path().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_with_characters_that_end_a_path_is_asked_for_whole() {
+        let promoter = Promoter::from_key("wx1/o?a#b%c").unwrap();
+        assert_eq!(path_of(&promoter), "/api/v1/promoters/wx1/o%3Fa%23b%25c");
+    }
 
     #[test]
     fn what_an_instance_explains_is_read_whatever_a_later_version_adds() {
