@@ -26,7 +26,7 @@ impl Simulator {
     pub fn start(directory: &Path, arguments: &[&str]) -> Result<Simulator> {
         let mut command = Command::new(BINARY);
         command.args(["simulate", "--listen", "127.0.0.1:0"]).args(arguments);
-        let process = Process::start("simulator", &command, directory)?;
+        let process = Process::start(&unused_name(directory), &command, directory)?;
         let url = wait_until("the simulator says where it listens", START_BOUND, || {
             process.must_run()?;
             Ok(printed_url(&process.output()?))
@@ -57,6 +57,12 @@ impl Simulator {
         ensure!(status == 200, "/{path} answers {status}: {body}");
         Ok(body)
     }
+}
+
+/// Of a simulator that is not the first one of its directory, too: each says in an output of its own where it listens.
+fn unused_name(directory: &Path) -> String {
+    let is_unused = |name: &String| !directory.join(name).with_extension("out").exists();
+    (1..).map(|number| format!("simulator-{number}")).find(is_unused).expect("there is always another number")
 }
 
 /// The address in a line that is complete.
