@@ -47,6 +47,7 @@ use crate::registry::table::ConfiguredPromoter;
 use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
 use crate::telemetry::pipeline;
+use crate::upstream::budget_shares::BudgetShares;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
@@ -59,6 +60,7 @@ mod clocks;
 mod polls;
 mod restores;
 mod rewinds;
+mod share_exchange;
 mod shard_coordinator;
 mod shard_promoters;
 mod summary;
@@ -128,6 +130,8 @@ pub struct PollPipeline<T> {
     pub forget: Duration,
     /// Absent where no promoters are discovered.
     pub discovery: Option<Arc<Discovery<T>>>,
+    /// Absent where budgets are not divided by what each shard needs.
+    pub shares: Option<Arc<BudgetShares<T>>>,
 }
 
 impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
@@ -188,7 +192,7 @@ impl<T: Transport> PollPipeline<T> {
             (app.app.as_str().to_owned(), PerFeed::new(of_feed))
         };
         totals.figures.know_lateness(apps.iter().map(lateness).collect());
-        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals, forget, discovery: None }
+        PollPipeline { apps: Arc::new(apps), bounds, queue_bytes, totals, forget, discovery: None, shares: None }
     }
 
     /// Polls the shards that are this instance's until `stop` is cancelled and others have taken over, or until something else

@@ -26,6 +26,7 @@ mod broker {
     pub mod outages;
     pub mod placement;
     mod producer;
+    pub mod quota;
     pub mod registry;
     pub mod registry_follower;
     mod request_client;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         outages::CASES,
         zombies::CASES,
         sharing::CASES,
+        quota::CASES,
         fleet::CASES,
         abandoned::CASES,
         identities::CASES,

@@ -136,6 +136,7 @@ async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> DurableTopics 
         totals: Arc::new(CommitTotals::default()),
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
+        shares: None,
     };
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());

@@ -77,6 +77,7 @@ fn drain(odd_rows: &str) -> Run {
         totals: totals.clone(),
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
+        shares: None,
     };
     let stop = CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::configured::ConfigurationFollower;
 use super::polls::{PollContext, PromotersChange};
+use super::share_exchange::ShareExchange;
 use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{
     AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations, add_rewinds,
@@ -49,6 +50,8 @@ pub(super) struct ShardCoordinator<'a, T> {
     removals: Interval,
     /// While this instance owns the shard whose owner discovers.
     discovering: Option<AbortOnDropHandle<()>>,
+    /// Absent where budgets are not divided.
+    exchange: Option<ShareExchange>,
 }
 
 impl<'a, T: Transport> ShardCoordinator<'a, T> {
@@ -63,6 +66,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         let mut removals = tokio::time::interval(REMOVALS_EVERY);
         removals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let discovering = None;
+        let exchange = ShareExchange::begin(pipeline, &*ownership, context.queue.clone(), context.partitions);
         ShardCoordinator {
             pipeline,
             ownership,
@@ -73,6 +77,7 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
             restores,
             removals,
             discovering,
+            exchange,
         }
     }
 
@@ -135,6 +140,8 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         if let Some(reason) = self.too_early(&states, &changes) {
             return Err(Ended::Stop(reason.into()));
         }
+        let ledger = states.iter_mut().filter(|(assigned, _)| assigned.shard == Shard::DIVIDING);
+        let ledger = ledger.filter_map(|(_, state)| state.take_ledger()).last();
         let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
         self.context.queue.open_shards(states).map_err(|_| over())?;
         // Behind the opening in the queue: the committer drops what is written of a shard that it does not have.
@@ -150,6 +157,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
         }
         if shards.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = self.discover();
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.opened(&shards, ledger);
         }
         // Last: with it the polls begin, which write first cursors by what the committer knows.
         self.tell(changes, None).await?;
@@ -217,6 +227,9 @@ impl<'a, T: Transport> ShardCoordinator<'a, T> {
     async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Ended> {
         if revoked.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = None;
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.closed(revoked);
         }
         // First, so that none of them becomes whole behind this; what was read together with them begins anew.
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));

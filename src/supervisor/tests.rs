@@ -34,6 +34,7 @@ fn pipeline() -> PollPipeline<HttpTransport> {
         totals: Arc::default(),
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
+        shares: None,
     }
 }
 

@@ -296,6 +296,7 @@ impl World {
             totals: Arc::new(CommitTotals::default()),
             forget: Duration::from_secs(30 * 86_400),
             discovery: None,
+            shares: None,
         };
         let make_log = || MemoryLog::new(self.durable.clone(), script());
         let stop = CancellationToken::new();

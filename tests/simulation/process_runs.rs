@@ -267,6 +267,7 @@ impl Surroundings {
             totals: Arc::new(CommitTotals::default()),
             forget: Duration::from_secs(30 * 86_400),
             discovery: None,
+            shares: None,
         }
     }
 

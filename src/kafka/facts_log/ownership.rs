@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::opener::FactsLogOpener;
+use super::peers;
 use super::takeover::{RestoredState, Takeover};
-use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
+use crate::commit::log::{LogError, NotesReader, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
 use crate::kafka::group::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
 use crate::kafka::group::membership::GroupMembership;
@@ -142,6 +143,21 @@ impl ShardOwnership for FactsOwnership {
             Box::pin(async move { (assigned, whole(state, registered).await) }) as Restore
         });
         restored.collect()
+    }
+
+    fn notes(&self) -> NotesReader {
+        let (opener, membership, partitions) = (self.opener.clone(), self.membership.clone(), self.partitions);
+        Arc::new(move || {
+            let (opener, membership) = (opener.clone(), membership.clone());
+            let read = move || {
+                let member = membership.consumer().ok_or(LogError::from("this process is no member"))?;
+                let partitions: Vec<i32> = (0..partitions).collect();
+                let notes = peers::notes_by(&member, &opener.settings, &partitions).map_err(LogError::new)?;
+                Ok(notes.iter().map(|note| peers::shares_of(note)).collect())
+            };
+            let reading = tokio::task::spawn_blocking(read);
+            Box::pin(async move { reading.await.unwrap_or_else(|error| Err(LogError::because("reading notes", error))) })
+        })
     }
 
     fn hand_over(&self) -> BoxFuture<'static, ()> {

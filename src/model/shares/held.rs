@@ -72,7 +72,10 @@ impl HeldShares {
 
     /// Of one budget.
     pub fn share(&self, budget: &str) -> Share {
-        if self.in_all > 0 && self.owned.len() >= self.in_all {
+        if self.in_all == 0 {
+            return Share::NONE;
+        }
+        if self.owned.len() >= self.in_all {
             return Share::ALL;
         }
         let parts = |held: &HeldParts| usize::from(held.parts(budget, self.in_all));

@@ -297,7 +297,8 @@ fn where_somebody_knows_nothing_of_shares_nobody_has_more_than_an_equal_part() {
         fleet.act(&Step::EndReading(number));
     }
     assert!(share(&fleet, 1) <= f64::from(equal(3)) && share(&fleet, 0) < f64::from(equal(3)));
-    assert!(fleet.instances[0].divider.as_mut().unwrap().next(&fleet.instances[0].seen.clone(), &budgets()).is_some());
+    let Instance { divider, seen, .. } = &mut fleet.instances[0];
+    assert!(divider.as_mut().unwrap().next(seen, &budgets()).is_some(), "what was moved goes back");
 }
 
 #[test]
