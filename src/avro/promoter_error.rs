@@ -9,7 +9,7 @@ use crate::registry::tags::InvalidTags;
 /// Why a record registers nothing: it changes nothing then.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PromoterError {
-    /// A registry may know it: see [`PromoterDecoder::learn`].
+    /// A registry may know it: see [`PromoterDecoder::learn`](super::promoter::PromoterDecoder::learn).
     #[error("written with the schema id {0}, which is not known")]
     UnknownSchema(i32),
     /// In a schema that nobody knows, or that no record can be read with.
