@@ -23,15 +23,28 @@ const UNCOMMITTED_MAX: i64 = 60_000;
 /// How long an app may have no token that is taken before somebody has to look.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(60);
 
+/// The code of a pipeline whose log can't be opened.
+const LOG_NOT_OPEN: &str = "log_not_open";
+/// The code of a pipeline whom no broker answers.
+const KAFKA_SILENT: &str = "kafka_silent";
+/// The code of a pipeline in which something waits that Kafka does not take.
+const NOT_COMMITTED: &str = "not_committed";
 /// The code of promoters who are read later than promised.
 pub const LATE: &str = "late";
 /// The code of promoters whom the upstream refuses for good.
 pub const PARKED: &str = "parked";
 
+/// The code of every cause that there may be; `docs/runbook.md` has an entry for each.
+pub(super) fn codes() -> impl Iterator<Item = &'static str> {
+    let stops = AppStop::ALL.into_iter().map(AppStop::code);
+    let holds = InterfaceHold::ALL.into_iter().map(InterfaceHold::code);
+    [LOG_NOT_OPEN, KAFKA_SILENT, NOT_COMMITTED, LATE, PARKED].into_iter().chain(stops).chain(holds)
+}
+
 /// One cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusCause {
-    /// One of a closed list.
+    /// One of [`codes`].
     pub code: &'static str,
     pub severity: Severity,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +81,7 @@ pub enum Severity {
 
 impl StatusCause {
     pub(super) fn new(code: &'static str, severity: Severity, action: &'static str) -> StatusCause {
+        debug_assert!(codes().any(|one| one == code), "{code} is not one of the codes");
         StatusCause {
             code,
             severity,
@@ -111,14 +125,14 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
             text: trouble.error.clone(),
             since: Some(trouble.since.as_seconds().to_string()),
             next_try: Some(trouble.next_try.as_seconds().to_string()),
-            ..StatusCause::new("log_not_open", Severity::Stopped, "do what the text says; else look at the brokers")
+            ..StatusCause::new(LOG_NOT_OPEN, Severity::Stopped, "do what the text says; else look at the brokers")
         }
     } else if let (Some(silence), false) = (health.silent_for, health.is_answered()) {
         StatusCause {
             text: health.unanswered.clone().unwrap_or_else(|| "the brokers do not answer".to_owned()),
             since: Some(ago(silence)),
             ..StatusCause::new(
-                "kafka_silent",
+                KAFKA_SILENT,
                 Severity::Stopped,
                 "look at the brokers, and at the way to bootstrap.servers",
             )
@@ -128,7 +142,7 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
         StatusCause {
             text: "nothing was committed since, though something waits for it".to_owned(),
             since: Some(since.as_seconds().to_string()),
-            ..StatusCause::new("not_committed", Severity::Late, "look at the brokers: replicas in sync, disks, rights")
+            ..StatusCause::new(NOT_COMMITTED, Severity::Late, "look at the brokers: replicas in sync, disks, rights")
         }
     };
     let affects = match pipeline {
@@ -323,9 +337,7 @@ mod tests {
 
     #[test]
     fn each_code_is_told_apart() {
-        let stops = AppStop::ALL.map(AppStop::code);
-        let holds = InterfaceHold::ALL.map(InterfaceHold::code);
-        let codes: std::collections::BTreeSet<_> = stops.iter().chain(&holds).collect();
-        assert_eq!(codes.len(), stops.len() + holds.len());
+        let distinct: std::collections::BTreeSet<_> = codes().collect();
+        assert_eq!(distinct.len(), codes().count());
     }
 }

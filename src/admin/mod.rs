@@ -25,6 +25,8 @@ mod promoters;
 mod status;
 
 #[cfg(test)]
+mod runbook;
+#[cfg(test)]
 mod tests;
 
 /// Where it listens.

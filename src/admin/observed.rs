@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::totals::CommitTotals;
+use crate::model::time::UnixMillis;
 use crate::requests::totals::RequestTotals;
 use crate::session::PolledApp;
 use crate::session::registration_query::RegistrationQueries;
@@ -20,6 +21,8 @@ pub struct ObservedConnector {
     /// The connector's.
     pub name: String,
     pub instance: String,
+    /// When the process began, about.
+    pub began: UnixMillis,
     pub apps: Arc<Vec<ObservedApp>>,
     pub polls: Arc<CommitTotals>,
     pub registrations: Arc<RegistrationQueries>,

@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::observed::ObservedConnector;
 use super::routes::router;
 use super::server::AdminPort;
+use crate::model::time::UnixMillis;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// As many as are served at once.
@@ -27,6 +28,7 @@ impl Port {
         let observed = ObservedConnector {
             name: "shop".into(),
             instance: "one".into(),
+            began: UnixMillis(0),
             apps: Arc::default(),
             polls: Arc::default(),
             registrations: Arc::default(),

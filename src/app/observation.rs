@@ -9,6 +9,7 @@ use super::pipelines::Unfit;
 use crate::admin::observed::ObservedConnector;
 use crate::admin::routes;
 use crate::admin::server::AdminPort;
+use crate::clock;
 use crate::kafka::client::broker_probe;
 use crate::kafka::client::settings::Settings;
 use crate::requests::totals::RequestTotals;
@@ -26,6 +27,7 @@ pub(super) fn connector(
     ObservedConnector {
         name: kafka.name.clone(),
         instance: kafka.instance_id.clone(),
+        began: clock::now(),
         apps: polls.apps.clone(),
         polls: polls.totals.clone(),
         registrations: polls.registrations.clone(),

@@ -33,6 +33,8 @@ macro_rules! metrics {
 metrics! {
     BUILD_INFO = Gauge "build_info" ["version", "commit"]
         "1, with what was built as labels.";
+    START = Gauge "start_timestamp_seconds" []
+        "When the process began.";
     OLDEST_COMPLETE = Gauge "feed_oldest_complete_timestamp_seconds" ["app", "feed"]
         "Up to when the promoter is read that was read longest ago, without those that are parked, paused or backfilling; \
          now where there is none.";

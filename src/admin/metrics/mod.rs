@@ -32,7 +32,7 @@ pub async fn metrics(State(observed): State<Arc<ObservedConnector>>) -> Response
 
 fn samples(observed: &ObservedConnector) -> Samples {
     let mut samples = Samples::default();
-    of_process::add(&mut samples);
+    of_process::add(observed, &mut samples);
     of_pipelines::add(observed, &mut samples);
     of_apps::add(observed, &mut samples);
     of_interfaces::add(observed, &mut samples);

@@ -11,6 +11,7 @@ use super::samples;
 use crate::admin::observed::ObservedConnector;
 use crate::app;
 use crate::config::Config;
+use crate::model::time::UnixMillis;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/metrics.md");
 
@@ -40,6 +41,7 @@ fn observed() -> ObservedConnector {
     ObservedConnector {
         name: "shop".into(),
         instance: "one".into(),
+        began: UnixMillis(1_500),
         apps: Arc::new(app::polled_apps(config.apps, config.http).unwrap()),
         polls: Arc::default(),
 
@@ -86,6 +88,7 @@ fn the_text_is_what_prometheus_reads() {
     let text = samples(&observed()).text().unwrap();
     for line in [
         "# TYPE promoter_connector_polls counter",
+        "promoter_connector_start_timestamp_seconds 1.5",
         "promoter_connector_polls_total{app=\"wx1\",feed=\"orders\",outcome=\"complete\"} 0.0",
         "promoter_connector_kafka_up{pipeline=\"polls\"} 0.0",
         "promoter_connector_upstream_call_duration_seconds_bucket{le=\"+Inf\",interface=\"getorder\"} 0",
