@@ -1,7 +1,7 @@
 //! Why a promoter is where he is: made of what was found, by one function, whoever found it. An instance finds how it polls; the
 //! command line finds what stands in Kafka, where no instance tells.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::causes::StatusCause;
 use super::status::QuotaStatus;
@@ -124,20 +124,21 @@ pub struct ExplainedFeed {
     pub next_try: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplanationLine {
     pub sign: LineSign,
     pub text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineSign {
     /// As it should be.
     Well,
     /// In the way.
     Trouble,
-    /// To be known.
+    /// To be known; also what a later version writes.
+    #[serde(other)]
     Note,
 }
 
@@ -180,9 +181,14 @@ impl Explanation {
 
     /// For people, line by line.
     pub fn text(&self) -> String {
-        let line = |ExplanationLine { sign, text }: &ExplanationLine| format!("{} {text}\n", sign.character());
-        format!("{}\n", self.promoter) + &self.lines.iter().map(line).collect::<String>()
+        text(&self.promoter, &self.lines)
     }
+}
+
+/// What is told of the promoter of this key, for people, line by line.
+pub fn text(promoter: &str, lines: &[ExplanationLine]) -> String {
+    let line = |ExplanationLine { sign, text }: &ExplanationLine| format!("{} {text}\n", sign.character());
+    format!("{promoter}\n") + &lines.iter().map(line).collect::<String>()
 }
 
 impl ExplainedFeed {

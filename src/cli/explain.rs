@@ -17,7 +17,7 @@ use super::promoters::names;
 use super::promoters::registry_view::RegistryView;
 use super::{Failure, stdout};
 use crate::admin::client::{self, local_port, port_name};
-use crate::admin::explanation::{Explanation, PromoterPlace};
+use crate::admin::explanation::{self, Explanation, ExplanationLine, PromoterPlace};
 use crate::config::RegistryClientConfig;
 use crate::model::promoter::Promoter;
 use crate::telemetry::{last_words, log};
@@ -46,23 +46,7 @@ struct InstanceAnswer {
     instance: Option<String>,
     #[serde(default)]
     feeds: Vec<IgnoredAny>,
-    lines: Vec<AnswerLine>,
-}
-
-#[derive(Debug, Deserialize)]
-struct AnswerLine {
-    sign: AnswerSign,
-    text: String,
-}
-
-/// Those of [`LineSign`](crate::admin::explanation::LineSign), and of a version to come.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum AnswerSign {
-    Well,
-    Trouble,
-    #[serde(other)]
-    Note,
+    lines: Vec<ExplanationLine>,
 }
 
 impl InstanceAnswer {
@@ -71,13 +55,7 @@ impl InstanceAnswer {
     }
 
     fn text(&self, promoter: &Promoter) -> String {
-        let sign = |sign| match sign {
-            AnswerSign::Well => '✓',
-            AnswerSign::Trouble => '✗',
-            AnswerSign::Note => '·',
-        };
-        let lines = self.lines.iter().map(|line| format!("{} {}\n", sign(line.sign), line.text));
-        format!("{promoter}\n{}", lines.collect::<String>())
+        explanation::text(promoter.key(), &self.lines)
     }
 }
 
@@ -92,9 +70,9 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
         [] => config.admin.listen.map(local_port).into_iter().collect(),
         given => given.to_vec(),
     };
-    let mut polled_by = None;
+    let (runtime, mut polled_by) = (super::runtime()?, None);
     for port in &ports {
-        match super::runtime()?.block_on(ask(port, &promoter)) {
+        match runtime.block_on(ask(port, &promoter)) {
             // Who polls some of its feeds knows more than Kafka does.
             Ok((answer, body)) if answer.is_here() && !answer.feeds.is_empty() => {
                 return Ok(stdout::print(&if options.json { body + "\n" } else { answer.text(&promoter) })?);

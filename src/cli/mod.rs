@@ -11,6 +11,7 @@ use crate::kafka::client::library_version;
 
 mod blocks;
 pub mod check;
+mod committed_progress;
 pub mod completions;
 pub mod demo;
 pub mod explain;
@@ -21,6 +22,7 @@ mod named_promoter;
 pub mod promoters;
 pub mod rewind;
 pub mod run;
+mod schema_lookup;
 pub mod schemas;
 mod signals;
 pub mod simulate;

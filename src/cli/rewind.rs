@@ -10,8 +10,8 @@ use std::path::Path;
 use clap::Args;
 
 use self::plan::RewindPlan;
-use self::progress::FeedProgress;
 use self::report::RewindReport;
+use super::committed_progress;
 use super::named_promoter::named_promoter;
 use super::promoters::TimeBound;
 use super::promoters::registry_view::RegistryView;
@@ -30,7 +30,6 @@ use crate::registry::record::RegistryContent;
 use crate::telemetry::log;
 
 mod plan;
-mod progress;
 mod report;
 
 #[derive(Clone, Debug, Args)]
@@ -85,8 +84,8 @@ pub fn run(path: &Path, options: &RewindOptions) -> Result<(), Failure> {
     }
     let view = RegistryView::read(config, options.bound.until())?;
     refuse_idle(&view, promoter, *feed)?;
-    let progress = FeedProgress::read(&view, promoter, *feed)?;
-    let progress = progress.ok_or_else(|| not_begun(promoter, *feed))?;
+    let mut progress = committed_progress::of_promoter(&view.config.kafka, promoter, view.until)?;
+    let progress = progress[*feed].take().ok_or_else(|| not_begun(promoter, *feed))?;
     let plan = RewindPlan::new(*feed, &progress, *to, *republish, now.as_seconds());
     let is_written = !dry_run && !plan.is_refused();
     let rewind = Rewind { id: RewindId(rand::random()), to: *to, republish: *republish };

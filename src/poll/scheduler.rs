@@ -153,7 +153,6 @@ impl<T: Transport> Scheduler<T> {
             }
         }
         // Nothing is aborted: each poll ends at its next wait, and hands on what it has read.
-        cancel.cancel();
         while self.polls.join_next().await.is_some() {}
     }
 

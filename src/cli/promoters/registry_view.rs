@@ -1,17 +1,15 @@
 //! What is known of all promoters at one moment: the configuration, and the registry topic read to its end.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
-use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use super::unreadable::UnreadableRecords;
 use crate::avro::framing::Framing;
 use crate::avro::promoter::{PromoterDecoder, RegistryRecord};
 use crate::avro::promoter_error::PromoterError;
-use crate::avro::schema_registry::SchemaRegistry;
 use crate::cli;
+use crate::cli::schema_lookup::SchemaLookup;
 use crate::config::RegistryClientConfig;
 use crate::kafka::client::topic_reader::ReadRecord;
 use crate::kafka::registry_topic::reader::RegistryReader;
@@ -21,7 +19,6 @@ use crate::model::request::record::is_json;
 use crate::model::shard::Shard;
 use crate::registry::record::RegistryContent;
 use crate::registry::table::{MergedPromoter, PromoterTable, SourceUpdate, Sourced};
-use crate::supervisor::{self, COMMAND_PATIENCE};
 use crate::text::with_causes;
 
 pub struct RegistryView {
@@ -93,11 +90,9 @@ fn configured(config: &RegistryClientConfig) -> PromoterTable {
 /// Reads records, and asks the schema registry for the schemas that they are written in.
 struct LearningDecoder {
     decoder: PromoterDecoder,
-    schema_registry: Option<SchemaRegistry>,
-    /// Ids that no record can be read with, and why.
-    unusable: HashMap<i32, String>,
-    runtime: Runtime,
-    until: Instant,
+    schemas: SchemaLookup,
+    /// Where the schemas are asked for.
+    _runtime: Runtime,
 }
 
 type DecodedPromoter = Result<(Promoter, RegistryContent), PromoterError>;
@@ -106,9 +101,9 @@ impl LearningDecoder {
     /// # Errors
     /// Where there is no client for the schema registry, or no runtime to ask it in.
     fn new(config: &RegistryClientConfig, until: Instant) -> anyhow::Result<LearningDecoder> {
-        let schema_registry = config.schema_registry.clone().map(SchemaRegistry::new).transpose()?;
-        let decoder = PromoterDecoder::new(Framing::SingleObject);
-        Ok(LearningDecoder { decoder, schema_registry, unusable: HashMap::new(), runtime: cli::runtime()?, until })
+        let runtime = cli::runtime()?;
+        let schemas = SchemaLookup::new(config.schema_registry.clone(), runtime.handle().clone(), Some(until))?;
+        Ok(LearningDecoder { decoder: PromoterDecoder::new(Framing::SingleObject), schemas, _runtime: runtime })
     }
 
     /// What a record says. A schema that is not known yet is asked for.
@@ -124,39 +119,9 @@ impl LearningDecoder {
         };
         let decoded = self.decoder.decode(whole);
         let Err(PromoterError::UnknownSchema(id)) = decoded else { return Ok(decoded) };
-        if !self.unusable.contains_key(&id) {
-            self.learn(id)?;
-        }
-        Ok(match self.unusable.get(&id) {
-            Some(why) => Err(PromoterError::WithoutSchema(why.clone())),
-            None => self.decoder.decode(whole),
+        Ok(match self.schemas.look_up(id, |id, text| self.decoder.learn(id, text))? {
+            Err(why) => Err(PromoterError::WithoutSchema(why)),
+            Ok(()) => self.decoder.decode(whole),
         })
-    }
-
-    /// Asks for a schema. Where records can't be read with it, or nobody knows it, that is noted of its id.
-    ///
-    /// # Errors
-    /// Where the registry gives no answer: that says nothing of the schema, and ends the reading.
-    fn learn(&mut self, id: i32) -> anyhow::Result<()> {
-        let learnt = match self.schema(id)? {
-            Some(text) => self.decoder.learn(id, &text).map_err(|error| with_causes(&error)),
-            None => Err(format!("written with the schema id {id}, which no schema registry knows")),
-        };
-        if let Err(why) = learnt {
-            self.unusable.insert(id, why);
-        }
-        Ok(())
-    }
-
-    /// The text of a schema; none where no registry knows it.
-    ///
-    /// # Errors
-    /// Where the registry refuses to tell, or gives no answer by the time that the command has.
-    fn schema(&self, id: i32) -> anyhow::Result<Option<String>> {
-        let Some(registry) = &self.schema_registry else { return Ok(None) };
-        let fetch = || registry.schema(id);
-        let fetching = supervisor::retried("schema registry", fetch, |error| error.is_retriable(), COMMAND_PATIENCE);
-        let fetching = async { tokio::time::timeout_at(self.until.into(), fetching).await };
-        self.runtime.block_on(fetching).context("the schema registry gives no answer")?
     }
 }

@@ -1,6 +1,6 @@
 //! What a rewind comes to, by what stands in Kafka now.
 
-use super::progress::FeedProgress;
+use crate::cli::committed_progress::FeedProgress;
 use crate::model::cursor::Cursor;
 use crate::model::feed::Feed;
 use crate::model::pacing::backfill_cost::least_calls;

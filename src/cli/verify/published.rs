@@ -11,6 +11,7 @@ use super::judged::JudgedFeed;
 use crate::avro::decode::Decoded;
 use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::avro::schemas::RecordKind;
+use crate::cli::committed_progress;
 use crate::cli::learning_decoder::RecordDecoder;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::topic_reader::{ReadFrom, ReadRecord};
@@ -20,7 +21,6 @@ use crate::model::fact::{FactId, dead_row_id};
 use crate::model::feed::{EventTopic, Feed, PerFeed};
 use crate::model::promoter::Promoter;
 use crate::model::row::RowKind;
-use crate::model::state_record::{StateKey, StateValue};
 use crate::model::time::UnixTime;
 
 #[derive(Clone)]
@@ -32,30 +32,14 @@ pub struct Published {
 }
 
 impl Published {
-    /// How far each feed of the promoter is complete.
+    /// How far each feed of the promoter is complete that has begun.
     ///
     /// # Errors
     /// Where the state can't be read to its end.
     pub async fn cursors(&self, promoter: &Promoter) -> anyhow::Result<PerFeed<Option<Cursor>>> {
         let (own, promoter) = (self.clone(), promoter.clone());
-        blocking(move || {
-            let keys = PerFeed::new(|feed| StateKey::Cursor(promoter.clone(), feed).encode().into_bytes());
-            let mut cursors: PerFeed<Option<Cursor>> = PerFeed::default();
-            let topic = own.kafka.topics.state.clone();
-            own.read(&topic, &promoter, ReadFrom::Beginning, |record| {
-                let key = record.key.as_ref();
-                let Some(feed) = Feed::ALL.into_iter().find(|feed| key == Some(&keys[*feed])) else { return Ok(()) };
-                let state_key = StateKey::Cursor(promoter.clone(), feed);
-                let value = record.value.map(|value| StateValue::decode(&state_key, &value)).transpose()?;
-                cursors[feed] = match value {
-                    Some(StateValue::Cursor(cursor)) => Some(cursor),
-                    _ => None,
-                };
-                Ok(())
-            })?;
-            Ok(cursors)
-        })
-        .await
+        let progress = blocking(move || committed_progress::of_promoter(&own.kafka, &promoter, own.until)).await?;
+        Ok(PerFeed::new(|feed| Some(progress[feed].as_ref()?.cursor)))
     }
 
     /// The events and dead letters of the promoter from the first time on that is judged.

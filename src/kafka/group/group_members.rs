@@ -4,15 +4,24 @@ use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::KafkaResult;
+use rdkafka::groups::GroupMemberInfo;
+
+use super::assignment::assigned;
 
 /// Ends the member id that the group makes of an instance's name: a dash and a UUID.
 const SUFFIX_BYTES: usize = 37;
 
-/// What the members of a group are called.
+/// What the members of a group are called, and what they own.
 pub struct GroupMembers {
-    ids: Vec<String>,
+    members: Vec<GroupMember>,
     /// How they share out what they own; empty while they do so.
     protocol: String,
+}
+
+struct GroupMember {
+    id: String,
+    /// In the consumer protocol; empty where there is none, as before a group has shared out what it owns.
+    assignment: Vec<u8>,
 }
 
 /// How instances share out partitions.
@@ -26,32 +35,43 @@ impl GroupMembers {
     pub fn fetch<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
         let groups = client.fetch_group_list(Some(group), bound)?;
         let members = groups.groups().iter().flat_map(|group| group.members());
-        let ids = members.map(|member| member.id().to_owned()).collect();
+        let member = |member: &GroupMemberInfo| GroupMember {
+            id: member.id().to_owned(),
+            assignment: member.assignment().unwrap_or_default().to_owned(),
+        };
         let protocol = groups.groups().first().map_or("", |group| group.protocol()).to_owned();
-        Ok(GroupMembers { ids, protocol })
+        Ok(GroupMembers { members: members.map(member).collect(), protocol })
     }
 
     /// Whether they are something else than instances, which no instance can join.
     pub fn are_foreign(&self) -> bool {
-        !self.ids.is_empty() && !self.protocol.is_empty() && self.protocol != PROTOCOL
+        !self.members.is_empty() && !self.protocol.is_empty() && self.protocol != PROTOCOL
     }
 
     pub fn count(&self) -> usize {
-        self.ids.len()
+        self.members.len()
     }
 
     /// Whether there is one of this instance's name.
     pub fn has(&self, instance_id: &str) -> bool {
-        self.ids.iter().any(|id| instance_of(id) == Some(instance_id))
+        self.members.iter().any(|member| instance_of(&member.id) == Some(instance_id))
+    }
+
+    /// Who owns the partition of this topic: an instance's name, or the member id of something else.
+    pub fn owner(&self, topic: &str, partition: i32) -> Option<&str> {
+        let owns = |member: &&GroupMember| {
+            assigned(&member.assignment, topic).is_some_and(|partitions| partitions.contains(&partition))
+        };
+        self.members.iter().find(owns).map(|member| instance_of(&member.id).unwrap_or(&member.id))
     }
 
     /// Whether there is one of another name.
     pub fn has_others_than(&self, instance_id: &str) -> bool {
-        self.ids.iter().any(|id| instance_of(id) != Some(instance_id))
+        self.members.iter().any(|member| instance_of(&member.id) != Some(instance_id))
     }
 }
 
-pub(super) fn instance_of(member_id: &str) -> Option<&str> {
+fn instance_of(member_id: &str) -> Option<&str> {
     member_id.get(..member_id.len().checked_sub(SUFFIX_BYTES)?)
 }
 
@@ -62,8 +82,12 @@ mod tests {
     const UUID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
     fn of(names: &[&str]) -> GroupMembers {
-        let ids = names.iter().map(|name| format!("{name}-{UUID}")).collect();
-        GroupMembers { ids, protocol: PROTOCOL.into() }
+        let ids = names.iter().map(|name| format!("{name}-{UUID}"));
+        GroupMembers { members: ids.map(owning_nothing).collect(), protocol: PROTOCOL.into() }
+    }
+
+    fn owning_nothing(id: String) -> GroupMember {
+        GroupMember { id, assignment: Vec::new() }
     }
 
     #[test]
@@ -71,7 +95,7 @@ mod tests {
         assert!(of(&["one"]).has("one"));
         assert!(!of(&["one-2"]).has("one"));
         assert!(of(&["one-2"]).has("one-2"));
-        assert!(!GroupMembers { ids: vec!["one".into()], ..of(&[]) }.has("one"));
+        assert!(!GroupMembers { members: vec![owning_nothing("one".into())], ..of(&[]) }.has("one"));
     }
 
     #[test]
@@ -79,7 +103,8 @@ mod tests {
         assert!(!of(&[]).has_others_than("one"));
         assert!(!of(&["one"]).has_others_than("one"));
         assert!(of(&["one", "two"]).has_others_than("one"));
-        assert!(GroupMembers { ids: vec!["a consumer of another kind".into()], ..of(&[]) }.has_others_than("one"));
+        let other = owning_nothing("a consumer of another kind".into());
+        assert!(GroupMembers { members: vec![other], ..of(&[]) }.has_others_than("one"));
     }
 
     #[test]

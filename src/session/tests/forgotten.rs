@@ -7,7 +7,9 @@ use crate::model::shard::Shard;
 use crate::model::state_record::{StateKey, StateValue};
 use crate::registry::record::PromoterRecord;
 
-const FORGET: Duration = Duration::from_secs(24 * 3600);
+/// How long a run at least takes here; each hour that passes costs a test some time.
+const STEP: Duration = Duration::from_secs(600);
+const FORGET: Duration = STEP.saturating_mul(24);
 
 /// Has no data, tells its clock, and notes from where on touches are asked for.
 #[derive(Clone)]
@@ -91,50 +93,51 @@ fn key(openid: &str) -> Promoter {
     Promoter::from_key(&format!("wx1/{openid}")).unwrap()
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
-
 #[tokio::test(start_paused = true)]
 async fn who_was_removed_goes_on_from_his_cursor_within_the_time_and_begins_anew_behind_it() {
     let scene = Scene::new();
     scene.group.register(&key("o2"), Some(PromoterRecord::default()));
-    scene.run(&["o1"], HOUR).await;
+    scene.run(&["o1"], STEP).await;
     scene.group.register(&key("o2"), None);
-    scene.run(&["o1"], 20 * HOUR).await;
+    scene.run(&["o1"], 20 * STEP).await;
     assert!(scene.is_marked("o2") && scene.has_cursor("o2"));
     scene.asked_back("o2");
 
     scene.group.register(&key("o2"), Some(PromoterRecord::default()));
-    scene.run(&["o1"], HOUR).await;
+    scene.run(&["o1"], STEP).await;
     assert!(!scene.is_marked("o2"), "he is back");
     let back = scene.asked_back("o2");
-    assert!(back.first().is_some_and(|seconds| *seconds > 20 * 3600), "the gap is asked for: {back:?}");
+    assert!(
+        back.first().is_some_and(|seconds| *seconds > 20 * STEP.as_secs().cast_signed()),
+        "the gap is asked for: {back:?}"
+    );
 
     scene.group.register(&key("o2"), None);
-    scene.run(&["o1"], 23 * HOUR).await;
+    scene.run(&["o1"], 23 * STEP).await;
     assert!(scene.has_cursor("o2"), "the time begins anew with each removal");
-    scene.run(&["o1"], 2 * HOUR).await;
+    scene.run(&["o1"], 2 * STEP).await;
     assert!(!scene.has_cursor("o2") && !scene.is_marked("o2") && scene.has_cursor("o1"));
 
     scene.asked_back("o2");
     scene.group.register(&key("o2"), Some(PromoterRecord::default()));
-    scene.run(&["o1"], HOUR).await;
+    scene.run(&["o1"], STEP).await;
     let back = scene.asked_back("o2");
-    assert!(back.first().is_some_and(|seconds| *seconds < 2 * 3600), "he begins now: {back:?}");
+    assert!(back.first().is_some_and(|seconds| *seconds < 2 * STEP.as_secs().cast_signed()), "he begins now: {back:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_gone_from_the_configuration_is_found_at_the_next_start_and_kept_for_the_time() {
     let captured = Captured::start();
     let scene = Scene::new();
-    scene.run(&["o1", "o2"], HOUR).await;
-    scene.run(&["o1"], 23 * HOUR).await;
+    scene.run(&["o1", "o2"], STEP).await;
+    scene.run(&["o1"], 23 * STEP).await;
     assert!(scene.is_marked("o2") && scene.has_cursor("o2"));
     let told = captured.events("nobody names these promoters any more: their progress is kept for registry.forget");
     assert_eq!(told.len(), 1);
     // An instance whose configuration still names him takes the mark back, however late.
-    scene.run(&["o1", "o2"], HOUR).await;
+    scene.run(&["o1", "o2"], STEP).await;
     assert!(!scene.is_marked("o2"));
-    scene.run(&["o1"], 26 * HOUR).await;
+    scene.run(&["o1"], 26 * STEP).await;
     assert!(!scene.has_cursor("o2") && scene.has_cursor("o1"));
 }
 
@@ -142,13 +145,13 @@ async fn who_is_gone_from_the_configuration_is_found_at_the_next_start_and_kept_
 async fn who_is_paused_or_another_owners_is_not_forgotten() {
     let scene = Scene::new();
     scene.group.register(&key("o2"), Some(PromoterRecord::default()));
-    scene.run(&["o1"], HOUR).await;
+    scene.run(&["o1"], STEP).await;
     scene.group.register(&key("o2"), Some(PromoterRecord { paused: true, ..PromoterRecord::default() }));
-    scene.run(&["o1"], 50 * HOUR).await;
+    scene.run(&["o1"], 50 * STEP).await;
     assert!(!scene.is_marked("o2") && scene.has_cursor("o2"));
     // The shard goes to somebody who never takes it up, while he is removed.
     scene.group.take_away(Shard::of(&key("o2"), PARTITIONS), "two");
     scene.group.register(&key("o2"), None);
-    scene.run(&["o1"], 50 * HOUR).await;
+    scene.run(&["o1"], 50 * STEP).await;
     assert!(!scene.is_marked("o2") && scene.has_cursor("o2"));
 }

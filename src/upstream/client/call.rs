@@ -53,7 +53,8 @@ impl<T: Transport> Client<T> {
                     return Ok(response);
                 }
                 Err(AttemptError::Unreadable(cause)) => {
-                    // It has answered this call, which is all that a breaker asks for.
+                    // It has answered this call, which is all that a breaker asks for, and a host is kept for.
+                    self.hosts.answered(progress.host);
                     progress.pass.served();
                     return Err(CallError::Unreadable(cause));
                 }

@@ -151,6 +151,17 @@ async fn a_spare_host_is_asked_after_a_failure_and_kept_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_spare_host_whose_answer_can_not_be_read_has_answered_all_the_same() {
+    let too_large = TransportError::TooLarge { limit: 10 };
+    let upstream = Upstream::new([Step::Fails(TransportError::Timeout), Step::Fails(too_large)], []);
+    let client = Client::new(ClientSettings { spare_urls: vec!["http://b".into()], ..settings() }, upstream.clone());
+    let cancel = CancellationToken::new();
+    assert!(matches!(client.page(&touches(), &cancel).await, Err(CallError::Unreadable(_))));
+    client.page(&touches(), &cancel).await.unwrap();
+    assert_eq!(upstream.data_calls(|sent| sent.base_url.clone()), ["http://a", "http://b", "http://b"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_asks_for_a_long_pause_is_left_alone_while_a_spare_one_answers() {
     let upstream = Upstream::new([Step::RetryAfter(503, 864_000)], []);
     let client = Client::new(ClientSettings { spare_urls: vec!["http://b".into()], ..settings() }, upstream.clone());

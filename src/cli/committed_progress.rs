@@ -1,0 +1,66 @@
+//! How far the feeds of one promoter are, and what is known of them, as it is committed.
+
+use std::time::Instant;
+
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::topic_reader::ReadFrom;
+use crate::kafka::client::whole_topic::WholeTopic;
+use crate::model::cursor::Cursor;
+use crate::model::feed::{Feed, PerFeed};
+use crate::model::promoter::Promoter;
+use crate::model::rewind::{MaybeForgotten, MetRewind};
+use crate::model::state_record::{StateKey, StateValue};
+use crate::model::time::UnixTime;
+
+/// Of a feed that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedProgress {
+    /// Of the last record: one that moves in silence may be an hour ahead.
+    pub cursor: Cursor,
+    /// What an earlier rewind meets and the memory may have forgotten.
+    pub maybe_forgotten: Vec<MaybeForgotten>,
+}
+
+/// Blocks until the promoter's partition of the state is read to where it ends now, or it is `until`. Nothing of feeds that have not
+/// begun to be polled.
+///
+/// # Errors
+/// Where the state can't be read to its end, or one of these records can't.
+pub fn of_promoter(
+    settings: &Settings,
+    promoter: &Promoter,
+    until: Instant,
+) -> anyhow::Result<PerFeed<Option<FeedProgress>>> {
+    let state = WholeTopic::of_promoter(settings, &settings.topics.state, promoter, ReadFrom::Beginning, until)?;
+    let (mut cursors, mut maybe_forgotten) = (PerFeed::<Option<Cursor>>::default(), PerFeed::default());
+    let keys = Feed::ALL.map(|feed| {
+        let keys = [StateKey::Cursor(promoter.clone(), feed), StateKey::Rewound(promoter.clone(), feed)];
+        keys.map(|key| (key.encode().into_bytes(), key))
+    });
+    while let Some(record) = state.next_record()? {
+        let is_its = |(encoded, _): &&(Vec<u8>, StateKey)| record.key.as_ref() == Some(encoded);
+        let Some((_, key)) = keys.iter().flatten().find(is_its) else { continue };
+        let value = record.value.as_deref().map(|value| StateValue::decode(key, value)).transpose()?;
+        match (key, value) {
+            (StateKey::Cursor(_, feed), Some(StateValue::Cursor(read))) => cursors[*feed] = Some(read),
+            (StateKey::Cursor(_, feed), _) => cursors[*feed] = None,
+            (StateKey::Rewound(_, feed), Some(StateValue::Rewound(MetRewind { maybe_forgotten: read, .. }))) => {
+                maybe_forgotten[*feed] = read;
+            }
+            (StateKey::Rewound(_, feed), _) => maybe_forgotten[*feed] = Vec::new(),
+            _ => {}
+        }
+    }
+    Ok(PerFeed::new(|feed| {
+        let cursor = cursors[feed].filter(|cursor| cursor.polled)?;
+        Some(FeedProgress { cursor, maybe_forgotten: std::mem::take(&mut maybe_forgotten[feed]) })
+    }))
+}
+
+impl FeedProgress {
+    /// What is published is remembered where it is remembered under this time or a later one.
+    pub fn whole_from(&self) -> UnixTime {
+        let forgotten = self.maybe_forgotten.iter().map(|forgotten| forgotten.until);
+        forgotten.chain([self.cursor.complete_before]).max().unwrap_or(self.cursor.complete_before)
+    }
+}
