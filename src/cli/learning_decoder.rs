@@ -2,7 +2,7 @@
 
 use tokio::runtime::Handle;
 
-use super::schema_lookup::SchemaLookup;
+use super::learnt_schemas::LearntSchemas;
 use crate::avro::decode::Decoded;
 use crate::avro::framing::Framing;
 use crate::avro::kind_decoder::{FieldsError, KindDecoder};
@@ -14,7 +14,7 @@ pub type LearntValue = Result<Option<Decoded>, String>;
 
 pub struct RecordDecoder {
     decoder: KindDecoder,
-    schemas: SchemaLookup,
+    schemas: LearntSchemas,
 }
 
 impl RecordDecoder {
@@ -27,7 +27,7 @@ impl RecordDecoder {
         schema_registry: Option<SchemaRegistrySettings>,
         runtime: Handle,
     ) -> anyhow::Result<RecordDecoder> {
-        let schemas = SchemaLookup::new(schema_registry, runtime, None)?;
+        let schemas = LearntSchemas::new(schema_registry, runtime, None)?;
         Ok(RecordDecoder { decoder: KindDecoder::new(kind, Framing::SingleObject), schemas })
     }
 
@@ -43,7 +43,7 @@ impl RecordDecoder {
             Err(FieldsError::UnknownSchema(id)) => id,
         };
         if let Err(why) = self.schemas.look_up(id, |id, text| self.decoder.learn(id, text))? {
-            return Ok(Err(why));
+            return Ok(Err(why.to_string()));
         }
         Ok(match self.decoder.decode(value) {
             Ok(decoded) => Ok(Some(decoded)),

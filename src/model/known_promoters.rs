@@ -18,12 +18,12 @@ pub(super) type FeedStates = PerFeed<Option<FeedState>>;
 /// A map by promoters. Its hash is keyed, for others name the promoters.
 #[derive(Debug, Default)]
 pub(super) struct KnownPromoters {
-    table: HashTable<Box<KnownPromoter>>,
+    table: HashTable<Box<PromoterEntry>>,
     hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct KnownPromoter {
+struct PromoterEntry {
     promoter: Promoter,
     feeds: FeedStates,
 }
@@ -51,7 +51,7 @@ impl KnownPromoters {
         let KnownPromoters { table, hasher } = self;
         let hash = hasher.hash_one(promoter);
         let entry = table.entry(hash, |known| known.promoter == *promoter, |known| hasher.hash_one(&known.promoter));
-        let unknown = || Box::new(KnownPromoter { promoter: promoter.clone(), feeds: FeedStates::default() });
+        let unknown = || Box::new(PromoterEntry { promoter: promoter.clone(), feeds: FeedStates::default() });
         &mut entry.or_insert_with(unknown).into_mut().feeds
     }
 

@@ -9,7 +9,7 @@ use crate::avro::framing::Framing;
 use crate::avro::promoter::{PromoterDecoder, RegistryRecord};
 use crate::avro::promoter_error::PromoterError;
 use crate::cli;
-use crate::cli::schema_lookup::SchemaLookup;
+use crate::cli::learnt_schemas::LearntSchemas;
 use crate::config::RegistryClientConfig;
 use crate::kafka::client::topic_reader::ReadRecord;
 use crate::kafka::registry_topic::reader::RegistryReader;
@@ -90,7 +90,7 @@ fn configured(config: &RegistryClientConfig) -> PromoterTable {
 /// Reads records, and asks the schema registry for the schemas that they are written in.
 struct LearningDecoder {
     decoder: PromoterDecoder,
-    schemas: SchemaLookup,
+    schemas: LearntSchemas,
     /// Where the schemas are asked for.
     _runtime: Runtime,
 }
@@ -102,7 +102,7 @@ impl LearningDecoder {
     /// Where there is no client for the schema registry, or no runtime to ask it in.
     fn new(config: &RegistryClientConfig, until: Instant) -> anyhow::Result<LearningDecoder> {
         let runtime = cli::runtime()?;
-        let schemas = SchemaLookup::new(config.schema_registry.clone(), runtime.handle().clone(), Some(until))?;
+        let schemas = LearntSchemas::new(config.schema_registry.clone(), runtime.handle().clone(), Some(until))?;
         Ok(LearningDecoder { decoder: PromoterDecoder::new(Framing::SingleObject), schemas, _runtime: runtime })
     }
 
@@ -120,7 +120,7 @@ impl LearningDecoder {
         let decoded = self.decoder.decode(whole);
         let Err(PromoterError::UnknownSchema(id)) = decoded else { return Ok(decoded) };
         Ok(match self.schemas.look_up(id, |id, text| self.decoder.learn(id, text))? {
-            Err(why) => Err(PromoterError::WithoutSchema(why)),
+            Err(why) => Err(PromoterError::WithoutSchema(why.to_string())),
             Ok(()) => self.decoder.decode(whole),
         })
     }

@@ -13,12 +13,12 @@ const SUFFIX_BYTES: usize = 37;
 
 /// What the members of a group are called, and what they own.
 pub struct GroupMembers {
-    members: Vec<GroupMember>,
+    members: Vec<ListedMember>,
     /// How they share out what they own; empty while they do so.
     protocol: String,
 }
 
-struct GroupMember {
+struct ListedMember {
     id: String,
     /// In the consumer protocol; empty where there is none, as before a group has shared out what it owns.
     assignment: Vec<u8>,
@@ -35,7 +35,7 @@ impl GroupMembers {
     pub fn fetch<C: ClientContext>(client: &Client<C>, group: &str, bound: Duration) -> KafkaResult<GroupMembers> {
         let groups = client.fetch_group_list(Some(group), bound)?;
         let members = groups.groups().iter().flat_map(|group| group.members());
-        let member = |member: &GroupMemberInfo| GroupMember {
+        let member = |member: &GroupMemberInfo| ListedMember {
             id: member.id().to_owned(),
             assignment: member.assignment().unwrap_or_default().to_owned(),
         };
@@ -59,7 +59,7 @@ impl GroupMembers {
 
     /// Who owns the partition of this topic: an instance's name, or the member id of something else.
     pub fn owner(&self, topic: &str, partition: i32) -> Option<&str> {
-        let owns = |member: &&GroupMember| {
+        let owns = |member: &&ListedMember| {
             assigned(&member.assignment, topic).is_some_and(|partitions| partitions.contains(&partition))
         };
         self.members.iter().find(owns).map(|member| instance_of(&member.id).unwrap_or(&member.id))
@@ -86,8 +86,8 @@ mod tests {
         GroupMembers { members: ids.map(owning_nothing).collect(), protocol: PROTOCOL.into() }
     }
 
-    fn owning_nothing(id: String) -> GroupMember {
-        GroupMember { id, assignment: Vec::new() }
+    fn owning_nothing(id: String) -> ListedMember {
+        ListedMember { id, assignment: Vec::new() }
     }
 
     #[test]

@@ -14,26 +14,31 @@ use crate::text::with_causes;
 /// How many ids that no record can be read with are kept in mind.
 const UNUSABLE_MAX: usize = 1_000;
 
-pub struct SchemaLookup {
+/// Why no record can be read with a schema.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SchemaUnavailable(String);
+
+pub struct LearntSchemas {
     schema_registry: Option<SchemaRegistry>,
-    /// Ids that no record can be read with, and why.
-    unusable: HashMap<i32, String>,
+    /// By their ids.
+    unusable: HashMap<i32, SchemaUnavailable>,
     /// Where a registry is asked. It has more threads than the one that waits.
     runtime: Handle,
     /// No registry is waited for any longer than that.
     until: Option<Instant>,
 }
 
-impl SchemaLookup {
+impl LearntSchemas {
     /// # Errors
     /// Where there is no client for the registry.
     pub fn new(
         schema_registry: Option<SchemaRegistrySettings>,
         runtime: Handle,
         until: Option<Instant>,
-    ) -> anyhow::Result<SchemaLookup> {
+    ) -> anyhow::Result<LearntSchemas> {
         let schema_registry = schema_registry.map(SchemaRegistry::new).transpose()?;
-        Ok(SchemaLookup { schema_registry, unusable: HashMap::new(), runtime, until })
+        Ok(LearntSchemas { schema_registry, unusable: HashMap::new(), runtime, until })
     }
 
     /// Has `learn` take the text of a schema that the decoder does not know yet. Blocks while a registry is asked for it.
@@ -45,13 +50,13 @@ impl SchemaLookup {
         &mut self,
         id: i32,
         learn: impl FnOnce(i32, &str) -> Result<(), E>,
-    ) -> anyhow::Result<Result<(), String>> {
+    ) -> anyhow::Result<Result<(), SchemaUnavailable>> {
         if let Some(why) = self.unusable.get(&id) {
             return Ok(Err(why.clone()));
         }
         let learnt = match self.schema(id)? {
-            Some(text) => learn(id, &text).map_err(|error| with_causes(&error)),
-            None => Err(format!("written with the schema id {id}, which no schema registry knows")),
+            Some(text) => learn(id, &text).map_err(|error| SchemaUnavailable(with_causes(&error))),
+            None => Err(SchemaUnavailable(format!("written with the schema id {id}, which no schema registry knows"))),
         };
         if let Err(why) = &learnt {
             if self.unusable.len() >= UNUSABLE_MAX {
