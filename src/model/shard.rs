@@ -34,6 +34,8 @@ pub struct OwnedShards {
 impl Shard {
     /// Whose owner discovers the promoters of all shards.
     pub(crate) const DISCOVERING: Shard = Shard(0);
+    /// Whose owner divides the budgets of calls among all shards.
+    pub(crate) const DIVIDING: Shard = Shard(0);
 
     /// That of a promoter, of `partitions` in all (at least one).
     pub fn of(promoter: &Promoter, partitions: i32) -> Shard {
