@@ -47,6 +47,7 @@ use crate::registry::table::ConfiguredPromoter;
 use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
 use crate::telemetry::pipeline;
+use crate::upstream::budget_shares::BudgetShares;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::Transport;
 
@@ -62,6 +63,7 @@ mod restores;
 mod rewinds;
 mod shard_coordinator;
 mod shard_promoters;
+mod share_exchange;
 mod summary;
 
 use app_feeds::AppFeeds;
@@ -132,6 +134,8 @@ pub struct PollPipeline<T> {
     pub discovery: Option<Arc<Discovery<T>>>,
     /// Where its session is asked what is registered of a promoter.
     pub registrations: Arc<RegistrationQueries>,
+    /// Absent where budgets are not divided by what each shard needs.
+    pub shares: Option<Arc<BudgetShares<T>>>,
 }
 
 impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
@@ -193,7 +197,7 @@ impl<T: Transport> PollPipeline<T> {
         };
         totals.figures.know_lateness(apps.iter().map(lateness).collect());
         let (apps, registrations) = (Arc::new(apps), Arc::default());
-        PollPipeline { apps, bounds, queue_bytes, totals, forget, discovery: None, registrations }
+        PollPipeline { apps, bounds, queue_bytes, totals, forget, discovery: None, registrations, shares: None }
     }
 
     /// Polls the shards that are this instance's until `stop` is cancelled and others have taken over, or until something else

@@ -1,10 +1,11 @@
 //! What the polls are made of: a client for each app, and the log of the facts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::log_parts::{LogParts, ownership};
+use super::log_parts::{self, LogParts, ownership};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::FactsLog;
 use crate::kafka::facts_log::peers::InstanceProfile;
@@ -13,6 +14,7 @@ use crate::kafka::registry_topic::Registrations;
 use crate::model::feed::InterfaceCaller;
 use crate::model::promoter::IdKind;
 use crate::session::{AppSettings, PollPipeline, PolledApp};
+use crate::upstream::budget_shares::BudgetShares;
 use crate::upstream::buffer::Buffers;
 use crate::upstream::client::Client;
 use crate::upstream::http::{HttpSettings, HttpTransport};
@@ -36,6 +38,11 @@ pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Re
     apps.into_iter().map(polled_app).collect()
 }
 
+/// Of all calls but those of requests, divided by what each shard needs.
+pub(super) fn shares(polls: &PollPipeline<HttpTransport>) -> BudgetShares<HttpTransport> {
+    log_parts::shares(polls, |interface| interface.called_by() != InterfaceCaller::Requests).divided()
+}
+
 /// With the group of the registry the instances share the budgets of all calls but those of requests.
 pub(super) fn facts_log(
     LogParts { kafka, encoders, clock }: LogParts,
@@ -43,8 +50,9 @@ pub(super) fn facts_log(
     id_kinds: HashMap<String, IdKind>,
     profile: InstanceProfile,
     polls: &PollPipeline<HttpTransport>,
+    shares: Arc<BudgetShares<HttpTransport>>,
 ) -> FactsLog {
-    let ownership = ownership(polls, |interface| interface.called_by() != InterfaceCaller::Requests);
+    let ownership = ownership(shares);
     let observers = LogObservers { health: polls.totals.health.clone(), ownership };
     FactsLog::new(kafka, encoders, registrations, id_kinds, clock, profile, observers)
 }

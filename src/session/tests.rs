@@ -24,6 +24,7 @@ use crate::upstream::client::ClientSettings;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
 
 mod discovered;
+mod divided;
 mod ended;
 mod forgotten;
 mod handed_over;
@@ -105,6 +106,7 @@ fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> Pol
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     }
 }
 

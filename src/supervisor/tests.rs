@@ -35,6 +35,7 @@ fn pipeline() -> PollPipeline<HttpTransport> {
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     }
 }
 

@@ -1,22 +1,42 @@
 //! This instance's share of its apps' budgets follows what it owns of a topic's partitions.
 //!
-//! What is owned is nobody else's, so all instances together have all of a budget at most.
+//! What is owned is nobody else's, so all instances together have all of a budget at most. Where budgets are divided, partitions
+//! have different parts of it: [`crate::model::shares`] says which, and why that holds then, too. Else each has as much as any other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
+use super::budget::BudgetSettings;
 use super::client::Client;
 use super::transport::Transport;
 use crate::model::feed::{Interface, InterfaceCaller};
 use crate::model::quota_share::Share;
-use crate::model::shard::{OwnedShards, Shard};
+use crate::model::shard::{AssignedShard, OwnedShards, Shard};
+use crate::model::shares::held::HeldShares;
+use crate::model::shares::note::{Division, PartitionNote, ShareNote, ToldDivision};
+use crate::model::shares::wanted::{BudgetSize, ShareNeed};
 
 /// The budgets of the interfaces that are shared in the same way, of all apps.
 pub struct BudgetShares<T> {
     clients: Vec<Arc<Client<T>>>,
     interfaces: Vec<Interface>,
-    owned: Mutex<OwnedShards>,
+    state: Mutex<SharesState>,
+    /// What is owned is another.
+    moved: Notify,
+}
+
+#[derive(Default)]
+struct SharesState {
+    owned: OwnedShards,
+    /// Absent where budgets are not divided.
+    held: Option<HeldShares>,
+    /// What the divider has to tell, as long as its shard is this one.
+    told: Option<(AssignedShard, Division)>,
+    /// What shards need, where that is known.
+    needs: BTreeMap<AssignedShard, BTreeMap<String, ShareNeed>>,
 }
 
 impl<T: Transport> BudgetShares<T> {
@@ -24,22 +44,121 @@ impl<T: Transport> BudgetShares<T> {
     pub fn new(clients: impl IntoIterator<Item = Arc<Client<T>>>, is_shared: fn(Interface) -> bool) -> BudgetShares<T> {
         let clients = clients.into_iter().collect();
         let interfaces = Interface::ALL.into_iter().filter(|interface| is_shared(*interface)).collect();
-        let shares = BudgetShares { clients, interfaces, owned: Mutex::default() };
-        shares.set(|_| (Share::NONE, 0));
+        let shares = BudgetShares { clients, interfaces, state: Mutex::default(), moved: Notify::new() };
+        shares.set(|_, _| (Share::NONE, 0));
         shares
+    }
+
+    /// The same, of which those that are polled are divided by what each partition needs.
+    pub fn divided(self) -> BudgetShares<T> {
+        self.state.lock().held = Some(HeldShares::default());
+        self
     }
 
     /// This is owned from now on. Does not block.
     pub fn own(&self, now: &OwnedShards) {
-        let mut owned = self.owned.lock();
-        let before = std::mem::replace(&mut *owned, now.clone());
-        self.set(|interface| (share(interface, now), taken_over(interface, now, &before)));
+        let mut state = self.state.lock();
+        let before = std::mem::replace(&mut state.owned, now.clone());
+        if let Some(held) = &mut state.held {
+            held.own(now);
+        }
+        self.set(|client, interface| (state.share(client, interface), taken_over(interface, now, &before)));
+        self.moved.notify_one();
     }
 
-    fn set(&self, of_interface: impl Fn(Interface) -> (Share, u32)) {
-        for interface in &self.interfaces {
-            let (share, taken_over) = of_interface(*interface);
-            self.clients.iter().for_each(|client| client.set_share(*interface, share, taken_over));
+    fn set(&self, share: impl Fn(&Client<T>, Interface) -> (Share, u32)) {
+        for client in &self.clients {
+            for interface in &self.interfaces {
+                let (share, taken_over) = share(client, *interface);
+                client.set_share(*interface, share, taken_over);
+            }
+        }
+    }
+
+    /// Until what is owned has changed since the last call.
+    pub(crate) async fn moved(&self) {
+        self.moved.notified().await;
+    }
+
+    /// Of what is polled and has a limit, the size of each app's budget, by name.
+    pub(crate) fn budgets(&self) -> BTreeMap<String, BudgetSize> {
+        let polled = self.interfaces.iter().filter(|interface| interface.is_polled());
+        let of_client = |(client, interface): (&Arc<Client<T>>, Interface)| {
+            let BudgetSettings { per_minute, per_day } = client.budget_settings(interface);
+            let is_limited = per_minute != 0 || per_day != 0;
+            is_limited.then(|| (budget_name(client, interface), BudgetSize { per_minute, per_day }))
+        };
+        polled
+            .flat_map(|interface| self.clients.iter().map(|client| (client, *interface)))
+            .filter_map(of_client)
+            .collect()
+    }
+
+    /// The notes of all partitions are about to be read. Gives the number of the reading.
+    pub(crate) fn begin_reading(&self) -> u64 {
+        self.state.lock().held.as_mut().map_or(0, HeldShares::begin_reading)
+    }
+
+    /// A reading has brought these. What gets less does so before anybody can be told that it goes by them. Does not block.
+    pub(crate) fn take(&self, reading: u64, notes: &[PartitionNote]) {
+        let mut state = self.state.lock();
+        let Some(held) = &mut state.held else { return };
+        let unknown = held.unknown();
+        let before = self.polled_shares(held);
+        held.take(reading, &ToldDivision::of(notes), notes.len());
+        // Whoever had them may have made a call that it had not earned, within the last minute.
+        let known = u32::try_from(unknown.difference(&held.unknown()).count()).unwrap_or(u32::MAX);
+        for ((client, interface, before), (_, _, after)) in before.into_iter().zip(self.polled_shares(held)) {
+            if before != after {
+                client.set_share(interface, after, known);
+            }
+        }
+    }
+
+    fn polled_shares(&self, held: &HeldShares) -> Vec<(&Client<T>, Interface, Share)> {
+        let polled = || self.interfaces.iter().copied().filter(|interface| interface.is_polled());
+        let share = |client, interface| (client, interface, held.share(&budget_name(client, interface)));
+        let clients = self.clients.iter().map(|client| &**client);
+        clients.flat_map(|client| polled().map(move |interface| share(client, interface))).collect()
+    }
+
+    /// Whether it is not known yet what some of the own partitions have.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.state.lock().held.as_ref().is_some_and(|held| !held.unknown().is_empty())
+    }
+
+    /// The divider of this shard tells this from now on.
+    pub(crate) fn tell(&self, divider: AssignedShard, division: Division) {
+        self.state.lock().told = Some((divider, division));
+    }
+
+    /// These are the needs of shards that are known.
+    pub(crate) fn know_needs(&self, needs: BTreeMap<AssignedShard, BTreeMap<String, ShareNeed>>) {
+        self.state.lock().needs = needs;
+    }
+
+    /// What is to be noted of a shard.
+    pub(crate) fn note(&self, assigned: AssignedShard) -> ShareNote {
+        let state = self.state.lock();
+        let told = state.told.as_ref().filter(|(divider, _)| *divider == assigned);
+        ShareNote {
+            goes_by: state.held.as_ref().and_then(|held| held.goes_by(assigned.shard.0)),
+            needs: state.needs.get(&assigned).cloned(),
+            division: told.map(|(_, division)| division.clone()),
+        }
+    }
+}
+
+/// Of what an app may call of an interface.
+pub(crate) fn budget_name<T: Transport>(client: &Client<T>, interface: Interface) -> String {
+    format!("{}/{interface}", client.app_id())
+}
+
+impl SharesState {
+    fn share<T: Transport>(&self, client: &Client<T>, interface: Interface) -> Share {
+        match &self.held {
+            Some(held) if interface.is_polled() => held.share(&budget_name(client, interface)),
+            _ => share(interface, &self.owned),
         }
     }
 }

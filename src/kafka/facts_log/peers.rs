@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::state_ends;
+use super::state_ends::{self, WITHDRAWN};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::model::configuration_digest::ConfigurationDigest;
 use crate::model::roster::{Difference, Roster};
+use crate::model::shard::AssignedShard;
+use crate::model::shares::note::{PartitionNote, ShareNote};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Others open their logs about when this one does: the first looks come soon.
@@ -32,12 +34,20 @@ pub struct InstanceProfile {
     /// The latest.
     pub roster: Receiver<Roster>,
     pub digest: ConfigurationDigest,
+    /// What is to be noted of the shares of a shard.
+    pub shares: ShareNotes,
 }
 
+pub(crate) type ShareNotes = Arc<dyn Fn(AssignedShard) -> ShareNote + Send + Sync>;
+
 impl InstanceProfile {
-    /// A text of less than 600 bytes. The name holds no white space.
-    pub(super) fn note(&self, instance: &str) -> String {
-        format!("{} {}", self.roster.borrow().note(instance), self.digest)
+    /// A text of less than 600 bytes, and behind it what is said of shares. The name holds no white space.
+    ///
+    /// # Errors
+    /// None that can be met: what is said of shares are numbers and texts.
+    pub(super) fn note(&self, instance: &str, assigned: AssignedShard) -> serde_json::Result<String> {
+        let shares = (self.shares)(assigned).encode()?;
+        Ok(format!("{} {} {shares}", self.roster.borrow().note(instance), self.digest))
     }
 
     /// The sections in which the configuration of the instance that has written `note` is another; none where it tells of none.
@@ -49,6 +59,22 @@ impl InstanceProfile {
 
 /// The place of the digest in a note: behind what the roster says.
 const DIGEST_AT: usize = 4;
+/// Behind that, to the end.
+const SHARES_AT: usize = 5;
+
+/// What a note says of shares.
+pub(super) fn shares_of(note: &str) -> PartitionNote {
+    if note.is_empty() || note == WITHDRAWN {
+        return PartitionNote::Absent;
+    }
+    let shares = note.splitn(SHARES_AT + 1, ' ').nth(SHARES_AT).and_then(ShareNote::decode);
+    shares.map_or(PartitionNote::Unfollowed, PartitionNote::Shares)
+}
+
+/// A note without that, which changes as it likes.
+fn compared(note: &str) -> String {
+    note.splitn(SHARES_AT + 1, ' ').take(SHARES_AT).collect::<Vec<_>>().join(" ")
+}
 
 /// Says of every other instance that polls something else, or is configured otherwise, what the difference is, once, until `end`. `others` are the
 /// partitions of the registry that this instance does not own.
@@ -70,7 +96,7 @@ pub async fn watch(settings: Settings, profile: InstanceProfile, others: Vec<i32
         let requested = requested.clone();
         let notes = tokio::task::spawn_blocking(move || notes(&requested.0, &requested.1)).await;
         // Whoever can't be asked now is asked again.
-        let notes: HashSet<String> = notes.into_iter().flatten().flatten().collect();
+        let notes: HashSet<String> = notes.into_iter().flatten().flatten().map(|note| compared(&note)).collect();
         let roster = profile.roster.borrow().clone();
         // What two looks have found is no leftover. It is told once, for it stays until somebody changes a configuration.
         for note in notes.intersection(&last) {
@@ -91,12 +117,28 @@ pub async fn watch(settings: Settings, profile: InstanceProfile, others: Vec<i32
 /// That of the request; the next look asks again.
 fn notes(settings: &Settings, partitions: &[i32]) -> KafkaResult<Vec<String>> {
     let consumer: LoggedConsumer = state_ends::uncommitted(settings)?;
+    notes_by(&*consumer, &settings.topics.registry, partitions)
+}
+
+/// The same by a client that is told of things as they are, whatever transactions are open.
+///
+/// # Errors
+/// That of the request, or of one of the partitions.
+pub(super) fn notes_by<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    registry: &str,
+    partitions: &[i32],
+) -> KafkaResult<Vec<String>> {
     let mut requested = TopicPartitionList::new();
     for partition in partitions {
-        requested.add_partition(&settings.topics.registry, *partition);
+        requested.add_partition(registry, *partition);
     }
     let committed = consumer.committed_offsets(requested, CALL_TIMEOUT)?;
-    Ok(committed.elements().iter().map(|element| element.metadata().to_owned()).collect())
+    let note = |partition: &i32| {
+        let Some(element) = committed.find_partition(registry, *partition) else { return Ok(String::new()) };
+        element.error().map(|()| element.metadata().to_owned())
+    };
+    partitions.iter().map(note).collect()
 }
 
 fn report(Difference { instance, unknown_there, feeds_here, feeds_there }: &Difference) {

@@ -72,7 +72,10 @@ impl HeldShares {
 
     /// Of one budget.
     pub fn share(&self, budget: &str) -> Share {
-        if self.in_all > 0 && self.owned.len() >= self.in_all {
+        if self.in_all == 0 {
+            return Share::NONE;
+        }
+        if self.owned.len() >= self.in_all {
             return Share::ALL;
         }
         let parts = |held: &HeldParts| usize::from(held.parts(budget, self.in_all));
@@ -85,7 +88,12 @@ impl HeldParts {
         let parts = usize::try_from(partition).ok().and_then(|partition| division.of(partition));
         // One that can't be read is as good as none.
         let Some(parts) = parts.filter(|_| division.partitions == partitions) else { return };
-        *self = HeldParts { assigned_after: self.assigned_after, goes_by: Some(division.number), parts, is_unfollowed: false };
+        *self = HeldParts {
+            assigned_after: self.assigned_after,
+            goes_by: Some(division.number),
+            parts,
+            is_unfollowed: false,
+        };
     }
 
     fn equal_at_most(&mut self, equal: u16) {

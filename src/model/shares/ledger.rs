@@ -61,7 +61,8 @@ impl ShareLedger {
                 *outstanding = *granted;
             });
         }
-        let is_equal = |budget: &DividedBudget| budget.granted.iter().chain(&budget.outstanding).all(|parts| *parts == equal);
+        let is_equal =
+            |budget: &DividedBudget| budget.granted.iter().chain(&budget.outstanding).all(|parts| *parts == equal);
         self.budgets.retain(|_, budget| !is_equal(budget));
     }
 
@@ -91,7 +92,9 @@ impl DividedBudget {
     fn is_of(&self, partitions: usize) -> bool {
         let pairs = || self.granted.iter().zip(&self.outstanding);
         let is_long = self.granted.len() == partitions && self.outstanding.len() == partitions;
-        is_long && pairs().all(|(granted, outstanding)| granted <= outstanding) && sum(&self.outstanding) <= WHOLE.into()
+        is_long
+            && pairs().all(|(granted, outstanding)| granted <= outstanding)
+            && sum(&self.outstanding) <= WHOLE.into()
     }
 
     /// Who is to have less gets it at once, and who is to have more what is free then: of several each the same part of what is missing.

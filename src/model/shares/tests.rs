@@ -289,7 +289,8 @@ fn where_somebody_knows_nothing_of_shares_nobody_has_more_than_an_equal_part() {
     let mut fleet = Fleet::new(3);
     fleet.act(&Step::Need(1, 0, 1_000_000, 0));
     (0..6).for_each(|_| fleet.round());
-    let share = |fleet: &Fleet, number: usize| fleet.instances[number].held.share(NAMES[0]).of(f64::from(WHOLE)).round();
+    let share =
+        |fleet: &Fleet, number: usize| fleet.instances[number].held.share(NAMES[0]).of(f64::from(WHOLE)).round();
     assert!(share(&fleet, 1) > 0.9 * f64::from(WHOLE) && share(&fleet, 0) < f64::from(equal(3)));
     fleet.notes[2] = PartitionNote::Unfollowed;
     for number in 0..2 {
@@ -297,7 +298,8 @@ fn where_somebody_knows_nothing_of_shares_nobody_has_more_than_an_equal_part() {
         fleet.act(&Step::EndReading(number));
     }
     assert!(share(&fleet, 1) <= f64::from(equal(3)) && share(&fleet, 0) < f64::from(equal(3)));
-    assert!(fleet.instances[0].divider.as_mut().unwrap().next(&fleet.instances[0].seen.clone(), &budgets()).is_some());
+    let Instance { divider, seen, .. } = &mut fleet.instances[0];
+    assert!(divider.as_mut().unwrap().next(seen, &budgets()).is_some(), "what was moved goes back");
 }
 
 #[test]

@@ -63,9 +63,10 @@ impl<T: Transport> Scheduler<T> {
     }
 
     fn stands(&mut self, index: SlotNumber, standing: FeedStanding) {
+        let settings = self.feeds.settings(index);
         let slot = &mut self.feeds[index];
         let before = std::mem::replace(&mut slot.standing, standing);
-        self.reports.stands(slot.feed, Some(before), Some(standing));
+        self.reports.stands(&slot.promoter, slot.feed, settings, [Some(before), Some(standing)]);
     }
 
     fn failed(&mut self, index: SlotNumber, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
