@@ -308,3 +308,28 @@ fn the_notes_of_many_partitions_have_room_for_fewer_budgets() {
     let divided = |partitions| divided(names.iter().map(String::as_str), partitions).len();
     assert_eq!((divided(12), divided(300), divided(1000)), (3, 2, 0));
 }
+
+#[test]
+fn what_was_read_before_a_partition_was_assigned_tells_nothing_of_it() {
+    let mut fleet = Fleet::new(3);
+    fleet.act(&Step::Need(1, 0, 1_000_000, 0));
+    (0..6).for_each(|_| fleet.round());
+    // The fourth instance has nothing yet. What it begins to read now gives nearly all to the second partition.
+    fleet.act(&Step::BeginReading(3));
+    fleet.act(&Step::Need(1, 0, 0, 0));
+    fleet.act(&Step::Need(2, 0, 1_000_000, 0));
+    (0..6).for_each(|_| {
+        fleet.act(&Step::Note(1));
+        fleet.act(&Step::Note(2));
+        for number in 0..3 {
+            fleet.act(&Step::BeginReading(number));
+            fleet.act(&Step::EndReading(number));
+            fleet.act(&Step::Divide(number, true));
+        }
+        (0..3).for_each(|partition| fleet.act(&Step::Note(partition)));
+    });
+    fleet.act(&Step::Move(1, 3));
+    fleet.act(&Step::EndReading(3));
+    let in_force = fleet.in_force(NAMES[0]);
+    assert!((0.9..=1.0).contains(&in_force), "{in_force}");
+}
