@@ -2,8 +2,7 @@
 
 use super::*;
 
-/// The story of a month, an hour a day: each hour that passes costs the test some time.
-const DAY: i64 = 3600;
+const DAY: i64 = 24 * 3600;
 
 /// Shows refunds of orders that were paid long ago, each from its own time on, to whoever asks for refunds.
 #[derive(Clone)]
@@ -20,7 +19,7 @@ impl Refunds {
         let row = |(number, time): (usize, UnixTime)| {
             serde_json::json!({
                 "openid": "u", "mch_id": "m", "trade_no": format!("t{number}"), "status": 2, "paid_amount": 1,
-                "paid_time": NOW.minus(30 * 24 * 3600).0, "refunded_time": time.0,
+                "paid_time": NOW.minus(30 * DAY).0, "refunded_time": time.0,
             })
         };
         times.enumerate().map(row).collect()
@@ -59,9 +58,9 @@ async fn live(upstream: &Refunds, durable: &Arc<Mutex<DurableTopics>>, feeds: Pe
     ended.unwrap();
 }
 
-fn often(start_from: StartFrom, lateness: i64) -> Option<FeedPlan> {
-    let every = Duration::from_secs(150);
-    Some(FeedPlan { settings: PollSettings { every, idle_every: every, lateness }, start_from })
+fn hourly(start_from: StartFrom, lateness: i64) -> Option<FeedPlan> {
+    let hour = Duration::from_secs(3600);
+    Some(FeedPlan { settings: PollSettings { every: hour, idle_every: hour, lateness }, start_from })
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,10 +68,10 @@ async fn refunds_that_are_polled_later_are_published_from_their_own_start_on() {
     let times = &[-DAY, 3 * DAY, 10 * DAY, 31 * DAY];
     let upstream = Refunds { began: tokio::time::Instant::now(), times };
     let durable = Arc::default();
-    let orders = often(StartFrom::Now, DAY / 2);
+    let orders = hourly(StartFrom::Now, 12 * 3600);
     live(&upstream, &durable, PerFeed { orders, ..PerFeed::default() }, 30).await;
     assert_eq!(durable.lock().unwrap().events.len(), 0, "orders meet none of them");
-    let refunds = often(StartFrom::Earliest, 7 * DAY);
+    let refunds = hourly(StartFrom::Earliest, 7 * DAY);
     live(&upstream, &durable, PerFeed { orders, refunds, ..PerFeed::default() }, 3).await;
     let published: Vec<i64> = durable.lock().unwrap().events.iter().map(|event| event.fact.time.0 - NOW.0).collect();
     assert_eq!(published, times);
