@@ -26,7 +26,6 @@ use crate::kafka::requests_log::RequestsLog;
 use crate::requests::pipeline::RequestPipeline;
 use crate::session::PollPipeline;
 use crate::session::configured::roster;
-use crate::upstream::http::HttpTransport;
 use log_parts::LogParts;
 use schemas::Schemas;
 
@@ -90,9 +89,9 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
 /// # Errors
 /// As [`pipelines::run`].
 async fn run_pipelines(
-    polls: &PollPipeline<HttpTransport>,
+    polls: &PollPipeline,
     facts_log: FactsLog,
-    requests: Option<(RequestPipeline<HttpTransport>, RequestsLog)>,
+    requests: Option<(RequestPipeline, RequestsLog)>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let quotas = join_all(polls.apps.iter().map(|app| app.client.keep_quotas()));

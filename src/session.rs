@@ -48,7 +48,6 @@ use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
 use crate::telemetry::pipeline;
 use crate::upstream::client::{Client, ClientSettings};
-use crate::upstream::transport::Transport;
 
 pub mod app_feeds;
 pub(crate) mod configured;
@@ -86,9 +85,9 @@ pub(crate) struct AppSettings {
 }
 
 /// An app with its client and whom to poll for it.
-pub struct PolledApp<T> {
+pub struct PolledApp {
     pub app: AppId,
-    pub client: Arc<Client<T>>,
+    pub client: Arc<Client>,
     pub feeds: AppFeeds,
     /// Those that the configuration names. The registry may name others, and say other things of these.
     pub promoters: ConfiguredPromoters,
@@ -120,8 +119,8 @@ pub struct FeedPlan {
 
 /// The pipeline of polls: what a session of it is made of, the same for each. It lives as long as the process; what one
 /// session holds is made in [`run`](Pipeline::run) and dropped there.
-pub struct PollPipeline<T> {
-    pub apps: Arc<Vec<PolledApp<T>>>,
+pub struct PollPipeline {
+    pub apps: Arc<Vec<PolledApp>>,
     pub bounds: BatchBounds,
     /// Of the queue between the polls and the committer: about how many bytes of memory it holds at most.
     pub queue_bytes: usize,
@@ -129,12 +128,12 @@ pub struct PollPipeline<T> {
     /// How long the progress of a promoter is kept whom nobody names any more.
     pub forget: Duration,
     /// Absent where no promoters are discovered.
-    pub discovery: Option<Arc<Discovery<T>>>,
+    pub discovery: Option<Arc<Discovery>>,
     /// Where its session is asked what is registered of a promoter.
     pub registrations: Arc<RegistrationQueries>,
 }
 
-impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
+impl<L: StateLog> Pipeline<L> for PollPipeline {
     const PIPELINE: &'static str = pipeline::POLLS;
 
     /// Polling begins shard by shard, and is told so.
@@ -182,12 +181,12 @@ impl<T: Transport, L: StateLog> Pipeline<L> for PollPipeline<T> {
 /// The write queue holds as much as a few batches, and at least this much.
 const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 
-impl<T: Transport> PollPipeline<T> {
+impl PollPipeline {
     /// Polls `apps` and commits what that brings in batches within `bounds`; `forget` as the field.
-    pub fn new(apps: Vec<PolledApp<T>>, bounds: BatchBounds, forget: Duration) -> PollPipeline<T> {
+    pub fn new(apps: Vec<PolledApp>, bounds: BatchBounds, forget: Duration) -> PollPipeline {
         let queue_bytes = QUEUE_BYTES_MIN.max(2 * bounds.bytes_max);
         let totals: Arc<CommitTotals> = Arc::default();
-        let lateness = |app: &PolledApp<T>| {
+        let lateness = |app: &PolledApp| {
             let of_feed = |feed: Feed| app.feeds.polled[feed].map_or(0, |plan| plan.settings.lateness);
             (app.app.as_str().to_owned(), PerFeed::new(of_feed))
         };
@@ -231,16 +230,16 @@ impl<T: Transport> PollPipeline<T> {
     }
 }
 
-impl<T: Transport> PolledApp<T> {
+impl PolledApp {
     /// A promoter with a permanent error is left alone for `parked_for`; in a backfill cursors keep within `catch_up_spread` of
     /// each other.
     pub fn new(
-        client: Client<T>,
+        client: Client,
         feeds: AppFeeds,
         promoters: Vec<(Promoter, ConfiguredPromoter)>,
         parked_for: Duration,
         catch_up_spread: Duration,
-    ) -> PolledApp<T> {
+    ) -> PolledApp {
         let (app, client) = (client.app_id().clone(), Arc::new(client));
         PolledApp {
             app,

@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use promoter_connector::commit::pace::BatchBounds;
 use promoter_connector::commit::testing::fault_script::FaultScript;
 use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
@@ -74,18 +74,17 @@ impl Upstream {
     }
 }
 
+#[async_trait]
 impl Transport for Upstream {
-    fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = self.answer(&request).into();
         let reached = self.elapsed() >= self.unreachable;
         let date = Some((self.date)(UnixTime(START + self.elapsed())));
-        async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            if !reached {
-                return Err(TransportError::Connection("no route to host".to_owned()));
-            }
-            Ok(HttpResponse { status: 200, body, date, retry_after: None })
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if !reached {
+            return Err(TransportError::Connection("no route to host".to_owned()));
         }
+        Ok(HttpResponse { status: 200, body, date, retry_after: None })
     }
 
     fn now(&self) -> UnixMillis {
@@ -98,7 +97,7 @@ fn retry() -> RetrySettings {
     RetrySettings { initial: Duration::from_millis(200), max: Duration::from_secs(5), attempts: 3, jitter: 0.0 }
 }
 
-fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_from: StartFrom) -> PolledApp<Upstream> {
+fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_from: StartFrom) -> PolledApp {
     let app = AppId::new(app).unwrap();
     let settings = ClientSettings { token_source, retry: retry(), ..ClientSettings::for_tests(app.as_str()) };
     let minute = Duration::from_secs(60);
@@ -116,7 +115,7 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
 
 struct Lived {
     durable: DurableTopics,
-    app: Arc<Client<Upstream>>,
+    app: Arc<Client>,
 }
 
 async fn live(upstream: Upstream, token_source: TokenSource, start_from: StartFrom, seconds: i64) -> Lived {
@@ -125,7 +124,7 @@ async fn live(upstream: Upstream, token_source: TokenSource, start_from: StartFr
     Lived { durable: live_of(vec![polled], seconds).await, app }
 }
 
-async fn live_of(apps: Vec<PolledApp<Upstream>>, seconds: i64) -> DurableTopics {
+async fn live_of(apps: Vec<PolledApp>, seconds: i64) -> DurableTopics {
     for app in &apps {
         let _ = app.client.warm_up().await;
     }

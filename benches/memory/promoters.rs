@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use promoter_connector::commit::pace::BatchBounds;
 use promoter_connector::model::batch::Batch;
@@ -96,7 +97,7 @@ fn polled(configured: Vec<(Promoter, ConfiguredPromoter)>) -> usize {
     })
 }
 
-fn app(promoters: Vec<(Promoter, ConfiguredPromoter)>) -> PolledApp<Quiet> {
+fn app(promoters: Vec<(Promoter, ConfiguredPromoter)>) -> PolledApp {
     let settings = ClientSettings {
         retry: RetrySettings { jitter: JITTER, attempts: 8, ..PATIENCE },
         in_flight: 64,
@@ -117,6 +118,7 @@ fn app(promoters: Vec<(Promoter, ConfiguredPromoter)>) -> PolledApp<Quiet> {
 /// An upstream that has nothing to show.
 struct Quiet(tokio::time::Instant);
 
+#[async_trait]
 impl Transport for Quiet {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = match request.path.contains("token") {

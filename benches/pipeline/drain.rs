@@ -102,7 +102,7 @@ fn drain(odd_rows: &str) -> Run {
     run
 }
 
-fn app(base_url: &str) -> PolledApp<HttpTransport> {
+fn app(base_url: &str) -> PolledApp {
     let app = AppId::new("wx_simulated").unwrap();
     let http = HttpSettings {
         timeout: Duration::from_secs(15),

@@ -11,10 +11,9 @@ use crate::session::PolledApp;
 use crate::session::registration_query::RegistrationQueries;
 use crate::telemetry::health::{HealthSnapshot, PipelineHealth};
 use crate::telemetry::pipeline;
-use crate::upstream::http::HttpTransport;
 
 /// An app, as it really runs.
-pub type ObservedApp = PolledApp<HttpTransport>;
+pub type ObservedApp = PolledApp;
 
 /// All that the admin port reads.
 pub struct ObservedConnector {

@@ -7,13 +7,12 @@ use crate::config::Config;
 use crate::kafka::registry_topic::discovery_topic::DiscoveryTopic;
 use crate::session::discovery::{DiscoveredApp, Discovery, DiscoverySettings};
 use crate::session::{AppSettings, PolledApp};
-use crate::upstream::http::HttpTransport;
 
 /// Discovers the promoters of the apps of a configuration, for a command.
 ///
 /// # Errors
 /// Where a client can't be made, or the registry of schemas does not take the schema of the records.
-pub async fn discovery(config: Config) -> anyhow::Result<Discovery<HttpTransport>> {
+pub async fn discovery(config: Config) -> anyhow::Result<Discovery> {
     let Config { kafka, schema_registry, apps, http, .. } = config;
     let registrations = schemas::registrations(schema_registry, &kafka.topics.registry).await?;
     let (settings, apps) = (settings(&apps), polled_apps(apps, http)?);
@@ -25,12 +24,7 @@ pub(super) fn settings(apps: &[AppSettings]) -> Vec<DiscoverySettings> {
 }
 
 /// By the clients of the polls; `settings` are those of the apps, in their order.
-pub(super) fn of(
-    apps: &[PolledApp<HttpTransport>],
-    settings: Vec<DiscoverySettings>,
-    topic: DiscoveryTopic,
-) -> Discovery<HttpTransport> {
-    let discovered =
-        |(app, settings): (&PolledApp<HttpTransport>, _)| DiscoveredApp { client: app.client.clone(), settings };
+pub(super) fn of(apps: &[PolledApp], settings: Vec<DiscoverySettings>, topic: DiscoveryTopic) -> Discovery {
+    let discovered = |(app, settings): (&PolledApp, _)| DiscoveredApp { client: app.client.clone(), settings };
     Discovery { apps: apps.iter().zip(settings).map(discovered).collect(), topic: Arc::new(topic) }
 }

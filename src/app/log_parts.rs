@@ -9,7 +9,6 @@ use crate::kafka::transaction::record::RecordClock;
 use crate::model::feed::Interface;
 use crate::session::PollPipeline;
 use crate::upstream::budget_shares::BudgetShares;
-use crate::upstream::http::HttpTransport;
 
 pub(super) struct LogParts {
     pub kafka: Settings,
@@ -18,7 +17,7 @@ pub(super) struct LogParts {
 }
 
 /// Has each app's client make its share of the calls of the interfaces for which `is_shared`, by what its log owns.
-pub(super) fn ownership(polls: &PollPipeline<HttpTransport>, is_shared: fn(Interface) -> bool) -> OwnershipObserver {
+pub(super) fn ownership(polls: &PollPipeline, is_shared: fn(Interface) -> bool) -> OwnershipObserver {
     let shares = BudgetShares::new(polls.apps.iter().map(|app| app.client.clone()), is_shared);
     Arc::new(move |owned| shares.own(owned))
 }

@@ -15,12 +15,11 @@ use crate::kafka::client::settings::Settings;
 use crate::requests::totals::RequestTotals;
 use crate::session::PollPipeline;
 use crate::text;
-use crate::upstream::http::HttpTransport;
 
 /// `requests` are absent where none are taken.
 pub(super) fn connector(
     kafka: &Settings,
-    polls: &PollPipeline<HttpTransport>,
+    polls: &PollPipeline,
     requests: Option<&Arc<RequestTotals>>,
     stop: &CancellationToken,
 ) -> ObservedConnector {

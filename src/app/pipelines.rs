@@ -11,7 +11,6 @@ use crate::retry::PATIENCE;
 use crate::session::PollPipeline;
 use crate::supervisor::{self, GivenUp};
 use crate::text;
-use crate::upstream::http::HttpTransport;
 
 /// How long a stop may take to commit what was polled.
 const STOP_MAX: Duration = Duration::from_secs(20);
@@ -29,9 +28,9 @@ pub struct Unfit(pub String);
 /// # Errors
 /// What one or both have given up for; or that a stop took longer than [`STOP_MAX`].
 pub async fn run(
-    polls: &PollPipeline<HttpTransport>,
+    polls: &PollPipeline,
     facts_log: FactsLog,
-    requests: Option<(RequestPipeline<HttpTransport>, RequestsLog)>,
+    requests: Option<(RequestPipeline, RequestsLog)>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     // Of the pipelines alone: one that ends stops the other, and nobody else.

@@ -26,7 +26,7 @@ pub fn id_kinds(apps: &[AppSettings]) -> HashMap<String, IdKind> {
 ///
 /// # Errors
 /// Where there can be no HTTP client, as without certificates.
-pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp<HttpTransport>>> {
+pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Result<Vec<PolledApp>> {
     let buffers = Buffers::new(settings.buffered_max);
     let polled_app = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread, .. }| {
         let http = HttpTransport::new(settings, buffers.clone()).context("the HTTP client can't be made")?;
@@ -42,7 +42,7 @@ pub(super) fn facts_log(
     registrations: Registrations,
     id_kinds: HashMap<String, IdKind>,
     profile: InstanceProfile,
-    polls: &PollPipeline<HttpTransport>,
+    polls: &PollPipeline,
 ) -> FactsLog {
     let ownership = ownership(polls, |interface| interface.called_by() != InterfaceCaller::Requests);
     let observers = LogObservers { health: polls.totals.health.clone(), ownership };
@@ -50,7 +50,7 @@ pub(super) fn facts_log(
 }
 
 /// The first line of the log, before anything is waited for.
-pub(super) fn say_starting(kafka: &Settings, polls: &PollPipeline<HttpTransport>) {
+pub(super) fn say_starting(kafka: &Settings, polls: &PollPipeline) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         name = kafka.name,

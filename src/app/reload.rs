@@ -13,7 +13,6 @@ use crate::config::{ConfigFile, ConfigReading, SettingMarks, WatchedFile};
 use crate::model::roster::Roster;
 use crate::session::configured::{ListChange, roster};
 use crate::session::{AppSettings, PolledApp};
-use crate::upstream::transport::Transport;
 
 /// Between two looks at the files. A changed one is read at the second look that finds it the same: who writes it where it
 /// stands is through with it by then.
@@ -33,14 +32,14 @@ pub struct ReloadSource {
 }
 
 /// What reads it again, and acts on it.
-struct Reload<T> {
+struct Reload {
     file: ConfigFile,
     files: FileLooks,
     /// What the process runs with.
     at_start: SettingMarks,
     /// The settings that were named last.
     reported: Vec<String>,
-    apps: Arc<Vec<PolledApp<T>>>,
+    apps: Arc<Vec<PolledApp>>,
     roster: watch::Sender<Roster>,
 }
 
@@ -51,7 +50,7 @@ struct FileLooks {
 }
 
 /// Has no end. Whom `apps` poll by the configuration alone is told to `roster`.
-pub async fn run<T: Transport>(source: ReloadSource, apps: Arc<Vec<PolledApp<T>>>, roster: watch::Sender<Roster>) {
+pub async fn run(source: ReloadSource, apps: Arc<Vec<PolledApp>>, roster: watch::Sender<Roster>) {
     let ReloadSource { file, files, marks, mut hangups } = source;
     let mut reload = Reload { file, files: FileLooks::of(files), at_start: marks, reported: Vec::new(), apps, roster };
     loop {
@@ -79,7 +78,7 @@ pub async fn run<T: Transport>(source: ReloadSource, apps: Arc<Vec<PolledApp<T>>
     }
 }
 
-impl<T> Reload<T> {
+impl Reload {
     fn look(&mut self) {
         if self.files.are_to_be_read(self.files.read.iter().map(WatchedFile::again).collect()) {
             self.read(false);

@@ -15,10 +15,9 @@ use crate::requests::pipeline::RequestPipeline;
 use crate::requests::totals::RequestTotals;
 use crate::retry;
 use crate::session::PollPipeline;
-use crate::upstream::http::HttpTransport;
 
 /// What is counted of requests, by the apps that are configured.
-pub(super) fn totals(polls: &PollPipeline<HttpTransport>) -> Arc<RequestTotals> {
+pub(super) fn totals(polls: &PollPipeline) -> Arc<RequestTotals> {
     let totals: Arc<RequestTotals> = Arc::default();
     totals.replies.know_apps(polls.apps.iter().map(|app| app.app.as_str().to_owned()).collect());
     totals
@@ -30,9 +29,9 @@ pub(super) fn pipeline(
     framings: MaterialFramings,
     source: Option<Arc<dyn SchemaSource>>,
     LogParts { kafka, encoders, clock }: &LogParts,
-    polls: &PollPipeline<HttpTransport>,
+    polls: &PollPipeline,
     totals: Arc<RequestTotals>,
-) -> (RequestPipeline<HttpTransport>, RequestsLog) {
+) -> (RequestPipeline, RequestsLog) {
     let executor = Arc::new(executor(&settings, RequestDecoder::new(framings.request), source, polls));
     let ownership = ownership(polls, |interface| interface.called_by() == InterfaceCaller::Requests);
     let observers = LogObservers { health: totals.health.clone(), ownership };
@@ -47,8 +46,8 @@ fn executor(
     settings: &RequestSettings,
     decoder: RequestDecoder,
     schemas: Option<Arc<dyn SchemaSource>>,
-    polls: &PollPipeline<HttpTransport>,
-) -> Executor<HttpTransport> {
+    polls: &PollPipeline,
+) -> Executor {
     let apps = polls.apps.iter().map(|app| MaterialApp::new(app.client.clone(), settings.concurrency));
     Executor::new(apps, settings.topics.requests.clone(), decoder, schemas, retry::PATIENCE)
 }

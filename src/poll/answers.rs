@@ -4,9 +4,8 @@ use super::feed_query::{FeedQuery, FeedsFilter, FeedsPage, LOOKED_AT_MAX, Polled
 use super::feed_slots::{FeedSlot, SlotNumber};
 use super::freshness::FeedCondition;
 use super::scheduler::Scheduler;
-use crate::upstream::transport::Transport;
 
-impl<T: Transport> Scheduler<T> {
+impl Scheduler {
     /// Whoever asked may be gone meanwhile.
     pub(super) fn answer(&self, query: FeedQuery) {
         match query {

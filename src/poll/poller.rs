@@ -13,7 +13,6 @@ use crate::model::scope::Scope;
 use crate::upstream::client::{Client, RowsResponse};
 use crate::upstream::error::{CallError, Cause};
 use crate::upstream::rows_request::{RowsQuery, RowsRequest};
-use crate::upstream::transport::Transport;
 
 /// Why a poll ended without reading its scope to the end. What it had read is in the queue all the same; the cursor
 /// has not moved.
@@ -43,8 +42,8 @@ pub enum Polled {
 ///
 /// [`PollError::Call`] where a page had no answer that could be used, [`PollError::Pages`] where the pages make no sense
 /// together, [`PollError::Closed`] once the session is over. What was read before is in the queue all the same.
-pub async fn poll<T: Transport>(
-    client: &Client<T>,
+pub async fn poll(
+    client: &Client,
     pull: &mut Pull,
     reach: Reach,
     queue: &WriteSender,

@@ -29,7 +29,6 @@ use crate::model::promoter::{AppId, Promoter};
 use crate::model::pull::Pull;
 use crate::model::time::UnixTime;
 use crate::upstream::client::Client;
-use crate::upstream::transport::Transport;
 
 mod ended_polls;
 mod progress;
@@ -46,9 +45,9 @@ pub(super) const REPORT_EVERY: Duration = Duration::from_secs(20);
 
 /// Polls the feeds of one app, for one session. It owns all that is due: one entry for each feed, either in a queue or with
 /// the poll that has begun, so no feed is ever polled twice at once. What it holds beside is only pace, and may be lost.
-pub struct Scheduler<T> {
+pub struct Scheduler {
     app: AppId,
-    client: Arc<Client<T>>,
+    client: Arc<Client>,
     writes: WriteSender,
     cancel: CancellationToken,
     /// How long a promoter with a permanent error is left alone.
@@ -82,17 +81,17 @@ struct EndedPoll {
     result: Result<Polled, PollError>,
 }
 
-impl<T: Transport> Scheduler<T> {
+impl Scheduler {
     /// Polls nobody yet. In a backfill cursors keep within `catch_up_spread` of each other.
     pub fn new(
         app: AppId,
-        client: Arc<Client<T>>,
+        client: Arc<Client>,
         parked_for: Duration,
         catch_up_spread: Duration,
         reports: Arc<Reports>,
         writes: WriteSender,
         cancel: CancellationToken,
-    ) -> Scheduler<T> {
+    ) -> Scheduler {
         let began = Instant::now();
         let in_flight = client.in_flight();
         let bounds =
@@ -271,7 +270,7 @@ impl<T: Transport> Scheduler<T> {
     }
 }
 
-impl<T> Drop for Scheduler<T> {
+impl Drop for Scheduler {
     fn drop(&mut self) {
         self.reports.forget_standings();
     }

@@ -17,14 +17,13 @@ use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
 use crate::upstream::error::CallError;
 use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
-use crate::upstream::transport::Transport;
 
 /// Requests of an app in memory, at least.
 const ROOM_MIN: usize = 256;
 
 /// An app that material can be asked for.
-pub struct MaterialApp<T> {
-    pub(super) client: Arc<Client<T>>,
+pub struct MaterialApp {
+    pub(super) client: Arc<Client>,
     concurrency: usize,
     /// Its own places of those who call: an app whose host hangs takes none from another.
     calls: Semaphore,
@@ -33,9 +32,9 @@ pub struct MaterialApp<T> {
     answers: Arc<Semaphore>,
 }
 
-impl<T: Transport> MaterialApp<T> {
+impl MaterialApp {
     /// `concurrency` bounds the calls at once; twice as many calls and answers without a transaction are in memory.
-    pub fn new(client: Arc<Client<T>>, concurrency: usize) -> MaterialApp<T> {
+    pub fn new(client: Arc<Client>, concurrency: usize) -> MaterialApp {
         let calls = Semaphore::new(concurrency);
         let answers = Arc::new(Semaphore::new(2 * concurrency));
         MaterialApp { client, concurrency, calls, answers }

@@ -23,7 +23,6 @@ use crate::telemetry::pipeline;
 use crate::text::{bounded_in_bytes, with_causes};
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::material::ShareMaterialRequest;
-use crate::upstream::transport::Transport;
 
 /// Beyond it, a clock that jumps would overflow; nobody waits that long.
 const FAR_AWAY: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -32,8 +31,8 @@ mod at_once;
 mod upstream_calls;
 
 /// Carries out the requests of all apps. Lives as long as the process.
-pub struct Executor<T> {
-    apps: HashMap<String, MaterialApp<T>>,
+pub struct Executor {
+    apps: HashMap<String, MaterialApp>,
     request_topic: String,
     decoder: RequestDecoder,
     lookups: SchemaLookups,
@@ -69,15 +68,15 @@ impl DecodedRequest {
     }
 }
 
-impl<T: Transport> Executor<T> {
+impl Executor {
     /// `registry` is asked for the schemas of others, with `patience`.
     pub fn new(
-        apps: impl IntoIterator<Item = MaterialApp<T>>,
+        apps: impl IntoIterator<Item = MaterialApp>,
         request_topic: String,
         decoder: RequestDecoder,
         registry: Option<Arc<dyn SchemaSource>>,
         patience: RetrySettings,
-    ) -> Executor<T> {
+    ) -> Executor {
         let apps = apps.into_iter().map(|app| (app.client.app_id().as_str().to_owned(), app));
         Executor {
             apps: apps.collect(),
@@ -163,7 +162,7 @@ impl<T: Transport> Executor<T> {
         &self,
         DecodedRequest { request, flaw }: &DecodedRequest,
         now: UnixMillis,
-    ) -> Result<(&MaterialApp<T>, ShareMaterialRequest), MaterialOutcome> {
+    ) -> Result<(&MaterialApp, ShareMaterialRequest), MaterialOutcome> {
         if let Some(flaw) = flaw {
             return Err(MaterialOutcome::Rejected(MaterialRefusal::own(flaw.to_string())));
         }

@@ -12,14 +12,13 @@ use crate::commit::log::Ended;
 use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
 use crate::telemetry::pipeline;
-use crate::upstream::transport::Transport;
 
-pub struct RequestPipeline<T> {
-    pub executor: Arc<Executor<T>>,
+pub struct RequestPipeline {
+    pub executor: Arc<Executor>,
     pub totals: Arc<RequestTotals>,
 }
 
-impl<T: Transport, L: AnswerLog> Pipeline<L> for RequestPipeline<T> {
+impl<L: AnswerLog> Pipeline<L> for RequestPipeline {
     const PIPELINE: &'static str = pipeline::REQUESTS;
 
     fn begins(&self, opened: &OpenedRequests, milliseconds: u64) {

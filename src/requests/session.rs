@@ -32,7 +32,6 @@ use crate::commit::log_state::{LogState, REVOCATION_GRACE, until};
 use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::{RecordOffset, RequestAnswer, RequestRecord};
 use crate::model::request::schema_bucket::BucketNumber;
-use crate::upstream::transport::Transport;
 
 mod batch;
 mod reread;
@@ -50,8 +49,8 @@ struct EndedCall {
 }
 
 /// One session: from an open log to its end. Everything it holds is dropped with it.
-struct AnsweringSession<T> {
-    executor: Arc<Executor<T>>,
+struct AnsweringSession {
+    executor: Arc<Executor>,
     totals: Arc<RequestTotals>,
     records: mpsc::Receiver<RequestRecord>,
     partitions: BTreeMap<i32, Partition>,
@@ -73,10 +72,10 @@ struct AnsweringSession<T> {
 
 /// Runs until `stop` is cancelled, the partitions are revoked, or the log has to be opened again. Gives the log back
 /// unless it is lost in a transaction that did not end in time.
-pub async fn run<L: AnswerLog, T: Transport>(
+pub async fn run<L: AnswerLog>(
     log: L,
     opened: OpenedRequests,
-    executor: Arc<Executor<T>>,
+    executor: Arc<Executor>,
     totals: Arc<RequestTotals>,
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
@@ -84,8 +83,8 @@ pub async fn run<L: AnswerLog, T: Transport>(
     AnsweringSession::new(opened, executor, totals).run(log, &revoked, stop).await
 }
 
-impl<T: Transport> AnsweringSession<T> {
-    fn new(opened: OpenedRequests, executor: Arc<Executor<T>>, totals: Arc<RequestTotals>) -> AnsweringSession<T> {
+impl AnsweringSession {
+    fn new(opened: OpenedRequests, executor: Arc<Executor>, totals: Arc<RequestTotals>) -> AnsweringSession {
         let OpenedRequests { answered, records, again, .. } = opened;
         let partitions = answered.into_iter().map(|answered| (answered.partition, Partition::resume(answered)));
         AnsweringSession {

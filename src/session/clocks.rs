@@ -7,13 +7,12 @@ use tokio::task::JoinSet;
 use super::PollPipeline;
 use crate::model::time::UnixMillis;
 use crate::registry::removed::KnownClocks;
-use crate::upstream::transport::Transport;
 use crate::upstream::upstream_clock;
 
 /// How long the first token and the upstream's time may take, before the first cursor is set.
 const WARM_UP_MAX: Duration = Duration::from_secs(5);
 
-impl<T: Transport> PollPipeline<T> {
+impl PollPipeline {
     /// Asks every app's token source once, and hears the upstream's clock. A failure is met again, and reported, by the
     /// first poll.
     pub async fn warm_up(&self) {

@@ -88,7 +88,7 @@ impl AddAssign for ListChange {
 }
 
 /// Whom `apps` poll as the configuration alone has them, wherever they are polled.
-pub fn roster<T>(apps: &[PolledApp<T>]) -> Roster {
+pub fn roster(apps: &[PolledApp]) -> Roster {
     let lists: Vec<_> = apps.iter().map(|app| (app.feeds, app.promoters.latest())).collect();
     Roster::new(move |visit| {
         for (feeds, list) in &lists {
@@ -112,8 +112,8 @@ struct FollowedList {
 }
 
 impl ConfigurationFollower {
-    pub fn new<T>(apps: &[PolledApp<T>]) -> ConfigurationFollower {
-        let follow = |app: &PolledApp<T>| {
+    pub fn new(apps: &[PolledApp]) -> ConfigurationFollower {
+        let follow = |app: &PolledApp| {
             let mut latest = app.promoters.latest.subscribe();
             let known = latest.borrow_and_update().clone();
             FollowedList { latest, known }

@@ -22,7 +22,6 @@ use crate::registry::tags::{TAG_BYTES_MAX, Tags};
 use crate::text;
 use crate::upstream::client::{Client, PromoterList, PromoterListError};
 use crate::upstream::promoter_list::ListedPromoter;
-use crate::upstream::transport::Transport;
 
 /// Before the first discovery of an owner: what has moved may move on.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -71,14 +70,14 @@ impl DiscoveryTag {
 }
 
 /// An app whose promoters are discovered.
-pub struct DiscoveredApp<T> {
-    pub client: Arc<Client<T>>,
+pub struct DiscoveredApp {
+    pub client: Arc<Client>,
     pub settings: DiscoverySettings,
 }
 
 /// Discovers the promoters of apps, for as long as it is asked to.
-pub struct Discovery<T> {
-    pub apps: Vec<DiscoveredApp<T>>,
+pub struct Discovery {
+    pub apps: Vec<DiscoveredApp>,
     pub topic: Arc<dyn RegistryTopic>,
 }
 
@@ -100,14 +99,14 @@ pub enum DiscoveryError {
     Registry(#[from] LogError),
 }
 
-impl<T: Transport> Discovery<T> {
+impl Discovery {
     /// Discovers until it is dropped.
     pub(super) async fn run(&self) {
         // Side by side: one after the other, each app would wait for the slowest list.
         join_all(self.apps.iter().map(|app| self.run_app(app))).await;
     }
 
-    async fn run_app(&self, app: &DiscoveredApp<T>) {
+    async fn run_app(&self, app: &DiscoveredApp) {
         let Some(every) = app.settings.every else { return };
         let (mut pause, mut reported) = (FIRST_AFTER.min(every), None);
         loop {
@@ -131,11 +130,7 @@ impl<T: Transport> Discovery<T> {
     ///
     /// # Errors
     /// [`DiscoveryError`]; nothing is written then, or part of it.
-    pub async fn discover(
-        &self,
-        app: &DiscoveredApp<T>,
-        order: DiscoveryOrder,
-    ) -> Result<DiscoveryPlan, DiscoveryError> {
+    pub async fn discover(&self, app: &DiscoveredApp, order: DiscoveryOrder) -> Result<DiscoveryPlan, DiscoveryError> {
         // Whoever does not want to wait any more drops it.
         let list = app.client.promoter_list(&CancellationToken::new()).await.map_err(DiscoveryError::List)?;
         let list = app.discovery_list(list);
@@ -152,7 +147,7 @@ impl<T: Transport> Discovery<T> {
     }
 }
 
-impl<T: Transport> DiscoveredApp<T> {
+impl DiscoveredApp {
     /// An id that can't be a promoter's names nobody.
     fn discovery_list(&self, list: PromoterList) -> DiscoveryList {
         let mut discovered = DiscoveryList { unreadable: list.unreadable, ..DiscoveryList::default() };

@@ -18,7 +18,6 @@ use crate::model::age::AgeLimits;
 use crate::model::promoter::Promoter;
 use crate::poll::polled_feeds::{PolledFeeds, SchedulerGone, polled_feeds};
 use crate::poll::scheduler::Scheduler;
-use crate::upstream::transport::Transport;
 
 /// Why a first poll has failed before it could begin.
 const CLOCK_UNKNOWN: &str = "clock_unheard";
@@ -58,8 +57,8 @@ pub(super) struct PollContext {
 struct Over;
 
 /// Keeps an app's scheduler polling those whom it is told to.
-struct PromotersFollower<'a, T> {
-    app: &'a PolledApp<T>,
+struct PromotersFollower<'a> {
+    app: &'a PolledApp,
     context: PollContext,
     feeds: PolledFeeds,
     waiting: HashMap<Promoter, WaitingPromoter>,
@@ -70,7 +69,7 @@ struct PromotersFollower<'a, T> {
 /// Asking for the upstream's clock, if that has begun.
 type ClockLookup<'a> = Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>;
 
-impl<T: Transport> PolledApp<T> {
+impl PolledApp {
     /// Polls until cancelled whom `changes` tell, each feed once its first cursor is durable.
     pub(super) async fn poll(&self, changes: mpsc::Receiver<PromotersChange>, context: PollContext) {
         let (feeds, feeds_changes) = polled_feeds();
@@ -84,7 +83,7 @@ impl<T: Transport> PolledApp<T> {
     }
 }
 
-impl<T: Transport> PromotersFollower<'_, T> {
+impl PromotersFollower<'_> {
     /// Returns when nobody tells anything any more, or the session is over.
     ///
     /// # Errors

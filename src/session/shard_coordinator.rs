@@ -31,15 +31,14 @@ use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
 use crate::telemetry::pipeline;
-use crate::upstream::transport::Transport;
 
 /// How often is looked who was removed, and who long ago.
-const REMOVALS_EVERY: Duration = Duration::from_secs(10);
+const REMOVALS_EVERY: Duration = Duration::from_secs(30);
 /// Promoters in one write of removals: what is forgotten of each may be some thousand records, and a batch ends between writes.
 const REMOVALS_OF_WRITE_MAX: usize = 10;
 
-pub(super) struct ShardCoordinator<'a, T> {
-    pipeline: &'a PollPipeline<T>,
+pub(super) struct ShardCoordinator<'a> {
+    pipeline: &'a PollPipeline,
     ownership: &'a mut dyn ShardOwnership,
     /// The followers of the apps, in the order of the pipeline's.
     followers: Vec<mpsc::Sender<PromotersChange>>,
@@ -53,13 +52,13 @@ pub(super) struct ShardCoordinator<'a, T> {
     discovering: Option<AbortOnDropHandle<()>>,
 }
 
-impl<'a, T: Transport> ShardCoordinator<'a, T> {
+impl<'a> ShardCoordinator<'a> {
     pub fn new(
-        pipeline: &'a PollPipeline<T>,
+        pipeline: &'a PollPipeline,
         ownership: &'a mut dyn ShardOwnership,
         followers: Vec<mpsc::Sender<PromotersChange>>,
         context: PollContext,
-    ) -> ShardCoordinator<'a, T> {
+    ) -> ShardCoordinator<'a> {
         let (restores, promoters) = (ShardRestores::default(), ShardPromoters::default());
         let configured = ConfigurationFollower::new(&pipeline.apps);
         let mut removals = tokio::time::interval(REMOVALS_EVERY);

@@ -128,7 +128,7 @@ impl ShardPromoters {
     }
 
     /// Whom to poll in shards that were taken up.
-    pub fn polled<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
+    pub fn polled(&mut self, apps: &[PolledApp], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);
         let tables = shards.iter().filter_map(|shard| self.tables.get(shard));
         for (promoter, merged) in tables.flat_map(PromoterTable::iter) {
@@ -152,7 +152,7 @@ impl ShardPromoters {
     }
 
     /// Drops shards that are another's now. Gives whom they had.
-    pub fn close<T>(&mut self, apps: &[PolledApp<T>], shards: &[AssignedShard]) -> AppChanges {
+    pub fn close(&mut self, apps: &[PolledApp], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);
         shards.iter().for_each(|shard| drop(self.removed.remove(shard)));
         for table in shards.iter().filter_map(|shard| self.tables.remove(shard)) {
@@ -166,12 +166,7 @@ impl ShardPromoters {
     }
 
     /// Takes what the registry says of promoters of a shard. Nothing comes of a shard that is not there any more.
-    pub fn take<T>(
-        &mut self,
-        apps: &[PolledApp<T>],
-        assigned: AssignedShard,
-        events: Vec<RegistryEvent>,
-    ) -> RegistryNews {
+    pub fn take(&mut self, apps: &[PolledApp], assigned: AssignedShard, events: Vec<RegistryEvent>) -> RegistryNews {
         let Some(table) = self.tables.get_mut(&assigned) else { return Default::default() };
         // The last word on each counts.
         let mut last = HashMap::new();
@@ -195,9 +190,9 @@ impl ShardPromoters {
 
     /// Takes what a source says of promoters, each named once, wherever `partitions` in all place them. Nothing comes of those
     /// in shards that are not there.
-    pub fn update<T>(
+    pub fn update(
         &mut self,
-        apps: &[PolledApp<T>],
+        apps: &[PolledApp],
         partitions: i32,
         updates: Vec<(Promoter, SourceUpdate)>,
     ) -> (AppChanges, ShardRemovals) {
@@ -222,7 +217,7 @@ impl ShardPromoters {
         merged.is_some_and(|merged| merged.is_configured && merged.start_from.source != Some(PromoterSource::Registry))
     }
 
-    fn changes<T>(&mut self, apps: &[PolledApp<T>], last: HashMap<Promoter, Option<EffectivePromoter>>) -> AppChanges {
+    fn changes(&mut self, apps: &[PolledApp], last: HashMap<Promoter, Option<EffectivePromoter>>) -> AppChanges {
         let mut changes = unchanged(apps);
         for (promoter, effective) in last {
             let Some(index) = app_of(apps, &promoter) else {
@@ -249,13 +244,13 @@ impl UnknownApps {
 }
 
 /// Nothing, for each of `apps`.
-fn unchanged<T>(apps: &[PolledApp<T>]) -> AppChanges {
+fn unchanged(apps: &[PolledApp]) -> AppChanges {
     apps.iter().map(|_| PromotersChange::default()).collect()
 }
 
 /// Adds rewinds to what changes for the apps of their promoters. An app that is not configured polls nobody: its rewinds are met when
 /// it is.
-pub(super) fn add_rewinds<T>(apps: &[PolledApp<T>], rewinds: PromoterRewinds, changes: &mut AppChanges) {
+pub(super) fn add_rewinds(apps: &[PolledApp], rewinds: PromoterRewinds, changes: &mut AppChanges) {
     for rewind in rewinds {
         if let Some(index) = app_of(apps, &rewind.0) {
             changes[index].rewinds.push(rewind);
@@ -299,12 +294,12 @@ fn polled_from_now_on(change: TableChange) -> Option<Option<EffectivePromoter>> 
     }
 }
 
-fn app_of<T>(apps: &[PolledApp<T>], promoter: &Promoter) -> Option<usize> {
+fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
     apps.iter().position(|app| app.app.as_str() == promoter.app_id())
 }
 
 /// The promoter as its app polls it, unless it is paused.
-fn polled<T>(app: &PolledApp<T>, promoter: &Promoter, effective: EffectivePromoter) -> Option<PolledPromoter> {
+fn polled(app: &PolledApp, promoter: &Promoter, effective: EffectivePromoter) -> Option<PolledPromoter> {
     let EffectivePromoter { feeds, start_from, is_paused } = effective;
     (!is_paused).then(|| app.feeds.polled_for(promoter.clone(), feeds, start_from))
 }

@@ -10,7 +10,6 @@ use crate::model::feed::PerFeed;
 use crate::model::time::UnixTime;
 use crate::poll::reports::PollProgress;
 use crate::telemetry::pipeline;
-use crate::upstream::transport::Transport;
 
 /// Of all apps, since they were last asked.
 #[derive(Default)]
@@ -25,7 +24,7 @@ struct Polls {
 
 /// Says what has become of the work since it was last said: with an upstream or a Kafka that is away it can't look like a
 /// quiet day.
-pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTotals) {
+pub(super) fn summarise(apps: &[PolledApp], totals: &CommitTotals) {
     let mut polls = Polls::default();
     for app in apps {
         app.summarise(&mut polls);
@@ -60,7 +59,7 @@ pub(super) fn summarise<T: Transport>(apps: &[PolledApp<T>], totals: &CommitTota
     totals.tell_dead_letters();
 }
 
-impl<T: Transport> PolledApp<T> {
+impl PolledApp {
     /// Adds what its polls have come to, and says what is wrong with them.
     fn summarise(&self, polls: &mut Polls) {
         let (app, breakers) = (&self.app, self.client.breakers());

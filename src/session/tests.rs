@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ use crate::supervisor;
 use crate::telemetry::captured::Captured;
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::ClientSettings;
-use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 mod discovered;
 mod ended;
@@ -44,6 +45,7 @@ struct Upstream {
     asked: Arc<Mutex<Vec<Duration>>>,
 }
 
+#[async_trait]
 impl Transport for Upstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = if request.path.starts_with("/promoter/") {
@@ -78,7 +80,7 @@ fn promoter(feeds: PerFeed<Option<FeedPlan>>) -> PolledPromoter {
     PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now }
 }
 
-fn pipeline<T: Transport + Clone>(upstream: &T, promoter: PolledPromoter) -> PollPipeline<T> {
+fn pipeline(upstream: &(impl Transport + Clone), promoter: PolledPromoter) -> PollPipeline {
     let app = AppId::new("wx1").unwrap();
     let settings = ClientSettings {
         retry: retry(),
@@ -181,7 +183,7 @@ async fn a_start_that_no_longer_acts_is_told_once_for_the_app() {
     let captured = Captured::start();
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
     let durable = durable_cursor(&promoter(PerFeed::default()).promoter);
-    let run = async |pipeline: &PollPipeline<_>| {
+    let run = async |pipeline: &PollPipeline| {
         let stop = CancellationToken::new();
         let end = async {
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -217,6 +219,7 @@ fn durable_cursor(promoter: &Promoter) -> Arc<Mutex<DurableTopics>> {
 #[derive(Clone)]
 struct Unheard(Upstream);
 
+#[async_trait]
 impl Transport for Unheard {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         match request.body.as_deref() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::model::time::UnixMillis;
@@ -56,6 +57,7 @@ impl SimulatedTransport {
     }
 }
 
+#[async_trait]
 impl Transport for SimulatedTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let request = SimRequest {

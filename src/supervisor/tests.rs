@@ -6,7 +6,6 @@ use crate::commit::log::{CommitError, Opened};
 use crate::commit::pace::BatchBounds;
 use crate::model::batch::Batch;
 use crate::session::PollPipeline;
-use crate::upstream::http::HttpTransport;
 
 /// A log that can't be opened.
 struct Unreachable;
@@ -26,7 +25,7 @@ impl CommitLog for Unreachable {
     async fn release(&mut self) {}
 }
 
-fn pipeline() -> PollPipeline<HttpTransport> {
+fn pipeline() -> PollPipeline {
     PollPipeline {
         apps: Arc::default(),
         bounds: BatchBounds { linger: Duration::ZERO, events_max: 1, bytes_max: 1 },

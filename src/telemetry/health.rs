@@ -12,7 +12,7 @@ use crate::model::per::one_value_for_each;
 use crate::model::time::UnixMillis;
 
 /// A pipeline says at least this often that it is alive.
-pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
 /// One that has not said so for this long hangs: far longer than anything it may do without waiting.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Brokers that have not answered for this long are silent.

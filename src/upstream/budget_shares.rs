@@ -7,21 +7,20 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::client::Client;
-use super::transport::Transport;
 use crate::model::feed::{Interface, InterfaceCaller};
 use crate::model::quota_share::Share;
 use crate::model::shard::{OwnedShards, Shard};
 
 /// The budgets of the interfaces that are shared in the same way, of all apps.
-pub struct BudgetShares<T> {
-    clients: Vec<Arc<Client<T>>>,
+pub struct BudgetShares {
+    clients: Vec<Arc<Client>>,
     interfaces: Vec<Interface>,
     owned: Mutex<OwnedShards>,
 }
 
-impl<T: Transport> BudgetShares<T> {
+impl BudgetShares {
     /// Nothing of them is this instance's before it owns something.
-    pub fn new(clients: impl IntoIterator<Item = Arc<Client<T>>>, is_shared: fn(Interface) -> bool) -> BudgetShares<T> {
+    pub fn new(clients: impl IntoIterator<Item = Arc<Client>>, is_shared: fn(Interface) -> bool) -> BudgetShares {
         let clients = clients.into_iter().collect();
         let interfaces = Interface::ALL.into_iter().filter(|interface| is_shared(*interface)).collect();
         let shares = BudgetShares { clients, interfaces, owned: Mutex::default() };

@@ -73,8 +73,8 @@ pub struct RowsResponse {
 
 /// The one way to the upstream for one app, for polls and requests alike. It lives as long as the process: its breakers,
 /// budgets, token and clock outlive every session.
-pub struct Client<T> {
-    transport: T,
+pub struct Client {
+    transport: Box<dyn Transport>,
     app_id: AppId,
     id_kind: IdKind,
     hosts: Hosts,
@@ -95,12 +95,12 @@ pub struct Client<T> {
 /// request kills the upstream's answer is not enough.
 const UNANSWERED_CALLS: u32 = 2;
 
-impl<T: Transport> Client<T> {
-    pub fn new(settings: ClientSettings, transport: T) -> Client<T> {
+impl Client {
+    pub fn new(settings: ClientSettings, transport: impl Transport) -> Client {
         let budgets = settings.budgets.into_iter().map(|(interface, budget)| (interface, Budget::new(budget)));
         let unanswered_max = settings.retry.attempts.saturating_mul(UNANSWERED_CALLS);
         Client {
-            transport,
+            transport: Box::new(transport),
             hosts: Hosts::new(settings.base_url, settings.spare_urls),
             tokens: AccessTokens::new(settings.app_id.clone(), settings.token_source),
             breakers: Breakers::new(settings.app_id.clone(), settings.breakers, unanswered_max),
@@ -118,7 +118,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// The client, with room for reading that it shares with those of other apps.
-    pub(crate) fn reading_in(self, reading: Buffer) -> Client<T> {
+    pub(crate) fn reading_in(self, reading: Buffer) -> Client {
         Client { reading, ..self }
     }
 
@@ -170,7 +170,7 @@ impl<T: Transport> Client<T> {
 
     /// The earlier of the local clock and the upstream's, as far as its answers have shown that.
     pub fn now(&self) -> UnixTime {
-        self.clock.now(Moment::now(&self.transport))
+        self.clock.now(Moment::now(&*self.transport))
     }
 
     /// The local clock alone.

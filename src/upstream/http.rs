@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -187,6 +188,7 @@ fn sensitive(value: &SecretString) -> Result<HeaderValue, TransportError> {
     Ok(value)
 }
 
+#[async_trait]
 impl Transport for HttpTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.exchange(request).await

@@ -210,9 +210,9 @@ impl AccessTokens {
     ///
     /// # Errors
     /// [`FailedFetch`] with the source's error, which each of those who waited gets.
-    pub async fn get<T: Transport>(
+    pub async fn get(
         &self,
-        transport: &T,
+        transport: &dyn Transport,
         clock: &UpstreamClock,
         base_url: &str,
     ) -> Result<AccessToken, FailedFetch> {

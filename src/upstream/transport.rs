@@ -3,9 +3,9 @@
 //! The seam is here, so that tokens, retries, error classes and the reading of rows are the same code over
 //! real HTTP and in the simulation on paused time.
 
-use std::future::Future;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::SecretString;
 
@@ -56,12 +56,13 @@ pub enum TransportError {
 }
 
 /// One exchange after another, over HTTP or in a simulation.
+#[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Sends one request and waits for its answer, of whatever status.
     ///
     /// # Errors
     /// [`TransportError`] where no whole answer came.
-    fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send;
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
 
     /// The local wall clock, in milliseconds; a simulation has its own.
     fn now(&self) -> UnixMillis;

@@ -47,7 +47,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    pub fn now<T: Transport>(transport: &T) -> Moment {
+    pub fn now(transport: &dyn Transport) -> Moment {
         Moment { wall: transport.now().as_seconds(), running: Instant::now() }
     }
 }

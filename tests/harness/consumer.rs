@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client;
+use super::wait::wait_until;
 
 /// For one call to the broker.
 const CALL_BOUND: Duration = Duration::from_secs(10);
@@ -103,10 +104,22 @@ pub fn stable_offsets(bootstrap: &str, topic: &str) -> Result<BTreeMap<i32, i64>
 fn ends(client: &BaseConsumer, topic: &str) -> Result<BTreeMap<i32, i64>> {
     let mut ends = BTreeMap::new();
     for partition in partitions(client, topic)? {
-        let (_, end) = client.fetch_watermarks(topic, partition, CALL_BOUND)?;
+        let end = wait_until(&format!("{topic} {partition} has a leader"), CALL_BOUND, || {
+            match client.fetch_watermarks(topic, partition, CALL_BOUND) {
+                Ok((_, end)) => Ok(Some(end)),
+                Err(error) if is_leader_unknown(&error) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })?;
         ends.insert(partition, end);
     }
     Ok(ends)
+}
+
+/// For a moment behind a broker's restart.
+fn is_leader_unknown(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
 }
 
 fn partitions(client: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {

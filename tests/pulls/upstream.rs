@@ -1,10 +1,10 @@
 //! An upstream that is a function of the request, and the connector's lives before it.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use promoter_connector::commit::pace::BatchBounds;
 use promoter_connector::commit::testing::fault_script::FaultScript;
@@ -76,8 +76,9 @@ struct Upstream {
     latency: Duration,
 }
 
+#[async_trait]
 impl Transport for Upstream {
-    fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body: Value = serde_json::from_slice(&request.body.unwrap_or_default()).unwrap_or_default();
         let at = self.began.elapsed().as_secs_f64();
         let whom = body["openid"].as_str().unwrap_or_default().to_owned();
@@ -89,10 +90,8 @@ impl Transport for Upstream {
             (self.answers)(&call)
         };
         let date = Some(UnixTime(call.now()));
-        async move {
-            tokio::time::sleep(self.latency).await;
-            Ok(HttpResponse { status: 200, body: Bytes::from(answer), date, retry_after: None })
-        }
+        tokio::time::sleep(self.latency).await;
+        Ok(HttpResponse { status: 200, body: Bytes::from(answer), date, retry_after: None })
     }
 
     fn now(&self) -> UnixMillis {
@@ -174,7 +173,7 @@ impl World {
         tokio::time::sleep(Duration::from_secs(seconds.cast_unsigned())).await;
     }
 
-    fn polled_app(&self, setup: &Setup) -> PolledApp<Upstream> {
+    fn polled_app(&self, setup: &Setup) -> PolledApp {
         let app = AppId::new("wx1").unwrap();
         let settings = ClientSettings {
             retry: retry(8),

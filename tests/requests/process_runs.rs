@@ -196,7 +196,7 @@ async fn process_run(scene: &Scene, random: &mut ChaCha8Rng, calm: bool) -> Resu
     }
 }
 
-fn pipeline(scene: &Scene) -> RequestPipeline<WatchedUpstream> {
+fn pipeline(scene: &Scene) -> RequestPipeline {
     let Plan { options, retry, breakers, concurrency, .. } = &scene.plan;
     let app = |id: &String| {
         let settings = ClientSettings {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::simulator::SimulatedTransport;
 use promoter_connector::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -94,6 +95,7 @@ impl Calls {
     }
 }
 
+#[async_trait]
 impl Transport for WatchedUpstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = request.body.clone().unwrap_or_default();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
@@ -101,6 +102,7 @@ struct Upstream {
     latency: Duration,
 }
 
+#[async_trait]
 impl Transport for Upstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body: serde_json::Value = serde_json::from_slice(&request.body.unwrap_or_default()).unwrap_or_default();
@@ -196,7 +198,7 @@ impl App {
         self
     }
 
-    fn polled(&self, upstream: &Upstream) -> PolledApp<Upstream> {
+    fn polled(&self, upstream: &Upstream) -> PolledApp {
         let app = AppId::new(&self.id).unwrap();
         let settings = ClientSettings {
             app_id: app.clone(),
@@ -234,7 +236,7 @@ impl App {
     }
 
     /// Carries its requests out, until it is dropped.
-    fn begin_requests(&self, client: Arc<Client<Upstream>>) -> JoinSet<()> {
+    fn begin_requests(&self, client: Arc<Client>) -> JoinSet<()> {
         let decoder = RequestDecoder::new(Framing::SingleObject);
         let app = MaterialApp::new(client, 16);
         let executor = Arc::new(Executor::new([app], "requests".into(), decoder, None, self.retry));

@@ -46,12 +46,7 @@ fn retry() -> RetrySettings {
 }
 
 /// The apps of one process, with clients of its own.
-fn apps(
-    options: &WorldOptions,
-    watched: &Watched,
-    lateness: Lateness,
-    start_from: StartFrom,
-) -> Vec<PolledApp<Watched>> {
+fn apps(options: &WorldOptions, watched: &Watched, lateness: Lateness, start_from: StartFrom) -> Vec<PolledApp> {
     let transport = &watched.upstream;
     let ids = transport.world().with(|world| world.promoter_ids());
     let order = |feed: Feed| FeedPlan {
@@ -255,7 +250,7 @@ impl Surroundings {
         }
     }
 
-    fn pipeline(&self, random: &mut ChaCha8Rng) -> PollPipeline<Watched> {
+    fn pipeline(&self, random: &mut ChaCha8Rng) -> PollPipeline {
         PollPipeline {
             apps: Arc::new(apps(&self.options, &self.watched, self.lateness, self.start_from)),
             bounds: BatchBounds {
@@ -272,7 +267,7 @@ impl Surroundings {
     }
 
     /// Has the configuration name now these, now those promoters, in some lives as long as there is life in the fleet.
-    async fn reload(&self, apps: &[PolledApp<Watched>], random: &mut ChaCha8Rng) {
+    async fn reload(&self, apps: &[PolledApp], random: &mut ChaCha8Rng) {
         let all: Vec<_> = apps.iter().map(|app| app.promoters.latest()).collect();
         while !self.is_settled() && random.random_bool(0.9) {
             tokio::time::sleep(Duration::from_secs(random.random_range(1..600))).await;
@@ -328,7 +323,7 @@ impl Surroundings {
     }
 
     /// Waits until the world has shown all it has; what was shown last is then in the hands of the connector.
-    async fn everything_is_published(&self, pipeline: &PollPipeline<Watched>, settled: bool) {
+    async fn everything_is_published(&self, pipeline: &PollPipeline, settled: bool) {
         if !settled {
             return std::future::pending().await;
         }

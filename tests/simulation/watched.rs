@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use promoter_connector::commit::testing::memory_log::DurableTopics;
 use promoter_connector::model::feed::Feed;
 use promoter_connector::model::promoter::{AppId, Promoter};
@@ -40,6 +41,7 @@ impl Watched {
     }
 }
 
+#[async_trait]
 impl Transport for Watched {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.watch(&request);

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use async_trait::async_trait;
 use serde_json::Value;
 
 use super::*;
@@ -8,7 +9,7 @@ use crate::model::promoter::Promoter;
 use crate::model::time::UnixMillis;
 use crate::telemetry::captured::Captured;
 use crate::upstream::client::Client;
-use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 const READ: &str = "the configuration was read again";
 const REFUSED: &str = "the configuration can't be read again: the promoters stay as they were";
@@ -20,6 +21,7 @@ const CONFIG: &str = "kafka.\"bootstrap.servers\" = \"localhost:9092\"\nhttp.tim
 #[derive(Clone)]
 struct Nowhere;
 
+#[async_trait]
 impl Transport for Nowhere {
     async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
         Err(TransportError::Timeout)
@@ -33,7 +35,7 @@ impl Transport for Nowhere {
 /// What reads a configuration again that stands in a directory of its own.
 struct Scene {
     directory: tempfile::TempDir,
-    reload: Reload<Nowhere>,
+    reload: Reload,
     roster: watch::Receiver<Roster>,
     captured: Captured,
 }

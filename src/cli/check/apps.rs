@@ -76,7 +76,7 @@ fn once(settings: &ClientSettings) -> ClientSettings {
 
 struct AppCheck<'a> {
     app: &'a AppSettings,
-    client: Client<CountedTransport>,
+    client: Client,
 }
 
 impl AppCheck<'_> {

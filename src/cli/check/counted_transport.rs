@@ -7,6 +7,7 @@ use crate::model::feed::Interface;
 use crate::model::time::UnixMillis;
 use crate::upstream::http::HttpTransport;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use async_trait::async_trait;
 
 /// What was sent, whatever came of it.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub struct CountedTransport {
     pub counts: Arc<SentCalls>,
 }
 
+#[async_trait]
 impl Transport for CountedTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let is_data = Interface::ALL.into_iter().any(|interface| interface.path() == request.path);

@@ -15,7 +15,6 @@ use crate::registry::discovery::{DiscoveryCounts, DiscoveryPlan, HeldBack};
 use crate::session::discovery::{DiscoveredApp, Discovery, DiscoveryOrder};
 use crate::telemetry::{last_words, log};
 use crate::text::with_causes;
-use crate::upstream::transport::Transport;
 
 /// The apps' secrets have to be there: their lists are asked for.
 ///
@@ -49,7 +48,7 @@ pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn discover_all<T: Transport>(discovery: &Discovery<T>, options: &DiscoverOptions) -> Vec<AppReport> {
+async fn discover_all(discovery: &Discovery, options: &DiscoverOptions) -> Vec<AppReport> {
     let mut reports = Vec::new();
     for app in &discovery.apps {
         reports.push(discover_app(discovery, app, options).await);
@@ -57,11 +56,7 @@ async fn discover_all<T: Transport>(discovery: &Discovery<T>, options: &Discover
     reports
 }
 
-async fn discover_app<T: Transport>(
-    discovery: &Discovery<T>,
-    app: &DiscoveredApp<T>,
-    options: &DiscoverOptions,
-) -> AppReport {
+async fn discover_app(discovery: &Discovery, app: &DiscoveredApp, options: &DiscoverOptions) -> AppReport {
     let order = DiscoveryOrder { dry_run: options.output.dry_run, removes_all: options.remove };
     let app_id = app.client.app_id().to_string();
     match discovery.discover(app, order).await {

@@ -20,7 +20,7 @@ use crate::upstream::http::{HttpSettings, HttpTransport};
 
 pub struct UpstreamReader<'a> {
     app: &'a AppSettings,
-    client: Client<HttpTransport>,
+    client: Client,
 }
 
 impl UpstreamReader<'_> {

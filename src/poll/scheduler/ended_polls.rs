@@ -15,9 +15,8 @@ use crate::poll::reports::{self, PollEnd};
 use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
 use crate::upstream::error::CallError;
-use crate::upstream::transport::Transport;
 
-impl<T: Transport> Scheduler<T> {
+impl Scheduler {
     pub(super) fn end_poll(&mut self, EndedPoll { index, pull, pages, result }: EndedPoll) {
         self.ends.remove(&index);
         // Whoever has taken its promoter away waits for this: from here on nothing of it is under way.
@@ -135,6 +134,6 @@ fn calls(pages: u32, result: &Result<Polled, PollError>) -> u32 {
     }
 }
 
-fn is_breaker_open<T: Transport>(client: &Client<T>, feed: Feed) -> bool {
+fn is_breaker_open(client: &Client, feed: Feed) -> bool {
     client.breakers().readiness(feed.interface()) != Readiness::Closed
 }

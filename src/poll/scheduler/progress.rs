@@ -8,9 +8,8 @@ use crate::model::pacing::intervals::Shortage;
 use crate::model::time::UnixTime;
 use crate::poll::feed_slots::FeedSlot;
 use crate::poll::reports::{Late, PollProgress};
-use crate::upstream::transport::Transport;
 
-impl<T: Transport> Scheduler<T> {
+impl Scheduler {
     fn latest(&self, clock: Duration) -> Option<Late> {
         let (due, index) = self.due_queues.latest()?;
         let FeedSlot { promoter, feed, .. } = &self.feeds[index];

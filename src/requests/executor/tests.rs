@@ -14,7 +14,7 @@ use crate::retry::JITTER;
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::{Client, ClientSettings};
 
-impl<T: Transport> Executor<T> {
+impl Executor {
     /// A request's whole way, which the pipeline goes step by step.
     ///
     /// Nothing where `cancel` came first.
@@ -59,16 +59,11 @@ fn retry() -> RetrySettings {
     }
 }
 
-fn app(id: &str, upstream: &ScriptedUpstream, concurrency: usize) -> MaterialApp<ScriptedUpstream> {
+fn app(id: &str, upstream: &ScriptedUpstream, concurrency: usize) -> MaterialApp {
     app_trying(ATTEMPTS, id, upstream, concurrency)
 }
 
-fn app_trying(
-    attempts: u32,
-    id: &str,
-    upstream: &ScriptedUpstream,
-    concurrency: usize,
-) -> MaterialApp<ScriptedUpstream> {
+fn app_trying(attempts: u32, id: &str, upstream: &ScriptedUpstream, concurrency: usize) -> MaterialApp {
     let settings = ClientSettings {
         retry: RetrySettings { attempts, ..retry() },
         breakers: BreakerSettings {
@@ -81,7 +76,7 @@ fn app_trying(
     MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }
 
-fn executor(apps: impl IntoIterator<Item = MaterialApp<ScriptedUpstream>>) -> Executor<ScriptedUpstream> {
+fn executor(apps: impl IntoIterator<Item = MaterialApp>) -> Executor {
     let decoder = RequestDecoder::new(Framing::Confluent { schema_id: SCHEMA_ID });
     Executor::new(apps, "requests".into(), decoder, None, retry())
 }
@@ -114,7 +109,7 @@ fn avro(request: &MaterialRequest) -> RequestRecord {
     record(value, "application/avro")
 }
 
-async fn outcome(executor: &Executor<ScriptedUpstream>, request: &MaterialRequest) -> MaterialOutcome {
+async fn outcome(executor: &Executor, request: &MaterialRequest) -> MaterialOutcome {
     match executor.answer(&avro(request), &CancellationToken::new()).await.unwrap().0 {
         RequestAnswer::Reply(result) => result.outcome,
         RequestAnswer::DeadLetter(letter) => panic!("{letter:?}"),

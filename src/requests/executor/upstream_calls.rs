@@ -10,7 +10,6 @@ use crate::requests::app::{AnswerPermit, MaterialApp};
 use crate::requests::material::AfterCall;
 use crate::upstream::error::CallError;
 use crate::upstream::material::{ShareMaterial, ShareMaterialRequest};
-use crate::upstream::transport::Transport;
 
 /// How long an upstream that stays unable is called again for a request without a deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,8 +22,8 @@ const ALONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Calls until there is an outcome; nothing where `cancel` came first. `last` is why the last call could not carry the
 /// request out.
-pub(super) async fn call_upstream<T: Transport>(
-    app: &MaterialApp<T>,
+pub(super) async fn call_upstream(
+    app: &MaterialApp,
     upstream_request: &ShareMaterialRequest,
     left: Option<Duration>,
     last: &mut Option<MaterialRefusal>,
@@ -79,8 +78,8 @@ enum AwaitedCall {
     Cancelled,
 }
 
-async fn call_once<T: Transport>(
-    app: &MaterialApp<T>,
+async fn call_once(
+    app: &MaterialApp,
     upstream_request: &ShareMaterialRequest,
     unable_since: Option<Instant>,
     patience: Duration,

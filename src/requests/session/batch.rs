@@ -14,7 +14,6 @@ use crate::model::request::record::{RequestAnswer, RequestRecord};
 use crate::requests::log::{AnswerBatch, AnswerLog};
 use crate::requests::memory_quota::QuotaOwner;
 use crate::telemetry::pipeline;
-use crate::upstream::transport::Transport;
 
 /// An answer that no transaction holds yet.
 pub(super) struct UncommittedAnswer {
@@ -31,7 +30,7 @@ pub(super) struct AnswersOutcome {
     result: Result<(), CommitError>,
 }
 
-impl<T: Transport> AnsweringSession<T> {
+impl AnsweringSession {
     /// All that is gathered, as one transaction. Tried again as long as it is certain that nothing was written.
     pub(super) fn commit<L: AnswerLog>(
         &mut self,

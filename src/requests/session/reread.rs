@@ -19,7 +19,6 @@ use crate::model::time::UnixMillis;
 use crate::requests::executor::{DecodedRecord, Executor};
 use crate::requests::log::{FETCH_RECORDS_MAX, FetchRange, FetchedRange};
 use crate::requests::partition::Sweep;
-use crate::upstream::transport::Transport;
 
 /// How many pieces of one partition are read for one app before it is another's turn: going on where the last piece ended
 /// costs least.
@@ -68,7 +67,7 @@ pub(super) struct RereadRecords {
 }
 
 impl Rereads {
-    fn start<T: Transport>(&mut self, job: RereadJob, executor: Arc<Executor<T>>, again: mpsc::Sender<FetchRange>) {
+    fn start(&mut self, job: RereadJob, executor: Arc<Executor>, again: mpsc::Sender<FetchRange>) {
         self.running.spawn(async move {
             let read = read(&job, &executor, &again).await;
             (job, read)
@@ -77,11 +76,7 @@ impl Rereads {
 }
 
 /// Nothing where nobody reads any more. Never waits for a schema: what has to wait for one must hold up nothing else.
-async fn read<T: Transport>(
-    job: &RereadJob,
-    executor: &Executor<T>,
-    again: &mpsc::Sender<FetchRange>,
-) -> Option<RereadRecords> {
+async fn read(job: &RereadJob, executor: &Executor, again: &mpsc::Sender<FetchRange>) -> Option<RereadRecords> {
     let (chunk, answer) = oneshot::channel();
     let RereadJob { partition, from, to, most, .. } = *job;
     again.send(FetchRange { partition, from, to, most, chunk }).await.ok()?;
@@ -93,7 +88,7 @@ async fn read<T: Transport>(
     Some(RereadRecords { records: records.into_iter().map(read).collect(), next })
 }
 
-impl<T: Transport> AnsweringSession<T> {
+impl AnsweringSession {
     /// Begins to read something again, where that is due.
     pub(super) fn look_back(&mut self) {
         let now = Instant::now();

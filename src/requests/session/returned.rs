@@ -11,7 +11,6 @@ use crate::model::request::record::{RecordOffset, RequestAnswer, RequestRecord};
 use crate::model::time::UnixMillis;
 use crate::requests::executor::{DecodedRecord, DecodedRequest};
 use crate::requests::partition::Backlog;
-use crate::upstream::transport::Transport;
 
 /// Before it is tried again where nothing could be read.
 const STALLED: Duration = Duration::from_secs(1);
@@ -32,7 +31,7 @@ enum CatchUpStep {
     Begin,
 }
 
-impl<T: Transport> AnsweringSession<T> {
+impl AnsweringSession {
     /// A piece that was read again goes to whom it was read for.
     pub(super) fn take_back(&mut self, job: RereadJob, read: RereadRecords) {
         if read.next <= job.from {

@@ -14,7 +14,6 @@ use crate::avro::schema_lookup::SchemaLookupError;
 use crate::model::request::record::{RecordOffset, RequestAnswer};
 use crate::model::request::schema_bucket::{BucketNumber, number};
 use crate::requests::executor::{DecodedRecord, Executor};
-use crate::upstream::transport::Transport;
 
 /// How many schemas are asked for at once.
 const LOOKUPS_MAX: usize = 64;
@@ -41,7 +40,7 @@ impl PendingSchemas {
     }
 
     /// Those beyond [`LOOKUPS_MAX`] are met again when one of the others has ended.
-    fn look_up<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) {
+    fn look_up(&mut self, id: i32, executor: &Arc<Executor>) {
         if self.under_way.len() < LOOKUPS_MAX && self.under_way.insert(id) {
             let executor = executor.clone();
             self.running.spawn(async move { (id, executor.learn(id).await) });
@@ -49,7 +48,7 @@ impl PendingSchemas {
     }
 
     /// A tracker can't read this any more. False where nobody can.
-    pub fn doubt<T: Transport>(&mut self, id: i32, executor: &Arc<Executor<T>>) -> bool {
+    pub fn doubt(&mut self, id: i32, executor: &Arc<Executor>) -> bool {
         let may_be_known = self.why_unusable(id).is_none();
         if may_be_known {
             self.is_doubted = true;
@@ -75,7 +74,7 @@ impl PendingSchemas {
     }
 }
 
-impl<T: Transport> AnsweringSession<T> {
+impl AnsweringSession {
     /// A request has come that nobody can read yet: it begins a bucket, or the bucket that it is in waits from here on.
     pub(super) fn put_off(&mut self, RecordOffset { partition, offset }: RecordOffset, id: i32) {
         let Some(partition) = self.partitions.get_mut(&partition) else { return };

@@ -78,7 +78,7 @@ fn request_for(app: &str, location: RecordOffset, path: &str, deadline_seconds: 
     RequestRecord { location, timestamp: UnixMillis(0), key: None, headers: vec![header], value: Some(value.into()) }
 }
 
-fn app(id: &str, upstream: &TimedUpstream, concurrency: usize) -> MaterialApp<TimedUpstream> {
+fn app(id: &str, upstream: &TimedUpstream, concurrency: usize) -> MaterialApp {
     let settings = ClientSettings {
         retry: PATIENCE,
         breakers: BreakerSettings { too_fast: MINUTE, stopped: 5 * MINUTE, unanswered: MINUTE },
@@ -87,19 +87,19 @@ fn app(id: &str, upstream: &TimedUpstream, concurrency: usize) -> MaterialApp<Ti
     MaterialApp::new(Arc::new(Client::new(settings, upstream.clone())), concurrency)
 }
 
-fn executor_of(apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>) -> Arc<Executor<TimedUpstream>> {
+fn executor_of(apps: impl IntoIterator<Item = MaterialApp>) -> Arc<Executor> {
     let decoder = RequestDecoder::new(Framing::SingleObject);
     Arc::new(Executor::new(apps, "requests".into(), decoder, None, PATIENCE))
 }
 
-fn executor(concurrency: usize) -> Arc<Executor<TimedUpstream>> {
+fn executor(concurrency: usize) -> Arc<Executor> {
     executor_of([app("wx1", &TimedUpstream::new(Health::Well), concurrency)])
 }
 
 /// One session, until it ends.
 async fn session(
     mut log: MemoryAnswerLog,
-    executor: &Arc<Executor<TimedUpstream>>,
+    executor: &Arc<Executor>,
     stop: &CancellationToken,
 ) -> (MemoryAnswerLog, Ended) {
     let opened = loop {
@@ -117,7 +117,7 @@ async fn session(
 async fn sessions(
     topic: &MemoryRequestTopic,
     mut log: MemoryAnswerLog,
-    executor: &Arc<Executor<TimedUpstream>>,
+    executor: &Arc<Executor>,
     wanted: usize,
     bound: Duration,
 ) {
@@ -138,12 +138,7 @@ async fn sessions(
 }
 
 /// The same where no transaction fails.
-async fn calm_sessions_of(
-    topic: &MemoryRequestTopic,
-    executor: &Arc<Executor<TimedUpstream>>,
-    wanted: usize,
-    bound: Duration,
-) {
+async fn calm_sessions_of(topic: &MemoryRequestTopic, executor: &Arc<Executor>, wanted: usize, bound: Duration) {
     sessions(topic, log(topic, []), executor, wanted, bound).await;
 }
 

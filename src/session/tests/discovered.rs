@@ -9,6 +9,7 @@ use crate::commit::testing::memory_log::PARTITIONS;
 use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;
 use crate::session::discovery::{DiscoveredApp, DiscoveryTag};
+use async_trait::async_trait;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -59,6 +60,7 @@ impl ListingUpstream {
     }
 }
 
+#[async_trait]
 impl Transport for ListingUpstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let asked = || serde_json::from_slice::<Value>(request.body.as_deref().unwrap()).unwrap();

@@ -6,6 +6,7 @@ use crate::commit::testing::memory_log::PARTITIONS;
 use crate::model::shard::Shard;
 use crate::model::state_record::{StateKey, StateValue};
 use crate::registry::record::PromoterRecord;
+use async_trait::async_trait;
 
 /// How long a run at least takes here; each hour that passes costs a test some time.
 const STEP: Duration = Duration::from_secs(600);
@@ -18,6 +19,7 @@ struct Windows {
     asked: Arc<Mutex<Vec<(String, i64)>>>,
 }
 
+#[async_trait]
 impl Transport for Windows {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = if request.path.starts_with("/promoter/") {

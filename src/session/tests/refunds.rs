@@ -1,6 +1,7 @@
 //! Refunds that are polled only after orders have been for a while.
 
 use super::*;
+use async_trait::async_trait;
 
 const DAY: i64 = 24 * 3600;
 
@@ -26,6 +27,7 @@ impl Refunds {
     }
 }
 
+#[async_trait]
 impl Transport for Refunds {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let asked: Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap_or_default();

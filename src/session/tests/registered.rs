@@ -6,6 +6,7 @@ use super::*;
 use crate::commit::testing::memory_group::MemoryGroup;
 use crate::commit::testing::memory_log::PARTITIONS;
 use crate::registry::record::PromoterRecord;
+use async_trait::async_trait;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,6 +18,7 @@ pub(super) struct NotingUpstream {
     begin_times: Arc<Mutex<HashMap<String, Vec<i64>>>>,
 }
 
+#[async_trait]
 impl Transport for NotingUpstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let body = if request.path.starts_with("/promoter/") {

@@ -1,6 +1,7 @@
 //! What a session says of its work, minute by minute.
 
 use super::*;
+use async_trait::async_trait;
 
 /// An upstream that answers every request so, or not at all.
 #[derive(Clone)]
@@ -9,6 +10,7 @@ pub(super) struct Same {
     pub answer: Option<&'static str>,
 }
 
+#[async_trait]
 impl Transport for Same {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let Some(answer) = self.answer else {

@@ -15,7 +15,7 @@ use crate::upstream::call_counts::CallClass;
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
 use crate::upstream::error::{CallError, CallKind, Cause, Reaction, reaction};
 use crate::upstream::token::{AccessToken, FailedFetch, TokenError};
-use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Method, TransportError};
 use crate::upstream::upstream_clock::Moment;
 use crate::upstream::wire::{Envelope, PageFault};
 
@@ -90,7 +90,7 @@ enum UnexpectedResponse {
     Lasting(PageFault),
 }
 
-impl<T: Transport> Client<T> {
+impl Client {
     /// One call with one token, within the `permit`, which is given back with the response or with the failure.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<T: Transport> Client<T> {
     ) -> Result<ApiResponse<C>, AttemptError> {
         let base_url = self.hosts.base_url(progress.host);
         progress.pass.check().map_err(AttemptError::BreakerOpen)?;
-        let token = self.tokens.get(&self.transport, &self.clock, base_url).await?;
+        let token = self.tokens.get(&*self.transport, &self.clock, base_url).await?;
         if progress.rejected.as_ref() == Some(&token) {
             return Err(AttemptError::rejected_again(&token));
         }
@@ -116,7 +116,7 @@ impl<T: Transport> Client<T> {
             headers: vec![],
             body: Some(request.body.clone()),
         };
-        let sent = Moment::now(&self.transport);
+        let sent = Moment::now(&*self.transport);
         let response = self.transport.send(http_request).await;
         self.calls.took(request.interface, sent.running.elapsed());
         let outcome = self.answered(request, token, sent, response, permit).await;
@@ -164,7 +164,7 @@ impl<T: Transport> Client<T> {
         response: HttpResponse,
         permit: Option<ConcurrencyPermit>,
     ) -> Result<ApiResponse<C>, AttemptError> {
-        let received = Moment::now(&self.transport);
+        let received = Moment::now(&*self.transport);
         let HttpResponse { status, body, date, retry_after } = response;
         // Before anything is waited for: later answers tell later times. And behind another status stands something else
         // than the upstream, with a clock of its own.

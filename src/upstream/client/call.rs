@@ -13,9 +13,8 @@ use crate::retry::{Attempts, NextAttempt};
 use crate::upstream::breaker::{CallRefusal, evidence};
 use crate::upstream::concurrency_limit::ConcurrencyPermit;
 use crate::upstream::error::{CallError, CallKind, OpenReason, Reaction};
-use crate::upstream::transport::Transport;
 
-impl<T: Transport> Client<T> {
+impl Client {
     /// # Errors
     /// [`CallError`], by what the caller does about it: what a repetition may mend was repeated before.
     pub(super) async fn call<C>(&self, request: &ApiRequest<'_, C>) -> Result<ApiResponse<C>, CallError> {

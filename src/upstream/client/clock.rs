@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Client;
 use crate::upstream::error::Cause;
 use crate::upstream::token::TokenError;
-use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Method};
 use crate::upstream::upstream_clock::Moment;
 
 /// The pauses between calls to a host that has not been heard yet, from the first to the longest.
@@ -34,7 +34,7 @@ impl ClockUnavailable {
     }
 }
 
-impl<T: Transport> Client<T> {
+impl Client {
     /// Fetches the token, once and without retries, and hears the upstream's clock: then the first cursor is set, and the
     /// first window asked for, with both clocks known. Also what a check of the credentials does.
     ///
@@ -42,7 +42,7 @@ impl<T: Transport> Client<T> {
     /// [`TokenError`] where there is no token to be had. That the clock was not heard is none.
     pub async fn warm_up(&self) -> Result<(), TokenError> {
         let base_url = self.hosts.base_url(self.hosts.current());
-        let token = self.tokens.get(&self.transport, &self.clock, base_url);
+        let token = self.tokens.get(&*self.transport, &self.clock, base_url);
         let got =
             if self.tokens.is_from_upstream() { token.await } else { tokio::join!(token, self.read_clock(base_url)).0 };
         got.map(drop).map_err(|failed| failed.error)
@@ -83,7 +83,7 @@ impl<T: Transport> Client<T> {
             headers: vec![],
             body: Some(Bytes::from_static(b"{}")),
         };
-        let sent = Moment::now(&self.transport);
+        let sent = Moment::now(&*self.transport);
         let HttpResponse { status, date, .. } = self
             .transport
             .send(request)
@@ -93,7 +93,7 @@ impl<T: Transport> Client<T> {
             return Err(ClockUnavailable::Status(status));
         }
         if let Some(date) = date {
-            self.clock.note(sent, Moment::now(&self.transport), date);
+            self.clock.note(sent, Moment::now(&*self.transport), date);
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ use crate::model::feed::Interface;
 use crate::upstream::budget::CallQueue;
 use crate::upstream::error::CallError;
 use crate::upstream::promoter_list::{ListedPromoter, PromoterPage, body, read_promoter_page};
-use crate::upstream::transport::Transport;
 
 /// Rows of a page at most, by the official page.
 const FULL_PAGE: usize = 2000;
@@ -46,7 +45,7 @@ impl PromoterList {
     }
 }
 
-impl<T: Transport> Client<T> {
+impl Client {
     /// Asks for all promoters of the app.
     ///
     /// A page with rows is never taken for the last one, however few they are, but where it brings nobody new: an answer that

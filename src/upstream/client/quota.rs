@@ -10,7 +10,7 @@ use crate::model::feed::Interface;
 use crate::upstream::budget::{Budget, OtherCallers};
 use crate::upstream::error::Cause;
 use crate::upstream::quota_answer::{self, DailyQuota};
-use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Method};
 
 /// How often it is asked while there is quota: to know how much, and whether others use it.
 const READ_EVERY: Duration = Duration::from_secs(3600);
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 #[error("{0}")]
 struct QuotaUnavailable(Cause);
 
-impl<T: Transport> Client<T> {
+impl Client {
     /// Asks for the quota of each interface that has a budget, for ever: each hour, once what is told may show that calls are left
     /// over, and where it is spent each `stopped`. Budgets and breakers follow what is told. Nobody is asked while the app's own
     /// breaker is not closed.
@@ -84,7 +84,7 @@ impl<T: Transport> Client<T> {
     /// [`QuotaUnavailable`] where there is no token, no answer, or none that names a quota. It is never tried again here.
     async fn quota(&self, interface: Interface) -> Result<DailyQuota, QuotaUnavailable> {
         let base_url = self.hosts.base_url(self.hosts.current());
-        let token = self.tokens.get(&self.transport, &self.clock, base_url).await;
+        let token = self.tokens.get(&*self.transport, &self.clock, base_url).await;
         let token = token.map_err(|failed| QuotaUnavailable(failed.error.cause))?;
         let unavailable = |error: &dyn std::error::Error| {
             QuotaUnavailable(Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token)))

@@ -10,7 +10,7 @@ use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::token::TokenSource;
 use crate::upstream::wire::Oddities;
 
-impl<T> Client<T> {
+impl Client {
     /// What was odd about the rows of all pages since the process began.
     pub fn oddities(&self) -> Oddities {
         self.oddities.total()

@@ -12,6 +12,7 @@ use crate::upstream::error::{Cause, OpenReason, Reaction, StopReason};
 use crate::upstream::quota_answer;
 use crate::upstream::rows_request::RowsQuery;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
+use async_trait::async_trait;
 
 mod answers;
 mod clocks;
@@ -119,6 +120,7 @@ impl Upstream {
     }
 }
 
+#[async_trait]
 impl Transport for Upstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let is_token_call = Upstream::is_token_call(request.path);
@@ -198,7 +200,7 @@ async fn ask(data: impl IntoIterator<Item = Step>) -> Result<RowsResponse, CallE
 }
 
 /// Asks `callers` times at once. Hands on at once what they get.
-async fn together(client: &Client<Upstream>, callers: usize) -> Vec<Result<RowPage, CallError>> {
+async fn together(client: &Client, callers: usize) -> Vec<Result<RowPage, CallError>> {
     let (request, cancel) = (touches(), CancellationToken::new());
     let calls = (0..callers).map(|_| client.page(&request, &cancel));
     let mut calls: Vec<_> = calls.map(Box::pin).collect();

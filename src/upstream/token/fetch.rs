@@ -29,10 +29,10 @@ pub struct Fetched {
 
 /// # Errors
 /// [`TokenError`] where the source gives none, or what it gives can't be read.
-pub async fn fetch<T: Transport>(
+pub async fn fetch(
     source: &ActiveSource,
     app_id: &AppId,
-    transport: &T,
+    transport: &dyn Transport,
     clock: &UpstreamClock,
     base_url: &str,
 ) -> Result<Fetched, TokenError> {
@@ -99,10 +99,10 @@ fn get(base_url: String, path: &'static str, query: Vec<(&'static str, String)>)
 ///
 /// # Errors
 /// [`TokenError`], with the reaction that the upstream's code asks for.
-async fn request_token<T: Transport>(
+async fn request_token(
     request: HttpRequest,
     secret: &SecretString,
-    transport: &T,
+    transport: &dyn Transport,
     clock: &UpstreamClock,
 ) -> Result<(String, Option<Duration>), TokenError> {
     let secrets = [secret.expose_secret()];
@@ -116,7 +116,7 @@ async fn request_token<T: Transport>(
 
 /// # Errors
 /// [`TokenError`] as of an answer that can't be read, without the `secrets`, where none came.
-async fn send<T: Transport>(request: HttpRequest, secrets: &[&str], transport: &T) -> Result<HttpResponse, TokenError> {
+async fn send(request: HttpRequest, secrets: &[&str], transport: &dyn Transport) -> Result<HttpResponse, TokenError> {
     transport.send(request).await.map_err(|error| unreadable(&error.to_string(), secrets, None))
 }
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::*;
-use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use async_trait::async_trait;
 
 const MATERIAL: &str = r##"{"errcode":0,"tag":"#short"}"##;
 
@@ -57,6 +58,7 @@ impl ScriptedUpstream {
     }
 }
 
+#[async_trait]
 impl Transport for ScriptedUpstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let answer = |body: String| HttpResponse { status: 200, body: body.into(), date: None, retry_after: None };

@@ -15,7 +15,7 @@ pub(super) struct AbsentRegistry {
 
 impl AbsentRegistry {
     /// A process that knows no schema of others yet.
-    pub fn executor(&self, apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>) -> Arc<Executor<TimedUpstream>> {
+    pub fn executor(&self, apps: impl IntoIterator<Item = MaterialApp>) -> Arc<Executor> {
         let decoder = RequestDecoder::new(Framing::SingleObject);
         Arc::new(Executor::new(apps, "requests".into(), decoder, Some(Arc::new(self.clone())), PATIENCE))
     }
@@ -47,9 +47,9 @@ impl SchemaSource for ScriptedRegistry {
 }
 
 pub(super) fn executor_with(
-    apps: impl IntoIterator<Item = MaterialApp<TimedUpstream>>,
+    apps: impl IntoIterator<Item = MaterialApp>,
     reply: fn(u64, i32) -> Result<Option<String>, SchemaRegistryError>,
-) -> Arc<Executor<TimedUpstream>> {
+) -> Arc<Executor> {
     let registry = ScriptedRegistry { began: Instant::now(), reply };
     let patience = RetrySettings { initial: Duration::from_secs(5), max: Duration::from_secs(10), ..PATIENCE };
     let decoder = RequestDecoder::new(Framing::SingleObject);

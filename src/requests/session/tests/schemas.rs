@@ -21,11 +21,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// One session while `history` runs, and until it is over.
-async fn during(
-    topic: &MemoryRequestTopic,
-    executor: &Arc<Executor<TimedUpstream>>,
-    history: impl Future<Output = ()>,
-) {
+async fn during(topic: &MemoryRequestTopic, executor: &Arc<Executor>, history: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
     let history = async {
         history.await;

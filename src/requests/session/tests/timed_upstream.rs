@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
+use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use async_trait::async_trait;
 
 /// Answers with material, at once or, where the path says so, after as many seconds; or as it is told to.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ impl TimedUpstream {
     }
 }
 
+#[async_trait]
 impl Transport for TimedUpstream {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let answer =

@@ -32,7 +32,7 @@ fn large_page() -> Step {
     ok(&format!(r#"{{"relation_list":[{}],"total_cnt":100,"errcode":0}}"#, &rows[1..]))
 }
 
-fn page_call(client: &Arc<Client<Upstream>>) -> tokio::task::JoinHandle<Result<RowsResponse, CallError>> {
+fn page_call(client: &Arc<Client>) -> tokio::task::JoinHandle<Result<RowsResponse, CallError>> {
     let client = client.clone();
     tokio::spawn(async move { client.page(&touches(), &CancellationToken::new()).await })
 }

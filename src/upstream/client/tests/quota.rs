@@ -9,13 +9,13 @@ fn told(limit: u64, used: u64) -> Step {
     ok(&format!(r#"{{"errcode":0,"quota":{{"daily_limit":{limit},"used":{used}}}}}"#))
 }
 
-fn client(upstream: &Upstream, per_day: u32) -> Client<Upstream> {
+fn client(upstream: &Upstream, per_day: u32) -> Client {
     let budgets = [(Interface::GetRelation, BudgetSettings { per_minute: 0, per_day })].into();
     Client::new(ClientSettings { budgets, ..settings() }, upstream.clone())
 }
 
 /// Calls as soon as that may be, for so long. Gives when calls of data were sent.
-async fn call_for(client: &Client<Upstream>, upstream: &Upstream, time: Duration) -> Vec<Duration> {
+async fn call_for(client: &Client, upstream: &Upstream, time: Duration) -> Vec<Duration> {
     let calling = async {
         loop {
             client.breakers().ready(Interface::GetRelation, "oP").await;

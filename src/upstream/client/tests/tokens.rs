@@ -101,7 +101,7 @@ async fn fifty_rejections_of_one_token_cost_one_refresh() {
 async fn a_late_rejection_does_not_throw_out_the_successor() {
     let upstream = Upstream::new([], []);
     let client = Client::new(settings(), upstream.clone());
-    let get = || client.tokens.get(&client.transport, &client.clock, "http://a");
+    let get = || client.tokens.get(&*client.transport, &client.clock, "http://a");
     let first = get().await.unwrap();
     client.tokens.reject(&first);
     let second = get().await.unwrap();
