@@ -167,7 +167,7 @@ fn panic_message(panic: Box<dyn Any + Send>) -> String {
 }
 
 /// The ends of the logs that the case's processes have left.
-fn log_tails(directory: &Path) -> String {
+pub fn log_tails(directory: &Path) -> String {
     let mut tails = String::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();

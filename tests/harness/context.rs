@@ -32,6 +32,11 @@ impl Context {
         Ok(Context { topics, broker, directory: directory::temporary("case")? })
     }
 
+    /// Other topics and files, on the same broker.
+    pub fn anew(&self) -> Result<Context> {
+        Context::new(Arc::clone(&self.broker))
+    }
+
     pub fn broker(&self) -> &Broker {
         &self.broker
     }

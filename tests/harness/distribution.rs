@@ -57,7 +57,7 @@ impl Distribution {
         let mut command = Command::new(&self.java);
         // A small heap and the quick compiler: these brokers live for seconds, several at a time.
         command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]);
-        command.args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+        command.arg("-Dorg.slf4j.simpleLogger.showDateTime=true");
         command.arg("-cp").arg(self.jars.join("*")).arg(class);
         command
     }
