@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::observed::{ObservedApp, ObservedConnector};
+use super::observed::ObservedConnector;
 use super::open_breakers::{AppStop, BreakerMeaning, InterfaceHold, classify};
 use crate::clock;
 use crate::model::feed::Feed;
@@ -13,6 +13,7 @@ use crate::model::promoter::AppId;
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::poll::freshness::FreshnessFigures;
 use crate::poll::reports::Late;
+use crate::session::PolledApp;
 use crate::telemetry::health::HealthSnapshot;
 use crate::telemetry::pipeline;
 use crate::upstream::breaker::OpenBreaker;
@@ -225,7 +226,7 @@ impl InterfaceHold {
     }
 }
 
-fn of_feeds(app: &ObservedApp, is_explained: bool) -> Vec<StatusCause> {
+fn of_feeds(app: &PolledApp, is_explained: bool) -> Vec<StatusCause> {
     let now = app.client.local_now().as_seconds();
     let latest = app.reports.progress().latest;
     let of_feed = |feed: Feed| {
@@ -238,7 +239,7 @@ fn of_feeds(app: &ObservedApp, is_explained: bool) -> Vec<StatusCause> {
 }
 
 fn late(
-    app: &ObservedApp,
+    app: &PolledApp,
     feed: Feed,
     FreshnessFigures { late, oldest, .. }: &FreshnessFigures,
     latest: Option<&Late>,
@@ -258,7 +259,7 @@ fn late(
     }
 }
 
-fn parked(app: &ObservedApp, feed: Feed, count: usize) -> StatusCause {
+fn parked(app: &PolledApp, feed: Feed, count: usize) -> StatusCause {
     StatusCause {
         app: Some(app.app.as_str().to_owned()),
         text: format!(

@@ -12,9 +12,6 @@ use crate::session::registration_query::RegistrationQueries;
 use crate::telemetry::health::{HealthSnapshot, PipelineHealth};
 use crate::telemetry::pipeline;
 
-/// An app, as it really runs.
-pub type ObservedApp = PolledApp;
-
 /// All that the admin port reads.
 pub struct ObservedConnector {
     /// The connector's.
@@ -22,7 +19,7 @@ pub struct ObservedConnector {
     pub instance: String,
     /// When the process began, about.
     pub began: UnixMillis,
-    pub apps: Arc<Vec<ObservedApp>>,
+    pub apps: Arc<Vec<PolledApp>>,
     pub polls: Arc<CommitTotals>,
     pub registrations: Arc<RegistrationQueries>,
     /// Absent where requests are not taken.

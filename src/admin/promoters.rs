@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::causes::{LATE, PARKED, StatusCause, causes};
 use super::explanation::{Explanation, FeedFinding, FoundRegistration, ParkedFinding, PromoterFindings, PromoterPlace};
-use super::observed::{ObservedApp, ObservedConnector};
+use super::observed::ObservedConnector;
 use super::probes::json;
 use super::status::quota;
 use crate::clock;
@@ -18,6 +18,7 @@ use crate::model::promoter::Promoter;
 use crate::poll::feed_query::{FeedsFilter, FeedsPage, PolledFeedView};
 use crate::poll::freshness::FeedCondition;
 use crate::registry::known::KnownPromoter;
+use crate::session::PolledApp;
 use crate::session::registration_query::ShardStanding;
 use crate::telemetry::pipeline;
 
@@ -123,7 +124,7 @@ async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<Pro
         state: query.state.map(|name| FeedCondition::from_name(&name).ok_or(InvalidQuery::State)).transpose()?,
     };
     let (first, from) = query.after.map(|after| place(observed, &after)).transpose()?.unwrap_or((0, 0));
-    let is_requested = |app: &ObservedApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());
+    let is_requested = |app: &PolledApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());
     let mut answer = PromotersAnswer { as_of: clock::now().as_seconds().to_string(), feeds: Vec::new(), next: None };
     for (number, app) in observed.apps.iter().enumerate().skip(first).filter(|(_, app)| is_requested(app)) {
         let from = if number == first { from } else { 0 };
@@ -152,7 +153,7 @@ fn place(observed: &ObservedConnector, after: &str) -> Result<(usize, usize), In
     found.ok_or(InvalidQuery::After)
 }
 
-async fn explanation(observed: &ObservedConnector, app: &ObservedApp, promoter: Promoter) -> Explanation {
+async fn explanation(observed: &ObservedConnector, app: &PolledApp, promoter: Promoter) -> Explanation {
     let instance = observed.instance.clone();
     let view = observed.registrations.of(promoter.clone()).await;
     let partition = view.as_ref().map(|view| view.partition);
@@ -185,7 +186,7 @@ async fn explanation(observed: &ObservedConnector, app: &ObservedApp, promoter: 
 }
 
 /// What the scheduler knows, and of feeds that are to be polled and that it does not know, that they have not begun.
-async fn feed_findings(app: &ObservedApp, promoter: &Promoter, registration: &FoundRegistration) -> Vec<FeedFinding> {
+async fn feed_findings(app: &PolledApp, promoter: &Promoter, registration: &FoundRegistration) -> Vec<FeedFinding> {
     let polled = app.reports.feeds_of(promoter.clone()).await.unwrap_or_default();
     let mut findings: Vec<FeedFinding> = polled.into_iter().map(|view| feed_finding(app, view)).collect();
     if let FoundRegistration::Known(known @ KnownPromoter { paused_by: None, .. }) = registration {
@@ -198,7 +199,7 @@ async fn feed_findings(app: &ObservedApp, promoter: &Promoter, registration: &Fo
     findings
 }
 
-fn feed_finding(app: &ObservedApp, view: PolledFeedView) -> FeedFinding {
+fn feed_finding(app: &PolledApp, view: PolledFeedView) -> FeedFinding {
     let PolledFeedView { feed, state, read_to, cursor, is_polled_now, parked, .. } = view;
     let pause = i64::try_from(app.parked_for.as_secs()).unwrap_or(i64::MAX);
     FeedFinding {
@@ -212,7 +213,7 @@ fn feed_finding(app: &ObservedApp, view: PolledFeedView) -> FeedFinding {
     }
 }
 
-fn feed_answer(app: &ObservedApp, view: PolledFeedView) -> FeedAnswer {
+fn feed_answer(app: &PolledApp, view: PolledFeedView) -> FeedAnswer {
     let PolledFeedView { promoter, feed, state, read_to, cursor, is_polled_now, .. } = view;
     FeedAnswer {
         promoter: promoter.key().to_owned(),

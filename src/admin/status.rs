@@ -9,11 +9,12 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::causes::{Severity, StatusCause, causes};
-use super::observed::{ObservedApp, ObservedConnector};
+use super::observed::ObservedConnector;
 use super::probes::{self, json};
 use crate::clock;
 use crate::model::feed::{Feed, Interface};
 use crate::model::time::{Day, UnixMillis, UnixTime};
+use crate::session::PolledApp;
 use crate::telemetry::health::HealthSnapshot;
 
 /// Times are RFC 3339.
@@ -129,7 +130,7 @@ fn state(probe: &'static str, causes: &[StatusCause]) -> &'static str {
     }
 }
 
-fn feeds(app: &ObservedApp) -> Vec<FeedStatus> {
+fn feeds(app: &PolledApp) -> Vec<FeedStatus> {
     let now = app.client.local_now().as_seconds();
     let ago = |time: Option<UnixTime>| time.map(|time| now.0.saturating_sub(time.0).max(0));
     let of_feed = |feed: Feed| {
@@ -152,7 +153,7 @@ fn feeds(app: &ObservedApp) -> Vec<FeedStatus> {
 }
 
 /// The calls of today, interface by interface.
-pub fn quota(app: &ObservedApp) -> Vec<QuotaStatus> {
+pub fn quota(app: &PolledApp) -> Vec<QuotaStatus> {
     let resets_at = Day::in_beijing(app.client.now()).beijing_end().to_string();
     let of_interface = |interface: Interface| {
         let usage = app.client.day_usage(interface);

@@ -2,13 +2,14 @@
 
 use super::catalogue as metric;
 use super::samples::Samples;
-use crate::admin::observed::{ObservedApp, ObservedConnector};
+use crate::admin::observed::ObservedConnector;
 use crate::model::disposition::RowCounts;
 use crate::model::feed::Feed;
 use crate::model::pacing::PollSettings;
 use crate::model::time::UnixTime;
 use crate::poll::freshness::FeedCondition;
 use crate::poll::reports::PollEnd;
+use crate::session::PolledApp;
 
 pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     for app in observed.apps.iter() {
@@ -22,7 +23,7 @@ pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     }
 }
 
-fn add_counts(observed: &ObservedConnector, app: &ObservedApp, feed: Feed, samples: &mut Samples) {
+fn add_counts(observed: &ObservedConnector, app: &PolledApp, feed: Feed, samples: &mut Samples) {
     let (app_id, ends) = (app.app.as_str(), app.reports.ends()[feed]);
     for end in PollEnd::ALL {
         samples.count(&metric::POLLS, &[app_id, feed.name(), end.name()], ends[end]);
@@ -41,7 +42,7 @@ fn add_counts(observed: &ObservedConnector, app: &ObservedApp, feed: Feed, sampl
     }
 }
 
-fn add_freshness(app: &ObservedApp, feed: Feed, settings: PollSettings, now: UnixTime, samples: &mut Samples) {
+fn add_freshness(app: &PolledApp, feed: Feed, settings: PollSettings, now: UnixTime, samples: &mut Samples) {
     let labels = [app.app.as_str(), feed.name()];
     let figures = app.reports.freshness(feed, settings.idle_every, now);
     samples.number(&metric::OLDEST_COMPLETE, &labels, figures.oldest.unwrap_or(now).min(now).0 as f64);

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 
 use super::catalogue as metric;
 use super::samples::Samples;
-use crate::admin::observed::{ObservedApp, ObservedConnector};
+use crate::admin::observed::ObservedConnector;
 use crate::admin::open_breakers::{AppStop, InterfaceHold, holds, stops};
 use crate::model::feed::Interface;
 use crate::model::time::{Day, UnixMillis};
+use crate::session::PolledApp;
 use crate::telemetry::buckets::BucketSnapshot;
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::call_counts::CallClass;
@@ -35,7 +36,7 @@ fn together(mut one: BucketSnapshot, other: BucketSnapshot) -> BucketSnapshot {
     one
 }
 
-fn add_calls(app: &ObservedApp, interface: Interface, samples: &mut Samples) {
+fn add_calls(app: &PolledApp, interface: Interface, samples: &mut Samples) {
     let (labels, calls) = ([app.app.as_str(), interface.name()], app.client.calls().of(interface));
     for class in CallClass::ALL {
         let count = calls.classes[class].load(Ordering::Relaxed);
@@ -49,7 +50,7 @@ fn add_calls(app: &ObservedApp, interface: Interface, samples: &mut Samples) {
     samples.number(&metric::QUOTA_RESET, &labels, reset.0 as f64);
 }
 
-fn add_breakers(app: &ObservedApp, samples: &mut Samples) {
+fn add_breakers(app: &PolledApp, samples: &mut Samples) {
     let (app_id, open) = (app.app.as_str(), app.client.breakers().not_closed());
     for stop in AppStop::ALL {
         samples.flag(&metric::APP_STOPPED, &[app_id, stop.name()], stops(&open) == Some(stop));
@@ -65,7 +66,7 @@ fn add_breakers(app: &ObservedApp, samples: &mut Samples) {
     samples.number(&metric::NEXT_PROBE, &[app_id], next);
 }
 
-fn add_tokens(app: &ObservedApp, samples: &mut Samples) {
+fn add_tokens(app: &PolledApp, samples: &mut Samples) {
     let (app_id, tokens) = (app.app.as_str(), app.client.tokens());
     for outcome in FetchOutcome::ALL {
         let count = tokens.fetches[outcome].load(Ordering::Relaxed);

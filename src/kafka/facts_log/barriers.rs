@@ -11,6 +11,8 @@ use crate::model::fence::Fence;
 /// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
 const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const STALL_REPORT: Duration = Duration::from_secs(10);
+/// Longer than `transaction.timeout.ms` is unless somebody has set it: then it is to be looked at, and is said more seldom.
+const STALL_WARNING: Duration = Duration::from_secs(2 * 60);
 /// How long nothing comes before something is looked for that could be done about it: longer than a fence takes to be committed.
 const HELD_UP_AFTER: Duration = Duration::from_millis(150);
 
@@ -72,18 +74,40 @@ impl Stall {
         is_held_up
     }
 
-    /// Says from time to time that it lasts.
+    /// Says from time to time that it lasts, and how many partitions of `topic` are not read to their ends.
     ///
     /// # Errors
     /// [`OpenError::Again`] once it has lasted too long.
-    pub fn check(&mut self, topic: &str, partitions: usize) -> Result<(), OpenError> {
+    pub fn check(&mut self, topic: &str, unfinished: &[i32]) -> Result<(), OpenError> {
         let lasted = self.since.elapsed();
         if lasted > STALL_MAX {
             return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end").into()));
         }
-        if lasted > STALL_REPORT && self.reported.elapsed() > STALL_REPORT {
+        let is_long = lasted > STALL_WARNING;
+        let report_every = if is_long { STALL_WARNING } else { STALL_REPORT };
+        if lasted > STALL_REPORT && self.reported.elapsed() > report_every {
             self.reported = Instant::now();
-            tracing::info!(topic, partitions, "waiting for an open transaction or an unreachable broker");
+            let (partitions, first) = (unfinished.len(), unfinished.iter().min());
+            let seconds = lasted.as_secs();
+            if is_long {
+                // Brokers that were killed between the decision to commit and the markers have been seen to forget these.
+                tracing::warn!(
+                    topic,
+                    partitions,
+                    first,
+                    seconds,
+                    "still waiting for an open transaction or an unreachable broker: a transaction that is older than its \
+                     transaction.timeout.ms was forgotten by the brokers, and kafka-transactions.sh find-hanging names it"
+                );
+            } else {
+                tracing::info!(
+                    topic,
+                    partitions,
+                    first,
+                    seconds,
+                    "waiting for an open transaction or an unreachable broker"
+                );
+            }
         }
         Ok(())
     }

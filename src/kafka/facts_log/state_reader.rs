@@ -228,7 +228,8 @@ impl<'a> StateReader<'a> {
             } else {
                 self.look_at_positions()?;
                 if self.reached.is_empty() && self.stall.is_held_up() {
-                    self.stall.check(&self.settings.topics.state, self.unfinished().count())?;
+                    let unfinished: Vec<i32> = self.unfinished().collect();
+                    self.stall.check(&self.settings.topics.state, &unfinished)?;
                     // Back to the caller, who can do something about whoever holds it up.
                     return Ok(Vec::new());
                 }
