@@ -1,9 +1,10 @@
 //! The broker goes away, in one way or another, and comes back.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, anyhow, bail};
 
 use super::world::{PROMOTERS, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
 use crate::harness::case::{Case, log_tails};
@@ -31,19 +32,19 @@ pub const CASES: &[Case] = &[
 ];
 
 fn the_broker_is_killed_twice(context: &Context) -> Result<()> {
-    for attempt in 1..ATTEMPTS {
+    for attempt in 1..=ATTEMPTS {
         let context = context.anew()?;
-        if is_killed_twice(&context).with_context(|| log_tails(context.directory()))? {
+        let comes_back = outlives_two_kills(&context);
+        if comes_back.map_err(|error| anyhow!("{error:#}{}", log_tails(context.directory())))? {
             return Ok(());
         }
         eprintln!("attempt {attempt}: the broker has forgotten to end a transaction");
     }
-    ensure!(is_killed_twice(context)?, "in each of {ATTEMPTS} attempts the broker has forgotten to end a transaction");
-    Ok(())
+    bail!("in each of {ATTEMPTS} attempts the broker has forgotten to end a transaction");
 }
 
 /// False where the broker keeps its consumers from the end of a partition for ever.
-fn is_killed_twice(context: &Context) -> Result<bool> {
+fn outlives_two_kills(context: &Context) -> Result<bool> {
     let simulator = lively(context, "20s")?;
     let config = context.config(simulator.url(), PROMOTERS, SMALL_TRANSACTIONS);
     let connector = context.connector("one", &config, &[])?;
@@ -64,18 +65,21 @@ fn is_killed_twice(context: &Context) -> Result<bool> {
 /// Behind [`SETTLE_BEHIND_TRANSACTIONS`] each transaction that was open before has ended, by its producer or its timeout: what still
 /// holds back a reader of committed records has no end.
 fn has_forgotten_a_transaction(context: &Context) -> Result<bool> {
-    for topic in ["state", "touches", "orders", "dead-letters"] {
-        let topic = context.topics().name(topic);
-        let (before, ends) =
-            (stable_offsets(context.bootstrap(), &topic)?, high_watermarks(context.bootstrap(), &topic)?);
-        // One that is under way has ended when this is over.
-        thread::sleep(Duration::from_secs(5));
-        let after = stable_offsets(context.bootstrap(), &topic)?;
-        if before.iter().any(|(partition, stable)| stable < &ends[partition] && after[partition] == *stable) {
-            return Ok(true);
+    let topics = ["state", "touches", "orders", "dead-letters"].map(|topic| context.topics().name(topic));
+    let held_back = || -> Result<BTreeSet<(&String, i32, i64)>> {
+        let mut held_back = BTreeSet::new();
+        for topic in &topics {
+            let stable = stable_offsets(context.bootstrap(), topic)?;
+            let ends = high_watermarks(context.bootstrap(), topic)?;
+            let below = stable.into_iter().filter(|(partition, stable)| *stable < ends[partition]);
+            held_back.extend(below.map(|(partition, stable)| (topic, partition, stable)));
         }
-    }
-    Ok(false)
+        Ok(held_back)
+    };
+    let before = held_back()?;
+    // Those that are under way have ended when this is over.
+    thread::sleep(Duration::from_secs(5));
+    Ok(!before.is_disjoint(&held_back()?))
 }
 
 fn the_broker_stands_still(context: &Context) -> Result<()> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
+
 use crate::model::feed::Interface;
 use crate::model::time::UnixMillis;
 use crate::upstream::http::HttpTransport;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use async_trait::async_trait;
 
 /// What was sent, whatever came of it.
 #[derive(Debug, Default)]

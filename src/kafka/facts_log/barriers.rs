@@ -11,7 +11,7 @@ use crate::model::fence::Fence;
 /// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
 const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const STALL_REPORT: Duration = Duration::from_secs(10);
-/// Longer than `transaction.timeout.ms` is unless somebody has set it: then it is to be looked at, and is said more seldom.
+/// Longer than `transaction.timeout.ms` is unless somebody has set it: then somebody has to look at it.
 const STALL_WARNING: Duration = Duration::from_secs(2 * 60);
 /// How long nothing comes before something is looked for that could be done about it: longer than a fence takes to be committed.
 const HELD_UP_AFTER: Duration = Duration::from_millis(150);
@@ -83,13 +83,11 @@ impl Stall {
         if lasted > STALL_MAX {
             return Err(OpenError::Again(format!("the state topic {topic} could not be read to its end").into()));
         }
-        let is_long = lasted > STALL_WARNING;
-        let report_every = if is_long { STALL_WARNING } else { STALL_REPORT };
-        if lasted > STALL_REPORT && self.reported.elapsed() > report_every {
+        if lasted > STALL_REPORT && self.reported.elapsed() > STALL_REPORT {
             self.reported = Instant::now();
             let (partitions, first) = (unfinished.len(), unfinished.iter().min());
             let seconds = lasted.as_secs();
-            if is_long {
+            if lasted > STALL_WARNING {
                 // Brokers that were killed between the decision to commit and the markers have been seen to forget these.
                 tracing::warn!(
                     topic,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::commit::registry_topic::RegistryTopic;
 use crate::commit::testing::memory_group::MemoryGroup;
@@ -9,7 +11,6 @@ use crate::commit::testing::memory_log::PARTITIONS;
 use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;
 use crate::session::discovery::{DiscoveredApp, DiscoveryTag};
-use async_trait::async_trait;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

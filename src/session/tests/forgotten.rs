@@ -1,12 +1,13 @@
 //! What becomes of the progress of promoters whom nobody names any more.
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::commit::testing::memory_group::MemoryGroup;
 use crate::commit::testing::memory_log::PARTITIONS;
 use crate::model::shard::Shard;
 use crate::model::state_record::{StateKey, StateValue};
 use crate::registry::record::PromoterRecord;
-use async_trait::async_trait;
 
 /// How long a run at least takes here; each hour that passes costs a test some time.
 const STEP: Duration = Duration::from_secs(600);

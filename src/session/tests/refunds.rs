@@ -1,7 +1,8 @@
 //! Refunds that are polled only after orders have been for a while.
 
-use super::*;
 use async_trait::async_trait;
+
+use super::*;
 
 const DAY: i64 = 24 * 3600;
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::commit::testing::memory_group::MemoryGroup;
 use crate::commit::testing::memory_log::PARTITIONS;
 use crate::registry::record::PromoterRecord;
-use async_trait::async_trait;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 

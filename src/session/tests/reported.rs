@@ -1,7 +1,8 @@
 //! What a session says of its work, minute by minute.
 
-use super::*;
 use async_trait::async_trait;
+
+use super::*;
 
 /// An upstream that answers every request so, or not at all.
 #[derive(Clone)]

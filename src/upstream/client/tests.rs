@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
@@ -12,7 +14,6 @@ use crate::upstream::error::{Cause, OpenReason, Reaction, StopReason};
 use crate::upstream::quota_answer;
 use crate::upstream::rows_request::RowsQuery;
 use crate::upstream::transport::{HttpRequest, HttpResponse, TransportError};
-use async_trait::async_trait;
 
 mod answers;
 mod clocks;

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use async_trait::async_trait;
 
 const MATERIAL: &str = r##"{"errcode":0,"tag":"#short"}"##;
 

@@ -2,9 +2,10 @@
 
 use std::sync::Mutex;
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use async_trait::async_trait;
 
 /// Answers with material, at once or, where the path says so, after as many seconds; or as it is told to.
 #[derive(Clone)]
