@@ -15,8 +15,8 @@ use crate::harness::context::Context;
 /// A broker that is killed between the decision to commit and the markers sometimes never writes these: of Kafka 4.3.0 the log of the
 /// transactions says that it is complete, and no partition has its marker. No client can mend that, so the case begins anew.
 const ATTEMPTS: usize = 3;
-/// Longer than `transaction.timeout.ms` is by default, twice.
-const SETTLE_BEHIND_TRANSACTIONS: Duration = Duration::from_secs(150);
+/// Longer than `transaction.timeout.ms` is by default, behind which brokers end any transaction that they know of.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(65);
 /// Longer than the transaction's timeout, the session's, and a request's, as they are set below.
 const PAUSE: Duration = Duration::from_secs(15);
 const TIMEOUTS: &str = r#"
@@ -53,7 +53,7 @@ fn outlives_two_kills(context: &Context) -> Result<bool> {
         context.broker().kill()?;
         context.broker().restart()?;
     }
-    let settled = context.settle(&simulator, SETTLE_BEHIND_TRANSACTIONS);
+    let settled = context.settle(&simulator, SETTLE);
     if settled.is_err() && has_forgotten_a_transaction(context)? {
         return Ok(false);
     }
@@ -62,8 +62,7 @@ fn outlives_two_kills(context: &Context) -> Result<bool> {
     Ok(true)
 }
 
-/// Behind [`SETTLE_BEHIND_TRANSACTIONS`] each transaction that was open before has ended, by its producer or its timeout: what still
-/// holds back a reader of committed records has no end.
+/// Whether a reader of committed records is held back at one place for longer than any transaction may be open.
 fn has_forgotten_a_transaction(context: &Context) -> Result<bool> {
     let topics = ["state", "touches", "orders", "dead-letters"].map(|topic| context.topics().name(topic));
     let held_back = || -> Result<BTreeSet<(&String, i32, i64)>> {
@@ -77,8 +76,8 @@ fn has_forgotten_a_transaction(context: &Context) -> Result<bool> {
         Ok(held_back)
     };
     let before = held_back()?;
-    // Those that are under way have ended when this is over.
-    thread::sleep(Duration::from_secs(5));
+    // That time passes is the very thing.
+    thread::sleep(FORGOTTEN_AFTER);
     Ok(!before.is_disjoint(&held_back()?))
 }
 
