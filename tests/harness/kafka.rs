@@ -1,7 +1,9 @@
 //! Real brokers: Apache Kafka in KRaft mode, one node each, on free ports and in their own directories.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -28,6 +30,9 @@ const GIVEN_BOUND: Duration = Duration::from_secs(10);
 const DETOURS: usize = 2;
 /// Another process may take a free port between the look at it and the broker's start.
 const START_ATTEMPTS: usize = 3;
+
+/// What formatting leaves behind for a broker that asks nobody who is there: the same files for each of them.
+static FORMATTED: Mutex<Vec<(OsString, Vec<u8>)>> = Mutex::new(Vec::new());
 
 pub enum Broker {
     Own(Box<OwnBroker>),
@@ -192,7 +197,26 @@ impl OwnBroker {
         Ok(broker)
     }
 
+    /// Makes the directory of its data. Kafka's own tool for it is a cold JVM, so only the first of the open brokers waits for it.
     fn format(&self) -> Result<()> {
+        let data = self.directory.path().join("data");
+        if self.security.is_some() {
+            return self.run_format();
+        }
+        let mut formatted = FORMATTED.lock().expect("no holder of this lock panics");
+        if formatted.is_empty() {
+            self.run_format()?;
+            *formatted = files_of(&data)?;
+            return Ok(());
+        }
+        directory::create(&data)?;
+        for (name, bytes) in formatted.iter() {
+            fs::write(data.join(name), bytes).with_context(|| format!("{} can't be written", name.display()))?;
+        }
+        Ok(())
+    }
+
+    fn run_format(&self) -> Result<()> {
         // Any 16 bytes in base64 will do, and no two brokers of this harness ever meet.
         let answer = self
             .distribution
@@ -223,6 +247,15 @@ impl OwnBroker {
             process.as_ref().map_or(Ok(()), Process::must_run)
         })
     }
+}
+
+/// Each file of `directory` with what is in it.
+fn files_of(directory: &Path) -> Result<Vec<(OsString, Vec<u8>)>> {
+    let file = |entry: std::io::Result<DirEntry>| {
+        let entry = entry?;
+        Ok((entry.file_name(), fs::read(entry.path())?))
+    };
+    fs::read_dir(directory)?.map(file).collect::<Result<_>>().context("the formatted directory can't be read")
 }
 
 /// Waits until the broker at `bootstrap` answers, or `must_run` says that it never will.
