@@ -19,6 +19,8 @@ pub struct FeedProgress {
     pub cursor: Cursor,
     /// What an earlier rewind meets and the memory may have forgotten.
     pub maybe_forgotten: Vec<MaybeForgotten>,
+    /// Up to when an earlier rewind has forgotten what was published before it.
+    pub forgotten_before: Option<UnixTime>,
 }
 
 /// Blocks until the promoter's partition of the state is read to where it ends now, or it is `until`. Nothing of feeds that have not
@@ -33,9 +35,10 @@ pub fn of_promoter(
 ) -> anyhow::Result<PerFeed<Option<FeedProgress>>> {
     let state = WholeTopic::of_promoter(settings, &settings.topics.state, promoter, ReadFrom::Beginning, until)?;
     let (mut cursors, mut maybe_forgotten) = (PerFeed::<Option<Cursor>>::default(), PerFeed::default());
+    let mut forgotten_before = PerFeed::default();
     let keys = Feed::ALL.map(|feed| {
-        let keys = [StateKey::Cursor(promoter.clone(), feed), StateKey::Rewound(promoter.clone(), feed)];
-        keys.map(|key| (key.encode().into_bytes(), key))
+        let kinds = [StateKey::Cursor, StateKey::Rewound, StateKey::Forgotten];
+        kinds.map(|kind| kind(promoter.clone(), feed)).map(|key| (key.encode().into_bytes(), key))
     });
     while let Some(record) = state.next_record()? {
         let is_its = |(encoded, _): &&(Vec<u8>, StateKey)| record.key.as_ref() == Some(encoded);
@@ -48,12 +51,15 @@ pub fn of_promoter(
                 maybe_forgotten[*feed] = read;
             }
             (StateKey::Rewound(_, feed), _) => maybe_forgotten[*feed] = Vec::new(),
+            (StateKey::Forgotten(_, feed), Some(StateValue::Forgotten(read))) => forgotten_before[*feed] = Some(read),
+            (StateKey::Forgotten(_, feed), _) => forgotten_before[*feed] = None,
             _ => {}
         }
     }
     Ok(PerFeed::new(|feed| {
         let cursor = cursors[feed].filter(|cursor| cursor.polled)?;
-        Some(FeedProgress { cursor, maybe_forgotten: std::mem::take(&mut maybe_forgotten[feed]) })
+        let maybe_forgotten = std::mem::take(&mut maybe_forgotten[feed]);
+        Some(FeedProgress { cursor, maybe_forgotten, forgotten_before: forgotten_before[feed] })
     }))
 }
 
@@ -61,6 +67,10 @@ impl FeedProgress {
     /// What is published is remembered where it is remembered under this time or a later one.
     pub fn whole_from(&self) -> UnixTime {
         let forgotten = self.maybe_forgotten.iter().map(|forgotten| forgotten.until);
-        forgotten.chain([self.cursor.complete_before]).max().unwrap_or(self.cursor.complete_before)
+        forgotten
+            .chain(self.forgotten_before)
+            .chain([self.cursor.complete_before])
+            .max()
+            .unwrap_or(self.cursor.complete_before)
     }
 }

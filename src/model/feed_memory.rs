@@ -104,21 +104,22 @@ impl FeedMemory {
             numbers.push(chunk.number);
         }
         if self.passed > 0 && self.passed.saturating_mul(PASSED_PART) >= self.seen.len() {
-            self.forget_facts(horizon);
+            self.forget_before(horizon);
         }
         numbers
     }
 
-    /// Forgets what lies before `horizon`. The table is then as small as its content allows: 21 bytes for each place, at
+    /// Forgets what lies before `horizon`, in Unix seconds. The table is then as small as its content allows: 21 bytes for each place, at
     /// least 7 of 16 taken, so 48 bytes a fact at most. That may copy the table, which walking it has read already.
-    fn forget_facts(&mut self, horizon: i64) {
+    pub fn forget_before(&mut self, horizon: i64) {
         self.seen.retain(|_, time| i64::from(*time) >= horizon);
         self.seen.shrink_to_fit();
         self.passed = 0;
     }
 
-    /// Takes a chunk of the topic, in place of the one with its number. One without facts is a tombstone: what it held is
-    /// forgotten by the cursor's move that came with it.
+    /// Takes a chunk of the topic, in place of the one with its number. One without facts is a tombstone. What it held stays until the
+    /// end of the restore, where the cursor tells what has passed, or until a rewind's record tells it, should that cursor have gone
+    /// back since: [`forget_before`](Self::forget_before).
     pub fn read_chunk(&mut self, number: u64, facts: &[Remembered]) {
         self.chunks.read(number, newest(facts), facts.len());
         facts.iter().for_each(|fact| self.remember(*fact));
@@ -128,7 +129,7 @@ impl FeedMemory {
     pub fn restored(&mut self, horizon: i64) {
         self.chunks.restored();
         self.maybe_forgotten.retain(|forgotten| forgotten.until.0 > horizon);
-        self.forget_facts(horizon);
+        self.forget_before(horizon);
     }
 }
 

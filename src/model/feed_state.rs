@@ -11,7 +11,7 @@ use super::feed_memory::FeedMemory;
 use super::promoter::Promoter;
 use super::rewind::{MaybeForgotten, Rewind, published_since};
 use super::state_record::{Remembered, StateKey, StateRecord, StateValue};
-use super::time::{PackedTime, UnixTime};
+use super::time::{PackedTime, UnixMillis, UnixTime};
 
 /// A cursor that moves without news is written once it has moved this far, in seconds: a restart then asks again
 /// for an hour at most, and a quiet promoter costs the topic a record an hour.
@@ -65,7 +65,7 @@ impl FeedState {
     }
 
     /// Where the cursor of the last record stands.
-    fn written(&self) -> UnixTime {
+    pub fn written(&self) -> UnixTime {
         self.horizon().minus(self.unwritten.into())
     }
 
@@ -87,6 +87,12 @@ impl FeedState {
 
     pub fn head_for(&mut self, heads_for: UnixTime) {
         self.heads_for = heads_for.into();
+    }
+
+    /// From when on something without a time of its own is remembered that is observed now. Never behind where the cursor goes with
+    /// this pull: it would be forgotten with it, and published by the next one. The clock of this host may have been set back.
+    pub fn remembered_since(&self, observed_at: UnixMillis) -> UnixTime {
+        observed_at.as_seconds().max(self.horizon()).max(self.heads_for.into())
     }
 
     pub fn knows(&self, id: FactId) -> bool {
@@ -205,6 +211,13 @@ impl FeedState {
         let start = before.start.min(to);
         self.restore_cursor(Cursor { start, complete_before: begun.complete_before, ..before });
         true
+    }
+
+    /// Forgets what is remembered under a time before `time`.
+    pub fn forget_before(&mut self, time: UnixTime) {
+        if let Some(memory) = &mut self.memory {
+            memory.forget_before(time.0);
+        }
     }
 
     /// What a cursor that has gone back may meet and the memory may have forgotten.

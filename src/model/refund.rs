@@ -134,10 +134,8 @@ impl Refund<'_> {
         if is_due { known } else { Marks::new() }
     }
 
-    /// From when on something is remembered that is met now. Never behind the cursor, where it would be forgotten at once
-    /// and published with every pull: the clock of this host may have been set back.
     fn since(&self) -> UnixTime {
-        self.observed_at.as_seconds().max(self.state.cursor().complete_before)
+        self.state.remembered_since(self.observed_at)
     }
 
     fn knows(&self, mark: RefundMark) -> bool {

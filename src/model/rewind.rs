@@ -31,8 +31,17 @@
 //! earlier start ([`published_since`]). And whoever was forgotten (`registry.forget`) and is back is new: what was published before
 //! that is known to nobody.
 //!
-//! Where it is asked to publish again, only the facts before its own time are left alone. Those that are remembered are
-//! recognised all the same. A row that can't be read has no time, so in a rewind it may become a dead letter again.
+//! Where it is asked to publish again, only the facts before its own time are left alone. Those that are remembered under the cursor of
+//! the last record or later are recognised all the same. A row that can't be read has no time, so in a rewind it may become a
+//! dead letter again.
+//!
+//! # Why all of it comes again that is asked for
+//!
+//! What has passed may be in the memory still, which forgets in its own time, and in the topic, which is compacted in its own. So a
+//! rewind that publishes again forgets what lies before the cursor of the last record, and says up to when in a record of its own
+//! ([`StateKey::Forgotten`](super::state_record::StateKey::Forgotten)): whoever reads the topic forgets the same where that
+//! record stands, of what came before it and of nothing that came behind it. Only the next one that publishes again overwrites it, and
+//! forgets as much at least: what the first one has published again until then may come once more.
 
 use std::fmt;
 

@@ -54,13 +54,17 @@ pub struct State {
     removed: HashMap<Promoter, UnixTime, RandomState>,
     /// Records of the registry's partition that can't be read and stand below this offset are among the dead letters.
     registry_read: i64,
-    /// The last rewind of each feed that had one. What it left in mind is with the feed's memory, once all has been read. Boxed, for a
-    /// state is handed about, and few feeds have one.
-    met_rewinds: Box<MetRewinds>,
+    /// Of each feed that was rewound. Boxed, for a state is handed about, and few feeds have one.
+    rewinds: Box<Rewinds>,
 }
 
 #[derive(Debug, Default)]
-struct MetRewinds(HashMap<(Promoter, Feed), MetRewind, RandomState>);
+struct Rewinds {
+    /// The last rewind that was met. What it left in mind is with the feed's memory, once all has been read.
+    met: HashMap<(Promoter, Feed), MetRewind, RandomState>,
+    /// Up to when the last one that publishes again has forgotten what was remembered.
+    forgotten_before: HashMap<(Promoter, Feed), UnixTime, RandomState>,
+}
 
 /// Under which the offset stands in the shard's partition of the state.
 pub(crate) const REGISTRY_READ_KEY: &str = "registry-read";
@@ -129,16 +133,28 @@ impl State {
     /// Plans a rewind, unless it was met before: adds what has to be written to `batch`, and takes it as known from here on. See
     /// [`super::rewind`].
     pub fn rewind(&mut self, promoter: Promoter, feed: Feed, rewind: Rewind, batch: &mut Batch) {
-        let known = self.met_rewinds.0.get(&(promoter.clone(), feed));
+        let of_feed = (promoter.clone(), feed);
+        let known = self.rewinds.met.get(&of_feed);
         if known.is_some_and(|met| met.id == rewind.id) {
             return;
         }
         let state = self.promoters.get_mut(&promoter).and_then(|feeds| feeds[feed].as_mut());
         let mut maybe_forgotten = Vec::new();
         if let Some(state) = state {
-            if state.rewind(feed, rewind) {
+            let written = state.written();
+            let acts = state.rewind(feed, rewind);
+            if acts {
                 let cursor = StateValue::Cursor(state.cursor());
                 push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(cursor));
+            }
+            if acts && rewind.republish {
+                // An earlier one may be on its way still: what that has forgotten must not be remembered by its record being gone.
+                let earlier = self.rewinds.forgotten_before.get(&of_feed);
+                let before = earlier.map_or(written, |earlier| written.max(*earlier));
+                state.forget_before(before);
+                let forgotten = Some(StateValue::Forgotten(before));
+                push_state(batch, StateKey::Forgotten(promoter.clone(), feed), forgotten);
+                self.rewinds.forgotten_before.insert(of_feed, before);
             }
             maybe_forgotten = state.maybe_forgotten().to_vec();
         }
@@ -149,7 +165,7 @@ impl State {
     fn note_rewind(&mut self, promoter: Promoter, feed: Feed, met: MetRewind, batch: &mut Batch) {
         let noted = MetRewind { id: met.id, maybe_forgotten: Vec::new() };
         push_state(batch, StateKey::Rewound(promoter.clone(), feed), Some(StateValue::Rewound(met)));
-        self.met_rewinds.0.insert((promoter, feed), noted);
+        self.rewinds.met.insert((promoter, feed), noted);
     }
 
     /// Plans what becomes of promoters that were removed, or have returned.
@@ -177,8 +193,12 @@ impl State {
                 push_state(batch, StateKey::Seen(promoter.clone(), feed, number), None);
             }
             push_state(batch, StateKey::Cursor(promoter.clone(), feed), None);
+            let of_feed = (promoter.clone(), feed);
+            if self.rewinds.forgotten_before.remove(&of_feed).is_some() {
+                push_state(batch, StateKey::Forgotten(promoter.clone(), feed), None);
+            }
             // Its rewind stays known: it must not act on the promoter should that come back.
-            if let Some(met) = self.met_rewinds.0.get(&(promoter.clone(), feed)).cloned() {
+            if let Some(met) = self.rewinds.met.get(&of_feed).cloned() {
                 self.note_rewind(promoter.clone(), feed, met, batch);
             }
         }
@@ -217,11 +237,12 @@ impl State {
         self.registry_read = text.and_then(|text| text.parse().ok()).unwrap_or(0);
     }
 
-    /// Takes a record read from the topic. Records of one key come in the order in which they were written; a
-    /// feed's `seen` records may come before its first cursor.
+    /// Takes a record read from the topic. The records of a promoter come in the order in which they were written, and of one key
+    /// the last may be there alone; so a feed's `seen` records may come before its first cursor.
     pub fn restore(&mut self, key: StateKey, value: Option<StateValue>) {
         let (promoter, feed) = match &key {
             StateKey::Cursor(promoter, feed) | StateKey::Seen(promoter, feed, _) => (promoter, *feed),
+            StateKey::Forgotten(promoter, feed) => return self.restore_forgotten(promoter, *feed, value),
             StateKey::Removed(promoter) => return self.restore_removed(promoter.clone(), value),
             StateKey::Rewound(promoter, feed) => return self.restore_rewound(promoter.clone(), *feed, value),
         };
@@ -234,7 +255,7 @@ impl State {
             // A cursor's tombstone: the feed begins anew.
             (StateKey::Cursor(..), _) => *slot = None,
             // `StateValue::decode` goes by the key, so kinds never differ.
-            (StateKey::Seen(..) | StateKey::Removed(_) | StateKey::Rewound(..), _) => {}
+            (StateKey::Seen(..) | StateKey::Removed(_) | StateKey::Rewound(..) | StateKey::Forgotten(..), _) => {}
         }
     }
 
@@ -246,15 +267,26 @@ impl State {
     }
 
     fn restore_rewound(&mut self, promoter: Promoter, feed: Feed, value: Option<StateValue>) {
-        self.met_rewinds.0.remove(&(promoter.clone(), feed));
+        self.rewinds.met.remove(&(promoter.clone(), feed));
         if let Some(StateValue::Rewound(met)) = value {
-            self.met_rewinds.0.insert((promoter, feed), met);
+            self.rewinds.met.insert((promoter, feed), met);
+        }
+    }
+
+    /// What has been read until here is forgotten as it was when the record was written; what comes behind it is not.
+    fn restore_forgotten(&mut self, promoter: &Promoter, feed: Feed, value: Option<StateValue>) {
+        let of_feed = (promoter.clone(), feed);
+        self.rewinds.forgotten_before.remove(&of_feed);
+        let Some(StateValue::Forgotten(before)) = value else { return };
+        self.rewinds.forgotten_before.insert(of_feed, before);
+        if let Some(state) = self.promoters.get_mut(promoter).and_then(|feeds| feeds[feed].as_mut()) {
+            state.forget_before(before);
         }
     }
 
     /// Ends a restore: what stands behind the cursors is forgotten, and so is a feed that has no cursor.
     pub fn restored(&mut self) {
-        for ((promoter, feed), met) in &mut self.met_rewinds.0 {
+        for ((promoter, feed), met) in &mut self.rewinds.met {
             let maybe_forgotten = std::mem::take(&mut met.maybe_forgotten);
             if let Some(state) = self.promoters.get_mut(promoter).and_then(|feeds| feeds[*feed].as_mut()) {
                 state.restore_maybe_forgotten(maybe_forgotten);

@@ -6,6 +6,7 @@
 //! | `seen/<app>/<promoter>/<feed>/<n>` | version, then 16 bytes of identity and 4 of time for each fact |
 //! | `removed/<app>/<promoter>` | version, since when nobody names him any more |
 //! | `rewound/<app>/<promoter>/<feed>` | version, 16 bytes of the last rewind's name, then from and until of what may be forgotten |
+//! | `forgotten/<app>/<promoter>/<feed>` | version, up to when a rewind has forgotten what stands before this record |
 //! | `fence/<connector>` | whose the topic is: [`super::fence`] |
 //!
 //! Numbers are big-endian. The topic is internal: its form may change with the version byte, and an older connector
@@ -21,7 +22,7 @@ use super::time::UnixTime;
 const VERSION: u8 = 1;
 const CURSOR_BYTES: usize = 19;
 const REMEMBERED_BYTES: usize = 20;
-const REMOVED_BYTES: usize = 9;
+const TIME_BYTES: usize = 9;
 const MAYBE_FORGOTTEN_BYTES: usize = 16;
 /// Far more chunks than a feed can fill: a key with a higher number is a stray, and no next chunk has to be numbered behind it.
 const CHUNK_NUMBER_MAX: u64 = 1 << 53;
@@ -36,6 +37,8 @@ pub enum StateKey {
     Removed(Promoter),
     /// The last rewind of the feed that was met.
     Rewound(Promoter, Feed),
+    /// That a rewind has forgotten what the records before this one hold of the feed, up to a time.
+    Forgotten(Promoter, Feed),
 }
 
 /// What a record says; of which kind, its key tells.
@@ -46,6 +49,8 @@ pub enum StateValue {
     /// Since when.
     Removed(UnixTime),
     Rewound(MetRewind),
+    /// What is remembered under a time before it.
+    Forgotten(UnixTime),
 }
 
 /// A fact's identity and the time by which it is forgotten, in seconds since 1970.
@@ -90,7 +95,8 @@ impl StateKey {
             StateKey::Cursor(promoter, _)
             | StateKey::Seen(promoter, _, _)
             | StateKey::Removed(promoter)
-            | StateKey::Rewound(promoter, _) => promoter,
+            | StateKey::Rewound(promoter, _)
+            | StateKey::Forgotten(promoter, _) => promoter,
         }
     }
 
@@ -100,6 +106,7 @@ impl StateKey {
             StateKey::Seen(promoter, feed, number) => format!("seen/{promoter}/{feed}/{number}"),
             StateKey::Removed(promoter) => format!("removed/{promoter}"),
             StateKey::Rewound(promoter, feed) => format!("rewound/{promoter}/{feed}"),
+            StateKey::Forgotten(promoter, feed) => format!("forgotten/{promoter}/{feed}"),
         }
     }
 
@@ -131,6 +138,10 @@ impl StateKey {
                 let (key, feed) = rest.rsplit_once('/')?;
                 Some(StateKey::Rewound(promoter(key)?, Feed::from_name(feed)?))
             }
+            "forgotten" => {
+                let (key, feed) = rest.rsplit_once('/')?;
+                Some(StateKey::Forgotten(promoter(key)?, Feed::from_name(feed)?))
+            }
             _ => None,
         }
     }
@@ -156,10 +167,10 @@ impl StateValue {
                 }
                 bytes
             }
-            StateValue::Removed(since) => {
-                let mut bytes = Vec::with_capacity(REMOVED_BYTES);
+            StateValue::Removed(time) | StateValue::Forgotten(time) => {
+                let mut bytes = Vec::with_capacity(TIME_BYTES);
                 bytes.push(VERSION);
-                bytes.extend(since.0.to_be_bytes());
+                bytes.extend(time.0.to_be_bytes());
                 bytes
             }
             StateValue::Rewound(MetRewind { id, maybe_forgotten }) => {
@@ -203,10 +214,8 @@ impl StateValue {
                 }
                 Ok(StateValue::Seen(facts.iter().map(read_remembered).collect()))
             }
-            StateKey::Removed(_) => {
-                let since = rest.try_into().map_err(|_| UnreadableState::Value)?;
-                Ok(StateValue::Removed(UnixTime(i64::from_be_bytes(since))))
-            }
+            StateKey::Removed(_) => read_time(rest).map(StateValue::Removed),
+            StateKey::Forgotten(..) => read_time(rest).map(StateValue::Forgotten),
             StateKey::Rewound(..) => {
                 let (id, rest) = rest.split_first_chunk::<16>().ok_or(UnreadableState::Value)?;
                 let (ranges, []) = rest.as_chunks::<MAYBE_FORGOTTEN_BYTES>() else {
@@ -223,6 +232,11 @@ impl StateValue {
 fn chunk_number(text: &str) -> Option<u64> {
     let is_as_written = text == "0" || text.starts_with(|first: char| ('1'..='9').contains(&first));
     text.parse().ok().filter(|number| is_as_written && *number <= CHUNK_NUMBER_MAX)
+}
+
+fn read_time(bytes: &[u8]) -> Result<UnixTime, UnreadableState> {
+    let bytes = bytes.try_into().map_err(|_| UnreadableState::Value)?;
+    Ok(UnixTime(i64::from_be_bytes(bytes)))
 }
 
 fn read_maybe_forgotten(bytes: &[u8; MAYBE_FORGOTTEN_BYTES]) -> MaybeForgotten {
@@ -251,6 +265,7 @@ mod tests {
         assert_eq!(StateKey::Seen(promoter(), Feed::Touches, 7).encode(), "seen/wx1/oABC/touches/7");
         assert_eq!(StateKey::Removed(promoter()).encode(), "removed/wx1/oABC");
         assert_eq!(StateKey::Rewound(promoter(), Feed::Refunds).encode(), "rewound/wx1/oABC/refunds");
+        assert_eq!(StateKey::Forgotten(promoter(), Feed::Touches).encode(), "forgotten/wx1/oABC/touches");
     }
 
     #[test]

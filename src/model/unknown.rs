@@ -50,9 +50,7 @@ fn dedup_among_refunds(
     observed_at: UnixMillis,
 ) -> (Disposition, Marks) {
     let cursor = refunds.cursor();
-    // Never behind the cursor, where it would be forgotten at once: the clock of this host may have been set back.
-    let since = observed_at.as_seconds().max(cursor.complete_before);
-    let mark = Remembered::new(observed.fact.id, since);
+    let mark = Remembered::new(observed.fact.id, refunds.remembered_since(observed_at));
     match refunds.dedup(Feed::Refunds, mark) {
         Dedup::Duplicate => (Disposition::Duplicate, Marks::new()),
         Dedup::Refresh => (Disposition::Duplicate, smallvec![mark]),

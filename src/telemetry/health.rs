@@ -15,6 +15,8 @@ use crate::model::time::UnixMillis;
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
 /// One that has not said so for this long hangs: far longer than anything it may do without waiting.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a session could not commit is met again by the next one within this time, or by another instance.
+const MET_AGAIN_WITHIN: Duration = Duration::from_secs(60);
 /// Brokers that have not answered for this long are silent.
 pub const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -41,6 +43,8 @@ struct HealthState {
     trouble: Option<LogTrouble>,
     last_commit: Option<UnixMillis>,
     waits_since: Option<UnixMillis>,
+    /// Since when there has been nothing to commit in this session.
+    idle_since: Option<Instant>,
 }
 
 /// How far a pipeline has come. It never goes back: what happens later is no matter of its start.
@@ -156,6 +160,7 @@ impl Default for PipelineHealth {
             trouble: None,
             last_commit: None,
             waits_since: None,
+            idle_since: None,
         };
         PipelineHealth {
             state: Mutex::new(state),
@@ -189,22 +194,32 @@ impl PipelineHealth {
         if outcome == TransactionOutcome::Committed {
             let mut state = self.state.lock();
             state.note_answer();
-            (state.last_commit, state.waits_since) = (Some(clock::now()), None);
+            (state.last_commit, state.waits_since, state.idle_since) = (Some(clock::now()), None, None);
         }
     }
 
     /// Whether there is anything to commit. Whoever writes says so in each round of its loop, at least each [`HEARTBEAT_EVERY`].
     pub fn work_waits(&self, waits: bool) {
         let mut state = self.state.lock();
-        state.writer_heartbeat = Some(Instant::now());
-        state.waits_since = waits.then(|| state.waits_since.unwrap_or_else(clock::now));
+        let now = Instant::now();
+        state.writer_heartbeat = Some(now);
+        if waits {
+            state.waits_since.get_or_insert_with(clock::now);
+            state.idle_since = None;
+        } else if now - *state.idle_since.get_or_insert(now) >= MET_AGAIN_WITHIN {
+            state.waits_since = None;
+        }
     }
 
-    /// A session has ended, or did not begin.
+    /// A session has ended, or did not begin. What one could not commit waits on: a broker that takes nothing ends one session after
+    /// the other, each of them sooner than an operator is called.
     pub fn session_ended(&self, end: SessionEnd) {
         self.sessions[end].fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
-        (state.writer_heartbeat, state.waits_since) = (None, None);
+        (state.writer_heartbeat, state.idle_since) = (None, None);
+        if matches!(end, SessionEnd::Stopped | SessionEnd::Revoked) {
+            state.waits_since = None;
+        }
     }
 
     /// It is a member of its group, and owns nothing.
@@ -301,8 +316,8 @@ mod tests {
         assert!(health.snapshot().is_alive, "nobody writes");
     }
 
-    #[test]
-    fn work_waits_since_it_came_or_since_the_last_commit() {
+    #[tokio::test(start_paused = true)]
+    async fn work_waits_since_it_came_or_since_the_last_commit() {
         let health = PipelineHealth::default();
         let waits_since = || health.snapshot().waits_since;
         health.work_waits(true);
@@ -314,8 +329,30 @@ mod tests {
         health.transaction(TransactionOutcome::Committed, Duration::ZERO);
         assert_eq!(waits_since(), None, "what is left has not waited yet");
         health.work_waits(true);
+        health.session_ended(SessionEnd::Revoked);
+        assert_eq!(waits_since(), None, "it is another's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_session_after_the_other_can_not_commit_waits_since_it_came() {
+        let health = PipelineHealth::default();
+        let waits_since = || health.snapshot().waits_since;
+        health.work_waits(true);
+        let since = waits_since();
+        for end in [SessionEnd::Reopened, SessionEnd::NotOpened, SessionEnd::Failed] {
+            health.session_ended(end);
+            // The next one has not met it yet.
+            health.work_waits(false);
+            tokio::time::advance(MET_AGAIN_WITHIN / 2).await;
+            health.work_waits(false);
+            assert_eq!((since.is_some(), waits_since()), (true, since));
+            health.work_waits(true);
+        }
         health.session_ended(SessionEnd::Reopened);
-        assert_eq!(waits_since(), None);
+        health.work_waits(false);
+        tokio::time::advance(MET_AGAIN_WITHIN).await;
+        health.work_waits(false);
+        assert_eq!(waits_since(), None, "nobody meets it again");
     }
 
     #[test]

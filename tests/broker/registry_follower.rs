@@ -28,6 +28,7 @@ pub const CASES: &[Case] = &[
     Case::shared("registry follower: nothing aborted is seen, and nothing open is waited for", transactions),
     Case::shared("registry follower: a schema that is not to be had yet holds up its own shard alone", schema_is_away),
     Case::shared("registry follower: many changes wait until they are taken, and none is lost", many_changes),
+    Case::shared("registry follower: of a topic that is made anew all is read", made_anew),
     Case::shared("registry follower: a topic that is missing is named", missing_topic),
     Case::secured("registry follower: a right that is missing is named", missing_rights),
 ];
@@ -166,6 +167,32 @@ fn many_changes(context: &Context) -> Result<()> {
         events.extend(more);
     }
     ensure!(said(&events).into_iter().map(|(id, _)| id).eq(ids), "each once, and in order");
+    Ok(())
+}
+
+fn made_anew(context: &Context) -> Result<()> {
+    let mut scene = Scene::open(context)?;
+    let ids: Vec<String> = (0..20).map(|number| id_in(0, number)).collect();
+    scene.put_all(0, &ids[..8])?;
+    ensure!(scene.follow(0, 1)?.len() == 8);
+    context.topics().delete(&scene.topic)?;
+    wait_until("the topic is made anew", BOUND, || {
+        Ok(context.topics().create("registry", 3, &[("cleanup.policy", "compact")]).ok())
+    })?;
+    // Fewer than before: the reader's offset lies beyond them.
+    for id in &ids[8..11] {
+        wait_until("it takes records", BOUND, || Ok(scene.put(0, id, Some(&scene.own(id)?)).ok()))?;
+    }
+    let mut came = Vec::new();
+    while came.len() < 3 {
+        came.extend(said(&scene.next()?.1));
+    }
+    scene.put_all(0, &ids[11..])?;
+    while came.len() < 12 {
+        came.extend(said(&scene.next()?.1));
+    }
+    let came: Vec<String> = came.into_iter().map(|(id, _)| id).collect();
+    ensure!(came == ids[8..], "{came:?}");
     Ok(())
 }
 

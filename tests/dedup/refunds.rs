@@ -212,3 +212,30 @@ fn a_forgotten_refund_is_not_taken_for_the_time_of_another_one_of_its_order() {
     assert_eq!(refunds(&mut state, later.plus(3600), &[a, Some(later)]), 0, "now it is");
     assert_eq!(refunds(&mut state, later.plus(2 * 3600), &[a, Some(later), Some(later.plus(3601))]), 1, "a third one");
 }
+
+/// The lateness is a second, and the host's clock goes back by ten while the pull is under way.
+#[test]
+fn what_is_observed_behind_where_the_pull_ends_is_published_once() {
+    for status_code in [2, 3] {
+        let mut state = begun(NOON.minus(DAY));
+        let mut published = 0;
+        let row = || {
+            let mut row = order_row(NOON.minus(3600), None);
+            if let Ok(Row::Order(_, payment)) = &mut row.content {
+                payment.status_code = status_code;
+            }
+            row
+        };
+        for (as_of, observed_at) in [(-60, -59), (0, -10), (60, 60), (120, 120)] {
+            let as_of = NOON.plus(as_of);
+            let rows = if as_of < NOON { vec![] } else { vec![row()] };
+            let observed_at = NOON.plus(observed_at).as_millis();
+            let mut page = PageFacts::read(&promoter(), Scope::Refunds, as_of, observed_at, rows);
+            let from = state.cursors(&promoter())[Feed::Refunds].unwrap().complete_before;
+            page.heads_for = as_of.minus(1);
+            page.advance = Some(Advance { from, to: as_of.minus(1), refunds: None });
+            published += state.take(page, &mut Batch::default()).published;
+        }
+        assert_eq!(published, 1, "status {status_code}");
+    }
+}

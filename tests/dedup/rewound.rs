@@ -60,7 +60,7 @@ fn a_rewind_that_was_met_before_moves_nothing_whoever_reads_it_again() {
     let mut state = forgetful();
     let again = rewind(7, NOON.minus(9_500), true);
     let rewound_first = rewound(&mut state, Feed::Touches, again);
-    assert_eq!(rewound_first.state.len(), 2, "the cursor, and that it was met");
+    assert_eq!(rewound_first.state.len(), 3, "the cursor, what is forgotten, and that it was met");
     let (_, on) = take(&mut state, window(NOON), NOON, touches(&[500]), Some(NOON.minus(600)));
     assert!(rewound(&mut state, Feed::Touches, again).is_empty());
     let mut restarted = read_again(&[&rewound_first, &on]);
@@ -68,7 +68,7 @@ fn a_rewind_that_was_met_before_moves_nothing_whoever_reads_it_again() {
     for state in [&state, &restarted] {
         assert_eq!(cursor(state, Feed::Touches).complete_before, NOON.minus(600));
     }
-    assert_eq!(rewound(&mut restarted, Feed::Touches, rewind(8, again.to, true)).state.len(), 2, "another one does");
+    assert_eq!(rewound(&mut restarted, Feed::Touches, rewind(8, again.to, true)).state.len(), 3, "another one does");
 }
 
 #[test]
@@ -201,4 +201,65 @@ fn refunds_that_orders_have_published_before_refunds_were_polled_do_not_come_aga
     assert!(cursor(&state, Feed::Refunds).complete_before <= start.plus(DAY));
     let (counts, _) = take(&mut state, Scope::Refunds, start.plus(61 * DAY), row(), None);
     assert_eq!((counts.published, counts.behind_cursor), (0, 1));
+}
+
+/// A page of touches of 9,000 seconds before noon, then one that moves the cursor past them; and all that was written.
+fn passed_but_in_mind() -> (State, Vec<Batch>) {
+    let (mut state, mut first) = (State::default(), Batch::default());
+    state.begin(vec![(promoter(), Feed::Touches, Cursor::begin(Feed::Touches, NOON.minus(10_000)))], &mut first);
+    let old = take(&mut state, window(NOON), NOON, touches(&[9_000]), None).1;
+    let recent: Vec<i64> = (1_000..1_020).collect();
+    let on = take(&mut state, window(NOON), NOON, touches(&recent), Some(NOON.minus(2_000))).1;
+    (state, vec![first, old, on])
+}
+
+fn in_order(batches: &[Batch]) -> State {
+    read_again(&batches.iter().collect::<Vec<_>>())
+}
+
+#[test]
+fn what_has_passed_comes_again_though_neither_memory_nor_topic_has_let_go_of_it() {
+    let (mut state, mut written) = passed_but_in_mind();
+    written.push(rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(9_500), true)));
+    let rows = || touches(&[9_000, 1_000]);
+    for mut state in [in_order(&written), state] {
+        let (counts, _) = take(&mut state, window(NOON), NOON, rows(), None);
+        assert_eq!((counts.published, counts.duplicates), (1, 1));
+    }
+}
+
+#[test]
+fn what_has_come_again_is_known_also_to_who_reads_that_it_was_forgotten() {
+    let (mut state, mut written) = passed_but_in_mind();
+    written.push(rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(9_500), true)));
+    written.push(take(&mut state, window(NOON), NOON, touches(&[9_000]), Some(NOON.minus(9_400))).1);
+    // One that publishes nothing again comes between.
+    written.push(rewound(&mut state, Feed::Touches, rewind(2, NOON.minus(9_450), false)));
+    for mut state in [in_order(&written), state] {
+        let (counts, _) = take(&mut state, window(NOON), NOON, touches(&[9_000, 1_000]), None);
+        assert_eq!((counts.published, counts.duplicates), (0, 2));
+    }
+}
+
+#[test]
+fn what_an_earlier_rewind_was_to_bring_again_is_brought_by_a_later_one_too() {
+    let (mut state, mut written) = passed_but_in_mind();
+    written.push(rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(9_500), true)));
+    written.push(take(&mut state, window(NOON), NOON, vec![], Some(NOON.minus(9_300))).1);
+    written.push(rewound(&mut state, Feed::Touches, rewind(2, NOON.minus(9_400), true)));
+    for mut state in [in_order(&written), state] {
+        assert_eq!(take(&mut state, window(NOON), NOON, touches(&[9_000]), None).0.published, 1);
+    }
+}
+
+#[test]
+fn of_who_is_forgotten_nothing_stands_of_what_was_let_go() {
+    use promoter_connector::model::removal::{Removal, RemovalStep};
+    let (mut state, _) = passed_but_in_mind();
+    let back = rewound(&mut state, Feed::Touches, rewind(1, NOON.minus(9_500), true));
+    let key = StateKey::Forgotten(promoter(), Feed::Touches);
+    assert!(back.state.iter().any(|record| record.key == key && record.value.is_some()));
+    let mut forgotten = Batch::default();
+    state.take_removals(vec![Removal { promoter: promoter(), step: RemovalStep::Forgotten }], &mut forgotten);
+    assert!(forgotten.state.iter().any(|record| record.key == key && record.value.is_none()));
 }

@@ -83,7 +83,7 @@ mod tests {
 
     fn progress(complete_before: UnixTime) -> FeedProgress {
         let cursor = Cursor { start: NOON.minus(30 * DAY_SECONDS), complete_before, polled: true, history_seen: true };
-        FeedProgress { cursor, maybe_forgotten: Vec::new() }
+        FeedProgress { cursor, maybe_forgotten: Vec::new(), forgotten_before: None }
     }
 
     fn unknown(progress: &FeedProgress, feed: Feed, to: UnixTime, republish: bool) -> UnknownFacts {
@@ -111,7 +111,11 @@ mod tests {
         let before_start = NOON.minus(40 * DAY_SECONDS);
         assert_eq!(unknown(&complete, Feed::Touches, before_start, false), UnknownFacts::LeftAlone);
         assert_eq!(unknown(&complete, Feed::Touches, before_start, true), UnknownFacts::PublishedAgain);
-        let new = FeedProgress { cursor: Cursor::begin(Feed::Touches, NOON), maybe_forgotten: Vec::new() };
+        let new = FeedProgress {
+            cursor: Cursor::begin(Feed::Touches, NOON),
+            maybe_forgotten: Vec::new(),
+            forgotten_before: None,
+        };
         assert_eq!(unknown(&new, Feed::Touches, before_start, false), UnknownFacts::None, "it has forgotten nothing");
     }
 
@@ -119,6 +123,7 @@ mod tests {
     fn while_a_rewind_is_on_its_way_what_it_may_have_forgotten_is_not_known() {
         let on_its_way = FeedProgress {
             maybe_forgotten: vec![MaybeForgotten { from: NOON.minus(99_999), until: NOON.minus(3600) }],
+            forgotten_before: None,
             ..progress(NOON.minus(90_000))
         };
         let plan = RewindPlan::new(Feed::Touches, &on_its_way, NOON.minus(95_000), false, NOON);

@@ -34,6 +34,11 @@ impl FollowedShard {
         self.next
     }
 
+    /// From here on any offset may come. What has been read stays read.
+    pub fn begin_anew(&mut self) {
+        self.next = 0;
+    }
+
     pub fn is_reading(&self) -> bool {
         self.reading.is_some()
     }

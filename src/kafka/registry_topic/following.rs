@@ -172,8 +172,10 @@ impl Following {
         let mut shards = self.shards.lock();
         let FollowedShards { followed, unavailable, .. } = &mut *shards;
         // It was polled before the partition was left, or held.
-        let is_read = |followed: &&mut Followed| followed.paused.is_none() && offset >= followed.shard.next();
-        let Some(followed) = followed.get_mut(&partition).filter(is_read) else { return };
+        let Some(followed) = followed.get_mut(&partition).filter(|followed| followed.paused.is_none()) else { return };
+        if offset < followed.shard.next() {
+            return self.met_another_log(followed, offset);
+        }
         followed.pass(offset);
         // Asked before it is read: what there is no room for is read again at this offset, when the partition is resumed.
         if !followed.shard.has_room() {
@@ -194,6 +196,20 @@ impl Following {
         if followed.is_taken && followed.shard.has_later() {
             self.tell(&mut shards, partition);
         }
+    }
+
+    /// Offsets do not go back in one log: the topic was made anew, and the consumer went on at its beginning, for its own offset lay
+    /// beyond the end. Where the new log has come that far already, nothing shows it.
+    fn met_another_log(&self, followed: &mut Followed, offset: i64) {
+        if followed.shard.is_reading() {
+            return;
+        }
+        let (topic, partition, expected) = (self.consumer.topic(), followed.assigned.shard.0, followed.shard.next());
+        tracing::warn!(topic, partition, offset, expected, "the registry was made anew: all that stands there is read");
+        self.stop_reading(followed);
+        followed.paused = Some(PauseReason::Unbegun);
+        followed.shard.begin_anew();
+        self.resume(followed);
     }
 
     /// The consumer has met the end of the partition.
