@@ -180,6 +180,7 @@ impl<'de> Visitor<'de> for RawPageSeed {
                 "start_id" => &mut page.start_id,
                 name if name == self.list => {
                     page.list = match (page.list, map.next_value()?) {
+                        // A null, or an empty text, beside a list takes nothing away from it.
                         (before, RawList::None) => before,
                         (RawList::None, list) => list,
                         _ => RawList::Wrong,
@@ -220,6 +221,7 @@ impl<'de> Visitor<'de> for RawListVisitor {
         let mut rows = Vec::new();
         while let Some(row) = seq.next_element::<&RawValue>()? {
             if rows.len() == ROWS_MAX {
+                // serde_json wants an array read to its end.
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(RawList::TooManyRows);
             }

@@ -50,6 +50,7 @@ pub fn read_page(body: &[u8], expected: ExpectedPage, latest_now: UnixTime) -> R
     if let Some(total_cnt) =
         header.total_cnt.filter(|total_cnt| expected.is_first && elements.is_empty() && *total_cnt > 0)
     {
+        // An answer that has lost its rows must not pass for an empty page: with that the cursor would move past them.
         return Err(PageFault::RowsMissing(total_cnt));
     }
     let mut oddities = Oddities::default();

@@ -165,6 +165,7 @@ impl DayBudget {
             return None;
         }
         let passed = now.0.saturating_sub(self.day.beijing_start().0).max(1) as f64;
+        // As if all had called, all day long, as this instance has for its share and in its time.
         let calls = f64::from(sent) * passed / seconds.max(1.0);
         self.borne = Some((self.day, calls));
         Some(calls)

@@ -33,6 +33,7 @@ impl Client {
             for (interface, budget) in &self.budgets {
                 let is_due = requested_at.get(interface).is_none_or(|at| self.is_quota_due(*interface, budget, *at));
                 if is_due && !self.breakers.is_app_open() {
+                    // Noted before the answer: one that never comes is not asked for again at once.
                     requested_at.insert(*interface, Instant::now());
                     self.learn_quota(*interface, budget).await;
                 }
