@@ -89,6 +89,7 @@ impl AnsweredOffsets {
         self.next = self.next.min(end);
         self.stale_buckets.extend(self.buckets.keys());
         self.buckets.retain(|_, bucket| bucket.cut(end));
+        // Before they are dropped: each has a record, which needs a tombstone or another one.
         self.stale.extend(self.trackers.keys().cloned());
         self.trackers.retain(|_, tracker| tracker.first < end);
         self.trackers.values_mut().for_each(|tracker| tracker.cut(end));
