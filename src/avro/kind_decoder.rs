@@ -96,6 +96,7 @@ impl KindDecoder {
         let schema = self.writer_schema(id, text)?;
         let mut foreign = self.foreign.lock();
         if foreign.len() >= FOREIGN_MAX {
+            // All of them: which are still in use is not kept, and one that is met again is asked for again.
             foreign.clear();
         }
         foreign.insert(id, schema);

@@ -24,6 +24,7 @@ pub fn read(section: Section) -> (Vec<(String, String)>, Option<Login>) {
     for (name, node) in entries {
         reader.entry(&name, node);
     }
+    // Before librdkafka looks: its build has no OIDC, and would refuse the properties of a login as unknown.
     let login = reader.login();
     reader.validate_by_librdkafka();
     (reader.properties, login)
