@@ -119,6 +119,7 @@ impl HttpTransport {
     /// # Errors
     /// [`TransportError::TooLarge`] where it unpacks to more than `response_max`, or that it can't be unpacked.
     async fn content(&self, body: Bytes, room: Room, buffer: &Buffer) -> Result<Bytes, TransportError> {
+        // First within the room that it has: only what unpacks to more has to wait for other room.
         let within = room.bytes().min(self.response_max);
         match unpacked(body.clone(), within) {
             Err(TransportError::TooLarge { .. }) if within < self.response_max => {

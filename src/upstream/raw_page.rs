@@ -194,6 +194,7 @@ impl<'de> Visitor<'de> for RawPageSeed {
                 }
             };
             let value = LooseValue::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
+            // A null takes nothing away from what stood under the same name before.
             if !value.is_absent() {
                 *slot = value;
             }

@@ -101,6 +101,7 @@ impl DayBudget {
         if share > self.share {
             self.grown = clock;
         }
+        // Before the pace follows the new share: what is kept was earned at the old one.
         let kept = self.pace.earned(clock).max(0.0) * share.left_of(self.share);
         self.share = share;
         self.follow(clock);
@@ -126,6 +127,7 @@ impl DayBudget {
     /// A call that was taken on that day is not sent.
     pub fn give_back(&mut self, day: Day) {
         self.under_way = self.under_way.saturating_sub(1);
+        // A day that has begun since owes nothing for a call of the day before.
         if self.day == day {
             self.pace.give_back();
         }

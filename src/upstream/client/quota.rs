@@ -40,6 +40,7 @@ impl Client {
             }
             tokio::select! {
                 () = tokio::time::sleep(self.breaker_settings.stopped.min(LOOK_EVERY)) => {}
+                // A quota that is spent opens a breaker, and is asked for at once.
                 _ = changes.changed() => {}
             }
         }
