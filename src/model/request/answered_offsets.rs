@@ -68,6 +68,7 @@ impl AnsweredOffsets {
     pub fn settle(&mut self, low: i64, found: &BTreeMap<i64, u64>) -> Option<i64> {
         let divergence = self.fingerprints.divergence(low, found);
         divergence.into_iter().for_each(|end| self.cut(end));
+        // What the topic has deleted nobody can answer any more.
         self.next = self.next.max(low);
         divergence
     }
