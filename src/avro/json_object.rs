@@ -103,6 +103,9 @@ impl JsonObject<'_> {
     }
 
     /// The field as it is written.
+    ///
+    /// # Errors
+    /// [`FieldFlaw::NotUtf8`] where bytes of it were replaced; those of other fields spoil nothing.
     fn given(&self, name: &'static str) -> Result<Option<&str>, FieldFlaw> {
         let raw = self.raw.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
         match raw {

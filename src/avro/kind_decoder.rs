@@ -103,6 +103,8 @@ impl KindDecoder {
         Ok(())
     }
 
+    /// # Errors
+    /// [`UnusableSchema`] where it is no schema, or neither this release's nor a flat one.
     fn writer_schema(&self, id: i32, text: &str) -> Result<WriterSchema, UnusableSchema> {
         let unreadable = |error: apache_avro::Error| UnusableSchema::Unreadable(bounded(error.to_string()));
         let schema = Schema::parse_str(text).map_err(unreadable)?;

@@ -85,6 +85,8 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(rounded).unwrap_or(i64::MAX)
 }
 
+/// # Errors
+/// [`Mistake`] where it is neither a text nor a time, or none that a feed could begin at.
 fn start_from(value: &TomlValue) -> Result<StartFrom, Mistake> {
     let text = match value {
         TomlValue::Time(text) => text,

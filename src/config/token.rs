@@ -68,6 +68,8 @@ fn headers(section: Section) -> Vec<(String, SecretString)> {
 /// What HTTP itself says; another word would break the call.
 const HEADERS_OF_HTTP: [&str; 5] = ["connection", "content-length", "host", "te", "transfer-encoding"];
 
+/// # Errors
+/// [`Mistake`] where it can't be a name, or HTTP says that header itself.
 fn header_name(name: &str) -> Result<(), Mistake> {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_letter) {
@@ -79,6 +81,8 @@ fn header_name(name: &str) -> Result<(), Mistake> {
     }
 }
 
+/// # Errors
+/// [`Mistake`] where it is no secret, or has anything but visible ASCII and spaces.
 fn header_value(value: &TomlValue) -> Result<SecretString, Mistake> {
     let value = secret::from_value(value)?;
     match value.expose_secret().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
