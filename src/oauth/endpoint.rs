@@ -100,6 +100,8 @@ impl Endpoint {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
+/// # Errors
+/// [`IssuerSetupError::NoCertificate`], also where one of them can't be read: then none of them counts.
 fn certificates(pem: &str) -> Result<Vec<Certificate>, IssuerSetupError> {
     let certificates = Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
     if certificates.is_empty() { Err(IssuerSetupError::NoCertificate) } else { Ok(certificates) }

@@ -217,6 +217,8 @@ fn encode(numbers: impl Iterator<Item = i64>) -> Vec<u8> {
     bytes
 }
 
+/// # Errors
+/// [`UnreadableOffsets`] where it is empty, or of another version.
 fn versioned<'a>(key: &str, value: &'a [u8]) -> Result<&'a [u8], UnreadableOffsets> {
     match value.split_first() {
         Some((&VERSION, rest)) => Ok(rest),
