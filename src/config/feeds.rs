@@ -36,6 +36,7 @@ impl FeedDraft {
             lateness: section.or("lateness", base.settings.lateness, lateness),
         };
         let start_from = section.optional("start_from", start_from).or(base.start_from);
+        // Only of a section that says one of the two: what it takes over was reported where it is written.
         if (section.has("every") || section.has("idle_every")) && settings.idle_every < settings.every {
             let what = "is shorter than every, the pace it is to slow down from";
             section.problem("idle_every", Mistake::new(what, "write one that is at least as long"));

@@ -28,6 +28,7 @@ pub fn read(app: &mut Section) -> Option<TokenSource> {
         ("file", SourceWord::File),
         ("url", SourceWord::Url),
     ];
+    // A wrong word is not taken for the default, whose keys would then be reported as missing.
     let kind = match token.has("source") {
         true => token.optional("source", word(&kinds)),
         false => token.optional("source", word(&kinds)).or(Some(SourceWord::Stable)),
@@ -39,6 +40,7 @@ pub fn read(app: &mut Section) -> Option<TokenSource> {
     if let Some(kind) = kind {
         report_key(&token, "path", kind == SourceWord::File, "source = \"file\"");
         report_key(&token, "url", kind == SourceWord::Url, "source = \"url\"");
+        // Unlike the URL itself they may be left out.
         if kind != SourceWord::Url && token.has("headers") {
             report_key(&token, "headers", false, "source = \"url\"");
         }
