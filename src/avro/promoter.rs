@@ -248,6 +248,7 @@ impl PromoterEncoder {
             promoter_openid: promoter.promoter_id(),
             feeds: Vec::new(),
             start_from: None,
+            // For programs that know nothing of `discovered`: to them this alone says whether somebody is polled.
             paused: found.status != DiscoveryStatus::Authorized,
             tags: found.tags.iter().collect(),
             updated_at: now.0,
