@@ -98,6 +98,7 @@ async fn run_pipelines(
     let pipelines = pin!(pipelines::run(polls, facts_log, requests, stop));
     match select(pipelines, pin!(quotas)).await {
         Either::Left((result, _)) => result,
+        // With an app this is never reached: keeping its quotas has no end.
         Either::Right((_, pipelines)) => pipelines.await,
     }
 }

@@ -58,6 +58,7 @@ impl Attempts {
             max_interval: settings.max,
             multiplier: 2.0,
             randomization_factor: settings.jitter,
+            // By default the crate gives up after 15 minutes, and attempts are the bound here.
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };

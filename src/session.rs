@@ -160,6 +160,7 @@ impl<L: StateLog> Pipeline<L> for PollPipeline {
         // Nothing is polled between two sessions, however long the next one takes to open its log.
         self.totals.figures.shards.clear();
         match (failed, ended) {
+            // Where the committer has failed its reason counts: that the polls have ended only follows from it.
             (Some(failed), Ended::Drained) => (log, failed),
             (_, ended) => (log, ended),
         }
@@ -184,6 +185,8 @@ const QUEUE_BYTES_MIN: usize = 16 * 1024 * 1024;
 impl PollPipeline {
     /// Polls `apps` and commits what that brings in batches within `bounds`; `forget` as the field.
     pub fn new(apps: Vec<PolledApp>, bounds: BatchBounds, forget: Duration) -> PollPipeline {
+        // While one batch is committed the next is planned out of the queue: with two of them the polls are not held up
+        // meanwhile.
         let queue_bytes = QUEUE_BYTES_MIN.max(2 * bounds.bytes_max);
         let totals: Arc<CommitTotals> = Arc::default();
         let lateness = |app: &PolledApp| {
@@ -213,6 +216,7 @@ impl PollPipeline {
             followers.push(tell);
         }
         let end = context.end.clone();
+        // Taken here, for the coordinator has the ownership from below on. Nothing is done of it before the stop.
         let hand_over = ownership.hand_over();
         let handed_over = async {
             stop.cancelled().await;

@@ -110,6 +110,7 @@ pub fn causes(observed: &ObservedConnector) -> Vec<StatusCause> {
         causes.extend(of_breakers);
         causes.extend(of_feeds(app, is_explained));
     }
+    // A stable sort: among those that are as bad as each other, Kafka's stay in front of the apps'.
     causes.sort_by_key(|cause| cause.severity);
     causes
 }

@@ -35,6 +35,7 @@ async fn answer(port: &str, path: &str) -> anyhow::Result<(StatusCode, Vec<u8>)>
     // A port answers only who asks by its address.
     let host = stream.peer_addr()?.to_string();
     let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Request and body go through this task: hyper moves neither unless the connection is polled.
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
     let request = Request::get(path).header(HOST, host).body(Body::empty())?;
     let response = requests.send_request(request).await.with_context(|| format!("{port} does not answer as HTTP"))?;

@@ -22,8 +22,10 @@ pub async fn check(request: Request, next: Next) -> Response {
 
 fn is_known(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
+    // RFC 9112, 3.2: a request has one Host, and one with none or several is refused.
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    // `Authority` takes what stands before an `@` for a user; a `Host` has none.
     authority.is_some_and(|authority| is_local(authority.host()) && !authority.as_str().contains('@'))
 }
 

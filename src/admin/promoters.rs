@@ -117,6 +117,8 @@ pub async fn parked(observed: &ObservedConnector) -> Vec<FeedAnswer> {
     page(observed, query).await.map_or_else(|_| Vec::new(), |answer| answer.feeds)
 }
 
+/// # Errors
+/// [`InvalidQuery`] where a feed, a state or a place is asked for that there is not.
 async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<PromotersAnswer, InvalidQuery> {
     let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
     let filter = FeedsFilter {
@@ -145,6 +147,9 @@ async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<Pro
 }
 
 /// The app and the place in it that an earlier answer has named.
+///
+/// # Errors
+/// [`InvalidQuery::After`] where it names no configured app, or no place.
 fn place(observed: &ObservedConnector, after: &str) -> Result<(usize, usize), InvalidQuery> {
     let found = after.split_once('/').and_then(|(app, place)| {
         let number = observed.apps.iter().position(|one| one.app.as_str() == app)?;

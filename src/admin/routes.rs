@@ -40,6 +40,7 @@ pub fn router(observed: Arc<ObservedConnector>) -> Router {
         .route("/api/v1/promoters", get(promoters::promoters))
         .route("/api/v1/promoters/{app}/{id}", get(promoters::explain))
         .fallback(unknown)
+        // Last, for axum lays it only over the routes and the fallback that are there already.
         .layer(middleware::from_fn(host::check));
     by_any_name.merge(by_own_name).layer(middleware::map_response(with_headers)).with_state(observed)
 }

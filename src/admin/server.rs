@@ -81,6 +81,7 @@ async fn connection(stream: TcpStream, router: Router, _place: OwnedSemaphorePer
         _ = &mut connection => return,
         _ = tokio::time::timeout(CONNECTION_MAX, end.cancelled()) => {}
     }
+    // This only tells hyper to end after the answer that is under way; it does so as it is polled further.
     connection.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(GRACE, connection).await;
 }

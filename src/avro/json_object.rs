@@ -103,9 +103,13 @@ impl JsonObject<'_> {
     }
 
     /// The field as it is written.
+    ///
+    /// # Errors
+    /// [`FieldFlaw::NotUtf8`] where bytes of it were replaced; those of other fields spoil nothing.
     fn given(&self, name: &'static str) -> Result<Option<&str>, FieldFlaw> {
         let raw = self.raw.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
         match raw {
+            // One that its writer wrote itself can't be told from these.
             Some(raw) if self.is_damaged && raw.contains('\u{FFFD}') => Err(FieldFlaw::NotUtf8(name)),
             raw => Ok(raw),
         }

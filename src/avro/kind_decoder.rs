@@ -96,12 +96,15 @@ impl KindDecoder {
         let schema = self.writer_schema(id, text)?;
         let mut foreign = self.foreign.lock();
         if foreign.len() >= FOREIGN_MAX {
+            // All of them: which are still in use is not kept, and one that is met again is asked for again.
             foreign.clear();
         }
         foreign.insert(id, schema);
         Ok(())
     }
 
+    /// # Errors
+    /// [`UnusableSchema`] where it is no schema, or neither this release's nor a flat one.
     fn writer_schema(&self, id: i32, text: &str) -> Result<WriterSchema, UnusableSchema> {
         let unreadable = |error: apache_avro::Error| UnusableSchema::Unreadable(bounded(error.to_string()));
         let schema = Schema::parse_str(text).map_err(unreadable)?;

@@ -77,6 +77,7 @@ impl PromoterDecoder {
         if stated.promoter != promoter {
             return Err(PromoterError::OfAnother { key: promoter, value: stated.promoter });
         }
+        // A zero is what the schema's default makes of a record whose writer does not say when it was written.
         let written_at = stated.updated_at.filter(|time| time.0 != 0).unwrap_or(record.timestamp);
         match (by_key, stated.discovered) {
             (false, None) => Ok((promoter, RegistryContent::Record(Some(stated.patch.applied_to(None, written_at))))),
@@ -247,6 +248,7 @@ impl PromoterEncoder {
             promoter_openid: promoter.promoter_id(),
             feeds: Vec::new(),
             start_from: None,
+            // For programs that know nothing of `discovered`: to them this alone says whether somebody is polled.
             paused: found.status != DiscoveryStatus::Authorized,
             tags: found.tags.iter().collect(),
             updated_at: now.0,

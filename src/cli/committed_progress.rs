@@ -46,6 +46,7 @@ pub fn of_promoter(
         let value = record.value.as_deref().map(|value| StateValue::decode(key, value)).transpose()?;
         match (key, value) {
             (StateKey::Cursor(_, feed), Some(StateValue::Cursor(read))) => cursors[*feed] = Some(read),
+            // A tombstone: the feed begins anew.
             (StateKey::Cursor(_, feed), _) => cursors[*feed] = None,
             (StateKey::Rewound(_, feed), Some(StateValue::Rewound(MetRewind { maybe_forgotten: read, .. }))) => {
                 maybe_forgotten[*feed] = read;

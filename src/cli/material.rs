@@ -157,6 +157,7 @@ fn request_reply(
         Framing::SingleObject => None,
     };
     let decoder = Decoder::new(result_id);
+    // Before the request is put, so that its reply can't come unseen.
     let client = RequestClient::open(kafka, topics, until)?;
     let request = request(options, until);
     let mut value = Vec::new();

@@ -103,6 +103,7 @@ async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Fact
     let app = config.apps.iter().find(|app| app.client.app_id.as_str() == promoter.app_id());
     let app = app.with_context(|| Incomparable::UnknownApp(promoter.app_id().to_owned()))?;
     let published = Published { kafka: config.kafka.clone(), schema_registry: config.schema_registry.clone(), until };
+    // The cursors are read before the topics: what they call complete was committed with them, so it stands there by then.
     let cursors = published.cursors(promoter).await?;
     if Feed::ALL.into_iter().all(|feed| cursors[feed].is_none()) {
         return Err(Incomparable::NeverPolled(promoter.clone()).into());

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::log::{CommitError, CommitLog};
 
 /// How often a batch is tried again before the log is opened anew.
+// With the pauses below some 1.5 s: what takes longer to pass is met by opening anew, which is tried without limit.
 pub const ATTEMPTS_MAX: u32 = 5;
 /// The pause before the second attempt; each further one waits twice as long.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +30,7 @@ pub async fn attempts<L: CommitLog>(
         let began = Instant::now();
         // The same batch each time: the state is ahead of it already, and is not planned again.
         match log.commit(batch.clone()).await {
+            // The same size would be as slow again, and each attempt takes a transaction's whole time.
             Err(CommitError::TooSlow(error)) if may_split => return Err(CommitError::TooSlow(error)),
             Err(CommitError::NothingWritten(error) | CommitError::TooSlow(error)) if attempt < ATTEMPTS_MAX => {
                 tracing::warn!(attempt, records, error = %error.with_causes(), "transaction aborted, trying again");

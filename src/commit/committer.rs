@@ -98,6 +98,7 @@ impl<L: StateLog> Committer<L> {
             if !open || growing.is_full(bounds) || growing.is_due() {
                 log = log.begin(&mut growing);
             }
+            // Each arm may be dropped and called again, so nothing is lost where another one is ready first.
             tokio::select! {
                 // The end of a transaction first, which lets the next one begin.
                 biased;
@@ -107,16 +108,19 @@ impl<L: StateLog> Committer<L> {
                     // Before anything more is planned: what was planned on top of the part that is lost goes with it.
                     growing.lose(&outcome.lost, &mut shards);
                     if let Err(error) = outcome.conclude(&totals) {
+                        // What has grown is dropped with the states: it was planned on top of what may not be durable.
                         return (log.idle(), error.into());
                     }
                 }
                 // A full batch takes no more while the log is busy: then the queue fills, and its senders wait.
                 queued = writes.receive(), if open && !growing.is_full(bounds) => match queued {
+                    // Planning awaits nothing: what a write changes in the states and in the batch changes in one go.
                     Some(received) => growing.receive(received, &mut shards, bounds),
                     None => open = false,
                 },
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.
                 () = growing.wait(), if !growing.is_due() && log.is_idle() => {}
+                // Last, but never starved: a full batch takes no more from the queue, and then this is looked at.
                 _ = heartbeats.tick() => {}
             }
         }
@@ -190,6 +194,7 @@ impl Growing {
 
     fn is_full(&self, bounds: BatchBounds) -> bool {
         let batch = &self.planned.batch;
+        // Looked at before a write is taken, so a batch may pass its bounds by one: a write is never split.
         batch.records() >= bounds.events_max || batch.weight >= bounds.bytes_max
     }
 
@@ -208,6 +213,7 @@ impl<L: StateLog> LogState<L, CommitOutcome> {
     fn begin(self, growing: &mut Growing) -> LogState<L, CommitOutcome> {
         match self {
             LogState::Idle(log) if !growing.is_empty() => {
+                // With those who wait for it, whose writes stand in it.
                 let planned = std::mem::replace(growing, Growing::new());
                 reach(Failpoint::Planned);
                 LogState::Committing(Box::pin(commit(log, planned)))
@@ -274,6 +280,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
             Err(CommitError::TooSlow(error)) if may_split => {
                 let error = error.with_causes();
                 tracing::warn!(records, bytes, %error, remedy = REMEDY, "a transaction took too long: it is split");
+                // Parts only get smaller, so the latest one is the smallest.
                 outcome.too_slow = Some((records, bytes));
                 push_halves(&mut parts, part);
             }
@@ -283,6 +290,7 @@ async fn commit<L: StateLog>(mut log: L, growing: Growing) -> (L, CommitOutcome)
                     shards = lost.len(),
                     "shards are not owned any more: what was not written of them is left to their owners"
                 );
+                // Each time at least one of the part's shards goes, so this comes to an end.
                 let left = part.without(&lost);
                 outcome.lost.extend(lost);
                 // Nothing of the part was written, so what is left of it comes before the parts behind it.

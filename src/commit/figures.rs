@@ -71,6 +71,7 @@ impl CommitFigures {
         for (app, feed, counts) in rows.of_feeds() {
             *sums.entry((app.to_owned(), feed)).or_default() += counts;
         }
+        // Not held over the events of a large batch: whoever asks for the metrics waits for this lock.
         drop(sums);
         let now = clock::now();
         let since = |time: UnixMillis| Duration::from_millis(now.0.saturating_sub(time.0).max(0).cast_unsigned());
@@ -96,6 +97,7 @@ impl CommitFigures {
         let lateness = self.lateness.get().and_then(|known| known.get(event.promoter.app_id()));
         let Some(lateness) = lateness.map(|lateness| lateness[feed]).filter(|lateness| *lateness > 0) else { return };
         let from = match feed.pulled_by() {
+            // Which zone the upstream means by a day is not documented: lateness counts from the later of both ends.
             PulledBy::Day => Day::in_beijing(event.fact.time).utc_end(),
             PulledBy::Window | PulledBy::Promoter => event.fact.time,
         };

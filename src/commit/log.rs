@@ -222,6 +222,7 @@ impl From<OpenError> for Ended {
 impl From<CommitError> for Ended {
     fn from(error: CommitError) -> Ended {
         match error {
+            // Whoever commits has tried again by then: more is wrong than one batch, and an opening finds out what.
             CommitError::NothingWritten(reason) | CommitError::TooSlow(reason) | CommitError::Reopen(reason) => {
                 Ended::Reopen(reason)
             }

@@ -48,6 +48,7 @@ impl PlannedBatch {
         }
         let size = batch.size();
         match self.ends.last_mut() {
+            // It has led to nothing, and is counted with the write before it: what it repeats may stand there, not durable yet.
             Some(end) if end.size == size => end.rows.add(rows),
             // So far there was nothing to write.
             Some(end) if end.size == BatchSize::default() => {
@@ -74,6 +75,7 @@ impl PlannedBatch {
     pub fn halved(mut self) -> [PlannedBatch; 2] {
         let half = self.batch.weight / 2;
         let last = self.ends.len().saturating_sub(2);
+        // Never behind the last write: each part has at least one.
         let middle = self.ends.iter().position(|end| end.size.weight >= half).unwrap_or(last).min(last);
         let second = self.split_off(middle + 1);
         [self, second]
@@ -87,6 +89,7 @@ impl PlannedBatch {
         let (mut state, mut shard_records) = (state.into_iter(), shard_records.into_iter());
         let (mut left, mut ends, mut cut) = (Batch::default(), Vec::new(), BatchSize::default());
         for end in self.ends {
+            // Each list has the records in the order of the writes, so those of this one come next in each.
             let size = end.size.behind(cut);
             cut = end.size;
             let of_write = Batch {

@@ -100,6 +100,7 @@ pub struct ReceivedWrite {
 
 /// A queue of about `bytes_max` bytes. A write larger than the whole queue is let in when the queue is empty.
 pub fn write_queue(bytes_max: usize) -> (WriteSender, WriteReceiver) {
+    // No more than one call can take: a write as large as the queue takes all of them.
     let permits_max = (bytes_max / PERMIT_BYTES).clamp(1, u32::MAX as usize);
     let room = Arc::new(Semaphore::new(permits_max));
     // Unbounded in number, but every element holds a permit: the semaphore is the bound.
@@ -161,6 +162,7 @@ impl WriteSender {
     /// # Errors
     /// [`Closed`] once the session is over.
     pub fn close_shards(&self, closed: Vec<AssignedShard>) -> Result<(), Closed> {
+        // Takes no room: a revocation must not wait until a slow log has made some.
         self.writes.send(Received::ShardsClosed(closed)).map_err(|_| Closed)
     }
 
@@ -169,6 +171,7 @@ impl WriteSender {
     async fn put(&self, write: QueuedWrite, outcome: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Closed> {
         let permits = (write.weight() / PERMIT_BYTES + 1).min(self.permits_max);
         let permits = u32::try_from(permits).map_err(|_| Closed)?;
+        // First come, first served: a large page is not overtaken for ever by small ones.
         let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
         let received = ReceivedWrite { write, outcome, _room: room };
         self.writes.send(Received::Write(received)).map_err(|_| Closed)

@@ -19,6 +19,8 @@ pub fn read(mut section: Section) -> AdminSettings {
     AdminSettings { listen }
 }
 
+/// # Errors
+/// [`Mistake`] where it is no text, or neither an address with a port nor `off`.
 fn listen(value: &TomlValue) -> Result<Option<SocketAddr>, Mistake> {
     let text = quoted(value)?;
     if text == "off" {

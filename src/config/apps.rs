@@ -73,6 +73,8 @@ pub fn key_of(app_id: Option<&AppId>) -> AppId {
     app_id.cloned().unwrap_or_else(|| AppId::new("app").expect("a word is a legal id"))
 }
 
+/// # Errors
+/// [`Mistake`] where it is no text, or can't be an id.
 fn app_id(value: &TomlValue) -> Result<AppId, Mistake> {
     AppId::new(&text(value)?).map_err(|error| Mistake::new(error.to_string(), "write the Mini Program's appid"))
 }

@@ -32,6 +32,9 @@ fn host_name(section: &Section) -> String {
 const IDENTIFIER_BYTES_MAX: usize = 100;
 
 /// What can stand in a group id, a transactional id, an ACL and a metric label without quoting.
+///
+/// # Errors
+/// [`Mistake`] where it is no text, empty, too long, or has other characters.
 fn identifier(value: &TomlValue) -> Result<String, Mistake> {
     let legal = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     let text = quoted(value)?;

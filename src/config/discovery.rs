@@ -21,6 +21,9 @@ pub fn read(section: &mut Section) -> DiscoverySettings {
 
 /// Twelve hours at most: Kafka keeps a tombstone for a day at least, and one discovery has to meet it
 /// ([`crate::registry::discovery`]).
+///
+/// # Errors
+/// [`Mistake`] where it is neither `off` nor a duration within these bounds.
 fn every(value: &TomlValue) -> Result<Option<Duration>, Mistake> {
     match value {
         TomlValue::Text(text) if text == "off" => Ok(None),

@@ -36,6 +36,7 @@ impl FeedDraft {
             lateness: section.or("lateness", base.settings.lateness, lateness),
         };
         let start_from = section.optional("start_from", start_from).or(base.start_from);
+        // Only of a section that says one of the two: what it takes over was reported where it is written.
         if (section.has("every") || section.has("idle_every")) && settings.idle_every < settings.every {
             let what = "is shorter than every, the pace it is to slow down from";
             section.problem("idle_every", Mistake::new(what, "write one that is at least as long"));
@@ -85,6 +86,8 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(rounded).unwrap_or(i64::MAX)
 }
 
+/// # Errors
+/// [`Mistake`] where it is neither a text nor a time, or none that a feed could begin at.
 fn start_from(value: &TomlValue) -> Result<StartFrom, Mistake> {
     let text = match value {
         TomlValue::Time(text) => text,

@@ -24,6 +24,7 @@ pub fn read(section: Section) -> (Vec<(String, String)>, Option<Login>) {
     for (name, node) in entries {
         reader.entry(&name, node);
     }
+    // Before librdkafka looks: its build has no OIDC, and would refuse the properties of a login as unknown.
     let login = reader.login();
     reader.validate_by_librdkafka();
     (reader.properties, login)
@@ -162,6 +163,9 @@ impl PropertyReader<'_> {
     }
 
     /// A property can be written quoted, as a table, and by its file; librdkafka would take the last.
+    ///
+    /// # Errors
+    /// [`Mistake`] where it was given before, be it under its other name.
     fn refuse_second(&self, name: &str) -> Result<(), Mistake> {
         let names = if BOOTSTRAP.contains(&name) { &BOOTSTRAP[..] } else { &[name] };
         if self.properties.iter().any(|(known, _)| names.contains(&known.as_str())) {
@@ -178,12 +182,18 @@ fn nearest(name: &str) -> Option<String> {
 }
 
 /// librdkafka takes texts.
+///
+/// # Errors
+/// [`Mistake`] where it is not UTF-8: what stands in the configuration is, and its directory need not be.
 fn path_text(path: PathBuf) -> Result<String, Mistake> {
     let text = path.into_os_string().into_string();
     text.map_err(|_| Mistake::new("names a file below a directory whose name is not UTF-8", "move the configuration"))
 }
 
 /// Refuses what would break the connector's promise, with the reason.
+///
+/// # Errors
+/// [`Mistake`], with the promise that would be broken; or where no broker is named.
 fn refuse(name: &str, value: &str) -> Result<(), Mistake> {
     let names_brokers = matches!(name, "bootstrap.servers" | "metadata.broker.list");
     if names_brokers && value.split(',').any(|broker| broker.trim().is_empty()) {

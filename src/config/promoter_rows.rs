@@ -110,6 +110,8 @@ impl PromoterRow<'_> {
         }
     }
 
+    /// # Errors
+    /// [`Mistake`] where the cell is empty, or `accept` refuses whom it names.
     fn promoter(
         &self,
         accept: &mut dyn FnMut(NamedPromoter<'_>) -> Result<Promoter, Mistake>,
@@ -157,6 +159,8 @@ impl PromoterRow<'_> {
     }
 }
 
+/// # Errors
+/// [`Mistake`] where it is no start; a feed there tells that a row has its feeds in several cells.
 fn start(cell: &str) -> Result<StartFrom, Mistake> {
     if Feed::from_name(cell).is_some() {
         return Err(Mistake::new("has a feed in start_from", "join the feeds by ; in one cell"));
@@ -165,11 +169,15 @@ fn start(cell: &str) -> Result<StartFrom, Mistake> {
     cell.parse().map_err(|_| Mistake::new(what(), START_FROM_REMEDY))
 }
 
+/// # Errors
+/// [`Mistake`] where it is neither true nor false.
 fn switch(cell: &str) -> Result<bool, Mistake> {
     let what = || format!("has {} in paused", shown(cell));
     cell.parse().map_err(|_| Mistake::new(what(), "write true or false, or nothing"))
 }
 
+/// # Errors
+/// [`Mistake`] where it is no JSON object of texts, or too many or too long ones.
 fn tags(cell: &str) -> Result<Tags, Mistake> {
     let remedy = "write a JSON object of texts, such as {\"shop\":\"7\"}, or nothing";
     let texts: BTreeMap<String, String> =
@@ -221,6 +229,8 @@ struct Columns {
 }
 
 impl Columns {
+    /// # Errors
+    /// [`Mistake`] where the promoters have no column, or one is not known or there twice; the first from the left.
     fn of(header: &StringRecord, known: &'static [&'static str]) -> Result<Columns, Mistake> {
         let at = |name: &str| header.iter().position(|column| column == name);
         if at("promoter").is_none() {

@@ -37,6 +37,8 @@ pub fn read(section: &mut Section, app_id: &AppId) -> Vec<(Promoter, ConfiguredP
     roll.entries
 }
 
+/// # Errors
+/// [`Mistake`] where the file can't be read, is larger than [`FILE_BYTES_MAX`], or is not UTF-8.
 fn table(value: &TomlValue, context: &Context) -> Result<String, Mistake> {
     let path = path(value, context.directory)?;
     // Before it is read: what is written meanwhile makes it another one.
@@ -70,6 +72,9 @@ impl fmt::Display for Place {
 
 impl Roll<'_> {
     /// A promoter of this app that was not met before.
+    ///
+    /// # Errors
+    /// [`Mistake`] where the id can't be one, or was met before.
     fn met(&mut self, promoter_id: &str, place: Place) -> Result<Promoter, Mistake> {
         let promoter = Promoter::new(self.app_id, promoter_id)
             .map_err(|error| Mistake::new(error.to_string(), "write the promoter's id as the upstream gives it"))?;

@@ -15,6 +15,7 @@ enum UserIdsWord {
 pub fn read(mut section: Section) -> Option<UserIds> {
     let words = [("plain", UserIdsWord::Plain), ("hmac-sha256", UserIdsWord::HmacSha256)];
     let written = section.optional("user_ids", word(&words));
+    // A wrong word is not taken for the default, to which no key belongs.
     let word = if section.has("user_ids") { written } else { Some(UserIdsWord::Plain) };
     let key = section.secret("user_ids_key", "user_ids_key_file");
     let given = if section.has("user_ids_key_file") { "user_ids_key_file" } else { "user_ids_key" };

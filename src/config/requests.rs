@@ -27,6 +27,9 @@ pub fn read(mut section: Section, topics: &TopicsSection) -> Option<RequestSetti
 }
 
 /// A reply among the connector's own records would be read as something else.
+///
+/// # Errors
+/// [`Mistake`] where Kafka allows no such name, or it is one of the connector's topics but that of the results.
 fn reply_topic(value: &TomlValue, topics: &TopicsSection) -> Result<String, Mistake> {
     let name = topic_name(value)?;
     let own = topics.by_key().find(|(_, own)| **own == name);

@@ -28,6 +28,9 @@ pub fn read(mut section: Section) -> SchemaRegistrySettings {
 }
 
 /// One URL, or a list of them.
+///
+/// # Errors
+/// [`Mistake`] of the first that is no base of URLs; or where the list is empty.
 fn urls(value: &TomlValue) -> Result<Vec<Url>, Mistake> {
     match value {
         TomlValue::List(items) if items.is_empty() => Err(Mistake::new("is an empty list", "write one URL or more")),

@@ -58,6 +58,7 @@ impl SettingMarker {
             value => {
                 let mut hasher = Hasher::new_keyed(&self.key);
                 write(&mut hasher, value);
+                // One that can't be read is a fault of the configuration, and no mark of a faulty one is ever compared.
                 if path.ends_with(FILE)
                     && let Ok(file) = secret::path(value, directory)
                     && let Ok(text) = secret::read_file(&file, secret::BYTES_MAX, directory)

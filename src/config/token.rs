@@ -28,6 +28,7 @@ pub fn read(app: &mut Section) -> Option<TokenSource> {
         ("file", SourceWord::File),
         ("url", SourceWord::Url),
     ];
+    // A wrong word is not taken for the default, whose keys would then be reported as missing.
     let kind = match token.has("source") {
         true => token.optional("source", word(&kinds)),
         false => token.optional("source", word(&kinds)).or(Some(SourceWord::Stable)),
@@ -39,6 +40,7 @@ pub fn read(app: &mut Section) -> Option<TokenSource> {
     if let Some(kind) = kind {
         report_key(&token, "path", kind == SourceWord::File, "source = \"file\"");
         report_key(&token, "url", kind == SourceWord::Url, "source = \"url\"");
+        // Unlike the URL itself they may be left out.
         if kind != SourceWord::Url && token.has("headers") {
             report_key(&token, "headers", false, "source = \"url\"");
         }
@@ -68,6 +70,8 @@ fn headers(section: Section) -> Vec<(String, SecretString)> {
 /// What HTTP itself says; another word would break the call.
 const HEADERS_OF_HTTP: [&str; 5] = ["connection", "content-length", "host", "te", "transfer-encoding"];
 
+/// # Errors
+/// [`Mistake`] where it can't be a name, or HTTP says that header itself.
 fn header_name(name: &str) -> Result<(), Mistake> {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_letter) {
@@ -79,6 +83,8 @@ fn header_name(name: &str) -> Result<(), Mistake> {
     }
 }
 
+/// # Errors
+/// [`Mistake`] where it is no secret, or has anything but visible ASCII and spaces.
 fn header_value(value: &TomlValue) -> Result<SecretString, Mistake> {
     let value = secret::from_value(value)?;
     match value.expose_secret().bytes().all(|byte| matches!(byte, b' '..=b'~')) {

@@ -94,6 +94,8 @@ pub fn topic_name(value: &TomlValue) -> Result<String, Mistake> {
     }
 }
 
+/// # Errors
+/// [`Mistake`] where it is no text, or too long or of other characters than names of topics.
 fn prefix(value: &TomlValue) -> Result<String, Mistake> {
     match quoted(value)? {
         prefix if legal(prefix, PREFIX_BYTES_MAX) => Ok(prefix.to_owned()),
@@ -110,12 +112,17 @@ fn name_remedy(bytes_max: usize) -> String {
     format!("write 1 to {bytes_max} of the characters A-Z a-z 0-9 . _ -")
 }
 
+/// # Errors
+/// [`Mistake`] where it is 0, below -1, or more than Kafka counts.
 fn replication(value: &TomlValue) -> Result<i32, Mistake> {
     let count = number(-1..=i32::from(i16::MAX))(value).ok().filter(|count| *count != 0);
     count.ok_or_else(|| Mistake::new("is not a replication factor", "write -1 for the broker's default, or 1 or more"))
 }
 
 /// `None` is for ever.
+///
+/// # Errors
+/// [`Mistake`] where it is neither `forever` nor a duration within these bounds.
 fn retention(value: &TomlValue) -> Result<Option<Duration>, Mistake> {
     match value {
         TomlValue::Text(text) if text == "forever" => Ok(None),

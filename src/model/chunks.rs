@@ -85,6 +85,7 @@ impl Chunks {
     fn pick_latest(&mut self) {
         // Those of one number stay in their order, and most come in the order of their numbers.
         self.read.sort_by_key(|chunk| Reverse(chunk.number));
+        // Now the latest of each number comes first, which is the one that stays.
         self.read.reverse();
         self.read.dedup_by_key(|chunk| chunk.number);
         self.read.retain(|chunk| chunk.facts > 0);

@@ -59,6 +59,7 @@ pub(super) fn dedup_fact(state: &FeedState, ObservedFact { fact, remembered }: &
     if fact.time < cursor.start {
         return (Disposition::BeforeStart, Marks::new());
     }
+    // Before the memory is asked, which has forgotten what lies there: it would pass for new.
     if state.leaves_alone(fact.time, *remembered) {
         return (Disposition::BehindCursor, Marks::new());
     }

@@ -99,6 +99,7 @@ impl Fact {
     /// The touch that a row of `getrelation` shows: the user entered at `create_time`.
     pub fn touch(promoter: &Promoter, create_time: UnixTime, touch: Touch, raw: Box<[u8]>) -> Fact {
         let id = IdentityHasher::new("touch", promoter)
+            // Without what the merchant keeps about the promoter: an edit of that must not publish history again.
             .text(&touch.openid)
             .number(create_time.0)
             .optional_text(touch.path.as_deref())

@@ -144,6 +144,7 @@ impl FeedState {
     ) {
         let news = !added.is_empty();
         let written = self.written();
+        // Before the chunks: what the cursor passes with this page is written into none.
         let history_ends = advance.is_some_and(|advance| self.advance(advance));
         let horizon = self.horizon();
         if let Some(memory) = &mut self.memory {
@@ -156,10 +157,14 @@ impl FeedState {
             }
         }
         let moved = horizon.0.saturating_sub(written.0);
+        // With news the cursor goes along: what it has passed stands in no chunk, and would be published again from the one
+        // before.
         let is_written = (news && moved > 0) || moved >= SILENT_MOVE || history_ends;
         self.unwritten = if is_written { 0 } else { seconds(moved) };
         if is_written {
             push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor())));
+            // Only beside the cursor's record: a chunk goes in the transaction that moves the cursor past all of it, or a
+            // restart would meet its facts as new.
             for number in self.forget() {
                 push_state(batch, StateKey::Seen(promoter.clone(), feed, number), None);
             }

@@ -133,6 +133,7 @@ impl PageDedup<'_> {
     }
 
     fn settle(mut self, advance: Option<Advance>) -> RowCounts {
+        // Before any of them moves: an advance counts on the cursor that it was built on.
         let moves = moves(self.feeds, self.feed, advance);
         for memory in Feed::ALL {
             let Some(state) = &mut self.feeds[memory] else { continue };

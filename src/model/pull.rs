@@ -128,6 +128,7 @@ impl Pull {
         start_id: Option<String>,
         observed_at: UnixMillis,
     ) -> Taken {
+        // Before this page counts, with which the pull has got ahead.
         let proves_no_end = self.is_resuming() && rows.is_empty();
         self.got_ahead = true;
         let head = PageHead { total_cnt, start_id, count: rows.len() };
@@ -142,6 +143,7 @@ impl Pull {
         }
         let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
         let completion = self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of);
+        // Before the cut: whether rows move is told by those that are left out, too.
         let after_page = self.pages.take(head, rows_of(&self.job, &page_facts, completion), completion.settles);
         page_facts.heads_for = self.cut(&mut page_facts).unwrap_or(completion.reached);
         let step = match after_page {

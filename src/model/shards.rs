@@ -70,6 +70,7 @@ impl Shards {
                 (RowCounts::default(), shards)
             }
             QueuedWrite::ShardRecords(records) => {
+                // Also where the shard is not there: its fence is written first, and its state is read up to that.
                 let shards = records.iter().map(|fence| fence.assigned).collect();
                 batch.shard_records.extend(records);
                 (RowCounts::default(), shards)

@@ -67,6 +67,7 @@ impl TokenResponse {
     fn life(&self, expires_in: Option<f64>, exp: Option<f64>) -> Result<Duration, IssueFault> {
         let until_exp = exp.map(|exp| exp - self.date.0 as f64);
         let seconds = [expires_in, until_exp].into_iter().flatten().reduce(f64::min).ok_or(IssueFault::NoLife)?;
+        // What is negative is no duration, and over as zero is.
         let life = Duration::try_from_secs_f64(seconds.min(LIFE_MAX.as_secs_f64())).unwrap_or_default();
         if life.is_zero() { Err(IssueFault::Expired) } else { Ok(life) }
     }
@@ -94,6 +95,7 @@ fn number(value: Option<&Json>) -> Option<f64> {
 fn words(body: &Map<String, Json>, secrets: &[&str]) -> String {
     let given = ["error", "error_description"].map(|field| body.get(field).and_then(Json::as_str).unwrap_or_default());
     let mut words = given.iter().filter(|words| !words.is_empty()).copied().collect::<Vec<_>>().join(": ");
+    // Before the words are cut: a part of a secret would not be found.
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         words = words.replace(secret, "…");
     }

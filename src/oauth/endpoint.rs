@@ -59,6 +59,7 @@ impl Endpoint {
     /// # Errors
     /// [`IssueError`] where the endpoint can't be reached, or gives no token.
     pub async fn issue(&self) -> Result<BrokerToken, IssueError> {
+        // The token's life is counted from before the call, so that it never seems to last longer than it does.
         let requested_at = Instant::now();
         let (answer, retry_after) = self.exchange().await.map_err(|cause| self.error(cause, None))?;
         let secrets = [self.credentials.secret.expose_secret(), self.proof.expose_secret()];
@@ -99,6 +100,8 @@ impl Endpoint {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
+/// # Errors
+/// [`IssuerSetupError::NoCertificate`], also where one of them can't be read: then none of them counts.
 fn certificates(pem: &str) -> Result<Vec<Certificate>, IssuerSetupError> {
     let certificates = Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
     if certificates.is_empty() { Err(IssuerSetupError::NoCertificate) } else { Ok(certificates) }

@@ -101,6 +101,9 @@ impl Login {
     }
 
     /// Properties of a login that nobody asks for; two of them librdkafka takes in silence.
+    ///
+    /// # Errors
+    /// Each of them, as a problem of its own.
     fn unused(properties: Properties) -> Result<Option<Login>, Vec<LoginProblem>> {
         let unused = properties.iter().filter(|(name, _)| !is_librdkafkas(name, None));
         let fault = |(name, _): &(String, String)| LoginProblem {

@@ -96,6 +96,8 @@ impl Unsecured {
 
 const EXTENSION: &str = "extension_";
 
+/// # Errors
+/// [`UnsecuredConfigError::NoSeconds`] where it is no whole number from 1 to [`i32::MAX`].
 fn life(seconds: &str) -> Result<Duration, UnsecuredConfigError> {
     let seconds = seconds.parse().ok().filter(|seconds| (1..=i32::MAX.unsigned_abs()).contains(seconds));
     seconds.map(|seconds| Duration::from_secs(seconds.into())).ok_or(UnsecuredConfigError::NoSeconds)

@@ -111,6 +111,7 @@ fn day_together(rate: f64) -> f64 {
 }
 
 fn differ_little(one: Option<f64>, other: Option<f64>) -> bool {
+    // What is left of a day over the time that is left of it changes all the time: intervals need not follow every trifle.
     match (one, other) {
         (Some(one), Some(other)) => (one / other - 1.0).abs() < 0.01,
         (one, other) => one.is_none() && other.is_none(),

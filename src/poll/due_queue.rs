@@ -237,6 +237,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
             }
             WaitingIn::Schedule | WaitingIn::Further | WaitingIn::Doubtful => CallFor::Other,
         };
+        // Counted as it begins, and put right when it has ended: or all that are due at once would begin on the same call.
         self.budget.spend(1, made_for, clock);
         self.to_the_end += usize::from(reach == Reach::ToTheEnd);
         Some(self.begun(key, Begun { due, reach, entry }))

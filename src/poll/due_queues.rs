@@ -44,6 +44,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueues<K> {
     /// Takes what has been due longest of all that may begin: a poll of it begins.
     pub fn begin(&mut self, clock: Duration, readiness: impl Fn(Interface) -> Readiness) -> Option<(K, Reach)> {
         let due_first = |interface: Interface| {
+            // Before the breakers, whose lock each question takes: in most rounds nothing is due.
             self[interface].next_due(Admission::Call).filter(|due| *due <= clock)?;
             let entry = self.entry(readiness(interface))?;
             Some((self[interface].due(clock, entry)?, interface, entry))
@@ -78,6 +79,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueues<K> {
 
     /// A poll that had begun has ended.
     pub fn ended(&mut self, interface: Interface, key: K) -> Begun {
+        // Whichever poll it was: should the probe still be on its way, the breaker turns away a second one.
         self.probe_begun = false;
         self[interface].ended(key)
     }

@@ -66,6 +66,7 @@ impl FeedStanding {
         match self {
             _ if pulled.reaches_present() => FeedStanding::ReadTo(seconds(pulled.as_of)),
             FeedStanding::Backfilling(_) => FeedStanding::Backfilling(seconds(pacing.cursor().complete_before)),
+            // A pull that stops short of the present, as one of an earlier day, tells nothing of it.
             FeedStanding::ReadTo(_) => self,
             FeedStanding::Parked => FeedStanding::before_first_poll(feed, settings, pacing, pulled.as_of),
         }

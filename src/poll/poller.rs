@@ -59,6 +59,8 @@ pub async fn poll(
         // Before the step is looked at: what was read counts, though the pull may fail with this very page.
         if !page_facts.is_empty() {
             // Waits while the queue is full: so a slow log slows the polls down.
+            // Nor does a cancellation end this wait: what was read is handed on, and the committer drains until the last sender
+            // is gone.
             queue.send(QueuedWrite::PageFacts(page_facts)).await?;
         }
         // The page's rows are the queue's now, which counts them itself.

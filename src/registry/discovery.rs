@@ -142,6 +142,7 @@ impl DiscoveryPlan {
             // It is not told: as it was.
             (Some(status), None) => status,
         };
+        // Without tags one who is removed always reads the same, so no later list writes anything of him.
         let tags = if after == Removed { Tags::default() } else { listed.tags.clone() };
         let after = DiscoveredPromoter { status: after, tags };
         let is_same = before.as_ref() == Some(&after);

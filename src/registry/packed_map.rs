@@ -47,6 +47,7 @@ impl<V: Default> PackedMap<V> {
         self.entries.swap_remove(place(number));
         if let Some((moved, _)) = self.entries.get(place(number)) {
             let (hash, before) = (self.hasher.hash_one(moved), self.entries.len());
+            // Found by its number alone: that still points behind the last entry, where no promoter stands.
             let moved = self.numbers.find_mut(hash, |number| place(*number) == before);
             moved.into_iter().for_each(|moved| *moved = number);
         }

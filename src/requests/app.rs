@@ -65,6 +65,7 @@ impl MaterialApp {
         cancel: &CancellationToken,
     ) -> (Result<ShareMaterial, CallError>, Instant, AnswerPermit) {
         let promoter_id = upstream_request.promoter.promoter_id();
+        // In this order: whoever waits at a breaker holds no place, and no call ends in an answer that has none.
         self.client.breakers().ready(ShareMaterialRequest::INTERFACE, promoter_id).await;
         let permit = self.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
         let _call = self.calls.acquire().await.expect("nothing closes the semaphore");

@@ -202,6 +202,7 @@ impl Executor {
         let mut last = None;
         let calls = call_upstream(app, &upstream_request, left, &mut last, cancel);
         let answered = match deadline {
+            // The call is dropped where it stands: whatever it might still bring, the reply is that the deadline has passed.
             Some(deadline) => tokio::time::timeout_at(deadline, calls).await,
             None => Ok(calls.await),
         };

@@ -58,6 +58,8 @@ pub fn check<A>(
     }
 }
 
+/// # Errors
+/// [`InvalidField`] of the first field that the upstream would refuse, or whose app is not known.
 fn upstream_request<A>(
     request: &MaterialRequest,
     known_app: impl FnOnce(&str) -> Option<A>,
@@ -101,6 +103,9 @@ fn share_type(number: i32) -> Result<u32, InvalidField> {
 }
 
 /// Official page: only short links lead to the other versions, and they come with share_type 0 (or none) and 1.
+///
+/// # Errors
+/// [`InvalidField`] where it is none of the words, or asks for a version without asking for a link.
 fn env_version(text: Option<&str>, share_type: Option<u32>) -> Result<Option<EnvVersion>, InvalidField> {
     let version = match text {
         None | Some("release") => return Ok(None),
@@ -135,6 +140,8 @@ pub fn accept(given: ShareMaterial, now: UnixMillis) -> Result<Material, Materia
     material(given, now).map_err(|invalid| MaterialOutcome::Failed(MaterialRefusal::own(invalid.to_string())))
 }
 
+/// # Errors
+/// [`InvalidMaterial`] where there is nothing in it, or the image is damaged.
 fn material(given: ShareMaterial, now: UnixMillis) -> Result<Material, InvalidMaterial> {
     let ShareMaterial { share_path, qrcode, tag } = given;
     if share_path.is_none() && qrcode.is_none() && tag.is_none() {
@@ -157,6 +164,9 @@ const JPEG_START: &[u8] = b"\xff\xd8\xff";
 const JPEG_END: &[u8] = b"\xff\xd9";
 
 /// What is neither a whole PNG nor a whole JPEG is no image: half a code that nobody can scan must not be handed out.
+///
+/// # Errors
+/// [`InvalidMaterial`], by what is wrong with it.
 fn image(text: &str) -> Result<Image, InvalidMaterial> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let bytes = BASE64.decode(digits).map_err(|_| InvalidMaterial::NotBase64)?;

@@ -78,6 +78,7 @@ impl Beginning {
             let is_lost = written(first_cursors, queue).await? == WriteOutcome::ShardLost;
             Ok::<_, Closed>(first_cursors.first().filter(|_| is_lost).map(shard))
         });
+        // At once: one after the other, each shard would wait for a transaction of its own.
         let lost = futures_util::future::try_join_all(writing).await?;
         let lost: HashSet<Shard> = lost.into_iter().flatten().collect();
         self.feeds.retain(|feed| !lost.contains(&shard_of(&feed.promoter)));

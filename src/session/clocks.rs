@@ -27,6 +27,7 @@ impl PollPipeline {
     /// The clocks of this host and of all upstreams that were heard; nothing before the first of these. The upstreams' go on by
     /// themselves from their last answers, so that a clock of this host that leaps ahead is not the only one.
     pub(super) fn known_clocks(&self) -> Option<KnownClocks> {
+        // All clients read the same clock of this host, so any of them tells it.
         let local = self.apps.first()?.client.local_now().as_seconds();
         let upstream = || self.apps.iter().filter_map(|app| app.client.upstream_now());
         let (earliest, latest) = (upstream().min()?, upstream().max()?);

@@ -133,6 +133,8 @@ impl ConfigurationFollower {
 
     /// Waits until there is a later list. May be dropped and called again.
     pub async fn changed(&mut self) {
+        // Which app's it was does not matter, for `take` compares the readings of all. So nothing is missed where this is
+        // dropped.
         let mut changes: FuturesUnordered<_> = self.apps.iter_mut().map(|app| app.latest.changed()).collect();
         // The apps outlive their sessions, so there is an end only where there is no app.
         let Some(Ok(())) = changes.next().await else { return pending().await };

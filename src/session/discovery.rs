@@ -119,6 +119,7 @@ impl Discovery {
                 Err(error) => {
                     let (app, error) = (app.client.app_id(), text::with_causes(&error));
                     tracing::warn!(%app, %error, "promoters can't be discovered: those that are registered stay as they are");
+                    // What failed may have been a moment's, and the interval may be a day.
                     every.min(AGAIN_AFTER)
                 }
             };

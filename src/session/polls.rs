@@ -101,6 +101,7 @@ impl PromotersFollower<'_> {
                 change = changes.recv() => match change {
                     Some(change) => self.change(change).await?,
                     None if self.waiting.is_empty() => return Ok(()),
+                    // No change will come any more, but those that wait for the clock still begin.
                     None => {
                         ended(&mut clock_lookup).await;
                         return self.clock_decided().await;

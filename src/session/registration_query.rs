@@ -54,6 +54,7 @@ impl RegistrationQueries {
     /// Nothing where no session runs, or none answers in time.
     pub(crate) async fn of(&self, promoter: Promoter) -> Option<RegistrationView> {
         let (reply, answer) = oneshot::channel();
+        // The lock goes with this statement, and is not held while the answer is waited for.
         self.0.lock().as_ref()?.try_send(RegistrationQuery { promoter, reply }).ok()?;
         timeout(ANSWER_MAX, answer).await.ok()?.ok()
     }

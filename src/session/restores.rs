@@ -108,6 +108,8 @@ impl ShardRestores {
     /// What happens next, waiting for it if need be; for ever while nothing is restored. May be dropped and called again.
     pub async fn next(&mut self) -> RestoreEvent {
         poll_fn(|context| {
+            // Those behind the first one that is ready are not polled in this round, and lose nothing by it: they are in the
+            // next.
             let next = self.0.iter_mut().map(|restore| restore.poll(context)).find(Poll::is_ready);
             next.unwrap_or(Poll::Pending)
         })
@@ -169,12 +171,14 @@ impl ShardRestore {
             match reading.restores.poll_next_unpin(context) {
                 Poll::Ready(Some((assigned, Ok(restored)))) => whole.push((assigned, restored)),
                 Poll::Ready(Some((_, Err(OpenError::Again(reason))))) => self.failed = Some(reason),
+                // The session ends with it, so what is whole already need not be given out: the next one reads it again.
                 Poll::Ready(Some((_, Err(error)))) => return Poll::Ready(RestoreEvent::Failed(error)),
                 Poll::Pending => break,
                 // Those that are whole are opened first: what is left then has failed.
                 Poll::Ready(None) if !whole.is_empty() => break,
                 Poll::Ready(None) => match self.failed.take() {
                     Some(reason) => self.stage = Stage::Waiting(Box::pin(tokio::time::sleep(self.pause(&reason)))),
+                    // All were given out; this one goes when they are said to be opened.
                     None => break,
                 },
             }

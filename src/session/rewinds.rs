@@ -37,6 +37,7 @@ pub(super) async fn write_rewinds(
             (promoter.clone(), *feed, kept(*feed, *rewind, limits, now).0)
         };
         let before = queue.cursors(promoters()).await?;
+        // Not waited for: the cursor and that the rewind was met are records of one write, so both become durable or neither.
         queue.send(QueuedWrite::Rewinds(rewinds.iter().map(kept).collect())).await?;
         let behind = queue.cursors(promoters()).await?;
         for ((promoter, feed, rewind), (before, behind)) in rewinds.iter().zip(before.iter().zip(&behind)) {

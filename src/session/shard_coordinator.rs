@@ -62,6 +62,7 @@ impl<'a> ShardCoordinator<'a> {
         let (restores, promoters) = (ShardRestores::default(), ShardPromoters::default());
         let configured = ConfigurationFollower::new(&pipeline.apps);
         let mut removals = tokio::time::interval(REMOVALS_EVERY);
+        // A shard that takes long to be taken up holds ticks up, and one look makes up for all of them.
         removals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (queries, discovering) = (pipeline.registrations.open(), None);
         ShardCoordinator {
@@ -83,6 +84,7 @@ impl<'a> ShardCoordinator<'a> {
         loop {
             // In each round: every arm may have changed them.
             self.note_shards();
+            // What an arm has begun runs to its end before the next event is looked at: what changes acts one after the other.
             let ended = tokio::select! {
                 // A revocation before a shard is taken up: whoever has it next is at work already.
                 biased;

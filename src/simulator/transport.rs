@@ -35,6 +35,8 @@ impl SimulatedTransport {
         &self.world
     }
 
+    /// # Errors
+    /// [`TransportError`], as of a client that has waited in vain or was cut off.
     async fn play(&self, answer: SimResponse) -> Result<HttpResponse, TransportError> {
         if answer.delivery == Delivery::Hang || answer.after > self.timeout {
             tokio::time::sleep(self.timeout).await;

@@ -98,6 +98,7 @@ impl LogQueue {
             progress.drop_line();
             return;
         }
+        // Still under the lock: a line must not be written, and its bytes taken off, before they are counted.
         match self.queue.send(line.to_vec()) {
             Ok(()) => progress.queued_bytes = bytes,
             Err(_) => progress.drop_line(),

@@ -98,6 +98,7 @@ impl Breakers {
     /// Waits until a call of this interface may be made that asks about this promoter. Many may wait, and only one of them
     /// becomes the probe.
     pub async fn ready(&self, interface: Interface, promoter_id: &str) {
+        // Subscribed before the look, so that no change falls in between.
         let (mut changes, promoter) = (self.changes(), Some(PromoterHash::from(promoter_id)));
         loop {
             let readiness = self.lock().readiness(interface, promoter, Instant::now());
@@ -175,6 +176,7 @@ impl Breakers {
             Readiness::Check | Readiness::At(_) | Readiness::AfterProbe => return Err(set.open_error(interface)),
         }
         let (probes_app, probes_interface) = set.enter(interface);
+        // Told without the lock, which whoever hears of it takes at once.
         drop(set);
         if probes_app || probes_interface {
             self.changed.send_replace(());

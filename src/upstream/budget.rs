@@ -231,6 +231,7 @@ impl Budget {
         let clock = self.origin.elapsed();
         let Paces { minute, day } = &mut *self.paces.lock();
         let ready = minute.ready(clock).max(day.ready(now, clock));
+        // Both paces are looked at before either is spent: a call that the day does not allow must not cost the minute one.
         if ready > clock {
             return Err(ready);
         }

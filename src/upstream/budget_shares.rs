@@ -30,6 +30,7 @@ impl BudgetShares {
 
     /// This is owned from now on. Does not block.
     pub fn own(&self, now: &OwnedShards) {
+        // Held while the clients are told: of two changes the later one must not be overtaken.
         let mut owned = self.owned.lock();
         let before = std::mem::replace(&mut *owned, now.clone());
         self.set(|interface| (share(interface, now), taken_over(interface, now, &before)));

@@ -77,6 +77,7 @@ impl Room {
     /// `bytes` that take up their room, and no more, as long as any part of them is held.
     pub(crate) fn filled_with(mut self, bytes: Bytes) -> Bytes {
         let surplus = self.0.num_permits().saturating_sub(permits(bytes.len()) as usize);
+        // A body of unknown length, or one that came packed, was given room for more than it has become.
         drop(self.0.split(surplus));
         Bytes::from_owner(Filled { bytes, _room: self })
     }

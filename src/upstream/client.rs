@@ -213,6 +213,7 @@ impl Client {
             cancel.run_until_cancelled(self.call(&api_request)).await.unwrap_or(Err(CallError::Cancelled))?;
         let ApiResponse { content: page, clock_skew_seconds, guard } = response;
         self.oddities.add(&request.promoter, &page.oddities);
+        // Without rows there is nothing that waits to be handed on.
         let guard = if page.rows.is_empty() { ResponseGuard::default() } else { guard };
         Ok(RowsResponse { page, clock_skew_seconds, guard })
     }

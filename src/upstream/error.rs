@@ -85,6 +85,7 @@ fn reaction_to_errcode(call: CallKind, errcode: i64) -> Reaction {
         (-1, _) => Reaction::RetryBusy,
         (45009, _) => Reaction::QuotaSpent,
         (45011, _) => Reaction::TooFast,
+        // Where a token is asked for, 40001 speaks of the secret; on a call of data, below, of the token.
         (40001, CallKind::Token) | (40125 | 40002 | 40013 | 41002 | 41004 | 40243, _) => {
             Reaction::StopApp(StopReason::Credentials)
         }
@@ -95,6 +96,8 @@ fn reaction_to_errcode(call: CallKind, errcode: i64) -> Reaction {
         // What follows speaks of a token, a promoter or a request's content; a token call has none of them.
         (_, CallKind::Token) => Reaction::Unforeseen,
         (40001 | 40014 | 42001, _) => Reaction::RejectToken,
+        // Spec: a last page that is full is followed by one with this code, so where rows are listed it is the end, and no
+        // error.
         (103006, CallKind::Data(interface)) if interface.lists_rows() => Reaction::NoData,
         (103006 | 103014 | 103007 | 40003, _) => Reaction::ParkPromoter,
         (103001 | 103002 | 103004 | 103005, _) => Reaction::RefuseRequest,

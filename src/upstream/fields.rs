@@ -123,6 +123,7 @@ impl<'a> RowFields<'a> {
     }
 
     fn put(&mut self, field: Field, value: LooseValue<'a>) {
+        // A time of 0 is none: where the upstream writes it, nothing has happened.
         if value.is_absent() || (field.is_time() && value.integer() == Ok(Some(0))) {
             return;
         }

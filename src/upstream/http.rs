@@ -98,6 +98,7 @@ impl HttpTransport {
         if announced.is_some_and(|length| length > self.response_max) {
             return Err(too_large);
         }
+        // What is waited for here counts towards the time-out of the exchange: a call that gets no room is repeated later.
         let mut room = buffer.room(announced.unwrap_or(self.room_at_once())).await;
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
         while let Some(chunk) = response.chunk().await.map_err(described)? {
@@ -118,6 +119,7 @@ impl HttpTransport {
     /// # Errors
     /// [`TransportError::TooLarge`] where it unpacks to more than `response_max`, or that it can't be unpacked.
     async fn content(&self, body: Bytes, room: Room, buffer: &Buffer) -> Result<Bytes, TransportError> {
+        // First within the room that it has: only what unpacks to more has to wait for other room.
         let within = room.bytes().min(self.response_max);
         match unpacked(body.clone(), within) {
             Err(TransportError::TooLarge { .. }) if within < self.response_max => {

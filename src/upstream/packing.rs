@@ -19,6 +19,7 @@ pub fn unpacked(body: Bytes, bytes_max: usize) -> Result<Bytes, TransportError> 
         return Ok(body);
     }
     let mut content = Vec::new();
+    // Never read to its end unseen: a small body may unpack to any size. One byte too many tells that it is larger.
     let mut reader = MultiGzDecoder::new(&body[..]).take((bytes_max as u64).saturating_add(1));
     let unreadable = |error| TransportError::Connection(format!("the body can't be unpacked: {error}"));
     reader.read_to_end(&mut content).map_err(unreadable)?;

@@ -70,6 +70,7 @@ impl PromoterPage {
 pub(super) fn read_promoter_page(body: &[u8], is_first: bool) -> Result<(Envelope, PromoterPage), PageFault> {
     let (header, rows) = split(body, LIST)?;
     if let Some(total_cnt) = header.total_cnt.filter(|total_cnt| is_first && rows.is_empty() && *total_cnt > 0) {
+        // An answer that has lost its rows must not pass for an empty list, by which promoters would seem to be gone.
         return Err(PageFault::RowsMissing(total_cnt));
     }
     let mut page = PromoterPage::default();

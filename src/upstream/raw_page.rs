@@ -180,6 +180,7 @@ impl<'de> Visitor<'de> for RawPageSeed {
                 "start_id" => &mut page.start_id,
                 name if name == self.list => {
                     page.list = match (page.list, map.next_value()?) {
+                        // A null, or an empty text, beside a list takes nothing away from it.
                         (before, RawList::None) => before,
                         (RawList::None, list) => list,
                         _ => RawList::Wrong,
@@ -193,6 +194,7 @@ impl<'de> Visitor<'de> for RawPageSeed {
                 }
             };
             let value = LooseValue::read(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
+            // A null takes nothing away from what stood under the same name before.
             if !value.is_absent() {
                 *slot = value;
             }
@@ -220,6 +222,7 @@ impl<'de> Visitor<'de> for RawListVisitor {
         let mut rows = Vec::new();
         while let Some(row) = seq.next_element::<&RawValue>()? {
             if rows.len() == ROWS_MAX {
+                // serde_json wants an array read to its end.
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(RawList::TooManyRows);
             }

@@ -220,8 +220,10 @@ impl AccessTokens {
             return Ok(token);
         }
         let requested_at = Instant::now();
+        // Whoever comes after a fetch has failed begins one of his own; only those who waited for it share its error.
         let waited = self.flight.try_lock().is_err();
         let mut flight = self.flight.lock().await;
+        // Whoever was before may have brought one.
         if let Some(token) = self.cached() {
             return Ok(token);
         }
@@ -281,6 +283,7 @@ impl AccessTokens {
         let came_back = cache.rejected.as_ref() == Some(&token);
         let is_same = came_back || cache.current.as_ref().is_some_and(|current| current.token == token);
         self.fetches[if is_same { FetchOutcome::Same } else { FetchOutcome::New }].fetch_add(1, Ordering::Relaxed);
+        // Its life counts from when it was asked for: the answer may have taken long.
         cache.current = Some(CachedToken { token: token.clone(), fetched: fetched.requested_at, kept_for, came_back });
         token
     }

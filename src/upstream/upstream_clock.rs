@@ -163,6 +163,7 @@ impl DateTracker {
             None if self.anchor.is_none_or(|(at, _)| received.running.duration_since(at) >= PROOF) => {
                 (self.belief, self.doubt, self.anchor) = (Belief::Believed, None, Some(here));
             }
+            // It moves along, but has not done so for long enough to prove anything.
             None => {}
         }
         let skew = least_skew(sent.wall, received.wall, date);

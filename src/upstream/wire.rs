@@ -50,6 +50,7 @@ pub fn read_page(body: &[u8], expected: ExpectedPage, latest_now: UnixTime) -> R
     if let Some(total_cnt) =
         header.total_cnt.filter(|total_cnt| expected.is_first && elements.is_empty() && *total_cnt > 0)
     {
+        // An answer that has lost its rows must not pass for an empty page: with that the cursor would move past them.
         return Err(PageFault::RowsMissing(total_cnt));
     }
     let mut oddities = Oddities::default();
@@ -68,6 +69,7 @@ pub fn read_page(body: &[u8], expected: ExpectedPage, latest_now: UnixTime) -> R
 /// [`PageFault::NotAnAnswer`].
 pub(crate) fn read_envelope(body: &[u8]) -> Result<Envelope, PageFault> {
     let unreadable = |error: serde_json::Error| PageFault::NotAnAnswer(error.to_string());
+    // No list has the empty name, so none is looked for.
     let header = read_loosely(bare(body), |text| RawPage::read(text, "").map(|raw_page| raw_page.envelope()))
         .map_err(unreadable)??;
     Ok(Envelope { errcode: header.errcode, errmsg: header.errmsg })

@@ -96,6 +96,7 @@ impl<'de> Visitor<'de> for ShownRowVisitor<'_> {
 impl ShownRowVisitor<'_> {
     /// The field as it is written, with its name; nothing where it is left out.
     fn field(&self, name: &str, value: &str) -> Option<String> {
+        // Whatever the field is, an id may stand anywhere inside.
         if value.starts_with(['{', '[']) {
             return None;
         }

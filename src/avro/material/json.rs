@@ -23,6 +23,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<MaterialRequest, RequestError> {
 }
 
 /// Whose request it is comes first: the reply to a flaw further on repeats it.
+///
+/// # Errors
+/// [`FieldFlaw`] of the first field that is missing or wrong; those before it are read.
 fn read_into(request: &mut MaterialRequest, fields: &JsonObject<'_>) -> Result<(), FieldFlaw> {
     request.app_id = fields.needed("app_id")?;
     request.promoter_openid = fields.needed("promoter_openid")?;

@@ -61,6 +61,8 @@ struct MetPromoters<'a> {
 }
 
 impl MetPromoters<'_> {
+    /// # Errors
+    /// [`Mistake`] where there is no app to go by, or no such id; else as [`once`](Self::once).
     fn named(&mut self, named: &NamedPromoter<'_>) -> Result<Promoter, Mistake> {
         let app = named.app.or(self.app);
         let app = app.ok_or_else(|| Mistake::new("names no app", "write it in a column app, or name it with --app"))?;
@@ -71,6 +73,9 @@ impl MetPromoters<'_> {
     }
 
     /// The promoter, of a configured app and not met before.
+    ///
+    /// # Errors
+    /// [`Mistake`] where the app is not configured, or a line before names the same promoter.
     fn once(&mut self, promoter: Promoter, line: usize) -> Result<Promoter, Mistake> {
         if !self.apps.iter().any(|app| app.app_id.as_str() == promoter.app_id()) {
             let what = names::unknown_app(promoter.app_id(), self.apps);

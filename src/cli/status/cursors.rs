@@ -32,6 +32,7 @@ pub fn read(view: &RegistryView) -> anyhow::Result<CompleteBefore> {
         if Shard::of(&promoter, state.partitions()).0 != record.partition {
             continue;
         }
+        // One that can't be read is none here; `check` tells of it.
         let value =
             record.value.and_then(|value| StateValue::decode(&StateKey::Cursor(promoter.clone(), feed), &value).ok());
         let complete_before = match value {

@@ -56,6 +56,9 @@ impl FaultScript {
     }
 
     /// The end of an opening: whatever is no crash opens nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where the script has this opening fail.
     pub fn opens(&self, fault: ScriptedFault) -> Result<(), OpenError> {
         match fault {
             ScriptedFault::None | ScriptedFault::Crash(_) => Ok(()),
@@ -71,6 +74,9 @@ impl FaultScript {
     }
 
     /// One commit. `write` makes the batch durable, or refuses.
+    ///
+    /// # Errors
+    /// [`CommitError`] as the script has it, whether it was written or not; else that of `write`.
     pub async fn commit(&mut self, write: impl FnOnce() -> Result<(), CommitError> + Send) -> Result<(), CommitError> {
         match self.next().await {
             ScriptedFault::None => write(),

@@ -255,6 +255,10 @@ impl ShardOwnership for MemoryOwnership {
 
 impl MemoryOwnership {
     /// A few milliseconds to a few seconds, another each time; some fail once or twice, at one step or another.
+    ///
+    /// # Errors
+    /// Within the future [`OpenError::Again`], as scripted or where nobody writes fences any more; [`OpenError::Stop`] where a
+    /// record below the fence can't be read.
     fn restoring(
         &self,
         assigned: AssignedShard,

@@ -68,6 +68,9 @@ pub(super) fn whole(durable: &Mutex<DurableTopics>) -> MutexGuard<'_, DurableTop
 }
 
 impl DurableTopics {
+    /// # Errors
+    /// [`CommitError::Reopen`] where the instance has opened again since `epoch`, and [`CommitError::Stop`] where the batch has
+    /// records of a shard that it does not tell.
     fn write(&mut self, batch: &Batch, instance: &str, epoch: u64) -> Result<(), CommitError> {
         if self.epochs.get(instance) != Some(&epoch) {
             return Err(CommitError::Reopen("fenced".into()));
@@ -98,6 +101,9 @@ impl DurableTopics {
     }
 
     /// What stands below the fence of this shard, if it was written.
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where a record of it can't be read.
     pub(super) fn behind_fence(&self, assigned: AssignedShard) -> Result<Option<State>, OpenError> {
         let fenced = self.fenced.get(&assigned.shard).filter(|(fence, _)| *fence == assigned);
         fenced.map(|(_, below)| restored(below)).transpose()

@@ -75,6 +75,7 @@ impl ImageReader<'_> {
                 (key.get_ref().clone().into_owned(), node)
             })
             .collect();
+        // The parser's own tables are in the order of the keys.
         entries.sort_by_key(|(_, node)| node.line);
         entries
     }

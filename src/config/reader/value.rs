@@ -116,6 +116,8 @@ pub fn whole_url(value: &TomlValue) -> Result<SecretString, Mistake> {
     }
 }
 
+/// # Errors
+/// [`Mistake`] where it is no URL with a host, of another scheme, or holds credentials.
 fn http_url(value: &TomlValue) -> Result<Url, Mistake> {
     let parsed = Url::parse(quoted(value)?).ok().filter(Url::has_host);
     let url = parsed.ok_or_else(|| Mistake::new("is not a URL", "write one such as \"https://host:8081/path\""))?;

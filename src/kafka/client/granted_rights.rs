@@ -86,6 +86,9 @@ fn of_topics(admin: &AdminClient<LogContext>, topics: &[CString]) -> Result<Gran
 
 /// What the answer to a request for descriptions tells.
 ///
+/// # Errors
+/// That of the request as a whole; a topic of which nothing is told is left out.
+///
 /// # Safety
 /// The event is such an answer, and is not destroyed yet.
 #[allow(unsafe_code, reason = "getters of librdkafka that rdkafka does not offer, argued below")]

@@ -81,6 +81,7 @@ impl Settings {
             ("isolation.level", "read_uncommitted"),
         ];
         let defaults = [
+            // So long the partitions of an instance that was killed stand still.
             ("session.timeout.ms", "15000"),
             // How late the others may hear that one has come or gone, and what moves stands still for so long.
             ("heartbeat.interval.ms", "500"),
@@ -98,7 +99,9 @@ impl Settings {
     pub fn reader_config(&self) -> ClientSetup {
         let fixed = [
             ("enable.partition.eof", "true"),
+            // A gap must end the reading: what librdkafka would skip by itself, the state would have forgotten.
             ("auto.offset.reset", "error"),
+            // At the end of a partition the broker answers only after this wait, and a restore waits with it.
             ("fetch.wait.max.ms", "50"),
             // Once what waits has been taken the next is fetched soon, and not a second later.
             ("fetch.queue.backoff.ms", "10"),
@@ -126,6 +129,7 @@ impl Settings {
 
     /// For putting one request, once.
     pub fn request_producer_config(&self) -> ClientSetup {
+        // Keys are placed as Java clients place them, whoever else writes requests.
         let fixed = [("enable.idempotence", "true"), ("partitioner", "murmur2_random")];
         self.config(&[("message.timeout.ms", "10000")], &fixed)
     }

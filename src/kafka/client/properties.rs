@@ -30,6 +30,8 @@ pub fn complaints(properties: &[(String, String)]) -> Vec<Complaint> {
     let mut taken = Vec::new();
     for (name, value) in properties {
         match ClientConfig::new().set(name, value).create_native_config() {
+            // Only these are tried together: one that is refused by itself would keep every client from being made, and hide
+            // the rest.
             Ok(_) => taken.push((name.clone(), value.clone())),
             Err(error) => {
                 complaints.push(Complaint { property: Some(name.clone()), words: shown(&words(error), properties) });

@@ -98,6 +98,7 @@ impl TokenDistributor {
     /// Where the tokens' source can't be asked at all: there is no thread, or no HTTP client. That it gives none now is
     /// told to the client later.
     pub fn supply(self: &Arc<TokenDistributor>, client: Weak<dyn NativeClient>) -> KafkaResult<TokenSubscription> {
+        // Held until the client is on the list: a token that is issued meanwhile reaches it, too.
         let mut state = self.supply.state();
         if !state.is_kept {
             self.keep().map_err(|error| KafkaError::ClientCreation(error.to_string()))?;

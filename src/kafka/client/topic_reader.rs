@@ -180,6 +180,7 @@ impl TopicReader {
         let mut ends = HashMap::new();
         for (topic, partition) in &self.partitions {
             let (low, high) = self.consumer.fetch_watermarks(topic, *partition, self.call_timeout).map_err(failed)?;
+            // Of an empty partition nothing is read that would give the reader a position, so none is waited for.
             if high > low {
                 ends.insert((topic.clone(), *partition), high);
             }

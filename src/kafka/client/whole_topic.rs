@@ -73,6 +73,7 @@ impl WholeTopic {
             if let Some(record) = self.reader.next(POLL)? {
                 return Ok(Some(record));
             }
+            // Only when nothing comes: asking for positions with every record would only cost.
             if self.reader.has_reached(&self.ends)? {
                 return Ok(None);
             }

@@ -78,6 +78,7 @@ impl FactsSession {
         let now = (self.clock)();
         let write = |send: RecordSink<'_>| self.writer.write(batch, now, send);
         self.transactions.commit(write, &self.offsets(batch, owner.clone())).map_err(|error| match error {
+            // It was aborted, so the same batch may go on under the next generation, if that still has all its shards.
             TransactionError::Revoked(reason) => self.wait_for_another(&owner, reason),
             // It may not take over a shard at all, and only an operator can allow it.
             error @ TransactionError::NotAllowed { .. } if batch.has_fences() => {
@@ -130,6 +131,7 @@ impl FactsLogOpener {
         let names = &self.settings.topics;
         let (partitions, mut limits) = (topics.partitions, topics.limits);
         for (topic, limit) in limits.by_topic(names) {
+            // What a broker has refused counts more than what it tells.
             *limit = learned.limit(topic, *limit);
         }
         let config = self.settings.producer_config(self.settings.transactional_id(), limits.smallest());

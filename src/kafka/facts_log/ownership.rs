@@ -81,6 +81,7 @@ impl FactsOwnership {
             .unzip();
         let (settings, membership) = (self.settings.clone(), self.membership.clone());
         let (refusal, runtime) = (self.refusal.clone(), Handle::current());
+        // librdkafka's calls block, and a takeover may wait for minutes.
         tokio::task::spawn_blocking(move || {
             let senders = RefCell::new(senders);
             let tell = |assigned: AssignedShard, restored: RestoredState| {

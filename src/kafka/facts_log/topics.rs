@@ -26,6 +26,7 @@ pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
     let names = &settings.topics;
     let mut found = topics::find(settings, &kinds(names)).await?;
     let partitions = compare_tables(&mut found, names);
+    // Before the problems end the start: an operator then sees both at once.
     found.say_risks();
     found.require_sound()?;
     let FoundTopics { takes, ages, .. } = found;

@@ -43,6 +43,7 @@ impl MembershipChanges {
     /// lost with it.
     pub async fn next(&mut self) -> Result<AssignmentChange, OpenError> {
         loop {
+            // Before the look: what changes between it and the wait ends that wait at once.
             self.observer.mark_unchanged();
             if let Some(change) = self.take()? {
                 return Ok(change);
@@ -107,6 +108,7 @@ impl MembershipState {
             Standing::Member(snapshot) => snapshot.partitions.clone(),
         };
         let gone: NumberedPartitions = difference(reported, &stays);
+        // First: a partition that was lost and has come back is both, under two numbers.
         if !gone.is_empty() {
             reported.retain(|partition, number| stays.get(partition) == Some(number));
             return Ok(Some(AssignmentChange::Revoked(gone)));

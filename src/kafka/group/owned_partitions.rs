@@ -39,6 +39,7 @@ impl OwnedPartitions {
 
     /// The group takes `partitions` back; `now` keeps the others, and these until its generation ends.
     pub fn remove(&mut self, now: Option<MemberId>, partitions: &[i32]) {
+        // Asked before the member is replaced, in whose name the numbers are.
         let is_continued = now.as_ref().is_some_and(|now| self.is_continued_by(now));
         let removed: Vec<_> = self.numbered.extract_if(.., |partition, _| partitions.contains(partition)).collect();
         self.continue_as(now);
@@ -79,6 +80,7 @@ impl OwnedPartitions {
     fn continue_as(&mut self, now: Option<MemberId>) {
         let is_continued = now.as_ref().is_some_and(|now| self.is_continued_by(now));
         if self.member != now {
+            // They were nobody else's for that generation only.
             self.leaving.clear();
         }
         self.member = now;

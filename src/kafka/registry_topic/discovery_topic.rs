@@ -93,6 +93,7 @@ impl TopicAccess {
         while let Some(record) = reader.next_record().map_err(failed)? {
             let Some(key) = key_of(&record, app) else { continue };
             if let Some((promoter, update)) = self.update(&decoder, &record, key)?
+                // Elsewhere no owner of the promoter acts on it, so it must not count here either.
                 && reader.is_in_place(&promoter, record.partition)
             {
                 table.apply(&promoter, update);

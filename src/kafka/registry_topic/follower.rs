@@ -98,6 +98,7 @@ impl Drop for RegistryFollower {
             // A panic in the thread has been reported by the panic hook already.
             let _ = thread.join();
         }
+        // Tells whoever still waits for what stands in a shard that nobody reads it any more.
         self.following.leave_all();
     }
 }

@@ -253,6 +253,7 @@ impl Following {
         let mut shards = self.shards.lock();
         if let Err(error) = learnt {
             if shards.unavailable.len() >= UNAVAILABLE_MAX {
+                // Rather forgotten than grown: a schema that is asked for again costs one look-up.
                 shards.unavailable.clear();
             }
             shards.unavailable.insert(id, (with_causes(&error), Instant::now()));

@@ -47,6 +47,7 @@ pub fn committed(
         element.error().map_err(again)?;
         let offset = match element.offset() {
             Offset::Offset(offset) => offset,
+            // Of a partition that the group has never committed; 0 says of none that it is answered.
             _ => 0,
         };
         Ok(CommittedOffset { partition: element.partition(), offset, metadata: String::new() })

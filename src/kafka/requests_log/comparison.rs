@@ -50,6 +50,7 @@ impl Comparison<'_> {
             return Ok(answered);
         };
         let end = self.end(partition, last + 1, patience)?;
+        // The last one alone first: where it is the same the log is, and nothing more has to be read.
         let found = self.fingerprints(partition, last.min(end), end.min(last + 1))?;
         if found.get(&last) == Some(&fingerprint) {
             answered.next = answered.next.min(end).max(last + 1);
@@ -108,6 +109,7 @@ impl Comparison<'_> {
             let until = Instant::now() + CALL_TIMEOUT;
             let chunk = self.chunks.read(partition, from..to, FETCH_RECORDS_MAX, until, self.stop).map_err(again)?;
             if chunk.next <= from {
+                // Without progress the loop would have no end.
                 return Err(OpenError::Again(
                     format!("the requests of partition {partition} can't be read now").into(),
                 ));

@@ -157,6 +157,7 @@ impl RequestsLogOpener {
         let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
         reach(Failpoint::RequestsFenced);
         let mut chunks = ChunkReader::new(chunk_reader::consumer(&self.settings)?, topic);
+        // Before the state is read: what is committed by now has left its record there already.
         let committed = answered::committed(chunks.consumer(), topic, &assignment.partitions())?;
         let offsets = OwnedOffsets { owner: assignment.owner()?, topic: topic.clone(), committed };
         let revoked = assignment.revoked.clone();

@@ -32,11 +32,13 @@ impl DeadLetterTopic<'_> {
             match encoders.dead_letter(&letter, buffer) {
                 Ok(()) if buffer.len() <= room || letter.is_smallest() => break,
                 Ok(()) => {
+                    // Each round cuts at least a byte, so this ends with none at the latest.
                     let raw_bytes = letter.raw.len().saturating_sub(buffer.len() - room);
                     letter = letter.cut_to(raw_bytes);
                 }
                 Err(error) => {
                     tracing::error!(%error, reason = letter.reason, "dead letter can't be encoded");
+                    // An error would come again with each attempt, and hold up everything that stands in the batch with it.
                     return Ok(());
                 }
             }

@@ -140,6 +140,7 @@ impl Transactions {
         write: impl FnOnce(RecordSink<'_>) -> KafkaResult<()>,
         offsets: &OwnedOffsets,
     ) -> Result<Written, TransactionError> {
+        // Held to the end: a producer has one transaction at a time.
         let mut next = self.next.lock();
         // Whatever ends this call early, no transaction follows.
         let producer = self.producer(std::mem::replace(&mut *next, NextProducer::Nothing), offsets)?;
@@ -198,6 +199,7 @@ impl NextProducer {
                 | TransactionError::NotAllowed { .. },
             ) => NextProducer::NewProducer,
             Err(
+                // After a refusal of size or time the limits are read anew, which an opening does.
                 TransactionError::Reopen(_) | TransactionError::TooLarge { .. } | TransactionError::WrongTime { .. },
             ) => NextProducer::Nothing,
         }

@@ -280,6 +280,8 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
             return Err(CommitError::Reopen("the log is not open".into()));
         };
         let (session, began) = (session.clone(), Instant::now());
+        // Whoever drops this future leaves the transaction to its thread, which has a share in the session, and ends it; the
+        // next opening fences it.
         let result = tokio::task::spawn_blocking(move || commit(&session)).await;
         let result = result
             .unwrap_or_else(|error| Err(TransactionError::Reopen(LogError::because("transaction thread", error))));
@@ -311,6 +313,8 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
                 Some(topic) if self.shared.refusals.refused(topic, Instant::now()) => {
                     CommitError::Stop(LogError::new(failure))
                 }
+                // A grant may not have reached every broker yet; and where no topic is named, nobody could tell since when it
+                // refuses.
                 _ => CommitError::NothingWritten(LogError::new(failure)),
             },
             TransactionError::TooSlow(reason) => CommitError::TooSlow(reason),

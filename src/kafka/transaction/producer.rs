@@ -149,6 +149,8 @@ impl TransactionalProducer {
 
     /// Waits until no record is on its way; false where some still are after [`STEP_MAX`].
     pub fn flush(&self) -> bool {
+        // Mostly librdkafka gives records up before that: it lowers message.timeout.ms to transaction.timeout.ms where nobody
+        // has set it.
         let deadline = Instant::now() + STEP_MAX;
         while !flush(&self.kafka, CALL_TIMEOUT) {
             if Instant::now() >= deadline {

@@ -142,6 +142,7 @@ impl Intervals {
     /// Spreads a budget, in calls a second, over all feeds; nothing where there is none.
     pub(crate) fn spread(&mut self, budget: Option<f64>, budget_use: BudgetUse) {
         (self.shortage, self.spends) = (None, false);
+        // First, for by the calls of these intervals it is told whether they need the budget at all.
         self.groups.iter_mut().for_each(Group::unbudgeted);
         let is_free = |budget: &f64| budget_use == BudgetUse::Bound && self.calls_now() <= *budget;
         let Some(budget) = budget.filter(|budget| !is_free(budget)) else { return };
@@ -162,6 +163,7 @@ impl Intervals {
             let middle = f64::midpoint(least, most);
             if self.calls(middle.exp2()) > budget { least = middle } else { most = middle }
         }
+        // Of the two the one with fewer calls: never more than there are.
         most.exp2()
     }
 

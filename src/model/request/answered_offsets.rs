@@ -68,6 +68,7 @@ impl AnsweredOffsets {
     pub fn settle(&mut self, low: i64, found: &BTreeMap<i64, u64>) -> Option<i64> {
         let divergence = self.fingerprints.divergence(low, found);
         divergence.into_iter().for_each(|end| self.cut(end));
+        // What the topic has deleted nobody can answer any more.
         self.next = self.next.max(low);
         divergence
     }
@@ -89,6 +90,7 @@ impl AnsweredOffsets {
         self.next = self.next.min(end);
         self.stale_buckets.extend(self.buckets.keys());
         self.buckets.retain(|_, bucket| bucket.cut(end));
+        // Before they are dropped: each has a record, which needs a tombstone or another one.
         self.stale.extend(self.trackers.keys().cloned());
         self.trackers.retain(|_, tracker| tracker.first < end);
         self.trackers.values_mut().for_each(|tracker| tracker.cut(end));
@@ -215,6 +217,8 @@ fn encode(numbers: impl Iterator<Item = i64>) -> Vec<u8> {
     bytes
 }
 
+/// # Errors
+/// [`UnreadableOffsets`] where it is empty, or of another version.
 fn versioned<'a>(key: &str, value: &'a [u8]) -> Result<&'a [u8], UnreadableOffsets> {
     match value.split_first() {
         Some((&VERSION, rest)) => Ok(rest),

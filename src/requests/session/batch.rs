@@ -41,6 +41,8 @@ impl AnsweringSession {
         let span = tracing::info_span!("commit", pipeline = pipeline::REQUESTS, records);
         let executor = self.executor.clone();
         let committing = async move {
+            // What is too slow is not split here, for its offsets speak for all of the answers: the next session gathers fewer
+            // at once.
             let result = attempts(&mut log, batch.clone(), records, records > 1).await;
             executor.at_once.learn(&result, records);
             (log, AnswersOutcome { batch, owners, result })

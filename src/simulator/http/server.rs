@@ -87,6 +87,9 @@ async fn upstream(
 }
 
 /// What the upstream refuses before it looks: a body without a length (spec: 412), one that is too large.
+///
+/// # Errors
+/// The status with which it is refused, also where the method is neither GET nor POST.
 async fn read(request: Request) -> Result<SimRequest, StatusCode> {
     let (parts, body) = request.into_parts();
     let method = match parts.method {

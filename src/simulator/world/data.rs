@@ -66,6 +66,9 @@ impl World {
     }
 
     /// Everything that stands before the data: the transport, the token, the app's state, its limits.
+    ///
+    /// # Errors
+    /// The reply that is given in place of the data.
     fn admit(
         &mut self,
         now: UnixMillis,
@@ -166,6 +169,9 @@ impl World {
     }
 
     /// The promoter's index, unless it is unknown, asked for by the wrong kind of id, or parked.
+    ///
+    /// # Errors
+    /// The errcode of one who is none of these.
     fn known(&self, now: UnixMillis, app: usize, index: Option<usize>, union_ids: bool) -> Result<usize, i64> {
         let right_ids = union_ids == (self.ids == Ids::Unionid);
         let index = index.filter(|index| right_ids && *index < self.apps[app].promoters.len()).ok_or(103_014)?;

@@ -135,6 +135,7 @@ impl BreakerSet {
         now: Instant,
     ) -> Option<AppClosed> {
         self.unanswered_fetches.answered(call);
+        // A call that was sent before the latest rejection says nothing of the tokens since.
         if call > self.rejections.counted_after {
             self.rejections.in_a_row = 0;
         }

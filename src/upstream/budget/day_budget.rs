@@ -101,6 +101,7 @@ impl DayBudget {
         if share > self.share {
             self.grown = clock;
         }
+        // Before the pace follows the new share: what is kept was earned at the old one.
         let kept = self.pace.earned(clock).max(0.0) * share.left_of(self.share);
         self.share = share;
         self.follow(clock);
@@ -126,6 +127,7 @@ impl DayBudget {
     /// A call that was taken on that day is not sent.
     pub fn give_back(&mut self, day: Day) {
         self.under_way = self.under_way.saturating_sub(1);
+        // A day that has begun since owes nothing for a call of the day before.
         if self.day == day {
             self.pace.give_back();
         }
@@ -165,6 +167,7 @@ impl DayBudget {
             return None;
         }
         let passed = now.0.saturating_sub(self.day.beijing_start().0).max(1) as f64;
+        // As if all had called, all day long, as this instance has for its share and in its time.
         let calls = f64::from(sent) * passed / seconds.max(1.0);
         self.borne = Some((self.day, calls));
         Some(calls)

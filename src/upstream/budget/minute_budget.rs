@@ -68,9 +68,11 @@ impl MinuteBudget {
     /// This share is the instance's from now on, with `taken_over` shards that were somebody else's. Each of those may have made
     /// a call that it had not earned within the last minute, and which is paid for here.
     pub fn set_share(&mut self, share: Share, taken_over: u32, clock: Duration) {
+        // Up to now at the old share, and from now on at the new one.
         self.follow(clock);
         self.share = share;
         self.follow(clock);
+        // With the last shard goes the whole call that is kept at least, too.
         if share.is_none() {
             self.pace.hold_down_to(0.0, clock);
         }

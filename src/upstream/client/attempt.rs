@@ -102,6 +102,7 @@ impl Client {
         permit: Option<ConcurrencyPermit>,
     ) -> Result<ApiResponse<C>, AttemptError> {
         let base_url = self.hosts.base_url(progress.host);
+        // Before the token: none is fetched for a call that a breaker holds.
         progress.pass.check().map_err(AttemptError::BreakerOpen)?;
         let token = self.tokens.get(&*self.transport, &self.clock, base_url).await?;
         if progress.rejected.as_ref() == Some(&token) {

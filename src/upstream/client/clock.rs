@@ -43,6 +43,7 @@ impl Client {
     pub async fn warm_up(&self) -> Result<(), TokenError> {
         let base_url = self.hosts.base_url(self.hosts.current());
         let token = self.tokens.get(&*self.transport, &self.clock, base_url);
+        // A token call to the upstream tells its clock by the way; a token from elsewhere tells nothing of it.
         let got =
             if self.tokens.is_from_upstream() { token.await } else { tokio::join!(token, self.read_clock(base_url)).0 };
         got.map(drop).map_err(|failed| failed.error)
@@ -59,6 +60,7 @@ impl Client {
         while self.upstream_skew_seconds().is_none() {
             let Err(unavailable) = self.read_clock(self.hosts.base_url(host)).await else { return };
             failed(&unavailable.to_string());
+            // In a row: whatever else comes in between begins it anew.
             refused_since = unavailable.is_refused().then(|| refused_since.unwrap_or_else(Instant::now));
             if refused_since.is_some_and(|since| since.elapsed() >= REFUSED_MAX) {
                 return;

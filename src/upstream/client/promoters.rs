@@ -63,6 +63,7 @@ impl Client {
             match next {
                 _ if is_over => return Ok(list),
                 _ if rows > ROWS_MAX => return Err(PromoterListError::Endless),
+                // Nobody can go on behind it, and a page that is not full need have nothing behind it.
                 None if of_page < FULL_PAGE => return Ok(list),
                 None => return Err(PromoterListError::NoNextPage { rows: of_page }),
                 next => start_id = next,

@@ -33,12 +33,14 @@ impl Client {
             for (interface, budget) in &self.budgets {
                 let is_due = requested_at.get(interface).is_none_or(|at| self.is_quota_due(*interface, budget, *at));
                 if is_due && !self.breakers.is_app_open() {
+                    // Noted before the answer: one that never comes is not asked for again at once.
                     requested_at.insert(*interface, Instant::now());
                     self.learn_quota(*interface, budget).await;
                 }
             }
             tokio::select! {
                 () = tokio::time::sleep(self.breaker_settings.stopped.min(LOOK_EVERY)) => {}
+                // A quota that is spent opens a breaker, and is asked for at once.
                 _ = changes.changed() => {}
             }
         }

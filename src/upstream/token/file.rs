@@ -36,6 +36,7 @@ impl TokenFile {
         };
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || {
+            // The thread itself gives it back: whoever has stopped waiting leaves a thread that may never return.
             let _reading = reading;
             let mut bytes = Vec::new();
             std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;

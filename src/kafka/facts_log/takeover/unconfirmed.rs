@@ -28,6 +28,7 @@ impl Taking<'_> {
         reach(Failpoint::FencesWritten);
         // (4) and (5)
         let compared = self.read_all(&shards).and_then(|()| self.check_others());
+        // Only where somebody else was there first. What may pass is tried again, and that writes a fence behind this one.
         if let Err(OpenError::Stop(_)) = &compared {
             self.withdraw(&shards);
         }
