@@ -260,6 +260,7 @@ impl PipelineHealth {
             trouble,
             last_commit,
             waits_since,
+            idle_since: _,
         } = &*self.state.lock();
         HealthSnapshot {
             is_alive: [Some(*heartbeat), *writer_heartbeat]
