@@ -9,6 +9,7 @@ use crate::model::rewind::Rewind;
 use crate::model::shard::Shard;
 use crate::model::state::Cursors;
 use crate::model::time::{Day, UnixTime};
+use crate::telemetry::pipeline;
 
 /// How many rewinds go into one write.
 const REWINDS_MAX: usize = 100;
@@ -77,7 +78,7 @@ fn say(promoter: &Promoter, feed: Feed, rewind: &Rewind, limit: Option<&AgeLimit
     if behind.complete_before >= before.complete_before {
         return;
     }
-    let (pipeline, id, republish) = ("polls", rewind.id, rewind.republish);
+    let (pipeline, id, republish) = (pipeline::POLLS, rewind.id, rewind.republish);
     let (from, to) = (before.complete_before, behind.complete_before);
     tracing::info!(pipeline, %promoter, %feed, rewind = %id, %from, %to, republish, "a feed is asked again from an earlier time");
     if let Some(AgeLimit { set_by, consequence, .. }) = limit {

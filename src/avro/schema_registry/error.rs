@@ -56,6 +56,12 @@ impl SchemaRegistryError {
         matches!(self, SchemaRegistryError::Unavailable { .. })
     }
 
+    /// Whether it tells of this subject alone: of another one the registry may say something else.
+    pub fn is_of_subject(&self) -> bool {
+        use SchemaRegistryError::{Denied, Incompatible, Refused};
+        matches!(self, Denied { .. } | Incompatible { .. } | Refused { .. })
+    }
+
     /// Whether it is this call that is refused: the registry, or what stands in its place, can answer, and does not ask who
     /// calls.
     pub fn is_refusal(&self) -> bool {

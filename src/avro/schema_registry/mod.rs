@@ -8,7 +8,7 @@ mod answer;
 mod endpoint;
 mod error;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

@@ -23,14 +23,14 @@ struct RecordedRequest {
 }
 
 #[derive(Clone)]
-struct FakeRegistry {
-    url: String,
+pub(crate) struct FakeRegistry {
+    pub url: String,
     requests: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl FakeRegistry {
     /// Answers the calls in turn, the last answer for ever.
-    async fn answering(answers: Vec<(u16, String)>) -> FakeRegistry {
+    pub async fn answering(answers: Vec<(u16, String)>) -> FakeRegistry {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let fake = FakeRegistry { url, requests: Arc::default() };
@@ -54,7 +54,7 @@ impl FakeRegistry {
         self.requests.lock().unwrap().clone()
     }
 
-    fn paths(&self) -> Vec<String> {
+    pub fn paths(&self) -> Vec<String> {
         self.requests().into_iter().map(|request| request.path).collect()
     }
 }

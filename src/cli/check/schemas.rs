@@ -31,8 +31,10 @@ pub async fn findings(
             Ok(TriedSchema::Incompatible(words)) => findings.push(incompatible(schema, &words)),
             Err(error) => {
                 findings.push(failed(&error));
-                // It would say the same of the others.
-                break;
+                if !error.is_of_subject() {
+                    // It would say the same of the others.
+                    break;
+                }
             }
         }
     }
@@ -52,4 +54,26 @@ fn incompatible(schema: &TopicSchema<'_>, words: &str) -> Finding {
 fn failed(error: &SchemaRegistryError) -> Finding {
     let verdict = if error.is_retriable() { Verdict::Unanswered } else { Verdict::Wrong };
     Finding::new(SUBJECT, verdict, with_causes(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::avro::schema_registry::tests::FakeRegistry;
+
+    async fn found_where_all_is_answered_by(status: u16) -> (Vec<Finding>, usize) {
+        let fake = FakeRegistry::answering(vec![(status, "{}".to_owned())]).await;
+        let settings = SchemaRegistrySettings { urls: vec![fake.url.parse().unwrap()], credentials: None };
+        let found = findings(Some(settings), &TopicNames::default(), None).await;
+        (found, fake.paths().len())
+    }
+
+    #[tokio::test]
+    async fn each_subject_without_rights_is_told_and_wrong_credentials_once() {
+        let schemas = topic_schemas(&TopicNames::default(), None).len();
+        let (denied, calls) = found_where_all_is_answered_by(403).await;
+        assert_eq!((denied.len(), calls), (schemas, schemas));
+        let (unknown_user, calls) = found_where_all_is_answered_by(401).await;
+        assert_eq!((unknown_user.len(), calls), (1, 1));
+    }
 }
