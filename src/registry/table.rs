@@ -52,7 +52,7 @@ pub struct ConfiguredPromoter {
     /// Empty for the feeds that its app polls.
     pub feeds: FeedSet,
     /// Nothing for where the feeds of its app begin.
-    pub start_from: Option<StartFrom>,
+    pub start_from: PackedStart,
 }
 
 /// What a source says of one promoter now, in place of all that it said before.
@@ -228,7 +228,7 @@ impl Entry {
                 let ConfiguredPromoter { feeds, start_from } = configured.unwrap_or_default();
                 self.is_configured = configured.is_some();
                 self.configured_feeds = feeds;
-                self.configured_start = start_from.into();
+                self.configured_start = start_from;
             }
             SourceUpdate::Registry(record) => {
                 self.registration = if record.is_some() { Registration::Record } else { Registration::Tombstone };
