@@ -15,13 +15,11 @@ Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; Python packages a
 """
 
 import argparse
-import json
 import statistics
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from processes import Connector, configuration, enter_environment, measure
+from processes import Connector, configuration, enter_environment, measure, quiet_upstream
 
 EVERY = 0.2
 SESSION = 15
@@ -58,39 +56,6 @@ class Polls:
             return {promoter: polls[-1][1] for promoter, polls in self.noted.items()}
 
 
-def upstream(instance, polls):
-    """The address of an upstream for one instance, without any data."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
-            if self.path.startswith("/promoter/"):
-                if "openid" in asked:
-                    polls.note(instance, asked["openid"])
-                answer = b'{"errcode":0,"total_cnt":0}'
-            else:
-                answer = b'{"access_token":"token","expires_in":7200}'
-            self.send_response(200)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_):
-            """An instance that is killed leaves its connections behind."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
-
-
 class Fleet:
     def __init__(self, directory, bootstrap, promoters):
         self.directory, self.polls, self.promoters = directory, Polls(), promoters
@@ -107,11 +72,14 @@ enabled = false
 """
         self.texts = {}
         for name in ("one", "two", "three"):
-            text = configuration(bootstrap, upstream(name, self.polls), "fleet", promoters, more, name)
+            text = configuration(bootstrap, self.upstream(name), "fleet", promoters, more, name)
             self.texts[name] = text.replace("[kafka]\n", f'[kafka]\n"session.timeout.ms" = {SESSION * 1000}\n').replace(
                 "partitions = 6", f"partitions = {PARTITIONS}"
             )
         self.running = {}
+
+    def upstream(self, instance):
+        return quiet_upstream(lambda promoter: self.polls.note(instance, promoter))
 
     def start(self, name):
         self.running[name] = Connector(self.directory, name, self.texts[name])

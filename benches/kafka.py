@@ -2,32 +2,38 @@
 """What the connector costs on a real Kafka: the optimised binary, the simulated upstream over HTTP, one broker.
 
     python3 benches/kafka.py                 # load, idle and start, one after the other
+    python3 benches/kafka.py --only million
 
 load   a backlog of touches from HTTP into committed transactions: facts a second, CPU time and memory of the connector.
        Broker, upstream and connector share the machine's cores, so facts a second say more about the machine than
-       CPU-seconds do.
+       CPU-seconds do; so the rate stands beside that of a producer that only writes the same records, in the same run.
 idle   promoters that have nothing to show, all three feeds at their usual pace: memory after a while, CPU time, wake-ups.
 start  from the start of the process to the first data call that the upstream sees, and the part of it that Kafka takes
        (topics, group, producer, state).
+million  the same of a million promoters in a promoters_file, at the first start and at the next one, and the memory they take.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; Python packages are installed below target/. Linux only.
 """
 
 import argparse
 import statistics
+import threading
 import time
 
-from processes import PARTITIONS, Connector, Upstream, configuration, cpu_seconds, enter_environment, measure
+from processes import (
+    PARTITIONS, TARGET, Child, Connector, Upstream, configuration, cpu_seconds, enter_environment, measure, quiet_upstream,
+)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--only", nargs="+", choices=["load", "idle", "start"], default=["load", "idle", "start"])
+    parser.add_argument("--only", nargs="+", choices=["load", "idle", "start", "million"], default=["load", "idle", "start"])
     parser.add_argument("--promoters", type=int, default=200)
     parser.add_argument("--touches", type=int, default=5000, help="of each promoter, for load")
     parser.add_argument("--rounds", type=int, default=3, help="of load; the median counts")
     parser.add_argument("--starts", type=int, default=7, help="the first creates the topics and does not count")
     parser.add_argument("--idle", type=float, default=60, help="seconds before memory is looked at")
+    parser.add_argument("--many", type=int, default=1_000_000, help="promoters of million")
     return parser.parse_args()
 
 
@@ -88,7 +94,18 @@ def load(directory, bootstrap, options):
         rounds.append((facts / (last - begin), cpu / facts * 1e6, peak, upstream_cpu / facts * 1e6))
         print("  facts/s {:.0f}, CPU-s/million {:.2f}, peak {:.1f} MiB, upstream's CPU-s/million {:.2f}".format(*rounds[-1]))
     rate, cpu, peak, _ = map(statistics.median, zip(*rounds))
-    print(f"median: {rate:.0f} facts/s, {cpu:.2f} CPU-seconds a million facts, {peak:.1f} MiB at most")
+    print(f"median: {rate:.0f} facts/s, {cpu:.2f} CPU-seconds a million facts, {peak:.1f} MiB at most (aim: 76)")
+    bare = bare_rate(directory, bootstrap, facts)
+    print(f"a bare transactional producer takes {bare:.0f} records/s: the connector has {rate / bare:.2f} of that (aim: 0.75)")
+
+
+def bare_rate(directory, bootstrap, records):
+    """Records a second of a producer that writes what the first round has written."""
+    program = TARGET / "release" / "examples" / "bare_producer"
+    bare = Child(directory, "bare", program, bootstrap, "load0.touches", "bare.touches", str(records))
+    rate = float(bare.wait_for(r"records a second = (\d+)\n", 300))
+    bare.process.wait()
+    return rate
 
 
 def idle(directory, bootstrap, options):
@@ -131,10 +148,30 @@ def start(directory, bootstrap, options):
     upstream.child.end()
 
 
+def million(directory, bootstrap, options):
+    print(f"\nmillion: {options.many} quiet promoters of a promoters_file, to the first data call", flush=True)
+    asked = threading.Event()
+    upstream = quiet_upstream(lambda _: asked.set())
+    names = directory / "promoters.csv"
+    names.write_text("promoter\n" + "".join(f"oPromoter{number:019}\n" for number in range(options.many)))
+    text = configuration(bootstrap, upstream, "million", 0, f'promoters_file = "{names}"')
+    for life in ("first start", "restart"):
+        asked.clear()
+        connector = Connector(directory, "million", text)
+        while not asked.wait(0.5):
+            connector.child.must_run()
+        seconds = time.time() - connector.begin
+        kafka = int(connector.logged("log is open, polling begins", 300)[1]["milliseconds"]) / 1000
+        time.sleep(options.idle / 2)
+        print(f"{life}: {seconds:.1f} s (aim: 4), of which {kafka:.1f} s until the log is open; "
+              f"resident {connector.memory('VmRSS'):.0f} MiB after a while (aim: 477), {connector.memory('VmHWM'):.0f} at most")
+        connector.stop()
+
+
 def main():
     enter_environment()
     options = arguments()
-    measure([part for part in (load, idle, start) if part.__name__ in options.only], options)
+    measure([part for part in (load, idle, start, million) if part.__name__ in options.only], options)
 
 
 if __name__ == "__main__":

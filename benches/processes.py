@@ -9,8 +9,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "soak"))
@@ -67,6 +69,39 @@ class Upstream:
         return sum(sum(calls.get(f"/promoter/{name}", {}).values()) for name in ("getrelation", "getorder"))
 
 
+def quiet_upstream(note):
+    """The address of an upstream without any data, which knows every promoter, and notes who is asked for."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+            if self.path.startswith("/promoter/"):
+                if "openid" in asked:
+                    note(asked["openid"])
+                answer = b'{"errcode":0,"total_cnt":0}'
+            else:
+                answer = b'{"access_token":"token","expires_in":7200}'
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_):
+            """An instance that is killed leaves its connections behind."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
 class Connector:
     """`run`, with what Linux and its own log tell of it."""
 
@@ -121,7 +156,8 @@ def cpu_seconds(process):
 
 def measure(parts, options):
     """Runs each of `parts`, in their order, with a directory, the address of one broker, and the options."""
-    build = ["cargo", "build", "--release", "--locked", "--bin", "promoter-connector", "--example", "broker"]
+    build = ["cargo", "build", "--release", "--locked", "--bin", "promoter-connector"]
+    build += ["--example", "broker", "--example", "bare_producer"]
     subprocess.run(build, cwd=ROOT, check=True)
     directory = TARGET / "bench" / time.strftime("%Y%m%d-%H%M%S")
     directory.mkdir(parents=True)

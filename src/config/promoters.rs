@@ -93,7 +93,7 @@ impl Roll<'_> {
             Err(mistake) => return vec![mistake],
         };
         for (promoter, patch) in rows {
-            let start_from = patch.start_from.flatten();
+            let start_from = patch.start_from.flatten().into();
             self.entries.push((promoter, ConfiguredPromoter { feeds: patch.feeds.unwrap_or_default(), start_from }));
         }
         let more = faulty.more();

@@ -52,11 +52,11 @@ impl Cursor {
         let whole_from = if has_forgotten { memory.complete_before } else { start };
         Cursor::begin(feed, start.max(whole_from))
     }
+}
 
-    /// The first day of orders that is not closed.
-    pub(crate) fn first_open_day(&self) -> Day {
-        Day::in_beijing(self.complete_before)
-    }
+/// The first day of orders that is not closed, where they are complete before then.
+pub(crate) fn first_open_day(complete_before: UnixTime) -> Day {
+    Day::in_beijing(complete_before)
 }
 
 /// A cursor in ten bytes: there may be millions. Its times are [`PackedTime`]s. Aligned to two bytes, so that whoever holds it has
@@ -91,7 +91,7 @@ mod tests {
         // 2022-11-17 00:00 in Beijing is still the 16th in UTC.
         let start = UnixTime(1_668_614_400);
         let cursor = Cursor::begin(Feed::Orders, start);
-        assert_eq!(cursor.first_open_day().as_yyyymmdd(), 20_221_116);
+        assert_eq!(first_open_day(cursor.complete_before).as_yyyymmdd(), 20_221_116);
         assert_eq!(cursor.start, start);
         assert_eq!(Cursor::begin(Feed::Touches, start).complete_before, start);
     }

@@ -20,16 +20,27 @@ const SILENT_MOVE: i64 = 3600;
 const CHUNK_FACTS_MAX: usize = 1000;
 
 /// One feed of one promoter: its cursor, and its memory of what was published at or after it. There may be millions that
-/// remember nothing, so the memory is apart.
+/// remember nothing, which take sixteen bytes.
 #[derive(Debug)]
-pub(super) struct FeedState {
+pub(super) enum FeedState {
+    Forgetful(FeedPosition),
+    /// Its memory is empty at times, but not for long.
+    Remembering(Box<RememberingFeed>),
+}
+
+#[derive(Debug)]
+pub(super) struct RememberingFeed {
+    position: FeedPosition,
+    memory: FeedMemory,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FeedPosition {
     cursor: PackedCursor,
     /// Where the cursor goes when the pull ends whose page is taken.
     heads_for: PackedTime,
     /// How far the cursor has moved since its last record, in seconds: less than [`SILENT_MOVE`].
     unwritten: u16,
-    /// Absent where it is empty.
-    memory: Option<Box<FeedMemory>>,
 }
 
 /// Where the cursor is to go.
@@ -50,13 +61,56 @@ pub(super) enum Dedup {
     Duplicate,
 }
 
+impl FeedPosition {
+    /// That of the cursor's record.
+    fn at(cursor: Cursor) -> FeedPosition {
+        FeedPosition { cursor: cursor.into(), heads_for: cursor.complete_before.into(), unwritten: 0 }
+    }
+}
+
 impl FeedState {
     pub fn new(cursor: Cursor) -> FeedState {
-        FeedState { cursor: cursor.into(), heads_for: cursor.complete_before.into(), unwritten: 0, memory: None }
+        FeedState::Forgetful(FeedPosition::at(cursor))
+    }
+
+    fn position(&self) -> &FeedPosition {
+        match self {
+            FeedState::Forgetful(position) => position,
+            FeedState::Remembering(feed) => &feed.position,
+        }
+    }
+
+    fn position_mut(&mut self) -> &mut FeedPosition {
+        match self {
+            FeedState::Forgetful(position) => position,
+            FeedState::Remembering(feed) => &mut feed.position,
+        }
+    }
+
+    fn memory(&self) -> Option<&FeedMemory> {
+        match self {
+            FeedState::Forgetful(_) => None,
+            FeedState::Remembering(feed) => Some(&feed.memory),
+        }
+    }
+
+    fn memory_mut(&mut self) -> Option<&mut FeedMemory> {
+        match self {
+            FeedState::Forgetful(_) => None,
+            FeedState::Remembering(feed) => Some(&mut feed.memory),
+        }
+    }
+
+    /// The memory, which is begun where there is none.
+    fn begun_memory(&mut self) -> &mut FeedMemory {
+        if let FeedState::Forgetful(position) = *self {
+            *self = FeedState::Remembering(Box::new(RememberingFeed { position, memory: FeedMemory::default() }));
+        }
+        self.memory_mut().expect("it was begun where there was none")
     }
 
     pub fn cursor(&self) -> Cursor {
-        self.cursor.into()
+        self.position().cursor.into()
     }
 
     /// Facts before it are forgotten.
@@ -66,33 +120,34 @@ impl FeedState {
 
     /// Where the cursor of the last record stands.
     pub fn written(&self) -> UnixTime {
-        self.horizon().minus(self.unwritten.into())
+        self.horizon().minus(self.position().unwritten.into())
     }
 
     /// How many facts are remembered.
     pub fn remembered(&self) -> usize {
-        self.memory.as_ref().map_or(0, |memory| memory.facts())
+        self.memory().map_or(0, FeedMemory::facts)
     }
 
     /// How many records of the topic hold them.
     pub fn chunks(&self) -> usize {
-        self.memory.as_ref().map_or(0, |memory| memory.chunks())
+        self.memory().map_or(0, FeedMemory::chunks)
     }
 
     /// Drops all that is remembered. Gives the numbers of the records of the topic that hold it.
     pub fn drop_memory(&mut self) -> Vec<u64> {
-        let memory = self.memory.take();
-        memory.map(|mut memory| memory.drop_passed(i64::MAX)).unwrap_or_default()
+        let numbers = self.memory_mut().map(|memory| memory.drop_passed(i64::MAX));
+        *self = FeedState::Forgetful(*self.position());
+        numbers.unwrap_or_default()
     }
 
     pub fn head_for(&mut self, heads_for: UnixTime) {
-        self.heads_for = heads_for.into();
+        self.position_mut().heads_for = heads_for.into();
     }
 
     /// From when on something without a time of its own is remembered that is observed now. Never behind where the cursor goes with
     /// this pull: it would be forgotten with it, and published by the next one. The clock of this host may have been set back.
     pub fn remembered_since(&self, observed_at: UnixMillis) -> UnixTime {
-        observed_at.as_seconds().max(self.horizon()).max(self.heads_for.into())
+        observed_at.as_seconds().max(self.horizon()).max(self.position().heads_for.into())
     }
 
     pub fn knows(&self, id: FactId) -> bool {
@@ -102,12 +157,11 @@ impl FeedState {
     /// Whether a fact that is not remembered is left alone, which happened at `time` and would be remembered under `remembered`: it
     /// lies behind the cursor, or was perhaps published and forgotten before the cursor went back.
     pub fn leaves_alone(&self, time: UnixTime, remembered: UnixTime) -> bool {
-        let memory = self.memory.as_ref();
-        remembered < self.horizon() || memory.is_some_and(|memory| memory.may_have_forgotten(time, remembered))
+        remembered < self.horizon() || self.memory().is_some_and(|memory| memory.may_have_forgotten(time, remembered))
     }
 
     fn time(&self, id: FactId) -> Option<u32> {
-        self.memory.as_ref()?.time(id)
+        self.memory()?.time(id)
     }
 
     /// Whether `fact` is new to the memory.
@@ -121,7 +175,7 @@ impl FeedState {
         let outlived = match feed.pulled_by() {
             PulledBy::Day => fact.time > known,
             PulledBy::Window | PulledBy::Promoter => {
-                let is_passed = i64::from(known) < UnixTime::from(self.heads_for).0;
+                let is_passed = i64::from(known) < UnixTime::from(self.position().heads_for).0;
                 fact.time > known && (is_passed || since_horizon(known) * 2 < since_horizon(fact.time))
             }
         };
@@ -130,7 +184,7 @@ impl FeedState {
 
     /// Takes a fact as known, for the longer of two times. [`settle`](Self::settle) writes it.
     pub fn remember(&mut self, fact: Remembered) {
-        self.memory.get_or_insert_default().remember(fact);
+        self.begun_memory().remember(fact);
     }
 
     /// Ends a page that has `added` to the memory: moves the cursor, and writes what the topic must know of it.
@@ -147,7 +201,7 @@ impl FeedState {
         // Before the chunks: what the cursor passes with this page is written into none.
         let history_ends = advance.is_some_and(|advance| self.advance(advance));
         let horizon = self.horizon();
-        if let Some(memory) = &mut self.memory {
+        if let Some(memory) = self.memory_mut() {
             let (passed, lasting): (Vec<_>, Vec<_>) = added.into_iter().partition(|fact| fact.is_before(horizon));
             // One may have been refreshed by the same page.
             passed.iter().for_each(|fact| memory.forget_passed(fact.id, horizon.0));
@@ -160,7 +214,7 @@ impl FeedState {
         // With news the cursor goes along: what it has passed stands in no chunk, and would be published again from the one
         // before.
         let is_written = (news && moved > 0) || moved >= SILENT_MOVE || history_ends;
-        self.unwritten = if is_written { 0 } else { seconds(moved) };
+        self.position_mut().unwritten = if is_written { 0 } else { seconds(moved) };
         if is_written {
             push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(self.cursor())));
             // Only beside the cursor's record: a chunk goes in the transaction that moves the cursor past all of it, or a
@@ -175,29 +229,29 @@ impl FeedState {
     fn advance(&mut self, Move { to, ends_history }: Move) -> bool {
         let before = self.cursor();
         let (complete_before, history_seen) = (before.complete_before.max(to), before.history_seen || ends_history);
-        self.cursor = Cursor { complete_before, history_seen, ..before }.into();
+        self.position_mut().cursor = Cursor { complete_before, history_seen, ..before }.into();
         history_seen && !before.history_seen
     }
 
     /// Drops the chunks that lie behind the cursor, and what they held. Gives their numbers.
     fn forget(&mut self) -> Vec<u64> {
         let horizon = self.horizon().0;
-        let numbers = self.memory.as_mut().map(|memory| memory.drop_passed(horizon));
+        let numbers = self.memory_mut().map(|memory| memory.drop_passed(horizon));
         self.let_go_of_nothing();
         numbers.unwrap_or_default()
     }
 
     /// An empty memory takes no room. The next one numbers its chunks anew: nothing stands under a number that was dropped.
     fn let_go_of_nothing(&mut self) {
-        self.memory.take_if(|memory| memory.is_empty());
+        if self.memory().is_some_and(FeedMemory::is_empty) {
+            *self = FeedState::Forgetful(*self.position());
+        }
     }
 
     /// Takes another cursor for the same memory: that of the topic, or the first one of its own. No pull is under way then
     /// that would move it.
     pub fn restore_cursor(&mut self, cursor: Cursor) {
-        self.cursor = cursor.into();
-        self.heads_for = cursor.complete_before.into();
-        self.unwritten = 0;
+        *self.position_mut() = FeedPosition::at(cursor);
     }
 
     /// Moves the cursor back to where the feed is to be asked again from. False, and nothing has changed, where it stands there or
@@ -210,7 +264,7 @@ impl FeedState {
         }
         // Facts are forgotten only in the transaction of a cursor's record, so the memory is whole from that on.
         let forgotten = MaybeForgotten { from: published_since(feed, before.start), until: self.written() };
-        if !self.memory.get_or_insert_default().rewind(feed, forgotten, republish.then_some(to)) {
+        if !self.begun_memory().rewind(feed, forgotten, republish.then_some(to)) {
             return false;
         }
         let start = before.start.min(to);
@@ -220,32 +274,32 @@ impl FeedState {
 
     /// Forgets what is remembered under a time before `time`.
     pub fn forget_before(&mut self, time: UnixTime) {
-        if let Some(memory) = &mut self.memory {
+        if let Some(memory) = self.memory_mut() {
             memory.forget_before(time.0);
         }
     }
 
     /// What a cursor that has gone back may meet and the memory may have forgotten.
     pub fn maybe_forgotten(&self) -> &[MaybeForgotten] {
-        self.memory.as_ref().map_or(&[], |memory| memory.maybe_forgotten())
+        self.memory().map_or(&[], FeedMemory::maybe_forgotten)
     }
 
     /// Takes that from the topic.
     pub fn restore_maybe_forgotten(&mut self, maybe_forgotten: Vec<MaybeForgotten>) {
         if !maybe_forgotten.is_empty() {
-            self.memory.get_or_insert_default().restore_maybe_forgotten(maybe_forgotten);
+            self.begun_memory().restore_maybe_forgotten(maybe_forgotten);
         }
     }
 
     /// Takes a chunk of the topic, in place of the one with its number; one without facts is its tombstone.
     pub fn read_chunk(&mut self, number: u64, facts: &[Remembered]) {
-        self.memory.get_or_insert_default().read_chunk(number, facts);
+        self.begun_memory().read_chunk(number, facts);
     }
 
     /// The topic has been read to its end: what stands behind the cursor is forgotten.
     pub fn restored(&mut self) {
         let horizon = self.horizon().0;
-        if let Some(memory) = &mut self.memory {
+        if let Some(memory) = self.memory_mut() {
             memory.restored(horizon);
         }
         self.let_go_of_nothing();
@@ -262,4 +316,14 @@ pub(super) fn push_state(batch: &mut Batch, key: StateKey, value: Option<StateVa
     let facts = if let Some(StateValue::Seen(facts)) = &value { facts.len() } else { 0 };
     batch.weight += 128 + facts * size_of::<Remembered>();
     batch.state.push(StateRecord { key, value });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_that_remembers_nothing_takes_sixteen_bytes() {
+        assert_eq!(size_of::<Option<FeedState>>(), 16);
+    }
 }

@@ -8,11 +8,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::cursor::{Cursor, PackedCursor};
+use super::cursor::Cursor;
 use super::feed::{Feed, PulledBy};
 use super::scope::{Completion, Scope, first_day_not_closing};
 use super::scope_bound::{HistoryBound, ScopeBound, WindowBound};
-use super::time::{Day, UnixTime};
+use super::time::{Day, PackedTime, UnixTime};
 use fact_rate::FactRate;
 use intervals::{Brought, IntervalBounds};
 use open_days::{OpenDays, OpenRange};
@@ -123,7 +123,8 @@ const PUT_OFF_MAX: u8 = 3;
 /// The pace of one feed of one promoter. Clocks are durations since some fixed moment.
 #[derive(Clone, Debug)]
 pub struct Pacing {
-    cursor: PackedCursor,
+    /// Where the feed's cursor stands.
+    complete_before: PackedTime,
     pub rate: FactRate,
     /// How many pulls in a row the upstream has put off.
     put_off: u8,
@@ -141,20 +142,21 @@ enum Progress {
     Days(OpenDays),
 }
 
-/// What the latest pull that tells of the present has seen.
+/// What the latest pull that tells of the present has seen. Six bytes, aligned to two.
 #[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed(2))]
 struct Seen {
     /// In Unix seconds: half of what a time takes, until 2106.
     to: NonZeroU32,
-    /// How many rows a pull after it shows again.
-    again: u32,
+    /// How many rows a pull after it shows again, as far as that fits: of one that shows more, some seem to be new each time, and it
+    /// is polled rather too often than too seldom.
+    again: u16,
 }
 
 impl Seen {
     fn new(to: UnixTime, again: u64) -> Seen {
-        let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let to = NonZeroU32::new(bounded(to.0.max(0).cast_unsigned())).unwrap_or(NonZeroU32::MIN);
-        Seen { to, again: bounded(again) }
+        let to = NonZeroU32::new(u32::try_from(to.0.max(0)).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
+        Seen { to, again: u16::try_from(again).unwrap_or(u16::MAX) }
     }
 
     fn to(self) -> UnixTime {
@@ -171,7 +173,7 @@ impl PollSettings {
 impl Pacing {
     pub fn new(cursor: Cursor) -> Pacing {
         Pacing {
-            cursor: cursor.into(),
+            complete_before: cursor.complete_before.into(),
             rate: FactRate::default(),
             put_off: 0,
             has_longest_windows: false,
@@ -180,8 +182,9 @@ impl Pacing {
         }
     }
 
-    pub fn cursor(&self) -> Cursor {
-        self.cursor.into()
+    /// Where the feed's cursor stands.
+    pub fn complete_before(&self) -> UnixTime {
+        self.complete_before.into()
     }
 
     fn windows(&self) -> Windows {
@@ -218,7 +221,7 @@ impl Pacing {
     pub fn scope(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> Scope {
         match feed.pulled_by() {
             PulledBy::Window => {
-                let (begin, end) = self.windows().next(&self.cursor(), settings.lateness, now);
+                let (begin, end) = self.windows().next(self.complete_before(), settings.lateness, now);
                 Scope::Window { feed, begin, end }
             }
             PulledBy::Promoter => Scope::Refunds,
@@ -261,9 +264,8 @@ impl Pacing {
     pub fn after(&mut self, pulled: Pulled, settings: PollSettings, clock: Duration) -> AfterPull {
         self.put_off = 0;
         let brought = self.brought(pulled);
-        let before = self.cursor();
-        let cursor = Cursor { complete_before: before.complete_before.max(pulled.completion.reached), ..before };
-        self.cursor = cursor.into();
+        let complete_before = self.complete_before().max(pulled.completion.reached);
+        self.complete_before = complete_before.into();
         let turn = match pulled.scope {
             Scope::Window { begin, end, .. } => {
                 let is_more = self.change_windows(|windows| windows.after(begin, end, pulled));
@@ -276,11 +278,11 @@ impl Pacing {
             }
             Scope::History { until } => {
                 let is_whole = until >= first_day_not_closing(settings.lateness, pulled.as_of);
-                self.change_days(|days| days.undated_read(is_whole, pulled.pages, &cursor));
+                self.change_days(|days| days.undated_read(is_whole, pulled.pages, complete_before));
                 PollTurn::At(clock)
             }
             Scope::Day { day, .. } => {
-                self.change_days(|days| days.read(day, pulled.completion.settles, &cursor, clock));
+                self.change_days(|days| days.read(day, pulled.completion.settles, complete_before, clock));
                 self.days().turn(self.open(settings, pulled.as_of), clock)
             }
         };
@@ -293,7 +295,7 @@ impl Pacing {
         let (from, to, before, again) = match scope {
             Scope::Window { begin, end, .. } => {
                 // Of the latest facts that are read in parts, each shows others.
-                let before = if begin > self.cursor().complete_before { 0 } else { again };
+                let before = if begin > self.complete_before() { 0 } else { again };
                 (begin, end.min(as_of), before, kept)
             }
             Scope::Day { day, .. } if day >= Day::in_beijing(as_of) => (day.beijing_start(), as_of, again, kept),
@@ -333,7 +335,7 @@ impl Pacing {
     }
 
     fn open(&self, settings: PollSettings, now: UnixTime) -> OpenRange {
-        OpenRange::new(&self.cursor(), settings, now)
+        OpenRange::new(self.complete_before(), settings, now)
     }
 }
 

@@ -5,7 +5,6 @@
 //! go on behind its last page: what holds for rows that move between two pages ([`super::pages`]) does not depend on
 //! how much time passes there, and `as_of` stays that of the first call.
 
-use super::cursor::Cursor;
 use super::fact::{FactContent, OrderStatus, RefundMark};
 use super::pacing::Pulled;
 use super::page_facts::{Advance, ObservedFact, PageFacts, RefundsMet};
@@ -21,8 +20,8 @@ use super::time::{Day, UnixMillis, UnixTime};
 pub struct PullJob {
     pub promoter: Promoter,
     pub scope: Scope,
-    /// Of the scope's feed.
-    pub cursor: Cursor,
+    /// Where the cursor of the scope's feed stands.
+    pub complete_before: UnixTime,
     /// Of the scope's feed, in seconds.
     pub lateness: i64,
     /// For a pull of orders that is all that looks after the memory of refunds.
@@ -142,7 +141,7 @@ impl Pull {
             }
         }
         let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
-        let completion = self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of);
+        let completion = self.job.scope.completes(self.job.complete_before, self.job.lateness, self.as_of);
         // Before the cut: whether rows move is told by those that are left out, too.
         let after_page = self.pages.take(head, rows_of(&self.job, &page_facts, completion), completion.settles);
         page_facts.heads_for = self.cut(&mut page_facts).unwrap_or(completion.reached);
@@ -174,14 +173,14 @@ impl Pull {
     fn cut(&mut self, page_facts: &mut PageFacts) -> Option<UnixTime> {
         let bound = self.history_bound.as_mut()?;
         bound.cut(page_facts);
-        Some(bound.least(self.job.scope).completes(&self.job.cursor, self.job.lateness, self.as_of).reached)
+        Some(bound.least(self.job.scope).completes(self.job.complete_before, self.job.lateness, self.as_of).reached)
     }
 
     /// What the end completes, where some of it was left out.
     fn shortened(&mut self, completion: Completion) -> Completion {
         let Some(bound) = self.history_bound else { return completion };
         self.shorten(bound.read(self.job.scope));
-        self.job.scope.completes(&self.job.cursor, self.job.lateness, self.as_of)
+        self.job.scope.completes(self.job.complete_before, self.job.lateness, self.as_of)
     }
 
     fn narrow(&mut self, less: Scope, observed_at: UnixMillis) -> Taken {
@@ -211,7 +210,7 @@ impl Pull {
             to: Scope::completes_refunds(to, lateness, self.as_of),
             ends_history,
         };
-        Advance { from: self.job.cursor.complete_before, to, refunds: self.job.refunds.map(met) }
+        Advance { from: self.job.complete_before, to, refunds: self.job.refunds.map(met) }
     }
 
     fn pulled(&self, completion: Completion) -> Pulled {
@@ -315,7 +314,7 @@ mod tests {
         let job = PullJob {
             promoter: Promoter::from_key("wx1/o1").unwrap(),
             scope: Scope::Window { feed: Feed::Touches, begin: NOW.minus(6000), end: NOW },
-            cursor: Cursor::begin(Feed::Touches, NOW.minus(6000)),
+            complete_before: NOW.minus(6000),
             lateness: 600,
             refunds: None,
         };

@@ -13,7 +13,7 @@
 //! Whether the upstream's `date` is Beijing's day or UTC's is not documented. UTC's is over 8 hours later, so a day
 //! closes by its end in UTC.
 
-use super::cursor::Cursor;
+use super::cursor::first_open_day;
 use super::feed::{Feed, PulledBy};
 use super::time::{Day, UnixTime};
 
@@ -57,23 +57,26 @@ impl Scope {
         }
     }
 
-    /// What is complete after this scope was read to its end, where the feed stood at `cursor`.
+    /// What is complete after this scope was read to its end, where the feed was complete before
+    /// `complete_before`.
     ///
     /// `lateness` is the feed's, in seconds. `as_of` is the earlier of the local clock and the upstream's when the
     /// first call was sent.
-    pub(crate) fn completes(self, cursor: &Cursor, lateness: i64, as_of: UnixTime) -> Completion {
+    pub(crate) fn completes(self, complete_before: UnixTime, lateness: i64, as_of: UnixTime) -> Completion {
         let settled = as_of.minus(lateness);
         let not_closing = first_day_not_closing(lateness, as_of);
         let reached = match self {
-            Scope::Window { begin, end, .. } if begin <= cursor.complete_before => end.min(settled),
-            Scope::Day { day, until } if day == cursor.first_open_day() && day < not_closing => until.beijing_start(),
-            Scope::Window { .. } | Scope::Day { .. } => cursor.complete_before,
+            Scope::Window { begin, end, .. } if begin <= complete_before => end.min(settled),
+            Scope::Day { day, until } if day == first_open_day(complete_before) && day < not_closing => {
+                until.beijing_start()
+            }
+            Scope::Window { .. } | Scope::Day { .. } => complete_before,
             Scope::History { until } => until.min(not_closing).beijing_start(),
             Scope::Refunds => settled,
         };
         let closes_day = matches!(self, Scope::Day { day, .. } if day < not_closing);
-        let reached = reached.max(cursor.complete_before);
-        Completion { reached, settles: closes_day || reached > cursor.complete_before }
+        let reached = reached.max(complete_before);
+        Completion { reached, settles: closes_day || reached > complete_before }
     }
 
     /// Where the memory of refunds ends when nothing polls them and this scope of orders has moved the cursor of
@@ -108,27 +111,26 @@ mod tests {
     const HOUR: i64 = 3600;
     const EIGHT: UnixTime = UnixTime(1_668_643_200); // 2022-11-17 08:00 in Beijing: midnight in UTC
 
-    fn cursor(complete_before: UnixTime) -> Cursor {
-        Cursor { start: complete_before, complete_before, polled: true, history_seen: false }
-    }
-
     #[test]
     fn a_day_closes_when_it_was_read_a_lateness_after_its_end_in_utc_and_not_before() {
         let yesterday = Day::in_utc(EIGHT).previous();
-        let cursor = cursor(yesterday.beijing_start());
+        let complete_before = yesterday.beijing_start();
         let scope = Scope::day(yesterday);
         let closing = EIGHT.plus(12 * HOUR);
-        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing).reached, yesterday.beijing_end());
-        assert_eq!(scope.completes(&cursor, 12 * HOUR, closing.minus(1)).reached, cursor.complete_before);
-        assert_eq!(Scope::day(yesterday.next()).completes(&cursor, 12 * HOUR, closing).reached, cursor.complete_before);
+        assert_eq!(scope.completes(complete_before, 12 * HOUR, closing).reached, yesterday.beijing_end());
+        assert_eq!(scope.completes(complete_before, 12 * HOUR, closing.minus(1)).reached, complete_before);
+        assert_eq!(
+            Scope::day(yesterday.next()).completes(complete_before, 12 * HOUR, closing).reached,
+            complete_before
+        );
     }
 
     #[test]
     fn a_day_that_closes_before_those_before_it_is_settled_and_the_cursor_stays() {
         let day = Day::in_utc(EIGHT).previous();
-        let cursor = cursor(day.previous().beijing_start());
-        let completion = |as_of| Scope::day(day).completes(&cursor, HOUR, as_of);
-        let stays = |settles| Completion { reached: cursor.complete_before, settles };
+        let complete_before = day.previous().beijing_start();
+        let completion = |as_of| Scope::day(day).completes(complete_before, HOUR, as_of);
+        let stays = |settles| Completion { reached: complete_before, settles };
         assert_eq!(completion(EIGHT.plus(HOUR)), stays(true));
         assert_eq!(completion(EIGHT.plus(HOUR - 1)), stays(false));
     }
@@ -138,23 +140,24 @@ mod tests {
         let day = Day::in_utc(EIGHT).previous();
         let until = day.next().next();
         let scope = Scope::Day { day, until };
-        let cursor = cursor(day.beijing_start());
-        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(48 * HOUR)).reached, until.beijing_start());
+        let complete_before = day.beijing_start();
+        assert_eq!(scope.completes(complete_before, HOUR, EIGHT.plus(48 * HOUR)).reached, until.beijing_start());
     }
 
     #[test]
     fn an_undated_pull_completes_the_days_that_have_closed() {
-        let cursor = cursor(UnixTime::EARLIEST);
         let today = Day::in_utc(EIGHT);
         let scope = Scope::History { until: today };
-        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR)).reached, today.beijing_start());
-        assert_eq!(scope.completes(&cursor, HOUR, EIGHT.plus(HOUR - 1)).reached, today.previous().beijing_start());
+        assert_eq!(scope.completes(UnixTime::EARLIEST, HOUR, EIGHT.plus(HOUR)).reached, today.beijing_start());
+        assert_eq!(
+            scope.completes(UnixTime::EARLIEST, HOUR, EIGHT.plus(HOUR - 1)).reached,
+            today.previous().beijing_start()
+        );
     }
 
     #[test]
     fn a_window_that_begins_behind_the_cursor_moves_nothing() {
-        let cursor = cursor(EIGHT);
         let scope = Scope::Window { feed: Feed::Touches, begin: EIGHT.plus(1), end: EIGHT.plus(HOUR) };
-        assert_eq!(scope.completes(&cursor, 600, EIGHT.plus(HOUR)), Completion { reached: EIGHT, settles: false });
+        assert_eq!(scope.completes(EIGHT, 600, EIGHT.plus(HOUR)), Completion { reached: EIGHT, settles: false });
     }
 }

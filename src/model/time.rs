@@ -31,9 +31,10 @@ impl UnixTime {
 }
 
 /// A time in half of the room, where there are millions: from 1970 to 2106. What lies before stands for the first second, and
-/// the last one for [`UnixTime::MAX`].
+/// the last one for [`UnixTime::MAX`]. It stands anywhere, so that whoever holds it has no gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PackedTime(u32);
+#[repr(Rust, packed)]
+pub(crate) struct PackedTime(u32);
 
 impl From<UnixTime> for PackedTime {
     fn from(time: UnixTime) -> PackedTime {

@@ -1,7 +1,7 @@
 //! What a scheduler answers about whom it polls.
 
 use super::feed_query::{FeedQuery, FeedsFilter, FeedsPage, LOOKED_AT_MAX, PolledFeedView};
-use super::feed_slots::{FeedSlot, SlotNumber};
+use super::feed_slots::{FeedSlot, SlotNumber, feed_of};
 use super::freshness::FeedCondition;
 use super::scheduler::Scheduler;
 
@@ -25,7 +25,7 @@ impl Scheduler {
                 break;
             }
             looked_at += 1;
-            if filter.takes(self.feeds[slot].feed, self.state(slot)) {
+            if filter.takes(feed_of(slot), self.state(slot)) {
                 page.feeds.push(self.view(slot));
             }
         }
@@ -37,15 +37,16 @@ impl Scheduler {
     }
 
     fn view(&self, slot: SlotNumber) -> PolledFeedView {
-        let FeedSlot { promoter, feed, pacing, standing, .. } = &self.feeds[slot];
+        let FeedSlot { pacing, standing, .. } = &self.feeds[slot];
+        let (promoter, feed) = (self.feeds.promoter(slot), feed_of(slot));
         PolledFeedView {
             promoter: promoter.clone(),
-            feed: *feed,
+            feed,
             state: self.state(slot),
             read_to: standing.read_to(),
-            cursor: pacing.cursor().complete_before,
+            cursor: pacing.complete_before(),
             is_polled_now: self.ends.contains_key(&slot),
-            parked: self.parked.parked(promoter, *feed),
+            parked: self.parked.parked(promoter, feed),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::feed_slots::{FeedSlot, SlotNumber};
+use super::feed_slots::{SlotNumber, feed_of};
 use super::poller::PollError;
 use crate::model::feed::{Feed, Interface, PerFeed};
 use crate::model::pacing::PollSettings;
@@ -24,42 +24,43 @@ impl CatchingUp {
         CatchingUp { groups: PerFeed::new(|feed| CatchUp::new(feed, spread)) }
     }
 
-    pub fn add(&mut self, slot: SlotNumber, polled: &FeedSlot, settings: PollSettings, now: UnixTime) {
-        let settled = settled(polled.feed, settings.lateness, now);
-        self.groups[polled.feed].meet(slot, polled.pacing.cursor().complete_before, settled);
+    pub fn add(&mut self, slot: SlotNumber, complete_before: UnixTime, settings: PollSettings, now: UnixTime) {
+        let feed = feed_of(slot);
+        self.groups[feed].meet(slot, complete_before, settled(feed, settings.lateness, now));
     }
 
     /// Until when the next pull of a feed may read; nothing where it has to wait until [`CatchingUp::let_go`] gives it.
     pub fn bound(
         &mut self,
         slot: SlotNumber,
-        polled: &FeedSlot,
+        complete_before: UnixTime,
         settings: PollSettings,
         now: UnixTime,
     ) -> Option<UnixTime> {
-        self.add(slot, polled, settings, now);
-        self.groups[polled.feed].bound(slot)
+        self.add(slot, complete_before, settings, now);
+        self.groups[feed_of(slot)].bound(slot)
     }
 
-    /// A pull was read to its end, which has moved the cursor or not. It began at `as_of`.
-    pub fn read(&mut self, slot: SlotNumber, polled: &FeedSlot, settings: PollSettings, as_of: UnixTime) {
-        let settled = settled(polled.feed, settings.lateness, as_of);
-        self.groups[polled.feed].read(slot, polled.pacing.cursor().complete_before, settled);
+    /// A pull was read to its end, which has moved the cursor to `complete_before` or left it there. It began at `as_of`.
+    pub fn read(&mut self, slot: SlotNumber, complete_before: UnixTime, settings: PollSettings, as_of: UnixTime) {
+        let feed = feed_of(slot);
+        self.groups[feed].read(slot, complete_before, settled(feed, settings.lateness, as_of));
     }
 
-    pub fn failed(&mut self, slot: SlotNumber, feed: Feed, error: &PollError) {
+    pub fn failed(&mut self, slot: SlotNumber, error: &PollError) {
+        let group = &mut self.groups[feed_of(slot)];
         match error {
             // Of the feed itself that says nothing: an open breaker holds up the whole group.
             PollError::Closed(_)
             | PollError::Call(CallError::Cancelled | CallError::BreakerOpen { by_response: false, .. }) => {}
-            PollError::Call(CallError::ParkPromoter(_)) => self.groups[feed].stand_still(slot),
-            PollError::Pages(_) | PollError::Call(_) => self.groups[feed].in_vain(slot),
+            PollError::Call(CallError::ParkPromoter(_)) => group.stand_still(slot),
+            PollError::Pages(_) | PollError::Call(_) => group.in_vain(slot),
         }
     }
 
     /// A feed is polled no more. True where it waited, so that no queue has it.
-    pub fn leave(&mut self, slot: SlotNumber, feed: Feed) -> bool {
-        self.groups[feed].leave(slot)
+    pub fn leave(&mut self, slot: SlotNumber) -> bool {
+        self.groups[feed_of(slot)].leave(slot)
     }
 
     /// One that need not wait any more, and the interface that it is polled by.

@@ -1,7 +1,7 @@
 //! The feeds that a scheduler polls: each in a slot whose number the queues know, and found by its promoter.
 //!
-//! There may be millions of them, so a slot holds nothing that many have in common: settings stand once for all that have the
-//! same.
+//! There may be millions of them, so nothing stands twice that many have in common: a promoter once for his feeds, and settings
+//! once for all that have the same.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -14,65 +14,85 @@ use smallvec::SmallVec;
 use super::blocks::Blocks;
 use super::freshness::FeedStanding;
 use super::polled_feeds::{FeedSettings, PolledFeed};
-use crate::model::feed::Feed;
+use crate::model::feed::{Feed, PerFeed};
 use crate::model::pacing::intervals::RateClass;
 use crate::model::pacing::{Pacing, PollSettings};
 use crate::model::promoter::Promoter;
 use crate::model::pull::Pull;
 use crate::model::time::UnixTime;
 
-/// The number of a slot.
+/// The number of a slot: that of its promoter, and behind it the feed.
 pub(super) type SlotNumber = u32;
 
+const FEEDS: u32 = Feed::ALL.len() as u32;
+
 /// The slots of one promoter, one for each feed.
-pub(super) type PromoterSlots = SmallVec<[SlotNumber; 3]>;
+pub(super) type PromoterSlots = SmallVec<[SlotNumber; Feed::ALL.len()]>;
+
+/// The feed that has a slot of that number.
+pub(super) fn feed_of(slot: SlotNumber) -> Feed {
+    Feed::ALL[slot as usize % Feed::ALL.len()]
+}
 
 /// A feed that is given up keeps its slot, which nobody else can take, until the queues have let go of it too.
 #[derive(Default)]
 pub(super) struct FeedSlots {
-    slots: Blocks<FeedSlot>,
+    promoters: Blocks<PromoterFeeds>,
     /// Those that feeds have. They are settings of an app's three feeds, so there are few.
     settings: Vec<FeedSettings>,
-    /// The first slot of each promoter, by the hash of his key, which stands in the slot itself: a map would hold it once more.
-    by_promoter: HashTable<SlotNumber>,
+    /// The number of each promoter that is polled, by the hash of his key, which stands with his feeds: a map would hold it once
+    /// more.
+    by_promoter: HashTable<u32>,
     polled: usize,
     hasher: RandomState,
     given_up: HashSet<SlotNumber>,
 }
 
+/// A promoter whose feeds are polled, or were given up.
+struct PromoterFeeds {
+    promoter: Promoter,
+    feeds: PerFeed<Option<FeedSlot>>,
+}
+
 /// One feed of one promoter.
 pub(super) struct FeedSlot {
-    pub promoter: Promoter,
     pub pacing: Pacing,
-    pub feed: Feed,
     /// Where the queue of its interface counts it.
     pub class: RateClass,
     pub standing: FeedStanding,
     /// Where its settings stand.
     settings: u8,
-    /// The promoter's next slot, or [`LAST`].
-    next: SlotNumber,
 }
 
-/// No slot has this number.
-const LAST: SlotNumber = SlotNumber::MAX;
-
 impl FeedSlots {
+    /// The promoter's feed must not be polled yet.
     pub fn insert(&mut self, feed: PolledFeed, class: RateClass, standing: FeedStanding) -> SlotNumber {
         let PolledFeed { promoter, feed, settings, pacing } = feed;
-        let (hash, settings) = (self.hasher.hash_one(&promoter), self.settings_number(settings));
-        let slot = self.slots.insert(FeedSlot { promoter, pacing, feed, class, standing, settings, next: LAST });
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let entry = self.by_promoter.entry(
-            hash,
-            |first| slots[*first].promoter == slots[slot].promoter,
-            |first| hasher.hash_one(&slots[*first].promoter),
-        );
-        let mut next = LAST;
-        entry.and_modify(|first| next = std::mem::replace(first, slot)).or_insert(slot);
-        self.slots[slot].next = next;
+        let settings = self.settings_number(settings);
+        let number = self.number(&promoter).unwrap_or_else(|| self.insert_promoter(promoter));
+        let slot = FeedSlot { pacing, class, standing, settings };
+        let before = self.promoters[number].feeds[feed].replace(slot);
+        assert!(before.is_none(), "nobody adds a feed that is polled already");
         self.polled += 1;
-        slot
+        slot_number(number, feed)
+    }
+
+    fn insert_promoter(&mut self, promoter: Promoter) -> u32 {
+        let hash = self.hasher.hash_one(&promoter);
+        let number = self.promoters.insert(PromoterFeeds { promoter, feeds: PerFeed::default() });
+        let (promoters, hasher) = (&self.promoters, &self.hasher);
+        self.by_promoter.insert_unique(hash, number, |number| hasher.hash_one(&promoters[*number].promoter));
+        number
+    }
+
+    /// That of a promoter who is polled.
+    fn number(&self, promoter: &Promoter) -> Option<u32> {
+        let hash = self.hasher.hash_one(promoter);
+        self.by_promoter.find(hash, |number| self.promoters[*number].promoter == *promoter).copied()
+    }
+
+    pub fn promoter(&self, slot: SlotNumber) -> &Promoter {
+        &self.promoters[promoter_number(slot)].promoter
     }
 
     fn settings_number(&mut self, settings: FeedSettings) -> u8 {
@@ -85,7 +105,7 @@ impl FeedSlots {
     }
 
     pub fn settings(&self, slot: SlotNumber) -> PollSettings {
-        self.settings_of(&self.slots[slot]).poll
+        self.settings_of(&self[slot]).poll
     }
 
     fn settings_of(&self, slot: &FeedSlot) -> FeedSettings {
@@ -94,36 +114,37 @@ impl FeedSlots {
 
     /// As [`FeedSettings::begin_pull`] says.
     pub fn begin_pull(&self, slot: SlotNumber, now: UnixTime, bound: UnixTime) -> Pull {
-        let slot = &self.slots[slot];
-        self.settings_of(slot).begin_pull(&slot.promoter, slot.feed, &slot.pacing, now, bound)
+        let settings = self.settings_of(&self[slot]);
+        settings.begin_pull(self.promoter(slot), feed_of(slot), &self[slot].pacing, now, bound)
     }
 
     /// Gives up all feeds of a promoter.
     pub fn give_up(&mut self, promoter: &Promoter) -> PromoterSlots {
         let given_up = self.of(promoter);
         let hash = self.hasher.hash_one(promoter);
-        if let Ok(first) = self.by_promoter.find_entry(hash, |first| self.slots[*first].promoter == *promoter) {
-            first.remove();
+        let is_his = |number: &u32| self.promoters[*number].promoter == *promoter;
+        if let Ok(found) = self.by_promoter.find_entry(hash, is_his) {
+            found.remove();
         }
         self.polled -= given_up.len();
         self.given_up.extend(&given_up);
         given_up
     }
 
-    /// Of one promoter, in the order in which they came.
+    /// Of one promoter, in the order of the feeds.
     pub fn of(&self, promoter: &Promoter) -> PromoterSlots {
-        let hash = self.hasher.hash_one(promoter);
-        let first = self.by_promoter.find(hash, |first| self.slots[*first].promoter == *promoter).copied();
-        let is_slot = |slot: SlotNumber| (slot != LAST).then_some(slot);
-        let mut slots: PromoterSlots = std::iter::successors(first, |slot| is_slot(self.slots[*slot].next)).collect();
-        // The latest stands first.
-        slots.reverse();
-        slots
+        self.number(promoter).into_iter().flat_map(|number| self.slots_of(number)).collect()
+    }
+
+    fn slots_of(&self, number: u32) -> impl Iterator<Item = SlotNumber> {
+        let feeds = Feed::ALL.into_iter().filter(move |feed| self.promoters[number].feeds[*feed].is_some());
+        feeds.map(move |feed| slot_number(number, feed))
     }
 
     /// Those that are polled, in the order of their slots, from one on.
     pub fn polled_from(&self, from: SlotNumber) -> impl Iterator<Item = SlotNumber> {
-        self.slots.numbers_from(from).filter(|slot| !self.is_given_up(*slot))
+        let slots = self.promoters.numbers_from(promoter_number(from)).flat_map(|number| self.slots_of(number));
+        slots.filter(move |slot| *slot >= from && !self.is_given_up(*slot))
     }
 
     pub fn is_given_up(&self, slot: SlotNumber) -> bool {
@@ -132,8 +153,14 @@ impl FeedSlots {
 
     /// Frees the slot of a feed that was given up: no queue knows it any more.
     pub fn free(&mut self, slot: SlotNumber) {
-        if self.given_up.remove(&slot) {
-            self.slots.remove(slot);
+        if !self.given_up.remove(&slot) {
+            return;
+        }
+        let number = promoter_number(slot);
+        let feeds = &mut self.promoters[number].feeds;
+        feeds[feed_of(slot)] = None;
+        if feeds.values().all(Option::is_none) {
+            self.promoters.remove(number);
         }
     }
 
@@ -143,17 +170,27 @@ impl FeedSlots {
     }
 }
 
+fn slot_number(promoter: u32, feed: Feed) -> SlotNumber {
+    promoter * FEEDS + feed as u32
+}
+
+fn promoter_number(slot: SlotNumber) -> u32 {
+    slot / FEEDS
+}
+
 impl Index<SlotNumber> for FeedSlots {
     type Output = FeedSlot;
 
     fn index(&self, slot: SlotNumber) -> &FeedSlot {
-        &self.slots[slot]
+        let feed = &self.promoters[promoter_number(slot)].feeds[feed_of(slot)];
+        feed.as_ref().expect("only slots of feeds that are there are asked for")
     }
 }
 
 impl IndexMut<SlotNumber> for FeedSlots {
     fn index_mut(&mut self, slot: SlotNumber) -> &mut FeedSlot {
-        &mut self.slots[slot]
+        let feed = &mut self.promoters[promoter_number(slot)].feeds[feed_of(slot)];
+        feed.as_mut().expect("only slots of feeds that are there are asked for")
     }
 }
 
@@ -189,10 +226,31 @@ mod tests {
         assert_eq!((slots.len(), slots.give_up(&promoter).len()), (3, 0));
         let again = slots.insert(feed("wx1/a", Feed::Touches), class, FeedStanding::Parked);
         assert!(!all.contains(&again) && slots.is_given_up(all[0]) && !slots.is_given_up(again));
-        slots.free(all[0]);
         slots.free(again);
-        assert_eq!(slots[again].promoter, promoter, "it was not given up");
-        assert_eq!(slots.insert(feed("wx1/c", Feed::Touches), class, FeedStanding::Parked), all[0]);
+        assert_eq!(slots.promoter(again), &promoter, "it was not given up");
+        slots.free(all[0]);
+        let other = slots.insert(feed("wx1/c", Feed::Touches), class, FeedStanding::Parked);
+        assert!(!all.contains(&other) && slots.is_given_up(all[2]));
+        all[1..3].iter().for_each(|slot| slots.free(*slot));
+        assert_eq!(slots.insert(feed("wx1/d", Feed::Touches), class, FeedStanding::Parked), all[0]);
+    }
+
+    #[test]
+    fn all_that_are_polled_are_gone_through_from_any_of_them_on() {
+        let mut slots = FeedSlots::default();
+        let class = Intervals::default().join(IntervalBounds { every: MINUTE, idle_every: MINUTE });
+        let mut all = Vec::new();
+        for (key, of) in
+            [("wx1/a", Feed::Orders), ("wx1/b", Feed::Touches), ("wx1/b", Feed::Refunds), ("wx1/c", Feed::Orders)]
+        {
+            let slot = slots.insert(feed(key, of), class, FeedStanding::Parked);
+            assert_eq!((feed_of(slot), slots.promoter(slot).key()), (of, key));
+            all.push(slot);
+        }
+        slots.give_up(&Promoter::from_key("wx1/c").unwrap());
+        for from in 0..3 {
+            assert!(slots.polled_from(all[from]).eq(all[from..3].iter().copied()));
+        }
     }
 
     #[test]
@@ -202,14 +260,14 @@ mod tests {
         for key in ["wx1/a", "wx1/b"] {
             for of in Feed::ALL {
                 let slot = slots.insert(feed(key, of), class, FeedStanding::Parked);
-                assert_eq!((slots.settings(slot).lateness, slots[slot].feed), (of as i64, of));
+                assert_eq!((slots.settings(slot).lateness, feed_of(slot)), (of as i64, of));
             }
         }
         assert_eq!(slots.settings.len(), Feed::ALL.len());
     }
 
     #[test]
-    fn a_feed_takes_sixty_four_bytes() {
-        assert!(size_of::<Option<FeedSlot>>() <= 64, "{} bytes", size_of::<Option<FeedSlot>>());
+    fn a_promoter_with_three_feeds_takes_a_hundred_and_twenty_eight_bytes() {
+        assert!(size_of::<Option<PromoterFeeds>>() <= 128, "{} bytes", size_of::<Option<PromoterFeeds>>());
     }
 }

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::pacing::{Pacing, PollSettings, Pulled};
-use crate::model::time::UnixTime;
+use crate::model::time::{PackedTime, UnixTime};
 
 /// How much longer than was promised a poll may take to come about, in seconds, before its feed is late.
 const LATE_AFTER: i64 = 60;
 
-/// How one feed of one promoter stands. Times are Unix seconds, which take half of what a time does, until 2106.
+/// How one feed of one promoter stands. Five bytes, for there may be millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FeedStanding {
     /// Up to when it is read.
-    ReadTo(u32),
+    ReadTo(PackedTime),
     /// Where the cursor stands of one that has a past to read first.
-    Backfilling(u32),
+    Backfilling(PackedTime),
     /// Its promoter can't be polled.
     Parked,
 }
@@ -56,16 +56,16 @@ impl FeedStanding {
     /// Of a feed that nobody here has polled to the present yet.
     pub fn before_first_poll(feed: Feed, settings: PollSettings, pacing: &Pacing, now: UnixTime) -> FeedStanding {
         match pacing.is_backfilling(feed, settings, now) {
-            true => FeedStanding::Backfilling(seconds(pacing.cursor().complete_before)),
-            false => FeedStanding::ReadTo(seconds(pacing.read_before(feed, settings, now))),
+            true => FeedStanding::Backfilling(pacing.complete_before().into()),
+            false => FeedStanding::ReadTo(pacing.read_before(feed, settings, now).into()),
         }
     }
 
     /// Of a feed one of whose pulls was read to its end, which its `pacing` knows already.
     pub fn after(self, pulled: &Pulled, feed: Feed, settings: PollSettings, pacing: &Pacing) -> FeedStanding {
         match self {
-            _ if pulled.reaches_present() => FeedStanding::ReadTo(seconds(pulled.as_of)),
-            FeedStanding::Backfilling(_) => FeedStanding::Backfilling(seconds(pacing.cursor().complete_before)),
+            _ if pulled.reaches_present() => FeedStanding::ReadTo(pulled.as_of.into()),
+            FeedStanding::Backfilling(_) => FeedStanding::Backfilling(pacing.complete_before().into()),
             // A pull that stops short of the present, as one of an earlier day, tells nothing of it.
             FeedStanding::ReadTo(_) => self,
             FeedStanding::Parked => FeedStanding::before_first_poll(feed, settings, pacing, pulled.as_of),
@@ -87,20 +87,16 @@ impl FeedStanding {
     /// Up to when it is read, where that is known.
     pub fn read_to(self) -> Option<UnixTime> {
         match self {
-            FeedStanding::ReadTo(at) => Some(time(at)),
+            FeedStanding::ReadTo(at) => Some(at.into()),
             FeedStanding::Backfilling(_) | FeedStanding::Parked => None,
         }
     }
 }
 
 /// Who was read before that is late.
-fn late_before(promised: Duration, now: UnixTime) -> u32 {
+fn late_before(promised: Duration, now: UnixTime) -> PackedTime {
     let promised = i64::try_from(promised.as_secs()).unwrap_or(i64::MAX);
-    seconds(now.minus(promised.saturating_add(LATE_AFTER)))
-}
-
-fn seconds(time: UnixTime) -> u32 {
-    u32::try_from(time.0.max(0)).unwrap_or(u32::MAX)
+    now.minus(promised.saturating_add(LATE_AFTER)).into()
 }
 
 /// Of one app, by feed.
@@ -110,8 +106,8 @@ pub(super) struct Freshness(PerFeed<FeedFreshness>);
 /// How many stand where. Few times are different, however many feeds there are: all have had their turn within an interval.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct FeedFreshness {
-    read_to: BTreeMap<u32, usize>,
-    backfilling: BTreeMap<u32, usize>,
+    read_to: BTreeMap<PackedTime, usize>,
+    backfilling: BTreeMap<PackedTime, usize>,
     parked: usize,
 }
 
@@ -156,7 +152,7 @@ impl Freshness {
         let FeedFreshness { read_to, backfilling, parked } = &self.0[feed];
         let late = read_to.range(..late_before(promised, now)).map(|(_, count)| count).sum();
         let of_both: usize = read_to.values().sum();
-        let first = |counts: &BTreeMap<u32, usize>| counts.keys().next().copied().map(time);
+        let first = |counts: &BTreeMap<PackedTime, usize>| counts.keys().next().copied().map(UnixTime::from);
         FreshnessFigures {
             on_time: of_both - late,
             late,
@@ -187,7 +183,7 @@ impl FeedFreshness {
     }
 }
 
-fn take_out(counts: &mut BTreeMap<u32, usize>, at: u32) {
+fn take_out(counts: &mut BTreeMap<PackedTime, usize>, at: PackedTime) {
     match counts.get_mut(&at) {
         Some(count) if *count > 1 => *count -= 1,
         _ => drop(counts.remove(&at)),
@@ -195,24 +191,28 @@ fn take_out(counts: &mut BTreeMap<u32, usize>, at: u32) {
 }
 
 /// The time of the one behind the first so many.
-fn behind(counts: &BTreeMap<u32, usize>, first: usize) -> Option<UnixTime> {
+fn behind(counts: &BTreeMap<PackedTime, usize>, first: usize) -> Option<UnixTime> {
     let mut passed = 0;
     counts.iter().find_map(|(at, count)| {
         passed += count;
-        (passed > first).then_some(time(*at))
+        (passed > first).then_some((*at).into())
     })
-}
-
-fn time(seconds: u32) -> UnixTime {
-    UnixTime(i64::from(seconds))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use FeedStanding::{Backfilling, Parked, ReadTo};
+    use FeedStanding::Parked;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    fn read_to(at: i64) -> FeedStanding {
+        FeedStanding::ReadTo(UnixTime(at).into())
+    }
+
+    fn backfilling(at: i64) -> FeedStanding {
+        FeedStanding::Backfilling(UnixTime(at).into())
+    }
 
     fn figures(freshness: &Freshness, now: i64) -> FreshnessFigures {
         freshness.figures(Feed::Touches, MINUTE, UnixTime(now))
@@ -221,14 +221,14 @@ mod tests {
     #[test]
     fn who_was_read_longer_ago_than_promised_is_late_and_the_others_of_the_past_and_parked_stand_apart() {
         let mut freshness = Freshness::default();
-        for standing in [ReadTo(1000), ReadTo(1001), Backfilling(5), Backfilling(9), Parked] {
+        for standing in [read_to(1000), read_to(1001), backfilling(5), backfilling(9), Parked] {
             freshness.stands(Feed::Touches, None, Some(standing));
         }
         let now = figures(&freshness, 1121);
         assert_eq!((now.on_time, now.late, now.backfilling, now.parked), (1, 1, 2, 1));
         assert_eq!((now.oldest, now.backfill_from), (Some(UnixTime(1000)), Some(UnixTime(5))));
-        freshness.stands(Feed::Touches, Some(ReadTo(1000)), Some(ReadTo(1120)));
-        freshness.stands(Feed::Touches, Some(Backfilling(5)), Some(Parked));
+        freshness.stands(Feed::Touches, Some(read_to(1000)), Some(read_to(1120)));
+        freshness.stands(Feed::Touches, Some(backfilling(5)), Some(Parked));
         freshness.stands(Feed::Touches, Some(Parked), None);
         let then = figures(&freshness, 1121);
         assert_eq!((then.on_time, then.late, then.backfilling, then.parked), (2, 0, 1, 1));
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn nineteen_in_twenty_are_read_later_than_their_figure_tells() {
         let mut freshness = Freshness::default();
-        (1000..1100).for_each(|at| freshness.stands(Feed::Touches, None, Some(ReadTo(at))));
+        (1000..1100).for_each(|at| freshness.stands(Feed::Touches, None, Some(read_to(at))));
         assert_eq!(figures(&freshness, 1100).p95, Some(UnixTime(1005)));
     }
 
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_million_feeds_are_looked_at_as_quickly_as_few() {
         let mut freshness = Freshness::default();
-        let standing = |number: u32| ReadTo(1_000_000 + number % 900);
+        let standing = |number: i64| read_to(1_000_000 + number % 900);
         (0..1_000_000).for_each(|number| freshness.stands(Feed::Touches, None, Some(standing(number))));
         for look in 0..1000 {
             let now = figures(&freshness, 1_000_899 + look);

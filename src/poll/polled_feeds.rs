@@ -47,7 +47,7 @@ impl FeedSettings {
         let job = PullJob {
             promoter: promoter.clone(),
             scope,
-            cursor: pacing.cursor(),
+            complete_before: pacing.complete_before(),
             lateness: self.poll.lateness,
             refunds: self.refunds_lateness.map(refunds),
         };
@@ -68,7 +68,7 @@ impl FirstRank {
         let PolledFeed { promoter, feed, pacing, .. } = feed;
         let mut shuffled = DefaultHasher::new();
         (promoter, feed, now.0).hash(&mut shuffled);
-        FirstRank { cursor: pacing.cursor().complete_before, shuffled: shuffled.finish() }
+        FirstRank { cursor: pacing.complete_before(), shuffled: shuffled.finish() }
     }
 }
 

@@ -133,7 +133,7 @@ mod tests {
         let job = PullJob {
             promoter: Promoter::from_key("wx1/o1").unwrap(),
             scope: Scope::Window { feed: Feed::Touches, begin: NOW.minus(600), end: NOW },
-            cursor: Cursor::begin(Feed::Touches, NOW.minus(600)),
+            complete_before: NOW.minus(600),
             lateness: 600,
             refunds: None,
         };

@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::catching_up::CatchingUp;
 use super::due_queue::{PollBounds, Reach};
 use super::due_queues::DueQueues;
-use super::feed_slots::{FeedSlot, FeedSlots, SlotNumber};
+use super::feed_slots::{FeedSlot, FeedSlots, SlotNumber, feed_of};
 use super::freshness::FeedStanding;
 use super::minute_counts::MinuteCounts;
 use super::parked::ParkedPromoters;
@@ -171,11 +171,12 @@ impl Scheduler {
             let interface = feed.feed.interface();
             let standing = FeedStanding::before_first_poll(feed.feed, feed.settings.poll, &feed.pacing, now);
             self.reports.stands(feed.feed, None, Some(standing));
-            self.cursors[feed.feed].add(feed.pacing.cursor().complete_before.0);
+            self.cursors[feed.feed].add(feed.pacing.complete_before().0);
             let class = self.due_queues[interface].join(feed.settings.poll.bounds());
             let rank = FirstRank::new(&feed, now);
             let index = self.feeds.insert(feed, class, standing);
-            self.catching_up.add(index, &self.feeds[index], self.feeds.settings(index), now);
+            let complete_before = self.feeds[index].pacing.complete_before();
+            self.catching_up.add(index, complete_before, self.feeds.settings(index), now);
             self.due_queues[interface].put_first(index, rank, clock);
         }
     }
@@ -183,13 +184,13 @@ impl Scheduler {
     /// The queues let go of a feed when its turn comes.
     fn remove(&mut self, promoter: &Promoter, under_way: &UnderWay) {
         for index in self.feeds.give_up(promoter) {
-            let FeedSlot { feed, pacing, class, standing, .. } = &self.feeds[index];
-            self.cursors[*feed].remove(pacing.cursor().complete_before.0);
-            self.reports.stands(*feed, Some(*standing), None);
+            let (feed, FeedSlot { pacing, class, standing, .. }) = (feed_of(index), &self.feeds[index]);
+            self.cursors[feed].remove(pacing.complete_before().0);
+            self.reports.stands(feed, Some(*standing), None);
             self.due_queues[feed.interface()].give_up(index);
             self.due_queues[feed.interface()].leave(*class);
             self.kept.remove(&index);
-            if self.catching_up.leave(index, *feed) {
+            if self.catching_up.leave(index) {
                 // No queue has it.
                 self.feeds.free(index);
             }
@@ -228,7 +229,7 @@ impl Scheduler {
         let Some(mut pull) = self.kept.remove(&index).or_else(|| self.begin_pull(index)) else {
             return self.take_back(index);
         };
-        let FeedSlot { promoter, feed, .. } = &self.feeds[index];
+        let (promoter, feed) = (self.feeds.promoter(index), feed_of(index));
         let span = tracing::info_span!("poll", app = %self.app, %promoter, %feed);
         // An end of its own, so that a promoter who is taken away ends no other's poll.
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
@@ -245,14 +246,15 @@ impl Scheduler {
 
     /// Nothing where it waits for slower ones.
     fn begin_pull(&mut self, index: SlotNumber) -> Option<Pull> {
-        let (slot, settings, now) = (&self.feeds[index], self.feeds.settings(index), self.client.now());
-        let bound = self.catching_up.bound(index, slot, settings, now)?;
+        let (settings, now) = (self.feeds.settings(index), self.client.now());
+        let complete_before = self.feeds[index].pacing.complete_before();
+        let bound = self.catching_up.bound(index, complete_before, settings, now)?;
         Some(self.feeds.begin_pull(index, now, bound))
     }
 
     /// A feed has left its queue, and no poll of it begins.
     fn take_back(&mut self, index: SlotNumber) {
-        let interface = self.feeds[index].feed.interface();
+        let interface = feed_of(index).interface();
         self.due_queues.ended(interface, index);
         // The queue has counted a call as it let go of the feed, which is not made now.
         self.due_queues[interface].spent(0, self.began.elapsed());

@@ -33,7 +33,7 @@ mod tests {
     fn configured() -> impl Strategy<Value = ConfiguredPromoter> {
         let feeds = prop::sample::select(vec![FeedSet::default(), FeedSet::from_iter([Feed::Orders])]);
         let start = prop::sample::select(vec![None, Some(StartFrom::Now), Some(StartFrom::Earliest)]);
-        (feeds, start).prop_map(|(feeds, start_from)| ConfiguredPromoter { feeds, start_from })
+        (feeds, start).prop_map(|(feeds, start_from)| ConfiguredPromoter { feeds, start_from: start_from.into() })
     }
 
     fn list() -> impl Strategy<Value = Vec<(Promoter, ConfiguredPromoter)>> {

@@ -1,11 +1,11 @@
-//! A start in four bytes: a table holds two of them for each promoter.
+//! A start in four bytes: a table holds two of them for each promoter, and a list of the configuration one.
 
 use crate::model::feed::StartFrom;
 use crate::model::time::UnixTime;
 
 /// Nothing, or a start. No time lies before [`UnixTime::EARLIEST`], so what does can stand for the others; what lies behind the
 /// last second that fits, of February 2106, is that one.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PackedStart(u32);
 
 const NOTHING: u32 = 0;

@@ -22,7 +22,7 @@ use super::discovered::{DiscoveredPromoter, DiscoveryStatus};
 use super::packed_map::PackedMap;
 use super::packed_start::PackedStart;
 use super::record::{PromoterRecord, RegistryContent};
-use super::tags::Tags;
+use super::tags::{BothTags, SourceTags, Tags};
 use crate::model::feed::StartFrom;
 use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
@@ -52,7 +52,7 @@ pub struct ConfiguredPromoter {
     /// Empty for the feeds that its app polls.
     pub feeds: FeedSet,
     /// Nothing for where the feeds of its app begin.
-    pub start_from: Option<StartFrom>,
+    pub start_from: PackedStart,
 }
 
 /// What a source says of one promoter now, in place of all that it said before.
@@ -201,8 +201,7 @@ impl PromoterTable {
 struct Entry {
     configured_start: PackedStart,
     registered_start: PackedStart,
-    registered_tags: Tags,
-    discovered_tags: Tags,
+    tags: SourceTags,
     updated_at: UnixMillis,
     configured_feeds: FeedSet,
     registered_feeds: FeedSet,
@@ -228,7 +227,7 @@ impl Entry {
                 let ConfiguredPromoter { feeds, start_from } = configured.unwrap_or_default();
                 self.is_configured = configured.is_some();
                 self.configured_feeds = feeds;
-                self.configured_start = start_from.into();
+                self.configured_start = start_from;
             }
             SourceUpdate::Registry(record) => {
                 self.registration = if record.is_some() { Registration::Record } else { Registration::Tombstone };
@@ -236,12 +235,12 @@ impl Entry {
                 self.registered_feeds = feeds;
                 self.registered_start = start_from.into();
                 self.is_paused = paused;
-                self.registered_tags = tags;
+                self.tags.set_registered(tags);
                 self.updated_at = updated_at;
             }
             SourceUpdate::Discovery(found) => {
                 self.discovery = found.as_ref().map(|found| found.status);
-                self.discovered_tags = found.unwrap_or_default().tags;
+                self.tags.set_discovered(found.unwrap_or_default().tags);
             }
         }
     }
@@ -262,7 +261,7 @@ impl Entry {
     }
 
     fn discovered(&self) -> Option<DiscoveredPromoter> {
-        Some(DiscoveredPromoter { status: self.discovery?, tags: self.discovered_tags.clone() })
+        Some(DiscoveredPromoter { status: self.discovery?, tags: self.tags.get().discovered.clone() })
     }
 
     /// Paused by its record, or by its lost authorisation where discovery alone names it.
@@ -313,15 +312,15 @@ impl Entry {
     }
 
     fn tags(&self) -> Sourced<&Tags> {
-        if !self.registered_tags.is_empty() {
-            return Sourced { value: &self.registered_tags, source: Some(PromoterSource::Registry) };
+        let BothTags { registered, discovered } = self.tags.get();
+        if !registered.is_empty() {
+            return Sourced { value: registered, source: Some(PromoterSource::Registry) };
         }
-        let is_told = self.is_found() && !self.discovered_tags.is_empty();
-        if is_told {
-            return Sourced { value: &self.discovered_tags, source: Some(PromoterSource::Discovery) };
+        if self.is_found() && !discovered.is_empty() {
+            return Sourced { value: discovered, source: Some(PromoterSource::Discovery) };
         }
         // The registry's, which are none.
-        Sourced { value: &self.registered_tags, source: None }
+        Sourced { value: registered, source: None }
     }
 
     fn record(&self) -> Option<PromoterRecord> {
@@ -329,7 +328,7 @@ impl Entry {
             feeds: self.registered_feeds,
             start_from: self.registered_start.into(),
             paused: self.is_paused,
-            tags: self.registered_tags.clone(),
+            tags: self.tags.get().registered.clone(),
             updated_at: self.updated_at,
         })
     }

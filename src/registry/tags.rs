@@ -9,6 +9,38 @@ pub struct Tags(Option<Box<TagTexts>>);
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct TagTexts(BTreeMap<Box<str>, Box<str>>);
 
+/// The tags that the registry and discovery give to one promoter. Without any it takes one word of memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SourceTags(Option<Box<BothTags>>);
+
+#[derive(Clone, Debug)]
+pub(super) struct BothTags {
+    pub registered: Tags,
+    pub discovered: Tags,
+}
+
+/// Those of whom nobody has given any.
+static NO_TAGS: BothTags = BothTags { registered: Tags(None), discovered: Tags(None) };
+
+impl SourceTags {
+    pub fn get(&self) -> &BothTags {
+        self.0.as_deref().unwrap_or(&NO_TAGS)
+    }
+
+    pub fn set_registered(&mut self, registered: Tags) {
+        self.set(BothTags { registered, discovered: self.get().discovered.clone() });
+    }
+
+    pub fn set_discovered(&mut self, discovered: Tags) {
+        self.set(BothTags { registered: self.get().registered.clone(), discovered });
+    }
+
+    fn set(&mut self, tags: BothTags) {
+        let any = !tags.registered.is_empty() || !tags.discovered.is_empty();
+        self.0 = any.then(|| Box::new(tags));
+    }
+}
+
 /// How many tags a promoter has at most.
 pub const TAGS_MAX: usize = 64;
 /// The most that a tag's name or its text takes, in bytes.

@@ -21,8 +21,9 @@ impl AppFeeds {
         &self,
         promoter: Promoter,
         only: FeedSet,
-        start_from: Option<StartFrom>,
+        start_from: impl Into<Option<StartFrom>>,
     ) -> PolledPromoter {
+        let start_from = start_from.into();
         let begun = |plan: FeedPlan| FeedPlan { start_from: start_from.unwrap_or(plan.start_from), ..plan };
         let is_wanted = |feed: Feed| only.is_empty() || only.contains(feed);
         let refunds = begun(self.refunds);

@@ -174,7 +174,7 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     let refunds = Some(plan(StartFrom::Earliest));
     let later = begun(&promoter(PerFeed { orders, refunds, ..PerFeed::default() }), &state);
     assert_eq!(kinds(&later), [(Feed::Refunds, true)]);
-    assert_eq!(later.feeds()[1].pacing.cursor().start, UnixTime::EARLIEST);
+    assert_eq!(later.feeds()[1].pacing.complete_before(), UnixTime::EARLIEST);
     assert_eq!(later.feeds()[0].settings.refunds_lateness, None);
 }
 

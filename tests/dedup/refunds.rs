@@ -145,9 +145,9 @@ fn page(pull: &mut Pull, state: &mut State, rows: &[(&str, Option<UnixTime>)], g
 fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved() {
     let mut state = begun(NOON.minus(40 * DAY));
     let pull = |state: &State| {
-        let cursor = state.cursors(&promoter())[Feed::Refunds].unwrap();
+        let complete_before = state.cursors(&promoter())[Feed::Refunds].unwrap().complete_before;
         let lateness = 7 * DAY;
-        let job = PullJob { promoter: promoter(), scope: Scope::Refunds, cursor, lateness, refunds: None };
+        let job = PullJob { promoter: promoter(), scope: Scope::Refunds, complete_before, lateness, refunds: None };
         Pull::new(job, NOON)
     };
     let old = |days: i64| Some(NOON.minus(days * DAY));
@@ -168,8 +168,9 @@ fn a_refund_that_is_told_its_time_between_two_pages_shows_that_rows_have_moved()
 #[test]
 fn two_refunds_of_an_order_on_two_pages_have_not_moved() {
     let mut state = begun(NOON.minus(40 * DAY));
-    let cursor = state.cursors(&promoter())[Feed::Refunds].unwrap();
-    let job = PullJob { promoter: promoter(), scope: Scope::Refunds, cursor, lateness: 7 * DAY, refunds: None };
+    let complete_before = state.cursors(&promoter())[Feed::Refunds].unwrap().complete_before;
+    let job =
+        PullJob { promoter: promoter(), scope: Scope::Refunds, complete_before, lateness: 7 * DAY, refunds: None };
     let mut pull = Pull::new(job, NOON);
     let old = |days: i64| Some(NOON.minus(days * DAY));
     assert_eq!(page(&mut pull, &mut state, &[("x", old(30))], true), 1);

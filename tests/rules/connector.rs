@@ -158,14 +158,14 @@ impl Connector {
     fn begin_pull(&self, feed: Feed, ahead: Option<i64>) -> Pull {
         let as_of = UnixTime(self.now);
         let pacing = &self.pacing[feed];
-        let bound = ahead.map_or(UnixTime::MAX, |ahead| pacing.cursor().complete_before.plus(ahead));
+        let bound = ahead.map_or(UnixTime::MAX, |ahead| pacing.complete_before().plus(ahead));
         let (scope, bound) = pacing.bounded_scope(feed, rules(feed), as_of, bound);
         let ends_history = pacing.reads_the_rest(scope, rules(feed), as_of);
         let refunds = RefundsJob { lateness: LATENESS.refunds, ends_history };
         let job = PullJob {
             promoter: self.promoter.clone(),
             scope,
-            cursor: pacing.cursor(),
+            complete_before: pacing.complete_before(),
             lateness: LATENESS[feed],
             refunds: (feed == Feed::Orders && !self.polls_refunds).then_some(refunds),
         };

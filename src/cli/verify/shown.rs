@@ -65,7 +65,7 @@ impl UpstreamReader<'_> {
         let job = PullJob {
             promoter: promoter.clone(),
             scope,
-            cursor: Cursor::begin(judged.feed, judged.from),
+            complete_before: Cursor::begin(judged.feed, judged.from).complete_before,
             lateness: self.lateness(judged.feed),
             refunds: None,
         };

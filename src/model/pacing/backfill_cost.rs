@@ -2,7 +2,7 @@
 
 use super::open_days::DATED_DAYS_MAX;
 use super::windows::{GROWTH_EMPTY, SLICE_FIRST, SLICE_MAX};
-use crate::model::cursor::Cursor;
+use crate::model::cursor::{Cursor, first_open_day};
 use crate::model::feed::{Feed, PulledBy};
 use crate::model::time::{Day, UnixTime};
 
@@ -20,7 +20,7 @@ pub fn least_calls(feed: Feed, cursor: &Cursor, now: UnixTime) -> u64 {
             calls
         }
         PulledBy::Day => {
-            let days = Day::in_beijing(now).days_since(cursor.first_open_day()).max(0);
+            let days = Day::in_beijing(now).days_since(first_open_day(cursor.complete_before)).max(0);
             // One without a date, and the day that has begun.
             if days > DATED_DAYS_MAX { 2 } else { days.unsigned_abs() + 1 }
         }

@@ -1,6 +1,7 @@
 //! Up to when a feed is read, as far as its cursor and its pulls tell.
 
 use super::{Pacing, PollSettings, Pulled};
+use crate::model::cursor::first_open_day;
 use crate::model::feed::{Feed, PulledBy};
 use crate::model::scope::{Scope, first_day_not_closing};
 use crate::model::time::{Day, UnixTime};
@@ -28,7 +29,7 @@ impl Pacing {
             Scope::History { .. } => true,
             // One may have just come to its time to close.
             Scope::Day { .. } => {
-                first_day_not_closing(settings.lateness, now).days_since(self.cursor().first_open_day()) > 1
+                first_day_not_closing(settings.lateness, now).days_since(first_open_day(self.complete_before())) > 1
             }
             Scope::Refunds => false,
         }
@@ -38,11 +39,9 @@ impl Pacing {
     /// lies behind it.
     pub fn read_before(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> UnixTime {
         let read_to = match feed.pulled_by() {
-            PulledBy::Window | PulledBy::Promoter => {
-                self.cursor().complete_before.plus(settings.lateness).plus(SILENT_MAX)
-            }
+            PulledBy::Window | PulledBy::Promoter => self.complete_before().plus(settings.lateness).plus(SILENT_MAX),
             // A day that should be closed was not read since it could be.
-            PulledBy::Day => self.cursor().first_open_day().utc_end().plus(settings.lateness).plus(SILENT_MAX),
+            PulledBy::Day => first_open_day(self.complete_before()).utc_end().plus(settings.lateness).plus(SILENT_MAX),
         };
         read_to.min(now)
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::model::cursor::Cursor;
+use crate::model::cursor::first_open_day;
 use crate::model::scope::{Scope, first_day_not_closing};
 use crate::model::time::{Day, UnixTime};
 
@@ -34,13 +34,14 @@ pub(super) struct OpenDays {
     dated_left: u32,
 }
 
-/// A day that was asked for, in vain or not. Sixteen bytes, for there may be millions.
+/// A day that was asked for, in vain or not. Twelve bytes, for there may be millions.
 #[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed(4))]
 struct RequestedDay {
     /// In nanoseconds: half of what a duration takes, for five hundred years.
     last: u64,
-    /// As days since 1970-01-01.
-    number: i32,
+    /// As days since 1970-01-01, until 2149.
+    number: u16,
     /// Whether it was ever read to its end.
     read: bool,
     /// Whether it was read to its end after its time to close.
@@ -65,8 +66,8 @@ pub(super) struct OpenRange {
 }
 
 impl OpenRange {
-    pub fn new(cursor: &Cursor, settings: PollSettings, now: UnixTime) -> OpenRange {
-        let (first, pause_today, pause) = (cursor.first_open_day(), settings.every, settings.idle_every);
+    pub fn new(complete_before: UnixTime, settings: PollSettings, now: UnixTime) -> OpenRange {
+        let (first, pause_today, pause) = (first_open_day(complete_before), settings.every, settings.idle_every);
         let today = Day::in_beijing(now).max(first);
         OpenRange { first, last: today, today, pause_today, pause }
     }
@@ -118,12 +119,12 @@ impl OpenDays {
     }
 
     /// A day was read to its end, which has closed it or not; the cursor stands where that has moved it.
-    pub fn read(&mut self, day: Day, is_closed: bool, cursor: &Cursor, clock: Duration) {
+    pub fn read(&mut self, day: Day, is_closed: bool, complete_before: UnixTime, clock: Duration) {
         self.dated_left = self.dated_left.saturating_sub(1);
         let requested = self.note_request(day, clock);
         requested.read = true;
         requested.closed |= is_closed;
-        let first = cursor.first_open_day().number();
+        let first = number(first_open_day(complete_before));
         self.requested.retain(|requested| requested.number >= first);
     }
 
@@ -135,7 +136,7 @@ impl OpenDays {
     /// Notes that the day was asked for.
     fn note_request(&mut self, day: Day, clock: Duration) -> &mut RequestedDay {
         let index = self.place(day).unwrap_or_else(|index| {
-            let never = RequestedDay { last: 0, number: day.number(), read: false, closed: false };
+            let never = RequestedDay { last: 0, number: number(day), read: false, closed: false };
             self.requested.insert(index, never);
             index
         });
@@ -146,7 +147,7 @@ impl OpenDays {
 
     /// Where the day stands among those that were asked for, or would.
     fn place(&self, day: Day) -> Result<usize, usize> {
-        self.requested.binary_search_by_key(&day.number(), |requested| requested.number)
+        self.requested.binary_search_by_key(&number(day), |requested| requested.number)
     }
 
     fn get(&self, day: Day) -> Option<&RequestedDay> {
@@ -164,10 +165,10 @@ impl OpenDays {
     }
 
     /// All of them were asked for on so many pages, and read to the present or cut short; the cursor stands where that has moved it.
-    pub fn undated_read(&mut self, is_whole: bool, pages: u32, cursor: &Cursor) {
+    pub fn undated_read(&mut self, is_whole: bool, pages: u32, complete_before: UnixTime) {
         self.undated_doubts = 0;
         self.dated_left = if is_whole { 0 } else { pages.max(1).saturating_mul(DAYS_IN_A_ROW) };
-        let first = cursor.first_open_day().number();
+        let first = number(first_open_day(complete_before));
         self.requested.retain(|requested| requested.number >= first);
         // From here on the cursor moves with that day, so it is read, though it may have been closed while others were open.
         self.requested
@@ -200,4 +201,8 @@ impl OpenDays {
     fn due(&self, day: Day, pause: Duration) -> Duration {
         self.get(day).map_or(Duration::ZERO, |requested| requested.last() + pause)
     }
+}
+
+fn number(day: Day) -> u16 {
+    u16::try_from(day.number().max(0)).unwrap_or(u16::MAX)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::cursor::first_open_day;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -43,7 +44,7 @@ fn orders_behind(days: i64) -> Pacing {
 /// Asks for orders at noon, has them read, and tells the day that was asked for; nothing where it was no single day.
 fn read_orders(pacing: &mut Pacing, clock: Duration) -> Option<Day> {
     let scope = pacing.scope(Feed::Orders, ORDERS, NOON);
-    let completion = scope.completes(&pacing.cursor(), ORDERS.lateness, NOON);
+    let completion = scope.completes(pacing.complete_before(), ORDERS.lateness, NOON);
     pacing.after(Pulled { completion, ..pulled(scope) }, ORDERS, clock);
     match scope {
         Scope::Day { day, .. } => Some(day),
@@ -57,7 +58,7 @@ fn brought(pacing: &mut Pacing, polls: &[(i64, u64, u64)]) -> Vec<(u64, u64)> {
     for (seconds, shown, kept) in polls {
         let now = NOON.plus(*seconds);
         let scope = pacing.scope(Feed::Touches, SETTINGS, now);
-        let completion = scope.completes(&pacing.cursor(), 600, now);
+        let completion = scope.completes(pacing.complete_before(), 600, now);
         let pulled = Pulled { scope, completion, as_of: now, pages: 1, rows: *shown, shown: *shown, kept: *kept };
         let brought = pacing.after(pulled, SETTINGS, at(0)).brought.unwrap();
         learnt.push((brought.facts, brought.covered.as_secs()));
@@ -127,17 +128,17 @@ fn of_the_open_days_today_is_read_often_and_the_others_at_the_idle_pace() {
 fn a_day_that_always_fails_waits_its_turn_and_the_cursor_passes_the_closed_ones_when_it_is_read() {
     let today = Day::in_beijing(NOON);
     let mut pacing = orders_behind(5);
-    let bad = pacing.cursor().first_open_day();
+    let bad = first_open_day(pacing.complete_before());
     let turn =
         pacing.after_failure(failed(pacing.scope(Feed::Orders, ORDERS, NOON), PollRemedy::SmallerRequest), at(1));
     assert_eq!(turn, usual(at(1)), "the others are due, but a failure is followed by a pause");
     let read: Vec<_> = (0..5).filter_map(|_| read_orders(&mut pacing, at(61))).collect();
     assert_eq!(read, (1..=5).rev().map(|back| Day::in_beijing(NOON.minus((back - 1) * DAY))).collect::<Vec<_>>());
-    assert_eq!(pacing.cursor().first_open_day(), bad);
+    assert_eq!(first_open_day(pacing.complete_before()), bad);
     assert_eq!(pacing.scope(Feed::Orders, ORDERS, NOON), Scope::day(today), "closed days are not read again");
     assert_eq!(pacing.after_failure(failed(Scope::day(today), PollRemedy::Time), at(900)), usual(at(900)));
     assert_eq!(read_orders(&mut pacing, at(1000)), Some(bad));
-    assert_eq!(pacing.cursor().first_open_day(), today.previous(), "the first day that has not closed");
+    assert_eq!(first_open_day(pacing.complete_before()), today.previous(), "the first day that has not closed");
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn many_open_days_are_one_pull_without_a_date_until_that_has_failed_twice() {
     let read: Vec<_> = (0..40).filter_map(|_| read_orders(&mut pacing, at(1))).collect();
     assert_eq!(read.len(), 40);
     assert!(read.is_sorted(), "the oldest first");
-    assert_eq!(pacing.cursor().first_open_day(), Day::in_beijing(NOON).previous());
+    assert_eq!(first_open_day(pacing.complete_before()), Day::in_beijing(NOON).previous());
 }
 
 #[test]
@@ -162,18 +163,18 @@ fn where_all_orders_were_cut_short_the_cursor_goes_on_from_a_day_that_was_read_b
     for _ in 0..2 {
         pacing.after_failure(failed(undated, PollRemedy::SmallerRequest), at(0));
     }
-    let bad = pacing.cursor().first_open_day();
+    let bad = first_open_day(pacing.complete_before());
     pacing.after_failure(failed(Scope::day(bad), PollRemedy::Time), at(1));
     assert_eq!((0..40).filter_map(|_| read_orders(&mut pacing, at(2))).count(), 40);
-    assert_eq!(pacing.cursor().first_open_day(), bad, "all others were read");
+    assert_eq!(first_open_day(pacing.complete_before()), bad, "all others were read");
     let closed = bad.next().next();
     let cut = Scope::History { until: closed };
-    let completion = cut.completes(&pacing.cursor(), ORDERS.lateness, NOON);
+    let completion = cut.completes(pacing.complete_before(), ORDERS.lateness, NOON);
     pacing.after(Pulled { completion, ..pulled(cut) }, ORDERS, at(3));
-    assert_eq!(pacing.cursor().first_open_day(), closed);
+    assert_eq!(first_open_day(pacing.complete_before()), closed);
     assert_eq!(read_orders(&mut pacing, at(1000)), Some(today));
     assert_eq!(read_orders(&mut pacing, at(1000)), Some(closed));
-    assert_eq!(pacing.cursor().first_open_day(), today.previous());
+    assert_eq!(first_open_day(pacing.complete_before()), today.previous());
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn the_open_days_are_read_once_each_of_them_was_read_to_its_end() {
         assert!(!reads_the_rest(&pacing));
         read_orders(&mut pacing, at(clock));
     }
-    let (bad, today) = (pacing.cursor().first_open_day(), Day::in_beijing(NOON));
+    let (bad, today) = (first_open_day(pacing.complete_before()), Day::in_beijing(NOON));
     assert_eq!(scope(&pacing), Scope::day(today), "its turn has come again, and the other's has not");
     assert!(!reads_the_rest(&pacing));
     read_orders(&mut pacing, at(1000));

@@ -6,7 +6,6 @@
 
 use std::num::NonZeroU32;
 
-use crate::model::cursor::Cursor;
 use crate::model::time::UnixTime;
 
 use super::Pulled;
@@ -53,9 +52,9 @@ impl Windows {
     }
 
     /// Where the next window begins and ends: at now, or before.
-    pub fn next(&self, cursor: &Cursor, lateness: i64, now: UnixTime) -> (UnixTime, UnixTime) {
+    pub fn next(&self, complete_before: UnixTime, lateness: i64, now: UnixTime) -> (UnixTime, UnixTime) {
         let read_to = self.read_to.map(|read_to| UnixTime(i64::from(read_to.get())));
-        let begin = read_to.map_or(cursor.complete_before, |read_to| read_to.max(cursor.complete_before));
+        let begin = read_to.map_or(complete_before, |read_to| read_to.max(complete_before));
         let slice_end = begin.plus(self.slice.into());
         let end = match self.part {
             _ if slice_end < now.minus(lateness) => slice_end,
@@ -119,20 +118,16 @@ mod tests {
     const NOON: UnixTime = UnixTime(1_668_657_600);
     const LATENESS: i64 = 600;
 
-    fn cursor(behind: i64) -> Cursor {
-        Cursor { start: UnixTime::EARLIEST, complete_before: NOON.minus(behind), polled: true, history_seen: false }
-    }
-
-    fn window(windows: &Windows, cursor: &Cursor) -> (UnixTime, UnixTime) {
-        windows.next(cursor, LATENESS, NOON)
+    fn window(windows: &Windows, complete_before: UnixTime) -> (UnixTime, UnixTime) {
+        windows.next(complete_before, LATENESS, NOON)
     }
 
     /// Reads the next window at noon, with one page of `rows`, and moves the cursor.
-    fn read(windows: &mut Windows, cursor: &mut Cursor, rows: u64) -> i64 {
-        let (begin, end) = window(windows, cursor);
+    fn read(windows: &mut Windows, cursor: &mut UnixTime, rows: u64) -> i64 {
+        let (begin, end) = window(windows, *cursor);
         let scope = Scope::Window { feed: Feed::Touches, begin, end };
-        let completion = scope.completes(cursor, LATENESS, NOON);
-        cursor.complete_before = completion.reached;
+        let completion = scope.completes(*cursor, LATENESS, NOON);
+        *cursor = completion.reached;
         windows.after(begin, end, Pulled { scope, completion, as_of: NOON, pages: 1, rows, shown: rows, kept: 0 });
         end.0 - begin.0
     }
@@ -140,17 +135,17 @@ mod tests {
     #[test]
     fn a_short_slice_never_delays_what_happens_now() {
         let windows = Windows { slice: 60, ..Windows::new() };
-        assert_eq!(window(&windows, &cursor(600)), (NOON.minus(600), NOON));
-        assert_eq!(window(&windows, &cursor(6000)), (NOON.minus(6000), NOON.minus(5940)));
+        assert_eq!(window(&windows, NOON.minus(600)), (NOON.minus(600), NOON));
+        assert_eq!(window(&windows, NOON.minus(6000)), (NOON.minus(6000), NOON.minus(5940)));
     }
 
     #[test]
     fn a_slice_that_was_cut_short_is_followed_by_one_of_its_length_and_grows_where_it_brings_nothing() {
-        let (mut windows, cursor) = (Windows::new(), cursor(10_000 * HOUR));
+        let (mut windows, cursor) = (Windows::new(), NOON.minus(10_000 * HOUR));
         let mut cut = |rows| {
-            let (begin, end) = (cursor.complete_before, cursor.complete_before.plus(6 * HOUR));
+            let (begin, end) = (cursor, cursor.plus(6 * HOUR));
             let scope = Scope::Window { feed: Feed::Touches, begin, end };
-            let completion = scope.completes(&cursor, LATENESS, NOON);
+            let completion = scope.completes(cursor, LATENESS, NOON);
             let pulled = Pulled { scope, completion, as_of: NOON, pages: 1, rows, shown: rows, kept: 0 };
             assert!(windows.after(begin, end, pulled));
             i64::from(windows.slice) / HOUR
@@ -160,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_was_too_much_is_halved_and_grows_again_only_after_a_while() {
-        let (mut windows, mut cursor) = (Windows::new(), cursor(20_000 * HOUR));
+        let (mut windows, mut cursor) = (Windows::new(), NOON.minus(20_000 * HOUR));
         windows.narrow(NOON.minus(64 * HOUR), NOON);
         windows.slice = 32 * 3600;
         let widths: Vec<_> = (0..10).map(|_| read(&mut windows, &mut cursor, 1) / HOUR).collect();
@@ -169,19 +164,18 @@ mod tests {
 
     #[test]
     fn years_without_a_touch_are_asked_for_in_a_few_calls() {
-        let (mut windows, mut cursor) = (Windows::new(), cursor(4 * 366 * 24 * HOUR));
-        let calls = (1..)
-            .take_while(|_| read(&mut windows, &mut cursor, 0) > 0 && cursor.complete_before < NOON.minus(LATENESS));
+        let (mut windows, mut cursor) = (Windows::new(), NOON.minus(4 * 366 * 24 * HOUR));
+        let calls = (1..).take_while(|_| read(&mut windows, &mut cursor, 0) > 0 && cursor < NOON.minus(LATENESS));
         assert_eq!(calls.count(), 6);
     }
 
     #[test]
     fn the_latest_touches_are_read_in_parts_where_they_are_too_much_and_all_of_them_are_read() {
-        let (mut windows, mut cursor) = (Windows::new(), cursor(LATENESS));
+        let (mut windows, mut cursor) = (Windows::new(), NOON.minus(LATENESS));
         windows.narrow(NOON.minus(LATENESS), NOON);
         let mut begins = Vec::new();
         for _ in 0..3 {
-            begins.push(NOON.0 - window(&windows, &cursor).0.0);
+            begins.push(NOON.0 - window(&windows, cursor).0.0);
             read(&mut windows, &mut cursor, 900);
         }
         assert_eq!(begins, [600, 300, 600], "the round begins again");
@@ -196,25 +190,25 @@ mod tests {
             behind in 0i64..100_000, lateness in 1i64..10_000,
             steps in proptest::collection::vec((0i64..5_000, 0u32..4, 0u64..2000), 1..60),
         ) {
-            let (mut now, mut cursor, mut windows) = (NOON, cursor(behind), Windows::new());
+            let (mut now, mut cursor, mut windows) = (NOON, NOON.minus(behind), Windows::new());
             // What is read without a gap from the cursor on.
-            let mut read_to = cursor.complete_before;
+            let mut read_to = cursor;
             for (step, pages, rows) in steps {
                 now = now.plus(step);
-                let (begin, end) = windows.next(&cursor, lateness, now);
+                let (begin, end) = windows.next(cursor, lateness, now);
                 let scope = Scope::Window { feed: Feed::Touches, begin, end };
-                proptest::prop_assert!(cursor.complete_before <= begin && begin <= read_to.max(cursor.complete_before));
+                proptest::prop_assert!(cursor <= begin && begin <= read_to.max(cursor));
                 proptest::prop_assert!(begin <= end && end <= now.max(begin));
                 if pages == 0 {
                     windows.narrow(begin, end);
-                    read_to = cursor.complete_before;
+                    read_to = cursor;
                     continue;
                 }
-                let completion = scope.completes(&cursor, lateness, now);
+                let completion = scope.completes(cursor, lateness, now);
                 let reached = completion.reached;
-                proptest::prop_assert!(cursor.complete_before <= reached && reached <= end.max(cursor.complete_before));
-                proptest::prop_assert!(reached <= now.minus(lateness).max(cursor.complete_before));
-                cursor.complete_before = reached;
+                proptest::prop_assert!(cursor <= reached && reached <= end.max(cursor));
+                proptest::prop_assert!(reached <= now.minus(lateness).max(cursor));
+                cursor = reached;
                 windows.after(begin, end, Pulled { scope, completion, as_of: now, pages, rows, shown: rows, kept: 0 });
                 read_to = end;
             }

@@ -7,7 +7,7 @@ use crate::model::feed::Feed;
 use crate::model::pacing::{AfterPull, Pulled};
 use crate::model::pull::Pull;
 use crate::poll::due_queue::{Admission, Begun};
-use crate::poll::feed_slots::{FeedSlot, SlotNumber};
+use crate::poll::feed_slots::{FeedSlot, SlotNumber, feed_of};
 use crate::poll::freshness::FeedStanding;
 use crate::poll::parked::ParkedFeed;
 use crate::poll::poller::{PollError, Polled};
@@ -24,7 +24,7 @@ impl Scheduler {
             return self.let_go(index);
         }
         let clock = self.began.elapsed();
-        let interface = self.feeds[index].feed.interface();
+        let interface = feed_of(index).interface();
         let begun = self.due_queues.ended(interface, index);
         self.due_queues[interface].spent(calls(pages, &result), clock);
         match result {
@@ -40,43 +40,44 @@ impl Scheduler {
     fn pulled(&mut self, index: SlotNumber, pulled: Pulled, clock: Duration) {
         self.reports.completed();
         let (as_of, settings) = (pulled.as_of, self.feeds.settings(index));
-        let FeedSlot { promoter, feed, pacing, class, standing, .. } = &mut self.feeds[index];
-        self.reports.ended(*feed, PollEnd::Complete);
-        if self.parked.answered(promoter, *feed) {
+        let (promoter, feed) = (self.feeds.promoter(index), feed_of(index));
+        self.reports.ended(feed, PollEnd::Complete);
+        if self.parked.answered(promoter, feed) {
             tracing::info!(app = %self.app, %promoter, "promoter answers again");
         }
-        let cursors = &mut self.cursors[*feed];
+        let FeedSlot { pacing, class, standing, .. } = &mut self.feeds[index];
+        let cursors = &mut self.cursors[feed];
         // Before the pull moves the cursor: it is counted by where it stands.
-        cursors.remove(pacing.cursor().complete_before.0);
+        cursors.remove(pacing.complete_before().0);
         let AfterPull { turn, brought } = pacing.after(pulled, settings, clock);
-        cursors.add(pacing.cursor().complete_before.0);
+        let complete_before = pacing.complete_before();
+        cursors.add(complete_before.0);
         let queue = &mut self.due_queues[feed.interface()];
         // Before its next turn is put in, which comes after the interval of its class.
         if let Some(brought) = brought {
             *class = queue.learn(*class, &mut pacing.rate, brought);
         }
         queue.put_turn(index, *class, turn, clock);
-        let standing = standing.after(&pulled, *feed, settings, pacing);
-        self.catching_up.read(index, &self.feeds[index], settings, as_of);
+        let standing = standing.after(&pulled, feed, settings, pacing);
+        self.catching_up.read(index, complete_before, settings, as_of);
         self.stands(index, standing);
     }
 
     fn stands(&mut self, index: SlotNumber, standing: FeedStanding) {
-        let slot = &mut self.feeds[index];
-        let before = std::mem::replace(&mut slot.standing, standing);
-        self.reports.stands(slot.feed, Some(before), Some(standing));
+        let before = std::mem::replace(&mut self.feeds[index].standing, standing);
+        self.reports.stands(feed_of(index), Some(before), Some(standing));
     }
 
     fn failed(&mut self, index: SlotNumber, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
-        let FeedSlot { promoter, feed, pacing, class, .. } = &mut self.feeds[index];
+        let (promoter, feed) = (self.feeds.promoter(index), feed_of(index));
         if let Some(cause) = reports::cause(error) {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
         }
         if let Some(end) = PollEnd::of(error) {
-            self.reports.ended(*feed, end);
+            self.reports.ended(feed, end);
         }
-        self.catching_up.failed(index, *feed, error);
+        self.catching_up.failed(index, error);
         let queue = &mut self.due_queues[feed.interface()];
         match error {
             // Of a feed that is still wanted only the end of the scheduler cancels a poll: nobody takes it from a queue again.
@@ -96,14 +97,14 @@ impl Scheduler {
                 None => queue.put_late(index, clock, begun),
             },
             // The breaker says when it may be asked again, and not its usual pause.
-            PollError::Call(CallError::Exhausted { .. }) if is_breaker_open(&self.client, *feed) => {
-                pacing.after_failure(error.failed(&pull), clock);
+            PollError::Call(CallError::Exhausted { .. }) if is_breaker_open(&self.client, feed) => {
+                self.feeds[index].pacing.after_failure(error.failed(&pull), clock);
                 queue.put_doubtful(index, clock, begun);
                 self.keep(index, pull.interrupted());
             }
             PollError::Call(CallError::ParkPromoter(cause)) => {
                 let parked = ParkedFeed::new(cause.errcode, self.client.local_now().as_seconds());
-                if self.parked.park(promoter, *feed, parked) {
+                if self.parked.park(promoter, feed, parked) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
                 // Put in as anew, and not as late: it is left alone on purpose, and nobody is to take it for overdue.
@@ -111,6 +112,7 @@ impl Scheduler {
                 self.stands(index, FeedStanding::Parked);
             }
             PollError::Pages(_) | PollError::Call(_) => {
+                let FeedSlot { pacing, class, .. } = &mut self.feeds[index];
                 let turn = pacing.after_failure(error.failed(&pull), clock);
                 queue.put_late_turn(index, *class, turn, begun);
             }

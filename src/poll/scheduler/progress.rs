@@ -6,14 +6,14 @@ use super::Scheduler;
 use crate::model::feed::{Interface, PerFeed};
 use crate::model::pacing::intervals::Shortage;
 use crate::model::time::UnixTime;
-use crate::poll::feed_slots::FeedSlot;
+use crate::poll::feed_slots::feed_of;
 use crate::poll::reports::{Late, PollProgress};
 
 impl Scheduler {
     fn latest(&self, clock: Duration) -> Option<Late> {
         let (due, index) = self.due_queues.latest()?;
-        let FeedSlot { promoter, feed, .. } = &self.feeds[index];
-        Some(Late { promoter: promoter.clone(), feed: *feed, by: clock.saturating_sub(due) })
+        let promoter = self.feeds.promoter(index).clone();
+        Some(Late { promoter, feed: feed_of(index), by: clock.saturating_sub(due) })
     }
 
     /// Says once of each interface that its budget is too small for all feeds, however quiet they are.

@@ -22,7 +22,8 @@ fn tags() -> impl Strategy<Value = Tags> {
 }
 
 fn configured() -> impl Strategy<Value = SourceUpdate> {
-    let promoter = (feed_set(), start()).prop_map(|(feeds, start_from)| ConfiguredPromoter { feeds, start_from });
+    let promoter = (feed_set(), start())
+        .prop_map(|(feeds, start_from)| ConfiguredPromoter { feeds, start_from: start_from.into() });
     prop::option::of(promoter).prop_map(SourceUpdate::Configuration)
 }
 
@@ -108,7 +109,7 @@ proptest! {
 #[test]
 fn each_field_is_the_registrys_then_the_configurations_then_discoverys() {
     let feeds = FeedSet::from_iter([Feed::Orders]);
-    let configured = ConfiguredPromoter { feeds, start_from: Some(StartFrom::Earliest) };
+    let configured = ConfiguredPromoter { feeds, start_from: Some(StartFrom::Earliest).into() };
     let record = PromoterRecord { start_from: Some(StartFrom::Now), paused: true, ..PromoterRecord::default() };
     let found = Tags::new([("retail", "7")]).unwrap();
     let table = table([

@@ -48,7 +48,7 @@ async fn whom_it_names_anew_is_polled_within_seconds_and_whom_it_leaves_out_no_l
 async fn now_is_when_a_promoter_is_named_first_and_his_cursor_counts_when_he_is_named_again() {
     let begun = live_configured(&group(), async |configured: &ConfiguredPromoters| {
         pass(1000).await;
-        let now = ConfiguredPromoter { start_from: Some(StartFrom::Now), ..ConfiguredPromoter::default() };
+        let now = ConfiguredPromoter { start_from: Some(StartFrom::Now).into(), ..ConfiguredPromoter::default() };
         configured.replace(vec![(key("o1"), ConfiguredPromoter::default()), (key("o2"), now)]);
         pass(100).await;
     })
