@@ -20,8 +20,9 @@
 //! ```
 //!
 //! A session runs from one opening of its log ([`commit::log::CommitLog::open`]) to what ends it ([`commit::log::Ended`]): it
-//! was told to stop, and what was done is durable; or the log has to be opened again, with which the next session begins; or
-//! only an operator can help, and the process stops; or, of the requests, what the group has given to this instance changes.
+//! was told to stop, others have taken over, and what was done is durable; or the log has to be opened again, with which the next
+//! session begins; or only an operator can help, and the process stops, both pipelines of it; or, of the requests, what the group has given
+//! to this instance changes. Between two sessions the log is released, and a pause is made by the policy of retries, without end.
 //!
 //! The polls, a [`session::PollPipeline`]. Opening their log hands over how many shards there are in all, how old facts may
 //! be, and who tells which shards are this instance's ([`commit::log::Opened`]). Shards come and go while a session runs
@@ -52,8 +53,10 @@
 //!                                             (an event that can't be written as it is, is made a dead letter here)
 //! ```
 //!
-//! What the committer knows goes back whenever it changes whom an app polls, before anything of a promoter is polled: `session::polls` asks it through the same queue
-//! for the cursors, behind the states of the shards, which went in there, too.
+//! What the committer knows goes back whenever whom an app polls changes, before anything of a promoter is polled: `session::polls`
+//! asks it through the same queue for the cursors, behind the states of the shards, which went in there, too. The coordinator puts
+//! those there itself, with removals and what of the registry can't be read. One batch is one transaction, or several where the log
+//! is too slow for it (`commit::attempts`).
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
 //! the compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
@@ -86,7 +89,8 @@
 //! `kafka::facts_log::peers` compares what the instances poll and how they are configured, by notes beside the offsets.
 //!
 //! Where promoters are discovered, whoever owns shard 0 reads the upstream's lists of them and writes what these come to to the
-//! registry (`session::discovery`, `registry::discovery`); from there it acts as what operators write does.
+//! registry (`session::discovery`, `registry::discovery`), by a producer beside these transactions; from there it acts as what operators
+//! write does.
 //!
 //! Whom nobody names any more is polled no longer, and what is known of the promoter stays in the state until it has been away
 //! for `registry.forget` (`registry::removed`).
@@ -124,7 +128,7 @@
 //! | [`session`] | the polls, from an open log to its end, as shards come and go; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
 //! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::schema_registry`, `oauth` and `web` the only user of reqwest |
-//! | [`retry`] | the one policy of retries; the only user of backoff |
+//! | [`retry`] | the one policy of pauses between tries; the only user of backoff |
 //! | [`model`] | the rules: plain data and plain functions, without I/O, clock or async |
 //! | [`registry`] | the promoters, as configuration, registry topic and discovery together say; rules like those of the model |
 //! | [`requests`] | requests for material: each answered exactly once |

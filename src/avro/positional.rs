@@ -65,7 +65,7 @@ mod tests {
     /// Two fields of one type that change places are two columns that change their contents.
     #[test]
     fn every_record_has_the_fields_of_its_schema_in_their_order() {
-        let records = [
+        let records: [_; RecordKind::ALL.len()] = [
             names_of::<TouchRecord>(),
             names_of::<OrderRecord>(),
             names_of::<DeadLetterRecord>(),

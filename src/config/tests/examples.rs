@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::model::feed::{EventTopic, Feed, StartFrom};
+use crate::model::feed::{EventTopic, Feed, Interface, StartFrom};
 use crate::upstream::token::TokenSource;
 
 #[test]
@@ -74,9 +74,6 @@ fn every_key_stands_in_the_full_example() {
         ("schema_registry", "url username password_file"),
         ("apps", "app_id secret_file base_url spare_urls id_kind token.source promoters promoters_file"),
         ("apps", "discover discover_remove_max discover_tags"),
-        ("apps.quota", "getrelation.per_minute getrelation.per_day getorder.per_minute getorder.per_day"),
-        ("apps.quota", "getsharematerial.per_minute getsharematerial.per_day"),
-        ("apps.quota", "getpromoter.per_minute getpromoter.per_day"),
         ("apps.feeds.touches", "every"),
         ("commands", "enabled concurrency reply_topics"),
         ("commit", "linger events_max bytes_max"),
@@ -93,8 +90,11 @@ fn every_key_stands_in_the_full_example() {
     let feed_settings = |feed: Feed| {
         ["enabled", "every", "idle_every", "lateness", "start_from"].map(|name| format!("feeds.{feed}.{name}"))
     };
+    let quotas = Interface::ALL
+        .into_iter()
+        .flat_map(|interface| ["per_minute", "per_day"].map(|limit| format!("apps.quota.{interface}.{limit}")));
     let of_topics = EventTopic::ALL.map(|topic| format!("topics.{}", topic.name()));
-    for key in named.chain(Feed::ALL.into_iter().flat_map(feed_settings)).chain(of_topics) {
+    for key in named.chain(Feed::ALL.into_iter().flat_map(feed_settings)).chain(of_topics).chain(quotas) {
         assert!(keys.contains(&key), "{key} is not in full.toml");
     }
     assert!(example("full.toml").contains("\nsecret = \"${WX_SECRET}\"\n"));
