@@ -79,8 +79,10 @@ pub async fn run(config: Config, reload: Option<ReloadSource>, stop: Cancellatio
         let topic = DiscoveryTopic::new(parts.kafka.clone(), registrations.clone());
         polls.discovery = Some(Arc::new(discovery::of(&polls.apps, discovery, topic)));
     }
-    let profile = InstanceProfile { roster: latest_roster, digest };
-    let facts_log = polls::facts_log(parts, registrations, id_kinds, profile, &polls);
+    let shares = Arc::new(polls::shares(&polls, &parts.kafka));
+    polls.shares = Some(shares.clone());
+    let profile = InstanceProfile { roster: latest_roster, digest, shares: shares.clone() };
+    let facts_log = polls::facts_log(parts, registrations, id_kinds, profile, &polls, shares);
     run_pipelines(&polls, facts_log, requests, &stop).await
 }
 

@@ -80,9 +80,10 @@
 //!    lost ───────> the same, at once
 //! ```
 //!
-//! Of an app's budget of calls each instance has as large a share as it owns of the partitions: of those of the registry for what
-//! is polled, of those of the requests for material. So all together have no more than all of it (`upstream::budget_shares`). The
-//! list of promoters is read by one instance, and the budget of that is its own.
+//! Of an app's budget of calls each instance has what the partitions have that it owns: those of the registry for what is polled, by what
+//! each needs ([`model::shares`]); those of the requests for material, all alike. So all together have no more than all of it
+//! (`upstream::budget_shares`). `session::share_exchange` reads what others need and tells what the own shards do; the owner of shard 0
+//! divides. The list of promoters is read by one instance, and the budget of that is its own.
 //!
 //! Beside both pipelines, for as long as they run: each app's client keeps asking for its quotas
 //! ([`keep_quotas`](upstream::client::Client::keep_quotas)); `kafka::client::broker_probe` asks the brokers whether they are there; and

@@ -47,6 +47,7 @@ use crate::registry::table::ConfiguredPromoter;
 use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
 use crate::telemetry::pipeline;
+use crate::upstream::budget_shares::BudgetShares;
 use crate::upstream::client::{Client, ClientSettings};
 
 pub mod app_feeds;
@@ -61,6 +62,7 @@ mod restores;
 mod rewinds;
 mod shard_coordinator;
 mod shard_promoters;
+mod share_exchange;
 mod summary;
 
 use app_feeds::AppFeeds;
@@ -131,6 +133,8 @@ pub struct PollPipeline {
     pub discovery: Option<Arc<Discovery>>,
     /// Where its session is asked what is registered of a promoter.
     pub registrations: Arc<RegistrationQueries>,
+    /// Absent where budgets are not divided by what each shard needs.
+    pub shares: Option<Arc<BudgetShares>>,
 }
 
 impl<L: StateLog> Pipeline<L> for PollPipeline {
@@ -195,7 +199,7 @@ impl PollPipeline {
         };
         totals.figures.know_lateness(apps.iter().map(lateness).collect());
         let (apps, registrations) = (Arc::new(apps), Arc::default());
-        PollPipeline { apps, bounds, queue_bytes, totals, forget, discovery: None, registrations }
+        PollPipeline { apps, bounds, queue_bytes, totals, forget, discovery: None, registrations, shares: None }
     }
 
     /// Polls the shards that are this instance's until `stop` is cancelled and others have taken over, or until something else

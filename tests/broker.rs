@@ -26,6 +26,7 @@ mod broker {
     pub mod outages;
     pub mod placement;
     mod producer;
+    pub mod quota;
     pub mod registry;
     pub mod registry_follower;
     mod request_client;
@@ -47,8 +48,8 @@ use std::process::ExitCode;
 
 use broker::{
     abandoned, admin, age, barrier, belonging, commands, crashes, cut_off, elsewhere, fencing, fleet, identities,
-    isolation, lifetime, log, material, membership, outages, placement, registry, registry_follower, secured, sharing,
-    start_up, stopping, throttled, tokens, too_large, user_ids, versions, zombies,
+    isolation, lifetime, log, material, membership, outages, placement, quota, registry, registry_follower, secured,
+    sharing, start_up, stopping, throttled, tokens, too_large, user_ids, versions, zombies,
 };
 use harness::case;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         outages::CASES,
         zombies::CASES,
         sharing::CASES,
+        quota::CASES,
         fleet::CASES,
         abandoned::CASES,
         identities::CASES,

@@ -136,6 +136,7 @@ async fn live_of(apps: Vec<PolledApp>, seconds: i64) -> DurableTopics {
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     };
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());

@@ -78,6 +78,7 @@ fn drain(odd_rows: &str) -> Run {
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     };
     let stop = CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::log_parts::{LogParts, ownership};
+use super::log_parts::{LogParts, ownership, shares};
 use super::schemas::MaterialFramings;
 use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::schema_lookup::SchemaSource;
@@ -33,7 +33,7 @@ pub(super) fn pipeline(
     totals: Arc<RequestTotals>,
 ) -> (RequestPipeline, RequestsLog) {
     let executor = Arc::new(executor(&settings, RequestDecoder::new(framings.request), source, polls));
-    let ownership = ownership(polls, |interface| interface.called_by() == InterfaceCaller::Requests);
+    let ownership = ownership(Arc::new(shares(polls, |interface| interface.called_by() == InterfaceCaller::Requests)));
     let observers = LogObservers { health: totals.health.clone(), ownership };
     let results = ResultEncoder::new(framings.result);
     let (topics, encoders, clock) = (settings.topics, encoders.clone(), clock.clone());

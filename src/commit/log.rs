@@ -13,6 +13,7 @@ use super::queue::FenceSender;
 use crate::model::age::AgeLimits;
 use crate::model::batch::Batch;
 use crate::model::shard::AssignedShard;
+use crate::model::shares::note::PartitionNote;
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
 use crate::text;
@@ -68,10 +69,16 @@ pub trait ShardOwnership: Send + Sync {
     /// when it is known; those that have failed may be asked for again. It ends early once `given_up` is cancelled.
     fn restore(&self, shards: Vec<AssignedShard>, fences: FenceSender, given_up: CancellationToken) -> Restores;
 
+    /// What the owners of all partitions have noted of their shares.
+    fn notes(&self) -> NotesReader;
+
     /// Has others take over all shards, which are worked on until then. Done when they have, or when it is known that nobody does,
     /// or not soon. Nothing is done before it is polled.
     fn hand_over(&self) -> BoxFuture<'static, ()>;
 }
+
+/// Reads the notes of all partitions, in their order, as they were committed by the time when it is called or later.
+pub(crate) type NotesReader = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<PartitionNote>, LogError>> + Send + Sync>;
 
 /// One of shards that are restored together. Where it is dropped, nothing of it is read any more.
 pub(crate) type Restore = BoxFuture<'static, (AssignedShard, Result<RestoredShard, OpenError>)>;

@@ -72,6 +72,8 @@ pub(crate) mod state_content;
 
 pub(crate) mod roster;
 
+pub mod shares;
+
 pub(crate) mod configuration_digest;
 
 pub mod pacing;

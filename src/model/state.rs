@@ -54,6 +54,8 @@ pub struct State {
     removed: HashMap<Promoter, UnixTime, RandomState>,
     /// Records of the registry's partition that can't be read and stand below this offset are among the dead letters.
     registry_read: i64,
+    /// Of the divider's shard, until whoever takes the shard up takes it.
+    ledger: Option<Box<[u8]>>,
     /// Of each feed that was rewound. Boxed, for a state is handed about, and few feeds have one.
     rewinds: Box<Rewinds>,
 }
@@ -235,6 +237,16 @@ impl State {
     pub(crate) fn restore_registry_read(&mut self, value: Option<&[u8]>) {
         let text = value.and_then(|value| std::str::from_utf8(value).ok());
         self.registry_read = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+    }
+
+    /// Takes the value of the record under [`LEDGER_KEY`](super::shares::ledger::LEDGER_KEY).
+    pub(crate) fn restore_ledger(&mut self, value: Option<&[u8]>) {
+        self.ledger = value.map(Box::from);
+    }
+
+    /// Takes out the ledger of shares, if there was one.
+    pub(crate) fn take_ledger(&mut self) -> Option<Box<[u8]>> {
+        self.ledger.take()
     }
 
     /// Takes a record read from the topic. The records of a promoter come in the order in which they were written, and of one key

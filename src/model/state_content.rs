@@ -17,6 +17,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::fence::{Conflict, Fence, FoundFence};
 use super::promoter::Promoter;
 use super::shard::Shard;
+use super::shares::ledger::{LEDGER_KEY, NOTED_KEY};
 use super::state::{REGISTRY_READ_KEY, State};
 use super::state_record::{StateKey, StateValue, UnreadableState};
 
@@ -129,6 +130,10 @@ impl StateContent {
             // Somebody else's.
         } else if key == REGISTRY_READ_KEY.as_bytes() {
             self.take_registry_read(place, value);
+        } else if key == LEDGER_KEY.as_bytes() {
+            self.take_ledger(place, value);
+        } else if key == NOTED_KEY.as_bytes() {
+            // The note stands beside the offset.
         } else {
             self.take_state(place, key, value);
         }
@@ -151,6 +156,12 @@ impl StateContent {
     fn take_registry_read(&mut self, place: StatePlace, value: Option<&[u8]>) {
         if self.kept == KeptContent::States {
             self.states.entry(Shard(place.partition)).or_default().restore_registry_read(value);
+        }
+    }
+
+    fn take_ledger(&mut self, place: StatePlace, value: Option<&[u8]>) {
+        if self.kept == KeptContent::States {
+            self.states.entry(Shard(place.partition)).or_default().restore_ledger(value);
         }
     }
 

@@ -36,4 +36,6 @@ pub(crate) mod feed_query;
 
 mod answers;
 
+mod share_needs;
+
 pub mod reports;

@@ -11,9 +11,13 @@ use tokio::time::Instant;
 
 use super::feed_query::{FeedQueries, FeedsFilter, FeedsPage, PolledFeedView};
 use super::freshness::{FeedStanding, Freshness, FreshnessFigures};
-use crate::model::feed::{Feed, PerFeed};
+use super::share_needs::ShareNeeds;
+use crate::model::feed::{Feed, Interface, PerFeed};
+use crate::model::pacing::PollSettings;
 use crate::model::per::one_value_for_each;
 use crate::model::promoter::Promoter;
+use crate::model::shard::Shard;
+use crate::model::shares::wanted::ShareNeed;
 use crate::model::time::UnixTime;
 use crate::poll::poller::PollError;
 use crate::telemetry::health::HEARTBEAT_TIMEOUT;
@@ -26,6 +30,7 @@ pub struct Reports {
     sums: Mutex<ReportSums>,
     calls: CounterGrowth<1>,
     freshness: Mutex<Freshness>,
+    needs: Mutex<ShareNeeds>,
     pub(super) queries: FeedQueries,
     /// When its scheduler last turned; nothing while none runs.
     heartbeat: Mutex<Option<Instant>>,
@@ -131,8 +136,25 @@ impl Reports {
     }
 
     /// A feed stands otherwise than before; nothing before it comes, and nothing after it has gone.
-    pub(super) fn stands(&self, feed: Feed, before: Option<FeedStanding>, after: Option<FeedStanding>) {
+    pub(super) fn stands(
+        &self,
+        promoter: &Promoter,
+        feed: Feed,
+        settings: PollSettings,
+        [before, after]: [Option<FeedStanding>; 2],
+    ) {
         self.freshness.lock().stands(feed, before, after);
+        self.needs.lock().stands(promoter, feed, settings, [before, after]);
+    }
+
+    /// What is polled from now on lies in so many shards.
+    pub(crate) fn begin_needs(&self, partitions: i32) {
+        *self.needs.lock() = ShareNeeds::new(partitions);
+    }
+
+    /// What the feeds of a shard would call of an interface.
+    pub(crate) fn need(&self, shard: Shard, interface: Interface) -> ShareNeed {
+        self.needs.lock().of(shard, interface)
     }
 
     /// Its scheduler is alive; to be said at least each [`REPORT_EVERY`](super::scheduler::REPORT_EVERY).

@@ -170,7 +170,7 @@ impl Scheduler {
         for feed in feeds {
             let interface = feed.feed.interface();
             let standing = FeedStanding::before_first_poll(feed.feed, feed.settings.poll, &feed.pacing, now);
-            self.reports.stands(feed.feed, None, Some(standing));
+            self.reports.stands(&feed.promoter, feed.feed, feed.settings.poll, [None, Some(standing)]);
             self.cursors[feed.feed].add(feed.pacing.complete_before().0);
             let class = self.due_queues[interface].join(feed.settings.poll.bounds());
             let rank = FirstRank::new(&feed, now);
@@ -186,7 +186,7 @@ impl Scheduler {
         for index in self.feeds.give_up(promoter) {
             let (feed, FeedSlot { pacing, class, standing, .. }) = (feed_of(index), &self.feeds[index]);
             self.cursors[feed].remove(pacing.complete_before().0);
-            self.reports.stands(feed, Some(*standing), None);
+            self.reports.stands(promoter, feed, self.feeds.settings(index), [Some(*standing), None]);
             self.due_queues[feed.interface()].give_up(index);
             self.due_queues[feed.interface()].leave(*class);
             self.kept.remove(&index);

@@ -23,6 +23,7 @@ use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestor
 use super::shard_promoters::{
     AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations, add_rewinds,
 };
+use super::share_exchange::ShareExchange;
 use super::{PollPipeline, too_early};
 use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::under_way::{UnderWay, under_way};
@@ -50,6 +51,8 @@ pub(super) struct ShardCoordinator<'a> {
     queries: mpsc::Receiver<RegistrationQuery>,
     /// While this instance owns the shard whose owner discovers.
     discovering: Option<AbortOnDropHandle<()>>,
+    /// Absent where budgets are not divided.
+    exchange: Option<ShareExchange>,
 }
 
 impl<'a> ShardCoordinator<'a> {
@@ -65,6 +68,7 @@ impl<'a> ShardCoordinator<'a> {
         // A shard that takes long to be taken up holds ticks up, and one look makes up for all of them.
         removals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (queries, discovering) = (pipeline.registrations.open(), None);
+        let exchange = ShareExchange::begin(pipeline, &*ownership, context.queue.clone(), context.partitions);
         ShardCoordinator {
             pipeline,
             ownership,
@@ -76,6 +80,7 @@ impl<'a> ShardCoordinator<'a> {
             removals,
             queries,
             discovering,
+            exchange,
         }
     }
 
@@ -159,6 +164,8 @@ impl<'a> ShardCoordinator<'a> {
         if let Some(reason) = self.too_early(&states, &changes) {
             return Err(Ended::Stop(reason.into()));
         }
+        let ledger = states.iter_mut().filter(|(assigned, _)| assigned.shard == Shard::DIVIDING);
+        let ledger = ledger.filter_map(|(_, state)| state.take_ledger()).last();
         // Counted while they are here: with the next line the states are the committer's.
         let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
         self.context.queue.open_shards(states).map_err(|_| over())?;
@@ -175,6 +182,9 @@ impl<'a> ShardCoordinator<'a> {
         }
         if shards.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = self.discover();
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.opened(&shards, ledger);
         }
         // Last: with it the polls begin, which write first cursors by what the committer knows.
         self.tell(changes, None).await?;
@@ -258,6 +268,9 @@ impl<'a> ShardCoordinator<'a> {
         // Before the polls are waited for: the shard's next owner is about to discover as well.
         if revoked.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = None;
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.closed(revoked);
         }
         // First, so that none of them becomes whole behind this; what was read together with them begins anew.
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));

@@ -25,6 +25,7 @@ use crate::upstream::client::ClientSettings;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 mod discovered;
+mod divided;
 mod ended;
 mod forgotten;
 mod handed_over;
@@ -107,6 +108,7 @@ fn pipeline(upstream: &(impl Transport + Clone), promoter: PolledPromoter) -> Po
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     }
 }
 

@@ -34,6 +34,7 @@ fn pipeline() -> PollPipeline {
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     }
 }
 

@@ -28,7 +28,8 @@
 //! 1. While nothing moves, all together spend at most the sum of `k + (q - k)`, which is the sum of `q`, which is `B`.
 //! 2. A share that grows brings no call at once: the calls that it allows to be kept have to be earned first. One that shrinks
 //!    takes what may not be kept any more. So a move of a share from one instance to another changes nothing in (1), as long
-//!    as both still make calls.
+//!    as both still make calls. Those that are kept may come to fewer in all, where a share of ten calls a second and more gets less:
+//!    by no more than a call in six hundred of what moves, for which whoever gets that pays.
 //! 3. Where an instance goes altogether, the whole call that it kept at least goes as well, and the others earn more by as
 //!    much: within the next sixty seconds that may be one call too many. It had a shard, and whoever takes a shard over pays
 //!    one call for it, before its next one. The same pays for the process that was there before a start.
@@ -109,6 +110,7 @@ pub enum CallQueue {
 
 /// The calls of one interface of one app: over all its polls and requests, and over all sessions.
 pub struct Budget {
+    settings: BudgetSettings,
     paces: SyncMutex<Paces>,
     origin: Instant,
     /// Tells whoever waits that the share is another.
@@ -138,7 +140,11 @@ impl Budget {
     pub fn new(settings: BudgetSettings) -> Budget {
         let (minute, day) = (MinuteBudget::new(settings.per_minute), DayBudget::new(settings.per_day));
         let (changed, next, queues) = (Notify::new(), Mutex::default(), Default::default());
-        Budget { paces: SyncMutex::new(Paces { minute, day }), origin: Instant::now(), changed, next, queues }
+        Budget { settings, paces: SyncMutex::new(Paces { minute, day }), origin: Instant::now(), changed, next, queues }
+    }
+
+    pub(crate) fn settings(&self) -> BudgetSettings {
+        self.settings
     }
 
     /// This share is the instance's from now on, with `taken_over` shards that were somebody else's.

@@ -161,6 +161,11 @@ impl Client {
         self.budgets.get(&interface).map_or_else(CallRates::default, |budget| budget.rates(self.now()))
     }
 
+    /// The budget of an interface as it is configured.
+    pub(crate) fn budget_settings(&self, interface: Interface) -> BudgetSettings {
+        self.budgets.get(&interface).map_or_else(BudgetSettings::default, Budget::settings)
+    }
+
     /// This share of the interface's budget is the instance's from now on, with `taken_over` shards that were somebody else's.
     pub(crate) fn set_share(&self, interface: Interface, share: Share, taken_over: u32) {
         if let Some(budget) = self.budgets.get(&interface) {

@@ -157,6 +157,7 @@ impl World {
             forget: Duration::from_secs(30 * 86_400),
             discovery: None,
             registrations: Arc::default(),
+            shares: None,
         };
         let make_log = || MemoryLog::new(self.durable.clone(), FaultScript::uneventful());
         let stop = CancellationToken::new();

@@ -263,6 +263,7 @@ impl Surroundings {
             forget: Duration::from_secs(30 * 86_400),
             discovery: None,
             registrations: Arc::default(),
+            shares: None,
         }
     }
 

@@ -11,6 +11,8 @@ use crate::model::age::AgeLimits;
 use crate::model::batch::{Batch, Event, ShardRecord};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::shard::{AssignedShard, Shard};
+use crate::model::shares::ledger::{LEDGER_KEY, NOTED_KEY};
+use crate::model::shares::note::{NotedShares, ShareNote};
 use crate::model::state::State;
 use crate::model::state_record::{StateKey, StateValue};
 
@@ -29,6 +31,8 @@ pub struct DurableTopics {
     pub commits: u64,
     /// Whoever opened last of each instance; an earlier one is refused.
     epochs: HashMap<String, u64>,
+    /// What was noted of the shares of each shard last.
+    pub(super) notes: HashMap<Shard, ShareNote>,
     /// The state of each shard as it was below the fence of its latest owner.
     fenced: HashMap<Shard, (AssignedShard, HashMap<String, Vec<u8>>)>,
 }
@@ -39,6 +43,7 @@ pub struct MemoryLog {
     epoch: u64,
     instance: String,
     group: MemoryGroup,
+    shares: Option<Arc<dyn NotedShares>>,
 }
 
 impl MemoryLog {
@@ -54,7 +59,12 @@ impl MemoryLog {
         instance: &str,
         group: &MemoryGroup,
     ) -> MemoryLog {
-        MemoryLog { durable, script, epoch: 0, instance: instance.to_owned(), group: group.clone() }
+        MemoryLog { durable, script, epoch: 0, instance: instance.to_owned(), group: group.clone(), shares: None }
+    }
+
+    /// With what is to be noted of the shares of a shard.
+    pub fn noting(self, shares: Arc<dyn NotedShares>) -> MemoryLog {
+        MemoryLog { shares: Some(shares), ..self }
     }
 
     fn durable(&self) -> MutexGuard<'_, DurableTopics> {
@@ -78,7 +88,8 @@ impl DurableTopics {
         if let Some(shard) = untold_shard(batch) {
             return Err(CommitError::Stop(format!("a batch has records of {shard:?} and does not tell it").into()));
         }
-        for fence in &batch.shard_records {
+        let is_fence = |record: &&ShardRecord| ![LEDGER_KEY, NOTED_KEY].contains(&record.key.as_str());
+        for fence in batch.shard_records.iter().filter(is_fence) {
             let shard = fence.assigned.shard;
             let below = self.state.iter().filter(|(key, _)| shard_of(key) == Some(shard));
             let below = below.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -106,7 +117,13 @@ impl DurableTopics {
     /// [`OpenError::Stop`] where a record of it can't be read.
     pub(super) fn behind_fence(&self, assigned: AssignedShard) -> Result<Option<State>, OpenError> {
         let fenced = self.fenced.get(&assigned.shard).filter(|(fence, _)| *fence == assigned);
-        fenced.map(|(_, below)| restored(below)).transpose()
+        let state = fenced.map(|(_, below)| restored(below)).transpose()?;
+        // Nobody but the owner has written it since.
+        let ledger = self.shard_records.get(&(assigned.shard, LEDGER_KEY.to_owned()));
+        Ok(state.map(|mut state| {
+            state.restore_ledger(ledger.and_then(Option::as_deref));
+            state
+        }))
     }
 }
 
@@ -155,9 +172,16 @@ impl CommitLog for MemoryLog {
     }
 
     async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), CommitError> {
-        let MemoryLog { durable, epoch, instance, group, script } = self;
+        let MemoryLog { durable, epoch, instance, group, script, shares } = self;
         let write = |lost: Vec<AssignedShard>| match lost.is_empty() {
-            true => whole(durable).write(&batch, instance, *epoch),
+            true => {
+                let mut durable = whole(durable);
+                durable.write(&batch, instance, *epoch)?;
+                if let Some(shares) = shares {
+                    durable.notes.extend(batch.shards.iter().map(|shard| (shard.shard, shares.note(*shard))));
+                }
+                Ok(())
+            }
             false => Err(CommitError::ShardsLost(lost)),
         };
         script.commit(|| group.write(instance, &batch.shards, write)).await

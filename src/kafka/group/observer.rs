@@ -27,8 +27,9 @@ impl ObservedOwnership {
         ObservedOwnership { observer, reported: OwnedShards::default() }
     }
 
-    pub fn own(&mut self, owned: impl Iterator<Item = i32>) {
-        self.change(OwnedShards { owned: owned.collect(), in_all: self.reported.in_all });
+    /// By this generation of the group; 0 where it is none any more.
+    pub fn own(&mut self, owned: impl Iterator<Item = i32>, generation: i32) {
+        self.change(OwnedShards { owned: owned.collect(), generation, ..self.reported });
     }
 
     /// So many partitions there are.

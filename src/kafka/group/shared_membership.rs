@@ -153,7 +153,7 @@ impl SharedMembership {
         {
             let mut owned = self.owned.lock();
             owned.lost.cancel();
-            owned.observed.own(std::iter::empty());
+            owned.observed.own(std::iter::empty(), 0);
         }
         self.state.send_if_modified(|state| {
             let is_first = !matches!(state.standing, Standing::Failed(_));
@@ -224,7 +224,7 @@ impl SharedMembership {
 
     fn publish(&self, owned: &mut Owned, Membership { metadata, member }: Membership) {
         let partitions = owned.partitions.held();
-        owned.observed.own(owned.partitions.numbered().keys().copied());
+        owned.observed.own(owned.partitions.numbered().keys().copied(), member.generation);
         self.state.send_if_modified(|state| {
             let is_another = match &state.standing {
                 Standing::Failed(_) => false,
@@ -241,7 +241,7 @@ impl SharedMembership {
 
     fn publish_loss(&self, owned: &mut Owned) {
         std::mem::take(&mut owned.lost).cancel();
-        owned.observed.own(std::iter::empty());
+        owned.observed.own(std::iter::empty(), 0);
         self.state.send_modify(|state| {
             if let Standing::Member(_) = state.standing {
                 state.standing = Standing::NoMember;

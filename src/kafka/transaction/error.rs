@@ -17,6 +17,9 @@ pub enum TransactionError {
     /// A member of a newer generation may own the partitions.
     #[error(transparent)]
     Revoked(LogError),
+    /// Nothing was written: the broker takes no text that long beside an offset.
+    #[error(transparent)]
+    NoteTooLarge(LogError),
     /// This producer can't go on, or the outcome is unknown.
     #[error(transparent)]
     Reopen(LogError),

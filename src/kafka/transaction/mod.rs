@@ -33,6 +33,7 @@
 //! | acknowledge | a record was not delivered | abort: *nothing written* |
 //! | offsets | retriable | call again, for `STEP_MAX`; then abort |
 //! | offsets | an older generation, an unknown or fenced member | abort; *revoked*: wait for the next assignment |
+//! | offsets | the text beside one is too long | abort: *note too large*: nothing written |
 //! | offsets | any other abortable | abort: *nothing written* |
 //! | offsets | fenced, fatal | open again |
 //! | commit | retriable (timeout, brokers down) | call again, which resumes it, for `STEP_MAX`; then open again |
@@ -192,6 +193,7 @@ impl NextProducer {
                 // Whoever goes on under the next generation does so with a new one.
                 TransactionError::Revoked(_)
                 | TransactionError::NothingWritten(_)
+                | TransactionError::NoteTooLarge(_)
                 | TransactionError::TooSlow(_)
                 | TransactionError::Refused { .. }
                 | TransactionError::Final(_)

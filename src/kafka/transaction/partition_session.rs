@@ -306,9 +306,9 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
 
     fn classify(&self, failure: TransactionError) -> CommitError {
         match failure {
-            TransactionError::NothingWritten(reason) | TransactionError::Refused { reason, .. } => {
-                CommitError::NothingWritten(reason)
-            }
+            TransactionError::NothingWritten(reason)
+            | TransactionError::NoteTooLarge(reason)
+            | TransactionError::Refused { reason, .. } => CommitError::NothingWritten(reason),
             TransactionError::NotAllowed { ref topic, .. } => match topic {
                 Some(topic) if self.shared.refusals.refused(topic, Instant::now()) => {
                     CommitError::Stop(LogError::new(failure))
@@ -347,6 +347,7 @@ fn outcome(result: &Result<Written, TransactionError>) -> Option<TransactionOutc
         Err(TransactionError::Reopen(_)) => Some(TransactionOutcome::Unknown),
         Err(
             TransactionError::NothingWritten(_)
+            | TransactionError::NoteTooLarge(_)
             | TransactionError::Refused { .. }
             | TransactionError::NotAllowed { .. }
             | TransactionError::TooSlow(_)

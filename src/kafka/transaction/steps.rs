@@ -140,6 +140,9 @@ fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Resul
         TransactionError::NothingWritten(reason) if is_older_generation(&error) => {
             Err(TransactionError::Revoked(reason))
         }
+        TransactionError::NothingWritten(reason) if is_note_too_large(&error) => {
+            Err(TransactionError::NoteTooLarge(reason))
+        }
         TransactionError::NothingWritten(reason) if rights::may_not(&error) => {
             Err(TransactionError::NothingWritten(LogError::because(rights::may_not_read(&owned.topic), reason)))
         }
@@ -183,4 +186,8 @@ fn is_older_generation(error: &KafkaError) -> bool {
         error.code(),
         RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::FencedInstanceId
     ))
+}
+
+fn is_note_too_large(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.code() == RDKafkaErrorCode::OffsetMetadataTooLarge)
 }

@@ -65,7 +65,8 @@ impl Scheduler {
 
     fn stands(&mut self, index: SlotNumber, standing: FeedStanding) {
         let before = std::mem::replace(&mut self.feeds[index].standing, standing);
-        self.reports.stands(feed_of(index), Some(before), Some(standing));
+        let (promoter, settings) = (self.feeds.promoter(index), self.feeds.settings(index));
+        self.reports.stands(promoter, feed_of(index), settings, [Some(before), Some(standing)]);
     }
 
     fn failed(&mut self, index: SlotNumber, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
