@@ -136,7 +136,8 @@ fn killed_while_it_hands_over(context: &Context) -> Result<()> {
     }
     one.kill9()?;
     let again = context.connector("one", &config("one"), &[])?;
-    let settled = context.settle(&simulator, Duration::from_secs(60));
+    // Of what is nobody's nothing would come however long it is waited for.
+    let settled = context.settle(&simulator, SETTLE);
     for name in ["one", "two"] {
         let log = std::fs::read_to_string(context.directory().join(format!("{name}.err")))?;
         for line in log.lines().filter(|line| line.contains("partitions ") && !line.contains("requests")) {
