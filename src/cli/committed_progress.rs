@@ -68,10 +68,6 @@ impl FeedProgress {
     /// What is published is remembered where it is remembered under this time or a later one.
     pub fn whole_from(&self) -> UnixTime {
         let forgotten = self.maybe_forgotten.iter().map(|forgotten| forgotten.until);
-        forgotten
-            .chain(self.forgotten_before)
-            .chain([self.cursor.complete_before])
-            .max()
-            .unwrap_or(self.cursor.complete_before)
+        forgotten.chain(self.forgotten_before).fold(self.cursor.complete_before, Ord::max)
     }
 }
