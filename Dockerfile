@@ -17,5 +17,7 @@ WORKDIR /config
 VOLUME /config
 # The exec form makes it process 1, which gets SIGTERM itself, drains and commits; it starts no children to reap.
 STOPSIGNAL SIGTERM
+# The image has no program that speaks HTTP but this one. Kubernetes asks the admin port by itself.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=4 CMD ["promoter-connector", "status", "--probe", "live"]
 ENTRYPOINT ["promoter-connector"]
 CMD ["run"]

@@ -2,10 +2,12 @@
 //! decides nothing.
 //!
 //! ```text
-//!  config ──> schemas ──> polls: an HTTP client for each app ──> facts log ───────────────┐
-//!                           │ clients                                                     ├──> pipelines, to their end
-//!                           └─> requests: an executor over the same clients ─> requests log┘
-//!  reload, beside them: whom the configuration names from now on ──> polls
+//!  config ──> polls: an HTTP client for each app ──> schemas, beside the clients' warm-up ──> adoption, where that was asked for
+//!               │ clients                                                                       │
+//!               │                       shares of budgets, discovery ──> polls ──> facts log ───┤
+//!               └─> requests: an executor over the same clients ──> requests log ───────────────┴──> pipelines, to their end
+//!  beside them, from before the schemas to the very end: observation (the admin port, a service manager);
+//!  reload: whom the configuration names from now on ──> polls
 //! ```
 
 use std::pin::pin;
@@ -16,6 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::admin::observed::PermittedChanges;
 use crate::avro::encode::Encoders;
 use crate::config::Config;
 use crate::kafka::facts_log::FactsLog;
@@ -35,6 +38,8 @@ pub use polls::{id_kinds, polled_apps};
 pub use reload::ReloadSource;
 pub use schemas::{TopicSchema, material_framings, promoter_framing, topic_schemas};
 
+mod adoption;
+mod changes;
 mod digest;
 mod discovery;
 mod log_parts;
@@ -45,43 +50,65 @@ mod reload;
 mod requests;
 mod schemas;
 
-/// Runs the connector until `stop` is cancelled, and then until what was polled is durable. Where there is a `reload`, whom the
-/// configuration names is read again meanwhile.
+/// How a connector runs beside what its configuration says.
+#[derive(Default)]
+pub struct RunMode {
+    /// Whom the configuration names is read again by it, while the connector runs.
+    pub reload: Option<ReloadSource>,
+    /// Whether it takes over what a connector of another name has left.
+    pub adopt: bool,
+}
+
+/// Runs the connector until `stop` is cancelled, and then until what was polled is durable.
 ///
 /// # Errors
 /// [`Unfit`] where the configuration can't work with the brokers that it names; anything else is what it has failed of.
-pub async fn run(config: Config, reload: Option<ReloadSource>, stop: CancellationToken) -> anyhow::Result<()> {
-    let digest = digest::of(&config);
+pub async fn run(config: Config, RunMode { reload, adopt }: RunMode, stop: CancellationToken) -> anyhow::Result<()> {
+    let (digest, change_settings) = (digest::of(&config), changes::settings(&config));
     let Config { kafka, schema_registry, apps, http, requests, commit, forget, user_ids, admin, .. } = config;
     let (id_kinds, discovery) = (id_kinds(&apps), discovery::settings(&apps));
-    let mut polls = PollPipeline::new(polled_apps(apps, http)?, commit, forget);
+    let polls = PollPipeline::new(polled_apps(apps, http)?, commit, forget);
     let request_totals = requests::totals(&polls);
     polls::say_starting(&kafka, &polls);
-    let observed = observation::connector(&kafka, &polls, requests.is_some().then_some(&request_totals), &stop);
-    // Before anything is waited for, and to the very end: whoever looks sees what it waits for.
-    let _observing = observation::begin(observed, &kafka, admin.listen).await?;
-    let (tell_roster, latest_roster) = watch::channel(roster(&polls.apps));
-    let reload = reload.map(|source| tokio::spawn(reload::run(source, polls.apps.clone(), tell_roster)));
-    let _reload = reload.map(AbortOnDropHandle::new);
-
-    let request_topics = requests.as_ref().map(|requests| &requests.topics);
-    // Side by side: they ask two that know nothing of each other.
-    let ready = try_join(Schemas::resolve(schema_registry, &kafka.topics, request_topics), polls.warm_up().map(Ok));
-    let Some((schemas, ())) = stop.run_until_cancelled(ready).await.transpose()? else { return Ok(()) };
-
-    let encoders = Arc::new(Encoders::new(schemas.framings).showing(user_ids));
-    let parts = LogParts { kafka, encoders, clock: Arc::new(polls.clock()) };
-    let requests = requests.map(|settings| {
-        requests::pipeline(settings, schemas.material, schemas.source.clone(), &parts, &polls, request_totals)
-    });
-    let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
-    if discovery.iter().any(|settings| settings.every.is_some()) {
-        let topic = DiscoveryTopic::new(parts.kafka.clone(), registrations.clone());
-        polls.discovery = Some(Arc::new(discovery::of(&polls.apps, discovery, topic)));
+    let mut observed = observation::connector(&kafka, &polls, requests.is_some().then_some(&request_totals), &stop);
+    if let Some(token) = admin.token {
+        let changes = changes::changes(change_settings, polls.apps.clone());
+        observed.changing = Some(PermittedChanges { token, changes });
     }
-    let profile = InstanceProfile { roster: latest_roster, digest };
-    let facts_log = polls::facts_log(parts, registrations, id_kinds, profile, &polls);
-    run_pipelines(&polls, facts_log, requests, &stop).await
+    // Before anything is waited for, and to the very end: whoever looks sees what it waits for.
+    let observation = observation::begin(observed, &kafka, admin.listen).await?;
+    let ended: anyhow::Result<()> = async {
+        let (tell_roster, latest_roster) = watch::channel(roster(&polls.apps));
+        let reload = reload.map(|source| tokio::spawn(reload::run(source, polls.apps.clone(), tell_roster)));
+        let _reload = reload.map(AbortOnDropHandle::new);
+
+        let request_topics = requests.as_ref().map(|requests| &requests.topics);
+        // Side by side: they ask two that know nothing of each other.
+        let ready = try_join(Schemas::resolve(schema_registry, &kafka.topics, request_topics), polls.warm_up().map(Ok));
+        let Some((schemas, ())) = stop.run_until_cancelled(ready).await.transpose()? else { return Ok(()) };
+        if adopt && stop.run_until_cancelled(adoption::adopt(&kafka, &id_kinds)).await.transpose()?.is_none() {
+            return Ok(());
+        }
+
+        let encoders = Arc::new(Encoders::new(schemas.framings).showing(user_ids));
+        let parts = LogParts { kafka, encoders, clock: Arc::new(polls.clock()) };
+        let requests = requests.map(|settings| {
+            requests::pipeline(settings, schemas.material, schemas.source.clone(), &parts, &polls, request_totals)
+        });
+        let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
+        let discovery = discovery.iter().any(|settings| settings.every.is_some()).then(|| {
+            let topic = DiscoveryTopic::new(parts.kafka.clone(), registrations.clone());
+            Arc::new(discovery::of(&polls.apps, discovery, topic))
+        });
+        let shares = Arc::new(polls::shares(&polls, &parts.kafka));
+        let polls = PollPipeline { discovery, shares: Some(shares.clone()), ..polls };
+        let profile = InstanceProfile { roster: latest_roster, digest, shares: shares.clone() };
+        let facts_log = polls::facts_log(parts, registrations, id_kinds, profile, &polls, shares);
+        run_pipelines(&polls, facts_log, requests, &stop).await
+    }
+    .await;
+    observation.end().await;
+    ended
 }
 
 /// Both to their end. Quotas are kept as long as these run.

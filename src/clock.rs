@@ -19,5 +19,5 @@ pub fn system_time() -> SystemTime {
 /// `time` in milliseconds; 0 before 1970.
 pub fn unix_millis(time: SystemTime) -> UnixMillis {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    UnixMillis(0).plus(since)
 }

@@ -20,9 +20,15 @@
 //! ```
 //!
 //! A session runs from one opening of its log ([`commit::log::CommitLog::open`]) to what ends it ([`commit::log::Ended`]): it
-//! was told to stop, others have taken over, and what was done is durable; or the log has to be opened again, with which the next
+//! was told to stop, what was done is durable, and others have taken over from the polls; or the log has to be opened again, with which the next
 //! session begins; or only an operator can help, and the process stops, both pipelines of it; or, of the requests, what the group has given
-//! to this instance changes. Between two sessions the log is released, and a pause is made by the policy of retries, without end.
+//! to this instance changes. Between two sessions the log is released. Where something failed, a pause is made by the policy of retries,
+//! without end.
+//!
+//! Opening is the same for both: `kafka::transaction::partition_session` has the topics made and checked (`kafka::client::topics`), joins
+//! the group, and waits until something is owned (whoever is one too many stands by in there). The `start` of each log then makes a
+//! transactional producer, which fences the earlier ones of its name; once in a process it tries by a transaction that it aborts whether
+//! these brokers check who writes (`kafka::transaction::generation`).
 //!
 //! The polls, a [`session::PollPipeline`]. Opening their log hands over how many shards there are in all, how old facts may
 //! be, and who tells which shards are this instance's ([`commit::log::Opened`]). Shards come and go while a session runs
@@ -42,21 +48,27 @@
 //!                         │ (PageFacts: facts with identities, model::fact, and a dead letter for  │
 //!                         v each row that can't be read)                                           │
 //!            [ commit::queue, bounded in bytes ] <─────────────────────────────────────────────────┘
-//!                         │ QueuedWrite: page facts, first cursors; fences of shards that come; what of the
-//!                         │ registry can't be read, as dead letters; whoever was removed, or is forgotten; rewinds
+//!                         │ QueuedWrite: page facts, first cursors; fences of shards that come, and how budgets are
+//!                         │ divided (session::share_exchange); what of the registry can't be read, as dead letters;
+//!                         │ whoever was removed, or is forgotten; rewinds
 //!                         v
 //!        commit::committer: Shards::take(write, &mut batch)   all decisions, one writer (model::shards, model::state);
 //!                         │                                   a dead letter for each event that the log refuses
 //!                         │ Batch                             (model::refusal)
 //!                         v
-//!        kafka::facts_log: one transaction { events, dead letters, state, offsets }
+//!        kafka::facts_log: one transaction { promoter.touches, promoter.orders; promoter.dead-letters; promoter.state; offsets }
 //!                                             (an event that can't be written as it is, is made a dead letter here)
 //! ```
 //!
 //! What the committer knows goes back whenever whom an app polls changes, before anything of a promoter is polled: `session::polls`
 //! asks it through the same queue for the cursors, behind the states of the shards, which went in there, too. The coordinator puts
 //! those there itself, with removals and what of the registry can't be read. One batch is one transaction, or several where the log
-//! is too slow for it (`commit::attempts`).
+//! is too slow for it (`commit::planned`).
+//!
+//! Whoever sends waits while the queue is full, and one page after the other is decoded once there is room for it
+//! (`upstream::client::ResponseGuard`). Changes of shards, of the registry and of the configuration come through channels of their own, each
+//! of a fixed length. Requests for material wait in memory in a room of their app's (`requests::memory_quota`), and are read again when there is
+//! some.
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
 //! the compacted topic `promoter.state` and nowhere else; it is written in the transaction of the events it belongs to.
@@ -80,13 +92,18 @@
 //!    lost ───────> the same, at once
 //! ```
 //!
-//! Of an app's budget of calls each instance has as large a share as it owns of the partitions: of those of the registry for what
-//! is polled, of those of the requests for material. So all together have no more than all of it (`upstream::budget_shares`). The
-//! list of promoters is read by one instance, and the budget of that is its own.
+//! Of an app's budget of calls each instance has what the partitions have that it owns: those of the registry for what is polled, by what
+//! each needs ([`model::shares`]); those of the requests for material, all alike. So all together have no more than all of it
+//! (`upstream::budget_shares`). `session::share_exchange` reads what others need and tells what the own shards do; the owner of shard 0
+//! divides. The list of promoters is read by one instance, and the budget of that is its own.
 //!
-//! Beside both pipelines, for as long as they run: each app's client keeps asking for its quotas
-//! ([`keep_quotas`](upstream::client::Client::keep_quotas)); `kafka::client::broker_probe` asks the brokers whether they are there; and
-//! `kafka::facts_log::peers` compares what the instances poll and how they are configured, by notes beside the offsets.
+//! Beside a session of the polls, from the opening of its log to its end: `kafka::facts_log::peers` compares what the instances poll and how
+//! they are configured, by notes beside the offsets. Beside both pipelines, for as long as they run: each app's client keeps asking for its
+//! quotas ([`keep_quotas`](upstream::client::Client::keep_quotas)); `kafka::client::broker_probe` asks the brokers whether they are there, and
+//! `kafka::client::tokens` hands on tokens to those that want some; `telemetry::traces` sends what was traced, where somebody wants that;
+//! `app::reload` reads the configuration again; `admin` serves its port, tells a service manager how it is, and the log what has changed. What
+//! `admin` can't see in what others have noted, it asks: a session where a promoter stands (`session::registration_query`), its schedulers
+//! what they would do next (`poll::feed_query`).
 //!
 //! Where promoters are discovered, whoever owns shard 0 reads the upstream's lists of them and writes what these come to to the
 //! registry (`session::discovery`, `registry::discovery`), by a producer beside these transactions; from there it acts as what operators
@@ -113,8 +130,17 @@
 //!            (a reply that can't be published as it is, is made a short one here, or a dead letter)
 //! ```
 //!
-//! How far the requests are answered stands in `promoter.state` too; the offsets, of both pipelines, only make the broker check
-//! who writes ([`kafka::transaction`]).
+//! The topics are `promoter.material.requests`, whose replies go to `promoter.material.results` or where a request says, and
+//! `promoter.dead-letters`. How far the requests are answered stands in `promoter.state` too, in partition 0; the offsets, of both pipelines,
+//! only make the broker check who writes ([`kafka::transaction`]).
+//!
+//! The requests wait for the polls once: opening writes a record in a transaction of its own (the barrier, behind which nothing of an earlier
+//! owner can come), reads the state up to it, and goes on only when the fence that this connector's polls leave in partition 0 is
+//! confirmed there: then no connector of another name answers them (`kafka::requests_log::restored`).
+//!
+//! Two more transactions stand outside the pictures: one for partitions of requests whose record somebody has taken away
+//! (`kafka::requests_log::answered`), and those of `run --adopt`, which give topics to a connector of another name before either
+//! pipeline begins (`kafka::facts_log::adoption`).
 //!
 //! # The modules, in the order in which data passes them
 //!
@@ -123,26 +149,34 @@
 //! | [`cli`] | commands, exit codes, signals |
 //! | `config` | the file, validated at once and as a whole, at the start and whenever it is read again |
 //! | `app` | the wiring, and both pipelines to their end; alone sees everything, decides nothing |
-//! | `admin` | the admin port: probes, metrics, status and its page, over HTTP; reads what the others have noted, and changes nothing |
+//! | `admin` | the admin port: probes, metrics, status and its page, over HTTP; reads what the others have noted, and has whoever may change promoters do so by `changes` |
+//! | `changes` | what operators change of promoters, from the command line or over the admin port: records that are written to the registry topic |
 //! | [`supervisor`] | session after session of one pipeline: recovery is start-up |
 //! | [`session`] | the polls, from an open log to its end, as shards come and go; nothing of one session reaches the next |
 //! | [`poll`] | who is asked when, and the polls |
 //! | [`upstream`] | the upstream: breakers, tokens, errors, retries, bytes to rows; with `avro::schema_registry`, `oauth` and `web` the only user of reqwest |
-//! | [`retry`] | the one policy of pauses between tries; the only user of backoff |
+//! | [`retry`] | the policy of pauses between tries, but for those that last no longer than a session; the only user of backoff |
 //! | [`model`] | the rules: plain data and plain functions, without I/O, clock or async |
 //! | [`registry`] | the promoters, as configuration, registry topic and discovery together say; rules like those of the model |
 //! | [`requests`] | requests for material: each answered exactly once |
-//! | [`commit`] | queue, committer, and the log as a trait, with one in memory |
+//! | [`commit`] | queue, committer, and the log as a trait; for tests, with one in memory |
 //! | [`kafka`] | the log on Kafka; the only user of rdkafka |
-//! | `oauth` | the tokens of brokers that want some; uses reqwest too |
-//! | `clock` | the wall clock of this host, read in one place |
-//! | `text` | what is done in one way to texts of others |
-//! | `web` | what these and the schema registry read of an answer over HTTP in one way |
+//! | `oauth` | the tokens of brokers that want some |
 //! | [`user_ids`] | users' ids as records show them; the only user of hmac and sha2 |
 //! | [`avro`] | schemas, encoding, decoding, schema registry; the only user of apache-avro |
-//! | [`telemetry`] | the log that people read, and how each pipeline is |
+//! | [`telemetry`] | the log that people read, how each pipeline is, and traces; the only user of tonic |
 //! | [`simulator`] | the upstream as it really behaves, seeded: for the demo, for tests, for users' own consumers |
-//! | `demo` | simulator, mock cluster, connector and a checking consumer in one process |
+//! | `demo` | simulator, mock cluster or a real broker that is named, connector and a checking consumer in one process |
+//!
+//! Used by many of these:
+//!
+//! | module | is |
+//! |---|---|
+//! | `clock` | the wall clock of this host, read in one place |
+//! | [`secret`] | secrets, which are read again from their files where they are refused |
+//! | `patient_reads` | reads of a file that may never come back |
+//! | `text` | what is done in one way to texts of others |
+//! | `web` | what upstream, `oauth` and schema registry read of an answer over HTTP in one way |
 //!
 //! # What always holds
 //!
@@ -177,6 +211,8 @@ mod app;
 
 mod admin;
 
+mod changes;
+
 mod clock;
 
 pub mod supervisor;
@@ -204,6 +240,10 @@ mod oauth;
 mod web;
 
 mod text;
+
+mod patient_reads;
+
+pub mod secret;
 
 pub mod user_ids;
 

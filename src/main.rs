@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use promoter_connector::cli::{
     Cli, Command, Failure, check, completions, demo, explain, man, material, promoters, rewind, run, schemas, simulate,
-    status, tail, topics, verify,
+    status, tail, topics, verify, whereabouts,
 };
 use promoter_connector::telemetry::{last_words, log};
 
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     last_words::exit_on_panic();
     let cli = Cli::parse();
     let outcome = match &cli.command {
-        Command::Run => run::run(&cli.config),
+        Command::Run(options) => run::run(&cli.config, *options),
         Command::Check(options) => check::run(&cli.config, options),
         Command::Topics(command) => topics::run(&cli.config, command),
         Command::Schemas(command) => schemas::run(&cli.config, command),
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Status(options) => status::run(&cli.config, options),
         Command::Explain(options) => explain::run(&cli.config, options),
         Command::Verify(options) => verify::run(&cli.config, options),
+        Command::Where(options) => whereabouts::run(&cli.config, options),
         Command::Tail(options) => tail::run(&cli.config, options),
         Command::Simulate(options) => simulate::run(options),
         Command::Material(command) => material::run(&cli.config, command),
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
             match cli.command {
                 // It is told already, where reports are.
                 _ if matches!(failure, Failure::Found { .. }) => {}
-                Command::Run => last_words::give_up(&failure, failure.exit_code()),
+                Command::Run(_) => last_words::give_up(&failure, failure.exit_code()),
                 // Somebody waits for the answer, and does not read it as a log.
                 _ => last_words::say(&failure),
             }

@@ -3,10 +3,15 @@
 //! The only user of the `backoff` crate, which gives the policy: an interval that doubles, with jitter of half of it on
 //! either side. The ceiling is ours, since that crate's lies before the jitter, and so is the bound on attempts.
 
+use std::error::Error;
+use std::future::Future;
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
+use tokio::time::Instant;
+
+use crate::text::with_causes;
 
 /// The usual jitter: a delay lies between half of its interval and one and a half times it.
 pub const JITTER: f64 = 0.5;
@@ -78,6 +83,36 @@ impl Attempts {
             _ if self.made >= self.allowed => NextAttempt::GiveUp,
             Some(retry_after) => NextAttempt::RetryAfter(retry_after),
             None => NextAttempt::RetryAfter(self.policy.next_backoff().map_or(self.max, |delay| delay.min(self.max))),
+        }
+    }
+}
+
+/// How long a command waits for what it needs.
+pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Calls again while the error may pass, for `at_most` so long. For what is needed at start.
+///
+/// # Errors
+/// The last call's, in the context of `what`: one that does not pass, or did not in that time.
+pub(crate) async fn retried<R, E: Error + Send + Sync + 'static, F: Future<Output = Result<R, E>>>(
+    what: &'static str,
+    mut call: impl FnMut() -> F,
+    may_pass: impl Fn(&E) -> bool,
+    at_most: Duration,
+) -> anyhow::Result<R> {
+    let began = Instant::now();
+    let mut attempts = Attempts::new(&PATIENCE);
+    loop {
+        match call().await {
+            Ok(result) => return Ok(result),
+            Err(error) if may_pass(&error) && began.elapsed() < at_most => {
+                let NextAttempt::RetryAfter(pause) = attempts.failed(None) else {
+                    return Err(anyhow::Error::new(error).context(what));
+                };
+                tracing::warn!(what, error = %with_causes(&error), "not to be had at start, asked again");
+                tokio::time::sleep(pause).await;
+            }
+            Err(error) => return Err(anyhow::Error::new(error).context(what)),
         }
     }
 }

@@ -35,87 +35,42 @@ use crate::commit::log::{Ended, Opened, ShardOwnership, StateLog};
 use crate::commit::pace::BatchBounds;
 use crate::commit::queue::write_queue;
 use crate::commit::totals::CommitTotals;
-use crate::model::age::{AgeLimit, AgeLimits};
-use crate::model::feed::{Feed, PerFeed, StartFrom};
-use crate::model::pacing::PollSettings;
-use crate::model::promoter::{AppId, Promoter};
+use crate::model::feed::{Feed, PerFeed};
 use crate::model::shards::Shards;
-use crate::model::state::Cursors;
-use crate::model::time::UnixTime;
-use crate::poll::reports::Reports;
-use crate::registry::table::ConfiguredPromoter;
 use crate::supervisor::Pipeline;
 use crate::telemetry::health::PipelineHealth;
 use crate::telemetry::pipeline;
-use crate::upstream::client::{Client, ClientSettings};
+use crate::upstream::budget_shares::BudgetShares;
 
 pub mod app_feeds;
 pub(crate) mod configured;
 pub(crate) mod discovery;
-pub mod registration_query;
+pub(crate) mod registration_query;
 
 mod beginning;
 mod clocks;
+mod paused;
+mod polled_app;
+mod polled_promoter;
 mod polls;
 mod restores;
 mod rewinds;
 mod shard_coordinator;
 mod shard_promoters;
+mod shard_writes;
+mod share_exchange;
 mod summary;
 
-use app_feeds::AppFeeds;
-use beginning::Beginning;
-use configured::ConfiguredPromoters;
-use discovery::{Discovery, DiscoverySettings};
+use discovery::Discovery;
 use polls::PollContext;
 use registration_query::RegistrationQueries;
 use shard_coordinator::ShardCoordinator;
 
-/// An app as it is configured.
-#[derive(Clone, Debug)]
-pub(crate) struct AppSettings {
-    pub client: ClientSettings,
-    pub feeds: AppFeeds,
-    pub promoters: Vec<(Promoter, ConfiguredPromoter)>,
-    /// How long a promoter with a permanent error is left alone.
-    pub parked_for: Duration,
-    /// How far apart the cursors of a backfill may be.
-    pub catch_up_spread: Duration,
-    pub discovery: DiscoverySettings,
-}
-
-/// An app with its client and whom to poll for it.
-pub struct PolledApp {
-    pub app: AppId,
-    pub client: Arc<Client>,
-    pub feeds: AppFeeds,
-    /// Those that the configuration names. The registry may name others, and say other things of these.
-    pub promoters: ConfiguredPromoters,
-    /// How long a promoter with a permanent error is left alone.
-    pub parked_for: Duration,
-    /// How far apart the cursors of a backfill may be.
-    pub catch_up_spread: Duration,
-    /// What its polls tell a report.
-    pub reports: Arc<Reports>,
-}
-
-/// What is polled for one promoter.
-#[derive(Clone, Debug)]
-pub(crate) struct PolledPromoter {
-    pub promoter: Promoter,
-    /// A feed that is absent is not polled.
-    pub feeds: PerFeed<Option<FeedPlan>>,
-    /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
-    pub refunds_lateness: i64,
-    pub refunds_start: StartFrom,
-}
-
-/// How one feed is polled, and where it begins if it never was.
-#[derive(Clone, Copy, Debug)]
-pub struct FeedPlan {
-    pub settings: PollSettings,
-    pub start_from: StartFrom,
-}
+pub(crate) use beginning::too_early;
+pub(crate) use polled_app::AppSettings;
+pub use polled_app::PolledApp;
+pub use polled_promoter::FeedPlan;
+pub(crate) use polled_promoter::PolledPromoter;
 
 /// The pipeline of polls: what a session of it is made of, the same for each. It lives as long as the process; what one
 /// session holds is made in [`run`](Pipeline::run) and dropped there.
@@ -131,6 +86,8 @@ pub struct PollPipeline {
     pub discovery: Option<Arc<Discovery>>,
     /// Where its session is asked what is registered of a promoter.
     pub registrations: Arc<RegistrationQueries>,
+    /// Absent where budgets are not divided by what each shard needs.
+    pub shares: Option<Arc<BudgetShares>>,
 }
 
 impl<L: StateLog> Pipeline<L> for PollPipeline {
@@ -159,6 +116,8 @@ impl<L: StateLog> Pipeline<L> for PollPipeline {
         let (log, ended) = ended.expect("nobody aborts the committer, and a panic ends the process");
         // Nothing is polled between two sessions, however long the next one takes to open its log.
         self.totals.figures.shards.clear();
+        self.totals.figures.remembers(0);
+        self.apps.iter().for_each(|app| app.reports.set_paused(PerFeed::default()));
         match (failed, ended) {
             // Where the committer has failed its reason counts: that the polls have ended only follows from it.
             (Some(failed), Ended::Drained) => (log, failed),
@@ -195,7 +154,7 @@ impl PollPipeline {
         };
         totals.figures.know_lateness(apps.iter().map(lateness).collect());
         let (apps, registrations) = (Arc::new(apps), Arc::default());
-        PollPipeline { apps, bounds, queue_bytes, totals, forget, discovery: None, registrations }
+        PollPipeline { apps, bounds, queue_bytes, totals, forget, discovery: None, registrations, shares: None }
     }
 
     /// Polls the shards that are this instance's until `stop` is cancelled and others have taken over, or until something else
@@ -226,74 +185,11 @@ impl PollPipeline {
         let coordinator = ShardCoordinator::new(self, ownership, followers, context);
         *failed = tokio::select! {
             () = handed_over => None,
-            ended = coordinator.run() => Some(ended),
+            ended = coordinator.run() => ended,
         };
         // The committer ends when the last page is in its queue, so every app is waited for.
         end.cancel();
         while polling.join_next().await.is_some() {}
-    }
-}
-
-impl PolledApp {
-    /// A promoter with a permanent error is left alone for `parked_for`; in a backfill cursors keep within `catch_up_spread` of
-    /// each other.
-    pub fn new(
-        client: Client,
-        feeds: AppFeeds,
-        promoters: Vec<(Promoter, ConfiguredPromoter)>,
-        parked_for: Duration,
-        catch_up_spread: Duration,
-    ) -> PolledApp {
-        let (app, client) = (client.app_id().clone(), Arc::new(client));
-        PolledApp {
-            app,
-            client,
-            feeds,
-            promoters: promoters.into(),
-            parked_for,
-            catch_up_spread,
-            reports: Arc::default(),
-        }
-    }
-}
-
-impl PolledPromoter {
-    /// The feeds that began elsewhere than `start_from` says now, each with where that was. What "now" was when a feed
-    /// began nobody knows any more, so that one never differs.
-    fn idle_starts(&self, cursors: &Cursors) -> impl Iterator<Item = (&Promoter, Feed, UnixTime)> {
-        Feed::ALL.into_iter().filter_map(|feed| {
-            let start_from = self.feeds[feed]?.start_from;
-            let began = cursors[feed].filter(|cursor| cursor.polled)?.start;
-            (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
-        })
-    }
-}
-
-/// Why `promoter`, which has `cursors` at `now`, may not begin where it should: its topic would not take or keep such facts.
-pub(crate) fn too_early(
-    promoter: &PolledPromoter,
-    cursors: Cursors,
-    limits: &AgeLimits,
-    now: UnixTime,
-) -> Option<String> {
-    let mut beginning = Beginning::default();
-    beginning.add(promoter, cursors, now);
-    let mut begun = beginning.first_cursors.iter().filter(|(.., cursor)| cursor.polled);
-    begun.find_map(|(promoter, feed, cursor)| {
-        let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, now)?;
-        Some(format!(
-            "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
-             Change that setting, or start_from",
-            cursor.start
-        ))
-    })
-}
-
-fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {
-    match start_from {
-        StartFrom::Now => now,
-        StartFrom::Earliest => UnixTime::EARLIEST,
-        StartFrom::At(time) => time,
     }
 }
 

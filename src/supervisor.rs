@@ -1,7 +1,6 @@
 //! Session after session, until told to stop. Recovery is start-up: whatever ends a session, the next one opens the
 //! log anew and knows only what the log holds.
 
-use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::{CommitLog, Ended, LogError, OpenError};
-use crate::retry::{Attempts, NextAttempt, PATIENCE, RetrySettings};
+use crate::model::duration::milliseconds;
+use crate::retry::{Attempts, NextAttempt, RetrySettings};
 use crate::telemetry::health::{HEARTBEAT_EVERY, PipelineHealth, SessionEnd};
-use crate::text::with_causes;
 
 /// A session that lasted this long has recovered: what ends it is met with patience anew.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
@@ -176,11 +175,6 @@ fn session_end(ended: &Ended) -> SessionEnd {
     }
 }
 
-/// A number of 64 bits: the log would show a longer one as text.
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Pauses between openings, however many there are: brokers that are away come back, and a process that ended meanwhile would
 /// be started again to wait for them all the same.
 struct Opening<'a> {
@@ -217,36 +211,6 @@ impl Opening<'_> {
     fn lasted(&mut self, duration: Duration) {
         if duration > RECOVERED_AFTER {
             self.attempts = Attempts::new(&self.patience);
-        }
-    }
-}
-
-/// How long a command waits for what it needs.
-pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Calls again while the error may pass, for `at_most` so long. For what is needed at start.
-///
-/// # Errors
-/// The last call's, in the context of `what`: one that does not pass, or did not in that time.
-pub(crate) async fn retried<R, E: Error + Send + Sync + 'static, F: Future<Output = Result<R, E>>>(
-    what: &'static str,
-    mut call: impl FnMut() -> F,
-    may_pass: impl Fn(&E) -> bool,
-    at_most: Duration,
-) -> anyhow::Result<R> {
-    let began = Instant::now();
-    let mut attempts = Attempts::new(&PATIENCE);
-    loop {
-        match call().await {
-            Ok(result) => return Ok(result),
-            Err(error) if may_pass(&error) && began.elapsed() < at_most => {
-                let NextAttempt::RetryAfter(pause) = attempts.failed(None) else {
-                    return Err(anyhow::Error::new(error).context(what));
-                };
-                tracing::warn!(what, error = %with_causes(&error), "not to be had at start, asked again");
-                tokio::time::sleep(pause).await;
-            }
-            Err(error) => return Err(anyhow::Error::new(error).context(what)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What only a real broker can prove. Each case is a sentence; the harness gives it a broker and topics of its own.
 //!
 //! On a machine without Java and Maven the cases are shown as ignored, with the reason; with `CI=true` they fail.
+//! Those that take minutes run only when asked for: `cargo test --test broker -- --ignored`.
 //! `PROMOTER_TEST_BOOTSTRAP=host:port` runs those that leave the broker alone against one that is there already.
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
@@ -14,6 +15,7 @@ mod broker {
     pub mod commands;
     pub mod crashes;
     pub mod cut_off;
+    pub mod demo;
     pub mod elsewhere;
     pub mod fencing;
     pub mod fleet;
@@ -26,9 +28,11 @@ mod broker {
     pub mod outages;
     pub mod placement;
     mod producer;
+    pub mod quota;
     pub mod registry;
     pub mod registry_follower;
     mod request_client;
+    pub mod secrets;
     pub mod secured;
     pub mod sharing;
     pub mod start_up;
@@ -36,6 +40,7 @@ mod broker {
     pub mod throttled;
     pub mod tokens;
     pub mod too_large;
+    pub mod traces;
     pub mod user_ids;
     pub mod versions;
     mod world;
@@ -46,9 +51,9 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    abandoned, admin, age, barrier, belonging, commands, crashes, cut_off, elsewhere, fencing, fleet, identities,
-    isolation, lifetime, log, material, membership, outages, placement, registry, registry_follower, secured, sharing,
-    start_up, stopping, throttled, tokens, too_large, user_ids, versions, zombies,
+    abandoned, admin, age, barrier, belonging, commands, crashes, cut_off, demo, elsewhere, fencing, fleet, identities,
+    isolation, lifetime, log, material, membership, outages, placement, quota, registry, registry_follower, secrets,
+    secured, sharing, start_up, stopping, throttled, tokens, too_large, traces, user_ids, versions, zombies,
 };
 use harness::case;
 
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
         outages::CASES,
         zombies::CASES,
         sharing::CASES,
+        quota::CASES,
         fleet::CASES,
         abandoned::CASES,
         identities::CASES,
@@ -77,14 +83,17 @@ fn main() -> ExitCode {
         registry::CASES,
         registry_follower::CASES,
         too_large::CASES,
+        traces::CASES,
         user_ids::CASES,
         secured::CASES,
+        secrets::CASES,
         tokens::CASES,
         age::CASES,
         versions::CASES,
         throttled::CASES,
         admin::CASES,
         commands::CASES,
+        demo::CASES,
     ];
     case::main(cases.into_iter().flatten().copied())
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use promoter_connector::commit::pace::BatchBounds;
+use promoter_connector::commit::testing::durable_topics::DurableTopics;
 use promoter_connector::commit::testing::fault_script::FaultScript;
-use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::testing::memory_log::MemoryLog;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
@@ -136,6 +137,7 @@ async fn live_of(apps: Vec<PolledApp>, seconds: i64) -> DurableTopics {
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     };
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let make_log = || MemoryLog::new(durable.clone(), FaultScript::uneventful());

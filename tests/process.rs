@@ -6,14 +6,18 @@
 
 /// The part of the harness that is tested here.
 mod harness {
+    pub mod collector;
     pub mod directory;
     pub mod process;
+    pub mod service_manager;
     pub mod wait;
 }
 
 mod telemetry {
     mod admin;
     mod log;
+    mod service_manager;
+    mod traces;
     mod whole_process;
 }
 

@@ -25,6 +25,7 @@ mod seeds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use promoter_connector::model::feed::{Interface, InterfaceCaller};
 use promoter_connector::model::material::{self, MaterialRefusal};
 use promoter_connector::model::request::record::RequestAnswer;
 use promoter_connector::model::time::UnixMillis;
@@ -103,6 +104,14 @@ fn whatever_happens_each_request_is_answered_once_and_as_the_world_gave_cause() 
         let struck = struck.get(path);
         names.iter().copied().filter(|name| !struck.is_some_and(|struck| struck.contains_key(*name))).collect()
     };
+    for interface in Interface::ALL {
+        let planned = struck.contains_key(interface.path());
+        assert_eq!(
+            planned,
+            interface.called_by() == InterfaceCaller::Requests,
+            "{interface}, by the requests of the plan"
+        );
+    }
     assert_eq!(missing("/promoter/getsharematerial", &STRUCK), BTreeSet::new(), "never struck a call for material");
     assert_eq!(missing("/cgi-bin/stable_token", &TOKEN_STRUCK), BTreeSet::new(), "never struck a call for a token");
     assert_eq!(ends.keys().copied().collect::<Vec<_>>(), Ended::ALL, "some end was never reached");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use promoter_connector::avro::encode::{Encoders, Framings};
 use promoter_connector::commit::pace::BatchBounds;
-use promoter_connector::commit::testing::memory_log::PARTITIONS;
+use promoter_connector::commit::testing::durable_topics::PARTITIONS;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::kafka::client::settings::TopicNames;
 use promoter_connector::kafka::client::topic_settings::RECORD_BYTES_DEFAULT;
@@ -78,6 +78,7 @@ fn drain(odd_rows: &str) -> Run {
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     };
     let stop = CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -16,7 +16,12 @@ use crate::poll::reports::Late;
 use crate::session::PolledApp;
 use crate::telemetry::health::HealthSnapshot;
 use crate::telemetry::pipeline;
+use crate::text::counted;
 use crate::upstream::breaker::OpenBreaker;
+
+mod at_risk;
+
+pub use at_risk::LATENESS_NEARLY_USED;
 
 /// How long something may wait to be committed, in milliseconds, before that is told.
 const UNCOMMITTED_MAX: i64 = 60_000;
@@ -39,7 +44,8 @@ pub const PARKED: &str = "parked";
 pub(super) fn codes() -> impl Iterator<Item = &'static str> {
     let stops = AppStop::ALL.into_iter().map(AppStop::code);
     let holds = InterfaceHold::ALL.into_iter().map(InterfaceHold::code);
-    [LOG_NOT_OPEN, KAFKA_SILENT, NOT_COMMITTED, LATE, PARKED].into_iter().chain(stops).chain(holds)
+    let named = [LOG_NOT_OPEN, KAFKA_SILENT, NOT_COMMITTED, LATE, PARKED];
+    named.into_iter().chain(at_risk::CODES).chain(stops).chain(holds)
 }
 
 /// One cause.
@@ -74,9 +80,9 @@ pub struct StatusCause {
 pub enum Severity {
     /// Somebody has to do something.
     Stopped,
-    /// Something is behind, or held.
+    /// Something is behind or held, or may be so without anybody seeing it.
     Late,
-    /// To be known: nothing is behind for it.
+    /// To be known, and looked at in time: nothing is behind for it.
     Note,
 }
 
@@ -110,6 +116,7 @@ pub fn causes(observed: &ObservedConnector) -> Vec<StatusCause> {
         causes.extend(of_breakers);
         causes.extend(of_feeds(app, is_explained));
     }
+    causes.extend(at_risk::causes(observed));
     // A stable sort: among those that are as bad as each other, Kafka's stay in front of the apps'.
     causes.sort_by_key(|cause| cause.severity);
     causes
@@ -251,7 +258,7 @@ fn late(
         app: Some(app.app.as_str().to_owned()),
         text: format!("{feed} are read later than promised"),
         since: oldest.map(|oldest| oldest.min(now).to_string()),
-        affects: format!("{late} promoters{}", worst.unwrap_or_default()),
+        affects: format!("{}{}", counted(*late as u64, "promoter"), worst.unwrap_or_default()),
         ..StatusCause::new(
             LATE,
             Severity::Late,
@@ -266,7 +273,7 @@ fn parked(app: &PolledApp, feed: Feed, count: usize) -> StatusCause {
         text: format!(
             "the upstream refuses the {feed} of these promoters for good: they may not have authorised the app"
         ),
-        affects: format!("{count} promoters"),
+        affects: counted(count as u64, "promoter"),
         ..StatusCause::new(
             PARKED,
             Severity::Note,
@@ -276,8 +283,7 @@ fn parked(app: &PolledApp, feed: Feed, count: usize) -> StatusCause {
 }
 
 fn ago(duration: Duration) -> String {
-    let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    UnixMillis(clock::now().0.saturating_sub(milliseconds)).as_seconds().to_string()
+    clock::now().minus(duration).as_seconds().to_string()
 }
 
 #[cfg(test)]
@@ -335,6 +341,18 @@ mod tests {
         let open = OpenBreaker { interface: Some(Interface::GetOrder), reason: OpenReason::Unanswered, ..open };
         let told = of_breaker(&app, &open);
         assert_eq!((told.code, told.affects.as_str()), ("interface_held_transport", "getorder of app wx1"));
+    }
+
+    #[test]
+    fn what_is_at_risk_is_a_cause_since_it_was_met() {
+        let observed = ObservedConnector::for_tests();
+        assert_eq!(causes(&observed), []);
+        observed.polls.figures.lateness_used[Feed::Orders].add(0.9);
+        let first = causes(&observed);
+        let codes: Vec<_> = first.iter().map(|cause| (cause.code, cause.severity)).collect();
+        assert_eq!(codes, [(LATENESS_NEARLY_USED, Severity::Note)]);
+        assert!(first[0].since.is_some());
+        assert_eq!(causes(&observed), first);
     }
 
     #[test]

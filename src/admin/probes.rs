@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::answer::json;
 use super::observed::ObservedConnector;
 use crate::telemetry::health::{HealthSnapshot, WorkStanding};
 use crate::telemetry::pipeline;
@@ -33,6 +34,11 @@ pub struct ProbeReason {
 }
 
 pub async fn live(State(observed): State<Arc<ObservedConnector>>) -> ProbeAnswer {
+    alive(&observed)
+}
+
+/// What `/live` answers.
+pub fn alive(observed: &ObservedConnector) -> ProbeAnswer {
     liveness(&observed.pipelines(), observed.apps.iter().all(|app| app.reports.is_alive()))
 }
 
@@ -97,14 +103,6 @@ impl IntoResponse for ProbeAnswer {
     fn into_response(self) -> Response {
         let status = if self.is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &self)
-    }
-}
-
-/// `answer` on a line of its own.
-pub fn json(status: StatusCode, answer: &impl Serialize) -> Response {
-    match serde_json::to_string(answer) {
-        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

@@ -7,19 +7,19 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
+use super::answer::{RefusalAnswer, json};
 use super::causes::{LATE, PARKED, StatusCause, causes};
 use super::explanation::{Explanation, FeedFinding, FoundRegistration, ParkedFinding, PromoterFindings, PromoterPlace};
 use super::observed::ObservedConnector;
-use super::probes::json;
 use super::status::quota;
 use crate::clock;
-use crate::model::feed::Feed;
+use crate::model::feed::{Feed, NoFeed};
 use crate::model::promoter::Promoter;
 use crate::poll::feed_query::{FeedsFilter, FeedsPage, PolledFeedView};
 use crate::poll::freshness::FeedCondition;
 use crate::registry::known::KnownPromoter;
 use crate::session::PolledApp;
-use crate::session::registration_query::ShardStanding;
+use crate::session::registration_query::{RegistrationQuery, ShardStanding};
 use crate::telemetry::pipeline;
 
 /// Feeds of an answer, unless fewer are asked for.
@@ -64,16 +64,11 @@ pub struct FeedAnswer {
     pub promised_seconds: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
-struct RefusalAnswer {
-    error: String,
-}
-
 /// What is asked for can't be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuery {
-    #[error("feed: write {}", Feed::names())]
-    Feed,
+    #[error("feed: {0}")]
+    Feed(#[from] NoFeed),
     #[error("state: write on_time, late, backfilling or parked")]
     State,
     #[error("after: write what an answer gave as next")]
@@ -122,7 +117,7 @@ pub async fn parked(observed: &ObservedConnector) -> Vec<FeedAnswer> {
 async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<PromotersAnswer, InvalidQuery> {
     let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
     let filter = FeedsFilter {
-        feed: query.feed.map(|name| Feed::from_name(&name).ok_or(InvalidQuery::Feed)).transpose()?,
+        feed: query.feed.map(|name| name.parse::<Feed>()).transpose()?,
         state: query.state.map(|name| FeedCondition::from_name(&name).ok_or(InvalidQuery::State)).transpose()?,
     };
     let (first, from) = query.after.map(|after| place(observed, &after)).transpose()?.unwrap_or((0, 0));
@@ -160,7 +155,7 @@ fn place(observed: &ObservedConnector, after: &str) -> Result<(usize, usize), In
 
 async fn explanation(observed: &ObservedConnector, app: &PolledApp, promoter: Promoter) -> Explanation {
     let instance = observed.instance.clone();
-    let view = observed.registrations.of(promoter.clone()).await;
+    let view = observed.registrations.ask(|reply| RegistrationQuery { promoter: promoter.clone(), reply }).await;
     let partition = view.as_ref().map(|view| view.partition);
     let (place, registration) = match view.map(|view| view.standing) {
         None => (PromoterPlace::NoSession(instance), FoundRegistration::Untold),

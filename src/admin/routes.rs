@@ -6,10 +6,11 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::observed::ObservedConnector;
-use super::{host, metrics, page, probes, promoters, status};
+use super::permission::Doorkeeper;
+use super::{changes, host, metrics, page, permission, probes, promoters, status};
 
 /// For every answer: nothing of it is kept, guessed at, shown in a frame or told to others, and what it shows comes from here.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -31,6 +32,13 @@ pub fn router(observed: Arc<ObservedConnector>) -> Router {
         .route("/live", get(probes::live))
         .route("/ready", get(probes::ready))
         .route("/metrics", get(metrics::metrics));
+    let token = observed.changing.as_ref().map(|changing| changing.token.clone());
+    // By any method: whoever may change nothing is told no more than that.
+    let changing = Router::new()
+        .route("/api/v1/promoters/{app}/{id}/pause", post(changes::pause))
+        .route("/api/v1/promoters/{app}/{id}/resume", post(changes::resume))
+        .route("/api/v1/promoters/{app}/{id}/rewind", post(changes::rewind))
+        .layer(middleware::from_fn_with_state(Arc::new(Doorkeeper::new(token)), permission::check));
     let by_own_name = Router::new()
         .route("/", get(page::status_page))
         .route("/promoter", get(page::promoter_page))
@@ -39,6 +47,7 @@ pub fn router(observed: Arc<ObservedConnector>) -> Router {
         .route("/api/v1/status", get(status::status))
         .route("/api/v1/promoters", get(promoters::promoters))
         .route("/api/v1/promoters/{app}/{id}", get(promoters::explain))
+        .merge(changing)
         .fallback(unknown)
         // Last, for axum lays it only over the routes and the fallback that are there already.
         .layer(middleware::from_fn(host::check));

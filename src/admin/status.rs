@@ -8,9 +8,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
+use super::answer::json;
 use super::causes::{Severity, StatusCause, causes};
 use super::observed::ObservedConnector;
-use super::probes::{self, json};
+use super::probes;
 use crate::clock;
 use crate::model::feed::{Feed, Interface};
 use crate::model::time::{Day, UnixMillis, UnixTime};
@@ -50,6 +51,8 @@ pub struct FeedStatus {
     pub late: usize,
     pub backfilling: usize,
     pub parked: usize,
+    /// They would be polled, were they not.
+    pub paused: usize,
     pub backfill_remaining_seconds: Option<i64>,
 }
 
@@ -115,6 +118,15 @@ impl Status {
             causes,
         }
     }
+
+    /// On one line: how it is, and the worst of the causes.
+    pub fn line(&self) -> String {
+        let Some(cause) = self.causes.first() else { return self.state.to_owned() };
+        let of = |key: &str, value: Option<&str>| value.map(|value| format!("{key}{value}")).unwrap_or_default();
+        let whose = of(" ", cause.app.as_deref().or(cause.pipeline));
+        let (since, next) = (of(", since ", cause.since.as_deref()), of(", next try ", cause.next_try.as_deref()));
+        format!("{}: {}{whose}{since}{next}: {}", self.state, cause.code, cause.text)
+    }
 }
 
 /// What the causes say counts, but for a process that has not worked yet, or will not for long.
@@ -146,6 +158,7 @@ fn feeds(app: &PolledApp) -> Vec<FeedStatus> {
             late: figures.late,
             backfilling: figures.backfilling,
             parked: figures.parked,
+            paused: app.reports.paused()[feed],
             backfill_remaining_seconds: ago(figures.backfill_from),
         })
     };
@@ -188,7 +201,6 @@ fn partitions(observed: &ObservedConnector) -> PartitionsStatus {
 }
 
 fn dead_letters(observed: &ObservedConnector) -> Vec<DeadLettersStatus> {
-    let of_requests = observed.requests.as_ref().map(|requests| requests.dead_letters());
-    let all = observed.polls.dead_letters().into_iter().chain(of_requests.into_iter().flatten());
-    all.map(|((source, reason), count)| DeadLettersStatus { source, reason, count }).collect()
+    let all = observed.counters().dead_letters();
+    all.into_iter().map(|((source, reason), count)| DeadLettersStatus { source, reason, count }).collect()
 }

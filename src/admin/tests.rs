@@ -7,10 +7,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::observed::ObservedConnector;
+use super::observed::{ObservedConnector, PermittedChanges};
+use super::permission::AdminToken;
 use super::routes::router;
 use super::server::AdminPort;
-use crate::model::time::UnixMillis;
+use crate::changes::promoter_changes::PromoterChanges;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// As many as are served at once.
@@ -25,16 +26,11 @@ struct Port {
 
 impl Port {
     async fn open() -> Port {
-        let observed = ObservedConnector {
-            name: "shop".into(),
-            instance: "one".into(),
-            began: UnixMillis(0),
-            apps: Arc::default(),
-            polls: Arc::default(),
-            registrations: Arc::default(),
-            requests: None,
-            stop: CancellationToken::new(),
-        };
+        Port::changing(None).await
+    }
+
+    async fn changing(changing: Option<PermittedChanges>) -> Port {
+        let observed = ObservedConnector { changing, ..ObservedConnector::for_tests() };
         let (observed, end) = (Arc::new(observed), CancellationToken::new());
         let port = AdminPort::open(ANY).await.unwrap();
         let address = port.address();
@@ -48,6 +44,16 @@ impl Port {
 
     async fn get(&self, path: &str, host: &str) -> String {
         ask(self.connect().await, path, host).await
+    }
+
+    async fn post(&self, path: &str, headers: &str, body: &str) -> String {
+        let mut stream = self.connect().await;
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n\r\n");
+        // It may answer before all of it is sent.
+        let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        read_to_end(stream).await
     }
 }
 
@@ -185,5 +191,63 @@ async fn pages_and_the_api_are_not_answered_by_the_name_of_another_site() {
     let port = Port::open().await;
     for path in ["/", "/page.js", "/promoter?key=a/b", "/api/v1/status", "/api/v1/promoters", "/api/v1/promoters/a/b"] {
         assert!(port.get(path, "evil.example").await.starts_with("HTTP/1.1 421 "), "{path}");
+    }
+}
+
+const PAUSE: &str = "/api/v1/promoters/wx1/o1/pause";
+const REWIND: &str = "/api/v1/promoters/wx1/o1/rewind";
+const TOLD: &str = "host: localhost\r\nauthorization: Bearer s3cret\r\ncontent-type: application/json";
+
+/// A port that lets changes in, and reaches nobody with them.
+async fn changing_port() -> Port {
+    let changes = PromoterChanges::new(|_| unreachable!("nothing is changed"), || unreachable!("nothing is written"));
+    Port::changing(Some(PermittedChanges { token: AdminToken::new("s3cret").unwrap(), changes })).await
+}
+
+#[tokio::test]
+async fn where_no_token_is_configured_nothing_can_be_changed() {
+    let port = Port::open().await;
+    let answer = port.post(PAUSE, TOLD, "{}").await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(
+        answer.contains(r#"{"error":"nothing can be changed over this port: admin.token_file names no token"}"#),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn without_the_token_nothing_can_be_changed_and_nothing_of_it_is_told() {
+    let port = changing_port().await;
+    let json = "host: localhost\r\ncontent-type: application/json";
+    for (headers, status) in [
+        (json.to_owned(), "401"),
+        (format!("{json}\r\nauthorization: Bearer guess"), "401"),
+        (TOLD.replace("localhost", "evil.example"), "421"),
+        (format!("{TOLD}\r\norigin: http://evil.example"), "403"),
+        (TOLD.replace("application/json", "text/plain"), "415"),
+    ] {
+        let answer = port.post(PAUSE, &headers, "{}").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
+        assert!(!answer.contains("s3cret") && !answer.contains("guess"), "{answer}");
+        assert_eq!(answer.contains("www-authenticate: Bearer"), status == "401", "{answer}");
+    }
+    assert!(port.get(PAUSE, "localhost").await.starts_with("HTTP/1.1 401 "));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_wrongly_is_told_how_to_be() {
+    let port = changing_port().await;
+    for (path, body, status, word) in [
+        (PAUSE, "1", "400", "invalid type"),
+        (PAUSE, r#"{"paused":true}"#, "400", "unknown field"),
+        (REWIND, "", "400", "dry_run"),
+        (REWIND, r#"{"feed":"touchs","to":"2026-11-03"}"#, "400", "feed: write touches"),
+        (REWIND, r#"{"feed":"touches","to":"yesterday"}"#, "400", "to: write a time"),
+        (REWIND, &format!("{{\"feed\":\"{}\"}}", "x".repeat(5_000)), "413", "4096"),
+        ("/api/v1/promoters/wx1/a%20b/pause", "{}", "404", "no such promoter"),
+    ] {
+        let answer = port.post(path, TOLD, body).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(word), "{path} {body}: {answer}");
+        assert!(answer.contains("{\"error\":"), "{answer}");
     }
 }

@@ -16,8 +16,12 @@ pub(super) struct LogParts {
     pub clock: RecordClock,
 }
 
-/// Has each app's client make its share of the calls of the interfaces for which `is_shared`, by what its log owns.
-pub(super) fn ownership(polls: &PollPipeline, is_shared: fn(Interface) -> bool) -> OwnershipObserver {
-    let shares = BudgetShares::new(polls.apps.iter().map(|app| app.client.clone()), is_shared);
+/// Each app's client makes its share of the calls of the interfaces for which `is_shared`.
+pub(super) fn shares(polls: &PollPipeline, is_shared: fn(Interface) -> bool) -> BudgetShares {
+    BudgetShares::new(polls.apps.iter().map(|app| app.client.clone()), is_shared)
+}
+
+/// They follow what a log owns.
+pub(super) fn ownership(shares: Arc<BudgetShares>) -> OwnershipObserver {
     Arc::new(move |owned| shares.own(owned))
 }

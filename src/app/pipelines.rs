@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::server::AdminPortError;
+use crate::commit::log::OpenError;
 use crate::kafka::facts_log::FactsLog;
 use crate::kafka::requests_log::RequestsLog;
 use crate::requests::pipeline::RequestPipeline;
@@ -17,11 +19,23 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// How long a failure waits for what the other pipeline finds: the brokers may be away for that one.
 const OTHER_CHECKED_MAX: Duration = Duration::from_secs(60);
 
-/// The configuration can't work with the brokers that it names: a fault of the same kind as those that are found without
-/// them.
+/// The configuration can't work with the brokers that it names, or on this host: a fault of the same kind as those that are found
+/// without them.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unfit(pub String);
+pub enum Unfit {
+    #[error(transparent)]
+    Pipelines(PipelinesGivenUp),
+    #[error(transparent)]
+    Adoption(OpenError),
+    #[error(transparent)]
+    AdminPort(AdminPortError),
+}
+
+/// What one pipeline has given up for, or both. The text is on one line, as the log has it, and has each problem once: both use the
+/// topic of the dead letters, and complain of the same brokers.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", problems(.0))]
+pub struct PipelinesGivenUp(Vec<GivenUp>);
 
 /// Runs until `stop` is cancelled, and then until what was polled and answered is durable.
 ///
@@ -96,27 +110,26 @@ async fn stopping(stop: &CancellationToken) {
 }
 
 /// # Errors
-/// That of the pipelines, where one has given up: both in one text.
+/// [`PipelinesGivenUp`] where one has, as [`Unfit`] where one of them is.
 fn outcome(polled: Result<(), GivenUp>, answered: Result<(), GivenUp>) -> anyhow::Result<()> {
     let failures: Vec<GivenUp> = [polled.err(), answered.err()].into_iter().flatten().collect();
-    if failures.is_empty() { Ok(()) } else { Err(joined(&failures)) }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let is_unfit = failures.iter().any(|failure| matches!(failure, GivenUp::Unfit(_)));
+    let given_up = PipelinesGivenUp(failures);
+    Err(if is_unfit { Unfit::Pipelines(given_up).into() } else { given_up.into() })
 }
 
-/// Each problem once: both pipelines use the topic of the dead letters, and complain of the same brokers. On one line, as
-/// the log has it.
-fn joined(failures: &[GivenUp]) -> anyhow::Error {
-    let failures_text: Vec<String> = failures.iter().map(|failure| text::with_causes(failure)).collect();
+fn problems(failures: &[GivenUp]) -> String {
+    let failures: Vec<String> = failures.iter().map(|failure| text::with_causes(failure)).collect();
     let mut problems: Vec<&str> = Vec::new();
-    for problem in failures_text.iter().flat_map(|failure| failure.lines()) {
+    for problem in failures.iter().flat_map(|failure| failure.lines()) {
         if !problems.contains(&problem) {
             problems.push(problem);
         }
     }
-    let reason = problems.join("; ");
-    match failures.iter().any(|failure| matches!(failure, GivenUp::Unfit(_))) {
-        true => Unfit(reason).into(),
-        false => anyhow::Error::msg(reason),
-    }
+    problems.join("; ")
 }
 
 #[cfg(test)]
@@ -125,12 +138,13 @@ mod tests {
 
     #[test]
     fn what_both_pipelines_say_is_one_line_with_each_problem_once() {
-        let failures = ["topic a is missing\ntopic d is missing", "topic d is missing\ntopic r is missing"];
-        let failures = failures.map(|problems| GivenUp::Failed(problems.into()));
-        let told = joined(&failures);
+        let failed = |problems: &str| Err(GivenUp::Failed(problems.into()));
+        let (polled, answered) = ("topic a is missing\ntopic d is missing", "topic d is missing\ntopic r is missing");
+        let told = outcome(failed(polled), failed(answered)).unwrap_err();
         assert_eq!(told.to_string(), "topic a is missing; topic d is missing; topic r is missing");
         assert!(told.downcast_ref::<Unfit>().is_none());
-        let unfit = [&failures[..], &[GivenUp::Unfit("too long".into())]].concat();
-        assert!(joined(&unfit).downcast_ref::<Unfit>().is_some());
+        let unfit = outcome(failed(polled), Err(GivenUp::Unfit("too long".into()))).unwrap_err();
+        assert!(unfit.downcast_ref::<Unfit>().is_some());
+        assert!(outcome(Ok(()), Ok(())).is_ok());
     }
 }

@@ -1,18 +1,22 @@
 //! What the polls are made of: a client for each app, and the log of the facts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::log_parts::{LogParts, ownership};
+use super::log_parts::{self, LogParts, ownership};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::facts_log::FactsLog;
 use crate::kafka::facts_log::peers::InstanceProfile;
 use crate::kafka::group::observer::LogObservers;
+use crate::kafka::group::timeouts;
 use crate::kafka::registry_topic::Registrations;
 use crate::model::feed::InterfaceCaller;
 use crate::model::promoter::IdKind;
 use crate::session::{AppSettings, PollPipeline, PolledApp};
+use crate::telemetry::pipeline;
+use crate::upstream::budget_shares::BudgetShares;
 use crate::upstream::buffer::Buffers;
 use crate::upstream::client::Client;
 use crate::upstream::http::{HttpSettings, HttpTransport};
@@ -36,6 +40,12 @@ pub fn polled_apps(apps: Vec<AppSettings>, settings: HttpSettings) -> anyhow::Re
     apps.into_iter().map(polled_app).collect()
 }
 
+/// Of all calls but those of requests, divided by what each shard needs.
+pub(super) fn shares(polls: &PollPipeline, kafka: &Settings) -> BudgetShares {
+    let session = timeouts::session(kafka, &kafka.name);
+    log_parts::shares(polls, |interface| interface.called_by() != InterfaceCaller::Requests).divided(session)
+}
+
 /// With the group of the registry the instances share the budgets of all calls but those of requests.
 pub(super) fn facts_log(
     LogParts { kafka, encoders, clock }: LogParts,
@@ -43,9 +53,10 @@ pub(super) fn facts_log(
     id_kinds: HashMap<String, IdKind>,
     profile: InstanceProfile,
     polls: &PollPipeline,
+    shares: Arc<BudgetShares>,
 ) -> FactsLog {
-    let ownership = ownership(polls, |interface| interface.called_by() != InterfaceCaller::Requests);
-    let observers = LogObservers { health: polls.totals.health.clone(), ownership };
+    let ownership = ownership(shares);
+    let observers = LogObservers { pipeline: pipeline::POLLS, health: polls.totals.health.clone(), ownership };
     FactsLog::new(kafka, encoders, registrations, id_kinds, clock, profile, observers)
 }
 

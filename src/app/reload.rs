@@ -1,7 +1,8 @@
 //! The configuration is read again while the connector runs: on a hangup signal at once, and where one of its files has changed.
 //!
-//! Whom it names acts then, without a pause for anybody whom it names as before. All else that has changed is named, and acts
-//! after a restart. A file with any fault changes nothing at all.
+//! Whom it names acts then, without a pause for anybody whom it names as before; and so do the apps' secrets and the schema registry's
+//! password that stand in files of their own. All else that has changed is named, and acts after a restart. A file with any fault
+//! changes nothing at all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::config::{ConfigFile, ConfigReading, SettingMarks, WatchedFile};
 use crate::model::roster::Roster;
+use crate::secret::Secret;
 use crate::session::configured::{ListChange, roster};
 use crate::session::{AppSettings, PolledApp};
 
@@ -28,6 +30,8 @@ pub struct ReloadSource {
     /// As they were when it was read.
     pub files: Vec<WatchedFile>,
     pub marks: SettingMarks,
+    /// Those that are read again, by the settings that name their files.
+    pub secrets: Vec<(String, Secret)>,
     pub hangups: Signal,
 }
 
@@ -37,6 +41,7 @@ struct Reload {
     files: FileLooks,
     /// What the process runs with.
     at_start: SettingMarks,
+    secrets: Vec<(String, Secret)>,
     /// The settings that were named last.
     reported: Vec<String>,
     apps: Arc<Vec<PolledApp>>,
@@ -51,8 +56,9 @@ struct FileLooks {
 
 /// Has no end. Whom `apps` poll by the configuration alone is told to `roster`.
 pub async fn run(source: ReloadSource, apps: Arc<Vec<PolledApp>>, roster: watch::Sender<Roster>) {
-    let ReloadSource { file, files, marks, mut hangups } = source;
-    let mut reload = Reload { file, files: FileLooks::of(files), at_start: marks, reported: Vec::new(), apps, roster };
+    let ReloadSource { file, files, marks, secrets, mut hangups } = source;
+    let files = FileLooks::of(files);
+    let mut reload = Reload { file, files, at_start: marks, secrets, reported: Vec::new(), apps, roster };
     loop {
         let is_requested = tokio::select! {
             Some(()) = hangups.recv() => true,
@@ -98,6 +104,7 @@ impl Reload {
                     self.say_promoters(change);
                 }
                 self.say_settings(changed, is_requested);
+                self.read_secrets();
             }
             Err(error) => {
                 tracing::error!(%error, "the configuration can't be read again: the promoters stay as they were");
@@ -117,6 +124,17 @@ impl Reload {
             self.roster.send_replace(roster(&self.apps));
         }
         change
+    }
+
+    /// Whoever uses one has the new one with his next try.
+    fn read_secrets(&self) {
+        for (setting, secret) in &self.secrets {
+            match secret.read_again() {
+                Ok(true) => tracing::info!(setting, "a secret was read again from its file"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(setting, reason = %error, "a secret can't be read again from its file"),
+            }
+        }
     }
 
     fn say_promoters(&self, ListChange { added, changed, removed }: ListChange) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::log_parts::{LogParts, ownership};
+use super::log_parts::{LogParts, ownership, shares};
 use super::schemas::MaterialFramings;
 use crate::avro::material::{RequestDecoder, ResultEncoder};
 use crate::avro::schema_lookup::SchemaSource;
@@ -14,12 +14,13 @@ use crate::requests::executor::{Executor, MaterialApp};
 use crate::requests::pipeline::RequestPipeline;
 use crate::requests::totals::RequestTotals;
 use crate::retry;
-use crate::session::PollPipeline;
+use crate::session::{PollPipeline, PolledApp};
+use crate::telemetry::pipeline;
 
 /// What is counted of requests, by the apps that are configured.
 pub(super) fn totals(polls: &PollPipeline) -> Arc<RequestTotals> {
     let totals: Arc<RequestTotals> = Arc::default();
-    totals.replies.know_apps(polls.apps.iter().map(|app| app.app.as_str().to_owned()).collect());
+    totals.know_apps(polls.apps.iter().map(|app| app.app.as_str().to_owned()).collect());
     totals
 }
 
@@ -32,9 +33,9 @@ pub(super) fn pipeline(
     polls: &PollPipeline,
     totals: Arc<RequestTotals>,
 ) -> (RequestPipeline, RequestsLog) {
-    let executor = Arc::new(executor(&settings, RequestDecoder::new(framings.request), source, polls));
-    let ownership = ownership(polls, |interface| interface.called_by() == InterfaceCaller::Requests);
-    let observers = LogObservers { health: totals.health.clone(), ownership };
+    let executor = Arc::new(executor(&settings, RequestDecoder::new(framings.request), source, polls, &totals));
+    let ownership = ownership(Arc::new(shares(polls, |interface| interface.called_by() == InterfaceCaller::Requests)));
+    let observers = LogObservers { pipeline: pipeline::REQUESTS, health: totals.health.clone(), ownership };
     let results = ResultEncoder::new(framings.result);
     let (topics, encoders, clock) = (settings.topics, encoders.clone(), clock.clone());
     let log = RequestsLog::new(kafka.clone(), topics, encoders, results, clock, observers);
@@ -47,7 +48,11 @@ fn executor(
     decoder: RequestDecoder,
     schemas: Option<Arc<dyn SchemaSource>>,
     polls: &PollPipeline,
+    totals: &RequestTotals,
 ) -> Executor {
-    let apps = polls.apps.iter().map(|app| MaterialApp::new(app.client.clone(), settings.concurrency));
+    let material_app = |app: &PolledApp| {
+        MaterialApp::new(app.client.clone(), settings.concurrency).counted_in(totals.waiting.of(app.app.as_str()))
+    };
+    let apps = polls.apps.iter().map(material_app);
     Executor::new(apps, settings.topics.requests.clone(), decoder, schemas, retry::PATIENCE)
 }

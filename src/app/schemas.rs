@@ -12,7 +12,7 @@ use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
 use crate::kafka::registry_topic::Registrations;
 use crate::model::feed::{EventTopic, PerEventTopic};
-use crate::supervisor::{self, COMMAND_PATIENCE};
+use crate::retry::{self, COMMAND_PATIENCE};
 
 /// What the connector needs it waits for, as it does for the brokers.
 const WHILE_IT_RUNS: Duration = Duration::MAX;
@@ -157,6 +157,6 @@ async fn registered(
 ) -> anyhow::Result<Framing> {
     let subject = TopicSchema { topic, kind }.subject();
     let ask = || registry.resolve(&subject, kind.text());
-    let schema_id = supervisor::retried("schema registry", ask, |error| error.is_retriable(), patience).await?;
+    let schema_id = retry::retried("schema registry", ask, |error| error.is_retriable(), patience).await?;
     Ok(Framing::Confluent { schema_id })
 }

@@ -20,14 +20,6 @@ fn id_kind_word(kind: IdKind) -> &'static str {
     }
 }
 
-fn status_word(status: OrderStatus) -> &'static str {
-    match status {
-        OrderStatus::Unknown => "UNKNOWN",
-        OrderStatus::Paid => "PAID",
-        OrderStatus::Refunded => "REFUNDED",
-    }
-}
-
 fn millis(time: UnixTime) -> i64 {
     time.as_millis().0
 }
@@ -149,7 +141,7 @@ impl<'a> OrderRecord<'a> {
             mch_id: &payment.mch_id,
             trade_no: &payment.trade_no,
             out_trade_no: payment.out_trade_no.as_deref(),
-            status: status_word(status),
+            status: status.word(),
             status_code: payment.status_code,
             paid_amount: payment.paid_amount,
             paid_time: millis(payment.paid_time),

@@ -3,7 +3,6 @@
 //!
 //! A QR code is drawn module by module, whatever its resolution: scaled like other images it could no longer be scanned.
 
-use std::fmt::Write;
 use std::io::Cursor;
 
 use image::imageops::{self, FilterType};
@@ -162,8 +161,7 @@ fn blocks(image: &RgbImage) -> String {
             let colours = (image.get_pixel(x, top).0, image.get_pixel(x, top + 1).0);
             if last.replace(colours) != Some(colours) {
                 let ([red, green, blue], [lower_red, lower_green, lower_blue]) = colours;
-                // Writing to a String never fails.
-                let _ = write!(text, "\u{1b}[38;2;{red};{green};{blue};48;2;{lower_red};{lower_green};{lower_blue}m");
+                text += &format!("\u{1b}[38;2;{red};{green};{blue};48;2;{lower_red};{lower_green};{lower_blue}m");
             }
             text.push('▀');
         }

@@ -7,13 +7,14 @@ use clap::Args;
 
 use self::brokers::CheckedBrokers;
 use self::finding::{Finding, Verdict};
-use self::report::{Report, counted};
+use self::report::Report;
 use super::{Failure, duration};
 use crate::app;
 use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::config::{Config, RequestClientConfig, RequestSettings};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::inspection::Inspection;
+use crate::text::counted;
 
 mod admin_port;
 mod apps;

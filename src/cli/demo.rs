@@ -1,4 +1,4 @@
-//! `demo`: everything in one process.
+//! `demo`: everything in one process, but for a broker that is named.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, duration, signals, stdout};
+use crate::admin::client::port_name;
 use crate::demo::{self, DemoPlan};
 use crate::telemetry::log::{self, LogFormat, LogSettings};
 
@@ -19,6 +20,11 @@ pub struct DemoOptions {
     /// How long to run, such as 30s; without it, until Ctrl-C.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
+
+    /// A real broker in place of the one in this process. What the demo makes there begins with "promoter-demo-" and a number of this
+    /// run; nothing else is touched, and the topics stay.
+    #[arg(long, value_name = "HOST:PORT", value_parser = port_name)]
+    pub bootstrap: Option<String>,
 }
 
 /// Runs for as long as `options` say, or until SIGTERM or SIGINT. Where nobody looks on any more it ends at once.
@@ -28,9 +34,12 @@ pub struct DemoOptions {
 pub fn run(options: &DemoOptions) -> Result<(), Failure> {
     // Only what needs attention: the events are what should be read.
     let level = "warn".parse().context("warn is a level")?;
-    log::start(&LogSettings { level, format: LogFormat::Text })?;
-    let plan =
-        DemoPlan { seed: options.seed.unwrap_or_else(|| rand::random::<u16>().into()), duration: options.duration };
+    log::start(&LogSettings { level, format: LogFormat::Text, otlp: None })?;
+    let plan = DemoPlan {
+        seed: options.seed.unwrap_or_else(|| rand::random::<u16>().into()),
+        bootstrap_servers: options.bootstrap.as_deref().map(Into::into),
+        duration: options.duration,
+    };
     let runtime = super::runtime()?;
     let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -14,10 +14,10 @@ use url::Url;
 
 use super::promoters::TimeBound;
 use super::promoters::names;
-use super::promoters::registry_view::RegistryView;
 use super::{Failure, stdout};
 use crate::admin::client::{self, local_port, port_name};
 use crate::admin::explanation::{self, Explanation, ExplanationLine, PromoterPlace};
+use crate::changes::registry_view::RegistryView;
 use crate::config::RegistryClientConfig;
 use crate::model::promoter::Promoter;
 use crate::telemetry::{last_words, log};
@@ -65,7 +65,7 @@ impl InstanceAnswer {
 pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
-    let promoter = names::promoter(&options.promoter, &config.apps)?;
+    let promoter = names::promoter(&options.promoter, &config.changes.apps)?;
     let ports = match options.ports.as_slice() {
         [] => config.admin.listen.map(local_port).into_iter().collect(),
         given => given.to_vec(),
@@ -81,7 +81,7 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
             Err(error) => last_words::say(&format_args!("no instance tells: {error:#}")),
         }
     }
-    let view = RegistryView::read(config, options.bound.until())?;
+    let view = RegistryView::read(config.changes, options.bound.until())?;
     let explanation = Explanation::of(committed::findings(&view, promoter, polled_by)?);
     Ok(stdout::print(&if options.json {
         serde_json::to_string(&explanation).map_err(anyhow::Error::from)? + "\n"

@@ -2,15 +2,26 @@
 
 use tokio::runtime::Handle;
 
-use super::learnt_schemas::LearntSchemas;
 use crate::avro::decode::Decoded;
 use crate::avro::framing::Framing;
 use crate::avro::kind_decoder::{FieldsError, KindDecoder};
 use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::avro::schemas::RecordKind;
+use crate::changes::learnt_schemas::{LearntSchemas, SchemaUnavailable};
 
 /// What a record holds, or why that can't be told.
-pub type LearntValue = Result<Option<Decoded>, String>;
+pub type LearntValue = Result<Option<Decoded>, UnreadableValue>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableValue {
+    /// In words, bounded.
+    #[error("{0}")]
+    NotAvro(String),
+    #[error(transparent)]
+    WithoutSchema(SchemaUnavailable),
+    #[error("written with the schema id {0}, which is unknown")]
+    UnknownSchema(i32),
+}
 
 pub struct RecordDecoder {
     decoder: KindDecoder,
@@ -39,16 +50,16 @@ impl RecordDecoder {
         let Some(value) = value else { return Ok(Ok(None)) };
         let id = match self.decoder.decode(value) {
             Ok(decoded) => return Ok(Ok(Some(decoded))),
-            Err(FieldsError::Unreadable(why)) => return Ok(Err(why)),
+            Err(FieldsError::Unreadable(why)) => return Ok(Err(UnreadableValue::NotAvro(why))),
             Err(FieldsError::UnknownSchema(id)) => id,
         };
         if let Err(why) = self.schemas.look_up(id, |id, text| self.decoder.learn(id, text))? {
-            return Ok(Err(why.to_string()));
+            return Ok(Err(UnreadableValue::WithoutSchema(why)));
         }
         Ok(match self.decoder.decode(value) {
             Ok(decoded) => Ok(Some(decoded)),
-            Err(FieldsError::Unreadable(why)) => Err(why),
-            Err(FieldsError::UnknownSchema(id)) => Err(format!("written with the schema id {id}, which is unknown")),
+            Err(FieldsError::Unreadable(why)) => Err(UnreadableValue::NotAvro(why)),
+            Err(FieldsError::UnknownSchema(id)) => Err(UnreadableValue::UnknownSchema(id)),
         })
     }
 }

@@ -1,6 +1,5 @@
 //! `material request`: puts a request on the request topic and waits for its reply.
 
-use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -175,8 +174,7 @@ fn request_reply(
 
 fn request(options: &MaterialOptions, until: Instant) -> MaterialRequest {
     let left = until.saturating_duration_since(Instant::now());
-    let left = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
-    let deadline = crate::clock::now().0.saturating_add(left);
+    let deadline = crate::clock::now().plus(left).0;
     MaterialRequest {
         request_id: format!("{:032x}", rand::random::<u128>()),
         app_id: options.app.clone(),
@@ -209,8 +207,7 @@ fn columns() -> u16 {
 fn described(reply: &Decoded, image: Option<&[u8]>, is_kept: bool, options: &MaterialOptions) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
-        // Writing to a String never fails.
-        let _ = writeln!(text, "{name:<12}{value}");
+        text += &format!("{name:<12}{value}\n");
     };
     for (name, field) in [("short link", "tag"), ("path", "share_path"), ("expires", "expires_at")] {
         if let Some(value) = reply.text(field) {

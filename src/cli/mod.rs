@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{ConfigError, parse_duration};
+use crate::changes::ChangeError;
+use crate::config::ConfigError;
 use crate::kafka::client::library_version;
+use crate::model::duration::parse_duration;
 
 mod blocks;
 pub mod check;
-mod committed_progress;
 pub mod completions;
 pub mod demo;
 pub mod explain;
 mod learning_decoder;
-mod learnt_schemas;
 pub mod man;
 pub mod material;
 mod named_promoter;
+mod own_client;
 pub mod promoters;
 pub mod rewind;
 pub mod run;
@@ -32,6 +33,7 @@ pub mod tail;
 mod times;
 pub mod topics;
 pub mod verify;
+pub mod whereabouts;
 
 /// This program's, and that of what it speaks to Kafka with.
 static VERSION: LazyLock<String> =
@@ -58,7 +60,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the connector until SIGTERM or SIGINT.
-    Run,
+    Run(run::RunOptions),
     /// Do what run does first, and stop: say every problem at once, and what to do about each.
     Check(check::CheckOptions),
     /// The topics: what is missing or differs, and making those that are missing.
@@ -69,6 +71,8 @@ pub enum Command {
     Schemas(schemas::SchemasCommand),
     /// Compare what the upstream shows of a promoter with what is published.
     Verify(verify::VerifyOptions),
+    /// Say what has become of an order: published, a dead letter, not due yet, or none of the promoter's.
+    Where(whereabouts::WhereOptions),
     /// Have a feed of a promoter asked again from an earlier time on: whatever runs acts on it, or whatever starts next.
     Rewind(rewind::RewindOptions),
     /// Say how far the facts of everybody are published, as it stands in Kafka, whether instances run or not.
@@ -85,7 +89,7 @@ pub enum Command {
     /// Say who is polled: look at the registry of promoters, and change it.
     #[command(subcommand)]
     Promoters(Box<promoters::PromotersCommand>),
-    /// Show everything in one process, with nothing to install.
+    /// Show everything in one process, with nothing to install; or on a real broker that is named.
     Demo(demo::DemoOptions),
     /// Print what a shell completes this program's arguments with.
     Completions(completions::CompletionsOptions),
@@ -134,6 +138,15 @@ fn duration(text: &str) -> Result<Duration, InvalidDuration> {
     duration.ok_or(InvalidDuration)
 }
 
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Failure {
+        match error {
+            ChangeError::Unknown(why) | ChangeError::Refused(why) => Failure::Refused(why),
+            ChangeError::Failed(error) => Failure::Running(error),
+        }
+    }
+}
+
 /// The runtime of a command that runs until it is told to stop.
 ///
 /// # Errors
@@ -171,6 +184,8 @@ mod tests {
         assert!(command("promoter-connector demo --for 1d12h").is_ok());
         assert!(command("promoter-connector demo --for 0s").is_err());
         assert!(command("promoter-connector demo --for soon").is_err());
+        assert!(command("promoter-connector demo --bootstrap localhost:9092").is_ok());
+        assert!(command("promoter-connector demo --bootstrap localhost").is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, duration};
+use crate::changes::settings::ChangeSettings;
 use crate::config::RegistryClientConfig;
 use crate::model::feed_set::FeedSet;
 use crate::telemetry::log;
@@ -19,10 +20,7 @@ mod import;
 mod import_file;
 mod list;
 pub(super) mod names;
-mod plan;
 mod progress;
-pub(super) mod registry_view;
-mod unreadable;
 mod write;
 
 #[derive(Clone, Debug, Subcommand)]
@@ -187,8 +185,8 @@ pub fn run(path: &Path, command: &PromotersCommand) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Config`] where the configuration is wrong, and [`Failure::Running`] where logging can't be started.
-fn prepare(path: &Path) -> Result<RegistryClientConfig, Failure> {
+fn prepare(path: &Path) -> Result<ChangeSettings, Failure> {
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
-    Ok(config)
+    Ok(config.changes)
 }

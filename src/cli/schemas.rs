@@ -15,6 +15,7 @@ use crate::config::RequestClientConfig;
 use crate::telemetry::log;
 use crate::text::with_causes;
 
+mod asyncapi;
 mod row;
 
 #[derive(Clone, Debug, Subcommand)]
@@ -27,6 +28,8 @@ pub enum SchemasCommand {
     Check(SchemasOptions),
     /// Register those that are not there, as run does.
     Register(SchemasOptions),
+    /// Print the topics with their schemas as an AsyncAPI 3 document, for catalogues. Asks nobody.
+    Asyncapi,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -55,7 +58,28 @@ pub fn run(path: &Path, command: &SchemasCommand) -> Result<(), Failure> {
         SchemasCommand::List(options) => SchemaTopics::of(path)?.list(*options),
         SchemasCommand::Check(options) => SchemaTopics::of(path)?.tried(*options, RegistryAct::Try),
         SchemasCommand::Register(options) => SchemaTopics::of(path)?.tried(*options, RegistryAct::Register),
+        SchemasCommand::Asyncapi => print_asyncapi(path),
     }
+}
+
+/// # Errors
+/// [`Failure::Config`] where the configuration is wrong; [`Failure::Running`] where logging can't be started.
+fn load(path: &Path) -> Result<RequestClientConfig, Failure> {
+    let config = RequestClientConfig::load(path, &|name| std::env::var(name).ok())?;
+    log::start(&config.log)?;
+    Ok(config)
+}
+
+fn topics(config: &RequestClientConfig) -> Vec<TopicSchema<'_>> {
+    topic_schemas(&config.kafka.topics, config.requests.as_ref().map(|requests| &requests.topics))
+}
+
+/// # Errors
+/// As [`load`]; or stdout takes nothing.
+fn print_asyncapi(path: &Path) -> Result<(), Failure> {
+    let config = load(path)?;
+    let document = asyncapi::document(&config, &topics(&config));
+    Ok(stdout::print(&format!("{document:#}\n"))?)
 }
 
 /// What is done about each schema.
@@ -76,16 +100,14 @@ impl SchemaTopics {
     /// [`Failure::Config`] where the configuration is wrong; [`Failure::Running`] where logging can't be started, or there is no
     /// client for the registry.
     fn of(path: &Path) -> Result<SchemaTopics, Failure> {
-        let config = RequestClientConfig::load(path, &|name| std::env::var(name).ok())?;
-        log::start(&config.log)?;
+        let config = load(path)?;
         let registry =
             config.schema_registry.clone().map(SchemaRegistry::new).transpose().map_err(anyhow::Error::from)?;
         Ok(SchemaTopics { config, registry, runtime: super::runtime()? })
     }
 
     fn topics(&self) -> Vec<TopicSchema<'_>> {
-        let requests = self.config.requests.as_ref().map(|requests| &requests.topics);
-        topic_schemas(&self.config.kafka.topics, requests)
+        topics(&self.config)
     }
 
     /// # Errors

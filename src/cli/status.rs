@@ -6,15 +6,17 @@ use std::path::Path;
 use clap::Args;
 
 use self::fleet::FleetStatus;
+use self::probe::Probe;
 use super::promoters::TimeBound;
-use super::promoters::registry_view::RegistryView;
 use super::{Failure, stdout};
+use crate::changes::registry_view::RegistryView;
 use crate::clock;
 use crate::config::RegistryClientConfig;
 use crate::telemetry::log;
 
 mod cursors;
 mod fleet;
+mod probe;
 
 #[derive(Clone, Debug, Args)]
 pub struct StatusOptions {
@@ -26,14 +28,20 @@ pub struct StatusOptions {
     pub json: bool,
     #[command(flatten)]
     pub bound: TimeBound,
+    /// Ask the instance on this host instead, as a probe of its admin port would: 0 where it is so, else 1.
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["worst", "json", "timeout"])]
+    pub probe: Option<Probe>,
 }
 
 /// # Errors
-/// [`Failure`] where the registry or the state can't be read to its end in time.
+/// [`Failure`] where the registry or the state can't be read to its end in time; of a probe as [`probe::run`].
 pub fn run(path: &Path, options: &StatusOptions) -> Result<(), Failure> {
+    if let Some(probe) = options.probe {
+        return probe::run(path, probe);
+    }
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
-    let view = RegistryView::read(config, options.bound.until())?;
+    let view = RegistryView::read(config.changes, options.bound.until())?;
     let cursors = cursors::read(&view)?;
     let status = FleetStatus::of(&view, &cursors, clock::now().as_seconds(), options.worst);
     stdout::print(&if options.json {

@@ -13,7 +13,8 @@ use super::learning_decoder::RecordDecoder;
 use super::{Failure, signals, stdout};
 use crate::avro::schemas::RecordKind;
 use crate::config::RequestClientConfig;
-use crate::kafka::client::topic_reader::{CALL_TIMEOUT, ReadFrom, TopicReader};
+use crate::kafka::client::CALL_TIMEOUT;
+use crate::kafka::client::topic_reader::{ReadFrom, TopicReader};
 use crate::model::feed::EventTopic;
 use crate::model::time::UnixMillis;
 use crate::telemetry::log;
@@ -149,6 +150,24 @@ fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The topic that brings records of this kind, where it is one of those that the connector publishes to.
+    fn published_to(kind: RecordKind) -> Option<TailedTopic> {
+        match kind {
+            RecordKind::Touch => Some(TailedTopic::Events(EventTopic::Touches)),
+            RecordKind::Order => Some(TailedTopic::Events(EventTopic::Orders)),
+            RecordKind::MaterialResult => Some(TailedTopic::MaterialResults),
+            RecordKind::DeadLetter => Some(TailedTopic::DeadLetters),
+            RecordKind::MaterialRequest | RecordKind::Promoter => None,
+        }
+    }
+
+    #[test]
+    fn whatever_is_published_can_be_looked_at() {
+        let published: Vec<_> = RecordKind::ALL.into_iter().filter_map(published_to).collect();
+        assert_eq!(published.len(), TAILED_TOPICS.len());
+        assert!(published.iter().all(|topic| TAILED_TOPICS.contains(topic)));
+    }
 
     #[test]
     fn a_start_is_an_end_of_the_topic_or_a_time() {

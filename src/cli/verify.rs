@@ -100,7 +100,7 @@ async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Fact
         return Err(Incomparable::NoTime.into());
     }
     let until = options.bound.until();
-    let app = config.apps.iter().find(|app| app.client.app_id.as_str() == promoter.app_id());
+    let app = config.apps.iter().find(|app| app.client.app_id.is_of(promoter));
     let app = app.with_context(|| Incomparable::UnknownApp(promoter.app_id().to_owned()))?;
     let published = Published { kafka: config.kafka.clone(), schema_registry: config.schema_registry.clone(), until };
     // The cursors are read before the topics: what they call complete was committed with them, so it stands there by then.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument;
 
 use super::attempts::attempts;
+use super::batch_trace::BatchTrace;
 use super::failpoint::{Failpoint, reach};
 use super::feed_rows::FeedRows;
 use super::log::{CommitError, Ended, StateLog};
@@ -45,6 +46,7 @@ struct Growing {
     deadline: Option<Instant>,
     /// Who wants to know what has become of their writes.
     waiting: Vec<WaitingWrite>,
+    trace: BatchTrace,
 }
 
 /// A write whose end somebody waits for.
@@ -111,6 +113,7 @@ impl<L: StateLog> Committer<L> {
                         // What has grown is dropped with the states: it was planned on top of what may not be durable.
                         return (log.idle(), error.into());
                     }
+                    totals.figures.remembers(shards.facts());
                 }
                 // A full batch takes no more while the log is busy: then the queue fills, and its senders wait.
                 queued = writes.receive(), if open && !growing.is_full(bounds) => match queued {
@@ -121,7 +124,7 @@ impl<L: StateLog> Committer<L> {
                 // While a transaction is under way its end is what is waited for, whenever the batch is due.
                 () = growing.wait(), if !growing.is_due() && log.is_idle() => {}
                 // Last, but never starved: a full batch takes no more from the queue, and then this is looked at.
-                _ = heartbeats.tick() => {}
+                _ = heartbeats.tick() => totals.figures.remembers(shards.facts()),
             }
         }
     }
@@ -138,7 +141,7 @@ impl BatchPace {
 
 impl Growing {
     fn new() -> Growing {
-        Growing { planned: PlannedBatch::default(), deadline: None, waiting: Vec::new() }
+        Growing { planned: PlannedBatch::default(), deadline: None, waiting: Vec::new(), trace: BatchTrace::default() }
     }
 
     fn is_empty(&self) -> bool {
@@ -160,13 +163,14 @@ impl Growing {
     }
 
     fn take(&mut self, queued: ReceivedWrite, shards: &mut Shards, bounds: BatchBounds) {
-        let ReceivedWrite { write, outcome, .. } = queued;
+        let ReceivedWrite { write, outcome, poll, .. } = queued;
         let of = write.feed();
         let (counts, planned_in) = self.planned.take(write, shards);
         if let Some((promoter, feed)) = of {
             let RowCounts { published, dead_lettered, duplicates, behind_cursor, before_start } = counts;
             tracing::debug!(%promoter, %feed, published, dead_lettered, duplicates, behind_cursor, before_start, "page taken");
         }
+        self.trace.take(poll, counts, &planned_in);
         // Nobody is kept waiting for more.
         let due = Instant::now() + if outcome.is_some() { Duration::ZERO } else { bounds.linger };
         self.waiting.extend(outcome.map(|outcome| WaitingWrite { outcome, shards: planned_in }));
@@ -186,6 +190,7 @@ impl Growing {
         self.planned = std::mem::take(&mut self.planned).without(lost);
         let mut of_lost: Vec<WaitingWrite> = self.waiting.extract_if(.., |waiting| waiting.is_of(lost)).collect();
         tell(&mut of_lost, lost);
+        self.trace.lose(lost);
         // Or the next write would be hurried by one that is gone.
         if self.is_empty() {
             self.deadline = None;
@@ -216,7 +221,7 @@ impl<L: StateLog> LogState<L, CommitOutcome> {
                 // With those who wait for it, whose writes stand in it.
                 let planned = std::mem::replace(growing, Growing::new());
                 reach(Failpoint::Planned);
-                LogState::Committing(Box::pin(commit(log, planned)))
+                LogState::Committing(Box::pin(traced_commit(log, planned)))
             }
             state => state,
         }
@@ -253,6 +258,16 @@ fn tell(waiting: &mut Vec<WaitingWrite>, lost: &[AssignedShard]) {
         // Whoever waited may have been told to stop meanwhile.
         let _ = waiting.outcome.send(if is_lost { WriteOutcome::ShardLost } else { WriteOutcome::Durable });
     }
+}
+
+/// As [`commit`], told to the traces of the polls whose pages are in the batch.
+async fn traced_commit<L: StateLog>(log: L, mut growing: Growing) -> (L, CommitOutcome) {
+    let trace = growing.trace.begin(&growing.planned.batch);
+    let (log, outcome) = commit(log, growing).await;
+    if let Some(trace) = trace {
+        trace.end(&outcome.lost, outcome.result.as_ref().err());
+    }
+    (log, outcome)
 }
 
 /// Commits a batch: as a whole, or in parts where the log is too slow for that. Whoever waits for it is told once all of it is

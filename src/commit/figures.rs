@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use super::queue::QueueGauge;
 use crate::clock;
 use crate::model::batch::{Batch, Event};
 use crate::model::disposition::RowCounts;
+use crate::model::duration::milliseconds;
 use crate::model::feed::{Feed, PerFeed, PulledBy};
 use crate::model::time::{Day, UnixMillis};
 use crate::telemetry::buckets::{BucketCounts, LONG, SHARES};
@@ -35,6 +36,8 @@ pub struct CommitFigures {
     lateness: OnceLock<HashMap<String, PerFeed<i64>>>,
     pub shards: ShardFigures,
     queue: Mutex<Option<QueueGauge>>,
+    /// How many facts this instance remembers now.
+    remembered: AtomicU64,
 }
 
 /// Shards, as they are now.
@@ -48,6 +51,8 @@ pub struct ShardFigures {
     pub polling: AtomicU64,
     /// How many milliseconds the latest restore took.
     pub restore_milliseconds: AtomicU64,
+    /// Since when some are being taken over without a pause, in Unix milliseconds; 0 where none is.
+    restoring_since: AtomicI64,
 }
 
 impl Default for CommitFigures {
@@ -60,6 +65,7 @@ impl Default for CommitFigures {
             lateness: OnceLock::new(),
             shards: ShardFigures::default(),
             queue: Mutex::default(),
+            remembered: AtomicU64::default(),
         }
     }
 }
@@ -112,6 +118,16 @@ impl CommitFigures {
         self.rows.lock().get(&(app.to_owned(), feed)).copied().unwrap_or_default()
     }
 
+    /// So many facts are remembered now.
+    pub fn remembers(&self, facts: usize) {
+        self.remembered.store(facts as u64, Ordering::Relaxed);
+    }
+
+    /// How many facts are remembered.
+    pub fn remembered(&self) -> u64 {
+        self.remembered.load(Ordering::Relaxed)
+    }
+
     /// From now on this is the queue.
     pub fn watch_queue(&self, gauge: QueueGauge) {
         *self.queue.lock() = Some(gauge);
@@ -128,16 +144,50 @@ impl ShardFigures {
         self.partitions.store(u64::try_from(partitions).unwrap_or(0), Ordering::Relaxed);
         self.restoring.store(restoring as u64, Ordering::Relaxed);
         self.polling.store(polling as u64, Ordering::Relaxed);
+        let since = match self.restoring_since.load(Ordering::Relaxed) {
+            _ if restoring == 0 => 0,
+            0 => clock::now().0,
+            since => since,
+        };
+        self.restoring_since.store(since, Ordering::Relaxed);
+    }
+
+    /// Since when partitions are being taken over without a pause, and how many are now; nothing where none is.
+    pub fn restoring_since(&self) -> Option<(UnixMillis, u64)> {
+        let since = self.restoring_since.load(Ordering::Relaxed);
+        (since != 0).then(|| (UnixMillis(since), self.restoring.load(Ordering::Relaxed)))
     }
 
     pub fn restored(&self, took: Duration) {
-        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.restore_milliseconds.store(milliseconds, Ordering::Relaxed);
+        self.restore_milliseconds.store(milliseconds(took), Ordering::Relaxed);
     }
 
     /// The session is over: nothing is polled any more.
     pub fn clear(&self) {
         self.restoring.store(0, Ordering::Relaxed);
         self.polling.store(0, Ordering::Relaxed);
+        self.restoring_since.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_restored_since_the_first_of_them_until_none_is() {
+        let shards = ShardFigures::default();
+        shards.set(3, 0, 0);
+        assert_eq!(shards.restoring_since(), None);
+        shards.set(3, 2, 1);
+        let (since, _) = shards.restoring_since().unwrap();
+        std::thread::sleep(Duration::from_millis(3));
+        shards.set(3, 1, 2);
+        assert_eq!(shards.restoring_since(), Some((since, 1)));
+        shards.set(3, 0, 3);
+        assert_eq!(shards.restoring_since(), None);
+        shards.set(3, 1, 2);
+        shards.clear();
+        assert_eq!(shards.restoring_since(), None, "the session is over");
     }
 }

@@ -1,7 +1,5 @@
 //! What a pipeline asks of a log: all of a batch becomes durable, or none of it.
 
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -13,9 +11,13 @@ use super::queue::FenceSender;
 use crate::model::age::AgeLimits;
 use crate::model::batch::Batch;
 use crate::model::shard::AssignedShard;
+use crate::model::shares::note::PartitionNote;
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
-use crate::text;
+
+pub use error::{CommitError, Ended, LogError, OpenError};
+
+mod error;
 
 /// The polls have one, which holds their state, and the requests have one, which holds how far they are answered. Each is
 /// implemented by Kafka's transactions, and in memory with failpoints for simulation.
@@ -68,10 +70,16 @@ pub trait ShardOwnership: Send + Sync {
     /// when it is known; those that have failed may be asked for again. It ends early once `given_up` is cancelled.
     fn restore(&self, shards: Vec<AssignedShard>, fences: FenceSender, given_up: CancellationToken) -> Restores;
 
+    /// What the owners of all partitions have noted of their shares.
+    fn notes(&self) -> NotesReader;
+
     /// Has others take over all shards, which are worked on until then. Done when they have, or when it is known that nobody does,
     /// or not soon. Nothing is done before it is polled.
     fn hand_over(&self) -> BoxFuture<'static, ()>;
 }
+
+/// Reads the notes of all partitions, in their order, as they were committed by the time when it is called or later.
+pub(crate) type NotesReader = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<PartitionNote>, LogError>> + Send + Sync>;
 
 /// One of shards that are restored together. Where it is dropped, nothing of it is read any more.
 pub(crate) type Restore = BoxFuture<'static, (AssignedShard, Result<RestoredShard, OpenError>)>;
@@ -96,153 +104,4 @@ pub enum OwnershipChange {
     Revoked(Vec<AssignedShard>),
     /// There will be no further change.
     Failed(OpenError),
-}
-
-/// What a log says of a failure, with its causes. It is opaque: whoever uses a log need not know what it is made of, for what
-/// to do is told by the error that carries this.
-#[derive(Clone, Debug)]
-pub struct LogError(Arc<dyn Error + Send + Sync>);
-
-/// A failure that follows from another.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-struct CausedError {
-    what: String,
-    #[source]
-    cause: Box<dyn Error + Send + Sync>,
-}
-
-impl LogError {
-    pub fn new(error: impl Error + Send + Sync + 'static) -> LogError {
-        LogError(Arc::new(error))
-    }
-
-    /// That `what` is so because of `cause`, whose `Display` must not repeat its own source.
-    pub(crate) fn because(what: impl Into<String>, cause: impl Error + Send + Sync + 'static) -> LogError {
-        LogError::new(CausedError { what: what.into(), cause: Box::new(cause) })
-    }
-
-    /// With its causes, for people.
-    pub fn with_causes(&self) -> String {
-        text::with_causes(self)
-    }
-}
-
-impl From<String> for LogError {
-    fn from(text: String) -> LogError {
-        LogError(Box::<dyn Error + Send + Sync>::from(text).into())
-    }
-}
-
-impl From<&str> for LogError {
-    fn from(text: &str) -> LogError {
-        text.to_owned().into()
-    }
-}
-
-impl fmt::Display for LogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for LogError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
-}
-
-/// Two that tell people the same are the same.
-impl PartialEq for LogError {
-    fn eq(&self, other: &LogError) -> bool {
-        self.with_causes() == other.with_causes()
-    }
-}
-
-impl Eq for LogError {}
-
-/// Why a log could not be opened, cut by what to do.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Open again after a while.
-    #[error(transparent)]
-    Again(LogError),
-    /// A setting that this log will never take, which only the log could tell: the process stops as for any other wrong
-    /// setting.
-    #[error(transparent)]
-    Unfit(LogError),
-    /// Only an operator can help: the process stops.
-    #[error(transparent)]
-    Stop(LogError),
-}
-
-/// Why a batch was not made durable, cut by what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    /// It is certain that nothing was written: commit the same batch again.
-    #[error(transparent)]
-    NothingWritten(LogError),
-    /// It is certain that nothing was written, for it took too long: commit the same again, or less at once.
-    #[error(transparent)]
-    TooSlow(LogError),
-    /// It is certain that nothing was written, for these shards are not this instance's any more: drop what is theirs, and
-    /// commit the rest.
-    #[error("{} shards are not owned any more", .0.len())]
-    ShardsLost(Vec<AssignedShard>),
-    /// The outcome is unknown, or someone else writes now: drop everything and open again.
-    #[error(transparent)]
-    Reopen(LogError),
-    /// Only an operator can help: the process stops.
-    #[error(transparent)]
-    Stop(LogError),
-}
-
-/// Why a session on an open log is over.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It was told to stop, and everything that was to be written is durable.
-    Drained,
-    /// What was owned is to be given back.
-    Revoked,
-    /// The log has to be opened again.
-    Reopen(LogError),
-    /// Only an operator can help.
-    Stop(LogError),
-}
-
-impl From<OpenError> for Ended {
-    fn from(error: OpenError) -> Ended {
-        match error {
-            OpenError::Again(reason) => Ended::Reopen(reason),
-            OpenError::Unfit(reason) | OpenError::Stop(reason) => Ended::Stop(reason),
-        }
-    }
-}
-
-impl From<CommitError> for Ended {
-    fn from(error: CommitError) -> Ended {
-        match error {
-            // Whoever commits has tried again by then: more is wrong than one batch, and an opening finds out what.
-            CommitError::NothingWritten(reason) | CommitError::TooSlow(reason) | CommitError::Reopen(reason) => {
-                Ended::Reopen(reason)
-            }
-            CommitError::ShardsLost(_) => Ended::Reopen(error.to_string().into()),
-            CommitError::Stop(reason) => Ended::Stop(reason),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_told_with_each_of_its_causes_once() {
-        let error =
-            OpenError::Again(LogError::because("topic a", LogError::because("unreadable", LogError::from("late"))));
-        assert_eq!(
-            (error.to_string().as_str(), text::with_causes(&error).as_str()),
-            ("topic a", "topic a: unreadable: late")
-        );
-    }
 }

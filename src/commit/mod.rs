@@ -16,6 +16,8 @@ mod feed_rows;
 
 mod planned;
 
+mod batch_trace;
+
 pub mod totals;
 
 pub(crate) mod figures;

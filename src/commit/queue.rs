@@ -8,13 +8,18 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::model::batch::ShardRecord;
+use crate::model::page_facts::PageFacts;
+use crate::model::parts::in_parts;
 use crate::model::promoter::Promoter;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::AssignedShard;
 use crate::model::state::{Cursors, State};
+use crate::telemetry::traces::TracedPoll;
 
 /// Permits are counted in this many bytes, so that their number stays within what a semaphore can count.
 const PERMIT_BYTES: usize = 1024;
+/// Of how many promoters cursors are asked for at once: meanwhile the committer takes no write.
+const CURSORS_OF_MAX: usize = 1000;
 
 /// The other end is gone: the session is over, and nothing more will be written in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +100,8 @@ pub struct ReceivedWrite {
     pub write: QueuedWrite,
     /// To be told what has become of the write. It is dropped untold if nobody knows before the session is over.
     pub outcome: Option<oneshot::Sender<WriteOutcome>>,
+    /// Whose page it is, where that is told.
+    pub poll: Option<TracedPoll>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -114,7 +121,15 @@ impl WriteSender {
     /// # Errors
     /// [`Closed`] once the session is over.
     pub async fn send(&self, write: QueuedWrite) -> Result<(), Closed> {
-        self.put(write, None).await
+        self.put(write, None, None).await
+    }
+
+    /// As [`send`](Self::send), of a `poll` that may be told.
+    ///
+    /// # Errors
+    /// [`Closed`] once the session is over.
+    pub(crate) async fn send_page(&self, page: PageFacts, poll: Option<TracedPoll>) -> Result<(), Closed> {
+        self.put(QueuedWrite::PageFacts(page), None, poll).await
     }
 
     pub fn gauge(&self) -> QueueGauge {
@@ -132,7 +147,7 @@ impl WriteSender {
     /// [`Closed`] once the session is over: whether the log holds it is not known then.
     pub async fn send_durably(&self, write: QueuedWrite) -> Result<WriteOutcome, Closed> {
         let (tell, told) = oneshot::channel();
-        self.put(write, Some(tell)).await?;
+        self.put(write, Some(tell), None).await?;
         told.await.map_err(|_| Closed)
     }
 
@@ -141,11 +156,15 @@ impl WriteSender {
     /// # Errors
     /// [`Closed`] once the session is over.
     pub async fn cursors(&self, promoters: Vec<Promoter>) -> Result<Vec<Cursors>, Closed> {
-        let (reply, told) = oneshot::channel();
-        // Takes no room: whoever asks waits for the answer before it asks again.
-        let request = Received::CursorsRequest(CursorsRequest { promoters, reply });
-        self.writes.send(request).map_err(|_| Closed)?;
-        told.await.map_err(|_| Closed)
+        let mut cursors = Vec::with_capacity(promoters.len());
+        for promoters in in_parts(promoters, CURSORS_OF_MAX) {
+            let (reply, told) = oneshot::channel();
+            // Takes no room: whoever asks waits for the answer before it asks again.
+            let request = Received::CursorsRequest(CursorsRequest { promoters, reply });
+            self.writes.send(request).map_err(|_| Closed)?;
+            cursors.extend(told.await.map_err(|_| Closed)?);
+        }
+        Ok(cursors)
     }
 
     /// From here on writes of these shards count.
@@ -168,12 +187,17 @@ impl WriteSender {
 
     /// # Errors
     /// [`Closed`] where the committer has ended.
-    async fn put(&self, write: QueuedWrite, outcome: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Closed> {
+    async fn put(
+        &self,
+        write: QueuedWrite,
+        outcome: Option<oneshot::Sender<WriteOutcome>>,
+        poll: Option<TracedPoll>,
+    ) -> Result<(), Closed> {
         let permits = (write.weight() / PERMIT_BYTES + 1).min(self.permits_max);
         let permits = u32::try_from(permits).map_err(|_| Closed)?;
         // First come, first served: a large page is not overtaken for ever by small ones.
         let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
-        let received = ReceivedWrite { write, outcome, _room: room };
+        let received = ReceivedWrite { write, outcome, poll, _room: room };
         self.writes.send(Received::Write(received)).map_err(|_| Closed)
     }
 }

@@ -2,21 +2,35 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use secrecy::ExposeSecret;
+
 use super::reader::document::TomlValue;
 use super::reader::problem::Mistake;
 use super::reader::section::Section;
 use super::reader::value::quoted;
 use crate::admin::AdminSettings;
+use crate::admin::permission::{AdminToken, InvalidAdminToken};
 
 const PORT: u16 = 9464;
 
-/// The token is for whoever changes something, which the port does not offer yet: it is checked, and nothing of it is kept.
+/// The token is for whoever changes something.
 pub fn read(mut section: Section) -> AdminSettings {
     let default = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
     let listen = section.or("listen", default, listen);
-    section.secret("token", "token_file");
+    let key = if section.has("token") { "token" } else { "token_file" };
+    let token = section.secret("token", "token_file").and_then(|token| {
+        let token = AdminToken::new(token.latest().expose_secret());
+        token.map_err(|InvalidAdminToken| section.problem(key, unsendable())).ok()
+    });
     section.end();
-    AdminSettings { listen }
+    AdminSettings { listen, token }
+}
+
+fn unsendable() -> Mistake {
+    Mistake::new(
+        "can't be sent in a header",
+        "write letters, digits and signs of ASCII without spaces, such as openssl rand -hex 32 gives",
+    )
 }
 
 /// # Errors

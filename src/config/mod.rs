@@ -29,9 +29,8 @@ use feeds::FeedDrafts;
 use retry::RetrySection;
 
 pub use reader::problem::{ConfigError, Mistake};
-pub use reader::quantity::parse_duration;
 pub use reader::watched_file::WatchedFile;
-pub use registry_client::{RegisteringApp, RegistryClientConfig};
+pub use registry_client::RegistryClientConfig;
 pub use reload::{ConfigFile, ConfigReading};
 pub use request_client::RequestClientConfig;
 pub use requests::RequestSettings;

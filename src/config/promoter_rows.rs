@@ -60,7 +60,7 @@ impl FaultyRows {
 /// one that `accept` makes of a row.
 ///
 /// # Errors
-/// Where the header is wrong.
+/// Where the header is wrong, or a quote does not end: it has taken in all rows behind it.
 pub fn read_rows<'t>(
     text: &'t str,
     columns: &'static [&'static str],
@@ -71,16 +71,32 @@ pub fn read_rows<'t>(
     let header = reader.headers().map_err(|_| Mistake::new("can't be read", HEADER))?;
     let columns = Columns::of(header, columns)?;
     let mut rows = PromoterRows::default();
-    for record in reader.records() {
-        // The text is UTF-8 and rows may have any length, so nothing is left for the reader to refuse.
-        let Ok(record) = record else { continue };
+    let mut record = StringRecord::new();
+    // The text is UTF-8 and rows may have any length, so nothing is left for the reader to refuse.
+    while reader.read_record(&mut record).is_ok_and(|is_there| is_there) {
         let row = PromoterRow { columns: &columns, record: &record, line: row_line(text, &record) };
+        if reader.position().byte() >= text.len() as u64 && has_open_quote(text, &record) {
+            return Err(Mistake::new(format!("has a quote in line {} that does not end", row.line), "close it"));
+        }
         match row.read(accept) {
             Ok(read) => rows.rows.push(read),
             Err(mistakes) => rows.faulty.add(row.line, mistakes),
         }
     }
     Ok(rows)
+}
+
+/// Whether the row that ends the text goes on to its end within quotes. A quote within quotes is written twice, so those of a whole row are
+/// even in number.
+fn has_open_quote(text: &str, record: &StringRecord) -> bool {
+    let has_line_break = record.iter().any(|cell| cell.contains(['\n', '\r']));
+    let begin = record.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or_default();
+    let lines = text.get(begin..).unwrap_or_default().lines().skip_while(|line| is_no_row(line));
+    has_line_break && lines.map(|line| line.matches('"').count()).sum::<usize>() % 2 == 1
+}
+
+fn is_no_row(line: &str) -> bool {
+    line.is_empty() || line.starts_with('#')
 }
 
 struct PromoterRow<'a> {
@@ -216,7 +232,7 @@ fn row_line(text: &str, record: &StringRecord) -> usize {
     let Some(position) = record.position() else { return 0 };
     let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let before = text.get(at..).unwrap_or_default().lines();
-    let skipped = before.take_while(|line| line.is_empty() || line.starts_with('#')).count();
+    let skipped = before.take_while(|line| is_no_row(line)).count();
     usize::try_from(position.line()).unwrap_or(usize::MAX).saturating_add(skipped)
 }
 
@@ -280,6 +296,18 @@ mod tests {
         let keys: Vec<&str> = rows.iter().map(|(promoter, _)| promoter.key()).collect();
         assert_eq!(keys, ["wx2/o1", "wx1/o2", "wx1/o3"]);
         assert_eq!(rows.into_iter().map(|(_, patch)| patch).collect::<Vec<_>>(), [whole, nothing.clone(), nothing]);
+    }
+
+    #[test]
+    fn a_quote_that_does_not_end_is_told_and_one_that_ends_in_another_line_is_none() {
+        let refused = |text| read_rows(text, COLUMNS, &mut |_| Ok(Promoter::from_key("wx1/o1").unwrap())).err();
+        let mistake = refused("promoter,feeds\no1\n# \"theirs\n\"o2,touches\no3\no4\n").unwrap();
+        assert_eq!(mistake.to_string(), "has a quote in line 4 that does not end; close it");
+        for whole in
+            ["promoter,feeds\no1,\"touches;\norders\"\n# a \"\n", "promoter,feeds\n# \"\no1,\"touches;\norders\""]
+        {
+            assert!(refused(whole).is_none(), "{whole}");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn read(mut section: Section) -> Option<UserIds> {
             section.problem("user_ids_key", Mistake::new("is missing beside user_ids = \"hmac-sha256\"", remedy));
             None
         }
-        (UserIdsWord::HmacSha256, true, key) => PseudonymKey::new(&key?)
+        (UserIdsWord::HmacSha256, true, key) => PseudonymKey::new(&key?.latest())
             .map(UserIds::Pseudonyms)
             .map_err(|error| section.problem(given, Mistake::new(error.to_string(), too_short())))
             .ok(),

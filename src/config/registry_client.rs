@@ -12,12 +12,10 @@ use super::reader::section::Section;
 use super::topics::TopicsSection;
 use super::{admin, apps, connector, kafka, load, log, promoters, read, schema_registry};
 use crate::admin::AdminSettings;
-use crate::avro::schema_registry::SchemaRegistrySettings;
+use crate::changes::settings::{ChangeSettings, RegisteringApp};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::tokens::TokenDistributor;
-use crate::model::feed_set::FeedSet;
-use crate::model::promoter::{AppId, Promoter};
-use crate::registry::table::ConfiguredPromoter;
+use crate::model::promoter::AppId;
 use crate::telemetry::log::LogSettings;
 
 /// What is wrong elsewhere is passed over.
@@ -38,23 +36,10 @@ const KEYS: [&str; 11] = [
 /// What these keys say: a part of what the connector is told.
 #[derive(Clone, Debug)]
 pub struct RegistryClientConfig {
-    pub kafka: Settings,
-    pub schema_registry: Option<SchemaRegistrySettings>,
+    pub changes: ChangeSettings,
     pub log: LogSettings,
     /// Where an instance on this host listens with the same file.
     pub admin: AdminSettings,
-    /// At least one, each once.
-    pub apps: Vec<RegisteringApp>,
-}
-
-/// An app for which promoters can be registered.
-#[derive(Clone, Debug)]
-pub struct RegisteringApp {
-    pub app_id: AppId,
-    /// What is polled for a promoter of whom nothing else is said.
-    pub feeds: FeedSet,
-    /// Those that the configuration names, each once.
-    pub promoters: Vec<(Promoter, ConfiguredPromoter)>,
 }
 
 impl RegistryClientConfig {
@@ -83,7 +68,7 @@ impl RegistryClientConfig {
         let tokens = login.map(|login| Arc::new(TokenDistributor::new(login)));
         let kafka = Settings { properties, tokens, name, instance_id, topics, topic_policy };
         let apps = read_apps(root)?;
-        Some(RegistryClientConfig { kafka, schema_registry, log, admin, apps })
+        Some(RegistryClientConfig { changes: ChangeSettings { kafka, schema_registry, apps }, log, admin })
     }
 }
 
@@ -111,6 +96,8 @@ fn read_app(mut section: Section, feeds: &FeedDrafts, paths: &mut HashMap<AppId,
 mod tests {
     use super::super::without_problems;
     use super::*;
+    use crate::model::promoter::Promoter;
+    use crate::registry::table::ConfiguredPromoter;
 
     const KAFKA: &str = "[kafka]\n\"bootstrap.servers\" = \"localhost:9092\"\n";
 
@@ -124,7 +111,7 @@ mod tests {
     fn no_secret_is_needed_and_what_is_somebody_elses_is_passed_over() {
         let apps = "[[apps]]\napp_id = \"wx1\"\nsecret = \"${NOT_SET}\"\npromoters = [\"o1\"]\nfeeds.refunds.enabled = false\n";
         let config = parse(&[KAFKA, apps, "[http]\ntimeout = \"never\"\n[retry]\nattemps = 1\n"].concat()).unwrap();
-        let app = &config.apps[0];
+        let app = &config.changes.apps[0];
         assert_eq!((app.app_id.as_str(), app.feeds.to_string()), ("wx1", "touches;orders".to_owned()));
         assert_eq!(app.promoters, [(Promoter::from_key("wx1/o1").unwrap(), ConfiguredPromoter::default())]);
     }

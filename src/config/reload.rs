@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::reader::problem::ConfigError;
 use super::reader::watched_file::WatchedFile;
-use super::setting_marks::{SettingMarker, SettingMarks};
+use super::setting_marks::{REGISTRY_PASSWORD, SettingMarker, SettingMarks};
 use super::{Config, load, read};
+use crate::secret::Secret;
+use crate::session::AppSettings;
+use crate::upstream::token::TokenSource;
 
 /// Where the configuration is, and the environment that `${NAME}` means.
 pub struct ConfigFile {
@@ -42,6 +45,22 @@ impl ConfigFile {
             })
         });
         ConfigReading { files, outcome }
+    }
+}
+
+impl Config {
+    /// The secrets that are read again while the connector runs, each by the key path of the setting that names its file.
+    pub fn filed_secrets(&self) -> Vec<(String, Secret)> {
+        let of_app = |app: &AppSettings| match &app.client.token_source {
+            TokenSource::Stable(secret) | TokenSource::Classic(secret) => {
+                Some((format!("apps[{}].secret_file", app.client.app_id), secret.clone()))
+            }
+            TokenSource::File(_) | TokenSource::Url(_) => None,
+        };
+        let credentials = self.schema_registry.as_ref().and_then(|registry| registry.credentials.as_ref());
+        let of_registry = credentials.map(|credentials| (REGISTRY_PASSWORD.to_owned(), credentials.password.clone()));
+        let all = self.apps.iter().filter_map(of_app).chain(of_registry);
+        all.filter(|(_, secret)| secret.is_of_file()).collect()
     }
 }
 

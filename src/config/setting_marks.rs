@@ -11,6 +11,8 @@ use super::reader::secret;
 
 /// What is read again while the connector runs, of an app.
 const RELOADED: [&str; 2] = ["promoters", "promoters_file"];
+/// The setting that names the file of the schema registry's password.
+pub const REGISTRY_PASSWORD: &str = "schema_registry.password_file";
 /// Ends the names of settings that stand in a file of their own.
 const FILE: &str = "_file";
 
@@ -58,8 +60,10 @@ impl SettingMarker {
             value => {
                 let mut hasher = Hasher::new_keyed(&self.key);
                 write(&mut hasher, value);
+                // Of a secret that is read again while the connector runs the path alone is a setting.
                 // One that can't be read is a fault of the configuration, and no mark of a faulty one is ever compared.
                 if path.ends_with(FILE)
+                    && !is_read_again(&path)
                     && let Ok(file) = secret::path(value, directory)
                     && let Ok(text) = secret::read_file(&file, secret::BYTES_MAX, directory)
                 {
@@ -80,6 +84,11 @@ impl SettingMarks {
         paths.sort();
         paths
     }
+}
+
+/// Whether the secret is read again whose file this setting names.
+fn is_read_again(path: &str) -> bool {
+    path == REGISTRY_PASSWORD || (path.starts_with("apps[") && path.ends_with("].secret_file"))
 }
 
 fn app_id(app: &TomlValue) -> Option<&str> {
@@ -161,14 +170,17 @@ mod tests {
     fn what_stands_in_a_file_of_its_own_is_marked_with_it() {
         let directory = tempfile::tempdir().unwrap();
         let (marker, problems) = (SettingMarker::new(), Problems::default());
-        let table = parse("[[apps]]\napp_id = \"wx1\"\nsecret_file = \"secret\"\n", &|_| None, &problems);
+        let text = "[records]\nuser_ids_key_file = \"secret\"\n[schema_registry]\npassword_file = \"secret\"\n\
+                    [[apps]]\napp_id = \"wx1\"\nsecret_file = \"secret\"\n";
+        let table = parse(text, &|_| None, &problems);
         let read = |secret: &str| {
             std::fs::write(directory.path().join("secret"), secret).unwrap();
             marker.marks(&table, directory.path())
         };
         let first = read("one");
         assert_eq!(first.changed(&read("one")), [""; 0]);
-        assert_eq!(first.changed(&read("two")), ["apps[wx1].secret_file"]);
+        // The others are read again without a restart.
+        assert_eq!(first.changed(&read("two")), ["records.user_ids_key_file"]);
     }
 
     #[test]

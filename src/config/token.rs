@@ -7,6 +7,7 @@ use super::reader::problem::Mistake;
 use super::reader::secret::{self, path};
 use super::reader::section::Section;
 use super::reader::value::{whole_url, word};
+use crate::secret::Secret;
 use crate::upstream::token::{TokenSource, TokenUrl};
 
 /// The words of `token.source`.
@@ -35,11 +36,13 @@ pub fn read(app: &mut Section) -> Option<TokenSource> {
     };
     let directory = app.context().directory;
     let file = token.optional("path", |value| path(value, directory));
-    let url = token.optional("url", whole_url);
+    let url = url(&mut token);
     let headers = headers(token.section("headers"));
     if let Some(kind) = kind {
         report_key(&token, "path", kind == SourceWord::File, "source = \"file\"");
-        report_key(&token, "url", kind == SourceWord::Url, "source = \"url\"");
+        // In a file of its own it belongs to the same source, and is as good.
+        let url_key = if token.has("url_file") { "url_file" } else { "url" };
+        report_key(&token, url_key, kind == SourceWord::Url, "source = \"url\"");
         // Unlike the URL itself they may be left out.
         if kind != SourceWord::Url && token.has("headers") {
             report_key(&token, "headers", false, "source = \"url\"");
@@ -54,15 +57,39 @@ pub fn read(app: &mut Section) -> Option<TokenSource> {
     }
 }
 
-/// The headers to be sent to a token server: each value is taken for a secret.
+/// The address of a token server, which may hold a key: written, or in a file of its own.
+fn url(token: &mut Section) -> Option<SecretString> {
+    let directory = token.context().directory;
+    if token.has("url") && token.has("url_file") {
+        token.problem("url", Mistake::new("is given twice, here and as url_file", "remove one of them"));
+    }
+    let written = token.optional("url", whole_url);
+    let filed = token.optional("url_file", |value| {
+        let text = secret::from_file(value, directory)?.expose_secret().to_owned();
+        whole_url(&TomlValue::Text(text)).map_err(|mistake| mistake.at("names a file whose text"))
+    });
+    written.or(filed)
+}
+
+/// What a header's key ends in where its value stands in a file of its own.
+const FILE: &str = "_file";
+
+/// The headers to be sent to a token server: each value is taken for a secret, and may stand in a file of its own.
 fn headers(section: Section) -> Vec<(String, SecretString)> {
-    let entries = section.entries();
-    let read = |(name, node): &(String, Node)| {
+    let (entries, directory) = (section.entries(), section.context().directory);
+    let read = |(key, node): &(String, Node)| {
         if matches!(node.value, TomlValue::Reported) {
             return None;
         }
-        let value = header_name(name).and_then(|()| header_value(&node.value));
-        value.map_err(|mistake| section.problem(name, mistake)).ok().map(|value| (name.clone(), value))
+        let name = key.strip_suffix(FILE).unwrap_or(key);
+        if name != key && section.has(name) {
+            section.problem(name, Mistake::new(format!("is given twice, here and as {key}"), "remove one of them"));
+        }
+        let value = header_name(name).and_then(|()| match name == key {
+            true => sendable(secret::from_value(&node.value)?),
+            false => sendable(secret::from_file(&node.value, directory)?),
+        });
+        value.map_err(|mistake| section.problem(key, mistake)).ok().map(|value| (name.to_owned(), value))
     };
     entries.iter().filter_map(read).collect()
 }
@@ -84,9 +111,8 @@ fn header_name(name: &str) -> Result<(), Mistake> {
 }
 
 /// # Errors
-/// [`Mistake`] where it is no secret, or has anything but visible ASCII and spaces.
-fn header_value(value: &TomlValue) -> Result<SecretString, Mistake> {
-    let value = secret::from_value(value)?;
+/// [`Mistake`] where it has anything but visible ASCII and spaces.
+fn sendable(value: SecretString) -> Result<SecretString, Mistake> {
     match value.expose_secret().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         true => Ok(value),
         false => {
@@ -104,7 +130,7 @@ fn report_key(token: &Section, key: &str, belongs: bool, source: &str) {
     }
 }
 
-fn required_secret(app: &Section, secret: Option<SecretString>) -> Option<SecretString> {
+fn required_secret(app: &Section, secret: Option<Secret>) -> Option<Secret> {
     if !app.has("secret") && !app.has("secret_file") {
         let remedy =
             "write secret = \"${WX_SECRET}\" or secret_file = \"…\", or take the token from elsewhere by token";

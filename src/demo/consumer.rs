@@ -7,8 +7,9 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::{CALL_TIMEOUT, ReadFrom, ReadRecord, TopicReader};
+use crate::kafka::client::topic_reader::{ReadFrom, ReadRecord, TopicReader};
 
 /// Enough to read on while a slow terminal scrolls.
 const QUEUE: usize = 1024;

@@ -1,10 +1,10 @@
-//! The demo: the simulated upstream over HTTP, a mock cluster as the broker, the real connector, a program that asks for material,
-//! and a consumer that prints what arrives and compares it with what was shown, in one process.
+//! The demo: the simulated upstream over HTTP, a mock cluster as the broker or a real one that is named, the real connector, a program
+//! that asks for material, and a consumer that prints what arrives and compares it with what was shown, in one process.
 //!
 //! ```text
 //!                                       requester ── requests for material ──┐
 //!                                                                            v
-//!  upstream (HTTP) <── polls ── connector ── transactions ──────────> mock cluster ── read_committed ──> consumer
+//!  upstream (HTTP) <── polls ── connector ── transactions ─────────────> broker ───── read_committed ──> consumer
 //!      │           <── calls ──                                                                             │
 //!      └── what it showed ───────────────────────────> ledger, verdict <── what arrived ─────── screen ─────┘
 //! ```
@@ -14,6 +14,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error};
@@ -23,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::config::Config;
-use crate::kafka::client::mock_cluster::MockCluster;
-use crate::kafka::client::settings::{RequestTopics, Settings, TopicPolicy};
+use crate::kafka::client::settings::{RequestTopics, Settings};
+use broker::DemoBroker;
 use consumer::DemoConsumer;
 use outcome::DemoOutcome;
 use requester::{DemoRequester, RequesterTask};
@@ -32,6 +33,7 @@ use screen::Screen;
 use show::{Show, Sources};
 use upstream::Upstream;
 
+mod broker;
 mod consumer;
 pub(crate) mod event;
 mod materials;
@@ -48,15 +50,14 @@ const QUIET: Duration = Duration::from_secs(2);
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Of each topic: a mock cluster answers no admin requests, so its topics are made here.
-const PARTITIONS: i32 = 3;
-
 const CONNECTOR: &str = include_str!("connector.toml");
 
 /// What the demo is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DemoPlan {
     pub seed: u64,
+    /// HOST:PORT of a real broker; a mock cluster in its place, if absent.
+    pub bootstrap_servers: Option<Arc<str>>,
     /// Until interrupted, if absent.
     pub duration: Option<Duration>,
 }
@@ -68,24 +69,24 @@ pub struct DemoPlan {
 pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result<DemoOutcome> {
     let mut screen = Screen::stdout();
     let upstream = Upstream::start(plan.seed).await?;
-    let mock_cluster = MockCluster::start()?;
-    let (mut config, topics) = connector(&upstream, &mock_cluster)?;
+    let broker = DemoBroker::start(plan.bootstrap_servers.clone())?;
+    let (mut config, topics) = connector(&upstream, &broker).await?;
     let status_page = free_address()?;
     config.admin.listen = Some(status_page);
-    introduce(&mut screen, plan, &upstream, &mock_cluster, status_page)?;
+    introduce(&mut screen, &plan, &upstream, &broker, status_page)?;
     let (consumer, records) = DemoConsumer::start(&config.kafka, &topics.results);
     let (requester_task, requested) = RequesterTask::start(requester(&config.kafka, &topics, &upstream));
     let sources = Sources { records, requested, request_topic: topics.requests, world: upstream.world.clone() };
     let mut show = Show::new(screen, sources);
     let stop = CancellationToken::new();
     let mut running = Running {
-        connector: tokio::spawn(app::run(config, None, stop.clone())),
+        connector: tokio::spawn(app::run(config, app::RunMode::default(), stop.clone())),
         consumer,
         requester: Some(requester_task),
         upstream,
     };
 
-    show.until(running.unless_broken(end_of(plan, interrupt))).await??;
+    show.until(running.unless_broken(end_of(&plan, interrupt))).await??;
     show.until(running.end_requests()).await??;
     running.upstream.stand_still();
     show.say("-- the upstream stands still; what it has shown and what was asked for is published to the end")?;
@@ -102,7 +103,7 @@ pub async fn run(plan: DemoPlan, interrupt: CancellationToken) -> anyhow::Result
     Ok(outcome)
 }
 
-async fn end_of(plan: DemoPlan, interrupt: CancellationToken) {
+async fn end_of(plan: &DemoPlan, interrupt: CancellationToken) {
     match plan.duration {
         Some(duration) => {
             let lively = sleep(duration - QUIET.min(duration / 2));
@@ -162,15 +163,11 @@ impl Running {
 /// The connector as it is configured for the demo, and its topics, which are made.
 ///
 /// # Errors
-/// Where the demo's configuration is wrong, or the mock cluster does not make a topic.
-fn connector(upstream: &Upstream, mock_cluster: &MockCluster) -> anyhow::Result<(Config, RequestTopics)> {
-    let mut config = config(&upstream.url, &mock_cluster.bootstrap_servers(), &upstream.facts_from.to_string())?;
-    config.kafka.topic_policy = TopicPolicy::Trust;
+/// Where the demo's configuration is wrong, or the broker does not make a topic.
+async fn connector(upstream: &Upstream, broker: &DemoBroker) -> anyhow::Result<(Config, RequestTopics)> {
+    let mut config = config(&upstream.url, broker, &upstream.facts_from.to_string())?;
     let requests = config.requests.as_ref().context("the demo takes requests")?.topics.clone();
-    let names = &config.kafka.topics;
-    for topic in names.all().chain([&requests.requests, &requests.results]) {
-        mock_cluster.create_topic(topic, PARTITIONS)?;
-    }
+    broker.make_topics(&mut config, &requests).await?;
     Ok((config, requests))
 }
 
@@ -192,10 +189,11 @@ fn requester(settings: &Settings, topics: &RequestTopics, upstream: &Upstream) -
     }
 }
 
-fn config(upstream: &str, mock_cluster: &str, start: &str) -> anyhow::Result<Config> {
+fn config(upstream: &str, broker: &DemoBroker, start: &str) -> anyhow::Result<Config> {
     let variable = |name: &str| match name {
         "UPSTREAM" => Some(upstream.to_owned()),
-        "MOCK_CLUSTER" => Some(mock_cluster.to_owned()),
+        "BROKER" => Some(broker.bootstrap_servers.clone()),
+        "PREFIX" => Some(broker.prefix.clone()),
         "START" => Some(start.to_owned()),
         _ => None,
     };
@@ -204,9 +202,9 @@ fn config(upstream: &str, mock_cluster: &str, start: &str) -> anyhow::Result<Con
 
 fn introduce(
     screen: &mut Screen<std::io::Stdout>,
-    plan: DemoPlan,
+    plan: &DemoPlan,
     upstream: &Upstream,
-    mock_cluster: &MockCluster,
+    broker: &DemoBroker,
     status_page: SocketAddr,
 ) -> anyhow::Result<()> {
     let (seed, promoters) = (plan.seed, upstream.promoters);
@@ -214,16 +212,19 @@ fn introduce(
         Some(duration) => format!("for {} s", duration.as_secs_f64()),
         None => "until Ctrl-C".to_owned(),
     };
+    let place = match plan.bootstrap_servers {
+        Some(_) => "everything but the broker in this process",
+        None => "everything in this process, nothing to install",
+    };
     screen.text(&format!(
-        "promoter-connector demo, {length}: everything in this process, nothing to install\n\
+        "promoter-connector demo, {length}: {place}\n\
          \n\
          upstream   simulated, over HTTP at {}; seed {seed}, {promoters} promoters, faults on\n\
-         broker     a mock cluster kept in memory, at {}; it proves nothing about exactly-once:\n\
-         \x20          that is tested on a real Kafka, see \"Tests\" in README.md\n\
+         broker     {}\n\
          connector  the real one, as src/demo/connector.toml configures it\n\
          status     at http://{status_page}/\n",
         upstream.url,
-        mock_cluster.bootstrap_servers(),
+        broker.introduction(),
     ))?;
     screen.head()?;
     Ok(())
@@ -236,7 +237,12 @@ mod tests {
     #[tokio::test]
     async fn the_connector_polls_every_promoter_of_the_simulated_upstream() {
         let upstream = Upstream::start(1).await.unwrap();
-        let config = config(&upstream.url, "localhost:1", &upstream.facts_from.to_string()).unwrap();
+        let config = config(
+            &upstream.url,
+            &DemoBroker::start(Some("localhost:1".into())).unwrap(),
+            &upstream.facts_from.to_string(),
+        )
+        .unwrap();
         let polled = config.apps.iter().flat_map(|app| &app.promoters).map(|(promoter, _)| promoter.promoter_id());
         let polled: Vec<String> = polled.map(str::to_owned).collect();
         assert_eq!(polled, upstream.world.with(|world| world.promoter_ids()));

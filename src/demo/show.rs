@@ -126,11 +126,13 @@ impl Show {
         let from_material = self.materials.touch(&event);
         match event.record {
             RecordKind::MaterialResult => self.materials.reply(&event),
-            record => {
+            RecordKind::Touch | RecordKind::Order | RecordKind::DeadLetter => {
                 self.published += 1;
-                let key = published_key(record, |name| event.field(name));
+                let key = published_key(event.record, |name| event.field(name));
                 key.into_iter().for_each(|key| self.ledger.publish(key));
             }
+            // Of topics that are written to and not shown from.
+            RecordKind::MaterialRequest | RecordKind::Promoter => {}
         }
         self.screen.event(&record.topic, &event, from_material).context("stdout")
     }

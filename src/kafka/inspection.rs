@@ -11,10 +11,11 @@ use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 
 use super::all_topics::{self, FoundTopics};
+use super::client::CALL_TIMEOUT;
 use super::client::admin_client::admin_client;
 use super::client::granted_rights::{self, TopicRight};
 use super::client::settings::{RequestTopics, Settings};
-use super::client::topic_counts::{CALL_TIMEOUT, again};
+use super::client::topic_counts::again;
 use super::client::topic_lookup::TopicLookup;
 use super::facts_log::inspection;
 use super::group::group_members::GroupMembers;

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  group::member                transaction::partition_session
-//!  ┌───────────┐ Assignment  ┌───────────────────┐ init, fence, read to it    ┌────────────────────────┐
+//!  ┌───────────┐ Assignment- ┌───────────────────┐ init, fence, read to it    ┌────────────────────────┐
 //!  │  member   │────────────>│ facts_log         │<───────────────────────────│ facts_log::state_reader│
-//!  │ (thread)  │ revoked     │   open / commit   │                            └────────────────────────┘
+//!  │ (thread)  │ Change      │   open / commit   │                            └────────────────────────┘
 //!  └───────────┘             └─────────┬─────────┘
 //!                                      │ Batch      ┌─────────────┐ begin, records, flush,
 //!                                      └───────────>│ transaction │ offsets, commit

@@ -17,7 +17,7 @@ pub struct Event {
     pub observed_at: UnixMillis,
 }
 
-/// A record of a shard itself: whose it is, or how far its registry is read.
+/// A record of a shard itself: whose it is, how far its registry is read, how budgets are divided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardRecord {
     pub assigned: AssignedShard,

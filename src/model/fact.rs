@@ -70,6 +70,17 @@ pub enum OrderStatus {
     Unknown,
 }
 
+impl OrderStatus {
+    /// As events have it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            OrderStatus::Paid => "PAID",
+            OrderStatus::Refunded => "REFUNDED",
+            OrderStatus::Unknown => "UNKNOWN",
+        }
+    }
+}
+
 /// What a fact tells beside its identity and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FactContent {
@@ -98,13 +109,14 @@ pub struct Fact {
 impl Fact {
     /// The touch that a row of `getrelation` shows: the user entered at `create_time`.
     pub fn touch(promoter: &Promoter, create_time: UnixTime, touch: Touch, raw: Box<[u8]>) -> Fact {
+        // Without what the merchant keeps about the promoter: an edit of that must not publish history again.
+        let Touch { openid, path, scene, share_extra_info, role_id: _, retail_id: _, extra_info: _ } = &touch;
         let id = IdentityHasher::new("touch", promoter)
-            // Without what the merchant keeps about the promoter: an edit of that must not publish history again.
-            .text(&touch.openid)
+            .text(openid)
             .number(create_time.0)
-            .optional_text(touch.path.as_deref())
-            .optional_number(touch.scene.filter(|scene| *scene != NO_SCENE))
-            .optional_text(touch.share_extra_info.as_deref())
+            .optional_text(path.as_deref())
+            .optional_number(scene.filter(|scene| *scene != NO_SCENE))
+            .optional_text(share_extra_info.as_deref())
             .finish();
         Fact { id, time: create_time, memory: Feed::Touches, content: FactContent::Touch(touch), raw }
     }
@@ -194,8 +206,19 @@ pub(crate) fn dead_row_id(promoter: &Promoter, raw: &[u8]) -> FactId {
 }
 
 fn order_identity(status: &str, promoter: &Promoter, payment: &Payment) -> IdentityHasher {
+    // What may differ between two showings of one payment, or of one refund, is left out; the time of a refund is added by whoever has one.
+    let Payment {
+        mch_id,
+        trade_no,
+        out_trade_no: _,
+        create_time: _,
+        status_code: _,
+        paid_amount: _,
+        paid_time: _,
+        refunded_time: _,
+    } = payment;
     let mut identity = IdentityHasher::new(status, promoter);
-    identity.text(&payment.mch_id).text(&payment.trade_no);
+    identity.text(mch_id).text(trade_no);
     identity
 }
 

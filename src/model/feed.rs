@@ -1,13 +1,13 @@
 //! What is polled for a promoter, and what each feed is.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::per::one_value_for_each;
 use super::row::RowKind;
 
-pub(crate) use interface::InterfaceCaller;
-pub use interface::{Interface, PerInterface};
+pub use interface::{Interface, InterfaceCaller, PerInterface};
 pub use start_from::{InvalidStartFrom, StartFrom};
 
 mod interface;
@@ -29,7 +29,21 @@ one_value_for_each! {
     PerFeed of Feed { touches: Touches, orders: Orders, refunds: Refunds }
 }
 
-/// What tells one feed from another. Whatever has to be done for each feed goes by this, and names none of them.
+/// A text that is the name of none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write {}", Feed::names())]
+pub struct NoFeed;
+
+impl FromStr for Feed {
+    type Err = NoFeed;
+
+    fn from_str(name: &str) -> Result<Feed, NoFeed> {
+        Feed::from_name(name).ok_or(NoFeed)
+    }
+}
+
+/// What tells one feed from another. Whatever can be done for every feed alike goes by this, and names none of them; what its
+/// facts are, and how they are compared, stands with the facts.
 #[derive(Clone, Copy, Debug)]
 struct FeedProperties {
     name: &'static str,

@@ -34,6 +34,7 @@ impl FeedMemory {
     }
 
     /// How many records of the topic hold them.
+    #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn chunks(&self) -> usize {
         self.chunks.len()
     }

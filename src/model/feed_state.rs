@@ -129,6 +129,7 @@ impl FeedState {
     }
 
     /// How many records of the topic hold them.
+    #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn chunks(&self) -> usize {
         self.memory().map_or(0, FeedMemory::chunks)
     }

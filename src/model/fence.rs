@@ -45,7 +45,8 @@ pub struct Fence {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     #[error(
-        "it belongs to the connector \"{0}\": give this one topics of its own, or go back to connector.name = \"{0}\""
+        "it belongs to the connector \"{0}\": give this one topics of its own, or go back to connector.name = \"{0}\"; or, once none \
+         of its instances runs any more, take over what it has left by run --adopt"
     )]
     Name(String),
     #[error(
@@ -120,13 +121,23 @@ impl Fence {
     /// # Errors
     /// The [`Conflict`] for which it may not.
     pub fn check(&self, earlier: &FoundFence) -> Result<(), Conflict> {
+        if let FoundFence::Fence(earlier) = earlier
+            && earlier.connector != self.connector
+        {
+            return Err(Conflict::Name(earlier.connector.clone()));
+        }
+        self.check_layout(earlier)
+    }
+
+    /// Whether what `earlier` stands for is laid out as this fence says, whosever it is.
+    ///
+    /// # Errors
+    /// The [`Conflict`] for which it is not: any but that of the names.
+    pub fn check_layout(&self, earlier: &FoundFence) -> Result<(), Conflict> {
         let earlier = match earlier {
             FoundFence::Newer(format) => return Err(Conflict::Format(*format)),
             FoundFence::Fence(earlier) => earlier,
         };
-        if earlier.connector != self.connector {
-            return Err(Conflict::Name(earlier.connector.clone()));
-        }
         if earlier.partitions != self.partitions {
             return Err(Conflict::Partitions { was: earlier.partitions, is: self.partitions });
         }
@@ -203,6 +214,19 @@ mod tests {
         assert!(kind.to_string().contains(r#"id_kind = "unionid""#), "{kind}");
         let newer = br#"{"format":2,"what":"nobody knows yet"}"#;
         assert_eq!(fence().check(&Fence::decode(newer).unwrap()), Err(Conflict::Format(2)));
+    }
+
+    #[test]
+    fn whoever_adopts_passes_over_the_name_alone() {
+        let check = |earlier| fence().check_layout(&found(earlier));
+        let other = Fence { connector: "b".into(), ..fence() };
+        assert_eq!(check(other.clone()), Ok(()));
+        let told = fence().check(&found(other.clone())).unwrap_err().to_string();
+        assert!(told.contains("run --adopt"), "{told}");
+        assert_eq!(check(Fence { partitions: 6, ..other.clone() }), Err(Conflict::Partitions { was: 6, is: 3 }));
+        let id_kinds = BTreeMap::from([("wx1".into(), IdKind::UnionId)]);
+        assert!(matches!(check(Fence { id_kinds, ..other }), Err(Conflict::IdKind { .. })));
+        assert_eq!(fence().check_layout(&FoundFence::Newer(2)), Err(Conflict::Format(2)));
     }
 
     #[test]

@@ -5,7 +5,11 @@
 
 pub(crate) mod per;
 
+pub(crate) mod parts;
+
 pub mod time;
+
+pub(crate) mod duration;
 
 pub mod promoter;
 
@@ -71,6 +75,8 @@ pub mod fence;
 pub(crate) mod state_content;
 
 pub(crate) mod roster;
+
+pub mod shares;
 
 pub(crate) mod configuration_digest;
 

@@ -5,18 +5,20 @@
 //! ([`fact_rate`]) and from what the calls of all feeds may come to ([`intervals`]). A backfill goes in slices without a pause
 //! between them. What fails is asked for less, where a smaller request could have been answered.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::cursor::Cursor;
 use super::feed::{Feed, PulledBy};
-use super::scope::{Completion, Scope, first_day_not_closing};
+use super::scope::{Scope, first_day_not_closing};
 use super::scope_bound::{HistoryBound, ScopeBound, WindowBound};
 use super::time::{Day, PackedTime, UnixTime};
 use fact_rate::FactRate;
 use intervals::{Brought, IntervalBounds};
 use open_days::{OpenDays, OpenRange};
+use seen::Seen;
 use windows::Windows;
+
+pub use turn::{AfterPull, Failed, PollRemedy, PollTurn, Pulled};
 
 pub(crate) mod backfill_cost;
 pub(crate) mod call_pace;
@@ -26,6 +28,8 @@ pub(crate) mod fleet_cost;
 mod freshness;
 pub mod intervals;
 mod open_days;
+mod seen;
+mod turn;
 mod windows;
 
 /// How often one feed is polled.
@@ -37,81 +41,6 @@ pub struct PollSettings {
     pub idle_every: Duration,
     /// How long after it happened a fact may come to be shown, in seconds; an order after the end of its day.
     pub lateness: i64,
-}
-
-/// A pull that was read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pulled {
-    pub scope: Scope,
-    /// What its end has completed.
-    pub completion: Completion,
-    /// "Now" when its first call was sent.
-    pub as_of: UnixTime,
-    pub pages: u32,
-    pub rows: u64,
-    /// How many different rows it has shown.
-    pub shown: u64,
-    /// How many of these the cursor does not pass: the next pull shows them again.
-    pub kept: u64,
-}
-
-/// When a feed's next turn comes. Clocks are durations since some fixed moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PollTurn {
-    /// Then, whatever comes to it: there is more to be read.
-    At(Duration),
-    /// As often as facts come, within bounds that are its own.
-    Usual {
-        /// From when on its interval is counted.
-        since: Duration,
-        earliest: Duration,
-        latest: Duration,
-    },
-}
-
-impl PollTurn {
-    /// When it comes, where feeds with its rate are polled at `interval`.
-    pub fn due(self, interval: Duration) -> Duration {
-        match self {
-            PollTurn::At(due) => due,
-            PollTurn::Usual { since, earliest, latest } => (since + interval).min(latest).max(earliest),
-        }
-    }
-
-    fn usual(clock: Duration) -> PollTurn {
-        PollTurn::Usual { since: clock, earliest: clock, latest: Duration::MAX }
-    }
-}
-
-/// What follows from a pull that was read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AfterPull {
-    pub turn: PollTurn,
-    /// What the feed's rate is learnt from, if anything.
-    pub brought: Option<Brought>,
-}
-
-/// What can help a pull that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PollRemedy {
-    /// The same request later: the upstream was not able to answer, whatever the request was.
-    Time,
-    /// The same request later, for so the upstream has answered it: it is busy. But it may be so for ever, with this one.
-    Patience,
-    /// A smaller request: this one was refused, or its answer was too much or made no sense.
-    SmallerRequest,
-    /// One or the other: nothing readable came back, from an upstream that is out of order, or because the answer is cut
-    /// off or takes too long.
-    Doubtful,
-}
-
-/// A pull that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed {
-    pub scope: Scope,
-    /// "Now" when its first call was sent.
-    pub as_of: UnixTime,
-    pub remedy: PollRemedy,
 }
 
 /// Those of a feed that never asked for one.
@@ -140,28 +69,6 @@ pub struct Pacing {
 enum Progress {
     Windows(Windows),
     Days(OpenDays),
-}
-
-/// What the latest pull that tells of the present has seen. Six bytes, aligned to two.
-#[derive(Clone, Copy, Debug)]
-#[repr(Rust, packed(2))]
-struct Seen {
-    /// In Unix seconds: half of what a time takes, until 2106.
-    to: NonZeroU32,
-    /// How many rows a pull after it shows again, as far as that fits: of one that shows more, some seem to be new each time, and it
-    /// is polled rather too often than too seldom.
-    again: u16,
-}
-
-impl Seen {
-    fn new(to: UnixTime, again: u64) -> Seen {
-        let to = NonZeroU32::new(u32::try_from(to.0.max(0)).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
-        Seen { to, again: u16::try_from(again).unwrap_or(u16::MAX) }
-    }
-
-    fn to(self) -> UnixTime {
-        UnixTime(i64::from(self.to.get()))
-    }
 }
 
 impl PollSettings {

@@ -210,7 +210,7 @@ fn next_page(total_cnt: Option<i64>, start_id: Option<String>, count: usize) -> 
 }
 
 /// Whether a page is the only one.
-pub(super) fn is_whole(head: &PageHead) -> bool {
+pub(crate) fn is_whole(head: &PageHead) -> bool {
     next_page(head.total_cnt, head.start_id.clone(), head.count).is_none() && !is_full(head.count)
 }
 

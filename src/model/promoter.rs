@@ -50,6 +50,11 @@ impl AppId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the promoter's.
+    pub(crate) fn is_of(&self, promoter: &Promoter) -> bool {
+        self.as_str() == promoter.app_id()
+    }
 }
 
 impl fmt::Display for AppId {

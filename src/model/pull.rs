@@ -304,13 +304,14 @@ fn is_passed(scope: Scope, ObservedFact { fact, remembered }: &ObservedFact, rea
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::model::feed::Feed;
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
 
-    fn pull() -> Pull {
+    /// Of a window of touches.
+    pub(crate) fn pull() -> Pull {
         let job = PullJob {
             promoter: Promoter::from_key("wx1/o1").unwrap(),
             scope: Scope::Window { feed: Feed::Touches, begin: NOW.minus(6000), end: NOW },

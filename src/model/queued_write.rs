@@ -10,14 +10,15 @@ use super::rewind::Rewind;
 use super::shard::AssignedShard;
 use super::state::FirstCursor;
 
-/// What comes out of the write queue.
+/// One thing that is put into the write queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueuedWrite {
     /// First cursors, for feeds that have none, or only a memory that another feed keeps. Cursors of feeds that are
     /// polled stay as they are.
     FirstCursors(Vec<FirstCursor>),
     PageFacts(PageFacts),
-    /// Of shards that are taken over: whose they are.
+    /// Records of shards themselves: whose they are, where they are taken over; how budgets are divided among them; and what only makes
+    /// room for a note beside the offsets. [`super::state_record`] lists the keys.
     ShardRecords(Vec<ShardRecord>),
     /// Records of the registry that can't be read, of one shard, with their offsets in order.
     UnreadableRegistrations(AssignedShard, Vec<(i64, DeadLetter)>),
@@ -44,7 +45,7 @@ impl QueuedWrite {
     pub fn weight(&self) -> usize {
         match self {
             QueuedWrite::FirstCursors(cursors) => 64 + cursors.len() * 128,
-            QueuedWrite::ShardRecords(fences) => 64 + fences.len() * 1024,
+            QueuedWrite::ShardRecords(records) => 64 + records.len() * 1024,
             QueuedWrite::UnreadableRegistrations(_, letters) => {
                 64 + letters.iter().map(|(_, letter)| 256 + letter.raw.len()).sum::<usize>()
             }

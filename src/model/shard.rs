@@ -29,11 +29,15 @@ pub struct OwnedShards {
     pub owned: BTreeSet<i32>,
     /// How many there are; 0 as long as that is not known.
     pub in_all: usize,
+    /// Of the group, which has given them; 0 while this process is no member.
+    pub generation: i32,
 }
 
 impl Shard {
     /// Whose owner discovers the promoters of all shards.
     pub(crate) const DISCOVERING: Shard = Shard(0);
+    /// Whose owner divides the budgets of calls among all shards.
+    pub(crate) const DIVIDING: Shard = Shard(0);
 
     /// That of a promoter, of `partitions` in all (at least one).
     pub fn of(promoter: &Promoter, partitions: i32) -> Shard {

@@ -41,6 +41,11 @@ impl Shards {
         }
     }
 
+    /// How many facts are remembered in all of them.
+    pub fn facts(&self) -> usize {
+        self.states.values().map(|(_, state)| state.facts()).sum()
+    }
+
     /// Of each of `promoters`, in their order, for whoever is about to poll them. Nothing of one whose shard is not there.
     pub fn cursors_of(&mut self, promoters: &[Promoter]) -> Vec<Cursors> {
         let cursors = |promoter: &Promoter| {
@@ -71,7 +76,7 @@ impl Shards {
             }
             QueuedWrite::ShardRecords(records) => {
                 // Also where the shard is not there: its fence is written first, and its state is read up to that.
-                let shards = records.iter().map(|fence| fence.assigned).collect();
+                let shards = records.iter().map(|record| record.assigned).collect();
                 batch.shard_records.extend(records);
                 (RowCounts::default(), shards)
             }

@@ -43,7 +43,7 @@ pub(crate) type FirstCursor = (Promoter, Feed, Cursor);
 /// The cursors and memories of all promoters of a shard. The committer alone has it, so there is no lock around it:
 /// [`take`](State::take) decides of each page what is published, and [`restore`](State::restore) reads it back at a start.
 ///
-/// About 48 bytes for each fact that is remembered. That is bounded by what happens within the latenesses, for a cursor that
+/// About [`FACT_BYTES`] for each fact that is remembered. That is bounded by what happens within the latenesses, for a cursor that
 /// moves lets go of what stands behind it.
 #[derive(Debug, Default)]
 pub struct State {
@@ -54,8 +54,12 @@ pub struct State {
     removed: HashMap<Promoter, UnixTime, RandomState>,
     /// Records of the registry's partition that can't be read and stand below this offset are among the dead letters.
     registry_read: i64,
+    /// Of the divider's shard, until whoever takes the shard up takes it.
+    ledger: Option<Box<[u8]>>,
     /// Of each feed that was rewound. Boxed, for a state is handed about, and few feeds have one.
     rewinds: Box<Rewinds>,
+    /// How many facts are remembered, as of when it was restored and with all that was planned since.
+    facts: usize,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +69,9 @@ struct Rewinds {
     /// Up to when the last one that publishes again has forgotten what was remembered.
     forgotten_before: HashMap<(Promoter, Feed), UnixTime, RandomState>,
 }
+
+/// About how many bytes of memory a fact takes that is remembered, in the table and in what is noted of its chunk.
+pub const FACT_BYTES: u64 = 48;
 
 /// Under which the offset stands in the shard's partition of the state.
 pub(crate) const REGISTRY_READ_KEY: &str = "registry-read";
@@ -89,12 +96,19 @@ impl State {
         std::mem::take(&mut self.removed).into_iter()
     }
 
-    /// How many facts are remembered.
+    /// How many facts are remembered, counted one by one.
+    #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn remembered(&self) -> usize {
-        self.promoters.values().flat_map(PerFeed::values).flatten().map(|state| state.remembered()).sum()
+        self.promoters.values().map(facts).sum()
+    }
+
+    /// How many facts are remembered: kept beside the memories, which may be millions.
+    pub fn facts(&self) -> usize {
+        self.facts
     }
 
     /// How many records of the topic hold them.
+    #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn chunks(&self) -> usize {
         self.promoters.values().flat_map(PerFeed::values).flatten().map(|state| state.chunks()).sum()
     }
@@ -124,10 +138,11 @@ impl State {
 
     /// Plans a page: adds what has to be written to `batch`, and takes it as known from here on.
     pub fn take(&mut self, page_facts: PageFacts, batch: &mut Batch) -> RowCounts {
-        match self.promoters.get_mut(&page_facts.promoter) {
-            Some(feeds) => take_page(page_facts, feeds, &self.refusal, batch),
-            None => RowCounts::default(),
-        }
+        let Some(feeds) = self.promoters.get_mut(&page_facts.promoter) else { return RowCounts::default() };
+        let before = facts(feeds);
+        let counts = take_page(page_facts, feeds, &self.refusal, batch);
+        self.facts = (self.facts + facts(feeds)).saturating_sub(before);
+        counts
     }
 
     /// Plans a rewind, unless it was met before: adds what has to be written to `batch`, and takes it as known from here on. See
@@ -141,7 +156,7 @@ impl State {
         let state = self.promoters.get_mut(&promoter).and_then(|feeds| feeds[feed].as_mut());
         let mut maybe_forgotten = Vec::new();
         if let Some(state) = state {
-            let written = state.written();
+            let (written, before_it) = (state.written(), state.remembered());
             let acts = state.rewind(feed, rewind);
             if acts {
                 let cursor = StateValue::Cursor(state.cursor());
@@ -157,6 +172,7 @@ impl State {
                 self.rewinds.forgotten_before.insert(of_feed, before);
             }
             maybe_forgotten = state.maybe_forgotten().to_vec();
+            self.facts = (self.facts + state.remembered()).saturating_sub(before_it);
         }
         let met = MetRewind { id: rewind.id, maybe_forgotten };
         self.note_rewind(promoter, feed, met, batch);
@@ -187,6 +203,7 @@ impl State {
     /// later comes to nothing, as of one that never began.
     fn forget(&mut self, promoter: Promoter, batch: &mut Batch) {
         let mut feeds = self.promoters.remove(&promoter).unwrap_or_default();
+        self.facts = self.facts.saturating_sub(facts(&feeds));
         for feed in Feed::ALL {
             let Some(state) = &mut feeds[feed] else { continue };
             for number in state.drop_memory() {
@@ -235,6 +252,16 @@ impl State {
     pub(crate) fn restore_registry_read(&mut self, value: Option<&[u8]>) {
         let text = value.and_then(|value| std::str::from_utf8(value).ok());
         self.registry_read = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+    }
+
+    /// Takes the value of the record under [`LEDGER_KEY`](super::shares::ledger::LEDGER_KEY).
+    pub(crate) fn restore_ledger(&mut self, value: Option<&[u8]>) {
+        self.ledger = value.map(Box::from);
+    }
+
+    /// Takes out the ledger of shares, if there was one.
+    pub(crate) fn take_ledger(&mut self) -> Option<Box<[u8]>> {
+        self.ledger.take()
     }
 
     /// Takes a record read from the topic. The records of a promoter come in the order in which they were written, and of one key
@@ -292,6 +319,7 @@ impl State {
                 state.restore_maybe_forgotten(maybe_forgotten);
             }
         }
+        self.facts = 0;
         self.promoters.retain(|feeds| {
             for slot in feeds.values_mut() {
                 match slot {
@@ -300,9 +328,15 @@ impl State {
                     None => {}
                 }
             }
+            self.facts += facts(feeds);
             feeds.values().any(Option::is_some)
         });
     }
+}
+
+/// How many are remembered of a promoter.
+fn facts(feeds: &FeedStates) -> usize {
+    feeds.values().flatten().map(FeedState::remembered).sum()
 }
 
 fn cursors(feeds: &FeedStates) -> Cursors {

@@ -16,7 +16,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::fence::{Conflict, Fence, FoundFence};
 use super::promoter::Promoter;
+use super::request::answered_offsets::ANSWERED_PREFIX;
 use super::shard::Shard;
+use super::shares::ledger::{LEDGER_KEY, NOTED_KEY};
 use super::state::{REGISTRY_READ_KEY, State};
 use super::state_record::{StateKey, StateValue, UnreadableState};
 
@@ -24,9 +26,6 @@ use super::state_record::{StateKey, StateValue, UnreadableState};
 pub const STRAYS_MAX: usize = 1000;
 /// How many more are noted, so that tombstones heal them too.
 const MORE_STRAYS_MAX: usize = 100_000;
-
-/// How far the requests for material are answered: records of the pipeline that answers them.
-const OTHER_PIPELINE: &[u8] = b"answered/";
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,10 +124,14 @@ impl StateContent {
     pub fn take(&mut self, place: StatePlace, key: &[u8], value: Option<&[u8]>) {
         if let Some(connector) = Fence::connector_of(key) {
             self.take_fence(place, connector, key, value);
-        } else if self.kept == KeptContent::Fences || key.starts_with(OTHER_PIPELINE) {
+        } else if self.kept == KeptContent::Fences || key.starts_with(ANSWERED_PREFIX.as_bytes()) {
             // Somebody else's.
         } else if key == REGISTRY_READ_KEY.as_bytes() {
             self.take_registry_read(place, value);
+        } else if key == LEDGER_KEY.as_bytes() {
+            self.take_ledger(place, value);
+        } else if key == NOTED_KEY.as_bytes() {
+            // The note stands beside the offset.
         } else {
             self.take_state(place, key, value);
         }
@@ -151,6 +154,12 @@ impl StateContent {
     fn take_registry_read(&mut self, place: StatePlace, value: Option<&[u8]>) {
         if self.kept == KeptContent::States {
             self.states.entry(Shard(place.partition)).or_default().restore_registry_read(value);
+        }
+    }
+
+    fn take_ledger(&mut self, place: StatePlace, value: Option<&[u8]>) {
+        if self.kept == KeptContent::States {
+            self.states.entry(Shard(place.partition)).or_default().restore_ledger(value);
         }
     }
 
@@ -210,6 +219,16 @@ impl StateContent {
         self.fences.get(&(partition, connector.to_owned())).map(|(_, found)| found)
     }
 
+    /// All fences.
+    pub fn fences(&self) -> impl Iterator<Item = &FoundFence> {
+        self.fences.values().map(|(_, found)| found)
+    }
+
+    /// The connectors that have a fence somewhere, but for `own_name`.
+    pub fn names_but(&self, own_name: &str) -> BTreeSet<String> {
+        self.fences.keys().map(|(_, name)| name).filter(|name| *name != own_name).cloned().collect()
+    }
+
     /// Whether somebody took the fence of `connector` away from `partition`, which is no sign that the state was emptied.
     pub fn is_fence_taken_away(&self, partition: i32, connector: &str) -> bool {
         self.fences_taken_away.contains(&(partition, connector.to_owned()))
@@ -220,9 +239,27 @@ impl StateContent {
     /// # Errors
     /// [`Unusable`]: a fence that contradicts it, a damaged record, or more strays than a partition of the state has.
     pub fn check(&self, own: &Fence, partition: i32) -> Result<(), Unusable> {
+        self.check_by(partition, |earlier| own.check(earlier))
+    }
+
+    /// As [`check`](Self::check), of an owner that takes over what other connectors have left.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), but for their names.
+    pub fn check_adopted(&self, own: &Fence, partition: i32) -> Result<(), Unusable> {
+        self.check_by(partition, |earlier| own.check_layout(earlier))
+    }
+
+    /// # Errors
+    /// As [`check`](Self::check), by what `check_fence` says of each fence.
+    fn check_by(
+        &self,
+        partition: i32,
+        check_fence: impl Fn(&FoundFence) -> Result<(), Conflict>,
+    ) -> Result<(), Unusable> {
         let is_there = |((at, _), _): &(&(i32, String), &(StatePlace, FoundFence))| *at == partition;
         for (_, (place, earlier)) in self.fences.iter().filter(is_there) {
-            own.check(earlier).map_err(|conflict| Unusable::Conflict { place: *place, conflict })?;
+            check_fence(earlier).map_err(|conflict| Unusable::Conflict { place: *place, conflict })?;
         }
         let strays = self.strays.get(&partition).into_iter().flat_map(HashMap::values);
         let damaged = strays.filter_map(|stray| match &stray.fault {

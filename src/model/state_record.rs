@@ -1,4 +1,4 @@
-//! The records of the state topic, to and from bytes.
+//! The records of the state topic that tell of promoters, to and from bytes.
 //!
 //! | key | value |
 //! |---|---|
@@ -7,7 +7,16 @@
 //! | `removed/<app>/<promoter>` | version, since when nobody names him any more |
 //! | `rewound/<app>/<promoter>/<feed>` | version, 16 bytes of the last rewind's name, then from and until of what may be forgotten |
 //! | `forgotten/<app>/<promoter>/<feed>` | version, up to when a rewind has forgotten what stands before this record |
+//!
+//! Beside them stand, each written where it is named:
+//!
+//! | key | value |
+//! |---|---|
 //! | `fence/<connector>` | whose the topic is: [`super::fence`] |
+//! | `registry-read` | how far the shard's partition of the registry was read for dead letters: [`super::state`] |
+//! | `shares` | how the budgets of calls are divided, in partition 0: [`super::shares::ledger`] |
+//! | `noted` | nothing; there because a transaction with a note has a record: the same |
+//! | `answered/<request topic>/…` | how far requests are answered, in partition 0: [`super::request::answered_offsets`], of the other pipeline |
 //!
 //! Numbers are big-endian. The topic is internal: its form may change with the version byte, and an older connector
 //! refuses to run on what a newer one wrote.

@@ -1,6 +1,7 @@
 //! Instants and days as the upstream counts them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Beijing is UTC+8 all year; it has had no daylight saving since 1991.
 const BEIJING_OFFSET_SECONDS: i64 = 8 * 3600;
@@ -67,10 +68,23 @@ impl UnixMillis {
         UnixTime(self.0.div_euclid(1000))
     }
 
+    pub(crate) fn plus(self, duration: Duration) -> UnixMillis {
+        UnixMillis(self.0.saturating_add(whole(duration)))
+    }
+
+    pub(crate) fn minus(self, duration: Duration) -> UnixMillis {
+        UnixMillis(self.0.saturating_sub(whole(duration)))
+    }
+
     /// Written out, as far as the years of RFC 3339 go; the number of milliseconds beyond.
     pub(crate) fn rfc3339(self) -> String {
         jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |time| time.to_string())
     }
+}
+
+/// In milliseconds; the most that there can be, where it is longer.
+fn whole(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A calendar day, counted in days since 1970-01-01.

@@ -7,8 +7,8 @@
 //!                           keeper ── tells each token, and each failure, to whoever hands it on
 //! ```
 //!
-//! Nothing here knows Kafka's clients: `kafka::client::tokens` hands the token to them. reqwest is used here for a
-//! third time, beside `upstream/` and `avro::schema_registry`: this is another host, with other credentials and other
+//! Nothing here knows Kafka's clients: `kafka::client::tokens` hands the token to them. reqwest is used here, too,
+//! as in `upstream/` and `avro::schema_registry`: this is another host, with other credentials and other
 //! errors. What is exchanged is one form and three fields of JSON (RFC 6749, section 4.4), in which a library would
 //! show the answer, and with it the token, in its errors.
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::feed_slots::{SlotNumber, feed_of};
-use super::poller::PollError;
+use super::outcome::PollError;
 use crate::model::feed::{Feed, Interface, PerFeed};
 use crate::model::pacing::PollSettings;
 use crate::model::pacing::catch_up::CatchUp;

@@ -1,7 +1,6 @@
 //! Queries to a scheduler about whom it polls, which it answers between two polls. Each costs it little, however many there are.
 
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::freshness::FeedCondition;
 use super::parked::ParkedFeed;
@@ -9,8 +8,6 @@ use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 
-/// Queries that wait; whoever sends more gets no answer.
-const QUERIES_MAX: usize = 16;
 /// So many feeds are looked at for one answer at most.
 pub(super) const LOOKED_AT_MAX: usize = 20_000;
 
@@ -64,35 +61,4 @@ pub(super) enum FeedQuery {
         promoter: Promoter,
         reply: oneshot::Sender<Vec<PolledFeedView>>,
     },
-}
-
-/// Where a scheduler takes queries as long as it runs.
-#[derive(Debug, Default)]
-pub(super) struct FeedQueries(Mutex<Option<mpsc::Sender<FeedQuery>>>);
-
-impl FeedQueries {
-    /// A scheduler begins to answer, and the one before it gets no more queries.
-    pub fn open(&self) -> mpsc::Receiver<FeedQuery> {
-        let (sender, queries) = mpsc::channel(QUERIES_MAX);
-        *self.0.lock() = Some(sender);
-        queries
-    }
-
-    /// Nothing where nobody answers.
-    pub async fn page(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
-        let (reply, answer) = oneshot::channel();
-        self.send(FeedQuery::Page { filter, from, limit, reply })?;
-        answer.await.ok()
-    }
-
-    /// Nothing where nobody answers.
-    pub async fn of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
-        let (reply, answer) = oneshot::channel();
-        self.send(FeedQuery::Of { promoter, reply })?;
-        answer.await.ok()
-    }
-
-    fn send(&self, query: FeedQuery) -> Option<()> {
-        self.0.lock().as_ref()?.try_send(query).ok()
-    }
 }

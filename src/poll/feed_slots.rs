@@ -38,7 +38,7 @@ pub(super) fn feed_of(slot: SlotNumber) -> Feed {
 #[derive(Default)]
 pub(super) struct FeedSlots {
     promoters: Blocks<PromoterFeeds>,
-    /// Those that feeds have. They are settings of an app's three feeds, so there are few.
+    /// Those that feeds have.
     settings: Vec<FeedSettings>,
     /// The number of each promoter that is polled, by the hash of his key, which stands with his feeds: a map would hold it once
     /// more.
@@ -65,7 +65,8 @@ pub(super) struct FeedSlot {
 }
 
 impl FeedSlots {
-    /// The promoter's feed must not be polled yet.
+    /// # Panics
+    /// Where the promoter's feed is polled already, or there are more than 256 settings in all.
     pub fn insert(&mut self, feed: PolledFeed, class: RateClass, standing: FeedStanding) -> SlotNumber {
         let PolledFeed { promoter, feed, settings, pacing } = feed;
         let settings = self.settings_number(settings);
@@ -101,7 +102,7 @@ impl FeedSlots {
             self.settings.push(settings);
             self.settings.len() - 1
         });
-        u8::try_from(number).expect("they are settings of an app's three feeds")
+        u8::try_from(number).expect("there are 256 settings at most, as `insert` demands")
     }
 
     pub fn settings(&self, slot: SlotNumber) -> PollSettings {

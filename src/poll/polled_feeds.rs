@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use crate::commit::under_way::{UnderWay, under_way};
 use crate::model::feed::Feed;
 use crate::model::pacing::{Pacing, PollSettings};
+use crate::model::parts::in_parts;
 use crate::model::promoter::Promoter;
 use crate::model::pull::{Pull, PullJob, RefundsJob};
 use crate::model::time::UnixTime;
@@ -72,8 +73,11 @@ impl FirstRank {
     }
 }
 
-/// So many changes wait for their scheduler at most; each may be of many promoters.
+/// So many changes wait for their scheduler at most.
 const CHANGES_MAX: usize = 16;
+/// Of how many feeds, or promoters, one change is at most: the scheduler begins no poll before it has acted on a change. A shard of
+/// 100,000 promoters in one would hold up those of the others for more than a second.
+const CHANGE_OF_MAX: usize = 512;
 
 /// What a scheduler is told.
 #[derive(Debug)]
@@ -106,12 +110,15 @@ pub fn polled_feeds() -> (PolledFeeds, FeedsChanges) {
 }
 
 impl PolledFeeds {
-    /// Feeds of which none is polled yet, and whose first cursors are durable: each is due at once.
+    /// Feeds of which none is polled yet, and whose first cursors are durable: each is due at once. Those with the oldest cursors are
+    /// told first, for polls begin before the last is told: so in a backfill none runs ahead of a slower one that is not there yet.
     ///
     /// # Errors
     /// [`SchedulerGone`] once the session is over.
-    pub async fn add(&self, feeds: Vec<PolledFeed>) -> Result<(), SchedulerGone> {
-        self.changes.send(FeedsChange::Add(feeds)).await.map_err(|_| SchedulerGone)
+    pub async fn add(&self, mut feeds: Vec<PolledFeed>) -> Result<(), SchedulerGone> {
+        // In place: there may be millions.
+        feeds.sort_unstable_by_key(|feed| feed.pacing.complete_before());
+        self.tell_in_parts(feeds, FeedsChange::Add).await
     }
 
     /// Ends the polls of these promoters: none begins any more, and those under way end at their next wait. Returns when
@@ -121,8 +128,72 @@ impl PolledFeeds {
     /// [`SchedulerGone`] once the session is over.
     pub async fn remove(&self, promoters: Vec<Promoter>) -> Result<(), SchedulerGone> {
         let (under_way, mut ended) = under_way();
-        self.changes.send(FeedsChange::Remove(promoters, under_way)).await.map_err(|_| SchedulerGone)?;
+        self.tell_in_parts(promoters, |promoters| FeedsChange::Remove(promoters, under_way.clone())).await?;
+        drop(under_way);
         ended.wait().await;
         Ok(())
+    }
+
+    /// # Errors
+    /// [`SchedulerGone`] once the session is over.
+    async fn tell_in_parts<T>(&self, all: Vec<T>, change: impl Fn(Vec<T>) -> FeedsChange) -> Result<(), SchedulerGone> {
+        for part in in_parts(all, CHANGE_OF_MAX) {
+            self.changes.send(change(part)).await.map_err(|_| SchedulerGone)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::cursor::Cursor;
+
+    const MANY: i64 = 2 * CHANGE_OF_MAX as i64 + 100;
+
+    fn promoter(number: i64) -> Promoter {
+        Promoter::from_key(&format!("wx1/o{number}")).unwrap()
+    }
+
+    /// Whose cursor stands the later, the higher its number.
+    fn feed(number: i64) -> PolledFeed {
+        let every = Duration::from_secs(60);
+        let poll = PollSettings { every, idle_every: every, lateness: 600 };
+        let pacing = Pacing::new(Cursor::begin(Feed::Touches, UnixTime(1_700_000_000 + number)));
+        let settings = FeedSettings { poll, refunds_lateness: None };
+        PolledFeed { promoter: promoter(number), feed: Feed::Touches, settings, pacing }
+    }
+
+    #[tokio::test]
+    async fn many_are_told_in_parts_those_with_the_oldest_cursors_first() {
+        let (feeds, mut told) = polled_feeds();
+        feeds.add((0..MANY).rev().map(feed).collect()).await.unwrap();
+        let mut added = Vec::new();
+        while let Ok(FeedsChange::Add(part)) = told.changes.try_recv() {
+            assert!(part.len() <= CHANGE_OF_MAX, "{} at once", part.len());
+            added.extend(part.into_iter().map(|feed| feed.promoter));
+        }
+        assert_eq!(added, (0..MANY).map(promoter).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_removal_in_parts_waits_for_the_polls_of_all_of_them() {
+        let (feeds, mut told) = polled_feeds();
+        let removal = tokio::spawn(async move { feeds.remove((0..MANY).map(promoter).collect()).await });
+        let (mut removed, mut held) = (0, Vec::new());
+        while removed < MANY as usize {
+            let Some(FeedsChange::Remove(part, under_way)) = told.changes.recv().await else { panic!("it is told") };
+            assert!(part.len() <= CHANGE_OF_MAX, "{} at once", part.len());
+            removed += part.len();
+            held.push(under_way);
+        }
+        // The polls of one part go on.
+        held.drain(1..);
+        tokio::task::yield_now().await;
+        assert!(!removal.is_finished());
+        held.clear();
+        assert_eq!(removal.await.unwrap(), Ok(()));
     }
 }

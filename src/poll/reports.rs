@@ -9,16 +9,19 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::feed_query::{FeedQueries, FeedsFilter, FeedsPage, PolledFeedView};
+use super::feed_query::{FeedQuery, FeedsFilter, FeedsPage, PolledFeedView};
 use super::freshness::{FeedStanding, Freshness, FreshnessFigures};
-use crate::model::feed::{Feed, PerFeed};
-use crate::model::per::one_value_for_each;
+use super::outcome::{PerPollEnd, PollEnd};
+use super::queries::Queries;
+use super::share_needs::ShareNeeds;
+use crate::model::feed::{Feed, Interface, PerFeed};
+use crate::model::pacing::PollSettings;
 use crate::model::promoter::Promoter;
+use crate::model::shard::Shard;
+use crate::model::shares::wanted::ShareNeed;
 use crate::model::time::UnixTime;
-use crate::poll::poller::PollError;
 use crate::telemetry::health::HEARTBEAT_TIMEOUT;
 use crate::telemetry::sums::CounterGrowth;
-use crate::upstream::error::CallError;
 
 /// Written by the scheduler of an app, read by whoever reports. Lives as long as the process.
 #[derive(Debug, Default)]
@@ -26,49 +29,14 @@ pub struct Reports {
     sums: Mutex<ReportSums>,
     calls: CounterGrowth<1>,
     freshness: Mutex<Freshness>,
-    pub(super) queries: FeedQueries,
+    needs: Mutex<ShareNeeds>,
+    pub(super) queries: Queries<FeedQuery>,
+    /// Of how many promoters a feed would be polled that are paused.
+    paused: Mutex<PerFeed<usize>>,
     /// When its scheduler last turned; nothing while none runs.
     heartbeat: Mutex<Option<Instant>>,
     /// Since the process began.
     ends: Mutex<PerFeed<PerPollEnd<u64>>>,
-}
-
-/// How a poll ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PollEnd {
-    /// What it asked was read to its end.
-    Complete,
-    Failed,
-    /// Its promoter can't be polled.
-    Parked,
-    /// A breaker is open. The metric `polls_total` calls that *held*.
-    BreakerOpen,
-}
-
-one_value_for_each! {
-    /// One value for each way in which a poll ends.
-    PerPollEnd of PollEnd { complete: Complete, failed: Failed, parked: Parked, held: BreakerOpen }
-}
-
-impl PollEnd {
-    pub fn name(self) -> &'static str {
-        match self {
-            PollEnd::Complete => "complete",
-            PollEnd::Failed => "failed",
-            PollEnd::Parked => "parked",
-            PollEnd::BreakerOpen => "held",
-        }
-    }
-
-    /// Of a poll that failed; nothing of one that was told to end.
-    pub(super) fn of(error: &PollError) -> Option<PollEnd> {
-        match error {
-            PollError::Call(CallError::ParkPromoter(_)) => Some(PollEnd::Parked),
-            PollError::Call(CallError::BreakerOpen { .. }) => Some(PollEnd::BreakerOpen),
-            PollError::Call(CallError::Cancelled) | PollError::Closed(_) => None,
-            PollError::Call(_) | PollError::Pages(_) => Some(PollEnd::Failed),
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +44,19 @@ struct ReportSums {
     /// Polls that read their scope to its end, since they were last taken.
     complete: u64,
     failures: BTreeMap<&'static str, Failures>,
+    newly_parked: NewlyParked,
     progress: PollProgress,
+}
+
+/// So many promoters are named that come to be parked between two reports.
+const PARKED_NAMED_MAX: usize = 5;
+
+/// Promoters that were parked since they were last taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewlyParked {
+    pub count: usize,
+    /// The first of them, each of whom was told alone.
+    pub first: Vec<Promoter>,
 }
 
 /// Polls that failed for one cause since the sums were last taken.
@@ -131,8 +111,25 @@ impl Reports {
     }
 
     /// A feed stands otherwise than before; nothing before it comes, and nothing after it has gone.
-    pub(super) fn stands(&self, feed: Feed, before: Option<FeedStanding>, after: Option<FeedStanding>) {
+    pub(super) fn stands(
+        &self,
+        promoter: &Promoter,
+        feed: Feed,
+        settings: PollSettings,
+        [before, after]: [Option<FeedStanding>; 2],
+    ) {
         self.freshness.lock().stands(feed, before, after);
+        self.needs.lock().stands(promoter, feed, settings, [before, after]);
+    }
+
+    /// What is polled from now on lies in so many shards.
+    pub(crate) fn begin_needs(&self, partitions: i32) {
+        *self.needs.lock() = ShareNeeds::new(partitions);
+    }
+
+    /// What the feeds of a shard would call of an interface.
+    pub(crate) fn need(&self, shard: Shard, interface: Interface) -> ShareNeed {
+        self.needs.lock().of(shard, interface)
     }
 
     /// Its scheduler is alive; to be said at least each [`REPORT_EVERY`](super::scheduler::REPORT_EVERY).
@@ -156,14 +153,23 @@ impl Reports {
         self.freshness.lock().figures(feed, promised, now)
     }
 
-    /// Feeds that are polled now, from a place on, so many at most; nothing where nobody polls.
-    pub(crate) async fn polled_feeds(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
-        self.queries.page(filter, from, limit).await
+    /// Of so many promoters each feed would be polled, were they not paused.
+    pub(crate) fn set_paused(&self, paused: PerFeed<usize>) {
+        *self.paused.lock() = paused;
     }
 
-    /// How the feeds of a promoter are polled; nothing where nobody polls.
+    pub(crate) fn paused(&self) -> PerFeed<usize> {
+        *self.paused.lock()
+    }
+
+    /// Feeds that are polled now, from a place on, so many at most; nothing where nobody answers.
+    pub(crate) async fn polled_feeds(&self, filter: FeedsFilter, from: usize, limit: usize) -> Option<FeedsPage> {
+        self.queries.ask(|reply| FeedQuery::Page { filter, from, limit, reply }).await
+    }
+
+    /// How the feeds of a promoter are polled; nothing where nobody answers.
     pub(crate) async fn feeds_of(&self, promoter: Promoter) -> Option<Vec<PolledFeedView>> {
-        self.queries.of(promoter).await
+        self.queries.ask(|reply| FeedQuery::Of { promoter, reply }).await
     }
 
     /// Polls that read their scope to its end, since the last call.
@@ -185,6 +191,22 @@ impl Reports {
         failures.error = error;
     }
 
+    /// Counts a promoter that was parked. True where a line of its own is to tell of it: of many at once the report does.
+    pub(super) fn parked(&self, promoter: &Promoter) -> bool {
+        let NewlyParked { count, first } = &mut self.sums.lock().newly_parked;
+        *count += 1;
+        let is_named = first.len() < PARKED_NAMED_MAX;
+        if is_named {
+            first.push(promoter.clone());
+        }
+        is_named
+    }
+
+    /// Who was parked since this was last taken.
+    pub fn take_parked(&self) -> NewlyParked {
+        std::mem::take(&mut self.sums.lock().newly_parked)
+    }
+
     pub(super) fn set_progress(&self, progress: PollProgress) {
         self.sums.lock().progress = progress;
     }
@@ -196,24 +218,6 @@ impl Reports {
 
     pub fn progress(&self) -> PollProgress {
         self.sums.lock().progress.clone()
-    }
-}
-
-/// The cause of a failed poll in one word; nothing where the poll has not failed, but waits or is cancelled.
-pub fn cause(error: &PollError) -> Option<&'static str> {
-    match error {
-        PollError::Pages(_) => Some("pages"),
-        PollError::Call(error) => match error {
-            CallError::ParkPromoter(_) => Some("parked"),
-            CallError::RefuseRequest(_) => Some("refused"),
-            CallError::TryLater(_) => Some("later"),
-            CallError::Exhausted { .. } => Some("exhausted"),
-            CallError::Unforeseen(_) => Some("undocumented"),
-            CallError::ClientFault(_) => Some("client_fault"),
-            CallError::Unreadable(_) => Some("unreadable"),
-            CallError::BreakerOpen { .. } | CallError::Cancelled => None,
-        },
-        PollError::Closed(_) => None,
     }
 }
 
@@ -231,5 +235,16 @@ mod tests {
         assert_eq!(sums["exhausted"], Failures { polls: 2, error: "no such host".into() });
         assert_eq!(sums["pages"].polls, 1);
         assert!(reports.take_failures().is_empty());
+    }
+
+    #[test]
+    fn of_many_who_are_parked_the_first_are_named_and_all_are_counted_until_they_are_taken() {
+        let reports = Reports::default();
+        let promoter = |number: usize| Promoter::from_key(&format!("wx1/o{number}")).unwrap();
+        let named: Vec<bool> = (0..7).map(|number| reports.parked(&promoter(number))).collect();
+        assert_eq!(named, [true, true, true, true, true, false, false]);
+        assert_eq!(reports.take_parked(), NewlyParked { count: 7, first: (0..5).map(promoter).collect() });
+        assert_eq!(reports.take_parked(), NewlyParked::default());
+        assert!(reports.parked(&promoter(8)));
     }
 }

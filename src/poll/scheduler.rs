@@ -18,9 +18,11 @@ use super::due_queues::DueQueues;
 use super::feed_slots::{FeedSlot, FeedSlots, SlotNumber, feed_of};
 use super::freshness::FeedStanding;
 use super::minute_counts::MinuteCounts;
+use super::outcome::{PollError, Polled};
 use super::parked::ParkedPromoters;
+use super::poll_trace::PollTrace;
 use super::polled_feeds::{FeedsChange, FeedsChanges, FirstRank, PolledFeed};
-use super::poller::{PollError, Polled, poll};
+use super::poller::poll;
 use super::reports::Reports;
 use crate::commit::queue::WriteSender;
 use crate::commit::under_way::UnderWay;
@@ -30,6 +32,7 @@ use crate::model::pull::Pull;
 use crate::model::time::UnixTime;
 use crate::upstream::client::Client;
 
+mod answers;
 mod ended_polls;
 mod progress;
 
@@ -52,17 +55,17 @@ pub struct Scheduler {
     cancel: CancellationToken,
     /// How long a promoter with a permanent error is left alone.
     parked_for: Duration,
-    pub(super) feeds: FeedSlots,
+    feeds: FeedSlots,
     due_queues: DueQueues<SlotNumber>,
     polls: JoinSet<EndedPoll>,
     /// What ends a poll that is under way, by its feed.
-    pub(super) ends: HashMap<SlotNumber, CancellationToken>,
+    ends: HashMap<SlotNumber, CancellationToken>,
     /// Who waits for the polls of feeds that were given up.
     leaving: HashMap<SlotNumber, UnderWay>,
     /// Pulls to be taken up behind their last page.
     kept: HashMap<SlotNumber, Pull>,
     kept_max: usize,
-    pub(super) parked: ParkedPromoters,
+    parked: ParkedPromoters,
     catching_up: CatchingUp,
     /// Whose budget is known to be too small.
     short: PerInterface<bool>,
@@ -170,7 +173,7 @@ impl Scheduler {
         for feed in feeds {
             let interface = feed.feed.interface();
             let standing = FeedStanding::before_first_poll(feed.feed, feed.settings.poll, &feed.pacing, now);
-            self.reports.stands(feed.feed, None, Some(standing));
+            self.reports.stands(&feed.promoter, feed.feed, feed.settings.poll, [None, Some(standing)]);
             self.cursors[feed.feed].add(feed.pacing.complete_before().0);
             let class = self.due_queues[interface].join(feed.settings.poll.bounds());
             let rank = FirstRank::new(&feed, now);
@@ -186,7 +189,7 @@ impl Scheduler {
         for index in self.feeds.give_up(promoter) {
             let (feed, FeedSlot { pacing, class, standing, .. }) = (feed_of(index), &self.feeds[index]);
             self.cursors[feed].remove(pacing.complete_before().0);
-            self.reports.stands(feed, Some(*standing), None);
+            self.reports.stands(promoter, feed, self.feeds.settings(index), [Some(*standing), None]);
             self.due_queues[feed.interface()].give_up(index);
             self.due_queues[feed.interface()].leave(*class);
             self.kept.remove(&index);
@@ -234,10 +237,12 @@ impl Scheduler {
         // An end of its own, so that a promoter who is taken away ends no other's poll.
         let (client, writes, end) = (self.client.clone(), self.writes.clone(), self.cancel.child_token());
         self.ends.insert(index, end.clone());
+        let mut trace = PollTrace::begin(promoter, feed);
         let polling = async move {
             // Of a pull that is taken up, the pages of earlier polls are spent already.
             let before = pull.pages();
-            let result = poll(&client, &mut pull, reach, &writes, &end).await;
+            let result = poll(&client, &mut pull, reach, &writes, &end, &mut trace).await;
+            trace.end(&result);
             let pages = pull.pages().saturating_sub(before);
             EndedPoll { index, pull, pages, result }
         };

@@ -8,22 +8,22 @@
 //! | not authorised | AUTHORIZED | UNAUTHORIZED: it is parked, not forgotten |
 //! | any | any, and an operator has removed it | REMOVED |
 //! | any | REMOVED | nothing |
-//! | no | REMOVED | a tombstone |
-//! | no | any other | a tombstone, unless they are too many (REMOVED then where an operator has removed it) |
+//! | no | any | a tombstone, where the list is believed; else REMOVED where an operator has removed it |
 //!
 //! # Why an operator's word is never overwritten, and a removal outlives everything
 //!
 //! What is written here stands under keys of its own ([`super::discovered`]), so no record of an operator is lost, whoever
 //! writes at once. Two discoveries at once (two instances for the moment in which a shard moves, a command beside them) write the
 //! same of the same list; of different lists the next discovery makes the latest. A removal is a tombstone under the
-//! operator's key. Kafka keeps it for a day at least (`delete.retention.ms`), counted from when it is compacted first, and
-//! discoveries are twelve hours apart at most: so one of them meets it, and writes REMOVED under its own key, which stays until the
-//! upstream lists the promoter no longer. `promoters remove` writes both at once, for topics that nobody works on.
+//! operator's key. Kafka keeps it for a day (`delete.retention.ms`, unless the topic says otherwise), counted from when it is compacted first,
+//! and discoveries are twelve hours apart at most: so one of them meets it, and writes REMOVED under its own key, which stays until the
+//! upstream lists the promoter no longer. `promoters remove` writes both at once, for topics that nobody works on, and for discoveries that
+//! fail for a day. Only a removal of somebody who was never found, by hand of another writer, lives as long as its tombstone.
 //!
 //! # Who is removed
 //!
-//! Nobody by a list that is empty, or in which a row names nobody: that may be anyone. (A list that was cut is none.) And by any
-//! other no more than [`RemovalLimit`] says, or nobody at all: then an operator has to say so.
+//! Nobody by a list that is empty, or in which a row names nobody: that may be anyone; or that ends before all are listed. (A list whose
+//! pages can't all be read is none.) And by any other no more than [`RemovalLimit`] says, or nobody at all: then an operator has to say so.
 
 use std::collections::HashMap;
 
@@ -41,6 +41,8 @@ pub struct DiscoveryList {
     pub listed: HashMap<Promoter, Listed>,
     /// Rows that name nobody.
     pub unreadable: usize,
+    /// It ends before all are listed.
+    pub is_cut: bool,
 }
 
 /// What the list says of one promoter.
@@ -103,6 +105,8 @@ pub enum HeldBack {
     Empty,
     /// A row of the list names nobody.
     Unreadable,
+    /// The list ends before all are listed.
+    Cut,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -166,16 +170,18 @@ impl DiscoveryPlan {
             Some(HeldBack::Empty)
         } else if list.unreadable > 0 {
             Some(HeldBack::Unreadable)
+        } else if list.is_cut {
+            Some(HeldBack::Cut)
         } else {
             (missing.polled.len() > limit.of(missing.found)).then_some(HeldBack::Limit)
         };
-        // Nobody is polled the less for it that the memory of a removal goes, but only a list that is whole says so.
-        let goes = matches!(held_back_by, None | Some(HeldBack::Limit));
         for (promoter, status) in missing.removed_before {
-            match goes {
-                true => self.writes.push((promoter, None)),
-                false if status != DiscoveryStatus::Removed => self.writes.push((promoter, Some(removed()))),
-                false => {}
+            // That somebody was removed is forgotten by a list that is believed and by no other: where it lacks so many that nobody goes,
+            // it may lack him, too, and name him the next time.
+            match held_back_by {
+                None => self.writes.push((promoter, None)),
+                Some(_) if status != DiscoveryStatus::Removed => self.writes.push((promoter, Some(removed()))),
+                Some(_) => {}
             }
         }
         match held_back_by {

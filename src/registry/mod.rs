@@ -26,7 +26,7 @@ mod packed_map;
 
 pub mod table;
 
-pub mod known;
+pub(crate) mod known;
 
 pub(crate) mod configured;
 

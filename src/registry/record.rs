@@ -34,14 +34,6 @@ impl RegistryContent {
             RegistryContent::Rewind(feed, _) => RegistryKey::Rewind(*feed),
         }
     }
-
-    pub fn is_tombstone(&self) -> bool {
-        match self {
-            RegistryContent::Record(record) => record.is_none(),
-            RegistryContent::Discovery(found) => found.is_none(),
-            RegistryContent::Rewind(_, rewind) => rewind.is_none(),
-        }
-    }
 }
 
 /// A registered promoter, whose key stands beside it.

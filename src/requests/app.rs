@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::material::{AfterCall, accept, after_failure};
+use super::waiting::{WaitingRequests, WaitsFor};
 use crate::model::material::MaterialOutcome;
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::breaker::Readiness;
@@ -30,6 +31,7 @@ pub struct MaterialApp {
     /// Places for answers, each taken before its call and kept until it is being committed. There are twice as many, so
     /// that the next call begins when one ends, and not when the transaction under way does.
     answers: Arc<Semaphore>,
+    waiting: Arc<WaitingRequests>,
 }
 
 impl MaterialApp {
@@ -37,7 +39,12 @@ impl MaterialApp {
     pub fn new(client: Arc<Client>, concurrency: usize) -> MaterialApp {
         let calls = Semaphore::new(concurrency);
         let answers = Arc::new(Semaphore::new(2 * concurrency));
-        MaterialApp { client, concurrency, calls, answers }
+        MaterialApp { client, concurrency, calls, answers, waiting: Arc::default() }
+    }
+
+    /// The same, where `waiting` tells of its requests that wait.
+    pub fn counted_in(self, waiting: Arc<WaitingRequests>) -> MaterialApp {
+        MaterialApp { waiting, ..self }
     }
 
     /// Why no call is made for it at present.
@@ -66,9 +73,13 @@ impl MaterialApp {
     ) -> (Result<ShareMaterial, CallError>, Instant, AnswerPermit) {
         let promoter_id = upstream_request.promoter.promoter_id();
         // In this order: whoever waits at a breaker holds no place, and no call ends in an answer that has none.
+        let waiting = self.waiting.begin(WaitsFor::AppStopped);
         self.client.breakers().ready(ShareMaterialRequest::INTERFACE, promoter_id).await;
+        drop(waiting);
+        let waiting = self.waiting.begin(WaitsFor::Slot);
         let permit = self.answers.clone().acquire_owned().await.expect("nothing closes the semaphore");
         let _call = self.calls.acquire().await.expect("nothing closes the semaphore");
+        drop(waiting);
         let began = Instant::now();
         let until = unable_since.unwrap_or(began) + patience;
         (self.client.material(upstream_request, until, cancel).await, began, permit)

@@ -1,7 +1,10 @@
 //! What the pipeline takes from its log, and what it writes.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -24,14 +27,50 @@ pub struct OpenedRequests {
     pub answered: Vec<AnsweredOffsets>,
     /// The records of these partitions from there on, each partition's in order. Ends when reading failed.
     pub records: mpsc::Receiver<RequestRecord>,
-    /// Takes wishes for what was read before. Nobody takes them any more when reading failed.
-    pub again: mpsc::Sender<FetchRange>,
+    /// Reads again what was read before, until reading fails.
+    pub again: RangeFetcher,
+    /// Up to where these partitions reach, as far as that is known.
+    pub ends: Arc<PartitionEnds>,
     /// Cancelled when the partitions are to be given back.
     pub revoked: CancellationToken,
 }
 
-/// Wants the records of a partition from one offset to before another, all of which have been there before, or the first
-/// `most` of them.
+/// The offset behind the last record of partitions, as it was last heard.
+#[derive(Debug, Default)]
+pub struct PartitionEnds(Mutex<HashMap<i32, i64>>);
+
+impl PartitionEnds {
+    pub fn note(&self, partition: i32, end: i64) {
+        self.0.lock().insert(partition, end);
+    }
+
+    /// Nothing where none was heard.
+    pub fn of(&self, partition: i32) -> Option<i64> {
+        self.0.lock().get(&partition).copied()
+    }
+}
+
+/// Has ranges of the topic read again.
+#[derive(Clone, Debug)]
+pub struct RangeFetcher(mpsc::Sender<FetchRange>);
+
+impl RangeFetcher {
+    /// With the wishes of all its clones, for whoever reads. No more than one waits.
+    pub fn new() -> (RangeFetcher, mpsc::Receiver<FetchRange>) {
+        let (wishes, wished) = mpsc::channel(1);
+        (RangeFetcher(wishes), wished)
+    }
+
+    /// The records of a partition at these offsets, all of which have been there before, or the first `most` of them. Nothing where
+    /// nobody reads any more.
+    pub async fn fetch(&self, partition: i32, offsets: Range<i64>, most: usize) -> Option<FetchedRange> {
+        let (chunk, answer) = oneshot::channel();
+        self.0.send(FetchRange { partition, from: offsets.start, to: offsets.end, most, chunk }).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// A wish for the records of a partition from one offset to before another, or the first `most` of them.
 #[derive(Debug)]
 pub struct FetchRange {
     pub partition: i32,

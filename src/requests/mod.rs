@@ -9,6 +9,8 @@
 //!                                     (what is answered: a tracker for each app of each partition)
 //! ```
 //!
+//! What users see of them is called *commands*: the section of the configuration, and the `source` of a dead letter.
+//!
 //! How far the requests are answered is written to `promoter.state`, and read from there alone. The offsets carry no progress:
 //! the broker checks with them who answers, and they show how many requests wait.
 //!
@@ -34,11 +36,13 @@ mod memory_quota;
 pub mod log;
 
 #[cfg(any(test, debug_assertions, feature = "testing"))]
-pub mod memory_topic;
+pub mod testing;
 
 pub(crate) mod totals;
 
 pub(crate) mod reply_figures;
+
+pub(crate) mod waiting;
 
 mod session;
 

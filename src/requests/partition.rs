@@ -164,6 +164,11 @@ impl Partition {
         }
     }
 
+    /// How many buckets have requests that nobody has looked at.
+    pub fn buckets_behind(&self) -> usize {
+        self.buckets.values().filter(|bucket| bucket.record.behind.is_some()).count()
+    }
+
     /// The buckets that can be read on, and from where.
     pub fn readable_buckets(&self) -> impl Iterator<Item = (BucketNumber, i64)> {
         let readable = self.buckets.iter().filter(|(_, bucket)| bucket.awaited.is_none());

@@ -23,7 +23,7 @@ use self::batch::{AnswersOutcome, UncommittedAnswer};
 use self::reread::{RereadJob, RereadRecords, Rereads};
 use self::schemas::PendingSchemas;
 use super::executor::{AnswerPermit, DecodedRecord, DecodedRequest, Executor};
-use super::log::{AnswerLog, FetchRange, OpenedRequests};
+use super::log::{AnswerLog, OpenedRequests, PartitionEnds, RangeFetcher};
 use super::memory_quota::{MemoryQuotas, QuotaOwner};
 use super::partition::Partition;
 use super::totals::RequestTotals;
@@ -58,7 +58,8 @@ struct AnsweringSession {
     calls: JoinSet<EndedCall>,
     rereads: Rereads,
     schemas: PendingSchemas,
-    again: mpsc::Sender<FetchRange>,
+    again: RangeFetcher,
+    ends: Arc<PartitionEnds>,
     gathered: Vec<UncommittedAnswer>,
     /// With the answers that were gathered.
     permits: Vec<AnswerPermit>,
@@ -79,13 +80,15 @@ pub async fn run<L: AnswerLog>(
     totals: Arc<RequestTotals>,
     stop: &CancellationToken,
 ) -> (Option<L>, Ended) {
-    let revoked = opened.revoked.clone();
-    AnsweringSession::new(opened, executor, totals).run(log, &revoked, stop).await
+    let (revoked, waiting) = (opened.revoked.clone(), totals.clone());
+    let ended = AnsweringSession::new(opened, executor, totals).run(log, &revoked, stop).await;
+    waiting.waiting.clear();
+    ended
 }
 
 impl AnsweringSession {
     fn new(opened: OpenedRequests, executor: Arc<Executor>, totals: Arc<RequestTotals>) -> AnsweringSession {
-        let OpenedRequests { answered, records, again, .. } = opened;
+        let OpenedRequests { answered, records, again, ends, .. } = opened;
         let partitions = answered.into_iter().map(|answered| (answered.partition, Partition::resume(answered)));
         AnsweringSession {
             executor,
@@ -97,6 +100,7 @@ impl AnsweringSession {
             rereads: Rereads::default(),
             schemas: PendingSchemas::default(),
             again,
+            ends,
             gathered: Vec::new(),
             permits: Vec::new(),
             cancel: CancellationToken::new(),
@@ -156,10 +160,23 @@ impl AnsweringSession {
                 // Deadlines pass while nothing else happens.
                 _ = look.tick(), if self.ended.is_none() => {
                     self.totals.schema_lookups.store(self.schemas.count() as u64, Ordering::Relaxed);
+                    self.note_waiting();
                     self.look_back();
                 }
             }
         }
+    }
+
+    /// Notes what waits, for whoever looks.
+    fn note_waiting(&self) {
+        let waiting = &self.totals.waiting;
+        let groups = self.partitions.values().map(Partition::buckets_behind).sum();
+        waiting.schema_groups.store(groups, Ordering::Relaxed);
+        let unanswered = |(number, partition): (&i32, &Partition)| {
+            let end = self.ends.of(*number).map_or(partition.next(), |end| end.max(partition.next()));
+            end.saturating_sub(partition.first()).max(0).cast_unsigned()
+        };
+        waiting.lag_records.store(self.partitions.iter().map(unanswered).sum(), Ordering::Relaxed);
     }
 
     /// Begins a transaction of what is gathered. Where nothing is, and the session has ended, it is over.

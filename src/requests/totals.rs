@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::log::AnswerBatch;
 use super::reply_figures::ReplyFigures;
+use super::waiting::WaitingFigures;
 use crate::model::material::MaterialOutcome;
 use crate::model::request::record::RequestAnswer;
 use crate::telemetry::health::PipelineHealth;
@@ -25,11 +26,18 @@ pub struct RequestTotals {
     /// Of the requests.
     pub health: Arc<PipelineHealth>,
     pub replies: ReplyFigures,
+    pub waiting: WaitingFigures,
     reported: CounterGrowth<6>,
     letters: DeadLetterCounts,
 }
 
 impl RequestTotals {
+    /// These are told apart from now on.
+    pub fn know_apps(&self, apps: Vec<String>) {
+        self.waiting.know_apps(&apps);
+        self.replies.know_apps(apps);
+    }
+
     /// A transaction has been committed.
     pub(super) fn add(&self, batch: &AnswerBatch) {
         self.transactions.fetch_add(1, Ordering::Relaxed);

@@ -35,8 +35,35 @@ impl AppFeeds {
         }
     }
 
+    /// That of the feed, in seconds: what it is by default where the feed is not polled. Of refunds it is set in any case.
+    pub(crate) fn lateness(&self, feed: Feed) -> i64 {
+        let set = if feed == Feed::Refunds { Some(self.refunds) } else { self.polled[feed] };
+        let by_default = || i64::try_from(feed.defaults().lateness.as_secs()).unwrap_or(i64::MAX);
+        set.map_or_else(by_default, |plan| plan.settings.lateness)
+    }
+
     /// The feeds that the app polls for whom nothing else is said.
     pub fn names(&self) -> FeedSet {
         Feed::ALL.into_iter().filter(|feed| self.polled[*feed].is_some()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::pacing::PollSettings;
+
+    #[test]
+    fn a_feed_that_is_not_polled_is_as_late_as_its_kind_is_by_default() {
+        let minute = Duration::from_secs(60);
+        let plan = |lateness| FeedPlan {
+            settings: PollSettings { every: minute, idle_every: minute, lateness },
+            start_from: StartFrom::Now,
+        };
+        let polled = PerFeed { touches: Some(plan(5)), orders: None, refunds: None };
+        let feeds = AppFeeds { polled, refunds: plan(7) };
+        assert_eq!(Feed::ALL.map(|feed| feeds.lateness(feed)), [5, 12 * 3600, 7]);
     }
 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{PolledPromoter, start_time};
+use super::polled_promoter::{PolledPromoter, start_time};
 use crate::commit::queue::{Closed, WriteOutcome, WriteSender};
+use crate::model::age::{AgeLimit, AgeLimits};
 use crate::model::cursor::Cursor;
 use crate::model::feed::{Feed, StartFrom};
 use crate::model::pacing::Pacing;
@@ -116,6 +117,26 @@ impl Beginning {
     pub fn feeds(&self) -> &[PolledFeed] {
         &self.feeds
     }
+}
+
+/// Why `promoter`, which has `cursors` at `now`, may not begin where it should: its topic would not take or keep such facts.
+pub(crate) fn too_early(
+    promoter: &PolledPromoter,
+    cursors: Cursors,
+    limits: &AgeLimits,
+    now: UnixTime,
+) -> Option<String> {
+    let mut beginning = Beginning::default();
+    beginning.add(promoter, cursors, now);
+    let mut begun = beginning.first_cursors.iter().filter(|(.., cursor)| cursor.polled);
+    begun.find_map(|(promoter, feed, cursor)| {
+        let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, now)?;
+        Some(format!(
+            "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
+             Change that setting, or start_from",
+            cursor.start
+        ))
+    })
 }
 
 /// Writes the first cursors of one shard, and waits for them.

@@ -18,7 +18,7 @@ use crate::commit::log::LogError;
 use crate::commit::registry_topic::RegistryTopic;
 use crate::model::promoter::Promoter;
 use crate::registry::discovery::{DiscoveryCounts, DiscoveryList, DiscoveryPlan, HeldBack, Listed, RemovalLimit};
-use crate::registry::tags::{TAG_BYTES_MAX, Tags};
+use crate::registry::tags::{TAG_BYTES_MAX, TAGS_MAX, Tags};
 use crate::text;
 use crate::upstream::client::{Client, PromoterList, PromoterListError};
 use crate::upstream::promoter_list::ListedPromoter;
@@ -151,7 +151,8 @@ impl Discovery {
 impl DiscoveredApp {
     /// An id that can't be a promoter's names nobody.
     fn discovery_list(&self, list: PromoterList) -> DiscoveryList {
-        let mut discovered = DiscoveryList { unreadable: list.unreadable, ..DiscoveryList::default() };
+        let mut discovered =
+            DiscoveryList { unreadable: list.unreadable, is_cut: list.is_cut, ..DiscoveryList::default() };
         for (promoter_id, listed) in list.listed {
             match Promoter::new(self.client.app_id(), &promoter_id) {
                 Ok(promoter) => {
@@ -191,6 +192,10 @@ impl DiscoveredApp {
                 %app, listed, unreadable, missing = held_back,
                 "rows of the upstream's list name no promoter: nobody is removed by it"
             ),
+            Some(HeldBack::Cut) => tracing::warn!(
+                %app, listed, missing = held_back,
+                "the upstream's list of promoters ends before all are listed: nobody is removed by it"
+            ),
             None => {}
         }
     }
@@ -199,6 +204,7 @@ impl DiscoveredApp {
 impl DiscoverySettings {
     fn tags_of(&self, listed: &ListedPromoter) -> Tags {
         let tags = self.tags.iter().filter_map(|tag| Some((tag.name(), tag.text(listed)?)));
-        Tags::new(tags).expect("three tags at most, each with a name, of texts that are not too long")
+        const { assert!(DiscoveryTag::ALL.len() <= TAGS_MAX) };
+        Tags::new(tags).expect("no more than are allowed, each with a name, of texts that `text` has kept short")
     }
 }

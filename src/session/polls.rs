@@ -73,6 +73,7 @@ impl PolledApp {
     /// Polls until cancelled whom `changes` tell, each feed once its first cursor is durable.
     pub(super) async fn poll(&self, changes: mpsc::Receiver<PromotersChange>, context: PollContext) {
         let (feeds, feeds_changes) = polled_feeds();
+        self.reports.begin_needs(context.partitions);
         let PollContext { queue, end, .. } = context.clone();
         let (app, client, reports) = (self.app.clone(), self.client.clone(), self.reports.clone());
         let scheduler = Scheduler::new(app, client, self.parked_for, self.catch_up_spread, reports, queue, end);

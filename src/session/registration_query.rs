@@ -1,18 +1,10 @@
 //! Queries to a session about what is registered of a promoter. It answers between two changes, from the tables that it polls by.
 
-use std::time::Duration;
-
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
 
 use crate::model::promoter::Promoter;
+use crate::poll::queries::Queries;
 use crate::registry::known::KnownPromoter;
-
-/// Queries that wait; whoever sends more gets no answer.
-const QUERIES_MAX: usize = 16;
-/// How long an answer may take: a session that hands shards over, or tells an app much, answers later.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// Where a promoter stands in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,29 +25,12 @@ pub enum ShardStanding {
     Here(Option<KnownPromoter>),
 }
 
+/// Asks where a promoter stands.
 #[derive(Debug)]
-pub(super) struct RegistrationQuery {
+pub struct RegistrationQuery {
     pub promoter: Promoter,
     pub reply: oneshot::Sender<RegistrationView>,
 }
 
-/// Where a session takes queries as long as it runs. Lives as long as the process.
-#[derive(Debug, Default)]
-pub struct RegistrationQueries(Mutex<Option<mpsc::Sender<RegistrationQuery>>>);
-
-impl RegistrationQueries {
-    /// A session begins to answer, and the one before it gets no more queries.
-    pub(super) fn open(&self) -> mpsc::Receiver<RegistrationQuery> {
-        let (sender, queries) = mpsc::channel(QUERIES_MAX);
-        *self.0.lock() = Some(sender);
-        queries
-    }
-
-    /// Nothing where no session runs, or none answers in time.
-    pub(crate) async fn of(&self, promoter: Promoter) -> Option<RegistrationView> {
-        let (reply, answer) = oneshot::channel();
-        // The lock goes with this statement, and is not held while the answer is waited for.
-        self.0.lock().as_ref()?.try_send(RegistrationQuery { promoter, reply }).ok()?;
-        timeout(ANSWER_MAX, answer).await.ok()?.ok()
-    }
-}
+/// Where a session takes queries as long as it runs.
+pub type RegistrationQueries = Queries<RegistrationQuery>;

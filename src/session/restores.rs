@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::commit::log::{LogError, OpenError, RestoredShard, Restores, ShardOwnership};
 use crate::commit::queue::FenceSender;
+use crate::model::duration::milliseconds;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::retry::{Attempts, NextAttempt, PATIENCE, RetrySettings};
 use crate::telemetry::pipeline;
@@ -70,6 +71,30 @@ pub(super) struct RestoreProgress {
     /// Facts that are remembered of the opened ones.
     pub remembered: usize,
     pub began: Instant,
+}
+
+impl RestoreProgress {
+    /// Says that shards are polled from now on.
+    pub fn say(&self) {
+        let RestoreProgress { opened: shards, left, remembered, began } = *self;
+        let milliseconds = milliseconds(began.elapsed());
+        match left {
+            0 => tracing::info!(
+                pipeline = pipeline::POLLS,
+                shards,
+                milliseconds,
+                remembered,
+                "log is open, polling begins"
+            ),
+            _ => tracing::info!(
+                pipeline = pipeline::POLLS,
+                shards,
+                left,
+                milliseconds,
+                "shards are polled, others are being restored"
+            ),
+        }
+    }
 }
 
 impl RestoreAttempt {
@@ -199,7 +224,7 @@ impl ShardRestore {
             NextAttempt::RetryAfter(pause) => pause,
             NextAttempt::DelayTooLong(_) | NextAttempt::GiveUp => RESTORE_PATIENCE.max,
         };
-        let (attempt, retry_in_ms) = (self.attempts.made(), u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        let (attempt, retry_in_ms) = (self.attempts.made(), milliseconds(pause));
         let (shards, error) = (self.shards.len(), reason.with_causes());
         tracing::warn!(
             pipeline = pipeline::POLLS,

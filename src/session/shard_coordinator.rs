@@ -20,22 +20,37 @@ use super::configured::ConfigurationFollower;
 use super::polls::{PollContext, PromotersChange};
 use super::registration_query::{RegistrationQuery, RegistrationView, ShardStanding};
 use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
-use super::shard_promoters::{
-    AppChanges, RegistryNews, ShardPromoters, ShardRemovals, UnreadableRegistrations, add_rewinds,
-};
-use super::{PollPipeline, too_early};
-use crate::commit::log::{Ended, OwnershipChange, RestoredShard, ShardOwnership};
+use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, add_rewinds};
+use super::share_exchange::ShareExchange;
+use super::{PollPipeline, shard_writes, too_early};
+use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
+use crate::commit::queue::Closed;
 use crate::commit::under_way::{UnderWay, under_way};
-use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
-use crate::telemetry::pipeline;
 
 /// How often is looked who was removed, and who long ago.
 const REMOVALS_EVERY: Duration = Duration::from_secs(30);
-/// Promoters in one write of removals: what is forgotten of each may be some thousand records, and a batch ends between writes.
-const REMOVALS_OF_WRITE_MAX: usize = 10;
+
+/// Why it coordinates no more.
+enum Stopped {
+    /// The committer or the polls have ended first, and tell why themselves.
+    Over,
+    Ended(Ended),
+}
+
+impl From<Closed> for Stopped {
+    fn from(_: Closed) -> Stopped {
+        Stopped::Over
+    }
+}
+
+impl From<OpenError> for Stopped {
+    fn from(error: OpenError) -> Stopped {
+        Stopped::Ended(error.into())
+    }
+}
 
 pub(super) struct ShardCoordinator<'a> {
     pipeline: &'a PollPipeline,
@@ -50,6 +65,8 @@ pub(super) struct ShardCoordinator<'a> {
     queries: mpsc::Receiver<RegistrationQuery>,
     /// While this instance owns the shard whose owner discovers.
     discovering: Option<AbortOnDropHandle<()>>,
+    /// Absent where budgets are not divided.
+    exchange: Option<ShareExchange>,
 }
 
 impl<'a> ShardCoordinator<'a> {
@@ -65,6 +82,7 @@ impl<'a> ShardCoordinator<'a> {
         // A shard that takes long to be taken up holds ticks up, and one look makes up for all of them.
         removals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (queries, discovering) = (pipeline.registrations.open(), None);
+        let exchange = ShareExchange::begin(pipeline, &*ownership, context.queue.clone(), context.partitions);
         ShardCoordinator {
             pipeline,
             ownership,
@@ -76,20 +94,25 @@ impl<'a> ShardCoordinator<'a> {
             removals,
             queries,
             discovering,
+            exchange,
         }
     }
 
-    /// Runs until something ends the session.
-    pub async fn run(mut self) -> Ended {
+    /// Runs until something ends the session, which is nothing where the committer or the polls have ended first: they tell why
+    /// themselves.
+    pub async fn run(mut self) -> Option<Ended> {
         loop {
             // In each round: every arm may have changed them.
             self.note_shards();
             // What an arm has begun runs to its end before the next event is looked at: what changes acts one after the other.
-            let ended = tokio::select! {
+            let acted = tokio::select! {
                 // A revocation before a shard is taken up: whoever has it next is at work already.
                 biased;
                 change = self.ownership.next() => match change {
-                    OwnershipChange::Assigned(shards) => self.restore(shards),
+                    OwnershipChange::Assigned(shards) => {
+                        self.restore(shards);
+                        Ok(())
+                    }
                     OwnershipChange::Revoked(shards) => self.drop_shards(&shards).await,
                     OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
                     OwnershipChange::Failed(error) => Err(error.into()),
@@ -112,8 +135,10 @@ impl<'a> ShardCoordinator<'a> {
                     Ok(())
                 }
             };
-            if let Err(ended) = ended {
-                return ended;
+            match acted {
+                Ok(()) => {}
+                Err(Stopped::Over) => return None,
+                Err(Stopped::Ended(ended)) => return Some(ended),
             }
         }
     }
@@ -121,6 +146,9 @@ impl<'a> ShardCoordinator<'a> {
     fn note_shards(&self) {
         let figures = &self.context.totals.figures.shards;
         figures.set(self.context.partitions, self.restores.shards(), self.promoters.shards());
+        let apps = &self.pipeline.apps;
+        let paused = self.promoters.paused(apps);
+        apps.iter().zip(paused).for_each(|(app, paused)| app.reports.set_paused(paused));
     }
 
     /// Whoever asked may be gone meanwhile.
@@ -135,17 +163,16 @@ impl<'a> ShardCoordinator<'a> {
     }
 
     /// Begins to restore shards. What fails of that is an event of the restore.
-    fn restore(&mut self, shards: Vec<AssignedShard>) -> Result<(), Ended> {
+    fn restore(&mut self, shards: Vec<AssignedShard>) {
         // A restore ends with the last of its shards, so one of none would never end.
         if !shards.is_empty() {
             self.restores.begin(shards, reading(&*self.ownership, &self.context));
         }
-        Ok(())
     }
 
     /// # Errors
-    /// [`Ended::Stop`] where a feed may not begin where the configuration says; else as [`over`].
-    async fn take_up(&mut self, whole: WholeShards) -> Result<(), Ended> {
+    /// [`Ended::Stop`] where a feed may not begin where the configuration says; else [`Stopped::Over`].
+    async fn take_up(&mut self, whole: WholeShards) -> Result<(), Stopped> {
         let (mut shards, mut states, mut registered) = (Vec::new(), Vec::new(), Vec::new());
         for (assigned, RestoredShard { state, registered: events }) in whole {
             shards.push(assigned);
@@ -157,24 +184,29 @@ impl<'a> ShardCoordinator<'a> {
         let returned = self.promoters.compare(&mut states);
         let mut changes = self.promoters.polled(&self.pipeline.apps, &shards);
         if let Some(reason) = self.too_early(&states, &changes) {
-            return Err(Ended::Stop(reason.into()));
+            return Err(Stopped::Ended(Ended::Stop(reason.into())));
         }
+        let ledger = states.iter_mut().filter(|(assigned, _)| assigned.shard == Shard::DIVIDING);
+        let ledger = ledger.filter_map(|(_, state)| state.take_ledger()).last();
         // Counted while they are here: with the next line the states are the committer's.
-        let remembered: usize = states.iter().map(|(_, state)| state.remembered()).sum();
-        self.context.queue.open_shards(states).map_err(|_| over())?;
+        let remembered: usize = states.iter().map(|(_, state)| state.facts()).sum();
+        self.context.queue.open_shards(states)?;
         // Behind the opening in the queue: the committer drops what is written of a shard that it does not have.
         for (assigned, beside) in beside {
-            self.write_unreadable(assigned, beside.unreadable).await?;
+            shard_writes::unreadable(&self.context.queue, assigned, beside.unreadable).await?;
             add_rewinds(&self.pipeline.apps, beside.rewinds, &mut changes);
         }
         // And before anybody polls those who have returned: see [`crate::registry::removed`].
-        self.write_removals(returned).await?;
+        shard_writes::removals(&self.context.queue, returned).await?;
         let progress = self.restores.opened(&shards, remembered);
         if let Some(progress) = &progress {
             progress.say();
         }
         if shards.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = self.discover();
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.opened(&shards, ledger);
         }
         // Last: with it the polls begin, which write first cursors by what the committer knows.
         self.tell(changes, None).await?;
@@ -189,24 +221,24 @@ impl<'a> ShardCoordinator<'a> {
     /// Acts on what the registry has said in a shard.
     ///
     /// # Errors
-    /// As [`over`].
-    async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Ended> {
+    /// [`Stopped::Over`].
+    async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Stopped> {
         let RegistryNews { changes, returned, unreadable } = self.promoters.take(&self.pipeline.apps, assigned, events);
-        self.write_unreadable(assigned, unreadable).await?;
+        shard_writes::unreadable(&self.context.queue, assigned, unreadable).await?;
         // Before anybody polls them: see [`crate::registry::removed`].
-        self.write_removals(vec![(assigned, returned)]).await?;
+        shard_writes::removals(&self.context.queue, vec![(assigned, returned)]).await?;
         self.tell(changes, None).await
     }
 
     /// Acts on what the configuration says otherwise than before.
     ///
     /// # Errors
-    /// As [`over`].
-    async fn reconfigure(&mut self) -> Result<(), Ended> {
+    /// [`Stopped::Over`].
+    async fn reconfigure(&mut self) -> Result<(), Stopped> {
         let updates = self.configured.take();
         let (changes, returned) = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
         // As where the registry names somebody again: first the mark goes, and then the polls begin.
-        self.write_removals(returned).await?;
+        shard_writes::removals(&self.context.queue, returned).await?;
         self.tell(changes, None).await
     }
 
@@ -216,48 +248,26 @@ impl<'a> ShardCoordinator<'a> {
     }
 
     /// # Errors
-    /// As [`over`].
-    async fn write_due_removals(&mut self) -> Result<(), Ended> {
+    /// [`Stopped::Over`].
+    async fn write_due_removals(&mut self) -> Result<(), Stopped> {
         // By a clock of this host alone, which may be wrong, nobody is marked and nobody forgotten.
         let Some(clocks) = self.pipeline.known_clocks() else { return Ok(()) };
         let due = self.promoters.due_removals(clocks, self.pipeline.forget);
-        self.write_removals(due).await
-    }
-
-    /// # Errors
-    /// As [`over`].
-    async fn write_removals(&mut self, removals: ShardRemovals) -> Result<(), Ended> {
-        for (assigned, removals) in removals {
-            for removals in removals.chunks(REMOVALS_OF_WRITE_MAX) {
-                let write = QueuedWrite::Removals(assigned, removals.to_vec());
-                self.context.queue.send(write).await.map_err(|_| over())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// # Errors
-    /// As [`over`].
-    async fn write_unreadable(
-        &mut self,
-        assigned: AssignedShard,
-        letters: UnreadableRegistrations,
-    ) -> Result<(), Ended> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        self.context.queue.send(QueuedWrite::UnreadableRegistrations(assigned, letters)).await.map_err(|_| over())
+        Ok(shard_writes::removals(&self.context.queue, due).await?)
     }
 
     /// Ends the polls of these shards, and only then has the committer forget them: should one come back, no page of a poll that
     /// began before reaches what is read of it then.
     ///
     /// # Errors
-    /// As [`over`].
-    async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Ended> {
+    /// [`Stopped::Over`].
+    async fn drop_shards(&mut self, revoked: &[AssignedShard]) -> Result<(), Stopped> {
         // Before the polls are waited for: the shard's next owner is about to discover as well.
         if revoked.iter().any(|assigned| assigned.shard == Shard::DISCOVERING) {
             self.discovering = None;
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.closed(revoked);
         }
         // First, so that none of them becomes whole behind this; what was read together with them begins anew.
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));
@@ -266,20 +276,20 @@ impl<'a> ShardCoordinator<'a> {
         self.tell(gone, Some(polls)).await?;
         // No longer than the polls take to their next wait, and the next change waits as long.
         ended.wait().await;
-        self.context.queue.close_shards(revoked.to_vec()).map_err(|_| over())
+        Ok(self.context.queue.close_shards(revoked.to_vec())?)
     }
 
     /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it, and on what they were told
     /// before: one for which nothing changes now may still be at the removal of a promoter of the same shard.
     ///
     /// # Errors
-    /// As [`over`], where an app's polls have ended.
-    async fn tell(&mut self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Ended> {
+    /// [`Stopped::Over`], where an app's polls have ended.
+    async fn tell(&mut self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Stopped> {
         for (change, follower) in changes.into_iter().zip(&self.followers) {
             if !change.is_empty() || under_way.is_some() {
                 let change = PromotersChange { under_way: under_way.clone(), ..change };
                 // An app that is still at its last change holds this up: the changes of a promoter come in order.
-                follower.send(change).await.map_err(|_| over())?;
+                follower.send(change).await.map_err(|_| Stopped::Over)?;
             }
         }
         Ok(())
@@ -304,36 +314,7 @@ impl<'a> ShardCoordinator<'a> {
     }
 }
 
-impl RestoreProgress {
-    /// Shards are polled from now on.
-    fn say(&self) {
-        let RestoreProgress { opened: shards, left, remembered, began } = *self;
-        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match left {
-            0 => tracing::info!(
-                pipeline = pipeline::POLLS,
-                shards,
-                milliseconds,
-                remembered,
-                "log is open, polling begins"
-            ),
-            _ => tracing::info!(
-                pipeline = pipeline::POLLS,
-                shards,
-                left,
-                milliseconds,
-                "shards are polled, others are being restored"
-            ),
-        }
-    }
-}
-
 /// Begins an attempt to restore shards.
 fn reading(ownership: &dyn ShardOwnership, context: &PollContext) -> impl Fn(Vec<AssignedShard>) -> RestoreAttempt {
     move |shards| RestoreAttempt::begin(ownership, shards, context.queue.fences())
-}
-
-/// The committer or the polls have ended first, and tell why themselves.
-fn over() -> Ended {
-    Ended::Drained
 }

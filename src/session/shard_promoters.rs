@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::paused::PausedPromoters;
 use super::polls::PromotersChange;
 use super::rewinds::PromoterRewinds;
 use super::{PolledApp, PolledPromoter};
 use crate::model::dead_letter::DeadLetter;
+use crate::model::feed::PerFeed;
 use crate::model::promoter::Promoter;
 use crate::model::removal::{Removal, RemovalStep};
 use crate::model::shard::{AssignedShard, Shard};
@@ -30,6 +32,8 @@ pub(super) struct ShardPromoters {
     tables: HashMap<AssignedShard, PromoterTable>,
     /// Who is in none of the tables, though something is known of them.
     removed: HashMap<AssignedShard, RemovedPromoters>,
+    /// How many of each that is polled are paused.
+    paused: HashMap<AssignedShard, PausedPromoters>,
     unknown_apps: UnknownApps,
 }
 
@@ -130,14 +134,30 @@ impl ShardPromoters {
     /// Whom to poll in shards that were taken up.
     pub fn polled(&mut self, apps: &[PolledApp], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);
-        let tables = shards.iter().filter_map(|shard| self.tables.get(shard));
-        for (promoter, merged) in tables.flat_map(PromoterTable::iter) {
-            match app_of(apps, promoter) {
-                Some(index) => changes[index].polled.extend(polled(&apps[index], promoter, merged.effective())),
-                None => self.unknown_apps.say(promoter.app_id()),
+        for shard in shards {
+            let Some(table) = self.tables.get(shard) else { continue };
+            let mut paused = PausedPromoters::default();
+            for (promoter, merged) in table.iter() {
+                let Some(index) = app_of(apps, promoter) else {
+                    self.unknown_apps.say(promoter.app_id());
+                    continue;
+                };
+                let effective = merged.effective();
+                paused.note(apps, promoter, None, Some(effective));
+                changes[index].polled.extend(polled(&apps[index], promoter, effective));
             }
+            self.paused.insert(*shard, paused);
         }
         changes
+    }
+
+    /// Of how many promoters of each app a feed would be polled that are paused, in the order of the apps.
+    pub fn paused(&self, apps: &[PolledApp]) -> Vec<PerFeed<usize>> {
+        let of_app = |index: usize| {
+            let of_shards = || self.paused.values().map(|paused| paused.of_app(index));
+            PerFeed::new(|feed| of_shards().map(|counts| counts[feed]).sum())
+        };
+        (0..apps.len()).map(of_app).collect()
     }
 
     /// What is known of a promoter of the shard, if the shard was taken up; nothing within where nobody names the promoter.
@@ -154,7 +174,10 @@ impl ShardPromoters {
     /// Drops shards that are another's now. Gives whom they had.
     pub fn close(&mut self, apps: &[PolledApp], shards: &[AssignedShard]) -> AppChanges {
         let mut changes = unchanged(apps);
-        shards.iter().for_each(|shard| drop(self.removed.remove(shard)));
+        for shard in shards {
+            self.removed.remove(shard);
+            self.paused.remove(shard);
+        }
         for table in shards.iter().filter_map(|shard| self.tables.remove(shard)) {
             for (promoter, _) in table.iter() {
                 if let Some(index) = app_of(apps, promoter) {
@@ -169,9 +192,10 @@ impl ShardPromoters {
     pub fn take(&mut self, apps: &[PolledApp], assigned: AssignedShard, events: Vec<RegistryEvent>) -> RegistryNews {
         let Some(table) = self.tables.get_mut(&assigned) else { return Default::default() };
         // The last word on each counts.
-        let mut last = HashMap::new();
-        let SaidBeside { unreadable, rewinds } = apply(table, events, |promoter, effective| {
-            last.insert(promoter, effective);
+        let (mut last, paused) = (HashMap::new(), self.paused.entry(assigned).or_default());
+        let SaidBeside { unreadable, rewinds } = apply(table, events, |promoter, change| {
+            paused.change(apps, &promoter, change);
+            last.extend(polled_from_now_on(change).map(|effective| (promoter, effective)));
         });
         let removed = self.removed.entry(assigned).or_default();
         let returned =
@@ -201,7 +225,9 @@ impl ShardPromoters {
         let (mut changed, mut returned) = (HashMap::new(), HashMap::<AssignedShard, Vec<Removal>>::new());
         for (promoter, update) in updates {
             let Some((assigned, table)) = tables.get_mut(&Shard::of(&promoter, partitions)) else { continue };
-            if let Some(effective) = polled_from_now_on(table.apply(&promoter, update)) {
+            let change = table.apply(&promoter, update);
+            self.paused.entry(*assigned).or_default().change(apps, &promoter, change);
+            if let Some(effective) = polled_from_now_on(change) {
                 let removed = self.removed.entry(*assigned).or_default();
                 returned.entry(*assigned).or_default().extend(removed.note(&promoter, effective.is_some()));
                 changed.insert(promoter, effective);
@@ -258,12 +284,12 @@ pub(super) fn add_rewinds(apps: &[PolledApp], rewinds: PromoterRewinds, changes:
     }
 }
 
-/// Applies what the registry says to a table, and tells whoever is polled otherwise from then on; nothing for no longer. Gives
-/// what it says beside that, in the order of the partition.
+/// Applies what the registry says to a table, and tells what that changes. Gives what it says beside that, in the order of the
+/// partition.
 fn apply(
     table: &mut PromoterTable,
     events: Vec<RegistryEvent>,
-    mut tell: impl FnMut(Promoter, Option<EffectivePromoter>),
+    mut tell: impl FnMut(Promoter, TableChange),
 ) -> SaidBeside {
     let SaidBeside { mut unreadable, mut rewinds } = SaidBeside::default();
     for event in events {
@@ -274,9 +300,7 @@ fn apply(
             RegistryEvent::Said { promoter, content } => {
                 let Some(update) = content.update() else { continue };
                 let change = table.apply(&promoter, update);
-                if let Some(effective) = polled_from_now_on(change) {
-                    tell(promoter, effective);
-                }
+                tell(promoter, change);
             }
             RegistryEvent::Unreadable { offset, letter } => unreadable.push((offset, *letter)),
         }
@@ -295,7 +319,7 @@ fn polled_from_now_on(change: TableChange) -> Option<Option<EffectivePromoter>> 
 }
 
 fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
-    apps.iter().position(|app| app.app.as_str() == promoter.app_id())
+    apps.iter().position(|app| app.app.is_of(promoter))
 }
 
 /// The promoter as its app polls it, unless it is paused.

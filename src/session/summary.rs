@@ -6,9 +6,11 @@ use tracing::field::display;
 
 use super::PolledApp;
 use crate::commit::totals::CommitTotals;
-use crate::model::feed::PerFeed;
+use crate::model::feed::{Feed, PerFeed};
+use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
-use crate::poll::reports::PollProgress;
+use crate::poll::freshness::FreshnessFigures;
+use crate::poll::reports::{NewlyParked, PollProgress};
 use crate::telemetry::pipeline;
 
 /// Of all apps, since they were last asked.
@@ -19,6 +21,10 @@ struct Polls {
     calls: u64,
     /// Breakers that are not closed.
     breakers_open: usize,
+    /// Feeds of promoters that were read longer ago than was promised.
+    late: usize,
+    /// How many seconds ago the one was read that was read longest ago, without those that are parked or backfilling.
+    worst_age: Option<i64>,
     progress: PollProgress,
 }
 
@@ -30,7 +36,7 @@ pub(super) fn summarise(apps: &[PolledApp], totals: &CommitTotals) {
         app.summarise(&mut polls);
     }
     let [transactions, published, dead_letters, duplicates, behind_cursor, before_start] = totals.news();
-    let Polls { complete, failed, calls, breakers_open, progress } = polls;
+    let Polls { complete, failed, calls, breakers_open, late, worst_age, progress } = polls;
     let PollProgress { feeds, overdue, parked, catching_up, held_back, oldest, .. } = progress;
     // Without a rest, so that a new feed is told, too.
     let PerFeed { touches, orders, refunds } = oldest;
@@ -47,6 +53,8 @@ pub(super) fn summarise(apps: &[PolledApp], totals: &CommitTotals) {
         calls,
         breakers_open,
         feeds,
+        late,
+        worst_age,
         overdue,
         parked,
         catching_up,
@@ -73,6 +81,13 @@ impl PolledApp {
             tracing::warn!(%app, interface, reason = open.reason.name(), seconds, error = %open.cause, "upstream is not asked");
         }
         self.client.tell_oddities();
+        let NewlyParked { count, first } = self.reports.take_parked();
+        // Those first were told one by one.
+        if count > first.len() {
+            let first = first.iter().map(Promoter::key).collect::<Vec<_>>().join(", ");
+            tracing::warn!(pipeline = pipeline::POLLS, %app, count, first, "promoters parked");
+        }
+        self.add_freshness(polls);
         let progress = self.reports.progress();
         if progress.overdue > 0 {
             let (feeds, overdue) = (progress.feeds, progress.overdue);
@@ -84,6 +99,17 @@ impl PolledApp {
         polls.complete += self.reports.take_complete();
         polls.calls += self.reports.calls_since(breakers.sent());
         polls.progress += progress;
+    }
+
+    fn add_freshness(&self, polls: &mut Polls) {
+        let now = self.client.local_now().as_seconds();
+        for feed in Feed::ALL {
+            let Some(plan) = self.feeds.polled[feed] else { continue };
+            let FreshnessFigures { late, oldest, .. } = self.reports.freshness(feed, plan.settings.idle_every, now);
+            polls.late += late;
+            let age = oldest.map(|oldest| now.0.saturating_sub(oldest.0).max(0));
+            polls.worst_age = polls.worst_age.max(age);
+        }
     }
 }
 

@@ -7,24 +7,34 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::app_feeds::AppFeeds;
+use super::beginning::Beginning;
+use super::configured::ConfiguredPromoters;
+use super::discovery::DiscoverySettings;
 use super::*;
 use crate::commit::log::CommitLog;
+use crate::commit::testing::durable_topics::DurableTopics;
 use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
-use crate::commit::testing::memory_log::{DurableTopics, MemoryLog};
+use crate::commit::testing::memory_log::MemoryLog;
+use crate::model::age::{AgeLimit, AgeLimits};
 use crate::model::batch::Batch;
 use crate::model::cursor::Cursor;
-use crate::model::feed::PerEventTopic;
-use crate::model::state::State;
+use crate::model::feed::{PerEventTopic, StartFrom};
+use crate::model::pacing::PollSettings;
+use crate::model::promoter::{AppId, Promoter};
+use crate::model::state::{Cursors, State};
 use crate::model::state_record::{StateKey, StateValue};
-use crate::model::time::UnixMillis;
+use crate::model::time::{UnixMillis, UnixTime};
+use crate::registry::table::ConfiguredPromoter;
 use crate::retry::RetrySettings;
 use crate::supervisor;
 use crate::telemetry::captured::Captured;
 use crate::upstream::breaker::BreakerSettings;
-use crate::upstream::client::ClientSettings;
+use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 mod discovered;
+mod divided;
 mod ended;
 mod forgotten;
 mod handed_over;
@@ -107,6 +117,7 @@ fn pipeline(upstream: &(impl Transport + Clone), promoter: PolledPromoter) -> Po
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::config::parse_duration;
+use crate::model::duration::parse_duration;
 
 /// Ten years: keeps every time of the world far from the ends of its types.
 const DURATION_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);

@@ -73,7 +73,6 @@ impl Transport for SimulatedTransport {
     }
 
     fn now(&self) -> UnixMillis {
-        let elapsed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        UnixMillis(self.start.0.saturating_add(elapsed))
+        self.start.plus(self.began.elapsed())
     }
 }

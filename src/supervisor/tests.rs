@@ -5,6 +5,7 @@ use super::*;
 use crate::commit::log::{CommitError, Opened};
 use crate::commit::pace::BatchBounds;
 use crate::model::batch::Batch;
+use crate::retry::PATIENCE;
 use crate::session::PollPipeline;
 
 /// A log that can't be opened.
@@ -34,6 +35,7 @@ fn pipeline() -> PollPipeline {
         forget: Duration::from_secs(30 * 86_400),
         discovery: None,
         registrations: Arc::default(),
+        shares: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! How large things were: counted by fixed bounds. Any number may add at once, and nobody waits.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -66,6 +66,27 @@ impl AddAssign for BucketSnapshot {
     }
 }
 
+/// What has come since `before`, which has the same bounds.
+impl SubAssign<&BucketSnapshot> for BucketSnapshot {
+    fn sub_assign(&mut self, before: &BucketSnapshot) {
+        let counts = self.counts.iter_mut().zip(&before.counts);
+        counts.for_each(|(count, before)| *count = count.saturating_sub(*before));
+        self.sum = (self.sum - before.sum).max(0.0);
+    }
+}
+
+impl BucketSnapshot {
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// How many were above `bound`, which is one of the bounds.
+    pub fn above(&self, bound: f64) -> u64 {
+        let up_to = self.bounds.partition_point(|one| *one <= bound);
+        self.counts[up_to..].iter().sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +99,9 @@ mod tests {
         let mut both = counts.snapshot();
         assert_eq!((&both.counts, both.sum), (&vec![3, 1, 2], 14.5));
         both += counts.snapshot();
-        assert_eq!((both.counts, both.sum), (vec![6, 2, 4], 29.0));
+        assert_eq!((&both.counts, both.sum), (&vec![6, 2, 4], 29.0));
+        assert_eq!((both.total(), both.above(1.0), both.above(2.0)), (12, 6, 4));
+        both -= &counts.snapshot();
+        assert_eq!((both.counts, both.sum), (vec![3, 1, 2], 14.5));
     }
 }

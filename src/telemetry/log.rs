@@ -12,6 +12,7 @@ use anyhow::Context;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use url::Url;
 
 use super::event_counts::EventCounter;
 use super::lines::LogQueue;
@@ -29,6 +30,8 @@ static LINES: OnceLock<LogQueue> = OnceLock::new();
 pub struct LogSettings {
     pub level: LogFilter,
     pub format: LogFormat,
+    /// The collector that `run` sends [`traces`](super::traces) to.
+    pub otlp: Option<Url>,
 }
 
 /// What is logged: a level, or directives for parts of the program such as `info,librdkafka=debug`.

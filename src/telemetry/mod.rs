@@ -7,6 +7,7 @@ pub mod last_words;
 pub mod log;
 pub(crate) mod pipeline;
 pub(crate) mod sums;
+pub mod traces;
 
 mod lines;
 

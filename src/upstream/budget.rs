@@ -28,7 +28,8 @@
 //! 1. While nothing moves, all together spend at most the sum of `k + (q - k)`, which is the sum of `q`, which is `B`.
 //! 2. A share that grows brings no call at once: the calls that it allows to be kept have to be earned first. One that shrinks
 //!    takes what may not be kept any more. So a move of a share from one instance to another changes nothing in (1), as long
-//!    as both still make calls.
+//!    as both still make calls. Those that are kept may come to fewer in all, where a share of ten calls a second and more gets less:
+//!    by no more than a call in six hundred of what moves, for which whoever gets that pays.
 //! 3. Where an instance goes altogether, the whole call that it kept at least goes as well, and the others earn more by as
 //!    much: within the next sixty seconds that may be one call too many. It had a shard, and whoever takes a shard over pays
 //!    one call for it, before its next one. The same pays for the process that was there before a start.
@@ -41,6 +42,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
+use crate::model::duration::MINUTES_OF_A_DAY;
 use crate::model::pacing::fleet_cost::DailyCalls;
 use crate::model::quota_share::Share;
 use crate::model::time::{Day, UnixTime};
@@ -62,7 +64,10 @@ pub struct BudgetSettings {
 impl BudgetSettings {
     pub(crate) fn daily_calls(self) -> DailyCalls {
         let known = |calls: u32| (calls != 0).then(|| f64::from(calls));
-        DailyCalls { by_minute: known(self.per_minute).map(|calls| calls * 1440.0), by_day: known(self.per_day) }
+        DailyCalls {
+            by_minute: known(self.per_minute).map(|calls| calls * MINUTES_OF_A_DAY),
+            by_day: known(self.per_day),
+        }
     }
 }
 
@@ -95,6 +100,8 @@ pub(crate) struct DayUsage {
     pub limit: u32,
     /// That this process has made since the day began, or since the process did.
     pub spent: u32,
+    /// What the upstream has told of it last, if it has today: by all who call for the app.
+    pub told: Option<DailyQuota>,
 }
 
 /// Where a call waits for the budget: of these two queues, each gets every second permit while both wait. So pulls that go on
@@ -109,6 +116,7 @@ pub enum CallQueue {
 
 /// The calls of one interface of one app: over all its polls and requests, and over all sessions.
 pub struct Budget {
+    settings: BudgetSettings,
     paces: SyncMutex<Paces>,
     origin: Instant,
     /// Tells whoever waits that the share is another.
@@ -138,7 +146,11 @@ impl Budget {
     pub fn new(settings: BudgetSettings) -> Budget {
         let (minute, day) = (MinuteBudget::new(settings.per_minute), DayBudget::new(settings.per_day));
         let (changed, next, queues) = (Notify::new(), Mutex::default(), Default::default());
-        Budget { paces: SyncMutex::new(Paces { minute, day }), origin: Instant::now(), changed, next, queues }
+        Budget { settings, paces: SyncMutex::new(Paces { minute, day }), origin: Instant::now(), changed, next, queues }
+    }
+
+    pub(crate) fn settings(&self) -> BudgetSettings {
+        self.settings
     }
 
     /// This share is the instance's from now on, with `taken_over` shards that were somebody else's.
@@ -191,6 +203,18 @@ impl Budget {
     /// How far the day is spent.
     pub(crate) fn usage(&self, now: UnixTime) -> DayUsage {
         self.paces.lock().day.usage(now, self.origin.elapsed())
+    }
+
+    /// In how long the calls of the day are spent, where others use them up well before its end.
+    pub(crate) fn ends_in(&self, now: UnixTime) -> Option<Duration> {
+        self.paces.lock().day.ends_in(now, self.origin.elapsed())
+    }
+
+    /// How long the next call would have to wait for minute and day, were it the first of all.
+    pub(crate) fn next_call_in(&self, now: UnixTime) -> Duration {
+        let clock = self.origin.elapsed();
+        let Paces { minute, day } = &mut *self.paces.lock();
+        minute.ready(clock).max(day.ready(now, clock)).saturating_sub(clock)
     }
 
     /// The upstream says that the day's calls are spent. Gives how many it bears in a day, of all instances, as far as that is

@@ -5,6 +5,7 @@
 //! it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -64,8 +65,8 @@ pub struct ClientSettings {
 pub struct RowsResponse {
     /// Empty where the upstream says that there is no data (103006): there is nothing, or the pages are over.
     pub page: RowPage,
-    /// How far the upstream's clock was behind the local one when the answer came, in seconds: never above 0, and 0 without
-    /// a `Date`. It holds the way of the answer too; [`Client::now`] does not.
+    /// How far the upstream's clock was ahead of the local one when the answer came, in seconds; 0 where it truly was, and without a
+    /// `Date`, so never above 0. It holds the way of the answer too; [`Client::now`] does not.
     pub clock_skew_seconds: i64,
     /// What an answer with rows takes up until these are handed on.
     pub guard: ResponseGuard,
@@ -146,9 +147,20 @@ impl Client {
         &self.calls
     }
 
-    /// How many calls of an interface the day allows, 0 for any number, and how many this process has made of them.
+    /// How many calls of an interface the day allows, 0 for any number, how many this process has made of them, and what the upstream
+    /// has told of them.
     pub(crate) fn day_usage(&self, interface: Interface) -> DayUsage {
         self.budgets.get(&interface).map_or_else(DayUsage::default, |budget| budget.usage(self.now()))
+    }
+
+    /// In how long the interface's calls of the day are spent, where others use them up well before its end.
+    pub(crate) fn quota_ends_in(&self, interface: Interface) -> Option<Duration> {
+        self.budgets.get(&interface)?.ends_in(self.now())
+    }
+
+    /// How long the next call of the interface would have to wait for its budget.
+    pub(crate) fn next_call_in(&self, interface: Interface) -> Duration {
+        self.budgets.get(&interface).map_or(Duration::ZERO, |budget| budget.next_call_in(self.now()))
     }
 
     /// How its tokens were had, and how long the one in use is kept.
@@ -159,6 +171,11 @@ impl Client {
     /// At how many calls a second the budget of an interface is spent evenly from now on.
     pub(crate) fn call_rates(&self, interface: Interface) -> CallRates {
         self.budgets.get(&interface).map_or_else(CallRates::default, |budget| budget.rates(self.now()))
+    }
+
+    /// The budget of an interface as it is configured.
+    pub(crate) fn budget_settings(&self, interface: Interface) -> BudgetSettings {
+        self.budgets.get(&interface).map_or_else(BudgetSettings::default, Budget::settings)
     }
 
     /// This share of the interface's budget is the instance's from now on, with `taken_over` shards that were somebody else's.

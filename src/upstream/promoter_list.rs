@@ -54,6 +54,8 @@ pub(super) struct PromoterPage {
     pub unreadable: usize,
     /// Of the last row that has one.
     pub last_id: Option<String>,
+    /// `total_cnt`; 0 where it is not told. Of the rows of this page or of all pages: the official page does not say.
+    pub counted: usize,
 }
 
 impl PromoterPage {
@@ -73,7 +75,8 @@ pub(super) fn read_promoter_page(body: &[u8], is_first: bool) -> Result<(Envelop
         // An answer that has lost its rows must not pass for an empty list, by which promoters would seem to be gone.
         return Err(PageFault::RowsMissing(total_cnt));
     }
-    let mut page = PromoterPage::default();
+    let counted = header.total_cnt.and_then(|total_cnt| usize::try_from(total_cnt).ok()).unwrap_or_default();
+    let mut page = PromoterPage { counted, ..PromoterPage::default() };
     for raw in rows {
         let row = read_loosely(raw, |text| serde_json::from_str::<ApiPromoter>(text)).unwrap_or_default();
         if let Some(id) = row.id {
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_sample_of_the_official_page_is_read() {
-        let PromoterPage { listed, unreadable, last_id } = page(SAMPLE);
+        let PromoterPage { listed, unreadable, last_id, counted } = page(SAMPLE);
         let text = || Some("xxxxx".to_owned());
         let first = ListedPromoter {
             promoter_id: "xxxxx".into(),
@@ -176,7 +179,7 @@ mod tests {
             retail_id: text(),
             extra_info: text(),
         };
-        assert_eq!((listed.len(), unreadable, last_id.as_deref()), (2, 0, Some("123")));
+        assert_eq!((listed.len(), unreadable, last_id.as_deref(), counted), (2, 0, Some("123"), 2));
         assert_eq!(listed[0], first);
         assert_eq!((&listed[1].retail_id, &listed[1].extra_info), (&None, &None));
     }
@@ -198,7 +201,7 @@ mod tests {
     #[test]
     fn rows_that_name_nobody_are_counted_and_an_id_may_be_a_number() {
         let body = r#"{"promoter_list":[{"openid":"o1","id":7},{"openid":"","id":8},5,{"openid":"o2"}]}"#;
-        let PromoterPage { listed, unreadable, last_id } = page(body);
+        let PromoterPage { listed, unreadable, last_id, .. } = page(body);
         assert_eq!((listed.len(), unreadable, last_id.as_deref()), (2, 2, Some("8")));
     }
 

@@ -19,6 +19,7 @@ use super::transport::Transport;
 use super::upstream_clock::UpstreamClock;
 use crate::model::per::one_value_for_each;
 use crate::model::promoter::AppId;
+use crate::secret::Secret;
 
 mod address;
 mod fetch;
@@ -31,9 +32,9 @@ use file::TokenFile;
 #[derive(Clone, Debug)]
 pub enum TokenSource {
     /// `/cgi-bin/stable_token`: any number of holders share one token.
-    Stable(SecretString),
+    Stable(Secret),
     /// `/cgi-bin/token`: each fetch ends the token before it after some five minutes.
-    Classic(SecretString),
+    Classic(Secret),
     /// A file that another program keeps current: the token alone, or the upstream's JSON.
     File(PathBuf),
     /// A URL of a central token server, asked with GET: the token alone, or the upstream's JSON. The URL may hold a key.
@@ -42,19 +43,19 @@ pub enum TokenSource {
 
 /// A source in use.
 enum ActiveSource {
-    Stable(SecretString),
-    Classic(SecretString),
+    Stable(Secret),
+    Classic(Secret),
     File(TokenFile),
     /// With what must never be shown of it.
     Url(TokenUrl, Vec<SecretString>),
 }
 
 impl ActiveSource {
-    fn secrets(&self) -> &[SecretString] {
+    fn secrets(&self) -> Vec<SecretString> {
         match self {
-            ActiveSource::Stable(secret) | ActiveSource::Classic(secret) => std::slice::from_ref(secret),
-            ActiveSource::Url(_, secrets) => secrets,
-            ActiveSource::File(_) => &[],
+            ActiveSource::Stable(secret) | ActiveSource::Classic(secret) => vec![secret.latest()],
+            ActiveSource::Url(_, secrets) => secrets.clone(),
+            ActiveSource::File(_) => Vec::new(),
         }
     }
 }
@@ -293,9 +294,11 @@ impl AccessTokens {
         matches!(self.source, ActiveSource::Stable(_) | ActiveSource::Classic(_))
     }
 
-    /// What must never be shown of this app: the token, its secret, or what its source is told.
-    pub(super) fn secrets<'a>(&'a self, token: &'a AccessToken) -> Vec<&'a str> {
-        let own = self.source.secrets().iter().map(ExposeSecret::expose_secret);
-        std::iter::once(token.expose()).chain(own).collect()
+    /// What `tell` makes of what must never be shown of this app: the token, its secret, or what its source is told.
+    pub(super) fn hiding<R>(&self, token: &AccessToken, tell: impl FnOnce(&[&str]) -> R) -> R {
+        let own = self.source.secrets();
+        let secrets: Vec<&str> =
+            std::iter::once(token.expose()).chain(own.iter().map(ExposeSecret::expose_secret)).collect();
+        tell(&secrets)
     }
 }

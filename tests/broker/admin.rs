@@ -9,13 +9,20 @@ use super::world::{BOUND, PROMOTERS, SETTLE, lively};
 use crate::harness::admin_port::{AdminPort, opened};
 use crate::harness::case::Case;
 use crate::harness::context::Context;
+use crate::harness::service_manager::ServiceManager;
 use crate::harness::wait::wait_until;
+
+mod changes;
 
 const DOCUMENTATION: &str = include_str!("../../docs/metrics.md");
 const PREFIX: &str = "promoter_connector_";
 
 pub const CASES: &[Case] = &[
     Case::shared("admin: metrics and status tell what was published, under documented names", what_happens_is_told),
+    Case::shared(
+        "admin: whoever shows the token pauses, resumes and rewinds a promoter, exactly, and nobody else does",
+        changes::by_whoever_shows_the_token,
+    ),
     Case::own("admin: kafka away at the start ends nothing, and is told until it is back", kafka_is_away_at_the_start),
 ];
 
@@ -25,7 +32,10 @@ type Series = (String, BTreeMap<String, String>);
 fn what_happens_is_told(context: &Context) -> Result<()> {
     let simulator = lively(context, "2s")?;
     let config = opened(&context.config(simulator.url(), PROMOTERS, ""));
-    let connector = context.connector("one", &config, &[])?;
+    let manager = ServiceManager::listen(context.directory())?;
+    let environment = manager.environment(Duration::from_secs(60));
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let connector = context.connector("one", &config, &environment)?;
     let port = AdminPort::of(&connector)?;
     context.settle(&simulator, SETTLE)?;
     let published = context.published()?.len() as f64;
@@ -54,9 +64,14 @@ fn what_happens_is_told(context: &Context) -> Result<()> {
         Ok((on_time == Some(PROMOTERS as f64) && oldest.is_some_and(|oldest| oldest > now - 60.0)).then_some(()))
     })?;
     ensure!(port.get("/ready")?.0 == 200 && port.get("/live")?.0 == 200);
+    // The same, told to a service manager.
+    manager.wait_told("READY=1", 1, BOUND)?;
+    manager.wait_told("WATCHDOG=1", 1, BOUND)?;
+    manager.wait_told("STATUS=well", 1, BOUND)?;
+    ensure!(manager.heard()?.iter().filter(|line| *line == "READY=1").count() == 1, "it is ready once");
     status_and_page(context, &port)?;
     ensure!(connector.terminate()?.success(), "it ends in order");
-    Ok(())
+    manager.wait_told("STOPPING=1", 1, BOUND)
 }
 
 fn status_and_page(context: &Context, port: &AdminPort) -> Result<()> {
@@ -91,8 +106,10 @@ fn kafka_is_away_at_the_start(context: &Context) -> Result<()> {
         ensure!(value(&scrape(&port)?, "kafka_up", &[("pipeline", "polls")]) == Some(0.0));
         Ok((is_cause && ready["reasons"].to_string().contains("bootstrap.servers")).then_some(()))
     })?;
+    connector.wait_logged("kafka does not answer", 1, BOUND)?;
     context.broker().restart()?;
     context.settle(&simulator, SETTLE)?;
+    connector.wait_logged("kafka answers again", 1, BOUND)?;
     wait_until("it is ready and well", BOUND, || {
         let is_well = port.json("/api/v1/status")?.1["state"] == "well";
         Ok((is_well && port.get("/ready")?.0 == 200).then_some(()))

@@ -1,6 +1,7 @@
 //! Whose the topics are: the state topic knows its connector, its number of partitions and the ids of each app, and what
 //! does not agree with it stops before it has polled anything.
 
+mod adopted;
 mod names;
 mod partitions;
 mod records;
@@ -29,6 +30,12 @@ pub const CASES: &[Case] = &[
     ),
     Case::shared("belonging: a fence that nobody has compared proves nothing", partitions::a_fence_of_nobody),
     Case::shared("belonging: a second name on the same topics stops before it polls", names::a_second_name),
+    Case::shared(
+        "belonging: another name adopts what one has left, and goes on exactly",
+        adopted::another_name_goes_on,
+    ),
+    Case::shared("belonging: nothing is adopted while an instance runs", adopted::not_while_it_runs),
+    Case::shared("belonging: another number or kind of ids is not adopted", adopted::nothing_but_the_name),
     Case::shared(
         "belonging: of two names that start at once none leaves anything in the other's way",
         names::two_names_at_once,

@@ -18,7 +18,8 @@ const INSTANCES: [&str; 3] = ["one", "two", "three"];
 const LIVELY: Duration = Duration::from_secs(45);
 
 pub const CASES: &[Case] = &[
-    Case::shared("fleet: joins, stops, kills and stand-stills lose and double nothing", everything_happens_at_once),
+    Case::shared("fleet: joins, stops, kills and stand-stills lose and double nothing", everything_happens_at_once)
+        .long(),
     Case::shared("fleet: what a killed instance was handing over is polled again", killed_while_it_hands_over),
     Case::shared("fleet: a stop does not wait for a restore", stopped_while_it_restores),
 ];

@@ -1,7 +1,7 @@
 //! What a member of a group owns while others come and go, and what the broker takes from it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +9,7 @@ use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPol
 use promoter_connector::kafka::group::changes::{AssignmentChange, MembershipChanges};
 use promoter_connector::kafka::group::member::GroupMember;
 use promoter_connector::kafka::group::snapshot::MembershipSnapshot;
+use promoter_connector::model::shard::OwnedShards;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -22,10 +23,9 @@ use crate::harness::wait::wait_until;
 
 const GROUP: &str = "members";
 const PARTITIONS: i32 = 4;
-/// How soon others own what an instance had that stops in order, on a machine that has other things to do.
-const HANDOVER_MAX: Duration = Duration::from_secs(1);
-/// How often another member joins until the generation that revokes is seen.
-const ATTEMPTS: u32 = 10;
+/// How soon others own what an instance had that stops in order, on a machine that has other things to do: two heartbeats, and what that
+/// machine takes. Without a handover it would be the session of 30 seconds.
+const HANDOVER_MAX: Duration = Duration::from_secs(4);
 /// Far above a handover.
 const SESSION: (&str, &str) = ("session.timeout.ms", "30000");
 
@@ -60,15 +60,29 @@ fn what_stays_keeps_its_number(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// The generation that revokes something ends once both have joined again, which may be before it is looked at: so the one that
+/// gives something back does not answer before.
 fn only_the_latest_counts(context: &Context) -> Result<()> {
     let group = Group::new(context)?;
-    let mut one = group.join("one")?;
+    let (asked, is_asked) = mpsc::channel::<()>();
+    let is_asked = Mutex::new(is_asked);
+    let mut one = group.join_observed("one", move |owned| {
+        if owned.owned.len() == 2 {
+            // Nothing is ever sent: it waits until the sender is gone.
+            let _ = is_asked.lock().expect("nobody panics here").recv_timeout(BOUND);
+        }
+    })?;
     one.until(&mut [], |owned| owned.len() == 4)?;
     let alone = one.snapshot()?;
     group.takes(&alone)?;
 
-    let (mut two, revoking) = group.joined_beside(&mut one)?;
+    let mut two = group.join("two")?;
+    let revoking = one.another_than(&alone)?;
+    ensure!(revoking.member.generation > alone.member.generation, "the generation has moved");
+    ensure!(revoking.partitions == alone.partitions, "all is its own until that ends: {:?}", revoking.partitions);
+    group.takes(&revoking)?;
     group.refuses(&alone)?;
+    drop(asked);
 
     two.until(&mut [&mut one], |owned| owned.len() == 2)?;
     let shared = one.another_than(&revoking)?;
@@ -223,6 +237,14 @@ impl<'a> Group<'a> {
 
     /// A member under this name, which may own nothing yet.
     fn join(&self, instance_id: &str) -> Result<Member> {
+        self.join_observed(instance_id, |_| {})
+    }
+
+    fn join_observed(
+        &self,
+        instance_id: &str,
+        observer: impl Fn(&OwnedShards) + Send + Sync + 'static,
+    ) -> Result<Member> {
         let properties = [("bootstrap.servers", self.context.bootstrap()), self.session];
         let settings = Settings {
             properties: properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
@@ -236,25 +258,8 @@ impl<'a> Group<'a> {
             },
             topic_policy: TopicPolicy::Check,
         };
-        let member = GroupMember::join(&settings, &self.name, &self.topic, Arc::new(|_| {}))?;
+        let member = GroupMember::join(&settings, &self.name, &self.topic, Arc::new(observer))?;
         Ok(Member { member, changes: None, owned: BTreeMap::new(), runtime: runtime()? })
-    }
-
-    /// Another member, and what `one` holds in the generation that revokes its half from it: that is given to nobody yet, and is
-    /// `one`'s as long as the generation lasts. It ends as soon as both have joined again, which may be before it is looked at.
-    fn joined_beside(&self, one: &mut Member) -> Result<(Member, Arc<MembershipSnapshot>)> {
-        for _ in 0..ATTEMPTS {
-            let alone = one.snapshot()?;
-            let two = self.join("two")?;
-            let revoking = one.another_than(&alone)?;
-            ensure!(revoking.member.generation > alone.member.generation, "the generation has moved");
-            if revoking.partitions == alone.partitions && self.takes(&revoking).is_ok() {
-                return Ok((two, revoking));
-            }
-            drop(two);
-            one.until(&mut [], |owned| owned.len() == 4)?;
-        }
-        anyhow::bail!("in no generation that revoked something was that used until its end")
     }
 
     fn takes(&self, owner: &MembershipSnapshot) -> Result<()> {
@@ -336,6 +341,9 @@ impl Member {
     /// The snapshot that follows on this one.
     fn another_than(&self, snapshot: &Arc<MembershipSnapshot>) -> Result<Arc<MembershipSnapshot>> {
         let is_another = |now: &Arc<MembershipSnapshot>| !Arc::ptr_eq(now, snapshot);
+        // Looking now and then would miss one that lasts for less than the pause between two looks.
+        let heard = async { tokio::time::timeout(BOUND, self.member.changed(snapshot)).await };
+        self.runtime.block_on(heard).context("it hears of no generation")??;
         wait_until("it has heard of the generation", BOUND, || Ok(self.member.current().filter(is_another)))
     }
 

@@ -61,6 +61,8 @@ fn a_process_of_its_name_took_over(context: &Context) -> Result<()> {
     ensure!(end.code() == Some(1), "the zombie gives up, and does not end with {end}");
     let words = "another process runs as connector.instance_id";
     ensure!(zombie.log()?.contains(words), "the zombie says why it gives up");
+    let fenced = "another process under its connector.instance_id";
+    ensure!(zombie.log()?.lines().any(|line| line.contains("fenced") && line.contains(fenced)), "it says by whom");
 
     context.settle(&simulator, SETTLE)?;
     heir.must_run()

@@ -33,7 +33,7 @@ fn whoever_is_forgotten_leaves_no_record_and_a_page_that_comes_late_comes_to_not
     assert_eq!(state.promoters().count(), 1, "a mark takes nothing away");
     let forgotten = step(&mut state, RemovalStep::Forgotten);
     assert_eq!(write(forgotten), 0);
-    assert_eq!((state.promoters().count(), state.remembered(), state.chunks()), (0, 0, 0));
+    assert_eq!((state.promoters().count(), state.remembered(), state.facts(), state.chunks()), (0, 0, 0, 0));
 
     let mut late = PageFacts::read(&promoter(), window(NOON), NOON, UnixMillis(0), vec![touch_row(NOON)]);
     late.advance = Some(Advance { from: NOON.minus(600), to: NOON, refunds: None });

@@ -10,6 +10,8 @@ use super::http;
 use super::wait::wait_until;
 
 const CALL_BOUND: Duration = Duration::from_secs(10);
+/// Of one that changes something: it reads and writes a topic meanwhile.
+const CHANGE_BOUND: Duration = Duration::from_secs(60);
 const OPEN_BOUND: Duration = Duration::from_secs(20);
 /// What a configuration of the harness says in place of an address.
 const OFF: &str = "admin = { listen = \"off\" }";
@@ -18,6 +20,11 @@ const ANY: &str = "admin = { listen = \"127.0.0.1:0\" }";
 /// `config` with the port open, on any that is free.
 pub fn opened(config: &str) -> String {
     config.replace(OFF, ANY)
+}
+
+/// As [`opened`], for whoever shows the token in `token_file`.
+pub fn opened_for(config: &str, token_file: &str) -> String {
+    config.replace(OFF, &format!("admin = {{ listen = \"127.0.0.1:0\", token_file = \"{token_file}\" }}"))
 }
 
 pub struct AdminPort {
@@ -45,6 +52,12 @@ impl AdminPort {
     /// The status and the body of the answer to GET `path`.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         http::get(&format!("{}{path}", self.url), CALL_BOUND)
+    }
+
+    /// The status and the body of the answer to POST `path`, which shows `token` where there is one.
+    pub fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Result<(u16, Value)> {
+        let (status, body) = http::post(&format!("{}{path}", self.url), token, body.to_string(), CHANGE_BOUND)?;
+        Ok((status, serde_json::from_str(&body).with_context(|| format!("{path} answers\n{body}"))?))
     }
 
     pub fn json(&self, path: &str) -> Result<(u16, Value)> {

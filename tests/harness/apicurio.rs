@@ -42,7 +42,8 @@ impl Apicurio {
         let distribution = distribution()?;
         let directory = TempDir::new().map_err(|error| error.to_string())?;
         let mut process = Command::new("java")
-            .args(["-Xmx256m", "-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port=0"])
+            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .args(["-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port=0"])
             // The line that tells the port is printed at this level.
             .arg("-Dquarkus.log.category.\"io.quarkus\".level=INFO")
             .arg("-Dapicurio.ccompat.use-canonical-hash=true")

@@ -5,7 +5,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
@@ -18,6 +19,8 @@ use super::kafka::Broker;
 /// More cases at once than a small machine has cores: most of a case's time is waiting, for a timeout or a rebalance.
 const THREADS: usize = 6;
 const LOG_TAIL_LINES: usize = 30;
+/// Cases of which it is told how long they took.
+const SLOWEST: usize = 12;
 
 type Run = fn(&Context) -> Result<()>;
 
@@ -28,6 +31,8 @@ pub struct Case {
     broker: Need,
     /// Says why a program that is needed beside the broker is not there.
     others: &'static [Check],
+    /// Runs only when asked for, by `-- --ignored` or `-- --include-ignored`.
+    long: bool,
 }
 
 type Check = fn() -> std::result::Result<(), String>;
@@ -46,28 +51,33 @@ enum Need {
 
 impl Case {
     pub const fn shared(name: &'static str, run: Run) -> Case {
-        Case { name, run, broker: Need::Shared, others: &[] }
+        Case { name, run, broker: Need::Shared, others: &[], long: false }
     }
 
     pub const fn own(name: &'static str, run: Run) -> Case {
-        Case { name, run, broker: Need::Own(&[]), others: &[] }
+        Case { name, run, broker: Need::Own(&[]), others: &[], long: false }
     }
 
     pub const fn own_with(name: &'static str, properties: &'static [(&'static str, &'static str)], run: Run) -> Case {
-        Case { name, run, broker: Need::Own(properties), others: &[] }
+        Case { name, run, broker: Need::Own(properties), others: &[], long: false }
     }
 
     pub const fn secured(name: &'static str, run: Run) -> Case {
-        Case { name, run, broker: Need::Secured, others: &[] }
+        Case { name, run, broker: Need::Secured, others: &[], long: false }
     }
 
     pub const fn old(name: &'static str, version: &'static str, run: Run) -> Case {
-        Case { name, run, broker: Need::Old(version), others: &[] }
+        Case { name, run, broker: Need::Old(version), others: &[], long: false }
     }
 
     /// The same case, with programs that it needs beside the broker.
     pub const fn with(self, others: &'static [Check]) -> Case {
         Case { others, ..self }
+    }
+
+    /// The same case, which takes minutes or most of a small machine: a soak, and no part of the usual run.
+    pub const fn long(self) -> Case {
+        Case { long: true, ..self }
     }
 }
 
@@ -76,19 +86,35 @@ pub fn main(cases: impl IntoIterator<Item = Case>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let stock = Arc::new(Stock::default());
+    let durations = Arc::new(Mutex::new(Vec::new()));
     let trials = cases.into_iter().map(|case| {
-        let stock = Arc::clone(&stock);
-        Trial::ignorable_test(case.name, move || conclude(&stock, &case))
+        let (stock, durations) = (Arc::clone(&stock), Arc::clone(&durations));
+        Trial::ignorable_test(case.name, move || {
+            let begun = Instant::now();
+            let completion = conclude(&stock, &case);
+            durations.lock().expect("no holder of this lock panics").push((begun.elapsed(), case.name));
+            completion
+        })
+        .with_ignored_flag(case.long)
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // The shared broker stops here and takes its files along.
     drop(stock);
+    tell_slowest(&mut durations.lock().expect("no holder of this lock panics"));
     match &arguments.filter {
         Some(filter) if !arguments.list && is_empty(&conclusion) => {
             eprintln!("no case has \"{filter}\" in its name");
             ExitCode::FAILURE
         }
         _ => conclusion.exit_code(),
+    }
+}
+
+/// What a run waits for: the cases that took longest, beside others as they were.
+fn tell_slowest(durations: &mut [(Duration, &str)]) {
+    durations.sort_unstable_by(|one, other| other.cmp(one));
+    for (duration, name) in durations.iter().take(SLOWEST) {
+        println!("took {:.0} s: {name}", duration.as_secs_f64());
     }
 }
 

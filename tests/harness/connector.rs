@@ -29,6 +29,13 @@ impl Connector {
         Ok(Connector { process: Process::start(name, &command, directory)? })
     }
 
+    /// As [`Connector::start`], with `arguments` behind `run`.
+    pub fn start_with(directory: &Path, name: &str, config: &str, arguments: &[&str]) -> Result<Connector> {
+        let mut command = run(directory, name, config)?;
+        command.args(arguments);
+        Ok(Connector { process: Process::start(name, &command, directory)? })
+    }
+
     /// As [`Connector::start`], but its log goes to `log`.
     pub fn start_logging_to(directory: &Path, name: &str, config: &str, log: Stdio) -> Result<Connector> {
         let command = run(directory, name, config)?;

@@ -107,7 +107,11 @@ fn ends(client: &BaseConsumer, topic: &str) -> Result<BTreeMap<i32, i64>> {
         let end = wait_until(&format!("{topic} {partition} has a leader"), CALL_BOUND, || {
             match client.fetch_watermarks(topic, partition, CALL_BOUND) {
                 Ok((_, end)) => Ok(Some(end)),
-                Err(error) if is_leader_unknown(&error) => Ok(None),
+                Err(error) if is_leader_unknown(&error) => {
+                    // Or librdkafka would go on by what it remembers.
+                    client.fetch_metadata(Some(topic), CALL_BOUND)?;
+                    Ok(None)
+                }
                 Err(error) => Err(error.into()),
             }
         })?;
@@ -116,10 +120,10 @@ fn ends(client: &BaseConsumer, topic: &str) -> Result<BTreeMap<i32, i64>> {
     Ok(ends)
 }
 
-/// For a moment behind a broker's restart.
+/// For a moment behind a broker's restart. Of a partition without a leader librdkafka says that it does not know it.
 fn is_leader_unknown(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
-    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition | UnknownPartition))
 }
 
 fn partitions(client: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {

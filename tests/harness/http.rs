@@ -22,3 +22,14 @@ pub fn get(url: &str, bound: Duration) -> Result<(u16, String)> {
     })
     .with_context(|| format!("{url} does not answer"))
 }
+
+/// The status and the body of the answer to POST `url` with JSON as its body, and a bearer's token where there is one.
+pub fn post(url: &str, token: Option<&str>, json: String, bound: Duration) -> Result<(u16, String)> {
+    block_on(async {
+        let request = CLIENT.post(url).timeout(bound).header("content-type", "application/json").body(json);
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let answer = request.send().await?;
+        Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
+    })
+    .with_context(|| format!("{url} does not answer"))
+}

@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use promoter_connector::commit::pace::BatchBounds;
+use promoter_connector::commit::testing::durable_topics::DurableTopics;
 use promoter_connector::commit::testing::fault_script::FaultScript;
-use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::testing::memory_log::MemoryLog;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Interface, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
@@ -157,6 +158,7 @@ impl World {
             forget: Duration::from_secs(30 * 86_400),
             discovery: None,
             registrations: Arc::default(),
+            shares: None,
         };
         let make_log = || MemoryLog::new(self.durable.clone(), FaultScript::uneventful());
         let stop = CancellationToken::new();

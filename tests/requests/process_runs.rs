@@ -16,8 +16,8 @@ use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFau
 use promoter_connector::model::request::record::RecordOffset;
 use promoter_connector::model::time::UnixMillis;
 use promoter_connector::requests::executor::{Executor, MaterialApp};
-use promoter_connector::requests::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
 use promoter_connector::requests::pipeline::RequestPipeline;
+use promoter_connector::requests::testing::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
 use promoter_connector::simulator::{SharedWorld, SimulatedTransport, World};
 use promoter_connector::supervisor;
 use promoter_connector::upstream::client::{Client, ClientSettings};

@@ -141,6 +141,7 @@ impl Connector {
     fn start(&mut self) {
         self.suspended = PerFeed::default();
         self.state = self.durable.restore();
+        assert_eq!(self.state.facts(), self.state.remembered());
         let begin = Feed::ALL.map(|feed| (self.promoter.clone(), feed, self.first_cursor(feed)));
         let mut batch = Batch::default();
         self.state.begin(begin.to_vec(), &mut batch);
@@ -190,6 +191,7 @@ impl Connector {
                 pull.take_page(page.rows, page.total_cnt, page.start_id, observed_at);
             let mut batch = Batch::default();
             self.state.take(page_facts, &mut batch);
+            assert_eq!(self.state.facts(), self.state.remembered());
             if step.dies_after == Some(read - 1) {
                 // The batch is lost with the process.
                 return self.start();
@@ -223,6 +225,7 @@ impl Connector {
         let rewind = Rewind { id: RewindId(self.rewinds), to, republish: false };
         let mut batch = Batch::default();
         self.state.rewind(self.promoter.clone(), feed, rewind, &mut batch);
+        assert_eq!(self.state.facts(), self.state.remembered());
         self.durable.commit(batch);
         self.suspended[feed] = None;
         self.pacing[feed] = Pacing::new(self.state.cursors(&self.promoter)[feed].unwrap());

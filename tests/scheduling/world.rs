@@ -9,8 +9,9 @@ use bytes::Bytes;
 use promoter_connector::avro::framing::Framing;
 use promoter_connector::avro::material::RequestDecoder;
 use promoter_connector::commit::pace::BatchBounds;
+use promoter_connector::commit::testing::durable_topics::DurableTopics;
 use promoter_connector::commit::testing::fault_script::FaultScript;
-use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog};
+use promoter_connector::commit::testing::memory_log::MemoryLog;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Interface, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
@@ -299,6 +300,7 @@ impl World {
             forget: Duration::from_secs(30 * 86_400),
             discovery: None,
             registrations: Arc::default(),
+            shares: None,
         };
         let make_log = || MemoryLog::new(self.durable.clone(), script());
         let stop = CancellationToken::new();

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use promoter_connector::commit::failpoint::Failpoint;
 use promoter_connector::commit::pace::BatchBounds;
+use promoter_connector::commit::testing::durable_topics::{DurableTopics, PARTITIONS};
 use promoter_connector::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use promoter_connector::commit::testing::memory_group::MemoryGroup;
-use promoter_connector::commit::testing::memory_log::{DurableTopics, MemoryLog, PARTITIONS};
+use promoter_connector::commit::testing::memory_log::MemoryLog;
 use promoter_connector::commit::totals::CommitTotals;
 use promoter_connector::model::feed::{Feed, PerFeed, StartFrom};
 use promoter_connector::model::pacing::PollSettings;
@@ -263,6 +264,7 @@ impl Surroundings {
             forget: Duration::from_secs(30 * 86_400),
             discovery: None,
             registrations: Arc::default(),
+            shares: None,
         }
     }
 

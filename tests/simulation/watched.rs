@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use promoter_connector::commit::testing::memory_log::DurableTopics;
+use promoter_connector::commit::testing::durable_topics::DurableTopics;
 use promoter_connector::model::feed::Feed;
 use promoter_connector::model::promoter::{AppId, Promoter};
 use promoter_connector::model::state_record::StateKey;

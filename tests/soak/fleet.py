@@ -3,6 +3,7 @@
 
     python3 tests/soak/fleet.py                          # three instances, 2,000 promoters, two minutes
     python3 tests/soak/fleet.py --minutes 10 --release   # as long as it takes to believe it
+    python3 tests/soak/fleet.py --previous PATH          # whoever starts is this version or that binary, as chance has it
 
 Starts a real Kafka, the simulated upstream with its faults, and a fleet. A quarter of the promoters stands in the table that
 the instances read again whenever it changes; all others are registered through the topic while they run, some of them are
@@ -22,6 +23,7 @@ import sys
 import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from parts import ROOT, carry_out, configuration, promoter_id
 
@@ -43,6 +45,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world and of all harm")
     parser.add_argument("--settle", type=float, default=300, help="seconds that the end may take")
     parser.add_argument("--release", action="store_true", help="the optimised binary")
+    parser.add_argument("--previous", type=Path, help="the binary of another version, for half of all starts")
     return parser.parse_args()
 
 
@@ -120,6 +123,9 @@ class Fleet:
 
     def __init__(self, world, options, chance):
         self.world, self.session, self.chance = world, options.session, chance
+        self.binaries = {"this version": None}
+        if options.previous:
+            self.binaries["previous version"] = options.previous
         self.names = [f"instance-{number}" for number in range(1, options.instances + 1)]
         # What is to be done when, with the instance that it is done to.
         self.due = []
@@ -136,7 +142,9 @@ class Fleet:
 
     def start(self, name):
         self.away.discard(name)
-        self.world.connector(name)
+        version = self.chance.choice(list(self.binaries))
+        self.world.connector(name, self.binaries[version])
+        self.counts[f"starts of {version}"] += 1
 
     def instance(self, name):
         return self.world.children[name]

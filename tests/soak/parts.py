@@ -14,15 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
-def enter_environment():
-    """Runs the script again in an environment that has its packages."""
-    home = TARGET / "soak-python"
+def enter_environment(home=TARGET / "soak-python", requirements=Path(__file__).with_name("requirements.txt")):
+    """Runs the script again in an environment at `home` that has its packages."""
     python = home / "bin" / "python"
     if Path(sys.prefix) == home:
         return
     if not (home / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-        requirements = Path(__file__).with_name("requirements.txt")
         subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
         (home / "installed").touch()
     os.execv(python, [python, *sys.argv])
@@ -83,15 +81,24 @@ class Child:
         return "\n".join(self.text().splitlines()[-30:])
 
 
+def binaries(release):
+    """Where the connector and the broker stand: built now, or before in the directory that PROMOTER_BINARIES names, which is
+    laid out as target/debug is."""
+    given = os.environ.get("PROMOTER_BINARIES")
+    if given:
+        return Path(given).resolve()
+    build = ["cargo", "build", "--bin", "promoter-connector", "--example", "broker"]
+    subprocess.run(build + ["--release"] * release, cwd=ROOT, check=True)
+    return TARGET / ("release" if release else "debug")
+
+
 class World:
     """A real Kafka and the simulated upstream, and whatever else of a run is started beside them."""
 
     def __init__(self, directory, release):
-        profile = "release" if release else "debug"
-        build = ["cargo", "build", "--bin", "promoter-connector", "--example", "broker"]
-        subprocess.run(build + ["--release"] * release, cwd=ROOT, check=True)
-        self.directory, self.binary = directory, TARGET / profile / "promoter-connector"
-        self.broker_binary = TARGET / profile / "examples" / "broker"
+        self.directory = directory
+        built = binaries(release)
+        self.binary, self.broker_binary = built / "promoter-connector", built / "examples" / "broker"
         self.children = {}
 
     def start(self, name, *command, **how):
@@ -100,14 +107,21 @@ class World:
 
     def begin(self, *flags):
         """Starts the broker, and the upstream with `flags`."""
+        self.begin_broker()
+        self.simulate("simulator", *flags)
+
+    def begin_broker(self):
         # It ends with its input by itself, and takes its files along.
         broker = self.start("broker", self.broker_binary, leash=())
         self.bootstrap = broker.wait_for(r"bootstrap\.servers = (\S+)\n", 120)
-        simulator = self.start("simulator", self.binary, "simulate", "--listen=127.0.0.1:0", *flags)
+
+    def simulate(self, name, *flags):
+        """Starts an upstream, which is the one that is asked and polled from now on."""
+        simulator = self.start(name, self.binary, "simulate", "--listen=127.0.0.1:0", *flags)
         self.upstream = simulator.wait_for(r"(http://127\.0\.0\.1:\d+)\n", 60)
 
-    def connector(self, instance):
-        return self.start(instance, self.binary, "run", "--config", self.directory / f"{instance}.toml")
+    def connector(self, instance, binary=None):
+        return self.start(instance, binary or self.binary, "run", "--config", self.directory / f"{instance}.toml")
 
     def ask(self, path):
         with urllib.request.urlopen(f"{self.upstream}/{path}", timeout=60) as answer:
@@ -122,10 +136,11 @@ class World:
             child.end()
 
 
-def carry_out(kind, arguments, run, told=()):
-    """One run of a `kind`, from its command line to its exit code. What the children that are `told` have said last is printed
-    where it was not good."""
-    enter_environment()
+def carry_out(kind, arguments, run, told=(), verdicts=("exactly once", "NOT exactly once"), environment=()):
+    """One run of a `kind`, from its command line to its exit code, in an environment that is another than the soak's where its home
+    and requirements are given. What the children that are `told` have said last is printed where it was not good, and last of all the
+    verdict."""
+    enter_environment(*environment)
     options = arguments()
     directory = TARGET / "soak" / time.strftime(f"{kind}-%Y%m%d-%H%M%S")
     directory.mkdir(parents=True)
@@ -139,7 +154,7 @@ def carry_out(kind, arguments, run, told=()):
         for name in () if good else told:
             if name in world.children:
                 print(world.children[name].tail())
-    print("exactly once" if good else "NOT exactly once")
+    print(verdicts[0] if good else verdicts[1])
     return 0 if good else 1
 
 

@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 
 use serde_json::Value;
 
-use super::log::{CONFIG, started, wait_logged};
+use super::log::{CONFIG, command, started, wait_logged};
 use crate::BOUND;
 use crate::harness::process::Process;
 use crate::harness::wait::wait_until;
@@ -43,6 +44,29 @@ fn while_kafka_is_away_from_the_start_the_process_lives_and_is_not_ready_and_say
         Ok((reasons.len() == 2 && reasons.iter().all(|text| text.contains("127.0.0.1:1"))).then_some(()))
     })
     .unwrap();
+    assert_eq!(process.terminate(BOUND).unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_binary_itself_asks_what_a_probe_would() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().to_string();
+    drop(other);
+    let (command, directory) = command(&CONFIG.replace("127.0.0.1:0", &port));
+    let file = directory.path().join("connector.toml");
+    let probe = |probe: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoter-connector"));
+        let output = command.args(["status", "--probe", probe, "--config"]).arg(&file).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(probe("live"), (Some(1), String::new()), "nobody is there");
+    let process = Process::start("connector", &command, directory.path()).unwrap();
+    wait_logged(&process, "admin port is open");
+    assert_eq!(probe("live"), (Some(0), "{\"state\":\"live\"}\n".to_owned()));
+    let (code, told) = probe("ready");
+    assert!(code == Some(1) && told.contains("\"state\":\"starting\""), "{code:?} {told}");
+    std::fs::write(&file, CONFIG.replace("127.0.0.1:0", "off")).unwrap();
+    assert_eq!(probe("live").0, Some(2), "the port is closed");
     assert_eq!(process.terminate(BOUND).unwrap().code(), Some(0));
 }
 

@@ -26,7 +26,7 @@ const LOUD: &str = "[kafka]\ndebug = \"all\"\n\"bootstrap.servers\" = \"127.0.0.
                     promoters = [\"oA\"]\n[admin]\nlisten = \"off\"\n[log]\nlevel = \"trace\"\nformat = \"json\"\n";
 
 /// `run`, and the directory of its files.
-fn command(config: &str) -> (Command, TempDir) {
+pub fn command(config: &str) -> (Command, TempDir) {
     let directory = directory::temporary("log").unwrap();
     let file = directory.path().join("connector.toml");
     std::fs::write(&file, config).unwrap();

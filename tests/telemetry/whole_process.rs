@@ -14,14 +14,19 @@ use crate::harness::{directory, wait::wait_until};
 use promoter_connector::telemetry::{last_words, log};
 
 /// Asks for a part of a test; says which.
-const PART: &str = "PROCESS_TEST_PART";
+pub const PART: &str = "PROCESS_TEST_PART";
 /// Far more than waits for a reader, each line having a kilobyte.
 const FLOOD_LINES: u64 = 10_000;
 
 /// Runs the ignored test `name` of this file as a process.
 fn this_test(name: &str, part: &str) -> Command {
+    this_test_of("whole_process", name, part)
+}
+
+/// Runs the ignored test `name` of the file `file` beside this one as a process.
+pub fn this_test_of(file: &str, name: &str, part: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let name = format!("telemetry::whole_process::{name}");
+    let name = format!("telemetry::{file}::{name}");
     command.args(["--exact", &name, "--ignored", "--nocapture"]).env(PART, part);
     command
 }

@@ -34,5 +34,5 @@ fn offsets_that_may_not_be_sent_leave_nothing_and_the_same_batch_goes_again() {
 fn offsets_of_a_fenced_producer_mean_to_open_again() {
     let bench = Bench::new();
     let (first, _) = bench.commit_with(AddOffsetsToTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
-    assert!(matches!(first, Err(TransactionError::Reopen(_))), "{first:?}");
+    assert!(matches!(first, Err(TransactionError::Fenced(_))), "{first:?}");
 }

@@ -63,7 +63,7 @@ metrics! {
     QUOTA_LIMIT = Gauge "quota_limit_calls" ["app", "interface"]
         "Calls of a day as configured; 0 where no limit is known.";
     QUOTA_USED = Gauge "quota_used_calls" ["app", "interface", "source"]
-        "Calls of today, as this process has counted them.";
+        "Calls of today, as this process has counted them, and as the upstream has told of all who call.";
     QUOTA_RESET = Gauge "quota_reset_timestamp_seconds" ["app", "interface"]
         "When the day of the quota ends.";
     APP_STOPPED = Gauge "app_stopped" ["app", "reason"]
@@ -102,10 +102,18 @@ metrics! {
         "Partitions of this instance.";
     RESTORE_DURATION = Gauge "restore_duration_seconds" []
         "How long the latest restore of partitions took.";
+    REMEMBERED_FACTS = Gauge "remembered_facts" []
+        "Facts that are remembered, to be recognised when they are shown again.";
+    REMEMBERED_BYTES = Gauge "remembered_bytes" []
+        "About how much memory these take.";
     SESSIONS = Counter "sessions" ["pipeline", "reason"]
         "Sessions that have ended, or did not begin, by why.";
     REQUESTS = Counter "requests" ["app", "status"]
         "Requests for material that were answered; app \"other\" where it is not configured.";
+    REQUESTS_WAITING = Gauge "requests_waiting" ["app", "why"]
+        "Requests for material that are in memory and wait, by what for.";
+    REQUESTS_LAG = Gauge "requests_lag_records" []
+        "Records of the request topic from the first request without an answer on, partition by partition.";
     REQUEST_DURATION = Histogram "request_duration_seconds" ["status"]
         "From a request's own time until its answer was committed.";
     LOG_EVENTS = Counter "log_events" ["level"]

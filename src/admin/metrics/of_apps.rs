@@ -8,7 +8,7 @@ use crate::model::feed::Feed;
 use crate::model::pacing::PollSettings;
 use crate::model::time::UnixTime;
 use crate::poll::freshness::FeedCondition;
-use crate::poll::reports::PollEnd;
+use crate::poll::outcome::PollEnd;
 use crate::session::PolledApp;
 
 pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
@@ -52,4 +52,6 @@ fn add_freshness(app: &PolledApp, feed: Feed, settings: PollSettings, now: UnixT
     for state in FeedCondition::ALL {
         samples.count(&metric::PROMOTERS, &[labels[0], labels[1], state.name()], figures.count(state) as u64);
     }
+    let paused = app.reports.paused()[feed];
+    samples.count(&metric::PROMOTERS, &[labels[0], labels[1], "paused"], paused as u64);
 }

@@ -1,6 +1,7 @@
 //! Of the calls to the upstream: what they bring, what holds them, and what they may cost.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::catalogue as metric;
 use super::samples::Samples;
@@ -13,6 +14,9 @@ use crate::telemetry::buckets::BucketSnapshot;
 use crate::upstream::breaker::OpenBreaker;
 use crate::upstream::call_counts::CallClass;
 use crate::upstream::token::FetchOutcome;
+
+/// A budget whose next call is so far away holds its interface: what is waited for less is paced.
+const BUDGET_HOLDS: Duration = Duration::from_secs(60);
 
 pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     for app in observed.apps.iter() {
@@ -46,6 +50,8 @@ fn add_calls(app: &PolledApp, interface: Interface, samples: &mut Samples) {
     let usage = app.client.day_usage(interface);
     samples.count(&metric::QUOTA_LIMIT, &labels, u64::from(usage.limit));
     samples.count(&metric::QUOTA_USED, &[labels[0], labels[1], "ours"], u64::from(usage.spent));
+    let told = usage.told.map_or(0, |told| told.used);
+    samples.count(&metric::QUOTA_USED, &[labels[0], labels[1], "upstream"], told);
     let reset = Day::in_beijing(app.client.now()).beijing_end();
     samples.number(&metric::QUOTA_RESET, &labels, reset.0 as f64);
 }
@@ -60,6 +66,8 @@ fn add_breakers(app: &PolledApp, samples: &mut Samples) {
             let is_held = holds(&open, interface).contains(&hold);
             samples.flag(&metric::INTERFACE_HELD, &[app_id, interface.name(), hold.name()], is_held);
         }
+        let is_held = app.client.next_call_in(interface) > BUDGET_HOLDS;
+        samples.flag(&metric::INTERFACE_HELD, &[app_id, interface.name(), "budget"], is_held);
     }
     let next = open.iter().filter_map(OpenBreaker::next_probe_in).min();
     let next = next.map_or(0.0, |pause| seconds(app.client.local_now()) + pause.as_secs_f64());

@@ -7,8 +7,10 @@ use super::samples::Samples;
 use crate::admin::observed::ObservedConnector;
 use crate::commit::figures::ShardFigures;
 use crate::model::feed::Feed;
+use crate::model::state::FACT_BYTES;
 use crate::model::time::UnixMillis;
-use crate::requests::reply_figures::{ReplyFigures, ReplyStatus};
+use crate::requests::reply_figures::{OTHER_APP, ReplyFigures, ReplyStatus};
+use crate::requests::waiting::{WaitingFigures, WaitsFor};
 use crate::telemetry::health::{PipelineHealth, SessionEnd, TransactionOutcome};
 use crate::telemetry::pipeline;
 use crate::telemetry::sums::DeadLetterSums;
@@ -20,6 +22,9 @@ pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     samples.count(&metric::QUEUE_BYTES, &[pipeline::POLLS], held as u64);
     samples.count(&metric::QUEUE_LIMIT, &[pipeline::POLLS], limit as u64);
     add_shards(&polls.figures.shards, samples);
+    let remembered = polls.figures.remembered();
+    samples.count(&metric::REMEMBERED_FACTS, &[], remembered);
+    samples.count(&metric::REMEMBERED_BYTES, &[], remembered.saturating_mul(FACT_BYTES));
     for feed in Feed::ALL {
         samples.buckets(&metric::FACT_AGE, &[feed.name()], polls.figures.fact_ages[feed].snapshot());
         samples.buckets(&metric::OBSERVED_TO_COMMITTED, &[feed.name()], polls.figures.commit_delays[feed].snapshot());
@@ -29,6 +34,7 @@ pub fn add(observed: &ObservedConnector, samples: &mut Samples) {
     if let Some(requests) = &observed.requests {
         add_health(pipeline::REQUESTS, &requests.health, samples);
         add_replies(&requests.replies, samples);
+        add_waiting(&requests.waiting, samples);
         add_dead_letters(&requests.dead_letters(), samples);
     }
 }
@@ -66,6 +72,17 @@ fn add_replies(replies: &ReplyFigures, samples: &mut Samples) {
     for status in ReplyStatus::ALL {
         samples.buckets(&metric::REQUEST_DURATION, &[status.name()], replies.durations[status].snapshot());
     }
+}
+
+fn add_waiting(waiting: &WaitingFigures, samples: &mut Samples) {
+    for (app, requests) in waiting.of_apps() {
+        for why in WaitsFor::ALL {
+            samples.count(&metric::REQUESTS_WAITING, &[app, why.name()], requests.count(why) as u64);
+        }
+    }
+    let groups = waiting.schema_groups.load(Ordering::Relaxed);
+    samples.count(&metric::REQUESTS_WAITING, &[OTHER_APP, "schema"], groups as u64);
+    samples.count(&metric::REQUESTS_LAG, &[], waiting.lag_records.load(Ordering::Relaxed));
 }
 
 fn add_dead_letters(letters: &DeadLetterSums, samples: &mut Samples) {

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::catalogue::{ALL, DEAD_LETTERS, MetricKind};
 use super::samples;
 use crate::admin::observed::ObservedConnector;
 use crate::app;
 use crate::config::Config;
 use crate::model::time::UnixMillis;
+use crate::requests::totals::RequestTotals;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/metrics.md");
 
@@ -38,16 +37,13 @@ fn observed() -> ObservedConnector {
                 [[apps]]\napp_id = \"wx1\"\nsecret = \"s\"\n\
                 [[apps]]\napp_id = \"wx2\"\nsecret = \"s\"\nfeeds.refunds.enabled = false\n";
     let config = Config::parse(text, Path::new("connector.toml"), &|_| None).unwrap();
+    let requests = RequestTotals::default();
+    requests.know_apps(vec!["wx1".into(), "wx2".into()]);
     ObservedConnector {
-        name: "shop".into(),
-        instance: "one".into(),
         began: UnixMillis(1_500),
         apps: Arc::new(app::polled_apps(config.apps, config.http).unwrap()),
-        polls: Arc::default(),
-
-        registrations: Arc::default(),
-        requests: Some(Arc::default()),
-        stop: CancellationToken::new(),
+        requests: Some(Arc::new(requests)),
+        ..ObservedConnector::for_tests()
     }
 }
 

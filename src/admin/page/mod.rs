@@ -13,6 +13,7 @@ use super::observed::ObservedConnector;
 use super::promoters::{explanation_of, parked};
 use super::status::Status;
 
+mod change_form;
 mod panels;
 
 const STYLE: &str = include_str!("page.css");
@@ -36,7 +37,7 @@ pub async fn script() -> Response {
 pub async fn status_page(State(observed): State<Arc<ObservedConnector>>) -> Response {
     let status = Status::of(&observed);
     let parked = parked(&observed).await;
-    page(StatusCode::OK, &status, "", panels::all(&status, &parked))
+    page(StatusCode::OK, &status, "", panels::all(&status, &parked), None)
 }
 
 pub async fn promoter_page(State(observed): State<Arc<ObservedConnector>>, query: Query<PromoterQuery>) -> Response {
@@ -46,12 +47,16 @@ pub async fn promoter_page(State(observed): State<Arc<ObservedConnector>>, query
         None => None,
     };
     match found {
-        Some(explanation) => page(StatusCode::OK, &status, &key, panels::explained(&explanation)),
-        None => page(StatusCode::NOT_FOUND, &status, &key, panels::not_found()),
+        Some(explanation) => {
+            let forms = change_form::forms(&explanation.promoter, observed.changing.is_some());
+            page(StatusCode::OK, &status, &key, panels::explained(&explanation), Some(forms))
+        }
+        None => page(StatusCode::NOT_FOUND, &status, &key, panels::not_found(), None),
     }
 }
 
-fn page(code: StatusCode, status: &Status, looked_for: &str, content: Markup) -> Response {
+/// `forms` stand behind what is brought up to date: what somebody types there stays.
+fn page(code: StatusCode, status: &Status, looked_for: &str, content: Markup, forms: Option<Markup>) -> Response {
     let (sign, class) = sign(status.state);
     let markup = html! {
         (DOCTYPE)
@@ -66,7 +71,7 @@ fn page(code: StatusCode, status: &Status, looked_for: &str, content: Markup) ->
             body {
                 p id="stale" role="alert" { "Not live: what stands below is old." }
                 header {
-                    h1 class=(class) role="status" { (sign) " " (status.state) (panels::since(status)) }
+                    h1 { span id="headline" class=(class) role="status" { (sign) " " (status.state) (panels::since(status)) } }
                     span class="quiet" { (status.name) " · " (status.instance) " · " span id="as-of" { (status.as_of) } }
                 }
                 form action="/promoter" method="get" role="search" {
@@ -79,6 +84,7 @@ fn page(code: StatusCode, status: &Status, looked_for: &str, content: Markup) ->
                     }
                 }
                 main { (content) }
+                @if let Some(forms) = forms { (forms) }
             }
         }
     };

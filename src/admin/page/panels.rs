@@ -7,6 +7,7 @@ use crate::admin::causes::{Severity, StatusCause};
 use crate::admin::explanation::{Explanation, ExplanationLine, LineSign};
 use crate::admin::promoters::FeedAnswer;
 use crate::admin::status::{FeedStatus, Status};
+use crate::model::promoter::Promoter;
 
 /// How much older than promised the worst may be, in seconds, before it is late; and how much before it is far too late.
 const WORST_LATE: i64 = 60;
@@ -22,6 +23,7 @@ pub fn all(status: &Status, parked: &[FeedAnswer]) -> Markup {
             (kafka(status))
             (dead_letters(status))
         }
+        (notes(&status.causes))
     }
 }
 
@@ -34,12 +36,27 @@ pub fn since(status: &Status) -> Markup {
     }
 }
 
+/// Those for which something is behind, or stands still.
 fn causes(causes: &[StatusCause]) -> Markup {
+    let graver: Vec<&StatusCause> = causes.iter().filter(|cause| cause.severity != Severity::Note).collect();
     html! {
         section aria-labelledby="why" {
             h2 id="why" { "Why" }
-            @if causes.is_empty() { p { "Nothing stands in the way." } }
-            ul { @for cause in causes { li { (one_cause(cause)) } } }
+            @if graver.is_empty() { p { "Nothing stands in the way." } }
+            ul { @for cause in graver { li { (one_cause(cause)) } } }
+        }
+    }
+}
+
+/// Those that can wait: below what somebody looks for who was called.
+fn notes(causes: &[StatusCause]) -> Markup {
+    let notes: Vec<&StatusCause> = causes.iter().filter(|cause| cause.severity == Severity::Note).collect();
+    html! {
+        @if !notes.is_empty() {
+            section aria-labelledby="notes" {
+                h2 id="notes" { "To be known" }
+                ul { @for cause in notes { li { (one_cause(cause)) } } }
+            }
         }
     }
 }
@@ -53,8 +70,8 @@ fn one_cause(cause: &StatusCause) -> Markup {
     html! {
         strong class=(class) { (sign) " " (cause.code) }
         dl {
-            dt { "affects" } dd { (cause.affects) }
-            dt { "told" } dd { @if let Some(errcode) = cause.errcode { (errcode) ": " } (cause.text) }
+            dt { "affects" } dd { (told(&cause.affects)) }
+            dt { "told" } dd { @if let Some(errcode) = cause.errcode { (errcode) ": " } (told(&cause.text)) }
             @if let Some(since) = &cause.since { dt { "since" } dd { (since) } }
             @if let Some(next_try) = &cause.next_try { dt { "next try" } dd { (next_try) } }
             dt { "do" } dd { (cause.action) }
@@ -67,7 +84,7 @@ fn fresh(feeds: &[FeedStatus]) -> Markup {
         section aria-labelledby="fresh" tabindex="0" {
             h2 id="fresh" { "Fresh" }
             table {
-                thead { tr { @for title in ["app", "feed", "worst", "p95", "promised", "on time", "late", "backfilling", "parked"] {
+                thead { tr { @for title in ["app", "feed", "worst", "p95", "promised", "on time", "late", "backfilling", "parked", "paused"] {
                     th scope="col" { (title) }
                 } } }
                 tbody { @for feed in feeds { tr {
@@ -80,6 +97,7 @@ fn fresh(feeds: &[FeedStatus]) -> Markup {
                     td { (feed.late) }
                     td { (feed.backfilling) }
                     td { (feed.parked) }
+                    td { (feed.paused) }
                 } } }
             }
         }
@@ -171,6 +189,7 @@ pub fn explained(explanation: &Explanation) -> Markup {
             }
         }
         (causes(&explanation.causes))
+        (notes(&explanation.causes))
     }
 }
 
@@ -180,11 +199,21 @@ fn explanation_line(ExplanationLine { sign, text }: &ExplanationLine) -> Markup 
         LineSign::Trouble => "stopped",
         LineSign::Note => "quiet",
     };
-    html! { span class=(class) { (sign.character()) } " " (text) }
+    html! { span class=(class) { (sign.character()) } " " (told(text)) }
 }
 
 pub fn not_found() -> Markup {
     html! { section { p { "No app of that name is configured, or that is no id of a promoter. Write APP/ID." } } }
+}
+
+/// A text that may name promoters. Whatever looks like one can be hidden.
+fn told(text: &str) -> Markup {
+    html! {
+        @for (place, word) in text.split(' ').enumerate() {
+            @if place > 0 { " " }
+            @if Promoter::from_key(word).is_ok() { (id(word)) } @else { (word) }
+        }
+    }
 }
 
 /// What the switch hides.
@@ -222,6 +251,26 @@ mod tests {
     }
 
     #[test]
+    fn a_note_stands_in_nobodys_way() {
+        let page = |severity| {
+            let all = [StatusCause::new("late", severity, "look")];
+            (causes(&all).into_string(), notes(&all).into_string())
+        };
+        let (why, below) = page(Severity::Note);
+        assert!(why.contains("Nothing stands in the way") && below.contains("· late"), "{why}{below}");
+        let (why, below) = page(Severity::Late);
+        assert!(why.contains("▲ late") && below.is_empty(), "{why}{below}");
+    }
+
+    #[test]
+    fn an_id_in_a_text_is_what_the_switch_hides() {
+        let page = told("3 promoters, longest wx1/oABC").into_string();
+        assert_eq!(page, format!("3 promoters, longest {}", id("wx1/oABC").into_string()));
+        let others = "see http://127.0.0.1:9/a, or 40164: <b> /";
+        assert_eq!(told(others).into_string(), html! { (others) }.into_string());
+    }
+
+    #[test]
     fn the_worst_is_told_by_a_word_a_sign_and_a_colour() {
         let feed = |worst_seconds| FeedStatus {
             app: "wx1".into(),
@@ -233,6 +282,7 @@ mod tests {
             late: 0,
             backfilling: 0,
             parked: 0,
+            paused: 0,
             backfill_remaining_seconds: None,
         };
         for (seconds, sign) in [(Some(960), "✓ 16m"), (Some(961), "▲ 16m"), (Some(2101), "✗ 35m"), (None, "–")]

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use async_trait::async_trait;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::*;
@@ -42,19 +43,26 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::of(CONFIG)
+    }
+
+    fn of(config: &str) -> Scene {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("connector.toml");
-        fs::write(&path, CONFIG).unwrap();
+        fs::write(&path, config).unwrap();
+        fs::write(directory.path().join("wx-secret"), "one\n").unwrap();
         fs::write(directory.path().join("p.csv"), "promoter\noC\n").unwrap();
         let file = ConfigFile::new(&path, |_| None);
         let ConfigReading { files, outcome } = file.read();
         let (config, at_start) = outcome.unwrap();
+        let secrets = config.filed_secrets();
         let polled = |AppSettings { client, feeds, promoters, parked_for, catch_up_spread, .. }| {
             PolledApp::new(Client::new(client, Nowhere), feeds, promoters, parked_for, catch_up_spread)
         };
         let apps: Arc<Vec<_>> = Arc::new(config.apps.into_iter().map(polled).collect());
         let (tell, latest) = watch::channel(roster(&apps));
-        let reload = Reload { file, files: FileLooks::of(files), at_start, reported: Vec::new(), apps, roster: tell };
+        let files = FileLooks::of(files);
+        let reload = Reload { file, files, at_start, secrets, reported: Vec::new(), apps, roster: tell };
         Scene { directory, reload, roster: latest, captured: Captured::start() }
     }
 
@@ -192,4 +200,26 @@ fn a_long_list_of_settings_is_told_in_part() {
     scene.reload.say_settings((0..30).map(|number| format!("a{number:02}")).collect(), false);
     let told = &scene.captured.events(AFTER_RESTART)[0];
     assert_eq!((told["settings"].as_str().unwrap().split(", ").count(), &told["more"]), (NAMED_MAX, &10.into()));
+}
+
+#[test]
+fn a_secret_that_has_changed_in_its_file_is_read_again_and_needs_no_restart() {
+    let config = CONFIG.replace("secret = \"hush\"", "secret_file = \"wx-secret\"");
+    let mut scene = Scene::of(&config);
+    let read_again = "a secret was read again from its file";
+    scene.write("wx-secret", "two\n");
+    scene.reload.read(true);
+    assert_eq!(scene.captured.events(read_again)[0]["setting"], "apps[wx1].secret_file");
+    assert_eq!(scene.reload.secrets[0].1.latest().expose_secret(), "two");
+    scene.reload.read(true);
+    assert_eq!(scene.captured.events(read_again).len(), 1, "it is the same");
+    assert!(scene.captured.events(AFTER_RESTART).is_empty());
+    fs::copy(scene.path("wx-secret"), scene.path("other")).unwrap();
+    scene.write("connector.toml", &config.replace("\"wx-secret\"", "\"other\""));
+    scene.reload.read(true);
+    assert_eq!(
+        scene.captured.events(AFTER_RESTART)[0]["settings"],
+        "apps[wx1].secret_file",
+        "where it stands is a setting"
+    );
 }

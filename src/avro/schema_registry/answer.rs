@@ -51,6 +51,11 @@ impl Answer {
         }
     }
 
+    /// Whether it does not take who asks for who he says he is.
+    pub fn is_unauthenticated(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// Whether the registry itself, and not something else that answers there, says that it has no such thing.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! The calls to a schema registry that speaks Confluent's REST protocol: look up, register, compare, and a schema by its id.
 //!
 //! The first two are made when the connector starts, a comparison where somebody asks beforehand, the last once for each schema
-//! of another's; none per record. reqwest is
-//! used here for a second time, beside `upstream/`: this is another host, with other credentials and other errors.
+//! of another's; none per record. It uses reqwest by itself, as `upstream`, `oauth` and `web` do: this is another host, with other
+//! credentials and other errors.
 
 mod answer;
 mod endpoint;
@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 use url::Url;
 
+use crate::secret::Secret;
 use answer::Answer;
 use endpoint::Call;
 pub use error::{ExchangeError, SchemaRegistryError, SetupError};
@@ -58,7 +59,7 @@ pub(crate) enum TriedSchema {
 #[derive(Clone, Debug)]
 pub struct SchemaRegistryCredentials {
     pub username: String,
-    pub password: SecretString,
+    pub password: Secret,
 }
 
 /// A client of one registry, which may be reached under several URLs.
@@ -178,7 +179,7 @@ impl SchemaRegistry {
     ) -> Result<Answer, SchemaRegistryError> {
         let mut last = None;
         for url in &self.settings.urls {
-            match self.send(url, request(url)).await {
+            match self.send(url, &request).await {
                 Ok(answer) => match answer.classified(subject) {
                     Err(error) if error.is_retriable() => last = Some(error),
                     classified => return classified,
@@ -190,17 +191,41 @@ impl SchemaRegistry {
         Err(last.unwrap_or_else(no_url))
     }
 
-    /// One exchange.
+    /// The answer of one URL. A password that it refuses is read again from its file, and another one that stands there by now is
+    /// tried at once.
     ///
     /// # Errors
-    /// Where there is no answer, or none that can be read to its end.
-    async fn send(&self, base: &Url, request: RequestBuilder) -> Result<Answer, ExchangeError> {
-        let mut request = request.header("accept", CONTENT_TYPE);
-        if let Some(credentials) = &self.settings.credentials {
-            request = request.basic_auth(&credentials.username, Some(credentials.password.expose_secret()));
+    /// As [`exchange`].
+    async fn send(&self, base: &Url, request: impl Fn(&Url) -> RequestBuilder) -> Result<Answer, ExchangeError> {
+        let Some(SchemaRegistryCredentials { username, password }) = &self.settings.credentials else {
+            return exchange(base, request(base)).await;
+        };
+        let with = |password: &SecretString| request(base).basic_auth(username, Some(password.expose_secret()));
+        let tried = password.latest();
+        let answer = exchange(base, with(&tried)).await?;
+        if !answer.is_unauthenticated() {
+            return Ok(answer);
         }
-        Answer::read(base, request.send().await?).await
+        match password.other_than(&tried).await {
+            Ok(Some(other)) => {
+                tracing::info!("the schema registry's password was read again from its file");
+                exchange(base, with(&other)).await
+            }
+            Ok(None) => Ok(answer),
+            Err(error) => {
+                tracing::warn!(reason = %error, "the schema registry's password can't be read again from its file");
+                Ok(answer)
+            }
+        }
     }
+}
+
+/// One exchange.
+///
+/// # Errors
+/// Where there is no answer, or none that can be read to its end.
+async fn exchange(base: &Url, request: RequestBuilder) -> Result<Answer, ExchangeError> {
+    Answer::read(base, request.header("accept", CONTENT_TYPE).send().await?).await
 }
 
 fn same_json(one: &str, other: &str) -> bool {

@@ -76,10 +76,8 @@ fn found(id: i32, schema: &str) -> (u16, String) {
     (200, json!({ "subject": SUBJECT, "version": 1, "id": id, "schema": schema }).to_string())
 }
 
-async fn unused_url() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
+/// Nobody listens there. A port that was let go of would not do: whichever test runs beside may be given it.
+const UNUSED_URL: &str = "http://127.0.0.1:1";
 
 #[tokio::test]
 async fn an_unknown_schema_is_looked_up_and_then_registered() {
@@ -122,6 +120,25 @@ async fn credentials_are_sent_and_their_refusal_is_final_and_silent_about_them()
 }
 
 #[tokio::test]
+async fn a_password_that_is_refused_is_read_again_from_its_file_and_another_one_is_tried_at_once() {
+    let unauthenticated = || (401, "{}".into());
+    let fake = FakeRegistry::answering(vec![unauthenticated(), id(7), unauthenticated()]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, "hidden").unwrap();
+    let read = |bytes| Ok(String::from_utf8(bytes).unwrap().into());
+    let password = Secret::of_file("old".into(), path, read);
+    let credentials = SchemaRegistryCredentials { username: "user".into(), password };
+    let settings = SchemaRegistrySettings { urls: vec![fake.url.parse().unwrap()], credentials: Some(credentials) };
+    let registry = SchemaRegistry::new(settings).unwrap();
+    assert_eq!(registry.register(SUBJECT, SCHEMA).await, Ok(7));
+    assert_eq!(fake.requests()[1].headers["authorization"], "Basic dXNlcjpoaWRkZW4=");
+    let error = registry.register(SUBJECT, SCHEMA).await.unwrap_err();
+    assert!(matches!(error, SchemaRegistryError::Unauthenticated { .. }), "{error}");
+    assert_eq!(fake.requests().len(), 3, "it is the same one");
+}
+
+#[tokio::test]
 async fn a_missing_right_names_its_subject() {
     let fake = FakeRegistry::answering(vec![not_found(), (403, r#"{"message": "no user:hidden"}"#.into())]).await;
     let error = fake.client().resolve(SUBJECT, SCHEMA).await.unwrap_err();
@@ -134,14 +151,14 @@ async fn a_missing_right_names_its_subject() {
 async fn the_next_url_is_asked_when_one_is_down_or_ailing() {
     let ailing = FakeRegistry::answering(vec![(503, "busy".into())]).await;
     let well = FakeRegistry::answering(vec![id(7)]).await;
-    let registry = registry_at(&[&unused_url().await, &ailing.url, &well.url]);
+    let registry = registry_at(&[UNUSED_URL, &ailing.url, &well.url]);
     assert_eq!(registry.register(SUBJECT, SCHEMA).await, Ok(7));
     assert_eq!(ailing.paths().len(), 1);
 }
 
 #[tokio::test]
 async fn a_registry_that_is_down_everywhere_may_be_asked_again() {
-    let error = registry_at(&[&unused_url().await]).register(SUBJECT, SCHEMA).await.unwrap_err();
+    let error = registry_at(&[UNUSED_URL]).register(SUBJECT, SCHEMA).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
     let words = with_causes(&error);
     assert!(words.contains("refused"), "{words}");

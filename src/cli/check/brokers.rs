@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::finding::{Finding, Verdict};
-use super::report::counted;
 use crate::kafka::all_topics::{FoundTopics, PlannedTopic};
 use crate::kafka::client::topic_settings::{TopicMismatch, mending_command};
 use crate::kafka::inspection::{InspectedGroup, InspectedState, Inspection, TriedTransaction};
 use crate::model::age::AgeLimits;
 use crate::model::state_content::Stray;
+use crate::text::counted;
 
 /// How many stray records are told one by one.
 const STRAYS_TOLD: usize = 10;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::finding::{Finding, Verdict};
+use crate::model::duration::MINUTES_OF_A_DAY;
 use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
 use crate::model::pacing::fleet_cost::{DailyCalls, FeedFleet, FleetCost, InterfaceCost, QuotaVerdict};
 use crate::session::AppSettings;
@@ -73,15 +74,22 @@ fn of_interface(
     };
     let text = format!("{app_id} {interface}: {calls} calls a day{quota}; {freshness}");
     match cost.verdict() {
-        _ if reported.is_some_and(|quota| quota.left() == 0) => {
-            Finding::new(SUBJECT, Verdict::Warning, text).fixed_by("wait for midnight in Beijing, or have the quota raised")
-        }
+        _ if reported.is_some_and(|quota| quota.left() == 0) => Finding::new(SUBJECT, Verdict::Warning, text)
+            .fixed_by("wait for midnight in Beijing, or have the quota raised"),
         QuotaVerdict::Enough | QuotaVerdict::QuietWaitLonger => Finding::new(SUBJECT, Verdict::Sound, text),
         QuotaVerdict::TooSmall { calls, factor } => Finding::new(SUBJECT, Verdict::Warning, text).fixed_by(format!(
-            "{} calls a day would do; or set idle_every {factor:.1} times as long: with less, all wait that much longer",
-            rounded(calls)
+            "{} would do; or set idle_every {factor:.1} times as long: with less, all wait that much longer",
+            enough(cost.budget, calls)
         )),
     }
+}
+
+/// What of the budget would have to be how much for this many calls a day.
+fn enough(DailyCalls { by_minute, by_day }: DailyCalls, calls: f64) -> String {
+    let is_less = |limit: Option<f64>| limit.is_some_and(|limit| limit < calls);
+    let a_day = is_less(by_day).then(|| format!("{} calls a day", rounded(calls)));
+    let a_minute = is_less(by_minute).then(|| format!("per_minute = {}", rounded((calls / MINUTES_OF_A_DAY).ceil())));
+    a_day.into_iter().chain(a_minute).collect::<Vec<_>>().join(" and ")
 }
 
 /// Calls are counted whole.
@@ -145,6 +153,18 @@ mod tests {
                 .as_ref()
                 .is_some_and(|fix| fix.starts_with("192 calls a day would do; or set idle_every 2.0 "))
         );
+    }
+
+    #[test]
+    fn what_would_do_is_told_of_the_limit_that_is_too_small() {
+        let of = |by_minute: f64, by_day: Option<f64>| {
+            enough(DailyCalls { by_minute: Some(by_minute * MINUTES_OF_A_DAY), by_day }, 2_000.0 * MINUTES_OF_A_DAY)
+        };
+        assert_eq!(of(1_000.0, Some(20_000_000.0)), "per_minute = 2000");
+        assert_eq!(of(1_000.0, None), "per_minute = 2000");
+        assert_eq!(of(1_000.0, Some(2_000_000.0)), "2880000 calls a day and per_minute = 2000");
+        assert_eq!(of(1_500.0, Some(2_000_000.0)), "2880000 calls a day and per_minute = 2000");
+        assert_eq!(of(5_000.0, Some(2_000_000.0)), "2880000 calls a day");
     }
 
     #[test]

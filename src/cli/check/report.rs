@@ -1,13 +1,13 @@
 //! All that was found, for people or for programs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::apps::{CheckedApp, SpentCalls};
 use super::finding::{Finding, Verdict};
 use crate::cli::stdout;
+use crate::text::counted;
 
 /// What a line begins with before its text: the sign and the subject.
 const SUBJECT_WIDTH: usize = 15;
@@ -69,10 +69,8 @@ impl Report {
     fn text(&self, has_colours: bool) -> String {
         let mut text: String = self.findings.iter().map(|finding| line(finding, has_colours)).collect();
         let calls: u64 = self.spent.values().map(|spent| spent.data).sum();
-        // Writing to a String never fails.
-        let _ = writeln!(
-            text,
-            "{}, {}; {} of quotas spent",
+        text += &format!(
+            "{}, {}; {} of quotas spent\n",
             counted(self.problems() as u64, "problem"),
             counted(self.count(Verdict::Warning) as u64, "warning"),
             counted(calls, "call"),
@@ -89,21 +87,16 @@ impl Report {
     }
 }
 
-/// Such as `2 calls`.
-pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 fn line(Finding { subject, verdict, text, fix, milliseconds }: &Finding, has_colours: bool) -> String {
     let (sign, colour) = (verdict.sign(), verdict.colour());
     let sign = if has_colours { format!("\x1b[{colour}m{sign}\x1b[0m") } else { sign.to_string() };
     let mut line = format!("{sign} {subject:SUBJECT_WIDTH$}");
-    let _ = match milliseconds {
-        Some(milliseconds) => writeln!(line, "{text:TEXT_WIDTH$} {milliseconds:>6} ms"),
-        None => writeln!(line, "{text}"),
+    line += &match milliseconds {
+        Some(milliseconds) => format!("{text:TEXT_WIDTH$} {milliseconds:>6} ms\n"),
+        None => format!("{text}\n"),
     };
     if let Some(fix) = fix {
-        let _ = writeln!(line, "  {:SUBJECT_WIDTH$}fix: {fix}", "");
+        line += &format!("  {:SUBJECT_WIDTH$}fix: {fix}\n", "");
     }
     line
 }

@@ -1,8 +1,8 @@
 //! What stands in Kafka of one promoter.
 
 use crate::admin::explanation::{FeedFinding, FoundRegistration, PromoterFindings, PromoterPlace};
-use crate::cli::committed_progress;
-use crate::cli::promoters::registry_view::RegistryView;
+use crate::changes::committed_progress;
+use crate::changes::registry_view::RegistryView;
 use crate::clock;
 use crate::kafka::group::partition_owners;
 use crate::model::feed::{Feed, PerFeed};
@@ -23,7 +23,7 @@ pub fn findings(
 ) -> anyhow::Result<PromoterFindings> {
     let partition = Shard::of(&promoter, view.partitions).0;
     let merged = view.table.get(&promoter);
-    let progress = committed_progress::of_promoter(&view.config.kafka, &promoter, view.until)?;
+    let progress = committed_progress::of_promoter(&view.settings.kafka, &promoter, view.until)?;
     let complete_before = PerFeed::new(|feed| Some(progress[feed].as_ref()?.cursor.complete_before));
     let is_wanted = |feed: &Feed| {
         let is_polled = merged.as_ref().is_some_and(|merged| view.feeds(&promoter, merged).value.contains(*feed));
@@ -47,7 +47,7 @@ fn place(view: &RegistryView, partition: i32, polled_by: Option<String>) -> Prom
     if let Some(instance) = polled_by {
         return PromoterPlace::Here(instance);
     }
-    match partition_owners::owner(&view.config.kafka, partition) {
+    match partition_owners::owner(&view.settings.kafka, partition) {
         Ok(Some(instance)) => PromoterPlace::Untold(instance),
         Ok(None) => PromoterPlace::Nobody,
         Err(error) => {

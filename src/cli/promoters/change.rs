@@ -1,17 +1,15 @@
 //! `promoters add|remove|pause|resume`: changes of promoters that are named one by one.
 
-use std::fmt::Write;
-
-use anyhow::anyhow;
 use serde::Serialize;
 
 use super::names::{self, GivenStart};
-use super::plan::{ChangeOutcome, ChangePlan, Counts};
-use super::registry_view::RegistryView;
 use super::write::write;
 use super::{AddOptions, ChangeOptions, ChangeOutput};
+use crate::changes::change_plan::{ChangeOutcome, ChangePlan, Counts};
+use crate::changes::pause;
+use crate::changes::registry_view::RegistryView;
+use crate::changes::settings::ChangeSettings;
 use crate::cli::{Failure, stdout};
-use crate::config::RegistryClientConfig;
 use crate::model::promoter::Promoter;
 use crate::registry::record::PromoterPatch;
 use crate::registry::tags::Tags;
@@ -22,7 +20,7 @@ const STILL_CONFIGURED: &str =
 
 /// # Errors
 /// [`Failure`] where a name is wrong, or the topic can't be read or does not take all of them.
-pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Failure> {
+pub fn add(settings: ChangeSettings, options: &AddOptions) -> Result<(), Failure> {
     let tags = Tags::new(options.tags.iter().map(|(name, text)| (name, text)))
         .map_err(|error| Failure::Refused(format!("the tags {error}")))?;
     let patch = PromoterPatch {
@@ -31,7 +29,7 @@ pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Fai
         paused: options.paused.then_some(true),
         tags: (!tags.is_empty()).then_some(tags),
     };
-    let change = Change::prepare(config, &options.change)?;
+    let change = Change::prepare(settings, &options.change)?;
     change.carry_out(ChangeOutcome::word, |plan, view, promoter| {
         plan.register(view, promoter.clone(), patch.clone(), crate::clock::now())
     })
@@ -39,8 +37,8 @@ pub fn add(config: RegistryClientConfig, options: &AddOptions) -> Result<(), Fai
 
 /// # Errors
 /// As [`add`].
-pub fn remove(config: RegistryClientConfig, options: &ChangeOptions) -> Result<(), Failure> {
-    let change = Change::prepare(config, options)?;
+pub fn remove(settings: ChangeSettings, options: &ChangeOptions) -> Result<(), Failure> {
+    let change = Change::prepare(settings, options)?;
     change.carry_out(ChangeOutcome::word, |plan, view, promoter| plan.deregister(view, promoter.clone()))
 }
 
@@ -48,28 +46,16 @@ pub fn remove(config: RegistryClientConfig, options: &ChangeOptions) -> Result<(
 ///
 /// # Errors
 /// As [`add`]; and where no source knows one of them.
-pub fn pause(config: RegistryClientConfig, options: &ChangeOptions, paused: bool) -> Result<(), Failure> {
-    let change = Change::prepare(config, options)?;
-    if let Some(unknown) = change.promoters.iter().find(|promoter| change.view.table.get(promoter).is_none()) {
-        let advice = "nothing is written; promoters add registers it, and with --paused does not poll it";
-        return Err(anyhow!("{unknown} is neither registered nor configured: {advice}").into());
+pub fn pause(settings: ChangeSettings, options: &ChangeOptions, paused: bool) -> Result<(), Failure> {
+    let change = Change::prepare(settings, options)?;
+    for promoter in &change.promoters {
+        pause::refuse_unknown(&change.view, promoter).map_err(anyhow::Error::new)?;
     }
-    let patch = PromoterPatch { paused: Some(paused), ..PromoterPatch::default() };
-    let word = |outcome| match (paused, outcome) {
-        (true, ChangeOutcome::Unchanged) => "paused already",
-        (true, _) => "paused",
-        (false, ChangeOutcome::Unchanged) => "not paused: there is nothing to resume",
-        (false, _) => "resumed",
-    };
-    change.carry_out(word, |plan, view, promoter| {
-        // A promoter that only others name is polled without a record, unless discovery has parked it.
-        let is_parked = view.table.get(promoter).is_some_and(|merged| merged.is_paused.value);
-        let is_idle = !paused && !is_parked && view.table.registered(promoter).is_none();
-        if is_idle {
-            return plan.leave();
-        }
-        plan.register(view, promoter.clone(), patch.clone(), crate::clock::now())
-    })
+    let now = crate::clock::now();
+    change.carry_out(
+        |outcome| pause::word(paused, outcome),
+        |plan, view, promoter| pause::plan(plan, view, promoter, paused, now),
+    )
 }
 
 /// A command with what it rests on.
@@ -82,9 +68,9 @@ struct Change {
 impl Change {
     /// # Errors
     /// Where one of the names is that of no promoter here, or the registry is not read to its end in time.
-    fn prepare(config: RegistryClientConfig, options: &ChangeOptions) -> Result<Change, Failure> {
-        let promoters = names::promoters(&options.promoters, &config.apps)?;
-        let view = RegistryView::read(config, options.bound.until())?;
+    fn prepare(settings: ChangeSettings, options: &ChangeOptions) -> Result<Change, Failure> {
+        let promoters = names::promoters(&options.promoters, &settings.apps)?;
+        let view = RegistryView::read(settings, options.bound.until())?;
         Ok(Change { view, promoters, output: options.output })
     }
 
@@ -103,10 +89,9 @@ impl Change {
             let outcome = plan_for(&mut plan, &self.view, promoter);
             let is_removal = matches!(outcome, ChangeOutcome::Removed | ChangeOutcome::NotRegistered);
             let is_configured = self.view.table.get(promoter).is_some_and(|merged| merged.is_configured);
-            // Writing to a String never fails.
-            let _ = writeln!(told, "{promoter} {}", word(outcome));
+            told += &format!("{promoter} {}\n", word(outcome));
             if is_removal && is_configured {
-                let _ = writeln!(told, "{promoter} {STILL_CONFIGURED}");
+                told += &format!("{promoter} {STILL_CONFIGURED}\n");
                 still_configured.push(promoter.key());
             }
         }

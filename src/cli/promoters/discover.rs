@@ -1,7 +1,6 @@
 //! `promoters discover`: reads the upstream's lists of promoters once, and registers what they say, by the rules that running
 //! instances discover by.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -92,11 +91,10 @@ impl DiscoverReport {
     fn text(&self) -> String {
         let mut text = String::new();
         for AppReport { app_id, counts, error, .. } in &self.apps {
-            // Writing to a String never fails.
-            let _ = match (counts, error) {
-                (Some(counts), _) => writeln!(text, "{app_id}: {}", told(counts)),
-                (None, Some(error)) => writeln!(text, "{app_id}: {error}"),
-                (None, None) => Ok(()),
+            text += &match (counts, error) {
+                (Some(counts), _) => format!("{app_id}: {}\n", told(counts)),
+                (None, Some(error)) => format!("{app_id}: {error}\n"),
+                (None, None) => String::new(),
             };
         }
         text + if self.dry_run { "dry run: nothing was written\n" } else { "" }
@@ -115,6 +113,9 @@ impl DiscoverReport {
                     format!(
                         "{app_id}: the list is empty; {missing} promoters are polled on. promoters remove takes them away"
                     )
+                }
+                HeldBack::Cut => {
+                    format!("{app_id}: the list ends before all are listed, so none of {missing} is removed")
                 }
                 HeldBack::Unreadable => {
                     format!("{app_id}: {} rows name no promoter, so none of {missing} is removed", counts.unreadable)

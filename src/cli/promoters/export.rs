@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::registry_view::RegistryView;
 use super::{ExportOptions, FileFormat, names};
+use crate::changes::registry_view::RegistryView;
+use crate::changes::settings::ChangeSettings;
 use crate::cli::{Failure, stdout};
-use crate::config::RegistryClientConfig;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::registry::record::PromoterRecord;
@@ -21,14 +21,14 @@ const PRINTED_RECORDS: usize = 1_000;
 
 /// # Errors
 /// [`Failure`] where the topic can't be read to its end, or nobody takes what is written.
-pub fn run(config: RegistryClientConfig, options: &ExportOptions) -> Result<(), Failure> {
+pub fn run(settings: ChangeSettings, options: &ExportOptions) -> Result<(), Failure> {
     if let Some(app) = &options.app {
-        names::app(app, &config.apps)?;
+        names::app(app, &settings.apps)?;
     }
-    let view = RegistryView::read(config, options.bound.until())?;
+    let view = RegistryView::read(settings, options.bound.until())?;
     let records = records(&view, options.app.as_deref());
     match options.format {
-        FileFormat::Csv => print_csv(&records, view.config.apps.len() > 1)?,
+        FileFormat::Csv => print_csv(&records, view.settings.apps.len() > 1)?,
         FileFormat::Jsonl => print_json_lines(&records)?,
     }
     view.tell_unreadable();
@@ -106,7 +106,8 @@ fn print_csv(records: &[(&Promoter, PromoterRecord)], has_apps: bool) -> anyhow:
 }
 
 fn print_rows<R: IntoIterator<Item: AsRef<[u8]>>>(rows: impl IntoIterator<Item = R>) -> anyhow::Result<()> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    // What begins like a comment is quoted, or whoever reads the table would pass it by.
+    let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
     rows.into_iter().try_for_each(|row| writer.write_record(row))?;
     let bytes = writer.into_inner().context("the rows")?;
     stdout::print(std::str::from_utf8(&bytes)?)

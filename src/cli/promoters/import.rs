@@ -1,18 +1,17 @@
 //! `promoters import`: registers the promoters of a file, all of them or none.
 
-use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Read};
 
 use serde::Serialize;
 
 use super::import_file::{ImportedFile, read_file};
-use super::plan::{ChangePlan, Counts};
-use super::registry_view::RegistryView;
 use super::write::write;
 use super::{FileFormat, ImportOptions, names};
+use crate::changes::change_plan::{ChangePlan, Counts};
+use crate::changes::registry_view::RegistryView;
+use crate::changes::settings::ChangeSettings;
 use crate::cli::{Failure, stdout};
-use crate::config::RegistryClientConfig;
 use crate::config::promoter_rows::FaultyRows;
 use crate::telemetry::last_words;
 
@@ -22,13 +21,13 @@ const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// # Errors
 /// [`Failure`] where lines of the file are wrong and none is to be left out, before anything is written; or where the
 /// topic can't be read or does not take all of them.
-pub fn run(config: RegistryClientConfig, options: &ImportOptions) -> Result<(), Failure> {
+pub fn run(settings: ChangeSettings, options: &ImportOptions) -> Result<(), Failure> {
     if let Some(app) = &options.app {
-        names::app(app, &config.apps)?;
+        names::app(app, &settings.apps)?;
     }
     let text = text(options)?;
     let format = options.format.unwrap_or_else(|| format(options, &text));
-    let file = read_file(&text, format, options.app.as_deref(), &config.apps);
+    let file = read_file(&text, format, options.app.as_deref(), &settings.apps);
     let ImportedFile { rows, faulty } = file.map_err(|mistake| refused(options, &mistake))?;
     tell(&faulty);
     if faulty.count > 0 && !options.skip_faulty {
@@ -36,7 +35,7 @@ pub fn run(config: RegistryClientConfig, options: &ImportOptions) -> Result<(), 
         let refusal = format!("{count} of its lines are faulty: nothing is written; --skip-faulty leaves them out");
         return Err(refused(options, &refusal));
     }
-    let view = RegistryView::read(config, options.bound.until())?;
+    let view = RegistryView::read(settings, options.bound.until())?;
     let (mut plan, now) = (ChangePlan::default(), crate::clock::now());
     for (promoter, patch) in rows {
         plan.register(&view, promoter, patch, now);
@@ -111,8 +110,7 @@ impl ImportReport {
         let Counts { added, changed, unchanged, .. } = self.counts;
         let mut text = format!("added {added}, changed {changed}, unchanged {unchanged}");
         if self.faulty > 0 {
-            // Writing to a String never fails.
-            let _ = write!(text, ", left out {}", self.faulty);
+            text += &format!(", left out {}", self.faulty);
         }
         text + if self.dry_run { "\ndry run: nothing was written\n" } else { "\n" }
     }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::{FileFormat, names};
 use crate::avro::promoter::PromoterStatement;
+use crate::changes::settings::RegisteringApp;
+use crate::config::Mistake;
 use crate::config::promoter_rows::{FaultyRows, NamedPromoter, PromoterRows, read_rows};
-use crate::config::{Mistake, RegisteringApp};
 use crate::model::promoter::Promoter;
 use crate::registry::record::PromoterPatch;
 
@@ -77,7 +78,7 @@ impl MetPromoters<'_> {
     /// # Errors
     /// [`Mistake`] where the app is not configured, or a line before names the same promoter.
     fn once(&mut self, promoter: Promoter, line: usize) -> Result<Promoter, Mistake> {
-        if !self.apps.iter().any(|app| app.app_id.as_str() == promoter.app_id()) {
+        if !self.apps.iter().any(|app| app.app_id.is_of(&promoter)) {
             let what = names::unknown_app(promoter.app_id(), self.apps);
             return Err(Mistake::new(format!("is of an app that is not known: {what}"), "correct it"));
         }

@@ -1,14 +1,13 @@
 //! `promoters list`: who is polled, as configuration and registry together say, and which of them said what.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::registry_view::RegistryView;
 use super::{ListOptions, names};
+use crate::changes::registry_view::RegistryView;
+use crate::changes::settings::ChangeSettings;
 use crate::cli::{Failure, stdout};
-use crate::config::RegistryClientConfig;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::registry::table::{MergedPromoter, PromoterSource};
@@ -19,11 +18,11 @@ const PRINTED_BYTES: usize = 1 << 16;
 
 /// # Errors
 /// [`Failure`] where the topic can't be read to its end, or nobody takes what is written.
-pub fn run(config: RegistryClientConfig, options: &ListOptions) -> Result<(), Failure> {
+pub fn run(settings: ChangeSettings, options: &ListOptions) -> Result<(), Failure> {
     if let Some(app) = &options.app {
-        names::app(app, &config.apps)?;
+        names::app(app, &settings.apps)?;
     }
-    let view = RegistryView::read(config, options.bound.until())?;
+    let view = RegistryView::read(settings, options.bound.until())?;
     let listed = ListedRow::of(&view, options);
     if options.json {
         listed.print_json(&view)?;
@@ -74,8 +73,7 @@ impl<'a> ListedRow<'a> {
             text += &format!("{:width$}  {}\n", "promoter", PromoterLine::header());
         }
         for (promoter, merged) in &self.rows {
-            // Writing to a String never fails.
-            let _ = writeln!(text, "{:width$}  {}", promoter.key(), PromoterLine::of(view, promoter, merged));
+            text += &format!("{:width$}  {}\n", promoter.key(), PromoterLine::of(view, promoter, merged));
             print_full(&mut text)?;
         }
         stdout::print(&text)

@@ -1,7 +1,7 @@
 //! What stands in arguments: whom a command is about, and what is to be registered of him.
 
+use crate::changes::settings::RegisteringApp;
 use crate::cli::Failure;
-use crate::config::RegisteringApp;
 use crate::model::feed::{InvalidStartFrom, StartFrom};
 use crate::model::feed_set::{FeedSet, UnknownFeed};
 use crate::model::promoter::{AppId, Promoter};

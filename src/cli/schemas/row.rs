@@ -1,7 +1,5 @@
 //! What is told of the schema of one topic.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
 use crate::app::TopicSchema;
@@ -80,12 +78,10 @@ pub fn print(rows: &[SchemaRow], as_json: bool) -> anyhow::Result<()> {
         return stdout::print(&text);
     }
     let width = rows.iter().map(|row| row.topic.len()).max().unwrap_or(0).max("topic".len());
-    // Writing to a String never fails.
-    let _ =
-        writeln!(text, "{:width$}  {:23}  {:16}  {:16}  registry", "topic", "record", "CRC-64-AVRO", "single object");
+    text += &format!("{:width$}  {:23}  {:16}  {:16}  registry\n", "topic", "record", "CRC-64-AVRO", "single object");
     for row in rows {
         let SchemaRow { topic, record, crc64, single_object, .. } = row;
-        let _ = writeln!(text, "{topic:width$}  {record:23}  {crc64}  {single_object}  {}", row.in_words());
+        text += &format!("{topic:width$}  {record:23}  {crc64}  {single_object}  {}\n", row.in_words());
     }
     stdout::print(&text)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::cli::promoters::registry_view::RegistryView;
+use crate::changes::registry_view::RegistryView;
 use crate::kafka::client::whole_topic::WholeTopic;
 use crate::model::cursor::Cursor;
 use crate::model::feed::PerFeed;
@@ -22,7 +22,7 @@ pub type CompleteBefore = HashMap<Promoter, PerFeed<Option<UnixTime>>>;
 /// # Errors
 /// Where it can't be read to its end.
 pub fn read(view: &RegistryView) -> anyhow::Result<CompleteBefore> {
-    let settings = &view.config.kafka;
+    let settings = &view.settings.kafka;
     let state = WholeTopic::open(settings, &settings.topics.state, view.until)?;
     let mut cursors = CompleteBefore::new();
     while let Some(record) = state.next_record()? {

@@ -2,12 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::cursors::CompleteBefore;
-use crate::cli::promoters::registry_view::RegistryView;
+use crate::changes::registry_view::RegistryView;
 use crate::cli::times::{age, in_beijing};
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
@@ -96,7 +95,7 @@ impl FleetStatus {
             complete_before: Time(time),
         };
         FleetStatus {
-            connector: view.config.kafka.name.clone(),
+            connector: view.settings.kafka.name.clone(),
             as_of: now.to_string(),
             partitions: view.partitions,
             feeds: counted.into_iter().map(|((app, feed), counted)| counted.status(app, feed)).collect(),
@@ -110,27 +109,23 @@ impl FleetStatus {
         let FleetStatus { connector, partitions, now, .. } = self;
         let mut text = format!("{connector}, {partitions} partitions, as of {}\n\n", in_beijing(now.as_millis()));
         let width = self.feeds.iter().map(|feed| feed.app_id.len()).max().unwrap_or(0).max("app".len());
-        // Writing to a String never fails.
-        let _ = writeln!(
-            text,
-            "{:width$}  feed     promoters   paused  not begun  all complete to         95 of 100 to",
+        text += &format!(
+            "{:width$}  feed     promoters   paused  not begun  all complete to         95 of 100 to\n",
             "app"
         );
         for feed in &self.feeds {
             let FeedCompleteness { app_id, feed, promoters, paused, not_begun, complete_before, complete_before_p95 } =
                 feed;
             let (all, most) = (shown(*complete_before), shown(*complete_before_p95));
-            let _ = writeln!(
-                text,
-                "{app_id:width$}  {feed:8} {promoters:>9} {paused:>8} {not_begun:>10}  {all:22}  {most}"
-            );
+            text +=
+                &format!("{app_id:width$}  {feed:8} {promoters:>9} {paused:>8} {not_begun:>10}  {all:22}  {most}\n");
         }
         if !self.behind_most.is_empty() {
             text += "\nbehind most\n";
         }
         for BehindRow { promoter, feed, complete_before } in &self.behind_most {
             let (since, age) = (shown(Some(*complete_before)), age(complete_before.0, *now));
-            let _ = writeln!(text, "{promoter}  {feed}  complete to {since} ({age} ago)");
+            text += &format!("{promoter}  {feed}  complete to {since} ({age} ago)\n");
         }
         text += "\nA feed that is up to date lies its lateness behind, and one in which nothing happens an hour more: its cursor is\n\
                  written once an hour. Orders are complete day by day.\n";

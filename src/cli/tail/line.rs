@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::avro::decode::Decoded;
-use crate::cli::learning_decoder::LearntValue;
+use crate::cli::learning_decoder::{LearntValue, UnreadableValue};
 use crate::cli::times::in_beijing;
 use crate::demo::event::{Kind, words};
 use crate::kafka::client::topic_reader::ReadRecord;
@@ -30,7 +30,7 @@ struct JsonLine<'a> {
     headers: serde_json::Map<String, serde_json::Value>,
     value: Option<&'a Decoded>,
     /// Why the value can't be told.
-    error: Option<&'a str>,
+    error: Option<String>,
 }
 
 impl TailedRecord<'_> {
@@ -46,7 +46,7 @@ impl TailedRecord<'_> {
             timestamp: timestamp.0,
             headers: headers.iter().map(header).collect(),
             value: self.value.as_ref().ok().and_then(Option::as_ref),
-            error: self.value.as_ref().err().map(String::as_str),
+            error: self.value.as_ref().err().map(UnreadableValue::to_string),
         };
         Ok(serde_json::to_string(&line)? + "\n")
     }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_is_a_line_too() {
-        let line = TailedRecord { record: &record(), value: &Err("no frame".into()) };
+        let line = TailedRecord { record: &record(), value: &Err(UnreadableValue::NotAvro("no frame".into())) };
         assert_eq!(line.text(), "2022-11-17 00:00:00+08  3@12        wx1/o1·  can't be read: no frame\n");
         let json: serde_json::Value = serde_json::from_str(&line.json().unwrap()).unwrap();
         let expected = json!({

@@ -1,7 +1,6 @@
 //! The topics, one a line, and below them what is wrong or risky.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 
@@ -78,23 +77,20 @@ impl TopicTable {
     fn text(&self) -> String {
         let width = self.topics.keys().map(String::len).max().unwrap_or(0).max("topic".len());
         let mut text = format!("{:width$}  partitions  replicas  cleanup.policy  max.message.bytes\n", "topic");
-        // Writing to a String never fails.
         for (topic, row) in &self.topics {
             let TopicRow { state, partitions, replicas, cleanup_policy, max_message_bytes } = row;
             let replicas = replicas.map_or_else(|| "default".to_owned(), |replicas| replicas.to_string());
             let bytes = max_message_bytes.map_or_else(|| "default".to_owned(), |bytes| bytes.to_string());
             let state = if *state == TopicState::Missing { "  would be made" } else { "" };
-            let _ = writeln!(
-                text,
-                "{topic:width$}  {partitions:>10}  {replicas:>8}  {cleanup_policy:14}  {bytes:>17}{state}"
-            );
+            text +=
+                &format!("{topic:width$}  {partitions:>10}  {replicas:>8}  {cleanup_policy:14}  {bytes:>17}{state}\n");
         }
         for ProblemRow { text: problem, fix } in &self.problems {
-            let _ = writeln!(text, "✗ {problem}");
-            let _ = fix.iter().try_for_each(|fix| writeln!(text, "  fix: {fix}"));
+            text += &format!("✗ {problem}\n");
+            text += &fix.iter().map(|fix| format!("  fix: {fix}\n")).collect::<String>();
         }
         for (risk, topics) in &self.risks {
-            let _ = writeln!(text, "! {risk}: {}", topics.join(", "));
+            text += &format!("! {risk}: {}\n", topics.join(", "));
         }
         text
     }

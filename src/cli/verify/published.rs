@@ -11,7 +11,7 @@ use super::judged::JudgedFeed;
 use crate::avro::decode::Decoded;
 use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::avro::schemas::RecordKind;
-use crate::cli::committed_progress;
+use crate::changes::committed_progress;
 use crate::cli::learning_decoder::RecordDecoder;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::topic_reader::{ReadFrom, ReadRecord};
@@ -173,4 +173,30 @@ fn compared(topic: EventTopic, event: &Decoded) -> Option<ComparedFact> {
 /// That of `read`, or that it was not run to its end.
 async fn blocking<R: Send + 'static>(read: impl FnOnce() -> anyhow::Result<R> + Send + 'static) -> anyhow::Result<R> {
     tokio::task::spawn_blocking(read).await.context("reading the topics")?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shown;
+    use super::*;
+    use crate::avro::decode::Decoder;
+    use crate::avro::encode::{Encoders, Framings};
+    use crate::model::promoter::IdKind;
+    use crate::model::time::UnixMillis;
+    use crate::poll::poller::tests::first_page;
+
+    /// Otherwise what a feed has shown would be missing, and what was published of it strange, though nothing is wrong.
+    #[test]
+    fn an_event_is_compared_with_what_its_own_feed_shows() {
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        for feed in Feed::ALL {
+            let (_, page) = first_page(&promoter, feed);
+            let fact = &page.facts.iter().find(|observed| observed.fact.memory == feed).unwrap().fact;
+            let mut event = Vec::new();
+            let encoders = Encoders::new(Framings::SINGLE_OBJECT);
+            encoders.fact(fact, &promoter, IdKind::OpenId, UnixMillis(0), &mut event).unwrap();
+            let event = Decoder::new([]).decode(&event).unwrap();
+            assert_eq!(compared(feed.topic(), &event), Some(shown::compared(fact)));
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! What a comparison says, for people or for programs.
 
-use std::fmt::Write;
-
 use serde_json::{Value as Json, json};
 
 use super::comparison::{ComparedFact, ComparedOrder, FactComparison};
@@ -37,15 +35,14 @@ impl FactComparison {
 
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // Writing to a String never fails.
         for feed in &self.judged {
             let (from, to) = (in_beijing(feed.from.as_millis()), in_beijing(feed.to.as_millis()));
-            let _ = writeln!(text, "{}: from {from} to {to}", feed.feed);
+            text += &format!("{}: from {from} to {to}\n", feed.feed);
         }
         if self.judged.is_empty() {
             text += "nothing to compare: no feed has begun before, or is complete so far\n";
         }
-        let _ = writeln!(text, "upstream {}, topics {} ({} calls)", self.shown, self.published, self.calls);
+        text += &format!("upstream {}, topics {} ({} calls)\n", self.shown, self.published, self.calls);
         for (name, facts) in [("missing", &self.missing), ("extra", &self.extra), ("twice", &self.twice)] {
             list(&mut text, facts.len(), facts.iter().map(|fact| format!("{name:9} {}", in_words(fact))));
         }
@@ -53,9 +50,8 @@ impl FactComparison {
         let lines = different
             .map(|(shown, published)| format!("different {}, published as {}", in_words(shown), in_words(published)));
         list(&mut text, self.different.len(), lines);
-        let _ = writeln!(
-            text,
-            "missing {}, extra {}, twice {}, different {}; dead letters {} (not counted as missing)",
+        text += &format!(
+            "missing {}, extra {}, twice {}, different {}; dead letters {} (not counted as missing)\n",
             self.missing.len(),
             self.extra.len(),
             self.twice.len(),
@@ -68,10 +64,10 @@ impl FactComparison {
 
 fn list(text: &mut String, all: usize, lines: impl Iterator<Item = String>) {
     for line in lines.take(LISTED_MAX) {
-        let _ = writeln!(text, "{line}");
+        *text += &format!("{line}\n");
     }
     if all > LISTED_MAX {
-        let _ = writeln!(text, "          and {} more", all - LISTED_MAX);
+        *text += &format!("          and {} more\n", all - LISTED_MAX);
     }
 }
 

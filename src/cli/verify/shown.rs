@@ -5,8 +5,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::comparison::{ComparedFact, ComparedOrder, ShownFacts};
 use super::judged::JudgedFeed;
+use crate::cli::own_client::own_client;
 use crate::model::cursor::Cursor;
-use crate::model::fact::{Fact, FactContent, OrderStatus, dead_row_id};
+use crate::model::fact::{Fact, FactContent, dead_row_id};
 use crate::model::feed::Feed;
 use crate::model::page_facts::PageFacts;
 use crate::model::promoter::Promoter;
@@ -14,9 +15,8 @@ use crate::model::pull::{Pull, PullJob, PullStep, Taken};
 use crate::model::scope::Scope;
 use crate::poll::poller::rows_request;
 use crate::session::AppSettings;
-use crate::upstream::buffer::Buffers;
 use crate::upstream::client::{Client, RowsResponse};
-use crate::upstream::http::{HttpSettings, HttpTransport};
+use crate::upstream::http::HttpSettings;
 
 pub struct UpstreamReader<'a> {
     app: &'a AppSettings,
@@ -27,9 +27,7 @@ impl UpstreamReader<'_> {
     /// # Errors
     /// Where there is no client.
     pub fn new(app: &AppSettings, http: HttpSettings) -> anyhow::Result<UpstreamReader<'_>> {
-        let buffers = Buffers::new(http.buffered_max);
-        let transport = HttpTransport::new(http, buffers.clone()).context("the HTTP client can't be made")?;
-        Ok(UpstreamReader { app, client: Client::new(app.client.clone(), transport).reading_in(buffers.reading) })
+        Ok(UpstreamReader { app, client: own_client(app.client.clone(), http)? })
     }
 
     /// All that is shown of the promoter for what is judged.
@@ -66,7 +64,7 @@ impl UpstreamReader<'_> {
             promoter: promoter.clone(),
             scope,
             complete_before: Cursor::begin(judged.feed, judged.from).complete_before,
-            lateness: self.lateness(judged.feed),
+            lateness: self.app.feeds.lateness(judged.feed),
             refunds: None,
         };
         let mut pull = Pull::new(job, self.client.now());
@@ -83,11 +81,6 @@ impl UpstreamReader<'_> {
             }
         }
     }
-
-    fn lateness(&self, feed: Feed) -> i64 {
-        let plan = self.app.feeds.polled[feed].unwrap_or(self.app.feeds.refunds);
-        plan.settings.lateness
-    }
 }
 
 impl ShownFacts {
@@ -103,11 +96,11 @@ impl ShownFacts {
     }
 }
 
-fn compared(fact: &Fact) -> ComparedFact {
+pub(super) fn compared(fact: &Fact) -> ComparedFact {
     let order = match &fact.content {
         FactContent::Touch(_) => None,
         FactContent::Order { status, payment, .. } => Some(ComparedOrder {
-            status: word(*status).to_owned(),
+            status: status.word().to_owned(),
             mch_id: payment.mch_id.clone(),
             trade_no: payment.trade_no.clone(),
             paid_amount: payment.paid_amount,
@@ -115,13 +108,4 @@ fn compared(fact: &Fact) -> ComparedFact {
         }),
     };
     ComparedFact { id: fact.id, feed: fact.memory, time: fact.has_time().then_some(fact.time), order }
-}
-
-/// As events have it.
-fn word(status: OrderStatus) -> &'static str {
-    match status {
-        OrderStatus::Unknown => "UNKNOWN",
-        OrderStatus::Paid => "PAID",
-        OrderStatus::Refunded => "REFUNDED",
-    }
 }

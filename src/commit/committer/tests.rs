@@ -15,6 +15,7 @@ use crate::model::state::State;
 use crate::model::time::UnixTime;
 
 mod shards;
+mod traced;
 
 /// More records than this in one transaction take too long.
 const MOST: usize = 50;

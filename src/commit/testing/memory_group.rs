@@ -8,13 +8,16 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::memory_log::{DurableTopics, PARTITIONS, whole};
-use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
+use super::durable_topics::{DurableTopics, PARTITIONS, whole};
+use crate::commit::log::{
+    LogError, NotesReader, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership,
+};
 use crate::commit::queue::FenceSender;
 use crate::commit::registry_topic::RegistryTopic;
 use crate::model::batch::ShardRecord;
 use crate::model::promoter::{AppId, Promoter};
 use crate::model::shard::{AssignedShard, Shard};
+use crate::model::shares::note::PartitionNote;
 use crate::registry::compacted_events::CompactedEvents;
 use crate::registry::discovery::DiscoveryWrite;
 use crate::registry::event::RegistryEvent;
@@ -74,7 +77,7 @@ impl MemoryGroup {
         let mut members = self.members();
         let key = |(promoter, content): &(Promoter, RegistryContent)| (promoter.clone(), content.key());
         let last: HashMap<_, _> = members.registry.drain(..).map(|record| (key(&record), record)).collect();
-        members.registry = last.into_values().filter(|(_, content)| !content.is_tombstone()).collect();
+        members.registry = last.into_values().filter(|(_, content)| !is_tombstone(content)).collect();
     }
 
     /// The last that was said under each key.
@@ -217,6 +220,11 @@ impl Members {
     }
 }
 
+/// Of a log whose instances note nothing.
+pub fn unnoted() -> NotesReader {
+    Arc::new(|| Box::pin(std::future::pending()))
+}
+
 struct MemoryOwnership {
     changes: mpsc::UnboundedReceiver<OwnershipChange>,
     durable: Arc<Mutex<DurableTopics>>,
@@ -245,6 +253,20 @@ impl ShardOwnership for MemoryOwnership {
             Box::pin(restore) as Restore
         };
         shards.into_iter().map(restore).collect()
+    }
+
+    fn notes(&self) -> NotesReader {
+        let durable = self.durable.clone();
+        Arc::new(move || {
+            let durable = durable.clone();
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                let durable = whole(&durable);
+                let note = |partition| durable.notes.get(&Shard(partition)).cloned();
+                let note = |partition| note(partition).map_or(PartitionNote::Absent, PartitionNote::Shares);
+                Ok((0..PARTITIONS).map(note).collect())
+            })
+        })
     }
 
     /// As where nobody tells who would take over.
@@ -291,4 +313,11 @@ impl MemoryOwnership {
             }
         }
     }
+}
+
+fn is_tombstone(content: &RegistryContent) -> bool {
+    matches!(
+        content,
+        RegistryContent::Record(None) | RegistryContent::Discovery(None) | RegistryContent::Rewind(_, None)
+    )
 }

@@ -34,6 +34,8 @@ impl fmt::Display for Mistake {
     }
 }
 
+impl std::error::Error for Mistake {}
+
 /// One mistake and its place. The path is empty for what is wrong with the file as a whole.
 #[derive(Debug)]
 struct Problem {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
-
 use super::document::TomlValue;
 use super::problem::Mistake;
+use crate::model::duration::parse_duration;
 
 /// A duration from `least` to `most`, both written as they stand in a file.
 ///
@@ -26,12 +25,6 @@ pub fn duration(least: &'static str, most: &'static str) -> impl Fn(&TomlValue) 
             None => Err(Mistake::new("is not a duration such as \"90s\", \"10m\", \"6h\" or \"7d\"", remedy())),
         }
     }
-}
-
-/// A number with its unit, or several from large to small: `1h30m`. A day has 24 hours.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let span: Span = text.parse().ok()?;
-    Duration::try_from(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?).ok()
 }
 
 /// A size in bytes from `least` to `most`, both written as they stand in a file.
@@ -82,25 +75,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_numbers_with_units() {
-        let seconds = |text| parse_duration(text).map(|duration| duration.as_secs_f64());
-        assert_eq!(seconds("50ms"), Some(0.05));
-        assert_eq!(seconds("90s"), Some(90.0));
-        assert_eq!(seconds("10m"), Some(600.0));
-        assert_eq!(seconds("6h"), Some(21_600.0));
-        assert_eq!(seconds("7d"), Some(604_800.0));
-        assert_eq!(seconds("1h30m"), Some(5_400.0));
-        assert_eq!(seconds("1d12h"), Some(129_600.0));
-    }
-
-    #[test]
-    fn what_is_no_stretch_of_time_is_refused() {
-        for text in ["", "90", "s", "-5s", "5s ago", "1mo", "2y", "1m1h", "ten minutes", "99999999999999999999d"] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
     fn sizes_are_binary_or_decimal() {
         assert_eq!(parse_size("16MiB"), Some(16 * 1024 * 1024));
         assert_eq!(parse_size("512KiB"), Some(512 * 1024));
@@ -129,8 +103,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_panics(text in "[0-9dhmsKMGiB +.-]{0,24}") {
-            parse_duration(&text);
+        fn no_text_panics(text in "[0-9KMGiB +.-]{0,24}") {
             parse_size(&text);
         }
     }

@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use super::document::TomlValue;
 use super::problem::Mistake;
 use super::value::quoted;
+use crate::secret::Secret;
 
-/// Far above any password, token or key; bounds what a wrong path can bring in.
-pub const BYTES_MAX: u64 = 64 * 1024;
+pub use crate::secret::BYTES_MAX;
 
 /// # Errors
 /// [`Mistake`] where it is no text, or an empty one.
@@ -31,11 +31,26 @@ const REMEDY: &str = "write \"${NAME}\", with NAME in the environment, or name a
 /// # Errors
 /// [`Mistake`] where there is no such file, or it holds no secret or more than one line.
 pub fn from_file(value: &TomlValue, directory: &Path) -> Result<SecretString, Mistake> {
-    let secret = lines_of_file(value, directory)?;
-    if secret.contains(['\n', '\r']) {
-        return Err(Mistake::new("names a file of several lines", "leave nothing in it but the secret, on one line"));
+    read_file(&path(value, directory)?, BYTES_MAX, directory).and_then(one_line)
+}
+
+/// As [`from_file`], to be read again from there.
+///
+/// # Errors
+/// As [`from_file`].
+pub fn kept_in_file(value: &TomlValue, directory: &Path) -> Result<Secret, Mistake> {
+    let read_again = |bytes| utf8(bytes).and_then(one_line).map_err(Into::into);
+    Ok(Secret::of_file(from_file(value, directory)?, path(value, directory)?, read_again))
+}
+
+/// # Errors
+/// Where there is none, or more than one line.
+fn one_line(text: String) -> Result<SecretString, Mistake> {
+    let secret = not_empty(&text)?;
+    match secret.contains(['\n', '\r']) {
+        true => Err(Mistake::new("names a file of several lines", "leave nothing in it but the secret, on one line")),
+        false => Ok(secret.into()),
     }
-    Ok(secret.into())
 }
 
 /// As [`from_file`], where the secret itself has lines, as a key in PEM has.
@@ -43,16 +58,18 @@ pub fn from_file(value: &TomlValue, directory: &Path) -> Result<SecretString, Mi
 /// # Errors
 /// [`Mistake`] where there is no such file, or it is empty.
 pub fn from_file_of_lines(value: &TomlValue, directory: &Path) -> Result<SecretString, Mistake> {
-    lines_of_file(value, directory).map(SecretString::from)
+    let text = read_file(&path(value, directory)?, BYTES_MAX, directory)?;
+    not_empty(&text).map(SecretString::from)
 }
 
+/// Without the line ends behind it.
+///
 /// # Errors
-/// Where the file can't be read, or is empty.
-fn lines_of_file(value: &TomlValue, directory: &Path) -> Result<String, Mistake> {
-    let text = read_file(&path(value, directory)?, BYTES_MAX, directory)?;
+/// Where nothing else is there.
+fn not_empty(text: &str) -> Result<&str, Mistake> {
     match text.trim_end_matches(['\n', '\r']) {
         "" => Err(Mistake::new("names a file that is empty", "put the secret there")),
-        lines => Ok(lines.to_owned()),
+        lines => Ok(lines),
     }
 }
 

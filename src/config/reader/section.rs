@@ -6,12 +6,11 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use secrecy::SecretString;
-
 use super::document::{Node, Table, TomlValue, join};
 use super::problem::{Mistake, Problems};
 use super::secret;
 use super::watched_file::WatchedFile;
+use crate::secret::Secret;
 
 /// What all sections of one file share.
 pub struct Context<'a> {
@@ -120,15 +119,15 @@ impl<'a> Section<'a> {
 
     /// The secret under `key`, or in the file that `file_key` names: beside the configuration file where the path is
     /// relative. Both at once are a problem. The text of the problems holds neither secret nor path.
-    pub fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<SecretString> {
+    pub fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<Secret> {
         let directory = self.context.directory;
         if self.has(key) && self.has(file_key) {
             let what = format!("is given twice, here and as {file_key}");
             self.problem(key, Mistake::new(what, "remove one of them"));
         }
         let written = self.optional(key, secret::from_value);
-        let filed = self.optional(file_key, |value| secret::from_file(value, directory));
-        written.or(filed)
+        let filed = self.optional(file_key, |value| secret::kept_in_file(value, directory));
+        written.map(Secret::from).or(filed)
     }
 
     /// The table under `key`; an absent one reads like an empty one.

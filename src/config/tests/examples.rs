@@ -15,7 +15,7 @@ fn the_minimal_example_loads() {
     let app = &config.apps[0];
     assert_eq!(app.client.app_id.as_str(), "wx0123456789abcdef");
     let TokenSource::Stable(secret) = &app.client.token_source else { panic!("{app:?}") };
-    assert_eq!(secret.expose_secret(), "from-environment");
+    assert_eq!(secret.latest().expose_secret(), "from-environment");
     let promoters: Vec<&str> = app.promoters.iter().map(|(promoter, _)| promoter.promoter_id()).collect();
     assert_eq!(promoters, ["oABC", "oDEF"]);
     assert!(config.schema_registry.is_none());
@@ -52,14 +52,15 @@ fn what_is_off_in_the_full_example_is_right_too() {
     assert_eq!(config.kafka.instance_id, "connector-1");
     assert!(config.kafka.properties.contains(&("sasl.password".to_owned(), "one".to_owned())));
     let credentials = config.schema_registry.unwrap().credentials.unwrap();
-    assert_eq!((credentials.username.as_str(), credentials.password.expose_secret()), ("connector", "two"));
+    assert_eq!((credentials.username.as_str(), credentials.password.latest().expose_secret()), ("connector", "two"));
     let app = &config.apps[0];
     let TokenSource::Stable(secret) = &app.client.token_source else { panic!("{app:?}") };
-    assert_eq!(secret.expose_secret(), "three");
+    assert_eq!(secret.latest().expose_secret(), "three");
     let every = |promoter: usize, feed: Feed| plan(&promoters_of(app)[promoter], feed).map(|plan| plan.settings.every);
     assert_eq!(every(0, Feed::Touches), Some(Duration::from_secs(30)));
     assert_eq!(polled(&promoters_of(app)[2]), [Feed::Touches]);
     assert_eq!(plan(&promoters_of(app)[2], Feed::Touches).unwrap().start_from, StartFrom::Earliest);
+    assert_eq!(config.log.otlp.unwrap().as_str(), "http://localhost:4317/");
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn every_key_stands_in_the_full_example() {
         ("http", "timeout in_flight response_max"),
         ("registry", "forget"),
         ("admin", "listen token_file"),
-        ("log", "level format"),
+        ("log", "level format otlp"),
     ];
     let named =
         sections.into_iter().flat_map(|(section, names)| names.split(' ').map(move |name| format!("{section}.{name}")));

@@ -316,3 +316,18 @@ const VALUES: [&str; 13] = [
     "{}",
     "{ source = { a = 1 } }",
 ];
+
+#[test]
+fn a_collector_of_traces_is_a_host_and_a_port_that_are_asked_unencrypted() {
+    let remedy = "write where a collector nearby takes OTLP over gRPC, unencrypted, such as \"http://localhost:4317\"";
+    for (otlp, what) in [
+        ("localhost:4317", "is not a URL"),
+        ("https://localhost:4317", "is a URL of another kind"),
+        ("http://localhost:4318/v1/traces", "holds more than a host and a port"),
+        ("http://localhost:4317?token=secret", "holds more than a host and a port"),
+        ("http://one:secret@localhost:4317", "holds more than a host and a port"),
+    ] {
+        let problems = problems(&format!("[log]\notlp = \"{otlp}\"\n"));
+        assert!(problems.contains(&format!("log.otlp (line 2) {what}; {remedy}")), "{otlp}: {problems:?}");
+    }
+}

@@ -35,6 +35,9 @@ token = { source = "classic" }
 [[apps]]
 app_id = "wx3"
 token = { source = "url", url = "http://h?key=Pl4nted", headers = { Authorization = "Bearer ${PLANTED}" } }
+[[apps]]
+app_id = "wx4"
+token = { source = "url", url_file = "url", headers = { Authorization_file = "secret", x = "Pl4nted" } }
 "#;
 
 fn planted_environment(name: &str) -> Option<String> {
@@ -42,7 +45,7 @@ fn planted_environment(name: &str) -> Option<String> {
 }
 
 fn load_planted(text: &str) -> Result<Config, ConfigError> {
-    let files = Files::with(&[("secret", PLANTED), ("connector.toml", text)]);
+    let files = Files::with(&[("secret", PLANTED), ("url", "http://h/?key=Pl4nted\n"), ("connector.toml", text)]);
     Config::load(&files.directory.path().join("connector.toml"), &planted_environment)
 }
 
@@ -52,7 +55,12 @@ fn no_secret_is_shown_by_a_configuration() {
     assert!(!format!("{config:?} {config:#?}").contains(PLANTED));
     let token_source = &config.apps[1].client.token_source;
     let TokenSource::Classic(secret) = token_source else { panic!("{token_source:?}") };
-    assert_eq!(secret.expose_secret(), PLANTED);
+    assert_eq!(secret.latest().expose_secret(), PLANTED);
+    let token_source = &config.apps[3].client.token_source;
+    let TokenSource::Url(address) = token_source else { panic!("{token_source:?}") };
+    assert_eq!(address.url.expose_secret(), "http://h/?key=Pl4nted");
+    let headers: Vec<_> = address.headers.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+    assert_eq!(headers, [("Authorization", PLANTED), ("x", PLANTED)]);
 }
 
 #[test]
@@ -96,6 +104,7 @@ fn no_secret_is_shown_by_problems_wherever_it_was_written() {
         "[log]\nlevel = \"Pl4nted\"\nformat = \"Pl4nted\"\n",
         "[commands]\nreply_topics = [\"Pl4nted!\"]\n",
         "[[apps]]\n[apps.token]\nsource = \"url\"\nurl = \"http://u:Pl4nted@h\"\n",
+        "[[apps]]\n[apps.token]\nsource = \"url\"\nurl_file = \"secret\"\nheaders = { x_file = \"Pl4nted\" }\n",
         "[[apps]]\n[apps.token]\nsource = \"url\"\nurl = \"ftp://Pl4nted\"\nheaders = { x = \"Pl4nted\\n\" }\n",
         "base_url = \"http://h?access_token=Pl4nted\"\nspare_urls = [\"Pl4nted\"]\n",
         "promoters = [\"a/Pl4nted\", \"Pl4nted\", \"Pl4nted\"]\npromoters_file = \"Pl4nted\"\n",

@@ -1,4 +1,6 @@
 //! Whether the brokers are there, probed where nothing else is requested from them.
+//!
+//! The log hears of the first probe that is not answered, once a minute of those that follow, and of the answer that ends it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +8,14 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use tokio_util::sync::CancellationToken;
 
+use super::CALL_TIMEOUT;
 use super::context::{self, LogContext};
 use super::error::{ClientError, KafkaCallError};
 use super::settings::Settings;
+use super::silence::BrokerSilence;
 use super::supplied::LoggedConsumer;
-use super::topic_counts::CALL_TIMEOUT;
-use crate::commit::log::LogError;
 use crate::telemetry::health::PipelineHealth;
+use crate::text::with_causes;
 
 /// How long nothing may have been heard of the brokers before they are asked.
 const QUIET: Duration = Duration::from_secs(20);
@@ -21,12 +24,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Asks the brokers whenever a pipeline has not heard of them for [`QUIET`], until `end`. An answer counts for all: they use the same
 /// brokers.
 pub async fn watch(settings: Settings, pipelines: Vec<Arc<PipelineHealth>>, end: CancellationToken) {
-    let mut client = None;
+    let (mut client, mut silence) = (None, BrokerSilence::default());
     while end.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
         let is_quiet =
             |health: &Arc<PipelineHealth>| health.snapshot().silent_for.is_none_or(|silence| silence >= QUIET);
         // What a pipeline hears by itself, as when it commits, is answer enough.
         if !pipelines.iter().any(is_quiet) {
+            silence.heard();
             continue;
         }
         let (used, settings) = (client.take(), settings.clone());
@@ -34,15 +38,23 @@ pub async fn watch(settings: Settings, pipelines: Vec<Arc<PipelineHealth>>, end:
         // One that panics ends the process by itself.
         if let Some(Ok((used, answer))) = end.run_until_cancelled(probing).await {
             client = used;
-            pipelines.iter().for_each(|health| note(health, &answer));
+            note(&pipelines, &mut silence, answer);
         }
     }
 }
 
-fn note(health: &PipelineHealth, answer: &Result<(), ClientError>) {
+fn note(pipelines: &[Arc<PipelineHealth>], silence: &mut BrokerSilence, answer: Result<(), ClientError>) {
     match answer {
-        Ok(()) => health.answered(),
-        Err(error) => health.unanswered(LogError::new(error.clone()).with_causes()),
+        Ok(()) => {
+            pipelines.iter().for_each(|health| health.answered());
+            silence.heard();
+        }
+        Err(error) => {
+            let error = with_causes(&error);
+            let silent_for = pipelines.iter().filter_map(|health| health.snapshot().silent_for).max();
+            silence.unanswered(silent_for, LOOK_EVERY, &error);
+            pipelines.iter().for_each(|health| health.unanswered(error.clone()));
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use rdkafka::bindings as native;
 use rdkafka::bindings::rd_kafka_AclOperation_t as Operation;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::CALL_TIMEOUT;
 use super::context::LogContext;
 use super::error::ClientError;
 use super::rights::{may_not_read, may_not_write};
-use super::topic_counts::CALL_TIMEOUT;
 
 /// What is done with the records of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

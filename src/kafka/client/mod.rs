@@ -1,5 +1,10 @@
 //! What every use of Kafka has in common: how clients are made and log in, what topics there are, what may not be done.
 
+use std::time::Duration;
+
+/// How long a request to the brokers may take, for whoever need not be done sooner.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
 pub mod settings;
 
 pub(super) mod profiles;
@@ -20,6 +25,8 @@ pub(super) mod context;
 
 pub(super) mod waiting;
 
+pub(super) mod state_poll;
+
 pub(super) mod event_queue;
 
 pub(super) mod rights;
@@ -30,9 +37,13 @@ pub(crate) mod acknowledged_producer;
 
 pub(crate) mod broker_probe;
 
+mod silence;
+
 pub(super) mod topic_lookup;
 
 pub(super) mod topics;
+
+pub(super) mod watermarks;
 
 pub(super) mod topic_counts;
 

@@ -125,9 +125,13 @@ impl Settings {
 
     /// By either of librdkafka's two names for them.
     pub fn bootstrap_servers(&self) -> &str {
-        let names = ["bootstrap.servers", "metadata.broker.list"];
+        self.property(&["bootstrap.servers", "metadata.broker.list"]).unwrap_or_default()
+    }
+
+    /// As the user gave it, under any of librdkafka's `names` for it.
+    pub(crate) fn property(&self, names: &[&str]) -> Option<&str> {
         let found = self.properties.iter().find(|(key, _)| names.contains(&key.as_str()));
-        found.map_or("", |(_, value)| value)
+        found.map(|(_, value)| value.as_str())
     }
 }
 

@@ -191,8 +191,7 @@ impl TokenRecipients {
     /// librdkafka's words, where it does not take the token.
     fn set(&self, token: &BrokerToken, client: &dyn NativeClient) -> Result<(), RefusedToken> {
         let (text, principal) = (c_string(token.text.expose_secret()), c_string(&token.principal));
-        let left = i64::try_from(token.left().as_millis()).unwrap_or(i64::MAX);
-        let ends = crate::clock::now().0.saturating_add(left);
+        let ends = crate::clock::now().plus(token.left()).0;
         let mut extensions: Vec<*const c_char> = self.extensions.iter().map(|text| text.as_ptr()).collect();
         let mut words = [0_u8; WORDS_BYTES];
         // SAFETY: the client's pointer is valid as long as the client, which is borrowed for the call, and librdkafka's clients

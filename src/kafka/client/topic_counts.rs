@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
+use super::CALL_TIMEOUT;
 use super::error::ClientError;
 use super::settings::Settings;
 use super::topic_lookup::{LookupError, TopicCount, TopicLookup};
 use super::topic_settings::TopicKind;
 use crate::commit::log::{LogError, OpenError};
 
-/// How long one request to a broker may take.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at topics that are waited for.
 pub const LOOK_PAUSE: Duration = Duration::from_millis(50);
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::CALL_TIMEOUT;
 use super::admin_client::admin_client;
 use super::context::LogContext;
 use super::settings::{Settings, TopicDefaults, TopicNames};
-use super::topic_counts::{CALL_TIMEOUT, LOOK_PAUSE, TopicCounts, again, count_all};
+use super::topic_counts::{LOOK_PAUSE, TopicCounts, again, count_all};
 use super::topic_settings::TopicKind;
 use crate::commit::log::{LogError, OpenError};
 

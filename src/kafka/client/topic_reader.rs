@@ -14,11 +14,9 @@ use super::rights;
 use super::settings::Settings;
 use super::supplied::LoggedConsumer;
 use super::topic_lookup::{LookupError, TopicLookup};
+use super::watermarks;
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
-
-/// How long a request to the brokers may take, for whoever need not be done sooner.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRecord {
@@ -59,7 +57,10 @@ pub enum TopicReadError {
 /// All calls block.
 pub struct TopicReader {
     consumer: LoggedConsumer,
+    /// Those that are read.
     partitions: Vec<(String, i32)>,
+    /// Of all topics, read or not.
+    partition_count: usize,
     call_timeout: Duration,
 }
 
@@ -107,14 +108,15 @@ impl TopicReader {
         call_timeout: Duration,
     ) -> Result<TopicReader, TopicReadError> {
         let lookup = TopicLookup::of_reader(settings).map_err(failed)?;
-        let mut partitions = Vec::new();
+        let (mut partitions, mut partition_count) = (Vec::new(), 0);
         for &name in topics {
             let count = lookup.count(name, "DESCRIBE and READ", call_timeout)?;
             let Some(count) = count else { return Err(TopicReadError::Missing(name.to_owned())) };
             let wanted = (0..count.partitions).filter(|partition| is_wanted(*partition, count.partitions));
+            partition_count += usize::try_from(count.partitions).unwrap_or_default();
             partitions.extend(wanted.map(|partition| (name.to_owned(), partition)));
         }
-        let reader = TopicReader { consumer: lookup.into_consumer(), partitions, call_timeout };
+        let reader = TopicReader { consumer: lookup.into_consumer(), partitions, partition_count, call_timeout };
         let assignment = reader.assignment(from).map_err(failed)?;
         reader.consumer.assign(&assignment).map_err(failed)?;
         Ok(reader)
@@ -130,9 +132,9 @@ impl TopicReader {
             let offset = match from {
                 ReadFrom::Beginning => Offset::Beginning,
                 // A number, and not "the end": that would be looked for later, when more has come.
-                ReadFrom::End => {
-                    Offset::Offset(self.consumer.fetch_watermarks(topic, *partition, self.call_timeout)?.1)
-                }
+                ReadFrom::End => Offset::Offset(
+                    watermarks::of_partition(self.consumer.client(), topic, *partition, self.call_timeout)?.1,
+                ),
                 ReadFrom::Time(time) => Offset::Offset(time.0),
             };
             assignment.add_partition_offset(topic, *partition, offset)?;
@@ -144,9 +146,9 @@ impl TopicReader {
         }
     }
 
-    /// Of all topics together.
+    /// Of all topics together, read or not.
     pub fn partition_count(&self) -> usize {
-        self.partitions.len()
+        self.partition_count
     }
 
     /// The next record, or nothing where none came within `wait`.
@@ -179,7 +181,8 @@ impl TopicReader {
     pub fn ends(&self) -> Result<TopicEnds, ClientError> {
         let mut ends = HashMap::new();
         for (topic, partition) in &self.partitions {
-            let (low, high) = self.consumer.fetch_watermarks(topic, *partition, self.call_timeout).map_err(failed)?;
+            let (low, high) = watermarks::of_partition(self.consumer.client(), topic, *partition, self.call_timeout)
+                .map_err(failed)?;
             // Of an empty partition nothing is read that would give the reader a position, so none is waited for.
             if high > low {
                 ends.insert((topic.clone(), *partition), high);

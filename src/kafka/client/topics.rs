@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
 
+use super::CALL_TIMEOUT;
 use super::admin_client::admin_client;
 use super::context::LogContext;
 use super::settings::{Settings, TopicPolicy};
-use super::topic_counts::{CALL_TIMEOUT, TopicCounts, again, count_all};
+use super::topic_counts::{TopicCounts, again, count_all};
 use super::topic_creation::{PlannedTopic, TriedTopics, create_missing, try_missing};
 use super::topic_lookup::TopicCount;
 use super::topic_settings::{

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::CALL_TIMEOUT;
 use super::settings::Settings;
-use super::topic_reader::{CALL_TIMEOUT, ReadFrom, ReadRecord, TopicEnds, TopicReadError, TopicReader};
+use super::topic_reader::{ReadFrom, ReadRecord, TopicEnds, TopicReadError, TopicReader};
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
 
@@ -83,7 +84,7 @@ impl WholeTopic {
         }
     }
 
-    /// How many of the topic's are read.
+    /// How many the topic has, read or not.
     pub fn partitions(&self) -> i32 {
         i32::try_from(self.reader.partition_count()).unwrap_or(i32::MAX)
     }

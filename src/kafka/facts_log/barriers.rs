@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use rdkafka::message::{BorrowedMessage, Message};
 
 use crate::commit::log::OpenError;
+use crate::kafka::client::state_poll::STALL_MAX;
 use crate::model::fence::Fence;
 
-/// How long a restore may go without progress. An open transaction of another instance holds it for that one's
-/// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
-const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 const STALL_REPORT: Duration = Duration::from_secs(10);
 /// Longer than `transaction.timeout.ms` is unless somebody has set it: then somebody has to look at it.
 const STALL_WARNING: Duration = Duration::from_secs(2 * 60);

@@ -83,6 +83,8 @@ pub(super) mod topics;
 
 pub mod writer;
 
+pub(crate) mod adoption;
+
 mod barriers;
 
 mod state_ends;

@@ -77,15 +77,29 @@ impl FactsSession {
         }
         let now = (self.clock)();
         let write = |send: RecordSink<'_>| self.writer.write(batch, now, send);
-        self.transactions.commit(write, &self.offsets(batch, owner.clone())).map_err(|error| match error {
+        let offsets =
+            self.offsets(batch, owner.clone()).map_err(|error| TransactionError::Reopen(LogError::new(error)))?;
+        self.transactions.commit(write, &offsets).map_err(|error| match error {
             // It was aborted, so the same batch may go on under the next generation, if that still has all its shards.
             TransactionError::Revoked(reason) => self.wait_for_another(&owner, reason),
+            TransactionError::NoteTooLarge(reason) => self.shorten_notes(reason),
             // It may not take over a shard at all, and only an operator can allow it.
             error @ TransactionError::NotAllowed { .. } if batch.has_fences() => {
                 TransactionError::Final(LogError::new(error))
             }
             error => error,
         })
+    }
+
+    /// What stands beside the offsets is shorter from here on, and the same batch is tried again with that.
+    fn shorten_notes(&self, reason: LogError) -> TransactionError {
+        if self.profile.shares.shorten() {
+            tracing::warn!(
+                reason = reason.with_causes(),
+                "the brokers' offset.metadata.max.bytes has no room for what partitions need: budgets are divided among them as they are now"
+            );
+        }
+        TransactionError::NothingWritten(reason)
     }
 
     /// What was refused as of an older generation is tried again under the next one.
@@ -100,20 +114,18 @@ impl FactsSession {
 
     /// Of the registry, whose reader reads all of it: they say who writes, and whom this instance polls. Only those of shards
     /// that are written to: an offset says that the shard has a fence.
-    fn offsets(&self, batch: &Batch, owner: Arc<MembershipSnapshot>) -> OwnedOffsets {
+    fn offsets(&self, batch: &Batch, owner: Arc<MembershipSnapshot>) -> serde_json::Result<OwnedOffsets> {
         let is_withdrawn =
             |shard| batch.shard_records.iter().any(|record| record.assigned.shard == shard && record.value.is_none());
-        let note = self.profile.note(&self.instance_id);
-        let committed_offset = |AssignedShard { shard, .. }: &AssignedShard| CommittedOffset {
-            partition: shard.0,
-            offset: 0,
-            metadata: if is_withdrawn(*shard) { state_ends::WITHDRAWN.to_owned() } else { note.clone() },
+        let committed_offset = |assigned: &AssignedShard| {
+            let metadata = match is_withdrawn(assigned.shard) {
+                true => state_ends::WITHDRAWN.to_owned(),
+                false => self.profile.note(&self.instance_id, *assigned, owner.member.generation)?,
+            };
+            Ok(CommittedOffset { partition: assigned.shard.0, offset: 0, metadata })
         };
-        OwnedOffsets {
-            owner,
-            topic: self.writer.topics.registry.clone(),
-            committed: batch.shards.iter().map(committed_offset).collect(),
-        }
+        let committed = batch.shards.iter().map(committed_offset).collect::<serde_json::Result<_>>()?;
+        Ok(OwnedOffsets { owner, topic: self.writer.topics.registry.clone(), committed })
     }
 }
 

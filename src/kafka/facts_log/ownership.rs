@@ -11,8 +11,11 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::own_fence::OwnFences;
+use super::peers;
 use super::takeover::{RestoredState, Takeover};
-use crate::commit::log::{LogError, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership};
+use crate::commit::log::{
+    LogError, NotesReader, OpenError, OwnershipChange, Restore, RestoredShard, Restores, ShardOwnership,
+};
 use crate::commit::queue::FenceSender;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::group::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
@@ -90,7 +93,9 @@ impl FactsOwnership {
                     state
                 });
                 // Whoever waited may have given up.
-                senders.borrow_mut().remove(&assigned).map(|waiting| waiting.send(restored));
+                if let Some(waiting) = senders.borrow_mut().remove(&assigned) {
+                    drop(waiting.send(restored));
+                }
             };
             let taken_over = membership.consumer().ok_or_else(lost).and_then(|member| {
                 let takeover = Takeover {
@@ -145,6 +150,24 @@ impl ShardOwnership for FactsOwnership {
             Box::pin(async move { (assigned, whole(state, registered).await) }) as Restore
         });
         restored.collect()
+    }
+
+    fn notes(&self) -> NotesReader {
+        let (registry, membership) = (self.settings.topics.registry.clone(), self.membership.clone());
+        let partitions = self.partitions;
+        Arc::new(move || {
+            let (registry, membership) = (registry.clone(), membership.clone());
+            let read = move || {
+                let member = membership.consumer().ok_or(LogError::from("this process is no member"))?;
+                let partitions: Vec<i32> = (0..partitions).collect();
+                let notes = peers::notes_by(&member, &registry, &partitions).map_err(LogError::new)?;
+                Ok(notes.iter().map(|note| peers::shares_of(note)).collect())
+            };
+            let reading = tokio::task::spawn_blocking(read);
+            Box::pin(
+                async move { reading.await.unwrap_or_else(|error| Err(LogError::because("reading notes", error))) },
+            )
+        })
     }
 
     fn hand_over(&self) -> BoxFuture<'static, ()> {

@@ -7,12 +7,13 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::commit::log::OpenError;
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::client::watermarks;
 
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a partition is given at least, if others without a leader have used up the time of all.
 const CALL_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
@@ -35,7 +36,8 @@ impl<C: ConsumerContext> StateEnds<'_, C> {
         let until = Instant::now() + CALL_TIMEOUT;
         let end = |partition: &i32| {
             let timeout = until.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN);
-            let ends = self.uncommitted.fetch_watermarks(&self.settings.topics.state, *partition, timeout);
+            let ends =
+                watermarks::of_partition(self.uncommitted.client(), &self.settings.topics.state, *partition, timeout);
             (*partition, ends.map(|(low, high)| (high > low).then_some(high)).map_err(again))
         };
         partitions.iter().map(end).collect()

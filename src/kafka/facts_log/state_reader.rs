@@ -12,27 +12,26 @@
 //! What the second one makes sure is argued in [`crate::kafka::facts_log`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rdkafka::consumer::{Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::barriers::{Barrier, Stall};
-use super::state_ends::{CALL_TIMEOUT, StateEnds, again};
+use super::state_ends::{StateEnds, again};
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::context::LogContext;
-use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
+use crate::kafka::client::state_poll::next_record;
 use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::client::watermarks;
 use crate::model::fence::Fence;
 use crate::model::shard::Shard;
 use crate::model::state::State;
-use crate::model::state_content::{StateContent, StatePlace, Stray};
-
-const POLL: Duration = Duration::from_millis(50);
+use crate::model::state_content::{StateContent, StatePlace, Stray, Unusable};
 
 /// One reading of some partitions. All calls block, and end when the reading is given up.
 pub struct StateReader<'a> {
@@ -137,7 +136,7 @@ impl<'a> StateReader<'a> {
         let mut assignment = TopicPartitionList::new();
         for partition in barriers.keys() {
             // A leader that is not yet connected when the reading begins is tried again only half a second later.
-            let _ = consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT);
+            let _ = watermarks::of_partition(consumer.client(), topic, *partition, CALL_TIMEOUT);
             assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(again)?;
         }
         consumer.incremental_assign(&assignment).map_err(again)?;
@@ -189,9 +188,19 @@ impl<'a> StateReader<'a> {
     /// # Errors
     /// [`OpenError::Stop`] where it is another's, was laid out in another way, or can't be understood.
     pub fn check(&self, own: &Fence, partition: i32) -> Result<(), OpenError> {
-        let topic = &self.settings.topics.state;
-        let unusable = |unusable| OpenError::Stop(LogError::because(format!("topic {topic}"), unusable));
-        self.content.check(own, partition).map_err(unusable)
+        self.content.check(own, partition).map_err(|unusable| self.refused(unusable))
+    }
+
+    /// As [`check`](Self::check), of an owner that takes over what other connectors have left.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), but for their names.
+    pub fn check_adopted(&self, own: &Fence, partition: i32) -> Result<(), OpenError> {
+        self.content.check_adopted(own, partition).map_err(|unusable| self.refused(unusable))
+    }
+
+    fn refused(&self, unusable: Unusable) -> OpenError {
+        OpenError::Stop(LogError::because(format!("topic {}", self.settings.topics.state), unusable))
     }
 
     /// Reads until all of them have come to their barriers.
@@ -240,30 +249,20 @@ impl<'a> StateReader<'a> {
     /// Takes one record, and says whether there was one.
     ///
     /// # Errors
-    /// [`OpenError::Stop`] where the user may not read the topic, and [`OpenError::Again`] where this consumer can't go on.
-    /// librdkafka recovers from all others by itself.
+    /// As [`next_record`]: [`OpenError::Again`] where this consumer can't go on.
     fn take_next(&mut self) -> Result<bool, OpenError> {
-        match self.consumer.poll(POLL) {
-            Some(Ok(message)) => {
-                let place = StatePlace { partition: message.partition(), offset: message.offset() };
-                // It may have been polled before its partition was given up.
-                let Some(barrier) = self.barriers.get_mut(&place.partition) else { return Ok(true) };
-                self.content.take(place, message.key().unwrap_or_default(), message.payload());
-                if barrier.take_if(|barrier| barrier.is_met_by(&message)).is_some() {
-                    self.reached.push(place.partition);
-                }
-                return Ok(true);
-            }
-            // The end may be that of what an open transaction lets be seen, below the barrier.
-            Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(again(error)),
-            // To read on would be refused again: the right is an operator's to give.
-            Some(Err(error)) if rights::may_not(&error) => {
-                return Err(OpenError::Stop(rights::may_not_read(&self.settings.topics.state).into()));
-            }
-            Some(Err(error)) => self.consumer.context().error(&error, "reading the state topic"),
+        let topic = &self.settings.topics.state;
+        let Some(message) = next_record(&self.consumer, topic, "reading the state topic", again)? else {
+            return Ok(false);
+        };
+        let place = StatePlace { partition: message.partition(), offset: message.offset() };
+        // It may have been polled before its partition was given up.
+        let Some(barrier) = self.barriers.get_mut(&place.partition) else { return Ok(true) };
+        self.content.take(place, message.key().unwrap_or_default(), message.payload());
+        if barrier.take_if(|barrier| barrier.is_met_by(&message)).is_some() {
+            self.reached.push(place.partition);
         }
-        Ok(false)
+        Ok(true)
     }
 
     /// # Errors

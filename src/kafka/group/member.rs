@@ -23,6 +23,7 @@ use crate::kafka::client::error::ClientError;
 use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
+use crate::telemetry::pipeline;
 
 /// How long the brokers may take to tell who is in the group when this process leaves it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -59,10 +60,10 @@ impl GroupMember {
         let (settings, group) = (settings.clone(), group.to_owned());
         let consumer = ServingConsumer::default();
         let member = MemberThread { settings, group, shared: shared.clone(), serving: consumer.clone() };
-        let subscription = member.subscribe()?;
+        let connection = member.connect()?;
         let thread = std::thread::Builder::new()
             .name("membership".into())
-            .spawn(move || member.run(subscription))
+            .spawn(move || member.run(connection))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         Ok(GroupMember { shared, consumer, thread: Some(thread) })
     }
@@ -112,8 +113,8 @@ impl Drop for GroupMember {
     }
 }
 
-/// A consumer that has joined the group, or is about to, behind its queue of events, which goes before it.
-struct Subscription {
+/// A consumer that joins the group once it has subscribed, behind its queue of events, which goes before it.
+struct Connection {
     events: EventQueue,
     consumer: Supplied<BaseConsumer<MemberContext>>,
 }
@@ -128,27 +129,27 @@ struct MemberThread {
 
 impl MemberThread {
     /// # Errors
-    /// Where librdkafka makes no consumer of the settings, or takes no subscription. That the brokers let nobody in is told
-    /// later, while it is polled.
-    fn subscribe(&self) -> KafkaResult<Subscription> {
+    /// Where librdkafka makes no consumer of the settings. That the brokers let nobody in is told later, while it is polled.
+    fn connect(&self) -> KafkaResult<Connection> {
         let consumer: Supplied<BaseConsumer<MemberContext>> =
             self.settings.member_config(&self.group).create_with_context(MemberContext::of(&self.shared))?;
         let events = EventQueue::of_consumer(&*consumer)?;
-        consumer.subscribe(&[&self.shared.topic])?;
         *self.serving.lock() = consumer.downgrade();
-        Ok(Subscription { events, consumer })
+        Ok(Connection { events, consumer })
     }
 
     /// Serves the membership, with one consumer after the other, until told to stop or displaced by another process.
-    fn run(self, mut subscription: Subscription) {
+    fn run(self, mut connection: Connection) {
         let stop = &self.shared.stop;
         let mut count_again = Instant::now();
-        self.rejoin_where_replaced(&subscription.consumer);
+        if let Err(error) = self.join_first(&connection.consumer) {
+            return self.shared.fail(error);
+        }
         let mut standby = Standby::default();
         // Whether it is subscribed to another topic by now; nothing before it was asked to hand over.
         let mut elsewhere = None;
         while !stop.is_cancelled() {
-            let Subscription { events, consumer } = &subscription;
+            let Connection { events, consumer } = &connection;
             if count_again <= Instant::now() {
                 count_again = Instant::now() + self.count(consumer);
             }
@@ -175,11 +176,11 @@ impl MemberThread {
             // without one.
             self.shared.lost_all();
             match self.join_anew() {
-                Ok(joined) => subscription = joined,
+                Ok(joined) => connection = joined,
                 Err(error) => return self.shared.fail(error),
             }
         }
-        self.leave(&subscription.consumer, elsewhere == Some(true));
+        self.leave(&connection.consumer, elsewhere == Some(true));
     }
 
     /// After a fencing, unless a duplicate instance is who did it. A fenced consumer never joins again; another one does, under
@@ -187,18 +188,28 @@ impl MemberThread {
     ///
     /// # Errors
     /// [`OpenError::Stop`] where another process runs under this name and this one is to end for it, or where no consumer joins.
-    fn join_anew(&self) -> Result<Subscription, OpenError> {
+    fn join_anew(&self) -> Result<Connection, OpenError> {
         let instance = &self.settings.instance_id;
         tracing::warn!(instance, "fenced in the group, looking for who did it");
         let is_stopping = || self.shared.stop.is_cancelled();
-        if duplicate_instance::is_running(&self.settings, &self.group, is_stopping) && self.decides() {
+        let is_duplicate = duplicate_instance::is_running(&self.settings, &self.group, is_stopping);
+        let pipeline = if self.decides() { pipeline::POLLS } else { pipeline::REQUESTS };
+        let by = match is_duplicate {
+            true => "another process under its connector.instance_id",
+            false => "nobody who is seen there: a member of its name that has left, or an earlier joining of its own",
+        };
+        tracing::warn!(pipeline, instance, by, "fenced");
+        if is_duplicate && self.decides() {
             let reason = format!(
                 "another process runs as connector.instance_id \"{instance}\" and has taken over; give each its own"
             );
             return Err(OpenError::Stop(reason.into()));
         }
-        let failed = |error| OpenError::Stop(ClientError::new("the group can't be joined again", error).into());
-        self.subscribe().map_err(failed)
+        let connection = self.connect().and_then(|connection| {
+            connection.consumer.subscribe(&[&self.shared.topic])?;
+            Ok(connection)
+        });
+        connection.map_err(|error| OpenError::Stop(ClientError::new("the group can't be joined again", error).into()))
     }
 
     /// Has the others take over what this member owns, which it uses until they have. False where there are none.
@@ -252,15 +263,22 @@ impl MemberThread {
     /// A member of a fixed name that is back within its session is given what its name has in the current generation, without a new
     /// one. What its predecessor was giving back when it ended is nobody's then: the next generation, which was to give it on, would
     /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again.
+    /// The group is asked before, or it would know the name from this member itself.
     ///
     /// So it does where its predecessor ended while it was subscribed to another topic, to hand over: then it is given partitions of
     /// that one ([`MemberContext::was_given_others`]).
-    fn rejoin_where_replaced(&self, consumer: &BaseConsumer<MemberContext>) {
+    ///
+    /// # Errors
+    /// [`OpenError::Stop`] where librdkafka takes no subscription. That the brokers let nobody in is told later, while it is polled.
+    fn join_first(&self, consumer: &BaseConsumer<MemberContext>) -> Result<(), OpenError> {
         let members = GroupMembers::fetch(consumer.client(), &self.group, FETCH_TIMEOUT);
         let name = &self.settings.instance_id;
+        let failed = |error| OpenError::Stop(ClientError::new("the group can't be joined", error).into());
+        consumer.subscribe(&[&self.shared.topic]).map_err(failed)?;
         if members.is_ok_and(|members| members.has(name) && members.has_others_than(name)) {
             self.rejoin(consumer);
         }
+        Ok(())
     }
 
     fn rejoin(&self, consumer: &BaseConsumer<MemberContext>) {

@@ -56,7 +56,7 @@ mod owned_partitions;
 
 pub(super) mod refusal;
 
-pub(super) mod timeouts;
+pub(crate) mod timeouts;
 
 pub(crate) mod observer;
 

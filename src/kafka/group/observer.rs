@@ -11,6 +11,8 @@ pub type OwnershipObserver = Arc<dyn Fn(&OwnedShards) + Send + Sync>;
 
 /// Who hears of a log on Kafka.
 pub struct LogObservers {
+    /// What the log calls the pipeline.
+    pub pipeline: &'static str,
     pub health: Arc<PipelineHealth>,
     pub ownership: OwnershipObserver,
 }
@@ -27,8 +29,9 @@ impl ObservedOwnership {
         ObservedOwnership { observer, reported: OwnedShards::default() }
     }
 
-    pub fn own(&mut self, owned: impl Iterator<Item = i32>) {
-        self.change(OwnedShards { owned: owned.collect(), in_all: self.reported.in_all });
+    /// By this generation of the group; 0 where it is none any more.
+    pub fn own(&mut self, owned: impl Iterator<Item = i32>, generation: i32) {
+        self.change(OwnedShards { owned: owned.collect(), generation, ..self.reported });
     }
 
     /// So many partitions there are.

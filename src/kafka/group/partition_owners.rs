@@ -1,17 +1,13 @@
 //! Which instance owns a partition of the registry, as the broker tells it.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use rdkafka::consumer::Consumer;
 
 use super::group_members::GroupMembers;
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
-
-/// How long the brokers may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The instance that owns the registry's `partition`; nothing where none does, as between two assignments. Blocks.
 ///

@@ -153,7 +153,7 @@ impl SharedMembership {
         {
             let mut owned = self.owned.lock();
             owned.lost.cancel();
-            owned.observed.own(std::iter::empty());
+            owned.observed.own(std::iter::empty(), 0);
         }
         self.state.send_if_modified(|state| {
             let is_first = !matches!(state.standing, Standing::Failed(_));
@@ -223,8 +223,7 @@ impl SharedMembership {
     }
 
     fn publish(&self, owned: &mut Owned, Membership { metadata, member }: Membership) {
-        let partitions = owned.partitions.held();
-        owned.observed.own(owned.partitions.numbered().keys().copied());
+        let (partitions, generation) = (owned.partitions.held(), member.generation);
         self.state.send_if_modified(|state| {
             let is_another = match &state.standing {
                 Standing::Failed(_) => false,
@@ -237,11 +236,13 @@ impl SharedMembership {
             }
             is_another
         });
+        // Behind it, and before the callback answers: whoever observes may look at the snapshot, and nobody else has any of it yet.
+        owned.observed.own(owned.partitions.numbered().keys().copied(), generation);
     }
 
     fn publish_loss(&self, owned: &mut Owned) {
         std::mem::take(&mut owned.lost).cancel();
-        owned.observed.own(std::iter::empty());
+        owned.observed.own(std::iter::empty(), 0);
         self.state.send_modify(|state| {
             if let Standing::Member(_) = state.standing {
                 state.standing = Standing::NoMember;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::{ReadRecord, TopicReadError};
+use crate::kafka::client::topic_reader::{ReadFrom, ReadRecord, TopicReadError};
 use crate::kafka::client::whole_topic::WholeTopic;
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
@@ -38,6 +38,19 @@ impl RegistryReader {
     /// [`RegistryReadError`] where the topic is missing or refused, or the brokers do not answer in time.
     pub fn open(settings: &Settings, until: Instant) -> Result<RegistryReader, RegistryReadError> {
         Ok(RegistryReader(WholeTopic::open(settings, &settings.topics.registry, until)?))
+    }
+
+    /// Only the partition in which the records of `promoter` stand.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_promoter(
+        settings: &Settings,
+        promoter: &Promoter,
+        until: Instant,
+    ) -> Result<RegistryReader, RegistryReadError> {
+        let topic = &settings.topics.registry;
+        Ok(RegistryReader(WholeTopic::of_promoter(settings, topic, promoter, ReadFrom::Beginning, until)?))
     }
 
     /// The next record, or nothing where there are no more. What is written meanwhile may come along.

@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::log::OpenError;
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::event_queue::EventQueue;
@@ -16,7 +17,7 @@ use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::client::topic_lookup;
-use crate::kafka::client::topic_reader::CALL_TIMEOUT;
+use crate::kafka::client::watermarks;
 
 /// Between two requests where a partition ends.
 const ENDS_PAUSE: Duration = Duration::from_millis(100);
@@ -85,7 +86,7 @@ impl RegistryConsumer {
     pub fn ends(&self, partition: i32, is_wanted: impl Fn() -> bool) -> Result<(i64, i64), OpenError> {
         let until = Instant::now() + CALL_TIMEOUT;
         loop {
-            match self.consumer.fetch_watermarks(&self.topic, partition, CALL_TIMEOUT) {
+            match watermarks::of_partition(self.consumer.client(), &self.topic, partition, CALL_TIMEOUT) {
                 Ok(ends) => return Ok(ends),
                 Err(error) if topic_lookup::is_missing_in(&error) => return Err(self.why_missing(partition, error)),
                 Err(error) if rights::may_not(&error) || Instant::now() >= until || !is_wanted() => {

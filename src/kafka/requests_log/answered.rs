@@ -3,29 +3,26 @@
 //! All of it stands in one partition, whatever their number: whoever answers requests reads that one, and raising the
 //! number loses nothing. The other records there are the polls'.
 
-use std::time::Duration;
-
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::request_reader::again;
 use crate::commit::log::OpenError;
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::transaction::Transactions;
 use crate::kafka::transaction::error::TransactionError;
 use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
 use crate::kafka::transaction::record::Record;
-use crate::model::request::answered_offsets::{AnsweredOffsets, RestoredOffsets, position};
+use crate::model::request::answered_offsets::{ANSWERED_PREFIX, AnsweredOffsets, RestoredOffsets, position};
 
 /// The partition of the state topic in which the progress stands.
 pub const STATE_PARTITION: i32 = 0;
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const PREFIX: &str = "answered/";
 
 /// What the keys of a request topic begin with.
 pub fn prefix(request_topic: &str) -> String {
-    format!("{PREFIX}{request_topic}/")
+    format!("{ANSWERED_PREFIX}{request_topic}/")
 }
 
 /// The offsets that are committed for the partitions, which are sent again with the barrier: they only show how many

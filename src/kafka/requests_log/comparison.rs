@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::chunk_reader::ChunkReader;
 use super::request_reader::again;
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::CALL_TIMEOUT;
+use crate::kafka::client::watermarks;
 use crate::model::request::answered_offsets::{AnsweredOffsets, RestoredOffsets};
 use crate::requests::log::FETCH_RECORDS_MAX;
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 /// How long a log may look shorter than it was before it is believed: a new leader does not know its end at once.
 const SHORTER_MAX: Duration = Duration::from_secs(10);
@@ -96,7 +97,7 @@ impl Comparison<'_> {
     /// # Errors
     /// [`OpenError::Again`] where the brokers do not tell them.
     fn watermarks(&self, partition: i32) -> Result<(i64, i64), OpenError> {
-        self.chunks.consumer().fetch_watermarks(self.topic, partition, CALL_TIMEOUT).map_err(again)
+        watermarks::of_partition(self.chunks.consumer().client(), self.topic, partition, CALL_TIMEOUT).map_err(again)
     }
 
     /// Of the records from `from` to before `to`, all of which are there.

@@ -16,6 +16,8 @@ mod closed_topics;
 
 pub(super) mod topics;
 
+mod known_ends;
+
 mod request_reader;
 
 mod chunk_reader;
@@ -42,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use self::chunk_reader::ChunkReader;
 use self::closed_topics::ClosedTopics;
 use self::comparison::Comparison;
+use self::known_ends::ASK_EVERY;
 use self::replies::ReplyWriter;
 use self::request_reader::RequestReader;
 use self::rereader::{IDLE_MAX, Rereader};
@@ -59,7 +62,7 @@ use crate::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
 use crate::kafka::transaction::partition_session::{PartitionSession, StartError};
 use crate::kafka::transaction::record::RecordClock;
 use crate::kafka::transaction::{Transactions, Written};
-use crate::requests::log::{AnswerBatch, OpenedRequests};
+use crate::requests::log::{AnswerBatch, OpenedRequests, PartitionEnds};
 
 /// What the state topic takes at least, where it was not there yet when it was looked at.
 const STATE_BYTES_MIN: usize = 64 * 1024;
@@ -168,11 +171,12 @@ impl RequestsLogOpener {
         let topics = (self.settings.topics.state.as_str(), topic.as_str());
         answered::begin_anew(topics, &restored, &progress, &transactions, &offsets)?;
         reach(Failpoint::ProgressRead);
-        let (reader, records) = RequestReader::start(&self.settings, topic, &progress)?;
+        let ends: Arc<PartitionEnds> = Arc::default();
+        let (reader, records) = RequestReader::start(&self.settings, topic, &progress, ends.clone(), ASK_EVERY)?;
         let (again_reader, again) = Rereader::start(self.settings.clone(), chunks, IDLE_MAX)?;
         let clock = self.clock.clone();
         let session = RequestsSession { transactions, writer, assignment, clock, _readers: (reader, again_reader) };
-        Ok((session, OpenedRequests { answered: progress, records, again, revoked }))
+        Ok((session, OpenedRequests { answered: progress, records, again, ends, revoked }))
     }
 
     fn writer(&self, learned: &LearnedLimits, told: &HashMap<String, AcceptedRecords>) -> ReplyWriter {

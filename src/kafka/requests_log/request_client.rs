@@ -10,15 +10,16 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::request_producer::RequestProducer;
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::acknowledged_producer::PutError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::client::topic_lookup::{LookupError, TopicLookup};
+use crate::kafka::client::watermarks;
 use crate::text;
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 /// What fails where the replies can't be had.
 const UNREAD: &str = "the replies can't be read";
@@ -79,7 +80,7 @@ impl RequestClient {
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
             // A number, and not "the end": that would be looked for later, when the reply may stand before it.
-            let ends = lookup.consumer().fetch_watermarks(&topics.results, partition, left(until));
+            let ends = watermarks::of_partition(lookup.consumer().client(), &topics.results, partition, left(until));
             let (_, end) = ends.map_err(unread)?;
             assignment.add_partition_offset(&topics.results, partition, Offset::Offset(end)).map_err(failed)?;
         }

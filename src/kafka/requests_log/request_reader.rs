@@ -1,6 +1,8 @@
 //! Reads requests from where they are answered, in a thread of its own.
 
 use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::known_ends::EndsWatch;
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
@@ -23,6 +26,7 @@ use crate::kafka::client::topic_lookup;
 use crate::model::request::answered_offsets::AnsweredOffsets;
 use crate::model::request::record::{RecordOffset, RequestRecord};
 use crate::model::time::UnixMillis;
+use crate::requests::log::PartitionEnds;
 
 /// Requests between the reader and the pipeline: the pipeline keeps those that it has begun, these only bridge a moment.
 const QUEUE_MAX: usize = 16;
@@ -33,15 +37,20 @@ const FULL_PAUSE: Duration = Duration::from_millis(2);
 pub struct RequestReader {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
+    _ends: EndsWatch,
 }
 
 impl RequestReader {
+    /// Where the partitions end is noted in `ends`, and asked for each time that `ask_every` is over.
+    ///
     /// # Errors
     /// [`OpenError::Again`] where librdkafka can't begin to read, or there is no thread.
     pub fn start(
         settings: &Settings,
         topic: &str,
         progress: &[AnsweredOffsets],
+        ends: Arc<PartitionEnds>,
+        ask_every: Duration,
     ) -> Result<(RequestReader, mpsc::Receiver<RequestRecord>), OpenError> {
         let consumer: LoggedConsumer =
             settings.requests_reader_config().create_with_context(LogContext::default()).map_err(again)?;
@@ -51,6 +60,8 @@ impl RequestReader {
         }
         consumer.assign(&assignment).map_err(again)?;
         let events = EventQueue::of_consumer(&*consumer).map_err(again)?;
+        let partitions = progress.iter().map(|progress| progress.partition).collect();
+        let ends = EndsWatch::start(&consumer, topic, partitions, ends, ask_every).map_err(no_thread)?;
         let (records, receiver) = mpsc::channel(QUEUE_MAX);
         let stop = CancellationToken::new();
         let reading = ReadingThread {
@@ -62,12 +73,14 @@ impl RequestReader {
             was_missing: false,
             stop: stop.clone(),
         };
-        let thread = std::thread::Builder::new()
-            .name("requests".into())
-            .spawn(move || reading.run())
-            .map_err(|error| OpenError::Again(LogError::because("no thread for reading requests", error)))?;
-        Ok((RequestReader { stop, thread: Some(thread) }, receiver))
+        let thread =
+            std::thread::Builder::new().name("requests".into()).spawn(move || reading.run()).map_err(no_thread)?;
+        Ok((RequestReader { stop, thread: Some(thread), _ends: ends }, receiver))
     }
+}
+
+fn no_thread(error: io::Error) -> OpenError {
+    OpenError::Again(LogError::because("no thread for reading requests", error))
 }
 
 impl Drop for RequestReader {

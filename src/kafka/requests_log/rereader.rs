@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::chunk_reader::{self, ChunkReader};
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::settings::Settings;
-use crate::requests::log::FetchRange;
+use crate::requests::log::{FetchRange, RangeFetcher};
 use crate::text;
 
 /// How long a piece is waited for that should be there: a broker that leads since a moment may not know it yet.
@@ -47,8 +47,8 @@ impl Rereader {
         settings: Settings,
         chunks: ChunkReader,
         idle_max: Duration,
-    ) -> Result<(Rereader, mpsc::Sender<FetchRange>), OpenError> {
-        let (wishes, wished) = mpsc::channel(1);
+    ) -> Result<(Rereader, RangeFetcher), OpenError> {
+        let (fetcher, wished) = RangeFetcher::new();
         let (stop, runtime) = (CancellationToken::new(), Handle::current());
         let (topic, chunks) = (chunks.topic().to_owned(), Some(chunks));
         let reading = RereadingThread { settings, topic, chunks, idle_max, wished, stop: stop.clone(), runtime };
@@ -56,7 +56,7 @@ impl Rereader {
             .name("requests-again".into())
             .spawn(move || reading.run())
             .map_err(|error| OpenError::Again(LogError::because("no thread for reading requests again", error)))?;
-        Ok((Rereader { stop, thread: Some(thread) }, wishes))
+        Ok((Rereader { stop, thread: Some(thread) }, fetcher))
     }
 }
 
@@ -140,11 +140,9 @@ mod tests {
         let settings = settings(&[("bootstrap.servers", &servers)]);
         let chunks = ChunkReader::new(chunk_reader::consumer(&settings).unwrap(), "requests");
         // Given up after each wish.
-        let (_reader, wishes) = Rereader::start(settings, chunks, Duration::ZERO).unwrap();
+        let (_reader, fetcher) = Rereader::start(settings, chunks, Duration::ZERO).unwrap();
         for from in 0..3 {
-            let (chunk, read) = tokio::sync::oneshot::channel();
-            wishes.send(FetchRange { partition: 0, from, to: 3, most: 1, chunk }).await.unwrap();
-            let FetchedRange { records, next } = read.await.unwrap();
+            let FetchedRange { records, next } = fetcher.fetch(0, from..3, 1).await.unwrap();
             assert_eq!((records.len(), next), (1, from + 1));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -25,10 +25,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::answered::{STATE_PARTITION, prefix};
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
-use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
+use crate::kafka::client::state_poll::{STALL_MAX, next_record};
 use crate::kafka::client::supplied::LoggedConsumer;
 use crate::kafka::transaction::Transactions;
 use crate::kafka::transaction::offsets::OwnedOffsets;
@@ -37,13 +38,10 @@ use crate::kafka::transaction::record::Record;
 use crate::model::fence::{Conflict, Fence, FoundFence};
 use crate::model::request::answered_offsets::RestoredOffsets;
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(50);
+/// Between two looks whether the state topic is there.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the state topic may take to be made.
 const APPEAR_MAX: Duration = Duration::from_secs(30);
-/// How long reading may go without progress: an open transaction of another instance holds it for that one's
-/// `transaction.timeout.ms` at most, which brokers limit to 15 minutes.
-const STALL_MAX: Duration = Duration::from_secs(16 * 60);
 /// After so long a wait for the polls it is said.
 const REPORT_AFTER: Duration = Duration::from_secs(10);
 
@@ -94,37 +92,44 @@ fn wait_for(reader: &BaseConsumer<LogContext>, topic: &str, cancel: &Cancellatio
         if cancel.is_cancelled() || Instant::now() >= deadline {
             return Err(OpenError::Again(format!("topic {topic} does not exist yet").into()));
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 
-/// The fences in the partition, as far as it is read, that are confirmed.
+/// Whose fences are in the partition, as far as it is read, and whether they are confirmed.
 #[derive(Default)]
-struct ConfirmedFences {
+struct KnownFences {
     others: BTreeSet<String>,
+    /// Whoever has one may be about to take all over ([`crate::kafka::facts_log::adoption`]).
+    unconfirmed_others: BTreeSet<String>,
     has_own: bool,
 }
 
-impl ConfirmedFences {
+impl KnownFences {
     fn take(&mut self, connector: &str, value: Option<&[u8]>, own_name: &str) {
         // What can't be read is told by the polls.
         let proves = value
             .is_some_and(|value| !matches!(Fence::decode(value), Ok(FoundFence::Fence(fence)) if !fence.confirmed));
-        match proves {
-            _ if connector == own_name => self.has_own = proves,
-            true => drop(self.others.insert(connector.to_owned())),
-            false => drop(self.others.remove(connector)),
+        if connector == own_name {
+            self.has_own = proves;
+            return;
+        }
+        self.others.remove(connector);
+        self.unconfirmed_others.remove(connector);
+        if value.is_some() {
+            let known = if proves { &mut self.others } else { &mut self.unconfirmed_others };
+            known.insert(connector.to_owned());
         }
     }
 
-    /// Whether requests may be answered.
+    /// Whether requests may be answered; not yet where another connector's fence may be confirmed at any moment.
     ///
     /// # Errors
     /// [`Conflict::Name`] with another connector, which answers them.
     fn allow(&self) -> Result<bool, Conflict> {
         match self.others.first() {
             Some(other) => Err(Conflict::Name(other.clone())),
-            None => Ok(self.has_own),
+            None => Ok(self.has_own && self.unconfirmed_others.is_empty()),
         }
     }
 }
@@ -145,7 +150,7 @@ struct Reading<'a> {
 #[derive(Default)]
 struct PartitionContent {
     restored: RestoredOffsets,
-    fences: ConfirmedFences,
+    fences: KnownFences,
     /// The record that was just written was read: nothing of an earlier owner can come any more.
     is_passed: bool,
 }
@@ -196,23 +201,12 @@ impl Reading<'_> {
     /// Takes one record, and says whether there was one.
     ///
     /// # Errors
-    /// [`OpenError::Stop`] where the user may not read the topic; else that this consumer can't go on. librdkafka recovers from
-    /// all others by itself.
+    /// As [`next_record`].
     fn take_next(&self, content: &mut PartitionContent) -> Result<bool, OpenError> {
-        match self.reader.poll(POLL) {
-            Some(Ok(message)) => {
-                self.take(&message, content);
-                return Ok(true);
-            }
-            // The end may be that of what an open transaction lets be seen, below the barrier.
-            Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(failed(error)),
-            Some(Err(error)) if rights::may_not(&error) => {
-                return Err(OpenError::Stop(rights::may_not_read(self.topic).into()));
-            }
-            Some(Err(error)) => self.reader.context().error(&error, "reading how far requests are answered"),
-        }
-        Ok(false)
+        let next = next_record(&self.reader, self.topic, "reading how far requests are answered", failed)?;
+        let Some(message) = next else { return Ok(false) };
+        self.take(&message, content);
+        Ok(true)
     }
 
     fn take(&self, message: &BorrowedMessage<'_>, content: &mut PartitionContent) {
@@ -265,12 +259,13 @@ mod tests {
             (&[("own", BEGUN), ("own", CONFIRMED)], Ok(true)),
             (&[("own", CONFIRMED), ("own", None)], Ok(false)),
             (&[("own", BEGUN), ("other", BEGUN)], Ok(false)),
-            (&[("other", BEGUN), ("own", CONFIRMED)], Ok(true)),
+            (&[("other", BEGUN), ("own", CONFIRMED)], Ok(false)),
+            (&[("other", BEGUN), ("own", CONFIRMED), ("other", None)], Ok(true)),
             (&[("other", CONFIRMED)], Err(())),
             (&[("other", CONFIRMED), ("own", BEGUN)], Err(())),
             (&[("other", CONFIRMED), ("other", None), ("own", CONFIRMED)], Ok(true)),
         ] {
-            let mut fences = ConfirmedFences::default();
+            let mut fences = KnownFences::default();
             for (connector, confirmed) in records {
                 fences.take(connector, confirmed.map(|confirmed| fence(connector, confirmed)).as_deref(), "own");
             }

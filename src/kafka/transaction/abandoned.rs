@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::producer::TransactionalProducer;
 use crate::kafka::client::supplied::ClientSetup;
+use crate::model::duration::milliseconds;
 use crate::text::with_causes;
 
 /// Takes the `transactional.id` of `config`, which was `instance`'s, in a thread of its own: whatever is open under it is ended
@@ -12,7 +13,7 @@ pub fn end(instance: String, config: ClientSetup, topic: String) {
     let began = Instant::now();
     let taking = move || match TransactionalProducer::open(&config, &topic) {
         Ok(_) => {
-            let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let milliseconds = milliseconds(began.elapsed());
             tracing::info!(instance, milliseconds, "what an instance that is gone had left open is ended");
         }
         Err(error) => {

@@ -17,9 +17,15 @@ pub enum TransactionError {
     /// A member of a newer generation may own the partitions.
     #[error(transparent)]
     Revoked(LogError),
+    /// Nothing was written: the broker takes no text that long beside an offset.
+    #[error(transparent)]
+    NoteTooLarge(LogError),
     /// This producer can't go on, or the outcome is unknown.
     #[error(transparent)]
     Reopen(LogError),
+    /// The same, for another producer has taken its transactional id.
+    #[error(transparent)]
+    Fenced(LogError),
     /// Nothing was written, and only an operator can help.
     #[error(transparent)]
     Final(LogError),

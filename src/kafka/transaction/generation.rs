@@ -12,8 +12,9 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
+use super::producer::{TransactionalProducer, retried};
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::ended_aside::EndedAside;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;

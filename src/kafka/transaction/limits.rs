@@ -32,8 +32,7 @@ impl OldestAccepted {
 
     /// The earliest time that is taken at `now`.
     pub(in crate::kafka) fn at(&self, now: UnixMillis) -> Option<UnixMillis> {
-        let milliseconds = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let configured = self.age.map(|age| UnixMillis(now.0.saturating_sub(milliseconds(age))));
+        let configured = self.age.map(|age| now.minus(age));
         configured.max(self.learned)
     }
 }

@@ -33,8 +33,9 @@
 //! | acknowledge | a record was not delivered | abort: *nothing written* |
 //! | offsets | retriable | call again, for `STEP_MAX`; then abort |
 //! | offsets | an older generation, an unknown or fenced member | abort; *revoked*: wait for the next assignment |
+//! | offsets | the text beside one is too long | abort: *note too large*: nothing written |
 //! | offsets | any other abortable | abort: *nothing written* |
-//! | offsets | fenced, fatal | open again |
+//! | offsets | fenced, fatal | open again; that it is fenced is told |
 //! | commit | retriable (timeout, brokers down) | call again, which resumes it, for `STEP_MAX`; then open again |
 //! | commit | any other, abortable ones too | open again: the outcome may be unknown |
 //! | abort | retriable | call again, for `STEP_MAX`; then open again |
@@ -64,7 +65,7 @@ pub(super) mod dead_letters;
 
 mod deliveries;
 
-mod producer;
+pub(super) mod producer;
 
 mod generation;
 
@@ -73,6 +74,8 @@ pub(super) mod probe;
 mod steps;
 
 pub mod limits;
+
+mod holding;
 
 pub(super) mod partition_session;
 
@@ -192,6 +195,7 @@ impl NextProducer {
                 // Whoever goes on under the next generation does so with a new one.
                 TransactionError::Revoked(_)
                 | TransactionError::NothingWritten(_)
+                | TransactionError::NoteTooLarge(_)
                 | TransactionError::TooSlow(_)
                 | TransactionError::Refused { .. }
                 | TransactionError::Final(_)
@@ -200,7 +204,10 @@ impl NextProducer {
             ) => NextProducer::NewProducer,
             Err(
                 // After a refusal of size or time the limits are read anew, which an opening does.
-                TransactionError::Reopen(_) | TransactionError::TooLarge { .. } | TransactionError::WrongTime { .. },
+                TransactionError::Reopen(_)
+                | TransactionError::Fenced(_)
+                | TransactionError::TooLarge { .. }
+                | TransactionError::WrongTime { .. },
             ) => NextProducer::Nothing,
         }
     }

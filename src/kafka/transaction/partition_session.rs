@@ -9,94 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::Written;
 use super::error::TransactionError;
+use super::holding::Holding;
 use super::limits::LearnedLimits;
 use crate::commit::log::{CommitError, LogError, OpenError};
 use crate::kafka::client::rights::Refusals;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::group::changes::MembershipChanges;
-use crate::kafka::group::membership::GroupMembership;
-use crate::kafka::group::observer::{LogObservers, OwnershipObserver};
-use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
+use crate::kafka::group::observer::LogObservers;
 use crate::telemetry::health::{PipelineHealth, TransactionOutcome};
 
 /// What the topics were like before a wait for partitions that was longer than this is looked at again after it.
 const STALE_AFTER: Duration = Duration::from_secs(10);
 /// How often one that waits for partitions looks whether it is in the group by now.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How a session has the partitions that its group gives to this process.
-pub trait Holding: Send + Sync + 'static {
-    /// What it is given when it starts.
-    type Held: Send + 'static;
-
-    /// In `group`, on the partitions of `topic`; `observer` hears of all that comes and goes.
-    fn new(group: String, topic: String, observer: OwnershipObserver) -> Self;
-
-    /// Waits until something is owned.
-    ///
-    /// # Errors
-    /// [`OpenError`] where nothing will ever be owned.
-    fn acquire(&self, settings: &Settings) -> impl Future<Output = Result<Self::Held, OpenError>> + Send;
-
-    /// Whether the group has taken this process in, whatever it has given to it.
-    fn is_member(&self) -> bool;
-
-    /// The broker has refused what was written in the name of what was acquired last.
-    fn refused(&self);
-
-    /// Nothing is written for what was acquired last any more.
-    fn release(&self);
-}
-
-/// All that is owned as one, until that changes.
-impl Holding for WholeAssignments {
-    type Held = Arc<Assignment>;
-
-    fn new(group: String, topic: String, observer: OwnershipObserver) -> WholeAssignments {
-        WholeAssignments::new(group, topic, observer)
-    }
-
-    /// # Errors
-    /// [`OpenError`] where nothing will ever be owned.
-    async fn acquire(&self, settings: &Settings) -> Result<Arc<Assignment>, OpenError> {
-        WholeAssignments::acquire(self, settings).await
-    }
-
-    fn is_member(&self) -> bool {
-        WholeAssignments::is_member(self)
-    }
-
-    fn refused(&self) {
-        self.refuse();
-    }
-
-    fn release(&self) {
-        WholeAssignments::release(self);
-    }
-}
-
-/// What comes and goes while the session runs: with the membership that tells in whose name to write.
-impl Holding for Arc<GroupMembership> {
-    type Held = (Arc<GroupMembership>, MembershipChanges);
-
-    fn new(group: String, topic: String, observer: OwnershipObserver) -> Arc<GroupMembership> {
-        Arc::new(GroupMembership::new(group, topic, observer))
-    }
-
-    async fn acquire(&self, settings: &Settings) -> Result<(Arc<GroupMembership>, MembershipChanges), OpenError> {
-        Ok((self.clone(), GroupMembership::acquire(self, settings).await?))
-    }
-
-    fn is_member(&self) -> bool {
-        self.current().is_some()
-    }
-
-    /// Whoever writes waits for the newer generation itself.
-    fn refused(&self) {}
-
-    /// With the changes.
-    fn release(&self) {}
-}
 
 /// Lives as long as the process; clones share everything but the session.
 pub struct PartitionSession<S, H> {
@@ -111,6 +35,8 @@ struct ProcessPart<H> {
     refusals: Refusals,
     topics_checked: CancellationToken,
     health: Arc<PipelineHealth>,
+    /// What the log calls the pipeline.
+    pipeline: &'static str,
 }
 
 /// Why a session did not start.
@@ -146,7 +72,7 @@ impl<S, H> Clone for PartitionSession<S, H> {
 impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
     /// Of the partitions of `topic`, as a member of `group`. That the brokers answer, and what is owned, is noted.
     pub fn new(settings: Settings, group: String, topic: String, observers: LogObservers) -> PartitionSession<S, H> {
-        let LogObservers { health, ownership } = observers;
+        let LogObservers { pipeline, health, ownership } = observers;
         let shared = ProcessPart {
             settings,
             holding: H::new(group, topic, ownership),
@@ -154,6 +80,7 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
             refusals: Refusals::default(),
             topics_checked: CancellationToken::new(),
             health,
+            pipeline,
         };
         PartitionSession { shared: Arc::new(shared), session: None }
     }
@@ -304,11 +231,16 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
         self.shared.holding.release();
     }
 
+    fn say_fenced(&self, by: &str, reason: &LogError) {
+        let (pipeline, error) = (self.shared.pipeline, reason.with_causes());
+        tracing::warn!(pipeline, by, error, "fenced");
+    }
+
     fn classify(&self, failure: TransactionError) -> CommitError {
         match failure {
-            TransactionError::NothingWritten(reason) | TransactionError::Refused { reason, .. } => {
-                CommitError::NothingWritten(reason)
-            }
+            TransactionError::NothingWritten(reason)
+            | TransactionError::NoteTooLarge(reason)
+            | TransactionError::Refused { reason, .. } => CommitError::NothingWritten(reason),
             TransactionError::NotAllowed { ref topic, .. } => match topic {
                 Some(topic) if self.shared.refusals.refused(topic, Instant::now()) => {
                     CommitError::Stop(LogError::new(failure))
@@ -321,7 +253,15 @@ impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
             TransactionError::Final(reason) => CommitError::Stop(reason),
             TransactionError::ShardsLost(lost) => CommitError::ShardsLost(lost),
             TransactionError::Reopen(reason) => CommitError::Reopen(reason),
+            TransactionError::Fenced(reason) => {
+                self.say_fenced(
+                    "another producer of its transactional.id: of a process under its name, or of who took over",
+                    &reason,
+                );
+                CommitError::Reopen(reason)
+            }
             TransactionError::Revoked(reason) => {
+                self.say_fenced("a newer generation of its group", &reason);
                 self.shared.holding.refused();
                 CommitError::Reopen(reason)
             }
@@ -343,10 +283,11 @@ fn outcome(result: &Result<Written, TransactionError>) -> Option<TransactionOutc
     match result {
         Ok(_) => Some(TransactionOutcome::Committed),
         Err(TransactionError::ShardsLost(_)) => None,
-        Err(TransactionError::Revoked(_)) => Some(TransactionOutcome::Fenced),
+        Err(TransactionError::Revoked(_) | TransactionError::Fenced(_)) => Some(TransactionOutcome::Fenced),
         Err(TransactionError::Reopen(_)) => Some(TransactionOutcome::Unknown),
         Err(
             TransactionError::NothingWritten(_)
+            | TransactionError::NoteTooLarge(_)
             | TransactionError::Refused { .. }
             | TransactionError::NotAllowed { .. }
             | TransactionError::TooSlow(_)

@@ -4,8 +4,9 @@
 use rdkafka::producer::Producer;
 
 use super::generation;
-use super::producer::{CALL_TIMEOUT, ProducerError, TransactionalProducer, retried};
+use super::producer::{ProducerError, TransactionalProducer, retried};
 use crate::commit::log::OpenError;
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::profiles::BATCH_BYTES;
 use crate::kafka::client::settings::Settings;

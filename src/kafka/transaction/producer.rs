@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::deliveries::Deliveries;
 use super::record::Record;
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::supplied::{ClientSetup, Supplied};
+use crate::kafka::client::watermarks;
 
 /// How long one step is tried before it counts as failed.
 pub const STEP_MAX: Duration = Duration::from_secs(60);
-/// How long a single call blocks.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why there is no producer.
@@ -75,7 +75,7 @@ impl TransactionalProducer {
         let producer = TransactionalProducer { kafka, stop, delivery_thread: Some(delivery_thread) };
         // librdkafka looks for the coordinator at once where a broker is connected, and in half a second where none is.
         // Any request to a partition's leader connects one. If that fails, the next call says why.
-        let _ = producer.kafka.client().fetch_watermarks(topic, 0, CALL_TIMEOUT);
+        let _ = watermarks::of_partition(producer.kafka.client(), topic, 0, CALL_TIMEOUT);
         let taken = retried(|| producer.kafka.init_transactions(CALL_TIMEOUT));
         taken.map_err(|error| producer.not_taken(config.get("transactional.id").unwrap_or_default(), error))?;
         Ok(producer)

@@ -7,10 +7,11 @@ use rdkafka::producer::Producer;
 
 use super::error::TransactionError;
 use super::offsets::OwnedOffsets;
-use super::producer::{CALL_TIMEOUT, TransactionalProducer, retried};
+use super::producer::{TransactionalProducer, retried};
 use super::record::RecordSink;
 use crate::commit::failpoint::{Failpoint, reach};
 use crate::commit::log::LogError;
+use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::text;
@@ -140,6 +141,9 @@ fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Resul
         TransactionError::NothingWritten(reason) if is_older_generation(&error) => {
             Err(TransactionError::Revoked(reason))
         }
+        TransactionError::NothingWritten(reason) if is_note_too_large(&error) => {
+            Err(TransactionError::NoteTooLarge(reason))
+        }
         TransactionError::NothingWritten(reason) if rights::may_not(&error) => {
             Err(TransactionError::NothingWritten(LogError::because(rights::may_not_read(&owned.topic), reason)))
         }
@@ -161,7 +165,11 @@ fn abort(producer: &TransactionalProducer, step: &str, cause: KafkaError) -> Tra
 }
 
 fn reopen(producer: &TransactionalProducer, step: &str, error: KafkaError) -> TransactionError {
-    TransactionError::Reopen(producer.failed(step, error).into())
+    // Of a producer that can't go on librdkafka may tell no more than that, and why when it is asked.
+    let fatal = || producer.kafka().client().fatal_error().map(|(code, _)| code);
+    let was_fenced = error.rdkafka_error_code().into_iter().chain(fatal()).any(is_fenced);
+    let reason = producer.failed(step, error).into();
+    if was_fenced { TransactionError::Fenced(reason) } else { TransactionError::Reopen(reason) }
 }
 
 /// Whether the producer can't go on. A fenced one counts whatever else librdkafka says of the error: it reports some of
@@ -183,4 +191,8 @@ fn is_older_generation(error: &KafkaError) -> bool {
         error.code(),
         RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::FencedInstanceId
     ))
+}
+
+fn is_note_too_large(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.code() == RDKafkaErrorCode::OffsetMetadataTooLarge)
 }

@@ -15,7 +15,7 @@ pub enum Interface {
 
 /// Who calls an interface; nobody else does. All instances share its budget by what they own for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InterfaceCaller {
+pub enum InterfaceCaller {
     /// For the promoters of the shards that an instance owns.
     Polls,
     /// For the requests in the partitions that it owns.
@@ -34,7 +34,7 @@ impl Interface {
         }
     }
 
-    pub(crate) fn called_by(self) -> InterfaceCaller {
+    pub fn called_by(self) -> InterfaceCaller {
         match self {
             Interface::GetRelation | Interface::GetOrder => InterfaceCaller::Polls,
             Interface::GetShareMaterial => InterfaceCaller::Requests,

@@ -8,6 +8,8 @@ use crate::model::time::{Day, UnixTime};
 
 /// A cursor that moves in silence is written once an hour: a feed may have been read for so long, in seconds, without a trace.
 const SILENT_MAX: i64 = 3600;
+/// Refunds that nobody has read for so long, in seconds beside their lateness, are a past to be read, as closed days are to orders.
+const REFUNDS_PAST: i64 = 24 * 3600;
 
 impl Pulled {
     /// Whether it has read what there was when it began, and not only what was there long before.
@@ -31,7 +33,8 @@ impl Pacing {
             Scope::Day { .. } => {
                 first_day_not_closing(settings.lateness, now).days_since(first_open_day(self.complete_before())) > 1
             }
-            Scope::Refunds => false,
+            // One pull reads all of it, however long ago that begins; until it has, it is not known what is late.
+            Scope::Refunds => self.complete_before().plus(settings.lateness).plus(REFUNDS_PAST) < now,
         }
     }
 
@@ -70,12 +73,11 @@ mod tests {
 
     #[test]
     fn what_lies_days_back_is_a_backfill_and_what_lies_hours_back_is_not() {
-        for (feed, lateness) in [(Feed::Touches, 600), (Feed::Orders, 12 * HOUR)] {
+        for (feed, lateness) in [(Feed::Touches, 600), (Feed::Orders, 12 * HOUR), (Feed::Refunds, 2 * DAY)] {
             let is_backfilling = |behind| pacing(feed, behind).is_backfilling(feed, settings(lateness), NOW);
             assert!(!is_backfilling(0) && !is_backfilling(lateness + 3 * HOUR), "{feed}");
             assert!(is_backfilling(4 * DAY) && is_backfilling(400 * DAY), "{feed}");
         }
-        assert!(!pacing(Feed::Refunds, 400 * DAY).is_backfilling(Feed::Refunds, settings(7 * DAY), NOW));
     }
 
     #[test]

@@ -85,8 +85,10 @@ struct Group {
 }
 
 impl Intervals {
-    /// The class of a feed with these bounds of which nothing is known; it is counted from now on. Of different bounds there
-    /// are few.
+    /// The class of a feed with these bounds of which nothing is known; it is counted from now on.
+    ///
+    /// # Panics
+    /// Where there are more than 256 different bounds.
     pub fn join(&mut self, bounds: IntervalBounds) -> RateClass {
         let group = self.group_of(bounds);
         let mean = self.groups[usize::from(group)].mean.per_second();
@@ -94,6 +96,9 @@ impl Intervals {
     }
 
     /// The class of so many feeds with these bounds whose facts come at a known rate a second; they are counted from now on.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
     pub(crate) fn join_at(&mut self, bounds: IntervalBounds, rate: f32, feeds: u32) -> RateClass {
         let group = self.group_of(bounds);
         self.count(group, rate, feeds)
@@ -112,7 +117,7 @@ impl Intervals {
             self.groups.push(Group::new(bounds));
             self.groups.len() - 1
         });
-        u8::try_from(index).expect("bounds are settings of an app's three feeds")
+        u8::try_from(index).expect("there are 256 bounds at most, as `join` demands")
     }
 
     /// A feed is polled no more.

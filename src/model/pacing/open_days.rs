@@ -18,8 +18,13 @@ use super::{PollSettings, PollTurn};
 pub(super) const DATED_DAYS_MAX: i64 = 31;
 /// After two undated pulls in a row that a smaller request could have cured, or eight of which nobody knows, days are asked
 /// for one by one.
-const UNDATED_DOUBTS_MAX: u32 = 8;
-const DOUBTS_OF_TOO_MUCH: u32 = 4;
+const UNDATED_DOUBTS_MAX: u16 = 8;
+const DOUBTS_OF_TOO_MUCH: u16 = 4;
+/// So many days then, before all are asked for again: what was in the way may have passed, and years of days are thousands of calls.
+/// Twice as many after each time that it was in vain: so of whoever never gets all of them few calls are spent on that.
+const DAYS_IN_DOUBT: u32 = 64;
+/// More days in a row than there will be.
+const DOUBLED_MAX: u16 = 10;
 /// So many days are read one by one after a pull of all that was cut short, at least, before all are asked for again; and so
 /// many for each page that it took, which are a small part of what the days cost then.
 const DAYS_IN_A_ROW: u32 = 8;
@@ -29,7 +34,9 @@ const DAYS_IN_A_ROW: u32 = 8;
 pub(super) struct OpenDays {
     /// Those that the cursor has not passed, in their order: today and the day before, of most promoters.
     requested: SmallVec<[RequestedDay; 2]>,
-    undated_doubts: u32,
+    undated_doubts: u16,
+    /// How often there were too many of those, since all were read.
+    given_up: u16,
     /// Days that are still to be read one by one.
     dated_left: u32,
 }
@@ -84,15 +91,14 @@ impl OpenRange {
 
 impl OpenDays {
     pub const fn none() -> OpenDays {
-        OpenDays { requested: SmallVec::new_const(), undated_doubts: 0, dated_left: 0 }
+        OpenDays { requested: SmallVec::new_const(), undated_doubts: 0, given_up: 0, dated_left: 0 }
     }
 
     /// Among the open days it is the one that has waited longest; all of them where they are too many.
     pub fn next(&self, open: OpenRange, lateness: i64, now: UnixTime) -> Scope {
         let until = first_day_not_closing(lateness, now);
         let are_many = open.today.days_since(open.first) > DATED_DAYS_MAX && until > open.first;
-        let are_asked_for = self.undated_doubts < UNDATED_DOUBTS_MAX && self.dated_left == 0;
-        if are_many && are_asked_for {
+        if are_many && self.dated_left == 0 {
             return Scope::History { until };
         }
         self.next_day(open)
@@ -166,7 +172,7 @@ impl OpenDays {
 
     /// All of them were asked for on so many pages, and read to the present or cut short; the cursor stands where that has moved it.
     pub fn undated_read(&mut self, is_whole: bool, pages: u32, complete_before: UnixTime) {
-        self.undated_doubts = 0;
+        (self.undated_doubts, self.given_up) = (0, 0);
         self.dated_left = if is_whole { 0 } else { pages.max(1).saturating_mul(DAYS_IN_A_ROW) };
         let first = number(first_open_day(complete_before));
         self.requested.retain(|requested| requested.number >= first);
@@ -178,11 +184,21 @@ impl OpenDays {
     }
 
     pub fn undated_was_too_much(&mut self) {
-        self.undated_doubts += DOUBTS_OF_TOO_MUCH;
+        self.doubt(DOUBTS_OF_TOO_MUCH);
     }
 
     pub fn undated_was_unanswered(&mut self) {
-        self.undated_doubts += 1;
+        self.doubt(1);
+    }
+
+    fn doubt(&mut self, doubts: u16) {
+        self.undated_doubts += doubts;
+        if self.undated_doubts >= UNDATED_DOUBTS_MAX {
+            // From here on one that was too much is enough.
+            self.undated_doubts = UNDATED_DOUBTS_MAX - DOUBTS_OF_TOO_MUCH;
+            self.dated_left = DAYS_IN_DOUBT << self.given_up.min(DOUBLED_MAX);
+            self.given_up = self.given_up.saturating_add(1);
+        }
     }
 
     /// The open day that is due first, and when; the earliest of several.

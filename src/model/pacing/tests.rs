@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::cursor::first_open_day;
+use crate::model::scope::Completion;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -152,6 +153,35 @@ fn many_open_days_are_one_pull_without_a_date_until_that_has_failed_twice() {
     let read: Vec<_> = (0..40).filter_map(|_| read_orders(&mut pacing, at(1))).collect();
     assert_eq!(read.len(), 40);
     assert!(read.is_sorted(), "the oldest first");
+    assert_eq!(first_open_day(pacing.complete_before()), Day::in_beijing(NOON).previous());
+}
+
+/// Years of days one by one are thousands of calls, and what was in the way of one that asks for all may have lasted two seconds.
+#[test]
+fn years_of_days_are_not_read_one_by_one_for_two_failures_that_have_passed() {
+    let mut pacing = orders_behind(1700);
+    let is_undated = |pacing: &Pacing| matches!(pacing.scope(Feed::Orders, ORDERS, NOON), Scope::History { .. });
+    let fails = |pacing: &mut Pacing, times| {
+        for _ in 0..times {
+            assert!(is_undated(pacing));
+            pacing.after_failure(failed(pacing.scope(Feed::Orders, ORDERS, NOON), PollRemedy::SmallerRequest), at(0));
+        }
+    };
+    let days = |pacing: &mut Pacing| {
+        let next = |_| if is_undated(pacing) { None } else { read_orders(pacing, at(1)) };
+        (0..1700).map_while(next).count()
+    };
+    fails(&mut pacing, 2);
+    assert_eq!(days(&mut pacing), 64);
+    // Where it stays so, one more try costs as many days each time as were read before.
+    let rows = [(); 3].map(|()| {
+        fails(&mut pacing, 1);
+        days(&mut pacing)
+    });
+    assert_eq!(rows, [128, 256, 512]);
+    let undated = pacing.scope(Feed::Orders, ORDERS, NOON);
+    let completion = undated.completes(pacing.complete_before(), ORDERS.lateness, NOON);
+    pacing.after(Pulled { completion, ..pulled(undated) }, ORDERS, at(2));
     assert_eq!(first_open_day(pacing.complete_before()), Day::in_beijing(NOON).previous());
 }
 

@@ -18,6 +18,8 @@ use super::log_fingerprints::LogFingerprints;
 use super::offset_tracker::{Expired, TrackerKey, TrackerRecord};
 use super::schema_bucket::{BucketNumber, BucketRecord};
 
+/// What the keys of all these records begin with. Whoever reads the state of the polls passes them by.
+pub const ANSWERED_PREFIX: &str = "answered/";
 const VERSION: u8 = 1;
 /// Neither an offset nor the id of a schema.
 const NONE: i64 = i64::MIN;

@@ -9,9 +9,8 @@ use crate::model::pull::Pull;
 use crate::poll::due_queue::{Admission, Begun};
 use crate::poll::feed_slots::{FeedSlot, SlotNumber, feed_of};
 use crate::poll::freshness::FeedStanding;
+use crate::poll::outcome::{PollEnd, PollError, Polled};
 use crate::poll::parked::ParkedFeed;
-use crate::poll::poller::{PollError, Polled};
-use crate::poll::reports::{self, PollEnd};
 use crate::upstream::breaker::Readiness;
 use crate::upstream::client::Client;
 use crate::upstream::error::CallError;
@@ -65,12 +64,13 @@ impl Scheduler {
 
     fn stands(&mut self, index: SlotNumber, standing: FeedStanding) {
         let before = std::mem::replace(&mut self.feeds[index].standing, standing);
-        self.reports.stands(feed_of(index), Some(before), Some(standing));
+        let (promoter, settings) = (self.feeds.promoter(index), self.feeds.settings(index));
+        self.reports.stands(promoter, feed_of(index), settings, [Some(before), Some(standing)]);
     }
 
     fn failed(&mut self, index: SlotNumber, pull: Pull, begun: Begun, error: &PollError, clock: Duration) {
         let (promoter, feed) = (self.feeds.promoter(index), feed_of(index));
-        if let Some(cause) = reports::cause(error) {
+        if let Some(cause) = error.cause() {
             tracing::debug!(app = %self.app, %promoter, %feed, reason = cause, %error, "poll failed");
             self.reports.failed(cause, error.to_string());
         }
@@ -104,7 +104,7 @@ impl Scheduler {
             }
             PollError::Call(CallError::ParkPromoter(cause)) => {
                 let parked = ParkedFeed::new(cause.errcode, self.client.local_now().as_seconds());
-                if self.parked.park(promoter, feed, parked) {
+                if self.parked.park(promoter, feed, parked) && self.reports.parked(promoter) {
                     tracing::warn!(app = %self.app, %promoter, %feed, %error, "promoter is parked");
                 }
                 // Put in as anew, and not as late: it is left alone on purpose, and nobody is to take it for overdue.

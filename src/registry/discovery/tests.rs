@@ -16,7 +16,7 @@ fn authorised() -> Listed {
 
 fn list(numbers: impl IntoIterator<Item = usize>) -> DiscoveryList {
     let listed = numbers.into_iter().map(|number| (promoter(number), authorised())).collect();
-    DiscoveryList { listed, unreadable: 0 }
+    DiscoveryList { listed, ..DiscoveryList::default() }
 }
 
 fn known(promoters: impl IntoIterator<Item = (usize, DiscoveryStatus)>) -> PromoterTable {
@@ -54,13 +54,15 @@ fn no_more_than_the_limit_vanish_at_once_and_at_least_one_may() {
 }
 
 #[test]
-fn an_empty_list_and_one_with_a_row_that_names_nobody_remove_nobody_whoever_says_so() {
+fn a_list_that_is_empty_or_cut_or_has_a_row_that_names_nobody_removes_nobody_whoever_says_so() {
     let empty = DiscoveryPlan::new(&list([]), &found(3), RemovalLimit::Unlimited);
     assert_eq!((empty.writes.len(), empty.held_back_by), (0, Some(HeldBack::Empty)));
     let odd = DiscoveryList { unreadable: 1, ..list([0, 1, 7]) };
     let odd = DiscoveryPlan::new(&odd, &found(3), RemovalLimit::Unlimited);
     assert_eq!((odd.counts.held_back, odd.held_back_by), (1, Some(HeldBack::Unreadable)));
     assert_eq!(odd.counts.found, 1, "who is named is found all the same");
+    let cut = DiscoveryPlan::new(&DiscoveryList { is_cut: true, ..list([0]) }, &found(3), RemovalLimit::Unlimited);
+    assert_eq!((cut.writes.len(), cut.held_back_by), (0, Some(HeldBack::Cut)));
 }
 
 #[test]
@@ -68,12 +70,12 @@ fn who_loses_the_authorisation_is_parked_and_who_never_had_one_is_nobody() {
     let mut table = found(1);
     let lost = Listed { is_authorised: Some(false), tags: Tags::default() };
     let listed = [(promoter(0), lost.clone()), (promoter(1), lost)].into();
-    let plan = DiscoveryPlan::new(&DiscoveryList { listed, unreadable: 0 }, &table, TEN);
+    let plan = DiscoveryPlan::new(&DiscoveryList { listed, ..DiscoveryList::default() }, &table, TEN);
     assert_eq!((plan.counts.parked, plan.counts.not_authorised, plan.writes.len()), (1, 1, 1));
     carry_out(&mut table, &plan);
     assert!(table.get(&promoter(0)).is_some_and(|merged| merged.is_paused.value));
     let untold = [(promoter(0), Listed::default())].into();
-    let plan = DiscoveryPlan::new(&DiscoveryList { listed: untold, unreadable: 0 }, &table, TEN);
+    let plan = DiscoveryPlan::new(&DiscoveryList { listed: untold, ..DiscoveryList::default() }, &table, TEN);
     assert_eq!((plan.counts.unchanged, plan.writes.len()), (1, 0), "what is not told changes nothing");
     let plan = DiscoveryPlan::new(&list([0]), &table, TEN);
     assert_eq!(plan.counts.resumed, 1);
@@ -98,6 +100,17 @@ fn who_was_removed_by_an_operator_stays_so_without_the_tombstone_until_he_is_lis
 }
 
 #[test]
+fn a_list_by_which_nobody_goes_makes_nobody_forget_that_somebody_was_removed() {
+    let polled = (1..20).map(|number| (number, DiscoveryStatus::Authorized));
+    let mut table = known(polled.chain([(0, DiscoveryStatus::Removed)]));
+    let plan = DiscoveryPlan::new(&list(6..20), &table, TEN);
+    assert_eq!((plan.writes.len(), plan.held_back_by), (0, Some(HeldBack::Limit)));
+    carry_out(&mut table, &plan);
+    let plan = DiscoveryPlan::new(&list(0..20), &table, TEN);
+    assert_eq!((plan.counts.found, plan.counts.kept_removed), (0, 1));
+}
+
+#[test]
 fn who_was_removed_before_he_was_ever_found_is_not_polled() {
     let mut table = PromoterTable::default();
     table.apply(&promoter(0), SourceUpdate::Registry(None));
@@ -114,7 +127,12 @@ fn any_list() -> impl Strategy<Value = DiscoveryList> {
     let tags = prop::sample::select(vec!["1", "2"]).prop_map(|text| Tags::new([("role_id", text)]).unwrap());
     let listed = (any::<Option<bool>>(), tags).prop_map(|(is_authorised, tags)| Listed { is_authorised, tags });
     let listed = prop::collection::hash_map((0..12usize).prop_map(promoter), listed, 0..12);
-    (listed, 0..3usize).prop_map(|(listed, unreadable)| DiscoveryList { listed, unreadable: unreadable / 2 })
+    let odd = (0..3usize, prop::bool::weighted(0.2));
+    (listed, odd).prop_map(|(listed, (unreadable, is_cut))| DiscoveryList {
+        listed,
+        unreadable: unreadable / 2,
+        is_cut,
+    })
 }
 
 /// What an operator has said: nothing, a record, or a tombstone.

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -17,7 +16,7 @@ use crate::model::request::record::RequestRecord;
 use crate::model::request::schema_bucket::BucketNumber;
 use crate::model::time::UnixMillis;
 use crate::requests::executor::{DecodedRecord, Executor};
-use crate::requests::log::{FETCH_RECORDS_MAX, FetchRange, FetchedRange};
+use crate::requests::log::{FETCH_RECORDS_MAX, FetchedRange, RangeFetcher};
 use crate::requests::partition::Sweep;
 
 /// How many pieces of one partition are read for one app before it is another's turn: going on where the last piece ended
@@ -67,7 +66,7 @@ pub(super) struct RereadRecords {
 }
 
 impl Rereads {
-    fn start(&mut self, job: RereadJob, executor: Arc<Executor>, again: mpsc::Sender<FetchRange>) {
+    fn start(&mut self, job: RereadJob, executor: Arc<Executor>, again: RangeFetcher) {
         self.running.spawn(async move {
             let read = read(&job, &executor, &again).await;
             (job, read)
@@ -76,11 +75,9 @@ impl Rereads {
 }
 
 /// Nothing where nobody reads any more. Never waits for a schema: what has to wait for one must hold up nothing else.
-async fn read(job: &RereadJob, executor: &Executor, again: &mpsc::Sender<FetchRange>) -> Option<RereadRecords> {
-    let (chunk, answer) = oneshot::channel();
+async fn read(job: &RereadJob, executor: &Executor, again: &RangeFetcher) -> Option<RereadRecords> {
     let RereadJob { partition, from, to, most, .. } = *job;
-    again.send(FetchRange { partition, from, to, most, chunk }).await.ok()?;
-    let FetchedRange { records, next } = answer.await.ok()?;
+    let FetchedRange { records, next } = again.fetch(partition, from..to, most).await?;
     let read = |record: RequestRecord| {
         let reading = executor.read(&record);
         (record, reading)

@@ -16,7 +16,7 @@ use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
 use crate::requests::executor::MaterialApp;
-use crate::requests::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
+use crate::requests::testing::memory_topic::{CommittedAnswer, MemoryAnswerLog, MemoryRequestTopic};
 use crate::retry::{JITTER, RetrySettings};
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::{Client, ClientSettings};
@@ -97,9 +97,15 @@ fn executor(concurrency: usize) -> Arc<Executor> {
 }
 
 /// One session, until it ends.
-async fn session(
+async fn session(log: MemoryAnswerLog, executor: &Arc<Executor>, stop: &CancellationToken) -> (MemoryAnswerLog, Ended) {
+    counted_session(log, executor, Arc::default(), stop).await
+}
+
+/// The same, counted in `totals`.
+async fn counted_session(
     mut log: MemoryAnswerLog,
     executor: &Arc<Executor>,
+    totals: Arc<RequestTotals>,
     stop: &CancellationToken,
 ) -> (MemoryAnswerLog, Ended) {
     let opened = loop {
@@ -109,7 +115,7 @@ async fn session(
             Err(OpenError::Stop(reason) | OpenError::Unfit(reason)) => panic!("{reason}"),
         }
     };
-    let (log, ended) = run(log, opened, executor.clone(), Arc::default(), stop).await;
+    let (log, ended) = run(log, opened, executor.clone(), totals, stop).await;
     (log.unwrap(), ended)
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::commit::registry_topic::RegistryTopic;
+use crate::commit::testing::durable_topics::PARTITIONS;
 use crate::commit::testing::memory_group::MemoryGroup;
-use crate::commit::testing::memory_log::PARTITIONS;
 use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;
 use crate::session::discovery::{DiscoveredApp, DiscoveryTag};

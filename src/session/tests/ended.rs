@@ -3,8 +3,9 @@
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::commit::log::{CommitError, OpenError, OwnershipChange, Restore, Restores};
+use crate::commit::log::{CommitError, NotesReader, OpenError, OwnershipChange, Restore, Restores};
 use crate::commit::queue::FenceSender;
+use crate::commit::testing::memory_group::unnoted;
 use crate::model::age::AgeLimits;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::supervisor::GivenUp;
@@ -29,6 +30,10 @@ impl ShardOwnership for UnreadableShards {
         let failed =
             |shard| Box::pin(std::future::ready((shard, Err(OpenError::Stop("it was emptied".into()))))) as Restore;
         shards.into_iter().map(failed).collect()
+    }
+
+    fn notes(&self) -> NotesReader {
+        unnoted()
     }
 
     fn hand_over(&self) -> BoxFuture<'static, ()> {

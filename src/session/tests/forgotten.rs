@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::*;
+use crate::commit::testing::durable_topics::PARTITIONS;
 use crate::commit::testing::memory_group::MemoryGroup;
-use crate::commit::testing::memory_log::PARTITIONS;
 use crate::model::shard::Shard;
 use crate::model::state_record::{StateKey, StateValue};
 use crate::registry::record::PromoterRecord;

@@ -5,8 +5,9 @@ use tokio::time::timeout;
 
 use super::reported::Same;
 use super::*;
-use crate::commit::log::{OwnershipChange, Restore, RestoredShard, Restores};
+use crate::commit::log::{NotesReader, OwnershipChange, Restore, RestoredShard, Restores};
 use crate::commit::queue::{FenceSender, Received, ReceivedWrite, WriteOutcome, WriteReceiver, WriteSender};
+use crate::commit::testing::memory_group::unnoted;
 use crate::commit::under_way::under_way;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
@@ -48,6 +49,10 @@ impl ShardOwnership for ToldShards {
         let restored = || RestoredShard { state: State::default(), registered: Vec::new() };
         let restored = |shard| Box::pin(std::future::ready((shard, Ok(restored())))) as Restore;
         shards.into_iter().map(restored).collect()
+    }
+
+    fn notes(&self) -> NotesReader {
+        unnoted()
     }
 
     fn hand_over(&self) -> BoxFuture<'static, ()> {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 
 use super::*;
+use crate::commit::testing::durable_topics::PARTITIONS;
 use crate::commit::testing::memory_group::MemoryGroup;
-use crate::commit::testing::memory_log::PARTITIONS;
 use crate::registry::record::PromoterRecord;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -88,16 +88,22 @@ pub(super) async fn live_configured(
     group: &MemoryGroup,
     acts: impl AsyncFnOnce(&ConfiguredPromoters),
 ) -> NotingUpstream {
+    live_app(group, async |app: &PolledApp| acts(&app.promoters).await).await
+}
+
+/// As [`live`], where what runs meanwhile sees the app.
+async fn live_app(group: &MemoryGroup, acts: impl AsyncFnOnce(&PolledApp)) -> NotingUpstream {
     let upstream = NotingUpstream::begin();
     let polls = pipeline(&upstream, promoter(touches_only(plan(StartFrom::At(NOW)))));
     let stop = CancellationToken::new();
     let make_log = || MemoryLog::shared(Arc::default(), FaultScript::uneventful(), "one", group);
     let running = supervisor::run(&polls, make_log, &stop, retry());
     let (ended, ()) = tokio::join!(running, async {
-        acts(&polls.apps[0].promoters).await;
+        acts(&polls.apps[0]).await;
         stop.cancel();
     });
     ended.unwrap();
+    assert_eq!(polls.apps[0].reports.paused(), PerFeed::default(), "nobody is polled any more");
     upstream
 }
 
@@ -157,4 +163,31 @@ async fn a_promoter_of_an_app_that_is_not_configured_is_nobodys_and_said_once() 
         captured.events("the registry names promoters of an app that is not configured: they are not polled").len(),
         1
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_paused_is_counted_for_the_feeds_that_would_be_polled() {
+    let group = MemoryGroup::of_one("one", PARTITIONS);
+    group.register(&key("o1"), Some(paused()));
+    live_app(&group, async |app: &PolledApp| {
+        let register = async |openid: &str, record: Option<PromoterRecord>| {
+            group.register(&key(openid), record);
+            tokio::time::sleep(10 * SECOND).await;
+            let PerFeed { touches, orders, refunds } = app.reports.paused();
+            assert_eq!((orders, refunds), (0, 0), "the app polls touches alone");
+            touches
+        };
+        tokio::time::sleep(10 * SECOND).await;
+        assert_eq!(app.reports.paused().touches, 1, "one who was paused before");
+        assert_eq!(register("o2", Some(paused())).await, 2);
+        assert_eq!(register("o2", Some(paused())).await, 2, "it is said again");
+        let of_orders = PromoterRecord { feeds: [Feed::Orders].into_iter().collect(), ..paused() };
+        assert_eq!(register("o3", Some(of_orders)).await, 2);
+        assert_eq!(register("o4", Some(PromoterRecord::default())).await, 2);
+        assert_eq!(register("o2", Some(PromoterRecord::default())).await, 1);
+        assert_eq!(register("o4", Some(paused())).await, 2);
+        assert_eq!(register("o4", None).await, 1);
+        assert_eq!(register("o1", None).await, 0, "as it is configured");
+    })
+    .await;
 }

@@ -2,8 +2,8 @@
 
 use super::registered::{NotingUpstream, SECOND, key, live_configured};
 use super::*;
+use crate::commit::testing::durable_topics::PARTITIONS;
 use crate::commit::testing::memory_group::MemoryGroup;
-use crate::commit::testing::memory_log::PARTITIONS;
 use crate::model::feed_set::FeedSet;
 use crate::model::shard::Shard;
 use crate::registry::record::PromoterRecord;

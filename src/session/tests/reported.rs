@@ -33,10 +33,22 @@ async fn ten_minutes(answer: Option<&'static str>) -> Captured {
 }
 
 async fn ten_minutes_of(feeds: PerFeed<Option<FeedPlan>>, answer: Option<&'static str>) -> Captured {
+    ten_minutes_of_all(1, feeds, answer).await
+}
+
+/// The same where so many promoters are polled.
+async fn ten_minutes_of_all(
+    promoters: usize,
+    feeds: PerFeed<Option<FeedPlan>>,
+    answer: Option<&'static str>,
+) -> Captured {
     let began = tokio::time::Instant::now();
     let captured = Captured::start();
     let upstream = Same { began: tokio::time::Instant::now(), answer };
-    let pipeline = pipeline(&upstream, promoter(feeds));
+    let mut pipeline = pipeline(&upstream, promoter(feeds));
+    let named = |number| (Promoter::from_key(&format!("wx1/o{number}")).unwrap(), ConfiguredPromoter::default());
+    let app = &mut Arc::get_mut(&mut pipeline.apps).unwrap()[0];
+    app.promoters = (1..=promoters).map(named).collect::<Vec<_>>().into();
     let durable = Arc::new(Mutex::new(DurableTopics::default()));
     let stop = CancellationToken::new();
     let make_log =
@@ -57,8 +69,12 @@ async fn a_quiet_day_is_told_as_one() {
     let summaries = captured.events("summary");
     assert_eq!(summaries.len(), 10);
     let sum = |field: &str| summaries.iter().map(|summary| summary[field].as_u64().unwrap()).sum::<u64>();
-    let quiet = ["published", "dead_letters", "polls_failed", "breakers_open", "overdue", "parked"].map(sum);
-    assert_eq!(quiet, [0; 6]);
+    let quiet = ["published", "dead_letters", "polls_failed", "breakers_open", "late", "overdue", "parked"].map(sum);
+    assert_eq!(quiet, [0; 7]);
+    assert!(
+        summaries.iter().all(|summary| summary["worst_age"].as_u64().is_some_and(|age| age <= 120)),
+        "{summaries:?}"
+    );
     // One a minute, of one page each.
     assert!((9..=11).contains(&sum("polls_ok")) && sum("calls") >= sum("polls_ok"), "{summaries:?}");
     assert_eq!(sum("feeds"), 10);
@@ -92,6 +108,9 @@ async fn a_promoter_whose_polls_always_fail_is_named_with_how_long() {
     let last = overdue.last().unwrap();
     assert_eq!((&last["promoter"], &last["feed"]), (&"wx1/o1".into(), &"touches".into()), "{last}");
     assert!(last["seconds"].as_u64().unwrap() > 500, "{last}");
+    let summary = captured.events("summary").pop().unwrap();
+    assert_eq!(summary["late"], 1, "{summary}");
+    assert!(summary["worst_age"].as_u64().unwrap() > 500, "{summary}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,4 +131,18 @@ async fn a_promoter_that_is_parked_is_named_once_whatever_is_polled_for_it() {
     assert_eq!(parked.len(), 1, "{parked:?}");
     assert!(parked[0]["promoter"].as_str().unwrap().ends_with("o1"), "{parked:?}");
     assert!(parked[0]["error"].as_str().unwrap().contains("103014"), "{parked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_promoters_that_are_parked_at_once_the_first_are_named_and_all_are_counted() {
+    let captured = ten_minutes_of_all(8, touches_only(plan(StartFrom::Now)), Some(r#"{"errcode":103014}"#)).await;
+    let named: Vec<Value> =
+        captured.events("promoter is parked").iter().map(|event| event["promoter"].clone()).collect();
+    assert_eq!(named.len(), 5, "{named:?}");
+    let together = captured.events("promoters parked");
+    assert_eq!(together.len(), 1, "they stay parked, and are told once: {together:?}");
+    assert_eq!((&together[0]["level"], &together[0]["count"]), (&"WARN".into(), &8.into()));
+    assert_eq!((&together[0]["app"], &together[0]["pipeline"]), (&"wx1".into(), &"polls".into()));
+    let first: Vec<&str> = together[0]["first"].as_str().unwrap().split(", ").collect();
+    assert_eq!(first, named);
 }

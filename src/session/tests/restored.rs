@@ -5,10 +5,10 @@ use futures_util::future::BoxFuture;
 
 use super::registered::{NotingUpstream, SECOND};
 use super::*;
-use crate::commit::log::{CommitError, OpenError, OwnershipChange, Restore, Restores};
+use crate::commit::log::{CommitError, NotesReader, OpenError, OwnershipChange, Restore, Restores};
 use crate::commit::queue::FenceSender;
-use crate::commit::testing::memory_group::MemoryGroup;
-use crate::commit::testing::memory_log::PARTITIONS;
+use crate::commit::testing::durable_topics::PARTITIONS;
+use crate::commit::testing::memory_group::{MemoryGroup, unnoted};
 use crate::model::shard::{AssignedShard, Shard};
 use crate::registry::record::PromoterRecord;
 
@@ -75,6 +75,10 @@ impl ShardOwnership for UnevenShards {
     fn restore(&self, shards: Vec<AssignedShard>, fences: FenceSender, given_up: CancellationToken) -> Restores {
         let restores = self.ownership.restore(shards, fences, given_up);
         restores.into_iter().map(|restore| self.uneven(restore)).collect()
+    }
+
+    fn notes(&self) -> NotesReader {
+        unnoted()
     }
 
     fn hand_over(&self) -> BoxFuture<'static, ()> {

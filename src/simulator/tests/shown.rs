@@ -7,8 +7,10 @@ use crate::simulator::obstacles::faults::Level;
 use serde_json::Value;
 
 use super::client::{Client, START};
+use crate::avro::schemas::RecordKind;
 use crate::model::time::Day;
 use crate::simulator::options::{Bounds, Days};
+use crate::simulator::truth::fact_key::compared;
 use crate::simulator::{ShownContent, WorldOptions};
 
 fn lively(seed: u64) -> WorldOptions {
@@ -48,6 +50,22 @@ fn a_reader_who_reads_everything_reads_exactly_the_truth() {
         let kinds: BTreeSet<&str> = ["PAID", "REFUNDED", "UNKNOWN", "touch"].into();
         for kind in kinds {
             assert!(read.iter().any(|fact| fact.contains(kind)), "seed {seed} has no {kind}");
+        }
+    }
+}
+
+/// A field that no row has is null on both sides of every comparison, which then proves nothing of it.
+#[test]
+fn each_field_that_is_compared_is_in_some_row() {
+    let mut client = Client::new(&lively(1));
+    client.pass(3600);
+    client.refresh("wx_simulated", "simulated-secret");
+    client.read_all(START.as_seconds().minus(7200));
+    let lines: Vec<Value> = client.world.truth().iter().map(|shown| shown.to_json()).collect();
+    for (record, kind) in [(RecordKind::Touch, "touch"), (RecordKind::Order, "order")] {
+        for field in compared(record).unwrap() {
+            let is_told = |line: &&Value| line["kind"] == kind && !line[field].is_null();
+            assert!(lines.iter().any(|line| is_told(&line)), "no {kind} has {field}");
         }
     }
 }

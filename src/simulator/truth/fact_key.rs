@@ -39,7 +39,7 @@ const LEFT_OUT: [&str; 12] = [
 ];
 
 /// The names of the fields that a record of this kind is compared by; nothing for one that carries no fact.
-fn compared(record: RecordKind) -> Option<Vec<&'static str>> {
+pub(in crate::simulator) fn compared(record: RecordKind) -> Option<Vec<&'static str>> {
     let own: &[&[&str]] = match record {
         RecordKind::Touch => &[&TOUCH],
         RecordKind::Order => &[&TOUCH, &PAYMENT],
@@ -97,6 +97,30 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::model::feed::EventTopic;
+
+    /// The judge that shares no code with the connector has lists of its own, which must not fall behind.
+    const OUTSIDE_JUDGE: &str = include_str!("../../../tests/soak/judge.py");
+
+    /// A list of texts in the judge's own file.
+    fn listed(name: &str) -> Vec<String> {
+        let line = OUTSIDE_JUDGE.lines().find_map(|line| line.strip_prefix(&format!("{name} = "))).unwrap();
+        let (base, own) = line.split_once(" + ").map_or((Vec::new(), line), |(base, own)| (listed(base), own));
+        [base, serde_json::from_str(own).unwrap()].concat()
+    }
+
+    #[test]
+    fn the_judge_from_outside_looks_at_the_same_topics_and_fields() {
+        let names = |record| compared(record).unwrap().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(listed("TOUCH"), names(RecordKind::Touch));
+        assert_eq!(listed("ORDER"), names(RecordKind::Order));
+        let events = EventTopic::ALL.map(|topic| (topic.name(), RecordKind::of_events(topic)));
+        let looked_at = events.into_iter().chain([("dead-letters", RecordKind::DeadLetter)]);
+        let (topics, schemas): (Vec<_>, Vec<_>) = looked_at
+            .map(|(topic, record)| (format!("promoter.{topic}"), record.file().trim_end_matches(".avsc").to_owned()))
+            .unzip();
+        assert_eq!((listed("TOPICS"), listed("SCHEMAS")), (topics, schemas));
+    }
 
     /// Whoever adds a field to a schema decides here whether it is a part of the fact.
     #[test]

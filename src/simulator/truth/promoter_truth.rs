@@ -120,6 +120,9 @@ fn touch(detail: &TouchDetail) -> Touch {
         path: detail.path.clone(),
         scene: detail.scene,
         share_extra_info: detail.repaired_share_extra_info(),
-        ..Touch::default()
+        // The merchant's latest words, which are no part of the truth.
+        role_id: None,
+        retail_id: None,
+        extra_info: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::paths::{MATERIAL, ORDER, RELATION};
+use super::paths::DataPath;
 use super::registry;
 use super::reply::Reply;
 use super::state::World;
@@ -42,13 +42,13 @@ impl World {
         now: UnixMillis,
         request: &SimRequest,
         body: serde_json::Result<Map<String, Value>>,
-        path: &'static str,
+        path: DataPath,
     ) -> (Reply, Seed) {
         let app = self.app_of_token(now, request);
         let id = body.as_ref().ok().and_then(|body| body.get("openid")).and_then(Value::as_str).unwrap_or_default();
         let promoter = registry::promoter_index(self.ids, id);
         let call = self.call(app.as_ref().ok().copied(), promoter);
-        let admitted = match self.admit(now, request, app, call, path) {
+        let admitted = match self.admit(now, request, app, call, path.text()) {
             Ok(app) => Admitted { app, call },
             Err(reply) => return (*reply, call),
         };
@@ -56,10 +56,12 @@ impl World {
         let answer = match body {
             Err(_) => Err(47001),
             Ok(body) => match path {
-                RELATION => self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Relation, &body)),
-                ORDER => self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Order, &body)),
-                MATERIAL => self.material(now, &admitted, promoter, &body),
-                _ => self.registered(now, &admitted, &body),
+                DataPath::Relation => {
+                    self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Relation, &body))
+                }
+                DataPath::Order => self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Order, &body)),
+                DataPath::Material => self.material(now, &admitted, promoter, &body),
+                DataPath::Promoter => self.registered(now, &admitted, &body),
             },
         };
         (answer.unwrap_or_else(|code| Reply::errcode(code, call, text)), call)

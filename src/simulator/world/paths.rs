@@ -1,15 +1,34 @@
 //! The paths of the interfaces that the world has.
 
-pub const RELATION: &str = "/promoter/getrelation";
-pub const ORDER: &str = "/promoter/getorder";
-pub const MATERIAL: &str = "/promoter/getsharematerial";
-pub const PROMOTER: &str = "/promoter/getpromoter";
 pub const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 pub const CLASSIC_TOKEN: &str = "/cgi-bin/token";
 pub const QUOTA: &str = "/cgi-bin/openapi/quota/get";
 
-/// Each is counted under its name, all others as one.
-pub const COUNTED: [&str; 7] = [RELATION, ORDER, MATERIAL, PROMOTER, STABLE_TOKEN, CLASSIC_TOKEN, QUOTA];
+/// Those that need a token and have data.
+#[derive(Clone, Copy)]
+pub enum DataPath {
+    Relation,
+    Order,
+    Material,
+    Promoter,
+}
+
+impl DataPath {
+    pub const ALL: [DataPath; 4] = [DataPath::Relation, DataPath::Order, DataPath::Material, DataPath::Promoter];
+
+    pub fn of(path: &str) -> Option<DataPath> {
+        DataPath::ALL.into_iter().find(|data| data.text() == path)
+    }
+
+    pub fn text(self) -> &'static str {
+        match self {
+            DataPath::Relation => "/promoter/getrelation",
+            DataPath::Order => "/promoter/getorder",
+            DataPath::Material => "/promoter/getsharematerial",
+            DataPath::Promoter => "/promoter/getpromoter",
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -19,7 +38,7 @@ mod tests {
     #[test]
     fn the_world_has_every_interface_that_is_called() {
         for interface in Interface::ALL {
-            assert!(COUNTED.contains(&interface.path()), "{interface}");
+            assert!(DataPath::of(interface.path()).is_some(), "{interface}");
         }
     }
 }

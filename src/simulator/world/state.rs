@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::call_counts::ServedCalls;
 use super::registry;
+use crate::model::duration::milliseconds;
 use crate::model::promoter::{AppId, InvalidId};
 use crate::model::time::{UnixMillis, UnixTime};
 use crate::simulator::exchange::SimRequest;
@@ -49,18 +50,13 @@ pub struct World {
     calls_without_app: u64,
 }
 
-fn whole_millis(duration: Duration) -> u64 {
-    // The flags allow ten years.
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl World {
     /// # Errors
     /// When an app id can't be one.
     pub fn new(options: &WorldOptions, start: UnixMillis) -> Result<World, InvalidId> {
         let seed = Seed::new(options.seed);
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let quiet_at = options.quiet_after.map(|quiet| UnixMillis(start.0.saturating_add(millis(quiet))));
+        let quiet_at = options.quiet_after.map(|quiet| start.plus(quiet));
         let promoters_total = u64::from(options.promoters) * options.apps.len() as u64;
         let facts_max = usize::try_from(options.facts_max / promoters_total.max(1)).unwrap_or(usize::MAX);
         let app = |id: &String| {
@@ -90,7 +86,7 @@ impl World {
             limits: Limits::new(options.per_minute, options.per_day),
             restless: options.restless,
             start,
-            latency: whole_millis(options.latency_min)..=whole_millis(options.latency.max(options.latency_min)),
+            latency: milliseconds(options.latency_min)..=milliseconds(options.latency.max(options.latency_min)),
             clock_skew_millis: i64::try_from(options.clock_skew.as_millis()).unwrap_or(0),
             seed,
             calls_without_app: 0,

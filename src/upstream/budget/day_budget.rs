@@ -13,6 +13,8 @@ const TELLING_CALLS: u32 = 100;
 /// What others call is told by so many seconds, and by so many times as much as could be one's own.
 const TELLING_SECONDS: f64 = 200.0;
 const CLEARLY_MORE: f64 = 1.2;
+/// What ends within such a part of the time that is left of the day ends early: what others call is no more than a guess.
+const CLEARLY_EARLY: f64 = 0.95;
 /// So much of what is left, and of a day's limit, is never left to others: what they call is no more than a guess.
 const OWN_PART_LEAST: f64 = 0.1;
 /// By how much more is tried with each day on which all went well.
@@ -139,7 +141,23 @@ impl DayBudget {
 
     pub fn usage(&mut self, now: UnixTime, clock: Duration) -> DayUsage {
         self.roll_over(now, clock);
-        DayUsage { limit: self.per_day, spent: self.counted.sent }
+        let told = self.reading.filter(|reading| reading.on == self.day).map(|reading| reading.quota);
+        DayUsage { limit: self.per_day, spent: self.counted.sent, told }
+    }
+
+    /// In how long the calls of the day are spent, where that is well before its end: others call for the app, as the upstream has told,
+    /// and go on as they have. What this connector calls alone it spreads over the day. Nothing where none are left: then its interface
+    /// is held.
+    pub fn ends_in(&mut self, now: UnixTime, clock: Duration) -> Option<Duration> {
+        self.roll_over(now, clock);
+        let reading = self.reading.filter(|reading| reading.on == self.day && reading.others > 0.0)?;
+        let since = clock.saturating_sub(reading.clock).as_secs_f64();
+        let sent = f64::from(self.counted.sent.saturating_sub(reading.counted.sent));
+        let left = reading.quota.left() as f64 - sent - reading.others * since;
+        let pace = reading.others + self.earning().unwrap_or_default();
+        let seconds = self.day.beijing_end().0.saturating_sub(now.0) as f64;
+        let ends_in = (left / pace).max(0.0);
+        (reading.quota.left() > 0 && ends_in < seconds * CLEARLY_EARLY).then(|| Duration::from_secs_f64(ends_in))
     }
 
     /// A call is sent.

@@ -70,13 +70,16 @@ impl MinuteBudget {
     pub fn set_share(&mut self, share: Share, taken_over: u32, clock: Duration) {
         // Up to now at the old share, and from now on at the new one.
         self.follow(clock);
+        let more = share.of(f64::from(self.per_minute)) - self.share.of(f64::from(self.per_minute));
+        // What may be kept of it elsewhere was kept, and is earned here.
+        let paid = if more > 0.0 && !self.share.is_none() { (more / BURSTS_PER_MINUTE).ceil() as u32 } else { 0 };
         self.share = share;
         self.follow(clock);
         // With the last shard goes the whole call that is kept at least, too.
         if share.is_none() {
             self.pace.hold_down_to(0.0, clock);
         }
-        self.pace.spend(taken_over, clock);
+        self.pace.spend(taken_over.saturating_add(paid), clock);
         // After a minute without a call there is nothing left to be paid for.
         self.pace.owe_at_most(self.rate(clock).unwrap_or_default() * MINUTE.as_secs_f64());
     }

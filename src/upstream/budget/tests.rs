@@ -284,3 +284,46 @@ async fn what_another_instance_has_kept_and_calls_at_once_is_nobody_elses() {
     assert_eq!(used_in_an_hour(240_000, 1).await, None, "of 250,000");
     assert!(used_in_an_hour(900_000, 2).await.is_some());
 }
+
+/// What is told of a quota of 10,000 at noon, and an hour later.
+async fn told_twice(used: [u64; 2]) -> Budget {
+    let budget = Budget::new(BudgetSettings::default());
+    budget.quota_reported(DailyQuota { limit: 10_000, used: used[0] }, NOON);
+    tokio::time::advance(HOUR).await;
+    budget.quota_reported(DailyQuota { limit: 10_000, used: used[1] }, NOON.plus(3600));
+    budget
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_ends_early_where_others_go_on_to_call_more_than_is_left() {
+    let one = NOON.plus(3600);
+    // Others call 2000 an hour, and 7000 are left: the day goes on for eleven hours.
+    let budget = told_twice([1000, 3000]).await;
+    let ends_in = budget.ends_in(one).unwrap();
+    assert!((12_000..=12_600).contains(&ends_in.as_secs()), "{ends_in:?}");
+    tokio::time::advance(HOUR).await;
+    let later = budget.ends_in(one.plus(3600)).unwrap();
+    assert!((8_400..=9_000).contains(&later.as_secs()), "{later:?}");
+    assert_eq!(budget.ends_in(one.plus(86_400)), None, "another day has its own quota");
+    assert_eq!(told_twice([1000, 1300]).await.ends_in(one), None, "there is enough for all");
+    assert_eq!(told_twice([3000, 3000]).await.ends_in(one), None, "nobody else calls");
+    assert_eq!(told_twice([5000, 10_000]).await.ends_in(one), None, "it has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_upstream_has_told_of_the_day_is_known_until_the_day_ends() {
+    let budget = told_twice([1000, 3000]).await;
+    let told = |now| budget.usage(now).told;
+    assert_eq!(told(NOON.plus(3600)), Some(DailyQuota { limit: 10_000, used: 3000 }));
+    assert_eq!(told(NOON.plus(86_400)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_call_has_to_wait_until_it_is_earned() {
+    let budget = per_day(24);
+    let wait = budget.next_call_in(NOON);
+    assert!(wait > HOUR - MINUTE && wait <= HOUR, "{wait:?}");
+    tokio::time::advance(HOUR).await;
+    assert_eq!(budget.next_call_in(NOON.plus(3600)), Duration::ZERO);
+    assert_eq!(Budget::new(BudgetSettings::default()).next_call_in(NOON), Duration::ZERO);
+}

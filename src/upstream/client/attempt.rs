@@ -146,7 +146,7 @@ impl Client {
                 Err(AttemptError::Unreadable(Cause::unanswered(&error.to_string(), &[])))
             }
             Err(error) => {
-                let cause = Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token));
+                let cause = self.tokens.hiding(&token, |secrets| Cause::unanswered(&error.to_string(), secrets));
                 Err(AttemptError::failed(request.interface, Reaction::RetryTransport, cause, None, token))
             }
         }
@@ -193,16 +193,17 @@ impl Client {
         retry_after: Option<Duration>,
         token: AccessToken,
     ) -> AttemptError {
-        let secrets = self.tokens.secrets(&token);
         let (reaction, cause) = match unexpected {
             UnexpectedResponse::Refused { reaction, envelope } => {
-                let mut cause = Cause::answered(&envelope, &secrets);
+                let mut cause = self.tokens.hiding(&token, |secrets| Cause::answered(&envelope, secrets));
                 if status != 200 {
                     cause.text.push_str(&format!(" (HTTP {status})"));
                 }
                 (reaction, cause)
             }
-            UnexpectedResponse::NoAnswer { reaction, text } => (reaction, Cause::unanswered(&text, &secrets)),
+            UnexpectedResponse::NoAnswer { reaction, text } => {
+                (reaction, self.tokens.hiding(&token, |secrets| Cause::unanswered(&text, secrets)))
+            }
             UnexpectedResponse::Lasting(fault) => {
                 return AttemptError::Unreadable(Cause::unanswered(&fault.to_string(), &[]));
             }

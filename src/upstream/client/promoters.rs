@@ -22,6 +22,8 @@ pub struct PromoterList {
     pub listed: HashMap<String, ListedPromoter>,
     /// Rows that name nobody: any promoter may be meant.
     pub unreadable: usize,
+    /// It ends before all are listed: some page counts more than there are in it, or the pages do not move on.
+    pub is_cut: bool,
 }
 
 /// Why there is no list.
@@ -49,26 +51,34 @@ impl Client {
     /// Asks for all promoters of the app.
     ///
     /// A page with rows is never taken for the last one, however few they are, but where it brings nobody new: an answer that
-    /// was cut would make promoters vanish. It costs a call more.
+    /// was cut would make promoters vanish. It costs a call more. What `total_cnt` counts is not certain; by either reading no page
+    /// counts more than the whole list has. So the list is cut where one does, and where a full page brings nobody new: there
+    /// the upstream has not gone on behind the row that was named.
     ///
     /// # Errors
     /// [`PromoterListError`]: what was read until then says nothing about who is missing.
     pub async fn promoter_list(&self, cancel: &CancellationToken) -> Result<PromoterList, PromoterListError> {
-        let (mut list, mut start_id, mut rows) = (PromoterList::default(), None, 0);
+        let (mut list, mut start_id, mut rows, mut counted) = (PromoterList::default(), None, 0, 0);
         loop {
             let mut page = self.promoter_page(start_id.as_deref(), cancel).await?;
             let (next, of_page) = (page.last_id.take(), page.rows());
             rows += of_page;
+            counted = counted.max(page.counted);
             let is_over = !list.take(page);
             match next {
-                _ if is_over => return Ok(list),
+                _ if is_over => {
+                    list.is_cut = of_page >= FULL_PAGE;
+                    break;
+                }
                 _ if rows > ROWS_MAX => return Err(PromoterListError::Endless),
                 // Nobody can go on behind it, and a page that is not full need have nothing behind it.
-                None if of_page < FULL_PAGE => return Ok(list),
+                None if of_page < FULL_PAGE => break,
                 None => return Err(PromoterListError::NoNextPage { rows: of_page }),
                 next => start_id = next,
             }
         }
+        list.is_cut |= counted > list.listed.len() + list.unreadable;
+        Ok(list)
     }
 
     /// # Errors

@@ -89,7 +89,7 @@ impl Client {
         let token = self.tokens.get(&*self.transport, &self.clock, base_url).await;
         let token = token.map_err(|failed| QuotaUnavailable(failed.error.cause))?;
         let unavailable = |error: &dyn std::error::Error| {
-            QuotaUnavailable(Cause::unanswered(&error.to_string(), &self.tokens.secrets(&token)))
+            QuotaUnavailable(self.tokens.hiding(&token, |secrets| Cause::unanswered(&error.to_string(), secrets)))
         };
         let request = HttpRequest {
             method: Method::Post,

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::file::TokenFile;
 use super::{ActiveSource, TokenError};
 use crate::model::promoter::AppId;
-use crate::upstream::error::{CallKind, Cause, Reaction, reaction};
+use crate::secret::Secret;
+use crate::upstream::error::{CallKind, Cause, Reaction, StopReason, reaction};
 use crate::upstream::repair::bare;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Method, Transport};
 use crate::upstream::upstream_clock::{Moment, UpstreamClock};
@@ -39,10 +40,12 @@ pub async fn fetch(
     let requested_at = Instant::now();
     let (text, life) = match source {
         ActiveSource::Stable(secret) => {
-            request_token(stable(app_id, secret, base_url), secret, transport, clock).await?
+            let request = |secret: &SecretString| stable(app_id, secret, base_url);
+            request_with(secret, app_id, request, transport, clock).await?
         }
         ActiveSource::Classic(secret) => {
-            request_token(classic(app_id, secret, base_url), secret, transport, clock).await?
+            let request = |secret: &SecretString| classic(app_id, secret, base_url);
+            request_with(secret, app_id, request, transport, clock).await?
         }
         ActiveSource::Url(address, secrets) => {
             let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
@@ -93,6 +96,36 @@ fn classic(app_id: &AppId, secret: &SecretString, base_url: &str) -> HttpRequest
 
 fn get(base_url: String, path: &'static str, query: Vec<(&'static str, String)>) -> HttpRequest {
     HttpRequest { method: Method::Get, base_url, path, query, headers: vec![], body: None }
+}
+
+/// A secret that is refused is read again from its file, and another one that stands there by now is tried at once: so one that was
+/// changed at the upstream and in the file stops nothing.
+///
+/// # Errors
+/// As [`request_token`], of the last secret that was tried.
+async fn request_with(
+    secret: &Secret,
+    app: &AppId,
+    request: impl Fn(&SecretString) -> HttpRequest,
+    transport: &dyn Transport,
+    clock: &UpstreamClock,
+) -> Result<(String, Option<Duration>), TokenError> {
+    let tried = secret.latest();
+    let refusal = match request_token(request(&tried), &tried, transport, clock).await {
+        Err(refusal) if refusal.reaction == Reaction::StopApp(StopReason::Credentials) => refusal,
+        outcome => return outcome,
+    };
+    match secret.other_than(&tried).await {
+        Ok(Some(other)) => {
+            tracing::info!(%app, "the app's secret was read again from its file");
+            request_token(request(&other), &other, transport, clock).await
+        }
+        Ok(None) => Err(refusal),
+        Err(error) => {
+            tracing::warn!(%app, reason = %error, "the app's secret can't be read again from its file");
+            Err(refusal)
+        }
+    }
 }
 
 /// Only the upstream's own `Date` tells its clock, so only these calls note it.

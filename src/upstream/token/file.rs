@@ -2,24 +2,21 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use crate::patient_reads::PatientReads;
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// One file. Reading it from a mount that is dead blocks a thread, and nothing can end that: so a read is waited for only
-/// so long, and as long as it has not come back no other thread is sent after it.
+/// One file.
 pub struct TokenFile {
     path: PathBuf,
-    idle: Arc<Semaphore>,
-    patience: Duration,
+    reads: PatientReads,
 }
 
 impl TokenFile {
     pub fn new(path: PathBuf, patience: Duration) -> TokenFile {
-        TokenFile { path, idle: Arc::new(Semaphore::new(1)), patience }
+        TokenFile { path, reads: PatientReads::new(patience) }
     }
 
     pub fn path(&self) -> &Path {
@@ -31,22 +28,13 @@ impl TokenFile {
     /// # Errors
     /// The file system's; `TimedOut` where this read or an earlier one does not come back within the time limit.
     pub async fn read(&self) -> io::Result<Vec<u8>> {
-        let Ok(reading) = self.idle.clone().try_acquire_owned() else {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "an earlier read of it has not come back"));
-        };
         let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            // The thread itself gives it back: whoever has stopped waiting leaves a thread that may never return.
-            let _reading = reading;
+        let read = move || {
             let mut bytes = Vec::new();
             std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
             Ok(bytes)
-        });
-        match tokio::time::timeout(self.patience, read).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(died)) => Err(io::Error::other(died)),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not come within the time limit")),
-        }
+        };
+        self.reads.run(read).await?
     }
 }
 

@@ -84,9 +84,11 @@ fn stopped_and_parked(context: &Context, config: &str) -> Result<()> {
     let connector = context.connector("stopped", &wrong, &[])?;
     let port = port_of(&connector)?;
     let told = explained(context, &wrong, (FIRST, &port), |told| {
-        told["place"] == "here" && told["causes"][0]["code"] == "app_stopped_credentials"
+        // While a probe is under way there is no next one.
+        let is_stopped = has_line(told, "app_stopped_credentials since") && has_line(told, "next try");
+        told["place"] == "here" && told["causes"][0]["code"] == "app_stopped_credentials" && is_stopped
     })?;
-    ensure!(has_line(&told, "app_stopped_credentials since") && has_line(&told, "next try"), "{told}");
+    ensure!(feeds(&told).len() == 3, "{told}");
     let text = answer(context, &wrong, &["explain", FIRST, "--at", &port])?.must_end_with(0)?.shown;
     ensure!(text.contains("✗ app_stopped_credentials") && text.contains("nothing is lost by waiting"), "{text}");
     ensure!(connector.terminate()?.success(), "it ends in order");

@@ -18,6 +18,7 @@ mod status;
 mod tail;
 mod topics;
 mod verify;
+mod whereabouts;
 
 pub const CASES: &[Case] = &[
     Case::shared(
@@ -51,6 +52,10 @@ pub const CASES: &[Case] = &[
         rewind::beyond_the_memory,
     ),
     Case::shared("commands: rewind: what lay before the start comes, and nothing twice", rewind::before_the_start),
+    Case::shared(
+        "commands: where: an order is found in the topics or at the upstream, with its place or why it is in none",
+        whereabouts::each_fate,
+    ),
     Case::shared("commands: verify: gaps, doubles and strangers are found, and nothing else", verify::differences),
 ];
 

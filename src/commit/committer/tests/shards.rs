@@ -1,9 +1,10 @@
 //! What becomes of a shard's writes when it is lost.
 
 use super::*;
+use crate::commit::testing::durable_topics::{DurableTopics, PARTITIONS};
 use crate::commit::testing::fault_script::{FaultScript, ScriptedFault};
 use crate::commit::testing::memory_group::MemoryGroup;
-use crate::commit::testing::memory_log::{DurableTopics, MemoryLog, PARTITIONS};
+use crate::commit::testing::memory_log::MemoryLog;
 use crate::model::shard::Shard;
 use crate::model::state::FirstCursor;
 

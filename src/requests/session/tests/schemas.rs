@@ -283,3 +283,21 @@ async fn a_request_whose_schema_nobody_tells_now_holds_up_none_and_is_not_lost()
     assert_eq!(answered(&topic), topic.locations());
     assert_eq!(topic.answered()[&0].buckets, [].into());
 }
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_wait_for_their_schema_are_counted_while_they_do() {
+    let topic = MemoryRequestTopic::new(1);
+    (0..10).for_each(|offset| topic.put(foreign(offset)));
+    let (away, well) = (AbsentRegistry::default(), TimedUpstream::new(Health::Well));
+    let executor = away.executor([app("wx1", &well, 4)]);
+    let (totals, stop) = (Arc::<RequestTotals>::default(), CancellationToken::new());
+    let groups = || totals.waiting.schema_groups.load(Ordering::Relaxed);
+    let looking = async {
+        until("the group waits", || groups() == 1).await;
+        away.is_back.store(true, Ordering::Relaxed);
+        until("all", is_answered_to(&topic, 10)).await;
+        until("none waits", || groups() == 0).await;
+        stop.cancel();
+    };
+    tokio::join!(counted_session(log(&topic, []), &executor, totals.clone(), &stop), looking);
+}

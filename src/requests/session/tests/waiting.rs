@@ -1,8 +1,10 @@
 //! Far more requests of one app than have room in memory, and another app beside it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::requests::waiting::{WaitingRequests, WaitsFor};
 
 const FEW: usize = 200;
 /// Far more than any app's room in memory.
@@ -136,4 +138,56 @@ async fn what_has_waited_is_read_again_once() {
     let distinct: BTreeSet<_> = read_again.iter().map(|location| (location.partition, location.offset)).collect();
     assert!(distinct.len() > MANY / 2, "{} of {MANY} had no room", distinct.len());
     assert_eq!(read_again.len(), distinct.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_requests_in_memory_wait_for_is_counted_while_they_do() {
+    for (health, why, other) in
+        [(Health::Stopped, WaitsFor::AppStopped, WaitsFor::Slot), (Health::Hangs, WaitsFor::Slot, WaitsFor::AppStopped)]
+    {
+        let [well, ill] = [TimedUpstream::new(Health::Well), TimedUpstream::new(health)];
+        let topic = topic_of_two(|_| None);
+        let waiting: Arc<WaitingRequests> = Arc::default();
+        let counted = app("wx2", &ill, 4).counted_in(waiting.clone());
+        let executor = executor_of([app("wx1", &well, 4), counted]);
+        let looking = async {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while waiting.count(why) < 200 {
+                assert!(Instant::now() < deadline, "{why:?}: {waiting:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(waiting.count(other) < 200, "{why:?}: {waiting:?}");
+        };
+        // More than will be answered: it goes on until its time is over.
+        tokio::join!(calm_sessions_of(&topic, &executor, FEW + 1, Duration::from_secs(5)), looking);
+        // What the session has given up is dropped when the runtime comes to it.
+        let is_over = async {
+            while WaitsFor::ALL.iter().any(|why| waiting.count(*why) > 0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), is_over).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backlog_is_counted_from_the_first_request_without_an_answer_on() {
+    let [well, ill] = [TimedUpstream::new(Health::Well), TimedUpstream::new(Health::Stopped)];
+    let topic = topic_of_two(|_| None);
+    let executor = executor_of([app("wx1", &well, 4), app("wx2", &ill, 4)]);
+    let (totals, stop) = (Arc::<RequestTotals>::default(), CancellationToken::new());
+    let lag = || totals.waiting.lag_records.load(Ordering::Relaxed);
+    let end = topic.locations().last().unwrap().offset.cast_unsigned() + 1;
+    let looking = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(lag(), end, "the first of all waits");
+        ill.becomes(Health::Well);
+        while topic.answers_count() < FEW + MANY {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(2 * LOOK_EVERY).await;
+        assert_eq!(lag(), 0);
+        stop.cancel();
+    };
+    tokio::join!(counted_session(log(&topic, []), &executor, totals.clone(), &stop), looking);
 }

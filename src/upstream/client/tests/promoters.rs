@@ -34,6 +34,24 @@ async fn a_small_page_is_not_taken_for_the_last_one_and_one_that_repeats_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_ends_before_all_are_listed_is_known_to_be_cut() {
+    let nobody = || ok(r#"{"errcode":0,"promoter_list":[],"total_cnt":1}"#);
+    let counting = |total: usize| ok(&rows(0..3).replace(r#""total_cnt":3"#, &format!(r#""total_cnt":{total}"#)));
+    let cases = [
+        (vec![ok(&rows(0..3)), code(103_006)], false),
+        (vec![ok(&rows(0..3)), nobody()], false),
+        // It counts all pages.
+        (vec![counting(5), ok(&rows(3..5)), code(103_006)], false),
+        (vec![counting(4), code(103_006)], true),
+        (vec![counting(4), counting(4)], true),
+        (vec![ok(&rows(0..2000)), ok(&rows(0..2000))], true),
+    ];
+    for (case, (pages, is_cut)) in cases.into_iter().enumerate() {
+        assert_eq!(list(pages).await.0.unwrap().is_cut, is_cut, "case {case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_without_promoters_has_an_empty_list() {
     for nothing in [code(103_006), ok(r#"{"errcode":0,"promoter_list":[]}"#), ok(r#"{"errcode":0}"#)] {
         let (list, _) = list([nothing]).await;

@@ -1,6 +1,7 @@
 //! Where tokens come from, how long they are good, and that many callers cost one call.
 
 use super::*;
+use crate::secret::Secret;
 use crate::upstream::token::TokenUrl;
 
 #[tokio::test(start_paused = true)]
@@ -244,4 +245,27 @@ async fn neither_token_nor_secret_is_ever_in_an_error() {
     let on_token = shown(ask_with(settings(), &Upstream::new([], [echo(SECRET)])).await);
     assert!(on_token.contains("what is ***?") && !on_token.contains(SECRET), "{on_token}");
     assert!(!format!("{:?}", settings()).contains(SECRET));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_refused_is_read_again_from_its_file_and_another_one_is_tried_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let read = |bytes| Ok(String::from_utf8(bytes).unwrap().into());
+    let in_file = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let source = TokenSource::Classic(Secret::of_file("old".into(), path.clone(), read));
+        ClientSettings { token_source: source, ..settings() }
+    };
+    let secrets_sent = |upstream: &Upstream| -> Vec<String> {
+        let sent = upstream.0.sent.lock().unwrap();
+        let secrets = sent.iter().flat_map(|request| &request.query).filter(|(name, _)| *name == "secret");
+        secrets.map(|(_, secret)| secret.clone()).collect()
+    };
+    let changed = Upstream::new([], [code(40125)]);
+    ask_with(in_file("new"), &changed).await.unwrap();
+    assert_eq!(secrets_sent(&changed), ["old", "new"]);
+    let same = Upstream::new([], [code(40125)]);
+    assert!(ask_with(in_file("old"), &same).await.is_err());
+    assert_eq!(secrets_sent(&same), ["old"], "the same one is not tried twice");
 }

@@ -1,0 +1,115 @@
+import java.io.File;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import org.apache.avro.Schema;
+import org.apache.avro.generic.GenericData;
+import org.apache.avro.generic.GenericRecord;
+import org.apache.avro.generic.GenericRecordBuilder;
+import org.apache.avro.message.BinaryMessageDecoder;
+import org.apache.avro.message.BinaryMessageEncoder;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * Asks for a promoter's material, in Avro, and waits for the reply.
+ *
+ * <p>Prints the reply, but for its image, as JSON. Ends with 0 for SUCCEEDED, 1 for any other reply, 3 where none came in time.
+ */
+public final class Ask {
+    private static final String REQUESTS = "promoter.material.requests";
+    private static final String RESULTS = "promoter.material.results";
+    private static final String CORRELATION = "correlation-id";
+    private static final Duration WITHIN = Duration.ofSeconds(30);
+    /** The reply EXPIRED is written within seconds of the deadline; whoever gave up at the deadline itself would miss it. */
+    private static final Duration REPLY_GRACE = Duration.ofSeconds(15);
+
+    public static void main(String[] arguments) throws Exception {
+        if (arguments.length != 6) {
+            System.err.println("usage: java Ask BOOTSTRAP SCHEMAS APP PROMOTER PATH EXTRA_INFO");
+            System.exit(2);
+        }
+        var replies = new BinaryMessageDecoder<GenericRecord>(GenericData.get(), schema(arguments[1], "material-result"));
+        String id = UUID.randomUUID().toString();
+        ProducerRecord<String, byte[]> request = request(schema(arguments[1], "material-request"), id, arguments);
+        // Reading without a group: within one somebody else would be given the reply.
+        Map<String, Object> reading = Map.of(
+            ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0], ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
+        try (var consumer = new KafkaConsumer<>(reading, new StringDeserializer(), new ByteArrayDeserializer())) {
+            standAtEnd(consumer);
+            send(arguments[0], request);
+            byte[] value = await(consumer, id);
+            if (value == null) {
+                System.err.println("no reply in time; the request may have been carried out");
+                System.exit(3);
+            }
+            GenericRecord reply = replies.decode(value);
+            reply.put("qrcode", null);
+            System.out.println(reply);
+            System.exit(reply.get("status").toString().equals("SUCCEEDED") ? 0 : 1);
+        }
+    }
+
+    private static Schema schema(String directory, String name) throws IOException {
+        return new Schema.Parser().parse(new File(directory, name + ".avsc"));
+    }
+
+    private static ProducerRecord<String, byte[]> request(Schema schema, String id, String[] arguments) throws IOException {
+        GenericRecord fields = new GenericRecordBuilder(schema)
+            .set("request_id", id).set("app_id", arguments[2]).set("promoter_openid", arguments[3]).set("path", arguments[4])
+            .set("extra_info", arguments[5]).set("deadline", Instant.now().plus(WITHIN).toEpochMilli()).build();
+        ByteBuffer encoded = new BinaryMessageEncoder<GenericRecord>(GenericData.get(), schema).encode(fields);
+        byte[] value = new byte[encoded.remaining()];
+        encoded.get(value);
+        var request = new ProducerRecord<>(REQUESTS, arguments[2] + '/' + arguments[3], value);
+        request.headers().add(CORRELATION, id.getBytes(StandardCharsets.UTF_8));
+        return request;
+    }
+
+    /** Before anything is sent, so that no reply comes before somebody listens. */
+    private static void standAtEnd(KafkaConsumer<String, byte[]> consumer) {
+        List<TopicPartition> partitions = consumer.partitionsFor(RESULTS).stream()
+            .map(each -> new TopicPartition(RESULTS, each.partition())).toList();
+        consumer.assign(partitions);
+        // Sought to by offset: seekToEnd alone looks the end up with the first poll, which may come later than the first reply.
+        consumer.endOffsets(partitions).forEach(consumer::seek);
+    }
+
+    private static void send(String bootstrap, ProducerRecord<String, byte[]> request) throws ExecutionException, InterruptedException {
+        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap);
+        try (var producer = new KafkaProducer<>(settings, new StringSerializer(), new ByteArraySerializer())) {
+            producer.send(request).get();
+        }
+    }
+
+    /** The value of the reply with this header, or null. */
+    private static byte[] await(KafkaConsumer<String, byte[]> consumer, String id) {
+        Instant end = Instant.now().plus(WITHIN).plus(REPLY_GRACE);
+        while (Instant.now().isBefore(end)) {
+            for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofMillis(200))) {
+                Header header = record.headers().lastHeader(CORRELATION);
+                if (header != null && id.equals(new String(header.value(), StandardCharsets.UTF_8))) {
+                    return record.value();
+                }
+            }
+        }
+        return null;
+    }
+
+    private Ask() {}
+}

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Consumers in several languages read the same facts, and all of them, once: what docs/consuming.md shows was run by this.
+
+    python3 examples/consumers/check.py                    # those whose tools are there: Python, Java, Go, Node, kcat
+    python3 examples/consumers/check.py --only go,node
+    python3 examples/consumers/check.py --plant aborted    # must fail: see --help
+
+Starts a real Kafka, the simulated upstream with its faults, and the connector, which is killed with SIGKILL in the middle. When all is
+published, an order is written in a transaction that is aborted. Then each consumer reads promoter.orders: the number of its events,
+of their event_ids, and the sum of all payments must be what the upstream says it has shown.
+
+Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; of Go (1.26), Node (20) and kcat those that are there are tried. Packages
+are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are taken
+instead of building them.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak")]
+from parts import ROOT, TARGET, carry_out, configuration, promoter_id  # noqa: E402
+
+PROMOTERS = 20
+TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
+HOME = TARGET / "consumers"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="python,java,go,node,kcat", help="separated by commas")
+    parser.add_argument("--plant", choices=["aborted"], help="a fault that has to be found: the transaction with an order that nobody "
+                        "has shown is committed, so that every consumer sees what it would see of aborted ones if it read uncommitted")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
+    parser.add_argument("--release", action="store_true", help="the optimised connector")
+    return parser.parse_args()
+
+
+def run(options, world):
+    world.begin(f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=10s", "--spell=3s", "--late-max=5s",
+                "--moving=5s", "--history=3d", "--touches-per-hour=1", "--orders-per-hour=5", "--refund-within=2d")
+    publish(world)
+    stray_transaction(world.bootstrap, commit=options.plant == "aborted")
+    wanted = expected(world.ask("_truth"))
+    print(f"shown: {wanted}", flush=True)
+    verdicts = []
+    for name in options.only.split(","):
+        if not shutil.which({"python": sys.executable, "java": "mvn"}.get(name, name)):
+            print(f"{name}: not there, so not tried")
+            continue
+        began = time.monotonic()
+        found = count_lines(world.bootstrap) if name == "kcat" else json.loads(consume(name, world.bootstrap))
+        good = found == {key: wanted[key] for key in found}
+        verdicts.append(good)
+        print(f"{'✓' if good else '✗'} {name}: {found}, after {time.monotonic() - began:.0f} s", flush=True)
+    return verdicts and all(verdicts) and wanted["events"] > 1000
+
+
+def publish(world, limit=180):
+    """Runs the connector until all that was shown is on the topic, kills it once on the way, and stops it."""
+    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, PROMOTERS + 1))
+    start = datetime.now(timezone.utc) - timedelta(days=4)
+    config = configuration(world, "connector", 6, f"promoters = [{names}]", start_from=start.isoformat(timespec="seconds"))
+    (world.directory / "connector.toml").write_text(config)
+    connector, killed = world.connector("connector"), False
+    deadline = time.monotonic() + limit
+    while not world.settlement()["settled"] or not killed:
+        connector.must_run()
+        if not killed and world.settlement()["shown"] > 1000:
+            connector.kill9()
+            connector, killed = world.connector("connector"), True
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not settled after {limit} s: {world.settlement()}")
+        time.sleep(0.2)
+    # What it has polled it commits before it stops; what the killed one had polled is polled again first.
+    connector.wait_for(r"(log is open, polling begins)", 60)
+    wait_for_all(world, limit)
+    if connector.terminate(60) != 0:
+        raise SystemExit(f"the connector did not stop in order\n{connector.tail()}")
+
+
+def wait_for_all(world, limit):
+    """Until the topic has as many committed events as were shown."""
+    wanted = expected(world.ask("_truth"))["events"]
+    deadline = time.monotonic() + limit
+    while (there := committed_events(world.bootstrap)) < wanted:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{there} of {wanted} events after {limit} s")
+
+
+def committed_events(bootstrap):
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "check", "enable.partition.eof": True,
+                         "isolation.level": "read_committed"})
+    unfinished = set(consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions)
+    consumer.assign([TopicPartition(TOPIC, number, OFFSET_BEGINNING) for number in unfinished])
+    events = 0
+    while unfinished:
+        for message in consumer.consume(10_000, 0.2):
+            if message.error() is None:
+                events += 1
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                unfinished.discard(message.partition())
+    consumer.close()
+    return events
+
+
+def stray_transaction(bootstrap, commit):
+    """An order that nobody has shown, twice what any other is worth."""
+    import io
+
+    from confluent_kafka import Producer
+    from fastavro import parse_schema, schemaless_writer
+    from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
+
+    schema, now = load_schema(SCHEMA), int(time.time() * 1000)
+    fields = {"event_id": "0" * 32, "app_id": "wx_simulated", "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER",
+              "mch_id": "1", "trade_no": "1", "status": "PAID", "status_code": 1, "paid_amount": 1, "paid_time": now, "observed_at": now}
+    body = io.BytesIO(b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
+    body.seek(0, io.SEEK_END)
+    schemaless_writer(body, parse_schema(schema), fields)
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "stray"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(TOPIC, key="wx_simulated/oStray", value=body.getvalue(), timestamp=now)
+    producer.flush(30)
+    producer.commit_transaction(30) if commit else producer.abort_transaction(30)
+
+
+def expected(truth):
+    orders = [line for line in map(json.loads, truth.splitlines()) if line["kind"] == "order"]
+    paid = sum(line["paid_amount"] for line in orders if line["status"] == "PAID")
+    return {"events": len(orders), "ids": len(orders), "paid": paid}
+
+
+def consume(name, bootstrap):
+    """The line that a consumer prints, once it is built."""
+    run = {"python": python, "java": java, "go": go, "node": node}[name]
+    answer = subprocess.run([*run(), bootstrap, TOPIC, SCHEMA], capture_output=True, text=True, timeout=300)
+    if answer.returncode != 0:
+        raise SystemExit(f"{name} ended with {answer.returncode}:\n{answer.stdout}{answer.stderr}")
+    return answer.stdout.splitlines()[-1]
+
+
+def count_lines(bootstrap):
+    """kcat prints a line for each record, and reads no Avro without a registry."""
+    command = ["kcat", "-C", "-b", bootstrap, "-t", TOPIC, "-o", "beginning", "-e", "-q", "-f", "%k %T\n"]
+    return {"events": len(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines())}
+
+
+def python():
+    return [sys.executable, HERE / "python" / "orders.py"]
+
+
+def java():
+    built = copied("java")
+    subprocess.run(["mvn", "-q", "-B", "package"], cwd=built, check=True)
+    return ["java", "-Xmx128m", "-XX:+UseSerialGC", "-cp", f"{built}/target/orders.jar:{built}/target/lib/*", "Orders"]
+
+
+def go():
+    built = copied("go")
+    subprocess.run(["go", "build", "-o", "orders", "."], cwd=built, check=True)
+    return [built / "orders"]
+
+
+def node():
+    built = copied("node")
+    subprocess.run(["npm", "install", "--silent", "--no-package-lock", "--no-audit", "--no-fund"], cwd=built, check=True)
+    return ["node", built / "orders.mjs"]
+
+
+def copied(name):
+    """The directory of a consumer below target/, where it may be built."""
+    shutil.copytree(HERE / name, HOME / name, dirs_exist_ok=True)
+    return HOME / name
+
+
+if __name__ == "__main__":
+    sys.exit(carry_out("consumers", arguments, run, ["connector"], ("all of them, once", "NOT all of them, once")))

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Touches and orders as Iceberg tables, exactly once; read by DuckDB; and one user's rows erased.
+
+    python3 -m venv env && env/bin/pip install -r requirements.txt
+    env/bin/python lake.py ingest --bootstrap localhost:9092 --warehouse lake      # until it is stopped
+    env/bin/python lake.py query --warehouse lake "select status, count(*), sum(paid_amount) from orders group by 1"
+    env/bin/python lake.py erase --warehouse lake --user oUSER
+
+The warehouse is a directory with a catalog in SQLite; with another catalog of pyiceberg, change `catalog()`.
+
+How a restart neither loses nor doubles: the offsets up to which a table has read stand in the snapshot that the rows of that
+batch have made, so they are committed with them or not at all. Whoever starts reads on from there, and Kafka's own offsets count
+for nothing. A commit is never tried again on top of another one (`commit.retry.num-retries` is 0): the other may have been of a second
+process of this kind, whose rows these would double. It is planned anew from the offsets of the table as it is then.
+"""
+
+import argparse
+import io
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from fastavro import parse_schema, schemaless_reader
+from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.expressions import EqualTo
+from pyiceberg.transforms import DayTransform
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+NAMESPACE, OFFSETS = "promoter", "kafka.offsets"
+# Each commit makes files in the partitions of its days: rarer ones make fewer and larger files.
+BATCH_SECONDS = 5
+TABLES = {"touches": ("touch", "create_time"), "orders": ("order", "paid_time")}
+
+
+def catalog(warehouse):
+    warehouse.mkdir(parents=True, exist_ok=True)
+    return SqlCatalog("lake", uri=f"sqlite:///{warehouse.resolve()}/catalog.db", warehouse=f"file://{warehouse.resolve()}")
+
+
+def arrow_schema(avro):
+    """The columns of a table are the fields of the schema. Times are UTC."""
+    def field(of):
+        types = of["type"] if isinstance(of["type"], list) else [of["type"]]
+        kinds = [kind for kind in types if kind != "null"]
+        kind = kinds[0]["logicalType"] if isinstance(kinds[0], dict) else kinds[0]
+        arrow = {"string": pa.string(), "long": pa.int64(), "int": pa.int32(), "timestamp-millis": pa.timestamp("us", "UTC")}[kind]
+        return pa.field(of["name"], arrow, nullable="null" in types)
+
+    return pa.schema([field(of) for of in avro["fields"]])
+
+
+def open_table(lake, name):
+    """The table, made where it is missing: one commit makes it with its partitions, or another process was first."""
+    schema_name, time_column = TABLES[name]
+    identifier = f"{NAMESPACE}.{name}"
+    try:
+        return lake.load_table(identifier)
+    except NoSuchTableError:
+        pass
+    lake.create_namespace_if_not_exists(NAMESPACE)
+    schema = arrow_schema(json.loads((SCHEMAS / f"{schema_name}.avsc").read_text()))
+    try:
+        with lake.create_table_transaction(identifier, schema, properties={"commit.retry.num-retries": "0"}) as creation:
+            with creation.update_spec() as partitions:
+                partitions.add_field(time_column, DayTransform(), f"{time_column}_day")
+    except (TableAlreadyExistsError, CommitFailedException):
+        pass
+    return lake.load_table(identifier)
+
+
+def offsets_of(table):
+    """By partition the offset from which the table goes on. Every snapshot of ours has them, those of erasures too."""
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return {}
+    return {int(partition): offset for partition, offset in json.loads(snapshot.summary[OFFSETS]).items()}
+
+
+class Ingest:
+    """A topic, read into its table."""
+
+    def __init__(self, bootstrap, prefix, lake, name, batch_records_max):
+        self.topic, self.lake, self.name, self.batch_records_max = f"{prefix}.{name}", lake, name, batch_records_max
+        avro = load_schema(SCHEMAS / f"{TABLES[name][0]}.avsc")
+        self.header = b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(avro), "CRC-64-AVRO"))
+        self.avro, self.arrow = parse_schema(avro), arrow_schema(avro)
+        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
+                                  "isolation.level": "read_committed", "enable.partition.eof": True})
+        self.read_on()
+
+    def read_on(self):
+        """From where the table says. What was read and not committed is read again."""
+        self.table = open_table(self.lake, self.name)
+        self.offsets, self.rows, self.began = offsets_of(self.table), [], time.monotonic()
+        partitions = self.consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
+        self.consumer.assign([TopicPartition(self.topic, number, self.offsets.get(number, OFFSET_BEGINNING)) for number in partitions])
+
+    def turn(self):
+        """Reads for a moment, and commits what has come together."""
+        for message in self.consumer.consume(min(5_000, self.batch_records_max - len(self.rows)), 0.2):
+            if message.error() is None:
+                self.rows.append(self.decode(message.value()))
+                self.offsets[message.partition()] = message.offset() + 1
+            elif message.error().code() != KafkaError._PARTITION_EOF:
+                raise SystemExit(f"{self.topic}: {message.error()}")
+        if len(self.rows) >= self.batch_records_max or time.monotonic() - self.began > BATCH_SECONDS:
+            self.commit()
+
+    def decode(self, value):
+        """An Avro single object of the schema that the table was made of. A later one has fields that the table lacks; where the connector
+        has a schema registry, put confluent-kafka's AvroDeserializer here."""
+        if not value.startswith(self.header):
+            raise SystemExit(f"{self.topic}: a value of another schema or frame: {value[:10].hex()}")
+        return schemaless_reader(io.BytesIO(value[len(self.header) :]), self.avro, None)
+
+    def commit(self):
+        self.began = time.monotonic()
+        if not self.rows:
+            return
+        rows = pa.Table.from_pylist(self.rows, schema=self.arrow)
+        try:
+            self.table.append(rows, snapshot_properties={OFFSETS: json.dumps(self.offsets)})
+        except CommitFailedException:
+            print(f"{self.name}: another commit came first; reading on from it", file=sys.stderr, flush=True)
+            self.read_on()
+            return
+        print(f"{self.name}: {len(self.rows)} rows", file=sys.stderr, flush=True)
+        self.rows = []
+
+
+def ingest(options):
+    lake = catalog(options.warehouse)
+    tables = [Ingest(options.bootstrap, options.prefix, lake, name, options.batch_records) for name in TABLES]
+    stopping = []
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+    signal.signal(signal.SIGINT, lambda *_: stopping.append(True))
+    while not stopping:
+        for table in tables:
+            table.turn()
+    for table in tables:
+        table.commit()
+
+
+def query(options):
+    """DuckDB over the tables as they are now."""
+    import duckdb
+
+    lake, database = catalog(options.warehouse), duckdb.connect()
+    for name in TABLES:
+        database.register(name, open_table(lake, name).scan().to_arrow())
+    database.sql(options.sql).show(max_rows=100)
+
+
+def erase(options):
+    """Deletes the rows of a user, the snapshots that still have them, and the files that nobody refers to any more."""
+    lake = catalog(options.warehouse)
+    for name in TABLES:
+        while not erase_from(lake, name, options.user):
+            print(f"{name}: another commit came first; once more", file=sys.stderr, flush=True)
+        removed = remove_unused(options.warehouse, open_table(lake, name))
+        print(f"{name}: erased; {removed} files removed", file=sys.stderr, flush=True)
+
+
+def erase_from(lake, name, user):
+    table = open_table(lake, name)
+    if table.current_snapshot() is None:
+        return True
+    try:
+        # The rows of days that are rewritten stay; so do the offsets, or the next start would read everything again.
+        table.delete(EqualTo("openid", user), snapshot_properties={OFFSETS: json.dumps(offsets_of(table))})
+        current = table.current_snapshot().snapshot_id
+        older = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != current]
+        if older:
+            table.maintenance.expire_snapshots().by_ids(older).commit()
+    except CommitFailedException:
+        return False
+    return True
+
+
+def remove_unused(warehouse, table):
+    """Data files that no snapshot refers to, and that are older than any commit under way takes."""
+    used = {path.removeprefix("file://") for path in table.inspect.all_files()["file_path"].to_pylist()}
+    stale = [path for path in (Path(table.location().removeprefix("file://")) / "data").rglob("*.parquet")
+             if str(path) not in used and path.stat().st_mtime < time.time() - 2 * BATCH_SECONDS]
+    for path in stale:
+        path.unlink()
+    return len(stale)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    of = {}
+    for command, run, words in (("ingest", ingest, "read the topics into the tables, until SIGTERM"),
+                                ("query", query, "ask DuckDB; the tables are touches and orders"),
+                                ("erase", erase, "delete a user's rows, and the files that had them")):
+        of[command] = commands.add_parser(command, help=words, description=words)
+        of[command].add_argument("--warehouse", type=Path, required=True, help="a directory")
+        of[command].set_defaults(run=run)
+    of["ingest"].add_argument("--bootstrap", required=True, help="HOST:PORT of a broker")
+    of["ingest"].add_argument("--prefix", default="promoter", help="of the topics")
+    of["ingest"].add_argument("--batch-records", type=int, default=50_000, help="rows of one commit at most")
+    of["query"].add_argument("sql")
+    of["erase"].add_argument("--user", required=True, help="the openid, as the topics have it")
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""A merchant's bill of one day as WeChat Pay's bill interface gives it (`tradebill`, type ALL), read and written.
+
+One line of names; a line for each payment and each refund, every field with a backtick before it; one line of names and one of sums.
+Nothing is quoted, and a product's name may have commas: so a line is cut at a comma that a backtick follows, and nowhere else.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+NAMES = ("交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,"
+         "微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注").split(",")
+SUM_NAMES = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额".split(",")
+PAYMENT, REFUND = "SUCCESS", "REFUND"
+
+
+class BillError(Exception):
+    """The bill can't be trusted: in which line, and why."""
+
+
+@dataclass
+class Bill:
+    """Payments (fen) and refunds by merchant and transaction, and who the merchants are."""
+
+    payments: dict = field(default_factory=dict)
+    refunds: dict = field(default_factory=dict)
+    merchants: set = field(default_factory=set)
+
+    def add(self, other):
+        self.payments |= other.payments
+        for order, fen in other.refunds.items():
+            self.refunds[order] = self.refunds.get(order, 0) + fen
+        self.merchants |= other.merchants
+
+
+def fen(text, line):
+    """Yuan with decimals to fen; less than a fen, as fees have, is no amount of an order."""
+    try:
+        amount = Decimal(text) * 100
+        if amount == amount.to_integral_value():
+            return int(amount)
+    except InvalidOperation:
+        pass
+    raise BillError(f"line {line}: {text!r} is no amount in yuan")
+
+
+def fields(text):
+    return text.removeprefix("`").split(",`")
+
+
+def read(text):
+    """A bill whose sums are those of its lines: one that was cut is refused."""
+    lines = text.removeprefix("\ufeff").splitlines()
+    names = lines[0].split(",") if lines else []
+    missing = [name for name in ("商户号", "微信订单号", "交易状态", "订单金额", "申请退款金额") if name not in names]
+    if missing:
+        raise BillError(f"line 1: no column {', '.join(missing)}; a bill of type ALL has it")
+    ends = [at for at, line in enumerate(lines) if line.startswith(SUM_NAMES[0])]
+    if len(ends) != 1 or len(lines) < ends[0] + 2:
+        raise BillError("the sums at the end are missing: was the download cut?")
+    bill = Bill()
+    for number, line in enumerate(lines[1 : ends[0]], 2):
+        take(bill, names, fields(line), number)
+    compare_sums(bill, dict(zip(lines[ends[0]].split(","), fields(lines[ends[0] + 1]))), ends[0] - 1, ends[0] + 2)
+    return bill
+
+
+def take(bill, names, values, line):
+    if len(values) != len(names):
+        raise BillError(f"line {line}: {len(values)} fields, and {len(names)} names")
+    row = dict(zip(names, values))
+    order = (row["商户号"], row["微信订单号"])
+    bill.merchants.add(row["商户号"])
+    if row["交易状态"] == PAYMENT:
+        bill.payments[order] = fen(row["订单金额"], line)
+    elif row["交易状态"] == REFUND:
+        bill.refunds[order] = bill.refunds.get(order, 0) + fen(row["申请退款金额"], line)
+    # REVOKED is a payment that was taken back at the till: no promoter has part in it.
+
+
+def compare_sums(bill, sums, rows, line):
+    found = {"总交易单数": rows, "订单总金额": sum(bill.payments.values()), "申请退款总金额": sum(bill.refunds.values())}
+    told = {"总交易单数": int(sums.get("总交易单数", -1))} | {name: fen(sums.get(name, ""), line) for name in list(found)[1:]}
+    for name, value in found.items():
+        if told[name] != value:
+            raise BillError(f"line {line}: {name} is {told[name]}, and the lines come to {value}: was the download cut?")
+
+
+def yuan(amount):
+    return f"{amount // 100}.{amount % 100:02}"
+
+
+def write(day, merchant, payments, refunds):
+    """A sample of a bill: `payments` and `refunds` are transactions with fen. What we do not look at is made up."""
+    rows = [row(day, merchant, trade, PAYMENT, amount, 0) for trade, amount in payments]
+    rows += [row(day, merchant, trade, REFUND, 0, amount) for trade, amount in refunds]
+    paid, refunded = (sum(amount for _, amount in part) for part in (payments, refunds))
+    sums = [str(len(rows)), yuan(paid), yuan(refunded), "0.00", "0.00000", yuan(paid), yuan(refunded)]
+    lines = [",".join(NAMES), *rows, ",".join(SUM_NAMES), ",".join(f"`{value}" for value in sums)]
+    return "\ufeff" + "".join(f"{line}\r\n" for line in lines)
+
+
+def row(day, merchant, trade, state, paid, refunded):
+    known = {"交易时间": f"{day} 12:00:00", "公众账号ID": "wx_simulated", "商户号": merchant, "特约商户号": "0", "微信订单号": trade,
+             "商户订单号": f"shop-{trade}", "用户标识": "oUSER", "交易类型": "JSAPI", "交易状态": state, "付款银行": "OTHERS",
+             "货币种类": "CNY", "应结订单金额": yuan(paid), "订单金额": yuan(paid), "申请退款金额": yuan(refunded), "代金券金额": "0.00",
+             "退款金额": yuan(refunded), "商品名称": "茶叶,两包", "费率": "0.60%", "手续费": "0.00000"}
+    return ",".join(f"`{known.get(name, '')}" for name in NAMES)

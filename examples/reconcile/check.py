@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Planted differences between bills and topic are found, and nothing else.
+
+    python3 examples/reconcile/check.py                 # under a minute
+    python3 examples/reconcile/check.py --plant silent  # must fail: a difference of which the check does not know
+
+Starts a real Kafka, the simulated upstream with its faults, and the connector. When all is published, the bills of yesterday are
+made of what the upstream says it has shown, as WeChat Pay would write them, one of each merchant, with sales that no promoter has;
+they must agree with the topic. Then one difference of each kind is planted, and reconcile.py must tell these and no other.
+It must refuse a bill that was cut, too.
+
+Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
+a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
+"""
+
+import argparse
+import io
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE)]
+from bill import write  # noqa: E402
+from parts import carry_out, configuration, promoter_id  # noqa: E402
+
+BEIJING = timezone(timedelta(hours=8))
+TOPIC = "promoter.orders"
+PROMOTERS = 20
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plant", choices=["silent"], help="a fault that has to be found: an amount of which the check does not know")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world, and of what is planted")
+    parser.add_argument("--release", action="store_true", help="the optimised connector")
+    return parser.parse_args()
+
+
+def run(options, world):
+    flags = [f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=5s", "--spell=3s", "--late-max=5s", "--moving=5s"]
+    world.begin(*flags, "--history=3d", "--refund-within=1d", "--touches-per-hour=1", "--orders-per-hour=4")
+    publish(world)
+    day = (datetime.now(BEIJING) - timedelta(days=1)).date()
+    payments, refunds = of_day(world.ask("_truth"), day)
+    chance = random.Random(options.seed)
+    for number in range(20):
+        payments["1600000001"].append((f"sold-without-{number}", chance.randrange(1, 100_000)))
+    sold = 20
+
+    clean = reconcile(world, day, payments, refunds, "clean")
+    print(f"{day}: {clean['paid_with_promoter']} payments by promoters, {len(clean['paid_without_promoter'])} without; "
+          f"{len(clean['differences'])} differences before any was planted")
+    wanted = plant(world, chance, payments, refunds)
+    if options.plant == "silent":
+        change_amount(chance, payments)
+    found = reconcile(world, day, payments, refunds, "planted")
+    told = Counter((row["kind"], row["trade_no"]) for row in found["differences"])
+    print(f"planted {sorted(wanted)}")
+    print(f"told    {sorted(told)}")
+    return (not clean["differences"] and clean["paid_with_promoter"] > 100 and len(clean["paid_without_promoter"]) == sold
+            and told == Counter(wanted) and cut_bill_is_refused(world, day))
+
+
+def publish(world, limit=180):
+    """Runs the connector until all that was shown is on the topic, and stops it."""
+    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, PROMOTERS + 1))
+    start = datetime.now(timezone.utc) - timedelta(days=4)
+    config = configuration(world, "connector", 6, f"promoters = [{names}]", start_from=start.isoformat(timespec="seconds"))
+    (world.directory / "connector.toml").write_text(config)
+    connector = world.connector("connector")
+    deadline = time.monotonic() + limit
+    while not world.settlement()["settled"]:
+        connector.must_run()
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not settled after {limit} s: {world.settlement()}")
+        time.sleep(0.5)
+    # What it has polled it commits before it stops.
+    if connector.terminate(60) != 0:
+        raise SystemExit(f"the connector did not stop in order\n{connector.tail()}")
+
+
+def of_day(truth, day):
+    """Payments and refunds of a Beijing day by merchant, as lists of transaction and fen."""
+    payments, refunds = defaultdict(list), defaultdict(dict)
+    for line in map(json.loads, truth.splitlines()):
+        if line["kind"] != "order":
+            continue
+        if line["status"] == "PAID" and of(line["paid_time"]) == day:
+            payments[line["mch_id"]].append((line["trade_no"], line["paid_amount"]))
+        # The upstream does not tell how much, nor always when: then the first sight is the day, for the topic as well.
+        elif line["status"] == "REFUNDED" and of(line["refunded_time"] or line["first_shown"]) == day:
+            refunds[line["mch_id"]][line["trade_no"]] = line["paid_amount"]
+    return payments, {merchant: list(of_merchant.items()) for merchant, of_merchant in refunds.items()}
+
+
+def of(seconds):
+    return datetime.fromtimestamp(seconds, BEIJING).date()
+
+
+def reconcile(world, day, payments, refunds, name):
+    """What reconcile.py tells of these bills."""
+    paths = []
+    for merchant in sorted(payments.keys() | refunds.keys()):
+        paths.append(world.directory / f"{name}-{merchant}.csv")
+        paths[-1].write_text(write(day, merchant, payments.get(merchant, []), refunds.get(merchant, [])), encoding="utf-8")
+    answer = call(world, day, paths)
+    if answer.returncode not in (0, 1):
+        raise SystemExit(f"reconcile.py ended with {answer.returncode}: {answer.stderr}")
+    told = json.loads(answer.stdout)
+    assert answer.returncode == bool(told["differences"]), "its exit code tells whether something is wrong"
+    return told
+
+
+def call(world, day, paths):
+    command = [sys.executable, HERE / "reconcile.py", "--bootstrap", world.bootstrap, "--day", str(day), "--json", *paths]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def plant(world, chance, payments, refunds):
+    """One difference of each kind, each of an order of its own: what has to be told."""
+    refunded = {trade for of_merchant in refunds.values() for trade, _ in of_merchant}
+    merchant = max(payments, key=lambda each: len(payments[each]) if each != "1600000001" else 0)
+    orders = [order for order in payments[merchant] if order[0] not in refunded]
+    lost, changed, given_back, twice = chance.sample(orders, 4)
+    payments[merchant].remove(lost)
+    payments[merchant][payments[merchant].index(changed)] = (changed[0], changed[1] + 1)
+    refunds[merchant].append(given_back)
+    missing = refunds[merchant].pop(0)
+    publish_for_another(world, twice[0])
+    return [("no_payment", lost[0]), ("amount", changed[0]), ("no_refund_event", given_back[0]),
+            ("no_refund", missing[0]), ("two_promoters", twice[0])]
+
+
+def change_amount(chance, payments):
+    merchant = max(payments, key=lambda each: len(payments[each]))
+    at = next(at for at, order in enumerate(payments[merchant]) if not order[0].startswith("sold-"))
+    payments[merchant][at] = (payments[merchant][at][0], payments[merchant][at][1] + 100)
+
+
+def publish_for_another(world, trade):
+    """The payment once more, for a promoter who has no part in it, as the upstream shows an order under two."""
+    from confluent_kafka import Producer
+    from fastavro import schemaless_writer
+
+    from reconcile import HEADER, ORDER, begin_of, parse_schema, read_topic
+
+    day_before = begin_of((datetime.now(BEIJING) - timedelta(days=2)).date())
+    event = next(event for event, _ in read_topic(world.bootstrap, TOPIC, day_before) if event["trade_no"] == trade)
+    event |= {"promoter_openid": "oAnother", "event_id": "0" * 32}
+    body = io.BytesIO()
+    schemaless_writer(body, parse_schema(ORDER), event)
+    producer = Producer({"bootstrap.servers": world.bootstrap, "partitioner": "murmur2_random"})
+    producer.produce(TOPIC, key=f"{event['app_id']}/oAnother", value=HEADER + body.getvalue(),
+                     timestamp=int(event["paid_time"].timestamp() * 1000))
+    producer.flush(30)
+
+
+def cut_bill_is_refused(world, day):
+    path = next(world.directory.glob("clean-*.csv"))
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    cut = world.directory / "cut.csv"
+    cut.write_text("".join(lines[:1] + lines[2:]), encoding="utf-8")
+    answer = call(world, day, [cut])
+    print(f"a bill without its second line: {answer.returncode}, {answer.stderr.strip()}")
+    return answer.returncode == 2
+
+
+if __name__ == "__main__":
+    sys.exit(carry_out("reconcile", arguments, run, ["connector"], ("found, and nothing else", "NOT as planted")))

@@ -1,0 +1,49 @@
+//! Writes what was planned.
+
+use anyhow::Context;
+
+use super::change_plan::{ChangePlan, PlannedWrite};
+use super::registry_view::RegistryView;
+use crate::avro::framing::Framing;
+use crate::avro::promoter::PromoterEncoder;
+use crate::kafka::registry_topic::writer::RegistryWriter;
+
+/// How many records are put between two looks at how many are taken.
+const LOOK_EVERY: usize = 1_000;
+
+/// Blocks until all of `plan` is acknowledged, and tells `written` meanwhile how many records are. How records are framed is asked
+/// for only where there are some.
+///
+/// # Errors
+/// Where that does not come about in the view's time; the text then says how many records are written. Or why `framing` is not to be
+/// had.
+pub fn write(
+    view: &RegistryView,
+    plan: &ChangePlan,
+    framing: impl FnOnce() -> anyhow::Result<Framing>,
+    written: impl FnMut(u64),
+) -> anyhow::Result<()> {
+    if plan.writes.is_empty() {
+        return Ok(());
+    }
+    let encoder = PromoterEncoder::new(framing()?);
+    let mut writer = RegistryWriter::open(&view.settings.kafka, encoder, view.partitions, view.until)?;
+    write_all(&mut writer, &plan.writes, written).with_context(|| {
+        let (written, all) = (writer.acknowledged(), plan.writes.len());
+        format!("{written} of {all} records are known to be written; the same command again writes what is missing")
+    })
+}
+
+/// # Errors
+/// As [`RegistryWriter::put`] and [`RegistryWriter::finish`]: some of the writes may be there.
+fn write_all(writer: &mut RegistryWriter, writes: &[PlannedWrite], mut written: impl FnMut(u64)) -> anyhow::Result<()> {
+    let now = crate::clock::now();
+    for (index, (promoter, content)) in writes.iter().enumerate() {
+        writer.put(promoter, content, now)?;
+        if index % LOOK_EVERY == 0 {
+            written(writer.acknowledged());
+        }
+    }
+    writer.finish(writes.len() as u64, written)?;
+    Ok(())
+}

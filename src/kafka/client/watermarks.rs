@@ -1,0 +1,64 @@
+//! Where a partition begins and ends, as its leader tells it.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+
+/// The offset of the first record of a partition, and the one that its next record gets. Takes no longer than `timeout`.
+///
+/// librdkafka asks nobody about a partition that had no leader when it last heard of the topic, as while one of its brokers fails
+/// over: until it hears of the topic again by itself, which may be a quarter of an hour later, it says that there is no such
+/// partition. So that is asked here, and then once more for the ends.
+///
+/// # Errors
+/// Where no leader answers in time, or there is none now either.
+pub fn of_partition<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+    timeout: Duration,
+) -> KafkaResult<(i64, i64)> {
+    let until = Instant::now() + timeout;
+    let left = || until.saturating_duration_since(Instant::now());
+    match client.fetch_watermarks(topic, partition, timeout) {
+        Err(error) if may_be_outdated(&error) => {
+            client.fetch_metadata(Some(topic), left())?;
+            client.fetch_watermarks(topic, partition, left())
+        }
+        told => told,
+    }
+}
+
+/// Whether librdkafka says so by what it remembers.
+fn may_be_outdated(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_partition_that_had_no_leader_for_a_moment_is_asked_for_again() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("state", 1, 1).unwrap();
+        cluster.partition_leader("state", 0, None).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+        let client = consumer.client();
+
+        client.fetch_metadata(Some("state"), BOUND).unwrap();
+        assert!(of_partition(client, "state", 0, BOUND).is_err(), "nobody leads it");
+        cluster.partition_leader("state", 0, Some(1)).unwrap();
+        assert!(client.fetch_watermarks("state", 0, BOUND).is_err(), "librdkafka remembers that nobody led it");
+        assert_eq!(of_partition(client, "state", 0, BOUND).unwrap(), (0, 0));
+    }
+}

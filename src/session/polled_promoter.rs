@@ -1,0 +1,46 @@
+//! What is polled for a promoter, and from when on.
+
+use crate::model::feed::{Feed, PerFeed, StartFrom};
+use crate::model::pacing::PollSettings;
+use crate::model::promoter::Promoter;
+use crate::model::state::Cursors;
+use crate::model::time::UnixTime;
+
+/// What is polled for one promoter.
+#[derive(Clone, Debug)]
+pub(crate) struct PolledPromoter {
+    pub promoter: Promoter,
+    /// A feed that is absent is not polled.
+    pub feeds: PerFeed<Option<FeedPlan>>,
+    /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
+    pub refunds_lateness: i64,
+    pub refunds_start: StartFrom,
+}
+
+/// How one feed is polled, and where it begins if it never was.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedPlan {
+    pub settings: PollSettings,
+    pub start_from: StartFrom,
+}
+
+impl PolledPromoter {
+    /// The feeds that began elsewhere than `start_from` says now, each with where that was. What "now" was when a feed
+    /// began nobody knows any more, so that one never differs.
+    pub(super) fn idle_starts(&self, cursors: &Cursors) -> impl Iterator<Item = (&Promoter, Feed, UnixTime)> {
+        Feed::ALL.into_iter().filter_map(|feed| {
+            let start_from = self.feeds[feed]?.start_from;
+            let began = cursors[feed].filter(|cursor| cursor.polled)?.start;
+            (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
+        })
+    }
+}
+
+/// Where a feed begins that begins `now`.
+pub(super) fn start_time(start_from: StartFrom, now: UnixTime) -> UnixTime {
+    match start_from {
+        StartFrom::Now => now,
+        StartFrom::Earliest => UnixTime::EARLIEST,
+        StartFrom::At(time) => time,
+    }
+}
