@@ -192,6 +192,31 @@ async fn rows_that_come_in_another_order_with_each_call_are_asked_for_in_windows
     assert_eq!(world.published(), 5000);
 }
 
+#[tokio::test(start_paused = true)]
+async fn pages_that_overlap_and_end_elsewhere_each_time_are_read_three_times_and_believed() {
+    const ROWS: usize = 20_000;
+    let count = std::sync::Mutex::new(0u64);
+    let world = World::new(move |call| {
+        let rows: Vec<_> = (0..ROWS as i64).map(|n| START - 80_000 + n).filter(|time| call.covers(*time)).collect();
+        let mut count = count.lock().unwrap();
+        *count += 1;
+        let mut random = ChaCha8Rng::seed_from_u64(*count);
+        let place: usize = call.start_id().map_or(0, |start_id| start_id.parse().unwrap());
+        let begin = if place > 0 && random.random_bool(0.5) { place - 1 } else { place };
+        let end = (begin + random.random_range(970..=1000)).min(rows.len());
+        let page: Vec<_> = rows[begin.min(end)..end].iter().map(|time| touch("u", *time)).collect();
+        match end < rows.len() {
+            true => touch_page(&page, Some(end.to_string()), Some(1000)),
+            false => touch_page(&page, None, Some(page.len())),
+        }
+    });
+    world.live(&touches_from(since(DAY)), HOUR).await;
+    assert_eq!(world.published(), ROWS);
+    // An hour of 60 polls, and the day before it in three readings of whatever windows it was cut into.
+    let calls = world.calls("getrelation").len();
+    assert!(calls < 60 + 3 * 2 * ROWS / 1000 + 30, "{calls} calls");
+}
+
 /// Promoters with 30 pages of orders from the time before the start; `refuse` answers in place of a page.
 fn backlog(refuse: impl Fn(&Call) -> Option<String> + Send + Sync + 'static) -> World {
     World::new(move |call| {

@@ -8,9 +8,11 @@
 //! new: any other is asked for again by a later pull, and of a promoter to whom something happens all the time, each
 //! reading brings some.
 //!
-//! What happens all the time only pushes rows to later pages, where nothing misses them. A row that stands on an earlier
-//! page than in the reading before shows that the others are not safe either: one may have been missed in every reading,
-//! though the last one brought nothing new. So the pull fails then, too.
+//! What happens all the time only pushes rows to later pages, where nothing misses them. A row that has come forward
+//! since the reading before shows that the others are not safe either: one may have been missed in every reading,
+//! though the last one brought nothing new. So the pull fails then, too. Coming forward is told by how many different
+//! rows stand before a row, not by the number of its page: where pages overlap, or show a row twice, their ends lie
+//! elsewhere in each reading, though no row has moved.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -83,6 +85,22 @@ pub struct Names {
     pub left: Option<FactId>,
 }
 
+/// Where a row stands in a reading, as far as its page tells. In which order the rows of one page stand tells nothing.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// How many different rows stand on the pages before its own.
+    before_page: u32,
+    /// How many stand up to the end of its page.
+    through_page: u32,
+}
+
+impl Standing {
+    /// Whether a row that stands here stood behind its whole page earlier.
+    fn is_ahead_of(self, earlier: Standing) -> bool {
+        self.through_page <= earlier.before_page
+    }
+}
+
 /// One pull's pages, read so far. A row is held as 64 bits of its identity: should two rows ever share them, a pull is
 /// read once more for nothing. Memory is bounded by [`PAGES_MAX`].
 #[derive(Debug, Default)]
@@ -91,13 +109,15 @@ pub struct Pages {
     readings: u32,
     /// Of this reading.
     start_ids: HashSet<String>,
-    /// The rows of this reading, each with the first page that it stood on.
-    rows: HashMap<u64, usize, RandomState>,
+    /// The rows of this reading, each with where it stood first.
+    rows: HashMap<u64, Standing, RandomState>,
     /// The same of all readings before it, of the latest that had the row.
-    rows_before: HashMap<u64, usize, RandomState>,
+    rows_before: HashMap<u64, Standing, RandomState>,
+    /// How many different rows this reading has shown.
+    different: u32,
     /// Whether this reading had a row on two pages.
     moved: bool,
-    /// Whether a row stood on an earlier page in some reading than in the one before.
+    /// Whether a row stood further ahead in some reading than in the one before.
     came_forward: bool,
     /// Whether this reading brought a row that no reading before it had, and that the cursor is to pass.
     news: bool,
@@ -150,21 +170,30 @@ impl Pages {
         let stood_before = |id: FactId| self.rows.contains_key(&low_bits(id));
         self.moved |=
             page.iter().any(|row| stood_before(row.id) || row.names.is_some_and(|names| stood_before(names.was)));
+        let standing = self.standing(&page);
         for RowOnPage { id, passed, names } in page {
             let id = low_bits(id);
-            let number = self.start_ids.len();
-            self.rows.extend(names.and_then(|names| names.left).map(|left| (low_bits(left), number)));
+            self.rows.extend(names.and_then(|names| names.left).map(|left| (low_bits(left), standing)));
             let before = self.rows_before.get(&id).copied();
             self.news |= before.is_none() && passed;
             if let Entry::Vacant(first) = self.rows.entry(id) {
-                first.insert(number);
-                self.came_forward |= before.is_some_and(|before| number < before);
+                first.insert(standing);
+                self.came_forward |= before.is_some_and(|before| standing.is_ahead_of(before));
                 if before.is_none() {
                     self.shown += 1;
                     self.passed += u64::from(passed);
                 }
             }
         }
+        self.different = standing.through_page;
+    }
+
+    /// Where the rows of this page stand that no page of this reading has shown.
+    fn standing(&self, page: &[RowOnPage]) -> Standing {
+        let ids = page.iter().map(|row| low_bits(row.id));
+        let new: HashSet<u64, RandomState> = ids.filter(|id| !self.rows.contains_key(id)).collect();
+        let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        Standing { before_page: self.different, through_page: self.different.saturating_add(count) }
     }
 
     /// # Errors
@@ -179,6 +208,7 @@ impl Pages {
         }
         self.rows_before.extend(self.rows.drain());
         self.start_ids.clear();
+        self.different = 0;
         (self.moved, self.news) = (false, false);
         Ok(AfterPage::Again)
     }

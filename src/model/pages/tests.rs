@@ -148,6 +148,17 @@ fn a_row_that_comes_forward_shows_that_others_may_have_been_missed_each_time() {
 }
 
 #[test]
+fn pages_that_overlap_and_end_elsewhere_in_each_reading_have_lost_no_row() {
+    let readings: [[&[u8]; 2]; 3] = [[&[1, 2, 3], &[3, 4, 5]], [&[1, 2], &[2, 3, 4, 5]], [&[1, 2, 3, 4], &[4, 5]]];
+    let mut pages = Pages::default();
+    for (number, [first, second]) in readings.into_iter().enumerate() {
+        page(&mut pages, "x", first).unwrap();
+        let next = if number < 2 { AfterPage::Again } else { AfterPage::End };
+        assert_eq!(last(&mut pages, second), Ok(next), "reading {number}");
+    }
+}
+
+#[test]
 fn rows_that_the_cursor_does_not_pass_keep_no_pull_from_its_end() {
     let mut pages = Pages::default();
     for (new, next) in [(3, AfterPage::Again), (4, AfterPage::Again), (5, AfterPage::End)] {
