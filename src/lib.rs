@@ -172,6 +172,7 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`allocator`] | what the allocator of the system is told |
 //! | `clock` | the wall clock of this host, read in one place |
 //! | [`secret`] | secrets, which are read again from their files where they are refused |
 //! | `patient_reads` | reads of a file that may never come back |
@@ -212,6 +213,8 @@ mod app;
 mod admin;
 
 mod changes;
+
+pub mod allocator;
 
 mod clock;
 

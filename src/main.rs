@@ -1,16 +1,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use promoter_connector::allocator;
 use promoter_connector::cli::{
     Cli, Command, Failure, check, completions, demo, explain, man, material, promoters, rewind, run, schemas, simulate,
     status, tail, topics, verify, whereabouts,
 };
 use promoter_connector::telemetry::{last_words, log};
 
-mod memory;
-
 fn main() -> ExitCode {
-    memory::bound_arenas();
+    allocator::bound_arenas();
     last_words::exit_on_panic();
     let cli = Cli::parse();
     let outcome = match &cli.command {

@@ -23,6 +23,7 @@ use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestor
 use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, add_rewinds};
 use super::share_exchange::ShareExchange;
 use super::{PollPipeline, shard_writes, too_early};
+use crate::allocator;
 use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::queue::Closed;
 use crate::commit::under_way::{UnderWay, under_way};
@@ -213,6 +214,8 @@ impl<'a> ShardCoordinator<'a> {
         // Behind the telling: what counts is how long nobody has polled them, and not how long they were read.
         if let Some(RestoreProgress { left: 0, began, .. }) = progress {
             self.context.totals.figures.shards.restored(began.elapsed());
+            // What was read is taken up by now, and is not needed again as it was. Beside the loop, which it would hold up.
+            tokio::task::spawn_blocking(allocator::give_back);
         }
         self.context.totals.health.works();
         Ok(())
