@@ -35,6 +35,8 @@ const LIVELY: &[&str] = &[
     "--edit-every=5s",
     "--page-rows=40",
     "--dead-rows=0.02",
+    // Of each page one in twenty begins with the last row of the one before, and its pull is read three times.
+    "--duplicates=0.005",
     "--latency=10ms",
     "--spell=2s",
 ];

@@ -77,8 +77,8 @@ http.timeout = "2s"
 # All that happens lies within minutes, behind years of nothing.
 poll.catch_up_spread = "36500d"
 admin = {{ listen = "off" }}
-feeds.touches = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
-feeds.orders = {{ every = "200ms", idle_every = "1s", start_from = "earliest" }}
+feeds.touches = {{ every = "500ms", idle_every = "1s", start_from = "earliest" }}
+feeds.orders = {{ every = "500ms", idle_every = "1s", start_from = "earliest" }}
 feeds.refunds = {{ every = "1s", idle_every = "2s" }}
 {more}
 "#
